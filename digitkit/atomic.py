@@ -1,0 +1,76 @@
+"""Files that are either written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import OutputError
+
+
+def _mode_for_new_files() -> int:
+    """The mode that a plain ``open(path, "w")`` would give; mkstemp's is private to the user."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path in `path`'s folder; on success it takes `path`'s place, else it goes.
+
+    The temporary file keeps the suffix, since image and plot writers choose their format by it.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or the disk is full.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.stem[:100]}-", suffix=f".tmp{path.suffix}", dir=path.parent
+        )
+        os.close(descriptor)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(_mode_for_new_files())
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path}: cannot be written: {reason}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or the disk is full.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all; raises like `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_with(path: Path, writer: Callable[[Path], object]) -> None:
+    """Let a library's own `writer` make the file, whole or not at all; raises like `write_bytes`.
+
+    Args:
+        path: where the file is to be.
+        writer: called with the temporary path that it is to write to.
+    """
+    with replacing(path) as temporary:
+        writer(temporary)

@@ -1,0 +1,300 @@
+"""The optimisation itself: epochs over a training set, validation, and where to go on.
+
+Nothing here prints or writes: an `Observer` is told, and `fit` hands out a `Checkpoint` after
+every epoch. All chance in an epoch comes from the seed and the epoch's number, so a training that
+goes on from a checkpoint ends where an uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..datasets import DigitData, stratified_split
+from ..errors import RunError
+from .augment import augment
+from .nets import build_net, logits, scaled
+from .recipes import Recipe
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch gave.
+
+    Attributes:
+        epoch: from 1.
+        train_loss: mean cross-entropy on the varied training images, label smoothing included.
+        train_accuracy: share of the varied training images read right, 0–1.
+        val_loss: mean cross-entropy on the validation images; None without any.
+        val_accuracy: share of the validation images read right, 0–1; None without any.
+        seconds: what the epoch took, validation included.
+        elapsed: seconds of training up to the end of this epoch, over interruptions.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    seconds: float
+    elapsed: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a training needs to go on after an epoch.
+
+    Attributes:
+        history: the epochs so far.
+        best_epoch: the one whose weights are kept.
+        best: its weights.
+        net: the raw weights.
+        average: the averaged weights, None without averaging.
+        optimizer: the optimiser's own state.
+    """
+
+    history: tuple[EpochRecord, ...]
+    best_epoch: int
+    best: State
+    net: State
+    average: State | None
+    optimizer: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers and tensors, fit for ``torch.save`` and ``weights_only`` loading."""
+        return {
+            **{field: getattr(self, field) for field in self.__dataclass_fields__},
+            "history": [asdict(record) for record in self.history],
+        }
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Checkpoint:
+        """The checkpoint that `to_dict` wrote."""
+        history = tuple(EpochRecord(**record) for record in values["history"])
+        return Checkpoint(**{**values, "history": history})
+
+
+class Observer(Protocol):
+    """Is told how a training goes."""
+
+    def batch(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
+        """After a batch: running mean loss and accuracy (0–1) of the epoch so far."""
+
+    def epoch(self, record: EpochRecord, checkpoint: Checkpoint) -> None:
+        """After an epoch."""
+
+
+class _Average:
+    """Exponential moving average of weights and of batch normalisation's statistics."""
+
+    def __init__(self, net: nn.Module, decay: float, state: State | None) -> None:
+        self.net = copy.deepcopy(net)
+        if state is not None:
+            self.net.load_state_dict(state)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, net: nn.Module, step: int) -> None:
+        """Move towards `net`; faster in the first steps, when the average is mostly start."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        ours, theirs = self.net.state_dict(), net.state_dict()
+        floats = [name for name, value in ours.items() if value.is_floating_point()]
+        torch._foreach_lerp_([ours[n] for n in floats], [theirs[n] for n in floats], weight)
+
+
+def fit(
+    recipe: Recipe,
+    data: DigitData,
+    observer: Observer,
+    *,
+    start: State | None = None,
+    resume: Checkpoint | None = None,
+) -> Checkpoint:
+    """Train.
+
+    Args:
+        recipe: how.
+        data: the training set; the validation images are split off here.
+        observer: is told of every batch and epoch.
+        start: weights to start from instead of fresh ones.
+        resume: go on after this checkpoint's last epoch.
+
+    Returns:
+        The last epoch's checkpoint; its `best` are the weights to keep.
+
+    Raises:
+        RecipeError: there is no such net.
+        RunError: `start` or `resume` doesn't fit the net, or the training diverged.
+    """
+    with _deterministic():
+        torch.manual_seed(recipe.seed)
+        net = build_net(recipe.net)
+        optimizer = _optimizer(recipe, net)
+        try:
+            if resume is not None:
+                net.load_state_dict(resume.net)
+                optimizer.load_state_dict(copy.deepcopy(resume.optimizer))
+            elif start is not None:
+                net.load_state_dict(start)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise RunError(
+                f"the weights to start from don't fit the net {recipe.net!r} of this recipe"
+            ) from error
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        average = None
+        if recipe.ema:
+            average = _Average(net, recipe.ema, resume.average if resume else None)
+
+        kept, split_off = stratified_split(data.labels, recipe.validation, recipe.seed)
+        images = torch.from_numpy(data.images.copy())
+        labels = torch.from_numpy(data.labels.astype("int64"))
+        train = images[torch.from_numpy(kept)], labels[torch.from_numpy(kept)]
+        validation = images[torch.from_numpy(split_off)], labels[torch.from_numpy(split_off)]
+        if len(kept) < 2:
+            raise RunError(f"{data.name}: {len(kept)} images are left to train on; needed are 2")
+
+        history = list(resume.history) if resume else []
+        best_epoch, best = (resume.best_epoch, resume.best) if resume else (0, {})
+        checkpoint = resume
+        while len(history) < recipe.epochs and not _out_of_patience(recipe, history, best_epoch):
+            begun = time.perf_counter()
+            epoch = len(history) + 1
+            loss, accuracy = _epoch(recipe, net, optimizer, average, train, epoch, observer)
+            chosen = average.net if average else net
+            val_loss, val_accuracy = _validate(chosen, *validation)
+            seconds = time.perf_counter() - begun
+            elapsed = (history[-1].elapsed if history else 0.0) + seconds
+            history.append(
+                EpochRecord(epoch, loss, accuracy, val_loss, val_accuracy, seconds, elapsed)
+            )
+            if _is_best(history):
+                best_epoch, best = epoch, _snapshot(chosen)
+            checkpoint = Checkpoint(
+                history=tuple(history),
+                best_epoch=best_epoch,
+                best=best,
+                net=_snapshot(net),
+                average=_snapshot(average.net) if average else None,
+                optimizer=copy.deepcopy(optimizer.state_dict()),
+            )
+            observer.epoch(history[-1], checkpoint)
+    assert checkpoint is not None  # every recipe has an epoch
+    return checkpoint
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def _optimizer(recipe: Recipe, net: nn.Module) -> torch.optim.Optimizer:
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    others = [p for p in net.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "adadelta":
+        # torch's own defaults are rho 0.9 and epsilon 1e-6.
+        return torch.optim.Adadelta(groups, lr=recipe.learning_rate, rho=0.95, eps=1e-7)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """The rate of `step` (from 0) of `steps`, a function of nothing else, so nothing to resume."""
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    rise = max(1.0, recipe.warmup * steps)
+    if step < rise:
+        return recipe.learning_rate * (step + 1) / rise
+    return recipe.learning_rate * max(0.0, (steps - step) / (steps - rise))
+
+
+def _epoch(
+    recipe: Recipe,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: _Average | None,
+    train: tuple[Tensor, Tensor],
+    epoch: int,
+    observer: Observer,
+) -> tuple[float, float]:
+    images, labels = train
+    # Two sources of chance: our own for order and augmentation, torch's global one for dropout.
+    generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
+    torch.manual_seed(recipe.seed * 100_003 + epoch)
+    order = torch.randperm(len(images), generator=generator)
+    # A last batch of one image would have no variance to normalise by.
+    batches = [part for part in order.split(recipe.batch_size) if len(part) > 1]
+    total_loss, right, seen = 0.0, 0, 0
+    net.train()
+    for step, index in enumerate(batches):
+        done = (epoch - 1) * len(batches) + step
+        rate = _learning_rate(recipe, done, recipe.epochs * len(batches))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        batch = augment(scaled(images[index]), recipe.augmentation, generator)
+        target = labels[index]
+        scores = net(batch)
+        loss = F.cross_entropy(scores, target, label_smoothing=recipe.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if average:
+            average.update(net, done)
+        value = float(loss.detach())
+        if value != value:
+            raise RunError(
+                f"the loss is not a number at epoch {epoch}, step {step + 1}: "
+                "the training diverged; lower learning_rate"
+            )
+        total_loss += value * len(index)
+        right += int((scores.detach().argmax(1) == target).sum())
+        seen += len(index)
+        observer.batch(epoch, step + 1, len(batches), total_loss / seen, right / seen)
+    return total_loss / seen, right / seen
+
+
+def _validate(net: nn.Module, images: Tensor, labels: Tensor) -> tuple[float | None, float | None]:
+    if len(labels) == 0:
+        return None, None
+    scores = logits(net, images)
+    accuracy = (scores.argmax(1) == labels).float().mean()
+    return float(F.cross_entropy(scores, labels)), float(accuracy)
+
+
+def _rank(record: EpochRecord) -> tuple[float, float]:
+    """Validation accuracy first; among equals the lower loss. Without validation: the last."""
+    if record.val_accuracy is None or record.val_loss is None:
+        return float(record.epoch), 0.0
+    return record.val_accuracy, -record.val_loss
+
+
+def _is_best(history: list[EpochRecord]) -> bool:
+    return max(history, key=_rank) is history[-1]
+
+
+def _out_of_patience(recipe: Recipe, history: list[EpochRecord], best_epoch: int) -> bool:
+    return bool(recipe.patience) and len(history) - best_epoch >= recipe.patience
+
+
+def _snapshot(net: nn.Module) -> State:
+    # Contiguous, so that files don't depend on the memory format trained in.
+    return {name: value.detach().clone().contiguous() for name, value in net.state_dict().items()}
