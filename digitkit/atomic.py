@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import OutputError
+from .errors import DigitkitError, OutputError
 
 
 def _mode_for_new_files() -> int:
@@ -41,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:
-        if isinstance(error, OutputError):
+        if isinstance(error, DigitkitError):
             raise
         reason = error.strerror or str(error)
         raise OutputError(f"{path}: cannot be written: {reason}") from error

@@ -7,6 +7,8 @@ one line: it names the input, says what is wrong and what to do about it.
 
 from __future__ import annotations
 
+import os
+
 
 class DigitkitError(Exception):
     """Base of all errors that digitkit raises on purpose; its text is fit to be shown to a user."""
@@ -56,6 +58,11 @@ def one_line(error: BaseException | str) -> str:
     """The first non-empty line of an error's text, for messages that must stay on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as text that can be printed: bytes that are no UTF-8 become replacement marks."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def needs_extra(package: str, what: str) -> MissingDependencyError:

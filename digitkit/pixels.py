@@ -7,6 +7,7 @@ Training on user images, calibration, evaluation and the runtime all come throug
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._opencv import MAX_PIXELS, cv2
-from .errors import ImageError, InputNotFoundError, SourceError, one_line
+from .errors import ImageError, InputNotFoundError, SourceError, one_line, shown
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
@@ -35,7 +36,7 @@ WORK_SIDE = 160
 # --- decoding --------------------------------------------------------------------------------
 
 
-def decode_file(path: Path) -> U8:
+def decode_file(path: str | os.PathLike[str]) -> U8:
     """Read an image file; see `decode`.
 
     Raises:
@@ -43,15 +44,18 @@ def decode_file(path: Path) -> U8:
         SourceError: it cannot be read.
         ImageError: it is no image, is damaged or too large.
     """
+    name = shown(path)
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputNotFoundError(f"{path}: does not exist") from error
+        raise InputNotFoundError(f"{name}: does not exist") from error
     except IsADirectoryError as error:
-        raise ImageError(f"{path}: is a folder, not an image file") from error
+        raise ImageError(f"{name}: is a folder, not an image file") from error
     except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return decode(data, str(path))
+        raise SourceError(f"{name}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL byte inside the name
+        raise InputNotFoundError(f"{name}: is no path: {error}") from error
+    return decode(data, name)
 
 
 def decode(data: bytes, name: str) -> U8:

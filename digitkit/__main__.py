@@ -1,0 +1,5 @@
+"""``python -m digitkit`` is ``digitkit``."""
+
+from .cli.app import main
+
+main()

@@ -1,0 +1,85 @@
+"""The model card and the checksums beside exported models, made from what the files promise."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from . import atomic, machine
+from .classifier import Classifier
+from .contract import ModelContract
+
+CARD, CHECKSUMS = "MODEL_CARD.md", "SHA256SUMS"
+
+_HEAD = """\
+# Model card
+
+These models read one handwritten digit, 0 to 9, from a 28×28 picture. `digitkit export` writes
+this page from what each file promises; don't edit it.
+
+- **Input** `image`: uint8 `[N, 1, 28, 28]`, raw grey levels, ink bright on dark, fitted into 20×20
+  and centred by mass as in MNIST (`digitkit.pixels` does it). Normalisation is inside the graph.
+- **Output** `probabilities`: float32 `[N, 10]`, softmax over the digits 0 to 9, calibrated by a
+  temperature fitted on validation images.
+- **Meant for** digits written by hand and shown one at a time. **Not meant for** letters, printed
+  fonts, or decisions about people; a picture that holds no digit still gets ten probabilities
+  that sum to 1.
+- **Trained on** MNIST (Yann LeCun, Corinna Cortes, Christopher J. C. Burges; CC BY-SA 3.0) unless
+  the table says otherwise: digits of US census employees and school pupils, scanned, about 1990.
+  Other hands, a 1 with a flag or a crossed 7 above all, are read less well.
+- **Chosen** on validation images split off the training set; the test set was read once, at the
+  end.
+
+"""
+
+
+def write(folder: Path) -> None:
+    """Write ``MODEL_CARD.md`` and ``SHA256SUMS`` for the digitkit models in `folder`.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    models: list[tuple[Path, ModelContract]] = []
+    for path in sorted(folder.glob("*.onnx")):
+        contract = Classifier(path).contract
+        if contract is not None:
+            models.append((path, contract))
+    sums = "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path, _ in models
+    )
+    atomic.write_text(folder / CARD, _HEAD + _tables(models))
+    atomic.write_text(folder / CHECKSUMS, sums)
+
+
+def _tables(models: list[tuple[Path, ModelContract]]) -> str:
+    lines = [
+        "| file | bytes | parameters | multiply-adds | test accuracy | calibration error |",
+        "|---|---|---|---|---|---|",
+    ]
+    for path, c in models:
+        lines.append(
+            f"| `{path.name}` | {path.stat().st_size:,} | {c.parameters:,} | {c.multiply_adds:,} "
+            f"| {c.test_accuracy:.2%} of {c.test_count:,} ({c.test_data}) "
+            f"| {c.calibration_error:.2%} |"
+        )
+    ran = machine.versions("onnxruntime", "numpy")
+    lines += [
+        "",
+        f"Measured by `digitkit export` with ONNX Runtime {ran['onnxruntime']}, one thread, on "
+        f"{machine.cpu_name()}; `digitkit eval FILE` measures again.",
+        "",
+        "| file | net | recipe | trained on | seed | temperature | threshold | made |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for path, c in models:
+        changed = "" if c.overrides == "{}" else f" with {c.overrides}"
+        made = f"digitkit {c.digitkit_version}"
+        if c.precision == "int8":
+            made += f", {c.calibration}, from the fp32 file with SHA-256 {c.parent_sha256[:12]}…"
+        lines.append(
+            f"| `{path.name}` | {c.architecture} | {c.recipe} version {c.recipe_version}{changed} "
+            f"| {c.data} | {c.seed} | {c.temperature:.3f} | {c.min_confidence:.3f} | {made} |"
+        )
+    licences = ", ".join(sorted({c.licence for _, c in models}))
+    lines += ["", f"Licence of the models: {licences}."]
+    return "\n".join(lines) + "\n"

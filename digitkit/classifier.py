@@ -1,0 +1,263 @@
+"""The classifier: arrays in, predictions out. The one place that builds an ONNX Runtime session."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from .contract import DEFAULT_MIN_CONFIDENCE, INPUT, OUTPUT, ModelContract
+from .errors import InputNotFoundError, MissingDependencyError, ModelError, one_line
+from .evaluation import softmax
+
+U8 = npt.NDArray[np.uint8]
+F32 = npt.NDArray[np.float32]
+
+PrecisionChoice = Literal["auto", "int8", "fp32"]
+
+DEFAULT_INPUT_SCALE = 1 / 255
+"""What a foreign model's pixels are multiplied by unless another scale is given."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes:
+        digit: the likeliest digit, 0 to 9.
+        confidence: its probability, 0–1.
+        probabilities: of the digits 0 to 9, float32 ``[10]``.
+    """
+
+    digit: int
+    confidence: float
+    probabilities: F32 = field(repr=False, compare=False)
+
+
+def models_folder() -> Path:
+    """Where the shipped models are: inside an installed package, else beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "exported"
+    return inside if inside.is_dir() else package.parent / "exported"
+
+
+def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto") -> Path:
+    """The file that a shipped name or a path stands for.
+
+    Args:
+        model: ``digits`` or another shipped name; else the path of an ``.onnx`` file.
+        precision: of a shipped model; ``auto`` is int8 where there is one, which is the faster.
+
+    Raises:
+        InputNotFoundError: there is no such shipped model and no such file.
+        ModelError: a precision was asked of a file, which has just the one that it has.
+    """
+    path = Path(model)
+    text = os.fspath(model)
+    if path.suffix == "" and text == path.name and not path.exists():
+        folder = models_folder()
+        order = ("int8", "fp32") if precision == "auto" else (precision,)
+        for kind in order:
+            shipped = folder / f"{text}-{kind}.onnx"
+            if shipped.is_file():
+                return shipped
+        names = sorted({p.name.rsplit("-", 1)[0] for p in folder.glob("*-*.onnx")})
+        raise InputNotFoundError(
+            f"{text}: is neither a shipped model ({', '.join(names) or 'none is installed'}"
+            f"; precision {precision}) nor a file"
+        )
+    if precision != "auto":
+        raise ModelError(
+            f"{text}: a precision goes with a shipped name such as digits; a file has its own"
+        )
+    if not path.is_file():
+        raise InputNotFoundError(f"{text}: there is no such model file")
+    return path
+
+
+class Classifier:
+    """A digit model in an ONNX Runtime session.
+
+    >>> classifier = Classifier()  # doctest: +SKIP
+    >>> classifier.classify(image).digit  # doctest: +SKIP
+    7
+
+    Attributes:
+        path: the model file.
+        contract: what it promises; None for a foreign model.
+        min_confidence: its default threshold, 0–1.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "digits",
+        *,
+        precision: PrecisionChoice = "auto",
+        threads: int = 1,
+        input_scale: float | None = None,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            model: a shipped name (``digits``) or the path of an ``.onnx`` file: digitkit's own,
+                or a foreign one with float32 ``[1 or N, 1, 28, 28]`` in and ten scores out.
+            precision: of a shipped model: ``int8``, ``fp32``, or ``auto`` for the faster.
+            threads: threads that one run may use; more than one pays only for large batches.
+            input_scale: a foreign model's pixels are 0–255 times this, 1/255 by default.
+
+        Raises:
+            InputNotFoundError: there is no such model.
+            ModelError: it cannot be loaded, is no digit model, or keeps a newer contract.
+            ValueError: `threads` is under 1.
+        """
+        self.path = find_model(model, precision)
+        self._session = _session(self.path, threads)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.contract = ModelContract.from_metadata(metadata, str(self.path))
+        self._check_shapes()
+        if self.contract is not None and input_scale is not None:
+            raise ModelError(
+                f"{self.path}: takes raw pixels by its contract; an input scale is for foreign "
+                "models"
+            )
+        self._scale = np.float32(input_scale if input_scale is not None else DEFAULT_INPUT_SCALE)
+        self.min_confidence = (
+            self.contract.min_confidence if self.contract else DEFAULT_MIN_CONFIDENCE
+        )
+        self._needs_softmax = self.contract is None and not self._gives_distributions()
+
+    def _check_shapes(self) -> None:
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        kind = "tensor(uint8)" if self.contract else "tensor(float)"
+        wanted = f"{kind[7:-1]} [N, 1, 28, 28]"
+        if len(inputs) != 1:
+            raise ModelError(f"{self.path}: has {len(inputs)} inputs; a digit model has one")
+        shape = inputs[0].shape
+        if len(shape) != 4 or list(shape[1:]) != [1, 28, 28] or inputs[0].type != kind:
+            raise ModelError(
+                f"{self.path}: takes {inputs[0].type[7:-1]} {shape}; a digit model takes {wanted}"
+            )
+        scores = outputs[0].shape
+        if len(scores) != 2 or scores[1] != 10 or outputs[0].type != "tensor(float)":
+            raise ModelError(
+                f"{self.path}: gives {outputs[0].type} {scores}; a digit model gives ten scores, "
+                "float [N, 10]"
+            )
+        if self.contract and (inputs[0].name, outputs[0].name) != (INPUT, OUTPUT):
+            raise ModelError(
+                f"{self.path}: its contract promises {INPUT} -> {OUTPUT}, but it has "
+                f"{inputs[0].name} -> {outputs[0].name}"
+            )
+        if shape[0] not in (None, 1) and not isinstance(shape[0], str):
+            raise ModelError(
+                f"{self.path}: takes batches of exactly {shape[0]}; needed is 1 or any size"
+            )
+        self._input, self._outputs = inputs[0].name, [outputs[0].name]
+        self._one_by_one = shape[0] == 1
+
+    def _gives_distributions(self) -> bool:
+        """Whether a foreign model's scores are probabilities already, by trying some images."""
+        probe = np.random.default_rng(0).integers(0, 256, (4, 28, 28), dtype=np.uint8)
+        scores = self._run(probe)
+        return bool((scores >= 0).all() and np.allclose(scores.sum(1), 1, atol=1e-3))
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the model file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    def probabilities(self, images: U8) -> F32:
+        """The probability of each digit.
+
+        Args:
+            images: uint8 ``[N, 28, 28]`` or ``[N, 1, 28, 28]`` in normal form (see
+                `digitkit.pixels`): ink bright on dark. N may be 0.
+
+        Returns:
+            float32 ``[N, 10]``, rows sum to 1.
+
+        Raises:
+            ValueError: another shape or kind.
+        """
+        if images.dtype != np.uint8 or images.shape[1:] not in ((28, 28), (1, 28, 28)):
+            raise ValueError(
+                f"images are {images.dtype} {list(images.shape)}; needed is uint8 [N, 28, 28]"
+            )
+        if len(images) == 0:
+            return np.empty((0, 10), np.float32)
+        scores = self._run(images)
+        return softmax(scores) if self._needs_softmax else scores
+
+    def _run(self, images: U8) -> F32:
+        batch: npt.NDArray[np.generic] = images.reshape(-1, 1, 28, 28)
+        if self.contract is None:
+            batch = batch.astype(np.float32) * self._scale
+        size = 1 if self._one_by_one else len(batch)
+        parts = [
+            self._session.run(self._outputs, {self._input: batch[i : i + size]})[0]
+            for i in range(0, len(batch), size)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)  # type: ignore[no-any-return]
+
+    @overload
+    def classify(self, images: U8) -> Prediction: ...
+    @overload
+    def classify(self, images: Sequence[U8]) -> list[Prediction]: ...
+
+    def classify(self, images: U8 | Sequence[U8]) -> Prediction | list[Prediction]:
+        """Classify one image, or many in one batch.
+
+        Args:
+            images: uint8 ``[28, 28]`` in normal form; or a sequence of such, or ``[N, 28, 28]``.
+
+        Returns:
+            A `Prediction` for one image; a list in the same order for many.
+
+        Raises:
+            ValueError: another shape or kind.
+        """
+        one = isinstance(images, np.ndarray) and images.ndim == 2
+        if not one and len(images) == 0:
+            return []
+        batch = np.asarray(images)[None] if one else np.stack(list(images))
+        predictions = [
+            Prediction(int(row.argmax()), float(row.max()), row)
+            for row in self.probabilities(batch)
+        ]
+        return predictions[0] if one else predictions
+
+
+def _session(path: Path, threads: int):  # type: ignore[no-untyped-def]
+    """Build the session: one thread unless asked, no spinning, CPU only."""
+    if threads < 1:
+        raise ValueError(f"threads is {threads}; needed is 1 or more")
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"ONNX Runtime does not load ({one_line(error)}); pip install onnxruntime brings it "
+            "(64-bit systems only)"
+        ) from error
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # Spinning threads answer a little sooner but cost whole cores between two frames.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 4  # its errors come back as exceptions
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        size = path.stat().st_size
+        raise ModelError(
+            f"{path}: ONNX Runtime {ort.__version__} cannot load it ({size} bytes): "
+            f"{one_line(error)}"
+        ) from error

@@ -1,0 +1,214 @@
+"""How good a model's answers are: accuracy, calibration, per-digit figures. numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .contract import DEFAULT_MIN_CONFIDENCE
+
+if TYPE_CHECKING:
+    from .classifier import Classifier
+    from .datasets import DigitData
+
+F32 = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One image that was read wrong.
+
+    Attributes:
+        index: its place in the data.
+        label: what it is.
+        predicted: what was read.
+        confidence: the probability given to `predicted`, 0–1.
+    """
+
+    index: int
+    label: int
+    predicted: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model gave on labelled data.
+
+    Attributes:
+        data: name of the data.
+        count: number of images.
+        accuracy: share read right, 0–1.
+        loss: mean cross-entropy, nats.
+        mean_confidence: mean probability of the digit that was read, 0–1.
+        calibration_error: expected calibration error, 0–1: by how much confidence and accuracy
+            differ on average, over 15 bins of equal width (Guo et al., ICML 2017).
+        precision: a digit each: share of what was read as it that is it; None if never read.
+        recall: a digit each: share of it that was read as it; None if it never occurs.
+        confusion: ``confusion[label][predicted]``: number of images.
+        mistakes: the images read wrong, the most confident first.
+        predictions: uint8 ``[N]``, what was read.
+    """
+
+    data: str
+    count: int
+    accuracy: float
+    loss: float
+    mean_confidence: float
+    calibration_error: float
+    precision: tuple[float | None, ...]
+    recall: tuple[float | None, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    mistakes: tuple[Mistake, ...] = field(repr=False)
+    predictions: Labels = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON values, the mistakes among them, the predictions not."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        del values["predictions"]
+        values["mistakes"] = [vars(mistake) for mistake in self.mistakes]
+        return values
+
+
+def score(probabilities: F32, labels: Labels, data: str) -> Evaluation:
+    """Compare a model's answers with the truth.
+
+    Args:
+        probabilities: float32 ``[N, 10]``, rows sum to 1.
+        labels: uint8 ``[N]``, 0 to 9; N at least 1.
+        data: name of the data.
+    """
+    count = len(labels)
+    predicted = probabilities.argmax(1).astype(np.uint8)
+    confidence = probabilities.max(1).astype(np.float64)
+    right = predicted == labels
+    confusion = np.zeros((10, 10), np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    of_truth = np.maximum(probabilities[np.arange(count), labels].astype(np.float64), 1e-12)
+    wrong = np.flatnonzero(~right)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")]
+    return Evaluation(
+        data=data,
+        count=count,
+        accuracy=float(right.mean()),
+        loss=float(-np.log(of_truth).mean()),
+        mean_confidence=float(confidence.mean()),
+        calibration_error=expected_calibration_error(confidence, right),
+        precision=_shares(confusion.diagonal(), confusion.sum(0)),
+        recall=_shares(confusion.diagonal(), confusion.sum(1)),
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        mistakes=tuple(
+            Mistake(int(i), int(labels[i]), int(predicted[i]), float(confidence[i]))
+            for i in wrong
+        ),
+        predictions=predicted,
+    )
+
+
+def _shares(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> tuple[float | None, ...]:
+    return tuple(float(p / w) if w else None for p, w in zip(part, whole, strict=True))
+
+
+def expected_calibration_error(
+    confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], bins: int = 15
+) -> float:
+    """Mean distance of confidence and accuracy over bins of equal width, 0–1.
+
+    Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017.
+
+    Args:
+        confidence: float64 ``[N]``, 0–1.
+        right: bool ``[N]``.
+        bins: how many bins.
+    """
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, confidence, bins) - np.bincount(place, right, bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def evaluate(
+    model: Classifier,
+    data: DigitData,
+    *,
+    batch_size: int = 256,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Run a model over labelled digits and compare.
+
+    Args:
+        model: what to measure.
+        data: images in normal form with their labels.
+        batch_size: images a run; only speed and memory depend on it.
+        progress: called with the number of images done and of all.
+    """
+    parts = []
+    for start in range(0, len(data), batch_size):
+        parts.append(model.probabilities(data.images[start : start + batch_size]))
+        if progress:
+            progress(min(start + batch_size, len(data)), len(data))
+    return score(np.concatenate(parts), data.labels, data.name)
+
+
+def fit_temperature(logits: F32, labels: Labels) -> float:
+    """The temperature that makes softmax(logits / T) least surprised by the labels.
+
+    Guo et al., ICML 2017. The loss has a single minimum in T; it is looked for in 0.05 to 20.
+
+    Args:
+        logits: float32 ``[N, 10]``.
+        labels: uint8 ``[N]``.
+    """
+
+    def loss(log_t: float) -> float:
+        scaled = logits.astype(np.float64) / np.exp(log_t)
+        scaled -= scaled.max(1, keepdims=True)
+        of_truth = scaled[np.arange(len(labels)), labels]
+        return float((np.log(np.exp(scaled).sum(1)) - of_truth).mean())
+
+    low, high = float(np.log(0.05)), float(np.log(20.0))
+    shrink = (np.sqrt(5) - 1) / 2  # golden section
+    while high - low > 1e-4:
+        left, right = high - shrink * (high - low), low + shrink * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def softmax(logits: F32, temperature: float = 1.0) -> F32:
+    """float32 ``[N, 10]``, rows summing to 1, of float32 ``[N, 10]`` scores."""
+    scaled = logits.astype(np.float64) / temperature
+    scaled = np.exp(scaled - scaled.max(1, keepdims=True))
+    return (scaled / scaled.sum(1, keepdims=True)).astype(np.float32)
+
+
+ACCEPTED_ERROR = 0.001
+"""Share of wrong digits among the accepted ones that the fitted threshold allows."""
+
+
+def fit_min_confidence(probabilities: F32, labels: Labels) -> float:
+    """The lowest threshold at which at most one accepted digit in a thousand is wrong.
+
+    Never under `DEFAULT_MIN_CONFIDENCE`: a digit with less than half of the probability is a
+    guess. Rounded up to three places.
+
+    Args:
+        probabilities: calibrated, float32 ``[N, 10]``, of validation images.
+        labels: uint8 ``[N]``.
+    """
+    confidence = probabilities.max(1).astype(np.float64)
+    right = probabilities.argmax(1) == labels
+    order = np.argsort(-confidence, kind="stable")
+    accepted = np.arange(1, len(order) + 1)
+    fine = np.cumsum(~right[order]) <= ACCEPTED_ERROR * accepted
+    if not fine.any():
+        return 1.0
+    last = int(np.flatnonzero(fine)[-1])
+    lowest = float(np.ceil(confidence[order[last]] * 1000) / 1000)
+    return min(max(lowest, DEFAULT_MIN_CONFIDENCE), 1.0)

@@ -1,0 +1,318 @@
+"""A finished training to verified ONNX files. Needs torch and onnx."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from . import __version__, atomic, card, datasets, graph, pixels, quantize
+from .classifier import Classifier
+from .contract import INPUT, OUTPUT, ModelContract
+from .errors import DatasetError, GateError, ModelError, one_line
+from .evaluation import F32, Evaluation, score
+from .training import nets
+from .training.run import Run, calibration_of
+
+PARITY = 1e-4
+"""Gate: largest difference of a probability between torch and ONNX Runtime, on any test image."""
+
+INT8_LOSS = 0.001
+"""Gate: how much test accuracy int8 may lose against fp32 (0.10 points)."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One model that was written.
+
+    Attributes:
+        path: its file.
+        size: bytes.
+        contract: what it promises.
+        evaluation: what it gave on the test data.
+        agreement: share of the test images that it reads as the trained net does, 0–1.
+        difference: largest difference of a probability from the trained net's.
+    """
+
+    path: Path
+    size: int
+    contract: ModelContract
+    evaluation: Evaluation
+    agreement: float
+    difference: float
+
+
+def export(
+    run: Run,
+    out: Path,
+    name: str,
+    *,
+    int8: bool = True,
+    data: Path | None = None,
+    step: Callable[[str], None] = lambda what: None,
+    progress: datasets.Progress | None = None,
+) -> list[Exported]:
+    """Export a training to ``out/NAME-fp32.onnx`` and ``out/NAME-int8.onnx``, verified.
+
+    Gates, before anything is written: ONNX's own checker; the same digit as torch on every test
+    image and probabilities within `PARITY`; int8 within `INT8_LOSS` of fp32.
+
+    Args:
+        run: the finished training.
+        out: the folder to write to; a model card and checksums are kept up to date in it.
+        name: of the files.
+        int8: whether to quantise as well.
+        data: where the training's data is now; None for where it was.
+        step: told what is being done.
+        progress: told how reading of data goes.
+
+    Raises:
+        GateError: a gate failed; nothing was written.
+        DatasetError, InputNotFoundError: the data that it was trained on is not there.
+        OutputError: the files cannot be written.
+    """
+    step("reading the data")
+    source = run.record["data"]["source"]
+    folder = data or (Path(source) if source else None)
+    both = datasets.load_train_and_test(folder, progress=progress)
+    for part, digits in (("train", both.train), ("test", both.test)):
+        if digits.digest != run.record["data"][part]["digest"]:
+            raise DatasetError(
+                f"{folder or 'MNIST'}: its {part} set is not the one that {run.folder} recorded; "
+                "name the right data with --data"
+            )
+    kept, _ = datasets.stratified_split(both.train.labels, run.recipe.validation, run.recipe.seed)
+    share = min(1.0, quantize.CALIBRATION_IMAGES / len(kept))
+    if share < 1:
+        _, chosen = datasets.stratified_split(both.train.labels[kept], share, run.recipe.seed)
+        kept = kept[chosen]
+
+    step("exporting to ONNX")
+    temperature, min_confidence = calibration_of(run.record)
+    net = deployed(run.net, temperature)
+    model = to_onnx(net)
+    _check(model, f"{name}-fp32")
+    facts = graph.facts(model)
+    contract = ModelContract(
+        architecture=run.recipe.net,
+        parameters=facts.parameters,
+        multiply_adds=facts.multiply_adds,
+        op_counts=facts.op_counts,
+        recipe=run.recipe.name,
+        recipe_version=run.recipe.version,
+        overrides=json.dumps(run.record["overrides"], sort_keys=True),
+        seed=run.recipe.seed,
+        data=both.train.name,
+        data_digest=both.train.digest,
+        test_data=both.test.name,
+        test_accuracy=0.0,  # measured below
+        test_count=len(both.test),
+        calibration_error=0.0,
+        temperature=temperature,
+        min_confidence=min_confidence,
+        precision="fp32",
+        calibration="none",
+        parent_sha256="",
+        digitkit_version=__version__,
+        preprocessing=pixels.VERSION,
+    )
+
+    with tempfile.TemporaryDirectory() as scratch:
+        truth = _torch_probabilities(net, both.test)
+        step("verifying fp32")
+        fp32 = _verified(model, contract, Path(scratch, f"{name}-fp32.onnx"), both.test, truth)
+        if fp32.agreement < 1 or fp32.difference >= PARITY:
+            raise GateError(
+                f"{name}-fp32: parity failed: ONNX Runtime reads {fp32.agreement:.2%} of the "
+                f"{len(both.test)} test images as torch does, probabilities differ by up to "
+                f"{fp32.difference:.1e}; needed are 100% and under {PARITY:.0e}; nothing written"
+            )
+        results = [fp32]
+        if int8:
+            step("quantising to int8")
+            small = quantize.quantize(model, both.train.images[kept])
+            _check(small, f"{name}-int8")
+            promise = replace(
+                contract,
+                op_counts=graph.facts(small).op_counts,
+                precision="int8",
+                calibration=f"{quantize.CALIBRATION}, {len(kept)} training images",
+                parent_sha256=hashlib.sha256(fp32.path.read_bytes()).hexdigest(),
+            )
+            step("verifying int8")
+            path = Path(scratch, f"{name}-int8.onnx")
+            result = _verified(small, promise, path, both.test, truth)
+            lost = fp32.evaluation.accuracy - result.evaluation.accuracy
+            if lost > INT8_LOSS + 1e-9:
+                raise GateError(
+                    f"{name}-int8: accuracy failed: {result.evaluation.accuracy:.2%} on the test "
+                    f"set, {100 * lost:.2f} points under fp32; allowed are "
+                    f"{100 * INT8_LOSS:.2f}; nothing written (--no-int8 exports fp32 alone)"
+                )
+            results.append(result)
+        step("writing")
+        written = []
+        for result in results:
+            target = out / result.path.name
+            atomic.write_bytes(target, result.path.read_bytes())
+            written.append(replace(result, path=target))
+    if not int8:
+        # One of an earlier export would pass for this fp32's sibling.
+        (out / f"{name}-int8.onnx").unlink(missing_ok=True)
+    card.write(out)
+    return written
+
+
+def _layers(net: nn.Module) -> Iterator[nn.Module]:
+    for layer in net.children():
+        if isinstance(layer, nn.Sequential):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
+class _Deployed(nn.Module):
+    """uint8 pixels in, probabilities out."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.softmax(self.layers(image.to(torch.float32)), dim=1)
+
+
+def deployed(net: nn.Module, temperature: float) -> nn.Module:
+    """The net as it is shipped: everything linear folded into the layers' weights.
+
+    Batch normalisation goes into the convolution before it, the division of pixels by 255 into
+    the first layer, the temperature into the last.
+
+    Args:
+        net: a sequence of layers, as `digitkit.training.nets` makes them; left as it is.
+        temperature: what the logits are divided by.
+
+    Returns:
+        A module in evaluation mode: uint8 ``[N, 1, 28, 28]`` to float32 ``[N, 10]``.
+
+    Raises:
+        ModelError: the net does not begin and end with a layer that has weights.
+    """
+    layers: list[nn.Module] = []
+    for layer in _layers(net.eval()):
+        if isinstance(layer, nn.BatchNorm2d):
+            if not layers or not isinstance(layers[-1], nn.Conv2d):
+                raise ModelError("batch normalisation after anything but a convolution can't fold")
+            layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
+        elif not isinstance(layer, nn.Dropout):
+            layers.append(copy.deepcopy(layer))
+    first, last = layers[0], layers[-1]
+    if not isinstance(first, nn.Conv2d) or not isinstance(last, nn.Linear):
+        raise ModelError("a net must begin with a convolution and end with a linear layer")
+    with torch.no_grad():
+        first.weight /= 255
+        last.weight /= temperature
+        last.bias /= temperature
+    return _Deployed(layers).eval().requires_grad_(False)
+
+
+def to_onnx(net: nn.Module) -> onnx.ModelProto:
+    """The deployed net as an ONNX graph with a dynamic batch, tidied.
+
+    Args:
+        net: as `deployed` makes it.
+    """
+    # A batch of 1 would be taken for a constant, so two images are traced.
+    example = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    with _quiet():
+        program = torch.onnx.export(
+            net,
+            (example,),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: torch.export.Dim("N")},),
+            opset_version=graph.OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None  # a path would have been needed for that
+    model = program.model_proto
+    graph.tidy(model)
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns about packages that nothing here needs."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _check(model: onnx.ModelProto, name: str) -> None:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # checker and shape inference raise unrelated kinds
+        raise GateError(f"{name}: ONNX's checker refuses it: {one_line(error)}") from error
+    domains = {node.domain for node in model.graph.node} | {o.domain for o in model.opset_import}
+    if domains - {""}:
+        raise GateError(f"{name}: uses operators beyond the standard ones: {sorted(domains)}")
+
+
+def _torch_probabilities(
+    net: nn.Module, data: datasets.DigitData
+) -> F32:
+    with torch.no_grad():
+        images = torch.from_numpy(data.images.copy()).unsqueeze(1)
+        return torch.cat([net(part) for part in images.split(500)]).numpy()
+
+
+def _verified(
+    model: onnx.ModelProto,
+    contract: ModelContract,
+    path: Path,
+    data: datasets.DigitData,
+    truth: F32,
+) -> Exported:
+    """Measure a model through the runtime that will run it, and write its final file."""
+    path.write_bytes(graph.to_bytes(model, contract.to_metadata()))
+    classifier = Classifier(path)
+    answers = np.concatenate(
+        [classifier.probabilities(data.images[i : i + 500]) for i in range(0, len(data), 500)]
+    )
+    result = score(answers, data.labels, data.name)
+    contract = replace(
+        contract,
+        test_accuracy=result.accuracy,
+        calibration_error=result.calibration_error,
+    )
+    content = graph.to_bytes(model, contract.to_metadata())
+    path.write_bytes(content)
+    return Exported(
+        path=path,
+        size=len(content),
+        contract=contract,
+        evaluation=result,
+        agreement=float((answers.argmax(1) == truth.argmax(1)).mean()),
+        difference=float(np.abs(answers - truth).max()),
+    )

@@ -1,0 +1,174 @@
+"""Find the digits in a picture larger than one digit, and order them as a person reads.
+
+A first, plain version: even light, one threshold, connected strokes. It finds single digits on
+paper and well-spaced digits on clean pages; ruled paper, touching digits and clutter are beyond
+it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from . import pixels
+from ._opencv import cv2
+
+U8 = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+"""x, y, width, height: of the upright picture, in pixels."""
+
+WORK_SIDE = 1024
+"""Pictures are reduced to this longer side before digits are looked for, pixels."""
+
+MIN_HEIGHT = 10
+"""Lowest digit that is looked for, pixels of the reduced picture."""
+
+MIN_CONTRAST = 20
+"""Least difference of strokes and paper, grey levels of 255."""
+
+SMALLEST = 0.4
+"""What is lower than this share of the tallest ink's height is no digit of its own."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One digit that was found.
+
+    Attributes:
+        box: where its ink is.
+        row: number of its row, from 0 at the top.
+        image: its normal form, uint8 ``[28, 28]``.
+    """
+
+    box: Box
+    row: int
+    image: U8 = field(repr=False, compare=False)
+
+
+def find_digits(image: U8) -> list[Found]:
+    """Find the digits of a picture, row by row from the top, each row from the left.
+
+    Args:
+        image: uint8 ``[H, W]`` or ``[H, W, 3]`` BGR, upright, dark on light or light on dark.
+
+    Returns:
+        What was found; empty where there is no ink.
+    """
+    plain = pixels.grey(image)
+    height, width = plain.shape
+    ratio = min(1.0, WORK_SIDE / max(height, width))
+    if ratio < 1:
+        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        plain = cv2.resize(plain, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    ink = ink_of_page(plain)
+    if ink is None:
+        return []
+    mask = cv2.threshold(ink, 110, 255, cv2.THRESH_BINARY)[1]
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    parts = [[i] for i in range(1, len(stats)) if stats[i, cv2.CC_STAT_AREA] >= 6]
+    groups = _joined(parts, stats)
+    found = []
+    for group in groups:
+        x, y, w, h = _around(group, stats)
+        own = np.isin(labels[y : y + h, x : x + w], group)
+        soft = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8))
+        found.append(((x, y, w, h), pixels.normal_form(ink[y : y + h, x : x + w] * soft)))
+    rows = _rows([box for box, _ in found])
+    order = sorted(range(len(found)), key=lambda i: (rows[i], found[i][0][0]))
+    return [
+        Found(_scaled_box(found[i][0], 1 / ratio, width, height), rows[i], found[i][1])
+        for i in order
+    ]
+
+
+def ink_of_page(plain: U8) -> U8 | None:
+    """The ink of an unevenly lit picture: bright on dark, paper near 0, strokes near 255.
+
+    Args:
+        plain: grey, uint8 ``[H, W]``.
+
+    Returns:
+        uint8 ``[H, W]``; None where nothing stands out from the paper.
+    """
+    if pixels.ink_is_dark(plain):
+        plain = cv2.bitwise_not(plain)  # type: ignore[assignment]
+    # The paper's own brightness is smooth, so a small picture is enough to estimate it.
+    ratio = min(1.0, 256 / max(plain.shape))
+    size = (max(1, round(plain.shape[1] * ratio)), max(1, round(plain.shape[0] * ratio)))
+    small = cv2.resize(plain, size, interpolation=cv2.INTER_AREA)
+    side = max(size) // 3 | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
+    paper = cv2.blur(cv2.morphologyEx(small, cv2.MORPH_OPEN, kernel), (side // 2 | 1,) * 2)
+    paper = cv2.resize(paper, plain.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    lifted = cv2.GaussianBlur(cv2.subtract(plain, paper), (3, 3), 0)
+    level, mask = cv2.threshold(lifted, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    strokes, rest = lifted[mask > 0], lifted[mask == 0]
+    if not len(strokes) or not len(rest):
+        return None
+    low, high = float(np.median(rest)), float(np.percentile(strokes, 75))
+    if high - low < max(MIN_CONTRAST, 4 * float(rest.std())):
+        return None
+    gain = 255 / (high - low)
+    return cv2.convertScaleAbs(np.maximum(lifted, round(low)), alpha=gain, beta=-low * gain)  # type: ignore[return-value]
+
+
+def _around(group: list[int], stats: npt.NDArray[np.int32]) -> Box:
+    members = stats[group]
+    x, y = int(members[:, 0].min()), int(members[:, 1].min())
+    right = int((members[:, 0] + members[:, 2]).max())
+    bottom = int((members[:, 1] + members[:, 3]).max())
+    return x, y, right - x, bottom - y
+
+
+def _joined(parts: list[list[int]], stats: npt.NDArray[np.int32]) -> list[list[int]]:
+    """Give small pieces of ink (a 5's bar) to the digit beside them; drop what stays small."""
+    if not parts:
+        return []
+    tallest = max(int(stats[p[0], cv2.CC_STAT_HEIGHT]) for p in parts)
+    least = max(MIN_HEIGHT, SMALLEST * tallest)
+    large = [p for p in parts if stats[p[0], cv2.CC_STAT_HEIGHT] >= least]
+    pieces = [p[0] for p in parts if stats[p[0], cv2.CC_STAT_HEIGHT] < least]
+    bodies = [(p, _around(p, stats)) for p in large]
+    for piece in pieces:
+        x, y, w, h = _around([piece], stats)
+        best, nearest = None, 0.0
+        for group, (bx, by, bw, bh) in bodies:
+            reach = 0.18 * bh
+            across = max(bx - (x + w), x - (bx + bw))
+            down = max(by - (y + h), y - (by + bh))
+            gap = float(max(across, down))
+            # A speck is not worth a wider box; a bar is about as wide as the digit's half.
+            if gap <= reach and max(w, h) >= 0.2 * bh and (best is None or gap < nearest):
+                best, nearest = group, gap
+        if best is not None:
+            best.append(piece)
+    return large
+
+
+def _rows(boxes: list[Box]) -> list[int]:
+    """The row of each box: boxes share a row while their middles lie within half a height."""
+    rows: list[tuple[float, float, list[int]]] = []
+    for i in sorted(range(len(boxes)), key=lambda i: boxes[i][1] + boxes[i][3] / 2):
+        middle, height = boxes[i][1] + boxes[i][3] / 2, float(boxes[i][3])
+        if rows and abs(middle - rows[-1][0]) < 0.5 * max(height, rows[-1][1]):
+            _, _, members = rows[-1]
+            members.append(i)
+            middles = [boxes[m][1] + boxes[m][3] / 2 for m in members]
+            heights = [boxes[m][3] for m in members]
+            rows[-1] = (float(np.mean(middles)), float(np.mean(heights)), members)
+        else:
+            rows.append((middle, height, [i]))
+    of = [0] * len(boxes)
+    for number, (_, _, members) in enumerate(rows):
+        for member in members:
+            of[member] = number
+    return of
+
+
+def _scaled_box(box: Box, ratio: float, width: int, height: int) -> Box:
+    x, y = round(box[0] * ratio), round(box[1] * ratio)
+    right = min(width, round((box[0] + box[2]) * ratio))
+    bottom = min(height, round((box[1] + box[3]) * ratio))
+    return x, y, max(1, right - x), max(1, bottom - y)

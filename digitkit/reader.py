@@ -1,0 +1,241 @@
+"""The reader: a picture in, the digits in it out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from . import pages, pixels, sources
+from .classifier import Classifier, PrecisionChoice
+from .errors import ImageError, InputNotFoundError, SourceError
+from .sources import Failure, Frame
+
+U8 = npt.NDArray[np.uint8]
+Mode = Literal["auto", "digit", "page"]
+Image = str | os.PathLike[str] | npt.NDArray[np.generic]
+
+ONE_DIGIT_SIDE = 64
+"""In mode ``auto``, a picture whose longer side is at most this is one digit, pixels."""
+
+
+@dataclass(frozen=True)
+class Digit:
+    """One digit that was read.
+
+    Attributes:
+        digit: 0 to 9.
+        confidence: its probability, 0–1.
+        box: x, y, width and height of its ink, pixels of the upright picture.
+        row: number of its row, from 0 at the top.
+        accepted: whether the confidence reaches the threshold.
+        image: what the net saw, uint8 ``[28, 28]``.
+        probabilities: of the digits 0 to 9, float32 ``[10]``.
+    """
+
+    digit: int
+    confidence: float
+    box: tuple[int, int, int, int]
+    row: int
+    accepted: bool
+    image: U8 = field(repr=False, compare=False)
+    probabilities: npt.NDArray[np.float32] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What the steps took, milliseconds.
+
+    Attributes:
+        decode: from the file's bytes to pixels; 0 for an array.
+        locate: finding the digits and bringing them to normal form.
+        classify: the net, all digits of the picture in one batch.
+    """
+
+    decode: float
+    locate: float
+    classify: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read from one picture.
+
+    Attributes:
+        source: the path, camera, or ``array``.
+        digits: all digits found, in reading order, those not accepted among them.
+        ms: what it took.
+        frame: number of a live frame; None for a file.
+        time: when a live frame was taken; None for a file.
+    """
+
+    source: str
+    digits: tuple[Digit, ...]
+    ms: Timings
+    frame: int | None = None
+    time: datetime | None = None
+
+    @property
+    def text(self) -> str:
+        """The accepted digits in reading order, rows parted by a newline."""
+        rows: dict[int, str] = {}
+        for digit in self.digits:
+            if digit.accepted:
+                rows[digit.row] = rows.get(digit.row, "") + str(digit.digit)
+        return "\n".join(rows.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The reading as ``digitkit infer --format jsonl`` gives it."""
+        values: dict[str, Any] = {"source": self.source}
+        if self.frame is not None:
+            values["frame"] = self.frame
+        if self.time is not None:
+            values["time"] = self.time.isoformat(timespec="milliseconds")
+        values["text"] = self.text
+        values["digits"] = [
+            {
+                "digit": digit.digit,
+                # Rounded, so that a confidence under the threshold may not look like over it.
+                "confidence": round(digit.confidence, 4),
+                "box": list(digit.box),
+                "row": digit.row,
+            }
+            | ({} if digit.accepted else {"accepted": False})
+            for digit in self.digits
+        ]
+        values["ms"] = {name: round(value, 3) for name, value in vars(self.ms).items()}
+        return values
+
+
+class Reader:
+    """Reads digits from pictures.
+
+    >>> Reader().read("seven.png").text  # doctest: +SKIP
+    '7'
+
+    Attributes:
+        classifier: the model.
+        mode: what a picture is taken for.
+        min_confidence: the threshold, 0–1.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Classifier = "digits",
+        *,
+        precision: PrecisionChoice = "auto",
+        mode: Mode = "auto",
+        min_confidence: float | None = None,
+        threads: int = 1,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            model: a shipped name, the path of an ``.onnx`` file, or a `Classifier`.
+            precision: of a shipped model: ``int8``, ``fp32``, or ``auto`` for the faster.
+            mode: ``digit`` takes each picture for one digit; ``page`` looks for digits in it;
+                ``auto`` does the first up to 64 pixels on the longer side, else the second.
+            min_confidence: threshold under which a digit is not accepted, 0–1; the model's own by
+                default.
+            threads: of the classifier.
+
+        Raises:
+            InputNotFoundError, ModelError: there is no such model, or it is none.
+            ValueError: `mode` or `min_confidence` is none.
+        """
+        if mode not in ("auto", "digit", "page"):
+            raise ValueError(f"mode is {mode!r}; there is auto, digit and page")
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence is {min_confidence}; needed is 0 to 1")
+        if isinstance(model, Classifier):
+            self.classifier = model
+        else:
+            self.classifier = Classifier(model, precision=precision, threads=threads)
+        self.mode: Mode = mode
+        self.min_confidence = (
+            self.classifier.min_confidence if min_confidence is None else min_confidence
+        )
+
+    @overload
+    def read(self, images: Image) -> Reading: ...
+    @overload
+    def read(self, images: Sequence[Image]) -> list[Reading]: ...
+
+    def read(self, images: Image | Sequence[Image]) -> Reading | list[Reading]:
+        """Read one picture, or each of several.
+
+        Args:
+            images: a path; or an array as `digitkit.pixels.from_array` takes it (uint8 ``[H, W]``
+                grey or ``[H, W, 3]`` BGR, and others); or a sequence of these.
+
+        Raises:
+            InputNotFoundError, SourceError: there is no such file, or it cannot be read.
+            ImageError: it is no picture that digits can be read from. `stream` goes on instead.
+        """
+        if isinstance(images, str | os.PathLike | np.ndarray):
+            return self.read_frame(self._frame(images))
+        return [self.read_frame(self._frame(image)) for image in images]
+
+    def stream(self, images: Iterable[Image]) -> Iterator[Reading | Failure]:
+        """Read pictures one by one as they come; what cannot be read gives a `Failure`.
+
+        Args:
+            images: paths and arrays, as for `read`. Folders and patterns:
+                `digitkit.sources.expand`.
+        """
+        for image in images:
+            name = "array" if isinstance(image, np.ndarray) else sources.shown(image)
+            try:
+                yield self.read_frame(self._frame(image))
+            except (ImageError, InputNotFoundError, SourceError) as error:
+                yield sources.failure(name, error)
+
+    @staticmethod
+    def _frame(image: Image) -> Frame:
+        if isinstance(image, np.ndarray):
+            return Frame("array", pixels.from_array(image))
+        return sources.read_frame(image)
+
+    def read_frame(self, frame: Frame) -> Reading:
+        """Read a picture that a source has decoded.
+
+        Raises:
+            ImageError: it is of a single colour.
+        """
+        begun = time.perf_counter_ns()
+        found = self._find(frame)
+        located = time.perf_counter_ns()
+        predictions = self.classifier.classify([one.image for one in found])
+        classified = time.perf_counter_ns()
+        digits = tuple(
+            Digit(
+                digit=prediction.digit,
+                confidence=prediction.confidence,
+                box=one.box,
+                row=one.row,
+                accepted=prediction.confidence >= self.min_confidence,
+                image=one.image,
+                probabilities=prediction.probabilities,
+            )
+            for one, prediction in zip(found, predictions, strict=True)
+        )
+        ms = Timings(frame.decode_ms, (located - begun) / 1e6, (classified - located) / 1e6)
+        return Reading(frame.source, digits, ms, frame.number, frame.time)
+
+    def _find(self, frame: Frame) -> list[pages.Found]:
+        height, width = frame.image.shape[:2]
+        if int(frame.image.min()) == int(frame.image.max()):
+            raise ImageError(f"{frame.source}: is of a single colour; there is nothing to read")
+        one_digit = self.mode == "digit" or (
+            self.mode == "auto" and max(height, width) <= ONE_DIGIT_SIDE
+        )
+        if not one_digit:
+            return pages.find_digits(frame.image)
+        image = pixels.digit_image(frame.image, frame.source)
+        return [pages.Found((0, 0, width, height), 0, image)]
