@@ -93,6 +93,8 @@ class Classifier:
         path: the model file.
         contract: what it promises; None for a foreign model.
         min_confidence: its default threshold, 0–1.
+        input: name, kind and shape of what it takes, for people.
+        output: name, kind and shape of what it gives, for people.
     """
 
     def __init__(
@@ -159,6 +161,8 @@ class Classifier:
             raise ModelError(
                 f"{self.path}: takes batches of exactly {shape[0]}; needed is 1 or any size"
             )
+        self.input = f"{inputs[0].name}: {inputs[0].type[7:-1]} {shape}"
+        self.output = f"{outputs[0].name}: {outputs[0].type[7:-1]} {scores}"
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
         self._one_by_one = shape[0] == 1
 
@@ -204,7 +208,7 @@ class Classifier:
             self._session.run(self._outputs, {self._input: batch[i : i + size]})[0]
             for i in range(0, len(batch), size)
         ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)  # type: ignore[no-any-return]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     @overload
     def classify(self, images: U8) -> Prediction: ...

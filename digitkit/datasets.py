@@ -91,8 +91,8 @@ def digit_data(images: Images, labels: Labels, name: str) -> DigitData:
         raise DatasetError(f"{name}: has the label {int(labels.max())}; digits are 0 to 9")
     digest = hashlib.sha256()
     digest.update(repr(images.shape).encode())
-    digest.update(np.ascontiguousarray(images))
-    digest.update(np.ascontiguousarray(labels))
+    digest.update(images.tobytes())
+    digest.update(labels.tobytes())
     return DigitData(images, labels, name, digest.hexdigest())
 
 
@@ -376,9 +376,7 @@ HELD_OUT = 0.15
 """Share of a data set without a test set of its own that is held out as one."""
 
 
-def load_train_and_test(
-    folder: Path | None, *, progress: Progress | None = None
-) -> TrainAndTest:
+def load_train_and_test(folder: Path | None, *, progress: Progress | None = None) -> TrainAndTest:
     """Load the data to train on: MNIST, or what `folder` holds.
 
     Args:
@@ -426,9 +424,7 @@ def load_test(folder: Path | None, *, progress: Progress | None = None) -> Digit
     if kind == "idx":
         return load_idx(folder, "test")
     if kind == "split":
-        return load_class_folders(
-            folder / "test", name=f"{folder.name} test", progress=progress
-        )
+        return load_class_folders(folder / "test", name=f"{folder.name} test", progress=progress)
     return load_class_folders(folder, progress=progress)
 
 

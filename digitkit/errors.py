@@ -66,7 +66,7 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 
 def needs_extra(package: str, what: str) -> MissingDependencyError:
-    """The error for a package of the ``train`` extra that `what` needs and that is not installed."""
+    """The error for a package of the ``train`` extra that `what` needs and that is missing."""
     return MissingDependencyError(
         f"{what} needs the package {package}, which is not installed: "
         "pip install 'digitkit[train]' brings it"

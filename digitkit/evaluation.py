@@ -53,6 +53,7 @@ class Evaluation:
         confusion: ``confusion[label][predicted]``: number of images.
         mistakes: the images read wrong, the most confident first.
         predictions: uint8 ``[N]``, what was read.
+        right: bool ``[N]``, whether that is so.
     """
 
     data: str
@@ -66,11 +67,16 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     mistakes: tuple[Mistake, ...] = field(repr=False)
     predictions: Labels = field(repr=False, compare=False)
+    right: npt.NDArray[np.bool_] = field(repr=False, compare=False)
+
+    def paired(self, other: Evaluation) -> tuple[int, int]:
+        """How many images only this, and only the `other`, reads right; of the same data."""
+        return int((self.right & ~other.right).sum()), int((other.right & ~self.right).sum())
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values, the mistakes among them, the predictions not."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        del values["predictions"]
+        del values["predictions"], values["right"]
         values["mistakes"] = [vars(mistake) for mistake in self.mistakes]
         return values
 
@@ -103,10 +109,10 @@ def score(probabilities: F32, labels: Labels, data: str) -> Evaluation:
         recall=_shares(confusion.diagonal(), confusion.sum(1)),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
         mistakes=tuple(
-            Mistake(int(i), int(labels[i]), int(predicted[i]), float(confidence[i]))
-            for i in wrong
+            Mistake(int(i), int(labels[i]), int(predicted[i]), float(confidence[i])) for i in wrong
         ),
         predictions=predicted,
+        right=right,
     )
 
 
@@ -185,7 +191,8 @@ def softmax(logits: F32, temperature: float = 1.0) -> F32:
     """float32 ``[N, 10]``, rows summing to 1, of float32 ``[N, 10]`` scores."""
     scaled = logits.astype(np.float64) / temperature
     scaled = np.exp(scaled - scaled.max(1, keepdims=True))
-    return (scaled / scaled.sum(1, keepdims=True)).astype(np.float32)
+    scaled /= scaled.sum(1, keepdims=True)
+    return np.asarray(scaled, np.float32)
 
 
 ACCEPTED_ERROR = 0.001

@@ -24,7 +24,6 @@ from .classifier import Classifier
 from .contract import INPUT, OUTPUT, ModelContract
 from .errors import DatasetError, GateError, ModelError, one_line
 from .evaluation import F32, Evaluation, score
-from .training import nets
 from .training.run import Run, calibration_of
 
 PARITY = 1e-4
@@ -223,9 +222,9 @@ def deployed(net: nn.Module, temperature: float) -> nn.Module:
     if not isinstance(first, nn.Conv2d) or not isinstance(last, nn.Linear):
         raise ModelError("a net must begin with a convolution and end with a linear layer")
     with torch.no_grad():
-        first.weight /= 255
-        last.weight /= temperature
-        last.bias /= temperature
+        first.weight.div_(255)
+        last.weight.div_(temperature)
+        last.bias.div_(temperature)
     return _Deployed(layers).eval().requires_grad_(False)
 
 
@@ -279,12 +278,10 @@ def _check(model: onnx.ModelProto, name: str) -> None:
         raise GateError(f"{name}: uses operators beyond the standard ones: {sorted(domains)}")
 
 
-def _torch_probabilities(
-    net: nn.Module, data: datasets.DigitData
-) -> F32:
+def _torch_probabilities(net: nn.Module, data: datasets.DigitData) -> F32:
     with torch.no_grad():
         images = torch.from_numpy(data.images.copy()).unsqueeze(1)
-        return torch.cat([net(part) for part in images.split(500)]).numpy()
+        return torch.cat([net(part) for part in torch.split(images, 500)]).numpy()
 
 
 def _verified(

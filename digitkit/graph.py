@@ -66,8 +66,7 @@ def facts(model: onnx.ModelProto) -> GraphFacts:
     parameters = sum(
         math.prod(tensor.dims)
         for tensor in graph.initializer
-        if tensor.name not in scales
-        and (tensor.data_type in valued or tensor.name in quantised)
+        if tensor.name not in scales and (tensor.data_type in valued or tensor.name in quantised)
     )
     counts = Counter(node.op_type for node in graph.node)
     return GraphFacts(dict(counts.most_common()), parameters, multiply_adds)
@@ -126,4 +125,4 @@ def to_bytes(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
     del model.metadata_props[:]
     for key, value in sorted(metadata.items()):
         model.metadata_props.add(key=key, value=value)
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))

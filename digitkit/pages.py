@@ -66,15 +66,17 @@ def find_digits(image: U8) -> list[Found]:
     if ink is None:
         return []
     mask = cv2.threshold(ink, 110, 255, cv2.THRESH_BINARY)[1]
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    _, labels, found_stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    stats = np.asarray(found_stats, np.int32)
     parts = [[i] for i in range(1, len(stats)) if stats[i, cv2.CC_STAT_AREA] >= 6]
     groups = _joined(parts, stats)
     found = []
     for group in groups:
         x, y, w, h = _around(group, stats)
         own = np.isin(labels[y : y + h, x : x + w], group)
-        soft = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8))
-        found.append(((x, y, w, h), pixels.normal_form(ink[y : y + h, x : x + w] * soft)))
+        soft = cv2.dilate(own.astype(np.uint8) * np.uint8(255), np.ones((3, 3), np.uint8))
+        crop = cv2.bitwise_and(ink[y : y + h, x : x + w], soft)
+        found.append(((x, y, w, h), pixels.normal_form(np.asarray(crop, np.uint8))))
     rows = _rows([box for box, _ in found])
     order = sorted(range(len(found)), key=lambda i: (rows[i], found[i][0][0]))
     return [
@@ -103,7 +105,7 @@ def ink_of_page(plain: U8) -> U8 | None:
     paper = cv2.blur(cv2.morphologyEx(small, cv2.MORPH_OPEN, kernel), (side // 2 | 1,) * 2)
     paper = cv2.resize(paper, plain.shape[::-1], interpolation=cv2.INTER_LINEAR)
     lifted = cv2.GaussianBlur(cv2.subtract(plain, paper), (3, 3), 0)
-    level, mask = cv2.threshold(lifted, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    _, mask = cv2.threshold(lifted, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     strokes, rest = lifted[mask > 0], lifted[mask == 0]
     if not len(strokes) or not len(rest):
         return None

@@ -152,9 +152,10 @@ def _to_8_bits(array: npt.NDArray[np.generic]) -> U8:
 
 def _alpha(array: npt.NDArray[np.generic]) -> F32:
     """Opacity as float32 0–1."""
-    if array.dtype.kind == "u":
-        return (array / np.float32(np.iinfo(array.dtype).max)).astype(np.float32)
-    return np.clip(np.nan_to_num(array.astype(np.float32)), 0, 1)
+    opacity = np.nan_to_num(array.astype(np.float32))
+    if np.issubdtype(array.dtype, np.integer):
+        opacity /= np.float32(np.iinfo(array.dtype.name).max)
+    return np.clip(opacity, np.float32(0), np.float32(1))
 
 
 def _flatten(image: U8, alpha: F32) -> U8:
@@ -184,10 +185,9 @@ def _check_container(data: bytes, name: str) -> None:
             if checksum != struct.unpack(">I", data[end : end + 4])[0]:
                 raise ImageError(f"{name}: the PNG file is damaged (checksum of {kind!r})")
             position = end + 4
-    elif data.startswith(b"\xff\xd8"):
-        # Cameras may append data after the end marker, so it need not come last.
-        if data.rfind(b"\xff\xd9") < 0:
-            raise ImageError(f"{name}: the JPEG file is truncated ({len(data)} bytes)")
+    # Cameras may append data after a JPEG's end marker, so it need not come last.
+    elif data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < 0:
+        raise ImageError(f"{name}: the JPEG file is truncated ({len(data)} bytes)")
 
 
 def _exif_orientation(data: bytes) -> int:
@@ -338,7 +338,7 @@ def _even_light(ink: U8) -> U8:
 
 def _stretch(ink: U8) -> U8:
     """Paper to 0 and strokes to 255, linearly, by the middle levels of either side of Otsu's."""
-    level, mask = _otsu(ink)
+    _, mask = _otsu(ink)
     bright = mask > 0
     if not bright.any() or bright.all():
         return ink
@@ -363,9 +363,7 @@ def normal_form(ink: U8) -> U8:
     Returns:
         uint8 ``[28, 28]``; all 0 where there is no ink.
     """
-    x, y, width, height = cv2.boundingRect(
-        cv2.threshold(ink, _INK, 255, cv2.THRESH_BINARY)[1]
-    )
+    x, y, width, height = cv2.boundingRect(cv2.threshold(ink, _INK, 255, cv2.THRESH_BINARY)[1])
     if width == 0:
         return np.zeros((SIDE, SIDE), np.uint8)
     if ink.shape == (SIDE, SIDE) and max(width, height) in (BOX - 1, BOX):

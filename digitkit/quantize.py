@@ -90,7 +90,7 @@ def _users(model: onnx.ModelProto, name: str) -> list[onnx.NodeProto]:
 
 
 def _take_pixels_as_they_are(model: onnx.ModelProto) -> None:
-    """image → Cast → QuantizeLinear → DequantizeLinear becomes image → DequantizeLinear."""
+    """Image → Cast → QuantizeLinear → DequantizeLinear becomes image → DequantizeLinear."""
     from onnx import numpy_helper
 
     chain = []

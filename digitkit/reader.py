@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from . import pages, pixels, sources
 from .classifier import Classifier, PrecisionChoice
-from .errors import ImageError, InputNotFoundError, SourceError
+from .errors import ImageError, InputNotFoundError, SourceError, shown
 from .sources import Failure, Frame
 
 U8 = npt.NDArray[np.uint8]
@@ -163,7 +163,7 @@ class Reader:
         )
 
     @overload
-    def read(self, images: Image) -> Reading: ...
+    def read(self, images: Image) -> Reading: ...  # type: ignore[overload-overlap]  # str
     @overload
     def read(self, images: Sequence[Image]) -> list[Reading]: ...
 
@@ -190,7 +190,7 @@ class Reader:
                 `digitkit.sources.expand`.
         """
         for image in images:
-            name = "array" if isinstance(image, np.ndarray) else sources.shown(image)
+            name = "array" if isinstance(image, np.ndarray) else shown(image)
             try:
                 yield self.read_frame(self._frame(image))
             except (ImageError, InputNotFoundError, SourceError) as error:

@@ -32,14 +32,14 @@ class Sink(Protocol):
         """Take that a source could not be read."""
 
 
-def one_line_of(text: str) -> str:
+def on_one_line(text: str) -> str:
     """Text with its line breaks and other control characters made visible, for output by lines."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def as_text(reading: Reading) -> str:
     """``seven.png: 7 (99.8%)``; rows parted by spaces; what was not accepted in brackets."""
-    name = one_line_of(reading.source)
+    name = on_one_line(reading.source)
     if reading.frame is not None:
         name += f" #{reading.frame}"
     accepted = [digit for digit in reading.digits if digit.accepted]

@@ -17,8 +17,11 @@ from ._opencv import cv2
 from .errors import DigitkitError, ImageError, InputNotFoundError, SourceError, one_line, shown
 
 IMAGE_SUFFIXES = frozenset(
-    ".avif .bmp .dib .exr .gif .hdr .jp2 .jpe .jpeg .jpg .pbm .pfm .pgm .png .pnm .ppm .ras .sr"
-    " .tif .tiff .webp".split()
+    f".{kind}"
+    for kind in (
+        *("avif", "bmp", "dib", "exr", "gif", "hdr", "jp2", "jpe", "jpeg", "jpg", "pbm", "pfm"),
+        *("pgm", "png", "pnm", "ppm", "ras", "sr", "tif", "tiff", "webp"),
+    )
 )
 """A folder's files with these suffixes are taken; a file that is named is always tried."""
 

@@ -242,7 +242,7 @@ def _epoch(
     torch.manual_seed(recipe.seed * 100_003 + epoch)
     order = torch.randperm(len(images), generator=generator)
     # A last batch of one image would have no variance to normalise by.
-    batches = [part for part in order.split(recipe.batch_size) if len(part) > 1]
+    batches = [part for part in torch.split(order, recipe.batch_size) if len(part) > 1]
     total_loss, right, seen = 0.0, 0, 0
     net.train()
     for step, index in enumerate(batches):

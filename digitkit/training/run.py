@@ -352,8 +352,7 @@ def load_run(folder: Path) -> Run:
     record = read_record(folder)
     if record["status"] != "complete":
         raise RunError(
-            f"{folder}: this training is not finished; go on with "
-            f"digitkit train --resume {folder}"
+            f"{folder}: this training is not finished; go on with digitkit train --resume {folder}"
         )
     try:
         recipe = recipes.from_json(record["recipe"])
@@ -407,7 +406,11 @@ def _new_record(
             "digitkit": __version__,
             **machine.versions("torch", "numpy", "onnx", "onnxruntime", "opencv-python"),
         },
-        "machine": {"platform": platform.platform(), "cpu": machine.cpu_name(), "cores": os.cpu_count()},
+        "machine": {
+            "platform": platform.platform(),
+            "cpu": machine.cpu_name(),
+            "cores": os.cpu_count(),
+        },
         "git_revision": _git_revision(),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "data": {
@@ -453,4 +456,3 @@ def _git_revision() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None
-

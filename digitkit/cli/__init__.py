@@ -1,0 +1,1 @@
+"""The command line: one file a command; options to a configuration, a call, and what is shown."""

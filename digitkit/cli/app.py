@@ -1,0 +1,97 @@
+"""The ``digitkit`` command: its subcommands, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from .. import __version__
+from ..errors import DigitkitError, GateError, OutputError, one_line
+from . import eval, export, infer, train
+from . import inspect as inspect_
+
+SOME_FAILED, USAGE, GATE_FAILED = 1, 2, 3
+
+
+class _Commands(TyperGroup):
+    """Turns the errors that a command raises into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DigitkitError as error:
+            print(f"digitkit: {one_line(error)}", file=sys.stderr)
+            if isinstance(error, OutputError):
+                _drop_stdout()
+                raise typer.Exit(SOME_FAILED) from error
+            raise typer.Exit(GATE_FAILED if isinstance(error, GateError) else USAGE) from error
+        except BrokenPipeError as error:  # whoever read our output has had enough
+            _drop_stdout()
+            raise typer.Exit(SOME_FAILED) from error
+
+
+def _drop_stdout() -> None:
+    """Keep Python from flushing into a closed pipe or a full disk once more on its way out."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="[bold]Examples[/]\n\n"
+    "digitkit infer photo.jpg — read digits with the model that is built in\n\n"
+    "digitkit train — train a net on MNIST in a minute or two\n\n"
+    "Every command has --help with more.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"digitkit {__version__}")
+        raise typer.Exit
+
+
+def digitkit(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Handwritten digits, from training to an edge device.
+
+    Exit codes: 0 fine; 1 some inputs failed; 2 nothing could start (an option, a model, a recipe,
+    a data folder); 3 a gate failed (parity, accuracy); 130 a training stopped by Ctrl-C.
+    """
+
+
+def _help(command: Callable[..., None]) -> str:
+    """A command's docstring without the line breaks inside its paragraphs."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+app.callback(help=_help(digitkit))(digitkit)
+for module in (train, export, infer, eval, inspect_):
+    app.command(name=module.NAME, help=_help(module.command), epilog=module.EXAMPLES)(
+        module.command
+    )
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without UTF-8 gets replacement marks instead of a traceback.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    app(prog_name="digitkit")

@@ -1,0 +1,96 @@
+"""``digitkit inspect``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import ModelError
+from . import show
+from .eval import Report
+from .infer import Precision
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
+
+NAME = "inspect"
+EXAMPLES = """\
+[bold]Examples[/]
+
+digitkit inspect
+
+digitkit inspect digits --precision fp32
+
+digitkit inspect some-other-model.onnx --format json
+"""
+
+
+def command(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A shipped model's name, or an .onnx file, even a foreign one."
+        ),
+    ] = "digits",
+    precision: Annotated[
+        Precision, typer.Option(help="Of a shipped model; auto takes the faster.")
+    ] = Precision.auto,
+    format_: Annotated[
+        Report, typer.Option("--format", help="text for people, json for programs.")
+    ] = Report.text,
+) -> None:
+    """Show what a model is: its contract, operators, parameters, multiply-adds, size, hashes.
+
+    digitkit's own models carry all of it. A foreign model's operators are counted where onnx is
+    installed.
+    """
+    from ..classifier import Classifier
+
+    classifier = Classifier(model, precision=precision.value)
+    facts: dict[str, Any] = {
+        "file": str(classifier.path),
+        "bytes": classifier.path.stat().st_size,
+        "sha256": classifier.sha256,
+        "input": classifier.input,
+        "output": classifier.output,
+    }
+    if classifier.contract:
+        facts |= asdict(classifier.contract)
+    else:
+        facts |= {"contract": None} | _counted(classifier)
+    if format_ is Report.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    table = show.table("", "")
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            text = ", ".join(f"{count} {what}" for what, count in value.items())
+        elif isinstance(value, int):
+            text = f"{value:,}"
+        else:
+            text = "none: a foreign model" if value is None and name == "contract" else str(value)
+        table.add_row(name.replace("_", " "), text)
+    table.show_header = False
+    show.out().print(table)
+
+
+def _counted(classifier: Classifier) -> dict[str, Any]:
+    unknown = {"parameters": None, "multiply_adds": None, "op_counts": None}
+    try:
+        import onnx
+
+        from .. import graph
+    except ImportError:
+        return unknown | {"not_counted": "counting a foreign model needs onnx, not installed here"}
+    try:
+        counted = graph.facts(onnx.load(classifier.path))
+    except ModelError as error:
+        return unknown | {"not_counted": str(error)}
+    return {
+        "parameters": counted.parameters,
+        "multiply_adds": counted.multiply_adds,
+        "op_counts": counted.op_counts,
+    }
