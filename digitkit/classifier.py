@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -161,8 +161,8 @@ class Classifier:
             raise ModelError(
                 f"{self.path}: takes batches of exactly {shape[0]}; needed is 1 or any size"
             )
-        self.input = f"{inputs[0].name}: {inputs[0].type[7:-1]} {shape}"
-        self.output = f"{outputs[0].name}: {outputs[0].type[7:-1]} {scores}"
+        self.input = _described(inputs[0])
+        self.output = _described(outputs[0])
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
         self._one_by_one = shape[0] == 1
 
@@ -236,6 +236,12 @@ class Classifier:
             for row in self.probabilities(batch)
         ]
         return predictions[0] if one else predictions
+
+
+def _described(value: Any) -> str:
+    """Name, kind and shape of an input or output: ``image: uint8 [N, 1, 28, 28]``."""
+    kind = value.type.removeprefix("tensor(").removesuffix(")").replace("float", "float32")
+    return f"{value.name}: {kind} [{', '.join(map(str, value.shape))}]"
 
 
 def _session(path: Path, threads: int):  # type: ignore[no-untyped-def]

@@ -152,10 +152,10 @@ def _to_8_bits(array: npt.NDArray[np.generic]) -> U8:
 
 def _alpha(array: npt.NDArray[np.generic]) -> F32:
     """Opacity as float32 0–1."""
-    opacity = np.nan_to_num(array.astype(np.float32))
+    opacity = np.nan_to_num(array.astype(np.float64))
     if np.issubdtype(array.dtype, np.integer):
-        opacity /= np.float32(np.iinfo(array.dtype.name).max)
-    return np.clip(opacity, np.float32(0), np.float32(1))
+        opacity /= np.iinfo(array.dtype.name).max
+    return opacity.clip(0, 1).astype(np.float32)
 
 
 def _flatten(image: U8, alpha: F32) -> U8:

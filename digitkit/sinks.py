@@ -202,12 +202,7 @@ def explain(image: U8, reading: Reading) -> U8:
     Returns:
         uint8 ``[h, w, 3]`` BGR.
     """
-    tiles = [_tile(digit) for digit in reading.digits] or [_no_digit()]
-    columns = min(len(tiles), 6)
-    while len(tiles) % columns:
-        tiles.append(np.full_like(tiles[0], 255))
-    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    right = np.vstack(rows)
+    right = tiles(reading, columns=6)
     source = annotate(image, reading)
     side = max(right.shape[0], 2 * _TILE)
     ratio = side / max(source.shape[:2])
@@ -221,6 +216,24 @@ def explain(image: U8, reading: Reading) -> U8:
         for part in (source, right)
     ]
     return np.hstack(parts)
+
+
+def tiles(reading: Reading, columns: int) -> U8:
+    """What the net saw of each digit, enlarged, with the three likeliest readings.
+
+    Args:
+        reading: what was read.
+        columns: tiles in a row, at most.
+
+    Returns:
+        uint8 ``[h, w, 3]`` BGR.
+    """
+    made = [_tile(digit) for digit in reading.digits] or [_no_digit()]
+    columns = min(len(made), columns)
+    while len(made) % columns:
+        made.append(np.full_like(made[0], 255))
+    rows = [np.hstack(made[i : i + columns]) for i in range(0, len(made), columns)]
+    return np.vstack(rows)
 
 
 def _tile(digit: Digit) -> U8:

@@ -106,7 +106,7 @@ def _print(classifier: Classifier, result: Evaluation) -> None:
     console.print(f"{classifier.path} on {result.data}", soft_wrap=True)
     wrong = len(result.mistakes)
     summary = show.table(
-        "images", ">accuracy", ">wrong", ">loss", ">confidence", ">calibration error"
+        "images", ">accuracy", ">wrong", ">loss", ">mean confidence", ">calibration error"
     )
     summary.add_row(
         f"{result.count:,}",

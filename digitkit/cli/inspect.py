@@ -68,8 +68,12 @@ def command(
     for name, value in facts.items():
         if isinstance(value, dict):
             text = ", ".join(f"{count} {what}" for what, count in value.items())
-        elif isinstance(value, int):
+        elif isinstance(value, int) and value >= 10_000:
             text = f"{value:,}"
+        elif name in ("test_accuracy", "calibration_error"):
+            text = f"{value:.2%}"
+        elif isinstance(value, float):
+            text = f"{value:.4g}"
         else:
             text = "none: a foreign model" if value is None and name == "contract" else str(value)
         table.add_row(name.replace("_", " "), text)

@@ -1,0 +1,66 @@
+# make demo   the whole chain on real data: train, export, verify, read digits
+# make test   the tests
+# make lint   formatting, lint, types
+#
+# Each makes .venv by itself. PYTHON chooses the interpreter (3.11 or newer), PIP_ARGS is handed to
+# pip: an index with CPU builds of torch, say, where the default one is large.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: demo test test-oldest lint format samples latency clean help
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+$(BIN)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "digitkit needs Python 3.11 or newer, this is $$($(PYTHON) --version); name another: make PYTHON=python3.12 …" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "this Python has no venv module; on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --editable '.[dev]'
+	@$(BIN)/digitkit infer data/samples/0-as-in-mnist.png > /dev/null
+	@touch $@
+
+demo: $(BIN)/.ready
+	$(BIN)/digitkit train --recipe quick --out $(DEMO)/run --overwrite
+	$(BIN)/digitkit export $(DEMO)/run --out $(DEMO)/models --name quick
+	$(BIN)/digitkit infer data/samples --model $(DEMO)/models/quick-int8.onnx \
+		--annotate $(DEMO)/annotated --explain $(DEMO)/explained
+	@echo "what was read, drawn: $(DEMO)/annotated; what the net saw: $(DEMO)/explained"
+
+test: $(BIN)/.ready
+	$(BIN)/python -m pytest
+
+lint: $(BIN)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(BIN)/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The runtime's tests with the oldest versions that pyproject.toml admits, without torch and onnx.
+OLDEST := .venv-oldest
+$(OLDEST)/bin/.ready: pyproject.toml tests/oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --requirement tests/oldest.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+test-oldest: $(OLDEST)/bin/.ready
+	$(OLDEST)/bin/python -m pytest
+
+samples: $(BIN)/.ready
+	$(BIN)/python data/samples/make_samples.py
+
+latency: $(BIN)/.ready
+	$(BIN)/python benchmarks/latency.py
+
+clean:
+	rm -rf $(VENV) $(OLDEST) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

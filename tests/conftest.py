@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digitkit import datasets
+from digitkit._opencv import cv2
+from digitkit.classifier import models_folder
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def mnist_test() -> datasets.DigitData:
+    return datasets.load_mnist("test")
+
+
+@pytest.fixture(scope="session")
+def mnist_train() -> datasets.DigitData:
+    return datasets.load_mnist("train")
+
+
+@pytest.fixture(scope="session")
+def one_of_each(mnist_test) -> list[np.ndarray]:
+    """A clear digit of each kind, uint8 [28, 28]."""
+    return [mnist_test.images[np.flatnonzero(mnist_test.labels == d)[0]] for d in range(10)]
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Path:
+    return models_folder() / "digits-int8.onnx"
+
+
+@pytest.fixture
+def digit_file(tmp_path, one_of_each):
+    """Writes a digit as a picture file and returns its path."""
+
+    def write(digit: int, name: str = "digit.png", size: int = 28, invert: bool = False) -> Path:
+        image = cv2.resize(one_of_each[digit], (size, size), interpolation=cv2.INTER_CUBIC)
+        if invert:
+            image = 255 - image
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(cv2.imencode(path.suffix or ".png", image)[1].tobytes())
+        return path
+
+    return write
+
+
+def write_idx(folder: Path, split: str, data: datasets.DigitData) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = {"train": "train", "test": "t10k"}[split]
+    header = struct.pack(">IIII", 0x803, len(data), 28, 28)
+    images = gzip.compress(header + data.images.tobytes(), mtime=0)
+    (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(images)
+    labels = struct.pack(">II", 0x801, len(data)) + data.labels.tobytes()
+    (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(labels)
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory, mnist_train, mnist_test) -> Path:
+    """IDX files of 1,500 training and 300 test digits."""
+    folder = tmp_path_factory.mktemp("small-mnist")
+    write_idx(folder, "train", mnist_train.take(np.arange(1500)))
+    write_idx(folder, "test", mnist_test.take(np.arange(300)))
+    return folder
+
+
+class Silent:
+    """Watches a training and remembers it; may interrupt it after an epoch."""
+
+    def __init__(self, stop_after: int = 0, stop_in_batch: tuple[int, int] | None = None) -> None:
+        self.stop_after, self.stop_in_batch = stop_after, stop_in_batch
+        self.epochs: list[object] = []
+
+    def started(self, config, train_count, val_count, done) -> None:
+        self.counts = (train_count, val_count, done)
+
+    def preparing(self, what, done, total) -> None:
+        pass
+
+    def batch(self, epoch, step, steps, loss, accuracy) -> None:
+        if (epoch, step) == self.stop_in_batch:
+            raise KeyboardInterrupt
+
+    def epoch(self, record, checkpoint) -> None:
+        self.epochs.append(record)
+        if record.epoch == self.stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory, small_data):
+    """A real, short training of the shipped net."""
+    pytest.importorskip("torch")
+    from digitkit.training import recipes, run
+
+    changes = {"epochs": "6", "batch_size": "64"}
+    recipe = recipes.override(recipes.get_recipe("quick"), changes)
+    out = tmp_path_factory.mktemp("runs") / "small"
+    config = run.TrainConfig(recipe, changes, out, small_data, threads=1)
+    return run.train(config, Silent())

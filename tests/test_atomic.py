@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from digitkit import atomic
+from digitkit.errors import DigitkitError, ImageError, OutputError
+
+
+def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    atomic.write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folders_are_made_and_modes_are_those_of_plain_files(tmp_path):
+    path = tmp_path / "new" / "deep" / "a.txt"
+    atomic.write_text(path, "ä")
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    assert path.read_bytes() == "ä".encode()
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_an_output_error(tmp_path):
+    with pytest.raises(OutputError, match=r"a\.txt: cannot be written: No space"):  # noqa: SIM117
+        with atomic.replacing(tmp_path / "a.txt"), open("/dev/full", "wb") as full:
+            full.write(b"x")
+            full.flush()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        atomic.write_text(tmp_path / "file" / "below", "x")
+
+
+def test_other_errors_of_ours_pass_through(tmp_path):
+    with pytest.raises(ImageError, match="^bad$"), atomic.replacing(tmp_path / "a"):
+        raise ImageError("bad")
+    assert issubclass(OutputError, DigitkitError)
+    assert issubclass(OutputError, OSError)

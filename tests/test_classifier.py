@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SHARED
+
+from digitkit import Classifier, Prediction, evaluate
+from digitkit.classifier import find_model, models_folder
+from digitkit.errors import InputNotFoundError, ModelError
+
+
+def test_shipped_models_and_checksums():
+    folder = models_folder()
+    listed = dict(
+        reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines()
+    )
+    assert (
+        set(listed)
+        == {p.name for p in folder.glob("*.onnx")}
+        >= {
+            "digits-fp32.onnx",
+            "digits-int8.onnx",
+        }
+    )
+    for name, digest in listed.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert find_model("digits").name == "digits-int8.onnx"
+    assert find_model("digits", "fp32").name == "digits-fp32.onnx"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_shipped_models_keep_what_their_contract_says(precision, mnist_test):
+    model = Classifier("digits", precision=precision)
+    assert model.contract is not None
+    assert model.contract.precision == precision
+    result = evaluate(model, mnist_test)
+    # Kernels differ between processors; a test error is 0.0001.
+    assert result.accuracy == pytest.approx(model.contract.test_accuracy, abs=0.0005)
+    assert result.accuracy >= 0.993
+    assert result.calibration_error < 0.005
+
+
+def test_int8_names_its_parent():
+    parent = find_model("digits", "fp32")
+    contract = Classifier("digits", precision="int8").contract
+    assert contract is not None
+    assert contract.parent_sha256 == hashlib.sha256(parent.read_bytes()).hexdigest()
+
+
+def test_one_or_many(shipped, one_of_each):
+    model = Classifier(shipped)
+    one = model.classify(one_of_each[7])
+    assert isinstance(one, Prediction)
+    assert one.digit == 7
+    assert one.probabilities.shape == (10,)
+    assert one.confidence == pytest.approx(float(one.probabilities.max()))
+    many = model.classify(one_of_each)
+    assert [p.digit for p in many] == list(range(10))
+    assert model.classify(np.stack(one_of_each))[3].digit == 3
+    assert model.classify([]) == []
+
+
+def test_probabilities(shipped, mnist_test):
+    model = Classifier(shipped)
+    images = mnist_test.images[:7]
+    out = model.probabilities(images)
+    assert out.dtype == np.float32
+    assert out.shape == (7, 10)
+    assert np.allclose(out.sum(1), 1, atol=1e-5)
+    assert np.allclose(model.probabilities(images[:, None]), out)
+    single = np.concatenate([model.probabilities(images[i : i + 1]) for i in range(7)])
+    assert np.allclose(single, out, atol=1e-5)
+    assert model.probabilities(images[:0]).shape == (0, 10)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 28, 28), np.float32),
+        np.zeros((28, 28), np.uint8),
+        np.zeros((1, 27, 28), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(shipped, images):
+    with pytest.raises(ValueError, match="needed is uint8"):
+        Classifier(shipped).probabilities(images)
+
+
+def test_one_thread_and_no_spinning_unless_asked(shipped):
+    options = Classifier(shipped)._session.get_session_options()
+    assert options.intra_op_num_threads == 1
+    assert options.inter_op_num_threads == 1
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert Classifier(shipped)._session.get_providers() == ["CPUExecutionProvider"]
+    assert Classifier(shipped, threads=2)._session.get_session_options().intra_op_num_threads == 2
+    with pytest.raises(ValueError, match="threads is 0"):
+        Classifier(shipped, threads=0)
+
+
+def test_models_that_are_none(tmp_path, shipped):
+    with pytest.raises(InputNotFoundError, match=r"digitz: is neither a shipped model \(digits"):
+        Classifier("digitz")
+    with pytest.raises(InputNotFoundError, match="no such model file"):
+        Classifier(tmp_path / "none.onnx")
+    bad = tmp_path / "bad.onnx"
+    whole = shipped.read_bytes()
+    for data in (b"", b"hello" * 9, whole[: len(whole) // 2]):
+        bad.write_bytes(data)
+        with pytest.raises(ModelError, match=r"bad\.onnx: ONNX Runtime .* cannot load it"):
+            Classifier(bad)
+    with pytest.raises(ModelError, match="a precision goes with a shipped name"):
+        Classifier(shipped, precision="fp32")
+    with pytest.raises(ModelError, match="takes raw pixels by its contract"):
+        Classifier(shipped, input_scale=1.0)
+
+
+def graph(tmp_path: Path, inputs, outputs, kind="FLOAT", metadata=None) -> Path:
+    """A model that averages its input and broadcasts it to the output's shape."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    kind = getattr(TensorProto, kind)
+    size = int(np.prod([o for o in outputs[1:]]))
+    nodes = [
+        helper.make_node("Cast", ["in"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["f"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["out"]),
+    ]
+    pixels = int(np.prod(inputs[1:]))
+    weights = np.random.default_rng(0).normal(size=(pixels, size)).astype(np.float32)
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info("in", kind, inputs)],
+            [helper.make_tensor_value_info("out", TensorProto.FLOAT, outputs)],
+            [onnx.numpy_helper.from_array(weights, "w")],
+        ),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=8,
+    )
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    path = tmp_path / "made.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_foreign_models(tmp_path, mnist_test):
+    model = Classifier(graph(tmp_path, ["N", 1, 28, 28], ["N", 10]))
+    assert model.contract is None
+    out = model.probabilities(mnist_test.images[:5])
+    assert np.allclose(out.sum(1), 1, atol=1e-5)  # its scores were none
+    fixed = Classifier(graph(tmp_path, [1, 1, 28, 28], [1, 10]))
+    assert np.allclose(fixed.probabilities(mnist_test.images[:5]), out, atol=1e-5)
+    other = Classifier(tmp_path / "made.onnx", input_scale=1.0)
+    assert not np.allclose(other.probabilities(mnist_test.images[:5]), out, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kind", "message"),
+    [
+        (["N", 1, 32, 32], ["N", 10], "FLOAT", r"takes float .*a digit model takes float"),
+        (["N", 1, 28, 28], ["N", 11], "FLOAT", "gives ten scores"),
+        (["N", 1, 28, 28], ["N", 10], "UINT8", "a digit model takes float"),
+        ([4, 1, 28, 28], [4, 10], "FLOAT", "batches of exactly 4"),
+    ],
+)
+def test_models_of_the_wrong_shape(tmp_path, inputs, outputs, kind, message):
+    with pytest.raises(ModelError, match=message):
+        Classifier(graph(tmp_path, inputs, outputs, kind))
+
+
+def test_a_newer_contract(tmp_path):
+    path = graph(tmp_path, ["N", 1, 28, 28], ["N", 10], "UINT8", {"digitkit.contract": "99"})
+    with pytest.raises(ModelError, match=r"made\.onnx: keeps contract 99"):
+        Classifier(path)
+
+
+def test_the_zoos_model():
+    path = SHARED / "peers/zoo-mnist-7.onnx"
+    if not path.is_file():
+        pytest.skip("the peer's model is not here (../shared/peers)")
+    from digitkit.datasets import load_mnist
+
+    result = evaluate(Classifier(path, input_scale=1.0), load_mnist("test"))
+    assert result.accuracy == pytest.approx(0.9891, abs=0.0003)

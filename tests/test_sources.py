@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digitkit import sources
+from digitkit.errors import SourceError
+from digitkit.sources import Failure, Frame
+
+
+def paths(*named: str) -> list[str]:
+    return [str(p) if isinstance(p, Path) else f"! {p.error}" for p in sources.expand(named)]
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b/2.png", "b/10.JPG", "a/1.tif", "a/notes.txt", ".hidden/x.png", "a/.y.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def test_folders_are_searched_by_suffix(tree):
+    assert paths("a") == ["a/1.tif"]
+    assert paths(".") == ["a/1.tif", "b/10.JPG", "b/2.png"]
+    assert paths("a/notes.txt") == ["a/notes.txt"]  # what is named is always tried
+    (tree / "empty").mkdir()
+    assert paths("empty") == ["! the folder holds no image files"]
+
+
+def test_patterns(tree):
+    assert paths("b/*.png") == ["b/2.png"]
+    assert paths("**/*.[tp][in][fg]") == ["a/1.tif", "b/2.png"]
+    assert paths("*.gif") == ["! no file matches this pattern"]
+    (tree / "odd[1].png").write_bytes(b"x")
+    assert paths("odd[1].png") == ["odd[1].png"]  # what exists is taken by its name
+
+
+def test_a_missing_file_fails_when_it_is_read(tree):
+    assert list(sources.frames(["none.png"])) == [Failure("none.png", "does not exist")]
+
+
+class Stdin:
+    def __init__(self, data: bytes) -> None:
+        self.buffer = io.BytesIO(data)
+
+
+def test_lists_on_standard_input(tree, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Stdin(b"a/1.tif\r\n\nb/2.png\nlast.png"))
+    assert paths("-") == ["a/1.tif", "b/2.png", "last.png"]
+
+
+def test_nul_parted_lists(tree):
+    read, write = os.pipe()
+    os.write(write, "a b.png\0new\nline.png\0ä.png".encode())
+    os.close(write)
+    with os.fdopen(read, "rb") as stream:
+        assert list(sources.paths_from(stream, nul=True)) == ["a b.png", "new\nline.png", "ä.png"]
+
+
+def test_strange_names(tree, digit_file):
+    for name in ("two words.png", "zwölf ☃.png", "new\nline.png"):
+        (tree / name).write_bytes(digit_file(1).read_bytes())
+        (frame,) = sources.frames([name])
+        assert isinstance(frame, Frame)
+        assert frame.source == name
+    raw = os.fsencode(tree) + b"/\xff.png"
+    Path(os.fsdecode(raw)).write_bytes(digit_file(1).read_bytes())
+    (frame,) = sources.frames([os.fsdecode(raw)])
+    assert frame.source.endswith("/\ufffd.png")
+    assert list(sources.frames(["a\0b"])) == [Failure("a\0b", "is no path: embedded null byte")]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_folder(tree):
+    (tree / "b").chmod(0)
+    try:
+        assert paths("b")[0].startswith("! cannot be listed: Permission denied")
+    finally:
+        (tree / "b").chmod(0o755)
+
+
+def test_a_folder_that_cannot_be_listed(tree, monkeypatch):
+    def refuse(*args, **kwargs):
+        kwargs["onerror"](PermissionError(13, "Permission denied", "a"))
+        return iter(())
+
+    monkeypatch.setattr(os, "walk", refuse)
+    assert paths("a") == ["! cannot be listed: Permission denied"]
+
+
+def test_memory_stays_flat_since_frames_come_one_by_one(tree, digit_file):
+    seen = []
+
+    def names():
+        for i in range(3):
+            seen.append(i)
+            yield str(digit_file(i))
+
+    stream = sources.frames(names())
+    next(stream)
+    assert seen == [0]
+
+
+class Camera:
+    """Stands in for a camera: some frames, then none."""
+
+    def __init__(self, device: int) -> None:
+        self.left, self.released = 3, False
+
+    def isOpened(self):  # noqa: N802 - OpenCV's name
+        return True
+
+    def read(self):
+        self.left -= 1
+        return self.left >= 0, np.full((4, 4, 3), 7, np.uint8)
+
+    def release(self):
+        self.released = True
+
+
+def test_camera(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        sources.cv2, "VideoCapture", lambda device: made.append(Camera(device)) or made[-1]
+    )
+    stream = sources.camera_frames(0)
+    frames = [next(stream) for _ in range(3)]
+    assert [f.number for f in frames] == [0, 1, 2]
+    assert frames[0].source == "camera 0"
+    assert frames[0].time.tzinfo is not None
+    with pytest.raises(SourceError, match="camera 0: gives no frames any more"):
+        next(stream)
+    assert made[0].released
+
+
+def test_no_such_camera():
+    with pytest.raises(SourceError, match="camera 63: cannot be opened"):
+        next(sources.camera_frames(63))
