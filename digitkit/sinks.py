@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from . import atomic, pixels
 from ._opencv import cv2
+from .errors import OutputError
 from .reader import Digit, Reading
 from .sources import Failure, Frame
 
@@ -71,8 +73,14 @@ class Lines:
             self._put(_csv_record(CSV_COLUMNS))
 
     def _put(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            name = "standard output" if self.stream is sys.stdout else self.stream.name
+            raise OutputError(f"{name}: cannot be written: {error.strerror}") from error
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Write a reading."""

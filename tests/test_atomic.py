@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +11,13 @@ from digitkit.errors import DigitkitError, ImageError, OutputError
 def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     atomic.write_text(path, "old")
-    with pytest.raises(RuntimeError), atomic.replacing(path) as temporary:
+
+    def broken(temporary: Path) -> None:
         temporary.write_text("half")
         raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        atomic.write_with(path, broken)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -27,12 +31,10 @@ def test_folders_are_made_and_modes_are_those_of_plain_files(tmp_path):
     assert path.stat().st_mode == plain.stat().st_mode
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_an_output_error(tmp_path):
-    with pytest.raises(OutputError, match=r"a\.txt: cannot be written: No space"):  # noqa: SIM117
-        with atomic.replacing(tmp_path / "a.txt"), open("/dev/full", "wb") as full:
-            full.write(b"x")
-            full.flush()
+    with pytest.raises(OutputError, match=r"a\.txt: cannot be written: No space"):
+        atomic.write_with(tmp_path / "a.txt", lambda _: Path("/dev/full").write_bytes(b"x"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -43,7 +45,7 @@ def test_a_folder_in_the_way(tmp_path):
 
 
 def test_other_errors_of_ours_pass_through(tmp_path):
-    with pytest.raises(ImageError, match="^bad$"), atomic.replacing(tmp_path / "a"):
+    with pytest.raises(ImageError, match=r"^bad$"), atomic.replacing(tmp_path / "a"):
         raise ImageError("bad")
     assert issubclass(OutputError, DigitkitError)
     assert issubclass(OutputError, OSError)

@@ -123,7 +123,7 @@ def graph(tmp_path: Path, inputs, outputs, kind="FLOAT", metadata=None) -> Path:
     from onnx import TensorProto, helper
 
     kind = getattr(TensorProto, kind)
-    size = int(np.prod([o for o in outputs[1:]]))
+    size = int(np.prod(outputs[1:]))
     nodes = [
         helper.make_node("Cast", ["in"], ["f"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["f"], ["flat"]),

@@ -104,23 +104,26 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
         OutputError: the disk is full.
         KeyboardInterrupt: it was stopped; the last epoch's checkpoint is in the folder.
     """
-    with _locked(config.out, _refuse_taken if not config.overwrite else _clear):
-        start = None
-        init: dict[str, Any] | None = None
-        if config.init is not None:
-            origin = load_run(config.init)
-            if origin.recipe.net != config.recipe.net:
-                raise RunError(
-                    f"{config.init}: is a run of the net {origin.recipe.net!r}, but the recipe "
-                    f"{config.recipe.name!r} trains {config.recipe.net!r}"
-                )
-            start = origin.net.state_dict()
-            init = {
-                "run": str(config.init),
-                "recipe": origin.recipe.name,
-                "weights_sha256": _sha256(config.init / WEIGHTS),
-            }
-        data = datasets.load_train_and_test(config.data, progress=watcher.preparing)
+    _check_free(config.out, config.overwrite)
+    start = None
+    init: dict[str, Any] | None = None
+    if config.init is not None:
+        origin = load_run(config.init)
+        if origin.recipe.net != config.recipe.net:
+            raise RunError(
+                f"{config.init}: is a run of the net {origin.recipe.net!r}, but the recipe "
+                f"{config.recipe.name!r} trains {config.recipe.net!r}"
+            )
+        start = origin.net.state_dict()
+        init = {
+            "run": str(config.init),
+            "recipe": origin.recipe.name,
+            "weights_sha256": _sha256(config.init / WEIGHTS),
+        }
+    data = datasets.load_train_and_test(config.data, progress=watcher.preparing)
+    with _locked(config.out):
+        _check_free(config.out, config.overwrite)
+        _clear(config.out)
         record = _new_record(config, init, data)
         _write_record(config.out, record)
         return _go(config, record, data, None, start, watcher)
@@ -139,7 +142,7 @@ def resume(folder: Path, watcher: Watcher) -> Run:
     """
     if not (folder / RECORD).is_file():
         raise RunError(f"{folder}: holds no run to go on with (no {RECORD})")
-    with _locked(folder, lambda _: None):
+    with _locked(folder):
         record = read_record(folder)
         if record["status"] == "complete":
             return load_run(folder)
@@ -266,41 +269,31 @@ def _threads(count: int) -> Iterator[None]:
 # --- the run folder --------------------------------------------------------------------------
 
 
-class _Prepare(Protocol):
-    def __call__(self, folder: Path, /) -> None: ...
-
-
-def _held(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir() if p.name != LOCK) if folder.is_dir() else []
-
-
-def _refuse_taken(folder: Path) -> None:
-    if not _held(folder):
-        return
-    if not (folder / RECORD).is_file():
-        raise RunError(f"{folder}: exists and is not empty; name another folder with --out")
-    raise RunError(
-        f"{folder}: already holds a run; go on with it (--resume), replace it (--overwrite), or "
-        "name another folder (--out)"
-    )
+def _check_free(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder that holds anything, but for a run that may be overwritten."""
+    names = {path.name for path in folder.iterdir()} - {LOCK} if folder.is_dir() else set()
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file, not a folder; name another with --out")
+    if names and RECORD not in names:
+        raise RunError(
+            f"{folder}: is not empty and no run folder (no {RECORD}); name another with --out"
+        )
+    if names and not overwrite:
+        raise RunError(
+            f"{folder}: already holds a run; go on with it (--resume), replace it (--overwrite), "
+            "or name another folder (--out)"
+        )
 
 
 def _clear(folder: Path) -> None:
     """Remove a run's own files, nothing else."""
-    names = _held(folder)
-    if names and RECORD not in names:
-        raise RunError(f"{folder}: is no run folder (no {RECORD}); it is not overwritten")
     for name in (WEIGHTS, CHECKPOINT, CURVES, CONFUSION, RECORD):
         (folder / name).unlink(missing_ok=True)
 
 
 @contextmanager
-def _locked(folder: Path, prepare: _Prepare) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, so that no two trainings write into it."""
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: is a file, not a folder; name another with --out")
-    if not (folder / LOCK).exists():
-        prepare(folder)  # refused before anything is made
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
@@ -310,7 +303,6 @@ def _locked(folder: Path, prepare: _Prepare) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from error
     try:
-        prepare(folder)
         yield
     finally:
         lock.release()

@@ -1,0 +1,337 @@
+"""The command line through Typer's runner; fresh processes are in test_process.py."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SHARED
+from typer.testing import CliRunner
+
+from digitkit import __version__
+from digitkit.cli.app import app
+
+
+def run(*arguments: object, stdin: str | None = None):
+    return CliRunner().invoke(app, [str(a) for a in arguments], input=stdin)
+
+
+def one_error_line(result, code: int) -> str:
+    """A user's mistake: its exit code, one line on stderr, no traceback."""
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("command", ["train", "export", "infer", "eval", "inspect"])
+def test_help_shows_examples(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"digitkit {command}" in result.output
+    assert "Examples" in result.output
+
+
+def test_version():
+    assert run("--version").output == f"digitkit {__version__}\n"
+
+
+# --- infer -----------------------------------------------------------------------------------
+
+
+def test_infer_formats(digit_file, tmp_path):
+    path = digit_file(7, "seven.png", size=100)
+    assert f"{path}: 7 (" in run("infer", path).stdout
+    line = json.loads(run("infer", path, "--format", "jsonl").stdout)
+    assert line["text"] == "7"
+    (row,) = csv.DictReader(io.StringIO(run("infer", path, "--format", "csv").stdout))
+    assert row["text"] == "7"
+    out = tmp_path / "out" / "readings.csv"
+    result = run("infer", path, "--format", "csv", "--output", out)
+    assert result.stdout == ""
+    assert out.read_text().startswith("source,text,")
+
+
+def test_a_thousand_files_ten_broken(tmp_path, one_of_each, digit_file):
+    good = digit_file(3).read_bytes()
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for i in range(1000):
+        (folder / f"{i:04}.png").write_bytes(good if i % 100 else good[: i // 10])
+    result = run("infer", folder, "--format", "jsonl", "--min-confidence", 0)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 1
+    assert len(lines) == 1000
+    assert sum(line.get("text") == "3" for line in lines) == 990
+    assert sum("error" in line for line in lines) == 10
+    assert len(result.stderr.splitlines()) == 10
+    assert [line["source"] for line in lines] == sorted(line["source"] for line in lines)
+
+
+def test_a_missing_file_does_not_stop_the_rest(digit_file, tmp_path):
+    result = run("infer", tmp_path / "none.png", digit_file(1))
+    assert "1 (" in result.stdout
+    assert one_error_line(result, 1) == f"{tmp_path}/none.png: does not exist"
+
+
+def test_a_name_with_a_newline_stays_on_one_line(digit_file, tmp_path):
+    good = tmp_path / "new\nline.png"
+    good.write_bytes(digit_file(1).read_bytes())
+    bad = tmp_path / "bad\nname.png"
+    bad.write_bytes(b"x")
+    result = run("infer", good, bad)
+    assert len(result.stdout.splitlines()) == 1
+    assert "new\\nline.png: 1" in result.stdout
+    assert "bad\\nname.png: not an image" in one_error_line(result, 1)
+
+
+def test_one_colour(tmp_path, digit_file):
+    from digitkit._opencv import cv2
+
+    path = tmp_path / "plain.png"
+    cv2.imwrite(str(path), np.full((100, 100), 80, np.uint8))
+    assert "is of a single colour" in one_error_line(run("infer", path), 1)
+
+
+def test_list_on_standard_input(digit_file):
+    a, b = digit_file(1, "a.png"), digit_file(2, "b.png")
+    result = run("infer", "-", "--format", "jsonl", stdin=f"{a}\n{b}\n")
+    assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["1", "2"]
+
+
+def test_annotate_and_explain(digit_file, tmp_path):
+    path = digit_file(5, "five.png", size=200)
+    result = run("infer", path, "--annotate", tmp_path / "a", "--explain", tmp_path / "e")
+    assert result.exit_code == 0
+    assert (tmp_path / "a/five.png").is_file()
+    assert (tmp_path / "e/five.png").is_file()
+
+
+def test_threshold_and_mode(digit_file):
+    path = digit_file(5, size=200)
+    assert "not accepted: 5?" in run("infer", path, "--min-confidence", 1).stdout
+    line = json.loads(run("infer", path, "--mode", "digit", "--format", "jsonl").stdout)
+    assert line["digits"][0]["box"] == [0, 0, 200, 200]
+
+
+def test_infer_with_nothing_to_start_from(digit_file, tmp_path):
+    path = digit_file(1)
+    assert run("infer").exit_code == 2
+    assert run("infer", path, "--camera", 0).exit_code == 2
+    assert run("infer", path, "--min-confidence", 1.5).exit_code == 2
+    assert run("infer", path, "--threads", 0).exit_code == 2
+    assert run("infer", path, "--format", "xml").exit_code == 2
+    assert "digitz: is neither a shipped" in one_error_line(
+        run("infer", path, "--model", "digitz"), 2
+    )
+    (tmp_path / "m.onnx").write_bytes(b"nothing")
+    assert "cannot load it" in one_error_line(run("infer", path, "--model", tmp_path / "m.onnx"), 2)
+    assert "camera 63: cannot be opened" in one_error_line(run("infer", "--camera", 63), 2)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written(digit_file, tmp_path):
+    path = digit_file(1)
+    assert "is a folder" in one_error_line(run("infer", path, "--output", tmp_path), 1)
+    taken = tmp_path / "file"
+    taken.write_text("")
+    result = run("infer", path, "--output", taken / "below.txt")
+    assert "cannot be written" in one_error_line(result, 1)
+    result = run("infer", path, "--annotate", taken)
+    assert "cannot be written" in one_error_line(result, 1)
+
+
+def test_a_batch_that_breaks_off_leaves_no_half_file(digit_file, tmp_path, monkeypatch):
+    from digitkit import reader
+
+    monkeypatch.setattr(
+        reader.Reader, "read_frame", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    run("infer", digit_file(1), "--output", tmp_path / "out.txt")
+    assert not list(tmp_path.glob("*out*"))
+
+
+# --- eval, inspect ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_eval(here, small_data):
+    result = run("eval", "digits", "--data", small_data, "--no-pictures")
+    assert result.exit_code == 0
+    assert "300" in result.stdout
+    assert "calibration error" in result.stdout
+    result = run("eval", "--data", small_data, "--format", "json", "--no-pictures")
+    values = json.loads(result.stdout)
+    assert values["count"] == 300
+    assert values["accuracy"] > 0.97
+    assert list(here.iterdir()) == []
+
+
+def test_eval_draws(here, small_data):
+    pytest.importorskip("matplotlib")
+    result = run("eval", "--data", small_data)
+    assert result.exit_code == 0
+    assert {p.name for p in (here / "eval/digits-int8").iterdir()} == {
+        "confusion.png",
+        "mistakes.png",
+    }
+
+
+def test_eval_problems(here, tmp_path):
+    assert "is no folder" in one_error_line(run("eval", "--data", "nowhere"), 2)
+    (here / "empty").mkdir()
+    assert "holds neither" in one_error_line(run("eval", "--data", "empty"), 2)
+    assert "there is no such model file" in one_error_line(run("eval", "x.onnx"), 2)
+
+
+def test_inspect():
+    text = run("inspect").stdout
+    for part in ("95,754", "1,518,592", "Conv", "int8", "MNIST train", "sha256", "temperature"):
+        assert part in text
+    values = json.loads(run("inspect", "--precision", "fp32", "--format", "json").stdout)
+    assert values["precision"] == "fp32"
+    assert values["input"] == "image: uint8 [N, 1, 28, 28]"
+
+
+def test_a_foreign_model():
+    zoo = SHARED / "peers/zoo-mnist-7.onnx"
+    if not zoo.is_file():
+        pytest.skip("the peer's model is not here (../shared/peers)")
+    values = json.loads(run("inspect", zoo, "--format", "json").stdout)
+    assert values["contract"] is None
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        assert values["parameters"] is None
+        assert "needs onnx" in values["not_counted"]
+    else:
+        assert values["parameters"] == 5994
+        assert values["multiply_adds"] == 786_560
+    result = run("eval", zoo, "--input-scale", 1, "--no-pictures", "--format", "json")
+    assert json.loads(result.stdout)["accuracy"] == pytest.approx(0.9891, abs=0.0003)
+
+
+# --- train, export ---------------------------------------------------------------------------
+
+
+def test_train_without_torch_says_what_brings_it():
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        line = one_error_line(run("train"), 2)
+        assert "pip install 'digitkit[train]' brings it" in line
+        assert "pip install 'digitkit[train]' brings it" in one_error_line(run("export", "x"), 2)
+    else:
+        pytest.skip("torch is installed here; make test-oldest runs this")
+
+
+SMALL = ("--epochs", 2, "--batch-size", 64, "--set", "net=article-minimal", "--threads", 1)
+
+
+def test_train_and_export(here, small_data, monkeypatch):
+    pytest.importorskip("torch")
+    from digitkit import export
+
+    monkeypatch.setattr(export, "INT8_LOSS", 0.02)
+    result = run("train", "--data", small_data, "--out", "run", "--seed", 3, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "Test loss: 0." in result.stdout
+    assert "Test accuracy: 0." in result.stdout
+    assert "next: digitkit export run" in result.stdout
+    epochs = [line for line in result.stderr.splitlines() if line.startswith("epoch")]
+    assert len(epochs) == 2  # one line an epoch where there is no terminal
+    assert "img/s" in epochs[0]
+    record = json.loads(Path("run/run.json").read_text())
+    assert record["overrides"] == {
+        "net": "article-minimal", "epochs": "2", "batch_size": "64", "seed": "3",
+    }  # fmt: skip
+    result = run("export", "run")
+    assert result.exit_code == 0, result.output
+    assert "run/exported/quick-int8.onnx" in result.stdout
+    assert Path("run/exported/MODEL_CARD.md").is_file()
+    result = run("export", "run", "--out", "other", "--name", "mine", "--no-int8")
+    assert {p.name for p in Path("other").iterdir()} == {
+        "mine-fp32.onnx", "MODEL_CARD.md", "SHA256SUMS",
+    }  # fmt: skip
+
+
+def test_default_run_folder(here, small_data):
+    pytest.importorskip("torch")
+    assert run("train", "--data", small_data, *SMALL).exit_code == 0
+    (folder,) = Path("runs").iterdir()
+    assert folder.name.startswith("quick-20")
+
+
+def test_ctrl_c_and_resume(here, small_data, monkeypatch):
+    pytest.importorskip("torch")
+    from digitkit.cli import watch
+
+    right = watch.Training.epoch
+    monkeypatch.setattr(
+        watch.Training, "epoch", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    result = run("train", "--data", small_data, "--out", "run", *SMALL)
+    assert result.exit_code == 130
+    assert "digitkit train --resume run goes on" in result.stderr
+    monkeypatch.setattr(watch.Training, "epoch", right)
+    result = run("train", "--resume", "run")
+    assert result.exit_code == 0
+    assert "going on after epoch 1" in result.stderr
+
+
+def test_train_list():
+    pytest.importorskip("torch")
+    result = run("train", "--list")
+    assert result.exit_code == 0
+    assert "1,199,882" in result.stdout
+    assert "augmentation.rotate=" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--recipe", "articel"), "did you mean article"),
+        (("--set", "epochs"), "--set epochs: needed is FIELD=VALUE"),
+        (("--set", "epochs=2", "--epochs", 3), "epochs is given twice"),
+        (("--set", "depth=2"), "'depth' does not exist"),
+        (("--data", "nowhere"), "nowhere: is no folder"),
+        (("--resume", "nowhere"), "nowhere: holds no run to go on with"),
+        (("--resume", "run", "--epochs", 3), "goes on as the training began"),
+        (("--resume", "run", "--overwrite"), "goes on as the training began"),
+        (("--init", "nowhere"), "nowhere: is no run folder"),
+    ],
+)
+def test_train_mistakes(here, arguments, message):
+    pytest.importorskip("torch")
+    assert message in one_error_line(run("train", *arguments), 2)
+    assert list(here.iterdir()) == []
+
+
+def test_export_mistakes(here, small_run, monkeypatch):
+    from digitkit import export
+
+    assert "nowhere: is no run folder" in one_error_line(run("export", "nowhere"), 2)
+    assert run("export", small_run.folder, "--name", "a/b").exit_code == 2
+    monkeypatch.setattr(export, "PARITY", 0.0)
+    result = run("export", small_run.folder, "--out", "out")
+    assert result.exit_code == 3
+    assert "parity failed" in result.stderr.splitlines()[-1]
+    assert not Path("out").exists()
+    copy = here / "moved"
+    shutil.copytree(small_run.folder, copy)
+    record = json.loads((copy / "run.json").read_text())
+    record["data"]["source"] = str(here / "gone")
+    (copy / "run.json").write_text(json.dumps(record))
+    result = run("export", copy)
+    assert result.exit_code == 2
+    assert "gone: is no folder" in result.stderr
