@@ -94,12 +94,12 @@ def ink_of_page(plain: U8) -> U8 | None:
     Returns:
         uint8 ``[H, W]``; None where nothing stands out from the paper.
     """
-    if pixels.ink_is_dark(plain):
-        plain = cv2.bitwise_not(plain)  # type: ignore[assignment]
     # The paper's own brightness is smooth, so a small picture is enough to estimate it.
     ratio = min(1.0, 256 / max(plain.shape))
     size = (max(1, round(plain.shape[1] * ratio)), max(1, round(plain.shape[0] * ratio)))
-    small = cv2.resize(plain, size, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(plain, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if _ink_is_dark(small):
+        plain, small = 255 - plain, 255 - small
     side = max(size) // 3 | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
     paper = cv2.blur(cv2.morphologyEx(small, cv2.MORPH_OPEN, kernel), (side // 2 | 1,) * 2)
@@ -114,6 +114,23 @@ def ink_of_page(plain: U8) -> U8 | None:
         return None
     gain = 255 / (high - low)
     return cv2.convertScaleAbs(np.maximum(lifted, round(low)), alpha=gain, beta=-low * gain)  # type: ignore[return-value]
+
+
+def _ink_is_dark(small: U8) -> bool:
+    """Whether a page is dark on light, told where the light may be uneven.
+
+    Ink covers the smaller part of a page, so once the slow changes of light are taken off, grey
+    levels have a long tail on the side of the ink. Where they have none, one digit may fill the
+    picture, and its corners tell.
+    """
+    levels = small.astype(np.float32)
+    levels -= cv2.GaussianBlur(levels, (0, 0), max(small.shape) / 8)
+    spread = float(levels.std())
+    skew = float((levels**3).mean()) / spread**3 if spread > 0 else 0.0
+    return skew < 0 if abs(skew) > _CLEAR_SKEW else pixels.ink_is_dark(small)
+
+
+_CLEAR_SKEW = 0.5
 
 
 def _around(group: list[int], stats: npt.NDArray[np.int32]) -> Box:
