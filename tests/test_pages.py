@@ -63,12 +63,3 @@ def test_no_ink_no_digits(level):
 def test_odd_shapes_do_no_harm(shape):
     rng = np.random.default_rng(0)
     pages.find_digits(rng.integers(0, 255, shape, dtype=np.uint8))
-
-
-@pytest.mark.parametrize("dark", [True, False])
-def test_a_vignette_is_not_taken_for_ink(one_of_each, dark):
-    """Bright paper in the middle of dark corners was once boxed as a 0."""
-    image = page_of(["38"], one_of_each, cell=160, dark=dark).astype(np.float32)
-    y, x = np.mgrid[-1 : 1 : image.shape[0] * 1j, -1 : 1 : image.shape[1] * 1j]
-    image *= 1 - 0.15 * (x**2 + y**2)
-    assert len(pages.find_digits(image.astype(np.uint8))) == 2
