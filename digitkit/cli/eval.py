@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,15 @@ import typer
 
 from ..errors import MissingDependencyError
 from . import show
-from .infer import Precision
+from .options import (
+    InputScaleOption,
+    ModelArgument,
+    Precision,
+    PrecisionOption,
+    Report,
+    ReportOption,
+    ThreadsOption,
+)
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -32,20 +39,8 @@ digitkit eval digits --precision fp32 --data my-digits --out report
 """
 
 
-class Report(StrEnum):
-    """How figures are written."""
-
-    text = "text"
-    json = "json"
-
-
 def command(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL", help="A shipped model's name, or an .onnx file, even a foreign one."
-        ),
-    ] = "digits",
+    model: ModelArgument = "digits",
     data: Annotated[
         Path | None,
         typer.Option(
@@ -53,13 +48,8 @@ def command(
             help="Labelled digits instead of MNIST's test set: IDX files, or folders 0 … 9.",
         ),
     ] = None,
-    precision: Annotated[
-        Precision, typer.Option(help="Of a shipped model; auto takes the faster.")
-    ] = Precision.auto,
-    input_scale: Annotated[
-        float | None,
-        typer.Option(help="A foreign model's pixels are 0–255 times this; 1/255 by default."),
-    ] = None,
+    precision: PrecisionOption = Precision.auto,
+    input_scale: InputScaleOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -70,10 +60,8 @@ def command(
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Draw the two pictures.")
     ] = True,
-    format_: Annotated[
-        Report, typer.Option("--format", help="text for people, json for programs.")
-    ] = Report.text,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    format_: ReportOption = Report.text,
+    threads: ThreadsOption = 1,
 ) -> None:
     """Measure a model: loss, accuracy, calibration, per-digit precision and recall.
 

@@ -14,6 +14,7 @@ import typer
 
 from ..errors import ImageError, OutputError
 from . import show
+from .options import InputScaleOption, Precision, PrecisionOption, ThreadsOption
 
 if TYPE_CHECKING:
     from ..reader import Reader
@@ -54,14 +55,6 @@ class Mode(StrEnum):
     page = "page"
 
 
-class Precision(StrEnum):
-    """Which of a shipped model's files is taken."""
-
-    auto = "auto"
-    int8 = "int8"
-    fp32 = "fp32"
-
-
 def command(
     sources: Annotated[
         list[str] | None,
@@ -78,13 +71,8 @@ def command(
     model: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="A shipped model's name or an .onnx file.")
     ] = "digits",
-    precision: Annotated[
-        Precision, typer.Option(help="Of a shipped model; auto takes the faster.")
-    ] = Precision.auto,
-    input_scale: Annotated[
-        float | None,
-        typer.Option(help="A foreign model's pixels are 0–255 times this; 1/255 by default."),
-    ] = None,
+    precision: PrecisionOption = Precision.auto,
+    input_scale: InputScaleOption = None,
     mode: Annotated[
         Mode,
         typer.Option(
@@ -111,7 +99,7 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="Save what the net saw of each digit, enlarged."),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    threads: ThreadsOption = 1,
     nul: Annotated[
         bool, typer.Option("-0", "--null", help="The list on standard input is parted by NUL.")
     ] = False,

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
 from . import show
-from .eval import Report
-from .infer import Precision
+from .options import ModelArgument, Precision, PrecisionOption, Report, ReportOption
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -29,18 +26,9 @@ digitkit inspect some-other-model.onnx --format json
 
 
 def command(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL", help="A shipped model's name, or an .onnx file, even a foreign one."
-        ),
-    ] = "digits",
-    precision: Annotated[
-        Precision, typer.Option(help="Of a shipped model; auto takes the faster.")
-    ] = Precision.auto,
-    format_: Annotated[
-        Report, typer.Option("--format", help="text for people, json for programs.")
-    ] = Report.text,
+    model: ModelArgument = "digits",
+    precision: PrecisionOption = Precision.auto,
+    format_: ReportOption = Report.text,
 ) -> None:
     """Show what a model is: its contract, operators, parameters, multiply-adds, size, hashes.
 
