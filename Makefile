@@ -47,8 +47,11 @@ format: $(BIN)/.ready
 
 # The runtime's tests with the oldest versions that pyproject.toml admits, without torch and onnx.
 OLDEST := .venv-oldest
+# The oldest NumPy that is admitted runs on Python 3.11 and 3.12.
+OLDEST_PYTHON ?= $(shell for p in $(PYTHON) python3.11 python3.12; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 $(OLDEST)/bin/.ready: pyproject.toml tests/oldest.txt
-	$(PYTHON) -m venv $(OLDEST)
+	@test -n "$(OLDEST_PYTHON)" || { echo "test-oldest needs Python 3.11 or 3.12; name one: make OLDEST_PYTHON=…" >&2; exit 2; }
+	$(OLDEST_PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --requirement tests/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

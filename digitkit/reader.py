@@ -231,6 +231,8 @@ class Reader:
     def _find(self, frame: Frame) -> list[pages.Found]:
         height, width = frame.image.shape[:2]
         if int(frame.image.min()) == int(frame.image.max()):
+            if frame.number is not None:
+                return []  # a covered lens
             raise ImageError(f"{frame.source}: is of a single colour; there is nothing to read")
         one_digit = self.mode == "digit" or (
             self.mode == "auto" and max(height, width) <= ONE_DIGIT_SIDE

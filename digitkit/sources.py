@@ -172,14 +172,17 @@ def frames(sources: Iterable[str], *, nul: bool = False) -> Iterator[Frame | Fai
             yield failure(shown(item), error)
 
 
-def camera_frames(device: int) -> Iterator[Frame]:
+def camera_frames(device: int) -> Iterator[Frame | Failure]:
     """The frames of a camera that OpenCV can open, until the consumer stops.
 
     Args:
         device: the camera's number, 0 for the first.
 
+    Yields:
+        Frames; at last a `Failure` if the camera goes away.
+
     Raises:
-        SourceError: it cannot be opened, or gives no frames.
+        SourceError: it cannot be opened, or never gave a frame.
     """
     name = f"camera {device}"
     camera = cv2.VideoCapture(device)
@@ -193,8 +196,11 @@ def camera_frames(device: int) -> Iterator[Frame]:
         while True:
             begun = time.perf_counter_ns()
             fine, image = camera.read()
+            if not fine and number:
+                yield Failure(name, f"gives no more frames after {number}")
+                return
             if not fine:
-                raise SourceError(f"{name}: gives no frames{' any more' if number else ''}")
+                raise SourceError(f"{name}: opens but gives no frames; is it in use elsewhere?")
             taken = (time.perf_counter_ns() - begun) / 1e6
             yield Frame(
                 name, pixels.from_array(image, name), taken, number, datetime.now(UTC).astimezone()

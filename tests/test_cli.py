@@ -134,6 +134,41 @@ def test_infer_with_nothing_to_start_from(digit_file, tmp_path):
     assert "camera 63: cannot be opened" in one_error_line(run("infer", "--camera", 63), 2)
 
 
+@pytest.mark.parametrize(("ends", "code"), [("Ctrl-C", 0), ("unplugged", 1)])
+def test_camera_loop(monkeypatch, one_of_each, ends, code):
+    from digitkit import sources
+    from digitkit._opencv import cv2
+
+    class Camera:
+        def __init__(self, device: int) -> None:
+            self.left = 2
+
+        def isOpened(self):  # noqa: N802 - OpenCV's name
+            return True
+
+        def read(self):
+            self.left -= 1
+            if self.left >= 0:
+                return True, cv2.cvtColor(
+                    cv2.resize(one_of_each[4], (120, 120)), cv2.COLOR_GRAY2BGR
+                )
+            if ends == "Ctrl-C":
+                raise KeyboardInterrupt
+            return False, None
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(sources.cv2, "VideoCapture", Camera)
+    result = run("infer", "--camera", 0, "--format", "jsonl")
+    assert result.exit_code == code, result.output
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line.get("frame") for line in lines][:2] == [0, 1]
+    assert lines[0]["text"] == "4"
+    assert "T" in lines[0]["time"]
+    assert ("error" in lines[-1]) == (ends == "unplugged")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_that_cannot_be_written(digit_file, tmp_path):
     path = digit_file(1)

@@ -9,7 +9,7 @@ from conftest import ROOT, SHARED
 from digitkit import Reader, Reading
 from digitkit._opencv import cv2
 from digitkit.errors import ImageError, InputNotFoundError
-from digitkit.sources import Failure
+from digitkit.sources import Failure, Frame
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,12 @@ def test_samples(reader, path):
 
 def test_sample_page(reader):
     assert reader.read(ROOT / "data/samples/page.jpg").text == "1984\n2750\n6361"
+
+
+def test_a_covered_lens_is_no_error(reader):
+    frame = Frame("camera 0", np.zeros((480, 640, 3), np.uint8), number=3)
+    line = reader.read_frame(frame).to_json()
+    assert (line["frame"], line["text"], line["digits"]) == (3, "", [])
 
 
 def test_options_that_are_none():

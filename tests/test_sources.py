@@ -136,9 +136,11 @@ def test_camera(monkeypatch):
     assert [f.number for f in frames] == [0, 1, 2]
     assert frames[0].source == "camera 0"
     assert frames[0].time.tzinfo is not None
-    with pytest.raises(SourceError, match="camera 0: gives no frames any more"):
-        next(stream)
+    assert list(stream) == [Failure("camera 0", "gives no more frames after 3")]
     assert made[0].released
+    monkeypatch.setattr(Camera, "read", lambda self: (False, None))
+    with pytest.raises(SourceError, match="camera 0: opens but gives no frames"):
+        next(sources.camera_frames(0))
 
 
 def test_no_such_camera():
