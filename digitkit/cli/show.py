@@ -54,6 +54,9 @@ class Report(Protocol):
 def progress() -> Iterator[Report]:
     """A bar on stderr that appears with the first report, where stderr is a terminal."""
     console = err()
+    if not console.is_terminal:
+        yield lambda what, done, total: None
+        return
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -63,7 +66,6 @@ def progress() -> Iterator[Report]:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
     tasks: dict[str, TaskID] = {}
 

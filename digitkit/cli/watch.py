@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -28,10 +29,9 @@ class Training:
             TextColumn("{task.percentage:3.0f}%  {task.fields[figures]}"),
             console=self._console,
             transient=True,
-            disable=not self._live,
         )
-        self._reading = show.progress()
-        self._report = self._reading.__enter__()
+        self._reading = ExitStack()
+        self._report = self._reading.enter_context(show.progress())
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -48,8 +48,9 @@ class Training:
 
     def stop(self) -> None:
         """Take the bars away; the lines above them stay."""
-        self._reading.__exit__(None, None, None)
-        self._bar.stop()
+        self._reading.close()
+        if self._live:
+            self._bar.stop()
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """Data is read or downloaded."""
@@ -57,7 +58,7 @@ class Training:
 
     def started(self, config: TrainConfig, train_count: int, val_count: int, done: int) -> None:
         """The data is there."""
-        self._reading.__exit__(None, None, None)
+        self._reading.close()
         recipe = config.recipe
         self._epochs, self._count = recipe.epochs, train_count
         going_on = f", going on after epoch {done}" if done else ""
@@ -68,6 +69,8 @@ class Training:
             f"into {config.out}",
             soft_wrap=True,
         )
+        if not self._live:
+            return
         self._bar.start()
         self._task = self._bar.add_task(
             "training",
