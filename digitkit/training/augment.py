@@ -29,6 +29,15 @@ class Augmentation:
         stroke: probability that strokes are made thicker or thinner, by up to a pixel.
         blur: probability that the image is softened.
         contrast: largest change of the grey curve: pixels to the power 1/(1+c) … 1+c.
+        texture: probability that the image is seen through a random filter of 1, 3 or 5 pixels,
+            mixed with itself: shapes stay, textures, levels and polarity vary (RandConv: Xu, Liu,
+            Yang, Raffel and Niethammer, ICLR 2021).
+        light: probability that the paper is not black: a random level and a smooth slope of light
+            take part of the ink's contrast.
+        noise: probability of pixel noise, of any strength up to a fifth of the range, Gaussian or
+            with heavy tails.
+        erase: probability that a random rectangle is filled with one random level (Zhong et al.,
+            AAAI 2020).
     """
 
     rotate: float = 0.0
@@ -40,6 +49,10 @@ class Augmentation:
     stroke: float = 0.0
     blur: float = 0.0
     contrast: float = 0.0
+    texture: float = 0.0
+    light: float = 0.0
+    noise: float = 0.0
+    erase: float = 0.0
 
 
 def augment(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
@@ -63,7 +76,20 @@ def augment(images: Tensor, how: Augmentation, generator: torch.Generator) -> Te
     if how.contrast:
         power = _uniform(len(images), math.log1p(how.contrast), generator).exp().view(-1, 1, 1, 1)
         images = images.clamp(0, 1).pow(power)
+    if how.texture:
+        images = _filter(images, how.texture, generator)
+    if how.light:
+        images = _light(images, how.light, generator)
+    if how.erase:
+        images = _erase(images, how.erase, generator)
+    if how.noise:
+        images = _noise(images, how.noise, generator)
     return images
+
+
+def _chosen(count: int, probability: float, generator: torch.Generator) -> Tensor:
+    """float32 ``[count, 1, 1, 1]``: 1 with this probability, else 0."""
+    return (torch.rand(count, 1, 1, 1, generator=generator) < probability).float()
 
 
 def _uniform(count: int, limit: float, generator: torch.Generator) -> Tensor:
@@ -124,3 +150,58 @@ def _blur(images: Tensor, probability: float, generator: torch.Generator) -> Ten
     line = torch.tensor([0.25, 0.5, 0.25])
     soft = F.conv2d(images, torch.outer(line, line).view(1, 1, 3, 3), padding=1)
     return torch.lerp(images, soft, amount.view(-1, 1, 1, 1))
+
+
+def _filter(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """A random filter an image, its output stretched to 0–1 and mixed with the image."""
+    count = len(images)
+    size = (1, 3, 5)[int(torch.randint(3, (1,), generator=generator))]
+    kernels = torch.randn(count, 1, size, size, generator=generator)
+    # One group an image: each gets a filter of its own in a single convolution.
+    seen = F.conv2d(images.transpose(0, 1), kernels, padding=size // 2, groups=count).transpose(
+        0, 1
+    )
+    low, high = seen.amin((1, 2, 3), keepdim=True), seen.amax((1, 2, 3), keepdim=True)
+    seen = (seen - low) / (high - low).clamp_min(1e-3)
+    share = torch.rand(count, 1, 1, 1, generator=generator)
+    return torch.lerp(images, seen, share * _chosen(count, probability, generator))
+
+
+def _light(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Paper at some level above 0, sloping smoothly; the ink keeps at least a third of itself."""
+    count = len(images)
+    level = torch.rand(count, 1, 1, 1, generator=generator) * 0.7
+    coarse = torch.rand(count, 1, 4, 4, generator=generator)
+    field = F.interpolate(coarse, images.shape[2:], mode="bicubic", align_corners=True)
+    slope = torch.rand(count, 1, 1, 1, generator=generator)
+    paper = level * torch.lerp(torch.ones_like(field), field, slope).clamp(0, 1)
+    ink = torch.rand(count, 1, 1, 1, generator=generator) * 0.7 + 0.3
+    lit = (paper + ink * images).clamp(0, 1)
+    return torch.lerp(images, lit, _chosen(count, probability, generator))
+
+
+def _noise(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Noise of random strength; half of the time a ratio of normals, whose tails are heavy."""
+    count = len(images)
+    noise = torch.randn(images.shape, generator=generator)
+    divisor = torch.randn(images.shape, generator=generator).abs().clamp_min(0.02)
+    heavy = _chosen(count, 0.5, generator)
+    noise = torch.lerp(noise, 0.3 * noise / divisor, heavy)
+    strength = 0.2 * torch.rand(count, 1, 1, 1, generator=generator)
+    return (images + noise * strength * _chosen(count, probability, generator)).clamp(0, 1)
+
+
+def _erase(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Fill a rectangle of up to a third of either side, of any level, anywhere."""
+    count, _, height, width = images.shape
+    y = torch.arange(height).view(1, 1, -1, 1)
+    x = torch.arange(width).view(1, 1, 1, -1)
+
+    def random(limit: int) -> Tensor:
+        return torch.rand(count, 1, 1, 1, generator=generator) * limit
+
+    top, left = random(height), random(width)
+    inside = (y >= top) & (y < top + random(height // 3)) & (x >= left)
+    inside &= x < left + random(width // 3)
+    share = inside.float() * _chosen(count, probability, generator)
+    return torch.lerp(images, random(1).expand_as(images), share)

@@ -103,8 +103,8 @@ RECIPES = {
         ),
         Recipe(
             name="digits",
-            version=1,
-            summary="the model that ships: the net of quick, trained longer and on more hands",
+            version=2,
+            summary="the model that ships: quick's net, trained longer, on more hands and papers",
             net="digits",
             epochs=60,
             batch_size=128,
@@ -124,6 +124,10 @@ RECIPES = {
                 stroke=0.4,
                 blur=0.2,
                 contrast=0.3,
+                texture=0.3,
+                light=0.3,
+                noise=0.3,
+                erase=0.2,
             ),
         ),
         Recipe(
