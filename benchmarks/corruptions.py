@@ -1,0 +1,39 @@
+"""Accuracy on MNIST-C (Mu and Gilmer, 2019): corruptions that the training never imitates.
+
+    python benchmarks/corruptions.py mnist_c_500.npz digits-int8 some/other.onnx
+
+The file holds ``labels`` (uint8 [N]) and one uint8 [N, 28, 28] array a corruption, ``identity`` among
+them. Pixels go to the net as they are, past the pixel path.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from latency import loaded
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path, help="the .npz file")
+    parser.add_argument("models", nargs="+", help="shipped stems or files")
+    options = parser.parse_args()
+    arrays = np.load(options.data)
+    labels = arrays["labels"]
+    kinds = [name for name in arrays.files if arrays[name].shape[1:] == (28, 28)]
+    models = [loaded(name) for name in options.models]
+    print(f"{'':<16}" + "".join(f"{Path(name).stem:>16}" for name in options.models))
+    table = np.array(
+        [[(m.probabilities(arrays[k]).argmax(1) == labels).mean() for m in models] for k in kinds]
+    )
+    for kind, row in zip(kinds, table, strict=True):
+        print(f"{kind:<16}" + "".join(f"{share:16.1%}" for share in row))
+    corrupted = table[[kind != "identity" for kind in kinds]]
+    print(f"{'mean, corrupted':<16}" + "".join(f"{share:16.1%}" for share in corrupted.mean(0)))
+
+
+if __name__ == "__main__":
+    main()
