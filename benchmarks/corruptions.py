@@ -2,8 +2,8 @@
 
     python benchmarks/corruptions.py mnist_c_500.npz digits-int8 some/other.onnx
 
-The file holds ``labels`` (uint8 [N]) and one uint8 [N, 28, 28] array a corruption, ``identity`` among
-them. Pixels go to the net as they are, past the pixel path.
+The file holds ``labels`` (uint8 [N]) and one uint8 [N, 28, 28] array a corruption, and one of none,
+``identity``. Pixels go to the net as they are, past the pixel path.
 """
 
 from __future__ import annotations
