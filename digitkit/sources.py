@@ -126,7 +126,10 @@ def expand(sources: Iterable[str], *, nul: bool = False) -> Iterator[Path | Fail
 def _expand_one(source: str) -> Iterator[Path | Failure]:
     path = Path(source)
     try:
-        if path.is_dir():
+        if not source:
+            # Path("") would be the current folder.
+            yield Failure("''", "is an empty name; name a file or a folder")
+        elif path.is_dir():
             found = False
             for file in image_files(path):
                 found = True

@@ -33,6 +33,7 @@ def test_folders_are_searched_by_suffix(tree):
     assert paths("a/notes.txt") == ["a/notes.txt"]  # what is named is always tried
     (tree / "empty").mkdir()
     assert paths("empty") == ["! the folder holds no image files"]
+    assert paths("") == ["! is an empty name; name a file or a folder"]  # not the current folder
 
 
 def test_patterns(tree):
