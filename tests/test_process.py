@@ -167,16 +167,20 @@ def test_a_terminal_without_utf8_gets_no_traceback(tmp_path, digit_file):
 def test_ctrl_c_stops_a_training_with_its_checkpoint(tmp_path, small_data):
     pytest.importorskip("torch")
     out = tmp_path / "run"
-    training = subprocess.Popen(
+    with subprocess.Popen(
         [*DIGITKIT, "train", "--data", small_data, "--out", out, "--epochs", "500"],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    for _ in range(600):
-        if (out / "checkpoint.pt").exists():
-            break
-        time.sleep(0.1)
-    training.send_signal(signal.SIGINT)
-    _, errors = training.communicate(timeout=60)
+    ) as training:  # fmt: skip
+        for _ in range(1200):
+            if (out / "checkpoint.pt").exists():
+                break
+            time.sleep(0.1)
+        training.send_signal(signal.SIGINT)
+        try:
+            _, errors = training.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            training.kill()
+            raise
     assert training.returncode == 130
     assert errors.splitlines()[-1].startswith(f"stopped; digitkit train --resume {out}")
     assert "Traceback" not in errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,6 +93,9 @@ def command(
     epoch's figures), curves.png and confusion.png. Validation images are split off the training
     set and decide which epoch is kept; the test set is read once, at the end.
     """
+    # OpenMP's threads spin while they wait for each other. Where another program wants the cores,
+    # that brings a training to a standstill; spinning less costs a tenth and shares fairly.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     try:
         from ..training import recipes, run
     except ImportError as error:
