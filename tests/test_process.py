@@ -170,6 +170,8 @@ def test_ctrl_c_stops_a_training_with_its_checkpoint(tmp_path, small_data):
     with subprocess.Popen(
         [*DIGITKIT, "train", "--data", small_data, "--out", out, "--epochs", "500"],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        # A shell's background job has SIGINT ignored, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as training:  # fmt: skip
         for _ in range(1200):
             if (out / "checkpoint.pt").exists():
