@@ -37,8 +37,10 @@ def test_shipped_models_keep_what_their_contract_says(precision, mnist_test):
     assert model.contract is not None
     assert model.contract.precision == precision
     result = evaluate(model, mnist_test)
-    # Kernels differ between processors; a test error is 0.0001.
-    assert result.accuracy == pytest.approx(model.contract.test_accuracy, abs=0.0005)
+    # Kernels differ between processors, int8's more (without VNNI they saturate); a test error
+    # is 0.0001.
+    away = 0.0005 if precision == "fp32" else 0.001
+    assert result.accuracy == pytest.approx(model.contract.test_accuracy, abs=away)
     assert result.accuracy >= 0.993
     assert result.calibration_error < 0.005
 
