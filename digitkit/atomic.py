@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,14 +63,3 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, whole or not at all; raises like `write_bytes`."""
     write_bytes(path, text.encode("utf-8"))
-
-
-def write_with(path: Path, writer: Callable[[Path], object]) -> None:
-    """Let a library's own `writer` make the file, whole or not at all; raises like `write_bytes`.
-
-    Args:
-        path: where the file is to be.
-        writer: called with the temporary path that it is to write to.
-    """
-    with replacing(path) as temporary:
-        writer(temporary)

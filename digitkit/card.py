@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from . import atomic, machine
@@ -40,13 +39,12 @@ def write(folder: Path) -> None:
         OutputError: they cannot be written.
     """
     models: list[tuple[Path, ModelContract]] = []
+    sums = ""
     for path in sorted(folder.glob("*.onnx")):
-        contract = Classifier(path).contract
-        if contract is not None:
-            models.append((path, contract))
-    sums = "".join(
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path, _ in models
-    )
+        model = Classifier(path)
+        if model.contract is not None:
+            models.append((path, model.contract))
+            sums += f"{model.sha256}  {path.name}\n"
     atomic.write_text(folder / CARD, _HEAD + _tables(models))
     atomic.write_text(folder / CHECKSUMS, sums)
 

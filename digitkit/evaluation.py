@@ -52,8 +52,7 @@ class Evaluation:
         recall: a digit each: share of it that was read as it; None if it never occurs.
         confusion: ``confusion[label][predicted]``: number of images.
         mistakes: the images read wrong, the most confident first.
-        predictions: uint8 ``[N]``, what was read.
-        right: bool ``[N]``, whether that is so.
+        right: bool ``[N]``, whether each image was read right.
     """
 
     data: str
@@ -66,7 +65,6 @@ class Evaluation:
     recall: tuple[float | None, ...]
     confusion: tuple[tuple[int, ...], ...]
     mistakes: tuple[Mistake, ...] = field(repr=False)
-    predictions: Labels = field(repr=False, compare=False)
     right: npt.NDArray[np.bool_] = field(repr=False, compare=False)
 
     def paired(self, other: Evaluation) -> tuple[int, int]:
@@ -74,9 +72,9 @@ class Evaluation:
         return int((self.right & ~other.right).sum()), int((other.right & ~self.right).sum())
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as JSON values, the mistakes among them, the predictions not."""
+        """The figures as JSON values, the mistakes among them."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        del values["predictions"], values["right"]
+        del values["right"]
         values["mistakes"] = [vars(mistake) for mistake in self.mistakes]
         return values
 
@@ -111,7 +109,6 @@ def score(probabilities: F32, labels: Labels, data: str) -> Evaluation:
         mistakes=tuple(
             Mistake(int(i), int(labels[i]), int(predicted[i]), float(confidence[i])) for i in wrong
         ),
-        predictions=predicted,
         right=right,
     )
 
@@ -137,14 +134,14 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def evaluate(
+def answers(
     model: Classifier,
     data: DigitData,
     *,
     batch_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:
-    """Run a model over labelled digits and compare.
+) -> F32:
+    """The probabilities that a model gives to each of the digits: float32 ``[N, 10]``.
 
     Args:
         model: what to measure.
@@ -157,7 +154,19 @@ def evaluate(
         parts.append(model.probabilities(data.images[start : start + batch_size]))
         if progress:
             progress(min(start + batch_size, len(data)), len(data))
-    return score(np.concatenate(parts), data.labels, data.name)
+    return np.concatenate(parts)
+
+
+def evaluate(
+    model: Classifier,
+    data: DigitData,
+    *,
+    batch_size: int = 256,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Run a model over labelled digits and compare; arguments as for `answers`."""
+    given = answers(model, data, batch_size=batch_size, progress=progress)
+    return score(given, data.labels, data.name)
 
 
 def fit_temperature(logits: F32, labels: Labels) -> float:

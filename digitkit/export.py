@@ -23,7 +23,7 @@ from . import __version__, atomic, card, datasets, graph, pixels, quantize
 from .classifier import Classifier
 from .contract import INPUT, OUTPUT, ModelContract
 from .errors import DatasetError, GateError, ModelError, one_line
-from .evaluation import F32, Evaluation, score
+from .evaluation import F32, Evaluation, answers, score
 from .training.run import Run, calibration_of
 
 PARITY = 1e-4
@@ -293,11 +293,8 @@ def _verified(
 ) -> Exported:
     """Measure a model through the runtime that will run it, and write its final file."""
     path.write_bytes(graph.to_bytes(model, contract.to_metadata()))
-    classifier = Classifier(path)
-    answers = np.concatenate(
-        [classifier.probabilities(data.images[i : i + 500]) for i in range(0, len(data), 500)]
-    )
-    result = score(answers, data.labels, data.name)
+    given = answers(Classifier(path), data)
+    result = score(given, data.labels, data.name)
     contract = replace(
         contract,
         test_accuracy=result.accuracy,
@@ -310,6 +307,6 @@ def _verified(
         size=len(content),
         contract=contract,
         evaluation=result,
-        agreement=float((answers.argmax(1) == truth.argmax(1)).mean()),
-        difference=float(np.abs(answers - truth).max()),
+        agreement=float((given.argmax(1) == truth.argmax(1)).mean()),
+        difference=float(np.abs(given - truth).max()),
     )

@@ -8,6 +8,11 @@ from digitkit import atomic
 from digitkit.errors import DigitkitError, ImageError, OutputError
 
 
+def write_with(path: Path, writer) -> None:
+    with atomic.replacing(path) as temporary:
+        writer(temporary)
+
+
 def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     atomic.write_text(path, "old")
@@ -17,7 +22,7 @@ def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        atomic.write_with(path, broken)
+        write_with(path, broken)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -34,7 +39,7 @@ def test_folders_are_made_and_modes_are_those_of_plain_files(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match=r"a\.txt: cannot be written: No space"):
-        atomic.write_with(tmp_path / "a.txt", lambda _: Path("/dev/full").write_bytes(b"x"))
+        write_with(tmp_path / "a.txt", lambda _: Path("/dev/full").write_bytes(b"x"))
     assert list(tmp_path.iterdir()) == []
 
 

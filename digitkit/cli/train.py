@@ -108,9 +108,10 @@ def command(
         _list(recipes.RECIPES, chosen)
         return
     if resume is not None:
-        given = {"--data": data, "--init": init, "--out": out, "--set": changes or None}
+        given: dict[str, object] = {"--data": data, "--init": init, "--out": out, "--set": changes}
+        given |= {"--overwrite": overwrite, "--threads": threads}
         for option, value in given.items():
-            if value is not None or overwrite or threads:
+            if value:
                 raise RunError(
                     f"--resume goes on as the training began; {option} and other options that "
                     "change it don't go with it"

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..datasets import DigitData, stratified_split
+from ..datasets import DigitData
 from ..errors import RunError
 from .augment import augment
 from .nets import build_net, logits, scaled
@@ -114,7 +114,8 @@ class _Average:
 
 def fit(
     recipe: Recipe,
-    data: DigitData,
+    train: DigitData,
+    validation: DigitData | None,
     observer: Observer,
     *,
     start: State | None = None,
@@ -124,7 +125,8 @@ def fit(
 
     Args:
         recipe: how.
-        data: the training set; the validation images are split off here.
+        train: what is trained on.
+        validation: what decides which epoch is kept; None keeps the last.
         observer: is told of every batch and epoch.
         start: weights to start from instead of fresh ones.
         resume: go on after this checkpoint's last epoch.
@@ -155,13 +157,10 @@ def fit(
         if recipe.ema:
             average = _Average(net, recipe.ema, resume.average if resume else None)
 
-        kept, split_off = stratified_split(data.labels, recipe.validation, recipe.seed)
-        images = torch.from_numpy(data.images.copy())
-        labels = torch.from_numpy(data.labels.astype("int64"))
-        train = images[torch.from_numpy(kept)], labels[torch.from_numpy(kept)]
-        validation = images[torch.from_numpy(split_off)], labels[torch.from_numpy(split_off)]
-        if len(kept) < 2:
-            raise RunError(f"{data.name}: {len(kept)} images are left to train on; needed are 2")
+        if len(train) < 2:
+            raise RunError(f"{train.name}: {len(train)} image is left to train on; needed are 2")
+        trained_on = _tensors(train)
+        validated_on = _tensors(validation) if validation else None
 
         history = list(resume.history) if resume else []
         best_epoch, best = (resume.best_epoch, resume.best) if resume else (0, {})
@@ -169,9 +168,9 @@ def fit(
         while len(history) < recipe.epochs and not _out_of_patience(recipe, history, best_epoch):
             begun = time.perf_counter()
             epoch = len(history) + 1
-            loss, accuracy = _epoch(recipe, net, optimizer, average, train, epoch, observer)
+            loss, accuracy = _epoch(recipe, net, optimizer, average, trained_on, epoch, observer)
             chosen = average.net if average else net
-            val_loss, val_accuracy = _validate(chosen, *validation)
+            val_loss, val_accuracy = _validate(chosen, validated_on)
             seconds = time.perf_counter() - begun
             elapsed = (history[-1].elapsed if history else 0.0) + seconds
             history.append(
@@ -272,9 +271,17 @@ def _epoch(
     return total_loss / seen, right / seen
 
 
-def _validate(net: nn.Module, images: Tensor, labels: Tensor) -> tuple[float | None, float | None]:
-    if len(labels) == 0:
+def _tensors(data: DigitData) -> tuple[Tensor, Tensor]:
+    """Images as uint8 ``[N, 28, 28]``, labels as int64 ``[N]``."""
+    return torch.from_numpy(data.images.copy()), torch.from_numpy(data.labels.astype("int64"))
+
+
+def _validate(
+    net: nn.Module, data: tuple[Tensor, Tensor] | None
+) -> tuple[float | None, float | None]:
+    if data is None:
         return None, None
+    images, labels = data
     scores = logits(net, images)
     accuracy = (scores.argmax(1) == labels).float().mean()
     return float(F.cross_entropy(scores, labels)), float(accuracy)

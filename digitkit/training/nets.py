@@ -111,8 +111,8 @@ def parameter_count(net: nn.Module) -> int:
 
 
 @torch.no_grad()
-def probabilities(net: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
-    """Softmax of the net in evaluation mode.
+def logits(net: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
+    """The net's raw scores in evaluation mode.
 
     Args:
         net: as `build_net` makes it.
@@ -120,14 +120,8 @@ def probabilities(net: nn.Module, images: Tensor, batch_size: int = 500) -> Tens
         batch_size: how many images go through at once.
 
     Returns:
-        float32 ``[N, 10]``, rows sum to 1.
+        float32 ``[N, 10]``.
     """
-    return torch.softmax(logits(net, images, batch_size), dim=1)
-
-
-@torch.no_grad()
-def logits(net: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
-    """The net's raw scores in evaluation mode; arguments and shape as for `probabilities`."""
     was_training = net.training
     net.eval()
     try:

@@ -153,7 +153,6 @@ def resume(folder: Path, watcher: Watcher) -> Run:
             overrides=record["overrides"],
             out=folder,
             data=Path(source) if source else None,
-            threads=record["threads"],
         )
         data = datasets.load_train_and_test(config.data, progress=watcher.preparing)
         if data.train.digest != record["data"]["train"]["digest"]:
@@ -180,6 +179,7 @@ def _go(
     begun = time.perf_counter()
     before = float(record["wall_seconds"])
     kept, split_off = datasets.stratified_split(data.train.labels, recipe.validation, recipe.seed)
+    train = data.train.take(kept)
     validation = data.train.take(split_off, "validation") if len(split_off) else None
 
     class Saving:
@@ -198,10 +198,10 @@ def _go(
             _write_record(out, record)
             watcher.epoch(epoch, reached)
 
-    with _threads(config.threads or machine.usable_cores()):
+    with _threads(record["threads"]):
         done = len(checkpoint.history) if checkpoint else 0
         watcher.started(config, len(kept), len(split_off), done)
-        final = loop.fit(recipe, data.train, Saving(), start=start, resume=checkpoint)
+        final = loop.fit(recipe, train, validation, Saving(), start=start, resume=checkpoint)
         net = nets.build_net(recipe.net)
         net.load_state_dict(final.best)
         net.eval()
@@ -209,8 +209,10 @@ def _go(
             record["validation"] = _fit_on_validation(net, validation)
         temperature, _ = calibration_of(record)
         # The one time that the test set is looked at.
-        test = _score(net, data.test, temperature)
-        record["test"] = _summary(test) | {"loss_uncalibrated": _score(net, data.test, 1.0).loss}
+        scores = _logits(net, data.test)
+        test = score(softmax(scores, temperature), data.test.labels, data.test.name)
+        raw = score(softmax(scores), data.test.labels, data.test.name)
+        record["test"] = _summary(test) | {"loss_uncalibrated": raw.loss}
     atomic.write_bytes(
         out / WEIGHTS,
         safetensors.torch.save(net.state_dict(), metadata={"net": recipe.net}),
@@ -229,10 +231,6 @@ def _go(
 
 def _logits(net: nn.Module, data: datasets.DigitData) -> np.ndarray[Any, np.dtype[np.float32]]:
     return nets.logits(net, torch.from_numpy(data.images.copy())).numpy()
-
-
-def _score(net: nn.Module, data: datasets.DigitData, temperature: float) -> Evaluation:
-    return score(softmax(_logits(net, data), temperature), data.labels, data.name)
 
 
 def _summary(result: Evaluation) -> dict[str, Any]:
