@@ -230,7 +230,8 @@ class Reader:
 
     def _find(self, frame: Frame) -> list[pages.Found]:
         height, width = frame.image.shape[:2]
-        if int(frame.image.min()) == int(frame.image.max()):
+        plain = pixels.grey(frame.image)
+        if int(plain.min()) == int(plain.max()):
             if frame.number is not None:
                 return []  # a covered lens
             raise ImageError(f"{frame.source}: is of a single colour; there is nothing to read")
@@ -238,6 +239,6 @@ class Reader:
             self.mode == "auto" and max(height, width) <= ONE_DIGIT_SIDE
         )
         if not one_digit:
-            return pages.find_digits(frame.image)
-        image = pixels.digit_image(frame.image, frame.source)
+            return pages.find_digits(plain)
+        image = pixels.digit_image(plain, frame.source)
         return [pages.Found((0, 0, width, height), 0, image)]

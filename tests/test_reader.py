@@ -86,6 +86,9 @@ def test_errors_and_stream(reader, digit_file, tmp_path):
         reader.read([good, bad])
     with pytest.raises(ImageError, match="single colour"):
         reader.read(plain)
+    blue = np.full((100, 100, 3), (200, 60, 10), np.uint8)  # its channels differ, its pixels don't
+    with pytest.raises(ImageError, match="single colour"):
+        reader.read(blue)
     results = list(reader.stream([good, bad, plain, good]))
     assert [type(r) for r in results] == [Reading, Failure, Failure, Reading]
     assert results[1] == Failure(
