@@ -13,7 +13,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from .contract import DEFAULT_MIN_CONFIDENCE, INPUT, OUTPUT, ModelContract
+from .contract import DEFAULT_MIN_CONFIDENCE, INPUT, IS_DIGIT, OUTPUT, ModelContract
 from .errors import InputNotFoundError, MissingDependencyError, ModelError, one_line
 from .evaluation import softmax
 
@@ -32,13 +32,36 @@ class Prediction:
 
     Attributes:
         digit: the likeliest digit, 0 to 9.
-        confidence: its probability, 0–1.
-        probabilities: of the digits 0 to 9, float32 ``[10]``.
+        confidence: probability that the image shows a digit and that it is this one, 0–1.
+        is_digit: probability that the image shows a digit at all, 0–1; 1 where the model doesn't
+            say.
+        probabilities: of the digits 0 to 9, given that it is one, float32 ``[10]``.
     """
 
     digit: int
     confidence: float
+    is_digit: float
     probabilities: F32 = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of a batch.
+
+    Attributes:
+        probabilities: of the digits 0 to 9, given that it is one, float32 ``[N, 10]``; rows sum
+            to 1.
+        is_digit: probability that it is a digit at all, float32 ``[N]``; ones where the model
+            doesn't say.
+    """
+
+    probabilities: F32
+    is_digit: F32
+
+    @property
+    def joint(self) -> F32:
+        """Probability of being each digit, float32 ``[N, 10]``; rows sum to `is_digit`."""
+        return self.probabilities * self.is_digit[:, None]
 
 
 def models_folder() -> Path:
@@ -95,6 +118,8 @@ class Classifier:
         min_confidence: its default threshold, 0–1.
         input: name, kind and shape of what it takes, for people.
         output: name, kind and shape of what it gives, for people.
+        session: the ``onnxruntime.InferenceSession`` that runs it.
+        knows_digits: whether it says how likely an image is a digit at all.
     """
 
     def __init__(
@@ -120,8 +145,8 @@ class Classifier:
             ValueError: `threads` is under 1.
         """
         self.path = find_model(model, precision)
-        self._session = _session(self.path, threads)
-        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.session = _session(self.path, threads)
+        metadata = self.session.get_modelmeta().custom_metadata_map
         self.contract = ModelContract.from_metadata(metadata, str(self.path))
         self._check_shapes()
         if self.contract is not None and input_scale is not None:
@@ -136,7 +161,7 @@ class Classifier:
         self._needs_softmax = self.contract is None and not self._gives_distributions()
 
     def _check_shapes(self) -> None:
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         kind = "tensor(uint8)" if self.contract else "tensor(float)"
         wanted = f"{kind[7:-1]} [N, 1, 28, 28]"
         if len(inputs) != 1:
@@ -162,14 +187,23 @@ class Classifier:
                 f"{self.path}: takes batches of exactly {shape[0]}; needed is 1 or any size"
             )
         self.input = _described(inputs[0])
-        self.output = _described(outputs[0])
-        self._input, self._outputs = inputs[0].name, [outputs[0].name]
+        self.knows_digits = self.contract is not None and len(outputs) > 1
+        if self.knows_digits:
+            second = outputs[1]
+            if (second.name, second.type, len(second.shape)) != (IS_DIGIT, "tensor(float)", 1):
+                raise ModelError(
+                    f"{self.path}: its second output is {_described(second)}; a digit model's is "
+                    f"{IS_DIGIT}: float32 [N]"
+                )
+        given = outputs[: 1 + self.knows_digits]
+        self.output = ", ".join(_described(output) for output in given)
+        self._input, self._outputs = inputs[0].name, [output.name for output in given]
         self._one_by_one = shape[0] == 1
 
     def _gives_distributions(self) -> bool:
         """Whether a foreign model's scores are probabilities already, by trying some images."""
         probe = np.random.default_rng(0).integers(0, 256, (4, 28, 28), dtype=np.uint8)
-        scores = self._run(probe)
+        scores = self._run(probe)[0]
         return bool((scores >= 0).all() and np.allclose(scores.sum(1), 1, atol=1e-3))
 
     @cached_property
@@ -178,14 +212,25 @@ class Classifier:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def probabilities(self, images: U8) -> F32:
-        """The probability of each digit.
+        """The probability of each digit, given that it is one.
+
+        Args:
+            images: as `scores` takes them.
+
+        Returns:
+            float32 ``[N, 10]``, rows sum to 1.
+
+        Raises:
+            ValueError: another shape or kind.
+        """
+        return self.scores(images).probabilities
+
+    def scores(self, images: U8) -> Scores:
+        """All that the model says of a batch.
 
         Args:
             images: uint8 ``[N, 28, 28]`` or ``[N, 1, 28, 28]`` in normal form (see
                 `digitkit.pixels`): ink bright on dark. N may be 0.
-
-        Returns:
-            float32 ``[N, 10]``, rows sum to 1.
 
         Raises:
             ValueError: another shape or kind.
@@ -195,20 +240,21 @@ class Classifier:
                 f"images are {images.dtype} {list(images.shape)}; needed is uint8 [N, 28, 28]"
             )
         if len(images) == 0:
-            return np.empty((0, 10), np.float32)
-        scores = self._run(images)
-        return softmax(scores) if self._needs_softmax else scores
+            return Scores(np.empty((0, 10), np.float32), np.empty(0, np.float32))
+        given = self._run(images)
+        probabilities = softmax(given[0]) if self._needs_softmax else given[0]
+        if self.knows_digits:
+            return Scores(probabilities, given[1])
+        return Scores(probabilities, np.ones(len(images), np.float32))
 
-    def _run(self, images: U8) -> F32:
+    def _run(self, images: U8) -> list[F32]:
         batch: npt.NDArray[np.generic] = images.reshape(-1, 1, 28, 28)
         if self.contract is None:
             batch = batch.astype(np.float32) * self._scale
-        size = 1 if self._one_by_one else len(batch)
-        parts = [
-            self._session.run(self._outputs, {self._input: batch[i : i + size]})[0]
-            for i in range(0, len(batch), size)
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if not self._one_by_one or len(batch) == 1:
+            return self.session.run(self._outputs, {self._input: batch})  # type: ignore[no-any-return]
+        parts = [self.session.run(self._outputs, {self._input: one[None]})[0] for one in batch]
+        return [np.concatenate(parts)]
 
     @overload
     def classify(self, images: U8) -> Prediction: ...
@@ -231,9 +277,10 @@ class Classifier:
         if not one and len(images) == 0:
             return []
         batch = np.asarray(images)[None] if one else np.stack(list(images))
+        scores = self.scores(batch)
         predictions = [
-            Prediction(int(row.argmax()), float(row.max()), row)
-            for row in self.probabilities(batch)
+            Prediction(int(row.argmax()), float(row.max() * is_digit), float(is_digit), row)
+            for row, is_digit in zip(scores.probabilities, scores.is_digit, strict=True)
         ]
         return predictions[0] if one else predictions
 

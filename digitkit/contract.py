@@ -19,7 +19,10 @@ INPUT = "image"
 """uint8 ``[N, 1, 28, 28]``: raw grey levels, ink bright on dark, in `digitkit.pixels`' form."""
 
 OUTPUT = "probabilities"
-"""float32 ``[N, 10]``: calibrated softmax over the digits 0 to 9, in order."""
+"""float32 ``[N, 10]``: calibrated softmax over the digits 0 to 9, in order, given a digit."""
+
+IS_DIGIT = "is_digit"
+"""float32 ``[N]``: probability that it is a digit at all; an output that a model may lack."""
 
 LABELS = "0123456789"
 

@@ -83,7 +83,8 @@ def score(probabilities: F32, labels: Labels, data: str) -> Evaluation:
     """Compare a model's answers with the truth.
 
     Args:
-        probabilities: float32 ``[N, 10]``, rows sum to 1.
+        probabilities: of being each digit, float32 ``[N, 10]``; rows sum to 1, or to less where
+            the model holds it possible that it is none.
         labels: uint8 ``[N]``, 0 to 9; N at least 1.
         data: name of the data.
     """
@@ -141,7 +142,7 @@ def answers(
     batch_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> F32:
-    """The probabilities that a model gives to each of the digits: float32 ``[N, 10]``.
+    """The probability a model gives to being each digit: float32 ``[N, 10]`` (`Scores.joint`).
 
     Args:
         model: what to measure.
@@ -151,7 +152,7 @@ def answers(
     """
     parts = []
     for start in range(0, len(data), batch_size):
-        parts.append(model.probabilities(data.images[start : start + batch_size]))
+        parts.append(model.scores(data.images[start : start + batch_size]).joint)
         if progress:
             progress(min(start + batch_size, len(data)), len(data))
     return np.concatenate(parts)

@@ -21,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from . import __version__, atomic, card, datasets, graph, pixels, quantize
 from .classifier import Classifier
-from .contract import INPUT, OUTPUT, ModelContract
+from .contract import INPUT, IS_DIGIT, OUTPUT, ModelContract
 from .errors import DatasetError, GateError, ModelError, one_line
 from .evaluation import F32, Evaluation, answers, score
 from .training.run import Run, calibration_of
@@ -60,6 +60,7 @@ def export(
     name: str,
     *,
     int8: bool = True,
+    target: quantize.Target = "x86",
     data: Path | None = None,
     step: Callable[[str], None] = lambda what: None,
     progress: datasets.Progress | None = None,
@@ -74,6 +75,7 @@ def export(
         out: the folder to write to; a model card and checksums are kept up to date in it.
         name: of the files.
         int8: whether to quantise as well.
+        target: the processors that the int8 model is for.
         data: where the training's data is now; None for where it was.
         step: told what is being done.
         progress: told how reading of data goes.
@@ -101,7 +103,7 @@ def export(
 
     step("exporting to ONNX")
     temperature, min_confidence = calibration_of(run.record)
-    net = deployed(run.net, temperature)
+    net = deployed(run.net, temperature, run.recipe.negatives > 0)
     model = to_onnx(net)
     _check(model, f"{name}-fp32")
     facts = graph.facts(model)
@@ -142,13 +144,13 @@ def export(
         results = [fp32]
         if int8:
             step("quantising to int8")
-            small = quantize.quantize(model, both.train.images[kept])
+            small = quantize.quantize(model, both.train.images[kept], target)
             _check(small, f"{name}-int8")
             promise = replace(
                 contract,
                 op_counts=graph.facts(small).op_counts,
                 precision="int8",
-                calibration=f"{quantize.CALIBRATION}, {len(kept)} training images",
+                calibration=f"{quantize.described(target)}, {len(kept)} training images",
                 parent_sha256=hashlib.sha256(fp32.path.read_bytes()).hexdigest(),
             )
             step("verifying int8")
@@ -165,9 +167,9 @@ def export(
         step("writing")
         written = []
         for result in results:
-            target = out / result.path.name
-            atomic.write_bytes(target, result.path.read_bytes())
-            written.append(replace(result, path=target))
+            path = out / result.path.name
+            atomic.write_bytes(path, result.path.read_bytes())
+            written.append(replace(result, path=path))
     if not int8:
         # One of an earlier export would pass for this fp32's sibling.
         (out / f"{name}-int8.onnx").unlink(missing_ok=True)
@@ -184,17 +186,23 @@ def _layers(net: nn.Module) -> Iterator[nn.Module]:
 
 
 class _Deployed(nn.Module):
-    """uint8 pixels in, probabilities out."""
+    """uint8 pixels in; out come probabilities, and whether it is a digit where that was learnt."""
 
-    def __init__(self, layers: list[nn.Module]) -> None:
+    def __init__(self, layers: list[nn.Module], knows_digits: bool) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
+        self.knows_digits = knows_digits
 
-    def forward(self, image: Tensor) -> Tensor:
-        return torch.softmax(self.layers(image.to(torch.float32)), dim=1)
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        scores = self.layers(image.to(torch.float32))
+        probabilities = torch.softmax(scores, dim=1)
+        if not self.knows_digits:
+            return (probabilities,)
+        # As it was trained: "no digit" is an eleventh class with the score 0.
+        return probabilities, torch.sigmoid(torch.logsumexp(scores, dim=1))
 
 
-def deployed(net: nn.Module, temperature: float) -> nn.Module:
+def deployed(net: nn.Module, temperature: float, knows_digits: bool = False) -> nn.Module:
     """The net as it is shipped: everything linear folded into the layers' weights.
 
     Batch normalisation goes into the convolution before it, the division of pixels by 255 into
@@ -203,9 +211,11 @@ def deployed(net: nn.Module, temperature: float) -> nn.Module:
     Args:
         net: a sequence of layers, as `digitkit.training.nets` makes them; left as it is.
         temperature: what the logits are divided by.
+        knows_digits: whether the net was trained with pictures that hold no digit.
 
     Returns:
-        A module in evaluation mode: uint8 ``[N, 1, 28, 28]`` to float32 ``[N, 10]``.
+        A module in evaluation mode: uint8 ``[N, 1, 28, 28]`` to a tuple of float32 ``[N, 10]``
+        and, if it knows digits, float32 ``[N]``.
 
     Raises:
         ModelError: the net does not begin and end with a layer that has weights.
@@ -225,7 +235,7 @@ def deployed(net: nn.Module, temperature: float) -> nn.Module:
         first.weight.div_(255)
         last.weight.div_(temperature)
         last.bias.div_(temperature)
-    return _Deployed(layers).eval().requires_grad_(False)
+    return _Deployed(layers, knows_digits).eval().requires_grad_(False)
 
 
 def to_onnx(net: nn.Module) -> onnx.ModelProto:
@@ -234,6 +244,7 @@ def to_onnx(net: nn.Module) -> onnx.ModelProto:
     Args:
         net: as `deployed` makes it.
     """
+    outputs = [OUTPUT, IS_DIGIT] if net.knows_digits else [OUTPUT]
     # A batch of 1 would be taken for a constant, so two images are traced.
     example = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
     with _quiet():
@@ -241,7 +252,7 @@ def to_onnx(net: nn.Module) -> onnx.ModelProto:
             net,
             (example,),
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=outputs,
             dynamic_shapes=({0: torch.export.Dim("N")},),
             opset_version=graph.OPSET,
             dynamo=True,
@@ -281,7 +292,11 @@ def _check(model: onnx.ModelProto, name: str) -> None:
 def _torch_probabilities(net: nn.Module, data: datasets.DigitData) -> F32:
     with torch.no_grad():
         images = torch.from_numpy(data.images.copy()).unsqueeze(1)
-        return torch.cat([net(part) for part in torch.split(images, 500)]).numpy()
+        return torch.cat([_joint(net(part)) for part in torch.split(images, 500)]).numpy()
+
+
+def _joint(given: tuple[Tensor, ...]) -> Tensor:
+    return given[0] * given[1][:, None] if len(given) > 1 else given[0]
 
 
 def _verified(

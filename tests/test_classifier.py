@@ -92,12 +92,12 @@ def test_other_arrays_are_refused(shipped, images):
 
 
 def test_one_thread_and_no_spinning_unless_asked(shipped):
-    options = Classifier(shipped)._session.get_session_options()
+    options = Classifier(shipped).session.get_session_options()
     assert options.intra_op_num_threads == 1
     assert options.inter_op_num_threads == 1
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
-    assert Classifier(shipped)._session.get_providers() == ["CPUExecutionProvider"]
-    assert Classifier(shipped, threads=2)._session.get_session_options().intra_op_num_threads == 2
+    assert Classifier(shipped).session.get_providers() == ["CPUExecutionProvider"]
+    assert Classifier(shipped, threads=2).session.get_session_options().intra_op_num_threads == 2
     with pytest.raises(ValueError, match="threads is 0"):
         Classifier(shipped, threads=0)
 

@@ -64,21 +64,23 @@ def test_the_graph_keeps_its_promises(exported):
         assert b".py" not in text
         assert b"torch" not in text
     ops = Counter(n.op_type for n in int8.graph.node)
-    assert int8.graph.node[0].op_type == "DequantizeLinear"  # the pixels, as they are
+    assert [n.op_type for n in int8.graph.node[:2]] == ["SpaceToDepth", "DequantizeLinear"]
     assert "Cast" not in ops
     assert ops["Conv"] == Counter(n.op_type for n in fp32.graph.node)["Conv"]
     counted = graph.facts(fp32)
     assert (counted.parameters, counted.multiply_adds) == (95_754, 1_518_592)
-    assert graph.facts(int8).multiply_adds == counted.multiply_adds
 
 
 def test_parity_with_torch_at_any_batch_size(exported, small_run, mnist_test):
     net = export.deployed(small_run.net, small_run.record["validation"]["temperature"])
     with torch.no_grad():
-        truth = net(torch.from_numpy(mnist_test.images[:50].copy()).unsqueeze(1)).numpy()
+        (truth,) = net(torch.from_numpy(mnist_test.images[:50].copy()).unsqueeze(1))
     model = Classifier(exported[0].path)
     for size in (1, 3, 50):
-        assert np.abs(model.probabilities(mnist_test.images[:size]) - truth[:size]).max() < 1e-4
+        assert (
+            np.abs(model.probabilities(mnist_test.images[:size]) - truth[:size].numpy()).max()
+            < 1e-4
+        )
 
 
 def test_the_same_run_exports_to_the_same_bytes(exported, small_run, tmp_path, monkeypatch):
@@ -113,8 +115,8 @@ def test_parity_gate_can_fail(small_run, tmp_path, monkeypatch):
 def test_int8_gate_can_fail(small_run, tmp_path, monkeypatch):
     right = quantize.quantize
 
-    def wrong(model, images):
-        return right(model, np.minimum(images, 3))  # ranges far too small
+    def wrong(model, images, target):
+        return right(model, np.minimum(images, 3), target)  # ranges far too small
 
     monkeypatch.setattr(quantize, "quantize", wrong)
     with pytest.raises(GateError, match="a-int8: accuracy failed: .* nothing written"):
@@ -141,7 +143,9 @@ def test_calibration_never_sees_test_or_validation_images(small_run, tmp_path, m
     right = quantize.quantize
     monkeypatch.setattr(export, "INT8_LOSS", 1.0)
     monkeypatch.setattr(
-        quantize, "quantize", lambda model, images: seen.append(images) or right(model, images)
+        quantize,
+        "quantize",
+        lambda model, images, target: seen.append(images) or right(model, images, target),
     )
     export.export(small_run, tmp_path, "a")
     both = datasets.load_train_and_test(Path(small_run.record["data"]["source"]))
@@ -199,3 +203,141 @@ def test_folding_leaves_the_run_as_it_is(small_run):
 
 def test_contract_is_frozen(exported):
     assert replace(exported[0].contract, seed=5).seed == 5
+
+
+# --- int8 ------------------------------------------------------------------------------------
+
+
+def optimised(path, tmp_path) -> Counter[str]:
+    """The operators that ONNX Runtime really runs."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 4
+    ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return Counter(n.op_type for n in onnx.load(tmp_path / "optimised.onnx").graph.node)
+
+
+def test_no_layer_is_quantised_twice(exported, tmp_path):
+    ops = optimised(exported[1].path, tmp_path)
+    assert ops["QLinearConv"] == 4
+    assert ops["QGemm"] == 1
+    # What the stock flow leaves between the layers.
+    assert ops["QuantizeLinear"] == ops["DequantizeLinear"] == ops["Relu"] == 0
+
+
+@pytest.mark.parametrize("target", quantize.PRESETS)
+def test_targets(small_run, mnist_test, mnist_train, tmp_path, target):
+    fp32 = export.to_onnx(export.deployed(small_run.net, 1.0))
+    small = quantize.quantize(fp32, mnist_train.images[:200], target)
+    onnx.checker.check_model(small, full_check=True)
+    preset = quantize.PRESETS[target]
+    weights = [onnx.numpy_helper.to_array(t) for t in small.graph.initializer]
+    largest = max(np.abs(w.astype(int)).max() for w in weights if w.ndim == 4)
+    # Two products of 255 and 64 still fit into 16 bits.
+    assert largest == (64 if preset.weight_bits == 7 else 127)
+    kinds = {
+        {"i": "int8", "u": "uint8"}[w.dtype.kind]
+        for w in weights
+        if w.ndim == 0 and w.itemsize == 1
+    }
+    assert preset.activations in kinds
+    path = tmp_path / "a.onnx"
+    path.write_bytes(graph.to_bytes(small, {}))
+    import onnxruntime as ort
+
+    given = ort.InferenceSession(path).run(None, {"image": mnist_test.images[:300, None]})[0]
+    with torch.no_grad():
+        (truth,) = export.deployed(small_run.net, 1.0)(
+            torch.from_numpy(mnist_test.images[:300, None].copy())
+        )
+    assert (given.argmax(1) == truth.argmax(1).numpy()).mean() > 0.98
+    assert quantize.described(target).startswith(f"static QDQ for {target}: {preset.activations}")
+
+
+@pytest.mark.parametrize(
+    "layers", ["8x5s2 8x3", "8x5s2p2 8x3", "8x4s2p1 8x3", "8x6s2 8x3", "8x3s2p1", "8x3s2"]
+)
+def test_folding_pixels_into_channels_changes_no_answer(layers, mnist_train, monkeypatch, tmp_path):
+    import onnxruntime as ort
+
+    from digitkit.training import nets
+
+    torch.manual_seed(0)
+    fp32 = export.to_onnx(export.deployed(nets.convnet(layers), 1.0))
+    images = mnist_train.images[:50]
+    folded = quantize.quantize(fp32, images)
+    monkeypatch.setattr(quantize, "_fold_pixels", lambda model: None)
+    plain = quantize.quantize(fp32, images)
+    assert folded.graph.node[0].op_type == "SpaceToDepth"
+    assert plain.graph.node[0].op_type == "DequantizeLinear"
+    answers = []
+    for model in (folded, plain):
+        session = ort.InferenceSession(graph.to_bytes(model, {}))
+        answers.append(session.run(None, {"image": images[:, None]})[0])
+    assert np.allclose(*answers, atol=1e-6)
+
+
+def test_a_first_layer_of_another_stride_stays(mnist_train):
+    from digitkit.training import nets
+
+    fp32 = export.to_onnx(export.deployed(nets.convnet("8x5s3p1 8x3"), 1.0))
+    small = quantize.quantize(fp32, mnist_train.images[:50])
+    assert small.graph.node[0].op_type == "DequantizeLinear"
+
+
+def test_quantising_leaves_the_fp32_model_as_it_is(small_run, mnist_train):
+    model = export.to_onnx(export.deployed(small_run.net, 1.0))
+    before = model.SerializeToString(deterministic=True)
+    quantize.quantize(model, mnist_train.images[:50])
+    assert model.SerializeToString(deterministic=True) == before
+
+
+# --- is it a digit ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def taught(taught_run, tmp_path_factory):
+    before, export.INT8_LOSS = export.INT8_LOSS, 0.03
+    try:
+        return export.export(taught_run, tmp_path_factory.mktemp("taught"), "taught")
+    finally:
+        export.INT8_LOSS = before
+
+
+def test_a_net_that_saw_negatives_says_whether_it_is_a_digit(taught, mnist_test, tmp_path):
+    from digitkit.training import negatives
+
+    for one in taught:
+        model = Classifier(one.path)
+        assert model.knows_digits
+        assert model.output.endswith("is_digit: float32 [N]")
+        scores = model.scores(mnist_test.images[:300])
+        assert scores.probabilities.sum(1) == pytest.approx(np.ones(300), abs=1e-5)
+        assert scores.joint.sum(1) == pytest.approx(scores.is_digit, abs=1e-5)
+        # Other seeds and digits than in training.
+        others = negatives.negatives(mnist_test.images, mnist_test.labels, 240, seed=99)
+        none = model.scores(others).is_digit
+        assert np.median(scores.is_digit) > 0.8
+        assert np.median(none) < 0.4
+        one_digit = model.classify(mnist_test.images[0])
+        assert one_digit.confidence == pytest.approx(scores.joint[0].max(), abs=1e-4)
+        assert one_digit.is_digit == pytest.approx(scores.is_digit[0], abs=1e-4)
+    ops = optimised(taught[1].path, tmp_path)
+    assert ops["QLinearConv"] == 4
+    assert ops["QuantizeLinear"] == ops["DequantizeLinear"] == 0
+
+
+def test_parity_covers_is_digit(taught_run, tmp_path, monkeypatch):
+    right = export.to_onnx
+
+    def wrong(net):
+        model = right(net)
+        (node,) = (n for n in model.graph.node if n.op_type == "Sigmoid")
+        node.op_type = "Softplus"
+        return model
+
+    monkeypatch.setattr(export, "to_onnx", wrong)
+    with pytest.raises(GateError, match="parity failed"):
+        export.export(taught_run, tmp_path / "out", "a")

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 from digitkit.errors import RecipeError
 from digitkit.training import nets, recipes
@@ -64,9 +64,42 @@ def test_bad_overrides(values, message):
 def test_unknown_names_get_the_near_ones():
     with pytest.raises(RecipeError, match="did you mean article"):
         recipes.get_recipe("artcle")
-    with pytest.raises(RecipeError, match="there is quick, digits"):
+    with pytest.raises(RecipeError, match="there is quick, best"):
         recipes.get_recipe("zzz")
     with pytest.raises(RecipeError, match="net 'digit' does not exist; there is digits"):
         nets.build_net("digit")
     with pytest.raises(RecipeError, match="no recipe of this digitkit version"):
         recipes.from_json({"name": "x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "multiply_adds"),
+    [
+        ("best", 109_626, 3_301_920),
+        ("best-tiny", 29_866, 632_576),
+        ("quick", 95_754, 1_518_592),
+        ("article", 1_199_882, 11_992_448),
+    ],
+)
+def test_recipes_build_the_stated_nets(name, parameters, multiply_adds):
+    from digitkit import export, graph
+
+    torch.manual_seed(0)
+    net = nets.build_net(recipes.get_recipe(name).net)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)  # biases of 0 would be left out
+    counted = graph.facts(export.to_onnx(export.deployed(net, 1.0)))
+    assert (counted.parameters, counted.multiply_adds) == (parameters, multiply_adds)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("32", "layer '32' is none"),
+        ("32x5s2 x3", "layer 'x3' is none"),
+        ("8x5s2 8x3s2p1 8x3 8x3 8x3", "layer '8x3': its input is smaller than its kernel"),
+    ],
+)
+def test_layers_that_cannot_be(layers, message):
+    with pytest.raises(RecipeError, match=message):
+        nets.convnet(layers)

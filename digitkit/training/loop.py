@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..datasets import DigitData
 from ..errors import RunError
+from . import hands, negatives
 from .augment import augment
 from .nets import build_net, logits, scaled
 from .recipes import Recipe
@@ -33,7 +34,8 @@ class EpochRecord:
 
     Attributes:
         epoch: from 1.
-        train_loss: mean cross-entropy on the varied training images, label smoothing included.
+        train_loss: mean loss on the varied training images: with label smoothing, teacher and
+            pictures without a digit, as the recipe has them.
         train_accuracy: share of the varied training images read right, 0–1.
         val_loss: mean cross-entropy on the validation images; None without any.
         val_accuracy: share of the validation images read right, 0–1; None without any.
@@ -118,6 +120,7 @@ def fit(
     validation: DigitData | None,
     observer: Observer,
     *,
+    teacher: nn.Module | None = None,
     start: State | None = None,
     resume: Checkpoint | None = None,
 ) -> Checkpoint:
@@ -128,6 +131,7 @@ def fit(
         train: what is trained on.
         validation: what decides which epoch is kept; None keeps the last.
         observer: is told of every batch and epoch.
+        teacher: a trained net whose answers are learnt from too, with the recipe's `distill`.
         start: weights to start from instead of fresh ones.
         resume: go on after this checkpoint's last epoch.
 
@@ -159,7 +163,7 @@ def fit(
 
         if len(train) < 2:
             raise RunError(f"{train.name}: {len(train)} image is left to train on; needed are 2")
-        trained_on = _tensors(train)
+        material = _material(recipe, train, teacher)
         validated_on = _tensors(validation) if validation else None
 
         history = list(resume.history) if resume else []
@@ -168,7 +172,7 @@ def fit(
         while len(history) < recipe.epochs and not _out_of_patience(recipe, history, best_epoch):
             begun = time.perf_counter()
             epoch = len(history) + 1
-            loss, accuracy = _epoch(recipe, net, optimizer, average, trained_on, epoch, observer)
+            loss, accuracy = _epoch(recipe, net, optimizer, average, material, epoch, observer)
             chosen = average.net if average else net
             val_loss, val_accuracy = _validate(chosen, validated_on)
             seconds = time.perf_counter() - begun
@@ -226,16 +230,74 @@ def _learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.learning_rate * max(0.0, (steps - step) / (steps - rise))
 
 
+@dataclass(frozen=True)
+class _Material:
+    """What is learnt from: images uint8 ``[N, 28, 28]``, labels int64 ``[N]``."""
+
+    images: Tensor
+    labels: Tensor
+    negatives: Tensor  # uint8 [M, 28, 28]
+    teacher: nn.Module | None
+
+
+def _material(recipe: Recipe, train: DigitData, teacher: nn.Module | None) -> _Material:
+    images, labels = _tensors(train)
+    if recipe.hands:
+        drawn, named = hands.draw(round(recipe.hands * len(train)), recipe.seed)
+        images = torch.cat([images, torch.from_numpy(drawn)])
+        labels = torch.cat([labels, torch.from_numpy(named.astype("int64"))])
+    others = torch.empty((0, 28, 28), dtype=torch.uint8)
+    if recipe.negatives:
+        # As many as an epoch draws; each time they are varied anew.
+        count = max(1, round(recipe.negatives * len(train)))
+        others = torch.from_numpy(
+            negatives.negatives(train.images, train.labels, count, recipe.seed)
+        )
+    if teacher is not None:
+        teacher.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _Material(images, labels, others, teacher)
+
+
+def _loss(recipe: Recipe, scores: Tensor, target: Tensor, taught: Tensor | None) -> Tensor:
+    """The loss of a batch.
+
+    Args:
+        recipe: its weights.
+        scores: float32 ``[N + M, 10]``: of N digits and M pictures without one.
+        target: int64 ``[N]``.
+        taught: float32 ``[N, 10]``: what the teacher makes of the digits, as logarithms of
+            probabilities; None without one.
+    """
+    count = len(target)
+    loss = F.cross_entropy(scores[:count], target, label_smoothing=recipe.label_smoothing)
+    if taught is not None:
+        given = F.log_softmax(scores[:count], dim=1)
+        loss = torch.lerp(
+            loss, F.kl_div(given, taught, reduction="batchmean", log_target=True), recipe.distill
+        )
+    if len(scores) > count:
+        # "No digit" is an eleventh class whose score is 0: its odds are exp of this to 1.
+        evidence = torch.logsumexp(scores, dim=1)
+        wrong = F.softplus(-evidence[:count]).sum() + F.softplus(evidence[count:]).sum()
+        loss = loss + wrong / count
+    return loss
+
+
+@torch.no_grad()
+def _taught(teacher: nn.Module, batch: Tensor) -> Tensor:
+    return F.log_softmax(teacher(batch), dim=1)
+
+
 def _epoch(
     recipe: Recipe,
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: _Average | None,
-    train: tuple[Tensor, Tensor],
+    material: _Material,
     epoch: int,
     observer: Observer,
 ) -> tuple[float, float]:
-    images, labels = train
+    images, labels = material.images, material.labels
     # Two sources of chance: our own for order and augmentation, torch's global one for dropout.
     generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
     torch.manual_seed(recipe.seed * 100_003 + epoch)
@@ -249,10 +311,16 @@ def _epoch(
         rate = _learning_rate(recipe, done, recipe.epochs * len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        batch = augment(scaled(images[index]), recipe.augmentation, generator)
         target = labels[index]
+        parts = images[index]
+        if len(material.negatives):
+            count = max(1, round(recipe.negatives * len(index)))
+            drawn = torch.randint(len(material.negatives), (count,), generator=generator)
+            parts = torch.cat([parts, material.negatives[drawn]])
+        batch = augment(scaled(parts), recipe.augmentation, generator)
+        taught = _taught(material.teacher, batch[: len(index)]) if material.teacher else None
         scores = net(batch)
-        loss = F.cross_entropy(scores, target, label_smoothing=recipe.label_smoothing)
+        loss = _loss(recipe, scores, target, taught)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -265,7 +333,7 @@ def _epoch(
                 "the training diverged; lower learning_rate"
             )
         total_loss += value * len(index)
-        right += int((scores.detach().argmax(1) == target).sum())
+        right += int((scores.detach()[: len(index)].argmax(1) == target).sum())
         seen += len(index)
         observer.batch(epoch, step + 1, len(batches), total_loss / seen, right / seen)
     return total_loss / seen, right / seen
