@@ -7,7 +7,7 @@
 Each candidate is trained by recipe best without a teacher and for fewer epochs, all in the same
 way and on one thread, and exported in both precisions into runs/search. Accuracy is on the
 validation images; the test set is not looked at. Rows go to benchmarks/search.json, the picture
-to benchmarks/search.png.
+to the model card in exported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from models import PEER, interleaved, ran_on, ratio
 
-from digitkit import Classifier, atomic, datasets, export, figures, graph, quantize
+from digitkit import Classifier, atomic, card, datasets, export, figures, graph, quantize
+from digitkit.classifier import models_folder
 from digitkit.training import loop, nets, recipes
 
 CANDIDATES = {
@@ -40,7 +41,7 @@ CANDIDATES = {
 CHANGES = {"teacher": "", "distill": "0", "epochs": "12"}
 FOLDER = Path("runs/search")
 HERE = Path(__file__).resolve().parent
-ROWS, PICTURE = HERE / "search.json", HERE / "search.png"
+ROWS = HERE / "search.json"
 ZOO = "zoo-mnist-7"
 
 
@@ -120,7 +121,8 @@ def main() -> None:
     measure(rows)
     record = {"machine": ran_on(), "zoo": ZOO, "changes_to_best": CHANGES, "nets": rows}
     atomic.write_text(ROWS, json.dumps(record, indent=1) + "\n")
-    atomic.write_bytes(PICTURE, figures.plane(rows, ran_on()))
+    atomic.write_bytes(models_folder() / card.TRIED, figures.plane(rows, ran_on()))
+    card.write(models_folder())
     for row in sorted(rows, key=lambda row: row["int8_ratio"]):
         print(
             f"{row['name']:<8}{row['layers']:<38}{row['parameters']:>9,}{row['multiply_adds']:>11,}"

@@ -9,6 +9,8 @@ from .classifier import Classifier
 from .contract import ModelContract
 
 CARD, CHECKSUMS = "MODEL_CARD.md", "SHA256SUMS"
+NOTES, TRIED = "NOTES.md", "tried.png"
+"""Beside the models, if somebody put them there: further text, and a picture of what was tried."""
 
 _HEAD = """\
 # Model card
@@ -18,14 +20,17 @@ this page from what each file promises; don't edit it.
 
 - **Input** `image`: uint8 `[N, 1, 28, 28]`, raw grey levels, ink bright on dark, fitted into 20×20
   and centred by mass as in MNIST (`digitkit.pixels` does it). Normalisation is inside the graph.
-- **Output** `probabilities`: float32 `[N, 10]`, softmax over the digits 0 to 9, calibrated by a
-  temperature fitted on validation images.
+- **Output** `probabilities`: float32 `[N, 10]`, softmax over the digits 0 to 9, given that the
+  picture shows one; calibrated by a temperature fitted on validation images.
+- **Output** `is_digit`, of the models of recipes that train with non-digits (`best`, `best-tiny`):
+  float32 `[N]`, the probability that the picture shows a digit at all. digitkit's confidence is
+  the product of both. A model without it gives ten probabilities that sum to 1 to anything.
 - **Meant for** digits written by hand and shown one at a time. **Not meant for** letters, printed
-  fonts, or decisions about people; a picture that holds no digit still gets ten probabilities
-  that sum to 1.
+  fonts, or decisions about people.
 - **Trained on** MNIST (Yann LeCun, Corinna Cortes, Christopher J. C. Burges; CC BY-SA 3.0) unless
   the table says otherwise: digits of US census employees and school pupils, scanned, about 1990.
-  Other hands, a 1 with a flag or a crossed 7 above all, are read less well.
+  Ways of writing that these lack (a 1 with a flag, a crossed 7) are drawn from strokes by the
+  recipes `best` and `best-tiny`, and are read less well than the others all the same.
 - **Chosen** on validation images split off the training set; the test set was read once, at the
   end.
 
@@ -45,7 +50,10 @@ def write(folder: Path) -> None:
         if model.contract is not None:
             models.append((path, model.contract))
             sums += f"{model.sha256}  {path.name}\n"
-    atomic.write_text(folder / CARD, _HEAD + _tables(models))
+    text = _HEAD + _tables(models) + _pictures(folder, models)
+    if (folder / NOTES).is_file():
+        text += "\n" + (folder / NOTES).read_text(encoding="utf-8")
+    atomic.write_text(folder / CARD, text)
     atomic.write_text(folder / CHECKSUMS, sums)
 
 
@@ -81,3 +89,19 @@ def _tables(models: list[tuple[Path, ModelContract]]) -> str:
     licences = ", ".join(sorted({c.licence for _, c in models}))
     lines += ["", f"Licence of the models: {licences}."]
     return "\n".join(lines) + "\n"
+
+
+def mistakes_name(name: str) -> str:
+    """File name of the picture of a model's mistakes, `name` being that of the model."""
+    return f"{name}-mistakes.png"
+
+
+def _pictures(folder: Path, models: list[tuple[Path, ModelContract]]) -> str:
+    lines = []
+    for name in dict.fromkeys(path.stem.rsplit("-", 1)[0] for path, _ in models):
+        picture = mistakes_name(name)
+        if (folder / picture).is_file():
+            lines += ["", f"## What {name} reads wrong", "", f"![mistakes of {name}]({picture})"]
+    if (folder / TRIED).is_file():
+        lines += ["", "## What was tried", "", f"![accuracy against latency]({TRIED})"]
+    return "\n".join([*lines, ""]) if lines else ""

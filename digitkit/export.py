@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from . import __version__, atomic, card, datasets, graph, pixels, quantize
+from . import __version__, atomic, card, datasets, figures, graph, pixels, quantize
 from .classifier import Classifier
 from .contract import INPUT, IS_DIGIT, OUTPUT, ModelContract
 from .errors import DatasetError, GateError, ModelError, one_line
@@ -72,7 +72,8 @@ def export(
 
     Args:
         run: the finished training.
-        out: the folder to write to; a model card and checksums are kept up to date in it.
+        out: the folder to write to; a model card, a picture of the mistakes and checksums are kept
+            up to date in it.
         name: of the files.
         int8: whether to quantise as well.
         target: the processors that the int8 model is for.
@@ -170,6 +171,11 @@ def export(
             path = out / result.path.name
             atomic.write_bytes(path, result.path.read_bytes())
             written.append(replace(result, path=path))
+    best = written[-1]
+    picture = figures.mistakes(
+        f"{best.path.stem} on {both.test.name}", both.test.images, best.evaluation
+    )
+    atomic.write_bytes(out / card.mistakes_name(name), picture)
     if not int8:
         # One of an earlier export would pass for this fp32's sibling.
         (out / f"{name}-int8.onnx").unlink(missing_ok=True)

@@ -296,7 +296,7 @@ def test_train_and_export(here, small_data, monkeypatch):
     assert Path("run/exported/MODEL_CARD.md").is_file()
     result = run("export", "run", "--out", "other", "--name", "mine", "--no-int8")
     assert {p.name for p in Path("other").iterdir()} == {
-        "mine-fp32.onnx", "MODEL_CARD.md", "SHA256SUMS",
+        "mine-fp32.onnx", "mine-mistakes.png", "MODEL_CARD.md", "SHA256SUMS",
     }  # fmt: skip
 
 

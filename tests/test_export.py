@@ -31,7 +31,11 @@ def test_files_and_contract(exported, small_run):
     fp32, int8 = exported
     assert [e.path.name for e in exported] == ["small-fp32.onnx", "small-int8.onnx"]
     names = {p.name for p in fp32.path.parent.iterdir()}
-    assert names == {"small-fp32.onnx", "small-int8.onnx", "MODEL_CARD.md", "SHA256SUMS"}
+    assert names == {
+        "small-fp32.onnx", "small-int8.onnx", "small-mistakes.png", "MODEL_CARD.md", "SHA256SUMS",
+    }  # fmt: skip
+    card = (fp32.path.parent / "MODEL_CARD.md").read_text()
+    assert "![mistakes of small](small-mistakes.png)" in card
     contract = Classifier(int8.path).contract
     assert contract == int8.contract
     assert contract.precision == "int8"

@@ -32,6 +32,9 @@ def _curve(*points: tuple[float, float]) -> _Line:
 _ROUND = _curve((0.8, 0.25), (0.5, 0.0), (0.2, 0.25), (0.45, 0.5), (0.78, 0.3))
 _BELLY = ((0.55, 0.4), (0.88, 0.68), (0.5, 1.0), (0.05, 0.88))
 
+_SMALL_HEAD = (_corners((0.68, 1.0), (0.68, 0.0), (0.05, 0.28), (0.72, 0.38)),)
+"""A 4 that is a 9 but for its corners; a thick pen would fill it and leave no difference."""
+
 _SHAPES: dict[int, tuple[tuple[_Line, ...], ...]] = {
     0: (
         (
@@ -42,9 +45,11 @@ _SHAPES: dict[int, tuple[tuple[_Line, ...], ...]] = {
         ),
     ),
     1: (
-        (_corners((0.2, 0.3), (0.55, 0.0), (0.55, 1.0)),),
-        (_corners((0.05, 0.45), (0.55, 0.0), (0.55, 1.0)),),
         (_corners((0.3, 0.18), (0.55, 0.0), (0.55, 1.0)),),
+        (_corners((0.15, 0.3), (0.55, 0.0), (0.55, 1.0)),),
+        (_corners((-0.15, 0.4), (0.55, 0.0), (0.55, 1.0)),),
+        (_corners((-0.45, 0.5), (0.55, 0.0), (0.55, 1.0)),),
+        (_curve((-0.4, 0.38), (0.1, 0.25), (0.55, 0.0)), _corners((0.55, 0.0), (0.55, 1.0))),
         (_corners((0.2, 0.28), (0.5, 0.0), (0.5, 1.0)), _corners((0.2, 1.0), (0.8, 1.0))),
     ),
     2: (
@@ -63,6 +68,7 @@ _SHAPES: dict[int, tuple[tuple[_Line, ...], ...]] = {
     4: (
         (_corners((0.68, 1.0), (0.68, 0.0), (0.05, 0.65), (0.95, 0.65)),),
         (_corners((0.65, 1.0), (0.65, 0.0), (0.15, 0.45), (0.9, 0.45)),),
+        _SMALL_HEAD,
         (_corners((0.4, 0.0), (0.05, 0.6), (0.95, 0.6)), _corners((0.62, 0.3), (0.6, 1.0))),
         (_corners((0.15, 0.0), (0.12, 0.5), (0.85, 0.5)), _corners((0.72, 0.0), (0.68, 1.0))),
     ),
@@ -137,7 +143,7 @@ def _drawn(label: int, rng: np.random.Generator) -> Images:
     turn = rng.uniform(-0.12, 0.12)
     matrix = np.array([[width, -slant * height], [turn * width, height]])
     page = np.zeros((_SIDE, _SIDE), np.uint8)
-    pen = int(rng.integers(3, 11))
+    pen = int(rng.integers(3, 6 if lines is _SMALL_HEAD else 11))
     for smooth, points in lines:
         path = np.array(points) + rng.normal(0, 0.035, (len(points), 2))
         if smooth:

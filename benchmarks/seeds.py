@@ -1,0 +1,62 @@
+"""What a recipe gives over its seeds: mean, spread, and the run that ships.
+
+    for seed in 0 1 2; do
+      digitkit train --recipe best --seed $seed --out runs/best-$seed
+      digitkit export runs/best-$seed --name digits
+    done
+    python benchmarks/seeds.py runs/best-0 runs/best-1 runs/best-2
+
+The rule was fixed before any of them ran: the run with the highest validation accuracy ships, among
+equals the one with the lowest validation loss. The test accuracy of the others is what the recipe
+gives to whoever trains it anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from digitkit import Classifier
+from digitkit.training.run import read_record
+
+
+def main() -> None:
+    """Read the runs and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="finished and exported runs")
+    options = parser.parse_args()
+    records = [read_record(folder) for folder in options.runs]
+    tests = []
+    print(
+        f"{'run':<24}{'seed':>5}{'validation':>12}{'loss':>9}{'test fp32':>11}{'test int8':>11}"
+        f"{'ECE int8':>10}{'minutes':>9}"
+    )
+    for folder, record in zip(options.runs, records, strict=True):
+        fp32, int8 = (
+            Classifier(next((folder / "exported").glob(f"*-{kind}.onnx"))).contract
+            for kind in ("fp32", "int8")
+        )
+        assert fp32 is not None
+        assert int8 is not None
+        tests.append((fp32.test_accuracy, int8.test_accuracy))
+        validation = record["validation"]
+        print(
+            f"{folder.name:<24}{record['seed']:>5}{validation['accuracy']:>12.2%}"
+            f"{validation['loss']:>9.4f}{fp32.test_accuracy:>11.2%}{int8.test_accuracy:>11.2%}"
+            f"{int8.calibration_error:>10.2%}{record['wall_seconds'] / 60:>9.1f}"
+        )
+    for column, name in enumerate(("fp32", "int8")):
+        values = np.array([one[column] for one in tests])
+        spread = 100 * values.std(ddof=1) if len(values) > 1 else 0.0
+        print(
+            f"{name}: mean {values.mean():.3%}, standard deviation {spread:.3f} points, "
+            f"{len(values)} seeds"
+        )
+    ranks = [(r["validation"]["accuracy"], -r["validation"]["loss"]) for r in records]
+    print(f"ships: {options.runs[ranks.index(max(ranks))]}")
+
+
+if __name__ == "__main__":
+    main()
