@@ -31,12 +31,13 @@ class Digit:
 
     Attributes:
         digit: 0 to 9.
-        confidence: its probability, 0–1.
+        confidence: probability that this is a digit and that it is this one, 0–1.
         box: x, y, width and height of its ink, pixels of the upright picture.
         row: number of its row, from 0 at the top.
         accepted: whether the confidence reaches the threshold.
         image: what the net saw, uint8 ``[28, 28]``.
-        probabilities: of the digits 0 to 9, float32 ``[10]``.
+        probabilities: of the digits 0 to 9, given that it is one, float32 ``[10]``.
+        is_digit: probability that this is a digit at all, 0–1; 1 where the model doesn't say.
     """
 
     digit: int
@@ -46,6 +47,7 @@ class Digit:
     accepted: bool
     image: U8 = field(repr=False, compare=False)
     probabilities: npt.NDArray[np.float32] = field(repr=False, compare=False)
+    is_digit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ class Reader:
                 accepted=prediction.confidence >= self.min_confidence,
                 image=one.image,
                 probabilities=prediction.probabilities,
+                is_digit=prediction.is_digit,
             )
             for one, prediction in zip(found, predictions, strict=True)
         )

@@ -227,7 +227,7 @@ def explain(image: U8, reading: Reading) -> U8:
 
 
 def tiles(reading: Reading, columns: int) -> U8:
-    """What the net saw of each digit, enlarged, with the three likeliest readings.
+    """What the net saw of each digit, enlarged, with the three likeliest readings; a dash is none.
 
     Args:
         reading: what was read.
@@ -252,11 +252,13 @@ def _tile(digit: Digit) -> U8:
     scale, edge = _TILE // pixels.SIDE, (pixels.SIDE - pixels.BOX) // 2
     corner, far = 6 + edge * scale, 6 + (edge + pixels.BOX) * scale
     cv2.rectangle(tile, (corner, corner), (far, far), (120, 90, 20), 1)
-    for line, place in enumerate(np.argsort(-digit.probabilities)[:3]):
-        share = float(digit.probabilities[place])
+    # The ten digits, and that it is none.
+    shares = np.append(digit.probabilities * digit.is_digit, 1 - digit.is_digit)
+    for line, place in enumerate(np.argsort(-shares)[:3]):
+        share = float(shares[place])
         y = _TILE + 24 + 20 * line
         colour = (GREEN if digit.accepted else RED) if line == 0 else GREY
-        cv2.putText(tile, f"{place}", (8, y), _FONT, 0.5, colour, 1, cv2.LINE_AA)
+        cv2.putText(tile, "0123456789-"[place], (8, y), _FONT, 0.5, colour, 1, cv2.LINE_AA)
         cv2.rectangle(tile, (24, y - 9), (24 + round(share * 80), y - 2), colour, -1)
         label = percent(share)
         cv2.putText(tile, label, (110, y), _FONT, 0.42, colour, 1, cv2.LINE_AA)
