@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-oldest lint format samples latency clean help
+.PHONY: demo test test-oldest lint format samples models clean help
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -62,8 +62,8 @@ test-oldest: $(OLDEST)/bin/.ready
 samples: $(BIN)/.ready
 	$(BIN)/python data/samples/make_samples.py
 
-latency: $(BIN)/.ready
-	$(BIN)/python benchmarks/latency.py
+models: $(BIN)/.ready
+	$(BIN)/python benchmarks/models.py
 
 clean:
 	rm -rf $(VENV) $(OLDEST) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -35,6 +35,8 @@ CANDIDATES = {
     "tiny-b": "16x5s2 32x3s2p1 64x3",
     "tiny-c": "32x5s2 32x3s2p1 48x3",
     "tiny-d": "32x5s2 32x3s2p1 32x3 32x3",
+    "tiny-e": "16x5s2 32x3 32x3s2p1 48x3",
+    "tiny-f": "32x5s2 40x3s2p1 40x3 32x3",
 }
 """Layers as `digitkit.training.nets.convnet` takes them."""
 

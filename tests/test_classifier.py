@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from digitkit import Classifier, Prediction, evaluate
+from digitkit import Classifier, Prediction, evaluate, pixels
 from digitkit.classifier import find_model, models_folder
 from digitkit.errors import InputNotFoundError, ModelError
+
+SHIPPED = {"digits": (0.996, 109_626, 150_000), "digits-tiny": (0.995, 29_866, 50_000)}
+"""Least test accuracy, parameters, and largest int8 file in bytes."""
 
 
 def test_shipped_models_and_checksums():
@@ -17,39 +20,74 @@ def test_shipped_models_and_checksums():
     listed = dict(
         reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines()
     )
-    assert (
-        set(listed)
-        == {p.name for p in folder.glob("*.onnx")}
-        >= {
-            "digits-fp32.onnx",
-            "digits-int8.onnx",
-        }
-    )
+    shipped = {f"{name}-{kind}.onnx" for name in SHIPPED for kind in ("fp32", "int8")}
+    assert set(listed) == {p.name for p in folder.glob("*.onnx")} == shipped
     for name, digest in listed.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
     assert find_model("digits").name == "digits-int8.onnx"
     assert find_model("digits", "fp32").name == "digits-fp32.onnx"
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_shipped_models_keep_what_their_contract_says(precision, mnist_test):
-    model = Classifier("digits", precision=precision)
-    assert model.contract is not None
-    assert model.contract.precision == precision
-    result = evaluate(model, mnist_test)
-    # Kernels differ between processors, int8's more (without VNNI they saturate); a test error
-    # is 0.0001.
-    away = 0.0005 if precision == "fp32" else 0.001
-    assert result.accuracy == pytest.approx(model.contract.test_accuracy, abs=away)
-    assert result.accuracy >= 0.993
-    assert result.calibration_error < 0.005
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_keep_what_their_contract_says(name, mnist_test):
+    least, parameters, most_bytes = SHIPPED[name]
+    results = []
+    for precision in ("fp32", "int8"):
+        model = Classifier(name, precision=precision)
+        contract = model.contract
+        assert contract is not None
+        assert (contract.precision, contract.parameters) == (precision, parameters)
+        assert model.knows_digits
+        result = evaluate(model, mnist_test)
+        # Kernels differ between processors; a test error is 0.0001.
+        assert result.accuracy == pytest.approx(contract.test_accuracy, abs=0.0005)
+        assert result.accuracy >= least
+        assert result.calibration_error < 0.005
+        results.append(result)
+    fp32, int8 = results
+    assert abs(fp32.accuracy - int8.accuracy) <= 0.0005
+    assert sum(fp32.paired(int8)) <= 20
+    sizes = [find_model(name, kind).stat().st_size for kind in ("fp32", "int8")]  # type: ignore[arg-type]
+    assert sizes[1] <= most_bytes
+    assert sizes[0] / sizes[1] >= 2.5
 
 
-def test_int8_names_its_parent():
-    parent = find_model("digits", "fp32")
-    contract = Classifier("digits", precision="int8").contract
+@pytest.mark.parametrize("name", SHIPPED)
+def test_int8_names_its_parent(name):
+    parent = find_model(name, "fp32")
+    contract = Classifier(name, precision="int8").contract
     assert contract is not None
     assert contract.parent_sha256 == hashlib.sha256(parent.read_bytes()).hexdigest()
+
+
+def test_what_is_no_digit_gets_little_confidence(one_of_each):
+    model = Classifier()
+    assert all(model.classify(digit).is_digit > 0.9 for digit in one_of_each)
+    assert all(model.classify(digit).confidence > 0.9 for digit in one_of_each)
+    rng = np.random.default_rng(0)
+    two = np.hstack([one_of_each[3][:, 4:24], one_of_each[8][:, 4:24]])
+    none = {
+        "blank": np.zeros((28, 28), np.uint8),
+        "white": np.full((28, 28), 255, np.uint8),
+        "noise": rng.integers(0, 256, (28, 28)).astype(np.uint8),
+        "two digits": pixels.normal_form(two),
+        "half a digit": pixels.normal_form(one_of_each[5][:14]),
+        "a cross": np.maximum(np.eye(28), np.eye(28)[::-1]).astype(np.uint8) * 255,
+    }
+    for what, image in none.items():
+        assert model.classify(image).confidence < 0.5, what
+
+
+def test_a_second_output_that_is_none_of_ours(tmp_path, shipped):
+    onnx = pytest.importorskip("onnx")
+
+    model = onnx.load(shipped)
+    (second,) = model.graph.output[1:]
+    (node,) = (n for n in model.graph.node if second.name in n.output)
+    node.output[0] = second.name = "something"
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(ModelError, match=r"its second output is something: float32 \[N\]"):
+        Classifier(tmp_path / "a.onnx")
 
 
 def test_one_or_many(shipped, one_of_each):

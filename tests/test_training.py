@@ -109,6 +109,22 @@ def test_without_validation_the_last_epoch_is_kept(tmp_path, few):
     assert run.calibration_of(done.record) == (1.0, 0.5)
 
 
+def test_the_last_epoch_is_kept_if_the_recipe_says_so(tmp_path, few):
+    changes = CHANGES | {
+        "epochs": "6",
+        "learning_rate": "0.5",
+        "keep": "last",
+        "schedule": "constant",
+    }
+    done = run.train(config(tmp_path / "a", few, changes), Silent())
+    assert done.record["best_epoch"] == 6
+    changes["keep"] = "best"
+    other = run.train(config(tmp_path / "b", few, changes), Silent())
+    accuracies = [epoch["val_accuracy"] for epoch in other.record["epochs"]]
+    assert accuracies[other.record["best_epoch"] - 1] == max(accuracies)
+    assert other.record["best_epoch"] < 6  # at such a rate it gets no better
+
+
 def test_patience(tmp_path, few):
     changes = CHANGES | {"epochs": "30", "patience": "1", "learning_rate": "1e-12"}
     done = run.train(config(tmp_path / "a", few, changes), Silent())

@@ -58,7 +58,7 @@ class Checkpoint:
 
     Attributes:
         history: the epochs so far.
-        best_epoch: the one whose weights are kept.
+        best_epoch: the one whose weights are kept, as the recipe says.
         best: its weights.
         net: the raw weights.
         average: the averaged weights, None without averaging.
@@ -180,7 +180,7 @@ def fit(
             history.append(
                 EpochRecord(epoch, loss, accuracy, val_loss, val_accuracy, seconds, elapsed)
             )
-            if _is_best(history):
+            if recipe.keep == "last" or _is_best(history):
                 best_epoch, best = epoch, _snapshot(chosen)
             checkpoint = Checkpoint(
                 history=tuple(history),
