@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from latency import loaded
+from models import loaded
 
 
 def main() -> None:

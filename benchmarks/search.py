@@ -4,10 +4,9 @@
     python benchmarks/search.py --only tiny-a       train one (several may run side by side)
     python benchmarks/search.py --no-train          measure again, and draw
 
-Each candidate is trained by recipe best without a teacher and for fewer epochs, all in the same
-way and on one thread, and exported in both precisions into runs/search. Accuracy is on the
-validation images; the test set is not looked at. Rows go to benchmarks/search.json, the picture
-to the model card in exported.
+Each candidate is trained by recipe best for fewer epochs, all in the same way and on one thread,
+and exported in both precisions into runs/search. Accuracy is on the validation images; the test
+set is not looked at. Rows go to benchmarks/search.json, the picture to the model card in exported.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ CANDIDATES = {
 }
 """Layers as `digitkit.training.nets.convnet` takes them."""
 
-CHANGES = {"teacher": "", "distill": "0", "epochs": "12"}
+CHANGES = {"epochs": "12"}
 FOLDER = Path("runs/search")
 HERE = Path(__file__).resolve().parent
 ROWS = HERE / "search.json"

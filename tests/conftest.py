@@ -108,15 +108,13 @@ def small_run(tmp_path_factory, small_data):
 
 
 @pytest.fixture(scope="session")
-def taught_run(tmp_path_factory, small_data):
-    """A real, short training that has all of recipe best: teacher, hands, negatives."""
+def tiny_run(tmp_path_factory, small_data):
+    """A real, short training that has all of recipe best: drawn hands, negatives."""
     pytest.importorskip("torch")
     from digitkit.training import recipes, run
 
-    changes = {
-        "epochs": "5", "batch_size": "64", "teacher": "quick", "teacher_epochs": "3",
-    }  # fmt: skip
+    changes = {"epochs": "6", "batch_size": "64"}
     recipe = recipes.override(recipes.get_recipe("best-tiny"), changes)
-    out = tmp_path_factory.mktemp("runs") / "taught"
+    out = tmp_path_factory.mktemp("runs") / "tiny"
     config = run.TrainConfig(recipe, changes, out, small_data, threads=1)
     return run.train(config, Silent())

@@ -304,18 +304,18 @@ def test_quantising_leaves_the_fp32_model_as_it_is(small_run, mnist_train):
 
 
 @pytest.fixture(scope="module")
-def taught(taught_run, tmp_path_factory):
+def tiny(tiny_run, tmp_path_factory):
     before, export.INT8_LOSS = export.INT8_LOSS, 0.03
     try:
-        return export.export(taught_run, tmp_path_factory.mktemp("taught"), "taught")
+        return export.export(tiny_run, tmp_path_factory.mktemp("tiny"), "tiny")
     finally:
         export.INT8_LOSS = before
 
 
-def test_a_net_that_saw_negatives_says_whether_it_is_a_digit(taught, mnist_test, tmp_path):
+def test_a_net_that_saw_negatives_says_whether_it_is_a_digit(tiny, mnist_test, tmp_path):
     from digitkit.training import negatives
 
-    for one in taught:
+    for one in tiny:
         model = Classifier(one.path)
         assert model.knows_digits
         assert model.output.endswith("is_digit: float32 [N]")
@@ -330,12 +330,12 @@ def test_a_net_that_saw_negatives_says_whether_it_is_a_digit(taught, mnist_test,
         one_digit = model.classify(mnist_test.images[0])
         assert one_digit.confidence == pytest.approx(scores.joint[0].max(), abs=1e-4)
         assert one_digit.is_digit == pytest.approx(scores.is_digit[0], abs=1e-4)
-    ops = optimised(taught[1].path, tmp_path)
+    ops = optimised(tiny[1].path, tmp_path)
     assert ops["QLinearConv"] == 4
     assert ops["QuantizeLinear"] == ops["DequantizeLinear"] == 0
 
 
-def test_parity_covers_is_digit(taught_run, tmp_path, monkeypatch):
+def test_parity_covers_is_digit(tiny_run, tmp_path, monkeypatch):
     right = export.to_onnx
 
     def wrong(net):
@@ -346,4 +346,4 @@ def test_parity_covers_is_digit(taught_run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(export, "to_onnx", wrong)
     with pytest.raises(GateError, match="parity failed"):
-        export.export(taught_run, tmp_path / "out", "a")
+        export.export(tiny_run, tmp_path / "out", "a")

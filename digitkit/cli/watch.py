@@ -71,8 +71,6 @@ class Training:
         )
         if not self._live:
             return
-        for task in self._bar.task_ids:  # of a teacher's training
-            self._bar.remove_task(task)
         self._bar.start()
         self._task = self._bar.add_task(
             "training",

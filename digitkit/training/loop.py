@@ -34,8 +34,8 @@ class EpochRecord:
 
     Attributes:
         epoch: from 1.
-        train_loss: mean loss on the varied training images: with label smoothing, teacher and
-            pictures without a digit, as the recipe has them.
+        train_loss: mean loss on the varied training images: with label smoothing and pictures
+            without a digit, as the recipe has them.
         train_accuracy: share of the varied training images read right, 0–1.
         val_loss: mean cross-entropy on the validation images; None without any.
         val_accuracy: share of the validation images read right, 0–1; None without any.
@@ -120,7 +120,6 @@ def fit(
     validation: DigitData | None,
     observer: Observer,
     *,
-    teacher: nn.Module | None = None,
     start: State | None = None,
     resume: Checkpoint | None = None,
 ) -> Checkpoint:
@@ -131,7 +130,6 @@ def fit(
         train: what is trained on.
         validation: what decides which epoch is kept; None keeps the last.
         observer: is told of every batch and epoch.
-        teacher: a trained net whose answers are learnt from too, with the recipe's `distill`.
         start: weights to start from instead of fresh ones.
         resume: go on after this checkpoint's last epoch.
 
@@ -163,7 +161,7 @@ def fit(
 
         if len(train) < 2:
             raise RunError(f"{train.name}: {len(train)} image is left to train on; needed are 2")
-        material = _material(recipe, train, teacher)
+        material = _material(recipe, train)
         validated_on = _tensors(validation) if validation else None
 
         history = list(resume.history) if resume else []
@@ -237,10 +235,9 @@ class _Material:
     images: Tensor
     labels: Tensor
     negatives: Tensor  # uint8 [M, 28, 28]
-    teacher: nn.Module | None
 
 
-def _material(recipe: Recipe, train: DigitData, teacher: nn.Module | None) -> _Material:
+def _material(recipe: Recipe, train: DigitData) -> _Material:
     images, labels = _tensors(train)
     if recipe.hands:
         drawn, named = hands.draw(round(recipe.hands * len(train)), recipe.seed)
@@ -253,39 +250,25 @@ def _material(recipe: Recipe, train: DigitData, teacher: nn.Module | None) -> _M
         others = torch.from_numpy(
             negatives.negatives(train.images, train.labels, count, recipe.seed)
         )
-    if teacher is not None:
-        teacher.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _Material(images, labels, others, teacher)
+    return _Material(images, labels, others)
 
 
-def _loss(recipe: Recipe, scores: Tensor, target: Tensor, taught: Tensor | None) -> Tensor:
+def _loss(recipe: Recipe, scores: Tensor, target: Tensor) -> Tensor:
     """The loss of a batch.
 
     Args:
-        recipe: its weights.
+        recipe: its label smoothing.
         scores: float32 ``[N + M, 10]``: of N digits and M pictures without one.
         target: int64 ``[N]``.
-        taught: float32 ``[N, 10]``: what the teacher makes of the digits, as logarithms of
-            probabilities; None without one.
     """
     count = len(target)
     loss = F.cross_entropy(scores[:count], target, label_smoothing=recipe.label_smoothing)
-    if taught is not None:
-        given = F.log_softmax(scores[:count], dim=1)
-        loss = torch.lerp(
-            loss, F.kl_div(given, taught, reduction="batchmean", log_target=True), recipe.distill
-        )
     if len(scores) > count:
         # "No digit" is an eleventh class whose score is 0: its odds are exp of this to 1.
         evidence = torch.logsumexp(scores, dim=1)
         wrong = F.softplus(-evidence[:count]).sum() + F.softplus(evidence[count:]).sum()
         loss = loss + wrong / count
     return loss
-
-
-@torch.no_grad()
-def _taught(teacher: nn.Module, batch: Tensor) -> Tensor:
-    return F.log_softmax(teacher(batch), dim=1)
 
 
 def _epoch(
@@ -318,9 +301,8 @@ def _epoch(
             drawn = torch.randint(len(material.negatives), (count,), generator=generator)
             parts = torch.cat([parts, material.negatives[drawn]])
         batch = augment(scaled(parts), recipe.augmentation, generator)
-        taught = _taught(material.teacher, batch[: len(index)]) if material.teacher else None
         scores = net(batch)
-        loss = _loss(recipe, scores, target, taught)
+        loss = _loss(recipe, scores, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -48,10 +48,6 @@ class Recipe:
             these (see `digitkit.training.hands`).
         negatives: pictures that hold no digit and join each batch, as a share of it; the net
             learns to know them (see `digitkit.training.negatives`).
-        teacher: recipe of a net to learn from beside the labels (knowledge distillation: Hinton,
-            Vinyals and Dean, 2015); it is trained first. Empty for none.
-        teacher_epochs: passes that the teacher makes; 0 for what its recipe says.
-        distill: weight of the teacher's answers against the labels', 0–1.
         seed: of initialisation, order, dropout, augmentation and the split.
     """
 
@@ -74,9 +70,6 @@ class Recipe:
     augmentation: Augmentation = Augmentation()
     hands: float = 0.0
     negatives: float = 0.0
-    teacher: str = ""
-    teacher_epochs: int = 0
-    distill: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -93,8 +86,6 @@ class Recipe:
             "patience": self.patience >= 0,
             "hands": 0 <= self.hands <= 1,
             "negatives": 0 <= self.negatives <= 1,
-            "teacher_epochs": self.teacher_epochs >= 0,
-            "distill": 0 <= self.distill <= 1,
             "seed": self.seed >= 0,
         }
         for field, fine in checks.items():
@@ -124,7 +115,7 @@ _BEST = Recipe(
     version=1,
     summary="makes the model that ships as digits: accuracy first",
     net="digits",
-    epochs=40,
+    epochs=70,
     batch_size=128,
     optimizer="adamw",
     learning_rate=0.006,
@@ -136,8 +127,6 @@ _BEST = Recipe(
     augmentation=_MANY_HANDS,
     hands=0.06,
     negatives=0.25,
-    teacher="teacher",
-    distill=0.7,
 )
 
 RECIPES = {
@@ -166,23 +155,6 @@ RECIPES = {
             name="best-tiny",
             summary="makes the model that ships as digits-tiny: speed first",
             net="digits-tiny",
-        ),
-        Recipe(
-            name="teacher",
-            version=1,
-            summary="the larger net that best and best-tiny learn from; they train it themselves",
-            net="teacher",
-            epochs=24,
-            batch_size=128,
-            optimizer="adamw",
-            learning_rate=0.004,
-            weight_decay=0.02,
-            schedule="one-cycle",
-            label_smoothing=0.05,
-            ema=0.998,
-            keep="last",
-            augmentation=_MANY_HANDS,
-            hands=0.06,
         ),
         Recipe(
             name="article",

@@ -10,7 +10,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,8 +35,6 @@ FORMAT = 1
 
 WEIGHTS, RECORD, CHECKPOINT, LOCK = "model.safetensors", "run.json", "checkpoint.pt", ".lock"
 CURVES, CONFUSION = "curves.png", "confusion.png"
-TEACHER = "teacher"
-"""Folder inside of a run's that holds the run of the net it learns from."""
 
 
 @dataclass(frozen=True)
@@ -202,19 +200,12 @@ def _go(
 
     with _threads(record["threads"]):
         done = len(checkpoint.history) if checkpoint else 0
-        teacher = None
-        if recipe.teacher:
-            teacher = _teacher(config, record["threads"], watcher)
-            if checkpoint is None:
-                # Its time counts; a checkpoint's record has it already.
-                before, begun = float(teacher.record["wall_seconds"]), time.perf_counter()
         watcher.started(config, len(kept), len(split_off), done)
         final = loop.fit(
             recipe,
             train,
             validation,
             Saving(),
-            teacher=teacher.net if teacher else None,
             start=start,
             resume=checkpoint,
         )
@@ -243,20 +234,6 @@ def _go(
     _write_record(out, record)
     (out / CHECKPOINT).unlink(missing_ok=True)
     return Run(out, recipe, record, net)
-
-
-def _teacher(config: TrainConfig, threads: int, watcher: Watcher) -> Run:
-    """The trained teacher of a recipe, from the folder inside of the run's, or made there."""
-    folder = config.out / TEACHER
-    if (folder / RECORD).is_file():
-        return resume(folder, watcher)
-    recipe = recipes.get_recipe(config.recipe.teacher)
-    # The same images are split off for validation: it must not have seen them either.
-    changes = {"seed": str(config.recipe.seed), "validation": str(config.recipe.validation)}
-    if config.recipe.teacher_epochs:
-        changes["epochs"] = str(config.recipe.teacher_epochs)
-    recipe = recipes.override(recipe, changes)
-    return train(TrainConfig(recipe, changes, folder, config.data, threads=threads), watcher)
 
 
 def _logits(net: nn.Module, data: datasets.DigitData) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -317,10 +294,6 @@ def _clear(folder: Path) -> None:
     """Remove a run's own files, nothing else."""
     for name in (WEIGHTS, CHECKPOINT, CURVES, CONFUSION, RECORD):
         (folder / name).unlink(missing_ok=True)
-    if (folder / TEACHER).is_dir():
-        _clear(folder / TEACHER)
-        with suppress(OSError):  # something that is not ours is in it
-            (folder / TEACHER).rmdir()
 
 
 @contextmanager
