@@ -16,6 +16,7 @@ import gc
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,24 +38,24 @@ def loaded(name: str) -> Classifier:
 
 
 def interleaved(
-    models: Mapping[str, Classifier], batch: int, rounds: int, runs: int
+    sessions: Mapping[str, Any], batch: int, rounds: int, runs: int
 ) -> dict[str, Samples]:
-    """Microseconds of single runs, float64 ``[rounds, runs]`` a model.
+    """Microseconds of single runs, float64 ``[rounds, runs]`` a session of ONNX Runtime.
 
     Every round times each model for `runs` runs. A model that takes one image at a time runs
     `batch` times for each.
     """
     images = load_mnist("train").images[: batch + runs, None]
     calls = []
-    for model in models.values():
-        source = model.session.get_inputs()[0]
-        outputs = [output.name for output in model.session.get_outputs()]
+    for session in sessions.values():
+        source = session.get_inputs()[0]
+        outputs = [output.name for output in session.get_outputs()]
         size = 1 if source.shape[0] == 1 else batch
         kind = np.uint8 if source.type == "tensor(uint8)" else np.float32
         feeds = [{source.name: images[i : i + size].astype(kind)} for i in range(runs)]
-        calls.append((model.session.run, outputs, feeds, batch // size))
+        calls.append((session.run, outputs, feeds, batch // size))
         for feed in feeds:
-            model.session.run(outputs, feed)
+            session.run(outputs, feed)
     samples = np.zeros((len(calls), rounds, runs))
     gc.disable()
     for turn in range(rounds):
@@ -67,7 +68,7 @@ def interleaved(
                     run(outputs, feed)
                 samples[place, turn, i] = time.perf_counter_ns() - begun
     gc.enable()
-    return dict(zip(models, samples / 1000, strict=True))
+    return dict(zip(sessions, samples / 1000, strict=True))
 
 
 def ratio(samples: Samples, base: Samples) -> tuple[float, float, float]:
@@ -97,8 +98,9 @@ def main() -> None:
     options = parser.parse_args()
 
     models = {Path(name).stem: loaded(name) for name in options.models}
-    single = interleaved(models, 1, options.rounds, options.runs)
-    many = interleaved(models, 64, max(3, options.rounds // 5), 5)
+    sessions = {name: model.session for name, model in models.items()}
+    single = interleaved(sessions, 1, options.rounds, options.runs)
+    many = interleaved(sessions, 64, max(3, options.rounds // 5), 5)
     first = next(iter(models))
     test = load_mnist("test")
     heads = [

@@ -145,7 +145,7 @@ class Classifier:
             ValueError: `threads` is under 1.
         """
         self.path = find_model(model, precision)
-        self.session = _session(self.path, threads)
+        self.session = make_session(self.path, threads)
         metadata = self.session.get_modelmeta().custom_metadata_map
         self.contract = ModelContract.from_metadata(metadata, str(self.path))
         self._check_shapes()
@@ -291,8 +291,18 @@ def _described(value: Any) -> str:
     return f"{value.name}: {kind} [{', '.join(map(str, value.shape))}]"
 
 
-def _session(path: Path, threads: int):  # type: ignore[no-untyped-def]
-    """Build the session: one thread unless asked, no spinning, CPU only."""
+def make_session(path: Path, threads: int = 1):  # type: ignore[no-untyped-def]
+    """An ``onnxruntime.InferenceSession`` as digitkit runs models: CPU only, no spinning.
+
+    Args:
+        path: the model file.
+        threads: threads that one run may use.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load it.
+        MissingDependencyError: ONNX Runtime itself does not load.
+        ValueError: `threads` is under 1.
+    """
     if threads < 1:
         raise ValueError(f"threads is {threads}; needed is 1 or more")
     try:

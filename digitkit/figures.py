@@ -140,31 +140,33 @@ def plane(rows: Sequence[Mapping[str, Any]], machine: str) -> bytes:
     """Validation error against latency, a net a point and precision; the undominated are joined.
 
     Args:
-        rows: of each net ``name``, ``val_accuracy`` (0–1), ``fp32_ratio`` and ``int8_ratio``
-            (latency as a multiple of a reference's).
+        rows: of each net ``name`` and, with ``fp32_`` and ``int8_`` before them,
+            ``varied_accuracy`` (0–1) and ``ratio`` (latency as a multiple of a reference's).
         machine: where it was measured, for the title.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    figure = _figure(9, 5)
+    figure = _figure(9, 5.5)
     axes = figure.subplots()
     axes.set_title(f"the nets that were tried\n{machine}", fontsize=10)
-    points = []
-    for precision, colour, mark in (("fp32", "tab:blue", "s"), ("int8", "tab:orange", "o")):
-        x = [row[f"{precision}_ratio"] for row in rows]
-        y = [100 * (1 - row["val_accuracy"]) for row in rows]
-        axes.scatter(x, y, color=colour, marker=mark, label=precision)
-        points += list(zip(x, y, strict=True))
-        for row, where in zip(rows, zip(x, y, strict=True), strict=True):
-            axes.annotate(row["name"], where, xytext=(5, 4), textcoords="offset points", fontsize=8)
+    points: list[tuple[float, float]] = []
+    for kind, colour, mark in (("fp32", "tab:blue", "s"), ("int8", "tab:orange", "o")):
+        ours = [(row[f"{kind}_ratio"], 100 * (1 - row[f"{kind}_varied_accuracy"])) for row in rows]
+        axes.scatter(*zip(*ours, strict=True), color=colour, marker=mark, label=kind)
+        for row, place in zip(rows, ours, strict=True):
+            axes.annotate(
+                row["name"], place, (5, 4), textcoords="offset points", fontsize=8, color=colour
+            )
+        points += ours
     best = [p for p in points if not any(q[0] < p[0] and q[1] < p[1] for q in points)]
-    axes.plot(*zip(*sorted(best), strict=True), color="grey", linewidth=1, linestyle="--",
-              label="nothing is better in both")  # fmt: skip
+    front = list(zip(*sorted(best), strict=True))
+    axes.plot(*front, color="grey", linestyle="--", linewidth=1, label="nothing is better in both")
     axes.axvline(1.0, color="grey", linewidth=1, linestyle=":", label="the model zoo's net")
-    axes.set(
-        xlabel="latency of one image, multiples of the zoo's net", ylabel="validation error, %"
-    )
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel="latency of one image, multiples of the zoo's net")
+    axes.set(ylabel="error on mildly varied validation images, %")
     axes.grid(alpha=0.3)
     axes.legend()
     return _png(figure)

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 import onnx
 
-from digitkit import Classifier, datasets, export, graph, quantize
+from digitkit import Classifier, datasets, evaluation, export, graph, quantize
 from digitkit.errors import DatasetError, GateError, ModelError
 
 
@@ -333,6 +333,20 @@ def test_a_net_that_saw_negatives_says_whether_it_is_a_digit(tiny, mnist_test, t
     ops = optimised(tiny[1].path, tmp_path)
     assert ops["QLinearConv"] == 4
     assert ops["QuantizeLinear"] == ops["DequantizeLinear"] == 0
+
+
+def test_the_run_knows_what_its_export_will_say(tiny, tiny_run, small_data):
+    """The threshold is fitted on, and the test scored with, the confidence that the device sees."""
+    fp32 = Classifier(tiny[0].path)
+    both = datasets.load_train_and_test(small_data)
+    joint = fp32.scores(both.test.images).joint
+    ours = evaluation.score(joint, both.test.labels, "test")
+    assert ours.loss == pytest.approx(tiny_run.record["test"]["loss"], abs=1e-4)
+    seed = tiny_run.recipe.seed
+    _, off = datasets.stratified_split(both.train.labels, tiny_run.recipe.validation, seed)
+    validation = both.train.take(off)
+    fitted = evaluation.fit_min_confidence(fp32.scores(validation.images).joint, validation.labels)
+    assert fitted == pytest.approx(fp32.min_confidence, abs=0.002)
 
 
 def test_parity_covers_is_digit(tiny_run, tmp_path, monkeypatch):

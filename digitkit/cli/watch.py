@@ -61,6 +61,7 @@ class Training:
         self._reading.close()
         recipe = config.recipe
         self._epochs, self._count = recipe.epochs, train_count
+        self._keeps_last = recipe.keep == "last"
         going_on = f", going on after epoch {done}" if done else ""
         validated = f" and {val_count:,} to validate" if val_count else ""
         self._console.print(
@@ -103,7 +104,8 @@ class Training:
         """An epoch is done."""
         validation = ""
         if record.val_loss is not None and record.val_accuracy is not None:
-            kept = " best" if checkpoint.best_epoch == record.epoch else ""
+            best = checkpoint.best_epoch == record.epoch and not self._keeps_last
+            kept = " best" if best else ""
             validation = f"  val loss {record.val_loss:.4f} acc {record.val_accuracy:.2%}{kept}"
         left = (self._epochs - record.epoch) * record.elapsed / record.epoch
         self._console.print(

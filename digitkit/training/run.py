@@ -26,7 +26,7 @@ from torch import nn
 from .. import __version__, atomic, datasets, figures, machine
 from ..contract import DEFAULT_MIN_CONFIDENCE
 from ..errors import DatasetError, InputNotFoundError, RecipeError, RunError, one_line
-from ..evaluation import Evaluation, fit_min_confidence, fit_temperature, score, softmax
+from ..evaluation import F32, Evaluation, fit_min_confidence, fit_temperature, score, softmax
 from . import loop, nets, recipes
 from .recipes import Recipe
 
@@ -213,11 +213,11 @@ def _go(
         net.load_state_dict(final.best)
         net.eval()
         if validation is not None:
-            record["validation"] = _fit_on_validation(net, validation)
+            record["validation"] = _fit_on_validation(recipe, net, validation)
         temperature, _ = calibration_of(record)
         # The one time that the test set is looked at.
         scores = _logits(net, data.test)
-        test = score(softmax(scores, temperature), data.test.labels, data.test.name)
+        test = score(_answers(recipe, scores, temperature), data.test.labels, data.test.name)
         raw = score(softmax(scores), data.test.labels, data.test.name)
         record["test"] = _summary(test) | {"loss_uncalibrated": raw.loss}
     atomic.write_bytes(
@@ -236,7 +236,7 @@ def _go(
     return Run(out, recipe, record, net)
 
 
-def _logits(net: nn.Module, data: datasets.DigitData) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _logits(net: nn.Module, data: datasets.DigitData) -> F32:
     return nets.logits(net, torch.from_numpy(data.images.copy())).numpy()
 
 
@@ -250,10 +250,18 @@ def _summary(result: Evaluation) -> dict[str, Any]:
     }
 
 
-def _fit_on_validation(net: nn.Module, data: datasets.DigitData) -> dict[str, Any]:
+def _answers(recipe: Recipe, scores: F32, temperature: float) -> F32:
+    """Probability of being each digit, as the exported model gives it: float32 ``[N, 10]``."""
+    if recipe.negatives:
+        # "No digit" is an eleventh class whose score is 0.
+        scores = np.pad(scores, ((0, 0), (0, 1)))
+    return softmax(scores, temperature)[:, :10]
+
+
+def _fit_on_validation(recipe: Recipe, net: nn.Module, data: datasets.DigitData) -> dict[str, Any]:
     scores = _logits(net, data)
     temperature = fit_temperature(scores, data.labels)
-    calibrated = softmax(scores, temperature)
+    calibrated = _answers(recipe, scores, temperature)
     result = score(calibrated, data.labels, data.name)
     return _summary(result) | {
         "temperature": temperature,
