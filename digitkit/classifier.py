@@ -75,7 +75,7 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
     """The file that a shipped name or a path stands for.
 
     Args:
-        model: ``digits`` or another shipped name; else the path of an ``.onnx`` file.
+        model: a shipped name (``digits``, ``digits-tiny``); else the path of an ``.onnx`` file.
         precision: of a shipped model; ``auto`` is int8 where there is one, which is the faster.
 
     Raises:
@@ -133,8 +133,9 @@ class Classifier:
         """Load a model.
 
         Args:
-            model: a shipped name (``digits``) or the path of an ``.onnx`` file: digitkit's own,
-                or a foreign one with float32 ``[1 or N, 1, 28, 28]`` in and ten scores out.
+            model: a shipped name (``digits``, ``digits-tiny``) or the path of an ``.onnx`` file:
+                digitkit's own, or a foreign one with float32 ``[1 or N, 1, 28, 28]`` in and ten
+                scores out.
             precision: of a shipped model: ``int8``, ``fp32``, or ``auto`` for the faster.
             threads: threads that one run may use; more than one pays only for large batches.
             input_scale: a foreign model's pixels are 0–255 times this, 1/255 by default.

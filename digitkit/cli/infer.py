@@ -69,7 +69,11 @@ def command(
         int | None, typer.Option(metavar="N", help="Read camera N's frames until Ctrl-C.", min=0)
     ] = None,
     model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="A shipped model's name or an .onnx file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A shipped model's name (digits, or digits-tiny for speed) or an .onnx file.",
+        ),
     ] = "digits",
     precision: PrecisionOption = Precision.auto,
     input_scale: InputScaleOption = None,
