@@ -97,7 +97,12 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true", help="a table for a README")
     options = parser.parse_args()
 
-    models = {Path(name).stem: loaded(name) for name in options.models}
+    stems = [Path(name).stem for name in options.models]
+    names = [
+        stem if stems.count(stem) == 1 else str(Path(name).with_suffix(""))
+        for stem, name in zip(stems, options.models, strict=True)
+    ]
+    models = {name: loaded(file) for name, file in zip(names, options.models, strict=True)}
     sessions = {name: model.session for name, model in models.items()}
     single = interleaved(sessions, 1, options.rounds, options.runs)
     many = interleaved(sessions, 64, max(3, options.rounds // 5), 5)

@@ -27,6 +27,7 @@ from digitkit.classifier import make_session, models_folder
 from digitkit.contract import INPUT, OUTPUT
 from digitkit.training import loop, nets, recipes
 from digitkit.training.augment import Augmentation, augment
+from digitkit.training.run import git_revision
 
 CANDIDATES = {
     "a": "32x5s2 64x3s2p1 64x3 64x3",
@@ -88,7 +89,17 @@ def train(name: str, layers: str) -> None:
     net = nets.build_net("candidate")
     net.load_state_dict(done.best)
     model = export.to_onnx(export.deployed(net, 1.0, knows_digits=True))
+    how = {"recipe": recipes.to_json(recipe), "revision": git_revision()}
+    atomic.write_text(FOLDER / f"{name}.json", json.dumps(how))
     atomic.write_bytes(FOLDER / f"{name}-fp32.onnx", graph.to_bytes(model, {}))
+
+
+def how_all_were_trained() -> dict[str, Any]:
+    """The recipe and the commit of all candidates; to compare others would say nothing."""
+    made = {(FOLDER / f"{name}.json").read_text() for name in CANDIDATES}
+    if len(made) > 1:
+        raise SystemExit(f"{FOLDER}: not all were trained in the same way; remove it, train anew")
+    return dict(json.loads(made.pop()))
 
 
 def measured() -> list[dict[str, Any]]:
@@ -146,14 +157,17 @@ def main() -> None:
     parser.add_argument("--only", choices=CANDIDATES, nargs="+", help="train just these")
     parser.add_argument("--no-train", action="store_true", help="measure what has been trained")
     options = parser.parse_args()
+    if not PEER.is_file():
+        raise SystemExit(f"{PEER}: is missing; latency is measured against it")
     if not options.no_train:
         for name in options.only or CANDIDATES:
             if not (FOLDER / f"{name}-fp32.onnx").exists():
                 train(name, CANDIDATES[name])
     if options.only:
         return
+    how = how_all_were_trained()
     rows = measured()
-    record = {"machine": ran_on(), "reference": ZOO, "changes": CHANGES, "nets": rows}
+    record = {"machine": ran_on(), "reference": ZOO, **how, "nets": rows}
     atomic.write_text(ROWS, json.dumps(record, indent=1) + "\n")
     atomic.write_bytes(models_folder() / card.TRIED, figures.plane(rows, ran_on()))
     card.write(models_folder())

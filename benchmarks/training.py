@@ -101,10 +101,14 @@ def main() -> None:
         for goal in GOALS:
             times = [reached(points, goal) for points in ours]
             got = [t for t in times if t is not None]
-            spread = f"{np.mean(got):.0f} s ± {np.std(got):.0f}" if got else "never"
+            spread = f"{np.mean(got):.0f} s" if got else "never"
+            if len(got) > 1:
+                spread += f" ± {np.std(got, ddof=1):.0f}"
             parts.append(f"{goal:.2%}: {len(got)} of {len(times)} seeds, {spread}")
         ends = np.array([points[-1][1] for points in ours])
-        parts.append(f"at the end {ends.mean():.2%} ± {100 * ends.std():.2f}")
+        parts.append(f"at the end {ends.mean():.2%}")
+        if len(ends) > 1:
+            parts[-1] += f" ± {100 * ends.std(ddof=1):.2f}"
         print(f"{name}: " + "; ".join(parts))
     record = {"machine": where, "trainings": trainings}
     atomic.write_text(RECORD, json.dumps(record, indent=1) + "\n")

@@ -254,8 +254,8 @@ class Classifier:
             batch = batch.astype(np.float32) * self._scale
         if not self._one_by_one or len(batch) == 1:
             return self.session.run(self._outputs, {self._input: batch})  # type: ignore[no-any-return]
-        parts = [self.session.run(self._outputs, {self._input: one[None]})[0] for one in batch]
-        return [np.concatenate(parts)]
+        parts = [self.session.run(self._outputs, {self._input: one[None]}) for one in batch]
+        return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
     @overload
     def classify(self, images: U8) -> Prediction: ...
@@ -324,7 +324,7 @@ def make_session(path: Path, threads: int = 1):  # type: ignore[no-untyped-def]
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base class
-        size = path.stat().st_size
+        size = path.stat().st_size if path.exists() else 0
         raise ModelError(
             f"{path}: ONNX Runtime {ort.__version__} cannot load it ({size} bytes): "
             f"{one_line(error)}"

@@ -165,16 +165,18 @@ def export(
                     f"{100 * INT8_LOSS:.2f}; nothing written (--no-int8 exports fp32 alone)"
                 )
             results.append(result)
+        step("drawing the mistakes")
+        picture = figures.mistakes(
+            f"{results[-1].path.stem} on {both.test.name}",
+            both.test.images,
+            results[-1].evaluation,
+        )
         step("writing")
         written = []
         for result in results:
             path = out / result.path.name
             atomic.write_bytes(path, result.path.read_bytes())
             written.append(replace(result, path=path))
-    best = written[-1]
-    picture = figures.mistakes(
-        f"{best.path.stem} on {both.test.name}", both.test.images, best.evaluation
-    )
     atomic.write_bytes(out / card.mistakes_name(name), picture)
     if not int8:
         # One of an earlier export would pass for this fp32's sibling.
@@ -204,7 +206,8 @@ class _Deployed(nn.Module):
         probabilities = torch.softmax(scores, dim=1)
         if not self.knows_digits:
             return (probabilities,)
-        # As it was trained: "no digit" is an eleventh class with the score 0.
+        # As it was trained: "no digit" is an eleventh class with the score 0. The temperature,
+        # fitted on digits, sharpens this too.
         return probabilities, torch.sigmoid(torch.logsumexp(scores, dim=1))
 
 

@@ -96,7 +96,7 @@ class Silent:
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory, small_data):
-    """A real, short training of the shipped net."""
+    """A real, short training of the default recipe."""
     pytest.importorskip("torch")
     from digitkit.training import recipes, run
 

@@ -73,8 +73,14 @@ def test_seeds(small_run, tmp_path, monkeypatch):
     shutil.copytree(small_run.folder, folder)
     monkeypatch.setattr(export, "INT8_LOSS", 0.02)
     export.export(small_run, folder / "exported", "quick")
-    out = run("seeds.py", folder, folder)
-    assert f"ships: {folder}" in out
+    better = tmp_path / "better"
+    shutil.copytree(folder, better)
+    record = json.loads((better / "run.json").read_text())
+    record["validation"]["accuracy"] += 0.01
+    (better / "run.json").write_text(json.dumps(record))
+    for order in ((folder, better), (better, folder)):
+        out = run("seeds.py", *order)
+        assert f"ships: {better}" in out
     assert "2 seeds" in out
 
 

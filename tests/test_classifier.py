@@ -78,6 +78,19 @@ def test_what_is_no_digit_gets_little_confidence(one_of_each):
         assert model.classify(image).confidence < 0.5, what
 
 
+def test_ours_with_a_fixed_batch_of_one(tmp_path, shipped, mnist_test):
+    onnx = pytest.importorskip("onnx")
+
+    model = onnx.load(shipped)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(model, tmp_path / "a.onnx")
+    fixed = Classifier(tmp_path / "a.onnx").scores(mnist_test.images[:5])
+    free = Classifier(shipped).scores(mnist_test.images[:5])
+    assert np.allclose(fixed.probabilities, free.probabilities, atol=1e-6)
+    assert np.allclose(fixed.is_digit, free.is_digit, atol=1e-6)
+
+
 def test_a_second_output_that_is_none_of_ours(tmp_path, shipped):
     onnx = pytest.importorskip("onnx")
 

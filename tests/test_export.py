@@ -243,12 +243,10 @@ def test_targets(small_run, mnist_test, mnist_train, tmp_path, target):
     largest = max(np.abs(w.astype(int)).max() for w in weights if w.ndim == 4)
     # Two products of 255 and 64 still fit into 16 bits.
     assert largest == (64 if preset.weight_bits == 7 else 127)
-    kinds = {
-        {"i": "int8", "u": "uint8"}[w.dtype.kind]
-        for w in weights
-        if w.ndim == 0 and w.itemsize == 1
-    }
-    assert preset.activations in kinds
+    values = {t.name: onnx.numpy_helper.to_array(t) for t in small.graph.initializer}
+    between = [n for n in small.graph.node if n.op_type == "QuantizeLinear"]
+    kinds = {str(values[n.input[2]].dtype) for n in between}
+    assert kinds == {preset.activations}
     path = tmp_path / "a.onnx"
     path.write_bytes(graph.to_bytes(small, {}))
     import onnxruntime as ort

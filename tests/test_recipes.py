@@ -54,6 +54,7 @@ def test_any_field_can_be_overridden():
         ({"learning_rate": "-1"}, "out of range"),
         ({"optimizer": "adam"}, "none of adadelta, adamw, sgd"),
         ({"name": "mine"}, "cannot be changed"),
+        ({"patience": "3", "keep": "last"}, "patience: goes with keep=best"),
     ],
 )
 def test_bad_overrides(values, message):

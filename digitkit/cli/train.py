@@ -27,7 +27,7 @@ digitkit train --epochs 12 --set ema=0.995 --set augmentation.rotate=15
 
 digitkit train --data my-digits --init runs/quick-20260101-120000
 
-digitkit train --resume runs/digits-20260101-120000
+digitkit train --resume runs/best-20260101-120000
 
 [bold]Why the article's learning rate is 1.0[/]
 
@@ -91,7 +91,8 @@ def command(
 
     The run folder gets model.safetensors, run.json (all that decided the training, and every
     epoch's figures), curves.png and confusion.png. Validation images are split off the training
-    set and decide which epoch is kept; the test set is read once, at the end.
+    set; they decide which epoch is kept (or the last one is: the recipe says) and calibrate the
+    confidence. The test set is read once, at the end.
     """
     # OpenMP's threads spin while they wait for each other. Where another program wants the cores,
     # that brings a training to a standstill; spinning less costs a tenth and shares fairly.

@@ -128,7 +128,8 @@ def fit(
     Args:
         recipe: how.
         train: what is trained on.
-        validation: what decides which epoch is kept; None keeps the last.
+        validation: what decides which epoch is kept, if the recipe keeps the best; None keeps the
+            last.
         observer: is told of every batch and epoch.
         start: weights to start from instead of fresh ones.
         resume: go on after this checkpoint's last epoch.

@@ -1,8 +1,9 @@
 """Pictures that hold no digit, for a net to learn what it must not read (outlier exposure).
 
 Hendrycks, Mazeika and Dietterich, Deep Anomaly Detection with Outlier Exposure, ICLR 2019. All are
-made from what the repository has: MNIST's training digits, OpenCV's stroke fonts, and chance; each
-is brought to normal form as a picture of a digit would be, since that is how a net meets them.
+made from what the repository has: MNIST's training digits, OpenCV's stroke fonts, and chance. Those
+with ink are brought to normal form as a picture of a digit would be, since that is how a net meets
+them. By chance some are a digit after all (one scribble in ten): a little noise in the labels.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def scribble(rng: np.random.Generator) -> Images:
 
 
 def sign(rng: np.random.Generator) -> Images:
-    """A sign or a shape: plus, times, equals, brackets, a box, a triangle, a heart of lines."""
+    """A sign or a shape: plus, equals, brackets and the like, triangles and boxes, some filled."""
     page = np.zeros((_SIDE, _SIDE), np.uint8)
     thick = int(rng.integers(2, 7))
     if rng.random() < 0.5:

@@ -88,6 +88,8 @@ class Recipe:
             "negatives": 0 <= self.negatives <= 1,
             "seed": self.seed >= 0,
         }
+        if self.patience and self.keep == "last":
+            raise RecipeError("recipe field patience: goes with keep=best, not with keep=last")
         for field, fine in checks.items():
             if not fine:
                 raise RecipeError(f"recipe field {field}: {getattr(self, field)} is out of range")

@@ -218,7 +218,7 @@ def _go(
         # The one time that the test set is looked at.
         scores = _logits(net, data.test)
         test = score(_answers(recipe, scores, temperature), data.test.labels, data.test.name)
-        raw = score(softmax(scores), data.test.labels, data.test.name)
+        raw = score(_answers(recipe, scores, 1.0), data.test.labels, data.test.name)
         record["test"] = _summary(test) | {"loss_uncalibrated": raw.loss}
     atomic.write_bytes(
         out / WEIGHTS,
@@ -373,7 +373,8 @@ def load_run(folder: Path) -> Run:
         raise RunError(f"{path}: is damaged: {one_line(error)}") from error
     except RuntimeError as error:
         raise RunError(
-            f"{path}: its weights don't fit the net {recipe.net!r} of the recipe in {RECORD}"
+            f"{path}: its weights don't fit the net {recipe.net!r} of the recipe in {RECORD}; "
+            "another version of digitkit may have written it: train anew"
         ) from error
     net.eval()
     return Run(folder, recipe, record, net)
@@ -416,7 +417,7 @@ def _new_record(
             "cpu": machine.cpu_name(),
             "cores": os.cpu_count(),
         },
-        "git_revision": _git_revision(),
+        "git_revision": git_revision(),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "data": {
             "source": str(config.data.resolve()) if config.data else None,
@@ -444,7 +445,7 @@ def calibration_of(record: Mapping[str, Any]) -> tuple[float, float]:
     )
 
 
-def _git_revision() -> str | None:
+def git_revision() -> str | None:
     """The checkout's commit, ``-dirty`` where files differ from it; None outside of one."""
     checkout = Path(__file__).resolve().parents[2]
     if not (checkout / ".git").exists():
