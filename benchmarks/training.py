@@ -6,16 +6,13 @@
 99.12% is what the classic article's code reaches in Keras after ten epochs (340 s). The clock
 covers training and validation, from after the imports and the reading of the data. The
 weights that validation would see at the end of each epoch are kept aside and scored on the test
-set when the training is over, so the test set decides nothing. What each epoch gave goes to
-benchmarks/training.json.
+set when the training is over, so the test set decides nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from pathlib import Path
 from typing import Any
 
 # As digitkit train sets it: spinning threads bring a busy machine to a standstill.
@@ -24,11 +21,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 import numpy as np
 import torch
 
-from digitkit import atomic, datasets, machine
+from digitkit import datasets, machine
 from digitkit.training import loop, nets, recipes
 
 GOALS = (0.9912, 0.994)
-RECORD = Path(__file__).resolve().parent / "training.json"
 
 
 class Keeping:
@@ -110,8 +106,6 @@ def main() -> None:
         if len(ends) > 1:
             parts[-1] += f" ± {100 * ends.std(ddof=1):.2f}"
         print(f"{name}: " + "; ".join(parts))
-    record = {"machine": where, "trainings": trainings}
-    atomic.write_text(RECORD, json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
