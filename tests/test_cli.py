@@ -231,7 +231,7 @@ def test_eval_problems(here, tmp_path):
 
 def test_inspect():
     text = run("inspect").stdout
-    for part in ("95,754", "1,518,592", "Conv", "int8", "MNIST train", "sha256", "temperature"):
+    for part in ("109,626", "3,301,920", "Conv", "int8", "MNIST train", "sha256", "temperature"):
         assert part in text
     values = json.loads(run("inspect", "--precision", "fp32", "--format", "json").stdout)
     assert values["precision"] == "fp32"
