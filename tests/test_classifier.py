@@ -75,7 +75,9 @@ def test_what_is_no_digit_gets_little_confidence(one_of_each):
         "a cross": np.maximum(np.eye(28), np.eye(28)[::-1]).astype(np.uint8) * 255,
     }
     for what, image in none.items():
-        assert model.classify(image).confidence < 0.5, what
+        assert model.classify(image).confidence < model.min_confidence, what
+    noise = rng.integers(0, 256, (100, 28, 28)).astype(np.uint8)
+    assert np.median(model.scores(noise).joint.max(1)) < 0.3
 
 
 def test_ours_with_a_fixed_batch_of_one(tmp_path, shipped, mnist_test):
