@@ -30,7 +30,7 @@ this page from what each file promises; don't edit it.
 - **Trained on** MNIST (Yann LeCun, Corinna Cortes, Christopher J. C. Burges; CC BY-SA 3.0) unless
   the table says otherwise: digits of US census employees and school pupils, scanned, about 1990.
   Ways of writing that these lack (a 1 with a flag, a crossed 7) are drawn from strokes by the
-  recipes `best` and `best-tiny`, and are read less well than the others all the same.
+  recipes `best` and `best-tiny`; ways that are neither here nor there are read less well.
 - **Chosen** on validation images split off the training set; the test set was read once, at the
   end.
 

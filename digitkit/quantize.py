@@ -65,7 +65,7 @@ def quantize(
     stock quantisation of a net this small loses, measured node by node, is won back:
 
     - A ReLU disappears in the quantisation after it; otherwise each layer's output is quantised
-      twice, which costs a third of the whole run.
+      twice, which costs a quarter of the whole run.
     - Pixels are 8 bits already, so a single DequantizeLinear (scale 1, zero point 0) takes them as
       they are.
     - int8 kernels take channels by fours, and a picture has one: a first convolution of stride 2
