@@ -1,6 +1,6 @@
 """Digits that are not like MNIST's: accuracy and calibration on a folder of photos.
 
-    python benchmarks/photos.py ../shared/photos digits-int8 digits-tiny-int8
+    python benchmarks/photos.py FOLDER digits-int8 digits-tiny-int8
 
 The folder holds ``labels.jsonl``: a line a picture, with ``file``, ``text`` and ``kind``; those of
 kind ``single`` show one digit. The expected calibration error (15 bins) comes with the 95%
