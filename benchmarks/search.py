@@ -25,9 +25,8 @@ from models import PEER, interleaved, ran_on, ratio
 from digitkit import atomic, card, datasets, export, figures, graph, quantize
 from digitkit.classifier import make_session, models_folder
 from digitkit.contract import INPUT, OUTPUT
-from digitkit.training import loop, nets, recipes
+from digitkit.training import loop, nets, recipes, run
 from digitkit.training.augment import Augmentation, augment
-from digitkit.training.run import git_revision
 
 CANDIDATES = {
     "a": "32x5s2 64x3s2p1 64x3 64x3",
@@ -74,10 +73,9 @@ class Quiet:
 
 def split() -> tuple[datasets.DigitData, datasets.DigitData]:
     """The images that candidates are trained on, and those that judge them."""
-    data = datasets.load_mnist("train")
-    recipe = recipes.get_recipe("best")
-    kept, split_off = datasets.stratified_split(data.labels, recipe.validation, recipe.seed)
-    return data.take(kept), data.take(split_off)
+    trained_on, validation = run.split(datasets.load_mnist("train"), recipes.get_recipe("best"))
+    assert validation is not None
+    return trained_on, validation
 
 
 def train(name: str, layers: str) -> None:
@@ -89,7 +87,7 @@ def train(name: str, layers: str) -> None:
     net = nets.build_net("candidate")
     net.load_state_dict(done.best)
     model = export.to_onnx(export.deployed(net, 1.0, knows_digits=True))
-    how = {"recipe": recipes.to_json(recipe), "revision": git_revision()}
+    how = {"recipe": recipes.to_json(recipe), "revision": run.git_revision()}
     atomic.write_text(FOLDER / f"{name}.json", json.dumps(how))
     atomic.write_bytes(FOLDER / f"{name}-fp32.onnx", graph.to_bytes(model, {}))
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
 
 # As digitkit train sets it: spinning threads bring a busy machine to a standstill.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
@@ -22,7 +21,7 @@ import numpy as np
 import torch
 
 from digitkit import datasets, machine
-from digitkit.training import loop, nets, recipes
+from digitkit.training import loop, nets, recipes, run
 
 GOALS = (0.9912, 0.994)
 
@@ -46,10 +45,8 @@ class Keeping:
 def measured(name: str, seed: int, data: datasets.TrainAndTest) -> list[tuple[float, float]]:
     """Seconds and test accuracy (0–1) after each epoch."""
     recipe = recipes.override(recipes.get_recipe(name), {"seed": str(seed)})
-    kept, split_off = datasets.stratified_split(data.train.labels, recipe.validation, seed)
-    validation = data.train.take(split_off) if len(split_off) else None
     keeping = Keeping()
-    loop.fit(recipe, data.train.take(kept), validation, keeping)
+    loop.fit(recipe, *run.split(data.train, recipe), keeping)
     net = nets.build_net(recipe.net)
     images = torch.from_numpy(data.test.images.copy())
     points = []
@@ -80,19 +77,18 @@ def main() -> None:
         f"{options.threads} threads"
     )
     print(where)
-    trainings: list[dict[str, Any]] = []
+    trainings: dict[str, list[list[tuple[float, float]]]] = {}
     for name in options.recipes:
         for seed in range(options.seeds):
             points = measured(name, seed, data)
-            trainings.append({"recipe": name, "seed": seed, "epochs": points})
+            trainings.setdefault(name, []).append(points)
             times = ", ".join(
                 f"{goal:.2%} after {'never' if t is None else f'{t:.0f} s'}"
                 for goal, t in ((goal, reached(points, goal)) for goal in GOALS)
             )
             last = points[-1]
             print(f"{name} seed {seed}: {times}; {last[1]:.2%} after {last[0]:.0f} s", flush=True)
-    for name in options.recipes:
-        ours = [one["epochs"] for one in trainings if one["recipe"] == name]
+    for name, ours in trainings.items():
         parts = []
         for goal in GOALS:
             times = [reached(points, goal) for points in ours]

@@ -94,27 +94,23 @@ class Silent:
             raise KeyboardInterrupt
 
 
-@pytest.fixture(scope="session")
-def small_run(tmp_path_factory, small_data):
-    """A real, short training of the default recipe."""
+def short_run(name: str, out: Path, data: Path):
+    """A real training by a recipe, of six epochs in small batches."""
     pytest.importorskip("torch")
     from digitkit.training import recipes, run
 
     changes = {"epochs": "6", "batch_size": "64"}
-    recipe = recipes.override(recipes.get_recipe("quick"), changes)
-    out = tmp_path_factory.mktemp("runs") / "small"
-    config = run.TrainConfig(recipe, changes, out, small_data, threads=1)
-    return run.train(config, Silent())
+    recipe = recipes.override(recipes.get_recipe(name), changes)
+    return run.train(run.TrainConfig(recipe, changes, out, data, threads=1), Silent())
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory, small_data):
+    """A short training by the default recipe."""
+    return short_run("quick", tmp_path_factory.mktemp("runs") / "small", small_data)
 
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, small_data):
-    """A real, short training that has all of recipe best: drawn hands, negatives."""
-    pytest.importorskip("torch")
-    from digitkit.training import recipes, run
-
-    changes = {"epochs": "6", "batch_size": "64"}
-    recipe = recipes.override(recipes.get_recipe("best-tiny"), changes)
-    out = tmp_path_factory.mktemp("runs") / "tiny"
-    config = run.TrainConfig(recipe, changes, out, small_data, threads=1)
-    return run.train(config, Silent())
+    """A short training that has all of recipe best: drawn hands, negatives."""
+    return short_run("best-tiny", tmp_path_factory.mktemp("runs") / "tiny", small_data)

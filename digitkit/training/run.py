@@ -178,9 +178,8 @@ def _go(
     recipe, out = config.recipe, config.out
     begun = time.perf_counter()
     before = float(record["wall_seconds"])
-    kept, split_off = datasets.stratified_split(data.train.labels, recipe.validation, recipe.seed)
-    train = data.train.take(kept)
-    validation = data.train.take(split_off, "validation") if len(split_off) else None
+    train, validation = split(data.train, recipe)
+    val_count = len(validation) if validation else 0
 
     class Saving:
         """Passes on what happens, and writes checkpoint and record after every epoch."""
@@ -200,7 +199,7 @@ def _go(
 
     with _threads(record["threads"]):
         done = len(checkpoint.history) if checkpoint else 0
-        watcher.started(config, len(kept), len(split_off), done)
+        watcher.started(config, len(train), val_count, done)
         final = loop.fit(
             recipe,
             train,
@@ -248,6 +247,14 @@ def _summary(result: Evaluation) -> dict[str, Any]:
         "mean_confidence": result.mean_confidence,
         "calibration_error": result.calibration_error,
     }
+
+
+def split(
+    data: datasets.DigitData, recipe: Recipe
+) -> tuple[datasets.DigitData, datasets.DigitData | None]:
+    """What a recipe trains on, and what it validates on (None where it validates on nothing)."""
+    kept, split_off = datasets.stratified_split(data.labels, recipe.validation, recipe.seed)
+    return data.take(kept), data.take(split_off, "validation") if len(split_off) else None
 
 
 def _answers(recipe: Recipe, scores: F32, temperature: float) -> F32:
