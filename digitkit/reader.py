@@ -38,6 +38,7 @@ class Digit:
         image: what the net saw, uint8 ``[28, 28]``.
         probabilities: of the digits 0 to 9, given that it is one, float32 ``[10]``.
         is_digit: probability that this is a digit at all, 0–1; 1 where the model doesn't say.
+        cut: whether the picture's border cuts it; such a digit is never accepted.
     """
 
     digit: int
@@ -48,6 +49,7 @@ class Digit:
     image: U8 = field(repr=False, compare=False)
     probabilities: npt.NDArray[np.float32] = field(repr=False, compare=False)
     is_digit: float = 1.0
+    cut: bool = False
 
 
 @dataclass(frozen=True)
