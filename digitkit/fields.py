@@ -25,14 +25,14 @@ MAX_TRIED = 10_000
 
 _PIECE = re.compile(
     r"(?P<atom>[0-9.]|\\[dw]|\[(?:\\.|[^\\\]])+\])"
-    r"|\((?:\?(?::|<?[=!]))?|[)|^$*+?]|\\[1-9]|\{(?:\d+,?\d*|,\d+)\}"
+    r"|\((?:\?(?::|>|<?[=!]|P<\w+>))?|[)|^$*+?]|\\[AbBZ1-9]|\{(?:\d+,?\d*|,\d+)\}"
 )
 """What a pattern may be made of; an atom takes one digit."""
 
 
 @dataclass(frozen=True)
 class Field:
-    r"""What each row must look like. What is not given is not asked for.
+    r"""What each row must look like; at least one of three demands, the others None.
 
     >>> postal_code = Field(pattern=r"[1-9]\d{3}")
     >>> postal_code.fits("4021"), postal_code.fits("402")
@@ -44,7 +44,7 @@ class Field:
         expect: number of digits, from 1.
         pattern: a regular expression of Python's `re` that the whole row must match. It is made
             of digits, ``.``, ``\d``, classes such as ``[1-9]``, groups, ``|``, quantifiers,
-            lookarounds, backreferences, ``^`` and ``$``; each class must be able to match a digit.
+            lookarounds, backreferences and anchors; each class must be able to match a digit.
         checksum: called with a row's text where `expect` and `pattern` are met; says whether it
             is valid. It may be called thousands of times for one row.
     """
@@ -58,9 +58,11 @@ class Field:
         """Check the values.
 
         Raises:
-            ValueError: `expect` is under 1; `pattern` is no regular expression or has a part that
-                matches no digit.
+            ValueError: nothing is given; `expect` is under 1; `pattern` is no regular expression,
+                or no digit matches it or one of its parts.
         """
+        if self.expect is None and self.pattern is None and self.checksum is None:
+            raise ValueError("a field asks for nothing; give expect, pattern or checksum")
         if self.expect is not None and self.expect < 1:
             raise ValueError(f"expect is {self.expect}; needed is 1 or more digits a row")
         if self.pattern is not None:
@@ -77,23 +79,34 @@ class Field:
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
+    name = "pattern " + _quoted(pattern)
     try:
         regex = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"pattern {pattern!r}: is no regular expression: {error}") from error
-    at = 0
+        raise ValueError(f"{name}: is no regular expression: {error}") from error
+    at = atoms = 0
     while at < len(pattern):
         piece = _PIECE.match(pattern, at)
         if piece is None:
+            part = pattern[at : at + 2] if pattern[at] == "\\" else pattern[at]
             raise ValueError(
-                f"pattern {pattern!r}: {pattern[at]!r} at position {at} matches no digit; "
+                f"{name}: {_quoted(part)} matches no digit; "
                 r"a pattern is made of digits, such as [1-9]\d{3}"
             )
         atom = piece["atom"]
-        if atom and not any(re.fullmatch(atom, digit) for digit in "0123456789"):
-            raise ValueError(f"pattern {pattern!r}: {atom} matches no digit")
+        if atom is not None:
+            atoms += 1
+            if not any(re.fullmatch(atom, digit) for digit in "0123456789"):
+                raise ValueError(f"{name}: {_quoted(atom)} matches no digit; put one in")
         at = piece.end()
+    if atoms == 0:
+        raise ValueError(rf"{name}: asks for no digits; use one such as \d{{4}}")
     return regex
+
+
+def _quoted(text: str) -> str:
+    """A pattern on one line, its backslashes single as they were typed."""
+    return repr(text).replace(r"\\", "\\")
 
 
 def apply(reading: Reading, field: Field) -> Reading:
@@ -106,9 +119,10 @@ def apply(reading: Reading, field: Field) -> Reading:
     or where a fitting one is not found among the `MAX_TRIED` likeliest. A digit that the border
     cuts is never accepted.
 
-    In a row that was read again, `Digit.confidence` is the probability of the digit given that
-    the likelier readings, which do not fit, are wrong. `Digit.probabilities` and
-    `Digit.is_digit` stay what the model said.
+    In a row that was read again, the confidence of an accepted digit is its probability given
+    that the likelier readings, which do not fit, are wrong. It may be under the reader's
+    threshold, and is low where another reading that was not tried is about as likely.
+    `Digit.probabilities` and `Digit.is_digit` stay what the model said.
 
     Args:
         reading: of a picture.
@@ -116,6 +130,9 @@ def apply(reading: Reading, field: Field) -> Reading:
 
     Returns:
         The same digits in the same order and rows.
+
+    Raises:
+        Exception: whatever `Field.checksum` raises.
     """
     rows: dict[int, list[int]] = {}
     for i, digit in enumerate(reading.digits):
