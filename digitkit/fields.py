@@ -169,7 +169,7 @@ def _fitted(row: Sequence[Digit], field: Field) -> list[Digit]:
                     digit,
                     digit=option.digit,
                     accepted=True,
-                    confidence=min(1, max(option.probability - with_it[k], probability) / left),
+                    confidence=min(1.0, max(option.probability - with_it[k], probability) / left),
                 )
                 for digit, option, with_it, k in zip(
                     rejected, chosen, wrong_with, choice, strict=True
