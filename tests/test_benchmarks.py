@@ -71,7 +71,7 @@ def photos(tmp_path, one_of_each):
         {"file": "7.png", "text": "1", "kind": "single"},  # a wrong label: a mistake to be shown
         {"file": "3-blue-pen.jpg", "text": "3", "kind": "page", "hard": True, "notes": "a pen"},
         {"file": "page.jpg", "text": "1984\n2750\n6361", "kind": "page", "reading_order": True},
-        {"file": "page.jpg", "text": "012345667\n189", "kind": "page", "reading_order": False},
+        {"file": "page.jpg", "text": "012345667\n199", "kind": "page", "reading_order": False},
         {"file": "paper.png", "text": "", "kind": "page"},
         {"file": "blank.png", "text": "", "kind": "page"},
     ]
