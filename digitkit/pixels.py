@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -77,25 +80,53 @@ def decode(data: bytes, name: str) -> U8:
     if not data:
         raise ImageError(f"{name}: not an image: the file is empty")
     _check_container(data, name)
+    _check_claim(data, name)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        with _silent_decoders():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if image is not None:
+            return _upright(from_array(image, name), _exif_orientation(data))
     except cv2.error as error:
         if "MAX_IMAGE" in str(error):
             raise ImageError(
                 f"{name}: is larger than {MAX_PIXELS // 10**6} megapixels; reduce it, or set "
                 "OPENCV_IO_MAX_IMAGE_PIXELS"
             ) from error
+        if error.code == cv2.Error.StsNoMem:
+            raise ImageError(f"{name}: does not fit into memory; reduce it") from error
         raise ImageError(
             f"{name}: not an image OpenCV can decode ({one_line(error.err)})"
         ) from error
     except MemoryError as error:
         raise ImageError(f"{name}: does not fit into memory; reduce it") from error
-    if image is None:
-        raise ImageError(
-            f"{name}: not an image OpenCV can decode ({len(data)} bytes); if other programs "
-            "open it, save it as PNG or JPEG"
-        )
-    return _upright(from_array(image, name), _exif_orientation(data))
+    raise ImageError(
+        f"{name}: not an image OpenCV can decode ({len(data)} bytes); if other programs "
+        "open it, save it as PNG or JPEG"
+    )
+
+
+@contextmanager
+def _silent_decoders() -> Iterator[None]:
+    """Keep libpng's and libjpeg's own lines off the standard error; nothing else turns them off.
+
+    They go to the process's descriptor. While other Python threads run, which may have something
+    to say there, it is left alone.
+    """
+    if threading.active_count() > 1:
+        yield
+        return
+    try:
+        kept = os.dup(2)
+    except OSError:  # a service without a standard error
+        yield
+        return
+    try:
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def from_array(array: npt.NDArray[np.generic], name: str = "array") -> U8:
@@ -129,9 +160,21 @@ def from_array(array: npt.NDArray[np.generic], name: str = "array") -> U8:
         return _to_8_bits(array[:, :, 0])
     if channels == 3:
         return _to_8_bits(array)
-    alpha = _alpha(array[:, :, -1])
     colour = _to_8_bits(array[:, :, 0] if channels == 2 else array[:, :, :3])
-    return _flatten(colour, alpha)
+    return _flatten(colour, array[:, :, -1])
+
+
+_BAND = 1 << 18
+"""Arithmetic that takes many bytes a value runs over rows of about this many values at a time."""
+
+
+def _bands(array: npt.NDArray[np.generic]) -> list[slice]:
+    rows = max(1, _BAND // array[0].size)
+    return [slice(first, first + rows) for first in range(0, len(array), rows)]
+
+
+def _finite(array: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _to_8_bits(array: npt.NDArray[np.generic]) -> U8:
@@ -139,34 +182,45 @@ def _to_8_bits(array: npt.NDArray[np.generic]) -> U8:
         return np.ascontiguousarray(array).view(np.uint8)
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
-    values = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
+    bands = _bands(array)
+    low = min(float(_finite(array[band]).min()) for band in bands)
+    high = max(float(_finite(array[band]).max()) for band in bands)
     if array.dtype.kind == "f" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     # Divided before subtracting: the range of float64 itself must not overflow.
     span = high / 2 - low / 2
-    if span <= 0:
-        return np.zeros(array.shape, np.uint8)
-    return np.rint((values / 2 - low / 2) / span * 255).astype(np.uint8)
+    stretched = np.zeros(array.shape, np.uint8)
+    if span > 0:
+        for band in bands:
+            stretched[band] = np.rint((_finite(array[band]) / 2 - low / 2) / span * 255)
+    return stretched
 
 
-def _alpha(array: npt.NDArray[np.generic]) -> F32:
+def _opacity(alpha: npt.NDArray[np.generic]) -> F32:
     """Opacity as float32 0–1."""
-    opacity = np.nan_to_num(array.astype(np.float64))
-    if np.issubdtype(array.dtype, np.integer):
-        opacity /= np.iinfo(array.dtype.name).max
+    opacity = np.nan_to_num(alpha.astype(np.float64))
+    if np.issubdtype(alpha.dtype, np.integer):
+        opacity /= np.iinfo(alpha.dtype.name).max
     return opacity.clip(0, 1).astype(np.float32)
 
 
-def _flatten(image: U8, alpha: F32) -> U8:
-    if alpha.min() >= 1:
+def _flatten(image: U8, alpha: npt.NDArray[np.generic]) -> U8:
+    bands = _bands(image)
+    if all(_opacity(alpha[band]).min() >= 1 for band in bands):
         return image
-    opaque = float(alpha.sum())
-    brightness = float((grey(image) * alpha).sum()) / opaque if opaque > 0 else 0.0
-    paper = 0.0 if brightness > 127 else 255.0
-    weight = alpha if image.ndim == 2 else alpha[:, :, None]
-    flat = image * weight + paper * (1 - weight)
-    return np.rint(flat).astype(np.uint8)
+    opaque = light = 0.0
+    for band in bands:
+        weight = _opacity(alpha[band])
+        opaque += float(weight.sum())
+        light += float((grey(image[band]) * weight).sum())
+    paper = 0.0 if opaque > 0 and light / opaque > 127 else 255.0
+    flat = np.empty_like(image)
+    for band in bands:
+        weight = _opacity(alpha[band])
+        if image.ndim == 3:
+            weight = weight[:, :, None]
+        flat[band] = np.rint(image[band] * weight + paper * (1 - weight))
+    return flat
 
 
 def _check_container(data: bytes, name: str) -> None:
@@ -190,6 +244,42 @@ def _check_container(data: bytes, name: str) -> None:
         raise ImageError(f"{name}: the JPEG file is truncated ({len(data)} bytes)")
 
 
+_MOST_PER_BYTE = 25_000
+"""Pixels in a byte of file that no blank picture reaches, not even packed at 1 bit by LZW."""
+
+_CLAIM = 10_000_000
+"""Up to this many pixels a header may claim what it likes."""
+
+
+def _check_claim(data: bytes, name: str) -> None:
+    """Refuse sizes that the file's bytes cannot hold, where decoders would fill up what is missing.
+
+    Other decoders notice by themselves, before they have touched the memory.
+    """
+    width = height = 0
+    if data.startswith(b"\xff\xd8"):
+        position = 2
+        while position + 9 <= len(data) and data[position] == 0xFF:
+            kind, length = struct.unpack_from(">BH", data, position + 1)
+            if kind in (0xC0, 0xC1, 0xC2):  # baseline, extended, progressive
+                height, width = struct.unpack_from(">HH", data, position + 5)
+                break
+            position += 1 if kind == 0xFF else 2 + length  # 0xFF may fill the gap before a marker
+    elif data.startswith(b"GIF8") and len(data) >= 10:
+        width, height = struct.unpack_from("<HH", data, 6)
+    elif data.startswith(b"BM") and len(data) >= 26 and data[14] != 12:  # OS/2's is all 16-bit
+        width, height = struct.unpack_from("<ii", data, 18)
+    elif data.startswith((b"II*\0", b"MM\0*")):
+        tags = _tags(data)
+        if tags.get(259, 1) in (1, 5, 7, 8, 32773, 32946):  # others pack blank paper better
+            width, height = tags.get(256, 0), tags.get(257, 0)
+    pixels = abs(width * height)
+    if pixels > max(_CLAIM, _MOST_PER_BYTE * len(data)):
+        raise ImageError(
+            f"{name}: is damaged: it says {width}×{abs(height)} pixels, but holds {len(data)} bytes"
+        )
+
+
 def _exif_orientation(data: bytes) -> int:
     """The EXIF orientation, 1 to 8, of a JPEG, PNG or WebP file; 1 where there is none.
 
@@ -209,20 +299,30 @@ def _exif_orientation(data: bytes) -> int:
     if start < 0:
         return 1
     block = data[start : start + (1 << 16)]
-    block = block.removeprefix(b"Exif\x00\x00")
+    orientation = _tags(block.removeprefix(b"Exif\x00\x00")).get(0x0112, 1)
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def _tags(block: bytes) -> dict[int, int]:
+    """The first directory of a TIFF file or an EXIF block: tag to value, or to where it is.
+
+    Of a damaged one, what can be read: it is no reason to refuse the pixels.
+    """
+    tags: dict[int, int] = {}
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None:
+        return tags
     try:
-        if order is None:
-            return 1
         (offset,) = struct.unpack_from(f"{order}I", block, 4)
         (count,) = struct.unpack_from(f"{order}H", block, offset)
         for entry in range(min(count, 512)):
-            tag, _, _, value = struct.unpack_from(f"{order}HHIH", block, offset + 2 + 12 * entry)
-            if tag == 0x0112:
-                return value if 1 <= value <= 8 else 1
+            place = offset + 2 + 12 * entry
+            tag, kind = struct.unpack_from(f"{order}HH", block, place)
+            long = kind == 4
+            (tags[tag],) = struct.unpack_from(order + ("I" if long else "H"), block, place + 8)
     except struct.error:
-        pass  # a damaged EXIF block is no reason to refuse the pixels
-    return 1
+        pass
+    return tags
 
 
 def _upright(image: U8, orientation: int) -> U8:
