@@ -276,7 +276,8 @@ def _check_claim(data: bytes, name: str) -> None:
     pixels = abs(width * height)
     if pixels > max(_CLAIM, _MOST_PER_BYTE * len(data)):
         raise ImageError(
-            f"{name}: is damaged: it says {abs(width)}×{abs(height)} pixels, but holds {len(data)} bytes"
+            f"{name}: is damaged: it says {abs(width)}×{abs(height)} pixels, but holds "
+            f"{len(data)} bytes"
         )
 
 
