@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -256,13 +257,28 @@ def to_onnx(net: nn.Module) -> onnx.ModelProto:
     outputs = [OUTPUT, IS_DIGIT] if net.knows_digits else [OUTPUT]
     # A batch of 1 would be taken for a constant, so two images are traced.
     example = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    return to_onnx_program(net, example, [INPUT], outputs, {0: torch.export.Dim("N")})
+
+
+def to_onnx_program(
+    net: nn.Module, example: Tensor, inputs: list[str], outputs: list[str], dynamic: dict[int, Any]
+) -> onnx.ModelProto:
+    """Any net with one input as an ONNX graph, tidied.
+
+    Args:
+        net: in evaluation mode.
+        example: an input.
+        inputs: the input's name.
+        outputs: the outputs' names.
+        dynamic: which of the input's dimensions vary, and their names.
+    """
     with _quiet():
         program = torch.onnx.export(
             net,
             (example,),
-            input_names=[INPUT],
+            input_names=inputs,
             output_names=outputs,
-            dynamic_shapes=({0: torch.export.Dim("N")},),
+            dynamic_shapes=(dynamic,),
             opset_version=graph.OPSET,
             dynamo=True,
             external_data=False,

@@ -1,12 +1,12 @@
-"""Find the digits in a picture larger than one digit, and order them as a person reads.
+"""From a picture larger than one digit to its digits: where they are, and each in normal form.
 
-A first, plain version: even light, one threshold, connected strokes. It finds single digits on
-paper and well-spaced digits on clean pages; ruled paper, touching digits and clutter are beyond
-it.
+The finder's net says where ink and middles of digits are; here this becomes boxes, the ink of each
+box apart from its neighbours', the paper and the ruling, and rows in the order that a person reads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,22 +14,24 @@ import numpy.typing as npt
 
 from . import pixels
 from ._opencv import cv2
+from .finder import CENTRE, INK, Finder, Maps
 
 U8 = npt.NDArray[np.uint8]
+F32 = npt.NDArray[np.float32]
 Box = tuple[int, int, int, int]
 """x, y, width, height: of the upright picture, in pixels."""
 
-WORK_SIDE = 1024
+WORK_SIDE = 1280
 """Pictures are reduced to this longer side before digits are looked for, pixels."""
 
-MIN_HEIGHT = 10
-"""Lowest digit that is looked for, pixels of the reduced picture."""
+MIN_CENTRE = 0.3
+"""From which certainty of a middle on it is taken for a digit, 0–1."""
 
-MIN_CONTRAST = 20
-"""Least difference of strokes and paper, grey levels of 255."""
+MIN_INK = 0.4
+"""From which probability on a pixel is ink, 0–1."""
 
-SMALLEST = 0.4
-"""What is lower than this share of the tallest ink's height is no digit of its own."""
+CROP_HEIGHT = 56
+"""Height that a digit is reduced to before it is brought to normal form, pixels."""
 
 
 @dataclass(frozen=True)
@@ -38,156 +40,394 @@ class Found:
 
     Attributes:
         box: where its ink is.
-        row: number of its row, from 0 at the top.
         image: its normal form, uint8 ``[28, 28]``.
+        certainty: of the finder that its middle is there, 0–1.
+        cut: whether its ink runs out of the picture, so that a part may be missing.
     """
 
     box: Box
-    row: int
     image: U8 = field(repr=False, compare=False)
+    certainty: float = 1.0
+    cut: bool = False
 
 
-def find_digits(image: U8) -> list[Found]:
-    """Find the digits of a picture, row by row from the top, each row from the left.
+@dataclass(frozen=True)
+class _Spot:
+    """A box at one scale of the picture, in that scale's pixels: left, top, right, bottom."""
+
+    scale: int
+    edges: tuple[float, float, float, float]
+    certainty: float
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """One scale of the picture and what the net says of it."""
+
+    ratio: tuple[float, float]  # pixels of the whole picture to one of this, across and down
+    shape: tuple[int, int]
+    maps: Maps
+    parts: npt.NDArray[np.int32]  # connected pieces of ink, numbered from 1
+    areas: npt.NDArray[np.int32]
+
+
+def find_digits(plain: U8, finder: Finder) -> list[Found]:
+    """Find the digits of a picture.
 
     Args:
-        image: uint8 ``[H, W]`` or ``[H, W, 3]`` BGR, upright, dark on light or light on dark.
+        plain: grey, uint8 ``[H, W]``, upright, dark on light or light on dark, or both.
+        finder: the net.
 
     Returns:
-        What was found; empty where there is no ink.
+        What was found, in no particular order; see `in_order`.
     """
-    plain = pixels.grey(image)
+    scales = _scales(plain, finder)
+    spots = [spot for i in range(len(scales)) for spot in _spots(scales[i].maps, i)]
+    kept = _without_doubles(spots, scales)
+    found = (_found(plain, spot, kept, scales) for spot in kept)
+    return [one for one in found if one is not None]
+
+
+def _scales(plain: U8, finder: Finder) -> list[_Scale]:
+    """The picture at full work size, a half and a quarter: the net knows digits of some sizes."""
     height, width = plain.shape
-    ratio = min(1.0, WORK_SIDE / max(height, width))
-    if ratio < 1:
+    side = max(height, width)
+    scales = []
+    for work in (WORK_SIDE, WORK_SIDE // 2, WORK_SIDE // 4):
+        ratio = min(1.0, work / side) if work == WORK_SIDE else min(1.0, WORK_SIDE / side) * work / WORK_SIDE
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        plain = cv2.resize(plain, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    ink = ink_of_page(plain)
+        if scales and max(size) < 100:
+            break
+        small = plain if size == (width, height) else cv2.resize(plain, size, interpolation=cv2.INTER_AREA)
+        maps = finder.maps(np.asarray(small, np.uint8))
+        mask = (maps.ink > MIN_INK).astype(np.uint8)
+        _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        scales.append(
+            _Scale(
+                (width / size[0], height / size[1]), size[::-1], maps,
+                np.asarray(parts, np.int32), np.asarray(stats[:, cv2.CC_STAT_AREA], np.int32),
+            )
+        )  # fmt: skip
+    return scales
+
+
+def _spots(maps: Maps, scale: int) -> list[_Spot]:
+    """The peaks of the map of middles, with the boxes that the net gives them."""
+    high = cv2.dilate(maps.centre, np.ones((3, 3), np.uint8))
+    ys, xs = np.nonzero((maps.centre >= high) & (maps.centre > MIN_CENTRE))
+    spots = []
+    for y, x in zip(ys.tolist(), xs.tolist(), strict=True):
+        left, top, right, bottom = maps.reach[:, y, x].tolist()
+        cx, cy = (x + 0.5) * CENTRE, (y + 0.5) * CENTRE
+        edges = (cx - left, cy - top, cx + right, cy + bottom)
+        spots.append(_Spot(scale, edges, float(maps.centre[y, x])))
+    return spots
+
+
+def _without_doubles(spots: Sequence[_Spot], scales: Sequence[_Scale]) -> list[_Spot]:
+    """Of boxes that overlap, the surest; sizes that the net knows less well count for less."""
+
+    def worth(spot: _Spot) -> float:
+        height = spot.edges[3] - spot.edges[1]
+        known = min(1.0, height / 14, 130 / height)
+        return spot.certainty * known
+
+    kept: list[tuple[_Spot, tuple[float, float, float, float]]] = []
+    for spot in sorted(spots, key=worth, reverse=True):
+        across, down = scales[spot.scale].ratio
+        a = spot.edges
+        box = (a[0] * across, a[1] * down, a[2] * across, a[3] * down)
+        area = (box[2] - box[0]) * (box[3] - box[1])
+        for _, other in kept:
+            wide = min(box[2], other[2]) - max(box[0], other[0])
+            tall = min(box[3], other[3]) - max(box[1], other[1])
+            smaller = min(area, (other[2] - other[0]) * (other[3] - other[1]))
+            if wide > 0 and tall > 0 and wide * tall > 0.55 * smaller:
+                break
+        else:
+            kept.append((spot, box))
+    return [spot for spot, _ in kept]
+
+
+def _found(plain: U8, spot: _Spot, spots: Sequence[_Spot], scales: Sequence[_Scale]) -> Found | None:
+    """A digit's own ink, cut out of the picture and brought to normal form."""
+    scale = scales[spot.scale]
+    mask, x, y = _own_ink(spot, spots, scale)
+    if mask is None:
+        return None
+    across, down = scale.ratio
+    height, width = plain.shape
+    # The paper around belongs to the crop, since it tells what is ink.
+    ink_height = mask.shape[0] * INK * down
+    left, top = max(0, int(x * INK * across)), max(0, int(y * INK * down))
+    right = min(width, int(np.ceil((x + mask.shape[1]) * INK * across)))
+    bottom = min(height, int(np.ceil((y + mask.shape[0]) * INK * down)))
+    if right - left < 2 or bottom - top < 2:
+        return None
+    crop = plain[top:bottom, left:right]
+    ratio = min(1.0, CROP_HEIGHT / ink_height * 1.3)
+    size = (max(2, round(crop.shape[1] * ratio)), max(2, round(crop.shape[0] * ratio)))
+    crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+    own = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
+    ink = _lifted(crop, np.asarray(own, np.float32))
     if ink is None:
-        return []
-    mask = cv2.threshold(ink, 110, 255, cv2.THRESH_BINARY)[1]
-    _, labels, found_stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    stats = np.asarray(found_stats, np.int32)
-    parts = [[i] for i in range(1, len(stats)) if stats[i, cv2.CC_STAT_AREA] >= 6]
-    groups = _joined(parts, stats)
-    found = []
-    for group in groups:
-        x, y, w, h = _around(group, stats)
-        own = np.isin(labels[y : y + h, x : x + w], group)
-        soft = cv2.dilate(own.astype(np.uint8) * np.uint8(255), np.ones((3, 3), np.uint8))
-        crop = cv2.bitwise_and(ink[y : y + h, x : x + w], soft)
-        found.append(((x, y, w, h), pixels.normal_form(np.asarray(crop, np.uint8))))
-    rows = _rows([box for box, _ in found])
-    order = sorted(range(len(found)), key=lambda i: (rows[i], found[i][0][0]))
-    return [
-        Found(_scaled_box(found[i][0], 1 / ratio, width, height), rows[i], found[i][1])
-        for i in order
-    ]
+        return None
+    bx, by, bw, bh = cv2.boundingRect(cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1])
+    if bw == 0 or bh == 0:
+        return None
+    box = _clipped(left + bx / ratio, top + by / ratio, bw / ratio, bh / ratio, width, height)
+    return Found(box, pixels.normal_form(ink), spot.certainty, _is_cut(box, mask, x, y, scale))
 
 
-def ink_of_page(plain: U8) -> U8 | None:
-    """The ink of an unevenly lit picture: bright on dark, paper near 0, strokes near 255.
-
-    Args:
-        plain: grey, uint8 ``[H, W]``.
+def _own_ink(
+    spot: _Spot, spots: Sequence[_Spot], scale: _Scale
+) -> tuple[F32 | None, int, int]:
+    """The probability of ink around a spot without what belongs to others.
 
     Returns:
-        uint8 ``[H, W]``; None where nothing stands out from the paper.
+        float32 ``[h, w]`` with a margin of paper, and its place in the map of ink, x and y.
     """
-    # The paper's own brightness is smooth, so a small picture is enough to estimate it.
-    ratio = min(1.0, 256 / max(plain.shape))
-    size = (max(1, round(plain.shape[1] * ratio)), max(1, round(plain.shape[0] * ratio)))
-    small = np.asarray(cv2.resize(plain, size, interpolation=cv2.INTER_AREA), np.uint8)
-    if _ink_is_dark(small):
-        plain, small = 255 - plain, 255 - small
-    side = max(size) // 3 | 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
-    paper = cv2.blur(cv2.morphologyEx(small, cv2.MORPH_OPEN, kernel), (side // 2 | 1,) * 2)
-    paper = cv2.resize(paper, plain.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    lifted = cv2.GaussianBlur(cv2.subtract(plain, paper), (3, 3), 0)
-    _, mask = cv2.threshold(lifted, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    strokes, rest = lifted[mask > 0], lifted[mask == 0]
-    if not len(strokes) or not len(rest):
-        return None
-    low, high = float(np.median(rest)), float(np.percentile(strokes, 75))
-    if high - low < max(MIN_CONTRAST, 4 * float(rest.std())):
-        return None
-    gain = 255 / (high - low)
-    return cv2.convertScaleAbs(np.maximum(lifted, round(low)), alpha=gain, beta=-low * gain)  # type: ignore[return-value]
+    left, top, right, bottom = (edge / INK for edge in spot.edges)
+    w, h = right - left, bottom - top
+    more = max(2.0, 0.3 * max(w, h))
+    tall, wide = scale.maps.ink.shape
+    x0, y0 = max(0, int(left - more)), max(0, int(top - more))
+    x1, y1 = min(wide, int(right + more) + 1), min(tall, int(bottom + more) + 1)
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return None, 0, 0
+    parts = scale.parts[y0:y1, x0:x1]
+    ink = scale.maps.ink[y0:y1, x0:x1]
+    xs, ys = np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5
+    slack = 0.08 * max(w, h) + 0.5
+    inside = ((xs > left - slack) & (xs < right + slack))[None, :] & (
+        (ys > top - slack) & (ys < bottom + slack)
+    )[:, None]
+    # A piece of ink that mostly lies in the box is the digit's, its tail outside included; of a
+    # larger one (digits that touch) only what lies inside and nearer to this digit is.
+    count = len(scale.areas)
+    within = np.bincount(parts[inside], minlength=count)
+    whole = within > 0.6 * scale.areas
+    whole[0] = False
+    some = (within > 0) & ~whole
+    some[0] = False
+    mine = whole[parts]
+    if some.any():
+        nearest = _nearest(spot, spots, xs, ys, scale)
+        mine |= some[parts] & inside & nearest
+    if not mine.any():
+        return None, 0, 0
+    # Softly, so that strokes keep their edges.
+    near = cv2.dilate(mine.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    other = (parts > 0) & ~mine
+    own = np.where(near & ~other, np.maximum(ink, mine), 0).astype(np.float32)
+    ours = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
+    margin = 3
+    t, b = max(0, int(ours[0][0]) - margin), int(ours[0][-1]) + 1 + margin
+    l, r = max(0, int(ours[1][0]) - margin), int(ours[1][-1]) + 1 + margin
+    # Ink of others is no paper either.
+    own = np.where(other, -1.0, own).astype(np.float32)
+    return own[t:b, l:r], x0 + l, y0 + t
 
 
-def _ink_is_dark(small: U8) -> bool:
-    """Whether a page is dark on light, told where the light may be uneven.
+def _nearest(
+    spot: _Spot, spots: Sequence[_Spot], xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64],
+    scale: _Scale,
+) -> npt.NDArray[np.bool_]:  # fmt: skip
+    """Where this digit's middle is nearer than any other's, in units of each one's size."""
 
-    Ink covers the smaller part of a page, so once the slow changes of light are taken off, grey
-    levels have a long tail on the side of the ink. Where they have none, one digit may fill the
-    picture, and its corners tell.
+    def distance(one: _Spot) -> npt.NDArray[np.float64]:
+        left, top, right, bottom = (edge / INK for edge in one.edges)
+        dx = (xs - (left + right) / 2) / max(right - left, 1)
+        dy = (ys - (top + bottom) / 2) / max(bottom - top, 1)
+        return np.maximum(np.abs(dx)[None, :], np.abs(dy)[:, None])
+
+    mine = distance(spot)
+    nearest = np.ones(mine.shape, bool)
+    for other in spots:
+        if other is not spot and other.scale == spot.scale:
+            a, b = spot.edges, other.edges
+            if a[0] < b[2] + 8 and b[0] < a[2] + 8 and a[1] < b[3] + 8 and b[1] < a[3] + 8:
+                nearest &= mine <= distance(other)
+    return nearest
+
+
+def _lifted(crop: U8, own: F32) -> U8 | None:
+    """Ink of a crop: bright on dark, paper 0, whatever the light and the polarity.
+
+    Args:
+        crop: grey, uint8 ``[h, w]``.
+        own: float32 ``[h, w]``, probability of the digit's ink; under 0 where others' ink is.
+
+    Returns:
+        uint8 ``[h, w]``; None where ink and paper are of one grey.
     """
-    levels = small.astype(np.float32)
-    levels -= cv2.GaussianBlur(levels, (0, 0), max(small.shape) / 8)
-    spread = float(levels.std())
-    skew = float((levels**3).mean()) / spread**3 if spread > 0 else 0.0
-    return skew < 0 if abs(skew) > _CLEAR_SKEW else pixels.ink_is_dark(small)
+    level = crop.astype(np.float32)
+    blank = ((own < 0.15) & (own > -0.1)).astype(np.float32)
+    side = (2 * max(crop.shape) // 3 | 1,) * 2
+    weight = cv2.blur(blank, side, borderType=cv2.BORDER_CONSTANT)
+    paper = cv2.blur(level * blank, side, borderType=cv2.BORDER_CONSTANT) / np.maximum(weight, 1e-3)
+    if not blank.any():
+        return None
+    difference = paper - level
+    sure = own > 0.5
+    if not sure.any():
+        return None
+    contrast = difference[sure]
+    if float(np.median(contrast)) < 0:
+        difference, contrast = -difference, -contrast
+    strong = float(np.percentile(contrast, 75))
+    if strong < 4:
+        return None
+    # What the net is sure of keeps its place, its edges are the picture's own.
+    gate = np.clip((own - 0.1) * 3, 0, 1)
+    return np.clip(difference * gate * (255 / strong), 0, 255).astype(np.uint8)
 
 
-_CLEAR_SKEW = 0.5
+def _clipped(x: float, y: float, w: float, h: float, width: int, height: int) -> Box:
+    left, top = max(0, round(x)), max(0, round(y))
+    right, bottom = min(width, round(x + w)), min(height, round(y + h))
+    return left, top, max(1, right - left), max(1, bottom - top)
 
 
-def _around(group: list[int], stats: npt.NDArray[np.int32]) -> Box:
-    members = stats[group]
-    x, y = int(members[:, 0].min()), int(members[:, 1].min())
-    right = int((members[:, 0] + members[:, 2]).max())
-    bottom = int((members[:, 1] + members[:, 3]).max())
-    return x, y, right - x, bottom - y
+def _is_cut(box: Box, own: F32, x: int, y: int, scale: _Scale) -> bool:
+    """Whether ink runs out of the picture.
+
+    A stroke that only runs along the border is whole; one that meets it and has ink behind the
+    place where it does goes on outside.
+    """
+    tall, wide = scale.maps.ink.shape
+    h, w = own.shape
+    depth = max(2, round(0.25 * min(h, w)))
+    sides = []
+    if x == 0:
+        sides.append(own[:, :depth].T)
+    if y == 0:
+        sides.append(own[:depth])
+    if x + w >= wide:
+        sides.append(own[:, ::-1][:, :depth].T)
+    if y + h >= tall:
+        sides.append(own[::-1][:depth])
+    for strip in sides:
+        edge = strip[0] > MIN_INK
+        if edge.any() and (strip > MIN_INK).all(0)[edge].mean() > 0.3:
+            return True
+    return False
 
 
-def _joined(parts: list[list[int]], stats: npt.NDArray[np.int32]) -> list[list[int]]:
-    """Give small pieces of ink (a 5's bar) to the digit beside them; drop what stays small."""
-    if not parts:
+# --- reading order ---------------------------------------------------------------------------
+
+
+def in_order(boxes: Sequence[Box]) -> list[tuple[int, int]]:
+    """The order in which a person reads boxes, and their rows.
+
+    Each box is linked to its nearest neighbour on the right that is level with it, once the lean
+    of the page is taken off; so rows may lean and drift. Rows go from top to bottom. Where a wide
+    gutter parts three rows or more into two columns of numbers, or rows that are not level, one
+    column comes before the other.
+
+    Args:
+        boxes: in any order.
+
+    Returns:
+        The index and the row of each box, in reading order.
+    """
+    if not boxes:
         return []
-    tallest = max(int(stats[p[0], cv2.CC_STAT_HEIGHT]) for p in parts)
-    least = max(MIN_HEIGHT, SMALLEST * tallest)
-    large = [p for p in parts if stats[p[0], cv2.CC_STAT_HEIGHT] >= least]
-    pieces = [p[0] for p in parts if stats[p[0], cv2.CC_STAT_HEIGHT] < least]
-    bodies = [(p, _around(p, stats)) for p in large]
-    for piece in pieces:
-        x, y, w, h = _around([piece], stats)
-        best, nearest = None, 0.0
-        for group, (bx, by, bw, bh) in bodies:
-            reach = 0.18 * bh
-            across = max(bx - (x + w), x - (bx + bw))
-            down = max(by - (y + h), y - (by + bh))
-            gap = float(max(across, down))
-            # A speck is not worth a wider box; a bar is about as wide as the digit's half.
-            if gap <= reach and max(w, h) >= 0.2 * bh and (best is None or gap < nearest):
-                best, nearest = group, gap
-        if best is not None:
-            best.append(piece)
-    return large
+    at = np.array(boxes, np.float64)
+    rows = _rows(at, list(range(len(boxes))), _lean(at))
+    return [(i, number) for number, row in enumerate(rows) for i in row]
 
 
-def _rows(boxes: list[Box]) -> list[int]:
-    """The row of each box: boxes share a row while their middles lie within half a height."""
-    rows: list[tuple[float, float, list[int]]] = []
-    for i in sorted(range(len(boxes)), key=lambda i: boxes[i][1] + boxes[i][3] / 2):
-        middle, height = boxes[i][1] + boxes[i][3] / 2, float(boxes[i][3])
-        if rows and abs(middle - rows[-1][0]) < 0.5 * max(height, rows[-1][1]):
-            _, _, members = rows[-1]
-            members.append(i)
-            middles = [boxes[m][1] + boxes[m][3] / 2 for m in members]
-            heights = [boxes[m][3] for m in members]
-            rows[-1] = (float(np.mean(middles)), float(np.mean(heights)), members)
-        else:
-            rows.append((middle, height, [i]))
-    of = [0] * len(boxes)
-    for number, (_, _, members) in enumerate(rows):
-        for member in members:
-            of[member] = number
-    return of
+GUTTER = 2.5
+"""Least width of a gutter, digit heights, and how much wider than gaps inside a row it is."""
 
 
-def _scaled_box(box: Box, ratio: float, width: int, height: int) -> Box:
-    x, y = round(box[0] * ratio), round(box[1] * ratio)
-    right = min(width, round((box[0] + box[2]) * ratio))
-    bottom = min(height, round((box[1] + box[3]) * ratio))
-    return x, y, max(1, right - x), max(1, bottom - y)
+def _rows(at: npt.NDArray[np.float64], members: list[int], lean: float) -> list[list[int]]:
+    """Rows of the boxes `at` ``[n, 4]`` that are members, in reading order."""
+    parts = _columns(at, members, lean)
+    if parts is not None:
+        return _rows(at, parts[0], lean) + _rows(at, parts[1], lean)
+    rows = _chains(at, members, lean)
+
+    def height(row: list[int]) -> float:
+        # Where the row would meet the page's left side.
+        x, y = at[row, 0] + at[row, 2] / 2, at[row, 1] + at[row, 3] / 2
+        return float(np.median(y - lean * x))
+
+    return sorted(rows, key=height)
+
+
+def _lean(at: npt.NDArray[np.float64]) -> float:
+    """How much rows fall a pixel to the right: the middle of the slopes of close neighbours."""
+    cx, cy, h = at[:, 0] + at[:, 2] / 2, at[:, 1] + at[:, 3] / 2, at[:, 3]
+    slopes = []
+    for i in range(len(at)):
+        gap = at[:, 0] - at[i, 0] - at[i, 2]
+        near = (cx > cx[i]) & (gap < 1.5 * h[i]) & (np.abs(cy - cy[i]) < 0.5 * h[i])
+        if near.any():
+            j = int(np.flatnonzero(near)[cx[near].argmin()])
+            slopes.append((cy[j] - cy[i]) / (cx[j] - cx[i]))
+    return float(np.median(slopes)) if len(slopes) > 2 else 0.0
+
+
+def _columns(
+    at: npt.NDArray[np.float64], members: list[int], lean: float
+) -> tuple[list[int], list[int]] | None:
+    """The boxes on either side of a gutter; None where there is none."""
+    by_left = sorted(members, key=lambda i: float(at[i, 0]))
+    height = float(np.median(at[members, 3])) if members else 0.0
+    gutters = []
+    end = -np.inf
+    for place, i in enumerate(by_left):
+        if place and at[i, 0] - end >= GUTTER * height:
+            gutters.append((float(at[i, 0] - end), place))
+        end = max(end, float(at[i, 0] + at[i, 2]))
+    for wide, place in sorted(gutters, reverse=True):
+        left, right = by_left[:place], by_left[place:]
+        sides = [_chains(at, side, lean) for side in (left, right)]
+        if min(map(len, sides)) < 2:
+            continue
+        inner = [
+            float(at[b, 0] - at[a, 0] - at[a, 2])
+            for rows in sides
+            for row in rows
+            for a, b in zip(row, row[1:], strict=False)
+        ]
+        across = _chains(at, members, lean)
+        level = len(across) < len(sides[0]) + len(sides[1]) - 0.5 * min(map(len, sides))
+        numbers = len(inner) >= sum(map(len, sides)) / 2 and wide >= GUTTER * max(inner)
+        if not level or (numbers and min(map(len, sides)) >= 3):
+            return left, right
+    return None
+
+
+def _chains(at: npt.NDArray[np.float64], members: list[int], lean: float) -> list[list[int]]:
+    """Rows as chains of neighbours, each from the left."""
+    left, right, height = at[:, 0], at[:, 0] + at[:, 2], at[:, 3]
+    cx = (left + right) / 2
+    level = at[:, 1] + height / 2 - lean * cx
+    links = []
+    for i in members:
+        for j in members:
+            if i == j or cx[j] <= cx[i]:
+                continue
+            size = max(height[i], height[j])
+            gap = max(0.0, float(left[j] - right[i]))
+            rise = abs(float(level[j] - level[i]))
+            # Neighbours may drift more than what stands far apart.
+            if rise < (0.6 if gap < 2 * size else 0.45) * size:
+                links.append((gap + 2.0 * rise, i, j))
+    following: dict[int, int] = {}
+    led: set[int] = set()
+    for _, i, j in sorted(links):
+        if i not in following and j not in led:
+            following[i] = j
+            led.add(j)
+    rows = []
+    for i in members:
+        if i not in led:
+            row = [i]
+            while row[-1] in following:
+                row.append(following[row[-1]])
+            rows.append(row)
+    return rows

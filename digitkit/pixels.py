@@ -39,7 +39,7 @@ WORK_SIDE = 160
 # --- decoding --------------------------------------------------------------------------------
 
 
-def decode_file(path: str | os.PathLike[str]) -> U8:
+def decode_file(path: str | os.PathLike[str], *, exif: bool = True) -> U8:
     """Read an image file; see `decode`.
 
     Raises:
@@ -58,10 +58,10 @@ def decode_file(path: str | os.PathLike[str]) -> U8:
         raise SourceError(f"{name}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # a NUL byte inside the name
         raise InputNotFoundError(f"{name}: is no path: {error}") from error
-    return decode(data, name)
+    return decode(data, name, exif=exif)
 
 
-def decode(data: bytes, name: str) -> U8:
+def decode(data: bytes, name: str, *, exif: bool = True) -> U8:
     """Decode an image file's bytes: upright (EXIF), 8 bits, without alpha.
 
     Transparency is laid on white, or on black where what is drawn is light. 16-bit and float
@@ -70,6 +70,7 @@ def decode(data: bytes, name: str) -> U8:
     Args:
         data: the file's bytes, in any format that this OpenCV decodes.
         name: what to call it in messages.
+        exif: turn it upright as its EXIF orientation says.
 
     Returns:
         uint8 ``[H, W]`` grey or ``[H, W, 3]`` BGR.
@@ -85,7 +86,7 @@ def decode(data: bytes, name: str) -> U8:
         with _silent_decoders():
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if image is not None:
-            return _upright(from_array(image, name), _exif_orientation(data))
+            return _upright(from_array(image, name), _exif_orientation(data) if exif else 1)
     except cv2.error as error:
         if "MAX_IMAGE" in str(error):
             raise ImageError(

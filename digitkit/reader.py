@@ -5,24 +5,30 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from . import pages, pixels, sources
+from ._opencv import cv2
 from .classifier import Classifier, PrecisionChoice
+from .finder import Finder
 from .errors import ImageError, InputNotFoundError, SourceError, shown
 from .sources import Failure, Frame
 
 U8 = npt.NDArray[np.uint8]
 Mode = Literal["auto", "digit", "page"]
+Orientation = Literal["exif", "auto", "0", "90", "180", "270"]
 Image = str | os.PathLike[str] | npt.NDArray[np.generic]
 
 ONE_DIGIT_SIDE = 64
 """In mode ``auto``, a picture whose longer side is at most this is one digit, pixels."""
+
+REPORTED = 0.25
+"""Least confidence of what is reported at all: under it, it is clutter and no doubtful digit."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ class Reading:
         ms: what it took.
         frame: number of a live frame; None for a file.
         time: when a live frame was taken; None for a file.
+        turn: by how many degrees clockwise the source's picture was turned before it was read;
+            boxes are in the turned picture.
     """
 
     source: str
@@ -84,6 +92,7 @@ class Reading:
     ms: Timings
     frame: int | None = None
     time: datetime | None = None
+    turn: int = 0
 
     @property
     def text(self) -> str:
@@ -102,6 +111,8 @@ class Reading:
         if self.time is not None:
             values["time"] = self.time.isoformat(timespec="milliseconds")
         values["text"] = self.text
+        if self.turn:
+            values["turn"] = self.turn
         values["digits"] = [
             {
                 "digit": digit.digit,
@@ -111,6 +122,7 @@ class Reading:
                 "row": digit.row,
             }
             | ({} if digit.accepted else {"accepted": False})
+            | ({"cut": True} if digit.cut else {})
             for digit in self.digits
         ]
         values["ms"] = {name: round(value, 3) for name, value in vars(self.ms).items()}
@@ -126,6 +138,8 @@ class Reader:
     Attributes:
         classifier: the model.
         mode: what a picture is taken for.
+        orientation: which side of it is up.
+        threads: that the net that finds digits may use.
         min_confidence: the threshold, 0–1.
     """
 
@@ -135,6 +149,7 @@ class Reader:
         *,
         precision: PrecisionChoice = "auto",
         mode: Mode = "auto",
+        orientation: Orientation = "exif",
         min_confidence: float | None = None,
         threads: int = 1,
     ) -> None:
@@ -145,16 +160,23 @@ class Reader:
             precision: of a shipped model: ``int8``, ``fp32``, or ``auto`` for the faster.
             mode: ``digit`` takes each picture for one digit; ``page`` looks for digits in it;
                 ``auto`` does the first up to 64 pixels on the longer side, else the second.
+            orientation: which side of a picture is up. ``exif``: as its file says; ``auto``: the
+                same, but where that reads badly the quarter turn that reads best; or the degrees
+                clockwise by which the pixels are turned, whatever the file says.
             min_confidence: threshold under which a digit is not accepted, 0–1; the model's own by
                 default.
             threads: of the classifier.
 
         Raises:
             InputNotFoundError, ModelError: there is no such model, or it is none.
-            ValueError: `mode` or `min_confidence` is none.
+            ValueError: `mode`, `orientation` or `min_confidence` is none.
         """
         if mode not in ("auto", "digit", "page"):
             raise ValueError(f"mode is {mode!r}; there is auto, digit and page")
+        if orientation not in get_args(Orientation):
+            raise ValueError(
+                f"orientation is {orientation!r}; there is {', '.join(get_args(Orientation))}"
+            )
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence is {min_confidence}; needed is 0 to 1")
         if isinstance(model, Classifier):
@@ -162,6 +184,9 @@ class Reader:
         else:
             self.classifier = Classifier(model, precision=precision, threads=threads)
         self.mode: Mode = mode
+        self.orientation: Orientation = orientation
+        self.threads = threads
+        self._finder: Finder | None = None
         self.min_confidence = (
             self.classifier.min_confidence if min_confidence is None else min_confidence
         )
@@ -200,11 +225,15 @@ class Reader:
             except (ImageError, InputNotFoundError, SourceError) as error:
                 yield sources.failure(name, error)
 
-    @staticmethod
-    def _frame(image: Image) -> Frame:
+    def _frame(self, image: Image) -> Frame:
         if isinstance(image, np.ndarray):
             return Frame("array", pixels.from_array(image))
-        return sources.read_frame(image)
+        return sources.read_frame(image, exif=self.obeys_exif)
+
+    @property
+    def obeys_exif(self) -> bool:
+        """Whether a source is to turn a file's picture as its EXIF orientation says."""
+        return self.orientation in ("exif", "auto")
 
     def read_frame(self, frame: Frame) -> Reading:
         """Read a picture that a source has decoded.
@@ -212,38 +241,80 @@ class Reader:
         Raises:
             ImageError: it is of a single colour.
         """
+        if self.orientation == "exif":
+            return self._read_turned(frame, 0)
+        if self.orientation != "auto":
+            return self._read_turned(frame, int(self.orientation))
+        upright = self._read_turned(frame, 0)
+        if _reads_well(upright):
+            return upright
+        turned = [self._read_turned(frame, turn) for turn in (90, 180, 270)]
+        best = max(turned, key=_evidence)
+        # As it came is right far more often than not, and a page of 6s and 9s reads both ways.
+        clearly = _reads_well(best) and _evidence(best) > 1.5 * _evidence(upright) + 1
+        return best if clearly else upright
+
+    def _read_turned(self, frame: Frame, turn: int) -> Reading:
         begun = time.perf_counter_ns()
-        found = self._find(frame)
+        found = self._find(frame, turn)
         located = time.perf_counter_ns()
         predictions = self.classifier.classify([one.image for one in found])
-        classified = time.perf_counter_ns()
-        digits = tuple(
+        digits = [
             Digit(
                 digit=prediction.digit,
                 confidence=prediction.confidence,
                 box=one.box,
-                row=one.row,
-                accepted=prediction.confidence >= self.min_confidence,
+                row=0,
+                accepted=prediction.confidence >= self.min_confidence and not one.cut,
                 image=one.image,
                 probabilities=prediction.probabilities,
                 is_digit=prediction.is_digit,
+                cut=one.cut,
             )
             for one, prediction in zip(found, predictions, strict=True)
+        ]
+        if not self._is_one_digit(frame):
+            digits = [digit for digit in digits if digit.confidence >= REPORTED]
+        ordered = tuple(
+            replace(digits[i], row=row)
+            for i, row in pages.in_order([digit.box for digit in digits])
         )
+        classified = time.perf_counter_ns()
         ms = Timings(frame.decode_ms, (located - begun) / 1e6, (classified - located) / 1e6)
-        return Reading(frame.source, digits, ms, frame.number, frame.time)
+        return Reading(frame.source, ordered, ms, frame.number, frame.time, turn)
 
-    def _find(self, frame: Frame) -> list[pages.Found]:
-        height, width = frame.image.shape[:2]
-        plain = pixels.grey(frame.image)
-        if int(plain.min()) == int(plain.max()):
+    def _is_one_digit(self, frame: Frame) -> bool:
+        return self.mode == "digit" or (
+            self.mode == "auto" and max(frame.image.shape[:2]) <= ONE_DIGIT_SIDE
+        )
+
+    def _find(self, frame: Frame, turn: int) -> list[pages.Found]:
+        plain = turned(pixels.grey(frame.image), turn)
+        low, high, _, _ = cv2.minMaxLoc(plain)
+        if low == high:
             if frame.number is not None:
                 return []  # a covered lens
             raise ImageError(f"{frame.source}: is of a single colour; there is nothing to read")
-        one_digit = self.mode == "digit" or (
-            self.mode == "auto" and max(height, width) <= ONE_DIGIT_SIDE
-        )
-        if not one_digit:
-            return pages.find_digits(plain)
-        image = pixels.digit_image(plain, frame.source)
-        return [pages.Found((0, 0, width, height), 0, image)]
+        if self._is_one_digit(frame):
+            height, width = plain.shape
+            return [pages.Found((0, 0, width, height), pixels.digit_image(plain, frame.source))]
+        if self._finder is None:
+            self._finder = Finder(threads=self.threads)
+        return pages.find_digits(plain, self._finder)
+
+
+def turned(image: U8, turn: int) -> U8:
+    """A picture turned clockwise by 0, 90, 180 or 270 degrees."""
+    how = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+    return cv2.rotate(image, how[turn]) if turn else image  # type: ignore[return-value]
+
+
+def _evidence(reading: Reading) -> float:
+    """How many digits a picture seems to hold as it was turned."""
+    return sum(digit.confidence for digit in reading.digits if digit.accepted)
+
+
+def _reads_well(reading: Reading) -> bool:
+    """Whether nearly all that was found is accepted."""
+    accepted = sum(digit.accepted for digit in reading.digits)
+    return accepted > 0 and accepted >= 0.8 * len(reading.digits)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal, Protocol, TextIO
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +19,23 @@ import numpy.typing as npt
 from . import atomic, pixels
 from ._opencv import cv2
 from .errors import OutputError
-from .reader import Digit, Reading
+from .reader import Digit, Reading, turned
 from .sources import Failure, Frame
 
 U8 = npt.NDArray[np.uint8]
 Format = Literal["text", "jsonl", "csv"]
 
-CSV_COLUMNS = ("source", "text", "confidence", "digits", "rejected", "error")
+CSV_COLUMNS = ("source", "text", "confidence", "digits", "rejected", "error", "frame", "time")
 
 
 class Sink(Protocol):
-    """Takes readings one by one."""
+    """Takes readings one by one.
+
+    Attributes:
+        moving: whether it wants every frame of what moves, not only readings that are news.
+    """
+
+    moving: bool
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Take what was read from a picture."""
@@ -65,6 +75,8 @@ def percent(confidence: float) -> str:
 class Lines:
     """Writes one line (of CSV: one record) a picture, flushed as it comes."""
 
+    moving = False
+
     def __init__(self, stream: TextIO, how: Format) -> None:
         """Write to `stream`; CSV begins with its header."""
         self.stream = stream
@@ -99,6 +111,8 @@ class Lines:
                         len(accepted),
                         len(reading.digits) - len(accepted),
                         "",
+                        "" if reading.frame is None else reading.frame,
+                        "" if reading.time is None else reading.time.isoformat(),
                     )
                 )
             )
@@ -109,7 +123,7 @@ class Lines:
             line = {"source": failure.source, "error": failure.error}
             self._put(json.dumps(line, ensure_ascii=False) + "\n")
         elif self.how == "csv":
-            self._put(_csv_record((failure.source, "", "", "", "", failure.error)))
+            self._put(_csv_record((failure.source, "", "", "", "", failure.error, "", "")))
 
 
 def _csv_record(values: tuple[object, ...]) -> str:
@@ -120,6 +134,8 @@ def _csv_record(values: tuple[object, ...]) -> str:
 
 class _Pictures:
     """Writes a picture a source into a folder, under a name made of the source's."""
+
+    moving = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -142,7 +158,7 @@ class _Pictures:
         atomic.write_bytes(self.folder / name, data.tobytes())
 
 
-GREEN, RED, GREY = (60, 160, 30), (40, 40, 220), (110, 110, 110)
+GREEN, RED, GREY = (60, 150, 30), (40, 40, 220), (110, 110, 110)
 
 
 class Annotated(_Pictures):
@@ -153,40 +169,181 @@ class Annotated(_Pictures):
         self._save(frame, annotate(frame.image, reading))
 
 
+class Video:
+    """Writes the annotated frames as a video, in the time in which they were taken.
+
+    Frames of a camera come when they come; each is shown until the next one was taken. Used in a
+    ``with`` statement: the file gets its name at the end, and an error leaves none behind.
+    """
+
+    moving = True
+
+    FPS = 20.0
+    """Frames a second of the video that is written."""
+
+    def __init__(self, path: Path) -> None:
+        """Write to `path`; .mp4 (MPEG-4) or .avi (Motion JPEG).
+
+        Raises:
+            OutputError: it has another suffix.
+        """
+        self.path = path
+        self._code = VIDEO_CODES.get(path.suffix.lower())
+        if self._code is None:
+            raise OutputError(f"{path}: is no video that can be written; name an .mp4 or an .avi")
+        self._file = ExitStack()
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+        self._begun = 0.0
+        self._written = 0
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finish the file, or leave none."""
+        if self._writer is not None:
+            self._writer.release()
+        self._file.__exit__(kind, error, traceback)
+
+    def write(self, frame: Frame, reading: Reading) -> None:
+        """Draw and append.
+
+        Raises:
+            OutputError: the video cannot be written.
+        """
+        drawn = annotate(frame.image, reading)
+        at = frame.seconds if frame.time is None else frame.time.timestamp()
+        if self._writer is None:
+            self._open(drawn)
+            self._begun = at or 0.0
+        assert self._writer is not None
+        width, height = self._size
+        if drawn.shape[1] < width or drawn.shape[0] < height:
+            drawn = cv2.resize(drawn, self._size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        due = self._written + 1 if at is None else round((at - self._begun) * self.FPS) + 1
+        while self._written < due:
+            self._writer.write(drawn[:height, :width])
+            self._written += 1
+
+    def _open(self, drawn: U8) -> None:
+        # Most encoders want even sides.
+        self._size = drawn.shape[1] & ~1, drawn.shape[0] & ~1
+        temporary = self._file.enter_context(atomic.replacing(self.path))
+        code = cv2.VideoWriter.fourcc(*(self._code or ""))
+        self._writer = cv2.VideoWriter(str(temporary), code, self.FPS, self._size)
+        if not self._writer.isOpened():
+            raise OutputError(f"{self.path}: this OpenCV cannot write such a video; try .avi")
+
+    def fail(self, failure: Failure) -> None:
+        """There is nothing to draw."""
+
+
+VIDEO_CODES = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".avi": "MJPG"}
+"""The suffixes of videos that can be written, and the codec of each."""
+
+
+class Window:
+    """Shows the annotated frames in a window until q or Esc is pressed, or it is closed."""
+
+    moving = True
+
+    NAME = "digitkit (q ends)"
+
+    def __init__(self, ended: Callable[[], None]) -> None:
+        """Open the window.
+
+        Args:
+            ended: called when the user has ended it.
+
+        Raises:
+            OutputError: there is no screen, or this OpenCV has no windows.
+        """
+        self._ended = ended
+        # Where the screen cannot be reached the window library ends the whole process, so another
+        # one tries first.
+        trial = "import cv2; cv2.namedWindow('digitkit'); cv2.waitKey(1)"
+        tried = subprocess.run([sys.executable, "-c", trial], capture_output=True, check=False)
+        if tried.returncode != 0:
+            raise OutputError(
+                "--show: there is no screen here, or this OpenCV has no windows (the headless "
+                "package has none); use --annotate seen.mp4 and look at it elsewhere"
+            )
+        cv2.namedWindow(self.NAME, cv2.WINDOW_NORMAL)
+
+    def write(self, frame: Frame, reading: Reading) -> None:
+        """Draw and show."""
+        cv2.imshow(self.NAME, annotate(frame.image, reading))
+        key = cv2.waitKey(1) & 0xFF
+        if key in (ord("q"), 27) or cv2.getWindowProperty(self.NAME, cv2.WND_PROP_VISIBLE) < 1:
+            self._ended()
+
+    def fail(self, failure: Failure) -> None:
+        """There is nothing to show."""
+
+
 def annotate(image: U8, reading: Reading) -> U8:
-    """The picture with a box around each digit and what was read above it.
+    """The picture with a box around each digit and a tag that says what was read, and how surely.
 
     Args:
-        image: uint8 ``[H, W]`` or ``[H, W, 3]``.
+        image: uint8 ``[H, W]`` or ``[H, W, 3]``, as the source gave it.
         reading: what was read from it.
 
     Returns:
-        uint8 ``[h, w, 3]`` BGR; small pictures are enlarged, so that the marks can be read.
+        uint8 ``[h, w, 3]`` BGR, upright; small pictures are enlarged, so that the marks can be
+        read.
     """
+    image = turned(image, reading.turn)
     canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
-    ratio = max(1, -(-320 // max(image.shape[:2])))
+    ratio = max(1, -(-480 // max(image.shape[:2])))
     if ratio > 1:
-        canvas = cv2.resize(canvas, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_NEAREST)
+        how = cv2.INTER_NEAREST if ratio > 4 else cv2.INTER_CUBIC
+        canvas = cv2.resize(canvas, None, fx=ratio, fy=ratio, interpolation=how)
     long = max(canvas.shape[:2])
-    line = max(1, round(long / 500))
-    margin = 34 + 10 * line
-    canvas = cv2.copyMakeBorder(
-        canvas, margin, line, line, line, cv2.BORDER_CONSTANT, value=(245, 245, 245)
-    )
-    for digit in reading.digits:
+    unit = long / 640  # marks are as large as on a picture of 640 pixels
+    line = max(1, round(1.6 * unit))
+    boxes = [[value * ratio for value in digit.box] for digit in reading.digits]
+    for digit, (x, y, w, h) in zip(reading.digits, boxes, strict=True):
         colour = GREEN if digit.accepted else RED
-        x, y, w, h = (value * ratio for value in digit.box)
-        x, y = x + line, y + margin
-        cv2.rectangle(canvas, (x, y), (x + w - 1, y + h - 1), colour, line)
-        size = min(max(h / 60, 0.5 * line), 2.0 * line)
-        label = f"{digit.digit}" if digit.accepted else f"{digit.digit}?"
-        at = (x, max(y - 3 * line, 18))
-        cv2.putText(canvas, label, at, _FONT, size, (255, 255, 255), 4 * line, cv2.LINE_AA)
-        cv2.putText(canvas, label, at, _FONT, size, colour, max(1, 2 * line), cv2.LINE_AA)
+        gap = line + round(2 * unit)
+        cv2.rectangle(
+            canvas, (x - gap, y - gap), (x + w + gap - 1, y + h + gap - 1), colour, line, cv2.LINE_AA
+        )
+    # Tags come after all boxes, so that none is crossed out by a neighbour's.
+    for digit, (x, y, w, h) in zip(reading.digits, boxes, strict=True):
+        name = f"{digit.digit}" if digit.accepted else "cut" if digit.cut else f"{digit.digit}?"
+        tall = round(min(max(0.32 * h, 11 * unit), 26 * unit))
+        # The confidence, where there is room for it.
+        for text in (f"{name} {percent(digit.confidence)}", name):
+            (wide, _), _ = cv2.getTextSize(text, _FONT, tall / 30, 1)
+            if text == name or wide <= max(w * 1.25, 0.0) + 6 * line:
+                break
+        _tag(canvas, text, x - line, y - line, h, tall, GREEN if digit.accepted else RED)
     return canvas  # type: ignore[return-value]
 
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+def _tag(canvas: Any, text: str, x: int, y: int, h: int, tall: int, colour: tuple[int, int, int]) -> None:
+    """White text on a plate above a box, or below it at the picture's upper border."""
+    thick = max(1, round(tall / 14))
+    (wide, high), under = cv2.getTextSize(text, _FONT, tall / 30, thick)
+    pad = max(2, tall // 6)
+    height = high + 2 * pad
+    top = y - height - pad
+    if top < 0:
+        top = min(y + h + 2 * pad, canvas.shape[0] - height)
+    left = min(max(0, x), max(0, canvas.shape[1] - wide - 2 * pad))
+    cv2.rectangle(canvas, (left, top), (left + wide + 2 * pad, top + height), colour, -1)
+    at = (left + pad, top + pad + high)
+    cv2.putText(canvas, text, at, _FONT, tall / 30, (255, 255, 255), thick, cv2.LINE_AA)
+
+
+_FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
 class Explained(_Pictures):

@@ -151,15 +151,19 @@ def _expand_one(source: str) -> Iterator[Path | Failure]:
         yield Failure(shown(source), f"is no path: {error}")
 
 
-def read_frame(path: str | os.PathLike[str]) -> Frame:
+def read_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:
     """Decode one file.
+
+    Args:
+        path: of the file.
+        exif: turn it as its EXIF orientation says.
 
     Raises:
         InputNotFoundError, SourceError: there is no such file, or it cannot be read.
         ImageError: it is no image that digits can be read from.
     """
     begun = time.perf_counter_ns()
-    image = pixels.decode_file(path)
+    image = pixels.decode_file(path, exif=exif)
     return Frame(shown(path), image, (time.perf_counter_ns() - begun) / 1e6)
 
 

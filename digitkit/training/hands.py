@@ -135,24 +135,43 @@ def draw(count: int, seed: int) -> tuple[Images, Labels]:
 
 
 def _drawn(label: int, rng: np.random.Generator) -> Images:
+    return pixels.normal_form(strokes(label, rng))
+
+
+def strokes(
+    label: int, rng: np.random.Generator, height: float | None = None, pen: int | None = None
+) -> Images:
+    """One digit as it comes from the pen, not in normal form.
+
+    Args:
+        label: 0 to 9.
+        rng: where chance comes from.
+        height: of the digit, pixels; 40 to 56 by default.
+        pen: width of the strokes, pixels; 3 to 10 by default.
+
+    Returns:
+        uint8 ``[S, S]``, ink bright on dark, the digit in the middle; S is about twice the height.
+    """
     shapes = _SHAPES[label]
     lines = shapes[rng.integers(len(shapes))]
-    height = rng.uniform(40, 56)
-    width = height * rng.uniform(*_WIDTHS.get(label, (0.45, 0.95)))
+    tall = rng.uniform(40, 56) if height is None else height
+    width = tall * rng.uniform(*_WIDTHS.get(label, (0.45, 0.95)))
     slant = rng.uniform(-0.15, 0.35)
     turn = rng.uniform(-0.12, 0.12)
-    matrix = np.array([[width, -slant * height], [turn * width, height]])
-    page = np.zeros((_SIDE, _SIDE), np.uint8)
-    pen = int(rng.integers(3, 6 if lines is _SMALL_HEAD else 11))
+    matrix = np.array([[width, -slant * tall], [turn * width, tall]])
+    if pen is None:
+        pen = int(rng.integers(3, 6 if lines is _SMALL_HEAD else 11))
+    side = _SIDE if height is None else round(2 * tall) + 2 * pen
+    page = np.zeros((side, side), np.uint8)
     for smooth, points in lines:
         path = np.array(points) + rng.normal(0, 0.035, (len(points), 2))
         if smooth:
             path = _smoothed(path)
-        path = (path - 0.5) @ matrix.T + _SIDE / 2
+        path = (path - 0.5) @ matrix.T + side / 2
         # Four more bits of precision than whole pixels.
         fixed = [np.rint(path * 16).astype(np.int32)]
         cv2.polylines(page, fixed, False, 255, pen, cv2.LINE_AA, 4)
-    return pixels.normal_form(page)
+    return page
 
 
 def _smoothed(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,0 +1,171 @@
+"""From sources to sinks: read each picture, follow those that move, hand on what there is to say."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from . import fields, sources
+from ._opencv import cv2
+from .errors import ImageError, InputNotFoundError, SourceError, shown
+from .reader import Reader, Reading
+from .sinks import Sink
+from .sources import Failure, Frame
+from .tracking import Steady
+
+Outcome = tuple[Frame, Reading] | Failure
+"""A picture and what was read from it, or why there is nothing."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of all pictures.
+
+    Attributes:
+        pictures: images and frames that were read.
+        failures: sources and pictures that could not be.
+        seconds: from the first to the last.
+    """
+
+    pictures: int
+    failures: int
+    seconds: float
+
+
+def read_each(reader: Reader, items: Iterable[Frame | Failure]) -> Iterator[Outcome]:
+    """Read pictures one by one, each as soon as it comes."""
+    for item in items:
+        if isinstance(item, Failure):
+            yield item
+            continue
+        try:
+            yield item, reader.read_frame(item)
+        except ImageError as error:
+            yield sources.failure(item.source, error)
+
+
+def read_with_workers(
+    make_reader: Callable[[], Reader],
+    items: Iterable[Path | Failure],
+    workers: int,
+    *,
+    pictures: bool,
+) -> Iterator[Outcome]:
+    """Read image files in several processes; what comes out keeps the order of what went in.
+
+    Args:
+        make_reader: makes a process's reader; can be pickled.
+        items: files, as `digitkit.sources.expand` gives them; videos belong elsewhere.
+        workers: processes.
+        pictures: whether the pictures themselves are wanted back; without them a frame's image
+            is a single pixel.
+
+    Raises:
+        SourceError: a process ended by itself, for want of memory for instance.
+    """
+    waiting: deque[Failure | tuple[Path, Future[Outcome]]] = deque()
+    # Forked processes would inherit the locks of other threads; spawned ones are clean.
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _begin, (make_reader, pictures)
+    )
+
+    def first() -> Outcome:
+        item = waiting.popleft()
+        if isinstance(item, Failure):
+            return item
+        path, future = item
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise SourceError(
+                f"{shown(path)}: a process that read pictures has died, for want of memory "
+                "perhaps; use fewer --workers"
+            ) from error
+
+    try:
+        for item in items:
+            waiting.append(
+                item if isinstance(item, Failure) else (item, pool.submit(_read, item))
+            )
+            # Enough ahead to keep all busy, not so much that memory fills.
+            if len(waiting) >= 4 * workers:
+                yield first()
+        while waiting:
+            yield first()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+_reader: Reader | None = None
+_pictures = False
+
+
+def _begin(make_reader: Callable[[], Reader], pictures: bool) -> None:
+    global _reader, _pictures
+    cv2.setNumThreads(1)
+    _reader, _pictures = make_reader(), pictures
+
+
+def _read(path: Path) -> Outcome:
+    assert _reader is not None
+    try:
+        frame = sources.read_frame(path, exif=_reader.obeys_exif)
+        reading = _reader.read_frame(frame)
+    except (ImageError, InputNotFoundError, SourceError) as error:
+        return sources.failure(shown(path), error)
+    return (frame if _pictures else replace(frame, image=np.zeros((1, 1), np.uint8))), reading
+
+
+def deliver(
+    outcomes: Iterable[Outcome],
+    sinks: Sequence[Sink],
+    *,
+    failed: Callable[[Failure], None],
+    min_confidence: float,
+    field: fields.Field | None = None,
+    hold: int = 1,
+    every_frame: bool = False,
+) -> Summary:
+    """Hand each reading on; of frames that follow one another, what is stable and new.
+
+    Args:
+        outcomes: what was read.
+        sinks: where it goes. Those with `Sink.moving` get every frame.
+        failed: told of each failure, besides the sinks.
+        min_confidence: threshold for digits that were followed over frames, 0–1.
+        field: what each row must look like; None for anything.
+        hold: frames that a text must have held for before it is told.
+        every_frame: tell each frame as it is, following nothing.
+    """
+    begun = time.monotonic()
+    pictures = failures = 0
+    steady: dict[str, Steady] = {}
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            failures += 1
+            failed(outcome)
+            for sink in sinks:
+                sink.fail(outcome)
+            continue
+        frame, reading = outcome
+        pictures += 1
+        follows = frame.number is not None and not every_frame
+        if follows:
+            if frame.source not in steady:
+                steady = {frame.source: Steady(hold, min_confidence)}  # one video after another
+            reading = steady[frame.source].follow(reading)
+        if field is not None:
+            reading = fields.apply(reading, field)
+        told = not follows or steady[frame.source].report(reading)
+        for sink in sinks:
+            if told or sink.moving:
+                sink.write(frame, reading)
+    return Summary(pictures, failures, time.monotonic() - begun)
