@@ -16,6 +16,7 @@ MAX_PIXELS = 200_000_000
 # own log lines would add to the one clear line that a broken file gets.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet; lines would show passwords, too
 
 try:
     import cv2 as cv2

@@ -1,4 +1,7 @@
-"""Where pictures come from: files, folders, patterns, lists on standard input, a camera."""
+"""Where pictures come from: image and video files, folders, patterns, lists on standard input.
+
+Cameras and streams: `digitkit.live`.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from . import pixels
+from . import containers, pixels
 from ._opencv import cv2
 from .errors import DigitkitError, ImageError, InputNotFoundError, SourceError, one_line, shown
 
@@ -25,6 +28,15 @@ IMAGE_SUFFIXES = frozenset(
 )
 """A folder's files with these suffixes are taken; a file that is named is always tried."""
 
+VIDEO_SUFFIXES = frozenset(
+    f".{kind}"
+    for kind in (
+        *("3g2", "3gp", "asf", "avi", "flv", "m2ts", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4"),
+        *("mpeg", "mpg", "mts", "ogv", "ts", "vob", "webm", "wmv"),
+    )
+)
+"""A file with one of these suffixes that is named gives all its frames; folders' are left out."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -34,8 +46,9 @@ class Frame:
         source: the path or the camera that it comes from, fit to be shown.
         image: uint8 ``[H, W]`` grey or ``[H, W, 3]`` BGR, upright.
         decode_ms: what decoding took, milliseconds.
-        number: of a live source's frame, from 0; None for a file.
+        number: of a live source's or a video's frame, from 0; None for an image file.
         time: when a live frame was taken; None for a file.
+        seconds: position in a video file, seconds; None elsewhere, and where the file doesn't say.
     """
 
     source: str
@@ -43,6 +56,7 @@ class Frame:
     decode_ms: float = 0.0
     number: int | None = None
     time: datetime | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -167,20 +181,103 @@ def read_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:
     return Frame(shown(path), image, (time.perf_counter_ns() - begun) / 1e6)
 
 
+def video_frames(path: str | os.PathLike[str]) -> Iterator[Frame | Failure]:
+    """Every frame of a video file, in order and upright.
+
+    Yields:
+        Frames, numbered from 0; at last a `Failure` if the file is cut short or damaged, or the
+        only item if it gives no frame at all.
+    """
+    name = shown(path)
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if not size:
+                yield Failure(name, "not a video: the file is empty")
+                return
+            whole = containers.is_whole(file)
+            # Absolute, since FFmpeg takes a:b.mp4 for a URL; and OpenCV crashes on a name that is
+            # no UTF-8.
+            place = str(Path(os.fsdecode(path)).absolute())
+            if not place.isprintable():
+                place = f"/dev/fd/{file.fileno()}"
+            capture = cv2.VideoCapture(place, cv2.CAP_FFMPEG)
+            try:
+                number, last = 0, 0.0
+                for frame in _decoded(capture, name):
+                    yield frame
+                    number, last = number + 1, frame.seconds or last
+                trouble = _missing(capture, number, last, whole, place)
+            finally:
+                capture.release()
+            if not number:
+                why = "it is cut short" if whole is False else f"{size} bytes"
+                yield Failure(
+                    name,
+                    f"not a video OpenCV can decode ({why}); if other programs play it, convert it "
+                    "to MP4, else copy it again",
+                )
+            elif trouble:
+                yield Failure(name, f"{trouble}; copy it again")
+    except (FileNotFoundError, NotADirectoryError):
+        yield Failure(name, "does not exist")
+    except OSError as error:
+        yield Failure(name, f"cannot be read: {error.strerror or error}")
+    except ValueError as error:  # a NUL byte inside the name
+        yield Failure(name, f"is no path: {error}")
+
+
+def _decoded(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
+    number, last = 0, -1.0
+    while capture.isOpened():
+        begun = time.perf_counter_ns()
+        fine, image = capture.read()
+        if not fine:
+            return
+        picture = pixels.from_array(image, name)
+        taken = (time.perf_counter_ns() - begun) / 1e6
+        seconds: float | None = None
+        at = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if at >= 0 and at > last:  # else a stream without times
+            seconds = last = at
+        yield Frame(name, picture, taken, number, seconds=seconds)
+        number += 1
+
+
+def _missing(
+    capture: cv2.VideoCapture, number: int, last: float, whole: bool | None, place: str
+) -> str:
+    """What a video lacks that has ended after `number` frames, at `last` seconds; or nothing."""
+    if whole is False:
+        return f"breaks off after {number} frames: the file is cut short"
+    total, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+    # Many files only estimate their count, and a trimmed MP4 hides frames on purpose; so both
+    # the count and the time must be far from the end.
+    edited = Path(place).suffix.lower() in (".3g2", ".3gp", ".m4v", ".mov", ".mp4")
+    if not edited and number < 0.9 * total and last < 0.9 * total / rate:
+        return f"gives {number} of about {total:.0f} frames: the file is damaged"
+    return ""
+
+
 def frames(sources: Iterable[str], *, nul: bool = False) -> Iterator[Frame | Failure]:
-    """Decode everything that a user named, one picture at a time; see `expand`."""
+    """Decode everything that a user named, one picture at a time; see `expand`.
+
+    A video file that is named, or that a pattern or a list names, gives all its frames.
+    """
     for item in expand(sources, nul=nul):
         if isinstance(item, Failure):
             yield item
-            continue
-        try:
-            yield read_frame(item)
-        except (ImageError, InputNotFoundError, SourceError) as error:
-            yield failure(shown(item), error)
+        elif item.suffix.lower() in VIDEO_SUFFIXES:
+            yield from video_frames(item)
+        else:
+            try:
+                yield read_frame(item)
+            except (ImageError, InputNotFoundError, SourceError) as error:
+                yield failure(shown(item), error)
 
 
 def camera_frames(device: int) -> Iterator[Frame | Failure]:
-    """The frames of a camera that OpenCV can open, until the consumer stops.
+    """Every frame of a camera that OpenCV can open, until the consumer stops; see `digitkit.live`.
 
     Args:
         device: the camera's number, 0 for the first.
@@ -191,27 +288,7 @@ def camera_frames(device: int) -> Iterator[Frame | Failure]:
     Raises:
         SourceError: it cannot be opened, or never gave a frame.
     """
-    name = f"camera {device}"
-    camera = cv2.VideoCapture(device)
-    try:
-        if not camera.isOpened():
-            raise SourceError(
-                f"{name}: cannot be opened; see which there are with ls /dev/video*, close other "
-                "programs that use it, and check that you are in the group video"
-            )
-        number = 0
-        while True:
-            begun = time.perf_counter_ns()
-            fine, image = camera.read()
-            if not fine and number:
-                yield Failure(name, f"gives no more frames after {number}")
-                return
-            if not fine:
-                raise SourceError(f"{name}: opens but gives no frames; is it in use elsewhere?")
-            taken = (time.perf_counter_ns() - begun) / 1e6
-            yield Frame(
-                name, pixels.from_array(image, name), taken, number, datetime.now(UTC).astimezone()
-            )
-            number += 1
-    finally:
-        camera.release()
+    from .live import Live
+
+    with Live(str(device), retry=0, every=True) as live:
+        yield from live

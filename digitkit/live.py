@@ -1,0 +1,435 @@
+"""Cameras and streams: always the newest frame, and reconnecting when the source goes away."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from . import picamera, pixels
+from ._opencv import cv2
+from .errors import SourceError, one_line
+from .sources import Failure, Frame, failure
+
+U8 = npt.NDArray[np.uint8]
+
+SCHEMES = frozenset(
+    ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"),
+)
+"""The kinds of URL that are taken for streams."""
+
+OPEN_SECONDS = 5
+READ_SECONDS = 5
+"""After this long without an answer a stream counts as gone."""
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+"""The pause between two attempts to reconnect doubles from the one to the other, seconds."""
+
+CLOSE_SECONDS = 1.0
+"""How long closing waits for a source that is stuck in a read."""
+
+_SECRET = re.compile(r"(?i)((?:pass|pwd|token|key|secret|auth)[^=&;#?/]*=)[^&]*")
+
+
+def masked(url: str) -> str:
+    """A URL fit to be shown: its password, and parameters named like one, are three stars.
+
+    >>> masked("rtsp://me:geheim@10.0.0.7/live?token=abc&channel=1")
+    'rtsp://me:***@10.0.0.7/live?token=***&channel=1'
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        return url
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, colon, port = place.partition(":")
+    if "@" not in place and colon and "@" in rest and not re.fullmatch(r"\d*", port):
+        place = rest  # no port: a password with a slash in it that should have been escaped
+    before, at, _ = place.rpartition("@")
+    if at:
+        user, colon, _ = before.partition(":")
+        if colon:
+            rest = f"{user}:***{rest[len(before) :]}"
+    return f"{scheme}://" + _SECRET.sub(r"\1***", rest)
+
+
+class Capture(Protocol):
+    """An open camera or stream. `Live` calls `read` from one thread only."""
+
+    def read(self) -> U8 | None:
+        """Wait for the next frame, uint8 ``[H, W]`` or ``[H, W, 3]`` BGR; None if there is none.
+
+        Raises:
+            SourceError: there is none, and it is known why.
+        """
+
+    def close(self) -> None:
+        """Free the source; called once or more, also while another thread is inside `read`."""
+
+
+Opener = Callable[[], Capture]
+
+
+class _OpenCV:
+    """A camera or a stream that OpenCV reads."""
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+        self._reading = threading.Lock()
+        self._closed = False
+
+    def read(self) -> U8 | None:
+        with self._reading:
+            fine, image = False, None
+            if not self._closed:
+                try:
+                    fine, image = self._capture.read()
+                except cv2.error as error:
+                    raise SourceError(f"cannot be read: {one_line(error.err)}") from error
+        if self._closed:
+            self.close()
+        return image if fine else None  # type: ignore[return-value]
+
+    def close(self) -> None:
+        # Releasing under a running read would crash; then the reader releases.
+        self._closed = True
+        if self._reading.acquire(blocking=False):
+            try:
+                self._capture.release()
+            finally:
+                self._reading.release()
+
+
+def opener_of(camera: str, size: tuple[int, int] | None = None) -> Opener:
+    """What opens the camera or stream of this name; see `Live`.
+
+    The opener raises `SourceError` if it cannot.
+
+    Raises:
+        SourceError: there is no such kind of camera, or a stream is asked for a size.
+    """
+    if camera == picamera.NAME:
+        return lambda: picamera.PiCamera(size)
+    name = _shown(camera)
+    try:
+        camera.encode()
+    except UnicodeEncodeError as error:  # OpenCV would crash
+        raise SourceError(f"{name!a}: is no UTF-8 text, which a camera's name is") from error
+    if _is_number(camera):
+        return lambda: _opened(name, size, int(camera))
+    if camera.startswith("/dev/"):
+        return lambda: _opened(name, size, camera, cv2.CAP_V4L2)
+    if "://" in camera and camera.partition("://")[0].lower() in SCHEMES:
+        if size:
+            raise SourceError(f"{name}: a stream has its own size; leave the size away")
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_SECONDS * 1000]
+        limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_SECONDS * 1000]
+        return lambda: _opened(name, None, camera, cv2.CAP_FFMPEG, limits)
+    raise SourceError(
+        f"{name or repr(name)}: is no camera; there are numbers (0), devices (/dev/video0), "
+        f"URLs ({', '.join(sorted(SCHEMES))}) and {picamera.NAME}"
+    )
+
+
+def _shown(camera: str) -> str:
+    return f"camera {camera}" if _is_number(camera) else masked(camera)
+
+
+def _is_number(camera: str) -> bool:
+    return camera.isascii() and camera.isdigit()
+
+
+def _opened(name: str, size: tuple[int, int] | None, *what: int | str | list[int]) -> Capture:
+    capture = cv2.VideoCapture(*what)
+    if not capture.isOpened():
+        capture.release()
+        raise SourceError(
+            f"{name}: cannot be opened; check the address, the user and the password, and that "
+            "this machine reaches it"
+            if "://" in name
+            else f"{name}: cannot be opened; see which there are with ls /dev/video*, close other "
+            "programs that use it, and check that you are in the group video"
+        )
+    if size:
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+    return _OpenCV(capture)
+
+
+def pauses() -> Iterator[float]:
+    """The pauses between attempts to reconnect, seconds: doubling, up to `LONGEST_PAUSE`."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+class Live:
+    """The frames of a camera or a stream, each the newest at the moment it is asked for.
+
+    >>> with Live("rtsp://10.0.0.7/live", fps=2) as live:  # doctest: +SKIP
+    ...     for item in live:
+    ...         print(item)
+
+    A thread grabs frames as they come and keeps the last one, so a slow consumer never falls
+    behind. A source that goes away (no frame, no answer for `READ_SECONDS`, a process that ended)
+    is opened again; when that has given no frame for `retry` seconds, one last `Failure` comes.
+    Iterating also ends after `max_frames` or `duration`, and with `close`.
+
+    A source that is not there at the start raises `SourceError` from the first step of the
+    iteration: a wrong number, a missing permission or a camera without its cable do not heal by
+    waiting. A URL is tried for `retry` seconds first, since a service may start before the network
+    or the far camera is up; with ``retry=math.inf`` any camera is waited for.
+
+    Attributes:
+        name: the source, fit to be shown.
+        dropped: frames that newer ones took the place of before they were asked for.
+        reconnects: how often the source came back.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        size: tuple[int, int] | None = None,
+        retry: float = 30.0,
+        fps: float | None = None,
+        max_frames: int | None = None,
+        duration: float | None = None,
+        every: bool = False,
+        notice: Callable[[str], None] | None = None,
+        opener: Opener | None = None,
+    ) -> None:
+        """Check the name; the source is opened by the first step of the iteration.
+
+        Args:
+            camera: a number (``0``) or a device (``/dev/video0``) for V4L2 and USB cameras, a URL
+                (`SCHEMES`), or ``picamera2`` for a Raspberry Pi's own camera.
+            size: width and height to ask a camera for, pixels; it may choose others near them.
+            retry: give up after trying to reconnect for so many seconds; 0 never reconnects,
+                infinity never gives up.
+            fps: hand over at most so many frames a second.
+            max_frames: end after handing over so many.
+            duration: end so many seconds after the first was handed over.
+            every: drop nothing: the grabber waits until each frame is taken. For replays and
+                measurements; a real camera falls behind.
+            notice: called with one line when the source is lost and when it is back, from the
+                grabbing thread.
+            opener: opens the source instead of OpenCV or picamera2; `camera` is then its name.
+
+        Raises:
+            SourceError: there is no such kind of camera, or a stream is asked for a size.
+            ValueError: a number is out of its range.
+        """
+        if not retry >= 0:
+            raise ValueError(f"retry is {retry}; needed are seconds, from 0")
+        for what, value in (("fps", fps), ("max_frames", max_frames), ("duration", duration)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{what} is {value}; needed is more than 0")
+        if size is not None and not min(size) > 0:
+            raise ValueError(f"size is {size}; needed are a width and a height, pixels")
+        self.name = _shown(camera)
+        self.dropped = 0
+        self.reconnects = 0
+        self._camera = camera
+        self._opener = opener or opener_of(camera, size)
+        self._retry = retry
+        self._patient = retry == math.inf or ("://" in camera and retry > 0)
+        self._interval = 1 / fps if fps else 0.0
+        self._left = math.inf if max_frames is None else max_frames
+        self._duration = math.inf if duration is None else duration
+        self._every = every
+        self._notice = notice or (lambda line: None)
+
+        # Of the consumer:
+        self._due = -math.inf
+        self._until = math.inf
+        self._over = False
+        # Of the grabber; shared under _changed:
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._newest: Frame | None = None
+        self._ending: Failure | BaseException | None = None
+        self._capture: Capture | None = None
+        self._grabbed = 0
+        self._seen = 0.0  # when the last frame came
+        self._thread = threading.Thread(target=self._grab, name=self.name, daemon=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Frame | Failure:
+        """The newest frame, once there is one that was not handed over yet.
+
+        Raises:
+            SourceError: the source was never there.
+        """
+        if self._left <= 0:
+            self._over = True
+        if self._over or self._stop.is_set():
+            self.close()
+            raise StopIteration
+        if self._thread.ident is None:
+            self._thread.start()
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                if now >= self._until or self._stop.is_set():
+                    break
+                if self._newest is not None:
+                    if now >= self._due:
+                        return self._hand_over(now)
+                elif self._ending is not None:
+                    break
+                # With a limit, so that Ctrl-C is noticed everywhere.
+                wait = min(self._until - now, 1.0)
+                if self._newest is not None:
+                    wait = min(wait, self._due - now)
+                self._changed.wait(wait)
+            ending = self._ending if now < self._until else None
+        self._over = True
+        self.close()
+        if isinstance(ending, BaseException):
+            raise ending
+        if ending is None:
+            raise StopIteration
+        return ending
+
+    def _hand_over(self, now: float) -> Frame:
+        frame, self._newest = self._newest, None
+        assert frame is not None
+        self._changed.notify_all()
+        self._due = now + self._interval
+        self._left -= 1
+        if self._until == math.inf:
+            self._until = now + self._duration
+        return frame
+
+    def close(self) -> None:
+        """Free the source and end the thread; again does nothing.
+
+        A thread that is stuck inside OpenCV is not waited for longer than `CLOSE_SECONDS`; it frees
+        the source and ends by itself when OpenCV gives up, after `READ_SECONDS` for a stream.
+        """
+        with self._changed:
+            self._stop.set()
+            self._changed.notify_all()
+            capture = self._capture
+        if capture is not None:
+            capture.close()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(CLOSE_SECONDS)
+
+    # --- the grabbing thread ---
+
+    def _grab(self) -> None:
+        ending: Failure | BaseException | None = None
+        try:
+            ending = self._keep_grabbing()
+        except BaseException as error:  # the consumer's thread raises it
+            ending = error
+        with self._changed:
+            self._ending = ending
+            self._changed.notify_all()
+
+    def _keep_grabbing(self) -> Failure | SourceError | None:
+        """Grab until stopped (None) or until the source is given up."""
+        self._seen = since = time.monotonic()
+        waits = pauses()
+        lost = ""  # why, as long as it is
+        while True:
+            begun, before = time.monotonic(), self._grabbed
+            trouble = self._session(lost)
+            if self._stop.is_set():
+                return None
+            now = time.monotonic()
+            if self._grabbed > before:
+                lost, since = "", now
+                if self._seen - begun > LONGEST_PAUSE:
+                    waits = pauses()  # else a source that flaps would be asked ever so often
+            never = not self._grabbed
+            left = since + self._retry - now
+            if self._retry == 0 or (never and not self._patient):
+                return trouble if never else failure(self.name, trouble)
+            if left <= 0:
+                text = f"{self.name}: {lost}; given up after trying for {self._retry:g} s"
+                return SourceError(text) if never else failure(self.name, SourceError(text))
+            if not lost:
+                lost = failure(self.name, trouble).error
+                limit = "" if self._retry == math.inf else f" for {self._retry:g} s"
+                doing = "trying again" if never else "reconnecting"
+                self._notice(f"{self.name}: {lost}; {doing}{limit}")
+            self._stop.wait(min(next(waits), left))
+
+    def _session(self, lost: str) -> SourceError:
+        """Open the source and grab until it gives no more or `close` is called; returns why."""
+        grabbed = self._grabbed
+        try:
+            capture = self._opener()
+        except SourceError as error:
+            return self._masked(error)
+        with self._changed:
+            self._capture = capture
+        try:
+            while not self._stop.is_set():
+                begun = time.perf_counter_ns()
+                image = capture.read()
+                if image is None:
+                    break
+                if lost and self._grabbed == grabbed:
+                    away = time.monotonic() - self._seen
+                    self.reconnects += self._grabbed > 0
+                    self._notice(f"{self.name}: is there after {away:.1f} s")
+                self._offer(image, (time.perf_counter_ns() - begun) / 1e6)
+        except SourceError as error:
+            return self._masked(error)
+        finally:
+            capture.close()
+        if self._grabbed > grabbed:
+            return SourceError(f"{self.name}: gives no more frames after {self._grabbed}")
+        return SourceError(
+            f"{self.name}: opens but gives no frames; "
+            + (
+                "see whether a player shows it"
+                if "://" in self._camera
+                else "is it in use elsewhere? A Raspberry Pi's camera module needs --camera "
+                + picamera.NAME
+            )
+        )
+
+    def _masked(self, error: SourceError) -> SourceError:
+        text = str(error)
+        if "://" in self._camera:
+            text = text.replace(self._camera, self.name)
+        return SourceError(f"{self.name}: {text.removeprefix(f'{self.name}: ')}")
+
+    def _offer(self, image: U8, taken: float) -> None:
+        when = datetime.now(UTC).astimezone()
+        frame = Frame(self.name, pixels.from_array(image, self.name), taken, self._grabbed, when)
+        with self._changed:
+            while self._every and self._newest is not None and not self._stop.is_set():
+                self._changed.wait(1.0)
+            self.dropped += self._newest is not None
+            self._newest = frame
+            self._grabbed += 1
+            self._seen = time.monotonic()
+            self._changed.notify_all()
