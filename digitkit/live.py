@@ -17,7 +17,7 @@ import numpy.typing as npt
 from . import picamera, pixels
 from ._opencv import cv2
 from .errors import SourceError, one_line
-from .sources import Failure, Frame, failure
+from .sources import BROKEN_FRAMES, Failure, Frame, failure
 
 U8 = npt.NDArray[np.uint8]
 
@@ -29,6 +29,9 @@ SCHEMES = frozenset(
 OPEN_SECONDS = 5
 READ_SECONDS = 5
 """After this long without an answer a stream counts as gone."""
+
+STALL_SECONDS = 0.5
+"""No frame after less than this may be a broken one among good ones, after more it is a stall."""
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -88,15 +91,25 @@ class _OpenCV:
 
     def read(self) -> U8 | None:
         with self._reading:
-            fine, image = False, None
-            if not self._closed:
-                try:
-                    fine, image = self._capture.read()
-                except cv2.error as error:
-                    raise SourceError(f"cannot be read: {one_line(error.err)}") from error
+            image = self._next()
         if self._closed:
             self.close()
-        return image if fine else None  # type: ignore[return-value]
+        return image
+
+    def _next(self) -> U8 | None:
+        for _ in range(BROKEN_FRAMES):
+            begun = time.monotonic()
+            if self._closed:
+                break
+            try:
+                fine, image = self._capture.read()
+            except cv2.error as error:
+                raise SourceError(f"cannot be read: {one_line(error.err)}") from error
+            if fine:
+                return image  # type: ignore[return-value]
+            if time.monotonic() - begun > STALL_SECONDS:
+                break
+        return None
 
     def close(self) -> None:
         # Releasing under a running read would crash; then the reader releases.

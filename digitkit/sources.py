@@ -37,6 +37,9 @@ VIDEO_SUFFIXES = frozenset(
 )
 """A file with one of these suffixes that is named gives all its frames; folders' are left out."""
 
+BROKEN_FRAMES = 30
+"""OpenCV says "no frame" of a broken one as of the end; after so many in a row it is the end."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -203,11 +206,19 @@ def video_frames(path: str | os.PathLike[str]) -> Iterator[Frame | Failure]:
                 place = f"/dev/fd/{file.fileno()}"
             capture = cv2.VideoCapture(place, cv2.CAP_FFMPEG)
             try:
-                number, last = 0, 0.0
+                number, last, broken = 0, 0.0, 0
                 for frame in _decoded(capture, name):
-                    yield frame
-                    number, last = number + 1, frame.seconds or last
-                trouble = _missing(capture, number, last, whole, place)
+                    if frame is None:
+                        broken += 1
+                    else:
+                        yield frame
+                        number, last = number + 1, frame.seconds or last
+                if whole is False:
+                    trouble = f"breaks off after {number} frames: the file is cut short"
+                elif broken or _ends_early(capture, number, last, place):
+                    trouble = f"gives {number} frames, others are lost: the file is damaged"
+                else:
+                    trouble = ""
             finally:
                 capture.release()
             if not number:
@@ -227,13 +238,18 @@ def video_frames(path: str | os.PathLike[str]) -> Iterator[Frame | Failure]:
         yield Failure(name, f"is no path: {error}")
 
 
-def _decoded(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
-    number, last = 0, -1.0
-    while capture.isOpened():
+def _decoded(capture: cv2.VideoCapture, name: str) -> Iterator[Frame | None]:
+    """The frames of an open video file; None where broken ones were passed over."""
+    number, last, failed = 0, -1.0, 0
+    while capture.isOpened() and failed < BROKEN_FRAMES:
         begun = time.perf_counter_ns()
         fine, image = capture.read()
         if not fine:
-            return
+            failed += 1
+            continue
+        if failed:
+            yield None
+            failed = 0
         picture = pixels.from_array(image, name)
         taken = (time.perf_counter_ns() - begun) / 1e6
         seconds: float | None = None
@@ -244,19 +260,14 @@ def _decoded(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
         number += 1
 
 
-def _missing(
-    capture: cv2.VideoCapture, number: int, last: float, whole: bool | None, place: str
-) -> str:
-    """What a video lacks that has ended after `number` frames, at `last` seconds; or nothing."""
-    if whole is False:
-        return f"breaks off after {number} frames: the file is cut short"
+def _ends_early(capture: cv2.VideoCapture, number: int, last: float, place: str) -> bool:
+    """Whether a video that has ended after `number` frames, at `last` seconds, was longer."""
+    # Many files only estimate their count, and a trimmed MP4 hides frames on purpose; so both the
+    # count and the time must be far from the end.
+    if Path(place).suffix.lower() in (".3g2", ".3gp", ".m4v", ".mov", ".mp4"):
+        return False
     total, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-    # Many files only estimate their count, and a trimmed MP4 hides frames on purpose; so both
-    # the count and the time must be far from the end.
-    edited = Path(place).suffix.lower() in (".3g2", ".3gp", ".m4v", ".mov", ".mp4")
-    if not edited and number < 0.9 * total and last < 0.9 * total / rate:
-        return f"gives {number} of about {total:.0f} frames: the file is damaged"
-    return ""
+    return number < 0.9 * total and last < 0.9 * total / rate
 
 
 def frames(sources: Iterable[str], *, nul: bool = False) -> Iterator[Frame | Failure]:
