@@ -26,8 +26,8 @@ SCHEMES = frozenset(
 )
 """The kinds of URL that are taken for streams."""
 
-OPEN_SECONDS = 5
-READ_SECONDS = 5
+OPEN_SECONDS = 5.0
+READ_SECONDS = 5.0
 """After this long without an answer a stream counts as gone."""
 
 STALL_SECONDS = 0.5
@@ -143,8 +143,8 @@ def opener_of(camera: str, size: tuple[int, int] | None = None) -> Opener:
     if "://" in camera and camera.partition("://")[0].lower() in SCHEMES:
         if size:
             raise SourceError(f"{name}: a stream has its own size; leave the size away")
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_SECONDS * 1000]
-        limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_SECONDS * 1000]
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_SECONDS * 1000)]
+        limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(READ_SECONDS * 1000)]
         return lambda: _opened(name, None, camera, cv2.CAP_FFMPEG, limits)
     raise SourceError(
         f"{name or repr(name)}: is no camera; there are numbers (0), devices (/dev/video0), "
@@ -383,14 +383,15 @@ class Live:
             left = since + self._retry - now
             if self._retry == 0 or (never and not self._patient):
                 return trouble if never else failure(self.name, trouble)
+            why = lost or failure(self.name, trouble).error
             if left <= 0:
-                text = f"{self.name}: {lost}; given up after trying for {self._retry:g} s"
+                text = f"{self.name}: {why}; given up after trying for {self._retry:g} s"
                 return SourceError(text) if never else failure(self.name, SourceError(text))
             if not lost:
-                lost = failure(self.name, trouble).error
+                lost = why
                 limit = "" if self._retry == math.inf else f" for {self._retry:g} s"
                 doing = "trying again" if never else "reconnecting"
-                self._notice(f"{self.name}: {lost}; {doing}{limit}")
+                self._notice(f"{self.name}: {why}; {doing}{limit}")
             self._stop.wait(min(next(waits), left))
 
     def _session(self, lost: str) -> SourceError:
@@ -441,6 +442,8 @@ class Live:
         with self._changed:
             while self._every and self._newest is not None and not self._stop.is_set():
                 self._changed.wait(1.0)
+            if self._stop.is_set():
+                return
             self.dropped += self._newest is not None
             self._newest = frame
             self._grabbed += 1

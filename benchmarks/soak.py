@@ -1,0 +1,135 @@
+"""Hours of video through the live path, and what memory that takes.
+
+    python benchmarks/soak.py --seconds 3600
+    python benchmarks/soak.py --seconds 3600 --speed 1
+
+A synthetic video (handwritten digits that wander over paper, 30 frames a second) is written once
+and decoded by OpenCV again and again, goes through `Live`, and each frame through
+`Reader.read_frame`. Without ``--speed`` every frame is taken, as fast as that goes; with it the
+camera runs at that multiple of real time and only the newest frame is taken, as of a real one.
+Resident memory is compared with that after warming up; the exit code is 1 if it has grown by more
+than ``--grow``. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from digitkit import Reader
+from digitkit._opencv import cv2
+from digitkit.datasets import load_mnist
+from digitkit.live import Live
+from digitkit.sources import Failure
+
+RATE = 30
+CLIP = 10 * RATE
+"""Frames of the video that is repeated."""
+
+
+def resident() -> float:
+    """Resident memory of this process, MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def write_clip(path: Path, size: tuple[int, int]) -> None:
+    """A video of four digits that wander, MJPEG in AVI."""
+    width, height = size
+    side = height // 4
+    digits = [cv2.resize(image, (side, side)) for image in load_mnist("test").images[:4]]
+    rng = np.random.default_rng(0)
+    code = cv2.VideoWriter_fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, RATE, size)
+    if not writer.isOpened():
+        sys.exit(f"{path}: this OpenCV writes no such video")
+    for i in range(CLIP):
+        page = rng.normal(225, 4, (height, width))
+        for k, digit in enumerate(digits):
+            turn = 2 * np.pi * (i / CLIP + k / len(digits))
+            x = int((width - side) * (0.5 + 0.45 * np.cos(turn)))
+            y = int((height - side) * (0.5 + 0.45 * np.sin(turn)))
+            page[y : y + side, x : x + side] -= 0.8 * digit
+        writer.write(cv2.cvtColor(page.clip(0, 255).astype(np.uint8), cv2.COLOR_GRAY2BGR))
+    writer.release()
+
+
+class Repeated:
+    """A video file as a camera that never ends."""
+
+    def __init__(self, path: Path, speed: float | None) -> None:
+        self.path = str(path)
+        self.interval = 1 / (RATE * speed) if speed else 0.0
+        self.due = time.monotonic()
+        self.video = cv2.VideoCapture(self.path, cv2.CAP_FFMPEG)
+
+    def read(self) -> np.ndarray | None:
+        """The next frame, at its time."""
+        self.due = max(self.due + self.interval, time.monotonic() - 1)
+        time.sleep(max(0.0, self.due - time.monotonic()))
+        fine, image = self.video.read()
+        if not fine:
+            self.video.release()
+            self.video = cv2.VideoCapture(self.path, cv2.CAP_FFMPEG)
+            fine, image = self.video.read()
+        return image if fine else None
+
+    def close(self) -> None:
+        """Nothing that the end of the process does not do; `read` may be running."""
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=3600, help="of video at 30 frames/s")
+    parser.add_argument("--speed", type=float, help="multiple of real time; default: all frames")
+    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT")
+    parser.add_argument("--model", default="digits")
+    parser.add_argument("--grow", type=float, default=16, help="allowed growth, MB")
+    options = parser.parse_args()
+    width, height = map(int, options.size.split("x"))
+    cv2.setNumThreads(1)
+    count = round(options.seconds * RATE)
+    reader = Reader(options.model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "clip.avi")
+        write_clip(path, (width, height))
+        at_start, warm, peak, read = resident(), 0.0, 0.0, 0
+        live = Live(
+            "clip", opener=lambda: Repeated(path, options.speed), every=not options.speed, retry=0
+        )
+        begun = time.monotonic()
+        with live:
+            for number, frame in enumerate(live, 1):
+                if isinstance(frame, Failure):
+                    sys.exit(f"{frame.source}: {frame.error}")
+                read += len(reader.read_frame(frame).digits)
+                # Two rounds of the video, or half the way: caches have filled.
+                if number == min(2 * CLIP, count // 2):
+                    warm = resident()
+                elif number % 100 == 0:
+                    peak = max(peak, resident())
+                if (frame.number or 0) + 1 >= count:
+                    break
+        took, at_end = time.monotonic() - begun, resident()
+    warm = warm or at_start
+    print(
+        f"{number:,} frames of {width}×{height}, {read:,} digits in {took:.0f} s: "
+        f"{number / took:.0f} frames/s, {live.dropped:,} dropped, {live.reconnects} reconnections"
+    )
+    print(
+        f"resident memory: {at_start:.1f} MB at the start, {warm:.1f} after warming up, "
+        f"{max(peak, at_end):.1f} at most, {at_end:.1f} at the end"
+    )
+    if at_end - warm > options.grow:
+        sys.exit(f"memory has grown by {at_end - warm:.1f} MB, more than {options.grow:g}")
+
+
+if __name__ == "__main__":
+    main()
