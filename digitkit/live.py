@@ -189,8 +189,7 @@ class Live:
     """The frames of a camera or a stream, each the newest at the moment it is asked for.
 
     >>> with Live("rtsp://10.0.0.7/live", fps=2) as live:  # doctest: +SKIP
-    ...     for item in live:
-    ...         print(item)
+    ...     newest = next(live)
 
     A thread grabs frames as they come and keeps the last one, so a slow consumer never falls
     behind. A source that goes away (no frame, no answer for `READ_SECONDS`, a process that ended)
@@ -411,8 +410,11 @@ class Live:
                     break
                 if lost and self._grabbed == grabbed:
                     away = time.monotonic() - self._seen
-                    self.reconnects += self._grabbed > 0
-                    self._notice(f"{self.name}: is there after {away:.1f} s")
+                    back = self._grabbed > 0
+                    self.reconnects += back
+                    self._notice(
+                        f"{self.name}: is {'back' if back else 'there'} after {away:.1f} s"
+                    )
                 self._offer(image, (time.perf_counter_ns() - begun) / 1e6)
         except SourceError as error:
             return self._masked(error)
