@@ -26,9 +26,11 @@ SCHEMES = frozenset(
 )
 """The kinds of URL that are taken for streams."""
 
-OPEN_SECONDS = 5.0
+OPEN_SECONDS = 10.0
+"""How long opening a stream may take; video starts at a key frame, which may be seconds away."""
+
 READ_SECONDS = 5.0
-"""After this long without an answer a stream counts as gone."""
+"""After this long without a frame a stream counts as gone."""
 
 STALL_SECONDS = 0.5
 """No frame after less than this may be a broken one among good ones, after more it is a stall."""
@@ -161,7 +163,10 @@ def _is_number(camera: str) -> bool:
 
 
 def _opened(name: str, size: tuple[int, int] | None, *what: int | str | list[int]) -> Capture:
-    capture = cv2.VideoCapture(*what)
+    try:
+        capture = cv2.VideoCapture(*what)
+    except cv2.error as error:
+        raise SourceError(f"{name}: is nothing that OpenCV opens: {one_line(error.err)}") from error
     if not capture.isOpened():
         capture.release()
         raise SourceError(
@@ -340,7 +345,8 @@ class Live:
         """Free the source and end the thread; again does nothing.
 
         A thread that is stuck inside OpenCV is not waited for longer than `CLOSE_SECONDS`; it frees
-        the source and ends by itself when OpenCV gives up, after `READ_SECONDS` for a stream.
+        the source and ends by itself when OpenCV gives up, for a stream after `OPEN_SECONDS` or
+        `READ_SECONDS`.
         """
         with self._changed:
             self._stop.set()

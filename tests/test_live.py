@@ -469,7 +469,7 @@ def test_what_opencv_is_asked_for(monkeypatch):
         (
             "RTSP://cam",
             cv2.CAP_FFMPEG,
-            [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 5000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 5000],
+            [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 10000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 5000],
         ),
     ]
     assert asked.count("release") >= 3
@@ -482,6 +482,14 @@ def test_cameras_that_do_not_exist():
             pytest.raises(SourceError, match=r"63: cannot be opened; see .* ls /dev/video\*"),
         ):
             next(source)
+
+
+def test_a_number_that_is_too_large_for_opencv():
+    with (
+        Live("99999999999") as source,
+        pytest.raises(SourceError, match="^camera 99999999999: is nothing that OpenCV opens"),
+    ):
+        next(source)
 
 
 # --- a real stream ---------------------------------------------------------------------------
