@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-oldest lint format samples models clean help
+.PHONY: demo test test-oldest lint format samples models finder soak clean help
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -64,6 +64,14 @@ samples: $(BIN)/.ready
 
 models: $(BIN)/.ready
 	$(BIN)/python benchmarks/models.py
+
+# The net that finds digits, trained anew on synthetic pages: an hour on two cores.
+finder: $(BIN)/.ready
+	$(BIN)/python -m digitkit.training.finder --out runs/finder --steps 3600 --workers 2 --threads 2
+
+# An hour of video through the live path, faster than real time; fails if memory grows.
+soak: $(BIN)/.ready
+	$(BIN)/python benchmarks/soak.py --seconds 3600
 
 clean:
 	rm -rf $(VENV) $(OLDEST) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,9 @@ The folder holds ``labels.jsonl``: a line a picture, with ``file``; ``kind``, ``
 ``single``; ``text``, the digits in reading order, rows parted by newlines, empty where there is
 none; and, where wanted, ``hard`` (false) and ``reading_order`` (true). Each model reads them as a
 user's call does: mode ``auto``, its own threshold, one thread. The models take turns at each
-picture. With ``--peer`` the usual recipe (``benchmarks/tutorial.py``) reads them with that net.
+picture. With ``--peer`` the usual recipe (``benchmarks/tutorial.py``) reads them with that net,
+and with ``--classical`` the first model reads what a finder without a net has found
+(``benchmarks/classical.py``).
 
 Digits that were read are aligned with those that are there, row breaks left out; where there is no
 reading order, both are sorted first. Of the alignments with the fewest edits the one with the
@@ -35,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from classical import Classical
 from models import loaded, ran_on, table
 from tutorial import Tutorial
 
@@ -305,6 +308,9 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--peer", type=Path, metavar="FILE", help="the tutorial recipe's net")
     parser.add_argument(
+        "--classical", action="store_true", help="also find digits without a net, for comparison"
+    )
+    parser.add_argument(
         "--min-confidence", type=float, metavar="P",
         help="threshold of the models, instead of their own; the recipe has none",
     )  # fmt: skip
@@ -321,6 +327,10 @@ def main() -> None:
             stem = Path(model).stem
             name = stem if stem not in readers else str(Path(model).with_suffix(""))
             readers[name] = Reader(loaded(model), min_confidence=options.min_confidence)
+        if options.classical:
+            readers[f"{next(iter(readers))}, found classically"] = Classical(
+                loaded(options.models[0]), min_confidence=options.min_confidence
+            )
         if options.peer:
             readers[f"tutorial with {options.peer.stem}"] = Tutorial(options.peer)
     except (DigitkitError, ValueError) as error:

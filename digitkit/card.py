@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from . import atomic, machine
+from . import atomic, finder, machine
 from .classifier import Classifier
 from .contract import ModelContract
 
@@ -46,11 +47,14 @@ def write(folder: Path) -> None:
     models: list[tuple[Path, ModelContract]] = []
     sums = ""
     for path in sorted(folder.glob("*.onnx")):
+        if path.name == finder.FILE:
+            sums += f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+            continue
         model = Classifier(path)
         if model.contract is not None:
             models.append((path, model.contract))
             sums += f"{model.sha256}  {path.name}\n"
-    text = _HEAD + _tables(models) + _pictures(folder, models)
+    text = _HEAD + _tables(models) + _pictures(folder, models) + _finder(folder / finder.FILE)
     if (folder / NOTES).is_file():
         text += "\n" + (folder / NOTES).read_text(encoding="utf-8")
     atomic.write_text(folder / CARD, text)
@@ -89,6 +93,20 @@ def _tables(models: list[tuple[Path, ModelContract]]) -> str:
     licences = ", ".join(sorted({c.licence for _, c in models}))
     lines += ["", f"Licence of the models: {licences}."]
     return "\n".join(lines) + "\n"
+
+
+def _finder(path: Path) -> str:
+    """What is known of the net that finds digits, where there is one."""
+    if not path.is_file():
+        return ""
+    known = finder.Finder(path).metadata
+    return (
+        f"\n## The finder\n\n`{path.name}` ({path.stat().st_size:,} bytes, "
+        f"{int(known['digitkit.parameters']):,} parameters, fp32) finds the digits of a page: of a "
+        "grey picture it gives maps of ink, of digits' middles and of how far each digit reaches "
+        f"(`digitkit.finder`). {known['digitkit.training']} The digits on them are "
+        "MNIST's training digits and digits drawn from strokes; no photograph was trained on.\n"
+    )
 
 
 def mistakes_name(name: str) -> str:

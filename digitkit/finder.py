@@ -16,6 +16,9 @@ from .errors import ModelError, one_line
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
 
+FILE = "finder.onnx"
+"""Its file's name among the models that ship."""
+
 INPUT = "page"
 """uint8 ``[1, 1, H, W]``: grey levels; H and W multiples of `STEP`."""
 
@@ -49,7 +52,12 @@ class Maps:
 
 
 class Finder:
-    """The net that finds digits; `digitkit.pages` makes digits of what it says."""
+    """The net that finds digits; `digitkit.pages` makes digits of what it says.
+
+    Attributes:
+        path: its file.
+        metadata: how it was made, keys ``digitkit.*``.
+    """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, threads: int = 1) -> None:
         """Load it.
@@ -61,12 +69,12 @@ class Finder:
         Raises:
             ModelError: the file is missing, or is no finder that this version knows.
         """
-        self.path = Path(path) if path is not None else models_folder() / "finder.onnx"
+        self.path = Path(path) if path is not None else models_folder() / FILE
         if not self.path.is_file():
             raise ModelError(f"{self.path}: the model that finds digits is missing; reinstall")
         self.session = make_session(self.path, threads)
-        metadata = self.session.get_modelmeta().custom_metadata_map
-        if metadata.get("digitkit.finder") != VERSION:
+        self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
+        if self.metadata.get("digitkit.finder") != VERSION:
             raise ModelError(f"{self.path}: is no finder of digits of version {VERSION}")
 
     def maps(self, plain: U8) -> Maps:

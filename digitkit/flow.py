@@ -1,15 +1,13 @@
-"""From sources to sinks: read each picture, follow those that move, hand on what there is to say."""
+"""From sources to sinks: read each picture, follow what moves, hand on what there is to say."""
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +18,9 @@ from .reader import Reader, Reading
 from .sinks import Sink
 from .sources import Failure, Frame
 from .tracking import Steady
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Outcome = tuple[Frame, Reading] | Failure
 """A picture and what was read from it, or why there is nothing."""
@@ -71,6 +72,11 @@ def read_with_workers(
     Raises:
         SourceError: a process ended by itself, for want of memory for instance.
     """
+    # Not at the top: one picture is read sooner than these are loaded.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     waiting: deque[Failure | tuple[Path, Future[Outcome]]] = deque()
     # Forked processes would inherit the locks of other threads; spawned ones are clean.
     pool = ProcessPoolExecutor(
@@ -92,9 +98,7 @@ def read_with_workers(
 
     try:
         for item in items:
-            waiting.append(
-                item if isinstance(item, Failure) else (item, pool.submit(_read, item))
-            )
+            waiting.append(item if isinstance(item, Failure) else (item, pool.submit(_read, item)))
             # Enough ahead to keep all busy, not so much that memory fills.
             if len(waiting) >= 4 * workers:
                 yield first()

@@ -341,6 +341,12 @@ class Live:
             self._until = now + self._duration
         return frame
 
+    def stop(self) -> None:
+        """End the iteration after the frame at hand; a signal's handler may call this."""
+        with self._changed:  # the lock is one that its own thread may take again
+            self._stop.set()
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Free the source and end the thread; again does nothing.
 

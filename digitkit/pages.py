@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -92,13 +93,21 @@ def _scales(plain: U8, finder: Finder) -> list[_Scale]:
     """The picture at full work size, a half and a quarter: the net knows digits of some sizes."""
     height, width = plain.shape
     side = max(height, width)
-    scales = []
+    scales: list[_Scale] = []
     for work in (WORK_SIDE, WORK_SIDE // 2, WORK_SIDE // 4):
-        ratio = min(1.0, work / side) if work == WORK_SIDE else min(1.0, WORK_SIDE / side) * work / WORK_SIDE
+        ratio = (
+            min(1.0, work / side)
+            if work == WORK_SIDE
+            else min(1.0, WORK_SIDE / side) * work / WORK_SIDE
+        )
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         if scales and max(size) < 100:
             break
-        small = plain if size == (width, height) else cv2.resize(plain, size, interpolation=cv2.INTER_AREA)
+        small = (
+            plain
+            if size == (width, height)
+            else cv2.resize(plain, size, interpolation=cv2.INTER_AREA)
+        )
         maps = finder.maps(np.asarray(small, np.uint8))
         mask = (maps.ink > MIN_INK).astype(np.uint8)
         _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
@@ -149,7 +158,9 @@ def _without_doubles(spots: Sequence[_Spot], scales: Sequence[_Scale]) -> list[_
     return [spot for spot, _ in kept]
 
 
-def _found(plain: U8, spot: _Spot, spots: Sequence[_Spot], scales: Sequence[_Scale]) -> Found | None:
+def _found(
+    plain: U8, spot: _Spot, spots: Sequence[_Spot], scales: Sequence[_Scale]
+) -> Found | None:
     """A digit's own ink, cut out of the picture and brought to normal form."""
     scale = scales[spot.scale]
     mask, x, y = _own_ink(spot, spots, scale)
@@ -179,9 +190,7 @@ def _found(plain: U8, spot: _Spot, spots: Sequence[_Spot], scales: Sequence[_Sca
     return Found(box, pixels.normal_form(ink), spot.certainty, _is_cut(box, mask, x, y, scale))
 
 
-def _own_ink(
-    spot: _Spot, spots: Sequence[_Spot], scale: _Scale
-) -> tuple[F32 | None, int, int]:
+def _own_ink(spot: _Spot, spots: Sequence[_Spot], scale: _Scale) -> tuple[F32 | None, int, int]:
     """The probability of ink around a spot without what belongs to others.
 
     Returns:
@@ -222,11 +231,11 @@ def _own_ink(
     own = np.where(near & ~other, np.maximum(ink, mine), 0).astype(np.float32)
     ours = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
     margin = 3
-    t, b = max(0, int(ours[0][0]) - margin), int(ours[0][-1]) + 1 + margin
-    l, r = max(0, int(ours[1][0]) - margin), int(ours[1][-1]) + 1 + margin
+    up, low = max(0, int(ours[0][0]) - margin), int(ours[0][-1]) + 1 + margin
+    near_left, far = max(0, int(ours[1][0]) - margin), int(ours[1][-1]) + 1 + margin
     # Ink of others is no paper either.
     own = np.where(other, -1.0, own).astype(np.float32)
-    return own[t:b, l:r], x0 + l, y0 + t
+    return own[up:low, near_left:far], x0 + near_left, y0 + up
 
 
 def _nearest(
@@ -280,7 +289,7 @@ def _lifted(crop: U8, own: F32) -> U8 | None:
         return None
     # What the net is sure of keeps its place, its edges are the picture's own.
     gate = np.clip((own - 0.1) * 3, 0, 1)
-    return np.clip(difference * gate * (255 / strong), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(difference * gate * (255 / strong), 0, 255), np.uint8)
 
 
 def _clipped(x: float, y: float, w: float, h: float, width: int, height: int) -> Box:
@@ -309,7 +318,8 @@ def _is_cut(box: Box, own: F32, x: int, y: int, scale: _Scale) -> bool:
         sides.append(own[::-1][:depth])
     for strip in sides:
         edge = strip[0] > MIN_INK
-        if edge.any() and (strip > MIN_INK).all(0)[edge].mean() > 0.3:
+        through = np.all(strip > MIN_INK, axis=0, keepdims=True)[0]
+        if edge.any() and through[edge].mean() > 0.3:
             return True
     return False
 
@@ -391,7 +401,7 @@ def _columns(
             float(at[b, 0] - at[a, 0] - at[a, 2])
             for rows in sides
             for row in rows
-            for a, b in zip(row, row[1:], strict=False)
+            for a, b in pairwise(row)
         ]
         across = _chains(at, members, lean)
         level = len(across) < len(sides[0]) + len(sides[1]) - 0.5 * min(map(len, sides))

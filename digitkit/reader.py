@@ -15,8 +15,8 @@ import numpy.typing as npt
 from . import pages, pixels, sources
 from ._opencv import cv2
 from .classifier import Classifier, PrecisionChoice
-from .finder import Finder
 from .errors import ImageError, InputNotFoundError, SourceError, shown
+from .finder import Finder
 from .sources import Failure, Frame
 
 U8 = npt.NDArray[np.uint8]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -266,6 +265,8 @@ class Window:
             OutputError: there is no screen, or this OpenCV has no windows.
         """
         self._ended = ended
+        import subprocess
+
         # Where the screen cannot be reached the window library ends the whole process, so another
         # one tries first.
         trial = "import cv2; cv2.namedWindow('digitkit'); cv2.waitKey(1)"
@@ -313,7 +314,12 @@ def annotate(image: U8, reading: Reading) -> U8:
         colour = GREEN if digit.accepted else RED
         gap = line + round(2 * unit)
         cv2.rectangle(
-            canvas, (x - gap, y - gap), (x + w + gap - 1, y + h + gap - 1), colour, line, cv2.LINE_AA
+            canvas,
+            (x - gap, y - gap),
+            (x + w + gap - 1, y + h + gap - 1),
+            colour,
+            line,
+            cv2.LINE_AA,
         )
     # Tags come after all boxes, so that none is crossed out by a neighbour's.
     for digit, (x, y, w, h) in zip(reading.digits, boxes, strict=True):
@@ -328,10 +334,12 @@ def annotate(image: U8, reading: Reading) -> U8:
     return canvas  # type: ignore[return-value]
 
 
-def _tag(canvas: Any, text: str, x: int, y: int, h: int, tall: int, colour: tuple[int, int, int]) -> None:
+def _tag(
+    canvas: Any, text: str, x: int, y: int, h: int, tall: int, colour: tuple[int, int, int]
+) -> None:
     """White text on a plate above a box, or below it at the picture's upper border."""
     thick = max(1, round(tall / 14))
-    (wide, high), under = cv2.getTextSize(text, _FONT, tall / 30, thick)
+    (wide, high), _ = cv2.getTextSize(text, _FONT, tall / 30, thick)
     pad = max(2, tall // 6)
     height = high + 2 * pad
     top = y - height - pad

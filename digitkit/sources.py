@@ -270,36 +270,25 @@ def _ends_early(capture: cv2.VideoCapture, number: int, last: float, place: str)
     return number < 0.9 * total and last < 0.9 * total / rate
 
 
-def frames(sources: Iterable[str], *, nul: bool = False) -> Iterator[Frame | Failure]:
-    """Decode everything that a user named, one picture at a time; see `expand`.
+def is_video(path: Path) -> bool:
+    """Whether a file counts as a video, by its suffix."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
-    A video file that is named, or that a pattern or a list names, gives all its frames.
+
+def frames(items: Iterable[Path | Failure], *, exif: bool = True) -> Iterator[Frame | Failure]:
+    """Decode files one picture at a time; a video gives all its frames.
+
+    Args:
+        items: as `expand` gives them.
+        exif: turn image files as their EXIF orientation says.
     """
-    for item in expand(sources, nul=nul):
+    for item in items:
         if isinstance(item, Failure):
             yield item
-        elif item.suffix.lower() in VIDEO_SUFFIXES:
+        elif is_video(item):
             yield from video_frames(item)
         else:
             try:
-                yield read_frame(item)
+                yield read_frame(item, exif=exif)
             except (ImageError, InputNotFoundError, SourceError) as error:
                 yield failure(shown(item), error)
-
-
-def camera_frames(device: int) -> Iterator[Frame | Failure]:
-    """Every frame of a camera that OpenCV can open, until the consumer stops; see `digitkit.live`.
-
-    Args:
-        device: the camera's number, 0 for the first.
-
-    Yields:
-        Frames; at last a `Failure` if the camera goes away.
-
-    Raises:
-        SourceError: it cannot be opened, or never gave a frame.
-    """
-    from .live import Live
-
-    with Live(str(device), retry=0, every=True) as live:
-        yield from live

@@ -1,4 +1,4 @@
-"""Readings that are stable: digits followed over the frames of a camera, reported once they hold."""
+"""Stable readings: digits followed over the frames of a camera, reported once they have held."""
 
 from __future__ import annotations
 

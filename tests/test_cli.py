@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,8 @@ import pytest
 from conftest import SHARED
 from typer.testing import CliRunner
 
-from digitkit import __version__
+from digitkit import __version__, sources
+from digitkit._opencv import cv2
 from digitkit.cli.app import app
 
 
@@ -69,7 +73,9 @@ def test_a_thousand_files_ten_broken(tmp_path, one_of_each, digit_file):
     assert len(lines) == 1000
     assert sum(line.get("text") == "3" for line in lines) == 990
     assert sum("error" in line for line in lines) == 10
-    assert len(result.stderr.splitlines()) == 10
+    *errors, summary = result.stderr.splitlines()
+    assert len(errors) == 10
+    assert summary.startswith("990 pictures in")
     assert [line["source"] for line in lines] == sorted(line["source"] for line in lines)
 
 
@@ -134,39 +140,124 @@ def test_infer_with_nothing_to_start_from(digit_file, tmp_path):
     assert "camera 63: cannot be opened" in one_error_line(run("infer", "--camera", 63), 2)
 
 
-@pytest.mark.parametrize(("ends", "code"), [("Ctrl-C", 0), ("unplugged", 1)])
-def test_camera_loop(monkeypatch, one_of_each, ends, code):
-    from digitkit import sources
+@pytest.fixture
+def camera(monkeypatch, one_of_each):
+    """Stands in for OpenCV's camera: so many frames of a 4, then what `ends` it happens."""
+    from digitkit import live
     from digitkit._opencv import cv2
 
-    class Camera:
-        def __init__(self, device: int) -> None:
-            self.left = 2
+    def plug_in(frames: int, ends: str) -> None:
+        class Camera:
+            def __init__(self, *what: object) -> None:
+                self.left = frames
 
-        def isOpened(self):  # noqa: N802 - OpenCV's name
-            return True
+            def isOpened(self):  # noqa: N802 - OpenCV's name
+                return True
 
-        def read(self):
-            self.left -= 1
-            if self.left >= 0:
-                return True, cv2.cvtColor(
-                    cv2.resize(one_of_each[4], (120, 120)), cv2.COLOR_GRAY2BGR
-                )
-            if ends == "Ctrl-C":
-                raise KeyboardInterrupt
-            return False, None
+            def read(self):
+                time.sleep(0.02)
+                self.left -= 1
+                if self.left < 0 and ends == "unplugged":
+                    return False, None
+                if self.left < 0:
+                    os.kill(os.getpid(), getattr(signal, ends))
+                image = np.full((240, 320), 230, np.uint8)
+                image[60:180, 100:220] -= cv2.resize(one_of_each[4], (120, 120)) // 2
+                return True, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
 
-        def release(self):
-            pass
+            def release(self):
+                pass
 
-    monkeypatch.setattr(sources.cv2, "VideoCapture", Camera)
-    result = run("infer", "--camera", 0, "--format", "jsonl")
+        monkeypatch.setattr(live.cv2, "VideoCapture", Camera)
+
+    return plug_in
+
+
+@pytest.mark.parametrize(("ends", "code"), [("SIGINT", 0), ("SIGTERM", 0), ("unplugged", 1)])
+def test_camera_loop(camera, ends, code):
+    camera(12, ends)
+    result = run("infer", "--camera", 0, "--format", "jsonl", "--every-frame", "--retry", 0)
     assert result.exit_code == code, result.output
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [line.get("frame") for line in lines][:2] == [0, 1]
+    numbers = [line["frame"] for line in lines if "frame" in line]
+    assert numbers == sorted(set(numbers))
     assert lines[0]["text"] == "4"
     assert "T" in lines[0]["time"]
     assert ("error" in lines[-1]) == (ends == "unplugged")
+    assert "frames in" in result.stderr
+
+
+def test_a_camera_tells_a_reading_once_it_has_held(camera, tmp_path):
+    camera(1000, "unplugged")
+    video = tmp_path / "seen.mp4"
+    result = run(
+        "infer", "--camera", 0, "--format", "jsonl", "--hold", 3, "--max-frames", 12,
+        "--annotate", video, "--explain", tmp_path / "why",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (line,) = [json.loads(line) for line in result.stdout.splitlines()]
+    assert line["text"] == "4"
+    assert len(list((tmp_path / "why").iterdir())) == 1
+    frames = list(sources.video_frames(video))
+    assert len(frames) > 1
+    assert frames[0].image.shape == (360, 480, 3) or frames[0].image.shape[2] == 3
+
+
+def test_camera_options_without_a_camera_are_not_dropped_in_silence(digit_file):
+    path = digit_file(1)
+    for option in (["--fps", 5], ["--size", "640x480"], ["--duration", 3], ["--show"]):
+        result = run("infer", path, *option)
+        assert result.exit_code == 2
+        assert option[0] in result.stderr
+    assert run("infer", "--camera", "0", "--size", "wide").exit_code == 2
+    assert "is no camera" in one_error_line(run("infer", "--camera", "webcam"), 2)
+    assert run("infer", "--camera", 0, "--workers", 2).exit_code == 2
+    assert run("infer", "http://127.0.0.1:9/a", path).exit_code == 2
+
+
+def test_a_password_is_never_shown():
+    url = "http://me:geheim@127.0.0.1:9/video"
+    for named in (["--camera", url], [url]):
+        result = run("infer", *named, "--retry", 0)
+        assert result.exit_code == 2
+        assert "geheim" not in result.output + result.stderr
+        assert "me:***@127.0.0.1" in result.stderr
+
+
+def test_number_fields(digit_file, one_of_each, tmp_path):
+    page = np.full((260, 500), 225, np.uint8)
+    for i, digit in enumerate((4, 0, 2, 1)):
+        page[40:130, 40 + 110 * i : 130 + 110 * i] -= cv2.resize(one_of_each[digit], (90, 90)) // 2
+    page[150:240, 40:130] -= cv2.resize(one_of_each[7], (90, 90)) // 2
+    path = tmp_path / "form.png"
+    path.write_bytes(cv2.imencode(".png", page)[1].tobytes())
+
+    def text(*options: object) -> str:
+        return json.loads(run("infer", path, "--format", "jsonl", *options).stdout)["text"]
+
+    assert text() == "4021\n7"
+    assert text("--expect", 4) == "4021"
+    assert text("--pattern", r"[1-9]\d{3}") == "4021"
+    assert text("--expect", 1) == "7"
+    assert text("--pattern", r"9\d{3}") == ""
+    result = run("infer", path, "--pattern", "402B")
+    assert result.exit_code == 2
+    assert "'B' matches no digit" in " ".join(result.stderr.split())
+
+
+def test_workers_keep_the_order_and_go_on(digit_file, tmp_path):
+    for i in range(9):
+        digit_file(i, f"many/{i}.png")
+    (tmp_path / "many" / "3.png").write_bytes(b"no image")
+    options = ["--format", "jsonl", "--min-confidence", 0, "--annotate", tmp_path / "seen"]
+    result = run("infer", tmp_path / "many", "--workers", 2, *options)
+    assert result.exit_code == 1
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [Path(line["source"]).stem for line in lines] == [str(i) for i in range(9)]
+    assert [line.get("text") for line in lines] == ["0", "1", "2", None, *"45678"]
+    assert "8 pictures in" in result.stderr
+    assert "1 failed" in result.stderr
+    assert len(list((tmp_path / "seen").iterdir())) == 8
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

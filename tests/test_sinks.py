@@ -3,12 +3,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from digitkit import Reader, pixels, sinks
+from digitkit import Reader, pixels, sinks, sources
 from digitkit._opencv import cv2
+from digitkit.errors import OutputError
 from digitkit.sources import Failure, Frame
 
 
@@ -56,7 +58,7 @@ def test_csv(frame, reading):
     assert rows[0]["digits"] == "2"
     assert rows[1] == {
         "source": "bad, one.png", "text": "", "confidence": "", "digits": "", "rejected": "",
-        "error": "broken",
+        "error": "broken", "frame": "", "time": "",
     }  # fmt: skip
 
 
@@ -81,8 +83,77 @@ def test_pictures_of_one_name_do_not_replace_each_other(tmp_path, frame, reading
 def test_small_pictures_are_enlarged_and_marked(frame, reading, one_of_each):
     small = Reader(min_confidence=0).read(one_of_each[5])
     drawn = sinks.annotate(one_of_each[5], small)
-    assert min(drawn.shape[:2]) >= 300
+    assert min(drawn.shape[:2]) >= 400
     green = (drawn == sinks.GREEN).all(axis=2).sum()
     assert green > 100
     nothing = Reader(mode="page").read(np.zeros((200, 200), np.uint8) + np.eye(200, dtype=np.uint8))
     assert sinks.explain(frame.image, nothing).ndim == 3
+
+
+@pytest.mark.parametrize("long", [320, 1280, 4000])
+def test_marks_are_as_large_as_the_picture_asks_for(frame, reading, long):
+    ratio = long / frame.image.shape[1]
+    image = cv2.resize(frame.image, None, fx=ratio, fy=ratio)
+    scaled = [
+        replace(d, box=tuple(round(v * ratio) for v in d.box), accepted=i == 0)  # type: ignore[arg-type]
+        for i, d in enumerate(reading.digits)
+    ]
+    drawn = sinks.annotate(image, replace(reading, digits=tuple(scaled)))
+    for colour in (sinks.GREEN, sinks.RED):
+        rows = np.flatnonzero((drawn == colour).all(axis=2).any(axis=1))
+        # A tag's plate and a box's lines: their share of the picture is about the same.
+        share = len(rows) / drawn.shape[0]
+        assert 0.2 < share < 1
+
+
+def test_a_tag_fits_where_the_box_touches_the_border(reading):
+    image = np.full((120, 90), 200, np.uint8)
+    corner = replace(reading.digits[0], box=(70, 0, 20, 118))
+    drawn = sinks.annotate(image, replace(reading, digits=(corner,)))
+    assert (drawn == sinks.GREEN).all(axis=2).any()
+
+
+def test_a_turned_picture_is_drawn_turned(frame, reading):
+    drawn = sinks.annotate(frame.image, replace(reading, turn=90))
+    height, width = frame.image.shape
+    assert drawn.shape[0] / drawn.shape[1] == pytest.approx(width / height, rel=0.02)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_a_video_keeps_the_time_that_frames_were_taken_at(tmp_path, frame, reading, suffix):
+    path = tmp_path / "new" / f"seen{suffix}"
+    with sinks.Video(path) as sink:
+        for number, seconds in enumerate((0.0, 0.1, 1.0)):
+            sink.write(replace(frame, number=number, seconds=seconds), reading)
+    frames = list(sources.video_frames(path))
+    assert len(frames) == round(sinks.Video.FPS * 1.0) + 1
+    assert all(one.image.shape == frames[0].image.shape for one in frames)
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_video_that_breaks_off_leaves_nothing(tmp_path, frame, reading):
+    def broken() -> None:
+        with sinks.Video(tmp_path / "seen.mp4") as sink:
+            sink.write(frame, reading)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken()
+    with sinks.Video(tmp_path / "none.mp4"):
+        pass  # not a single frame
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OutputError, match=r"name an \.mp4 or an \.avi"):
+        sinks.Video(tmp_path / "seen.gif")
+    (tmp_path / "taken").write_text("")
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        sinks.Video(tmp_path / "taken" / "seen.mp4") as sink,
+    ):
+        sink.write(frame, reading)
+
+
+def test_no_screen_is_one_clear_error(monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(OutputError, match=r"no screen.*--annotate"):
+        sinks.Window(lambda: None)

@@ -5,11 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from digitkit import sources
-from digitkit.errors import SourceError
 from digitkit.sources import Failure, Frame
 
 
@@ -45,7 +43,9 @@ def test_patterns(tree):
 
 
 def test_a_missing_file_fails_when_it_is_read(tree):
-    assert list(sources.frames(["none.png"])) == [Failure("none.png", "does not exist")]
+    assert list(sources.frames(sources.expand(["none.png"]))) == [
+        Failure("none.png", "does not exist")
+    ]
 
 
 class Stdin:
@@ -69,14 +69,16 @@ def test_nul_parted_lists(tree):
 def test_strange_names(tree, digit_file):
     for name in ("two words.png", "zwölf ☃.png", "new\nline.png"):
         (tree / name).write_bytes(digit_file(1).read_bytes())
-        (frame,) = sources.frames([name])
+        (frame,) = sources.frames(sources.expand([name]))
         assert isinstance(frame, Frame)
         assert frame.source == name
     raw = os.fsencode(tree) + b"/\xff.png"
     Path(os.fsdecode(raw)).write_bytes(digit_file(1).read_bytes())
-    (frame,) = sources.frames([os.fsdecode(raw)])
+    (frame,) = sources.frames(sources.expand([os.fsdecode(raw)]))
     assert frame.source.endswith("/\ufffd.png")
-    assert list(sources.frames(["a\0b"])) == [Failure("a\0b", "is no path: embedded null byte")]
+    assert list(sources.frames(sources.expand(["a\0b"]))) == [
+        Failure("a\0b", "is no path: embedded null byte")
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -105,45 +107,6 @@ def test_memory_stays_flat_since_frames_come_one_by_one(tree, digit_file):
             seen.append(i)
             yield str(digit_file(i))
 
-    stream = sources.frames(names())
+    stream = sources.frames(sources.expand(names()))
     next(stream)
     assert seen == [0]
-
-
-class Camera:
-    """Stands in for a camera: some frames, then none."""
-
-    def __init__(self, device: int) -> None:
-        self.left, self.released = 3, False
-
-    def isOpened(self):  # noqa: N802 - OpenCV's name
-        return True
-
-    def read(self):
-        self.left -= 1
-        return self.left >= 0, np.full((4, 4, 3), 7, np.uint8)
-
-    def release(self):
-        self.released = True
-
-
-def test_camera(monkeypatch):
-    made = []
-    monkeypatch.setattr(
-        sources.cv2, "VideoCapture", lambda device: made.append(Camera(device)) or made[-1]
-    )
-    stream = sources.camera_frames(0)
-    frames = [next(stream) for _ in range(3)]
-    assert [f.number for f in frames] == [0, 1, 2]
-    assert frames[0].source == "camera 0"
-    assert frames[0].time.tzinfo is not None
-    assert list(stream) == [Failure("camera 0", "gives no more frames after 3")]
-    assert made[0].released
-    monkeypatch.setattr(Camera, "read", lambda self: (False, None))
-    with pytest.raises(SourceError, match="camera 0: opens but gives no frames"):
-        next(sources.camera_frames(0))
-
-
-def test_no_such_camera():
-    with pytest.raises(SourceError, match="camera 63: cannot be opened"):
-        next(sources.camera_frames(63))

@@ -70,9 +70,7 @@ def test_doubts_are_averaged():
     last = [steady.follow(one) for one in doubtful][-1].digits[0]
     assert 0.85 < last.confidence < 0.97
     assert last.accepted
-    assert last.confidence == pytest.approx(
-        float(last.probabilities[5]) * last.is_digit, abs=1e-6
-    )
+    assert last.confidence == pytest.approx(float(last.probabilities[5]) * last.is_digit, abs=1e-6)
 
 
 def test_what_the_border_cuts_is_never_accepted():

@@ -187,9 +187,11 @@ def test_strange_names(tmp_path, monkeypatch, name):
 def test_among_other_sources(tmp_path, digit_file):
     write_video(tmp_path / "video.AVI".lower(), 2).rename(tmp_path / "video.AVI")
     digit_file(7)
-    folder = [item.source for item in sources.frames([str(tmp_path)])]
+    folder = [item.source for item in sources.frames(sources.expand([str(tmp_path)]))]
     assert folder == [str(tmp_path / "digit.png")]  # a folder gives its images only
-    named = list(sources.frames([str(tmp_path / "*.*"), str(tmp_path / "none.mkv")]))
+    named = list(
+        sources.frames(sources.expand([str(tmp_path / "*.*"), str(tmp_path / "none.mkv")]))
+    )
     assert [Path(item.source).name for item in named] == [
         "digit.png", "video.AVI", "video.AVI", "none.mkv"
     ]  # fmt: skip

@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from digitkit import Reader, atomic, sinks
 from digitkit._opencv import cv2
-from digitkit.datasets import load_mnist
-from digitkit.sources import read_frame
+from digitkit.datasets import DigitData, load_mnist
+from digitkit.sources import Frame, read_frame
+from digitkit.tracking import Steady
+from digitkit.training.scenes import glyph
 
 HERE = Path(__file__).resolve().parent
 F32 = npt.NDArray[np.float32]
@@ -89,19 +91,105 @@ def main() -> None:
             x = 150 + 235 * column + int(rng.integers(-12, 13))
             y = 70 + 270 * row + int(rng.integers(-12, 13))
             ink_on(page, shape, (x, y), 220, (70, 40, 30))
-    source = save("page.jpg", as_u8(cv2.GaussianBlur(page, (0, 0), 0.8)))
+    save("page.jpg", as_u8(cv2.GaussianBlur(page, (0, 0), 0.8)))
 
-    frame = read_frame(source)
+    save("notes.jpg", notes(data, np.random.default_rng(11)))
+
+    frame = read_frame(HERE / "notes.jpg")
     reading = Reader().read_frame(frame)
     marked = sinks.annotate(frame.image, reading)
-    tiles = sinks.tiles(reading, columns=4)
-    height = 620
+    tiles = sinks.tiles(reading, columns=7)
+    width = 1100
     parts = [
-        cv2.resize(part, None, fx=height / part.shape[0], fy=height / part.shape[0],
+        cv2.resize(part, None, fx=width / part.shape[1], fy=width / part.shape[1],
                    interpolation=cv2.INTER_AREA)
         for part in (marked, tiles)
     ]  # fmt: skip
-    save("../reading.jpg", np.hstack(parts))
+    save("../reading.jpg", np.vstack(parts))
+    animation(data, HERE.parent / "live.gif")
+
+
+NOTES = (("20+26", 0.10), ("4 7 1 1", 0.04), ("83 59 60", 0.06))
+"""Rows of the sample page, and how thick the pen is, as a share of the digits' height."""
+
+
+def notes(data: DigitData, rng: np.random.Generator) -> U8:
+    """A page as people photograph it: ruled, in a shadow, on a desk, not of digits alone."""
+    width, height = 1280, 960
+    page = paper(width, height, (214, 230, 234), rng)
+    for y in range(90, height, 62):
+        cv2.line(page, (0, y), (width, y + 26), (205, 190, 160), 2, cv2.LINE_AA)
+    print_ = np.zeros((height, width), np.uint8)
+    cv2.putText(print_, "Workshop, meter C", (140, 128), 3, 1.3, 255, 2, cv2.LINE_AA)
+    page *= 1 - 0.7 * print_[:, :, None] / 255
+    inks = ((130, 60, 30), (60, 60, 65), (40, 40, 40))
+    for row, ((text, pen), ink) in enumerate(zip(NOTES, inks, strict=True)):
+        x, y = 150 + 14 * row, 215 + 205 * row
+        for letter in text:
+            tall = int(rng.integers(112, 134))
+            if letter == " ":
+                x += 60
+                continue
+            if letter == "+":
+                cv2.line(page, (x, y + 70), (x + 70, y + 72), ink, 9, cv2.LINE_AA)
+                cv2.line(page, (x + 34, y + 36), (x + 36, y + 106), ink, 9, cv2.LINE_AA)
+                x += 110
+                continue
+            of = np.flatnonzero(data.labels == int(letter))
+            shape = glyph(data.images[rng.choice(of[:40])], tall, round(pen * tall), rng)
+            h, w = shape.shape
+            lean = round(0.02 * x) + int(rng.integers(-6, 7))
+            part = page[y + lean : y + lean + h, x : x + w]
+            part += (np.array(ink, np.float32) - part) * (shape / 255 * 0.85)[:, :, None]
+            x += w + int(rng.integers(26, 40))
+    points = [
+        [1010 + 60 * np.cos(2.4 * t) + 9 * t, 330 + 55 * np.sin(3.1 * t)]
+        for t in np.linspace(0, 9, 120)
+    ]
+    scribble = np.rint(points).astype(np.int32)
+    cv2.polylines(page, [scribble], False, (70, 60, 50), 5, cv2.LINE_AA)
+    desk = np.array([[0, height - 90], [width, height - 50], [width, height], [0, height]])
+    cv2.fillPoly(page, [desk], (40, 62, 88))
+    shadow = np.zeros((height, width), np.float32)
+    cv2.fillPoly(shadow, [np.array([[760, 0], [width, 0], [width, 820], [980, 700]])], 1)
+    page *= 1 - 0.38 * cv2.GaussianBlur(shadow, (0, 0), 28)[:, :, None]
+    return as_u8(cv2.GaussianBlur(page, (0, 0), 0.9))
+
+
+def animation(data: DigitData, path: Path) -> None:
+    """The live path at work: a camera held by hand over a slip of paper, number after number."""
+    rng = np.random.default_rng(5)
+    drawn, steady = [], Steady(3, Reader().min_confidence)
+    reader, told = Reader(), ""
+    for step in range(45):
+        number = ("4021", "4027", "9385")[step // 15]
+        page = paper(520, 400, (222, 234, 238), np.random.default_rng(3))
+        pen = np.random.default_rng([9, step // 15])
+        x = 70
+        for letter in number:
+            of = np.flatnonzero(data.labels == int(letter))
+            shape = glyph(data.images[pen.choice(of[:40])], 110, 9, pen)
+            part = page[140 : 140 + shape.shape[0], x : x + shape.shape[1]]
+            part += (np.array((120, 60, 30), np.float32) - part) * (shape / 255)[:, :, None]
+            x += shape.shape[1] + 26
+        hand = (*rng.normal(0, 2, 2), 2 * np.sin(step / 4))
+        turn = cv2.getRotationMatrix2D((260, 200), hand[2], 1 + 0.03 * np.sin(step / 6))
+        turn[:, 2] += (12 * np.sin(step / 5) + hand[0], 8 * np.cos(step / 7) + hand[1])
+        view = cv2.warpAffine(page, turn, (520, 400), borderValue=(60, 66, 74))
+        blur = 1 + 4 * (step % 15 == 14)  # the slip is pulled away
+        image = as_u8(cv2.GaussianBlur(view, (0, 0), blur) + rng.normal(0, 3, view.shape))
+        reading = steady.follow(reader.read_frame(Frame("camera 0", image, number=step)))
+        if steady.report(reading):
+            told = f"camera 0 #{step}: {reading.text}"
+        shown = sinks.annotate(image, reading)
+        plate = np.full((44, shown.shape[1], 3), 40, np.uint8)
+        cv2.putText(plate, told, (12, 30), cv2.FONT_HERSHEY_DUPLEX, 0.7, (240, 240, 240), 1, 16)
+        drawn.append(cv2.resize(np.vstack([shown, plate]), None, fx=0.8, fy=0.8))
+    moving = cv2.Animation()
+    moving.frames = drawn
+    moving.durations = np.full(len(drawn), 120, np.int32)
+    with atomic.replacing(path) as temporary:
+        cv2.imwriteanimation(str(temporary), moving)
 
 
 if __name__ == "__main__":

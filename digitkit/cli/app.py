@@ -92,6 +92,8 @@ for module in (train, export, infer, eval, inspect_):
 def main() -> None:
     """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal without UTF-8 gets replacement marks instead of a traceback.
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        # A terminal without UTF-8 gets replacement marks instead of a traceback; a service may
+        # have closed either.
+        if stream is not None:
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     app(prog_name="digitkit")

@@ -7,35 +7,47 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from ..errors import ImageError, OutputError
+from ..errors import DigitkitError, OutputError
 from . import show
 from .options import InputScaleOption, Precision, PrecisionOption, ThreadsOption
 
 if TYPE_CHECKING:
+    from ..classifier import PrecisionChoice
+    from ..flow import Outcome, Summary
+    from ..live import Live
     from ..reader import Reader
     from ..sinks import Sink
-    from ..sources import Failure, Frame
+    from ..sources import Failure
 
 NAME = "infer"
 EXAMPLES = """\
 [bold]Examples[/]
 
-digitkit infer seven.png
+digitkit infer seven.png page.jpg
 
-digitkit infer scans/ --format csv --output readings.csv
+digitkit infer scans/ --format csv --output readings.csv --workers 4
 
-digitkit infer 'meters/**/*.jpg' --format jsonl --min-confidence 0.9
+digitkit infer 'meters/**/*.jpg' --format jsonl --expect 6
+
+digitkit infer letters/ --pattern '[1-9]\\d{3}' --orientation auto
 
 find . -name '*.png' -print0 | digitkit infer - -0
 
 digitkit infer page.jpg --annotate seen --explain why
 
-digitkit infer --camera 0
+digitkit infer clip.mp4 --annotate seen.mp4
+
+digitkit infer --camera 0 --show
+
+digitkit infer --camera rtsp://user:password@10.0.0.7/live --format jsonl --retry inf
+
+digitkit infer --camera picamera2 --fps 5
 """
 
 
@@ -55,18 +67,36 @@ class Mode(StrEnum):
     page = "page"
 
 
+class Orientation(StrEnum):
+    """Which side of a picture is up."""
+
+    exif = "exif"
+    auto = "auto"
+    none = "0"
+    quarter = "90"
+    half = "180"
+    three_quarters = "270"
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise typer.BadParameter(f"{text!r} is no size; write it like 1280x720")
+    return int(width), int(height)
+
+
+READING, MOVING, FIELDS = "What is read", "Cameras, streams and videos", "Number fields"
+
+
 def command(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="SOURCES",
-            help="Image files, folders (searched recursively), patterns, and - for a list of paths "
-            "on standard input, one a line.",
+            help="Image and video files, folders (searched for images, recursively), patterns, "
+            "and - for a list of paths on standard input, one a line; or one stream's URL.",
             show_default=False,
         ),
-    ] = None,
-    camera: Annotated[
-        int | None, typer.Option(metavar="N", help="Read camera N's frames until Ctrl-C.", min=0)
     ] = None,
     model: Annotated[
         str,
@@ -77,17 +107,6 @@ def command(
     ] = "digits",
     precision: PrecisionOption = Precision.auto,
     input_scale: InputScaleOption = None,
-    mode: Annotated[
-        Mode,
-        typer.Option(
-            help="digit: each picture is one digit; page: look for digits in it; auto: the first "
-            "up to 64 pixels on the longer side, else the second."
-        ),
-    ] = Mode.auto,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Accept digits from this on; the model's own by default."),
-    ] = None,
     format_: Annotated[
         Format, typer.Option("--format", help="text for people; jsonl and csv for programs.")
     ] = Format.text,
@@ -97,84 +116,264 @@ def command(
     ] = None,
     annotate: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Save each picture with its digits marked."),
+        typer.Option(
+            metavar="DIR|VIDEO",
+            help="Save each picture with its digits marked, into a folder; or all frames as a "
+            "video, if the name ends in .mp4 or .avi.",
+        ),
     ] = None,
     explain: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Save what the net saw of each digit, enlarged."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that read image files; the order stays.")
+    ] = 1,
     threads: ThreadsOption = 1,
     nul: Annotated[
         bool, typer.Option("-0", "--null", help="The list on standard input is parted by NUL.")
     ] = False,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="digit: each picture is one digit; page: look for digits in it; auto: the first "
+            "up to 64 pixels on the longer side, else the second.",
+            rich_help_panel=READING,
+        ),
+    ] = Mode.auto,
+    orientation: Annotated[
+        Orientation,
+        typer.Option(
+            help="Which side is up. exif: as the file says; auto: as the file says, but where that "
+            "reads badly the quarter turn that reads best; 0 to 270: turn the pixels so many "
+            "degrees clockwise, whatever the file says.",
+            rich_help_panel=READING,
+        ),
+    ] = Orientation.exif,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Accept digits from this on; the model's own by default.",
+            rich_help_panel=READING,
+        ),
+    ] = None,
+    expect: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Keep only rows of so many digits, doubtful ones among them if need be.",
+            rich_help_panel=FIELDS,
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help=r"Keep only rows that are like this, such as '[1-9]\d{3}'; where a digit is "
+            "uncertain, the next-likely ones are tried.",
+            rich_help_panel=FIELDS,
+        ),
+    ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|URL|picamera2",
+            help="Read a camera until Ctrl-C: its number, a stream's URL (RTSP, HTTP), or the "
+            "Raspberry Pi's own camera.",
+            rich_help_panel=MOVING,
+        ),
+    ] = None,
+    size: Annotated[
+        Any,
+        typer.Option(
+            metavar="WxH",
+            parser=_size,
+            help="Ask the camera for this size, pixels, such as 1280x720.",
+            rich_help_panel=MOVING,
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Read at most so many frames a second.", rich_help_panel=MOVING),
+    ] = None,
+    hold: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Report what was read once it has held for so many frames.",
+            rich_help_panel=MOVING,
+        ),
+    ] = 5,
+    every_frame: Annotated[
+        bool,
+        typer.Option("--every-frame", help="Report each frame as it is.", rich_help_panel=MOVING),
+    ] = False,
+    retry: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="When the camera or the stream goes away, try to reconnect for so long; inf for "
+            "ever, 0 never.",
+            rich_help_panel=MOVING,
+        ),
+    ] = 30.0,
+    max_frames: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="End after N frames.", rich_help_panel=MOVING),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="End so long after the first frame.", rich_help_panel=MOVING
+        ),
+    ] = None,
+    window: Annotated[
+        bool,
+        typer.Option("--show", help="Show it in a window, too; q ends.", rich_help_panel=MOVING),
+    ] = False,
 ) -> None:
-    """Read handwritten digits from images, folders, lists of files, or a camera.
+    """Read handwritten digits from images, whole pages, folders, lists, videos or a camera.
 
     Each picture gives one line as soon as it is read. What cannot be read gives one line on
     stderr, the rest goes on, and the exit code is 1. A JSON line has source, text (the accepted
-    digits in reading order), digits (digit, confidence, box, row) and ms; a failed source has
-    source and error.
+    digits in reading order, rows parted by newlines), digits (digit, confidence, box, row) and ms;
+    a failed source has source and error. Digits on their way through a camera or a video are
+    followed from frame to frame, and a text is reported once it has held.
     """
+    if camera is None and sources and len(sources) == 1 and "://" in sources[0]:
+        camera, sources = sources[0], None  # a stream's URL is a camera's
     if (camera is None) == (not sources):
         raise typer.BadParameter(
             "name pictures or a camera, not both" if sources else "name pictures, or --camera N",
             param_hint="SOURCES",
         )
-    from .. import sinks
+    if camera is None and (given := _only_for_cameras(size, fps, max_frames, duration, window)):
+        raise typer.BadParameter("goes with --camera only", param_hint=given)
+    if workers > 1 and camera is not None:
+        raise typer.BadParameter("one camera is read by one process", param_hint="--workers")
+    from .. import fields, flow, sinks
     from .._opencv import cv2
-    from ..classifier import Classifier
-    from ..reader import Reader
-    from ..sources import camera_frames, frames
+    from ..sources import expand, frames
 
+    field = None
+    if expect is not None or pattern is not None:
+        try:
+            field = fields.Field(expect, pattern)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--pattern") from error
     cv2.setNumThreads(threads)
-    classifier = Classifier(
-        model, precision=precision.value, threads=threads, input_scale=input_scale
+    make_reader = partial(
+        _make_reader,
+        *(model, precision.value, threads, input_scale),
+        mode=mode.value,
+        orientation=orientation.value,
+        min_confidence=min_confidence,
     )
-    reader = Reader(classifier, mode=mode.value, min_confidence=min_confidence)
+    reader = make_reader()  # here too, so that a wrong model is told before anything else
     with ExitStack() as stack:
         stream = stack.enter_context(_opened(output)) if output else sys.stdout
         outputs: list[Sink] = [sinks.Lines(stream, format_.value)]
-        if annotate:
+        if annotate is not None and annotate.suffix.lower() in sinks.VIDEO_CODES:
+            outputs.append(stack.enter_context(sinks.Video(annotate)))
+        elif annotate is not None:
             outputs.append(sinks.Annotated(annotate))
-        if explain:
+        if explain is not None:
             outputs.append(sinks.Explained(explain))
-        items: Iterable[Frame | Failure]
+        outcomes: Iterable[Outcome]
         if camera is not None:
-            stack.enter_context(_ending_quietly())
-            items = camera_frames(camera)
+            live = stack.enter_context(
+                _live(camera, size=size, fps=fps, retry=retry, max_frames=max_frames,
+                      duration=duration)
+            )  # fmt: skip
+            if window:
+                outputs.append(sinks.Window(live.stop))
+            outcomes = flow.read_each(reader, live)
         else:
-            items = frames(sources or [], nul=nul)
+            files: Iterable[Path | Failure] = expand(sources or [], nul=nul)
+            total = 0
+            if sources != ["-"]:
+                files = list(files)
+                total = len(files)
+            if workers > 1:
+                outcomes = flow.read_with_workers(
+                    make_reader, files, workers, pictures=len(outputs) > 1
+                )
+            else:
+                outcomes = flow.read_each(reader, frames(files, exif=reader.obeys_exif))
             if output is not None or not sys.stdout.isatty():
                 # Else the lines themselves show how it goes.
-                items = stack.enter_context(_counted(items))
-        failures = _read_all(reader, items, outputs)
-    if failures:
+                outcomes = stack.enter_context(_counted(outcomes, total))
+        summary = flow.deliver(
+            outcomes,
+            outputs,
+            failed=_report,
+            min_confidence=reader.min_confidence,
+            field=field,
+            hold=hold,
+            every_frame=every_frame,
+        )
+    _report_speed(summary, live.dropped if camera is not None else None)
+    if summary.failures:
         raise typer.Exit(1)
 
 
-def _read_all(reader: Reader, items: Iterable[Frame | Failure], outputs: list[Sink]) -> int:
-    """Read everything; returns how much of it failed."""
-    from ..sinks import on_one_line
-    from ..sources import Failure, failure
+def _only_for_cameras(
+    size: object, fps: object, frames: object, duration: object, show: bool
+) -> str:
+    """The first option that was given and makes no sense without a camera."""
+    given = {
+        "--size": size, "--fps": fps, "--max-frames": frames, "--duration": duration,
+        "--show": show or None,
+    }  # fmt: skip
+    return next((name for name, value in given.items() if value is not None), "")
 
-    failures = 0
-    for item in items:
-        failed = item if isinstance(item, Failure) else None
-        if not isinstance(item, Failure):
-            try:
-                reading = reader.read_frame(item)
-            except ImageError as error:
-                failed = failure(item.source, error)
-            else:
-                for sink in outputs:
-                    sink.write(item, reading)
-        if failed:
-            failures += 1
-            line = f"{on_one_line(failed.source)}: {on_one_line(failed.error)}"
-            print(line, file=sys.stderr, flush=True)
-            for sink in outputs:
-                sink.fail(failed)
-    return failures
+
+def _make_reader(
+    model: str,
+    precision: PrecisionChoice,
+    threads: int,
+    input_scale: float | None,
+    mode: Any,
+    orientation: Any,
+    min_confidence: float | None,
+) -> Reader:
+    from ..classifier import Classifier
+    from ..reader import Reader
+
+    classifier = Classifier(model, precision=precision, threads=threads, input_scale=input_scale)
+    return Reader(
+        classifier,
+        mode=mode,
+        orientation=orientation,
+        min_confidence=min_confidence,
+        threads=threads,
+    )
+
+
+def _report(failure: Failure) -> None:
+    from ..sinks import on_one_line
+
+    line = f"{on_one_line(failure.source)}: {on_one_line(failure.error)}"
+    print(line, file=sys.stderr, flush=True)
+
+
+def _report_speed(summary: Summary, dropped: int | None) -> None:
+    if summary.pictures < 2 or sys.stderr is None:
+        return
+    rate = summary.pictures / max(summary.seconds, 1e-9)
+    if dropped is None:
+        line = f"{summary.pictures} pictures in {summary.seconds:.1f} s, {rate:.1f} a second"
+    else:
+        line = (
+            f"{summary.pictures} frames in {summary.seconds:.1f} s, {rate:.1f} a second; "
+            f"{dropped} came in between and were dropped"
+        )
+    failed = f"; {summary.failures} failed" if summary.failures else ""
+    print(line + failed, file=sys.stderr)
 
 
 @contextmanager
@@ -191,28 +390,43 @@ def _opened(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _ending_quietly() -> Iterator[None]:
-    """Ctrl-C and SIGTERM are how a live source is meant to end."""
+def _live(camera: str, **options: Any) -> Iterator[Live]:
+    """A camera that Ctrl-C and SIGTERM end as they are meant to: cleanly, files closed."""
+    from ..live import Live
+
+    def notice(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    try:
+        live = Live(camera, notice=notice, **options)
+    except ValueError as error:
+        if isinstance(error, DigitkitError):
+            raise
+        raise typer.BadParameter(str(error), param_hint="--camera") from error
 
     def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
+        live.stop()
+        signal.signal(number, before[number])  # a second one ends at once
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before: dict[int, Any] = {}
+    for which in (signal.SIGINT, signal.SIGTERM):
+        before[which] = signal.signal(which, stop)
     try:
-        yield
-    except KeyboardInterrupt:
-        raise typer.Exit from None
+        with live:
+            yield live
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
-def _counted(items: Iterator[Frame | Failure]) -> Iterator[Iterator[Frame | Failure]]:
+def _counted(outcomes: Iterable[Outcome], total: int) -> Iterator[Iterator[Outcome]]:
     with show.progress() as report:
 
-        def counting() -> Iterator[Frame | Failure]:
-            for done, item in enumerate(items, 1):
-                report("reading", done, 0)
-                yield item
+        def counting() -> Iterator[Outcome]:
+            for done, outcome in enumerate(outcomes, 1):
+                # A video has frames without number.
+                report("reading", done, total if done <= total else 0)
+                yield outcome
 
         yield counting()

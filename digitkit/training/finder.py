@@ -31,17 +31,23 @@ from .. import finder as runtime
 from .._opencv import cv2
 from ..errors import GateError
 from ..export import to_onnx_program
-from ..finder import CENTRE, INK, INPUT, OUTPUTS, STEP, VERSION
+from ..finder import CENTRE, FILE, INK, INPUT, OUTPUTS, STEP, VERSION
 from .scenes import Scene, scene
 
 CROP = 320
 """Side of the pictures that are trained on, pixels."""
 
+SIZES = (9, 140)
+"""Least and greatest side of digits that the net is to find, pixels; greater ones are found in a
+reduced picture. Up to half as large again, either answer is right."""
+
 PARITY = 1e-3
 """Gate: largest difference of a probability between torch and ONNX Runtime."""
 
 
-def _conv(inside: int, outside: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Module:
+def _conv(
+    inside: int, outside: int, kernel: int = 3, stride: int = 1, groups: int = 1
+) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outside),
@@ -79,9 +85,9 @@ class Net(nn.Module):
         # the whole net's time.
         self.stroke = nn.Sequential(_separable(b), nn.Conv2d(b, 4, 1), nn.PixelShuffle(2))
         with torch.no_grad():
-            self.stroke[1].bias.fill_(-3.0)  # type: ignore[union-attr,operator]
-            self.place[1].bias[0] = -4.0  # type: ignore[index,operator]
-            self.place[1].bias[1:] = 1.0  # type: ignore[index,operator]
+            self.stroke[1].bias.fill_(-3.0)  # type: ignore[operator]
+            self.place[1].bias[0] = -4.0  # type: ignore[operator]
+            self.place[1].bias[1:] = 1.0  # type: ignore[operator]
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of ink and of centres, and the logarithm of how far boxes reach, quarter pixels.
@@ -113,11 +119,14 @@ class _Deployed(nn.Module):
         super().__init__()
         self.net = copy.deepcopy(net).eval().requires_grad_(False)
         for block in self.net.modules():
-            if isinstance(block, nn.Sequential) and len(block) > 1:
-                if isinstance(block[0], nn.Conv2d) and isinstance(block[1], nn.BatchNorm2d):
-                    block[0], block[1] = fuse_conv_bn_eval(block[0], block[1]), nn.Identity()
+            if not isinstance(block, nn.Sequential) or len(block) < 2:
+                continue
+            first, second = block[0], block[1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                block[0], block[1] = fuse_conv_bn_eval(first, second), nn.Identity()
 
-        self.net.down2 = nn.Sequential(_unshuffled(self.net.down2[1][0]), nn.ReLU())
+        first = self.net.down2[1][0]  # type: ignore[index]
+        self.net.down2 = nn.Sequential(_unshuffled(first), nn.ReLU())
 
     def forward(self, page: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ink, centre, reach = self.net(page.to(torch.float32))
@@ -131,17 +140,19 @@ def _unshuffled(conv: nn.Conv2d) -> nn.Conv2d:
     with torch.no_grad():
         weight = conv.weight.view(wide, 2, 2, 3, 3).permute(0, 3, 1, 4, 2)
         made.weight.copy_(weight.reshape(wide, 1, 6, 6))
+        assert made.bias is not None
+        assert conv.bias is not None
         made.bias.copy_(conv.bias)
     return made
 
 
-def export(net: Net, path: Path, facts: dict[str, str]) -> None:
+def export(net: Net, path: Path, training: str) -> None:
     """Write the net as ``finder.onnx``, checked against torch on a scene.
 
     Args:
         net: trained.
         path: of the file.
-        facts: how it was trained, kept in the file.
+        training: a sentence on how it was trained, kept in the file.
 
     Raises:
         GateError: ONNX Runtime gives other maps than torch.
@@ -155,14 +166,22 @@ def export(net: Net, path: Path, facts: dict[str, str]) -> None:
         deployed, example, [INPUT], list(OUTPUTS), {2: STEP * rows, 3: STEP * columns}
     )
     _scale_by_two(model)
-    metadata = {"digitkit.finder": VERSION, "digitkit.digitkit_version": __version__, **facts}
+    metadata = {
+        "digitkit.finder": VERSION,
+        "digitkit.digitkit_version": __version__,
+        "digitkit.licence": "MIT",
+        "digitkit.parameters": str(graph.facts(model).parameters),
+        "digitkit.training": training,
+    }
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch, path.name)
         trial.write_bytes(graph.to_bytes(model, metadata))
         mnist = datasets.load_mnist("train")
         made = scene(mnist.images, mnist.labels, np.random.default_rng(0), sides=(300, 400))
         plain = pixels.grey(made.image)[:288, :208]
-        plain = np.ascontiguousarray(plain[: len(plain) // STEP * STEP, : plain.shape[1] // STEP * STEP])
+        plain = np.ascontiguousarray(
+            plain[: len(plain) // STEP * STEP, : plain.shape[1] // STEP * STEP]
+        )
         maps = runtime.Finder(trial).maps(plain)
         with torch.no_grad():
             truth = deployed(torch.from_numpy(plain.copy())[None, None])
@@ -177,7 +196,8 @@ def export(net: Net, path: Path, facts: dict[str, str]) -> None:
 
 def _scale_by_two(model: onnx.ModelProto) -> None:
     """Resize by a constant factor, not to a size computed from shapes: ONNX Runtime keeps its own
-    memory layout over the first kind, and reorders twice around the second."""
+    memory layout over the first kind, and reorders twice around the second.
+    """
     factor = onnx.numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice")
     nodes = model.graph.node
     for node in nodes:
@@ -198,6 +218,8 @@ def _scale_by_two(model: onnx.ModelProto) -> None:
 
 Sample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32],
                npt.NDArray[np.float32]]  # fmt: skip
+"""The picture; where ink is; how near a middle is, or -1 where that does not matter; and how far
+the digit reaches, with where that is to be learnt as the fifth."""
 
 
 def samples_of(made: Scene, rng: np.random.Generator, count: int) -> Iterator[Sample]:
@@ -205,7 +227,10 @@ def samples_of(made: Scene, rng: np.random.Generator, count: int) -> Iterator[Sa
     ratio = float(np.exp(rng.uniform(np.log(0.55), np.log(1.2))))
     plain = pixels.grey(made.image)
     size = (max(16, round(plain.shape[1] * ratio)), max(16, round(plain.shape[0] * ratio)))
-    plain, ink = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (plain, made.ink))
+    plain, ink = (
+        np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA), np.uint8)
+        for x in (plain, made.ink)
+    )
     boxes = np.array([*made.boxes, *made.cut], np.float32).reshape(-1, 4) * ratio
     for _ in range(count):
         x = int(rng.integers(0, max(1, size[0] - CROP + 1)))
@@ -215,19 +240,27 @@ def samples_of(made: Scene, rng: np.random.Generator, count: int) -> Iterator[Sa
         yield _sample(plain, ink, boxes, x, y)
 
 
-def _sample(plain: pixels.U8, ink: pixels.U8, boxes: npt.NDArray[np.float32], x: int, y: int) -> Sample:
+def _sample(
+    plain: pixels.U8, ink: pixels.U8, boxes: npt.NDArray[np.float32], x: int, y: int
+) -> Sample:
     image, inked = (_cut(a, x, y, how) for a, how in
                     ((plain, cv2.BORDER_REPLICATE), (ink, cv2.BORDER_CONSTANT)))  # fmt: skip
     small = cv2.resize(inked, (CROP // INK, CROP // INK), interpolation=cv2.INTER_AREA)
     stroke = (small > 60).astype(np.float32)
     side = CROP // CENTRE
     heat, reach = np.zeros((side, side), np.float32), np.zeros((5, side, side), np.float32)
+    either = np.zeros((side, side), bool)
     at = np.arange(side, dtype=np.float32) + 0.5
     for bx, by, bw, bh in boxes:
         left, top = max(bx - x, 0.0) / CENTRE, max(by - y, 0.0) / CENTRE
         right, bottom = min(bx + bw - x, CROP) / CENTRE, min(by + bh - y, CROP) / CENTRE
         w, h = right - left, bottom - top
         if w <= 0 or h <= 0 or w * h * CENTRE**2 < 0.3 * bw * bh:
+            continue
+        size = float(max(bw, bh))
+        if not SIZES[0] <= size <= SIZES[1]:
+            if size < 1.5 * SIZES[1]:
+                either[int(top) : int(bottom) + 1, int(left) : int(right) + 1] = True
             continue
         dx, dy = at - (left + right) / 2, at - (top + bottom) / 2
         # As wide as a digit is: a 1 has a narrow middle.
@@ -242,6 +275,7 @@ def _sample(plain: pixels.U8, ink: pixels.U8, boxes: npt.NDArray[np.float32], x:
         reach[:4, near] = np.log(np.maximum(values, 0.3))[:, near]
         reach[4, near] = 1
         heat = np.maximum(heat, spot)
+    heat[either & (heat < 0.5)] = -1
     return image, stroke, heat, reach
 
 
@@ -250,7 +284,7 @@ def _cut(image: pixels.U8, x: int, y: int, how: int) -> pixels.U8:
     left, top = max(-x, 0), max(-y, 0)
     right, bottom = max(x + CROP - w, 0), max(y + CROP - h, 0)
     part = image[max(y, 0) : y + CROP, max(x, 0) : x + CROP]
-    return cv2.copyMakeBorder(part, top, bottom, left, right, how, value=0)
+    return np.asarray(cv2.copyMakeBorder(part, top, bottom, left, right, how, value=0), np.uint8)
 
 
 class _Scenes(IterableDataset[Sample]):
@@ -283,7 +317,7 @@ def loss_of(net: Net, batch: list[Tensor]) -> tuple[Tensor, dict[str, float]]:
     found = heat >= 1
     gain = torch.where(
         found, (1 - q) ** 2 * torch.log(q), (1 - heat) ** 4 * q**2 * torch.log(1 - q)
-    )
+    ) * (heat >= 0)
     focal = -gain.sum() / found.sum().clamp(min=1)
     inside = reach[:, 4]
     far = (F.smooth_l1_loss(log_reach, reach[:, :4], reduction="none").sum(1) * inside).sum()
@@ -294,7 +328,7 @@ def loss_of(net: Net, batch: list[Tensor]) -> tuple[Tensor, dict[str, float]]:
 
 
 def main() -> None:
-    """Train."""
+    """Train and export."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/finder"))
     parser.add_argument("--steps", type=int, default=6000)
@@ -302,38 +336,64 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that compose pictures")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--export-only", action="store_true", help="write finder.onnx of what is trained already"
+    )
     options = parser.parse_args()
+    weights = options.out / "finder.pt"
+    if not options.export_only:
+        _train(options, weights)
+    net = Net()
+    net.load_state_dict(torch.load(weights, weights_only=True))
+    training = (
+        f"Trained for {options.steps:,} steps of {options.batch} pieces of {CROP}×{CROP} pixels, "
+        f"seed {options.seed}, on scenes that `digitkit.training.scenes` composes."
+    )
+    export(net, options.out / FILE, training)
+    print(f"written to {options.out / FILE}")
+
+
+def _train(options: argparse.Namespace, weights: Path) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     # Channels last is half again as fast on a CPU.
     net = Net().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
-    )
+    average = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=options.steps)
     loader = DataLoader(
-        _Scenes(options.seed), options.batch, num_workers=options.workers, prefetch_factor=4
+        _Scenes(options.seed),
+        options.batch,
+        num_workers=options.workers,
+        prefetch_factor=4 if options.workers else None,
     )
     begun = time.monotonic()
     sums: dict[str, float] = {}
     for step, batch in enumerate(loader, 1):
         total, parts = loss_of(net, batch)
         optimiser.zero_grad()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         schedule.step()
-        average.update_parameters(net)
+        # An exponential average that soon forgets the first steps.
+        keep = min(0.998, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for mean, now in zip(
+                average.state_dict().values(), net.state_dict().values(), strict=True
+            ):
+                mean.copy_(torch.lerp(now, mean, keep) if mean.is_floating_point() else now)
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + value
         if step % 100 == 0:
             means = ", ".join(f"{name} {value / 100:.4f}" for name, value in sums.items())
-            print(f"{step} of {options.steps}: {means}, {time.monotonic() - begun:.0f} s", flush=True)
+            print(
+                f"{step} of {options.steps}: {means}, {time.monotonic() - begun:.0f} s", flush=True
+            )
             sums = {}
         if step % 500 == 0 or step == options.steps:
-            with atomic.replacing(options.out / "finder.pt") as temporary:
-                torch.save(average.module.state_dict(), temporary)
+            with atomic.replacing(weights) as temporary:
+                torch.save(average.state_dict(), temporary)
         if step == options.steps:
             break
 

@@ -1,16 +1,17 @@
 """Photographs of pages that nobody wrote: MNIST's training digits on paper, under bad light.
 
 The finder is trained on these, and measured on others: ``benchmarks/scenes.py`` writes a folder of
-them. They vary as photographs do: paper and its texture, ruled and squared lines, shadows, vignettes and glare, pens
-of all widths and colours, light on dark, thresholded scans, broken and touching strokes, operators,
-letters, print, scribbles, the desk around the page, fingers, blur, noise and JPEG. A sixth of them
-hold no digit at all. The real photos are kept for checking.
+them. They vary as photographs do: paper and its texture, ruled and squared lines, shadows,
+vignettes and glare, pens of all widths and colours, light on dark, thresholded scans, broken and
+touching strokes, operators, letters, print, scribbles, the desk around the page, fingers, blur,
+noise and JPEG. A sixth of them hold no digit at all.
 """
 
 from __future__ import annotations
 
 import string
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,6 @@ from .._opencv import cv2
 from .hands import strokes
 
 U8 = npt.NDArray[np.uint8]
-F32 = npt.NDArray[np.float32]
 Rng = np.random.Generator
 Box = tuple[int, int, int, int]
 
@@ -71,10 +71,10 @@ class _Page:
         self.digits: list[int] = []
         self.rows: list[int] = []
         self.cut: list[Box] = []
-        self.pixels = self._paper()
+        self.pixels: npt.NDArray[Any] = self._paper()
         self.ink = np.zeros((self.h, self.w), np.uint8)
 
-    def _paper(self) -> F32:
+    def _paper(self) -> npt.NDArray[Any]:
         rng = self.rng
         if self.dark_paper:
             self.tags.append("light on dark")
@@ -84,7 +84,7 @@ class _Page:
                 [[245, 248, 250], [225, 228, 230], [200, 225, 235], [190, 190, 190],
                  [150, 185, 205], [255, 255, 255]]
             )  # fmt: skip
-        page = np.empty((self.h, self.w, 3), np.float32)
+        page: npt.NDArray[Any] = np.empty((self.h, self.w, 3), np.float32)
         page[:] = base
         if base.sum() not in (0, 765):
             fibre = rng.normal(0, 1, (self.h, self.w)).astype(np.float32)
@@ -96,7 +96,9 @@ class _Page:
             ] * rng.uniform(0, 6)
         return page
 
-    def put(self, ink: U8, x: int, y: int, colour: npt.ArrayLike, strength: float, digit: bool = False) -> bool:
+    def put(
+        self, ink: U8, x: int, y: int, colour: npt.ArrayLike, strength: float, digit: bool = False
+    ) -> bool:
         """Lay ink (uint8, bright where there is ink) on the paper; False where none of it is."""
         h, w = ink.shape
         x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + w, self.w), min(y + h, self.h)
@@ -175,7 +177,9 @@ def glyph(digit: U8, height: int, pen: int | None, rng: Rng) -> U8:
     ys, xs = np.nonzero(line)
     ratio = height / (4 * h)
     # The line is drawn again at its size, pixel by pixel, joined to its neighbours.
-    out = np.zeros((round(line.shape[0] * ratio) + 4 * pen, round(line.shape[1] * ratio) + 4 * pen), np.uint8)
+    out = np.zeros(
+        (round(line.shape[0] * ratio) + 4 * pen, round(line.shape[1] * ratio) + 4 * pen), np.uint8
+    )
     for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
         near = (ys + dy < line.shape[0]) & (xs + dx < line.shape[1]) & (xs + dx >= 0)
         a, b = ys[near], xs[near]
@@ -197,11 +201,11 @@ def _tight(ink: U8) -> U8:
 
 def _worn(ink: U8, rng: Rng, amount: float) -> U8:
     """A dry pen: grains and gaps."""
-    grain = cv2.GaussianBlur(
+    grain: Any = cv2.GaussianBlur(
         rng.normal(0, 1, ink.shape).astype(np.float32), (0, 0), max(1.0, min(ink.shape) / 40)
     )
     grain /= max(float(grain.std()), 1e-3)
-    return (ink * (grain > -2.2 + 2 * amount)).astype(np.uint8)
+    return np.asarray(ink * (grain > -2.2 + 2 * amount), np.uint8)
 
 
 def _gapped(ink: U8, rng: Rng) -> U8:
@@ -249,7 +253,8 @@ class _Writer:
         if self.slant and min(ink.shape) > 3:
             h, w = ink.shape
             matrix = np.array([[1, -self.slant, max(self.slant * h, 0)], [0, 1, 0]], np.float64)
-            ink = _tight(cv2.warpAffine(ink, matrix, (w + round(abs(self.slant) * h), h)))
+            leant = cv2.warpAffine(ink, matrix, (w + round(abs(self.slant) * h), h))
+            ink = _tight(np.asarray(leant, np.uint8))
         if rng.random() < self.gaps:
             ink = _gapped(ink, rng)
         if self.wear:
@@ -263,12 +268,19 @@ class _Writer:
         page = np.zeros((2 * height, 2 * height * max(1, len(text))), np.uint8)
         scale = height / 30
         font = int(rng.choice([0, 2, 3, 5]))
-        cv2.putText(page, text, (height // 3, round(1.5 * height)), font, scale, 255, thick, cv2.LINE_AA)
+        cv2.putText(
+            page, text, (height // 3, round(1.5 * height)), font, scale, 255, thick, cv2.LINE_AA
+        )
         return _tight(page)
 
 
 def scene(
-    digits: U8, labels: U8, rng: Rng, *, empty: bool | None = None, sides: tuple[int, int] = (420, 1700)
+    digits: U8,
+    labels: U8,
+    rng: Rng,
+    *,
+    empty: bool | None = None,
+    sides: tuple[int, int] = (420, 1700),
 ) -> Scene:
     """Compose one picture.
 
@@ -309,7 +321,9 @@ def _lines(page: _Page) -> None:
         cv2.line(layer, (0, round(y)), (page.w, round(y + lean * page.w)), 255, thick, cv2.LINE_AA)
     if squared:
         for x in np.arange(rng.uniform(0, step), page.w * 1.2, step):
-            cv2.line(layer, (round(x), 0), (round(x - lean * page.h), page.h), 255, thick, cv2.LINE_AA)
+            cv2.line(
+                layer, (round(x), 0), (round(x - lean * page.h), page.h), 255, thick, cv2.LINE_AA
+            )
     page.put(layer, 0, 0, colour, rng.uniform(0.4, 1))
 
 
@@ -319,6 +333,10 @@ def _write(page: _Page, digits: U8, labels: U8) -> list[float]:
     size = float(np.exp(rng.uniform(np.log(0.035), np.log(0.22)))) * min(page.h, page.w)
     size = max(size, 18.0)
     how = rng.choice(["rows", "scattered", "one row", "columns"], p=[0.5, 0.15, 0.25, 0.1])
+    if rng.random() < 0.15:
+        # A digit or a few held up to the camera.
+        page.tags.append("large")
+        size, how = rng.uniform(0.25, 0.85) * min(page.h, page.w), "one row"
     heights: list[float] = []
     touching = rng.random() < 0.12
     if touching:
@@ -327,7 +345,9 @@ def _write(page: _Page, digits: U8, labels: U8) -> list[float]:
         page.tags.append("scattered")
         for _ in range(int(rng.integers(1, 10))):
             x, y = rng.uniform(0, page.w - size), rng.uniform(0, page.h - size)
-            if all(abs(x - bx) > 2 * size or abs(y - by) > 1.6 * size for bx, by, _, _ in page.boxes):
+            if all(
+                abs(x - bx) > 2 * size or abs(y - by) > 1.6 * size for bx, by, _, _ in page.boxes
+            ):
                 heights += _row(page, writer, x, y, size, 1, 0.0, False, 0.5)
         return heights
     if how == "columns":
@@ -340,13 +360,16 @@ def _write(page: _Page, digits: U8, labels: U8) -> list[float]:
             for _ in range(count):
                 if y + size > page.h or wide < 1:
                     break
-                heights += _row(page, writer, x, y, size, int(rng.integers(1, int(wide) + 1)), 0.0, False, 0.15)
+                heights += _row(
+                    page, writer, x, y, size, int(rng.integers(1, int(wide) + 1)), 0.0, False, 0.15
+                )
                 y += size * rng.uniform(1.5, 1.9)
         return heights
     if rng.random() < 0.12:
         _cut_by_the_border(page, writer, size)
     lean = rng.normal(0, 0.05)
-    y = page.h * rng.uniform(0.06, 0.3 if how == "rows" else 0.6)
+    highest = 0.3 if how == "rows" else min(0.6, 0.9 - size / page.h)
+    y = page.h * rng.uniform(0.01, max(highest, 0.02))
     spacing = rng.uniform(0.12, 1.2)
     rows = int(rng.integers(2, 7)) if how == "rows" else 1
     for _ in range(rows):
@@ -366,10 +389,13 @@ def _cut_by_the_border(page: _Page, writer: _Writer, size: float) -> None:
     rng = page.rng
     ink, _ = writer.glyph(max(14, round(size)))
     h, w = ink.shape
-    share = rng.uniform(0.35, 0.7)
-    side = rng.integers(4)
-    x = (-round(w * share), page.w - round(w * (1 - share)))[side] if side < 2 else int(rng.uniform(0, page.w - w))
-    y = (-round(h * share), page.h - round(h * (1 - share)))[side - 2] if side > 1 else int(rng.uniform(0, page.h - h))
+    x, y = rng.uniform(0, 1, 2) * [max(page.w - w, 0), max(page.h - h, 0)]
+    outside = rng.uniform(0.35, 0.7)
+    x, y = (
+        (-w * outside, y), (page.w - w * (1 - outside), y),
+        (x, -h * outside), (x, page.h - h * (1 - outside)),
+    )[rng.integers(4)]  # fmt: skip
+    x, y = round(x), round(y)
     left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, page.w), min(y + h, page.h)
     if right - left < 6 or bottom - top < 6:
         return
@@ -412,7 +438,9 @@ def _row(
             page.tags.append("operators")
             sign = writer.sign(round(height * 0.7))
             if x + sign.shape[1] < page.w:
-                page.put(sign, round(x), top + (h - sign.shape[0]) // 2, writer.colour, writer.strength)
+                page.put(
+                    sign, round(x), top + (h - sign.shape[0]) // 2, writer.colour, writer.strength
+                )
                 x += sign.shape[1] + size * max(spacing, 0.3)
     return heights
 
@@ -462,10 +490,20 @@ def _print(page: _Page, size: float) -> None:
     colour = page.ink_colour()
     for _ in range(int(rng.integers(1, 6))):
         words = " ".join(
-            "".join(rng.choice(list(_WORDS), int(rng.integers(2, 10)))) for _ in range(int(rng.integers(1, 8)))
+            "".join(rng.choice(list(_WORDS), int(rng.integers(2, 10))))
+            for _ in range(int(rng.integers(1, 8)))
         )
         layer = np.zeros((2 * tall, len(words) * tall + tall), np.uint8)
-        cv2.putText(layer, words, (4, round(1.5 * tall)), font, tall / 30, 255, max(1, tall // 12), cv2.LINE_AA)
+        cv2.putText(
+            layer,
+            words,
+            (4, round(1.5 * tall)),
+            font,
+            tall / 30,
+            255,
+            max(1, tall // 12),
+            cv2.LINE_AA,
+        )
         layer = _tight(layer)
         x = int(rng.uniform(0, page.w * 0.5))
         if layer.size and _free(page, x, y, *layer.shape[::-1], margin=0.3 * size):
@@ -475,7 +513,7 @@ def _print(page: _Page, size: float) -> None:
 
 def _scribble(page: _Page, size: float) -> None:
     rng = page.rng
-    w, h = (int(size * rng.uniform(0.5, 4)) for _ in range(2))
+    w, h = (int(min(size * rng.uniform(0.5, 4), 0.8 * side)) for side in (page.w, page.h))
     x, y = int(rng.uniform(0, page.w - w)), int(rng.uniform(0, page.h - h))
     if not _free(page, x, y, w, h, 0.4 * size):
         return
@@ -485,7 +523,12 @@ def _scribble(page: _Page, size: float) -> None:
     points[:, 0] = np.sort(points[:, 0]) * 0.5 + points[:, 0] * 0.5
     count = int(rng.integers(12, 40))
     cv2.polylines(
-        layer, [np.rint(points[:count]).astype(np.int32)], False, 255, max(1, round(size * 0.05)), cv2.LINE_AA
+        layer,
+        [np.rint(points[:count]).astype(np.int32)],
+        False,
+        255,
+        max(1, round(size * 0.05)),
+        cv2.LINE_AA,
     )
     page.put(layer, x, y, page.ink_colour(), 0.9)
 
@@ -499,7 +542,8 @@ def _desk(page: _Page) -> None:
         near = np.array(page.boxes)
         limits = (
             near[:, 0].min() / page.w, near[:, 1].min() / page.h,
-            1 - (near[:, 0] + near[:, 2]).max() / page.w, 1 - (near[:, 1] + near[:, 3]).max() / page.h,
+            1 - (near[:, 0] + near[:, 2]).max() / page.w,
+            1 - (near[:, 1] + near[:, 3]).max() / page.h,
         )  # fmt: skip
         room = [min(r, limit - 0.03) for r, limit in zip(room, limits, strict=True)]
     left, top, right, bottom = room
@@ -537,7 +581,8 @@ def _blob(page: _Page) -> None:
         box = (at[0] - side, at[1] - side, 2 * side, 2 * side)
         cv2.circle(mask, at, int(side / 2), 255, -1)
         colour = rng.uniform(0, 255, 3)
-    if not _free(page, *(int(v) for v in box), margin=8):
+    left, top, wide, tall = (int(v) for v in box)
+    if not _free(page, left, top, wide, tall, margin=8):
         return
     page.tags.append("object")
     shade = cv2.GaussianBlur(mask, (0, 0), side / 5 + 1).astype(np.float32)[:, :, None] / 255
@@ -565,8 +610,8 @@ def _things(page: _Page) -> None:
                 long = h if i % 10 == 0 else h * 2 // 3 if i % 5 == 0 else h // 2
                 cv2.line(layer, (at, 0), (at, long), 255, max(1, thick // 3))
         elif kind == 1:
-            at = np.linspace(0, 5, 60)
-            xs, ys = (np.interp(at, range(6), rng.uniform(0, side, 6)) for side in (w, h))
+            places = np.linspace(0, 5, 60)
+            xs, ys = (np.interp(places, range(6), rng.uniform(0, side, 6)) for side in (w, h))
             path = cv2.blur(np.stack([xs, ys], 1), (1, 13))
             cv2.polylines(layer, [np.rint(path).astype(np.int32)], False, 255, thick, cv2.LINE_AA)
         elif kind == 2:
@@ -594,7 +639,7 @@ def _photographed(page: _Page) -> U8:
         paper = float(np.median(plain))
         ink = np.abs(plain - paper) > rng.uniform(25, 70)
         level = np.where(ink, 255 - 255 * (paper > 127), 255 * (paper > 127)).astype(np.uint8)
-        return cv2.cvtColor(level, cv2.COLOR_GRAY2BGR)
+        return np.asarray(cv2.cvtColor(level, cv2.COLOR_GRAY2BGR), np.uint8)
     ys, xs = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j].astype(np.float32)
     light = np.full((h, w), rng.uniform(0.55, 1.05), np.float32)
     if rng.random() < 0.6:
@@ -622,7 +667,9 @@ def _photographed(page: _Page) -> U8:
     if rng.random() < 0.15:
         page.tags.append("motion")
         side = int(rng.integers(2, 3 + max(h, w) // 300))
-        kernel = np.eye(side, dtype=np.float32) if rng.random() < 0.5 else np.ones((1, side), np.float32)
+        kernel = (
+            np.eye(side, dtype=np.float32) if rng.random() < 0.5 else np.ones((1, side), np.float32)
+        )
         image = cv2.filter2D(image, -1, kernel / kernel.sum())
     image = image + rng.normal(0, rng.uniform(0, 5), image.shape).astype(np.float32)
     done = np.clip(image, 0, 255).astype(np.uint8)
