@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,9 +65,12 @@ def read_with_workers(
 ) -> Iterator[Outcome]:
     """Read image files in several processes; what comes out keeps the order of what went in.
 
+    A video's frames follow one another, so this process reads them. Where files become known
+    slowly, up to four times as many as there are processes are waited for.
+
     Args:
         make_reader: makes a process's reader; can be pickled.
-        items: files, as `digitkit.sources.expand` gives them; videos belong elsewhere.
+        items: files, as `digitkit.sources.expand` gives them.
         workers: processes.
         pictures: whether the pictures themselves are wanted back; without them a frame's image
             is a single pixel.
@@ -77,33 +83,42 @@ def read_with_workers(
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    waiting: deque[Failure | tuple[Path, Future[Outcome]]] = deque()
+    waiting: deque[Failure | Path | tuple[Path, Future[Outcome]]] = deque()
+    reader: Reader | None = None  # this process's own
     # Forked processes would inherit the locks of other threads; spawned ones are clean.
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), _begin, (make_reader, pictures)
     )
 
-    def first() -> Outcome:
+    def first() -> Iterator[Outcome]:
+        nonlocal reader
         item = waiting.popleft()
         if isinstance(item, Failure):
-            return item
-        path, future = item
-        try:
-            return future.result()
-        except BrokenProcessPool as error:
-            raise SourceError(
-                f"{shown(path)}: a process that read pictures has died, for want of memory "
-                "perhaps; use fewer --workers"
-            ) from error
+            yield item
+        elif isinstance(item, Path):
+            reader = reader or make_reader()
+            yield from read_each(reader, sources.video_frames(item))
+        else:
+            yield item[1].result()
 
+    latest = ""
     try:
         for item in items:
-            waiting.append(item if isinstance(item, Failure) else (item, pool.submit(_read, item)))
+            if isinstance(item, Failure) or sources.is_video(item):
+                waiting.append(item)
+            else:
+                latest = shown(item)
+                waiting.append((item, pool.submit(_read, item)))
             # Enough ahead to keep all busy, not so much that memory fills.
             if len(waiting) >= 4 * workers:
-                yield first()
+                yield from first()
         while waiting:
-            yield first()
+            yield from first()
+    except BrokenProcessPool as error:
+        raise SourceError(
+            f"{latest}: at about this picture a process that read some has died, for want of "
+            "memory perhaps; use fewer --workers"
+        ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -114,8 +129,19 @@ _pictures = False
 
 def _begin(make_reader: Callable[[], Reader], pictures: bool) -> None:
     global _reader, _pictures
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out work
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _reader, _pictures = make_reader(), pictures
+
+
+def _end_with_parent() -> None:
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _read(path: Path) -> Outcome:
@@ -151,7 +177,8 @@ def deliver(
     """
     begun = time.monotonic()
     pictures = failures = 0
-    steady: dict[str, Steady] = {}
+    followed = ""
+    steady = Steady(hold, min_confidence)
     for outcome in outcomes:
         if isinstance(outcome, Failure):
             failures += 1
@@ -163,12 +190,12 @@ def deliver(
         pictures += 1
         follows = frame.number is not None and not every_frame
         if follows:
-            if frame.source not in steady:
-                steady = {frame.source: Steady(hold, min_confidence)}  # one video after another
-            reading = steady[frame.source].follow(reading)
+            if frame.source != followed:  # one video after another
+                followed, steady = frame.source, Steady(hold, min_confidence)
+            reading = steady.follow(reading)
         if field is not None:
             reading = fields.apply(reading, field)
-        told = not follows or steady[frame.source].report(reading)
+        told = not follows or steady.report(reading)
         for sink in sinks:
             if told or sink.moving:
                 sink.write(frame, reading)

@@ -25,6 +25,12 @@ Box = tuple[int, int, int, int]
 WORK_SIDE = 1280
 """Pictures are reduced to this longer side before digits are looked for, pixels."""
 
+REDUCED = (1, 2, 4, 8)
+"""How often the picture is reduced further, for large digits; half sizes overlap."""
+
+LEAST_SIDE = 40
+"""It is not reduced under this longer side, pixels."""
+
 MIN_CENTRE = 0.3
 """From which certainty of a middle on it is taken for a digit, 0–1."""
 
@@ -66,7 +72,6 @@ class _Scale:
     """One scale of the picture and what the net says of it."""
 
     ratio: tuple[float, float]  # pixels of the whole picture to one of this, across and down
-    shape: tuple[int, int]
     maps: Maps
     parts: npt.NDArray[np.int32]  # connected pieces of ink, numbered from 1
     areas: npt.NDArray[np.int32]
@@ -90,30 +95,24 @@ def find_digits(plain: U8, finder: Finder) -> list[Found]:
 
 
 def _scales(plain: U8, finder: Finder) -> list[_Scale]:
-    """The picture at full work size, a half and a quarter: the net knows digits of some sizes."""
+    """The picture at work size and reduced further: the net knows digits of some sizes."""
     height, width = plain.shape
-    side = max(height, width)
     scales: list[_Scale] = []
-    for work in (WORK_SIDE, WORK_SIDE // 2, WORK_SIDE // 4):
-        ratio = (
-            min(1.0, work / side)
-            if work == WORK_SIDE
-            else min(1.0, WORK_SIDE / side) * work / WORK_SIDE
-        )
+    small = plain
+    for reduced in REDUCED:
+        ratio = min(1.0, WORK_SIDE / max(height, width)) / reduced
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        if scales and max(size) < 100:
+        if scales and max(size) < LEAST_SIDE:
             break
-        small = (
-            plain
-            if size == (width, height)
-            else cv2.resize(plain, size, interpolation=cv2.INTER_AREA)
-        )
-        maps = finder.maps(np.asarray(small, np.uint8))
+        if size != (width, height):
+            # From the last scale, not from the whole picture: that is large.
+            small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
+        maps = finder.maps(small)
         mask = (maps.ink > MIN_INK).astype(np.uint8)
         _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         scales.append(
             _Scale(
-                (width / size[0], height / size[1]), size[::-1], maps,
+                (width / size[0], height / size[1]), maps,
                 np.asarray(parts, np.int32), np.asarray(stats[:, cv2.CC_STAT_AREA], np.int32),
             )
         )  # fmt: skip
@@ -187,7 +186,7 @@ def _found(
     if bw == 0 or bh == 0:
         return None
     box = _clipped(left + bx / ratio, top + by / ratio, bw / ratio, bh / ratio, width, height)
-    return Found(box, pixels.normal_form(ink), spot.certainty, _is_cut(box, mask, x, y, scale))
+    return Found(box, pixels.normal_form(ink), spot.certainty, _is_cut(mask, x, y, scale))
 
 
 def _own_ink(spot: _Spot, spots: Sequence[_Spot], scale: _Scale) -> tuple[F32 | None, int, int]:
@@ -298,7 +297,7 @@ def _clipped(x: float, y: float, w: float, h: float, width: int, height: int) ->
     return left, top, max(1, right - left), max(1, bottom - top)
 
 
-def _is_cut(box: Box, own: F32, x: int, y: int, scale: _Scale) -> bool:
+def _is_cut(own: F32, x: int, y: int, scale: _Scale) -> bool:
     """Whether ink runs out of the picture.
 
     A stroke that only runs along the border is whole; one that meets it and has ink behind the
@@ -318,7 +317,7 @@ def _is_cut(box: Box, own: F32, x: int, y: int, scale: _Scale) -> bool:
         sides.append(own[::-1][:depth])
     for strip in sides:
         edge = strip[0] > MIN_INK
-        through = np.all(strip > MIN_INK, axis=0, keepdims=True)[0]
+        through = np.min(strip, axis=0) > MIN_INK
         if edge.any() and through[edge].mean() > 0.3:
             return True
     return False
@@ -413,23 +412,22 @@ def _columns(
 
 def _chains(at: npt.NDArray[np.float64], members: list[int], lean: float) -> list[list[int]]:
     """Rows as chains of neighbours, each from the left."""
-    left, right, height = at[:, 0], at[:, 0] + at[:, 2], at[:, 3]
+    here = np.array(members)
+    left, right, height = at[here, 0], at[here, 0] + at[here, 2], at[here, 3]
     cx = (left + right) / 2
-    level = at[:, 1] + height / 2 - lean * cx
-    links = []
-    for i in members:
-        for j in members:
-            if i == j or cx[j] <= cx[i]:
-                continue
-            size = max(height[i], height[j])
-            gap = max(0.0, float(left[j] - right[i]))
-            rise = abs(float(level[j] - level[i]))
-            # Neighbours may drift more than what stands far apart.
-            if rise < (0.6 if gap < 2 * size else 0.45) * size:
-                links.append((gap + 2.0 * rise, i, j))
+    level = at[here, 1] + height / 2 - lean * cx
+    # From each (down) to each (across); of those on the right, that are about level.
+    size = np.maximum(height[:, None], height[None, :])
+    gap = np.maximum(0.0, left[None, :] - right[:, None])
+    rise = np.abs(level[None, :] - level[:, None])
+    # Neighbours may drift more than what stands far apart.
+    linked = (cx[None, :] > cx[:, None]) & (rise < np.where(gap < 2 * size, 0.6, 0.45) * size)
+    starts, ends = np.nonzero(linked)
+    cost = (gap + 2.0 * rise)[linked]
+    links = [(members[starts[k]], members[ends[k]]) for k in np.argsort(cost, kind="stable")]
     following: dict[int, int] = {}
     led: set[int] = set()
-    for _, i, j in sorted(links):
+    for i, j in links:
         if i not in following and j not in led:
             following[i] = j
             led.add(j)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from . import pages
 from .reader import Digit, Reading
 
-MEMORY = 0.7
+MEMORY = 0.5
 """How much of a track's opinion stays with each further frame, 0–1."""
 
 PATIENCE = 2
@@ -53,25 +54,32 @@ class Steady:
         self._reported = ""
 
     def follow(self, reading: Reading) -> Reading:
-        """The same frame's reading with each digit's confidence averaged over its track."""
-        free = list(self._tracks)
+        """The same frame's reading with each digit's confidence averaged over its track.
+
+        A digit that is missing for a frame or two stays where it was, unless others have come:
+        then the picture has changed.
+        """
+        pairs = _matched([track.digit for track in self._tracks], reading.digits)
         seen = []
-        for digit in reading.digits:
+        for i, digit in enumerate(reading.digits):
             shares = np.append(
                 digit.probabilities.astype(np.float64) * digit.is_digit, 1 - digit.is_digit
             )
-            track = min(free, key=lambda t: _apart(t.digit, digit), default=None)
-            if track is None or _apart(track.digit, digit) > 1:
-                track = _Track(digit, shares)
-            else:
-                free.remove(track)
+            if i in pairs:
+                track = self._tracks[pairs[i]]
                 track.shares = MEMORY * track.shares + (1 - MEMORY) * shares
                 track.digit, track.missing = digit, 0
+            else:
+                track = _Track(digit, shares)
             seen.append(track)
-        for track in free:
+        found = set(pairs.values())
+        waiting = [track for k, track in enumerate(self._tracks) if k not in found]
+        for track in waiting:
             track.missing += 1
-        waiting = [track for track in free if track.missing <= PATIENCE]
-        self._tracks = seen + waiting
+        changed = len(pairs) < len(seen)
+        if changed:
+            waiting = []
+        self._tracks = seen + [track for track in waiting if track.missing <= PATIENCE]
         digits = [self._opinion(track) for track in self._tracks]
         order = pages.in_order([digit.box for digit in digits])
         return replace(reading, digits=tuple(replace(digits[i], row=row) for i, row in order))
@@ -104,8 +112,38 @@ class Steady:
         )
 
 
-def _apart(a: Digit, b: Digit) -> float:
-    """How far two boxes' middles are apart, in halves of their heights."""
-    (ax, ay, aw, ah), (bx, by, bw, bh) = a.box, b.box
-    dx, dy = ax + aw / 2 - bx - bw / 2, ay + ah / 2 - by - bh / 2
-    return float(np.hypot(dx, dy)) / (0.5 * max(ah, bh, aw, bw))
+def _matched(before: Sequence[Digit], now: Sequence[Digit]) -> dict[int, int]:
+    """Which digit of the frame before each of this frame's is: place now to place before.
+
+    The camera moves all of them alike. So the shift that brings most of them onto one another is
+    looked for first, from 0 on, and each then goes to its nearest.
+    """
+    if not before or not now:
+        return {}
+    old, new = (
+        np.array([[x + w / 2, y + h / 2, max(w, h / 2), h] for x, y, w, h in (d.box for d in part)])
+        for part in (before, now)
+    )
+    dx, dy = new[:, None, 0] - old[None, :, 0], new[:, None, 1] - old[None, :, 1]
+    wide = np.maximum(new[:, None, 2], old[None, :, 2])
+    tall = np.maximum(new[:, None, 3], old[None, :, 3])
+    alike = np.array([[a.digit == b.digit for b in before] for a in now])
+    near = (np.abs(dx) < 2 * tall) & (np.abs(dy) < tall) & alike
+    best, shift = -1.0, (0.0, 0.0)
+    for sx, sy in [(0.0, 0.0), *zip(dx[near][:200], dy[near][:200], strict=True)]:
+        apart = np.hypot((dx - sx) / wide, (dy - sy) / tall)
+        # The nearer the better, so that a digit's own place wins over half a digit's shift.
+        good = float(np.clip(1 - 2 * apart.min(1), 0, 1).sum()) - 0.1 * float(np.hypot(sx, sy) > 0)
+        if good > best:
+            best, shift = good, (float(sx), float(sy))
+    apart = np.hypot((dx - shift[0]) / wide, (dy - shift[1]) / tall)
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for place in np.argsort(apart, axis=None):
+        i, k = divmod(int(place), len(before))
+        if apart[i, k] > 0.6:
+            break
+        if i not in pairs and k not in taken:
+            pairs[i] = k
+            taken.add(k)
+    return pairs

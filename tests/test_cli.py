@@ -159,7 +159,7 @@ def camera(monkeypatch, one_of_each):
                 self.left -= 1
                 if self.left < 0 and ends == "unplugged":
                     return False, None
-                if self.left < 0:
+                if self.left == -1:
                     os.kill(os.getpid(), getattr(signal, ends))
                 image = np.full((240, 320), 230, np.uint8)
                 image[60:180, 100:220] -= cv2.resize(one_of_each[4], (120, 120)) // 2
@@ -187,7 +187,7 @@ def test_camera_loop(camera, ends, code):
     assert "frames in" in result.stderr
 
 
-def test_a_camera_tells_a_reading_once_it_has_held(camera, tmp_path):
+def test_a_camera_tells_a_reading_once_it_has_held(camera, tmp_path, monkeypatch):
     camera(1000, "unplugged")
     video = tmp_path / "seen.mp4"
     result = run(
@@ -198,9 +198,28 @@ def test_a_camera_tells_a_reading_once_it_has_held(camera, tmp_path):
     (line,) = [json.loads(line) for line in result.stdout.splitlines()]
     assert line["text"] == "4"
     assert len(list((tmp_path / "why").iterdir())) == 1
+    monkeypatch.undo()  # OpenCV's own reader again
     frames = list(sources.video_frames(video))
     assert len(frames) > 1
-    assert frames[0].image.shape == (360, 480, 3) or frames[0].image.shape[2] == 3
+    assert frames[0].image.shape == (480, 640, 3)  # small pictures are enlarged
+
+
+def test_a_video_file(tmp_path, one_of_each):
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240))
+    for digit in (3, 3, 3, 3, 8, 8, 8, 8, 8, 8):
+        image = np.full((240, 320), 225, np.uint8)
+        image[60:180, 100:220] -= cv2.resize(one_of_each[digit], (120, 120)) // 2
+        writer.write(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+    writer.release()
+    result = run("infer", path, "--format", "jsonl", "--hold", 2)
+    assert result.exit_code == 0
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["text"] for line in lines] == ["3", "8"]
+    assert lines[0]["frame"] == 1
+    assert lines[0]["seconds"] == pytest.approx(0.1, abs=0.02)
+    raw = run("infer", path, "--format", "csv", "--every-frame").stdout
+    assert [row["frame"] for row in csv.DictReader(io.StringIO(raw))] == list("0123456789")
 
 
 def test_camera_options_without_a_camera_are_not_dropped_in_silence(digit_file):
@@ -213,6 +232,30 @@ def test_camera_options_without_a_camera_are_not_dropped_in_silence(digit_file):
     assert "is no camera" in one_error_line(run("infer", "--camera", "webcam"), 2)
     assert run("infer", "--camera", 0, "--workers", 2).exit_code == 2
     assert run("infer", "http://127.0.0.1:9/a", path).exit_code == 2
+
+
+def test_options_that_make_no_sense(digit_file, tmp_path):
+    path = digit_file(1)
+    assert run("infer", path, "--null").exit_code == 2
+    assert "name an .mp4" in one_error_line(run("infer", path, "--annotate", "seen.mkv"), 1)
+    result = run("infer", path, "--output", path)
+    assert result.exit_code == 2
+    assert "name another file" in " ".join(result.stderr.split())
+    result = run("infer", "--camera", 0, "--fps", 0)
+    assert result.exit_code == 2
+    assert "--fps" in result.stderr
+
+
+def test_a_cameras_readings_can_be_followed_in_their_file(camera, tmp_path):
+    camera(30, "SIGINT")
+    out = tmp_path / "readings.jsonl"
+    result = run(
+        "infer", "--camera", 0, "--format", "jsonl", "--every-frame", "--output", out,
+        "--max-frames", 3,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert len(out.read_text().splitlines()) == 3
 
 
 def test_a_password_is_never_shown():
@@ -256,6 +299,7 @@ def test_workers_keep_the_order_and_go_on(digit_file, tmp_path):
     assert [Path(line["source"]).stem for line in lines] == [str(i) for i in range(9)]
     assert [line.get("text") for line in lines] == ["0", "1", "2", None, *"45678"]
     assert "8 pictures in" in result.stderr
+    assert "Traceback" not in result.stderr
     assert "1 failed" in result.stderr
     assert len(list((tmp_path / "seen").iterdir())) == 8
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -109,9 +110,27 @@ def _dies() -> Reader:
     os._exit(9)
 
 
-def test_a_worker_that_dies_is_one_clear_error(digit_file):
-    with pytest.raises(SourceError, match=r"1\.png: a process .* fewer --workers"):
-        list(flow.read_with_workers(_dies, [digit_file(1, "1.png")], 1, pictures=False))
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_worker_that_dies_is_one_clear_error(digit_file, count):
+    def slowly():
+        for i in range(count):
+            time.sleep(0.1 if i else 0)
+            yield path
+
+    path = digit_file(1, "1.png")
+    with pytest.raises(SourceError, match=r"1\.png: .* has died, .* fewer --workers"):
+        list(flow.read_with_workers(_dies, slowly(), 1, pictures=False))
+
+
+def test_workers_leave_videos_to_this_process(digit_file, tmp_path):
+    video = tmp_path / "none.mp4"
+    video.write_bytes(b"no video")
+    items: list[Path | Failure] = [digit_file(1, "1.png"), video, digit_file(2, "2.png")]
+    make = partial(Reader, "digits-tiny", min_confidence=0.0)
+    one, failed, two = flow.read_with_workers(make, items, 2, pictures=False)
+    assert isinstance(failed, Failure)
+    assert failed.source == str(video)
+    assert [part[1].text for part in (one, two) if not isinstance(part, Failure)] == ["1", "2"]
 
 
 def test_a_picture_that_cannot_be_read_does_not_stop_the_rest(one_of_each):

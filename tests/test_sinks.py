@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -119,16 +120,60 @@ def test_a_turned_picture_is_drawn_turned(frame, reading):
     assert drawn.shape[0] / drawn.shape[1] == pytest.approx(width / height, rel=0.02)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
-def test_a_video_keeps_the_time_that_frames_were_taken_at(tmp_path, frame, reading, suffix):
-    path = tmp_path / "new" / f"seen{suffix}"
+def clip(path, frames, reading) -> list[Frame]:
     with sinks.Video(path) as sink:
-        for number, seconds in enumerate((0.0, 0.1, 1.0)):
-            sink.write(replace(frame, number=number, seconds=seconds), reading)
-    frames = list(sources.video_frames(path))
-    assert len(frames) == round(sinks.Video.FPS * 1.0) + 1
-    assert all(one.image.shape == frames[0].image.shape for one in frames)
+        for one in frames:
+            sink.write(one, reading)
+    return [one for one in sources.video_frames(path) if isinstance(one, Frame)]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_a_videos_frames_keep_their_rate(tmp_path, frame, reading, suffix):
+    path = tmp_path / "new" / f"seen{suffix}"
+    made = clip(path, [replace(frame, number=i, seconds=i / 30) for i in range(12)], reading)
+    assert len(made) == 12
+    assert made[-1].seconds == pytest.approx(11 / 30, abs=0.01)
     assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_second_video_follows_the_first(tmp_path, frame, reading):
+    frames = [
+        replace(frame, source=name, number=i, seconds=i / 10)
+        for name in ("a.mp4", "b.mp4")
+        for i in range(8)
+    ]
+    assert len(clip(tmp_path / "seen.mp4", frames, reading)) == 16
+
+
+def test_a_cameras_frames_are_shown_until_the_next(tmp_path, frame, reading):
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    # A gap of half a second; one of an hour, as after a reconnection; and a clock that is set back.
+    taken = [0, 0.1, 0.6, 3600, 3600.1, 100, 100.1]
+    frames = [
+        replace(frame, number=i, time=start + timedelta(seconds=t)) for i, t in enumerate(taken)
+    ]
+    made = clip(tmp_path / "seen.avi", frames, reading)
+    rate = sinks.Video.LIVE_FPS
+    assert len(made) == pytest.approx(rate * (0.1 + 0.5 + 0.1 + 0.1) + 3, abs=1)
+
+
+def test_pictures_of_several_sizes_are_fitted_into_one_video(tmp_path, frame, reading):
+    wide = replace(frame, image=cv2.resize(frame.image, (1200, 500)))
+    tall = replace(frame, image=cv2.resize(frame.image, (500, 1200)))
+    made = clip(tmp_path / "seen.avi", [wide, tall], reading)
+    assert made[0].image.shape == made[-1].image.shape == (500, 1200, 3)
+    assert made[-1].image[:, :400].max() < 30  # beside the tall one
+    assert made[-1].image[:, 500:700].mean() > 100
+    assert len(made) == 2 * round(sinks.Video.PICTURE_SECONDS * sinks.Video.LIVE_FPS)
+
+
+def test_a_video_that_the_disk_has_no_room_for_is_an_error(tmp_path, frame, reading, monkeypatch):
+    monkeypatch.setattr(sinks.containers, "is_whole", lambda file: False)
+    with pytest.raises(OutputError, match="is the disk full"):
+        clip(tmp_path / "seen.avi", [frame], reading)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OutputError, match="no UTF-8"):
+        sinks.Video(tmp_path / "\udcff.mp4")
 
 
 def test_a_video_that_breaks_off_leaves_nothing(tmp_path, frame, reading):

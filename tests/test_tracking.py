@@ -59,6 +59,25 @@ def test_a_digit_that_moves_is_the_same_digit():
     assert len(steady.follow(steps[-1]).digits) == 1
 
 
+def test_neighbours_are_not_mixed_up_while_the_camera_moves():
+    steady = Steady(3, 0.6)
+    for i in range(15):
+        shift = 12 * i
+        followed = steady.follow(reading(digit(1, 10 + shift), digit(7, 30 + shift)))
+        assert followed.text == "17"
+    for i in range(15):
+        shift = 180 - 14 * i
+        followed = steady.follow(reading(digit(1, 10 + shift), digit(7, 30 + shift)))
+        assert followed.text == "17"
+
+
+def test_a_leap_of_the_scene_doubles_nothing():
+    left = [reading(digit(4, 10), digit(2, 50))] * 4
+    right = [reading(digit(4, 610), digit(2, 650))] * 4
+    steady = Steady(1, 0.6)
+    assert {steady.follow(one).text for one in left + right} == {"42"}
+
+
 def test_a_number_that_changes_is_reported_anew():
     told = reports(Steady(2, 0.6), [reading(digit(3, 10))] * 6 + [reading(digit(8, 10))] * 8)
     assert [text for _, text in told] == ["3", "8"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -91,9 +92,12 @@ for module in (train, export, infer, eval, inspect_):
 
 def main() -> None:
     """Run the command line."""
+    # A service may have closed either stream; what is printed then goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        # A terminal without UTF-8 gets replacement marks instead of a traceback; a service may
-        # have closed either.
-        if stream is not None:
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        # A terminal without UTF-8 gets replacement marks instead of a traceback.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    # Asked to end, it clears away what is half-written, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     app(prog_name="digitkit")

@@ -112,7 +112,10 @@ def command(
     ] = Format.text,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the readings to this file, whole or not at all."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the readings to this file, whole or not at all; a camera's line by line.",
+        ),
     ] = None,
     annotate: Annotated[
         Path | None,
@@ -144,8 +147,8 @@ def command(
     orientation: Annotated[
         Orientation,
         typer.Option(
-            help="Which side is up. exif: as the file says; auto: as the file says, but where that "
-            "reads badly the quarter turn that reads best; 0 to 270: turn the pixels so many "
+            help="Which side is up. exif: as the file says; auto: the same, but where another "
+            "quarter turn reads clearly better, that one; 0 to 270: turn the pixels so many "
             "degrees clockwise, whatever the file says.",
             rich_help_panel=READING,
         ),
@@ -212,15 +215,15 @@ def command(
         typer.Option("--every-frame", help="Report each frame as it is.", rich_help_panel=MOVING),
     ] = False,
     retry: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="SECONDS",
             min=0,
             help="When the camera or the stream goes away, try to reconnect for so long; inf for "
-            "ever, 0 never.",
+            "ever, 0 never; 30 by default.",
             rich_help_panel=MOVING,
         ),
-    ] = 30.0,
+    ] = None,
     max_frames: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="End after N frames.", rich_help_panel=MOVING),
@@ -244,20 +247,27 @@ def command(
     a failed source has source and error. Digits on their way through a camera or a video are
     followed from frame to frame, and a text is reported once it has held.
     """
-    if camera is None and sources and len(sources) == 1 and "://" in sources[0]:
+    if camera is None and sources and any("://" in source for source in sources):
+        if len(sources) > 1:
+            raise typer.BadParameter(
+                "a stream's URL stands alone; read files in another run", param_hint="SOURCES"
+            )
         camera, sources = sources[0], None  # a stream's URL is a camera's
     if (camera is None) == (not sources):
         raise typer.BadParameter(
             "name pictures or a camera, not both" if sources else "name pictures, or --camera N",
             param_hint="SOURCES",
         )
-    if camera is None and (given := _only_for_cameras(size, fps, max_frames, duration, window)):
+    given = _only_for_cameras(size, fps, retry, max_frames, duration, window)
+    if camera is None and given:
         raise typer.BadParameter("goes with --camera only", param_hint=given)
+    if nul and "-" not in (sources or []):
+        raise typer.BadParameter("goes with a list on standard input, -", param_hint="--null")
     if workers > 1 and camera is not None:
         raise typer.BadParameter("one camera is read by one process", param_hint="--workers")
     from .. import fields, flow, sinks
     from .._opencv import cv2
-    from ..sources import expand, frames
+    from ..sources import expand, frames, is_video
 
     field = None
     if expect is not None or pattern is not None:
@@ -275,9 +285,9 @@ def command(
     )
     reader = make_reader()  # here too, so that a wrong model is told before anything else
     with ExitStack() as stack:
-        stream = stack.enter_context(_opened(output)) if output else sys.stdout
+        stream = stack.enter_context(_opened(output, camera is not None)) if output else sys.stdout
         outputs: list[Sink] = [sinks.Lines(stream, format_.value)]
-        if annotate is not None and annotate.suffix.lower() in sinks.VIDEO_CODES:
+        if annotate is not None and is_video(annotate):
             outputs.append(stack.enter_context(sinks.Video(annotate)))
         elif annotate is not None:
             outputs.append(sinks.Annotated(annotate))
@@ -286,18 +296,25 @@ def command(
         outcomes: Iterable[Outcome]
         if camera is not None:
             live = stack.enter_context(
-                _live(camera, size=size, fps=fps, retry=retry, max_frames=max_frames,
-                      duration=duration)
-            )  # fmt: skip
+                _live(
+                    camera,
+                    size=size,
+                    fps=fps,
+                    retry=30.0 if retry is None else retry,
+                    max_frames=max_frames,
+                    duration=duration,
+                )
+            )
             if window:
                 outputs.append(sinks.Window(live.stop))
             outcomes = flow.read_each(reader, live)
         else:
             files: Iterable[Path | Failure] = expand(sources or [], nul=nul)
             total = 0
-            if sources != ["-"]:
+            if "-" not in (sources or []):
                 files = list(files)
                 total = len(files)
+                _check_outputs(files, output, annotate)
             if workers > 1:
                 outcomes = flow.read_with_workers(
                     make_reader, files, workers, pictures=len(outputs) > 1
@@ -322,12 +339,12 @@ def command(
 
 
 def _only_for_cameras(
-    size: object, fps: object, frames: object, duration: object, show: bool
+    size: object, fps: object, retry: object, frames: object, duration: object, show: bool
 ) -> str:
     """The first option that was given and makes no sense without a camera."""
     given = {
-        "--size": size, "--fps": fps, "--max-frames": frames, "--duration": duration,
-        "--show": show or None,
+        "--size": size, "--fps": fps, "--retry": retry, "--max-frames": frames,
+        "--duration": duration, "--show": show or None,
     }  # fmt: skip
     return next((name for name, value in given.items() if value is not None), "")
 
@@ -376,12 +393,30 @@ def _report_speed(summary: Summary, dropped: int | None) -> None:
     print(line + failed, file=sys.stderr)
 
 
+def _check_outputs(files: list[Path | Failure], *outputs: Path | None) -> None:
+    """No result may take the place of a picture that is read."""
+    read = {file.resolve() for file in files if isinstance(file, Path)}
+    for path in outputs:
+        if path is not None and path.resolve() in read:
+            raise typer.BadParameter(f"{path} is a source, too; name another file to write to")
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
+def _opened(path: Path, live: bool) -> Iterator[TextIO]:
     from .. import atomic
 
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; --output names a file")
+    if live:  # somebody may want to follow it, and hours must not be lost with the power
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w", encoding="utf-8", newline="") as stream:
+                yield stream
+        except OSError as error:
+            if isinstance(error, DigitkitError):
+                raise
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        return
     with (
         atomic.replacing(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as stream,
@@ -402,7 +437,9 @@ def _live(camera: str, **options: Any) -> Iterator[Live]:
     except ValueError as error:
         if isinstance(error, DigitkitError):
             raise
-        raise typer.BadParameter(str(error), param_hint="--camera") from error
+        # "fps is 0; …"
+        option = str(error).split()[0].replace("_", "-")
+        raise typer.BadParameter(str(error), param_hint=f"--{option}") from error
 
     def stop(number: int, frame: Any) -> None:
         live.stop()

@@ -331,9 +331,10 @@ def main() -> None:
     """Train and export."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/finder"))
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--init", type=Path, help="a finder.pt to go on from")
     parser.add_argument("--workers", type=int, default=1, help="processes that compose pictures")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -344,11 +345,9 @@ def main() -> None:
     if not options.export_only:
         _train(options, weights)
     net = Net()
-    net.load_state_dict(torch.load(weights, weights_only=True))
-    training = (
-        f"Trained for {options.steps:,} steps of {options.batch} pieces of {CROP}×{CROP} pixels, "
-        f"seed {options.seed}, on scenes that `digitkit.training.scenes` composes."
-    )
+    saved = torch.load(weights, weights_only=True)
+    net.load_state_dict(saved["net"])
+    training = f"Trained {saved['training']}, on scenes that `digitkit.training.scenes` composes."
     export(net, options.out / FILE, training)
     print(f"written to {options.out / FILE}")
 
@@ -357,10 +356,19 @@ def _train(options: argparse.Namespace, weights: Path) -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     # Channels last is half again as fast on a CPU.
-    net = Net().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = Net()
+    training = f"for {options.steps:,} steps of {options.batch} pieces of {CROP}×{CROP} pixels"
+    training += f" (seed {options.seed})"
+    if options.init:
+        before = torch.load(options.init, weights_only=True)
+        net.load_state_dict(before["net"])
+        training = f"{before['training']}, then {training}"
+    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=options.steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, 4e-3, total_steps=options.steps, pct_start=0.1 if options.init else 0.3
+    )
     loader = DataLoader(
         _Scenes(options.seed),
         options.batch,
@@ -393,7 +401,7 @@ def _train(options: argparse.Namespace, weights: Path) -> None:
             sums = {}
         if step % 500 == 0 or step == options.steps:
             with atomic.replacing(weights) as temporary:
-                torch.save(average.state_dict(), temporary)
+                torch.save({"net": average.state_dict(), "training": training}, temporary)
         if step == options.steps:
             break
 

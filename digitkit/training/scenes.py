@@ -65,7 +65,7 @@ class _Page:
         self.h, self.w = (long, int(long * ratio)) if ratio < 1 else (int(long / ratio), long)
         if rng.random() < 0.5:
             self.h, self.w = self.w, self.h
-        self.dark_paper = rng.random() < 0.2
+        self.dark_paper = rng.random() < 0.22
         self.tags: list[str] = []
         self.boxes: list[Box] = []
         self.digits: list[int] = []
@@ -451,7 +451,9 @@ def _overlap(a: Box, b: Box) -> bool:
     )  # fmt: skip
 
 
-_WORDS = "".join(sorted(set(string.ascii_letters) - set("BDGIOSZbgijloqsz")))
+_LETTERS = list(string.ascii_letters)
+_UNLIKE = sorted(set(string.ascii_letters) - set("BDGIOSZbgijloqsz"))
+"""Letters that no digit looks like; in a whole word the others are letters, too."""
 
 
 def _free(page: _Page, x: int, y: int, w: int, h: int, margin: float) -> bool:
@@ -475,6 +477,8 @@ def _clutter(page: _Page, size: float, empty: bool) -> None:
         _blob(page)
     if rng.random() < (0.6 if empty else 0.12):
         _things(page)
+    if rng.random() < (0.4 if empty else 0.05):
+        _surface(page)
     if rng.random() < 0.2:
         for _ in range(int(rng.integers(1, 40))):  # dirt
             at = (int(rng.integers(page.w)), int(rng.integers(page.h)))
@@ -482,28 +486,20 @@ def _clutter(page: _Page, size: float, empty: bool) -> None:
 
 
 def _print(page: _Page, size: float) -> None:
-    """Printed lines; none of their letters looks like a digit."""
+    """Printed lines, from footnotes to headlines."""
     rng = page.rng
     tall = max(9, round(size * rng.uniform(0.15, 0.7)))
+    if rng.random() < 0.2:
+        tall = round(size * rng.uniform(0.7, 1.2))
     font = int(rng.choice([2, 3, 4, 0]))
+    thick = max(1, round(tall * rng.uniform(0.06, 0.16)))
     y = int(rng.uniform(0, page.h * 0.8))
     colour = page.ink_colour()
     for _ in range(int(rng.integers(1, 6))):
-        words = " ".join(
-            "".join(rng.choice(list(_WORDS), int(rng.integers(2, 10))))
-            for _ in range(int(rng.integers(1, 8)))
-        )
+        words = " ".join(_word(rng) for _ in range(int(rng.integers(1, 8))))
         layer = np.zeros((2 * tall, len(words) * tall + tall), np.uint8)
-        cv2.putText(
-            layer,
-            words,
-            (4, round(1.5 * tall)),
-            font,
-            tall / 30,
-            255,
-            max(1, tall // 12),
-            cv2.LINE_AA,
-        )
+        at = (4, round(1.5 * tall))
+        cv2.putText(layer, words, at, font, tall / 30, 255, thick, cv2.LINE_AA)
         layer = _tight(layer)
         x = int(rng.uniform(0, page.w * 0.5))
         if layer.size and _free(page, x, y, *layer.shape[::-1], margin=0.3 * size):
@@ -511,17 +507,39 @@ def _print(page: _Page, size: float) -> None:
         y += 2 * tall
 
 
+def _word(rng: Rng) -> str:
+    length = int(rng.integers(1, 10))
+    letters = rng.choice(_LETTERS if length > 2 else _UNLIKE, length)
+    word = "".join(letters)
+    return word if rng.random() < 0.3 else word.capitalize() if rng.random() < 0.5 else word.lower()
+
+
+def _cursive(rng: Rng, w: int, h: int) -> npt.NDArray[np.float64]:
+    """A line that runs on in loops, as words do in a hurried hand."""
+    t = np.linspace(0, 2 * np.pi * max(2, w / (0.5 * h)), 240)
+    amplitude = np.interp(t, np.linspace(0, t[-1], 12), rng.uniform(0.15, 1, 12)) * 0.32 * h
+    phase = rng.uniform(0.6, 2.2)
+    xs = np.linspace(0.08 * w, 0.92 * w, len(t)) + amplitude * 0.6 * np.cos(t)
+    ys = 0.5 * h + amplitude * np.sin(t + phase)
+    return np.stack([xs, ys], 1)
+
+
 def _scribble(page: _Page, size: float) -> None:
     rng = page.rng
     w, h = (int(min(size * rng.uniform(0.5, 4), 0.8 * side)) for side in (page.w, page.h))
+    if rng.random() < 0.4:
+        w, h = int(min(size * rng.uniform(3, 9), 0.9 * page.w)), int(size * rng.uniform(0.5, 1.2))
     x, y = int(rng.uniform(0, page.w - w)), int(rng.uniform(0, page.h - h))
     if not _free(page, x, y, w, h, 0.4 * size):
         return
     page.tags.append("scribble")
     layer = np.zeros((h + 8, w + 8), np.uint8)
-    points = np.stack([rng.uniform(4, w, 40), rng.uniform(4, h, 40)], 1)
-    points[:, 0] = np.sort(points[:, 0]) * 0.5 + points[:, 0] * 0.5
-    count = int(rng.integers(12, 40))
+    if w > 2.5 * h:  # a short one would look like digits
+        points, count = _cursive(rng, w, h), 240
+    else:
+        points = np.stack([rng.uniform(4, w, 40), rng.uniform(4, h, 40)], 1)
+        points[:, 0] = np.sort(points[:, 0]) * 0.5 + points[:, 0] * 0.5
+        count = int(rng.integers(12, 40))
     cv2.polylines(
         layer,
         [np.rint(points[:count]).astype(np.int32)],
@@ -628,20 +646,60 @@ def _things(page: _Page) -> None:
         page.put(layer, x, y, rng.uniform(0, 255, 3), rng.uniform(0.5, 1))
 
 
+def _surface(page: _Page) -> None:
+    """Cloth, gravel, leaves, lights in the dark: what is no paper at all."""
+    rng = page.rng
+    w, h = (int(rng.uniform(0.2, 1.0) * side) for side in (page.w, page.h))
+    x, y = (int(rng.uniform(0, max(room, 1))) for room in (page.w - w, page.h - h))
+    if not _free(page, x, y, w, h, 6):
+        return
+    page.tags.append("surface")
+    part = page.pixels[y : y + h, x : x + w]
+    if rng.random() < 0.3:  # bright or dark spots
+        for _ in range(int(rng.integers(5, 120))):
+            at = (int(rng.integers(w)), int(rng.integers(h)))
+            radius = max(1, int(rng.exponential(0.008) * min(page.w, page.h)))
+            spot = np.zeros((2 * radius + 9,) * 2, np.uint8)
+            middle = (radius + 4, radius + 4)
+            axes = (radius, max(1, int(radius * rng.uniform(0.3, 1))))
+            cv2.ellipse(spot, middle, axes, rng.uniform(0, 180), 0, 360, 255, -1, cv2.LINE_AA)
+            soft = np.asarray(
+                cv2.GaussianBlur(spot, (0, 0), rng.uniform(0.5, 1 + radius / 3)), np.uint8
+            )
+            page.put(soft, x + at[0], y + at[1], rng.uniform(0, 255, 3), rng.uniform(0.3, 1))
+        return
+    size = rng.uniform(0.004, 0.04) * min(page.w, page.h)
+    stretch = rng.uniform(1, 5) if rng.random() < 0.5 else 1.0
+    grain: Any = rng.normal(0, 1, (h, w)).astype(np.float32)
+    grain = cv2.GaussianBlur(grain, (0, 0), sigmaX=size, sigmaY=size * stretch)
+    grain = grain / max(float(grain.std()), 1e-3)
+    if rng.random() < 0.5:  # with edges, as pebbles have
+        grain = np.tanh(grain * rng.uniform(1, 6))
+    part += grain[:, :, None] * rng.uniform(15, 80) * rng.uniform(0.6, 1.2, 3)
+
+
 def _photographed(page: _Page) -> U8:
     """Light, lens and file."""
     rng = page.rng
     image = page.pixels
     h, w = image.shape[:2]
-    if rng.random() < 0.12:  # a thresholded scan
+    if rng.random() < (0.35 if page.dark_paper else 0.12):  # a thresholded scan
         page.tags.append("thresholded")
         plain = cv2.GaussianBlur(image.mean(2), (0, 0), rng.uniform(0.3, 1))
         paper = float(np.median(plain))
-        ink = np.abs(plain - paper) > rng.uniform(25, 70)
+        contrast = np.abs(plain - paper)
+        if rng.random() < 0.4:  # of a faint picture: strokes break where they are thin
+            page.tags.append("broken")
+            few = (max(2, h // int(rng.integers(8, 40))), max(2, w // int(rng.integers(8, 40))))
+            patch = cv2.resize(rng.uniform(0.35, 1, few).astype(np.float32), (w, h))
+            contrast = contrast * patch + rng.normal(0, 6, (h, w))
+        written = contrast[page.ink > 128] if page.ink.any() else contrast
+        ink = contrast > min(rng.uniform(25, 70), max(0.6 * float(np.median(written)), 4.0))
         level = np.where(ink, 255 - 255 * (paper > 127), 255 * (paper > 127)).astype(np.uint8)
         return np.asarray(cv2.cvtColor(level, cv2.COLOR_GRAY2BGR), np.uint8)
     ys, xs = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j].astype(np.float32)
-    light = np.full((h, w), rng.uniform(0.55, 1.05), np.float32)
+    dim = rng.random() < 0.2
+    light = np.full((h, w), rng.uniform(0.25, 0.6) if dim else rng.uniform(0.6, 1.05), np.float32)
     if rng.random() < 0.6:
         turn = rng.uniform(0, 2 * np.pi)
         light *= 1 + rng.uniform(0, 0.3) * (np.cos(turn) * xs + np.sin(turn) * ys)
