@@ -3,12 +3,12 @@
     python benchmarks/soak.py --seconds 3600
     python benchmarks/soak.py --seconds 3600 --speed 1
 
-A synthetic video (handwritten digits that wander over paper, 30 frames a second) is written once
-and decoded by OpenCV again and again, and goes the way of ``digitkit infer --camera``: through `Live`,
-the reader, tracking and a sink. Without ``--speed`` every frame is taken, as fast as that goes; with it the
-camera runs at that multiple of real time and only the newest frame is taken, as of a real one.
-Resident memory is compared with that after warming up; the exit code is 1 if it has grown by more
-than ``--grow``. Linux only.
+A synthetic video (handwritten digits that wander over paper, 30 frames a second) is written once,
+decoded by OpenCV again and again, and goes the way of ``digitkit infer --camera``: through `Live`,
+the reader, tracking and a sink. Without ``--speed`` every frame is taken, as fast as that goes;
+with it the camera runs at that multiple of real time and only the newest frame is taken, as of a
+real one. Resident memory is compared with that after warming up; the exit code is 1 if it has grown
+by more than ``--grow``. Linux only.
 """
 
 from __future__ import annotations

@@ -31,11 +31,17 @@ REDUCED = (1, 2, 4, 8)
 LEAST_SIDE = 40
 """It is not reduced under this longer side, pixels."""
 
+KNOWN = (20, 140)
+"""Heights of digits that the net knows well, pixels of a scale."""
+
 MIN_CENTRE = 0.3
 """From which certainty of a middle on it is taken for a digit, 0–1."""
 
 MIN_INK = 0.4
 """From which probability on a pixel is ink, 0–1."""
+
+MIN_CONTRAST = 4
+"""Least difference of ink and paper, grey levels."""
 
 CROP_HEIGHT = 56
 """Height that a digit is reduced to before it is brought to normal form, pixels."""
@@ -60,11 +66,11 @@ class Found:
 
 @dataclass(frozen=True)
 class _Spot:
-    """A box at one scale of the picture, in that scale's pixels: left, top, right, bottom."""
+    """A box that the net gives, in the whole picture's pixels: left, top, right, bottom."""
 
-    scale: int
     edges: tuple[float, float, float, float]
     certainty: float
+    worth: float  # certainty, less where the net knows the size less well
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,12 @@ class _Scale:
     maps: Maps
     parts: npt.NDArray[np.int32]  # connected pieces of ink, numbered from 1
     areas: npt.NDArray[np.int32]
+
+    def in_ink(self, spot: _Spot) -> tuple[float, float, float, float]:
+        """The edges of a box in this scale's map of ink."""
+        across, down = (INK * ratio for ratio in self.ratio)
+        left, top, right, bottom = spot.edges
+        return left / across, top / down, right / across, bottom / down
 
 
 def find_digits(plain: U8, finder: Finder) -> list[Found]:
@@ -88,8 +100,8 @@ def find_digits(plain: U8, finder: Finder) -> list[Found]:
         What was found, in no particular order; see `in_order`.
     """
     scales = _scales(plain, finder)
-    spots = [spot for i in range(len(scales)) for spot in _spots(scales[i].maps, i)]
-    kept = _without_doubles(spots, scales)
+    spots = [spot for scale in scales for spot in _spots(scale)]
+    kept = _without_doubles(spots)
     found = (_found(plain, spot, kept, scales) for spot in kept)
     return [one for one in found if one is not None]
 
@@ -119,49 +131,46 @@ def _scales(plain: U8, finder: Finder) -> list[_Scale]:
     return scales
 
 
-def _spots(maps: Maps, scale: int) -> list[_Spot]:
+def _spots(scale: _Scale) -> list[_Spot]:
     """The peaks of the map of middles, with the boxes that the net gives them."""
+    maps, (across, down) = scale.maps, scale.ratio
     high = cv2.dilate(maps.centre, np.ones((3, 3), np.uint8))
     ys, xs = np.nonzero((maps.centre >= high) & (maps.centre > MIN_CENTRE))
     spots = []
     for y, x in zip(ys.tolist(), xs.tolist(), strict=True):
         left, top, right, bottom = maps.reach[:, y, x].tolist()
-        cx, cy = (x + 0.5) * CENTRE, (y + 0.5) * CENTRE
-        edges = (cx - left, cy - top, cx + right, cy + bottom)
-        spots.append(_Spot(scale, edges, float(maps.centre[y, x])))
+        cx, cy, certainty = (x + 0.5) * CENTRE, (y + 0.5) * CENTRE, float(maps.centre[y, x])
+        known = min(1.0, (top + bottom) / KNOWN[0], KNOWN[1] / (top + bottom))
+        edges = (
+            (cx - left) * across, (cy - top) * down, (cx + right) * across, (cy + bottom) * down
+        )  # fmt: skip
+        spots.append(_Spot(edges, certainty, certainty * known))
     return spots
 
 
-def _without_doubles(spots: Sequence[_Spot], scales: Sequence[_Scale]) -> list[_Spot]:
-    """Of boxes that overlap, the surest; sizes that the net knows less well count for less."""
-
-    def worth(spot: _Spot) -> float:
-        height = spot.edges[3] - spot.edges[1]
-        known = min(1.0, height / 14, 130 / height)
-        return spot.certainty * known
-
-    kept: list[tuple[_Spot, tuple[float, float, float, float]]] = []
-    for spot in sorted(spots, key=worth, reverse=True):
-        across, down = scales[spot.scale].ratio
-        a = spot.edges
-        box = (a[0] * across, a[1] * down, a[2] * across, a[3] * down)
-        area = (box[2] - box[0]) * (box[3] - box[1])
-        for _, other in kept:
-            wide = min(box[2], other[2]) - max(box[0], other[0])
-            tall = min(box[3], other[3]) - max(box[1], other[1])
-            smaller = min(area, (other[2] - other[0]) * (other[3] - other[1]))
-            if wide > 0 and tall > 0 and wide * tall > 0.55 * smaller:
+def _without_doubles(spots: Sequence[_Spot]) -> list[_Spot]:
+    """Of boxes that overlap, the one that is worth most."""
+    kept: list[_Spot] = []
+    for spot in sorted(spots, key=lambda spot: -spot.worth):
+        left, top, right, bottom = spot.edges
+        area = (right - left) * (bottom - top)
+        for other in kept:
+            a, b, c, d = other.edges
+            wide, tall = min(right, c) - max(left, a), min(bottom, d) - max(top, b)
+            if wide > 0 and tall > 0 and wide * tall > 0.55 * min(area, (c - a) * (d - b)):
                 break
         else:
-            kept.append((spot, box))
-    return [spot for spot, _ in kept]
+            kept.append(spot)
+    return kept
 
 
 def _found(
     plain: U8, spot: _Spot, spots: Sequence[_Spot], scales: Sequence[_Scale]
 ) -> Found | None:
     """A digit's own ink, cut out of the picture and brought to normal form."""
-    scale = scales[spot.scale]
+    # The net's finest map of ink in which it still knows a digit of this size.
+    tall = spot.edges[3] - spot.edges[1]
+    scale = next((one for one in scales if tall / one.ratio[1] <= KNOWN[1]), scales[-1])
     mask, x, y = _own_ink(spot, spots, scale)
     if mask is None:
         return None
@@ -186,7 +195,8 @@ def _found(
     if bw == 0 or bh == 0:
         return None
     box = _clipped(left + bx / ratio, top + by / ratio, bw / ratio, bh / ratio, width, height)
-    return Found(box, pixels.normal_form(ink), spot.certainty, _is_cut(mask, x, y, scale))
+    at_border = (left == 0, top == 0, right == width, bottom == height)
+    return Found(box, pixels.normal_form(ink), spot.certainty, _is_cut(ink, at_border))
 
 
 def _own_ink(spot: _Spot, spots: Sequence[_Spot], scale: _Scale) -> tuple[F32 | None, int, int]:
@@ -195,7 +205,7 @@ def _own_ink(spot: _Spot, spots: Sequence[_Spot], scale: _Scale) -> tuple[F32 | 
     Returns:
         float32 ``[h, w]`` with a margin of paper, and its place in the map of ink, x and y.
     """
-    left, top, right, bottom = (edge / INK for edge in spot.edges)
+    left, top, right, bottom = scale.in_ink(spot)
     w, h = right - left, bottom - top
     more = max(2.0, 0.3 * max(w, h))
     tall, wide = scale.maps.ink.shape
@@ -244,18 +254,19 @@ def _nearest(
     """Where this digit's middle is nearer than any other's, in units of each one's size."""
 
     def distance(one: _Spot) -> npt.NDArray[np.float64]:
-        left, top, right, bottom = (edge / INK for edge in one.edges)
+        left, top, right, bottom = scale.in_ink(one)
         dx = (xs - (left + right) / 2) / max(right - left, 1)
         dy = (ys - (top + bottom) / 2) / max(bottom - top, 1)
         return np.maximum(np.abs(dx)[None, :], np.abs(dy)[:, None])
 
     mine = distance(spot)
     nearest = np.ones(mine.shape, bool)
+    left, top, right, bottom = spot.edges
     for other in spots:
-        if other is not spot and other.scale == spot.scale:
-            a, b = spot.edges, other.edges
-            if a[0] < b[2] + 8 and b[0] < a[2] + 8 and a[1] < b[3] + 8 and b[1] < a[3] + 8:
-                nearest &= mine <= distance(other)
+        a, b, c, d = other.edges
+        far = 0.3 * (bottom - top)
+        if other is not spot and left - far < c and a < right + far and top < d and b < bottom:
+            nearest &= mine <= distance(other)
     return nearest
 
 
@@ -280,11 +291,12 @@ def _lifted(crop: U8, own: F32) -> U8 | None:
     sure = own > 0.5
     if not sure.any():
         return None
+    # Around thin strokes much of it is paper; so the mean and a high percentile.
     contrast = difference[sure]
-    if float(np.median(contrast)) < 0:
+    if float(contrast.mean()) < 0:
         difference, contrast = -difference, -contrast
-    strong = float(np.percentile(contrast, 75))
-    if strong < 4:
+    strong = float(np.percentile(contrast, 85))
+    if strong < MIN_CONTRAST:
         return None
     # What the net is sure of keeps its place, its edges are the picture's own.
     gate = np.clip((own - 0.1) * 3, 0, 1)
@@ -297,29 +309,31 @@ def _clipped(x: float, y: float, w: float, h: float, width: int, height: int) ->
     return left, top, max(1, right - left), max(1, bottom - top)
 
 
-def _is_cut(own: F32, x: int, y: int, scale: _Scale) -> bool:
+def _is_cut(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> bool:
     """Whether ink runs out of the picture.
 
-    A stroke that only runs along the border is whole; one that meets it and has ink behind the
-    place where it does goes on outside.
+    A stroke that runs along the border is whole, and so is one that ends there, narrowing; one
+    that meets the border at its full width, longer than wide, goes on outside.
+
+    Args:
+        ink: bright on dark, uint8 ``[h, w]``.
+        at_border: whether its left, top, right and bottom are the picture's.
     """
-    tall, wide = scale.maps.ink.shape
-    h, w = own.shape
-    depth = max(2, round(0.25 * min(h, w)))
-    sides = []
-    if x == 0:
-        sides.append(own[:, :depth].T)
-    if y == 0:
-        sides.append(own[:depth])
-    if x + w >= wide:
-        sides.append(own[:, ::-1][:, :depth].T)
-    if y + h >= tall:
-        sides.append(own[::-1][:depth])
-    for strip in sides:
-        edge = strip[0] > MIN_INK
-        through = np.min(strip, axis=0) > MIN_INK
-        if edge.any() and through[edge].mean() > 0.3:
-            return True
+    mask = ink > 128
+    sides = (mask.T, mask, mask[:, ::-1].T, mask[::-1])
+    for there, side in zip(at_border, sides, strict=True):
+        if not there or not side[0].any():
+            continue
+        ends = np.flatnonzero(np.diff(np.r_[False, side[0], False]))
+        for start, end in ends.reshape(-1, 2):
+            long = int(end - start)
+            # How deep the stroke goes straight in, and how wide it is there.
+            depth = float(
+                np.argmin(np.vstack([side[:, start:end], [[False] * long]]), axis=0).mean()
+            )
+            inner = side[min(len(side) - 1, 1 + long // 2), max(0, start - long) : end + long]
+            if depth > 0.8 * long and long >= 0.7 * inner.sum() and long > 1:
+                return True
     return False
 
 
