@@ -55,13 +55,13 @@ class Found:
         box: where its ink is.
         image: its normal form, uint8 ``[28, 28]``.
         certainty: of the finder that its middle is there, 0–1.
-        cut: whether its ink runs out of the picture, so that a part may be missing.
+        runs_out: whether its ink meets the picture's border, so that a part may be missing.
     """
 
     box: Box
     image: U8 = field(repr=False, compare=False)
     certainty: float = 1.0
-    cut: bool = False
+    runs_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _found(
         return None
     box = _clipped(left + bx / ratio, top + by / ratio, bw / ratio, bh / ratio, width, height)
     at_border = (left == 0, top == 0, right == width, bottom == height)
-    return Found(box, pixels.normal_form(ink), spot.certainty, _is_cut(ink, at_border))
+    return Found(box, pixels.normal_form(ink), spot.certainty, _runs_out(ink, at_border))
 
 
 def _own_ink(spot: _Spot, spots: Sequence[_Spot], scale: _Scale) -> tuple[F32 | None, int, int]:
@@ -309,7 +309,7 @@ def _clipped(x: float, y: float, w: float, h: float, width: int, height: int) ->
     return left, top, max(1, right - left), max(1, bottom - top)
 
 
-def _is_cut(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> bool:
+def _runs_out(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> bool:
     """Whether ink runs out of the picture.
 
     A stroke that runs along the border is whole, and so is one that ends there, narrowing; one
