@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from . import pages, pixels, sources
 from ._opencv import cv2
-from .classifier import Classifier, PrecisionChoice, Prediction
+from .classifier import Classifier, PrecisionChoice
 from .errors import ImageError, InputNotFoundError, SourceError, shown
 from .finder import Finder
 from .sources import Failure, Frame
@@ -269,31 +269,34 @@ class Reader:
         found = self._find(frame, turn)
         located = time.perf_counter_ns()
         predictions = self.classifier.classify([one.image for one in found])
-        whole = [
-            one.box[3]
-            for one, prediction in zip(found, predictions, strict=True)
-            if not one.runs_out and prediction.confidence >= self.min_confidence
-        ]
-        cut = [
-            one.runs_out and _is_cut(one, prediction, whole)
-            for one, prediction in zip(found, predictions, strict=True)
-        ]
-        digits = [
-            Digit(
-                digit=prediction.digit,
-                confidence=prediction.confidence,
-                box=one.box,
-                row=0,
-                accepted=prediction.confidence >= self.min_confidence and not missing,
-                image=one.image,
-                probabilities=prediction.probabilities,
-                is_digit=prediction.is_digit,
-                cut=missing,
+        one_digit = self._is_one_digit(frame)
+        judged = [(1.0, False)] * len(found)
+        if not one_digit:
+            judged = pages.judged(
+                found,
+                [prediction.digit for prediction in predictions],
+                [prediction.confidence for prediction in predictions],
+                self.min_confidence,
+                max(frame.image.shape[:2]),
             )
-            for one, prediction, missing in zip(found, predictions, cut, strict=True)
-        ]
+        digits = []
+        for one, prediction, (belief, cut) in zip(found, predictions, judged, strict=True):
+            confidence = prediction.confidence * belief
+            digits.append(
+                Digit(
+                    digit=prediction.digit,
+                    confidence=confidence,
+                    box=one.box,
+                    row=0,
+                    accepted=confidence >= self.min_confidence and not cut,
+                    image=one.image,
+                    probabilities=prediction.probabilities,
+                    is_digit=prediction.is_digit * belief,
+                    cut=cut,
+                )
+            )
         evidence = sum(_evidence(digit) for digit in digits)
-        if not self._is_one_digit(frame):
+        if not one_digit:
             digits = [digit for digit in digits if digit.confidence >= REPORTED]
         ordered = tuple(
             replace(digits[i], row=row)
@@ -322,30 +325,15 @@ class Reader:
             return [pages.Found((0, 0, width, height), pixels.digit_image(plain, frame.source))]
         if self._finder is None:
             self._finder = Finder(threads=self.threads)
-        return pages.find_digits(plain, self._finder)
+        found = pages.find_digits(plain, self._finder)
+        # A page of one digit may be that digit and nothing else, up to the border.
+        return [*found, pages.whole_picture(plain)] if len(found) < 3 else found
 
 
 def turned(image: U8, turn: int) -> U8:
     """A picture turned clockwise by 0, 90, 180 or 270 degrees."""
     how = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
     return cv2.rotate(image, how[turn]) if turn else image  # type: ignore[return-value]
-
-
-def _is_cut(found: pages.Found, prediction: Prediction, whole: Sequence[int]) -> bool:
-    """Whether a part is missing of a digit whose ink meets the border.
-
-    What shows no digit clearly is cut; so is what shows one that a part of another may be, unless
-    it is as high as the whole ones beside it, or alone.
-
-    Args:
-        found: the digit.
-        prediction: what the net says of it.
-        whole: heights of the picture's other digits, pixels.
-    """
-    if prediction.confidence < 0.99:
-        return True
-    part_of_another = prediction.digit in (0, 1, 7)
-    return part_of_another and len(whole) > 0 and found.box[3] < 0.85 * float(np.median(whole))
 
 
 _DIRECTED = {2: 0.5, 3: 1.0, 4: 1.0, 5: 0.5, 7: 1.0}
