@@ -25,6 +25,9 @@ Box = tuple[int, int, int, int]
 WORK_SIDE = 1280
 """Pictures are reduced to this longer side before digits are looked for, pixels."""
 
+FRAME = (480, 640)
+"""Longer sides of what is taken for a camera's frame, pixels."""
+
 REDUCED = (1, 2, 4, 8)
 """How often the picture is reduced further, for large digits; half sizes overlap."""
 
@@ -160,37 +163,41 @@ def judged(
     Returns:
         Of each a factor for its confidence, 0–1, and whether a part of it is missing.
     """
-    at = np.array([one.box for one in found], np.float64).reshape(-1, 4)
+    x, y, w, h = np.array([one.box for one in found], np.float64).reshape(-1, 4).T
     certainty = np.array([one.certainty for one in found])
-    confidence = np.array(confidences)
-    runs_out = np.array([one.runs_out for one in found], bool)
-    whole = np.array([one.whole for one in found], bool)
+    confidence, digit = np.array(confidences), np.array(digits)
+    whole, runs_out = (
+        np.array([getattr(one, name) for one in found], bool) for name in ("whole", "runs_out")
+    )
     read = (confidence >= threshold) & ~whole
-    sure = read & (certainty >= SURE)
-    low, high = at[:, 1] + at[:, 3] / 2, at[:, 3]
-    result: list[tuple[float, bool]] = []
-    heights = high[read & ~runs_out]
-    for i, one in enumerate(found):
-        if one.whole:  # the last: it is one digit only where no other is believed
-            others = [
-                belief * confidence[k] >= threshold and not cut
-                for k, (belief, cut) in enumerate(result)
-            ]
-            result.append((float(not any(others)), False))
-            continue
-        tall = np.maximum(high, high[i])
-        apart = np.maximum(at[:, 0] - at[i, 0] - at[i, 2], at[i, 0] - at[:, 0] - at[:, 2])
-        near = (np.minimum(high, high[i]) > 0.6 * tall) & (apart < 4 * tall)
-        beside = sure & near & (np.abs(low - low[i]) < 0.6 * tall)
-        beside[i] = False
-        stroke = digits[i] in (0, 1) and max(one.box[2:]) < SMALL * side
-        believed = beside.any() or certainty[i] >= (LONE_STROKE if stroke else ALONE)
-        cut = bool(runs_out[i]) and (
-            confidence[i] < 0.99
-            or (digits[i] in (0, 1, 7) and len(heights) > 0 and high[i] < 0.85 * np.median(heights))
-        )
-        result.append((1.0 if believed else float(certainty[i]), bool(cut)))
-    return result
+    # Each (down) beside each (across): of about its height, level, and not far.
+    tall = np.maximum(h[:, None], h[None, :])
+    apart = np.maximum(x[None, :] - (x + w)[:, None], x[:, None] - (x + w)[None, :])
+    level = np.abs((y + h / 2)[None, :] - (y + h / 2)[:, None]) < 0.6 * tall
+    beside = level & (apart < 4 * tall) & (np.minimum(h[:, None], h[None, :]) > 0.6 * tall)
+    beside &= (read & (certainty >= SURE))[None, :]
+    np.fill_diagonal(beside, False)
+    stroke = np.isin(digit, (0, 1)) & (np.maximum(w, h) < SMALL * side)
+    believed = beside.any(1) | (certainty >= np.where(stroke, LONE_STROKE, ALONE))
+    factor = np.where(believed, 1.0, certainty)
+
+    heights = h[read & ~runs_out]
+    usual = float(np.median(heights)) if len(heights) else 0.0
+    part_of_another = np.isin(digit, (0, 1, 7)) & (h < 0.85 * usual)
+    cut = runs_out & ((confidence < 0.99) | part_of_another)
+    # The whole picture is one digit only where no other is believed.
+    any_other = bool((~whole & ~cut & (factor * confidence >= threshold)).any())
+    factor[whole] = 0.0 if any_other else 1.0
+    return list(zip(factor.tolist(), cut.tolist(), strict=True))
+
+
+def _ratio(side: int) -> float:
+    """How far a picture is reduced before it is looked at.
+
+    A camera's frame, up to 640 pixels, is by a quarter: half the time, and its pixels are seldom
+    sharp.
+    """
+    return min(0.75 if FRAME[0] <= side <= FRAME[1] else 1.0, WORK_SIDE / side)
 
 
 def _looked_at(plain: U8, finder: Finder) -> tuple[list[_Scale], list[_Spot]]:
@@ -203,7 +210,7 @@ def _looked_at(plain: U8, finder: Finder) -> tuple[list[_Scale], list[_Spot]]:
     images: list[U8] = []
     small = plain
     for reduced in REDUCED:
-        ratio = min(1.0, WORK_SIDE / max(height, width)) / reduced
+        ratio = _ratio(max(height, width)) / reduced
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         if images and max(size) < LEAST_SIDE:
             break
@@ -326,11 +333,13 @@ def _own_ink(spot: _Spot, spots: Sequence[_Spot], scale: _Scale) -> tuple[F32 | 
     count = len(scale.areas)
     within = np.bincount(parts[inside], minlength=count)
     within[0] = 0
+    whole = within > 0.6 * scale.areas
     nearest = _nearest(spot, spots, xs, ys, scale)
-    shared = np.bincount(parts[~nearest], minlength=count) > 0.15 * scale.areas
-    whole = (within > 0.6 * scale.areas) & ~shared
+    if nearest is not None:
+        whole &= np.bincount(parts[~nearest], minlength=count) <= 0.15 * scale.areas
+        inside &= nearest
     some = (within > 0) & ~whole
-    mine = whole[parts] | (some[parts] & inside & nearest)
+    mine = whole[parts] | (some[parts] & inside)
     if not mine.any():
         return None, 0, 0
     # Softly, so that strokes keep their edges.
@@ -349,8 +358,11 @@ def _own_ink(spot: _Spot, spots: Sequence[_Spot], scale: _Scale) -> tuple[F32 | 
 def _nearest(
     spot: _Spot, spots: Sequence[_Spot], xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64],
     scale: _Scale,
-) -> npt.NDArray[np.bool_]:  # fmt: skip
-    """Where this digit's middle is nearer than any other's, in units of each one's size."""
+) -> npt.NDArray[np.bool_] | None:  # fmt: skip
+    """Where this digit's middle is nearer than any other's, in units of each one's size.
+
+    None where no other is near.
+    """
 
     def distance(one: _Spot) -> npt.NDArray[np.float64]:
         left, top, right, bottom = scale.in_ink(one)
@@ -358,15 +370,21 @@ def _nearest(
         dy = (ys - (top + bottom) / 2) / max(bottom - top, 1)
         return np.maximum(np.abs(dx)[None, :], np.abs(dy)[:, None])
 
-    mine = distance(spot)
-    nearest = np.ones(mine.shape, bool)
     left, top, right, bottom = spot.edges
-    for other in spots:
-        a, b, c, d = other.edges
-        far = 0.3 * (bottom - top)
-        if other is not spot and left - far < c and a < right + far and top < d and b < bottom:
-            nearest &= mine <= distance(other)
-    return nearest
+    far = 0.3 * (bottom - top)
+    neighbours = [
+        other
+        for other in spots
+        if other is not spot
+        and left - far < other.edges[2]
+        and other.edges[0] < right + far
+        and top < other.edges[3]
+        and other.edges[1] < bottom
+    ]
+    if not neighbours:
+        return None
+    mine = distance(spot)
+    return np.stack([mine <= distance(other) for other in neighbours]).all(axis=0)
 
 
 def _lifted(crop: U8, own: F32) -> U8 | None:
