@@ -185,9 +185,12 @@ def judged(
     usual = float(np.median(heights)) if len(heights) else 0.0
     part_of_another = np.isin(digit, (0, 1, 7)) & (h < 0.85 * usual)
     cut = runs_out & ((confidence < 0.99) | part_of_another)
-    # The whole picture is one digit only where no other is believed.
-    any_other = bool((~whole & ~cut & (factor * confidence >= threshold)).any())
-    factor[whole] = 0.0 if any_other else 1.0
+    # Either the whole picture is one digit, or what was found in it counts.
+    if whole.any():
+        others = factor * confidence * ~whole
+        found_in_it = bool((~cut & (others >= threshold)).any())
+        as_one = not found_in_it and float(confidence[whole].max()) >= float(others.max())
+        factor[~whole if as_one else whole] = 0.0
     return list(zip(factor.tolist(), cut.tolist(), strict=True))
 
 
@@ -384,7 +387,10 @@ def _nearest(
     if not neighbours:
         return None
     mine = distance(spot)
-    return np.stack([mine <= distance(other) for other in neighbours]).all(axis=0)
+    nearest = mine <= distance(neighbours[0])
+    for other in neighbours[1:]:
+        nearest &= mine <= distance(other)
+    return nearest
 
 
 def _lifted(crop: U8, own: F32) -> U8 | None:

@@ -279,25 +279,24 @@ class Reader:
                 self.min_confidence,
                 max(frame.image.shape[:2]),
             )
-        digits = []
+        digits, evidence = [], 0.0
         for one, prediction, (belief, cut) in zip(found, predictions, judged, strict=True):
             confidence = prediction.confidence * belief
-            digits.append(
-                Digit(
-                    digit=prediction.digit,
-                    confidence=confidence,
-                    box=one.box,
-                    row=0,
-                    accepted=confidence >= self.min_confidence and not cut,
-                    image=one.image,
-                    probabilities=prediction.probabilities,
-                    is_digit=prediction.is_digit * belief,
-                    cut=cut,
-                )
+            digit = Digit(
+                digit=prediction.digit,
+                confidence=confidence,
+                box=one.box,
+                row=0,
+                accepted=confidence >= self.min_confidence and not cut,
+                image=one.image,
+                probabilities=prediction.probabilities,
+                is_digit=prediction.is_digit * belief,
+                cut=cut,
             )
-        evidence = sum(_evidence(digit) for digit in digits)
-        if not one_digit:
-            digits = [digit for digit in digits if digit.confidence >= REPORTED]
+            evidence += _evidence(digit)
+            # What is cut is no clear digit, but surely was one.
+            if one_digit or confidence >= REPORTED or (cut and one.certainty >= pages.ALONE):
+                digits.append(digit)
         ordered = tuple(
             replace(digits[i], row=row)
             for i, row in pages.in_order([digit.box for digit in digits])

@@ -75,11 +75,11 @@ def test_glyphs_have_the_height_and_the_pen_that_is_asked_for(mnist_test, pen, h
     rng = np.random.default_rng(0)
     seven = mnist_test.images[0]
     ink = glyph(seven, height, pen, rng)
-    # A thinned line is shorter by half the pen at either end.
-    assert abs(ink.shape[0] - height) <= 3 + 0.12 * height
+    # The ends of a thinned line are half a pen of MNIST's shorter, those drawn half a pen longer.
+    assert abs(ink.shape[0] - height) <= 3 + 0.12 * height + (pen or 0) / 2
     if pen and height > 50:
         stem = (ink[height // 2] > 127).sum()  # a row through the stem, which leans
-        assert pen - 1 <= stem <= 2.5 * pen
+        assert pen - 1 <= stem <= 2.5 * pen + 2
 
 
 def test_a_folder_of_scenes_can_be_measured_on(tmp_path, monkeypatch):
