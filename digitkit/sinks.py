@@ -385,7 +385,7 @@ def annotate(image: U8, reading: Reading) -> U8:
         # The confidence, where there is room for it.
         for text in (f"{name} {percent(digit.confidence)}", name):
             (wide, _), _ = cv2.getTextSize(text, _FONT, tall / 30, 1)
-            if text == name or wide <= max(w * 1.25, 0.0) + 6 * line:
+            if text == name or wide + 2 * max(2, tall // 6) <= w + 2 * line:
                 break
         _tag(canvas, text, x - line, y - line, h, tall, GREEN if digit.accepted else RED)
     return canvas  # type: ignore[return-value]

@@ -14,6 +14,9 @@ from .reader import Digit, Reading
 MEMORY = 0.5
 """How much of a track's opinion stays with each further frame, 0–1."""
 
+DOUBT = 3
+"""How many times longer a text must hold while a digit beside it is in doubt."""
+
 PATIENCE = 2
 """Frames that a digit may be missing for, blurred or hidden, before its track ends."""
 
@@ -87,12 +90,14 @@ class Steady:
     def report(self, reading: Reading) -> bool:
         """Whether a followed reading's text has now held for `hold` frames, and is news.
 
+        Where a digit is in doubt, and so missing from the text, it must hold `DOUBT` times as long.
         The same text is news again after no digit was to be seen for `hold` frames.
         """
         text = reading.text
         self._held = self._held + 1 if text == self._text else 1
         self._text = text
-        if self._held != self.hold or text == self._reported:
+        doubtful = text != "" and not all(digit.accepted or digit.cut for digit in reading.digits)
+        if self._held < self.hold * (DOUBT if doubtful else 1) or text == self._reported:
             return False
         self._reported = text
         return text != ""

@@ -98,6 +98,13 @@ def test_what_the_border_cuts_is_never_accepted():
     assert not steady.follow(reading(cut)).digits[0].accepted
 
 
+def test_a_text_with_a_digit_in_doubt_must_hold_longer():
+    page = [reading(digit(4, 10), digit(2, 60, 0.7))] * 8
+    assert reports(Steady(2, 0.9), page) == [(5, "4")]
+    sure = [reading(digit(4, 10), digit(2, 60))] * 8
+    assert reports(Steady(2, 0.9), page[:3] + sure)[0][1] == "42"
+
+
 def test_clutter_stays_clutter():
     steady = Steady(1, 0.9)
     followed = steady.follow(reading(digit(9, 0, is_digit=0.3)))

@@ -161,10 +161,10 @@ def animation(data: DigitData, path: Path) -> None:
     rng = np.random.default_rng(5)
     drawn, steady = [], Steady(3, Reader().min_confidence)
     reader, told = Reader(), ""
-    for step in range(45):
-        number = ("4021", "4027", "9385")[step // 15]
-        page = paper(520, 400, (222, 234, 238), np.random.default_rng(3))
-        pen = np.random.default_rng([9, step // 15])
+    for step in range(36):
+        number = ("4021", "4027", "3806")[step // 12]
+        page = np.full((400, 520, 3), (222, 234, 238), np.float32)
+        pen = np.random.default_rng([6, step // 12])
         x = 70
         for letter in number:
             of = np.flatnonzero(data.labels == int(letter))
@@ -176,18 +176,18 @@ def animation(data: DigitData, path: Path) -> None:
         turn = cv2.getRotationMatrix2D((260, 200), hand[2], 1 + 0.03 * np.sin(step / 6))
         turn[:, 2] += (12 * np.sin(step / 5) + hand[0], 8 * np.cos(step / 7) + hand[1])
         view = cv2.warpAffine(page, turn, (520, 400), borderValue=(60, 66, 74))
-        blur = 1 + 4 * (step % 15 == 14)  # the slip is pulled away
-        image = as_u8(cv2.GaussianBlur(view, (0, 0), blur) + rng.normal(0, 3, view.shape))
+        blur = 1 + 4 * (step % 12 == 11)  # the slip is pulled away
+        image = as_u8(cv2.GaussianBlur(view, (0, 0), blur))
         reading = steady.follow(reader.read_frame(Frame("camera 0", image, number=step)))
         if steady.report(reading):
             told = f"camera 0 #{step}: {reading.text}"
         shown = sinks.annotate(image, reading)
         plate = np.full((44, shown.shape[1], 3), 40, np.uint8)
         cv2.putText(plate, told, (12, 30), cv2.FONT_HERSHEY_DUPLEX, 0.7, (240, 240, 240), 1, 16)
-        drawn.append(cv2.resize(np.vstack([shown, plate]), None, fx=0.8, fy=0.8))
+        drawn.append(cv2.resize(np.vstack([shown, plate]), None, fx=0.75, fy=0.75))
     moving = cv2.Animation()
     moving.frames = drawn
-    moving.durations = np.full(len(drawn), 120, np.int32)
+    moving.durations = np.full(len(drawn), 150, np.int32)
     with atomic.replacing(path) as temporary:
         cv2.imwriteanimation(str(temporary), moving)
 
