@@ -67,7 +67,7 @@ models: $(BIN)/.ready
 
 # The net that finds digits, trained anew on synthetic pages: an hour on two cores.
 finder: $(BIN)/.ready
-	$(BIN)/python -m digitkit.training.finder --out runs/finder --workers 2 --threads 2
+	$(BIN)/digitkit train --recipe finder --out runs/finder
 
 # An hour of video through the live path, faster than real time; fails if memory grows.
 soak: $(BIN)/.ready

@@ -131,7 +131,7 @@ def whole_picture(plain: U8) -> Found:
     return Found(box, pixels.normal_form(ink), whole=True)
 
 
-SURE, ALONE, LONE_STROKE = 0.35, 0.5, 0.7
+SURE, ALONE, LONE_STROKE = 0.45, 0.6, 0.75
 """Certainty from which a digit vouches for its neighbours; from which one that has no neighbours is
 believed; and from which a lone, small 0 or 1 is, since rings and strokes are everywhere. Chosen on
 synthetic pages: about one false digit in ten pages that hold nothing but clutter."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from digitkit import Classifier, Prediction, evaluate, pixels
+from digitkit import Classifier, Prediction, evaluate, finder, pixels
 from digitkit.classifier import find_model, models_folder
 from digitkit.errors import InputNotFoundError, ModelError
 
@@ -21,6 +21,7 @@ def test_shipped_models_and_checksums():
         reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines()
     )
     shipped = {f"{name}-{kind}.onnx" for name in SHIPPED for kind in ("fp32", "int8")}
+    shipped.add(finder.FILE)
     assert set(listed) == {p.name for p in folder.glob("*.onnx")} == shipped
     for name, digest in listed.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest

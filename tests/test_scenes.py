@@ -136,26 +136,34 @@ def test_what_the_net_should_say_of_a_digit(training):
     assert none.max() == 0
 
 
-def test_training_exports_a_finder_that_loads(training, tmp_path, monkeypatch, capsys):
-    import sys
+def test_training_exports_a_finder_that_loads(training, tmp_path, monkeypatch):
+    from test_cli import one_error_line, run
 
     from digitkit.finder import Finder
 
     monkeypatch.setattr(training, "CROP", 96)
-    monkeypatch.setattr(
-        sys, "argv",
-        ["finder", "--out", str(tmp_path), "--steps", "2", "--batch", "2", "--workers", "0"],
-    )  # fmt: skip
-    training.main()
-    assert "written to" in capsys.readouterr().out
-    found = Finder(tmp_path / "finder.onnx")
-    assert "2 steps" in found.metadata["digitkit.training"]
+    options = ["--set", "steps=2", "--set", "workers=0", "--batch-size", 2, "--threads", 1]
+    first = run("train", "--recipe", "finder", "--out", tmp_path / "a", *options)
+    assert first.exit_code == 0, first.output
+    assert "written to" in first.stdout
+    found = Finder(tmp_path / "a" / "finder.onnx")
+    assert "Trained for 2 steps of 2 pieces of 96×96" in found.metadata["digitkit.training"]
     maps = found.maps(np.full((50, 75), 128, np.uint8))
     assert maps.ink.shape == (25, 38)
     assert maps.centre.shape == (13, 19)
     assert maps.reach.shape == (4, 13, 19)
     assert 0 <= maps.ink.min() <= maps.ink.max() <= 1
     assert maps.reach.min() > 0
+    again = run("train", "--recipe", "finder", "--out", tmp_path / "a", *options)
+    assert "holds a finder already" in one_error_line(again, 2)
+    further = ["--out", tmp_path / "b", "--init", tmp_path / "a", *options]
+    assert run("train", "--recipe", "finder", *further).exit_code == 0
+    both = Finder(tmp_path / "b" / "finder.onnx").metadata["digitkit.training"]
+    assert both.count("2 steps") == 2
+    for wrong in (["--epochs", 3], ["--set", "steps=0"], ["--set", "net=x"], ["--init", tmp_path]):
+        result = run("train", "--recipe", "finder", "--out", tmp_path / "c", *wrong)
+        one_error_line(result, 2)
+    assert not (tmp_path / "c").exists()
 
 
 def test_export_refuses_another_answer_than_torchs(training, tmp_path, monkeypatch):

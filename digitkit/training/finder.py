@@ -5,17 +5,20 @@ the light and the polarity), for every fourth whether it is the middle of a digi
 Wang and Krähenbühl, Objects as Points, 2019), and how far that digit reaches from there. It is
 trained on `digitkit.training.scenes` alone.
 
-    python -m digitkit.training.finder --out runs/finder
+    digitkit train --recipe finder
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
+import os
+import pickle
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +32,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from .. import __version__, atomic, datasets, graph, pixels
 from .. import finder as runtime
 from .._opencv import cv2
-from ..errors import GateError
+from ..errors import GateError, RunError, one_line
 from ..export import to_onnx_program
 from ..finder import CENTRE, FILE, INK, INPUT, OUTPUTS, STEP, VERSION
 from .scenes import Scene, scene
@@ -327,53 +330,71 @@ def loss_of(net: Net, batch: list[Tensor]) -> tuple[Tensor, dict[str, float]]:
     return total, parts
 
 
-def main() -> None:
-    """Train and export."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/finder"))
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--init", type=Path, help="a finder.pt to go on from")
-    parser.add_argument("--workers", type=int, default=1, help="processes that compose pictures")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--export-only", action="store_true", help="write finder.onnx of what is trained already"
-    )
-    options = parser.parse_args()
-    weights = options.out / "finder.pt"
-    if not options.export_only:
-        _train(options, weights)
-    net = Net()
-    saved = torch.load(weights, weights_only=True)
-    net.load_state_dict(saved["net"])
-    training = f"Trained {saved['training']}, on scenes that `digitkit.training.scenes` composes."
-    export(net, options.out / FILE, training)
-    print(f"written to {options.out / FILE}")
+NAME, VERSION_OF_RECIPE = "finder", 1
+"""What ``digitkit train --recipe`` calls it, and what goes up when it gives something else."""
+
+WEIGHTS = "finder.pt"
 
 
-def _train(options: argparse.Namespace, weights: Path) -> None:
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    # Channels last is half again as fast on a CPU.
+@dataclass(frozen=True)
+class FinderConfig:
+    """One training of the finder.
+
+    Attributes:
+        out: the run folder; gets ``finder.pt`` every 500 steps, and ``finder.onnx`` at the end.
+        steps: batches to learn from.
+        batch: pieces of `CROP`×`CROP` pixels in each.
+        seed: of weights and scenes.
+        init: a run folder to go on from; None begins anew.
+        threads: of the net; 0 for all cores. Scenes are composed in `workers` further processes.
+        workers: processes that compose scenes; 0 composes them in this one.
+    """
+
+    out: Path
+    steps: int = 4000
+    batch: int = 16
+    seed: int = 0
+    init: Path | None = None
+    threads: int = 0
+    workers: int = 2
+
+
+Report = Callable[[int, dict[str, float], float], None]
+"""Told every 100 steps: the step, the parts of the loss since the last time, seconds so far."""
+
+
+def train(config: FinderConfig, report: Report) -> Path:
+    """Train a finder and export it.
+
+    Returns:
+        ``finder.onnx``.
+
+    Raises:
+        RunError: `config.init` is no finder's run folder.
+        GateError: ONNX Runtime gives other maps than torch.
+        OutputError: the run folder cannot be written.
+    """
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    torch.manual_seed(config.seed)
     net = Net()
-    training = f"for {options.steps:,} steps of {options.batch} pieces of {CROP}×{CROP} pixels"
-    training += f" (seed {options.seed})"
-    if options.init:
-        before = torch.load(options.init, weights_only=True)
+    training = f"for {config.steps:,} steps of {config.batch} pieces of {CROP}×{CROP} pixels"
+    training += f" (seed {config.seed})"
+    if config.init:
+        before = _loaded(config.init / WEIGHTS)
         net.load_state_dict(before["net"])
         training = f"{before['training']}, then {training}"
+    # Channels last is half again as fast on a CPU.
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, 4e-3, total_steps=options.steps, pct_start=0.1 if options.init else 0.3
+        optimiser, 4e-3, total_steps=config.steps, pct_start=0.1 if config.init else 0.3
     )
     loader = DataLoader(
-        _Scenes(options.seed),
-        options.batch,
-        num_workers=options.workers,
-        prefetch_factor=4 if options.workers else None,
+        _Scenes(config.seed),
+        config.batch,
+        num_workers=config.workers,
+        prefetch_factor=4 if config.workers else None,
     )
     begun = time.monotonic()
     sums: dict[str, float] = {}
@@ -392,19 +413,33 @@ def _train(options: argparse.Namespace, weights: Path) -> None:
             ):
                 mean.copy_(torch.lerp(now, mean, keep) if mean.is_floating_point() else now)
         for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + value
+            sums[name] = sums.get(name, 0.0) + value / 100
         if step % 100 == 0:
-            means = ", ".join(f"{name} {value / 100:.4f}" for name, value in sums.items())
-            print(
-                f"{step} of {options.steps}: {means}, {time.monotonic() - begun:.0f} s", flush=True
-            )
+            report(step, sums, time.monotonic() - begun)
             sums = {}
-        if step % 500 == 0 or step == options.steps:
-            with atomic.replacing(weights) as temporary:
+        if step % 500 == 0 or step == config.steps:
+            with atomic.replacing(config.out / WEIGHTS) as temporary:
                 torch.save({"net": average.state_dict(), "training": training}, temporary)
-        if step == options.steps:
+        if step == config.steps:
             break
+    return export_run(config.out)
 
 
-if __name__ == "__main__":
-    main()
+def export_run(folder: Path) -> Path:
+    """Export what a run has trained to its ``finder.onnx``; raises like `train`."""
+    saved = _loaded(folder / WEIGHTS)
+    net = Net()
+    net.load_state_dict(saved["net"])
+    training = f"Trained {saved['training']}, on scenes that `digitkit.training.scenes` composes."
+    export(net, folder / FILE, training)
+    return folder / FILE
+
+
+def _loaded(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise RunError(f"{path}: is missing; needed is the run folder of a finder")
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        return {"net": saved["net"], "training": str(saved["training"])}
+    except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise RunError(f"{path}: is no finder's weights: {one_line(error)}") from error
