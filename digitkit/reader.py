@@ -295,7 +295,7 @@ class Reader:
             )
             evidence += _evidence(digit)
             # What is cut is no clear digit, but surely was one.
-            if one_digit or confidence >= REPORTED or (cut and one.certainty >= pages.ALONE):
+            if one_digit or confidence >= REPORTED or (cut and one.certainty >= pages.SURE):
                 digits.append(digit)
         ordered = tuple(
             replace(digits[i], row=row)
