@@ -6,8 +6,9 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TextIO
@@ -378,34 +379,61 @@ def annotate(image: U8, reading: Reading) -> U8:
             line,
             cv2.LINE_AA,
         )
-    # Tags come after all boxes, so that none is crossed out by a neighbour's.
-    for digit, (x, y, w, h) in zip(reading.digits, boxes, strict=True):
+    # Tags come after all boxes, so that none is crossed out by a neighbour's. Each says as much as
+    # there is room for: at least the digit, then how surely.
+    tags = []
+    for digit, box in zip(reading.digits, boxes, strict=True):
         name = f"{digit.digit}" if digit.accepted else "cut" if digit.cut else f"{digit.digit}?"
-        tall = round(min(max(0.32 * h, 11 * unit), 26 * unit))
-        # The confidence, where there is room for it.
-        for text in (f"{name} {percent(digit.confidence)}", name):
-            (wide, _), _ = cv2.getTextSize(text, _FONT, tall / 30, 1)
-            if text == name or wide + 2 * max(2, tall // 6) <= w + 2 * line:
-                break
-        _tag(canvas, text, x - line, y - line, h, tall, GREEN if digit.accepted else RED)
+        # Rounded down, so never up to certainty.
+        texts = (name, f"{name} {min(int(100 * digit.confidence), 99)}%")
+        tall = round(min(max(0.32 * box[3], 11 * unit), 26 * unit))
+        tags.append([_Tag.of(text, box, tall, line, canvas.shape) for text in texts])
+    for i, (digit, versions) in enumerate(zip(reading.digits, tags, strict=True)):
+        others = [(x, y, w, h) for k, (x, y, w, h) in enumerate(boxes) if k != i]
+        others += [other[0].plate for k, other in enumerate(tags) if k > i]
+        others += [other[-1].plate for other in tags[:i]]
+        while len(versions) > 1 and any(_overlap(versions[-1].plate, other) for other in others):
+            versions.pop()
+        versions[-1].draw(canvas, GREEN if digit.accepted else RED)
     return canvas  # type: ignore[return-value]
 
 
-def _tag(
-    canvas: Any, text: str, x: int, y: int, h: int, tall: int, colour: tuple[int, int, int]
-) -> None:
-    """White text on a plate above a box, or below it at the picture's upper border."""
-    thick = max(1, round(tall / 14))
-    (wide, high), _ = cv2.getTextSize(text, _FONT, tall / 30, thick)
-    pad = max(2, tall // 6)
-    height = high + 2 * pad
-    top = y - height - pad
-    if top < 0:
-        top = min(y + h + 2 * pad, canvas.shape[0] - height)
-    left = min(max(0, x), max(0, canvas.shape[1] - wide - 2 * pad))
-    cv2.rectangle(canvas, (left, top), (left + wide + 2 * pad, top + height), colour, -1)
-    at = (left + pad, top + pad + high)
-    cv2.putText(canvas, text, at, _FONT, tall / 30, (255, 255, 255), thick, cv2.LINE_AA)
+@dataclass(frozen=True)
+class _Tag:
+    """White text on a plate: x, y, width and height, pixels."""
+
+    text: str
+    plate: tuple[int, int, int, int]
+    tall: int
+
+    @classmethod
+    def of(cls, text: str, box: Sequence[int], tall: int, line: int, shape: Sequence[int]) -> _Tag:
+        """Above a box, or below it at the picture's upper border."""
+        x, y, _, h = box
+        thick, pad = max(1, round(tall / 14)), max(2, tall // 6)
+        (wide, high), _ = cv2.getTextSize(text, _FONT, tall / 30, thick)
+        width, height = wide + 2 * pad, high + 2 * pad
+        top = y - line - height - pad
+        if top < 0:
+            top = min(y + h + 2 * pad, shape[0] - height)
+        return cls(
+            text, (min(max(0, x - line), max(0, shape[1] - width)), top, width, height), tall
+        )
+
+    def draw(self, canvas: Any, colour: tuple[int, int, int]) -> None:
+        """Onto the picture."""
+        left, top, width, height = self.plate
+        thick, pad = max(1, round(self.tall / 14)), max(2, self.tall // 6)
+        cv2.rectangle(canvas, (left, top), (left + width, top + height), colour, -1)
+        at = (left + pad, top + height - pad)
+        size = self.tall / 30
+        cv2.putText(canvas, self.text, at, _FONT, size, (255, 255, 255), thick, cv2.LINE_AA)
+
+
+def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
+    return (
+        a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+    )  # fmt: skip
 
 
 _FONT = cv2.FONT_HERSHEY_DUPLEX
