@@ -65,14 +65,14 @@ class Found:
         box: where its ink is.
         image: its normal form, uint8 ``[28, 28]``.
         certainty: of the finder that its middle is there, 0–1.
-        runs_out: whether its ink meets the picture's border, so that a part may be missing.
+        runs_out: how many sides of the picture its ink meets, so that a part may be missing.
         whole: whether it is the whole picture, taken for one digit; the last of all, then.
     """
 
     box: Box
     image: U8 = field(repr=False, compare=False)
     certainty: float = 1.0
-    runs_out: bool = False
+    runs_out: int = 0
     whole: bool = False
 
 
@@ -128,7 +128,9 @@ def whole_picture(plain: U8) -> Found:
     height, width = plain.shape
     ratio = width / ink.shape[1]
     box = _clipped(x * ratio, y * ratio, w * ratio, h * ratio, width, height)
-    return Found(box, pixels.normal_form(ink), whole=True)
+    # From one side to the other, with room beside it: an edge or the light, and no digit.
+    across, down = w >= 0.97 * ink.shape[1], h >= 0.97 * ink.shape[0]
+    return Found(box, pixels.normal_form(ink), runs_out=2 * (across != down), whole=True)
 
 
 SURE, ALONE, LONE_STROKE = 0.45, 0.6, 0.75
@@ -151,7 +153,7 @@ def judged(
 
     Digits stand together: a faint one is believed beside others of its size, while what stands
     alone must be found for sure. What runs out of the picture is cut if it shows no digit clearly,
-    or one that a part of another may be (0, 1 and 7) and it is lower than the whole ones.
+    is lower than the whole ones beside it, or runs out at more than one side.
 
     Args:
         found: everything that was found in one picture.
@@ -166,9 +168,9 @@ def judged(
     x, y, w, h = np.array([one.box for one in found], np.float64).reshape(-1, 4).T
     certainty = np.array([one.certainty for one in found])
     confidence, digit = np.array(confidences), np.array(digits)
-    whole, runs_out = (
-        np.array([getattr(one, name) for one in found], bool) for name in ("whole", "runs_out")
-    )
+    whole = np.array([one.whole for one in found], bool)
+    sides = np.array([one.runs_out for one in found], int)
+    runs_out = sides > 0
     read = (confidence >= threshold) & ~whole
     # Each (down) beside each (across): of about its height, level, and not far.
     tall = np.maximum(h[:, None], h[None, :])
@@ -183,8 +185,7 @@ def judged(
 
     heights = h[read & ~runs_out]
     usual = float(np.median(heights)) if len(heights) else 0.0
-    part_of_another = np.isin(digit, (0, 1, 7)) & (h < 0.85 * usual)
-    cut = runs_out & ((confidence < 0.99) | part_of_another)
+    cut = runs_out & ((confidence < 0.99) | (h < 0.85 * usual) | (sides > 1))
     # Either the whole picture is one digit, or what was found in it counts.
     if whole.any():
         others = factor * confidence * ~whole
@@ -433,8 +434,8 @@ def _clipped(x: float, y: float, w: float, h: float, width: int, height: int) ->
     return left, top, max(1, right - left), max(1, bottom - top)
 
 
-def _runs_out(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> bool:
-    """Whether ink runs out of the picture.
+def _runs_out(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> int:
+    """At how many sides ink runs out of the picture.
 
     A stroke that runs along the border is whole, and so is one that ends there, narrowing; one
     that meets the border at its full width, longer than wide, goes on outside.
@@ -443,6 +444,7 @@ def _runs_out(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> bool:
         ink: bright on dark, uint8 ``[h, w]``.
         at_border: whether its left, top, right and bottom are the picture's.
     """
+    count = 0
     mask = ink > 128
     sides = (mask.T, mask, mask[:, ::-1].T, mask[::-1])
     for there, side in zip(at_border, sides, strict=True):
@@ -457,8 +459,9 @@ def _runs_out(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> bool:
             )
             inner = side[min(len(side) - 1, 1 + long // 2), max(0, start - long) : end + long]
             if depth > 0.8 * long and long >= 0.7 * inner.sum() and long > 1:
-                return True
-    return False
+                count += 1
+                break
+    return count
 
 
 # --- reading order ---------------------------------------------------------------------------
@@ -485,8 +488,8 @@ def in_order(boxes: Sequence[Box]) -> list[tuple[int, int]]:
     return [(i, number) for number, row in enumerate(rows) for i in row]
 
 
-GUTTER = 2.5
-"""Least width of a gutter, digit heights, and how much wider than gaps inside a row it is."""
+GUTTER = (1.8, 2.5)
+"""Least width of a gutter, in digit heights, and in gaps inside a row."""
 
 
 def _rows(at: npt.NDArray[np.float64], members: list[int], lean: float) -> list[list[int]]:
@@ -526,7 +529,7 @@ def _columns(
     gutters = []
     end = -np.inf
     for place, i in enumerate(by_left):
-        if place and at[i, 0] - end >= GUTTER * height:
+        if place and at[i, 0] - end >= GUTTER[0] * height:
             gutters.append((float(at[i, 0] - end), place))
         end = max(end, float(at[i, 0] + at[i, 2]))
     for wide, place in sorted(gutters, reverse=True):
@@ -542,7 +545,7 @@ def _columns(
         ]
         across = _chains(at, members, lean)
         level = len(across) < len(sides[0]) + len(sides[1]) - 0.5 * min(map(len, sides))
-        numbers = len(inner) >= sum(map(len, sides)) / 2 and wide >= GUTTER * max(inner)
+        numbers = len(inner) >= sum(map(len, sides)) / 2 and wide >= GUTTER[1] * max(inner)
         if not level or (numbers and min(map(len, sides)) >= 3):
             return left, right
     return None

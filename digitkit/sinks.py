@@ -50,7 +50,11 @@ def on_one_line(text: str) -> str:
 
 
 def as_text(reading: Reading) -> str:
-    """``seven.png: 7 (99.8%)``; rows parted by spaces; what was not accepted in brackets."""
+    """``seven.png: 7 (99.8%)``; rows parted by spaces; what was not accepted in brackets.
+
+    A digit in doubt keeps its place in a row, so that no number looks complete that is not:
+    ``19[8?]4``.
+    """
     name = on_one_line(reading.source)
     if reading.frame is not None:
         name += f" #{reading.frame}"
@@ -60,11 +64,21 @@ def as_text(reading: Reading) -> str:
     if accepted:
         lowest = min(digit.confidence for digit in accepted)
         least = "" if len(accepted) == 1 else "at least "
-        parts.append(f"{reading.text.replace(chr(10), ' ')} ({least}{percent(lowest)})")
+        rows: dict[int, str] = {digit.row: "" for digit in accepted}
+        for digit in reading.digits:
+            if digit.row in rows:
+                rows[digit.row] += str(digit.digit) if digit.accepted else f"[{_name(digit)}]"
+        parts.append(f"{' '.join(rows.values())} ({least}{percent(lowest)})")
     if rejected:
-        doubts = ", ".join(f"{d.digit}? {percent(d.confidence)}" for d in rejected)
+        doubts = ", ".join(f"{_name(d)} {percent(d.confidence)}" for d in rejected)
         parts.append(f"[not accepted: {doubts}]")
     return f"{name}: {' '.join(parts) or 'no digit found'}"
+
+
+def _name(digit: Digit) -> str:
+    """A digit as it is told: ``7``, ``7?`` if it is in doubt, ``7 cut`` if the border cuts it."""
+    doubt = " cut" if digit.cut else "?"
+    return f"{digit.digit}" if digit.accepted else f"{digit.digit}{doubt}"
 
 
 def percent(confidence: float) -> str:
@@ -383,7 +397,7 @@ def annotate(image: U8, reading: Reading) -> U8:
     # there is room for: at least the digit, then how surely.
     tags = []
     for digit, box in zip(reading.digits, boxes, strict=True):
-        name = f"{digit.digit}" if digit.accepted else "cut" if digit.cut else f"{digit.digit}?"
+        name = _name(digit)
         # Rounded down, so never up to certainty.
         texts = (name, f"{name} {min(int(100 * digit.confidence), 99)}%")
         tall = round(min(max(0.32 * box[3], 11 * unit), 26 * unit))

@@ -90,13 +90,14 @@ class Steady:
     def report(self, reading: Reading) -> bool:
         """Whether a followed reading's text has now held for `hold` frames, and is news.
 
-        Where a digit is in doubt, and so missing from the text, it must hold `DOUBT` times as long.
+        Where a digit within a number is in doubt, and so missing from the text, it must hold
+        `DOUBT` times as long.
         The same text is news again after no digit was to be seen for `hold` frames.
         """
         text = reading.text
         self._held = self._held + 1 if text == self._text else 1
         self._text = text
-        doubtful = text != "" and not all(digit.accepted or digit.cut for digit in reading.digits)
+        doubtful = any(_in_doubt(digit, reading) for digit in reading.digits)
         if self._held < self.hold * (DOUBT if doubtful else 1) or text == self._reported:
             return False
         self._reported = text
@@ -115,6 +116,19 @@ class Steady:
             probabilities=(shares[:10] / max(is_digit, 1e-9)).astype(np.float32),
             is_digit=is_digit,
         )
+
+
+def _in_doubt(digit: Digit, reading: Reading) -> bool:
+    """Whether a digit is not accepted and stands right beside one that is."""
+    if digit.accepted or digit.cut:
+        return False
+    x, _, w, h = digit.box
+    return any(
+        other.accepted
+        and other.row == digit.row
+        and max(other.box[0] - x - w, x - other.box[0] - other.box[2]) < 1.2 * h
+        for other in reading.digits
+    )
 
 
 def _matched(before: Sequence[Digit], now: Sequence[Digit]) -> dict[int, int]:

@@ -61,6 +61,13 @@ def test_infer_formats(digit_file, tmp_path):
     assert out.read_text().startswith("source,text,")
 
 
+def test_the_format_follows_the_outputs_name(digit_file, tmp_path):
+    path = digit_file(7)
+    for name, begins in (("a.csv", "source,"), ("a.jsonl", "{"), ("a.txt", str(path))):
+        run("infer", path, "--output", tmp_path / name)
+        assert (tmp_path / name).read_text().startswith(begins)
+
+
 def test_a_thousand_files_ten_broken(tmp_path, one_of_each, digit_file):
     good = digit_file(3).read_bytes()
     folder = tmp_path / "many"

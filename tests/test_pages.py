@@ -120,6 +120,26 @@ def test_no_ink_no_digits(level, finder):
     assert pages.find_digits(noise, finder) == []
 
 
+@pytest.mark.parametrize("size", [(480, 640), (960, 1280), (240, 320)])
+@pytest.mark.parametrize("low", [0, 120])
+def test_light_and_edges_are_no_digit(reader, size, low):
+    slope = np.tile(np.linspace(low, 255, size[1]), (size[0], 1)).astype(np.uint8)
+    half = np.full(size, low, np.uint8)
+    half[:, size[1] // 2 :] = 220
+    bar = np.full(size, 220, np.uint8)
+    bar[:, size[1] // 2 : size[1] // 2 + size[1] // 12] = low
+    for image in (slope, slope[:, ::-1], half, bar):
+        assert reader.read(np.ascontiguousarray(image)).text == ""
+
+
+def test_a_digit_cut_out_tightly_is_read(one_of_each):
+    for digit in (1, 4, 0):
+        big = cv2.resize(one_of_each[digit], (280, 280), interpolation=cv2.INTER_CUBIC)
+        x, y, w, h = cv2.boundingRect((big > 100).astype(np.uint8))
+        tight = 255 - big[y : y + h, x : x + w]
+        assert Reader(min_confidence=0.5).read(tight).text == str(digit)
+
+
 @pytest.mark.parametrize("shape", [(1, 100), (100, 1), (65, 2), (70, 70), (3, 3000), (2000, 17)])
 def test_odd_shapes_do_no_harm(shape, finder):
     rng = np.random.default_rng(0)
@@ -198,6 +218,11 @@ def test_columns_that_are_not_level():
 
 def test_a_grid_of_single_digits_is_read_across():
     order_of([[(110 * i, 50 + 100 * r) for i in range(3)] for r in range(3)])
+
+
+def test_columns_a_good_two_digits_apart():
+    left, right = (0, 34, 68, 102), (240, 274, 308)
+    order_of([[(x, 50 + 70 * r) for x in side] for side in (left, right) for r in range(3)])
 
 
 def test_nothing_in_order():

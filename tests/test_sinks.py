@@ -45,6 +45,17 @@ def test_text_is_one_line_a_picture(frame, reading):
     assert "[not accepted: 1? " in sinks.as_text(doubtful)
 
 
+def test_a_digit_in_doubt_keeps_its_place(reading):
+    one, eight = reading.digits
+    doubt = replace(one, accepted=False, confidence=0.7)
+    text = sinks.as_text(replace(reading, digits=(doubt, eight)))
+    assert text.startswith("two\\ndigits.png: [1?]8 (")
+    assert text.endswith("[not accepted: 1? 70.0%]")
+    cut = replace(eight, accepted=False, cut=True, row=1)
+    assert ": 1 (" in sinks.as_text(replace(reading, digits=(one, cut)))
+    assert "[not accepted: 8 cut" in sinks.as_text(replace(reading, digits=(one, cut)))
+
+
 def test_jsonl(frame, reading):
     first, second = written("jsonl", frame, reading).splitlines()
     assert json.loads(first)["source"] == "two\ndigits.png"

@@ -101,6 +101,8 @@ def test_what_the_border_cuts_is_never_accepted():
 def test_a_text_with_a_digit_in_doubt_must_hold_longer():
     page = [reading(digit(4, 10), digit(2, 60, 0.7))] * 8
     assert reports(Steady(2, 0.9), page) == [(5, "4")]
+    far = [reading(digit(4, 10), digit(2, 400, 0.7))] * 8
+    assert reports(Steady(2, 0.9), far) == [(1, "4")]
     sure = [reading(digit(4, 10), digit(2, 60))] * 8
     assert reports(Steady(2, 0.9), page[:3] + sure)[0][1] == "42"
 

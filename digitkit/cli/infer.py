@@ -108,8 +108,14 @@ def command(
     precision: PrecisionOption = Precision.auto,
     input_scale: InputScaleOption = None,
     format_: Annotated[
-        Format, typer.Option("--format", help="text for people; jsonl and csv for programs.")
-    ] = Format.text,
+        Format | None,
+        typer.Option(
+            "--format",
+            help="text for people; jsonl and csv for programs. By default as the name of --output "
+            "ends, else text.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -130,7 +136,12 @@ def command(
         typer.Option(metavar="DIR", help="Save what the net saw of each digit, enlarged."),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that read image files; the order stays.")
+        int,
+        typer.Option(
+            min=1,
+            help="Processes that read image files; the order stays. Each takes a second to start, "
+            "so they pay for themselves from some hundred pictures on.",
+        ),
     ] = 1,
     threads: ThreadsOption = 1,
     nul: Annotated[
@@ -206,7 +217,8 @@ def command(
         int,
         typer.Option(
             min=1,
-            help="Report what was read once it has held for so many frames.",
+            help="Report what was read once it has held for so many frames; three times as many "
+            "while a digit within a number is in doubt.",
             rich_help_panel=MOVING,
         ),
     ] = 5,
@@ -260,11 +272,14 @@ def command(
         )
     given = _only_for_cameras(size, fps, retry, max_frames, duration, window)
     if camera is None and given:
-        raise typer.BadParameter("goes with --camera only", param_hint=given)
+        raise typer.BadParameter("goes with a camera or a stream only", param_hint=given)
     if nul and "-" not in (sources or []):
         raise typer.BadParameter("goes with a list on standard input, -", param_hint="--null")
     if workers > 1 and camera is not None:
         raise typer.BadParameter("one camera is read by one process", param_hint="--workers")
+    if format_ is None:
+        suffix = output.suffix.removeprefix(".") if output is not None else ""
+        format_ = Format(suffix) if suffix in ("csv", "jsonl") else Format.text
     from .. import fields, flow, sinks
     from .._opencv import cv2
     from ..sources import expand, frames, is_video
@@ -306,7 +321,7 @@ def command(
                 )
             )
             if window:
-                outputs.append(sinks.Window(live.stop))
+                outputs.append(_window(live))
             outcomes = flow.read_each(reader, live)
         else:
             files: Iterable[Path | Failure] = expand(sources or [], nul=nul)
@@ -369,6 +384,16 @@ def _make_reader(
         min_confidence=min_confidence,
         threads=threads,
     )
+
+
+def _window(live: Live) -> Sink:
+    from ..errors import MissingDependencyError
+    from ..sinks import Window
+
+    try:
+        return Window(live.stop)
+    except OutputError as error:  # nothing has begun yet
+        raise MissingDependencyError(str(error)) from error
 
 
 def _report(failure: Failure) -> None:
