@@ -191,7 +191,8 @@ def judged(
         others = factor * confidence * ~whole
         found_in_it = bool((~cut & (others >= threshold)).any())
         as_one = not found_in_it and float(confidence[whole].max()) >= float(others.max())
-        factor[~whole if as_one else whole] = 0.0
+        out = ~whole if as_one else whole
+        factor[out], cut[out] = 0.0, False
     return list(zip(factor.tolist(), cut.tolist(), strict=True))
 
 

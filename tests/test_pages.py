@@ -140,6 +140,15 @@ def test_a_digit_cut_out_tightly_is_read(one_of_each):
         assert Reader(min_confidence=0.5).read(tight).text == str(digit)
 
 
+def test_either_one_digit_or_what_was_found_in_it():
+    blank = np.zeros((28, 28), np.uint8)
+    small = pages.Found((30, 40, 20, 30), blank, certainty=0.9)
+    whole = pages.Found((0, 0, 100, 90), blank, runs_out=2, whole=True)
+    assert pages.judged([small, whole], [3, 0], [0.99, 0.2], 0.9, 100) == [(1, False), (0, False)]
+    whole = pages.Found((10, 10, 60, 80), blank, whole=True)
+    assert pages.judged([small, whole], [3, 8], [0.2, 0.99], 0.9, 100) == [(0, False), (1, False)]
+
+
 @pytest.mark.parametrize("shape", [(1, 100), (100, 1), (65, 2), (70, 70), (3, 3000), (2000, 17)])
 def test_odd_shapes_do_no_harm(shape, finder):
     rng = np.random.default_rng(0)
