@@ -16,7 +16,7 @@ import numpy as np
 
 from . import fields, sources
 from ._opencv import cv2
-from .errors import ImageError, InputNotFoundError, SourceError, shown
+from .errors import ImageError, SourceError, shown
 from .reader import Reader, Reading
 from .sinks import Sink
 from .sources import Failure, Frame
@@ -146,12 +146,11 @@ def _end_with_parent() -> None:
 
 def _read(path: Path) -> Outcome:
     assert _reader is not None
-    try:
-        frame = sources.read_frame(path, exif=_reader.obeys_exif)
-        reading = _reader.read_frame(frame)
-    except (ImageError, InputNotFoundError, SourceError) as error:
-        return sources.failure(shown(path), error)
-    return (frame if _pictures else replace(frame, image=np.zeros((1, 1), np.uint8))), reading
+    (outcome,) = read_each(_reader, sources.frames([path], exif=_reader.obeys_exif))
+    if isinstance(outcome, Failure) or _pictures:
+        return outcome
+    frame, reading = outcome
+    return replace(frame, image=np.zeros((1, 1), np.uint8)), reading
 
 
 def deliver(

@@ -101,6 +101,13 @@ class _Scale:
         return left / across, top / down, right / across, bottom / down
 
 
+def overlap(a: Box, b: Box) -> bool:
+    """Whether two boxes have a part in common."""
+    return (
+        a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+    )  # fmt: skip
+
+
 def find_digits(plain: U8, finder: Finder) -> list[Found]:
     """Find the digits of a picture.
 

@@ -303,8 +303,7 @@ class Reader:
         )
         classified = time.perf_counter_ns()
         ms = Timings(frame.decode_ms, (located - begun) / 1e6, (classified - located) / 1e6)
-        seconds = frame.seconds
-        reading = Reading(frame.source, ordered, ms, frame.number, frame.time, turn, seconds)
+        reading = Reading(frame.source, ordered, ms, frame.number, frame.time, turn, frame.seconds)
         return reading, evidence
 
     def _is_one_digit(self, frame: Frame) -> bool:

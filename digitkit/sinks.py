@@ -19,6 +19,7 @@ import numpy.typing as npt
 from . import atomic, containers, pixels
 from ._opencv import cv2
 from .errors import OutputError, shown
+from .pages import Box, overlap
 from .reader import Digit, Reading, turned
 from .sources import Failure, Frame
 
@@ -381,7 +382,10 @@ def annotate(image: U8, reading: Reading) -> U8:
     long = max(canvas.shape[:2])
     unit = long / 640  # marks are as large as on a picture of 640 pixels
     line = max(1, round(1.6 * unit))
-    boxes = [[value * ratio for value in digit.box] for digit in reading.digits]
+    boxes = [
+        (x * ratio, y * ratio, w * ratio, h * ratio)
+        for x, y, w, h in (digit.box for digit in reading.digits)
+    ]
     for digit, (x, y, w, h) in zip(reading.digits, boxes, strict=True):
         colour = GREEN if digit.accepted else RED
         gap = line + round(2 * unit)
@@ -403,10 +407,10 @@ def annotate(image: U8, reading: Reading) -> U8:
         tall = round(min(max(0.32 * box[3], 11 * unit), 26 * unit))
         tags.append([_Tag.of(text, box, tall, line, canvas.shape) for text in texts])
     for i, (digit, versions) in enumerate(zip(reading.digits, tags, strict=True)):
-        others = [(x, y, w, h) for k, (x, y, w, h) in enumerate(boxes) if k != i]
+        others = [box for k, box in enumerate(boxes) if k != i]
         others += [other[0].plate for k, other in enumerate(tags) if k > i]
         others += [other[-1].plate for other in tags[:i]]
-        while len(versions) > 1 and any(_overlap(versions[-1].plate, other) for other in others):
+        while len(versions) > 1 and any(overlap(versions[-1].plate, other) for other in others):
             versions.pop()
         versions[-1].draw(canvas, GREEN if digit.accepted else RED)
     return canvas  # type: ignore[return-value]
@@ -417,7 +421,7 @@ class _Tag:
     """White text on a plate: x, y, width and height, pixels."""
 
     text: str
-    plate: tuple[int, int, int, int]
+    plate: Box
     tall: int
 
     @classmethod
@@ -442,12 +446,6 @@ class _Tag:
         at = (left + pad, top + height - pad)
         size = self.tall / 30
         cv2.putText(canvas, self.text, at, _FONT, size, (255, 255, 255), thick, cv2.LINE_AA)
-
-
-def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
-    return (
-        a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
-    )  # fmt: skip
 
 
 _FONT = cv2.FONT_HERSHEY_DUPLEX

@@ -75,13 +75,12 @@ class Steady:
             else:
                 track = _Track(digit, shares)
             seen.append(track)
-        found = set(pairs.values())
-        waiting = [track for k, track in enumerate(self._tracks) if k not in found]
+        waiting = []
+        if len(pairs) == len(seen):  # nothing that was not there before
+            found = set(pairs.values())
+            waiting = [track for k, track in enumerate(self._tracks) if k not in found]
         for track in waiting:
             track.missing += 1
-        changed = len(pairs) < len(seen)
-        if changed:
-            waiting = []
         self._tracks = seen + [track for track in waiting if track.missing <= PATIENCE]
         digits = [self._opinion(track) for track in self._tracks]
         order = pages.in_order([digit.box for digit in digits])

@@ -159,8 +159,8 @@ def notes(data: DigitData, rng: np.random.Generator) -> U8:
 def animation(data: DigitData, path: Path) -> None:
     """The live path at work: a camera held by hand over a slip of paper, number after number."""
     rng = np.random.default_rng(5)
-    drawn, steady = [], Steady(3, Reader().min_confidence)
     reader, told = Reader(), ""
+    drawn, steady = [], Steady(3, reader.min_confidence)
     for step in range(36):
         number = ("4021", "4027", "3806")[step // 12]
         page = np.full((400, 520, 3), (222, 234, 238), np.float32)

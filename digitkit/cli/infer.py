@@ -404,7 +404,7 @@ def _report(failure: Failure) -> None:
 
 
 def _report_speed(summary: Summary, dropped: int | None) -> None:
-    if summary.pictures < 2 or sys.stderr is None:
+    if summary.pictures < 2:
         return
     rate = summary.pictures / max(summary.seconds, 1e-9)
     if dropped is None:

@@ -35,6 +35,8 @@ from .._opencv import cv2
 from ..errors import GateError, RunError, one_line
 from ..export import to_onnx_program
 from ..finder import CENTRE, FILE, INK, INPUT, OUTPUTS, STEP, VERSION
+from .loop import Average
+from .run import using_threads
 from .scenes import Scene, scene
 
 CROP = 320
@@ -335,6 +337,9 @@ NAME, VERSION_OF_RECIPE = "finder", 1
 
 WEIGHTS = "finder.pt"
 
+DECAY = 0.998
+"""Of the average of the weights that is kept, a step."""
+
 
 @dataclass(frozen=True)
 class FinderConfig:
@@ -374,7 +379,12 @@ def train(config: FinderConfig, report: Report) -> Path:
         GateError: ONNX Runtime gives other maps than torch.
         OutputError: the run folder cannot be written.
     """
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    with using_threads(config.threads or os.cpu_count() or 1):
+        _fit(config, report)
+    return export_run(config.out)
+
+
+def _fit(config: FinderConfig, report: Report) -> None:
     torch.manual_seed(config.seed)
     net = Net()
     training = f"for {config.steps:,} steps of {config.batch} pieces of {CROP}×{CROP} pixels"
@@ -385,7 +395,7 @@ def train(config: FinderConfig, report: Report) -> Path:
         training = f"{before['training']}, then {training}"
     # Channels last is half again as fast on a CPU.
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(net)
+    average = Average(net, DECAY)
     optimiser = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, 4e-3, total_steps=config.steps, pct_start=0.1 if config.init else 0.3
@@ -405,13 +415,7 @@ def train(config: FinderConfig, report: Report) -> Path:
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         schedule.step()
-        # An exponential average that soon forgets the first steps.
-        keep = min(0.998, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for mean, now in zip(
-                average.state_dict().values(), net.state_dict().values(), strict=True
-            ):
-                mean.copy_(torch.lerp(now, mean, keep) if mean.is_floating_point() else now)
+        average.update(net, step)
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + value / 100
         if step % 100 == 0:
@@ -419,10 +423,9 @@ def train(config: FinderConfig, report: Report) -> Path:
             sums = {}
         if step % 500 == 0 or step == config.steps:
             with atomic.replacing(config.out / WEIGHTS) as temporary:
-                torch.save({"net": average.state_dict(), "training": training}, temporary)
+                torch.save({"net": average.net.state_dict(), "training": training}, temporary)
         if step == config.steps:
             break
-    return export_run(config.out)
 
 
 def export_run(folder: Path) -> Path:

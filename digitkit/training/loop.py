@@ -96,10 +96,11 @@ class Observer(Protocol):
         """After an epoch."""
 
 
-class _Average:
+class Average:
     """Exponential moving average of weights and of batch normalisation's statistics."""
 
-    def __init__(self, net: nn.Module, decay: float, state: State | None) -> None:
+    def __init__(self, net: nn.Module, decay: float, state: State | None = None) -> None:
+        """Begin with a copy of `net`, or with `state`; `decay` a step is 0–1."""
         self.net = copy.deepcopy(net)
         if state is not None:
             self.net.load_state_dict(state)
@@ -158,7 +159,7 @@ def fit(
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = None
         if recipe.ema:
-            average = _Average(net, recipe.ema, resume.average if resume else None)
+            average = Average(net, recipe.ema, resume.average if resume else None)
 
         if len(train) < 2:
             raise RunError(f"{train.name}: {len(train)} image is left to train on; needed are 2")
@@ -276,7 +277,7 @@ def _epoch(
     recipe: Recipe,
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
-    average: _Average | None,
+    average: Average | None,
     material: _Material,
     epoch: int,
     observer: Observer,

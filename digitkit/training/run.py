@@ -197,7 +197,7 @@ def _go(
             _write_record(out, record)
             watcher.epoch(epoch, reached)
 
-    with _threads(record["threads"]):
+    with using_threads(record["threads"]):
         done = len(checkpoint.history) if checkpoint else 0
         watcher.started(config, len(train), val_count, done)
         final = loop.fit(
@@ -277,7 +277,8 @@ def _fit_on_validation(recipe: Recipe, net: nn.Module, data: datasets.DigitData)
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def using_threads(count: int) -> Iterator[None]:
+    """So many threads for torch, and as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._opencv import cv2
+from ..pages import overlap
 from .hands import strokes
 
 U8 = npt.NDArray[np.uint8]
@@ -426,7 +427,7 @@ def _row(
             left -= round(w * 0.08 + spacing * size)
         if top < 2 or top + h > page.h - 2 or left < 2:
             continue
-        if any(_overlap((left, top, w, h), other) for other in page.cut):
+        if any(overlap((left, top, w, h), other) for other in page.cut):
             continue
         page.put(ink, left, top, writer.colour, writer.strength, digit=True)
         page.boxes.append((left, top, w, h))
@@ -443,12 +444,6 @@ def _row(
                 )
                 x += sign.shape[1] + size * max(spacing, 0.3)
     return heights
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return (
-        a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
-    )  # fmt: skip
 
 
 _LETTERS = list(string.ascii_letters)
