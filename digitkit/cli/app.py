@@ -7,21 +7,46 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
 from ..errors import DigitkitError, GateError, OutputError, one_line
-from . import eval, export, infer, train
-from . import inspect as inspect_
 
 SOME_FAILED, USAGE, GATE_FAILED = 1, 2, 3
 
+COMMANDS = {
+    "train": "Train a net by a recipe, on MNIST or on your own digits.",
+    "export": "Export a training to ONNX, in fp32 and int8, and verify both.",
+    "infer": "Read handwritten digits from images, whole pages, folders, lists, videos or a "
+    "camera.",
+    "eval": "Measure a model: loss, accuracy, calibration, per-digit precision and recall.",
+    "inspect": "Show what a model is: its contract, operators, parameters, multiply-adds, size, "
+    "hashes.",
+}
+"""The commands, each a module of this package, and how its docstring begins: enough to list them.
+
+A command's module is loaded when the command is called.
+"""
+
 
 class _Commands(TyperGroup):
-    """Turns the errors that a command raises into one line on stderr and an exit code."""
+    """The commands, loaded as they are called.
+
+    Turns the errors that a command raises into one line on stderr and an exit code.
+    """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, summary in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, _loaded(name) if name else None, rest
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -84,10 +109,14 @@ def _help(command: Callable[..., None]) -> str:
 
 
 app.callback(help=_help(digitkit))(digitkit)
-for module in (train, export, infer, eval, inspect_):
-    app.command(name=module.NAME, help=_help(module.command), epilog=module.EXAMPLES)(
-        module.command
-    )
+
+
+def _loaded(name: str) -> Any:
+    """A command with its options."""
+    module = import_module(f".{name}", __package__)
+    alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
+    alone.command(name, help=_help(module.command), epilog=module.EXAMPLES)(module.command)
+    return typer.main.get_command(alone)
 
 
 def main() -> None:

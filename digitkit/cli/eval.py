@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..datasets import DigitData
     from ..evaluation import Evaluation
 
-NAME = "eval"
 EXAMPLES = """\
 [bold]Examples[/]
 

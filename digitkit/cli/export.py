@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..export import Exported
 
-NAME = "export"
 EXAMPLES = """\
 [bold]Examples[/]
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..sinks import Sink
     from ..sources import Failure
 
-NAME = "infer"
 EXAMPLES = """\
 [bold]Examples[/]
 

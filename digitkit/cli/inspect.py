@@ -13,7 +13,6 @@ from .options import ModelArgument, Precision, PrecisionOption, Report, ReportOp
 if TYPE_CHECKING:
     from ..classifier import Classifier
 
-NAME = "inspect"
 EXAMPLES = """\
 [bold]Examples[/]
 

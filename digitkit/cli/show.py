@@ -5,35 +5,35 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rich import box
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+# rich is imported where something is drawn: most runs draw nothing.
 
 
 def out() -> Console:
     """Standard output; wide where it is no terminal, so that a table is not cut."""
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 
 
 def err() -> Console:
     """Standard error."""
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False)
 
 
 def table(*columns: str) -> Table:
     """An empty table; columns whose name begins with ``>`` are flush right."""
+    from rich import box
+    from rich.table import Table
+
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         right = column.startswith(">")
@@ -52,30 +52,50 @@ class Report(Protocol):
 
 @contextmanager
 def progress() -> Iterator[Report]:
-    """A bar on stderr that appears with the first report, where stderr is a terminal."""
-    console = err()
-    if not console.is_terminal:
+    """A bar on stderr, where stderr is a terminal, from the first report that isn't the last."""
+    if not sys.stderr.isatty():
         yield lambda what, done, total: None
         return
-    bar = Progress(
+    bar: Progress | None = None
+    tasks = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal bar
+        if what not in tasks:
+            if done == total:
+                return
+            if bar is None:
+                bar = _bar()
+                bar.start()
+            tasks[what] = bar.add_task(what, total=total or None)
+        assert bar is not None
+        bar.update(tasks[what], completed=done)
+
+    try:
+        yield report
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _bar() -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=console,
+        console=err(),
         transient=True,
     )
-    tasks: dict[str, TaskID] = {}
-
-    def report(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            bar.start()
-            tasks[what] = bar.add_task(what, total=total or None)
-        bar.update(tasks[what], completed=done)
-
-    try:
-        yield report
-    finally:
-        bar.stop()

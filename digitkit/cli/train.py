@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..training.recipes import Recipe
     from ..training.run import Run
 
-NAME = "train"
 EXAMPLES = """\
 [bold]Examples[/]
 
