@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be made or written, or the disk is full.
     """
+    import tempfile  # not at the top: most of what is read is written nowhere
+
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ import numpy.typing as npt
 
 from .contract import DEFAULT_MIN_CONFIDENCE, INPUT, IS_DIGIT, OUTPUT, ModelContract
 from .errors import InputNotFoundError, MissingDependencyError, ModelError, one_line
-from .evaluation import softmax
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
@@ -210,6 +208,8 @@ class Classifier:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the model file."""
+        import hashlib
+
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def probabilities(self, images: U8) -> F32:
@@ -243,7 +243,11 @@ class Classifier:
         if len(images) == 0:
             return Scores(np.empty((0, 10), np.float32), np.empty(0, np.float32))
         given = self._run(images)
-        probabilities = softmax(given[0]) if self._needs_softmax else given[0]
+        probabilities = given[0]
+        if self._needs_softmax:
+            from .evaluation import softmax  # not at the top: digitkit's own models need none
+
+            probabilities = softmax(probabilities)
         if self.knows_digits:
             return Scores(probabilities, given[1])
         return Scores(probabilities, np.ones(len(images), np.float32))

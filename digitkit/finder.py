@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from .errors import ModelError, one_line
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
+Box = tuple[int, int, int, int]
+"""x, y, width, height: of the upright picture, in pixels."""
 
 FILE = "finder.onnx"
 """Its file's name among the models that ship."""
@@ -49,6 +51,25 @@ class Maps:
     ink: F32
     centre: F32
     reach: F32
+
+
+@dataclass(frozen=True)
+class Found:
+    """One digit that was found.
+
+    Attributes:
+        box: where its ink is.
+        image: its normal form, uint8 ``[28, 28]``.
+        certainty: of the finder that its middle is there, 0–1.
+        runs_out: how many sides of the picture its ink meets, so that a part may be missing.
+        whole: whether it is the whole picture, taken for one digit; the last of all, then.
+    """
+
+    box: Box
+    image: U8 = field(repr=False, compare=False)
+    certainty: float = 1.0
+    runs_out: int = 0
+    whole: bool = False
 
 
 class Finder:

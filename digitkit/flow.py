@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import fields, sources
+from . import sources
 from ._opencv import cv2
 from .errors import ImageError, SourceError, shown
 from .reader import Reader, Reading
-from .sinks import Sink
 from .sources import Failure, Frame
-from .tracking import Steady
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from .fields import Field
+    from .sinks import Sink
+    from .tracking import Steady
 
 Outcome = tuple[Frame, Reading] | Failure
 """A picture and what was read from it, or why there is nothing."""
@@ -159,7 +161,7 @@ def deliver(
     *,
     failed: Callable[[Failure], None],
     min_confidence: float,
-    field: fields.Field | None = None,
+    field: Field | None = None,
     hold: int = 1,
     every_frame: bool = False,
 ) -> Summary:
@@ -177,7 +179,7 @@ def deliver(
     begun = time.monotonic()
     pictures = failures = 0
     followed = ""
-    steady = Steady(hold, min_confidence)
+    steady: Steady | None = None
     for outcome in outcomes:
         if isinstance(outcome, Failure):
             failures += 1
@@ -189,12 +191,16 @@ def deliver(
         pictures += 1
         follows = frame.number is not None and not every_frame
         if follows:
-            if frame.source != followed:  # one video after another
+            if steady is None or frame.source != followed:  # one video after another
+                from .tracking import Steady
+
                 followed, steady = frame.source, Steady(hold, min_confidence)
             reading = steady.follow(reading)
         if field is not None:
+            from . import fields
+
             reading = fields.apply(reading, field)
-        told = not follows or steady.report(reading)
+        told = not follows or steady is None or steady.report(reading)
         for sink in sinks:
             if told or sink.moving:
                 sink.write(frame, reading)

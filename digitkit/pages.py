@@ -7,7 +7,7 @@ box apart from its neighbours', the paper and the ruling, and rows in the order 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -15,12 +15,10 @@ import numpy.typing as npt
 
 from . import pixels
 from ._opencv import cv2
-from .finder import CENTRE, INK, Finder, Maps
+from .finder import CENTRE, INK, Box, Finder, Found, Maps
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
-Box = tuple[int, int, int, int]
-"""x, y, width, height: of the upright picture, in pixels."""
 
 WORK_SIDE = 1280
 """Pictures are reduced to this longer side before digits are looked for, pixels."""
@@ -55,25 +53,6 @@ MIN_CONTRAST = 4
 
 CROP_HEIGHT = 56
 """Height that a digit is reduced to before it is brought to normal form, pixels."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """One digit that was found.
-
-    Attributes:
-        box: where its ink is.
-        image: its normal form, uint8 ``[28, 28]``.
-        certainty: of the finder that its middle is there, 0–1.
-        runs_out: how many sides of the picture its ink meets, so that a part may be missing.
-        whole: whether it is the whole picture, taken for one digit; the last of all, then.
-    """
-
-    box: Box
-    image: U8 = field(repr=False, compare=False)
-    certainty: float = 1.0
-    runs_out: int = 0
-    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from typing import Any, Literal, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-from . import pages, pixels, sources
+from . import pixels, sources
 from ._opencv import cv2
 from .classifier import Classifier, PrecisionChoice
 from .errors import ImageError, InputNotFoundError, SourceError, shown
-from .finder import Finder
+from .finder import Finder, Found
 from .sources import Failure, Frame
 
 U8 = npt.NDArray[np.uint8]
@@ -272,6 +272,8 @@ class Reader:
         one_digit = self._is_one_digit(frame)
         judged = [(1.0, False)] * len(found)
         if not one_digit:
+            from . import pages  # not at the top: one digit is read without
+
             judged = pages.judged(
                 found,
                 [prediction.digit for prediction in predictions],
@@ -297,13 +299,14 @@ class Reader:
             # What is cut is no clear digit, but surely was one.
             if one_digit or confidence >= REPORTED or (cut and one.certainty >= pages.SURE):
                 digits.append(digit)
-        ordered = tuple(
-            replace(digits[i], row=row)
-            for i, row in pages.in_order([digit.box for digit in digits])
-        )
+        if not one_digit:
+            places = pages.in_order([digit.box for digit in digits])
+            digits = [replace(digits[i], row=row) for i, row in places]
         classified = time.perf_counter_ns()
         ms = Timings(frame.decode_ms, (located - begun) / 1e6, (classified - located) / 1e6)
-        reading = Reading(frame.source, ordered, ms, frame.number, frame.time, turn, frame.seconds)
+        reading = Reading(
+            frame.source, tuple(digits), ms, frame.number, frame.time, turn, frame.seconds
+        )
         return reading, evidence
 
     def _is_one_digit(self, frame: Frame) -> bool:
@@ -311,7 +314,7 @@ class Reader:
             self.mode == "auto" and max(frame.image.shape[:2]) <= ONE_DIGIT_SIDE
         )
 
-    def _find(self, frame: Frame, turn: int) -> list[pages.Found]:
+    def _find(self, frame: Frame, turn: int) -> list[Found]:
         plain = turned(pixels.grey(frame.image), turn)
         low, high, _, _ = cv2.minMaxLoc(plain)
         if low == high:
@@ -320,7 +323,9 @@ class Reader:
             raise ImageError(f"{frame.source}: is of a single colour; there is nothing to read")
         if self._is_one_digit(frame):
             height, width = plain.shape
-            return [pages.Found((0, 0, width, height), pixels.digit_image(plain, frame.source))]
+            return [Found((0, 0, width, height), pixels.digit_image(plain, frame.source))]
+        from . import pages
+
         if self._finder is None:
             self._finder = Finder(threads=self.threads)
         found = pages.find_digits(plain, self._finder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import sys
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from . import atomic, containers, pixels
 from ._opencv import cv2
 from .errors import OutputError, shown
-from .pages import Box, overlap
+from .finder import Box
 from .reader import Digit, Reading, turned
 from .sources import Failure, Frame
 
@@ -142,6 +141,8 @@ class Lines:
 
 
 def _csv_record(values: tuple[object, ...]) -> str:
+    import csv
+
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(values)
     return buffer.getvalue()
@@ -373,6 +374,8 @@ def annotate(image: U8, reading: Reading) -> U8:
         uint8 ``[h, w, 3]`` BGR, upright; small pictures are enlarged, so that the marks can be
         read.
     """
+    from .pages import overlap
+
     image = turned(image, reading.turn)
     canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
     ratio = max(1, -(-480 // max(image.shape[:2])))

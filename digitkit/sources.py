@@ -5,7 +5,6 @@ Cameras and streams: `digitkit.live`.
 
 from __future__ import annotations
 
-import glob
 import os
 import sys
 import time
@@ -153,19 +152,28 @@ def _expand_one(source: str) -> Iterator[Path | Failure]:
                 yield file
             if not found:
                 yield Failure(shown(source), "the folder holds no image files")
-        elif glob.has_magic(source) and not os.path.lexists(path):
-            matches = [p for p in sorted(glob.glob(source, recursive=True)) if os.path.isfile(p)]
-            if not matches:
-                yield Failure(shown(source), "no file matches this pattern")
-            yield from map(Path, matches)
-        else:
+        elif os.path.lexists(path):
             yield path
+        else:
+            yield from _matching(source)
     except SourceError as error:
         yield failure(shown(source), error)
     except OSError as error:
         yield Failure(shown(source), f"cannot be looked at: {error.strerror}")
     except ValueError as error:  # a NUL byte inside a name
         yield Failure(shown(source), f"is no path: {error}")
+
+
+def _matching(pattern: str) -> Iterator[Path | Failure]:
+    import glob
+
+    if not glob.has_magic(pattern):
+        yield Path(pattern)
+        return
+    matches = [p for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
+    if not matches:
+        yield Failure(shown(pattern), "no file matches this pattern")
+    yield from map(Path, matches)
 
 
 def read_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -44,6 +45,10 @@ class _Commands(TyperGroup):
         for name, summary in COMMANDS.items():
             self.add_command(TyperCommand(name, help=summary))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _check_less(self, ctx)
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, _, rest = super().resolve_command(ctx, args)
         return name, _loaded(name) if name else None, rest
@@ -60,6 +65,39 @@ class _Commands(TyperGroup):
         except BrokenPipeError as error:  # whoever read our output has had enough
             _drop_stdout()
             raise typer.Exit(SOME_FAILED) from error
+
+
+class _Command(TyperCommand):
+    """One command with its options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _check_less(self, ctx)
+        return super().parse_args(ctx, args)
+
+
+def _check_less(command: Any, ctx: Any) -> None:
+    """Take the defaults of a command's parameters, and text that was given, as they are.
+
+    typer has all values checked by pydantic, which takes longer to load than the rest of the
+    command line. A default needs no check and text has none to pass, so most calls do without.
+    """
+    called = inspect.signature(command.callback).parameters
+    defaults = {name: one.default for name, one in called.items()}
+    kinds = get_type_hints(command.callback)
+    for parameter in command.get_params(ctx):
+        if not parameter.required:
+            text = kinds.get(parameter.name) in (str, str | None, list[str] | None)
+            parameter.process_value = partial(
+                _value, parameter.process_value, parameter.name, text, defaults.get(parameter.name)
+            )
+
+
+def _value(
+    check: Callable[[Any, Any], Any], name: str, text: bool, default: Any, ctx: Any, value: Any
+) -> Any:
+    if ctx.get_parameter_source(name).name == "DEFAULT":
+        return default
+    return value if text else check(ctx, value)
 
 
 def _drop_stdout() -> None:
@@ -115,7 +153,8 @@ def _loaded(name: str) -> Any:
     """A command with its options."""
     module = import_module(f".{name}", __package__)
     alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
-    alone.command(name, help=_help(module.command), epilog=module.EXAMPLES)(module.command)
+    make = alone.command(name, cls=_Command, help=_help(module.command), epilog=module.EXAMPLES)
+    make(module.command)
     return typer.main.get_command(alone)
 
 

@@ -279,12 +279,14 @@ def command(
     if format_ is None:
         suffix = output.suffix.removeprefix(".") if output is not None else ""
         format_ = Format(suffix) if suffix in ("csv", "jsonl") else Format.text
-    from .. import fields, flow, sinks
+    from .. import flow, sinks
     from .._opencv import cv2
     from ..sources import expand, frames, is_video
 
     field = None
     if expect is not None or pattern is not None:
+        from .. import fields
+
         try:
             field = fields.Field(expect, pattern)
         except ValueError as error:
