@@ -54,7 +54,7 @@ def main() -> None:
     dark = np.array([inverted for _, inverted in pairs])
     weights = fit(votes[::2], dark[::2])
     print("weights fitted now:", np.round(weights, 2).tolist())
-    for name, these in (("fitted", weights), ("shipped", pixels._POLARITY_WEIGHTS)):
+    for name, these in (("fitted", weights), ("shipped", np.array(pixels.POLARITY))):
         right = ((votes[1::2] @ these > 0) == dark[1::2]).mean()
         print(f"{name} weights: {right:.2%} of {len(dark) // 2} pictures told right")
     for i, name in enumerate(("corners", "sides", "whole", "touched")):

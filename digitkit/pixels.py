@@ -358,7 +358,7 @@ def digit_image(image: U8, name: str = "image") -> U8:
         ImageError: the picture is of a single colour, so there is nothing to read.
     """
     plain = grey(image)
-    low, high = int(plain.min()), int(plain.max())
+    low, high, _, _ = cv2.minMaxLoc(plain)
     if low == high:
         raise ImageError(f"{name}: is of a single colour; there is nothing to read")
     return normal_form(ink_of_digit(plain))
@@ -378,17 +378,18 @@ def ink_of_digit(plain: U8) -> U8:
     if ratio < 1:
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         plain = cv2.resize(plain, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    if ink_is_dark(plain):
-        plain = cv2.bitwise_not(plain)  # type: ignore[assignment]
+    mask = _otsu(plain)
+    ink = plain
+    if _is_bright(mask):
+        ink = cv2.bitwise_not(plain)  # type: ignore[assignment]
     if max(plain.shape) > 64:
-        plain = _even_light(plain)
-    return _stretch(plain)
+        ink = _even_light(ink)
+    return _stretch(ink, mask if ink is plain else _otsu(ink))
 
 
-def _otsu(plain: U8) -> tuple[float, U8]:
-    """Otsu's threshold (IEEE Trans. SMC 9, 1979) and the mask, 255 where brighter than it."""
-    level, mask = cv2.threshold(plain, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return level, mask  # type: ignore[return-value]
+def _otsu(plain: U8) -> U8:
+    """255 where a picture is brighter than Otsu's threshold (IEEE Trans. SMC 9, 1979), else 0."""
+    return cv2.threshold(plain, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]  # type: ignore[return-value]
 
 
 def ink_is_dark(plain: U8) -> bool:
@@ -402,7 +403,12 @@ def ink_is_dark(plain: U8) -> bool:
     Args:
         plain: uint8 ``[H, W]``.
     """
-    return float(polarity_votes(plain) @ _POLARITY_WEIGHTS) > 0
+    return _is_bright(_otsu(plain))
+
+
+def _is_bright(mask: U8) -> bool:
+    """Whether it is the paper that is white in Otsu's mask."""
+    return sum(vote * weight for vote, weight in zip(_votes(mask), POLARITY, strict=True)) > 0
 
 
 def polarity_votes(plain: U8) -> npt.NDArray[np.float64]:
@@ -412,41 +418,55 @@ def polarity_votes(plain: U8) -> npt.NDArray[np.float64]:
         float64 ``[4]``, each -0.5 to 0.5: the mean of the four corners, of the four sides and of
         all pixels, less a half; and a quarter of how many more than two sides are mostly bright.
     """
-    _, mask = _otsu(plain)
+    return np.array(_votes(_otsu(plain)))
+
+
+def _votes(mask: U8) -> tuple[float, float, float, float]:
     height, width = mask.shape
     side = max(1, min(height, width) // 8)
     sides = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
     corners = (
         mask[:side, :side], mask[:side, -side:], mask[-side:, :side], mask[-side:, -side:]
     )  # fmt: skip
-    means = [float(part.mean()) / 255 for part in (*corners, *sides, mask)]
+    means = [cv2.countNonZero(part) / part.size for part in (*corners, *sides, mask)]
     corner, edge, whole = sum(means[:4]) / 4, sum(means[4:8]) / 4, means[8]
     # Paper meets the frame on three sides or four; a stroke that meets it does so briefly.
     touched = (sum(m > 0.5 for m in means[4:8]) - 2) / 4
-    return np.array([corner - 0.5, edge - 0.5, whole - 0.5, touched])
+    return corner - 0.5, edge - 0.5, whole - 0.5, touched
 
 
-_POLARITY_WEIGHTS = np.array([8.84, 4.92, -2.95, 4.44])
+POLARITY = (8.84, 4.92, -2.95, 4.44)
+"""The weights of `polarity_votes`; the picture is dark on light where their sum is over 0."""
 
 
 def _even_light(ink: U8) -> U8:
     """Subtract the paper's own brightness, estimated under the strokes by a wide opening."""
     side = max(ink.shape) // 3 | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
-    paper = cv2.morphologyEx(ink, cv2.MORPH_OPEN, kernel)
-    paper = cv2.blur(paper, (side, side))
+    paper = cv2.erode(ink, kernel)
+    low, high, _, _ = cv2.minMaxLoc(paper)
+    if low == high:  # even already, as what a program has drawn
+        return ink - np.uint8(low) if low else ink
+    paper = cv2.blur(cv2.dilate(paper, kernel), (side, side))
     return cv2.subtract(ink, paper)  # type: ignore[return-value]
 
 
-def _stretch(ink: U8) -> U8:
+def _stretch(ink: U8, mask: U8) -> U8:
     """Paper to 0 and strokes to 255, linearly, by the middle levels of either side of Otsu's."""
-    _, mask = _otsu(ink)
-    bright = mask > 0
-    if not bright.any() or bright.all():
+    bright = cv2.countNonZero(mask)
+    dark = ink.size - bright
+    if not bright or not dark:
         return ink
-    strokes, paper = float(np.percentile(ink[bright], 75)), float(np.median(ink[~bright]))
+    # The median of what is dark, and the 75th percentile of what is bright, between two values.
+    at, part = divmod(3 * (bright - 1), 4)
+    ranks = (dark - 1) // 2, dark // 2, dark + at, min(dark + at + 1, ink.size - 1)
+    counts = cv2.calcHist([ink], [0], None, [256], [0, 256])
+    low, high, lower, upper = counts.cumsum().searchsorted(ranks, "right").tolist()
+    paper, strokes = (low + high) / 2, lower + (upper - lower) * part / 4
     gain = 255 / max(strokes - paper, 1.0)
-    return cv2.convertScaleAbs(np.maximum(ink, round(paper)), alpha=gain, beta=-paper * gain)  # type: ignore[return-value]
+    if paper >= 1:
+        ink = np.maximum(ink, round(paper))
+    return cv2.convertScaleAbs(ink, alpha=gain, beta=-paper * gain)  # type: ignore[return-value]
 
 
 # --- normal form -----------------------------------------------------------------------------
@@ -478,7 +498,7 @@ def normal_form(ink: U8) -> U8:
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
     how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC
     small = cv2.resize(crop, size, interpolation=how)
-    peak = int(small.max())
+    peak = cv2.minMaxLoc(small)[1]
     if 0 < peak < 255:
         small = cv2.convertScaleAbs(small, alpha=255 / peak)
     return _placed(small)  # type: ignore[arg-type]
