@@ -278,16 +278,19 @@ class Classifier:
         Raises:
             ValueError: another shape or kind.
         """
-        one = isinstance(images, np.ndarray) and images.ndim == 2
-        if not one and len(images) == 0:
+        if isinstance(images, np.ndarray) and images.ndim == 2:
+            scores = self.scores(images[None])
+            return _prediction(scores.probabilities[0], scores.is_digit[0])
+        if len(images) == 0:
             return []
-        batch = np.asarray(images)[None] if one else np.stack(list(images))
-        scores = self.scores(batch)
-        predictions = [
-            Prediction(int(row.argmax()), float(row.max() * is_digit), float(is_digit), row)
-            for row, is_digit in zip(scores.probabilities, scores.is_digit, strict=True)
-        ]
-        return predictions[0] if one else predictions
+        several = len(images) > 1
+        scores = self.scores(np.stack(list(images)) if several else np.asarray(images[0])[None])
+        return list(map(_prediction, scores.probabilities, scores.is_digit))
+
+
+def _prediction(row: F32, is_digit: np.float32) -> Prediction:
+    digit = int(row.argmax())
+    return Prediction(digit, float(row[digit] * is_digit), float(is_digit), row)
 
 
 def _described(value: Any) -> str:

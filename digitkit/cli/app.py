@@ -43,7 +43,7 @@ class _Commands(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for name, summary in COMMANDS.items():
-            self.add_command(TyperCommand(name, help=summary))
+            self.add_command(TyperCommand(name, short_help=summary))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _check_less(self, ctx)
@@ -52,6 +52,10 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, _, rest = super().resolve_command(ctx, args)
         return name, _loaded(name) if name else None, rest
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # Plain text: what typer draws frames with takes longer to load than all the rest.
+        super(TyperGroup, self).format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -114,7 +118,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="[bold]Examples[/]\n\n"
+    epilog="Examples:\n\n"
     "digitkit infer photo.jpg — read digits with the model that is built in\n\n"
     "digitkit train — train a net on MNIST in a minute or two\n\n"
     "Every command has --help with more.",
