@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import time
+from importlib import import_module
 from pathlib import Path
+from typing import Annotated
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+import typer
 from conftest import SHARED
 from typer.testing import CliRunner
 
 from digitkit import __version__, sources
 from digitkit._opencv import cv2
-from digitkit.cli.app import app
+from digitkit.cli import show
+from digitkit.cli.app import COMMANDS, _Command, app
+from digitkit.cli.options import Report
 
 
 def run(*arguments: object, stdin: str | None = None):
@@ -39,6 +47,70 @@ def test_help_shows_examples(command):
     assert result.exit_code == 0
     assert f"digitkit {command}" in result.output
     assert "Examples" in result.output
+
+
+def test_the_list_of_commands_says_what_they_say_themselves():
+    listed = run("--help").output
+    for name, summary in COMMANDS.items():
+        command = import_module(f"digitkit.cli.{name}").command
+        assert inspect.getdoc(command).split("\n\n")[0].replace("\n", " ") == summary
+        assert re.search(rf"^  {name} +{summary[:30]}", listed, re.MULTILINE)
+    assert re.search(r"\bExamples\b", listed)
+
+
+def test_a_command_that_is_none():
+    result = run("infr", "x.png")
+    assert result.exit_code == 2
+    assert "No such command 'infr'" in result.output
+    assert "infer" in result.output
+
+
+def test_no_argument_gives_the_list():
+    result = run()
+    assert result.exit_code == 2
+    assert all(f"\n  {name} " in result.output for name in COMMANDS)
+
+
+def test_what_is_given_is_checked_and_what_is_not_has_its_default():
+    got: list[object] = []
+    alone = typer.Typer(add_completion=False)
+
+    @alone.command(cls=_Command)
+    def command(
+        names: list[str] | None = None,
+        word: str = "a",
+        form: Report = Report.text,
+        place: Path | None = None,
+        count: Annotated[int, typer.Option(min=1)] = 3,
+        sure: bool = False,
+    ) -> None:
+        got[:] = [names, word, form, place, count, sure]
+
+    def call(*arguments: str) -> int:
+        return CliRunner().invoke(alone, arguments).exit_code
+
+    assert call() == 0
+    assert got == [None, "a", Report.text, None, 3, False]
+    assert call("--names", "x", "--names", "1", "--word", "2", "--sure") == 0
+    assert got == [["x", "1"], "2", Report.text, None, 3, True]
+    assert call("--form", "json", "--place", "x", "--count", "4") == 0
+    assert got == [None, "a", Report.json, Path("x"), 4, False]
+    for wrong in (("--form", "xml"), ("--count", "0"), ("--count", "many"), ("--word",)):
+        assert call(*wrong) == 2
+
+
+@pytest.mark.parametrize(("total", "drawn"), [(1, False), (3, True), (0, True)])
+def test_a_bar_is_drawn_only_where_there_is_something_to_wait_for(monkeypatch, total, drawn):
+    made = []
+    monkeypatch.setattr(show, "_bar", lambda: made.append(MagicMock()) or made[-1])
+    monkeypatch.setattr("sys.stderr", MagicMock(isatty=lambda: True))
+    with show.progress() as report:
+        for done in range(1, max(total, 2)):
+            report("reading", done, total)
+    assert bool(made) == drawn
+    for bar in made:
+        bar.start.assert_called_once()
+        bar.stop.assert_called_once()
 
 
 def test_version():

@@ -43,6 +43,45 @@ def test_a_digit_cropped_to_its_ink_keeps_its_polarity(one_of_each, digit):
     assert pixels.ink_is_dark(255 - tight)
 
 
+def test_votes_are_means_of_the_mask(mnist_test):
+    for image in [*mnist_test.images[:50], np.full((3, 40), 7, np.uint8)]:
+        mask = cv2.threshold(image, 0, 1, cv2.THRESH_OTSU)[1]
+        side = max(1, min(image.shape) // 8)
+        ends = (slice(None, side), slice(-side, None))
+        corner = np.mean([mask[rows, columns].mean() for rows in ends for columns in ends])
+        sides = [mask[0].mean(), mask[-1].mean(), mask[:, 0].mean(), mask[:, -1].mean()]
+        touched = (np.sum(np.array(sides) > 0.5) - 2) / 4
+        wanted = [corner - 0.5, np.mean(sides) - 0.5, mask.mean() - 0.5, touched]
+        assert np.allclose(pixels.polarity_votes(image), wanted, rtol=0, atol=1e-12)
+
+
+def stretched(ink):
+    """The slow way: percentiles as NumPy has them, whatever the values."""
+    bright = cv2.threshold(ink, 0, 255, cv2.THRESH_OTSU)[1] > 0
+    strokes, paper = np.percentile(ink[bright], 75), np.median(ink[~bright])
+    gain = 255 / max(strokes - paper, 1.0)
+    return cv2.convertScaleAbs(np.maximum(ink, round(paper)), alpha=gain, beta=-paper * gain)
+
+
+@given(
+    hnp.arrays(np.uint8, st.tuples(st.integers(2, 9), st.integers(2, 9))), st.sampled_from([0, 90])
+)
+def test_strokes_and_paper_are_percentiles(ink, under):
+    ink[ink < under] = 0  # paper of one grey level is the common case
+    if ink.min() != ink.max():
+        assert np.array_equal(pixels._stretch(ink, pixels._otsu(ink)), stretched(ink))
+
+
+@pytest.mark.parametrize("paper", [0, 40])
+@pytest.mark.parametrize("spot", [0, 9])
+def test_even_light_is_evened_as_uneven_light_is(one_of_each, paper, spot):
+    ink = paper + cv2.resize(one_of_each[8], (100, 100)) // 2
+    ink[:60, :60] += np.uint8(spot)
+    kernel = np.ones((33, 33), np.uint8)
+    under = cv2.blur(cv2.morphologyEx(ink, cv2.MORPH_OPEN, kernel), (33, 33))
+    assert np.array_equal(pixels._even_light(ink), cv2.subtract(ink, under))
+
+
 @pytest.mark.parametrize("dx", [-60, 0, 55])
 @pytest.mark.parametrize("dy", [-50, 0, 60])
 def test_place_does_not_matter(one_of_each, dx, dy):

@@ -57,6 +57,46 @@ def test_infer_and_help_load_no_training():
     assert run(sys.executable, "-c", code).stdout == "[]\n"
 
 
+def loaded_by(*arguments: object) -> set[str]:
+    """The modules that a process has loaded once `digitkit` has done what it was asked."""
+    code = (
+        "import atexit, sys; "
+        "atexit.register(lambda: print(*sys.modules, sep='\\n', file=sys.stderr)); "
+        f"sys.argv = {['digitkit', *map(str, arguments)]!r}; "
+        "from digitkit.cli.app import main; main()"
+    )
+    result = run(sys.executable, "-c", code)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    return set(result.stderr.splitlines())
+
+
+COMMANDS = {"train", "export", "infer", "eval", "inspect"}
+
+
+@pytest.mark.parametrize("option", ["--help", "-h", "--version"])
+def test_help_and_version_load_no_command_and_nothing_large(option):
+    modules = loaded_by(option)
+    assert not modules & {"numpy", "cv2", "onnxruntime", "torch", "rich", "pydantic"}
+    assert not modules & {f"digitkit.cli.{command}" for command in COMMANDS}
+
+
+def test_a_commands_help_loads_that_command_alone():
+    modules = loaded_by("infer", "--help")
+    assert not modules & {"numpy", "cv2", "onnxruntime", "pydantic"}
+    assert modules & {f"digitkit.cli.{command}" for command in COMMANDS} == {"digitkit.cli.infer"}
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "jsonl", "--mode", "digit")])
+def test_one_digit_is_read_with_little(options, digit_file):
+    modules = loaded_by("infer", digit_file(3), *options)
+    assert {"numpy", "cv2", "onnxruntime", "digitkit.reader"} <= modules
+    assert not modules & {"torch", "onnx", "matplotlib", "rich", "pydantic", "numpy.ma"}
+    assert not modules & {"csv", "tempfile", "multiprocessing", "concurrent.futures"}
+    digitkits = {"pages", "fields", "tracking", "live", "evaluation", "datasets", "figures"}
+    assert not modules & {f"digitkit.{name}" for name in digitkits}
+
+
 def imports(path: Path) -> set[str]:
     """Top-level packages that a file imports, anywhere in it, but for type checking alone."""
     found = set()

@@ -50,6 +50,14 @@ def test_mode_auto_changes_at_64_pixels(reader, one_of_each):
     assert max(w, h) < 60
 
 
+def test_one_digit_needs_no_finder(one_of_each, shipped):
+    reader = Reader(shipped)
+    assert reader.read(one_of_each[3]).text == "3"
+    assert reader._finder is None
+    reader.read(np.pad(one_of_each[3], 40))
+    assert reader._finder is not None
+
+
 def test_threshold(one_of_each, shipped):
     doubtful = Reader(shipped, min_confidence=1.0).read(one_of_each[3])
     assert doubtful.text == ""

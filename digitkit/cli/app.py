@@ -7,9 +7,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from enum import EnumType
 from functools import partial
 from importlib import import_module
-from typing import Annotated, Any, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -46,6 +48,9 @@ class _Commands(TyperGroup):
             self.add_command(TyperCommand(name, short_help=summary))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            print(ctx.get_help())
+            ctx.exit(USAGE)
         _check_less(self, ctx)
         return super().parse_args(ctx, args)
 
@@ -80,28 +85,35 @@ class _Command(TyperCommand):
 
 
 def _check_less(command: Any, ctx: Any) -> None:
-    """Take the defaults of a command's parameters, and text that was given, as they are.
+    """Take what needs no check as it is: defaults, text, paths, and choices written in full.
 
     typer has all values checked by pydantic, which takes longer to load than the rest of the
-    command line. A default needs no check and text has none to pass, so most calls do without.
+    command line; so most calls do without.
     """
     called = inspect.signature(command.callback).parameters
     defaults = {name: one.default for name, one in called.items()}
     kinds = get_type_hints(command.callback)
     for parameter in command.get_params(ctx):
         if not parameter.required:
-            text = kinds.get(parameter.name) in (str, str | None, list[str] | None)
+            name = parameter.name
             parameter.process_value = partial(
-                _value, parameter.process_value, parameter.name, text, defaults.get(parameter.name)
+                _value, parameter.process_value, name, kinds.get(name), defaults.get(name)
             )
 
 
 def _value(
-    check: Callable[[Any, Any], Any], name: str, text: bool, default: Any, ctx: Any, value: Any
+    check: Callable[[Any, Any], Any], name: str, kind: Any, default: Any, ctx: Any, value: Any
 ) -> Any:
     if ctx.get_parameter_source(name).name == "DEFAULT":
         return default
-    return value if text else check(ctx, value)
+    if kind in (str, str | None, list[str] | None):
+        return value
+    if kind == Path | None:
+        return Path(value)
+    choices = [one for one in get_args(kind) or [kind] if isinstance(one, EnumType)]
+    if choices and value in list(choices[0]):
+        return choices[0](value)
+    return check(ctx, value)
 
 
 def _drop_stdout() -> None:
@@ -114,7 +126,6 @@ def _drop_stdout() -> None:
 
 app = typer.Typer(
     cls=_Commands,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
