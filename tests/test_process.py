@@ -91,7 +91,7 @@ def test_a_commands_help_loads_that_command_alone():
 def test_one_digit_is_read_with_little(options, digit_file):
     modules = loaded_by("infer", digit_file(3), *options)
     assert {"numpy", "cv2", "onnxruntime", "digitkit.reader"} <= modules
-    assert not modules & {"torch", "onnx", "matplotlib", "rich", "pydantic", "numpy.ma"}
+    assert not modules & {"torch", "onnx", "matplotlib", "rich", "pydantic"}
     assert not modules & {"csv", "tempfile", "multiprocessing", "concurrent.futures"}
     digitkits = {"pages", "fields", "tracking", "live", "evaluation", "datasets", "figures"}
     assert not modules & {f"digitkit.{name}" for name in digitkits}

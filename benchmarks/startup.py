@@ -1,0 +1,123 @@
+"""What a start costs: ``digitkit`` against a bare script that loads the same packages.
+
+    python benchmarks/startup.py
+    python benchmarks/startup.py --rounds 51 --command digitkit
+
+Reading one digit is compared with a script that imports numpy, cv2, onnxruntime and typer, makes a
+session over the same model and runs it once on the same picture; ``--help`` and ``--version`` with
+a script that imports typer and ends. Each run is a fresh process, and the processes take turns, so
+that whatever the machine does in between hits all of them. Given are medians of the rounds, of the
+wall time's ratio to the script's within a round, and the largest peak of resident memory. Files
+are in the disk cache: one round is run first and not counted. Without ``--command`` it is this
+checkout that is run; no byte code is written for it where PYTHONDONTWRITEBYTECODE is set, so that
+each start compiles it anew, and the figures are those of an installed package only where it is not.
+Linux and macOS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from digitkit import machine
+
+ROOT = Path(__file__).resolve().parents[1]
+MODEL = ROOT / "exported" / "digits-int8.onnx"
+SAMPLE = ROOT / "data" / "samples" / "0-as-in-mnist.png"
+
+BARE = """
+import sys
+import numpy as np, cv2, onnxruntime as ort, typer
+options = ort.SessionOptions()
+options.intra_op_num_threads = int(sys.argv[3])
+session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+image = cv2.imread(sys.argv[2], 0)[None, None]
+print(np.argmax(session.run(None, {"image": image})[0]))
+"""
+"""ONNX Runtime takes 0 threads for as many as there are cores, its default."""
+
+
+@dataclass
+class Program:
+    """A command line and what its runs took."""
+
+    name: str
+    words: list[str]
+    seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    peak: float = 0.0  # MB
+
+    def run(self, environment: dict[str, str]) -> None:
+        """Run it once, in a fresh process."""
+        begun = time.perf_counter()
+        process = subprocess.Popen(self.words, stdout=subprocess.DEVNULL, env=environment)
+        _, status, used = os.wait4(process.pid, 0)
+        self.seconds.append(time.perf_counter() - begun)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            sys.exit(f"{self.name}: ends with exit code {process.returncode}")
+        self.cpu.append(used.ru_utime + used.ru_stime)
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+        self.peak = max(self.peak, used.ru_maxrss * unit / 1e6)
+
+    def row(self, base: Program) -> list[str]:
+        """Its line in the table."""
+        ratio = median(a / b for a, b in zip(self.seconds, base.seconds, strict=True))
+        return [
+            self.name, f"{1000 * median(self.seconds):.0f}", f"{ratio:.2f}",
+            f"{1000 * median(self.cpu):.0f}", f"{self.peak:.0f}", f"{self.peak / base.peak:.2f}",
+        ]  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--image", type=Path, default=SAMPLE, help="what is read")
+    parser.add_argument("--command", help="an installed digitkit; else this checkout's is run")
+    options = parser.parse_args()
+    digitkit = [options.command] if options.command else [sys.executable, "-m", "digitkit"]
+    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
+    if not options.command:
+        environment["PYTHONPATH"] = str(ROOT)
+    bare = [sys.executable, "-c", BARE, str(MODEL), str(options.image)]
+    groups = [
+        [
+            Program("bare script, threads by default", [*bare, "0"]),
+            Program("bare script, 1 thread", [*bare, "1"]),
+            Program("digitkit infer", [*digitkit, "infer", str(options.image)]),
+            Program("  --format jsonl", [*digitkit, "infer", str(options.image), "--format=jsonl"]),
+        ],
+        [
+            Program("import typer", [sys.executable, "-c", "import typer"]),
+            Program("digitkit --help", [*digitkit, "--help"]),
+            Program("digitkit --version", [*digitkit, "--version"]),
+        ],
+    ]
+    ran = machine.versions("onnxruntime", "opencv-python", "numpy", "typer")
+    print(f"{machine.cpu_name()}, {', '.join(f'{name} {text}' for name, text in ran.items())}")
+    print(f"{options.rounds} rounds, medians\n")
+    heads = ["", "wall, ms", "ratio", "CPU, ms", "peak, MB", "ratio"]
+    for programs in groups:
+        for program in programs:
+            program.run(environment)
+            program.seconds.clear()
+            program.cpu.clear()
+        for turn in range(options.rounds):
+            for step in range(len(programs)):
+                programs[(turn + step) % len(programs)].run(environment)
+    # Not before all is measured: a child's peak counts what its parent holds as it is forked.
+    from models import table
+
+    for programs in groups:
+        print(table(heads, [program.row(programs[0]) for program in programs]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
