@@ -42,6 +42,28 @@ def test_nondigits():
         assert f"\n{kind} " in out
 
 
+def test_startup():
+    out = run("startup.py", "--rounds", 1)
+    rows = [line.split("  ")[0] for line in out.splitlines() if "." in line][1:]
+    assert "digitkit infer" in rows
+    assert rows[-3:] == ["import typer", "digitkit --help", "digitkit --version"]
+
+
+def test_startup_of_what_fails(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/startup.py", "--rounds", "1", "--image", tmp_path],
+        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "ends with exit code 1" in done.stderr
+
+
+def test_overhead():
+    out = run("overhead.py", "--rounds", 2, "--paced", 2, "--images", 3)
+    for row in ("classify, [28, 28]", "100×100, dark on light", "Reader, 28×28, threads: 1"):
+        assert f"\n{row} " in out
+
+
 def test_area_under_the_curve(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     from nondigits import auc

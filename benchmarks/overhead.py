@@ -1,0 +1,151 @@
+"""What digitkit adds to the net's own run: calls, normal form, and the time between two calls.
+
+    python benchmarks/overhead.py
+    python benchmarks/overhead.py --rounds 300 --paced 100
+
+First `Classifier` against ``InferenceSession.run`` with the input at hand, one image, one thread:
+the calls take turns, and given is the median, over the rounds, of the difference of a round's
+medians. Then MNIST's test digits, as 28×28 pictures and enlarged to 100×100, bright on dark and
+dark on light, brought to normal form: `pixels.normal_form` of a digit's ink, and the whole way
+from a picture, `pixels.digit_image`. At last readings at 10 Hz against the same readings back to
+back: processor time of the whole process, all threads, in the call and in the wait after it. A
+paced call finds cold caches and a processor that has slowed down, so it costs more than a hot one,
+as the session's own run does. What digitkit answers for is that its wait costs what a wait costs
+where nothing is called: no thread spins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from models import ran_on, table
+from stages import frame_of
+
+from digitkit import Classifier, Reader, pixels
+from digitkit._opencv import cv2
+from digitkit.datasets import load_mnist
+
+U8 = pixels.U8
+Call = tuple[Callable[[Any], object], Sequence[Any]]
+"""What is called, and what with, one after the other."""
+
+
+def turns(calls: Sequence[Call], rounds: int) -> np.ndarray:
+    """Microseconds of single calls, float64 ``[calls, rounds]``: medians over a round's inputs."""
+    medians = np.zeros((len(calls), rounds))
+    for call, inputs in calls:
+        call(inputs[0])
+    gc.disable()
+    for turn in range(rounds):
+        for step in range(len(calls)):
+            place = (turn + step) % len(calls)
+            call, inputs = calls[place]
+            took = []
+            for one in inputs:
+                begun = time.perf_counter_ns()
+                call(one)
+                took.append(time.perf_counter_ns() - begun)
+            medians[place, turn] = np.median(took) / 1000
+    gc.enable()
+    return medians
+
+
+def classifying(images: U8, rounds: int) -> list[list[str]]:
+    """Rows: the session's own run, and what `Classifier` adds to it."""
+    classifier = Classifier()
+    run, outputs = classifier.session.run, classifier._outputs
+    medians = turns(
+        [
+            (lambda feed: run(outputs, feed), [{"image": image[None, None]} for image in images]),
+            (classifier.scores, [image[None] for image in images]),
+            (classifier.classify, list(images)),
+            (classifier.classify, [[image] for image in images]),
+        ],
+        rounds,
+    )
+    names = ("InferenceSession.run", "Classifier.scores, [1, 28, 28]", "classify, [28, 28]")
+    added = medians - medians[0]
+    return [
+        [name, f"{np.median(all_):.1f}", f"{np.median(more):+.1f}"]
+        for name, all_, more in zip(
+            (*names, "classify, a list of one"), medians, added, strict=True
+        )
+    ]
+
+
+def normalising(images: U8, rounds: int) -> list[list[str]]:
+    """Rows: a size and polarity, microseconds of the normal form and of the whole way to it."""
+    large = [cv2.resize(one, (100, 100), interpolation=cv2.INTER_CUBIC) for one in images]
+    rows = []
+    for size, pictures in ((28, list(images)), (100, large)):
+        for name, these in (
+            ("bright on dark", pictures),
+            ("dark on light", [cv2.bitwise_not(one) for one in pictures]),
+        ):
+            inks = [pixels.ink_of_digit(np.asarray(one, np.uint8)) for one in these]
+            medians = turns([(pixels.normal_form, inks), (pixels.digit_image, these)], rounds)
+            rows.append([f"{size}×{size}, {name}", *(f"{t:.1f}" for t in np.median(medians, 1))])
+    return rows
+
+
+def pacing(call: Callable[[Any], object], given: Any, count: int) -> tuple[float, float, float]:
+    """Processor time, milliseconds: of a hot call, of a call at 10 Hz, and of the wait after it."""
+    for _ in range(20):
+        call(given)
+    begun = time.process_time()
+    for _ in range(count):
+        call(given)
+    hot = (time.process_time() - begun) / count
+    working = waiting = 0.0
+    for _ in range(count):
+        clock, before = time.perf_counter(), time.process_time()
+        call(given)
+        between = time.process_time()
+        time.sleep(max(0.0, 0.1 - (time.perf_counter() - clock)))
+        working += between - before
+        waiting += time.process_time() - between
+    return 1000 * hot, 1000 * working / count, 1000 * waiting / count
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--paced", type=int, default=50, help="readings at 10 Hz, of each kind")
+    parser.add_argument("--images", type=int, default=200)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    images = load_mnist("test").images[: options.images]
+    print(f"{ran_on()}, {options.rounds} rounds of {len(images)} test digits\n")
+    print(table(["", "us", "added"], classifying(images, options.rounds)) + "\n")
+    heads = ["us", "normal_form", "digit_image"]
+    print(table(heads, normalising(images, options.rounds)) + "\n")
+    digit, frame, session = images[0], frame_of(4), Classifier().session
+    paced: list[tuple[str, Callable[[Any], object], Any]] = [
+        ("nothing", lambda given: None, None),
+        (
+            "InferenceSession.run",
+            lambda feed: session.run(None, feed),
+            {"image": digit[None, None]},
+        ),
+    ]
+    for threads in (1, 2):
+        reader = Reader(threads=threads)
+        paced.append((f"Reader, 28×28, threads: {threads}", reader.read, digit))
+        paced.append((f"Reader, 640×480, 4 digits, threads: {threads}", reader.read, frame))
+    rows = []
+    for name, call, given in paced:
+        hot, working, waiting = pacing(call, given, options.paced)
+        share = f"{(working + waiting) / 100:.2%}"
+        rows.append([name, f"{hot:.3f}", f"{working:.3f}", f"{waiting:.3f}", share])
+    heads = ["CPU, ms", "hot", "paced at 10 Hz", "the wait after it", "of a core"]
+    print(table(heads, rows))
+
+
+if __name__ == "__main__":
+    main()
