@@ -182,7 +182,8 @@ def read(root: Path = ROOT) -> Machine:
 
 def conditions(root: Path = ROOT, run: Run = run_command) -> Conditions:
     """Read the conditions of this moment; takes milliseconds."""
-    governors = dict.fromkeys(name for name in _cpufreq(root, "scaling_governor") if name)
+    names = _cpufreq(root, "scaling_governor")
+    governors = dict.fromkeys(name for name in names if name.isidentifier())
     load = None
     if hasattr(os, "getloadavg"):
         with suppress(OSError):
@@ -201,11 +202,12 @@ def conditions(root: Path = ROOT, run: Run = run_command) -> Conditions:
 def frequencies(root: Path = ROOT, run: Run = run_command) -> tuple[float, ...]:
     """The clocks of the usable cores at this moment, MHz; one for all on a Raspberry Pi.
 
-    Governors let an idle core's clock fall, so ask while the work to be judged is running.
+    Governors let an idle core's clock fall, so ask while the work to be judged is running. On a
+    Raspberry Pi this runs vcgencmd, which takes some milliseconds of a core.
     """
     # A Pi's kernel tells the clock it asked for, not the lower one of a firmware that throttles.
-    clock = _number(_firmware(root, run, "measure_clock", "arm").rpartition("=")[2])
-    if clock:
+    name, _, hertz = _firmware(root, run, "measure_clock", "arm").partition("=")
+    if name.startswith("frequency(") and (clock := _number(hertz)):
         return (clock / 1e6,)
     if current := _cpufreq_numbers(root, "scaling_cur_freq"):
         return tuple(khz / 1000 for khz in current)
@@ -448,13 +450,12 @@ def _firmware(root: Path, run: Run, *question: str) -> str:
 
 
 def _throttled(root: Path, run: Run) -> int | None:
-    # The file is deprecated, and newer kernels have none; its folder is soc@… on a Pi 5.
-    files = glob.glob("sys/devices/platform/soc*/soc*:firmware/get_throttled", root_dir=root)
-    answers = [_firmware(root, run, "get_throttled")]
-    for text in answers + [_text(root / file) for file in files]:
-        if match := _THROTTLED.fullmatch(text):
-            return int(match[1], 16)
-    return None
+    found = _THROTTLED.fullmatch(_firmware(root, run, "get_throttled"))
+    if not found:
+        # Reading it logs a warning, and newer kernels have none; its folder is soc@… on a Pi 5.
+        files = glob.glob("sys/devices/platform/soc*/soc*:firmware/get_throttled", root_dir=root)
+        found = _THROTTLED.fullmatch(_text(root / files[0])) if files else None
+    return int(found[1], 16) if found else None
 
 
 def _cpu_seconds(root: Path) -> tuple[float, float] | None:
