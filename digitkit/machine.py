@@ -235,7 +235,7 @@ def warnings_before(machine: Machine, conditions: Conditions) -> list[str]:
     load = conditions.load_1m
     if load is not None and load > BUSY_LOAD * machine.usable_cores:
         found.append(
-            f"the machine is busy (load {load:.1f}, {machine.usable_cores} usable cores): "
+            f"the machine is busy (load {load:.1f}, usable cores: {machine.usable_cores}): "
             "stop other programs, or wait"
         )
     now = (conditions.throttled or 0) & 0xF
@@ -465,4 +465,5 @@ def _cpu_seconds(root: Path) -> tuple[float, float] | None:
         return None
     idle = ticks[3] + ticks[4]  # the latter while waiting for a disk
     second = os.sysconf("SC_CLK_TCK")
-    return (sum(ticks) - idle) / second - sum(os.times()[:4]), sum(ticks) / second
+    others = (sum(ticks) - idle) / second - sum(os.times()[:4])
+    return round(others, 2), round(sum(ticks) / second, 2)

@@ -325,7 +325,7 @@ def test_warnings(pi):
     bad = moment(governor="performance/powersave", temperature_c=75.6, throttled=0x5, load_1m=2.1)
     power, busy, throttled, hot = machine.warnings_before(pi, bad)
     assert "echo performance | sudo tee /sys/" in power
-    assert busy.startswith("the machine is busy (load 2.1, 4 usable cores)")
+    assert busy.startswith("the machine is busy (load 2.1, usable cores: 4)")
     assert throttled.startswith(
         "the board reports under-voltage now, throttled now: a better power"
     )
@@ -389,20 +389,20 @@ def test_others_make_a_run_noisy(pi):
     assert machine.judge(pi, moment(load_1m=2.0), moment(load_1m=4.0)) == ([], [])
 
 
-def test_own_work_is_not_that_of_others(captured):
-    root = captured("server")
+def test_own_work_is_not_that_of_others(captured, monkeypatch):
+    root, second = captured("server"), os.sysconf("SC_CLK_TCK")
 
-    def read(user: int) -> machine.Conditions:
-        write(root / "proc/stat", f"cpu  {user} 0 0 1000 0 0 0 0 0 0\ncpu0 1 2 3\n")
+    def read(user: int, idle: int, own: float, children: float) -> machine.Conditions:
+        times = (user, 1, 1, idle, 5, 1, 1, 1)  # 5 of waiting for a disk
+        text = " ".join(str(seconds * second) for seconds in times)
+        write(root / "proc/stat", f"cpu  {text} 7 7\ncpu0 1 2 3\n")
+        monkeypatch.setattr(os, "times", lambda: (own, 0.5, children, 0.5, 1e6))
         return machine.conditions(root, NO_FIRMWARE)
 
-    second = os.sysconf("SC_CLK_TCK")
-    before, spent = read(1000 * second), sum(os.times()[:4])
-    # A child that has ended, too.
-    subprocess.run([sys.executable, "-c", "sum(i * i for i in range(10**6))"], check=True)
-    after, spent = read(1010 * second), sum(os.times()[:4]) - spent
-    assert spent > 0
-    assert machine.others_share(before, after) == pytest.approx((10 - spent) / 10, abs=0.01)
+    before, after = read(100, 200, 1, 2), read(110, 230, 4, 5)
+    assert before.cpu_seconds == (105 - 4, 310)
+    assert after.cpu_seconds == (115 - 10, 350)
+    assert machine.others_share(before, after) == 0.1
     assert machine.others_share(before, moment()) is None
     assert machine.others_share(moment(), after) is None
 
