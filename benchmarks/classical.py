@@ -62,8 +62,8 @@ def find_digits(plain: U8) -> list[pages.Found]:
         own = np.isin(labels[y : y + h, x : x + w], group)
         soft = cv2.dilate(own.astype(np.uint8) * np.uint8(255), np.ones((3, 3), np.uint8))
         crop = cv2.bitwise_and(ink[y : y + h, x : x + w], soft)
-        found.append(((x, y, w, h), pixels.normal_form(np.asarray(crop, np.uint8))))
-    return [pages.Found(_scaled_box(box, 1 / ratio, width, height), image) for box, image in found]
+        found.append(((x, y, w, h), np.asarray(crop, np.uint8)))
+    return [pages.Found(_scaled_box(box, 1 / ratio, width, height), part) for box, part in found]
 
 
 def ink_of_page(plain: U8) -> U8 | None:

@@ -50,7 +50,7 @@ from digitkit.reader import Reading
 
 SAMPLES = 2000
 GROUPS = ("easy pages", "hard pages", "single digits", "no digits")
-STAGES = ("decode", "locate", "classify")
+STAGES = ("decode", "locate", "normalise", "classify")
 
 
 @dataclass(frozen=True)

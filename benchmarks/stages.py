@@ -81,14 +81,16 @@ def main() -> None:
             locate = (time.perf_counter_ns() - begun) / 1e6
             net = finder.took
             reading = reader.read_frame(frame)
-            whole = reading.ms.locate + reading.ms.classify
-            steps.append((whole, grey, net, locate - net, reading.ms.classify))
+            whole = reading.ms.locate + reading.ms.normalise + reading.ms.classify
+            steps.append(
+                (whole, grey, net, locate - net, reading.ms.normalise, reading.ms.classify)
+            )
         assert len(found) >= len(read.digits) - 1
         rows.append([name, f"{len(read.digits)}", *(f"{t:.1f}" for t in np.median(steps, axis=0))])
     print(f"{ran_on()}\n")
     heads = [
         "", "digits", "whole, ms", "grey", "the finder's net",
-        "reducing, lifting ink, normal form", "classifying, order",
+        "reducing, lifting ink", "normal form", "classifying, order",
     ]  # fmt: skip
     print(table(heads, rows))
 

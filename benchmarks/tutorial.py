@@ -56,7 +56,7 @@ class Tutorial:
             Digit(one.digit, one.confidence, box, row, True, image, one.probabilities)
             for (box, row, image), one in zip(found, predictions, strict=True)
         )
-        ms = Timings(frame.decode_ms, (located - begun) / 1e6, (classified - located) / 1e6)
+        ms = Timings(frame.decode_ms, (located - begun) / 1e6, 0, (classified - located) / 1e6)
         return Reading(frame.source, digits, ms)
 
 

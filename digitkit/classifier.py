@@ -69,11 +69,18 @@ def models_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "exported"
 
 
+def shipped_files(name: str) -> list[Path]:
+    """The files of a shipped name, int8 first; of ``digits-int8`` and the like, that one."""
+    files = [models_folder() / f"{name}{kind}.onnx" for kind in ("-int8", "-fp32", "")]
+    return [file for file in files if file.is_file() and file.stem.endswith(("-int8", "-fp32"))]
+
+
 def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto") -> Path:
     """The file that a shipped name or a path stands for.
 
     Args:
-        model: a shipped name (``digits``, ``digits-tiny``); else the path of an ``.onnx`` file.
+        model: a shipped name (``digits``, ``digits-tiny``), also with its precision
+            (``digits-int8``); else the path of an ``.onnx`` file.
         precision: of a shipped model; ``auto`` is int8 where there is one, which is the faster.
 
     Raises:
@@ -83,13 +90,12 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
     path = Path(model)
     text = os.fspath(model)
     if path.suffix == "" and text == path.name and not path.exists():
-        folder = models_folder()
-        order = ("int8", "fp32") if precision == "auto" else (precision,)
-        for kind in order:
-            shipped = folder / f"{text}-{kind}.onnx"
-            if shipped.is_file():
-                return shipped
-        names = sorted({p.name.rsplit("-", 1)[0] for p in folder.glob("*-*.onnx")})
+        shipped = shipped_files(text)
+        if precision != "auto":
+            shipped = [file for file in shipped if file.stem == f"{text}-{precision}"]
+        if shipped:
+            return shipped[0]
+        names = sorted({p.name.rsplit("-", 1)[0] for p in models_folder().glob("*-*.onnx")})
         raise InputNotFoundError(
             f"{text}: is neither a shipped model ({', '.join(names) or 'none is installed'}"
             f"; precision {precision}) nor a file"
@@ -118,6 +124,7 @@ class Classifier:
         output: name, kind and shape of what it gives, for people.
         session: the ``onnxruntime.InferenceSession`` that runs it.
         knows_digits: whether it says how likely an image is a digit at all.
+        fixed_batch: whether it takes one image at a time only; a batch is then run one by one.
     """
 
     def __init__(
@@ -127,6 +134,7 @@ class Classifier:
         precision: PrecisionChoice = "auto",
         threads: int = 1,
         input_scale: float | None = None,
+        batch: int | None = None,
     ) -> None:
         """Load a model.
 
@@ -137,12 +145,16 @@ class Classifier:
             precision: of a shipped model: ``int8``, ``fp32``, or ``auto`` for the faster.
             threads: threads that one run may use; more than one pays only for large batches.
             input_scale: a foreign model's pixels are 0–255 times this, 1/255 by default.
+            batch: most images that go into one run; None for all that are given.
 
         Raises:
             InputNotFoundError: there is no such model.
             ModelError: it cannot be loaded, is no digit model, or keeps a newer contract.
-            ValueError: `threads` is under 1.
+            ValueError: `threads` or `batch` is under 1.
         """
+        if batch is not None and batch < 1:
+            raise ValueError(f"batch is {batch}; needed is 1 or more")
+        self._batch = batch
         self.path = find_model(model, precision)
         self.session = make_session(self.path, threads)
         metadata = self.session.get_modelmeta().custom_metadata_map
@@ -197,7 +209,9 @@ class Classifier:
         given = outputs[: 1 + self.knows_digits]
         self.output = ", ".join(_described(output) for output in given)
         self._input, self._outputs = inputs[0].name, [output.name for output in given]
-        self._one_by_one = shape[0] == 1
+        self.fixed_batch = shape[0] == 1
+        if self.fixed_batch:
+            self._batch = 1
 
     def _gives_distributions(self) -> bool:
         """Whether a foreign model's scores are probabilities already, by trying some images."""
@@ -256,9 +270,13 @@ class Classifier:
         batch: npt.NDArray[np.generic] = images.reshape(-1, 1, 28, 28)
         if self.contract is None:
             batch = batch.astype(np.float32) * self._scale
-        if not self._one_by_one or len(batch) == 1:
+        most = self._batch or len(batch)
+        if len(batch) <= most:
             return self.session.run(self._outputs, {self._input: batch})  # type: ignore[no-any-return]
-        parts = [self.session.run(self._outputs, {self._input: one[None]}) for one in batch]
+        parts = [
+            self.session.run(self._outputs, {self._input: batch[start : start + most]})
+            for start in range(0, len(batch), most)
+        ]
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
     @overload
@@ -299,6 +317,22 @@ def _described(value: Any) -> str:
     return f"{value.name}: {kind} [{', '.join(map(str, value.shape))}]"
 
 
+def load_onnxruntime() -> Any:
+    """The module ``onnxruntime``, which takes a good part of a second to load on a small device.
+
+    Raises:
+        MissingDependencyError: it does not load.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"ONNX Runtime does not load ({one_line(error)}); pip install onnxruntime brings it "
+            "(64-bit systems only)"
+        ) from error
+    return onnxruntime
+
+
 def make_session(path: Path, threads: int = 1):  # type: ignore[no-untyped-def]
     """An ``onnxruntime.InferenceSession`` as digitkit runs models: CPU only, no spinning.
 
@@ -313,13 +347,7 @@ def make_session(path: Path, threads: int = 1):  # type: ignore[no-untyped-def]
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}; needed is 1 or more")
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"ONNX Runtime does not load ({one_line(error)}); pip install onnxruntime brings it "
-            "(64-bit systems only)"
-        ) from error
+    ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

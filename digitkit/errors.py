@@ -42,6 +42,10 @@ class RunError(DigitkitError, RuntimeError):
     """A run folder cannot be used: taken, locked by another training, or not fitting its recipe."""
 
 
+class ReportError(DigitkitError, ValueError):
+    """A file is no report of a benchmark, or two of them have nothing to compare."""
+
+
 class GateError(DigitkitError, AssertionError):
     """A check that guards quality failed (parity, accuracy); nothing was written."""
 

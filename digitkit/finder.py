@@ -59,14 +59,14 @@ class Found:
 
     Attributes:
         box: where its ink is.
-        image: its normal form, uint8 ``[28, 28]``.
+        ink: bright on dark, paper near 0, uint8 ``[h, w]``; `digitkit.pixels.normal_form` is next.
         certainty: of the finder that its middle is there, 0–1.
         runs_out: how many sides of the picture its ink meets, so that a part may be missing.
         whole: whether it is the whole picture, taken for one digit; the last of all, then.
     """
 
     box: Box
-    image: U8 = field(repr=False, compare=False)
+    ink: U8 = field(repr=False, compare=False)
     certainty: float = 1.0
     runs_out: int = 0
     whole: bool = False

@@ -1,12 +1,16 @@
-"""What an ONNX graph consists of: operators, parameters, multiply-adds. Needs onnx."""
+"""What an ONNX graph consists of: operators, parameters, multiply-adds. Counting needs onnx."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .contract import ModelContract
 from .errors import ModelError, one_line
 
 if TYPE_CHECKING:
@@ -70,6 +74,92 @@ def facts(model: onnx.ModelProto) -> GraphFacts:
     )
     counts = Counter(node.op_type for node in graph.node)
     return GraphFacts(dict(counts.most_common()), parameters, multiply_adds)
+
+
+@dataclass(frozen=True)
+class Described:
+    """What can be told of a model file without running it.
+
+    Attributes:
+        opset: version of ONNX's operators; None where the file does not tell.
+        op_counts: as in `GraphFacts`; None if they could not be counted.
+        parameters: likewise.
+        multiply_adds: likewise.
+        not_counted: why; None if they were.
+    """
+
+    opset: int | None
+    op_counts: dict[str, int] | None = None
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    not_counted: str | None = None
+
+
+def described(path: Path, contract: ModelContract | None) -> Described:
+    """Operators, parameters and multiply-adds of a model.
+
+    Args:
+        path: the file.
+        contract: what it promises, counts among it; without one, onnx counts, if it is installed.
+    """
+    opset = read_opset(path.read_bytes())
+    if contract is not None:
+        return Described(opset, contract.op_counts, contract.parameters, contract.multiply_adds)
+    try:
+        import onnx
+    except ImportError:
+        reason = "counting a foreign model needs onnx, not installed here"
+        return Described(opset, not_counted=reason)
+    try:
+        counted = facts(onnx.load(path))
+    except ModelError as error:
+        return Described(opset, not_counted=str(error))
+    return Described(opset, counted.op_counts, counted.parameters, counted.multiply_adds)
+
+
+def read_opset(data: bytes) -> int | None:
+    """The version of the standard operators that a model file names, read without onnx.
+
+    A device has no onnx, and ONNX Runtime does not tell. Field 8 of the file's protocol buffer
+    holds pairs of a domain (field 1, absent or empty for the standard one) and a version (field 2).
+    """
+    with suppress(IndexError, ValueError):
+        for number, value in _fields(data):
+            if number == 8 and isinstance(value, bytes):
+                pair = dict(_fields(value))
+                version = pair.get(2)
+                if pair.get(1, b"") in (b"", b"ai.onnx") and isinstance(version, int):
+                    return version
+    return None
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """The fields of a protocol buffer: number, and an integer or the bytes of anything else."""
+    at = 0
+
+    def varint() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(data):
+        number, kind = divmod(varint(), 8)
+        if kind == 0:
+            yield number, varint()
+            continue
+        size = {1: 8, 5: 4}.get(kind)
+        if size is None:
+            if kind != 2:
+                raise ValueError(f"wire type {kind}")
+            size = varint()
+        yield number, data[at : at + size]
+        at += size
 
 
 OPSET = 18

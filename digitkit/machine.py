@@ -84,7 +84,7 @@ class Machine:
         cpu_quota: cores' worth of time that a control group allows, None for no limit.
         frequency_min_mhz: the lowest clock of the usable cores.
         frequency_max_mhz: the highest clock of the usable cores.
-        memory_mb: in mebibytes, what the kernel does not keep for itself.
+        memory_mb: MB of 10⁶ bytes, what the kernel does not keep for itself.
         os: the distribution's name and version, else the system's name.
         kernel: its release.
         libc: name and version.
@@ -119,7 +119,7 @@ class Conditions:
         temperature_c: of the hottest CPU or SoC sensor, else of the hottest one.
         throttled: a Raspberry Pi's throttling word (see `throttle_words`).
         load_1m: processes that ran or waited, averaged over the last minute.
-        memory_available_mb: in mebibytes.
+        memory_available_mb: MB of 10⁶ bytes.
         cpu_seconds: since boot, of all cores: what others than this process used (its children
             that have ended count as its own), and all, idle or not; see `others_share`.
     """
@@ -381,7 +381,7 @@ def _cpuinfo(root: Path) -> dict[str, list[str]]:
 def _memory(root: Path, name: str) -> int | None:
     value = _fields(_text(root / "proc/meminfo")).get(name, [""])[0]
     kb = _number(value.removesuffix(" kB"))
-    return None if kb is None else int(kb) // 1024
+    return None if kb is None else int(kb) * 1024 // 10**6
 
 
 def _cpufreq(root: Path, name: str) -> list[str]:

@@ -116,7 +116,7 @@ def whole_picture(plain: U8) -> Found:
     box = _clipped(x * ratio, y * ratio, w * ratio, h * ratio, width, height)
     # From one side to the other, with room beside it: an edge or the light, and no digit.
     across, down = w >= 0.97 * ink.shape[1], h >= 0.97 * ink.shape[0]
-    return Found(box, pixels.normal_form(ink), runs_out=2 * (across != down), whole=True)
+    return Found(box, ink, runs_out=2 * (across != down), whole=True)
 
 
 SURE, ALONE, LONE_STROKE = 0.45, 0.6, 0.75
@@ -265,7 +265,7 @@ def _without_doubles(spots: Sequence[_Spot]) -> list[_Spot]:
 def _found(
     plain: U8, spot: _Spot, spots: Sequence[_Spot], scales: Sequence[_Scale]
 ) -> Found | None:
-    """A digit's own ink, cut out of the picture and brought to normal form."""
+    """A digit's own ink, cut out of the picture."""
     # The finest map of ink in which the net sees enough around: a long stroke alone, as of a 1,
     # could be anything.
     tall = spot.edges[3] - spot.edges[1]
@@ -295,7 +295,7 @@ def _found(
         return None
     box = _clipped(left + bx / ratio, top + by / ratio, bw / ratio, bh / ratio, width, height)
     at_border = (left == 0, top == 0, right == width, bottom == height)
-    return Found(box, pixels.normal_form(ink), spot.certainty, _runs_out(ink, at_border))
+    return Found(box, ink, spot.certainty, _runs_out(ink, at_border))
 
 
 def _own_ink(spot: _Spot, spots: Sequence[_Spot], scale: _Scale) -> tuple[F32 | None, int, int]:

@@ -65,12 +65,14 @@ class Timings:
 
     Attributes:
         decode: from the file's bytes to pixels; 0 for an array.
-        locate: finding the digits and bringing them to normal form.
+        locate: finding the digits and lifting their ink off the paper.
+        normalise: bringing that ink to normal form.
         classify: the net, all digits of the picture in one batch.
     """
 
     decode: float
     locate: float
+    normalise: float
     classify: float
 
 
@@ -259,7 +261,10 @@ class Reader:
         chosen = best if most - evidence > max(1.0, 0.15 * len(best.digits)) else upright
         ms = [reading.ms for reading, _ in tried]
         spent = Timings(
-            frame.decode_ms, sum(one.locate for one in ms), sum(one.classify for one in ms)
+            frame.decode_ms,
+            sum(one.locate for one in ms),
+            sum(one.normalise for one in ms),
+            sum(one.classify for one in ms),
         )
         return replace(chosen, ms=spent)
 
@@ -268,7 +273,9 @@ class Reader:
         begun = time.perf_counter_ns()
         found = self._find(frame, turn)
         located = time.perf_counter_ns()
-        predictions = self.classifier.classify([one.image for one in found])
+        images = [pixels.normal_form(one.ink) for one in found]
+        normalised = time.perf_counter_ns()
+        predictions = self.classifier.classify(images)
         one_digit = self._is_one_digit(frame)
         judged = [(1.0, False)] * len(found)
         if not one_digit:
@@ -282,7 +289,9 @@ class Reader:
                 max(frame.image.shape[:2]),
             )
         digits, evidence = [], 0.0
-        for one, prediction, (belief, cut) in zip(found, predictions, judged, strict=True):
+        for one, image, prediction, (belief, cut) in zip(
+            found, images, predictions, judged, strict=True
+        ):
             confidence = prediction.confidence * belief
             digit = Digit(
                 digit=prediction.digit,
@@ -290,7 +299,7 @@ class Reader:
                 box=one.box,
                 row=0,
                 accepted=confidence >= self.min_confidence and not cut,
-                image=one.image,
+                image=image,
                 probabilities=prediction.probabilities,
                 is_digit=prediction.is_digit * belief,
                 cut=cut,
@@ -303,7 +312,12 @@ class Reader:
             places = pages.in_order([digit.box for digit in digits])
             digits = [replace(digits[i], row=row) for i, row in places]
         classified = time.perf_counter_ns()
-        ms = Timings(frame.decode_ms, (located - begun) / 1e6, (classified - located) / 1e6)
+        ms = Timings(
+            frame.decode_ms,
+            (located - begun) / 1e6,
+            (normalised - located) / 1e6,
+            (classified - normalised) / 1e6,
+        )
         reading = Reading(
             frame.source, tuple(digits), ms, frame.number, frame.time, turn, frame.seconds
         )
@@ -323,7 +337,7 @@ class Reader:
             raise ImageError(f"{frame.source}: is of a single colour; there is nothing to read")
         if self._is_one_digit(frame):
             height, width = plain.shape
-            return [Found((0, 0, width, height), pixels.digit_image(plain, frame.source))]
+            return [Found((0, 0, width, height), pixels.ink_of_digit(plain))]
         from . import pages
 
         if self._finder is None:

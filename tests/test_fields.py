@@ -48,7 +48,7 @@ def clutter(row: int = 0) -> Digit:
 
 
 def read(*digits: Digit) -> Reading:
-    return Reading("array", digits, Timings(0, 0, 0))
+    return Reading("array", digits, Timings(0, 0, 0, 0))
 
 
 def luhn(text: str) -> bool:

@@ -47,7 +47,7 @@ def outcome(text: str, number: int | None = None, source: str = "camera 0"):
             )
         )
     frame = Frame(source, np.zeros((1, 1), np.uint8), number=number)
-    return frame, Reading(source, tuple(digits), Timings(0, 0, 0), number)
+    return frame, Reading(source, tuple(digits), Timings(0, 0, 0, 0), number)
 
 
 def deliver(outcomes, *sinks, **options):

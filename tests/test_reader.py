@@ -73,7 +73,7 @@ def test_json_line(reader, digit_file):
     line = reader.read(digit_file(6, size=300)).to_json()
     assert list(line) == ["source", "text", "digits", "ms"]
     assert set(line["digits"][0]) == {"digit", "confidence", "box", "row"}
-    assert set(line["ms"]) == {"decode", "locate", "classify"}
+    assert set(line["ms"]) == {"decode", "locate", "normalise", "classify"}
     assert json.loads(json.dumps(line)) == line
 
 

@@ -20,7 +20,7 @@ def digit(value: int, x: int, confidence: float = 0.99, is_digit: float = 1.0) -
 
 
 def reading(*digits: Digit, frame: int = 0) -> Reading:
-    return Reading("camera 0", tuple(digits), Timings(0, 0, 0), frame)
+    return Reading("camera 0", tuple(digits), Timings(0, 0, 0, 0), frame)
 
 
 def reports(steady: Steady, readings) -> list[tuple[int, str]]:

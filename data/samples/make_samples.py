@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from digitkit import Reader, atomic, sinks
+from digitkit import Reader, atomic, pictures, sinks
 from digitkit._opencv import cv2
 from digitkit.datasets import DigitData, load_mnist
 from digitkit.sources import Frame, read_frame
@@ -70,7 +70,8 @@ def main() -> None:
     data = load_mnist("test")
     of = [data.images[data.labels == digit] for digit in range(10)]
 
-    save("0-as-in-mnist.png", of[0][3])
+    digit = save("0-as-in-mnist.png", of[0][3])
+    atomic.write_bytes(pictures.DIGIT, digit.read_bytes())
     page = paper(420, 560, (225, 238, 240), rng)
     ink_on(page, of[3][4], (90, 130), 260, (120, 60, 30))
     save("3-blue-pen.jpg", as_u8(page))
@@ -91,7 +92,11 @@ def main() -> None:
             x = 150 + 235 * column + int(rng.integers(-12, 13))
             y = 70 + 270 * row + int(rng.integers(-12, 13))
             ink_on(page, shape, (x, y), 220, (70, 40, 30))
-    save("page.jpg", as_u8(cv2.GaussianBlur(page, (0, 0), 0.8)))
+    page = as_u8(cv2.GaussianBlur(page, (0, 0), 0.8))
+    save("page.jpg", page)
+    # This one travels in the wheel, so it is kept small.
+    small = cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes()
+    atomic.write_bytes(pictures.PAGE, small)
 
     save("notes.jpg", notes(data, np.random.default_rng(11)))
 

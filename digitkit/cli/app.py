@@ -29,6 +29,7 @@ COMMANDS = {
     "eval": "Measure a model: loss, accuracy, calibration, per-digit precision and recall.",
     "inspect": "Show what a model is: its contract, operators, parameters, multiply-adds, size, "
     "hashes.",
+    "bench": "Measure latency that one can believe, and what to run on this device.",
 }
 """The commands, each a module of this package, and how its docstring begins: enough to list them.
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import ModelError
 from . import show
 from .options import ModelArgument, Precision, PrecisionOption, Report, ReportOption
-
-if TYPE_CHECKING:
-    from ..classifier import Classifier
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -34,6 +30,7 @@ def command(
     digitkit's own models carry all of it. A foreign model's operators are counted where onnx is
     installed.
     """
+    from .. import graph
     from ..classifier import Classifier
 
     classifier = Classifier(model, precision=precision.value)
@@ -47,7 +44,11 @@ def command(
     if classifier.contract:
         facts |= asdict(classifier.contract)
     else:
-        facts |= {"contract": None} | _counted(classifier)
+        facts["contract"] = None
+        counted = asdict(graph.described(classifier.path, None))
+        if counted["not_counted"] is None:
+            del counted["not_counted"]
+        facts |= counted
     if format_ is Report.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return
@@ -66,22 +67,3 @@ def command(
         table.add_row(name.replace("_", " "), text)
     table.show_header = False
     show.out().print(table)
-
-
-def _counted(classifier: Classifier) -> dict[str, Any]:
-    unknown = {"parameters": None, "multiply_adds": None, "op_counts": None}
-    try:
-        import onnx
-
-        from .. import graph
-    except ImportError:
-        return unknown | {"not_counted": "counting a foreign model needs onnx, not installed here"}
-    try:
-        counted = graph.facts(onnx.load(classifier.path))
-    except ModelError as error:
-        return unknown | {"not_counted": str(error)}
-    return {
-        "parameters": counted.parameters,
-        "multiply_adds": counted.multiply_adds,
-        "op_counts": counted.op_counts,
-    }

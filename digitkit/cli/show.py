@@ -51,8 +51,12 @@ class Report(Protocol):
 
 
 @contextmanager
-def progress() -> Iterator[Report]:
-    """A bar on stderr, where stderr is a terminal, from the first report that isn't the last."""
+def progress(*, still: bool = False) -> Iterator[Report]:
+    """A bar on stderr, where stderr is a terminal, from the first report that isn't the last.
+
+    Args:
+        still: draw with each report only, so that nothing runs while something is measured.
+    """
     if not sys.stderr.isatty():
         yield lambda what, done, total: None
         return
@@ -65,11 +69,13 @@ def progress() -> Iterator[Report]:
             if done == total:
                 return
             if bar is None:
-                bar = _bar()
+                bar = _bar(still)
                 bar.start()
             tasks[what] = bar.add_task(what, total=total or None)
         assert bar is not None
         bar.update(tasks[what], completed=done)
+        if still:
+            bar.refresh()
 
     try:
         yield report
@@ -78,7 +84,7 @@ def progress() -> Iterator[Report]:
             bar.stop()
 
 
-def _bar() -> Progress:
+def _bar(still: bool) -> Progress:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -98,4 +104,5 @@ def _bar() -> Progress:
         TimeRemainingColumn(),
         console=err(),
         transient=True,
+        auto_refresh=not still,
     )

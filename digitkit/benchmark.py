@@ -1,0 +1,673 @@
+"""Latency that one can believe: what fresh processes measure, round by round, and what it says.
+
+The rules are taken from several benchmarks' best: MLPerf's single stream (Reddi et al., ISCA 2020)
+gives a least number of runs and a least time; what loads, what runs first and what runs steadily
+are three figures; every variant runs in several fresh processes, which differ more than runs do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from . import __version__, atomic, datasets, machine, pictures, runtimes, statistics
+from .classifier import DEFAULT_INPUT_SCALE, find_model, shipped_files
+from .errors import ModelError, one_line, shown
+from .machine import Conditions
+from .report import (
+    FORMAT,
+    ColdStart,
+    Environment,
+    ModelFacts,
+    Paced,
+    Process,
+    Report,
+    Stages,
+    Throughput,
+    Variant,
+)
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being measured, how many steps are done and how many there are."""
+
+MAX_SPREAD = 0.15
+"""By how much the medians of a variant's processes may differ before a run is invalid: the range
+as a share of the middle one."""
+
+PACE = 10.0
+"""Calls a second that are made beside the closed loop."""
+
+QUICK: dict[str, Any] = {
+    "processes": 2, "runs": 64, "seconds": 0.2, "warmup_runs": 10, "warmup_seconds": 0.05,
+}  # fmt: skip
+"""What makes a quick run of `BenchConfig`: seconds instead of minutes, to see that all works."""
+
+PACED_CALLS = 50
+"""Calls at a camera's pace, over all processes."""
+
+INTERPRETER = "python -c pass"
+"""What cold starts are laid beside."""
+
+_PATIENCE = 600.0
+"""Seconds after which a process that measures is given up, beside what it was asked to take."""
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What is measured, and for how long.
+
+    Attributes:
+        models: shipped names (``digits``: both precisions), shipped files' stems (``digits-int8``)
+            or ``.onnx`` files, foreign ones too.
+        runtimes: of `digitkit.runtimes.NAMES`.
+        threads: numbers of threads that a run may use, each at least 1.
+        batches: images in a run, each at least 1.
+        processes: fresh processes a variant; a full run has at least 5.
+        runs: timed runs a variant at least, over all processes.
+        seconds: timed seconds a variant at least, over all processes.
+        warmup_runs: runs before, in each process, at least.
+        warmup_seconds: seconds before, in each process, at least.
+        paced: calls a second beside the closed loop; 0 for none.
+        workers: numbers of processes that run side by side for throughput; empty for none.
+        whole: whether whole pictures are read and processes started cold, too.
+        accuracy: whether the models' accuracy is measured.
+        data: labelled digits; None for the nearest MNIST test set on this disk.
+        input_scale: foreign models' pixels are 0–255 times this.
+        max_spread: see `MAX_SPREAD`.
+        quick: whether it is called a quick run.
+        command: the command line, for the report.
+    """
+
+    models: tuple[str, ...] = ("digits",)
+    runtimes: tuple[str, ...] = ("onnxruntime",)
+    threads: tuple[int, ...] = (1,)
+    batches: tuple[int, ...] = (1,)
+    processes: int = 5
+    runs: int = 1024
+    seconds: float = 10.0
+    warmup_runs: int = 50
+    warmup_seconds: float = 0.5
+    paced: float = PACE
+    workers: tuple[int, ...] = ()
+    whole: bool = True
+    accuracy: bool = True
+    data: Path | None = None
+    input_scale: float | None = None
+    max_spread: float = MAX_SPREAD
+    quick: bool = False
+    command: str = field(default_factory=lambda: shlex.join(sys.argv))
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured.
+
+        Raises:
+            ValueError: a number is too low, a list is empty or a runtime is not known.
+        """
+        for name in ("models", "runtimes", "threads", "batches"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty; needed is one at least")
+        for name in ("threads", "batches", "workers"):
+            for value in getattr(self, name):
+                if value < 1:
+                    raise ValueError(f"{name} holds {value}; needed is 1 or more")
+        for name in ("processes", "runs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; needed is 1 or more")
+        for name in ("seconds", "warmup_runs", "warmup_seconds", "paced", "max_spread"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; needed is 0 or more")
+        for runtime in self.runtimes:
+            if runtime not in runtimes.NAMES:
+                raise ValueError(f"{runtime!r} is no runtime; there is {', '.join(runtimes.NAMES)}")
+
+
+def find_models(names: Sequence[str]) -> list[tuple[str, Path]]:
+    """The files that names stand for, each with what it is called in the report.
+
+    Args:
+        names: as in `BenchConfig.models`.
+
+    Raises:
+        InputNotFoundError: there is no such model.
+    """
+    paths: list[Path] = []
+    for name in names:
+        found = [] if Path(name).exists() else shipped_files(name)
+        paths += [path for path in found or [find_model(name)] if path not in paths]
+    stems = [path.stem for path in paths]
+    return [(p.stem if stems.count(p.stem) == 1 else shown(p), p.resolve()) for p in paths]
+
+
+def run_benchmark(
+    config: BenchConfig,
+    progress: Progress = lambda what, done, total: None,
+) -> tuple[Report, dict[str, statistics.Samples]]:
+    """Measure.
+
+    Args:
+        config: what.
+        progress: told before each step; nothing runs beside a measurement.
+
+    Returns:
+        The report; and the raw samples, nanoseconds, int64 ``[N]`` a variant and process, named
+        ``VARIANT/PROCESS``, numbers from 0.
+
+    Raises:
+        InputNotFoundError: a model or the data is missing.
+        DatasetError: the data cannot be used.
+    """
+    found = find_models(config.models)
+    if config.data is not None and config.accuracy:
+        datasets.load_test(config.data)  # said before minutes have gone by
+    with tempfile.TemporaryDirectory(prefix="digitkit-bench-") as name:
+        return _Run(config, found, Path(name), progress).report()
+
+
+def write(report: Report, samples: dict[str, statistics.Samples], path: Path) -> Report:
+    """Write a report as JSON and, beside it, its raw samples, compressed.
+
+    Args:
+        report: what `run_benchmark` gave.
+        samples: likewise.
+        path: the JSON file; the samples' name is the same with ``.samples.npz`` for its suffix.
+
+    Returns:
+        The report with the name of the samples' file in it.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    beside = path.with_suffix(".samples.npz")
+    with atomic.replacing(beside) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **samples)
+    report = replace(report, samples=beside.name)
+    atomic.write_text(path, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return report
+
+
+@dataclass
+class _Measured:
+    """What is known of a variant while the rounds go on."""
+
+    variant: Variant
+    path: Path
+    scale: float | None
+    processes: list[dict[str, Any]] = field(default_factory=list)
+    samples: list[statistics.Samples] = field(default_factory=list)
+
+    def fails(self, error: str) -> None:
+        self.variant = replace(self.variant, error=error)
+        self.processes, self.samples = [], []
+
+
+class _Run:
+    """One benchmark, from the first process to the report."""
+
+    def __init__(
+        self,
+        config: BenchConfig,
+        models: list[tuple[str, Path]],
+        folder: Path,
+        progress: Progress,
+    ) -> None:
+        self.config, self.folder, self.progress = config, folder, progress
+        self.paths = dict(models)
+        self.done = self.total = 0
+        self.builds: list[str] = []
+        self.facts: dict[str, ModelFacts] = {}
+        self.scales: dict[str, float | None] = {}
+        self.fixed: dict[str, bool] = {}
+        self.broken: dict[str, str] = {}
+
+    def report(self) -> tuple[Report, dict[str, statistics.Samples]]:
+        config = self.config
+        created = datetime.now().astimezone().isoformat(timespec="seconds")
+        here, before = machine.read(), machine.conditions()
+        for name, path in self.paths.items():
+            self._learn(name, path)
+        measured = self._variants()
+        usable = [one for one in measured if one.variant.error is None]
+        own = [name for name in self.paths if name not in self.broken]
+        whole = own if config.whole and "onnxruntime" in config.runtimes else []
+        scored = {(m.variant.model, m.variant.runtime) for m in usable} if config.accuracy else ()
+        self.total = (
+            config.processes * (len(usable) + 2 * len(whole))
+            + len(scored)
+            + len(usable) * len(config.workers)
+        )
+        made = pictures.of_three_sizes(self.folder) if whole else []
+        stages: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        starts: dict[str, list[tuple[float, float | None]]] = {}
+        for number in range(config.processes):
+            # Every round begins with another, so that none is always the first.
+            turn = number % max(len(usable), 1)
+            for one in usable[turn:] + usable[:turn]:
+                self._measure(one, number)
+            for name in whole:
+                self._read_pictures(name, made, number, stages)
+                self._start_cold(name, starts)
+        accuracies = {pair: self._accuracy(*pair) for pair in sorted(scored)}
+        throughputs = {
+            one.variant.name: tuple(self._throughput(one, n) for n in config.workers)
+            for one in usable
+            if one.variant.error is None
+        }
+        after = machine.conditions()
+        first = next((one for one in measured if one.processes), None)
+        variants = []
+        for one in measured:
+            variant = _summed(one, first) if one.processes else one.variant
+            if variant.error is None:
+                variant = replace(
+                    variant,
+                    throughput=throughputs.get(variant.name, ()),
+                    **accuracies.get((variant.model, variant.runtime), {}),
+                )
+            variants.append(variant)
+        invalid, noisy = self._judged(here, before, after, variants)
+        finished = Report(
+            format=FORMAT,
+            digitkit=__version__,
+            created=created,
+            quick=config.quick,
+            valid=not invalid,
+            invalid=tuple(invalid),
+            noisy=tuple(noisy),
+            settings=_settings(config),
+            environment=Environment(
+                governor=before.governor,
+                machine=here,
+                before=before,
+                after=after,
+                versions=machine.versions(
+                    "numpy", "onnxruntime", "opencv-python", "opencv-python-headless",
+                    *(name for name in ("openvino", "torch") if name in config.runtimes),
+                ),
+                onnxruntime_build=self.builds[0] if self.builds else None,
+                git_revision=_git_revision(),
+                command=config.command,
+            ),
+            models=tuple(self.facts.values()),
+            variants=tuple(variants),
+            stages=tuple(_stage(*key, rows) for key, rows in stages.items()),
+            cold_starts=tuple(
+                _cold(name, starts[name]) for name in sorted(starts, key=INTERPRETER.__eq__)
+            ),
+        )  # fmt: skip
+        samples = {
+            f"{place}/{number}": taken
+            for place, one in enumerate(measured)
+            for number, taken in enumerate(one.samples)
+        }
+        return finished, samples
+
+    # --- what a fresh process is asked ---
+
+    def _ask(self, job: str, **values: Any) -> dict[str, Any]:
+        """Have a fresh process do a job of `digitkit.measuring`; ``error`` tells if it failed."""
+        given, out = self.folder / "job.json", self.folder / "found.json"
+        given.write_text(json.dumps(values), "utf-8")
+        out.unlink(missing_ok=True)
+        try:
+            done = subprocess.run(
+                _command(job, given, out),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=_PATIENCE + 20 * self.config.seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            return {"error": f"gave no answer in {error.timeout:.0f} s"}
+        return _answer(out, done.returncode, done.stderr)
+
+    def _step(self, what: str) -> None:
+        self.progress(what, self.done, self.total)
+        self.done += 1
+
+    def _learn(self, name: str, path: Path) -> None:
+        found = self._ask("facts", model=str(path))
+        if "error" in found:
+            self.broken[name] = found["error"]
+            self.facts[name] = ModelFacts(name, shown(path))
+            return
+        self.builds.append(found["build"])
+        self.fixed[name] = found["fixed_batch"]
+        foreign = found["facts"]["precision"] is None
+        scale = self.config.input_scale
+        self.scales[name] = (DEFAULT_INPUT_SCALE if scale is None else scale) if foreign else None
+        self.facts[name] = ModelFacts(name, shown(path), **found["facts"])
+
+    def _variants(self) -> list[_Measured]:
+        config = self.config
+        made = []
+        for name, path in self.paths.items():
+            for runtime in config.runtimes:
+                for threads in config.threads:
+                    for batch in config.batches:
+                        variant = Variant(
+                            name=_called(name, runtime, threads, batch),
+                            model=name,
+                            model_sha256=self.facts[name].sha256,
+                            runtime=runtime,
+                            threads=threads,
+                            batch=batch,
+                            error=self.broken.get(name),
+                        )
+                        if batch > 1 and self.fixed.get(name):
+                            reason = "takes one image at a time: its batch is fixed at 1"
+                            variant = replace(variant, error=f"{shown(path)}: {reason}")
+                        made.append(_Measured(variant, path, self.scales.get(name)))
+        return made
+
+    def _measure(self, one: _Measured, number: int) -> None:
+        config, variant = self.config, one.variant
+        self._step(f"round {number + 1}: {variant.name}")
+        if variant.error is not None:
+            return
+        file = self.folder / "samples.npy"
+        calls = -(-PACED_CALLS // config.processes) if config.paced else 0
+        found = self._ask(
+            "steady",
+            model=str(one.path),
+            runtime=variant.runtime,
+            threads=variant.threads,
+            batch=variant.batch,
+            scale=one.scale,
+            warmup_runs=config.warmup_runs,
+            warmup_seconds=config.warmup_seconds,
+            runs=-(-config.runs // config.processes),
+            seconds=config.seconds / config.processes,
+            paced=config.paced,
+            paced_calls=calls,
+            samples=str(file),
+        )
+        if "error" in found:
+            one.fails(found["error"])
+            return
+        one.processes.append(found)
+        one.samples.append(np.load(file))
+
+    def _accuracy(self, model: str, runtime: str) -> dict[str, Any]:
+        self._step(f"accuracy: {model}, {runtime}")
+        data = self.config.data
+        if data is None:
+            data = datasets.find_mnist()
+        if data is None:
+            note = (
+                "MNIST's test set is not on this disk; digitkit eval downloads it, --data names "
+                "other digits"
+            )
+            return {"accuracy_note": note}
+        found = self._ask(
+            "accuracy",
+            model=str(self.paths[model]),
+            runtime=runtime,
+            batch=1 if self.fixed[model] else 250,
+            scale=self.scales[model],
+            data=None if self.config.data is None else str(data),
+        )
+        if "error" in found:
+            return {"accuracy_note": found["error"]}
+        return {
+            "accuracy": found["right"] / found["count"],
+            "accuracy_count": found["count"],
+            "accuracy_data": found["data"],
+        }
+
+    def _throughput(self, one: _Measured, workers: int) -> Throughput:
+        variant = one.variant
+        self._step(f"{workers} processes: {variant.name}")
+        values = {
+            "model": str(one.path), "runtime": variant.runtime, "threads": variant.threads,
+            "batch": variant.batch, "scale": one.scale,
+            "warmup_seconds": self.config.warmup_seconds,
+            "seconds": max(0.2, self.config.seconds / 5),
+        }  # fmt: skip
+        started = []
+        for number in range(workers):
+            given, out = self.folder / f"job-{number}.json", self.folder / f"found-{number}.json"
+            given.write_text(json.dumps(values), "utf-8")
+            out.unlink(missing_ok=True)
+            process = subprocess.Popen(
+                _command("throughput", given, out),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            started.append((process, out))
+        for process, _ in started:
+            assert process.stdout is not None
+            while process.stdout.readline().rstrip() not in ("ready", ""):
+                pass  # what a runtime prints while it loads
+        rate = 0.0
+        for process, _ in started:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):
+                process.stdin.write("go\n")
+                process.stdin.flush()
+        for process, out in started:
+            process.communicate()
+            found = _answer(out, process.returncode, b"")
+            rate += found["images"] / found["seconds"] if "error" not in found else 0.0
+        return Throughput(workers, rate)
+
+    # --- whole pictures, cold starts ---
+
+    def _read_pictures(
+        self,
+        model: str,
+        made: Sequence[tuple[str, Path]],
+        number: int,
+        stages: dict[tuple[str, str], list[dict[str, Any]]],
+    ) -> None:
+        self._step(f"round {number + 1}: whole pictures, {model}")
+        quick = self.config.quick
+        found = self._ask(
+            "stages",
+            model=str(self.paths[model]),
+            threads=self.config.threads[0],
+            scale=self.scales[model],
+            pictures=[str(path) for _, path in made],
+            runs=[1 if quick else runs for runs in (40, 20, 4)],
+        )
+        if "error" in found:
+            raise ModelError(f"{model}: whole pictures cannot be read: {found['error']}")
+        for (name, _), one in zip(made, found["stages"], strict=True):
+            rows = [row | {"digits": one["digits"]} for row in one["rows"]]
+            stages.setdefault((model, name), []).extend(rows)
+
+    def _start_cold(self, model: str, starts: dict[str, list[tuple[float, float | None]]]) -> None:
+        scale = self.scales[model]
+        commands = {
+            model: [
+                "-m", "digitkit", "infer", str(pictures.DIGIT), "--model", str(self.paths[model]),
+                *(() if scale is None else ("--input-scale", repr(scale))),
+            ],
+            INTERPRETER: ["-c", "pass"],
+        }  # fmt: skip
+        self._step(f"cold start: {model}")
+        for _ in range(2):
+            for name, arguments in commands.items():
+                found = self._ask("cold_start", command=[sys.executable, *arguments])
+                if "error" in found:
+                    raise ModelError(f"{model}: digitkit infer does not run: {found['error']}")
+                starts.setdefault(name, []).append((found["ms"], found["peak_mb"]))
+
+    # --- what it comes to ---
+
+    def _judged(
+        self, here: machine.Machine, before: Conditions, after: Conditions, variants: list[Variant]
+    ) -> tuple[list[str], list[str]]:
+        processes = [v.processes for v in variants if v.processes]
+        first = [mhz for of_one in processes for mhz in of_one[0].frequencies_mhz[0]]
+        last = [mhz for of_one in processes for mhz in of_one[-1].frequencies_mhz[-1]]
+        invalid, noisy = machine.judge(here, before, after, first, last)
+        bound = self.config.max_spread
+        invalid += [
+            f"{v.name}: its processes differ by {v.spread:.0%}, more than {bound:.0%}"
+            for v in variants
+            if v.spread is not None and v.spread > bound
+        ]
+        return invalid, noisy
+
+
+def _command(job: str, given: Path, out: Path) -> list[str]:
+    # The child finds modules exactly where this process does, and not in the current folder.
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; sys.argv[1:] = {[job, str(given), str(out)]!r}; "
+        "from digitkit.measuring import main; main()"
+    )
+    return [sys.executable, "-P", "-c", code]
+
+
+def _answer(out: Path, code: int, stderr: bytes) -> dict[str, Any]:
+    """What a process found, or how it ended without having found anything."""
+    try:
+        found: dict[str, Any] = json.loads(out.read_text("utf-8"))
+        return found
+    except (OSError, ValueError):
+        pass
+    if code < 0:
+        with suppress(ValueError):
+            return {"error": f"the process died of {signal.Signals(-code).name}"}
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    return {"error": f"the process failed: {one_line(lines[-1]) if lines else f'code {code}'}"}
+
+
+def _called(model: str, runtime: str, threads: int, batch: int) -> str:
+    parts = [model]
+    if runtime != "onnxruntime":
+        parts.append(runtime)
+    if threads > 1:
+        parts.append(f"{threads} threads")
+    if batch > 1:
+        parts.append(f"batch {batch}")
+    return ", ".join(parts)
+
+
+def _middle(processes: Sequence[dict[str, Any]], name: str) -> float | None:
+    values = [one[name] for one in processes if one[name] is not None]
+    return float(median(values)) if values else None
+
+
+def _summed(one: _Measured, first: _Measured | None) -> Variant:
+    """A variant's figures over its processes."""
+    found = one.processes
+    medians = [float(np.median(taken)) / 1000 for taken in one.samples]
+    latency = statistics.latency(np.concatenate(one.samples))
+    middle = float(median(medians))
+    batch = one.variant.batch
+    ratio = None
+    if first is not None:
+        base = [float(np.median(taken)) / 1000 / first.variant.batch for taken in first.samples]
+        ratio = float(median(m / batch / b for m, b in zip(medians, base, strict=False)))
+    return replace(
+        one.variant,
+        p50_us=middle,
+        p50_low_us=min(medians),
+        p50_high_us=max(medians),
+        p90_us=latency.p90_us,
+        p99_us=latency.p99_us,
+        spread=statistics.spread(medians),
+        ratio=ratio,
+        latency=latency,
+        images_per_second=batch / middle * 1e6,
+        import_ms=_middle(found, "import_ms"),
+        create_ms=_middle(found, "create_ms"),
+        first_ms=_middle(found, "first_ms"),
+        resident_import_mb=_middle(found, "resident_import_mb"),
+        resident_load_mb=_middle(found, "resident_load_mb"),
+        peak_mb=_middle(found, "peak_mb"),
+        cpu_s_per_1000_images=_middle(found, "cpu_s_per_1000_images"),
+        paced=_paced(found, middle),
+        processes=tuple(
+            Process(
+                p50_us=middle_one,
+                runs=len(taken),
+                **{name: p[name] for name in _OF_A_PROCESS},
+            )
+            for p, taken, middle_one in zip(found, one.samples, medians, strict=True)
+        ),
+        options=found[0]["options"],
+    )
+
+
+_OF_A_PROCESS = (
+    "import_ms", "create_ms", "first_ms", "resident_import_mb", "resident_load_mb", "peak_mb",
+    "cpu_s_per_1000_images", "frequencies_mhz",
+)  # fmt: skip
+
+
+def _paced(processes: Sequence[dict[str, Any]], closed_us: float) -> Paced | None:
+    found = [p["paced"] for p in processes if p["paced"] is not None]
+    if not found:
+        return None
+    us = np.concatenate([one["samples"] for one in found]) / 1000
+    p50, p90 = (float(value) for value in np.percentile(us, [50, 90]))
+    idle = [one["idle_cpu"] for one in found if one["idle_cpu"] is not None]
+    return Paced(
+        hz=found[0]["hz"],
+        calls=len(us),
+        p50_us=p50,
+        p90_us=p90,
+        ratio=p50 / closed_us,
+        late=sum(one["late"] for one in found),
+        idle_cpu=float(median(idle)) if idle else None,
+    )
+
+
+def _stage(model: str, picture: str, rows: Sequence[dict[str, Any]]) -> Stages:
+    steps = ("decode", "locate", "normalise", "classify", "total")
+    return Stages(
+        model=model,
+        picture=picture,
+        digits=rows[-1]["digits"],
+        runs=len(rows),
+        **{f"{step}_ms": float(median(row[step] for row in rows)) for step in steps},
+    )
+
+
+def _cold(model: str, times: Sequence[tuple[float, float | None]]) -> ColdStart:
+    took = [time for time, _ in times]
+    peaks = [peak for _, peak in times if peak is not None]
+    return ColdStart(
+        model, len(took), float(median(took)), min(took), max(took), max(peaks, default=None)
+    )
+
+
+def _settings(config: BenchConfig) -> dict[str, Any]:
+    values = asdict(config)
+    del values["command"], values["quick"]
+    values["data"] = None if config.data is None else shown(config.data)
+    return values
+
+
+def _git_revision() -> str | None:
+    """The revision of the checkout that this package lies in, ``+`` behind it if it was changed."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    revision = machine.run_command(["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"])
+    if revision is None:
+        return None
+    changed = machine.run_command(
+        ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"]
+    )
+    return revision.strip() + ("+" if changed else "")

@@ -1,0 +1,434 @@
+"""``digitkit bench``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import GateError, InputNotFoundError, OutputError
+from . import show
+from .options import InputScaleOption
+
+if TYPE_CHECKING:
+    from ..report import Table
+
+EXAMPLES = """\
+[bold]Examples[/]
+
+digitkit bench — the model that is built in, int8 against fp32, on this machine
+
+digitkit bench --models digits,digits-tiny,other.onnx --json pi4.json --plot pi4.png
+
+digitkit bench --threads 1,2,4 --batches 1,16 --workers 1,4
+
+digitkit bench --models digits --runtimes onnxruntime,opencv,openvino,torch
+
+digitkit bench --recommend --max-latency 5 --save
+
+digitkit bench --compare before.json after.json
+"""
+
+MEASURED, LONG, GIVEN, ADVICE = (
+    "What is measured",
+    "How long",
+    "What is written",
+    "What to run on this device",
+)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    try:
+        counts = tuple(int(part) for part in _names(text))
+    except ValueError:
+        counts = ()
+    if not counts or min(counts) < 1:
+        raise typer.BadParameter(f"{text!r}: write numbers from 1 on, such as 1,2,4")
+    return counts
+
+
+def command(
+    context: typer.Context,
+    models: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE,…",
+            help="Shipped models (digits is both precisions, digits-int8 is one) and .onnx files, "
+            "foreign ones too.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = "digits",
+    runtimes: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…",
+            help="onnxruntime, opencv, openvino, torch, as far as they are installed.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = "onnxruntime",
+    threads: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,…",
+            help="Threads that a run may use; 1, and for --recommend powers of two up to all cores.",
+            rich_help_panel=MEASURED,
+            show_default=False,
+        ),
+    ] = None,
+    batches: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,…",
+            help="Images in a run; 1, and for --recommend 1, 8 and 64.",
+            rich_help_panel=MEASURED,
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,…",
+            help="Also images a second of so many processes side by side.",
+            rich_help_panel=MEASURED,
+            show_default=False,
+        ),
+    ] = None,
+    paced: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HZ",
+            min=0,
+            help="Also so many calls a second, as a camera makes them: idle gaps let clocks and "
+            "caches go cold. 10; none (0) with --recommend.",
+            rich_help_panel=MEASURED,
+            show_default=False,
+        ),
+    ] = None,
+    whole: Annotated[
+        bool | None,
+        typer.Option(
+            "--whole/--model-only",
+            help="Also whole pictures, from file to digits, and digitkit infer's cold start. Yes; "
+            "no with --recommend.",
+            rich_help_panel=MEASURED,
+            show_default=False,
+        ),
+    ] = None,
+    accuracy: Annotated[
+        bool,
+        typer.Option(
+            "--accuracy/--no-accuracy",
+            help="Read labelled digits with the same files on this machine.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = True,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Those digits: IDX files, or folders 0 … 9; MNIST's test set by default, if it is "
+            "on this disk.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
+    input_scale: InputScaleOption = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Fresh processes a variant, in rounds that the variants share; 5.",
+            rich_help_panel=LONG,
+            show_default=False,
+        ),
+    ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Timed runs a variant at least, over all processes; 1,024.",
+            rich_help_panel=LONG,
+            show_default=False,
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Timed seconds a variant at least, over all processes; 10.",
+            rich_help_panel=LONG,
+            show_default=False,
+        ),
+    ] = None,
+    warmup_runs: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Runs before them at least, in each process; 50.",
+            rich_help_panel=LONG,
+            show_default=False,
+        ),
+    ] = None,
+    warmup_seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds before them at least, in each process; 0.5.",
+            rich_help_panel=LONG,
+            show_default=False,
+        ),
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="Seconds instead of minutes, to see that all works; its report says so.",
+            rich_help_panel=LONG,
+        ),
+    ] = False,
+    max_spread: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="The run is INVALID if a variant's processes differ by more than this share.",
+            rich_help_panel=LONG,
+        ),
+    ] = 0.15,
+    json_: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Everything, for programs; - for standard output. The raw samples go beside it "
+            "(FILE with .samples.npz).",
+            rich_help_panel=GIVEN,
+        ),
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The tables, for a README or an issue.", rich_help_panel=GIVEN
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A picture: histograms, and accuracy against latency (needs matplotlib).",
+            rich_help_panel=GIVEN,
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Exit code 3 if the run is INVALID.", rich_help_panel=GIVEN
+        ),
+    ] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="A B",
+            help="Measure nothing; lay two reports (--json) beside each other.",
+            rich_help_panel=GIVEN,
+        ),
+    ] = None,
+    recommend: Annotated[
+        bool,
+        typer.Option(
+            "--recommend",
+            help="Say which precision, how many threads and which batch to use here, and why.",
+            rich_help_panel=ADVICE,
+        ),
+    ] = False,
+    max_latency: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS",
+            min=0,
+            help="Nine of ten runs take at most so many milliseconds.",
+            rich_help_panel=ADVICE,
+        ),
+    ] = None,
+    max_accuracy_drop: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="Accuracy may be so much under the best, 0.001 being 0.1 points.",
+            rich_help_panel=ADVICE,
+        ),
+    ] = None,
+    save: Annotated[
+        bool,
+        typer.Option(
+            "--save",
+            help="Keep it, for digitkit infer --precision auto to use.",
+            rich_help_panel=ADVICE,
+        ),
+    ] = False,
+) -> None:
+    """Measure latency that one can believe, and what to run on this device.
+
+    Each variant (model, runtime, threads, batch) runs in several fresh processes, which take
+    turns; the headline is the median of the processes' medians, with its range. A run is marked
+    INVALID if the board throttled, the clock fell or the processes disagree, and noisy if other
+    programs were at work.
+    """
+    if compare is not None:
+        _only(context, "compare")
+        _compare(*compare)
+        return
+    if not recommend:
+        for name, value in (
+            ("--max-latency", max_latency is not None),
+            ("--max-accuracy-drop", max_accuracy_drop is not None),
+            ("--save", save),
+        ):
+            if value:
+                raise typer.BadParameter("goes with --recommend", param_hint=name)
+    if data is not None and not accuracy:
+        raise typer.BadParameter("is what accuracy is measured on", param_hint="--data")
+    for path in (json_, markdown, plot):
+        if path is not None and path != Path("-"):
+            _check_writable(path)
+    from .. import benchmark, machine, profiles, report
+
+    if plot is not None:
+        from .. import figures
+
+        figures.check()
+    cores = machine.usable_cores()
+    lengths = {
+        "processes": processes,
+        "runs": runs,
+        "seconds": seconds,
+        "warmup_runs": warmup_runs,
+        "warmup_seconds": warmup_seconds,
+    }
+    given = {name: value for name, value in lengths.items() if value is not None}
+    if paced is None:
+        paced = 0.0 if recommend else benchmark.PACE
+    default_threads = tuple(2**k for k in range(cores.bit_length())) if recommend else (1,)
+    default_batches = (1, 8, 64) if recommend else (1,)
+    try:
+        config = benchmark.BenchConfig(
+            models=_names(models),
+            runtimes=_names(runtimes),
+            threads=default_threads if threads is None else _counts(threads),
+            batches=default_batches if batches is None else _counts(batches),
+            workers=() if workers is None else _counts(workers),
+            paced=paced,
+            whole=not recommend if whole is None else whole,
+            accuracy=accuracy,
+            data=data,
+            input_scale=input_scale,
+            max_spread=max_spread,
+            quick=quick,
+            **((benchmark.QUICK if quick else {}) | given),
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    for line in machine.warnings_before(machine.read(), machine.conditions()):
+        _note(f"warning: {line}")
+    with show.progress(still=True) as tell:
+        made, samples = benchmark.run_benchmark(config, tell)
+    if json_ is not None and json_ != Path("-"):
+        made = benchmark.write(made, samples, json_)
+    values = json.loads(json.dumps(made.to_json()))
+    if json_ == Path("-"):
+        print(json.dumps(values, indent=2))
+    else:
+        print(report.summary(values))
+        for table in report.tables(values):
+            _print(table)
+        for line in report.verdicts(values):
+            print(line)
+    if markdown is not None:
+        from .. import atomic
+
+        atomic.write_text(markdown, report.markdown(values))
+    if plot is not None:
+        from .. import atomic
+
+        atomic.write_bytes(plot, figures.latencies(values, samples))
+    written = [str(path) for path in (json_, markdown, plot) if path and path != Path("-")]
+    if written:
+        _note(f"written: {', '.join(written)}")
+    if recommend:
+        found = profiles.recommend(
+            values, max_latency_ms=max_latency, max_accuracy_drop=max_accuracy_drop
+        )
+        for one in found:
+            threads_ = "1 thread" if one.threads == 1 else f"{one.threads} threads"
+            line = f"recommended for {one.model}: {one.precision}, {threads_}"
+            if one.batch > 1:
+                line += f", batches of {one.batch} in bulk"
+            (_note if json_ == Path("-") else print)(f"{line}: {one.why}")
+        if save:
+            if not made.valid:
+                raise GateError(
+                    f"nothing is saved, since the run is INVALID: {made.invalid[0]}; mend that, or "
+                    "raise --max-spread where the machine cannot be quieter"
+                )
+            _note(f"saved in {profiles.save(found)}; digitkit infer uses it")
+    if strict and not made.valid:
+        raise GateError(f"the run is INVALID: {made.invalid[0]}")
+
+
+def _only(context: typer.Context, alone: str) -> None:
+    """Refuse every option that was given beside one that goes alone."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name != alone and source is not None and source.name == "COMMANDLINE":
+            option = name.strip("_").replace("_", "-")
+            raise typer.BadParameter(f"goes without --{alone}", param_hint=f"--{option}")
+
+
+def _check_writable(path: Path) -> None:
+    """Said before minutes of measuring, not after."""
+    folder = path.parent
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file")
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise OutputError(f"{path}: cannot be written: {folder} is no folder that you may write to")
+
+
+def _note(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print(table: Table) -> None:
+    drawn = show.table(*table.heads)
+    drawn.title, drawn.title_justify = table.title, "left"
+    for row in table.rows:
+        drawn.add_row(*row)
+    show.out().print(drawn)
+
+
+def _compare(first: Path, second: Path) -> None:
+    from .. import report
+
+    a, b = report.load(first), report.load(second)
+    found = report.compare(a, b)
+    print(f"first:  {first}: {report.summary(a)}\nsecond: {second}: {report.summary(b)}")
+    if found.rows:
+        _print(report.compared(found))
+    for where, names in (("first", found.only_a), ("second", found.only_b)):
+        if names:
+            print(f"only in the {where}: {'; '.join(names)}")
+    for line in found.warnings:
+        _note(f"warning: {line}")
+    if not found.rows:
+        raise InputNotFoundError(
+            f"{first} and {second}: have no variant in common; nothing can be compared"
+        )

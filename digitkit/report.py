@@ -1,0 +1,670 @@
+"""What a benchmark found: data that travels as JSON, and how two of them compare.
+
+`schema` is published as ``bench-report.schema.json`` beside this file. A report holds null where
+something is not known; times are in the unit that the name ends with, memory in MB of 10⁶ bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from . import statistics
+from .errors import InputNotFoundError, ReportError
+from .machine import Conditions, Machine
+from .statistics import Interval, Latency
+
+FORMAT = "digitkit-bench/1"
+"""Stands in every report; the number goes up when an older digitkit could not read it rightly."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model that was measured.
+
+    Attributes:
+        name: what it is called in the report.
+        path: its file.
+        sha256: of the file; null if it could not be read.
+        bytes: the file's size.
+        precision: ``fp32`` or ``int8``; null for a foreign model.
+        opset: version of ONNX's operators.
+        parameters: trained values.
+        multiply_adds: multiply-accumulate operations an image.
+        op_counts: how often each operator occurs.
+        not_counted: why the counts are null.
+        card_accuracy: what its contract says of MNIST's test set or its own, 0–1.
+        card_count: images that this was measured on.
+    """
+
+    name: str
+    path: str
+    sha256: str | None = None
+    bytes: int | None = None
+    precision: str | None = None
+    opset: int | None = None
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    op_counts: dict[str, int] | None = None
+    not_counted: str | None = None
+    card_accuracy: float | None = None
+    card_count: int | None = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """One fresh process that measured a variant.
+
+    Attributes:
+        p50_us: median of its timed runs.
+        runs: how many there were.
+        import_ms: numpy, the runtime and digitkit's own modules; Python is running already.
+        create_ms: from the file to a session that can run.
+        first_ms: the first run.
+        resident_import_mb: memory held after the import.
+        resident_load_mb: after the session was made and ran once.
+        peak_mb: the most up to the end of the warm-up.
+        cpu_s_per_1000_images: CPU time of all threads in the steady state.
+        frequencies_mhz: clocks at the beginning and at the end of the timed runs.
+    """
+
+    p50_us: float
+    runs: int
+    import_ms: float
+    create_ms: float
+    first_ms: float
+    resident_import_mb: float | None
+    resident_load_mb: float | None
+    peak_mb: float | None
+    cpu_s_per_1000_images: float
+    frequencies_mhz: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Paced:
+    """Calls at a camera's pace, asleep in between.
+
+    Attributes:
+        hz: calls a second that were asked for.
+        calls: how many there were over all processes.
+        p50_us: median.
+        p90_us: 90% take no longer.
+        ratio: `p50_us` as a multiple of the closed loop's: what cold caches and clocks cost.
+        late: calls that began late because the one before took too long.
+        idle_cpu: CPU seconds of this process in a second of sleep; spinning threads show here.
+    """
+
+    hz: float
+    calls: int
+    p50_us: float
+    p90_us: float
+    ratio: float
+    late: int
+    idle_cpu: float | None
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Several processes at once, each in a closed loop.
+
+    Attributes:
+        workers: processes.
+        images_per_second: of all together.
+    """
+
+    workers: int
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model in one runtime with one number of threads and one size of batch.
+
+    Attributes:
+        name: all of that, short.
+        model: the model's name.
+        model_sha256: of its file; null if it could not be read.
+        runtime: onnxruntime, opencv, openvino or torch.
+        threads: that one run may use.
+        batch: images in a run.
+        error: why there are no figures; null if there are.
+        p50_us: the headline: the median of the processes' medians, microseconds a run (of `batch`
+            images).
+        p50_low_us: the lowest of the processes' medians.
+        p50_high_us: the highest.
+        p90_us: 90% of all runs take no longer.
+        p99_us: 99% take no longer.
+        spread: (`p50_high_us` - `p50_low_us`) / `p50_us`.
+        ratio: `p50_us` an image as a multiple of the first variant's, from pairs in the same round.
+        latency: of all runs of all processes together.
+        images_per_second: `batch` / `p50_us`.
+        import_ms: median over the processes, as in `Process`.
+        create_ms: likewise.
+        first_ms: likewise.
+        resident_import_mb: likewise.
+        resident_load_mb: likewise.
+        peak_mb: likewise.
+        cpu_s_per_1000_images: likewise.
+        accuracy: share of `accuracy_count` labelled digits that this file reads right in this
+            runtime on this machine, 0–1.
+        accuracy_count: how many digits that is.
+        accuracy_data: name of the data.
+        accuracy_note: why it is null.
+        paced: at a camera's pace.
+        throughput: with several processes.
+        processes: what each process found, in the order of the rounds.
+        options: how the runtime was set up.
+    """
+
+    name: str
+    model: str
+    model_sha256: str | None
+    runtime: str
+    threads: int
+    batch: int
+    error: str | None = None
+    p50_us: float | None = None
+    p50_low_us: float | None = None
+    p50_high_us: float | None = None
+    p90_us: float | None = None
+    p99_us: float | None = None
+    spread: float | None = None
+    ratio: float | None = None
+    latency: Latency | None = None
+    images_per_second: float | None = None
+    import_ms: float | None = None
+    create_ms: float | None = None
+    first_ms: float | None = None
+    resident_import_mb: float | None = None
+    resident_load_mb: float | None = None
+    peak_mb: float | None = None
+    cpu_s_per_1000_images: float | None = None
+    accuracy: float | None = None
+    accuracy_count: int | None = None
+    accuracy_data: str | None = None
+    accuracy_note: str | None = None
+    paced: Paced | None = None
+    throughput: tuple[Throughput, ...] = ()
+    processes: tuple[Process, ...] = ()
+    options: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The whole way of a picture, from a file's bytes to digits; medians, milliseconds.
+
+    Attributes:
+        model: the model's name.
+        picture: which picture.
+        digits: how many digits were reported in it.
+        runs: how often it was read, over all processes.
+        decode_ms: from the file to pixels.
+        locate_ms: finding the digits and lifting their ink off the paper.
+        normalise_ms: MNIST's normal form.
+        classify_ms: the net, all digits in one batch, and their order.
+        total_ms: all of it, with what lies between.
+    """
+
+    model: str
+    picture: str
+    digits: int
+    runs: int
+    decode_ms: float
+    locate_ms: float
+    normalise_ms: float
+    classify_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """``digitkit infer one.png`` in fresh processes, from their start to the first answer.
+
+    Attributes:
+        model: the model's name; ``python -c pass`` for the interpreter alone, for comparison.
+        runs: how many processes.
+        p50_ms: median until the answer can be read; for the interpreter, until it has ended.
+        min_ms: the shortest.
+        max_ms: the longest.
+        peak_mb: the most memory that one of them held.
+    """
+
+    model: str
+    runs: int
+    p50_ms: float
+    min_ms: float
+    max_ms: float
+    peak_mb: float | None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where and with what it was measured.
+
+    Attributes:
+        governor: what set the clocks when it began.
+        machine: the machine.
+        before: its conditions when it began.
+        after: and when it ended.
+        versions: of Python and of the packages that take part.
+        onnxruntime_build: what ONNX Runtime says of its own build.
+        git_revision: of the checkout that digitkit ran from, with ``+`` if it was changed; null
+            for an installed one.
+        command: the command line.
+    """
+
+    governor: str | None
+    machine: Machine
+    before: Conditions
+    after: Conditions
+    versions: dict[str, str]
+    onnxruntime_build: str | None
+    git_revision: str | None
+    command: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a benchmark found.
+
+    Attributes:
+        format: `FORMAT`.
+        digitkit: version of digitkit.
+        created: when it began, ISO 8601.
+        quick: whether it was a quick run, whose figures are not to be relied on.
+        valid: whether its figures can be trusted: no reason in `invalid`.
+        invalid: why they cannot.
+        noisy: why they may be off.
+        settings: what was asked for.
+        environment: where it ran.
+        models: the models, in order.
+        variants: the figures, in order.
+        stages: whole pictures.
+        cold_starts: fresh processes.
+        samples: file of the raw samples, beside the report; null if none was written.
+    """
+
+    format: str
+    digitkit: str
+    created: str
+    quick: bool
+    valid: bool
+    invalid: tuple[str, ...]
+    noisy: tuple[str, ...]
+    settings: dict[str, Any]
+    environment: Environment
+    models: tuple[ModelFacts, ...]
+    variants: tuple[Variant, ...]
+    stages: tuple[Stages, ...]
+    cold_starts: tuple[ColdStart, ...]
+    samples: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a report."""
+    path = Path(__file__).with_name("bench-report.schema.json")
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a report's JSON.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        ReportError: it is no report, or one of a newer digitkit.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputNotFoundError(f"{path}: there is no such report") from None
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path}: is no report of digitkit bench: {error}") from None
+    kind = found.get("format") if isinstance(found, dict) else None
+    if kind != FORMAT:
+        what = f"has the format {kind!r}" if kind else "is no report of digitkit bench"
+        raise ReportError(f"{path}: {what}; needed is what digitkit bench --json wrote ({FORMAT})")
+    return dict(found)
+
+
+# --- comparing -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One variant in two reports.
+
+    Attributes:
+        name: the variant's name.
+        a_us: its `p50_us` in the first report.
+        b_us: in the second.
+        ratio: second over first with a 95% bootstrap interval over processes.
+        same_model: whether the model's file is the same.
+        accuracy: second less first, -1 to 1; None if one does not tell.
+    """
+
+    name: str
+    a_us: float
+    b_us: float
+    ratio: Interval
+    same_model: bool
+    accuracy: float | None
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says: ``faster``, ``slower`` or ``no difference seen``."""
+        if self.ratio.holds(1.0):
+            return "no difference seen"
+        return "faster" if self.ratio.value < 1 else "slower"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two reports, the second as a multiple of the first.
+
+    Attributes:
+        rows: the variants that both have, in the first one's order.
+        only_a: variants of the first alone.
+        only_b: of the second alone.
+        warnings: where machines, versions or settings differ or a run cannot be trusted, one line
+            each.
+    """
+
+    rows: tuple[Compared, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
+    """Lay two reports beside each other.
+
+    Args:
+        a: the JSON of the first, as `load` or `Report.to_json` gives it.
+        b: of the second.
+    """
+    ours, theirs = (
+        {one["name"]: one for one in report["variants"] if one["error"] is None}
+        for report in (a, b)
+    )
+    rows = []
+    for name in ours:
+        if name not in theirs:
+            continue
+        one, other = ours[name], theirs[name]
+        medians = [[process["p50_us"] for process in v["processes"]] for v in (other, one)]
+        known = one["accuracy"] is not None and other["accuracy"] is not None
+        rows.append(
+            Compared(
+                name,
+                one["p50_us"],
+                other["p50_us"],
+                statistics.ratio(*medians),
+                one["model_sha256"] == other["model_sha256"],
+                other["accuracy"] - one["accuracy"] if known else None,
+            )
+        )
+    return Comparison(
+        tuple(rows),
+        tuple(name for name in ours if name not in theirs),
+        tuple(name for name in theirs if name not in ours),
+        tuple(_differences(a, b)),
+    )
+
+
+_SETTINGS = ("processes", "runs", "seconds", "warmup_runs", "warmup_seconds", "paced")
+"""Settings that change what a figure means."""
+
+
+def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name, report in (("first", a), ("second", b)):
+        if report["quick"]:
+            found.append(f"the {name} is a quick run; its figures are rough")
+        found += [f"the {name} is INVALID: {reason}" for reason in report["invalid"]]
+        found += [f"the {name} is noisy: {reason}" for reason in report["noisy"]]
+
+    def differ(what: str, one: Any, other: Any) -> None:
+        if one != other:
+            found.append(f"{what}: {_shown(one)} in the first, {_shown(other)} in the second")
+
+    here, there = a["environment"], b["environment"]
+    for part in ("board", "cpu", "architecture", "usable_cores", "cpu_quota", "os", "kernel"):
+        differ(part.replace("_", " "), here["machine"][part], there["machine"][part])
+    differ("governor", here["governor"], there["governor"])
+    versions, others = here["versions"], there["versions"]
+    for package in sorted({*versions, *others}):
+        differ(package, versions.get(package), others.get(package))
+    differ("digitkit", a["digitkit"], b["digitkit"])
+    for setting in _SETTINGS:
+        differ(setting, a["settings"].get(setting), b["settings"].get(setting))
+    return found
+
+
+def _shown(value: Any) -> str:
+    return "unknown" if value is None else str(value)
+
+
+# --- for people ------------------------------------------------------------------------------
+
+
+def microseconds(value: float | None) -> str:
+    """A duration in the unit that suits its size: ``31.3 µs``, ``4.21 ms``, ``1.30 s``."""
+    if value is None:
+        return "–"
+    for limit, unit, size in ((1e3, "µs", 1.0), (1e6, "ms", 1e3)):
+        if value < limit:
+            number = value / size
+            return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f} {unit}"
+    return f"{value / 1e6:.2f} s"
+
+
+def share(value: float | None, places: int = 2) -> str:
+    """A share as a percentage, ``–`` where it is not known."""
+    return "–" if value is None else f"{value:.{places}%}"
+
+
+def megabytes(value: float | None) -> str:
+    """``87 MB``, ``–`` where it is not known."""
+    return "–" if value is None else f"{value:.0f} MB"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people, in the terminal or in Markdown.
+
+    Attributes:
+        title: what it shows.
+        heads: the columns; those that begin with ``>`` are flush right.
+        rows: the cells.
+    """
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """The table in Markdown, its title above it."""
+        names = [head.removeprefix(">") for head in self.heads]
+        rules = ["--:" if head.startswith(">") else "---" for head in self.heads]
+        lines = [f"| {' | '.join(row)} |" for row in (names, rules, *self.rows)]
+        return "\n".join([f"**{self.title}**", "", *lines, ""])
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """The machine, versions and how it was measured, one line; of a report's JSON."""
+    environment = report["environment"]
+    machine, versions = environment["machine"], environment["versions"]
+    settings = report["settings"]
+    board = f"{machine['board']}, " if machine["board"] else ""
+    features = f" ({', '.join(machine['features'])})" if machine["features"] else ""
+    ran = ", ".join(
+        f"{label} {versions[package]}"
+        for package, label in (("onnxruntime", "ONNX Runtime"), ("python", "Python"))
+        if package in versions
+    )
+    return (
+        f"{board}{machine['cpu']}{features}, {machine['usable_cores']} cores, governor "
+        f"{environment['governor'] or 'unknown'}; {ran}; {settings['processes']} processes, at "
+        f"least {settings['runs']:,} runs and {settings['seconds']:g} s a variant"
+    )
+
+
+def tables(report: Mapping[str, Any]) -> list[Table]:
+    """The tables that people look at, of a report's JSON."""
+    variants = report["variants"]
+    made = [_latencies(variants), _startup(variants)]
+    paced = [v for v in variants if v["paced"]]
+    if paced:
+        made.append(_paced(paced))
+    rows = [(v["name"], t) for v in variants for t in v["throughput"]]
+    if rows:
+        made.append(
+            Table(
+                "throughput, processes side by side",
+                ("variant", ">processes", ">images/s"),
+                tuple((n, str(t["workers"]), f"{t['images_per_second']:,.0f}") for n, t in rows),
+            )
+        )
+    if report["stages"]:
+        made.append(_stages(report["stages"]))
+    if report["cold_starts"]:
+        made.append(_cold(report["cold_starts"]))
+    return made
+
+
+def _latencies(variants: Sequence[Mapping[str, Any]]) -> Table:
+    rows = []
+    for v in variants:
+        if v["error"] is not None:
+            rows.append((v["name"], v["error"], *[""] * 8))
+            continue
+        spread = f"{microseconds(v['p50_low_us'])} to {microseconds(v['p50_high_us'])}"
+        accuracy = share(v["accuracy"])
+        rows.append(
+            (
+                v["name"], microseconds(v["p50_us"]), spread,
+                microseconds(v["p90_us"]), microseconds(v["p99_us"]), f"{v['ratio']:.2f}",
+                f"{v['images_per_second']:,.0f}", f"{v['latency']['runs']:,}",
+                f"{v['latency']['outliers']:,}", accuracy,
+            )
+        )  # fmt: skip
+    return Table(
+        "a run of the model, closed loop",
+        (
+            "variant", ">p50", ">of the processes", ">p90", ">p99", ">ratio", ">images/s",
+            ">runs", ">outliers", ">accuracy",
+        ),
+        tuple(rows),
+    )  # fmt: skip
+
+
+def _startup(variants: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        "start and memory of a process that only runs the model",
+        (
+            "variant", ">import", ">session", ">first run", ">held after import", ">after load",
+            ">peak", ">CPU s per 1,000 images",
+        ),
+        tuple(
+            (
+                v["name"],
+                *(microseconds(v[part] * 1000) for part in ("import_ms", "create_ms", "first_ms")),
+                *(
+                    megabytes(v[part])
+                    for part in ("resident_import_mb", "resident_load_mb", "peak_mb")
+                ),
+                f"{v['cpu_s_per_1000_images']:.3f}",
+            )
+            for v in variants
+            if v["error"] is None
+        ),
+    )  # fmt: skip
+
+
+def _paced(variants: Sequence[Mapping[str, Any]]) -> Table:
+    hz = variants[0]["paced"]["hz"]
+    return Table(
+        f"paced at {hz:g} calls a second",
+        ("variant", ">p50", ">p90", ">of the closed loop's p50", ">late", ">CPU use while idle"),
+        tuple(
+            (
+                v["name"], microseconds(v["paced"]["p50_us"]), microseconds(v["paced"]["p90_us"]),
+                f"{v['paced']['ratio']:.2f}", f"{v['paced']['late']} of {v['paced']['calls']}",
+                share(v["paced"]["idle_cpu"]),
+            )
+            for v in variants
+        ),
+    )  # fmt: skip
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> Table:
+    steps = ("decode_ms", "locate_ms", "normalise_ms", "classify_ms", "total_ms")
+    return Table(
+        "whole pictures, from file to digits",
+        ("model", "picture", ">digits", *(">" + step.removesuffix("_ms") for step in steps)),
+        tuple(
+            (
+                one["model"], one["picture"], str(one["digits"]),
+                *(microseconds(one[step] * 1000) for step in steps),
+            )
+            for one in stages
+        ),
+    )  # fmt: skip
+
+
+def _cold(starts: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        "cold start: digitkit infer one.png, from the process's start to its answer",
+        ("model", ">p50", ">from", ">to", ">peak memory"),
+        tuple(
+            (
+                one["model"],
+                *(microseconds(one[part] * 1000) for part in ("p50_ms", "min_ms", "max_ms")),
+                megabytes(one["peak_mb"]),
+            )
+            for one in starts
+        ),
+    )
+
+
+def compared(comparison: Comparison) -> Table:
+    """The variants of two reports beside each other."""
+    return Table(
+        "p50, the second as a multiple of the first, with a 95% interval",
+        ("variant", ">first", ">second", ">ratio", ">interval", "verdict", ">accuracy"),
+        tuple(
+            (
+                row.name if row.same_model else f"{row.name} (another file)",
+                microseconds(row.a_us), microseconds(row.b_us), f"{row.ratio.value:.3f}",
+                f"{row.ratio.low:.3f} to {row.ratio.high:.3f}", row.verdict,
+                "–" if row.accuracy is None else f"{100 * row.accuracy:+.2f} points",
+            )
+            for row in comparison.rows
+        ),
+    )  # fmt: skip
+
+
+def verdicts(report: Mapping[str, Any]) -> list[str]:
+    """Whether the figures can be trusted, one line each; of a report's JSON."""
+    lines = [f"INVALID: {reason}" for reason in report["invalid"]]
+    lines += [f"noisy: {reason}" for reason in report["noisy"]]
+    if report["quick"]:
+        lines.append("a quick run: its figures are rough; leave --quick out for ones to rely on")
+    return lines or ["the run is valid: no throttling, no fall of the clock, processes agree"]
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """A report for people, in Markdown; of its JSON."""
+    parts = [f"{summary(report)}; {report['created'][:10]}.", ""]
+    parts += [f"- {line}" for line in verdicts(report)]
+    parts += ["", f"`{report['environment']['command']}`", ""]
+    parts += [table.markdown() for table in tables(report)]
+    return "\n".join(parts)
