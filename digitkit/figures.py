@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .errors import needs_extra
 from .evaluation import Evaluation
@@ -17,13 +18,22 @@ if TYPE_CHECKING:
     from .datasets import Images
 
 
-def _figure(width: float, height: float) -> Figure:
+def require() -> type[Figure]:
+    """The class that figures are made of.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
     try:
         # Straight from the class, without pyplot: no global state, no window, no back end chosen.
         from matplotlib.figure import Figure
     except ImportError as error:
         raise needs_extra("matplotlib", "drawing") from error
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    return require()(figsize=(width, height), layout="constrained")
 
 
 def _png(figure: Figure) -> bytes:
@@ -170,3 +180,69 @@ def plane(rows: Sequence[Mapping[str, Any]], machine: str) -> bytes:
     axes.grid(alpha=0.3)
     axes.legend()
     return _png(figure)
+
+
+def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.int64]]) -> bytes:
+    """Histograms of a benchmark's runs, and accuracy against latency.
+
+    Args:
+        report: its JSON.
+        samples: nanoseconds of each variant's processes, as `digitkit.benchmark.run_benchmark`
+            gives them.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    require()
+    from matplotlib.ticker import LogLocator
+
+    places = [i for i, variant in enumerate(report["variants"]) if variant["error"] is None]
+    rows = max(len(places), 1)
+    figure = _figure(12, 1.6 + max(0.75 * rows, 3.2))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1))[0]
+    left.suptitle("a run of the model, µs; a line a process", fontsize=10)
+    of = {i: [us for name, us in _microseconds(samples) if name == str(i)] for i in places}
+    everything = [us for processes in of.values() for us in processes]
+    if everything:
+        low = min(float(us.min()) for us in everything)
+        high = max(float(np.percentile(us, 99.5)) for us in everything)
+        edges = np.geomspace(0.95 * low, 1.05 * high, 160)
+    histograms = left.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    for axes, i in zip(histograms, places, strict=False):
+        variant = report["variants"][i]
+        for us in of[i]:
+            counts, _ = np.histogram(us, edges)
+            axes.stairs(counts / len(us), edges, color=f"C{i % 10}", alpha=0.6, linewidth=0.9)
+        for part, style in (("p50_us", "-"), ("p90_us", "--"), ("p99_us", ":")):
+            axes.axvline(variant[part], color="black", linewidth=0.8, linestyle=style)
+        axes.set(xscale="log", yticks=[])
+        axes.set_ylabel(variant["name"], rotation=0, ha="right", va="center", fontsize=8)
+        axes.spines[["top", "left", "right"]].set_visible(False)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+        axes.tick_params(which="both", labelsize=8)
+    histograms[-1].set_xlabel("p50 solid, p90 dashed, p99 dotted; the slowest 0.5% are beyond")
+    axes = right.subplots()
+    axes.set_title("accuracy against latency of one image", fontsize=10)
+    for i in places:
+        variant = report["variants"][i]
+        if variant["accuracy"] is None:
+            continue
+        place = (variant["p50_us"] / variant["batch"], 100 * (1 - variant["accuracy"]))
+        axes.plot(*place, "o", color=f"C{i % 10}")
+        axes.annotate(variant["name"], place, (5, 4), textcoords="offset points", fontsize=8)
+    axes.set(xlabel="p50 an image, µs", ylabel="error, %")
+    axes.set_xlim(0, 1.35 * axes.dataLim.x1 if axes.has_data() else 1)
+    axes.set_ylim(0, 1.2 * axes.dataLim.y1 if axes.has_data() else 1)
+    axes.grid(alpha=0.3)
+    machine = report["environment"]["machine"]
+    marks = "" if report["valid"] else "INVALID; "
+    figure.suptitle(f"{marks}{machine['cpu']}, {report['created'][:10]}", fontsize=10)
+    return _png(figure)
+
+
+def _microseconds(
+    samples: Mapping[str, npt.NDArray[np.int64]],
+) -> list[tuple[str, npt.NDArray[np.float64]]]:
+    return [(name.partition("/")[0], taken / 1000) for name, taken in samples.items()]

@@ -228,7 +228,7 @@ def file() -> Path:
     if named:
         return Path(named)
     base = os.environ.get("XDG_CONFIG_HOME")
-    return Path(base or os.path.expanduser("~/.config")) / "digitkit" / "profile.json"
+    return (Path(base) if base else Path.home() / ".config") / "digitkit" / "profile.json"
 
 
 def save(profiles: Sequence[Profile]) -> Path:

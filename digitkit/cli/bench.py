@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -78,7 +78,7 @@ def command(
         str | None,
         typer.Option(
             metavar="N,…",
-            help="Threads that a run may use; 1, and for --recommend powers of two up to all cores.",
+            help="Threads that a run may use; 1, and for --recommend 1, 2, 4 … up to all cores.",
             rich_help_panel=MEASURED,
             show_default=False,
         ),
@@ -227,9 +227,7 @@ def command(
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option(
-            "--strict", help="Exit code 3 if the run is INVALID.", rich_help_panel=GIVEN
-        ),
+        typer.Option("--strict", help="Exit code 3 if the run is INVALID.", rich_help_panel=GIVEN),
     ] = False,
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -304,7 +302,7 @@ def command(
     if plot is not None:
         from .. import figures
 
-        figures.check()
+        figures.require()
     cores = machine.usable_cores()
     lengths = {
         "processes": processes,
@@ -409,10 +407,11 @@ def _note(line: str) -> None:
 
 def _print(table: Table) -> None:
     drawn = show.table(*table.heads)
-    drawn.title, drawn.title_justify = table.title, "left"
     for row in table.rows:
         drawn.add_row(*row)
-    show.out().print(drawn)
+    console = show.out()
+    console.print(f"[bold]{table.title}[/]", soft_wrap=True)
+    console.print(drawn)
 
 
 def _compare(first: Path, second: Path) -> None:

@@ -55,7 +55,8 @@ def progress(*, still: bool = False) -> Iterator[Report]:
     """A bar on stderr, where stderr is a terminal, from the first report that isn't the last.
 
     Args:
-        still: draw with each report only, so that nothing runs while something is measured.
+        still: draw one bar, and with each report only, so that nothing runs while something is
+            measured.
     """
     if not sys.stderr.isatty():
         yield lambda what, done, total: None
@@ -65,15 +66,16 @@ def progress(*, still: bool = False) -> Iterator[Report]:
 
     def report(what: str, done: int, total: int) -> None:
         nonlocal bar
-        if what not in tasks:
+        task = "" if still else what
+        if task not in tasks:
             if done == total:
                 return
             if bar is None:
                 bar = _bar(still)
                 bar.start()
-            tasks[what] = bar.add_task(what, total=total or None)
+            tasks[task] = bar.add_task(what, total=total or None)
         assert bar is not None
-        bar.update(tasks[what], completed=done)
+        bar.update(tasks[task], description=what, completed=done)
         if still:
             bar.refresh()
 
