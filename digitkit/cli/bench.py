@@ -298,6 +298,7 @@ def command(
         if path is not None and path != Path("-"):
             _check_writable(path)
     from .. import benchmark, machine, profiles, report
+    from ..recommend import recommend as recommended
 
     if plot is not None:
         from .. import figures
@@ -361,9 +362,7 @@ def command(
     if written:
         _note(f"written: {', '.join(written)}")
     if recommend:
-        found = profiles.recommend(
-            values, max_latency_ms=max_latency, max_accuracy_drop=max_accuracy_drop
-        )
+        found = recommended(values, max_latency_ms=max_latency, max_accuracy_drop=max_accuracy_drop)
         for one in found:
             threads_ = "1 thread" if one.threads == 1 else f"{one.threads} threads"
             line = f"recommended for {one.model}: {one.precision}, {threads_}"

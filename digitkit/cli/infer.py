@@ -15,7 +15,7 @@ import typer
 
 from ..errors import DigitkitError, OutputError
 from . import show
-from .options import InputScaleOption, Precision, PrecisionOption, ThreadsOption
+from .options import InputScaleOption, Precision, PrecisionOption
 
 if TYPE_CHECKING:
     from ..classifier import PrecisionChoice
@@ -142,7 +142,15 @@ def command(
             "so they pay for themselves from some hundred pictures on.",
         ),
     ] = 1,
-    threads: ThreadsOption = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="CPU threads; 1 by default, and for the classifier what digitkit bench --save "
+            "found best.",
+            show_default=False,
+        ),
+    ] = None,
     nul: Annotated[
         bool, typer.Option("-0", "--null", help="The list on standard input is parted by NUL.")
     ] = False,
@@ -291,10 +299,13 @@ def command(
             field = fields.Field(expect, pattern)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--pattern") from error
-    cv2.setNumThreads(threads)
+    cv2.setNumThreads(threads or 1)
     make_reader = partial(
         _make_reader,
-        *(model, precision.value, threads, input_scale),
+        model,
+        *_fitted(model, precision, threads),
+        input_scale,
+        threads or 1,
         mode=mode.value,
         orientation=orientation.value,
         min_confidence=min_confidence,
@@ -365,11 +376,28 @@ def _only_for_cameras(
     return next((name for name, value in given.items() if value is not None), "")
 
 
+def _fitted(
+    model: str, precision: Precision, threads: int | None
+) -> tuple[PrecisionChoice, int, int | None]:
+    """Precision, threads and batch of the classifier: as asked for, else as fits this device."""
+    if precision is Precision.auto:
+        from .. import profiles
+
+        profile, notice = profiles.find(model)
+        if notice is not None:
+            print(notice, file=sys.stderr)
+        if profile is not None:
+            return profile.precision, threads or profile.threads, profile.batch
+    return precision.value, threads or 1, None
+
+
 def _make_reader(
     model: str,
     precision: PrecisionChoice,
-    threads: int,
+    classifier_threads: int,
+    batch: int | None,
     input_scale: float | None,
+    threads: int,
     mode: Any,
     orientation: Any,
     min_confidence: float | None,
@@ -377,7 +405,13 @@ def _make_reader(
     from ..classifier import Classifier
     from ..reader import Reader
 
-    classifier = Classifier(model, precision=precision, threads=threads, input_scale=input_scale)
+    classifier = Classifier(
+        model,
+        precision=precision,
+        threads=classifier_threads,
+        input_scale=input_scale,
+        batch=batch,
+    )
     return Reader(
         classifier,
         mode=mode,

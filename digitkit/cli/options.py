@@ -30,7 +30,8 @@ ModelArgument = Annotated[
     ),
 ]
 PrecisionOption = Annotated[
-    Precision, typer.Option(help="Of a shipped model; auto takes the faster.")
+    Precision,
+    typer.Option(help="Of a shipped model; auto takes the faster, int8 if nothing else is known."),
 ]
 InputScaleOption = Annotated[
     float | None,
