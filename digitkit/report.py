@@ -1,6 +1,6 @@
 """What a benchmark found: data that travels as JSON, and how two of them compare.
 
-`schema` is published as ``bench-report.schema.json`` beside this file. A report holds null where
+Its JSON Schema is ``bench-report.schema.json`` beside this file (``benchmarks/schema.py`` makes it). A report holds null where
 something is not known; times are in the unit that the name ends with, memory in MB of 10⁶ bytes.
 """
 
@@ -305,13 +305,6 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
         return asdict(self)
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a report."""
-    path = Path(__file__).with_name("bench-report.schema.json")
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found
 
 
 def load(path: Path) -> dict[str, Any]:
