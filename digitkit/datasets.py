@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from . import atomic
 from .errors import DatasetError, InputNotFoundError, one_line
+from .folders import cache_folder
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint8]
@@ -173,12 +174,6 @@ def load_idx(folder: Path, split: Split, *, name: str | None = None) -> DigitDat
 
 
 # --- MNIST -----------------------------------------------------------------------------------
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: ``$XDG_CACHE_HOME/digitkit``, by default ``~/.cache/digitkit``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "digitkit"
 
 
 def find_mnist() -> Path | None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from .classifier import load_onnxruntime, shipped_files
 from .errors import ReportError
+from .folders import config_folder
 
 # What only a device with a profile needs is imported there: every start of digitkit asks for one.
 
@@ -64,8 +65,7 @@ def file() -> Path:
     named = os.environ.get("DIGITKIT_PROFILE")
     if named:
         return Path(named)
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "digitkit" / "profile.json"
+    return config_folder() / "profile.json"
 
 
 def save(profiles: Sequence[Profile]) -> Path:

@@ -1,7 +1,8 @@
 """What a benchmark found: data that travels as JSON, and how two of them compare.
 
-Its JSON Schema is ``bench-report.schema.json`` beside this file (``benchmarks/schema.py`` makes it). A report holds null where
-something is not known; times are in the unit that the name ends with, memory in MB of 10⁶ bytes.
+Its JSON Schema is ``bench-report.schema.json`` beside this file (``benchmarks/schema.py`` makes
+it). A report holds null where something is not known; times are in the unit that the name ends
+with, memory in MB of 10⁶ bytes.
 """
 
 from __future__ import annotations
