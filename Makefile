@@ -1,6 +1,7 @@
 # make demo   the whole chain on real data: train, export, verify, read digits
 # make test   the tests
 # make lint   formatting, lint, types
+# make bench  how fast it is on this machine, compared with what is stored of its like
 #
 # Each makes .venv by itself. PYTHON chooses the interpreter (3.11 or newer), PIP_ARGS is handed to
 # pip: an index with CPU builds of torch, say, where the default one is large.
@@ -11,7 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-oldest lint format samples models finder soak clean help
+.PHONY: demo test test-oldest lint format samples models finder soak bench bench-hot clean help
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -64,6 +65,17 @@ samples: $(BIN)/.ready
 
 models: $(BIN)/.ready
 	$(BIN)/python benchmarks/models.py
+
+# The suite: models, start, memory, throughput, pictures, photos, training time; six minutes on two
+# idle cores. BENCH_ARGS=--store keeps it in benchmarks/results, --quick only tries it out.
+BENCH_ARGS ?=
+bench: $(BIN)/.ready
+	$(BIN)/python benchmarks/suite.py $(BENCH_ARGS)
+
+# The hot paths; HOT_ARGS=--benchmark-autosave keeps a run, --benchmark-compare lays one beside it.
+HOT_ARGS ?=
+bench-hot: $(BIN)/.ready
+	$(BIN)/python -m pytest benchmarks/test_hot_paths.py $(HOT_ARGS)
 
 # The net that finds digits, trained anew on synthetic pages: an hour on two cores.
 finder: $(BIN)/.ready

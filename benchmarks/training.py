@@ -12,10 +12,13 @@ set when the training is over, so the test set decides nothing.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 
 # As digitkit train sets it: spinning threads bring a busy machine to a standstill.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -68,6 +71,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=["quick", "article"])
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds of each")
     parser.add_argument("--threads", type=int, default=machine.usable_cores())
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     data = datasets.load_train_and_test(None)
@@ -102,6 +106,9 @@ def main() -> None:
         if len(ends) > 1:
             parts[-1] += f" ± {100 * ends.std(ddof=1):.2f}"
         print(f"{name}: " + "; ".join(parts))
+    if options.json:
+        report = {"ran_on": where, "goals": GOALS, "trainings": trainings}
+        options.json.write_text(json.dumps(report) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from .report import (
     Stages,
     Throughput,
     Variant,
+    microseconds,
 )
 
 Progress = Callable[[str, int, int], None]
@@ -226,6 +227,7 @@ class _Run:
         self.config, self.folder, self.progress = config, folder, progress
         self.paths = dict(models)
         self.done = self.total = 0
+        self.latest = ""
         self.builds: list[str] = []
         self.facts: dict[str, ModelFacts] = {}
         self.scales: dict[str, float | None] = {}
@@ -335,7 +337,7 @@ class _Run:
         return _answer(out, done.returncode, done.stderr)
 
     def _step(self, what: str) -> None:
-        self.progress(what, self.done, self.total)
+        self.progress(f"{what}{self.latest}", self.done, self.total)
         self.done += 1
 
     def _learn(self, name: str, path: Path) -> None:
@@ -400,6 +402,8 @@ class _Run:
             return
         one.processes.append(found)
         one.samples.append(np.load(file))
+        p50 = microseconds(float(np.median(one.samples[-1])) / 1000)
+        self.latest = f"  ({variant.name}: {p50})"
 
     def _accuracy(self, model: str, runtime: str) -> dict[str, Any]:
         self._step(f"accuracy: {model}, {runtime}")

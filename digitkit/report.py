@@ -504,17 +504,22 @@ def summary(report: Mapping[str, Any]) -> str:
         for package, label in (("onnxruntime", "ONNX Runtime"), ("python", "Python"))
         if package in versions
     )
+    before, after = environment["before"], environment["after"]
+    heat = ""
+    if before["temperature_c"] is not None and after["temperature_c"] is not None:
+        heat = f", {before['temperature_c']:.0f} to {after['temperature_c']:.0f} °C"
+    cores = "1 core" if machine["usable_cores"] == 1 else f"{machine['usable_cores']} cores"
     return (
-        f"{board}{machine['cpu']}{features}, {machine['usable_cores']} cores, governor "
-        f"{environment['governor'] or 'unknown'}; {ran}; {settings['processes']} processes, at "
-        f"least {settings['runs']:,} runs and {settings['seconds']:g} s a variant"
+        f"{board}{machine['cpu']}{features}, {cores}, governor "
+        f"{environment['governor'] or 'unknown'}{heat}; {ran}; {settings['processes']} processes, "
+        f"at least {settings['runs']:,} runs and {settings['seconds']:g} s a variant"
     )
 
 
 def tables(report: Mapping[str, Any]) -> list[Table]:
     """The tables that people look at, of a report's JSON."""
     variants = report["variants"]
-    made = [_latencies(variants), _startup(variants)]
+    made = [_latencies(report), _startup(variants)]
     paced = [v for v in variants if v["paced"]]
     if paced:
         made.append(_paced(paced))
@@ -534,14 +539,17 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
     return made
 
 
-def _latencies(variants: Sequence[Mapping[str, Any]]) -> Table:
+def _latencies(report: Mapping[str, Any]) -> Table:
+    cards = {one["name"]: one["card_accuracy"] for one in report["models"]}
     rows = []
-    for v in variants:
+    for v in report["variants"]:
         if v["error"] is not None:
             rows.append((v["name"], v["error"], *[""] * 8))
             continue
         spread = f"{microseconds(v['p50_low_us'])} to {microseconds(v['p50_high_us'])}"
         accuracy = share(v["accuracy"])
+        if v["accuracy"] is None and cards[v["model"]] is not None:
+            accuracy = f"{accuracy} (card: {share(cards[v['model']])})"
         rows.append(
             (
                 v["name"], microseconds(v["p50_us"]), spread,
@@ -650,9 +658,13 @@ def verdicts(report: Mapping[str, Any]) -> list[str]:
     """Whether the figures can be trusted, one line each; of a report's JSON."""
     lines = [f"INVALID: {reason}" for reason in report["invalid"]]
     lines += [f"noisy: {reason}" for reason in report["noisy"]]
+    notes = {v["accuracy_note"] for v in report["variants"] if v["accuracy_note"]}
+    lines += [f"accuracy not measured: {note}" for note in sorted(notes)]
     if report["quick"]:
         lines.append("a quick run: its figures are rough; leave --quick out for ones to rely on")
-    return lines or ["the run is valid: no throttling, no fall of the clock, processes agree"]
+    if report["valid"]:
+        lines.append("the run is valid: no throttling, no fall of the clock, processes agree")
+    return lines
 
 
 def markdown(report: Mapping[str, Any]) -> str:

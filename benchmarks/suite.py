@@ -1,0 +1,124 @@
+"""The suite: models, start, memory, throughput, whole pictures, photos, training time; compared.
+
+    python benchmarks/suite.py
+    python benchmarks/suite.py --photos DIR --peer mnist-7.onnx --store
+    python benchmarks/suite.py --quick
+
+It writes a folder: ``bench.json``, what ``digitkit bench`` measured of the models that ship;
+``suite.json``, what the other benchmarks here say (null with a reason where one cannot run); and a
+picture. Then it lays ``bench.json`` beside the stored one of the same class of machine, if there
+is one. ``--store`` makes this run the stored one and writes the page of results anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from models import PEER
+from results import HERE as STORED
+from results import machine_class, write_page
+
+from digitkit import machine
+
+ROOT = Path(__file__).resolve().parents[1]
+PHOTOS = ROOT.parent / "shared" / "photos"
+Part = dict[str, Any]
+
+
+def run(*command: object) -> int:
+    """Run a command, its output shown, and give its exit code."""
+    words = [str(word) for word in command]
+    print(f"\n$ {shlex.join(words)}", flush=True)
+    return subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode
+
+
+def measured(out: Path, *command: object) -> Part:
+    """What a benchmark writes into `out`; or why there is nothing."""
+    code = run(*command, "--json", out)
+    if code:
+        return {"missing": f"{Path(str(command[0])).name} ended with exit code {code}"}
+    found: Part = json.loads(out.read_text("utf-8"))
+    out.unlink()
+    return found
+
+
+def main() -> int:
+    """Measure, compare, store."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench", metavar="DIR")
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        default=PHOTOS,
+        metavar="DIR",
+        help="labelled photos, as benchmarks/photos.py takes them",
+    )
+    parser.add_argument(
+        "--peer",
+        type=Path,
+        default=PEER,
+        metavar="FILE",
+        help="the model zoo's net, to measure beside ours",
+    )
+    parser.add_argument("--quick", action="store_true", help="to see that all works: not to store")
+    parser.add_argument("--store", action="store_true", help="keep it in benchmarks/results")
+    options = parser.parse_args()  # fmt: skip
+    if options.quick and options.store:
+        parser.error("a quick run is not for storing; leave one of the two out")
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    report = out / "bench.json"
+    peers = [str(options.peer)] if options.peer.is_file() else []
+    drawn = ["--plot", out / "bench.png"] if importlib.util.find_spec("matplotlib") else []
+    workers = ",".join(str(n) for n in sorted({1, machine.usable_cores()}))
+    code = run(
+        "-m", "digitkit", "bench", "--models", ",".join(["digits", "digits-tiny", *peers]),
+        "--workers", workers, "--json", report, *drawn, *["--quick"] * options.quick,
+    )  # fmt: skip
+    if code:
+        return code
+    few = ["--rounds", "3"] if options.quick else []
+    parts: dict[str, Part] = {
+        "start": measured(out / "start.json", ROOT / "benchmarks/startup.py", *few),
+    }
+    if (options.photos / "labels.jsonl").is_file():
+        parts["photos"] = measured(
+            out / "photos.json", ROOT / "benchmarks/photos.py", options.photos,
+        )  # fmt: skip
+    else:
+        parts["photos"] = {"missing": f"{options.photos}: holds no labels.jsonl"}
+    if options.quick:
+        parts["training"] = {"missing": "left out of a quick run"}
+    elif importlib.util.find_spec("torch") is None:
+        parts["training"] = {"missing": "torch is not installed here"}
+    else:
+        parts["training"] = measured(
+            out / "training.json", ROOT / "benchmarks/training.py", "--recipes", "quick",
+            "--seeds", 1,
+        )  # fmt: skip
+    (out / "suite.json").write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    values = json.loads(report.read_text("utf-8"))
+    stored = STORED / machine_class(values)
+    if (stored / "bench.json").is_file():
+        run("-m", "digitkit", "bench", "--compare", stored / "bench.json", report)
+    else:
+        print(f"\nnothing is stored of {stored.name}; --store keeps this run")
+    if options.store:
+        stored.mkdir(exist_ok=True)
+        for name in ("bench.json", "suite.json"):
+            shutil.copyfile(out / name, stored / name)
+        write_page()
+        print(f"stored in {stored}; the page is {STORED / 'README.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,61 @@
+"""The hot paths, for pytest-benchmark: what a change costs or gains.
+
+    pytest benchmarks/test_hot_paths.py --benchmark-autosave
+    … change something …
+    pytest benchmarks/test_hot_paths.py --benchmark-compare
+
+One thread; pictures that come with digitkit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from digitkit import Classifier, Reader, pictures, pixels
+from digitkit._opencv import cv2
+from digitkit.sources import Frame
+
+cv2.setNumThreads(1)
+DIGIT = pixels.grey(pixels.decode_file(pictures.DIGIT))
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    """The model that is built in."""
+    return Classifier("digits", precision="int8")
+
+
+@pytest.mark.parametrize("side", [28, 100])
+def test_normal_form(benchmark, side):
+    """A picture of a digit to MNIST's normal form."""
+    picture = cv2.resize(DIGIT, (side, side), interpolation=cv2.INTER_CUBIC)
+    image = benchmark(pixels.digit_image, picture)
+    assert image.shape == (28, 28)
+    assert image.max() > 200
+
+
+def test_session(benchmark, classifier):
+    """The session's own call, which classifying one is compared with."""
+    names = [output.name for output in classifier.session.get_outputs()]
+    feed = {classifier.session.get_inputs()[0].name: DIGIT[None, None]}
+    probabilities = benchmark(classifier.session.run, names, feed)[0]
+    assert probabilities.argmax() == 0
+
+
+def test_classify_one(benchmark, classifier):
+    """One image in normal form to a prediction."""
+    assert benchmark(classifier.classify, DIGIT).digit == 0
+
+
+def test_classify_64(benchmark, classifier):
+    """Sixty-four of them in one batch."""
+    predictions = benchmark(classifier.classify, np.stack([DIGIT] * 64))
+    assert [one.digit for one in predictions] == [0] * 64
+
+
+def test_read_a_page(benchmark, classifier):
+    """A decoded page of twelve digits to its text."""
+    reader = Reader(classifier)
+    frame = Frame("page", pixels.decode_file(pictures.PAGE))
+    assert benchmark(reader.read_frame, frame).text == pictures.PAGE_TEXT
