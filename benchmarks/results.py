@@ -42,7 +42,7 @@ digitkit bench --models digits,digits-tiny --workers 1,4 --json bench.json
 
 It takes about two minutes on a laptop and up to ten on a small board. If it ends with INVALID, the
 line says why (heat, power, another program); mend that and run it again. Then open a pull request
-that adds `bench.json` as `benchmarks/results/BOARD/bench.json` (`raspberry-pi-4`, say) and this page
+that adds it as `benchmarks/results/BOARD/bench.json` (`raspberry-pi-4`, say) and this page
 as `python benchmarks/results.py` makes it, or attach the file to an issue.
 """
 
