@@ -20,7 +20,7 @@ PAGE_TEXT = "1984\n2750\n6361"
 
 
 def of_three_sizes(folder: Path) -> list[tuple[str, Path]]:
-    """Write a digit, a camera's frame and a photo, for timing the whole way of a picture.
+    """Write a digit (PNG), a frame and a photo (JPEG), for timing the whole way of a picture.
 
     Args:
         folder: where the two JPEG files go.
@@ -32,10 +32,10 @@ def of_three_sizes(folder: Path) -> list[tuple[str, Path]]:
         OutputError: the folder cannot be written.
     """
     page = pixels.decode_file(PAGE)
-    made = [("28×28 PNG", DIGIT)]
+    made = [("28×28", DIGIT)]
     for name, size, how in (
-        ("640×480 JPEG", (640, 480), cv2.INTER_AREA),
-        ("12 MP JPEG", (4000, 3000), cv2.INTER_CUBIC),
+        ("640×480", (640, 480), cv2.INTER_AREA),
+        ("12 MP", (4000, 3000), cv2.INTER_CUBIC),
     ):
         path = folder / f"{size[0]}x{size[1]}.jpg"
         _, data = cv2.imencode(".jpg", cv2.resize(page, size, interpolation=how))

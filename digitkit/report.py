@@ -518,20 +518,13 @@ def summary(report: Mapping[str, Any]) -> str:
 
 def tables(report: Mapping[str, Any]) -> list[Table]:
     """The tables that people look at, of a report's JSON."""
-    variants = report["variants"]
-    made = [_latencies(report), _startup(variants)]
-    paced = [v for v in variants if v["paced"]]
+    made = [_latencies(report)]
+    measured = [variant for variant in report["variants"] if variant["error"] is None]
+    if measured:
+        made += [_work(measured), _start(measured)]
+    paced = [variant for variant in measured if variant["paced"]]
     if paced:
         made.append(_paced(paced))
-    rows = [(v["name"], t) for v in variants for t in v["throughput"]]
-    if rows:
-        made.append(
-            Table(
-                "throughput, processes side by side",
-                ("variant", ">processes", ">images/s"),
-                tuple((n, str(t["workers"]), f"{t['images_per_second']:,.0f}") for n, t in rows),
-            )
-        )
     if report["stages"]:
         made.append(_stages(report["stages"]))
     if report["cold_starts"]:
@@ -544,58 +537,71 @@ def _latencies(report: Mapping[str, Any]) -> Table:
     rows = []
     for v in report["variants"]:
         if v["error"] is not None:
-            rows.append((v["name"], v["error"], *[""] * 8))
+            rows.append((v["name"], "not run", *["–"] * 5))
             continue
-        spread = f"{microseconds(v['p50_low_us'])} to {microseconds(v['p50_high_us'])}"
         accuracy = share(v["accuracy"])
         if v["accuracy"] is None and cards[v["model"]] is not None:
-            accuracy = f"{accuracy} (card: {share(cards[v['model']])})"
+            accuracy = f"card: {share(cards[v['model']])}"
         rows.append(
             (
-                v["name"], microseconds(v["p50_us"]), spread,
+                v["name"], microseconds(v["p50_us"]), _span(v["p50_low_us"], v["p50_high_us"]),
                 microseconds(v["p90_us"]), microseconds(v["p99_us"]), f"{v['ratio']:.2f}",
-                f"{v['images_per_second']:,.0f}", f"{v['latency']['runs']:,}",
-                f"{v['latency']['outliers']:,}", accuracy,
+                accuracy,
             )
         )  # fmt: skip
     return Table(
-        "a run of the model, closed loop",
+        "a run of the model; p50 is the median of the processes' medians",
+        ("variant", ">p50", ">processes", ">p90", ">p99", ">ratio", ">accuracy"),
+        tuple(rows),
+    )
+
+
+def _span(low: float, high: float) -> str:
+    """Two durations, the unit once if both have it: ``28.3–29.0 µs``."""
+    first, last = microseconds(low), microseconds(high)
+    number, _, unit = first.partition(" ")
+    return f"{number}–{last}" if last.endswith(f" {unit}") else f"{first} – {last}"
+
+
+def _work(variants: Sequence[Mapping[str, Any]]) -> Table:
+    workers = [one["workers"] for one in variants[0]["throughput"]]
+    rows = []
+    for v in variants:
+        several = [f"{one['images_per_second']:,.0f}" for one in v["throughput"]]
+        rows.append(
+            (
+                v["name"], f"{v['latency']['runs']:,}", f"{v['latency']['outliers']:,}",
+                f"{v['images_per_second']:,.0f}", *several, f"{v['cpu_s_per_1000_images']:.3f}",
+            )
+        )  # fmt: skip
+    return Table(
+        "how much was run, and how much gets done",
         (
-            "variant", ">p50", ">of the processes", ">p90", ">p99", ">ratio", ">images/s",
-            ">runs", ">outliers", ">accuracy",
+            "variant", ">runs", ">outliers", ">images/s", *(f">in {n} processes" for n in workers),
+            ">CPU s/1,000 images",
         ),
         tuple(rows),
     )  # fmt: skip
 
 
-def _startup(variants: Sequence[Mapping[str, Any]]) -> Table:
+def _start(variants: Sequence[Mapping[str, Any]]) -> Table:
+    times, sizes = ("import_ms", "create_ms", "first_ms"), ("import", "load")
+    rows = []
+    for v in variants:
+        held = [megabytes(v[f"resident_{part}_mb"]) for part in sizes] + [megabytes(v["peak_mb"])]
+        rows.append((v["name"], *(microseconds(v[part] * 1000) for part in times), *held))
     return Table(
-        "start and memory of a process that only runs the model",
-        (
-            "variant", ">import", ">session", ">first run", ">held after import", ">after load",
-            ">peak", ">CPU s per 1,000 images",
-        ),
-        tuple(
-            (
-                v["name"],
-                *(microseconds(v[part] * 1000) for part in ("import_ms", "create_ms", "first_ms")),
-                *(
-                    megabytes(v[part])
-                    for part in ("resident_import_mb", "resident_load_mb", "peak_mb")
-                ),
-                f"{v['cpu_s_per_1000_images']:.3f}",
-            )
-            for v in variants
-            if v["error"] is None
-        ),
-    )  # fmt: skip
+        "start of a process that only runs the model, and the memory that it holds",
+        ("variant", ">import", ">session", ">first run", ">imported", ">loaded", ">peak"),
+        tuple(rows),
+    )
 
 
 def _paced(variants: Sequence[Mapping[str, Any]]) -> Table:
     hz = variants[0]["paced"]["hz"]
     return Table(
-        f"paced at {hz:g} calls a second",
-        ("variant", ">p50", ">p90", ">of the closed loop's p50", ">late", ">CPU use while idle"),
+        f"paced at {hz:g} calls a second, asleep in between",
+        ("variant", ">p50", ">p90", ">of unpaced", ">late", ">CPU use asleep"),
         tuple(
             (
                 v["name"], microseconds(v["paced"]["p50_us"]), microseconds(v["paced"]["p90_us"]),
@@ -611,10 +617,10 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> Table:
     steps = ("decode_ms", "locate_ms", "normalise_ms", "classify_ms", "total_ms")
     return Table(
         "whole pictures, from file to digits",
-        ("model", "picture", ">digits", *(">" + step.removesuffix("_ms") for step in steps)),
+        ("model", "picture", *(">" + step.removesuffix("_ms") for step in steps)),
         tuple(
             (
-                one["model"], one["picture"], str(one["digits"]),
+                one["model"], one["picture"],
                 *(microseconds(one[step] * 1000) for step in steps),
             )
             for one in stages
@@ -625,11 +631,12 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> Table:
 def _cold(starts: Sequence[Mapping[str, Any]]) -> Table:
     return Table(
         "cold start: digitkit infer one.png, from the process's start to its answer",
-        ("model", ">p50", ">from", ">to", ">peak memory"),
+        ("model", ">p50", ">range", ">peak memory"),
         tuple(
             (
                 one["model"],
-                *(microseconds(one[part] * 1000) for part in ("p50_ms", "min_ms", "max_ms")),
+                microseconds(one["p50_ms"] * 1000),
+                _span(one["min_ms"] * 1000, one["max_ms"] * 1000),
                 megabytes(one["peak_mb"]),
             )
             for one in starts
@@ -658,6 +665,7 @@ def verdicts(report: Mapping[str, Any]) -> list[str]:
     """Whether the figures can be trusted, one line each; of a report's JSON."""
     lines = [f"INVALID: {reason}" for reason in report["invalid"]]
     lines += [f"noisy: {reason}" for reason in report["noisy"]]
+    lines += [f"not run: {v['name']}: {v['error']}" for v in report["variants"] if v["error"]]
     notes = {v["accuracy_note"] for v in report["variants"] if v["accuracy_note"]}
     lines += [f"accuracy not measured: {note}" for note in sorted(notes)]
     if report["quick"]:

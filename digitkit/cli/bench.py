@@ -406,6 +406,8 @@ def _note(line: str) -> None:
 
 def _print(table: Table) -> None:
     drawn = show.table(*table.heads)
+    for column in drawn.columns[1:]:
+        column.no_wrap = True
     for row in table.rows:
         drawn.add_row(*row)
     console = show.out()
