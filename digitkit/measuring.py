@@ -261,15 +261,13 @@ def cold_start(command: Sequence[str]) -> dict[str, Any]:
 
 def facts(model: str) -> dict[str, Any]:
     """What a model is; counted with onnx where it is foreign and onnx is installed."""
-    import onnxruntime
-
     from . import graph
-    from .classifier import Classifier
+    from .classifier import Classifier, load_onnxruntime
 
     classifier = Classifier(model)
     contract = classifier.contract
     return {
-        "build": onnxruntime.get_build_info(),
+        "build": load_onnxruntime().get_build_info(),
         "fixed_batch": classifier.fixed_batch,
         "facts": {
             "sha256": classifier.sha256,

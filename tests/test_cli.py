@@ -102,7 +102,7 @@ def test_what_is_given_is_checked_and_what_is_not_has_its_default():
 @pytest.mark.parametrize(("total", "drawn"), [(1, False), (3, True), (0, True)])
 def test_a_bar_is_drawn_only_where_there_is_something_to_wait_for(monkeypatch, total, drawn):
     made = []
-    monkeypatch.setattr(show, "_bar", lambda: made.append(MagicMock()) or made[-1])
+    monkeypatch.setattr(show, "_bar", lambda still: made.append(MagicMock()) or made[-1])
     monkeypatch.setattr("sys.stderr", MagicMock(isatty=lambda: True))
     with show.progress() as report:
         for done in range(1, max(total, 2)):

@@ -76,15 +76,15 @@ def pi(captured):
     [
         (
             *("pi3", "Raspberry Pi 3 Model B Rev 1.2", "Cortex-A53", ("NEON",), (600, 1200)),
-            *(905, "Debian GNU/Linux 12 (bookworm)"),
+            *(949, "Debian GNU/Linux 12 (bookworm)"),
         ),
         (
             *("pi4", "Raspberry Pi 4 Model B Rev 1.5", "Cortex-A72", ("NEON",), (600, 1800)),
-            *(7813, "Debian GNU/Linux 12 (bookworm)"),
+            *(8192, "Debian GNU/Linux 12 (bookworm)"),
         ),
         (
             *("pi5", "Raspberry Pi 5 Model B Rev 1.0", "Cortex-A76"),
-            *(("NEON", "dotprod", "fp16"), (1500, 2400), 8062, "Debian GNU/Linux 13 (trixie)"),
+            *(("NEON", "dotprod", "fp16"), (1500, 2400), 8454, "Debian GNU/Linux 13 (trixie)"),
         ),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_server(captured):
     assert found.board is None
     assert found.cpu == "Intel(R) Xeon(R) Processor"
     assert found.features == ("AVX2", "FMA", "AVX512", "VNNI", "AVX-VNNI", "fp16", "bf16")
-    assert (found.cores, found.memory_mb) == (2, 24105)
+    assert (found.cores, found.memory_mb) == (2, 25276)
     assert (found.frequency_min_mhz, found.cpu_quota) == (None, None)
     assert found.virtual is True
     now = machine.conditions(root, NO_FIRMWARE)
@@ -226,7 +226,7 @@ def test_conditions_of_a_pi(captured):
     now = machine.conditions(captured("pi5"), firmware)
     assert now.frequencies_mhz == (1500.019456,)  # and not the 2400 that the kernel asked for
     assert (now.governor, now.temperature_c) == ("ondemand", 52.35)
-    assert (now.throttled, now.load_1m, now.memory_available_mb) == (0x50005, 0.25, 7521)
+    assert (now.throttled, now.load_1m, now.memory_available_mb) == (0x50005, 0.25, 7887)
     assert firmware.asked == [
         ("vcgencmd", "measure_clock", "arm"),
         ("vcgencmd", "get_throttled"),
