@@ -12,7 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-oldest lint format samples models finder soak bench bench-hot clean help
+.PHONY: demo test test-oldest lint format samples finder soak bench bench-hot clean help
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -62,9 +62,6 @@ test-oldest: $(OLDEST)/bin/.ready
 
 samples: $(BIN)/.ready
 	$(BIN)/python data/samples/make_samples.py
-
-models: $(BIN)/.ready
-	$(BIN)/python benchmarks/models.py
 
 # The suite: models, start, memory, throughput, pictures, photos, training time; six minutes on two
 # idle cores. BENCH_ARGS=--store keeps it in benchmarks/results, --quick only tries it out.

@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from models import loaded
+
+from digitkit import Classifier
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     arrays = np.load(options.data)
     labels = arrays["labels"]
     kinds = [name for name in arrays.files if arrays[name].shape[1:] == (28, 28)]
-    models = [loaded(name) for name in options.models]
+    models = [Classifier(name) for name in options.models]
     print(f"{'':<16}" + "".join(f"{Path(name).stem:>16}" for name in options.models))
     table = np.array(
         [[(m.probabilities(arrays[k]).argmax(1) == labels).mean() for m in models] for k in kinds]

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from models import loaded, ran_on
+from common import ran_on
 
+from digitkit import Classifier
 from digitkit.datasets import load_mnist
 from digitkit.training import negatives
 
@@ -46,7 +47,7 @@ def main() -> None:
             for _ in range(COUNT)
         ]
     )
-    models = [loaded(name) for name in options.models]
+    models = [Classifier(name) for name in options.models]
     print(ran_on())
     print(f"{len(test):,} digits against {COUNT:,} pictures of each kind; in brackets the share of")
     print("them that is accepted at the model's own threshold")

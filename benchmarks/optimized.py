@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from models import ran_on, table
+from common import ran_on, table
 
 from digitkit.classifier import load_onnxruntime, models_folder
 

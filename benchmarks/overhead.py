@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from models import ran_on, table
+from common import ran_on, table
 from stages import frame_of
 
 from digitkit import Classifier, Reader, pixels

@@ -38,10 +38,10 @@ from typing import Any
 
 import numpy as np
 from classical import Classical
-from models import loaded, ran_on, table
+from common import ran_on, table
 from tutorial import Tutorial
 
-from digitkit import Reader, sources
+from digitkit import Classifier, Reader, sources
 from digitkit._opencv import cv2
 from digitkit.cli import show
 from digitkit.errors import DigitkitError, ImageError
@@ -326,10 +326,10 @@ def main() -> None:
         for model in options.models:
             stem = Path(model).stem
             name = stem if stem not in readers else str(Path(model).with_suffix(""))
-            readers[name] = Reader(loaded(model), min_confidence=options.min_confidence)
+            readers[name] = Reader(Classifier(model), min_confidence=options.min_confidence)
         if options.classical:
             readers[f"{next(iter(readers))}, found classically"] = Classical(
-                loaded(options.models[0]), min_confidence=options.min_confidence
+                Classifier(options.models[0]), min_confidence=options.min_confidence
             )
         if options.peer:
             readers[f"tutorial with {options.peer.stem}"] = Tutorial(options.peer)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from models import PEER, interleaved, ran_on, ratio
+from common import PEER, interleaved, ran_on, ratio
 
 from digitkit import atomic, card, datasets, export, figures, graph, quantize
 from digitkit.classifier import make_session, models_folder

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from models import ran_on, table
+from common import ran_on, table
 
 from digitkit import Reader, pages, pixels
 from digitkit._opencv import cv2

@@ -17,6 +17,7 @@ Linux and macOS.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--image", type=Path, default=SAMPLE, help="what is read")
     parser.add_argument("--command", help="an installed digitkit; else this checkout's is run")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args()
     digitkit = [options.command] if options.command else [sys.executable, "-m", "digitkit"]
     environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
@@ -113,10 +115,18 @@ def main() -> None:
             for step in range(len(programs)):
                 programs[(turn + step) % len(programs)].run(environment)
     # Not before all is measured: a child's peak counts what its parent holds as it is forked.
-    from models import table
+    from common import table
 
-    for programs in groups:
-        print(table(heads, [program.row(programs[0]) for program in programs]) + "\n")
+    tables = [[program.row(programs[0]) for program in programs] for programs in groups]
+    for rows in tables:
+        print(table(heads, rows) + "\n")
+    if options.json:
+        names = ("name", "wall_ms", "wall_ratio", "cpu_ms", "peak_mb", "peak_ratio")
+        report = [
+            [dict(zip(names, [row[0].strip(), *map(float, row[1:])], strict=True)) for row in rows]
+            for rows in tables
+        ]
+        options.json.write_text(json.dumps({"ran_on": ran, "programs": report}) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from models import PEER
+from common import PEER
 from results import HERE as STORED
 from results import machine_class, write_page
 

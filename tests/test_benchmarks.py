@@ -26,16 +26,6 @@ def run(name: str, *arguments: object) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("markdown", [True, False])
-def test_models(markdown):
-    options = ["--rounds", 3, "--runs", 3] + ["--markdown"] * markdown
-    out = run("models.py", "digits-int8", "digits-fp32", *options)
-    assert "ONNX Runtime" in out
-    rows = [line for line in out.splitlines() if line.lstrip("| ").startswith("digits-")]
-    assert len(rows) == 2
-    assert all("99." in row and "%" in row for row in rows)
-
-
 def test_nondigits():
     out = run("nondigits.py", "digits-int8")
     for kind in ("cut digit", "two digits", "letter", "letter*", "three digits*", "mean"):
@@ -240,3 +230,48 @@ def test_training_reached(monkeypatch):
     points = [(5.0, 0.98), (10.0, 0.9912), (15.0, 0.993)]
     assert reached(points, 0.9912) == 10.0
     assert reached(points, 0.994) is None
+
+
+def test_the_page_of_results_is_as_the_reports_are(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import results
+
+    assert results.PAGE.read_text("utf-8") == results.page(), "run: python benchmarks/results.py"
+
+
+@pytest.mark.parametrize(
+    ("board", "cpu", "features", "name"),
+    [
+        ("Raspberry Pi 5 Model B Rev 1.0", "Cortex-A76", [], "raspberry-pi-5"),
+        ("Raspberry Pi Zero 2 W Rev 1.0", "Cortex-A53", [], "raspberry-pi-zero-2-w"),
+        (None, "Intel(R) Xeon(R) Processor", ["AVX2", "VNNI"], "intel-xeon-processor-vnni-2-cores"),
+    ],
+)
+def test_machines_have_classes(monkeypatch, board, cpu, features, name):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from results import machine_class
+
+    machine = {"board": board, "cpu": cpu, "features": features, "usable_cores": 2}
+    assert machine_class({"environment": {"machine": machine}}) == name
+
+
+def test_a_board_that_nobody_measured_has_an_empty_row(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import results
+
+    rows = [line for line in results.page(tmp_path).splitlines() if "| Raspberry Pi" in line]
+    assert [row.strip("| ") for row in rows] == list(results.WANTED.values())
+
+
+def test_the_hot_paths_run():
+    pytest.importorskip("pytest_benchmark")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "benchmarks/test_hot_paths.py", "--benchmark-disable"],
+        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_optimized():
+    out = run("optimized.py", "--processes", 1)
+    assert "a page: digits-int8 and the finder" in out

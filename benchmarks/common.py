@@ -1,0 +1,78 @@
+"""What the benchmarks here share: models by name, tables of text, and runs that take turns."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit import machine
+from digitkit.datasets import load_mnist
+
+PEER = Path(__file__).resolve().parents[2] / "shared/peers/zoo-mnist-7.onnx"
+Samples = npt.NDArray[np.float64]
+
+
+def interleaved(
+    sessions: Mapping[str, Any], batch: int, rounds: int, runs: int
+) -> dict[str, Samples]:
+    """Microseconds of single runs, float64 ``[rounds, runs]`` a session of ONNX Runtime.
+
+    Every round times each model for `runs` runs. A model that takes one image at a time runs
+    `batch` times for each.
+    """
+    images = load_mnist("train").images[: batch + runs, None]
+    calls = []
+    for session in sessions.values():
+        source = session.get_inputs()[0]
+        outputs = [output.name for output in session.get_outputs()]
+        size = 1 if source.shape[0] == 1 else batch
+        kind = np.uint8 if source.type == "tensor(uint8)" else np.float32
+        feeds = [{source.name: images[i : i + size].astype(kind)} for i in range(runs)]
+        calls.append((session.run, outputs, feeds, batch // size))
+        for feed in feeds:
+            session.run(outputs, feed)
+    samples = np.zeros((len(calls), rounds, runs))
+    gc.disable()
+    for turn in range(rounds):
+        for step in range(len(calls)):
+            place = (turn + step) % len(calls)
+            run, outputs, feeds, times = calls[place]
+            for i, feed in enumerate(feeds):
+                begun = time.perf_counter_ns()
+                for _ in range(times):
+                    run(outputs, feed)
+                samples[place, turn, i] = time.perf_counter_ns() - begun
+    gc.enable()
+    return dict(zip(sessions, samples / 1000, strict=True))
+
+
+def ratio(samples: Samples, base: Samples) -> tuple[float, float, float]:
+    """Median ratio of the rounds' medians, with its 5th and 95th percentile over the rounds."""
+    ratios = np.median(samples, axis=1) / np.median(base, axis=1)
+    low, middle, high = np.percentile(ratios, [5, 50, 95])
+    return float(middle), float(low), float(high)
+
+
+def ran_on() -> str:
+    """Machine and versions, one line."""
+    ran = machine.versions("onnxruntime", "numpy")
+    return (
+        f"{machine.cpu_name()}, ONNX Runtime {ran['onnxruntime']}, Python {ran['python']}, 1 thread"
+    )
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Lines of text, the first `left` columns flush left, the others flush right."""
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    lines = []
+    for row in [heads, *rows]:
+        cells = [cell.ljust(width) for cell, width in zip(row[:left], widths, strict=False)]
+        cells += [cell.rjust(width) for cell, width in zip(row[left:], widths[left:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
