@@ -17,6 +17,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,13 @@ def closed_loop(run: Callable[[Any], Any], feeds: Sequence[Any], runs: int, seco
     """
     took = array("q")
     end = _now() + int(seconds * 1e9)
-    while len(took) < runs or _now() < end:
-        for feed in feeds:
-            begun = _now()
-            run(feed)
-            took.append(_now() - begun)
+    for feed in cycle(feeds):
+        begun = _now()
+        run(feed)
+        done = _now()
+        took.append(done - begun)
+        if done >= end and len(took) >= runs:
+            break
     return took
 
 
@@ -137,7 +140,7 @@ def steady(
     resident_load = _resident_mb()
     gc.collect()
     gc.disable()
-    closed_loop(loaded.run, feeds, warmup_runs, warmup_seconds)
+    closed_loop(loaded.run, feeds, warmup_runs, warmup_seconds)  # one run at least
     peak = _peak_mb()
     frequencies = [machine.frequencies()]
     cpu_before = time.process_time_ns()
