@@ -54,6 +54,14 @@ class OutputError(DigitkitError, OSError):
     """A result could not be written: a full disk, a folder without permission."""
 
 
+class SettingsError(DigitkitError, ValueError):
+    """A settings file has a key or a value that does not exist."""
+
+
+class BundleError(DigitkitError, ValueError):
+    """A device bundle cannot be made: no such platform, a package that has no wheel for it."""
+
+
 class MissingDependencyError(DigitkitError, ImportError):
     """A package or a system library that this command needs is not there."""
 

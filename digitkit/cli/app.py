@@ -30,6 +30,7 @@ COMMANDS = {
     "inspect": "Show what a model is: its contract, operators, parameters, multiply-adds, size, "
     "hashes.",
     "bench": "Measure latency that one can believe, and what to run on this device.",
+    "bundle": "Make one file that installs digitkit on a device without a network.",
 }
 """The commands, each a module of this package, and how its docstring begins: enough to list them.
 

@@ -1,0 +1,855 @@
+"""A device's offline install in one file: digitkit, what it needs, the models and an installer.
+
+The wheels come from pip: it resolves for the target's platform and Python, and fetches exactly
+that. Everything else is in this package. The same inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import uuid
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesParser
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__, atomic
+from .errors import (
+    BundleError,
+    DatasetError,
+    InputNotFoundError,
+    MissingDependencyError,
+    one_line,
+)
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+    from .datasets import Progress
+
+MACHINES = {"linux-arm64": "aarch64", "linux-x64": "x86_64"}
+"""The platforms there are, and what ``uname -m`` says there."""
+
+PYTHONS = ("3.11", "3.13")
+"""What Raspberry Pi OS Bookworm and Trixie have."""
+
+NEWEST_GLIBC = 36
+"""Wheels may ask for glibc up to 2.36, Bookworm's; Trixie's is newer and runs them all."""
+
+INSTEAD = {"opencv-python": "opencv-python-headless"}
+"""What a device gets instead: a server has no libGL, which opencv-python draws windows with."""
+
+DEVICE = Path(__file__).with_name("device")
+"""The files of this package that go to a device."""
+
+PAGE_TEXT = "1984\n2750\n6361"
+"""What is written on the sample page, ``device/page.jpg``."""
+
+_THIRTY_TWO = re.compile(r"(linux[-_])?(armhf|armel|arm|arm32|armv[5-8]l?|i[3-6]86|x86)\Z")
+_EPOCH = 1577836800
+"""2020-01-01: the time of every file, seconds since 1970; wheels cannot go below 1980."""
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """What to bundle.
+
+    Attributes:
+        out: the file to write, ``.tar.gz``.
+        pythons: versions of Python on the devices, such as ``3.11``.
+        platform: a key of `MACHINES`.
+        model: what the service reads with: a shipped name or an ``.onnx`` file, which then
+            travels along.
+        wheel: digitkit's own wheel; by default it is made.
+        wheelhouse: a folder with all wheels that are needed; by default pip fetches them.
+    """
+
+    out: Path
+    pythons: tuple[str, ...] = PYTHONS
+    platform: str = "linux-arm64"
+    model: str = "digits"
+    wheel: Path | None = None
+    wheelhouse: Path | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a bundle: a name for people, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was made.
+
+    Attributes:
+        path: the file.
+        size: its bytes.
+        sha256: its SHA-256.
+        folder: the one folder inside it.
+        parts: what is in it, not compressed.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    folder: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class _Wheel:
+    """A wheel file, and what its metadata says."""
+
+    path: Path
+    metadata: Message
+
+    @property
+    def name(self) -> str:
+        return _canonical(str(self.metadata["Name"]))
+
+    @property
+    def version(self) -> str:
+        return str(self.metadata["Version"])
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Pin:
+    """A package of a version that the resolution has chosen; SHA-256 if the index tells it."""
+
+    name: str
+    version: str
+    sha256: str
+    requires: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A file of the bundle."""
+
+    name: str
+    data: bytes | Path
+    part: str
+    executable: bool = False
+
+    def read(self) -> bytes:
+        return self.data if isinstance(self.data, bytes) else self.data.read_bytes()
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+def make_bundle(
+    config: BundleConfig,
+    *,
+    progress: Progress = _silent,
+    say: Callable[[str], None] = lambda line: None,
+) -> Bundle:
+    """Make a device's bundle.
+
+    Args:
+        config: what to bundle.
+        progress: called while wheels are fetched and packed.
+        say: called with a line for people: what will be fetched, before it is.
+
+    Raises:
+        BundleError: the platform or a Python cannot be served; a wheel is missing or broken.
+        InputNotFoundError: a wheel, a folder or a model that was named does not exist.
+        MissingDependencyError: pip, or hatchling in a checkout, is not installed.
+        ModelError, DatasetError: the model, or MNIST's test set, cannot be read.
+        OutputError: the file cannot be written.
+    """
+    _check(config)
+    with tempfile.TemporaryDirectory(prefix="digitkit-bundle-") as temporary:
+        work = Path(temporary)
+        own = _read_wheel(config.wheel or _own_wheel(work))
+        if own.name != "digitkit" or not own.path.name.endswith("-py3-none-any.whl"):
+            raise BundleError(f"{own.path}: is no wheel of digitkit; leave --wheel away to make it")
+        wanted = _wanted(own, config.pythons)
+        model = _Model.of(config.model)
+        mnist = _mnist_test(offline=config.wheelhouse is not None, progress=progress)
+        chosen = _resolve_all(config, wanted, work, progress)
+        say(_what_is_fetched(config, chosen))
+        wheels = _fetch_all(config, chosen, work / "wheels", progress)
+        folder = f"digitkit-{own.version}-{config.platform}"
+        entries = list(_entries(config, own, wheels, model, mnist))
+        return _pack(config.out, folder, entries, progress)
+
+
+def _check(config: BundleConfig) -> None:
+    if _THIRTY_TWO.match(config.platform):
+        raise BundleError(
+            f"{config.platform}: has no wheels of ONNX Runtime, which exist for 64-bit systems "
+            "only; put the 64-bit Raspberry Pi OS on the device (a Pi 3, 4, 5 or Zero 2 W runs it) "
+            "and bundle for linux-arm64"
+        )
+    if config.platform not in MACHINES:
+        raise BundleError(f"{config.platform}: is no platform; there are {', '.join(MACHINES)}")
+    if not config.pythons:
+        raise BundleError("no Python is named; write versions such as 3.11,3.13")
+    for python in config.pythons:
+        if not re.fullmatch(r"3\.\d{1,3}", python):
+            raise BundleError(f"{python!r}: is no version of Python; write it like 3.11")
+    if config.wheelhouse is not None and not config.wheelhouse.is_dir():
+        raise InputNotFoundError(f"{config.wheelhouse}: is no folder; name one with wheels in it")
+    if config.out.is_dir():
+        raise BundleError(f"{config.out}: is a folder; name a file, such as digitkit-pi.tar.gz")
+
+
+# --- digitkit's own wheel --------------------------------------------------------------------
+
+
+def _own_wheel(work: Path) -> Path:
+    """Build digitkit's wheel from the checkout, else repack the installation."""
+    checkout = Path(__file__).resolve().parent.parent
+    if (checkout / "pyproject.toml").is_file():
+        return _built(checkout, work / "own")
+    return _repacked(work / "own")
+
+
+def _built(checkout: Path, folder: Path) -> Path:
+    if find_spec("hatchling") is None:
+        raise MissingDependencyError(
+            f"{checkout}: is a checkout, and hatchling, which builds its wheel, is not installed: "
+            "pip install hatchling brings it, or name a wheel with --wheel"
+        )
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    env = os.environ | {"SOURCE_DATE_EPOCH": str(_EPOCH)}
+    done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True)
+    made = sorted(folder.glob("*.whl"))
+    if done.returncode or len(made) != 1:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+        raise BundleError(f"{checkout}: its wheel cannot be built: {lines[-1].strip()}")
+    return made[0]
+
+
+def _repacked(folder: Path) -> Path:
+    """Make a wheel of the files that an installed digitkit consists of."""
+    try:
+        installed = distribution("digitkit")
+    except PackageNotFoundError as error:
+        raise BundleError(
+            "digitkit is neither a checkout nor installed by pip; name its wheel with --wheel"
+        ) from error
+    files: dict[str, bytes] = {}
+    left_out = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # the installation's own
+    info = ""
+    for file in installed.files or []:
+        name = file.as_posix()
+        if file.parts[0].endswith(".dist-info"):
+            info = file.parts[0]
+        if ".." in file.parts or file.suffix == ".pyc" or file.name in left_out:
+            continue  # ".." leads to bin/, where pip makes the command anew
+        try:
+            files[name] = Path(str(installed.locate_file(file))).read_bytes()
+        except OSError as error:
+            raise BundleError(
+                f"{name}: of the installed digitkit cannot be read ({error.strerror}); install it "
+                "anew, or name its wheel with --wheel"
+            ) from error
+    if "digitkit/__init__.py" not in files or not info:
+        raise BundleError(
+            "digitkit is installed in a way that cannot be packed again; name its wheel with "
+            "--wheel"
+        )
+    record = io.StringIO()
+    for name in sorted(files):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(files[name]).digest()).rstrip(b"=")
+        record.write(f"{name},sha256={digest.decode()},{len(files[name])}\n")
+    record.write(f"{info}/RECORD,,\n")
+    files[f"{info}/RECORD"] = record.getvalue().encode()
+    folder.mkdir(parents=True)
+    path = folder / f"digitkit-{installed.version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files, key=lambda name: (name.startswith(info), name)):
+            entry = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, files[name])
+    return path
+
+
+# --- what it needs ---------------------------------------------------------------------------
+
+
+def _canonical(name: str) -> str:
+    """A package's name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _requirement(text: str) -> Requirement:
+    try:
+        from packaging.requirements import Requirement
+    except ImportError as error:  # ONNX Runtime depends on it
+        raise MissingDependencyError(
+            "bundling needs the package packaging, which is not installed: "
+            "pip install packaging brings it"
+        ) from error
+    return Requirement(text)
+
+
+def _environment(python: str, machine: str) -> dict[str, str]:
+    """What a requirement's marker is judged by on a device (PEP 508)."""
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{python}.0",
+        "os_name": "posix",
+        "platform_machine": machine,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{python}.0",
+        "python_version": python,
+        "sys_platform": "linux",
+    }
+
+
+def _applies(requirement: Requirement, environment: dict[str, str], extras: set[str]) -> bool:
+    marker = requirement.marker
+    return marker is None or any(
+        marker.evaluate(environment | {"extra": extra}) for extra in {"", *extras}
+    )
+
+
+def _wanted(own: _Wheel, pythons: Iterable[str]) -> list[str]:
+    """What digitkit's metadata asks for at run time, with what a device gets instead."""
+    from packaging.specifiers import SpecifierSet
+
+    allowed = SpecifierSet(own.metadata["Requires-Python"] or "")
+    for python in pythons:
+        if not allowed.contains(f"{python}.99"):
+            raise BundleError(f"Python {python}: digitkit {own.version} needs {allowed}")
+    wanted = []
+    for text in own.metadata.get_all("Requires-Dist") or []:
+        requirement = _requirement(text)
+        if requirement.marker is not None and "extra" in str(requirement.marker):
+            continue
+        requirement.name = INSTEAD.get(_canonical(requirement.name), requirement.name)
+        wanted.append(str(requirement))
+    return wanted
+
+
+def _needed(pins: Iterable[_Pin], wanted: Iterable[str], environment: dict[str, str]) -> set[str]:
+    """The names that `wanted` leads to on the device, whether they are among `pins` or not."""
+    known = {pin.name: pin for pin in pins}
+    needed: set[str] = set()
+    open_ = [(_requirement(text), set[str]()) for text in wanted]
+    done: set[tuple[str, frozenset[str]]] = set()
+    while open_:
+        requirement, extras = open_.pop()
+        name = _canonical(requirement.name)
+        key = (str(requirement), frozenset(extras))
+        if key in done or not _applies(requirement, environment, extras):
+            continue
+        done.add(key)
+        needed.add(name)
+        if name in known:
+            texts = known[name].requires
+            open_ += [(_requirement(text), set(requirement.extras)) for text in texts]
+    return needed
+
+
+# --- pip -------------------------------------------------------------------------------------
+
+
+def _tags(machine: str) -> list[str]:
+    """The platform tags of wheels that run on a device, the newest first."""
+    return [
+        *(f"manylinux_2_{minor}_{machine}" for minor in range(NEWEST_GLIBC, 16, -1)),
+        f"manylinux2014_{machine}",
+        *([f"manylinux2010_{machine}", f"manylinux1_{machine}"] if machine == "x86_64" else []),
+        f"linux_{machine}",
+    ]
+
+
+def _for_target(config: BundleConfig, python: str) -> list[str]:
+    """pip's options that make it look for a device's wheels instead of this machine's."""
+    options = ["--disable-pip-version-check", "--no-input", "--only-binary=:all:"]
+    for tag in _tags(MACHINES[config.platform]):
+        options += ["--platform", tag]
+    options += ["--implementation", "cp", "--python-version", python]
+    for abi in (f"cp{python.replace('.', '')}", "abi3", "none"):
+        options += ["--abi", abi]
+    if config.wheelhouse is not None:
+        options += ["--isolated", "--no-index", "--find-links", str(config.wheelhouse.resolve())]
+    return options
+
+
+def _pip(arguments: Sequence[str], on_line: Callable[[str], None] = lambda line: None) -> list[str]:
+    """Run pip; returns the lines with errors, none if all went well."""
+    if find_spec("pip") is None:
+        raise MissingDependencyError(
+            f"wheels are fetched by pip, which {sys.executable} has not: "
+            "python -m ensurepip brings it, on Debian sudo apt-get install python3-pip"
+        )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pip", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # Else some terminals' widths would wrap its lines.
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+    )
+    assert process.stdout is not None
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line.strip())
+            on_line(line)
+        code = process.wait()
+    finally:
+        if process.poll() is None:  # Ctrl-C
+            process.terminate()
+            process.wait()
+    if not code:
+        return []
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    # An index's address, which may hold a password, is nobody's business.
+    return [re.sub(r"\S*://\S*", "…", line) for line in errors or lines[-1:] or ["no reason given"]]
+
+
+def _resolve(
+    config: BundleConfig, python: str, wanted: Sequence[str], report: Path, *more: str
+) -> tuple[list[_Pin], list[str]]:
+    """What pip would install on the device; or, with no pins, its errors."""
+    errors = _pip(
+        [
+            *("install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report)),
+            *("--target", str(report.with_suffix("")), *_for_target(config, python), *more),
+            *wanted,
+        ]
+    )
+    if errors:
+        return [], errors
+    pins = []
+    for item in json.loads(report.read_text("utf-8"))["install"]:
+        metadata = item["metadata"]
+        hashes = item["download_info"].get("archive_info", {}).get("hashes", {})
+        pins.append(
+            _Pin(
+                _canonical(metadata["name"]),
+                metadata["version"],
+                hashes.get("sha256", ""),
+                tuple(metadata.get("requires_dist", ())),
+            )
+        )
+    return sorted(pins, key=lambda pin: pin.name), []
+
+
+def _resolve_all(
+    config: BundleConfig, wanted: Sequence[str], work: Path, progress: Progress
+) -> dict[str, list[_Pin]]:
+    """For each Python the packages that the device needs; pip itself is the last."""
+    chosen = {}
+    for number, python in enumerate(config.pythons):
+        progress("resolving", number, len(config.pythons))
+        environment = _environment(python, MACHINES[config.platform])
+        # pip judges markers by the machine that it runs on; what only the device needs is asked
+        # for by name, and what only this machine needs is left away.
+        asked = [*wanted, "pip"]
+        while True:
+            pins, errors = _resolve(config, python, asked, work / f"{python}.json")
+            if errors:
+                raise _missing(config, python, asked, errors, work)
+            needed = _needed(pins, wanted, environment)
+            lacking = sorted(needed - {pin.name for pin in pins})
+            if not lacking:
+                break
+            asked += lacking
+        chosen[python] = [pin for pin in pins if pin.name in needed]
+        chosen[python] += [pin for pin in pins if pin.name == "pip" and "pip" not in needed]
+    return chosen
+
+
+def _missing(
+    config: BundleConfig, python: str, asked: Sequence[str], errors: Sequence[str], work: Path
+) -> BundleError:
+    """The error for a resolution that failed: names each package that there is no wheel of."""
+    lost = [
+        text
+        for text in asked
+        if _resolve(config, python, [text], work / "one.json", "--no-deps")[1]
+    ]
+    where = f"{config.platform} and Python {python}"
+    if lost:
+        source = f"in {config.wheelhouse}" if config.wheelhouse else "to be had from pip's index"
+        return BundleError(
+            f"{', '.join(lost)}: no wheel for {where} is {source}; "
+            "choose other versions with --python"
+            + (", or put the wheels there" if config.wheelhouse else ", or see to pip's index")
+        )
+    return BundleError(f"what digitkit needs cannot be had for {where}: {one_line(errors[-1])}")
+
+
+def _what_is_fetched(config: BundleConfig, chosen: Mapping[str, Sequence[_Pin]]) -> str:
+    versions: dict[str, list[str]] = {}
+    for pins in chosen.values():
+        for pin in pins:
+            if pin.version not in versions.setdefault(pin.name, []):
+                versions[pin.name].append(pin.version)
+    packages = ", ".join(f"{name} {' and '.join(of)}" for name, of in sorted(versions.items()))
+    verb = f"taking from {config.wheelhouse}" if config.wheelhouse else "fetching with pip"
+    pythons = " and ".join(config.pythons)
+    return f"{verb}, for {config.platform} and Python {pythons}: {packages}"
+
+
+def _fetch_all(
+    config: BundleConfig,
+    chosen: Mapping[str, Sequence[_Pin]],
+    folder: Path,
+    progress: Progress,
+) -> dict[str, list[_Wheel]]:
+    """The wheels of what was chosen for each Python, in one folder."""
+    folder.mkdir()
+    wheels: dict[str, list[_Wheel]] = {}
+    for python, pins in chosen.items():
+        each = folder / python
+        each.mkdir()
+        lines = [
+            f"{pin.name}=={pin.version}" + (f" --hash=sha256:{pin.sha256}" if pin.sha256 else "")
+            for pin in pins
+        ]
+        listed = folder / f"{python}.txt"
+        listed.write_text("\n".join(lines) + "\n", "utf-8")
+        what, total, done = f"fetching for Python {python}", len(pins), 0
+
+        def count(line: str, what: str = what, total: int = total) -> None:
+            nonlocal done
+            if line.startswith("Collecting"):
+                done += 1
+                progress(what, done, total)
+
+        download = ["download", "--no-deps", "--dest", str(each), "--requirement", str(listed)]
+        errors = _pip([*download, *_for_target(config, python)], count)
+        if errors:
+            raise BundleError(f"the wheels for Python {python} cannot be fetched: {errors[-1]}")
+        wheels[python] = [_read_wheel(path) for path in sorted(each.glob("*.whl"))]
+    return wheels
+
+
+def _read_wheel(path: Path) -> _Wheel:
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: there is no such wheel")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (name,) = (
+                name
+                for name in archive.namelist()
+                if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)
+            )
+            return _Wheel(path, BytesParser().parsebytes(archive.read(name), headersonly=True))
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
+        raise BundleError(f"{path}: is no wheel: {one_line(error)}; fetch it again") from error
+
+
+# --- the other parts -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The model that the service reads with.
+
+    Attributes:
+        setting: its name in the settings file.
+        file: an own model's file; None for a shipped one.
+        text: what it reads on the sample page here, which a device must read, too.
+    """
+
+    setting: str
+    file: Path | None
+    text: str
+
+    @classmethod
+    def of(cls, model: str) -> _Model:
+        from .classifier import Classifier, models_folder
+        from .reader import Reader
+
+        classifier = Classifier(model)
+        text = Reader(classifier).read(DEVICE / "page.jpg").text
+        if classifier.path.parent == models_folder():
+            return cls(model, None, text)
+        return cls(f"@ROOT@/current/models/{classifier.path.name}", classifier.path, text)
+
+
+def _mnist_test(*, offline: bool, progress: Progress) -> dict[str, bytes]:
+    """MNIST's test set as two gzipped IDX files."""
+    from . import datasets
+
+    folder = datasets.find_mnist()
+    if folder is None:
+        if offline:
+            raise DatasetError(
+                "MNIST's test set, which goes into a bundle, is not on this machine; name a folder "
+                "with its four IDX files in DIGITKIT_MNIST, or leave --wheelhouse away to download"
+            )
+        folder = datasets.cache_folder() / "mnist"
+        datasets.download_mnist(folder, progress=progress)
+    files = {}
+    for stem, md5 in datasets.MNIST_MD5.items():
+        if not stem.startswith("t10k"):
+            continue
+        packed, plain = folder / f"{stem}.gz", folder / stem
+        data = packed.read_bytes() if packed.is_file() else gzip.compress(plain.read_bytes(), 9, mtime=0)
+        if hashlib.md5(gzip.decompress(data), usedforsecurity=False).hexdigest() != md5:
+            raise DatasetError(f"{folder / stem}: is not MNIST's file; restore it")
+        files[f"{stem}.gz"] = data
+    return files
+
+
+def _entries(
+    config: BundleConfig,
+    own: _Wheel,
+    wheels: Mapping[str, Sequence[_Wheel]],
+    model: _Model,
+    mnist: Mapping[str, bytes],
+) -> Iterator[_Entry]:
+    """All files of the bundle but the list of their checksums."""
+    yield _Entry(f"wheels/{own.path.name}", own.path, "digitkit")
+    files = {wheel.path.name: wheel for each in wheels.values() for wheel in each}
+    for name, wheel in files.items():
+        yield _Entry(f"wheels/{name}", wheel.path, wheel.name)
+    for python, each in wheels.items():
+        lines = [
+            f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n"
+            for wheel in sorted(each, key=lambda wheel: wheel.name)
+            if wheel.name != "pip"  # it installs, from its wheel, and is not installed
+        ]
+        yield _Entry(f"requirements-{python}.txt", "".join(lines).encode(), "installer")
+
+    with zipfile.ZipFile(own.path) as archive:
+        for name in archive.namelist():
+            if re.fullmatch(r"digitkit/exported/([^/]+\.onnx|MODEL_CARD\.md)", name):
+                yield _Entry(f"models/{name.rpartition('/')[2]}", archive.read(name), "models")
+    if model.file is not None:
+        yield _Entry(f"models/{model.file.name}", model.file, "models")
+    for name, data in mnist.items():
+        yield _Entry(f"mnist/{name}", data, "MNIST test set")
+    yield _Entry("sample/page.jpg", DEVICE / "page.jpg", "sample page")
+    yield _Entry("sample/expected.txt", f"{model.text}\n".encode(), "sample page")
+
+    facts = {
+        "version": own.version,
+        "platform": config.platform,
+        "machine": MACHINES[config.platform],
+        "pythons": " ".join(config.pythons),
+        "glibc": _glibc_needed(files),
+        "wheel": own.path.name,
+        "pip": next(name for name, wheel in files.items() if wheel.name == "pip"),
+        "model": model.setting,
+    }
+    facts |= {
+        f"kilobytes_{python}": str(_installed_size([own, *each]) // 1024)
+        for python, each in wheels.items()
+    }
+    text = "".join(f"{key}={value}\n" for key, value in facts.items())
+    yield _Entry("bundle.conf", text.encode(), "installer")
+    for name in ("install.sh", "uninstall.sh"):
+        yield _Entry(name, DEVICE / name, "installer", executable=True)
+    yield _Entry("digitkit.service", DEVICE / "digitkit.service", "installer")
+    settings = (DEVICE / "digitkit.toml").read_text("utf-8")
+    settings = settings.replace('model = "digits"', f'model = "{model.setting}"')
+    yield _Entry("digitkit.toml", settings.encode(), "installer")
+    readme = (DEVICE / "README.md").read_text("utf-8")
+    for key in ("version", "platform", "pythons", "glibc"):
+        shown = " or ".join(facts[key].split())
+        readme = readme.replace(f"@{key.upper()}@", shown)
+    yield _Entry("README.md", readme.encode(), "installer")
+    sbom = _sbom(config, own, wheels, model, mnist)
+    yield _Entry("sbom.cdx.json", sbom, "bill of materials")
+
+
+def _glibc_needed(names: Iterable[str]) -> str:
+    """The glibc that all these wheels run with, such as ``2.28``."""
+    least = 17
+    for name in names:
+        tags = name.removesuffix(".whl").split("-")[-1].split(".")
+        minors = [int(m[1]) for tag in tags if (m := re.match(r"manylinux_2_(\d+)_", tag))]
+        minors += [17 for tag in tags if tag.startswith(("manylinux2014", "manylinux1", "any"))]
+        if minors:
+            least = max(least, min(minors))
+    return f"2.{least}"
+
+
+def _installed_size(wheels: Iterable[_Wheel]) -> int:
+    """Bytes that these wheels take once installed, compiled modules included."""
+    size = 0
+    for wheel in wheels:
+        if wheel.name == "pip":
+            continue
+        with zipfile.ZipFile(wheel.path) as archive:
+            for info in archive.infolist():
+                # A file fills whole blocks; a module's bytecode is about as large as its source.
+                size += (info.file_size + 4095) // 4096 * 4096
+                size += info.file_size if info.filename.endswith(".py") else 0
+    return size
+
+
+# --- bill of materials -----------------------------------------------------------------------
+
+
+def _sbom(
+    config: BundleConfig,
+    own: _Wheel,
+    wheels: Mapping[str, Sequence[_Wheel]],
+    model: _Model,
+    mnist: Mapping[str, bytes],
+) -> bytes:
+    """What the bundle holds, as CycloneDX 1.6 JSON; no time in it, so that it is reproducible."""
+    components: list[dict[str, Any]] = []
+    dependencies: dict[str, set[str]] = {_ref(own): set()}
+    for python, each in wheels.items():
+        environment = _environment(python, MACHINES[config.platform])
+        of = {wheel.name: _ref(wheel) for wheel in each}
+        for wheel in (own, *each):
+            needs = dependencies.setdefault(_ref(wheel), set())
+            for text in wheel.metadata.get_all("Requires-Dist") or []:
+                requirement = _requirement(text)
+                name = _canonical(requirement.name)
+                name = INSTEAD.get(name, name) if wheel is own else name
+                if name in of and _applies(requirement, environment, set()):
+                    needs.add(of[name])
+    for wheel in {_ref(wheel): wheel for each in wheels.values() for wheel in each}.values():
+        components.append(_component("library", wheel))
+    with zipfile.ZipFile(own.path) as archive:
+        models = {
+            name.rpartition("/")[2]: archive.read(name)
+            for name in archive.namelist()
+            if re.fullmatch(r"digitkit/exported/[^/]+\.onnx", name)
+        }
+    kinds = {name: ("machine-learning-model", "MIT") for name in models}
+    if model.file is not None:
+        models[model.file.name] = model.file.read_bytes()
+        kinds[model.file.name] = ("machine-learning-model", "")
+    kinds |= dict.fromkeys(mnist, ("data", "CC-BY-SA-3.0"))
+    for name, data in (models | dict(mnist)).items():
+        kind, licence = kinds[name]
+        digest = hashlib.sha256(data).hexdigest()
+        entry: dict[str, Any] = {"type": kind, "bom-ref": f"{name}#{digest[:12]}", "name": name}
+        entry["hashes"] = [{"alg": "SHA-256", "content": digest}]
+        if licence:
+            entry["licenses"] = [{"license": {"id": licence}}]
+        components.append(entry)
+    components.sort(key=lambda component: str(component["bom-ref"]))
+    bom: dict[str, Any] = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": _component("application", own),
+            "tools": {
+                "components": [
+                    {"type": "application", "name": "digitkit bundle", "version": __version__}
+                ]
+            },
+            "properties": [
+                {"name": "digitkit:platform", "value": config.platform},
+                {"name": "digitkit:pythons", "value": " ".join(config.pythons)},
+            ],
+        },
+        "components": components,
+        "dependencies": [
+            {"ref": ref, "dependsOn": sorted(needs)} for ref, needs in sorted(dependencies.items())
+        ],
+    }
+    content = json.dumps(bom, sort_keys=True)
+    serial = uuid.uuid5(uuid.NAMESPACE_OID, content)
+    bom = {"$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json", **bom}
+    bom["serialNumber"] = f"urn:uuid:{serial}"
+    return (json.dumps(bom, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _ref(wheel: _Wheel) -> str:
+    """A wheel's package URL; the file's name tells one Python's from another's."""
+    purl = f"pkg:pypi/{wheel.name}@{wheel.version}"
+    return purl if wheel.name == "digitkit" else f"{purl}?file_name={wheel.path.name}"
+
+
+def _component(kind: str, wheel: _Wheel) -> dict[str, Any]:
+    licences = _licences(wheel.metadata)
+    return {
+        "type": kind,
+        "bom-ref": _ref(wheel),
+        "name": wheel.name,
+        "version": wheel.version,
+        "purl": _ref(wheel),
+        "hashes": [{"alg": "SHA-256", "content": wheel.sha256}],
+        **({"licenses": licences} if licences else {}),
+    }
+
+
+def _licences(metadata: Message) -> list[dict[str, Any]]:
+    """A wheel's licences as its metadata has them: an SPDX expression, or names."""
+    expression = metadata["License-Expression"]
+    if expression:
+        return [{"expression": str(expression)}]
+    names = [
+        str(classifier).rpartition(" :: ")[2]
+        for classifier in metadata.get_all("Classifier") or []
+        if str(classifier).startswith("License :: ")
+    ]
+    text = str(metadata["License"] or "").strip()
+    if not names and text:
+        names = [one_line(text)[:100]]  # some have the whole text there
+    return [{"license": {"name": name}} for name in names]
+
+
+# --- the archive -----------------------------------------------------------------------------
+
+
+def _pack(out: Path, folder: str, entries: Sequence[_Entry], progress: Progress) -> Bundle:
+    """Write the archive: sorted, without times, owners and names of this machine."""
+    sums, sizes = [], dict[str, int]()
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        data = entry.read()
+        sums.append(f"{hashlib.sha256(data).hexdigest()}  {entry.name}\n")
+        sizes[entry.part] = sizes.get(entry.part, 0) + len(data)
+    listed = [*entries, _Entry("SHA256SUMS", "".join(sums).encode(), "installer")]
+    listed.sort(key=lambda entry: entry.name)
+    with atomic.replacing(out) as temporary:
+        with (
+            temporary.open("wb") as raw,
+            # Stored: wheels are compressed already, and zlib's builds differ in their bytes.
+            gzip.GzipFile("", "wb", compresslevel=0, fileobj=raw, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+        ):
+            for done, entry in enumerate(listed, 1):
+                progress("packing", done, len(listed))
+                data = entry.read()
+                info = tarfile.TarInfo(f"{folder}/{entry.name}")
+                info.size, info.mtime = len(data), _EPOCH
+                info.mode = 0o755 if entry.executable else 0o644
+                archive.addfile(info, io.BytesIO(data))
+        digest = hashlib.sha256()
+        with temporary.open("rb") as handle:
+            while block := handle.read(1 << 20):
+                digest.update(block)
+        size = temporary.stat().st_size
+    parts = sorted(sizes.items(), key=lambda part: -part[1])
+    return Bundle(
+        out, size, digest.hexdigest(), folder, tuple(Part(name, size) for name, size in parts)
+    )

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Removes what install.sh has installed.
+#
+#   ./uninstall.sh             this user's
+#   ./uninstall.sh --system    /opt/digitkit and the service (needs root)
+#   --purge                    the settings, /etc/digitkit.toml, and the logs, too
+#   --yes                      asks nothing
+set -eu
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'uninstall.sh: %s\n' "$*" >&2; exit 1; }
+usage() { sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0"; }
+
+main() {
+    system='' purge='' yes=''
+    for option; do
+        case "$option" in
+            --system) system=1 ;;
+            --purge) purge=1 ;;
+            --yes) yes=1 ;;
+            -h | --help) usage; exit 0 ;;
+            *) die "$option: is no option; see ./uninstall.sh --help" ;;
+        esac
+    done
+    top=${DIGITKIT_TOP-} # a folder that stands for / in tests
+    if [ -n "$system" ]; then
+        [ "$(id -u)" = 0 ] || die "--system needs root: sudo ./uninstall.sh --system"
+        root=$top/opt/digitkit link=$top/usr/local/bin/digitkit
+        settings=$top/etc/digitkit.toml unit=$top/etc/systemd/system/digitkit.service
+    else
+        [ -n "${HOME-}" ] || die "HOME is not set; set it to the folder of the user"
+        root=$HOME/.local/share/digitkit link=$HOME/.local/bin/digitkit settings='' unit=''
+    fi
+    if [ ! -d "$root/versions" ]; then
+        other="the system's goes with --system"
+        [ -z "$system" ] || other="a user's goes without --system"
+        die "$root: nothing is installed there; $other"
+    fi
+    holder=$(readlink "$root/.lock") || holder=
+    if [ -n "$holder" ] && grep -aq 'install\.sh' "/proc/$holder/cmdline" 2>/dev/null; then
+        die "an install.sh (process $holder) is at work; wait for it"
+    fi
+    if [ -z "$yes" ]; then
+        printf 'Remove %s? [y/N] ' "$root"
+        read -r answer || answer=
+        case "$answer" in y | Y | yes) ;; *) die "nothing removed; --yes asks nothing" ;; esac
+    fi
+    if [ -n "$unit" ]; then
+        if [ -z "$top" ] && command -v systemctl >/dev/null; then
+            now=--now
+            [ -d /run/systemd/system ] || now=
+            # shellcheck disable=SC2086 # no word if empty
+            systemctl --quiet disable $now digitkit.service || true
+        fi
+        rm -f "$unit"
+        [ -n "$top" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
+    fi
+    case $(readlink "$link") in "$root"/*) rm -f "$link" ;; esac
+    cd /
+    rm -rf "$root" || die "$root cannot be removed; see above"
+    if [ -n "$purge" ] && [ -n "$settings" ]; then
+        rm -rf "$settings" "$top/var/log/digitkit" "$top/var/log/private/digitkit"
+    elif [ -n "$settings" ] && [ -f "$settings" ]; then
+        say "$settings stays; --purge removes it"
+    fi
+    say "removed $root"
+}
+
+main "$@"
+exit
