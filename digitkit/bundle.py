@@ -19,10 +19,11 @@ import tarfile
 import tempfile
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,18 +131,12 @@ class _Wheel:
         return str(self.metadata["Version"])
 
     @property
+    def requires(self) -> list[str]:
+        return [str(text) for text in self.metadata.get_all("Requires-Dist") or []]
+
+    @cached_property
     def sha256(self) -> str:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
-
-
-@dataclass(frozen=True)
-class _Pin:
-    """A package of a version that the resolution has chosen; SHA-256 if the index tells it."""
-
-    name: str
-    version: str
-    sha256: str
-    requires: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -190,9 +185,11 @@ def make_bundle(
         wanted = _wanted(own, config.pythons)
         model = _Model.of(config.model)
         mnist = _mnist_test(offline=config.wheelhouse is not None, progress=progress)
-        chosen = _resolve_all(config, wanted, work, progress)
-        say(_what_is_fetched(config, chosen))
-        wheels = _fetch_all(config, chosen, work / "wheels", progress)
+        say(_what_is_fetched(config, wanted))
+        wheels = {
+            python: _fetch(config, python, wanted, work / python, progress)
+            for python in config.pythons
+        }
         folder = f"digitkit-{own.version}-{config.platform}"
         entries = list(_entries(config, own, wheels, model, mnist))
         return _pack(config.out, folder, entries, progress)
@@ -327,7 +324,7 @@ def _environment(python: str, machine: str) -> dict[str, str]:
     }
 
 
-def _applies(requirement: Requirement, environment: dict[str, str], extras: set[str]) -> bool:
+def _applies(requirement: Requirement, environment: dict[str, str], extras: Set[str]) -> bool:
     marker = requirement.marker
     return marker is None or any(
         marker.evaluate(environment | {"extra": extra}) for extra in {"", *extras}
@@ -343,7 +340,7 @@ def _wanted(own: _Wheel, pythons: Iterable[str]) -> list[str]:
         if not allowed.contains(f"{python}.99"):
             raise BundleError(f"Python {python}: digitkit {own.version} needs {allowed}")
     wanted = []
-    for text in own.metadata.get_all("Requires-Dist") or []:
+    for text in own.requires:
         requirement = _requirement(text)
         if requirement.marker is not None and "extra" in str(requirement.marker):
             continue
@@ -352,23 +349,25 @@ def _wanted(own: _Wheel, pythons: Iterable[str]) -> list[str]:
     return wanted
 
 
-def _needed(pins: Iterable[_Pin], wanted: Iterable[str], environment: dict[str, str]) -> set[str]:
-    """The names that `wanted` leads to on the device, whether they are among `pins` or not."""
-    known = {pin.name: pin for pin in pins}
-    needed: set[str] = set()
-    open_ = [(_requirement(text), set[str]()) for text in wanted]
-    done: set[tuple[str, frozenset[str]]] = set()
-    while open_:
-        requirement, extras = open_.pop()
-        name = _canonical(requirement.name)
-        key = (str(requirement), frozenset(extras))
-        if key in done or not _applies(requirement, environment, extras):
+def _needed(
+    wheels: Iterable[_Wheel], wanted: Iterable[str], environment: dict[str, str]
+) -> dict[str, str]:
+    """What `wanted` leads to on the device, among `wheels` or not: names, and who asks for what."""
+    known = {wheel.name: wheel for wheel in wheels}
+    needed: dict[str, str] = {}
+    waiting = [(text, frozenset[str]()) for text in wanted]
+    done = set()
+    while waiting:
+        text, extras = waiting.pop()
+        requirement = _requirement(text)
+        if (text, extras) in done or not _applies(requirement, environment, extras):
             continue
-        done.add(key)
-        needed.add(name)
+        done.add((text, extras))
+        name = _canonical(requirement.name)
+        needed.setdefault(name, f"{requirement.name}{requirement.specifier}")
         if name in known:
-            texts = known[name].requires
-            open_ += [(_requirement(text), set(requirement.extras)) for text in texts]
+            of = frozenset(requirement.extras)
+            waiting += [(each, of) for each in known[name].requires]
     return needed
 
 
@@ -386,7 +385,7 @@ def _tags(machine: str) -> list[str]:
 
 
 def _for_target(config: BundleConfig, python: str) -> list[str]:
-    """pip's options that make it look for a device's wheels instead of this machine's."""
+    """Pip's options that make it look for a device's wheels instead of this machine's."""
     options = ["--disable-pip-version-check", "--no-input", "--only-binary=:all:"]
     for tag in _tags(MACHINES[config.platform]):
         options += ["--platform", tag]
@@ -433,123 +432,67 @@ def _pip(arguments: Sequence[str], on_line: Callable[[str], None] = lambda line:
     return [re.sub(r"\S*://\S*", "…", line) for line in errors or lines[-1:] or ["no reason given"]]
 
 
-def _resolve(
-    config: BundleConfig, python: str, wanted: Sequence[str], report: Path, *more: str
-) -> tuple[list[_Pin], list[str]]:
-    """What pip would install on the device; or, with no pins, its errors."""
-    errors = _pip(
-        [
-            *("install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report)),
-            *("--target", str(report.with_suffix("")), *_for_target(config, python), *more),
-            *wanted,
-        ]
+def _what_is_fetched(config: BundleConfig, wanted: Sequence[str]) -> str:
+    if config.wheelhouse is not None:
+        verb, size = f"taking from {config.wheelhouse}", ""
+    else:
+        verb, size = "fetching with pip", "; about 90 MB for each Python"
+    pythons = " and ".join(config.pythons)
+    return (
+        f"{verb}, for {config.platform} and Python {pythons}: pip, {', '.join(wanted)}, "
+        f"and what these need{size}"
     )
-    if errors:
-        return [], errors
-    pins = []
-    for item in json.loads(report.read_text("utf-8"))["install"]:
-        metadata = item["metadata"]
-        hashes = item["download_info"].get("archive_info", {}).get("hashes", {})
-        pins.append(
-            _Pin(
-                _canonical(metadata["name"]),
-                metadata["version"],
-                hashes.get("sha256", ""),
-                tuple(metadata.get("requires_dist", ())),
-            )
-        )
-    return sorted(pins, key=lambda pin: pin.name), []
 
 
-def _resolve_all(
-    config: BundleConfig, wanted: Sequence[str], work: Path, progress: Progress
-) -> dict[str, list[_Pin]]:
-    """For each Python the packages that the device needs; pip itself is the last."""
-    chosen = {}
-    for number, python in enumerate(config.pythons):
-        progress("resolving", number, len(config.pythons))
-        environment = _environment(python, MACHINES[config.platform])
-        # pip judges markers by the machine that it runs on; what only the device needs is asked
-        # for by name, and what only this machine needs is left away.
-        asked = [*wanted, "pip"]
-        while True:
-            pins, errors = _resolve(config, python, asked, work / f"{python}.json")
-            if errors:
-                raise _missing(config, python, asked, errors, work)
-            needed = _needed(pins, wanted, environment)
-            lacking = sorted(needed - {pin.name for pin in pins})
-            if not lacking:
-                break
-            asked += lacking
-        chosen[python] = [pin for pin in pins if pin.name in needed]
-        chosen[python] += [pin for pin in pins if pin.name == "pip" and "pip" not in needed]
-    return chosen
+def _fetch(
+    config: BundleConfig, python: str, wanted: Sequence[str], folder: Path, progress: Progress
+) -> list[_Wheel]:
+    """The wheels that the device needs with this Python, and pip's, which installs them there."""
+    environment = _environment(python, MACHINES[config.platform])
+    asked = [*wanted, "pip"]
+    done = 0
+
+    def count(line: str) -> None:
+        nonlocal done
+        if line.startswith("Collecting"):
+            done += 1
+            progress(f"fetching for Python {python}", done, 0)
+
+    download = ["download", "--dest", str(folder), *_for_target(config, python)]
+    # pip judges markers by the machine that it runs on: what only the device needs is asked for
+    # by name, and what only this machine needs is left away.
+    while True:
+        errors = _pip([*download, *asked], count)
+        if errors:
+            raise _missing(config, python, asked, errors, [*download, "--no-deps"])
+        wheels = [_read_wheel(path) for path in sorted(folder.glob("*.whl"))]
+        needed = _needed(wheels, wanted, environment)
+        lacking = [text for name, text in needed.items() if name not in {w.name for w in wheels}]
+        if not lacking:
+            return [wheel for wheel in wheels if wheel.name in needed or wheel.name == "pip"]
+        asked += lacking
 
 
 def _missing(
-    config: BundleConfig, python: str, asked: Sequence[str], errors: Sequence[str], work: Path
-) -> BundleError:
-    """The error for a resolution that failed: names each package that there is no wheel of."""
-    lost = [
-        text
-        for text in asked
-        if _resolve(config, python, [text], work / "one.json", "--no-deps")[1]
-    ]
-    where = f"{config.platform} and Python {python}"
-    if lost:
-        source = f"in {config.wheelhouse}" if config.wheelhouse else "to be had from pip's index"
-        return BundleError(
-            f"{', '.join(lost)}: no wheel for {where} is {source}; "
-            "choose other versions with --python"
-            + (", or put the wheels there" if config.wheelhouse else ", or see to pip's index")
-        )
-    return BundleError(f"what digitkit needs cannot be had for {where}: {one_line(errors[-1])}")
-
-
-def _what_is_fetched(config: BundleConfig, chosen: Mapping[str, Sequence[_Pin]]) -> str:
-    versions: dict[str, list[str]] = {}
-    for pins in chosen.values():
-        for pin in pins:
-            if pin.version not in versions.setdefault(pin.name, []):
-                versions[pin.name].append(pin.version)
-    packages = ", ".join(f"{name} {' and '.join(of)}" for name, of in sorted(versions.items()))
-    verb = f"taking from {config.wheelhouse}" if config.wheelhouse else "fetching with pip"
-    pythons = " and ".join(config.pythons)
-    return f"{verb}, for {config.platform} and Python {pythons}: {packages}"
-
-
-def _fetch_all(
     config: BundleConfig,
-    chosen: Mapping[str, Sequence[_Pin]],
-    folder: Path,
-    progress: Progress,
-) -> dict[str, list[_Wheel]]:
-    """The wheels of what was chosen for each Python, in one folder."""
-    folder.mkdir()
-    wheels: dict[str, list[_Wheel]] = {}
-    for python, pins in chosen.items():
-        each = folder / python
-        each.mkdir()
-        lines = [
-            f"{pin.name}=={pin.version}" + (f" --hash=sha256:{pin.sha256}" if pin.sha256 else "")
-            for pin in pins
-        ]
-        listed = folder / f"{python}.txt"
-        listed.write_text("\n".join(lines) + "\n", "utf-8")
-        what, total, done = f"fetching for Python {python}", len(pins), 0
-
-        def count(line: str, what: str = what, total: int = total) -> None:
-            nonlocal done
-            if line.startswith("Collecting"):
-                done += 1
-                progress(what, done, total)
-
-        download = ["download", "--no-deps", "--dest", str(each), "--requirement", str(listed)]
-        errors = _pip([*download, *_for_target(config, python)], count)
-        if errors:
-            raise BundleError(f"the wheels for Python {python} cannot be fetched: {errors[-1]}")
-        wheels[python] = [_read_wheel(path) for path in sorted(each.glob("*.whl"))]
-    return wheels
+    python: str,
+    asked: Sequence[str],
+    errors: Sequence[str],
+    download: Sequence[str],
+) -> BundleError:
+    """The error for a download that failed: names each package that there is no wheel of."""
+    lost = [text for text in asked if _pip([*download, text])]
+    where = f"{config.platform} and Python {python}"
+    if not lost:
+        return BundleError(f"what digitkit needs cannot be had for {where}: {errors[-1]}")
+    if config.wheelhouse is not None:
+        place, remedy = f"in {config.wheelhouse}", "put them there"
+    else:
+        place, remedy = "to be had", "see whether pip reaches its index"
+    return BundleError(
+        f"no wheel for {where} is {place}: {'; '.join(lost)}; {remedy}, or choose other versions "
+        "with --python"
+    )
 
 
 def _read_wheel(path: Path) -> _Wheel:
@@ -614,7 +557,11 @@ def _mnist_test(*, offline: bool, progress: Progress) -> dict[str, bytes]:
         if not stem.startswith("t10k"):
             continue
         packed, plain = folder / f"{stem}.gz", folder / stem
-        data = packed.read_bytes() if packed.is_file() else gzip.compress(plain.read_bytes(), 9, mtime=0)
+        data = (
+            packed.read_bytes()
+            if packed.is_file()
+            else gzip.compress(plain.read_bytes(), 9, mtime=0)
+        )
         if hashlib.md5(gzip.decompress(data), usedforsecurity=False).hexdigest() != md5:
             raise DatasetError(f"{folder / stem}: is not MNIST's file; restore it")
         files[f"{stem}.gz"] = data
@@ -727,21 +674,21 @@ def _sbom(
         of = {wheel.name: _ref(wheel) for wheel in each}
         for wheel in (own, *each):
             needs = dependencies.setdefault(_ref(wheel), set())
-            for text in wheel.metadata.get_all("Requires-Dist") or []:
+            for text in wheel.requires:
                 requirement = _requirement(text)
                 name = _canonical(requirement.name)
                 name = INSTEAD.get(name, name) if wheel is own else name
-                if name in of and _applies(requirement, environment, set()):
+                if name in of and _applies(requirement, environment, set[str]()):
                     needs.add(of[name])
-    for wheel in {_ref(wheel): wheel for each in wheels.values() for wheel in each}.values():
-        components.append(_component("library", wheel))
+    different = {_ref(wheel): wheel for each in wheels.values() for wheel in each}
+    components += [_component("library", wheel) for wheel in different.values()]
     with zipfile.ZipFile(own.path) as archive:
         models = {
             name.rpartition("/")[2]: archive.read(name)
             for name in archive.namelist()
             if re.fullmatch(r"digitkit/exported/[^/]+\.onnx", name)
         }
-    kinds = {name: ("machine-learning-model", "MIT") for name in models}
+    kinds = dict.fromkeys(models, ("machine-learning-model", "MIT"))
     if model.file is not None:
         models[model.file.name] = model.file.read_bytes()
         kinds[model.file.name] = ("machine-learning-model", "")

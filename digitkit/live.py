@@ -223,6 +223,7 @@ class Live:
         duration: float | None = None,
         every: bool = False,
         notice: Callable[[str], None] | None = None,
+        alive: Callable[[], None] | None = None,
         opener: Opener | None = None,
     ) -> None:
         """Check the name; the source is opened by the first step of the iteration.
@@ -240,6 +241,9 @@ class Live:
                 measurements; a real camera falls behind.
             notice: called with one line when the source is lost and when it is back, from the
                 grabbing thread.
+            alive: called, from either thread, as long as all goes as it should: with each frame
+                that is handed over or waits to be, and with each attempt to open the source. Not
+                while the source or the consumer is stuck.
             opener: opens the source instead of OpenCV or picamera2; `camera` is then its name.
 
         Raises:
@@ -265,6 +269,7 @@ class Live:
         self._duration = math.inf if duration is None else duration
         self._every = every
         self._notice = notice or (lambda line: None)
+        self._alive = alive or (lambda: None)
 
         # Of the consumer:
         self._due = -math.inf
@@ -313,6 +318,7 @@ class Live:
                 if now >= self._until or self._stop.is_set():
                     break
                 if self._newest is not None:
+                    self._alive()
                     if now >= self._due:
                         return self._hand_over(now)
                 elif self._ending is not None:
@@ -381,6 +387,7 @@ class Live:
         waits = pauses()
         lost = ""  # why, as long as it is
         while True:
+            self._alive()
             begun, before = time.monotonic(), self._grabbed
             trouble = self._session(lost)
             if self._stop.is_set():

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from logging import LogRecord, makeLogRecord
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TextIO
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -86,12 +88,74 @@ def percent(confidence: float) -> str:
     return f"{min(confidence, 0.9999):.1%}" if confidence < 0.9995 else ">99.9%"
 
 
+class Stream(Protocol):
+    """What `Lines` writes to: an open text file, or `Rotated`."""
+
+    @property
+    def name(self) -> Any:
+        """The file's name, for messages."""
+
+    def write(self, text: str, /) -> int:
+        """Take a text."""
+
+    def flush(self) -> None:
+        """Hand on what was taken."""
+
+
+class _Rotating(RotatingFileHandler):
+    terminator = ""
+
+    def handleError(self, record: LogRecord) -> None:  # noqa: N802
+        raise  # called where the error is at hand; logging's own would print and go on
+
+
+class Rotated:
+    """A file that is put aside once it is full: ``NAME.1`` is then the last one, and so on."""
+
+    def __init__(self, path: Path, max_bytes: int, keep: int) -> None:
+        """Go on with the file `path`.
+
+        Args:
+            path: the newest file; its folder is made.
+            max_bytes: a text that would make a file larger goes into the next one.
+            keep: files that stay beside the newest, from 1.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self.name = shown(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._handler = _Rotating(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{self.name}: cannot be written: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._handler.close()
+
+    def write(self, text: str, /) -> int:
+        """Write a text whole into one file; raises `OSError`."""
+        self._handler.emit(makeLogRecord({"msg": text}))
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: each text is handed on as it comes."""
+
+
 class Lines:
     """Writes one line (of CSV: one record) a picture, flushed as it comes."""
 
     moving = False
 
-    def __init__(self, stream: TextIO, how: Format) -> None:
+    def __init__(self, stream: Stream, how: Format) -> None:
         """Write to `stream`; CSV begins with its header."""
         self.stream = stream
         self.how = how

@@ -47,6 +47,8 @@ digitkit infer --camera 0 --show
 digitkit infer --camera rtsp://user:password@10.0.0.7/live --format jsonl --retry inf
 
 digitkit infer --camera picamera2 --fps 5
+
+digitkit infer --config /etc/digitkit.toml
 """
 
 
@@ -84,6 +86,19 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def _set_defaults(context: typer.Context, path: Path | None) -> Any:
+    """Take the options that the command line does not give from a settings file."""
+    if path is None:
+        return None
+    from .. import settings
+
+    read = settings.load(path)
+    options = read.options()
+    # By the parameters' names, of which one would hide a builtin.
+    context.default_map = {"format_" if key == "format" else key: options[key] for key in options}
+    return read
+
+
 READING, MOVING, FIELDS = "What is read", "Cameras, streams and videos", "Number fields"
 
 
@@ -95,6 +110,17 @@ def command(
             help="Image and video files, folders (searched for images, recursively), patterns, "
             "and - for a list of paths on standard input, one a line; or one stream's URL.",
             show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Any,
+        typer.Option(
+            metavar="FILE",
+            parser=Path,
+            callback=_set_defaults,
+            is_eager=True,
+            help="A service's settings, TOML: camera and options of this command by their names; "
+            "what the command line gives goes first.",
         ),
     ] = None,
     model: Annotated[
@@ -266,6 +292,8 @@ def command(
     a failed source has source and error. Digits on their way through a camera or a video are
     followed from frame to frame, and a text is reported once it has held.
     """
+    if config is not None and sources and camera == config.camera:
+        camera = size = fps = retry = None  # the file's camera makes way for what is named here
     if camera is None and sources and any("://" in source for source in sources):
         if len(sources) > 1:
             raise typer.BadParameter(
@@ -314,6 +342,10 @@ def command(
     with ExitStack() as stack:
         stream = stack.enter_context(_opened(output, camera is not None)) if output else sys.stdout
         outputs: list[Sink] = [sinks.Lines(stream, format_.value)]
+        if config is not None and config.output is not None and output is None:
+            aside = config.output
+            rotated = sinks.Rotated(aside.file, round(aside.max_mb * 1e6), aside.keep)
+            outputs.append(sinks.Lines(stack.enter_context(rotated), format_.value))
         if annotate is not None and is_video(annotate):
             outputs.append(stack.enter_context(sinks.Video(annotate)))
         elif annotate is not None:
@@ -487,13 +519,14 @@ def _opened(path: Path, live: bool) -> Iterator[TextIO]:
 @contextmanager
 def _live(camera: str, **options: Any) -> Iterator[Live]:
     """A camera that Ctrl-C and SIGTERM end as they are meant to: cleanly, files closed."""
+    from .. import notify
     from ..live import Live
 
     def notice(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     try:
-        live = Live(camera, notice=notice, **options)
+        live = Live(camera, notice=notice, alive=notify.alive, **options)
     except ValueError as error:
         if isinstance(error, DigitkitError):
             raise
@@ -510,8 +543,10 @@ def _live(camera: str, **options: Any) -> Iterator[Live]:
         before[which] = signal.signal(which, stop)
     try:
         with live:
+            notify.ready()
             yield live
     finally:
+        notify.stopping()
         for number, handler in before.items():
             signal.signal(number, handler)
 

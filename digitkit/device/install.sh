@@ -82,7 +82,7 @@ print("%d.%d" % sys.version_info[:2] if usual else "unusual", 8 * struct.calcsiz
             2>/dev/null) || continue
         python_version=${about% *}
         [ "${about#* }" = 64 ] || die "$path is a 32-bit Python; $sixty_four"
-        if [ -n "$system" ]; then
+        if [ -n "$system" ] && [ -z "$top" ]; then
             case $(readlink -f "$path") in
                 # The service sees no homes.
                 /home/* | /root/*) seen="$seen $path (in a home)"; continue ;;
@@ -211,13 +211,15 @@ works() {
     model=$(fact model)
     case "$model" in "@ROOT@"*) model=$1/models/${model##*/} ;; esac
     problem=
-    said=$("$1/venv/bin/digitkit" infer "$1/sample/page.jpg" --format jsonl --model "$model" \
-        2>"$1/self-test.log") || {
-        problem="it ends with code $? ($(tail -n 1 "$1/self-test.log"))"
+    log=$1/self-test.log
+    : >"$log"
+    run "$1/venv/bin/digitkit" infer "$1/sample/page.jpg" --model "$model" --format jsonl \
+        --output "$1/self-test.jsonl" || {
+        problem="it ends with code $? ($(tail -n 1 "$log"))"
         return 1
     }
-    read_text=$(printf '%s\n' "$said" | "$1/venv/bin/python" -I -c \
-        'import json, sys; print(json.load(sys.stdin)["text"])' 2>/dev/null) || read_text=
+    read_text=$("$1/venv/bin/python" -I -c 'import json, sys
+print(json.load(sys.stdin)["text"])' <"$1/self-test.jsonl" 2>/dev/null) || read_text=
     if [ "$read_text" != "$(cat "$1/sample/expected.txt")" ]; then
         problem="it reads '$(printf '%s' "$read_text" | tr '\n' ' ')' on the sample page instead of\
  '$(tr '\n' ' ' <"$1/sample/expected.txt")'"
