@@ -35,6 +35,7 @@ from .errors import (
     DatasetError,
     InputNotFoundError,
     MissingDependencyError,
+    OutputError,
     one_line,
 )
 
@@ -213,6 +214,11 @@ def _check(config: BundleConfig) -> None:
         raise InputNotFoundError(f"{config.wheelhouse}: is no folder; name one with wheels in it")
     if config.out.is_dir():
         raise BundleError(f"{config.out}: is a folder; name a file, such as digitkit-pi.tar.gz")
+    try:  # before minutes of downloading
+        config.out.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=config.out.parent).close()
+    except OSError as error:
+        raise OutputError(f"{config.out}: cannot be written: {error.strerror or error}") from error
 
 
 # --- digitkit's own wheel --------------------------------------------------------------------
@@ -404,27 +410,24 @@ def _pip(arguments: Sequence[str], on_line: Callable[[str], None] = lambda line:
             f"wheels are fetched by pip, which {sys.executable} has not: "
             "python -m ensurepip brings it, on Debian sudo apt-get install python3-pip"
         )
-    process = subprocess.Popen(
+    lines = []
+    with subprocess.Popen(
         [sys.executable, "-m", "pip", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        # Else some terminals' widths would wrap its lines.
         env=os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
-    )
-    assert process.stdout is not None
-    lines = []
-    try:
-        for line in process.stdout:
-            lines.append(line.strip())
-            on_line(line)
-        code = process.wait()
-    finally:
-        if process.poll() is None:  # Ctrl-C
-            process.terminate()
-            process.wait()
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                lines.append(line.strip())
+                on_line(line)
+            code = process.wait()
+        finally:
+            process.terminate()  # at Ctrl-C; else it has ended
     if not code:
         return []
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
@@ -454,7 +457,7 @@ def _fetch(
 
     def count(line: str) -> None:
         nonlocal done
-        if line.startswith("Collecting"):
+        if line.startswith(("Collecting ", "Processing ")):
             done += 1
             progress(f"fetching for Python {python}", done, 0)
 

@@ -1,0 +1,129 @@
+"""Tiny wheels for tests: real files that pip installs, with next to nothing in them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def make_wheel(
+    folder: Path,
+    name: str,
+    version: str = "1.0",
+    tag: str = "py3-none-any",
+    *,
+    requires: Sequence[str] = (),
+    files: Mapping[str, str | bytes] | None = None,
+    scripts: Mapping[str, str] | None = None,
+    requires_python: str = ">=3.9",
+    extra: str = "",
+) -> Path:
+    """Write a wheel; `files` are its modules, `scripts` its commands, `extra` more metadata."""
+    module = name.replace("-", "_")
+    info = f"{module}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += f"Requires-Python: {requires_python}\n{extra}"
+    metadata += "".join(f"Requires-Dist: {text}\n" for text in requires)
+    content: dict[str, str | bytes] = {f"{module}/__init__.py": f"VERSION = {version!r}\n"}
+    content |= files or {}
+    content[f"{info}/METADATA"] = metadata
+    content[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
+    if scripts:
+        lines = "".join(f"{command} = {where}\n" for command, where in scripts.items())
+        content[f"{info}/entry_points.txt"] = f"[console_scripts]\n{lines}"
+    record = ""
+    for path, text in content.items():
+        data = text.encode() if isinstance(text, str) else text
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={digest},{len(data)}\n"
+    content[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{module}-{version}-{tag}.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry, text in content.items():
+            archive.writestr(zipfile.ZipInfo(entry, (2020, 1, 1, 0, 0, 0)), text)
+    return path
+
+
+STAND_IN = """
+import json, os, pathlib, sys, time
+
+def main():
+    if sys.argv[1:] == ["--version"]:
+        print("digitkit VERSION")
+    elif sys.argv[1] == "infer":
+        started = os.environ.get("STAND_IN_STARTED")
+        if started:
+            pathlib.Path(started).write_text(str(os.getpid()))
+            time.sleep(60)
+        assert pathlib.Path(sys.argv[2]).is_file()
+        out = pathlib.Path(sys.argv[sys.argv.index("--output") + 1])
+        out.write_text(json.dumps({"text": TEXT}) + "\\n")
+        return CODE
+    else:
+        return 2
+"""
+
+SETTINGS = """
+from .errors import DigitkitError
+
+def load(path):
+    if "WRONG" in path.read_text():
+        raise DigitkitError(f"{path}: there is no key WRONG")
+"""
+
+
+def digitkit_wheel(
+    folder: Path, version: str = "0.1.0", *, text: str = "1984\n2750\n6361", code: int = 0
+) -> Path:
+    """A wheel that is digitkit to the installer: its command 'reads' `text`, ends with `code`."""
+    main = STAND_IN.replace("VERSION", version).replace("TEXT", repr(text))
+    return make_wheel(
+        folder,
+        "digitkit",
+        version,
+        requires=[
+            "numpy>=1.26.0",
+            "onnxruntime!=1.21.0,>=1.20.1",
+            "opencv-python>=4.10.0.84",
+            "torch>=2; extra == 'train'",
+        ],
+        files={
+            "digitkit/stand_in.py": main.replace("CODE", str(code)),
+            "digitkit/errors.py": "class DigitkitError(Exception):\n    pass\n",
+            "digitkit/settings.py": SETTINGS,
+            "digitkit/exported/digits-int8.onnx": b"net",
+            "digitkit/exported/MODEL_CARD.md": "card",
+        },
+        scripts={"digitkit": "digitkit.stand_in:main"},
+        requires_python=">=3.11",
+        extra="License-Expression: MIT\n",
+    )
+
+
+def wheelhouse(folder: Path, pythons: Sequence[str], machine: str) -> Path:
+    """Wheels that stand for what digitkit needs; those with binaries one a Python."""
+    for python in pythons:
+        abi = f"cp{python.replace('.', '')}"
+        make_wheel(folder, "numpy", "2.4.0", f"{abi}-{abi}-manylinux_2_27_{machine}")
+        make_wheel(
+            folder,
+            "onnxruntime",
+            "1.30.0",
+            f"{abi}-{abi}-manylinux_2_28_{machine}",
+            requires=["numpy>=1.26", "flatbuffers", "sympy; extra == 'symbolic'"],
+            extra="License: MIT License\n",
+        )
+    make_wheel(
+        folder,
+        "opencv-python-headless",
+        "4.12.0.88",
+        f"cp37-abi3-manylinux2014_{machine}",
+        requires=["numpy>=2; python_version >= '3.9'"],
+        extra="Classifier: License :: OSI Approved :: Apache Software License\n",
+    )
+    make_wheel(folder, "flatbuffers", "25.1")
+    return folder
