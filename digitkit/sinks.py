@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from logging import LogRecord, makeLogRecord
 from logging.handlers import RotatingFileHandler
@@ -139,7 +139,9 @@ class Rotated:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._handler.close()
+        # What could not be written was told then, and closing would try it again.
+        with suppress(OSError):
+            self._handler.close()
 
     def write(self, text: str, /) -> int:
         """Write a text whole into one file; raises `OSError`."""

@@ -187,8 +187,11 @@ build() {
     # Without pip: Debian's Python has no ensurepip unless python3-venv is there.
     run "$python" -I -m venv --without-pip "$new/venv" ||
         failed "$python makes no virtual environment (sudo apt-get install python3-venv may help)"
-    # pip runs from its wheel, told nothing by this user's settings, and asks no index.
-    set -- "$new/venv/bin/python" -I "$here/wheels/$(fact pip)/pip" --isolated \
+    # Straight from the wheel it would be compiled at each run.
+    run "$new/venv/bin/python" -I -m zipfile -e "wheels/$(fact pip)" "$new/tmp" ||
+        failed "pip cannot be unpacked"
+    # pip is told nothing by this user's settings and asks no index.
+    set -- "$new/venv/bin/python" -I "$new/tmp/pip" --isolated \
         --disable-pip-version-check --quiet install --no-input --no-cache-dir --no-index \
         --no-compile --no-warn-script-location
     run "$@" --find-links "$here/wheels" --only-binary :all: --require-hashes \
@@ -220,9 +223,10 @@ works() {
     }
     read_text=$("$1/venv/bin/python" -I -c 'import json, sys
 print(json.load(sys.stdin)["text"])' <"$1/self-test.jsonl" 2>/dev/null) || read_text=
-    if [ "$read_text" != "$(cat "$1/sample/expected.txt")" ]; then
-        problem="it reads '$(printf '%s' "$read_text" | tr '\n' ' ')' on the sample page instead of\
- '$(tr '\n' ' ' <"$1/sample/expected.txt")'"
+    expected=$(cat "$1/sample/expected.txt")
+    if [ "$read_text" != "$expected" ]; then
+        problem="it reads '$read_text' on the sample page instead of '$expected'"
+        problem=$(printf '%s' "$problem" | tr '\n' ' ')
         return 1
     fi
     if [ -n "$system" ] && [ -f "$settings" ]; then

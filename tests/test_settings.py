@@ -1,0 +1,289 @@
+"""A service's settings, from a file to what infer does; and how systemd hears of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from test_cli import one_error_line, run
+from typer.main import get_command
+
+from digitkit import notify, settings, sinks
+from digitkit.cli.app import app
+from digitkit.errors import InputNotFoundError, OutputError, SettingsError
+from digitkit.live import Live
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a settings file."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "digitkit.toml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+def test_all_keys(file):
+    path = file(
+        """
+        camera = 0
+        size = "1280x720"
+        fps = 5
+        hold = 3
+        every_frame = true
+        retry = inf
+        model = "digits-tiny"
+        precision = "fp32"
+        input_scale = 0.5
+        threads = 2
+        mode = "page"
+        orientation = 90
+        min_confidence = 0.9
+        expect = 4
+        pattern = '[1-9]\\d{3}'
+        format = "jsonl"
+        [output]
+        file = "logs/readings.jsonl"
+        max_mb = 0.5
+        keep = 2
+        """
+    )
+    read = settings.load(path)
+    assert read.output == settings.Rotated(path.parent / "logs/readings.jsonl", 0.5, 2)
+    assert read.options() == {
+        "camera": "0", "size": "1280x720", "fps": 5.0, "hold": 3, "every_frame": True,
+        "retry": math.inf, "model": "digits-tiny", "precision": "fp32", "input_scale": 0.5,
+        "threads": 2, "mode": "page", "orientation": "90", "min_confidence": 0.9, "expect": 4,
+        "pattern": r"[1-9]\d{3}", "format": "jsonl",
+    }  # fmt: skip
+    assert settings.load(file("")).options() == {}
+
+
+def test_each_key_is_an_option_of_infer():
+    infer = get_command(app).commands["infer"]
+    options = {option for parameter in infer.params for option in parameter.opts}
+    assert {f"--{key.replace('_', '-')}" for key in settings._KEYS} <= options
+
+
+def test_paths_are_from_the_files_folder(file):
+    path = file('model = "nets/mine.onnx"\n[output]\nfile = "/var/log/r.jsonl"\n')
+    read = settings.load(path)
+    assert read.model == str(path.parent / "nets/mine.onnx")
+    assert read.output is not None
+    assert read.output.file == Path("/var/log/r.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fsp = 5", "there is no key fsp; did you mean fps? there are camera, size, "),
+        ("[outptu]", "there is no key outptu; did you mean output? "),
+        ("[camera]", "camera is {}; allowed is a number, "),
+        ("camera = -1", "camera is -1; allowed is a number, "),
+        ("camera = ''", "camera is ''; allowed is a number, "),
+        ("size = '12'", "size is '12'; allowed is width and height such as \"1280x720\""),
+        ("size = '0x720'", "size is '0x720'"),
+        ("fps = 0", "fps is 0; allowed is a number above 0"),
+        ("fps = '5'", "fps is '5'; allowed is a number above 0"),
+        ("fps = nan", "fps is nan; allowed is a number above 0"),
+        ("fps = true", "fps is True; allowed is a number above 0"),
+        ("retry = -1", "retry is -1; allowed is seconds from 0, or inf"),
+        ("hold = 2.5", "hold is 2.5; allowed is a whole number from 1"),
+        ("threads = 0", "threads is 0; allowed is a whole number from 1"),
+        ("every_frame = 1", "every_frame is 1; allowed is true or false"),
+        ("min_confidence = 90", "min_confidence is 90; allowed is a number from 0 to 1"),
+        ("orientation = 45", 'orientation is 45; allowed is "exif" or "auto" or "0"'),
+        ("mode = ['page']", "mode is ['page']; allowed is \"auto\" or"),
+        ("pattern = '('", "pattern: "),
+        ("output = 'x'", "output is 'x'; it is a table"),
+        ("[output]", "output names no file"),
+        ("[output]\nfile='x'\nkeep=0", "output.keep is 0; allowed is a whole number from 1"),
+        ("[output]\nfile='x'\nmb=0", "there is no key output.mb; "),
+        ("format='csv'\n[output]\nfile='x'", "output takes format jsonl or text"),
+        ("fps = ", "is no TOML: Invalid value (at end of document)"),
+        ("fps = 5\nfps = 6", "is no TOML: Cannot overwrite a value"),
+    ],
+)
+def test_what_is_wrong_is_told(file, text, message):
+    path = file(text)
+    with pytest.raises(SettingsError) as caught:
+        settings.load(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(caught.value)
+    assert one_error_line(run("infer", "--config", path), 2) == f"digitkit: {caught.value}"
+
+
+def test_files_that_are_none(file, tmp_path):
+    with pytest.raises(InputNotFoundError, match=r"gone\.toml: there is no such settings file"):
+        settings.load(tmp_path / "gone.toml")
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+        settings.load(tmp_path)
+    path = file("")
+    path.write_bytes(b"camera = '\xff'")
+    with pytest.raises(SettingsError, match="is no UTF-8 text"):
+        settings.load(path)
+
+
+def test_the_example_is_valid_and_says_the_defaults():
+    example = ROOT / "digitkit/device/digitkit.toml"
+    assert settings.load(example).camera == "0"
+    lines = []
+    for line in example.read_text("utf-8").splitlines():
+        commented = line.removeprefix("# ")
+        lines.append(commented if " = " in commented or commented == "[output]" else "")
+    assert set(settings._KEYS) - {"input_scale"} <= {line.split(" = ")[0] for line in lines}
+    path = example.with_name("all.toml")
+    read = settings.tomllib.loads("\n".join(lines))
+    assert settings._checked(path, "", {**read, "output": ...}, {**settings._KEYS, "output": bool})
+    assert settings._checked(path, "", read["output"], settings._OUTPUT_KEYS)
+
+
+# --- infer --config --------------------------------------------------------------------------
+
+
+def test_the_command_line_goes_first(file, digit_file):
+    picture = digit_file(7, size=100)
+    config = file("format = 'jsonl'\nmin_confidence = 1.0\ncamera = 0\nfps = 5\nretry = inf\n")
+    read = json.loads(run("infer", "--config", config, picture).stdout)
+    assert read["text"] == ""
+    read = json.loads(run("infer", picture, "--config", config, "--min-confidence", 0.5).stdout)
+    assert read["text"] == "7"
+    assert (
+        ": 7 ("
+        in run(
+            "infer", picture, "--config", config, "--min-confidence", 0.5, "--format", "text"
+        ).stdout
+    )
+    assert (
+        "pictures or a camera, not both"
+        in run("infer", picture, "--config", config, "--camera", "1").output
+    )
+
+
+def test_a_rotated_file_beside_standard_output(file, digit_file, tmp_path):
+    pictures = [digit_file(digit, f"{digit}.png", size=100) for digit in (3, 5, 7)]
+    config = file("format = 'jsonl'\n[output]\nfile = 'log/r.jsonl'\nmax_mb = 0.0003\nkeep = 1\n")
+    for _ in range(2):
+        lines = run("infer", "--config", config, *pictures).stdout.splitlines()
+        assert [json.loads(line)["text"] for line in lines] == ["3", "5", "7"]
+    files = {path.name: path.read_text() for path in (tmp_path / "log").iterdir()}
+    assert set(files) == {"r.jsonl", "r.jsonl.1"}
+    assert files["r.jsonl"] == lines[2] + "\n"  # whole lines, the newest in the newest
+    assert files["r.jsonl.1"] == lines[1] + "\n"
+    result = run("infer", "--config", config, pictures[0], "--output", tmp_path / "o.jsonl")
+    assert result.stdout == ""
+    assert (tmp_path / "log/r.jsonl").read_text() == files["r.jsonl"]
+
+
+def test_a_rotated_file_that_cannot_be_written(file, digit_file, tmp_path):
+    picture = digit_file(3, size=100)
+    config = file("[output]\nfile = '/dev/full'\n")
+    assert "/dev/full: cannot be written: No space left" in one_error_line(
+        run("infer", "--config", config, picture), 1
+    )
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OutputError, match="cannot be written: "):
+        sinks.Rotated(tmp_path / "taken/r.jsonl", 1000, 1)
+
+
+# --- systemd ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def heard(tmp_path, monkeypatch):
+    """What systemd hears; each call gives what came since the last."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(str(tmp_path / "notify"))
+    listener.setblocking(False)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setattr(notify, "_last", -math.inf)
+
+    def states() -> list[str]:
+        came = []
+        while True:
+            try:
+                came.append(listener.recv(100).decode())
+            except BlockingIOError:
+                return came
+
+    yield states
+    listener.close()
+
+
+def test_systemd_hears(heard):
+    notify.ready()
+    notify.alive()
+    notify.alive()  # so soon that it need not be said again
+    notify.stopping()
+    assert heard() == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
+
+
+def test_nobody_listens(tmp_path, monkeypatch):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notify.ready()
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    notify.ready()
+
+
+def test_a_name_without_a_file(monkeypatch, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"\0digitkit-{tmp_path}")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@digitkit-{tmp_path}")
+        notify.ready()
+        assert listener.recv(100) == b"READY=1"
+
+
+def test_infer_tells_systemd(heard, tmp_path, file):
+    """A service that waits for its camera is up, and alive, until it gives up."""
+    config = file("camera = 'http://127.0.0.1:9/'\nretry = 0.3\n")
+    result = run("infer", "--config", config)
+    assert result.exit_code == 2
+    assert heard() == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
+
+
+class Camera:
+    """Gives frames until it is told to hang."""
+
+    def __init__(self, hangs_at: int) -> None:
+        self.given, self.hangs_at = 0, hangs_at
+        self.closed = False
+
+    def read(self):
+        while self.given >= self.hangs_at and not self.closed:
+            pass_time()
+        self.given += 1
+        return None if self.closed else np.zeros((8, 8), np.uint8)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def pass_time(seconds: float = 0.01) -> None:
+    import time
+
+    time.sleep(seconds)
+
+
+def test_alive_means_that_frames_come_and_are_taken():
+    signs: list[int] = []
+    camera = Camera(hangs_at=4)
+    live = Live("a", alive=lambda: signs.append(camera.given), opener=lambda: camera, every=True)
+    with live:
+        next(live)
+        before = len(signs)
+        pass_time(0.1)  # the consumer takes nothing
+        assert len(signs) == before
+        for _ in range(3):
+            next(live)
+        before = len(signs)
+        live._duration, live._until = 0.0, live._seen + 1.2  # wait a while for a camera that hangs
+        assert list(live) == []
+        assert len(signs) == before
