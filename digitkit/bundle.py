@@ -185,8 +185,8 @@ def make_bundle(
             raise BundleError(f"{own.path}: is no wheel of digitkit; leave --wheel away to make it")
         wanted = _wanted(own, config.pythons)
         model = _Model.of(config.model)
-        mnist = _mnist_test(offline=config.wheelhouse is not None, progress=progress)
         say(_what_is_fetched(config, wanted))
+        mnist = _mnist_test(offline=config.wheelhouse is not None, progress=progress)
         wheels = {
             python: _fetch(config, python, wanted, work / python, progress)
             for python in config.pythons
@@ -214,6 +214,11 @@ def _check(config: BundleConfig) -> None:
         raise InputNotFoundError(f"{config.wheelhouse}: is no folder; name one with wheels in it")
     if config.out.is_dir():
         raise BundleError(f"{config.out}: is a folder; name a file, such as digitkit-pi.tar.gz")
+    if find_spec("pip") is None:
+        raise MissingDependencyError(
+            f"wheels are fetched by pip, which {sys.executable} has not: "
+            "python -m ensurepip brings it, on Debian sudo apt-get install python3-pip"
+        )
     try:  # before minutes of downloading
         config.out.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=config.out.parent).close()
@@ -405,11 +410,6 @@ def _for_target(config: BundleConfig, python: str) -> list[str]:
 
 def _pip(arguments: Sequence[str], on_line: Callable[[str], None] = lambda line: None) -> list[str]:
     """Run pip; returns the lines with errors, none if all went well."""
-    if find_spec("pip") is None:
-        raise MissingDependencyError(
-            f"wheels are fetched by pip, which {sys.executable} has not: "
-            "python -m ensurepip brings it, on Debian sudo apt-get install python3-pip"
-        )
     lines = []
     with subprocess.Popen(
         [sys.executable, "-m", "pip", *arguments],
@@ -436,10 +436,14 @@ def _pip(arguments: Sequence[str], on_line: Callable[[str], None] = lambda line:
 
 
 def _what_is_fetched(config: BundleConfig, wanted: Sequence[str]) -> str:
+    from .datasets import find_mnist
+
     if config.wheelhouse is not None:
         verb, size = f"taking from {config.wheelhouse}", ""
     else:
-        verb, size = "fetching with pip", "; about 90 MB for each Python"
+        verb, size = "fetching with pip", "; about 100 MB for each Python"
+        if find_mnist() is None:
+            size += "; and MNIST from its mirrors, 11 MB"
     pythons = " and ".join(config.pythons)
     return (
         f"{verb}, for {config.platform} and Python {pythons}: pip, {', '.join(wanted)}, "

@@ -138,7 +138,7 @@ class Device:
 
 @pytest.fixture
 def device(tmp_path):
-    home = tmp_path / "home"
+    home = tmp_path / "a & home"
     home.mkdir()
     return Device(home)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from mjpeg import Server
 from test_cli import one_error_line, run
 from typer.main import get_command
 
@@ -249,6 +254,37 @@ def test_infer_tells_systemd(heard, tmp_path, file):
     assert heard() == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
 
 
+def test_a_service_from_its_start_to_its_end(heard, file, tmp_path, digit_file):
+    """Settings in, JSON lines out and into a file, signs of life, and a clean end."""
+    picture = digit_file(7, "seven.jpg", size=120).read_bytes()
+
+    def camera(number: int, write) -> None:
+        while not write.server.over.wait(0.05):
+            write.part(picture)
+
+    log = tmp_path / "log/readings.jsonl"
+    with Server(camera) as server:
+        config = file(
+            f"camera = '{server.url}'\nretry = inf\nhold = 2\nformat = 'jsonl'\n"
+            f"[output]\nfile = '{log}'\n"
+        )
+        command = [sys.executable, "-m", "digitkit", "infer", "--config", str(config)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as service:
+            assert service.stdout is not None
+            line = service.stdout.readline()
+            service.send_signal(signal.SIGTERM)
+            assert service.stdout.read() == ""
+            assert service.wait() == 0
+    read = json.loads(line)
+    assert read["text"] == "7"
+    assert "geheim" not in line
+    assert log.read_text() == line
+    states = heard()
+    assert states[0] == "READY=1"
+    assert "WATCHDOG=1" in states
+    assert states[-1] == "STOPPING=1"
+
+
 class Camera:
     """Gives frames until it is told to hang."""
 
@@ -258,18 +294,12 @@ class Camera:
 
     def read(self):
         while self.given >= self.hangs_at and not self.closed:
-            pass_time()
+            time.sleep(0.01)
         self.given += 1
         return None if self.closed else np.zeros((8, 8), np.uint8)
 
     def close(self) -> None:
         self.closed = True
-
-
-def pass_time(seconds: float = 0.01) -> None:
-    import time
-
-    time.sleep(seconds)
 
 
 def test_alive_means_that_frames_come_and_are_taken():
@@ -279,7 +309,7 @@ def test_alive_means_that_frames_come_and_are_taken():
     with live:
         next(live)
         before = len(signs)
-        pass_time(0.1)  # the consumer takes nothing
+        time.sleep(0.1)  # the consumer takes nothing
         assert len(signs) == before
         for _ in range(3):
             next(live)

@@ -66,15 +66,16 @@ find_python() {
     pythons=$(fact pythons)
     seen=
     if [ -n "$python" ]; then
-        candidates=$python
+        set -- "$python"
     else
-        candidates="/usr/bin/python3 python3"
+        set -- /usr/bin/python3 python3
         for version in $pythons; do
-            candidates="$candidates /usr/bin/python$version python$version"
+            set -- "$@" "/usr/bin/python$version" "python$version"
         done
     fi
-    for candidate in $candidates; do
+    for candidate; do
         path=$(command -v "$candidate") || continue
+        case "$seen" in *" $path ("*) continue ;; esac
         # "3.11 64": of CPython as distributions build it; other builds need other packages.
         about=$("$path" -I -c 'import struct, sys, sysconfig
 usual = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -145,7 +146,7 @@ finish() {
     code=$?
     trap '' HUP INT TERM
     if [ -n "$child" ]; then
-        kill "$child" 2>/dev/null || true
+        kill -- "-$child" 2>/dev/null || true
         wait "$child" 2>/dev/null || true
     fi
     if [ -n "$new" ] && [ "$(readlink "$root/current")" != "versions/${new##*/}" ]; then
@@ -156,9 +157,10 @@ finish() {
     exit "$code"
 }
 
-# Runs a command so that a signal is heeded at once and not after minutes.
+# Runs a command so that a signal is heeded at once and not after minutes; in a session of its own,
+# so that it can be ended with all that it has started.
 run() {
-    "$@" </dev/null >>"$log" 2>&1 &
+    setsid "$@" </dev/null >>"$log" 2>&1 &
     child=$!
     wait "$child" && code=0 || code=$?
     child=
@@ -174,7 +176,7 @@ failed() {
     fi
     reason=$(grep '^ERROR' "$log" 2>/dev/null | tail -n 1)
     [ -n "$reason" ] || reason=$(grep -v '^[[:space:]]*$' "$log" 2>/dev/null | tail -n 1) || true
-    die "$1: ${reason:-no reason given}; $kept"
+    die "$1: ${reason:-no reason given, the disk may have been full}; $kept"
 }
 
 # --- build, prove, switch ---
@@ -204,7 +206,10 @@ build() {
     cp -R models mnist sample README.md sbom.cdx.json bundle.conf digitkit.toml uninstall.sh \
         "$new/" 2>>"$log" || failed "models and samples cannot be copied"
     # The settings name an own model by the folder that is installed to.
-    sed "s|@ROOT@|$root|" digitkit.toml >"$new/digitkit.toml" || failed "settings cannot be written"
+    escaped=$(printf '%s' "$root" | sed 's/[&|\\]/\\&/g')
+    sed "s|@ROOT@|$escaped|" digitkit.toml >"$new/digitkit.toml" || failed "settings cannot be written"
+    # Whoever unpacked the bundle may have kept it to themselves; the service is another user.
+    chmod -R u=rwX,go=rX "$new" 2>>"$log" || failed "its files cannot be made readable"
     rm -rf "$new/tmp"
     unset TMPDIR
 }
