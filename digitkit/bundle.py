@@ -185,6 +185,12 @@ def make_bundle(
             raise BundleError(f"{own.path}: is no wheel of digitkit; leave --wheel away to make it")
         wanted = _wanted(own, config.pythons)
         model = _Model.of(config.model)
+        if model.text != PAGE_TEXT:
+            read, written = (text.replace("\n", " ") for text in (model.text, PAGE_TEXT))
+            say(
+                f"note: {config.model} reads {read!r} on the sample page, where {written!r} is "
+                "written; on the device it has to read the same"
+            )
         say(_what_is_fetched(config, wanted))
         mnist = _mnist_test(offline=config.wheelhouse is not None, progress=progress)
         wheels = {
@@ -408,8 +414,14 @@ def _for_target(config: BundleConfig, python: str) -> list[str]:
     return options
 
 
-def _pip(arguments: Sequence[str], on_line: Callable[[str], None] = lambda line: None) -> list[str]:
+def _pip(
+    arguments: Sequence[str],
+    on_line: Callable[[str], None] = lambda line: None,
+) -> list[str]:
     """Run pip; returns the lines with errors, none if all went well."""
+    env = os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    if "--isolated" in arguments:
+        env["PIP_CONFIG_FILE"] = os.devnull  # the machine's settings, too
     lines = []
     with subprocess.Popen(
         [sys.executable, "-m", "pip", *arguments],
@@ -418,7 +430,7 @@ def _pip(arguments: Sequence[str], on_line: Callable[[str], None] = lambda line:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+        env=env,
     ) as process:
         assert process.stdout is not None
         try:

@@ -187,6 +187,16 @@ def test_it_says_first_what_it_takes(inputs, tmp_path):
     assert "fetching for Python 3.13" in steps
 
 
+def test_a_model_that_misreads_the_page_is_told(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle._Model, "of", lambda model: bundle._Model(model, None, "1\n2"))
+    said = []
+    made = make_bundle(replace(inputs, out=tmp_path / "b.tar.gz"), say=said.append)
+    assert said[0].startswith("note: digits reads '1 2' on the sample page, where '1984 2750 6361'")
+    with tarfile.open(made.path) as archive:
+        expected = archive.extractfile(f"{made.folder}/sample/expected.txt").read()
+    assert expected == b"1\n2\n"
+
+
 def test_what_only_the_device_needs(inputs, tmp_path):
     """pip judges markers by the machine that it runs on; the device may be another."""
     house = wheelhouse(tmp_path / "house", ["3.11"], "aarch64")

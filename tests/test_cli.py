@@ -41,7 +41,7 @@ def one_error_line(result, code: int) -> str:
     return line
 
 
-@pytest.mark.parametrize("command", ["train", "export", "infer", "eval", "inspect"])
+@pytest.mark.parametrize("command", ["train", "export", "infer", "eval", "inspect", "bundle"])
 def test_help_shows_examples(command):
     result = run(command, "--help")
     assert result.exit_code == 0

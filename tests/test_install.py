@@ -330,6 +330,11 @@ def test_a_home_that_cannot_be_written(device, unpacked):
     assert "/proc/none/.local/share/digitkit and /proc/none/.local/bin cannot be written" in line
 
 
+def test_a_lock_that_cannot_be_made(device, unpacked):
+    device.stub("ln", "exit 1")
+    assert "/.lock cannot be made" in device.refusal(unpacked("0.1.0"))
+
+
 def test_a_full_disk(device, unpacked):
     """Full in the middle: what was begun goes away, and one line says why."""
     assert device.install(unpacked("0.1.0")).returncode == 0
@@ -374,6 +379,7 @@ def test_system(device, unpacked, tmp_path):
     assert device.version(link) == "digitkit 0.1.0\n"
     assert unit.read_text() == (ROOT / "digitkit/device/digitkit.service").read_text()
     assert 'model = "digits"' in settings.read_text()
+    assert settings.stat().st_mode & 0o007 == 0  # a stream's URL may hold a password
 
     settings.write_text("# mine\n")
     assert device.install(unpacked("0.3.0"), "--system").returncode == 0

@@ -32,7 +32,7 @@ check_files() {
         die "$here is no whole bundle; unpack it again and run install.sh in its folder"
     if ! bad=$(sha256sum -c SHA256SUMS 2>/dev/null); then
         bad=$(printf '%s\n' "$bad" | sed -n 's/: FAILED.*//p' | tr '\n' ' ')
-        die "damaged or missing: ${bad:-SHA256SUMS itself}; copy the bundle again and unpack it anew"
+        die "damaged or missing: ${bad:-SHA256SUMS itself}; copy the bundle again, unpack anew"
     fi
 }
 
@@ -48,7 +48,8 @@ card (a Pi 3, 4, 5 or Zero 2 W runs it)"
     [ "$bits" = 64 ] ||
         die "this system is 32-bit, though its kernel ($found) is not; $sixty_four"
     [ "$found" = "$machine" ] ||
-        die "this machine is $found, the bundle is for $machine; make one with: digitkit bundle --platform"
+        die "this machine is $found, the bundle is for $machine; make one for it with" \
+            "digitkit bundle --platform"
 }
 
 check_glibc() {
@@ -56,7 +57,7 @@ check_glibc() {
     # "glibc 2.36"
     have=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed -n 's/^glibc //p') || true
     [ -n "$have" ] ||
-        die "this system's C library is not glibc, which the bundle's packages need ($need or newer)"
+        die "this system's C library is not glibc, which the packages need ($need or newer)"
     at_least "$have" "$need" ||
         die "glibc is $have, needed is $need or newer; Raspberry Pi OS Bookworm and Trixie have it"
 }
@@ -129,14 +130,14 @@ lock() {
     # A symbolic link is made in one step together with what it says: this process's id.
     tries=0
     until ln -s "$$" "$lock" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ "$tries" -le 5 ] || die "$lock cannot be made; see whether the disk is full"
         holder=$(readlink "$lock") || continue
-        if grep -aq 'install\.sh' "/proc/$holder/cmdline" 2>/dev/null; then
+        if [ "$holder" != "$$" ] && grep -aq 'install\.sh' "/proc/$holder/cmdline" 2>/dev/null; then
             die "another install.sh (process $holder) is at work; wait for it"
         fi
         # Left by one that was killed; only one of us can move it away.
         mv -T "$lock" "$lock.$$" 2>/dev/null && rm -f "$lock.$$"
-        tries=$((tries + 1))
-        [ "$tries" -lt 5 ] || die "$lock cannot be made; remove it and try again"
     done
     locked=1
 }
@@ -146,14 +147,13 @@ finish() {
     code=$?
     trap '' HUP INT TERM
     if [ -n "$child" ]; then
-        kill -- "-$child" 2>/dev/null || true
+        kill -- "-$child" 2>/dev/null || kill "$child" 2>/dev/null || true
         wait "$child" 2>/dev/null || true
     fi
     if [ -n "$new" ] && [ "$(readlink "$root/current")" != "versions/${new##*/}" ]; then
         rm -rf "$new" 2>/dev/null || rm -rf "$new" || true
     fi
-    rm -f "$root/current.new"
-    [ -z "$locked" ] || rm -f "$lock"
+    [ -z "$locked" ] || rm -f "$root/current.new" "$lock"
     exit "$code"
 }
 
@@ -201,13 +201,15 @@ build() {
         failed "the packages cannot be installed"
     # digitkit asks for opencv-python; here it has opencv-python-headless.
     run "$@" --no-deps "$here/wheels/$(fact wheel)" || failed "digitkit cannot be installed"
-    # The service may not write here, so it would compile all modules at each start.
-    run "$new/venv/bin/python" -I -m compileall -q -j 0 "$new/venv/lib" || true
+    # The service may not write here, so it would compile all modules at each start. The packages'
+    # own tests are two fifths of the work and never run.
+    run "$new/venv/bin/python" -I -m compileall -q -j 0 -x /tests/ "$new/venv/lib" || true
     cp -R models mnist sample README.md sbom.cdx.json bundle.conf digitkit.toml uninstall.sh \
         "$new/" 2>>"$log" || failed "models and samples cannot be copied"
     # The settings name an own model by the folder that is installed to.
     escaped=$(printf '%s' "$root" | sed 's/[&|\\]/\\&/g')
-    sed "s|@ROOT@|$escaped|" digitkit.toml >"$new/digitkit.toml" || failed "settings cannot be written"
+    sed "s|@ROOT@|$escaped|" digitkit.toml >"$new/digitkit.toml" ||
+        failed "settings cannot be written"
     # Whoever unpacked the bundle may have kept it to themselves; the service is another user.
     chmod -R u=rwX,go=rX "$new" 2>>"$log" || failed "its files cannot be made readable"
     rm -rf "$new/tmp"
@@ -251,7 +253,8 @@ link() {
 }
 
 switch() {
-    sync -f "$new" 2>/dev/null || sync # a power cut must not leave half-written files behind the link
+    # A power cut must not leave half-written files behind the link.
+    sync -f "$new" 2>/dev/null || sync
     rm -f "$root/current.new" "$bin/digitkit.new"
     link "versions/${new##*/}" "$root/current" || die "$root/current cannot be changed"
     if ! { [ "$(readlink "$bin/digitkit")" = "$root/current/venv/bin/digitkit" ] ||
@@ -274,6 +277,8 @@ put() {
 service() {
     if [ ! -f "$settings" ]; then
         put "$root/current/digitkit.toml" "$settings"
+        # A stream's URL may hold a password; the service is in the group video.
+        chgrp video "$settings" 2>/dev/null && chmod 640 "$settings"
     fi
     put digitkit.service "$unit"
     if [ -n "$top" ] || ! command -v systemctl >/dev/null; then
@@ -351,7 +356,7 @@ main() {
                 [ -z "$system" ] || service
                 return
             fi
-            say "digitkit $(fact version) is installed but does not work: $problem; building it anew"
+            say "digitkit $(fact version) is installed but does not work ($problem); building anew"
             ;;
     esac
     check_space
