@@ -29,7 +29,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, atomic
+from . import __version__, atomic, pictures
 from .errors import (
     BundleError,
     DatasetError,
@@ -58,9 +58,6 @@ INSTEAD = {"opencv-python": "opencv-python-headless"}
 
 DEVICE = Path(__file__).with_name("device")
 """The files of this package that go to a device."""
-
-PAGE_TEXT = "1984\n2750\n6361"
-"""What is written on the sample page, ``device/page.jpg``."""
 
 _THIRTY_TWO = re.compile(r"(linux[-_])?(armhf|armel|arm|arm32|armv[5-8]l?|i[3-6]86|x86)\Z")
 _EPOCH = 1577836800
@@ -185,8 +182,8 @@ def make_bundle(
             raise BundleError(f"{own.path}: is no wheel of digitkit; leave --wheel away to make it")
         wanted = _wanted(own, config.pythons)
         model = _Model.of(config.model)
-        if model.text != PAGE_TEXT:
-            read, written = (text.replace("\n", " ") for text in (model.text, PAGE_TEXT))
+        if model.text != pictures.PAGE_TEXT:
+            read, written = (text.replace("\n", " ") for text in (model.text, pictures.PAGE_TEXT))
             say(
                 f"note: {config.model} reads {read!r} on the sample page, where {written!r} is "
                 "written; on the device it has to read the same"
@@ -552,7 +549,7 @@ class _Model:
         from .reader import Reader
 
         classifier = Classifier(model)
-        text = Reader(classifier).read(DEVICE / "page.jpg").text
+        text = Reader(classifier).read(pictures.PAGE).text
         if classifier.path.parent == models_folder():
             return cls(model, None, text)
         return cls(f"@ROOT@/current/models/{classifier.path.name}", classifier.path, text)
@@ -561,6 +558,7 @@ class _Model:
 def _mnist_test(*, offline: bool, progress: Progress) -> dict[str, bytes]:
     """MNIST's test set as two gzipped IDX files."""
     from . import datasets
+    from .folders import cache_folder
 
     folder = datasets.find_mnist()
     if folder is None:
@@ -569,7 +567,7 @@ def _mnist_test(*, offline: bool, progress: Progress) -> dict[str, bytes]:
                 "MNIST's test set, which goes into a bundle, is not on this machine; name a folder "
                 "with its four IDX files in DIGITKIT_MNIST, or leave --wheelhouse away to download"
             )
-        folder = datasets.cache_folder() / "mnist"
+        folder = cache_folder() / "mnist"
         datasets.download_mnist(folder, progress=progress)
     files = {}
     for stem, md5 in datasets.MNIST_MD5.items():
@@ -615,7 +613,7 @@ def _entries(
         yield _Entry(f"models/{model.file.name}", model.file, "models")
     for name, data in mnist.items():
         yield _Entry(f"mnist/{name}", data, "MNIST test set")
-    yield _Entry("sample/page.jpg", DEVICE / "page.jpg", "sample page")
+    yield _Entry("sample/page.jpg", pictures.PAGE, "sample page")
     yield _Entry("sample/expected.txt", f"{model.text}\n".encode(), "sample page")
 
     facts = {

@@ -324,7 +324,8 @@ def test_a_wheel_of_the_checkout(built, tmp_path):
         names = set(archive.namelist())
     device = {path.name for path in (ROOT / "digitkit/device").iterdir()}
     assert device == {
-        "README.md", "digitkit.service", "digitkit.toml", "install.sh", "page.jpg", "uninstall.sh",
+        "README.md", "digit.png", "digitkit.service", "digitkit.toml", "install.sh", "page.jpg",
+        "uninstall.sh",
     }  # fmt: skip
     assert {f"digitkit/device/{name}" for name in device} <= names
 
