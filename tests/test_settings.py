@@ -16,10 +16,9 @@ import pytest
 from conftest import ROOT
 from mjpeg import Server
 from test_cli import one_error_line, run
-from typer.main import get_command
 
 from digitkit import notify, settings, sinks
-from digitkit.cli.app import app
+from digitkit.cli.app import _loaded
 from digitkit.errors import InputNotFoundError, OutputError, SettingsError
 from digitkit.live import Live
 
@@ -73,7 +72,7 @@ def test_all_keys(file):
 
 
 def test_each_key_is_an_option_of_infer():
-    infer = get_command(app).commands["infer"]
+    infer = _loaded("infer")
     options = {option for parameter in infer.params for option in parameter.opts}
     assert {f"--{key.replace('_', '-')}" for key in settings._KEYS} <= options
 
