@@ -179,7 +179,7 @@ def ask(probe: str, arguments: dict[str, Any], seconds: float = PATIENCE) -> Ans
         )
         out, err, code_ = done.stdout, done.stderr, done.returncode
     except subprocess.TimeoutExpired as error:
-        late = f"gave no answer in {seconds:.0f} s"
+        late = f"gave no answer in {seconds:g} s"
         out, err, code_ = error.stdout or b"", error.stderr or b"", 0
     except OSError as error:
         return Answer(error=f"{sys.executable} cannot be run: {error.strerror}")

@@ -77,9 +77,16 @@ def holders(device: str, root: Path = ROOT) -> list[str]:
     """The programs that have a device file open, such as ``mpv (1234)``, as far as one may see."""
     found = []
     for folder in glob.glob("proc/[0-9]*", root_dir=root):
+        process = root / folder
         with suppress(OSError):  # another user's, or it has just ended
-            process = root / folder
-            if device in [str(link.readlink()) for link in (process / "fd").iterdir()]:
+            if any(_points_to(link, device) for link in (process / "fd").iterdir()):
                 name = (process / "comm").read_text("utf-8", "replace").strip()
                 found.append(f"{name} ({process.name})")
     return sorted(found)
+
+
+def _points_to(link: Path, target: str) -> bool:
+    try:
+        return str(link.readlink()) == target
+    except OSError:  # it has just been closed
+        return False
