@@ -543,8 +543,9 @@ class _Doctor:
         if unlisted:
             found = f"{', '.join(unlisted)}: not in SHA256SUMS"
             return _model(name, "warning", found, again)
-        told = [f"{f['name']}{'' if f['listed'] else ' (not listed)'}" for f in files]
-        return _model(name, "ok", f"{', '.join(told)}: as SHA256SUMS says")
+        told = [f["name"] for f in files if f["listed"] is not None]
+        loose = [f"{f['name']} (not listed)" for f in files if f["listed"] is None]
+        return _model(name, "ok", f"{', '.join([*loose, *told])}: as SHA256SUMS says")
 
     def _readings(self, files: dict[str, Any]) -> Iterator[Check]:
         found, again = self.read.found, _pip("install --force-reinstall --no-deps digitkit")
@@ -714,6 +715,7 @@ class _Doctor:
             if "://" in camera:
                 again = "see whether a player such as ffplay shows it"
             found, remedy = _parted(answer.error or "opens but gives no frames", again)
+            found = found.removeprefix(f"{name}: ")
             # Most Pis have no camera of their own, and the Lite OS has no picamera2.
             absent = "no picamera2" in found or "no camera is detected" in found
             if name == "picamera2" and amiss == "warning" and absent:
@@ -882,4 +884,4 @@ def _parted(text: str, otherwise: str) -> tuple[str, str]:
     ends = list(re.finditer(r"; |: (?=sudo )", text))
     if not ends:
         return text, otherwise
-    return text[: ends[-1].start()], text[ends[-1].end() :]
+    return text[: ends[-1].start()], re.sub(" (brings|mends) it$", "", text[ends[-1].end() :])

@@ -25,6 +25,8 @@ from digitkit.cli.app import COMMANDS
 from digitkit.doctor import Answer, Check, Diagnosis
 from digitkit.v4l2 import Video
 
+really_ask = doctor.ask
+
 SIGILL = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
 
 
@@ -147,6 +149,9 @@ def test_this_machine():
     assert checks["contract"].found.startswith("digits-int8.onnx: contract 1, int8, 99.7")
     assert checks["model files"].found.endswith("finder.onnx: as SHA256SUMS says")
     assert checks["cameras"].state == "skipped"
+    assert checks["telemetry"].state == "ok"
+    linux = Path("/proc/self/fd").exists()
+    assert checks["telemetry"].found.endswith("and reading opened no socket" if linux else "loaded")
     steps_of_four = ["NumPy", "OpenCV", "ONNX Runtime", "the model"]
     assert steps == [(what, done, 4) for done, what in enumerate(steps_of_four)]
     told = json.loads(json.dumps(found.to_json()))
@@ -165,9 +170,6 @@ def test_telemetry_is_off_in_fact(monkeypatch):
     answer = doctor.ask("onnxruntime", {})
     assert answer.found["onnxruntime"]["switch"] == "1"  # as compiled code sees it
     assert answer.found["onnxruntime"]["early"] is False
-    check = look()["telemetry"]
-    assert check.state == "ok"
-    assert check.found.endswith("and reading opened no socket" if Path("/proc").exists() else "")
 
 
 def test_it_loads_nothing_heavy():
@@ -222,20 +224,22 @@ def test_a_numpy_that_this_processor_cannot_run(stub, monkeypatch):
         ("pi4", "1.22.0", "warning"),
     ],
 )
-def test_versions_of_onnxruntime_that_are_known(stub, board, version, state):
-    stub(
-        "onnxruntime",
-        f"__version__ = {version!r}\n"
-        "def get_available_providers(): return ['CPUExecutionProvider']\n",
-        version,
-    )
-    checks = look(on(board))
-    assert checks["ONNX Runtime"].state == state
-    assert checks["ONNX Runtime"].found.startswith(f"{version}, which ")
-    assert "--upgrade 'onnxruntime!=1.21.0,!=1.22.0'" in checks["ONNX Runtime"].remedy
-    # The stand-in cannot read; that an unforeseen error ended the process is a problem, too.
+def test_versions_of_onnxruntime_that_are_known(probes, board, version, state):
+    told = FINE["onnxruntime"]["onnxruntime"] | {"version": version}
+    probes["onnxruntime"] = Answer({"onnxruntime": told})
+    check = look(on(board))["ONNX Runtime"]
+    assert check.state == state
+    assert check.found.startswith(f"{version}, which ")
+    assert "--upgrade 'onnxruntime!=1.21.0,!=1.22.0'" in check.remedy
+
+
+def test_an_onnxruntime_that_lacks_something(stub):
+    stub("onnxruntime", "__version__ = '1.21.0'\nget_available_providers = list", "1.21.0")
+    checks = look(on("pi4"))
+    assert checks["ONNX Runtime"].state == checks["provider"].state == "problem"
+    # An error that nobody foresaw.
     assert checks["contract"].state == "problem"
-    assert "AttributeError" in checks["contract"].found
+    assert "has no attribute 'SessionOptions'" in checks["contract"].found
     assert checks["inference"].state == checks["page"].state == "skipped"
 
 
@@ -449,18 +453,22 @@ def own(tmp_path):
     return tmp_path / "digits-int8.onnx"
 
 
-def test_a_model_by_its_file(own):
+def test_a_model_by_its_file(own, probes):
+    probes["model"] = really_ask("model", {"name": str(own)})
     checks = look(model=str(own))
     assert checks["model files"].found == ("digits-int8.onnx, finder.onnx: as SHA256SUMS says")
     assert checks["inference"].found == "a 0 is read by digits-int8.onnx"
     assert checks["profile"].found == "of shipped models only"
     (own.parent / "SHA256SUMS").unlink()
-    answer = doctor.ask("model", {"name": str(own)})
-    assert answer.found["files"]["files"][0]["listed"] is None
+    probes["model"] = really_ask("model", {"name": str(own)})
+    assert look(model=str(own))["model files"].found == (
+        "digits-int8.onnx (not listed), finder.onnx: as SHA256SUMS says"
+    )
 
 
-def test_a_damaged_model(own):
+def test_a_damaged_model(own, probes):
     own.write_bytes(own.read_bytes()[:-5000])
+    probes["model"] = really_ask("model", {"name": str(own)})
     checks = look(model=str(own))
     assert checks["model files"].state == "problem"
     assert checks["model files"].found.startswith("digits-int8.onnx: not as SHA256SUMS says")
@@ -469,7 +477,8 @@ def test_a_damaged_model(own):
     assert checks["inference"].state == checks["page"].state == "skipped"
 
 
-def test_a_model_that_is_not_there(tmp_path):
+def test_a_model_that_is_not_there(tmp_path, probes):
+    probes["model"] = really_ask("model", {"name": str(tmp_path / "none.onnx")})
     checks = look(model=str(tmp_path / "none.onnx"))
     assert checks["model files"].state == "problem"
     assert checks["model files"].found.endswith("none.onnx: there is no such model file")
@@ -524,9 +533,10 @@ def test_profiles(probes, tmp_path):
     assert look()["profile"].found == "int8, 4"
 
 
-def test_a_stale_profile_in_fact(tmp_path, monkeypatch):
+def test_a_stale_profile_in_fact(tmp_path, monkeypatch, probes):
     write(tmp_path / "p.json", "{")
     monkeypatch.setenv("DIGITKIT_PROFILE", str(tmp_path / "p.json"))
+    probes["model"] = really_ask("model", {"name": "digits-tiny"})
     assert look()["profile"].found.endswith("p.json: cannot be read and is passed over")
 
 
@@ -676,12 +686,12 @@ def test_a_lens_cap_and_a_camera_that_kills(probes, videos):
         (
             "picamera2: the system's Python has no picamera2: sudo apt install -y "
             "python3-picamera2 brings it",
-            "picamera2: the system's Python has no picamera2",
-            "sudo apt install -y python3-picamera2 brings it",
+            "the system's Python has no picamera2",
+            "sudo apt install -y python3-picamera2",
         ),
         (
             "picamera2: no camera is detected; check its cable at both ends, then rpicam-hello",
-            "picamera2: no camera is detected",
+            "no camera is detected",
             "check its cable at both ends, then rpicam-hello",
         ),
     ],
@@ -886,6 +896,17 @@ def test_a_password_is_not_shown():
     frame = next(c for c in json.loads(result.stdout)["checks"] if c["name"] == "frame")
     assert frame["state"] == "problem"
     assert frame["found"] == "http://me:***@127.0.0.1:9/x: cannot be opened"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_full_disk(form):
+    command = [sys.executable, "-m", "digitkit", "doctor", "--no-camera", *form]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line == "digitkit: standard output: cannot be written: No space left on device"
 
 
 def test_help():
