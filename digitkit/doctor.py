@@ -413,7 +413,7 @@ class _Doctor:
             return _packages(name, "skipped", "needs NumPy, which does not load")
         installed = list(_installed(*_OPENCVS))
         wanted = "opencv-python-headless" if self.on_a_board else "opencv-python"
-        both = _pip(f"uninstall -y {' '.join(installed)}") + " && " + _pip(f"install {wanted}")
+        both = _pip(f"uninstall -y {' '.join(installed)}", f"install {wanted}")
         told = answer.found.get("opencv")
         if told is not None and answer.error is None:
             found = ", ".join([told["version"], *installed])
@@ -429,8 +429,8 @@ class _Doctor:
         if re.search("libGL|libgthread|libglib|libxcb|libX|libSM|libICE", answer.error or ""):
             remedy = "sudo apt-get install -y libgl1 libglib2.0-0"
             if package in ("opencv-python", "opencv-contrib-python"):
-                remedy += f"; or, without a screen: {_pip(f'uninstall -y {package}')} && "
-                remedy += _pip("install opencv-python-headless")
+                remedy += "; or, without a screen: "
+                remedy += _pip(f"uninstall -y {package}", "install opencv-python-headless")
             return _packages(name, "problem", found, remedy)
         return _packages(name, "problem", found, self._mend(answer, package))
 
@@ -478,7 +478,8 @@ class _Doctor:
             return _packages("telemetry", "warning", found, remedy)
         if opened:
             found = f"switched off, but reading opened sockets: {opened}"
-            return _packages("telemetry", "warning", found, _pip("list") + " shows by whom")
+            report = "take it off the network, and report this with digitkit doctor --json"
+            return _packages("telemetry", "warning", found, report)
         seen = "" if opened is None else ", and reading opened no socket"
         found = f"off: ORT_DISABLE_TELEMETRY was 1 before it loaded{seen}"
         return _packages("telemetry", "ok", found)
@@ -839,8 +840,14 @@ class _Doctor:
         return _device(name, "skipped", found)
 
 
-def _pip(arguments: str) -> str:
-    return f"{shlex.quote(sys.executable)} -m pip {arguments}"
+def _pip(*commands: str) -> str:
+    """What to type to have pip do something; what a bundle installed has no pip."""
+    if Path(sys.prefix).with_name("bundle.conf").is_file():
+        return (
+            "run ./install.sh of the bundle again; if that does not help, make a new one on "
+            "another computer: digitkit bundle"
+        )
+    return " && ".join(f"{shlex.quote(sys.executable)} -m pip {command}" for command in commands)
 
 
 def _other_onnxruntime() -> str:

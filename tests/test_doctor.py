@@ -328,14 +328,15 @@ def test_two_opencvs(stub, probes):
     assert check.remedy.startswith(f"{sys.executable} -m pip uninstall -y opencv-python ")
 
 
-def test_a_torch_on_a_board(stub, monkeypatch):
-    stub("torch", version="2.8.0", record="torch/a.so,sha256=x,250000000\ntorch/b.py,,1000000\n")
-    check = doctor._Doctor("digits", None, False, on("pi4"), NO_FIRMWARE, print)._torch()
+def test_a_torch_on_a_board(stub, probes, tmp_path):
+    record = "torch/a.so,sha256=x,250000000\ntorch/__init__.py,,1000000\n"
+    stub("torch", "", version="2.8.0", record=record)
+    write(tmp_path / "stubs/torch/a.so", "")
+    check = look(on("pi4"))["torch"]
     assert check.state == "warning"
     assert check.found.startswith("2.8.0, 251 MB: ")
     assert check.remedy.endswith("pip uninstall -y torch")
-    server = doctor._Doctor("digits", None, False, on("server"), NO_FIRMWARE, print)
-    assert server._torch().state == "skipped"
+    assert look(on("server"))["torch"].state == "skipped"
 
 
 def test_no_torch_on_a_board(probes, monkeypatch):
@@ -344,6 +345,14 @@ def test_no_torch_on_a_board(probes, monkeypatch):
 
     monkeypatch.setattr(doctor, "distribution", missing)
     assert look(on("pi4"))["torch"].state == "ok"
+
+
+def test_what_a_bundle_installed_has_no_pip(probes, monkeypatch, tmp_path):
+    probes["onnxruntime"] = Answer({}, "No module named 'onnxruntime'")
+    assert look()["ONNX Runtime"].remedy == f"{sys.executable} -m pip install onnxruntime"
+    write(tmp_path / "bundle.conf", "")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    assert look()["ONNX Runtime"].remedy.startswith("run ./install.sh of the bundle again; ")
 
 
 @pytest.mark.parametrize(
