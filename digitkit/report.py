@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from . import statistics
-from .errors import InputNotFoundError, ReportError
+from .errors import InputNotFoundError, ReportError, one_line
 from .machine import Conditions, Machine
 from .statistics import Interval, Latency
 
@@ -319,12 +319,16 @@ def load(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise InputNotFoundError(f"{path}: there is no such report") from None
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path}: is no report of digitkit bench: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = one_line(error)
+        raise ReportError(f"{path}: is no report of digitkit bench: {reason}") from None
     kind = found.get("format") if isinstance(found, dict) else None
     if kind != FORMAT:
         what = f"has the format {kind!r}" if kind else "is no report of digitkit bench"
         raise ReportError(f"{path}: {what}; needed is what digitkit bench --json wrote ({FORMAT})")
+    missing = [field.name for field in fields(Report) if field.name not in found]
+    if missing:
+        raise ReportError(f"{path}: lacks {missing[0]}; digitkit bench --json writes whole reports")
     return dict(found)
 
 
