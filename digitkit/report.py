@@ -344,22 +344,29 @@ class Compared:
         a_us: its `p50_us` in the first report.
         b_us: in the second.
         ratio: second over first with a 95% bootstrap interval over processes.
+        processes: how many measured it in the report that has fewer.
         same_model: whether the model's file is the same.
-        accuracy: second less first, -1 to 1; None if one does not tell.
+        accuracy: second less first, -1 to 1; None unless both tell it of the same digits.
     """
 
     name: str
     a_us: float
     b_us: float
     ratio: Interval
+    processes: int
     same_model: bool
     accuracy: float | None
 
     @property
     def verdict(self) -> str:
-        """What the interval says: ``faster``, ``slower`` or ``no difference seen``."""
+        """What the interval says: ``faster``, ``slower`` or ``no difference seen``.
+
+        ``too few processes to say`` where there seems to be a difference.
+        """
         if self.ratio.holds(1.0):
             return "no difference seen"
+        if self.processes < statistics.PROCESSES_FOR_INTERVAL:
+            return "too few processes to say"
         return "faster" if self.ratio.value < 1 else "slower"
 
 
@@ -405,6 +412,7 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
                 one["p50_us"],
                 other["p50_us"],
                 statistics.ratio(*medians),
+                min(map(len, medians)),
                 one["model_sha256"] == other["model_sha256"],
                 other["accuracy"] - one["accuracy"] if known else None,
             )
