@@ -405,6 +405,7 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
             continue
         one, other = ours[name], theirs[name]
         medians = [[process["p50_us"] for process in v["processes"]] for v in (other, one)]
+        digits = [(v["accuracy_data"], v["accuracy_count"]) for v in (one, other)]
         known = one["accuracy"] is not None and other["accuracy"] is not None
         rows.append(
             Compared(
@@ -414,7 +415,7 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
                 statistics.ratio(*medians),
                 min(map(len, medians)),
                 one["model_sha256"] == other["model_sha256"],
-                other["accuracy"] - one["accuracy"] if known else None,
+                other["accuracy"] - one["accuracy"] if known and digits[0] == digits[1] else None,
             )
         )
     return Comparison(
