@@ -501,7 +501,8 @@ class Table:
         """The table in Markdown, its title above it."""
         names = [head.removeprefix(">") for head in self.heads]
         rules = ["--:" if head.startswith(">") else "---" for head in self.heads]
-        lines = [f"| {' | '.join(row)} |" for row in (names, rules, *self.rows)]
+        rows = [[cell.replace("|", r"\|") for cell in row] for row in self.rows]
+        lines = [f"| {' | '.join(row)} |" for row in (names, rules, *rows)]
         return "\n".join([f"**{self.title}**", "", *lines, ""])
 
 

@@ -405,11 +405,13 @@ def _note(line: str) -> None:
 
 
 def _print(table: Table) -> None:
+    from rich.markup import escape
+
     drawn = show.table(*table.heads)
     for column in drawn.columns[1:]:
         column.no_wrap = True
     for row in table.rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(escape, row))
     console = show.out()
     console.print(f"[bold]{table.title}[/]", soft_wrap=True)
     console.print(drawn)
