@@ -685,8 +685,25 @@ def verdicts(report: Mapping[str, Any]) -> list[str]:
     if report["quick"]:
         lines.append("a quick run: its figures are rough; leave --quick out for ones to rely on")
     if report["valid"]:
-        lines.append("the run is valid: no throttling, no fall of the clock, processes agree")
+        lines.append(_valid(report))
     return lines
+
+
+def _valid(report: Mapping[str, Any]) -> str:
+    """What speaks for a run; no more than the machine tells."""
+    processes = [v["processes"] for v in report["variants"] if v["error"] is None]
+    if not processes:
+        return "nothing could be measured"
+    seen = []
+    if report["environment"]["after"]["throttled"] is not None:
+        seen.append("no throttling")
+    if all(any(process["frequencies_mhz"]) for of_one in processes for process in of_one):
+        seen.append("no fall of the clock")
+    if min(map(len, processes)) > 1:
+        seen.append("processes agree")
+    if not seen:
+        return "nothing speaks against the run, but little could be seen"
+    return f"the run is valid: {', '.join(seen)}"
 
 
 def markdown(report: Mapping[str, Any]) -> str:
