@@ -114,3 +114,17 @@ def small_run(tmp_path_factory, small_data):
 def tiny_run(tmp_path_factory, small_data):
     """A short training that has all of recipe best: drawn hands, negatives."""
     return short_run("best-tiny", tmp_path_factory.mktemp("runs") / "tiny", small_data)
+
+
+@pytest.fixture(scope="session")
+def quick_run(small_data):
+    """A real benchmark with a bit of everything: its report and its samples."""
+    from digitkit import benchmark
+
+    return benchmark.run_benchmark(
+        benchmark.BenchConfig(
+            models=("digits-tiny-int8",), batches=(1, 2), processes=1, runs=64, seconds=0.02,
+            warmup_runs=1, warmup_seconds=0, paced=250.0, workers=(2,), data=small_data,
+            max_spread=1e9, quick=True, command="digitkit bench",
+        )
+    )  # fmt: skip

@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import benches
+import pytest
+from conftest import ROOT
+
+from digitkit import report
+from digitkit.errors import InputNotFoundError, ReportError
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import schema
+
+
+SCHEMA = schema.schema()
+
+
+def one(us: float = 30.0, name: str = "digits-int8", **changes):
+    return benches.variant(name, us, **changes)
+
+
+# --- the schema ------------------------------------------------------------------------------
+
+
+def check(values) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    error = next(jsonschema.Draft202012Validator(SCHEMA).iter_errors(values), None)
+    if error is not None:
+        raise error
+
+
+def test_the_published_schema_is_up_to_date():
+    """If not: python benchmarks/schema.py."""
+    assert json.loads(schema.PATH.read_text("utf-8")) == schema.schema()
+
+
+def test_the_schema_is_one():
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_schema_describes_every_value():
+    written = schema.schema()
+    for part in (written, *written["$defs"].values()):
+        assert part["description"]
+        assert all(value["description"] for value in part["properties"].values())
+        assert part["required"] == list(part["properties"])
+
+
+def test_a_real_report_fits_the_schema(quick_run):
+    made, _ = quick_run
+    values = json.loads(json.dumps(made.to_json()))
+    check(values)
+    assert "governor" in values["environment"]
+    for variant in values["variants"]:
+        keys = {"p50_us", "p90_us", "p99_us", "accuracy", "model_sha256"}
+        assert keys <= variant.keys()
+        assert 0 < variant["p50_us"]
+        assert 0 < variant["p90_us"] <= variant["p99_us"]
+        assert len(variant["model_sha256"]) == 64
+
+
+def test_reports_with_nulls_fit_the_schema():
+    nothing = {"machine": benches.UNKNOWN_MACHINE, "before": benches.UNKNOWN, "versions": {}}
+    check(benches.report(one(accuracy=None), benches.failed("x", "broken"), **nothing))
+    check(benches.report())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda r: r.pop("valid"),
+        lambda r: r.update(format="digitkit-bench/2"),
+        lambda r: r.update(more=1),
+        lambda r: r["variants"][0].pop("p50_us"),
+        lambda r: r["variants"][0].update(p90_us="31"),
+        lambda r: r["environment"].pop("governor"),
+        lambda r: r["environment"]["before"].update(cpu_seconds=[1.0]),
+    ],
+)
+def test_the_schema_refuses(spoil):
+    jsonschema = pytest.importorskip("jsonschema")
+    values = benches.report(one())
+    check(values)
+    spoil(values)
+    with pytest.raises(jsonschema.ValidationError):
+        check(values)
+
+
+# --- loading ---------------------------------------------------------------------------------
+
+
+def test_load_gives_what_was_written(tmp_path):
+    values = benches.report(one())
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(values), "utf-8")
+    assert report.load(path) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is no report of digitkit bench"),
+        ("{", "is no report of digitkit bench"),
+        ("\x00\x01", "is no report of digitkit bench"),
+        ("[" * 100_000, "is no report of digitkit bench"),
+        ("null", "is no report of digitkit bench"),
+        ("[1, 2]", "is no report of digitkit bench"),
+        ('{"a": 1}', "is no report of digitkit bench"),
+        ('{"format": "digitkit-bench/2"}', "has the format 'digitkit-bench/2'"),
+        ('{"format": ["x"]}', "has the format ['x']"),
+        ('{"format": "digitkit-bench/1"}', "lacks digitkit"),
+    ],
+)
+def test_load_refuses(tmp_path, text, reason):
+    path = tmp_path / "r.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ReportError) as error:
+        report.load(path)
+    assert str(error.value).startswith(f"{path}: {reason}")
+    assert "\n" not in str(error.value)
+
+
+def test_load_refuses_what_is_no_text_file(tmp_path):
+    with pytest.raises(InputNotFoundError, match="there is no such report"):
+        report.load(tmp_path / "none.json")
+    with pytest.raises(ReportError, match="is no report"):
+        report.load(tmp_path)
+    path = tmp_path / "r.json"
+    path.write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(ReportError, match="is no report"):
+        report.load(path)
+
+
+# --- comparing -------------------------------------------------------------------------------
+
+
+def test_a_report_beside_itself():
+    values = benches.report(one(), one(60, "digits-fp32"))
+    found = report.compare(values, values)
+    assert [row.name for row in found.rows] == ["digits-int8", "digits-fp32"]
+    for row in found.rows:
+        assert (row.ratio.value, row.verdict) == (1.0, "no difference seen")
+        assert (row.same_model, row.accuracy) == (True, 0.0)
+    assert (found.only_a, found.only_b, found.warnings) == ((), (), ())
+
+
+def test_the_ratio_is_the_second_over_the_first():
+    slow, quick = benches.report(one(60)), benches.report(one(30))
+    (row,) = report.compare(slow, quick).rows
+    assert (row.a_us, row.b_us, row.verdict) == (60, 30, "faster")
+    assert row.ratio.value == pytest.approx(0.5)
+    assert 0.48 < row.ratio.low < 0.5 < row.ratio.high < 0.52
+    (row,) = report.compare(quick, slow).rows
+    assert (row.verdict, row.ratio.value) == ("slower", pytest.approx(2))
+
+
+def test_a_difference_within_the_processes_spread_is_not_seen():
+    a = benches.report(one(30, medians=[26, 28, 30, 32, 34]))
+    b = benches.report(one(31, medians=[27, 29, 31, 33, 35]))
+    assert report.compare(a, b).rows[0].verdict == "no difference seen"
+
+
+@pytest.mark.parametrize(
+    ("processes", "verdict"),
+    [(1, "too few processes to say"), (4, "too few processes to say"), (5, "faster")],
+)
+def test_few_processes_give_no_verdict(processes, verdict):
+    """The interval of one has no width, that of two holds the truth in 70 of 100 cases."""
+    many, few = one(30), one(25, medians=[25.0] * processes)
+    assert report.compare(benches.report(many), benches.report(few)).rows[0].verdict == verdict
+    same = one(30, medians=[30.0] * processes)
+    (row,) = report.compare(benches.report(same), benches.report(same)).rows
+    assert row.verdict == "no difference seen"
+
+
+def test_another_file_of_the_same_name():
+    a, b = benches.report(one()), benches.report(one(model_sha256="another"))
+    found = report.compare(a, b)
+    assert found.rows[0].same_model is False
+    assert report.compared(found).rows[0][0] == "digits-int8 (another file)"
+
+
+def test_nothing_in_common():
+    found = report.compare(benches.report(one()), benches.report(one(9, "digits-fp32")))
+    assert (found.rows, found.only_a, found.only_b) == ((), ("digits-int8",), ("digits-fp32",))
+    assert report.compared(found).rows == ()
+
+
+def test_a_variant_that_failed_on_one_side():
+    a = benches.report(one(), one(60, "digits-fp32"))
+    b = benches.report(one(), benches.failed("digits-fp32", "died"))
+    found = report.compare(a, b)
+    assert [row.name for row in found.rows] == ["digits-int8"]
+    assert (found.only_a, found.only_b) == (("digits-fp32",), ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"accuracy": 0.98}, -0.01),
+        ({"accuracy": None, "accuracy_count": None, "accuracy_data": None}, None),
+        ({"accuracy_count": 300}, None),
+        ({"accuracy_data": "other digits"}, None),  # says nothing of the model
+    ],
+)
+def test_accuracies_are_compared_on_the_same_digits(changes, difference):
+    (row,) = report.compare(benches.report(one()), benches.report(one(**changes))).rows
+    assert row.accuracy == (None if difference is None else pytest.approx(difference))
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"quick": True}, "the second is a quick run; its figures are rough"),
+        ({"invalid": ["throttled"]}, "the second is INVALID: throttled"),
+        ({"noisy": ["a busy machine"]}, "the second is noisy: a busy machine"),
+        (
+            {"machine": replace(benches.MACHINE, board="Board 4")},
+            "board: Board 5 in the first, Board 4 in the second",
+        ),
+        (
+            {"machine": replace(benches.MACHINE, cpu_quota=1.5)},
+            "cpu quota: unknown in the first, 1.5 in the second",
+        ),
+        (
+            {"before": replace(benches.CALM, governor="performance")},
+            "governor: ondemand in the first, performance in the second",
+        ),
+        (
+            {"versions": benches.VERSIONS | {"onnxruntime": "1.20.1"}},
+            "onnxruntime: 1.32.0 in the first, 1.20.1 in the second",
+        ),
+        (
+            {"versions": benches.VERSIONS | {"torch": "2.8"}},
+            "torch: unknown in the first, 2.8 in the second",
+        ),
+        ({"digitkit": "0.2.0"}, "digitkit: 0.1.0 in the first, 0.2.0 in the second"),
+        ({"settings": {"runs": 64}}, "runs: 1024 in the first, 64 in the second"),
+        ({"settings": {"paced": 0.0}}, "paced: 10.0 in the first, 0.0 in the second"),
+    ],
+)
+def test_what_differs_is_said(changes, warning):
+    a, b = benches.report(one()), benches.report(one(), **changes)
+    assert report.compare(a, b).warnings == (warning,)
+    turned = report.compare(b, a).warnings
+    assert len(turned) == 1
+    assert turned != (warning,)
+
+
+# --- for people ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0, "0.00 µs"),
+        (9.99, "9.99 µs"),
+        (10, "10.0 µs"),
+        (99.9, "99.9 µs"),
+        (100, "100 µs"),
+        (999, "999 µs"),
+        (1000, "1.00 ms"),
+        (99_900, "99.9 ms"),
+        (999_000, "999 ms"),
+        (1e6, "1.00 s"),
+        (6e7, "60.00 s"),
+    ],
+)
+def test_microseconds(value, text):
+    assert report.microseconds(value) == text
+
+
+def test_what_is_not_known():
+    assert (report.share(None), report.megabytes(None)) == ("–", "–")
+    assert (report.share(0.99584), report.megabytes(87.4)) == ("99.58%", "87 MB")
+
+
+def everything(values) -> str:
+    """All that people are shown; every table's rows are as wide as its head."""
+    for table in report.tables(values):
+        assert {len(row) for row in table.rows} <= {len(table.heads)}, table.title
+    return report.markdown(values)
+
+
+def test_tables_of_a_full_report(quick_run):
+    made, _ = quick_run
+    values = json.loads(json.dumps(made.to_json()))
+    text = everything(values)
+    for part in ("closed loop", "start and memory", "paced at", "throughput", "whole pictures"):
+        assert text.count(f"**{part}") + text.count(part) >= 1, part
+    assert "cold start" in text
+    assert "None" not in text
+    assert "nan" not in text
+
+
+def test_a_machine_that_tells_nothing():
+    nothing = {"machine": benches.UNKNOWN_MACHINE, "before": benches.UNKNOWN, "versions": {}}
+    unknown = dict.fromkeys(("resident_import_mb", "resident_load_mb", "peak_mb", "accuracy"))
+    values = benches.report(one(**unknown), **nothing)
+    assert report.summary(values).startswith("x, 1 cores, governor unknown; ; 5 processes")
+    assert "None" not in everything(values)
+    assert report.tables(values)[0].rows[0][-1] == "–"
+
+
+def test_the_idle_cpu_of_a_paced_variant_may_be_unknown():
+    variant = one(paced_us=200.0)
+    variant = replace(variant, paced=replace(variant.paced, idle_cpu=None))
+    table = report.tables(benches.report(variant, one()))[2]
+    assert table.title == "paced at 10 calls a second"
+    assert table.rows == (("digits-int8", "200 µs", "240 µs", "6.67", "0 of 50", "–"),)
+
+
+def test_all_variants_failed():
+    values = benches.report(benches.failed("a", "cannot be loaded"), benches.failed("b", "died"))
+    text = everything(values)
+    assert "| a | cannot be loaded |" in text
+    assert report.verdicts(values) == ["nothing could be measured"]
+
+
+def test_no_variant_at_all():
+    assert "closed loop" in everything(benches.report())
+
+
+def test_a_bar_in_a_name_parts_no_cell():
+    values = benches.report(benches.failed("a|b", "x | y"))
+    assert r"| a\|b | x \| y |" in report.markdown(values)
+
+
+def test_verdicts():
+    frequencies = "no throttling, no fall of the clock, processes agree"
+    assert report.verdicts(benches.report(one())) == [f"the run is valid: {frequencies}"]
+    bad = benches.report(one(), invalid=["hot", "slow"], noisy=["busy"], quick=True)
+    assert report.verdicts(bad)[:3] == ["INVALID: hot", "INVALID: slow", "noisy: busy"]
+    assert "a quick run" in report.verdicts(bad)[3]
+
+
+def test_a_verdict_claims_no_more_than_is_known():
+    values = benches.report(one(), before=benches.UNKNOWN)
+    assert report.verdicts(values) == ["the run is valid: no fall of the clock, processes agree"]
+    for process in values["variants"][0]["processes"]:
+        process["frequencies_mhz"] = [[], []]
+    assert report.verdicts(values) == ["the run is valid: processes agree"]
+    single = copy.deepcopy(values)
+    del single["variants"][0]["processes"][1:]
+    assert report.verdicts(single) == ["nothing speaks against the run, but little could be seen"]
+
+
+def test_the_schema_lies_beside_the_module():
+    assert schema.PATH == Path(report.__file__).with_name("bench-report.schema.json")
