@@ -117,7 +117,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def test_only_training_and_export_import_torch():
+def test_only_training_export_and_its_runtime_import_torch():
     for path in sorted((ROOT / "digitkit").rglob("*.py")):
         name = str(path.relative_to(ROOT / "digitkit"))
         used = imports(path)
