@@ -193,7 +193,7 @@ def write(report: Report, samples: dict[str, statistics.Samples], path: Path) ->
     """
     beside = path.with_suffix(".samples.npz")
     with atomic.replacing(beside) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **samples)
+        np.savez_compressed(stream, **samples)  # type: ignore[arg-type]
     report = replace(report, samples=beside.name)
     atomic.write_text(path, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     return report
