@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -124,11 +125,14 @@ class BenchConfig:
             for value in getattr(self, name):
                 if value < 1:
                     raise ValueError(f"{name} holds {value}; needed is 1 or more")
+        for name in ("runtimes", "threads", "batches", "workers"):
+            if len({*getattr(self, name)}) < len(getattr(self, name)):
+                raise ValueError(f"{name} holds something twice; needed is each once")
         for name in ("processes", "runs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; needed is 1 or more")
         for name in ("seconds", "warmup_runs", "warmup_seconds", "paced", "max_spread"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < inf:  # nan is neither
                 raise ValueError(f"{name} is {getattr(self, name)}; needed is 0 or more")
         for runtime in self.runtimes:
             if runtime not in runtimes.NAMES:
@@ -147,7 +151,9 @@ def find_models(names: Sequence[str]) -> list[tuple[str, Path]]:
     paths: list[Path] = []
     for name in names:
         found = [] if Path(name).exists() else shipped_files(name)
-        paths += [path for path in found or [find_model(name)] if path not in paths]
+        for path in found or [find_model(name)]:
+            if path.resolve() not in [other.resolve() for other in paths]:
+                paths.append(path)
     stems = [path.stem for path in paths]
     return [(p.stem if stems.count(p.stem) == 1 else shown(p), p.resolve()) for p in paths]
 
