@@ -175,6 +175,7 @@ def run_benchmark(
     Raises:
         InputNotFoundError: a model or the data is missing.
         DatasetError: the data cannot be used.
+        ModelError: an input scale is given, but no foreign model.
     """
     found = find_models(config.models)
     if config.data is not None and config.accuracy:
@@ -246,14 +247,18 @@ class _Run:
         here, before = machine.read(), machine.conditions()
         for name, path in self.paths.items():
             self._learn(name, path)
+        if config.input_scale is not None and all(s is None for s in self.scales.values()):
+            raise ModelError(
+                f"{', '.join(self.paths)}: an input scale is for foreign models, of which none can "
+                "be measured here"
+            )
         measured = self._variants()
         usable = [one for one in measured if one.variant.error is None]
         own = [name for name in self.paths if name not in self.broken]
         whole = own if config.whole and "onnxruntime" in config.runtimes else []
-        scored = {(m.variant.model, m.variant.runtime) for m in usable} if config.accuracy else ()
         self.total = (
             config.processes * (len(usable) + 2 * len(whole))
-            + len(scored)
+            + config.accuracy * len({(m.variant.model, m.variant.runtime) for m in usable})
             + len(usable) * len(config.workers)
         )
         made = pictures.of_three_sizes(self.folder) if whole else []
@@ -267,11 +272,12 @@ class _Run:
             for name in whole:
                 self._read_pictures(name, made, number, stages)
                 self._start_cold(name, starts)
+        usable = [one for one in usable if one.variant.error is None]
+        scored = {(m.variant.model, m.variant.runtime) for m in usable} if config.accuracy else ()
         accuracies = {pair: self._accuracy(*pair) for pair in sorted(scored)}
         throughputs = {
             one.variant.name: tuple(self._throughput(one, n) for n in config.workers)
             for one in usable
-            if one.variant.error is None
         }
         after = machine.conditions()
         first = next((one for one in measured if one.processes), None)
