@@ -530,8 +530,15 @@ class _Run:
         self, here: machine.Machine, before: Conditions, after: Conditions, variants: list[Variant]
     ) -> tuple[list[str], list[str]]:
         processes = [v.processes for v in variants if v.processes]
-        first = [mhz for of_one in processes for mhz in of_one[0].frequencies_mhz[0]]
-        last = [mhz for of_one in processes for mhz in of_one[-1].frequencies_mhz[-1]]
+
+        def clocks(number: int, moment: int) -> list[float]:
+            # The highest is that of a core at work: idle ones have fallen, or are about to.
+            sampled = [of_one[number].frequencies_mhz[moment] for of_one in processes]
+            return [max(mhz) for mhz in sampled if mhz]
+
+        first = clocks(0, 0)
+        ends = [clocks(number, -1) for number in range(self.config.processes)]
+        last = min(filter(None, ends), key=median, default=[])  # it may recover before the end
         invalid, noisy = machine.judge(here, before, after, first, last)
         bound = self.config.max_spread
         invalid += [
