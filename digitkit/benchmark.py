@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -453,34 +454,53 @@ class _Run:
             "warmup_seconds": self.config.warmup_seconds,
             "seconds": max(0.2, self.config.seconds / 5),
         }  # fmt: skip
-        started = []
-        for number in range(workers):
-            given, out = self.folder / f"job-{number}.json", self.folder / f"found-{number}.json"
-            given.write_text(json.dumps(values), "utf-8")
-            out.unlink(missing_ok=True)
-            process = subprocess.Popen(
-                _command("throughput", given, out),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            started.append((process, out))
-        for process, _ in started:
-            assert process.stdout is not None
-            while process.stdout.readline().rstrip() not in ("ready", ""):
-                pass  # what a runtime prints while it loads
-        rate = 0.0
-        for process, _ in started:
-            assert process.stdin is not None
-            with suppress(BrokenPipeError):
-                process.stdin.write("go\n")
-                process.stdin.flush()
-        for process, out in started:
-            process.communicate()
-            found = _answer(out, process.returncode, b"")
-            rate += found["images"] / found["seconds"] if "error" not in found else 0.0
-        return Throughput(workers, rate)
+        started: list[tuple[subprocess.Popen[bytes], Path]] = []
+
+        def end() -> None:
+            for process, _ in started:
+                process.kill()
+
+        limit = _PATIENCE + 20 * self.config.seconds
+        watch = threading.Timer(limit, end)
+        watch.start()
+        try:
+            for number in range(workers):
+                given, out = (
+                    self.folder / f"job-{number}.json",
+                    self.folder / f"found-{number}.json",
+                )
+                given.write_text(json.dumps(values), "utf-8")
+                out.unlink(missing_ok=True)
+                process = subprocess.Popen(
+                    _command("throughput", given, out),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                )
+                started.append((process, out))
+            for process, _ in started:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    if line.rstrip().endswith(b"ready"):  # else a runtime printed it
+                        break
+            for process, _ in started:
+                assert process.stdin is not None
+                with suppress(BrokenPipeError):
+                    process.stdin.write(b"go\n")
+                    process.stdin.flush()
+            found = []
+            for process, out in started:
+                process.communicate()
+                found.append(_answer(out, process.returncode, b""))
+        finally:
+            watch.cancel()
+            end()
+            for process, _ in started:
+                process.communicate()
+        error = next((one["error"] for one in found if "error" in one), None)
+        if error is not None:
+            return Throughput(workers, None, f"one of {workers}: {error}")
+        return Throughput(workers, sum(one["images"] / one["seconds"] for one in found))
 
     # --- whole pictures, cold starts ---
 

@@ -113,11 +113,13 @@ class Throughput:
 
     Attributes:
         workers: processes.
-        images_per_second: of all together.
+        images_per_second: of all together; null if one of them failed.
+        error: how it failed.
     """
 
     workers: int
-    images_per_second: float
+    images_per_second: float | None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -581,7 +583,8 @@ def _work(variants: Sequence[Mapping[str, Any]]) -> Table:
     workers = [one["workers"] for one in variants[0]["throughput"]]
     rows = []
     for v in variants:
-        several = [f"{one['images_per_second']:,.0f}" for one in v["throughput"]]
+        rates = [one["images_per_second"] for one in v["throughput"]]
+        several = ["–" if rate is None else f"{rate:,.0f}" for rate in rates]
         rows.append(
             (
                 v["name"], f"{v['latency']['runs']:,}", f"{v['latency']['outliers']:,}",
@@ -680,6 +683,12 @@ def verdicts(report: Mapping[str, Any]) -> list[str]:
     lines = [f"INVALID: {reason}" for reason in report["invalid"]]
     lines += [f"noisy: {reason}" for reason in report["noisy"]]
     lines += [f"not run: {v['name']}: {v['error']}" for v in report["variants"] if v["error"]]
+    lines += [
+        f"not run: {v['name']} in {one['workers']} processes: {one['error']}"
+        for v in report["variants"]
+        for one in v["throughput"]
+        if one["error"]
+    ]
     notes = {v["accuracy_note"] for v in report["variants"] if v["accuracy_note"]}
     lines += [f"accuracy not measured: {note}" for note in sorted(notes)]
     if report["quick"]:

@@ -15,8 +15,8 @@ RUNS_FOR_P999 = 10_000
 """Fewer runs hold less than ten beyond the 99.9th percentile, too few to say where it is."""
 
 PROCESSES_FOR_INTERVAL = 5
-"""With fewer, `ratio`'s interval is too narrow: of 100 it holds the truth in 90 with 3, in 70 with 2,
-in none with 1 (simulated)."""
+"""With fewer, `ratio`'s interval is too narrow: of 100 it holds the truth in 90 with 3, in 70 with
+2, in none with 1 (simulated)."""
 
 
 @dataclass(frozen=True)
