@@ -291,8 +291,10 @@ def main() -> None:
     name, given, out = sys.argv[1:]
     try:
         found = JOBS[name](**json.loads(Path(given).read_text("utf-8")))
-    except (DigitkitError, MemoryError) as error:
+    except DigitkitError as error:
         found = {"error": one_line(error)}
+    except MemoryError:
+        found = {"error": "it does not fit into memory"}
     Path(out).write_text(json.dumps(found), "utf-8")
 
 
