@@ -1,0 +1,272 @@
+"""What a fresh process measures; how the processes are started is in test_benchmark.py."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+import time
+from array import array
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from digitkit import measuring, runtimes
+from digitkit.measuring import closed_loop, paced_loop
+
+
+def spin(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+# --- loops -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("runs", "calls"), [(0, 0), (1, 3), (3, 3), (4, 6), (100, 102)])
+def test_a_closed_loop_runs_often_enough(runs, calls):
+    """All feeds get the same number of turns."""
+    seen = []
+    took = closed_loop(seen.append, "abc", runs, 0)
+    assert isinstance(took, array)
+    assert took.typecode == "q"
+    assert len(took) == calls
+    assert seen == list("abc") * (calls // 3)
+    assert all(ns >= 0 for ns in took)
+
+
+def test_a_closed_loop_runs_long_enough():
+    begun = time.perf_counter()
+    took = closed_loop(lambda feed: None, [1, 2], 1, 0.05)
+    assert time.perf_counter() - begun >= 0.05
+    assert len(took) > 2
+    assert sum(took) <= (time.perf_counter() - begun) * 1e9
+
+
+def test_what_is_timed_is_the_call():
+    took = closed_loop(lambda feed: time.sleep(0.002), [1], 3, 0)
+    assert min(took) >= 2_000_000
+
+
+def test_a_paced_loop():
+    seen = []
+    found = paced_loop(seen.append, "ab", 5, 200)
+    assert seen == list("ababa")
+    assert (found["hz"], len(found["samples"])) == (200, 5)
+    json.dumps(found)
+
+
+def test_late_calls_are_counted():
+    """Each takes two periods, so that only the first begins in time."""
+    found = paced_loop(lambda feed: time.sleep(0.02), [1], 4, 100)
+    assert found["late"] == 3
+    assert len(found["samples"]) == 4
+
+
+def test_the_pace_is_kept_on_average():
+    begun = time.perf_counter()
+    paced_loop(lambda feed: None, [1], 10, 100)
+    assert time.perf_counter() - begun >= 0.1
+
+
+def test_calls_that_never_sleep_tell_nothing_of_idleness():
+    found = paced_loop(lambda feed: None, [1], 3, 1e9)
+    assert (found["idle_cpu"], found["late"]) == (None, 3)
+
+
+def idle_of_a_spinner() -> float:
+    """As a runtime's threads do that wait for work without sleeping."""
+    import hashlib
+    import threading
+
+    over = threading.Event()
+
+    def wait() -> None:
+        while not over.is_set():
+            hashlib.sha256(bytes(100_000))  # without Python's lock
+
+    threading.Thread(target=wait, daemon=True).start()
+    found = paced_loop(lambda feed: None, [1], 8, 50)
+    over.set()
+    return found["idle_cpu"]
+
+
+def test_threads_that_spin_between_calls_are_seen():
+    assert paced_loop(lambda feed: None, [1], 8, 50)["idle_cpu"] < 0.1
+    # How much of a core it gets depends on what else runs here.
+    assert idle_of_a_spinner() > 0.15
+
+
+def test_the_work_itself_is_no_idle_use():
+    found = paced_loop(lambda feed: spin(0.005), [1], 5, 20)
+    assert found["idle_cpu"] < 0.1
+    assert min(found["samples"]) >= 5_000_000
+
+
+# --- jobs ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """A model that remembers what it was given, and whether the garbage collector was on."""
+    seen = []
+
+    class Module:
+        @staticmethod
+        def load(path, threads, batch, scale):
+            def run(images):
+                seen.append((images, gc.isenabled()))
+                return np.zeros((batch, 10), np.float32)
+
+            return runtimes.Loaded(run, {"threads": threads})
+
+    monkeypatch.setattr(runtimes, "module_of", lambda runtime: Module)
+    yield seen
+    gc.enable()
+
+
+def steady(folder, **changes):
+    values = {
+        "model": "m.onnx", "runtime": "onnxruntime", "threads": 2, "batch": 3, "scale": None,
+        "warmup_runs": 0, "warmup_seconds": 0, "runs": 1, "seconds": 0, "paced": 0,
+        "paced_calls": 0, "samples": str(folder / "s.npy"),
+    }  # fmt: skip
+    return measuring.steady(**(values | changes))
+
+
+def test_the_steady_state(model, tmp_path):
+    found = steady(tmp_path, runs=65, warmup_runs=1)
+    taken = np.load(tmp_path / "s.npy")
+    assert (taken.dtype, taken.shape) == (np.int64, (128,))
+    first, *rest = model
+    assert len(rest) == 64 + 128  # the warm-up is not kept
+    assert first[1] is True
+    assert not any(collects for _, collects in rest)
+    assert {(feed.dtype.name, feed.shape) for feed, _ in model} == {("uint8", (3, 1, 28, 28))}
+    assert len({feed.tobytes() for feed, _ in model}) == measuring.IMAGES
+    assert found["options"] == {"threads": 2}
+    assert found["paced"] is None
+    assert found["cpu_s_per_1000_images"] >= 0
+    for name in ("import_ms", "create_ms", "first_ms"):
+        assert found[name] >= 0
+    assert len(found["frequencies_mhz"]) == 2
+    json.dumps(found)
+
+
+def test_foreign_models_get_scaled_floats(model, tmp_path):
+    steady(tmp_path, scale=1 / 255, batch=1)
+    feed = model[0][0]
+    assert (feed.dtype, feed.shape) == (np.float32, (1, 1, 28, 28))
+    assert 0.9 < feed.max() <= 1
+
+
+def test_the_pace_comes_after_the_closed_loop(model, tmp_path):
+    found = steady(tmp_path, paced=500, paced_calls=4)
+    assert len(found["paced"]["samples"]) == 4
+    assert len(np.load(tmp_path / "s.npy")) == 64  # the paced ones are not among them
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux tells it")
+def test_memory_grows_in_order(model, tmp_path):
+    found = steady(tmp_path)
+    after = [found[f"{name}_mb"] for name in ("resident_import", "resident_load", "peak")]
+    assert 10 < after[0] <= after[2] + 1
+    assert after[1] <= after[2] + 1
+
+
+def test_a_system_that_does_not_tell_of_memory(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError
+
+    monkeypatch.setattr(measuring.Path, "read_text", refuse)
+    assert measuring._resident_mb() is None
+    assert measuring._peak_mb() > 1  # from what other systems have
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert measuring._peak_mb() is None
+
+
+def test_accuracy_fills_the_last_batch(monkeypatch, small_data):
+    """300 digits in batches of 128: the images added to the last batch are not counted."""
+    shapes = []
+
+    def load(runtime, path, *, threads, batch, scale):
+        def run(images):
+            shapes.append(images.shape)
+            return np.eye(10, dtype=np.float32)[np.zeros(len(images), int)]
+
+        return runtimes.Loaded(run)
+
+    monkeypatch.setattr(runtimes, "load", load)
+    found = measuring.accuracy("m", "onnxruntime", 128, None, str(small_data))
+    assert shapes == [(128, 1, 28, 28)] * 3
+    assert found["count"] == 300
+    from digitkit import datasets
+
+    assert found["right"] == int((datasets.load_test(small_data).labels == 0).sum())
+
+
+def test_whole_pictures(digit_file, shipped):
+    (found,) = measuring.stages(str(shipped), 1, None, [str(digit_file(7))], [2])["stages"]
+    assert found["digits"] == 1
+    assert len(found["rows"]) == 2
+    for row in found["rows"]:
+        steps = sum(row[step] for step in ("decode", "locate", "normalise", "classify"))
+        assert 0 < steps <= row["total"]
+
+
+def test_a_cold_start():
+    found = measuring.cold_start([sys.executable, "-c", "print(1)"])
+    assert found["ms"] > 1
+    assert found["peak_mb"] is None or found["peak_mb"] > 3
+
+
+def test_a_cold_start_ends_with_the_first_line():
+    code = "import time; print(1, flush=True); time.sleep(0.5)"
+    begun = time.perf_counter()
+    found = measuring.cold_start([sys.executable, "-c", code])
+    assert found["ms"] <= (time.perf_counter() - begun) * 1000 - 100
+
+
+def test_a_program_that_does_not_start():
+    code = "import sys; print('no such\\nmodel', file=sys.stderr); sys.exit(2)"
+    assert measuring.cold_start([sys.executable, "-c", code]) == {"error": "no such"}
+    assert "error" in measuring.cold_start([sys.executable, "-c", "import os; os._exit(1)"])
+
+
+# --- the process -----------------------------------------------------------------------------
+
+
+def test_an_error_is_the_answer(tmp_path):
+    given, out = tmp_path / "in", tmp_path / "out"
+    given.write_text(json.dumps({"model": str(tmp_path / "none.onnx")}))
+    command = [sys.executable, "-m", "digitkit.measuring", "facts", given, out]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    found = json.loads(out.read_text())
+    assert found == {"error": f"{tmp_path}/none.onnx: there is no such model file"}
+
+
+def test_too_little_memory_is_an_answer(tmp_path, monkeypatch):
+    def refuse(**values):
+        raise MemoryError
+
+    given, out = tmp_path / "in", tmp_path / "out"
+    given.write_text("{}")
+    monkeypatch.setitem(measuring.JOBS, "facts", refuse)
+    monkeypatch.setattr(sys, "argv", ["x", "facts", str(given), str(out)])
+    measuring.main()
+    assert json.loads(out.read_text()) == {"error": "it does not fit into memory"}
+
+
+def test_the_facts_of_a_model(shipped):
+    found = measuring.facts(str(shipped))
+    facts = found["facts"]
+    assert (facts["precision"], facts["opset"]) == ("int8", 18)
+    assert facts["bytes"] == shipped.stat().st_size
+    assert facts["parameters"] > 10_000
+    assert 0.99 < facts["card_accuracy"] < 1
+    assert found["fixed_batch"] is False
+    json.dumps(found)
