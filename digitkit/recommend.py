@@ -104,7 +104,8 @@ def _recommended(
     for other in sorted(rows, key=lambda v: int(v["batch"])):
         if other["images_per_second"] * WORTH > bulk["images_per_second"]:
             bulk = other
-    files = [m for m in report["models"] if m["precision"] and m["name"].startswith(f"{family}-")]
+    names = {variant["model"] for variant in variants}
+    files = [m for m in report["models"] if m["name"] in names]
     return Profile(
         model=family,
         precision=chosen["precision"],
