@@ -11,15 +11,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from .classifier import load_onnxruntime, shipped_files
-from .errors import ReportError
+from .errors import OutputError, ReportError
 from .folders import config_folder
 
 # What only a device with a profile needs is imported there: every start of digitkit asks for one.
 
 FORMAT = "digitkit-profile/1"
+
+Precision = Literal["int8", "fp32"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Profile:
     """
 
     model: str
-    precision: Literal["int8", "fp32"]
+    precision: Precision
     threads: int
     batch: int
     p50_us: float
@@ -61,6 +63,9 @@ def file() -> Path:
     """Where this device's profile is.
 
     ``$DIGITKIT_PROFILE``, else ``digitkit/profile.json`` in ``$XDG_CONFIG_HOME`` or ``~/.config``.
+
+    Raises:
+        OutputError: none of them is set, and this user has no home.
     """
     named = os.environ.get("DIGITKIT_PROFILE")
     if named:
@@ -89,7 +94,9 @@ def save(profiles: Sequence[Profile]) -> Path:
     path = file()
     try:
         models = _read(path)
-    except ValueError:
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError):
         models = {}  # damaged, and about to be replaced
     models |= {one.model: asdict(one) for one in profiles}
     text = json.dumps({"format": FORMAT, "models": models}, indent=2, sort_keys=True)
@@ -104,8 +111,11 @@ def find(model: str) -> tuple[Profile | None, str | None]:
         The profile, or None where there is none that fits; and a line that says why one was
         passed over, or None.
     """
-    path = file()
-    if not path.is_file():
+    try:
+        path = file()
+        if not os.path.isfile(path):  # Path's own raises where a folder may not be searched
+            return None, None
+    except OutputError:
         return None, None
     from . import machine
 
@@ -116,7 +126,12 @@ def find(model: str) -> tuple[Profile | None, str | None]:
             return None, None
         profile = Profile(**values)
         measured = profile.sha256[profile.precision]
-    except (OSError, ValueError, TypeError, KeyError):
+        if profile.precision not in get_args(Precision):
+            raise ValueError(f"precision is {profile.precision}")
+        for count in (profile.threads, profile.batch):
+            if type(count) is not int or count < 1:
+                raise ValueError(f"{count} is no number of threads or images")
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None, f"{path}: cannot be read and is passed over; {again}"
     here = {
         "model's file": (_hashes(model).get(profile.precision), measured),
@@ -130,7 +145,7 @@ def find(model: str) -> tuple[Profile | None, str | None]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         return {}
     values = json.loads(path.read_text("utf-8"))
     if not isinstance(values, dict) or values.get("format") != FORMAT:
