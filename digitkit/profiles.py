@@ -84,7 +84,7 @@ def save(profiles: Sequence[Profile]) -> Path:
         OutputError: it cannot be written.
     """
     for one in profiles:
-        if not one.sha256.items() <= _hashes(one.model).items():
+        if not one.sha256 or not one.sha256.items() <= _hashes(one.model).items():
             raise ReportError(
                 f"{one.model}: only what runs best of a shipped model can be saved, since "
                 "digitkit infer takes others by their file"

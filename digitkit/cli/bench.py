@@ -45,13 +45,15 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _counts(text: str) -> tuple[int, ...]:
+def _counts(text: str, option: str) -> tuple[int, ...]:
     try:
         counts = tuple(int(part) for part in _names(text))
     except ValueError:
         counts = ()
     if not counts or min(counts) < 1:
-        raise typer.BadParameter(f"{text!r}: write numbers from 1 on, such as 1,2,4")
+        raise typer.BadParameter(
+            f"{text!r}: write numbers from 1 on, such as 1,2,4", param_hint=option
+        )
     return counts
 
 
@@ -294,12 +296,20 @@ def command(
                 raise typer.BadParameter("goes with --recommend", param_hint=name)
     if data is not None and not accuracy:
         raise typer.BadParameter("is what accuracy is measured on", param_hint="--data")
+    if max_accuracy_drop is not None and not accuracy:
+        raise typer.BadParameter("goes without --no-accuracy", param_hint="--max-accuracy-drop")
+    if "onnxruntime" not in _names(runtimes):
+        for name, value in (("--recommend", recommend), ("--whole", bool(whole))):
+            if value:
+                raise typer.BadParameter("is for the runtime onnxruntime", param_hint=name)
     for path in (json_, markdown, plot):
         if path is not None and path != Path("-"):
             _check_writable(path)
     from .. import benchmark, machine, profiles, report
     from ..recommend import recommend as recommended
 
+    if save:
+        _check_writable(profiles.file())
     if plot is not None:
         from .. import figures
 
@@ -321,9 +331,9 @@ def command(
         config = benchmark.BenchConfig(
             models=_names(models),
             runtimes=_names(runtimes),
-            threads=default_threads if threads is None else _counts(threads),
-            batches=default_batches if batches is None else _counts(batches),
-            workers=() if workers is None else _counts(workers),
+            threads=default_threads if threads is None else _counts(threads, "--threads"),
+            batches=default_batches if batches is None else _counts(batches, "--batches"),
+            workers=() if workers is None else _counts(workers, "--workers"),
             paced=paced,
             whole=not recommend if whole is None else whole,
             accuracy=accuracy,
