@@ -139,14 +139,14 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
     def varint() -> int:
         nonlocal at
-        value = shift = 0
-        while True:
+        value = 0
+        for shift in range(0, 70, 7):  # 64 bits take ten bytes
             byte = data[at]
             at += 1
             value |= (byte & 0x7F) << shift
-            shift += 7
             if byte < 0x80:
                 return value
+        raise ValueError("a number is longer than ten bytes")
 
     while at < len(data):
         number, kind = divmod(varint(), 8)
