@@ -6,11 +6,12 @@ torch has no kernels for this form, so their latency here says nothing about int
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError, needs_extra
+from ..errors import ModelError, needs_extra, one_line
 from . import F32, Loaded
 
 try:
@@ -28,7 +29,10 @@ Attributes = dict[str, Any]
 def load(path: Path, threads: int, batch: int, scale: float | None) -> Loaded:
     """See `digitkit.runtimes.load`."""
     torch.set_num_threads(threads)
-    graph = onnx.load(path).graph
+    try:
+        graph = onnx.load(path).graph
+    except Exception as error:  # protobuf's own kind
+        raise ModelError(f"{path}: onnx cannot load it: {one_line(error)}") from error
     known: dict[str, Any] = {
         tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in graph.initializer
@@ -84,7 +88,17 @@ def _conv(v: Values, a: Attributes) -> Any:
 
 def _max_pool(v: Values, a: Attributes) -> Any:
     x = _padded(v[0], a["kernel_shape"], a, float("-inf"))
-    return functional.max_pool2d(x, a["kernel_shape"], a.get("strides", [1, 1]))
+    rest = (a.get("strides", [1, 1]), 0, a.get("dilations", [1, 1]), bool(a.get("ceil_mode")))
+    return functional.max_pool2d(x, a["kernel_shape"], *rest)
+
+
+def _flatten(v: Values, a: Attributes) -> Any:
+    before = v[0].shape[: a.get("axis", 1)]
+    return v[0].reshape(math.prod(before), math.prod(v[0].shape[len(before) :]))
+
+
+def _transpose(v: Values, a: Attributes) -> Any:
+    return v[0].permute(*a.get("perm", range(v[0].ndim - 1, -1, -1)))
 
 
 def _gemm(v: Values, a: Attributes) -> Any:
@@ -143,7 +157,7 @@ _OPERATORS: dict[str, Callable[[Values, Attributes], Any]] = {
     "Conv": _conv,
     "DequantizeLinear": _dequantize,
     "Div": lambda v, a: v[0] / v[1],
-    "Flatten": lambda v, a: v[0].flatten(a.get("axis", 1)),
+    "Flatten": _flatten,
     "Gemm": _gemm,
     "GlobalAveragePool": lambda v, a: v[0].mean((2, 3), keepdim=True),
     "MatMul": lambda v, a: v[0] @ v[1],
@@ -156,5 +170,5 @@ _OPERATORS: dict[str, Callable[[Values, Attributes], Any]] = {
     "Sigmoid": lambda v, a: torch.sigmoid(v[0]),
     "Softmax": _softmax,
     "Sub": lambda v, a: v[0] - v[1],
-    "Transpose": lambda v, a: v[0].permute(*a["perm"]),
+    "Transpose": _transpose,
 }
