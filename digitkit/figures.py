@@ -234,7 +234,8 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
         axes.annotate(variant["name"], place, (5, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel="p50 an image, µs", ylabel="error, %")
     axes.set_xlim(0, 1.35 * axes.dataLim.x1 if axes.has_data() else 1)
-    axes.set_ylim(0, 1.2 * axes.dataLim.y1 if axes.has_data() else 1)
+    highest = axes.dataLim.y1 if axes.has_data() else 0.0
+    axes.set_ylim(0, 1.2 * highest or 1)  # none may be wrong
     axes.grid(alpha=0.3)
     machine = report["environment"]["machine"]
     marks = "" if report["valid"] else "INVALID; "
