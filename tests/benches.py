@@ -65,8 +65,10 @@ def variant(model: str, us: float, **changes: Any) -> Variant:
     return Variant(**values)
 
 
-def report(*variants: Variant, precisions: dict[str, str | None] | None = None, **changes: Any):
-    """The JSON values of a report; a model's precision is what its name ends with."""
+def made(
+    *variants: Variant, precisions: dict[str, str | None] | None = None, **changes: Any
+) -> Report:
+    """A report; a model's precision is what its name ends with."""
     machine, before = changes.pop("machine", MACHINE), changes.pop("before", CALM)
     versions = changes.pop("versions", VERSIONS)
     models = {}
@@ -88,4 +90,9 @@ def report(*variants: Variant, precisions: dict[str, str | None] | None = None, 
         ),
         "models": tuple(models.values()), "variants": variants, "stages": (), "cold_starts": (),
     }  # fmt: skip
-    return json.loads(json.dumps(Report(**(values | changes)).to_json()))
+    return Report(**(values | changes))
+
+
+def report(*variants: Variant, **changes: Any) -> dict[str, Any]:
+    """The same as JSON values, as they are read back from a file."""
+    return json.loads(json.dumps(made(*variants, **changes).to_json()))

@@ -244,3 +244,39 @@ def test_the_zoos_model():
 
     result = evaluate(Classifier(path, input_scale=1.0), load_mnist("test"))
     assert result.accuracy == pytest.approx(0.9891, abs=0.0003)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 20, 64])
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_batches_give_the_same(mnist_test, batch, precision):
+    images = mnist_test.images[:20]
+    whole = Classifier("digits-tiny", precision=precision)
+    parted = Classifier("digits-tiny", precision=precision, batch=batch)
+    ours, theirs = parted.scores(images), whole.scores(images)
+    assert np.allclose(ours.probabilities, theirs.probabilities, atol=1e-5)
+    assert np.allclose(ours.is_digit, theirs.is_digit, atol=1e-5)
+    assert ours.probabilities.shape == (20, 10)
+    assert [p.digit for p in parted.classify(images)] == [p.digit for p in whole.classify(images)]
+    assert parted.classify(images[0]).digit == whole.classify(images[0]).digit
+    assert parted.classify([]) == []
+    assert parted.scores(images[:0]).probabilities.shape == (0, 10)
+
+
+def test_no_run_is_larger_than_the_batch(mnist_test, monkeypatch):
+    classifier = Classifier("digits-tiny", batch=8)
+    session, sizes = classifier.session, []
+
+    class Session:
+        def run(self, outputs, feeds):
+            sizes.append(len(*feeds.values()))
+            return session.run(outputs, feeds)
+
+    classifier.session = Session()
+    classifier.scores(mnist_test.images[:20])
+    assert sizes == [8, 8, 4]
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_of_nothing_is_refused(batch):
+    with pytest.raises(ValueError, match=f"batch is {batch}; needed is 1 or more"):
+        Classifier("digits-tiny", batch=batch)

@@ -1,0 +1,377 @@
+"""``digitkit bench``, most of it without measuring anything."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import benches
+import numpy as np
+import pytest
+from conftest import ROOT
+from typer.testing import CliRunner
+
+from digitkit import benchmark, machine, profiles, report
+from digitkit._opencv import cv2
+from digitkit.cli.app import app
+
+FAST = (
+    *("--models", "digits-tiny-int8", "--quick", "--model-only", "--no-accuracy"),
+    *("--paced", "0", "--processes", "1", "--runs", "1", "--seconds", "0"),
+)
+
+
+def bench(*arguments: object):
+    return CliRunner().invoke(app, ["bench", *map(str, arguments)])
+
+
+def line(result, code: int) -> str:
+    """A user's mistake: its exit code, one line on stderr, no traceback."""
+    assert result.exit_code == code, result.output
+    found = [text for text in result.stderr.splitlines() if not text.startswith("warning: ")]
+    (text,) = found
+    return text
+
+
+def usage(result) -> str:
+    """What typer says of an option, on one line."""
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return re.sub(r"[\s│╭╮╰╯─]+", " ", result.output)
+
+
+class Measured:
+    """Stands in for the measuring: it remembers what was asked for, and gives a report at once."""
+
+    def __init__(self) -> None:
+        self.seen: list[benchmark.BenchConfig] = []
+        self.variants = [benches.variant(f"digits-{k}", us) for k, us in KINDS.items()]
+        self.invalid: list[str] = []
+
+    def __call__(self, config, progress):
+        self.seen.append(config)
+        good = [i for i, variant in enumerate(self.variants) if variant.error is None]
+        samples = {f"{i}/0": np.full(64, 30_000) for i in good}
+        return benches.made(*self.variants, invalid=self.invalid), samples
+
+    def use_real_hashes(self) -> None:
+        self.variants = [
+            replace(v, model_sha256=profiles._hashes(name)[kind])
+            for v in self.variants
+            for name, _, kind in [v.model.rpartition("-")]
+        ]
+
+
+KINDS = {"int8": 30.0, "fp32": 60.0}
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    found = Measured()
+    monkeypatch.setattr(benchmark, "run_benchmark", found)
+    return found
+
+
+# --- what is asked for -----------------------------------------------------------------------
+
+
+def test_help():
+    result = bench("--help")
+    assert result.exit_code == 0
+    assert "--recommend" in result.output
+    assert "Examples" in result.output
+
+
+def test_defaults(measured):
+    assert bench().exit_code == 0
+    (config,) = measured.seen
+    assert (config.models, config.runtimes) == (("digits",), ("onnxruntime",))
+    assert (config.threads, config.batches, config.workers) == ((1,), (1,), ())
+    assert (config.processes, config.runs, config.seconds, config.paced) == (5, 1024, 10, 10)
+    assert (config.whole, config.accuracy, config.quick) == (True, True, False)
+
+
+def test_lists(measured):
+    bench(
+        *("--models", "digits, a.onnx,", "--threads", "1,2", "--batches", "4", "--workers", "2,3"),
+        *("--runtimes", "opencv,torch", "--quick", "--runs", "7"),
+    )
+    (config,) = measured.seen
+    assert config.models == ("digits", "a.onnx")
+    assert (config.threads, config.batches, config.workers) == ((1, 2), (4,), (2, 3))
+    assert config.runtimes == ("opencv", "torch")
+    assert (config.quick, config.runs, config.processes) == (True, 7, 2)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4))])
+def test_what_a_recommendation_measures(measured, monkeypatch, cores, threads):
+    monkeypatch.setattr(machine, "usable_cores", lambda: cores)
+    assert bench("--recommend").exit_code == 0
+    (config,) = measured.seen
+    assert (config.threads, config.batches) == (threads, (1, 8, 64))
+    assert (config.whole, config.paced) == (False, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--threads", "0"), "--threads: '0': write numbers from 1 on"),
+        (("--threads", "a,b"), "--threads: 'a,b': write numbers"),
+        (("--threads", ""), "--threads: '': write numbers"),
+        (("--batches", "1,-2"), "--batches: '1,-2': write numbers"),
+        (("--workers", "1.5"), "--workers: '1.5': write numbers"),
+        (("--threads", "1,1"), "threads holds something twice"),
+        (("--models", ""), "models is empty"),
+        (("--runtimes", ","), "runtimes is empty"),
+        (("--runtimes", "tflite"), "'tflite' is no runtime; there is onnxruntime"),
+        (("--processes", "0"), "--processes"),
+        (("--seconds", "-1"), "--seconds"),
+        (("--max-latency", "5"), "--max-latency: goes with --recommend"),
+        (("--max-accuracy-drop", "0.1"), "--max-accuracy-drop: goes with --recommend"),
+        (("--save",), "--save: goes with --recommend"),
+        (("--data", "x", "--no-accuracy"), "--data: is what accuracy is measured on"),
+        (
+            ("--recommend", "--max-accuracy-drop", "0.1", "--no-accuracy"),
+            "--max-accuracy-drop: goes without --no-accuracy",
+        ),
+        (("--recommend", "--runtimes", "opencv"), "--recommend: is for the runtime onnxruntime"),
+        (("--whole", "--runtimes", "opencv"), "--whole: is for the runtime onnxruntime"),
+        (("--compare", "a", "b", "--quick"), "--quick: goes without --compare"),
+        (("--compare", "a", "b", "--json", "x"), "--json: goes without --compare"),
+        (("--threads", "1", "--compare", "a", "b"), "--threads: goes without --compare"),
+        (("--compare", "a"), "--compare"),
+    ],
+)
+def test_what_cannot_be_asked_for(measured, arguments, said):
+    assert said in usage(bench(*arguments))
+    assert measured.seen == []
+
+
+def test_models_that_are_not_there():
+    said = line(bench("--models", "nothing", *FAST[2:]), 2)
+    assert said.startswith("digitkit: nothing: is neither a shipped model")
+
+
+def test_an_input_scale_without_a_foreign_model():
+    said = line(bench(*FAST, "--input-scale", "0.5"), 2)
+    assert said.startswith("digitkit: digits-tiny-int8: an input scale is for foreign models")
+
+
+@pytest.mark.parametrize("option", ["--json", "--markdown", "--plot"])
+def test_places_that_cannot_be_written(measured, tmp_path, option):
+    (tmp_path / "file").write_text("x")
+    if option == "--plot":
+        pytest.importorskip("matplotlib")
+    said = line(bench(option, tmp_path), 1)
+    assert said == f"digitkit: {tmp_path}: is a folder; name a file"
+    said = line(bench(option, tmp_path / "file/r"), 1)
+    assert "cannot be written" in said
+    assert measured.seen == []
+
+
+def test_a_profile_that_cannot_be_written(measured, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIGITKIT_PROFILE", str(tmp_path))
+    assert "is a folder" in line(bench("--recommend", "--save"), 1)
+    assert measured.seen == []
+
+
+def test_without_matplotlib(measured, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    said = line(bench("--plot", tmp_path / "p.png"), 2)
+    assert "pip install 'digitkit[train]' brings it" in said
+    assert measured.seen == []
+
+
+def test_it_warns_before_it_starts(measured, monkeypatch):
+    powersave = replace(benches.CALM, governor="powersave")
+    monkeypatch.setattr(machine, "conditions", lambda: powersave)
+    result = bench()
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: the governor powersave may hold the clock down")
+
+
+# --- what is given ---------------------------------------------------------------------------
+
+
+def test_text(measured):
+    result = bench()
+    assert result.stdout.startswith("Board 5, Cortex-A76 (NEON, dotprod), 4 cores")
+    for part in ("digits-int8", "30.0 µs", "60.0 µs", "99.00%", "the run is valid"):
+        assert part in result.stdout
+    assert "None" not in result.stdout
+
+
+def test_brackets_in_a_name(measured):
+    measured.variants = [
+        benches.variant("[red]m[/]-int8", 30.0),
+        benches.failed("bad", "takes [/nothing], [bold]"),
+    ]
+    result = bench()
+    assert result.exit_code == 0
+    assert "[red]m[/]-int8" in result.stdout
+    assert "[/nothing]" in result.stdout
+
+
+def test_json_on_standard_output(measured):
+    result = bench("--json", "-", "--recommend")
+    values = json.loads(result.stdout)
+    assert values["variants"][0]["p50_us"] == 30
+    assert values["samples"] is None
+    assert "recommended for digits: int8" in result.stderr
+
+
+def test_files(measured, tmp_path):
+    places = [tmp_path / "new" / name for name in ("r.json", "r.md")]
+    result = bench("--json", places[0], "--markdown", places[1])
+    assert result.exit_code == 0
+    assert f"written: {places[0]}, {places[1]}" in result.stderr
+    values = report.load(places[0])
+    assert values["samples"] == "r.samples.npz"
+    with np.load(places[0].with_name(values["samples"])) as samples:
+        assert set(samples) == {"0/0", "1/0"}
+    text = places[1].read_text("utf-8")
+    assert "| digits-int8 | 30.0 µs |" in text
+    assert "- the run is valid" in text
+
+
+def test_a_plot(measured, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert bench("--plot", tmp_path / "p.png").exit_code == 0
+    assert cv2.imread(str(tmp_path / "p.png")) is not None
+
+
+def test_strict(measured):
+    assert bench("--strict").exit_code == 0
+    measured.invalid = ["the board throttled"]
+    result = bench()
+    assert result.exit_code == 0
+    assert "INVALID: the board throttled" in result.stdout
+    result = bench("--strict")
+    assert line(result, 3) == "digitkit: the run is INVALID: the board throttled"
+    assert "30.0 µs" in result.stdout  # what was found is given all the same
+
+
+# --- recommendations -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    path = tmp_path / "profile.json"
+    monkeypatch.setenv("DIGITKIT_PROFILE", str(path))
+    return path
+
+
+def test_recommend(measured, place):
+    result = bench("--recommend")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == (
+        "recommended for digits: int8, 1 thread: int8 takes 0.50 times as long as fp32"
+    )
+    assert not place.exists()
+
+
+def test_nothing_fits(measured, place):
+    result = bench("--recommend", "--max-latency", "0.01", "--save")
+    assert "no variant answers within 0.01 ms" in line(result, 3)
+    assert not place.exists()
+
+
+def test_save(measured, place):
+    measured.use_real_hashes()
+    result = bench("--recommend", "--save")
+    assert result.exit_code == 0
+    assert f"saved in {place}; digitkit infer uses it" in result.stderr
+    kept = json.loads(place.read_text())["models"]["digits"]
+    assert (kept["precision"], kept["threads"], kept["cpu"]) == ("int8", 1, "Cortex-A76")
+
+
+def test_both_shipped_models_are_saved(measured, place):
+    measured.variants += [
+        benches.variant("digits-tiny-int8", 20.0), benches.variant("digits-tiny-fp32", 25.0)
+    ]  # fmt: skip
+    measured.use_real_hashes()
+    assert bench("--recommend", "--save").exit_code == 0
+    assert set(json.loads(place.read_text())["models"]) == {"digits", "digits-tiny"}
+
+
+def test_an_invalid_run_is_not_saved(measured, place):
+    measured.use_real_hashes()
+    measured.invalid = ["hot"]
+    said = line(bench("--recommend", "--save"), 3)
+    assert said.startswith("digitkit: nothing is saved, since the run is INVALID: hot; ")
+    assert not place.exists()
+
+
+def test_another_model_is_not_saved(measured, place):
+    measured.variants = [benches.variant("own-int8", 30.0)]
+    assert "only what runs best of a shipped model" in line(bench("--recommend", "--save"), 2)
+    assert not place.exists()
+
+
+# --- comparing -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(tmp_path):
+    def write(name: str, *variants, **changes) -> Path:
+        path = tmp_path / name
+        path.write_text(json.dumps(benches.report(*variants, **changes)), "utf-8")
+        return path
+
+    return write
+
+
+def test_compare(kept):
+    a = kept("a.json", benches.variant("digits-int8", 30.0), benches.variant("x", 5.0))
+    b = kept("b.json", benches.variant("digits-int8", 15.0), digitkit="0.2.0")
+    result = bench("--compare", a, b)
+    assert result.exit_code == 0
+    for part in (f"first:  {a}: Board 5", f"second: {b}: ", "0.500", "faster", "in the first: x"):
+        assert part in result.stdout
+    assert result.stderr == "warning: digitkit: 0.1.0 in the first, 0.2.0 in the second\n"
+
+
+def test_nothing_to_compare(kept):
+    a, b = kept("a.json", benches.variant("a", 1.0)), kept("b.json", benches.variant("b", 1.0))
+    assert "have no variant in common" in line(bench("--compare", a, b), 2)
+
+
+def test_comparing_what_is_no_report(kept, tmp_path):
+    a = kept("a.json", benches.variant("a", 1.0))
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    assert line(bench("--compare", a, bad), 2).startswith(f"digitkit: {bad}: is no report")
+    none = tmp_path / "none.json"
+    assert line(bench("--compare", none, a), 2) == f"digitkit: {none}: there is no such report"
+
+
+# --- fresh processes -------------------------------------------------------------------------
+
+
+def test_a_quick_run_end_to_end(tmp_path):
+    places = {name: tmp_path / f"r.{name}" for name in ("json", "markdown")}
+    command = [sys.executable, "-m", "digitkit", "bench", *FAST, "--threads", "1,2"]
+    for name, path in places.items():
+        command += [f"--{name}", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "digits-tiny-int8, 2 threads" in done.stdout
+    assert "a quick run: its figures are rough" in done.stdout
+    values = report.load(places["json"])
+    assert values["quick"]
+    assert "--model-only" in values["environment"]["command"]
+    assert [v["threads"] for v in values["variants"]] == [1, 2]
+    assert "**a run of the model" in places["markdown"].read_text("utf-8")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["r.json", "r.markdown", "r.samples.npz"]
+
+
+def test_an_invalid_run_end_to_end():
+    result = bench(*FAST, "--processes", "2", "--max-spread", "0", "--strict", "--json", "-")
+    assert "differ by" in line(result, 3)
+    values = json.loads(result.stdout)
+    assert values["valid"] is False
+    assert values["invalid"][0].startswith("digits-tiny-int8: its processes differ by ")
