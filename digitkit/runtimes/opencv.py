@@ -19,13 +19,18 @@ def load(path: Path, threads: int, batch: int, scale: float | None) -> Loaded:
         net = cv2.dnn.readNetFromONNX(str(path))
         outputs = net.getUnconnectedOutLayersNames()
 
-        def run(images: Any) -> F32:
-            net.setInput(images)
-            return net.forward(outputs)[0]  # type: ignore[return-value]
-
-        # It reads graphs that it then cannot run.
-        run(as_input(np.zeros((batch, 1, 28, 28), np.uint8), scale))
+        # It reads graphs that it then cannot run, and its outputs' order need not be the graph's.
+        net.setInput(as_input(np.zeros((batch, 1, 28, 28), np.uint8), scale))
+        shapes = [output.shape for output in net.forward(outputs)]
     except cv2.error as error:
         reason = one_line(error.err or error)
         raise ModelError(f"{path}: OpenCV {cv2.__version__} cannot run it: {reason}") from error
+    if (batch, 10) not in shapes:
+        raise ModelError(f"{path}: OpenCV {cv2.__version__} finds no ten scores an image in it")
+    place = shapes.index((batch, 10))
+
+    def run(images: Any) -> F32:
+        net.setInput(images)
+        return net.forward(outputs)[place]  # type: ignore[return-value]
+
     return Loaded(run, {"threads": cv2.getNumThreads()})
