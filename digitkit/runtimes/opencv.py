@@ -20,7 +20,8 @@ def load(path: Path, threads: int, batch: int, scale: float | None) -> Loaded:
         outputs = net.getUnconnectedOutLayersNames()
 
         # It reads graphs that it then cannot run, and its outputs' order need not be the graph's.
-        net.setInput(as_input(np.zeros((batch, 1, 28, 28), np.uint8), scale))
+        blank: Any = as_input(np.zeros((batch, 1, 28, 28), np.uint8), scale)
+        net.setInput(blank)
         shapes = [output.shape for output in net.forward(outputs)]
     except cv2.error as error:
         reason = one_line(error.err or error)
