@@ -352,9 +352,14 @@ def test_real_files_of_a_board_that_throttles(workers, monkeypatch, tmp_path):
 # --- accuracy --------------------------------------------------------------------------------
 
 
-def test_accuracy_is_measured_once_a_model_and_runtime(workers, small_data):
-    report = measure(models=("digits",), batches=(1, 2), accuracy=True, data=small_data)
-    assert len(workers.jobs("accuracy")) == 2
+def test_accuracy_is_measured_in_the_batches_that_are_timed(workers, small_data):
+    report = measure(
+        models=("digits",), threads=(1, 2), batches=(1, 8), accuracy=True, data=small_data
+    )
+    asked = [(Path(v["model"]).stem, v["batch"]) for v in workers.jobs("accuracy")]
+    assert sorted(asked) == [
+        *(("digits-fp32", 1), ("digits-fp32", 8), ("digits-int8", 1), ("digits-int8", 8))
+    ]
     assert {v.accuracy for v in report.variants} == {0.99}
     assert {v.accuracy_data for v in report.variants} == {"some digits"}
 
