@@ -593,7 +593,7 @@ def _answer(out: Path, code: int, stderr: bytes) -> dict[str, Any]:
 
 
 def _scored(variant: Variant) -> tuple[str, str, int]:
-    """What its accuracy hangs on: OpenCV 4 reads an int8 model's batches wrong, single images not."""
+    """What its accuracy hangs on; OpenCV 4 reads single images right and batches wrong, say."""
     return variant.model, variant.runtime, variant.batch
 
 

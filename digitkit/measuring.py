@@ -243,7 +243,8 @@ def stages(
 def cold_start(command: Sequence[str]) -> dict[str, Any]:
     """Start a program: milliseconds to its first line (else to its end), and its peak memory.
 
-    This process has loaded next to nothing, and so tells the other's memory from its own.
+    The system counts into the latter what this process held; this one has loaded next to nothing,
+    and what is no more than its own is not known.
     """
     begun = _now()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -252,11 +253,13 @@ def cold_start(command: Sequence[str]) -> dict[str, Any]:
         process.stdout.readline()
         took = (_now() - begun) / 1e6
         said = process.stderr.read()
-        peak = None
+        peak: float | None = None
         if hasattr(os, "wait4"):
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+            if peak <= (_peak_mb() or 0.0):
+                peak = None
     if process.returncode:
         return {"error": one_line(said.decode("utf-8", "replace"))}
     return {"ms": took, "peak_mb": peak}
