@@ -419,6 +419,35 @@ def test_a_fixed_batch(workers, tmp_path):
     assert workers.jobs("accuracy")[0]["batch"] == 1
 
 
+def test_a_real_foreign_model_of_one_image(tmp_path, small_data):
+    """It takes the mean of the upper half of a picture for a score."""
+    onnx = pytest.importorskip("onnx")
+    weights = np.zeros((784, 10), np.float32)
+    weights[:392, 3] = 1
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Flatten", ["pixels"], ["flat"]),
+            onnx.helper.make_node("MatMul", ["flat", "w"], ["scores"]),
+        ],
+        "g",
+        [onnx.helper.make_tensor_value_info("pixels", 1, [1, 1, 28, 28])],
+        [onnx.helper.make_tensor_value_info("scores", 1, [1, 10])],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )
+    path = tmp_path / "foreign.onnx"
+    opset = onnx.helper.make_opsetid("", 17)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    report = measure(models=(str(path),), batches=(1, 2), accuracy=True, data=small_data)
+    one, two = report.variants
+    labels = datasets.load_test(small_data).labels
+    assert one.accuracy == pytest.approx((labels == 3).mean())
+    assert one.accuracy_count == 300
+    assert two.error == f"{path}: takes one image at a time: its batch is fixed at 1"
+    (facts,) = report.models
+    assert (facts.precision, facts.opset, facts.card_accuracy) == (None, 17, None)
+    assert (facts.parameters, facts.op_counts) == (7840, {"Flatten": 1, "MatMul": 1})
+
+
 # --- processes that fail ---------------------------------------------------------------------
 
 
