@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from digitkit.classifier import models_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+os.environ["DIGITKIT_PROFILE"] = os.devnull  # what was found best here is nothing to the tests
 
 
 @pytest.fixture(scope="session")
