@@ -7,6 +7,7 @@ are three figures; every variant runs in several fresh processes, which differ m
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import signal
@@ -171,7 +172,7 @@ def run_benchmark(
 
     Returns:
         The report; and the raw samples, nanoseconds, int64 ``[N]`` a variant and process, named
-        ``VARIANT/PROCESS``, numbers from 0.
+        ``VARIANT/PROCESS``, numbers from 0, and ``VARIANT/PROCESS/paced``.
 
     Raises:
         InputNotFoundError: a model or the data is missing.
@@ -236,7 +237,7 @@ class _Run:
         self.paths = dict(models)
         self.done = self.total = 0
         self.latest = ""
-        self.builds: list[str] = []
+        self.onnxruntime: dict[str, str] = {}
         self.facts: dict[str, ModelFacts] = {}
         self.scales: dict[str, float | None] = {}
         self.fixed: dict[str, bool] = {}
@@ -263,16 +264,16 @@ class _Run:
             + len(usable) * len(config.workers)
         )
         made = pictures.of_three_sizes(self.folder) if whole else []
-        stages: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        starts: dict[str, list[tuple[float, float | None]]] = {}
+        self.stages: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self.starts: dict[str, list[dict[str, Any]]] = {}
         for number in range(config.processes):
             # Every round begins with another, so that none is always the first.
             turn = number % max(len(usable), 1)
             for one in usable[turn:] + usable[:turn]:
                 self._measure(one, number)
             for name in whole:
-                self._read_pictures(name, made, number, stages)
-                self._start_cold(name, starts)
+                self._read_pictures(name, made, number)
+                self._start_cold(name)
         usable = [one for one in usable if one.variant.error is None]
         scored = {_scored(m.variant) for m in usable} if config.accuracy else ()
         accuracies = {which: self._accuracy(*which) for which in sorted(scored)}
@@ -307,27 +308,36 @@ class _Run:
                 machine=here,
                 before=before,
                 after=after,
-                versions=machine.versions(
-                    "numpy", "onnxruntime", "opencv-python", "opencv-python-headless",
-                    *(name for name in ("openvino", "torch") if name in config.runtimes),
-                ),
-                onnxruntime_build=self.builds[0] if self.builds else None,
+                versions=self._versions(),
+                onnxruntime_build=self.onnxruntime.get("build"),
                 git_revision=_git_revision(),
                 command=config.command,
             ),
             models=tuple(self.facts.values()),
             variants=tuple(variants),
-            stages=tuple(_stage(*key, rows) for key, rows in stages.items()),
+            stages=tuple(_stage(*key, rows) for key, rows in self.stages.items()),
             cold_starts=tuple(
-                _cold(name, starts[name]) for name in sorted(starts, key=INTERPRETER.__eq__)
+                _cold(name, self.starts[name])
+                for name in sorted(self.starts, key=INTERPRETER.__eq__)
             ),
         )  # fmt: skip
-        samples = {
-            f"{place}/{number}": taken
-            for place, one in enumerate(measured)
-            for number, taken in enumerate(one.samples)
-        }
+        samples = {}
+        for place, one in enumerate(measured):
+            for number, (taken, found) in enumerate(zip(one.samples, one.processes, strict=True)):
+                samples[f"{place}/{number}"] = taken
+                if found["paced"] is not None:
+                    samples[f"{place}/{number}/paced"] = np.array(found["paced"]["samples"])
         return finished, samples
+
+    def _versions(self) -> dict[str, str]:
+        packages = ["numpy", "opencv-python", "opencv-python-headless"]
+        packages += [name for name in ("openvino", "torch") if name in self.config.runtimes]
+        if "torch" in self.config.runtimes:
+            packages.append("onnx")
+        found = machine.versions(*packages)
+        if self.onnxruntime:  # several distributions bring it
+            found["onnxruntime"] = self.onnxruntime["version"]
+        return found
 
     # --- what a fresh process is asked ---
 
@@ -357,9 +367,11 @@ class _Run:
         found = self._ask("facts", model=str(path))
         if "error" in found:
             self.broken[name] = found["error"]
-            self.facts[name] = ModelFacts(name, shown(path))
+            data = path.read_bytes()
+            digest = hashlib.sha256(data).hexdigest()
+            self.facts[name] = ModelFacts(name, shown(path), digest, len(data))
             return
-        self.builds.append(found["build"])
+        self.onnxruntime = found["onnxruntime"]
         self.fixed[name] = found["fixed_batch"]
         foreign = found["facts"]["precision"] is None
         scale = self.config.input_scale
@@ -509,7 +521,6 @@ class _Run:
         model: str,
         made: Sequence[tuple[str, Path]],
         number: int,
-        stages: dict[tuple[str, str], list[dict[str, Any]]],
     ) -> None:
         self._step(f"round {number + 1}: whole pictures, {model}")
         quick = self.config.quick
@@ -521,28 +532,27 @@ class _Run:
             pictures=[str(path) for _, path in made],
             runs=[1 if quick else runs for runs in (40, 20, 4)],
         )
-        if "error" in found:
-            raise ModelError(f"{model}: whole pictures cannot be read: {found['error']}")
-        for (name, _), one in zip(made, found["stages"], strict=True):
-            rows = [row | {"digits": one["digits"]} for row in one["rows"]]
-            stages.setdefault((model, name), []).extend(rows)
+        for place, (name, _) in enumerate(made):
+            rows = self.stages.setdefault((model, name), [])
+            if "error" in found:
+                rows.append(found)
+                continue
+            one = found["stages"][place]
+            rows += [row | {"digits": one["digits"]} for row in one["rows"]]
 
-    def _start_cold(self, model: str, starts: dict[str, list[tuple[float, float | None]]]) -> None:
+    def _start_cold(self, model: str) -> None:
         scale = self.scales[model]
+        infer = ["infer", str(pictures.DIGIT), "--model", str(self.paths[model])]
+        if scale is not None:
+            infer += ["--input-scale", repr(scale)]
         commands = {
-            model: [
-                "-m", "digitkit", "infer", str(pictures.DIGIT), "--model", str(self.paths[model]),
-                *(() if scale is None else ("--input-scale", repr(scale))),
-            ],
-            INTERPRETER: ["-c", "pass"],
-        }  # fmt: skip
+            model: _python("digitkit.cli.app", *infer),
+            INTERPRETER: [sys.executable, "-c", "pass"],
+        }
         self._step(f"cold start: {model}")
         for _ in range(2):
-            for name, arguments in commands.items():
-                found = self._ask("cold_start", command=[sys.executable, *arguments])
-                if "error" in found:
-                    raise ModelError(f"{model}: digitkit infer does not run: {found['error']}")
-                starts.setdefault(name, []).append((found["ms"], found["peak_mb"]))
+            for name, command in commands.items():
+                self.starts.setdefault(name, []).append(self._ask("cold_start", command=command))
 
     # --- what it comes to ---
 
@@ -570,10 +580,15 @@ class _Run:
 
 
 def _command(job: str, given: Path, out: Path) -> list[str]:
-    # The child finds modules exactly where this process does, and not in the current folder.
+    return _python("digitkit.measuring", job, str(given), str(out))
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module's ``main`` with arguments in a fresh interpreter."""
+    # It finds modules exactly where this process does, and not in the current folder.
     code = (
-        f"import sys; sys.path[:] = {sys.path!r}; sys.argv[1:] = {[job, str(given), str(out)]!r}; "
-        "from digitkit.measuring import main; main()"
+        f"import sys; sys.path[:] = {sys.path!r}; sys.argv[1:] = {list(arguments)!r}; "
+        f"from {module} import main; main()"
     )
     return [sys.executable, "-P", "-c", code]
 
@@ -616,8 +631,8 @@ def _middle(processes: Sequence[dict[str, Any]], name: str) -> float | None:
 def _summed(one: _Measured, first: _Measured | None) -> Variant:
     """A variant's figures over its processes."""
     found = one.processes
-    medians = [float(np.median(taken)) / 1000 for taken in one.samples]
-    latency = statistics.latency(np.concatenate(one.samples))
+    each = [statistics.latency(taken) for taken in one.samples]
+    medians = [process.p50_us for process in each]
     middle = float(median(medians))
     batch = one.variant.batch
     ratio = None
@@ -629,11 +644,11 @@ def _summed(one: _Measured, first: _Measured | None) -> Variant:
         p50_us=middle,
         p50_low_us=min(medians),
         p50_high_us=max(medians),
-        p90_us=latency.p90_us,
-        p99_us=latency.p99_us,
+        p90_us=float(median(process.p90_us for process in each)),
+        p99_us=float(median(process.p99_us for process in each)),
         spread=statistics.spread(medians),
         ratio=ratio,
-        latency=latency,
+        latency=statistics.latency(np.concatenate(one.samples)),
         images_per_second=batch / middle * 1e6,
         import_ms=_middle(found, "import_ms"),
         create_ms=_middle(found, "create_ms"),
@@ -645,11 +660,13 @@ def _summed(one: _Measured, first: _Measured | None) -> Variant:
         paced=_paced(found, middle),
         processes=tuple(
             Process(
-                p50_us=middle_one,
-                runs=len(taken),
+                p50_us=process.p50_us,
+                p90_us=process.p90_us,
+                p99_us=process.p99_us,
+                runs=process.runs,
                 **{name: p[name] for name in _OF_A_PROCESS},
             )
-            for p, taken, middle_one in zip(found, one.samples, medians, strict=True)
+            for p, process in zip(found, each, strict=True)
         ),
         options=found[0]["options"],
     )
@@ -680,21 +697,39 @@ def _paced(processes: Sequence[dict[str, Any]], closed_us: float) -> Paced | Non
 
 
 def _stage(model: str, picture: str, rows: Sequence[dict[str, Any]]) -> Stages:
+    error = next((row["error"] for row in rows if "error" in row), None)
+    if error is not None:
+        return Stages(model, picture, error)
     steps = ("decode", "locate", "normalise", "classify", "total")
+    decode, locate, normalise, classify, total = (
+        float(median(row[step] for row in rows)) for step in steps
+    )
     return Stages(
         model=model,
         picture=picture,
         digits=rows[-1]["digits"],
         runs=len(rows),
-        **{f"{step}_ms": float(median(row[step] for row in rows)) for step in steps},
+        decode_ms=decode,
+        locate_ms=locate,
+        normalise_ms=normalise,
+        classify_ms=classify,
+        total_ms=total,
     )
 
 
-def _cold(model: str, times: Sequence[tuple[float, float | None]]) -> ColdStart:
-    took = [time for time, _ in times]
-    peaks = [peak for _, peak in times if peak is not None]
+def _cold(model: str, starts: Sequence[dict[str, Any]]) -> ColdStart:
+    error = next((start["error"] for start in starts if "error" in start), None)
+    if error is not None:
+        return ColdStart(model, error)
+    took = [start["ms"] for start in starts]
+    peaks = [start["peak_mb"] for start in starts if start["peak_mb"] is not None]
     return ColdStart(
-        model, len(took), float(median(took)), min(took), max(took), max(peaks, default=None)
+        model,
+        runs=len(took),
+        p50_ms=float(median(took)),
+        min_ms=min(took),
+        max_ms=max(took),
+        peak_mb=max(peaks, default=None),
     )
 
 

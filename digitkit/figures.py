@@ -246,4 +246,5 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
 def _microseconds(
     samples: Mapping[str, npt.NDArray[np.int64]],
 ) -> list[tuple[str, npt.NDArray[np.float64]]]:
-    return [(name.partition("/")[0], taken / 1000) for name, taken in samples.items()]
+    closed = [(name, taken) for name, taken in samples.items() if not name.endswith("/paced")]
+    return [(name.partition("/")[0], taken / 1000) for name, taken in closed]

@@ -55,7 +55,7 @@ def _peak_mb() -> float | None:
 
 
 def closed_loop(run: Callable[[Any], Any], feeds: Sequence[Any], runs: int, seconds: float) -> Any:
-    """Call `run` again and again, at least `runs` times and for `seconds`.
+    """Call `run` again and again: once at least, `runs` times at least and for `seconds`.
 
     Returns:
         The nanoseconds of each call, an ``array`` of int64.
@@ -270,10 +270,11 @@ def facts(model: str) -> dict[str, Any]:
     from . import graph
     from .classifier import Classifier, load_onnxruntime
 
+    ort = load_onnxruntime()
     classifier = Classifier(model)
     contract = classifier.contract
     return {
-        "build": load_onnxruntime().get_build_info(),
+        "onnxruntime": {"version": ort.__version__, "build": ort.get_build_info()},
         "fixed_batch": classifier.fixed_batch,
         "facts": {
             "sha256": classifier.sha256,

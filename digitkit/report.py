@@ -61,6 +61,8 @@ class Process:
 
     Attributes:
         p50_us: median of its timed runs.
+        p90_us: 90% of them take no longer.
+        p99_us: 99% take no longer.
         runs: how many there were.
         import_ms: numpy, the runtime and digitkit's own modules; Python is running already.
         create_ms: from the file to a session that can run.
@@ -73,6 +75,8 @@ class Process:
     """
 
     p50_us: float
+    p90_us: float
+    p99_us: float
     runs: int
     import_ms: float
     create_ms: float
@@ -138,11 +142,12 @@ class Variant:
             images).
         p50_low_us: the lowest of the processes' medians.
         p50_high_us: the highest.
-        p90_us: 90% of all runs take no longer.
-        p99_us: 99% take no longer.
+        p90_us: the median of the processes' 90th percentiles.
+        p99_us: and of their 99th.
         spread: (`p50_high_us` - `p50_low_us`) / `p50_us`.
         ratio: `p50_us` an image as a multiple of the first variant's, from pairs in the same round.
-        latency: of all runs of all processes together.
+        latency: of all runs of all processes together, so that quick processes, which do more
+            runs, weigh more.
         images_per_second: `batch` / `p50_us`.
         import_ms: median over the processes, as in `Process`.
         create_ms: likewise.
@@ -202,6 +207,7 @@ class Stages:
     Attributes:
         model: the model's name.
         picture: which picture.
+        error: why there are no figures; null if there are.
         digits: how many digits were reported in it.
         runs: how often it was read, over all processes.
         decode_ms: from the file to pixels.
@@ -213,13 +219,14 @@ class Stages:
 
     model: str
     picture: str
-    digits: int
-    runs: int
-    decode_ms: float
-    locate_ms: float
-    normalise_ms: float
-    classify_ms: float
-    total_ms: float
+    error: str | None = None
+    digits: int | None = None
+    runs: int | None = None
+    decode_ms: float | None = None
+    locate_ms: float | None = None
+    normalise_ms: float | None = None
+    classify_ms: float | None = None
+    total_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +235,7 @@ class ColdStart:
 
     Attributes:
         model: the model's name; ``python -c pass`` for the interpreter alone, for comparison.
+        error: why there are no figures; null if there are.
         runs: how many processes.
         p50_ms: median until the answer can be read; for the interpreter, until it has ended.
         min_ms: the shortest.
@@ -236,11 +244,12 @@ class ColdStart:
     """
 
     model: str
-    runs: int
-    p50_ms: float
-    min_ms: float
-    max_ms: float
-    peak_mb: float | None
+    error: str | None = None
+    runs: int | None = None
+    p50_ms: float | None = None
+    min_ms: float | None = None
+    max_ms: float | None = None
+    peak_mb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -378,8 +387,8 @@ class Comparison:
 
     Attributes:
         rows: the variants that both have, in the first one's order.
-        only_a: variants of the first alone.
-        only_b: of the second alone.
+        only_a: variants that were measured in the first alone.
+        only_b: in the second alone.
         warnings: where machines, versions or settings differ or a run cannot be trusted, one line
             each.
     """
@@ -452,6 +461,12 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     for package in sorted({*versions, *others}):
         differ(package, versions.get(package), others.get(package))
     differ("digitkit", a["digitkit"], b["digitkit"])
+    options = [
+        {v["name"]: v["options"] for v in report["variants"] if v["options"]} for report in (a, b)
+    ]
+    for name in options[0]:
+        if name in options[1]:
+            differ(f"options of {name}", options[0][name], options[1][name])
     for setting in _SETTINGS:
         differ(setting, a["settings"].get(setting), b["settings"].get(setting))
     return found
@@ -468,11 +483,16 @@ def microseconds(value: float | None) -> str:
     """A duration in the unit that suits its size: ``31.3 µs``, ``4.21 ms``, ``1.30 s``."""
     if value is None:
         return "–"
-    for limit, unit, size in ((1e3, "µs", 1.0), (1e6, "ms", 1e3)):
+    for limit, unit, size in ((999.5, "µs", 1.0), (999_500, "ms", 1e3)):
         if value < limit:
             number = value / size
             return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f} {unit}"
     return f"{value / 1e6:.2f} s"
+
+
+def milliseconds(value: float | None) -> str:
+    """The same of a duration that is given in milliseconds."""
+    return microseconds(None if value is None else value * 1000)
 
 
 def share(value: float | None, places: int = 2) -> str:
@@ -606,7 +626,7 @@ def _start(variants: Sequence[Mapping[str, Any]]) -> Table:
     rows = []
     for v in variants:
         held = [megabytes(v[f"resident_{part}_mb"]) for part in sizes] + [megabytes(v["peak_mb"])]
-        rows.append((v["name"], *(microseconds(v[part] * 1000) for part in times), *held))
+        rows.append((v["name"], *(milliseconds(v[part]) for part in times), *held))
     return Table(
         "start of a process that only runs the model, and the memory that it holds",
         ("variant", ">import", ">session", ">first run", ">imported", ">loaded", ">peak"),
@@ -638,7 +658,7 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> Table:
         tuple(
             (
                 one["model"], one["picture"],
-                *(microseconds(one[step] * 1000) for step in steps),
+                *(milliseconds(one[step]) for step in steps),
             )
             for one in stages
         ),
@@ -652,8 +672,8 @@ def _cold(starts: Sequence[Mapping[str, Any]]) -> Table:
         tuple(
             (
                 one["model"],
-                microseconds(one["p50_ms"] * 1000),
-                _span(one["min_ms"] * 1000, one["max_ms"] * 1000),
+                milliseconds(one["p50_ms"]),
+                "–" if one["error"] else _span(one["min_ms"] * 1000, one["max_ms"] * 1000),
                 megabytes(one["peak_mb"]),
             )
             for one in starts
@@ -683,6 +703,16 @@ def verdicts(report: Mapping[str, Any]) -> list[str]:
     lines = [f"INVALID: {reason}" for reason in report["invalid"]]
     lines += [f"noisy: {reason}" for reason in report["noisy"]]
     lines += [f"not run: {v['name']}: {v['error']}" for v in report["variants"] if v["error"]]
+    lines += [
+        f"not run: {one['picture']} with {one['model']}: {one['error']}"
+        for one in report["stages"]
+        if one["error"]
+    ]
+    lines += [
+        f"not run: digitkit infer with {one['model']}: {one['error']}"
+        for one in report["cold_starts"]
+        if one["error"]
+    ]
     lines += [
         f"not run: {v['name']} in {one['workers']} processes: {one['error']}"
         for v in report["variants"]

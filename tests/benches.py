@@ -46,7 +46,20 @@ def variant(model: str, us: float, **changes: Any) -> Variant:
     medians = changes.pop("medians", [us * (1 + share / 100) for share in (-1, 0, 1, 0.5, -0.5)])
     paced = changes.pop("paced_us", None)
     processes = tuple(
-        Process(p50, 300, 150.0, 10.0, 0.5, 50.0, 70.0, 71.0, us / 1000, [[2400.0], [2400.0]])
+        Process(
+            p50,
+            1.1 * p50,
+            1.5 * p50,
+            300,
+            150.0,
+            10.0,
+            0.5,
+            50.0,
+            70.0,
+            71.0,
+            us / 1000,
+            [[2400.0], [2400.0]],
+        )
         for p50 in medians
     )
     values: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -28,6 +29,8 @@ SHORT = {
     "warmup_seconds": 0, "paced": 0, "whole": False, "accuracy": False, "command": "x",
     "max_spread": 1e9,
 }  # fmt: skip
+
+ORT = {"version": "1.32.0", "build": "x"}
 
 
 def short(**changes) -> BenchConfig:
@@ -127,8 +130,9 @@ def test_a_real_run(quick_run, small_data):
     report, samples = quick_run
     assert report.quick
     assert [v.name for v in report.variants] == [TINY, f"{TINY}, batch 2"]
-    assert set(samples) == {"0/0", "1/0"}
-    for variant, taken in zip(report.variants, samples.values(), strict=True):
+    assert set(samples) == {"0/0", "0/0/paced", "1/0", "1/0/paced"}
+    closed = (samples["0/0"], samples["1/0"])
+    for variant, taken in zip(report.variants, closed, strict=True):
         assert variant.error is None
         assert taken.dtype == np.int64
         assert len(taken) == variant.latency.runs >= 64
@@ -149,7 +153,7 @@ def test_a_real_run(quick_run, small_data):
     first, second = report.variants
     assert first.ratio == 1.0
     assert second.ratio == pytest.approx(second.p50_us / 2 / first.p50_us)
-    assert [s.picture for s in report.stages] == ["28×28 PNG", "640×480 JPEG", "12 MP JPEG"]
+    assert [s.picture for s in report.stages] == ["28×28", "640×480", "12 MP"]
     assert [s.digits for s in report.stages] == [1, 12, 12]
     assert [c.model for c in report.cold_starts] == [TINY, benchmark.INTERPRETER]
     ours, bare = report.cold_starts
@@ -183,7 +187,7 @@ class Workers:
                 "sha256": "0" * 64, "bytes": 1, "precision": "int8" if own else None,
                 "card_accuracy": 0.995 if own else None, "card_count": 10_000 if own else None,
             }  # fmt: skip
-            return {"build": "x", "fixed_batch": False, "facts": facts}
+            return {"onnxruntime": ORT, "fixed_batch": False, "facts": facts}
         if job == "accuracy":
             return {"right": 99, "count": 100, "data": "some digits"}
         asked = [v for j, v in self.asked if j == "steady" and v["model"] == values["model"]]
@@ -410,7 +414,7 @@ def test_a_fixed_batch(workers, tmp_path):
     other.write_bytes(b"x")
     facts = dict.fromkeys(("precision", "card_accuracy", "card_count"))
     facts |= {"sha256": "0" * 64, "bytes": 1}
-    workers.answers["facts"] = {"build": "x", "fixed_batch": True, "facts": facts}
+    workers.answers["facts"] = {"onnxruntime": ORT, "fixed_batch": True, "facts": facts}
     one, many = measure(models=(str(other),), batches=(1, 8), accuracy=True).variants
     assert one.error is None
     assert many.error.endswith("takes one image at a time: its batch is fixed at 1")
@@ -583,7 +587,7 @@ def test_a_model_that_cannot_be_loaded(tmp_path):
     assert broken.error.startswith(f"{bad}: ONNX Runtime ")
     assert "cannot load it (7 bytes)" in broken.error
     assert (fine.error, fine.ratio) == (None, 1.0)
-    assert report.models[0].sha256 is None
+    assert report.models[0].sha256 == hashlib.sha256(b"garbage").hexdigest()
 
 
 def test_all_models_fail(tmp_path):
@@ -680,3 +684,19 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, number):
     assert list((tmp_path / "tmp").iterdir()) == []
     running = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True).stdout
     assert str(tmp_path / "tmp") not in running
+
+
+def test_whole_pictures_that_cannot_be_read(workers):
+    """A small board runs out of memory at 12 megapixels; the other figures are not lost."""
+    workers.answers["stages"] = {"error": "out of memory"}
+    workers.answers["cold_start"] = {"error": "killed"}
+    report = measure(whole=True)
+    assert report.variants[0].error is None
+    assert {stage.error for stage in report.stages} == {"out of memory"}
+    assert {start.error for start in report.cold_starts} == {"killed"}
+    from digitkit import report as reports
+
+    lines = reports.verdicts(report.to_json())
+    assert "not run: 12 MP with digits-int8: out of memory" in lines
+    assert "not run: digitkit infer with digits-int8: killed" in lines
+    assert "None" not in reports.markdown(report.to_json())

@@ -26,15 +26,15 @@ def spin(seconds: float) -> None:
 # --- loops -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("runs", "calls"), [(0, 0), (1, 3), (3, 3), (4, 6), (100, 102)])
+@pytest.mark.parametrize(("runs", "calls"), [(0, 1), (1, 1), (3, 3), (4, 4), (100, 100)])
 def test_a_closed_loop_runs_often_enough(runs, calls):
-    """All feeds get the same number of turns."""
+    """Once at least; the feeds take turns."""
     seen = []
     took = closed_loop(seen.append, "abc", runs, 0)
     assert isinstance(took, array)
     assert took.typecode == "q"
     assert len(took) == calls
-    assert seen == list("abc") * (calls // 3)
+    assert seen == (list("abc") * 34)[:calls]
     assert all(ns >= 0 for ns in took)
 
 
@@ -140,13 +140,15 @@ def steady(folder, **changes):
 def test_the_steady_state(model, tmp_path):
     found = steady(tmp_path, runs=65, warmup_runs=1)
     taken = np.load(tmp_path / "s.npy")
-    assert (taken.dtype, taken.shape) == (np.int64, (128,))
+    assert (taken.dtype, taken.shape) == (np.int64, (65,))
     first, *rest = model
-    assert len(rest) == 64 + 128  # the warm-up is not kept
+    assert len(rest) == 1 + 65  # the warm-up is not kept
     assert first[1] is True
     assert not any(collects for _, collects in rest)
     assert {(feed.dtype.name, feed.shape) for feed, _ in model} == {("uint8", (3, 1, 28, 28))}
-    assert len({feed.tobytes() for feed, _ in model}) == measuring.IMAGES
+    assert (
+        len({feed.tobytes() for feed, _ in model}) == measuring.IMAGES
+    )  # after the last, the first
     assert found["options"] == {"threads": 2}
     assert found["paced"] is None
     assert found["cpu_s_per_1000_images"] >= 0
@@ -166,7 +168,7 @@ def test_foreign_models_get_scaled_floats(model, tmp_path):
 def test_the_pace_comes_after_the_closed_loop(model, tmp_path):
     found = steady(tmp_path, paced=500, paced_calls=4)
     assert len(found["paced"]["samples"]) == 4
-    assert len(np.load(tmp_path / "s.npy")) == 64  # the paced ones are not among them
+    assert len(np.load(tmp_path / "s.npy")) == 1  # the paced ones are not among them
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="as Linux tells it")

@@ -139,7 +139,7 @@ def test_a_user_without_a_home(monkeypatch):
     """In a container, say, that runs under a number."""
     homeless(monkeypatch)
     assert profiles.find("digits") == (None, None)
-    with pytest.raises(OutputError, match="name a file with DIGITKIT_PROFILE"):
+    with pytest.raises(OutputError, match="no home folder; name one with XDG_CONFIG_HOME"):
         profiles.save([profile()])
 
 

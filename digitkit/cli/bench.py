@@ -294,6 +294,10 @@ def command(
         ):
             if value:
                 raise typer.BadParameter("goes with --recommend", param_hint=name)
+    if save and quick:
+        raise typer.BadParameter(
+            "goes without --quick, whose figures are rough", param_hint="--save"
+        )
     if data is not None and not accuracy:
         raise typer.BadParameter("is what accuracy is measured on", param_hint="--data")
     if max_accuracy_drop is not None and not accuracy:
@@ -302,9 +306,11 @@ def command(
         for name, value in (("--recommend", recommend), ("--whole", bool(whole))):
             if value:
                 raise typer.BadParameter("is for the runtime onnxruntime", param_hint=name)
-    for path in (json_, markdown, plot):
-        if path is not None and path != Path("-"):
-            _check_writable(path)
+    files = [path for path in (json_, markdown, plot) if path not in (None, Path("-"))]
+    if len(set(files)) < len(files):
+        raise typer.BadParameter("--json, --markdown and --plot need a file each")
+    for path in files:
+        _check_writable(path)
     from .. import benchmark, machine, profiles, report
     from ..recommend import recommend as recommended
 
@@ -368,9 +374,10 @@ def command(
         from .. import atomic
 
         atomic.write_bytes(plot, figures.latencies(values, samples))
-    written = [str(path) for path in (json_, markdown, plot) if path and path != Path("-")]
-    if written:
-        _note(f"written: {', '.join(written)}")
+    if files:
+        _note(f"written: {', '.join(map(str, files))}")
+    if all(variant.error for variant in made.variants):
+        raise typer.Exit(1)
     if recommend:
         found = recommended(values, max_latency_ms=max_latency, max_accuracy_drop=max_accuracy_drop)
         for one in found:
@@ -437,7 +444,7 @@ def _compare(first: Path, second: Path) -> None:
         _print(report.compared(found))
     for where, names in (("first", found.only_a), ("second", found.only_b)):
         if names:
-            print(f"only in the {where}: {'; '.join(names)}")
+            print(f"measured only in the {where}: {'; '.join(names)}")
     for line in found.warnings:
         _note(f"warning: {line}")
     if not found.rows:
