@@ -697,6 +697,6 @@ def test_whole_pictures_that_cannot_be_read(workers):
     from digitkit import report as reports
 
     lines = reports.verdicts(report.to_json())
-    assert "not run: 12 MP with digits-int8: out of memory" in lines
-    assert "not run: digitkit infer with digits-int8: killed" in lines
+    assert "not run: 12 MP with digits-tiny-int8: out of memory" in lines
+    assert "not run: digitkit infer with digits-tiny-int8: killed" in lines
     assert "None" not in reports.markdown(report.to_json())
