@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -37,7 +38,7 @@ def run(*command: object) -> int:
     """Run a command, its output shown, and give its exit code."""
     words = [str(word) for word in command]
     print(f"\n$ {shlex.join(words)}", flush=True)
-    return subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode
+    return subprocess.run([sys.executable, *words], check=False).returncode
 
 
 def measured(out: Path, *command: object) -> Part:
@@ -53,55 +54,46 @@ def measured(out: Path, *command: object) -> Part:
 def main() -> int:
     """Measure, compare, store."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench", metavar="DIR")
-    parser.add_argument(
-        "--photos",
-        type=Path,
-        default=PHOTOS,
-        metavar="DIR",
-        help="labelled photos, as benchmarks/photos.py takes them",
-    )
-    parser.add_argument(
-        "--peer",
-        type=Path,
-        default=PEER,
-        metavar="FILE",
-        help="the model zoo's net, to measure beside ours",
-    )
-    parser.add_argument("--quick", action="store_true", help="to see that all works: not to store")
-    parser.add_argument("--store", action="store_true", help="keep it in benchmarks/results")
-    options = parser.parse_args()  # fmt: skip
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("build/bench"), metavar="DIR")
+    add("--photos", type=Path, default=PHOTOS, metavar="DIR", help="as benchmarks/photos.py has it")
+    add("--peer", type=Path, default=PEER, metavar="FILE", help="a net to measure beside ours")
+    add("--quick", action="store_true", help="to see that all works: not to store")
+    add("--store", action="store_true", help="keep it in benchmarks/results")
+    options = parser.parse_args()
     if options.quick and options.store:
         parser.error("a quick run is not for storing; leave one of the two out")
-    out: Path = options.out
+    # Relative to the checkout: reports travel.
+    out, photos, peer = (
+        Path(os.path.relpath(path, ROOT)) for path in (options.out, options.photos, options.peer)
+    )
+    os.chdir(ROOT)
     out.mkdir(parents=True, exist_ok=True)
     report = out / "bench.json"
-    peers = [str(options.peer)] if options.peer.is_file() else []
+    models = ",".join(["digits", "digits-tiny", *[str(peer)] * peer.is_file()])
     drawn = ["--plot", out / "bench.png"] if importlib.util.find_spec("matplotlib") else []
     workers = ",".join(str(n) for n in sorted({1, machine.usable_cores()}))
     code = run(
-        "-m", "digitkit", "bench", "--models", ",".join(["digits", "digits-tiny", *peers]),
-        "--workers", workers, "--json", report, *drawn, *["--quick"] * options.quick,
+        "-m", "digitkit", "bench", "--models", models, "--workers", workers, "--json", report,
+        *drawn, *["--quick"] * options.quick,
     )  # fmt: skip
     if code:
         return code
     few = ["--rounds", "3"] if options.quick else []
     parts: dict[str, Part] = {
-        "start": measured(out / "start.json", ROOT / "benchmarks/startup.py", *few),
+        "start": measured(out / "start.json", "benchmarks/startup.py", *few),
     }
-    if (options.photos / "labels.jsonl").is_file():
-        parts["photos"] = measured(
-            out / "photos.json", ROOT / "benchmarks/photos.py", options.photos,
-        )  # fmt: skip
+    if (photos / "labels.jsonl").is_file():
+        parts["photos"] = measured(out / "photos.json", "benchmarks/photos.py", photos)
     else:
-        parts["photos"] = {"missing": f"{options.photos}: holds no labels.jsonl"}
+        parts["photos"] = {"missing": f"{photos}: holds no labels.jsonl"}
     if options.quick:
         parts["training"] = {"missing": "left out of a quick run"}
     elif importlib.util.find_spec("torch") is None:
         parts["training"] = {"missing": "torch is not installed here"}
     else:
         parts["training"] = measured(
-            out / "training.json", ROOT / "benchmarks/training.py", "--recipes", "quick",
+            out / "training.json", "benchmarks/training.py", "--recipes", "quick",
             "--seeds", 1,
         )  # fmt: skip
     (out / "suite.json").write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -112,7 +112,7 @@ class BenchConfig:
     input_scale: float | None = None
     max_spread: float = MAX_SPREAD
     quick: bool = False
-    command: str = field(default_factory=lambda: shlex.join(sys.argv))
+    command: str = field(default_factory=lambda: shlex.join(["digitkit", *sys.argv[1:]]))
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured.
@@ -157,7 +157,7 @@ def find_models(names: Sequence[str]) -> list[tuple[str, Path]]:
             if path.resolve() not in [other.resolve() for other in paths]:
                 paths.append(path)
     stems = [path.stem for path in paths]
-    return [(p.stem if stems.count(p.stem) == 1 else shown(p), p.resolve()) for p in paths]
+    return [(p.stem if stems.count(p.stem) == 1 else shown(p), p) for p in paths]
 
 
 def run_benchmark(
@@ -369,14 +369,14 @@ class _Run:
             self.broken[name] = found["error"]
             data = path.read_bytes()
             digest = hashlib.sha256(data).hexdigest()
-            self.facts[name] = ModelFacts(name, shown(path), digest, len(data))
+            self.facts[name] = ModelFacts(name, shown(path.name), digest, len(data))
             return
         self.onnxruntime = found["onnxruntime"]
         self.fixed[name] = found["fixed_batch"]
         foreign = found["facts"]["precision"] is None
         scale = self.config.input_scale
         self.scales[name] = (DEFAULT_INPUT_SCALE if scale is None else scale) if foreign else None
-        self.facts[name] = ModelFacts(name, shown(path), **found["facts"])
+        self.facts[name] = ModelFacts(name, shown(path.name), **found["facts"])
 
     def _variants(self) -> list[_Measured]:
         config = self.config

@@ -28,7 +28,7 @@ class ModelFacts:
 
     Attributes:
         name: what it is called in the report.
-        path: its file.
+        file: its file's name; reports travel, and folders are nobody's business.
         sha256: of the file; null if it could not be read.
         bytes: the file's size.
         precision: ``fp32`` or ``int8``; null for a foreign model.
@@ -42,7 +42,7 @@ class ModelFacts:
     """
 
     name: str
-    path: str
+    file: str
     sha256: str | None = None
     bytes: int | None = None
     precision: str | None = None
@@ -600,7 +600,10 @@ def _span(low: float, high: float) -> str:
 
 
 def _work(variants: Sequence[Mapping[str, Any]]) -> Table:
-    workers = [one["workers"] for one in variants[0]["throughput"]]
+    workers = [
+        f">{one['workers']} process" + "es" * (one["workers"] > 1)
+        for one in variants[0]["throughput"]
+    ]
     rows = []
     for v in variants:
         rates = [one["images_per_second"] for one in v["throughput"]]
@@ -614,7 +617,7 @@ def _work(variants: Sequence[Mapping[str, Any]]) -> Table:
     return Table(
         "how much was run, and how much gets done",
         (
-            "variant", ">runs", ">outliers", ">images/s", *(f">in {n} processes" for n in workers),
+            "variant", ">runs", ">outliers", ">images/s", *workers,
             ">CPU s/1,000 images",
         ),
         tuple(rows),
@@ -714,7 +717,7 @@ def verdicts(report: Mapping[str, Any]) -> list[str]:
         if one["error"]
     ]
     lines += [
-        f"not run: {v['name']} in {one['workers']} processes: {one['error']}"
+        f"not run: {v['name']}, processes: {one['workers']}: {one['error']}"
         for v in report["variants"]
         for one in v["throughput"]
         if one["error"]
