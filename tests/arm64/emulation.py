@@ -1,0 +1,299 @@
+"""Runs arm64 commands in a root, by qemu's user-mode emulation, cut off from the network.
+
+A `Machine` is a root with a disk of its own on top (overlayfs), held by a process in namespaces of
+its own: user, mount, network, process ids. What runs in it sees no network, no other process, and
+leaves nothing behind. Needed: Linux 5.11 or newer, ``unshare`` and ``nsenter`` (util-linux), and
+the package qemu-user-static, version 7 or newer (from Debian 13 on qemu-user is static, too).
+
+The kernel starts arm64 programs through binfmt_misc. From Linux 6.7 on each user namespace has its
+own, and nothing of the machine's is touched. On older kernels the machine's own registration is
+used, which Debian's qemu-user-binfmt and qemu-user-static make. Whoever isn't root needs the
+``uidmap`` package and a range in ``/etc/subuid``.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+CPUS = {"cortex-a53": "Pi 3, Zero 2 W", "cortex-a72": "Pi 4", "cortex-a76": "Pi 5"}
+"""Processors that 64-bit Raspberry Pis have, and which."""
+
+USERS = {"pi": (1000, "1000,44", "/home/pi"), "root": (0, "0", "/root")}
+"""Name: number, groups (44 is video), home."""
+
+_MAGIC = (
+    r":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
+    r":\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:{qemu}:PF"
+)
+
+# Its arguments: the root, where its changes go, the size of its home (0: on the disk), the qemu.
+_HOLD = r"""
+set -eu
+root=$1 changes=$2 home=$3 line=$4
+if mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null &&
+    printf '%s' "$line" 2>/dev/null > /proc/sys/fs/binfmt_misc/register; then :
+elif test -e /proc/sys/fs/binfmt_misc/qemu-aarch64; then :
+else
+    echo 'this kernel starts no arm64 programs: needed is Linux 6.7 or newer,' \
+        'or a registration in binfmt_misc as qemu-user-binfmt makes it'
+    exit 1
+fi
+mkdir "$changes/upper" "$changes/work" "$changes/disk"
+disk=$changes/disk
+mount -t overlay -o "lowerdir=$root,upperdir=$changes/upper,workdir=$changes/work,userxattr" \
+    overlay "$disk"
+mount -t proc proc "$disk/proc"
+mount -t tmpfs -o mode=755 dev "$disk/dev"
+for device in null zero full random urandom tty; do
+    : > "$disk/dev/$device"
+    mount --bind "/dev/$device" "$disk/dev/$device"
+done
+mkdir "$disk/dev/shm"
+chmod 1777 "$disk/dev/shm"
+ln -s /proc/self/fd "$disk/dev/fd"
+if test "$home" != 0; then
+    mkdir "$changes/home"
+    mount -t tmpfs -o "size=${home}m,mode=700" home "$changes/home"
+    cp -a "$disk/home/pi/." "$changes/home"
+    mount --move "$changes/home" "$disk/home/pi"
+fi
+hostname raspberrypi
+ip link set lo up 2>/dev/null || true
+echo ready
+cat > /dev/null
+umount -R "$disk"
+rm -rf "$changes"/*
+"""
+
+
+class EmulationError(Exception):
+    """Nothing can be run; the message says why and what to do."""
+
+
+def qemu() -> str:
+    """The path of qemu for arm64.
+
+    Raises:
+        EmulationError: it isn't installed, or doesn't know the processors.
+    """
+    # The static one first: another cannot start in a root, where its libraries are missing.
+    path = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+    if path is None:
+        raise EmulationError("qemu-aarch64 is missing; apt-get install qemu-user-static")
+    known = subprocess.run([path, "-cpu", "help"], capture_output=True, text=True).stdout.split()
+    missing = [cpu for cpu in CPUS if cpu not in known]
+    if missing:
+        raise EmulationError(f"{path} doesn't know {', '.join(missing)}; needed is qemu 7 or newer")
+    return path
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did.
+
+    Attributes:
+        code: its exit code; negative for a signal, 124 if it took too long.
+        out, err: what it wrote.
+        seconds: how long it took, emulated.
+    """
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        """All that it wrote, output first."""
+        return self.out + self.err
+
+
+class Machine:
+    """A root with its own disk, in which commands run. Use it in a ``with`` statement.
+
+    Attributes:
+        disk: its file tree, as seen from outside while it is on; read what you like.
+    """
+
+    def __init__(self, root: Path, *, home_mb: int = 0, scratch: Path | None = None) -> None:
+        """Prepare a machine.
+
+        Args:
+            root: of `roots`; it stays as it is.
+            home_mb: a home folder that holds no more than this, MiB; 0: as large as the disk.
+            scratch: folder for its changes, on a file system that can be laid over another
+                (ext4, xfs, tmpfs); beside the root by default.
+        """
+        self.root = root
+        self.home_mb = home_mb
+        self.scratch = scratch or root.parent
+
+    def __enter__(self) -> Self:
+        self._changes = Path(tempfile.mkdtemp(prefix=".machine-", dir=self.scratch))
+        self._changes.chmod(0o755)
+        everyone = (
+            ["--map-users=0:0:65536", "--map-groups=0:0:65536"]
+            if os.geteuid() == 0
+            else ["--map-root-user", "--map-auto"]
+        )
+        namespaces = ["--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--mount-proc"]
+        arguments = [self.root, self._changes, self.home_mb, _MAGIC.format(qemu=qemu())]
+        self._holder = subprocess.Popen(
+            [
+                *("unshare", "--user", *everyone, *namespaces, "--kill-child"),
+                *("sh", "-c", _HOLD, "sh", *map(str, arguments)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self._holder.stdout is not None
+        said = ""
+        for line in self._holder.stdout:
+            if line == "ready\n":
+                break
+            said += line
+        else:
+            self.__exit__(None, None, None)
+            raise EmulationError(f"no namespaces to run arm64 in: {said.strip()}")
+        children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
+        self._inside = int(children.read_text().split()[0])
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._holder.stdin is not None
+        self._holder.stdin.close()
+        self._holder.wait()
+        shutil.rmtree(self._changes, ignore_errors=True)
+
+    @property
+    def disk(self) -> Path:
+        """The file tree from outside: ``machine.disk / "home/pi/x"``."""
+        return Path(f"/proc/{self._inside}/root{self._changes}/disk")
+
+    def start(
+        self,
+        command: str | Sequence[str],
+        *,
+        user: str = "pi",
+        cpu: str = "cortex-a72",
+        env: dict[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
+        """Start a command, in a process group of its own.
+
+        Args:
+            command: a line for ``sh``, or a program with its arguments.
+            user: ``pi`` or ``root``.
+            cpu: that is emulated, one of `CPUS`, or ``max``, which no Pi has.
+            env: further environment.
+        """
+        number, groups, home = USERS[user]
+        line = command if isinstance(command, str) else shlex.join(command)
+        environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": home,
+            "USER": user,
+            "LOGNAME": user,
+            "LANG": "C.UTF-8",
+            "QEMU_CPU": cpu,
+        } | (env or {})
+        enter = [*self._enter(), "chroot", f"--userspec={number}:{number}", f"--groups={groups}"]
+        return subprocess.Popen(
+            [
+                *("nice", "-n", "19", *enter, self._path("")),
+                *("/bin/sh", "-c", f"cd {home} && {line}"),
+            ],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        user: str = "pi",
+        cpu: str = "cortex-a72",
+        env: dict[str, str] | None = None,
+        timeout: float = 600,
+    ) -> Ran:
+        """Run a command to its end, at most `timeout` seconds long; as for `start`."""
+        begun = time.monotonic()
+        process = self.start(command, user=user, cpu=cpu, env=env)
+        try:
+            out, err = process.communicate(timeout=timeout)
+            code = process.returncode
+        except subprocess.TimeoutExpired:
+            kill(process)
+            out, err = process.communicate()
+            code, err = 124, f"{err}\nstopped after {timeout:.0f} s"
+        return Ran(code, out, err, time.monotonic() - begun)
+
+    def put(self, source: Path, target: str, *, user: str = "pi") -> None:
+        """Copy a file or a folder in, to an absolute path; it belongs to the user."""
+        self._outside(
+            'mkdir -p "${2%/*}" && cp -R --preserve=mode "$1" "$2" && chown -R "$3:$3" "$2"',
+            str(source.resolve()),
+            self._path(target),
+            str(USERS[user][0]),
+        )
+
+    def copy_disk(self, target: Path) -> None:
+        """Write the whole disk as it is now to a new folder: a root for further machines."""
+        target.mkdir()
+        self._outside('cp -a --one-file-system "$1/." "$2"', self._path(""), str(target.resolve()))
+
+    def fill(self, folder: str) -> None:
+        """Fill the file system that a folder is on, to the last byte."""
+        self._outside('cat /dev/zero > "$1/filler" 2>/dev/null || true', self._path(folder))
+
+    def make_read_only(self, path: str) -> None:
+        """Let nobody write under a path, not even root, until `undo`."""
+        self._outside('mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"', self._path(path))
+
+    def hide(self, path: str) -> None:
+        """Show an empty folder in the place of a path, until `undo`."""
+        self._outside('mount -t tmpfs -o ro hidden "$1"', self._path(path))
+
+    def undo(self, path: str) -> None:
+        """Undo `make_read_only` or `hide`."""
+        self._outside('umount "$1"', self._path(path))
+
+    def _path(self, path: str) -> str:
+        return f"{self._changes}/disk{path}"
+
+    def _enter(self) -> list[str]:
+        return [
+            *("nsenter", f"--target={self._inside}", "--user", "--mount", "--net", "--pid"),
+            *("--ipc", "--uts"),
+        ]
+
+    def _outside(self, script: str, *arguments: str) -> None:
+        """Run a script of this machine's own programs on the emulated machine's disk."""
+        subprocess.run([*self._enter(), "sh", "-c", script, "sh", *arguments], check=True)
+
+
+def kill(process: subprocess.Popen[str], how: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal to a started command and everything that it has started."""
+    os.killpg(process.pid, how)
