@@ -2,6 +2,7 @@
 # make test   the tests
 # make lint   formatting, lint, types
 # make bench  how fast it is on this machine, compared with what is stored of its like
+# make test-arm64   the bundle, installed and used in emulated arm64 Debian (Linux, qemu-user-static)
 #
 # Each makes .venv by itself. PYTHON chooses the interpreter (3.11 or newer), PIP_ARGS is handed to
 # pip: an index with CPU builds of torch, say, where the default one is large.
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-oldest lint format samples finder soak bench bench-hot clean help
+.PHONY: demo test test-oldest test-arm64 lint format samples finder soak bench bench-hot clean help
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -59,6 +60,11 @@ $(OLDEST)/bin/.ready: pyproject.toml tests/oldest.txt
 
 test-oldest: $(OLDEST)/bin/.ready
 	$(OLDEST)/bin/python -m pytest
+
+# The bundle in emulated arm64 Debian, under the processors of Pi 3, 4 and 5: half an hour on two
+# cores; ARM64_QUICK=1 takes one Debian and one processor. tests/arm64/run.py says what it needs.
+test-arm64: $(BIN)/.ready
+	$(BIN)/python tests/arm64/run.py
 
 samples: $(BIN)/.ready
 	$(BIN)/python data/samples/make_samples.py
