@@ -27,7 +27,8 @@ def recommend(
 
     Of the variants in ONNX Runtime that are accurate and quick enough, the fastest on one image
     decides precision and threads; more threads must be worth it. The batch is the one with most
-    images a second, within the latency.
+    images a second, within the latency. Variants whose processes differ by more than the report's
+    bound are passed over.
 
     Args:
         report: a report's JSON, as `digitkit.report.load` gives it.
@@ -36,7 +37,8 @@ def recommend(
             `MAX_ACCURACY_DROP` if None, then counted from the most accurate that is quick enough.
 
     Raises:
-        GateError: nothing is accurate and quick enough, or the accuracy is not known.
+        GateError: nothing is accurate and quick enough, the accuracy is not known, or no variant's
+            processes agree.
         ReportError: it holds no figures of digitkit's own models in ONNX Runtime.
     """
     facts = {one["name"]: one for one in report["models"]}
@@ -63,6 +65,13 @@ def _recommended(
     max_latency_ms: float | None,
     max_accuracy_drop: float | None,
 ) -> Profile:
+    bound = report["settings"]["max_spread"]
+    variants = [variant for variant in variants if variant["spread"] <= bound]
+    if not variants:
+        raise GateError(
+            f"{family}: the processes of every variant differ by more than {bound:.0%}, so nothing "
+            "can be recommended; stop other programs, or raise --max-spread"
+        )
     smallest = min(variant["batch"] for variant in variants)
     single = [variant for variant in variants if variant["batch"] == smallest]
     limit = float("inf") if max_latency_ms is None else max_latency_ms * 1000

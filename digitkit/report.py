@@ -701,6 +701,12 @@ def compared(comparison: Comparison) -> Table:
     )  # fmt: skip
 
 
+def faults_of_all(report: Mapping[str, Any]) -> list[str]:
+    """Reasons why a run is invalid that are not about one of its variants; of a report's JSON."""
+    names = tuple(f"{variant['name']}: " for variant in report["variants"])
+    return [reason for reason in report["invalid"] if not reason.startswith(names)]
+
+
 def verdicts(report: Mapping[str, Any]) -> list[str]:
     """Whether the figures can be trusted, one line each; of a report's JSON."""
     lines = [f"INVALID: {reason}" for reason in report["invalid"]]

@@ -93,7 +93,7 @@ def made(
             one.model, f"{one.model}.onnx", one.model_sha256, 50_000, kind
         )
     invalid = tuple(changes.pop("invalid", ()))
-    settings = {"processes": 5, "runs": 1024, "seconds": 10.0, "paced": 10.0}
+    settings = {"processes": 5, "runs": 1024, "seconds": 10.0, "paced": 10.0, "max_spread": 0.15}
     values: dict[str, Any] = {
         "format": FORMAT, "digitkit": "0.1.0", "created": "2026-01-02T03:04:05+00:00",
         "quick": False, "valid": not invalid, "invalid": invalid, "noisy": (),

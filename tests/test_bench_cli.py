@@ -302,7 +302,7 @@ def test_an_invalid_run_is_not_saved(measured, place):
     measured.use_real_hashes()
     measured.invalid = ["hot"]
     said = line(bench("--recommend", "--save"), 3)
-    assert said.startswith("digitkit: nothing is saved, since the run is INVALID: hot; ")
+    assert said == "digitkit: nothing is saved, since the run is INVALID: hot"
     assert not place.exists()
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import benches
 import pytest
 
+from digitkit import report
 from digitkit.errors import GateError, ReportError
 from digitkit.recommend import recommend
 
@@ -41,7 +42,7 @@ def test_fp32_where_it_is_faster():
 
 
 def test_without_a_sure_difference_the_more_accurate():
-    wide = {"medians": [20, 25, 30, 35, 40]}
+    wide = {"medians": [28, 29, 30, 31, 32]}
     assert chosen(one(30, **wide), one(31, "fp32", accuracy=0.9905, **wide))[0] == "fp32"
     assert chosen(one(30, accuracy=0.9905, **wide), one(29, "fp32", **wide))[0] == "int8"
 
@@ -55,7 +56,7 @@ def test_more_threads_must_be_worth_it(us, threads):
 
 
 def test_threads_whose_gain_is_not_sure_are_not_worth_it():
-    assert chosen(one(30), one(27, threads=2, medians=[20, 24, 27, 31, 33]))[1] == 1
+    assert chosen(one(30), one(27, threads=2, medians=[26, 26.5, 27.5, 29, 30]))[1] == 1
 
 
 def test_batches():
@@ -171,3 +172,20 @@ def test_nothing_to_recommend(rows):
 def test_what_failed_is_passed_over():
     rows = [benches.failed("digits-int8", "died"), one(60, "fp32")]
     assert chosen(*rows) == ("fp32", 1, 1)
+
+
+def test_a_variant_whose_processes_differ_is_passed_over():
+    wild = one(20, medians=[15, 18, 20, 25, 30])
+    values = benches.report(wild, one(50, "fp32"))
+    assert recommend(values)[0].precision == "fp32"
+    with pytest.raises(GateError, match="differ by more than 15%"):
+        recommend(benches.report(wild))
+
+
+def test_another_variants_fault_is_no_fault_of_all():
+    reasons = (
+        "throttled during the run",
+        "digits-fp32, 1 threads, batch 1: its processes differ by 30%",
+    )
+    values = benches.report(one(50, "fp32"), invalid=reasons)
+    assert report.faults_of_all(values) == ["throttled during the run"]

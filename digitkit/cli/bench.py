@@ -387,11 +387,8 @@ def command(
                 line += f", batches of {one.batch} in bulk"
             (_note if json_ == Path("-") else print)(f"{line}: {one.why}")
         if save:
-            if not made.valid:
-                raise GateError(
-                    f"nothing is saved, since the run is INVALID: {made.invalid[0]}; mend that, or "
-                    "raise --max-spread where the machine cannot be quieter"
-                )
+            if faults := report.faults_of_all(values):
+                raise GateError(f"nothing is saved, since the run is INVALID: {faults[0]}")
             _note(f"saved in {profiles.save(found)}; digitkit infer uses it")
     if strict and not made.valid:
         raise GateError(f"the run is INVALID: {made.invalid[0]}")
