@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, atomic, datasets, machine, pictures, runtimes, statistics
+from . import __version__, atomic, children, datasets, machine, pictures, runtimes, statistics
 from .classifier import DEFAULT_INPUT_SCALE, find_model, shipped_files
 from .errors import ModelError, one_line, shown
 from .machine import Conditions
@@ -546,7 +545,7 @@ class _Run:
         if scale is not None:
             infer += ["--input-scale", repr(scale)]
         commands = {
-            model: _python("digitkit.cli.app", *infer),
+            model: children.command("digitkit.cli.app", *infer),
             INTERPRETER: [sys.executable, "-c", "pass"],
         }
         self._step(f"cold start: {model}")
@@ -580,17 +579,7 @@ class _Run:
 
 
 def _command(job: str, given: Path, out: Path) -> list[str]:
-    return _python("digitkit.measuring", job, str(given), str(out))
-
-
-def _python(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module's ``main`` with arguments in a fresh interpreter."""
-    # It finds modules exactly where this process does, and not in the current folder.
-    code = (
-        f"import sys; sys.path[:] = {sys.path!r}; sys.argv[1:] = {list(arguments)!r}; "
-        f"from {module} import main; main()"
-    )
-    return [sys.executable, "-P", "-c", code]
+    return children.command("digitkit.measuring", job, str(given), str(out))
 
 
 def _answer(out: Path, code: int, stderr: bytes) -> dict[str, Any]:
@@ -600,9 +589,8 @@ def _answer(out: Path, code: int, stderr: bytes) -> dict[str, Any]:
         return found
     except (OSError, ValueError):
         pass
-    if code < 0:
-        with suppress(ValueError):
-            return {"error": f"the process died of {signal.Signals(-code).name}"}
+    if killer := children.died_of(code):
+        return {"error": f"the process died of {killer}"}
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     return {"error": f"the process failed: {one_line(lines[-1]) if lines else f'code {code}'}"}
 

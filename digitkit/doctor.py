@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -24,7 +23,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from . import __version__, folders, machine, v4l2
+from . import __version__, children, folders, machine, v4l2
 from .errors import one_line, shown
 from .v4l2 import Video
 
@@ -163,24 +162,22 @@ def ask(probe: str, arguments: dict[str, Any], seconds: float = PATIENCE) -> Ans
         arguments: of its function.
         seconds: after which it is given up.
     """
-    # The child finds modules exactly where this process does, and not in the current folder.
-    code = f"import sys; sys.path[:] = {sys.path!r}; from digitkit.probes import main; main()"
     # It must be digitkit itself that switches telemetry off there.
     env = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
     late = None
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", code],
+            children.command("digitkit.probes"),
             input=json.dumps([probe, arguments]).encode(),
             capture_output=True,
             timeout=seconds,
             env=env,
             check=False,
         )
-        out, err, code_ = done.stdout, done.stderr, done.returncode
+        out, err, code = done.stdout, done.stderr, done.returncode
     except subprocess.TimeoutExpired as error:
         late = f"gave no answer in {seconds:g} s"
-        out, err, code_ = error.stdout or b"", error.stderr or b"", 0
+        out, err, code = error.stdout or b"", error.stderr or b"", 0
     except OSError as error:
         return Answer(error=f"{sys.executable} cannot be run: {error.strerror}")
     found: dict[str, dict[str, Any]] = {}
@@ -192,14 +189,11 @@ def ask(probe: str, arguments: dict[str, Any], seconds: float = PATIENCE) -> Ans
         return Answer(found, found.pop("error", {}).get("error"))
     if late:
         return Answer(found, late)
-    if code_ < 0:
-        name = str(-code_)
-        with suppress(ValueError):
-            name = signal.Signals(-code_).name
+    if name := children.died_of(code):
         why = f" ({_SIGNALS[name]})" if name in _SIGNALS else ""
         return Answer(found, f"its process died of {name}{why}", name)
     lines = err.decode("utf-8", "replace").strip().splitlines()
-    return Answer(found, one_line(lines[-1]) if lines else f"its process ended with code {code_}")
+    return Answer(found, one_line(lines[-1]) if lines else f"its process ended with code {code}")
 
 
 def diagnose(
