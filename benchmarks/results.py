@@ -40,7 +40,8 @@ measured has an empty row.
 digitkit bench --models digits,digits-tiny --workers 1,4 --json bench.json
 ```
 
-It takes about two minutes on a laptop and up to ten on a small board. If it ends with INVALID, the
+In the folder of a bundle, which brings MNIST's test set, add `--data mnist`, so that the accuracy is
+measured, too. It takes about two minutes on a laptop and up to ten on a small board. If it ends with INVALID, the
 line says why (heat, power, another program); mend that and run it again. Then open a pull request
 that adds it as `benchmarks/results/BOARD/bench.json` (`raspberry-pi-4`, say) and this page
 as `python benchmarks/results.py` makes it, or attach the file to an issue.
