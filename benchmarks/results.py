@@ -83,7 +83,11 @@ def page(folder: Path = HERE) -> str:
     parts = [_INTRODUCTION, "\n".join(lines), "", _ABOUT]
     for path in found.values():
         values = report.load(path)
-        parts += [f"## {path.parent.name}\n", report.markdown(values)]
+        parts.append(f"## {path.parent.name}\n")
+        if path.with_name("bench.png").is_file():
+            about = "Histograms of each variant's runs, and error against latency"
+            parts.append(f"![{about}]({path.parent.name}/bench.png)\n")
+        parts.append(report.markdown(values))
     return "\n".join(parts).rstrip() + "\n"
 
 

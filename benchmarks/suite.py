@@ -105,7 +105,7 @@ def main() -> int:
         print(f"\nnothing is stored of {stored.name}; --store keeps this run")
     if options.store:
         stored.mkdir(exist_ok=True)
-        for name in ("bench.json", "suite.json"):
+        for name in ("bench.json", "suite.json", *["bench.png"] * bool(drawn)):
             shutil.copyfile(out / name, stored / name)
         write_page()
         print(f"stored in {stored}; the page is {STORED / 'README.md'}")

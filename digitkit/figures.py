@@ -225,13 +225,16 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
     histograms[-1].set_xlabel("p50 solid, p90 dashed, p99 dotted; the slowest 0.5% are beyond")
     axes = right.subplots()
     axes.set_title("accuracy against latency of one image", fontsize=10)
+    points = []
     for i in places:
         variant = report["variants"][i]
-        if variant["accuracy"] is None:
-            continue
-        place = (variant["p50_us"] / variant["batch"], 100 * (1 - variant["accuracy"]))
-        axes.plot(*place, "o", color=f"C{i % 10}")
-        axes.annotate(variant["name"], place, (5, 4), textcoords="offset points", fontsize=8)
+        if variant["accuracy"] is not None:
+            place = (variant["p50_us"] / variant["batch"], 100 * (1 - variant["accuracy"]))
+            points.append((place, variant["name"], f"C{i % 10}"))
+    for number, (place, name, colour) in enumerate(sorted(points)):
+        axes.plot(*place, "o", color=colour)
+        beside = (6, -10 if number % 2 else 4)  # neighbours' names don't meet
+        axes.annotate(name, place, beside, textcoords="offset points", fontsize=8)
     axes.set(xlabel="p50 an image, µs", ylabel="error, %")
     axes.set_xlim(0, 1.35 * axes.dataLim.x1 if axes.has_data() else 1)
     highest = axes.dataLim.y1 if axes.has_data() else 0.0
