@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from digitkit import atomic, report
+from digitkit.errors import DigitkitError
 
 HERE = Path(__file__).parent / "results"
 PAGE = HERE / "README.md"
@@ -40,11 +41,12 @@ measured has an empty row.
 digitkit bench --models digits,digits-tiny --workers 1,4 --json bench.json
 ```
 
-In the folder of a bundle, which brings MNIST's test set, add `--data mnist`, so that the accuracy is
-measured, too. It takes about two minutes on a laptop and up to ten on a small board. If it ends with INVALID, the
-line says why (heat, power, another program); mend that and run it again. Then open a pull request
-that adds it as `benchmarks/results/BOARD/bench.json` (`raspberry-pi-4`, say) and this page
-as `python benchmarks/results.py` makes it, or attach the file to an issue.
+In the unpacked bundle's folder, which holds MNIST's test set, add `--data mnist`, so that the
+accuracy is measured, too. It takes about two minutes on a laptop and up to ten on a small board. If
+it ends with INVALID, the line says why (heat, power, another program); mend that and run it again.
+Then, in a checkout, copy it to `benchmarks/results/BOARD/bench.json` (`raspberry-pi-4`, say; the
+raw samples stay with you), run `python benchmarks/results.py`, which makes this page, and open a
+pull request; or attach the file to an issue.
 """
 
 _ABOUT = """\
@@ -93,6 +95,11 @@ def page(folder: Path = HERE) -> str:
 
 def _row(name: str, path: Path) -> Sequence[str]:
     values = report.load(path)
+    of = machine_class(values)
+    if name != of:
+        raise SystemExit(f"{path}: is of {of}; put it into a folder of that name")
+    if values["quick"]:
+        raise SystemExit(f"{path}: is a quick run, which is not for keeping")
     beside = path.with_name("suite.json")
     suite = json.loads(beside.read_text("utf-8")) if beside.is_file() else {}
     by_name = {one["name"]: one for one in values["variants"] if one["error"] is None}
@@ -113,7 +120,9 @@ def _row(name: str, path: Path) -> Sequence[str]:
         report.megabytes(start["peak_mb"]) if start else "",
         _photos(suite.get("photos", {})),
         _training(suite.get("training", {})),
-        f"[report]({path.parent.name}/bench.json)" + ("" if values["valid"] else ", INVALID"),
+        f"[report]({path.parent.name}/bench.json)"
+        + ("" if values["valid"] else ", INVALID")
+        + (", noisy" if values["noisy"] else ""),
     ]  # fmt: skip
 
 
@@ -140,4 +149,7 @@ def write_page() -> None:
 
 
 if __name__ == "__main__":
-    write_page()
+    try:
+        write_page()
+    except DigitkitError as error:
+        raise SystemExit(str(error)) from error

@@ -20,10 +20,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import PEER
+from common import PEER, table
 from results import HERE as STORED
 from results import machine_class, write_page
 
@@ -49,6 +50,20 @@ def measured(out: Path, *command: object) -> Part:
     found: Part = json.loads(out.read_text("utf-8"))
     out.unlink()
     return found
+
+
+def figures(parts: dict[str, Part]) -> Iterator[tuple[str, str]]:
+    """What of the other benchmarks is worth comparing, by name."""
+    for programs in parts["start"].get("programs", []):
+        for one in programs:
+            yield f"{one['name']}: wall time against a bare script's", f"{one['wall_ratio']:.2f}"
+    for name, reader in parts["photos"].get("readers", {}).items():
+        for group, found in reader["groups"].items():
+            yield f"{name}, {group}: digits right", f"{found['digits_right']:.1%}"
+    for name, trainings in parts["training"].get("trainings", {}).items():
+        seconds = [s for points in trainings for s, accuracy in points if accuracy >= 0.9912]
+        if seconds:
+            yield f"training {name} to 99.12%", f"{min(seconds):.0f} s"
 
 
 def main() -> int:
@@ -100,13 +115,21 @@ def main() -> int:
     values = json.loads(report.read_text("utf-8"))
     stored = STORED / machine_class(values)
     if (stored / "bench.json").is_file():
-        run("-m", "digitkit", "bench", "--compare", stored / "bench.json", report)
+        run("-m", "digitkit", "bench", "--compare", os.path.relpath(stored / "bench.json"), report)
+        before = json.loads((stored / "suite.json").read_text("utf-8"))
+        old, new = (dict(figures(of)) for of in (before, parts))
+        rows = [[name, old.get(name, "–"), new.get(name, "–")] for name in {**old, **new}]
+        print(f"\n{table(['', 'stored', 'now'], rows)}")
     else:
         print(f"\nnothing is stored of {stored.name}; --store keeps this run")
     if options.store:
         stored.mkdir(exist_ok=True)
-        for name in ("bench.json", "suite.json", *["bench.png"] * bool(drawn)):
+        for name in ("suite.json", *["bench.png"] * bool(drawn)):
             shutil.copyfile(out / name, stored / name)
+        kept = values | {"samples": None}  # megabytes of them stay where they were written
+        (stored / "bench.json").write_text(
+            json.dumps(kept, indent=2, ensure_ascii=False) + "\n", "utf-8"
+        )
         write_page()
         print(f"stored in {stored}; the page is {STORED / 'README.md'}")
     return 0

@@ -7,7 +7,6 @@ are three figures; every variant runs in several fresh processes, which differ m
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 import subprocess
@@ -27,7 +26,8 @@ import numpy as np
 
 from . import __version__, atomic, children, datasets, machine, pictures, runtimes, statistics
 from .classifier import DEFAULT_INPUT_SCALE, find_model, shipped_files
-from .errors import ModelError, one_line, shown
+from .errors import ModelError, ReportError, one_line, shown
+from .hashes import file_sha256
 from .machine import Conditions
 from .report import (
     FORMAT,
@@ -91,6 +91,7 @@ class BenchConfig:
         input_scale: foreign models' pixels are 0–255 times this.
         max_spread: see `MAX_SPREAD`.
         quick: whether it is called a quick run.
+        own: whether one of digitkit's own models must be among them, as a recommendation needs it.
         command: the command line, for the report.
     """
 
@@ -111,6 +112,7 @@ class BenchConfig:
     input_scale: float | None = None
     max_spread: float = MAX_SPREAD
     quick: bool = False
+    own: bool = False
     command: str = field(default_factory=lambda: shlex.join(["digitkit", *sys.argv[1:]]))
 
     def __post_init__(self) -> None:
@@ -253,6 +255,11 @@ class _Run:
                 f"{', '.join(self.paths)}: an input scale is for foreign models, of which none can "
                 "be measured here"
             )
+        if config.own and all(facts.precision is None for facts in self.facts.values()):
+            raise ReportError(
+                f"{', '.join(self.paths)}: none is a model of digitkit's own, and only of these "
+                "something can be recommended"
+            )
         measured = self._variants()
         usable = [one for one in measured if one.variant.error is None]
         own = [name for name in self.paths if name not in self.broken]
@@ -289,7 +296,7 @@ class _Run:
                 variant = replace(
                     variant,
                     throughput=throughputs.get(variant.name, ()),
-                    **accuracies.get(_scored(variant), {}),
+                    **accuracies.get(_scored(variant), {"accuracy_note": "not asked for"}),
                 )
             variants.append(variant)
         invalid, noisy = self._judged(here, before, after, variants)
@@ -365,10 +372,9 @@ class _Run:
     def _learn(self, name: str, path: Path) -> None:
         found = self._ask("facts", model=str(path))
         if "error" in found:
-            self.broken[name] = found["error"]
-            data = path.read_bytes()
-            digest = hashlib.sha256(data).hexdigest()
-            self.facts[name] = ModelFacts(name, shown(path.name), digest, len(data))
+            self.broken[name] = found["error"].replace(str(path), path.name)
+            size = path.stat().st_size
+            self.facts[name] = ModelFacts(name, shown(path.name), file_sha256(path), size)
             return
         self.onnxruntime = found["onnxruntime"]
         self.fixed[name] = found["fixed_batch"]
@@ -395,7 +401,7 @@ class _Run:
                         )
                         if batch > 1 and self.fixed.get(name):
                             reason = "takes one image at a time: its batch is fixed at 1"
-                            variant = replace(variant, error=f"{shown(path)}: {reason}")
+                            variant = replace(variant, error=f"{shown(path.name)}: {reason}")
                         made.append(_Measured(variant, path, self.scales.get(name)))
         return made
 
@@ -405,7 +411,8 @@ class _Run:
         if variant.error is not None:
             return
         file = self.folder / "samples.npy"
-        calls = -(-PACED_CALLS // config.processes) if config.paced else 0
+        paced = 10 if config.quick else PACED_CALLS
+        calls = -(-paced // config.processes) if config.paced else 0
         found = self._ask(
             "steady",
             model=str(one.path),
@@ -422,7 +429,7 @@ class _Run:
             samples=str(file),
         )
         if "error" in found:
-            one.fails(found["error"])
+            one.fails(found["error"].replace(str(one.path), one.path.name))
             return
         one.processes.append(found)
         one.samples.append(np.load(file))
@@ -569,6 +576,10 @@ class _Run:
         ends = [clocks(number, -1) for number in range(self.config.processes)]
         last = min(filter(None, ends), key=median, default=[])  # it may recover before the end
         invalid, noisy = machine.judge(here, before, after, first, last)
+        for v in variants:
+            held = _held_by_others(v)
+            if held is not None and held > machine.BUSY_SHARE:
+                noisy.append(f"{v.name}: did not run for {held:.0%} of its time, others did")
         bound = self.config.max_spread
         invalid += [
             f"{v.name}: its processes differ by {v.spread:.0%}, more than {bound:.0%}"
@@ -593,6 +604,17 @@ def _answer(out: Path, code: int, stderr: bytes) -> dict[str, Any]:
         return {"error": f"the process died of {killer}"}
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     return {"error": f"the process failed: {one_line(lines[-1]) if lines else f'code {code}'}"}
+
+
+def _held_by_others(variant: Variant) -> float | None:
+    """Which share of its runs' time a variant on one thread did not run; None if unknown.
+
+    Processes that are all put aside alike agree with each other, and are slow.
+    """
+    if variant.latency is None or variant.cpu_s_per_1000_images is None or variant.threads > 1:
+        return None
+    wall = variant.latency.mean_us / variant.batch / 1000
+    return max(0.0, 1 - variant.cpu_s_per_1000_images / wall)
 
 
 def _scored(variant: Variant) -> tuple[str, str, int]:
@@ -723,7 +745,7 @@ def _cold(model: str, starts: Sequence[dict[str, Any]]) -> ColdStart:
 
 def _settings(config: BenchConfig) -> dict[str, Any]:
     values = asdict(config)
-    del values["command"], values["quick"]
+    del values["command"], values["quick"], values["own"]
     values["data"] = None if config.data is None else shown(config.data)
     return values
 

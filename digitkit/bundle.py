@@ -35,9 +35,9 @@ from .errors import (
     DatasetError,
     InputNotFoundError,
     MissingDependencyError,
-    OutputError,
     one_line,
 )
+from .hashes import file_sha256
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -134,7 +134,7 @@ class _Wheel:
 
     @cached_property
     def sha256(self) -> str:
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return file_sha256(self.path)
 
 
 @dataclass(frozen=True)
@@ -215,18 +215,12 @@ def _check(config: BundleConfig) -> None:
             raise BundleError(f"{python!r}: is no version of Python; write it like 3.11")
     if config.wheelhouse is not None and not config.wheelhouse.is_dir():
         raise InputNotFoundError(f"{config.wheelhouse}: is no folder; name one with wheels in it")
-    if config.out.is_dir():
-        raise BundleError(f"{config.out}: is a folder; name a file, such as digitkit-pi.tar.gz")
+    atomic.check_writable(config.out)  # before minutes of downloading
     if find_spec("pip") is None:
         raise MissingDependencyError(
             f"wheels are fetched by pip, which {sys.executable} has not: "
             "python -m ensurepip brings it, on Debian sudo apt-get install python3-pip"
         )
-    try:  # before minutes of downloading
-        config.out.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=config.out.parent).close()
-    except OSError as error:
-        raise OutputError(f"{config.out}: cannot be written: {error.strerror or error}") from error
 
 
 # --- digitkit's own wheel --------------------------------------------------------------------

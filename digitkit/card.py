@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from . import atomic, finder, machine
 from .classifier import Classifier
 from .contract import ModelContract
+from .hashes import file_sha256
 
 CARD, CHECKSUMS = "MODEL_CARD.md", "SHA256SUMS"
 NOTES, TRIED = "NOTES.md", "tried.png"
@@ -48,7 +48,7 @@ def write(folder: Path) -> None:
     sums = ""
     for path in sorted(folder.glob("*.onnx")):
         if path.name == finder.FILE:
-            sums += f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+            sums += f"{file_sha256(path)}  {path.name}\n"
             continue
         model = Classifier(path)
         if model.contract is not None:

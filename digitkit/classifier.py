@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from .contract import DEFAULT_MIN_CONFIDENCE, INPUT, IS_DIGIT, OUTPUT, ModelContract
 from .errors import InputNotFoundError, MissingDependencyError, ModelError, one_line
+from .hashes import file_sha256
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
@@ -222,9 +223,7 @@ class Classifier:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the model file."""
-        import hashlib
-
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return file_sha256(self.path)
 
     def probabilities(self, images: U8) -> F32:
         """The probability of each digit, given that it is one.

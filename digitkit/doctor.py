@@ -738,9 +738,10 @@ class _Doctor:
     def _disk(self) -> Check:
         told, low = [], False
         seen = set()
-        places = [folders.cache_folder(), folders.config_folder()]
-        with suppress(OSError):  # the current folder was removed
-            places.insert(0, Path.cwd())
+        places: list[Path] = []
+        for where in (Path.cwd, folders.cache_folder, folders.config_folder):
+            with suppress(OSError):  # the current folder was removed; this user has no home
+                places.append(where())
         for place in places:
             while not place.exists() and place != place.parent:
                 place = place.parent

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import json
 import logging
 import tempfile
@@ -25,6 +24,7 @@ from .classifier import Classifier
 from .contract import INPUT, IS_DIGIT, OUTPUT, ModelContract
 from .errors import DatasetError, GateError, ModelError, one_line
 from .evaluation import F32, Evaluation, answers, score
+from .hashes import file_sha256
 from .training.run import Run, calibration_of
 
 PARITY = 1e-4
@@ -153,7 +153,7 @@ def export(
                 op_counts=graph.facts(small).op_counts,
                 precision="int8",
                 calibration=f"{quantize.described(target)}, {len(kept)} training images",
-                parent_sha256=hashlib.sha256(fp32.path.read_bytes()).hexdigest(),
+                parent_sha256=file_sha256(fp32.path),
             )
             step("verifying int8")
             path = Path(scratch, f"{name}-int8.onnx")

@@ -200,12 +200,12 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
     rows = max(len(places), 1)
     figure = _figure(12, 1.6 + max(0.75 * rows, 3.2))
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1))[0]
-    left.suptitle("a run of the model, µs; a line a process", fontsize=10)
+    left.suptitle("a run of the model, µs; one line for each process", fontsize=10)
     of = {i: [us for name, us in _microseconds(samples) if name == str(i)] for i in places}
     everything = [us for processes in of.values() for us in processes]
     if everything:
         low = min(float(us.min()) for us in everything)
-        high = max(float(np.percentile(us, 99.5)) for us in everything)
+        high = max(report["variants"][i]["p99_us"] for i in places)
         edges = np.geomspace(0.95 * low, 1.05 * high, 160)
     histograms = left.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     for axes, i in zip(histograms, places, strict=False):
@@ -222,7 +222,7 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
         axes.tick_params(which="both", labelsize=8)
-    histograms[-1].set_xlabel("p50 solid, p90 dashed, p99 dotted; the slowest 0.5% are beyond")
+    histograms[-1].set_xlabel("p50 solid, p90 dashed, p99 dotted; the slowest are beyond")
     axes = right.subplots()
     axes.set_title("accuracy against latency of one image", fontsize=10)
     points = []
@@ -241,8 +241,11 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
     axes.set_ylim(0, 1.2 * highest or 1)  # none may be wrong
     axes.grid(alpha=0.3)
     machine = report["environment"]["machine"]
-    marks = "" if report["valid"] else "INVALID; "
-    figure.suptitle(f"{marks}{machine['cpu']}, {report['created'][:10]}", fontsize=10)
+    marks = [word for word in ("quick", "noisy") if report[word]]
+    marks += [] if report["valid"] else ["INVALID"]
+    title = [machine["cpu"], report["created"][:10], *(f"a {mark} run" for mark in marks)]
+    runtime = report["environment"]["versions"].get("onnxruntime")
+    figure.suptitle(", ".join([*title, f"ONNX Runtime {runtime}"]), fontsize=10)
     return _png(figure)
 
 

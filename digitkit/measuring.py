@@ -103,6 +103,17 @@ def paced_loop(
     return {"hz": hz, "samples": list(took), "idle_cpu": idle_cpu, "late": late}
 
 
+def _feeds(batch: int, scale: float | None) -> list[Any]:
+    """The same random images on every machine, as a model takes them."""
+    import numpy as np
+
+    from . import runtimes
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (IMAGES, batch, 1, 28, 28), dtype=np.uint8)
+    return [runtimes.as_input(one, scale) for one in images]
+
+
 def steady(
     model: str,
     runtime: str,
@@ -131,9 +142,7 @@ def steady(
     resident_import = _resident_mb()
     loaded = module.load(Path(model), threads, batch, scale)
     created = _now()
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (IMAGES, batch, 1, 28, 28), dtype=np.uint8)
-    feeds = [runtimes.as_input(one, scale) for one in images]
+    feeds = _feeds(batch, scale)
     before_first = _now()
     loaded.run(feeds[0])
     first = _now()
@@ -173,14 +182,10 @@ def throughput(
     seconds: float,
 ) -> dict[str, Any]:
     """Images a second while other processes do the same; starts when a line comes on stdin."""
-    import numpy as np
-
     from . import runtimes
 
     loaded = runtimes.load(runtime, Path(model), threads=threads, batch=batch, scale=scale)
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (IMAGES, batch, 1, 28, 28), dtype=np.uint8)
-    feeds = [runtimes.as_input(one, scale) for one in images]
+    feeds = _feeds(batch, scale)
     closed_loop(loaded.run, feeds, 1, warmup_seconds)
     gc.disable()
     sys.stdout.write("ready\n")

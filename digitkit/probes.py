@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DigitkitError, one_line
+from .hashes import file_sha256
 
 # Before any probe: whoever loads it earlier than this loads it before telemetry is switched off.
 _EARLY = "onnxruntime" in sys.modules
@@ -172,8 +173,6 @@ def _sockets() -> int | None:
 
 def _hashed(paths: list[Path], shipped: bool) -> Iterator[dict[str, Any]]:
     """Each model's file, and the finder's, with its SHA-256 and that of the list beside it."""
-    import hashlib
-
     from .card import CHECKSUMS
     from .classifier import models_folder
     from .finder import FILE
@@ -187,7 +186,7 @@ def _hashed(paths: list[Path], shipped: bool) -> Iterator[dict[str, Any]]:
                 listed[name] = digest
         found = None
         with suppress(OSError):
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            found = file_sha256(path)
         yield {
             "name": path.name,
             "sha256": found,

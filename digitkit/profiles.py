@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from .classifier import load_onnxruntime, shipped_files
 from .errors import OutputError, ReportError
 from .folders import config_folder
+from .hashes import file_sha256
 
 # What only a device with a profile needs is imported there: every start of digitkit asks for one.
 
@@ -32,8 +33,9 @@ class Profile:
         model: the shipped name.
         precision: which of its files.
         threads: that one run may use.
-        batch: images that are best given to one run, where there are many.
-        p50_us: median latency of one image, microseconds.
+        batch: images that are best given to one run, where there are many; None where only one
+            size of batch was measured.
+        p50_us: median latency of a run of the smallest batch that was measured, microseconds.
         images_per_second: in batches of `batch`.
         accuracy: 0–1; None where it was not measured.
         why: in words.
@@ -41,13 +43,12 @@ class Profile:
         onnxruntime: version that it was measured with.
         cpu: processor that it was measured on.
         created: when, ISO 8601.
-        quick: whether it rests on a quick run.
     """
 
     model: str
     precision: Precision
     threads: int
-    batch: int
+    batch: int | None
     p50_us: float
     images_per_second: float
     accuracy: float | None
@@ -56,7 +57,6 @@ class Profile:
     onnxruntime: str
     cpu: str
     created: str
-    quick: bool
 
 
 def file() -> Path:
@@ -104,6 +104,20 @@ def save(profiles: Sequence[Profile]) -> Path:
     return path
 
 
+def check_shipped(models: Sequence[str]) -> None:
+    """Refuse models that no profile can be kept of.
+
+    Raises:
+        ReportError: one is no shipped name.
+    """
+    for model in models:
+        if not _hashes(model):
+            raise ReportError(
+                f"{model}: only what runs best of a shipped model can be saved, since "
+                "digitkit infer takes others by their file"
+            )
+
+
 def find(model: str) -> tuple[Profile | None, str | None]:
     """The profile of a shipped model on this device.
 
@@ -128,7 +142,7 @@ def find(model: str) -> tuple[Profile | None, str | None]:
         measured = profile.sha256[profile.precision]
         if profile.precision not in get_args(Precision):
             raise ValueError(f"precision is {profile.precision}")
-        for count in (profile.threads, profile.batch):
+        for count in (profile.threads, 1 if profile.batch is None else profile.batch):
             if type(count) is not int or count < 1:
                 raise ValueError(f"{count} is no number of threads or images")
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -155,9 +169,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _hashes(model: str) -> dict[str, str]:
-    import hashlib
-
-    return {
-        path.stem.rsplit("-", 1)[1]: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in shipped_files(model)
-    }
+    return {path.stem.rsplit("-", 1)[1]: file_sha256(path) for path in shipped_files(model)}

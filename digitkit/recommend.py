@@ -119,7 +119,7 @@ def _recommended(
         model=family,
         precision=chosen["precision"],
         threads=chosen["threads"],
-        batch=bulk["batch"],
+        batch=bulk["batch"] if len({v["batch"] for v in variants}) > 1 else None,
         p50_us=chosen["p50_us"],
         images_per_second=bulk["images_per_second"],
         accuracy=chosen["accuracy"],
@@ -128,7 +128,6 @@ def _recommended(
         onnxruntime=report["environment"]["versions"]["onnxruntime"],
         cpu=report["environment"]["machine"]["cpu"],
         created=report["created"],
-        quick=report["quick"],
     )
 
 
@@ -172,8 +171,8 @@ def _against(
     if chosen["accuracy"] is not None and other["accuracy"] is not None:
         points = 100 * (chosen["accuracy"] - other["accuracy"])
         if round(points, 2):
-            text += f" and reads {points:+.2f} points"
-    return text if other in fine else f"{text}, which is too slow or not accurate enough"
+            text += f" and is {abs(points):.2f} points {'more' if points > 0 else 'less'} accurate"
+    return text if other in fine else f"{text} ({other_name} is too slow or not accurate enough)"
 
 
 def _threads(count: int) -> str:

@@ -28,7 +28,7 @@ class ModelFacts:
 
     Attributes:
         name: what it is called in the report.
-        file: its file's name; reports travel, and folders are nobody's business.
+        file: its file's name, without folders, since reports travel.
         sha256: of the file; null if it could not be read.
         bytes: the file's size.
         precision: ``fp32`` or ``int8``; null for a foreign model.
@@ -441,6 +441,9 @@ _SETTINGS = ("processes", "runs", "seconds", "warmup_runs", "warmup_seconds", "p
 """Settings that change what a figure means."""
 
 
+_CORE = ("python", "numpy", "onnxruntime", "opencv-python", "opencv-python-headless")
+
+
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     found = []
     for name, report in (("first", a), ("second", b)):
@@ -459,7 +462,9 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     differ("governor", here["governor"], there["governor"])
     versions, others = here["versions"], there["versions"]
     for package in sorted({*versions, *others}):
-        differ(package, versions.get(package), others.get(package))
+        # A runtime that only one of them ran says nothing of what both did.
+        if package in _CORE or (package in versions and package in others):
+            differ(package, versions.get(package), others.get(package))
     differ("digitkit", a["digitkit"], b["digitkit"])
     options = [
         {v["name"]: v["options"] for v in report["variants"] if v["options"]} for report in (a, b)
@@ -513,11 +518,13 @@ class Table:
         title: what it shows.
         heads: the columns; those that begin with ``>`` are flush right.
         rows: the cells.
+        note: what the columns mean.
     """
 
     title: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""
 
     def markdown(self) -> str:
         """The table in Markdown, its title above it."""
@@ -525,7 +532,8 @@ class Table:
         rules = ["--:" if head.startswith(">") else "---" for head in self.heads]
         rows = [[cell.replace("|", r"\|") for cell in row] for row in self.rows]
         lines = [f"| {' | '.join(row)} |" for row in (names, rules, *rows)]
-        return "\n".join([f"**{self.title}**", "", *lines, ""])
+        note = [self.note, ""] if self.note else []
+        return "\n".join([f"**{self.title}**", "", *lines, "", *note])
 
 
 def summary(report: Mapping[str, Any]) -> str:
@@ -545,8 +553,9 @@ def summary(report: Mapping[str, Any]) -> str:
     if before["temperature_c"] is not None and after["temperature_c"] is not None:
         heat = f", {before['temperature_c']:.0f} to {after['temperature_c']:.0f} °C"
     cores = "1 core" if machine["usable_cores"] == 1 else f"{machine['usable_cores']} cores"
+    virtual = ", virtual machine" if machine["virtual"] else ""
     return (
-        f"{board}{machine['cpu']}{features}, {cores}, governor "
+        f"{board}{machine['cpu']}{features}{virtual}, {cores}, governor "
         f"{environment['governor'] or 'unknown'}{heat}; {ran}; {settings['processes']} processes, "
         f"at least {settings['runs']:,} runs and {settings['seconds']:g} s a variant"
     )
@@ -577,7 +586,7 @@ def _latencies(report: Mapping[str, Any]) -> Table:
             continue
         accuracy = share(v["accuracy"])
         if v["accuracy"] is None and cards[v["model"]] is not None:
-            accuracy = f"card: {share(cards[v['model']])}"
+            accuracy = f"{share(cards[v['model']])}*"
         rows.append(
             (
                 v["name"], microseconds(v["p50_us"]), _span(v["p50_low_us"], v["p50_high_us"]),
@@ -586,9 +595,10 @@ def _latencies(report: Mapping[str, Any]) -> Table:
             )
         )  # fmt: skip
     return Table(
-        "a run of the model; p50 is the median of the processes' medians",
+        "a run of the model",
         ("variant", ">p50", ">processes", ">p90", ">p99", ">ratio", ">accuracy"),
         tuple(rows),
+        "p50: the median of the processes' medians; ratio: an image's time to the first variant's",
     )
 
 
@@ -621,6 +631,7 @@ def _work(variants: Sequence[Mapping[str, Any]]) -> Table:
             ">CPU s/1,000 images",
         ),
         tuple(rows),
+        "outliers are kept: runs beyond the third quartile by three times the quartiles' distance",
     )  # fmt: skip
 
 
@@ -729,7 +740,7 @@ def verdicts(report: Mapping[str, Any]) -> list[str]:
         if one["error"]
     ]
     notes = {v["accuracy_note"] for v in report["variants"] if v["accuracy_note"]}
-    lines += [f"accuracy not measured: {note}" for note in sorted(notes)]
+    lines += [f"* accuracy not measured but the card's: {note}" for note in sorted(notes)]
     if report["quick"]:
         lines.append("a quick run: its figures are rough; leave --quick out for ones to rely on")
     if report["valid"]:
@@ -745,13 +756,18 @@ def _valid(report: Mapping[str, Any]) -> str:
     seen = []
     if report["environment"]["after"]["throttled"] is not None:
         seen.append("no throttling")
-    if all(any(process["frequencies_mhz"]) for of_one in processes for process in of_one):
+    machine, told = report["environment"]["machine"], report["environment"]["governor"] is not None
+    # A virtual machine may tell one clock for ever.
+    if (told or machine["virtual"] is not True) and all(
+        any(process["frequencies_mhz"]) for of_one in processes for process in of_one
+    ):
         seen.append("no fall of the clock")
     if min(map(len, processes)) > 1:
         seen.append("processes agree")
     if not seen:
         return "nothing speaks against the run, but little could be seen"
-    return f"the run is valid: {', '.join(seen)}"
+    noisy = ", though noisy" if report["noisy"] else ""
+    return f"the run is valid{noisy}: {', '.join(seen)}"
 
 
 def markdown(report: Mapping[str, Any]) -> str:

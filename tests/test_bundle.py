@@ -238,7 +238,7 @@ def test_32_bit_is_refused_with_the_way_out(inputs, platform):
         ({"wheelhouse": Path("nowhere")}, InputNotFoundError, "nowhere: is no folder"),
         ({"wheel": Path("no.whl")}, InputNotFoundError, "no.whl: there is no such wheel"),
         ({"model": "digit"}, InputNotFoundError, "digit: is neither a shipped model"),
-        ({"out": Path("/")}, BundleError, "/: is a folder"),
+        ({"out": Path("/")}, OutputError, "/: is a folder"),
         ({"out": Path("/proc/b.tar.gz")}, OutputError, "/proc/b.tar.gz: cannot be written"),
     ],
 )

@@ -28,7 +28,7 @@ def profile(model: str = "digits", **changes) -> Profile:
     hashes = profiles._hashes(model)
     fitting = Profile(
         model, "fp32", 2, 8, 30.0, 1e5, 0.99, "why", hashes, onnxruntime.__version__,
-        machine.cpu_name(), "2026-01-02T03:04:05+00:00", False,
+        machine.cpu_name(), "2026-01-02T03:04:05+00:00",
     )  # fmt: skip
     return replace(fitting, **changes)
 

@@ -236,8 +236,8 @@ def test_accuracies_are_compared_on_the_same_digits(changes, difference):
             "onnxruntime: 1.32.0 in the first, 1.20.1 in the second",
         ),
         (
-            {"versions": benches.VERSIONS | {"torch": "2.8"}},
-            "torch: unknown in the first, 2.8 in the second",
+            {"versions": benches.VERSIONS | {"opencv-python": "4.12"}},
+            "opencv-python: unknown in the first, 4.12 in the second",
         ),
         ({"digitkit": "0.2.0"}, "digitkit: 0.1.0 in the first, 0.2.0 in the second"),
         ({"settings": {"runs": 64}}, "runs: 1024 in the first, 64 in the second"),
@@ -341,6 +341,23 @@ def test_verdicts():
     bad = benches.report(one(), invalid=["hot", "slow"], noisy=["busy"], quick=True)
     assert report.verdicts(bad)[:3] == ["INVALID: hot", "INVALID: slow", "noisy: busy"]
     assert "a quick run" in report.verdicts(bad)[3]
+
+
+def test_a_virtual_machine_that_tells_one_clock_for_ever():
+    guest = {"machine": replace(benches.MACHINE, virtual=True)}
+    values = benches.report(one(), before=replace(benches.CALM, governor=None), **guest)
+    assert "clock" not in report.verdicts(values)[-1]
+    assert "virtual machine" in report.summary(values)
+
+
+def test_a_noisy_run_is_not_praised():
+    values = benches.report(one(), noisy=["busy"])
+    assert report.verdicts(values)[-1].startswith("the run is valid, though noisy: ")
+
+
+def test_a_runtime_that_one_of_them_had_is_no_difference():
+    a, b = benches.report(one()), benches.report(one(), versions=benches.VERSIONS | {"torch": "2"})
+    assert report.compare(a, b).warnings == ()
 
 
 def test_a_verdict_claims_no_more_than_is_known():

@@ -198,6 +198,36 @@ def test_a_rotated_file_that_cannot_be_written(file, digit_file, tmp_path):
         sinks.Rotated(tmp_path / "taken/r.jsonl", 1000, 1)
 
 
+def test_pictures_that_are_named_stay_out_of_the_cameras_file(file, digit_file, tmp_path):
+    config = file("camera = 0\n[output]\nfile = 'r.jsonl'\n")
+    assert run("infer", "--config", config, digit_file(3, size=100)).exit_code == 0
+    assert not (config.parent / "r.jsonl").exists()
+
+
+def test_the_rotated_files_name_tells_its_format(file, digit_file):
+    config = file("[output]\nfile = 'r.jsonl'\n")
+    assert run("infer", "--config", config, digit_file(3, size=100)).exit_code == 0
+    assert json.loads((config.parent / "r.jsonl").read_text("utf-8"))["text"] == "3"
+    for options in (["--format", "csv"], []):
+        config = file("[output]\nfile = 'r.csv'\n")
+        result = run("infer", "--config", config, digit_file(3, size=100), *options)
+        assert "no head line" in " ".join(result.output.replace("│", " ").split())
+        assert result.exit_code == 2
+
+
+def test_a_camera_on_the_command_line_stands(file, digit_file):
+    """Even the one that the file names: pictures beside it are a mistake."""
+    config = file("camera = 0\n")
+    result = run("infer", "--config", config, digit_file(3), "--camera", "0")
+    assert "name pictures or a camera, not both" in result.output
+
+
+def test_settings_without_a_camera(file):
+    assert "or set camera in the settings' file" in " ".join(
+        run("infer", "--config", file("fps = 5\n")).output.replace("│", " ").split()
+    )
+
+
 # --- systemd ---------------------------------------------------------------------------------
 
 

@@ -153,8 +153,9 @@ def digitkit(
 ) -> None:
     """Handwritten digits, from training to an edge device.
 
-    Exit codes: 0 fine; 1 some inputs failed; 2 nothing could start (an option, a model, a recipe,
-    a data folder); 3 a gate failed (parity, accuracy); 130 a training stopped by Ctrl-C.
+    Exit codes: 0 fine; 1 some inputs failed, or doctor found a problem; 2 nothing could start (an
+    option, a model, a recipe, a settings file, a data folder); 3 a gate failed (parity, accuracy,
+    bench --strict on an invalid run); 130 a training stopped by Ctrl-C.
     """
 
 

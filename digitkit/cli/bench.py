@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import GateError, InputNotFoundError, OutputError
+from ..errors import GateError, InputNotFoundError, ReportError
 from . import show
 from .options import InputScaleOption
 
@@ -196,13 +195,14 @@ def command(
         ),
     ] = False,
     max_spread: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
-            help="The run is INVALID if a variant's processes differ by more than this share.",
+            help="The run is INVALID if a variant's processes differ by more than this; 0.15.",
             rich_help_panel=LONG,
+            show_default=False,
         ),
-    ] = 0.15,
+    ] = None,
     json_: Annotated[
         Path | None,
         typer.Option(
@@ -280,7 +280,9 @@ def command(
     Each variant (model, runtime, threads, batch) runs in several fresh processes, which take
     turns; the headline is the median of the processes' medians, with its range. A run is marked
     INVALID if the board throttled, the clock fell or the processes disagree, and noisy if other
-    programs were at work.
+    programs were at work. It takes about twenty seconds a variant, and half a minute a model for
+    whole pictures and cold starts. Exit codes beside the usual ones: 1 nothing could be measured;
+    3 with --strict for an invalid run, with --recommend where nothing fits.
     """
     if compare is not None:
         _only(context, "compare")
@@ -300,22 +302,36 @@ def command(
         )
     if data is not None and not accuracy:
         raise typer.BadParameter("is what accuracy is measured on", param_hint="--data")
+    if max_accuracy_drop is not None and data is None:
+        from .. import datasets
+
+        if datasets.find_mnist() is None:
+            raise typer.BadParameter(
+                "needs labelled digits, and MNIST's are not on this disk: name some with --data",
+                param_hint="--max-accuracy-drop",
+            )
     if max_accuracy_drop is not None and not accuracy:
         raise typer.BadParameter("goes without --no-accuracy", param_hint="--max-accuracy-drop")
     if "onnxruntime" not in _names(runtimes):
         for name, value in (("--recommend", recommend), ("--whole", bool(whole))):
             if value:
                 raise typer.BadParameter("is for the runtime onnxruntime", param_hint=name)
+    for name, path in (("--markdown", markdown), ("--plot", plot)):
+        if path == Path("-"):
+            raise typer.BadParameter("name a file; only --json writes to -", param_hint=name)
     files = [path for path in (json_, markdown, plot) if path not in (None, Path("-"))]
     if len(set(files)) < len(files):
         raise typer.BadParameter("--json, --markdown and --plot need a file each")
+    from .. import atomic
+
     for path in files:
-        _check_writable(path)
+        atomic.check_writable(path)
     from .. import benchmark, machine, profiles, report
     from ..recommend import recommend as recommended
 
     if save:
-        _check_writable(profiles.file())
+        atomic.check_writable(profiles.file())
+        profiles.check_shipped(_names(models))
     if plot is not None:
         from .. import figures
 
@@ -327,6 +343,7 @@ def command(
         "seconds": seconds,
         "warmup_runs": warmup_runs,
         "warmup_seconds": warmup_seconds,
+        "max_spread": max_spread,
     }
     given = {name: value for name, value in lengths.items() if value is not None}
     if paced is None:
@@ -345,8 +362,8 @@ def command(
             accuracy=accuracy,
             data=data,
             input_scale=input_scale,
-            max_spread=max_spread,
             quick=quick,
+            own=recommend,
             **((benchmark.QUICK if quick else {}) | given),
         )
     except ValueError as error:
@@ -355,8 +372,6 @@ def command(
         _note(f"warning: {line}")
     with show.progress(still=True) as tell:
         made, samples = benchmark.run_benchmark(config, tell)
-    if json_ is not None and json_ != Path("-"):
-        made = benchmark.write(made, samples, json_)
     values = json.loads(json.dumps(made.to_json()))
     if json_ == Path("-"):
         print(json.dumps(values, indent=2))
@@ -366,13 +381,11 @@ def command(
             _print(table)
         for line in report.verdicts(values):
             print(line)
+    if json_ is not None and json_ != Path("-"):
+        made = benchmark.write(made, samples, json_)
     if markdown is not None:
-        from .. import atomic
-
         atomic.write_text(markdown, report.markdown(values))
     if plot is not None:
-        from .. import atomic
-
         atomic.write_bytes(plot, figures.latencies(values, samples))
     if files:
         _note(f"written: {', '.join(map(str, files))}")
@@ -383,13 +396,14 @@ def command(
         for one in found:
             threads_ = "1 thread" if one.threads == 1 else f"{one.threads} threads"
             line = f"recommended for {one.model}: {one.precision}, {threads_}"
-            if one.batch > 1:
+            if one.batch is not None and one.batch > 1:
                 line += f", batches of {one.batch} in bulk"
             (_note if json_ == Path("-") else print)(f"{line}: {one.why}")
         if save:
             if faults := report.faults_of_all(values):
                 raise GateError(f"nothing is saved, since the run is INVALID: {faults[0]}")
-            _note(f"saved in {profiles.save(found)}; digitkit infer uses it")
+            noisy = ", although the run is noisy" if made.noisy else ""
+            _note(f"saved in {profiles.save(found)}{noisy}; digitkit infer uses it")
     if strict and not made.valid:
         raise GateError(f"the run is INVALID: {made.invalid[0]}")
 
@@ -401,17 +415,6 @@ def _only(context: typer.Context, alone: str) -> None:
         if name != alone and source is not None and source.name == "COMMANDLINE":
             option = name.strip("_").replace("_", "-")
             raise typer.BadParameter(f"goes without --{alone}", param_hint=f"--{option}")
-
-
-def _check_writable(path: Path) -> None:
-    """Said before minutes of measuring, not after."""
-    folder = path.parent
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file")
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise OutputError(f"{path}: cannot be written: {folder} is no folder that you may write to")
 
 
 def _note(line: str) -> None:
@@ -429,13 +432,18 @@ def _print(table: Table) -> None:
     console = show.out()
     console.print(f"[bold]{table.title}[/]", soft_wrap=True)
     console.print(drawn)
+    if table.note:
+        console.print(f"[dim]{escape(table.note)}[/]\n", soft_wrap=True)
 
 
 def _compare(first: Path, second: Path) -> None:
     from .. import report
 
     a, b = report.load(first), report.load(second)
-    found = report.compare(a, b)
+    try:
+        found = report.compare(a, b)
+    except (KeyError, TypeError) as error:
+        raise ReportError(f"{first} or {second}: is incomplete ({error}); bench again") from error
     print(f"first:  {first}: {report.summary(a)}\nsecond: {second}: {report.summary(b)}")
     if found.rows:
         _print(report.compared(found))

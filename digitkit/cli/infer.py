@@ -103,6 +103,7 @@ READING, MOVING, FIELDS = "What is read", "Cameras, streams and videos", "Number
 
 
 def command(
+    context: typer.Context,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -120,7 +121,7 @@ def command(
             callback=_set_defaults,
             is_eager=True,
             help="A service's settings, TOML: camera and options of this command by their names; "
-            "what the command line gives goes first.",
+            "what the command line gives goes first, and --output instead of its [output].",
         ),
     ] = None,
     model: Annotated[
@@ -292,8 +293,14 @@ def command(
     a failed source has source and error. Digits on their way through a camera or a video are
     followed from frame to frame, and a text is reported once it has held.
     """
-    if config is not None and sources and camera == config.camera:
-        camera = size = fps = retry = None  # the file's camera makes way for what is named here
+    aside = config.output if config is not None else None
+    if config is not None and config.camera is not None and sources:
+        # The file's camera, and where its readings go, make way for the pictures that are named.
+        aside = None
+        camera = None if _of_the_file(context, "camera") else camera
+        size = None if _of_the_file(context, "size") else size
+        fps = None if _of_the_file(context, "fps") else fps
+        retry = None if _of_the_file(context, "retry") else retry
     if camera is None and sources and any("://" in source for source in sources):
         if len(sources) > 1:
             raise typer.BadParameter(
@@ -301,9 +308,11 @@ def command(
             )
         camera, sources = sources[0], None  # a stream's URL is a camera's
     if (camera is None) == (not sources):
+        wanted = "name pictures, or --camera N"
+        if config is not None:
+            wanted += "; or set camera in the settings' file"
         raise typer.BadParameter(
-            "name pictures or a camera, not both" if sources else "name pictures, or --camera N",
-            param_hint="SOURCES",
+            "name pictures or a camera, not both" if sources else wanted, param_hint="SOURCES"
         )
     given = _only_for_cameras(size, fps, retry, max_frames, duration, window)
     if camera is None and given:
@@ -312,9 +321,17 @@ def command(
         raise typer.BadParameter("goes with a list on standard input, -", param_hint="--null")
     if workers > 1 and camera is not None:
         raise typer.BadParameter("one camera is read by one process", param_hint="--workers")
+    if output is not None:
+        aside = None
     if format_ is None:
-        suffix = output.suffix.removeprefix(".") if output is not None else ""
+        target = output or (aside and aside.file)
+        suffix = target.suffix.removeprefix(".") if target else ""
         format_ = Format(suffix) if suffix in ("csv", "jsonl") else Format.text
+    if aside is not None and format_ is Format.csv:
+        raise typer.BadParameter(
+            "the settings' [output] takes jsonl or text: a rotated file has no head line",
+            param_hint="--format",
+        )
     from .. import flow, sinks
     from .._opencv import cv2
     from ..sources import expand, frames, is_video
@@ -342,8 +359,7 @@ def command(
     with ExitStack() as stack:
         stream = stack.enter_context(_opened(output, camera is not None)) if output else sys.stdout
         outputs: list[Sink] = [sinks.Lines(stream, format_.value)]
-        if config is not None and config.output is not None and output is None:
-            aside = config.output
+        if aside is not None:
             rotated = sinks.Rotated(aside.file, round(aside.max_mb * 1e6), aside.keep)
             outputs.append(sinks.Lines(stack.enter_context(rotated), format_.value))
         if annotate is not None and is_video(annotate):
@@ -395,6 +411,12 @@ def command(
     _report_speed(summary, live.dropped if camera is not None else None)
     if summary.failures:
         raise typer.Exit(1)
+
+
+def _of_the_file(context: typer.Context, name: str) -> bool:
+    """Whether an option's value comes from the settings' file."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "DEFAULT_MAP"
 
 
 def _only_for_cameras(

@@ -3,7 +3,7 @@
 #
 #   ./uninstall.sh             this user's
 #   ./uninstall.sh --system    /opt/digitkit and the service (needs root)
-#   --purge                    the settings, /etc/digitkit.toml, and the logs, too
+#   --purge                    the settings and the profile in /etc, and the logs, too
 #   --yes                      asks nothing
 set -eu
 
@@ -59,7 +59,7 @@ main() {
     cd /
     rm -rf "$root" || die "$root cannot be removed; see above"
     if [ -n "$purge" ] && [ -n "$settings" ]; then
-        rm -rf "$settings" "$top/var/log/digitkit" "$top/var/log/private/digitkit"
+        rm -rf "$settings" "$top/etc/digitkit-profile.json" "$top/var/log/digitkit" "$top/var/log/private/digitkit"
     elif [ -n "$settings" ] && [ -f "$settings" ]; then
         say "$settings stays; --purge removes it"
     fi

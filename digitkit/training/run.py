@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -27,6 +26,7 @@ from .. import __version__, atomic, datasets, figures, machine
 from ..contract import DEFAULT_MIN_CONFIDENCE
 from ..errors import DatasetError, InputNotFoundError, RecipeError, RunError, one_line
 from ..evaluation import F32, Evaluation, fit_min_confidence, fit_temperature, score, softmax
+from ..hashes import file_sha256
 from . import loop, nets, recipes
 from .recipes import Recipe
 
@@ -118,7 +118,7 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
         init = {
             "run": str(config.init),
             "recipe": origin.recipe.name,
-            "weights_sha256": _sha256(config.init / WEIGHTS),
+            "weights_sha256": file_sha256(config.init / WEIGHTS),
         }
     data = datasets.load_train_and_test(config.data, progress=watcher.preparing)
     with _locked(config.out):
@@ -396,10 +396,6 @@ def _load_checkpoint(folder: Path) -> loop.Checkpoint | None:
         return loop.Checkpoint.from_dict(torch.load(path, weights_only=True))
     except Exception as error:  # torch.load raises many unrelated kinds
         raise RunError(f"{path}: is damaged ({one_line(error)}); train anew") from error
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _new_record(
