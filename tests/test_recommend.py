@@ -121,8 +121,8 @@ def test_the_default_drop_is_from_what_is_quick_enough():
 def test_a_reason_says_what_is_too_slow_or_wrong():
     rows = [one(30, accuracy=0.95), one(60, "fp32")]
     assert recommend(benches.report(*rows))[0].why == (
-        "fp32 takes 2.00 times as long as int8 and is 4.00 points more accurate (int8 is too slow or "
-        "not accurate enough)"
+        "fp32 takes 2.00 times as long as int8 and is 4.00 points more accurate (int8 is too slow "
+        "or not accurate enough)"
     )
 
 
