@@ -128,6 +128,12 @@ SMALL = 0.2
 """What is small: a share of the picture's longer side."""
 
 
+def _median(values: npt.ArrayLike) -> float:
+    """The median of one value at least; NumPy's own loads its masked arrays first, 7 ms a start."""
+    ordered = np.sort(np.asarray(values, float))
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
 def judged(
     found: Sequence[Found],
     digits: Sequence[int],
@@ -170,7 +176,7 @@ def judged(
     factor = np.where(believed, 1.0, certainty)
 
     heights = h[read & ~runs_out]
-    usual = float(np.median(heights)) if len(heights) else 0.0
+    usual = _median(heights) if len(heights) else 0.0
     cut = runs_out & ((confidence < 0.99) | (h < 0.85 * usual) | (sides > 1))
     # Either the whole picture is one digit, or what was found in it counts.
     if whole.any():
@@ -489,7 +495,7 @@ def _rows(at: npt.NDArray[np.float64], members: list[int], lean: float) -> list[
     def height(row: list[int]) -> float:
         # Where the row would meet the page's left side.
         x, y = at[row, 0] + at[row, 2] / 2, at[row, 1] + at[row, 3] / 2
-        return float(np.median(y - lean * x))
+        return _median(y - lean * x)
 
     return sorted(rows, key=height)
 
@@ -504,7 +510,7 @@ def _lean(at: npt.NDArray[np.float64]) -> float:
         if near.any():
             j = int(np.flatnonzero(near)[cx[near].argmin()])
             slopes.append((cy[j] - cy[i]) / (cx[j] - cx[i]))
-    return float(np.median(slopes)) if len(slopes) > 2 else 0.0
+    return _median(slopes) if len(slopes) > 2 else 0.0
 
 
 def _columns(
@@ -512,7 +518,7 @@ def _columns(
 ) -> tuple[list[int], list[int]] | None:
     """The boxes on either side of a gutter; None where there is none."""
     by_left = sorted(members, key=lambda i: float(at[i, 0]))
-    height = float(np.median(at[members, 3])) if members else 0.0
+    height = _median(at[members, 3]) if members else 0.0
     gutters = []
     end = -np.inf
     for place, i in enumerate(by_left):
