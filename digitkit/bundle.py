@@ -599,10 +599,8 @@ def _entries(
         ]
         yield _Entry(f"requirements-{python}.txt", "".join(lines).encode(), "installer")
 
-    with zipfile.ZipFile(own.path) as archive:
-        for name in archive.namelist():
-            if re.fullmatch(r"digitkit/exported/([^/]+\.onnx|MODEL_CARD\.md)", name):
-                yield _Entry(f"models/{name.rpartition('/')[2]}", archive.read(name), "models")
+    for name, data in _shipped(own, r"[^/]+\.onnx|MODEL_CARD\.md").items():
+        yield _Entry(f"models/{name}", data, "models")
     if model.file is not None:
         yield _Entry(f"models/{model.file.name}", model.file, "models")
     for name, data in mnist.items():
@@ -653,6 +651,17 @@ def _glibc_needed(names: Iterable[str]) -> str:
     return f"2.{least}"
 
 
+def _shipped(own: _Wheel, pattern: str) -> dict[str, bytes]:
+    """The files beside the models in digitkit's wheel whose names match, by name."""
+    folder = "digitkit/exported/"
+    with zipfile.ZipFile(own.path) as archive:
+        return {
+            name.removeprefix(folder): archive.read(name)
+            for name in archive.namelist()
+            if name.startswith(folder) and re.fullmatch(pattern, name.removeprefix(folder))
+        }
+
+
 def _installed_size(wheels: Iterable[_Wheel]) -> int:
     """Bytes that these wheels take once installed, compiled modules included."""
     size = 0
@@ -693,12 +702,7 @@ def _sbom(
                     needs.add(of[name])
     different = {_ref(wheel): wheel for each in wheels.values() for wheel in each}
     components += [_component("library", wheel) for wheel in different.values()]
-    with zipfile.ZipFile(own.path) as archive:
-        models = {
-            name.rpartition("/")[2]: archive.read(name)
-            for name in archive.namelist()
-            if re.fullmatch(r"digitkit/exported/[^/]+\.onnx", name)
-        }
+    models = _shipped(own, r"[^/]+\.onnx")
     kinds = dict.fromkeys(models, ("machine-learning-model", "MIT"))
     if model.file is not None:
         models[model.file.name] = model.file.read_bytes()

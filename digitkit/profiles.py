@@ -85,10 +85,7 @@ def save(profiles: Sequence[Profile]) -> Path:
     """
     for one in profiles:
         if not one.sha256 or not one.sha256.items() <= _hashes(one.model).items():
-            raise ReportError(
-                f"{one.model}: only what runs best of a shipped model can be saved, since "
-                "digitkit infer takes others by their file"
-            )
+            raise _not_shipped(one.model)
     from . import atomic
 
     path = file()
@@ -112,10 +109,14 @@ def check_shipped(models: Sequence[str]) -> None:
     """
     for model in models:
         if not _hashes(model):
-            raise ReportError(
-                f"{model}: only what runs best of a shipped model can be saved, since "
-                "digitkit infer takes others by their file"
-            )
+            raise _not_shipped(model)
+
+
+def _not_shipped(model: str) -> ReportError:
+    return ReportError(
+        f"{model}: only what runs best of a shipped model can be saved, since digitkit infer "
+        "takes others by their file"
+    )
 
 
 def find(model: str) -> tuple[Profile | None, str | None]:
