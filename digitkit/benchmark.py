@@ -647,7 +647,8 @@ def _summed(one: _Measured, first: _Measured | None) -> Variant:
     batch = one.variant.batch
     ratio = None
     if first is not None:
-        base = [float(np.median(taken)) / 1000 / first.variant.batch for taken in first.samples]
+        # By the same arithmetic, so that the first variant's own ratio is 1 to the last bit.
+        base = [statistics.latency(taken).p50_us / first.variant.batch for taken in first.samples]
         ratio = float(median(m / batch / b for m, b in zip(medians, base, strict=False)))
     return replace(
         one.variant,
