@@ -41,12 +41,12 @@ measured has an empty row.
 digitkit bench --models digits,digits-tiny --workers 1,4 --json bench.json
 ```
 
-In the unpacked bundle's folder, which holds MNIST's test set, add `--data mnist`, so that the
-accuracy is measured, too. It takes about two minutes on a laptop and up to ten on a small board. If
-it ends with INVALID, the line says why (heat, power, another program); mend that and run it again.
-Then, in a checkout, copy it to `benchmarks/results/BOARD/bench.json` (`raspberry-pi-4`, say; the
-raw samples stay with you), run `python benchmarks/results.py`, which makes this page, and open a
-pull request; or attach the file to an issue.
+It takes about two minutes on a laptop and up to ten on a small board; the accuracy is measured,
+too, since a bundle brings MNIST's test set along. If it ends with INVALID, the line says why (heat,
+power, another program); mend that and run it again. Then, in a checkout, copy it to
+`benchmarks/results/BOARD/bench.json` (`raspberry-pi-4`, say; the raw samples stay with you), run
+`python benchmarks/results.py`, which makes this page, and open a pull request; or attach the file
+to an issue.
 """
 
 _ABOUT = """\

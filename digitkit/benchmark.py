@@ -440,7 +440,7 @@ class _Run:
         self._step(f"accuracy: {_called(model, runtime, 1, batch)}")
         data = self.config.data
         if data is None:
-            data = datasets.find_mnist()
+            data = datasets.find_mnist("test")
         if data is None:
             note = (
                 "MNIST's test set is not on this disk; digitkit eval downloads it, --data names "

@@ -445,7 +445,7 @@ def _what_is_fetched(config: BundleConfig, wanted: Sequence[str]) -> str:
         verb, size = f"taking from {config.wheelhouse}", ""
     else:
         verb, size = "fetching with pip", "; about 100 MB for each Python"
-        if find_mnist() is None:
+        if find_mnist("test") is None:
             size += "; and MNIST from its mirrors, 11 MB"
     pythons = " and ".join(config.pythons)
     return (
@@ -554,26 +554,25 @@ def _mnist_test(*, offline: bool, progress: Progress) -> dict[str, bytes]:
     from . import datasets
     from .folders import cache_folder
 
-    folder = datasets.find_mnist()
+    folder = datasets.find_mnist("test")
     if folder is None:
         if offline:
             raise DatasetError(
                 "MNIST's test set, which goes into a bundle, is not on this machine; name a folder "
-                "with its four IDX files in DIGITKIT_MNIST, or leave --wheelhouse away to download"
+                "with its IDX files in DIGITKIT_MNIST, or leave --wheelhouse away to download"
             )
         folder = cache_folder() / "mnist"
         datasets.download_mnist(folder, progress=progress)
     files = {}
-    for stem, md5 in datasets.MNIST_MD5.items():
-        if not stem.startswith("t10k"):
-            continue
+    for stem in datasets.idx_names("test"):
         packed, plain = folder / f"{stem}.gz", folder / stem
         data = (
             packed.read_bytes()
             if packed.is_file()
             else gzip.compress(plain.read_bytes(), 9, mtime=0)
         )
-        if hashlib.md5(gzip.decompress(data), usedforsecurity=False).hexdigest() != md5:
+        found = hashlib.md5(gzip.decompress(data), usedforsecurity=False).hexdigest()
+        if found != datasets.MNIST_MD5[stem]:
             raise DatasetError(f"{folder / stem}: is not MNIST's file; restore it")
         files[f"{stem}.gz"] = data
     return files

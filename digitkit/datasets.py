@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import os
 import struct
+import sys
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
@@ -145,6 +146,11 @@ def parse_idx(data: bytes, name: str) -> npt.NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
+def idx_names(split: Split) -> tuple[str, str]:
+    """How MNIST names the files of a split: its images, its labels."""
+    return f"{_PREFIX[split]}-images-idx3-ubyte", f"{_PREFIX[split]}-labels-idx1-ubyte"
+
+
 def _idx_file(folder: Path, stem: str) -> Path | None:
     candidates = [folder / stem, folder / f"{stem}.gz"]
     present = [path for path in candidates if path.is_file()]
@@ -163,8 +169,7 @@ def load_idx(folder: Path, split: Split, *, name: str | None = None) -> DigitDat
         DatasetError: a file is missing, doubled or damaged, or images and labels don't fit.
     """
     arrays = []
-    for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
-        stem = f"{_PREFIX[split]}-{kind}"
+    for stem in idx_names(split):
         path = _idx_file(folder, stem)
         if path is None:
             raise DatasetError(f"{folder}: has no {stem} (nor {stem}.gz)")
@@ -176,18 +181,19 @@ def load_idx(folder: Path, split: Split, *, name: str | None = None) -> DigitDat
 # --- MNIST -----------------------------------------------------------------------------------
 
 
-def find_mnist() -> Path | None:
-    """The folder with MNIST's four files that is nearest, or None.
+def find_mnist(split: Split) -> Path | None:
+    """The nearest folder with the two files of one of MNIST's splits, or None.
 
     Looked for in this order: ``$DIGITKIT_MNIST``, ``data/mnist`` under the current folder,
-    ``data/mnist`` of the checkout that this package is imported from, the download cache.
+    ``data/mnist`` of the checkout that this package is imported from, what a bundle has installed
+    beside this environment (the test set), the download cache.
     """
     checkout = Path(__file__).resolve().parent.parent
     named = os.environ.get("DIGITKIT_MNIST")
     folders = [Path(named)] if named else []
-    folders += [Path("data/mnist"), checkout / "data/mnist", cache_folder() / "mnist"]
-    for folder in folders:
-        if all(_idx_file(folder, stem) for stem in MNIST_MD5):
+    folders += [Path("data/mnist"), checkout / "data/mnist", Path(sys.prefix).parent / "mnist"]
+    for folder in (*folders, cache_folder() / "mnist"):
+        if all(_idx_file(folder, stem) for stem in idx_names(split)):
             return folder
     return None
 
@@ -252,12 +258,11 @@ def load_mnist(split: Split, *, progress: Progress | None = None) -> DigitData:
     Raises:
         DatasetError: the files found are not MNIST's, or none were found and downloading failed.
     """
-    folder = find_mnist()
+    folder = find_mnist(split)
     if folder is None:
         folder = cache_folder() / "mnist"
         download_mnist(folder, progress=progress)
-    for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
-        stem = f"{_PREFIX[split]}-{kind}"
+    for stem in idx_names(split):
         path = _idx_file(folder, stem)
         assert path is not None  # find_mnist and download_mnist have seen to it
         found = hashlib.md5(_read_maybe_gzipped(path), usedforsecurity=False).hexdigest()

@@ -377,7 +377,7 @@ def test_accuracy_is_measured_in_the_batches_that_are_timed(workers, small_data)
 
 
 def test_without_mnist(workers, monkeypatch):
-    monkeypatch.setattr(datasets, "find_mnist", lambda: None)
+    monkeypatch.setattr(datasets, "find_mnist", lambda split: None)
     report = measure(accuracy=True)
     (variant,) = report.variants
     assert (variant.accuracy, variant.accuracy_count) == (None, None)

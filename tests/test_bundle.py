@@ -283,7 +283,7 @@ def test_without_pip(inputs, monkeypatch):
 def test_mnist_is_not_downloaded_when_offline(inputs, monkeypatch):
     from digitkit import datasets
 
-    monkeypatch.setattr(datasets, "find_mnist", lambda: None)
+    monkeypatch.setattr(datasets, "find_mnist", lambda split: None)
     with pytest.raises(DatasetError, match="DIGITKIT_MNIST"):
         make_bundle(inputs)
 

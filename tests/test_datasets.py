@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.server
+import sys
 import threading
 
 import numpy as np
@@ -160,6 +161,19 @@ def test_download_checks_digests_and_tries_the_next_mirror(tmp_path, mirror, mon
     with pytest.raises(DatasetError, match="could not be downloaded.*MD5"):
         datasets.download_mnist(tmp_path / "other", mirrors=(url,))
     assert not (tmp_path / "other").exists()
+
+
+def test_what_a_bundle_has_installed_is_found(tmp_path, monkeypatch, mnist_test):
+    """The test set lies beside the environment; of the training set there is nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DIGITKIT_MNIST", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets, "__file__", str(tmp_path / "venv/lib/digitkit/datasets.py"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    write_idx(tmp_path / "mnist", "test", mnist_test)
+    assert datasets.find_mnist("test") == tmp_path / "mnist"
+    assert datasets.find_mnist("train") is None
+    assert datasets.load_mnist("test").digest == mnist_test.digest
 
 
 def test_a_changed_mnist_file_is_refused(tmp_path, monkeypatch, mnist_test, mnist_train):

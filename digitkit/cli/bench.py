@@ -305,7 +305,7 @@ def command(
     if max_accuracy_drop is not None and data is None:
         from .. import datasets
 
-        if datasets.find_mnist() is None:
+        if datasets.find_mnist("test") is None:
             raise typer.BadParameter(
                 "needs labelled digits, and MNIST's are not on this disk: name some with --data",
                 param_hint="--max-accuracy-drop",

@@ -382,8 +382,7 @@ def documented(machine: Machine, bundle: str) -> str:
     for line in lines:
         command, camera = line, "--camera" in line or "--config" in line
         if " bench " in line:  # minutes here, and its figures are nobody's
-            for option in (" --save", " --data mnist"):
-                command = command.replace(option, "")
+            command = command.replace(" --save", "")
             command += " --quick --model-only --paced 0 --no-accuracy"
             if "--recommend" in line:
                 command += " --threads 1 --batches 1"
