@@ -156,8 +156,8 @@ def load(path: Path) -> Settings:
 
     Raises:
         InputNotFoundError: there is no such file.
-        SettingsError: it cannot be read, is no TOML, or has a key or a value that does not exist;
-            the message names the file, the key and what is allowed.
+        SettingsError: it cannot be read, is no TOML, or has keys or values that do not exist; the
+            message names the file, each such key and what is allowed.
     """
     try:
         said = tomllib.loads(path.read_text("utf-8"))
@@ -170,58 +170,51 @@ def load(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: is no TOML: {one_line(error)}") from error
     table = said.pop("output", None)
-    values = _checked(path, "", said, _KEYS, more=("output",))
+    values, wrong = _checked("", said, _KEYS, more=("output",))
     output = None
-    if table is not None:
-        if not isinstance(table, dict):
-            raise SettingsError(f"{path}: output is {table!r}; it is a table: [output], file = …")
-        parts = _checked(path, "output.", table, _OUTPUT_KEYS)
-        if "file" not in parts:
-            raise SettingsError(f"{path}: output names no file; say where: [output], file = …")
+    if isinstance(table, dict):
+        parts, wrong_there = _checked("output.", table, _OUTPUT_KEYS)
+        wrong += wrong_there
+        if "file" not in table:
+            wrong.append("output names no file; say where: [output], file = …")
         if values.get("format") == "csv":
-            raise SettingsError(
-                f"{path}: output takes format jsonl or text; of rotated CSV files only the first "
-                "would have its header"
+            wrong.append(
+                "output takes format jsonl or text; of rotated CSV files only the first would have "
+                "its header"
             )
-        output = Rotated(**(parts | {"file": path.parent / parts["file"]}))
+        if not wrong:
+            output = Rotated(**(parts | {"file": path.parent / parts["file"]}))
+    elif table is not None:
+        wrong.append(f"output is {table!r}; it is a table: [output], file = …")
+    if "pattern" in values:
+        from .fields import Field  # not at the top: loads NumPy
+
+        try:
+            Field(values.get("expect"), values["pattern"])
+        except ValueError as error:
+            wrong.append(f"pattern: {error}")
+    if wrong:
+        raise SettingsError(f"{path}: {'; also: '.join(wrong)}")
     model = values.get("model")
     if model is not None and ("/" in model or model.endswith(".onnx")):
         values["model"] = str(path.parent / model)
-    _check_field(path, values)
     return Settings(path, **values, output=output)
 
 
 def _checked(
-    path: Path,
-    within: str,
-    said: dict[str, Any],
-    keys: dict[str, Any],
-    more: tuple[str, ...] = (),
-) -> dict[str, Any]:
-    values = {}
+    within: str, said: dict[str, Any], keys: dict[str, Any], more: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """The values that fit, and what is wrong with the others."""
+    values, wrong = {}, []
     for key, value in said.items():
         if key not in keys:
             near = difflib.get_close_matches(key, [*keys, *more], 1)
             guess = f"did you mean {within}{near[0]}? " if near else ""
-            raise SettingsError(
-                f"{path}: there is no key {within}{key}; {guess}there are "
-                + ", ".join([*keys, *more])
-            )
+            allowed = ", ".join([*keys, *more])
+            wrong.append(f"there is no key {within}{key}; {guess}there are {allowed}")
+            continue
         try:
             values[key] = keys[key](value)
         except _UnfitError as error:
-            raise SettingsError(
-                f"{path}: {within}{key} is {value!r}; allowed is {error}"
-            ) from error
-    return values
-
-
-def _check_field(path: Path, values: dict[str, Any]) -> None:
-    if "pattern" not in values:
-        return
-    from .fields import Field  # not at the top: loads NumPy
-
-    try:
-        Field(values.get("expect"), values["pattern"])
-    except ValueError as error:
-        raise SettingsError(f"{path}: pattern: {error}") from error
+            wrong.append(f"{within}{key} is {value!r}; allowed is {error}")
+    return values, wrong
