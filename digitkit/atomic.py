@@ -22,17 +22,21 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in `path`'s folder; on success it takes `path`'s place, else it goes.
 
     The temporary file keeps the suffix, since image and plot writers choose their format by it.
+    Where `path` is a link, what it leads to is replaced.
 
     Raises:
-        OutputError: the folder cannot be made or written, or the disk is full.
+        OutputError: it is no ordinary file, the folder cannot be made or written, or the disk is
+            full.
     """
     import tempfile  # not at the top: most of what is read is written nowhere
 
+    _check_ordinary(path)
+    target = Path(os.path.realpath(path))
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(
-            prefix=f".{path.stem[:100]}-", suffix=f".tmp{path.suffix}", dir=path.parent
+            prefix=f".{path.stem[:100]}-", suffix=f".tmp{path.suffix}", dir=target.parent
         )
         os.close(descriptor)
         temporary = Path(name)
@@ -40,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(_mode_for_new_files())
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
         if isinstance(error, DigitkitError):
             raise
@@ -55,13 +59,14 @@ def check_writable(path: Path) -> None:
     """Find out now what would go wrong when `path` is written, after minutes of work say.
 
     Raises:
-        OutputError: it is a folder, or its folder cannot be made or written.
+        OutputError: it is a folder or no ordinary file, or its folder cannot be made or written.
     """
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file")
+    _check_ordinary(path)
     import tempfile
 
-    folder = path.absolute().parent
+    folder = Path(os.path.realpath(path)).parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:
@@ -69,6 +74,12 @@ def check_writable(path: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{path}: cannot be written: {reason} ({folder})") from error
+
+
+def _check_ordinary(path: Path) -> None:
+    # A file that took the place of /dev/null would break the system.
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OutputError(f"{path}: is no ordinary file, and would be replaced by one; name a file")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,26 @@ def test_other_errors_of_ours_pass_through(tmp_path):
         raise ImageError("bad")
     assert issubclass(OutputError, DigitkitError)
     assert issubclass(OutputError, OSError)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # stands for /dev/null, which root could replace
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(OutputError, match="is no ordinary file"):
+            atomic.check_writable(path)
+        with pytest.raises(OutputError, match="is no ordinary file"):
+            atomic.write_text(path, "x")
+        assert path.is_fifo()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "kept").mkdir()
+    link = tmp_path / "latest.txt"
+    link.symlink_to(Path("kept", "a.txt"))
+    for text in ("new", "newer"):
+        atomic.write_text(link, text)
+        assert link.is_symlink()
+        assert (tmp_path / "kept" / "a.txt").read_text() == text
