@@ -187,13 +187,18 @@ def run_benchmark(
         return _Run(config, found, Path(name), progress).report()
 
 
+def samples_file(path: Path) -> Path:
+    """Where the raw samples of a report go: beside it, with ``.samples.npz`` for its suffix."""
+    return path.with_suffix(".samples.npz")
+
+
 def write(report: Report, samples: dict[str, statistics.Samples], path: Path) -> Report:
     """Write a report as JSON and, beside it, its raw samples, compressed.
 
     Args:
         report: what `run_benchmark` gave.
         samples: likewise.
-        path: the JSON file; the samples' name is the same with ``.samples.npz`` for its suffix.
+        path: the JSON file; the samples go to `samples_file`.
 
     Returns:
         The report with the name of the samples' file in it.
@@ -201,7 +206,7 @@ def write(report: Report, samples: dict[str, statistics.Samples], path: Path) ->
     Raises:
         OutputError: a file cannot be written.
     """
-    beside = path.with_suffix(".samples.npz")
+    beside = samples_file(path)
     with atomic.replacing(beside) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **samples)  # type: ignore[arg-type]
     report = replace(report, samples=beside.name)

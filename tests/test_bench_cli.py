@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from digitkit import benchmark, machine, profiles, report
 from digitkit._opencv import cv2
 from digitkit.cli.app import app
+from digitkit.errors import OutputError
 
 FAST = (
     *("--models", "digits-tiny-int8", "--quick", "--model-only", "--no-accuracy"),
@@ -173,6 +174,15 @@ def test_places_that_cannot_be_written(measured, tmp_path, option):
     assert measured.seen == []
 
 
+def test_the_samples_need_their_place_too(measured, tmp_path):
+    (tmp_path / "r.samples.npz").mkdir()
+    assert "r.samples.npz: is a folder" in line(bench("--json", tmp_path / "r.json"), 1)
+    for option, name in (("--markdown", "new/../a.json"), ("--plot", "a.samples.npz")):
+        said = usage(bench("--json", tmp_path / "a.json", option, tmp_path / name))
+        assert "need a file each" in said
+    assert measured.seen == []
+
+
 def test_a_profile_that_cannot_be_written(measured, tmp_path, monkeypatch):
     monkeypatch.setenv("DIGITKIT_PROFILE", str(tmp_path))
     assert "is a folder" in line(bench("--recommend", "--save"), 1)
@@ -236,6 +246,25 @@ def test_files(measured, tmp_path):
     text = places[1].read_text("utf-8")
     assert "| digits-int8 | 30.0 µs |" in text
     assert "- the run is valid" in text
+
+
+def test_files_are_written_though_nobody_reads_the_output(measured, tmp_path, monkeypatch):
+    def gone(values):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(report, "summary", gone)
+    assert bench("--json", tmp_path / "r.json").exit_code == 1
+    assert report.load(tmp_path / "r.json")["variants"]
+
+
+def test_the_output_is_given_though_a_file_cannot_be_written(measured, tmp_path, monkeypatch):
+    def full(report, samples, path):
+        raise OutputError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(benchmark, "write", full)
+    result = bench("--json", tmp_path / "r.json")
+    assert line(result, 1).endswith("r.json: cannot be written: No space left on device")
+    assert "30.0 µs" in result.stdout
 
 
 def test_a_plot(measured, tmp_path):

@@ -320,15 +320,17 @@ def command(
         if path == Path("-"):
             raise typer.BadParameter("name a file; only --json writes to -", param_hint=name)
     files = [path for path in (json_, markdown, plot) if path not in (None, Path("-"))]
-    if len(set(files)) < len(files):
-        raise typer.BadParameter("--json, --markdown and --plot need a file each")
-    from .. import atomic
-
-    for path in files:
-        atomic.check_writable(path)
-    from .. import benchmark, machine, profiles, report
+    from .. import atomic, benchmark, machine, profiles, report
     from ..recommend import recommend as recommended
 
+    beside = [benchmark.samples_file(json_)] if json_ and json_ in files else []
+    if len({path.resolve() for path in (*files, *beside)}) < len(files) + len(beside):
+        raise typer.BadParameter(
+            "--json, --markdown and --plot need a file each, and the raw samples another: --json's "
+            "with .samples.npz"
+        )
+    for path in (*files, *beside):
+        atomic.check_writable(path)
     if save:
         atomic.check_writable(profiles.file())
         profiles.check_shipped(_names(models))
@@ -373,20 +375,23 @@ def command(
     with show.progress(still=True) as tell:
         made, samples = benchmark.run_benchmark(config, tell)
     values = json.loads(json.dumps(made.to_json()))
-    if json_ == Path("-"):
-        print(json.dumps(values, indent=2))
-    else:
-        print(report.summary(values))
-        for table in report.tables(values):
-            _print(table)
-        for line in report.verdicts(values):
-            print(line)
-    if json_ is not None and json_ != Path("-"):
-        made = benchmark.write(made, samples, json_)
-    if markdown is not None:
-        atomic.write_text(markdown, report.markdown(values))
-    if plot is not None:
-        atomic.write_bytes(plot, figures.latencies(values, samples))
+    # Neither may cost the other, after minutes: a reader who has had enough, a disk that is full.
+    try:
+        if json_ is not None and json_ != Path("-"):
+            made = benchmark.write(made, samples, json_)
+        if markdown is not None:
+            atomic.write_text(markdown, report.markdown(values))
+        if plot is not None:
+            atomic.write_bytes(plot, figures.latencies(values, samples))
+    finally:
+        if json_ == Path("-"):
+            print(json.dumps(values, indent=2))
+        else:
+            print(report.summary(values))
+            for table in report.tables(values):
+                _print(table)
+            for line in report.verdicts(values):
+                print(line)
     if files:
         _note(f"written: {', '.join(map(str, files))}")
     if all(variant.error for variant in made.variants):
