@@ -699,13 +699,13 @@ def compared(comparison: Comparison) -> Table:
     """The variants of two reports beside each other."""
     return Table(
         "p50, the second as a multiple of the first, with a 95% interval",
-        ("variant", ">first", ">second", ">ratio", ">interval", "verdict", ">accuracy"),
+        ("variant", ">first", ">second", ">ratio", ">interval", "verdict", ">accuracy, points"),
         tuple(
             (
                 row.name if row.same_model else f"{row.name} (another file)",
                 microseconds(row.a_us), microseconds(row.b_us), f"{row.ratio.value:.3f}",
                 f"{row.ratio.low:.3f} to {row.ratio.high:.3f}", row.verdict,
-                "–" if row.accuracy is None else f"{100 * row.accuracy:+.2f} points",
+                "–" if row.accuracy is None else f"{100 * row.accuracy:+.2f}",
             )
             for row in comparison.rows
         ),

@@ -13,10 +13,12 @@ import benches
 import numpy as np
 import pytest
 from conftest import ROOT
+from rich.console import Console
 from typer.testing import CliRunner
 
 from digitkit import benchmark, machine, profiles, report
 from digitkit._opencv import cv2
+from digitkit.cli import show
 from digitkit.cli.app import app
 from digitkit.errors import OutputError
 
@@ -190,7 +192,8 @@ def test_a_profile_that_cannot_be_written(measured, tmp_path, monkeypatch):
 
 
 def test_without_matplotlib(measured, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name in ("matplotlib", "matplotlib.figure"):  # the latter may be loaded already
+        monkeypatch.setitem(sys.modules, name, None)
     said = line(bench("--plot", tmp_path / "p.png"), 2)
     assert "pip install 'digitkit[train]' brings it" in said
     assert measured.seen == []
@@ -224,6 +227,29 @@ def test_brackets_in_a_name(measured):
     assert result.exit_code == 0
     assert "[red]m[/]-int8" in result.stdout
     assert "[/nothing]" in result.stdout
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_fit_a_terminal(measured, kept, monkeypatch, width):
+    workers = tuple(report.Throughput(count, 123_456.0) for count in (1, 4))
+    measured.variants = [
+        replace(benches.variant(f"digits-int8, openvino, {n} threads, batch 8", 30.0 * n),
+                throughput=workers)
+        for n in (2, 4)
+    ]  # fmt: skip
+    monkeypatch.setattr(show, "out", lambda: Console(width=width, highlight=False))
+    drawn = bench().stdout + bench("--compare", *[kept(n, *measured.variants) for n in "ab"]).stdout
+    rules = [text for text in drawn.splitlines() if "───" in text]
+    assert len(rules) == 4
+    assert max(map(len, rules)) <= width
+    for part in ("openvino", "threads", "123,456", "60.0 µs", "1.000", "difference"):
+        assert re.search(rf"(?<!\S){part}(?![^\s,])", drawn), part  # none is cut, or broken
+
+
+def test_a_terminal_that_is_too_narrow_breaks_whole_tables(measured, monkeypatch):
+    monkeypatch.setattr(show, "out", lambda: Console(width=40, highlight=False))
+    drawn = bench().stdout
+    assert re.search(r"^ digits-fp32 +60.0 µs  59.4–60.6 µs", drawn, re.MULTILINE)
 
 
 def test_json_on_standard_output(measured):

@@ -14,6 +14,8 @@ from . import show
 from .options import InputScaleOption
 
 if TYPE_CHECKING:
+    import rich.table
+
     from ..report import Table
 
 EXAMPLES = """\
@@ -426,19 +428,46 @@ def _note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+LEAST = 12
+"""Letters that a column of text has at least: most words of a variant's name."""
+
+
 def _print(table: Table) -> None:
     from rich.markup import escape
 
-    drawn = show.table(*table.heads)
-    for column in drawn.columns[1:]:
-        column.no_wrap = True
-    for row in table.rows:
-        drawn.add_row(*map(escape, row))
     console = show.out()
+    drawn, needed = _drawn(table, narrow=False)
+    if needed > console.width:
+        drawn, needed = _drawn(table, narrow=True)
+    # What is wider still the terminal breaks: better than figures that are cut.
+    console.width = max(console.width, needed)
     console.print(f"[bold]{table.title}[/]", soft_wrap=True)
     console.print(drawn)
     if table.note:
         console.print(f"[dim]{escape(table.note)}[/]\n", soft_wrap=True)
+
+
+def _drawn(table: Table, narrow: bool) -> tuple[rich.table.Table, int]:
+    """A table in which only text is broken into lines, and the letters that a line then needs.
+
+    Args:
+        table: what it shows.
+        narrow: break the heads into lines too, and leave less room between columns.
+    """
+    from rich.markup import escape
+
+    drawn = show.table(*(head.replace(" ", "\n") if narrow else head for head in table.heads))
+    if narrow:
+        drawn.padding = (0, 1, 0, 0)
+    widths = []
+    for column, *cells in zip(drawn.columns, *table.rows, strict=True):
+        longest = max(len(text) for text in (*str(column.header).split("\n"), *cells))
+        column.no_wrap = column.justify == "right"
+        column.min_width = longest if column.no_wrap else min(longest, LEAST)
+        widths.append(column.min_width)
+    for row in table.rows:
+        drawn.add_row(*map(escape, row))
+    return drawn, sum(widths) + (2 if narrow else 3) * len(widths)
 
 
 def _compare(first: Path, second: Path) -> None:
