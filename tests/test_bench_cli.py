@@ -404,6 +404,41 @@ def test_comparing_what_is_no_report(kept, tmp_path):
     assert line(bench("--compare", none, a), 2) == f"digitkit: {none}: there is no such report"
 
 
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("environment", "versions", []),
+        ("settings", "runs", "x"),
+        ("settings", "processes", None),
+        ("variants", "p50_us", "x"),
+        ("variants", "processes", [{"p50_us": "x"}]),
+    ],
+)
+def test_comparing_a_damaged_report(kept, tmp_path, part, key, value):
+    a = kept("a.json", benches.variant("a", 1.0))
+    values = report.load(a)
+    place = values[part][0] if part == "variants" else values[part]
+    del place[key]
+    if value is not None:
+        place[key] = value
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps(values), "utf-8")
+    assert re.search(
+        r"bad\.json.* is damaged \(.+\); bench again$", line(bench("--compare", a, bad), 2)
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_gives_one_line(kept):
+    a = kept("a.json", benches.variant("a", 1.0))
+    command = [sys.executable, "-m", "digitkit", "bench", "--compare", str(a), str(a)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    (text,) = done.stderr.splitlines()
+    assert text == "digitkit: standard output: cannot be written: No space left on device"
+
+
 # --- fresh processes -------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import signal
@@ -75,6 +76,13 @@ class _Commands(TyperGroup):
                 raise typer.Exit(SOME_FAILED) from error
             raise typer.Exit(GATE_FAILED if isinstance(error, GateError) else USAGE) from error
         except BrokenPipeError as error:  # whoever read our output has had enough
+            _drop_stdout()
+            raise typer.Exit(SOME_FAILED) from error
+        except OSError as error:
+            if error.errno != errno.ENOSPC:  # of files we say so ourselves
+                raise
+            reason = f"cannot be written: {error.strerror}"
+            print(f"digitkit: standard output: {reason}", file=sys.stderr)
             _drop_stdout()
             raise typer.Exit(SOME_FAILED) from error
 

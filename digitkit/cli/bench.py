@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import GateError, InputNotFoundError, ReportError
+from ..errors import GateError, InputNotFoundError, ReportError, one_line
 from . import show
 from .options import InputScaleOption
 
@@ -476,11 +476,14 @@ def _compare(first: Path, second: Path) -> None:
     a, b = report.load(first), report.load(second)
     try:
         found = report.compare(a, b)
-    except (KeyError, TypeError) as error:
-        raise ReportError(f"{first} or {second}: is incomplete ({error}); bench again") from error
-    print(f"first:  {first}: {report.summary(a)}\nsecond: {second}: {report.summary(b)}")
+        table = report.compared(found)
+        ours, theirs = report.summary(a), report.summary(b)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = one_line(error)
+        raise ReportError(f"{first} or {second}: is damaged ({reason}); bench again") from error
+    print(f"first:  {first}: {ours}\nsecond: {second}: {theirs}")
     if found.rows:
-        _print(report.compared(found))
+        _print(table)
     for where, names in (("first", found.only_a), ("second", found.only_b)):
         if names:
             print(f"measured only in the {where}: {'; '.join(names)}")
