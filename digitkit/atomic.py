@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,8 +78,12 @@ def check_writable(path: Path) -> None:
 
 
 def _check_ordinary(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # it is not there, or what writes it tells why that cannot be
+        return
     # A file that took the place of /dev/null would break the system.
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OutputError(f"{path}: is no ordinary file, and would be replaced by one; name a file")
 
 

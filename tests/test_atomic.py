@@ -50,6 +50,11 @@ def test_a_folder_in_the_way(tmp_path):
         atomic.write_text(tmp_path / "file" / "below", "x")
 
 
+def test_a_name_that_no_system_takes(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written: File name too long"):
+        atomic.write_text(tmp_path / ("x" * 5000), "x")
+
+
 def test_other_errors_of_ours_pass_through(tmp_path):
     with pytest.raises(ImageError, match=r"^bad$"), atomic.replacing(tmp_path / "a"):
         raise ImageError("bad")
