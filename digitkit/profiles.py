@@ -156,6 +156,8 @@ def find(model: str) -> tuple[Profile | None, str | None]:
     for what, (now, then) in here.items():
         if now != then:
             return None, f"{path}: the {what} is another than it was measured with; {again}"
+    if profile.threads > (cores := machine.usable_cores()):  # fewer than it was measured with
+        return None, f"{path}: has more threads than there are cores here ({cores}); {again}"
     return profile, None
 
 

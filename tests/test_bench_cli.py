@@ -344,6 +344,14 @@ def test_save(measured, place):
     assert (kept["precision"], kept["threads"], kept["cpu"]) == ("int8", 1, "Cortex-A76")
 
 
+def test_more_threads_than_cores_are_not_saved(measured, place, monkeypatch):
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    said = usage(bench("--recommend", "--save", "--threads", "1,4"))
+    assert "--save: goes with no more --threads than there are cores (2)" in said
+    assert measured.seen == []
+    assert bench("--recommend", "--threads", "1,4").exit_code == 0
+
+
 def test_both_shipped_models_are_saved(measured, place):
     measured.variants += [
         benches.variant("digits-tiny-int8", 20.0), benches.variant("digits-tiny-fp32", 25.0)

@@ -21,6 +21,8 @@ from digitkit.profiles import Profile
 def place(tmp_path, monkeypatch) -> Path:
     path = tmp_path / "device" / "profile.json"
     monkeypatch.setenv("DIGITKIT_PROFILE", str(path))
+    if machine.usable_cores() < 2:  # as many as `profile` has threads
+        monkeypatch.setattr(machine, "usable_cores", lambda: 2)
     return path
 
 
@@ -176,6 +178,19 @@ def test_a_profile_that_no_longer_fits(place, what):
         f"{place}: the {what} is another than it was measured with; digitkit bench --recommend "
         "--save measures anew"
     )
+
+
+def test_a_profile_with_more_threads_than_cores(place, monkeypatch):
+    write(place, asdict(profile(threads=999)))
+    assert profiles.find("digits") == (
+        None,
+        f"{place}: has more threads than there are cores here ({machine.usable_cores()}); "
+        "digitkit bench --recommend --save measures anew",
+    )
+    monkeypatch.setattr(machine, "usable_cores", lambda: 999)
+    found, notice = profiles.find("digits")
+    assert found is not None
+    assert (found.threads, notice) == (999, None)
 
 
 def test_the_other_precisions_file_may_change(place):

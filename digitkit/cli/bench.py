@@ -341,6 +341,12 @@ def command(
 
         figures.require()
     cores = machine.usable_cores()
+    if save and threads is not None and max(_counts(threads, "--threads")) > cores:
+        raise typer.BadParameter(
+            f"goes with no more --threads than there are cores ({cores}): digitkit infer would "
+            "pass it over",
+            param_hint="--save",
+        )
     lengths = {
         "processes": processes,
         "runs": runs,
