@@ -594,11 +594,17 @@ def _latencies(report: Mapping[str, Any]) -> Table:
                 accuracy,
             )
         )  # fmt: skip
+    note = (
+        "p50: the median of the processes' medians; ratio: an image's time to the first variant's"
+    )
+    read = {(v["accuracy_count"], v["accuracy_data"]) for v in report["variants"]}
+    for count, data in sorted(read - {(None, None)}):
+        note += f"; accuracy: of {count:,} digits, {data}"
     return Table(
         "a run of the model",
         ("variant", ">p50", ">processes", ">p90", ">p99", ">ratio", ">accuracy"),
         tuple(rows),
-        "p50: the median of the processes' medians; ratio: an image's time to the first variant's",
+        note,
     )
 
 

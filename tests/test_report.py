@@ -308,6 +308,17 @@ def test_a_machine_that_tells_nothing():
     assert report.tables(values)[2].rows[0][-3:] == ("–", "–", "–")
 
 
+def test_the_table_says_how_many_digits_accuracy_is_of():
+    known = benches.variant("a", 1.0)
+    few = benches.variant("b", 1.0, accuracy_count=10, accuracy_data="mine")
+    none = benches.variant(
+        "c", 1.0, accuracy=None, accuracy_count=None, accuracy_data=None, accuracy_note="no digits"
+    )
+    note = report.tables(benches.report(known, few, none, benches.failed("d", "died")))[0].note
+    assert note.endswith("; accuracy: of 10 digits, mine; accuracy: of 10,000 digits, MNIST test")
+    assert "accuracy:" not in report.tables(benches.report(none))[0].note
+
+
 def test_the_idle_cpu_of_a_paced_variant_may_be_unknown():
     variant = one(paced_us=200.0)
     variant = replace(variant, paced=replace(variant.paced, idle_cpu=None))
