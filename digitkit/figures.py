@@ -182,6 +182,13 @@ def plane(rows: Sequence[Mapping[str, Any]], machine: str) -> bytes:
     return _png(figure)
 
 
+NAMED = 5
+"""Of more variants than these the points have numbers: their names would lie over one another."""
+
+WIDE = 20.0
+"""From this ratio of latencies on, their axis is logarithmic: else the quick ones lie together."""
+
+
 def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.int64]]) -> bytes:
     """Histograms of a benchmark's runs, and accuracy against latency.
 
@@ -207,6 +214,7 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
         low = min(float(us.min()) for us in everything)
         high = max(report["variants"][i]["p99_us"] for i in places)
         edges = np.geomspace(0.95 * low, 1.05 * high, 160)
+    numbered = rows > NAMED
     histograms = left.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     for axes, i in zip(histograms, places, strict=False):
         variant = report["variants"][i]
@@ -216,9 +224,10 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
         for part, style in (("p50_us", "-"), ("p90_us", "--"), ("p99_us", ":")):
             axes.axvline(variant[part], color="black", linewidth=0.8, linestyle=style)
         axes.set(xscale="log", yticks=[])
-        axes.set_ylabel(variant["name"], rotation=0, ha="right", va="center", fontsize=8)
+        name = f"{variant['name']}  {places.index(i) + 1}" if numbered else variant["name"]
+        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
         axes.spines[["top", "left", "right"]].set_visible(False)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
         axes.tick_params(which="both", labelsize=8)
@@ -226,24 +235,29 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
     axes = right.subplots()
     axes.set_title("accuracy against latency of one image", fontsize=10)
     points = []
-    for i in places:
+    for number, i in enumerate(places, 1):
         variant = report["variants"][i]
         if variant["accuracy"] is not None:
             place = (variant["p50_us"] / variant["batch"], 100 * (1 - variant["accuracy"]))
-            points.append((place, variant["name"], f"C{i % 10}"))
+            points.append((place, str(number) if numbered else variant["name"], f"C{i % 10}"))
     for number, (place, name, colour) in enumerate(sorted(points)):
         axes.plot(*place, "o", color=colour)
         beside = (6, -10 if number % 2 else 4)  # neighbours' names don't meet
         axes.annotate(name, place, beside, textcoords="offset points", fontsize=8)
     axes.set(xlabel="p50 an image, µs", ylabel="error, %")
-    axes.set_xlim(0, 1.35 * axes.dataLim.x1 if axes.has_data() else 1)
+    across = [place[0] for place, _, _ in points]
+    if across and max(across) > WIDE * min(across):
+        axes.set_xscale("log")
+        axes.set_xlim(0.8 * min(across), 2 * max(across))
+    else:
+        axes.set_xlim(0, 1.35 * max(across, default=1))
     highest = axes.dataLim.y1 if axes.has_data() else 0.0
     axes.set_ylim(0, 1.2 * highest or 1)  # none may be wrong
     axes.grid(alpha=0.3)
     machine = report["environment"]["machine"]
-    marks = [word for word in ("quick", "noisy") if report[word]]
-    marks += [] if report["valid"] else ["INVALID"]
-    title = [machine["cpu"], report["created"][:10], *(f"a {mark} run" for mark in marks)]
+    marks = [f"a {word} run" for word in ("quick", "noisy") if report[word]]
+    marks += [] if report["valid"] else ["an INVALID run"]
+    title = [machine["cpu"], report["created"][:10], *marks]
     runtime = report["environment"]["versions"].get("onnxruntime")
     figure.suptitle(", ".join([*title, f"ONNX Runtime {runtime}"]), fontsize=10)
     return _png(figure)

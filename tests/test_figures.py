@@ -57,6 +57,28 @@ def test_latencies():
     assert other != picture
 
 
+@pytest.mark.parametrize(
+    ("latencies", "said", "scale"),
+    [
+        ([30.0, 60.0], ["m0", "m1"], "linear"),
+        ([30.0, 900.0], ["m0", "m1"], "log"),
+        ([30.0 + i for i in range(6)], list("123456"), "linear"),
+    ],
+)
+def test_points_can_be_told_from_one_another(monkeypatch, latencies, said, scale):
+    monkeypatch.setattr(figures, "_png", lambda figure: figure)
+    variants = [benches.variant(f"m{i}", us) for i, us in enumerate(latencies)]
+    taken = samples(**{f"v{i}": runs(us) for i, us in enumerate(latencies)})
+    figure = figures.latencies(benches.report(*variants, invalid=("hot",)), taken)
+    *histograms, points = figure.axes
+    assert sorted(text.get_text() for text in points.texts) == said
+    assert points.get_xscale() == scale
+    for number, axes in enumerate(histograms, 1):
+        name = f"m{number - 1}" + (f"  {number}" if len(latencies) == 6 else "")
+        assert axes.get_ylabel() == name
+    assert "an INVALID run" in figure.get_suptitle()
+
+
 def test_more_variants_make_a_higher_picture():
     heights = []
     for count in (1, 5, 12):
