@@ -363,7 +363,7 @@ class _Run:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                timeout=_PATIENCE + 20 * self.config.seconds,
+                timeout=_patience(self.config),
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
@@ -416,8 +416,6 @@ class _Run:
         if variant.error is not None:
             return
         file = self.folder / "samples.npy"
-        paced = 10 if config.quick else PACED_CALLS
-        calls = -(-paced // config.processes) if config.paced else 0
         found = self._ask(
             "steady",
             model=str(one.path),
@@ -430,7 +428,7 @@ class _Run:
             runs=-(-config.runs // config.processes),
             seconds=config.seconds / config.processes,
             paced=config.paced,
-            paced_calls=calls,
+            paced_calls=_paced_calls(config),
             samples=str(file),
         )
         if "error" in found:
@@ -483,8 +481,7 @@ class _Run:
             for process, _ in started:
                 process.kill()
 
-        limit = _PATIENCE + 20 * self.config.seconds
-        watch = threading.Timer(limit, end)
+        watch = threading.Timer(_patience(self.config), end)
         watch.start()
         try:
             for number in range(workers):
@@ -592,6 +589,19 @@ class _Run:
             if v.spread is not None and v.spread > bound
         ]
         return invalid, noisy
+
+
+def _paced_calls(config: BenchConfig) -> int:
+    """Calls at a camera's pace in each process."""
+    calls = 10 if config.quick else PACED_CALLS
+    return -(-calls // config.processes) if config.paced else 0
+
+
+def _patience(config: BenchConfig) -> float:
+    """Seconds after which a process that measures is given up."""
+    asleep = _paced_calls(config) / config.paced if config.paced else 0.0
+    asked = config.warmup_seconds + config.seconds + asleep
+    return min(_PATIENCE + 20 * asked, 2e6)  # poll counts milliseconds in 32 bits
 
 
 def _command(job: str, given: Path, out: Path) -> list[str]:

@@ -718,3 +718,17 @@ def test_processes_that_are_all_put_aside_alike_are_noisy(workers):
     assert benchmark._held_by_others(slow) == pytest.approx(2 / 3)
     assert benchmark._held_by_others(replace(slow, threads=2)) is None
     assert benchmark._held_by_others(replace(slow, cpu_s_per_1000_images=1e9)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "least"),
+    [
+        ({"paced": 0.001}, 10_000),  # 10 of 50 calls in each process
+        ({"paced": 0.001, "quick": True, "processes": 2}, 5_000),
+        ({"warmup_seconds": 5_000.0}, 5_000),
+        ({"seconds": 5_000.0, "paced": 0.0}, 5_000),
+    ],
+)
+def test_a_process_is_not_given_up_before_it_can_be_done(asked, least):
+    assert benchmark._patience(benchmark.BenchConfig(**asked)) > least
+    assert benchmark._patience(benchmark.BenchConfig(paced=1e-300)) * 1000 < 2**31
