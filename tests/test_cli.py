@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import typer
 from conftest import SHARED
+from rich.console import Console
 from typer.testing import CliRunner
 
 from digitkit import __version__, sources
@@ -111,6 +112,21 @@ def test_a_bar_is_drawn_only_where_there_is_something_to_wait_for(monkeypatch, t
     for bar in made:
         bar.start.assert_called_once()
         bar.stop.assert_called_once()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_still_bar_keeps_its_figures(monkeypatch, width):
+    drawn = io.StringIO()
+    console = Console(file=drawn, force_terminal=True, width=width)
+    monkeypatch.setattr(show, "err", lambda: console)
+    monkeypatch.setattr("sys.stderr", MagicMock(isatty=lambda: True))
+    with show.progress(still=True) as report:
+        for done in (0, 1030):
+            report("round 12: digits-tiny-int8, 2 threads, batch 8 " * 3, done, 1135)
+            assert f"{done:4}/1135 0:00:0" in re.sub(
+                r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn.getvalue()
+            )
+    assert "…" not in drawn.getvalue()
 
 
 def test_version():

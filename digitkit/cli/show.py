@@ -50,6 +50,10 @@ class Report(Protocol):
         """Say that `done` of `total` is done of `what`."""
 
 
+STILL_FIGURES = 42
+"""Letters of a line that a still bar needs beside its text."""
+
+
 @contextmanager
 def progress(*, still: bool = False) -> Iterator[Report]:
     """A bar on stderr, where stderr is a terminal, from the first report that isn't the last.
@@ -64,6 +68,10 @@ def progress(*, still: bool = False) -> Iterator[Report]:
     bar: Progress | None = None
     tasks = {}
 
+    def fitted(bar: Progress, what: str) -> str:
+        # A long text would leave no room for the figures.
+        return what[: max(12, bar.console.width - STILL_FIGURES)] if still else what
+
     def report(what: str, done: int, total: int) -> None:
         nonlocal bar
         task = "" if still else what
@@ -73,9 +81,9 @@ def progress(*, still: bool = False) -> Iterator[Report]:
             if bar is None:
                 bar = _bar(still)
                 bar.start()
-            tasks[task] = bar.add_task(what, total=total or None)
+            tasks[task] = bar.add_task(fitted(bar, what), total=total or None)
         assert bar is not None
-        bar.update(tasks[task], description=what, completed=done)
+        bar.update(tasks[task], description=fitted(bar, what), completed=done)
         if still:
             bar.refresh()
 
@@ -100,7 +108,7 @@ def _bar(still: bool) -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=10 if still else 40),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
