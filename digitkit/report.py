@@ -437,6 +437,12 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
     )
 
 
+_MACHINE = (
+    "board", "cpu", "architecture", "features", "usable_cores", "cpu_quota", "frequency_max_mhz",
+    "virtual", "bits", "os", "kernel", "libc",
+)  # fmt: skip
+"""What of a machine its speed may hang on."""
+
 _SETTINGS = ("processes", "runs", "seconds", "warmup_runs", "warmup_seconds", "paced")
 """Settings that change what a figure means."""
 
@@ -457,7 +463,7 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
             found.append(f"{what}: {_shown(one)} in the first, {_shown(other)} in the second")
 
     here, there = a["environment"], b["environment"]
-    for part in ("board", "cpu", "architecture", "usable_cores", "cpu_quota", "os", "kernel"):
+    for part in _MACHINE:
         differ(part.replace("_", " "), here["machine"][part], there["machine"][part])
     differ("governor", here["governor"], there["governor"])
     versions, others = here["versions"], there["versions"]
@@ -465,6 +471,7 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
         # A runtime that only one of them ran says nothing of what both did.
         if package in _CORE or (package in versions and package in others):
             differ(package, versions.get(package), others.get(package))
+    differ("ONNX Runtime's build", here["onnxruntime_build"], there["onnxruntime_build"])
     differ("digitkit", a["digitkit"], b["digitkit"])
     options = [
         {v["name"]: v["options"] for v in report["variants"] if v["options"]} for report in (a, b)
@@ -478,6 +485,8 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
     return "unknown" if value is None else str(value)
 
 

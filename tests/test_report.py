@@ -224,6 +224,22 @@ def test_accuracies_are_compared_on_the_same_digits(changes, difference):
             "board: Board 5 in the first, Board 4 in the second",
         ),
         (
+            {"machine": replace(benches.MACHINE, bits=32)},
+            "bits: 64 in the first, 32 in the second",
+        ),
+        (
+            {"machine": replace(benches.MACHINE, frequency_max_mhz=1500.0)},
+            "frequency max mhz: 2400.0 in the first, 1500.0 in the second",
+        ),
+        (
+            {"machine": replace(benches.MACHINE, features=("NEON",))},
+            "features: NEON, dotprod in the first, NEON in the second",
+        ),
+        (
+            {"machine": replace(benches.MACHINE, features=())},
+            "features: NEON, dotprod in the first, none in the second",
+        ),
+        (
             {"machine": replace(benches.MACHINE, cpu_quota=1.5)},
             "cpu quota: unknown in the first, 1.5 in the second",
         ),
