@@ -53,6 +53,9 @@ as a share of the middle one."""
 PACE = 10.0
 """Calls a second that are made beside the closed loop."""
 
+MOST = {"threads": 1024, "batches": 65_536, "workers": 1024}
+"""More is a slip of the keys, and would end in an error of ONNX Runtime's or of the system's."""
+
 QUICK: dict[str, Any] = {
     "processes": 2, "runs": 64, "seconds": 0.2, "warmup_runs": 10, "warmup_seconds": 0.05,
 }  # fmt: skip
@@ -119,15 +122,15 @@ class BenchConfig:
         """Refuse what cannot be measured.
 
         Raises:
-            ValueError: a number is too low, a list is empty or a runtime is not known.
+            ValueError: a number is too low or too high, a list is empty, a runtime not known.
         """
         for name in ("models", "runtimes", "threads", "batches"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty; needed is one at least")
         for name in ("threads", "batches", "workers"):
             for value in getattr(self, name):
-                if value < 1:
-                    raise ValueError(f"{name} holds {value}; needed is 1 or more")
+                if not 1 <= value <= MOST[name]:
+                    raise ValueError(f"{name} holds {value}; needed is 1 to {MOST[name]:,}")
         for name in ("runtimes", "threads", "batches", "workers"):
             if len({*getattr(self, name)}) < len(getattr(self, name)):
                 raise ValueError(f"{name} holds something twice; needed is each once")
@@ -188,8 +191,8 @@ def run_benchmark(
 
 
 def samples_file(path: Path) -> Path:
-    """Where the raw samples of a report go: beside it, with ``.samples.npz`` for its suffix."""
-    return path.with_suffix(".samples.npz")
+    """Where the raw samples of a report go: beside ``NAME.json``, ``NAME.samples.npz``."""
+    return path.with_name(f"{path.name.removesuffix('.json')}.samples.npz")
 
 
 def write(report: Report, samples: dict[str, statistics.Samples], path: Path) -> Report:

@@ -8,6 +8,8 @@ with, memory in MB of 10⁶ bytes.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 from . import statistics
 from .errors import InputNotFoundError, ReportError, one_line
 from .machine import Conditions, Machine
+from .profiles import Profile
 from .statistics import Interval, Latency
 
 FORMAT = "digitkit-bench/1"
@@ -297,6 +300,7 @@ class Report:
         stages: whole pictures.
         cold_starts: fresh processes.
         samples: file of the raw samples, beside the report; null if none was written.
+        recommended: what to run here, of each model; null unless it was asked for and found.
     """
 
     format: str
@@ -313,6 +317,7 @@ class Report:
     stages: tuple[Stages, ...]
     cold_starts: tuple[ColdStart, ...]
     samples: str | None = None
+    recommended: tuple[Profile, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -405,6 +410,9 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
     Args:
         a: the JSON of the first, as `load` or `Report.to_json` gives it.
         b: of the second.
+
+    Raises:
+        ValueError: a report's latencies are none.
     """
     ours, theirs = (
         {one["name"]: one for one in report["variants"] if one["error"] is None}
@@ -416,6 +424,11 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
             continue
         one, other = ours[name], theirs[name]
         medians = [[process["p50_us"] for process in v["processes"]] for v in (other, one)]
+        for us in (one["p50_us"], other["p50_us"], *medians[0], *medians[1]):
+            if not 0 < us < math.inf:
+                raise ValueError(f"{name} takes {us} µs")
+        if not all(medians):
+            raise ValueError(f"{name} has no processes")
         digits = [(v["accuracy_data"], v["accuracy_count"]) for v in (one, other)]
         known = one["accuracy"] is not None and other["accuracy"] is not None
         rows.append(
@@ -433,7 +446,7 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
         tuple(rows),
         tuple(name for name in ours if name not in theirs),
         tuple(name for name in theirs if name not in ours),
-        tuple(_differences(a, b)),
+        tuple(_differences(a, b, [row.name for row in rows])),
     )
 
 
@@ -450,13 +463,16 @@ _SETTINGS = ("processes", "runs", "seconds", "warmup_runs", "warmup_seconds", "p
 _CORE = ("python", "numpy", "onnxruntime", "opencv-python", "opencv-python-headless")
 
 
-def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+def _differences(a: Mapping[str, Any], b: Mapping[str, Any], compared: Sequence[str]) -> list[str]:
     found = []
     for name, report in (("first", a), ("second", b)):
         if report["quick"]:
             found.append(f"the {name} is a quick run; its figures are rough")
-        found += [f"the {name} is INVALID: {reason}" for reason in report["invalid"]]
-        found += [f"the {name} is noisy: {reason}" for reason in report["noisy"]]
+        # Of variants that are in one report only it does not matter.
+        alone = {variant["name"] for variant in report["variants"]} - {*compared}
+        for what, reasons in (("INVALID", report["invalid"]), ("noisy", report["noisy"])):
+            told = [r for r in reasons if not r.startswith(tuple(f"{one}: " for one in alone))]
+            found += [f"the {name} is {what}: {reason}" for reason in _gathered(told, compared)]
 
     def differ(what: str, one: Any, other: Any) -> None:
         if one != other:
@@ -478,7 +494,9 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     ]
     for name in options[0]:
         if name in options[1]:
-            differ(f"options of {name}", options[0][name], options[1][name])
+            ours, theirs = options[0][name], options[1][name]
+            for option in sorted({*ours, *theirs}):
+                differ(f"{name}, {option}", ours.get(option), theirs.get(option))
     for setting in _SETTINGS:
         differ(setting, a["settings"].get(setting), b["settings"].get(setting))
     return found
@@ -575,7 +593,7 @@ def tables(report: Mapping[str, Any]) -> list[Table]:
     made = [_latencies(report)]
     measured = [variant for variant in report["variants"] if variant["error"] is None]
     if measured:
-        made += [_work(measured), _start(measured)]
+        made += [_runs(measured), _work(measured), _start(measured)]
     paced = [variant for variant in measured if variant["paced"]]
     if paced:
         made.append(_paced(paced))
@@ -624,6 +642,29 @@ def _span(low: float, high: float) -> str:
     return f"{number}–{last}" if last.endswith(f" {unit}") else f"{first} – {last}"
 
 
+def _runs(variants: Sequence[Mapping[str, Any]]) -> Table:
+    known = any(v["latency"]["p999_us"] is not None for v in variants)
+    rows = []
+    for v in variants:
+        found = v["latency"]
+        rows.append(
+            (
+                v["name"], f"{found['runs']:,}", microseconds(found["min_us"]),
+                microseconds(found["mean_us"]), microseconds(found["std_us"]),
+                *([microseconds(found["p999_us"])] if known else []), f"{found['outliers']:,}",
+            )
+        )  # fmt: skip
+    return Table(
+        "all its runs",
+        (
+            "variant", ">runs", ">min", ">mean", ">s.d.", *([">p99.9"] if known else []),
+            ">outliers",
+        ),
+        tuple(rows),
+        "outliers are kept: runs beyond the third quartile by three times the quartiles' distance",
+    )  # fmt: skip
+
+
 def _work(variants: Sequence[Mapping[str, Any]]) -> Table:
     workers = [
         f">{one['workers']} process" + "es" * (one["workers"] > 1)
@@ -633,21 +674,13 @@ def _work(variants: Sequence[Mapping[str, Any]]) -> Table:
     for v in variants:
         rates = [one["images_per_second"] for one in v["throughput"]]
         several = ["–" if rate is None else f"{rate:,.0f}" for rate in rates]
-        rows.append(
-            (
-                v["name"], f"{v['latency']['runs']:,}", f"{v['latency']['outliers']:,}",
-                f"{v['images_per_second']:,.0f}", *several, f"{v['cpu_s_per_1000_images']:.3f}",
-            )
-        )  # fmt: skip
+        work = (f"{v['images_per_second']:,.0f}", *several, f"{v['cpu_s_per_1000_images']:.3f}")
+        rows.append((v["name"], *work))
     return Table(
-        "how much was run, and how much gets done",
-        (
-            "variant", ">runs", ">outliers", ">images/s", *workers,
-            ">CPU s/1,000 images",
-        ),
+        "how much gets done",
+        ("variant", ">images/s", *workers, ">CPU s/1,000 images"),
         tuple(rows),
-        "outliers are kept: runs beyond the third quartile by three times the quartiles' distance",
-    )  # fmt: skip
+    )
 
 
 def _start(variants: Sequence[Mapping[str, Any]]) -> Table:
@@ -727,6 +760,10 @@ def compared(comparison: Comparison) -> Table:
     )  # fmt: skip
 
 
+ALIKE = 3
+"""So many variants of which the same is said have a line each; of more there is one line."""
+
+
 def faults_of_all(report: Mapping[str, Any]) -> list[str]:
     """Reasons why a run is invalid that are not about one of its variants; of a report's JSON."""
     names = tuple(f"{variant['name']}: " for variant in report["variants"])
@@ -735,8 +772,9 @@ def faults_of_all(report: Mapping[str, Any]) -> list[str]:
 
 def verdicts(report: Mapping[str, Any]) -> list[str]:
     """Whether the figures can be trusted, one line each; of a report's JSON."""
-    lines = [f"INVALID: {reason}" for reason in report["invalid"]]
-    lines += [f"noisy: {reason}" for reason in report["noisy"]]
+    names = [variant["name"] for variant in report["variants"]]
+    lines = [f"INVALID: {reason}" for reason in _gathered(report["invalid"], names)]
+    lines += [f"noisy: {reason}" for reason in _gathered(report["noisy"], names)]
     lines += [f"not run: {v['name']}: {v['error']}" for v in report["variants"] if v["error"]]
     lines += [
         f"not run: {one['picture']} with {one['model']}: {one['error']}"
@@ -763,6 +801,20 @@ def verdicts(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _gathered(reasons: Sequence[str], variants: Sequence[str]) -> list[str]:
+    """Reasons of which many say the same of one variant each, in one line then."""
+    alike: dict[str, list[str]] = {}
+    for reason in reasons:
+        name = next((name for name in variants if reason.startswith(f"{name}: ")), None)
+        kind = reason if name is None else re.sub(r"\d+", "", reason.removeprefix(name))
+        alike.setdefault(kind, []).append(reason)
+    lines = []
+    for same in alike.values():
+        few = len(same) <= ALIKE
+        lines += same if few else [f"{same[0]}; likewise {len(same) - 1} more of the variants"]
+    return lines
+
+
 def _valid(report: Mapping[str, Any]) -> str:
     """What speaks for a run; no more than the machine tells."""
     processes = [v["processes"] for v in report["variants"] if v["error"] is None]
@@ -785,10 +837,22 @@ def _valid(report: Mapping[str, Any]) -> str:
     return f"the run is valid{noisy}: {', '.join(seen)}"
 
 
+def recommendations(report: Mapping[str, Any]) -> list[str]:
+    """What is recommended, and why, one line a model; of a report's JSON."""
+    lines = []
+    for one in report["recommended"] or ():
+        threads = "1 thread" if one["threads"] == 1 else f"{one['threads']} threads"
+        batch = f", batches of {one['batch']} in bulk" if (one["batch"] or 1) > 1 else ""
+        lines.append(
+            f"recommended for {one['model']}: {one['precision']}, {threads}{batch}: {one['why']}"
+        )
+    return lines
+
+
 def markdown(report: Mapping[str, Any]) -> str:
     """A report for people, in Markdown; of its JSON."""
     parts = [f"{summary(report)}; {report['created'][:10]}.", ""]
-    parts += [f"- {line}" for line in verdicts(report)]
+    parts += [f"- {line}" for line in (*verdicts(report), *recommendations(report))]
     parts += ["", f"`{report['environment']['command']}`", ""]
     parts += [table.markdown() for table in tables(report)]
     return "\n".join(parts)

@@ -125,6 +125,8 @@ def test_what_a_recommendation_measures(measured, monkeypatch, cores, threads):
         (("--threads", "0"), "--threads: '0': write numbers from 1 on"),
         (("--threads", "a,b"), "--threads: 'a,b': write numbers"),
         (("--threads", ""), "--threads: '': write numbers"),
+        (("--threads", "1000000000"), "threads holds 1000000000; needed is 1 to 1,024"),
+        (("--batches", "99999999999999999999"), "needed is 1 to 65,536"),
         (("--batches", "1,-2"), "--batches: '1,-2': write numbers"),
         (("--workers", "1.5"), "--workers: '1.5': write numbers"),
         (("--threads", "1,1"), "threads holds something twice"),
@@ -240,7 +242,7 @@ def test_tables_fit_a_terminal(measured, kept, monkeypatch, width):
     monkeypatch.setattr(show, "out", lambda: Console(width=width, highlight=False))
     drawn = bench().stdout + bench("--compare", *[kept(n, *measured.variants) for n in "ab"]).stdout
     rules = [text for text in drawn.splitlines() if "───" in text]
-    assert len(rules) == 4
+    assert len(rules) == 5
     assert max(map(len, rules)) <= width
     for part in ("openvino", "threads", "123,456", "60.0 µs", "1.000", "difference"):
         assert re.search(rf"(?<!\S){part}(?![^\s,])", drawn), part  # none is cut, or broken
@@ -329,10 +331,25 @@ def test_recommend(measured, place):
     assert not place.exists()
 
 
-def test_nothing_fits(measured, place):
-    result = bench("--recommend", "--max-latency", "0.01", "--save")
-    assert "no variant answers within 0.01 ms" in line(result, 3)
+def test_a_recommendation_is_in_the_report(measured, place, tmp_path):
+    json_, markdown = tmp_path / "r.json", tmp_path / "r.md"
+    result = bench("--recommend", "--json", json_, "--markdown", markdown)
+    assert result.exit_code == 0
+    (found,) = report.load(json_)["recommended"]
+    assert (found["model"], found["precision"], found["threads"]) == ("digits", "int8", 1)
+    assert "- recommended for digits: int8, 1 thread: " in markdown.read_text("utf-8")
+    bench("--json", json_)
+    assert report.load(json_)["recommended"] is None
+
+
+def test_nothing_fits(measured, place, tmp_path):
+    kept = tmp_path / "r.json"
+    result = bench("--recommend", "--max-latency", "0.01", "--save", "--json", kept)
+    assert "no variant answers within 0.01 ms" in result.stderr.splitlines()[-1]
+    assert result.exit_code == 3
     assert not place.exists()
+    assert report.load(kept)["recommended"] is None
+    assert "digits-int8" in result.stdout
 
 
 def test_save(measured, place):

@@ -614,6 +614,19 @@ def test_a_file_that_is_no_digit_model(tmp_path):
 # --- what is written -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("r.json", "r.samples.npz"),
+        ("r.2026-01-02", "r.2026-01-02.samples.npz"),  # tomorrow's must not take their place
+        ("r", "r.samples.npz"),
+        (".json", ".samples.npz"),
+    ],
+)
+def test_each_report_has_samples_of_its_own(name, beside):
+    assert benchmark.samples_file(Path("a", name)) == Path("a", beside)
+
+
 def test_the_samples_lie_beside_the_report(workers, tmp_path):
     workers.medians["digits-int8"] = [10_000, 20_000]
     report, samples = run_benchmark(short(models=("digits",), processes=2))

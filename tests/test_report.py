@@ -12,6 +12,7 @@ from conftest import ROOT
 
 from digitkit import report
 from digitkit.errors import InputNotFoundError, ReportError
+from digitkit.profiles import Profile
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import schema
@@ -308,7 +309,10 @@ def test_tables_of_a_full_report(quick_run):
     made, _ = quick_run
     values = json.loads(json.dumps(made.to_json()))
     text = everything(values)
-    for part in ("a run of", "how much", "start of", "paced at", "whole pictures", "cold start"):
+    for part in (
+        *("a run of", "all its runs", "how much", "start of", "paced at", "whole pictures"),
+        "cold start",
+    ):
         assert f"**{part}" in text, part
     assert "None" not in text
     assert "nan" not in text
@@ -321,7 +325,7 @@ def test_a_machine_that_tells_nothing():
     assert report.summary(values).startswith("x, 1 core, governor unknown; ; 5 processes")
     assert "None" not in everything(values)
     assert report.tables(values)[0].rows[0][-1] == "–"
-    assert report.tables(values)[2].rows[0][-3:] == ("–", "–", "–")
+    assert report.tables(values)[3].rows[0][-3:] == ("–", "–", "–")
 
 
 def test_the_table_says_how_many_digits_accuracy_is_of():
@@ -338,7 +342,7 @@ def test_the_table_says_how_many_digits_accuracy_is_of():
 def test_the_idle_cpu_of_a_paced_variant_may_be_unknown():
     variant = one(paced_us=200.0)
     variant = replace(variant, paced=replace(variant.paced, idle_cpu=None))
-    table = report.tables(benches.report(variant, one()))[3]
+    table = report.tables(benches.report(variant, one()))[4]
     assert table.title == "paced at 10 calls a second, asleep in between"
     assert table.rows == (("digits-int8", "200 µs", "240 µs", "6.67", "0 of 50", "–"),)
 
@@ -400,3 +404,79 @@ def test_a_verdict_claims_no_more_than_is_known():
 
 def test_the_schema_lies_beside_the_module():
     assert Path(report.__file__).with_name("bench-report.schema.json") == schema.PATH
+
+
+def test_all_runs_are_told_of():
+    few, many = one(), one(60, "digits-fp32")
+    many = replace(many, latency=replace(many.latency, p999_us=71.0, std_us=2.0, min_us=55.0))
+    table = report.tables(benches.report(few, many))[1]
+    assert table.heads[2:] == (">min", ">mean", ">s.d.", ">p99.9", ">outliers")
+    assert table.rows[0][1:] == ("1,500", "30.0 µs", "30.0 µs", "0.00 µs", "–", "0")
+    assert table.rows[1][1:] == ("1,500", "55.0 µs", "60.0 µs", "2.00 µs", "71.0 µs", "0")
+    assert ">p99.9" not in report.tables(benches.report(few))[1].heads
+
+
+def test_what_many_variants_share_is_said_once():
+    variants = [one(30, f"digits-{number}") for number in range(5)]
+    names = [variant.name for variant in variants]
+    noisy = [f"{name}: did not run for {k}0% of its time" for k, name in enumerate(names, 1)]
+    values = benches.report(*variants, noisy=["a busy machine", *noisy])
+    told = [line for line in report.verdicts(values) if line.startswith("noisy: ")]
+    assert told == [
+        "noisy: a busy machine",
+        f"noisy: {noisy[0]}; likewise 4 more of the variants",
+    ]
+    values = benches.report(*variants, noisy=noisy[:3])
+    assert [f"noisy: {reason}" for reason in noisy[:3]] == report.verdicts(values)[:3]
+
+
+def test_what_is_not_compared_has_no_warning():
+    both = ["digits-int8: slow", "digits-fp32: slow", "all is slow"]
+    a = benches.report(one(), one(60, "digits-fp32"), noisy=both, invalid=both)
+    found = report.compare(a, benches.report(one()))
+    assert found.warnings == (
+        *("the first is INVALID: digits-int8: slow", "the first is INVALID: all is slow"),
+        *("the first is noisy: digits-int8: slow", "the first is noisy: all is slow"),
+    )
+
+
+def test_of_the_options_what_differs_is_said():
+    a, b = one(options={"x": 1, "y": "0"}), one(options={"x": 1, "y": "1", "z": True})
+    assert report.compare(benches.report(a), benches.report(b)).warnings == (
+        "digits-int8, y: 0 in the first, 1 in the second",
+        "digits-int8, z: unknown in the first, True in the second",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"p50_us": 0}, "digits-int8 takes 0 µs"),
+        ({"p50_us": float("nan")}, "digits-int8 takes nan µs"),
+        ({"p50_us": float("inf")}, "digits-int8 takes inf µs"),
+        ({"processes": []}, "digits-int8 has no processes"),
+        ({"processes": [{"p50_us": -1.0}]}, "digits-int8 takes -1.0 µs"),
+    ],
+)
+def test_latencies_that_are_none(change, said):
+    good, bad = benches.report(one()), benches.report(one())
+    bad["variants"][0] |= change
+    for pair in ((good, bad), (bad, good)):
+        with pytest.raises(ValueError, match=said):
+            report.compare(*pair)
+
+
+def test_recommendations():
+    values = benches.report(one())
+    assert report.recommendations(values) == []
+    profile = Profile(
+        model="digits", precision="int8", threads=2, batch=64, p50_us=30.0, accuracy=None,
+        images_per_second=1e5, why="it is", sha256={}, onnxruntime="1", cpu="x", created="today",
+    )  # fmt: skip
+    made = replace(benches.made(one()), recommended=(profile, replace(profile, threads=1, batch=1)))
+    values = json.loads(json.dumps(made.to_json()))
+    assert report.recommendations(values) == [
+        "recommended for digits: int8, 2 threads, batches of 64 in bulk: it is",
+        "recommended for digits: int8, 1 thread: it is",
+    ]
+    assert "- recommended for digits: int8, 1 thread: it is" in report.markdown(values)

@@ -78,13 +78,6 @@ class _Commands(TyperGroup):
         except BrokenPipeError as error:  # whoever read our output has had enough
             _drop_stdout()
             raise typer.Exit(SOME_FAILED) from error
-        except OSError as error:
-            if error.errno != errno.ENOSPC:  # of files we say so ourselves
-                raise
-            reason = f"cannot be written: {error.strerror}"
-            print(f"digitkit: standard output: {reason}", file=sys.stderr)
-            _drop_stdout()
-            raise typer.Exit(SOME_FAILED) from error
 
 
 class _Command(TyperCommand):
@@ -195,4 +188,17 @@ def main() -> None:
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     # Asked to end, it clears away what is half-written, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    app(prog_name="digitkit")
+    try:
+        try:
+            app(prog_name="digitkit")
+        finally:
+            sys.stdout.flush()  # now, while it can still be said what is wrong
+    except BrokenPipeError:
+        _drop_stdout()
+        sys.exit(SOME_FAILED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:  # of files we say so ourselves
+            raise
+        print(f"digitkit: standard output: cannot be written: {error.strerror}", file=sys.stderr)
+        _drop_stdout()
+        sys.exit(SOME_FAILED)

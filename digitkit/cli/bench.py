@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -383,6 +384,17 @@ def command(
     with show.progress(still=True) as tell:
         made, samples = benchmark.run_benchmark(config, tell)
     values = json.loads(json.dumps(made.to_json()))
+    unfit: GateError | ReportError | None = None
+    if recommend and not all(variant.error for variant in made.variants):
+        try:
+            found = recommended(
+                values, max_latency_ms=max_latency, max_accuracy_drop=max_accuracy_drop
+            )
+        except (GateError, ReportError) as error:  # said at the end, below the figures
+            unfit = error
+        else:
+            made = replace(made, recommended=tuple(found))
+            values = json.loads(json.dumps(made.to_json()))
     # Neither may cost the other, after minutes: a reader who has had enough, a disk that is full.
     try:
         if json_ is not None and json_ != Path("-"):
@@ -404,19 +416,16 @@ def command(
         _note(f"written: {', '.join(map(str, files))}")
     if all(variant.error for variant in made.variants):
         raise typer.Exit(1)
-    if recommend:
-        found = recommended(values, max_latency_ms=max_latency, max_accuracy_drop=max_accuracy_drop)
-        for one in found:
-            threads_ = "1 thread" if one.threads == 1 else f"{one.threads} threads"
-            line = f"recommended for {one.model}: {one.precision}, {threads_}"
-            if one.batch is not None and one.batch > 1:
-                line += f", batches of {one.batch} in bulk"
-            (_note if json_ == Path("-") else print)(f"{line}: {one.why}")
+    if unfit is not None:
+        raise unfit
+    if made.recommended is not None:
+        for line in report.recommendations(values):
+            (_note if json_ == Path("-") else print)(line)
         if save:
             if faults := report.faults_of_all(values):
                 raise GateError(f"nothing is saved, since the run is INVALID: {faults[0]}")
             noisy = ", although the run is noisy" if made.noisy else ""
-            _note(f"saved in {profiles.save(found)}{noisy}; digitkit infer uses it")
+            _note(f"saved in {profiles.save(made.recommended)}{noisy}; digitkit infer uses it")
     if strict and not made.valid:
         raise GateError(f"the run is INVALID: {made.invalid[0]}")
 
