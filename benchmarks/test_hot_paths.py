@@ -26,11 +26,23 @@ def classifier() -> Classifier:
     return Classifier("digits", precision="int8")
 
 
+def of_side(side: int) -> pixels.U8:
+    """The digit, bright on dark, uint8 ``[side, side]``."""
+    return np.asarray(cv2.resize(DIGIT, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
 @pytest.mark.parametrize("side", [28, 100])
 def test_normal_form(benchmark, side):
-    """A picture of a digit to MNIST's normal form."""
-    picture = cv2.resize(DIGIT, (side, side), interpolation=cv2.INTER_CUBIC)
-    image = benchmark(pixels.digit_image, picture)
+    """A digit's ink to MNIST's normal form."""
+    image = benchmark(pixels.normal_form, of_side(side))
+    assert image.shape == (28, 28)
+    assert image.max() > 200
+
+
+@pytest.mark.parametrize("side", [28, 100])
+def test_digit_image(benchmark, side):
+    """A picture of a digit to MNIST's normal form, its polarity and light seen to."""
+    image = benchmark(pixels.digit_image, of_side(side))
     assert image.shape == (28, 28)
     assert image.max() > 200
 
