@@ -531,11 +531,13 @@ class _Model:
         setting: its name in the settings file.
         file: an own model's file; None for a shipped one.
         text: what it reads on the sample page here, which a device must read, too.
+        name: an own model's name among the bundle's models.
     """
 
     setting: str
     file: Path | None
     text: str
+    name: str = ""
 
     @classmethod
     def of(cls, model: str) -> _Model:
@@ -544,9 +546,15 @@ class _Model:
 
         classifier = Classifier(model)
         text = Reader(classifier).read(pictures.PAGE).text
-        if classifier.path.parent == models_folder():
-            return cls(model, None, text)
-        return cls(f"@ROOT@/current/models/{classifier.path.name}", classifier.path, text)
+        path = classifier.path
+        if path.resolve().parent == models_folder():
+            # A shipped file that was named by its path goes by its name; the path is only here.
+            return cls(path.stem if Path(model).exists() else model, None, text)
+        # In a folder of its own, since it may be called like a shipped one; in letters that TOML,
+        # the shell and tar take as they are.
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:60]
+        name = f"own/{stem}.onnx"
+        return cls(f"@ROOT@/current/models/{name}", path, text, name)
 
 
 def _mnist_test(*, offline: bool, progress: Progress) -> dict[str, bytes]:
@@ -601,7 +609,7 @@ def _entries(
     for name, data in _shipped(own, r"[^/]+\.onnx|MODEL_CARD\.md").items():
         yield _Entry(f"models/{name}", data, "models")
     if model.file is not None:
-        yield _Entry(f"models/{model.file.name}", model.file, "models")
+        yield _Entry(f"models/{model.name}", model.file, "models")
     for name, data in mnist.items():
         yield _Entry(f"mnist/{name}", data, "MNIST test set")
     yield _Entry("sample/page.jpg", pictures.PAGE, "sample page")
@@ -704,8 +712,8 @@ def _sbom(
     models = _shipped(own, r"[^/]+\.onnx")
     kinds = dict.fromkeys(models, ("machine-learning-model", "MIT"))
     if model.file is not None:
-        models[model.file.name] = model.file.read_bytes()
-        kinds[model.file.name] = ("machine-learning-model", "")
+        models[model.name] = model.file.read_bytes()
+        kinds[model.name] = ("machine-learning-model", "")
     kinds |= dict.fromkeys(mnist, ("data", "CC-BY-SA-3.0"))
     for name, data in (models | dict(mnist)).items():
         kind, licence = kinds[name]

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -164,9 +165,44 @@ def test_an_own_model_travels_along(inputs, shipped, tmp_path):
     made = make_bundle(replace(inputs, out=tmp_path / "b.tar.gz", model=str(mine)))
     with tarfile.open(made.path) as archive:
         files = {m.name.partition("/")[2]: archive.extractfile(m).read() for m in archive}
-    assert files["models/mine.onnx"] == mine.read_bytes()
-    assert b'model = "@ROOT@/current/models/mine.onnx"' in files["digitkit.toml"]
-    assert b"model=@ROOT@/current/models/mine.onnx" in files["bundle.conf"]
+    assert files["models/own/mine.onnx"] == mine.read_bytes()
+    assert b'model = "@ROOT@/current/models/own/mine.onnx"' in files["digitkit.toml"]
+    assert b"model=@ROOT@/current/models/own/mine.onnx" in files["bundle.conf"]
+
+
+def test_an_own_model_may_be_called_like_a_shipped_one(inputs, shipped, tmp_path):
+    mine = tmp_path / "digits-int8.onnx"
+    mine.write_bytes(shipped.read_bytes())
+    made = make_bundle(replace(inputs, out=tmp_path / "b.tar.gz", model=str(mine)))
+    with tarfile.open(made.path) as archive:
+        names = [member.name.partition("/")[2] for member in archive]
+        bom = json.load(archive.extractfile(f"{made.folder}/sbom.cdx.json"))
+    assert len(set(names)) == len(names)
+    assert {"models/digits-int8.onnx", "models/own/digits-int8.onnx"} < set(names)
+    listed = {part["name"] for part in bom["components"]}
+    assert {"digits-int8.onnx", "own/digits-int8.onnx"} < listed
+
+
+@pytest.mark.parametrize(
+    ("called", "becomes"),
+    [('7 "b"|&é', "7-b-"), ("x" * 150, "x" * 60)],
+    ids=["no words of TOML and the shell", "longer than tar takes"],
+)
+def test_an_own_models_name_fits(called, becomes, inputs, shipped, tmp_path):
+    mine = tmp_path / f"{called}.onnx"
+    mine.write_bytes(shipped.read_bytes())
+    made = make_bundle(replace(inputs, out=tmp_path / "b.tar.gz", model=str(mine)))
+    with tarfile.open(made.path) as archive:
+        settings = archive.extractfile(f"{made.folder}/digitkit.toml").read().decode()
+        assert f"{made.folder}/models/own/{becomes}.onnx" in archive.getnames()
+    assert tomllib.loads(settings)["model"] == f"@ROOT@/current/models/own/{becomes}.onnx"
+
+
+def test_a_shipped_model_by_its_path_goes_by_its_name(shipped, monkeypatch):
+    monkeypatch.chdir(shipped.parent)
+    for model in (str(shipped), shipped.name):
+        of = bundle._Model.of(model)
+        assert (of.setting, of.file) == (shipped.stem, None)
 
 
 def test_it_says_first_what_it_takes(inputs, tmp_path):

@@ -219,7 +219,7 @@ build() {
 # Whether the version in folder $1 reads the sample page as it must; sets problem if not.
 works() {
     model=$(fact model)
-    case "$model" in "@ROOT@"*) model=$1/models/${model##*/} ;; esac
+    case "$model" in "@ROOT@"*) model=$1/${model#@ROOT@/current/} ;; esac
     problem=
     log=$1/self-test.log
     : >"$log"
