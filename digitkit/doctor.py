@@ -743,9 +743,9 @@ class _Doctor:
             with suppress(OSError):  # the current folder was removed; this user has no home
                 places.append(where())
         for place in places:
-            while not place.exists() and place != place.parent:
-                place = place.parent
-            with suppress(OSError):
+            with suppress(OSError):  # it may be within somebody else's folder
+                while not place.exists() and place != place.parent:
+                    place = place.parent
                 disk = place.stat().st_dev
                 if disk in seen:
                     continue

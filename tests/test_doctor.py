@@ -801,6 +801,21 @@ def test_disks(probes, monkeypatch, tmp_path):
     assert look()["disk"].found.startswith("5 MB free for ")
 
 
+def test_a_home_that_is_somebody_elses(probes, monkeypatch, tmp_path):
+    home = tmp_path / "theirs"
+    really = Path.exists
+
+    def exists(path, **options):
+        if path.is_relative_to(home):  # as Python up to 3.13 has it; root may look everywhere
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path, **options)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    monkeypatch.setattr(doctor.folders, "cache_folder", lambda: home / ".cache/digitkit")
+    monkeypatch.chdir(tmp_path)
+    assert f"MB free for {tmp_path}" in look()["disk"].found
+
+
 def test_a_clock_that_was_never_set(probes, monkeypatch):
     assert look()["clock"].state == "ok"
     never = time.gmtime(0)
