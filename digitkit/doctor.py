@@ -593,7 +593,9 @@ class _Doctor:
         return _model(name, "problem", why, remedy)
 
     def _misread(self, name: str, found: str, files: dict[str, Any]) -> Check:
-        if files["shipped"]:
+        # digits-tiny doubts a digit of the page on every machine.
+        doubts = name == "page" and self.model.startswith("digits-tiny")
+        if files["shipped"] and not doubts:
             remedy = _pip("install --force-reinstall onnxruntime numpy") + " and try again"
             return _model(name, "problem", found, remedy)
         remedy = f"digitkit eval {shlex.quote(self.model)} tells how well this model reads"

@@ -518,6 +518,15 @@ def test_misreadings(probes):
     assert checks["page"].remedy.startswith("digitkit eval own.onnx ")
 
 
+@pytest.mark.parametrize("model", ["digits", "digits-tiny", "digits-tiny-fp32"])
+def test_no_shipped_model_is_a_problem(model, probes):
+    probes["model"] = really_ask("model", {"name": model})
+    checks = look(model=model)
+    assert checks["inference"].state == "ok"
+    assert checks["page"].state in ("ok", "warning")
+    assert checks["page"].state == "ok" or checks["page"].remedy.startswith("digitkit eval")
+
+
 def test_a_finder_that_fails_and_a_death_before_the_page(probes):
     page = {"page": {"error": "finder.onnx: is no finder of digits of version 1"}}
     probes["model"] = Answer(FINE["model"] | page)
