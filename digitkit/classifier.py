@@ -86,7 +86,8 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
 
     Raises:
         InputNotFoundError: there is no such shipped model and no such file.
-        ModelError: a precision was asked of a file, which has just the one that it has.
+        ModelError: a precision was asked of a file, which has just the one that it has; or this
+            user may not look into the file's folder.
     """
     path = Path(model)
     text = os.fspath(model)
@@ -105,7 +106,14 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
         raise ModelError(
             f"{text}: a precision goes with a shipped name such as digits; a file has its own"
         )
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except PermissionError as error:  # raised up to Python 3.13
+        raise ModelError(
+            f"{text}: cannot be looked at: {error.strerror}; put it where this user may read (a "
+            "service sees no homes)"
+        ) from error
+    if not there:
         raise InputNotFoundError(f"{text}: there is no such model file")
     return path
 

@@ -156,6 +156,17 @@ def test_one_thread_and_no_spinning_unless_asked(shipped):
         Classifier(shipped, threads=0)
 
 
+def test_a_model_in_a_folder_that_is_barred(monkeypatch):
+    """As a service's user meets it, for whom homes are closed."""
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)  # root may look everywhere
+    with pytest.raises(ModelError, match=r"a\.onnx: cannot be looked at: Permission denied"):
+        find_model("/home/me/a.onnx")
+
+
 def test_models_that_are_none(tmp_path, shipped):
     with pytest.raises(InputNotFoundError, match=r"digitz: is neither a shipped model \(digits"):
         Classifier("digitz")
