@@ -404,6 +404,36 @@ def test_system(device, unpacked, tmp_path):
     assert not settings.exists()
 
 
+def test_settings_that_name_an_own_model(device, config, unpacked, shipped, tmp_path):
+    """It is in the version's folder, which an upgrade replaces."""
+    top = tmp_path / "top"
+    device.env["DIGITKIT_TOP"] = str(top)
+    device.stub("id", '[ "$1" = -u ] && echo 0 || echo root')
+    mine = tmp_path / "mine.onnx"
+    mine.write_bytes(shipped.read_bytes())
+    wheel = digitkit_wheel(tmp_path, "0.2.0")
+    made = make_bundle(replace(config, out=tmp_path / "b", wheel=wheel, model=str(mine)))
+    with tarfile.open(made.path) as archive:
+        archive.extractall(tmp_path, filter="data")
+    with_mine = tmp_path / made.folder
+
+    assert device.install(with_mine, "--system").returncode == 0
+    model = top / "opt/digitkit/current/models/own/mine.onnx"
+    settings = top / "etc/digitkit.toml"
+    assert f'model = "{model}"' in settings.read_text()
+    assert model.read_bytes() == mine.read_bytes()
+    line = device.refusal(unpacked("0.3.0"), "--system")
+    assert f"model is {model}, which this bundle does not bring" in line
+    assert model.is_file()
+
+    settings.write_text('model = "digits"\n')
+    done = device.install(unpacked("0.3.0"), "--system")
+    assert done.returncode == 0, done
+    assert "stays as it is" not in done.stdout
+    done = device.install(with_mine, "--system")
+    assert f'{settings} stays as it is; this bundle is for: model = "{model}"' in done.stdout
+
+
 def test_the_unit():
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")

@@ -68,11 +68,16 @@ def main():
 """
 
 SETTINGS = """
+import tomllib
+from types import SimpleNamespace
+
 from .errors import DigitkitError
 
 def load(path):
-    if "WRONG" in path.read_text():
+    said = tomllib.loads(path.read_text())
+    if "WRONG" in said:
         raise DigitkitError(f"{path}: there is no key WRONG")
+    return SimpleNamespace(model=said.get("model"))
 """
 
 

@@ -240,9 +240,13 @@ print(json.load(sys.stdin)["text"])' <"$1/self-test.jsonl" 2>/dev/null) || read_
         problem=$("$1/venv/bin/python" -I -c 'import pathlib, sys
 from digitkit import errors, settings
 try:
-    settings.load(pathlib.Path(sys.argv[1]))
+    model = settings.load(pathlib.Path(sys.argv[1])).model or ""
+    here = model.removeprefix(sys.argv[2])
+    if here != model and not pathlib.Path(sys.argv[3], here).is_file():
+        print(f"{sys.argv[1]}: model is {model}, which this bundle does not bring; make it with",
+              "digitkit bundle --model, or name another there")
 except errors.DigitkitError as error:
-    print(error)' "$settings" 2>&1 | tail -n 1)
+    print(error)' "$settings" "$root/current/" "$1" 2>&1 | tail -n 1)
         [ -z "$problem" ] || return 1
     fi
 }
@@ -279,6 +283,9 @@ service() {
         put "$root/current/digitkit.toml" "$settings"
         # A stream's URL may hold a password; the service is in the group video.
         chgrp video "$settings" 2>/dev/null && chmod 640 "$settings"
+    else
+        line=$(grep '^model = ' "$root/current/digitkit.toml")
+        grep -Fqx "$line" "$settings" || say "$settings stays as it is; this bundle is for: $line"
     fi
     put digitkit.service "$unit"
     if [ -n "$top" ] || ! command -v systemctl >/dev/null; then
