@@ -346,6 +346,16 @@ def test_a_full_disk(device, unpacked):
     assert device.untidy() == []
 
 
+def test_leftovers_that_somebody_still_writes_to(device, unpacked):
+    """A killed install.sh's pip goes on for a while."""
+    assert device.install(unpacked("0.1.0")).returncode == 0
+    (device.root / "versions/0.2.0-left").mkdir()
+    device.stub("rm", 'case "$*" in *0.2.0-left*) echo no >&2; exit 1 ;; esac; exec /bin/rm "$@"')
+    assert "0.2.0-left cannot be removed; if an install.sh was" in device.refusal(unpacked("0.3.0"))
+    assert device.version() == "digitkit 0.1.0\n"
+    assert device.untidy() == []
+
+
 def test_someone_elses_command_is_left_alone(device, unpacked):
     device.link.parent.mkdir(parents=True)
     device.link.write_text("#!/bin/sh\n")

@@ -305,7 +305,9 @@ service() {
 remove_others() {
     keep=$(readlink "$root/current") || keep=
     for folder in "$root"/versions/*; do
-        [ ! -d "$folder" ] || [ "versions/${folder##*/}" = "$keep" ] || rm -rf "$folder"
+        [ ! -d "$folder" ] || [ "versions/${folder##*/}" = "$keep" ] || rm -rf "$folder" 2>/dev/null ||
+            die "$folder cannot be removed; if an install.sh was killed, try again when what it" \
+                "had started is over"
     done
 }
 
