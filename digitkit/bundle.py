@@ -7,6 +7,7 @@ that. Everything else is in this package. The same inputs give the same bytes.
 from __future__ import annotations
 
 import base64
+import errno
 import gzip
 import hashlib
 import io
@@ -407,10 +408,17 @@ def _for_target(config: BundleConfig, python: str) -> list[str]:
 
 def _pip(
     arguments: Sequence[str],
+    temporary: Path,
     on_line: Callable[[str], None] = lambda line: None,
 ) -> list[str]:
-    """Run pip; returns the lines with errors, none if all went well."""
-    env = os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    """Run pip; returns the lines with errors, none if all went well.
+
+    What it leaves lying if it is stopped is in the folder `temporary`.
+
+    Raises:
+        BundleError: that folder's disk is full.
+    """
+    env = os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "TMPDIR": str(temporary)}
     if "--isolated" in arguments:
         env["PIP_CONFIG_FILE"] = os.devnull  # the machine's settings, too
     lines = []
@@ -434,6 +442,11 @@ def _pip(
     if not code:
         return []
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    if any(f"[Errno {errno.ENOSPC}]" in line for line in lines):
+        raise BundleError(
+            f"{temporary.parent}: the disk is full; make room there, or name another folder in "
+            "TMPDIR"
+        )
     # An index's address, which may hold a password, is nobody's business.
     return [re.sub(r"\S*://\S*", "…", line) for line in errors or lines[-1:] or ["no reason given"]]
 
@@ -472,9 +485,11 @@ def _fetch(
     # pip judges markers by the machine that it runs on: what only the device needs is asked for
     # by name, and what only this machine needs is left away.
     while True:
-        errors = _pip([*download, *asked], count)
+        errors = _pip([*download, *asked], folder.parent, count)
         if errors:
-            raise _missing(config, python, asked, errors, [*download, "--no-deps"])
+            alone = [*download, "--no-deps"]
+            lost = [text for text in asked if _pip([*alone, text], folder.parent)]
+            raise _missing(config, python, lost, errors)
         wheels = [_read_wheel(path) for path in sorted(folder.glob("*.whl"))]
         needed = _needed(wheels, wanted, environment)
         lacking = [text for name, text in needed.items() if name not in {w.name for w in wheels}]
@@ -484,14 +499,9 @@ def _fetch(
 
 
 def _missing(
-    config: BundleConfig,
-    python: str,
-    asked: Sequence[str],
-    errors: Sequence[str],
-    download: Sequence[str],
+    config: BundleConfig, python: str, lost: Sequence[str], errors: Sequence[str]
 ) -> BundleError:
     """The error for a download that failed: names each package that there is no wheel of."""
-    lost = [text for text in asked if _pip([*download, text])]
     where = f"{config.platform} and Python {python}"
     if not lost:
         return BundleError(f"what digitkit needs cannot be had for {where}: {errors[-1]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -10,6 +11,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 import tomllib
 import zipfile
 from dataclasses import replace
@@ -310,6 +312,26 @@ def test_no_wheels_of_digitkit(inputs, tmp_path):
         make_bundle(replace(inputs, wheel=broken))
 
 
+def test_a_full_disk_under_pip(inputs, tmp_path, monkeypatch):
+    """It is no missing wheel."""
+    pip = tmp_path / "pip.py"
+    pip.write_text(f"raise OSError({errno.ENOSPC}, 'No space left on device')\n")  # as pip does
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(BundleError, match="the disk is full; make room there, or name another"):
+        make_bundle(replace(inputs, out=tmp_path / "b.tar.gz"))
+
+
+def test_what_pip_leaves_lying_goes_away(inputs, tmp_path, monkeypatch):
+    (tmp_path / "pip.py").write_text("import tempfile, sys\ntempfile.mkdtemp()\nsys.exit('no')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    with pytest.raises(BundleError):
+        make_bundle(replace(inputs, out=tmp_path / "b.tar.gz"))
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_without_pip(inputs, monkeypatch):
     monkeypatch.setattr(bundle, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match="ensurepip"):
@@ -331,7 +353,7 @@ def test_an_indexs_address_is_not_shown(monkeypatch, tmp_path):
         "raise SystemExit(1)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert bundle._pip([]) == ["Could not fetch URL … no"]
+    assert bundle._pip([], tmp_path) == ["Could not fetch URL … no"]
 
 
 def test_an_incomplete_bundle_is_not_left(inputs, tmp_path, monkeypatch):
