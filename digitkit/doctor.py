@@ -526,14 +526,14 @@ class _Doctor:
 
     def _hashes(self, files: list[dict[str, Any]]) -> Check:
         name, again = "model files", _pip("install --force-reinstall --no-deps digitkit")
-        bad = [f["name"] for f in files if f["listed"] is not None and f["sha256"] != f["listed"]]
-        if bad:
-            found = f"{', '.join(bad)}: not as SHA256SUMS says; damaged or changed"
-            return _model(name, "problem", found, f"copy them again, or {again}")
         gone = [f["name"] for f in files if f["sha256"] is None]
         if gone:
             found = f"{', '.join(gone)}: missing or unreadable"
             return _model(name, "problem", found, again)
+        bad = [f["name"] for f in files if f["listed"] is not None and f["sha256"] != f["listed"]]
+        if bad:
+            found = f"{', '.join(bad)}: not as SHA256SUMS says; damaged or changed"
+            return _model(name, "problem", found, f"copy them again, or {again}")
         unlisted = [f["name"] for f in files if f["own"] and f["listed"] is None]
         if unlisted:
             found = f"{', '.join(unlisted)}: not in SHA256SUMS"

@@ -501,6 +501,7 @@ def test_lists_that_lack_a_file_and_files_that_are_gone(probes):
 
     assert told(listed=None).state == "warning"
     assert told(sha256=None, listed=None).state == "problem"
+    assert told(sha256=None).found == "finder.onnx: missing or unreadable"
     assert told(sha256="ef").found == "finder.onnx: not as SHA256SUMS says; damaged or changed"
 
 
