@@ -190,11 +190,15 @@ def make_bundle(
                 "written; on the device it has to read the same"
             )
         say(_what_is_fetched(config, wanted))
-        mnist = _mnist_test(offline=config.wheelhouse is not None, progress=progress)
-        wheels = {
-            python: _fetch(config, python, wanted, work / python, progress)
-            for python in config.pythons
-        }
+        mnist = _mnist_test(config.wheelhouse, progress)
+        wheels, lacking = {}, []
+        for python in config.pythons:
+            try:
+                wheels[python] = _fetch(config, python, wanted, work / python, progress)
+            except _MissingError as error:
+                lacking.append(f"Python {python}: {error}")
+        if lacking:
+            raise _missing(config, lacking)
         folder = f"digitkit-{own.version}-{config.platform}"
         entries = list(_entries(config, own, wheels, model, mnist))
         return _pack(config.out, folder, entries, progress)
@@ -406,6 +410,12 @@ def _for_target(config: BundleConfig, python: str) -> list[str]:
     return options
 
 
+_NO_NETWORK = re.compile(
+    r"connection broken by '?(NewConnection|NameResolution|ConnectTimeout|Proxy)Error"
+)
+"""What pip says when it gets no connection, a hundred seconds before it gives up one package."""
+
+
 def _pip(
     arguments: Sequence[str],
     temporary: Path,
@@ -416,7 +426,7 @@ def _pip(
     What it leaves lying if it is stopped is in the folder `temporary`.
 
     Raises:
-        BundleError: that folder's disk is full.
+        BundleError: that folder's disk is full, or there is no network.
     """
     env = os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "TMPDIR": str(temporary)}
     if "--isolated" in arguments:
@@ -447,6 +457,11 @@ def _pip(
             f"{temporary.parent}: the disk is full; make room there, or name another folder in "
             "TMPDIR"
         )
+    if any(_NO_NETWORK.search(line) for line in lines):
+        raise BundleError(
+            "pip does not reach its index; see whether this machine has a network, or take the "
+            "wheels from a folder with --wheelhouse"
+        )
     # An index's address, which may hold a password, is nobody's business.
     return [re.sub(r"\S*://\S*", "…", line) for line in errors or lines[-1:] or ["no reason given"]]
 
@@ -457,7 +472,7 @@ def _what_is_fetched(config: BundleConfig, wanted: Sequence[str]) -> str:
     if config.wheelhouse is not None:
         verb, size = f"taking from {config.wheelhouse}", ""
     else:
-        verb, size = "fetching with pip", "; about 100 MB for each Python"
+        verb, size = "fetching with pip", "; about 100 MB, and 45 MB for each further Python"
         if find_mnist("test") is None:
             size += "; and MNIST from its mirrors, 11 MB"
     pythons = " and ".join(config.pythons)
@@ -489,7 +504,7 @@ def _fetch(
         if errors:
             alone = [*download, "--no-deps"]
             lost = [text for text in asked if _pip([*alone, text], folder.parent)]
-            raise _missing(config, python, lost, errors)
+            raise _MissingError(", ".join(lost) if lost else errors[-1])
         wheels = [_read_wheel(path) for path in sorted(folder.glob("*.whl"))]
         needed = _needed(wheels, wanted, environment)
         lacking = [text for name, text in needed.items() if name not in {w.name for w in wheels}]
@@ -498,20 +513,19 @@ def _fetch(
         asked += lacking
 
 
-def _missing(
-    config: BundleConfig, python: str, lost: Sequence[str], errors: Sequence[str]
-) -> BundleError:
-    """The error for a download that failed: names each package that there is no wheel of."""
-    where = f"{config.platform} and Python {python}"
-    if not lost:
-        return BundleError(f"what digitkit needs cannot be had for {where}: {errors[-1]}")
+class _MissingError(Exception):
+    """A device's Python lacks wheels; the text names them, or is what pip says."""
+
+
+def _missing(config: BundleConfig, lacking: Sequence[str]) -> BundleError:
+    """The error for downloads that failed, each with its Python."""
     if config.wheelhouse is not None:
         place, remedy = f"in {config.wheelhouse}", "put them there"
     else:
-        place, remedy = "to be had", "see whether pip reaches its index"
+        place, remedy = "to be had", "see whether pip finds them"
     return BundleError(
-        f"no wheel for {where} is {place}: {'; '.join(lost)}; {remedy}, or choose other versions "
-        "with --python"
+        f"wheels for {config.platform} are not all {place}; lacking for {'; for '.join(lacking)}; "
+        f"{remedy}, or choose other versions with --python"
     )
 
 
@@ -567,18 +581,20 @@ class _Model:
         return cls(f"@ROOT@/current/models/{name}", path, text, name)
 
 
-def _mnist_test(*, offline: bool, progress: Progress) -> dict[str, bytes]:
+def _mnist_test(wheelhouse: Path | None, progress: Progress) -> dict[str, bytes]:
     """MNIST's test set as two gzipped IDX files."""
     from . import datasets
     from .folders import cache_folder
 
     folder = datasets.find_mnist("test")
-    if folder is None:
-        if offline:
+    if folder is None and wheelhouse is not None:
+        folder = wheelhouse.resolve().parent / "mnist"  # an earlier bundle's wheels lie beside it
+        if not all((folder / f"{stem}.gz").is_file() for stem in datasets.idx_names("test")):
             raise DatasetError(
                 "MNIST's test set, which goes into a bundle, is not on this machine; name a folder "
                 "with its IDX files in DIGITKIT_MNIST, or leave --wheelhouse away to download"
             )
+    if folder is None:
         folder = cache_folder() / "mnist"
         datasets.download_mnist(folder, progress=progress)
     files = {}

@@ -74,7 +74,7 @@ def model(name: str) -> Steps:
     paths = [] if Path(name).exists() else shipped_files(name)
     shipped = bool(paths)
     paths = paths or [find_model(name)]
-    yield "files", {"shipped": shipped, "files": list(_hashed(paths, shipped))}
+    yield "files", {"shipped": shipped, "files": list(_hashed(paths, name if shipped else None))}
     before = _sockets()
     first: Reader | None = None
     for path in paths:
@@ -171,25 +171,37 @@ def _sockets() -> int | None:
     return sum(link.startswith("socket:") for link in links)
 
 
-def _hashed(paths: list[Path], shipped: bool) -> Iterator[dict[str, Any]]:
-    """Each model's file, and the finder's, with its SHA-256 and that of the list beside it."""
-    from .card import CHECKSUMS
+def _hashed(paths: list[Path], shipped: str | None) -> Iterator[dict[str, Any]]:
+    """Each model's file, and the finder's, with its SHA-256 and that of the list beside it.
+
+    Of a shipped name a precision that is listed and not there is one of them, too.
+    """
     from .classifier import models_folder
     from .finder import FILE
 
     finder = models_folder() / FILE
-    for path in [*paths, finder]:
-        listed: dict[str, str] = {}
-        with suppress(OSError, UnicodeDecodeError):
-            for line in (path.parent / CHECKSUMS).read_text("utf-8").splitlines():
-                digest, _, name = line.partition("  ")
-                listed[name] = digest
+    listed = _listed(models_folder())
+    both = [models_folder() / f"{shipped}-{precision}.onnx" for precision in ("int8", "fp32")]
+    gone = [path for path in both if path.name in listed and path not in paths]
+    for path in [*paths, *gone, finder]:
         found = None
         with suppress(OSError):
             found = file_sha256(path)
         yield {
             "name": path.name,
             "sha256": found,
-            "listed": listed.get(path.name),
-            "own": shipped or path == finder,
+            "listed": _listed(path.parent).get(path.name),
+            "own": shipped is not None or path == finder,
         }
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """The SHA-256 of files by their names, as the folder's own list has them."""
+    from .card import CHECKSUMS
+
+    listed: dict[str, str] = {}
+    with suppress(OSError, UnicodeDecodeError):
+        for line in (folder / CHECKSUMS).read_text("utf-8").splitlines():
+            digest, _, name = line.partition("  ")
+            listed[name] = digest
+    return listed

@@ -163,6 +163,11 @@ def load(path: Path) -> Settings:
         said = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise InputNotFoundError(f"{path}: there is no such settings file") from error
+    except PermissionError as error:
+        raise SettingsError(
+            f"{path}: cannot be read: {error.strerror}; a service's settings are for root and its "
+            "group: sudo, or sudo usermod -aG video $USER and log in anew"
+        ) from error
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -287,11 +287,30 @@ def test_what_is_wrong_is_told(inputs, change, kind, message):
 
 def test_missing_wheels_are_named(inputs):
     with pytest.raises(BundleError) as caught:
-        make_bundle(replace(inputs, pythons=("3.12",)))
+        make_bundle(replace(inputs, pythons=("3.12", "3.11", "3.14")))
     text = str(caught.value)
-    assert "numpy>=1.26.0; onnxruntime!=1.21.0,>=1.20.1;" in text
-    assert "linux-arm64 and Python 3.12" in text
+    assert text.startswith("wheels for linux-arm64 are not all in ")
+    for python in ("3.12", "3.14"):
+        assert f"for Python {python}: numpy>=1.26.0, onnxruntime!=1.21.0,>=1.20.1;" in text
+    assert "3.11" not in text
     assert "opencv" not in text  # its one wheel fits each Python
+
+
+def test_without_a_network(inputs, tmp_path, monkeypatch):
+    """It is no missing wheel, and is not asked for again, package by package."""
+    (tmp_path / "pip.py").write_text(
+        "import pathlib, sys\n"
+        f"with open({str(tmp_path / 'calls')!r}, 'a') as calls:\n"
+        "    calls.write('.')\n"
+        "print('WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by '\n"
+        "      \"'NewConnectionError('<x>: Failed to establish a new connection')': /numpy/\")\n"
+        "print('ERROR: No matching distribution found for numpy')\n"
+        "sys.exit(1)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(BundleError, match="pip does not reach its index; see whether this machine"):
+        make_bundle(replace(inputs, wheelhouse=None, out=tmp_path / "b.tar.gz"))
+    assert (tmp_path / "calls").read_text() == "."
 
 
 def test_a_missing_need_of_a_need(inputs, tmp_path):
@@ -344,6 +363,22 @@ def test_mnist_is_not_downloaded_when_offline(inputs, monkeypatch):
     monkeypatch.setattr(datasets, "find_mnist", lambda split: None)
     with pytest.raises(DatasetError, match="DIGITKIT_MNIST"):
         make_bundle(inputs)
+
+
+def test_an_earlier_bundle_has_all_that_a_new_one_needs(
+    inputs, made, content, tmp_path, monkeypatch
+):
+    from digitkit import datasets
+
+    for name, data in content.items():
+        if name.startswith(("wheels/", "mnist/")):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(data)
+    monkeypatch.setattr(datasets, "find_mnist", lambda split: None)
+    again = make_bundle(
+        replace(inputs, wheelhouse=tmp_path / "wheels", out=tmp_path / "again.tar.gz")
+    )
+    assert again.sha256 == made.sha256
 
 
 def test_an_indexs_address_is_not_shown(monkeypatch, tmp_path):

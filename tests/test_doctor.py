@@ -485,6 +485,25 @@ def test_a_damaged_model(own, probes):
     assert checks["inference"].state == checks["page"].state == "skipped"
 
 
+def test_a_shipped_precision_that_is_gone(tmp_path, monkeypatch):
+    """infer would take the other without a word."""
+    from digitkit import classifier, probes
+
+    for file in models_folder().iterdir():
+        if file.name not in ("digits-int8.onnx", "digits-tiny-fp32.onnx"):
+            shutil.copy(file, tmp_path)
+    monkeypatch.setattr(classifier, "models_folder", lambda: tmp_path)
+
+    def gone(name: str) -> list[str]:
+        step, told = next(iter(probes.model(name)))
+        assert step == "files"
+        return [file["name"] for file in told["files"] if file["sha256"] is None]
+
+    assert gone("digits") == ["digits-int8.onnx"]
+    assert gone("digits-tiny") == ["digits-tiny-fp32.onnx"]
+    assert gone("digits-fp32") == []
+
+
 def test_a_model_that_is_not_there(tmp_path, probes):
     probes["model"] = really_ask("model", {"name": str(tmp_path / "none.onnx")})
     checks = look(model=str(tmp_path / "none.onnx"))

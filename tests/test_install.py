@@ -414,6 +414,16 @@ def test_system(device, unpacked, tmp_path):
     assert not settings.exists()
 
 
+def test_for_whom_it_installs(device, unpacked):
+    """With sudo and without --system it is root alone: hardly what is meant."""
+    device.stub("uname", "echo sparc64")  # so that it ends soon
+    device.env["SUDO_USER"] = "pi"
+    done = device.install(unpacked())
+    assert "alone, not for pi; with --system it is for all" in done.stdout
+    device.env["HOME"] = "home"
+    assert "HOME is home; it must begin with /" in device.refusal(unpacked())
+
+
 def test_settings_that_name_an_own_model(device, config, unpacked, shipped, tmp_path):
     """It is in the version's folder, which an upgrade replaces."""
     top = tmp_path / "top"

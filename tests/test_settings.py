@@ -137,12 +137,18 @@ def test_all_mistakes_are_told_at_once(file):
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_none(file, tmp_path):
+def test_files_that_are_none(file, tmp_path, monkeypatch):
     with pytest.raises(InputNotFoundError, match=r"gone\.toml: there is no such settings file"):
         settings.load(tmp_path / "gone.toml")
     with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
         settings.load(tmp_path)
     path = file("")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Path, "read_text", lambda *_: (_ for _ in ()).throw(PermissionError(13, "no"))
+        )
+        with pytest.raises(SettingsError, match=r"cannot be read: no; .* usermod -aG video"):
+            settings.load(path)
     path.write_bytes(b"camera = '\xff'")
     with pytest.raises(SettingsError, match="is no UTF-8 text"):
         settings.load(path)

@@ -339,7 +339,10 @@ main() {
         settings=$top/etc/digitkit.toml unit=$top/etc/systemd/system/digitkit.service
     else
         [ -n "${HOME-}" ] || die "HOME is not set; set it to the folder of the user to install for"
+        case "$HOME" in /*) ;; *) die "HOME is $HOME; it must begin with /" ;; esac
         root=$HOME/.local/share/digitkit bin=$HOME/.local/bin settings='' unit=''
+        [ -z "${SUDO_USER-}" ] ||
+            say "this installs for $(id -un) alone, not for $SUDO_USER; with --system it is for all"
     fi
     lock=$root/.lock
 
