@@ -158,7 +158,8 @@ def test_a_real_run(quick_run, small_data):
     assert [c.model for c in report.cold_starts] == [TINY, benchmark.INTERPRETER]
     ours, bare = report.cold_starts
     assert ours.min_ms <= ours.p50_ms <= ours.max_ms
-    assert bare.p50_ms < ours.p50_ms
+    # Not by their times: a machine that stalls may do so during the one start of either kind.
+    assert (bare.peak_mb or 0) < ours.peak_mb
     (facts,) = report.models
     assert facts.card_accuracy > 0.99
     assert report.settings["data"] == str(small_data)
@@ -652,11 +653,16 @@ def test_a_report_that_cannot_be_written(workers, tmp_path):
 # --- interrupts ------------------------------------------------------------------------------
 
 
+def ps(*options: str) -> list[str]:
+    command = ["ps", "-ww", *options]
+    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+
+
 def working(pid: int) -> list[str]:
     """Processes that a process has started and that still run."""
-    command = ["ps", "-ww", "-o", "stat=,args=", "--ppid", str(pid)]
-    listed = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-    return [line for line in listed if not line.startswith("Z") and "ps -ww" not in line]
+    listed = ps("-o", "stat=,pid=,args=", "--ppid", str(pid))
+    alive = [line for line in listed if not line.startswith("Z") and "ps -ww" not in line]
+    return [line.split(maxsplit=1)[1] for line in alive]  # whether one sleeps or runs may change
 
 
 needs_ps = pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps")
@@ -666,8 +672,15 @@ needs_ps = pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps")
 def test_an_interrupt_ends_the_processes_side_by_side(workers, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = working(os.getpid())
-    code = "import os, signal, time\n"
-    code += f"if '-0' in given: os.kill({os.getpid()}, signal.SIGINT)\ntime.sleep(60)"
+    # Once the first one's pipe is being emptied, all are started. The folder's own name may have
+    # a -0 in it, as pytest's first has.
+    code = (
+        "import os, signal, time\n"
+        "if given.endswith('job-0.json'):\n"
+        "    for _ in range(2000): os.write(1, b'not yet\\n' * 100)\n"
+        f"    os.kill({os.getpid()}, signal.SIGINT)\n"
+        "time.sleep(60)"
+    )
     child(monkeypatch, code, "throughput")
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -691,9 +704,12 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, number):
         # A shell's background job has SIGINT ignored, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as command:  # fmt: skip
-        for _ in range(400):
+        for _ in range(2400):
             found = working(command.pid)
-            if any("'steady'" in line for line in found):
+            # Asleep, it waits for what it has started; before, it may be about to note that.
+            if any("'steady'" in line for line in found) and ps(
+                "-o", "stat=", "-p", str(command.pid)
+            )[0].startswith("S"):
                 break
             time.sleep(0.05)
         assert len(found) == 1, found
@@ -703,8 +719,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, number):
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == [tmp_path / "tmp"]
     assert list((tmp_path / "tmp").iterdir()) == []
-    running = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True).stdout
-    assert str(tmp_path / "tmp") not in running
+    assert str(tmp_path / "tmp") not in "\n".join(ps("-eo", "args="))
 
 
 def test_whole_pictures_that_cannot_be_read(workers):
