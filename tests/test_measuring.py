@@ -6,8 +6,10 @@ import gc
 import json
 import subprocess
 import sys
+import threading
 import time
 from array import array
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +28,20 @@ def spin(seconds: float) -> None:
 # --- loops -----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that goes on only while the loops sleep or as a test says, whatever else runs here."""
+    stands = SimpleNamespace(ns=0, process_ns=0)
+
+    def sleep(seconds: float) -> None:
+        stands.ns += round(seconds * 1e9)
+
+    monkeypatch.setattr(measuring, "_now", lambda: stands.ns)
+    times = SimpleNamespace(sleep=sleep, process_time_ns=lambda: stands.process_ns)
+    monkeypatch.setattr(measuring, "time", times)
+    return stands
+
+
 @pytest.mark.parametrize(("runs", "calls"), [(0, 1), (1, 1), (3, 3), (4, 4), (100, 100)])
 def test_a_closed_loop_runs_often_enough(runs, calls):
     """Once at least; the feeds take turns."""
@@ -38,12 +54,19 @@ def test_a_closed_loop_runs_often_enough(runs, calls):
     assert all(ns >= 0 for ns in took)
 
 
-def test_a_closed_loop_runs_long_enough():
+def test_a_closed_loop_runs_long_enough(clock):
+    def run(feed: int) -> None:
+        clock.ns += 10_000_000
+
+    assert list(closed_loop(run, [1, 2], 1, 0.05)) == [10_000_000] * 5
+
+
+def test_a_closed_loop_keeps_to_the_real_clock():
     begun = time.perf_counter()
     took = closed_loop(lambda feed: None, [1, 2], 1, 0.05)
-    assert time.perf_counter() - begun >= 0.05
-    assert len(took) > 2
-    assert sum(took) <= (time.perf_counter() - begun) * 1e9
+    over = time.perf_counter() - begun
+    assert over >= 0.05
+    assert sum(took) <= over * 1e9
 
 
 def test_what_is_timed_is_the_call():
@@ -59,11 +82,15 @@ def test_a_paced_loop():
     json.dumps(found)
 
 
-def test_late_calls_are_counted():
+def test_late_calls_are_counted(clock):
     """Each takes two periods, so that only the first begins in time."""
-    found = paced_loop(lambda feed: time.sleep(0.02), [1], 4, 100)
+
+    def run(feed: int) -> None:
+        clock.ns += 20_000_000
+
+    found = paced_loop(run, [1], 4, 100)
     assert found["late"] == 3
-    assert len(found["samples"]) == 4
+    assert found["samples"] == [20_000_000] * 4
 
 
 def test_the_pace_is_kept_on_average():
@@ -77,33 +104,51 @@ def test_calls_that_never_sleep_tell_nothing_of_idleness():
     assert (found["idle_cpu"], found["late"]) == (None, 3)
 
 
-def idle_of_a_spinner() -> float:
-    """As a runtime's threads do that wait for work without sleeping."""
-    import hashlib
-    import threading
+def test_a_loop_that_only_sleeps_is_idle():
+    """In a process of its own: the threads of other tests' packages would count."""
+    code = (
+        "from digitkit.measuring import paced_loop; "
+        "print(paced_loop(lambda feed: None, [1], 8, 50)['idle_cpu'])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert 0 <= float(done.stdout) < 0.1
 
+
+def test_threads_that_spin_between_calls_are_seen(clock, monkeypatch):
+    """As a runtime's threads do that wait for work without sleeping."""
     over = threading.Event()
 
-    def wait() -> None:
+    def spinner() -> None:
         while not over.is_set():
-            hashlib.sha256(bytes(100_000))  # without Python's lock
+            spin(0.001)
 
-    threading.Thread(target=wait, daemon=True).start()
-    found = paced_loop(lambda feed: None, [1], 8, 50)
-    over.set()
-    return found["idle_cpu"]
+    def sleep(seconds: float) -> None:
+        # How much of a core it gets depends on what else runs here, so it is given the time.
+        enough, last = time.process_time() + seconds / 2, time.monotonic() + 60
+        while time.process_time() < enough and time.monotonic() < last:
+            time.sleep(0.001)
+        clock.ns += round(seconds * 1e9)
+
+    monkeypatch.setattr(measuring.time, "sleep", sleep)
+    monkeypatch.setattr(measuring.time, "process_time_ns", time.process_time_ns)
+    thread = threading.Thread(target=spinner)
+    thread.start()
+    try:
+        assert paced_loop(lambda feed: None, [1], 8, 50)["idle_cpu"] >= 0.4
+    finally:
+        over.set()
+        thread.join()
 
 
-def test_threads_that_spin_between_calls_are_seen():
-    assert paced_loop(lambda feed: None, [1], 8, 50)["idle_cpu"] < 0.1
-    # How much of a core it gets depends on what else runs here.
-    assert idle_of_a_spinner() > 0.15
+def test_the_work_itself_is_no_idle_use(clock):
+    def run(feed: int) -> None:
+        clock.ns += 5_000_000
+        clock.process_ns += 5_000_000
 
-
-def test_the_work_itself_is_no_idle_use():
-    found = paced_loop(lambda feed: spin(0.005), [1], 5, 20)
-    assert found["idle_cpu"] < 0.1
-    assert min(found["samples"]) >= 5_000_000
+    found = paced_loop(run, [1], 5, 20)
+    assert found["idle_cpu"] == 0
+    assert found["samples"] == [5_000_000] * 5
 
 
 # --- jobs ------------------------------------------------------------------------------------
@@ -240,11 +285,24 @@ def test_the_peak_of_a_cold_start():
     assert 100 < much < 150
 
 
-def test_a_cold_start_ends_with_the_first_line():
-    code = "import time; print(1, flush=True); time.sleep(0.5)"
-    begun = time.perf_counter()
-    found = measuring.cold_start([sys.executable, "-c", code])
-    assert found["ms"] <= (time.perf_counter() - begun) * 1000 - 100
+def test_a_cold_start_ends_with_the_first_line(tmp_path, monkeypatch):
+    """The clock is looked at while the program still runs: it waits until that has been done."""
+    looked = tmp_path / "looked"
+    calls = []
+
+    def now() -> int:
+        calls.append(looked.write_text("") if calls else None)
+        return 0
+
+    monkeypatch.setattr(measuring, "_now", now)
+    code = (
+        f"import os, time; print(1, flush=True); last = time.monotonic() + 60\n"
+        f"while not os.path.exists({str(looked)!r}):\n"
+        "    time.sleep(0.01)\n"
+        "    if time.monotonic() > last: raise SystemExit('nobody looks')\n"
+    )
+    assert "error" not in measuring.cold_start([sys.executable, "-c", code])
+    assert len(calls) == 2
 
 
 def test_a_program_that_does_not_start():
