@@ -429,6 +429,7 @@ def _pip(
         BundleError: that folder's disk is full, or there is no network.
     """
     env = os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "TMPDIR": str(temporary)}
+    env.pop("FORCE_COLOR", None)  # it would put codes between the lines all the same
     if "--isolated" in arguments:
         env["PIP_CONFIG_FILE"] = os.devnull  # the machine's settings, too
     lines = []

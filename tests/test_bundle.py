@@ -313,7 +313,8 @@ def test_without_a_network(inputs, tmp_path, monkeypatch):
     assert (tmp_path / "calls").read_text() == "."
 
 
-def test_a_missing_need_of_a_need(inputs, tmp_path):
+def test_a_missing_need_of_a_need(inputs, tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # pip's lines are read, whatever it is asked for
     house = wheelhouse(tmp_path / "house", ["3.11"], "aarch64")
     make_wheel(house, "pip", "26.0")
     (house / "flatbuffers-25.1-py3-none-any.whl").unlink()
