@@ -14,7 +14,19 @@ from digitkit.classifier import models_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
-os.environ["DIGITKIT_PROFILE"] = os.devnull  # what was found best here is nothing to the tests
+
+# What is set where the tests run is nothing to them, nor to the processes that they start.
+os.environ["DIGITKIT_PROFILE"] = os.devnull  # what was found best here
+os.environ["COLUMNS"] = "80"
+for name in (
+    *("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "GITHUB_ACTIONS"),  # colours on or off; typer's two
+    *("TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERMINAL_WIDTH"),
+    "NOTIFY_SOCKET",  # where the tests are a service themselves
+):
+    os.environ.pop(name, None)
+# What the tests serve is on this machine; FFmpeg reads the first, Python either.
+for name in ("no_proxy", "NO_PROXY"):
+    os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
 
 
 @pytest.fixture(scope="session")
