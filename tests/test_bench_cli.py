@@ -485,8 +485,13 @@ def test_a_quick_run_end_to_end(tmp_path):
 
 
 def test_an_invalid_run_end_to_end():
-    result = bench(*FAST, "--processes", "2", "--max-spread", "0", "--strict", "--json", "-")
+    # Two take the same number of nanoseconds once in some thousand times, four as good as never.
+    result = bench(*FAST, "--processes", "4", "--max-spread", "0", "--strict", "--json", "-")
     assert "differ by" in line(result, 3)
     values = json.loads(result.stdout)
     assert values["valid"] is False
-    assert values["invalid"][0].startswith("digits-tiny-int8: its processes differ by ")
+    # Where the clock fell meanwhile, that is said as well.
+    assert any(
+        reason.startswith("digits-tiny-int8: its processes differ by ")
+        for reason in values["invalid"]
+    )
