@@ -22,6 +22,8 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
+    allow_reuse_port = True  # with a socket that holds the port but does not listen
+
     def __init__(self, behaviour, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.behaviour = behaviour

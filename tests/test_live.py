@@ -15,6 +15,7 @@ import threading
 import time
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,6 +91,16 @@ def opening(*captures: object):
     return opener
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on only as a test says; waits are real, and as short as they may be."""
+    stands = SimpleNamespace(now=0.0)
+    times = SimpleNamespace(monotonic=lambda: stands.now, perf_counter_ns=time.perf_counter_ns)
+    monkeypatch.setattr(live, "time", times)
+    monkeypatch.setattr(live, "FIRST_PAUSE", 0.01)
+    return stands
+
+
 def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("camera")]
 
@@ -141,22 +152,29 @@ def test_max_frames():
 
 def test_duration_runs_from_the_first_frame():
     camera = Scripted()
-    threading.Timer(0.3, lambda: camera.feed(picture(1))).start()
+    fed: list[float] = []
+
+    def feed() -> None:
+        fed.append(time.monotonic())
+        camera.items.put(picture(1))
+
+    timer = threading.Timer(0.3, feed)
+    timer.start()
     with Live("0", opener=lambda: camera, duration=0.2) as source:
-        begun = time.monotonic()
         assert [frame.number for frame in source] == [0]
-        assert time.monotonic() - begun >= 0.5
+        assert time.monotonic() - fed[0] >= 0.2
+    timer.join()
     assert threads() == []
 
 
 def test_fps_is_a_cap_and_gives_the_newest():
     camera = Scripted(picture(0))
     with Live("0", opener=lambda: camera, fps=5) as source:
-        next(source)
         begun = time.monotonic()
+        next(source)
         camera.feed(picture(1), picture(2), picture(3))
         assert next(source).number == 3
-        assert time.monotonic() - begun >= 0.19
+        assert time.monotonic() - begun >= 0.2
         assert source.dropped == 2
 
 
@@ -184,13 +202,18 @@ def test_numbers_out_of_range(options):
 # --- losing and finding ----------------------------------------------------------------------
 
 
-def test_a_lost_camera_is_opened_again(monkeypatch):
-    monkeypatch.setattr(live, "FIRST_PAUSE", 0.01)
+def test_a_lost_camera_is_opened_again(clock):
     lost = SourceError("camera 0: cannot be opened")
     cameras = [Scripted(picture(1), None), lost, lost, Scripted(picture(2), picture(3), None)]
     lines: list[str] = []
-    opener = opening(*cameras, Scripted(picture(4), SourceError("on fire")), lost)
-    with Live("0", opener=opener, retry=0.2, every=True, notice=lines.append) as source:
+    last = Scripted(picture(4), SourceError("on fire"))
+    opener = opening(*cameras, last, lost)
+
+    def timed():
+        clock.now += 0.15 if last.closed else 0.05
+        return opener()
+
+    with Live("0", opener=timed, retry=0.2, every=True, notice=lines.append) as source:
         items = list(source)
     assert [int(item.image[0, 0, 0]) for item in items[:-1]] == [1, 2, 3, 4]
     assert [item.number for item in items[:-1]] == [0, 1, 2, 3]
@@ -236,19 +259,24 @@ def test_a_camera_without_frames_may_be_the_pi_s_own():
         next(source)
 
 
-def test_a_stream_is_waited_for():
+def test_a_stream_is_waited_for(clock):
     url = "rtsp://me:geheim@127.0.0.1/x"
     opener = opening(SourceError(f"{url}: is away"))
     lines: list[str] = []
+
+    def timed():
+        clock.now += 0.15
+        return opener()
+
     with (
-        Live(url, opener=opener, retry=0.4, notice=lines.append) as source,
+        Live(url, opener=timed, retry=0.4, notice=lines.append) as source,
         pytest.raises(SourceError) as caught,
     ):
         next(source)
     assert str(caught.value) == (
         "rtsp://me:***@127.0.0.1/x: is away; given up after trying for 0.4 s"
     )
-    assert len(opener.opened) >= 3
+    assert len(opener.opened) == 3
     assert lines == ["rtsp://me:***@127.0.0.1/x: is away; trying again for 0.4 s"]
     with (
         Live(url, opener=opener, retry=0) as source,
@@ -260,7 +288,7 @@ def test_a_stream_is_waited_for():
 def test_with_endless_patience_any_camera_is_waited_for():
     away = SourceError("is away")
     lines: list[str] = []
-    opener = opening(away, away, Endless())
+    opener = opening(away, away, Scripted(picture()))
     with Live("0", opener=opener, retry=math.inf, max_frames=1, notice=lines.append) as source:
         assert next(source).number == 0
     assert source.reconnects == 0  # it was never there before
@@ -349,8 +377,8 @@ def test_ctrl_c_interrupts_the_wait():
     before = signal.signal(signal.SIGALRM, stop)
     try:
         with Live("0", opener=Scripted) as source:
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
             with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
                 next(source)
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -539,7 +567,9 @@ def test_a_stream_that_breaks_off_within_a_frame():
     assert "geheim" not in "".join(lines)
 
 
-def test_broken_pictures_are_passed_over():
+def test_broken_pictures_are_passed_over(monkeypatch):
+    monkeypatch.setattr(live, "STALL_SECONDS", 60)  # this machine may stall, too
+
     def behaviour(connection, handler):
         for data in (jpeg()[:300], b"no JPEG at all") * 4:
             serve(2)(connection, handler)
@@ -565,17 +595,20 @@ def test_a_stream_that_stalls(monkeypatch):
 
     with Server(behaviour) as server, Live(server.url, every=True, max_frames=10) as source:
         assert len(list(source)) == 10
-    assert source.reconnects == 1
+    # Once more for each time that the machine itself stalls for so long.
+    assert source.reconnects >= 1
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+@pytest.fixture
+def port():
+    """A port that nobody else is given, and where nobody answers but who shares it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
-def test_a_stream_that_comes_up_later_and_comes_back_on_its_port():
-    port = free_port()
+def test_a_stream_that_comes_up_later_and_comes_back_on_its_port(port):
     servers: list[Server] = []
     lines: list[str] = []
 
@@ -657,7 +690,7 @@ class Picamera2:
         assert name == "main"
         (width, height), stride = self.main["size"], self.main["stride"]
         self.count += 1
-        if mode == "stall" and self.count == 3:
+        if mode == "stall" and self.count == 2:
             time.sleep(60)
         if mode == "broken off" and self.count == 3:
             raise RuntimeError("Camera frontend has timed out!")
@@ -729,17 +762,17 @@ def test_a_pi_without_a_camera(pi, mode, message):
 
 
 @pytest.mark.parametrize(
-    ("mode", "message"),
+    ("mode", "frames", "seconds", "message"),
     [
-        ("crash", r"its process ended \(code 3\) without a word"),
-        ("broken off", r"the camera broke off \(Camera frontend has timed out!\)"),
-        ("stall", "gave no frame for 0.2 seconds"),
+        ("crash", 2, 60, r"its process ended \(code 3\) without a word"),
+        ("broken off", 2, 60, r"the camera broke off \(Camera frontend has timed out!\)"),
+        ("stall", 1, 0.2, "gave no frame for 0.2 seconds"),
     ],
 )
-def test_a_pi_camera_that_goes_away(pi, mode, message):
-    camera = pi(mode, frame_seconds=0.2)
-    assert camera.read() is not None
-    camera.read()
+def test_a_pi_camera_that_goes_away(pi, mode, frames, seconds, message):
+    camera = pi(mode, frame_seconds=seconds)
+    for _ in range(frames):
+        assert camera.read() is not None
     with pytest.raises(SourceError, match=f"^picamera2: {message}$"):
         camera.read()
 
@@ -767,7 +800,6 @@ def test_an_interpreter_that_is_not_there(tmp_path):
 
 def test_a_pi_camera_is_closed_while_it_is_read(pi):
     camera = pi("stall")
-    camera.read()
     camera.read()
     errors: list[SourceError] = []
 
@@ -848,4 +880,4 @@ def test_two_minutes_of_video_leave_memory_flat():
 def test_the_soak_notices_growth():
     done = soak("--seconds", "4", "--speed", "8", "--grow=-500")
     assert done.returncode == 1
-    assert done.stderr.startswith("memory has grown by ")
+    assert "memory has grown by " in done.stderr
