@@ -5,6 +5,7 @@ import os
 import struct
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -27,6 +28,16 @@ for name in (
 # What the tests serve is on this machine; FFmpeg reads the first, Python either.
 for name in ("no_proxy", "NO_PROXY"):
     os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
+
+# The same examples each time, however slow the machine: what fails here, fails everywhere. Others
+# are tried with --hypothesis-profile=default.
+hypothesis.settings.register_profile(
+    "digitkit",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("digitkit")
 
 
 @pytest.fixture(scope="session")

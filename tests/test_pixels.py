@@ -153,7 +153,7 @@ shapes = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_array_gives_a_normal_form_or_one_colour(data):
     array = data.draw(hnp.arrays(data.draw(kinds), data.draw(shapes)))
@@ -168,7 +168,7 @@ def test_any_array_gives_a_normal_form_or_one_colour(data):
     assert form.shape == (28, 28)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=400), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"BM"]))
 def test_any_bytes_decode_or_are_refused(data, head):
     try:
@@ -180,7 +180,7 @@ def test_any_bytes_decode_or_are_refused(data, head):
         assert image.dtype == np.uint8
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 40))
 def test_inverting_a_picture_changes_nothing(seed, pad):
     rng = np.random.default_rng(seed)
