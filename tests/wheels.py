@@ -58,7 +58,7 @@ def main():
         started = os.environ.get("STAND_IN_STARTED")
         if started:
             pathlib.Path(started).write_text(str(os.getpid()))
-            time.sleep(60)
+            time.sleep(600)
         assert pathlib.Path(sys.argv[2]).is_file()
         out = pathlib.Path(sys.argv[sys.argv.index("--output") + 1])
         out.write_text(json.dumps({"text": TEXT}) + "\\n")
