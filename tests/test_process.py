@@ -21,9 +21,9 @@ from conftest import ROOT
 DIGITKIT = [sys.executable, "-m", "digitkit"]
 
 
-def run(*command: object, **more) -> subprocess.CompletedProcess[str]:
+def run(*command: object, timeout: float = 300, **more) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, timeout=300, **more
+        [str(part) for part in command], capture_output=True, text=True, timeout=timeout, **more
     )
 
 
@@ -214,7 +214,7 @@ def test_ctrl_c_stops_a_training_with_its_checkpoint(tmp_path, small_data):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as training:  # fmt: skip
         # The record comes after the checkpoint, and may be interrupted.
-        for _ in range(1200):
+        for _ in range(2400):
             if (out / "run.json").exists() and json.loads((out / "run.json").read_text())["epochs"]:
                 break
             time.sleep(0.1)
@@ -224,6 +224,7 @@ def test_ctrl_c_stops_a_training_with_its_checkpoint(tmp_path, small_data):
         except subprocess.TimeoutExpired:
             training.kill()
             raise
+    assert (out / "checkpoint.pt").exists()
     assert training.returncode == 130
     assert errors.splitlines()[-1].startswith(f"stopped; digitkit train --resume {out}")
     assert "Traceback" not in errors
@@ -243,7 +244,8 @@ def bare(tmp_path_factory) -> Path:
     assert built.returncode == 0, built.stderr
     (wheel,) = folder.glob("*.whl")
     run(sys.executable, "-m", "venv", folder / "venv")
-    installed = run(folder / "venv/bin/python", "-m", "pip", "install", "--quiet", wheel)
+    pip = (folder / "venv/bin/python", "-m", "pip", "--retries", 1, "--timeout", 15)
+    installed = run(*pip, "install", "--quiet", wheel, timeout=1200)
     if installed.returncode:
         pytest.skip(f"no network to install from: {installed.stderr.splitlines()[-1]}")
     return folder / "venv/bin"
