@@ -376,10 +376,9 @@ def test_ctrl_c_interrupts_the_wait():
 
     before = signal.signal(signal.SIGALRM, stop)
     try:
-        with Live("0", opener=Scripted) as source:
-            with pytest.raises(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, 0.1)
-                next(source)
+        with Live("0", opener=Scripted) as source, pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            next(source)
     finally:
         signal.signal(signal.SIGALRM, before)
     assert threads() == []
