@@ -485,8 +485,8 @@ def test_a_quick_run_end_to_end(tmp_path):
 
 
 def test_an_invalid_run_end_to_end():
-    # Two take the same number of nanoseconds once in some thousand times, four as good as never.
-    result = bench(*FAST, "--processes", "4", "--max-spread", "0", "--strict", "--json", "-")
+    # Two take the same time once in a thousand runs, or in thirty where a clock has coarse steps.
+    result = bench(*FAST, "--processes", "6", "--max-spread", "0", "--strict", "--json", "-")
     assert "differ by" in line(result, 3)
     values = json.loads(result.stdout)
     assert values["valid"] is False

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -315,7 +316,7 @@ def test_tables_of_a_full_report(quick_run):
     ):
         assert f"**{part}" in text, part
     assert "None" not in text
-    assert "nan" not in text
+    assert not re.search(r"\bnan\b", text)  # there is a board called Banana Pi
 
 
 def test_a_machine_that_tells_nothing():
