@@ -112,19 +112,18 @@ def test_without_validation_the_last_epoch_is_kept(tmp_path, few):
 
 
 def test_the_last_epoch_is_kept_if_the_recipe_says_so(tmp_path, few):
-    changes = CHANGES | {
-        "epochs": "6",
-        "learning_rate": "0.5",
-        "keep": "last",
-        "schedule": "constant",
-    }
+    # At such a rate no epoch is better than another, and the first of the best is kept.
+    changes = CHANGES | {"learning_rate": "1e-12", "keep": "last", "schedule": "constant"}
     done = run.train(config(tmp_path / "a", few, changes), Silent())
-    assert done.record["best_epoch"] == 6
+    assert done.record["best_epoch"] == 3
     changes["keep"] = "best"
     other = run.train(config(tmp_path / "b", few, changes), Silent())
-    accuracies = [epoch["val_accuracy"] for epoch in other.record["epochs"]]
-    assert accuracies[other.record["best_epoch"] - 1] == max(accuracies)
-    assert other.record["best_epoch"] < 6  # at such a rate it gets no better
+    assert other.record["best_epoch"] == 1
+    # At this one they go up and down, on each processor in another way.
+    changes |= {"epochs": "6", "learning_rate": "0.5"}
+    wild = run.train(config(tmp_path / "c", few, changes), Silent())
+    accuracies = [epoch["val_accuracy"] for epoch in wild.record["epochs"]]
+    assert accuracies[wild.record["best_epoch"] - 1] == max(accuracies)
 
 
 def test_patience(tmp_path, few):
