@@ -282,7 +282,8 @@ service() {
     if [ ! -f "$settings" ]; then
         put "$root/current/digitkit.toml" "$settings"
         # A stream's URL may hold a password; the service is in the group video.
-        chgrp video "$settings" 2>/dev/null && chmod 640 "$settings"
+        chgrp video "$settings" 2>/dev/null || true # where there is no such group, root's alone
+        chmod 640 "$settings"
     else
         line=$(grep '^model = ' "$root/current/digitkit.toml")
         grep -Fqx "$line" "$settings" || say "$settings stays as it is; this bundle is for: $line"
