@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import queue
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -249,9 +251,8 @@ def test_settings_without_a_camera(file):
 
 
 @pytest.fixture
-def heard(tmp_path, monkeypatch):
+def heard(monkeypatch):
     """What systemd hears; each call gives what came since the last. One sign of life is enough."""
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     monkeypatch.setattr(notify, "_last", -math.inf)
     monkeypatch.setattr(notify, "_ALIVE_SECONDS", 3600)
     came: queue.Queue[str] = queue.Queue()
@@ -264,8 +265,12 @@ def heard(tmp_path, monkeypatch):
         notify._tell("so far")
         return list(iter(came.get, "so far"))
 
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "notify"))
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as folder,  # a socket's name is short
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,
+    ):
+        listener.bind(f"{folder}/notify")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"{folder}/notify")
         # The kernel holds ten, and then whoever tells more waits.
         thread = threading.Thread(target=listen)
         thread.start()
@@ -289,10 +294,10 @@ def test_nobody_listens(tmp_path, monkeypatch):
     notify.ready()
 
 
-def test_a_name_without_a_file(monkeypatch, tmp_path):
+def test_a_name_without_a_file(monkeypatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(f"\0digitkit-{tmp_path}")
-        monkeypatch.setenv("NOTIFY_SOCKET", f"@digitkit-{tmp_path}")
+        listener.bind(f"\0digitkit-{os.getpid()}")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@digitkit-{os.getpid()}")
         notify.ready()
         assert listener.recv(100) == b"READY=1"
 
