@@ -21,7 +21,6 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     allow_reuse_address = True
-
     allow_reuse_port = True  # with a socket that holds the port but does not listen
 
     def __init__(self, behaviour, port: int = 0) -> None:
