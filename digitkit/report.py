@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -342,10 +342,12 @@ def load(path: Path) -> dict[str, Any]:
     if kind != FORMAT:
         what = f"has the format {kind!r}" if kind else "is no report of digitkit bench"
         raise ReportError(f"{path}: {what}; needed is what digitkit bench --json wrote ({FORMAT})")
-    missing = [field.name for field in fields(Report) if field.name not in found]
+    # What has a default came later than the format: an older digitkit's reports lack it.
+    later = {field.name: field.default for field in fields(Report) if field.default is not MISSING}
+    missing = [field.name for field in fields(Report) if field.name not in later | found]
     if missing:
         raise ReportError(f"{path}: lacks {missing[0]}; digitkit bench --json writes whole reports")
-    return dict(found)
+    return {**later, **found}
 
 
 # --- comparing -------------------------------------------------------------------------------

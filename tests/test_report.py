@@ -138,6 +138,16 @@ def test_load_refuses_what_is_no_text_file(tmp_path):
         report.load(path)
 
 
+def test_a_report_from_before_recommendations_were_in_it(tmp_path):
+    values = benches.report(one())
+    del values["recommended"]
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(values), "utf-8")
+    found = report.load(path)
+    assert found["recommended"] is None
+    assert report.markdown(found)
+
+
 # --- comparing -------------------------------------------------------------------------------
 
 
