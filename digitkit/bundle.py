@@ -411,9 +411,10 @@ def _for_target(config: BundleConfig, python: str) -> list[str]:
 
 
 _NO_NETWORK = re.compile(
-    r"connection broken by '?(NewConnection|NameResolution|ConnectTimeout|Proxy)Error"
+    r"Retry\(total=0,.*connection broken by "
+    r"'?(NewConnection|NameResolution|ConnectTimeout|Proxy)Error"
 )
-"""What pip says when it gets no connection, a hundred seconds before it gives up one package."""
+"""What pip says before the last of its tries to get a connection; an earlier one may succeed."""
 
 
 def _pip(
@@ -572,9 +573,10 @@ class _Model:
         classifier = Classifier(model)
         text = Reader(classifier).read(pictures.PAGE).text
         path = classifier.path
-        if path.resolve().parent == models_folder():
+        leads_to = path.resolve()
+        if leads_to.parent == models_folder():
             # A shipped file that was named by its path goes by its name; the path is only here.
-            return cls(path.stem if Path(model).exists() else model, None, text)
+            return cls(leads_to.stem if Path(model).exists() else model, None, text)
         # In a folder of its own, since it may be called like a shipped one; in letters that TOML,
         # the shell and tar take as they are.
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem)[:60]

@@ -200,9 +200,10 @@ def test_an_own_models_name_fits(called, becomes, inputs, shipped, tmp_path):
     assert tomllib.loads(settings)["model"] == f"@ROOT@/current/models/own/{becomes}.onnx"
 
 
-def test_a_shipped_model_by_its_path_goes_by_its_name(shipped, monkeypatch):
+def test_a_shipped_model_by_its_path_goes_by_its_name(shipped, tmp_path, monkeypatch):
+    (tmp_path / "mine.onnx").symlink_to(shipped)
     monkeypatch.chdir(shipped.parent)
-    for model in (str(shipped), shipped.name):
+    for model in (str(shipped), shipped.name, str(tmp_path / "mine.onnx")):
         of = bundle._Model.of(model)
         assert (of.setting, of.file) == (shipped.stem, None)
 
@@ -311,6 +312,13 @@ def test_without_a_network(inputs, tmp_path, monkeypatch):
     with pytest.raises(BundleError, match="pip does not reach its index; see whether this machine"):
         make_bundle(replace(inputs, wheelhouse=None, out=tmp_path / "b.tar.gz"))
     assert (tmp_path / "calls").read_text() == "."
+
+
+def test_a_network_that_falters_is_there():
+    """What pip then lacks is not to be had."""
+    line = "Retrying (Retry(total={}, connect=None)) after connection broken by 'ProxyError('x')'"
+    assert not bundle._NO_NETWORK.search(line.format(4))
+    assert bundle._NO_NETWORK.search(line.format(0))
 
 
 def test_a_missing_need_of_a_need(inputs, tmp_path, monkeypatch):
