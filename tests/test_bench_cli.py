@@ -361,6 +361,16 @@ def test_save(measured, place):
     assert (kept["precision"], kept["threads"], kept["cpu"]) == ("int8", 1, "Cortex-A76")
 
 
+def test_it_is_saved_though_nobody_reads_the_output(measured, place, monkeypatch):
+    def gone(values):
+        raise BrokenPipeError
+
+    measured.use_real_hashes()
+    monkeypatch.setattr(report, "summary", gone)
+    assert bench("--recommend", "--save").exit_code == 1
+    assert "digits" in json.loads(place.read_text())["models"]
+
+
 def test_more_threads_than_cores_are_not_saved(measured, place, monkeypatch):
     monkeypatch.setattr(machine, "usable_cores", lambda: 2)
     said = usage(bench("--recommend", "--save", "--threads", "1,4"))

@@ -395,6 +395,7 @@ def command(
         else:
             made = replace(made, recommended=tuple(found))
             values = json.loads(json.dumps(made.to_json()))
+    faults, saved = report.faults_of_all(values), None
     # Neither may cost the other, after minutes: a reader who has had enough, a disk that is full.
     try:
         if json_ is not None and json_ != Path("-"):
@@ -403,6 +404,8 @@ def command(
             atomic.write_text(markdown, report.markdown(values))
         if plot is not None:
             atomic.write_bytes(plot, figures.latencies(values, samples))
+        if save and made.recommended is not None and not faults:
+            saved = profiles.save(made.recommended)
     finally:
         if json_ == Path("-"):
             print(json.dumps(values, indent=2))
@@ -421,11 +424,11 @@ def command(
     if made.recommended is not None:
         for line in report.recommendations(values):
             (_note if json_ == Path("-") else print)(line)
-        if save:
-            if faults := report.faults_of_all(values):
-                raise GateError(f"nothing is saved, since the run is INVALID: {faults[0]}")
+        if save and faults:
+            raise GateError(f"nothing is saved, since the run is INVALID: {faults[0]}")
+        if saved is not None:
             noisy = ", although the run is noisy" if made.noisy else ""
-            _note(f"saved in {profiles.save(made.recommended)}{noisy}; digitkit infer uses it")
+            _note(f"saved in {saved}{noisy}; digitkit infer uses it")
     if strict and not made.valid:
         raise GateError(f"the run is INVALID: {made.invalid[0]}")
 
