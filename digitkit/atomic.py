@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import DigitkitError, OutputError
@@ -62,17 +62,20 @@ def check_writable(path: Path) -> None:
     Raises:
         OutputError: it is a folder or no ordinary file, or its folder cannot be made or written.
     """
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file")
-    _check_ordinary(path)
     import tempfile
 
+    _check_ordinary(path)
     folder = Path(os.path.realpath(path)).parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
     try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if stat.S_ISDIR(path.stat().st_mode):
+                raise OutputError(f"{path}: is a folder; name a file")
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
+        if isinstance(error, DigitkitError):
+            raise
         reason = error.strerror or str(error)
         raise OutputError(f"{path}: cannot be written: {reason} ({folder})") from error
 

@@ -51,8 +51,11 @@ def test_a_folder_in_the_way(tmp_path):
 
 
 def test_a_name_that_no_system_takes(tmp_path):
-    with pytest.raises(OutputError, match="cannot be written: File name too long"):
-        atomic.write_text(tmp_path / ("x" * 5000), "x")
+    for name in ("x" * 300, "x" * 5000):
+        with pytest.raises(OutputError, match="cannot be written: File name too long"):
+            atomic.write_text(tmp_path / name, "x")
+        with pytest.raises(OutputError, match="cannot be written: File name too long"):
+            atomic.check_writable(tmp_path / name)
 
 
 def test_other_errors_of_ours_pass_through(tmp_path):

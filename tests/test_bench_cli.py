@@ -178,6 +178,13 @@ def test_places_that_cannot_be_written(measured, tmp_path, option):
     assert measured.seen == []
 
 
+def test_places_that_cannot_be(measured, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("loop", "x" * 300, f"{'x' * 248}.json"):  # the last one's samples have no place
+        assert "cannot be written: " in line(bench("--json", tmp_path / name), 1)
+    assert measured.seen == []
+
+
 def test_the_samples_need_their_place_too(measured, tmp_path):
     (tmp_path / "r.samples.npz").mkdir()
     assert "r.samples.npz: is a folder" in line(bench("--json", tmp_path / "r.json"), 1)

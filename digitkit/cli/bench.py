@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -327,7 +328,7 @@ def command(
     from ..recommend import recommend as recommended
 
     beside = [benchmark.samples_file(json_)] if json_ and json_ in files else []
-    if len({path.resolve() for path in (*files, *beside)}) < len(files) + len(beside):
+    if len({*map(os.path.realpath, (*files, *beside))}) < len(files) + len(beside):
         raise typer.BadParameter(
             "--json, --markdown and --plot need a file each, and the raw samples another: --json's "
             "with .samples.npz"
