@@ -197,6 +197,11 @@ def main() -> None:
         _drop_stdout()
         sys.exit(SOME_FAILED)
     except OSError as error:
+        # What pathlib finds when it only looks whether a file is there, up to Python 3.13.
+        if error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None:
+            line = one_line(f"{error.filename}: cannot be looked at: {error.strerror}")
+            print(f"digitkit: {line}", file=sys.stderr)
+            sys.exit(USAGE)
         if error.errno != errno.ENOSPC:  # of files we say so ourselves
             raise
         print(f"digitkit: standard output: cannot be written: {error.strerror}", file=sys.stderr)
