@@ -13,6 +13,7 @@ import sys
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -193,8 +194,9 @@ def find_mnist(split: Split) -> Path | None:
     folders = [Path(named)] if named else []
     folders += [Path("data/mnist"), checkout / "data/mnist", Path(sys.prefix).parent / "mnist"]
     for folder in (*folders, cache_folder() / "mnist"):
-        if all(_idx_file(folder, stem) for stem in idx_names(split)):
-            return folder
+        with suppress(PermissionError):  # within somebody else's folder, up to Python 3.13
+            if all(_idx_file(folder, stem) for stem in idx_names(split)):
+                return folder
     return None
 
 

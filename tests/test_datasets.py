@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,6 +175,21 @@ def test_what_a_bundle_has_installed_is_found(tmp_path, monkeypatch, mnist_test)
     assert datasets.find_mnist("test") == tmp_path / "mnist"
     assert datasets.find_mnist("train") is None
     assert datasets.load_mnist("test").digest == mnist_test.digest
+
+
+def test_a_folder_that_is_barred_is_passed_over(tmp_path, monkeypatch, mnist_test):
+    really = Path.is_file
+
+    def is_file(path):
+        if path.is_relative_to(tmp_path / "theirs"):  # root may look everywhere
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    monkeypatch.setenv("DIGITKIT_MNIST", str(tmp_path / "theirs"))
+    write_idx(tmp_path / "data/mnist", "test", mnist_test)
+    monkeypatch.chdir(tmp_path)
+    assert datasets.find_mnist("test") == Path("data/mnist")
 
 
 def test_a_changed_mnist_file_is_refused(tmp_path, monkeypatch, mnist_test, mnist_train):
