@@ -1,7 +1,8 @@
 """What runs best on this device: kept by ``digitkit bench``, used by ``digitkit infer``.
 
 A profile holds for the model files, the ONNX Runtime and the processor that it was measured with;
-when one of them changes it is passed over, and whoever asks is told why.
+when one of them changes, or there are fewer cores than its threads, it is passed over, and whoever
+asks is told why.
 """
 
 from __future__ import annotations

@@ -453,6 +453,7 @@ def test_comparing_what_is_no_report(kept, tmp_path):
         ("settings", "runs", "x"),
         ("settings", "processes", None),
         ("variants", "p50_us", "x"),
+        ("variants", "p50_us", 10**400),
         ("variants", "processes", [{"p50_us": "x"}]),
     ],
 )

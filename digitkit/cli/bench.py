@@ -213,7 +213,7 @@ def command(
             "--json",
             metavar="FILE",
             help="Everything, for programs; - for standard output. The raw samples go beside it "
-            "(FILE with .samples.npz).",
+            "(NAME.json's in NAME.samples.npz).",
             rich_help_panel=GIVEN,
         ),
     ] = None,
@@ -497,7 +497,7 @@ def _compare(first: Path, second: Path) -> None:
         found = report.compare(a, b)
         table = report.compared(found)
         ours, theirs = report.summary(a), report.summary(b)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         reason = one_line(error)
         raise ReportError(f"{first} or {second}: is damaged ({reason}); bench again") from error
     print(f"first:  {first}: {ours}\nsecond: {second}: {theirs}")
