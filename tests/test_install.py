@@ -430,6 +430,9 @@ def test_for_whom_it_installs(device, unpacked):
     assert "alone, not for pi; with --system it is for all" in done.stdout
     device.env["HOME"] = "home"
     assert "HOME is home; it must begin with /" in device.refusal(unpacked())
+    done = device.run(unpacked(), "--yes", script="uninstall.sh")
+    assert done.returncode == 1
+    assert done.stderr == "uninstall.sh: HOME is home; it must begin with /\n"
 
 
 def test_settings_that_name_an_own_model(device, config, unpacked, shipped, tmp_path):

@@ -29,6 +29,7 @@ main() {
         settings=$top/etc/digitkit.toml unit=$top/etc/systemd/system/digitkit.service
     else
         [ -n "${HOME-}" ] || die "HOME is not set; set it to the folder of the user"
+        case "$HOME" in /*) ;; *) die "HOME is $HOME; it must begin with /" ;; esac
         root=$HOME/.local/share/digitkit link=$HOME/.local/bin/digitkit settings='' unit=''
     fi
     if [ ! -d "$root/versions" ]; then
