@@ -85,8 +85,11 @@ def _check_ordinary(path: Path) -> None:
         mode = path.stat().st_mode
     except OSError:  # it is not there, or what writes it tells why that cannot be
         return
-    # A file that took the place of /dev/null would break the system.
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    # A file that took the place of /dev/null would break the system; /dev/stdout may lead to a file
+    # that a shell has opened, and that holds more.
+    folder = os.path.realpath(path.parent)
+    system = folder == "/dev" or folder.startswith(("/dev/fd", "/proc/"))
+    if system or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OutputError(f"{path}: is no ordinary file, and would be replaced by one; name a file")
 
 

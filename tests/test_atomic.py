@@ -78,6 +78,15 @@ def test_what_is_no_ordinary_file_is_not_replaced(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
+def test_what_a_shell_has_opened_is_not_replaced(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_text("earlier\n")
+    with path.open("a") as stream, pytest.raises(OutputError, match="is no ordinary file"):
+        atomic.write_text(Path(f"/dev/fd/{stream.fileno()}"), "x")
+    assert path.read_text() == "earlier\n"
+
+
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
     (tmp_path / "kept").mkdir()
     link = tmp_path / "latest.txt"
