@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import DigitkitError, OutputError
 
 
-def _mode_for_new_files() -> int:
+def _new_mode() -> int:
     """The mode that a plain ``open(path, "w")`` would give; mkstemp's is private to the user."""
     umask = os.umask(0)
     os.umask(umask)
@@ -42,7 +42,8 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(descriptor)
         temporary = Path(name)
         yield temporary
-        temporary.chmod(_mode_for_new_files())
+        # A file that only its owner may read stays so.
+        temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else _new_mode())
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         temporary.replace(target)

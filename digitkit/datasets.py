@@ -189,15 +189,20 @@ def find_mnist(split: Split) -> Path | None:
     ``data/mnist`` of the checkout that this package is imported from, what a bundle has installed
     beside this environment (the test set), the download cache.
     """
-    checkout = Path(__file__).resolve().parent.parent
-    named = os.environ.get("DIGITKIT_MNIST")
-    folders = [Path(named)] if named else []
-    folders += [Path("data/mnist"), checkout / "data/mnist", Path(sys.prefix).parent / "mnist"]
-    for folder in (*folders, cache_folder() / "mnist"):
+    for folder in _mnist_folders():
         with suppress(PermissionError):  # within somebody else's folder, up to Python 3.13
             if all(_idx_file(folder, stem) for stem in idx_names(split)):
                 return folder
     return None
+
+
+def _mnist_folders() -> Iterator[Path]:
+    if named := os.environ.get("DIGITKIT_MNIST"):
+        yield Path(named)
+    yield Path("data/mnist")
+    yield Path(__file__).resolve().parent.parent / "data/mnist"
+    yield Path(sys.prefix).parent / "mnist"
+    yield cache_folder() / "mnist"  # last: a user without a home has none
 
 
 def download_mnist(

@@ -224,7 +224,7 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
         for part, style in (("p50_us", "-"), ("p90_us", "--"), ("p99_us", ":")):
             axes.axvline(variant[part], color="black", linewidth=0.8, linestyle=style)
         axes.set(xscale="log", yticks=[])
-        name = f"{variant['name']}  {places.index(i) + 1}" if numbered else variant["name"]
+        name = f"{places.index(i) + 1}: {variant['name']}" if numbered else variant["name"]
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
         axes.spines[["top", "left", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
@@ -233,7 +233,8 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
         axes.tick_params(which="both", labelsize=8)
     histograms[-1].set_xlabel("p50 solid, p90 dashed, p99 dotted; the slowest are beyond")
     axes = right.subplots()
-    axes.set_title("accuracy against latency of one image", fontsize=10)
+    numbers = ", by number" if numbered else ""
+    axes.set_title(f"accuracy against latency of one image{numbers}", fontsize=10)
     points = []
     for number, i in enumerate(places, 1):
         variant = report["variants"][i]

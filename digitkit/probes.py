@@ -89,8 +89,12 @@ def model(name: str) -> Steps:
             yield f"failure of {path.name}", {"error": one_line(error)}
     if first is not None:
         try:
-            text = first.read(pictures.PAGE).text
-            yield "page", {"text": text, "expected": pictures.PAGE_TEXT}
+            reading = first.read(pictures.PAGE)
+            accepted_or_not = "".join(str(digit.digit) for digit in reading.digits)
+            yield (
+                "page",
+                {"text": reading.text, "all": accepted_or_not, "expected": pictures.PAGE_TEXT},
+            )
         except DigitkitError as error:
             yield "page", {"error": one_line(error)}
     yield "sockets", {"opened": None if before is None else (_sockets() or 0) - before}

@@ -31,7 +31,7 @@ class Profile:
     """How a shipped model runs best on this device.
 
     Attributes:
-        model: the shipped name.
+        model: its name: of a profile that is kept, a shipped one.
         precision: which of its files.
         threads: that one run may use.
         batch: images that are best given to one run, where there are many; None where only one

@@ -804,17 +804,25 @@ def verdicts(report: Mapping[str, Any]) -> list[str]:
 
 
 def _gathered(reasons: Sequence[str], variants: Sequence[str]) -> list[str]:
-    """Reasons of which many say the same of one variant each, in one line then."""
+    """Reasons of which many say the same of one variant each, by the worst of them then."""
     alike: dict[str, list[str]] = {}
     for reason in reasons:
         name = next((name for name in variants if reason.startswith(f"{name}: ")), None)
         kind = reason if name is None else re.sub(r"\d+", "", reason.removeprefix(name))
         alike.setdefault(kind, []).append(reason)
     lines = []
-    for same in alike.values():
-        few = len(same) <= ALIKE
-        lines += same if few else [f"{same[0]}; likewise {len(same) - 1} more of the variants"]
+    for kind, same in alike.items():
+        if len(same) <= ALIKE or kind in reasons:
+            lines += same
+        else:
+            worst = max(same, key=lambda reason: _first_number(reason.rpartition(": ")[2]))
+            lines.append(f"{worst}; the worst of {len(same)} variants")
     return lines
+
+
+def _first_number(text: str) -> float:
+    found = re.search(r"\d+(\.\d+)?", text)
+    return float(found[0]) if found else 0.0
 
 
 def _valid(report: Mapping[str, Any]) -> str:

@@ -163,13 +163,14 @@ def load(path: Path) -> Settings:
         said = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise InputNotFoundError(f"{path}: there is no such settings file") from error
-    except PermissionError as error:
-        raise SettingsError(
-            f"{path}: cannot be read: {error.strerror}; a service's settings are for root and its "
-            "group: sudo, or sudo usermod -aG video $USER and log in anew"
-        ) from error
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
+        remedy = ""
+        if isinstance(error, PermissionError) and path.absolute().is_relative_to("/etc"):
+            remedy = (
+                "; a service's settings are for root and its group: sudo, or sudo usermod -aG "
+                "video $USER and log in anew"
+            )
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}{remedy}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: is no UTF-8 text; save it as such") from error
     except tomllib.TOMLDecodeError as error:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,17 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
         atomic.write_text(link, text)
         assert link.is_symlink()
         assert (tmp_path / "kept" / "a.txt").read_text() == text
+
+
+def test_a_file_keeps_who_may_read_it(tmp_path):
+    kept = tmp_path / "a.txt"
+    kept.write_text("old")
+    kept.chmod(0o600)
+    atomic.write_text(kept, "new")
+    assert (kept.read_text(), stat.S_IMODE(kept.stat().st_mode)) == ("new", 0o600)
+    umask = os.umask(0o027)
+    try:
+        atomic.write_text(tmp_path / "b.txt", "new")
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "b.txt").stat().st_mode) == 0o640

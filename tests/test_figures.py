@@ -74,7 +74,7 @@ def test_points_can_be_told_from_one_another(monkeypatch, latencies, said, scale
     assert sorted(text.get_text() for text in points.texts) == said
     assert points.get_xscale() == scale
     for number, axes in enumerate(histograms, 1):
-        name = f"m{number - 1}" + (f"  {number}" if len(latencies) == 6 else "")
+        name = (f"{number}: " if len(latencies) == 6 else "") + f"m{number - 1}"
         assert axes.get_ylabel() == name
     assert "an INVALID run" in figure.get_suptitle()
 

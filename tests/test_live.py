@@ -595,7 +595,7 @@ def test_a_stream_that_stalls(monkeypatch):
     with Server(behaviour) as server, Live(server.url, every=True, max_frames=10) as source:
         assert len(list(source)) == 10
     # Once more for each time that the machine itself stalls for so long.
-    assert source.reconnects >= 1
+    assert 1 <= source.reconnects <= 5
 
 
 @pytest.fixture

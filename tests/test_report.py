@@ -430,12 +430,13 @@ def test_all_runs_are_told_of():
 def test_what_many_variants_share_is_said_once():
     variants = [one(30, f"digits-{number}") for number in range(5)]
     names = [variant.name for variant in variants]
-    noisy = [f"{name}: did not run for {k}0% of its time" for k, name in enumerate(names, 1)]
+    shares = (20, 100, 30, 9, 40)
+    noisy = [f"{n}: did not run for {k}% of its time" for n, k in zip(names, shares, strict=True)]
     values = benches.report(*variants, noisy=["a busy machine", *noisy])
     told = [line for line in report.verdicts(values) if line.startswith("noisy: ")]
     assert told == [
         "noisy: a busy machine",
-        f"noisy: {noisy[0]}; likewise 4 more of the variants",
+        f"noisy: {noisy[1]}; the worst of 5 variants",
     ]
     values = benches.report(*variants, noisy=noisy[:3])
     assert [f"noisy: {reason}" for reason in noisy[:3]] == report.verdicts(values)[:3]

@@ -307,8 +307,11 @@ remove_others() {
     keep=$(readlink "$root/current") || keep=
     for folder in "$root"/versions/*; do
         [ ! -d "$folder" ] || [ "versions/${folder##*/}" = "$keep" ] || rm -rf "$folder" 2>/dev/null ||
-            die "$folder cannot be removed; if an install.sh was killed, try again when what it" \
-                "had started is over"
+            {
+                left="$folder cannot be removed; if an install.sh was killed, try again when what \
+it had started is over"
+                return 1
+            }
     done
 }
 
@@ -357,7 +360,7 @@ main() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     lock
-    remove_others # what an interrupted run has left
+    remove_others || die "$left" # what an interrupted run has left
     before=$(readlink "$root/current") || before=
     name=$(fact version)-$(sha256sum SHA256SUMS | cut -c 1-8)-py$python_version
     case "$before" in
@@ -387,7 +390,7 @@ main() {
     }
     switch
     [ -z "$system" ] || service
-    remove_others
+    remove_others || say "$left"
     say "installed: $bin/digitkit ($said)"
     case ":$PATH:" in
         *":$bin:"*) ;;
