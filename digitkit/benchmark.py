@@ -371,7 +371,11 @@ class _Run:
             )
         except subprocess.TimeoutExpired as error:
             return {"error": f"gave no answer in {error.timeout:.0f} s"}
-        return _answer(out, done.returncode, done.stderr)
+        found = _answer(out, done.returncode, done.stderr)
+        if "error" in found and "model" in values:  # reports travel, and name files without folders
+            path = values["model"]
+            found["error"] = found["error"].replace(path, Path(path).name)
+        return found
 
     def _step(self, what: str) -> None:
         self.progress(f"{what}{self.latest}", self.done, self.total)
@@ -380,7 +384,7 @@ class _Run:
     def _learn(self, name: str, path: Path) -> None:
         found = self._ask("facts", model=str(path))
         if "error" in found:
-            self.broken[name] = found["error"].replace(str(path), path.name)
+            self.broken[name] = found["error"]
             size = path.stat().st_size
             self.facts[name] = ModelFacts(name, shown(path.name), file_sha256(path), size)
             return
@@ -435,7 +439,7 @@ class _Run:
             samples=str(file),
         )
         if "error" in found:
-            one.fails(found["error"].replace(str(one.path), one.path.name))
+            one.fails(found["error"])
             return
         one.processes.append(found)
         one.samples.append(np.load(file))

@@ -216,7 +216,7 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
         edges = np.geomspace(0.95 * low, 1.05 * high, 160)
     numbered = rows > NAMED
     histograms = left.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
-    for axes, i in zip(histograms, places, strict=False):
+    for number, (axes, i) in enumerate(zip(histograms, places, strict=False), 1):
         variant = report["variants"][i]
         for us in of[i]:
             counts, _ = np.histogram(us, edges)
@@ -224,7 +224,7 @@ def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.in
         for part, style in (("p50_us", "-"), ("p90_us", "--"), ("p99_us", ":")):
             axes.axvline(variant[part], color="black", linewidth=0.8, linestyle=style)
         axes.set(xscale="log", yticks=[])
-        name = f"{places.index(i) + 1}: {variant['name']}" if numbered else variant["name"]
+        name = f"{number}: {variant['name']}" if numbered else variant["name"]
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
         axes.spines[["top", "left", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))

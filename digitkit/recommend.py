@@ -8,6 +8,7 @@ from typing import Any
 from . import statistics
 from .errors import GateError, ReportError
 from .profiles import Profile
+from .report import threads
 
 MAX_ACCURACY_DROP = 0.001
 """Accuracy that speed may cost unless something else is asked for: 0.1 points."""
@@ -150,7 +151,7 @@ def _why(
         if other["precision"] != chosen["precision"] and same_threads:
             parts.append(_against(chosen, other, chosen["precision"], other["precision"], fine))
         if other["precision"] == chosen["precision"] and not same_threads:
-            names = (_threads(chosen["threads"]), _threads(other["threads"]))
+            names = (threads(chosen["threads"]), threads(other["threads"]))
             parts.append(_against(chosen, other, *names, fine))
     if bulk["batch"] > chosen["batch"]:
         parts.append(
@@ -173,7 +174,3 @@ def _against(
         if round(points, 2):
             text += f" and is {abs(points):.2f} points {'more' if points > 0 else 'less'} accurate"
     return text if other in fine else f"{text} ({other_name} is too slow or not accurate enough)"
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -473,7 +473,7 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any], compared: Sequence[
         # Of variants that are in one report only it does not matter.
         alone = {variant["name"] for variant in report["variants"]} - {*compared}
         for what, reasons in (("INVALID", report["invalid"]), ("noisy", report["noisy"])):
-            told = [r for r in reasons if not r.startswith(tuple(f"{one}: " for one in alone))]
+            told = [reason for reason in reasons if _about(reason, alone) is None]
             found += [f"the {name} is {what}: {reason}" for reason in _gathered(told, compared)]
 
     def differ(what: str, one: Any, other: Any) -> None:
@@ -768,8 +768,13 @@ ALIKE = 3
 
 def faults_of_all(report: Mapping[str, Any]) -> list[str]:
     """Reasons why a run is invalid that are not about one of its variants; of a report's JSON."""
-    names = tuple(f"{variant['name']}: " for variant in report["variants"])
-    return [reason for reason in report["invalid"] if not reason.startswith(names)]
+    names = [variant["name"] for variant in report["variants"]]
+    return [reason for reason in report["invalid"] if _about(reason, names) is None]
+
+
+def _about(reason: str, variants: Iterable[str]) -> str | None:
+    """The variant that a reason is about; None if it is about none of these."""
+    return next((name for name in variants if reason.startswith(f"{name}: ")), None)
 
 
 def verdicts(report: Mapping[str, Any]) -> list[str]:
@@ -807,7 +812,7 @@ def _gathered(reasons: Sequence[str], variants: Sequence[str]) -> list[str]:
     """Reasons of which many say the same of one variant each, by the worst of them then."""
     alike: dict[str, list[str]] = {}
     for reason in reasons:
-        name = next((name for name in variants if reason.startswith(f"{name}: ")), None)
+        name = _about(reason, variants)
         kind = reason if name is None else re.sub(r"\d+", "", reason.removeprefix(name))
         alike.setdefault(kind, []).append(reason)
     lines = []
@@ -847,15 +852,18 @@ def _valid(report: Mapping[str, Any]) -> str:
     return f"the run is valid{noisy}: {', '.join(seen)}"
 
 
+def threads(count: int) -> str:
+    """How many threads, in words: ``1 thread``, ``2 threads``."""
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
 def recommendations(report: Mapping[str, Any]) -> list[str]:
     """What is recommended, and why, one line a model; of a report's JSON."""
     lines = []
     for one in report["recommended"] or ():
-        threads = "1 thread" if one["threads"] == 1 else f"{one['threads']} threads"
         batch = f", batches of {one['batch']} in bulk" if (one["batch"] or 1) > 1 else ""
-        lines.append(
-            f"recommended for {one['model']}: {one['precision']}, {threads}{batch}: {one['why']}"
-        )
+        how = f"{one['precision']}, {threads(one['threads'])}{batch}"
+        lines.append(f"recommended for {one['model']}: {how}: {one['why']}")
     return lines
 
 

@@ -607,6 +607,26 @@ def test_all_models_fail(tmp_path):
     assert (report.stages, report.cold_starts) == ((), ())
 
 
+@pytest.mark.parametrize("job", ["facts", "steady", "accuracy", "stages"])
+def test_what_a_process_says_of_a_file_names_no_folder(job, tmp_path):
+    """Reports travel."""
+    run = benchmark._Run(short(), [], tmp_path, lambda what, done, total: None)
+    file = tmp_path / "broken.onnx"
+    file.write_bytes(b"no model")
+    said = {
+        "facts": {}, "accuracy": {"runtime": "onnxruntime", "batch": 1, "scale": 1.0, "data": None},
+        "stages": {"threads": 1, "scale": 1.0, "pictures": [], "runs": []},
+        "steady": {
+            "runtime": "onnxruntime", "threads": 1, "batch": 1, "scale": 1.0, "warmup_runs": 0,
+            "warmup_seconds": 0, "runs": 1, "seconds": 0, "paced": 0, "paced_calls": 0,
+            "samples": str(tmp_path / "s.npy"),
+        },
+    }[job]  # fmt: skip
+    error = run._ask(job, model=str(file), **said)["error"]
+    assert "broken.onnx" in error
+    assert str(tmp_path) not in error
+
+
 def test_a_file_that_is_no_digit_model(tmp_path):
     report = measure(models=(str(models_folder() / "finder.onnx"),))
     assert "finder.onnx: " in report.variants[0].error

@@ -178,6 +178,10 @@ def _loaded(name: str) -> Any:
     return typer.main.get_command(alone)
 
 
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""What writing to standard output may fail with."""
+
+
 def main() -> None:
     """Run the command line."""
     # A service may have closed either stream; what is printed then goes nowhere.
@@ -202,7 +206,7 @@ def main() -> None:
             line = one_line(f"{error.filename}: cannot be looked at: {error.strerror}")
             print(f"digitkit: {line}", file=sys.stderr)
             sys.exit(USAGE)
-        if error.errno != errno.ENOSPC:  # of files we say so ourselves
+        if error.errno not in _UNWRITABLE:  # of files we say so ourselves
             raise
         print(f"digitkit: standard output: cannot be written: {error.strerror}", file=sys.stderr)
         _drop_stdout()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import OutputError
 from . import show
 
 if TYPE_CHECKING:
@@ -65,16 +64,10 @@ def command(
 
     with show.progress(still=True) as report:
         found = doctor.diagnose(model, camera=camera, cameras=not no_camera, progress=report)
-    try:
-        if json_:
-            print(json.dumps(found.to_json(), indent=2, ensure_ascii=False), flush=True)
-        else:
-            _print(found)
-    except BrokenPipeError:  # the command line knows it
-        raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"standard output: cannot be written: {reason}") from error
+    if json_:
+        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    else:
+        _print(found)
     if found.problems:
         raise typer.Exit(1)
 
