@@ -11,10 +11,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from digitkit import Reader, pages, pixels
-from digitkit._opencv import cv2
-from digitkit.reader import turned
-from digitkit.sources import Frame
+from digitkit import Reader
+from digitkit.images.convert import to_grey
+from digitkit.images.ink import ink_is_dark
+from digitkit.images.opencv import cv2
+from digitkit.images.orientation import rotate
+from digitkit.reading.detections import Detection
+from digitkit.sources.frames import Frame
 
 U8 = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -35,13 +38,13 @@ SMALLEST = 0.4
 class Classical(Reader):
     """A reader whose pages are searched by `find_digits`."""
 
-    def _find(self, frame: Frame, turn: int) -> list[pages.Found]:
+    def _find(self, frame: Frame, turn: int) -> list[Detection]:
         if self._is_one_digit(frame):
             return super()._find(frame, turn)
-        return find_digits(turned(pixels.grey(frame.image), turn))
+        return find_digits(rotate(to_grey(frame.image), turn))
 
 
-def find_digits(plain: U8) -> list[pages.Found]:
+def find_digits(plain: U8) -> list[Detection]:
     """Find digits in a grey picture, uint8 ``[H, W]``, in no particular order."""
     height, width = plain.shape
     ratio = min(1.0, WORK_SIDE / max(height, width))
@@ -63,7 +66,7 @@ def find_digits(plain: U8) -> list[pages.Found]:
         soft = cv2.dilate(own.astype(np.uint8) * np.uint8(255), np.ones((3, 3), np.uint8))
         crop = cv2.bitwise_and(ink[y : y + h, x : x + w], soft)
         found.append(((x, y, w, h), np.asarray(crop, np.uint8)))
-    return [pages.Found(_scaled_box(box, 1 / ratio, width, height), part) for box, part in found]
+    return [Detection(_scaled_box(box, 1 / ratio, width, height), part) for box, part in found]
 
 
 def ink_of_page(plain: U8) -> U8 | None:
@@ -108,7 +111,7 @@ def _ink_is_dark(small: U8) -> bool:
     levels -= cv2.GaussianBlur(levels, (0, 0), max(small.shape) / 8)
     spread = float(levels.std())
     skew = float((levels**3).mean()) / spread**3 if spread > 0 else 0.0
-    return skew < 0 if abs(skew) > _CLEAR_SKEW else pixels.ink_is_dark(small)
+    return skew < 0 if abs(skew) > _CLEAR_SKEW else ink_is_dark(small)
 
 
 _CLEAR_SKEW = 0.5

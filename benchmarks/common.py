@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from digitkit import machine
-from digitkit.datasets import load_mnist
+from digitkit.datasets.mnist import load_mnist
+from digitkit.system.machine import cpu_name, versions
 
 PEER = Path(__file__).resolve().parents[2] / "shared/peers/zoo-mnist-7.onnx"
 Samples = npt.NDArray[np.float64]
@@ -61,10 +61,8 @@ def ratio(samples: Samples, base: Samples) -> tuple[float, float, float]:
 
 def ran_on() -> str:
     """Machine and versions, one line."""
-    ran = machine.versions("onnxruntime", "numpy")
-    return (
-        f"{machine.cpu_name()}, ONNX Runtime {ran['onnxruntime']}, Python {ran['python']}, 1 thread"
-    )
+    ran = versions("onnxruntime", "numpy")
+    return f"{cpu_name()}, ONNX Runtime {ran['onnxruntime']}, Python {ran['python']}, 1 thread"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from common import ran_on
 
 from digitkit import Classifier
-from digitkit.datasets import load_mnist
+from digitkit.datasets.mnist import load_mnist
 from digitkit.training import negatives
 
 COUNT = 1000

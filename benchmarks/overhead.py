@@ -26,11 +26,13 @@ import numpy as np
 from common import ran_on, table
 from stages import frame_of
 
-from digitkit import Classifier, Reader, pixels
-from digitkit._opencv import cv2
-from digitkit.datasets import load_mnist
+from digitkit import Classifier, Reader, arrays
+from digitkit.datasets.mnist import load_mnist
+from digitkit.images.ink import extract_ink
+from digitkit.images.normal_form import digit_image, normal_form
+from digitkit.images.opencv import cv2
 
-U8 = pixels.U8
+U8 = arrays.U8
 Call = tuple[Callable[[Any], object], Sequence[Any]]
 """What is called, and what with, one after the other."""
 
@@ -87,8 +89,8 @@ def normalising(images: U8, rounds: int) -> list[list[str]]:
             ("bright on dark", pictures),
             ("dark on light", [cv2.bitwise_not(one) for one in pictures]),
         ):
-            inks = [pixels.ink_of_digit(np.asarray(one, np.uint8)) for one in these]
-            medians = turns([(pixels.normal_form, inks), (pixels.digit_image, these)], rounds)
+            inks = [extract_ink(np.asarray(one, np.uint8)) for one in these]
+            medians = turns([(normal_form, inks), (digit_image, these)], rounds)
             rows.append([f"{size}×{size}, {name}", *(f"{t:.1f}" for t in np.median(medians, 1))])
     return rows
 

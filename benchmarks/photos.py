@@ -41,12 +41,14 @@ from classical import Classical
 from common import ran_on, table
 from tutorial import Tutorial
 
-from digitkit import Classifier, Reader, sources
-from digitkit._opencv import cv2
+from digitkit import Classifier, Reader
 from digitkit.cli import show
-from digitkit.errors import DigitkitError, ImageError
-from digitkit.evaluation import expected_calibration_error
-from digitkit.reader import Reading
+from digitkit.errors import DigitkitError, ImageError, printable_path
+from digitkit.images.opencv import cv2
+from digitkit.models.calibration import expected_calibration_error
+from digitkit.reading.results import Reading
+from digitkit.sources.files import load_frame
+from digitkit.sources.frames import to_failure
 
 SAMPLES = 2000
 GROUPS = ("easy pages", "hard pages", "single digits", "no digits")
@@ -192,11 +194,11 @@ def read_all(
 def _read(path: Path, label: Label, reader: Reader | Tutorial) -> Outcome:
     megapixels = 0.0
     try:
-        frame = sources.read_frame(path)
+        frame = load_frame(path)
         megapixels = frame.image.shape[0] * frame.image.shape[1] / 1e6
         return Outcome(label, megapixels, reader.read_frame(frame))
     except ImageError as error:  # a page of one colour, say
-        refusal = sources.failure(sources.shown(path), error).error
+        refusal = to_failure(printable_path(path), error).error
         return Outcome(label, megapixels, None, refusal)
 
 

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from digitkit import atomic, report
+from digitkit.benchmark import report
 from digitkit.errors import DigitkitError
+from digitkit.system import atomic
 
 HERE = Path(__file__).parent / "results"
 PAGE = HERE / "README.md"

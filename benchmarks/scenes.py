@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from digitkit import atomic, datasets
-from digitkit._opencv import cv2
-from digitkit.training.scenes import scene
+from digitkit.datasets.mnist import load_mnist
+from digitkit.images.opencv import cv2
+from digitkit.system import atomic
+from digitkit.training.scenes.scene import scene
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--digits", choices=["train", "test"], default="train", help="of MNIST")
     options = parser.parse_args()
-    mnist = datasets.load_mnist(options.digits)
+    mnist = load_mnist(options.digits)
     lines = []
     for i in range(options.count):
         made = scene(mnist.images, mnist.labels, np.random.default_rng([2026, options.seed, i]))

@@ -15,7 +15,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from digitkit import atomic, report
+from digitkit.benchmark import report
+from digitkit.system import atomic
 
 PATH = Path(report.__file__).with_name("bench-report.schema.json")
 _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}

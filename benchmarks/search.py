@@ -22,9 +22,15 @@ import onnx
 import torch
 from common import PEER, interleaved, ran_on, ratio
 
-from digitkit import atomic, card, datasets, export, figures, graph, quantize
-from digitkit.classifier import make_session, models_folder
-from digitkit.contract import INPUT, OUTPUT
+from digitkit import figures
+from digitkit.datasets.digits import DigitData
+from digitkit.datasets.mnist import load_mnist
+from digitkit.export import card, export, graph, quantize
+from digitkit.models.contract import INPUT, OUTPUT
+from digitkit.models.registry import models_folder
+from digitkit.models.session import make_session
+from digitkit.system import atomic
+from digitkit.system.git import git_revision
 from digitkit.training import loop, nets, recipes, run
 from digitkit.training.augment import Augmentation, augment
 
@@ -71,9 +77,9 @@ class Quiet:
         print(f"{self.name}  epoch {record.epoch}  val {record.val_accuracy:.2%}", flush=True)
 
 
-def split() -> tuple[datasets.DigitData, datasets.DigitData]:
+def split() -> tuple[DigitData, DigitData]:
     """The images that candidates are trained on, and those that judge them."""
-    trained_on, validation = run.split(datasets.load_mnist("train"), recipes.get_recipe("best"))
+    trained_on, validation = run.split(load_mnist("train"), recipes.get_recipe("best"))
     assert validation is not None
     return trained_on, validation
 
@@ -87,7 +93,7 @@ def train(name: str, layers: str) -> None:
     net = nets.build_net("candidate")
     net.load_state_dict(done.best)
     model = export.to_onnx(export.deployed(net, 1.0, knows_digits=True))
-    how = {"recipe": recipes.to_json(recipe), "revision": run.git_revision()}
+    how = {"recipe": recipes.to_json(recipe), "revision": git_revision()}
     atomic.write_text(FOLDER / f"{name}.json", json.dumps(how))
     atomic.write_bytes(FOLDER / f"{name}-fp32.onnx", graph.to_bytes(model, {}))
 
@@ -117,7 +123,7 @@ def measured() -> list[dict[str, Any]]:
     sessions = {ZOO: make_session(PEER)}
     for name, layers in CANDIDATES.items():
         model = onnx.load(FOLDER / f"{name}-fp32.onnx")
-        facts = graph.facts(model)
+        facts = graph.count_graph(model)
         row = {
             "name": name,
             "layers": layers,
@@ -168,7 +174,7 @@ def main() -> None:
     record = {"machine": ran_on(), "reference": ZOO, **how, "nets": rows}
     atomic.write_text(ROWS, json.dumps(record, indent=1) + "\n")
     atomic.write_bytes(models_folder() / card.TRIED, figures.plane(rows, ran_on()))
-    card.write(models_folder())
+    card.write_card(models_folder())
     for row in sorted(rows, key=lambda row: float(row["int8_ratio"])):
         print(
             f"{row['name']:<12}{row['layers']:<32}{row['parameters']:>9,}"

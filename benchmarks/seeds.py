@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from digitkit import Classifier
-from digitkit.training.run import read_record
+from digitkit.training.folder import read_record
 
 
 def main() -> None:

@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from digitkit import Reader
-from digitkit._opencv import cv2
-from digitkit.datasets import load_mnist
-from digitkit.flow import deliver, read_each
-from digitkit.live import Live
-from digitkit.reader import Reading
-from digitkit.sources import Failure, Frame
+from digitkit.datasets.mnist import load_mnist
+from digitkit.images.opencv import cv2
+from digitkit.inference.pipeline import deliver, read_each
+from digitkit.reading.results import Reading
+from digitkit.sources.frames import Failure, Frame
+from digitkit.sources.live import Live
 
 RATE = 30
 CLIP = 10 * RATE

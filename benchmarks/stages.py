@@ -16,17 +16,20 @@ from pathlib import Path
 import numpy as np
 from common import ran_on, table
 
-from digitkit import Reader, pages, pixels
-from digitkit._opencv import cv2
-from digitkit.datasets import load_mnist
-from digitkit.finder import Finder, Maps
-from digitkit.sources import Frame
+from digitkit import Reader, arrays
+from digitkit.datasets.mnist import load_mnist
+from digitkit.images.convert import to_grey
+from digitkit.images.decode import decode_file
+from digitkit.images.opencv import cv2
+from digitkit.reading.detector import Detector, Maps
+from digitkit.reading.pages import detect_digits
+from digitkit.sources.frames import Frame
 
-U8 = pixels.U8
+U8 = arrays.U8
 NOTES = Path(__file__).parents[1] / "data" / "samples" / "notes.jpg"
 
 
-class Timed(Finder):
+class Timed(Detector):
     """A finder that adds up what its net takes."""
 
     took = 0.0
@@ -57,7 +60,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=50)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    notes = pixels.decode_file(NOTES)
+    notes = decode_file(NOTES)
     pictures = {
         "page, 4000×3000": cv2.resize(notes, (4000, 3000), interpolation=cv2.INTER_CUBIC),
         "page, 640×480": cv2.resize(notes, (640, 480), interpolation=cv2.INTER_AREA),
@@ -74,10 +77,10 @@ def main() -> None:
         for _ in range(options.runs):
             finder.took = 0.0
             begun = time.perf_counter_ns()
-            plain = pixels.grey(frame.image)
+            plain = to_grey(frame.image)
             grey = (time.perf_counter_ns() - begun) / 1e6
             begun = time.perf_counter_ns()
-            found = pages.find_digits(plain, finder)
+            found = detect_digits(plain, finder)
             locate = (time.perf_counter_ns() - begun) / 1e6
             net = finder.took
             reading = reader.read_frame(frame)

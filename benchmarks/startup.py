@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from digitkit import machine
+from digitkit.system.machine import cpu_name, versions
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "exported" / "digits-int8.onnx"
@@ -102,8 +102,8 @@ def main() -> None:
             Program("digitkit --version", [*digitkit, "--version"]),
         ],
     ]
-    ran = machine.versions("onnxruntime", "opencv-python", "numpy", "typer")
-    print(f"{machine.cpu_name()}, {', '.join(f'{name} {text}' for name, text in ran.items())}")
+    ran = versions("onnxruntime", "opencv-python", "numpy", "typer")
+    print(f"{cpu_name()}, {', '.join(f'{name} {text}' for name, text in ran.items())}")
     print(f"{options.rounds} rounds, medians\n")
     heads = ["", "wall, ms", "ratio", "CPU, ms", "peak, MB", "ratio"]
     for programs in groups:

@@ -28,7 +28,7 @@ from common import PEER, table
 from results import HERE as STORED
 from results import machine_class, write_page
 
-from digitkit import machine
+from digitkit.system.machine import usable_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT.parent / "shared" / "photos"
@@ -87,7 +87,7 @@ def main() -> int:
     report = out / "bench.json"
     models = ",".join(["digits", "digits-tiny", *[str(peer)] * peer.is_file()])
     drawn = ["--plot", out / "bench.png"] if importlib.util.find_spec("matplotlib") else []
-    workers = ",".join(str(n) for n in sorted({1, machine.usable_cores()}))
+    workers = ",".join(str(n) for n in sorted({1, usable_cores()}))
     code = run(
         "-m", "digitkit", "bench", "--models", models, "--workers", workers, "--json", report,
         *drawn, *["--quick"] * options.quick,

@@ -12,12 +12,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from digitkit import Classifier, Reader, pictures, pixels
-from digitkit._opencv import cv2
-from digitkit.sources import Frame
+from digitkit import Classifier, Reader
+from digitkit.arrays import U8
+from digitkit.images import samples
+from digitkit.images.convert import to_grey
+from digitkit.images.decode import decode_file
+from digitkit.images.normal_form import digit_image, normal_form
+from digitkit.images.opencv import cv2
+from digitkit.sources.frames import Frame
 
 cv2.setNumThreads(1)
-DIGIT = pixels.grey(pixels.decode_file(pictures.DIGIT))
+DIGIT = to_grey(decode_file(samples.SAMPLE_DIGIT))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +31,7 @@ def classifier() -> Classifier:
     return Classifier("digits", precision="int8")
 
 
-def of_side(side: int) -> pixels.U8:
+def of_side(side: int) -> U8:
     """The digit, bright on dark, uint8 ``[side, side]``."""
     return np.asarray(cv2.resize(DIGIT, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
 
@@ -34,7 +39,7 @@ def of_side(side: int) -> pixels.U8:
 @pytest.mark.parametrize("side", [28, 100])
 def test_normal_form(benchmark, side):
     """A digit's ink to MNIST's normal form."""
-    image = benchmark(pixels.normal_form, of_side(side))
+    image = benchmark(normal_form, of_side(side))
     assert image.shape == (28, 28)
     assert image.max() > 200
 
@@ -42,7 +47,7 @@ def test_normal_form(benchmark, side):
 @pytest.mark.parametrize("side", [28, 100])
 def test_digit_image(benchmark, side):
     """A picture of a digit to MNIST's normal form, its polarity and light seen to."""
-    image = benchmark(pixels.digit_image, of_side(side))
+    image = benchmark(digit_image, of_side(side))
     assert image.shape == (28, 28)
     assert image.max() > 200
 
@@ -69,5 +74,5 @@ def test_classify_64(benchmark, classifier):
 def test_read_a_page(benchmark, classifier):
     """A decoded page of twelve digits to its text."""
     reader = Reader(classifier)
-    frame = Frame("page", pixels.decode_file(pictures.PAGE))
-    assert benchmark(reader.read_frame, frame).text == pictures.PAGE_TEXT
+    frame = Frame("page", decode_file(samples.SAMPLE_PAGE))
+    assert benchmark(reader.read_frame, frame).text == samples.SAMPLE_PAGE_TEXT

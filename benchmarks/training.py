@@ -23,8 +23,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from digitkit import datasets, machine
-from digitkit.training import loop, nets, recipes, run
+from digitkit.datasets.digits import TrainAndTest
+from digitkit.datasets.load import load_train_and_test
+from digitkit.system.machine import cpu_name, usable_cores, versions
+from digitkit.training import loop, nets, recipes
+from digitkit.training.run import split
 
 GOALS = (0.9912, 0.994)
 
@@ -45,11 +48,11 @@ class Keeping:
         self.seconds.append(record.elapsed)
 
 
-def measured(name: str, seed: int, data: datasets.TrainAndTest) -> list[tuple[float, float]]:
+def measured(name: str, seed: int, data: TrainAndTest) -> list[tuple[float, float]]:
     """Seconds and test accuracy (0–1) after each epoch."""
     recipe = recipes.override(recipes.get_recipe(name), {"seed": str(seed)})
     keeping = Keeping()
-    loop.fit(recipe, *run.split(data.train, recipe), keeping)
+    loop.fit(recipe, *split(data.train, recipe), keeping)
     net = nets.build_net(recipe.net)
     images = torch.from_numpy(data.test.images.copy())
     points = []
@@ -70,16 +73,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--recipes", nargs="+", default=["quick", "article"])
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds of each")
-    parser.add_argument("--threads", type=int, default=machine.usable_cores())
+    parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    data = datasets.load_train_and_test(None)
-    ran = machine.versions("torch")
-    where = (
-        f"{machine.cpu_name()}, torch {ran['torch']}, Python {ran['python']}, "
-        f"{options.threads} threads"
-    )
+    data = load_train_and_test(None)
+    ran = versions("torch")
+    where = f"{cpu_name()}, torch {ran['torch']}, Python {ran['python']}, {options.threads} threads"
     print(where)
     trainings: dict[str, list[list[tuple[float, float]]]] = {}
     for name in options.recipes:

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from digitkit import Classifier, pixels
-from digitkit._opencv import cv2
-from digitkit.reader import Digit, Reading, Timings
-from digitkit.sources import Frame
+from digitkit import Classifier
+from digitkit.images.convert import to_grey
+from digitkit.images.opencv import cv2
+from digitkit.reading.results import Digit, Reading, Timings
+from digitkit.sources.frames import Frame
 
 U8 = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -66,7 +67,7 @@ def find_digits(image: U8) -> list[tuple[Box, int, U8]]:
     Args:
         image: uint8 ``[H, W]`` or ``[H, W, 3]`` BGR.
     """
-    plain = pixels.grey(image)
+    plain = to_grey(image)
     ratio = LONGER_SIDE / max(plain.shape)
     if ratio < 1:
         plain = cv2.resize(plain, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)

@@ -13,52 +13,73 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from digitkit.version import __version__
+
 # ONNX Runtime's wheels from 1.29 on send telemetry unless this is set before they are imported.
 # digitkit works offline and sends nothing, so it is set here, where nothing can come before it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
-    from .classifier import Classifier, Prediction
-    from .contract import ModelContract
-    from .errors import DigitkitError
-    from .evaluation import Evaluation, evaluate
-    from .reader import Digit, Reader, Reading, Timings
+    from digitkit.benchmark.runner import BenchConfig, run_benchmark
+    from digitkit.errors import DigitkitError
+    from digitkit.models.classifier import Classifier, Prediction
+    from digitkit.models.contract import ModelContract
+    from digitkit.models.evaluation import Evaluation, evaluate
+    from digitkit.reading.fields import Field
+    from digitkit.reading.reader import Reader
+    from digitkit.reading.results import Digit, Reading, Timings
+    from digitkit.sinks.drawing import draw
+    from digitkit.sources.frames import Failure, Frame
+    from digitkit.sources.live import Live
 
-__version__ = "0.1.0"
-
-_HOME = {
-    "Classifier": "classifier",
-    "Prediction": "classifier",
-    "ModelContract": "contract",
+_MODULES = {
+    "BenchConfig": "benchmark.runner",
+    "Classifier": "models.classifier",
+    "Digit": "reading.results",
     "DigitkitError": "errors",
-    "Evaluation": "evaluation",
-    "evaluate": "evaluation",
-    "Digit": "reader",
-    "Reader": "reader",
-    "Reading": "reader",
-    "Timings": "reader",
+    "Evaluation": "models.evaluation",
+    "Failure": "sources.frames",
+    "Field": "reading.fields",
+    "Frame": "sources.frames",
+    "Live": "sources.live",
+    "ModelContract": "models.contract",
+    "Prediction": "models.classifier",
+    "Reader": "reading.reader",
+    "Reading": "reading.results",
+    "Timings": "reading.results",
+    "draw": "sinks.drawing",
+    "evaluate": "models.evaluation",
+    "run_benchmark": "benchmark.runner",
 }
+"""Where each public name is defined."""
 
 __all__ = [
+    "BenchConfig",
     "Classifier",
     "Digit",
     "DigitkitError",
     "Evaluation",
+    "Failure",
+    "Field",
+    "Frame",
+    "Live",
     "ModelContract",
     "Prediction",
     "Reader",
     "Reading",
     "Timings",
     "__version__",
+    "draw",
     "evaluate",
+    "run_benchmark",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name's module on first use (PEP 562)."""
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

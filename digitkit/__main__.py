@@ -1,5 +1,5 @@
 """``python -m digitkit`` is ``digitkit``."""
 
-from .cli.app import main
+from digitkit.cli.app import main
 
 main()

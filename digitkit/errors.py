@@ -1,8 +1,9 @@
 """Every error that digitkit raises on purpose.
 
 All of them derive from `DigitkitError`, and each kind is also the builtin that fits it, so
-``except FileNotFoundError`` works for a caller who has never heard of digitkit. The message is
-one line: it names the input, says what is wrong and what to do about it.
+``except FileNotFoundError`` works for a caller who has never heard of digitkit. As text an error is
+one line: it names the input, says what is wrong and what to do about it. Code decides by the kind
+and the attributes, never by the text.
 """
 
 from __future__ import annotations
@@ -11,7 +12,43 @@ import os
 
 
 class DigitkitError(Exception):
-    """Base of all errors that digitkit raises on purpose; its text is fit to be shown to a user."""
+    """Base of all errors that digitkit raises on purpose; its text is fit to be shown to a user.
+
+    Attributes:
+        problem: what is wrong, without the subject and the hint.
+        subject: the file, camera, package or row that it is about; None where there is none, or
+            where `problem` names it.
+        hint: what to do about it, often a command; None where `problem` says so, or nothing helps.
+        field: the configuration's field that is at fault, by its Python name; None for others.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        subject: str | None = None,
+        hint: str | None = None,
+        field: str | None = None,
+    ) -> None:
+        """Make the error; the arguments are its attributes."""
+        super().__init__(problem)
+        self.problem = problem
+        self.subject = subject
+        self.hint = hint
+        self.field = field
+
+    def __str__(self) -> str:
+        """``subject: problem; hint`` on one line; a field's name goes right before the problem."""
+        text = self.problem
+        if self.subject is not None:
+            text = f"{self.subject}: {text}"
+        elif self.field is not None:
+            text = f"{self.field} {text}"
+        return text if self.hint is None else f"{text}; {self.hint}"
+
+
+class ConfigError(DigitkitError, ValueError):
+    """A value is out of range, or does not go with another; `field` names it."""
 
 
 class InputNotFoundError(DigitkitError, FileNotFoundError):
@@ -19,15 +56,15 @@ class InputNotFoundError(DigitkitError, FileNotFoundError):
 
 
 class ImageError(DigitkitError, ValueError):
-    """A file or an array is no image that digits can be read from."""
+    """A file or an array is not an image that digits can be read from."""
 
 
 class SourceError(DigitkitError, OSError):
-    """A source of images cannot be read: an unreadable folder, a camera that gives no frames."""
+    """A source cannot be read: an unreadable folder, a camera that gives no frames."""
 
 
 class ModelError(DigitkitError, ValueError):
-    """A model file is broken, is no digit model, or promises a contract this version can't keep."""
+    """A model file is damaged, is not a digit model, or has a newer contract than this version."""
 
 
 class DatasetError(DigitkitError, ValueError):
@@ -39,15 +76,15 @@ class RecipeError(DigitkitError, ValueError):
 
 
 class RunError(DigitkitError, RuntimeError):
-    """A run folder cannot be used: taken, locked by another training, or not fitting its recipe."""
+    """A run folder cannot be used: taken, locked by another training, or not as its recipe says."""
 
 
 class ReportError(DigitkitError, ValueError):
-    """A file is no report of a benchmark, or two of them have nothing to compare."""
+    """A file is not a benchmark report, or two reports have nothing to compare."""
 
 
 class GateError(DigitkitError, AssertionError):
-    """A check that guards quality failed (parity, accuracy); nothing was written."""
+    """A quality gate failed (parity, accuracy, a valid benchmark); nothing was written."""
 
 
 class OutputError(DigitkitError, OSError):
@@ -55,15 +92,15 @@ class OutputError(DigitkitError, OSError):
 
 
 class SettingsError(DigitkitError, ValueError):
-    """A settings file has a key or a value that does not exist."""
+    """A settings file has an unknown key or a value that its key does not allow."""
 
 
 class BundleError(DigitkitError, ValueError):
-    """A device bundle cannot be made: no such platform, a package that has no wheel for it."""
+    """A device bundle cannot be built: an unknown platform, a package without a wheel for it."""
 
 
 class MissingDependencyError(DigitkitError, ImportError):
-    """A package or a system library that this command needs is not there."""
+    """A package or a system library that this command needs is not installed."""
 
 
 def one_line(error: BaseException | str) -> str:
@@ -72,14 +109,24 @@ def one_line(error: BaseException | str) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def shown(path: str | os.PathLike[str]) -> str:
-    """A path as text that can be printed: bytes that are no UTF-8 become replacement marks."""
+def printable_path(path: str | os.PathLike[str]) -> str:
+    """A path as text that can be printed: bytes that are not UTF-8 become replacement marks."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def needs_extra(package: str, what: str) -> MissingDependencyError:
-    """The error for a package of the ``train`` extra that `what` needs and that is missing."""
+def needs_extra(package: str, what: str, extra: str = "train") -> MissingDependencyError:
+    """The error for a missing package that `what` needs and an optional extra brings."""
     return MissingDependencyError(
-        f"{what} needs the package {package}, which is not installed: "
-        "pip install 'digitkit[train]' brings it"
+        f"{what} needs the package {package}, which is not installed",
+        hint=f"pip install 'digitkit[{extra}]'",
     )
+
+
+def at_least(field: str, value: float, minimum: float) -> None:
+    """Check a number of a configuration.
+
+    Raises:
+        ConfigError: `value` is less than `minimum`, or not a number.
+    """
+    if not value >= minimum:
+        raise ConfigError(f"must be at least {minimum:g}, got {value:g}", field=field)

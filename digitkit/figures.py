@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import needs_extra
-from .evaluation import Evaluation
+from digitkit.errors import needs_extra
+from digitkit.models.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .datasets import Images
+    from digitkit.datasets.digits import Images
 
 
 def require() -> type[Figure]:

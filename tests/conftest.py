@@ -1,20 +1,17 @@
 from __future__ import annotations
 
-import gzip
 import os
-import struct
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+from support.training import short_run, write_idx
 
-from digitkit import datasets
-from digitkit._opencv import cv2
-from digitkit.classifier import models_folder
-
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared"
+from digitkit.datasets.digits import DigitData
+from digitkit.datasets.mnist import load_mnist
+from digitkit.images.opencv import cv2
+from digitkit.models.registry import models_folder
 
 # What is set where the tests run is nothing to them, nor to the processes that they start.
 os.environ["DIGITKIT_PROFILE"] = os.devnull  # what was found best here
@@ -41,13 +38,13 @@ hypothesis.settings.load_profile("digitkit")
 
 
 @pytest.fixture(scope="session")
-def mnist_test() -> datasets.DigitData:
-    return datasets.load_mnist("test")
+def mnist_test() -> DigitData:
+    return load_mnist("test")
 
 
 @pytest.fixture(scope="session")
-def mnist_train() -> datasets.DigitData:
-    return datasets.load_mnist("train")
+def mnist_train() -> DigitData:
+    return load_mnist("train")
 
 
 @pytest.fixture(scope="session")
@@ -77,16 +74,6 @@ def digit_file(tmp_path, one_of_each):
     return write
 
 
-def write_idx(folder: Path, split: str, data: datasets.DigitData) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    prefix = {"train": "train", "test": "t10k"}[split]
-    header = struct.pack(">IIII", 0x803, len(data), 28, 28)
-    images = gzip.compress(header + data.images.tobytes(), mtime=0)
-    (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(images)
-    labels = struct.pack(">II", 0x801, len(data)) + data.labels.tobytes()
-    (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(labels)
-
-
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory, mnist_train, mnist_test) -> Path:
     """IDX files of 1,500 training and 300 test digits."""
@@ -94,39 +81,6 @@ def small_data(tmp_path_factory, mnist_train, mnist_test) -> Path:
     write_idx(folder, "train", mnist_train.take(np.arange(1500)))
     write_idx(folder, "test", mnist_test.take(np.arange(300)))
     return folder
-
-
-class Silent:
-    """Watches a training and remembers it; may interrupt it after an epoch."""
-
-    def __init__(self, stop_after: int = 0, stop_in_batch: tuple[int, int] | None = None) -> None:
-        self.stop_after, self.stop_in_batch = stop_after, stop_in_batch
-        self.epochs: list[object] = []
-
-    def started(self, config, train_count, val_count, done) -> None:
-        self.counts = (train_count, val_count, done)
-
-    def preparing(self, what, done, total) -> None:
-        pass
-
-    def batch(self, epoch, step, steps, loss, accuracy) -> None:
-        if (epoch, step) == self.stop_in_batch:
-            raise KeyboardInterrupt
-
-    def epoch(self, record, checkpoint) -> None:
-        self.epochs.append(record)
-        if record.epoch == self.stop_after:
-            raise KeyboardInterrupt
-
-
-def short_run(name: str, out: Path, data: Path):
-    """A real training by a recipe, of six epochs in small batches."""
-    pytest.importorskip("torch")
-    from digitkit.training import recipes, run
-
-    changes = {"epochs": "6", "batch_size": "64"}
-    recipe = recipes.override(recipes.get_recipe(name), changes)
-    return run.train(run.TrainConfig(recipe, changes, out, data, threads=1), Silent())
 
 
 @pytest.fixture(scope="session")
@@ -144,10 +98,10 @@ def tiny_run(tmp_path_factory, small_data):
 @pytest.fixture(scope="session")
 def quick_run(small_data):
     """A real benchmark with a bit of everything: its report and its samples."""
-    from digitkit import benchmark
+    from digitkit.benchmark import runner
 
-    return benchmark.run_benchmark(
-        benchmark.BenchConfig(
+    return runner.run_benchmark(
+        runner.BenchConfig(
             models=("digits-tiny-int8",), batches=(1, 2), processes=1, runs=64, seconds=0.02,
             warmup_runs=1, warmup_seconds=0, paced=250.0, workers=(2,), data=small_data,
             max_spread=1e9, quick=True, command="digitkit bench",

@@ -12,12 +12,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from digitkit import Reader, atomic, pictures, sinks
-from digitkit._opencv import cv2
-from digitkit.datasets import DigitData, load_mnist
-from digitkit.sources import Frame, read_frame
-from digitkit.tracking import Steady
-from digitkit.training.scenes import glyph
+from digitkit import Reader
+from digitkit.datasets.digits import DigitData
+from digitkit.datasets.mnist import load_mnist
+from digitkit.images import samples
+from digitkit.images.opencv import cv2
+from digitkit.reading.tracking import Tracker
+from digitkit.sinks import explain
+from digitkit.sinks.drawing import draw
+from digitkit.sources.files import load_frame
+from digitkit.sources.frames import Frame
+from digitkit.system import atomic
+from digitkit.training.scenes.glyphs import glyph
 
 HERE = Path(__file__).resolve().parent
 F32 = npt.NDArray[np.float32]
@@ -71,7 +77,7 @@ def main() -> None:
     of = [data.images[data.labels == digit] for digit in range(10)]
 
     digit = save("0-as-in-mnist.png", of[0][3])
-    atomic.write_bytes(pictures.DIGIT, digit.read_bytes())
+    atomic.write_bytes(samples.SAMPLE_DIGIT, digit.read_bytes())
     page = paper(420, 560, (225, 238, 240), rng)
     ink_on(page, of[3][4], (90, 130), 260, (120, 60, 30))
     save("3-blue-pen.jpg", as_u8(page))
@@ -96,14 +102,14 @@ def main() -> None:
     save("page.jpg", page)
     # This one travels in the wheel, so it is kept small.
     small = cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes()
-    atomic.write_bytes(pictures.PAGE, small)
+    atomic.write_bytes(samples.SAMPLE_PAGE, small)
 
     save("notes.jpg", notes(data, np.random.default_rng(11)))
 
-    frame = read_frame(HERE / "notes.jpg")
+    frame = load_frame(HERE / "notes.jpg")
     reading = Reader().read_frame(frame)
-    marked = sinks.annotate(frame.image, reading)
-    tiles = sinks.tiles(reading, columns=7)
+    marked = draw(frame.image, reading)
+    tiles = explain.tiles(reading, columns=7)
     width = 1100
     parts = [
         cv2.resize(part, None, fx=width / part.shape[1], fy=width / part.shape[1],
@@ -165,7 +171,7 @@ def animation(data: DigitData, path: Path) -> None:
     """The live path at work: a camera held by hand over a slip of paper, number after number."""
     rng = np.random.default_rng(5)
     reader, told = Reader(), ""
-    drawn, steady = [], Steady(3, reader.min_confidence)
+    drawn, steady = [], Tracker(3, reader.min_confidence)
     for step in range(36):
         number = ("4021", "4027", "3806")[step // 12]
         page = np.full((400, 520, 3), (222, 234, 238), np.float32)
@@ -186,14 +192,14 @@ def animation(data: DigitData, path: Path) -> None:
         reading = steady.follow(reader.read_frame(Frame("camera 0", image, number=step)))
         if steady.report(reading):
             told = f"camera 0 #{step}: {reading.text}"
-        shown = sinks.annotate(image, reading)
+        shown = draw(image, reading)
         plate = np.full((44, shown.shape[1], 3), 40, np.uint8)
         cv2.putText(plate, told, (12, 30), cv2.FONT_HERSHEY_DUPLEX, 0.7, (240, 240, 240), 1, 16)
         drawn.append(cv2.resize(np.vstack([shown, plate]), None, fx=0.75, fy=0.75))
     moving = cv2.Animation()
     moving.frames = drawn
     moving.durations = np.full(len(drawn), 150, np.int32)
-    with atomic.replacing(path) as temporary:
+    with atomic.replace_file(path) as temporary:
         cv2.imwriteanimation(str(temporary), moving)
 
 

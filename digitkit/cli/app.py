@@ -17,8 +17,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from .. import __version__
-from ..errors import DigitkitError, GateError, OutputError, one_line
+from digitkit.errors import DigitkitError, GateError, OutputError, one_line
+from digitkit.version import __version__
 
 SOME_FAILED, USAGE, GATE_FAILED = 1, 2, 3
 

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import GateError, InputNotFoundError, ReportError, one_line
-from . import show
-from .options import InputScaleOption
+from digitkit.cli import show
+from digitkit.cli.options import InputScaleOption
+from digitkit.errors import GateError, InputNotFoundError, ReportError, one_line
 
 if TYPE_CHECKING:
     import rich.table
 
-    from ..report import Table
+    from digitkit.benchmark.report import Table
+
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -307,9 +308,9 @@ def command(
     if data is not None and not accuracy:
         raise typer.BadParameter("is what accuracy is measured on", param_hint="--data")
     if max_accuracy_drop is not None and data is None:
-        from .. import datasets
+        from digitkit.datasets.mnist import find_mnist
 
-        if datasets.find_mnist("test") is None:
+        if find_mnist("test") is None:
             raise typer.BadParameter(
                 "needs labelled digits, and MNIST's are not on this disk: name some with --data",
                 param_hint="--max-accuracy-drop",
@@ -324,10 +325,15 @@ def command(
         if path == Path("-"):
             raise typer.BadParameter("name a file; only --json writes to -", param_hint=name)
     files = [path for path in (json_, markdown, plot) if path not in (None, Path("-"))]
-    from .. import atomic, benchmark, machine, profiles, report
-    from ..recommend import recommend as recommended
+    from digitkit.benchmark import report, runner
+    from digitkit.benchmark.recommend import recommend as recommended
+    from digitkit.benchmark.validity import warnings_before
+    from digitkit.models import profiles
+    from digitkit.system import atomic
+    from digitkit.system.conditions import read_conditions
+    from digitkit.system.machine import read_machine, usable_cores
 
-    beside = [benchmark.samples_file(json_)] if json_ and json_ in files else []
+    beside = [runner.samples_file(json_)] if json_ and json_ in files else []
     if len({*map(os.path.realpath, (*files, *beside))}) < len(files) + len(beside):
         raise typer.BadParameter(
             "--json, --markdown and --plot need a file each, and the raw samples another: --json's "
@@ -336,13 +342,13 @@ def command(
     for path in (*files, *beside):
         atomic.check_writable(path)
     if save:
-        atomic.check_writable(profiles.file())
+        atomic.check_writable(profiles.profile_file())
         profiles.check_shipped(_names(models))
     if plot is not None:
-        from .. import figures
+        from digitkit import figures
 
         figures.require()
-    cores = machine.usable_cores()
+    cores = usable_cores()
     if save and threads is not None and max(_counts(threads, "--threads")) > cores:
         raise typer.BadParameter(
             f"goes with no more --threads than there are cores ({cores}): digitkit infer would "
@@ -359,11 +365,11 @@ def command(
     }
     given = {name: value for name, value in lengths.items() if value is not None}
     if paced is None:
-        paced = 0.0 if recommend else benchmark.PACE
+        paced = 0.0 if recommend else runner.PACE
     default_threads = tuple(2**k for k in range(cores.bit_length())) if recommend else (1,)
     default_batches = (1, 8, 64) if recommend else (1,)
     try:
-        config = benchmark.BenchConfig(
+        config = runner.BenchConfig(
             models=_names(models),
             runtimes=_names(runtimes),
             threads=default_threads if threads is None else _counts(threads, "--threads"),
@@ -376,14 +382,14 @@ def command(
             input_scale=input_scale,
             quick=quick,
             own=recommend,
-            **((benchmark.QUICK if quick else {}) | given),
+            **((runner.QUICK if quick else {}) | given),
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    for line in machine.warnings_before(machine.read(), machine.conditions()):
+    for line in warnings_before(read_machine(), read_conditions()):
         _note(f"warning: {line}")
     with show.progress(still=True) as tell:
-        made, samples = benchmark.run_benchmark(config, tell)
+        made, samples = runner.run_benchmark(config, tell)
     values = json.loads(json.dumps(made.to_json()))
     unfit: GateError | ReportError | None = None
     if recommend and not all(variant.error for variant in made.variants):
@@ -400,13 +406,13 @@ def command(
     # Neither may cost the other, after minutes: a reader who has had enough, a disk that is full.
     try:
         if json_ is not None and json_ != Path("-"):
-            made = benchmark.write(made, samples, json_)
+            made = runner.write(made, samples, json_)
         if markdown is not None:
             atomic.write_text(markdown, report.markdown(values))
         if plot is not None:
             atomic.write_bytes(plot, figures.latencies(values, samples))
         if save and made.recommended is not None and not faults:
-            saved = profiles.save(made.recommended)
+            saved = profiles.save_profiles(made.recommended)
     finally:
         if json_ == Path("-"):
             print(json.dumps(values, indent=2))
@@ -490,7 +496,7 @@ def _drawn(table: Table, narrow: bool) -> tuple[rich.table.Table, int]:
 
 
 def _compare(first: Path, second: Path) -> None:
-    from .. import report
+    from digitkit.benchmark import report
 
     a, b = report.load(first), report.load(second)
     try:

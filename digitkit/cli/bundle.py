@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import show
+from digitkit.cli import show
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -69,7 +69,7 @@ def command(
     MNIST's test set, checksums and a bill of materials. The wheels are fetched with pip and its
     settings. The same inputs give the same bytes.
     """
-    from ..bundle import BundleConfig, make_bundle
+    from digitkit.device.bundle.build import BundleConfig, make_bundle
 
     pythons = tuple(dict.fromkeys(part.strip() for part in python.split(",") if part.strip()))
     config = BundleConfig(out, pythons, platform, model, wheel, wheelhouse)

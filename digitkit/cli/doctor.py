@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import show
+from digitkit.cli import show
 
 if TYPE_CHECKING:
-    from ..doctor import Check, Diagnosis
+    from digitkit.device.doctor.diagnosis import Check, Diagnosis
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -60,10 +60,10 @@ def command(
             "picamera2",
             param_hint="--camera",
         )
-    from .. import doctor
+    from digitkit.device.doctor import diagnosis
 
     with show.progress(still=True) as report:
-        found = doctor.diagnose(model, camera=camera, cameras=not no_camera, progress=report)
+        found = diagnosis.diagnose(model, camera=camera, cameras=not no_camera, progress=report)
     if json_:
         print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import MissingDependencyError
-from . import show
-from .options import (
+from digitkit.cli import show
+from digitkit.cli.options import (
     InputScaleOption,
     ModelArgument,
     Precision,
@@ -19,11 +18,12 @@ from .options import (
     ReportOption,
     ThreadsOption,
 )
+from digitkit.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from ..classifier import Classifier
-    from ..datasets import DigitData
-    from ..evaluation import Evaluation
+    from digitkit.datasets.digits import DigitData
+    from digitkit.models.classifier import Classifier
+    from digitkit.models.evaluation import Evaluation
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -67,15 +67,15 @@ def command(
     Draws the confusion matrix and the worst mistakes (needs matplotlib). Foreign models are taken
     with float32 [1 or N, 1, 28, 28] in and ten scores out.
     """
-    from .. import datasets
-    from ..classifier import Classifier
-    from ..evaluation import evaluate
+    from digitkit.datasets.load import load_test
+    from digitkit.models.classifier import Classifier
+    from digitkit.models.evaluation import evaluate
 
     classifier = Classifier(
         model, precision=precision.value, threads=threads, input_scale=input_scale
     )
     with show.progress() as report:
-        digits = datasets.load_test(data, progress=report)
+        digits = load_test(data, progress=report)
         result = evaluate(
             classifier, digits, progress=lambda done, total: report("evaluating", done, total)
         )
@@ -125,7 +125,8 @@ def _share(value: float | None) -> str:
 
 
 def _draw(folder: Path, classifier: Classifier, data: DigitData, result: Evaluation) -> None:
-    from .. import atomic, figures
+    from digitkit import figures
+    from digitkit.system import atomic
 
     title = f"{classifier.path.name} on {result.data}"
     try:

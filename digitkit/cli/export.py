@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import needs_extra
-from . import show
+from digitkit.cli import show
+from digitkit.errors import needs_extra
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..export import Exported
+    from digitkit.export.export import Exported
+
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -71,8 +72,8 @@ def command(
     if name is not None and (name in ("", ".", "..") or name != Path(name).name):
         raise typer.BadParameter(f"{name!r} cannot be the name of a file", param_hint="--name")
     try:
-        from ..export import export
-        from ..training.run import load_run
+        from digitkit.export.export import export
+        from digitkit.training.folder import load_run
     except ImportError as error:
         raise needs_extra(error.name or "torch", "exporting") from error
     loaded = load_run(run)

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from ..errors import DigitkitError, OutputError
-from . import show
-from .options import InputScaleOption, Precision, PrecisionOption
+from digitkit.cli import show
+from digitkit.cli.options import InputScaleOption, Precision, PrecisionOption
+from digitkit.errors import DigitkitError, OutputError
 
 if TYPE_CHECKING:
-    from ..classifier import PrecisionChoice
-    from ..flow import Outcome, Summary
-    from ..live import Live
-    from ..reader import Reader
-    from ..sinks import Sink
-    from ..sources import Failure
+    from digitkit.inference.pipeline import Outcome, Summary
+    from digitkit.models.registry import PrecisionChoice
+    from digitkit.reading.reader import Reader
+    from digitkit.sinks.base import Sink
+    from digitkit.sources.frames import Failure
+    from digitkit.sources.live import Live
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -90,9 +90,9 @@ def _set_defaults(context: typer.Context, path: Path | None) -> Any:
     """Take the options that the command line does not give from a settings file."""
     if path is None:
         return None
-    from .. import settings
+    from digitkit.inference import settings
 
-    read = settings.load(path)
+    read = settings.load_settings(path)
     options = read.options()
     # By the parameters' names, of which one would hide a builtin.
     context.default_map = {"format_" if key == "format" else key: options[key] for key in options}
@@ -332,13 +332,17 @@ def command(
             "the settings' [output] takes jsonl or text: a rotated file has no head line",
             param_hint="--format",
         )
-    from .. import flow, sinks
-    from .._opencv import cv2
-    from ..sources import expand, frames, is_video
+    from digitkit.images.opencv import cv2
+    from digitkit.inference import pipeline
+    from digitkit.sinks.images import AnnotatedImages, ExplainedImages
+    from digitkit.sinks.lines import LineSink
+    from digitkit.sinks.rotating import RotatingFile
+    from digitkit.sinks.video import VideoFile
+    from digitkit.sources.files import expand_sources, is_video, read_frames
 
     field = None
     if expect is not None or pattern is not None:
-        from .. import fields
+        from digitkit.reading import fields
 
         try:
             field = fields.Field(expect, pattern)
@@ -358,16 +362,16 @@ def command(
     reader = make_reader()  # here too, so that a wrong model is told before anything else
     with ExitStack() as stack:
         stream = stack.enter_context(_opened(output, camera is not None)) if output else sys.stdout
-        outputs: list[Sink] = [sinks.Lines(stream, format_.value)]
+        outputs: list[Sink] = [LineSink(stream, format_.value)]
         if aside is not None:
-            rotated = sinks.Rotated(aside.file, round(aside.max_mb * 1e6), aside.keep)
-            outputs.append(sinks.Lines(stack.enter_context(rotated), format_.value))
+            rotated = RotatingFile(aside.file, round(aside.max_mb * 1e6), aside.keep)
+            outputs.append(LineSink(stack.enter_context(rotated), format_.value))
         if annotate is not None and is_video(annotate):
-            outputs.append(stack.enter_context(sinks.Video(annotate)))
+            outputs.append(stack.enter_context(VideoFile(annotate)))
         elif annotate is not None:
-            outputs.append(sinks.Annotated(annotate))
+            outputs.append(AnnotatedImages(annotate))
         if explain is not None:
-            outputs.append(sinks.Explained(explain))
+            outputs.append(ExplainedImages(explain))
         outcomes: Iterable[Outcome]
         if camera is not None:
             live = stack.enter_context(
@@ -382,24 +386,24 @@ def command(
             )
             if window:
                 outputs.append(_window(live))
-            outcomes = flow.read_each(reader, live)
+            outcomes = pipeline.read_each(reader, live)
         else:
-            files: Iterable[Path | Failure] = expand(sources or [], nul=nul)
+            files: Iterable[Path | Failure] = expand_sources(sources or [], nul=nul)
             total = 0
             if "-" not in (sources or []):
                 files = list(files)
                 total = len(files)
                 _check_outputs(files, output, annotate)
             if workers > 1:
-                outcomes = flow.read_with_workers(
+                outcomes = pipeline.read_with_workers(
                     make_reader, files, workers, pictures=len(outputs) > 1
                 )
             else:
-                outcomes = flow.read_each(reader, frames(files, exif=reader.obeys_exif))
+                outcomes = pipeline.read_each(reader, read_frames(files, exif=reader.obeys_exif))
             if output is not None or not sys.stdout.isatty():
                 # Else the lines themselves show how it goes.
                 outcomes = stack.enter_context(_counted(outcomes, total))
-        summary = flow.deliver(
+        summary = pipeline.deliver(
             outcomes,
             outputs,
             failed=_report,
@@ -435,9 +439,9 @@ def _fitted(
 ) -> tuple[PrecisionChoice, int, int | None]:
     """Precision, threads and batch of the classifier: as asked for, else as fits this device."""
     if precision is Precision.auto:
-        from .. import profiles
+        from digitkit.models import profiles
 
-        profile, notice = profiles.find(model)
+        profile, notice = profiles.find_profile(model)
         if notice is not None:
             print(notice, file=sys.stderr)
         if profile is not None:
@@ -456,8 +460,8 @@ def _make_reader(
     orientation: Any,
     min_confidence: float | None,
 ) -> Reader:
-    from ..classifier import Classifier
-    from ..reader import Reader
+    from digitkit.models.classifier import Classifier
+    from digitkit.reading.reader import Reader
 
     classifier = Classifier(
         model,
@@ -476,19 +480,19 @@ def _make_reader(
 
 
 def _window(live: Live) -> Sink:
-    from ..errors import MissingDependencyError
-    from ..sinks import Window
+    from digitkit.errors import MissingDependencyError
+    from digitkit.sinks.window import WindowSink
 
     try:
-        return Window(live.stop)
+        return WindowSink(live.stop)
     except OutputError as error:  # nothing has begun yet
         raise MissingDependencyError(str(error)) from error
 
 
 def _report(failure: Failure) -> None:
-    from ..sinks import on_one_line
+    from digitkit.sinks.lines import escape_controls
 
-    line = f"{on_one_line(failure.source)}: {on_one_line(failure.error)}"
+    line = f"{escape_controls(failure.source)}: {escape_controls(failure.error)}"
     print(line, file=sys.stderr, flush=True)
 
 
@@ -517,7 +521,7 @@ def _check_outputs(files: list[Path | Failure], *outputs: Path | None) -> None:
 
 @contextmanager
 def _opened(path: Path, live: bool) -> Iterator[TextIO]:
-    from .. import atomic
+    from digitkit.system import atomic
 
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; --output names a file")
@@ -532,7 +536,7 @@ def _opened(path: Path, live: bool) -> Iterator[TextIO]:
             raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
         return
     with (
-        atomic.replacing(path) as temporary,
+        atomic.replace_file(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as stream,
     ):
         yield stream
@@ -541,14 +545,14 @@ def _opened(path: Path, live: bool) -> Iterator[TextIO]:
 @contextmanager
 def _live(camera: str, **options: Any) -> Iterator[Live]:
     """A camera that Ctrl-C and SIGTERM end as they are meant to: cleanly, files closed."""
-    from .. import notify
-    from ..live import Live
+    from digitkit.sources.live import Live
+    from digitkit.system import notify
 
     def notice(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     try:
-        live = Live(camera, notice=notice, alive=notify.alive, **options)
+        live = Live(camera, notice=notice, alive=notify.notify_alive, **options)
     except ValueError as error:
         if isinstance(error, DigitkitError):
             raise
@@ -565,10 +569,10 @@ def _live(camera: str, **options: Any) -> Iterator[Live]:
         before[which] = signal.signal(which, stop)
     try:
         with live:
-            notify.ready()
+            notify.notify_ready()
             yield live
     finally:
-        notify.stopping()
+        notify.notify_stopping()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from . import show
-from .options import ModelArgument, Precision, PrecisionOption, Report, ReportOption
+from digitkit.cli import show
+from digitkit.cli.options import ModelArgument, Precision, PrecisionOption, Report, ReportOption
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -30,8 +30,8 @@ def command(
     digitkit's own models carry all of it. A foreign model's operators are counted where onnx is
     installed.
     """
-    from .. import graph
-    from ..classifier import Classifier
+    from digitkit.export import graph
+    from digitkit.models.classifier import Classifier
 
     classifier = Classifier(model, precision=precision.value)
     facts: dict[str, Any] = {
@@ -45,7 +45,7 @@ def command(
         facts |= asdict(classifier.contract)
     else:
         facts["contract"] = None
-        counted = asdict(graph.described(classifier.path, None))
+        counted = asdict(graph.describe_model(classifier.path, None))
         if counted["not_counted"] is None:
             del counted["not_counted"]
         facts |= counted

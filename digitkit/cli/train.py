@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import RecipeError, RunError, needs_extra
-from . import show
+from digitkit.cli import show
+from digitkit.errors import RecipeError, RunError, needs_extra
 
 if TYPE_CHECKING:
-    from ..training.recipes import Recipe
-    from ..training.run import Run
+    from digitkit.training.folder import Run
+    from digitkit.training.recipes import Recipe
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -100,7 +100,9 @@ def command(
     # that brings a training to a standstill; spinning less costs a tenth and shares fairly.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     try:
-        from ..training import recipes, run
+        from digitkit.training import recipes, run
+        from digitkit.training.folder import default_out
+        from digitkit.training.run import TrainConfig, train
     except ImportError as error:
         raise needs_extra(error.name or "torch", "training") from error
     if recipe == "finder" and not list_:
@@ -132,16 +134,16 @@ def command(
                     f"--resume goes on as the training began; {option} and other options that "
                     "change it don't go with it"
                 )
-    from .watch import Training
+    from digitkit.cli.training_progress import TrainingProgress
 
-    folder = resume or out or run.default_out(chosen)
-    with Training() as watcher:
+    folder = resume or out or default_out(chosen)
+    with TrainingProgress() as watcher:
         try:
             if resume is not None:
                 done = run.resume(folder, watcher)
             else:
-                config = run.TrainConfig(chosen, changes, folder, data, init, threads, overwrite)
-                done = run.train(config, watcher)
+                config = TrainConfig(chosen, changes, folder, data, init, threads, overwrite)
+                done = train(config, watcher)
         except KeyboardInterrupt:
             watcher.stop()
             show.err().print(
@@ -156,7 +158,8 @@ def _train_finder(
     changes: dict[str, str], out: Path, init: Path | None, threads: int, overwrite: bool
 ) -> None:
     """The net that finds digits has a loop of its own."""
-    from ..training import finder
+    from digitkit.export.detector import export_run
+    from digitkit.training.detector import WEIGHTS, DetectorConfig, train_detector
 
     values = {}
     for field, text in changes.items():
@@ -166,9 +169,9 @@ def _train_finder(
         if not text.isdecimal() or int(text) < least:
             raise RecipeError(f"{field}={text}: needed is a whole number, from {least}")
         values[field] = int(text)
-    if (out / finder.WEIGHTS).exists() and not overwrite:
+    if (out / WEIGHTS).exists() and not overwrite:
         raise RunError(f"{out}: holds a finder already; --overwrite replaces it, or name another")
-    config = finder.FinderConfig(out, init=init, threads=threads, **values)
+    config = DetectorConfig(out, init=init, threads=threads, **values)
 
     def report(step: int, parts: dict[str, float], seconds: float) -> None:
         means = "  ".join(f"{name} {value:.4f}" for name, value in parts.items())
@@ -177,7 +180,8 @@ def _train_finder(
         print(line, file=sys.stderr, flush=True)
 
     try:
-        path = finder.train(config, report)
+        train_detector(config, report)
+        path = export_run(out)
     except KeyboardInterrupt:
         kept = "its weights of the last 500 steps are kept" if config.steps > 500 else ""
         print(f"stopped; {kept or 'nothing is kept'}", file=sys.stderr)
@@ -202,7 +206,7 @@ def _overrides(pairs: list[str], **shortcuts: object) -> dict[str, str]:
 
 
 def _list(all_recipes: dict[str, Recipe], chosen: Recipe) -> None:
-    from ..training.nets import build_net, parameter_count
+    from digitkit.training.nets import build_net, parameter_count
 
     table = show.table("recipe", "net", ">parameters", ">epochs", "what it is")
     for one in all_recipes.values():
@@ -210,12 +214,13 @@ def _list(all_recipes: dict[str, Recipe], chosen: Recipe) -> None:
         table.add_row(
             f"{one.name} v{one.version}", one.net, f"{parameters:,}", str(one.epochs), one.summary
         )
-    from ..training import finder
+    from digitkit.training.detector import NAME, VERSION_OF_RECIPE
+    from digitkit.training.detector_net import DetectorNet
 
     table.add_row(
-        f"{finder.NAME} v{finder.VERSION_OF_RECIPE}",
+        f"{NAME} v{VERSION_OF_RECIPE}",
         "U-Net",
-        f"{parameter_count(finder.Net()):,}",
+        f"{parameter_count(DetectorNet()):,}",
         "–",
         "finds digits on pages; 4,000 steps on synthetic ones, an hour",
     )

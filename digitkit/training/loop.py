@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..datasets import DigitData
-from ..errors import RunError
-from . import hands, negatives
-from .augment import augment
-from .nets import build_net, logits, scaled
-from .recipes import Recipe
+from digitkit.datasets.digits import DigitData
+from digitkit.errors import RunError
+from digitkit.training import negatives, stroke_digits
+from digitkit.training.augment import augment
+from digitkit.training.nets import build_net, logits, scaled
+from digitkit.training.recipes import Recipe
 
 State = dict[str, Tensor]
 
@@ -242,7 +242,7 @@ class _Material:
 def _material(recipe: Recipe, train: DigitData) -> _Material:
     images, labels = _tensors(train)
     if recipe.hands:
-        drawn, named = hands.draw(round(recipe.hands * len(train)), recipe.seed)
+        drawn, named = stroke_digits.draw(round(recipe.hands * len(train)), recipe.seed)
         images = torch.cat([images, torch.from_numpy(drawn)])
         labels = torch.cat([labels, torch.from_numpy(named.astype("int64"))])
     others = torch.empty((0, 28, 28), dtype=torch.uint8)

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .. import pixels
-from .._opencv import cv2
-from ..datasets import Images, Labels
+from digitkit.arrays import Labels
+from digitkit.datasets.digits import Images
+from digitkit.images.normal_form import SIDE, normal_form
+from digitkit.images.opencv import cv2
 
 _SIDE = 64  # drawn larger and reduced, as pens are finer than pixels
 
@@ -91,12 +92,12 @@ def cut(digit: Images, label: int, rng: np.random.Generator) -> Images:
     rows, columns = max(2, round(h * share)), max(2, round(w * share))
     side = rng.choice(list(_CUTS[label]))
     part = {"t": ink[:rows], "b": ink[-rows:], "l": ink[:, :columns]}[side]
-    return pixels.normal_form(np.ascontiguousarray(part))
+    return normal_form(np.ascontiguousarray(part))
 
 
 def side_by_side(digits: Sequence[Images], rng: np.random.Generator) -> Images:
     """Digits in a row, touching or nearly, taken for one."""
-    page = np.zeros((pixels.SIDE, pixels.SIDE * len(digits)), np.uint8)
+    page = np.zeros((SIDE, SIDE * len(digits)), np.uint8)
     end = 0
     for digit in digits:
         ink = digit[:, digit.max(0) > 48]
@@ -104,7 +105,7 @@ def side_by_side(digits: Sequence[Images], rng: np.random.Generator) -> Images:
         end = start + ink.shape[1]
         part = page[:, start:end]
         np.maximum(part, ink[:, : part.shape[1]], out=part)
-    return pixels.normal_form(page)
+    return normal_form(page)
 
 
 FONTS = (0, 2, 3, 6)
@@ -133,7 +134,7 @@ def scribble(rng: np.random.Generator) -> Images:
     else:
         for start, end in zip(corners[::2], corners[1::2], strict=False):
             cv2.line(page, _point(start), _point(end), 255, thick, cv2.LINE_AA)
-    return pixels.normal_form(page)
+    return normal_form(page)
 
 
 def sign(rng: np.random.Generator) -> Images:
@@ -164,14 +165,14 @@ def texture(rng: np.random.Generator) -> Images:
     grain = (grain - grain.min()) / max(float(np.ptp(grain)), 1e-6)
     grain = np.clip((grain - rng.uniform(0, 0.7)) * rng.uniform(0.5, 4), 0, 1)
     page = np.rint(255 * grain).astype(np.uint8)
-    return pixels.normal_form(page) if rng.random() < 0.7 else page
+    return normal_form(page) if rng.random() < 0.7 else page
 
 
 def blank(rng: np.random.Generator) -> Images:
     """One level, or a slope of light."""
     low, high = np.sort(rng.uniform(0, 255, 2)) * rng.uniform(0, 1)
-    slope = np.rint(np.linspace(low, high, pixels.SIDE)).astype(np.uint8)
-    page = np.tile(slope, (pixels.SIDE, 1))
+    slope = np.rint(np.linspace(low, high, SIDE)).astype(np.uint8)
+    page = np.tile(slope, (SIDE, 1))
     return (page, page[:, ::-1].copy(), page.T.copy(), page.T[::-1].copy())[rng.integers(4)]
 
 
@@ -184,4 +185,4 @@ def _bent(page: Images, rng: np.random.Generator) -> Images:
     slant, turn = rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)
     matrix = np.array([[rng.uniform(0.7, 1.2), slant, 0], [turn, 1, 0]])
     matrix[:, 2] = _SIDE / 2 - matrix[:, :2] @ [_SIDE / 2, _SIDE / 2]
-    return pixels.normal_form(np.asarray(cv2.warpAffine(page, matrix, (_SIDE, _SIDE)), np.uint8))
+    return normal_form(np.asarray(cv2.warpAffine(page, matrix, (_SIDE, _SIDE)), np.uint8))

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..errors import RecipeError
-from .augment import Augmentation
+from digitkit.errors import RecipeError
+from digitkit.training.augment import Augmentation
 
 
 @dataclass(frozen=True)

@@ -71,22 +71,25 @@ def take(data: Path) -> dict[str, Any]:
     Returns:
         Arrays by name, and under ``about`` a JSON text: versions, digests, readings.
     """
-    from digitkit import Classifier, Reader, pixels
+    from digitkit import Classifier, Reader
+    from digitkit.images.convert import to_grey
+    from digitkit.images.decode import decode_file
+    from digitkit.images.normal_form import digit_image
 
-    images = np.stack([pixels.decode_file(path) for path in sorted((data / "mnist").iterdir())])
+    images = np.stack([decode_file(path) for path in sorted((data / "mnist").iterdir())])
     large = [np.kron(image, np.ones((TIMES, TIMES), np.uint8)) for image in images]
     taken: dict[str, Any] = {
         "decoded": images,
-        "as it is": np.stack([pixels.digit_image(image) for image in images]),
-        "reduced": np.stack([pixels.digit_image(image) for image in large]),
+        "as it is": np.stack([digit_image(image) for image in images]),
+        "reduced": np.stack([digit_image(image) for image in large]),
         # The middle of a digit: smaller than the normal form.
-        "enlarged": np.stack([pixels.digit_image(image[6:22, 6:22]) for image in images]),
+        "enlarged": np.stack([digit_image(image[6:22, 6:22]) for image in images]),
     }
     samples: dict[str, Any] = {}
     paths = [path for path in sorted((data / "samples").iterdir()) if path.suffix != ".py"]
     for path in paths:
-        decoded = pixels.decode_file(path)
-        samples[path.name] = {"decoded": _digest(decoded), "grey": _digest(pixels.grey(decoded))}
+        decoded = decode_file(path)
+        samples[path.name] = {"decoded": _digest(decoded), "grey": _digest(to_grey(decoded))}
     for precision in PRECISIONS:
         classifier = Classifier("digits", precision=precision)
         scores = classifier.scores(images)

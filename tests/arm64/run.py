@@ -184,7 +184,7 @@ def make_pictures() -> Path:
     """The samples, and MNIST test images as PNG files, in ``samples`` and ``mnist``."""
     import cv2
 
-    from digitkit.datasets import load_mnist
+    from digitkit.datasets.mnist import load_mnist
 
     folder = MATERIAL / "pictures"
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,18 @@
+"""Names for the arrays and boxes that travel through digitkit."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+U8 = npt.NDArray[np.uint8]
+"""Pixels, 0 to 255."""
+
+Labels = npt.NDArray[np.uint8]
+"""Digits, 0 to 9."""
+
+F32 = npt.NDArray[np.float32]
+"""Scores and probabilities."""
+
+Box = tuple[int, int, int, int]
+"""A bounding box: left, top, width and height, pixels of the upright image."""

@@ -1,0 +1,1 @@
+"""Reliable latency measurements, and what to run on a device."""

@@ -1,0 +1,116 @@
+"""How a training is shown: a live bar in a terminal, one line an epoch above it or alone."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import BarColumn, Progress, TextColumn
+
+from digitkit.cli import show
+
+if TYPE_CHECKING:
+    from digitkit.training.loop import Checkpoint, EpochRecord
+    from digitkit.training.run import TrainConfig
+
+
+class TrainingProgress:
+    """Watches a training and draws it on stderr (a `digitkit.training.run.Watcher`)."""
+
+    def __init__(self) -> None:
+        """Nothing is drawn before the training has started."""
+        self._console = show.err()
+        self._live = self._console.is_terminal
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:3.0f}%  {task.fields[figures]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._reading = ExitStack()
+        self._report = self._reading.enter_context(show.progress())
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the bars away."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bars away; the lines above them stay."""
+        self._reading.close()
+        if self._live:
+            self._bar.stop()
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Data is read or downloaded."""
+        self._report(what, done, total)
+
+    def started(self, config: TrainConfig, train_count: int, val_count: int, done: int) -> None:
+        """The data is there."""
+        self._reading.close()
+        recipe = config.recipe
+        self._epochs, self._count = recipe.epochs, train_count
+        self._keeps_last = recipe.keep == "last"
+        going_on = f", going on after epoch {done}" if done else ""
+        validated = f" and {val_count:,} to validate" if val_count else ""
+        self._console.print(
+            f"training {recipe.net} by recipe {recipe.name} v{recipe.version} on "
+            f"{train_count:,} images{validated}, {recipe.epochs} epochs{going_on}, "
+            f"into {config.out}",
+            soft_wrap=True,
+        )
+        if not self._live:
+            return
+        self._bar.start()
+        self._task = self._bar.add_task(
+            "training",
+            total=recipe.epochs * train_count,
+            completed=done * train_count,
+            epoch=done + 1,
+            epochs=recipe.epochs,
+            figures="",
+        )
+        self._begun = time.perf_counter()
+
+    def batch(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
+        """A batch is done."""
+        if not self._live:
+            return
+        if step == 1:
+            self._begun = time.perf_counter()
+        share = step / steps
+        speed = share * self._count / max(time.perf_counter() - self._begun, 1e-3)
+        left = (self._epochs - epoch + 1 - share) * self._count / speed
+        self._bar.update(
+            self._task,
+            completed=(epoch - 1 + share) * self._count,
+            epoch=epoch,
+            figures=f"loss {loss:.4f}  acc {accuracy:.2%}  {speed:,.0f} img/s  "
+            f"{left // 60:.0f}:{left % 60:02.0f} left",
+        )
+
+    def epoch(self, record: EpochRecord, checkpoint: Checkpoint) -> None:
+        """An epoch is done."""
+        validation = ""
+        if record.val_loss is not None and record.val_accuracy is not None:
+            best = checkpoint.best_epoch == record.epoch and not self._keeps_last
+            kept = " best" if best else ""
+            validation = f"  val loss {record.val_loss:.4f} acc {record.val_accuracy:.2%}{kept}"
+        left = (self._epochs - record.epoch) * record.elapsed / record.epoch
+        self._console.print(
+            f"epoch {record.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
+            f"loss {record.train_loss:.4f} acc {record.train_accuracy:.2%}{validation}  "
+            f"{self._count / record.seconds:,.0f} img/s  {record.seconds:.1f} s, {left:.0f} s left",
+            soft_wrap=True,
+        )

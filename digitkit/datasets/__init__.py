@@ -1,0 +1,1 @@
+"""Labelled digits as arrays: MNIST, IDX files, and folders of images. Needs no torch."""

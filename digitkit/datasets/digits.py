@@ -1,0 +1,103 @@
+"""Labelled digits as arrays, and how they are split."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import Labels
+from digitkit.errors import DatasetError
+
+Images = npt.NDArray[np.uint8]
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class DigitData:
+    """Digits with their labels.
+
+    Attributes:
+        images: uint8 ``[N, 28, 28]``, in MNIST's normal form: ink bright (255) on dark (0).
+        labels: uint8 ``[N]``, 0 to 9.
+        name: what the data is, for reports: ``MNIST test``, ``my-digits``.
+        digest: SHA-256 over shapes, pixels and labels: the same data has the same digest.
+    """
+
+    images: Images
+    labels: Labels
+    name: str
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: npt.NDArray[np.int64], name: str | None = None) -> DigitData:
+        """The digits at `index` (int64 ``[M]``), in that order."""
+        return digit_data(self.images[index], self.labels[index], name or self.name)
+
+
+def digit_data(images: Images, labels: Labels, name: str) -> DigitData:
+    """Make a `DigitData` of arrays, checking them and computing the digest.
+
+    Args:
+        images: uint8 ``[N, 28, 28]``.
+        labels: uint8 ``[N]``, 0 to 9.
+        name: what the data is.
+
+    Raises:
+        DatasetError: shapes, kinds or labels don't fit.
+    """
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
+        raise DatasetError(
+            f"{name}: images are {images.dtype} {list(images.shape)}; needed is uint8 [N, 28, 28]"
+        )
+    if labels.shape != (len(images),):
+        raise DatasetError(f"{name}: {len(images)} images but labels of shape {labels.shape}")
+    if len(labels) == 0:
+        raise DatasetError(f"{name}: holds no digits")
+    if int(labels.max()) > 9:
+        raise DatasetError(f"{name}: has the label {int(labels.max())}; digits are 0 to 9")
+    digest = hashlib.sha256()
+    digest.update(repr(images.shape).encode())
+    digest.update(images.tobytes())
+    digest.update(labels.tobytes())
+    return DigitData(images, labels, name, digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class TrainAndTest:
+    """A training set and a test set that share no image."""
+
+    train: DigitData
+    test: DigitData
+
+
+def stratified_split(
+    labels: Labels, fraction: float, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Split indices in two, each class in the same proportion.
+
+    Args:
+        labels: uint8 ``[N]``.
+        fraction: the share of the second part, 0 to 1 (exclusive); each class gives at least one
+            to it where it has two or more.
+        seed: the same seed gives the same split.
+
+    Returns:
+        Two sorted int64 arrays of indices: what is kept, and what was split off.
+    """
+    rng = np.random.default_rng(seed)
+    off = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = round(len(members) * fraction)
+        if fraction > 0 and len(members) > 1:
+            count = min(max(count, 1), len(members) - 1)
+        off.append(rng.permutation(members)[:count])
+    second = np.sort(np.concatenate(off)).astype(np.int64)
+    first = np.setdiff1d(np.arange(len(labels), dtype=np.int64), second)
+    return first, second

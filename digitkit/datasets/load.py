@@ -1,0 +1,86 @@
+"""Labelled digits as arrays: MNIST, IDX files, and folders of images.
+
+Nothing here needs torch: evaluation on a device reads MNIST's test set through this module too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from digitkit.datasets.class_folders import has_class_folders, load_class_folders
+from digitkit.datasets.digits import DigitData, TrainAndTest, stratified_split
+from digitkit.datasets.idx import find_idx_file, load_idx
+from digitkit.datasets.mnist import MNIST_MD5, load_mnist
+from digitkit.errors import DatasetError, InputNotFoundError
+from digitkit.system.progress import Progress
+
+HELD_OUT = 0.15
+"""Share of a data set without a test set of its own that is held out as one."""
+
+
+def load_train_and_test(folder: Path | None, *, progress: Progress | None = None) -> TrainAndTest:
+    """Load the data to train on: MNIST, or what `folder` holds.
+
+    Args:
+        folder: None for MNIST; else IDX files named as MNIST's, or one folder a class
+            (``0`` … ``9``), or ``train`` and ``test`` folders of that kind. Where there is no
+            ``test``, 15% are held out as the test set, the same ones each time.
+        progress: called while images are read or downloaded.
+
+    Raises:
+        DatasetError, InputNotFoundError: `folder` is missing or holds no usable data.
+    """
+    if folder is None:
+        return TrainAndTest(
+            load_mnist("train", progress=progress), load_mnist("test", progress=progress)
+        )
+    kind = _kind_of(folder)
+    if kind == "idx":
+        return TrainAndTest(load_idx(folder, "train"), load_idx(folder, "test"))
+    if kind == "split":
+        return TrainAndTest(
+            load_class_folders(folder / "train", name=f"{folder.name} train", progress=progress),
+            load_class_folders(folder / "test", name=f"{folder.name} test", progress=progress),
+        )
+    data = load_class_folders(folder, progress=progress)
+    kept, held_out = stratified_split(data.labels, HELD_OUT, seed=0)
+    return TrainAndTest(
+        data.take(kept, f"{data.name} train"), data.take(held_out, f"{data.name} test")
+    )
+
+
+def load_test(folder: Path | None, *, progress: Progress | None = None) -> DigitData:
+    """Load the data to evaluate on: MNIST's test set, or what `folder` holds.
+
+    Args:
+        folder: None for MNIST; else as for `load_train_and_test`, except that one folder a class
+            without a ``test`` beside it is taken whole.
+        progress: called while images are read or downloaded.
+
+    Raises:
+        DatasetError, InputNotFoundError: `folder` is missing or holds no usable data.
+    """
+    if folder is None:
+        return load_mnist("test", progress=progress)
+    kind = _kind_of(folder)
+    if kind == "idx":
+        return load_idx(folder, "test")
+    if kind == "split":
+        return load_class_folders(folder / "test", name=f"{folder.name} test", progress=progress)
+    return load_class_folders(folder, progress=progress)
+
+
+def _kind_of(folder: Path) -> Literal["idx", "split", "classes"]:
+    if not folder.is_dir():
+        raise InputNotFoundError(f"{folder}: is no folder; name one with IDX files or 0/ … 9/")
+    if any(find_idx_file(folder, stem) for stem in MNIST_MD5):
+        return "idx"
+    if has_class_folders(folder / "train") and has_class_folders(folder / "test"):
+        return "split"
+    if has_class_folders(folder):
+        return "classes"
+    raise DatasetError(
+        f"{folder}: holds neither IDX files (train-images-idx3-ubyte …) nor one folder a class "
+        "(0 … 9), nor train/ and test/ with such folders"
+    )

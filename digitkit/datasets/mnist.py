@@ -1,0 +1,135 @@
+"""MNIST: found on this disk, or downloaded and verified."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import sys
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from digitkit.datasets.digits import DigitData, Split
+from digitkit.datasets.idx import find_idx_file, idx_names, load_idx, read_maybe_gzipped
+from digitkit.errors import DatasetError, one_line
+from digitkit.system import atomic
+from digitkit.system.folders import cache_folder
+from digitkit.system.progress import Progress
+
+MNIST_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+"""MD5 of the decompressed files, as published with torchvision's and other loaders."""
+
+MNIST_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+
+
+# --- MNIST -----------------------------------------------------------------------------------
+
+
+def find_mnist(split: Split) -> Path | None:
+    """The nearest folder with the two files of one of MNIST's splits, or None.
+
+    Looked for in this order: ``$DIGITKIT_MNIST``, ``data/mnist`` under the current folder,
+    ``data/mnist`` of the checkout that this package is imported from, what a bundle has installed
+    beside this environment (the test set), the download cache.
+    """
+    for folder in _mnist_folders():
+        with suppress(PermissionError):  # within somebody else's folder, up to Python 3.13
+            if all(find_idx_file(folder, stem) for stem in idx_names(split)):
+                return folder
+    return None
+
+
+def _mnist_folders() -> Iterator[Path]:
+    if named := os.environ.get("DIGITKIT_MNIST"):
+        yield Path(named)
+    yield Path("data/mnist")
+    yield Path(__file__).resolve().parents[2] / "data/mnist"
+    yield Path(sys.prefix).parent / "mnist"
+    yield cache_folder() / "mnist"  # last: a user without a home has none
+
+
+def download_mnist(
+    folder: Path, *, mirrors: tuple[str, ...] = MNIST_MIRRORS, progress: Progress | None = None
+) -> None:
+    """Fetch MNIST's four files into `folder`, each kept only if its MD5 is the published one.
+
+    Args:
+        folder: where the gzipped files go; made if missing.
+        mirrors: base URLs, tried in order.
+        progress: called with the file's name, bytes so far and bytes in all.
+
+    Raises:
+        DatasetError: no mirror gave a file with the right digest.
+    """
+    for stem, md5 in MNIST_MD5.items():
+        if find_idx_file(folder, stem):
+            continue
+        problems = []
+        for mirror in mirrors:
+            url = f"{mirror}{stem}.gz"
+            try:
+                data = _fetch(url, progress)
+                found = hashlib.md5(gzip.decompress(data), usedforsecurity=False).hexdigest()
+            except (OSError, EOFError, zlib.error, ValueError) as error:
+                problems.append(f"{url}: {one_line(error)}")
+                continue
+            if found != md5:
+                problems.append(f"{url}: MD5 {found} instead of {md5}")
+                continue
+            atomic.write_bytes(folder / f"{stem}.gz", data)
+            break
+        else:
+            raise DatasetError(
+                f"MNIST could not be downloaded ({'; '.join(problems)}); put its four IDX files "
+                f"into {folder}, or name their folder with --data or DIGITKIT_MNIST"
+            )
+
+
+def _fetch(url: str, progress: Progress | None) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as response:
+        total = int(response.headers.get("Content-Length") or 0)
+        chunks: list[bytes] = []
+        done = 0
+        while chunk := response.read(1 << 16):
+            chunks.append(chunk)
+            done += len(chunk)
+            if progress:
+                progress(f"downloading {url.rsplit('/', 1)[1]}", done, total)
+    if total and done != total:
+        raise OSError(f"the connection broke after {done} of {total} bytes")
+    return b"".join(chunks)
+
+
+def load_mnist(split: Split, *, progress: Progress | None = None) -> DigitData:
+    """MNIST's training set (60,000) or test set (10,000), from disk or else downloaded.
+
+    MNIST is by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, CC BY-SA 3.0.
+
+    Raises:
+        DatasetError: the files found are not MNIST's, or none were found and downloading failed.
+    """
+    folder = find_mnist(split)
+    if folder is None:
+        folder = cache_folder() / "mnist"
+        download_mnist(folder, progress=progress)
+    for stem in idx_names(split):
+        path = find_idx_file(folder, stem)
+        assert path is not None  # find_mnist and download_mnist have seen to it
+        found = hashlib.md5(read_maybe_gzipped(path), usedforsecurity=False).hexdigest()
+        if found != MNIST_MD5[stem]:
+            raise DatasetError(
+                f"{path}: is not MNIST's file (MD5 {found}, published {MNIST_MD5[stem]}); "
+                "restore it, or name another data set with --data"
+            )
+    return load_idx(folder, split, name=f"MNIST {split}")

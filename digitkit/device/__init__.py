@@ -1,0 +1,1 @@
+"""A device's installation and health: the bundle, its installer, the doctor."""

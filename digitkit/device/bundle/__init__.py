@@ -1,0 +1,1 @@
+"""A device's offline installation in one file."""

@@ -1,0 +1,1 @@
+"""Decoding, ink and MNIST's normal form: the one path of pixels."""

@@ -1,0 +1,66 @@
+"""EXIF orientation, and turning an image."""
+
+from __future__ import annotations
+
+import struct
+
+from digitkit.arrays import U8
+from digitkit.images.opencv import cv2
+
+
+def exif_orientation(data: bytes) -> int:
+    """The EXIF orientation, 1 to 8, of a JPEG, PNG or WebP file; 1 where there is none.
+
+    OpenCV obeys it only when it also drops alpha and depth. TIFF is turned by its own decoder.
+    """
+    if data.startswith(b"\xff\xd8"):
+        start = data.find(b"Exif\x00\x00", 0, 1 << 17)
+        start += 6 * (start >= 0)
+    elif data.startswith(b"\x89PNG"):
+        start = data.find(b"eXIf")
+        start += 4 * (start >= 0)
+    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        start = data.find(b"EXIF")
+        start += 8 * (start >= 0)
+    else:
+        return 1
+    if start < 0:
+        return 1
+    block = data[start : start + (1 << 16)]
+    orientation = tiff_tags(block.removeprefix(b"Exif\x00\x00")).get(0x0112, 1)
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def tiff_tags(block: bytes) -> dict[int, int]:
+    """The first directory of a TIFF file or an EXIF block: tag to value, or to where it is.
+
+    Of a damaged one, what can be read: it is no reason to refuse the pixels.
+    """
+    tags: dict[int, int] = {}
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None:
+        return tags
+    try:
+        (offset,) = struct.unpack_from(f"{order}I", block, 4)
+        (count,) = struct.unpack_from(f"{order}H", block, offset)
+        for entry in range(min(count, 512)):
+            place = offset + 2 + 12 * entry
+            tag, kind = struct.unpack_from(f"{order}HH", block, place)
+            long = kind == 4
+            (tags[tag],) = struct.unpack_from(order + ("I" if long else "H"), block, place + 8)
+    except struct.error:
+        pass
+    return tags
+
+
+def upright(image: U8, orientation: int) -> U8:
+    if orientation in (5, 6, 7, 8):
+        image = cv2.transpose(image)  # type: ignore[assignment]
+    flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
+    return image if flip is None else cv2.flip(image, flip)  # type: ignore[return-value]
+
+
+def rotate(image: U8, turn: int) -> U8:
+    """A picture turned clockwise by 0, 90, 180 or 270 degrees."""
+    how = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+    return cv2.rotate(image, how[turn]) if turn else image  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""The job of ``digitkit infer``: from sources through the reader to sinks."""

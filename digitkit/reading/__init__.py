@@ -1,0 +1,1 @@
+"""An image in, a reading out: detection, classification, reading order, fields, tracking."""

@@ -1,0 +1,85 @@
+"""What the classifier saw of each digit, with its likeliest readings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from digitkit.arrays import U8
+from digitkit.images.normal_form import BOX, SIDE
+from digitkit.images.opencv import cv2
+from digitkit.reading.results import Digit, Reading
+from digitkit.sinks.drawing import FONT, GREEN, GREY, RED, draw
+from digitkit.sinks.lines import format_percent
+
+_TILE = 168  # six times 28
+
+
+def explain(image: U8, reading: Reading) -> U8:
+    """The source on the left; of each digit its 28×28, enlarged, and the three likeliest readings.
+
+    Args:
+        image: uint8 ``[H, W]`` or ``[H, W, 3]``.
+        reading: what was read from it.
+
+    Returns:
+        uint8 ``[h, w, 3]`` BGR.
+    """
+    right = tiles(reading, columns=6)
+    source = draw(image, reading)
+    side = max(right.shape[0], 2 * _TILE)
+    ratio = side / max(source.shape[:2])
+    how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_NEAREST
+    source = cv2.resize(source, None, fx=ratio, fy=ratio, interpolation=how)  # type: ignore[assignment]
+    height = max(source.shape[0], right.shape[0])
+    parts = [
+        cv2.copyMakeBorder(
+            part, 0, height - part.shape[0], 0, 12, cv2.BORDER_CONSTANT, value=(255, 255, 255)
+        )
+        for part in (source, right)
+    ]
+    return np.hstack(parts)
+
+
+def tiles(reading: Reading, columns: int) -> U8:
+    """What the net saw of each digit, enlarged, with the three likeliest readings; a dash is none.
+
+    Args:
+        reading: what was read.
+        columns: tiles in a row, at most.
+
+    Returns:
+        uint8 ``[h, w, 3]`` BGR.
+    """
+    made = [_tile(digit) for digit in reading.digits] or [_no_digit()]
+    columns = min(len(made), columns)
+    while len(made) % columns:
+        made.append(np.full_like(made[0], 255))
+    rows = [np.hstack(made[i : i + columns]) for i in range(0, len(made), columns)]
+    return np.vstack(rows)
+
+
+def _tile(digit: Digit) -> U8:
+    big = cv2.resize(digit.image, (_TILE, _TILE), interpolation=cv2.INTER_NEAREST)
+    tile = np.full((_TILE + 74, _TILE + 12, 3), 255, np.uint8)
+    tile[6 : 6 + _TILE, 6 : 6 + _TILE] = big[:, :, None]
+    # The box that MNIST fits digits into, and the middle.
+    scale, edge = _TILE // SIDE, (SIDE - BOX) // 2
+    corner, far = 6 + edge * scale, 6 + (edge + BOX) * scale
+    cv2.rectangle(tile, (corner, corner), (far, far), (120, 90, 20), 1)
+    # The ten digits, and that it is none.
+    shares = np.append(digit.probabilities * digit.is_digit, 1 - digit.is_digit)
+    for line, place in enumerate(np.argsort(-shares)[:3]):
+        share = float(shares[place])
+        y = _TILE + 24 + 20 * line
+        colour = (GREEN if digit.accepted else RED) if line == 0 else GREY
+        cv2.putText(tile, "0123456789-"[place], (8, y), FONT, 0.5, colour, 1, cv2.LINE_AA)
+        cv2.rectangle(tile, (24, y - 9), (24 + round(share * 80), y - 2), colour, -1)
+        label = format_percent(share)
+        cv2.putText(tile, label, (110, y), FONT, 0.42, colour, 1, cv2.LINE_AA)
+    return tile
+
+
+def _no_digit() -> U8:
+    tile = np.full((_TILE + 74, _TILE + 12, 3), 255, np.uint8)
+    cv2.putText(tile, "no digit found", (14, 90), FONT, 0.55, GREY, 1, cv2.LINE_AA)
+    return tile

@@ -1,0 +1,55 @@
+"""Annotated images and explanations as files in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from digitkit.arrays import U8
+from digitkit.images.opencv import cv2
+from digitkit.reading.results import Reading
+from digitkit.sinks.drawing import draw
+from digitkit.sinks.explain import explain
+from digitkit.sources.frames import Failure, Frame
+from digitkit.system import atomic
+
+
+class _ImageFolder:
+    """Writes a picture a source into a folder, under a name made of the source's."""
+
+    moving = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._used: set[str] = set()
+
+    def fail(self, failure: Failure) -> None:
+        """There is nothing to draw."""
+
+    def _save(self, frame: Frame, image: U8, mark: str = "") -> None:
+        stem = Path(frame.source).stem[:150] or "image"
+        if frame.number is not None:
+            stem += f"-{frame.number:06d}"
+        name, count = f"{stem}{mark}.png", 1
+        # Two folders may each hold a 1.png; neither takes the other's place.
+        while name.lower() in self._used:
+            count += 1
+            name = f"{stem}-{count}{mark}.png"
+        self._used.add(name.lower())
+        _, data = cv2.imencode(".png", image)
+        atomic.write_bytes(self.folder / name, data.tobytes())
+
+
+class AnnotatedImages(_ImageFolder):
+    """Writes each picture with its digits boxed and named: green if accepted, else red."""
+
+    def write(self, frame: Frame, reading: Reading) -> None:
+        """Draw and save."""
+        self._save(frame, draw(frame.image, reading))
+
+
+class ExplainedImages(_ImageFolder):
+    """Writes what the net saw of each digit beside the source, with its likeliest readings."""
+
+    def write(self, frame: Frame, reading: Reading) -> None:
+        """Draw and save."""
+        self._save(frame, explain(frame.image, reading))

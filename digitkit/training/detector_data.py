@@ -1,0 +1,112 @@
+"""Training samples for the detector, cut out of scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import IterableDataset
+
+from digitkit.arrays import U8
+from digitkit.datasets.mnist import load_mnist
+from digitkit.images.convert import to_grey
+from digitkit.images.opencv import cv2
+from digitkit.reading.detector import CENTRE, INK
+from digitkit.training.scenes.scene import Scene, scene
+
+CROP = 320
+"""Side of the pictures that are trained on, pixels."""
+
+SIZES = (9, 140)
+"""Least and greatest side of digits that the net is to find, pixels; greater ones are found in a
+reduced picture. Up to half as large again, either answer is right."""
+
+
+# --- what is learnt --------------------------------------------------------------------------
+
+Sample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32],
+               npt.NDArray[np.float32]]  # fmt: skip
+"""The picture; where ink is; how near a middle is, or -1 where that does not matter; and how far
+the digit reaches, with where that is to be learnt as the fifth."""
+
+
+def cut_samples(made: Scene, rng: np.random.Generator, count: int) -> Iterator[Sample]:
+    """Cut pieces of `CROP` out of a scene, at a random scale, with what the net should say."""
+    ratio = float(np.exp(rng.uniform(np.log(0.55), np.log(1.2))))
+    plain = to_grey(made.image)
+    size = (max(16, round(plain.shape[1] * ratio)), max(16, round(plain.shape[0] * ratio)))
+    plain, ink = (
+        np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA), np.uint8)
+        for x in (plain, made.ink)
+    )
+    boxes = np.array([*made.boxes, *made.cut], np.float32).reshape(-1, 4) * ratio
+    for _ in range(count):
+        x = int(rng.integers(0, max(1, size[0] - CROP + 1)))
+        y = int(rng.integers(0, max(1, size[1] - CROP + 1)))
+        if rng.random() < 0.1:
+            x, y = x - int(rng.integers(0, 40)), y - int(rng.integers(0, 40))
+        yield _sample(plain, ink, boxes, x, y)
+
+
+def _sample(plain: U8, ink: U8, boxes: npt.NDArray[np.float32], x: int, y: int) -> Sample:
+    image, inked = (_cut(a, x, y, how) for a, how in
+                    ((plain, cv2.BORDER_REPLICATE), (ink, cv2.BORDER_CONSTANT)))  # fmt: skip
+    small = cv2.resize(inked, (CROP // INK, CROP // INK), interpolation=cv2.INTER_AREA)
+    stroke = (small > 60).astype(np.float32)
+    side = CROP // CENTRE
+    heat, reach = np.zeros((side, side), np.float32), np.zeros((5, side, side), np.float32)
+    either = np.zeros((side, side), bool)
+    at = np.arange(side, dtype=np.float32) + 0.5
+    for bx, by, bw, bh in boxes:
+        left, top = max(bx - x, 0.0) / CENTRE, max(by - y, 0.0) / CENTRE
+        right, bottom = min(bx + bw - x, CROP) / CENTRE, min(by + bh - y, CROP) / CENTRE
+        w, h = right - left, bottom - top
+        if w <= 0 or h <= 0 or w * h * CENTRE**2 < 0.3 * bw * bh:
+            continue
+        size = float(max(bw, bh))
+        if not SIZES[0] <= size <= SIZES[1]:
+            if size < 1.5 * SIZES[1]:
+                either[int(top) : int(bottom) + 1, int(left) : int(right) + 1] = True
+            continue
+        dx, dy = at - (left + right) / 2, at - (top + bottom) / 2
+        # As wide as a digit is: a 1 has a narrow middle.
+        sx, sy = max(0.7, 0.14 * w), max(0.7, 0.14 * h)
+        spot = np.exp(-(dx[None, :] ** 2) / (2 * sx**2) - dy[:, None] ** 2 / (2 * sy**2))
+        # The cell that the middle lies in is the one that must be found.
+        spot[min(int((top + bottom) / 2), side - 1), min(int((left + right) / 2), side - 1)] = 1
+        near = (spot > 0.3) & (spot > heat)
+        values = np.stack(np.broadcast_arrays(
+            at[None, :] - left, at[:, None] - top, right - at[None, :], bottom - at[:, None]
+        ))  # fmt: skip
+        reach[:4, near] = np.log(np.maximum(values, 0.3))[:, near]
+        reach[4, near] = 1
+        heat = np.maximum(heat, spot)
+    heat[either & (heat < 0.5)] = -1
+    return image, stroke, heat, reach
+
+
+def _cut(image: U8, x: int, y: int, how: int) -> U8:
+    h, w = image.shape
+    left, top = max(-x, 0), max(-y, 0)
+    right, bottom = max(x + CROP - w, 0), max(y + CROP - h, 0)
+    part = image[max(y, 0) : y + CROP, max(x, 0) : x + CROP]
+    return np.asarray(cv2.copyMakeBorder(part, top, bottom, left, right, how, value=0), np.uint8)
+
+
+class SceneSamples(IterableDataset[Sample]):
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[Sample]:
+        cv2.setNumThreads(1)
+        info = torch.utils.data.get_worker_info()
+        worker = info.id if info else 0
+        mnist = load_mnist("train")
+        i = 0
+        while True:
+            rng = np.random.default_rng([self.seed, worker, i])
+            made = scene(mnist.images, mnist.labels, rng, sides=(300, 720))
+            yield from cut_samples(made, rng, 2)
+            i += 1

@@ -1,0 +1,74 @@
+"""The detector's net."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def _conv(
+    inside: int, outside: int, kernel: int = 3, stride: int = 1, groups: int = 1
+) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outside),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _separable(channels: int, kernel: int = 3) -> nn.Module:
+    return nn.Sequential(
+        _conv(channels, channels, kernel, groups=channels), _conv(channels, channels, 1)
+    )
+
+
+class DetectorNet(nn.Module):
+    """A U-Net (Ronneberger, Fischer and Brox, 2015) of separable convolutions, down to 1/16."""
+
+    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 48, 64)) -> None:
+        """Build it.
+
+        Args:
+            widths: channels at 1/2, 1/4, 1/8 and 1/16 of the picture's size.
+        """
+        super().__init__()
+        a, b, c, d = widths
+        self.down2 = nn.Sequential(nn.PixelUnshuffle(2), _conv(4, a))
+        self.down4 = nn.Sequential(_conv(a, b, stride=2), _separable(b))
+        self.down8 = nn.Sequential(_conv(b, c, stride=2), _separable(c), _separable(c))
+        self.down16 = nn.Sequential(
+            _conv(c, d, stride=2), _separable(d, 5), _separable(d, 5), _separable(d, 5)
+        )
+        self.up8, self.at8 = _conv(d, c, 1), _separable(c)
+        self.up4, self.at4 = _conv(c, b, 1), _separable(b)
+        self.place = nn.Sequential(_separable(b), nn.Conv2d(b, 5, 1))
+        # Four values a cell, laid out as two by two: a layer at half size would cost a third of
+        # the whole net's time.
+        self.stroke = nn.Sequential(_separable(b), nn.Conv2d(b, 4, 1), nn.PixelShuffle(2))
+        with torch.no_grad():
+            self.stroke[1].bias.fill_(-3.0)  # type: ignore[operator]
+            self.place[1].bias[0] = -4.0  # type: ignore[operator]
+            self.place[1].bias[1:] = 1.0  # type: ignore[operator]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of ink and of centres, and the logarithm of how far boxes reach, quarter pixels.
+
+        Args:
+            image: ``[N, 1, H, W]`` grey levels of 0 to 255; H and W multiples of 16.
+
+        Returns:
+            float32 ``[N, 1, H/2, W/2]``, ``[N, 1, H/4, W/4]`` and ``[N, 4, H/4, W/4]``: left,
+            top, right, bottom.
+        """
+        quarter = self.down4(self.down2((image.float() - 128) / 48))
+        eighth = self.down8(quarter)
+        deep = self.down16(eighth)
+        eighth = self.at8(eighth + _twice(self.up8(deep)))
+        quarter = self.at4(quarter + _twice(self.up4(eighth)))
+        place = self.place(quarter)
+        return self.stroke(quarter), place[:, :1], place[:, 1:]
+
+
+def _twice(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")

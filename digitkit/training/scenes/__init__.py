@@ -1,0 +1,1 @@
+"""Synthetic photographs of pages, which the detector is trained on."""

@@ -1,0 +1,85 @@
+"""Paper, and the layer of ink on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import U8, Box
+from digitkit.images.opencv import cv2
+
+Rng = np.random.Generator
+
+
+class Page:
+    """Paper, a layer of ink above it, and what was written; ink is collected before the light."""
+
+    def __init__(self, rng: Rng, sides: tuple[int, int]) -> None:
+        self.rng = rng
+        long = int(np.exp(rng.uniform(np.log(sides[0]), np.log(sides[1]))))
+        ratio = rng.choice([0.56, 0.7, 0.75, 1.0, 1.4])
+        self.h, self.w = (long, int(long * ratio)) if ratio < 1 else (int(long / ratio), long)
+        if rng.random() < 0.5:
+            self.h, self.w = self.w, self.h
+        self.dark_paper = rng.random() < 0.22
+        self.tags: list[str] = []
+        self.boxes: list[Box] = []
+        self.digits: list[int] = []
+        self.rows: list[int] = []
+        self.cut: list[Box] = []
+        self.pixels: npt.NDArray[Any] = self._paper()
+        self.ink = np.zeros((self.h, self.w), np.uint8)
+
+    def _paper(self) -> npt.NDArray[Any]:
+        rng = self.rng
+        if self.dark_paper:
+            self.tags.append("light on dark")
+            base = rng.choice([[15, 15, 15], [40, 60, 35], [50, 45, 45], [80, 40, 20], [0, 0, 0]])
+        else:
+            base = rng.choice(
+                [[245, 248, 250], [225, 228, 230], [200, 225, 235], [190, 190, 190],
+                 [150, 185, 205], [255, 255, 255]]
+            )  # fmt: skip
+        page: npt.NDArray[Any] = np.empty((self.h, self.w, 3), np.float32)
+        page[:] = base
+        if base.sum() not in (0, 765):
+            fibre = rng.normal(0, 1, (self.h, self.w)).astype(np.float32)
+            fine = cv2.GaussianBlur(fibre, (0, 0), rng.uniform(0.6, 2.5))
+            page += (fine / max(float(fine.std()), 1e-3) * rng.uniform(0.2, 4))[:, :, None]
+            coarse = rng.normal(0, 1, (12, 12)).astype(np.float32)
+            page += cv2.resize(coarse, (self.w, self.h), interpolation=cv2.INTER_CUBIC)[
+                :, :, None
+            ] * rng.uniform(0, 6)
+        return page
+
+    def put(
+        self, ink: U8, x: int, y: int, colour: npt.ArrayLike, strength: float, digit: bool = False
+    ) -> bool:
+        """Lay ink (uint8, bright where there is ink) on the paper; False where none of it is."""
+        h, w = ink.shape
+        x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + w, self.w), min(y + h, self.h)
+        if x1 <= x0 or y1 <= y0:
+            return False
+        cover = (ink[y0 - y : y1 - y, x0 - x : x1 - x].astype(np.float32) / 255 * strength)[
+            :, :, None
+        ]
+        part = self.pixels[y0:y1, x0:x1]
+        part *= 1 - cover
+        part += cover * np.asarray(colour, np.float32)
+        if digit:
+            seen = self.ink[y0:y1, x0:x1]
+            np.maximum(seen, ink[y0 - y : y1 - y, x0 - x : x1 - x], out=seen)
+        return True
+
+    def ink_colour(self) -> npt.NDArray[np.float64]:
+        rng = self.rng
+        if self.dark_paper:
+            return np.asarray(rng.choice([[250, 250, 250], [225, 235, 235], [150, 230, 240]]))
+        return np.asarray(
+            rng.choice(
+                [[20, 20, 20], [30, 30, 30], [130, 50, 30], [170, 70, 30], [70, 70, 70],
+                 [40, 40, 190], [60, 110, 40]]
+            )
+        )  # fmt: skip

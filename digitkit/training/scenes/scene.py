@@ -1,0 +1,80 @@
+"""Photographs of pages that nobody wrote: MNIST's training digits on paper, under bad light.
+
+The finder is trained on these, and measured on others: ``benchmarks/scenes.py`` writes a folder of
+them. They vary as photographs do: paper and its texture, ruled and squared lines, shadows,
+vignettes and glare, pens of all widths and colours, light on dark, thresholded scans, broken and
+touching strokes, operators, letters, print, scribbles, the desk around the page, fingers, blur,
+noise and JPEG. A sixth of them hold no digit at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from digitkit.arrays import U8, Box
+from digitkit.training.scenes.camera import photograph
+from digitkit.training.scenes.clutter import add_clutter, draw_ruling
+from digitkit.training.scenes.page import Page, Rng
+from digitkit.training.scenes.writing import write_digits
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture and what a person would read in it.
+
+    Attributes:
+        image: uint8 ``[H, W, 3]`` BGR.
+        boxes: of the whole digits, x, y, w, h.
+        digits: what they are, in the order of the boxes.
+        rows: the row of each, from 0 at the top.
+        ink: uint8 ``[H, W]``, how far a pixel is ink of a digit, those cut by the border included.
+        cut: boxes of what is to be seen of digits that the border cuts.
+        tags: what makes it hard, such as ``ruled`` or ``touching``.
+    """
+
+    image: U8
+    ink: U8
+    boxes: list[Box]
+    digits: list[int]
+    rows: list[int]
+    cut: list[Box] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The digits, rows parted by newlines."""
+        lines: dict[int, str] = {}
+        for row, digit in zip(self.rows, self.digits, strict=True):
+            lines[row] = lines.get(row, "") + str(digit)
+        return "\n".join(lines.values())
+
+
+def scene(
+    digits: U8,
+    labels: U8,
+    rng: Rng,
+    *,
+    empty: bool | None = None,
+    sides: tuple[int, int] = (420, 1700),
+) -> Scene:
+    """Compose one picture.
+
+    Args:
+        digits: uint8 ``[N, 28, 28]`` in normal form, of the training set.
+        labels: uint8 ``[N]``.
+        rng: where chance comes from.
+        empty: whether it holds no digit; a sixth of them hold none by default.
+        sides: least and greatest length of the longer side, pixels.
+    """
+    if empty is None:
+        empty = rng.random() < 1 / 6
+    page = Page(rng, sides)
+    draw_ruling(page)
+    heights = write_digits(page, digits, labels) if not empty else []
+    add_clutter(page, float(np.median(heights)) if heights else page.h * 0.08, empty)
+    image = photograph(page)
+    return Scene(
+        image, page.ink, page.boxes, page.digits, page.rows, page.cut, sorted(set(page.tags))
+    )

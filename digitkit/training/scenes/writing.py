@@ -1,0 +1,196 @@
+"""Writers: hands with a pen that write rows of digits on a page."""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+
+from digitkit.arrays import U8
+from digitkit.images.opencv import cv2
+from digitkit.reading.detections import overlaps
+from digitkit.training.scenes.glyphs import break_stroke, crop_to_ink, glyph, wear_ink
+from digitkit.training.scenes.page import Page
+from digitkit.training.stroke_digits import strokes
+
+
+class Writer:
+    """A hand with a pen: writes digits and signs on a page."""
+
+    def __init__(self, page: Page, digits: U8, labels: U8) -> None:
+        self.page, self.digits, self.labels = page, digits, labels
+        rng = page.rng
+        self.colour = page.ink_colour()
+        self.drawn = rng.random() < 0.3
+        kind = rng.choice(["fine", "pen", "marker", "mnist"], p=[0.35, 0.3, 0.15, 0.2])
+        share = {"fine": (0.02, 0.045), "pen": (0.04, 0.08), "marker": (0.08, 0.14)}
+        self.share = None if kind == "mnist" else rng.uniform(*share[kind])
+        self.strength = rng.uniform(0.14, 0.6) if rng.random() < 0.3 else rng.uniform(0.6, 1)
+        if self.strength < 0.45:
+            page.tags.append("faint")
+        self.wear = rng.uniform(0.2, 0.7) if rng.random() < 0.15 else 0.0
+        self.gaps = 0.25 if rng.random() < 0.2 else 0.0
+        if self.wear > 0.4 or self.gaps:
+            page.tags.append("broken")
+        self.slant = rng.normal(0, 0.08)
+
+    def glyph(self, height: int) -> tuple[U8, int]:
+        rng = self.page.rng
+        pen = None if self.share is None else max(1, round(self.share * height))
+        if self.drawn:
+            label = int(rng.integers(10))
+            ink = crop_to_ink(strokes(label, rng, height, pen or max(2, round(height * 0.09))))
+        else:
+            which = int(rng.integers(len(self.digits)))
+            label = int(self.labels[which])
+            ink = glyph(self.digits[which], height, pen, rng)
+        if self.slant and min(ink.shape) > 3:
+            h, w = ink.shape
+            matrix = np.array([[1, -self.slant, max(self.slant * h, 0)], [0, 1, 0]], np.float64)
+            leant = cv2.warpAffine(ink, matrix, (w + round(abs(self.slant) * h), h))
+            ink = crop_to_ink(np.asarray(leant, np.uint8))
+        if rng.random() < self.gaps:
+            ink = break_stroke(ink, rng)
+        if self.wear:
+            ink = wear_ink(ink, rng, self.wear)
+        return ink, label
+
+    def sign(self, height: int, text: str | None = None) -> U8:
+        rng = self.page.rng
+        text = text or "+-=x*"[rng.integers(5)]
+        thick = max(1, round((self.share or 0.1) * height))
+        page = np.zeros((2 * height, 2 * height * max(1, len(text))), np.uint8)
+        scale = height / 30
+        font = int(rng.choice([0, 2, 3, 5]))
+        cv2.putText(
+            page, text, (height // 3, round(1.5 * height)), font, scale, 255, thick, cv2.LINE_AA
+        )
+        return crop_to_ink(page)
+
+
+def write_digits(page: Page, digits: U8, labels: U8) -> list[float]:
+    rng = page.rng
+    writer = Writer(page, digits, labels)
+    size = float(np.exp(rng.uniform(np.log(0.035), np.log(0.22)))) * min(page.h, page.w)
+    size = max(size, 18.0)
+    how = rng.choice(["rows", "scattered", "one row", "columns"], p=[0.5, 0.15, 0.25, 0.1])
+    if rng.random() < 0.15:
+        # A digit or a few held up to the camera.
+        page.tags.append("large")
+        size, how = rng.uniform(0.25, 0.85) * min(page.h, page.w), "one row"
+    heights: list[float] = []
+    touching = rng.random() < 0.12
+    if touching:
+        page.tags.append("touching")
+    if how == "scattered":
+        page.tags.append("scattered")
+        for _ in range(int(rng.integers(1, 10))):
+            x, y = rng.uniform(0, page.w - size), rng.uniform(0, page.h - size)
+            if all(
+                abs(x - bx) > 2 * size or abs(y - by) > 1.6 * size for bx, by, _, _ in page.boxes
+            ):
+                heights += _row(page, writer, x, y, size, 1, 0.0, False, 0.5)
+        return heights
+    if how == "columns":
+        page.tags.append("columns")
+        count = int(rng.integers(3, 7))
+        for column in range(2):
+            x = page.w * (0.05 if column == 0 else 0.58)
+            y = page.h * rng.uniform(0.05, 0.15)
+            wide = min(3.0, page.w * 0.3 / size)
+            for _ in range(count):
+                if y + size > page.h or wide < 1:
+                    break
+                heights += _row(
+                    page, writer, x, y, size, int(rng.integers(1, int(wide) + 1)), 0.0, False, 0.15
+                )
+                y += size * rng.uniform(1.5, 1.9)
+        return heights
+    if rng.random() < 0.12:
+        _cut_by_the_border(page, writer, size)
+    lean = rng.normal(0, 0.05)
+    highest = 0.3 if how == "rows" else min(0.6, 0.9 - size / page.h)
+    y = page.h * rng.uniform(0.01, max(highest, 0.02))
+    spacing = rng.uniform(0.12, 1.2)
+    rows = int(rng.integers(2, 7)) if how == "rows" else 1
+    for _ in range(rows):
+        x = page.w * rng.uniform(0.04, 0.2)
+        fit = int((page.w - x) / (size * (0.65 + spacing)))
+        if y + size + max(lean, 0) * page.w > page.h * 0.97 or fit < 1:
+            break
+        if y + lean * page.w < 0:
+            lean = 0.0
+        most = int(rng.integers(1, min(fit, 12) + 1))
+        heights += _row(page, writer, x, y, size, most, lean, touching, spacing)
+        y += size * rng.uniform(1.45, 2.4)
+    return heights
+
+
+def _cut_by_the_border(page: Page, writer: Writer, size: float) -> None:
+    rng = page.rng
+    ink, _ = writer.glyph(max(14, round(size)))
+    h, w = ink.shape
+    x, y = rng.uniform(0, 1, 2) * [max(page.w - w, 0), max(page.h - h, 0)]
+    outside = rng.uniform(0.35, 0.7)
+    x, y = (
+        (-w * outside, y), (page.w - w * (1 - outside), y),
+        (x, -h * outside), (x, page.h - h * (1 - outside)),
+    )[rng.integers(4)]  # fmt: skip
+    x, y = round(x), round(y)
+    left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, page.w), min(y + h, page.h)
+    if right - left < 6 or bottom - top < 6:
+        return
+    page.put(ink, x, y, writer.colour, writer.strength, digit=True)
+    page.cut.append((left, top, right - left, bottom - top))
+    page.tags.append("cut")
+
+
+def _row(
+    page: Page, writer: Writer, x: float, y: float, size: float, count: int,
+    lean: float, touching: bool, spacing: float,
+) -> list[float]:  # fmt: skip
+    rng = page.rng
+    row = max(page.rows, default=-1) + 1
+    start, heights = x, []
+    operators = rng.random() < 0.12 and count > 1 and not touching
+    for i in range(count):
+        height = max(14, round(size * rng.uniform(0.85, 1.15)))
+        ink, label = writer.glyph(height)
+        if ink.size == 0:
+            continue
+        h, w = ink.shape
+        if x + w > page.w - 2:
+            break
+        top = round(y + lean * (x - start) + rng.normal(0, 0.04) * size)
+        left = round(x)
+        if touching and i and rng.random() < 0.6:
+            left -= round(w * 0.08 + spacing * size)
+        if top < 2 or top + h > page.h - 2 or left < 2:
+            continue
+        if any(overlaps((left, top, w, h), other) for other in page.cut):
+            continue
+        page.put(ink, left, top, writer.colour, writer.strength, digit=True)
+        page.boxes.append((left, top, w, h))
+        page.digits.append(label)
+        page.rows.append(row)
+        heights.append(float(h))
+        x = left + w + size * spacing * rng.uniform(0.8, 1.2)
+        if operators and i < count - 1 and rng.random() < 0.6:
+            page.tags.append("operators")
+            sign = writer.sign(round(height * 0.7))
+            if x + sign.shape[1] < page.w:
+                page.put(
+                    sign, round(x), top + (h - sign.shape[0]) // 2, writer.colour, writer.strength
+                )
+                x += sign.shape[1] + size * max(spacing, 0.3)
+    return heights
+
+
+LETTERS = list(string.ascii_letters)
+
+
+def is_free(page: Page, x: int, y: int, w: int, h: int, margin: float) -> bool:
+    return all(
+        x + w + margin < bx or bx + bw + margin < x or y + h + margin < by or by + bh + margin < y
+        for bx, by, bw, bh in (*page.boxes, *page.cut)
+    )

@@ -1,0 +1,3 @@
+"""digitkit's version."""
+
+__version__ = "0.1.0"

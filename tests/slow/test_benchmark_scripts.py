@@ -1,0 +1,272 @@
+"""The benchmarks run, in small, and print what they promise. No figure of theirs is asserted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from support.paths import ROOT, SHARED
+
+from digitkit.images.opencv import cv2
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+
+def run(name: str, *arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / name, *map(str, arguments)],
+        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_nondigits():
+    out = run("nondigits.py", "digits-int8")
+    for kind in ("cut digit", "two digits", "letter", "letter*", "three digits*", "mean"):
+        assert f"\n{kind} " in out
+
+
+def test_startup():
+    out = run("startup.py", "--rounds", 1)
+    rows = [line.split("  ")[0] for line in out.splitlines() if "." in line][1:]
+    assert "digitkit infer" in rows
+    assert rows[-3:] == ["import typer", "digitkit --help", "digitkit --version"]
+
+
+def test_startup_of_what_fails(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/startup.py", "--rounds", "1", "--image", tmp_path],
+        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "ends with exit code 1" in done.stderr
+
+
+def test_overhead():
+    out = run("overhead.py", "--rounds", 2, "--paced", 2, "--images", 3)
+    for row in ("classify, [28, 28]", "100×100, dark on light", "Reader, 28×28, threads: 1"):
+        assert f"\n{row} " in out
+
+
+def test_area_under_the_curve(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from nondigits import auc
+
+    assert auc(np.array([0.9, 0.8]), np.array([0.1, 0.2])) == 1
+    assert auc(np.array([0.1]), np.array([0.2, 0.3])) == 0
+    assert auc(np.array([0.5, 0.5]), np.array([0.5])) == 0.5
+    assert auc(np.array([0.3, 0.9]), np.array([0.5, 0.1])) == 0.75
+
+
+PEER = SHARED / "peers/zoo-mnist-7.onnx"
+TUTORIAL = "tutorial with zoo-mnist-7"
+
+
+@pytest.fixture
+def photos(tmp_path, one_of_each):
+    """A folder of labelled pictures: singles, pages, one without digits, one of a single colour."""
+    for digit in (3, 7):
+        cv2.imwrite(str(tmp_path / f"{digit}.png"), one_of_each[digit])
+    for name in ("3-blue-pen.jpg", "page.jpg"):
+        shutil.copy(ROOT / "data/samples" / name, tmp_path)
+    paper = np.random.default_rng(0).normal(220, 3, (240, 320)).clip(0, 255).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "paper.png"), paper)
+    cv2.imwrite(str(tmp_path / "blank.png"), np.full((240, 320), 220, np.uint8))
+    labels = [
+        {"file": "3.png", "text": "3", "kind": "single"},
+        {"file": "7.png", "text": "1", "kind": "single"},  # a wrong label: a mistake to be shown
+        {"file": "3-blue-pen.jpg", "text": "3", "kind": "page", "hard": True, "notes": "a pen"},
+        {"file": "page.jpg", "text": "1984\n2750\n6361", "kind": "page", "reading_order": True},
+        {"file": "page.jpg", "text": "012345667\n199", "kind": "page", "reading_order": False},
+        {"file": "paper.png", "text": "", "kind": "page"},
+        {"file": "blank.png", "text": "", "kind": "page"},
+    ]
+    (tmp_path / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)))
+    return tmp_path
+
+
+def test_photos(photos):
+    out = run("photos.py", photos, "digits-int8", "--wrong", "--json", photos / "figures.json")
+    assert "ONNX Runtime" in out
+    assert "digits-int8: 1 of 2 single digits right" in out
+    assert "7.png: 1 read as 7\n" in out
+    rows = [line.split("  ")[0] for line in out.splitlines() if "  digits-int8  " in line]
+    assert rows == ["easy pages", "hard pages", "single digits", "no digits"] * 2
+    assert "tutorial" not in out
+    (result,) = json.loads((photos / "figures.json").read_text())["readers"].values()
+    easy, hard, single, none = result["groups"].values()
+    assert (easy["images"], easy["images_right"], easy["digits"]) == (2, 1, 24)
+    assert (easy["substituted"], easy["digits_right"]) == (1, 1 - 1 / 24)  # an 8, labelled 9
+    assert (hard["images_right"], hard["digits_right"]) == (1, 1)
+    assert (single["images_right"], single["substituted"]) == (1, 1)
+    assert none["digits_right"] is None
+    assert (none["images"], none["images_right"], none["refused"]) == (2, 2, 1)
+    assert none["false_digits_per_ten_images"] == 0
+    for stage in easy["ms"].values():
+        assert 0 < stage["median"] <= stage["largest"]
+        assert stage["per_megapixel"] > 0
+
+
+def test_photos_threshold(photos):
+    options = ["--min-confidence", 1, "--json", photos / "figures.json"]
+    run("photos.py", photos, "digits-int8", *options)
+    groups = json.loads((photos / "figures.json").read_text())["readers"]["digits-int8"]["groups"]
+    assert groups["easy pages"]["digits_right"] == 0
+    assert groups["easy pages"]["missed"] == 24
+
+
+@pytest.mark.skipif(not PEER.exists(), reason="the zoo's net is not here")
+def test_photos_beside_the_tutorial(photos):
+    run("photos.py", photos, "digits-int8", "--peer", PEER, "--json", photos / "figures.json")
+    readers = json.loads((photos / "figures.json").read_text())["readers"]
+    assert list(readers) == ["digits-int8", TUTORIAL]
+    assert readers[TUTORIAL]["groups"]["hard pages"]["digits_right"] == 1
+    assert readers[TUTORIAL]["single_digits"]["images"] == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "labels.jsonl:1: is no label"),
+        ('{"file": "x.png"}', "labels.jsonl:1: is no label"),
+        ('{"file": "x.png", "kind": "page", "text": "1"}', "x.png"),
+        ("", "has no line"),
+    ],
+)
+def test_photos_says_what_is_wrong_with_a_folder(tmp_path, line, message):
+    (tmp_path / "labels.jsonl").write_text(line)
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/photos.py", tmp_path, "digits-int8"],
+        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("truth", "read", "substituted", "missed", "false"),
+    [
+        ("", "", 0, 0, 0),
+        ("", "12", 0, 0, 2),
+        ("123", "", 0, 3, 0),
+        ("123", "123", 0, 0, 0),
+        ("123", "173", 1, 0, 0),
+        ("123", "13", 0, 1, 0),
+        ("123", "1723", 0, 0, 1),
+        ("12", "23", 0, 1, 1),  # as few edits as two substitutions
+        ("1111", "2", 1, 3, 0),
+        ("12345", "02355", 2, 0, 0),
+        ("71", "712457747918", 0, 0, 10),
+    ],
+)
+def test_alignment(monkeypatch, truth, read, substituted, missed, false):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from photos import Edits, align
+
+    assert align(truth, read) == Edits(substituted, missed, false)
+    assert align(read, truth) == Edits(substituted, false, missed)
+
+
+def test_comparison_with_and_without_reading_order(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from photos import Label, compare
+
+    page = {"file": "x.png", "kind": "page", "text": "12\n3"}
+    assert compare(Label(**page), "1\n23").total == 0  # row breaks are left out
+    assert compare(Label(**page), "3\n12").total == 2
+    assert compare(Label(**page, reading_order=False), "3\n12").total == 0
+    assert compare(Label(**page, reading_order=False), "3\n11").substituted == 1
+
+
+def test_the_tutorial_finds_digits_in_rows(monkeypatch, one_of_each):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from tutorial import find_digits
+
+    page = np.zeros((200, 200), np.uint8)
+    for digit, x, y in ((1, 20, 20), (2, 80, 26), (3, 10, 110), (4, 130, 104)):
+        page[y : y + 56, x : x + 56] = cv2.resize(one_of_each[digit], (56, 56))
+    for image in (page, 255 - page):
+        found = find_digits(image)
+        assert [row for _, row, _ in found] == [0, 0, 1, 1]
+        middles = [(x + w / 2, y + h / 2) for (x, y, w, h), _, _ in found]
+        assert np.allclose(middles, [(48, 48), (108, 54), (38, 138), (158, 132)], atol=12)
+        for _, _, square in found:
+            assert square.shape == (28, 28)
+            assert square.dtype == np.uint8
+            assert not square[:4].any()
+            assert square[4:24, 4:24].max() == 255
+    assert find_digits(np.full((60, 60), 255, np.uint8)) == []
+
+
+def test_seeds(small_run, tmp_path, monkeypatch):
+    from digitkit.export import export
+
+    folder = tmp_path / "run"
+    shutil.copytree(small_run.folder, folder)
+    monkeypatch.setattr(export, "INT8_LOSS", 0.02)
+    export.export(small_run, folder / "exported", "quick")
+    better = tmp_path / "better"
+    shutil.copytree(folder, better)
+    record = json.loads((better / "run.json").read_text())
+    record["validation"]["accuracy"] += 0.01
+    (better / "run.json").write_text(json.dumps(record))
+    for order in ((folder, better), (better, folder)):
+        out = run("seeds.py", *order)
+        assert f"ships: {better}" in out
+    assert "2 seeds" in out
+
+
+def test_training_reached(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from training import reached
+
+    points = [(5.0, 0.98), (10.0, 0.9912), (15.0, 0.993)]
+    assert reached(points, 0.9912) == 10.0
+    assert reached(points, 0.994) is None
+
+
+def test_the_page_of_results_is_as_the_reports_are(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import results
+
+    assert results.PAGE.read_text("utf-8") == results.page(), "run: python benchmarks/results.py"
+
+
+@pytest.mark.parametrize(
+    ("board", "cpu", "features", "name"),
+    [
+        ("Raspberry Pi 5 Model B Rev 1.0", "Cortex-A76", [], "raspberry-pi-5"),
+        ("Raspberry Pi Zero 2 W Rev 1.0", "Cortex-A53", [], "raspberry-pi-zero-2-w"),
+        (None, "Intel(R) Xeon(R) Processor", ["AVX2", "VNNI"], "intel-xeon-processor-vnni-2-cores"),
+    ],
+)
+def test_machines_have_classes(monkeypatch, board, cpu, features, name):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from results import machine_class
+
+    machine = {"board": board, "cpu": cpu, "features": features, "usable_cores": 2}
+    assert machine_class({"environment": {"machine": machine}}) == name
+
+
+def test_a_board_that_nobody_measured_has_an_empty_row(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import results
+
+    rows = [line for line in results.page(tmp_path).splitlines() if "| Raspberry Pi" in line]
+    assert [row.strip("| ") for row in rows] == list(results.WANTED.values())
+
+
+def test_the_hot_paths_run():
+    pytest.importorskip("pytest_benchmark")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "benchmarks/test_hot_paths.py", "--benchmark-disable"],
+        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout

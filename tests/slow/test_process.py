@@ -1,0 +1,302 @@
+"""Walls between modules, and the command line in fresh processes and a fresh environment."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+DIGITKIT = [sys.executable, "-m", "digitkit"]
+
+
+def run(*command: object, timeout: float = 300, **more) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=timeout, **more
+    )
+
+
+# --- walls -----------------------------------------------------------------------------------
+
+
+def test_importing_digitkit_loads_nothing_heavy():
+    code = (
+        "import sys, digitkit; "
+        "print(sorted({'torch', 'cv2', 'onnxruntime', 'onnx', 'numpy'} & set(sys.modules)))"
+    )
+    assert run(sys.executable, "-c", code).stdout == "[]\n"
+
+
+def test_public_names_load_and_others_do_not():
+    import digitkit
+
+    for name in digitkit.__all__:
+        assert getattr(digitkit, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = digitkit.nothing
+
+
+def test_infer_and_help_load_no_training():
+    code = (
+        "import sys; from digitkit.cli.app import app; from typer.testing import CliRunner; "
+        f"r = CliRunner().invoke(app, ['infer', {str(ROOT / 'data/samples')!r}]); "
+        "assert r.exit_code == 0, r.output; "
+        "print(sorted({'torch', 'onnx', 'matplotlib', 'safetensors'} & set(sys.modules)))"
+    )
+    assert run(sys.executable, "-c", code).stdout == "[]\n"
+
+
+def loaded_by(*arguments: object) -> set[str]:
+    """The modules that a process has loaded once `digitkit` has done what it was asked."""
+    code = (
+        "import atexit, sys; "
+        "atexit.register(lambda: print(*sys.modules, sep='\\n', file=sys.stderr)); "
+        f"sys.argv = {['digitkit', *map(str, arguments)]!r}; "
+        "from digitkit.cli.app import main; main()"
+    )
+    result = run(sys.executable, "-c", code)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    return set(result.stderr.splitlines())
+
+
+COMMANDS = {"train", "export", "infer", "eval", "inspect"}
+
+
+@pytest.mark.parametrize("option", ["--help", "-h", "--version"])
+def test_help_and_version_load_no_command_and_nothing_large(option):
+    modules = loaded_by(option)
+    assert not modules & {"numpy", "cv2", "onnxruntime", "torch", "rich", "pydantic"}
+    assert not modules & {f"digitkit.cli.{command}" for command in COMMANDS}
+
+
+def test_a_commands_help_loads_that_command_alone():
+    modules = loaded_by("infer", "--help")
+    assert not modules & {"numpy", "cv2", "onnxruntime", "pydantic"}
+    assert modules & {f"digitkit.cli.{command}" for command in COMMANDS} == {"digitkit.cli.infer"}
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "jsonl", "--mode", "digit")])
+def test_one_digit_is_read_with_little(options, digit_file):
+    modules = loaded_by("infer", digit_file(3), *options)
+    assert {"numpy", "cv2", "onnxruntime", "digitkit.reading.reader"} <= modules
+    assert not modules & {"torch", "onnx", "matplotlib", "rich", "pydantic"}
+    assert not modules & {"csv", "tempfile", "multiprocessing", "concurrent.futures"}
+    digitkits = {"pages", "fields", "tracking", "live", "evaluation", "datasets", "figures"}
+    assert not modules & {f"digitkit.{name}" for name in digitkits}
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level packages that a file imports, anywhere in it, but for type checking alone."""
+    found = set()
+    tree = ast.parse(path.read_text("utf-8"))
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def test_only_training_and_export_import_torch():
+    for path in sorted((ROOT / "digitkit").rglob("*.py")):
+        name = str(path.relative_to(ROOT / "digitkit"))
+        used = imports(path)
+        allowed = name.startswith(("training/", "export/"))
+        assert allowed or "torch" not in used, name
+        if name != "images/opencv.py":
+            assert "cv2" not in used, f"{name}: cv2 comes through digitkit.images.opencv"
+        if name not in ("models/session.py", "export/quantize.py"):
+            assert "onnxruntime" not in used, name
+
+
+def test_only_the_command_line_prints():
+    for path in sorted((ROOT / "digitkit").rglob("*.py")):
+        if path.parent.name != "cli":
+            assert not re.search(r"\bprint\(", path.read_text("utf-8")), path
+
+
+def test_oldest_versions_are_the_lower_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    bounds = dict(re.match(r"([\w-]+)>=([\w.]+)", d).groups() for d in project["dependencies"])
+    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)$", (ROOT / "tests/oldest.txt").read_text(), re.M))
+    assert pins == bounds
+
+
+# --- telemetry -------------------------------------------------------------------------------
+
+
+def test_telemetry_is_off_and_no_stray_file_is_written(tmp_path):
+    code = (
+        "import os; os.environ['ORT_DISABLE_TELEMETRY'] = '0'; "
+        "from digitkit import Reader; Reader(); import sys, onnxruntime; "
+        "print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    result = run(sys.executable, "-c", code, env=env, cwd=home)
+    assert result.stdout == "1\n", result.stderr
+    assert list(home.rglob("*")) == []
+
+
+# --- fresh processes -------------------------------------------------------------------------
+
+
+def test_a_closed_pipe_gives_no_traceback_and_answers_come_at_once(digit_file):
+    path = digit_file(1)
+    with subprocess.Popen(
+        [*DIGITKIT, "infer", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as piped:  # fmt: skip
+        piped.stdin.write(f"{path}\n")
+        piped.stdin.flush()
+        assert str(path) in piped.stdout.readline()  # before the list has ended
+        piped.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            piped.stdin.write(f"{path}\n" * 50)
+            piped.stdin.flush()
+        assert piped.wait(60) == 1
+        assert piped.stderr.read() == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_gives_one_line(digit_file):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [*DIGITKIT, "infer", str(digit_file(1))], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line == "digitkit: standard output: cannot be written: No space left on device"
+
+
+def test_a_terminal_without_utf8_gets_no_traceback(tmp_path, digit_file):
+    (tmp_path / "zwölf ☃.png").write_bytes(digit_file(1).read_bytes())
+    env = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    env["PYTHONIOENCODING"] = "ascii"
+    result = run(*DIGITKIT, "infer", tmp_path, "--format", "jsonl", env=env)
+    assert result.returncode == 0, result.stderr
+
+
+def test_ctrl_c_stops_a_training_with_its_checkpoint(tmp_path, small_data):
+    pytest.importorskip("torch")
+    out = tmp_path / "run"
+    with subprocess.Popen(
+        [*DIGITKIT, "train", "--data", small_data, "--out", out, "--epochs", "500"],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        # A shell's background job has SIGINT ignored, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as training:  # fmt: skip
+        # The record comes after the checkpoint, and may be interrupted.
+        for _ in range(2400):
+            if (out / "run.json").exists() and json.loads((out / "run.json").read_text())["epochs"]:
+                break
+            time.sleep(0.1)
+        training.send_signal(signal.SIGINT)
+        try:
+            _, errors = training.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            training.kill()
+            raise
+    assert training.returncode == 130
+    assert errors.splitlines()[-1].startswith(f"stopped; digitkit train --resume {out}")
+    assert "Traceback" not in errors
+    record = json.loads((out / "run.json").read_text())
+    assert record["status"] == "running"
+    assert len(record["epochs"]) >= 1
+    assert (out / "checkpoint.pt").is_file()
+    assert not list(out.glob(".*"))
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory) -> Path:
+    """A fresh virtual environment with nothing but the wheel and what it asks for."""
+    pytest.importorskip("hatchling", reason="builds a wheel; make test-oldest has no builder")
+    folder = tmp_path_factory.mktemp("bare")
+    built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = folder.glob("*.whl")
+    run(sys.executable, "-m", "venv", folder / "venv")
+    pip = (folder / "venv/bin/python", "-m", "pip", "--retries", 1, "--timeout", 15)
+    installed = run(*pip, "install", "--quiet", wheel, timeout=1200)
+    if installed.returncode:
+        pytest.skip(f"no network to install from: {installed.stderr.splitlines()[-1]}")
+    return folder / "venv/bin"
+
+
+def test_infer_without_torch_and_onnx(bare, tmp_path, digit_file, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # it is the wheel that is tried
+    listed = run(bare / "python", "-m", "pip", "list", "--format", "freeze").stdout
+    assert not re.search(r"^(torch|onnx|onnxscript|matplotlib)==", listed, re.M)
+    path = digit_file(8, size=300)
+    result = run(bare / "digitkit", "infer", path, "--format", "jsonl", cwd=tmp_path)
+    assert json.loads(result.stdout)["text"] == "8"
+    assert result.stderr == ""
+    result = run(bare / "digitkit", "train", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "pip install 'digitkit[train]'" in result.stderr
+    result = run(bare / "digitkit", "inspect", cwd=tmp_path)
+    # A long path is wrapped, in its column.
+    assert "digitkit/exported/digits-int8.onnx" in "".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("infer", "data/samples", "--model", "{}.onnx"),
+        ("eval", "--data", "{}"),
+        ("inspect", "{}.onnx"),
+    ],
+)
+def test_a_name_that_no_system_takes_is_one_line(options):
+    name = "x" * 300
+    result = run(*DIGITKIT, *(option.format(name) for option in options), cwd=ROOT)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"digitkit: {name}")
+
+
+def test_a_missing_system_library_is_named(tmp_path):
+    """What a bare Debian server says of opencv-python."""
+    (tmp_path / "cv2").mkdir()
+    (tmp_path / "cv2/__init__.py").write_text(
+        "raise ImportError('libGL.so.1: cannot open shared object file: No such file')"
+    )
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    result = run(*DIGITKIT, "infer", "x.png", env=env)
+    assert result.returncode == 2
+    assert "sudo apt-get install libgl1" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_tree_holds_no_run_of_its_own():
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("no git checkout")
+    tracked = run("git", "ls-files", cwd=ROOT).stdout.splitlines()
+    assert not [p for p in tracked if p.startswith(("runs/", "demo/", ".venv", "eval/"))]

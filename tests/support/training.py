@@ -1,0 +1,55 @@
+"""Small data and short trainings."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import pytest
+
+from digitkit.datasets.digits import DigitData
+
+
+def write_idx(folder: Path, split: str, data: DigitData) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    prefix = {"train": "train", "test": "t10k"}[split]
+    header = struct.pack(">IIII", 0x803, len(data), 28, 28)
+    images = gzip.compress(header + data.images.tobytes(), mtime=0)
+    (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(images)
+    labels = struct.pack(">II", 0x801, len(data)) + data.labels.tobytes()
+    (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(labels)
+
+
+class Silent:
+    """Watches a training and remembers it; may interrupt it after an epoch."""
+
+    def __init__(self, stop_after: int = 0, stop_in_batch: tuple[int, int] | None = None) -> None:
+        self.stop_after, self.stop_in_batch = stop_after, stop_in_batch
+        self.epochs: list[object] = []
+
+    def started(self, config, train_count, val_count, done) -> None:
+        self.counts = (train_count, val_count, done)
+
+    def preparing(self, what, done, total) -> None:
+        pass
+
+    def batch(self, epoch, step, steps, loss, accuracy) -> None:
+        if (epoch, step) == self.stop_in_batch:
+            raise KeyboardInterrupt
+
+    def epoch(self, record, checkpoint) -> None:
+        self.epochs.append(record)
+        if record.epoch == self.stop_after:
+            raise KeyboardInterrupt
+
+
+def short_run(name: str, out: Path, data: Path):
+    """A real training by a recipe, of six epochs in small batches."""
+    pytest.importorskip("torch")
+    from digitkit.training import recipes
+    from digitkit.training.run import TrainConfig, train
+
+    changes = {"epochs": "6", "batch_size": "64"}
+    recipe = recipes.override(recipes.get_recipe(name), changes)
+    return train(TrainConfig(recipe, changes, out, data, threads=1), Silent())

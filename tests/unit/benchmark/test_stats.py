@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digitkit.benchmark import stats
+from digitkit.benchmark.stats import Interval
+
+
+def samples(*microseconds: float) -> np.ndarray:
+    return np.array([round(us * 1000) for us in microseconds], np.int64)
+
+
+def test_percentiles_of_known_samples():
+    found = stats.latency(samples(*range(101)))
+    assert (found.runs, found.min_us, found.mean_us) == (101, 0, 50)
+    assert (found.p50_us, found.p90_us, found.p99_us) == (50, 90, 99)
+    assert found.std_us == pytest.approx(29.1547595)
+    assert found.outliers == 0
+
+
+def test_percentiles_are_interpolated():
+    found = stats.latency(samples(10, 20))
+    assert (found.p50_us, found.p90_us, found.p99_us) == pytest.approx((15, 19, 19.9))
+
+
+def test_the_order_of_the_samples_says_nothing():
+    taken = np.random.default_rng(0).integers(1, 10**9, 999)
+    assert stats.latency(taken) == stats.latency(taken[::-1])
+
+
+def test_one_run():
+    found = stats.latency(samples(31.25))
+    assert found == stats.Latency(1, 31.25, 31.25, 31.25, None, 31.25, 31.25, 0.0, 0)
+
+
+@pytest.mark.parametrize(("runs", "told"), [(9_999, False), (10_000, True)])
+def test_the_thousandth_is_told_from_ten_thousand_runs_on(runs, told):
+    found = stats.latency(np.arange(runs, dtype=np.int64))
+    assert (found.p999_us is not None) is told
+    if told:
+        assert found.p999_us == pytest.approx(9.989001)
+
+
+def test_outliers_are_counted_and_kept():
+    # Quartiles 20 and 30: what is over 60 lies out.
+    calm = [10, 20, 20, 25, 30, 30]
+    assert stats.latency(samples(*calm, 60)).outliers == 0
+    found = stats.latency(samples(*calm, 20, 30, 60.001, 5000))
+    assert found.outliers == 2
+    assert found.runs == 10
+    assert found.mean_us > 500  # they are in the other figures
+
+
+def test_a_run_that_is_too_quick_is_no_outlier():
+    assert stats.latency(samples(1, 100, 100, 100, 100, 100)).outliers == 0
+
+
+def test_long_runs_do_not_overflow():
+    hour = 3600 * 10**9
+    found = stats.latency(np.full(5, hour, np.int64))
+    assert (found.mean_us, found.std_us) == (3.6e9, 0)
+
+
+@pytest.mark.parametrize(
+    ("medians", "spread"), [([7.0], 0), ([9, 10, 11], 0.2), ([30, 10, 10], 2.0), ([10, 30], 1.0)]
+)
+def test_spread(medians, spread):
+    assert stats.spread(medians) == pytest.approx(spread)
+
+
+def test_what_an_interval_holds():
+    interval = Interval(1.0, 0.9, 1.1)
+    assert [interval.holds(v) for v in (0.89, 0.9, 1.0, 1.1, 1.11)] == [
+        *(False, True, True, True, False)
+    ]
+
+
+def test_the_ratio_of_the_same_samples():
+    medians = [10.0, 10.5, 9.8, 10.1, 10.2]
+    found = stats.ratio(medians, medians)
+    assert found.value == 1.0
+    assert found.low < 1 < found.high
+    assert stats.ratio([10.0] * 5, [10.0] * 5) == Interval(1.0, 1.0, 1.0)
+
+
+def test_a_ratio_turned_round_is_its_inverse():
+    ours, theirs = [10, 11, 12, 13, 14], [20, 21, 22, 23, 24]
+    there, back = stats.ratio(ours, theirs), stats.ratio(theirs, ours)
+    assert there.value == pytest.approx(12 / 22)
+    assert there.value * back.value == pytest.approx(1)
+    assert back.low == pytest.approx(1 / there.high, rel=0.02)
+    assert back.high == pytest.approx(1 / there.low, rel=0.02)
+
+
+def test_ratios_that_differ_clearly():
+    found = stats.ratio([5.0, 5.1, 4.9, 5.0, 5.05], [10.0, 10.2, 9.9, 10.0, 10.1])
+    assert (found.value, found.high < 0.55) == (0.5, True)
+    assert found.low > 0.45
+
+
+def test_the_same_seed_gives_the_same_interval():
+    rng = np.random.default_rng(3)
+    ours, theirs = rng.lognormal(0, 0.1, 5), rng.lognormal(0, 0.1, 7)
+    assert stats.ratio(ours, theirs) == stats.ratio(ours, theirs)
+    few = [stats.ratio(ours, theirs, seed=seed, resamples=9) for seed in (0, 0, 1)]
+    assert few[0] == few[1] != few[2]
+
+
+@given(
+    st.lists(st.floats(0.01, 1e6), min_size=1, max_size=6),
+    st.lists(st.floats(0.01, 1e6), min_size=1, max_size=6),
+)
+def test_the_interval_holds_the_ratio_itself(ours, theirs):
+    found = stats.ratio(ours, theirs, resamples=50)
+    assert found.low <= found.value <= found.high
+    tiny = 1e-9
+    assert found.low >= min(ours) / max(theirs) * (1 - tiny)
+    assert found.high <= max(ours) / min(theirs) * (1 + tiny)
+
+
+@pytest.mark.parametrize(("processes", "least", "most"), [(5, 0.92, 1.0), (20, 0.92, 0.99)])
+def test_how_often_the_interval_holds_the_truth(processes, least, most):
+    """Of pairs that are drawn from populations with medians 1 and 2."""
+    rng = np.random.default_rng(1)
+    held = [
+        stats.ratio(
+            rng.lognormal(0, 0.05, processes), 2 * rng.lognormal(0, 0.05, processes), resamples=500
+        ).holds(0.5)
+        for _ in range(300)
+    ]
+    assert least <= np.mean(held) <= most

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digitkit.errors import SourceError
+from digitkit.inference import pipeline
+from digitkit.reading.fields import Field
+from digitkit.reading.reader import Reader
+from digitkit.reading.results import Digit, Reading, Timings
+from digitkit.sources.frames import Failure, Frame
+
+
+class Kept:
+    """A sink that remembers."""
+
+    def __init__(self, moving: bool = False) -> None:
+        self.moving = moving
+        self.read: list[tuple[int | None, str]] = []
+        self.failed: list[Failure] = []
+
+    def write(self, frame: Frame, reading: Reading) -> None:
+        self.read.append((frame.number, reading.text))
+
+    def fail(self, failure: Failure) -> None:
+        self.failed.append(failure)
+
+
+def outcome(text: str, number: int | None = None, source: str = "camera 0"):
+    digits = []
+    for i, char in enumerate(text):
+        shares = np.full(10, 0.001, np.float32)
+        shares[int(char)] = 0.991
+        digits.append(
+            Digit(
+                int(char),
+                0.991,
+                (40 * i, 10, 30, 50),
+                0,
+                True,
+                np.zeros((28, 28), np.uint8),
+                shares,
+            )
+        )
+    frame = Frame(source, np.zeros((1, 1), np.uint8), number=number)
+    return frame, Reading(source, tuple(digits), Timings(0, 0, 0, 0), number)
+
+
+def deliver(outcomes, *sinks, **options):
+    failures: list[Failure] = []
+    summary = pipeline.deliver(
+        outcomes, sinks, failed=failures.append, min_confidence=0.5, **options
+    )
+    return summary, failures
+
+
+def test_pictures_are_all_told_and_failures_too():
+    sink = Kept()
+    bad = Failure("b.png", "broken")
+    summary, failures = deliver([outcome("1", source="a.png"), bad, outcome("")], sink, hold=5)
+    assert sink.read == [(None, "1"), (None, "")]
+    assert sink.failed == failures == [bad]
+    assert (summary.pictures, summary.failures) == (2, 1)
+
+
+def test_frames_are_told_once_they_hold_and_shown_always():
+    lines, video = Kept(), Kept(moving=True)
+    deliver([outcome("42", i) for i in range(6)], lines, video, hold=3)
+    assert lines.read == [(2, "42")]
+    assert len(video.read) == 6
+    raw = Kept()
+    deliver([outcome("42", i) for i in range(6)], raw, hold=3, every_frame=True)
+    assert len(raw.read) == 6
+
+
+def test_one_video_after_the_other_begins_anew():
+    sink = Kept()
+    clips = [outcome("7", i, name) for name in ("a.mp4", "b.mp4") for i in range(3)]
+    deliver(clips, sink, hold=2)
+    assert sink.read == [(1, "7"), (1, "7")]
+
+
+def test_fields_come_after_following():
+    sink = Kept()
+    deliver([outcome("42", i) for i in range(4)], sink, hold=2, field=Field(expect=3))
+    assert sink.read == []
+    deliver([outcome("423", i) for i in range(4)], sink, hold=2, field=Field(expect=3))
+    assert sink.read == [(1, "423")]
+
+
+def test_workers_keep_the_order(digit_file):
+    items: list[Path | Failure] = [digit_file(i, f"{i}.png") for i in range(5)]
+    items.insert(2, Failure("none", "no such"))
+    made = list(
+        pipeline.read_with_workers(
+            partial(Reader, "digits-tiny", min_confidence=0.0), items, 2, pictures=False
+        )
+    )
+    assert made[2] == items[2]
+    read = [one[1].text for one in made if not isinstance(one, Failure)]
+    assert read == list("01234")
+    assert all(one[0].image.shape == (1, 1) for one in made if not isinstance(one, Failure))
+
+
+def _dies() -> Reader:
+    import os
+
+    os._exit(9)
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_worker_that_dies_is_one_clear_error(digit_file, count):
+    def slowly():
+        for i in range(count):
+            time.sleep(0.1 if i else 0)
+            yield path
+
+    path = digit_file(1, "1.png")
+    with pytest.raises(SourceError, match=r"1\.png: .* has died, .* fewer --workers"):
+        list(pipeline.read_with_workers(_dies, slowly(), 1, pictures=False))
+
+
+def test_workers_leave_videos_to_this_process(digit_file, tmp_path):
+    video = tmp_path / "none.mp4"
+    video.write_bytes(b"no video")
+    items: list[Path | Failure] = [digit_file(1, "1.png"), video, digit_file(2, "2.png")]
+    make = partial(Reader, "digits-tiny", min_confidence=0.0)
+    one, failed, two = pipeline.read_with_workers(make, items, 2, pictures=False)
+    assert isinstance(failed, Failure)
+    assert failed.source == str(video)
+    assert [part[1].text for part in (one, two) if not isinstance(part, Failure)] == ["1", "2"]
+
+
+def test_a_picture_that_cannot_be_read_does_not_stop_the_rest(one_of_each):
+    plain = Frame("plain.png", np.full((90, 90), 7, np.uint8))
+    good = replace(plain, source="good.png", image=one_of_each[3])
+    bad, (_, reading) = pipeline.read_each(Reader(min_confidence=0), [plain, good])
+    assert isinstance(bad, Failure)
+    assert "single colour" in bad.error
+    assert reading.text == "3"

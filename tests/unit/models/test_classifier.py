@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.paths import SHARED
+
+from digitkit import Classifier, Prediction, evaluate
+from digitkit.errors import InputNotFoundError, ModelError
+from digitkit.images.normal_form import normal_form
+from digitkit.models.registry import find_model, models_folder
+from digitkit.reading.detector import DETECTOR_FILE
+
+SHIPPED = {"digits": (0.997, 109_626, 150_000), "digits-tiny": (0.995, 32_506, 50_000)}
+"""Least test accuracy, parameters, and largest int8 file in bytes."""
+
+
+def test_shipped_models_and_checksums():
+    folder = models_folder()
+    listed = dict(
+        reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines()
+    )
+    shipped = {f"{name}-{kind}.onnx" for name in SHIPPED for kind in ("fp32", "int8")}
+    shipped.add(DETECTOR_FILE)
+    assert set(listed) == {p.name for p in folder.glob("*.onnx")} == shipped
+    for name, digest in listed.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert find_model("digits").name == "digits-int8.onnx"
+    assert find_model("digits", "fp32").name == "digits-fp32.onnx"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_keep_what_their_contract_says(name, mnist_test):
+    least, parameters, most_bytes = SHIPPED[name]
+    results = []
+    for precision in ("fp32", "int8"):
+        model = Classifier(name, precision=precision)
+        contract = model.contract
+        assert contract is not None
+        assert (contract.precision, contract.parameters) == (precision, parameters)
+        assert model.knows_digits
+        result = evaluate(model, mnist_test)
+        # Kernels differ between processors; a test error is 0.0001.
+        assert result.accuracy == pytest.approx(contract.test_accuracy, abs=0.0005)
+        assert result.accuracy >= least
+        assert result.calibration_error < 0.005
+        results.append(result)
+    fp32, int8 = results
+    assert abs(fp32.accuracy - int8.accuracy) <= 0.0005
+    assert sum(fp32.paired(int8)) <= 20
+    sizes = [find_model(name, kind).stat().st_size for kind in ("fp32", "int8")]  # type: ignore[arg-type]
+    assert sizes[1] <= most_bytes
+    assert sizes[0] / sizes[1] >= 2.5
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_int8_names_its_parent(name):
+    parent = find_model(name, "fp32")
+    contract = Classifier(name, precision="int8").contract
+    assert contract is not None
+    assert contract.parent_sha256 == hashlib.sha256(parent.read_bytes()).hexdigest()
+
+
+def test_what_is_no_digit_gets_little_confidence(one_of_each):
+    model = Classifier()
+    assert all(model.classify(digit).is_digit > 0.9 for digit in one_of_each)
+    assert all(model.classify(digit).confidence > 0.9 for digit in one_of_each)
+    rng = np.random.default_rng(0)
+    two = np.hstack([one_of_each[3][:, 4:24], one_of_each[8][:, 4:24]])
+    none = {
+        "blank": np.zeros((28, 28), np.uint8),
+        "white": np.full((28, 28), 255, np.uint8),
+        "noise": rng.integers(0, 256, (28, 28)).astype(np.uint8),
+        "two digits": normal_form(two),
+        "half a digit": normal_form(one_of_each[5][:14]),
+        "a cross": np.maximum(np.eye(28), np.eye(28)[::-1]).astype(np.uint8) * 255,
+    }
+    for what, image in none.items():
+        assert model.classify(image).confidence < model.min_confidence, what
+    noise = rng.integers(0, 256, (100, 28, 28)).astype(np.uint8)
+    assert np.median(model.scores(noise).joint.max(1)) < 0.3
+
+
+def test_ours_with_a_fixed_batch_of_one(tmp_path, shipped, mnist_test):
+    onnx = pytest.importorskip("onnx")
+
+    model = onnx.load(shipped)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(model, tmp_path / "a.onnx")
+    fixed = Classifier(tmp_path / "a.onnx").scores(mnist_test.images[:5])
+    free = Classifier(shipped).scores(mnist_test.images[:5])
+    assert np.allclose(fixed.probabilities, free.probabilities, atol=1e-6)
+    assert np.allclose(fixed.is_digit, free.is_digit, atol=1e-6)
+
+
+def test_a_second_output_that_is_none_of_ours(tmp_path, shipped):
+    onnx = pytest.importorskip("onnx")
+
+    model = onnx.load(shipped)
+    (second,) = model.graph.output[1:]
+    (node,) = (n for n in model.graph.node if second.name in n.output)
+    node.output[0] = second.name = "something"
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(ModelError, match=r"its second output is something: float32 \[N\]"):
+        Classifier(tmp_path / "a.onnx")
+
+
+def test_one_or_many(shipped, one_of_each):
+    model = Classifier(shipped)
+    one = model.classify(one_of_each[7])
+    assert isinstance(one, Prediction)
+    assert one.digit == 7
+    assert one.probabilities.shape == (10,)
+    assert one.confidence == pytest.approx(float(one.probabilities.max()))
+    many = model.classify(one_of_each)
+    assert [p.digit for p in many] == list(range(10))
+    assert model.classify(np.stack(one_of_each))[3].digit == 3
+    assert model.classify([]) == []
+
+
+def test_probabilities(shipped, mnist_test):
+    model = Classifier(shipped)
+    images = mnist_test.images[:7]
+    out = model.probabilities(images)
+    assert out.dtype == np.float32
+    assert out.shape == (7, 10)
+    assert np.allclose(out.sum(1), 1, atol=1e-5)
+    assert np.allclose(model.probabilities(images[:, None]), out)
+    single = np.concatenate([model.probabilities(images[i : i + 1]) for i in range(7)])
+    assert np.allclose(single, out, atol=1e-5)
+    assert model.probabilities(images[:0]).shape == (0, 10)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 28, 28), np.float32),
+        np.zeros((28, 28), np.uint8),
+        np.zeros((1, 27, 28), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(shipped, images):
+    with pytest.raises(ValueError, match="needed is uint8"):
+        Classifier(shipped).probabilities(images)
+
+
+def test_one_thread_and_no_spinning_unless_asked(shipped):
+    options = Classifier(shipped).session.get_session_options()
+    assert options.intra_op_num_threads == 1
+    assert options.inter_op_num_threads == 1
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert Classifier(shipped).session.get_providers() == ["CPUExecutionProvider"]
+    assert Classifier(shipped, threads=2).session.get_session_options().intra_op_num_threads == 2
+    with pytest.raises(ValueError, match="threads is 0"):
+        Classifier(shipped, threads=0)
+
+
+def test_a_model_in_a_folder_that_is_barred(monkeypatch):
+    """As a service's user meets it, for whom homes are closed."""
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)  # root may look everywhere
+    with pytest.raises(ModelError, match=r"a\.onnx: cannot be looked at: Permission denied"):
+        find_model("/home/me/a.onnx")
+
+
+def test_models_that_are_none(tmp_path, shipped):
+    with pytest.raises(InputNotFoundError, match=r"digitz: is neither a shipped model \(digits"):
+        Classifier("digitz")
+    with pytest.raises(InputNotFoundError, match="no such model file"):
+        Classifier(tmp_path / "none.onnx")
+    bad = tmp_path / "bad.onnx"
+    whole = shipped.read_bytes()
+    for data in (b"", b"hello" * 9, whole[: len(whole) // 2]):
+        bad.write_bytes(data)
+        with pytest.raises(ModelError, match=r"bad\.onnx: ONNX Runtime .* cannot load it"):
+            Classifier(bad)
+    with pytest.raises(ModelError, match="a precision goes with a shipped name"):
+        Classifier(shipped, precision="fp32")
+    with pytest.raises(ModelError, match="takes raw pixels by its contract"):
+        Classifier(shipped, input_scale=1.0)
+
+
+def graph(tmp_path: Path, inputs, outputs, kind="FLOAT", metadata=None) -> Path:
+    """A model that averages its input and broadcasts it to the output's shape."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    kind = getattr(TensorProto, kind)
+    size = int(np.prod(outputs[1:]))
+    nodes = [
+        helper.make_node("Cast", ["in"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["f"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["out"]),
+    ]
+    pixels = int(np.prod(inputs[1:]))
+    weights = np.random.default_rng(0).normal(size=(pixels, size)).astype(np.float32)
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info("in", kind, inputs)],
+            [helper.make_tensor_value_info("out", TensorProto.FLOAT, outputs)],
+            [onnx.numpy_helper.from_array(weights, "w")],
+        ),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=8,
+    )
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    path = tmp_path / "made.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_foreign_models(tmp_path, mnist_test):
+    model = Classifier(graph(tmp_path, ["N", 1, 28, 28], ["N", 10]))
+    assert model.contract is None
+    out = model.probabilities(mnist_test.images[:5])
+    assert np.allclose(out.sum(1), 1, atol=1e-5)  # its scores were none
+    fixed = Classifier(graph(tmp_path, [1, 1, 28, 28], [1, 10]))
+    assert np.allclose(fixed.probabilities(mnist_test.images[:5]), out, atol=1e-5)
+    other = Classifier(tmp_path / "made.onnx", input_scale=1.0)
+    assert not np.allclose(other.probabilities(mnist_test.images[:5]), out, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kind", "message"),
+    [
+        (["N", 1, 32, 32], ["N", 10], "FLOAT", r"takes float .*a digit model takes float"),
+        (["N", 1, 28, 28], ["N", 11], "FLOAT", "gives ten scores"),
+        (["N", 1, 28, 28], ["N", 10], "UINT8", "a digit model takes float"),
+        ([4, 1, 28, 28], [4, 10], "FLOAT", "batches of exactly 4"),
+    ],
+)
+def test_models_of_the_wrong_shape(tmp_path, inputs, outputs, kind, message):
+    with pytest.raises(ModelError, match=message):
+        Classifier(graph(tmp_path, inputs, outputs, kind))
+
+
+def test_a_newer_contract(tmp_path):
+    path = graph(tmp_path, ["N", 1, 28, 28], ["N", 10], "UINT8", {"digitkit.contract": "99"})
+    with pytest.raises(ModelError, match=r"made\.onnx: keeps contract 99"):
+        Classifier(path)
+
+
+def test_the_zoos_model():
+    path = SHARED / "peers/zoo-mnist-7.onnx"
+    if not path.is_file():
+        pytest.skip("the peer's model is not here (../shared/peers)")
+    from digitkit.datasets.mnist import load_mnist
+
+    result = evaluate(Classifier(path, input_scale=1.0), load_mnist("test"))
+    assert result.accuracy == pytest.approx(0.9891, abs=0.0003)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 20, 64])
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_batches_give_the_same(mnist_test, batch, precision):
+    images = mnist_test.images[:20]
+    whole = Classifier("digits-tiny", precision=precision)
+    parted = Classifier("digits-tiny", precision=precision, batch=batch)
+    ours, theirs = parted.scores(images), whole.scores(images)
+    assert np.allclose(ours.probabilities, theirs.probabilities, atol=1e-5)
+    assert np.allclose(ours.is_digit, theirs.is_digit, atol=1e-5)
+    assert ours.probabilities.shape == (20, 10)
+    assert [p.digit for p in parted.classify(images)] == [p.digit for p in whole.classify(images)]
+    assert parted.classify(images[0]).digit == whole.classify(images[0]).digit
+    assert parted.classify([]) == []
+    assert parted.scores(images[:0]).probabilities.shape == (0, 10)
+
+
+def test_no_run_is_larger_than_the_batch(mnist_test, monkeypatch):
+    classifier = Classifier("digits-tiny", batch=8)
+    session, sizes = classifier.session, []
+
+    class Session:
+        def run(self, outputs, feeds):
+            sizes.append(len(*feeds.values()))
+            return session.run(outputs, feeds)
+
+    classifier.session = Session()
+    classifier.scores(mnist_test.images[:20])
+    assert sizes == [8, 8, 4]
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_of_nothing_is_refused(batch):
+    with pytest.raises(ValueError, match=f"batch is {batch}; needed is 1 or more"):
+        Classifier("digits-tiny", batch=batch)

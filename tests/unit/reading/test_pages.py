@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from digitkit import Reader
+from digitkit.images.opencv import cv2
+from digitkit.reading.context import rescore
+from digitkit.reading.detections import Detection
+from digitkit.reading.detector import Detector
+from digitkit.reading.order import reading_order
+from digitkit.reading.pages import detect_digits
+
+
+@pytest.fixture(scope="module")
+def finder() -> Detector:
+    return Detector()
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader(mode="page")
+
+
+def page_of(rows: list[str], digits, cell=120, dark=True, shade=0.0) -> np.ndarray:
+    width = max(map(len, rows)) * cell + 80
+    ink = np.zeros((len(rows) * cell + 80, width), np.float32)
+    for r, row in enumerate(rows):
+        for c, char in enumerate(row):
+            if char == " ":
+                continue
+            big = cv2.resize(digits[int(char)], (90, 90), interpolation=cv2.INTER_CUBIC)
+            y, x = 40 + r * cell + 5 * (c % 2), 40 + c * cell
+            ink[y : y + 90, x : x + 90] = big / 255
+    light = 1 - shade * np.linspace(0, 1, width)[None, :]
+    level = 225 * (1 - 0.8 * ink) if dark else 40 + 190 * ink
+    return np.rint(np.clip(level * light, 0, 255)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("dark", [True, False])
+@pytest.mark.parametrize("shade", [0.0, 0.5])
+def test_rows_are_read_as_a_person_reads(one_of_each, reader, dark, shade):
+    image = page_of(["0123", "456", "789"], one_of_each, dark=dark, shade=shade)
+    reading = reader.read(image)
+    assert reading.text == "0123\n456\n789"
+
+
+def test_boxes_are_in_the_pictures_own_pixels(one_of_each, finder):
+    small = page_of(["38"], one_of_each)
+    large = cv2.resize(small, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)
+    found = sorted(detect_digits(large, finder), key=lambda one: one.box)
+    near = sorted(detect_digits(small, finder), key=lambda one: one.box)
+    assert len(found) == len(near) == 2
+    for one, other in zip(found, near, strict=True):
+        assert np.allclose(np.array(one.box) / 6, other.box, atol=5)
+        x, y, w, h = one.box
+        assert x >= 0
+        assert y >= 0
+        assert x + w <= large.shape[1]
+        assert y + h <= large.shape[0]
+
+
+def test_a_broken_off_bar_goes_to_its_digit(finder):
+    image = np.full((300, 300), 240, np.uint8)
+    cv2.line(image, (130, 90), (125, 140), 20, 9)
+    cv2.ellipse(image, (145, 175), (40, 38), 0, -110, 130, 20, 9)
+    cv2.line(image, (150, 86), (195, 82), 20, 9)  # the 5's bar, a gap away
+    (found,) = detect_digits(image, finder)
+    assert found.box[0] + found.box[2] > 190
+
+
+def test_ruling_shadow_and_clutter_are_left_out(one_of_each, reader):
+    page = page_of(["4071", "25"], one_of_each).astype(np.float32)
+    for y in range(30, page.shape[0], 38):
+        page[y : y + 2] *= 0.75  # ruled
+    page[:, 300:] *= 0.55  # a hard shadow's edge
+    page[-25:] = 30  # the desk
+    image = page.astype(np.uint8)
+    cv2.line(image, (300, 205), (350, 205), 30, 8)  # minus
+    assert reader.read(image).text == "4071\n25"
+
+
+def test_both_polarities_on_one_page(one_of_each, reader):
+    dark, light = page_of(["369"], one_of_each), page_of(["258"], one_of_each, dark=False)
+    assert reader.read(np.vstack([dark, light])).text == "369\n258"
+
+
+def test_faint_and_bold_on_one_page(one_of_each, reader):
+    page = page_of(["47"], one_of_each)
+    faint = 225 - (225 - page_of(["36"], one_of_each).astype(np.float32)) * 0.2
+    assert reader.read(np.vstack([page, faint.astype(np.uint8)])).text == "47\n36"
+
+
+def test_digits_that_touch_are_parted(one_of_each, reader):
+    ink = np.zeros((160, 320), np.uint8)
+    x = 40
+    for digit in (4, 2, 5):
+        big = cv2.resize(one_of_each[digit], (110, 110), interpolation=cv2.INTER_CUBIC)
+        columns = np.flatnonzero((big > 90).any(0))
+        part = big[:, columns[0] : columns[-1] + 1]
+        view = ink[25:135, x : x + part.shape[1]]
+        np.maximum(view, part, out=view)
+        x += part.shape[1] - 2
+    assert reader.read(230 - (ink * 0.8).astype(np.uint8)).text == "425"
+
+
+def test_a_digit_that_the_border_cuts_is_told_but_not_accepted(one_of_each, reader):
+    page = page_of(["4 8"], one_of_each)
+    whole = reader.read(page)
+    assert whole.text == "48"
+    x, _, w, _ = whole.digits[1].box
+    digits = reader.read(np.ascontiguousarray(page[:, : x + int(0.6 * w)])).digits
+    assert [d.digit for d in digits if d.accepted] == [4]
+    assert [d.accepted for d in digits if d.cut] == [False]
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_no_ink_no_digits(level, finder):
+    rng = np.random.default_rng(0)
+    noise = np.clip(level + rng.normal(0, 6, (300, 400)), 0, 255).astype(np.uint8)
+    assert detect_digits(noise, finder) == []
+
+
+@pytest.mark.parametrize("size", [(480, 640), (960, 1280), (240, 320)])
+@pytest.mark.parametrize("low", [0, 120])
+def test_light_and_edges_are_no_digit(reader, size, low):
+    slope = np.tile(np.linspace(low, 255, size[1]), (size[0], 1)).astype(np.uint8)
+    half = np.full(size, low, np.uint8)
+    half[:, size[1] // 2 :] = 220
+    bar = np.full(size, 220, np.uint8)
+    bar[:, size[1] // 2 : size[1] // 2 + size[1] // 12] = low
+    for image in (slope, slope[:, ::-1], half, bar):
+        assert reader.read(np.ascontiguousarray(image)).text == ""
+
+
+def test_a_digit_cut_out_tightly_is_read(one_of_each):
+    for digit in (1, 4, 0):
+        big = cv2.resize(one_of_each[digit], (280, 280), interpolation=cv2.INTER_CUBIC)
+        x, y, w, h = cv2.boundingRect((big > 100).astype(np.uint8))
+        tight = 255 - big[y : y + h, x : x + w]
+        assert Reader(min_confidence=0.5).read(tight).text == str(digit)
+
+
+def test_either_one_digit_or_what_was_found_in_it():
+    blank = np.zeros((28, 28), np.uint8)
+    small = Detection((30, 40, 20, 30), blank, certainty=0.9)
+    whole = Detection((0, 0, 100, 90), blank, runs_out=2, whole=True)
+    assert rescore([small, whole], [3, 0], [0.99, 0.2], 0.9, 100) == [(1, False), (0, False)]
+    whole = Detection((10, 10, 60, 80), blank, whole=True)
+    assert rescore([small, whole], [3, 8], [0.2, 0.99], 0.9, 100) == [(0, False), (1, False)]
+
+
+@pytest.mark.parametrize("shape", [(1, 100), (100, 1), (65, 2), (70, 70), (3, 3000), (2000, 17)])
+def test_odd_shapes_do_no_harm(shape, finder):
+    rng = np.random.default_rng(0)
+    for one in detect_digits(rng.integers(0, 255, shape, dtype=np.uint8), finder):
+        x, y, w, h = one.box
+        assert x + w <= shape[1]
+        assert y + h <= shape[0]
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_orientation_auto_turns_what_reads_badly(one_of_each, turn):
+    image = page_of(["2345", "7234"], one_of_each)
+    turned = np.ascontiguousarray(np.rot90(image, turn // 90))
+    reading = Reader(orientation="auto").read(turned)
+    assert reading.text == "2345\n7234"
+    assert reading.turn == turn
+    assert reading.to_json()["turn"] == turn
+    assert Reader(orientation=str(turn)).read(turned).text == "2345\n7234"
+    for x, y, w, h in (digit.box for digit in reading.digits):
+        assert x + w <= image.shape[1]
+        assert y + h <= image.shape[0]
+
+
+@pytest.mark.parametrize("rows", [["3"], ["47"], ["194", "275"]])
+def test_orientation_auto_turns_small_and_doubtful_pages(one_of_each, rows):
+    image = page_of(rows, one_of_each)
+    turned = np.ascontiguousarray(np.rot90(image, 2))
+    reading = Reader(orientation="auto").read(turned)
+    assert reading.text == "\n".join(rows)
+
+
+def test_orientation_auto_leaves_alone_what_reads_both_ways(one_of_each):
+    image = page_of(["6 9", "96"], one_of_each)
+    assert Reader(orientation="auto").read(image).turn == 0
+    with pytest.raises(ValueError, match="orientation is 'up'"):
+        Reader(orientation="up")
+
+
+# --- reading order ---------------------------------------------------------------------------
+
+
+def order_of(rows: list[list[tuple[float, float]]], height: int = 40, width: int = 24) -> None:
+    """Boxes at these middles must come out in these rows, whatever order they come in."""
+    boxes = [
+        (round(x - width / 2), round(y - height / 2), width, height) for row in rows for x, y in row
+    ]
+    mixed = list(range(len(boxes)))
+    random.Random(len(boxes)).shuffle(mixed)
+    got = reading_order([boxes[i] for i in mixed])
+    numbers = [number for number, row in enumerate(rows) for _ in row]
+    assert [(mixed[i], row) for i, row in got] == list(enumerate(numbers))
+
+
+def test_rows_that_lean_and_drift():
+    for lean in (-0.15, 0.0, 0.15):
+        order_of([[(60 * i, 100 + 70 * r + lean * 60 * i) for i in range(9)] for r in range(4)])
+    order_of([[(60 * i, 100 + 80 * r + 10 * np.sin(i / 2)) for i in range(12)] for r in range(3)])
+
+
+def test_groups_of_one_row_are_one_row():
+    row = [0, 40, 80, 240, 280, 320]
+    order_of([[(x, 50) for x in row], [(x, 130) for x in row]])
+
+
+def test_level_columns_of_numbers_are_read_one_after_the_other():
+    left, right = (0, 34, 68), (300, 334, 368)
+    order_of([[(x, 50 + 70 * r) for x in side] for side in (left, right) for r in range(4)])
+
+
+def test_columns_that_are_not_level():
+    order_of(
+        [[(x, 50 + 80 * r) for x in (0, 40)] for r in range(3)]
+        + [[(x, 90 + 80 * r) for x in (300, 340)] for r in range(3)]
+    )
+
+
+def test_a_grid_of_single_digits_is_read_across():
+    order_of([[(110 * i, 50 + 100 * r) for i in range(3)] for r in range(3)])
+
+
+def test_columns_a_good_two_digits_apart():
+    left, right = (0, 34, 68, 102), (240, 274, 308)
+    order_of([[(x, 50 + 70 * r) for x in side] for side in (left, right) for r in range(3)])
+
+
+def test_nothing_in_order():
+    assert reading_order([]) == []
+    assert reading_order([(3, 4, 5, 6)]) == [(0, 0)]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from support.paths import ROOT, SHARED
+
+from digitkit import Reader, Reading
+from digitkit.errors import ImageError, InputNotFoundError
+from digitkit.images.opencv import cv2
+from digitkit.sources.frames import Failure, Frame
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
+
+
+def test_path_array_and_many_are_the_same_thing(reader, digit_file, one_of_each):
+    path = digit_file(4)
+    by_path = reader.read(path)
+    assert isinstance(by_path, Reading)
+    assert by_path.text == "4"
+    assert by_path.source == str(path)
+    assert by_path.ms.decode > 0
+    by_array = reader.read(one_of_each[4])
+    assert by_array.source == "array"
+    assert by_array.digits == by_path.digits
+    both = reader.read([str(path), one_of_each[9]])
+    assert [r.text for r in both] == ["4", "9"]
+    assert reader.read([]) == []
+
+
+@pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("size", [24, 64, 200, 2000])
+@pytest.mark.parametrize("invert", [False, True])
+def test_any_size_and_polarity(reader, digit_file, digit, size, invert):
+    reading = reader.read(digit_file(digit, size=size, invert=invert))
+    assert [d.digit for d in reading.digits] == [digit]
+
+
+def test_mode_auto_changes_at_64_pixels(reader, one_of_each):
+    at = reader.read(cv2.resize(one_of_each[3], (64, 64)))
+    over = reader.read(cv2.resize(one_of_each[3], (65, 65)))
+    assert at.digits[0].box == (0, 0, 64, 64)
+    x, y, w, h = over.digits[0].box
+    assert x > 0
+    assert y > 0
+    assert max(w, h) < 60
+
+
+def test_one_digit_needs_no_finder(one_of_each, shipped):
+    reader = Reader(shipped)
+    assert reader.read(one_of_each[3]).text == "3"
+    assert reader._finder is None
+    reader.read(np.pad(one_of_each[3], 40))
+    assert reader._finder is not None
+
+
+def test_threshold(one_of_each, shipped):
+    doubtful = Reader(shipped, min_confidence=1.0).read(one_of_each[3])
+    assert doubtful.text == ""
+    assert not doubtful.digits[0].accepted
+    line = doubtful.to_json()
+    assert line["digits"][0]["accepted"] is False
+    certain = Reader(shipped, min_confidence=0.0).read(one_of_each[3]).to_json()
+    assert "accepted" not in certain["digits"][0]
+    assert Reader(shipped).min_confidence == Reader(shipped).classifier.contract.min_confidence
+
+
+def test_json_line(reader, digit_file):
+    line = reader.read(digit_file(6, size=300)).to_json()
+    assert list(line) == ["source", "text", "digits", "ms"]
+    assert set(line["digits"][0]) == {"digit", "confidence", "box", "row"}
+    assert set(line["ms"]) == {"decode", "locate", "normalise", "classify"}
+    assert json.loads(json.dumps(line)) == line
+
+
+def test_an_image_without_a_digit_is_no_error(reader):
+    noise = np.random.default_rng(0).normal(200, 3, (300, 300)).clip(0, 255).astype(np.uint8)
+    reading = reader.read(noise)
+    assert reading.text == ""
+    assert reading.digits == ()
+
+
+def test_errors_and_stream(reader, digit_file, tmp_path):
+    good, bad = digit_file(2), tmp_path / "bad.png"
+    bad.write_bytes(b"x")
+    plain = np.full((40, 40), 9, np.uint8)
+    with pytest.raises(InputNotFoundError):
+        reader.read(tmp_path / "none.png")
+    with pytest.raises(ImageError):
+        reader.read([good, bad])
+    with pytest.raises(ImageError, match="single colour"):
+        reader.read(plain)
+    blue = np.full((100, 100, 3), (200, 60, 10), np.uint8)  # its channels differ, its pixels don't
+    with pytest.raises(ImageError, match="single colour"):
+        reader.read(blue)
+    results = list(reader.stream([good, bad, plain, good]))
+    assert [type(r) for r in results] == [Reading, Failure, Failure, Reading]
+    assert results[1] == Failure(
+        str(bad),
+        "not an image OpenCV can decode (1 bytes); if other programs open it, save it as PNG or "
+        "JPEG",
+    )
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "data/samples").glob("?-*")), ids=lambda p: p.name)
+def test_samples(reader, path):
+    """8-pencil.png once came out as a 0: bright paper amid dark corners was taken for the ink."""
+    assert reader.read(path).text == path.name[0]
+
+
+def test_sample_page(reader):
+    assert reader.read(ROOT / "data/samples/page.jpg").text == "1984\n2750\n6361"
+
+
+def test_a_covered_lens_is_no_error(reader):
+    frame = Frame("camera 0", np.zeros((480, 640, 3), np.uint8), number=3)
+    line = reader.read_frame(frame).to_json()
+    assert (line["frame"], line["text"], line["digits"]) == (3, "", [])
+
+
+def test_options_that_are_none():
+    with pytest.raises(ValueError, match="mode is 'both'"):
+        Reader(mode="both")
+    with pytest.raises(ValueError, match="min_confidence is 2"):
+        Reader(min_confidence=2)
+
+
+def test_real_photos_of_single_digits(reader):
+    """A floor, not an aim: what this version reads of digits it was never tuned to."""
+    labels = SHARED / "photos/labels.jsonl"
+    if not labels.is_file():
+        pytest.skip("the real photos are not here (../shared/photos)")
+    lines = [json.loads(line) for line in labels.read_text().splitlines()]
+    singles = [line for line in lines if line["kind"] == "single"]
+    frank = Reader(reader.classifier, min_confidence=0.0)
+    right = sum(frank.read(labels.parent / s["file"]).text == s["text"] for s in singles)
+    assert right >= 0.9 * len(singles)

@@ -1,0 +1,253 @@
+"""Video files, as OpenCV writes them and then as disks and phones spoil them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digitkit.images import containers
+from digitkit.images.opencv import cv2
+from digitkit.sources.files import expand_sources, read_frames
+from digitkit.sources.frames import Failure, Frame
+from digitkit.sources.video import video_frames
+
+FRAMES, RATE = 40, 20
+CODECS = {".avi": "MJPG", ".mp4": "mp4v", ".mov": "mp4v", ".mkv": "MJPG", ".webm": "VP80"}
+
+
+def write_video(path: Path, frames: int = FRAMES) -> Path:
+    """Frame i is of level 5·i, 64×48, with a white corner at the top left."""
+    code = cv2.VideoWriter_fourcc(*CODECS[path.suffix])
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, RATE, (64, 48))
+    if not writer.isOpened():
+        pytest.skip(f"this OpenCV writes no {path.suffix}")
+    for i in range(frames):
+        image = np.full((48, 64, 3), 5 * i, np.uint8)
+        image[:16, :16] = 255
+        writer.write(image)
+    writer.release()
+    return path
+
+
+def split(path: str | os.PathLike[str]) -> tuple[list[Frame], list[str]]:
+    """The frames of a video, and what its failures say; a failure comes last."""
+    items = list(video_frames(path))
+    assert all(isinstance(item, Frame) for item in items[:-1])
+    return (
+        [item for item in items if isinstance(item, Frame)],
+        [item.error for item in items if isinstance(item, Failure)],
+    )
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_every_frame_in_order(tmp_path, suffix):
+    path = write_video(tmp_path / f"video{suffix}")
+    frames, errors = split(path)
+    assert errors == []
+    assert [frame.number for frame in frames] == list(range(FRAMES))
+    assert [frame.seconds for frame in frames] == pytest.approx(np.arange(FRAMES) / RATE)
+    assert {frame.source for frame in frames} == {str(path)}
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+    for i in (0, 17, 39):
+        assert frames[i].image[40, 40].mean() == pytest.approx(5 * i, abs=4)
+    assert frames[3].time is None
+    assert frames[3].decode_ms > 0
+
+
+def test_a_turned_phone_video_is_upright(tmp_path):
+    path = write_video(tmp_path / "phone.mp4")
+    data = path.read_bytes()
+    at = data.index(struct.pack(">9I", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30), 4)
+    at = data.index(struct.pack(">9I", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30), at + 36)
+    quarter = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30)
+    path.write_bytes(data[:at] + quarter + data[at + 36 :])
+    frames, errors = split(path)
+    assert errors == []
+    assert frames[10].image.shape == (64, 48, 3)
+    assert frames[10].image[4, -4].mean() > 240  # the corner: from top left to top right
+    assert frames[10].image[4, 4].mean() < 100
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".webm"])
+def test_a_video_that_was_cut_short_gives_what_it_has(tmp_path, suffix):
+    path = write_video(tmp_path / f"video{suffix}")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    frames, errors = split(path)
+    assert 5 < len(frames) < FRAMES
+    assert errors == [
+        f"breaks off after {len(frames)} frames: the file is cut short; copy it again"
+    ]
+
+
+def test_an_mp4_with_its_index_in_front_gives_what_it_has(tmp_path):
+    path = write_video(tmp_path / "video.mp4")
+    data = path.read_bytes()
+    boxes, at = [], 0
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        boxes.append((data[at + 4 : at + 8], data[at : at + length]))
+        at += length
+    kinds = [kind for kind, _ in boxes]
+    assert kinds[-1] == b"moov"  # behind the frames; recorders for the web put it in front
+    moov = bytearray(boxes[-1][1])
+    at = moov.index(b"stco")
+    (count,) = struct.unpack_from(">I", moov, at + 8)
+    for i in range(count):
+        (offset,) = struct.unpack_from(">I", moov, at + 12 + 4 * i)
+        struct.pack_into(">I", moov, at + 12 + 4 * i, offset + len(moov))
+    front = boxes[0][1] + bytes(moov) + b"".join(box for _, box in boxes[1:-1])
+    path.write_bytes(front)
+    frames, errors = split(path)
+    assert (len(frames), errors) == (FRAMES, [])
+    path.write_bytes(front[: len(front) * 2 // 3])
+    frames, errors = split(path)
+    assert 0 < len(frames) < FRAMES
+    assert "cut short" in errors[0]
+
+
+def test_an_mp4_without_its_index_fails_at_once(tmp_path):
+    path = write_video(tmp_path / "video.mp4")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    frames, errors = split(path)
+    assert frames == []
+    assert errors == [
+        "not a video OpenCV can decode (it is cut short); if other programs play it, convert it "
+        "to MP4, else copy it again"
+    ]
+
+
+def test_damage_in_the_middle_is_passed_over_and_told(tmp_path):
+    path = write_video(tmp_path / "video.avi")
+    data = path.read_bytes()
+    half = len(data) // 2
+    path.write_bytes(data[:half] + bytes(len(data) // 4) + data[half + len(data) // 4 :])
+    frames, errors = split(path)
+    assert 10 < len(frames) < FRAMES
+    assert frames[-1].image[40, 40].mean() == pytest.approx(5 * (FRAMES - 1), abs=4)  # its last
+    assert [frame.number for frame in frames] == list(range(len(frames)))
+    assert errors == [
+        f"gives {len(frames)} frames, others are lost: the file is damaged; copy it again"
+    ]
+
+
+def test_damage_up_to_the_end_is_told(tmp_path):
+    path = write_video(tmp_path / "video.mkv")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    frames, errors = split(path)
+    assert 10 < len(frames) < FRAMES
+    assert "the file is damaged" in errors[0]
+
+
+def test_an_mp4_that_was_trimmed_by_its_edit_list_is_whole(tmp_path):
+    path = write_video(tmp_path / "video.mp4")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12
+    (length,) = struct.unpack_from(">I", data, at)
+    struct.pack_into(">I", data, at, length // 2)
+    path.write_bytes(data)
+    frames, errors = split(path)
+    assert (len(frames), errors) == (FRAMES // 2, [])
+
+
+def test_what_is_no_video(tmp_path):
+    empty, text, none = (tmp_path / name for name in ("empty.mp4", "text.mp4", "none.mp4"))
+    empty.write_bytes(b"")
+    text.write_text("no video, but text\n" * 30)
+    assert split(empty) == ([], ["not a video: the file is empty"])
+    frames, errors = split(text)
+    assert frames == []
+    assert errors[0].startswith("not a video OpenCV can decode (570 bytes)")
+    assert split(none) == ([], ["does not exist"])
+    assert split(text / "below.mp4") == ([], ["does not exist"])
+    assert split("a\0b.mp4") == ([], ["is no path: embedded null byte"])
+    assert split(tmp_path) == ([], ["cannot be read: Is a directory"])
+
+
+def test_a_video_is_quiet(tmp_path, capfd):
+    path = write_video(tmp_path / "video.mp4")
+    path.write_bytes(path.read_bytes()[:-200])
+    split(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", [b"12:30.avi", b"\xff.avi", b"two\nlines.avi", b"50%03d.avi"])
+def test_strange_names(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "plain.avi", 3).rename(os.fsdecode(name))
+    frames, errors = split(os.fsdecode(name))
+    assert (len(frames), errors) == (3, [])
+    assert frames[0].source == name.decode("utf-8", "replace")
+
+
+def test_among_other_sources(tmp_path, digit_file):
+    write_video(tmp_path / "video.AVI".lower(), 2).rename(tmp_path / "video.AVI")
+    digit_file(7)
+    folder = [item.source for item in read_frames(expand_sources([str(tmp_path)]))]
+    assert folder == [str(tmp_path / "digit.png")]  # a folder gives its images only
+    named = list(read_frames(expand_sources([str(tmp_path / "*.*"), str(tmp_path / "none.mkv")])))
+    assert [Path(item.source).name for item in named] == [
+        "digit.png", "video.AVI", "video.AVI", "none.mkv"
+    ]  # fmt: skip
+    assert [getattr(item, "number", None) for item in named] == [None, 0, 1, None]
+    assert named[-1].error == "does not exist"
+
+
+def test_frames_come_one_by_one_and_the_file_is_let_go(tmp_path):
+    path = write_video(tmp_path / "video.avi")
+    linux = Path("/proc/self/fd").exists()
+    stream = video_frames(path)
+    assert next(stream).number == 0
+    if linux:
+        assert held(path)
+    stream.close()
+    if linux:
+        assert not held(path)
+
+
+def held(path: Path) -> bool:
+    """Whether this process has a file open; others come and go with other tests' leavings."""
+    links = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            links.append(link.readlink())
+    return path in links
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (b"RIFF" + struct.pack("<I", 12) + bytes(12), True),
+        (b"RIFF" + struct.pack("<I", 13) + bytes(12), False),
+        (b"RIFF" + bytes(16), None),  # a recorder that did not get to its end
+        (b"RIFF", None),
+        (b"\0\0\0\x08ftyp\0\0\0\x08moov", True),
+        (b"\0\0\0\x08ftyp\0\0\0\x08mdat", False),  # no index
+        (b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0\0\x09mdat", False),
+        (b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0\0\0mdat123", True),  # up to the end
+        (b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0\0\x01mdat" + struct.pack(">Q", 18) + b"ab", True),
+        (b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0\0\x01mdat" + struct.pack(">Q", 19) + b"ab", False),
+        (b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0", False),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x82ab", True),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x83ab", False),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x40\x02ab", True),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x40\x03ab", False),
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\xff", None),  # a live recorder's
+        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67", None),
+        (b"\x1a\x45\xdf\xa3", None),
+        (b"", None),
+        (b"text", None),
+    ],
+)
+def test_containers(tmp_path, data, whole):
+    path = tmp_path / "x"
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        assert containers.is_whole(file) is whole
