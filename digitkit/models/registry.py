@@ -55,7 +55,7 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
             hint="move it to where this user may read (a service does not see home folders)",
         ) from error
     if not exists:
-        raise InputNotFoundError("this model file does not exist", subject=text)
+        raise InputNotFoundError("does not exist", subject=text)
     return path
 
 

@@ -248,7 +248,7 @@ class Live:
             reason = loss or error
             if remaining <= 0:
                 problem = f"{reason.problem} (gave up after {self._retry:g} s)"
-                return self._give_up(SourceError(problem, subject=self.name, hint=reason.hint))
+                return self._give_up(type(reason)(problem, subject=self.name, hint=reason.hint))
             if loss is None:
                 loss = error
                 limit = "" if self._retry == math.inf else f" for {self._retry:g} s"
@@ -303,10 +303,12 @@ class Live:
 
     def _name_source(self, error: SourceError) -> SourceError:
         """An opener's or a capture's error with this source as its subject, safe to display."""
-        problem = error.problem
-        if "://" in self._camera:  # a library's text may quote the URL, and so the password
-            problem = problem.replace(self._camera, self.name)
-        return SourceError(problem, subject=self.name, hint=error.hint)
+
+        def mask(text: str) -> str:  # a library's text may quote the URL, and so the password
+            return text.replace(self._camera, self.name) if "://" in self._camera else text
+
+        hint = None if error.hint is None else mask(error.hint)
+        return type(error)(mask(error.problem), subject=self.name, hint=hint)
 
     def _offer(self, image: U8, grab_ms: float) -> None:
         now = datetime.now(UTC).astimezone()
