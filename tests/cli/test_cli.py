@@ -328,7 +328,7 @@ def test_camera_options_without_a_camera_are_not_dropped_in_silence(digit_file):
         assert result.exit_code == 2
         assert option[0] in result.stderr
     assert run("infer", "--camera", "0", "--size", "wide").exit_code == 2
-    assert "is no camera" in one_error_line(run("infer", "--camera", "webcam"), 2)
+    assert "webcam" in one_error_line(run("infer", "--camera", "webcam"), 2)
     assert run("infer", "--camera", 0, "--workers", 2).exit_code == 2
     assert run("infer", "http://127.0.0.1:9/a", path).exit_code == 2
 
