@@ -117,6 +117,7 @@ def opener_of(camera: str, size: tuple[int, int] | None = None) -> Opener:
 
 
 def camera_name(camera: str) -> str:
+    """A camera's name fit to be shown, a URL's password masked."""
     return f"camera {camera}" if _is_number(camera) else mask_password(camera)
 
 
