@@ -69,6 +69,10 @@ class ProbeFailure:
         return self.problem if self.subject is None else f"{self.subject}: {self.problem}"
 
 
+NO_ANSWER = ProbeFailure("exited", "the process gave no answer")
+"""Stands for the failure of a probe that reported neither facts nor a failure."""
+
+
 @dataclass(frozen=True)
 class Answer(Generic[Facts]):
     """What a probe answered. Of a probe that was not asked both attributes are None.

@@ -6,15 +6,19 @@ import shlex
 from collections.abc import Iterator
 from functools import partial
 
-from digitkit.device.doctor.answers import FileFacts, ModelFacts, ModelReading, ProbeFailure
+from digitkit.device.doctor.answers import (
+    NO_ANSWER,
+    FileFacts,
+    ModelFacts,
+    ModelReading,
+    ProbeFailure,
+)
 from digitkit.device.doctor.checks import Check
 from digitkit.device.doctor.evidence import Evidence
 from digitkit.device.doctor.remedies import reinstall, repair_package, replace_onnxruntime
 
 SAMPLE_DIGIT = "0"
 """What `digitkit.images.samples.SAMPLE_DIGIT` shows."""
-
-_NO_FACTS = ProbeFailure("exited", "the process gave no answer")
 
 _Check = partial(Check, group="model")
 
@@ -30,7 +34,7 @@ def check_model(evidence: Evidence) -> Iterator[Check]:
         yield _Check(
             "model files",
             "problem",
-            str(failure or _NO_FACTS),
+            str(failure or NO_ANSWER),
             (failure and failure.hint)
             or "name a shipped model, such as digits, or an .onnx file with --model",
         )
@@ -82,7 +86,7 @@ def _check_contract(facts: ModelFacts, end: ProbeFailure | None) -> Check:
         return _Check("contract", "ok", found)
     failure = _first_failure(facts)
     if failure is None:
-        return _report_crash("contract", end or _NO_FACTS)
+        return _report_crash("contract", end or NO_ANSWER)
     custom = "export it again, or name another with --model"
     remedy = _reinstall_models() if facts.shipped else custom
     return _Check("contract", "problem", str(failure), remedy)
@@ -103,7 +107,7 @@ def _check_digit(facts: ModelFacts, end: ProbeFailure | None, model: str) -> Che
     texts = {reading.file: reading.text for reading in facts.readings if reading.text is not None}
     if len(texts) < len(_model_files(facts)):
         if _all_load(facts):
-            return _report_crash(name, _first_failure(facts) or end or _NO_FACTS)
+            return _report_crash(name, _first_failure(facts) or end or NO_ANSWER)
         return _Check(name, "skipped", "a model does not load")
     wrong = [f"{file}: {text!r}" for file, text in texts.items() if text != SAMPLE_DIGIT]
     if wrong:

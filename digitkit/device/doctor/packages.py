@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 
-from digitkit.device.doctor.answers import OnnxRuntimeFacts, ProbeFailure
+from digitkit.device.doctor.answers import NO_ANSWER, OnnxRuntimeFacts, ProbeFailure
 from digitkit.device.doctor.checks import Check, State
 from digitkit.device.doctor.evidence import Evidence
 from digitkit.device.doctor.remedies import (
@@ -57,13 +57,13 @@ def check_packages(evidence: Evidence) -> Iterator[Check]:
 def _check_numpy(evidence: Evidence) -> Check:
     name, facts, failure = "NumPy", evidence.numpy.facts, evidence.numpy.failure
     again = reinstall("numpy", "--no-cache-dir")
-    if failure is not None:
+    if facts is None or failure is not None:
+        failure = failure or NO_ANSWER
         found = with_versions(failure.problem, "numpy")
         remedy = repair_package(failure, "numpy")
         if failure.signal == "SIGILL" and evidence.machine.architecture == "aarch64":
             remedy = f"export OPENBLAS_CORETYPE=ARMV8 and try again; if that does not help, {again}"
         return _Check(name, "problem", found, remedy)
-    assert facts is not None
     if not facts.correct:
         return _Check(name, "problem", f"{facts.version} computes wrong products", again)
     return _Check(name, "ok", facts.version)
@@ -77,13 +77,13 @@ def _check_opencv(evidence: Evidence) -> Check:
     installed = list(installed_versions(*_OPENCV_PACKAGES))
     wanted = "opencv-python-headless" if evidence.on_board else "opencv-python"
     keep_one = pip(f"uninstall -y {' '.join(installed)}", f"install {wanted}")
-    if failure is None:
-        assert facts is not None
+    if facts is not None and failure is None:
         found = ", ".join([facts.version, *installed])
         if len(installed) > 1:
             found += ": they overwrite each other's files"
             return _Check(name, "warning", found, keep_one)
         return _Check(name, "ok", found)
+    failure = failure or NO_ANSWER
     found = with_versions(failure.problem, *installed)
     if len(installed) > 1:
         found += f"; {' and '.join(installed)} overwrite each other's files"
@@ -105,7 +105,8 @@ def _check_onnxruntime(evidence: Evidence) -> Check:
     facts, failure = evidence.onnxruntime.facts, evidence.onnxruntime.failure
     version = facts.version if facts else installed_versions("onnxruntime").get("onnxruntime", "")
     cores, symptom = KNOWN_BAD.get(version, ((), ""))
-    if failure is not None:
+    if facts is None or failure is not None:
+        failure = failure or NO_ANSWER
         found = with_versions(failure.problem, "onnxruntime")
         if symptom:
             found += f"; this version {symptom}"
