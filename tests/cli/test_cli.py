@@ -33,7 +33,9 @@ from digitkit.images.opencv import cv2
 from digitkit.sources.video import video_frames
 
 
-@pytest.mark.parametrize("command", ["train", "export", "infer", "eval", "inspect", "bundle"])
+@pytest.mark.parametrize(
+    "command", ["train", "export", "infer", "eval", "inspect", "bundle", "doctor"]
+)
 def test_help_shows_examples(command):
     result = run(command, "--help")
     assert result.exit_code == 0

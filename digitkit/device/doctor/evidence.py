@@ -116,7 +116,7 @@ class Evidence:
     @property
     def on_pi(self) -> bool:
         """Whether it is a Raspberry Pi."""
-        return "Raspberry Pi" in (self.machine.board or "")
+        return _is_pi(self.machine)
 
     @property
     def missing_for_cameras(self) -> str | None:
@@ -153,7 +153,7 @@ def gather_evidence(
         progress: called before each probe.
     """
     machine = read_machine(root)
-    on_pi = "Raspberry Pi" in (machine.board or "")
+    on_pi = _is_pi(machine)
     total = 4 + config.cameras * (1 + on_pi)
     asked = 0
 
@@ -188,6 +188,10 @@ def gather_evidence(
         devices=devices,
         frames={name: ask("the camera", "camera", FrameFacts, name=name) for name in cameras},
     )
+
+
+def _is_pi(machine: Machine) -> bool:
+    return "Raspberry Pi" in (machine.board or "")
 
 
 def _cameras_to_try(

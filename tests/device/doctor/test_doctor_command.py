@@ -15,21 +15,21 @@ from digitkit.device.doctor import diagnosis
 from digitkit.device.doctor.checks import Check, Diagnosis
 from digitkit.device.doctor.evidence import DoctorConfig
 
+PROBLEM = Check("clock", "problem", "bad", "mend it", group="device")
 
-def test_this_machine():
+
+@pytest.mark.parametrize("model", ["digits", "digits-tiny"])
+def test_this_machine(model):
     steps = []
-    result = diagnosis.diagnose(
-        DoctorConfig(cameras=False), progress=lambda *step: steps.append(step)
-    )
+    config = DoctorConfig(model, cameras=False)
+    result = diagnosis.diagnose(config, progress=lambda *step: steps.append(step[1:]))
     checks = by_name(result.checks)
     assert result.problems == []
-    for name in ("NumPy", "OpenCV", "telemetry", "contract", "inference", "page"):
+    for name in ("NumPy", "OpenCV", "telemetry", "contract", "inference"):
         assert checks[name].state in ("ok", "warning")
+    assert checks["page"].state == "ok" or model == "digits-tiny"
     assert checks["cameras"].state == "skipped"
-    assert [(done, total) for _, done, total in steps] == [(0, 4), (1, 4), (2, 4), (3, 4)]
-    assert list(dict.fromkeys(check.group for check in result.checks)) == [
-        *("system", "packages", "model", "camera", "device")
-    ]
+    assert steps == [(0, 4), (1, 4), (2, 4), (3, 4)]
 
 
 def test_it_loads_nothing_heavy():
@@ -59,14 +59,10 @@ def command(monkeypatch):
     return checks, configs
 
 
-PROBLEM = Check("clock", "problem", "bad", "mend it", group="device")
-
-
-def test_text(command):
+def test_text(command, monkeypatch):
     checks, configs = command
     result = run("doctor")
-    assert result.exit_code == 0
-    assert configs == [DoctorConfig()]
+    assert (result.exit_code, configs) == (0, [DoctorConfig()])
     lines = result.stdout.splitlines()
     assert lines[0] == "digitkit 0.1.0 on Raspberry Pi 4 Model B"
     assert "  Python        ok       3.11.2" in lines
@@ -80,12 +76,9 @@ def test_text(command):
     result = run("doctor")
     assert result.exit_code == 1
     assert result.stdout.endswith("problems: 1, warnings: 1\n")
-
-
-def test_colours_in_a_terminal(command, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
     assert "\x1b[33mwarning" in run("doctor").stdout
 
 
@@ -93,37 +86,31 @@ def test_json_and_options(command):
     checks, configs = command
     result = run("doctor", "--json", "--camera", "rtsp://h/x", "--model", "digits-tiny")
     assert configs == [DoctorConfig("digits-tiny", "rtsp://h/x")]
+    keys = ("name", "state", "found", "remedy", "group")
     assert json.loads(result.stdout) == {
         **{"format": "digitkit-doctor/1", "fine": True, "digitkit": "0.1.0"},
         "board": "Raspberry Pi 4 Model B",
-        "checks": [
-            {key: getattr(check, key) for key in ("name", "state", "found", "remedy", "group")}
-            for check in checks
-        ],
+        "checks": [{key: getattr(check, key) for key in keys} for check in checks],
     }
     checks.append(PROBLEM)
     result = run("doctor", "--json", "--no-camera")
-    assert result.exit_code == 1
-    assert json.loads(result.stdout)["fine"] is False
+    assert (result.exit_code, json.loads(result.stdout)["fine"]) == (1, False)
     assert not configs[-1].cameras
 
 
-@pytest.mark.parametrize(
-    "options", [("--camera", "0", "--no-camera"), ("--camera", "front"), ("--wrong",)]
-)
+@pytest.mark.parametrize("options", ["--camera 0 --no-camera", "--camera front", "--wrong"])
 def test_wrong_options(options):
-    result = run("doctor", *options)
+    result = run("doctor", *options.split())
     assert result.exit_code == 2
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("package", ["numpy", "cv2"])
-def test_a_machine_where_a_package_is_broken(stub, package):
+@pytest.mark.parametrize(("package", "remedy"), [("numpy", "apt-file"), ("cv2", "libgl1")])
+def test_a_machine_where_a_package_is_broken(stub, package, remedy):
     stub(package, "raise ImportError('libGL.so.1: cannot open shared object file: No such file')")
     result = run("doctor", "--no-camera")
     assert result.exit_code == 1
-    assert "do:      " in result.stdout
-    assert "libgl1" in result.stdout or package == "numpy"
+    assert any("do: " in line and remedy in line for line in result.stdout.splitlines())
 
 
 def test_a_password_is_not_shown():
@@ -141,13 +128,5 @@ def test_a_full_disk(form):
     command = [sys.executable, "-m", "digitkit", "doctor", "--no-camera", *form]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert "standard output" in done.stderr
-
-
-def test_help():
-    result = run("doctor", "--help")
-    assert result.exit_code == 0
-    for word in ("--camera", "--no-camera", "--model", "--json", "Examples", "Exit codes"):
-        assert word in result.output
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, "standard output" in line) == (1, True)

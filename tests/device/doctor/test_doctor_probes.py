@@ -5,78 +5,54 @@ from __future__ import annotations
 import shutil
 import sys
 
-import numpy as np
 import pytest
 from support.mjpeg import Server, jpeg
 
-from digitkit.device.doctor import probes
-from digitkit.device.doctor.answers import (
-    Answer,
-    FrameFacts,
-    ModelFacts,
-    NumPyFacts,
-    OnnxRuntimeFacts,
-    OpenCVFacts,
-    ask,
-)
+from digitkit.device.doctor import answers, probes
+from digitkit.device.doctor.answers import Answer, ModelFacts, NumPyFacts, ask
 from digitkit.errors import CameraMissingError, ModelError, SourceError
 from digitkit.models.registry import models_folder
 
-LIBRARY = "cannot open shared object file: No such file or directory"
+LIBRARY = "ImportError('libGL.so.1: cannot open shared object file: No such file')"
+KILL = "import os, signal; os.kill(os.getpid(), signal.{})"
 
 
-def kill_by(signal: str) -> str:
-    return f"import os, signal; os.kill(os.getpid(), signal.{signal})"
-
-
-def test_packages():
-    assert ask("numpy", NumPyFacts, {}) == Answer(NumPyFacts(np.__version__, correct=True))
-    assert ask("opencv", OpenCVFacts, {}).works
+def ask_model(name: object) -> Answer[ModelFacts]:
+    return ask("model", ModelFacts, {"name": str(name)})
 
 
 def test_telemetry_is_off_in_fact(monkeypatch):
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
-    facts = ask("onnxruntime", OnnxRuntimeFacts, {}).facts
-    assert facts.telemetry_switch == "1"  # as compiled code sees it
-    assert not facts.loaded_early
+    facts = ask("onnxruntime", answers.OnnxRuntimeFacts, {}).facts
+    assert (facts.telemetry_switch, facts.loaded_early) == ("1", False)  # as compiled code sees it
     assert "CPUExecutionProvider" in facts.providers
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"),
+    ("code", "reason", "details"),
     [
+        ("raise ModuleNotFoundError('x', name='x')", "missing-module", {"module": "x"}),
+        (f"raise {LIBRARY}", "missing-library", {"library": "libGL.so.1"}),
         (
-            "raise ModuleNotFoundError('No module named x', name='x')",
-            {"reason": "missing-module", "module": "x"},
-        ),
-        (f"raise ImportError('libx.so.0: {LIBRARY}')", {"library": "libx.so.0"}),
-        (
-            f"try: raise ImportError('libx.so.0: {LIBRARY}')\n"
+            f"try: raise {LIBRARY}\n"
             "except ImportError as e: raise ImportError('\\n\\nPLEASE READ THIS\\n') from e",
-            {"reason": "missing-library", "library": "libx.so.0"},
+            *("missing-library", {"library": "libGL.so.1"}),
         ),
-        ("raise ImportError('whatever')", {"reason": "import", "problem": "whatever"}),
-        ("import sys; sys.exit('whatever')", {"reason": "exited"}),
-        ("import os; os._exit(7)", {"reason": "exited"}),
-        (kill_by("SIGILL"), {"reason": "killed", "signal": "SIGILL"}),
-        (kill_by("SIGKILL"), {"reason": "killed", "signal": "SIGKILL"}),
-        (
-            # What packages print is no answer.
-            """print('={"facts": {}}'); import os; os.write(1, b'.null\\n'); raise ImportError""",
-            {"reason": "import", "problem": "ImportError"},
-        ),
+        ("raise ImportError('whatever')", "import", {"problem": "whatever"}),
+        ("import sys; sys.exit('whatever')", "exited", {}),
+        ("import os; os._exit(7)", "exited", {}),
+        (KILL.format("SIGILL"), "killed", {"signal": "SIGILL"}),
+        (KILL.format("SIGKILL"), "killed", {"signal": "SIGKILL"}),
+        ("import time; time.sleep(60)", "timeout", {}),
+        # What packages print is no answer.
+        ("""print('={"facts": {}}'); import os; os.write(1, b'.null\\n'); 1/0""", "exited", {}),
     ],
 )
-def test_how_a_package_fails(stub, code, expected):
+def test_how_a_package_fails(stub, code, reason, details):
     stub("numpy", code)
-    answer = ask("numpy", NumPyFacts, {})
-    assert answer.facts is None
-    assert {name: getattr(answer.failure, name) for name in expected} == expected
-
-
-def test_a_package_that_hangs(stub):
-    stub("numpy", "import time; time.sleep(60)")
-    assert ask("numpy", NumPyFacts, {}, 0.5).failure.reason == "timeout"
+    answer = ask("numpy", NumPyFacts, {}, 0.5 if reason == "timeout" else 60)
+    assert (answer.facts, answer.failure.reason) == (None, reason)
+    assert {name: getattr(answer.failure, name) for name in details} == details
 
 
 def test_a_python_that_does_not_exist(monkeypatch):
@@ -84,58 +60,37 @@ def test_a_python_that_does_not_exist(monkeypatch):
     assert ask("numpy", NumPyFacts, {}).failure.reason == "not-started"
 
 
-def test_opencv_s_explanation_is_not_the_cause(stub):
-    stub("cv2", f"raise ImportError('libGL.so.1: {LIBRARY}')")
-    failure = ask("opencv", OpenCVFacts, {}).failure
-    assert (failure.reason, failure.library) == ("missing-library", "libGL.so.1")
-
-
-def test_an_onnxruntime_that_dies_while_reading(stub):
-    stub(
-        "onnxruntime",
-        "import os, signal\n__version__ = '1.23.0'\n"
-        "def SessionOptions(): os.kill(os.getpid(), signal.SIGABRT)\n",
-    )
-    answer = ask("model", ModelFacts, {"name": "digits"})
-    assert answer.failure.signal == "SIGABRT"
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("\ndef SessionOptions(): os.kill(os.getpid(), 6)", "killed"),
+        ("", "exited"),  # an error that nobody foresaw
+    ],
+)
+def test_an_onnxruntime_that_fails_while_reading(stub, code, reason):
+    stub("onnxruntime", f"import os; __version__ = '1.23.0'{code}")
+    answer = ask_model("digits")
+    assert answer.failure.reason == reason
     assert answer.facts.files  # what it had reported before
     assert answer.facts.profile is None
 
 
-def test_an_error_that_nobody_foresaw(stub):
-    stub("onnxruntime", "__version__ = '1.21.0'")
-    answer = ask("model", ModelFacts, {"name": "digits"})
-    assert answer.failure.reason == "exited"
-    assert "SessionOptions" in answer.failure.problem
-
-
 def test_errors_become_data():
     failure = probes.describe_failure(ModelError("is damaged", subject="x.onnx", hint="export it"))
-    assert (failure.reason, failure.hint) == ("error", "export it")
-    assert str(failure) == "x.onnx: is damaged"
+    assert (failure.reason, failure.hint, str(failure)) == (
+        *("error", "export it", "x.onnx: is damaged"),
+    )
     assert probes.describe_failure(SourceError("is busy")).reason == "error"
     assert probes.describe_failure(CameraMissingError("none")).reason == "missing-camera"
 
 
-@pytest.mark.parametrize("model", ["digits", "digits-tiny-fp32"])
-def test_a_shipped_model(model):
-    answer = ask("model", ModelFacts, {"name": model})
-    assert answer.works
-    facts = answer.facts
-    assert facts.shipped
-    assert {file.sha256 == file.listed_sha256 for file in facts.files} == {True}
-    assert facts.files[-1].name == "finder.onnx"
-    assert {reading.text for reading in facts.readings} == {"0"}
-    assert {reading.contract.version for reading in facts.readings} == {1}
-    assert facts.page.digits
-    assert facts.sockets_opened in (0, None)
-    assert facts.profile.problem is None
-
-
-def test_a_profile_that_is_ignored(tmp_path, monkeypatch):
+def test_a_shipped_model(tmp_path, monkeypatch):
     (tmp_path / "p.json").write_text("{")
     monkeypatch.setenv("DIGITKIT_PROFILE", str(tmp_path / "p.json"))
-    assert "p.json" in ask("model", ModelFacts, {"name": "digits-tiny"}).facts.profile.problem
+    facts = ask_model("digits").facts
+    assert [file.name for file in facts.files[1:]] == ["digits-fp32.onnx", "finder.onnx"]
+    assert (facts.shipped, facts.sockets_opened in (0, None)) == (True, True)
+    assert "p.json" in facts.profile.problem
 
 
 def test_a_custom_model(tmp_path):
@@ -143,41 +98,35 @@ def test_a_custom_model(tmp_path):
     model = tmp_path / "digits-int8.onnx"
     for name in (model.name, "SHA256SUMS"):
         shutil.copy(models_folder() / name, tmp_path)
-    facts = ask("model", ModelFacts, {"name": str(model)}).facts
-    assert not facts.shipped
+    facts = ask_model(model).facts
+    assert (facts.shipped, facts.profile) == (False, None)
     assert facts.files[0].sha256 == facts.files[0].listed_sha256
     assert facts.readings[0].text == "0"
-    assert facts.profile is None
     (tmp_path / "SHA256SUMS").unlink()
     model.write_bytes(model.read_bytes()[:-5000])
-    answer = ask("model", ModelFacts, {"name": str(model)})
-    assert answer.works
+    answer = ask_model(model)
+    assert (answer.failure, answer.facts.page) == (None, None)
     assert answer.facts.files[0].listed_sha256 is None
     assert answer.facts.readings[0].input is None
     assert answer.facts.readings[0].failure.reason == "error"
-    assert answer.facts.page is None
 
 
 def test_a_model_that_does_not_exist(tmp_path):
-    answer = ask("model", ModelFacts, {"name": str(tmp_path / "none.onnx")})
+    answer = ask_model(tmp_path / "none.onnx")
     assert (answer.facts, answer.failure.reason) == (None, "error")
     assert "none.onnx" in str(answer.failure)
 
 
 def test_a_shipped_precision_that_is_missing(tmp_path, monkeypatch):
     """infer would take the other without notice."""
+    gone = ("digits-int8.onnx", "digits-tiny-fp32.onnx")
     for file in models_folder().iterdir():
-        if file.name not in ("digits-int8.onnx", "digits-tiny-fp32.onnx"):
+        if file.name not in gone:
             shutil.copy(file, tmp_path)
     monkeypatch.setattr("digitkit.models.registry.models_folder", lambda: tmp_path)
-
-    def missing(name: str) -> list[str]:
+    for name, missing in (("digits", [gone[0]]), ("digits-tiny", [gone[1]]), ("digits-fp32", [])):
         facts = next(probes.probe_model(name))
-        return [file.name for file in facts.files if file.sha256 is None]
-
-    assert missing("digits") == ["digits-int8.onnx"]
-    assert missing("digits-tiny") == ["digits-tiny-fp32.onnx"]
-    assert missing("digits-fp32") == []
+        assert [file.name for file in facts.files if file.sha256 is None] == missing
 
 
 def test_a_stream():
@@ -186,6 +135,6 @@ def test_a_stream():
             camera.part(jpeg(90))
 
     with Server(send) as server:
-        frame = ask("camera", FrameFacts, {"name": server.url}).facts
+        frame = ask("camera", answers.FrameFacts, {"name": server.url}).facts
     assert (frame.width, frame.height) == (64, 48)
     assert frame.brightness == pytest.approx(90 + 75 / 12, abs=2)

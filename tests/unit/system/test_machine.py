@@ -12,26 +12,24 @@ from digitkit.system.machine import cpu_name, read_machine, usable_cores
 BOOKWORM, TRIXIE = "Debian GNU/Linux 12 (bookworm)", "Debian GNU/Linux 13 (trixie)"
 
 
-@pytest.mark.parametrize(
-    ("name", "board", "cpu", "features", "clocks", "memory", "system"),
-    [
-        ("pi3", "3 Model B Rev 1.2", "Cortex-A53", ["NEON"], (600, 1200), 949, BOOKWORM),
-        ("pi4", "4 Model B Rev 1.5", "Cortex-A72", ["NEON"], (600, 1800), 8192, BOOKWORM),
-        (
-            *("pi5", "5 Model B Rev 1.0", "Cortex-A76", ["NEON", "dotprod", "fp16"]),
-            *((1500, 2400), 8454, TRIXIE),
-        ),
-    ],
-)
-def test_raspberry_pis(captured, name, board, cpu, features, clocks, memory, system):
-    machine = read_machine(captured(name))
-    assert (machine.board, machine.cpu) == (f"Raspberry Pi {board}", cpu)
-    assert machine.features == tuple(features)
-    assert (machine.frequency_min_mhz, machine.frequency_max_mhz) == clocks
-    assert (machine.memory_mb, machine.os) == (memory, system)
-    assert (machine.cores, machine.usable_cores) == (4, 4)
-    assert machine.cpu_quota is None
-    assert machine.virtual is None  # Arm's flags do not contain it
+PIS = {
+    "pi3": ("3 Model B Rev 1.2", "Cortex-A53", ("NEON",), 600, 1200, 949, BOOKWORM),
+    "pi4": ("4 Model B Rev 1.5", "Cortex-A72", ("NEON",), 600, 1800, 8192, BOOKWORM),
+    "pi5": (
+        *("5 Model B Rev 1.0", "Cortex-A76", ("NEON", "dotprod", "fp16")),
+        *(1500, 2400, 8454, TRIXIE),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PIS)
+def test_raspberry_pis(captured, name):
+    pi = read_machine(captured(name))
+    clocks = (pi.frequency_min_mhz, pi.frequency_max_mhz)
+    board = pi.board.removeprefix("Raspberry Pi ")
+    assert (board, pi.cpu, pi.features, *clocks, pi.memory_mb, pi.os) == PIS[name]
+    assert (pi.cores, pi.usable_cores, pi.cpu_quota) == (4, 4, None)
+    assert pi.virtual is None  # Arm's flags do not contain it
 
 
 def test_a_server(captured):
@@ -43,55 +41,47 @@ def test_a_server(captured):
     assert machine.virtual is True
 
 
+FILLER = "To Be Filled By O.E.M.", "System Product Name"
+
+
 @pytest.mark.parametrize(
-    ("vendor", "product", "board"),
-    [
-        ("Amazon EC2", "t3.micro", "Amazon EC2 t3.micro"),
-        ("To Be Filled By O.E.M.", "System Product Name", None),
-    ],
+    ("names", "board"), [(("Amazon", "t3.micro"), "Amazon t3.micro"), (FILLER, None)]
 )
-def test_names_of_computers(tmp_path, vendor, product, board):
-    dmi = tmp_path / "sys/class/dmi/id"
-    write(dmi / "sys_vendor", f"{vendor}\n")
-    write(dmi / "product_name", f"{product}\n")
+def test_names_of_computers(tmp_path, names, board):
+    for file, name in zip(("sys_vendor", "product_name"), names, strict=True):
+        write(tmp_path / "sys/class/dmi/id" / file, f"{name}\n")
     assert read_machine(tmp_path).board == board
 
 
-LITTLE, BIG = ("0x41", "0xd05"), ("0x41", "0xd0b")
+CORES = {
+    "0x41 0xd05,0x41 0xd05,0x41 0xd0b": "Cortex-A55 + Cortex-A76",
+    "0x41 0xd05": "Cortex-A55",
+    "0x41 0xfff": "implementer 0x41 part 0xfff",
+    "0x51 0xd03": "implementer 0x51 part 0xd03",  # another maker's numbers
+}
 
 
-@pytest.mark.parametrize(
-    ("cores", "name"),
-    [
-        ([LITTLE, LITTLE, BIG, BIG], "Cortex-A55 + Cortex-A76"),
-        ([LITTLE], "Cortex-A55"),
-        ([("0x41", "0xfff")], "implementer 0x41 part 0xfff"),
-        ([("0x51", "0xd03")], "implementer 0x51 part 0xd03"),  # another maker's numbers
-    ],
-)
-def test_arm_cores(tmp_path, cores, name):
-    lines = [f"CPU implementer\t: {maker}\nCPU part\t: {part}\n" for maker, part in cores]
+@pytest.mark.parametrize("cores", CORES)
+def test_arm_cores(tmp_path, cores):
+    pairs = [core.split() for core in cores.split(",")]
+    lines = [f"CPU implementer\t: {maker}\nCPU part\t: {part}\n" for maker, part in pairs]
     model = "model name\t: ARMv8 Processor rev 4 (v8l)\n"
     write(tmp_path / "proc/cpuinfo", model + "\n".join(lines))
-    assert cpu_name(tmp_path) == name
+    assert cpu_name(tmp_path) == CORES[cores]
 
 
-@pytest.mark.parametrize(
-    ("line", "features", "virtual"),
-    [
-        (
-            "Features\t: asimd asimddp sve sve2 i8mm bf16",
-            ("NEON", "dotprod", "i8mm", "bf16", "SVE", "SVE2"),
-            None,
-        ),
-        ("Features\t: half thumb neon vfpv4", ("NEON",), None),
-        ("flags\t\t: sse2 avx amx_bf16 amx_int8 avx2x", ("AMX",), False),
-    ],
-)
-def test_features(tmp_path, line, features, virtual):
+FEATURES = {
+    "Features\t: asimd asimddp sve sve2 i8mm": (None, "NEON", "dotprod", "i8mm", "SVE", "SVE2"),
+    "Features\t: half thumb neon vfpv4": (None, "NEON"),
+    "flags\t\t: sse2 avx amx_bf16 amx_int8 avx2x": (False, "AMX"),
+}
+
+
+@pytest.mark.parametrize("line", FEATURES)
+def test_features(tmp_path, line):
     write(tmp_path / "proc/cpuinfo", f"{line}\n")
     machine = read_machine(tmp_path)
-    assert (machine.features, machine.virtual) == (features, virtual)
+    assert (machine.virtual, *machine.features) == FEATURES[line]
 
 
 def test_a_system_that_provides_nothing(tmp_path, monkeypatch):
