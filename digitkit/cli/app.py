@@ -32,7 +32,7 @@ COMMANDS = {
     "hashes.",
     "bench": "Measure latency that one can believe, and what to run on this device.",
     "bundle": "Make one file that installs digitkit on a device without a network.",
-    "doctor": "Find what would keep digits from being read on this machine, and say what to do.",
+    "doctor": "Find what prevents digits from being read on this machine, and how to fix it.",
 }
 """The commands, each a module of this package, and how its docstring begins: enough to list them.
 

@@ -94,7 +94,7 @@ def _compile_pattern(pattern: str) -> re.Pattern[str]:
             length = 2 if pattern[position] == "\\" else 1
             unknown = _quote(pattern[position : position + length])
             raise ConfigError(
-                f"{quoted} is not a pattern of digits: {unknown} matches no digit",
+                f"{quoted}: {unknown} matches no digit",
                 field="pattern",
                 hint=r"write it with digits, such as [1-9]\d{3}",
             )
@@ -103,7 +103,7 @@ def _compile_pattern(pattern: str) -> re.Pattern[str]:
             atoms += 1
             if not any(re.fullmatch(atom, digit) for digit in "0123456789"):
                 raise ConfigError(
-                    f"{quoted} is not a pattern of digits: {_quote(atom)} matches no digit",
+                    f"{quoted}: {_quote(atom)} matches no digit",
                     field="pattern",
                     hint="add a digit to it",
                 )

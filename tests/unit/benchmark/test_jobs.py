@@ -319,7 +319,7 @@ def test_an_error_is_the_answer(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert (done.stdout, done.stderr) == ("", "")
     found = json.loads(out.read_text())
-    assert found == {"error": f"{tmp_path}/none.onnx: there is no such model file"}
+    assert found == {"error": f"{tmp_path}/none.onnx: does not exist"}
 
 
 def test_too_little_memory_is_an_answer(tmp_path, monkeypatch):

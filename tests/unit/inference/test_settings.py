@@ -374,6 +374,9 @@ def test_alive_means_that_frames_come_and_are_taken():
         for _ in range(3):
             next(live)
         before = len(signs)
-        live._duration, live._until = 0.0, live._last_grab + 1.2  # wait a while for a camera that hangs
+        live._duration, live._until = (
+            0.0,
+            live._last_grab + 1.2,
+        )  # wait a while for a camera that hangs
         assert list(live) == []
         assert len(signs) == before

@@ -12,7 +12,7 @@ import pytest
 from support.cameras import Endless
 from support.paths import ROOT
 
-from digitkit.errors import SourceError
+from digitkit.errors import CameraMissingError, SourceError
 from digitkit.sources.live import Live
 from digitkit.sources.picamera import PiCamera
 
@@ -69,18 +69,23 @@ class Picamera2:
 """
 
 
+def write_python(path, script: str):
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
 @pytest.fixture
 def pi(tmp_path, monkeypatch):
-    """Makes a `PiCamera` over an interpreter whose picamera2 is a stand-in in some mode."""
+    """Makes a `PiCamera` with an interpreter whose picamera2 is a stand-in in some mode."""
     (tmp_path / "picamera2.py").write_text(FAKE)
-    python = tmp_path / "python3"
-    python.write_text(
-        # -I would keep the stand-in out as well; it is the first argument.
-        f'#!/bin/sh\nenv > {tmp_path}/env\nflag=$1; shift\ntest "$flag" = -I || exit 9\n'
-        f"PYTHONPATH={shlex.quote(str(tmp_path))} exec {shlex.quote(sys.executable)} "
-        '-P "$@"\n'
+    folder = shlex.quote(str(tmp_path))
+    # -I would exclude the stand-in as well; it is the first argument.
+    python = write_python(
+        tmp_path / "python3",
+        f'env > {folder}/env\nflag=$1; shift\ntest "$flag" = -I || exit 9\n'
+        f'PYTHONPATH={folder} exec {shlex.quote(sys.executable)} -P "$@"',
     )
-    python.chmod(0o755)
     cameras: list[PiCamera] = []
 
     def make(mode: str, size: tuple[int, int] | None = (7, 5), **more: float) -> PiCamera:
@@ -94,13 +99,20 @@ def pi(tmp_path, monkeypatch):
         assert camera._process.returncode is not None
 
 
-def test_frames_of_a_pi_camera(pi, tmp_path, monkeypatch):
+def read_error(camera: PiCamera) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        camera.read()
+    assert caught.value.subject == "picamera2"
+    return caught.value
+
+
+def test_frames(pi, tmp_path, monkeypatch):
     for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV"):
         monkeypatch.setenv(name, "/nowhere")
     camera = pi("fine")
     for count in (1, 2, 3):
         image = camera.read()
-        assert image.shape == (5, 6, 3)  # as the camera could do it, without the rows' padding
+        assert image.shape == (5, 6, 3)  # as the camera chose, without the rows' padding
         assert image.flags.c_contiguous
         assert (image == np.array([1, 2, count], np.uint8)).all()
     names = {line.split("=")[0] for line in (tmp_path / "env").read_text().splitlines()}
@@ -110,62 +122,75 @@ def test_frames_of_a_pi_camera(pi, tmp_path, monkeypatch):
     assert camera.read() is None
 
 
-def test_a_pi_camera_s_own_size(pi):
+def test_the_default_size(pi):
     assert pi("fine", None).read().shape == (720, 1280, 3)
 
 
 @pytest.mark.parametrize(
-    ("mode", "message"),
+    ("mode", "kind", "problem", "hint"),
     [
-        ("missing", "no picamera2: sudo apt install -y python3-picamera2 brings it"),
-        ("numpy", r"does not load \(numpy.dtype size changed.*\): sudo apt install --reinstall"),
-        ("none", "no camera is detected; check its cable"),
-        ("busy", r"cannot be opened \(Failed to acquire camera: .* busy\); close other programs"),
+        ("missing", CameraMissingError, "picamera2", "sudo apt install -y python3-picamera2"),
+        ("numpy", SourceError, "numpy.dtype size changed", "sudo apt install --reinstall"),
+        ("none", CameraMissingError, "", "rpicam-hello --list-cameras"),
+        ("busy", SourceError, "Failed to acquire camera: ", "rpicam-hello"),
     ],
 )
-def test_a_pi_without_a_camera(pi, mode, message):
-    with pytest.raises(SourceError, match=f"^picamera2: .*{message}"):
-        pi(mode).read()
+def test_a_camera_that_cannot_be_used(pi, mode, kind, problem, hint):
+    error = read_error(pi(mode))
+    assert type(error) is kind
+    assert problem in error.problem
+    assert hint in error.hint
+
+
+def test_a_missing_camera_is_still_one_through_live(pi):
+    with (
+        Live("picamera2", opener=lambda: pi("none")) as source,
+        pytest.raises(CameraMissingError) as caught,
+    ):
+        next(source)
+    assert (caught.value.subject, bool(caught.value.hint)) == ("picamera2", True)
 
 
 @pytest.mark.parametrize(
-    ("mode", "frames", "seconds", "message"),
+    ("mode", "frames", "seconds", "problem"),
     [
-        ("crash", 2, 60, r"its process ended \(code 3\) without a word"),
-        ("broken off", 2, 60, r"the camera broke off \(Camera frontend has timed out!\)"),
-        ("stall", 1, 0.2, "gave no frame for 0.2 seconds"),
+        ("crash", 2, 60, "code 3"),
+        ("broken off", 2, 60, "Camera frontend has timed out!"),
+        ("stall", 1, 0.2, "0.2 seconds"),
     ],
 )
-def test_a_pi_camera_that_goes_away(pi, mode, frames, seconds, message):
+def test_a_camera_that_is_lost(pi, mode, frames, seconds, problem):
     camera = pi(mode, frame_seconds=seconds)
     for _ in range(frames):
         assert camera.read() is not None
-    with pytest.raises(SourceError, match=f"^picamera2: {message}$"):
-        camera.read()
+    assert problem in read_error(camera).problem
 
 
-def test_a_pi_camera_that_never_starts(pi):
-    with pytest.raises(SourceError, match="gave no frame for 0.01 seconds"):
-        pi("fine", start_seconds=0.01).read()
+def test_a_camera_that_never_starts(pi):
+    assert "0.01 seconds" in read_error(pi("fine", start_seconds=0.01)).problem
 
 
-def test_a_pi_camera_that_sends_something_else(tmp_path):
-    for said in ("hello, this is no frame at all", "DKF1\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0"):
-        python = tmp_path / "python3"
-        python.write_text(f"#!/bin/sh\nprintf '{said}'\n")
-        python.chmod(0o755)
-        camera = PiCamera(python=python)
-        with pytest.raises(SourceError, match="sent something else than frames"):
-            camera.read()
-        camera.close()
+@pytest.mark.parametrize("output", ["not a frame at all, but text", "DKF1" + "\\0" * 12])
+def test_a_process_that_sends_something_else(tmp_path, output):
+    camera = PiCamera(python=write_python(tmp_path / "python3", f"printf '{output}'"))
+    read_error(camera)
+    camera.close()
 
 
-def test_an_interpreter_that_is_not_there(tmp_path):
-    with pytest.raises(SourceError, match=r"cannot be run \(No such file or directory\)"):
+@pytest.mark.parametrize("output", ["[]", '{"reason": "stopped"}', "Traceback: no module json"])
+def test_a_process_that_reports_something_else(tmp_path, output):
+    camera = PiCamera(python=write_python(tmp_path / "python3", f"echo '{output}' >&2"))
+    assert read_error(camera).problem == output
+    camera.close()
+
+
+def test_an_interpreter_that_does_not_exist(tmp_path):
+    with pytest.raises(SourceError) as caught:
         PiCamera(python=tmp_path / "python3")
+    assert caught.value.subject == "picamera2"
 
 
-def test_a_pi_camera_is_closed_while_it_is_read(pi):
+def test_closing_during_a_read(pi):
     camera = pi("stall")
     camera.read()
     errors: list[SourceError] = []
@@ -183,14 +208,14 @@ def test_a_pi_camera_is_closed_while_it_is_read(pi):
     assert not reader.is_alive()
 
 
-def test_a_pi_camera_ends_with_its_parent(pi):
+def test_the_process_ends_with_its_parent(pi):
     camera = pi("stall")
     camera.read()
     camera._process.stdin.close()  # as the system does when the parent dies
     assert camera._process.wait(10) == 0
 
 
-def test_a_pi_camera_that_comes_back(pi):
+def test_a_camera_that_comes_back(pi):
     lines: list[str] = []
     with Live(
         "picamera2", opener=lambda: pi("crash"), notice=lines.append, every=True, max_frames=6
@@ -200,21 +225,20 @@ def test_a_pi_camera_that_comes_back(pi):
     assert "code 3" in lines[0]
 
 
-def test_picamera2_is_what_the_name_opens(monkeypatch):
-    asked: list[object] = []
+def test_the_name_that_opens_it(monkeypatch):
+    sizes: list[object] = []
     monkeypatch.setattr(
-        "digitkit.sources.picamera.PiCamera", lambda size: asked.append(size) or Endless()
+        "digitkit.sources.picamera.PiCamera", lambda size: sizes.append(size) or Endless()
     )
     with Live("picamera2", size=(640, 480), max_frames=1) as source:
         assert next(source).source == "picamera2"
-    assert asked == [(640, 480)]
+    assert sizes == [(640, 480)]
 
 
 def test_the_script_for_the_system_s_python_stands_alone():
     text = (ROOT / "digitkit/sources/picamera_pipe.py").read_text("utf-8")
-    tree = ast.parse(text, feature_version=(3, 9))
     imported = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(text, feature_version=(3, 9))):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
