@@ -25,8 +25,8 @@ from digitkit.images.convert import to_grey
 from digitkit.images.decode import decode
 from digitkit.images.opencv import cv2
 
-GROWTH = 100
-"""Most memory that damaged files may take beyond what one intact file takes, megabytes."""
+GROWTH = 100_000_000
+"""Most memory that damaged files may take beyond what one intact file takes, bytes."""
 
 FLIPPED = 300
 """Files with flipped bits, of each kind."""
@@ -71,23 +71,23 @@ def damaged(data: bytes) -> Iterator[bytes]:
         for _ in range(rng.integers(1, 5)):
             flipped[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
         yield bytes(flipped)
-        yield with_right_checksums(bytes(flipped))
+        if png_chunks(bytes(flipped)):  # with right checksums, so that damage reaches the decoder
+            yield PNG + b"".join(chunk(*part) for part in png_chunks(bytes(flipped)))
         if number % 4 == 0:
             yield bytes(flipped[: rng.integers(len(data))]) + data[-12:]
 
 
-def with_right_checksums(data: bytes) -> bytes:
-    """A PNG file with its checksums put right, so that damage reaches the decoder."""
-    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return data
-    fixed, position = data[:8], 8
-    while position + 12 <= len(data):
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Kind and body of each chunk that a PNG file holds in full; none for other files."""
+    chunks, position = [], len(PNG)
+    while data.startswith(PNG) and position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
-        if position + 12 + length > len(data):
-            break
-        fixed += chunk(data[position + 4 : position + 8], data[position + 8 :][:length])
+        chunks.append((data[position + 4 : position + 8], data[position + 8 :][:length]))
         position += 12 + length
-    return fixed
+    return chunks
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -97,7 +97,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 def png(width: int, height: int, depth: int = 8, colour: int = 0, rows: bytes = b"") -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows or bytes(50), 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    return PNG + b"".join(chunk(*part) for part in parts)
 
 
 def bmp(width: int, height: int, bits: int = 24, compression: int = 0, body: int = 100) -> bytes:
@@ -141,35 +141,24 @@ def gif(width: int, height: int) -> bytes:
 
 def lies() -> dict[str, bytes]:
     """Small files whose headers claim what they do not hold."""
-    most = 2**31 - 1
+    most, large = 2**31 - 1, (14000, 14000)
     files = {
-        "most.png": png(most, most),
-        "wide.png": png(most, 1),
-        "beyond.png": png(2**32 - 1, 5),
-        "large.png": png(14000, 14000),
-        "deep.png": png(14000, 14000, 16, 6),
-        "most.bmp": bmp(most, most),
-        "least.bmp": bmp(-(2**31), -(2**31)),
-        "upside-down.bmp": bmp(10, -(2**31)),
-        "negative.bmp": bmp(-5, 5),
-        "large.bmp": bmp(14000, -14000, 32),
-        "run-length.bmp": bmp(14000, 14000, 8, 1),
-        "most.jpg": jpeg(65535, 65535),
-        "large.jpg": jpeg(14000, 14000),
-        "progressive.jpg": jpeg(14000, 14000, True),
-        "flat.jpg": jpeg(10, 0),
+        "most.png": png(most, most), "wide.png": png(most, 1), "beyond.png": png(2**32 - 1, 5),
+        "large.png": png(*large), "deep.png": png(*large, 16, 6),
+        "most.bmp": bmp(most, most), "least.bmp": bmp(-(2**31), -(2**31)),
+        "upside-down.bmp": bmp(10, -(2**31)), "negative.bmp": bmp(-5, 5),
+        "large.bmp": bmp(14000, -14000, 32), "run-length.bmp": bmp(*large, 8, 1),
+        "most.jpg": jpeg(65535, 65535), "large.jpg": jpeg(*large),
+        "progressive.jpg": jpeg(*large, True), "flat.jpg": jpeg(10, 0),
         "most.pgm": b"P5\n99999 99999\n255\n" + bytes(50),
         "large.pgm": b"P5\n14000 14000\n255\n" + bytes(50),
         "text.pgm": b"P2\n14000 14000\n255\n1 2 3",
         "beyond.pgm": b"P5\n99999999999999999999 9\n255\n" + bytes(50),
         "negative.pgm": b"P5\n-5 9\n255\n" + bytes(50),
-        "most.tiff": tiff(most, most),
-        "beyond.tiff": tiff(2**32 - 1, 2**32 - 1),
-        "large.tiff": tiff(14000, 14000),
-        "packed.tiff": tiff(14000, 14000, 5),
-        "most.webp": webp(2**24, 2**24),
-        "large.webp": webp(14000, 14000),
-    }
+        "most.tiff": tiff(most, most), "beyond.tiff": tiff(2**32 - 1, 2**32 - 1),
+        "large.tiff": tiff(*large), "packed.tiff": tiff(*large, 5),
+        "most.webp": webp(2**24, 2**24), "large.webp": webp(*large),
+    }  # fmt: skip
     if cv2.haveImageWriter("x.gif"):
         files |= {"most.gif": gif(65535, 65535), "large.gif": gif(14000, 14000)}
     return files
@@ -178,14 +167,14 @@ def lies() -> dict[str, bytes]:
 # --- decoded in a fresh process --------------------------------------------------------------
 
 
-def peak() -> float:
-    """Peak memory of this process so far, megabytes; 0 where it is not available."""
-    # Not getrusage: what it gives includes the process that started this one.
+def peak(field: str = "VmHWM") -> int:
+    """Peak (or other) memory of this process, bytes; 0 where it is not available."""
+    # Not getrusage: its peak includes the process that started this one.
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return 0
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(field))
 
 
 def decode_or_refuse(data: bytes, name: str) -> str:
@@ -207,17 +196,17 @@ def in_a_child(call: str, *arguments: object) -> object:
         "import json, sys; import test_hostile; "
         f"print(json.dumps(test_hostile.{call}(*sys.argv[1:])))"
     )
+    folders = (ROOT, ROOT / "tests", Path(__file__).parent)
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True, text=True, timeout=120, check=False,
-        env=os.environ
-        | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
 
-def decode_damaged() -> dict[str, tuple[int, int, float]]:
+def decode_damaged() -> dict[str, tuple[int, int, int]]:
     """For each kind: files refused, files decoded, and how much memory grew at most."""
     for kind, data in samples().items():
         assert decode_or_refuse(data, kind) == ""
@@ -235,13 +224,13 @@ def test_damaged_files():
     assert set(counts) == set(samples())
     for kind, (refused, decoded, growth) in counts.items():
         assert refused > 20, kind
-        assert refused + decoded > 2 * FLIPPED, kind
+        assert refused + decoded > FLIPPED, kind
         assert growth < GROWTH, kind
     # Every change of a PNG file is found, except where its checksums were put right.
     assert counts["png"][0] > counts["png"][1]
 
 
-def decode_lies() -> dict[str, tuple[str, float]]:
+def decode_lies() -> dict[str, tuple[str, int]]:
     """For each lie: the problem, and how much memory grew."""
     for kind, data in samples().items():
         decode_or_refuse(data, kind)
@@ -268,9 +257,8 @@ def decode_in_little_memory() -> str:
 
     data = png(12000, 10000, rows=bytes(12001 * 10000))
     decode(samples()["png"], "x")
-    lines = Path("/proc/self/status").read_text().splitlines()
-    size = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmSize"))
-    resource.setrlimit(resource.RLIMIT_AS, (size + (80 << 20), resource.RLIM_INFINITY))
+    limit = peak("VmSize") + (80 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     return decode_or_refuse(data, "x")
 
 
@@ -279,8 +267,8 @@ def test_too_little_memory_is_reported():
     assert "memory" in in_a_child("decode_in_little_memory")
 
 
-def growth_on_six_megapixels(depth: str, colour: str, values: str) -> float:
-    """How much memory grows for an intact PNG file, megabytes."""
+def growth_on_six_megapixels(depth: str, colour: str, values: str) -> int:
+    """How much memory grows for an intact PNG file, bytes."""
     row = b"\0" + bytes([128, 200] * (3000 * int(values) * int(depth) // 16))
     data = png(3000, 2000, int(depth), int(colour), row * 2000)
     decode_or_refuse(samples()["png"], "x")
@@ -293,24 +281,25 @@ def growth_on_six_megapixels(depth: str, colour: str, values: str) -> float:
 @pytest.mark.parametrize(("depth", "colour", "values"), [(16, 6, 4), (8, 6, 4), (16, 2, 3)])
 def test_depth_and_transparency_take_little_memory(depth, colour, values):
     """At most 20 bytes per pixel; in one piece, the arithmetic would take 36 to 69."""
-    assert in_a_child("growth_on_six_megapixels", depth, colour, values) < 120
+    assert in_a_child("growth_on_six_megapixels", depth, colour, values) < 120e6
 
 
 # --- files that the checks must not refuse ---------------------------------------------------
 
 
-@pytest.mark.parametrize("progressive", [0, 1])
-def test_a_blank_large_jpeg_is_accepted(progressive):
-    blank = np.full((4000, 4000), 255, np.uint8)
-    options = (cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_OPTIMIZE, 1)
-    data = encoded(".jpg", blank, *options)
-    assert decode(data, "x").shape[:2] == (4000, 4000)
-
-
-@pytest.mark.skipif(not cv2.haveImageWriter("x.gif"), reason="this OpenCV writes no GIF")
-def test_a_blank_large_gif_is_accepted():
-    data = encoded(".gif", np.full((3300, 3300, 3), 255, np.uint8))
-    assert decode(data, "x").shape[:2] == (3300, 3300)
+@pytest.mark.parametrize(
+    ("suffix", "side", "options"),
+    [
+        (".jpg", 4000, (cv2.IMWRITE_JPEG_OPTIMIZE, 1)),
+        (".jpg", 4000, (cv2.IMWRITE_JPEG_OPTIMIZE, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
+        (".gif", 3300, ()),
+    ],
+)
+def test_blank_large_images_are_accepted(suffix, side, options):
+    if not cv2.haveImageWriter(f"x{suffix}"):
+        pytest.skip(f"this OpenCV writes no {suffix}")
+    data = encoded(suffix, np.full((side, side, 3), 255, np.uint8), *options)
+    assert decode(data, "x").shape[:2] == (side, side)
 
 
 def test_an_os2_bitmap():

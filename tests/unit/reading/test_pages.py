@@ -51,8 +51,7 @@ def fits(box, shape) -> bool:
 @pytest.mark.parametrize("shade", [0.0, 0.5])
 def test_rows_are_read_as_a_person_reads(one_of_each, reader, dark, shade):
     image = page_of(["0123", "456", "789"], one_of_each, dark=dark, shade=shade)
-    reading = reader.read(image)
-    assert reading.text == "0123\n456\n789"
+    assert reader.read(image).text == "0123\n456\n789"
 
 
 def test_boxes_are_in_pixels_of_the_image(one_of_each, detector):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from support.cameras import Endless, Scripted, grabbing_threads, image, opener_of
+from support.errors import error_of
 
 from digitkit.errors import ConfigError, SourceError
 from digitkit.sources import live
@@ -120,9 +121,7 @@ def test_a_frame_before_the_end_is_still_handed_over():
     ],
 )  # fmt: skip
 def test_values_out_of_range(field, value):
-    with pytest.raises(ConfigError) as caught:
-        Live("0", opener=Endless, **{field: value})
-    assert caught.value.field == field
+    assert error_of(ConfigError, Live, "0", opener=Endless, **{field: value}).field == field
 
 
 # --- losses and returns ----------------------------------------------------------------------
@@ -170,22 +169,15 @@ def test_a_camera_that_is_not_available_is_an_error_at_once():
     opener = opener_of(SourceError("cannot be opened", hint="do this"))
     lines: list[str] = []
     with Live("0", opener=opener, notice=lines.append) as source:
-        with pytest.raises(SourceError) as caught:
-            next(source)
+        error = error_of(SourceError, next, source)
         assert list(source) == []
-    error = caught.value
     assert (error.subject, error.problem, error.hint) == ("camera 0", "cannot be opened", "do this")
-    assert len(opener.opened) == 1
-    assert lines == []
+    assert (len(opener.opened), lines) == (1, [])
 
 
 def test_a_camera_without_frames_may_be_a_pi_s_camera_module():
-    with (
-        Live("0", opener=lambda: Scripted(None)) as source,
-        pytest.raises(SourceError) as caught,
-    ):
-        next(source)
-    assert "picamera2" in caught.value.hint
+    with Live("0", opener=lambda: Scripted(None)) as source:
+        assert "picamera2" in error_of(SourceError, next, source).hint
 
 
 def test_a_stream_is_waited_for(clock):
@@ -197,18 +189,14 @@ def test_a_stream_is_waited_for(clock):
         clock.now += 0.15
         return opener()
 
-    with (
-        Live(url, opener=timed, retry=0.4, notice=lines.append) as source,
-        pytest.raises(SourceError) as caught,
-    ):
-        next(source)
-    assert caught.value.subject == shown
-    assert len(opener.opened) == 3
-    assert len(lines) == 1
-    with Live(url, opener=opener, retry=0) as source, pytest.raises(SourceError) as at_once:
-        next(source)
-    assert (at_once.value.subject, at_once.value.problem) == (shown, f"{shown} is away")
-    assert "geheim" not in f"{caught.value} {lines} {at_once.value}"
+    with Live(url, opener=timed, retry=0.4, notice=lines.append) as source:
+        late = error_of(SourceError, next, source)
+    assert late.subject == shown
+    assert (len(opener.opened), len(lines)) == (3, 1)
+    with Live(url, opener=opener, retry=0) as source:
+        at_once = error_of(SourceError, next, source)
+    assert (at_once.subject, at_once.problem) == (shown, f"{shown} is away")
+    assert "geheim" not in f"{late} {lines} {at_once}"
 
 
 def test_with_endless_retry_any_camera_is_waited_for():
@@ -222,11 +210,8 @@ def test_with_endless_retry_any_camera_is_waited_for():
 
 
 def test_an_error_in_the_thread_is_not_swallowed():
-    with (
-        Live("0", opener=opener_of(ZeroDivisionError("a mistake"))) as source,
-        pytest.raises(ZeroDivisionError, match="a mistake"),
-    ):
-        next(source)
+    with Live("0", opener=opener_of(ZeroDivisionError("a mistake"))) as source:
+        error_of(ZeroDivisionError, next, source)
 
 
 # --- closing ---------------------------------------------------------------------------------

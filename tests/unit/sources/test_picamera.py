@@ -10,6 +10,7 @@ import threading
 import numpy as np
 import pytest
 from support.cameras import Endless
+from support.errors import error_of
 from support.paths import ROOT
 
 from digitkit.errors import CameraMissingError, SourceError
@@ -25,6 +26,8 @@ if mode == "numpy":
     raise ValueError("numpy.dtype size changed, may indicate binary incompatibility")
 
 class Picamera2:
+    count = 0
+
     @staticmethod
     def global_camera_info():
         return [] if mode == "none" else [{"Model": "imx708", "Num": 0}]
@@ -35,7 +38,6 @@ class Picamera2:
                 raise RuntimeError("Failed to acquire camera: Device or resource busy")
             except RuntimeError:
                 raise RuntimeError("Camera __init__ sequence did not complete.")
-        self.count = 0
 
     def create_video_configuration(self, main):
         assert main["format"] == "RGB888"
@@ -57,15 +59,15 @@ class Picamera2:
         assert name == "main"
         (width, height), stride = self.main["size"], self.main["stride"]
         self.count += 1
-        if mode == "stall" and self.count == 2:
+        if (mode, self.count) == ("stall", 2):
             time.sleep(60)
-        if mode == "broken off" and self.count == 3:
+        if (mode, self.count) == ("broken off", 3):
             raise RuntimeError("Camera frontend has timed out!")
-        if mode == "crash" and self.count == 4:
+        if (mode, self.count) == ("crash", 4):
             os._exit(3)
         row = bytes((1, 2, self.count)) * width + b"\\xee" * (stride - 3 * width)
         buffer = row * height + b"behind the last row"
-        return buffer[:40] if mode == "crash" and self.count == 3 else buffer
+        return buffer[:40] if (mode, self.count) == ("crash", 3) else buffer
 """
 
 
@@ -100,10 +102,9 @@ def pi(tmp_path, monkeypatch):
 
 
 def read_error(camera: PiCamera) -> SourceError:
-    with pytest.raises(SourceError) as caught:
-        camera.read()
-    assert caught.value.subject == "picamera2"
-    return caught.value
+    error = error_of(SourceError, camera.read)
+    assert error.subject == "picamera2"
+    return error
 
 
 def test_frames(pi, tmp_path, monkeypatch):
@@ -143,12 +144,9 @@ def test_a_camera_that_cannot_be_used(pi, mode, kind, problem, hint):
 
 
 def test_a_missing_camera_is_still_one_through_live(pi):
-    with (
-        Live("picamera2", opener=lambda: pi("none")) as source,
-        pytest.raises(CameraMissingError) as caught,
-    ):
-        next(source)
-    assert (caught.value.subject, bool(caught.value.hint)) == ("picamera2", True)
+    with Live("picamera2", opener=lambda: pi("none")) as source:
+        error = error_of(CameraMissingError, next, source)
+    assert (error.subject, bool(error.hint)) == ("picamera2", True)
 
 
 @pytest.mark.parametrize(
@@ -185,9 +183,8 @@ def test_a_process_that_reports_something_else(tmp_path, output):
 
 
 def test_an_interpreter_that_does_not_exist(tmp_path):
-    with pytest.raises(SourceError) as caught:
-        PiCamera(python=tmp_path / "python3")
-    assert caught.value.subject == "picamera2"
+    error = error_of(SourceError, PiCamera, python=tmp_path / "python3")
+    assert error.subject == "picamera2"
 
 
 def test_closing_during_a_read(pi):
