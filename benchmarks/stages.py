@@ -44,7 +44,7 @@ class TimedDetector(Detector):
 
 
 def frame_of(count: int) -> U8:
-    """A camera frame, 640×480, with so many digits on paper."""
+    """A camera frame, 640×480, with `count` digits on paper."""
     page = np.random.default_rng(0).normal(215, 4, (480, 640))
     for k, digit in enumerate(load_mnist("test").images[:count]):
         big = cv2.resize(digit, (140, 140), interpolation=cv2.INTER_CUBIC)

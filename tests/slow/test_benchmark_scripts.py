@@ -133,8 +133,8 @@ def test_photos_beside_the_tutorial(photos):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "labels.jsonl:1: is no label"),
-        ('{"file": "x.png"}', "labels.jsonl:1: is no label"),
+        ("{", "labels.jsonl:1: is not a label"),
+        ('{"file": "x.png"}', "labels.jsonl:1: is not a label"),
         ('{"file": "x.png", "kind": "page", "text": "1"}', "x.png"),
         ("", "has no line"),
     ],
