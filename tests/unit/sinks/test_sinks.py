@@ -16,9 +16,9 @@ from digitkit.images.decode import decode_file
 from digitkit.images.opencv import cv2
 from digitkit.sinks.drawing import GREEN, RED, draw
 from digitkit.sinks.explain import explain
-from digitkit.sinks.images import AnnotatedImages, ExplainedImages
+from digitkit.sinks.images import AnnotatedImageSink, ExplanationSink
 from digitkit.sinks.lines import LineSink, format_percent, format_text
-from digitkit.sinks.video import VideoFile
+from digitkit.sinks.video import VideoSink
 from digitkit.sinks.window import WindowSink
 from digitkit.sources.frames import Failure, Frame
 from digitkit.sources.video import video_frames
@@ -89,7 +89,7 @@ def test_confidence_is_never_rounded_up_to_certainty():
     assert format_percent(0.5) == "50.0%"
 
 
-@pytest.mark.parametrize("kind", [AnnotatedImages, ExplainedImages])
+@pytest.mark.parametrize("kind", [AnnotatedImageSink, ExplanationSink])
 def test_pictures_of_one_name_do_not_replace_each_other(tmp_path, frame, reading, kind):
     sink = kind(tmp_path / "new")
     for source in ("a/1.png", "b/1.jpg", "c/1.PNG", "/"):
@@ -141,7 +141,7 @@ def test_a_turned_picture_is_drawn_turned(frame, reading):
 
 
 def clip(path, frames, reading) -> list[Frame]:
-    with VideoFile(path) as sink:
+    with VideoSink(path) as sink:
         for one in frames:
             sink.write(one, reading)
     return [one for one in video_frames(path) if isinstance(one, Frame)]
@@ -173,7 +173,7 @@ def test_a_cameras_frames_are_shown_until_the_next(tmp_path, frame, reading):
         replace(frame, number=i, time=start + timedelta(seconds=t)) for i, t in enumerate(taken)
     ]
     made = clip(tmp_path / "seen.avi", frames, reading)
-    rate = VideoFile.LIVE_FPS
+    rate = VideoSink.LIVE_FPS
     assert len(made) == pytest.approx(rate * (0.1 + 0.5 + 0.1 + 0.1) + 3, abs=1)
 
 
@@ -184,7 +184,7 @@ def test_pictures_of_several_sizes_are_fitted_into_one_video(tmp_path, frame, re
     assert made[0].image.shape == made[-1].image.shape == (500, 1200, 3)
     assert made[-1].image[:, :400].max() < 30  # beside the tall one
     assert made[-1].image[:, 500:700].mean() > 100
-    assert len(made) == 2 * round(VideoFile.PICTURE_SECONDS * VideoFile.LIVE_FPS)
+    assert len(made) == 2 * round(VideoSink.PICTURE_SECONDS * VideoSink.LIVE_FPS)
 
 
 def test_a_video_that_the_disk_has_no_room_for_is_an_error(tmp_path, frame, reading, monkeypatch):
@@ -193,26 +193,26 @@ def test_a_video_that_the_disk_has_no_room_for_is_an_error(tmp_path, frame, read
         clip(tmp_path / "seen.avi", [frame], reading)
     assert not list(tmp_path.iterdir())
     with pytest.raises(OutputError, match="no UTF-8"):
-        VideoFile(tmp_path / "\udcff.mp4")
+        VideoSink(tmp_path / "\udcff.mp4")
 
 
 def test_a_video_that_breaks_off_leaves_nothing(tmp_path, frame, reading):
     def broken() -> None:
-        with VideoFile(tmp_path / "seen.mp4") as sink:
+        with VideoSink(tmp_path / "seen.mp4") as sink:
             sink.write(frame, reading)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         broken()
-    with VideoFile(tmp_path / "none.mp4"):
+    with VideoSink(tmp_path / "none.mp4"):
         pass  # not a single frame
     assert not list(tmp_path.iterdir())
     with pytest.raises(OutputError, match=r"name an \.mp4 or an \.avi"):
-        VideoFile(tmp_path / "seen.gif")
+        VideoSink(tmp_path / "seen.gif")
     (tmp_path / "taken").write_text("")
     with (
         pytest.raises(OutputError, match="cannot be written"),
-        VideoFile(tmp_path / "taken" / "seen.mp4") as sink,
+        VideoSink(tmp_path / "taken" / "seen.mp4") as sink,
     ):
         sink.write(frame, reading)
 
