@@ -90,12 +90,11 @@ class _Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except ConfigError as error:
-            option = next((one for one in self.get_params(ctx) if one.name == error.field), None)
-            if option is None:
+            options: list[Any] = [one for one in self.get_params(ctx) if one.name == error.field]
+            if not options:
                 raise
             text = error.problem if error.hint is None else f"{error.problem}; {error.hint}"
-            hint = option.get_error_hint(ctx)
-            raise typer.BadParameter(text, ctx=ctx, param_hint=hint) from error
+            raise typer.BadParameter(text, ctx=ctx, param=options[0]) from error
 
 
 def _skip_checks(command: Any, ctx: Any) -> None:
