@@ -198,7 +198,7 @@ class InferConfig:
                 raise ConfigError("must be one URL of a stream, or files", field="sources")
             chosen["camera"], sources = sources[0], ()
         values = dict(settings.values) if settings is not None else {}
-        if sources:
+        if sources and "camera" in values:
             for name in ("camera", "size", "fps", "retry", "rotating"):
                 values.pop(name, None)
         if "output" in chosen:

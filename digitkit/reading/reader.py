@@ -64,6 +64,7 @@ class Reader:
         orientation: Orientation = "exif",
         min_confidence: float | None = None,
         threads: int = 1,
+        detector: Detector | None = None,
     ) -> None:
         """Load a model.
 
@@ -80,6 +81,8 @@ class Reader:
                 TIFF files, which their decoder rotates).
             min_confidence: threshold for a digit to be accepted, 0–1; the model's own by default.
             threads: threads for one call of the classifier or the detector.
+            detector: the detector for pages; by default the shipped one, loaded for the first
+                page.
 
         Raises:
             InputNotFoundError: the model does not exist.
@@ -101,7 +104,7 @@ class Reader:
         self.min_confidence = (
             self.classifier.min_confidence if min_confidence is None else min_confidence
         )
-        self._page: Page | None = None  # its detector is loaded for the first page
+        self._page: Strategy | None = None if detector is None else Page(detector)
 
     @overload
     def read(self, images: Image) -> Reading: ...  # type: ignore[overload-overlap]  # str
