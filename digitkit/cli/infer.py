@@ -251,10 +251,14 @@ def command(
     """
     from digitkit.inference.config import InferConfig, parse_size
     from digitkit.inference.run import run_infer
-    from digitkit.inference.settings import load_settings
 
+    settings = None
+    if config is not None:
+        from digitkit.inference.settings import load_settings
+
+        settings = load_settings(config)
     job = InferConfig.create(
-        None if config is None else load_settings(config),
+        settings,
         sources=tuple(sources or ()),
         null=null,
         camera=camera,
