@@ -256,7 +256,7 @@ def command(
     if config is not None:
         from digitkit.inference.settings import load_settings
 
-        settings = load_settings(config)
+        settings = load_settings(config).values
     job = InferConfig.create(
         settings,
         sources=tuple(sources or ()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -175,7 +175,7 @@ class InferConfig:
         return suffix if suffix in ("csv", "jsonl") else "text"  # type: ignore[return-value]
 
     @classmethod
-    def create(cls, settings: Settings | None = None, **given: Any) -> Self:
+    def create(cls, settings: Mapping[str, Any] | None = None, **given: Any) -> Self:
         """Build a configuration from options over settings over the defaults.
 
         Images that are named take the place of the settings' camera and of its rotating files;
@@ -183,7 +183,7 @@ class InferConfig:
         a camera.
 
         Args:
-            settings: from a settings file; None for none.
+            settings: fields that a settings file sets; None for none.
             **given: fields; None and False stand for "not given".
 
         Raises:
@@ -197,31 +197,13 @@ class InferConfig:
             if len(sources) > 1 or "camera" in chosen:
                 raise ConfigError("must be one URL of a stream, or files", field="sources")
             chosen["camera"], sources = sources[0], ()
-        values = dict(settings.values) if settings is not None else {}
+        values = dict(settings or {})
         if sources and "camera" in values:
             for name in ("camera", "size", "fps", "retry", "rotating"):
                 values.pop(name, None)
         if "output" in chosen:
             values.pop("rotating", None)
         return cls(sources=tuple(sources), **(values | chosen))
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a settings file says: some fields of `InferConfig`.
-
-    Attributes:
-        path: the file.
-        values: each field that it sets.
-    """
-
-    path: Path
-    values: dict[str, Any]
-
-    @property
-    def model(self) -> str | None:
-        """The model that it names; None if it names none."""
-        return self.values.get("model")
 
 
 def parse_size(text: str) -> tuple[int, int]:

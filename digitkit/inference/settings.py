@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from digitkit.errors import ConfigError, InputNotFoundError, SettingsError, one_line
-from digitkit.inference.config import InferConfig, RotatingOutput, Settings, parse_size
+from digitkit.inference.config import InferConfig, RotatingOutput, parse_size
 
 KEYS = (
     *("camera", "size", "fps", "retry", "hold", "every_frame", "model", "precision"),
@@ -22,6 +22,24 @@ OUTPUT = "output"
 
 _ANY_CAMERA = InferConfig(camera="0")
 """A valid configuration, of which one field at a time is replaced to check it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a settings file says: some fields of `InferConfig`.
+
+    Attributes:
+        path: the file.
+        values: each field that it sets.
+    """
+
+    path: Path
+    values: dict[str, Any]
+
+    @property
+    def model(self) -> str | None:
+        """The model that it names; None if it names none."""
+        return self.values.get("model")
 
 
 def load_settings(path: Path) -> Settings:
