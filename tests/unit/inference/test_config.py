@@ -82,8 +82,8 @@ def test_texts_that_are_not_sizes(text):
     assert caught.value.field == "size"
 
 
-def test_options_take_precedence_over_dict():
-    service = dict(camera="0", fps=5.0, min_confidence=0.9, hold=3)
+def test_options_take_precedence_over_settings():
+    service = {"camera": "0", "fps": 5.0, "min_confidence": 0.9, "hold": 3}
     config = InferConfig.create(service, min_confidence=0.0, hold=None, every_frame=False)
     assert (config.camera, config.fps, config.min_confidence, config.hold) == ("0", 5.0, 0.0, 3)
     assert InferConfig.create(service, camera="1").camera == "1"
@@ -91,7 +91,14 @@ def test_options_take_precedence_over_dict():
 
 def test_named_images_take_the_place_of_the_settings_camera():
     rotating = RotatingOutput(Path("r.jsonl"))
-    service = dict(camera="0", size=(640, 480), fps=5.0, retry=1.0, rotating=rotating, hold=3)
+    service = {
+        "camera": "0",
+        "size": (640, 480),
+        "fps": 5.0,
+        "retry": 1.0,
+        "rotating": rotating,
+        "hold": 3,
+    }
     config = InferConfig.create(service, sources=("a.png",))
     assert (config.camera, config.size, config.fps, config.retry) == (None, None, None, None)
     assert (config.rotating, config.hold) == (None, 3)
@@ -100,14 +107,14 @@ def test_named_images_take_the_place_of_the_settings_camera():
 
 
 def test_an_output_file_takes_the_place_of_rotating_files():
-    service = dict(camera="0", rotating=RotatingOutput(Path("r.csv")))
+    service = {"camera": "0", "rotating": RotatingOutput(Path("r.csv"))}
     assert InferConfig.create(service, output=Path("a.csv")).rotating is None
 
 
 def test_a_streams_url_is_a_camera():
     url = "rtsp://10.0.0.7/live"
     assert InferConfig.create(sources=(url,)).camera == url
-    assert InferConfig.create(dict(camera="0"), sources=(url,)).camera == url
+    assert InferConfig.create({"camera": "0"}, sources=(url,)).camera == url
     for given in ({"sources": (url, "a.png")}, {"sources": (url,), "camera": "0"}):
         with pytest.raises(ConfigError) as caught:
             InferConfig.create(**given)
