@@ -18,7 +18,8 @@ import pytest
 from support.paths import ROOT
 from support.wheels import digitkit_wheel, wheelhouse
 
-from digitkit.device.bundle.build import MACHINES, BundleConfig, make_bundle
+from digitkit.device.bundle.build import build_bundle
+from digitkit.device.bundle.config import MACHINES, BundleConfig
 
 MACHINE = platform.machine()
 PLATFORM = {machine: name for name, machine in MACHINES.items()}.get(MACHINE)
@@ -60,7 +61,7 @@ def unpacked(config, tmp_path_factory):
         if key not in done:
             folder = tmp_path_factory.mktemp("bundle")
             wheel = digitkit_wheel(folder, version, **of_wheel)
-            made = make_bundle(replace(config, out=folder / "b.tar.gz", wheel=wheel))
+            made = build_bundle(replace(config, out=folder / "b.tar.gz", wheel=wheel))
             with tarfile.open(made.path) as archive:
                 archive.extractall(folder, filter="data")
             done[key] = folder / made.folder
@@ -443,7 +444,7 @@ def test_settings_that_name_an_own_model(device, config, unpacked, shipped, tmp_
     mine = tmp_path / "mine.onnx"
     mine.write_bytes(shipped.read_bytes())
     wheel = digitkit_wheel(tmp_path, "0.2.0")
-    made = make_bundle(replace(config, out=tmp_path / "b", wheel=wheel, model=str(mine)))
+    made = build_bundle(replace(config, out=tmp_path / "b", wheel=wheel, model=str(mine)))
     with tarfile.open(made.path) as archive:
         archive.extractall(tmp_path, filter="data")
     with_mine = tmp_path / made.folder
