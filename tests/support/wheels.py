@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shutil
+import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from digitkit.device.bundle.config import MACHINES, BundleConfig
 
 
 def make_wheel(
@@ -135,3 +139,27 @@ def wheelhouse(folder: Path, pythons: Sequence[str], machine: str) -> Path:
     )
     make_wheel(folder, "flatbuffers", "25.1")
     return folder
+
+
+def offline_config(
+    folder: Path,
+    pythons: tuple[str, ...] = ("3.11", "3.13"),
+    platform: str = "linux-arm64",
+    pip: Path | None = None,
+) -> BundleConfig:
+    """A configuration that needs no network; with a stand-in for pip unless its wheel is given."""
+    house = wheelhouse(folder / "house", pythons, MACHINES[platform])
+    if pip is None:
+        make_wheel(house, "pip", "26.0")
+    else:
+        shutil.copy(pip, house)
+    wheel = digitkit_wheel(folder)
+    return BundleConfig(folder / "b.tar.gz", pythons, platform, wheel=wheel, wheelhouse=house)
+
+
+def read_bundle(path: Path) -> dict[str, bytes]:
+    """A bundle's files, by their names within its folder."""
+    with tarfile.open(path) as archive:
+        files = {m.name.partition("/")[2]: archive.extractfile(m).read() for m in archive}
+        assert len(files) == len(archive.getmembers())
+    return files
