@@ -62,7 +62,7 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Make one file that installs digitkit on a device without a network.
+    """Build one file that installs digitkit on a device without a network.
 
     It contains digitkit, the wheels that it needs for the device's platform and Python, the models,
     an installer that tests the installation, a service that reads a camera from boot on, a sample

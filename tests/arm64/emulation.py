@@ -131,21 +131,19 @@ class Machine:
         disk: its file tree, as seen from outside while it runs.
     """
 
-    def __init__(self, root: Path, *, home_mb: int = 0, scratch: Path | None = None) -> None:
+    def __init__(self, root: Path, *, home_mb: int = 0) -> None:
         """Prepare a machine.
 
         Args:
-            root: a root of `roots`; it is not changed.
+            root: a root of `roots`; it is not changed. Its changes go next to it, so it must be on
+                a file system that overlayfs accepts as upper layer (ext4, xfs, tmpfs).
             home_mb: size of the home folder, MiB; 0: as large as the disk.
-            scratch: folder for its changes, on a file system that overlayfs accepts as upper
-                layer (ext4, xfs, tmpfs); next to the root by default.
         """
         self.root = root
         self.home_mb = home_mb
-        self.scratch = scratch or root.parent
 
     def __enter__(self) -> Self:
-        self._changes = Path(tempfile.mkdtemp(prefix=".machine-", dir=self.scratch))
+        self._changes = Path(tempfile.mkdtemp(prefix=".machine-", dir=self.root.parent))
         self._changes.chmod(0o755)
         everyone = (
             ["--map-users=0:0:65536", "--map-groups=0:0:65536"]

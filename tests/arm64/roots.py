@@ -1,7 +1,7 @@
 """Arm64 Debian file trees, built from unpacked packages.
 
-``python tests/arm64/roots.py [SUITE …]`` builds ``build/arm64/SUITE`` for bookworm (Python 3.11)
-and trixie (Python 3.13). apt, with a separate state, resolves and fetches the packages from the
+`make` builds ``build/arm64/SUITE`` for bookworm (Python 3.11) and trixie (Python 3.13). apt, with a
+separate state, resolves and fetches the packages from the
 mirror that this machine's apt uses (or ``DEBIAN_MIRROR`` and ``DEBIAN_SECURITY_MIRROR``, on Ubuntu
 for example), checks their signatures, and keeps them under the user's cache folder. Maintainer
 scripts do not run; the little that they would do is done here.
@@ -13,12 +13,11 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from emulation import EmulationError, Machine
+from emulation import Machine
 
 SUITES = {"bookworm": "3.11", "trixie": "3.13"}
 """Debian releases and their Pythons."""
@@ -214,16 +213,6 @@ def _compile(root: Path, python: str) -> None:
             shutil.copytree(folder, target, dirs_exist_ok=True)
 
 
-def _recipe(suite: str) -> str:
-    return hashlib.sha256(Path(__file__).read_bytes() + suite.encode()).hexdigest()
-
-
-def ready(suite: str) -> bool:
-    """Whether the root exists and was built by this version of the code."""
-    stamp = BUILD / suite / ".recipe"
-    return stamp.is_file() and stamp.read_text() == _recipe(suite)
-
-
 def make(suite: str) -> Path:
     """Build a root unless it exists: under a temporary name, renamed when it is complete.
 
@@ -231,7 +220,9 @@ def make(suite: str) -> Path:
         RootError: it cannot be built.
     """
     root = BUILD / suite
-    if ready(suite):
+    recipe = hashlib.sha256(Path(__file__).read_bytes() + suite.encode()).hexdigest()
+    stamp = root / ".recipe"
+    if stamp.is_file() and stamp.read_text() == recipe:  # built by this version of the code
         return root
     packages = _fetch(suite)
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -245,28 +236,10 @@ def make(suite: str) -> Path:
             list(pool.map(lambda package: _unpack(package, made), packages))
         _settle(made)
         _compile(made, SUITES[suite])
-        (made / ".recipe").write_text(_recipe(suite))
+        (made / ".recipe").write_text(recipe)
         if root.exists():
             shutil.rmtree(root)
         made.rename(root)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return root
-
-
-def main() -> int:
-    """Build the roots that are named, or all."""
-    for suite in sys.argv[1:] or SUITES:
-        if suite not in SUITES:
-            print(f"{suite} is not one of {', '.join(SUITES)}", file=sys.stderr)
-            return 2
-        try:
-            print(make(suite))
-        except (RootError, EmulationError) as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
