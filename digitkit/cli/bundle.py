@@ -71,6 +71,7 @@ def command(
     """
     from digitkit.device.bundle.build import build_bundle
     from digitkit.device.bundle.config import BundleConfig
+    from digitkit.system.tables import Table
 
     versions = tuple(dict.fromkeys(name.strip() for name in pythons.split(",") if name.strip()))
     config = BundleConfig(out, versions, platform, model, wheel, wheelhouse)
@@ -80,10 +81,8 @@ def command(
             progress=report,
             log=lambda line: show.err().print(line, soft_wrap=True, markup=False),
         )
-    table = show.table("part", ">MB")
-    for part in bundle.parts:
-        table.add_row(part.name, f"{part.size / 1e6:.2f}")
-    show.out().print(table)
+    rows = tuple((part.name, f"{part.size / 1e6:.2f}") for part in bundle.parts)
+    show.print_table(Table(("part", ">MB"), rows))
     print(f"{bundle.path}: {bundle.size / 1e6:.1f} MB, SHA-256 {bundle.sha256}")
     show.err().print(
         f"next: copy it to the device, then: tar xf {bundle.path.name} && cd {bundle.folder} && "
