@@ -95,24 +95,29 @@ def opener_of(camera: str, size: tuple[int, int] | None = None) -> Opener:
     try:
         camera.encode()
     except UnicodeEncodeError as error:  # OpenCV would crash
-        raise SourceError(f"{name!a}: is no UTF-8 text, which a camera's name is") from error
+        raise SourceError("a camera's name must be valid UTF-8", subject=ascii(name)) from error
     if _is_number(camera):
         return lambda: _opened(name, size, int(camera))
     if camera.startswith("/dev/"):
         return lambda: _opened(name, size, camera, cv2.CAP_V4L2)
     if "://" in camera and camera.partition("://")[0].lower() in SCHEMES:
         if size:
-            raise SourceError(f"{name}: a stream has its own size; leave the size away")
+            raise SourceError(
+                "a stream has its own size", subject=name, hint="omit the size for a stream"
+            )
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_SECONDS * 1000)]
         limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(READ_SECONDS * 1000)]
         return lambda: _opened(name, None, camera, cv2.CAP_FFMPEG, limits)
     raise SourceError(
-        f"{name or repr(name)}: is no camera; there are numbers (0), devices (/dev/video0), "
-        f"URLs ({', '.join(sorted(SCHEMES))}) and {picamera.NAME}"
+        "is not a camera",
+        subject=name or repr(name),
+        hint="name a number (0), a device (/dev/video0), a URL "
+        f"({', '.join(sorted(SCHEMES))}) or {picamera.NAME}",
     )
 
 
 def camera_name(camera: str) -> str:
+    """A camera's name fit to be shown, a URL's password masked."""
     return f"camera {camera}" if _is_number(camera) else mask_password(camera)
 
 
@@ -124,16 +129,16 @@ def _opened(name: str, size: tuple[int, int] | None, *what: int | str | list[int
     try:
         capture = cv2.VideoCapture(*what)
     except cv2.error as error:
-        raise SourceError(f"{name}: is nothing that OpenCV opens: {one_line(error.err)}") from error
+        raise SourceError(f"OpenCV cannot open it: {one_line(error.err)}", subject=name) from error
     if not capture.isOpened():
         capture.release()
-        raise SourceError(
-            f"{name}: cannot be opened; check the address, the user and the password, and that "
-            "this machine reaches it"
+        hint = (
+            "check the address, the user, the password and the network"
             if "://" in name
-            else f"{name}: cannot be opened; see which there are with ls /dev/video*, close other "
-            "programs that use it, and check that you are in the group video"
+            else "list cameras with ls /dev/video*, close other programs that use it, and check "
+            "that you are in the group video"
         )
+        raise SourceError("cannot be opened", subject=name, hint=hint)
     if size:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])

@@ -263,7 +263,7 @@ class Live:
         try:
             capture = self._opener()
         except SourceError as error:
-            return self._masked(error)
+            return self._attribute(error)
         with self._changed:
             self._capture = capture
         try:
@@ -281,26 +281,30 @@ class Live:
                     )
                 self._offer(image, (time.perf_counter_ns() - begun) / 1e6)
         except SourceError as error:
-            return self._masked(error)
+            return self._attribute(error)
         finally:
             capture.close()
         if self._grabbed > grabbed:
-            return SourceError(f"{self.name}: gives no more frames after {self._grabbed}")
-        return SourceError(
-            f"{self.name}: opens but gives no frames; "
-            + (
-                "see whether a player shows it"
-                if "://" in self._camera
-                else "is it in use elsewhere? A Raspberry Pi's camera module needs --camera "
-                + picamera.NAME
-            )
+            return SourceError(f"gives no more frames after {self._grabbed}", subject=self.name)
+        hint = (
+            "check that a player such as ffplay can show it"
+            if "://" in self._camera
+            else "close other programs that use it; a Raspberry Pi's camera module needs --camera "
+            + picamera.NAME
         )
+        return SourceError("opens but gives no frames", subject=self.name, hint=hint)
 
-    def _masked(self, error: SourceError) -> SourceError:
-        text = str(error)
-        if "://" in self._camera:
-            text = text.replace(self._camera, self.name)
-        return SourceError(f"{self.name}: {text.removeprefix(f'{self.name}: ')}")
+    def _attribute(self, error: SourceError) -> SourceError:
+        """The same error with this source as its subject, and a URL's password masked."""
+
+        def mask(text: str) -> str:
+            return text.replace(self._camera, self.name) if "://" in self._camera else text
+
+        return type(error)(
+            mask(error.problem).removeprefix(f"{self.name}: "),
+            subject=self.name,
+            hint=None if error.hint is None else mask(error.hint),
+        )
 
     def _offer(self, image: U8, taken: float) -> None:
         when = datetime.now(UTC).astimezone()

@@ -7,6 +7,7 @@ nothing of digitkit, and frames come through a pipe.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import subprocess
@@ -17,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from digitkit.arrays import U8
-from digitkit.errors import SourceError
+from digitkit.errors import CameraMissingError, SourceError
 from digitkit.images.opencv import MAX_PIXELS
-from digitkit.sources.picamera_pipe import HEADER, MAGIC
+from digitkit.sources.picamera_pipe import HEADER, MAGIC, MISSING
 
 NAME = "picamera2"
 PYTHON = "/usr/bin/python3"
@@ -78,8 +79,9 @@ class PiCamera:
             )
         except OSError as error:
             raise SourceError(
-                f"{NAME}: {os.fspath(python)} cannot be run ({error.strerror}); needed is the "
-                "system's Python with python3-picamera2, as Raspberry Pi OS has it"
+                f"{os.fspath(python)} cannot be run ({error.strerror})",
+                subject=NAME,
+                hint="use Raspberry Pi OS, whose system Python has python3-picamera2",
             ) from error
         self._patience = start_seconds
         self._frame_seconds = frame_seconds
@@ -90,7 +92,8 @@ class PiCamera:
         """The next frame, uint8 ``[H, W, 3]`` BGR; None once closed.
 
         Raises:
-            SourceError: there is no camera, it is taken, it stalls or its process has died.
+            CameraMissingError: no camera is connected, or picamera2 is not installed.
+            SourceError: the camera is in use or stalls, or its process has died.
         """
         with self._reading:
             if self._closed:
@@ -105,7 +108,7 @@ class PiCamera:
                 or count % height
                 or not 3 * width <= count // height <= 4 * width + 4096
             ):
-                raise SourceError(f"{NAME}: its process sent something else than frames")
+                raise SourceError("its process sent something other than frames", subject=NAME)
             rows = self._exactly(count, deadline).reshape(height, count // height)
             self._patience = self._frame_seconds
             return np.ascontiguousarray(rows[:, : 3 * width]).reshape(height, width, 3)
@@ -118,21 +121,29 @@ class PiCamera:
         while rest:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
-                raise SourceError(f"{NAME}: gave no frame for {self._patience:g} seconds")
+                raise SourceError(f"gave no frame for {self._patience:g} seconds", subject=NAME)
             got = os.readv(self._process.stdout.fileno(), [rest])
             if not got:
-                raise SourceError(f"{NAME}: {self._last_words()}")
+                raise self._failure()
             rest = rest[got:]
         return data
 
-    def _last_words(self) -> str:
-        """What a process that has closed its output says on stderr."""
+    def _failure(self) -> SourceError:
+        """Why a process that has closed its output ended; see `picamera_pipe.PipeError`."""
         assert self._process.stderr is not None
         self._process.kill()
         code = self._process.wait()
-        lines = self._process.stderr.read().decode("utf-8", "replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        return said[-1] if said else f"its process ended (code {code}) without a word"
+        text = self._process.stderr.read().decode("utf-8", "replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if not lines:
+            return SourceError(f"its process ended with code {code}", subject=NAME)
+        try:
+            report = json.loads(lines[-1])
+            reason, problem, hint = report["reason"], report["problem"], report["hint"]
+        except (ValueError, TypeError, KeyError):  # Python could not run the script
+            return SourceError(lines[-1], subject=NAME)
+        kind = CameraMissingError if reason in MISSING else SourceError
+        return kind(problem, subject=NAME, hint=hint)
 
     def close(self) -> None:
         """End the process. May be called while another thread reads, which then returns."""
