@@ -22,7 +22,7 @@ import onnx
 import torch
 from common import PEER, interleaved, ran_on, ratio
 
-from digitkit import figures
+from digitkit.benchmark import plots
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
 from digitkit.export import card, export, graph, quantize
