@@ -47,11 +47,6 @@ def moment(**changes) -> Conditions:
     return Conditions(**{**nothing, "frequencies_mhz": (), **changes})
 
 
-@pytest.fixture
-def pi(captured):
-    return read_machine(captured("pi4"))
-
-
 @pytest.mark.parametrize(
     ("name", "board", "cpu", "features", "clocks", "memory", "system"),
     [
