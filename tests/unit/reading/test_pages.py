@@ -9,11 +9,10 @@ from digitkit import Reader
 from digitkit.images.opencv import cv2
 from digitkit.models.classifier import Prediction
 from digitkit.reading.context import rescore
-from digitkit.reading.detections import Detection
+from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.detector import Detector
 from digitkit.reading.order import reading_order
 from digitkit.reading.pages import detect_digits
-from digitkit.reading.strategies import Classified
 
 
 @pytest.fixture(scope="module")
