@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from support import reports
 from support.paths import ROOT, SHARED
 
 from digitkit.images.opencv import cv2
@@ -236,7 +237,9 @@ def test_the_page_of_results_is_as_the_reports_are(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import results
 
-    assert results.PAGE.read_text("utf-8") == results.page(), "run: python benchmarks/results.py"
+    assert results.PAGE.read_text("utf-8") == results.make_page(), (
+        "run: python benchmarks/results.py"
+    )
 
 
 @pytest.mark.parametrize(
@@ -251,15 +254,17 @@ def test_machines_have_classes(monkeypatch, board, cpu, features, name):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     from results import machine_class
 
-    machine = {"board": board, "cpu": cpu, "features": features, "usable_cores": 2}
-    assert machine_class({"environment": {"machine": machine}}) == name
+    machine = replace(
+        reports.MACHINE, board=board, cpu=cpu, features=tuple(features), usable_cores=2
+    )
+    assert machine_class(reports.make_report(machine=machine)) == name
 
 
 def test_a_board_that_nobody_measured_has_an_empty_row(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import results
 
-    rows = [line for line in results.page(tmp_path).splitlines() if "| Raspberry Pi" in line]
+    rows = [line for line in results.make_page(tmp_path).splitlines() if "| Raspberry Pi" in line]
     assert [row.strip("| ") for row in rows] == list(results.WANTED.values())
 
 
