@@ -66,7 +66,7 @@ def test_latencies():
     ],
 )
 def test_points_can_be_told_from_one_another(monkeypatch, latencies, said, scale):
-    monkeypatch.setattr(figures, "_png", lambda figure: figure)
+    monkeypatch.setattr(figures, "encode_png", lambda figure: figure)
     variants = [benches.variant(f"m{i}", us) for i, us in enumerate(latencies)]
     taken = samples(**{f"v{i}": runs(us) for i, us in enumerate(latencies)})
     figure = figures.latencies(benches.report(*variants, invalid=("hot",)), taken)
