@@ -67,8 +67,8 @@ def main() -> None:
         "frame, 640×480, 4 digits": frame_of(4),
         "frame, 640×480, none": frame_of(0),
     }
-    reader, finder = Reader(), Timed()
-    reader._finder = finder
+    finder = Timed()
+    reader = Reader(detector=finder)
     rows = []
     for name, picture in pictures.items():
         frame = Frame(name, np.asarray(picture, np.uint8))

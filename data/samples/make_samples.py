@@ -109,7 +109,7 @@ def main() -> None:
     frame = load_frame(HERE / "notes.jpg")
     reading = Reader().read_frame(frame)
     marked = draw(frame.image, reading)
-    tiles = explain.tiles(reading, columns=7)
+    tiles = explain.draw_tiles(reading, columns=7)
     width = 1100
     parts = [
         cv2.resize(part, None, fx=width / part.shape[1], fy=width / part.shape[1],

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
+from digitkit.choices import PrecisionChoice
 from digitkit.errors import InputNotFoundError, ModelError
-
-PrecisionChoice = Literal["auto", "int8", "fp32"]
 
 
 def models_folder() -> Path:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from digitkit.errors import ConfigError, at_least
 from digitkit.reading.results import Digit, Reading
 
 FLOOR = 0.01
@@ -58,13 +59,13 @@ class Field:
         """Check the values.
 
         Raises:
-            ValueError: nothing is given; `expect` is under 1; `pattern` is no regular expression,
-                or no digit matches it or one of its parts.
+            ConfigError: nothing is given; `expect` is less than 1; `pattern` is not a regular
+                expression, or no digit matches it or one of its parts.
         """
         if self.expect is None and self.pattern is None and self.checksum is None:
-            raise ValueError("a field asks for nothing; give expect, pattern or checksum")
-        if self.expect is not None and self.expect < 1:
-            raise ValueError(f"expect is {self.expect}; needed is 1 or more digits a row")
+            raise ConfigError("a field must have expect, pattern or checksum")
+        if self.expect is not None:
+            at_least("expect", self.expect, 1)
         if self.pattern is not None:
             object.__setattr__(self, "_regex", _compile_pattern(self.pattern))
 
@@ -79,32 +80,35 @@ class Field:
 
 
 def _compile_pattern(pattern: str) -> re.Pattern[str]:
-    name = "pattern " + _quoted(pattern)
+    shown = _quote(pattern)
     try:
         regex = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{name}: is no regular expression: {error}") from error
+        raise _pattern_error(f"{shown} is not a regular expression: {error}") from error
     at = atoms = 0
     while at < len(pattern):
         piece = _PIECE.match(pattern, at)
         if piece is None:
             part = pattern[at : at + 2] if pattern[at] == "\\" else pattern[at]
-            raise ValueError(
-                f"{name}: {_quoted(part)} matches no digit; "
-                r"a pattern is made of digits, such as [1-9]\d{3}"
+            raise _pattern_error(
+                f"{shown}: {_quote(part)} matches no digit", r"use digits, such as [1-9]\d{3}"
             )
         atom = piece["atom"]
         if atom is not None:
             atoms += 1
             if not any(re.fullmatch(atom, digit) for digit in "0123456789"):
-                raise ValueError(f"{name}: {_quoted(atom)} matches no digit; put one in")
+                raise _pattern_error(f"{shown}: {_quote(atom)} matches no digit")
         at = piece.end()
     if atoms == 0:
-        raise ValueError(rf"{name}: asks for no digits; use one such as \d{{4}}")
+        raise _pattern_error(f"{shown} matches no digits", r"use digits, such as \d{4}")
     return regex
 
 
-def _quoted(text: str) -> str:
+def _pattern_error(problem: str, hint: str | None = None) -> ConfigError:
+    return ConfigError(problem, hint=hint, field="pattern")
+
+
+def _quote(text: str) -> str:
     """A pattern on one line, its backslashes single as they were typed."""
     return repr(text).replace(r"\\", "\\")
 
