@@ -173,7 +173,7 @@ def main() -> None:
     rows = measured()
     record = {"machine": ran_on(), "reference": ZOO, **how, "nets": rows}
     atomic.write_text(ROWS, json.dumps(record, indent=1) + "\n")
-    atomic.write_bytes(models_folder() / card.TRIED, figures.plane(rows, ran_on()))
+    atomic.write_bytes(models_folder() / card.TRIED, plots.plot_candidates(rows, ran_on()))
     card.write_card(models_folder())
     for row in sorted(rows, key=lambda row: float(row["int8_ratio"])):
         print(

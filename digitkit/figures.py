@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from digitkit.errors import needs_extra
 from digitkit.models.evaluation import Evaluation
@@ -179,128 +178,3 @@ def mistakes(title: str, images: Images, evaluation: Evaluation, most: int = 40)
                 fontsize=8,
             )
     return encode_png(figure)
-
-
-def plane(rows: Sequence[Mapping[str, Any]], machine: str) -> bytes:
-    """Validation error against latency, a net a point and precision; the undominated are joined.
-
-    Args:
-        rows: of each net ``name`` and, with ``fp32_`` and ``int8_`` before them,
-            ``varied_accuracy`` (0–1) and ``ratio`` (latency as a multiple of a reference's).
-        machine: where it was measured, for the title.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
-    figure = new_figure(9, 5.5)
-    axes = figure.subplots()
-    axes.set_title(f"the nets that were tried\n{machine}", fontsize=10)
-    points: list[tuple[float, float]] = []
-    for kind, colour, mark in (("fp32", "tab:blue", "s"), ("int8", "tab:orange", "o")):
-        ours = [(row[f"{kind}_ratio"], 100 * (1 - row[f"{kind}_varied_accuracy"])) for row in rows]
-        axes.scatter(*zip(*ours, strict=True), color=colour, marker=mark, label=kind)
-        for row, place in zip(rows, ours, strict=True):
-            axes.annotate(
-                row["name"], place, (5, 4), textcoords="offset points", fontsize=8, color=colour
-            )
-        points += ours
-    best = [p for p in points if not any(q[0] < p[0] and q[1] < p[1] for q in points)]
-    front = list(zip(*sorted(best), strict=True))
-    axes.plot(*front, color="grey", linestyle="--", linewidth=1, label="nothing is better in both")
-    axes.axvline(1.0, color="grey", linewidth=1, linestyle=":", label="the model zoo's net")
-    axes.margins(x=0.1, y=0.1)
-    axes.set_xlim(left=0)
-    axes.set(xlabel="latency of one image, multiples of the zoo's net")
-    axes.set(ylabel="error on mildly varied validation images, %")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return encode_png(figure)
-
-
-NAMED = 5
-"""Of more variants than these the points have numbers: their names would lie over one another."""
-
-WIDE = 20.0
-"""From this ratio of latencies on, their axis is logarithmic: else the quick ones lie together."""
-
-
-def latencies(report: Mapping[str, Any], samples: Mapping[str, npt.NDArray[np.int64]]) -> bytes:
-    """Histograms of a benchmark's runs, and accuracy against latency.
-
-    Args:
-        report: its JSON.
-        samples: nanoseconds of each variant's processes, as `digitkit.benchmark.run_benchmark`
-            gives them.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
-    require()
-    from matplotlib.ticker import LogLocator
-
-    places = [i for i, variant in enumerate(report["variants"]) if variant["error"] is None]
-    rows = max(len(places), 1)
-    figure = new_figure(12, 1.6 + max(0.75 * rows, 3.2))
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1))[0]
-    left.suptitle("a run of the model, µs; one line for each process", fontsize=10)
-    of = {i: [us for name, us in _microseconds(samples) if name == str(i)] for i in places}
-    everything = [us for processes in of.values() for us in processes]
-    if everything:
-        low = min(float(us.min()) for us in everything)
-        high = max(report["variants"][i]["p99_us"] for i in places)
-        edges = np.geomspace(0.95 * low, 1.05 * high, 160)
-    numbered = rows > NAMED
-    histograms = left.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
-    for number, (axes, i) in enumerate(zip(histograms, places, strict=False), 1):
-        variant = report["variants"][i]
-        for us in of[i]:
-            counts, _ = np.histogram(us, edges)
-            axes.stairs(counts / len(us), edges, color=f"C{i % 10}", alpha=0.6, linewidth=0.9)
-        for part, style in (("p50_us", "-"), ("p90_us", "--"), ("p99_us", ":")):
-            axes.axvline(variant[part], color="black", linewidth=0.8, linestyle=style)
-        axes.set(xscale="log", yticks=[])
-        name = f"{number}: {variant['name']}" if numbered else variant["name"]
-        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
-        axes.spines[["top", "left", "right"]].set_visible(False)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("")
-        axes.tick_params(which="both", labelsize=8)
-    histograms[-1].set_xlabel("p50 solid, p90 dashed, p99 dotted; the slowest are beyond")
-    axes = right.subplots()
-    numbers = ", by number" if numbered else ""
-    axes.set_title(f"accuracy against latency of one image{numbers}", fontsize=10)
-    points = []
-    for number, i in enumerate(places, 1):
-        variant = report["variants"][i]
-        if variant["accuracy"] is not None:
-            place = (variant["p50_us"] / variant["batch"], 100 * (1 - variant["accuracy"]))
-            points.append((place, str(number) if numbered else variant["name"], f"C{i % 10}"))
-    for number, (place, name, colour) in enumerate(sorted(points)):
-        axes.plot(*place, "o", color=colour)
-        beside = (6, -10 if number % 2 else 4)  # neighbours' names don't meet
-        axes.annotate(name, place, beside, textcoords="offset points", fontsize=8)
-    axes.set(xlabel="p50 an image, µs", ylabel="error, %")
-    across = [place[0] for place, _, _ in points]
-    if across and max(across) > WIDE * min(across):
-        axes.set_xscale("log")
-        axes.set_xlim(0.8 * min(across), 2 * max(across))
-    else:
-        axes.set_xlim(0, 1.35 * max(across, default=1))
-    highest = axes.dataLim.y1 if axes.has_data() else 0.0
-    axes.set_ylim(0, 1.2 * highest or 1)  # none may be wrong
-    axes.grid(alpha=0.3)
-    machine = report["environment"]["machine"]
-    marks = [f"a {word} run" for word in ("quick", "noisy") if report[word]]
-    marks += [] if report["valid"] else ["an INVALID run"]
-    title = [machine["cpu"], report["created"][:10], *marks]
-    runtime = report["environment"]["versions"].get("onnxruntime")
-    figure.suptitle(", ".join([*title, f"ONNX Runtime {runtime}"]), fontsize=10)
-    return encode_png(figure)
-
-
-def _microseconds(
-    samples: Mapping[str, npt.NDArray[np.int64]],
-) -> list[tuple[str, npt.NDArray[np.float64]]]:
-    closed = [(name, taken) for name, taken in samples.items() if not name.endswith("/paced")]
-    return [(name.partition("/")[0], taken / 1000) for name, taken in closed]

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from digitkit.system import tables
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -41,6 +43,51 @@ def table(*columns: str) -> Table:
             column.removeprefix(">"), justify="right" if right else "left", overflow="fold"
         )
     return made
+
+
+MIN_TEXT_WIDTH = 12
+"""Characters that a column of text keeps where a table is narrowed: most words are shorter."""
+
+
+def print_table(table: tables.Table) -> None:
+    """Print a table on standard output, its title above and its note below it.
+
+    Only text is broken into lines. A table that is too wide for the terminal gets its heads broken,
+    too, and less room between its columns; one that is wider still, the terminal breaks: better
+    than figures that are cut.
+    """
+    from rich.markup import escape
+
+    console = out()
+    drawn, width = _draw_table(table, narrow=False)
+    if width > console.width:
+        drawn, width = _draw_table(table, narrow=True)
+    console.width = max(console.width, width)
+    if table.title:
+        console.print(f"[bold]{escape(table.title)}[/]", soft_wrap=True)
+    console.print(drawn)
+    if table.note:
+        console.print(f"[dim]{escape(table.note)}[/]\n", soft_wrap=True)
+
+
+def _draw_table(content: tables.Table, *, narrow: bool) -> tuple[Table, int]:
+    """A table of rich's, and the characters that a line of it needs at least."""
+    from rich.markup import escape
+
+    names = [name.replace(" ", "\n") if narrow else name for name in content.columns]
+    drawn = table(*names)
+    drawn.show_header = any(names)
+    if narrow:
+        drawn.padding = (0, 1, 0, 0)
+    widths = []
+    for column, *cells in zip(drawn.columns, *content.rows, strict=True):
+        longest = max(len(text) for text in (*str(column.header).split("\n"), *cells))
+        column.no_wrap = column.justify == "right"
+        column.min_width = longest if column.no_wrap else min(longest, MIN_TEXT_WIDTH)
+        widths.append(column.min_width)
+    for row in content.rows:
+        drawn.add_row(*map(escape, row))
+    return drawn, sum(widths) + (2 if narrow else 3) * len(widths)
 
 
 class Report(Protocol):

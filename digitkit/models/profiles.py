@@ -121,12 +121,12 @@ def _not_shipped(model: str) -> ReportError:
     )
 
 
-def find_profile(model: str) -> tuple[Profile | None, str | None]:
+def find_profile(model: str) -> tuple[Profile | None, ReportError | None]:
     """The profile of a shipped model on this device.
 
     Returns:
-        The profile, or None where there is none that fits; and a line that says why one was
-        passed over, or None.
+        The profile, or None where there is none that fits; and why an existing one is ignored (an
+        error to be shown, not raised), or None.
     """
     try:
         path = profile_file()
@@ -136,7 +136,6 @@ def find_profile(model: str) -> tuple[Profile | None, str | None]:
         return None, None
     from digitkit.system.machine import cpu_name, usable_cores
 
-    again = "digitkit bench --recommend --save measures anew"
     try:
         values = _read(path).get(model)
         if values is None:
@@ -149,18 +148,23 @@ def find_profile(model: str) -> tuple[Profile | None, str | None]:
             if type(count) is not int or count < 1:
                 raise ValueError(f"{count} is no number of threads or images")
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return None, f"{path}: cannot be read and is passed over; {again}"
+        return None, _ignored(path, "cannot be read and is ignored")
     here = {
-        "model's file": (_hashes(model).get(profile.precision), measured),
+        "model file": (_hashes(model).get(profile.precision), measured),
         "ONNX Runtime": (load_onnxruntime().__version__, profile.onnxruntime),
         "processor": (cpu_name(), profile.cpu),
     }
     for what, (now, then) in here.items():
         if now != then:
-            return None, f"{path}: the {what} is another than it was measured with; {again}"
+            return None, _ignored(path, f"was measured with a different {what}")
     if profile.threads > (cores := usable_cores()):  # fewer than it was measured with
-        return None, f"{path}: has more threads than there are cores here ({cores}); {again}"
+        return None, _ignored(path, f"uses more threads than this machine has cores ({cores})")
     return profile, None
+
+
+def _ignored(path: Path, problem: str) -> ReportError:
+    hint = "measure again with digitkit bench --recommend --save"
+    return ReportError(problem, subject=str(path), hint=hint)
 
 
 def _read(path: Path) -> dict[str, Any]:
