@@ -7,17 +7,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import onnx
 
 from digitkit import figures
+from digitkit.choices import Precision, Target
 from digitkit.datasets.digits import DigitData, Images, TrainAndTest, stratified_split
 from digitkit.datasets.load import load_train_and_test
-from digitkit.errors import ConfigError, DatasetError
+from digitkit.errors import ConfigError, DatasetError, check_choice
 from digitkit.export import card, graph, quantize
 from digitkit.export.deploy import deploy_net, to_onnx
-from digitkit.export.quantize import Target
 from digitkit.export.verify import (
     Measurement,
     check_graph,
@@ -27,7 +26,7 @@ from digitkit.export.verify import (
     torch_probabilities,
 )
 from digitkit.images.normal_form import NORMAL_FORM_VERSION
-from digitkit.models.contract import ModelContract, Precision
+from digitkit.models.contract import ModelContract
 from digitkit.models.evaluation import Evaluation
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
@@ -64,11 +63,7 @@ class ExportConfig:
         name = self.name
         if name is not None and (name in ("", ".", "..") or name != Path(name).name):
             raise ConfigError(f"must be a file name, got {name!r}", field="name")
-        if self.target not in get_args(Target):
-            raise ConfigError(
-                f"must be one of {', '.join(get_args(Target))}, got {self.target!r}",
-                field="target",
-            )
+        check_choice("target", self.target, Target)
 
 
 @dataclass(frozen=True)

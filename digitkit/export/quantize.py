@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from digitkit.choices import Target
 from digitkit.errors import DatasetError, ModelError
 from digitkit.export import graph
 from digitkit.models.contract import INPUT
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 CALIBRATION_IMAGES = 1000
 """Number of training images that the ranges are determined from."""
-
-Target = Literal["x86", "x86-vnni", "arm"]
-"""The processors that an int8 model is for."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from digitkit.choices import Precision
 from digitkit.errors import ModelError
 
 CONTRACT_VERSION = 1
@@ -29,8 +30,6 @@ LABELS = "0123456789"
 
 DEFAULT_MIN_CONFIDENCE = 0.5
 """The threshold where none was fitted: third-party models, and recipes without validation."""
-
-Precision = Literal["fp32", "int8"]
 
 
 @dataclass(frozen=True)

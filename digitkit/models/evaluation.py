@@ -66,7 +66,7 @@ class Evaluation:
     right: npt.NDArray[np.bool_] = field(repr=False, compare=False)
 
     def paired(self, other: Evaluation) -> tuple[int, int]:
-        """Number of images that only this, and that only the `other` reads right, of the same data."""
+        """Number of images that only this, and that only `other` reads right; of the same data."""
         return int((self.right & ~other.right).sum()), int((other.right & ~self.right).sum())
 
     def to_json(self) -> dict[str, Any]:
