@@ -128,8 +128,9 @@ def command(
     elif resume is not None:
         _refuse(
             "cannot be used with --resume, which continues a training as it began",
-            **{"--data": data, "--init": init, "--out": out, "--overwrite": overwrite or None},
-            **{"--threads": threads or None, "--set": changes or None},
+            **{"--set": set_, "--epochs": epochs, "--batch-size": batch_size, "--seed": seed},
+            **{"--learning-rate": learning_rate, "--data": data, "--init": init, "--out": out},
+            **{"--overwrite": overwrite or None, "--threads": threads or None},
         )
         _train(resume, None)
     else:

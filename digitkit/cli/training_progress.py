@@ -65,9 +65,10 @@ class TrainingProgress:
         self._keeps_last = recipe.keep == "last"
         resumed = f", resumed after epoch {done}" if done else ""
         validated = f", validating on {val_count:,}" if val_count else ""
+        epochs = f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}"
         self._console.print(
             f"training {recipe.net} by recipe {recipe.name} v{recipe.version} on "
-            f"{train_count:,} images{validated}, {recipe.epochs} epochs{resumed}, "
+            f"{train_count:,} images{validated}, {epochs}{resumed}, "
             f"into {config.out}",
             soft_wrap=True,
         )
