@@ -198,7 +198,7 @@ def _make_candidate(
     calibration: str = "none",
 ) -> _Candidate:
     """Complete a measured model with its contract; `parent` is an int8 model's fp32 one."""
-    # Weights that quantisation adds are not trained values: parameters are those of fp32.
+    # Quantisation adds values and rearranges layers: what was trained is counted in fp32.
     facts = graph.count_graph(parent.model if parent else model)
     precision: Precision = "int8" if parent else "fp32"
     contract = ModelContract(
