@@ -67,9 +67,7 @@ def test_what_cannot_be_folded_or_quantised(fast_run):
         with pytest.raises(ModelError):
             deploy_net(nn.Sequential(*layers), 1.0)
     with pytest.raises(DatasetError):
-        quantize.quantize(
-            to_onnx(deploy_net(fast_run.net, 1.0)), np.zeros((0, 28, 28), np.uint8)
-        )
+        quantize.quantize(to_onnx(deploy_net(fast_run.net, 1.0)), np.zeros((0, 28, 28), np.uint8))
 
 
 def test_what_is_given_is_left_unchanged(fast_run, mnist_train):

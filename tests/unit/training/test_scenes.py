@@ -55,9 +55,7 @@ def test_a_scene_without_digits_has_none(compose):
 
 
 def test_digits_that_the_border_cuts_touch_it(compose):
-    cut = [
-        (p, box) for p in (compose(s, empty=False) for s in range(60)) for box in p.cut
-    ]
+    cut = [(p, box) for p in (compose(s, empty=False) for s in range(60)) for box in p.cut]
     assert cut
     for page, (x, y, w, h) in cut:
         height, width = page.ink.shape
@@ -84,5 +82,3 @@ def test_glyphs_have_the_height_and_the_pen_that_is_asked_for(mnist_test, pen, h
     if pen and height > 50:
         stem = (ink[height // 2] > 127).sum()  # a row through the stem, which leans
         assert pen - 1 <= stem <= 2.5 * pen + 2
-
-
