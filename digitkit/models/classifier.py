@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
+from digitkit.choices import PrecisionChoice
 from digitkit.errors import ModelError
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, INPUT, IS_DIGIT, OUTPUT, ModelContract
-from digitkit.choices import PrecisionChoice
 from digitkit.models.registry import find_model
 from digitkit.models.session import make_session
 from digitkit.system.hashes import file_sha256
