@@ -18,7 +18,7 @@ HEADER = struct.Struct(">4sIII")
 MAGIC = b"DKF1"
 
 MISSING = ("not-installed", "no-camera")
-"""Reasons of a failure that mean that there is no camera to read."""
+"""Reasons that mean that there is no camera to read."""
 
 
 class PipeError(Exception):
@@ -31,20 +31,20 @@ class PipeError(Exception):
 
 
 def root_cause(error: BaseException) -> str:
-    """The first line of what lies at the bottom of an error; picamera2 wraps libcamera's own."""
+    """The first line of an error's original cause; picamera2 wraps libcamera's errors."""
     while error.__context__ is not None:
         error = error.__context__
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def send(out: int, data: memoryview) -> None:
-    """Write all of it; a pipe takes a part at a time."""
+    """Write all of the data; a pipe accepts only part of it at a time."""
     while data:
         data = data[os.write(out, data) :]
 
 
 def end_with_parent() -> None:
-    """Wait for standard input's end, then leave, whatever the camera is doing."""
+    """Wait for the end of standard input, then exit, whatever the camera is doing."""
     sys.stdin.buffer.read()
     os._exit(0)
 
@@ -77,13 +77,13 @@ def run(width: int, height: int, out: int) -> None:
                 "check its cable at both ends, then run rpicam-hello --list-cameras",
             )
         camera = Picamera2()
-        # Named as a number is read, from its highest byte down: in memory this is B, G, R.
+        # libcamera names formats from the highest byte down: in memory this is B, G, R.
         camera.configure(
             camera.create_video_configuration(main={"format": "RGB888", "size": (width, height)})
         )
         camera.start()
         main = camera.camera_configuration()["main"]
-        (width, height), stride = main["size"], main["stride"]  # as the camera could do it
+        (width, height), stride = main["size"], main["stride"]  # what the camera chose
     except (IndexError, OSError, RuntimeError, ValueError) as error:
         raise PipeError(
             "unusable",
@@ -102,21 +102,21 @@ def run(width: int, height: int, out: int) -> None:
 
 
 def main() -> int:
-    """Run with what the command line says."""
+    """Run with the size on the command line; returns the exit code."""
     width, height = map(int, sys.argv[1:])
     threading.Thread(target=end_with_parent, daemon=True).start()
-    # libcamera writes logs to both streams, which are for frames and for one line only.
+    # libcamera writes logs to both streams, which are reserved for frames and for one line.
     out, err = os.dup(1), os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
     try:
         run(width, height, out)
     except BrokenPipeError:
         return 0
     except PipeError as failure:
         os.write(err, f"{failure.to_json()}\n".encode())
-        # Not through the interpreter's end: picamera2's threads may hang in it.
+        # Without the interpreter's shutdown, in which picamera2's threads may hang.
         os._exit(1)
     return 0
 
