@@ -14,6 +14,7 @@ from digitkit.errors import RecipeError, RunError, needs_extra
 from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
+    from digitkit.training.detector import DetectorConfig
     from digitkit.training.folder import Run
     from digitkit.training.recipes import Recipe
     from digitkit.training.run import TrainConfig
@@ -39,8 +40,6 @@ The article's code sets none, and Keras's default for Adadelta was 1.0 then. Tod
 with which the same code ends at 81.5% after ten epochs; so the recipes article and \
 article-minimal set 1.0, with Keras's rho 0.95 and epsilon 1e-7.
 """
-
-DETECTOR_RECIPE = "finder"
 
 
 def command(
@@ -109,22 +108,29 @@ def command(
         from digitkit.training.run import TrainConfig
     except ImportError as error:
         raise needs_extra(error.name or "torch", "training") from error
-    if recipe == DETECTOR_RECIPE and not list_:
+    if recipe == recipes.DETECTOR_RECIPE:
         _refuse(
-            f"cannot be used with the recipe {DETECTOR_RECIPE}",
+            f"cannot be used with the recipe {recipe}",
             **{"--epochs": epochs, "--learning-rate": learning_rate},
             **{"--data": data, "--resume": resume},
         )
-        changes = _parse_changes(set_ or [], batch=batch_size, seed=seed)
-        _train_detector(changes, out or Path("runs/finder"), init, threads, overwrite)
+        from digitkit.training.detector import RECIPE_FIELDS, DetectorConfig, parse_changes
+
+        fields = parse_changes(_parse_changes(set_ or [], batch=batch_size, seed=seed))
+        detector = DetectorConfig(
+            out or Path("runs/finder"), init=init, threads=threads, overwrite=overwrite, **fields
+        )
+        if list_:
+            _list(recipe, {field: getattr(detector, field) for field in RECIPE_FIELDS})
+        else:
+            _train_detector(detector)
         return
     changes = _parse_changes(
         set_ or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed
     )
-    base = recipes.get_recipe("quick" if recipe == DETECTOR_RECIPE else recipe)
-    chosen = recipes.override(base, changes)
+    chosen = recipes.override(recipes.get_recipe(recipe), changes)
     if list_:
-        _list(chosen)
+        _list(recipe, _recipe_fields(chosen))
     elif resume is not None:
         _refuse(
             "cannot be used with --resume, which continues a training as it began",
@@ -165,15 +171,9 @@ def _stop(hint: str) -> NoReturn:
     raise typer.Exit(130) from None
 
 
-def _train_detector(
-    changes: dict[str, str], out: Path, init: Path | None, threads: int, overwrite: bool
-) -> None:
+def _train_detector(config: DetectorConfig) -> None:
     from digitkit.export.detector import export_detector_run
-    from digitkit.training.detector import DetectorConfig, parse_changes, train_detector
-
-    config = DetectorConfig(
-        out, init=init, threads=threads, overwrite=overwrite, **parse_changes(changes)
-    )
+    from digitkit.training.detector import train_detector
 
     def report(step: int, terms: dict[str, float], seconds: float) -> None:
         means = "  ".join(f"{name} {value:.4f}" for name, value in terms.items())
@@ -183,7 +183,7 @@ def _train_detector(
 
     try:
         train_detector(config, report)
-        path = export_detector_run(out)
+        path = export_detector_run(config.out)
     except KeyboardInterrupt:
         kept = config.steps > 500
         _stop("the weights of the last 500 steps are kept" if kept else "nothing is kept")
@@ -207,11 +207,19 @@ def _parse_changes(pairs: list[str], **shortcuts: object) -> dict[str, str]:
     return changes
 
 
-def _list(chosen: Recipe) -> None:
+def _recipe_fields(recipe: Recipe) -> dict[str, object]:
+    """What ``--set`` can change, and its values."""
+    fields = {k: v for k, v in vars(recipe).items() if k not in ("name", "version", "summary")}
+    augmentation = fields.pop("augmentation")
+    return fields | {f"augmentation.{name}": value for name, value in vars(augmentation).items()}
+
+
+def _list(name: str, fields: dict[str, object]) -> None:
+    """List the recipes, and the fields of the one of this name."""
     from digitkit.training.detector import DETECTOR_RECIPE_VERSION
     from digitkit.training.detector_net import DetectorNet
     from digitkit.training.nets import build_net, parameter_count
-    from digitkit.training.recipes import RECIPES
+    from digitkit.training.recipes import DETECTOR_RECIPE, RECIPES
 
     rows = [
         (
@@ -233,12 +241,9 @@ def _list(chosen: Recipe) -> None:
         )
     )
     show.print_table(Table(("recipe", "net", ">parameters", ">epochs", "description"), tuple(rows)))
-    fields = {k: v for k, v in vars(chosen).items() if k not in ("name", "version", "summary")}
-    augmentation = fields.pop("augmentation")
-    fields |= {f"augmentation.{name}": value for name, value in vars(augmentation).items()}
-    print(f"Fields of {chosen.name} that --set changes:")
-    for name, value in fields.items():
-        print(f"  {name}={f'{value:.4g}' if isinstance(value, float) else value}")
+    print(f"Fields of {name} that --set changes:")
+    for field, value in fields.items():
+        print(f"  {field}={f'{value:.4g}' if isinstance(value, float) else value}")
 
 
 def _print_summary(run: Run) -> None:

@@ -116,10 +116,10 @@ def _check_parity(deployed: nn.Module, content: bytes, path: Path) -> None:
         maps = Detector(trial).maps(plain)
     with torch.no_grad():
         expected = deployed(torch.from_numpy(plain.copy())[None, None])
-    for name, given, wanted in zip(
+    for name, values, truth in zip(
         OUTPUTS, (maps.ink, maps.centre, maps.reach), expected, strict=True
     ):
-        difference = float(np.abs(given - wanted[0].numpy().reshape(given.shape)).max())
+        difference = float(np.abs(values - truth[0].numpy().reshape(values.shape)).max())
         if difference > (PARITY if name != "reach" else 100 * PARITY):
             raise GateError(
                 f"parity failed: {name} differs by {difference:.1e}",

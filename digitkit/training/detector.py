@@ -28,11 +28,11 @@ from digitkit.system import atomic
 from digitkit.training.detector_data import CROP, SceneSamples
 from digitkit.training.detector_net import DetectorNet
 from digitkit.training.loop import Average
-from digitkit.training.recipes import check_minimum, parse_field
+from digitkit.training.recipes import DETECTOR_RECIPE, check_minimum, parse_field
 from digitkit.training.threads import torch_threads
 
-DETECTOR_RECIPE, DETECTOR_RECIPE_VERSION = "finder", 1
-"""Its name for ``digitkit train --recipe``; the version goes up when the results change."""
+DETECTOR_RECIPE_VERSION = 1
+"""Goes up when the recipe changes its results."""
 
 WEIGHTS = "finder.pt"
 

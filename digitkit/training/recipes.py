@@ -197,6 +197,11 @@ RECIPES = {
 }
 
 
+DETECTOR_RECIPE = "finder"
+"""``digitkit train --recipe`` of the detector, which has a loop and a configuration of its own; see
+`digitkit.training.detector`."""
+
+
 def get_recipe(name: str) -> Recipe:
     """Return the recipe of this name.
 
