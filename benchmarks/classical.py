@@ -8,16 +8,16 @@ worth its time against this. ``benchmarks/photos.py --classical`` runs it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from digitkit import Reader
-from digitkit.images.convert import to_grey
 from digitkit.images.ink import ink_is_dark
 from digitkit.images.opencv import cv2
-from digitkit.images.orientation import rotate
 from digitkit.reading.detections import Detection
-from digitkit.sources.frames import Frame
+from digitkit.reading.strategies import Page
 
 U8 = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -38,10 +38,21 @@ MIN_RELATIVE_HEIGHT = 0.4
 class Classical(Reader):
     """A reader that detects a page's digits with `find_digits`."""
 
-    def _find(self, frame: Frame, turn: int) -> list[Detection]:
-        if self._is_one_digit(frame):
-            return super()._find(frame, turn)
-        return find_digits(rotate(to_grey(frame.image), turn))
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Build a `Reader` that searches pages in another way."""
+        super().__init__(*arguments, **options)
+        self._page = ClassicalPage()
+
+
+class ClassicalPage(Page):
+    """A page that is searched by `find_digits`."""
+
+    def __init__(self) -> None:
+        """Need no detector."""
+
+    def detect(self, grey: U8) -> list[Detection]:
+        """What `find_digits` finds."""
+        return find_digits(grey)
 
 
 def find_digits(plain: U8) -> list[Detection]:

@@ -89,7 +89,7 @@ class Repeated:
 class Watch:
     """A sink that counts frames and digits, and watches memory."""
 
-    moving = True
+    wants_every_frame = True
 
     def __init__(self, warm_after: int) -> None:
         self.warm_after = warm_after
@@ -141,7 +141,7 @@ def main() -> None:
         at_start = resident()
         with live:
             summary = deliver(
-                read_each(reader, live), [watch], failed=watch.fail,
+                read_each(reader, live), [watch], on_failure=watch.fail,
                 min_confidence=reader.min_confidence, hold=5,
             )  # fmt: skip
         seconds, at_end = summary.seconds, resident()

@@ -67,7 +67,8 @@ def main() -> None:
         "frame, 640×480, 4 digits": frame_of(4),
         "frame, 640×480, none": frame_of(0),
     }
-    reader, detector = Reader(), TimedDetector()
+    detector = TimedDetector()
+    reader = Reader(detector=detector)
     rows = []
     for name, image in images.items():
         frame = Frame(name, np.asarray(image, np.uint8))

@@ -9,6 +9,7 @@ and the attributes, never by the text.
 from __future__ import annotations
 
 import os
+from typing import Any, get_args
 
 
 class DigitkitError(Exception):
@@ -134,3 +135,31 @@ def at_least(field: str, value: float, minimum: float) -> None:
     """
     if not value >= minimum:
         raise ConfigError(f"must be at least {minimum:g}, got {value:g}", field=field)
+
+
+def check_range(field: str, value: float, minimum: float, maximum: float) -> None:
+    """Check a number of a configuration.
+
+    Raises:
+        ConfigError: `value` is not within `minimum` to `maximum`, or not a number.
+    """
+    if not minimum <= value <= maximum:
+        text = f"must be between {minimum:g} and {maximum:g}, got {value:g}"
+        raise ConfigError(text, field=field)
+
+
+def check_choice(field: str, value: object, choices: Any) -> None:
+    """Check a choice of a configuration.
+
+    Args:
+        field: its name.
+        value: what was chosen.
+        choices: a ``Literal`` type.
+
+    Raises:
+        ConfigError: `value` is not one of them.
+    """
+    allowed = get_args(choices)
+    if value not in allowed:
+        text = f"must be one of {', '.join(map(str, allowed))}, got {value!r}"
+        raise ConfigError(text, field=field)

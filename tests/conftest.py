@@ -6,7 +6,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-from support.training import short_run, write_idx
+from support.training import Silent, short_run, train_config, write_idx
 
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
@@ -84,6 +84,24 @@ def small_data(tmp_path_factory, mnist_train, mnist_test) -> Path:
 
 
 @pytest.fixture(scope="session")
+def few_digits(tmp_path_factory, mnist_train, mnist_test) -> Path:
+    """IDX files of 300 training and 100 test digits."""
+    folder = tmp_path_factory.mktemp("few-mnist")
+    write_idx(folder, "train", mnist_train.take(np.arange(300)))
+    write_idx(folder, "test", mnist_test.take(np.arange(100)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fast_run(tmp_path_factory, few_digits):
+    """A run folder after a fifth of a second of training: complete, but not accurate."""
+    pytest.importorskip("torch")
+    from digitkit.training.run import train
+
+    return train(train_config(tmp_path_factory.mktemp("runs") / "fast", few_digits), Silent())
+
+
+@pytest.fixture(scope="session")
 def small_run(tmp_path_factory, small_data):
     """A short training by the default recipe."""
     return short_run("quick", tmp_path_factory.mktemp("runs") / "small", small_data)
@@ -98,10 +116,11 @@ def tiny_run(tmp_path_factory, small_data):
 @pytest.fixture(scope="session")
 def quick_run(small_data):
     """A real benchmark with a bit of everything: its report and its samples."""
-    from digitkit.benchmark import runner
+    from digitkit.benchmark.config import BenchConfig
+    from digitkit.benchmark.runner import run_benchmark
 
-    return runner.run_benchmark(
-        runner.BenchConfig(
+    return run_benchmark(
+        BenchConfig(
             models=("digits-tiny-int8",), batches=(1, 2), processes=1, runs=64, seconds=0.02,
             warmup_runs=1, warmup_seconds=0, paced=250.0, workers=(2,), data=small_data,
             max_spread=1e9, quick=True, command="digitkit bench",

@@ -1,88 +1,190 @@
-"""What a fresh process measures for `digitkit.benchmark`: ``python -m digitkit.measuring``.
+"""What a fresh process measures: each job is a function here, called through `job_calls.run_job`.
 
-It reads one job, JSON, from a file, and writes what it found, JSON, to another; standard output is
-left to the runtimes, some of which print. Each job is a function here, called with the job's
-values; times are of ``perf_counter_ns``.
+What a job returns is a dataclass, which travels as JSON. Nothing heavy is imported at the top:
+imports are measured, too. Times are of ``perf_counter_ns``.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import subprocess
 import sys
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from digitkit.errors import DigitkitError, one_line
+from digitkit.choices import Precision
+from digitkit.errors import one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _now = time.perf_counter_ns
 
 IMAGES = 64
-"""How many different images the timed runs take turns with."""
+"""How many different images the timed calls take turns with."""
 
 
-def _resident_mb() -> float | None:
-    """Memory that this process holds now, MB (10⁶ bytes); None where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    import resource
+@dataclass(frozen=True)
+class PacedSamples:
+    """Calls at a fixed rate.
 
-    return pages * resource.getpagesize() / 1e6
+    Attributes:
+        hz: calls per second.
+        samples: duration of each call, nanoseconds.
+        idle_cpu: CPU seconds per second of sleep, over all threads of the process; None if it never
+            slept.
+        late: calls that began after their time because the one before took too long.
+    """
 
-
-def _peak_mb() -> float | None:
-    """The most memory that this process has held, MB; None where the system does not tell."""
-    # Linux counts into ru_maxrss what the process that started this one held.
-    with suppress(OSError, StopIteration, ValueError, IndexError):
-        lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
-        return int(next(s for s in lines if s.startswith("VmHWM:")).split()[1]) * 1024 / 1e6
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    hz: float
+    samples: tuple[int, ...]
+    idle_cpu: float | None
+    late: int
 
 
-def closed_loop(run: Callable[[Any], Any], feeds: Sequence[Any], runs: int, seconds: float) -> Any:
-    """Call `run` again and again: once at least, `runs` times at least and for `seconds`.
+@dataclass(frozen=True)
+class SteadyState:
+    """What `measure_steady` found; the samples of the timed calls are in a file of their own.
+
+    Attributes:
+        import_ms: import of numpy, the runtime and digitkit's modules.
+        create_ms: from the file to a session that is ready to run.
+        first_ms: the first call.
+        resident_import_mb: resident memory after the import, MB of 10⁶ bytes; None without psutil.
+        resident_load_mb: resident memory after the first call; likewise.
+        peak_mb: peak memory up to the end of the warm-up; None where the system has no such figure.
+        cpu_s_per_1000_images: CPU time of all threads during the timed calls.
+        frequencies_mhz: clocks at the beginning and at the end of the timed calls.
+        paced: calls at a fixed rate; None if not asked for.
+        options: how the runtime was set up.
+    """
+
+    import_ms: float
+    create_ms: float
+    first_ms: float
+    resident_import_mb: float | None
+    resident_load_mb: float | None
+    peak_mb: float | None
+    cpu_s_per_1000_images: float
+    frequencies_mhz: tuple[tuple[float, ...], ...]
+    paced: PacedSamples | None
+    options: dict[str, bool | int | float | str | tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class WorkDone:
+    """How many images a process classified, and in how many seconds."""
+
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many of `count` labelled digits of a data set were classified correctly."""
+
+    correct: int
+    count: int
+    data: str
+
+
+@dataclass(frozen=True)
+class ImageReadings:
+    """Repeated readings of one image file.
+
+    Attributes:
+        digits: number of digits that were read in it.
+        steps: milliseconds of each reading: decode, locate, normalise, classify, total.
+    """
+
+    digits: int
+    steps: tuple[tuple[float, float, float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class StartedProgram:
+    """A program in a fresh process.
+
+    Attributes:
+        ms: milliseconds to its first line, or to its end if it printed nothing.
+        peak_mb: its peak memory; None where it is not available.
+        error: why it failed; None if it did not.
+    """
+
+    ms: float
+    peak_mb: float | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelInspection:
+    """What a model is; see `digitkit.benchmark.report.ModelFacts`.
+
+    Attributes:
+        onnxruntime: version of ONNX Runtime.
+        onnxruntime_build: how it describes its build.
+        fixed_batch: whether the model takes one image at a time only.
+        facts: the remaining fields of `ModelFacts`, without name and file.
+    """
+
+    onnxruntime: str
+    onnxruntime_build: str
+    fixed_batch: bool
+    facts: InspectedFacts
+
+
+@dataclass(frozen=True)
+class InspectedFacts:
+    """The fields of `digitkit.benchmark.report.ModelFacts` that are read from the file."""
+
+    sha256: str
+    bytes: int
+    precision: Precision | None
+    card_accuracy: float | None
+    card_count: int | None
+    opset: int | None = None
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    op_counts: dict[str, int] | None = None
+    not_counted: str | None = None
+
+
+# --- loops -----------------------------------------------------------------------------------
+
+
+def closed_loop(
+    run: Callable[[Any], Any], feeds: Sequence[Any], runs: int, seconds: float
+) -> array[int]:
+    """Call `run` without pauses: at least once, at least `runs` times and for `seconds`.
 
     Returns:
-        The nanoseconds of each call, an ``array`` of int64.
+        The nanoseconds of each call, int64.
     """
-    took = array("q")
+    durations = array("q")
     end = _now() + int(seconds * 1e9)
     for feed in cycle(feeds):
         begun = _now()
         run(feed)
         done = _now()
-        took.append(done - begun)
-        if done >= end and len(took) >= runs:
+        durations.append(done - begun)
+        if done >= end and len(durations) >= runs:
             break
-    return took
+    return durations
 
 
 def paced_loop(
     run: Callable[[Any], Any], feeds: Sequence[Any], calls: int, hz: float
-) -> dict[str, Any]:
-    """Call `run` so many times a second, asleep in between, as a camera does.
-
-    Returns:
-        ``samples``: nanoseconds of each call; ``idle_cpu``: CPU seconds a second of sleep, over
-        all threads of this process; ``late``: calls that began after their time, because the one
-        before took too long.
-    """
-    took = array("q")
+) -> PacedSamples:
+    """Call `run` at a fixed rate, asleep in between, as a camera does."""
+    durations = array("q")
     cpu = asleep = late = 0
     due = _now()
     for number in range(calls):
@@ -98,23 +200,14 @@ def paced_loop(
         feed = feeds[number % len(feeds)]
         begun = _now()
         run(feed)
-        took.append(_now() - begun)
-    idle_cpu = cpu / asleep if asleep else None
-    return {"hz": hz, "samples": list(took), "idle_cpu": idle_cpu, "late": late}
+        durations.append(_now() - begun)
+    return PacedSamples(hz, tuple(durations), cpu / asleep if asleep else None, late)
 
 
-def _feeds(batch: int, scale: float | None) -> list[Any]:
-    """The same random images on every machine, as a model takes them."""
-    import numpy as np
-
-    from digitkit.benchmark import runtimes
-
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (IMAGES, batch, 1, 28, 28), dtype=np.uint8)
-    return [runtimes.as_input(one, scale) for one in images]
+# --- jobs ------------------------------------------------------------------------------------
 
 
-def steady(
+def measure_steady(
     model: str,
     runtime: str,
     threads: int,
@@ -127,8 +220,15 @@ def steady(
     paced: float,
     paced_calls: int,
     samples: str,
-) -> dict[str, Any]:
-    """One variant: import, session creation, first run, steady state, pace, memory."""
+) -> SteadyState:
+    """Measure a variant: import, session, first call, steady state, fixed rate, memory.
+
+    The durations of the timed calls, int64 nanoseconds, go to the ``.npy`` file `samples`.
+
+    Raises:
+        MissingDependencyError: the runtime is not installed.
+        ModelError: it cannot load the file.
+    """
     from digitkit.system.conditions import read_frequencies
 
     began = _now()
@@ -136,43 +236,43 @@ def steady(
 
     from digitkit.benchmark import runtimes
 
-    # The runtime's own package loads with the first thing it is asked for.
-    module = runtimes.module_of(runtime)
+    module = runtimes.import_runtime(runtime)
     imported = _now()
-    resident_import = _resident_mb()
+    resident_import = resident_mb()
+    before_load = _now()
     loaded = module.load(Path(model), threads, batch, scale)
     created = _now()
     feeds = _feeds(batch, scale)
     before_first = _now()
     loaded.run(feeds[0])
     first = _now()
-    resident_load = _resident_mb()
+    resident_load = resident_mb()
     gc.collect()
     gc.disable()
-    closed_loop(loaded.run, feeds, warmup_runs, warmup_seconds)  # one run at least
-    peak = _peak_mb()
+    closed_loop(loaded.run, feeds, warmup_runs, warmup_seconds)  # at least one call
+    peak = peak_mb()
     frequencies = [read_frequencies()]
     cpu_before = time.process_time_ns()
-    took = closed_loop(loaded.run, feeds, runs, seconds)
+    durations = closed_loop(loaded.run, feeds, runs, seconds)
     cpu = time.process_time_ns() - cpu_before
     frequencies.append(read_frequencies())
     pace = paced_loop(loaded.run, feeds, paced_calls, paced) if paced else None
-    np.save(samples, np.frombuffer(took, np.int64))
-    return {
-        "import_ms": (imported - began) / 1e6,
-        "create_ms": (created - imported) / 1e6,
-        "first_ms": (first - before_first) / 1e6,
-        "resident_import_mb": resident_import,
-        "resident_load_mb": resident_load,
-        "peak_mb": peak,
-        "cpu_s_per_1000_images": cpu / 1e9 / (len(took) * batch) * 1000,
-        "frequencies_mhz": frequencies,
-        "paced": pace,
-        "options": loaded.options,
-    }
+    np.save(samples, np.frombuffer(durations, np.int64))
+    return SteadyState(
+        import_ms=(imported - began) / 1e6,
+        create_ms=(created - before_load) / 1e6,
+        first_ms=(first - before_first) / 1e6,
+        resident_import_mb=resident_import,
+        resident_load_mb=resident_load,
+        peak_mb=peak,
+        cpu_s_per_1000_images=cpu / 1e9 / (len(durations) * batch) * 1000,
+        frequencies_mhz=tuple(frequencies),
+        paced=pace,
+        options=loaded.options,
+    )
 
 
-def throughput(
+def measure_throughput(
     model: str,
     runtime: str,
     threads: int,
@@ -180,28 +280,35 @@ def throughput(
     scale: float | None,
     warmup_seconds: float,
     seconds: float,
-) -> dict[str, Any]:
-    """Images a second while other processes do the same; starts when a line comes on stdin."""
+) -> Iterator[str | WorkDone]:
+    """Classify images while other processes do the same.
+
+    Yields ``ready`` once it is, waits for a line on standard input, and yields what it has done.
+    """
     from digitkit.benchmark import runtimes
 
     loaded = runtimes.load(runtime, Path(model), threads=threads, batch=batch, scale=scale)
     feeds = _feeds(batch, scale)
     closed_loop(loaded.run, feeds, 1, warmup_seconds)
     gc.disable()
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    yield "ready"
     sys.stdin.readline()
     begun = _now()
-    took = closed_loop(loaded.run, feeds, 1, seconds)
-    return {"images": len(took) * batch, "seconds": (_now() - begun) / 1e9}
+    durations = closed_loop(loaded.run, feeds, 1, seconds)
+    yield WorkDone(len(durations) * batch, (_now() - begun) / 1e9)
 
 
-def accuracy(
+def measure_accuracy(
     model: str, runtime: str, batch: int, scale: float | None, data: str | None
-) -> dict[str, Any]:
-    """How many labelled digits this very file reads right in this runtime.
+) -> Score:
+    """Classify labelled digits with this file in this runtime.
 
-    `data` is a folder as for `digitkit.datasets.load_test`; None for the nearest MNIST.
+    Args:
+        model: the file.
+        runtime: one of `runtimes.RUNTIMES`.
+        batch: images per call.
+        scale: as for `runtimes.as_input`.
+        data: a folder as for `load_test`; None for MNIST.
     """
     import numpy as np
 
@@ -210,21 +317,21 @@ def accuracy(
 
     digits = load_test(Path(data) if data is not None else None)
     loaded = runtimes.load(runtime, Path(model), threads=1, batch=batch, scale=scale)
-    right = 0
+    correct = 0
     for start in range(0, len(digits), batch):
         images = digits.images[start : start + batch, None]
         count = len(images)
-        if count < batch:  # a runtime may know one size only
+        if count < batch:  # a runtime may be compiled for one size
             images = np.concatenate([images, np.zeros((batch - count, 1, 28, 28), np.uint8)])
         scores = loaded.run(runtimes.as_input(images, scale))[:count]
-        right += int((scores.argmax(1) == digits.labels[start : start + count]).sum())
-    return {"right": right, "count": len(digits), "data": digits.name}
+        correct += int((scores.argmax(1) == digits.labels[start : start + count]).sum())
+    return Score(correct, len(digits), digits.name)
 
 
-def stages(
+def measure_stages(
     model: str, threads: int, scale: float | None, pictures: Sequence[str], runs: Sequence[int]
-) -> dict[str, Any]:
-    """The whole way of a picture file, step by step; milliseconds of each reading."""
+) -> list[ImageReadings]:
+    """Read image files step by step, each `runs` times after a warm-up."""
     from digitkit.images.opencv import cv2
     from digitkit.models.classifier import Classifier
     from digitkit.reading.reader import Reader
@@ -232,47 +339,52 @@ def stages(
     cv2.setNumThreads(threads)
     classifier = Classifier(model, threads=threads, input_scale=scale)
     reader = Reader(classifier, threads=threads)
-    found = []
+    results = []
     for picture, count in zip(pictures, runs, strict=True):
         reader.read(picture)
         gc.collect()
-        rows = []
+        steps = []
         for _ in range(count):
             begun = _now()
             reading = reader.read(picture)
             total = (_now() - begun) / 1e6
-            rows.append({**vars(reading.ms), "total": total})
-        found.append({"digits": len(reading.digits), "rows": rows})
-    return {"stages": found}
+            ms = reading.ms
+            steps.append((ms.decode, ms.locate, ms.normalise, ms.classify, total))
+        results.append(ImageReadings(len(reading.digits), tuple(steps)))
+    return results
 
 
-def cold_start(command: Sequence[str]) -> dict[str, Any]:
-    """Start a program: milliseconds to its first line (else to its end), and its peak memory.
+def start_program(command: Sequence[str]) -> StartedProgram:
+    """Start a program and wait for its first line, or for its end if it prints nothing.
 
-    The system counts into the latter what this process held; this one has loaded next to nothing,
-    and what is no more than its own is not known.
+    The system counts into its peak memory what this process held; this one has loaded next to
+    nothing, and a peak that is no larger than its own is not known.
     """
     begun = _now()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
-        took = (_now() - begun) / 1e6
-        said = process.stderr.read()
+        ms = (_now() - begun) / 1e6
+        errors = process.stderr.read()
         peak: float | None = None
         if hasattr(os, "wait4"):
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-            if peak <= (_peak_mb() or 0.0):
+            if peak <= (peak_mb() or 0.0):
                 peak = None
     if process.returncode:
-        return {"error": one_line(said.decode("utf-8", "replace"))}
-    return {"ms": took, "peak_mb": peak}
+        return StartedProgram(ms, None, one_line(errors.decode("utf-8", "replace")))
+    return StartedProgram(ms, peak)
 
 
-def facts(model: str) -> dict[str, Any]:
-    """What a model is; counted with onnx where it is foreign and onnx is installed."""
+def inspect_model(model: str) -> ModelInspection:
+    """Load a model as digitkit does, and describe it.
+
+    Raises:
+        ModelError: it is not a digit model.
+    """
     from digitkit.export import graph
     from digitkit.models.classifier import Classifier
     from digitkit.models.session import load_onnxruntime
@@ -280,34 +392,56 @@ def facts(model: str) -> dict[str, Any]:
     ort = load_onnxruntime()
     classifier = Classifier(model)
     contract = classifier.contract
-    return {
-        "onnxruntime": {"version": ort.__version__, "build": ort.get_build_info()},
-        "fixed_batch": classifier.fixed_batch,
-        "facts": {
-            "sha256": classifier.sha256,
-            "bytes": classifier.path.stat().st_size,
-            "precision": contract and contract.precision,
-            "card_accuracy": contract and contract.test_accuracy,
-            "card_count": contract and contract.test_count,
+    return ModelInspection(
+        ort.__version__,
+        ort.get_build_info(),
+        classifier.fixed_batch,
+        InspectedFacts(
+            sha256=classifier.sha256,
+            bytes=classifier.path.stat().st_size,
+            precision=contract.precision if contract else None,
+            card_accuracy=contract.test_accuracy if contract else None,
+            card_count=contract.test_count if contract else None,
             **asdict(graph.describe_model(classifier.path, contract)),
-        },
-    }
+        ),
+    )
 
 
-JOBS = {job.__name__: job for job in (steady, throughput, accuracy, stages, cold_start, facts)}
+# --- what they share -------------------------------------------------------------------------
 
 
-def main() -> None:
-    """Do one job: ``python -m digitkit.measuring JOB IN OUT``."""
-    name, given, out = sys.argv[1:]
+def resident_mb() -> float | None:
+    """Resident memory of this process, MB of 10⁶ bytes; None without the package psutil.
+
+    A device bundle has no psutil, and the benchmark works without it.
+    """
     try:
-        found = JOBS[name](**json.loads(Path(given).read_text("utf-8")))
-    except DigitkitError as error:
-        found = {"error": one_line(error)}
-    except MemoryError:
-        found = {"error": "it does not fit into memory"}
-    Path(out).write_text(json.dumps(found), "utf-8")
+        import psutil
+    except ImportError:
+        return None
+    return float(psutil.Process().memory_info().rss) / 1e6
 
 
-if __name__ == "__main__":
-    main()
+def peak_mb() -> float | None:
+    """Peak resident memory of this process, MB; None where the system has no such figure."""
+    # psutil has a peak on Windows only. Linux counts into ru_maxrss what the parent process held.
+    with suppress(OSError, StopIteration, ValueError, IndexError):
+        lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+        return int(next(s for s in lines if s.startswith("VmHWM:")).split()[1]) * 1024 / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def _feeds(batch: int, scale: float | None) -> list[npt.NDArray[np.generic]]:
+    """The same random images on every machine, as a model takes them."""
+    import numpy as np
+
+    from digitkit.benchmark import runtimes
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (IMAGES, batch, 1, 28, 28), dtype=np.uint8)
+    return [runtimes.as_input(one, scale) for one in images]

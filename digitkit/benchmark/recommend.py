@@ -2,175 +2,277 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from digitkit.benchmark import stats
-from digitkit.benchmark.report import threads
-from digitkit.errors import GateError, ReportError
-from digitkit.models.profiles import Profile
+from digitkit.benchmark.config import BenchConfig
+from digitkit.benchmark.report import BenchReport, MeasuredVariant
+from digitkit.benchmark.units import format_threads
+from digitkit.choices import Precision
+from digitkit.errors import ConfigError, GateError, ReportError, at_least
+from digitkit.models.profiles import Profile, check_shipped
 
 MAX_ACCURACY_DROP = 0.001
-"""Accuracy that speed may cost unless something else is asked for: 0.1 points."""
+"""Accuracy that may be given up for speed unless something else is asked for: 0.1 points."""
 
-WORTH = 0.95
-"""A variant that asks for more (threads, a larger batch) must take at most this share of the time
-of one that asks for less."""
+WORTHWHILE = 0.95
+"""A variant that needs more (threads, a larger batch) must take at most this fraction of the time
+of one that needs less."""
+
+
+@dataclass(frozen=True)
+class RecommendConfig:
+    """What a recommendation must satisfy.
+
+    Attributes:
+        max_latency: the 90th percentile of the latency may be at most this, in milliseconds; None
+            for no limit.
+        max_accuracy_drop: how far accuracy, 0–1, may be below the most accurate variant; None for
+            `MAX_ACCURACY_DROP` below the most accurate that is quick enough.
+        save: whether it is to be kept as this device's profile.
+
+    Raises:
+        ConfigError: a limit is out of range.
+    """
+
+    max_latency: float | None = None
+    max_accuracy_drop: float | None = None
+    save: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse limits that are none."""
+        if self.max_latency is not None:
+            at_least("max_latency", self.max_latency, 0)
+        drop = self.max_accuracy_drop
+        if drop is not None and not 0 <= drop <= 1:
+            raise ConfigError(f"must be from 0 to 1, got {drop:g}", field="max_accuracy_drop")
+
+    def check_benchmark(self, config: BenchConfig, cores: int) -> None:
+        """Refuse a benchmark that could not answer, before it takes minutes.
+
+        Args:
+            config: what will be measured.
+            cores: number of usable cores.
+
+        Raises:
+            ConfigError: a figure that a limit needs would not be measured, or a profile could not
+                be kept.
+            ReportError: a model is not a shipped one, and no profile can be kept of it.
+        """
+        if self.max_accuracy_drop is not None:
+            if not config.accuracy:
+                raise ConfigError("requires accuracy to be measured", field="max_accuracy_drop")
+            if config.find_data() is None:
+                raise ConfigError(
+                    "requires labelled digits, and MNIST is not on this disk",
+                    hint="name some with --data",
+                    field="max_accuracy_drop",
+                )
+        if self.save:
+            if config.quick:
+                raise ConfigError(
+                    "cannot be used with --quick: its figures are rough", field="save"
+                )
+            if max(config.threads) > cores:
+                raise ConfigError(
+                    f"cannot keep a profile with more threads than cores ({cores}): digitkit infer "
+                    "would ignore it",
+                    field="save",
+                )
+            check_shipped(config.models)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A variant of a digitkit model in ONNX Runtime."""
+
+    variant: MeasuredVariant
+    precision: Precision
+
+    @property
+    def accuracy(self) -> float:
+        return self.variant.accuracy or 0.0
+
+    def surely_faster_than(self, other: _Candidate, at_most: float) -> bool:
+        """Whether it takes at most this fraction of another's time, beyond chance."""
+        medians = [[process.p50_us for process in one.variant.processes] for one in (self, other)]
+        ratio = stats.ratio(*medians)
+        return ratio.high < 1 and ratio.value <= at_most
 
 
 def recommend(
-    report: Mapping[str, Any],
-    *,
-    max_latency_ms: float | None = None,
-    max_accuracy_drop: float | None = None,
-) -> list[Profile]:
-    """What to run on the machine of a report, one answer for each model that it has.
+    report: BenchReport, config: RecommendConfig = RecommendConfig()
+) -> tuple[Profile, ...]:
+    """What to run on the machine of a report, one profile for each model in it.
 
-    Of the variants in ONNX Runtime that are accurate and quick enough, the fastest on one image
-    decides precision and threads; more threads must be worth it. The batch is the one with most
-    images a second, within the latency. Variants whose processes differ by more than the report's
-    bound are passed over.
+    Of the variants in ONNX Runtime that are accurate and quick enough, the fastest on the smallest
+    batch decides precision and threads; more threads must be worthwhile. The batch is the one with
+    most images per second within the latency. Variants whose processes disagree are ignored.
 
     Args:
-        report: a report's JSON, as `digitkit.report.load` gives it.
-        max_latency_ms: nine in ten runs (p90) take at most this; without it, any time.
-        max_accuracy_drop: by how much accuracy, 0–1, may be under the most accurate variant's;
-            `MAX_ACCURACY_DROP` if None, then counted from the most accurate that is quick enough.
+        report: measured on the device.
+        config: the limits.
 
     Raises:
-        GateError: nothing is accurate and quick enough, the accuracy is not known, or no variant's
-            processes agree.
-        ReportError: it holds no figures of digitkit's own models in ONNX Runtime.
+        GateError: nothing is accurate and quick enough, the accuracy is not known, or the processes
+            of every variant disagree.
+        ReportError: it has no figures of digitkit models in ONNX Runtime.
     """
-    facts = {one["name"]: one for one in report["models"]}
-    families: dict[str, list[Mapping[str, Any]]] = {}
-    for variant in report["variants"]:
-        precision = facts[variant["model"]]["precision"]
-        if variant["error"] is None and variant["runtime"] == "onnxruntime" and precision:
-            family = variant["model"].removesuffix(f"-{precision}")
-            families.setdefault(family, []).append(variant | {"precision": precision})
+    precisions = {model.name: model.precision for model in report.models}
+    families: dict[str, list[_Candidate]] = {}
+    for variant in report.measured:
+        precision = precisions.get(variant.model)
+        if variant.runtime == "onnxruntime" and precision is not None:
+            family = variant.model.removesuffix(f"-{precision}")
+            families.setdefault(family, []).append(_Candidate(variant, precision))
     if not families:
-        raise ReportError(
-            "nothing can be recommended: no model of digitkit's own was measured in onnxruntime"
-        )
-    return [
-        _recommended(family, variants, report, max_latency_ms, max_accuracy_drop)
-        for family, variants in families.items()
-    ]
-
-
-def _recommended(
-    family: str,
-    variants: Sequence[Mapping[str, Any]],
-    report: Mapping[str, Any],
-    max_latency_ms: float | None,
-    max_accuracy_drop: float | None,
-) -> Profile:
-    bound = report["settings"]["max_spread"]
-    variants = [variant for variant in variants if variant["spread"] <= bound]
-    if not variants:
-        raise GateError(
-            f"{family}: the processes of every variant differ by more than {bound:.0%}, so nothing "
-            "can be recommended; stop other programs, or raise --max-spread"
-        )
-    smallest = min(variant["batch"] for variant in variants)
-    single = [variant for variant in variants if variant["batch"] == smallest]
-    limit = float("inf") if max_latency_ms is None else max_latency_ms * 1000
-    quick = [variant for variant in single if variant["p90_us"] <= limit]
-    if not quick:
-        best = min(single, key=lambda variant: float(variant["p90_us"]))
-        raise GateError(
-            f"{family}: no variant answers within {max_latency_ms:g} ms nine times in ten; "
-            f"{best['name']} is the nearest with {best['p90_us'] / 1000:.3g} ms"
-        )
-    known = [v["accuracy"] for v in single if v["accuracy"] is not None]
-    fine = quick
-    drop = MAX_ACCURACY_DROP if max_accuracy_drop is None else max_accuracy_drop
-    if len(known) == len(single):
-        reference = quick if max_accuracy_drop is None else single
-        least = max(v["accuracy"] for v in reference) - drop
-        fine = [v for v in quick if v["accuracy"] >= least - 1e-9]
-        if not fine:
-            raise GateError(
-                f"{family}: nothing within {max_latency_ms:g} ms is as accurate as {least:.2%}"
-            )
-    elif max_accuracy_drop is not None:
-        raise GateError(
-            f"{family}: the accuracy of some variants is not known "
-            f"({next(v['accuracy_note'] for v in single if v['accuracy'] is None)})"
-        )
-    fine = sorted(fine, key=lambda v: (v["threads"], -(v["accuracy"] or 0)))
-    chosen = fine[0]
-    for other in fine[1:]:
-        if _worth(other, chosen, at_least=1.0 if other["threads"] == chosen["threads"] else WORTH):
-            chosen = other
-    rows = [
-        v
-        for v in variants
-        if (v["precision"], v["threads"]) == (chosen["precision"], chosen["threads"])
-        and v["p90_us"] <= limit
-    ]
-    bulk = chosen
-    for other in sorted(rows, key=lambda v: int(v["batch"])):
-        if other["images_per_second"] * WORTH > bulk["images_per_second"]:
-            bulk = other
-    names = {variant["model"] for variant in variants}
-    files = [m for m in report["models"] if m["name"] in names]
-    return Profile(
-        model=family,
-        precision=chosen["precision"],
-        threads=chosen["threads"],
-        batch=bulk["batch"] if len({v["batch"] for v in variants}) > 1 else None,
-        p50_us=chosen["p50_us"],
-        images_per_second=bulk["images_per_second"],
-        accuracy=chosen["accuracy"],
-        why=_why(chosen, bulk, single, fine),
-        sha256={m["precision"]: m["sha256"] for m in files},
-        onnxruntime=report["environment"]["versions"]["onnxruntime"],
-        cpu=report["environment"]["machine"]["cpu"],
-        created=report["created"],
+        raise ReportError("nothing to recommend: no digitkit model was measured in onnxruntime")
+    return tuple(
+        _recommend_one(family, candidates, report, config)
+        for family, candidates in families.items()
     )
 
 
-def _worth(other: Mapping[str, Any], chosen: Mapping[str, Any], at_least: float) -> bool:
-    """Whether one variant is surely, and by enough, faster than another."""
-    medians = [[p["p50_us"] for p in variant["processes"]] for variant in (other, chosen)]
-    ratio = stats.ratio(*medians)
-    return ratio.high < 1 and ratio.value <= at_least
+def _recommend_one(
+    family: str, candidates: Sequence[_Candidate], report: BenchReport, config: RecommendConfig
+) -> Profile:
+    limit = math.inf if config.max_latency is None else config.max_latency * 1000
+    stable = _keep_stable(family, candidates, report.settings.max_spread)
+    smallest = min(one.variant.batch for one in stable)
+    single = [one for one in stable if one.variant.batch == smallest]
+    quick = _keep_quick(family, single, limit)
+    accurate = _keep_accurate(family, single, quick, config)
+    chosen = _choose(accurate)
+    bulk = _choose_batch(chosen, stable, limit)
+    several_batches = len({one.variant.batch for one in stable}) > 1
+    names = {one.variant.model for one in stable}
+    return Profile(
+        model=family,
+        precision=chosen.precision,
+        threads=chosen.variant.threads,
+        batch=bulk.variant.batch if several_batches else None,
+        p50_us=chosen.variant.p50_us,
+        images_per_second=bulk.variant.images_per_second,
+        accuracy=chosen.variant.accuracy,
+        why=_explain(chosen, bulk, single, accurate),
+        sha256={
+            model.precision: model.sha256
+            for model in report.models
+            if model.name in names and model.precision and model.sha256
+        },
+        onnxruntime=report.environment.versions["onnxruntime"],
+        cpu=report.environment.machine.cpu,
+        created=report.created,
+    )
 
 
-def _why(
-    chosen: Mapping[str, Any],
-    bulk: Mapping[str, Any],
-    single: Sequence[Mapping[str, Any]],
-    fine: Sequence[Mapping[str, Any]],
-) -> str:
-    parts = []
-    for other in single:
-        same_threads = other["threads"] == chosen["threads"]
-        if other["precision"] != chosen["precision"] and same_threads:
-            parts.append(_against(chosen, other, chosen["precision"], other["precision"], fine))
-        if other["precision"] == chosen["precision"] and not same_threads:
-            names = (threads(chosen["threads"]), threads(other["threads"]))
-            parts.append(_against(chosen, other, *names, fine))
-    if bulk["batch"] > chosen["batch"]:
-        parts.append(
-            f"batches of {bulk['batch']} read {bulk['images_per_second']:,.0f} images a second, "
-            f"batches of {chosen['batch']} {chosen['images_per_second']:,.0f}"
+def _keep_stable(
+    family: str, candidates: Sequence[_Candidate], max_spread: float
+) -> list[_Candidate]:
+    stable = [one for one in candidates if one.variant.spread <= max_spread]
+    if not stable:
+        raise GateError(
+            f"{family}: nothing can be recommended, the processes of every variant differ by more "
+            f"than {max_spread:.0%}",
+            hint="stop other programs, or raise --max-spread",
         )
-    return "; ".join(parts) or "it is the only one that was measured"
+    return stable
 
 
-def _against(
-    chosen: Mapping[str, Any],
-    other: Mapping[str, Any],
-    name: str,
-    other_name: str,
-    fine: Sequence[Mapping[str, Any]],
+def _keep_quick(family: str, single: Sequence[_Candidate], limit_us: float) -> list[_Candidate]:
+    quick = [one for one in single if one.variant.p90_us <= limit_us]
+    if not quick:
+        best = min((one.variant for one in single), key=lambda variant: variant.p90_us)
+        raise GateError(
+            f"{family}: no variant has a 90th percentile within {limit_us / 1000:g} ms; the best "
+            f"is {best.name} with {best.p90_us / 1000:.3g} ms"
+        )
+    return quick
+
+
+def _keep_accurate(
+    family: str,
+    single: Sequence[_Candidate],
+    quick: Sequence[_Candidate],
+    config: RecommendConfig,
+) -> list[_Candidate]:
+    drop = config.max_accuracy_drop
+    unknown = [one.variant for one in single if one.variant.accuracy is None]
+    if unknown:
+        if drop is None:
+            return list(quick)
+        raise GateError(
+            f"{family}: the accuracy of some variants is not known ({unknown[0].accuracy_note})"
+        )
+    reference = quick if drop is None else single
+    least = max(one.accuracy for one in reference) - (MAX_ACCURACY_DROP if drop is None else drop)
+    accurate = [one for one in quick if one.accuracy >= least - 1e-9]
+    if not accurate:
+        raise GateError(f"{family}: no variant that is quick enough has an accuracy of {least:.2%}")
+    return accurate
+
+
+def _choose(candidates: Sequence[_Candidate]) -> _Candidate:
+    """The fastest; of equals that with fewest threads, then the most accurate."""
+    ordered = sorted(candidates, key=lambda one: (one.variant.threads, -one.accuracy))
+    chosen = ordered[0]
+    for other in ordered[1:]:
+        same_threads = other.variant.threads == chosen.variant.threads
+        if other.surely_faster_than(chosen, at_most=1.0 if same_threads else WORTHWHILE):
+            chosen = other
+    return chosen
+
+
+def _choose_batch(
+    chosen: _Candidate, candidates: Sequence[_Candidate], limit_us: float
+) -> _Candidate:
+    """The chosen precision and threads, in the batch with most images per second."""
+    bulk = chosen
+    for other in sorted(candidates, key=lambda one: one.variant.batch):
+        same = (other.precision, other.variant.threads) == (
+            *(chosen.precision, chosen.variant.threads),
+        )
+        rate = other.variant.images_per_second * WORTHWHILE
+        if same and other.variant.p90_us <= limit_us and rate > bulk.variant.images_per_second:
+            bulk = other
+    return bulk
+
+
+def _explain(
+    chosen: _Candidate,
+    bulk: _Candidate,
+    single: Sequence[_Candidate],
+    accurate: Sequence[_Candidate],
 ) -> str:
-    text = f"{name} takes {chosen['p50_us'] / other['p50_us']:.2f} times as long as {other_name}"
-    if chosen["accuracy"] is not None and other["accuracy"] is not None:
-        points = 100 * (chosen["accuracy"] - other["accuracy"])
+    sentences = []
+    threads = chosen.variant.threads
+    for other in single:
+        same_threads = other.variant.threads == threads
+        same_precision = other.precision == chosen.precision
+        if same_threads and not same_precision:
+            names: tuple[str, str] = (chosen.precision, other.precision)
+        elif same_precision and not same_threads:
+            names = (format_threads(threads), format_threads(other.variant.threads))
+        else:
+            continue
+        sentences.append(_contrast(chosen, other, *names, usable=other in accurate))
+    if bulk.variant.batch > chosen.variant.batch:
+        sentences.append(
+            f"batches of {bulk.variant.batch} reach {bulk.variant.images_per_second:,.0f} images/s,"
+            f" batches of {chosen.variant.batch} {chosen.variant.images_per_second:,.0f}"
+        )
+    return "; ".join(sentences) or "nothing else was measured"
+
+
+def _contrast(
+    chosen: _Candidate, other: _Candidate, name: str, other_name: str, *, usable: bool
+) -> str:
+    ratio = chosen.variant.p50_us / other.variant.p50_us
+    text = f"{name} takes {ratio:.2f} times as long as {other_name}"
+    if chosen.variant.accuracy is not None and other.variant.accuracy is not None:
+        points = 100 * (chosen.accuracy - other.accuracy)
         if round(points, 2):
             text += f" and is {abs(points):.2f} points {'more' if points > 0 else 'less'} accurate"
-    return text if other in fine else f"{text} ({other_name} is too slow or not accurate enough)"
+    return text if usable else f"{text} ({other_name} is too slow or not accurate enough)"

@@ -1,29 +1,35 @@
-"""What a benchmark found: data that travels as JSON, and how two of them compare.
+"""A benchmark's report: dataclasses in memory, JSON on disk.
 
-Its JSON Schema is ``bench-report.schema.json`` beside this file (``benchmarks/schema.py`` makes
-it). A report holds null where something is not known; times are in the unit that the name ends
-with, memory in MB of 10⁶ bytes.
+``bench-report.schema.json`` next to this file is the JSON Schema, made of these classes by
+``benchmarks/schema.py``. A value is null where it is not available; times are in the unit that the
+name ends with, memory in MB of 10⁶ bytes. Reports of older versions load: what they lack gets its
+default, and keys that this version does not know are ignored.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
-from digitkit.benchmark import stats
-from digitkit.benchmark.stats import Interval, Latency
+import msgspec
+import numpy as np
+
+from digitkit.benchmark.findings import Finding
+from digitkit.benchmark.runtimes import Option
+from digitkit.benchmark.stats import Latency, Samples
+from digitkit.choices import Precision
 from digitkit.errors import InputNotFoundError, ReportError, one_line
 from digitkit.models.profiles import Profile
+from digitkit.system import atomic
 from digitkit.system.conditions import Conditions
 from digitkit.system.machine import Machine
 
-FORMAT = "digitkit-bench/1"
-"""Stands in every report; the number goes up when an older digitkit could not read it rightly."""
+REPORT_FORMAT: Final = "digitkit-bench/1"
+"""In every report; the number goes up when an older digitkit could not read it correctly."""
 
 
 @dataclass(frozen=True)
@@ -31,25 +37,25 @@ class ModelFacts:
     """A model that was measured.
 
     Attributes:
-        name: what it is called in the report.
+        name: its name in the report.
         file: its file's name, without folders, since reports travel.
-        sha256: of the file; null if it could not be read.
-        bytes: the file's size.
-        precision: ``fp32`` or ``int8``; null for a foreign model.
-        opset: version of ONNX's operators.
-        parameters: trained values.
-        multiply_adds: multiply-accumulate operations an image.
-        op_counts: how often each operator occurs.
+        sha256: SHA-256 of the file; null if it could not be read.
+        bytes: size of the file.
+        precision: ``fp32`` or ``int8``; null for a third-party model.
+        opset: version of the ONNX operators.
+        parameters: number of trained values.
+        multiply_adds: multiply-accumulate operations per image.
+        op_counts: number of nodes per operator.
         not_counted: why the counts are null.
-        card_accuracy: what its contract says of MNIST's test set or its own, 0–1.
-        card_count: images that this was measured on.
+        card_accuracy: accuracy on its test set as the model's contract states it, 0–1.
+        card_count: number of images in that test set.
     """
 
     name: str
     file: str
     sha256: str | None = None
     bytes: int | None = None
-    precision: str | None = None
+    precision: Precision | None = None
     opset: int | None = None
     parameters: int | None = None
     multiply_adds: int | None = None
@@ -60,22 +66,23 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class Process:
+class ProcessFigures:
     """One fresh process that measured a variant.
 
     Attributes:
-        p50_us: median of its timed runs.
-        p90_us: 90% of them take no longer.
-        p99_us: 99% take no longer.
-        runs: how many there were.
-        import_ms: numpy, the runtime and digitkit's own modules; Python is running already.
-        create_ms: from the file to a session that can run.
-        first_ms: the first run.
-        resident_import_mb: memory held after the import.
-        resident_load_mb: after the session was made and ran once.
-        peak_mb: the most up to the end of the warm-up.
+        p50_us: median of its timed calls.
+        p90_us: 90th percentile of its timed calls.
+        p99_us: 99th percentile.
+        runs: number of timed calls.
+        import_ms: import of numpy, the runtime and digitkit's own modules; Python is already
+            running.
+        create_ms: from the file to a session that is ready to run.
+        first_ms: the first call.
+        resident_import_mb: resident memory after the import.
+        resident_load_mb: resident memory after the session was created and ran once.
+        peak_mb: peak resident memory up to the end of the warm-up.
         cpu_s_per_1000_images: CPU time of all threads in the steady state.
-        frequencies_mhz: clocks at the beginning and at the end of the timed runs.
+        frequencies_mhz: clocks at the beginning and at the end of the timed calls.
     """
 
     p50_us: float
@@ -89,21 +96,22 @@ class Process:
     resident_load_mb: float | None
     peak_mb: float | None
     cpu_s_per_1000_images: float
-    frequencies_mhz: list[list[float]]
+    frequencies_mhz: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
-class Paced:
-    """Calls at a camera's pace, asleep in between.
+class PacedFigures:
+    """Calls at the fixed rate of a camera, asleep in between.
 
     Attributes:
-        hz: calls a second that were asked for.
-        calls: how many there were over all processes.
-        p50_us: median.
-        p90_us: 90% take no longer.
-        ratio: `p50_us` as a multiple of the closed loop's: what cold caches and clocks cost.
-        late: calls that began late because the one before took too long.
-        idle_cpu: CPU seconds of this process in a second of sleep; spinning threads show here.
+        hz: calls per second.
+        calls: number of calls over all processes.
+        p50_us: median latency.
+        p90_us: 90th percentile.
+        ratio: `p50_us` as a multiple of the latency without pauses: the cost of cold caches and
+            low clocks.
+        late: calls that began late because the call before took too long.
+        idle_cpu: CPU seconds that the process uses per second of sleep; spinning threads show here.
     """
 
     hz: float
@@ -117,12 +125,12 @@ class Paced:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Several processes at once, each in a closed loop.
+    """Several processes at once, each calling the model without pauses.
 
     Attributes:
-        workers: processes.
-        images_per_second: of all together; null if one of them failed.
-        error: how it failed.
+        workers: number of processes.
+        images_per_second: of all processes together; null if one of them failed.
+        error: why it failed.
     """
 
     workers: int
@@ -132,42 +140,43 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Variant:
-    """One model in one runtime with one number of threads and one size of batch.
+    """One model in one runtime with one number of threads and one batch size.
 
     Attributes:
-        name: all of that, short.
-        model: the model's name.
-        model_sha256: of its file; null if it could not be read.
-        runtime: onnxruntime, opencv, openvino or torch.
-        threads: that one run may use.
-        batch: images in a run.
+        name: short name of the combination.
+        model: name of the model.
+        model_sha256: SHA-256 of its file; null if it could not be read.
+        runtime: ``onnxruntime``, ``opencv`` or ``openvino``.
+        threads: threads that one call may use.
+        batch: images per call.
         error: why there are no figures; null if there are.
-        p50_us: the headline: the median of the processes' medians, microseconds a run (of `batch`
-            images).
-        p50_low_us: the lowest of the processes' medians.
-        p50_high_us: the highest.
-        p90_us: the median of the processes' 90th percentiles.
-        p99_us: and of their 99th.
+        p50_us: the headline figure: median of the processes' medians, microseconds per call (of
+            `batch` images).
+        p50_low_us: lowest of the processes' medians.
+        p50_high_us: highest of the processes' medians.
+        p90_us: median of the processes' 90th percentiles.
+        p99_us: median of the processes' 99th percentiles.
         spread: (`p50_high_us` - `p50_low_us`) / `p50_us`.
-        ratio: `p50_us` an image as a multiple of the first variant's, from pairs in the same round.
-        latency: of all runs of all processes together, so that quick processes, which do more
-            runs, weigh more.
+        ratio: `p50_us` per image as a multiple of the first variant's, from pairs of the same
+            round.
+        latency: distribution over all calls of all processes; quick processes make more calls and
+            weigh more.
         images_per_second: `batch` / `p50_us`.
-        import_ms: median over the processes, as in `Process`.
-        create_ms: likewise.
-        first_ms: likewise.
-        resident_import_mb: likewise.
-        resident_load_mb: likewise.
-        peak_mb: likewise.
-        cpu_s_per_1000_images: likewise.
-        accuracy: share of `accuracy_count` labelled digits that this file reads right in this
-            runtime on this machine, 0–1.
-        accuracy_count: how many digits that is.
-        accuracy_data: name of the data.
-        accuracy_note: why it is null.
-        paced: at a camera's pace.
-        throughput: with several processes.
-        processes: what each process found, in the order of the rounds.
+        import_ms: median over the processes, as are the following six.
+        create_ms: from the file to a session that is ready to run.
+        first_ms: the first call.
+        resident_import_mb: resident memory after the import; null without the package psutil.
+        resident_load_mb: resident memory after the first call; null without psutil.
+        peak_mb: peak resident memory up to the end of the warm-up.
+        cpu_s_per_1000_images: CPU time of all threads in the steady state.
+        accuracy: accuracy of this file in this runtime on this machine, on `accuracy_count`
+            labelled digits, 0–1.
+        accuracy_count: number of those digits.
+        accuracy_data: name of the data set.
+        accuracy_note: why the accuracy is null.
+        paced: figures at a fixed rate; null if not measured.
+        throughput: figures with several processes.
+        processes: figures of each process, in the order of the rounds.
         options: how the runtime was set up.
     """
 
@@ -198,27 +207,61 @@ class Variant:
     accuracy_count: int | None = None
     accuracy_data: str | None = None
     accuracy_note: str | None = None
-    paced: Paced | None = None
+    paced: PacedFigures | None = None
     throughput: tuple[Throughput, ...] = ()
-    processes: tuple[Process, ...] = ()
-    options: dict[str, Any] | None = None
+    processes: tuple[ProcessFigures, ...] = ()
+    options: dict[str, Option] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredVariant(Variant):
+    """A variant without an error: what is optional in `Variant` only because of errors is there.
+
+    Raises:
+        ReportError: there are no processes, or a latency is not a positive number.
+    """
+
+    error: None = None
+    p50_us: float
+    p50_low_us: float
+    p50_high_us: float
+    p90_us: float
+    p99_us: float
+    spread: float
+    ratio: float
+    latency: Latency
+    images_per_second: float
+    import_ms: float
+    create_ms: float
+    first_ms: float
+    cpu_s_per_1000_images: float
+
+    def __post_init__(self) -> None:
+        """Refuse latencies that cannot be: ratios are made of them."""
+        if not self.processes:
+            raise ReportError(f"variant {self.name} has no processes")
+        times = [getattr(self, name) for name in ("p50_us", "p50_low_us", "p90_us", "p99_us")]
+        times += [process.p50_us for process in self.processes]
+        for us in times:
+            if not isinstance(us, int | float) or not 0 < us < math.inf:
+                raise ReportError(f"variant {self.name} has a latency of {us} µs")
 
 
 @dataclass(frozen=True)
 class Stages:
-    """The whole way of a picture, from a file's bytes to digits; medians, milliseconds.
+    """A whole image, from a file's bytes to digits: medians in milliseconds.
 
     Attributes:
-        model: the model's name.
-        picture: which picture.
+        model: name of the model.
+        picture: which image.
         error: why there are no figures; null if there are.
-        digits: how many digits were reported in it.
-        runs: how often it was read, over all processes.
+        digits: number of digits that were read in it.
+        runs: number of readings, over all processes.
         decode_ms: from the file to pixels.
-        locate_ms: finding the digits and lifting their ink off the paper.
-        normalise_ms: MNIST's normal form.
-        classify_ms: the net, all digits in one batch, and their order.
-        total_ms: all of it, with what lies between.
+        locate_ms: detection of the digits and separation of their ink from the paper.
+        normalise_ms: crops in MNIST's normal form.
+        classify_ms: the model, all digits in one batch, and their order.
+        total_ms: everything, with what lies in between.
     """
 
     model: str
@@ -235,16 +278,16 @@ class Stages:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """``digitkit infer one.png`` in fresh processes, from their start to the first answer.
+    """``digitkit infer one.png`` in fresh processes, from their start to the first result.
 
     Attributes:
-        model: the model's name; ``python -c pass`` for the interpreter alone, for comparison.
+        model: name of the model; ``python -c pass`` for the interpreter alone, for comparison.
         error: why there are no figures; null if there are.
-        runs: how many processes.
-        p50_ms: median until the answer can be read; for the interpreter, until it has ended.
-        min_ms: the shortest.
-        max_ms: the longest.
-        peak_mb: the most memory that one of them held.
+        runs: number of processes.
+        p50_ms: median time to the result; for the interpreter, to its end.
+        min_ms: shortest time.
+        max_ms: longest time.
+        peak_mb: largest peak memory of the processes.
     """
 
     model: str
@@ -261,14 +304,14 @@ class Environment:
     """Where and with what it was measured.
 
     Attributes:
-        governor: what set the clocks when it began.
+        governor: what set the clocks at the beginning.
         machine: the machine.
-        before: its conditions when it began.
-        after: and when it ended.
-        versions: of Python and of the packages that take part.
-        onnxruntime_build: what ONNX Runtime says of its own build.
-        git_revision: of the checkout that digitkit ran from, with ``+`` if it was changed; null
-            for an installed one.
+        before: its conditions at the beginning.
+        after: its conditions at the end.
+        versions: versions of Python and of the packages involved.
+        onnxruntime_build: how ONNX Runtime describes its build.
+        git_revision: commit of the checkout that digitkit ran from, marked if files differ from it;
+            null for an installed digitkit.
         command: the command line.
     """
 
@@ -283,35 +326,77 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a benchmark found.
+class BenchSettings:
+    """What was asked for; see `digitkit.BenchConfig`.
 
     Attributes:
-        format: `FORMAT`.
+        models: names and files.
+        runtimes: names of the runtimes.
+        threads: numbers of threads per call.
+        batches: batch sizes.
+        processes: fresh processes per variant.
+        runs: minimum of timed calls per variant, over all processes.
+        seconds: minimum of timed seconds per variant, over all processes.
+        warmup_runs: minimum of calls before, per process.
+        warmup_seconds: minimum of seconds before, per process.
+        paced: calls per second at a fixed rate; 0 if not measured.
+        workers: numbers of processes at once for throughput.
+        whole: whether whole images and cold starts were measured.
+        accuracy: whether accuracy was measured.
+        data: path of the labelled digits; null for MNIST.
+        input_scale: what pixels of third-party models were multiplied by; null for the default.
+        max_spread: limit for the spread of a variant's processes.
+    """
+
+    models: tuple[str, ...]
+    runtimes: tuple[str, ...]
+    threads: tuple[int, ...]
+    batches: tuple[int, ...]
+    processes: int
+    runs: int
+    seconds: float
+    warmup_runs: int
+    warmup_seconds: float
+    paced: float
+    workers: tuple[int, ...]
+    whole: bool
+    accuracy: bool
+    data: str | None
+    input_scale: float | None
+    max_spread: float
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """What a benchmark measured.
+
+    Attributes:
+        format: `REPORT_FORMAT`.
         digitkit: version of digitkit.
         created: when it began, ISO 8601.
-        quick: whether it was a quick run, whose figures are not to be relied on.
-        valid: whether its figures can be trusted: no reason in `invalid`.
-        invalid: why they cannot.
-        noisy: why they may be off.
+        quick: whether it was a quick run, whose figures are rough.
+        valid: whether its figures can be trusted: `invalid` is empty.
+        invalid: why they cannot be trusted, as sentences.
+        noisy: why they may be off, as sentences.
         settings: what was asked for.
         environment: where it ran.
         models: the models, in order.
         variants: the figures, in order.
-        stages: whole pictures.
+        stages: whole images.
         cold_starts: fresh processes.
-        samples: file of the raw samples, beside the report; null if none was written.
-        recommended: what to run here, of each model; null unless it was asked for and found.
+        samples: file of the raw samples, next to the report; null if none was written.
+        recommended: what to run on this machine, per model; null unless requested and possible.
+        findings: the reasons in `invalid` and `noisy` as data; empty in older reports.
     """
 
-    format: str
+    format: Literal["digitkit-bench/1"]
     digitkit: str
     created: str
     quick: bool
     valid: bool
     invalid: tuple[str, ...]
     noisy: tuple[str, ...]
-    settings: dict[str, Any]
+    settings: BenchSettings
     environment: Environment
     models: tuple[ModelFacts, ...]
     variants: tuple[Variant, ...]
@@ -319,559 +404,114 @@ class Report:
     cold_starts: tuple[ColdStart, ...]
     samples: str | None = None
     recommended: tuple[Profile, ...] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
-        return asdict(self)
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Read a report's JSON.
-
-    Raises:
-        InputNotFoundError: there is no such file.
-        ReportError: it is no report, or one of a newer digitkit.
-    """
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputNotFoundError(f"{path}: there is no such report") from None
-    except (OSError, ValueError, RecursionError) as error:
-        reason = one_line(error)
-        raise ReportError(f"{path}: is no report of digitkit bench: {reason}") from None
-    kind = found.get("format") if isinstance(found, dict) else None
-    if kind != FORMAT:
-        what = f"has the format {kind!r}" if kind else "is no report of digitkit bench"
-        raise ReportError(f"{path}: {what}; needed is what digitkit bench --json wrote ({FORMAT})")
-    # What has a default came later than the format: an older digitkit's reports lack it.
-    later = {field.name: field.default for field in fields(Report) if field.default is not MISSING}
-    missing = [field.name for field in fields(Report) if field.name not in later | found]
-    if missing:
-        raise ReportError(f"{path}: lacks {missing[0]}; digitkit bench --json writes whole reports")
-    return {**later, **found}
-
-
-# --- comparing -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One variant in two reports.
-
-    Attributes:
-        name: the variant's name.
-        a_us: its `p50_us` in the first report.
-        b_us: in the second.
-        ratio: second over first with a 95% bootstrap interval over processes.
-        processes: how many measured it in the report that has fewer.
-        same_model: whether the model's file is the same.
-        accuracy: second less first, -1 to 1; None unless both tell it of the same digits.
-    """
-
-    name: str
-    a_us: float
-    b_us: float
-    ratio: Interval
-    processes: int
-    same_model: bool
-    accuracy: float | None
+    findings: tuple[Finding, ...] = ()
 
     @property
-    def verdict(self) -> str:
-        """What the interval says: ``faster``, ``slower`` or ``no difference seen``.
-
-        ``too few processes to say`` where there seems to be a difference.
-        """
-        if self.ratio.holds(1.0):
-            return "no difference seen"
-        if self.processes < stats.PROCESSES_FOR_INTERVAL:
-            return "too few processes to say"
-        return "faster" if self.ratio.value < 1 else "slower"
+    def measured(self) -> tuple[MeasuredVariant, ...]:
+        """The variants that have figures."""
+        return tuple(one for one in self.variants if isinstance(one, MeasuredVariant))
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two reports, the second as a multiple of the first.
+class BenchResult:
+    """What `digitkit.run_benchmark` returns.
 
     Attributes:
-        rows: the variants that both have, in the first one's order.
-        only_a: variants that were measured in the first alone.
-        only_b: in the second alone.
-        warnings: where machines, versions or settings differ or a run cannot be trusted, one line
-            each.
+        report: the report.
+        samples: nanoseconds of every timed call, int64 ``[N]`` per variant and process, named
+            ``VARIANT/PROCESS``, numbers from 0, and ``VARIANT/PROCESS/paced`` at a fixed rate.
     """
 
-    rows: tuple[Compared, ...]
-    only_a: tuple[str, ...]
-    only_b: tuple[str, ...]
-    warnings: tuple[str, ...]
+    report: BenchReport
+    samples: Mapping[str, Samples]
+
+    def save(self, path: Path) -> BenchReport:
+        """Write the report as JSON and, next to it, the raw samples (see `samples_path`).
+
+        Returns:
+            The report with the name of the samples' file in it.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        raw = samples_path(path)
+        with atomic.replace_file(raw) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **self.samples)  # type: ignore[arg-type]
+        report = replace(self.report, samples=raw.name)
+        save_report(report, path)
+        return report
 
 
-def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
-    """Lay two reports beside each other.
+def samples_path(path: Path) -> Path:
+    """Where the raw samples of a report go: for ``NAME.json``, ``NAME.samples.npz`` next to it."""
+    return path.with_name(f"{path.name.removesuffix('.json')}.samples.npz")
 
-    Args:
-        a: the JSON of the first, as `load` or `Report.to_json` gives it.
-        b: of the second.
+
+def save_report(report: BenchReport, path: Path) -> None:
+    """Write a report as JSON.
 
     Raises:
-        ValueError: a report's latencies are none.
+        OutputError: the file cannot be written.
     """
-    ours, theirs = (
-        {one["name"]: one for one in report["variants"] if one["error"] is None}
-        for report in (a, b)
-    )
-    rows = []
-    for name in ours:
-        if name not in theirs:
-            continue
-        one, other = ours[name], theirs[name]
-        medians = [[process["p50_us"] for process in v["processes"]] for v in (other, one)]
-        for us in (one["p50_us"], other["p50_us"], *medians[0], *medians[1]):
-            if not 0 < us < math.inf:
-                raise ValueError(f"{name} takes {us} µs")
-        if not all(medians):
-            raise ValueError(f"{name} has no processes")
-        digits = [(v["accuracy_data"], v["accuracy_count"]) for v in (one, other)]
-        known = one["accuracy"] is not None and other["accuracy"] is not None
-        rows.append(
-            Compared(
-                name,
-                one["p50_us"],
-                other["p50_us"],
-                stats.ratio(*medians),
-                min(map(len, medians)),
-                one["model_sha256"] == other["model_sha256"],
-                other["accuracy"] - one["accuracy"] if known and digits[0] == digits[1] else None,
-            )
-        )
-    return Comparison(
-        tuple(rows),
-        tuple(name for name in ours if name not in theirs),
-        tuple(name for name in theirs if name not in ours),
-        tuple(_differences(a, b, [row.name for row in rows])),
-    )
+    atomic.write_text(path, encode_report(report) + "\n")
 
 
-_MACHINE = (
-    "board", "cpu", "architecture", "features", "usable_cores", "cpu_quota", "frequency_max_mhz",
-    "virtual", "bits", "os", "kernel", "libc",
-)  # fmt: skip
-"""What of a machine its speed may hang on."""
+def encode_report(report: BenchReport, *, ascii_only: bool = False) -> str:
+    """A report as JSON text.
 
-_SETTINGS = ("processes", "runs", "seconds", "warmup_runs", "warmup_seconds", "paced")
-"""Settings that change what a figure means."""
-
-
-_CORE = ("python", "numpy", "onnxruntime", "opencv-python", "opencv-python-headless")
+    Args:
+        report: the report.
+        ascii_only: escape other characters, for a terminal or a pipe of any encoding.
+    """
+    return json.dumps(msgspec.to_builtins(report), indent=2, ensure_ascii=ascii_only)
 
 
-def _differences(a: Mapping[str, Any], b: Mapping[str, Any], compared: Sequence[str]) -> list[str]:
-    found = []
-    for name, report in (("first", a), ("second", b)):
-        if report["quick"]:
-            found.append(f"the {name} is a quick run; its figures are rough")
-        # Of variants that are in one report only it does not matter.
-        alone = {variant["name"] for variant in report["variants"]} - {*compared}
-        for what, reasons in (("INVALID", report["invalid"]), ("noisy", report["noisy"])):
-            told = [reason for reason in reasons if _about(reason, alone) is None]
-            found += [f"the {name} is {what}: {reason}" for reason in _gathered(told, compared)]
+def load_report(path: Path) -> BenchReport:
+    """Read a report's JSON and check it.
 
-    def differ(what: str, one: Any, other: Any) -> None:
-        if one != other:
-            found.append(f"{what}: {_shown(one)} in the first, {_shown(other)} in the second")
+    Raises:
+        InputNotFoundError: the file does not exist.
+        ReportError: it is not a report, is damaged, or was written by a newer digitkit.
+    """
 
-    here, there = a["environment"], b["environment"]
-    for part in _MACHINE:
-        differ(part.replace("_", " "), here["machine"][part], there["machine"][part])
-    differ("governor", here["governor"], there["governor"])
-    versions, others = here["versions"], there["versions"]
-    for package in sorted({*versions, *others}):
-        # A runtime that only one of them ran says nothing of what both did.
-        if package in _CORE or (package in versions and package in others):
-            differ(package, versions.get(package), others.get(package))
-    differ("ONNX Runtime's build", here["onnxruntime_build"], there["onnxruntime_build"])
-    differ("digitkit", a["digitkit"], b["digitkit"])
-    options = [
-        {v["name"]: v["options"] for v in report["variants"] if v["options"]} for report in (a, b)
-    ]
-    for name in options[0]:
-        if name in options[1]:
-            ours, theirs = options[0][name], options[1][name]
-            for option in sorted({*ours, *theirs}):
-                differ(f"{name}, {option}", ours.get(option), theirs.get(option))
-    for setting in _SETTINGS:
-        differ(setting, a["settings"].get(setting), b["settings"].get(setting))
-    return found
+    def refuse(problem: str) -> ReportError:
+        return ReportError(problem, subject=str(path), hint="measure again with digitkit bench")
 
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "none"
-    return "unknown" if value is None else str(value)
-
-
-# --- for people ------------------------------------------------------------------------------
-
-
-def microseconds(value: float | None) -> str:
-    """A duration in the unit that suits its size: ``31.3 µs``, ``4.21 ms``, ``1.30 s``."""
-    if value is None:
-        return "–"
-    for limit, unit, size in ((999.5, "µs", 1.0), (999_500, "ms", 1e3)):
-        if value < limit:
-            number = value / size
-            return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f} {unit}"
-    return f"{value / 1e6:.2f} s"
-
-
-def milliseconds(value: float | None) -> str:
-    """The same of a duration that is given in milliseconds."""
-    return microseconds(None if value is None else value * 1000)
-
-
-def share(value: float | None, places: int = 2) -> str:
-    """A share as a percentage, ``–`` where it is not known."""
-    return "–" if value is None else f"{value:.{places}%}"
-
-
-def megabytes(value: float | None) -> str:
-    """``87 MB``, ``–`` where it is not known."""
-    return "–" if value is None else f"{value:.0f} MB"
+    try:
+        data = path.read_bytes()
+        name = msgspec.json.decode(data, type=_Header).format
+    except FileNotFoundError:
+        raise InputNotFoundError("does not exist", subject=str(path)) from None
+    except OSError as error:
+        raise refuse(f"cannot be read: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise refuse(f"is not a report of digitkit bench: {one_line(error)}") from None
+    if name is None:
+        raise refuse("is not a report of digitkit bench")
+    if name != REPORT_FORMAT:
+        raise refuse(f"has the format {name!r}; this digitkit reads {REPORT_FORMAT}")
+    try:
+        report = msgspec.json.decode(data, type=BenchReport)
+        variants = tuple(map(_with_figures, report.variants))
+    except (msgspec.MsgspecError, ReportError) as error:
+        raise refuse(f"is damaged: {one_line(error)}") from None
+    return replace(report, variants=variants)
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table for people, in the terminal or in Markdown.
-
-    Attributes:
-        title: what it shows.
-        heads: the columns; those that begin with ``>`` are flush right.
-        rows: the cells.
-        note: what the columns mean.
-    """
-
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-    def markdown(self) -> str:
-        """The table in Markdown, its title above it."""
-        names = [head.removeprefix(">") for head in self.heads]
-        rules = ["--:" if head.startswith(">") else "---" for head in self.heads]
-        rows = [[cell.replace("|", r"\|") for cell in row] for row in self.rows]
-        lines = [f"| {' | '.join(row)} |" for row in (names, rules, *rows)]
-        note = [self.note, ""] if self.note else []
-        return "\n".join([f"**{self.title}**", "", *lines, "", *note])
+class _Header:
+    format: Any = None
 
 
-def summary(report: Mapping[str, Any]) -> str:
-    """The machine, versions and how it was measured, one line; of a report's JSON."""
-    environment = report["environment"]
-    machine, versions = environment["machine"], environment["versions"]
-    settings = report["settings"]
-    board = f"{machine['board']}, " if machine["board"] else ""
-    features = f" ({', '.join(machine['features'])})" if machine["features"] else ""
-    ran = ", ".join(
-        f"{label} {versions[package]}"
-        for package, label in (("onnxruntime", "ONNX Runtime"), ("python", "Python"))
-        if package in versions
-    )
-    before, after = environment["before"], environment["after"]
-    heat = ""
-    if before["temperature_c"] is not None and after["temperature_c"] is not None:
-        heat = f", {before['temperature_c']:.0f} to {after['temperature_c']:.0f} °C"
-    cores = "1 core" if machine["usable_cores"] == 1 else f"{machine['usable_cores']} cores"
-    virtual = ", virtual machine" if machine["virtual"] else ""
-    return (
-        f"{board}{machine['cpu']}{features}{virtual}, {cores}, governor "
-        f"{environment['governor'] or 'unknown'}{heat}; {ran}; {settings['processes']} processes, "
-        f"at least {settings['runs']:,} runs and {settings['seconds']:g} s a variant"
-    )
+def _with_figures(variant: Variant) -> Variant:
+    """A decoded variant as `MeasuredVariant`, unless it has an error."""
+    if variant.error is not None:
+        return variant
+    values = vars(variant)
+    for name, value in values.items():
+        if value is None and name in _REQUIRED:
+            raise ReportError(f"variant {variant.name} lacks {name}")
+    return MeasuredVariant(**values)
 
 
-def tables(report: Mapping[str, Any]) -> list[Table]:
-    """The tables that people look at, of a report's JSON."""
-    made = [_latencies(report)]
-    measured = [variant for variant in report["variants"] if variant["error"] is None]
-    if measured:
-        made += [_runs(measured), _work(measured), _start(measured)]
-    paced = [variant for variant in measured if variant["paced"]]
-    if paced:
-        made.append(_paced(paced))
-    if report["stages"]:
-        made.append(_stages(report["stages"]))
-    if report["cold_starts"]:
-        made.append(_cold(report["cold_starts"]))
-    return made
-
-
-def _latencies(report: Mapping[str, Any]) -> Table:
-    cards = {one["name"]: one["card_accuracy"] for one in report["models"]}
-    rows = []
-    for v in report["variants"]:
-        if v["error"] is not None:
-            rows.append((v["name"], "not run", *["–"] * 5))
-            continue
-        accuracy = share(v["accuracy"])
-        if v["accuracy"] is None and cards[v["model"]] is not None:
-            accuracy = f"{share(cards[v['model']])}*"
-        rows.append(
-            (
-                v["name"], microseconds(v["p50_us"]), _span(v["p50_low_us"], v["p50_high_us"]),
-                microseconds(v["p90_us"]), microseconds(v["p99_us"]), f"{v['ratio']:.2f}",
-                accuracy,
-            )
-        )  # fmt: skip
-    note = (
-        "p50: the median of the processes' medians; ratio: an image's time to the first variant's"
-    )
-    read = {(v["accuracy_count"], v["accuracy_data"]) for v in report["variants"]}
-    for count, data in sorted(read - {(None, None)}):
-        note += f"; accuracy: of {count:,} digits, {data}"
-    return Table(
-        "a run of the model",
-        ("variant", ">p50", ">processes", ">p90", ">p99", ">ratio", ">accuracy"),
-        tuple(rows),
-        note,
-    )
-
-
-def _span(low: float, high: float) -> str:
-    """Two durations, the unit once if both have it: ``28.3–29.0 µs``."""
-    first, last = microseconds(low), microseconds(high)
-    number, _, unit = first.partition(" ")
-    return f"{number}–{last}" if last.endswith(f" {unit}") else f"{first} – {last}"
-
-
-def _runs(variants: Sequence[Mapping[str, Any]]) -> Table:
-    known = any(v["latency"]["p999_us"] is not None for v in variants)
-    rows = []
-    for v in variants:
-        found = v["latency"]
-        rows.append(
-            (
-                v["name"], f"{found['runs']:,}", microseconds(found["min_us"]),
-                microseconds(found["mean_us"]), microseconds(found["std_us"]),
-                *([microseconds(found["p999_us"])] if known else []), f"{found['outliers']:,}",
-            )
-        )  # fmt: skip
-    return Table(
-        "all its runs",
-        (
-            "variant", ">runs", ">min", ">mean", ">s.d.", *([">p99.9"] if known else []),
-            ">outliers",
-        ),
-        tuple(rows),
-        "outliers are kept: runs beyond the third quartile by three times the quartiles' distance",
-    )  # fmt: skip
-
-
-def _work(variants: Sequence[Mapping[str, Any]]) -> Table:
-    workers = [
-        f">{one['workers']} process" + "es" * (one["workers"] > 1)
-        for one in variants[0]["throughput"]
-    ]
-    rows = []
-    for v in variants:
-        rates = [one["images_per_second"] for one in v["throughput"]]
-        several = ["–" if rate is None else f"{rate:,.0f}" for rate in rates]
-        work = (f"{v['images_per_second']:,.0f}", *several, f"{v['cpu_s_per_1000_images']:.3f}")
-        rows.append((v["name"], *work))
-    return Table(
-        "how much gets done",
-        ("variant", ">images/s", *workers, ">CPU s/1,000 images"),
-        tuple(rows),
-    )
-
-
-def _start(variants: Sequence[Mapping[str, Any]]) -> Table:
-    times, sizes = ("import_ms", "create_ms", "first_ms"), ("import", "load")
-    rows = []
-    for v in variants:
-        held = [megabytes(v[f"resident_{part}_mb"]) for part in sizes] + [megabytes(v["peak_mb"])]
-        rows.append((v["name"], *(milliseconds(v[part]) for part in times), *held))
-    return Table(
-        "start of a process that only runs the model, and the memory that it holds",
-        ("variant", ">import", ">session", ">first run", ">imported", ">loaded", ">peak"),
-        tuple(rows),
-    )
-
-
-def _paced(variants: Sequence[Mapping[str, Any]]) -> Table:
-    hz = variants[0]["paced"]["hz"]
-    return Table(
-        f"paced at {hz:g} calls a second, asleep in between",
-        ("variant", ">p50", ">p90", ">of unpaced", ">late", ">CPU use asleep"),
-        tuple(
-            (
-                v["name"], microseconds(v["paced"]["p50_us"]), microseconds(v["paced"]["p90_us"]),
-                f"{v['paced']['ratio']:.2f}", f"{v['paced']['late']} of {v['paced']['calls']}",
-                share(v["paced"]["idle_cpu"]),
-            )
-            for v in variants
-        ),
-    )  # fmt: skip
-
-
-def _stages(stages: Sequence[Mapping[str, Any]]) -> Table:
-    steps = ("decode_ms", "locate_ms", "normalise_ms", "classify_ms", "total_ms")
-    return Table(
-        "whole pictures, from file to digits",
-        ("model", "picture", *(">" + step.removesuffix("_ms") for step in steps)),
-        tuple(
-            (
-                one["model"], one["picture"],
-                *(milliseconds(one[step]) for step in steps),
-            )
-            for one in stages
-        ),
-    )  # fmt: skip
-
-
-def _cold(starts: Sequence[Mapping[str, Any]]) -> Table:
-    return Table(
-        "cold start: digitkit infer one.png, from the process's start to its answer",
-        ("model", ">p50", ">range", ">peak memory"),
-        tuple(
-            (
-                one["model"],
-                milliseconds(one["p50_ms"]),
-                "–" if one["error"] else _span(one["min_ms"] * 1000, one["max_ms"] * 1000),
-                megabytes(one["peak_mb"]),
-            )
-            for one in starts
-        ),
-    )
-
-
-def compared(comparison: Comparison) -> Table:
-    """The variants of two reports beside each other."""
-    return Table(
-        "p50, the second as a multiple of the first, with a 95% interval",
-        ("variant", ">first", ">second", ">ratio", ">interval", "verdict", ">accuracy, points"),
-        tuple(
-            (
-                row.name if row.same_model else f"{row.name} (another file)",
-                microseconds(row.a_us), microseconds(row.b_us), f"{row.ratio.value:.3f}",
-                f"{row.ratio.low:.3f} to {row.ratio.high:.3f}", row.verdict,
-                "–" if row.accuracy is None else f"{100 * row.accuracy:+.2f}",
-            )
-            for row in comparison.rows
-        ),
-    )  # fmt: skip
-
-
-ALIKE = 3
-"""So many variants of which the same is said have a line each; of more there is one line."""
-
-
-def faults_of_all(report: Mapping[str, Any]) -> list[str]:
-    """Reasons why a run is invalid that are not about one of its variants; of a report's JSON."""
-    names = [variant["name"] for variant in report["variants"]]
-    return [reason for reason in report["invalid"] if _about(reason, names) is None]
-
-
-def _about(reason: str, variants: Iterable[str]) -> str | None:
-    """The variant that a reason is about; None if it is about none of these."""
-    return next((name for name in variants if reason.startswith(f"{name}: ")), None)
-
-
-def verdicts(report: Mapping[str, Any]) -> list[str]:
-    """Whether the figures can be trusted, one line each; of a report's JSON."""
-    names = [variant["name"] for variant in report["variants"]]
-    lines = [f"INVALID: {reason}" for reason in _gathered(report["invalid"], names)]
-    lines += [f"noisy: {reason}" for reason in _gathered(report["noisy"], names)]
-    lines += [f"not run: {v['name']}: {v['error']}" for v in report["variants"] if v["error"]]
-    lines += [
-        f"not run: {one['picture']} with {one['model']}: {one['error']}"
-        for one in report["stages"]
-        if one["error"]
-    ]
-    lines += [
-        f"not run: digitkit infer with {one['model']}: {one['error']}"
-        for one in report["cold_starts"]
-        if one["error"]
-    ]
-    lines += [
-        f"not run: {v['name']}, processes: {one['workers']}: {one['error']}"
-        for v in report["variants"]
-        for one in v["throughput"]
-        if one["error"]
-    ]
-    notes = {v["accuracy_note"] for v in report["variants"] if v["accuracy_note"]}
-    lines += [f"* accuracy not measured but the card's: {note}" for note in sorted(notes)]
-    if report["quick"]:
-        lines.append("a quick run: its figures are rough; leave --quick out for ones to rely on")
-    if report["valid"]:
-        lines.append(_valid(report))
-    return lines
-
-
-def _gathered(reasons: Sequence[str], variants: Sequence[str]) -> list[str]:
-    """Reasons of which many say the same of one variant each, by the worst of them then."""
-    alike: dict[str, list[str]] = {}
-    for reason in reasons:
-        name = _about(reason, variants)
-        kind = reason if name is None else re.sub(r"\d+", "", reason.removeprefix(name))
-        alike.setdefault(kind, []).append(reason)
-    lines = []
-    for kind, same in alike.items():
-        if len(same) <= ALIKE or kind in reasons:
-            lines += same
-        else:
-            worst = max(same, key=lambda reason: _first_number(reason.rpartition(": ")[2]))
-            lines.append(f"{worst}; the worst of {len(same)} variants")
-    return lines
-
-
-def _first_number(text: str) -> float:
-    found = re.search(r"\d+(\.\d+)?", text)
-    return float(found[0]) if found else 0.0
-
-
-def _valid(report: Mapping[str, Any]) -> str:
-    """What speaks for a run; no more than the machine tells."""
-    processes = [v["processes"] for v in report["variants"] if v["error"] is None]
-    if not processes:
-        return "nothing could be measured"
-    seen = []
-    if report["environment"]["after"]["throttled"] is not None:
-        seen.append("no throttling")
-    machine, told = report["environment"]["machine"], report["environment"]["governor"] is not None
-    # A virtual machine may tell one clock for ever.
-    if (told or machine["virtual"] is not True) and all(
-        any(process["frequencies_mhz"]) for of_one in processes for process in of_one
-    ):
-        seen.append("no fall of the clock")
-    if min(map(len, processes)) > 1:
-        seen.append("processes agree")
-    if not seen:
-        return "nothing speaks against the run, but little could be seen"
-    noisy = ", though noisy" if report["noisy"] else ""
-    return f"the run is valid{noisy}: {', '.join(seen)}"
-
-
-def threads(count: int) -> str:
-    """How many threads, in words: ``1 thread``, ``2 threads``."""
-    return "1 thread" if count == 1 else f"{count} threads"
-
-
-def recommendations(report: Mapping[str, Any]) -> list[str]:
-    """What is recommended, and why, one line a model; of a report's JSON."""
-    lines = []
-    for one in report["recommended"] or ():
-        batch = f", batches of {one['batch']} in bulk" if (one["batch"] or 1) > 1 else ""
-        how = f"{one['precision']}, {threads(one['threads'])}{batch}"
-        lines.append(f"recommended for {one['model']}: {how}: {one['why']}")
-    return lines
-
-
-def markdown(report: Mapping[str, Any]) -> str:
-    """A report for people, in Markdown; of its JSON."""
-    parts = [f"{summary(report)}; {report['created'][:10]}.", ""]
-    parts += [f"- {line}" for line in (*verdicts(report), *recommendations(report))]
-    parts += ["", f"`{report['environment']['command']}`", ""]
-    parts += [table.markdown() for table in tables(report)]
-    return "\n".join(parts)
+_REQUIRED = MeasuredVariant.__annotations__.keys() - {"error"}

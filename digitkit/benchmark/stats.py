@@ -1,4 +1,4 @@
-"""Statistics of latencies: percentiles, outliers, and how sure a median or a ratio is."""
+"""Statistics of latencies: percentiles, outliers, and confidence intervals of ratios."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.int64]
-"""Nanoseconds that single runs took, int64 ``[N]``."""
+"""Durations of single calls in nanoseconds, int64 ``[N]``."""
 
 RUNS_FOR_P999 = 10_000
-"""Fewer runs hold less than ten beyond the 99.9th percentile, too few to say where it is."""
+"""With fewer, less than ten lie beyond the 99.9th percentile: too few to estimate it."""
 
 PROCESSES_FOR_INTERVAL = 5
-"""With fewer, `ratio`'s interval is too narrow: of 100 it holds the truth in 90 with 3, in 70 with
-2, in none with 1 (simulated)."""
+"""With fewer, `ratio`'s interval is too narrow: it contains the true value in 90 of 100 cases with
+3 processes, in 70 with 2 and in none with 1 (simulated)."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How long a run takes, microseconds.
+    """The distribution of the latency of a call, in microseconds.
 
     Attributes:
-        runs: how many were timed.
-        p50_us: the median.
-        p90_us: 90% take no longer.
-        p99_us: 99% take no longer.
-        p999_us: 99.9% take no longer; None under `RUNS_FOR_P999` runs.
-        min_us: the shortest.
-        mean_us: the mean.
-        std_us: the standard deviation.
-        outliers: how many lie further above the third quartile than three times the distance of
-            the quartiles (Tukey, Exploratory Data Analysis, 1977). They are counted, and are in
-            all the other figures.
+        runs: number of timed calls.
+        p50_us: median.
+        p90_us: 90th percentile.
+        p99_us: 99th percentile.
+        p999_us: 99.9th percentile; null with fewer than 10,000 calls.
+        min_us: minimum.
+        mean_us: mean.
+        std_us: standard deviation.
+        outliers: number of calls above the third quartile by more than three times the
+            interquartile range (Tukey, Exploratory Data Analysis, 1977). They are counted here and
+            included in all other figures.
     """
 
     runs: int
@@ -49,7 +49,7 @@ class Latency:
 
 
 def latency(samples: Samples) -> Latency:
-    """Describe the runs; percentiles are interpolated linearly.
+    """Summarize the calls; percentiles are interpolated linearly.
 
     Args:
         samples: nanoseconds, int64 ``[N]``, N at least 1.
@@ -70,7 +70,7 @@ def latency(samples: Samples) -> Latency:
 
 
 def spread(medians: Sequence[float]) -> float:
-    """How far processes differ: the range of their medians as a share of the middle one."""
+    """How far processes differ: the range of their medians divided by the median of these."""
     return (max(medians) - min(medians)) / float(np.median(medians))
 
 
@@ -82,7 +82,7 @@ class Interval:
     low: float
     high: float
 
-    def holds(self, value: float) -> bool:
+    def contains(self, value: float) -> bool:
         """Whether `value` lies within it."""
         return self.low <= value <= self.high
 
@@ -92,18 +92,18 @@ def ratio(
 ) -> Interval:
     """The ratio of two medians with a bootstrap interval.
 
-    Percentile bootstrap (Efron, Annals of Statistics 7, 1979). What is resampled are processes:
-    the runs within one are not independent, so counting each of them would make the interval far
-    too narrow.
+    Percentile bootstrap (Efron, Annals of Statistics 7, 1979). Processes are resampled, not calls:
+    the calls within a process are not independent, and counting each of them would make the
+    interval far too narrow.
 
     Args:
         ours: medians of the processes of one measurement.
-        theirs: of the one that it is compared with.
-        resamples: how often both are drawn again, with replacement.
+        theirs: medians of the processes that it is compared with.
+        resamples: number of resamples of both, with replacement.
         seed: the same seed gives the same interval.
 
     Returns:
-        ``median(ours) / median(theirs)`` and where 95% of the resampled ratios lie.
+        ``median(ours) / median(theirs)`` and the range of 95% of the resampled ratios.
     """
     rng = np.random.default_rng(seed)
     drawn = [
@@ -112,5 +112,5 @@ def ratio(
     ]
     low, high = np.percentile(drawn[0] / drawn[1], [2.5, 97.5])
     value = float(np.median(ours) / np.median(theirs))
-    # The middle of few values need not lie within the percentiles of its resamples.
+    # The median of few values need not lie within the percentiles of its resamples.
     return Interval(value, min(value, float(low)), max(value, float(high)))

@@ -8,16 +8,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from enum import EnumType
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from digitkit.errors import DigitkitError, GateError, OutputError, one_line
+from digitkit.errors import ConfigError, DigitkitError, GateError, OutputError, one_line
 from digitkit.version import __version__
 
 SOME_FAILED, USAGE, GATE_FAILED = 1, 2, 3
@@ -30,13 +29,13 @@ COMMANDS = {
     "eval": "Measure a model: loss, accuracy, calibration, per-digit precision and recall.",
     "inspect": "Show what a model is: its contract, operators, parameters, multiply-adds, size, "
     "hashes.",
-    "bench": "Measure latency that one can believe, and what to run on this device.",
-    "bundle": "Make one file that installs digitkit on a device without a network.",
+    "bench": "Measure latency reliably, and find what to run on this device.",
+    "bundle": "Build one file that installs digitkit on a device without a network.",
     "doctor": "Find what prevents digits from being read on this machine, and how to fix it.",
 }
-"""The commands, each a module of this package, and how its docstring begins: enough to list them.
+"""The commands, each a module of this package, with the first sentence of its docstring.
 
-A command's module is loaded when the command is called.
+That is enough to list them; a command's module is loaded when the command is called.
 """
 
 
@@ -55,7 +54,7 @@ class _Commands(TyperGroup):
         if not args and not ctx.resilient_parsing:
             print(ctx.get_help())
             ctx.exit(USAGE)
-        _check_less(self, ctx)
+        _skip_checks(self, ctx)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -63,7 +62,7 @@ class _Commands(TyperGroup):
         return name, _loaded(name) if name else None, rest
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        # Plain text: what typer draws frames with takes longer to load than all the rest.
+        # Plain text: rich, which typer draws with, takes longer to load than all the rest.
         super(TyperGroup, self).format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
@@ -75,37 +74,56 @@ class _Commands(TyperGroup):
                 _drop_stdout()
                 raise typer.Exit(SOME_FAILED) from error
             raise typer.Exit(GATE_FAILED if isinstance(error, GateError) else USAGE) from error
-        except BrokenPipeError as error:  # whoever read our output has had enough
+        except BrokenPipeError as error:  # whoever reads our output has closed it
             _drop_stdout()
             raise typer.Exit(SOME_FAILED) from error
 
 
-class _Command(TyperCommand):
-    """One command with its options."""
+class _OptionErrors:
+    """Checks values only where needed, and reports a `ConfigError` under its option's name."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _check_less(self, ctx)
-        return super().parse_args(ctx, args)
+        _skip_checks(self, ctx)
+        return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)  # type: ignore[misc]
+        except ConfigError as error:
+            command: Any = self
+            options = [one for one in command.get_params(ctx) if one.name == error.field]
+            if not options:
+                raise
+            text = error.problem if error.hint is None else f"{error.problem}; {error.hint}"
+            raise typer.BadParameter(text, ctx=ctx, param=options[0]) from error
 
 
-def _check_less(command: Any, ctx: Any) -> None:
-    """Take what needs no check as it is: defaults, text, paths, and choices written in full.
+class _Command(_OptionErrors, TyperCommand):
+    """One command with its options."""
+
+
+class _CommandGroup(_OptionErrors, TyperGroup):
+    """A command with options of its own that also has subcommands."""
+
+
+def _skip_checks(command: Any, ctx: Any) -> None:
+    """Take values as they are that need no check: defaults, text, paths, and choices in full.
 
     typer has all values checked by pydantic, which takes longer to load than the rest of the
-    command line; so most calls do without.
+    command line; most calls do without it.
     """
     called = inspect.signature(command.callback).parameters
-    defaults = {name: one.default for name, one in called.items()}
+    defaults = {name: parameter.default for name, parameter in called.items()}
     kinds = get_type_hints(command.callback)
     for parameter in command.get_params(ctx):
         if not parameter.required:
             name = parameter.name
             parameter.process_value = partial(
-                _value, parameter.process_value, name, kinds.get(name), defaults.get(name)
+                _process_value, parameter.process_value, name, kinds.get(name), defaults.get(name)
             )
 
 
-def _value(
+def _process_value(
     check: Callable[[Any, Any], Any], name: str, kind: Any, default: Any, ctx: Any, value: Any
 ) -> Any:
     if ctx.get_parameter_source(name).name == "DEFAULT":
@@ -114,14 +132,14 @@ def _value(
         return value
     if kind == Path | None:
         return Path(value)
-    choices = [one for one in get_args(kind) or [kind] if isinstance(one, EnumType)]
-    if choices and value in list(choices[0]):
-        return choices[0](value)
+    for part in (kind, *get_args(kind)):
+        if get_origin(part) is Literal and value in get_args(part):
+            return value
     return check(ctx, value)
 
 
 def _drop_stdout() -> None:
-    """Keep Python from flushing into a closed pipe or a full disk once more on its way out."""
+    """Keep Python from flushing into a closed pipe or a full disk again when it exits."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -134,9 +152,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Examples:\n\n"
-    "digitkit infer photo.jpg — read digits with the model that is built in\n\n"
+    "digitkit infer photo.jpg — read digits with the built-in model\n\n"
     "digitkit train — train a net on MNIST in a minute or two\n\n"
-    "Every command has --help with more.",
+    "digitkit COMMAND --help shows more.",
 )
 
 
@@ -154,9 +172,9 @@ def digitkit(
 ) -> None:
     """Handwritten digits, from training to an edge device.
 
-    Exit codes: 0 fine; 1 some inputs failed, or doctor found a problem; 2 nothing could start (an
-    option, a model, a recipe, a settings file, a data folder); 3 a gate failed (parity, accuracy,
-    bench --strict on an invalid run); 130 a training stopped by Ctrl-C.
+    Exit codes: 0 success; 1 some inputs failed, or doctor found a problem; 2 nothing could start
+    (an option, a model, a recipe, a settings file, a data folder); 3 a gate failed (parity,
+    accuracy, bench --strict on an invalid run); 130 a training was stopped by Ctrl-C.
     """
 
 
@@ -170,43 +188,54 @@ app.callback(help=_help(digitkit))(digitkit)
 
 
 def _loaded(name: str) -> Any:
-    """A command with its options."""
+    """A command with its options.
+
+    Its module has a function ``command`` and ``EXAMPLES``. It may have ``SUBCOMMANDS``, pairs of a
+    function and its examples by name; ``command`` is called before these, too, and finds their name
+    in its context.
+    """
     module = import_module(f".{name}", __package__)
     alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
-    make = alone.command(name, cls=_Command, help=_help(module.command), epilog=module.EXAMPLES)
-    make(module.command)
+    texts = {"help": _help(module.command), "epilog": module.EXAMPLES}
+    subcommands = getattr(module, "SUBCOMMANDS", {})
+    if subcommands:
+        alone.callback(cls=_CommandGroup, invoke_without_command=True, **texts)(module.command)
+        for word, (function, examples) in subcommands.items():
+            alone.command(word, cls=_Command, help=_help(function), epilog=examples)(function)
+    else:
+        alone.command(name, cls=_Command, **texts)(module.command)
     return typer.main.get_command(alone)
 
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-"""What writing to standard output may fail with."""
+"""Errors of writing to standard output."""
 
 
 def main() -> None:
     """Run the command line."""
-    # A service may have closed either stream; what is printed then goes nowhere.
+    # A service may have closed either stream; what is printed then is lost.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # A terminal without UTF-8 gets replacement marks instead of a traceback.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    # Asked to end, it clears away what is half-written, as after Ctrl-C.
+    # On SIGTERM, what is half-written is removed, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         try:
             app(prog_name="digitkit")
         finally:
-            sys.stdout.flush()  # now, while it can still be said what is wrong
+            sys.stdout.flush()  # now, while an error can still be reported
     except BrokenPipeError:
         _drop_stdout()
         sys.exit(SOME_FAILED)
     except OSError as error:
-        # What pathlib finds when it only looks whether a file is there, up to Python 3.13.
+        # What pathlib raises when it only checks whether a file exists, up to Python 3.13.
         if error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None:
-            line = one_line(f"{error.filename}: cannot be looked at: {error.strerror}")
+            line = one_line(f"{error.filename}: cannot be accessed: {error.strerror}")
             print(f"digitkit: {line}", file=sys.stderr)
             sys.exit(USAGE)
-        if error.errno not in _UNWRITABLE:  # of files we say so ourselves
+        if error.errno not in _UNWRITABLE:  # files have errors of their own
             raise
         print(f"digitkit: standard output: cannot be written: {error.strerror}", file=sys.stderr)
         _drop_stdout()

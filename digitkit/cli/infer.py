@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from enum import StrEnum
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digitkit.cli import show
-from digitkit.cli.options import InputScaleOption, Precision, PrecisionOption
-from digitkit.errors import DigitkitError, OutputError
+from digitkit.choices import Mode, Orientation, OutputFormat, PrecisionChoice
+from digitkit.cli.options import InputScaleOption
+from digitkit.cli.show import progress as show_progress
 
 if TYPE_CHECKING:
-    from digitkit.inference.pipeline import Outcome, Summary
-    from digitkit.models.registry import PrecisionChoice
-    from digitkit.reading.reader import Reader
-    from digitkit.sinks.base import Sink
+    from digitkit.inference.pipeline import Summary
     from digitkit.sources.frames import Failure
-    from digitkit.sources.live import Live
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -51,94 +43,51 @@ digitkit infer --camera picamera2 --fps 5
 digitkit infer --config /etc/digitkit.toml
 """
 
-
-class Format(StrEnum):
-    """How readings are written."""
-
-    text = "text"
-    jsonl = "jsonl"
-    csv = "csv"
+READING, MOVING, FIELDS = "Reading", "Cameras, streams and videos", "Number fields"
 
 
-class Mode(StrEnum):
-    """What a picture is taken for."""
-
-    auto = "auto"
-    digit = "digit"
-    page = "page"
-
-
-class Orientation(StrEnum):
-    """Which side of a picture is up."""
-
-    exif = "exif"
-    auto = "auto"
-    none = "0"
-    quarter = "90"
-    half = "180"
-    three_quarters = "270"
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise typer.BadParameter(f"{text!r} is no size; write it like 1280x720")
-    return int(width), int(height)
-
-
-def _set_defaults(context: typer.Context, path: Path | None) -> Any:
-    """Take the options that the command line does not give from a settings file."""
-    if path is None:
-        return None
-    from digitkit.inference import settings
-
-    read = settings.load_settings(path)
-    options = read.options()
-    # By the parameters' names, of which one would hide a builtin.
-    context.default_map = {"format_" if key == "format" else key: options[key] for key in options}
-    return read
-
-
-READING, MOVING, FIELDS = "What is read", "Cameras, streams and videos", "Number fields"
-
-
+# Options that are not given are None, so that a settings file can set them.
 def command(
-    context: typer.Context,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="SOURCES",
             help="Image and video files, folders (searched for images, recursively), patterns, "
-            "and - for a list of paths on standard input, one a line; or one stream's URL.",
+            "and - for a list of paths on standard input, one a line; or the URL of one stream.",
             show_default=False,
         ),
     ] = None,
     config: Annotated[
-        Any,
+        Path | None,
         typer.Option(
             metavar="FILE",
-            parser=Path,
-            callback=_set_defaults,
-            is_eager=True,
-            help="A service's settings, TOML: camera and options of this command by their names; "
-            "what the command line gives goes first, and --output instead of its [output].",
+            help="Settings of a service, TOML: a camera and options of this command by their "
+            "names. Options on the command line take precedence, and --output over its output "
+            "table.",
         ),
     ] = None,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME|FILE",
             help="A shipped model's name (digits, or digits-tiny for speed) or an .onnx file.",
+            show_default="digits",
         ),
-    ] = "digits",
-    precision: PrecisionOption = Precision.auto,
-    input_scale: InputScaleOption = None,
-    format_: Annotated[
-        Format | None,
+    ] = None,
+    precision: Annotated[
+        PrecisionChoice | None,
         typer.Option(
-            "--format",
-            help="text for people; jsonl and csv for programs. By default as the name of --output "
-            "ends, else text.",
+            help="Which file of a shipped model; auto: the one that digitkit bench --save found to "
+            "be fastest here, else int8.",
+            show_default="auto",
+        ),
+    ] = None,
+    input_scale: InputScaleOption = None,
+    format: Annotated[
+        OutputFormat | None,
+        typer.Option(
+            help="text for people, jsonl and csv for programs; by default as the suffix of "
+            "--output says, else text.",
             show_default=False,
         ),
     ] = None,
@@ -146,64 +95,65 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the readings to this file, whole or not at all; a camera's line by line.",
+            help="Write the readings to this file: complete or not at all, but a camera's line by "
+            "line.",
         ),
     ] = None,
     annotate: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR|VIDEO",
-            help="Save each picture with its digits marked, into a folder; or all frames as a "
-            "video, if the name ends in .mp4 or .avi.",
+            help="Save each image with its digits boxed and labelled into a folder; or all frames "
+            "as a video if the name ends in .mp4 or .avi.",
         ),
     ] = None,
     explain: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Save what the net saw of each digit, enlarged."),
+        typer.Option(metavar="DIR", help="Save what the classifier saw of each digit, enlarged."),
     ] = None,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1,
-            help="Processes that read image files; the order stays. Each takes a second to start, "
-            "so they pay for themselves from some hundred pictures on.",
+            help="Processes that read image files, in order. Each takes a second to start, so they "
+            "pay off from some hundred images on.",
+            show_default="1",
         ),
-    ] = 1,
+    ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="CPU threads; 1 by default, and for the classifier what digitkit bench --save "
+            help="CPU threads; by default 1, and for the classifier what digitkit bench --save "
             "found best.",
             show_default=False,
         ),
     ] = None,
-    nul: Annotated[
-        bool, typer.Option("-0", "--null", help="The list on standard input is parted by NUL.")
+    null: Annotated[
+        bool, typer.Option("-0", "--null", help="The list on standard input is NUL-separated.")
     ] = False,
     mode: Annotated[
-        Mode,
+        Mode | None,
         typer.Option(
-            help="digit: each picture is one digit; page: look for digits in it; auto: the first "
-            "up to 64 pixels on the longer side, else the second.",
+            help="digit: each image is one digit; page: detect the digits in it; auto: one digit "
+            "up to 64 pixels on the longer side, else a page.",
             rich_help_panel=READING,
+            show_default="auto",
         ),
-    ] = Mode.auto,
+    ] = None,
     orientation: Annotated[
-        Orientation,
+        Orientation | None,
         typer.Option(
-            help="Which side is up. exif: as the file says; auto: the same, but where another "
-            "quarter turn reads clearly better, that one; 0 to 270: turn the pixels so many "
-            "degrees clockwise, whatever the file says.",
+            help="Which side is up. exif: as the file says; auto: that, or another quarter turn "
+            "where it reads clearly better; 0 to 270: rotate the pixels clockwise by this many "
+            "degrees, whatever the file says.",
             rich_help_panel=READING,
+            show_default="exif",
         ),
-    ] = Orientation.exif,
+    ] = None,
     min_confidence: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            max=1,
-            help="Accept digits from this on; the model's own by default.",
+            help="Accept digits from this confidence on, 0 to 1; the model's own threshold by "
+            "default.",
             rich_help_panel=READING,
         ),
     ] = None,
@@ -211,8 +161,7 @@ def command(
         int | None,
         typer.Option(
             metavar="N",
-            min=1,
-            help="Keep only rows of so many digits, doubtful ones among them if need be.",
+            help="Keep only rows of N digits; doubtful digits count if that makes up the row.",
             rich_help_panel=FIELDS,
         ),
     ] = None,
@@ -220,8 +169,8 @@ def command(
         str | None,
         typer.Option(
             metavar="REGEX",
-            help=r"Keep only rows that are like this, such as '[1-9]\d{3}'; where a digit is "
-            "uncertain, the next-likely ones are tried.",
+            help=r"Keep only rows that match, such as '[1-9]\d{3}'; for uncertain digits the next "
+            "most likely ones are tried.",
             rich_help_panel=FIELDS,
         ),
     ] = None,
@@ -229,362 +178,143 @@ def command(
         str | None,
         typer.Option(
             metavar="N|URL|picamera2",
-            help="Read a camera until Ctrl-C: its number, a stream's URL (RTSP, HTTP), or the "
+            help="Read a camera until Ctrl-C: its number, the URL of a stream (RTSP, HTTP), or the "
             "Raspberry Pi's own camera.",
             rich_help_panel=MOVING,
         ),
     ] = None,
     size: Annotated[
-        Any,
+        str | None,
         typer.Option(
             metavar="WxH",
-            parser=_size,
-            help="Ask the camera for this size, pixels, such as 1280x720.",
+            help="Request this size from the camera, pixels, such as 1280x720.",
             rich_help_panel=MOVING,
         ),
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(help="Read at most so many frames a second.", rich_help_panel=MOVING),
+        typer.Option(help="Read at most this many frames a second.", rich_help_panel=MOVING),
     ] = None,
     hold: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1,
-            help="Report what was read once it has held for so many frames; three times as many "
-            "while a digit within a number is in doubt.",
+            metavar="FRAMES",
+            help="Report a number once it is stable for FRAMES frames; three times as many while "
+            "one of its digits is doubtful.",
             rich_help_panel=MOVING,
+            show_default="5",
         ),
-    ] = 5,
+    ] = None,
     every_frame: Annotated[
         bool,
-        typer.Option("--every-frame", help="Report each frame as it is.", rich_help_panel=MOVING),
+        typer.Option(
+            "--every-frame",
+            help="Report each frame as it is, without tracking.",
+            rich_help_panel=MOVING,
+        ),
     ] = False,
     retry: Annotated[
         float | None,
         typer.Option(
             metavar="SECONDS",
-            min=0,
-            help="When the camera or the stream goes away, try to reconnect for so long; inf for "
-            "ever, 0 never; 30 by default.",
+            help="When the camera or stream is lost, keep reconnecting for SECONDS (default 30; "
+            "0 = never, inf = forever).",
             rich_help_panel=MOVING,
         ),
     ] = None,
     max_frames: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="End after N frames.", rich_help_panel=MOVING),
+        typer.Option(metavar="N", help="Stop after N frames.", rich_help_panel=MOVING),
     ] = None,
     duration: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", help="End so long after the first frame.", rich_help_panel=MOVING
+            metavar="SECONDS",
+            help="Stop SECONDS after the first frame.",
+            rich_help_panel=MOVING,
         ),
     ] = None,
-    window: Annotated[
+    show: Annotated[
         bool,
-        typer.Option("--show", help="Show it in a window, too; q ends.", rich_help_panel=MOVING),
+        typer.Option(
+            "--show", help="Also show the frames in a window; q quits.", rich_help_panel=MOVING
+        ),
     ] = False,
 ) -> None:
     """Read handwritten digits from images, whole pages, folders, lists, videos or a camera.
 
-    Each picture gives one line as soon as it is read. What cannot be read gives one line on
-    stderr, the rest goes on, and the exit code is 1. A JSON line has source, text (the accepted
-    digits in reading order, rows parted by newlines), digits (digit, confidence, box, row) and ms;
-    a failed source has source and error. Digits on their way through a camera or a video are
-    followed from frame to frame, and a text is reported once it has held.
+    Each image gives one line as soon as it is read. What cannot be read gives one line on stderr,
+    the rest continues, and the exit code is 1. A JSON line has source, text (the accepted digits
+    in reading order, rows separated by newlines), digits (digit, confidence, box, row) and ms; a
+    failed source has source and error. Digits of a camera or a video are tracked over frames, and
+    a number is reported once it is stable.
     """
-    aside = config.output if config is not None else None
-    if config is not None and config.camera is not None and sources:
-        # The file's camera, and where its readings go, make way for the pictures that are named.
-        aside = None
-        camera = None if _of_the_file(context, "camera") else camera
-        size = None if _of_the_file(context, "size") else size
-        fps = None if _of_the_file(context, "fps") else fps
-        retry = None if _of_the_file(context, "retry") else retry
-    if camera is None and sources and any("://" in source for source in sources):
-        if len(sources) > 1:
-            raise typer.BadParameter(
-                "a stream's URL stands alone; read files in another run", param_hint="SOURCES"
-            )
-        camera, sources = sources[0], None  # a stream's URL is a camera's
-    if (camera is None) == (not sources):
-        wanted = "name pictures, or --camera N"
-        if config is not None:
-            wanted += "; or set camera in the settings' file"
-        raise typer.BadParameter(
-            "name pictures or a camera, not both" if sources else wanted, param_hint="SOURCES"
-        )
-    given = _only_for_cameras(size, fps, retry, max_frames, duration, window)
-    if camera is None and given:
-        raise typer.BadParameter("goes with a camera or a stream only", param_hint=given)
-    if nul and "-" not in (sources or []):
-        raise typer.BadParameter("goes with a list on standard input, -", param_hint="--null")
-    if workers > 1 and camera is not None:
-        raise typer.BadParameter("one camera is read by one process", param_hint="--workers")
-    if output is not None:
-        aside = None
-    if format_ is None:
-        target = output or (aside and aside.file)
-        suffix = target.suffix.removeprefix(".") if target else ""
-        format_ = Format(suffix) if suffix in ("csv", "jsonl") else Format.text
-    if aside is not None and format_ is Format.csv:
-        raise typer.BadParameter(
-            "the settings' [output] takes jsonl or text: a rotated file has no head line",
-            param_hint="--format",
-        )
-    from digitkit.images.opencv import cv2
-    from digitkit.inference import pipeline
-    from digitkit.sinks.images import AnnotatedImages, ExplainedImages
-    from digitkit.sinks.lines import LineSink
-    from digitkit.sinks.rotating import RotatingFile
-    from digitkit.sinks.video import VideoFile
-    from digitkit.sources.files import expand_sources, is_video, read_frames
+    from digitkit.inference.config import InferConfig, parse_size
+    from digitkit.inference.run import run_infer
 
-    field = None
-    if expect is not None or pattern is not None:
-        from digitkit.reading import fields
+    settings = None
+    if config is not None:
+        from digitkit.inference.settings import load_settings
 
-        try:
-            field = fields.Field(expect, pattern)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--pattern") from error
-    cv2.setNumThreads(threads or 1)
-    make_reader = partial(
-        _make_reader,
-        model,
-        *_fitted(model, precision, threads),
-        input_scale,
-        threads or 1,
-        mode=mode.value,
-        orientation=orientation.value,
+        settings = load_settings(config).values
+    job = InferConfig.create(
+        settings,
+        sources=tuple(sources or ()),
+        null=null,
+        camera=camera,
+        size=None if size is None else parse_size(size),
+        fps=fps,
+        retry=retry,
+        max_frames=max_frames,
+        duration=duration,
+        show=show,
+        hold=hold,
+        every_frame=every_frame,
+        model=model,
+        precision=precision,
+        input_scale=input_scale,
+        threads=threads,
+        mode=mode,
+        orientation=orientation,
         min_confidence=min_confidence,
+        expect=expect,
+        pattern=pattern,
+        format=format,
+        output=output,
+        annotate=annotate,
+        explain=explain,
+        workers=workers,
     )
-    reader = make_reader()  # here too, so that a wrong model is told before anything else
     with ExitStack() as stack:
-        stream = stack.enter_context(_opened(output, camera is not None)) if output else sys.stdout
-        outputs: list[Sink] = [LineSink(stream, format_.value)]
-        if aside is not None:
-            rotated = RotatingFile(aside.file, round(aside.max_mb * 1e6), aside.keep)
-            outputs.append(LineSink(stack.enter_context(rotated), format_.value))
-        if annotate is not None and is_video(annotate):
-            outputs.append(stack.enter_context(VideoFile(annotate)))
-        elif annotate is not None:
-            outputs.append(AnnotatedImages(annotate))
-        if explain is not None:
-            outputs.append(ExplainedImages(explain))
-        outcomes: Iterable[Outcome]
-        if camera is not None:
-            live = stack.enter_context(
-                _live(
-                    camera,
-                    size=size,
-                    fps=fps,
-                    retry=30.0 if retry is None else retry,
-                    max_frames=max_frames,
-                    duration=duration,
-                )
-            )
-            if window:
-                outputs.append(_window(live))
-            outcomes = pipeline.read_each(reader, live)
-        else:
-            files: Iterable[Path | Failure] = expand_sources(sources or [], nul=nul)
-            total = 0
-            if "-" not in (sources or []):
-                files = list(files)
-                total = len(files)
-                _check_outputs(files, output, annotate)
-            if workers > 1:
-                outcomes = pipeline.read_with_workers(
-                    make_reader, files, workers, pictures=len(outputs) > 1
-                )
-            else:
-                outcomes = pipeline.read_each(reader, read_frames(files, exif=reader.obeys_exif))
-            if output is not None or not sys.stdout.isatty():
-                # Else the lines themselves show how it goes.
-                outcomes = stack.enter_context(_counted(outcomes, total))
-        summary = pipeline.deliver(
-            outcomes,
-            outputs,
-            failed=_report,
-            min_confidence=reader.min_confidence,
-            field=field,
-            hold=hold,
-            every_frame=every_frame,
+        progress = None
+        if job.camera is None and (job.output is not None or not sys.stdout.isatty()):
+            progress = stack.enter_context(show_progress())  # else the lines show how it goes
+        summary = run_infer(
+            job, sys.stdout, on_failure=_print_failure, notice=_print_notice, progress=progress
         )
-    _report_speed(summary, live.dropped if camera is not None else None)
+    _print_summary(summary)
     if summary.failures:
         raise typer.Exit(1)
 
 
-def _of_the_file(context: typer.Context, name: str) -> bool:
-    """Whether an option's value comes from the settings' file."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "DEFAULT_MAP"
-
-
-def _only_for_cameras(
-    size: object, fps: object, retry: object, frames: object, duration: object, show: bool
-) -> str:
-    """The first option that was given and makes no sense without a camera."""
-    given = {
-        "--size": size, "--fps": fps, "--retry": retry, "--max-frames": frames,
-        "--duration": duration, "--show": show or None,
-    }  # fmt: skip
-    return next((name for name, value in given.items() if value is not None), "")
-
-
-def _fitted(
-    model: str, precision: Precision, threads: int | None
-) -> tuple[PrecisionChoice, int, int | None]:
-    """Precision, threads and batch of the classifier: as asked for, else as fits this device."""
-    if precision is Precision.auto:
-        from digitkit.models import profiles
-
-        profile, notice = profiles.find_profile(model)
-        if notice is not None:
-            print(notice, file=sys.stderr)
-        if profile is not None:
-            return profile.precision, threads or profile.threads, profile.batch
-    return precision.value, threads or 1, None
-
-
-def _make_reader(
-    model: str,
-    precision: PrecisionChoice,
-    classifier_threads: int,
-    batch: int | None,
-    input_scale: float | None,
-    threads: int,
-    mode: Any,
-    orientation: Any,
-    min_confidence: float | None,
-) -> Reader:
-    from digitkit.models.classifier import Classifier
-    from digitkit.reading.reader import Reader
-
-    classifier = Classifier(
-        model,
-        precision=precision,
-        threads=classifier_threads,
-        input_scale=input_scale,
-        batch=batch,
-    )
-    return Reader(
-        classifier,
-        mode=mode,
-        orientation=orientation,
-        min_confidence=min_confidence,
-        threads=threads,
-    )
-
-
-def _window(live: Live) -> Sink:
-    from digitkit.errors import MissingDependencyError
-    from digitkit.sinks.window import WindowSink
-
-    try:
-        return WindowSink(live.stop)
-    except OutputError as error:  # nothing has begun yet
-        raise MissingDependencyError(str(error)) from error
-
-
-def _report(failure: Failure) -> None:
+def _print_failure(failure: Failure) -> None:
     from digitkit.sinks.lines import escape_controls
 
-    line = f"{escape_controls(failure.source)}: {escape_controls(failure.error)}"
+    _print_notice(f"{escape_controls(failure.source)}: {escape_controls(failure.error)}")
+
+
+def _print_notice(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _report_speed(summary: Summary, dropped: int | None) -> None:
-    if summary.pictures < 2:
+def _print_summary(summary: Summary) -> None:
+    if summary.images < 2:
         return
-    rate = summary.pictures / max(summary.seconds, 1e-9)
-    if dropped is None:
-        line = f"{summary.pictures} pictures in {summary.seconds:.1f} s, {rate:.1f} a second"
-    else:
-        line = (
-            f"{summary.pictures} frames in {summary.seconds:.1f} s, {rate:.1f} a second; "
-            f"{dropped} came in between and were dropped"
-        )
-    failed = f"; {summary.failures} failed" if summary.failures else ""
-    print(line + failed, file=sys.stderr)
-
-
-def _check_outputs(files: list[Path | Failure], *outputs: Path | None) -> None:
-    """No result may take the place of a picture that is read."""
-    read = {file.resolve() for file in files if isinstance(file, Path)}
-    for path in outputs:
-        if path is not None and path.resolve() in read:
-            raise typer.BadParameter(f"{path} is a source, too; name another file to write to")
-
-
-@contextmanager
-def _opened(path: Path, live: bool) -> Iterator[TextIO]:
-    from digitkit.system import atomic
-
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; --output names a file")
-    if live:  # somebody may want to follow it, and hours must not be lost with the power
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("w", encoding="utf-8", newline="") as stream:
-                yield stream
-        except OSError as error:
-            if isinstance(error, DigitkitError):
-                raise
-            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-        return
-    with (
-        atomic.replace_file(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as stream,
-    ):
-        yield stream
-
-
-@contextmanager
-def _live(camera: str, **options: Any) -> Iterator[Live]:
-    """A camera that Ctrl-C and SIGTERM end as they are meant to: cleanly, files closed."""
-    from digitkit.sources.live import Live
-    from digitkit.system import notify
-
-    def notice(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    try:
-        live = Live(camera, notice=notice, alive=notify.notify_alive, **options)
-    except ValueError as error:
-        if isinstance(error, DigitkitError):
-            raise
-        # "fps is 0; …"
-        option = str(error).split()[0].replace("_", "-")
-        raise typer.BadParameter(str(error), param_hint=f"--{option}") from error
-
-    def stop(number: int, frame: Any) -> None:
-        live.stop()
-        signal.signal(number, before[number])  # a second one ends at once
-
-    before: dict[int, Any] = {}
-    for which in (signal.SIGINT, signal.SIGTERM):
-        before[which] = signal.signal(which, stop)
-    try:
-        with live:
-            notify.notify_ready()
-            yield live
-    finally:
-        notify.notify_stopping()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _counted(outcomes: Iterable[Outcome], total: int) -> Iterator[Iterator[Outcome]]:
-    with show.progress() as report:
-
-        def counting() -> Iterator[Outcome]:
-            for done, outcome in enumerate(outcomes, 1):
-                # A video has frames without number.
-                report("reading", done, total if done <= total else 0)
-                yield outcome
-
-        yield counting()
+    rate = summary.images / max(summary.seconds, 1e-9)
+    what = "images" if summary.dropped is None else "frames"
+    line = f"{summary.images} {what} in {summary.seconds:.1f} s, {rate:.1f} per second"
+    if summary.dropped is not None:
+        line += f"; {summary.dropped} dropped in between"
+    if summary.failures:
+        line += f"; {summary.failures} failed"
+    _print_notice(line)

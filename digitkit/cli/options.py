@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-
-class Precision(StrEnum):
-    """Which of a shipped model's files is taken."""
-
-    auto = "auto"
-    int8 = "int8"
-    fp32 = "fp32"
-
-
-class Report(StrEnum):
-    """How figures are written."""
-
-    text = "text"
-    json = "json"
-
+from digitkit.choices import PrecisionChoice, ReportFormat
 
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="A shipped model's name, or an .onnx file, even a foreign one."
+        metavar="MODEL",
+        help="A shipped model's name, or an .onnx file, which may be a third-party model.",
     ),
 ]
 PrecisionOption = Annotated[
-    Precision,
-    typer.Option(help="Of a shipped model; auto takes the faster, int8 if nothing else is known."),
+    PrecisionChoice,
+    typer.Option(
+        help="Which file of a shipped model; auto: the one that digitkit bench --save found to be "
+        "fastest here, else int8."
+    ),
 ]
 InputScaleOption = Annotated[
     float | None,
-    typer.Option(help="A foreign model's pixels are 0–255 times this; 1/255 by default."),
+    typer.Option(help="Factor for the pixels (0–255) of a third-party model; 1/255 by default."),
 ]
 ThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
 ReportOption = Annotated[
-    Report, typer.Option("--format", help="text for people, json for programs.")
+    ReportFormat, typer.Option("--format", help="text for people, json for programs.")
 ]

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
+from digitkit.choices import PrecisionChoice
 from digitkit.errors import ConfigError, at_least
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
-from digitkit.models.registry import PrecisionChoice, find_model
+from digitkit.models.registry import find_model
 from digitkit.models.session import make_session
 from digitkit.models.signature import read_signature
 from digitkit.system.hashes import file_sha256

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
+from digitkit.choices import PrecisionChoice
 from digitkit.errors import ConfigError, InputNotFoundError, ModelError
-
-PrecisionChoice = Literal["auto", "int8", "fp32"]
-"""The precision of a shipped model; ``auto`` is int8 if it ships, the faster one."""
 
 
 def models_folder() -> Path:

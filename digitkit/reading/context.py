@@ -3,70 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from digitkit.reading.detections import Detection
 from digitkit.reading.order import median
 
-SURE, ALONE, LONE_STROKE = 0.45, 0.6, 0.75
-"""Certainty from which a digit vouches for its neighbours; from which one that has no neighbours is
-believed; and from which a lone, small 0 or 1 is, since rings and strokes are everywhere. Chosen on
+if TYPE_CHECKING:
+    from digitkit.reading.detections import Classified
+
+MIN_NEIGHBOUR_SCORE = 0.45
+"""Detection score from which a digit supports its neighbours, 0–1."""
+
+MIN_LONE_SCORE = 0.6
+"""Detection score from which a digit without such a neighbour is kept, 0–1."""
+
+MIN_LONE_STROKE_SCORE = 0.75
+"""The same for a small 0 or 1, since rings and strokes are everywhere. All three were chosen on
 synthetic pages: about one false digit in ten pages that hold nothing but clutter."""
 
 SMALL = 0.2
-"""What is small: a share of the picture's longer side."""
+"""A digit is small up to this fraction of the image's longer side."""
 
 
-def rescore(
-    found: Sequence[Detection],
-    digits: Sequence[int],
-    confidences: Sequence[float],
-    threshold: float,
-    side: int,
-) -> list[tuple[float, bool]]:
-    """How far each thing that was found is believed beyond its looks, and whether it is cut.
+class Rescored(NamedTuple):
+    """A detection in its context: the factor for its confidence, 0–1; whether a part is missing."""
 
-    Digits stand together: a faint one is believed beside others of its size, while what stands
-    alone must be found for sure. What runs out of the picture is cut if it shows no digit clearly,
-    is lower than the whole ones beside it, or runs out at more than one side.
+    factor: float
+    cut: bool
+
+
+def rescore(classified: Sequence[Classified], min_confidence: float, side: int) -> list[Rescored]:
+    """Rescore detections by context.
+
+    Digits stand together: a faint one is kept next to others of its size, while a lone one needs a
+    high detection score. A digit that meets the image's border is cut if it shows no digit
+    clearly, is lower than the whole ones near it, or meets the border at more than one side.
 
     Args:
-        found: everything that was found in one picture.
-        digits: what the classifier reads, 0 to 9.
-        confidences: how surely, 0–1.
-        threshold: from which confidence on a digit is accepted.
-        side: the picture's longer side, pixels.
+        classified: all detections of one image.
+        min_confidence: threshold for a digit to be accepted, 0–1.
+        side: the image's longer side, pixels.
 
     Returns:
-        Of each a factor for its confidence, 0–1, and whether a part of it is missing.
+        One for each detection, in the same order.
     """
-    x, y, w, h = np.array([one.box for one in found], np.float64).reshape(-1, 4).T
-    certainty = np.array([one.certainty for one in found])
-    confidence, digit = np.array(confidences), np.array(digits)
-    whole = np.array([one.whole for one in found], bool)
-    sides = np.array([one.runs_out for one in found], int)
-    runs_out = sides > 0
-    read = (confidence >= threshold) & ~whole
-    # Each (down) beside each (across): of about its height, level, and not far.
+    detections = [candidate.detection for candidate in classified]
+    digit = np.array([candidate.prediction.digit for candidate in classified])
+    confidence = np.array([candidate.prediction.confidence for candidate in classified])
+    x, y, w, h = np.array([each.box for each in detections], np.float64).reshape(-1, 4).T
+    certainty = np.array([each.certainty for each in detections])
+    whole = np.array([each.whole for each in detections], bool)
+    sides = np.array([each.runs_out for each in detections], int)
+    at_border = sides > 0
+    read = (confidence >= min_confidence) & ~whole
+    # Each (down) next to each (across): of about its height, level, and not far.
     tall = np.maximum(h[:, None], h[None, :])
-    apart = np.maximum(x[None, :] - (x + w)[:, None], x[:, None] - (x + w)[None, :])
+    gap = np.maximum(x[None, :] - (x + w)[:, None], x[:, None] - (x + w)[None, :])
     level = np.abs((y + h / 2)[None, :] - (y + h / 2)[:, None]) < 0.6 * tall
-    beside = level & (apart < 4 * tall) & (np.minimum(h[:, None], h[None, :]) > 0.6 * tall)
-    beside &= (read & (certainty >= SURE))[None, :]
-    np.fill_diagonal(beside, False)
+    neighbours = level & (gap < 4 * tall) & (np.minimum(h[:, None], h[None, :]) > 0.6 * tall)
+    neighbours &= (read & (certainty >= MIN_NEIGHBOUR_SCORE))[None, :]
+    np.fill_diagonal(neighbours, False)
     stroke = np.isin(digit, (0, 1)) & (np.maximum(w, h) < SMALL * side)
-    believed = beside.any(1) | (certainty >= np.where(stroke, LONE_STROKE, ALONE))
-    factor = np.where(believed, 1.0, certainty)
+    alone = certainty >= np.where(stroke, MIN_LONE_STROKE_SCORE, MIN_LONE_SCORE)
+    factor = np.where(neighbours.any(1) | alone, 1.0, certainty)
 
-    heights = h[read & ~runs_out]
+    heights = h[read & ~at_border]
     usual = median(heights) if len(heights) else 0.0
-    cut = runs_out & ((confidence < 0.99) | (h < 0.85 * usual) | (sides > 1))
-    # Either the whole picture is one digit, or what was found in it counts.
+    cut = at_border & ((confidence < 0.99) | (h < 0.85 * usual) | (sides > 1))
+    # Either the whole image is one digit, or the digits within it count.
     if whole.any():
         others = factor * confidence * ~whole
-        found_in_it = bool((~cut & (others >= threshold)).any())
-        as_one = not found_in_it and float(confidence[whole].max()) >= float(others.max())
-        out = ~whole if as_one else whole
-        factor[out], cut[out] = 0.0, False
-    return list(zip(factor.tolist(), cut.tolist(), strict=True))
+        any_within = bool((~cut & (others >= min_confidence)).any())
+        as_one = not any_within and float(confidence[whole].max()) >= float(others.max())
+        dropped = ~whole if as_one else whole
+        factor[dropped], cut[dropped] = 0.0, False
+    return list(map(Rescored, factor.tolist(), cut.tolist()))

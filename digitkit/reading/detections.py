@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from digitkit.arrays import U8, Box
+from digitkit.reading.results import Digit
+
+if TYPE_CHECKING:
+    from digitkit.models.classifier import Prediction
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,41 @@ class Detection:
     certainty: float = 1.0
     runs_out: int = 0
     whole: bool = False
+
+
+@dataclass(frozen=True)
+class Classified:
+    """A detection and what the classifier says of it.
+
+    Attributes:
+        detection: where it is, and its ink.
+        image: its ink in MNIST's normal form, uint8 ``[28, 28]``.
+        prediction: of that image.
+    """
+
+    detection: Detection
+    image: U8 = field(repr=False, compare=False)
+    prediction: Prediction
+
+    def to_digit(self, *, score: float, accepted: bool, cut: bool = False) -> Digit:
+        """The digit that this is, in row 0.
+
+        Args:
+            score: factor for the classifier's confidence, 0–1.
+            accepted: whether it counts.
+            cut: whether the image's border cuts it.
+        """
+        return Digit(
+            digit=self.prediction.digit,
+            confidence=self.prediction.confidence * score,
+            box=self.detection.box,
+            row=0,
+            accepted=accepted,
+            image=self.image,
+            probabilities=self.prediction.probabilities,
+            is_digit=self.prediction.is_digit * score,
+            cut=cut,
+        )
 
 
 def overlaps(a: Box, b: Box) -> bool:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from digitkit.reading.results import Digit, Reading
-
-Orientation = Literal["exif", "auto", "0", "90", "180", "270"]
-"""Which side of an image is up: as its EXIF data states, detected, or turned clockwise by degrees.
-"""
 
 _DIRECTION_WEIGHTS = {2: 0.5, 3: 1.0, 4: 1.0, 5: 0.5, 7: 1.0}
 """How much a digit shows which side is up. 0, 1 and 8 look alike upside down, a 6 becomes a 9, and

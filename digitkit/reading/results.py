@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from digitkit.arrays import U8
+from digitkit.arrays import F32, U8, Box
 
 
 @dataclass(frozen=True)
@@ -19,36 +16,37 @@ class Digit:
     Attributes:
         digit: 0 to 9.
         confidence: probability that this is a digit and that it is this one, 0–1.
-        box: x, y, width and height of its ink, pixels of the upright picture.
+        box: bounding box of its ink, pixels of the upright image.
         row: number of its row, from 0 at the top.
-        accepted: whether it counts: the confidence reaches the threshold and the border does not
-            cut it, or `digitkit.fields` has taken it in.
-        image: what the net saw, uint8 ``[28, 28]``.
+        accepted: whether it counts: its confidence reaches the threshold and the border does not
+            cut it, or a `digitkit.Field` required it.
+        image: what the classifier saw, uint8 ``[28, 28]``.
         probabilities: of the digits 0 to 9, given that it is one, float32 ``[10]``.
-        is_digit: probability that this is a digit at all, 0–1; 1 where the model doesn't say.
-        cut: whether the picture's border seems to cut a part of it off; it is not accepted then.
+        is_digit: probability that this is a digit at all, 0–1; 1 where the model has no such
+            output.
+        cut: whether the image's border seems to cut off a part of it; it is then not accepted.
     """
 
     digit: int
     confidence: float
-    box: tuple[int, int, int, int]
+    box: Box
     row: int
     accepted: bool
     image: U8 = field(repr=False, compare=False)
-    probabilities: npt.NDArray[np.float32] = field(repr=False, compare=False)
+    probabilities: F32 = field(repr=False, compare=False)
     is_digit: float = 1.0
     cut: bool = False
 
 
 @dataclass(frozen=True)
 class Timings:
-    """What the steps took, milliseconds.
+    """Duration of each step, milliseconds.
 
     Attributes:
         decode: from the file's bytes to pixels; 0 for an array.
-        locate: finding the digits and lifting their ink off the paper.
-        normalise: bringing that ink to normal form.
-        classify: the net, all digits of the picture in one batch.
+        locate: detecting the digits and extracting their ink.
+        normalise: bringing the ink to MNIST's normal form.
+        classify: the classifier, all digits of the image in one batch, and their order.
     """
 
     decode: float
@@ -59,16 +57,16 @@ class Timings:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read from one picture.
+    """What was read from one image.
 
     Attributes:
-        source: the path, camera, or ``array``.
-        digits: all digits found, in reading order, those not accepted among them.
-        ms: what it took.
-        frame: number of a live frame; None for a file.
+        source: the path, the camera, or ``array``.
+        digits: all digits in reading order, including those that are not accepted.
+        ms: the duration of each step.
+        frame: number of the frame of a video or a live source, from 0; None for an image file.
         time: when a live frame was taken; None for a file.
-        turn: by how many degrees clockwise the source's picture was turned before it was read;
-            boxes are in the turned picture.
+        turn: degrees clockwise by which the image was rotated before it was read; boxes are in
+            the rotated image.
         seconds: position in a video file; None elsewhere.
     """
 
@@ -82,7 +80,7 @@ class Reading:
 
     @property
     def text(self) -> str:
-        """The accepted digits in reading order, rows parted by a newline."""
+        """The accepted digits in reading order, rows separated by newlines."""
         rows: dict[int, str] = {}
         for digit in self.digits:
             if digit.accepted:
@@ -90,7 +88,7 @@ class Reading:
         return "\n".join(rows.values())
 
     def to_json(self) -> dict[str, Any]:
-        """The reading as ``digitkit infer --format jsonl`` gives it."""
+        """The reading as ``digitkit infer --format jsonl`` writes it."""
         values: dict[str, Any] = {"source": self.source}
         if self.frame is not None:
             values["frame"] = self.frame
@@ -104,7 +102,7 @@ class Reading:
         values["digits"] = [
             {
                 "digit": digit.digit,
-                # Rounded, so that a confidence under the threshold may not look like over it.
+                # Rounded; a digit below the threshold is marked, however it rounds.
                 "confidence": round(digit.confidence, 4),
                 "box": list(digit.box),
                 "row": digit.row,

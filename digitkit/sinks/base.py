@@ -9,16 +9,17 @@ from digitkit.sources.frames import Failure, Frame
 
 
 class Sink(Protocol):
-    """Takes readings one by one.
+    """Receives readings one by one.
 
     Attributes:
-        moving: whether it wants every frame of what moves, not only readings that are news.
+        wants_every_frame: whether it gets every frame of a video or camera, instead of only
+            readings that are new.
     """
 
-    moving: bool
+    wants_every_frame: bool
 
     def write(self, frame: Frame, reading: Reading) -> None:
-        """Take what was read from a picture."""
+        """Receive what was read from an image."""
 
     def fail(self, failure: Failure) -> None:
-        """Take that a source could not be read."""
+        """Receive a source that could not be read."""

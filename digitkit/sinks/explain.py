@@ -11,20 +11,20 @@ from digitkit.reading.results import Digit, Reading
 from digitkit.sinks.drawing import FONT, GREEN, GREY, RED, draw
 from digitkit.sinks.lines import format_percent
 
-_TILE = 168  # six times 28
+_TILE = 168  # side of an enlarged digit, pixels: six times 28
 
 
 def explain(image: U8, reading: Reading) -> U8:
-    """The source on the left; of each digit its 28×28, enlarged, and the three likeliest readings.
+    """The annotated image, and what the classifier saw of each digit with its top three readings.
 
     Args:
-        image: uint8 ``[H, W]`` or ``[H, W, 3]``.
+        image: uint8 ``[H, W]`` or ``[H, W, 3]``, as the source decoded it.
         reading: what was read from it.
 
     Returns:
         uint8 ``[h, w, 3]`` BGR.
     """
-    right = tiles(reading, columns=6)
+    right = draw_tiles(reading, columns=6)
     source = draw(image, reading)
     side = max(right.shape[0], 2 * _TILE)
     ratio = side / max(source.shape[:2])
@@ -40,46 +40,46 @@ def explain(image: U8, reading: Reading) -> U8:
     return np.hstack(parts)
 
 
-def tiles(reading: Reading, columns: int) -> U8:
-    """What the net saw of each digit, enlarged, with the three likeliest readings; a dash is none.
+def draw_tiles(reading: Reading, columns: int) -> U8:
+    """What the classifier saw of each digit, enlarged, with its top three; a dash is "no digit".
 
     Args:
         reading: what was read.
-        columns: tiles in a row, at most.
+        columns: maximum number of tiles in a row.
 
     Returns:
         uint8 ``[h, w, 3]`` BGR.
     """
-    made = [_tile(digit) for digit in reading.digits] or [_no_digit()]
-    columns = min(len(made), columns)
-    while len(made) % columns:
-        made.append(np.full_like(made[0], 255))
-    rows = [np.hstack(made[i : i + columns]) for i in range(0, len(made), columns)]
+    images = [_draw_tile(digit) for digit in reading.digits] or [_draw_empty_tile()]
+    columns = min(len(images), columns)
+    while len(images) % columns:
+        images.append(np.full_like(images[0], 255))
+    rows = [np.hstack(images[i : i + columns]) for i in range(0, len(images), columns)]
     return np.vstack(rows)
 
 
-def _tile(digit: Digit) -> U8:
+def _draw_tile(digit: Digit) -> U8:
     big = cv2.resize(digit.image, (_TILE, _TILE), interpolation=cv2.INTER_NEAREST)
     tile = np.full((_TILE + 74, _TILE + 12, 3), 255, np.uint8)
     tile[6 : 6 + _TILE, 6 : 6 + _TILE] = big[:, :, None]
-    # The box that MNIST fits digits into, and the middle.
+    # The box that MNIST fits digits into.
     scale, edge = _TILE // SIDE, (SIDE - BOX) // 2
     corner, far = 6 + edge * scale, 6 + (edge + BOX) * scale
     cv2.rectangle(tile, (corner, corner), (far, far), (120, 90, 20), 1)
-    # The ten digits, and that it is none.
-    shares = np.append(digit.probabilities * digit.is_digit, 1 - digit.is_digit)
-    for line, place in enumerate(np.argsort(-shares)[:3]):
-        share = float(shares[place])
+    # The ten digits, and "no digit".
+    scores = np.append(digit.probabilities * digit.is_digit, 1 - digit.is_digit)
+    for line, place in enumerate(np.argsort(-scores)[:3]):
+        score = float(scores[place])
         y = _TILE + 24 + 20 * line
         colour = (GREEN if digit.accepted else RED) if line == 0 else GREY
         cv2.putText(tile, "0123456789-"[place], (8, y), FONT, 0.5, colour, 1, cv2.LINE_AA)
-        cv2.rectangle(tile, (24, y - 9), (24 + round(share * 80), y - 2), colour, -1)
-        label = format_percent(share)
+        cv2.rectangle(tile, (24, y - 9), (24 + round(score * 80), y - 2), colour, -1)
+        label = format_percent(score)
         cv2.putText(tile, label, (110, y), FONT, 0.42, colour, 1, cv2.LINE_AA)
     return tile
 
 
-def _no_digit() -> U8:
+def _draw_empty_tile() -> U8:
     tile = np.full((_TILE + 74, _TILE + 12, 3), 255, np.uint8)
     cv2.putText(tile, "no digit found", (14, 90), FONT, 0.55, GREY, 1, cv2.LINE_AA)
     return tile

@@ -1,4 +1,4 @@
-"""Annotated images and explanations as files in a folder."""
+"""Annotated images, and what the classifier saw, as files in a folder."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from digitkit.system import atomic
 
 
 class _ImageFolder:
-    """Writes a picture a source into a folder, under a name made of the source's."""
+    """Writes one PNG file per image into a folder, named after the source."""
 
-    moving = False
+    wants_every_frame = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,7 +30,7 @@ class _ImageFolder:
         if frame.number is not None:
             stem += f"-{frame.number:06d}"
         name, count = f"{stem}{mark}.png", 1
-        # Two folders may each hold a 1.png; neither takes the other's place.
+        # Two folders may each contain a 1.png; neither replaces the other.
         while name.lower() in self._used:
             count += 1
             name = f"{stem}-{count}{mark}.png"
@@ -39,16 +39,16 @@ class _ImageFolder:
         atomic.write_bytes(self.folder / name, data.tobytes())
 
 
-class AnnotatedImages(_ImageFolder):
-    """Writes each picture with its digits boxed and named: green if accepted, else red."""
+class AnnotatedImageSink(_ImageFolder):
+    """Writes each image with its digits boxed and labelled: green if accepted, else red."""
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Draw and save."""
         self._save(frame, draw(frame.image, reading))
 
 
-class ExplainedImages(_ImageFolder):
-    """Writes what the net saw of each digit beside the source, with its likeliest readings."""
+class ExplanationSink(_ImageFolder):
+    """Writes what the classifier saw of each digit, next to the source, with its top three."""
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Draw and save."""

@@ -1,31 +1,30 @@
-"""Where readings go: lines of text, JSON or CSV, annotated pictures, and what the net saw."""
+"""Readings as lines of text, JSON lines or CSV."""
 
 from __future__ import annotations
 
 import io
 import json
 import sys
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from digitkit.choices import OutputFormat
 from digitkit.errors import OutputError
 from digitkit.reading.results import Digit, Reading
 from digitkit.sources.frames import Failure, Frame
-
-OutputFormat = Literal["text", "jsonl", "csv"]
 
 CSV_COLUMNS = ("source", "text", "confidence", "digits", "rejected", "error", "frame", "time")
 
 
 def escape_controls(text: str) -> str:
-    """Text with its line breaks and other control characters made visible, for output by lines."""
+    """Text with line breaks and other control characters escaped, for output line by line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def format_text(reading: Reading) -> str:
-    """``seven.png: 7 (99.8%)``; rows parted by spaces; what was not accepted in brackets.
+    """One line for people, such as ``seven.png: 7 (99.8%)``; rows are separated by spaces.
 
-    A digit in doubt keeps its place in a row, so that no number looks complete that is not:
-    ``19[8?]4``.
+    A doubtful digit keeps its place in its row, in brackets, so that an incomplete number never
+    looks complete: ``19[8?]4``.
     """
     name = escape_controls(reading.source)
     if reading.frame is not None:
@@ -48,34 +47,34 @@ def format_text(reading: Reading) -> str:
 
 
 def digit_label(digit: Digit) -> str:
-    """A digit as it is told: ``7``, ``7?`` if it is in doubt, ``7 cut`` if the border cuts it."""
+    """``7``; ``7?`` if it is doubtful; ``7 cut`` if the image's border cuts it."""
     doubt = " cut" if digit.cut else "?"
     return f"{digit.digit}" if digit.accepted else f"{digit.digit}{doubt}"
 
 
 def format_percent(confidence: float) -> str:
-    """A confidence for people; never rounded up to certainty."""
+    """A confidence for people; never rounded up to 100%."""
     return f"{min(confidence, 0.9999):.1%}" if confidence < 0.9995 else ">99.9%"
 
 
 class Stream(Protocol):
-    """What `Lines` writes to: an open text file, or `Rotated`."""
+    """What `LineSink` writes to: an open text file, or a `RotatingFile`."""
 
     @property
     def name(self) -> Any:
         """The file's name, for messages."""
 
     def write(self, text: str, /) -> int:
-        """Take a text."""
+        """Write a text."""
 
     def flush(self) -> None:
-        """Hand on what was taken."""
+        """Hand on what was written."""
 
 
 class LineSink:
-    """Writes one line (of CSV: one record) a picture, flushed as it comes."""
+    """Writes one line (CSV: one record) per reading, flushed at once."""
 
-    moving = False
+    wants_every_frame = False
 
     def __init__(self, stream: Stream, how: OutputFormat) -> None:
         """Write to `stream`; CSV begins with its header."""
@@ -92,7 +91,7 @@ class LineSink:
             raise
         except OSError as error:
             name = "standard output" if self.stream is sys.stdout else self.stream.name
-            raise OutputError(f"{name}: cannot be written: {error.strerror}") from error
+            raise OutputError(f"cannot be written: {error.strerror}", subject=name) from error
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Write a reading."""
@@ -101,29 +100,31 @@ class LineSink:
         elif self.how == "jsonl":
             self._put(json.dumps(reading.to_json(), ensure_ascii=False) + "\n")
         else:
-            accepted = [d.confidence for d in reading.digits if d.accepted]
-            self._put(
-                _csv_record(
-                    (
-                        reading.source,
-                        reading.text,
-                        f"{min(accepted):.4f}" if accepted else "",
-                        len(accepted),
-                        len(reading.digits) - len(accepted),
-                        "",
-                        "" if reading.frame is None else reading.frame,
-                        "" if reading.time is None else reading.time.isoformat(),
-                    )
-                )
-            )
+            self._put(_format_csv(reading))
 
     def fail(self, failure: Failure) -> None:
-        """Write a failure as a record; as text it is an error message and none of our business."""
+        """Write a failure as a record; as text it is an error message, which goes elsewhere."""
         if self.how == "jsonl":
             line = {"source": failure.source, "error": failure.error}
             self._put(json.dumps(line, ensure_ascii=False) + "\n")
         elif self.how == "csv":
             self._put(_csv_record((failure.source, "", "", "", "", failure.error, "", "")))
+
+
+def _format_csv(reading: Reading) -> str:
+    accepted = [digit.confidence for digit in reading.digits if digit.accepted]
+    return _csv_record(
+        (
+            reading.source,
+            reading.text,
+            f"{min(accepted):.4f}" if accepted else "",
+            len(accepted),
+            len(reading.digits) - len(accepted),
+            "",
+            "" if reading.frame is None else reading.frame,
+            "" if reading.time is None else reading.time.isoformat(),
+        )
+    )
 
 
 def _csv_record(values: tuple[object, ...]) -> str:

@@ -16,19 +16,19 @@ class _Rotating(RotatingFileHandler):
     terminator = ""
 
     def handleError(self, record: LogRecord) -> None:  # noqa: N802
-        raise  # called where the error is at hand; logging's own would print and go on
+        raise  # within the except block; logging's own would print and continue
 
 
 class RotatingFile:
-    """A file that is put aside once it is full: ``NAME.1`` is then the last one, and so on."""
+    """A text file that is rotated by size: it becomes ``NAME.1``, that one ``NAME.2``, …."""
 
     def __init__(self, path: Path, max_bytes: int, keep: int) -> None:
-        """Go on with the file `path`.
+        """Append to the file `path`.
 
         Args:
-            path: the newest file; its folder is made.
-            max_bytes: a text that would make a file larger goes into the next one.
-            keep: files that stay beside the newest, from 1.
+            path: the newest file; its folder is created.
+            max_bytes: the file is rotated before it grows beyond this size.
+            keep: rotated files to keep, at least 1.
 
         Raises:
             OutputError: it cannot be written.
@@ -38,7 +38,7 @@ class RotatingFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handler = _Rotating(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"{self.name}: cannot be written: {error.strerror}") from error
+            raise OutputError(f"cannot be written: {error.strerror}", subject=self.name) from error
 
     def __enter__(self) -> Self:
         return self
@@ -49,14 +49,14 @@ class RotatingFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # What could not be written was told then, and closing would try it again.
+        # A failed write was reported then, and closing would try it again.
         with suppress(OSError):
             self._handler.close()
 
     def write(self, text: str, /) -> int:
-        """Write a text whole into one file; raises `OSError`."""
+        """Write a text, not split over two files; raises `OSError`."""
         self._handler.emit(makeLogRecord({"msg": text}))
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: each text is handed on as it comes."""
+        """Do nothing: each text is flushed as it is written."""

@@ -19,25 +19,25 @@ from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic
 
 
-class VideoFile:
-    """Writes the annotated frames as a video, in the time in which they were taken.
+class VideoSink:
+    """Writes annotated frames as a video, at the times at which they were taken.
 
-    A video file's frames keep their rate. A camera's come when they come: each is shown until the
-    next one was taken, but no longer than `LONGEST`. Pictures are shown a while each. All are
-    fitted into the size of the first. Used in a ``with`` statement: the file gets its name at the
-    end, and an error leaves none behind.
+    Frames of a video file keep their rate. A camera's frame is shown until the next one was taken,
+    but no longer than `MAX_FRAME_SECONDS`; an image file for `IMAGE_SECONDS`. All are fitted into
+    the size of the first. To be used in a ``with`` statement: the file gets its name at the end,
+    and an error leaves none behind.
     """
 
-    moving = True
+    wants_every_frame = True
 
     LIVE_FPS = 20.0
-    """Frames a second of a camera's video."""
+    """Frame rate of a camera's video."""
 
-    PICTURE_SECONDS = 1.5
-    """How long a picture that is no frame is shown."""
+    IMAGE_SECONDS = 1.5
+    """How long an image file is shown."""
 
-    LONGEST = 2.0
-    """How long a frame is shown at most, seconds: gaps and leaps of the clock are left out."""
+    MAX_FRAME_SECONDS = 2.0
+    """How long a frame is shown at most: gaps and jumps of the clock are left out."""
 
     def __init__(self, path: Path) -> None:
         """Write to `path`; .mp4 (MPEG-4) or .avi (Motion JPEG).
@@ -48,26 +48,26 @@ class VideoFile:
         self.path = path
         self._code = VIDEO_CODES.get(path.suffix.lower())
         if self._code is None:
-            raise OutputError(f"{path}: is no video that can be written; name an .mp4 or an .avi")
+            raise OutputError("is not an .mp4 or .avi file", subject=str(path))
         try:
             str(path.absolute()).encode()
         except UnicodeEncodeError as error:  # OpenCV would crash
             raise OutputError(
-                f"{printable_path(path)}: is no UTF-8 text; name the video otherwise"
+                "must be a UTF-8 name for a video", subject=printable_path(path)
             ) from error
         self._file = ExitStack()
         self._temporary = path
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._fps = self.LIVE_FPS
-        # The frame that is shown until the next one says for how long, and when it was taken.
+        # The last frame is written when the next one says for how long it is shown.
         self._last: U8 | None = None
         self._source = ""
         self._taken: float | None = None
-        self._owed = 0.0  # frames, a part of one
+        self._owed = 0.0  # frames still to be written, a fraction of one
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Do nothing: the file is opened with the first frame."""
         return self
 
     def __exit__(
@@ -79,18 +79,18 @@ class VideoFile:
         """Finish the file, or leave none.
 
         Raises:
-            OutputError: it could not be written to its end.
+            OutputError: it could not be written completely.
         """
         if kind is None and self._last is not None:
-            self._show(1 / self._fps if self._taken is not None else self.PICTURE_SECONDS)
+            self._show(1 / self._fps if self._taken is not None else self.IMAGE_SECONDS)
         if self._writer is not None:
             self._writer.release()
         if kind is None and self._writer is not None:
             with self._temporary.open("rb") as file:
-                if not containers.is_whole(file):  # the writer says nothing of a full disk
+                if not containers.is_whole(file):  # the writer does not report a full disk
                     self._file.__exit__(OutputError, OutputError("incomplete"), None)
                     raise OutputError(
-                        f"{self.path}: cannot be written to its end; is the disk full?"
+                        "could not be written completely; is the disk full?", subject=str(self.path)
                     )
         self._file.__exit__(kind, error, traceback)
 
@@ -107,43 +107,45 @@ class VideoFile:
             step = (at or 0.0) - (self._taken or 0.0) if following else 0.0
             if self._writer is None and following and frame.time is None and step > 0:
                 self._fps = min(max(1 / step, 1.0), 120.0)
-            if not 0 < step <= self.LONGEST:
-                step = 1 / self._fps if at is not None else self.PICTURE_SECONDS
+            if not 0 < step <= self.MAX_FRAME_SECONDS:
+                step = 1 / self._fps if at is not None else self.IMAGE_SECONDS
             self._show(step)
         self._last, self._taken, self._source = drawn, at, frame.source
 
     def _show(self, seconds: float) -> None:
-        """Show the last frame for so long."""
+        """Write the last frame as often as it takes to show it for this long."""
         assert self._last is not None
         if self._writer is None:
             self._open(self._last)
         assert self._writer is not None
         self._owed += seconds * self._fps
         fitted = _fit_to_size(self._last, self._size)
-        # A frame that is shown for less than half a frame's time is left out.
+        # A frame that would be shown for less than half a frame's time is left out.
         for _ in range(round(self._owed)):
             self._writer.write(fitted)
         self._owed -= round(self._owed)
 
     def _open(self, drawn: U8) -> None:
-        # Most encoders want even sides.
+        # Most encoders require even sides.
         self._size = drawn.shape[1] & ~1, drawn.shape[0] & ~1
         self._temporary = self._file.enter_context(atomic.replace_file(self.path))
         code = cv2.VideoWriter.fourcc(*(self._code or ""))
         self._writer = cv2.VideoWriter(str(self._temporary), code, self._fps, self._size)
         if not self._writer.isOpened():
-            raise OutputError(f"{self.path}: this OpenCV cannot write such a video; try .avi")
+            raise OutputError(
+                "this OpenCV cannot write such a video", subject=str(self.path), hint="try .avi"
+            )
 
     def fail(self, failure: Failure) -> None:
         """There is nothing to draw."""
 
 
 VIDEO_CODES = {".mp4": "mp4v", ".avi": "MJPG"}
-"""The suffixes of videos that can be written, and the codec of each."""
+"""Suffixes of videos that can be written, with their codecs."""
 
 
 def _fit_to_size(image: U8, size: tuple[int, int]) -> U8:
-    """An image of this width and height, its own shape kept, black beside it."""
+    """The image scaled to fit this width and height, centred on black."""
     width, height = size
     if (image.shape[1] & ~1, image.shape[0] & ~1) == size:
         return np.ascontiguousarray(image[:height, :width])

@@ -1,8 +1,7 @@
-"""Walls between modules, and the command line in fresh processes and a fresh environment."""
+"""What is loaded when, and the command line in fresh processes and a fresh environment."""
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import json
 import os
@@ -27,7 +26,7 @@ def run(*command: object, timeout: float = 300, **more) -> subprocess.CompletedP
     )
 
 
-# --- walls -----------------------------------------------------------------------------------
+# --- what is loaded ---------------------------------------------------------------------------
 
 
 def test_importing_digitkit_loads_nothing_heavy():
@@ -93,40 +92,11 @@ def test_one_digit_is_read_with_little(options, digit_file):
     assert {"numpy", "cv2", "onnxruntime", "digitkit.reading.reader"} <= modules
     assert not modules & {"torch", "onnx", "matplotlib", "rich", "pydantic"}
     assert not modules & {"csv", "tempfile", "multiprocessing", "concurrent.futures"}
-    digitkits = {"pages", "fields", "tracking", "live", "evaluation", "datasets", "figures"}
-    assert not modules & {f"digitkit.{name}" for name in digitkits}
-
-
-def imports(path: Path) -> set[str]:
-    """Top-level packages that a file imports, anywhere in it, but for type checking alone."""
-    found = set()
-    tree = ast.parse(path.read_text("utf-8"))
-    skipped = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            found.add((node.module or "").split(".")[0])
-    return found
-
-
-def test_only_training_and_export_import_torch():
-    for path in sorted((ROOT / "digitkit").rglob("*.py")):
-        name = str(path.relative_to(ROOT / "digitkit"))
-        used = imports(path)
-        allowed = name.startswith(("training/", "export/"))
-        assert allowed or "torch" not in used, name
-        if name != "images/opencv.py":
-            assert "cv2" not in used, f"{name}: cv2 comes through digitkit.images.opencv"
-        if name not in ("models/session.py", "export/quantize.py"):
-            assert "onnxruntime" not in used, name
+    unneeded = (
+        *("reading.pages", "reading.fields", "reading.tracking", "sources.live", "datasets.load"),
+        *("models.evaluation", "inference.workers", "sinks.drawing", "sinks.video", "figures"),
+    )
+    assert not modules & {"msgspec", *(f"digitkit.{name}" for name in unneeded)}
 
 
 def test_only_the_command_line_prints():

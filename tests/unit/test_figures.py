@@ -1,117 +1,78 @@
+"""The figures of a training and of an evaluation."""
+
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
 
-from support import reports as benches
-
 from digitkit import figures
+from digitkit.errors import MissingDependencyError
 from digitkit.images.opencv import cv2
+from digitkit.models.evaluation import score_predictions
+from digitkit.training.record import EpochRecord
 
 
-def decoded(picture: bytes) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+def decode(png: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
 
 
-def test_the_plane_of_nets():
-    rows = [
-        {
-            "name": f"net {i}",
-            "fp32_ratio": 0.5 + i / 10, "int8_ratio": 0.4 + i / 10,
-            "fp32_varied_accuracy": 0.98 + i / 1000, "int8_varied_accuracy": 0.98 + i / 1000,
-        }
-        for i in range(4)
-    ]  # fmt: skip
-    picture = figures.plane(rows, "a machine")
-    assert picture == figures.plane(rows, "a machine")
-    image = decoded(picture)
-    assert image.shape[1] == 1080
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures themselves instead of their PNGs."""
+    monkeypatch.setattr(figures, "encode_png", lambda figure: figure)
 
 
-def runs(*medians: float) -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    return [(us * 1000 * rng.lognormal(0, 0.1, 300)).astype(np.int64) for us in medians]
+@pytest.fixture
+def evaluation():
+    probabilities = np.eye(10, dtype=np.float32)[[0, 1, 2, 3, 3]] * 0.9
+    return score_predictions(probabilities, np.array([0, 1, 2, 3, 8], np.uint8), "five")
 
 
-def samples(**variants: list[np.ndarray]) -> dict[str, np.ndarray]:
-    return {
-        f"{variant[1:]}/{number}": taken
-        for variant, processes in variants.items()
-        for number, taken in enumerate(processes)
-    }
+def epochs(count: int, validated: bool = True) -> list[EpochRecord]:
+    loss, accuracy = (0.1, 0.95) if validated else (None, None)
+    return [EpochRecord(i, 1 / i, 0.9, loss, accuracy, 1.0, i) for i in range(1, count + 1)]
 
 
-def test_latencies():
-    values = benches.report(
-        benches.variant("digits-int8", 30.0),
-        benches.failed("broken", "died"),
-        benches.variant("digits-fp32", 60.0, accuracy=0.995),
-    )
-    taken = samples(v0=runs(29, 30, 31), v2=runs(60, 61))
-    picture = figures.latencies(values, taken)
-    assert picture == figures.latencies(values, taken)
-    assert decoded(picture).shape[1] == 1440
-    other = figures.latencies(values, samples(v0=runs(20, 30, 31), v2=runs(60, 61)))
-    assert other != picture
+def test_the_same_results_give_the_same_bytes(evaluation):
+    images = np.zeros((5, 28, 28), np.uint8)
+    for draw in (
+        lambda: figures.curves("a", epochs(3), 2),
+        lambda: figures.confusion("a", evaluation),
+        lambda: figures.mistakes("a", images, evaluation),
+    ):
+        assert draw() == draw()
+        assert min(decode(draw()).shape[:2]) > 200
 
 
-@pytest.mark.parametrize(
-    ("latencies", "said", "scale"),
-    [
-        ([30.0, 60.0], ["m0", "m1"], "linear"),
-        ([30.0, 900.0], ["m0", "m1"], "log"),
-        ([30.0 + i for i in range(6)], list("123456"), "linear"),
-    ],
-)
-def test_points_can_be_told_from_one_another(monkeypatch, latencies, said, scale):
-    monkeypatch.setattr(figures, "_png", lambda figure: figure)
-    variants = [benches.variant(f"m{i}", us) for i, us in enumerate(latencies)]
-    taken = samples(**{f"v{i}": runs(us) for i, us in enumerate(latencies)})
-    figure = figures.latencies(benches.report(*variants, invalid=("hot",)), taken)
-    *histograms, points = figure.axes
-    assert sorted(text.get_text() for text in points.texts) == said
-    assert points.get_xscale() == scale
-    for number, axes in enumerate(histograms, 1):
-        name = (f"{number}: " if len(latencies) == 6 else "") + f"m{number - 1}"
-        assert axes.get_ylabel() == name
-    assert "an INVALID run" in figure.get_suptitle()
+@pytest.mark.parametrize(("validated", "lines"), [(True, 3), (False, 2)])
+def test_curves(drawn, validated, lines):
+    left, right = figures.curves("a", epochs(4, validated), 4).axes
+    assert len(left.lines) == len(right.lines) == lines  # with the epoch that is kept
+    assert right.lines[0].get_ydata() == pytest.approx([10.0] * 4)
 
 
-def test_more_variants_make_a_higher_picture():
-    heights = []
-    for count in (1, 5, 12):
-        variants = [benches.variant(f"m{i}-int8", 30.0 + i) for i in range(count)]
-        taken = {f"{i}/0": runs(30 + i)[0] for i in range(count)}
-        heights.append(decoded(figures.latencies(benches.report(*variants), taken)).shape[0])
-    assert heights[0] <= heights[1] < heights[2]
+def test_confusion(drawn, evaluation):
+    axes, _ = figures.confusion("a", evaluation).axes
+    counts = {text.get_position(): text.get_text() for text in axes.texts}
+    assert counts == {(0, 0): "1", (1, 1): "1", (2, 2): "1", (3, 3): "1", (3, 8): "1"}
 
 
-@pytest.mark.parametrize(
-    "variants",
-    [
-        [],
-        [benches.failed("broken", "died")],
-        [benches.variant("digits-int8", 30.0, accuracy=None)],
-        [benches.variant("digits-int8", 30.0, accuracy=1.0)],
-        [benches.variant("[a] $x_{ b|c \\q", 30.0)],
-    ],
-)
-def test_latencies_of_little(variants):
-    taken = samples(v0=runs(30.0)) if variants and variants[0].error is None else {}
-    assert decoded(figures.latencies(benches.report(*variants), taken)) is not None
+@pytest.mark.parametrize(("wrong", "shown"), [(0, 0), (1, 1), (60, 40)])
+def test_mistakes(drawn, wrong, shown):
+    labels = np.array([1] * wrong + [0], np.uint8)
+    probabilities = np.zeros((wrong + 1, 10), np.float32)
+    probabilities[:, 0] = 0.9
+    result = score_predictions(probabilities, labels, "x")
+    figure = figures.mistakes("a", np.zeros((wrong + 1, 28, 28), np.uint8), result)
+    assert sum(bool(axes.images) for axes in figure.axes) == shown
+    assert f"{wrong} mistake" in figure.get_suptitle()
 
 
-def test_equal_runs():
-    taken = samples(v0=[np.full(64, 30_000)])
-    values = benches.report(benches.variant("digits-int8", 30.0))
-    assert decoded(figures.latencies(values, taken)) is not None
-
-
-def test_a_picture_of_a_real_run(quick_run):
-    report, taken = quick_run
-    import json
-
-    values = json.loads(json.dumps(report.to_json()))
-    assert decoded(figures.latencies(values, taken)).ndim == 3
+def test_without_matplotlib(monkeypatch, evaluation):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingDependencyError):
+        figures.confusion("a", evaluation)

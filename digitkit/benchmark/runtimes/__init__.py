@@ -1,6 +1,6 @@
-"""The runtimes that a model can be timed in, one file each; none is loaded before it is asked for.
+"""The runtimes that a model can be timed in, one module each, loaded on first use.
 
-Each file has a function ``load(path, threads, batch, scale) -> Loaded``.
+Each module has a function ``load(path, threads, batch, scale) -> LoadedModel``.
 """
 
 from __future__ import annotations
@@ -17,56 +17,60 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
 
-Name = Literal["onnxruntime", "opencv", "openvino"]
-NAMES: tuple[Name, ...] = get_args(Name)
+RuntimeName = Literal["onnxruntime", "opencv", "openvino"]
+RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
+
+Option = bool | int | float | str | tuple[str, ...]
+"""What an option of a runtime may be set to."""
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A model that is ready to run.
+class LoadedModel:
+    """A model in a runtime, ready to run.
 
     Attributes:
-        run: what is timed: from what `as_input` gives to ten scores an image, float32 ``[N, 10]``.
+        run: what is timed: from the output of `as_input` to ten scores per image, float32
+            ``[N, 10]``.
         options: how the runtime was set up, for the report.
     """
 
     run: Callable[[Any], F32]
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Option] = field(default_factory=dict)
 
 
 def as_input(images: U8, scale: float | None) -> npt.NDArray[np.generic]:
-    """Images in the kind that a model takes.
+    """Images in the data type that a model takes.
 
     Args:
         images: uint8 ``[N, 1, 28, 28]``.
-        scale: what a foreign model's pixels are multiplied by; None for raw ones.
+        scale: what the pixels of a third-party model are multiplied by; None for raw ones.
 
     Returns:
-        The same as uint8, or as float32 times `scale`.
+        A copy as uint8, or as float32 times `scale`.
     """
     return images.copy() if scale is None else images.astype(np.float32) * np.float32(scale)
 
 
-def load(runtime: str, path: Path, *, threads: int, batch: int, scale: float | None) -> Loaded:
+def load(runtime: str, path: Path, *, threads: int, batch: int, scale: float | None) -> LoadedModel:
     """Load a model file into a runtime.
 
     Args:
-        runtime: one of `NAMES`.
+        runtime: one of `RUNTIMES`.
         path: an ``.onnx`` file.
-        threads: threads that one run may use.
-        batch: images in a run, for runtimes that fit the graph to it.
+        threads: threads that one call may use.
+        batch: images per call, for runtimes that compile the graph for it.
         scale: as for `as_input`: None where the model takes uint8.
 
     Raises:
         MissingDependencyError: the runtime is not installed.
         ModelError: it cannot load the file.
     """
-    loaded: Loaded = module_of(runtime).load(path, threads, batch, scale)
-    return loaded
+    model: LoadedModel = import_runtime(runtime).load(path, threads, batch, scale)
+    return model
 
 
-def module_of(runtime: str) -> ModuleType:
-    """Import the file of a runtime, and with it the runtime's own package.
+def import_runtime(runtime: str) -> ModuleType:
+    """Import the module of a runtime, and with it the runtime's own package.
 
     Raises:
         MissingDependencyError: it is not installed.

@@ -1,4 +1,4 @@
-"""ONNX Runtime: what digitkit itself runs models with, and set up in the same way."""
+"""ONNX Runtime, set up as digitkit itself runs models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from digitkit.arrays import F32
-from digitkit.benchmark.runtimes import Loaded
+from digitkit.benchmark.runtimes import LoadedModel, Option
 from digitkit.models.session import load_onnxruntime, make_session
 
 load_onnxruntime()
@@ -22,8 +22,8 @@ _OPTIONS = (
 _ENTRIES = ("session.intra_op.allow_spinning", "session.inter_op.allow_spinning")
 
 
-def load(path: Path, threads: int, batch: int, scale: float | None) -> Loaded:
-    """See `digitkit.runtimes.load`."""
+def load(path: Path, threads: int, batch: int, scale: float | None) -> LoadedModel:
+    """See `digitkit.benchmark.runtimes.load`."""
     session = make_session(path, threads)
     source = session.get_inputs()[0].name
     outputs = [output.name for output in session.get_outputs()]
@@ -32,9 +32,10 @@ def load(path: Path, threads: int, batch: int, scale: float | None) -> Loaded:
         return session.run(outputs, {source: images})[0]  # type: ignore[no-any-return]
 
     options = session.get_session_options()
-    used: dict[str, Any] = {name: getattr(options, name) for name in _OPTIONS}
-    used = {
-        name: value if isinstance(value, bool | int) else value.name for name, value in used.items()
+    values = {name: getattr(options, name) for name in _OPTIONS}
+    used: dict[str, Option] = {
+        name: value if isinstance(value, bool | int) else value.name
+        for name, value in values.items()
     }
     used |= {name: options.get_session_config_entry(name) for name in _ENTRIES}
-    return Loaded(run, used | {"providers": session.get_providers()})
+    return LoadedModel(run, used | {"providers": tuple(session.get_providers())})

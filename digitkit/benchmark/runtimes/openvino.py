@@ -6,39 +6,39 @@ from pathlib import Path
 from typing import Any
 
 from digitkit.arrays import F32
-from digitkit.benchmark.runtimes import Loaded
+from digitkit.benchmark.runtimes import LoadedModel, Option
 from digitkit.errors import MissingDependencyError, ModelError, one_line
 
 try:
     import openvino
 except ImportError as error:
     raise MissingDependencyError(
-        f"OpenVINO does not load ({one_line(error)}); pip install openvino brings it"
+        f"OpenVINO cannot be loaded: {one_line(error)}", hint="pip install openvino"
     ) from error
 
 
-def load(path: Path, threads: int, batch: int, scale: float | None) -> Loaded:
-    """See `digitkit.runtimes.load`."""
-    options = {
+def load(path: Path, threads: int, batch: int, scale: float | None) -> LoadedModel:
+    """See `digitkit.benchmark.runtimes.load`."""
+    options: dict[str, Option] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
-        # Else it may compute in 16 bits where the processor can, and is not the same model.
+        # Otherwise it may compute in 16 bits where the processor can: not the same model.
         "INFERENCE_PRECISION_HINT": "f32",
     }
     try:
         core = openvino.Core()
         model = core.read_model(path)
-        # A batch of any size costs it several times as much as one of a size that it knows.
+        # A dynamic batch is several times as slow as a fixed one.
         model.reshape([batch, 1, 28, 28])
         request = core.compile_model(model, "CPU", options).create_infer_request()
     except RuntimeError as error:
         raise ModelError(
-            f"{path}: OpenVINO {openvino.__version__} cannot load it: {one_line(error)}"
+            f"OpenVINO {openvino.__version__} cannot load it: {one_line(error)}", subject=str(path)
         ) from error
 
     def run(images: Any) -> F32:
-        given = request.infer([images], share_inputs=True, share_outputs=True)
-        return given[0]  # type: ignore[no-any-return]
+        scores = request.infer([images], share_inputs=True, share_outputs=True)
+        return scores[0]  # type: ignore[no-any-return]
 
-    return Loaded(run, options)
+    return LoadedModel(run, options)

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+from digitkit.errors import MissingDependencyError
 from digitkit.system.processes import ChildFailure, call_in_child
 
 Facts = TypeVar("Facts")
@@ -78,7 +79,7 @@ class Answer(Generic[Facts]):
     """What a probe answered. Of a probe that was not asked both attributes are None.
 
     Attributes:
-        facts: what it learnt, as far as it came.
+        facts: what it found, maybe incomplete if it failed.
         failure: why it did not finish; None if it did.
     """
 
@@ -207,10 +208,10 @@ class ModelFacts:
     Attributes:
         shipped: whether a shipped name was given.
         files: the model's files, and the detector's.
-        readings: of each file of the model, as far as the probe came.
-        page: None if the probe did not come to it, or no model loads.
+        readings: one per file of the model; fewer if the probe failed before.
+        page: None if the probe failed before, or no model loads.
         sockets_opened: how many sockets reading opened; None if not available.
-        profile: of shipped models; None if the probe did not come to it.
+        profile: of shipped models; None if the probe failed before.
     """
 
     shipped: bool
@@ -240,8 +241,15 @@ def ask(
         facts: the dataclass that it answers with.
         arguments: of its function.
         seconds: after which it is stopped.
+
+    Raises:
+        MissingDependencyError: msgspec does not load, without which no answer can be read.
     """
-    import msgspec
+    try:
+        import msgspec
+    except ImportError as error:
+        hint = "pip install --force-reinstall msgspec"
+        raise MissingDependencyError(f"msgspec does not load ({error})", hint=hint) from error
 
     # digitkit itself must switch telemetry off there.
     env = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}

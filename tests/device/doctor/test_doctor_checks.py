@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.doctor import (
     DETECTOR,
     FACTS,
     FILE,
+    FRAME,
     PAGE,
     READING,
     failed,
@@ -17,10 +21,12 @@ from support.doctor import (
     look,
     states,
 )
-from support.machines import Firmware, write
+from support.machines import CAPTURED, Firmware, write
 
 from digitkit.device.doctor import packages
 from digitkit.device.doctor.answers import Answer, ProbeFailure, ProfileFacts
+from digitkit.sources.v4l2 import VideoDevice
+from digitkit.system.kernel import usable_cpus
 
 UNTRIED = Answer()
 MISSING = failed("missing-module", module="x")
@@ -32,7 +38,9 @@ PACKAGES = ("OpenCV", "ONNX Runtime", "provider", "telemetry", "contract", "infe
 
 
 def case(name: str, state: str, remedy: str | None = None, **evidence):
-    return pytest.param(name, state, remedy, evidence, id=f"{name}-{state}-{remedy}")
+    """A check's expected state, and text in its remedy; `patch` holds what is replaced."""
+    patch = evidence.pop("patch", {})
+    return pytest.param(name, state, remedy, evidence, patch, id=f"{name}-{state}-{remedy}")
 
 
 def files(**change: object) -> dict[str, object]:
@@ -40,6 +48,7 @@ def files(**change: object) -> dict[str, object]:
 
 
 SYSTEM = [
+    case("Python", "problem", "venv", patch={"sys.version_info": (3, 9, 2)}),
     case("userland", "problem", "64-bit OS", machine={"bits": 32}, onnxruntime=MISSING),
     case("userland", "warning", "64-bit OS", machine={"bits": 32}),  # somebody built one
     case("userland", "warning", "Pi Zero 2 W", machine={"bits": 32, "cpu": "ARM1176"}),
@@ -97,6 +106,8 @@ MODEL = [
     case("profile", "warning", "digitkit bench ", model={"profile": ProfileFacts(None, "is old")}),
 ]
 SUPPLY, HEAT = "power supply", "heat sink"
+SCREEN = {"digitkit.device.doctor.board.os.environ": {"WAYLAND_DISPLAY": "wayland-0"}}
+FULL = type(shutil.disk_usage("/"))(10**9, 10**9, 5_000_000)
 BOARD = [
     case("power", "ok", captured="pi4", run=Firmware(get_throttled="throttled=0x0")),
     case("power", "warning", SUPPLY, captured="pi4", run=Firmware(get_throttled="0x50005")),
@@ -104,12 +115,79 @@ BOARD = [
     case("power", "warning", HEAT, captured="pi4", run=Firmware(get_throttled="0x20000")),
     case("power", "skipped", "sudo usermod -aG video", captured="pi4"),
     case("power", "skipped"),
+    case("disk", "warning", "apt-get clean", patch={"shutil.disk_usage": lambda path: FULL}),
+    case("clock", "ok"),
+    case("clock", "warning", "date -s", patch={"time.localtime": lambda: time.gmtime(0)}),
+    case("display", "skipped", opencv={"windows": True}),
+    case("display", "skipped", patch=SCREEN),  # headless
+    case("display", "skipped", opencv=UNTRIED, patch=SCREEN),
+    case("display", "ok", opencv={"windows": True}, patch=SCREEN),
+]
+WEBCAM = VideoDevice("/dev/video0", "Webcam C270", "uvcvideo", captures=True)
+BARRED = {"devices": [VideoDevice("/dev/video0", trouble="permission", group="video")]}
+BUSY = {"devices": [replace(WEBCAM, trouble="busy")]}
+MEMBER = {"digitkit.device.doctor.cameras.read_memberships": lambda: {"video"}}
+HELD = {"digitkit.sources.v4l2.find_holders": lambda device, root: ["mpv (12)"]}
+NO_FRAME = failed("error", subject="camera 0", hint="close others")
+
+
+def webcam(answer: Answer) -> dict[str, object]:
+    """One that nobody requires."""
+    return {"devices": [WEBCAM], "frames": {"/dev/video0": answer}}
+
+
+def required(answer: Answer) -> dict[str, object]:
+    return {"devices": [WEBCAM], "camera": "0", "frames": {"0": answer}}
+
+
+def pi_camera(answer: Answer, camera: str | None = None) -> dict[str, object]:
+    """A Pi's own, whose driver OpenCV cannot use."""
+    device = VideoDevice("/dev/video0", "unicam", "unicam", captures=True)
+    frames = {"picamera2": answer}
+    return {"captured": "pi4", "devices": [device], "frames": frames, "camera": camera}
+
+
+ABSENT = failed("missing-camera", hint="sudo apt install python3-picamera2")
+CAMERA = [
+    case("permission", "warning", "sudo usermod -aG video $USER", **BARRED),
+    case("permission", "problem", "sudo usermod -aG video $USER", **BARRED, camera="0"),
+    case("permission", "warning", "sudo reboot", **BARRED, patch=MEMBER),
+    case("frame", "skipped", **BARRED, camera="0"),
+    case("in use", "warning", "sudo fuser -v /dev/video0 ", **BUSY),
+    case("in use", "warning", "systemctl stop digitkit", **required(Answer(FRAME)), patch=HELD),
+    case("frame", "problem", "close others", **required(NO_FRAME)),
+    case("frame", "warning", "close others", **webcam(NO_FRAME)),
+    case("frame", "problem", "dmesg", **required(killed("SIGSEGV"))),
+    case("frame", "problem", "dmesg", **required(Answer())),
+    case("frame", "warning", "lens cap", **required(Answer(replace(FRAME, brightness=0.3)))),
+    case("frame", "ok", **required(Answer(FRAME)), onnxruntime=MISSING),
+    case("frame", "skipped", **required(Answer(FRAME)), opencv=MISSING),
+    case("picamera2", "skipped", **webcam(Answer(FRAME))),
+    case("picamera2", "ok", **pi_camera(Answer(FRAME))),
+    case("picamera2", "skipped", "apt install python3-picamera2", **pi_camera(ABSENT)),
+    case("picamera2", "problem", "apt install python3-picamera2", **pi_camera(ABSENT, "picamera2")),
+    case("picamera2", "warning", "close others", **pi_camera(NO_FRAME)),
+    case("cameras", "ok", **pi_camera(ABSENT)),
+    case("frame", "skipped", **pi_camera(ABSENT)),
+    case("cameras", "problem", "ls /dev/video*", devices=[WEBCAM], camera="/dev/video7"),
+    case("frame", "skipped", devices=[WEBCAM], camera="/dev/video7"),
+    case("cameras", "skipped", devices=None),
 ]
 
 
-@pytest.mark.parametrize(("name", "state", "remedy", "evidence"), SYSTEM + PACKAGE + MODEL + BOARD)
-def test_cases(monkeypatch, name, state, remedy, evidence):
+@pytest.fixture(autouse=True)
+def linux_and_free_cameras(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("digitkit.sources.v4l2.find_holders", lambda device, root: [])
+    monkeypatch.setattr("digitkit.device.doctor.cameras.read_memberships", set)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "remedy", "evidence", "patch"), SYSTEM + PACKAGE + MODEL + BOARD + CAMERA
+)
+def test_cases(monkeypatch, name, state, remedy, evidence, patch):
+    for target, value in patch.items():
+        monkeypatch.setattr(target, value)
     check = look(**evidence)[name]
     assert check.state == state
     assert remedy is None or remedy in check.remedy
@@ -194,11 +272,6 @@ def test_torch_on_a_board(stub, tmp_path, monkeypatch):
     assert look("pi4")["torch"].state == "ok"
 
 
-def test_an_old_python(monkeypatch):
-    monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
-    assert look()["Python"].state == "problem"
-
-
 def test_environments(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "base_prefix", "/usr")
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
@@ -214,3 +287,50 @@ def test_environments(monkeypatch, tmp_path):
     check = look()["environment"]
     assert check.state == "warning"
     assert check.remedy.startswith("python3 -m venv ")
+
+
+def test_cameras():
+    names = ("cameras", "permission", "in use", "frame")
+    for evidence in (webcam(Answer(FRAME)), required(Answer(FRAME))):
+        checks = look(**evidence)
+        assert states(checks, *names) == {"ok"}
+        assert "Webcam C270" in checks["cameras"].found
+        assert "640×480" in checks["frame"].found
+    assert states(look(devices=[]), *names, "picamera2") == {"skipped"}
+    assert "frame" not in look(**pi_camera(Answer(FRAME), "picamera2"))
+
+
+def test_heat_memory_and_governor(tmp_path):
+    names = ("temperature", "memory", "governor")
+    root = tmp_path / "pi4"
+    shutil.copytree(CAPTURED / "pi4", root)
+    assert states(look(root), "temperature", "memory") == {"ok"}
+    write(root / "sys/class/thermal/thermal_zone0/temp", "81234\n")
+    write(root / "proc/meminfo", "MemTotal: 440000 kB\nMemAvailable: 100000 kB\n")
+    for cpu in usable_cpus():
+        write(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor", "powersave\n")
+    checks = look(root)
+    assert states(checks, *names) == {"warning"}
+    assert "echo performance | sudo tee " in checks["governor"].remedy
+    (root / "proc/device-tree/model").unlink()
+    assert look(root)["governor"].state == "ok"  # elsewhere the name means another thing
+    assert states(look(tmp_path), *names) == {"skipped"}
+
+
+def test_a_home_that_belongs_to_another_user(monkeypatch, tmp_path):
+    home = tmp_path / "theirs"
+    really = Path.exists
+
+    def exists(path, **options):
+        if path.is_relative_to(home):  # as Python up to 3.13 has it; root may look everywhere
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path, **options)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    monkeypatch.setattr("digitkit.system.folders.cache_folder", lambda: home / ".cache/digitkit")
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path) in look()["disk"].found
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert look()["disk"].state in ("ok", "warning")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import run
+from support.cli import one_error_line, run
 from support.doctor import by_name
 
 from digitkit.device.doctor import diagnosis
@@ -111,6 +111,11 @@ def test_a_machine_where_a_package_is_broken(stub, package, remedy):
     result = run("doctor", "--no-camera")
     assert result.exit_code == 1
     assert any("do: " in line and remedy in line for line in result.stdout.splitlines())
+
+
+def test_a_machine_without_msgspec(monkeypatch):
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+    assert "pip install" in one_error_line(run("doctor", "--no-camera"), 2)
 
 
 def test_a_password_is_not_shown():

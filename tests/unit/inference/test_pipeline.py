@@ -10,6 +10,7 @@ import pytest
 
 from digitkit.errors import SourceError
 from digitkit.inference import pipeline
+from digitkit.inference.workers import read_with_workers
 from digitkit.reading.fields import Field
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Digit, Reading, Timings
@@ -19,8 +20,8 @@ from digitkit.sources.frames import Failure, Frame
 class Kept:
     """A sink that remembers."""
 
-    def __init__(self, moving: bool = False) -> None:
-        self.moving = moving
+    def __init__(self, wants_every_frame: bool = False) -> None:
+        self.wants_every_frame = wants_every_frame
         self.read: list[tuple[int | None, str]] = []
         self.failed: list[Failure] = []
 
@@ -54,22 +55,22 @@ def outcome(text: str, number: int | None = None, source: str = "camera 0"):
 def deliver(outcomes, *sinks, **options):
     failures: list[Failure] = []
     summary = pipeline.deliver(
-        outcomes, sinks, failed=failures.append, min_confidence=0.5, **options
+        outcomes, sinks, on_failure=failures.append, min_confidence=0.5, **options
     )
     return summary, failures
 
 
-def test_pictures_are_all_told_and_failures_too():
+def test_images_and_failures_are_all_reported():
     sink = Kept()
     bad = Failure("b.png", "broken")
     summary, failures = deliver([outcome("1", source="a.png"), bad, outcome("")], sink, hold=5)
     assert sink.read == [(None, "1"), (None, "")]
     assert sink.failed == failures == [bad]
-    assert (summary.pictures, summary.failures) == (2, 1)
+    assert (summary.images, summary.failures) == (2, 1)
 
 
-def test_frames_are_told_once_they_hold_and_shown_always():
-    lines, video = Kept(), Kept(moving=True)
+def test_stable_frames_are_reported_once_and_all_are_shown():
+    lines, video = Kept(), Kept(wants_every_frame=True)
     deliver([outcome("42", i) for i in range(6)], lines, video, hold=3)
     assert lines.read == [(2, "42")]
     assert len(video.read) == 6
@@ -78,18 +79,18 @@ def test_frames_are_told_once_they_hold_and_shown_always():
     assert len(raw.read) == 6
 
 
-def test_one_video_after_the_other_begins_anew():
+def test_each_video_is_tracked_on_its_own():
     sink = Kept()
     clips = [outcome("7", i, name) for name in ("a.mp4", "b.mp4") for i in range(3)]
     deliver(clips, sink, hold=2)
     assert sink.read == [(1, "7"), (1, "7")]
 
 
-def test_fields_come_after_following():
+def test_rows_are_checked_after_tracking():
     sink = Kept()
-    deliver([outcome("42", i) for i in range(4)], sink, hold=2, field=Field(expect=3))
+    deliver([outcome("42", i) for i in range(4)], sink, hold=2, row_rule=Field(expect=3))
     assert sink.read == []
-    deliver([outcome("423", i) for i in range(4)], sink, hold=2, field=Field(expect=3))
+    deliver([outcome("423", i) for i in range(4)], sink, hold=2, row_rule=Field(expect=3))
     assert sink.read == [(1, "423")]
 
 
@@ -97,8 +98,8 @@ def test_workers_keep_the_order(digit_file):
     items: list[Path | Failure] = [digit_file(i, f"{i}.png") for i in range(5)]
     items.insert(2, Failure("none", "no such"))
     made = list(
-        pipeline.read_with_workers(
-            partial(Reader, "digits-tiny", min_confidence=0.0), items, 2, pictures=False
+        read_with_workers(
+            partial(Reader, "digits-tiny", min_confidence=0.0), items, 2, keep_images=False
         )
     )
     assert made[2] == items[2]
@@ -121,8 +122,9 @@ def test_a_worker_that_dies_is_one_clear_error(digit_file, count):
             yield path
 
     path = digit_file(1, "1.png")
-    with pytest.raises(SourceError, match=r"1\.png: .* has died, .* fewer --workers"):
-        list(pipeline.read_with_workers(_dies, slowly(), 1, pictures=False))
+    with pytest.raises(SourceError, match=r"1\.png") as caught:
+        list(read_with_workers(_dies, slowly(), 1, keep_images=False))
+    assert "--workers" in caught.value.hint
 
 
 def test_workers_leave_videos_to_this_process(digit_file, tmp_path):
@@ -130,13 +132,13 @@ def test_workers_leave_videos_to_this_process(digit_file, tmp_path):
     video.write_bytes(b"no video")
     items: list[Path | Failure] = [digit_file(1, "1.png"), video, digit_file(2, "2.png")]
     make = partial(Reader, "digits-tiny", min_confidence=0.0)
-    one, failed, two = pipeline.read_with_workers(make, items, 2, pictures=False)
+    one, failed, two = read_with_workers(make, items, 2, keep_images=False)
     assert isinstance(failed, Failure)
     assert failed.source == str(video)
     assert [part[1].text for part in (one, two) if not isinstance(part, Failure)] == ["1", "2"]
 
 
-def test_a_picture_that_cannot_be_read_does_not_stop_the_rest(one_of_each):
+def test_an_image_that_cannot_be_read_does_not_stop_the_rest(one_of_each):
     plain = Frame("plain.png", np.full((90, 90), 7, np.uint8))
     good = replace(plain, source="good.png", image=one_of_each[3])
     bad, (_, reading) = pipeline.read_each(Reader(min_confidence=0), [plain, good])

@@ -227,7 +227,7 @@ def test_third_party_models(tmp_path, mnist_test):
         (["N", 1, 28, 28], ["N", 11], "float", {}, "11"),
         (["N", 1, 28, 28], ["N", 10], "uint8", {}, "uint8"),
         ([4, 1, 28, 28], [4, 10], "float", {}, "exactly 4"),
-        (["N", 1, 28, 28], ["N", 10], "uint8", {"digitkit.contract": "99"}, "contract 99"),
+        (["N", 1, 28, 28], ["N", 10], "uint8", {"digitkit.contract": "99"}, "contract version 99"),
     ],
 )
 def test_models_that_are_not_digit_models(tmp_path, inputs, outputs, kind, metadata, word):

@@ -7,7 +7,7 @@ import pytest
 from support.paths import ROOT, SHARED
 
 from digitkit import Reader, Reading
-from digitkit.errors import ImageError, InputNotFoundError
+from digitkit.errors import ConfigError, ImageError, InputNotFoundError, ModelError
 from digitkit.images.opencv import cv2
 from digitkit.sources.frames import Failure, Frame
 
@@ -50,12 +50,15 @@ def test_mode_auto_changes_at_64_pixels(reader, one_of_each):
     assert max(w, h) < 60
 
 
-def test_one_digit_needs_no_finder(one_of_each, shipped):
+def test_one_digit_needs_no_detector(one_of_each, shipped, monkeypatch):
+    def missing(**_: object) -> None:
+        raise ModelError("not found")
+
+    monkeypatch.setattr("digitkit.reading.reader.Detector", missing)
     reader = Reader(shipped)
     assert reader.read(one_of_each[3]).text == "3"
-    assert reader._finder is None
-    reader.read(np.pad(one_of_each[3], 40))
-    assert reader._finder is not None
+    with pytest.raises(ModelError):
+        reader.read(np.pad(one_of_each[3], 40))
 
 
 def test_threshold(one_of_each, shipped):
@@ -92,18 +95,15 @@ def test_errors_and_stream(reader, digit_file, tmp_path):
         reader.read(tmp_path / "none.png")
     with pytest.raises(ImageError):
         reader.read([good, bad])
-    with pytest.raises(ImageError, match="single colour"):
+    with pytest.raises(ImageError):
         reader.read(plain)
     blue = np.full((100, 100, 3), (200, 60, 10), np.uint8)  # its channels differ, its pixels don't
-    with pytest.raises(ImageError, match="single colour"):
+    with pytest.raises(ImageError):
         reader.read(blue)
     results = list(reader.stream([good, bad, plain, good]))
     assert [type(r) for r in results] == [Reading, Failure, Failure, Reading]
-    assert results[1] == Failure(
-        str(bad),
-        "not an image OpenCV can decode (1 bytes); if other programs open it, save it as PNG or "
-        "JPEG",
-    )
+    assert results[1].source == str(bad)
+    assert str(bad) not in results[1].error
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "data/samples").glob("?-*")), ids=lambda p: p.name)
@@ -122,11 +122,14 @@ def test_a_covered_lens_is_no_error(reader):
     assert (line["frame"], line["text"], line["digits"]) == (3, "", [])
 
 
-def test_options_that_are_none():
-    with pytest.raises(ValueError, match="mode is 'both'"):
-        Reader(mode="both")
-    with pytest.raises(ValueError, match="min_confidence is 2"):
-        Reader(min_confidence=2)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("mode", "both"), ("orientation", "45"), ("min_confidence", 2), ("threads", 0)],
+)
+def test_values_that_are_not_valid(field, value):
+    with pytest.raises(ConfigError) as caught:
+        Reader(**{field: value})
+    assert caught.value.field == field
 
 
 def test_real_photos_of_single_digits(reader):

@@ -1,0 +1,173 @@
+"""Plots of a benchmark, as PNG bytes. Needs matplotlib, no screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.benchmark.report import BenchReport, MeasuredVariant
+from digitkit.benchmark.stats import Samples
+from digitkit.figures import encode_png, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+
+MAX_NAMES = 5
+"""With more variants their points have numbers: their names would overlap."""
+
+LOG_FROM = 20.0
+"""From this ratio of latencies on their axis is logarithmic: otherwise the quick ones overlap."""
+
+Microseconds = npt.NDArray[np.float64]
+
+
+def plot_latencies(report: BenchReport, samples: Mapping[str, Samples]) -> bytes:
+    """Histograms of the latency per call, and error against latency.
+
+    Args:
+        report: the report.
+        samples: as in `digitkit.benchmark.report.BenchResult`.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    variants = {
+        place: variant
+        for place, variant in enumerate(report.variants)
+        if isinstance(variant, MeasuredVariant)
+    }
+    rows = max(len(variants), 1)
+    figure = new_figure(12, 1.6 + max(0.75 * rows, 3.2))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1))[0]
+    numbered = len(variants) > MAX_NAMES
+    _draw_histograms(left, variants, samples, numbered=numbered)
+    _draw_points(right.subplots(), variants, numbered=numbered)
+    figure.suptitle(_make_title(report), fontsize=10)
+    return encode_png(figure)
+
+
+def plot_candidates(rows: Sequence[Mapping[str, Any]], machine: str) -> bytes:
+    """Validation error against latency, one point per network and precision.
+
+    Points that no other beats in both are joined.
+
+    Args:
+        rows: of each network ``name`` and, prefixed with ``fp32_`` and ``int8_``,
+            ``varied_accuracy`` (0–1) and ``ratio`` (latency relative to the reference network).
+        machine: where it was measured, for the title.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    figure = new_figure(9, 5.5)
+    axes = figure.subplots()
+    axes.set_title(f"candidate networks\n{machine}", fontsize=10)
+    points: list[tuple[float, float]] = []
+    for kind, colour, mark in (("fp32", "tab:blue", "s"), ("int8", "tab:orange", "o")):
+        ours = [(row[f"{kind}_ratio"], 100 * (1 - row[f"{kind}_varied_accuracy"])) for row in rows]
+        axes.scatter(*zip(*ours, strict=True), color=colour, marker=mark, label=kind)
+        for row, place in zip(rows, ours, strict=True):
+            axes.annotate(
+                row["name"], place, (5, 4), textcoords="offset points", fontsize=8, color=colour
+            )
+        points += ours
+    best = [p for p in points if not any(q[0] < p[0] and q[1] < p[1] for q in points)]
+    front = list(zip(*sorted(best), strict=True))
+    axes.plot(*front, color="grey", linestyle="--", linewidth=1, label="Pareto front")
+    axes.axvline(1.0, color="grey", linewidth=1, linestyle=":", label="ONNX model zoo's network")
+    axes.margins(x=0.1, y=0.1)
+    axes.set_xlim(left=0)
+    axes.set(xlabel="latency per image, relative to the model zoo's network")
+    axes.set(ylabel="error on slightly augmented validation images, %")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return encode_png(figure)
+
+
+def _draw_histograms(
+    area: SubFigure,
+    variants: Mapping[int, MeasuredVariant],
+    samples: Mapping[str, Samples],
+    *,
+    numbered: bool,
+) -> None:
+    """A row per variant, with one line for each process."""
+    from matplotlib.ticker import LogLocator
+
+    area.suptitle("latency per call, µs; one line per process", fontsize=10)
+    grid = area.subplots(max(len(variants), 1), 1, sharex=True, squeeze=False)[:, 0]
+    grid[-1].set_xlabel("solid: p50, dashed: p90, dotted: p99; slower calls are cut off")
+    us = {place: _select_samples(samples, place) for place in variants}
+    every = [durations for processes in us.values() for durations in processes]
+    if not every:
+        return
+    low = min(float(durations.min()) for durations in every)
+    high = max(variant.p99_us for variant in variants.values())
+    edges = np.geomspace(0.95 * low, 1.05 * high, 160)
+    for number, (axes, (place, variant)) in enumerate(zip(grid, variants.items(), strict=True), 1):
+        for durations in us[place]:
+            counts, _ = np.histogram(durations, edges)
+            axes.stairs(
+                counts / len(durations), edges, color=f"C{place % 10}", alpha=0.6, linewidth=0.9
+            )
+        percentiles = ((variant.p50_us, "-"), (variant.p90_us, "--"), (variant.p99_us, ":"))
+        for value, style in percentiles:
+            axes.axvline(value, color="black", linewidth=0.8, linestyle=style)
+        axes.set(xscale="log", yticks=[])
+        name = f"{number}: {variant.name}" if numbered else variant.name
+        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+        axes.spines[["top", "left", "right"]].set_visible(False)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+        axes.tick_params(which="both", labelsize=8)
+
+
+def _draw_points(axes: Axes, variants: Mapping[int, MeasuredVariant], *, numbered: bool) -> None:
+    """Error against latency per image, one point per variant whose accuracy is known."""
+    by_number = ", by number" if numbered else ""
+    axes.set_title(f"accuracy against latency per image{by_number}", fontsize=10)
+    points = []
+    for number, (place, variant) in enumerate(variants.items(), 1):
+        if variant.accuracy is not None:
+            point = (variant.p50_us / variant.batch, 100 * (1 - variant.accuracy))
+            points.append((point, str(number) if numbered else variant.name, f"C{place % 10}"))
+    points.sort()
+    for number, (point, name, colour) in enumerate(points):
+        axes.plot(*point, "o", color=colour)
+        # Names of neighbours must not overlap: that of the lower point goes below it.
+        neighbour = points[number + 1 if number + 1 < len(points) else number - 1][0]
+        offset = (6, -10 if point[1] < neighbour[1] else 4)
+        axes.annotate(name, point, offset, textcoords="offset points", fontsize=8)
+    axes.set(xlabel="p50 per image, µs", ylabel="error, %")
+    across = [point[0] for point, _, _ in points]
+    if across and max(across) > LOG_FROM * min(across):
+        axes.set_xscale("log")
+        axes.set_xlim(0.8 * min(across), 2 * max(across))
+    else:
+        axes.set_xlim(0, 1.35 * max(across, default=1))
+    highest = axes.dataLim.y1 if axes.has_data() else 0.0
+    axes.set_ylim(0, 1.2 * highest or 1)  # the error may be 0
+    axes.grid(alpha=0.3)
+
+
+def _make_title(report: BenchReport) -> str:
+    words = [report.environment.machine.cpu, report.created[:10]]
+    words += ["a quick run"] if report.quick else []
+    words += ["a noisy run"] if report.noisy else []
+    words += [] if report.valid else ["an INVALID run"]
+    words.append(f"ONNX Runtime {report.environment.versions.get('onnxruntime')}")
+    return ", ".join(words)
+
+
+def _select_samples(samples: Mapping[str, Samples], place: int) -> list[Microseconds]:
+    """The timed calls of each of a variant's processes, those at a fixed rate left out."""
+    return [
+        durations / 1000
+        for name, durations in samples.items()
+        if name.partition("/")[0] == str(place) and not name.endswith("/paced")
+    ]

@@ -1,0 +1,32 @@
+"""The choices that users have, each declared once: for the library, settings and command line.
+
+This module loads nothing, so that the command line can list its options at once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Precision = Literal["int8", "fp32"]
+"""Number format of a model's weights and activations."""
+
+PrecisionChoice = Literal["auto", "int8", "fp32"]
+"""Which file of a shipped model to load; ``auto`` is what `digitkit bench --save` found to be
+fastest on this device, else int8."""
+
+Target = Literal["x86", "x86-vnni", "arm"]
+"""Processors that an int8 model is quantised for."""
+
+Mode = Literal["auto", "digit", "page"]
+"""What an image holds: ``digit``, one digit that fills it; ``page``, digits to be detected;
+``auto``, one digit up to 64 pixels on the longer side, else a page."""
+
+Orientation = Literal["exif", "auto", "0", "90", "180", "270"]
+"""Which side of an image is up: as its EXIF data says; that, or the quarter turn that reads clearly
+better; or the degrees clockwise by which its pixels are turned."""
+
+OutputFormat = Literal["text", "jsonl", "csv"]
+"""How readings are written."""
+
+ReportFormat = Literal["text", "json"]
+"""How figures are written: for people or for programs."""

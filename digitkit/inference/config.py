@@ -1,0 +1,225 @@
+"""The configuration of ``digitkit infer``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from digitkit.choices import Mode, Orientation, OutputFormat, PrecisionChoice
+from digitkit.errors import ConfigError, at_least, check_choice, check_range
+
+if TYPE_CHECKING:
+    from digitkit.reading.fields import Field
+
+DEFAULT_RETRY = 30.0
+"""Seconds to keep reconnecting to a camera or stream that is lost."""
+
+DEFAULT_HOLD = 5
+"""Frames that a number must be stable for before it is reported."""
+
+
+@dataclass(frozen=True)
+class RotatingOutput:
+    """Files that readings are written to next to standard output: ``NAME``, ``NAME.1``, ….
+
+    Attributes:
+        file: the newest one.
+        max_mb: it is rotated before it grows beyond this many megabytes, above 0.
+        keep: rotated files that are kept, at least 1.
+    """
+
+    file: Path
+    max_mb: float = 10.0
+    keep: int = 5
+
+    def __post_init__(self) -> None:
+        """Check the values; raises `ConfigError`."""
+        _check_positive("max_mb", self.max_mb)
+        at_least("keep", self.keep, 1)
+
+
+@dataclass(frozen=True)
+class InferConfig:
+    """What ``digitkit infer`` reads, how, and where its readings go.
+
+    Attributes:
+        sources: image and video files, folders, patterns, and ``-`` for a list of paths on
+            standard input; or one URL of a stream. Empty with a `camera`.
+        null: whether the list on standard input is NUL-separated instead of one path a line.
+        camera: a camera's number, device, URL or ``picamera2``; None to read `sources`.
+        size: width and height to request from a camera, pixels; None for its default.
+        fps: frames a second to read at most; None for all.
+        retry: seconds to keep reconnecting to a lost camera; 0 never, infinity for ever.
+        max_frames: stop after this many frames; None for no limit.
+        duration: stop this many seconds after the first frame; None for no limit.
+        show: whether a camera's annotated frames are shown in a window.
+        hold: frames that a number must be stable for before it is reported, at least 1.
+        every_frame: report each frame as it is, without tracking.
+        model: a shipped model's name or an ``.onnx`` file.
+        precision: which file of a shipped model.
+        input_scale: factor for the pixels (0–255) of a third-party model; None for 1/255.
+        threads: CPU threads; None for 1, and for the classifier what ``digitkit bench --save``
+            found best.
+        mode: what an image holds.
+        orientation: which side of it is up.
+        min_confidence: threshold for a digit to be accepted, 0–1; None for the model's own.
+        expect: number of digits that each row must have; None for any.
+        pattern: regular expression that each row must match; None for any.
+        format: how readings are written; None for what the suffix of the output file says, else
+            text.
+        output: file for the readings instead of standard output.
+        rotating: files for the readings next to standard output.
+        annotate: folder for annotated images, or a video file (.mp4, .avi).
+        explain: folder for what the classifier saw of each digit.
+        workers: processes that read image files, at least 1.
+    """
+
+    sources: tuple[str, ...] = ()
+    null: bool = False
+    camera: str | None = None
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    retry: float | None = None
+    max_frames: int | None = None
+    duration: float | None = None
+    show: bool = False
+    hold: int = DEFAULT_HOLD
+    every_frame: bool = False
+    model: str = "digits"
+    precision: PrecisionChoice = "auto"
+    input_scale: float | None = None
+    threads: int | None = None
+    mode: Mode = "auto"
+    orientation: Orientation = "exif"
+    min_confidence: float | None = None
+    expect: int | None = None
+    pattern: str | None = None
+    format: OutputFormat | None = None
+    output: Path | None = None
+    rotating: RotatingOutput | None = None
+    annotate: Path | None = None
+    explain: Path | None = None
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        """Check each value, and what goes with what.
+
+        Raises:
+            ConfigError: a value is not valid; `field` names it.
+        """
+        self._check_values()
+        self._check_sources()
+        if self.rotating is not None and self.output is None and self.resolved_format == "csv":
+            raise ConfigError(
+                "must be jsonl or text where readings go to rotating files, of which only the "
+                "first would have a CSV header",
+                field="format",
+            )
+
+    def _check_values(self) -> None:
+        for name in ("hold", "workers", "threads", "max_frames", "expect"):
+            value = getattr(self, name)
+            if value is not None:
+                at_least(name, value, 1)
+        for name in ("fps", "duration", "input_scale"):
+            value = getattr(self, name)
+            if value is not None:
+                _check_positive(name, value)
+        if self.retry is not None:
+            at_least("retry", self.retry, 0)
+        if self.min_confidence is not None:
+            check_range("min_confidence", self.min_confidence, 0, 1)
+        if self.size is not None and min(self.size) < 1:
+            raise ConfigError("must be a width and a height of at least 1", field="size")
+        check_choice("mode", self.mode, Mode)
+        check_choice("orientation", self.orientation, Orientation)
+        check_choice("precision", self.precision, PrecisionChoice)
+        if self.format is not None:
+            check_choice("format", self.format, OutputFormat)
+        if self.pattern is not None:
+            _ = self.row_rule  # compiles it
+
+    def _check_sources(self) -> None:
+        if self.camera is not None and self.sources:
+            raise ConfigError("cannot be combined with a camera", field="sources")
+        if self.camera is None:
+            if not self.sources:
+                raise ConfigError("must name images, or use --camera N", field="sources")
+            for name in ("size", "fps", "retry", "max_frames", "duration", "show"):
+                if getattr(self, name) is not None and getattr(self, name) is not False:
+                    raise ConfigError("requires a camera or a stream", field=name)
+        elif self.workers > 1:
+            raise ConfigError("must be 1 for a camera", field="workers")
+        if self.null and "-" not in self.sources:
+            raise ConfigError("requires a list on standard input: -", field="null")
+
+    @property
+    def row_rule(self) -> Field | None:
+        """What each row must look like; None for anything."""
+        if self.expect is None and self.pattern is None:
+            return None
+        from digitkit.reading.fields import Field  # not at the top: loads NumPy
+
+        return Field(self.expect, self.pattern)
+
+    @property
+    def resolved_format(self) -> OutputFormat:
+        """How readings are written: as asked for, else by the output file's suffix."""
+        if self.format is not None:
+            return self.format
+        target = self.output or (self.rotating and self.rotating.file)
+        suffix = target.suffix.removeprefix(".") if target else ""
+        return suffix if suffix in ("csv", "jsonl") else "text"  # type: ignore[return-value]
+
+    @classmethod
+    def create(cls, settings: Mapping[str, Any] | None = None, **given: Any) -> Self:
+        """Build a configuration from options over settings over the defaults.
+
+        Images that are named take the place of the settings' camera and of its rotating files;
+        an output file takes the place of the rotating files. A stream's URL among the sources is
+        a camera.
+
+        Args:
+            settings: fields that a settings file sets; None for none.
+            **given: fields; None and False stand for "not given".
+
+        Raises:
+            ConfigError: a value is not valid, or two do not go together.
+        """
+        chosen = {
+            name: value for name, value in given.items() if value is not None and value is not False
+        }
+        sources: Sequence[str] = tuple(chosen.pop("sources", ()))
+        if any("://" in source for source in sources):
+            if len(sources) > 1 or "camera" in chosen:
+                raise ConfigError("must be one URL of a stream, or files", field="sources")
+            chosen["camera"], sources = sources[0], ()
+        values = dict(settings or {})
+        if sources and "camera" in values:
+            for name in ("camera", "size", "fps", "retry", "rotating"):
+                values.pop(name, None)
+        if "output" in chosen:
+            values.pop("rotating", None)
+        return cls(sources=tuple(sources), **(values | chosen))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height of text such as ``1280x720``.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ConfigError(
+            f"must be a width and a height such as 1280x720, got {text!r}", field="size"
+        )
+    return int(width), int(height)
+
+
+def _check_positive(field: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ConfigError(f"must be greater than 0, got {value:g}", field=field)

@@ -1,0 +1,281 @@
+"""The job of ``digitkit infer``: a configuration to readings in sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from digitkit.choices import Mode, Orientation, PrecisionChoice
+from digitkit.errors import ConfigError, DigitkitError, OutputError
+from digitkit.images.opencv import cv2
+from digitkit.inference.config import DEFAULT_RETRY, InferConfig
+from digitkit.inference.pipeline import Outcome, Summary, deliver, read_each
+from digitkit.models.classifier import Classifier
+from digitkit.models.profiles import find_profile
+from digitkit.reading.reader import Reader
+from digitkit.sinks.lines import LineSink
+from digitkit.sources.files import expand_sources, is_video, read_frames
+from digitkit.sources.frames import Failure
+from digitkit.system import atomic
+from digitkit.system.progress import Progress
+
+if TYPE_CHECKING:
+    from digitkit.sinks.base import Sink
+    from digitkit.sinks.lines import Stream
+    from digitkit.sources.live import Live
+
+# Sinks, workers and cameras are imported where they are used: most runs read a few files.
+
+
+def run_infer(
+    config: InferConfig,
+    stdout: TextIO,
+    *,
+    on_failure: Callable[[Failure], None],
+    notice: Callable[[str], None],
+    progress: Progress | None = None,
+) -> Summary:
+    """Read everything that a configuration names, and write it where it says.
+
+    A camera ends cleanly at SIGINT and SIGTERM.
+
+    Args:
+        config: what to read, how, and where the readings go.
+        stdout: where readings go unless `config.output` names a file.
+        on_failure: called with each source or image that could not be read.
+        notice: called with a line for the user: a profile that does not fit, a camera that was
+            lost or is back.
+        progress: called with the number of images that were read; None for no progress.
+
+    Raises:
+        ConfigError: an output would replace a source.
+        InputNotFoundError: the model does not exist.
+        ModelError: it is not a digit model, or its contract is newer than this version.
+        OutputError: readings cannot be written.
+        SourceError: a camera was never there, or a worker process died.
+        MissingDependencyError: a window is asked for where there is no screen.
+    """
+    cv2.setNumThreads(config.threads or 1)
+    make_reader = reader_factory(config, notice)
+    reader = make_reader()  # here too, so that a wrong model is reported before anything else
+    with ExitStack() as stack:
+        sinks = _open_sinks(config, stdout, stack)
+        live: Live | None = None
+        if config.camera is not None:
+            live = stack.enter_context(_open_camera(config, config.camera, notice))
+            if config.show:
+                from digitkit.sinks.window import WindowSink
+
+                sinks.append(WindowSink(live.stop))
+            outcomes = read_each(reader, live)
+        else:
+            outcomes = _read_files(
+                config, reader, make_reader, keep_images=len(sinks) > 1, progress=progress
+            )
+        summary = deliver(
+            outcomes,
+            sinks,
+            on_failure=on_failure,
+            min_confidence=reader.min_confidence,
+            row_rule=config.row_rule,
+            hold=config.hold,
+            every_frame=config.every_frame,
+        )
+    return summary if live is None else replace(summary, dropped=live.dropped)
+
+
+# --- the reader ---
+
+
+def reader_factory(config: InferConfig, notice: Callable[[str], None]) -> Callable[[], Reader]:
+    """What builds the reader that a configuration asks for; can be pickled.
+
+    Precision, threads and batch of the classifier are as asked for, else as this device's profile
+    says.
+
+    Args:
+        config: model, precision, threads, mode, orientation and threshold.
+        notice: called with a line where a profile exists and does not fit.
+    """
+    precision, threads, batch = config.precision, config.threads or 1, None
+    if precision == "auto":
+        profile, reason = find_profile(config.model)
+        if reason is not None:
+            notice(str(reason))
+        if profile is not None:
+            precision, batch = profile.precision, profile.batch
+            threads = config.threads or profile.threads
+    return partial(
+        _build_reader,
+        config.model,
+        precision,
+        threads,
+        batch,
+        config.input_scale,
+        detector_threads=config.threads or 1,
+        mode=config.mode,
+        orientation=config.orientation,
+        min_confidence=config.min_confidence,
+    )
+
+
+def _build_reader(
+    model: str,
+    precision: PrecisionChoice,
+    threads: int,
+    batch: int | None,
+    input_scale: float | None,
+    *,
+    detector_threads: int,
+    mode: Mode,
+    orientation: Orientation,
+    min_confidence: float | None,
+) -> Reader:
+    classifier = Classifier(
+        model, precision=precision, threads=threads, input_scale=input_scale, batch=batch
+    )
+    return Reader(
+        classifier,
+        mode=mode,
+        orientation=orientation,
+        min_confidence=min_confidence,
+        threads=detector_threads,
+    )
+
+
+# --- sources ---
+
+
+def _read_files(
+    config: InferConfig,
+    reader: Reader,
+    make_reader: Callable[[], Reader],
+    *,
+    keep_images: bool,
+    progress: Progress | None,
+) -> Iterator[Outcome]:
+    files: Iterable[Path | Failure] = expand_sources(config.sources, nul=config.null)
+    total = 0
+    if "-" not in config.sources:
+        known = list(files)
+        files, total = known, len(known)
+        _check_outputs(config, known)
+    if config.workers > 1:
+        from digitkit.inference.workers import read_with_workers
+
+        outcomes = read_with_workers(make_reader, files, config.workers, keep_images=keep_images)
+    else:
+        outcomes = read_each(reader, read_frames(files, exif=reader.obeys_exif))
+    return outcomes if progress is None else _report_progress(outcomes, total, progress)
+
+
+def _check_outputs(config: InferConfig, files: Iterable[Path | Failure]) -> None:
+    """Refuse an output that would replace an image that is read."""
+    sources = {file.resolve() for file in files if isinstance(file, Path)}
+    for field in ("output", "annotate"):
+        path: Path | None = getattr(config, field)
+        if path is not None and path.resolve() in sources:
+            raise ConfigError(f"must not be a source, got {path}", field=field)
+
+
+def _report_progress(
+    outcomes: Iterable[Outcome], total: int, progress: Progress
+) -> Iterator[Outcome]:
+    for done, outcome in enumerate(outcomes, 1):
+        progress("reading", done, total if done <= total else 0)  # a video has many frames
+        yield outcome
+
+
+@contextmanager
+def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]) -> Iterator[Live]:
+    """A camera that SIGINT and SIGTERM end cleanly, files closed; systemd is kept informed."""
+    import signal
+
+    from digitkit.sources.live import Live
+    from digitkit.system.notify import notify_alive, notify_ready, notify_stopping
+
+    live = Live(
+        camera,
+        size=config.size,
+        fps=config.fps,
+        retry=DEFAULT_RETRY if config.retry is None else config.retry,
+        max_frames=config.max_frames,
+        duration=config.duration,
+        notice=notice,
+        alive=notify_alive,
+    )
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in signals}
+
+    def stop(number: int, frame: object) -> None:
+        live.stop()
+        signal.signal(number, previous[signal.Signals(number)])  # a second one ends at once
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        with live:
+            notify_ready()
+            yield live
+    finally:
+        notify_stopping()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+# --- sinks ---
+
+
+def _open_sinks(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[Sink]:
+    stream: Stream = stdout
+    if config.output is not None:
+        is_live = config.camera is not None
+        stream = stack.enter_context(_open_output(config.output, is_live=is_live))
+    how = config.resolved_format
+    sinks: list[Sink] = [LineSink(stream, how)]
+    if config.rotating is not None and config.output is None:
+        from digitkit.sinks.rotating import RotatingFile
+
+        limit = round(config.rotating.max_mb * 1e6)
+        file = RotatingFile(config.rotating.file, limit, config.rotating.keep)
+        sinks.append(LineSink(stack.enter_context(file), how))
+    if config.annotate is not None and is_video(config.annotate):
+        from digitkit.sinks.video import VideoSink
+
+        sinks.append(stack.enter_context(VideoSink(config.annotate)))
+    elif config.annotate is not None:
+        from digitkit.sinks.images import AnnotatedImageSink
+
+        sinks.append(AnnotatedImageSink(config.annotate))
+    if config.explain is not None:
+        from digitkit.sinks.images import ExplanationSink
+
+        sinks.append(ExplanationSink(config.explain))
+    return sinks
+
+
+@contextmanager
+def _open_output(path: Path, *, is_live: bool) -> Iterator[TextIO]:
+    if path.is_dir():
+        raise OutputError("is a folder; --output must name a file", subject=str(path))
+    if not is_live:
+        with (
+            atomic.replace_file(path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as stream,
+        ):
+            yield stream
+        return
+    # Somebody may want to follow it, and hours must not be lost with the power.
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+    except OSError as error:
+        if isinstance(error, DigitkitError):
+            raise
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot be written: {reason}", subject=str(path)) from error

@@ -1,0 +1,121 @@
+"""The configuration of infer: what is valid, and what takes precedence."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from digitkit.errors import ConfigError
+from digitkit.inference.config import InferConfig, RotatingOutput, parse_size
+
+FILES, CAMERA = {"sources": ("a.png",)}, {"camera": "0"}
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("sources", {}),
+        ("sources", FILES | CAMERA),
+        *((name, FILES | {name: 1}) for name in ("fps", "max_frames", "duration")),
+        ("retry", FILES | {"retry": 0.0}),
+        ("size", FILES | {"size": (640, 480)}),
+        ("show", FILES | {"show": True}),
+        ("null", FILES | {"null": True}),
+        ("workers", CAMERA | {"workers": 2}),
+        ("size", CAMERA | {"size": (0, 480)}),
+        *((name, CAMERA | {name: 0}) for name in ("hold", "threads", "max_frames", "expect")),
+        *((name, CAMERA | {name: value}) for name in ("fps", "duration", "input_scale")
+          for value in (0, -1, math.nan, math.inf)),
+        ("workers", FILES | {"workers": 0}),
+        ("retry", CAMERA | {"retry": -1}),
+        ("min_confidence", FILES | {"min_confidence": 1.5}),
+        *((name, FILES | {name: "x"}) for name in ("mode", "orientation", "precision", "format")),
+        ("pattern", FILES | {"pattern": "("}),
+        ("pattern", FILES | {"pattern": "[a-z]"}),
+        ("format", CAMERA | {"format": "csv", "rotating": RotatingOutput(Path("r.jsonl"))}),
+        ("format", CAMERA | {"rotating": RotatingOutput(Path("r.csv"))}),
+    ],
+)  # fmt: skip
+def test_what_is_not_valid_names_its_field(field, values):
+    with pytest.raises(ConfigError) as caught:
+        InferConfig(**values)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(("field", "values"), [("max_mb", {"max_mb": 0}), ("keep", {"keep": 0})])
+def test_rotating_files(field, values):
+    with pytest.raises(ConfigError) as caught:
+        RotatingOutput(Path("r.jsonl"), **values)
+    assert caught.value.field == field
+
+
+def test_infinite_patience_is_valid():
+    assert InferConfig(camera="0", retry=math.inf).retry == math.inf
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "text"),
+        ({"output": Path("a.csv")}, "csv"),
+        ({"output": Path("a.jsonl")}, "jsonl"),
+        ({"output": Path("a.log")}, "text"),
+        ({"output": Path("a.csv"), "format": "text"}, "text"),
+        ({"rotating": RotatingOutput(Path("r.jsonl"))}, "jsonl"),
+    ],
+)
+def test_the_format_follows_the_files_suffix(values, expected):
+    assert InferConfig(**FILES, **values).resolved_format == expected
+
+
+@pytest.mark.parametrize(("text", "size"), [("1280x720", (1280, 720)), ("8X9", (8, 9))])
+def test_sizes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "wide", "12", "0x720", "12x", "-1x5", "1.5x2"])
+def test_texts_that_are_not_sizes(text):
+    with pytest.raises(ConfigError) as caught:
+        parse_size(text)
+    assert caught.value.field == "size"
+
+
+def test_options_take_precedence_over_settings():
+    service = {"camera": "0", "fps": 5.0, "min_confidence": 0.9, "hold": 3}
+    config = InferConfig.create(service, min_confidence=0.0, hold=None, every_frame=False)
+    assert (config.camera, config.fps, config.min_confidence, config.hold) == ("0", 5.0, 0.0, 3)
+    assert InferConfig.create(service, camera="1").camera == "1"
+
+
+def test_named_images_take_the_place_of_the_settings_camera():
+    rotating = RotatingOutput(Path("r.jsonl"))
+    service = {
+        "camera": "0",
+        "size": (640, 480),
+        "fps": 5.0,
+        "retry": 1.0,
+        "rotating": rotating,
+        "hold": 3,
+    }
+    config = InferConfig.create(service, sources=("a.png",))
+    assert (config.camera, config.size, config.fps, config.retry) == (None, None, None, None)
+    assert (config.rotating, config.hold) == (None, 3)
+    with pytest.raises(ConfigError):  # even the camera that the settings name
+        InferConfig.create(service, sources=("a.png",), camera="0")
+
+
+def test_an_output_file_takes_the_place_of_rotating_files():
+    service = {"camera": "0", "rotating": RotatingOutput(Path("r.csv"))}
+    assert InferConfig.create(service, output=Path("a.csv")).rotating is None
+
+
+def test_a_streams_url_is_a_camera():
+    url = "rtsp://10.0.0.7/live"
+    assert InferConfig.create(sources=(url,)).camera == url
+    assert InferConfig.create({"camera": "0"}, sources=(url,)).camera == url
+    for given in ({"sources": (url, "a.png")}, {"sources": (url,), "camera": "0"}):
+        with pytest.raises(ConfigError) as caught:
+            InferConfig.create(**given)
+        assert caught.value.field == "sources"
