@@ -239,7 +239,7 @@ class Live:
             now = time.monotonic()
             if self._grabbed > before:
                 loss, since = None, now
-                # Only then: a source that comes and goes must not be opened at the first pause.
+                # Not after a short session: a source that flaps must not be opened all the time.
                 if self._last_grab - begun > LONGEST_PAUSE:
                     delays = backoff_delays()
             remaining = since + self._retry - now
