@@ -16,9 +16,10 @@ from digitkit.benchmark.aggregate import Measurements, summarize_cold_starts, su
 from digitkit.benchmark.candidates import Candidate, format_name
 from digitkit.benchmark.config import BenchConfig
 from digitkit.benchmark.job_calls import JobError, run_job, run_throughput
-from digitkit.benchmark.jobs import ImageReadings, Score, StartedProgram
-from digitkit.benchmark.report import ColdStart, Stages, Throughput, Variant
+from digitkit.benchmark.job_results import ImageReadings, Score, StartedProgram
+from digitkit.benchmark.report import ColdStart, Stages
 from digitkit.benchmark.units import format_us
+from digitkit.benchmark.variants import Throughput, Variant
 from digitkit.images.samples import SAMPLE_DIGIT, write_sample_sizes
 from digitkit.system.processes import interpreter_command
 from digitkit.system.progress import Progress

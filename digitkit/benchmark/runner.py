@@ -18,17 +18,11 @@ import numpy as np
 from digitkit.benchmark.aggregate import Measurements, summarize_variant
 from digitkit.benchmark.candidates import Candidate, find_models, inspect_models, plan_variants
 from digitkit.benchmark.config import BenchConfig
-from digitkit.benchmark.report import (
-    REPORT_FORMAT,
-    BenchReport,
-    BenchResult,
-    Environment,
-    MeasuredVariant,
-    Variant,
-)
+from digitkit.benchmark.report import REPORT_FORMAT, BenchReport, BenchResult, Environment
 from digitkit.benchmark.rounds import Rounds
 from digitkit.benchmark.stats import Samples
 from digitkit.benchmark.validity import find_problems
+from digitkit.benchmark.variants import MeasuredVariant, Variant
 from digitkit.benchmark.verdicts import describe
 from digitkit.datasets.load import load_test
 from digitkit.system.conditions import Conditions, read_conditions

@@ -20,13 +20,8 @@ from typer.testing import CliRunner
 from digitkit.benchmark import runner, summary
 from digitkit.benchmark.config import BenchConfig
 from digitkit.benchmark.findings import Finding
-from digitkit.benchmark.report import (
-    BenchResult,
-    Throughput,
-    encode_report,
-    load_report,
-    save_report,
-)
+from digitkit.benchmark.report import BenchResult, encode_report, load_report, save_report
+from digitkit.benchmark.variants import Throughput
 from digitkit.cli import show
 from digitkit.cli.app import app
 from digitkit.errors import OutputError

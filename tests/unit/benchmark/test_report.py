@@ -18,12 +18,12 @@ import schema
 
 from digitkit.benchmark.report import (
     BenchResult,
-    MeasuredVariant,
     encode_report,
     load_report,
     samples_path,
     save_report,
 )
+from digitkit.benchmark.variants import MeasuredVariant
 from digitkit.errors import InputNotFoundError, OutputError, ReportError
 
 SCHEMA = schema.make_schema()

@@ -13,7 +13,7 @@ from support import reports
 from digitkit.benchmark import candidates, rounds, runner
 from digitkit.benchmark.config import PACED_CALLS, BenchConfig
 from digitkit.benchmark.job_calls import JobError
-from digitkit.benchmark.jobs import (
+from digitkit.benchmark.job_results import (
     ImageReadings,
     InspectedFacts,
     ModelInspection,

@@ -10,8 +10,9 @@ from support import reports
 from support.reports import make_failed, make_report, make_variant
 
 from digitkit.benchmark import units
-from digitkit.benchmark.report import ColdStart, Stages, Throughput
+from digitkit.benchmark.report import ColdStart, Stages
 from digitkit.benchmark.summary import make_tables, render_markdown, summarize_setup
+from digitkit.benchmark.variants import Throughput
 
 TITLES = [
     "latency per call", "latency distribution", "throughput", "start-up and memory",

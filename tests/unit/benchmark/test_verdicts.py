@@ -7,8 +7,9 @@ from support import reports
 from support.reports import PROFILE, make_failed, make_report, make_variant
 
 from digitkit.benchmark.findings import Finding
-from digitkit.benchmark.report import ColdStart, Stages, Throughput
+from digitkit.benchmark.report import ColdStart, Stages
 from digitkit.benchmark.summary import render_markdown
+from digitkit.benchmark.variants import Throughput
 from digitkit.benchmark.verdicts import (
     describe,
     general_faults,
