@@ -11,7 +11,6 @@ from digitkit.benchmark.validity import (
     find_problems,
     frequency_fall,
     judge,
-    other_load,
     warnings_before,
 )
 from digitkit.system.conditions import Conditions
@@ -97,13 +96,6 @@ def test_other_programs_make_a_run_noisy(others, total, load, kind):
     before = moment(cpu_seconds=(100.0, 1000.0), load_1m=load)
     after = moment(cpu_seconds=(100 + others, 1000 + total), load_1m=4.0)
     assert kinds(before, after) == ([] if kind is None else [kind])
-
-
-def test_other_load_that_is_not_available():
-    known = moment(cpu_seconds=(1.0, 10.0))
-    assert other_load(known, moment()) is None
-    assert other_load(moment(), known) is None
-    assert other_load(known, moment(cpu_seconds=(5.0, 50.0))) == 0.1
 
 
 def test_processes_that_are_all_delayed_alike_are_noisy():
