@@ -95,8 +95,8 @@ def _measure(
         environment=_describe_environment(config, candidates, machine, before, after),
         models=tuple(candidate.facts for candidate in candidates),
         variants=tuple(variants),
-        stages=rounds.summarize_stages(),
-        cold_starts=rounds.summarize_cold_starts(),
+        stages=rounds.whole_images.summarize_stages(),
+        cold_starts=rounds.whole_images.summarize_cold_starts(),
         findings=findings,
     )
     return BenchResult(report, _collect_samples(rounds.measurements))

@@ -92,15 +92,6 @@ def test_late_calls_are_counted(clock):
     assert (found.late, found.samples) == (3, (20_000_000,) * 4)
 
 
-def test_a_loop_that_only_sleeps_is_idle():
-    """In a process of its own: the threads of other tests' packages would count."""
-    code = (
-        "from digitkit.benchmark.jobs import paced_loop; "
-        "print(paced_loop(lambda feed: None, [1], 8, 50).idle_cpu)"
-    )
-    assert 0 <= float(run_python(code)) < 0.1
-
-
 def test_threads_that_spin_between_calls_are_seen(clock, monkeypatch):
     """As a runtime's threads do that wait for work without sleeping."""
     over = threading.Event()

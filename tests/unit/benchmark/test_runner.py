@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support import reports
 
-from digitkit.benchmark import candidates, rounds, runner
+from digitkit.benchmark import candidates, rounds, runner, whole_images
 from digitkit.benchmark.config import PACED_CALLS, BenchConfig
 from digitkit.benchmark.job_calls import JobError
 from digitkit.benchmark.job_results import (
@@ -22,7 +22,6 @@ from digitkit.benchmark.job_results import (
     SteadyState,
 )
 from digitkit.benchmark.report import BenchReport
-from digitkit.benchmark.rounds import INTERPRETER
 from digitkit.benchmark.runner import run_benchmark
 from digitkit.datasets.load import load_test
 from digitkit.errors import InputNotFoundError, ModelError, ReportError
@@ -75,7 +74,7 @@ def test_a_real_run(quick_run, small_data):
     assert second.ratio == pytest.approx(second.p50_us / 2 / first.p50_us)
     assert [s.picture for s in report.stages] == ["28×28", "640×480", "12 MP"]
     assert [s.digits for s in report.stages] == [1, 12, 12]
-    assert [c.model for c in report.cold_starts] == [TINY, INTERPRETER]
+    assert [c.model for c in report.cold_starts] == [TINY, whole_images.INTERPRETER]
     ours, bare = report.cold_starts
     assert ours.min_ms <= ours.p50_ms <= ours.max_ms
     # Not by their times: a machine that stalls may do so during the one start of either kind.
@@ -200,7 +199,7 @@ class Jobs:
 @pytest.fixture
 def jobs(monkeypatch):
     fake = Jobs()
-    for module in (candidates, rounds):
+    for module in (candidates, rounds, whole_images):
         monkeypatch.setattr(module, "run_job", fake.run)
     return fake
 
