@@ -1,4 +1,4 @@
-"""What the benchmarks here share: models by name, tables of text, and runs that take turns."""
+"""Shared by the benchmarks here: interleaved timing, and tables of text."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Samples = npt.NDArray[np.float64]
 def interleaved(
     sessions: Mapping[str, Any], batch: int, rounds: int, runs: int
 ) -> dict[str, Samples]:
-    """Microseconds of single runs, float64 ``[rounds, runs]`` a session of ONNX Runtime.
+    """Time sessions of ONNX Runtime in turns: microseconds per run, float64 ``[rounds, runs]``.
 
-    Every round times each model for `runs` runs. A model that takes one image at a time runs
-    `batch` times for each.
+    Every round times each model for `runs` runs. A model that takes one image at a time is run
+    `batch` times for each of them.
     """
     images = load_mnist("train").images[: batch + runs, None]
     calls = []
@@ -61,12 +61,13 @@ def ratio(samples: Samples, base: Samples) -> tuple[float, float, float]:
 
 def ran_on() -> str:
     """Machine and versions, one line."""
-    ran = versions("onnxruntime", "numpy")
-    return f"{cpu_name()}, ONNX Runtime {ran['onnxruntime']}, Python {ran['python']}, 1 thread"
+    installed = versions("onnxruntime")
+    runtime, python = installed["onnxruntime"], installed["python"]
+    return f"{cpu_name()}, ONNX Runtime {runtime}, Python {python}, 1 thread"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Lines of text, the first `left` columns flush left, the others flush right."""
+    """A text table; the first `left` columns are left-aligned, the others right-aligned."""
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     lines = []
     for row in [heads, *rows]:

@@ -1,9 +1,9 @@
-"""Accuracy on MNIST-C (Mu and Gilmer, 2019): corruptions that the training never imitates.
+"""Accuracy on MNIST-C (Mu and Gilmer, 2019): corruptions that the training does not imitate.
 
     python benchmarks/corruptions.py mnist_c_500.npz digits-int8 some/other.onnx
 
-The file holds ``labels`` (uint8 [N]) and one uint8 [N, 28, 28] array a corruption, and one of none,
-``identity``. Pixels go to the net as they are, past the pixel path.
+The file contains ``labels`` (uint8 [N]) and one uint8 [N, 28, 28] array per corruption, and
+``identity`` without one. Pixels go to the net unchanged, without being brought to normal form.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ def main() -> None:
         [[(m.probabilities(arrays[k]).argmax(1) == labels).mean() for m in models] for k in kinds]
     )
     for kind, row in zip(kinds, table, strict=True):
-        print(f"{kind:<16}" + "".join(f"{share:16.1%}" for share in row))
+        print(f"{kind:<16}" + "".join(f"{accuracy:16.1%}" for accuracy in row))
     corrupted = table[[kind != "identity" for kind in kinds]]
-    print(f"{'mean, corrupted':<16}" + "".join(f"{share:16.1%}" for share in corrupted.mean(0)))
+    print(
+        f"{'mean, corrupted':<16}" + "".join(f"{accuracy:16.1%}" for accuracy in corrupted.mean(0))
+    )
 
 
 if __name__ == "__main__":

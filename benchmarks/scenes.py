@@ -1,10 +1,10 @@
-"""Write a folder of synthetic pages, to measure a finder on: `digitkit.training.scenes`.
+"""Write a folder of synthetic pages (`digitkit.training.scenes`) to measure a detector on.
 
     python benchmarks/scenes.py FOLDER --count 300 --seed 1
     python benchmarks/photos.py FOLDER digits-int8
 
-The finder that ships was trained on scenes of other seeds; ``--digits test`` writes them with
-digits that neither net was trained on, for the final figure.
+The shipped detector was trained on scenes with other seeds; ``--digits test`` uses digits that
+neither net was trained on, for the final figure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.opencv import cv2
 from digitkit.system import atomic
-from digitkit.training.scenes.scene import scene
+from digitkit.training.scenes.scene import compose_scene
 
 
 def main() -> None:
@@ -32,14 +32,16 @@ def main() -> None:
     mnist = load_mnist(options.digits)
     lines = []
     for i in range(options.count):
-        made = scene(mnist.images, mnist.labels, np.random.default_rng([2026, options.seed, i]))
+        scene = compose_scene(
+            mnist.images, mnist.labels, np.random.default_rng([2026, options.seed, i])
+        )
         name = f"scene-{i:04d}.png"
-        _, data = cv2.imencode(".png", made.image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        _, data = cv2.imencode(".png", scene.image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         atomic.write_bytes(options.folder / name, data.tobytes())
         label = {
-            "file": name, "kind": "page", "text": made.text, "hard": False,
-            "reading_order": "scattered" not in made.tags,
-            "boxes": made.boxes, "tags": made.tags,
+            "file": name, "kind": "page", "text": scene.text, "hard": False,
+            "reading_order": "scattered" not in scene.tags,
+            "boxes": scene.boxes, "tags": scene.tags,
         }  # fmt: skip
         lines.append(json.dumps(label) + "\n")
     atomic.write_text(options.folder / "labels.jsonl", "".join(lines))

@@ -1,19 +1,20 @@
-"""The nets that were tried for digits and digits-tiny: validation accuracy against latency.
+"""Compare candidate nets for digits and digits-tiny: validation accuracy against latency.
 
     python benchmarks/search.py                     train what is missing, measure all, draw
-    python benchmarks/search.py --only tiny-a       train one (several may run side by side)
-    python benchmarks/search.py --no-train          measure again, and draw
+    python benchmarks/search.py --only tiny-a       train one (several may run in parallel)
+    python benchmarks/search.py --no-train          only measure and draw
 
-Each candidate is trained by recipe best with a few changes (12 epochs), all in the same way and on
-one thread, and left in runs/search. Accuracy is on the validation images, 5,001 as they are and six
-times as many varied mildly (which tells nets apart better); the test set is not looked at. Rows go
-to benchmarks/search.json, the picture to the model card in exported.
+Each candidate is trained by recipe best with a few changes (12 epochs), in the same way and on one
+thread, and kept in runs/search. Accuracy is measured on the validation images, 5,001 unchanged and
+six times as many with mild augmentation (which separates the nets better); the test set is not
+used. Rows go to benchmarks/search.json, the figure to the model card in exported.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,16 @@ from common import PEER, interleaved, ran_on, ratio
 from digitkit.benchmark import plots
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
-from digitkit.export import card, export, graph, quantize
+from digitkit.export import card, deploy, graph, quantize
 from digitkit.models.contract import INPUT, OUTPUT
 from digitkit.models.registry import models_folder
 from digitkit.models.session import make_session
 from digitkit.system import atomic
 from digitkit.system.git import git_revision
-from digitkit.training import loop, nets, recipes, run
+from digitkit.training import loop, nets, recipes
 from digitkit.training.augment import Augmentation, augment
+from digitkit.training.record import EpochRecord
+from digitkit.training.run import split_validation
 
 CANDIDATES = {
     "a": "32x5s2 64x3s2p1 64x3 64x3",
@@ -63,62 +66,67 @@ ZOO = "zoo-mnist-7"
 KINDS = ("fp32", "int8")
 
 
-class Quiet:
-    """Prints a line an epoch."""
+class EpochPrinter:
+    """Prints one line per epoch."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def batch(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
-    def epoch(self, record: loop.EpochRecord, checkpoint: loop.Checkpoint) -> None:
-        """Say how it goes."""
+    def epoch(self, record: EpochRecord, checkpoint: loop.Checkpoint) -> None:
+        """Print the validation accuracy."""
         print(f"{self.name}  epoch {record.epoch}  val {record.val_accuracy:.2%}", flush=True)
 
 
 def split() -> tuple[DigitData, DigitData]:
-    """The images that candidates are trained on, and those that judge them."""
-    trained_on, validation = run.split(load_mnist("train"), recipes.get_recipe("best"))
+    """The images that candidates are trained on, and those that they are measured on."""
+    training, validation = split_validation(load_mnist("train"), recipes.get_recipe("best"))
     assert validation is not None
-    return trained_on, validation
+    return training, validation
 
 
 def train(name: str, layers: str) -> None:
-    """Train a candidate and leave it in the folder, as fp32."""
+    """Train a candidate and write it to the folder, as fp32."""
     torch.set_num_threads(1)
     nets.NETS["candidate"] = lambda: nets.convnet(layers)
     recipe = recipes.override(recipes.get_recipe("best"), CHANGES | {"net": "candidate"})
-    done = loop.fit(recipe, *split(), Quiet(name))
+    checkpoint = loop.fit(recipe, *split(), EpochPrinter(name))
     net = nets.build_net("candidate")
-    net.load_state_dict(done.best)
-    model = export.to_onnx(export.deployed(net, 1.0, knows_digits=True))
-    how = {"recipe": recipes.to_json(recipe), "revision": git_revision()}
-    atomic.write_text(FOLDER / f"{name}.json", json.dumps(how))
+    net.load_state_dict(checkpoint.best)
+    model = deploy.to_onnx(deploy.deploy_net(net, 1.0, knows_digits=True))
+    settings = {"recipe": asdict(recipe), "revision": git_revision()}
+    atomic.write_text(FOLDER / f"{name}.json", json.dumps(settings))
     atomic.write_bytes(FOLDER / f"{name}-fp32.onnx", graph.to_bytes(model, {}))
 
 
-def how_all_were_trained() -> dict[str, Any]:
-    """The recipe and the commit of all candidates; to compare others would say nothing."""
-    made = {(FOLDER / f"{name}.json").read_text() for name in CANDIDATES}
-    if len(made) > 1:
-        raise SystemExit(f"{FOLDER}: not all were trained in the same way; remove it, train anew")
-    return dict(json.loads(made.pop()))
+def read_settings() -> dict[str, Any]:
+    """The recipe and the commit that all candidates have in common."""
+    settings = {(FOLDER / f"{name}.json").read_text() for name in CANDIDATES}
+    if len(settings) > 1:
+        raise SystemExit(f"{FOLDER}: not all nets were trained in the same way; remove it")
+    return dict(json.loads(settings.pop()))
 
 
-def measured() -> list[dict[str, Any]]:
-    """Size, accuracy and latency of every candidate in both precisions."""
-    trained_on, validation = split()
+def validation_sets(validation: DigitData) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images uint8 ``[N, 1, 28, 28]`` and labels, by name: unchanged, and with augmentation."""
     images = torch.from_numpy(validation.images.copy())
-    chance = torch.Generator().manual_seed(0)
-    varied = torch.cat([augment(nets.scaled(images), MILD, chance) for _ in range(6)])
-    sets = {
+    generator = torch.Generator().manual_seed(0)
+    varied = torch.cat([augment(nets.to_input(images), MILD, generator) for _ in range(6)])
+    return {
         "val": (validation.images[:, None], validation.labels),
         "varied": (
             (255 * varied).round().to(torch.uint8).numpy(),
             np.tile(validation.labels, 6),
         ),
     }
+
+
+def measure() -> list[dict[str, Any]]:
+    """Size, accuracy and latency of every candidate in both precisions."""
+    training, validation = split()
+    sets = validation_sets(validation)
     rows: list[dict[str, Any]] = []
     sessions = {ZOO: make_session(PEER)}
     for name, layers in CANDIDATES.items():
@@ -130,19 +138,19 @@ def measured() -> list[dict[str, Any]]:
             "parameters": facts.parameters,
             "multiply_adds": facts.multiply_adds,
         }
-        small = quantize.quantize(model, trained_on.images[: quantize.CALIBRATION_IMAGES])
+        small = quantize.quantize(model, training.images[: quantize.CALIBRATION_IMAGES])
         atomic.write_bytes(FOLDER / f"{name}-int8.onnx", graph.to_bytes(small, {}))
         for kind in KINDS:
             path = FOLDER / f"{name}-{kind}.onnx"
             session = sessions[f"{name}-{kind}"] = make_session(path)
             row[f"{kind}_bytes"] = path.stat().st_size
-            for which, (pictures, labels) in sets.items():
-                read = [
-                    session.run([OUTPUT], {INPUT: pictures[i : i + 500]})[0].argmax(1)
-                    for i in range(0, len(pictures), 500)
+            for set_name, (images, labels) in sets.items():
+                predicted = [
+                    session.run([OUTPUT], {INPUT: images[i : i + 500]})[0].argmax(1)
+                    for i in range(0, len(images), 500)
                 ]
-                right = float((np.concatenate(read) == labels).mean())
-                row[f"{kind}_{which}_accuracy"] = round(right, 5)
+                accuracy = float((np.concatenate(predicted) == labels).mean())
+                row[f"{kind}_{set_name}_accuracy"] = round(accuracy, 5)
         rows.append(row)
     single = interleaved(sessions, batch=1, rounds=100, runs=60)
     many = interleaved(sessions, batch=64, rounds=15, runs=5)
@@ -158,20 +166,20 @@ def measured() -> list[dict[str, Any]]:
 def main() -> None:
     """Train, measure, draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", choices=CANDIDATES, nargs="+", help="train just these")
-    parser.add_argument("--no-train", action="store_true", help="measure what has been trained")
+    parser.add_argument("--only", choices=CANDIDATES, nargs="+", help="train only these")
+    parser.add_argument("--no-train", action="store_true", help="only measure what is trained")
     options = parser.parse_args()
     if not PEER.is_file():
-        raise SystemExit(f"{PEER}: is missing; latency is measured against it")
+        raise SystemExit(f"{PEER}: not found; latency is measured relative to it")
     if not options.no_train:
         for name in options.only or CANDIDATES:
             if not (FOLDER / f"{name}-fp32.onnx").exists():
                 train(name, CANDIDATES[name])
     if options.only:
         return
-    how = how_all_were_trained()
-    rows = measured()
-    record = {"machine": ran_on(), "reference": ZOO, **how, "nets": rows}
+    settings = read_settings()
+    rows = measure()
+    record = {"machine": ran_on(), "reference": ZOO, **settings, "nets": rows}
     atomic.write_text(ROWS, json.dumps(record, indent=1) + "\n")
     atomic.write_bytes(models_folder() / card.TRIED, plots.plot_candidates(rows, ran_on()))
     card.write_card(models_folder())

@@ -1,12 +1,12 @@
-"""Time to accuracy: how long recipes take to 99.12% and to 99.4% of MNIST's test set.
+"""Time to accuracy: how long recipes take to reach 99.12% and 99.4% on MNIST's test set.
 
     python benchmarks/training.py
     python benchmarks/training.py --recipes quick --seeds 5
 
-99.12% is what the classic article's code reaches in Keras after ten epochs (340 s). The clock
-covers training and validation, from after the imports and the reading of the data. The
-weights that validation would see at the end of each epoch are kept aside and scored on the test
-set when the training is over, so the test set decides nothing.
+99.12% is what the classic article's code reaches in Keras after ten epochs (340 s). The time covers
+training and validation, but not imports and reading the data. The weights that are validated at the
+end of each epoch are kept and scored on the test set after the training, so the test set does not
+influence it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 
-# As digitkit train sets it: spinning threads bring a busy machine to a standstill.
+# As in digitkit train: spinning threads bring a busy machine to a standstill.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 from pathlib import Path
@@ -27,12 +27,13 @@ from digitkit.datasets.digits import TrainAndTest
 from digitkit.datasets.load import load_train_and_test
 from digitkit.system.machine import cpu_name, usable_cores, versions
 from digitkit.training import loop, nets, recipes
-from digitkit.training.run import split
+from digitkit.training.record import EpochRecord
+from digitkit.training.run import split_validation
 
 GOALS = (0.9912, 0.994)
 
 
-class Keeping:
+class WeightKeeper:
     """Keeps the weights of every epoch."""
 
     def __init__(self) -> None:
@@ -40,31 +41,31 @@ class Keeping:
         self.seconds: list[float] = []
 
     def batch(self, *_: object) -> None:
-        """Nothing to keep."""
+        """Keep nothing."""
 
-    def epoch(self, record: loop.EpochRecord, checkpoint: loop.Checkpoint) -> None:
-        """Keep them, off the clock."""
+    def epoch(self, record: EpochRecord, checkpoint: loop.Checkpoint) -> None:
+        """Keep the weights that were validated, outside of the measured time."""
         self.states.append(checkpoint.average or checkpoint.net)
         self.seconds.append(record.elapsed)
 
 
-def measured(name: str, seed: int, data: TrainAndTest) -> list[tuple[float, float]]:
+def measure(name: str, seed: int, data: TrainAndTest) -> list[tuple[float, float]]:
     """Seconds and test accuracy (0–1) after each epoch."""
     recipe = recipes.override(recipes.get_recipe(name), {"seed": str(seed)})
-    keeping = Keeping()
-    loop.fit(recipe, *split(data.train, recipe), keeping)
+    keeper = WeightKeeper()
+    loop.fit(recipe, *split_validation(data.train, recipe), keeper)
     net = nets.build_net(recipe.net)
     images = torch.from_numpy(data.test.images.copy())
     points = []
-    for seconds, state in zip(keeping.seconds, keeping.states, strict=True):
+    for seconds, state in zip(keeper.seconds, keeper.states, strict=True):
         net.load_state_dict(state)
-        read = nets.logits(net, images).argmax(1).numpy()
-        points.append((round(seconds, 2), float((read == data.test.labels).mean())))
+        predicted = nets.logits(net, images).argmax(1).numpy()
+        points.append((round(seconds, 2), float((predicted == data.test.labels).mean())))
     return points
 
 
-def reached(points: list[tuple[float, float]], goal: float) -> float | None:
-    """Seconds until the first epoch whose weights reach the goal."""
+def time_to(points: list[tuple[float, float]], goal: float) -> float | None:
+    """Seconds until the end of the first epoch that reaches the goal; None if none does."""
     return next((seconds for seconds, accuracy in points if accuracy >= goal), None)
 
 
@@ -72,9 +73,9 @@ def main() -> None:
     """Train, score, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--recipes", nargs="+", default=["quick", "article"])
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of each")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds per recipe")
     parser.add_argument("--threads", type=int, default=usable_cores())
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     data = load_train_and_test(None)
@@ -84,18 +85,18 @@ def main() -> None:
     trainings: dict[str, list[list[tuple[float, float]]]] = {}
     for name in options.recipes:
         for seed in range(options.seeds):
-            points = measured(name, seed, data)
+            points = measure(name, seed, data)
             trainings.setdefault(name, []).append(points)
             times = ", ".join(
                 f"{goal:.2%} after {'never' if t is None else f'{t:.0f} s'}"
-                for goal, t in ((goal, reached(points, goal)) for goal in GOALS)
+                for goal, t in ((goal, time_to(points, goal)) for goal in GOALS)
             )
             last = points[-1]
             print(f"{name} seed {seed}: {times}; {last[1]:.2%} after {last[0]:.0f} s", flush=True)
     for name, ours in trainings.items():
         parts = []
         for goal in GOALS:
-            times = [reached(points, goal) for points in ours]
+            times = [time_to(points, goal) for points in ours]
             got = [t for t in times if t is not None]
             spread = f"{np.mean(got):.0f} s" if got else "never"
             if len(got) > 1:

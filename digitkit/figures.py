@@ -1,10 +1,10 @@
-"""Pictures of a training and of an evaluation, as PNG bytes. Needs matplotlib, no screen."""
+"""Figures of a training and of an evaluation, as PNG bytes. Needs matplotlib, but no screen."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,14 +17,38 @@ if TYPE_CHECKING:
     from digitkit.datasets.digits import Images
 
 
+class Epoch(Protocol):
+    """What `curves` needs of an epoch: a `digitkit.training.record.EpochRecord` has it."""
+
+    @property
+    def epoch(self) -> int:
+        """From 1."""
+
+    @property
+    def train_loss(self) -> float:
+        """Mean loss on the training images."""
+
+    @property
+    def train_accuracy(self) -> float:
+        """On the training images, 0–1."""
+
+    @property
+    def val_loss(self) -> float | None:
+        """Mean cross-entropy on the validation images; None without any."""
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """On the validation images, 0–1; None without any."""
+
+
 def require() -> type[Figure]:
-    """The class that figures are made of.
+    """Import the class of figures.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
     try:
-        # Straight from the class, without pyplot: no global state, no window, no back end chosen.
+        # The class itself, without pyplot: no global state, no window, no back end to choose.
         from matplotlib.figure import Figure
     except ImportError as error:
         raise needs_extra("matplotlib", "drawing") from error
@@ -43,17 +67,18 @@ def new_figure(width: float, height: float) -> Figure:
 def encode_png(figure: Figure) -> bytes:
     """A figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
+    # The version stamp would change the bytes with every release of matplotlib.
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def curves(title: str, epochs: Sequence[Mapping[str, Any]], best_epoch: int) -> bytes:
-    """Loss and error over the epochs.
+def curves(title: str, epochs: Sequence[Epoch], best_epoch: int) -> bytes:
+    """Draw loss and error by epoch.
 
     Args:
-        title: the picture's title.
-        epochs: the fields of `digitkit.training.loop.EpochRecord`, in order.
-        best_epoch: the epoch whose weights were kept; marked.
+        title: of the figure.
+        epochs: the epochs in order.
+        best_epoch: the epoch whose weights were kept; it is marked.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -61,16 +86,21 @@ def curves(title: str, epochs: Sequence[Mapping[str, Any]], best_epoch: int) -> 
     figure = new_figure(9, 3.6)
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
-    x = [record["epoch"] for record in epochs]
-    for part, label, colour in (
-        ("train", "training (varied images)", "tab:blue"),
-        ("val", "validation", "tab:orange"),
+    x = [epoch.epoch for epoch in epochs]
+    training = [(epoch.train_loss, epoch.train_accuracy) for epoch in epochs]
+    validation = [
+        (epoch.val_loss, epoch.val_accuracy)
+        for epoch in epochs
+        if epoch.val_loss is not None and epoch.val_accuracy is not None
+    ]
+    for scores, label, colour in (
+        (training, "training (augmented images)", "tab:blue"),
+        (validation, "validation", "tab:orange"),
     ):
-        if epochs and epochs[0][f"{part}_loss"] is None:
+        if len(scores) != len(x):
             continue
         mark = "o" if len(x) < 30 else None
-        loss = [record[f"{part}_loss"] for record in epochs]
-        error = [100 * (1 - record[f"{part}_accuracy"]) for record in epochs]
+        loss, error = [loss for loss, _ in scores], [100 * (1 - accuracy) for _, accuracy in scores]
         left.plot(x, loss, color=colour, label=label, marker=mark, markersize=3)
         right.plot(x, error, color=colour, label=label, marker=mark, markersize=3)
     left.set(xlabel="epoch", ylabel="cross-entropy", yscale="log")
@@ -87,7 +117,7 @@ def curves(title: str, epochs: Sequence[Mapping[str, Any]], best_epoch: int) -> 
 
 
 def confusion(title: str, evaluation: Evaluation) -> bytes:
-    """The confusion matrix, coloured by the share of each row that was read wrong.
+    """Draw the confusion matrix, coloured by the fraction of each row that was read wrong.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -97,35 +127,34 @@ def confusion(title: str, evaluation: Evaluation) -> bytes:
     np.fill_diagonal(wrong, 0)
     figure = new_figure(6, 5.6)
     axes = figure.subplots()
-    axes.set_title(f"{title}\n{evaluation.accuracy:.2%} of {evaluation.count:,} right", fontsize=11)
+    correct = f"{evaluation.accuracy:.2%} of {evaluation.count:,} correct"
+    axes.set_title(f"{title}\n{correct}", fontsize=11)
     shading = axes.imshow(100 * wrong, cmap="Reds", vmin=0, vmax=max(1.0, 100 * wrong.max()))
-    figure.colorbar(shading, ax=axes, shrink=0.8, label="share of the row read wrong, %")
+    figure.colorbar(shading, ax=axes, shrink=0.8, label="fraction of the row read wrong, %")
     dark = 0.6 * max(0.01, wrong.max())
-    for row in range(10):
-        for column in range(10):
-            if matrix[row, column]:
-                axes.text(
-                    column,
-                    row,
-                    str(matrix[row, column]),
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                    color="white" if wrong[row, column] > dark else "black",
-                    fontweight="bold" if row == column else "normal",
-                )
-    axes.set(xlabel="read as", ylabel="is", xticks=range(10), yticks=range(10))
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        axes.text(
+            column,
+            row,
+            str(matrix[row, column]),
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if wrong[row, column] > dark else "black",
+            fontweight="bold" if row == column else "normal",
+        )
+    axes.set(xlabel="read as", ylabel="label", xticks=range(10), yticks=range(10))
     return encode_png(figure)
 
 
 def mistakes(title: str, images: Images, evaluation: Evaluation, most: int = 40) -> bytes:
-    """The images read wrong with the highest confidence.
+    """Draw the images that were read wrong with the highest confidence.
 
     Args:
-        title: the picture's title.
+        title: of the figure.
         images: uint8 ``[N, 28, 28]``, the data that was evaluated.
-        evaluation: what came of it.
-        most: how many are shown at most.
+        evaluation: the results.
+        most: number of images that are drawn at most.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -141,10 +170,11 @@ def mistakes(title: str, images: Images, evaluation: Evaluation, most: int = 40)
         axes = figure.add_subplot(rows, columns, cell + 1)
         axes.axis("off")
         if cell < len(worst):
-            one = worst[cell]
-            axes.imshow(images[one.index], cmap="gray_r", vmin=0, vmax=255)
+            mistake = worst[cell]
+            axes.imshow(images[mistake.index], cmap="gray_r", vmin=0, vmax=255)
             axes.set_title(
-                f"{one.label} read as {one.predicted}\n{one.confidence:.1%}  #{one.index}",
+                f"{mistake.label} read as {mistake.predicted}\n"
+                f"{mistake.confidence:.1%}  #{mistake.index}",
                 fontsize=8,
             )
     return encode_png(figure)

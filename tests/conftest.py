@@ -6,7 +6,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-from support.training import short_run, write_idx
+from support.training import Silent, short_run, train_config, write_idx
 
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
@@ -81,6 +81,24 @@ def small_data(tmp_path_factory, mnist_train, mnist_test) -> Path:
     write_idx(folder, "train", mnist_train.take(np.arange(1500)))
     write_idx(folder, "test", mnist_test.take(np.arange(300)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def few_digits(tmp_path_factory, mnist_train, mnist_test) -> Path:
+    """IDX files of 300 training and 100 test digits."""
+    folder = tmp_path_factory.mktemp("few-mnist")
+    write_idx(folder, "train", mnist_train.take(np.arange(300)))
+    write_idx(folder, "test", mnist_test.take(np.arange(100)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fast_run(tmp_path_factory, few_digits):
+    """A run folder after a fifth of a second of training: complete, but not accurate."""
+    pytest.importorskip("torch")
+    from digitkit.training.run import train
+
+    return train(train_config(tmp_path_factory.mktemp("runs") / "fast", few_digits), Silent())
 
 
 @pytest.fixture(scope="session")

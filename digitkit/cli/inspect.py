@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from digitkit.cli import show
-from digitkit.cli.options import ModelArgument, Precision, PrecisionOption, Report, ReportOption
+from digitkit.cli.options import ModelArgument, PrecisionOption, ReportOption
+from digitkit.system.tables import Table
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -22,18 +23,18 @@ digitkit inspect some-other-model.onnx --format json
 
 def command(
     model: ModelArgument = "digits",
-    precision: PrecisionOption = Precision.auto,
-    format_: ReportOption = Report.text,
+    precision: PrecisionOption = "auto",
+    format_: ReportOption = "text",
 ) -> None:
     """Show what a model is: its contract, operators, parameters, multiply-adds, size, hashes.
 
-    digitkit's own models carry all of it. A foreign model's operators are counted where onnx is
+    digitkit's own models contain all of it. A third-party model's operators are counted if onnx is
     installed.
     """
     from digitkit.export import graph
     from digitkit.models.classifier import Classifier
 
-    classifier = Classifier(model, precision=precision.value)
+    classifier = Classifier(model, precision=precision)
     facts: dict[str, Any] = {
         "file": str(classifier.path),
         "bytes": classifier.path.stat().st_size,
@@ -45,25 +46,25 @@ def command(
         facts |= asdict(classifier.contract)
     else:
         facts["contract"] = None
-        counted = asdict(graph.describe_model(classifier.path, None))
-        if counted["not_counted"] is None:
-            del counted["not_counted"]
-        facts |= counted
-    if format_ is Report.json:
+        description = asdict(graph.describe_model(classifier.path, None))
+        if description["not_counted"] is None:
+            del description["not_counted"]
+        facts |= description
+    if format_ == "json":
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return
-    table = show.table("", "")
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            text = ", ".join(f"{count} {what}" for what, count in value.items())
-        elif isinstance(value, int) and value >= 10_000:
-            text = f"{value:,}"
-        elif name in ("test_accuracy", "calibration_error"):
-            text = f"{value:.2%}"
-        elif isinstance(value, float):
-            text = f"{value:.4g}"
-        else:
-            text = "none: a foreign model" if value is None and name == "contract" else str(value)
-        table.add_row(name.replace("_", " "), text)
-    table.show_header = False
-    show.out().print(table)
+    rows = tuple((name.replace("_", " "), _format(name, value)) for name, value in facts.items())
+    show.print_table(Table(("", ""), rows))
+
+
+def _format(name: str, value: Any) -> str:
+    """A fact as text for people."""
+    if value is None:
+        return "none (third-party model)" if name == "contract" else "not available"
+    if isinstance(value, dict):
+        return ", ".join(f"{count}× {operator}" for operator, count in value.items())
+    if isinstance(value, int) and value >= 10_000:
+        return f"{value:,}"
+    if name in ("test_accuracy", "calibration_error"):
+        return f"{value:.2%}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

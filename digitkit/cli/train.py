@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from digitkit.cli import show
 from digitkit.errors import RecipeError, RunError, needs_extra
+from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
+    from digitkit.training.detector import DetectorConfig
     from digitkit.training.folder import Run
     from digitkit.training.recipes import Recipe
+    from digitkit.training.run import TrainConfig
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -29,13 +32,13 @@ digitkit train --data my-digits --init runs/quick-20260101-120000
 
 digitkit train --resume runs/best-20260101-120000
 
-digitkit train --recipe finder --out runs/finder — the net that finds digits on pages; an hour
+digitkit train --recipe finder --out runs/finder — the net that detects digits on pages; an hour
 
 [bold]Why the article's learning rate is 1.0[/]
 
-The article's code passes none, and Keras's Adadelta once meant 1.0 by that. Today it means 0.001, \
+The article's code sets none, and Keras's default for Adadelta was 1.0 then. Today it is 0.001, \
 with which the same code ends at 81.5% after ten epochs; so the recipes article and \
-article-minimal say 1.0, with Keras's rho 0.95 and epsilon 1e-7.
+article-minimal set 1.0, with Keras's rho 0.95 and epsilon 1e-7.
 """
 
 
@@ -44,7 +47,7 @@ def command(
         str, typer.Option(help="Recipe to train by; --list shows them.", metavar="NAME")
     ] = "quick",
     list_: Annotated[
-        bool, typer.Option("--list", help="List the recipes and the fields of --recipe, and leave.")
+        bool, typer.Option("--list", help="List the recipes and the fields of --recipe, and exit.")
     ] = False,
     set_: Annotated[
         list[str] | None,
@@ -58,19 +61,19 @@ def command(
         int | None, typer.Option(help="Passes over the training images (--set epochs=N).")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images a step (--set batch_size=N).")
+        int | None, typer.Option(help="Images per step (--set batch_size=N).")
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Peak learning rate (--set learning_rate=X).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all chance (--set seed=N).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness (--set seed=N).")] = None,
     data: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Train on this instead of MNIST: IDX files named as MNIST's, or one folder a "
-            "class (0 … 9) of images of any size and polarity. With train/ and test/ folders of "
-            "that kind the second is the test set, else 15% are held out as one.",
+            help="Train on this instead of MNIST: IDX files named as MNIST's, or one folder per "
+            "class (0 … 9) of images of any size and polarity. With train and test folders of "
+            "that kind the second is the test set, else 15% are held out.",
         ),
     ] = None,
     init: Annotated[
@@ -82,119 +85,118 @@ def command(
         typer.Option(metavar="DIR", help="Run folder; runs/RECIPE-DATE by default."),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted training.")
+        Path | None, typer.Option(metavar="RUN", help="Resume an interrupted training.")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run that --out already holds.")
+        bool, typer.Option("--overwrite", help="Replace the run that --out already contains.")
     ] = False,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 for all cores.")] = 0,
 ) -> None:
     """Train a net by a recipe, on MNIST or on your own digits.
 
-    The run folder gets model.safetensors, run.json (all that decided the training, and every
-    epoch's figures), curves.png and confusion.png. Validation images are split off the training
-    set; they decide which epoch is kept (or the last one is: the recipe says) and calibrate the
-    confidence. The test set is read once, at the end.
+    The run folder gets model.safetensors, run.json (all settings, and the results of every epoch),
+    curves.png and confusion.png. Validation images are split off the training set; they decide
+    which epoch is kept (unless the recipe keeps the last one) and calibrate the confidence. The
+    test set is used once, at the end.
     """
-    # OpenMP's threads spin while they wait for each other. Where another program wants the cores,
-    # that brings a training to a standstill; spinning less costs a tenth and shares fairly.
+    # OpenMP's threads spin while they wait for each other. If another program needs the cores, that
+    # brings a training to a standstill; spinning less costs a tenth and shares fairly.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     try:
-        from digitkit.training import recipes, run
+        from digitkit.training import recipes
         from digitkit.training.folder import default_out
-        from digitkit.training.run import TrainConfig, train
+        from digitkit.training.run import TrainConfig
     except ImportError as error:
         raise needs_extra(error.name or "torch", "training") from error
-    if recipe == "finder" and not list_:
-        refused = {
-            "--epochs": epochs, "--learning-rate": learning_rate, "--data": data,
-            "--resume": resume,
-        }  # fmt: skip
-        for name, given_too in refused.items():
-            if given_too is not None:
-                raise RecipeError(f"{name} doesn't go with the recipe finder")
-        changes = _overrides(set_ or [], batch=batch_size, seed=seed)
-        _train_finder(changes, out or Path("runs/finder"), init, threads, overwrite)
+    if recipe == recipes.DETECTOR_RECIPE:
+        _refuse(
+            f"cannot be used with the recipe {recipe}",
+            **{"--epochs": epochs, "--learning-rate": learning_rate},
+            **{"--data": data, "--resume": resume},
+        )
+        from digitkit.training.detector import RECIPE_FIELDS, DetectorConfig, parse_changes
+
+        fields = parse_changes(_parse_changes(set_ or [], batch=batch_size, seed=seed))
+        detector = DetectorConfig(
+            out or Path("runs/finder"), init=init, threads=threads, overwrite=overwrite, **fields
+        )
+        if list_:
+            _list(recipe, {field: getattr(detector, field) for field in RECIPE_FIELDS})
+        else:
+            _train_detector(detector)
         return
-    changes = _overrides(
+    changes = _parse_changes(
         set_ or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed
     )
-    chosen = recipes.override(
-        recipes.get_recipe("quick" if recipe == "finder" else recipe), changes
-    )
+    chosen = recipes.override(recipes.get_recipe(recipe), changes)
     if list_:
-        _list(recipes.RECIPES, chosen)
-        return
-    if resume is not None:
-        given: dict[str, object] = {"--data": data, "--init": init, "--out": out, "--set": changes}
-        given |= {"--overwrite": overwrite, "--threads": threads}
-        for option, value in given.items():
-            if value:
-                raise RunError(
-                    f"--resume goes on as the training began; {option} and other options that "
-                    "change it don't go with it"
-                )
-    from digitkit.cli.training_progress import TrainingProgress
+        _list(recipe, _recipe_fields(chosen))
+    elif resume is not None:
+        _refuse(
+            "cannot be used with --resume, which continues a training as it began",
+            **{"--set": set_, "--epochs": epochs, "--batch-size": batch_size, "--seed": seed},
+            **{"--learning-rate": learning_rate, "--data": data, "--init": init, "--out": out},
+            **{"--overwrite": overwrite or None, "--threads": threads or None},
+        )
+        _train(resume, None)
+    else:
+        folder = out or default_out(chosen)
+        config = TrainConfig(chosen, changes, folder, data, init, threads, overwrite)
+        _train(folder, config)
 
-    folder = resume or out or default_out(chosen)
+
+def _refuse(reason: str, **options: object) -> None:
+    """Raise if one of these options is given."""
+    for option, value in options.items():
+        if value is not None:
+            raise RunError(f"{option} {reason}")
+
+
+def _train(folder: Path, config: TrainConfig | None) -> None:
+    """Train by `config`, or resume the training in `folder`."""
+    from digitkit.cli.training_progress import TrainingProgress
+    from digitkit.training import run
+
     with TrainingProgress() as watcher:
         try:
-            if resume is not None:
-                done = run.resume(folder, watcher)
-            else:
-                config = TrainConfig(chosen, changes, folder, data, init, threads, overwrite)
-                done = train(config, watcher)
+            done = run.train(config, watcher) if config else run.resume(folder, watcher)
         except KeyboardInterrupt:
             watcher.stop()
-            show.err().print(
-                f"stopped; digitkit train --resume {folder} goes on after the last whole epoch",
-                soft_wrap=True,
-            )
-            raise typer.Exit(130) from None
-    _summary(done)
+            _stop(f"digitkit train --resume {folder} continues after the last complete epoch")
+    _print_summary(done)
 
 
-def _train_finder(
-    changes: dict[str, str], out: Path, init: Path | None, threads: int, overwrite: bool
-) -> None:
-    """The net that finds digits has a loop of its own."""
-    from digitkit.export.detector import export_run
-    from digitkit.training.detector import WEIGHTS, DetectorConfig, train_detector
+def _stop(hint: str) -> NoReturn:
+    show.err().print(f"stopped; {hint}", soft_wrap=True, markup=False)
+    raise typer.Exit(130) from None
 
-    values = {}
-    for field, text in changes.items():
-        if field not in ("steps", "batch", "seed", "workers"):
-            raise RecipeError(f"{field}: the recipe finder has steps, batch, seed and workers")
-        least = 0 if field in ("seed", "workers") else 1
-        if not text.isdecimal() or int(text) < least:
-            raise RecipeError(f"{field}={text}: needed is a whole number, from {least}")
-        values[field] = int(text)
-    if (out / WEIGHTS).exists() and not overwrite:
-        raise RunError(f"{out}: holds a finder already; --overwrite replaces it, or name another")
-    config = DetectorConfig(out, init=init, threads=threads, **values)
 
-    def report(step: int, parts: dict[str, float], seconds: float) -> None:
-        means = "  ".join(f"{name} {value:.4f}" for name, value in parts.items())
+def _train_detector(config: DetectorConfig) -> None:
+    from digitkit.export.detector import export_detector_run
+    from digitkit.training.detector import train_detector
+
+    def report(step: int, terms: dict[str, float], seconds: float) -> None:
+        means = "  ".join(f"{name} {value:.4f}" for name, value in terms.items())
         left = seconds / step * (config.steps - step)
         line = f"step {step:,}/{config.steps:,}  {means}  {seconds:.0f} s, {left:.0f} s left"
         print(line, file=sys.stderr, flush=True)
 
     try:
         train_detector(config, report)
-        path = export_run(out)
+        path = export_detector_run(config.out)
     except KeyboardInterrupt:
-        kept = "its weights of the last 500 steps are kept" if config.steps > 500 else ""
-        print(f"stopped; {kept or 'nothing is kept'}", file=sys.stderr)
-        raise typer.Exit(130) from None
-    print(f"written to {path}; exported/{path.name} is the one that ships")
+        kept = config.steps > 500
+        _stop("the weights of the last 500 steps are kept" if kept else "nothing is kept")
+    print(f"written to {path}; the shipped detector is exported/{path.name}")
 
 
-def _overrides(pairs: list[str], **shortcuts: object) -> dict[str, str]:
+def _parse_changes(pairs: list[str], **shortcuts: object) -> dict[str, str]:
+    """Recipe fields to new values, from ``--set`` and from options of their own."""
     changes = {}
     for pair in pairs:
         field, equals, value = pair.partition("=")
         if not equals:
-            raise RecipeError(f"--set {pair}: needed is FIELD=VALUE")
+            raise RecipeError(f"--set {pair} must be FIELD=VALUE")
         changes[field.strip()] = value.strip()
     for field, given in shortcuts.items():
         if given is None:
@@ -205,48 +207,55 @@ def _overrides(pairs: list[str], **shortcuts: object) -> dict[str, str]:
     return changes
 
 
-def _list(all_recipes: dict[str, Recipe], chosen: Recipe) -> None:
-    from digitkit.training.nets import build_net, parameter_count
-
-    table = show.table("recipe", "net", ">parameters", ">epochs", "what it is")
-    for one in all_recipes.values():
-        parameters = parameter_count(build_net(one.net))
-        table.add_row(
-            f"{one.name} v{one.version}", one.net, f"{parameters:,}", str(one.epochs), one.summary
-        )
-    from digitkit.training.detector import NAME, VERSION_OF_RECIPE
-    from digitkit.training.detector_net import DetectorNet
-
-    table.add_row(
-        f"{NAME} v{VERSION_OF_RECIPE}",
-        "U-Net",
-        f"{parameter_count(DetectorNet()):,}",
-        "–",
-        "finds digits on pages; 4,000 steps on synthetic ones, an hour",
-    )
-    console = show.out()
-    console.print(table)
-    fields = {k: v for k, v in vars(chosen).items() if k not in ("name", "version", "summary")}
+def _recipe_fields(recipe: Recipe) -> dict[str, object]:
+    """What ``--set`` can change, and its values."""
+    fields = {k: v for k, v in vars(recipe).items() if k not in ("name", "version", "summary")}
     augmentation = fields.pop("augmentation")
-    fields |= {f"augmentation.{name}": value for name, value in vars(augmentation).items()}
-    console.print(f"Fields of {chosen.name}, as --set changes them:")
-    for name, value in fields.items():
-        text = f"{value:.4g}" if isinstance(value, float) else value
-        console.print(f"  {name}={text}")
+    return fields | {f"augmentation.{name}": value for name, value in vars(augmentation).items()}
 
 
-def _summary(run: Run) -> None:
-    test, record = run.record["test"], run.record
-    # As the article's script ends.
-    print(f"Test loss: {test['loss_uncalibrated']:.4f}")
-    print(f"Test accuracy: {test['accuracy']:.4f}")
-    wrong = round((1 - test["accuracy"]) * test["count"])
-    console = show.out()
-    console.print(
-        f"{run.recipe.name}: {test['accuracy']:.2%} on {record['data']['test']['name']} "
-        f"({wrong} of {test['count']:,} wrong), epoch {record['best_epoch']} of "
-        f"{len(record['epochs'])} kept, {record['wall_seconds']:.0f} s, "
-        f"threads: {record['threads']}",
-        soft_wrap=True,
+def _list(name: str, fields: dict[str, object]) -> None:
+    """List the recipes, and the fields of the one of this name."""
+    from digitkit.training.detector import DETECTOR_RECIPE_VERSION
+    from digitkit.training.detector_net import DetectorNet
+    from digitkit.training.nets import build_net, parameter_count
+    from digitkit.training.recipes import DETECTOR_RECIPE, RECIPES
+
+    rows = [
+        (
+            f"{recipe.name} v{recipe.version}",
+            recipe.net,
+            f"{parameter_count(build_net(recipe.net)):,}",
+            str(recipe.epochs),
+            recipe.summary,
+        )
+        for recipe in RECIPES.values()
+    ]
+    rows.append(
+        (
+            f"{DETECTOR_RECIPE} v{DETECTOR_RECIPE_VERSION}",
+            "U-Net",
+            f"{parameter_count(DetectorNet()):,}",
+            "–",
+            "detects digits on pages; 4,000 steps on synthetic pages, an hour",
+        )
     )
-    console.print(f"written to {run.folder}; next: digitkit export {run.folder}", soft_wrap=True)
+    show.print_table(Table(("recipe", "net", ">parameters", ">epochs", "description"), tuple(rows)))
+    print(f"Fields of {name} that --set changes:")
+    for field, value in fields.items():
+        print(f"  {field}={f'{value:.4g}' if isinstance(value, float) else value}")
+
+
+def _print_summary(run: Run) -> None:
+    record, test = run.record, run.record.test
+    assert test is not None  # a finished training has been tested
+    # As the article's script ends.
+    print(f"Test loss: {test.loss_uncalibrated:.4f}")
+    print(f"Test accuracy: {test.accuracy:.4f}")
+    wrong = round((1 - test.accuracy) * test.count)
+    print(
+        f"{run.recipe.name}: {test.accuracy:.2%} on {record.data.test.name} "
+        f"({wrong} of {test.count:,} wrong), epoch {record.best_epoch} of "
+        f"{len(record.epochs)} kept, {record.wall_seconds:.0f} s, threads: {record.threads}"
+    )
+    print(f"written to {run.folder}; next: digitkit export {run.folder}")

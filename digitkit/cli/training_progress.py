@@ -1,4 +1,4 @@
-"""How a training is shown: a live bar in a terminal, one line an epoch above it or alone."""
+"""The display of a training: one line per epoch, and a progress bar in a terminal."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from rich.progress import BarColumn, Progress, TextColumn
 from digitkit.cli import show
 
 if TYPE_CHECKING:
-    from digitkit.training.loop import Checkpoint, EpochRecord
+    from digitkit.training.loop import Checkpoint
+    from digitkit.training.record import EpochRecord
     from digitkit.training.run import TrainConfig
 
 
 class TrainingProgress:
-    """Watches a training and draws it on stderr (a `digitkit.training.run.Watcher`)."""
+    """Shows a training on stderr (a `digitkit.training.run.Watcher`)."""
 
     def __init__(self) -> None:
-        """Nothing is drawn before the training has started."""
+        """Prepare; nothing is drawn before the training has started."""
         self._console = show.err()
         self._live = self._console.is_terminal
         self._bar = Progress(
@@ -34,7 +35,7 @@ class TrainingProgress:
         self._report = self._reading.enter_context(show.progress())
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Return itself."""
         return self
 
     def __exit__(
@@ -43,30 +44,31 @@ class TrainingProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self.stop()
 
     def stop(self) -> None:
-        """Take the bars away; the lines above them stay."""
+        """Remove the bars; the lines above them stay."""
         self._reading.close()
         if self._live:
             self._bar.stop()
 
     def preparing(self, what: str, done: int, total: int) -> None:
-        """Data is read or downloaded."""
+        """Show that data is read or downloaded."""
         self._report(what, done, total)
 
     def started(self, config: TrainConfig, train_count: int, val_count: int, done: int) -> None:
-        """The data is there."""
+        """Show what is trained on."""
         self._reading.close()
         recipe = config.recipe
         self._epochs, self._count = recipe.epochs, train_count
         self._keeps_last = recipe.keep == "last"
-        going_on = f", going on after epoch {done}" if done else ""
-        validated = f" and {val_count:,} to validate" if val_count else ""
+        resumed = f", resumed after epoch {done}" if done else ""
+        validated = f", validating on {val_count:,}" if val_count else ""
+        epochs = f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}"
         self._console.print(
             f"training {recipe.net} by recipe {recipe.name} v{recipe.version} on "
-            f"{train_count:,} images{validated}, {recipe.epochs} epochs{going_on}, "
+            f"{train_count:,} images{validated}, {epochs}{resumed}, "
             f"into {config.out}",
             soft_wrap=True,
         )
@@ -84,24 +86,24 @@ class TrainingProgress:
         self._begun = time.perf_counter()
 
     def batch(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
-        """A batch is done."""
+        """Update the bar after a batch."""
         if not self._live:
             return
         if step == 1:
             self._begun = time.perf_counter()
-        share = step / steps
-        speed = share * self._count / max(time.perf_counter() - self._begun, 1e-3)
-        left = (self._epochs - epoch + 1 - share) * self._count / speed
+        fraction = step / steps
+        speed = fraction * self._count / max(time.perf_counter() - self._begun, 1e-3)
+        left = (self._epochs - epoch + 1 - fraction) * self._count / speed
         self._bar.update(
             self._task,
-            completed=(epoch - 1 + share) * self._count,
+            completed=(epoch - 1 + fraction) * self._count,
             epoch=epoch,
             figures=f"loss {loss:.4f}  acc {accuracy:.2%}  {speed:,.0f} img/s  "
             f"{left // 60:.0f}:{left % 60:02.0f} left",
         )
 
     def epoch(self, record: EpochRecord, checkpoint: Checkpoint) -> None:
-        """An epoch is done."""
+        """Print a line after an epoch."""
         validation = ""
         if record.val_loss is not None and record.val_accuracy is not None:
             best = checkpoint.best_epoch == record.epoch and not self._keeps_last

@@ -1,4 +1,4 @@
-"""Folders of images, one a class."""
+"""Folders of images, one per class."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from digitkit.datasets.digits import DigitData, digit_data
 from digitkit.errors import DatasetError
 from digitkit.system.progress import Progress
 
-# --- folders of images -----------------------------------------------------------------------
-
 
 def has_class_folders(folder: Path) -> bool:
+    """Whether a folder contains at least one of the folders ``0`` … ``9``."""
     return any((folder / str(digit)).is_dir() for digit in range(10))
 
 
@@ -22,29 +21,30 @@ def class_files(folder: Path) -> Iterator[tuple[Path, int]]:
     """The image files under ``folder/0`` … ``folder/9``, with their labels, in a fixed order.
 
     Raises:
-        DatasetError: a class is missing or empty, or two of its files have one name and differ
-            in the suffix only (mostly the same picture twice, which would end up on both sides
-            of a split).
+        DatasetError: a class is missing or empty, or two of its files differ only in the suffix
+            (mostly the same image twice, which could end up on both sides of a split).
     """
     from digitkit.sources.files import image_files
 
     missing = [str(digit) for digit in range(10) if not (folder / str(digit)).is_dir()]
     if missing:
         raise DatasetError(
-            f"{folder}: has no folder for the digit{'s' * (len(missing) > 1)} "
-            f"{', '.join(missing)}; each of 0 to 9 needs one with images in it"
+            f"has no folder for the digit{'s' * (len(missing) > 1)} {', '.join(missing)}",
+            subject=str(folder),
+            hint="each of 0 to 9 needs a folder with images",
         )
     for digit in range(10):
         paths = list(image_files(folder / str(digit)))
         if not paths:
-            raise DatasetError(f"{folder / str(digit)}: holds no images")
+            raise DatasetError("contains no images", subject=str(folder / str(digit)))
         seen: dict[Path, Path] = {}
         for path in paths:
             twin = seen.setdefault(path.with_suffix("").parent / path.stem.lower(), path)
             if twin is not path:
                 raise DatasetError(
-                    f"{folder / str(digit)}: {twin.name} and {path.name} are two files of one "
-                    "name; remove or rename one"
+                    f"{twin.name} and {path.name} have the same name but for the suffix",
+                    subject=str(folder / str(digit)),
+                    hint="remove or rename one of them",
                 )
             yield path, digit
 
@@ -52,11 +52,16 @@ def class_files(folder: Path) -> Iterator[tuple[Path, int]]:
 def load_class_folders(
     folder: Path, *, name: str | None = None, progress: Progress | None = None
 ) -> DigitData:
-    """Load images of any size and polarity from one folder a class, through `digitkit.pixels`.
+    """Load images of any size and polarity from one folder per class, in normal form.
+
+    Args:
+        folder: contains the folders ``0`` … ``9``.
+        name: of the data; the folder's by default.
+        progress: called while images are read.
 
     Raises:
-        DatasetError: a class is missing, or an image cannot be read (training on what is left
-            would quietly be training on something else).
+        DatasetError: a class is missing, or an image cannot be read (skipping it would silently
+            change the data).
     """
     from digitkit.errors import ImageError
     from digitkit.images.decode import decode_file
@@ -68,7 +73,7 @@ def load_class_folders(
         try:
             images[i] = digit_image(decode_file(path))
         except ImageError as error:
-            raise DatasetError(f"{error}; mend or remove it") from error
+            raise DatasetError(str(error), hint="repair or remove it") from error
         if progress and (i % 100 == 0 or i == len(files) - 1):
             progress("reading images", i + 1, len(files))
     labels = np.array([label for _, label in files], np.uint8)

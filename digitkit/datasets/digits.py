@@ -13,6 +13,8 @@ from digitkit.arrays import Labels
 from digitkit.errors import DatasetError
 
 Images = npt.NDArray[np.uint8]
+"""uint8 ``[N, 28, 28]`` or ``[28, 28]``, in MNIST's normal form."""
+
 Split = Literal["train", "test"]
 
 
@@ -24,7 +26,7 @@ class DigitData:
         images: uint8 ``[N, 28, 28]``, in MNIST's normal form: ink bright (255) on dark (0).
         labels: uint8 ``[N]``, 0 to 9.
         name: what the data is, for reports: ``MNIST test``, ``my-digits``.
-        digest: SHA-256 over shapes, pixels and labels: the same data has the same digest.
+        digest: SHA-256 of shape, pixels and labels: the same data has the same digest.
     """
 
     images: Images
@@ -33,15 +35,16 @@ class DigitData:
     digest: str
 
     def __len__(self) -> int:
+        """Number of digits."""
         return len(self.labels)
 
     def take(self, index: npt.NDArray[np.int64], name: str | None = None) -> DigitData:
-        """The digits at `index` (int64 ``[M]``), in that order."""
+        """Select the digits at `index` (int64 ``[M]``), in that order; `name` renames them."""
         return digit_data(self.images[index], self.labels[index], name or self.name)
 
 
 def digit_data(images: Images, labels: Labels, name: str) -> DigitData:
-    """Make a `DigitData` of arrays, checking them and computing the digest.
+    """Make a `DigitData` from arrays, checking them and computing the digest.
 
     Args:
         images: uint8 ``[N, 28, 28]``.
@@ -49,18 +52,21 @@ def digit_data(images: Images, labels: Labels, name: str) -> DigitData:
         name: what the data is.
 
     Raises:
-        DatasetError: shapes, kinds or labels don't fit.
+        DatasetError: shapes, dtypes or labels are wrong.
     """
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
         raise DatasetError(
-            f"{name}: images are {images.dtype} {list(images.shape)}; needed is uint8 [N, 28, 28]"
+            f"images must be uint8 [N, 28, 28], got {images.dtype} {list(images.shape)}",
+            subject=name,
         )
     if labels.shape != (len(images),):
-        raise DatasetError(f"{name}: {len(images)} images but labels of shape {labels.shape}")
+        raise DatasetError(
+            f"has {len(images)} images but labels of shape {list(labels.shape)}", subject=name
+        )
     if len(labels) == 0:
-        raise DatasetError(f"{name}: holds no digits")
+        raise DatasetError("contains no digits", subject=name)
     if int(labels.max()) > 9:
-        raise DatasetError(f"{name}: has the label {int(labels.max())}; digits are 0 to 9")
+        raise DatasetError(f"labels must be 0 to 9, got {int(labels.max())}", subject=name)
     digest = hashlib.sha256()
     digest.update(repr(images.shape).encode())
     digest.update(images.tobytes())
@@ -70,7 +76,7 @@ def digit_data(images: Images, labels: Labels, name: str) -> DigitData:
 
 @dataclass(frozen=True)
 class TrainAndTest:
-    """A training set and a test set that share no image."""
+    """A training set and a test set that have no image in common."""
 
     train: DigitData
     test: DigitData
@@ -79,16 +85,16 @@ class TrainAndTest:
 def stratified_split(
     labels: Labels, fraction: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Split indices in two, each class in the same proportion.
+    """Split indices in two, with the same proportion of each class.
 
     Args:
         labels: uint8 ``[N]``.
-        fraction: the share of the second part, 0 to 1 (exclusive); each class gives at least one
-            to it where it has two or more.
+        fraction: of the second part, 0 to 1 (exclusive); a class with two or more members gives
+            at least one to it.
         seed: the same seed gives the same split.
 
     Returns:
-        Two sorted int64 arrays of indices: what is kept, and what was split off.
+        Two sorted int64 arrays of indices: what is kept, and what is split off.
     """
     rng = np.random.default_rng(seed)
     off = []

@@ -1,7 +1,4 @@
-"""Labelled digits as arrays: MNIST, IDX files, and folders of images.
-
-Nothing here needs torch: evaluation on a device reads MNIST's test set through this module too.
-"""
+"""Loading data to train and evaluate on: MNIST, IDX files, or folders of images."""
 
 from __future__ import annotations
 
@@ -16,20 +13,20 @@ from digitkit.errors import DatasetError, InputNotFoundError
 from digitkit.system.progress import Progress
 
 HELD_OUT = 0.15
-"""Share of a data set without a test set of its own that is held out as one."""
+"""Fraction of a data set without a test set that is held out as one."""
 
 
 def load_train_and_test(folder: Path | None, *, progress: Progress | None = None) -> TrainAndTest:
-    """Load the data to train on: MNIST, or what `folder` holds.
+    """Load the data to train on: MNIST, or the contents of `folder`.
 
     Args:
-        folder: None for MNIST; else IDX files named as MNIST's, or one folder a class
-            (``0`` … ``9``), or ``train`` and ``test`` folders of that kind. Where there is no
-            ``test``, 15% are held out as the test set, the same ones each time.
+        folder: None for MNIST; else a folder of IDX files named as MNIST's, or one folder per
+            class (``0`` … ``9``), or ``train`` and ``test`` folders of that kind. Without
+            ``test``, 15% are held out as the test set, the same images each time.
         progress: called while images are read or downloaded.
 
     Raises:
-        DatasetError, InputNotFoundError: `folder` is missing or holds no usable data.
+        DatasetError, InputNotFoundError: `folder` does not exist or contains no usable data.
     """
     if folder is None:
         return TrainAndTest(
@@ -51,15 +48,15 @@ def load_train_and_test(folder: Path | None, *, progress: Progress | None = None
 
 
 def load_test(folder: Path | None, *, progress: Progress | None = None) -> DigitData:
-    """Load the data to evaluate on: MNIST's test set, or what `folder` holds.
+    """Load the data to evaluate on: MNIST's test set, or the contents of `folder`.
 
     Args:
-        folder: None for MNIST; else as for `load_train_and_test`, except that one folder a class
-            without a ``test`` beside it is taken whole.
+        folder: None for MNIST; else as for `load_train_and_test`, except that folders per class
+            without ``train`` and ``test`` are used whole.
         progress: called while images are read or downloaded.
 
     Raises:
-        DatasetError, InputNotFoundError: `folder` is missing or holds no usable data.
+        DatasetError, InputNotFoundError: `folder` does not exist or contains no usable data.
     """
     if folder is None:
         return load_mnist("test", progress=progress)
@@ -73,7 +70,11 @@ def load_test(folder: Path | None, *, progress: Progress | None = None) -> Digit
 
 def _kind_of(folder: Path) -> Literal["idx", "split", "classes"]:
     if not folder.is_dir():
-        raise InputNotFoundError(f"{folder}: is no folder; name one with IDX files or 0/ … 9/")
+        raise InputNotFoundError(
+            "is not a folder" if folder.exists() else "does not exist",
+            subject=str(folder),
+            hint="name a folder with IDX files or with folders 0 … 9",
+        )
     if any(find_idx_file(folder, stem) for stem in MNIST_MD5):
         return "idx"
     if has_class_folders(folder / "train") and has_class_folders(folder / "test"):
@@ -81,6 +82,7 @@ def _kind_of(folder: Path) -> Literal["idx", "split", "classes"]:
     if has_class_folders(folder):
         return "classes"
     raise DatasetError(
-        f"{folder}: holds neither IDX files (train-images-idx3-ubyte …) nor one folder a class "
-        "(0 … 9), nor train/ and test/ with such folders"
+        "contains neither IDX files (train-images-idx3-ubyte …) nor folders 0 … 9, nor train and "
+        "test with such folders",
+        subject=str(folder),
     )

@@ -1,4 +1,4 @@
-"""MNIST: found on this disk, or downloaded and verified."""
+"""MNIST: found on this machine, or downloaded and verified."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MNIST_MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-"""MD5 of the decompressed files, as published with torchvision's and other loaders."""
+"""MD5 of the decompressed files, as published with torchvision and other loaders."""
 
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -33,18 +33,19 @@ MNIST_MIRRORS = (
 )
 
 
-# --- MNIST -----------------------------------------------------------------------------------
-
-
 def find_mnist(split: Split) -> Path | None:
-    """The nearest folder with the two files of one of MNIST's splits, or None.
+    """Find a folder with the two files of one of MNIST's splits; None if there is none.
 
-    Looked for in this order: ``$DIGITKIT_MNIST``, ``data/mnist`` under the current folder,
-    ``data/mnist`` of the checkout that this package is imported from, what a bundle has installed
-    beside this environment (the test set), the download cache.
+    Searched in this order: ``$DIGITKIT_MNIST``, ``data/mnist`` in the current folder,
+    ``data/mnist`` of the checkout that this package is imported from, the folder that a bundle
+    installs next to its environment (test set only), the download cache.
+
+    Raises:
+        DatasetError: a folder contains a file both plain and gzipped.
+        OutputError: the user has no home folder, and the MNIST files are nowhere else.
     """
     for folder in _mnist_folders():
-        with suppress(PermissionError):  # within somebody else's folder, up to Python 3.13
+        with suppress(PermissionError):  # in another user's folder, up to Python 3.13
             if all(find_idx_file(folder, stem) for stem in idx_names(split)):
                 return folder
     return None
@@ -56,21 +57,22 @@ def _mnist_folders() -> Iterator[Path]:
     yield Path("data/mnist")
     yield Path(__file__).resolve().parents[2] / "data/mnist"
     yield Path(sys.prefix).parent / "mnist"
-    yield cache_folder() / "mnist"  # last: a user without a home has none
+    yield cache_folder() / "mnist"  # last: it fails for a user without a home folder
 
 
 def download_mnist(
     folder: Path, *, mirrors: tuple[str, ...] = MNIST_MIRRORS, progress: Progress | None = None
 ) -> None:
-    """Fetch MNIST's four files into `folder`, each kept only if its MD5 is the published one.
+    """Download MNIST's four files into `folder`; a file is kept only if its MD5 is correct.
 
     Args:
-        folder: where the gzipped files go; made if missing.
+        folder: where the gzipped files go; created if missing.
         mirrors: base URLs, tried in order.
-        progress: called with the file's name, bytes so far and bytes in all.
+        progress: called with the file's name, the bytes so far and in total.
 
     Raises:
-        DatasetError: no mirror gave a file with the right digest.
+        DatasetError: no mirror has a file with the correct digest.
+        OutputError: a file cannot be written.
     """
     for stem, md5 in MNIST_MD5.items():
         if find_idx_file(folder, stem):
@@ -79,24 +81,25 @@ def download_mnist(
         for mirror in mirrors:
             url = f"{mirror}{stem}.gz"
             try:
-                data = _fetch(url, progress)
-                found = hashlib.md5(gzip.decompress(data), usedforsecurity=False).hexdigest()
+                data = _download(url, progress)
+                digest = hashlib.md5(gzip.decompress(data), usedforsecurity=False).hexdigest()
             except (OSError, EOFError, zlib.error, ValueError) as error:
                 problems.append(f"{url}: {one_line(error)}")
                 continue
-            if found != md5:
-                problems.append(f"{url}: MD5 {found} instead of {md5}")
+            if digest != md5:
+                problems.append(f"{url}: MD5 {digest} instead of {md5}")
                 continue
             atomic.write_bytes(folder / f"{stem}.gz", data)
             break
         else:
             raise DatasetError(
-                f"MNIST could not be downloaded ({'; '.join(problems)}); put its four IDX files "
-                f"into {folder}, or name their folder with --data or DIGITKIT_MNIST"
+                f"MNIST cannot be downloaded ({'; '.join(problems)})",
+                hint=f"put its four IDX files into {folder}, or name their folder with --data or "
+                "DIGITKIT_MNIST",
             )
 
 
-def _fetch(url: str, progress: Progress | None) -> bytes:
+def _download(url: str, progress: Progress | None) -> bytes:
     with urllib.request.urlopen(url, timeout=30) as response:
         total = int(response.headers.get("Content-Length") or 0)
         chunks: list[bytes] = []
@@ -107,17 +110,17 @@ def _fetch(url: str, progress: Progress | None) -> bytes:
             if progress:
                 progress(f"downloading {url.rsplit('/', 1)[1]}", done, total)
     if total and done != total:
-        raise OSError(f"the connection broke after {done} of {total} bytes")
+        raise OSError(f"the connection was lost after {done} of {total} bytes")
     return b"".join(chunks)
 
 
 def load_mnist(split: Split, *, progress: Progress | None = None) -> DigitData:
-    """MNIST's training set (60,000) or test set (10,000), from disk or else downloaded.
+    """Load MNIST's training set (60,000) or test set (10,000), from disk or by download.
 
     MNIST is by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, CC BY-SA 3.0.
 
     Raises:
-        DatasetError: the files found are not MNIST's, or none were found and downloading failed.
+        DatasetError: the files are not MNIST's, or they are not there and downloading failed.
     """
     folder = find_mnist(split)
     if folder is None:
@@ -125,11 +128,12 @@ def load_mnist(split: Split, *, progress: Progress | None = None) -> DigitData:
         download_mnist(folder, progress=progress)
     for stem in idx_names(split):
         path = find_idx_file(folder, stem)
-        assert path is not None  # find_mnist and download_mnist have seen to it
-        found = hashlib.md5(read_maybe_gzipped(path), usedforsecurity=False).hexdigest()
-        if found != MNIST_MD5[stem]:
+        assert path is not None  # find_mnist and download_mnist ensure it
+        digest = hashlib.md5(read_maybe_gzipped(path), usedforsecurity=False).hexdigest()
+        if digest != MNIST_MD5[stem]:
             raise DatasetError(
-                f"{path}: is not MNIST's file (MD5 {found}, published {MNIST_MD5[stem]}); "
-                "restore it, or name another data set with --data"
+                f"is not MNIST's file (MD5 {digest} instead of {MNIST_MD5[stem]})",
+                subject=str(path),
+                hint="restore it, or name another data set with --data",
             )
     return load_idx(folder, split, name=f"MNIST {split}")

@@ -1,4 +1,4 @@
-"""The model card and the checksums beside exported models, made from what the files promise."""
+"""The model card and the checksums next to exported models, generated from their contracts."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from digitkit.system.machine import cpu_name, versions
 
 CARD, CHECKSUMS = "MODEL_CARD.md", "SHA256SUMS"
 NOTES, TRIED = "NOTES.md", "tried.png"
-"""Beside the models, if somebody put them there: further text, and a picture of what was tried."""
+"""Optional files next to the models: more text for the card, and a figure of the nets tried."""
 
 _HEAD = """\
 # Model card
 
-These models read one handwritten digit, 0 to 9, from a 28×28 picture. `digitkit export` writes
-this page from what each file promises; don't edit it.
+These models read one handwritten digit, 0 to 9, from a 28×28 image. `digitkit export` generates
+this page from the models' metadata; do not edit it.
 
 - **Input** `image`: uint8 `[N, 1, 28, 28]`, raw grey levels, ink bright on dark, fitted into 20×20
-  and centred by mass as in MNIST (`digitkit.pixels` does it). Normalisation is inside the graph.
+  pixels and centred by mass as in MNIST (`digitkit.images` does it). Normalisation is inside the
+  graph.
 - **Output** `probabilities`: float32 `[N, 10]`, softmax over the digits 0 to 9, given that the
-  picture shows one; calibrated by a temperature fitted on validation images.
-- **Output** `is_digit`, of the models of recipes that train with non-digits (`best`, `best-tiny`):
-  float32 `[N]`, the probability that the picture shows a digit at all. digitkit's confidence is
-  the product of both. A model without it gives ten probabilities that sum to 1 to anything.
-- **Meant for** digits written by hand and shown one at a time. **Not meant for** letters, printed
-  fonts, or decisions about people.
-- **Trained on** MNIST (Yann LeCun, Corinna Cortes, Christopher J. C. Burges; CC BY-SA 3.0) unless
-  the table says otherwise: digits of US census employees and school pupils, scanned, about 1990.
-  Ways of writing that these lack (a 1 with a flag, a crossed 7) are drawn from strokes by the
-  recipes `best` and `best-tiny`; ways that are neither here nor there are read less well.
-- **Chosen** on validation images split off the training set; the test set was read once, at the
-  end.
+  image shows one; calibrated by a temperature fitted on validation images.
+- **Output** `is_digit`, only for recipes that train with non-digits (`best`, `best-tiny`): float32
+  `[N]`, the probability that the image shows a digit at all. digitkit's confidence is the product
+  of both. A model without it gives ten probabilities that sum to 1 for any image.
+- **Intended use**: single digits written by hand. **Not intended for** letters, printed fonts, or
+  decisions about people.
+- **Training data**: MNIST (Yann LeCun, Corinna Cortes, Christopher J. C. Burges; CC BY-SA 3.0)
+  unless the table says otherwise: digits written by US census employees and school pupils, scanned
+  around 1990. The recipes `best` and `best-tiny` add digits drawn from strokes, in styles that
+  MNIST lacks (a 1 with a flag, a crossed 7). Styles that are in neither are read less well.
+- **Selection**: on validation images split off the training set; the test set was used once, at
+  the end.
 
 """
 
@@ -44,7 +45,8 @@ def write_card(folder: Path) -> None:
     """Write ``MODEL_CARD.md`` and ``SHA256SUMS`` for the digitkit models in `folder`.
 
     Raises:
-        OutputError: they cannot be written.
+        ModelError: a model cannot be loaded.
+        OutputError: the files cannot be written.
     """
     models: list[tuple[Path, ModelContract]] = []
     sums = ""
@@ -56,7 +58,7 @@ def write_card(folder: Path) -> None:
         if model.contract is not None:
             models.append((path, model.contract))
             sums += f"{model.sha256}  {path.name}\n"
-    text = _HEAD + _tables(models) + _pictures(folder, models) + _finder(folder / DETECTOR_FILE)
+    text = _HEAD + _tables(models) + _figures(folder, models) + _detector(folder / DETECTOR_FILE)
     if (folder / NOTES).is_file():
         text += "\n" + (folder / NOTES).read_text(encoding="utf-8")
     atomic.write_text(folder / CARD, text)
@@ -74,54 +76,55 @@ def _tables(models: list[tuple[Path, ModelContract]]) -> str:
             f"| {c.test_accuracy:.2%} of {c.test_count:,} ({c.test_data}) "
             f"| {c.calibration_error:.2%} |"
         )
-    ran = versions("onnxruntime", "numpy")
+    installed = versions("onnxruntime")
     lines += [
         "",
-        f"Measured by `digitkit export` with ONNX Runtime {ran['onnxruntime']}, one thread, on "
-        f"{cpu_name()}; `digitkit eval FILE` measures again.",
+        f"Measured by `digitkit export` with ONNX Runtime {installed['onnxruntime']}, one thread, "
+        f"on {cpu_name()}; `digitkit eval FILE` repeats the measurement.",
         "",
-        "| file | net | recipe | trained on | seed | temperature | threshold | made |",
+        "| file | net | recipe | trained on | seed | temperature | threshold | exported by |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for path, c in models:
         changed = "" if c.overrides == "{}" else f" with {c.overrides}"
-        made = f"digitkit {c.digitkit_version}"
+        origin = f"digitkit {c.digitkit_version}"
         if c.precision == "int8":
-            made += f", {c.calibration}, from the fp32 file with SHA-256 {c.parent_sha256[:12]}…"
+            origin += f", {c.calibration}, from the fp32 file with SHA-256 {c.parent_sha256[:12]}…"
         lines.append(
             f"| `{path.name}` | {c.architecture} | {c.recipe} version {c.recipe_version}{changed} "
-            f"| {c.data} | {c.seed} | {c.temperature:.3f} | {c.min_confidence:.3f} | {made} |"
+            f"| {c.data} | {c.seed} | {c.temperature:.3f} | {c.min_confidence:.3f} | {origin} |"
         )
     licences = ", ".join(sorted({c.licence for _, c in models}))
     lines += ["", f"Licence of the models: {licences}."]
     return "\n".join(lines) + "\n"
 
 
-def _finder(path: Path) -> str:
-    """What is known of the net that finds digits, where there is one."""
+def _detector(path: Path) -> str:
+    """The section on the detector; empty if the folder has none."""
     if not path.is_file():
         return ""
-    known = Detector(path).metadata
+    metadata = Detector(path).metadata
     return (
-        f"\n## The finder\n\n`{path.name}` ({path.stat().st_size:,} bytes, "
-        f"{int(known['digitkit.parameters']):,} parameters, fp32) finds the digits of a page: of a "
-        "grey picture it gives maps of ink, of digits' middles and of how far each digit reaches "
-        f"(`digitkit.finder`). {known['digitkit.training']} The digits on them are "
-        "MNIST's training digits and digits drawn from strokes; no photograph was trained on.\n"
+        f"\n## The detector\n\n`{path.name}` ({path.stat().st_size:,} bytes, "
+        f"{int(metadata['digitkit.parameters']):,} parameters, fp32) finds the digits of a page: "
+        "for a grey image it predicts maps of ink, of the digits' centres and of their bounding "
+        f"boxes (`digitkit.reading.detector`). {metadata['digitkit.training']} The digits in them "
+        "are MNIST's training digits and digits drawn from strokes; it was not trained on "
+        "photographs.\n"
     )
 
 
 def mistakes_name(name: str) -> str:
-    """File name of the picture of a model's mistakes, `name` being that of the model."""
+    """File name of the figure of a model's mistakes; `name` is without precision and suffix."""
     return f"{name}-mistakes.png"
 
 
-def _pictures(folder: Path, models: list[tuple[Path, ModelContract]]) -> str:
+def _figures(folder: Path, models: list[tuple[Path, ModelContract]]) -> str:
     lines = []
     for name in dict.fromkeys(path.stem.rsplit("-", 1)[0] for path, _ in models):
-        picture = mistakes_name(name)
-        if (folder / picture).is_file():
-            lines += ["", f"## What {name} reads wrong", "", f"![mistakes of {name}]({picture})"]
+        figure = mistakes_name(name)
+        if (folder / figure).is_file():
+            lines += ["", f"## Mistakes of {name}", "", f"![mistakes of {name}]({figure})"]
     if (folder / TRIED).is_file():
-        lines += ["", "## What was tried", "", f"![accuracy against latency]({TRIED})"]
+        lines += ["", "## Nets that were tried", "", f"![accuracy against latency]({TRIED})"]
     return "\n".join([*lines, ""]) if lines else ""

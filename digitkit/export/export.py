@@ -2,44 +2,68 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
+import hashlib
 import json
-import logging
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
-import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from digitkit import figures
-from digitkit.arrays import F32
-from digitkit.datasets.digits import DigitData, stratified_split
+from digitkit.choices import Precision, Target
+from digitkit.datasets.digits import DigitData, Images, TrainAndTest, stratified_split
 from digitkit.datasets.load import load_train_and_test
-from digitkit.errors import DatasetError, GateError, ModelError, one_line
+from digitkit.errors import ConfigError, DatasetError, check_choice
 from digitkit.export import card, graph, quantize
+from digitkit.export.deploy import deploy_net, to_onnx
+from digitkit.export.verify import (
+    Measurement,
+    check_graph,
+    check_int8_loss,
+    check_parity,
+    measure,
+    torch_probabilities,
+)
 from digitkit.images.normal_form import NORMAL_FORM_VERSION
-from digitkit.models.classifier import Classifier
-from digitkit.models.contract import INPUT, IS_DIGIT, OUTPUT, ModelContract
-from digitkit.models.evaluation import Evaluation, predict_probabilities, score_predictions
+from digitkit.models.contract import ModelContract
+from digitkit.models.evaluation import Evaluation
 from digitkit.system import atomic
-from digitkit.system.hashes import file_sha256
 from digitkit.system.progress import Progress
-from digitkit.training.folder import Run, calibration_of
+from digitkit.training.folder import Run, load_run
 from digitkit.version import __version__
 
-PARITY = 1e-4
-"""Gate: largest difference of a probability between torch and ONNX Runtime, on any test image."""
 
-INT8_LOSS = 0.001
-"""Gate: how much test accuracy int8 may lose against fp32 (0.10 points)."""
+@dataclass(frozen=True)
+class ExportConfig:
+    """One export.
+
+    Attributes:
+        run: folder of the finished training.
+        out: folder to write to; the model card, a figure of the mistakes and the checksums in it
+            are updated. None for ``exported`` in the run folder.
+        name: of the files ``NAME-fp32.onnx`` and ``NAME-int8.onnx``; None for the recipe's.
+        int8: whether to write int8 as well.
+        target: the processors that the int8 model is for.
+        data: where the training's data is now; None for where it was.
+
+    Raises:
+        ConfigError: `name` is not a file name, or `target` is not a target.
+    """
+
+    run: Path
+    out: Path | None = None
+    name: str | None = None
+    int8: bool = True
+    target: Target = "x86"
+    data: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values; raises `ConfigError`."""
+        name = self.name
+        if name is not None and (name in ("", ".", "..") or name != Path(name).name):
+            raise ConfigError(f"must be a file name, got {name!r}", field="name")
+        check_choice("target", self.target, Target)
 
 
 @dataclass(frozen=True)
@@ -50,8 +74,8 @@ class Exported:
         path: its file.
         size: bytes.
         contract: what it promises.
-        evaluation: what it gave on the test data.
-        agreement: share of the test images that it reads as the trained net does, 0–1.
+        evaluation: its results on the test data.
+        agreement: fraction of the test images that it reads as the trained net does, 0–1.
         difference: largest difference of a probability from the trained net's.
     """
 
@@ -63,298 +87,167 @@ class Exported:
     difference: float
 
 
-def export(
-    run: Run,
-    out: Path,
-    name: str,
+@dataclass(frozen=True)
+class _Candidate:
+    """A model that has passed its gates but is not written yet."""
+
+    name: str
+    model: onnx.ModelProto
+    measurement: Measurement
+    contract: ModelContract
+    content: bytes
+
+
+def export_run(
+    config: ExportConfig,
     *,
-    int8: bool = True,
-    target: quantize.Target = "x86",
-    data: Path | None = None,
     step: Callable[[str], None] = lambda what: None,
     progress: Progress | None = None,
 ) -> list[Exported]:
-    """Export a training to ``out/NAME-fp32.onnx`` and ``out/NAME-int8.onnx``, verified.
+    """Export a training to ``NAME-fp32.onnx`` and ``NAME-int8.onnx``, verified.
 
-    Gates, before anything is written: ONNX's own checker; the same digit as torch on every test
-    image and probabilities within `PARITY`; int8 within `INT8_LOSS` of fp32.
+    Gates, before anything is written: ONNX's checker; the same digit as torch on every test image
+    and probabilities within `digitkit.export.verify.PARITY`; int8 within
+    `digitkit.export.verify.INT8_LOSS` of fp32.
 
     Args:
-        run: the finished training.
-        out: the folder to write to; a model card, a picture of the mistakes and checksums are kept
-            up to date in it.
-        name: of the files.
-        int8: whether to quantise as well.
-        target: the processors that the int8 model is for.
-        data: where the training's data is now; None for where it was.
-        step: told what is being done.
-        progress: told how reading of data goes.
+        config: what to export, and where to.
+        step: called with what is being done.
+        progress: called while data is read.
 
     Raises:
         GateError: a gate failed; nothing was written.
-        DatasetError, InputNotFoundError: the data that it was trained on is not there.
+        RunError, InputNotFoundError: `config.run` is not a finished training.
+        DatasetError, InputNotFoundError: its data does not exist or has changed.
         OutputError: the files cannot be written.
     """
+    run = load_run(config.run)
+    name = config.name or run.recipe.name
     step("reading the data")
-    source = run.record["data"]["source"]
-    folder = data or (Path(source) if source else None)
-    both = load_train_and_test(folder, progress=progress)
-    for part, digits in (("train", both.train), ("test", both.test)):
-        if digits.digest != run.record["data"][part]["digest"]:
-            raise DatasetError(
-                f"{folder or 'MNIST'}: its {part} set is not the one that {run.folder} recorded; "
-                "name the right data with --data"
-            )
-    kept, _ = stratified_split(both.train.labels, run.recipe.validation, run.recipe.seed)
-    share = min(1.0, quantize.CALIBRATION_IMAGES / len(kept))
-    if share < 1:
-        _, chosen = stratified_split(both.train.labels[kept], share, run.recipe.seed)
-        kept = kept[chosen]
-
+    data = _load_data(run, config.data, progress)
     step("exporting to ONNX")
-    temperature, min_confidence = calibration_of(run.record)
-    net = deployed(run.net, temperature, run.recipe.negatives > 0)
+    net = deploy_net(run.net, run.record.temperature, run.recipe.negatives > 0)
     model = to_onnx(net)
-    _check(model, f"{name}-fp32")
-    facts = graph.count_graph(model)
+    check_graph(model, f"{name}-fp32")
+    expected = torch_probabilities(net, data.test)
+    step("verifying fp32")
+    measured = measure(model, data.test, expected)
+    check_parity(measured, f"{name}-fp32")
+    fp32 = _make_candidate(f"{name}-fp32", run, data, model, measured)
+    candidates = [fp32]
+    if config.int8:
+        step("quantising to int8")
+        images = _select_calibration_images(run, data.train)
+        small = quantize.quantize(model, images, config.target)
+        check_graph(small, f"{name}-int8")
+        step("verifying int8")
+        measured = measure(small, data.test, expected)
+        check_int8_loss(measured, fp32.measurement, f"{name}-int8")
+        calibration = f"{quantize.describe_target(config.target)}, {len(images)} training images"
+        candidates.append(
+            _make_candidate(
+                f"{name}-int8", run, data, small, measured, parent=fp32, calibration=calibration
+            )
+        )
+    step("drawing the mistakes")
+    shown = candidates[-1]
+    figure = figures.mistakes(
+        f"{shown.name} on {data.test.name}", data.test.images, shown.measurement.evaluation
+    )
+    step("writing")
+    return _write(config.out or config.run / "exported", name, candidates, figure)
+
+
+def _load_data(run: Run, folder: Path | None, progress: Progress | None) -> TrainAndTest:
+    """Load the data that a run was trained on, and check that it is the same."""
+    recorded = run.record.data
+    if folder is None and recorded.source:
+        folder = Path(recorded.source)
+    data = load_train_and_test(folder, progress=progress)
+    for part, digits, record in (
+        ("train", data.train, recorded.train),
+        ("test", data.test, recorded.test),
+    ):
+        if digits.digest != record.digest:
+            raise DatasetError(
+                f"its {part} set is not the one recorded in {run.folder}",
+                subject=str(folder or "MNIST"),
+                hint="name the right data with --data",
+            )
+    return data
+
+
+def _select_calibration_images(run: Run, train: DigitData) -> Images:
+    """Training images to quantise with, never validation images: uint8 ``[M, 28, 28]``."""
+    kept, _ = stratified_split(train.labels, run.recipe.validation, run.recipe.seed)
+    fraction = min(1.0, quantize.CALIBRATION_IMAGES / len(kept))
+    if fraction < 1:
+        _, chosen = stratified_split(train.labels[kept], fraction, run.recipe.seed)
+        kept = kept[chosen]
+    return train.images[kept]
+
+
+def _make_candidate(
+    name: str,
+    run: Run,
+    data: TrainAndTest,
+    model: onnx.ModelProto,
+    measurement: Measurement,
+    *,
+    parent: _Candidate | None = None,
+    calibration: str = "none",
+) -> _Candidate:
+    """Complete a measured model with its contract; `parent` is an int8 model's fp32 one."""
+    # Quantisation adds values and rearranges layers: what was trained is counted in fp32.
+    facts = graph.count_graph(parent.model if parent else model)
+    precision: Precision = "int8" if parent else "fp32"
     contract = ModelContract(
         architecture=run.recipe.net,
         parameters=facts.parameters,
         multiply_adds=facts.multiply_adds,
-        op_counts=facts.op_counts,
+        op_counts=graph.count_graph(model).op_counts,
+        opset=graph.read_opset(model),
         recipe=run.recipe.name,
         recipe_version=run.recipe.version,
-        overrides=json.dumps(run.record["overrides"], sort_keys=True),
+        overrides=json.dumps(run.record.overrides, sort_keys=True),
         seed=run.recipe.seed,
-        data=both.train.name,
-        data_digest=both.train.digest,
-        test_data=both.test.name,
-        test_accuracy=0.0,  # measured below
-        test_count=len(both.test),
-        calibration_error=0.0,
-        temperature=temperature,
-        min_confidence=min_confidence,
-        precision="fp32",
-        calibration="none",
-        parent_sha256="",
+        data=data.train.name,
+        data_digest=data.train.digest,
+        test_data=data.test.name,
+        test_accuracy=measurement.evaluation.accuracy,
+        test_count=len(data.test),
+        calibration_error=measurement.evaluation.calibration_error,
+        temperature=run.record.temperature,
+        min_confidence=run.record.min_confidence,
+        precision=precision,
+        calibration=calibration,
+        parent_sha256=hashlib.sha256(parent.content).hexdigest() if parent else "",
         digitkit_version=__version__,
         preprocessing=NORMAL_FORM_VERSION,
     )
+    content = graph.to_bytes(model, contract.to_metadata())
+    return _Candidate(name, model, measurement, contract, content)
 
-    with tempfile.TemporaryDirectory() as scratch:
-        truth = _torch_probabilities(net, both.test)
-        step("verifying fp32")
-        fp32 = _verified(model, contract, Path(scratch, f"{name}-fp32.onnx"), both.test, truth)
-        if fp32.agreement < 1 or fp32.difference >= PARITY:
-            raise GateError(
-                f"{name}-fp32: parity failed: ONNX Runtime reads {fp32.agreement:.2%} of the "
-                f"{len(both.test)} test images as torch does, probabilities differ by up to "
-                f"{fp32.difference:.1e}; needed are 100% and under {PARITY:.0e}; nothing written"
+
+def _write(out: Path, name: str, candidates: list[_Candidate], figure: bytes) -> list[Exported]:
+    """Write the models, the figure of the mistakes, the card and the checksums."""
+    exported = []
+    for candidate in candidates:
+        path = out / f"{candidate.name}.onnx"
+        atomic.write_bytes(path, candidate.content)
+        exported.append(
+            Exported(
+                path=path,
+                size=len(candidate.content),
+                contract=candidate.contract,
+                evaluation=candidate.measurement.evaluation,
+                agreement=candidate.measurement.agreement,
+                difference=candidate.measurement.difference,
             )
-        results = [fp32]
-        if int8:
-            step("quantising to int8")
-            small = quantize.quantize(model, both.train.images[kept], target)
-            _check(small, f"{name}-int8")
-            promise = replace(
-                contract,
-                op_counts=graph.count_graph(small).op_counts,
-                precision="int8",
-                calibration=f"{quantize.describe_target(target)}, {len(kept)} training images",
-                parent_sha256=file_sha256(fp32.path),
-            )
-            step("verifying int8")
-            path = Path(scratch, f"{name}-int8.onnx")
-            result = _verified(small, promise, path, both.test, truth)
-            lost = fp32.evaluation.accuracy - result.evaluation.accuracy
-            if lost > INT8_LOSS + 1e-9:
-                raise GateError(
-                    f"{name}-int8: accuracy failed: {result.evaluation.accuracy:.2%} on the test "
-                    f"set, {100 * lost:.2f} points under fp32; allowed are "
-                    f"{100 * INT8_LOSS:.2f}; nothing written (--no-int8 exports fp32 alone)"
-                )
-            results.append(result)
-        step("drawing the mistakes")
-        picture = figures.mistakes(
-            f"{results[-1].path.stem} on {both.test.name}",
-            both.test.images,
-            results[-1].evaluation,
         )
-        step("writing")
-        written = []
-        for result in results:
-            path = out / result.path.name
-            atomic.write_bytes(path, result.path.read_bytes())
-            written.append(replace(result, path=path))
-    atomic.write_bytes(out / card.mistakes_name(name), picture)
-    if not int8:
-        # One of an earlier export would pass for this fp32's sibling.
+    atomic.write_bytes(out / card.mistakes_name(name), figure)
+    if len(candidates) == 1:
+        # An older export's int8 file would pass for this fp32 model's sibling.
         (out / f"{name}-int8.onnx").unlink(missing_ok=True)
     card.write_card(out)
-    return written
-
-
-def _layers(net: nn.Module) -> Iterator[nn.Module]:
-    for layer in net.children():
-        if isinstance(layer, nn.Sequential):
-            yield from _layers(layer)
-        else:
-            yield layer
-
-
-class _Deployed(nn.Module):
-    """uint8 pixels in; out come probabilities, and whether it is a digit where that was learnt."""
-
-    def __init__(self, layers: list[nn.Module], knows_digits: bool) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*layers)
-        self.knows_digits = knows_digits
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        scores = self.layers(image.to(torch.float32))
-        probabilities = torch.softmax(scores, dim=1)
-        if not self.knows_digits:
-            return (probabilities,)
-        # As it was trained: "no digit" is an eleventh class with the score 0. The temperature,
-        # fitted on digits, sharpens this too.
-        return probabilities, torch.sigmoid(torch.logsumexp(scores, dim=1))
-
-
-def deployed(net: nn.Module, temperature: float, knows_digits: bool = False) -> nn.Module:
-    """The net as it is shipped: everything linear folded into the layers' weights.
-
-    Batch normalisation goes into the convolution before it, the division of pixels by 255 into
-    the first layer, the temperature into the last.
-
-    Args:
-        net: a sequence of layers, as `digitkit.training.nets` makes them; left as it is.
-        temperature: what the logits are divided by.
-        knows_digits: whether the net was trained with pictures that hold no digit.
-
-    Returns:
-        A module in evaluation mode: uint8 ``[N, 1, 28, 28]`` to a tuple of float32 ``[N, 10]``
-        and, if it knows digits, float32 ``[N]``.
-
-    Raises:
-        ModelError: the net does not begin and end with a layer that has weights.
-    """
-    layers: list[nn.Module] = []
-    for layer in _layers(net.eval()):
-        if isinstance(layer, nn.BatchNorm2d):
-            if not layers or not isinstance(layers[-1], nn.Conv2d):
-                raise ModelError("batch normalisation after anything but a convolution can't fold")
-            layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
-        elif not isinstance(layer, nn.Dropout):
-            layers.append(copy.deepcopy(layer))
-    first, last = layers[0], layers[-1]
-    if not isinstance(first, nn.Conv2d) or not isinstance(last, nn.Linear):
-        raise ModelError("a net must begin with a convolution and end with a linear layer")
-    with torch.no_grad():
-        first.weight.div_(255)
-        last.weight.div_(temperature)
-        last.bias.div_(temperature)
-    return _Deployed(layers, knows_digits).eval().requires_grad_(False)
-
-
-def to_onnx(net: nn.Module) -> onnx.ModelProto:
-    """The deployed net as an ONNX graph with a dynamic batch, tidied.
-
-    Args:
-        net: as `deployed` makes it.
-    """
-    outputs = [OUTPUT, IS_DIGIT] if net.knows_digits else [OUTPUT]
-    # A batch of 1 would be taken for a constant, so two images are traced.
-    example = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
-    return to_onnx_program(net, example, [INPUT], outputs, {0: torch.export.Dim("N")})
-
-
-def to_onnx_program(
-    net: nn.Module, example: Tensor, inputs: list[str], outputs: list[str], dynamic: dict[int, Any]
-) -> onnx.ModelProto:
-    """Any net with one input as an ONNX graph, tidied.
-
-    Args:
-        net: in evaluation mode.
-        example: an input.
-        inputs: the input's name.
-        outputs: the outputs' names.
-        dynamic: which of the input's dimensions vary, and their names.
-    """
-    with _quiet():
-        program = torch.onnx.export(
-            net,
-            (example,),
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_shapes=(dynamic,),
-            opset_version=graph.OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    assert program is not None  # a path would have been needed for that
-    model = program.model_proto
-    graph.clean_graph(model)
-    return model
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter warns about packages that nothing here needs."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def _check(model: onnx.ModelProto, name: str) -> None:
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except Exception as error:  # checker and shape inference raise unrelated kinds
-        raise GateError(f"{name}: ONNX's checker refuses it: {one_line(error)}") from error
-    domains = {node.domain for node in model.graph.node} | {o.domain for o in model.opset_import}
-    if domains - {""}:
-        raise GateError(f"{name}: uses operators beyond the standard ones: {sorted(domains)}")
-
-
-def _torch_probabilities(net: nn.Module, data: DigitData) -> F32:
-    with torch.no_grad():
-        images = torch.from_numpy(data.images.copy()).unsqueeze(1)
-        return torch.cat([_joint(net(part)) for part in torch.split(images, 500)]).numpy()
-
-
-def _joint(given: tuple[Tensor, ...]) -> Tensor:
-    return given[0] * given[1][:, None] if len(given) > 1 else given[0]
-
-
-def _verified(
-    model: onnx.ModelProto,
-    contract: ModelContract,
-    path: Path,
-    data: DigitData,
-    truth: F32,
-) -> Exported:
-    """Measure a model through the runtime that will run it, and write its final file."""
-    path.write_bytes(graph.to_bytes(model, contract.to_metadata()))
-    given = predict_probabilities(Classifier(path), data)
-    result = score_predictions(given, data.labels, data.name)
-    contract = replace(
-        contract,
-        test_accuracy=result.accuracy,
-        calibration_error=result.calibration_error,
-    )
-    content = graph.to_bytes(model, contract.to_metadata())
-    path.write_bytes(content)
-    return Exported(
-        path=path,
-        size=len(content),
-        contract=contract,
-        evaluation=result,
-        agreement=float((given.argmax(1) == truth.argmax(1)).mean()),
-        difference=float(np.abs(given - truth).max()),
-    )
+    return exported

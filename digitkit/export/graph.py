@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +15,13 @@ if TYPE_CHECKING:
     import onnx
 
 
+OPSET = 18
+"""ONNX operator set of exported models; every admitted ONNX Runtime knows it."""
+
+IR_VERSION = 8
+"""ONNX file format of exported models, the one that came with that operator set."""
+
+
 @dataclass(frozen=True)
 class GraphFacts:
     """What a graph consists of.
@@ -24,7 +29,7 @@ class GraphFacts:
     Attributes:
         op_counts: how often each operator occurs, most frequent first.
         parameters: values in floating-point (or 8-bit quantised) weights and biases, without
-            quantisation's own scales and zero points.
+            the scales and zero points of quantisation.
         multiply_adds: of Conv, Gemm and MatMul, for one image.
     """
 
@@ -40,55 +45,69 @@ def count_graph(model: onnx.ModelProto) -> GraphFacts:
         ModelError: the shapes of its tensors cannot be inferred.
     """
     import onnx
-    from onnx import TensorProto
 
     try:
         graph = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
     except Exception as error:  # onnx raises several unrelated kinds here
         raise ModelError(f"the shapes of the graph cannot be inferred: {one_line(error)}") from None
+    counts = Counter(node.op_type for node in graph.node)
+    return GraphFacts(
+        dict(counts.most_common()), _count_parameters(graph), _count_multiply_adds(graph)
+    )
+
+
+def _count_multiply_adds(graph: onnx.GraphProto) -> int:
     shapes: dict[str, list[int]] = {
         value.name: [max(1, d.dim_value) for d in value.type.tensor_type.shape.dim]
         for value in (*graph.input, *graph.value_info, *graph.output)
     }
     shapes |= {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-    multiply_adds = 0
+    total = 0
     for node in graph.node:
-        if node.op_type not in ("Conv", "Gemm", "MatMul"):
-            continue
         if node.op_type == "Conv":
             weight = shapes[node.input[1]]
-            multiply_adds += math.prod(shapes[node.output[0]][1:]) * math.prod(weight[1:])
-        else:
+            total += math.prod(shapes[node.output[0]][1:]) * math.prod(weight[1:])
+        elif node.op_type in ("Gemm", "MatMul"):
             transposed = any(a.name == "transA" and a.i for a in node.attribute)
             inner = shapes[node.input[0]][0 if transposed else -1]
-            multiply_adds += inner * math.prod(shapes[node.output[0]][1:])
+            total += inner * math.prod(shapes[node.output[0]][1:])
+    return total
+
+
+def _count_parameters(graph: onnx.GraphProto) -> int:
+    from onnx import TensorProto
+
     quantisers = [n for n in graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
     scales = {name for node in quantisers for name in node.input[1:]}
-    valued = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8)
+    weights = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8)
     # Quantised biases are int32; int32 and int64 are otherwise shapes and axes.
     quantised = {node.input[0] for node in quantisers}
-    parameters = sum(
+    return sum(
         math.prod(tensor.dims)
         for tensor in graph.initializer
-        if tensor.name not in scales and (tensor.data_type in valued or tensor.name in quantised)
+        if tensor.name not in scales and (tensor.data_type in weights or tensor.name in quantised)
     )
-    counts = Counter(node.op_type for node in graph.node)
-    return GraphFacts(dict(counts.most_common()), parameters, multiply_adds)
+
+
+def read_opset(model: onnx.ModelProto) -> int | None:
+    """The version of the standard operator set that a model uses; None if it names none."""
+    versions = (o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    return next(versions, None)
 
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What can be told of a model file without running it.
+    """What is known about a model file without running it.
 
     Attributes:
-        opset: version of ONNX's operators; None where the file does not tell.
+        opset: version of the ONNX operator set; None if it is not known.
         op_counts: as in `GraphFacts`; None if they could not be counted.
         parameters: likewise.
         multiply_adds: likewise.
         not_counted: why; None if they were.
     """
 
-    opset: int | None
+    opset: int | None = None
     op_counts: dict[str, int] | None = None
     parameters: int | None = None
     multiply_adds: int | None = None
@@ -96,86 +115,37 @@ class ModelDescription:
 
 
 def describe_model(path: Path, contract: ModelContract | None) -> ModelDescription:
-    """Operators, parameters and multiply-adds of a model.
+    """Operator set, operators, parameters and multiply-adds of a model.
 
     Args:
         path: the file.
-        contract: what it promises, counts among it; without one, onnx counts, if it is installed.
+        contract: what it promises, these among it. Without a contract (third-party models) they
+            are counted, if onnx is installed.
     """
-    opset = read_opset(path.read_bytes())
     if contract is not None:
         return ModelDescription(
-            opset, contract.op_counts, contract.parameters, contract.multiply_adds
+            contract.opset, contract.op_counts, contract.parameters, contract.multiply_adds
         )
     try:
         import onnx
     except ImportError:
-        reason = "counting a foreign model needs onnx, not installed here"
-        return ModelDescription(opset, not_counted=reason)
+        return ModelDescription(
+            not_counted="counting a third-party model requires onnx, which is not installed"
+        )
+    model = onnx.load(path)
+    opset = read_opset(model)
     try:
-        counted = count_graph(onnx.load(path))
+        facts = count_graph(model)
     except ModelError as error:
         return ModelDescription(opset, not_counted=str(error))
-    return ModelDescription(opset, counted.op_counts, counted.parameters, counted.multiply_adds)
-
-
-def read_opset(data: bytes) -> int | None:
-    """The version of the standard operators that a model file names, read without onnx.
-
-    A device has no onnx, and ONNX Runtime does not tell. Field 8 of the file's protocol buffer
-    holds pairs of a domain (field 1, absent or empty for the standard one) and a version (field 2).
-    """
-    with suppress(IndexError, ValueError):
-        for number, value in _fields(data):
-            if number == 8 and isinstance(value, bytes):
-                pair = dict(_fields(value))
-                version = pair.get(2)
-                if pair.get(1, b"") in (b"", b"ai.onnx") and isinstance(version, int):
-                    return version
-    return None
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a protocol buffer: number, and an integer or the bytes of anything else."""
-    at = 0
-
-    def varint() -> int:
-        nonlocal at
-        value = 0
-        for shift in range(0, 70, 7):  # 64 bits take ten bytes
-            byte = data[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-        raise ValueError("a number is longer than ten bytes")
-
-    while at < len(data):
-        number, kind = divmod(varint(), 8)
-        if kind == 0:
-            yield number, varint()
-            continue
-        size = {1: 8, 5: 4}.get(kind)
-        if size is None:
-            if kind != 2:
-                raise ValueError(f"wire type {kind}")
-            size = varint()
-        yield number, data[at : at + size]
-        at += size
-
-
-OPSET = 18
-"""ONNX operator set of exported models; every admitted ONNX Runtime knows it."""
-
-IR_VERSION = 8
-"""ONNX file format of exported models, the one that came with that operator set."""
+    return ModelDescription(opset, facts.op_counts, facts.parameters, facts.multiply_adds)
 
 
 def clean_graph(model: onnx.ModelProto) -> None:
-    """Leave only what a device needs, named shortly and in the same way each time.
+    """Keep only what a device needs, under short names that are the same each time.
 
-    Node and tensor names become numbers in graph order, inputs and outputs keep theirs; notes,
-    source paths, stack traces, inferred shapes and what nothing uses are dropped.
+    Nodes and tensors are numbered in graph order; inputs and outputs keep their names. Notes,
+    source paths, stack traces, inferred shapes and unused tensors are removed.
     """
     graph = model.graph
     used = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
@@ -213,7 +183,7 @@ def clean_graph(model: onnx.ModelProto) -> None:
 
 
 def to_bytes(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
-    """The file of a model with this metadata; the same model gives the same bytes."""
+    """Serialise a model with this metadata; the same model gives the same bytes."""
     del model.metadata_props[:]
     for key, value in sorted(metadata.items()):
         model.metadata_props.add(key=key, value=value)

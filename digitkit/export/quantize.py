@@ -1,4 +1,4 @@
-"""fp32 ONNX to int8 ONNX, for the CPU kernels of ONNX Runtime. Needs onnx, not torch."""
+"""Quantise fp32 ONNX to int8, for the CPU kernels of ONNX Runtime. Needs onnx, not torch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from digitkit.choices import Target
 from digitkit.errors import DatasetError, ModelError
 from digitkit.export import graph
 from digitkit.models.contract import INPUT
@@ -19,17 +20,15 @@ if TYPE_CHECKING:
     import onnx
 
 CALIBRATION_IMAGES = 1000
-"""How many training images the ranges are taken from."""
-
-Target = Literal["x86", "x86-vnni", "arm"]
+"""Number of training images that the ranges are determined from."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How numbers are held for one kind of processor, after ONNX Runtime's own advice.
+    """Number formats for one kind of processor, as ONNX Runtime recommends.
 
     Attributes:
-        activations: kind of the values between layers.
+        activations: type of the values between layers.
         weight_bits: how many of the 8 bits of a weight are used.
     """
 
@@ -38,17 +37,17 @@ class Preset:
 
 
 PRESETS: dict[Target, Preset] = {
-    # The AVX2 and AVX512 kernels add pairs of uint8 x int8 products in 16 bits, which overflow
-    # with full weights; with 7 bits they cannot. VNNI and Arm add in 32 bits.
+    # The AVX2 and AVX512 kernels add pairs of uint8 x int8 products in 16 bits, which can overflow
+    # with weights of 8 bits but not of 7. VNNI and Arm add in 32 bits.
     "x86": Preset("uint8", 7),
     "x86-vnni": Preset("uint8", 8),
     "arm": Preset("int8", 8),
 }
-"""Activations and weights a target; x86 is right on every processor, the others where they say."""
+"""Formats per target; x86 is correct on every processor, the others on theirs."""
 
 
 def describe_target(target: Target) -> str:
-    """How a model for this target was quantised, one line for people."""
+    """How a model for this target is quantised, one line for people."""
     preset = PRESETS[target]
     return (
         f"static QDQ for {target}: {preset.activations} activations, {preset.weight_bits}-bit "
@@ -59,29 +58,44 @@ def describe_target(target: Target) -> str:
 def quantize(
     model: onnx.ModelProto, images: npt.NDArray[np.uint8], target: Target = "x86"
 ) -> onnx.ModelProto:
-    """Quantise a model as `digitkit.export` writes it, statically, in QDQ form.
+    """Quantise a model that `digitkit.export` made, statically, in QDQ form.
 
-    Ranges are those seen on `images`, weights are int8 with a scale per output channel. What a
-    stock quantisation of a net this small loses, measured node by node, is won back:
+    Ranges come from `images`; weights are int8 with a scale per output channel. Compared with the
+    stock quantisation, which makes a net this small slower:
 
-    - A ReLU disappears in the quantisation after it; otherwise each layer's output is quantised
-      twice, which costs a quarter of the whole run.
-    - Pixels are 8 bits already, so a single DequantizeLinear (scale 1, zero point 0) takes them as
-      they are.
-    - int8 kernels take channels by fours, and a picture has one: a first convolution of stride 2
-      becomes one of stride 1 over the four pixels of each 2x2 square, the same sums in a quicker
+    - A ReLU is absorbed by the quantisation after it; otherwise each layer's output is quantised
+      twice, which costs a quarter of the run time.
+    - Pixels have 8 bits already, so a single DequantizeLinear (scale 1, zero point 0) takes them
+      unchanged.
+    - int8 kernels process channels in fours, and an image has one: a first convolution of stride 2
+      becomes one of stride 1 over the four pixels of each 2x2 square, the same sums in a faster
       order.
     - The last layer's scores stay float, so that softmax sees them unrounded.
 
     Args:
-        model: fp32, input uint8 ``[N, 1, 28, 28]`` followed by a Cast; left as it is.
+        model: fp32, input uint8 ``[N, 1, 28, 28]`` followed by a Cast; left unchanged.
         images: uint8 ``[M, 28, 28]``, training images in normal form, never test images.
-        target: where it will run, see `PRESETS`.
+        target: the processors that it is for, see `PRESETS`.
 
     Raises:
         ModelError: the graph does not begin with a Cast of the pixels.
         DatasetError: there are no images.
     """
+    if len(images) == 0:
+        raise DatasetError("at least one image is required for calibration, got 0")
+    preset = PRESETS[target]
+    quantised = _quantize_statically(model, images, preset)
+    _take_raw_pixels(quantised, preset)
+    _leave_scores_float(quantised)
+    _fold_pixels(quantised)
+    graph.clean_graph(quantised)
+    return quantised
+
+
+def _quantize_statically(
+    model: onnx.ModelProto, images: npt.NDArray[np.uint8], preset: Preset
+) -> onnx.ModelProto:
+    """ONNX Runtime's stock quantisation."""
     import onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -90,12 +104,8 @@ def quantize(
         quantize_static,
     )
 
-    if len(images) == 0:
-        raise DatasetError("there are no images to calibrate on")
-    preset = PRESETS[target]
-
-    class Images(CalibrationDataReader):  # type: ignore[misc]
-        """One batch holding all images: the ranges are over all of them anyway."""
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        """One batch of all images: the ranges are over all of them anyway."""
 
         def __init__(self) -> None:
             self.batches = iter([{INPUT: images.reshape(-1, 1, 28, 28)}])
@@ -105,15 +115,15 @@ def quantize(
 
     root = logging.getLogger()
     level = root.level
-    root.setLevel(logging.ERROR)  # it advises a preprocessing that this graph has no use for
+    root.setLevel(logging.ERROR)  # it recommends a preprocessing that this graph does not need
     try:
         with tempfile.TemporaryDirectory() as folder:
             source, out = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
-            onnx.save(model, source)  # given the model itself, it would empty its weights
+            onnx.save(model, source)  # quantize_static clears the weights of a model in memory
             quantize_static(
                 source,
                 out,
-                Images(),
+                Reader(),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=["Conv", "Relu", "Gemm", "MatMul", "MaxPool"],
                 per_channel=True,
@@ -123,24 +133,19 @@ def quantize(
                 ),
                 weight_type=QuantType.QInt8,
             )
-            quantised = onnx.load(out)
+            return onnx.load(out)
     finally:
         root.setLevel(level)
-    _take_pixels_as_they_are(quantised, preset)
-    _leave_scores_float(quantised)
-    _fold_pixels(quantised)
-    graph.clean_graph(quantised)
-    return quantised
 
 
 def _users(model: onnx.ModelProto, name: str) -> list[onnx.NodeProto]:
     return [node for node in model.graph.node if name in node.input]
 
 
-def _take_pixels_as_they_are(model: onnx.ModelProto, preset: Preset) -> None:
+def _take_raw_pixels(model: onnx.ModelProto, preset: Preset) -> None:
     """Image → Cast → QuantizeLinear → DequantizeLinear becomes image → DequantizeLinear.
 
-    Layers whose values are int8 take no uint8 pixels: those are moved by 128, losing nothing.
+    Layers with int8 values cannot take uint8 pixels, which are shifted by 128 without loss.
     """
     from onnx import helper, numpy_helper
 
@@ -149,11 +154,11 @@ def _take_pixels_as_they_are(model: onnx.ModelProto, preset: Preset) -> None:
     for op_type in ("Cast", "QuantizeLinear", "DequantizeLinear"):
         users = _users(model, name)
         if len(users) != 1 or users[0].op_type != op_type:
-            raise ModelError("the graph to quantise does not begin with a Cast of its pixels")
+            raise ModelError("the graph to quantise must begin with a Cast of its pixels")
         chain.append(users[0])
         name = users[0].output[0]
     cast, quantiser, dequantiser = chain
-    # Scales are shared by name, so the new ones get names of their own.
+    # Scales are shared by name, so the new ones need names of their own.
     scale, zero, low = "pixel_scale", "pixel_zero", "pixel_low"
     model.graph.initializer.extend(
         [
@@ -175,7 +180,7 @@ def _take_pixels_as_they_are(model: onnx.ModelProto, preset: Preset) -> None:
 
 
 def _leave_scores_float(model: onnx.ModelProto) -> None:
-    """Drop the quantisation of the last layer's scores."""
+    """Remove the quantisation of the last layer's scores."""
     (softmax,) = (node for node in model.graph.node if node.op_type == "Softmax")
     producers = {node.output[0]: node for node in model.graph.node}
     dequantiser = producers.get(softmax.input[0])
@@ -189,7 +194,7 @@ def _leave_scores_float(model: onnx.ModelProto) -> None:
 
 
 def _fold_pixels(model: onnx.ModelProto) -> None:
-    """Let a first convolution of stride 2 see each 2x2 square of pixels as four channels."""
+    """Present each 2x2 square of pixels as four channels to a first convolution of stride 2."""
     from onnx import helper, numpy_helper
 
     values = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -204,7 +209,7 @@ def _fold_pixels(model: onnx.ModelProto) -> None:
     outputs, channels, side, _ = kernel.shape
     if channels != 1 or list(settings["strides"].ints) != [2, 2] or len(set(pads)) > 1:
         return
-    # Squares begin at even pixels, so an odd padding moves the kernel by one inside of its square.
+    # Squares begin at even pixels, so an odd padding shifts the kernel by one within its square.
     shift = pads[0] % 2
     squares = (side + shift + 1) // 2
     wide = np.zeros((outputs, 2 * squares, 2 * squares), kernel.dtype)
@@ -219,16 +224,16 @@ def _fold_pixels(model: onnx.ModelProto) -> None:
     end = size + squares - 1 - 14 - begin
     if "pads" in settings:
         settings["pads"].ints[:] = [begin, begin, end, end]
-    (taker,) = _users(model, INPUT)
-    taker.input[0] = "squares"
+    (user,) = _users(model, INPUT)
+    user.input[0] = "squares"
     model.graph.initializer.extend(
         [
             numpy_helper.from_array(np.array([-1, 2, 14, 2], np.int64), "row_pairs"),
             numpy_helper.from_array(np.array([-1, 14, 14, 4], np.int64), "channels_last"),
         ]
     )
-    # ONNX's SpaceToDepth, for uint8, is too new for some of the runtimes that are admitted; and
-    # this way round the last step cancels with the runtime's own move to channels last.
+    # ONNX's SpaceToDepth for uint8 is too new for some of the supported runtimes; and in this order
+    # the last step cancels with the runtime's own conversion to channels last.
     steps = [
         helper.make_node("Reshape", [INPUT, "row_pairs"], ["pairs"]),
         helper.make_node("Transpose", ["pairs"], ["turned"], perm=[0, 2, 1, 3]),

@@ -1,4 +1,4 @@
-"""Calibration: temperature, threshold, expected calibration error."""
+"""Calibration: temperature, confidence threshold, expected calibration error."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE
 def expected_calibration_error(
     confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], bins: int = 15
 ) -> float:
-    """Mean distance of confidence and accuracy over bins of equal width, 0–1.
+    """Mean difference of confidence and accuracy over bins of equal width, 0–1.
 
     Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017.
 
     Args:
         confidence: float64 ``[N]``, 0–1.
-        right: bool ``[N]``.
-        bins: how many bins.
+        right: bool ``[N]``, whether each prediction is right.
+        bins: number of bins.
     """
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = np.bincount(place, confidence, bins) - np.bincount(place, right, bins)
@@ -27,9 +27,9 @@ def expected_calibration_error(
 
 
 def fit_temperature(logits: F32, labels: Labels) -> float:
-    """The temperature that makes softmax(logits / T) least surprised by the labels.
+    """Fit the temperature T that minimises the cross-entropy of softmax(logits / T).
 
-    Guo et al., ICML 2017. The loss has a single minimum in T; it is looked for in 0.05 to 20.
+    Guo et al., ICML 2017. The loss has a single minimum in T, which is searched from 0.05 to 20.
 
     Args:
         logits: float32 ``[N, 10]``.
@@ -54,7 +54,7 @@ def fit_temperature(logits: F32, labels: Labels) -> float:
 
 
 def softmax(logits: F32, temperature: float = 1.0) -> F32:
-    """float32 ``[N, 10]``, rows summing to 1, of float32 ``[N, 10]`` scores."""
+    """Probabilities, float32 ``[N, K]`` with rows summing to 1, from logits, float32 ``[N, K]``."""
     scaled = logits.astype(np.float64) / temperature
     scaled = np.exp(scaled - scaled.max(1, keepdims=True))
     scaled /= scaled.sum(1, keepdims=True)
@@ -62,14 +62,14 @@ def softmax(logits: F32, temperature: float = 1.0) -> F32:
 
 
 ACCEPTED_ERROR = 0.001
-"""Share of wrong digits among the accepted ones that the fitted threshold allows."""
+"""Fraction of wrong digits among the accepted ones that the fitted threshold allows."""
 
 
 def fit_min_confidence(probabilities: F32, labels: Labels) -> float:
-    """The lowest threshold at which at most one accepted digit in a thousand is wrong.
+    """Fit the lowest threshold at which at most one accepted digit in a thousand is wrong.
 
-    Never under `DEFAULT_MIN_CONFIDENCE`: a digit with less than half of the probability is a
-    guess. Rounded up to three places.
+    Never below `DEFAULT_MIN_CONFIDENCE`: a digit with less than half of the probability is a
+    guess. Rounded up to three decimals.
 
     Args:
         probabilities: calibrated, float32 ``[N, 10]``, of validation images.
@@ -79,9 +79,9 @@ def fit_min_confidence(probabilities: F32, labels: Labels) -> float:
     right = probabilities.argmax(1) == labels
     order = np.argsort(-confidence, kind="stable")
     accepted = np.arange(1, len(order) + 1)
-    fine = np.cumsum(~right[order]) <= ACCEPTED_ERROR * accepted
-    if not fine.any():
+    allowed = np.cumsum(~right[order]) <= ACCEPTED_ERROR * accepted
+    if not allowed.any():
         return 1.0
-    last = int(np.flatnonzero(fine)[-1])
+    last = int(np.flatnonzero(allowed)[-1])
     lowest = float(np.ceil(confidence[order[last]] * 1000) / 1000)
     return min(max(lowest, DEFAULT_MIN_CONFIDENCE), 1.0)

@@ -4,63 +4,66 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_type_hints
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from digitkit.choices import Precision
 from digitkit.errors import ModelError
 
 CONTRACT_VERSION = 1
-"""Goes up when an older digitkit could no longer use a newer model rightly."""
+"""Goes up when an older digitkit could no longer use a newer model correctly."""
 
 PREFIX = "digitkit."
-"""All keys in the model's metadata begin with this."""
+"""All keys of the contract in the model's metadata begin with this."""
 
 INPUT = "image"
-"""uint8 ``[N, 1, 28, 28]``: raw grey levels, ink bright on dark, in `digitkit.pixels`' form."""
+"""uint8 ``[N, 1, 28, 28]``: raw grey levels, ink bright on dark, in normal form (see
+`digitkit.images.normal_form`)."""
 
 OUTPUT = "probabilities"
 """float32 ``[N, 10]``: calibrated softmax over the digits 0 to 9, in order, given a digit."""
 
 IS_DIGIT = "is_digit"
-"""float32 ``[N]``: probability that it is a digit at all; an output that a model may lack."""
+"""float32 ``[N]``: probability that the image shows a digit at all; an optional output."""
 
 LABELS = "0123456789"
 
 DEFAULT_MIN_CONFIDENCE = 0.5
-"""The threshold where none was fitted: a foreign model, or a recipe without validation."""
-
-Precision = Literal["fp32", "int8"]
+"""The threshold where none was fitted: third-party models, and recipes without validation."""
 
 
 @dataclass(frozen=True)
 class ModelContract:
     """What an exported model promises.
 
+    Fields that were added to the contract later have defaults, so that older files still load.
+
     Attributes:
-        contract: version of this very agreement.
+        contract: version of the contract itself.
         labels: the classes in the order of the output.
-        preprocessing: version of `digitkit.pixels`' normal form that the model was made for.
+        preprocessing: version of the normal form that the model was trained on.
         architecture: name of the net.
         parameters: trained values, counted after batch normalisation was folded.
-        multiply_adds: multiply-accumulate operations an image.
+        multiply_adds: multiply-accumulate operations per image.
         op_counts: how often each ONNX operator occurs in the graph.
+        opset: version of the ONNX operator set; None for models exported before it was stored.
         recipe: name of the recipe.
         recipe_version: its version.
-        overrides: the recipe's fields that were changed, JSON; ``{}`` for none.
+        overrides: the recipe fields that were changed, JSON; ``{}`` for none.
         seed: of the training.
         data: name of the training data.
         data_digest: SHA-256 of the training images and labels.
         test_data: name of the test data.
-        test_accuracy: share of the test images read right by this very model, 0–1.
+        test_accuracy: fraction of the test images that this very model reads right, 0–1.
         test_count: number of test images.
         calibration_error: expected calibration error on them, 0–1 (15 bins).
         temperature: what the logits were divided by; fitted on validation data, 1 if there was
             none.
-        min_confidence: default threshold under which a digit is not accepted, 0–1.
+        min_confidence: default threshold; a digit with a lower confidence is not accepted, 0–1.
         precision: ``fp32`` or ``int8``.
         calibration: how the ranges of an int8 model were found; ``none`` for fp32.
         parent_sha256: SHA-256 of the fp32 file an int8 model was made from; empty for fp32.
-        digitkit_version: what exported it.
+        digitkit_version: the version that exported it.
         licence: SPDX identifier.
     """
 
@@ -88,14 +91,16 @@ class ModelContract:
     labels: str = LABELS
     preprocessing: int = 1
     contract: int = CONTRACT_VERSION
+    opset: int | None = None
 
     def to_metadata(self) -> dict[str, str]:
-        """The contract as the strings that ONNX metadata holds, keys sorted."""
+        """The contract as strings for ONNX metadata, keys sorted; fields that are None left out."""
         values = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-            values[PREFIX + field.name] = text
+            if value is not None:
+                text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+                values[PREFIX + field.name] = text
         return dict(sorted(values.items()))
 
     @staticmethod
@@ -103,48 +108,71 @@ class ModelContract:
         """Read a contract back.
 
         Args:
-            metadata: all of the model's metadata; keys that this version doesn't know are left
-                aside.
+            metadata: all of the model's metadata; unknown keys are ignored.
             name: the model's file, for messages.
 
         Returns:
-            None where the model carries no contract at all (a foreign one).
+            None if the model carries no contract (a third-party model).
 
         Raises:
-            ModelError: the contract is newer than this digitkit, or incomplete.
+            ModelError: the contract is newer than this digitkit, incomplete or damaged.
         """
-        ours = {
+        texts = {
             key.removeprefix(PREFIX): text
             for key, text in metadata.items()
             if key.startswith(PREFIX)
         }
-        if not ours:
+        if not texts:
             return None
         try:
-            version = int(ours.get("contract", ""))
+            version = int(texts.get("contract", ""))
         except ValueError:
-            raise ModelError(f"{name}: its digitkit metadata has no contract version") from None
+            raise ModelError(
+                "its digitkit metadata has no contract version", subject=name
+            ) from None
         if version > CONTRACT_VERSION:
             raise ModelError(
-                f"{name}: keeps contract {version} but this digitkit knows up to "
-                f"{CONTRACT_VERSION}; upgrade digitkit, or export the model again with this one"
+                f"has contract version {version}, but this digitkit supports versions up to "
+                f"{CONTRACT_VERSION}",
+                subject=name,
+                hint="upgrade digitkit, or export the model again with this version",
             )
         values: dict[str, Any] = {}
-        hints = get_type_hints(ModelContract)
+        types = get_type_hints(ModelContract)
         for field in fields(ModelContract):
-            if field.name not in ours:
-                raise ModelError(f"{name}: its digitkit metadata lacks {PREFIX}{field.name}")
-            text = ours[field.name]
-            if hints[field.name] in (str, Precision):
-                values[field.name] = text
-                continue
-            try:
-                values[field.name] = json.loads(text)
-            except ValueError:
-                raise ModelError(
-                    f"{name}: its metadata {PREFIX}{field.name} is damaged: {text[:40]!r}"
-                ) from None
-        found = ModelContract(**values)
-        if found.labels != LABELS:
-            raise ModelError(f"{name}: has the labels {found.labels!r}; digits are {LABELS}")
-        return found
+            text = texts.get(field.name)
+            if text is not None:
+                try:
+                    values[field.name] = _decode(text, types[field.name])
+                except ValueError:
+                    raise ModelError(
+                        f"its metadata {PREFIX}{field.name} is damaged: {text[:40]!r}",
+                        subject=name,
+                    ) from None
+            elif field.default is MISSING:
+                raise ModelError(f"its digitkit metadata lacks {PREFIX}{field.name}", subject=name)
+        contract = ModelContract(**values)
+        if contract.labels != LABELS:
+            raise ModelError(f"has the labels {contract.labels!r}, not {LABELS!r}", subject=name)
+        return contract
+
+
+def _decode(text: str, kind: Any) -> Any:
+    """A metadata text as a value of a field's type; ValueError if it is not one.
+
+    By hand, since every start reads a contract and msgspec would take longer than all the rest.
+    """
+    if kind is str or get_origin(kind) is Literal:
+        if kind is not str and text not in get_args(kind):
+            raise ValueError(text)
+        return text
+    value = json.loads(text)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if get_origin(kind) is dict:
+        fits = type(value) is dict and all(type(number) is int for number in value.values())
+    else:
+        fits = type(value) in (kind, *get_args(kind))
+    if not fits:
+        raise ValueError(text)
+    return value

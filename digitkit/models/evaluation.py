@@ -1,8 +1,7 @@
-"""How good a model's answers are: accuracy, calibration, per-digit figures. numpy only."""
+"""How good a model's predictions are: accuracy, calibration, per-digit figures. NumPy only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, Labels
 from digitkit.models.calibration import expected_calibration_error
+from digitkit.system.progress import Progress
 
 if TYPE_CHECKING:
     from digitkit.datasets.digits import DigitData
@@ -22,9 +22,9 @@ class Mistake:
     """One image that was read wrong.
 
     Attributes:
-        index: its place in the data.
-        label: what it is.
-        predicted: what was read.
+        index: its position in the data.
+        label: the correct digit.
+        predicted: the digit that was read.
         confidence: the probability given to `predicted`, 0–1.
     """
 
@@ -36,18 +36,18 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model gave on labelled data.
+    """Results of a model on labelled data.
 
     Attributes:
         data: name of the data.
         count: number of images.
-        accuracy: share read right, 0–1.
+        accuracy: fraction read right, 0–1.
         loss: mean cross-entropy, nats.
         mean_confidence: mean probability of the digit that was read, 0–1.
-        calibration_error: expected calibration error, 0–1: by how much confidence and accuracy
-            differ on average, over 15 bins of equal width (Guo et al., ICML 2017).
-        precision: a digit each: share of what was read as it that is it; None if never read.
-        recall: a digit each: share of it that was read as it; None if it never occurs.
+        calibration_error: expected calibration error, 0–1: the mean difference of confidence and
+            accuracy over 15 bins of equal width (Guo et al., ICML 2017).
+        precision: per digit: fraction of the images read as it that show it; None if never read.
+        recall: per digit: fraction of its images that are read as it; None if it never occurs.
         confusion: ``confusion[label][predicted]``: number of images.
         mistakes: the images read wrong, the most confident first.
         right: bool ``[N]``, whether each image was read right.
@@ -66,11 +66,11 @@ class Evaluation:
     right: npt.NDArray[np.bool_] = field(repr=False, compare=False)
 
     def paired(self, other: Evaluation) -> tuple[int, int]:
-        """How many images only this, and only the `other`, reads right; of the same data."""
+        """Number of images that only this, and that only `other` reads right; of the same data."""
         return int((self.right & ~other.right).sum()), int((other.right & ~self.right).sum())
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as JSON values, the mistakes among them."""
+        """The results as JSON values, mistakes included."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         del values["right"]
         values["mistakes"] = [vars(mistake) for mistake in self.mistakes]
@@ -78,11 +78,11 @@ class Evaluation:
 
 
 def score_predictions(probabilities: F32, labels: Labels, data: str) -> Evaluation:
-    """Compare a model's answers with the truth.
+    """Compare a model's predictions with the labels.
 
     Args:
-        probabilities: of being each digit, float32 ``[N, 10]``; rows sum to 1, or to less where
-            the model holds it possible that it is none.
+        probabilities: of being each digit, float32 ``[N, 10]``; rows sum to 1, or to less if the
+            model also gives a probability that the image shows no digit.
         labels: uint8 ``[N]``, 0 to 9; N at least 1.
         data: name of the data.
     """
@@ -102,8 +102,8 @@ def score_predictions(probabilities: F32, labels: Labels, data: str) -> Evaluati
         loss=float(-np.log(of_truth).mean()),
         mean_confidence=float(confidence.mean()),
         calibration_error=expected_calibration_error(confidence, right),
-        precision=_shares(confusion.diagonal(), confusion.sum(0)),
-        recall=_shares(confusion.diagonal(), confusion.sum(1)),
+        precision=_divide(confusion.diagonal(), confusion.sum(0)),
+        recall=_divide(confusion.diagonal(), confusion.sum(1)),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
         mistakes=tuple(
             Mistake(int(i), int(labels[i]), int(predicted[i]), float(confidence[i])) for i in wrong
@@ -112,7 +112,8 @@ def score_predictions(probabilities: F32, labels: Labels, data: str) -> Evaluati
     )
 
 
-def _shares(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> tuple[float | None, ...]:
+def _divide(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> tuple[float | None, ...]:
+    """Fractions per digit; None if there is nothing to divide by."""
     return tuple(float(p / w) if w else None for p, w in zip(part, whole, strict=True))
 
 
@@ -121,22 +122,22 @@ def predict_probabilities(
     data: DigitData,
     *,
     batch_size: int = 256,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> F32:
-    """The probability a model gives to being each digit: float32 ``[N, 10]`` (`Scores.joint`).
+    """Probability of being each digit: float32 ``[N, 10]`` (`Scores.joint`).
 
     Args:
-        model: what to measure.
+        model: the model to run.
         data: images in normal form with their labels.
-        batch_size: images a run; only speed and memory depend on it.
-        progress: called with the number of images done and of all.
+        batch_size: images per run; affects only speed and memory.
+        progress: called after every batch.
     """
-    parts = []
+    batches = []
     for start in range(0, len(data), batch_size):
-        parts.append(model.scores(data.images[start : start + batch_size]).joint)
+        batches.append(model.scores(data.images[start : start + batch_size]).joint)
         if progress:
-            progress(min(start + batch_size, len(data)), len(data))
-    return np.concatenate(parts)
+            progress("evaluating", min(start + batch_size, len(data)), len(data))
+    return np.concatenate(batches)
 
 
 def evaluate(
@@ -144,8 +145,8 @@ def evaluate(
     data: DigitData,
     *,
     batch_size: int = 256,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
-    """Run a model over labelled digits and compare; arguments as for `answers`."""
-    given = predict_probabilities(model, data, batch_size=batch_size, progress=progress)
-    return score_predictions(given, data.labels, data.name)
+    """Run a model on labelled digits and score it; arguments as for `predict_probabilities`."""
+    probabilities = predict_probabilities(model, data, batch_size=batch_size, progress=progress)
+    return score_predictions(probabilities, data.labels, data.name)

@@ -1,4 +1,4 @@
-"""Detections: where a digit is, and its ink."""
+"""Detections: bounding boxes of digits, and their ink."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Detection:
-    """One digit that was found.
+    """One digit that was found in an image.
 
     Attributes:
-        box: where its ink is.
-        ink: bright on dark, paper near 0, uint8 ``[h, w]``; `digitkit.pixels.normal_form` is next.
-        certainty: of the finder that its middle is there, 0–1.
-        runs_out: how many sides of the picture its ink meets, so that a part may be missing.
-        whole: whether it is the whole picture, taken for one digit; the last of all, then.
+        box: bounding box of its ink.
+        ink: bright on dark, paper near 0, uint8 ``[h, w]``; the input of
+            `digitkit.images.normal_form.normal_form`.
+        certainty: the detector's score for a digit's centre there, 0–1.
+        runs_out: number of the image's sides where its ink leaves the image, so that a part may be
+            missing.
+        whole: whether it is the whole image, taken for one digit; it is the last detection then.
     """
 
     box: Box
@@ -67,7 +69,7 @@ class Classified:
 
 
 def overlaps(a: Box, b: Box) -> bool:
-    """Whether two boxes have a part in common."""
+    """Whether two boxes intersect."""
     return (
         a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
     )  # fmt: skip

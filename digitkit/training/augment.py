@@ -1,8 +1,8 @@
 """Augmentation of whole batches: one warp and a few pixel operations, no per-image Python.
 
-What varies is what varies between hands, pens and scanners: slant, turn, aspect and size, a
-smooth distortion of the paper plane (elastic: Simard, Steinkraus and Platt, ICDAR 2003), stroke
-width, sharpness and contrast.
+It varies what differs between hands, pens and scanners: slant, rotation, aspect and size, a smooth
+distortion of the paper (elastic: Simard, Steinkraus and Platt, ICDAR 2003), stroke width,
+sharpness and contrast.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far training images are varied; 0 switches a kind off.
+    """How strongly training images are augmented; 0 switches a kind off.
 
     Attributes:
-        rotate: largest turn either way, degrees.
-        shear: largest horizontal shear either way, as a fraction of the height (slant).
+        rotate: largest rotation in either direction, degrees.
+        shear: largest horizontal shear in either direction (slant), as a fraction of the height.
         scale: largest change of size, as a fraction (0.1: 90% to 111%).
         stretch: largest change of aspect, as a fraction.
-        translate: largest shift either way, pixels.
+        translate: largest shift in either direction, pixels.
         elastic: standard deviation of the smooth displacement, pixels.
         stroke: probability that strokes are made thicker or thinner, by up to a pixel.
         blur: probability that the image is softened.
-        contrast: largest change of the grey curve: pixels to the power 1/(1+c) … 1+c.
-        texture: probability that the image is seen through a random filter of 1, 3 or 5 pixels,
-            mixed with itself: shapes stay, textures, levels and polarity vary (RandConv: Xu, Liu,
-            Yang, Raffel and Niethammer, ICLR 2021).
-        light: probability that the paper is not black: a random level and a smooth slope of light
-            take part of the ink's contrast.
-        noise: probability of pixel noise, of any strength up to a fifth of the range, Gaussian or
-            with heavy tails.
-        erase: probability that a random rectangle is filled with one random level (Zhong et al.,
+        contrast: largest change of gamma: pixels are raised to a power of 1/(1+c) … 1+c.
+        texture: probability that the image is mixed with itself under a random filter of 1, 3 or
+            5 pixels: shapes stay, textures, levels and polarity vary (RandConv: Xu, Liu, Yang,
+            Raffel and Niethammer, ICLR 2021).
+        light: probability that the paper is not black: a random level with a smooth gradient
+            reduces the contrast of the ink.
+        noise: probability of pixel noise, Gaussian or heavy-tailed, with a strength of up to a
+            fifth of the range.
+        erase: probability that a random rectangle is filled with a random level (Zhong et al.,
             AAAI 2020).
     """
 
@@ -55,71 +55,73 @@ class Augmentation:
     erase: float = 0.0
 
 
-def augment(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """Vary a batch of digits.
+def augment(images: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
+    """Augment a batch of digits.
 
     Args:
         images: float32 ``[N, 1, 28, 28]`` in 0–1, ink bright.
-        how: how far.
-        generator: where chance comes from; the same state gives the same batch.
+        settings: how strongly.
+        generator: source of randomness; the same state gives the same batch.
 
     Returns:
-        float32 ``[N, 1, 28, 28]`` in 0–1; `images` itself where everything is switched off.
+        float32 ``[N, 1, 28, 28]`` in 0–1; `images` itself if everything is switched off.
     """
-    if how == Augmentation():
+    if settings == Augmentation():
         return images
-    images = _warp(images, how, generator)
-    if how.stroke:
-        images = _change_stroke(images, how.stroke, generator)
-    if how.blur:
-        images = _blur(images, how.blur, generator)
-    if how.contrast:
-        power = _uniform(len(images), math.log1p(how.contrast), generator).exp().view(-1, 1, 1, 1)
+    images = _warp(images, settings, generator)
+    if settings.stroke:
+        images = _change_stroke(images, settings.stroke, generator)
+    if settings.blur:
+        images = _blur(images, settings.blur, generator)
+    if settings.contrast:
+        power = (
+            _uniform(len(images), math.log1p(settings.contrast), generator).exp().view(-1, 1, 1, 1)
+        )
         images = images.clamp(0, 1).pow(power)
-    if how.texture:
-        images = _filter(images, how.texture, generator)
-    if how.light:
-        images = _light(images, how.light, generator)
-    if how.erase:
-        images = _erase(images, how.erase, generator)
-    if how.noise:
-        images = _noise(images, how.noise, generator)
+    if settings.texture:
+        images = _filter(images, settings.texture, generator)
+    if settings.light:
+        images = _light(images, settings.light, generator)
+    if settings.erase:
+        images = _erase(images, settings.erase, generator)
+    if settings.noise:
+        images = _noise(images, settings.noise, generator)
     return images
 
 
-def _chosen(count: int, probability: float, generator: torch.Generator) -> Tensor:
-    """float32 ``[count, 1, 1, 1]``: 1 with this probability, else 0."""
+def _choose(count: int, probability: float, generator: torch.Generator) -> Tensor:
+    """Choose images at random: float32 ``[count, 1, 1, 1]``, 1 with this probability, else 0."""
     return (torch.rand(count, 1, 1, 1, generator=generator) < probability).float()
 
 
 def _uniform(count: int, limit: float, generator: torch.Generator) -> Tensor:
-    """float32 ``[count]`` in -limit … limit."""
+    """Draw float32 ``[count]`` from -limit … limit."""
     return (torch.rand(count, generator=generator) * 2 - 1) * limit
 
 
-def _warp(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """Affine and elastic displacement in one bilinear sampling, so the image is softened once."""
+def _warp(images: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
+    """Affine and elastic displacement in one bilinear sampling, so the image is blurred once."""
     count, _, height, width = images.shape
-    angle = _uniform(count, math.radians(how.rotate), generator)
-    shear = _uniform(count, how.shear, generator)
-    size = _uniform(count, math.log1p(how.scale), generator).exp()
-    aspect = _uniform(count, math.log1p(how.stretch) / 2, generator).exp()
+    angle = _uniform(count, math.radians(settings.rotate), generator)
+    shear = _uniform(count, settings.shear, generator)
+    size = _uniform(count, math.log1p(settings.scale), generator).exp()
+    aspect = _uniform(count, math.log1p(settings.stretch) / 2, generator).exp()
     cos, sin = torch.cos(angle), torch.sin(angle)
     # grid_sample asks where each output pixel comes from, so these are inverse transforms.
     theta = torch.stack(
         [
             cos * size * aspect,
             (shear * cos - sin) * size / aspect,
-            _uniform(count, 2 * how.translate / width, generator),
+            _uniform(count, 2 * settings.translate / width, generator),
             sin * size * aspect,
             (shear * sin + cos) * size / aspect,
-            _uniform(count, 2 * how.translate / height, generator),
+            _uniform(count, 2 * settings.translate / height, generator),
         ],
         dim=1,
     ).view(count, 2, 3)
     grid = F.affine_grid(theta, [count, 1, height, width], align_corners=False)
-    if how.elastic:
-        coarse = torch.randn(count, 2, 6, 6, generator=generator) * (2 * how.elastic / width)
+    if settings.elastic:
+        coarse = torch.randn(count, 2, 6, 6, generator=generator) * (2 * settings.elastic / width)
         smooth = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
         grid = grid + smooth.permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, align_corners=False)
@@ -153,22 +155,22 @@ def _blur(images: Tensor, probability: float, generator: torch.Generator) -> Ten
 
 
 def _filter(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """A random filter an image, its output stretched to 0–1 and mixed with the image."""
+    """Mix each image with the output of a random filter of its own, stretched to 0–1."""
     count = len(images)
     size = (1, 3, 5)[int(torch.randint(3, (1,), generator=generator))]
     kernels = torch.randn(count, 1, size, size, generator=generator)
-    # One group an image: each gets a filter of its own in a single convolution.
-    seen = F.conv2d(images.transpose(0, 1), kernels, padding=size // 2, groups=count).transpose(
+    # One group per image: each gets a filter of its own in a single convolution.
+    filtered = F.conv2d(images.transpose(0, 1), kernels, padding=size // 2, groups=count).transpose(
         0, 1
     )
-    low, high = seen.amin((1, 2, 3), keepdim=True), seen.amax((1, 2, 3), keepdim=True)
-    seen = (seen - low) / (high - low).clamp_min(1e-3)
-    share = torch.rand(count, 1, 1, 1, generator=generator)
-    return torch.lerp(images, seen, share * _chosen(count, probability, generator))
+    low, high = filtered.amin((1, 2, 3), keepdim=True), filtered.amax((1, 2, 3), keepdim=True)
+    filtered = (filtered - low) / (high - low).clamp_min(1e-3)
+    amount = torch.rand(count, 1, 1, 1, generator=generator)
+    return torch.lerp(images, filtered, amount * _choose(count, probability, generator))
 
 
 def _light(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Paper at some level above 0, sloping smoothly; the ink keeps at least a third of itself."""
+    """Brighten the paper with a smooth gradient; the ink keeps at least 30% of its contrast."""
     count = len(images)
     level = torch.rand(count, 1, 1, 1, generator=generator) * 0.7
     coarse = torch.rand(count, 1, 4, 4, generator=generator)
@@ -177,22 +179,22 @@ def _light(images: Tensor, probability: float, generator: torch.Generator) -> Te
     paper = level * torch.lerp(torch.ones_like(field), field, slope).clamp(0, 1)
     ink = torch.rand(count, 1, 1, 1, generator=generator) * 0.7 + 0.3
     lit = (paper + ink * images).clamp(0, 1)
-    return torch.lerp(images, lit, _chosen(count, probability, generator))
+    return torch.lerp(images, lit, _choose(count, probability, generator))
 
 
 def _noise(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Noise of random strength; half of the time a ratio of normals, whose tails are heavy."""
+    """Add noise of random strength; for half of the images a ratio of normals (heavy tails)."""
     count = len(images)
     noise = torch.randn(images.shape, generator=generator)
     divisor = torch.randn(images.shape, generator=generator).abs().clamp_min(0.02)
-    heavy = _chosen(count, 0.5, generator)
+    heavy = _choose(count, 0.5, generator)
     noise = torch.lerp(noise, 0.3 * noise / divisor, heavy)
     strength = 0.2 * torch.rand(count, 1, 1, 1, generator=generator)
-    return (images + noise * strength * _chosen(count, probability, generator)).clamp(0, 1)
+    return (images + noise * strength * _choose(count, probability, generator)).clamp(0, 1)
 
 
 def _erase(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Fill a rectangle of up to a third of either side, of any level, anywhere."""
+    """Fill a rectangle of up to a third of either side with any level, anywhere."""
     count, _, height, width = images.shape
     y = torch.arange(height).view(1, 1, -1, 1)
     x = torch.arange(width).view(1, 1, 1, -1)
@@ -203,5 +205,5 @@ def _erase(images: Tensor, probability: float, generator: torch.Generator) -> Te
     top, left = random(height), random(width)
     inside = (y >= top) & (y < top + random(height // 3)) & (x >= left)
     inside &= x < left + random(width // 3)
-    share = inside.float() * _chosen(count, probability, generator)
-    return torch.lerp(images, random(1).expand_as(images), share)
+    mask = inside.float() * _choose(count, probability, generator)
+    return torch.lerp(images, random(1).expand_as(images), mask)

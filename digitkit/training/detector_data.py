@@ -14,44 +14,51 @@ from digitkit.datasets.mnist import load_mnist
 from digitkit.images.convert import to_grey
 from digitkit.images.opencv import cv2
 from digitkit.reading.detector import CENTRE, INK
-from digitkit.training.scenes.scene import Scene, scene
+from digitkit.training.scenes.scene import Scene, compose_scene
 
 CROP = 320
-"""Side of the pictures that are trained on, pixels."""
+"""Side of the crops that are trained on, pixels."""
 
 SIZES = (9, 140)
-"""Least and greatest side of digits that the net is to find, pixels; greater ones are found in a
-reduced picture. Up to half as large again, either answer is right."""
-
-
-# --- what is learnt --------------------------------------------------------------------------
+"""Smallest and largest side of digits that the net must find, pixels; larger ones are found in a
+reduced image. Up to 1.5 times the largest side, either answer is accepted."""
 
 Sample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32],
                npt.NDArray[np.float32]]  # fmt: skip
-"""The picture; where ink is; how near a middle is, or -1 where that does not matter; and how far
-the digit reaches, with where that is to be learnt as the fifth."""
+"""Image uint8 ``[CROP, CROP]``; ink 0 or 1, float32 at 1/2 of the size; nearness of a centre 0–1,
+or -1 if it does not matter, at 1/4; and ``[5, …]`` at 1/4: the logarithms of the distances to the
+left, top, right and bottom of the box in cells, and 1 where they are to be learnt."""
 
 
-def cut_samples(made: Scene, rng: np.random.Generator, count: int) -> Iterator[Sample]:
-    """Cut pieces of `CROP` out of a scene, at a random scale, with what the net should say."""
+def cut_samples(scene: Scene, rng: np.random.Generator, count: int) -> Iterator[Sample]:
+    """Cut `count` crops out of a scene, at a random scale, with what the net should predict."""
     ratio = float(np.exp(rng.uniform(np.log(0.55), np.log(1.2))))
-    plain = to_grey(made.image)
+    plain = to_grey(scene.image)
     size = (max(16, round(plain.shape[1] * ratio)), max(16, round(plain.shape[0] * ratio)))
     plain, ink = (
         np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA), np.uint8)
-        for x in (plain, made.ink)
+        for x in (plain, scene.ink)
     )
-    boxes = np.array([*made.boxes, *made.cut], np.float32).reshape(-1, 4) * ratio
+    boxes = np.array([*scene.boxes, *scene.cut], np.float32).reshape(-1, 4) * ratio
     for _ in range(count):
         x = int(rng.integers(0, max(1, size[0] - CROP + 1)))
         y = int(rng.integers(0, max(1, size[1] - CROP + 1)))
         if rng.random() < 0.1:
             x, y = x - int(rng.integers(0, 40)), y - int(rng.integers(0, 40))
-        yield _sample(plain, ink, boxes, x, y)
+        yield make_sample(plain, ink, boxes, x, y)
 
 
-def _sample(plain: U8, ink: U8, boxes: npt.NDArray[np.float32], x: int, y: int) -> Sample:
-    image, inked = (_cut(a, x, y, how) for a, how in
+def make_sample(plain: U8, ink: U8, boxes: npt.NDArray[np.float32], x: int, y: int) -> Sample:
+    """Cut one crop and compute what the net should predict for it.
+
+    Args:
+        plain: uint8 ``[H, W]``, grey levels.
+        ink: uint8 ``[H, W]``, how much a pixel is ink of a digit.
+        boxes: float32 ``[N, 4]``, x, y, width and height of the digits, pixels.
+        x: left side of the crop, pixels; may lie outside of the image.
+        y: its top.
+    """
+    image, inked = (_crop(a, x, y, border) for a, border in
                     ((plain, cv2.BORDER_REPLICATE), (ink, cv2.BORDER_CONSTANT)))  # fmt: skip
     small = cv2.resize(inked, (CROP // INK, CROP // INK), interpolation=cv2.INTER_AREA)
     stroke = (small > 60).astype(np.float32)
@@ -71,10 +78,10 @@ def _sample(plain: U8, ink: U8, boxes: npt.NDArray[np.float32], x: int, y: int) 
                 either[int(top) : int(bottom) + 1, int(left) : int(right) + 1] = True
             continue
         dx, dy = at - (left + right) / 2, at - (top + bottom) / 2
-        # As wide as a digit is: a 1 has a narrow middle.
+        # In proportion to the digit: a 1 has a narrow centre.
         sx, sy = max(0.7, 0.14 * w), max(0.7, 0.14 * h)
         spot = np.exp(-(dx[None, :] ** 2) / (2 * sx**2) - dy[:, None] ** 2 / (2 * sy**2))
-        # The cell that the middle lies in is the one that must be found.
+        # The cell that contains the centre is the one that must be found.
         spot[min(int((top + bottom) / 2), side - 1), min(int((left + right) / 2), side - 1)] = 1
         near = (spot > 0.3) & (spot > heat)
         values = np.stack(np.broadcast_arrays(
@@ -87,19 +94,23 @@ def _sample(plain: U8, ink: U8, boxes: npt.NDArray[np.float32], x: int, y: int) 
     return image, stroke, heat, reach
 
 
-def _cut(image: U8, x: int, y: int, how: int) -> U8:
+def _crop(image: U8, x: int, y: int, border: int) -> U8:
+    """`CROP`×`CROP` pixels from (x, y), extended by OpenCV's `border` outside of the image."""
     h, w = image.shape
     left, top = max(-x, 0), max(-y, 0)
     right, bottom = max(x + CROP - w, 0), max(y + CROP - h, 0)
     part = image[max(y, 0) : y + CROP, max(x, 0) : x + CROP]
-    return np.asarray(cv2.copyMakeBorder(part, top, bottom, left, right, how, value=0), np.uint8)
+    return np.asarray(cv2.copyMakeBorder(part, top, bottom, left, right, border, value=0), np.uint8)
 
 
 class SceneSamples(IterableDataset[Sample]):
+    """An endless stream of samples; the same seed and number of workers give the same ones."""
+
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def __iter__(self) -> Iterator[Sample]:
+        """Compose scenes, two samples from each; every worker has scenes of its own."""
         cv2.setNumThreads(1)
         info = torch.utils.data.get_worker_info()
         worker = info.id if info else 0
@@ -107,6 +118,6 @@ class SceneSamples(IterableDataset[Sample]):
         i = 0
         while True:
             rng = np.random.default_rng([self.seed, worker, i])
-            made = scene(mnist.images, mnist.labels, rng, sides=(300, 720))
-            yield from cut_samples(made, rng, 2)
+            scene = compose_scene(mnist.images, mnist.labels, rng, sides=(300, 720))
+            yield from cut_samples(scene, rng, 2)
             i += 1

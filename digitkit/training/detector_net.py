@@ -27,10 +27,10 @@ class DetectorNet(nn.Module):
     """A U-Net (Ronneberger, Fischer and Brox, 2015) of separable convolutions, down to 1/16."""
 
     def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 48, 64)) -> None:
-        """Build it.
+        """Build the net.
 
         Args:
-            widths: channels at 1/2, 1/4, 1/8 and 1/16 of the picture's size.
+            widths: channels at 1/2, 1/4, 1/8 and 1/16 of the image's size.
         """
         super().__init__()
         a, b, c, d = widths
@@ -43,8 +43,8 @@ class DetectorNet(nn.Module):
         self.up8, self.at8 = _conv(d, c, 1), _separable(c)
         self.up4, self.at4 = _conv(c, b, 1), _separable(b)
         self.place = nn.Sequential(_separable(b), nn.Conv2d(b, 5, 1))
-        # Four values a cell, laid out as two by two: a layer at half size would cost a third of
-        # the whole net's time.
+        # Four values per cell, rearranged as two by two: a layer at half size would take a third of
+        # the net's time.
         self.stroke = nn.Sequential(_separable(b), nn.Conv2d(b, 4, 1), nn.PixelShuffle(2))
         with torch.no_grad():
             self.stroke[1].bias.fill_(-3.0)  # type: ignore[operator]
@@ -52,23 +52,23 @@ class DetectorNet(nn.Module):
             self.place[1].bias[1:] = 1.0  # type: ignore[operator]
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of ink and of centres, and the logarithm of how far boxes reach, quarter pixels.
+        """Predict logits of ink and centres, and the log distances to the sides of the boxes.
 
         Args:
-            image: ``[N, 1, H, W]`` grey levels of 0 to 255; H and W multiples of 16.
+            image: ``[N, 1, H, W]``, grey levels from 0 to 255; H and W multiples of 16.
 
         Returns:
             float32 ``[N, 1, H/2, W/2]``, ``[N, 1, H/4, W/4]`` and ``[N, 4, H/4, W/4]``: left,
-            top, right, bottom.
+            top, right, bottom, in cells of four pixels.
         """
         quarter = self.down4(self.down2((image.float() - 128) / 48))
         eighth = self.down8(quarter)
         deep = self.down16(eighth)
-        eighth = self.at8(eighth + _twice(self.up8(deep)))
-        quarter = self.at4(quarter + _twice(self.up4(eighth)))
+        eighth = self.at8(eighth + _upsample(self.up8(deep)))
+        quarter = self.at4(quarter + _upsample(self.up4(eighth)))
         place = self.place(quarter)
         return self.stroke(quarter), place[:, :1], place[:, 1:]
 
 
-def _twice(x: Tensor) -> Tensor:
+def _upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")

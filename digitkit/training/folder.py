@@ -1,14 +1,13 @@
-"""A run folder: its lock, its record, its weights and checkpoint."""
+"""A run folder: its lock, its weights and its checkpoint; its record is in `record`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -16,16 +15,13 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from digitkit.errors import InputNotFoundError, RecipeError, RunError, one_line
-from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE
+from digitkit.errors import RecipeError, RunError, one_line
 from digitkit.system import atomic
-from digitkit.training import loop, nets, recipes
+from digitkit.training import loop, nets
 from digitkit.training.recipes import Recipe
+from digitkit.training.record import RECORD, RunRecord, read_record
 
-FORMAT = 1
-"""Version of ``run.json``."""
-
-WEIGHTS, RECORD, CHECKPOINT, LOCK = "model.safetensors", "run.json", "checkpoint.pt", ".lock"
+WEIGHTS, CHECKPOINT, LOCK = "model.safetensors", "checkpoint.pt", ".lock"
 CURVES, CONFUSION = "curves.png", "confusion.png"
 
 
@@ -35,15 +31,18 @@ class Run:
 
     Attributes:
         folder: its folder.
-        recipe: what ran.
-        record: all of ``run.json``.
+        record: its ``run.json``.
         net: the trained net, in evaluation mode.
     """
 
     folder: Path
-    recipe: Recipe
-    record: dict[str, Any]
+    record: RunRecord
     net: nn.Sequential
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that it was trained by."""
+        return self.record.recipe
 
 
 def default_out(recipe: Recipe) -> Path:
@@ -51,22 +50,29 @@ def default_out(recipe: Recipe) -> Path:
     return Path("runs") / f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-# --- the run folder --------------------------------------------------------------------------
-
-
 def check_free(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds anything, but for a run that may be overwritten."""
-    names = {path.name for path in folder.iterdir()} - {LOCK} if folder.is_dir() else set()
+    """Check that a training may use a folder: it is new, empty, or a run that may be replaced.
+
+    Raises:
+        RunError: it may not.
+    """
     if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: is a file, not a folder; name another with --out")
+        raise RunError(
+            "is a file, not a folder", subject=str(folder), hint="choose another with --out"
+        )
+    names = {path.name for path in folder.iterdir()} - {LOCK} if folder.is_dir() else set()
     if names and RECORD not in names:
         raise RunError(
-            f"{folder}: is not empty and no run folder (no {RECORD}); name another with --out"
+            f"is neither empty nor a run folder (no {RECORD})",
+            subject=str(folder),
+            hint="choose another with --out",
         )
     if names and not overwrite:
         raise RunError(
-            f"{folder}: already holds a run; go on with it (--resume), replace it (--overwrite), "
-            "or name another folder (--out)"
+            "already contains a run",
+            subject=str(folder),
+            hint="continue it with --resume, replace it with --overwrite, or choose another "
+            "folder with --out",
         )
 
 
@@ -78,15 +84,21 @@ def clear_run(folder: Path) -> None:
 
 @contextmanager
 def lock_run(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that no two trainings write into it."""
+    """Hold the folder's lock, so that no two trainings write into it; makes the folder.
+
+    Raises:
+        RunError: another training holds it, or the folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise RunError(f"{folder}: another training is writing into it") from error
+        raise RunError("another training is writing into it", subject=str(folder)) from error
     except OSError as error:
-        raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise RunError(
+            f"cannot be written: {error.strerror or error}", subject=str(folder)
+        ) from error
     try:
         yield
     finally:
@@ -94,81 +106,75 @@ def lock_run(folder: Path) -> Iterator[None]:
         (folder / LOCK).unlink(missing_ok=True)
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """A run's ``run.json``.
-
-    Raises:
-        InputNotFoundError: the folder holds no run.
-        RunError: the record is damaged, or of another format.
-    """
-    path = folder / RECORD
-    try:
-        record = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputNotFoundError(
-            f"{folder}: is no run folder (no {RECORD}); digitkit train makes one"
-        ) from error
-    except (ValueError, OSError) as error:
-        raise RunError(f"{path}: cannot be read: {one_line(error)}") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise RunError(f"{path}: is no run record of this digitkit version")
-    return record
-
-
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    atomic.write_text(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-
-
 def load_run(folder: Path) -> Run:
     """Load a finished training.
 
     Raises:
-        InputNotFoundError: the folder holds no run.
-        RunError: the training is not finished, or its weights don't fit its recipe.
+        InputNotFoundError: the folder contains no run.
+        RunError: the training is not finished, its record is damaged, or its weights do not fit
+            its recipe.
     """
     record = read_record(folder)
-    if record["status"] != "complete":
+    if record.status != "complete":
         raise RunError(
-            f"{folder}: this training is not finished; go on with digitkit train --resume {folder}"
+            "this training is not finished",
+            subject=str(folder),
+            hint=f"continue it with digitkit train --resume {folder}",
         )
     try:
-        recipe = recipes.from_json(record["recipe"])
-        net = nets.build_net(recipe.net)
+        net = nets.build_net(record.recipe.net)
     except RecipeError as error:
-        raise RunError(f"{folder / RECORD}: {error}") from error
+        raise RunError(str(error), subject=str(folder / RECORD)) from error
     path = folder / WEIGHTS
     try:
         net.load_state_dict(safetensors.torch.load(path.read_bytes()))
     except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise RunError(f"cannot be read: {error.strerror or error}", subject=str(path)) from error
     except safetensors.SafetensorError as error:
-        raise RunError(f"{path}: is damaged: {one_line(error)}") from error
+        raise RunError(f"is damaged: {one_line(error)}", subject=str(path)) from error
     except RuntimeError as error:
         raise RunError(
-            f"{path}: its weights don't fit the net {recipe.net!r} of the recipe in {RECORD}; "
-            "another version of digitkit may have written it: train anew"
+            f"its weights do not fit the net {record.recipe.net!r} of the recipe in {RECORD}",
+            subject=str(path),
+            hint="another version of digitkit may have written it: train again",
         ) from error
     net.eval()
-    return Run(folder, recipe, record, net)
+    return Run(folder, record, net)
+
+
+def write_weights(folder: Path, net: nn.Module, name: str) -> None:
+    """Write a net's weights; `name` is that of the net.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    content = safetensors.torch.save(net.state_dict(), metadata={"net": name})
+    atomic.write_bytes(folder / WEIGHTS, content)
 
 
 def load_checkpoint(folder: Path) -> loop.Checkpoint | None:
+    """Load where an interrupted training stopped; None before the end of its first epoch.
+
+    Raises:
+        RunError: the checkpoint is damaged.
+    """
     path = folder / CHECKPOINT
     if not path.exists():
-        return None  # stopped before the first epoch was done
+        return None
     try:
         return loop.Checkpoint.from_dict(torch.load(path, weights_only=True))
     except Exception as error:  # torch.load raises many unrelated kinds
-        raise RunError(f"{path}: is damaged ({one_line(error)}); train anew") from error
+        raise RunError(
+            f"is damaged ({one_line(error)})", subject=str(path), hint="train again"
+        ) from error
 
 
-def calibration_of(record: Mapping[str, Any]) -> tuple[float, float]:
-    """The temperature and the confidence threshold that were fitted on validation data.
+def write_checkpoint(folder: Path, checkpoint: loop.Checkpoint) -> None:
+    """Write what `load_checkpoint` reads, whole or not at all.
 
-    Without validation data: 1 and `digitkit.contract.DEFAULT_MIN_CONFIDENCE`.
+    Raises:
+        OutputError: it cannot be written.
     """
-    fitted = record["validation"] or {}
-    return (
-        float(fitted.get("temperature", 1.0)),
-        float(fitted.get("min_confidence", DEFAULT_MIN_CONFIDENCE)),
-    )
+    buffer = io.BytesIO()
+    torch.save(checkpoint.to_dict(), buffer)
+    atomic.write_bytes(folder / CHECKPOINT, buffer.getvalue())

@@ -1,8 +1,8 @@
-"""The optimisation itself: epochs over a training set, validation, and where to go on.
+"""The training loop: epochs over a training set, validation, and checkpoints.
 
-Nothing here prints or writes: an `Observer` is told, and `fit` hands out a `Checkpoint` after
-every epoch. All chance in an epoch comes from the seed and the epoch's number, so a training that
-goes on from a checkpoint ends where an uninterrupted one would.
+Nothing here prints or writes: `fit` passes every batch and a `Checkpoint` after every epoch to an
+`Observer`. All randomness in an epoch comes from the seed and the epoch's number, so a training
+that is resumed from a checkpoint gives the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -22,46 +22,24 @@ from digitkit.datasets.digits import DigitData
 from digitkit.errors import RunError
 from digitkit.training import negatives, stroke_digits
 from digitkit.training.augment import augment
-from digitkit.training.nets import build_net, logits, scaled
+from digitkit.training.nets import build_net, logits, to_input
 from digitkit.training.recipes import Recipe
+from digitkit.training.record import EpochRecord
 
 State = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch gave.
-
-    Attributes:
-        epoch: from 1.
-        train_loss: mean loss on the varied training images: with label smoothing and pictures
-            without a digit, as the recipe has them.
-        train_accuracy: share of the varied training images read right, 0–1.
-        val_loss: mean cross-entropy on the validation images; None without any.
-        val_accuracy: share of the validation images read right, 0–1; None without any.
-        seconds: what the epoch took, validation included.
-        elapsed: seconds of training up to the end of this epoch, over interruptions.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    val_loss: float | None
-    val_accuracy: float | None
-    seconds: float
-    elapsed: float
+"""A net's weights and statistics by name, as ``state_dict`` gives them."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a training needs to go on after an epoch.
+    """Everything that is needed to resume a training after an epoch.
 
     Attributes:
         history: the epochs so far.
-        best_epoch: the one whose weights are kept, as the recipe says.
+        best_epoch: the epoch whose weights are kept, as the recipe defines it.
         best: its weights.
         net: the raw weights.
-        average: the averaged weights, None without averaging.
+        average: the averaged weights; None without averaging.
         optimizer: the optimiser's own state.
     """
 
@@ -73,7 +51,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain containers and tensors, fit for ``torch.save`` and ``weights_only`` loading."""
+        """Plain containers and tensors, for ``torch.save`` and ``weights_only`` loading."""
         return {
             **{field: getattr(self, field) for field in self.__dataclass_fields__},
             "history": [asdict(record) for record in self.history],
@@ -81,13 +59,13 @@ class Checkpoint:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Checkpoint:
-        """The checkpoint that `to_dict` wrote."""
+        """Read what `to_dict` gave; raises KeyError or TypeError if it is something else."""
         history = tuple(EpochRecord(**record) for record in values["history"])
         return Checkpoint(**{**values, "history": history})
 
 
 class Observer(Protocol):
-    """Is told how a training goes."""
+    """Follows a training."""
 
     def batch(self, epoch: int, step: int, steps: int, loss: float, accuracy: float) -> None:
         """After a batch: running mean loss and accuracy (0–1) of the epoch so far."""
@@ -97,10 +75,10 @@ class Observer(Protocol):
 
 
 class Average:
-    """Exponential moving average of weights and of batch normalisation's statistics."""
+    """Exponential moving average of weights and of batch-normalisation statistics."""
 
     def __init__(self, net: nn.Module, decay: float, state: State | None = None) -> None:
-        """Begin with a copy of `net`, or with `state`; `decay` a step is 0–1."""
+        """Start from a copy of `net`, or from `state`; `decay` per step is 0–1."""
         self.net = copy.deepcopy(net)
         if state is not None:
             self.net.load_state_dict(state)
@@ -108,7 +86,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, net: nn.Module, step: int) -> None:
-        """Move towards `net`; faster in the first steps, when the average is mostly start."""
+        """Move towards `net`; faster in the first steps, when the average is mostly its start."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
         ours, theirs = self.net.state_dict(), net.state_dict()
         floats = [name for name, value in ours.items() if value.is_floating_point()]
@@ -124,47 +102,40 @@ def fit(
     start: State | None = None,
     resume: Checkpoint | None = None,
 ) -> Checkpoint:
-    """Train.
+    """Train a net.
 
     Args:
-        recipe: how.
-        train: what is trained on.
-        validation: what decides which epoch is kept, if the recipe keeps the best; None keeps the
-            last.
-        observer: is told of every batch and epoch.
+        recipe: how to train.
+        train: the training images.
+        validation: decides which epoch is kept, if the recipe keeps the best; with None the last
+            one is kept.
+        observer: called after every batch and epoch.
         start: weights to start from instead of fresh ones.
-        resume: go on after this checkpoint's last epoch.
+        resume: continue after the last epoch of this checkpoint.
 
     Returns:
         The last epoch's checkpoint; its `best` are the weights to keep.
 
     Raises:
-        RecipeError: there is no such net.
-        RunError: `start` or `resume` doesn't fit the net, or the training diverged.
+        RecipeError: the net does not exist.
+        RunError: `start` or `resume` does not fit the net, there are too few images, or the
+            training diverged.
     """
     with _deterministic():
         torch.manual_seed(recipe.seed)
         net = build_net(recipe.net)
-        optimizer = _optimizer(recipe, net)
-        try:
-            if resume is not None:
-                net.load_state_dict(resume.net)
-                optimizer.load_state_dict(copy.deepcopy(resume.optimizer))
-            elif start is not None:
-                net.load_state_dict(start)
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise RunError(
-                f"the weights to start from don't fit the net {recipe.net!r} of this recipe"
-            ) from error
+        optimizer = _make_optimizer(recipe, net)
+        _load_weights(recipe, net, optimizer, start, resume)
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = None
         if recipe.ema:
             average = Average(net, recipe.ema, resume.average if resume else None)
-
         if len(train) < 2:
-            raise RunError(f"{train.name}: {len(train)} image is left to train on; needed are 2")
-        material = _material(recipe, train)
-        validated_on = _tensors(validation) if validation else None
+            raise RunError(
+                f"at least 2 images to train on are required, got {len(train)}", subject=train.name
+            )
+        material = _prepare(recipe, train)
+        validation_tensors = _to_tensors(validation) if validation else None
 
         history = list(resume.history) if resume else []
         best_epoch, best = (resume.best_epoch, resume.best) if resume else (0, {})
@@ -172,16 +143,18 @@ def fit(
         while len(history) < recipe.epochs and not _out_of_patience(recipe, history, best_epoch):
             begun = time.perf_counter()
             epoch = len(history) + 1
-            loss, accuracy = _epoch(recipe, net, optimizer, average, material, epoch, observer)
-            chosen = average.net if average else net
-            val_loss, val_accuracy = _validate(chosen, validated_on)
+            loss, accuracy = _train_epoch(
+                recipe, net, optimizer, average, material, epoch, observer
+            )
+            candidate = average.net if average else net
+            val_loss, val_accuracy = _validate(candidate, validation_tensors)
             seconds = time.perf_counter() - begun
             elapsed = (history[-1].elapsed if history else 0.0) + seconds
             history.append(
                 EpochRecord(epoch, loss, accuracy, val_loss, val_accuracy, seconds, elapsed)
             )
             if recipe.keep == "last" or _is_best(history):
-                best_epoch, best = epoch, _snapshot(chosen)
+                best_epoch, best = epoch, _snapshot(candidate)
             checkpoint = Checkpoint(
                 history=tuple(history),
                 best_epoch=best_epoch,
@@ -195,6 +168,25 @@ def fit(
     return checkpoint
 
 
+def _load_weights(
+    recipe: Recipe,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    start: State | None,
+    resume: Checkpoint | None,
+) -> None:
+    try:
+        if resume is not None:
+            net.load_state_dict(resume.net)
+            optimizer.load_state_dict(copy.deepcopy(resume.optimizer))
+        elif start is not None:
+            net.load_state_dict(start)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise RunError(
+            f"the weights to start from do not fit the net {recipe.net!r} of this recipe"
+        ) from error
+
+
 @contextmanager
 def _deterministic() -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
@@ -205,7 +197,7 @@ def _deterministic() -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
 
 
-def _optimizer(recipe: Recipe, net: nn.Module) -> torch.optim.Optimizer:
+def _make_optimizer(recipe: Recipe, net: nn.Module) -> torch.optim.Optimizer:
     decayed = [p for p in net.parameters() if p.ndim > 1]
     others = [p for p in net.parameters() if p.ndim <= 1]
     groups: list[dict[str, Any]] = [
@@ -221,7 +213,7 @@ def _optimizer(recipe: Recipe, net: nn.Module) -> torch.optim.Optimizer:
 
 
 def _learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The rate of `step` (from 0) of `steps`, a function of nothing else, so nothing to resume."""
+    """The rate at `step` (from 0) of `steps`; it has no state, so nothing has to be resumed."""
     if recipe.schedule == "constant":
         return recipe.learning_rate
     rise = max(1.0, recipe.warmup * steps)
@@ -232,27 +224,28 @@ def _learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 @dataclass(frozen=True)
 class _Material:
-    """What is learnt from: images uint8 ``[N, 28, 28]``, labels int64 ``[N]``."""
+    """What is trained on: digits with their labels, and images without a digit."""
 
-    images: Tensor
-    labels: Tensor
+    images: Tensor  # uint8 [N, 28, 28]
+    labels: Tensor  # int64 [N]
     negatives: Tensor  # uint8 [M, 28, 28]
 
 
-def _material(recipe: Recipe, train: DigitData) -> _Material:
-    images, labels = _tensors(train)
+def _prepare(recipe: Recipe, train: DigitData) -> _Material:
+    images, labels = _to_tensors(train)
     if recipe.hands:
-        drawn, named = stroke_digits.draw(round(recipe.hands * len(train)), recipe.seed)
+        count = round(recipe.hands * len(train))
+        drawn, drawn_labels = stroke_digits.draw_digits(count, recipe.seed)
         images = torch.cat([images, torch.from_numpy(drawn)])
-        labels = torch.cat([labels, torch.from_numpy(named.astype("int64"))])
-    others = torch.empty((0, 28, 28), dtype=torch.uint8)
+        labels = torch.cat([labels, torch.from_numpy(drawn_labels.astype("int64"))])
+    without_digit = torch.empty((0, 28, 28), dtype=torch.uint8)
     if recipe.negatives:
-        # As many as an epoch draws; each time they are varied anew.
+        # As many as an epoch draws; they are augmented differently each time.
         count = max(1, round(recipe.negatives * len(train)))
-        others = torch.from_numpy(
-            negatives.negatives(train.images, train.labels, count, recipe.seed)
+        without_digit = torch.from_numpy(
+            negatives.make_negatives(train.images, train.labels, count, recipe.seed)
         )
-    return _Material(images, labels, others)
+    return _Material(images, labels, without_digit)
 
 
 def _loss(recipe: Recipe, scores: Tensor, target: Tensor) -> Tensor:
@@ -260,20 +253,20 @@ def _loss(recipe: Recipe, scores: Tensor, target: Tensor) -> Tensor:
 
     Args:
         recipe: its label smoothing.
-        scores: float32 ``[N + M, 10]``: of N digits and M pictures without one.
+        scores: float32 ``[N + M, 10]``: of N digits and M images without one.
         target: int64 ``[N]``.
     """
     count = len(target)
     loss = F.cross_entropy(scores[:count], target, label_smoothing=recipe.label_smoothing)
     if len(scores) > count:
-        # "No digit" is an eleventh class whose score is 0: its odds are exp of this to 1.
+        # "No digit" is an eleventh class whose score is 0; this is the log-odds against it.
         evidence = torch.logsumexp(scores, dim=1)
         wrong = F.softplus(-evidence[:count]).sum() + F.softplus(evidence[count:]).sum()
         loss = loss + wrong / count
     return loss
 
 
-def _epoch(
+def _train_epoch(
     recipe: Recipe,
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -282,12 +275,13 @@ def _epoch(
     epoch: int,
     observer: Observer,
 ) -> tuple[float, float]:
+    """Train one epoch; its mean loss and accuracy (0–1)."""
     images, labels = material.images, material.labels
-    # Two sources of chance: our own for order and augmentation, torch's global one for dropout.
+    # Two sources of randomness: our own for order and augmentation, torch's global one for dropout.
     generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
     torch.manual_seed(recipe.seed * 100_003 + epoch)
     order = torch.randperm(len(images), generator=generator)
-    # A last batch of one image would have no variance to normalise by.
+    # A last batch of a single image has no variance to normalise by.
     batches = [part for part in torch.split(order, recipe.batch_size) if len(part) > 1]
     total_loss, right, seen = 0.0, 0, 0
     net.train()
@@ -297,12 +291,12 @@ def _epoch(
         for group in optimizer.param_groups:
             group["lr"] = rate
         target = labels[index]
-        parts = images[index]
+        pixels = images[index]
         if len(material.negatives):
             count = max(1, round(recipe.negatives * len(index)))
             drawn = torch.randint(len(material.negatives), (count,), generator=generator)
-            parts = torch.cat([parts, material.negatives[drawn]])
-        batch = augment(scaled(parts), recipe.augmentation, generator)
+            pixels = torch.cat([pixels, material.negatives[drawn]])
+        batch = augment(to_input(pixels), recipe.augmentation, generator)
         scores = net(batch)
         loss = _loss(recipe, scores, target)
         optimizer.zero_grad(set_to_none=True)
@@ -313,8 +307,9 @@ def _epoch(
         value = float(loss.detach())
         if value != value:
             raise RunError(
-                f"the loss is not a number at epoch {epoch}, step {step + 1}: "
-                "the training diverged; lower learning_rate"
+                "the training diverged: the loss is not a number at epoch "
+                f"{epoch}, step {step + 1}",
+                hint="lower learning_rate",
             )
         total_loss += value * len(index)
         right += int((scores.detach()[: len(index)].argmax(1) == target).sum())
@@ -323,7 +318,7 @@ def _epoch(
     return total_loss / seen, right / seen
 
 
-def _tensors(data: DigitData) -> tuple[Tensor, Tensor]:
+def _to_tensors(data: DigitData) -> tuple[Tensor, Tensor]:
     """Images as uint8 ``[N, 28, 28]``, labels as int64 ``[N]``."""
     return torch.from_numpy(data.images.copy()), torch.from_numpy(data.labels.astype("int64"))
 
@@ -340,7 +335,7 @@ def _validate(
 
 
 def _rank(record: EpochRecord) -> tuple[float, float]:
-    """Validation accuracy first; among equals the lower loss. Without validation: the last."""
+    """Higher validation accuracy first, then lower loss; without validation the last epoch."""
     if record.val_accuracy is None or record.val_loss is None:
         return float(record.epoch), 0.0
     return record.val_accuracy, -record.val_loss
@@ -355,5 +350,5 @@ def _out_of_patience(recipe: Recipe, history: list[EpochRecord], best_epoch: int
 
 
 def _snapshot(net: nn.Module) -> State:
-    # Contiguous, so that files don't depend on the memory format trained in.
+    # Contiguous, so that files do not depend on the memory format used in training.
     return {name: value.detach().clone().contiguous() for name, value in net.state_dict().items()}

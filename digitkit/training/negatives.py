@@ -1,9 +1,9 @@
-"""Pictures that hold no digit, for a net to learn what it must not read (outlier exposure).
+"""Images without a digit, from which a net learns what it must not read (outlier exposure).
 
-Hendrycks, Mazeika and Dietterich, Deep Anomaly Detection with Outlier Exposure, ICLR 2019. All are
-made from what the repository has: MNIST's training digits, OpenCV's stroke fonts, and chance. Those
-with ink are brought to normal form as a picture of a digit would be, since that is how a net meets
-them. By chance some are a digit after all (one scribble in ten): a little noise in the labels.
+Hendrycks, Mazeika and Dietterich, Deep Anomaly Detection with Outlier Exposure, ICLR 2019. They are
+made from MNIST's training digits, OpenCV's stroke fonts and random shapes. Those with ink are
+brought to normal form like an image of a digit, since that is how a net sees them. A few show a
+digit by accident (one scribble in ten), which adds a little noise to the labels.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from digitkit.images.opencv import cv2
 _SIDE = 64  # drawn larger and reduced, as pens are finer than pixels
 
 _LETTERS = "".join(sorted(set(string.ascii_letters) - set("BDGILOQSZbgijloqsyz")))
-"""Letters that no hand makes look like a digit: without O, l, S, Z, B, b, q, g and the like."""
+"""Letters that do not look like a digit in any hand: without O, l, S, Z, B, b, q, g and so on."""
 
 
-def negatives(digits: Images, labels: Labels, count: int, seed: int) -> Images:
-    """Make pictures that hold no digit.
+def make_negatives(digits: Images, labels: Labels, count: int, seed: int) -> Images:
+    """Make images without a digit.
 
     Args:
         digits: training digits in normal form, uint8 ``[N, 28, 28]``.
-        labels: uint8 ``[N]``; which part of a digit is none depends on the digit.
+        labels: uint8 ``[N]``; which part of a digit does not look like a digit depends on it.
         count: how many to make; the kinds take turns.
-        seed: the same seed gives the same pictures.
+        seed: the same seed gives the same images.
 
     Returns:
         uint8 ``[count, 28, 28]``.
@@ -42,11 +42,14 @@ def negatives(digits: Images, labels: Labels, count: int, seed: int) -> Images:
     return np.stack([order[i % len(order)]() for i in range(count)])
 
 
-def of_each_kind(digits: Images, labels: Labels, count: int, seed: int) -> dict[str, Images]:
-    """The same, kept apart: the name of a kind to uint8 ``[count, 28, 28]`` of it."""
+def make_each_kind(digits: Images, labels: Labels, count: int, seed: int) -> dict[str, Images]:
+    """Make images without a digit by kind: its name to uint8 ``[count, 28, 28]``.
+
+    Arguments are those of `make_negatives`; `count` is per kind.
+    """
     rng = np.random.default_rng(seed)
-    made = _kinds(digits, labels, rng)
-    return {name: np.stack([make() for _ in range(count)]) for name, make in made.items()}
+    kinds = _kinds(digits, labels, rng)
+    return {name: np.stack([make() for _ in range(count)]) for name, make in kinds.items()}
 
 
 _TURNS = (
@@ -81,22 +84,31 @@ def _kinds(
 
 
 _CUTS = {0: "tb", 2: "b", 3: "lb", 4: "t", 5: "tlb", 8: "l"}
-"""Parts that are no digit themselves: top, bottom or left. (Half an 8 is a 0, a foot of 9 a 1.)"""
+"""Parts that are not digits themselves: top, bottom or left. (Half an 8 is a 0, a 9's foot a 1.)"""
 
 
 def cut(digit: Images, label: int, rng: np.random.Generator) -> Images:
-    """A digit of which only a part was in the picture: 30 to 60% of it, from one side."""
+    """Cut a digit: only 30 to 60% of it, from one side, is in the image.
+
+    Args:
+        digit: uint8 ``[28, 28]`` in normal form.
+        label: what it is; a key of the parts that can be cut.
+        rng: source of randomness.
+
+    Returns:
+        uint8 ``[28, 28]`` in normal form.
+    """
     x, y, w, h = cv2.boundingRect((digit > 48).astype(np.uint8))
     ink = digit[y : y + h, x : x + w]
-    share = rng.uniform(0.3, 0.6)
-    rows, columns = max(2, round(h * share)), max(2, round(w * share))
+    fraction = rng.uniform(0.3, 0.6)
+    rows, columns = max(2, round(h * fraction)), max(2, round(w * fraction))
     side = rng.choice(list(_CUTS[label]))
     part = {"t": ink[:rows], "b": ink[-rows:], "l": ink[:, :columns]}[side]
     return normal_form(np.ascontiguousarray(part))
 
 
 def side_by_side(digits: Sequence[Images], rng: np.random.Generator) -> Images:
-    """Digits in a row, touching or nearly, taken for one."""
+    """Put digits (uint8 ``[28, 28]`` each) in a row, touching or nearly: uint8 ``[28, 28]``."""
     page = np.zeros((SIDE, SIDE * len(digits)), np.uint8)
     end = 0
     for digit in digits:
@@ -109,20 +121,20 @@ def side_by_side(digits: Sequence[Images], rng: np.random.Generator) -> Images:
 
 
 FONTS = (0, 2, 3, 6)
-"""OpenCV's stroke fonts that letters are drawn in; two more are left out for measuring."""
+"""OpenCV's stroke fonts for letters; two more are reserved for measuring."""
 
 
 def letter(rng: np.random.Generator, fonts: Sequence[int] = FONTS) -> Images:
-    """A letter in one of OpenCV's stroke fonts, slanted and stretched."""
+    """Draw a letter in one of OpenCV's stroke fonts, slanted and stretched: uint8 ``[28, 28]``."""
     page = np.zeros((_SIDE, _SIDE), np.uint8)
     text = _LETTERS[rng.integers(len(_LETTERS))]
     font = int(rng.choice(fonts)) | (cv2.FONT_ITALIC if rng.random() < 0.3 else 0)
     cv2.putText(page, text, (18, 46), font, 1.5, 255, int(rng.integers(2, 7)), cv2.LINE_AA)
-    return _bent(page, rng)
+    return _bend(page, rng)
 
 
 def scribble(rng: np.random.Generator) -> Images:
-    """A smooth random line that crosses itself, or a few straight ones."""
+    """Draw a smooth random line that crosses itself, or straight ones: uint8 ``[28, 28]``."""
     page = np.zeros((_SIDE, _SIDE), np.uint8)
     thick = int(rng.integers(2, 7))
     corners = rng.uniform(8, _SIDE - 8, (int(rng.integers(4, 9)), 2))
@@ -138,7 +150,7 @@ def scribble(rng: np.random.Generator) -> Images:
 
 
 def sign(rng: np.random.Generator) -> Images:
-    """A sign or a shape: plus, equals, brackets and the like, triangles and boxes, some filled."""
+    """Draw a sign or a triangle or box, some of them filled: uint8 ``[28, 28]``."""
     page = np.zeros((_SIDE, _SIDE), np.uint8)
     thick = int(rng.integers(2, 7))
     if rng.random() < 0.5:
@@ -154,11 +166,11 @@ def sign(rng: np.random.Generator) -> Images:
             cv2.fillPoly(page, outline, 255)
         else:
             cv2.polylines(page, outline, True, 255, thick, cv2.LINE_AA)
-    return _bent(page, rng)
+    return _bend(page, rng)
 
 
 def texture(rng: np.random.Generator) -> Images:
-    """Paper, stains and noise: what a finder takes for ink where there is none."""
+    """Make paper, stains and noise, which a detector mistakes for ink: uint8 ``[28, 28]``."""
     grain = rng.normal(size=(28, 28))
     if rng.random() < 0.8:
         grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.6, 4)), np.float64)
@@ -169,7 +181,7 @@ def texture(rng: np.random.Generator) -> Images:
 
 
 def blank(rng: np.random.Generator) -> Images:
-    """One level, or a slope of light."""
+    """Make a plain image with a gradient: uint8 ``[28, 28]``."""
     low, high = np.sort(rng.uniform(0, 255, 2)) * rng.uniform(0, 1)
     slope = np.rint(np.linspace(low, high, SIDE)).astype(np.uint8)
     page = np.tile(slope, (SIDE, 1))
@@ -180,8 +192,8 @@ def _point(at: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[int, int]:
     return round(float(at[0])), round(float(at[1]))
 
 
-def _bent(page: Images, rng: np.random.Generator) -> Images:
-    """Slanted, turned and stretched a little, then brought to normal form."""
+def _bend(page: Images, rng: np.random.Generator) -> Images:
+    """Slant, rotate and stretch an image a little, then bring it to normal form."""
     slant, turn = rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)
     matrix = np.array([[rng.uniform(0.7, 1.2), slant, 0], [turn, 1, 0]])
     matrix[:, 2] = _SIDE / 2 - matrix[:, :2] @ [_SIDE / 2, _SIDE / 2]

@@ -1,7 +1,7 @@
-"""The nets that can be trained. Each takes float32 ``[N, 1, 28, 28]`` in 0–1 and gives logits.
+"""The nets that can be trained. Each maps float32 ``[N, 1, 28, 28]`` in 0–1 to logits.
 
-Zero means paper, so the zero padding of a convolution is more paper: inputs are scaled to 0–1 and
-not centred, and the scale is folded into the first layer when the net is exported.
+Inputs are scaled to 0–1 and not centred: 0 is paper, so zero padding adds more paper. The scale is
+folded into the first layer when the net is exported.
 """
 
 from __future__ import annotations
@@ -29,23 +29,26 @@ def convnet(layers: str) -> nn.Sequential:
     """A plain net: convolutions, each with batch normalisation and ReLU, then one dense layer.
 
     Args:
-        layers: a word a convolution: its channels, ``x``, its kernel's side, then the stride
-            (``s2``) and the zero padding (``p1``) where they are not 1 and 0:
+        layers: one word per convolution: its channels, ``x``, its kernel size, then the stride
+            (``s2``) and the zero padding (``p1``) if they are not 1 and 0:
             ``32x5s2 64x3s2p1 64x3``.
+
+    Raises:
+        RecipeError: a word is not a layer, or a layer's input is smaller than its kernel.
     """
-    parts: list[nn.Module] = []
+    blocks: list[nn.Module] = []
     channels, side = 1, 28
     for word in layers.split():
         match = _WORD.fullmatch(word)
         if match is None:
-            raise RecipeError(f"layer {word!r} is none; needed is CHANNELSxKERNEL[sSTRIDE][pPAD]")
+            raise RecipeError(f"layer {word!r} must be written CHANNELSxKERNEL[sSTRIDE][pPADDING]")
         outputs, kernel = int(match[1]), int(match[2])
         stride, padding = int(match[3] or 1), int(match[4] or 0)
-        parts.append(_conv(channels, outputs, kernel, stride, padding))
+        blocks.append(_conv(channels, outputs, kernel, stride, padding))
         channels, side = outputs, (side + 2 * padding - kernel) // stride + 1
         if side < 1:
-            raise RecipeError(f"layer {word!r}: its input is smaller than its kernel")
-    return nn.Sequential(*parts, nn.Flatten(), nn.Linear(channels * side * side, 10))
+            raise RecipeError(f"layer {word!r} has an input that is smaller than its kernel")
+    return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(channels * side * side, 10))
 
 
 _WORD = re.compile(r"(\d+)x(\d+)(?:s(\d))?(?:p(\d))?")
@@ -54,9 +57,9 @@ _WORD = re.compile(r"(\d+)x(\d+)(?:s(\d))?(?:p(\d))?")
 def digits() -> nn.Sequential:
     """The default net: 109,626 parameters, 3.3 million multiply-adds.
 
-    Made for small CPUs: channel counts that fill vector registers, stride instead of pooling
-    (fewer nodes, and a pooling layer costs as much as a convolution here), valid padding where
-    there is only paper to see, and few, full layers, since each node has a fixed cost.
+    Designed for small CPUs: channel counts that fill vector registers, strides instead of pooling
+    (fewer nodes, and a pooling layer costs as much as a convolution here), no padding where there
+    is only paper, and few, wide layers, since each node has a fixed cost.
     """
     return convnet("32x5s2 64x3 64x3s2p1 80x3")  # 28 -> 12 -> 10 -> 5 -> 3
 
@@ -123,22 +126,22 @@ NETS: dict[str, Callable[[], nn.Sequential]] = {
 
 
 def build_net(name: str) -> nn.Sequential:
-    """A freshly initialised net; torch's global generator decides its weights.
+    """Make a freshly initialised net; its weights come from torch's global generator.
 
     Args:
         name: a key of `NETS`.
 
     Raises:
-        RecipeError: there is no net of this name.
+        RecipeError: there is no net of this name; similar names are listed.
     """
     if name not in NETS:
         near = difflib.get_close_matches(name, NETS, n=3, cutoff=0.4) or list(NETS)
-        raise RecipeError(f"net {name!r} does not exist; there is {', '.join(near)}")
+        raise RecipeError(f"net {name!r} does not exist", hint=f"choose from {', '.join(near)}")
     return NETS[name]()
 
 
 def parameter_count(net: nn.Module) -> int:
-    """Number of trained values, batch normalisation's scale and shift among them."""
+    """Number of trained values, including the scale and shift of batch normalisation."""
     return sum(parameter.numel() for parameter in net.parameters())
 
 
@@ -149,7 +152,7 @@ def logits(net: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
     Args:
         net: as `build_net` makes it.
         images: uint8 ``[N, 28, 28]``.
-        batch_size: how many images go through at once.
+        batch_size: images per forward pass.
 
     Returns:
         float32 ``[N, 10]``.
@@ -157,12 +160,12 @@ def logits(net: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
     was_training = net.training
     net.eval()
     try:
-        parts = [net(scaled(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
+        scores = [net(to_input(batch)) for batch in torch.split(images, batch_size)]
     finally:
         net.train(was_training)
-    return torch.cat(parts)
+    return torch.cat(scores)
 
 
-def scaled(images: Tensor) -> Tensor:
-    """uint8 ``[N, 28, 28]`` to float32 ``[N, 1, 28, 28]`` in 0–1: all nets' input."""
+def to_input(images: Tensor) -> Tensor:
+    """Convert uint8 ``[N, 28, 28]`` to the input of all nets: float32 ``[N, 1, 28, 28]`` in 0–1."""
     return images.unsqueeze(1).to(torch.float32).div_(255)

@@ -1,13 +1,14 @@
 """Recipes: everything that decides a training, by name and version.
 
-A recipe's version goes up with any change that changes what it gives, so that a model's record
-says which one made it.
+A recipe's version goes up with every change that affects its results, so that a model's record
+identifies the recipe that made it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,33 +23,36 @@ class Recipe:
     """One way to train one net.
 
     Attributes:
-        name: what ``--recipe`` calls it.
+        name: the name for ``--recipe``.
         version: goes up when the recipe changes.
         summary: one line for people.
         net: the net, a key of `digitkit.training.nets.NETS`.
         epochs: passes over the training images, at most (see `patience`).
-        batch_size: images a step.
+        batch_size: images per step.
         optimizer: ``adadelta`` (rho 0.95, epsilon 1e-7, as in Keras), ``adamw`` or ``sgd``
             (Nesterov momentum 0.9).
-        learning_rate: its peak, where the schedule varies it.
+        learning_rate: its peak, if the schedule varies it.
         weight_decay: decoupled for adamw, L2 for the others; never on biases and normalisation.
         schedule: ``constant``, or ``one-cycle``: linear warm-up over `warmup`, then linear to 0.
-        warmup: share of all steps that the warm-up takes, 0–1.
-        label_smoothing: share of the target spread over all classes, 0–1.
-        ema: decay a step of the exponential moving average of the weights that is validated and
+        warmup: fraction of all steps that the warm-up takes, 0–1.
+        label_smoothing: fraction of the target that is spread over all classes, 0–1.
+        ema: decay per step of the exponential moving average of the weights that is validated and
             kept instead of the raw ones; 0 for none.
-        validation: share of the training images split off for validation, 0–1, seeded and
-            stratified; 0 trains on all of them and keeps the last epoch.
-        keep: which epoch's weights are kept: ``best`` on validation, or the ``last``, which a rate
-            that falls to 0 makes the better one on average, while a few thousand validation
-            images tell good epochs apart by chance.
-        patience: stop when validation has not improved for so many epochs; 0 never does.
-        augmentation: how training images are varied.
-        hands: digits drawn from strokes that are added to the training images, as a share of
-            these (see `digitkit.training.hands`).
-        negatives: pictures that hold no digit and join each batch, as a share of it; the net
-            learns to know them (see `digitkit.training.negatives`).
+        validation: fraction of the training images that is split off for validation, 0–1, seeded
+            and stratified; 0 trains on all of them and keeps the last epoch.
+        keep: which epoch's weights are kept: the ``best`` on validation, or the ``last``. When the
+            rate falls to 0 the last epoch is the better choice on average: a few thousand
+            validation images distinguish good epochs only by chance.
+        patience: stop when validation has not improved for this number of epochs; 0 never stops.
+        augmentation: how training images are augmented.
+        hands: digits drawn from strokes that are added to the training images, as a fraction of
+            their number (see `digitkit.training.stroke_digits`).
+        negatives: images without a digit that are added to each batch, as a fraction of its size;
+            the net learns to reject them (see `digitkit.training.negatives`).
         seed: of initialisation, order, dropout, augmentation and the split.
+
+    Raises:
+        RecipeError: a value is out of range; the message names its field.
     """
 
     name: str
@@ -73,26 +77,36 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained; raises `RecipeError`, naming the field."""
-        checks = {
-            "epochs": self.epochs >= 1,
-            "batch_size": self.batch_size >= 2,
-            "learning_rate": self.learning_rate > 0,
-            "weight_decay": self.weight_decay >= 0,
-            "warmup": 0 <= self.warmup < 1,
-            "label_smoothing": 0 <= self.label_smoothing < 1,
-            "ema": 0 <= self.ema < 1,
-            "validation": 0 <= self.validation < 1,
-            "patience": self.patience >= 0,
-            "hands": 0 <= self.hands <= 1,
-            "negatives": 0 <= self.negatives <= 1,
-            "seed": self.seed >= 0,
-        }
+        """Check the values; raises `RecipeError`."""
+        for field, minimum in _MINIMA.items():
+            check_minimum(field, getattr(self, field), minimum)
+        if not self.learning_rate > 0:
+            raise _out_of_range("learning_rate", "greater than 0", self.learning_rate)
+        for field in ("warmup", "label_smoothing", "ema", "validation"):
+            if not 0 <= getattr(self, field) < 1:
+                raise _out_of_range(field, "at least 0 and less than 1", getattr(self, field))
+        for field in ("hands", "negatives"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise _out_of_range(field, "from 0 to 1", getattr(self, field))
         if self.patience and self.keep == "last":
-            raise RecipeError("recipe field patience: goes with keep=best, not with keep=last")
-        for field, fine in checks.items():
-            if not fine:
-                raise RecipeError(f"recipe field {field}: {getattr(self, field)} is out of range")
+            raise RecipeError("recipe field patience requires keep=best, got keep=last")
+
+
+_MINIMA = {"epochs": 1, "batch_size": 2, "weight_decay": 0, "patience": 0, "seed": 0}
+
+
+def check_minimum(field: str, value: float, minimum: float) -> None:
+    """Check a recipe field.
+
+    Raises:
+        RecipeError: `value` is less than `minimum`, or not a number.
+    """
+    if not value >= minimum:
+        raise _out_of_range(field, f"at least {minimum:g}", value)
+
+
+def _out_of_range(field: str, allowed: str, value: float) -> RecipeError:
+    return RecipeError(f"recipe field {field} must be {allowed}, got {value:g}")
 
 
 _MANY_HANDS = Augmentation(
@@ -110,12 +124,12 @@ _MANY_HANDS = Augmentation(
     noise=0.15,
     erase=0.1,
 )
-"""Other hands, pens, scanners and papers than MNIST's."""
+"""Handwriting, pens, scanners and paper unlike MNIST's."""
 
 _BEST = Recipe(
     name="best",
     version=1,
-    summary="makes the model that ships as digits: accuracy first",
+    summary="trains the model that ships as digits: accuracy first",
     net="digits",
     epochs=70,
     batch_size=128,
@@ -155,7 +169,7 @@ RECIPES = {
         dataclasses.replace(
             _BEST,
             name="best-tiny",
-            summary="makes the model that ships as digits-tiny: speed first",
+            summary="trains the model that ships as digits-tiny: speed first",
             net="digits-tiny",
         ),
         Recipe(
@@ -183,21 +197,29 @@ RECIPES = {
 }
 
 
+DETECTOR_RECIPE = "finder"
+"""``digitkit train --recipe`` of the detector, which has a loop and a configuration of its own; see
+`digitkit.training.detector`."""
+
+
 def get_recipe(name: str) -> Recipe:
-    """The recipe of this name.
+    """Return the recipe of this name.
 
     Raises:
-        RecipeError: there is none; the near ones are named.
+        RecipeError: it does not exist; similar names are listed.
     """
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(RECIPES)}"
-        raise RecipeError(f"recipe {name!r} does not exist; {hint}")
+        hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(RECIPES)}"
+        raise RecipeError(f"recipe {name!r} does not exist", hint=hint)
     return RECIPES[name]
 
 
+_IDENTITY = ("name", "version", "summary")
+
+
 def override(recipe: Recipe, values: Mapping[str, str]) -> Recipe:
-    """The recipe with some fields changed.
+    """Return the recipe with some fields changed.
 
     Args:
         recipe: what to start from.
@@ -205,61 +227,49 @@ def override(recipe: Recipe, values: Mapping[str, str]) -> Recipe:
             ``augmentation.rotate``.
 
     Raises:
-        RecipeError: there is no such field, or the text is no value for it.
+        RecipeError: a field does not exist or cannot be changed, or the text is not a value for
+            it.
     """
+    names = [name for name in vars(recipe) if name not in (*_IDENTITY, "augmentation")]
+    names += [f"augmentation.{name}" for name in vars(recipe.augmentation)]
     changes: dict[str, Any] = {}
-    inner: dict[str, Any] = {}
+    augmentation: dict[str, Any] = {}
     for field, text in values.items():
-        if field in ("name", "version", "summary"):
-            raise RecipeError(f"recipe field {field} is its identity and cannot be changed")
+        if field in _IDENTITY:
+            raise RecipeError(f"recipe field {field} identifies the recipe and cannot be changed")
+        if field not in names:
+            near = difflib.get_close_matches(field, names, n=3, cutoff=0.4) or names
+            raise RecipeError(
+                f"recipe field {field!r} does not exist", hint=f"choose from {', '.join(near)}"
+            )
         if field.startswith("augmentation."):
-            leaf = field.removeprefix("augmentation.")
-            inner[leaf] = _parse(Augmentation, leaf, text)
+            name = field.removeprefix("augmentation.")
+            augmentation[name] = parse_field(Augmentation, name, text)
         else:
-            changes[field] = _parse(Recipe, field, text)
-    if inner:
-        changes["augmentation"] = dataclasses.replace(recipe.augmentation, **inner)
+            changes[field] = parse_field(Recipe, field, text)
+    if augmentation:
+        changes["augmentation"] = dataclasses.replace(recipe.augmentation, **augmentation)
     return dataclasses.replace(recipe, **changes)
 
 
-def _parse(kind: type, field: str, text: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    if field not in hints or field == "augmentation":
-        names = [name for name in hints if name not in ("name", "version", "summary")]
-        if kind is Recipe:
-            names.remove("augmentation")
-            names += [f"augmentation.{leaf}" for leaf in typing.get_type_hints(Augmentation)]
-        near = difflib.get_close_matches(field, names, n=3, cutoff=0.4) or names
-        raise RecipeError(f"recipe field {field!r} does not exist; there is {', '.join(near)}")
-    hint = hints[field]
+def parse_field(kind: type, field: str, text: str) -> Any:
+    """Convert a text to the type of a dataclass field: text, a choice, or a number.
+
+    Raises:
+        RecipeError: it is not a value of that type.
+    """
+    hint = typing.get_type_hints(kind)[field]
     if typing.get_origin(hint) is Literal:
         choices = typing.get_args(hint)
         if text not in choices:
-            raise RecipeError(f"recipe field {field}: {text!r} is none of {', '.join(choices)}")
+            allowed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+            raise RecipeError(f"recipe field {field} must be {allowed}, got {text!r}")
         return text
     try:
         value = hint(text)
+        if hint is float and not math.isfinite(value):
+            raise ValueError
     except ValueError:
-        raise RecipeError(f"recipe field {field}: {text!r} is no {hint.__name__}") from None
-    if isinstance(value, float) and value != value:
-        raise RecipeError(f"recipe field {field}: {text!r} is no number")
+        noun = "a whole number" if hint is int else "a number"
+        raise RecipeError(f"recipe field {field} must be {noun}, got {text!r}") from None
     return value
-
-
-def to_json(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON values, nested like the dataclass."""
-    return dataclasses.asdict(recipe)
-
-
-def from_json(values: Mapping[str, Any]) -> Recipe:
-    """The recipe that `to_json` wrote.
-
-    Raises:
-        RecipeError: fields are missing, or there are ones that this version doesn't know.
-    """
-    try:
-        fields = dict(values)
-        fields["augmentation"] = Augmentation(**fields["augmentation"])
-        return Recipe(**fields)
-    except (KeyError, TypeError) as error:
-        raise RecipeError(f"this is no recipe of this digitkit version: {error}") from error

@@ -1,9 +1,9 @@
-"""Digits drawn from strokes, in the ways of writing that MNIST's American hands lack.
+"""Digits drawn from strokes, in styles of handwriting that MNIST's American writers lack.
 
 A 1 with a flag, with or without a foot, a crossed 7, a 4 with a closed or a small head, a 3 with a
-flat top: whoever learnt to write elsewhere writes these every day. Each digit is a few lines
-through jittered points, drawn with a pen of some width, slanted, stretched, and brought to normal
-form as a picture of it would be.
+flat top: people who learnt to write elsewhere write these every day. Each digit is a few lines
+through jittered points, drawn with a pen of random width, slanted, stretched, and brought to
+normal form like an image of a digit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from digitkit.images.opencv import cv2
 _SIDE = 96  # drawn larger and reduced, as pens are finer than pixels
 
 _Line = tuple[bool, tuple[tuple[float, float], ...]]
-"""Whether it is a smooth curve (else straight pieces), and its points: x to the right, y down."""
+"""Whether it is a smooth curve (else straight segments), and its points: x right, y down."""
 
 
 def _corners(*points: tuple[float, float]) -> _Line:
@@ -34,7 +34,7 @@ _ROUND = _curve((0.8, 0.25), (0.5, 0.0), (0.2, 0.25), (0.45, 0.5), (0.78, 0.3))
 _BELLY = ((0.55, 0.4), (0.88, 0.68), (0.5, 1.0), (0.05, 0.88))
 
 _SMALL_HEAD = (_corners((0.68, 1.0), (0.68, 0.0), (0.05, 0.28), (0.72, 0.38)),)
-"""A 4 that is a 9 but for its corners; a thick pen would fill it and leave no difference."""
+"""A 4 that differs from a 9 only in its corners; a thick pen would fill them."""
 
 _SHAPES: dict[int, tuple[tuple[_Line, ...], ...]] = {
     0: (
@@ -114,15 +114,15 @@ _SHAPES: dict[int, tuple[tuple[_Line, ...], ...]] = {
 
 
 _WIDTHS = {1: (0.25, 0.6), 7: (0.55, 0.95)}
-"""Smallest and largest width, of the height; a narrow 7 would be a 1 with a flag."""
+"""Smallest and largest width relative to the height; a narrow 7 would be a 1 with a flag."""
 
 
-def draw(count: int, seed: int) -> tuple[Images, Labels]:
+def draw_digits(count: int, seed: int) -> tuple[Images, Labels]:
     """Draw digits; all ten occur equally often, in turn.
 
     Args:
         count: how many.
-        seed: the same seed gives the same pictures.
+        seed: the same seed gives the same images.
 
     Returns:
         uint8 ``[count, 28, 28]`` in normal form, and uint8 ``[count]``.
@@ -131,27 +131,23 @@ def draw(count: int, seed: int) -> tuple[Images, Labels]:
     labels = np.arange(count, dtype=np.uint8) % 10
     images = np.empty((count, SIDE, SIDE), np.uint8)
     for i, label in enumerate(labels):
-        images[i] = _drawn(int(label), rng)
+        images[i] = normal_form(draw_strokes(int(label), rng))
     return images, labels
 
 
-def _drawn(label: int, rng: np.random.Generator) -> Images:
-    return normal_form(strokes(label, rng))
-
-
-def strokes(
+def draw_strokes(
     label: int, rng: np.random.Generator, height: float | None = None, pen: int | None = None
 ) -> Images:
-    """One digit as it comes from the pen, not in normal form.
+    """Draw one digit as it comes from the pen, not in normal form.
 
     Args:
         label: 0 to 9.
-        rng: where chance comes from.
-        height: of the digit, pixels; 40 to 56 by default.
-        pen: width of the strokes, pixels; 3 to 10 by default.
+        rng: source of randomness.
+        height: of the digit, pixels; random from 40 to 56 by default.
+        pen: width of the strokes, pixels; random from 3 to 10 by default.
 
     Returns:
-        uint8 ``[S, S]``, ink bright on dark, the digit in the middle; S is about twice the height.
+        uint8 ``[S, S]``, ink bright on dark, the digit in the centre; S is about twice the height.
     """
     shapes = _SHAPES[label]
     lines = shapes[rng.integers(len(shapes))]
@@ -167,7 +163,7 @@ def strokes(
     for smooth, points in lines:
         path = np.array(points) + rng.normal(0, 0.035, (len(points), 2))
         if smooth:
-            path = _smoothed(path)
+            path = _smooth(path)
         path = (path - 0.5) @ matrix.T + side / 2
         # Four more bits of precision than whole pixels.
         fixed = [np.rint(path * 16).astype(np.int32)]
@@ -175,8 +171,8 @@ def strokes(
     return page
 
 
-def _smoothed(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """A curve through the points (Catmull and Rom, 1974), ten pieces between any two."""
+def _smooth(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A curve through the points (Catmull and Rom, 1974), ten segments between any two."""
     padded = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
     t = np.linspace(0, 1, 10, endpoint=False)[:, None]
     pieces = [

@@ -12,6 +12,7 @@ from digitkit.datasets.digits import DigitData
 
 
 def write_idx(folder: Path, split: str, data: DigitData) -> None:
+    """Write images gzipped and labels plain, named as MNIST's."""
     folder.mkdir(parents=True, exist_ok=True)
     prefix = {"train": "train", "test": "t10k"}[split]
     header = struct.pack(">IIII", 0x803, len(data), 28, 28)
@@ -22,7 +23,7 @@ def write_idx(folder: Path, split: str, data: DigitData) -> None:
 
 
 class Silent:
-    """Watches a training and remembers it; may interrupt it after an epoch."""
+    """Follows a training and remembers it; may interrupt it after an epoch or a batch."""
 
     def __init__(self, stop_after: int = 0, stop_in_batch: tuple[int, int] | None = None) -> None:
         self.stop_after, self.stop_in_batch = stop_after, stop_in_batch
@@ -42,6 +43,19 @@ class Silent:
         self.epochs.append(record)
         if record.epoch == self.stop_after:
             raise KeyboardInterrupt
+
+
+FAST = {"epochs": "3", "batch_size": "64", "net": "article-minimal", "optimizer": "adamw"}
+"""Changes to recipe quick with which 300 images are trained on in a fifth of a second."""
+
+
+def train_config(out: Path, data: Path, changes: dict[str, str] = FAST, **options):
+    """A training by recipe quick with changes."""
+    from digitkit.training import recipes
+    from digitkit.training.run import TrainConfig
+
+    recipe = recipes.override(recipes.get_recipe("quick"), changes)
+    return TrainConfig(recipe, changes, out, data, threads=1, **options)
 
 
 def short_run(name: str, out: Path, data: Path):

@@ -1,19 +1,23 @@
-"""Light, lens and file: a composed page as a camera sees it."""
+"""Photographing a composed page: light, lens and file format."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import U8
 from digitkit.images.opencv import cv2
 from digitkit.training.scenes.page import Page
 from digitkit.training.scenes.writing import is_free
 
+Pixels = npt.NDArray[Any]
+"""float32 ``[H, W, 3]`` BGR, 0–255 (OpenCV's types leave the kind open)."""
+
 
 def add_surface(page: Page) -> None:
-    """Cloth, gravel, leaves, lights in the dark: what is no paper at all."""
+    """Cover a part of the page with cloth, gravel, leaves or lights, where no digit is."""
     rng = page.rng
     w, h = (int(rng.uniform(0.2, 1.0) * side) for side in (page.w, page.h))
     x, y = (int(rng.uniform(0, max(room, 1))) for room in (page.w - w, page.h - h))
@@ -45,24 +49,35 @@ def add_surface(page: Page) -> None:
 
 
 def photograph(page: Page) -> U8:
-    """Light, lens and file."""
-    rng = page.rng
-    image = page.pixels
+    """Take a photograph of a page, or a thresholded scan: uint8 ``[H, W, 3]`` BGR."""
+    if page.rng.random() < (0.35 if page.dark_paper else 0.12):
+        return _threshold(page)
+    return _compress(page, _blur(page, _light(page)))
+
+
+def _threshold(page: Page) -> U8:
+    """A black-and-white scan; of a faint page, strokes break where they are thin."""
+    rng, image = page.rng, page.pixels
     h, w = image.shape[:2]
-    if rng.random() < (0.35 if page.dark_paper else 0.12):  # a thresholded scan
-        page.tags.append("thresholded")
-        plain = cv2.GaussianBlur(image.mean(2), (0, 0), rng.uniform(0.3, 1))
-        paper = float(np.median(plain))
-        contrast = np.abs(plain - paper)
-        if rng.random() < 0.4:  # of a faint picture: strokes break where they are thin
-            page.tags.append("broken")
-            few = (max(2, h // int(rng.integers(8, 40))), max(2, w // int(rng.integers(8, 40))))
-            patch = cv2.resize(rng.uniform(0.35, 1, few).astype(np.float32), (w, h))
-            contrast = contrast * patch + rng.normal(0, 6, (h, w))
-        written = contrast[page.ink > 128] if page.ink.any() else contrast
-        ink = contrast > min(rng.uniform(25, 70), max(0.6 * float(np.median(written)), 4.0))
-        level = np.where(ink, 255 - 255 * (paper > 127), 255 * (paper > 127)).astype(np.uint8)
-        return np.asarray(cv2.cvtColor(level, cv2.COLOR_GRAY2BGR), np.uint8)
+    page.tags.append("thresholded")
+    plain = cv2.GaussianBlur(image.mean(2), (0, 0), rng.uniform(0.3, 1))
+    paper = float(np.median(plain))
+    contrast = np.abs(plain - paper)
+    if rng.random() < 0.4:
+        page.tags.append("broken")
+        coarse = (max(2, h // int(rng.integers(8, 40))), max(2, w // int(rng.integers(8, 40))))
+        patches = cv2.resize(rng.uniform(0.35, 1, coarse).astype(np.float32), (w, h))
+        contrast = contrast * patches + rng.normal(0, 6, (h, w))
+    written = contrast[page.ink > 128] if page.ink.any() else contrast
+    ink = contrast > min(rng.uniform(25, 70), max(0.6 * float(np.median(written)), 4.0))
+    level = np.where(ink, 255 - 255 * (paper > 127), 255 * (paper > 127)).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(level, cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+def _light(page: Page) -> Pixels:
+    """Gradients of light, vignette, shadow, glare and white balance."""
+    rng, image = page.rng, page.pixels
+    h, w = image.shape[:2]
     ys, xs = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j].astype(np.float32)
     dim = rng.random() < 0.2
     light = np.full((h, w), rng.uniform(0.25, 0.6) if dim else rng.uniform(0.6, 1.05), np.float32)
@@ -86,19 +101,32 @@ def photograph(page: Page) -> U8:
         spot = np.exp(-(((xs - at[0]) ** 2 + (ys - at[1]) ** 2) / rng.uniform(0.03, 0.3)))
         image = image + (spot * rng.uniform(30, 120))[:, :, None]
     image *= rng.uniform(0.9, 1.1, 3).astype(np.float32)
+    return image
+
+
+def _blur(page: Page, image: Pixels) -> Pixels:
+    """Defocus and motion."""
+    rng = page.rng
+    longest = max(image.shape[:2])
     if rng.random() < 0.5:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.0) * max(1.0, max(h, w) / 900))
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.0) * max(1.0, longest / 900))
     if rng.random() < 0.15:
         page.tags.append("motion")
-        side = int(rng.integers(2, 3 + max(h, w) // 300))
+        side = int(rng.integers(2, 3 + longest // 300))
         kernel = (
             np.eye(side, dtype=np.float32) if rng.random() < 0.5 else np.ones((1, side), np.float32)
         )
         image = cv2.filter2D(image, -1, kernel / kernel.sum())
+    return image
+
+
+def _compress(page: Page, image: Pixels) -> U8:
+    """Sensor noise, and mostly JPEG."""
+    rng = page.rng
     image = image + rng.normal(0, rng.uniform(0, 5), image.shape).astype(np.float32)
-    done = np.clip(image, 0, 255).astype(np.uint8)
+    photo = np.clip(image, 0, 255).astype(np.uint8)
     if rng.random() < 0.7:
         quality = int(rng.integers(35, 96))
-        _, data = cv2.imencode(".jpg", done, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        done = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return done
+        _, data = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        photo = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return photo

@@ -1,4 +1,4 @@
-"""What is no digit: ruling, print, words, scribbles."""
+"""What is not a digit: ruling, print, words, scribbles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from digitkit.training.scenes.writing import LETTERS, is_free
 
 
 def draw_ruling(page: Page) -> None:
-    """Ruled or squared paper, or a form's frames."""
+    """Rule the paper, with lines or squares; most pages stay blank."""
     rng = page.rng
     if rng.random() > 0.3:
         return
@@ -38,6 +38,13 @@ def draw_ruling(page: Page) -> None:
 
 
 def add_clutter(page: Page, size: float, empty: bool) -> None:
+    """Add print, scribbles, objects and dirt at random.
+
+    Args:
+        page: the page.
+        size: height of its digits, pixels.
+        empty: whether it shows no digit; such pages get more clutter.
+    """
     rng = page.rng
     if rng.random() < (0.8 if empty else 0.25):
         page.tags.append("print")
@@ -60,7 +67,7 @@ def add_clutter(page: Page, size: float, empty: bool) -> None:
 
 
 def _print(page: Page, size: float) -> None:
-    """Printed lines, from footnotes to headlines."""
+    """Print lines of words, from footnotes to headlines."""
     rng = page.rng
     tall = max(9, round(size * rng.uniform(0.15, 0.7)))
     if rng.random() < 0.2:
@@ -89,7 +96,7 @@ def _word(rng: Rng) -> str:
 
 
 def _cursive(rng: Rng, w: int, h: int) -> npt.NDArray[np.float64]:
-    """A line that runs on in loops, as words do in a hurried hand."""
+    """A continuous line in loops, like words in a hurried hand."""
     t = np.linspace(0, 2 * np.pi * max(2, w / (0.5 * h)), 240)
     amplitude = np.interp(t, np.linspace(0, t[-1], 12), rng.uniform(0.15, 1, 12)) * 0.32 * h
     phase = rng.uniform(0.6, 2.2)

@@ -1,4 +1,4 @@
-"""What lies around the writing: the desk, fingers, objects, surfaces."""
+"""What is around the writing: the desk, fingers, objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from digitkit.training.scenes.writing import is_free
 
 
 def add_desk(page: Page) -> None:
-    """The paper ends before the picture does."""
+    """Let the paper end inside the image, with a desk around it."""
     rng = page.rng
     mask = np.full((page.h, page.w), 255, np.uint8)
     room = [rng.uniform(-0.1, 0.12) for _ in range(4)]
@@ -41,7 +41,7 @@ def add_desk(page: Page) -> None:
 
 
 def add_blob(page: Page) -> None:
-    """A finger, a coin, a magnet."""
+    """Add a finger, a coin or a magnet where no digit is."""
     rng = page.rng
     mask = np.zeros((page.h, page.w), np.uint8)
     side = rng.uniform(0.03, 0.14) * min(page.h, page.w)
@@ -68,7 +68,7 @@ def add_blob(page: Page) -> None:
 
 
 def add_objects(page: Page) -> None:
-    """What lies about: a ruler's ticks, cables, boxes, discs, stripes."""
+    """Add a few objects: a ruler's ticks, cables, boxes, discs, stripes."""
     rng = page.rng
     page.tags.append("things")
     for _ in range(int(rng.integers(1, 5))):
@@ -94,7 +94,7 @@ def add_objects(page: Page) -> None:
             cv2.rectangle(layer, (2, 2), (w - 3, h - 3), 255, -1 if rng.random() < 0.5 else thick)
         elif kind == 3:
             radii = (max(1, w // 2 - thick - 1), max(1, h // 2 - thick - 1))
-            # A ring that is about as wide as high would be a 0.
+            # A ring that is about as wide as it is high would be a 0.
             filled = rng.random() < 0.6 or 0.3 < radii[0] / radii[1] < 1.6
             cv2.ellipse(layer, (w // 2, h // 2), radii, 0, 0, 360, 255, -1 if filled else thick)
         else:

@@ -13,10 +13,13 @@ from digitkit.training.scenes.page import Rng
 
 
 def thin(mask: U8) -> U8:
-    """The middle lines of strokes, a pixel wide (Zhang and Suen, Comm. ACM 27, 1984).
+    """Thin strokes to their centre lines, one pixel wide (Zhang and Suen, Comm. ACM 27, 1984).
 
     Args:
         mask: uint8 ``[H, W]``, 0 or 1.
+
+    Returns:
+        uint8 ``[H, W]``, 0 or 1.
     """
     at = np.pad(mask, 1).astype(bool)
     while True:
@@ -38,16 +41,16 @@ _RING = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
 
 def glyph(digit: U8, height: int, pen: int | None, rng: Rng) -> U8:
-    """A digit of MNIST as a pen of another width would have written it, of some height.
+    """Redraw a digit of MNIST at another height, with a pen of another width.
 
     Args:
         digit: uint8 ``[28, 28]`` in normal form.
         height: of the ink, pixels.
         pen: width of the strokes, pixels; None for MNIST's own.
-        rng: where chance comes from.
+        rng: source of randomness.
 
     Returns:
-        uint8 ``[h, w]``, cut to the ink.
+        uint8 ``[h, w]``, cropped to the ink.
     """
     x, y, w, h = cv2.boundingRect((digit > 60).astype(np.uint8))
     tight = cv2.copyMakeBorder(digit[y : y + h, x : x + w], 2, 2, 2, 2, cv2.BORDER_CONSTANT)
@@ -63,7 +66,7 @@ def glyph(digit: U8, height: int, pen: int | None, rng: Rng) -> U8:
     line = thin((cv2.GaussianBlur(big, (0, 0), 1.5) > 100).astype(np.uint8))
     ys, xs = np.nonzero(line)
     ratio = height / (4 * h)
-    # The line is drawn again at its size, pixel by pixel, joined to its neighbours.
+    # The line is redrawn at the new size, each pixel joined to its neighbours.
     out = np.zeros(
         (round(line.shape[0] * ratio) + 4 * pen, round(line.shape[1] * ratio) + 4 * pen), np.uint8
     )
@@ -82,12 +85,13 @@ def glyph(digit: U8, height: int, pen: int | None, rng: Rng) -> U8:
 
 
 def crop_to_ink(ink: U8) -> U8:
+    """Crop uint8 ``[H, W]`` to the bounding box of its ink."""
     x, y, w, h = cv2.boundingRect((ink > 40).astype(np.uint8))
     return ink[y : y + h, x : x + w]
 
 
 def wear_ink(ink: U8, rng: Rng, amount: float) -> U8:
-    """A dry pen: grains and gaps."""
+    """Simulate a dry pen: grains and gaps, the more the larger `amount` (0–1)."""
     grain: Any = cv2.GaussianBlur(
         rng.normal(0, 1, ink.shape).astype(np.float32), (0, 0), max(1.0, min(ink.shape) / 40)
     )
@@ -96,7 +100,7 @@ def wear_ink(ink: U8, rng: Rng, amount: float) -> U8:
 
 
 def break_stroke(ink: U8, rng: Rng) -> U8:
-    """A stroke that breaks off and goes on: a cut of a few pixels through it."""
+    """Interrupt a stroke: erase a line of a few pixels across it."""
     h, w = ink.shape
     out = ink.copy()
     at = (int(rng.uniform(0.2, 0.8) * w), int(rng.uniform(0.2, 0.8) * h))
@@ -108,4 +112,4 @@ def break_stroke(ink: U8, rng: Rng) -> U8:
 
 
 UNLIKE_DIGITS = sorted(set(string.ascii_letters) - set("BDGIOSZbgijloqsz"))
-"""Letters that no digit looks like; in a whole word the others are letters, too."""
+"""Letters that do not look like digits; within a word the others are recognisable, too."""

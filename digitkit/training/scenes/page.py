@@ -14,9 +14,24 @@ Rng = np.random.Generator
 
 
 class Page:
-    """Paper, a layer of ink above it, and what was written; ink is collected before the light."""
+    """Paper with what is written on it, before lighting.
+
+    Attributes:
+        rng: source of randomness.
+        h: height, pixels.
+        w: width, pixels.
+        dark_paper: whether the ink is lighter than the paper.
+        pixels: float32 ``[h, w, 3]`` BGR, 0–255.
+        ink: uint8 ``[h, w]``, how much a pixel is ink of a digit.
+        boxes: bounding boxes of the whole digits.
+        digits: their values, in the same order.
+        rows: the row of each, from 0.
+        cut: bounding boxes of the visible parts of digits that the border cuts.
+        tags: what makes the page hard to read.
+    """
 
     def __init__(self, rng: Rng, sides: tuple[int, int]) -> None:
+        """Make blank paper; its longer side is between `sides`, pixels."""
         self.rng = rng
         long = int(np.exp(rng.uniform(np.log(sides[0]), np.log(sides[1]))))
         ratio = rng.choice([0.56, 0.7, 0.75, 1.0, 1.4])
@@ -42,22 +57,34 @@ class Page:
                 [[245, 248, 250], [225, 228, 230], [200, 225, 235], [190, 190, 190],
                  [150, 185, 205], [255, 255, 255]]
             )  # fmt: skip
-        page: npt.NDArray[Any] = np.empty((self.h, self.w, 3), np.float32)
-        page[:] = base
+        paper: npt.NDArray[Any] = np.empty((self.h, self.w, 3), np.float32)
+        paper[:] = base
         if base.sum() not in (0, 765):
             fibre = rng.normal(0, 1, (self.h, self.w)).astype(np.float32)
             fine = cv2.GaussianBlur(fibre, (0, 0), rng.uniform(0.6, 2.5))
-            page += (fine / max(float(fine.std()), 1e-3) * rng.uniform(0.2, 4))[:, :, None]
+            paper += (fine / max(float(fine.std()), 1e-3) * rng.uniform(0.2, 4))[:, :, None]
             coarse = rng.normal(0, 1, (12, 12)).astype(np.float32)
-            page += cv2.resize(coarse, (self.w, self.h), interpolation=cv2.INTER_CUBIC)[
+            paper += cv2.resize(coarse, (self.w, self.h), interpolation=cv2.INTER_CUBIC)[
                 :, :, None
             ] * rng.uniform(0, 6)
-        return page
+        return paper
 
     def put(
         self, ink: U8, x: int, y: int, colour: npt.ArrayLike, strength: float, digit: bool = False
     ) -> bool:
-        """Lay ink (uint8, bright where there is ink) on the paper; False where none of it is."""
+        """Put ink on the paper.
+
+        Args:
+            ink: uint8 ``[H, W]``, 255 for full ink.
+            x: left side, pixels; may lie outside of the page.
+            y: top.
+            colour: BGR, 0–255.
+            strength: opacity of full ink, 0–1.
+            digit: whether it is part of a digit, and counts as its ink.
+
+        Returns:
+            Whether any of it is on the page.
+        """
         h, w = ink.shape
         x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + w, self.w), min(y + h, self.h)
         if x1 <= x0 or y1 <= y0:
@@ -69,11 +96,12 @@ class Page:
         part *= 1 - cover
         part += cover * np.asarray(colour, np.float32)
         if digit:
-            seen = self.ink[y0:y1, x0:x1]
-            np.maximum(seen, ink[y0 - y : y1 - y, x0 - x : x1 - x], out=seen)
+            part = self.ink[y0:y1, x0:x1]
+            np.maximum(part, ink[y0 - y : y1 - y, x0 - x : x1 - x], out=part)
         return True
 
     def ink_colour(self) -> npt.NDArray[np.float64]:
+        """A random colour that contrasts with the paper, BGR, 0–255."""
         rng = self.rng
         if self.dark_paper:
             return np.asarray(rng.choice([[250, 250, 250], [225, 235, 235], [150, 230, 240]]))

@@ -1,10 +1,10 @@
-"""Photographs of pages that nobody wrote: MNIST's training digits on paper, under bad light.
+"""Synthetic photographs of pages: MNIST's training digits on paper, under bad light.
 
-The finder is trained on these, and measured on others: ``benchmarks/scenes.py`` writes a folder of
+The detector is trained on them, and measured on others: ``benchmarks/scenes.py`` writes a folder of
 them. They vary as photographs do: paper and its texture, ruled and squared lines, shadows,
 vignettes and glare, pens of all widths and colours, light on dark, thresholded scans, broken and
 touching strokes, operators, letters, print, scribbles, the desk around the page, fingers, blur,
-noise and JPEG. A sixth of them hold no digit at all.
+noise and JPEG. A sixth of them show no digit.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from digitkit.training.scenes.writing import write_digits
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture and what a person would read in it.
+    """One image and what a person would read in it.
 
     Attributes:
         image: uint8 ``[H, W, 3]`` BGR.
-        boxes: of the whole digits, x, y, w, h.
-        digits: what they are, in the order of the boxes.
+        ink: uint8 ``[H, W]``, how much a pixel is ink of a digit, cut digits included.
+        boxes: bounding boxes of the whole digits.
+        digits: their values, in the same order.
         rows: the row of each, from 0 at the top.
-        ink: uint8 ``[H, W]``, how far a pixel is ink of a digit, those cut by the border included.
-        cut: boxes of what is to be seen of digits that the border cuts.
-        tags: what makes it hard, such as ``ruled`` or ``touching``.
+        cut: bounding boxes of the visible parts of digits that the border cuts.
+        tags: what makes it hard to read, such as ``ruled`` or ``touching``.
     """
 
     image: U8
@@ -44,14 +44,14 @@ class Scene:
 
     @property
     def text(self) -> str:
-        """The digits, rows parted by newlines."""
+        """The digits, rows separated by newlines."""
         lines: dict[int, str] = {}
         for row, digit in zip(self.rows, self.digits, strict=True):
             lines[row] = lines.get(row, "") + str(digit)
         return "\n".join(lines.values())
 
 
-def scene(
+def compose_scene(
     digits: U8,
     labels: U8,
     rng: Rng,
@@ -59,14 +59,14 @@ def scene(
     empty: bool | None = None,
     sides: tuple[int, int] = (420, 1700),
 ) -> Scene:
-    """Compose one picture.
+    """Compose one image.
 
     Args:
         digits: uint8 ``[N, 28, 28]`` in normal form, of the training set.
         labels: uint8 ``[N]``.
-        rng: where chance comes from.
-        empty: whether it holds no digit; a sixth of them hold none by default.
-        sides: least and greatest length of the longer side, pixels.
+        rng: source of randomness; the same state gives the same image.
+        empty: whether it shows no digit; None leaves it to chance (one in six).
+        sides: smallest and largest length of the longer side, pixels.
     """
     if empty is None:
         empty = rng.random() < 1 / 6

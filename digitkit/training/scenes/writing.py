@@ -1,4 +1,4 @@
-"""Writers: hands with a pen that write rows of digits on a page."""
+"""Writing rows of digits on a page, each page in one hand and with one pen."""
 
 from __future__ import annotations
 
@@ -11,20 +11,34 @@ from digitkit.images.opencv import cv2
 from digitkit.reading.detections import overlaps
 from digitkit.training.scenes.glyphs import break_stroke, crop_to_ink, glyph, wear_ink
 from digitkit.training.scenes.page import Page
-from digitkit.training.stroke_digits import strokes
+from digitkit.training.stroke_digits import draw_strokes
 
 
 class Writer:
-    """A hand with a pen: writes digits and signs on a page."""
+    """A hand with a pen, which draws digits and signs for a page.
+
+    Attributes:
+        page: the page.
+        digits: MNIST's digits, uint8 ``[N, 28, 28]`` in normal form.
+        labels: uint8 ``[N]``.
+        colour: of the ink, BGR, 0–255.
+        drawn: whether digits are drawn from strokes instead of taken from MNIST.
+        pen: width of the pen relative to the height of a digit; None for MNIST's own.
+        strength: opacity of the ink, 0–1.
+        wear: how dry the pen is, 0–1.
+        gaps: probability that a digit's stroke is interrupted.
+        slant: shear of all digits.
+    """
 
     def __init__(self, page: Page, digits: U8, labels: U8) -> None:
+        """Choose a hand and a pen at random."""
         self.page, self.digits, self.labels = page, digits, labels
         rng = page.rng
         self.colour = page.ink_colour()
         self.drawn = rng.random() < 0.3
         kind = rng.choice(["fine", "pen", "marker", "mnist"], p=[0.35, 0.3, 0.15, 0.2])
-        share = {"fine": (0.02, 0.045), "pen": (0.04, 0.08), "marker": (0.08, 0.14)}
-        self.share = None if kind == "mnist" else rng.uniform(*share[kind])
+        widths = {"fine": (0.02, 0.045), "pen": (0.04, 0.08), "marker": (0.08, 0.14)}
+        self.pen = None if kind == "mnist" else rng.uniform(*widths[kind])
         self.strength = rng.uniform(0.14, 0.6) if rng.random() < 0.3 else rng.uniform(0.6, 1)
         if self.strength < 0.45:
             page.tags.append("faint")
@@ -35,11 +49,12 @@ class Writer:
         self.slant = rng.normal(0, 0.08)
 
     def glyph(self, height: int) -> tuple[U8, int]:
+        """Draw a random digit of this height, pixels: its ink, uint8 ``[h, w]``, and its value."""
         rng = self.page.rng
-        pen = None if self.share is None else max(1, round(self.share * height))
+        pen = None if self.pen is None else max(1, round(self.pen * height))
         if self.drawn:
             label = int(rng.integers(10))
-            ink = crop_to_ink(strokes(label, rng, height, pen or max(2, round(height * 0.09))))
+            ink = crop_to_ink(draw_strokes(label, rng, height, pen or max(2, round(height * 0.09))))
         else:
             which = int(rng.integers(len(self.digits)))
             label = int(self.labels[which])
@@ -47,19 +62,20 @@ class Writer:
         if self.slant and min(ink.shape) > 3:
             h, w = ink.shape
             matrix = np.array([[1, -self.slant, max(self.slant * h, 0)], [0, 1, 0]], np.float64)
-            leant = cv2.warpAffine(ink, matrix, (w + round(abs(self.slant) * h), h))
-            ink = crop_to_ink(np.asarray(leant, np.uint8))
+            slanted = cv2.warpAffine(ink, matrix, (w + round(abs(self.slant) * h), h))
+            ink = crop_to_ink(np.asarray(slanted, np.uint8))
         if rng.random() < self.gaps:
             ink = break_stroke(ink, rng)
         if self.wear:
             ink = wear_ink(ink, rng, self.wear)
         return ink, label
 
-    def sign(self, height: int, text: str | None = None) -> U8:
+    def sign(self, height: int) -> U8:
+        """Draw a random operator of this height, pixels: its ink, uint8 ``[h, w]``."""
         rng = self.page.rng
-        text = text or "+-=x*"[rng.integers(5)]
-        thick = max(1, round((self.share or 0.1) * height))
-        page = np.zeros((2 * height, 2 * height * max(1, len(text))), np.uint8)
+        text = "+-=x*"[rng.integers(5)]
+        thick = max(1, round((self.pen or 0.1) * height))
+        page = np.zeros((2 * height, 2 * height), np.uint8)
         scale = height / 30
         font = int(rng.choice([0, 2, 3, 5]))
         cv2.putText(
@@ -69,64 +85,91 @@ class Writer:
 
 
 def write_digits(page: Page, digits: U8, labels: U8) -> list[float]:
+    """Write digits on a page: in rows, one row, columns, or scattered.
+
+    Args:
+        page: the page; gets boxes, digits and rows.
+        digits: MNIST's digits, uint8 ``[N, 28, 28]`` in normal form.
+        labels: uint8 ``[N]``.
+
+    Returns:
+        The heights of the digits, pixels.
+    """
     rng = page.rng
     writer = Writer(page, digits, labels)
     size = float(np.exp(rng.uniform(np.log(0.035), np.log(0.22)))) * min(page.h, page.w)
     size = max(size, 18.0)
-    how = rng.choice(["rows", "scattered", "one row", "columns"], p=[0.5, 0.15, 0.25, 0.1])
+    layout = rng.choice(["rows", "scattered", "one row", "columns"], p=[0.5, 0.15, 0.25, 0.1])
     if rng.random() < 0.15:
-        # A digit or a few held up to the camera.
+        # One or a few digits held up to the camera.
         page.tags.append("large")
-        size, how = rng.uniform(0.25, 0.85) * min(page.h, page.w), "one row"
-    heights: list[float] = []
+        size, layout = rng.uniform(0.25, 0.85) * min(page.h, page.w), "one row"
     touching = rng.random() < 0.12
     if touching:
         page.tags.append("touching")
-    if how == "scattered":
-        page.tags.append("scattered")
-        for _ in range(int(rng.integers(1, 10))):
-            x, y = rng.uniform(0, page.w - size), rng.uniform(0, page.h - size)
-            if all(
-                abs(x - bx) > 2 * size or abs(y - by) > 1.6 * size for bx, by, _, _ in page.boxes
-            ):
-                heights += _row(page, writer, x, y, size, 1, 0.0, False, 0.5)
-        return heights
-    if how == "columns":
-        page.tags.append("columns")
-        count = int(rng.integers(3, 7))
-        for column in range(2):
-            x = page.w * (0.05 if column == 0 else 0.58)
-            y = page.h * rng.uniform(0.05, 0.15)
-            wide = min(3.0, page.w * 0.3 / size)
-            for _ in range(count):
-                if y + size > page.h or wide < 1:
-                    break
-                heights += _row(
-                    page, writer, x, y, size, int(rng.integers(1, int(wide) + 1)), 0.0, False, 0.15
-                )
-                y += size * rng.uniform(1.5, 1.9)
-        return heights
+    if layout == "scattered":
+        return _write_scattered(page, writer, size)
+    if layout == "columns":
+        return _write_columns(page, writer, size)
     if rng.random() < 0.12:
-        _cut_by_the_border(page, writer, size)
+        _write_across_the_border(page, writer, size)
+    return _write_rows(page, writer, size, layout == "one row", touching)
+
+
+def _write_scattered(page: Page, writer: Writer, size: float) -> list[float]:
+    rng = page.rng
+    heights: list[float] = []
+    page.tags.append("scattered")
+    for _ in range(int(rng.integers(1, 10))):
+        x, y = rng.uniform(0, page.w - size), rng.uniform(0, page.h - size)
+        if all(abs(x - bx) > 2 * size or abs(y - by) > 1.6 * size for bx, by, _, _ in page.boxes):
+            heights += _write_row(page, writer, x, y, size, 1, 0.0, False, 0.5)
+    return heights
+
+
+def _write_columns(page: Page, writer: Writer, size: float) -> list[float]:
+    rng = page.rng
+    heights: list[float] = []
+    page.tags.append("columns")
+    count = int(rng.integers(3, 7))
+    for column in range(2):
+        x = page.w * (0.05 if column == 0 else 0.58)
+        y = page.h * rng.uniform(0.05, 0.15)
+        widest = min(3.0, page.w * 0.3 / size)
+        for _ in range(count):
+            if y + size > page.h or widest < 1:
+                break
+            length = int(rng.integers(1, int(widest) + 1))
+            heights += _write_row(page, writer, x, y, size, length, 0.0, False, 0.15)
+            y += size * rng.uniform(1.5, 1.9)
+    return heights
+
+
+def _write_rows(
+    page: Page, writer: Writer, size: float, single: bool, touching: bool
+) -> list[float]:
+    rng = page.rng
+    heights: list[float] = []
     lean = rng.normal(0, 0.05)
-    highest = 0.3 if how == "rows" else min(0.6, 0.9 - size / page.h)
-    y = page.h * rng.uniform(0.01, max(highest, 0.02))
+    lowest = min(0.6, 0.9 - size / page.h) if single else 0.3
+    y = page.h * rng.uniform(0.01, max(lowest, 0.02))
     spacing = rng.uniform(0.12, 1.2)
-    rows = int(rng.integers(2, 7)) if how == "rows" else 1
+    rows = 1 if single else int(rng.integers(2, 7))
     for _ in range(rows):
         x = page.w * rng.uniform(0.04, 0.2)
-        fit = int((page.w - x) / (size * (0.65 + spacing)))
-        if y + size + max(lean, 0) * page.w > page.h * 0.97 or fit < 1:
+        room = int((page.w - x) / (size * (0.65 + spacing)))
+        if y + size + max(lean, 0) * page.w > page.h * 0.97 or room < 1:
             break
         if y + lean * page.w < 0:
             lean = 0.0
-        most = int(rng.integers(1, min(fit, 12) + 1))
-        heights += _row(page, writer, x, y, size, most, lean, touching, spacing)
+        count = int(rng.integers(1, min(room, 12) + 1))
+        heights += _write_row(page, writer, x, y, size, count, lean, touching, spacing)
         y += size * rng.uniform(1.45, 2.4)
     return heights
 
 
-def _cut_by_the_border(page: Page, writer: Writer, size: float) -> None:
+def _write_across_the_border(page: Page, writer: Writer, size: float) -> None:
+    """Write a digit that the border cuts."""
     rng = page.rng
     ink, _ = writer.glyph(max(14, round(size)))
     h, w = ink.shape
@@ -145,10 +188,11 @@ def _cut_by_the_border(page: Page, writer: Writer, size: float) -> None:
     page.tags.append("cut")
 
 
-def _row(
+def _write_row(
     page: Page, writer: Writer, x: float, y: float, size: float, count: int,
     lean: float, touching: bool, spacing: float,
 ) -> list[float]:  # fmt: skip
+    """Write up to `count` digits from (x, y); `lean` is the slope of the row."""
     rng = page.rng
     row = max(page.rows, default=-1) + 1
     start, heights = x, []
@@ -190,6 +234,7 @@ LETTERS = list(string.ascii_letters)
 
 
 def is_free(page: Page, x: int, y: int, w: int, h: int, margin: float) -> bool:
+    """Whether a box is at least `margin` pixels away from all digits of the page."""
     return all(
         x + w + margin < bx or bx + bw + margin < x or y + h + margin < by or by + bh + margin < y
         for bx, by, bw, bh in (*page.boxes, *page.cut)

@@ -12,7 +12,7 @@ import pytest
 from support.training import write_idx
 
 from digitkit.datasets import mnist
-from digitkit.datasets.digits import stratified_split
+from digitkit.datasets.digits import digit_data, stratified_split
 from digitkit.datasets.idx import load_idx, parse_idx
 from digitkit.datasets.load import load_test, load_train_and_test
 from digitkit.datasets.mnist import MNIST_MD5, download_mnist, find_mnist, load_mnist
@@ -34,20 +34,36 @@ def test_idx_round_trip_plain_and_gzipped(tmp_path, mnist_test):
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    "data",
     [
-        (b"", "wrong first four bytes"),
-        (b"\x00\x00\x08", "wrong first four bytes"),
-        (b"\x00\x00\x09\x01\x00\x00\x00\x01x", "wrong first four bytes"),
-        (b"\x00\x00\x08\x03\x00\x00", "truncated"),
-        (b"\x00\x00\x08\x01\x00\x00\x00\x05abc", "announces 13"),
-        (b"\x00\x00\x08\x01\x00\x00\x00\x02abc", "announces 10"),
-        (b"\x00\x00\x08\x03" + b"\xff" * 12, "damaged or incomplete"),
+        b"",
+        b"\x00\x00\x08",
+        b"\x00\x00\x09\x01\x00\x00\x00\x01x",
+        b"\x00\x00\x08\x03\x00\x00",  # the header is cut
+        b"\x00\x00\x08\x01\x00\x00\x00\x05abc",
+        b"\x00\x00\x08\x01\x00\x00\x00\x02abc",
+        b"\x00\x00\x08\x03" + b"\xff" * 12,
     ],
 )
-def test_bad_idx(data, message):
-    with pytest.raises(DatasetError, match=message):
+def test_bad_idx(data):
+    with pytest.raises(DatasetError) as error:
         parse_idx(data, "x")
+    assert error.value.subject == "x"
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (np.zeros((2, 28, 28), np.float32), np.zeros(2, np.uint8)),
+        (np.zeros((2, 20, 20), np.uint8), np.zeros(2, np.uint8)),
+        (np.zeros((2, 28, 28), np.uint8), np.zeros(3, np.uint8)),
+        (np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8)),
+        (np.zeros((2, 28, 28), np.uint8), np.array([1, 10], np.uint8)),
+    ],
+)
+def test_arrays_that_are_not_digits(images, labels):
+    with pytest.raises(DatasetError):
+        digit_data(images, labels, "x")
 
 
 def test_idx_folder_problems(tmp_path, mnist_test):
@@ -56,19 +72,22 @@ def test_idx_folder_problems(tmp_path, mnist_test):
     labels = tmp_path / "t10k-labels-idx1-ubyte"
     twin = tmp_path / "t10k-labels-idx1-ubyte.gz"
     twin.write_bytes(gzip.compress(labels.read_bytes()))
-    with pytest.raises(DatasetError, match="holds both"):
+    with pytest.raises(DatasetError) as error:
         load_idx(tmp_path, "test")
+    assert labels.name in error.value.problem
     labels.unlink()
     twin.write_bytes(twin.read_bytes()[:-9])
-    with pytest.raises(DatasetError, match="is damaged"):
+    with pytest.raises(DatasetError) as error:
         load_idx(tmp_path, "test")
+    assert error.value.subject == str(twin)
     twin.unlink()
-    with pytest.raises(DatasetError, match="has no t10k-labels"):
+    with pytest.raises(DatasetError, match=labels.name):
         load_idx(tmp_path, "test")
-    with pytest.raises(InputNotFoundError, match="is no folder"):
-        load_test(tmp_path / "none")
+    for missing in (tmp_path / "none", tmp_path / "t10k-images-idx3-ubyte.gz"):
+        with pytest.raises(InputNotFoundError):
+            load_test(missing)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match="holds neither"):
+    with pytest.raises(DatasetError):
         load_test(tmp_path / "empty")
 
 
@@ -78,8 +97,8 @@ def test_split_is_stratified_seeded_and_disjoint(mnist_train):
     assert len(np.intersect1d(kept, off)) == 0
     assert len(kept) + len(off) == len(labels)
     for digit in range(10):
-        share = (labels[off] == digit).sum() / (labels == digit).sum()
-        assert share == pytest.approx(1 / 12, abs=1e-3)
+        fraction = (labels[off] == digit).sum() / (labels == digit).sum()
+        assert fraction == pytest.approx(1 / 12, abs=1e-3)
     again = stratified_split(labels, 1 / 12, 3)[1]
     other = stratified_split(labels, 1 / 12, 4)[1]
     assert np.array_equal(off, again)
@@ -102,27 +121,33 @@ def test_class_folders_go_through_the_pixel_path(tmp_path, one_of_each):
     data = load_test(folder)
     assert len(data) == 30
     assert data.images[:, 0].max() == 0  # ink bright on dark, whatever the file's polarity
-    both = load_train_and_test(folder)
-    assert len(both.train) == 20
-    assert len(both.test) == 10
-    again = load_train_and_test(folder)
-    assert again.train.digest == both.train.digest
+    first, again = load_train_and_test(folder), load_train_and_test(folder)
+    assert (len(first.train), len(first.test)) == (20, 10)
+    assert again.train.digest == first.train.digest
+
+
+def test_train_and_test_folders(tmp_path, one_of_each):
+    class_folders(tmp_path / "train", one_of_each)
+    class_folders(tmp_path / "test", one_of_each, copies=1)
+    data = load_train_and_test(tmp_path)
+    assert (len(data.train), len(data.test), len(load_test(tmp_path))) == (30, 10, 10)
 
 
 def test_class_folder_problems(tmp_path, one_of_each):
     folder = class_folders(tmp_path / "mine", one_of_each, copies=1)
     (folder / "7" / "0.jpg").write_bytes((folder / "7" / "0.png").read_bytes())
-    with pytest.raises(DatasetError, match="two files of one name"):
+    with pytest.raises(DatasetError, match=r"0\.jpg and 0\.png"):
         load_test(folder)
     (folder / "7" / "0.jpg").write_bytes(b"nothing")
     (folder / "7" / "0.png").unlink()
-    with pytest.raises(DatasetError, match=r"0\.jpg: not an image"):
+    with pytest.raises(DatasetError, match=r"0\.jpg"):
         load_test(folder)
     (folder / "7" / "0.jpg").unlink()
-    with pytest.raises(DatasetError, match="holds no images"):
+    with pytest.raises(DatasetError) as error:
         load_test(folder)
+    assert error.value.subject == str(folder / "7")
     (folder / "7").rmdir()
-    with pytest.raises(DatasetError, match="no folder for the digit 7"):
+    with pytest.raises(DatasetError, match="digit 7"):
         load_test(folder)
 
 
@@ -163,13 +188,13 @@ def test_download_checks_digests_and_tries_the_next_mirror(tmp_path, mirror, mon
     assert seen[-1][1] == seen[-1][2] > 0
 
     monkeypatch.setattr(mnist, "MNIST_MD5", dict.fromkeys(good, "0" * 32))
-    with pytest.raises(DatasetError, match="could not be downloaded.*MD5"):
+    with pytest.raises(DatasetError, match="MD5"):
         download_mnist(tmp_path / "other", mirrors=(url,))
     assert not (tmp_path / "other").exists()
 
 
-def test_what_a_bundle_has_installed_is_found(tmp_path, monkeypatch, mnist_test):
-    """The test set lies beside the environment; of the training set there is nothing."""
+def test_mnist_in_a_bundle(tmp_path, monkeypatch, mnist_test):
+    """The test set is next to the environment; there is no training set."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DIGITKIT_MNIST", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -181,7 +206,7 @@ def test_what_a_bundle_has_installed_is_found(tmp_path, monkeypatch, mnist_test)
     assert load_mnist("test").digest == mnist_test.digest
 
 
-def test_a_folder_that_is_barred_is_passed_over(tmp_path, monkeypatch, mnist_test):
+def test_folders_without_permission_are_skipped(tmp_path, monkeypatch, mnist_test):
     really = Path.is_file
 
     def is_file(path):
@@ -200,5 +225,6 @@ def test_a_changed_mnist_file_is_refused(tmp_path, monkeypatch, mnist_test, mnis
     write_idx(tmp_path, "test", mnist_test.take(np.arange(10)))
     write_idx(tmp_path, "train", mnist_train.take(np.arange(10)))
     monkeypatch.setenv("DIGITKIT_MNIST", str(tmp_path))
-    with pytest.raises(DatasetError, match="is not MNIST's file"):
+    with pytest.raises(DatasetError) as error:
         load_mnist("test")
+    assert error.value.subject.startswith(str(tmp_path))

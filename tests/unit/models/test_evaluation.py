@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -57,17 +59,17 @@ def test_calibration_error():
     assert ece(np.zeros(1000), right) == pytest.approx(0.8)
 
 
-def test_temperature_is_found_again():
+def test_a_known_temperature_is_recovered():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (20_000, 10)).astype(np.float32)
     probabilities = softmax(logits)
     labels = np.array([rng.choice(10, p=p / p.sum()) for p in probabilities.astype(float)])
     for factor in (0.5, 3.0):
-        found = fit_temperature(logits * np.float32(factor), labels.astype(np.uint8))
-        assert found == pytest.approx(factor, rel=0.05)
+        fitted = fit_temperature(logits * np.float32(factor), labels.astype(np.uint8))
+        assert fitted == pytest.approx(factor, rel=0.05)
 
 
-def test_threshold_lets_one_in_a_thousand_through():
+def test_one_in_a_thousand_accepted_digits_may_be_wrong():
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1, 20_000).astype(np.float32)
     right = rng.random(20_000) < np.where(confidence < 0.8, 0.9, 1.0)
@@ -76,17 +78,15 @@ def test_threshold_lets_one_in_a_thousand_through():
     accepted = confidence >= threshold
     assert (~right[accepted]).mean() <= ACCEPTED_ERROR
     assert 0.78 < threshold <= 0.81
-    sure = fit_min_confidence(one_hot([3] * 9, [0.9875] * 9), np.full(9, 3, np.uint8))
-    assert sure == 0.988
-    hopeless = fit_min_confidence(one_hot([3] * 9, [0.9] * 9), np.full(9, 4, np.uint8))
-    assert hopeless == 1.0
+    always_right = fit_min_confidence(one_hot([3] * 9, [0.9875] * 9), np.full(9, 3, np.uint8))
+    assert always_right == 0.988
+    always_wrong = fit_min_confidence(one_hot([3] * 9, [0.9] * 9), np.full(9, 4, np.uint8))
+    assert always_wrong == 1.0
 
 
 def test_to_json_is_json():
-    import json
-
     labels = np.array([0, 1], np.uint8)
     result = score_predictions(one_hot([0, 2], [0.9, 0.8]), labels, "x")
     values = json.loads(json.dumps(result.to_json()))
     assert values["mistakes"][0]["label"] == 1
-    assert "predictions" not in values
+    assert "right" not in values

@@ -1,3 +1,5 @@
+"""Fields: a row's most likely digits that meet its constraints."""
+
 from __future__ import annotations
 
 import itertools
@@ -9,11 +11,12 @@ import numpy as np
 import pytest
 
 from digitkit import Digit, Reading, Timings
+from digitkit.errors import ConfigError
 from digitkit.reading import fields
 from digitkit.reading.fields import Field, apply_field
 
 
-def thing(
+def detection(
     likely: dict[int, float],
     *,
     is_digit: float = 1.0,
@@ -21,7 +24,7 @@ def thing(
     cut: bool = False,
     threshold: float = 0.9,
 ) -> Digit:
-    """A thing as the reader gives it; `likely` digits have these probabilities, the rest share."""
+    """A digit as the reader returns it; `likely` ones have these probabilities, the rest share."""
     rest = (1 - sum(likely.values())) / max(1, 10 - len(likely))
     probabilities = np.array([likely.get(d, rest) for d in range(10)], np.float32)
     digit = int(probabilities.argmax())
@@ -40,12 +43,12 @@ def thing(
 
 
 def clear(text: str, row: int = 0) -> list[Digit]:
-    return [thing({int(d): 0.999}, row=row) for d in text]
+    return [detection({int(d): 0.999}, row=row) for d in text]
 
 
 def clutter(row: int = 0) -> Digit:
-    """Something that the model takes for a digit by its threshold, but not surely."""
-    return thing({1: 0.99}, is_digit=0.92, row=row)
+    """Something that the model takes for a digit by its threshold, but with little confidence."""
+    return detection({1: 0.99}, is_digit=0.92, row=row)
 
 
 def read(*digits: Digit) -> Reading:
@@ -61,22 +64,22 @@ def accepted(reading: Reading) -> list[bool]:
     return [digit.accepted for digit in reading.digits]
 
 
-def test_what_fits_stays_as_it_is():
-    reading = read(*clear("4021"), thing({7: 0.5}, is_digit=0.6))
+def test_a_row_that_fits_stays_as_it_is():
+    reading = read(*clear("4021"), detection({7: 0.5}, is_digit=0.6))
     assert reading.text == "4021"
     for field in (Field(expect=4), Field(pattern=r"\d{4}"), Field(checksum="4021".__eq__)):
         assert apply_field(reading, field) == reading
 
 
 def test_the_second_choice_of_an_uncertain_digit():
-    reading = read(*clear("402"), thing({7: 0.6, 1: 0.38}, threshold=0.5))
+    reading = read(*clear("402"), detection({7: 0.6, 1: 0.38}, threshold=0.5))
     assert reading.text == "4027"
     fitted = apply_field(reading, Field(pattern=r"\d{3}[0-5]"))
     assert fitted.text == "4021"
     last = fitted.digits[3]
-    # 7 is ruled out where the others are right, so 1 has nearly all of what is left.
+    # 7 is ruled out if the others are right, so 1 has nearly all of the rest.
     assert last.confidence == pytest.approx(0.38 / 0.402, abs=0.005)
-    # Nothing of what was found is lost.
+    # Nothing of the detection is lost.
     assert np.array_equal(last.probabilities, reading.digits[3].probabilities)
     assert last.image is reading.digits[3].image
     assert (last.box, last.row, last.is_digit) == ((0, 0, 20, 20), 0, 1.0)
@@ -87,8 +90,8 @@ def test_the_second_choice_of_an_uncertain_digit():
 
 def test_the_confidence_is_a_posterior():
     # By hand: 0.6 and 0.3 for the first, 0.8 and 0.2 for the second; 11 and 12 do not fit.
-    one = thing({1: 0.6, 2: 0.3, 3: 0.1}, threshold=0)
-    two = thing({1: 0.8, 2: 0.2}, threshold=0)
+    one = detection({1: 0.6, 2: 0.3, 3: 0.1}, threshold=0)
+    two = detection({1: 0.8, 2: 0.2}, threshold=0)
     fitted = apply_field(read(one, two), Field(pattern="2[12]|3."))
     assert fitted.text == "21"  # 0.24, after 11 with 0.48
     first, second = fitted.digits
@@ -96,21 +99,16 @@ def test_the_confidence_is_a_posterior():
     assert second.confidence == pytest.approx((0.8 - 0.48) / 0.52)
 
 
-def test_a_first_digit_of_a_class():
-    first = thing({0: 0.7, 6: 0.25})
-    assert apply_field(read(first, *clear("021")), Field(pattern=r"[1-9]\d{3}")).text == "6021"
-
-
-def test_a_faint_digit_comes_in():
-    reading = read(*clear("40"), thing({2: 0.7, 3: 0.25}, is_digit=0.9), *clear("1"))
+def test_a_faint_digit_is_added():
+    reading = read(*clear("40"), detection({2: 0.7, 3: 0.25}, is_digit=0.9), *clear("1"))
     assert reading.text == "401"
     fitted = apply_field(reading, Field(expect=4))
     assert fitted.text == "4021"
-    # Nothing likelier was tried, so its confidence is the model's.
+    # Nothing more likely was tried, so its confidence is the model's.
     assert fitted.digits[2].confidence == pytest.approx(0.7 * 0.9)
 
 
-def test_clutter_goes():
+def test_clutter_is_dropped():
     reading = read(*clear("40"), clutter(), *clear("21"))
     assert reading.text == "40121"
     fitted = apply_field(reading, Field(expect=4))
@@ -120,40 +118,38 @@ def test_clutter_goes():
     assert fitted.digits[2].confidence == reading.digits[2].confidence
 
 
-def test_one_goes_and_one_changes():
-    reading = read(clutter(), thing({9: 0.55, 4: 0.44}), *clear("021"))
-    assert (
-        apply_field(reading, Field(pattern=r"[1-5]0\d\d")).text == "1021"
-    )  # 9 is no digit: too far
-    assert apply_field(reading, Field(pattern=r"[2-5]0\d\d")).text == "4021"
+def test_one_is_dropped_and_one_changes():
+    reading = read(clutter(), detection({9: 0.55, 4: 0.44}), *clear("021"))
+    for pattern, text in ((r"[1-5]0\d\d", "1021"), (r"[2-5]0\d\d", "4021")):
+        assert apply_field(reading, Field(pattern=pattern)).text == text
 
 
-def test_a_clear_digit_is_never_overturned():
-    reading = read(thing({7: 0.985, 1: 0.009}), *clear("021"))
+@pytest.mark.parametrize(("second", "text"), [(0.009, ""), (0.011, "1021")])
+def test_a_clear_digit_is_never_overturned(second, text):
+    reading = read(detection({7: 0.985, 1: second}), *clear("021"))
     fitted = apply_field(reading, Field(pattern=r"1\d{3}"))
-    assert fitted.text == ""
-    assert [digit.digit for digit in fitted.digits] == [7, 0, 2, 1]
-    assert apply_field(
-        read(thing({7: 0.985, 1: 0.011}), *clear("021")), Field(pattern=r"1\d{3}")
-    ).text
-    # Nor is it taken for clutter.
-    assert (
-        apply_field(read(*clear("40"), thing({2: 1}, is_digit=0.995)), Field(expect=2)).text == ""
-    )
+    assert fitted.text == text
+    assert [digit.digit for digit in fitted.digits[1:]] == [0, 2, 1]
+
+
+def test_a_clear_digit_is_never_taken_for_clutter():
+    reading = read(*clear("40"), detection({2: 1}, is_digit=0.995))
+    assert apply_field(reading, Field(expect=2)).text == ""
 
 
 def test_a_checksum_picks_the_digit():
-    uncertain = thing({3: 0.5, 8: 0.3, 9: 0.15}, threshold=0.4)
+    uncertain = detection({3: 0.5, 8: 0.3, 9: 0.15}, threshold=0.4)
     reading = read(*clear("7992739871"), uncertain)
     assert luhn("79927398713")
     assert apply_field(reading, Field(checksum=luhn)) == reading
-    swapped = read(*clear("799273987"), thing({7: 0.6, 1: 0.3, 4: 0.1}, threshold=0.5), *clear("3"))
+    doubtful = detection({7: 0.6, 1: 0.3, 4: 0.1}, threshold=0.5)
+    swapped = read(*clear("799273987"), doubtful, *clear("3"))
     assert apply_field(swapped, Field(expect=11, checksum=luhn)).text == "79927398713"
 
 
-def test_a_checksum_sees_only_what_fits_else():
+def test_a_checksum_sees_only_what_fits_otherwise():
     seen = []
-    reading = read(*clear("40"), thing({2: 0.5, 3: 0.4}), clutter())
+    reading = read(*clear("40"), detection({2: 0.5, 3: 0.4}), clutter())
     field = Field(expect=3, pattern=r"\d{2}[13]", checksum=lambda text: bool(seen.append(text)))
     assert apply_field(reading, field).text == ""
     assert seen[:2] == ["401", "403"]  # as read, the doubtful digit left out; then with it
@@ -183,19 +179,19 @@ def test_rows_are_judged_one_by_one():
     assert len(fitted.digits) == len(reading.digits)
 
 
-def test_a_row_that_is_likelier_empty_is_no_field():
-    blot = thing({1: 0.95}, is_digit=0.3)
+def test_a_row_that_is_more_likely_empty_is_not_a_field():
+    blot = detection({1: 0.95}, is_digit=0.3)
     for field in (Field(expect=1), Field(pattern=r"\d+"), Field(pattern=r"\d*")):
         assert apply_field(read(blot), field) == read(blot)
-    assert apply_field(read(thing({1: 0.8}, is_digit=0.8)), Field(expect=1)).text == "1"
+    assert apply_field(read(detection({1: 0.8}, is_digit=0.8)), Field(expect=1)).text == "1"
 
 
 def test_an_empty_reading():
     assert apply_field(read(), Field(expect=4)) == read()
 
 
-def test_what_the_border_cuts_is_never_accepted():
-    part = thing({1: 0.99}, cut=True)
+def test_a_cut_digit_is_never_accepted():
+    part = detection({1: 0.99}, cut=True)
     assert apply_field(read(part, *clear("021")), Field(expect=4)).text == ""
     assert apply_field(read(part, *clear("4021")), Field(expect=4)).text == "4021"
     wrongly = replace(part, accepted=True)
@@ -206,7 +202,7 @@ def test_what_the_border_cuts_is_never_accepted():
 
 
 def test_of_equals_the_lower_digit_of_the_first():
-    even = thing({5: 0.25, 3: 0.25, 8: 0.25, 1: 0.25})
+    even = detection({5: 0.25, 3: 0.25, 8: 0.25, 1: 0.25})
     assert apply_field(read(even, even), Field(pattern="[358]{2}")).text == "33"
     twins = apply_field(read(clutter(), clutter(), *clear("402")), Field(expect=4))
     assert accepted(twins).count(True) == 4
@@ -218,7 +214,7 @@ def test_of_equals_the_lower_digit_of_the_first():
 @pytest.mark.parametrize("options", [2, 10])
 def test_a_hopeless_row_is_given_up(options):
     tried = []
-    row = [thing(dict.fromkeys(range(options), 1 / options), is_digit=0.98) for _ in range(60)]
+    row = [detection(dict.fromkeys(range(options), 1 / options), is_digit=0.98) for _ in range(60)]
     field = Field(checksum=lambda text: bool(tried.append(text)))
     fitted = apply_field(read(*row), field)
     assert fitted.text == ""
@@ -226,25 +222,25 @@ def test_a_hopeless_row_is_given_up(options):
     assert apply_field(read(*row), Field(pattern="[12]{61}")).text == ""
 
 
-def test_the_bound_is_met_exactly(monkeypatch):
-    reading = read(thing({1: 0.4, 2: 0.3, 3: 0.2, 4: 0.1}))
+def test_the_limit_is_exact(monkeypatch):
+    reading = read(detection({1: 0.4, 2: 0.3, 3: 0.2, 4: 0.1}))
     monkeypatch.setattr(fields, "MAX_TRIED", 3)
     assert apply_field(reading, Field(pattern="3")).text == "3"
     assert apply_field(reading, Field(pattern="4")).text == ""
 
 
 def test_a_long_row():
-    row = [thing({1: 0.6, 2: 0.4}, threshold=0.5) for _ in range(400)]
+    row = [detection({1: 0.6, 2: 0.4}, threshold=0.5) for _ in range(400)]
     assert apply_field(read(*row), Field(pattern="1*21*")).text.count("2") == 1
 
 
 def brute(digits: list[Digit], field: Field) -> tuple[float, set[str]]:
-    """The highest probability of a reading that fits or is empty, and the texts that have it."""
+    """The highest probability of a text that fits or is empty, and the texts that have it."""
     choices = []
     for digit in digits:
-        of_one = {str(d): float(p) * digit.is_digit for d, p in enumerate(digit.probabilities)}
-        of_one[""] = 1 - digit.is_digit
-        choices.append([(text, p) for text, p in of_one.items() if p >= fields.FLOOR])
+        options = {str(d): float(p) * digit.is_digit for d, p in enumerate(digit.probabilities)}
+        options[""] = 1 - digit.is_digit
+        choices.append([(text, p) for text, p in options.items() if p >= fields.MIN_PROBABILITY])
     best, texts = 0.0, {""}
     for combined in itertools.product(*choices):
         text = "".join(part for part, _ in combined)
@@ -266,7 +262,7 @@ def test_the_search_finds_what_trying_all_finds(seed):
         named = rng.choice(10, rng.integers(1, 5), replace=False)
         shares = rng.dirichlet(np.ones(len(named)))
         likely = dict(zip(named.tolist(), shares.tolist(), strict=True))
-        row.append(thing(likely, is_digit=float(rng.choice([1.0, 0.99, rng.random()]))))
+        row.append(detection(likely, is_digit=float(rng.choice([1.0, 0.99, rng.random()]))))
     modulus = int(rng.integers(2, 8))
     field = [
         Field(expect=int(rng.integers(1, 5))),
@@ -284,49 +280,46 @@ def test_the_search_finds_what_trying_all_finds(seed):
         assert 0 <= digit.confidence <= 1
 
 
-def test_readings_come_in_order_each_once():
-    row = [thing({1: 0.5, 2: 0.3, 3: 0.2}), thing({4: 0.9, 5: 0.1}, is_digit=0.7), thing({6: 1})]
-    options = [fields._options(digit) for digit in row]
-    assert [len(of_one) for of_one in options] == [3, 3, 1]
-    found = list(fields._by_probability(options))
-    probabilities = [p for p, _ in found]
-    assert len({tuple(choice) for _, choice in found}) == len(found) == 9
-    assert all(a >= b - 1e-12 for a, b in itertools.pairwise(probabilities))
-    assert sum(probabilities) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("number", [0, -3])
-def test_a_count_under_one(number):
-    with pytest.raises(ValueError, match=f"expect is {number}; needed is 1 or more"):
-        Field(expect=number)
-
-
-def test_a_field_that_asks_for_nothing():
-    with pytest.raises(ValueError, match="give expect, pattern or checksum"):
-        Field()
+def test_hypotheses_come_in_order_each_once():
+    options = [
+        {"1": 0.5, "2": 0.3, "3": 0.2}, {"4": 0.9 * 0.7, "5": 0.1 * 0.7, "": 0.3}, {"6": 1.0}
+    ]  # fmt: skip
+    row = [
+        detection({1: 0.5, 2: 0.3, 3: 0.2}), detection({4: 0.9, 5: 0.1}, is_digit=0.7),
+        detection({6: 1}),
+    ]  # fmt: skip
+    tried = []
+    apply_field(read(*row), Field(checksum=lambda text: bool(tried.append(text))))
+    expected = {
+        "".join(text for text, _ in combined): math.prod(p for _, p in combined)
+        for combined in itertools.product(*(choices.items() for choices in options))
+    }
+    assert tried[0] == "6"  # the digits that were accepted as read
+    assert tried[1:] == sorted(expected, key=lambda text: -expected[text])
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"),
-    [
-        ("(", r"pattern '(': is no regular expression: missing )"),
-        ("{3}", "pattern '{3}': is no regular expression: nothing to repeat"),
-        ("\\", "pattern '\\': is no regular expression: bad escape"),
-        (r"(\d)\2", "is no regular expression: invalid group reference"),
-        ("402B", "pattern '402B': 'B' matches no digit; a pattern is made of digits"),
-        (r"\d{2}-\d", r"pattern '\d{2}-\d': '-' matches no digit"),
-        (r"\D\d", r"'\D' matches no digit"),
-        (r"\d{4", "'{' matches no digit"),
-        ("1\n2", r"pattern '1\n2': '\n' matches no digit"),
-        ("[a-z]{3}", "pattern '[a-z]{3}': '[a-z]' matches no digit"),
-        (r"[^\d]", r"'[^\d]' matches no digit"),
-        ("", "pattern '': asks for no digits"),
-        ("^()$", "asks for no digits"),
-    ],
+    ("values", "field"), [({"expect": 0}, "expect"), ({"expect": -3}, "expect"), ({}, None)]
 )
-def test_patterns_that_match_no_digits(pattern, message):
-    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+def test_values_that_make_no_field(values, field):
+    with pytest.raises(ConfigError) as caught:
+        Field(**values)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("pattern", "word"),
+    [
+        ("(", "'('"), ("{3}", "'{3}'"), ("\\", "'\\'"), (r"(\d)\2", "reference"), ("402B", "'B'"),
+        (r"\d{2}-\d", "'-'"), (r"\D\d", r"'\D'"), (r"\d{4", "'{'"), ("1\n2", r"'\n'"),
+        ("[a-z]{3}", "'[a-z]'"), (r"[^\d]", r"'[^\d]'"), ("", "''"), ("^()$", "'^()$'"),
+    ],
+)  # fmt: skip
+def test_patterns_that_match_no_digits(pattern, word):
+    """The error names the element at fault, on one line."""
+    with pytest.raises(ConfigError, match=re.escape(word)) as caught:
         Field(pattern=pattern)
+    assert caught.value.field == "pattern"
     assert "\n" not in str(caught.value)
 
 

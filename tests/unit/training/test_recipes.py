@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import pytest
 
@@ -11,20 +10,20 @@ from digitkit.training import nets, recipes
 torch = pytest.importorskip("torch")
 
 
-def test_the_articles_net_has_its_parameters():
+def test_the_articles_net():
     assert nets.parameter_count(nets.build_net("article")) == 1_199_882
     recipe = recipes.get_recipe("article")
     assert (recipe.optimizer, recipe.learning_rate, recipe.epochs) == ("adadelta", 1.0, 10)
     assert (recipe.batch_size, recipe.validation) == (128, 0.0)
 
 
-@pytest.mark.parametrize("recipe", recipes.RECIPES.values(), ids=lambda r: r.name)
-def test_every_recipe_is_whole(recipe):
-    assert recipes.RECIPES[recipe.name] is recipe
-    assert recipes.from_json(json.loads(json.dumps(recipes.to_json(recipe)))) == recipe
-    nets.build_net(recipe.net)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        recipe.epochs = 1
+def test_the_articles_weights_begin_as_in_keras():
+    torch.manual_seed(0)
+    dense = nets.build_net("article")[7].requires_grad_(False)
+    limit = (6 / (9216 + 128)) ** 0.5  # Glorot, uniform
+    assert float(dense.weight.abs().max()) <= limit
+    assert float(dense.weight.std()) == pytest.approx(limit / 3**0.5, rel=0.01)
+    assert float(dense.bias.abs().max()) == 0
 
 
 def test_any_field_can_be_overridden():
@@ -33,74 +32,57 @@ def test_any_field_can_be_overridden():
         quick, {"epochs": "3", "optimizer": "sgd", "augmentation.rotate": "5.5", "seed": "9"}
     )
     assert (changed.epochs, changed.optimizer, changed.seed) == (3, "sgd", 9)
-    assert changed.augmentation.rotate == 5.5
-    assert changed.augmentation.shear == quick.augmentation.shear
-    for field in dataclasses.fields(recipes.Recipe):
-        if field.name in ("name", "version", "summary", "augmentation"):
-            continue
-        value = getattr(quick, field.name)
-        assert recipes.override(quick, {field.name: str(value)}) == quick
+    assert changed.augmentation == dataclasses.replace(quick.augmentation, rotate=5.5)
+    for field, value in vars(quick).items():
+        if field not in ("name", "version", "summary", "augmentation"):
+            assert recipes.override(quick, {field: str(value)}) == quick
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "words"),
     [
-        ({"epoch": "3"}, "'epoch' does not exist; there is epochs"),
-        ({"augmentation.rotat": "3"}, "does not exist; there is rotate"),
-        ({"augmentation": "3"}, "does not exist"),
-        ({"epochs": "many"}, "'many' is no int"),
-        ({"epochs": "0"}, "epochs: 0 is out of range"),
-        ({"learning_rate": "nan"}, "is no number"),
-        ({"learning_rate": "-1"}, "out of range"),
-        ({"optimizer": "adam"}, "none of adadelta, adamw, sgd"),
-        ({"name": "mine"}, "cannot be changed"),
-        ({"patience": "3", "keep": "last"}, "patience: goes with keep=best"),
+        ({"epoch": "3"}, ["'epoch'", "choose from epochs"]),
+        ({"augmentation.rotat": "3"}, ["choose from augmentation.rotate"]),
+        ({"augmentation": "3"}, ["'augmentation'"]),
+        ({"name": "mine"}, ["name"]),
+        ({"epochs": "many"}, ["epochs", "whole number", "'many'"]),
+        ({"epochs": "1.5"}, ["epochs", "whole number"]),
+        ({"learning_rate": "nan"}, ["learning_rate", "number"]),
+        ({"learning_rate": "inf"}, ["learning_rate", "number"]),
+        ({"augmentation.rotate": "nan"}, ["rotate", "number"]),
+        ({"optimizer": "adam"}, ["optimizer", "adadelta, adamw or sgd"]),
+        ({"epochs": "0"}, ["recipe field epochs must be at least 1, got 0"]),
+        ({"batch_size": "1"}, ["batch_size", "at least 2"]),
+        ({"learning_rate": "0"}, ["learning_rate", "greater than 0"]),
+        ({"warmup": "1"}, ["warmup", "less than 1"]),
+        ({"validation": "-0.1"}, ["validation", "at least 0"]),
+        ({"hands": "1.1"}, ["hands", "from 0 to 1"]),
+        ({"seed": "-1"}, ["seed", "at least 0"]),
+        ({"patience": "3", "keep": "last"}, ["patience", "keep"]),
     ],
 )
-def test_bad_overrides(values, message):
-    with pytest.raises(RecipeError, match=message):
+def test_bad_overrides(values, words):
+    with pytest.raises(RecipeError) as error:
         recipes.override(recipes.get_recipe("quick"), values)
-
-
-def test_unknown_names_get_the_near_ones():
-    with pytest.raises(RecipeError, match="did you mean article"):
-        recipes.get_recipe("artcle")
-    with pytest.raises(RecipeError, match="there is quick, best"):
-        recipes.get_recipe("zzz")
-    with pytest.raises(RecipeError, match="net 'digit' does not exist; there is digits"):
-        nets.build_net("digit")
-    with pytest.raises(RecipeError, match="no recipe of this digitkit version"):
-        recipes.from_json({"name": "x"})
+    for word in words:
+        assert word in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters", "multiply_adds"),
+    ("find", "name", "near"),
     [
-        ("best", 109_626, 3_301_920),
-        ("best-tiny", 32_506, 877_536),
-        ("quick", 95_754, 1_518_592),
-        ("article", 1_199_882, 11_992_448),
+        (recipes.get_recipe, "artcle", "article"),
+        (recipes.get_recipe, "zzz", "quick, best"),
+        (nets.build_net, "digit", "digits"),
     ],
 )
-def test_recipes_build_the_stated_nets(name, parameters, multiply_adds):
-    from digitkit.export import export, graph
-
-    torch.manual_seed(0)
-    net = nets.build_net(recipes.get_recipe(name).net)
-    for parameter in net.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)  # biases of 0 would be left out
-    counted = graph.count_graph(export.to_onnx(export.deployed(net, 1.0)))
-    assert (counted.parameters, counted.multiply_adds) == (parameters, multiply_adds)
+def test_unknown_names_are_answered_with_similar_ones(find, name, near):
+    with pytest.raises(RecipeError) as error:
+        find(name)
+    assert near in error.value.hint
 
 
-@pytest.mark.parametrize(
-    ("layers", "message"),
-    [
-        ("32", "layer '32' is none"),
-        ("32x5s2 x3", "layer 'x3' is none"),
-        ("8x5s2 8x3s2p1 8x3 8x3 8x3", "layer '8x3': its input is smaller than its kernel"),
-    ],
-)
-def test_layers_that_cannot_be(layers, message):
-    with pytest.raises(RecipeError, match=message):
+@pytest.mark.parametrize("layers", ["32", "32x5s2 x3", "8x5s2 8x3s2p1 8x3 8x3 8x3"])
+def test_layers_that_cannot_be(layers):
+    with pytest.raises(RecipeError, match="layer"):
         nets.convnet(layers)

@@ -1,0 +1,258 @@
+"""What ``run.json`` contains: everything that decided a training, and its results."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from digitkit.errors import InputNotFoundError, RunError, one_line
+from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE
+from digitkit.system import atomic
+from digitkit.training.augment import Augmentation
+from digitkit.training.recipes import Recipe
+
+FORMAT = 1
+"""Version of ``run.json``."""
+
+RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """A data set that was trained or tested on.
+
+    Attributes:
+        name: what the data is.
+        count: number of images.
+        digest: SHA-256 of the images and labels, see `digitkit.datasets.digits.DigitData`.
+    """
+
+    name: str
+    count: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """Where the data came from.
+
+    Attributes:
+        source: its folder; None for MNIST.
+        train: the training set, validation images included.
+        test: the test set.
+    """
+
+    source: str | None
+    train: DatasetRecord
+    test: DatasetRecord
+
+
+@dataclass(frozen=True)
+class InitRecord:
+    """The run whose weights a training started from.
+
+    Attributes:
+        run: its folder.
+        recipe: name of its recipe.
+        weights_sha256: SHA-256 of its weights file.
+    """
+
+    run: str
+    recipe: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class MachineRecord:
+    """The machine that trained.
+
+    Attributes:
+        platform: operating system and version.
+        cpu: name of the processor.
+        cores: logical cores; None if unknown.
+    """
+
+    platform: str
+    cpu: str
+    cores: int | None
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """Results of one epoch.
+
+    Attributes:
+        epoch: from 1.
+        train_loss: mean loss on the augmented training images, label smoothing and images without
+            a digit included, as in the recipe.
+        train_accuracy: fraction of the augmented training images read right, 0–1.
+        val_loss: mean cross-entropy on the validation images; None without any.
+        val_accuracy: fraction of the validation images read right, 0–1; None without any.
+        seconds: duration of the epoch, validation included.
+        elapsed: seconds of training up to the end of this epoch, interruptions not counted.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    seconds: float
+    elapsed: float
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """Results on a data set.
+
+    Attributes:
+        accuracy: fraction read right, 0–1.
+        loss: mean cross-entropy of the calibrated probabilities, nats.
+        count: number of images.
+        mean_confidence: mean probability of the digit that was read, 0–1.
+        calibration_error: expected calibration error, 0–1.
+    """
+
+    accuracy: float
+    loss: float
+    count: int
+    mean_confidence: float
+    calibration_error: float
+
+
+@dataclass(frozen=True)
+class ValidationRecord(ScoreRecord):
+    """Results on the validation images, and what was fitted on them.
+
+    Attributes:
+        temperature: what the logits are divided by.
+        min_confidence: default threshold for accepting a digit, 0–1.
+    """
+
+    temperature: float = 1.0
+    min_confidence: float = DEFAULT_MIN_CONFIDENCE
+
+
+@dataclass(frozen=True)
+class FinalScoreRecord(ScoreRecord):
+    """Results on the test set.
+
+    Attributes:
+        loss_uncalibrated: mean cross-entropy without the temperature, nats.
+    """
+
+    loss_uncalibrated: float
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A training, as ``run.json`` stores it.
+
+    Attributes:
+        format: version of the file's format.
+        status: ``running`` until everything is written; an interrupted training stays so.
+        recipe: the recipe, overrides applied.
+        overrides: the recipe fields that were changed, as given.
+        seed: of the recipe.
+        parameters: number of trained values.
+        threads: torch threads.
+        versions: of digitkit, Python and the packages that matter.
+        machine: the machine that trained.
+        git_revision: of the checkout that digitkit ran from; None outside of one.
+        started: ISO 8601 time with zone.
+        data: what it was trained and tested on.
+        init: the run that it started from; None for fresh weights.
+        epochs: the epochs so far.
+        best_epoch: the epoch whose weights are kept, from 1; None before the first has ended.
+        validation: results on the validation images; None without any, or before the end.
+        test: results on the test set; None before the end.
+        wall_seconds: duration, interruptions not counted.
+    """
+
+    format: int
+    status: Literal["running", "complete"]
+    recipe: Recipe
+    overrides: dict[str, str]
+    seed: int
+    parameters: int
+    threads: int
+    versions: dict[str, str]
+    machine: MachineRecord
+    git_revision: str | None
+    started: str
+    data: DataRecord
+    init: InitRecord | None
+    epochs: tuple[EpochRecord, ...] = ()
+    best_epoch: int | None = None
+    validation: ValidationRecord | None = None
+    test: FinalScoreRecord | None = None
+    wall_seconds: float = 0.0
+
+    @property
+    def temperature(self) -> float:
+        """What the logits are divided by; 1 if there was no validation data to fit it on."""
+        return self.validation.temperature if self.validation else 1.0
+
+    @property
+    def min_confidence(self) -> float:
+        """Default threshold for accepting a digit; a fixed one without validation data, 0–1."""
+        return self.validation.min_confidence if self.validation else DEFAULT_MIN_CONFIDENCE
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read a run folder's ``run.json``.
+
+    Raises:
+        InputNotFoundError: the folder contains no run.
+        RunError: the record is damaged or incomplete, or another version of digitkit wrote it.
+    """
+    path = folder / RECORD
+    try:
+        values = msgspec.json.decode(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputNotFoundError(
+            f"is not a run folder (no {RECORD})",
+            subject=str(folder),
+            hint="create one with digitkit train",
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+        raise RunError(f"cannot be read: {one_line(error)}", subject=str(path)) from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise RunError("is not a run record of this digitkit version", subject=str(path))
+    try:
+        record = msgspec.convert(values, RunRecord)
+    except msgspec.ValidationError as error:
+        raise RunError(f"is damaged: {one_line(error)}", subject=str(path)) from error
+    # A field that is not known here would silently not be applied.
+    unknown = _unknown(values["recipe"], Recipe)
+    unknown += [
+        f"augmentation.{name}"
+        for name in _unknown(values["recipe"].get("augmentation", {}), Augmentation)
+    ]
+    if unknown:
+        raise RunError(
+            f"its recipe has fields that this digitkit version does not know: {', '.join(unknown)}",
+            subject=str(path),
+        )
+    if record.status == "complete" and record.test is None:
+        raise RunError("is damaged: a finished training has test results", subject=str(path))
+    return record
+
+
+def _unknown(values: dict[str, object], kind: type[Recipe] | type[Augmentation]) -> list[str]:
+    known = {field.name for field in fields(kind)}
+    return [name for name in values if name not in known]
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write a run folder's ``run.json``, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    text = json.dumps(asdict(record), indent=2, ensure_ascii=False)
+    atomic.write_text(folder / RECORD, text + "\n")
