@@ -82,16 +82,6 @@ def test_a_paced_loop_keeps_its_rate():
     assert (found.idle_cpu, found.late) == (None, 3)
 
 
-def test_late_calls_are_counted(clock):
-    """Each takes two periods, so that only the first begins in time."""
-
-    def run(feed: int) -> None:
-        clock.ns += 20_000_000
-
-    found = paced_loop(run, [1], 4, 100)
-    assert (found.late, found.samples) == (3, (20_000_000,) * 4)
-
-
 def test_threads_that_spin_between_calls_are_seen(clock, monkeypatch):
     """As a runtime's threads do that wait for work without sleeping."""
     over = threading.Event()
@@ -118,13 +108,16 @@ def test_threads_that_spin_between_calls_are_seen(clock, monkeypatch):
         thread.join()
 
 
-def test_the_work_itself_is_no_idle_use(clock):
-    def run(feed: int) -> None:
-        clock.ns += 5_000_000
-        clock.process_ns += 5_000_000
+@pytest.mark.parametrize(("ms", "late"), [(5, 0), (100, 3)])
+def test_late_calls_are_counted_and_work_is_not_idle(clock, ms, late):
+    """Calls of two periods are late, but for the first."""
 
-    found = paced_loop(run, [1], 5, 20)
-    assert (found.idle_cpu, found.samples) == (0, (5_000_000,) * 5)
+    def run(feed: int) -> None:
+        clock.ns += ms * 1_000_000
+        clock.process_ns += ms * 1_000_000
+
+    found = paced_loop(run, [1], 4, 20)
+    assert (found.late, found.idle_cpu, found.samples) == (late, 0, (ms * 1_000_000,) * 4)
 
 
 # --- jobs ------------------------------------------------------------------------------------

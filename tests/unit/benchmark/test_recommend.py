@@ -54,11 +54,7 @@ INACCURATE = (one(30, accuracy=0.985), one(60, "fp32"))
                 *((us, ("int8", 2, None)) for us in (28.4, 15)),
             )
         ),
-        (
-            (one(30), one(27, threads=2, medians=[26, 26.5, 27.5, 29, 30])),
-            {},
-            ("int8", 1, None),
-        ),
+        ((one(30), one(27, threads=2, medians=[26, 26.5, 27.5, 29, 30])), {}, ("int8", 1, None)),
         # So must larger batches, which keep within the latency.
         ((one(30), one(100, batch=8), one(760, batch=64)), {}, ("int8", 1, 8)),
         (THREE_BATCHES, {}, ("int8", 1, 64)),

@@ -26,8 +26,6 @@ from digitkit.benchmark.runner import run_benchmark
 from digitkit.datasets.load import load_test
 from digitkit.errors import InputNotFoundError, ModelError, ReportError
 from digitkit.models.registry import models_folder
-from digitkit.system.conditions import read_conditions
-from digitkit.system.machine import read_machine
 
 TINY = "digits-tiny-int8"
 SHORT = {
@@ -85,40 +83,27 @@ def test_a_real_run(quick_run, small_data):
     assert report.environment.versions["onnxruntime"]
 
 
-def test_a_runtime_that_is_not_installed(monkeypatch, tmp_path):
-    """The first variant that works is what ratios refer to; samples are numbered as variants."""
+def test_models_and_runtimes_that_cannot_be_loaded(monkeypatch, tmp_path):
+    """Ratios refer to the first variant that works; samples are numbered as the variants."""
     (tmp_path / "openvino").mkdir()
     (tmp_path / "openvino/__init__.py").write_text("raise ImportError('libtbb.so.12: no such')")
     monkeypatch.syspath_prepend(tmp_path)
-    result = run_benchmark(short(runtimes=("openvino", "onnxruntime")))
-    other, ours = result.report.variants
-    assert (ours.error, ours.ratio, other.ratio) == (None, 1.0, None)
+    bad, detector = tmp_path / "bad.onnx", models_folder() / "finder.onnx"
+    bad.write_bytes(b"garbage")
+    result = run_benchmark(
+        short(models=(str(bad), str(detector), TINY), runtimes=("openvino", "onnxruntime"))
+    )
+    report = result.report
+    *broken, other, ours = report.variants
+    assert [v.error.partition(": ")[0] for v in broken] == [*[bad.name] * 2, *[detector.name] * 2]
+    assert report.models[0].sha256 == hashlib.sha256(b"garbage").hexdigest()
     assert other.name == f"{TINY}, openvino"
     assert "libtbb.so.12" in other.error
     assert "pip install openvino" in other.error
-    assert set(result.samples) == {"1/0"}
-
-
-def test_a_model_that_cannot_be_loaded(tmp_path):
-    bad = tmp_path / "bad.onnx"
-    bad.write_bytes(b"garbage")
-    report = measure(models=(str(bad), TINY))
-    broken, fine = report.variants
-    assert broken.error.startswith(f"{bad.name}: ONNX Runtime ")
-    assert (fine.error, fine.ratio) == (None, 1.0)
-    assert report.models[0].sha256 == hashlib.sha256(b"garbage").hexdigest()
-
-
-def test_nothing_can_be_measured(tmp_path):
-    bad = tmp_path / "bad.onnx"
-    bad.write_bytes(b"")
-    detector = models_folder() / "finder.onnx"  # is not a digit model
-    files = (str(bad), str(detector))
-    report = measure(models=files, whole=True, accuracy=True, workers=(2,))
-    for variant, file in zip(report.variants, (bad, detector), strict=True):
-        assert variant.error.startswith(f"{file.name}: ")
+    assert (ours.error, ours.ratio, other.ratio) == (None, 1.0, None)
+    assert set(result.samples) == {"5/0"}
+    report = measure(models=(str(bad),), whole=True, accuracy=True, workers=(2,))
     assert (report.measured, report.stages, report.cold_starts) == ((), (), ())
-    assert report.environment.onnxruntime_build is None
 
 
 def test_a_real_third_party_model_of_one_image(tmp_path, small_data):
@@ -398,21 +383,3 @@ def test_a_clock_that_falls(jobs, conditions, clocks, fall):
     report = measure(processes=2)
     assert report.valid is (fall is None)
     assert [f.frequencies_mhz for f in report.findings] == ([] if fall is None else [fall])
-
-
-def test_real_files_of_a_board_that_throttles(jobs, monkeypatch, tmp_path):
-    """From vcgencmd to the report."""
-    model = tmp_path / "proc/device-tree/model"
-    model.parent.mkdir(parents=True)
-    model.write_bytes(b"Raspberry Pi 4 Model B Rev 1.5\0")
-    words = iter(["throttled=0x0", "throttled=0x20002"])
-    answers = {"get_throttled": lambda: next(words), "measure_clock": lambda: "frequency(48)=1"}
-    monkeypatch.setattr(runner, "read_machine", lambda: read_machine(tmp_path))
-    monkeypatch.setattr(
-        runner,
-        "read_conditions",
-        lambda: read_conditions(tmp_path, lambda command: answers[command[1]]()),
-    )
-    report = measure()
-    assert report.environment.machine.board == "Raspberry Pi 4 Model B Rev 1.5"
-    assert [f.flag for f in report.findings if f.invalidates] == ["frequency capped"]

@@ -6,13 +6,7 @@ import pytest
 from support import reports
 from support.reports import make_variant
 
-from digitkit.benchmark.validity import (
-    descheduled_fraction,
-    find_problems,
-    frequency_fall,
-    judge,
-    warnings_before,
-)
+from digitkit.benchmark.validity import descheduled_fraction, find_problems, judge, warnings_before
 from digitkit.system.conditions import Conditions
 
 PI = reports.MACHINE
@@ -61,13 +55,6 @@ def test_throttling_makes_a_run_invalid(before, after, flags):
     found = judge(PI, moment(throttled=before), moment(throttled=after))
     assert [finding.flag for finding in found] == flags
     assert all(finding.invalidates for finding in found)
-
-
-def test_the_fall_of_a_clock():
-    assert frequency_fall([], [600.0]) == 0
-    assert frequency_fall([600.0], []) == 0
-    assert frequency_fall([600.0], [1800.0]) == 0
-    assert frequency_fall([2000.0] * 4, [2000.0, 1500.0, 1500.0, 1500.0]) == 0.25
 
 
 def test_a_falling_clock_makes_a_run_invalid():

@@ -10,39 +10,24 @@ from digitkit.benchmark.findings import Finding
 from digitkit.benchmark.report import ColdStart, Stages
 from digitkit.benchmark.summary import render_markdown
 from digitkit.benchmark.variants import Throughput
-from digitkit.benchmark.verdicts import (
-    describe,
-    general_faults,
-    reasons,
-    recommendations,
-    verdicts,
-)
+from digitkit.benchmark.verdicts import describe, general_faults, reasons, recommendations, verdicts
 
 DISAGREE = Finding("spread", "digits-int8", 0.3, 0.15)
 
 
 @pytest.mark.parametrize(
-    ("finding", "text"),
+    ("finding", "words"),
     [
-        (reports.HOT, "throttled during the run"),
-        (DISAGREE, "digits-int8: its processes differ by 30%, more than 15%"),
-        (
-            Finding("frequency_fall", value=0.25, frequencies_mhz=(2400.0, 1800.0)),
-            "the clock fell by 25% during the run, from 2400 to 1800 MHz",
-        ),
-        (reports.BUSY, "other processes used 50% of the CPU time during the run"),
-        (
-            Finding("busy_at_start", value=2.1),
-            "the machine was busy when the run began (load 2.1)",
-        ),
-        (
-            Finding("descheduled", "m", 0.2, 0.1),
-            "m: did not run for 20% of its time because of other processes",
-        ),
+        (reports.HOT, ["throttled"]),
+        (DISAGREE, ["digits-int8: ", "30%", "15%"]),
+        (Finding("frequency_fall", None, 0.25, 0.05, None, (2.4e3, 1.8e3)), ["25%", "1800 MHz"]),
+        (reports.BUSY, ["50%"]),
+        (Finding("busy_at_start", value=2.1), ["2.1"]),
+        (Finding("descheduled", "m", 0.2, 0.1), ["m: ", "20%"]),
     ],
 )
-def test_findings_in_words(finding, text):
-    assert describe(finding) == text
+def test_findings_in_words(finding, words):
+    assert all(word in describe(finding) for word in words)
 
 
 def test_a_valid_run():
