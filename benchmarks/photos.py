@@ -170,7 +170,7 @@ def read_labels(folder: Path) -> list[Label]:
             fields = {name: values[name] for name in Label.__annotations__ if name in values}
             labels.append(Label(**fields))
         except (TypeError, ValueError) as error:
-            raise SystemExit(f"{path}:{number}: is no label: {error}") from error
+            raise SystemExit(f"{path}:{number}: is not a label: {error}") from error
     return labels
 
 
@@ -300,6 +300,35 @@ def print_report(results: dict[str, Any]) -> None:
         )
 
 
+def make_readers(
+    models: Sequence[str], min_confidence: float | None, peer: Path | None, *, classical: bool
+) -> dict[str, Reader | Tutorial]:
+    """The readers to compare, by name.
+
+    Args:
+        models: shipped stems or files.
+        min_confidence: threshold instead of the models' own.
+        peer: the model for the tutorials' method; None to leave it out.
+        classical: add classical detection with the first model.
+
+    Raises:
+        DigitkitError: a model cannot be used.
+        ValueError: the threshold is out of range.
+    """
+    readers: dict[str, Reader | Tutorial] = {}
+    for model in models:
+        stem = Path(model).stem
+        name = stem if stem not in readers else str(Path(model).with_suffix(""))
+        readers[name] = Reader(Classifier(model), min_confidence=min_confidence)
+    if classical:
+        readers[f"{next(iter(readers))}, classical detection"] = Classical(
+            Classifier(models[0]), min_confidence=min_confidence
+        )
+    if peer:
+        readers[f"tutorial with {peer.stem}"] = Tutorial(peer)
+    return readers
+
+
 def main() -> None:
     """Measure and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -327,18 +356,10 @@ def main() -> None:
     if not labels:
         parser.error(f"{options.folder}/labels.jsonl: has no line")
     cv2.setNumThreads(1)
-    readers: dict[str, Reader | Tutorial] = {}
     try:
-        for model in options.models:
-            stem = Path(model).stem
-            name = stem if stem not in readers else str(Path(model).with_suffix(""))
-            readers[name] = Reader(Classifier(model), min_confidence=options.min_confidence)
-        if options.classical:
-            readers[f"{next(iter(readers))}, classical detection"] = Classical(
-                Classifier(options.models[0]), min_confidence=options.min_confidence
-            )
-        if options.peer:
-            readers[f"tutorial with {options.peer.stem}"] = Tutorial(options.peer)
+        readers = make_readers(
+            options.models, options.min_confidence, options.peer, classical=options.classical
+        )
     except (DigitkitError, ValueError) as error:
         parser.error(str(error))
     try:

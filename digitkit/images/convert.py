@@ -53,7 +53,7 @@ def from_array(array: npt.NDArray[np.generic], name: str = "array") -> U8:
 
 
 _BAND_VALUES = 1 << 18
-"""Arithmetic that takes many bytes per value runs over bands of rows with about so many values."""
+"""Arithmetic that takes many bytes per value runs over bands of rows of about this many values."""
 
 
 def _split_into_bands(array: npt.NDArray[np.generic]) -> list[slice]:

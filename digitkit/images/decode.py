@@ -80,7 +80,7 @@ def decode(data: bytes, name: str, *, exif: bool = True) -> U8:
 
 def _decoding_error(error: cv2.error, name: str) -> ImageError:
     # All failed assertions of OpenCV have one code; only the asserted expression, which names the
-    # limit (CV_IO_MAX_IMAGE_PIXELS, _WIDTH or _HEIGHT), tells a size over a limit from damage.
+    # limit (CV_IO_MAX_IMAGE_PIXELS, _WIDTH or _HEIGHT), separates a size over it from damage.
     if error.code == cv2.Error.StsAssert and "MAX_IMAGE" in error.err:
         return ImageError(
             f"is larger than {MAX_PIXELS // 10**6} megapixels",

@@ -1,4 +1,4 @@
-"""Checks of an image file before it is decoded: truncation, damage, sizes that it cannot hold.
+"""Checks of an image file before it is decoded: truncation, damage, impossible sizes.
 
 Decoders pass over such files, print about them, or fill hundreds of megabytes with nothing.
 """

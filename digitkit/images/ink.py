@@ -1,4 +1,4 @@
-"""Ink of an image that holds one digit: its polarity, even light, full contrast."""
+"""Ink of an image of one digit: its polarity, even light, full contrast."""
 
 from __future__ import annotations
 

@@ -84,35 +84,29 @@ def _compile_pattern(pattern: str) -> re.Pattern[str]:
     try:
         regex = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ConfigError(
-            f"{quoted} is not a regular expression: {error}", field="pattern"
-        ) from error
+        raise _pattern_error(f"{quoted} is not a regular expression: {error}") from error
     position = atoms = 0
     while position < len(pattern):
         element = _ELEMENT.match(pattern, position)
         if element is None:
             length = 2 if pattern[position] == "\\" else 1
             unknown = _quote(pattern[position : position + length])
-            raise ConfigError(
-                f"{quoted}: {unknown} matches no digit",
-                field="pattern",
-                hint=r"write it with digits, such as [1-9]\d{3}",
+            raise _pattern_error(
+                f"{quoted}: {unknown} matches no digit", r"use digits, such as [1-9]\d{3}"
             )
         atom = element["atom"]
         if atom is not None:
             atoms += 1
             if not any(re.fullmatch(atom, digit) for digit in "0123456789"):
-                raise ConfigError(
-                    f"{quoted}: {_quote(atom)} matches no digit",
-                    field="pattern",
-                    hint="add a digit to it",
-                )
+                raise _pattern_error(f"{quoted}: {_quote(atom)} matches no digit")
         position = element.end()
     if atoms == 0:
-        raise ConfigError(
-            f"{quoted} matches no digits", field="pattern", hint=r"write one such as \d{4}"
-        )
+        raise _pattern_error(f"{quoted} matches no digits", r"use digits, such as \d{4}")
     return regex
+
+
+def _pattern_error(problem: str, hint: str | None = None) -> ConfigError:
+    return ConfigError(problem, hint=hint, field="pattern")
 
 
 def _quote(text: str) -> str:

@@ -16,7 +16,7 @@ SMOOTHING = 0.5
 """Weight of a track's earlier frames against the newest, 0–1."""
 
 DOUBT_FACTOR = 3
-"""A text must be stable so many times longer while a digit next to it is in doubt."""
+"""How many times longer a text must be stable while a digit next to it is in doubt."""
 
 MAX_MISSING = 2
 """A track ends after its digit was missing, blurred or hidden, for more frames than this."""
@@ -44,7 +44,7 @@ class Tracker:
     frame neither adds nor removes a digit.
 
     Attributes:
-        hold: a text is reported once it is stable for so many frames.
+        hold: frames for which a text must be stable before it is reported.
         min_confidence: threshold for a digit's averaged confidence, 0–1.
     """
 
@@ -52,7 +52,7 @@ class Tracker:
         """Start without tracks.
 
         Args:
-            hold: a text is reported once it is stable for so many frames, at least 1.
+            hold: frames for which a text must be stable before it is reported, at least 1.
             min_confidence: threshold for a digit's averaged confidence, 0–1.
 
         Raises:

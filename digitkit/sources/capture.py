@@ -18,7 +18,7 @@ OPEN_SECONDS = 10.0
 """How long opening a stream may take; video starts at a key frame, which may be seconds away."""
 
 READ_SECONDS = 5.0
-"""A stream counts as lost after so many seconds without a frame."""
+"""A stream counts as lost after this many seconds without a frame."""
 
 STALL_SECONDS = 0.5
 """A failed read is a broken frame up to this long, and a stalled stream beyond."""

@@ -75,10 +75,10 @@ class Live:
             camera: a number (``0``) or a device (``/dev/video0``) for V4L2 and USB cameras, a URL
                 (`SCHEMES`), or ``picamera2`` for a Raspberry Pi's camera module.
             size: width and height to ask a camera for, pixels; it may choose others near them.
-            retry: keep reconnecting for so many seconds; 0: never, infinity: forever.
-            fps: hand over at most so many frames per second.
-            max_frames: end after so many frames.
-            duration: end so many seconds after the first frame was handed over.
+            retry: keep reconnecting for this many seconds; 0: never, infinity: forever.
+            fps: hand over at most this many frames per second.
+            max_frames: end after this many frames.
+            duration: end this many seconds after the first frame was handed over.
             every: drop no frame: the grabbing thread waits until each frame is taken. For replays
                 and measurements; a real camera falls behind.
             notice: called with one line when the source is lost and when it is back, from the
@@ -239,7 +239,7 @@ class Live:
             now = time.monotonic()
             if self._grabbed > before:
                 loss, since = None, now
-                # Only then: a source that comes and goes must not be opened at the first pause.
+                # Not after a short session: a source that flaps must not be opened all the time.
                 if self._last_grab - begun > LONGEST_PAUSE:
                     delays = backoff_delays()
             remaining = since + self._retry - now

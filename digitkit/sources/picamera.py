@@ -115,7 +115,7 @@ class PiCamera:
             return np.ascontiguousarray(rows[:, : 3 * width]).reshape(height, width, 3)
 
     def _read_exactly(self, count: int, deadline: float) -> U8:
-        """Read so many bytes of the process's output."""
+        """Read exactly `count` bytes of the process's output."""
         assert self._process.stdout is not None
         data = np.empty(count, np.uint8)
         rest = data.data

@@ -15,7 +15,7 @@ from digitkit.images.opencv import cv2
 from digitkit.sources.frames import Failure, Frame
 
 BROKEN_FRAMES = 30
-"""OpenCV reports a broken frame like the end of the file; after so many in a row it is the end."""
+"""OpenCV reports a broken frame like the end of the file; this many in a row are the end."""
 
 
 def video_frames(path: str | os.PathLike[str]) -> Iterator[Frame | Failure]:

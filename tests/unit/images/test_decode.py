@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.errors import error_of
 
 from digitkit.errors import ImageError, InputNotFoundError, SourceError
 from digitkit.images.convert import from_array, to_grey
@@ -103,43 +104,33 @@ def test_16_bit_colour_and_alpha_agree_with_8_bit_grey():
     ],
 )  # fmt: skip
 def test_arrays_that_are_not_images(array):
-    with pytest.raises(ImageError) as caught:
-        from_array(array, "x")
-    assert caught.value.subject == "x"
+    assert error_of(ImageError, from_array, array, "x").subject == "x"
 
 
 def test_files_that_are_not_images(tmp_path):
     whole, jpeg = png(asymmetric()), cv2.imencode(".jpg", asymmetric())[1].tobytes()
     path = tmp_path / "bad file.png"
     for data, word in (
-        (b"", "empty"),
-        (b"hello", "5 bytes"),
-        (whole[:-5], "truncated"),
-        (whole[:20], "truncated"),
-        (whole[:50] + b"\x00" + whole[51:], "damaged"),
-        (jpeg[:-30], "truncated"),
-    ):
+        (b"", "empty"), (b"hello", "5 bytes"), (whole[:-5], "truncated"), (whole[:20], "truncated"),
+        (whole[:50] + b"\x00" + whole[51:], "damaged"), (jpeg[:-30], "truncated"),
+    ):  # fmt: skip
         path.write_bytes(data)
-        with pytest.raises(ImageError, match=word) as caught:
-            decode_file(path)
-        assert caught.value.subject == str(path)
+        error = error_of(ImageError, decode_file, path)
+        assert error.subject == str(path)
+        assert word in error.problem
 
 
 def test_a_huge_header_is_refused_with_a_remedy():
     data = b"\x89PNG\r\n\x1a\n"
     data += chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0))
     data += chunk(b"IDAT", zlib.compress(b"\x00")) + chunk(b"IEND", b"")
-    with pytest.raises(ImageError) as caught:
-        decode(data, "huge.png")
-    assert "OPENCV_IO_MAX_IMAGE_PIXELS" in caught.value.hint
+    assert "OPENCV_IO_MAX_IMAGE_PIXELS" in error_of(ImageError, decode, data, "huge.png").hint
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("none.png", InputNotFoundError),
-        ("file/below.png", InputNotFoundError),
-        ("a\0b", InputNotFoundError),
+        *((name, InputNotFoundError) for name in ("none.png", "file/below.png", "a\0b")),
         (".", ImageError),
         ("x" * 300, SourceError),
     ],
@@ -147,9 +138,7 @@ def test_a_huge_header_is_refused_with_a_remedy():
 def test_paths_that_cannot_be_read(tmp_path, monkeypatch, name, kind):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(kind) as caught:
-        decode_file(name)
-    assert caught.value.subject == name
+    assert error_of(kind, decode_file, name).subject == name
 
 
 @settings(max_examples=60)

@@ -145,13 +145,3 @@ def test_any_array_gives_a_normal_form_unless_it_has_one_colour(data):
         assert grey.min() == grey.max()
     else:
         assert (form.dtype, form.shape) == (np.uint8, (28, 28))
-
-
-@settings(max_examples=40)
-@given(st.integers(0, 2**32 - 1), st.integers(0, 40))
-def test_inverting_an_image_changes_nothing(seed, pad):
-    rng = np.random.default_rng(seed)
-    page = np.zeros((60 + pad, 60), np.uint8)
-    points = rng.integers(10, 50, (4, 1, 2)).astype(np.int32)
-    cv2.polylines(page, [points], False, 255, 5)
-    assert close(digit_image(page), digit_image(255 - page), 1.0)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.errors import error_of
 
 from digitkit.errors import ConfigError
 from digitkit.reading.results import Digit, Reading, Timings
@@ -56,9 +57,7 @@ def test_one_bad_frame_changes_nothing():
 
 def test_a_digit_that_moves_is_the_same_digit():
     steps = [reading(digit(3, 10 + 12 * i)) for i in range(12)]
-    tracker = Tracker(3, 0.9)
-    assert reports(tracker, steps) == [(2, "3")]
-    assert len(tracker.follow(steps[-1]).digits) == 1
+    assert reports(Tracker(3, 0.9), steps) == [(2, "3")]
 
 
 def test_neighbours_are_not_mixed_up_while_the_camera_moves():
@@ -91,8 +90,7 @@ def test_doubts_are_averaged():
 
 def test_a_cut_digit_is_never_accepted():
     cut = replace(digit(9, 0), cut=True, accepted=False)
-    tracker = Tracker(1, 0.5)
-    assert not tracker.follow(reading(cut)).digits[0].accepted
+    assert not Tracker(1, 0.5).follow(reading(cut)).digits[0].accepted
 
 
 def test_a_number_with_a_digit_in_doubt_must_be_stable_for_longer():
@@ -105,13 +103,10 @@ def test_a_number_with_a_digit_in_doubt_must_be_stable_for_longer():
 
 
 def test_clutter_stays_clutter():
-    tracker = Tracker(1, 0.9)
-    followed = tracker.follow(reading(digit(9, 0, is_digit=0.3)))
+    followed = Tracker(1, 0.9).follow(reading(digit(9, 0, is_digit=0.3)))
     assert followed.text == ""
     assert followed.digits[0].is_digit == pytest.approx(0.3, abs=1e-6)
 
 
 def test_hold_is_checked():
-    with pytest.raises(ConfigError) as caught:
-        Tracker(0, 0.9)
-    assert caught.value.field == "hold"
+    assert error_of(ConfigError, Tracker, 0, 0.9).field == "hold"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from support.cameras import image
+from support.errors import error_of
 from support.mjpeg import Server, jpeg
 
 from digitkit.errors import ConfigError, SourceError
@@ -56,86 +59,65 @@ def test_passwords_are_masked(url, shown):
     ],
 )  # fmt: skip
 def test_names_that_are_not_cameras(name, shown):
-    with pytest.raises(SourceError) as caught:
-        Live(name)
-    assert caught.value.subject == shown
+    assert error_of(SourceError, Live, name).subject == shown
 
 
 def test_a_stream_has_its_own_size():
-    with pytest.raises(ConfigError) as caught:
-        Live("rtsp://me:geheim@cam", size=(640, 480))
-    assert caught.value.field == "size"
-    assert "geheim" not in str(caught.value)
+    error = error_of(ConfigError, Live, "rtsp://me:geheim@cam", size=(640, 480))
+    assert error.field == "size"
+    assert "geheim" not in str(error)
 
 
 @pytest.mark.parametrize("name", ["63", "/dev/video63", "99999999999"])  # too large for OpenCV
 def test_cameras_that_do_not_exist(name):
-    with Live(name) as source, pytest.raises(SourceError) as caught:
-        next(source)
-    assert caught.value.subject == source.name
+    with Live(name) as source:
+        assert error_of(SourceError, next, source).subject == source.name
 
 
-class FakeCapture:
-    """Stands in for ``cv2.VideoCapture``; notes what it is asked for."""
-
-    calls: list[object]
-
-    def __init__(self, *arguments):
-        self.calls.append(arguments)
-
-    def isOpened(self):  # noqa: N802 - OpenCV's name
-        return True
-
-    def set(self, what, value):
-        self.calls.append((what, value))
-
-    def read(self):
-        return True, image()
-
-    def release(self):
-        self.calls.append("release")
+@pytest.fixture
+def capture(monkeypatch):
+    """Stands in for ``cv2.VideoCapture``; its calls."""
+    capture = SimpleNamespace(calls=[], read=lambda: (True, image()), isOpened=lambda: True)
+    capture.set = lambda *arguments: capture.calls.append(arguments)
+    capture.release = lambda: capture.calls.append("release")
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *a: capture.calls.append(a) or capture)
+    return capture
 
 
-def test_what_opencv_is_asked_for(monkeypatch):
-    monkeypatch.setattr(FakeCapture, "calls", [], raising=False)
-    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
+def test_what_opencv_is_asked_for(capture):
     for name, options in (("2", {"size": (640, 480)}), ("/dev/video1", {}), ("RTSP://cam", {})):
         with Live(name, max_frames=1, **options) as source:
             assert isinstance(next(source), Frame)
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 10000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 5000]
-    assert [call for call in FakeCapture.calls if call != "release"] == [
+    assert [call for call in capture.calls if call != "release"] == [
         (2,),
         (cv2.CAP_PROP_FRAME_WIDTH, 640),
         (cv2.CAP_PROP_FRAME_HEIGHT, 480),
         ("/dev/video1", cv2.CAP_V4L2),
         ("RTSP://cam", cv2.CAP_FFMPEG, limits),
     ]
-    assert FakeCapture.calls.count("release") >= 3
+    assert capture.calls.count("release") >= 3
 
 
-def test_opencv_is_not_released_during_a_read(monkeypatch):
+def test_opencv_is_not_released_during_a_read(capture):
     reading, go_on = threading.Event(), threading.Event()
 
-    class Slow(FakeCapture):
-        def read(self):
-            self.calls.append("read")
-            reading.set()
-            go_on.wait()
-            self.calls.append("has read")
-            return False, None
+    def read():
+        reading.set()
+        go_on.wait()
+        capture.calls.append("has read")
+        return False, None
 
-    monkeypatch.setattr(FakeCapture, "calls", [], raising=False)
-    monkeypatch.setattr(cv2, "VideoCapture", Slow)
+    capture.read = read
     camera = make_opener("0")()
-    thread = threading.Thread(target=camera.read)
-    thread.start()
-    reading.wait()
-    camera.close()
-    go_on.set()
-    thread.join()
-    assert FakeCapture.calls[1:] == ["read", "has read", "release"]
+    with ThreadPoolExecutor() as pool:
+        pool.submit(camera.read)
+        reading.wait()
+        camera.close()
+        go_on.set()
+    assert capture.calls[1:] == ["has read", "release"]
     assert camera.read() is None
-    assert "read" not in FakeCapture.calls[4:]
+    assert "has read" not in capture.calls[3:]
 
 
 # --- a real stream ---------------------------------------------------------------------------
@@ -164,21 +146,18 @@ def test_a_stream():
 
 def test_a_stream_that_breaks_off_within_a_frame():
     def behaviour(connection, handler):
-        serve(5)(connection, handler)
         if connection < 3:
+            serve(5)(connection, handler)
             handler.part(jpeg()[:200], len(jpeg()))
         else:
             serve()(connection, handler)
 
     lines: list[str] = []
-    with (
-        Server(behaviour) as server,
-        Live(server.url, notice=lines.append, every=True, max_frames=20) as source,
-    ):
-        frames = list(source)
-    assert [frame.number for frame in frames] == list(range(20))
-    assert source.reconnects == 2
-    assert len(lines) == 4
+    with Server(behaviour) as server:
+        live = Live(server.url, notice=lines.append, every=True, max_frames=20)
+        with live as source:
+            assert [frame.number for frame in source] == list(range(20))
+    assert (source.reconnects, len(lines)) == (2, 4)
     assert "geheim" not in "".join(lines)
 
 
@@ -191,10 +170,7 @@ def test_broken_images_are_skipped(monkeypatch):
             handler.part(data)
         serve()(connection, handler)
 
-    with (
-        Server(behaviour) as server,
-        Live(server.url, every=True, max_frames=25) as source,
-    ):
+    with Server(behaviour) as server, Live(server.url, every=True, max_frames=25) as source:
         assert [item.number for item in source] == list(range(25))
         assert source.reconnects == 0
 
@@ -252,8 +228,8 @@ def test_a_stream_that_never_answers(monkeypatch, capfd):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"http://me:geheim@127.0.0.1:{silent.getsockname()[1]}/"
-        with Live(url, retry=0.2) as source, pytest.raises(SourceError) as caught:
-            next(source)
-    assert caught.value.subject == source.name
-    assert "geheim" not in str(caught.value)
+        with Live(url, retry=0.2) as source:
+            error = error_of(SourceError, next, source)
+    assert error.subject == source.name
+    assert "geheim" not in str(error)
     assert capfd.readouterr() == ("", "")  # FFmpeg is quiet, too
