@@ -23,7 +23,7 @@ class Detection:
         score: the detector's score for a digit's centre there, 0–1.
         cut_sides: number of the image's sides where its ink leaves the image, so that a part may be
             missing.
-        whole_image: whether it is the whole image, taken for one digit; it is the last detection then.
+        whole_image: whether it is the whole image, taken for one digit; then it is the last one.
     """
 
     box: Box
