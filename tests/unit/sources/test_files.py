@@ -23,35 +23,49 @@ def paths(*named: str) -> list[str]:
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b", ".hidden", "empty"):
+        Path(folder).mkdir()
     for name in ("b/2.png", "b/10.JPG", "a/1.tif", "a/notes.txt", ".hidden/x.png", "a/.y.png"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"x")
+        Path(name).write_bytes(b"x")
+    Path("a/odd[1].txt").write_bytes(b"x")
     return tmp_path
 
 
-def test_folders_are_searched_by_suffix(tree):
-    assert paths("a") == ["a/1.tif"]
-    assert paths(".") == ["a/1.tif", "b/10.JPG", "b/2.png"]
-    assert paths("a/notes.txt") == ["a/notes.txt"]  # what is named is always tried
-    (tree / "empty").mkdir()
-    assert paths("empty") == ["! empty"]
-    assert paths("") == ["! ''"]  # not the current folder
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("a", ["a/1.tif"]),  # folders are searched by suffix
+        (".", ["a/1.tif", "b/10.JPG", "b/2.png"]),
+        ("a/notes.txt", ["a/notes.txt"]),  # what is named is always tried
+        ("a/odd[1].txt", ["a/odd[1].txt"]),  # and what exists is not a pattern
+        ("empty", ["! empty"]),
+        ("", ["! ''"]),  # not the current folder
+        ("b/*.png", ["b/2.png"]),
+        ("**/*.[tp][in][fg]", ["a/1.tif", "b/2.png"]),
+        ("*.gif", ["! *.gif"]),
+    ],
+)
+def test_folders_and_patterns(tree, source, expected):
+    assert paths(source) == expected
 
 
-def test_patterns(tree):
-    assert paths("b/*.png") == ["b/2.png"]
-    assert paths("**/*.[tp][in][fg]") == ["a/1.tif", "b/2.png"]
-    assert paths("*.gif") == ["! *.gif"]
-    (tree / "odd[1].png").write_bytes(b"x")
-    assert paths("odd[1].png") == ["odd[1].png"]  # what exists is taken by its name
+def test_lists(tree, monkeypatch):
+    stdin = io.BytesIO(b"a/1.tif\r\n\nb/2.png\nlast.png")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stdin))
+    assert paths("-") == ["a/1.tif", "b/2.png", "last.png"]
+    read, write = os.pipe()
+    os.write(write, "a b.png\0new\nline.png\0ä.png".encode())
+    os.close(write)
+    with os.fdopen(read, "rb") as stream:
+        assert list(paths_from(stream, nul=True)) == ["a b.png", "new\nline.png", "ä.png"]
 
 
 def test_files_that_cannot_be_read_are_failures_without_their_name(tree):
-    (tree / "text.png").write_text("text")
-    failures = list(read_frames(expand_sources(["none.png", "text.png", "a\0b"])))
-    assert all(isinstance(failure, Failure) for failure in failures)
-    assert [failure.source for failure in failures] == ["none.png", "text.png", "a\0b"]
+    names = ["none.png", "a/notes.txt", "a\0b"]
+    failures = list(read_frames(expand_sources(names)))
+    assert [(type(failure), failure.source) for failure in failures] == [
+        (Failure, name) for name in names
+    ]
     assert not [failure for failure in failures if failure.source in failure.error]
 
 
@@ -61,31 +75,13 @@ def test_a_failure_keeps_the_subject_of_its_error_if_that_is_something_else():
     assert to_failure("a", error) == Failure("a", "a/b: cannot be listed; do this")
 
 
-def test_lists_on_standard_input(tree, monkeypatch):
-    monkeypatch.setattr(
-        sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a/1.tif\r\n\nb/2.png\nlast.png"))
-    )
-    assert paths("-") == ["a/1.tif", "b/2.png", "last.png"]
-
-
-def test_nul_separated_lists(tree):
-    read, write = os.pipe()
-    os.write(write, "a b.png\0new\nline.png\0ä.png".encode())
-    os.close(write)
-    with os.fdopen(read, "rb") as stream:
-        assert list(paths_from(stream, nul=True)) == ["a b.png", "new\nline.png", "ä.png"]
-
-
 def test_strange_names(tree, digit_file):
-    for name in ("two words.png", "zwölf ☃.png", "new\nline.png"):
-        (tree / name).write_bytes(digit_file(1).read_bytes())
+    image = digit_file(1).read_bytes()
+    for name in ("two words.png", "zwölf ☃.png", "new\nline.png", os.fsdecode(b"\xff.png")):
+        Path(name).write_bytes(image)
         (frame,) = read_frames(expand_sources([name]))
         assert isinstance(frame, Frame)
-        assert frame.source == name
-    raw = os.fsencode(tree) + b"/\xff.png"
-    Path(os.fsdecode(raw)).write_bytes(digit_file(1).read_bytes())
-    (frame,) = read_frames(expand_sources([os.fsdecode(raw)]))
-    assert frame.source.endswith("/\ufffd.png")
+        assert frame.source == name.replace("\udcff", "\ufffd")
 
 
 def test_a_folder_that_cannot_be_listed(tree, monkeypatch):
@@ -97,17 +93,9 @@ def test_a_folder_that_cannot_be_listed(tree, monkeypatch):
     (failure,) = expand_sources(["a"])
     assert failure.source == "a"
     assert failure.error.startswith("a/below: ")
-    assert "Permission denied" in failure.error
 
 
-def test_memory_stays_flat_since_frames_come_one_by_one(tree, digit_file):
-    seen = []
-
-    def names():
-        for i in range(3):
-            seen.append(i)
-            yield str(digit_file(i))
-
-    stream = read_frames(expand_sources(names()))
-    next(stream)
-    assert seen == [0]
+def test_frames_come_one_by_one(digit_file):
+    names = iter([str(digit_file(digit, f"{digit}.png")) for digit in range(3)])
+    next(read_frames(expand_sources(names)))
+    assert len(list(names)) == 2

@@ -101,12 +101,6 @@ def pi(tmp_path, monkeypatch):
         assert camera._process.returncode is not None
 
 
-def read_error(camera: PiCamera) -> SourceError:
-    error = error_of(SourceError, camera.read)
-    assert error.subject == "picamera2"
-    return error
-
-
 def test_frames(pi, tmp_path, monkeypatch):
     for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV"):
         monkeypatch.setenv(name, "/nowhere")
@@ -121,6 +115,7 @@ def test_frames(pi, tmp_path, monkeypatch):
     assert not [name for name in names if name.startswith("PYTHON") or name == "VIRTUAL_ENV"]
     camera.close()
     assert camera.read() is None
+    assert pi("fine", None).read().shape == (720, 1280, 3)  # the default
 
 
 @pytest.mark.parametrize(
@@ -133,48 +128,42 @@ def test_frames(pi, tmp_path, monkeypatch):
     ],
 )
 def test_a_camera_that_cannot_be_used(pi, mode, kind, problem, hint):
-    error = read_error(pi(mode))
-    assert type(error) is kind
+    with Live("picamera2", opener=lambda: pi(mode)) as source:
+        error = error_of(SourceError, next, source)
+    assert (type(error), error.subject) == (kind, "picamera2")
     assert problem in error.problem
     assert hint in error.hint
 
 
-def test_a_missing_camera_is_still_one_through_live(pi):
-    with Live("picamera2", opener=lambda: pi("none")) as source:
-        error = error_of(CameraMissingError, next, source)
-    assert (error.subject, bool(error.hint)) == ("picamera2", True)
+@pytest.mark.parametrize(
+    ("mode", "frames", "limits", "problem"),
+    [
+        ("crash", 2, {}, "code 3"),
+        ("broken off", 2, {}, "Camera frontend has timed out!"),
+        ("stall", 1, {"frame_seconds": 0.2}, "0.2 seconds"),
+        ("fine", 0, {"start_seconds": 0.01}, "0.01 seconds"),
+    ],
+)
+def test_a_camera_that_is_lost(pi, mode, frames, limits, problem):
+    camera = pi(mode, **limits)
+    assert all(camera.read() is not None for _ in range(frames))
+    error = error_of(SourceError, camera.read)
+    assert error.subject == "picamera2"
+    assert problem in error.problem
 
 
 @pytest.mark.parametrize(
-    ("mode", "frames", "seconds", "problem"),
+    ("script", "problem"),
     [
-        ("crash", 2, 60, "code 3"),
-        ("broken off", 2, 60, "Camera frontend has timed out!"),
-        ("stall", 1, 0.2, "0.2 seconds"),
+        ("printf 'not a frame at all, but text'", ""),
+        (r"printf 'DKF1\0\0\0\0\0\0\0\0\0\0\0\0'", ""),
+        *((f"echo '{text}' >&2", text)
+          for text in ("[]", '{"reason": "stopped"}', "Traceback: no module json")),
     ],
-)
-def test_a_camera_that_is_lost(pi, mode, frames, seconds, problem):
-    camera = pi(mode, frame_seconds=seconds)
-    for _ in range(frames):
-        assert camera.read() is not None
-    assert problem in read_error(camera).problem
-
-
-def test_a_camera_that_never_starts(pi):
-    assert "0.01 seconds" in read_error(pi("fine", start_seconds=0.01)).problem
-
-
-@pytest.mark.parametrize("output", ["not a frame at all, but text", "DKF1" + "\\0" * 12])
-def test_a_process_that_sends_something_else(tmp_path, output):
-    camera = PiCamera(python=write_python(tmp_path / "python3", f"printf '{output}'"))
-    read_error(camera)
-    camera.close()
-
-
-@pytest.mark.parametrize("output", ["[]", '{"reason": "stopped"}', "Traceback: no module json"])
-def test_a_process_that_reports_something_else(tmp_path, output):
-    camera = PiCamera(python=write_python(tmp_path / "python3", f"echo '{output}' >&2"))
-    assert read_error(camera).problem == output
+)  # fmt: skip
+def test_a_process_that_sends_something_else(tmp_path, script, problem):
+    camera = PiCamera(python=write_python(tmp_path / "python3", script))
+    assert problem in error_of(SourceError, camera.read).problem
     camera.close()
 
 
@@ -183,21 +172,17 @@ def test_an_interpreter_that_does_not_exist(tmp_path):
     assert error.subject == "picamera2"
 
 
-def test_closing_during_a_read(pi):
-    camera = pi("stall")
+def test_closing_during_a_read_and_the_end_of_the_parent(pi):
+    camera, orphan = pi("stall"), pi("stall")
     camera.read()
     with ThreadPoolExecutor() as pool:
         reading = pool.submit(camera.read)
         camera.close()
         wait([reading], 10)
         assert reading.done()
-
-
-def test_the_process_ends_with_its_parent(pi):
-    camera = pi("stall")
-    camera.read()
-    camera._process.stdin.close()  # as the system does when the parent dies
-    assert camera._process.wait(10) == 0
+    orphan.read()
+    orphan._process.stdin.close()  # as the system does when the parent dies
+    assert orphan._process.wait(10) == 0
 
 
 def test_the_name_that_opens_it(monkeypatch):
@@ -208,10 +193,6 @@ def test_the_name_that_opens_it(monkeypatch):
     with Live("picamera2", size=(640, 480), max_frames=1) as source:
         assert next(source).source == "picamera2"
     assert sizes == [(640, 480)]
-
-
-def test_the_default_size(pi):
-    assert pi("fine", None).read().shape == (720, 1280, 3)
 
 
 def test_the_script_for_the_system_s_python_stands_alone():

@@ -19,32 +19,27 @@ from digitkit.sources.frames import Frame
 from digitkit.sources.live import Live
 from digitkit.sources.urls import mask_password
 
-# --- names -----------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("rtsp://10.0.0.7:554/live", "rtsp://10.0.0.7:554/live"),
+        *((url, url) for url in (
+            "rtsp://10.0.0.7:554/live", "rtsp://me@10.0.0.7/live", "http://cam:80/x?mail=a@b.c",
+            "http://[::1]:80/x", "http://cam/compass/x?ch=1", "http://cam/x?passive",
+            "/dev/video0", "",
+        )),
         ("rtsp://me:geheim@10.0.0.7:554/live", "rtsp://me:***@10.0.0.7:554/live"),
-        ("rtsp://me@10.0.0.7/live", "rtsp://me@10.0.0.7/live"),
         ("rtsp://:geheim@10.0.0.7/live", "rtsp://:***@10.0.0.7/live"),
         ("http://me:ge:h@eim@cam/x?a=b", "http://me:***@cam/x?a=b"),
         ("rtsp://me:ge/heim@cam/live", "rtsp://me:***@cam/live"),
         ("rtsp://me:ge#h?eim@cam/live", "rtsp://me:***@cam/live"),
-        ("http://cam:80/x?mail=a@b.c", "http://cam:80/x?mail=a@b.c"),
-        ("http://[::1]:80/x", "http://[::1]:80/x"),
         ("http://cam/v?user=me&pwd=geheim&ch=1", "http://cam/v?user=me&pwd=***&ch=1"),
         ("http://cam/v?PassWord=ge=he/im", "http://cam/v?PassWord=***"),
         ("http://cam/v?a=1&access_token=ge;heim", "http://cam/v?a=1&access_token=***"),
         ("http://cam/v?api-key=geheim&x=2", "http://cam/v?api-key=***&x=2"),
         ("rtsp://cam/user=me_password=ge_heim_channel=1.sdp", "rtsp://cam/user=me_password=***"),
-        ("http://cam/compass/x?ch=1", "http://cam/compass/x?ch=1"),
-        ("http://cam/x?passive", "http://cam/x?passive"),
-        ("/dev/video0", "/dev/video0"),
-        ("", ""),
     ],
-)
+)  # fmt: skip
 def test_passwords_are_masked(url, shown):
     assert mask_password(url) == shown
     assert "heim" not in mask_password(url)
@@ -90,12 +85,9 @@ def test_what_opencv_is_asked_for(capture):
             assert isinstance(next(source), Frame)
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 10000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 5000]
     assert [call for call in capture.calls if call != "release"] == [
-        (2,),
-        (cv2.CAP_PROP_FRAME_WIDTH, 640),
-        (cv2.CAP_PROP_FRAME_HEIGHT, 480),
-        ("/dev/video1", cv2.CAP_V4L2),
-        ("RTSP://cam", cv2.CAP_FFMPEG, limits),
-    ]
+        (2,), (cv2.CAP_PROP_FRAME_WIDTH, 640), (cv2.CAP_PROP_FRAME_HEIGHT, 480),
+        ("/dev/video1", cv2.CAP_V4L2), ("RTSP://cam", cv2.CAP_FFMPEG, limits),
+    ]  # fmt: skip
     assert capture.calls.count("release") >= 3
 
 
@@ -118,9 +110,6 @@ def test_opencv_is_not_released_during_a_read(capture):
     assert capture.calls[1:] == ["has read", "release"]
     assert camera.read() is None
     assert "has read" not in capture.calls[3:]
-
-
-# --- a real stream ---------------------------------------------------------------------------
 
 
 def serve(count: int = 10**9, first: int = 0):
@@ -146,17 +135,15 @@ def test_a_stream():
 
 def test_a_stream_that_breaks_off_within_a_frame():
     def behaviour(connection, handler):
-        if connection < 3:
-            serve(5)(connection, handler)
-            handler.part(jpeg()[:200], len(jpeg()))
-        else:
-            serve()(connection, handler)
+        serve(5 if connection < 3 else 10**9)(connection, handler)
+        handler.part(jpeg()[:200], len(jpeg()))
 
     lines: list[str] = []
-    with Server(behaviour) as server:
-        live = Live(server.url, notice=lines.append, every=True, max_frames=20)
-        with live as source:
-            assert [frame.number for frame in source] == list(range(20))
+    with (
+        Server(behaviour) as server,
+        Live(server.url, notice=lines.append, every=True, max_frames=20) as source,
+    ):
+        assert [frame.number for frame in source] == list(range(20))
     assert (source.reconnects, len(lines)) == (2, 4)
     assert "geheim" not in "".join(lines)
 
@@ -190,16 +177,7 @@ def test_a_stream_that_stalls(monkeypatch):
     assert 1 <= source.reconnects <= 5
 
 
-@pytest.fixture
-def port():
-    """A port that nobody else is given, and where nobody answers but who shares it."""
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
-
-
-def test_a_stream_that_starts_later_and_comes_back_on_its_port(port):
+def test_a_stream_that_starts_later_and_comes_back_on_its_port():
     servers: list[Server] = []
     lines: list[str] = []
 
@@ -208,17 +186,19 @@ def test_a_stream_that_starts_later_and_comes_back_on_its_port(port):
         if len(lines) % 2:  # lost, then back, and so on
             servers.append(Server(serve(first=10 * len(servers)), port).__enter__())
 
-    url = f"http://me:geheim@127.0.0.1:{port}/"
-    with Live(url, notice=come_back, every=True) as source:
-        assert isinstance(next(source), Frame)
-        servers[0].__exit__()
-        while len(servers) < 2:
-            next(source)
-        numbers = [next(source).number for _ in range(3)]
-        assert numbers == sorted(numbers)
-    for server in servers[1:]:
-        server.__exit__()
-    assert source.reconnects == 1
+    with socket.socket() as held:  # so that nobody else is given the port
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        with Live(f"http://me:geheim@127.0.0.1:{port}/", notice=come_back, every=True) as source:
+            assert isinstance(next(source), Frame)
+            servers[0].__exit__()
+            while len(servers) < 2:
+                next(source)
+            numbers = [next(source).number for _ in range(3)]
+            assert numbers == sorted(numbers)
+        servers[1].__exit__()
+    assert (len(servers), source.reconnects) == (2, 1)
     assert "geheim" not in "".join(lines)
 
 
