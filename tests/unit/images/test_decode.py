@@ -16,25 +16,17 @@ from digitkit.images.convert import from_array, to_grey
 from digitkit.images.decode import decode, decode_file
 from digitkit.images.opencv import cv2
 
-
-def png(image) -> bytes:
-    return cv2.imencode(".png", image)[1].tobytes()
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+UPRIGHT = np.full((40, 30), 255, np.uint8)  # an L upside down
+UPRIGHT[5:9, 3:20] = 0
+UPRIGHT[5:30, 3:7] = 0
 
 
-def asymmetric() -> np.ndarray:
-    image = np.full((40, 30), 255, np.uint8)
-    image[5:9, 3:20] = 0
-    image[5:30, 3:7] = 0
-    return image
+def encode(suffix: str, image: np.ndarray, *options: int) -> bytes:
+    return cv2.imencode(suffix, image, options)[1].tobytes()
 
 
 def tiff_block(orientation: int, order: str) -> bytes:
-    mark = {"<": b"II", ">": b"MM"}[order]
-    head = mark + struct.pack(f"{order}HIH", 42, 8, 1)
+    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HIH", 42, 8, 1)
     return head + struct.pack(f"{order}HHIHHI", 0x0112, 3, 1, orientation, 0, 0)
 
 
@@ -42,58 +34,44 @@ def with_exif(jpeg: bytes, block: bytes) -> bytes:
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[2:]
 
 
-TURNS = {
-    1: lambda a: a,
-    2: np.fliplr,
-    3: lambda a: np.rot90(a, 2),
-    4: np.flipud,
-    5: lambda a: a.T,
-    6: lambda a: np.rot90(a),
-    7: lambda a: np.rot90(a, 2).T,
-    8: lambda a: np.rot90(a, 3),
-}
+STORED = {
+    1: UPRIGHT, 2: np.fliplr(UPRIGHT), 3: np.rot90(UPRIGHT, 2), 4: np.flipud(UPRIGHT),
+    5: UPRIGHT.T, 6: np.rot90(UPRIGHT), 7: np.rot90(UPRIGHT, 2).T, 8: np.rot90(UPRIGHT, 3),
+}  # fmt: skip
 """How upright pixels are stored under each EXIF orientation."""
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_exif_orientation(orientation, order):
-    upright = asymmetric()
-    stored = np.ascontiguousarray(TURNS[orientation](upright))
-    jpeg = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
-    data = with_exif(jpeg, b"Exif\x00\x00" + tiff_block(orientation, order))
-    image = to_grey(decode(data, "x.jpg"))
-    assert image.shape == upright.shape
-    assert np.abs(image.astype(int) - upright).mean() < 3
-    assert decode(data, "x.jpg", exif=False).shape[:2] == stored.shape
+    stored = np.ascontiguousarray(STORED[orientation])
+    block = tiff_block(orientation, order)
+    jpeg = with_exif(encode(".jpg", stored, cv2.IMWRITE_JPEG_QUALITY, 100), b"Exif\0\0" + block)
+    image = to_grey(decode(jpeg, "x.jpg"))
+    assert image.shape == UPRIGHT.shape
+    assert np.abs(image.astype(int) - UPRIGHT).mean() < 3
+    assert decode(jpeg, "x.jpg", exif=False).shape[:2] == stored.shape
+    png = encode(".png", stored)
+    body = b"eXIf" + block
+    exif = struct.pack(">I", len(block)) + body + struct.pack(">I", zlib.crc32(body))
+    assert np.array_equal(to_grey(decode(png[:33] + exif + png[33:], "x.png")), UPRIGHT)
 
 
-def test_exif_orientation_of_png():
-    data = png(np.ascontiguousarray(np.rot90(asymmetric())))
-    image = decode(data[:33] + chunk(b"eXIf", tiff_block(6, ">")) + data[33:], "x.png")
-    assert np.array_equal(to_grey(image), asymmetric())
-
-
-@pytest.mark.parametrize(
-    "broken", [b"", b"Exif\x00\x00II", b"Exif\x00\x00MM\x00\x2a\xff\xff\xff\xff"]
-)
+@pytest.mark.parametrize("broken", [b"", b"Exif\0\0II", b"Exif\0\0MM\0\x2a\xff\xff\xff\xff"])
 def test_a_damaged_exif_block_is_ignored(broken):
-    jpeg = cv2.imencode(".jpg", asymmetric())[1].tobytes()
-    assert decode(with_exif(jpeg, broken), "x").shape[:2] == (40, 30)
+    assert decode(with_exif(encode(".jpg", UPRIGHT), broken), "x").shape[:2] == (40, 30)
 
 
 def test_16_bit_colour_and_alpha_agree_with_8_bit_grey():
-    grey = asymmetric()
-    images = [
-        grey,
-        (grey > 0).astype(np.uint16) * 5000 + 1000,
-        cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR),
-        np.dstack([np.zeros((40, 30, 3), np.uint8), 255 - grey]),  # black on nothing: on white
-    ]
-    for image in images:
-        assert np.array_equal(to_grey(decode(png(image), "x")), grey)
-    light = np.dstack([np.full((40, 30, 3), 255, np.uint8), 255 - grey])  # on black
-    assert np.array_equal(to_grey(decode(png(light), "x")), 255 - grey)
+    black, white = (np.full((40, 30, 3), level, np.uint8) for level in (0, 255))
+    for image, expected in (
+        (UPRIGHT, UPRIGHT),
+        ((UPRIGHT > 0).astype(np.uint16) * 5000 + 1000, UPRIGHT),
+        (cv2.cvtColor(UPRIGHT, cv2.COLOR_GRAY2BGR), UPRIGHT),
+        (np.dstack([black, 255 - UPRIGHT]), UPRIGHT),  # black on nothing: on white
+        (np.dstack([white, 255 - UPRIGHT]), 255 - UPRIGHT),  # on black
+    ):
+        assert np.array_equal(to_grey(decode(encode(".png", image), "x")), expected)
 
 
 @pytest.mark.parametrize(
@@ -107,23 +85,27 @@ def test_arrays_that_are_not_images(array):
     assert error_of(ImageError, from_array, array, "x").subject == "x"
 
 
-def test_files_that_are_not_images(tmp_path):
-    whole, jpeg = png(asymmetric()), cv2.imencode(".jpg", asymmetric())[1].tobytes()
+PNG, JPEG = encode(".png", UPRIGHT), encode(".jpg", UPRIGHT)
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"", "empty"), (b"hello", "5 bytes"), (PNG[:-5], "truncated"), (PNG[:20], "truncated"),
+        (PNG[:50] + b"\0" + PNG[51:], "damaged"), (JPEG[:-30], "truncated"),
+    ],
+)  # fmt: skip
+def test_files_that_are_not_images(tmp_path, data, word):
     path = tmp_path / "bad file.png"
-    for data, word in (
-        (b"", "empty"), (b"hello", "5 bytes"), (whole[:-5], "truncated"), (whole[:20], "truncated"),
-        (whole[:50] + b"\x00" + whole[51:], "damaged"), (jpeg[:-30], "truncated"),
-    ):  # fmt: skip
-        path.write_bytes(data)
-        error = error_of(ImageError, decode_file, path)
-        assert error.subject == str(path)
-        assert word in error.problem
+    path.write_bytes(data)
+    error = error_of(ImageError, decode_file, path)
+    assert error.subject == str(path)
+    assert word in error.problem
 
 
 def test_a_huge_header_is_refused_with_a_remedy():
-    data = b"\x89PNG\r\n\x1a\n"
-    data += chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0))
-    data += chunk(b"IDAT", zlib.compress(b"\x00")) + chunk(b"IEND", b"")
+    data = PNG[:16] + struct.pack(">II", 50_000, 50_000) + PNG[24:29]
+    data += struct.pack(">I", zlib.crc32(data[12:29])) + PNG[33:]
     assert "OPENCV_IO_MAX_IMAGE_PIXELS" in error_of(ImageError, decode, data, "huge.png").hint
 
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+from support.errors import error_of
 
 from digitkit.errors import ConfigError
 from digitkit.inference.config import InferConfig, RotatingOutput, parse_size
@@ -39,16 +40,12 @@ FILES, CAMERA = {"sources": ("a.png",)}, {"camera": "0"}
     ],
 )  # fmt: skip
 def test_what_is_not_valid_names_its_field(field, values):
-    with pytest.raises(ConfigError) as caught:
-        InferConfig(**values)
-    assert caught.value.field == field
+    assert error_of(ConfigError, InferConfig, **values).field == field
 
 
-@pytest.mark.parametrize(("field", "values"), [("max_mb", {"max_mb": 0}), ("keep", {"keep": 0})])
-def test_rotating_files(field, values):
-    with pytest.raises(ConfigError) as caught:
-        RotatingOutput(Path("r.jsonl"), **values)
-    assert caught.value.field == field
+@pytest.mark.parametrize("field", ["max_mb", "keep"])
+def test_rotating_files(field):
+    assert error_of(ConfigError, RotatingOutput, Path("r.jsonl"), **{field: 0}).field == field
 
 
 def test_infinite_patience_is_valid():
@@ -77,9 +74,7 @@ def test_sizes(text, size):
 
 @pytest.mark.parametrize("text", ["", "wide", "12", "0x720", "12x", "-1x5", "1.5x2"])
 def test_texts_that_are_not_sizes(text):
-    with pytest.raises(ConfigError) as caught:
-        parse_size(text)
-    assert caught.value.field == "size"
+    assert error_of(ConfigError, parse_size, text).field == "size"
 
 
 def test_options_take_precedence_over_settings():
@@ -87,18 +82,16 @@ def test_options_take_precedence_over_settings():
     config = InferConfig.create(service, min_confidence=0.0, hold=None, every_frame=False)
     assert (config.camera, config.fps, config.min_confidence, config.hold) == ("0", 5.0, 0.0, 3)
     assert InferConfig.create(service, camera="1").camera == "1"
+    # An output file takes the place of rotating files.
+    service = {"camera": "0", "rotating": RotatingOutput(Path("r.csv"))}
+    assert InferConfig.create(service, output=Path("a.csv")).rotating is None
 
 
 def test_named_images_take_the_place_of_the_settings_camera():
-    rotating = RotatingOutput(Path("r.jsonl"))
     service = {
-        "camera": "0",
-        "size": (640, 480),
-        "fps": 5.0,
-        "retry": 1.0,
-        "rotating": rotating,
-        "hold": 3,
-    }
+        "camera": "0", "size": (640, 480), "fps": 5.0, "retry": 1.0, "hold": 3,
+        "rotating": RotatingOutput(Path("r.jsonl")),
+    }  # fmt: skip
     config = InferConfig.create(service, sources=("a.png",))
     assert (config.camera, config.size, config.fps, config.retry) == (None, None, None, None)
     assert (config.rotating, config.hold) == (None, 3)
@@ -106,16 +99,9 @@ def test_named_images_take_the_place_of_the_settings_camera():
         InferConfig.create(service, sources=("a.png",), camera="0")
 
 
-def test_an_output_file_takes_the_place_of_rotating_files():
-    service = {"camera": "0", "rotating": RotatingOutput(Path("r.csv"))}
-    assert InferConfig.create(service, output=Path("a.csv")).rotating is None
-
-
 def test_a_streams_url_is_a_camera():
     url = "rtsp://10.0.0.7/live"
     assert InferConfig.create(sources=(url,)).camera == url
     assert InferConfig.create({"camera": "0"}, sources=(url,)).camera == url
     for given in ({"sources": (url, "a.png")}, {"sources": (url,), "camera": "0"}):
-        with pytest.raises(ConfigError) as caught:
-            InferConfig.create(**given)
-        assert caught.value.field == "sources"
+        assert error_of(ConfigError, InferConfig.create, **given).field == "sources"

@@ -1,5 +1,8 @@
+"""From outcomes to sinks: tracking, failures, rules for rows, and worker processes."""
+
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from functools import partial
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.errors import error_of
 
 from digitkit.errors import SourceError
 from digitkit.inference import pipeline
@@ -33,23 +37,14 @@ class Kept:
 
 
 def outcome(text: str, number: int | None = None, source: str = "camera 0"):
-    digits = []
-    for i, char in enumerate(text):
-        shares = np.full(10, 0.001, np.float32)
-        shares[int(char)] = 0.991
-        digits.append(
-            Digit(
-                int(char),
-                0.991,
-                (40 * i, 10, 30, 50),
-                0,
-                True,
-                np.zeros((28, 28), np.uint8),
-                shares,
-            )
-        )
-    frame = Frame(source, np.zeros((1, 1), np.uint8), number=number)
-    return frame, Reading(source, tuple(digits), Timings(0, 0, 0, 0), number)
+    """A frame, and the reading of this number in it."""
+    image = np.zeros((28, 28), np.uint8)
+    digits = tuple(
+        Digit(digit, 0.991, (40 * i, 10, 30, 50), 0, True, image, np.eye(10, dtype="f4")[digit])
+        for i, digit in enumerate(map(int, text))
+    )
+    frame = Frame(source, image, number=number)
+    return frame, Reading(source, digits, Timings(0, 0, 0, 0), number)
 
 
 def deliver(outcomes, *sinks, **options):
@@ -70,13 +65,12 @@ def test_images_and_failures_are_all_reported():
 
 
 def test_stable_frames_are_reported_once_and_all_are_shown():
-    lines, video = Kept(), Kept(wants_every_frame=True)
-    deliver([outcome("42", i) for i in range(6)], lines, video, hold=3)
+    lines, video, raw = Kept(), Kept(wants_every_frame=True), Kept()
+    outcomes = [outcome("42", i) for i in range(6)]
+    deliver(outcomes, lines, video, hold=3)
+    deliver(outcomes, raw, hold=3, every_frame=True)
     assert lines.read == [(2, "42")]
-    assert len(video.read) == 6
-    raw = Kept()
-    deliver([outcome("42", i) for i in range(6)], raw, hold=3, every_frame=True)
-    assert len(raw.read) == 6
+    assert len(video.read) == len(raw.read) == 6
 
 
 def test_each_video_is_tracked_on_its_own():
@@ -86,62 +80,44 @@ def test_each_video_is_tracked_on_its_own():
     assert sink.read == [(1, "7"), (1, "7")]
 
 
-def test_rows_are_checked_after_tracking():
+@pytest.mark.parametrize(("text", "expected"), [("42", []), ("423", [(1, "423")])])
+def test_rows_are_checked_after_tracking(text, expected):
     sink = Kept()
-    deliver([outcome("42", i) for i in range(4)], sink, hold=2, row_rule=Field(expect=3))
-    assert sink.read == []
-    deliver([outcome("423", i) for i in range(4)], sink, hold=2, row_rule=Field(expect=3))
-    assert sink.read == [(1, "423")]
+    deliver([outcome(text, i) for i in range(4)], sink, hold=2, row_rule=Field(expect=3))
+    assert sink.read == expected
 
 
-def test_workers_keep_the_order(digit_file):
+def test_workers_keep_the_order_and_leave_videos_to_this_process(digit_file, tmp_path):
+    video, failure = tmp_path / "none.mp4", Failure("none", "no such")
+    video.write_bytes(b"no video")
     items: list[Path | Failure] = [digit_file(i, f"{i}.png") for i in range(5)]
-    items.insert(2, Failure("none", "no such"))
-    made = list(
-        read_with_workers(
-            partial(Reader, "digits-tiny", min_confidence=0.0), items, 2, keep_images=False
-        )
-    )
-    assert made[2] == items[2]
-    read = [one[1].text for one in made if not isinstance(one, Failure)]
-    assert read == list("01234")
-    assert all(one[0].image.shape == (1, 1) for one in made if not isinstance(one, Failure))
-
-
-def _dies() -> Reader:
-    import os
-
-    os._exit(9)
+    items[2:2] = [failure, video]
+    make = partial(Reader, "digits-tiny", min_confidence=0.0)
+    made = list(read_with_workers(make, items, 2, keep_images=False))
+    assert made.pop(2) == failure
+    failed = made.pop(2)
+    assert (type(failed), failed.source) == (Failure, str(video))
+    assert [reading.text for _, reading in made] == list("01234")
+    assert all(frame.image.shape == (1, 1) for frame, _ in made)
 
 
 @pytest.mark.parametrize("count", [1, 30])
 def test_a_worker_that_dies_is_one_clear_error(digit_file, count):
+    path = digit_file(1, "1.png")
+
     def slowly():
         for i in range(count):
             time.sleep(0.1 if i else 0)
             yield path
 
-    path = digit_file(1, "1.png")
-    with pytest.raises(SourceError, match=r"1\.png") as caught:
-        list(read_with_workers(_dies, slowly(), 1, keep_images=False))
-    assert "--workers" in caught.value.hint
-
-
-def test_workers_leave_videos_to_this_process(digit_file, tmp_path):
-    video = tmp_path / "none.mp4"
-    video.write_bytes(b"no video")
-    items: list[Path | Failure] = [digit_file(1, "1.png"), video, digit_file(2, "2.png")]
-    make = partial(Reader, "digits-tiny", min_confidence=0.0)
-    one, failed, two = read_with_workers(make, items, 2, keep_images=False)
-    assert isinstance(failed, Failure)
-    assert failed.source == str(video)
-    assert [part[1].text for part in (one, two) if not isinstance(part, Failure)] == ["1", "2"]
+    dies = partial(os._exit, 9)
+    error = error_of(SourceError, list, read_with_workers(dies, slowly(), 1, keep_images=False))
+    assert "1.png" in str(error)
+    assert "--workers" in error.hint
 
 
 def test_an_image_that_cannot_be_read_does_not_stop_the_rest(one_of_each):
     plain = Frame("plain.png", np.full((90, 90), 7, np.uint8))
     good = replace(plain, source="good.png", image=one_of_each[3])
     bad, (_, reading) = pipeline.read_each(Reader(min_confidence=0), [plain, good])
-    assert isinstance(bad, Failure)
-    assert "single colour" in bad.error
-    assert reading.text == "3"
+    assert (type(bad), bad.source, reading.text) == (Failure, "plain.png", "3")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from support.cli import one_error_line, run
+from support.errors import error_of
 from support.paths import ROOT
 
 from digitkit.cli.app import _loaded
@@ -17,21 +19,8 @@ from digitkit.inference.settings import KEYS, load_settings
 from digitkit.sinks.rotating import RotatingFile
 
 
-@pytest.fixture
-def file(tmp_path):
-    """Writes a settings file."""
-
-    def write(text: str) -> Path:
-        path = tmp_path / "digitkit.toml"
-        path.write_text(text, "utf-8")
-        return path
-
-    return write
-
-
 def test_all_keys(file):
-    path = file(
-        """
+    path = file("""
         camera = 0
         size = "1280x720"
         fps = 5
@@ -48,12 +37,8 @@ def test_all_keys(file):
         expect = 4
         pattern = '[1-9]\\d{3}'
         format = "jsonl"
-        [output]
-        file = "logs/readings.jsonl"
-        max_mb = 0.5
-        keep = 2
-        """
-    )
+        output = {file = "logs/readings.jsonl", max_mb = 0.5, keep = 2}
+    """)
     assert load_settings(path).values == {
         "camera": "0", "size": (1280, 720), "fps": 5.0, "hold": 3, "every_frame": True,
         "retry": math.inf, "model": "digits-tiny", "precision": "fp32", "input_scale": 0.5,
@@ -62,18 +47,16 @@ def test_all_keys(file):
         "rotating": RotatingOutput(path.parent / "logs/readings.jsonl", 0.5, 2),
     }  # fmt: skip
     assert load_settings(file("")).values == {}
+    # Paths are relative to the file's folder.
+    path = file('model = "nets/mine.onnx"\n[output]\nfile = "/var/log/r.jsonl"\n')
+    settings = load_settings(path)
+    assert settings.model == str(path.parent / "nets/mine.onnx")
+    assert settings.values["rotating"].file == Path("/var/log/r.jsonl")
 
 
 def test_each_key_is_an_option_of_infer():
     options = {option for parameter in _loaded("infer").params for option in parameter.opts}
     assert {f"--{key.replace('_', '-')}" for key in KEYS} <= options
-
-
-def test_paths_are_relative_to_the_files_folder(file):
-    path = file('model = "nets/mine.onnx"\n[output]\nfile = "/var/log/r.jsonl"\n')
-    settings = load_settings(path)
-    assert settings.model == str(path.parent / "nets/mine.onnx")
-    assert settings.values["rotating"].file == Path("/var/log/r.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -96,42 +79,30 @@ def test_paths_are_relative_to_the_files_folder(file):
 )  # fmt: skip
 def test_mistakes_are_one_line_that_names_the_key(file, text, named):
     path = file(text)
-    with pytest.raises(SettingsError) as caught:
-        load_settings(path)
-    assert caught.value.subject == str(path)
-    assert named in caught.value.problem
-    assert one_error_line(run("infer", "--config", path), 2) == f"digitkit: {caught.value}"
+    error = error_of(SettingsError, load_settings, path)
+    assert error.subject == str(path)
+    assert named in error.problem
+    assert one_error_line(run("infer", "--config", path), 2) == f"digitkit: {error}"
 
 
 def test_all_mistakes_are_reported_at_once(file):
     path = file('fps = 0\nhold = 2.5\npattern = "("\n[output]\nkeep = 0\nmb = 1\n')
-    with pytest.raises(SettingsError) as caught:
-        load_settings(path)
-    problems = caught.value.problem.split("; also: ")
-    assert len(problems) == 6
-    for problem, key in zip(
-        problems, ("fps", "hold", "pattern", "output.keep", "output.mb", "output"), strict=True
-    ):
-        assert key in problem
+    problems = error_of(SettingsError, load_settings, path).problem.split("; also: ")
+    keys = ("fps", "hold", "pattern", "output.keep", "output.mb", "output")
+    assert all(key in problem for key, problem in zip(keys, problems, strict=True))
 
 
 def test_files_that_cannot_be_read(file, tmp_path, monkeypatch):
-    with pytest.raises(InputNotFoundError):
-        load_settings(tmp_path / "gone.toml")
-    with pytest.raises(SettingsError):
-        load_settings(tmp_path)
+    error_of(InputNotFoundError, load_settings, tmp_path / "gone.toml")
+    error_of(SettingsError, load_settings, tmp_path)
     path = file("")
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_text", lambda *_: (_ for _ in ()).throw(PermissionError(13, "")))
-        with pytest.raises(SettingsError) as caught:
-            load_settings(path)
-        assert caught.value.hint is None
-        with pytest.raises(SettingsError) as caught:
-            load_settings(Path("/etc/digitkit.toml"))
-        assert "usermod -aG video" in caught.value.hint
     path.write_bytes(b"camera = '\xff'")
-    with pytest.raises(SettingsError, match="UTF-8"):
-        load_settings(path)
+    error_of(SettingsError, load_settings, path)
+    refuse = MagicMock(side_effect=PermissionError(13, "Permission denied"))
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert error_of(SettingsError, load_settings, path).hint is None
+    error = error_of(SettingsError, load_settings, Path("/etc/digitkit.toml"))
+    assert "usermod -aG video" in error.hint
 
 
 def test_the_example_is_valid_and_lists_all_keys(file):
@@ -143,9 +114,6 @@ def test_the_example_is_valid_and_lists_all_keys(file):
         lines.append(commented if " = " in commented or commented == "[output]" else "")
     assert set(KEYS) - {"input_scale"} <= {line.split(" = ")[0] for line in lines}
     assert "rotating" in load_settings(file("\n".join(lines))).values
-
-
-# --- infer --config --------------------------------------------------------------------------
 
 
 def test_options_take_precedence(file, digit_file):
@@ -180,5 +148,4 @@ def test_a_rotating_file_that_cannot_be_written(file, digit_file, tmp_path):
     result = run("infer", "--config", config, digit_file(3, size=100))
     assert "/dev/full" in one_error_line(result, 1)
     (tmp_path / "taken").write_text("")
-    with pytest.raises(OutputError):
-        RotatingFile(tmp_path / "taken/r.jsonl", 1000, 1)
+    error_of(OutputError, RotatingFile, tmp_path / "taken/r.jsonl", 1000, 1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.errors import error_of
 
 from digitkit import Digit, Reading, Timings
 from digitkit.errors import ConfigError
@@ -50,9 +50,12 @@ def test_a_row_that_fits_stays_as_it_is():
     assert apply_field(read(), Field(expect=4)) == read()
 
 
-def test_the_second_choice_of_an_uncertain_digit():
+@pytest.mark.parametrize(
+    "field", [Field(pattern=r"\d{3}[0-5]"), Field(expect=4, checksum=lambda text: text[3] != "7")]
+)
+def test_the_second_choice_of_an_uncertain_digit(field):
     reading = read(*clear("402"), detection({7: 0.6, 1: 0.38}, threshold=0.5))
-    fitted = apply_field(reading, Field(pattern=r"\d{3}[0-5]"))
+    fitted = apply_field(reading, field)
     assert (reading.text, fitted.text) == ("4027", "4021")
     last = fitted.digits[3]
     # 7 is ruled out if the others are right, so 1 has nearly all of the rest.
@@ -65,13 +68,11 @@ def test_the_second_choice_of_an_uncertain_digit():
 
 def test_the_confidence_is_a_posterior():
     # By hand: 0.6 and 0.3 for the first, 0.8 and 0.2 for the second; 11 and 12 do not fit.
-    one = detection({1: 0.6, 2: 0.3, 3: 0.1}, threshold=0)
-    two = detection({1: 0.8, 2: 0.2}, threshold=0)
-    fitted = apply_field(read(one, two), Field(pattern="2[12]|3."))
+    first, second = detection({1: 0.6, 2: 0.3, 3: 0.1}), detection({1: 0.8, 2: 0.2})
+    fitted = apply_field(read(first, second), Field(pattern="2[12]|3."))
     assert fitted.text == "21"  # 0.24, after 11 with 0.48
-    first, second = fitted.digits
-    assert first.confidence == pytest.approx(0.3 / 0.52)
-    assert second.confidence == pytest.approx((0.8 - 0.48) / 0.52)
+    confidences = [digit.confidence for digit in fitted.digits]
+    assert confidences == pytest.approx([0.3 / 0.52, (0.8 - 0.48) / 0.52])
 
 
 CUT = detection({1: 0.99}, cut=True)
@@ -118,18 +119,11 @@ def test_rows(row, field, text):
 def test_the_confidence_shows_what_else_is_likely():
     fitted = apply_field(read(*clear("40"), FAINT, *clear("1")), Field(expect=4))
     assert fitted.digits[2].confidence == pytest.approx(0.7 * 0.9)  # nothing else: the model's
-    reading = read(clutter(), clutter(), *clear("402"))
-    twins = apply_field(reading, Field(expect=4))
-    assert [digit.accepted for digit in twins.digits].count(True) == 4
-    # Either may be the clutter.
-    assert min(digit.confidence for digit in twins.digits if digit.accepted) < 0.6
-    assert apply_field(reading, Field(expect=4)) == twins
-
-
-def test_a_checksum_picks_the_digit():
-    reading = read(*clear("402"), detection({7: 0.6, 1: 0.3, 4: 0.1}, threshold=0.5))
-    field = Field(expect=4, checksum=lambda text: sum(map(int, text)) % 10 == 7)
-    assert (reading.text, apply_field(reading, field).text) == ("4027", "4021")
+    # Either of two may be the clutter.
+    twins = apply_field(read(clutter(), clutter(), *clear("402")), Field(expect=4))
+    accepted = [digit.confidence for digit in twins.digits if digit.accepted]
+    assert len(accepted) == 4
+    assert min(accepted) < 0.6
 
 
 def test_a_checksum_sees_only_what_fits_otherwise():
@@ -142,27 +136,23 @@ def test_a_checksum_sees_only_what_fits_otherwise():
 
 
 def test_the_checksum_s_error_is_the_caller_s():
-    with pytest.raises(ZeroDivisionError):
-        apply_field(read(*clear("1")), Field(checksum=lambda text: bool(1 // 0)))
+    field = Field(checksum=lambda text: bool(1 // 0))
+    error_of(ZeroDivisionError, apply_field, read(*clear("1")), field)
 
 
 def test_rows_are_judged_one_by_one():
-    reading = read(
-        *clear("4021", row=0), *clear("12", row=1), clutter(row=2), *clear("9000", row=2)
-    )
-    fitted = apply_field(reading, Field(pattern=r"\d{4}"))
+    rows = [*clear("4021"), *clear("12", row=1), clutter(row=2), *clear("9000", row=2)]
+    fitted = apply_field(read(*rows), Field(pattern=r"\d{4}"))
     assert fitted.text == "4021\n9000"
-    assert [d.row for d in fitted.digits] == [d.row for d in reading.digits]
-    assert len(fitted.digits) == len(reading.digits)
+    assert [digit.row for digit in fitted.digits] == [digit.row for digit in rows]
 
 
 @pytest.mark.parametrize("options", [2, 10])
 def test_a_hopeless_row_is_given_up(options):
     tried = []
-    row = [detection(dict.fromkeys(range(options), 1 / options), is_digit=0.98) for _ in range(60)]
+    row = [detection(dict.fromkeys(range(options), 1 / options), is_digit=0.98)] * 60
     field = Field(checksum=lambda text: bool(tried.append(text)))
-    fitted = apply_field(read(*row), field)
-    assert fitted.text == ""
+    assert apply_field(read(*row), field).text == ""
     assert len(tried) == fields.MAX_TRIED  # nothing was accepted as read
     assert apply_field(read(*row), Field(pattern="[12]{61}")).text == ""
 
@@ -216,35 +206,14 @@ def test_the_search_finds_what_trying_all_finds(seed):
         assert fitted == reading
     else:
         assert fitted.text in brute(row, field)[1]
-    for digit in fitted.digits:
-        assert 0 <= digit.confidence <= 1
-
-
-def test_hypotheses_come_in_order_each_once():
-    options = [
-        {"1": 0.5, "2": 0.3, "3": 0.2}, {"4": 0.9 * 0.7, "5": 0.1 * 0.7, "": 0.3}, {"6": 1.0}
-    ]  # fmt: skip
-    row = [
-        detection({1: 0.5, 2: 0.3, 3: 0.2}), detection({4: 0.9, 5: 0.1}, is_digit=0.7),
-        detection({6: 1}),
-    ]  # fmt: skip
-    tried = []
-    apply_field(read(*row), Field(checksum=lambda text: bool(tried.append(text))))
-    expected = {
-        "".join(text for text, _ in combined): math.prod(p for _, p in combined)
-        for combined in itertools.product(*(choices.items() for choices in options))
-    }
-    assert tried[0] == "6"  # the digits that were accepted as read
-    assert tried[1:] == sorted(expected, key=lambda text: -expected[text])
+    assert all(0 <= digit.confidence <= 1 for digit in fitted.digits)
 
 
 @pytest.mark.parametrize(
     ("values", "field"), [({"expect": 0}, "expect"), ({"expect": -3}, "expect"), ({}, None)]
 )
 def test_values_that_make_no_field(values, field):
-    with pytest.raises(ConfigError) as caught:
-        Field(**values)
-    assert caught.value.field == field
+    assert error_of(ConfigError, Field, **values).field == field
 
 
 @pytest.mark.parametrize(
@@ -257,28 +226,20 @@ def test_values_that_make_no_field(values, field):
 )  # fmt: skip
 def test_patterns_that_match_no_digits(pattern, word):
     """The error names the element at fault, on one line."""
-    with pytest.raises(ConfigError, match=re.escape(word)) as caught:
-        Field(pattern=pattern)
-    assert caught.value.field == "pattern"
-    assert "\n" not in str(caught.value)
+    error = error_of(ConfigError, Field, pattern=pattern)
+    assert error.field == "pattern"
+    assert word in error.problem
+    assert "\n" not in error.problem
 
 
 @pytest.mark.parametrize(
     ("pattern", "yes", "no"),
     [
-        (r"\d{4}", "4021", "40210"),
-        (r"^[1-9]\d{3}$", "4021", "0021"),
-        (r"(?!0000)\d{4}", "0001", "0000"),
-        (r"(\d)\1", "44", "45"),
-        (r"(?P<year>19|20)\d\d", "1999", "2199"),
-        (r"19(?:7\d|8[0-4])?", "19", "1985"),
-        (r"\A[^2-9\]x]{,3}\Z", "101", "102"),
-        ("1|23", "23", "13"),
-        (".+?5", "05", "5"),
+        (r"\d{4}", "4021", "40210"), (r"^[1-9]\d{3}$", "4021", "0021"),
+        (r"(?!0000)\d{4}", "0001", "0000"), (r"(\d)\1", "44", "45"),
+        (r"(?P<year>19|20)\d\d", "1999", "2199"), (r"19(?:7\d|8[0-4])?", "19", "1985"),
+        (r"\A[^2-9\]x]{,3}\Z", "101", "102"), ("1|23", "23", "13"), (".+?5", "05", "5"),
     ],
-)
+)  # fmt: skip
 def test_patterns(pattern, yes, no):
-    field = Field(pattern=pattern)
-    assert field.fits(yes)
-    assert not field.fits(no)
-    assert not field.fits("")
+    assert list(map(Field(pattern=pattern).fits, (yes, no, ""))) == [True, False, False]

@@ -27,18 +27,18 @@ def reader() -> Reader:
     return Reader(mode="page")
 
 
-def page_of(rows: list[str], digits, cell=120, dark=True, shade=0.0) -> np.ndarray:
-    width = max(map(len, rows)) * cell + 80
-    ink = np.zeros((len(rows) * cell + 80, width), np.float32)
+def page_of(rows: list[str], digits, dark=True, shade=0.0) -> np.ndarray:
+    """An image of rows of digits, dark or light ones, darker to the right by `shade`."""
+    width = max(map(len, rows)) * 120 + 80
+    ink = np.zeros((len(rows) * 120 + 80, width), np.float32)
     for r, row in enumerate(rows):
         for c, char in enumerate(row):
-            if char == " ":
-                continue
-            big = cv2.resize(digits[int(char)], (90, 90), interpolation=cv2.INTER_CUBIC)
-            y, x = 40 + r * cell + 5 * (c % 2), 40 + c * cell
-            ink[y : y + 90, x : x + 90] = big / 255
-    light = 1 - shade * np.linspace(0, 1, width)[None, :]
+            if char != " ":
+                y, x = 40 + r * 120 + 5 * (c % 2), 40 + c * 120
+                big = cv2.resize(digits[int(char)], (90, 90), interpolation=cv2.INTER_CUBIC)
+                ink[y : y + 90, x : x + 90] = big / 255
     level = 225 * (1 - 0.8 * ink) if dark else 40 + 190 * ink
+    light = 1 - shade * np.linspace(0, 1, width)[None, :]
     return np.rint(np.clip(level * light, 0, 255)).astype(np.uint8)
 
 
@@ -87,8 +87,8 @@ def test_ruling_shadow_and_clutter_are_ignored(one_of_each, reader):
 
 def test_both_polarities_faint_and_bold_on_one_page(one_of_each, reader):
     dark, light = page_of(["369"], one_of_each), page_of(["258"], one_of_each, dark=False)
-    assert reader.read(np.vstack([dark, light])).text == "369\n258"
     faint = (225 - (225 - page_of(["147"], one_of_each).astype(np.float32)) * 0.2).astype(np.uint8)
+    assert reader.read(np.vstack([dark, light])).text == "369\n258"
     assert reader.read(np.vstack([dark, faint])).text == "369\n147"
 
 
@@ -115,23 +115,21 @@ def test_a_cut_digit_is_reported_but_not_accepted(one_of_each, reader):
     assert [d.accepted for d in digits if d.cut] == [False]
 
 
-@pytest.mark.parametrize("level", [0, 90, 255])
-def test_no_ink_no_digits(level, detector):
-    rng = np.random.default_rng(0)
-    noise = np.clip(level + rng.normal(0, 6, (300, 400)), 0, 255).astype(np.uint8)
-    assert detect_digits(noise, detector) == []
-
-
 @pytest.mark.parametrize("size", [(480, 640), (960, 1280), (240, 320)])
 @pytest.mark.parametrize("low", [0, 120])
 def test_light_and_edges_are_not_digits(reader, size, low):
     slope = np.tile(np.linspace(low, 255, size[1]), (size[0], 1)).astype(np.uint8)
-    half = np.full(size, low, np.uint8)
+    half, bar = np.full(size, low, np.uint8), np.full(size, 220, np.uint8)
     half[:, size[1] // 2 :] = 220
-    bar = np.full(size, 220, np.uint8)
     bar[:, size[1] // 2 : size[1] // 2 + size[1] // 12] = low
     for image in (slope, slope[:, ::-1], half, bar):
         assert reader.read(np.ascontiguousarray(image)).text == ""
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_noise_is_not_a_digit(level, detector):
+    noise = level + np.random.default_rng(0).normal(0, 6, (300, 400))
+    assert detect_digits(np.clip(noise, 0, 255).astype(np.uint8), detector) == []
 
 
 def test_a_digit_cut_out_tightly_is_read(one_of_each):
@@ -171,67 +169,59 @@ def test_orientation_auto_turns_what_reads_badly(one_of_each, turn):
     image = page_of(["2345", "7234"], one_of_each)
     turned = np.ascontiguousarray(np.rot90(image, turn // 90))
     reading = Reader(orientation="auto").read(turned)
-    assert reading.text == "2345\n7234"
-    assert reading.turn == turn
+    assert (reading.text, reading.turn) == ("2345\n7234", turn)
     assert reading.to_json()["turn"] == turn
-    assert Reader(orientation=str(turn)).read(turned).text == "2345\n7234"
+    assert Reader(orientation=str(turn)).read(turned).text == reading.text
     assert all(fits(digit.box, image.shape) for digit in reading.digits)
 
 
 @pytest.mark.parametrize("rows", [["3"], ["47"], ["194", "275"]])
 def test_orientation_auto_turns_small_and_doubtful_pages(one_of_each, rows):
-    image = page_of(rows, one_of_each)
-    turned = np.ascontiguousarray(np.rot90(image, 2))
-    reading = Reader(orientation="auto").read(turned)
-    assert reading.text == "\n".join(rows)
+    turned = np.ascontiguousarray(np.rot90(page_of(rows, one_of_each), 2))
+    assert Reader(orientation="auto").read(turned).text == "\n".join(rows)
 
 
 def test_orientation_auto_leaves_alone_what_reads_both_ways(one_of_each):
-    image = page_of(["6 9", "96"], one_of_each)
-    assert Reader(orientation="auto").read(image).turn == 0
-
-
-# --- reading order ---------------------------------------------------------------------------
+    assert Reader(orientation="auto").read(page_of(["6 9", "96"], one_of_each)).turn == 0
 
 
 def row_at(y: float, *xs: float) -> list[tuple[float, float]]:
     return [(x, y) for x in xs]
 
 
-LEFT, RIGHT, FAR_LEFT, NEAR_RIGHT = (0, 34, 68), (300, 334, 368), (0, 34, 68, 102), (240, 274, 308)
-
 ORDERS = {
-    "sloping rows": [
-        [[(60 * i, 100 + 70 * r + skew * 60 * i) for i in range(9)] for r in range(4)]
+    **{
+        f"rows that slope by {skew}": [
+            [(60 * i, 100 + 70 * r + skew * 60 * i) for i in range(9)] for r in range(4)
+        ]
         for skew in (-0.15, 0.0, 0.15)
-    ],
+    },
     "drifting rows": [
-        [[(60 * i, 100 + 80 * r + 10 * np.sin(i / 2)) for i in range(12)] for r in range(3)]
+        [(60 * i, 100 + 80 * r + 10 * np.sin(i / 2)) for i in range(12)] for r in range(3)
     ],
-    "groups in a row": [[row_at(y, 0, 40, 80, 240, 280, 320) for y in (50, 130)]],
+    "groups in a row": [row_at(y, 0, 40, 80, 240, 280, 320) for y in (50, 130)],
     "level columns of numbers, one after the other": [
-        [row_at(50 + 70 * r, *side) for side in (LEFT, RIGHT) for r in range(4)]
+        row_at(50 + 70 * r, *xs) for xs in ((0, 34, 68), (300, 334, 368)) for r in range(4)
     ],
     "columns a good two digits apart": [
-        [row_at(50 + 70 * r, *side) for side in (FAR_LEFT, NEAR_RIGHT) for r in range(3)]
+        row_at(50 + 70 * r, *xs) for xs in ((0, 34, 68, 102), (240, 274, 308)) for r in range(3)
     ],
     "columns that are not level": [
-        [row_at(50 + 80 * r, 0, 40) for r in range(3)]
-        + [row_at(90 + 80 * r, 300, 340) for r in range(3)]
+        row_at(y + 80 * r, *xs) for y, xs in ((50, (0, 40)), (90, (300, 340))) for r in range(3)
     ],
-    "a grid of single digits, across": [[row_at(50 + 100 * r, 0, 110, 220) for r in range(3)]],
-    "none": [[]],
-    "one": [[[(3, 4)]]],
+    "a grid of single digits, across": [row_at(50 + 100 * r, 0, 110, 220) for r in range(3)],
+    "none": [],
+    "one": [[(3, 4)]],
 }
-"""Pages of rows of centres of digits, in reading order."""
+"""Rows of centres of digits, in reading order."""
 
 
 @pytest.mark.parametrize("kind", ORDERS)
 def test_reading_order(kind):
-    for rows in ORDERS[kind]:
-        boxes = [(round(x - 12), round(y - 20), 24, 40) for row in rows for x, y in row]
-        mixed = list(range(len(boxes)))
-        random.Random(len(boxes)).shuffle(mixed)
-        order = [(mixed[i], row) for i, row in reading_order([boxes[i] for i in mixed])]
-        numbers = [number for number, row in enumerate(rows) for _ in row]
-        assert order == list(enumerate(numbers))
+    rows = ORDERS[kind]
+    boxes = [(round(x - 12), round(y - 20), 24, 40) for row in rows for x, y in row]
+    mixed = list(range(len(boxes)))
+    random.Random(len(boxes)).shuffle(mixed)
+    order = [(mixed[i], row) for i, row in reading_order([boxes[i] for i in mixed])]
+    numbers = [number for number, row in enumerate(rows) for _ in row]
+    assert order == list(enumerate(numbers))
