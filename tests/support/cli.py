@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from typer.testing import CliRunner
 
 from digitkit.cli.app import app
@@ -17,3 +19,7 @@ def one_error_line(result, code: int) -> str:
     assert "Traceback" not in result.output
     (line,) = result.stderr.splitlines()
     return line
+
+
+def json_lines(result) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]

@@ -1,7 +1,10 @@
+"""Shipped, third-party and broken models in `Classifier`."""
+
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -35,11 +38,10 @@ def test_shipped_models_and_checksums():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_models_keep_their_contract(name, mnist_test):
     least, parameters, most_bytes = SHIPPED[name]
-    results = []
+    results, sizes = [], []
     for precision in ("fp32", "int8"):
         model = Classifier(name, precision=precision)
         contract = model.contract
-        assert contract is not None
         assert (contract.precision, contract.parameters) == (precision, parameters)
         assert model.knows_digits
         result = evaluate(model, mnist_test)
@@ -48,33 +50,29 @@ def test_shipped_models_keep_their_contract(name, mnist_test):
         assert result.accuracy >= least
         assert result.calibration_error < 0.005
         results.append(result)
+        sizes.append(find_model(name, precision).stat().st_size)
     fp32, int8 = results
     parent = hashlib.sha256(find_model(name, "fp32").read_bytes()).hexdigest()
     assert contract.parent_sha256 == parent
     assert abs(fp32.accuracy - int8.accuracy) <= 0.0005
     assert sum(fp32.paired(int8)) <= 20
-    sizes = [find_model(name, kind).stat().st_size for kind in ("fp32", "int8")]  # type: ignore[arg-type]
-    assert sizes[1] <= most_bytes
-    assert sizes[0] / sizes[1] >= 2.5
+    assert sizes[1] <= min(most_bytes, sizes[0] / 2.5)
 
 
 def test_images_that_are_not_digits_get_little_confidence(one_of_each):
     model = Classifier()
-    assert all(model.classify(digit).is_digit > 0.9 for digit in one_of_each)
-    assert all(model.classify(digit).confidence > 0.9 for digit in one_of_each)
-    rng = np.random.default_rng(0)
-    two = np.hstack([one_of_each[3][:, 4:24], one_of_each[8][:, 4:24]])
+    assert all(min(p.is_digit, p.confidence) > 0.9 for p in model.classify(one_of_each))
+    noise = np.random.default_rng(0).integers(0, 256, (100, 28, 28)).astype(np.uint8)
     none = {
         "blank": np.zeros((28, 28), np.uint8),
         "white": np.full((28, 28), 255, np.uint8),
-        "noise": rng.integers(0, 256, (28, 28)).astype(np.uint8),
-        "two digits": normal_form(two),
+        "noise": noise[0],
+        "two digits": normal_form(np.hstack([one_of_each[3][:, 4:24], one_of_each[8][:, 4:24]])),
         "half a digit": normal_form(one_of_each[5][:14]),
         "a cross": np.maximum(np.eye(28), np.eye(28)[::-1]).astype(np.uint8) * 255,
     }
     for what, image in none.items():
         assert model.classify(image).confidence < model.min_confidence, what
-    noise = rng.integers(0, 256, (100, 28, 28)).astype(np.uint8)
     assert np.median(model.scores(noise).joint.max(1)) < 0.3
 
 
@@ -109,20 +107,17 @@ def test_a_second_output_that_is_not_digitkits(edited):
         (node,) = (n for n in graph.node if second.name in n.output)
         node.output[0] = second.name = "something"
 
-    with pytest.raises(ModelError, match=r"something: float32 \[N\]"):
-        Classifier(edited(rename))
+    assert "something: float32 [N]" in error_of(ModelError, Classifier, edited(rename)).problem
 
 
 def test_one_or_many(shipped, one_of_each):
     model = Classifier(shipped)
     one = model.classify(one_of_each[7])
     assert isinstance(one, Prediction)
-    assert one.digit == 7
-    assert one.probabilities.shape == (10,)
+    assert (one.digit, one.probabilities.shape) == (7, (10,))
     assert one.confidence == pytest.approx(float(one.probabilities.max()))
-    many = model.classify(one_of_each)
-    assert [p.digit for p in many] == list(range(10))
-    assert model.classify(np.stack(one_of_each))[3].digit == 3
+    for many in (one_of_each, np.stack(one_of_each)):
+        assert [p.digit for p in model.classify(many)] == list(range(10))
     assert model.classify([]) == []
 
 
@@ -139,15 +134,13 @@ def test_probabilities(shipped, mnist_test):
     ("shape", "kind"), [((2, 28, 28), np.float32), ((28, 28), np.uint8), ((1, 27, 28), np.uint8)]
 )
 def test_other_arrays_are_refused(shipped, shape, kind):
-    with pytest.raises(ValueError, match="must be uint8"):
-        Classifier(shipped).probabilities(np.zeros(shape, kind))
+    error_of(ValueError, Classifier(shipped).probabilities, np.zeros(shape, kind))
 
 
 def test_one_thread_and_no_spinning_by_default(shipped):
     session = Classifier(shipped).session
     options = session.get_session_options()
-    assert options.intra_op_num_threads == 1
-    assert options.inter_op_num_threads == 1
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert session.get_providers() == ["CPUExecutionProvider"]
     assert Classifier(shipped, threads=2).session.get_session_options().intra_op_num_threads == 2
@@ -163,14 +156,10 @@ def test_values_that_do_not_apply(shipped, field, value):
 
 def test_a_model_in_a_folder_without_access(monkeypatch):
     """As for a service's user, who does not see home folders."""
-
-    def refuse(path):
-        raise PermissionError(13, "Permission denied", str(path))
-
+    refuse = MagicMock(side_effect=PermissionError(13, "Permission denied"))
     monkeypatch.setattr(Path, "is_file", refuse)  # root has access everywhere
     error = error_of(ModelError, find_model, "/home/me/a.onnx")
-    assert error.subject == "/home/me/a.onnx"
-    assert error.hint
+    assert (error.subject, bool(error.hint)) == ("/home/me/a.onnx", True)
 
 
 def test_files_that_are_not_models(tmp_path, shipped):
@@ -191,7 +180,6 @@ def test_models_that_do_not_exist(tmp_path):
 def graph(tmp_path: Path, inputs, outputs, kind="float", metadata=None) -> Path:
     """A model whose scores are some pixels in the middle of its input."""
     onnx = pytest.importorskip("onnx")
-
     pixels, scores = (",".join(map(str, shape)) for shape in (inputs, outputs))
     model = onnx.parser.parse_model(
         f"""<ir_version: 8, opset_import: ["" : 18]>
@@ -231,8 +219,8 @@ def test_third_party_models(tmp_path, mnist_test):
     ],
 )
 def test_models_that_are_not_digit_models(tmp_path, inputs, outputs, kind, metadata, word):
-    with pytest.raises(ModelError, match=word):
-        Classifier(graph(tmp_path, inputs, outputs, kind, metadata))
+    model = graph(tmp_path, inputs, outputs, kind, metadata)
+    assert word in error_of(ModelError, Classifier, model).problem
 
 
 def test_the_zoos_model():
@@ -245,7 +233,7 @@ def test_the_zoos_model():
     assert result.accuracy == pytest.approx(0.9891, abs=0.0003)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 7, 20, 64])
+@pytest.mark.parametrize("batch", [1, 7, 20, 64])
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_batches_give_the_same(mnist_test, batch, precision):
     images = mnist_test.images[:20]
@@ -257,15 +245,9 @@ def test_batches_give_the_same(mnist_test, batch, precision):
     assert split.classify([]) == []
 
 
-def test_no_call_is_larger_than_the_batch(mnist_test, monkeypatch):
+def test_no_call_is_larger_than_the_batch(mnist_test):
     classifier = Classifier("digits-tiny", batch=8)
-    session, sizes = classifier.session, []
-
-    class Session:
-        def run(self, outputs, feeds):
-            sizes.append(len(*feeds.values()))
-            return session.run(outputs, feeds)
-
-    classifier.session = Session()
+    classifier.session = MagicMock(run=MagicMock(side_effect=classifier.session.run))
     classifier.scores(mnist_test.images[:20])
-    assert sizes == [8, 8, 4]
+    calls = classifier.session.run.call_args_list
+    assert [len(*call.args[1].values()) for call in calls] == [8, 8, 4]
