@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,27 +35,25 @@ IMAGE = np.full((24, 16, 3), 240, np.uint8)  # a 1 on paper, in colour
 IMAGE[4:20, 7:10] = (90, 40, 20)
 
 
-def encoded(suffix: str, image: np.ndarray, *options: int) -> bytes:
-    return cv2.imencode(suffix, image, list(options))[1].tobytes()
+def encoded(suffix: str, image: np.ndarray = IMAGE, *options: int) -> bytes:
+    return cv2.imencode(suffix, image, options)[1].tobytes()
 
 
 def samples() -> dict[str, bytes]:
     """A small intact file of each kind that this OpenCV writes."""
+    grey = IMAGE[:, :, 0]
     files = {
-        "png": encoded(".png", IMAGE),
-        "alpha.png": encoded(".png", np.dstack([IMAGE, 255 - IMAGE[:, :, 0]])),
+        "png": encoded(".png"), "jpg": encoded(".jpg"), "bmp": encoded(".bmp"),
+        "tiff": encoded(".tiff"), "pgm": encoded(".pgm", grey),
+        "alpha.png": encoded(".png", np.dstack([IMAGE, 255 - grey])),
         "16.png": encoded(".png", IMAGE.astype(np.uint16) * 200),
-        "jpg": encoded(".jpg", IMAGE),
         "progressive.jpg": encoded(".jpg", IMAGE, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
         "webp": encoded(".webp", IMAGE, cv2.IMWRITE_WEBP_QUALITY, 80),
         "lossless.webp": encoded(".webp", IMAGE, cv2.IMWRITE_WEBP_QUALITY, 101),
-        "bmp": encoded(".bmp", IMAGE),
-        "tiff": encoded(".tiff", IMAGE),
         "raw.tiff": encoded(".tiff", IMAGE, cv2.IMWRITE_TIFF_COMPRESSION, 1),
-        "pgm": encoded(".pgm", IMAGE[:, :, 0]),
-        "text.pgm": encoded(".pgm", IMAGE[:, :, 0], cv2.IMWRITE_PXM_BINARY, 0),
-    }
-    return files | ({"gif": encoded(".gif", IMAGE)} if cv2.haveImageWriter("x.gif") else {})
+        "text.pgm": encoded(".pgm", grey, cv2.IMWRITE_PXM_BINARY, 0),
+    }  # fmt: skip
+    return files | ({"gif": encoded(".gif")} if cv2.haveImageWriter("x.gif") else {})
 
 
 def damaged(data: bytes) -> Iterator[bytes]:
@@ -97,22 +95,21 @@ def png(width: int, height: int, depth: int = 8, colour: int = 0, rows: bytes = 
     return PNG + b"".join(chunk(*part) for part in parts)
 
 
-def patch(data: bytes, *changes: tuple[int, str, tuple[int, ...]]) -> bytes:
-    """A file with some numbers replaced: offset, layout and values of each."""
+def patch(data: bytes, offset: int, layout: str, *values: int) -> bytes:
+    """A file with some numbers replaced."""
     patched = bytearray(data)
-    for offset, layout, values in changes:
-        struct.pack_into(layout, patched, offset, *values)
+    struct.pack_into(layout, patched, offset, *values)
     return bytes(patched)
 
 
 def bmp(width: int, height: int, bits: int = 24, compression: int = 0) -> bytes:
-    return patch(samples()["bmp"], (18, "<iiHHI", (width, height, 1, bits, compression)))
+    return patch(encoded(".bmp"), 18, "<iiHHI", width, height, 1, bits, compression)
 
 
 def jpeg(width: int, height: int, progressive: bool = False) -> bytes:
-    data = samples()["progressive.jpg" if progressive else "jpg"]
+    data = encoded(".jpg", IMAGE, cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive))
     start = data.find(b"\xff\xc2" if progressive else b"\xff\xc0")
-    return patch(data, (start + 5, ">HH", (height, width)))
+    return patch(data, start + 5, ">HH", height, width)
 
 
 def tiff(width: int, height: int, compression: int = 1) -> bytes:
@@ -122,7 +119,7 @@ def tiff(width: int, height: int, compression: int = 1) -> bytes:
         (tag,) = struct.unpack_from("<H", data, place)
         if tag in (256, 257, 278):  # width, height, rows in a strip
             value = width if tag == 256 else height
-            data = patch(data, (place, "<HHII", (tag, 4, 1, value)))
+            data = patch(data, place, "<HHII", tag, 4, 1, value)
     return data
 
 
@@ -155,13 +152,10 @@ def lies() -> dict[str, bytes]:
     }  # fmt: skip
     if cv2.haveImageWriter("x.gif"):
         files |= {
-            "most.gif": patch(samples()["gif"], (6, "<HH", (65535, 65535))),
-            "large.gif": patch(samples()["gif"], (6, "<HH", large)),
+            "most.gif": patch(encoded(".gif"), 6, "<HH", 65535, 65535),
+            "large.gif": patch(encoded(".gif"), 6, "<HH", *large),
         }
     return files
-
-
-# --- decoded in a fresh process --------------------------------------------------------------
 
 
 def peak(field: str = "VmHWM") -> int:
@@ -187,64 +181,48 @@ def decode_or_refuse(data: bytes, name: str) -> str:
     return ""
 
 
-def in_a_child(call: str, *arguments: object) -> object:
-    """The result of a function of this module, run in a fresh process that prints nothing."""
-    code = (
-        "import json, sys; import test_hostile; "
-        f"print(json.dumps(test_hostile.{call}(*sys.argv[1:])))"
-    )
+def in_a_child(call: str) -> object:
+    """The result of a call in this module, run in a fresh process that prints nothing."""
+    code = f"import json; from test_hostile import *; print(json.dumps({call}))"
     folders = (ROOT, ROOT / "tests", Path(__file__).parent)
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
 
-def decode_damaged() -> dict[str, tuple[int, int, int]]:
-    """For each kind: files refused, files decoded, and how much memory grew at most."""
-    files = samples()
-    assert not any(decode_or_refuse(data, kind) for kind, data in files.items())
-    counts = {}
-    for kind, data in files.items():
-        before = peak()
-        problems = [decode_or_refuse(bad, kind) for bad in damaged(data)]
-        counts[kind] = (sum(map(bool, problems)), problems.count(""), peak() - before)
-    return counts
-
-
-def test_damaged_files():
-    counts = in_a_child("decode_damaged")
-    assert set(counts) == set(samples())
-    for kind, (refused, decoded, growth) in counts.items():
-        assert refused > 20, kind
-        assert refused + decoded > FLIPPED, kind
-        assert growth < GROWTH, kind
-    # Every change of a PNG file is found, except where its checksums were put right.
-    assert counts["png"][0] > counts["png"][1]
-
-
-def decode_lies() -> dict[str, tuple[str, int]]:
-    """For each lie: the problem, and how much memory grew."""
-    for kind, data in samples().items():
-        decode_or_refuse(data, kind)
+def decode_all(files: dict[str, Iterable[bytes]]) -> dict[str, tuple[list[str], int]]:
+    """For each kind of file: the problems, and how much memory grew at most."""
+    assert not any(decode_or_refuse(data, kind) for kind, data in samples().items())
     results = {}
-    for name, data in lies().items():
+    for kind, versions in files.items():
         before = peak()
-        results[name] = (decode_or_refuse(data, name), peak() - before)
+        results[kind] = ([decode_or_refuse(data, kind) for data in versions], peak() - before)
     return results
 
 
+def test_damaged_files():
+    results = in_a_child("decode_all({k: damaged(data) for k, data in samples().items()})")
+    assert set(results) == set(samples())
+    for kind, (problems, growth) in results.items():
+        assert len(problems) - problems.count("") > 20, kind
+        assert len(problems) > FLIPPED, kind
+        assert growth < GROWTH, kind
+    # Every change of a PNG file is found, except where its checksums were put right.
+    problems, _ = results["png"]
+    assert problems.count("") < len(problems) / 2
+
+
 def test_lying_headers():
-    results = in_a_child("decode_lies")
+    results = in_a_child("decode_all({name: [data] for name, data in lies().items()})")
     assert set(results) == set(lies())
-    for name, (problem, growth) in results.items():
+    for name, ((problem,), growth) in results.items():
         assert problem, f"{name} gave an image"
         assert growth < GROWTH, name
-    for name in ("large.jpg", "progressive.jpg", "run-length.bmp", "packed.tiff"):
-        assert "14000×14000" in results[name][0]
+        if name in ("large.jpg", "progressive.jpg", "run-length.bmp", "packed.tiff"):
+            assert "14000×14000" in problem
 
 
 def decode_in_little_memory() -> str:
@@ -263,27 +241,23 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="limits or reads memo
 
 @linux
 def test_too_little_memory_is_reported():
-    assert "memory" in in_a_child("decode_in_little_memory")
+    assert "memory" in in_a_child("decode_in_little_memory()")
 
 
-def growth_on_six_megapixels(depth: str, colour: str, values: str) -> int:
+def growth_on_six_megapixels(depth: int, colour: int, values: int) -> int:
     """How much memory grows for an intact PNG file, bytes."""
-    row = b"\0" + bytes([128, 200] * (3000 * int(values) * int(depth) // 16))
-    data = png(3000, 2000, int(depth), int(colour), row * 2000)
-    decode_or_refuse(samples()["png"], "x")
-    before = peak()
-    assert decode_or_refuse(data, "x") == ""
-    return peak() - before
+    row = b"\0" + bytes([128, 200] * (3000 * values * depth // 16))
+    data = png(3000, 2000, depth, colour, row * 2000)
+    ((problem,), growth) = decode_all({"x": [data]})["x"]
+    assert problem == ""
+    return growth
 
 
 @linux
 @pytest.mark.parametrize(("depth", "colour", "values"), [(16, 6, 4), (8, 6, 4), (16, 2, 3)])
 def test_depth_and_transparency_take_little_memory(depth, colour, values):
     """At most 20 bytes per pixel; in one piece, the arithmetic would take 36 to 69."""
-    assert in_a_child("growth_on_six_megapixels", depth, colour, values) < 120e6
-
-
-# --- files that the checks must not refuse ---------------------------------------------------
+    assert in_a_child(f"growth_on_six_megapixels({depth}, {colour}, {values})") < 120e6
 
 
 @pytest.mark.parametrize(
@@ -310,9 +284,6 @@ def test_an_os2_bitmap():
     assert np.allclose(to_grey(decode(data, "x")), [[22, 212]] * 2, atol=1)
 
 
-# --- the standard error ----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("threads", "printed"), [(1, ""), (2, "a decoder's line")])
 def test_decoders_are_silenced_unless_other_threads_run(monkeypatch, capfd, threads, printed):
     def talkative(*_):
@@ -334,4 +305,4 @@ def decode_without_stderr() -> str:
 
 
 def test_without_a_standard_error():
-    assert in_a_child("decode_without_stderr") == ""
+    assert in_a_child("decode_without_stderr()") == ""

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
+from digitkit.cli.app import COMMANDS
+
 DIGITKIT = [sys.executable, "-m", "digitkit"]
 
 
@@ -26,34 +27,18 @@ def run(*command: object, timeout: float = 300, **more) -> subprocess.CompletedP
     )
 
 
-# --- what is loaded ---------------------------------------------------------------------------
-
-
 def test_importing_digitkit_loads_nothing_heavy():
-    code = (
-        "import sys, digitkit; "
-        "print(sorted({'torch', 'cv2', 'onnxruntime', 'onnx', 'numpy'} & set(sys.modules)))"
-    )
-    assert run(sys.executable, "-c", code).stdout == "[]\n"
+    heavy = {"torch", "cv2", "onnxruntime", "onnx", "numpy"}
+    code = f"import sys, digitkit; print({heavy} & set(sys.modules))"
+    assert run(sys.executable, "-c", code).stdout == "set()\n"
 
 
 def test_public_names_load_and_others_do_not():
     import digitkit
 
-    for name in digitkit.__all__:
-        assert getattr(digitkit, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+    assert all(getattr(digitkit, name) is not None for name in digitkit.__all__)
+    with pytest.raises(AttributeError):
         _ = digitkit.nothing
-
-
-def test_infer_and_help_load_no_training():
-    code = (
-        "import sys; from digitkit.cli.app import app; from typer.testing import CliRunner; "
-        f"r = CliRunner().invoke(app, ['infer', {str(ROOT / 'data/samples')!r}]); "
-        "assert r.exit_code == 0, r.output; "
-        "print(sorted({'torch', 'onnx', 'matplotlib', 'safetensors'} & set(sys.modules)))"
-    )
-    assert run(sys.executable, "-c", code).stdout == "[]\n"
 
 
 def loaded_by(*arguments: object) -> set[str]:
@@ -70,33 +55,31 @@ def loaded_by(*arguments: object) -> set[str]:
     return set(result.stderr.splitlines())
 
 
-COMMANDS = {"train", "export", "infer", "eval", "inspect"}
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--version"], ["infer", "--help"]])
+def test_help_and_version_load_no_other_command_and_nothing_large(arguments):
+    modules = loaded_by(*arguments)
+    assert not modules & {"numpy", "cv2", "onnxruntime", "torch", "pydantic"}
+    commands = [name for name in COMMANDS if f"digitkit.cli.{name}" in modules]
+    assert commands == arguments[:-1]
+    assert commands or "rich" not in modules
 
 
-@pytest.mark.parametrize("option", ["--help", "-h", "--version"])
-def test_help_and_version_load_no_command_and_nothing_large(option):
-    modules = loaded_by(option)
-    assert not modules & {"numpy", "cv2", "onnxruntime", "torch", "rich", "pydantic"}
-    assert not modules & {f"digitkit.cli.{command}" for command in COMMANDS}
-
-
-def test_a_commands_help_loads_that_command_alone():
-    modules = loaded_by("infer", "--help")
-    assert not modules & {"numpy", "cv2", "onnxruntime", "pydantic"}
-    assert modules & {f"digitkit.cli.{command}" for command in COMMANDS} == {"digitkit.cli.infer"}
+def test_infer_loads_no_training():
+    modules = loaded_by("infer", ROOT / "data/samples")
+    assert not modules & {"torch", "onnx", "matplotlib", "safetensors"}
 
 
 @pytest.mark.parametrize("options", [(), ("--format", "jsonl", "--mode", "digit")])
 def test_one_digit_is_read_with_little(options, digit_file):
     modules = loaded_by("infer", digit_file(3), *options)
     assert {"numpy", "cv2", "onnxruntime", "digitkit.reading.reader"} <= modules
-    assert not modules & {"torch", "onnx", "matplotlib", "rich", "pydantic"}
+    assert not modules & {"torch", "onnx", "matplotlib", "rich", "pydantic", "msgspec"}
     assert not modules & {"csv", "tempfile", "multiprocessing", "concurrent.futures"}
     unneeded = (
         *("reading.pages", "reading.fields", "reading.tracking", "sources.live", "datasets.load"),
         *("models.evaluation", "inference.workers", "sinks.drawing", "sinks.video", "figures"),
     )
-    assert not modules & {"msgspec", *(f"digitkit.{name}" for name in unneeded)}
+    assert not modules & {f"digitkit.{name}" for name in unneeded}
 
 
 def test_only_the_command_line_prints():
@@ -112,30 +95,17 @@ def test_oldest_versions_are_the_lower_bounds():
     assert pins == bounds
 
 
-# --- telemetry -------------------------------------------------------------------------------
-
-
 def test_telemetry_is_off_and_no_stray_file_is_written(tmp_path):
     code = (
         "import os; os.environ['ORT_DISABLE_TELEMETRY'] = '0'; "
         "from digitkit import Reader; Reader(); import sys, onnxruntime; "
         "print(os.environ['ORT_DISABLE_TELEMETRY'])"
     )
-    home = tmp_path / "home"
-    home.mkdir()
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "TMPDIR": str(home),
-        "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    result = run(sys.executable, "-c", code, env=env, cwd=home)
+    folders = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    env = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"} | folders
+    result = run(sys.executable, "-c", code, env=env, cwd=tmp_path)
     assert result.stdout == "1\n", result.stderr
-    assert list(home.rglob("*")) == []
-
-
-# --- fresh processes -------------------------------------------------------------------------
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_a_closed_pipe_gives_no_traceback_and_answers_come_at_once(digit_file):
@@ -163,15 +133,16 @@ def test_a_full_disk_gives_one_line(digit_file):
         )
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert line == "digitkit: standard output: cannot be written: No space left on device"
+    assert line.startswith("digitkit: standard output: ")
 
 
 def test_a_terminal_without_utf8_gets_no_traceback(tmp_path, digit_file):
     (tmp_path / "zwölf ☃.png").write_bytes(digit_file(1).read_bytes())
     env = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     env["PYTHONIOENCODING"] = "ascii"
-    result = run(*DIGITKIT, "infer", tmp_path, "--format", "jsonl", env=env)
-    assert result.returncode == 0, result.stderr
+    arguments = ("infer", "-", "--null", "--format", "jsonl")
+    result = run(*DIGITKIT, *arguments, env=env, input=f"{tmp_path}\0{tmp_path}/zwölf ☃.png")
+    assert (result.returncode, len(result.stdout.splitlines())) == (0, 3), result.stderr
 
 
 def test_ctrl_c_stops_a_training_with_its_checkpoint(tmp_path, small_data):
@@ -195,29 +166,27 @@ def test_ctrl_c_stops_a_training_with_its_checkpoint(tmp_path, small_data):
             training.kill()
             raise
     assert training.returncode == 130
-    assert errors.splitlines()[-1].startswith(f"stopped; digitkit train --resume {out}")
+    assert f"digitkit train --resume {out}" in errors.splitlines()[-1]
     assert "Traceback" not in errors
     record = json.loads((out / "run.json").read_text())
-    assert record["status"] == "running"
-    assert len(record["epochs"]) >= 1
+    assert (record["status"], bool(record["epochs"])) == ("running", True)
     assert (out / "checkpoint.pt").is_file()
     assert not list(out.glob(".*"))
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory) -> Path:
+@pytest.fixture
+def bare(tmp_path) -> Path:
     """A fresh virtual environment with nothing but the wheel and what it asks for."""
     pytest.importorskip("hatchling", reason="builds a wheel; make test-oldest has no builder")
-    folder = tmp_path_factory.mktemp("bare")
-    built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+    built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=ROOT)
     assert built.returncode == 0, built.stderr
-    (wheel,) = folder.glob("*.whl")
-    run(sys.executable, "-m", "venv", folder / "venv")
-    pip = (folder / "venv/bin/python", "-m", "pip", "--retries", 1, "--timeout", 15)
+    (wheel,) = tmp_path.glob("*.whl")
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    pip = (tmp_path / "venv/bin/python", "-m", "pip", "--retries", 1, "--timeout", 15)
     installed = run(*pip, "install", "--quiet", wheel, timeout=1200)
     if installed.returncode:
         pytest.skip(f"no network to install from: {installed.stderr.splitlines()[-1]}")
-    return folder / "venv/bin"
+    return tmp_path / "venv/bin"
 
 
 def test_infer_without_torch_and_onnx(bare, tmp_path, digit_file, monkeypatch):
@@ -237,16 +206,15 @@ def test_infer_without_torch_and_onnx(bare, tmp_path, digit_file, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "options",
+    "arguments",
     [
-        ("infer", "data/samples", "--model", "{}.onnx"),
-        ("eval", "--data", "{}"),
+        ("infer", "data/samples", "--model", "{}.onnx"), ("eval", "--data", "{}"),
         ("inspect", "{}.onnx"),
     ],
-)
-def test_a_name_that_no_system_takes_is_one_line(options):
+)  # fmt: skip
+def test_a_name_that_no_system_takes_is_one_line(arguments):
     name = "x" * 300
-    result = run(*DIGITKIT, *(option.format(name) for option in options), cwd=ROOT)
+    result = run(*DIGITKIT, *(text.format(name) for text in arguments), cwd=ROOT)
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"digitkit: {name}")
@@ -261,12 +229,5 @@ def test_a_missing_system_library_is_named(tmp_path):
     env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     result = run(*DIGITKIT, "infer", "x.png", env=env)
     assert result.returncode == 2
-    assert "sudo apt-get install libgl1" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-
-
-def test_the_tree_holds_no_run_of_its_own():
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("no git checkout")
-    tracked = run("git", "ls-files", cwd=ROOT).stdout.splitlines()
-    assert not [p for p in tracked if p.startswith(("runs/", "demo/", ".venv", "eval/"))]
+    (line,) = result.stderr.splitlines()
+    assert "sudo apt-get install libgl1" in line
