@@ -62,10 +62,8 @@ def shipped() -> Path:
 def digit_file(tmp_path, one_of_each):
     """Writes a digit as a picture file and returns its path."""
 
-    def write(digit: int, name: str = "digit.png", size: int = 28, invert: bool = False) -> Path:
+    def write(digit: int, name: str = "digit.png", size: int = 28) -> Path:
         image = cv2.resize(one_of_each[digit], (size, size), interpolation=cv2.INTER_CUBIC)
-        if invert:
-            image = 255 - image
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(cv2.imencode(path.suffix or ".png", image)[1].tobytes())
@@ -75,21 +73,26 @@ def digit_file(tmp_path, one_of_each):
 
 
 @pytest.fixture(scope="session")
-def small_data(tmp_path_factory, mnist_train, mnist_test) -> Path:
-    """IDX files of 1,500 training and 300 test digits."""
-    folder = tmp_path_factory.mktemp("small-mnist")
-    write_idx(folder, "train", mnist_train.take(np.arange(1500)))
-    write_idx(folder, "test", mnist_test.take(np.arange(300)))
-    return folder
+def write_mnist(tmp_path_factory, mnist_train, mnist_test):
+    """Writes IDX files of so many training and test digits and returns their folder."""
+
+    def write(train: int, test: int) -> Path:
+        folder = tmp_path_factory.mktemp("mnist")
+        write_idx(folder, "train", mnist_train.take(np.arange(train)))
+        write_idx(folder, "test", mnist_test.take(np.arange(test)))
+        return folder
+
+    return write
 
 
 @pytest.fixture(scope="session")
-def few_digits(tmp_path_factory, mnist_train, mnist_test) -> Path:
-    """IDX files of 300 training and 100 test digits."""
-    folder = tmp_path_factory.mktemp("few-mnist")
-    write_idx(folder, "train", mnist_train.take(np.arange(300)))
-    write_idx(folder, "test", mnist_test.take(np.arange(100)))
-    return folder
+def small_data(write_mnist) -> Path:
+    return write_mnist(1500, 300)
+
+
+@pytest.fixture(scope="session")
+def few_digits(write_mnist) -> Path:
+    return write_mnist(300, 100)
 
 
 @pytest.fixture(scope="session")

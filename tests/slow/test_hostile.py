@@ -25,11 +25,9 @@ from digitkit.images.convert import to_grey
 from digitkit.images.decode import decode
 from digitkit.images.opencv import cv2
 
-GROWTH = 100_000_000
-"""Most memory that damaged files may take beyond what one intact file takes, bytes."""
-
-FLIPPED = 300
-"""Files with flipped bits, of each kind."""
+GROWTH = 100_000_000  # most bytes that damaged files may take beyond what an intact one takes
+FLIPPED = 300  # files with flipped bits, of each kind
+PNG = b"\x89PNG\r\n\x1a\n"
 
 IMAGE = np.full((24, 16, 3), 240, np.uint8)  # a 1 on paper, in colour
 IMAGE[4:20, 7:10] = (90, 40, 20)
@@ -70,9 +68,6 @@ def damaged(data: bytes) -> Iterator[bytes]:
             yield PNG + b"".join(chunk(*part) for part in png_chunks(bytes(flipped)))
         if number % 4 == 0:
             yield bytes(flipped[: rng.integers(len(data))]) + data[-12:]
-
-
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -151,10 +146,8 @@ def lies() -> dict[str, bytes]:
         "most.webp": webp(2**24, 2**24), "large.webp": webp(*large),
     }  # fmt: skip
     if cv2.haveImageWriter("x.gif"):
-        files |= {
-            "most.gif": patch(encoded(".gif"), 6, "<HH", 65535, 65535),
-            "large.gif": patch(encoded(".gif"), 6, "<HH", *large),
-        }
+        for name, size in (("most.gif", (65535, 65535)), ("large.gif", large)):
+            files[name] = patch(encoded(".gif"), 6, "<HH", *size)
     return files
 
 
@@ -261,19 +254,18 @@ def test_depth_and_transparency_take_little_memory(depth, colour, values):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "side", "options"),
+    ("suffix", "shape", "options"),
     [
-        (".jpg", 4000, (cv2.IMWRITE_JPEG_OPTIMIZE, 1)),
-        (".jpg", 4000, (cv2.IMWRITE_JPEG_OPTIMIZE, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
-        (".gif", 3300, ()),
+        (".jpg", (4000, 4000), (cv2.IMWRITE_JPEG_OPTIMIZE, 1)),
+        (".jpg", (4000, 4000), (cv2.IMWRITE_JPEG_OPTIMIZE, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
+        (".gif", (3300, 3300, 3), ()),
     ],
 )
-def test_blank_large_images_are_accepted(suffix, side, options):
+def test_blank_large_images_are_accepted(suffix, shape, options):
     if not cv2.haveImageWriter(f"x{suffix}"):
         pytest.skip(f"this OpenCV writes no {suffix}")
-    shape = (side, side, 3) if suffix == ".gif" else (side, side)
     data = encoded(suffix, np.full(shape, 255, np.uint8), *options)
-    assert decode(data, "x").shape[:2] == (side, side)
+    assert decode(data, "x").shape[:2] == shape[:2]
 
 
 def test_an_os2_bitmap():

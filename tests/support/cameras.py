@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
+from unittest.mock import MagicMock
 
 import numpy as np
 
@@ -18,15 +20,16 @@ class Scripted:
 
     def __init__(self, *items: object) -> None:
         self.items: queue.Queue = queue.Queue()
-        self.closed = 0
-        self.open_item = False
+        self.closed = self.open_item = False
+        self.put(*items)
+
+    def put(self, *items: object) -> None:
         for item in items:
             self.items.put(item)
 
     def feed(self, *items: object) -> None:
         """Returns when the grabber has taken all of it."""
-        for item in items:
-            self.items.put(item)
+        self.put(*items)
         self.items.join()
 
     def read(self):
@@ -39,8 +42,8 @@ class Scripted:
         return item
 
     def close(self) -> None:
-        self.closed += 1
-        self.items.put(None)
+        self.closed = True
+        self.put(None)
 
 
 class Endless:
@@ -54,20 +57,9 @@ class Endless:
         pass
 
 
-def opener_of(*captures: object):
+def opener_of(*captures: object) -> MagicMock:
     """An opener that gives these in turn, and raises those that are errors; the last forever."""
-    left = list(captures)
-    opened = []
-
-    def opener():
-        opened.append(left[0])
-        item = left.pop(0) if len(left) > 1 else left[0]
-        if isinstance(item, BaseException):
-            raise item
-        return item
-
-    opener.opened = opened
-    return opener
+    return MagicMock(side_effect=itertools.chain(captures, itertools.repeat(captures[-1])))
 
 
 def grabbing_threads() -> list[str]:

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 from support.cameras import Endless, Scripted, grabbing_threads, image, opener_of
@@ -52,6 +53,9 @@ def test_only_the_newest_frame_is_kept():
 
 
 def test_max_frames_and_the_fields_of_a_frame():
+    with Live("0", opener=Endless) as source:
+        pass
+    assert list(source) == []  # closed before the first frame
     with Live("0", opener=Endless, max_frames=3) as source:
         *_, frame = list(source)
         assert grabbing_threads() == []  # closed at the end of the iteration already
@@ -73,7 +77,7 @@ def test_every_frame_of_a_replay():
 def test_duration_runs_from_the_first_frame():
     camera = Scripted()
     fed: list[float] = []
-    timer = threading.Timer(0.3, lambda: (fed.append(time.monotonic()), camera.items.put(image(1))))
+    timer = threading.Timer(0.3, lambda: (fed.append(time.monotonic()), camera.put(image(1))))
     timer.start()
     with Live("0", opener=lambda: camera, duration=0.2) as source:
         assert [frame.number for frame in source] == [0]
@@ -91,8 +95,7 @@ def test_fps_is_a_cap_and_gives_the_newest():
         assert time.monotonic() - begun >= 0.2
         assert source.dropped == 2
         # A frame before the end is still handed over.
-        camera.items.put(image(4))
-        camera.items.put(None)
+        camera.put(image(4), None)
         assert [getattr(item, "number", "failure") for item in source] == [4, "failure"]
 
 
@@ -132,16 +135,13 @@ def test_a_lost_camera_is_opened_again(clock):
     assert all(camera.closed for camera in cameras if isinstance(camera, Scripted))
 
 
-def test_pauses_double_up_to_a_limit():
-    delays = backoff_delays()
-    assert [next(delays) for _ in range(8)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5]
-
-
 def test_without_retry_the_first_loss_ends_it():
     opener = opener_of(Scripted(image(), image(), SourceError("it was pulled out")))
     with Live("0", opener=opener, retry=0, every=True) as source:
         assert list(source)[2:] == [Failure("camera 0", "it was pulled out")]
-    assert len(opener.opened) == 1
+    assert opener.call_count == 1
+    delays = backoff_delays()  # else, pauses double up to a limit
+    assert [next(delays) for _ in range(8)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5]
 
 
 def test_a_camera_that_is_not_available_is_an_error_at_once():
@@ -151,7 +151,7 @@ def test_a_camera_that_is_not_available_is_an_error_at_once():
         error = error_of(SourceError, next, source)
         assert list(source) == []
     assert (error.subject, error.problem, error.hint) == ("camera 0", "cannot be opened", "do this")
-    assert (len(opener.opened), lines) == (1, [])
+    assert (opener.call_count, lines) == (1, [])
     # One that opens but gives nothing may be a Raspberry Pi's camera module.
     with Live("0", opener=lambda: Scripted(None)) as source:
         assert "picamera2" in error_of(SourceError, next, source).hint
@@ -171,7 +171,7 @@ def test_a_stream_is_waited_for(clock):
     with Live(url, opener=timed, retry=0.4, notice=lines.append) as source:
         late = error_of(SourceError, next, source)
     assert late.subject == shown
-    assert (len(opener.opened), len(lines)) == (3, 1)
+    assert (opener.call_count, len(lines)) == (3, 1)
     with Live(url, opener=opener, retry=0) as source:
         at_once = error_of(SourceError, next, source)
     assert (at_once.subject, at_once.problem) == (shown, f"{shown} is away")
@@ -189,26 +189,17 @@ def test_with_endless_retry_any_camera_is_waited_for():
 
 
 def test_alive_means_that_frames_come_and_are_taken():
-    signs: list[None] = []
-    camera = Scripted(*map(image, range(4)))
-    live = Live("0", alive=lambda: signs.append(None), opener=lambda: camera, every=True,
-                duration=1)  # fmt: skip
-    with live:
+    alive, camera = MagicMock(), Scripted(*map(image, range(4)))
+    with Live("0", alive=alive, opener=lambda: camera, every=True, duration=1) as live:
         next(live)
-        before = len(signs)
+        before = alive.call_count
         time.sleep(0.1)  # the consumer takes nothing
-        assert len(signs) == before
+        assert alive.call_count == before
         for _ in range(3):
             next(live)
-        before = len(signs)
+        before = alive.call_count
         assert list(live) == []  # the camera hangs until the duration is over
-        assert len(signs) == before
-
-
-def test_closing_before_the_first_frame():
-    with Live("0", opener=Endless) as source:
-        pass
-    assert list(source) == []
+        assert alive.call_count == before
 
 
 def test_closing_does_not_wait_for_a_camera_that_is_stuck(monkeypatch):
@@ -221,7 +212,7 @@ def test_closing_does_not_wait_for_a_camera_that_is_stuck(monkeypatch):
     source.close()
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "camera 0"]
     assert thread.daemon  # so it does not delay the process's end
-    camera.items.put(None)
+    camera.put(None)
     thread.join(10)
     assert not thread.is_alive()
 

@@ -27,10 +27,8 @@ if mode == "numpy":
 
 class Picamera2:
     count = 0
-
-    @staticmethod
-    def global_camera_info():
-        return [] if mode == "none" else [{"Model": "imx708", "Num": 0}]
+    global_camera_info = staticmethod(lambda: [{"Model": "imx708"}] if mode != "none" else [])
+    camera_configuration = lambda self: {"main": self.main}
 
     def __init__(self):
         if mode == "busy":
@@ -38,6 +36,10 @@ class Picamera2:
                 raise RuntimeError("Failed to acquire camera: Device or resource busy")
             except RuntimeError:
                 raise RuntimeError("Camera __init__ sequence did not complete.")
+
+    def start(self):
+        print("[0:17:45.123] INFO Camera libcamera v0.5", flush=True)
+        print("a warning of libcamera", file=sys.stderr, flush=True)
 
     def create_video_configuration(self, main):
         assert main["format"] == "RGB888"
@@ -48,26 +50,20 @@ class Picamera2:
         width -= width % 2  # the nearest that it can do
         self.main = {"format": "RGB888", "size": (width, height), "stride": width * 3 + 8}
 
-    def camera_configuration(self):
-        return {"main": self.main}
-
-    def start(self):
-        print("[0:17:45.123] INFO Camera libcamera v0.5", flush=True)
-        print("a warning of libcamera", file=sys.stderr, flush=True)
-
     def capture_buffer(self, name):
         assert name == "main"
         (width, height), stride = self.main["size"], self.main["stride"]
         self.count += 1
-        if (mode, self.count) == ("stall", 2):
+        now = (mode, self.count)
+        if now == ("stall", 2):
             time.sleep(60)
-        if (mode, self.count) == ("broken off", 3):
+        if now == ("broken off", 3):
             raise RuntimeError("Camera frontend has timed out!")
-        if (mode, self.count) == ("crash", 4):
+        if now == ("crash", 4):
             os._exit(3)
         row = bytes((1, 2, self.count)) * width + b"\\xee" * (stride - 3 * width)
         buffer = row * height + b"behind the last row"
-        return buffer[:40] if (mode, self.count) == ("crash", 3) else buffer
+        return buffer[:40] if now == ("crash", 3) else buffer
 """
 
 
