@@ -99,10 +99,6 @@ def test_samples(reader, path):
     assert reader.read(path).text == path.name[0]
 
 
-def test_sample_page(reader):
-    assert reader.read(ROOT / "data/samples/page.jpg").text == "1984\n2750\n6361"
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [("mode", "both"), ("orientation", "45"), ("min_confidence", 2), ("threads", 0)],
