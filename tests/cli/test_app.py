@@ -1,24 +1,17 @@
 """The command line as a whole: its commands, its checks, its progress bars."""
 
-from __future__ import annotations
-
 import inspect
 import io
 import re
 from importlib import import_module
-from pathlib import Path
-from typing import Annotated
 from unittest.mock import MagicMock
 
 import pytest
-import typer
 from rich.console import Console
 from support.cli import run
-from typer.testing import CliRunner
 
-from digitkit.choices import ReportFormat
 from digitkit.cli import show
-from digitkit.cli.app import COMMANDS, _Command
+from digitkit.cli.app import COMMANDS
 from digitkit.errors import ConfigError
 from digitkit.version import __version__
 
@@ -41,34 +34,6 @@ def test_without_a_command_or_with_an_unknown_one():
     assert "infer" in unknown.stderr.replace("infr", "")  # the nearest
     assert all(f"\n  {name} " in nothing.output for name in COMMANDS)
     assert run("--version").output == f"digitkit {__version__}\n"
-
-
-def test_values_are_checked_and_defaults_kept():
-    got: list[object] = []
-    alone = typer.Typer(add_completion=False)
-
-    @alone.command(cls=_Command)
-    def command(
-        names: list[str] | None = None,
-        word: str = "a",
-        form: ReportFormat = "text",
-        place: Path | None = None,
-        count: Annotated[int, typer.Option(min=1)] = 3,
-        sure: bool = False,
-    ) -> None:
-        got[:] = [names, word, form, place, count, sure]
-
-    def call(*arguments: str) -> int:
-        return CliRunner().invoke(alone, arguments).exit_code
-
-    assert call() == 0
-    assert got == [None, "a", "text", None, 3, False]
-    assert call("--names", "x", "--names", "1", "--word", "2", "--sure") == 0
-    assert got == [["x", "1"], "2", "text", None, 3, True]
-    assert call("--form", "json", "--place", "x", "--count", "4") == 0
-    assert got == [None, "a", "json", Path("x"), 4, False]
-    for wrong in (("--form", "xml"), ("--count", "0"), ("--count", "many"), ("--word",)):
-        assert call(*wrong) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """``digitkit infer`` through Typer's runner; fresh processes are in tests/slow."""
 
-from __future__ import annotations
-
 import csv
 import io
 import itertools
@@ -174,7 +172,8 @@ CAMERA = ("--camera", 0)
         *((["IMAGE", *options], options[0]) for options in (
             ("--fps", 5), ("--size", "640x480"), ("--duration", 3), ("--show",), ("--null",),
             ("--retry", 0), ("--max-frames", 3), ("--min-confidence", 1.5), ("--threads", 0),
-            ("--pattern", "402B"), ("--format", "xml"), ("--output", "IMAGE"),
+            ("--pattern", "402B"), ("--format", "xml"), ("--output", "IMAGE"), ("--hold", "many"),
+            ("--model",),
         )),
         *(([*CAMERA, *options], options[0]) for options in (
             ("--size", "wide"), ("--workers", 2), ("--fps", 0),

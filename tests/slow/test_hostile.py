@@ -4,8 +4,6 @@ Files are decoded in fresh processes, so that crashes, lines printed by decoders
 take are noticed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import struct

@@ -1,7 +1,5 @@
 """What is loaded when, and the command line in fresh processes and a fresh environment."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Two minutes of video through the live path, by ``benchmarks/soak.py``."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

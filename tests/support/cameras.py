@@ -1,7 +1,5 @@
 """Scripted cameras for `digitkit.sources.live.Live`."""
 
-from __future__ import annotations
-
 import itertools
 import queue
 import threading

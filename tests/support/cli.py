@@ -1,7 +1,5 @@
 """The command line through Typer's runner."""
 
-from __future__ import annotations
-
 import json
 
 from typer.testing import CliRunner

@@ -1,7 +1,5 @@
 """Errors as values, to compare their attributes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

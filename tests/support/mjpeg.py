@@ -1,7 +1,5 @@
 """An MJPEG camera on the loopback, for tests, that misbehaves on demand."""
 
-from __future__ import annotations
-
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 

@@ -1,7 +1,5 @@
 """Files and arrays to 8-bit images: orientation, depth, transparency, and what is refused."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 

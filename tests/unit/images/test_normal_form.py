@@ -1,7 +1,5 @@
 """From an image of one digit to MNIST's normal form, whatever its size, polarity and light."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """The configuration of infer: what is valid, and what takes precedence."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

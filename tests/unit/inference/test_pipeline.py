@@ -1,7 +1,5 @@
 """From outcomes to sinks: tracking, failures, rules for rows, and worker processes."""
 
-from __future__ import annotations
-
 import os
 import time
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A settings file, and what ``digitkit infer --config`` makes of it."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path
@@ -117,13 +115,11 @@ def test_the_example_is_valid_and_lists_all_keys(file):
 
 
 def test_options_take_precedence(file, digit_file):
-    image = digit_file(7, size=100)
-    config = file("format = 'jsonl'\nmin_confidence = 1.0\ncamera = 0\nfps = 5\nretry = inf\n")
-    assert json.loads(run("infer", "--config", config, image).stdout)["text"] == ""
-    options = ["infer", image, "--config", config, "--min-confidence", 0.5]
-    assert json.loads(run(*options).stdout)["text"] == "7"
-    assert ": 7 (" in run(*options, "--format", "text").stdout
-    assert run("infer", image, "--config", config, "--camera", "1").exit_code == 2
+    options = ["infer", digit_file(7, size=100), "--config"]
+    options.append(file("format = 'jsonl'\nmin_confidence = 1.0\ncamera = 0\nfps = 5\n"))
+    assert json.loads(run(*options).stdout)["text"] == ""
+    assert ": 7 (" in run(*options, "--min-confidence", 0.5, "--format", "text").stdout
+    assert run(*options, "--camera", "1").exit_code == 2
 
 
 def test_rotating_files_next_to_standard_output(file, digit_file, tmp_path):

@@ -1,7 +1,5 @@
 """Fields: a row's most likely digits that meet its constraints."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace

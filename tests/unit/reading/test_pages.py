@@ -1,7 +1,5 @@
 """Digits of a page: detected, separated, turned, put in reading order."""
 
-from __future__ import annotations
-
 import random
 
 import numpy as np

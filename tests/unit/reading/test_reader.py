@@ -1,7 +1,5 @@
 """`Reader`: its inputs, modes, thresholds, JSON lines and errors."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

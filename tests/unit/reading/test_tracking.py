@@ -1,7 +1,5 @@
 """`Tracker`: which numbers are reported, and when."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

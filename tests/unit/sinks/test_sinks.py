@@ -1,7 +1,5 @@
 """Lines, drawn images and videos, and what happens where they cannot be written."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

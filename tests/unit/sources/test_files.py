@@ -1,7 +1,5 @@
 """Files, folders, patterns and lists to frames and failures."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

@@ -1,7 +1,5 @@
 """`Live` over scripted cameras: the newest frame, losses and returns, closing."""
 
-from __future__ import annotations
-
 import math
 import signal
 import threading

@@ -1,7 +1,5 @@
 """A Raspberry Pi's camera module: its process with a stand-in for picamera2."""
 
-from __future__ import annotations
-
 import ast
 import shlex
 import sys

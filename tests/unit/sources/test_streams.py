@@ -1,7 +1,5 @@
 """Cameras and streams by name, and a real MJPEG stream on the loopback."""
 
-from __future__ import annotations
-
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""Video devices: what they can do, and who uses them."""
 
 import os
 import struct

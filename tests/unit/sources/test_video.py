@@ -1,7 +1,5 @@
 """Video files: as OpenCV writes them, and as disks and phones damage them."""
 
-from __future__ import annotations
-
 import io
 import os
 import struct
