@@ -170,10 +170,8 @@ CAMERA = ("--camera", 0)
     ("arguments", "named"),
     [
         *((["IMAGE", *options], options[0]) for options in (
-            ("--fps", 5), ("--size", "640x480"), ("--duration", 3), ("--show",), ("--null",),
-            ("--retry", 0), ("--max-frames", 3), ("--min-confidence", 1.5), ("--threads", 0),
-            ("--pattern", "402B"), ("--format", "xml"), ("--output", "IMAGE"), ("--hold", "many"),
-            ("--model",),
+            ("--fps", 5), ("--show",), ("--null",), ("--min-confidence", 1.5), ("--pattern", "4B"),
+            ("--format", "xml"), ("--hold", "many"), ("--model",), ("--output", "IMAGE"),
         )),
         *(([*CAMERA, *options], options[0]) for options in (
             ("--size", "wide"), ("--workers", 2), ("--fps", 0),

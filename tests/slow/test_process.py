@@ -172,24 +172,20 @@ def test_ctrl_c_stops_a_training_with_its_checkpoint(tmp_path, small_data):
     assert not list(out.glob(".*"))
 
 
-@pytest.fixture
-def bare(tmp_path) -> Path:
-    """A fresh virtual environment with nothing but the wheel and what it asks for."""
+def test_infer_without_torch_and_onnx(tmp_path, digit_file, monkeypatch):
+    """In a fresh virtual environment with nothing but the wheel and what it asks for."""
     pytest.importorskip("hatchling", reason="builds a wheel; make test-oldest has no builder")
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # it is the wheel that is tried
     built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=ROOT)
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
     run(sys.executable, "-m", "venv", tmp_path / "venv")
-    pip = (tmp_path / "venv/bin/python", "-m", "pip", "--retries", 1, "--timeout", 15)
+    bare = tmp_path / "venv/bin"
+    pip = (bare / "python", "-m", "pip", "--retries", 1, "--timeout", 15)
     installed = run(*pip, "install", "--quiet", wheel, timeout=1200)
     if installed.returncode:
         pytest.skip(f"no network to install from: {installed.stderr.splitlines()[-1]}")
-    return tmp_path / "venv/bin"
-
-
-def test_infer_without_torch_and_onnx(bare, tmp_path, digit_file, monkeypatch):
-    monkeypatch.delenv("PYTHONPATH", raising=False)  # it is the wheel that is tried
-    listed = run(bare / "python", "-m", "pip", "list", "--format", "freeze").stdout
+    listed = run(*pip, "list", "--format", "freeze").stdout
     assert not re.search(r"^(torch|onnx|onnxscript|matplotlib)==", listed, re.M)
     path = digit_file(8, size=300)
     result = run(bare / "digitkit", "infer", path, "--format", "jsonl", cwd=tmp_path)

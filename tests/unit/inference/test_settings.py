@@ -18,30 +18,17 @@ from digitkit.sinks.rotating import RotatingFile
 
 
 def test_all_keys(file):
-    path = file("""
-        camera = 0
-        size = "1280x720"
-        fps = 5
-        hold = 3
-        every_frame = true
-        retry = inf
-        model = "digits-tiny"
-        precision = "fp32"
-        input_scale = 0.5
-        threads = 2
-        mode = "page"
-        orientation = 90
-        min_confidence = 0.9
-        expect = 4
-        pattern = '[1-9]\\d{3}'
-        format = "jsonl"
-        output = {file = "logs/readings.jsonl", max_mb = 0.5, keep = 2}
-    """)
-    assert load_settings(path).values == {
-        "camera": "0", "size": (1280, 720), "fps": 5.0, "hold": 3, "every_frame": True,
-        "retry": math.inf, "model": "digits-tiny", "precision": "fp32", "input_scale": 0.5,
-        "threads": 2, "mode": "page", "orientation": "90", "min_confidence": 0.9, "expect": 4,
+    given = {
+        "camera": 0, "size": "1280x720", "fps": 5, "hold": 3, "every_frame": True,
+        "model": "digits-tiny", "precision": "fp32", "input_scale": 0.5, "threads": 2,
+        "mode": "page", "orientation": 90, "min_confidence": 0.9, "expect": 4,
         "pattern": r"[1-9]\d{3}", "format": "jsonl",
+    }  # fmt: skip
+    lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
+    lines += ["retry = inf", "[output]", "file = 'logs/readings.jsonl'", "max_mb = 0.5", "keep = 2"]
+    path = file("\n".join(lines))
+    assert load_settings(path).values == given | {
+        "camera": "0", "size": (1280, 720), "orientation": "90", "retry": math.inf,
         "rotating": RotatingOutput(path.parent / "logs/readings.jsonl", 0.5, 2),
     }  # fmt: skip
     assert load_settings(file("")).values == {}

@@ -7,9 +7,6 @@ import pytest
 
 from digitkit import Reader
 from digitkit.images.opencv import cv2
-from digitkit.models.classifier import Prediction
-from digitkit.reading.context import rescore
-from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.detector import Detector
 from digitkit.reading.order import reading_order
 from digitkit.reading.pages import detect_digits
@@ -136,23 +133,6 @@ def test_a_digit_cut_out_tightly_is_read(one_of_each):
         x, y, w, h = cv2.boundingRect((big > 100).astype(np.uint8))
         tight = 255 - big[y : y + h, x : x + w]
         assert Reader(min_confidence=0.5).read(tight).text == str(digit)
-
-
-def test_either_one_digit_or_what_was_found_in_it():
-    blank = np.zeros((28, 28), np.uint8)
-    small = Detection((30, 40, 20, 30), blank, score=0.9)
-    whole = Detection((0, 0, 100, 90), blank, cut_sides=2, whole_image=True)
-
-    def scored(*detections, confidences, digits=(3, 0)):
-        predictions = [
-            Prediction(digit, confidence, 1.0, np.zeros(10, np.float32))
-            for digit, confidence in zip(digits, confidences, strict=True)
-        ]
-        return rescore(list(map(Classified, detections, [blank] * 2, predictions)), 0.9, 100)
-
-    assert scored(small, whole, confidences=(0.99, 0.2)) == [(1, False), (0, False)]
-    whole = Detection((10, 10, 60, 80), blank, whole_image=True)
-    assert scored(small, whole, confidences=(0.2, 0.99)) == [(0, False), (1, False)]
 
 
 @pytest.mark.parametrize("shape", [(1, 100), (100, 1), (65, 2), (70, 70), (3, 3000), (2000, 17)])
