@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.errors import error_of
+from support.readings import make_digit, make_reading
 
 from digitkit.errors import SourceError
 from digitkit.inference import pipeline
 from digitkit.inference.workers import read_with_workers
 from digitkit.reading.fields import Field
 from digitkit.reading.reader import Reader
-from digitkit.reading.results import Digit, Reading, Timings
+from digitkit.reading.results import Reading
 from digitkit.sources.frames import Failure, Frame
 
 
@@ -36,13 +37,9 @@ class Kept:
 
 def outcome(text: str, number: int | None = None, source: str = "camera 0"):
     """A frame, and the reading of this number in it."""
-    image = np.zeros((28, 28), np.uint8)
-    digits = tuple(
-        Digit(digit, 0.991, (40 * i, 10, 30, 50), 0, True, image, np.eye(10, dtype="f4")[digit])
-        for i, digit in enumerate(map(int, text))
-    )
-    frame = Frame(source, image, number=number)
-    return frame, Reading(source, digits, Timings(0, 0, 0, 0), number)
+    digits = [make_digit({int(digit): 0.991}, 40 * i) for i, digit in enumerate(text)]
+    frame = Frame(source, np.zeros((28, 28), np.uint8), number=number)
+    return frame, make_reading(*digits, source=source, frame=number)
 
 
 def deliver(outcomes, *sinks, **options):

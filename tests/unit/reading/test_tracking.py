@@ -2,27 +2,18 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from support.errors import error_of
+from support.readings import make_digit
+from support.readings import make_reading as reading
 
 from digitkit.errors import ConfigError
-from digitkit.reading.results import Digit, Reading, Timings
+from digitkit.reading.results import Digit
 from digitkit.reading.tracking import MAX_MISSING, Tracker
 
 
-def digit(value: int, x: int, confidence: float = 0.99, is_digit: float = 1.0) -> Digit:
-    shares = np.full(10, (1 - confidence) / 9, np.float32)
-    shares[value] = confidence
-    return Digit(
-        digit=value, confidence=confidence * is_digit, box=(x, 50, 30, 60), row=0,
-        accepted=confidence * is_digit >= 0.9, image=np.zeros((28, 28), np.uint8),
-        probabilities=shares, is_digit=is_digit,
-    )  # fmt: skip
-
-
-def reading(*digits: Digit, frame: int = 0) -> Reading:
-    return Reading("camera 0", tuple(digits), Timings(0, 0, 0, 0), frame)
+def digit(value: int, x: int, confidence: float = 0.99, **more: float) -> Digit:
+    return make_digit({value: confidence}, x, **more)
 
 
 def reports(tracker: Tracker, readings) -> list[tuple[int, str]]:

@@ -3,6 +3,7 @@
 import os
 import struct
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from support.machines import write
@@ -42,10 +43,7 @@ def test_devices(tmp_path):
 
 @pytest.mark.parametrize(("code", "trouble"), [(13, "permission"), (16, "busy"), (19, "other")])
 def test_devices_that_cannot_be_queried(tmp_path, monkeypatch, code, trouble):
-    def refuse(path, flags):
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(v4l2.os, "open", refuse)
+    monkeypatch.setattr(v4l2.os, "open", MagicMock(side_effect=OSError(code, os.strerror(code))))
     assert v4l2.query_device(tmp_path).trouble == trouble
 
 
