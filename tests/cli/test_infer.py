@@ -82,7 +82,8 @@ def test_images_threshold_and_mode(digit_file, tmp_path):
     assert result.exit_code == 0
     assert (tmp_path / "a/five.png").is_file()
     assert (tmp_path / "e/five.png").is_file()
-    assert "not accepted: 5?" in run("infer", path, "--min-confidence", 1).stdout
+    result = run("infer", "-", "--min-confidence", 1, stdin=f"{path}\n")
+    assert "not accepted: 5?" in result.stdout
     (line,) = json_lines(run("infer", path, "--mode", "digit", "--format", "jsonl"))
     assert line["digits"][0]["box"] == [0, 0, 200, 200]
 

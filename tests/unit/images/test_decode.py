@@ -89,6 +89,9 @@ PNG, JPEG = encode(".png", UPRIGHT), encode(".jpg", UPRIGHT)
     [
         (b"", "empty"), (b"hello", "5 bytes"), (PNG[:-5], "truncated"), (PNG[:20], "truncated"),
         (PNG[:50] + b"\0" + PNG[51:], "damaged"), (JPEG[:-30], "truncated"),
+        (b"BM" + bytes(16) + struct.pack("<ii", 50_000, -50_000), "50000×50000"),
+        (b"GIF89a" + struct.pack("<HH", 65535, 65535), "65535×65535"),
+        (encode(".tiff", UPRIGHT)[:-30], ""),
     ],
 )  # fmt: skip
 def test_files_that_are_not_images(tmp_path, data, word):
