@@ -63,14 +63,13 @@ def test_a_name_without_a_file(monkeypatch):
         assert listener.recv(100) == b"READY=1"
 
 
-def test_infer_tells_systemd(heard, file):
+def test_infer_tells_systemd(heard):
     """A service that waits for its camera is up, and alive, until it gives up."""
-    config = file("camera = 'http://127.0.0.1:9/'\nretry = 0.3\n")
-    assert run("infer", "--config", config).exit_code == 2
+    assert run("infer", "--camera", "http://127.0.0.1:9/", "--retry", 0.3).exit_code == 2
     assert heard() == ["READY=1", "WATCHDOG=1", "STOPPING=1"]  # one sign of life is enough
 
 
-def test_a_service_from_its_start_to_its_end(heard, file, tmp_path, digit_file):
+def test_a_service_from_its_start_to_its_end(heard, tmp_path, digit_file):
     """Settings in, JSON lines out and into a file, signs of life, and a clean end."""
     picture = digit_file(7, "seven.jpg", size=120).read_bytes()
 
@@ -78,9 +77,9 @@ def test_a_service_from_its_start_to_its_end(heard, file, tmp_path, digit_file):
         while not write.server.over.wait(0.05):
             write.part(picture)
 
-    log = tmp_path / "log/readings.jsonl"
+    config, log = tmp_path / "digitkit.toml", tmp_path / "log/readings.jsonl"
     with Server(camera) as server:
-        config = file(
+        config.write_text(
             f"camera = '{server.url}'\nretry = inf\nhold = 2\nformat = 'jsonl'\n"
             f"[output]\nfile = '{log}'\n"
         )
@@ -90,8 +89,7 @@ def test_a_service_from_its_start_to_its_end(heard, file, tmp_path, digit_file):
             service.send_signal(signal.SIGTERM)
             assert service.stdout.read() == ""
             assert service.wait() == 0
-    read = json.loads(line)
-    assert read["text"] == "7"
+    assert json.loads(line)["text"] == "7"
     assert "geheim" not in line
     assert log.read_text() == line
     first, *alive, last = heard()

@@ -17,6 +17,18 @@ from digitkit.inference.settings import KEYS, load_settings
 from digitkit.sinks.rotating import RotatingFile
 
 
+@pytest.fixture
+def file(tmp_path):
+    """Writes a settings file."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "digitkit.toml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
 def test_all_keys(file):
     given = {
         "camera": 0, "size": "1280x720", "fps": 5, "hold": 3, "every_frame": True,
