@@ -132,8 +132,7 @@ class ModelContract:
             ) from None
         if version > CONTRACT_VERSION:
             raise ModelError(
-                f"has contract version {version}, but this digitkit supports versions up to "
-                f"{CONTRACT_VERSION}",
+                f"uses contract {version}, but this digitkit supports up to {CONTRACT_VERSION}",
                 subject=name,
                 hint="upgrade digitkit, or export the model again with this version",
             )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
+pytest.importorskip("torch")
 
 from digitkit import figures
 from digitkit.errors import MissingDependencyError
