@@ -51,19 +51,13 @@ def test_bad_idx(data):
     assert error.value.subject == "x"
 
 
-@pytest.mark.parametrize(
-    ("images", "labels"),
-    [
-        (np.zeros((2, 28, 28), np.float32), [0, 0]),
-        (np.zeros((2, 20, 20), np.uint8), [0, 0]),
-        (np.zeros((2, 28, 28), np.uint8), [0, 0, 0]),
-        (np.zeros((0, 28, 28), np.uint8), []),
-        (np.zeros((2, 28, 28), np.uint8), [1, 10]),
-    ],
-)
-def test_arrays_that_are_not_digits(images, labels):
+def test_arrays_that_are_not_digits():
+    images = np.zeros((2, 28, 28), np.uint8)
+    for wrong in (images.astype(np.float32), images[:, 1:], images[:1], images[:0]):
+        with pytest.raises(DatasetError):
+            digit_data(wrong, np.zeros(2, np.uint8), "x")
     with pytest.raises(DatasetError):
-        digit_data(images, np.array(labels, np.uint8), "x")
+        digit_data(images, np.array([1, 10], np.uint8), "x")
 
 
 def test_idx_folder_problems(tmp_path, mnist_test):
@@ -204,7 +198,7 @@ def test_folders_without_permission_are_skipped(tmp_path, monkeypatch, mnist_tes
 
     monkeypatch.setattr(Path, "is_file", is_file)
     monkeypatch.setenv("DIGITKIT_MNIST", str(tmp_path / "theirs"))
-    write_idx(tmp_path / "data/mnist", "test", mnist_test)
+    write_idx(tmp_path / "data/mnist", "test", mnist_test.take(np.arange(10)))
     monkeypatch.chdir(tmp_path)
     assert find_mnist("test") == Path("data/mnist")
 

@@ -69,7 +69,12 @@ def test_the_run_folder(fast_run):
     assert 0.05 < values["validation"]["temperature"] < 20
     assert 0.5 <= values["validation"]["min_confidence"] <= 1
     assert values["test"]["loss_uncalibrated"] > 0
+    accuracies = [epoch["val_accuracy"] for epoch in values["epochs"]]
+    assert accuracies[values["best_epoch"] - 1] == max(accuracies)
+    before = (fast_run.folder / "run.json").read_bytes()
     assert load_run(fast_run.folder).record == fast_run.record
+    assert resume(fast_run.folder, Silent()).record == fast_run.record
+    assert (fast_run.folder / "run.json").read_bytes() == before
 
 
 def test_same_seed_same_weights_and_another_seed_others(fast):
@@ -102,12 +107,6 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(fast, tmp_path, stop, net)
     assert resumed.record.test == whole.record.test
 
 
-def test_resuming_a_finished_run_changes_nothing(fast_run):
-    before = (fast_run.folder / "run.json").read_bytes()
-    assert resume(fast_run.folder, Silent()).record == fast_run.record
-    assert (fast_run.folder / "run.json").read_bytes() == before
-
-
 def test_init_starts_from_another_run(tmp_path, few_digits, fast_run):
     changes = FAST | {"epochs": "1", "learning_rate": "0.00001"}
     config = train_config(tmp_path / "tuned", few_digits, changes, init=fast_run.folder)
@@ -138,12 +137,6 @@ def test_which_epoch_is_kept(fast, changes, best_epoch, epochs):
     if "validation" in changes:
         assert (record.validation, record.epochs[0].val_loss) == (None, None)
         assert (record.temperature, record.min_confidence) == (1.0, 0.5)
-
-
-def test_the_best_epoch_is_kept(fast):
-    record = fast(learning_rate="0.5", schedule="constant", epochs="6").record  # up and down
-    accuracies = [epoch.val_accuracy for epoch in record.epochs]
-    assert accuracies[record.best_epoch - 1] == max(accuracies)
 
 
 def test_folders_that_are_taken(tmp_path, few_digits, copy):
@@ -179,13 +172,10 @@ def test_two_trainings_into_one_folder(tmp_path, few_digits):
     assert len(watcher.epochs) == 3
 
 
-def test_a_config_checks_itself(tmp_path, few_digits):
+def test_what_cannot_begin(tmp_path, few_digits):
     with pytest.raises(ConfigError) as error:
         replace(train_config(tmp_path, few_digits), threads=-1)
     assert error.value.field == "threads"
-
-
-def test_folders_without_a_run(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputNotFoundError):
             load_run(folder)
