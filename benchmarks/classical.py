@@ -1,9 +1,9 @@
-"""Finding digits without a learned finder: even light, one threshold, connected strokes.
+"""Digit detection without a network: even light, one threshold, connected strokes.
 
-digitkit's own first finder, kept to compare with: the light is evened by a wide opening, Otsu's
-threshold parts ink from paper, connected ink is a digit, and small pieces join the digit beside
-them. Its boxes, threshold and polarity are decided once for the whole page. The net that finds
-digits must be worth its time against this. ``benchmarks/photos.py --classical`` runs it.
+digitkit's first detector, kept for comparison: a wide opening evens the light, Otsu's threshold
+separates ink from paper, each connected component is a digit, and small ones join the digit next
+to them. Threshold and polarity are decided once for the whole page. The learned detector must be
+worth its time against this. ``benchmarks/photos.py --classical`` runs it.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ U8 = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
 WORK_SIDE = 1024
-"""Pictures are reduced to this longer side before digits are looked for, pixels."""
+"""Images are reduced to this longer side before detection, pixels."""
 
 MIN_HEIGHT = 10
-"""Lowest digit that is looked for, pixels of the reduced picture."""
+"""Height of the smallest digit that is detected, pixels of the reduced image."""
 
 MIN_CONTRAST = 20
-"""Least difference of strokes and paper, grey levels of 255."""
+"""Least difference between strokes and paper, grey levels of 255."""
 
-SMALLEST = 0.4
-"""What is lower than this share of the tallest ink's height is no digit of its own."""
+MIN_RELATIVE_HEIGHT = 0.4
+"""Ink lower than this fraction of the tallest ink is not a digit of its own."""
 
 
 class Classical(Reader):
-    """A reader whose pages are searched by `find_digits`."""
+    """A reader that detects a page's digits with `find_digits`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Build a `Reader` that searches pages in another way."""
@@ -56,7 +56,7 @@ class ClassicalPage(Page):
 
 
 def find_digits(plain: U8) -> list[Detection]:
-    """Find digits in a grey picture, uint8 ``[H, W]``, in no particular order."""
+    """Detect the digits of a grey image, uint8 ``[H, W]``, in no particular order."""
     height, width = plain.shape
     ratio = min(1.0, WORK_SIDE / max(height, width))
     if ratio < 1:
@@ -66,30 +66,29 @@ def find_digits(plain: U8) -> list[Detection]:
     if ink is None:
         return []
     mask = cv2.threshold(ink, 110, 255, cv2.THRESH_BINARY)[1]
-    _, labels, found_stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    stats = np.asarray(found_stats, np.int32)
-    parts = [[i] for i in range(1, len(stats)) if stats[i, cv2.CC_STAT_AREA] >= 6]
-    groups = _joined(parts, stats)
-    found = []
-    for group in groups:
-        x, y, w, h = _around(group, stats)
+    _, labels, all_stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    stats = np.asarray(all_stats, np.int32)
+    components = [[i] for i in range(1, len(stats)) if stats[i, cv2.CC_STAT_AREA] >= 6]
+    crops = []
+    for group in _join_pieces(components, stats):
+        x, y, w, h = _bounding_box(group, stats)
         own = np.isin(labels[y : y + h, x : x + w], group)
         soft = cv2.dilate(own.astype(np.uint8) * np.uint8(255), np.ones((3, 3), np.uint8))
         crop = cv2.bitwise_and(ink[y : y + h, x : x + w], soft)
-        found.append(((x, y, w, h), np.asarray(crop, np.uint8)))
-    return [Detection(_scaled_box(box, 1 / ratio, width, height), part) for box, part in found]
+        crops.append(((x, y, w, h), np.asarray(crop, np.uint8)))
+    return [Detection(_scale_box(box, 1 / ratio, width, height), crop) for box, crop in crops]
 
 
 def ink_of_page(plain: U8) -> U8 | None:
-    """The ink of an unevenly lit picture: bright on dark, paper near 0, strokes near 255.
+    """The ink of an unevenly lit image: bright on dark, paper near 0, strokes near 255.
 
     Args:
         plain: grey, uint8 ``[H, W]``.
 
     Returns:
-        uint8 ``[H, W]``; None where nothing stands out from the paper.
+        uint8 ``[H, W]``; None if nothing stands out from the paper.
     """
-    # The paper's own brightness is smooth, so a small picture is enough to estimate it.
+    # The paper's own brightness is smooth, so a small image is enough to estimate it.
     ratio = min(1.0, 256 / max(plain.shape))
     size = (max(1, round(plain.shape[1] * ratio)), max(1, round(plain.shape[0] * ratio)))
     small = np.asarray(cv2.resize(plain, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -112,11 +111,10 @@ def ink_of_page(plain: U8) -> U8 | None:
 
 
 def _ink_is_dark(small: U8) -> bool:
-    """Whether a page is dark on light, told where the light may be uneven.
+    """Whether a page is dark on light, also in uneven light.
 
-    Ink covers the smaller part of a page, so once the slow changes of light are taken off, grey
-    levels have a long tail on the side of the ink. Where they have none, one digit may fill the
-    picture, and its corners tell.
+    Ink covers the smaller part of a page, so without the slow changes of light, grey levels have a
+    long tail on the side of the ink. Without one, a digit may fill the image; its corners decide.
     """
     levels = small.astype(np.float32)
     levels -= cv2.GaussianBlur(levels, (0, 0), max(small.shape) / 8)
@@ -128,7 +126,7 @@ def _ink_is_dark(small: U8) -> bool:
 _CLEAR_SKEW = 0.5
 
 
-def _around(group: list[int], stats: npt.NDArray[np.int32]) -> Box:
+def _bounding_box(group: list[int], stats: npt.NDArray[np.int32]) -> Box:
     members = stats[group]
     x, y = int(members[:, 0].min()), int(members[:, 1].min())
     right = int((members[:, 0] + members[:, 2]).max())
@@ -136,24 +134,24 @@ def _around(group: list[int], stats: npt.NDArray[np.int32]) -> Box:
     return x, y, right - x, bottom - y
 
 
-def _joined(parts: list[list[int]], stats: npt.NDArray[np.int32]) -> list[list[int]]:
-    """Give small pieces of ink (a 5's bar) to the digit beside them; drop what stays small."""
-    if not parts:
+def _join_pieces(components: list[list[int]], stats: npt.NDArray[np.int32]) -> list[list[int]]:
+    """Join small pieces of ink (a 5's bar) with the digit next to them; drop the others."""
+    if not components:
         return []
-    tallest = max(int(stats[p[0], cv2.CC_STAT_HEIGHT]) for p in parts)
-    least = max(MIN_HEIGHT, SMALLEST * tallest)
-    large = [p for p in parts if stats[p[0], cv2.CC_STAT_HEIGHT] >= least]
-    pieces = [p[0] for p in parts if stats[p[0], cv2.CC_STAT_HEIGHT] < least]
-    bodies = [(p, _around(p, stats)) for p in large]
+    tallest = max(int(stats[c[0], cv2.CC_STAT_HEIGHT]) for c in components)
+    least = max(MIN_HEIGHT, MIN_RELATIVE_HEIGHT * tallest)
+    large = [c for c in components if stats[c[0], cv2.CC_STAT_HEIGHT] >= least]
+    pieces = [c[0] for c in components if stats[c[0], cv2.CC_STAT_HEIGHT] < least]
+    bodies = [(c, _bounding_box(c, stats)) for c in large]
     for piece in pieces:
-        x, y, w, h = _around([piece], stats)
+        x, y, w, h = _bounding_box([piece], stats)
         best, nearest = None, 0.0
         for group, (bx, by, bw, bh) in bodies:
             reach = 0.18 * bh
             across = max(bx - (x + w), x - (bx + bw))
             down = max(by - (y + h), y - (by + bh))
             gap = float(max(across, down))
-            # A speck is not worth a wider box; a bar is about as wide as the digit's half.
+            # A speck is not worth a wider box; a bar is about half as wide as the digit.
             if gap <= reach and max(w, h) >= 0.2 * bh and (best is None or gap < nearest):
                 best, nearest = group, gap
         if best is not None:
@@ -161,7 +159,7 @@ def _joined(parts: list[list[int]], stats: npt.NDArray[np.int32]) -> list[list[i
     return large
 
 
-def _scaled_box(box: Box, ratio: float, width: int, height: int) -> Box:
+def _scale_box(box: Box, ratio: float, width: int, height: int) -> Box:
     x, y = round(box[0] * ratio), round(box[1] * ratio)
     right = min(width, round((box[0] + box[2]) * ratio))
     bottom = min(height, round((box[1] + box[3]) * ratio))

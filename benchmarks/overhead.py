@@ -1,17 +1,17 @@
-"""What digitkit adds to the net's own run: calls, normal form, and the time between two calls.
+"""What digitkit adds to the model's own call: calls, normal form, and the time between calls.
 
     python benchmarks/overhead.py
     python benchmarks/overhead.py --rounds 300 --paced 100
 
-First `Classifier` against ``InferenceSession.run`` with the input at hand, one image, one thread:
-the calls take turns, and given is the median, over the rounds, of the difference of a round's
-medians. Then MNIST's test digits, as 28×28 pictures and enlarged to 100×100, bright on dark and
-dark on light, brought to normal form: `pixels.normal_form` of a digit's ink, and the whole way
-from a picture, `pixels.digit_image`. At last readings at 10 Hz against the same readings back to
-back: processor time of the whole process, all threads, in the call and in the wait after it. A
-paced call finds cold caches and a processor that has slowed down, so it costs more than a hot one,
-as the session's own run does. What digitkit answers for is that its wait costs what a wait costs
-where nothing is called: no thread spins.
+First, `Classifier` against ``InferenceSession.run`` with the input prepared, one image, one thread:
+the calls take turns, and the figure is the median over the rounds of the difference between a
+round's medians. Second, MNIST's test digits, as 28×28 images and enlarged to 100×100, bright on
+dark and dark on light, brought to normal form: `normal_form` of a digit's ink, and `digit_image`
+from an image. Third, readings at a fixed rate of 10 Hz against the same readings back to back:
+processor time of the whole process, all threads, in the call and in the wait after it. A call at a
+fixed rate finds cold caches and a processor that has slowed down, so it costs more than a hot one,
+as does the session's own call. digitkit is only responsible for the wait: it must cost what a wait
+costs without any call, since no thread spins.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from digitkit.images.opencv import cv2
 
 U8 = arrays.U8
 Call = tuple[Callable[[Any], object], Sequence[Any]]
-"""What is called, and what with, one after the other."""
+"""A function and its inputs, one call each."""
 
 
-def turns(calls: Sequence[Call], rounds: int) -> np.ndarray:
-    """Microseconds of single calls, float64 ``[calls, rounds]``: medians over a round's inputs."""
+def time_interleaved(calls: Sequence[Call], rounds: int) -> np.ndarray:
+    """Microseconds per call, float64 ``[calls, rounds]``: medians over a round's inputs."""
     medians = np.zeros((len(calls), rounds))
     for call, inputs in calls:
         call(inputs[0])
@@ -47,21 +47,22 @@ def turns(calls: Sequence[Call], rounds: int) -> np.ndarray:
         for step in range(len(calls)):
             place = (turn + step) % len(calls)
             call, inputs = calls[place]
-            took = []
-            for one in inputs:
+            durations = []
+            for argument in inputs:
                 begun = time.perf_counter_ns()
-                call(one)
-                took.append(time.perf_counter_ns() - begun)
-            medians[place, turn] = np.median(took) / 1000
+                call(argument)
+                durations.append(time.perf_counter_ns() - begun)
+            medians[place, turn] = np.median(durations) / 1000
     gc.enable()
     return medians
 
 
-def classifying(images: U8, rounds: int) -> list[list[str]]:
-    """Rows: the session's own run, and what `Classifier` adds to it."""
+def measure_classifying(images: U8, rounds: int) -> list[list[str]]:
+    """Rows: the session's own call, and what `Classifier` adds to it."""
     classifier = Classifier()
-    run, outputs = classifier.session.run, classifier._outputs
-    medians = turns(
+    run = classifier.session.run
+    outputs = [output.name for output in classifier.session.get_outputs()]
+    medians = time_interleaved(
         [
             (lambda feed: run(outputs, feed), [{"image": image[None, None]} for image in images]),
             (classifier.scores, [image[None] for image in images]),
@@ -73,40 +74,42 @@ def classifying(images: U8, rounds: int) -> list[list[str]]:
     names = ("InferenceSession.run", "Classifier.scores, [1, 28, 28]", "classify, [28, 28]")
     added = medians - medians[0]
     return [
-        [name, f"{np.median(all_):.1f}", f"{np.median(more):+.1f}"]
-        for name, all_, more in zip(
+        [name, f"{np.median(total):.1f}", f"{np.median(difference):+.1f}"]
+        for name, total, difference in zip(
             (*names, "classify, a list of one"), medians, added, strict=True
         )
     ]
 
 
-def normalising(images: U8, rounds: int) -> list[list[str]]:
-    """Rows: a size and polarity, microseconds of the normal form and of the whole way to it."""
-    large = [cv2.resize(one, (100, 100), interpolation=cv2.INTER_CUBIC) for one in images]
+def measure_normalising(images: U8, rounds: int) -> list[list[str]]:
+    """Rows: a size and polarity, microseconds of `normal_form` and of `digit_image`."""
+    large = [cv2.resize(image, (100, 100), interpolation=cv2.INTER_CUBIC) for image in images]
     rows = []
-    for size, pictures in ((28, list(images)), (100, large)):
+    for size, bright in ((28, list(images)), (100, large)):
         for name, these in (
-            ("bright on dark", pictures),
-            ("dark on light", [cv2.bitwise_not(one) for one in pictures]),
+            ("bright on dark", bright),
+            ("dark on light", [cv2.bitwise_not(image) for image in bright]),
         ):
-            inks = [extract_ink(np.asarray(one, np.uint8)) for one in these]
-            medians = turns([(normal_form, inks), (digit_image, these)], rounds)
+            inks = [extract_ink(np.asarray(image, np.uint8)) for image in these]
+            medians = time_interleaved([(normal_form, inks), (digit_image, these)], rounds)
             rows.append([f"{size}×{size}, {name}", *(f"{t:.1f}" for t in np.median(medians, 1))])
     return rows
 
 
-def pacing(call: Callable[[Any], object], given: Any, count: int) -> tuple[float, float, float]:
-    """Processor time, milliseconds: of a hot call, of a call at 10 Hz, and of the wait after it."""
+def measure_pacing(
+    call: Callable[[Any], object], argument: Any, count: int
+) -> tuple[float, float, float]:
+    """Processor time, milliseconds: per hot call, per call at 10 Hz, and per wait after it."""
     for _ in range(20):
-        call(given)
+        call(argument)
     begun = time.process_time()
     for _ in range(count):
-        call(given)
+        call(argument)
     hot = (time.process_time() - begun) / count
     working = waiting = 0.0
     for _ in range(count):
         clock, before = time.perf_counter(), time.process_time()
-        call(given)
+        call(argument)
         between = time.process_time()
         time.sleep(max(0.0, 0.1 - (time.perf_counter() - clock)))
         working += between - before
@@ -115,21 +118,21 @@ def pacing(call: Callable[[Any], object], given: Any, count: int) -> tuple[float
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--paced", type=int, default=50, help="readings at 10 Hz, of each kind")
+    parser.add_argument("--paced", type=int, default=50, help="readings at 10 Hz, per kind")
     parser.add_argument("--images", type=int, default=200)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     images = load_mnist("test").images[: options.images]
     print(f"{ran_on()}, {options.rounds} rounds of {len(images)} test digits\n")
-    print(table(["", "us", "added"], classifying(images, options.rounds)) + "\n")
+    print(table(["", "us", "added"], measure_classifying(images, options.rounds)) + "\n")
     heads = ["us", "normal_form", "digit_image"]
-    print(table(heads, normalising(images, options.rounds)) + "\n")
+    print(table(heads, measure_normalising(images, options.rounds)) + "\n")
     digit, frame, session = images[0], frame_of(4), Classifier().session
     paced: list[tuple[str, Callable[[Any], object], Any]] = [
-        ("nothing", lambda given: None, None),
+        ("nothing", lambda argument: None, None),
         (
             "InferenceSession.run",
             lambda feed: session.run(None, feed),
@@ -141,11 +144,11 @@ def main() -> None:
         paced.append((f"Reader, 28×28, threads: {threads}", reader.read, digit))
         paced.append((f"Reader, 640×480, 4 digits, threads: {threads}", reader.read, frame))
     rows = []
-    for name, call, given in paced:
-        hot, working, waiting = pacing(call, given, options.paced)
-        share = f"{(working + waiting) / 100:.2%}"
-        rows.append([name, f"{hot:.3f}", f"{working:.3f}", f"{waiting:.3f}", share])
-    heads = ["CPU, ms", "hot", "paced at 10 Hz", "the wait after it", "of a core"]
+    for name, call, argument in paced:
+        hot, working, waiting = measure_pacing(call, argument, options.paced)
+        load = f"{(working + waiting) / 100:.2%}"
+        rows.append([name, f"{hot:.3f}", f"{working:.3f}", f"{waiting:.3f}", load])
+    heads = ["CPU, ms", "hot", "at 10 Hz", "the wait after it", "of a core"]
     print(table(heads, rows))
 
 

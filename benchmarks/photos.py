@@ -1,30 +1,30 @@
-"""How well digits are read from a folder of labelled pictures, and how long it takes.
+"""How well and how fast digits are read from a folder of labelled images.
 
     python benchmarks/photos.py FOLDER
     python benchmarks/photos.py FOLDER digits-int8 --peer mnist-7.onnx --wrong --json figures.json
 
-The folder holds ``labels.jsonl``: a line a picture, with ``file``; ``kind``, ``page`` or
-``single``; ``text``, the digits in reading order, rows parted by newlines, empty where there is
-none; and, where wanted, ``hard`` (false) and ``reading_order`` (true). Each model reads them as a
-user's call does: mode ``auto``, its own threshold, one thread. The models take turns at each
-picture. With ``--peer`` the usual recipe (``benchmarks/tutorial.py``) reads them with that net,
-and with ``--classical`` the first model reads what a finder without a net has found
+The folder contains ``labels.jsonl``: one line per image, with ``file``; ``kind``, ``page`` or
+``single``; ``text``, the digits in reading order, rows separated by newlines, empty for none; and
+optionally ``hard`` (false) and ``reading_order`` (true). Each model reads them as a user would:
+mode ``auto``, its own threshold, one thread. The models take turns at each image. With ``--peer``
+the tutorials' method (``benchmarks/tutorial.py``) reads them with that model, and with
+``--classical`` the first model reads what a detector without a network finds
 (``benchmarks/classical.py``).
 
-Digits that were read are aligned with those that are there, row breaks left out; where there is no
-reading order, both are sorted first. Of the alignments with the fewest edits the one with the
-fewest substitutions counts, which is the one with the most false digits.
+The digits read are aligned with the label, without row breaks; where there is no reading order,
+both are sorted first. Of the alignments with the fewest edits the one with the fewest substitutions
+counts, which is the one with the most false digits.
 
-digits right    1 - edits / digits that are there
-images right    pictures without an edit
-false digits    digits that stand for none that is there, per ten pictures
-ms              of each step, the median picture and the slowest; and all pictures' time over all
+digits right    1 - edits / digits in the label
+images right    images without an edit
+false digits    digits that are not in the label, per ten images
+ms              per stage: the median image and the slowest; and the time of all images over all
                 their pixels
 
-Of single digits, the expected calibration error (15 bins) comes with the 95% interval of 2,000
-bootstrap samples; on few pictures it is too high by chance, and what follows says by how much: what
-a model whose confidences are exactly right would show. There each picture counts by its most
-confident digit, accepted or not.
+For single digits, the expected calibration error (15 bins) comes with the 95% interval of 2,000
+bootstrap samples. On few images it is too high by chance; the last figure shows by how much: the
+error of a model whose confidences are exactly right. Each image counts by its most confident digit,
+accepted or not.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ STAGES = ("decode", "locate", "normalise", "classify")
 
 @dataclass(frozen=True)
 class Label:
-    """What a picture shows.
+    """The label of an image.
 
     Attributes:
         file: its name in the folder.
         kind: ``page`` or ``single``.
-        text: its digits, rows parted by newlines.
-        hard: whether a good reader may still miss some.
+        text: its digits, rows separated by newlines.
+        hard: whether a good reader may miss some.
         reading_order: whether the digits have one; else they are compared sorted.
     """
 
@@ -85,7 +85,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Edits:
-    """What makes digits that were read into those that are there."""
+    """The edits from the digits read to those in the label."""
 
     substituted: int
     missed: int
@@ -98,13 +98,13 @@ class Edits:
 
 
 def align(truth: Sequence[str], read: Sequence[str]) -> Edits:
-    """The fewest edits; where several ways have as few, the one with the fewest substitutions."""
-    # A row of the table: the least (edits, substitutions) for the truth so far and j digits read.
+    """The fewest edits; of several alignments, the one with the fewest substitutions."""
+    # A row of the table: the fewest (edits, substitutions) for the truth so far and j digits read.
     row = [(j, 0) for j in range(len(read) + 1)]
-    for i, there in enumerate(truth, 1):
+    for i, expected in enumerate(truth, 1):
         before, row = row, [(i, 0)]
         for j, got in enumerate(read, 1):
-            wrong = int(there != got)
+            wrong = int(expected != got)
             edits, substituted = before[j - 1]
             row.append(
                 min(
@@ -114,13 +114,13 @@ def align(truth: Sequence[str], read: Sequence[str]) -> Edits:
                 )
             )
     edits, substituted = row[-1]
-    # What is left is missed or false, and their difference is that of the lengths.
+    # The other edits are missed or false digits, which differ by as many as the lengths.
     false = (edits - substituted + len(read) - len(truth)) // 2
     return Edits(substituted, edits - substituted - false, false)
 
 
 def compare(label: Label, text: str) -> Edits:
-    """Align what was read of a picture, rows parted by newlines, with its label."""
+    """Align the text read from an image, rows separated by newlines, with its label."""
     truth, read = "".join(label.text.split()), "".join(text.split())
     if label.reading_order:
         return align(truth, read)
@@ -129,7 +129,7 @@ def compare(label: Label, text: str) -> Edits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One picture as one reader read it; without a reading where it was refused."""
+    """One image as read by one reader; without a reading where it was refused."""
 
     label: Label
     megapixels: float
@@ -138,11 +138,11 @@ class Outcome:
 
     @property
     def edits(self) -> Edits:
-        """From the accepted digits to the label."""
+        """The edits from the accepted digits to the label."""
         return compare(self.label, self.reading.text if self.reading else "")
 
     def __str__(self) -> str:
-        """Truth and reading, digits that were not accepted in brackets."""
+        """Label and reading, with digits that were not accepted in brackets."""
         rows: dict[int, str] = {}
         for digit in self.reading.digits if self.reading else ():
             shown = f"{digit.digit}" if digit.accepted else f"({digit.digit})"
@@ -153,10 +153,10 @@ class Outcome:
 
 
 def read_labels(folder: Path) -> list[Label]:
-    """The folder's ``labels.jsonl``; other fields are passed over.
+    """The folder's ``labels.jsonl``; unknown fields are ignored.
 
     Raises:
-        SystemExit: there is none, or a line of it is none.
+        SystemExit: it cannot be read, or a line is not a label.
     """
     path = folder / "labels.jsonl"
     labels = []
@@ -170,20 +170,20 @@ def read_labels(folder: Path) -> list[Label]:
             fields = {name: values[name] for name in Label.__annotations__ if name in values}
             labels.append(Label(**fields))
         except (TypeError, ValueError) as error:
-            raise SystemExit(f"{path}:{number}: is no label: {error}") from error
+            raise SystemExit(f"{path}:{number}: is not a label: {error}") from error
     return labels
 
 
 def read_all(
     folder: Path, labels: Sequence[Label], readers: dict[str, Reader | Tutorial]
 ) -> dict[str, list[Outcome]]:
-    """Every picture by every reader; the readers take turns in an order that turns as well."""
+    """Every image by every reader; the readers take turns, in a rotating order."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in readers}
     names = list(readers)
     with show.progress() as report:
         for number, label in enumerate(labels):
             path = folder / label.file
-            path.stat()  # what is named must be there
+            path.stat()  # a labelled file must exist
             for i in range(len(names)):
                 name = names[(number + i) % len(names)]
                 outcomes[name].append(_read(path, label, readers[name]))
@@ -197,50 +197,50 @@ def _read(path: Path, label: Label, reader: Reader | Tutorial) -> Outcome:
         frame = load_frame(path)
         megapixels = frame.image.shape[0] * frame.image.shape[1] / 1e6
         return Outcome(label, megapixels, reader.read_frame(frame))
-    except ImageError as error:  # a page of one colour, say
+    except ImageError as error:  # a page of a single colour, for instance
         refusal = to_failure(printable_path(path), error).error
         return Outcome(label, megapixels, None, refusal)
 
 
-def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """What `outcomes` of a group come to; times in milliseconds, None where there are none."""
-    edits = [one.edits for one in outcomes]
-    digits = sum(len("".join(one.label.text.split())) for one in outcomes)
-    wrong = sum(one.total for one in edits)
-    false = sum(one.false for one in edits)
-    timed = [one for one in outcomes if one.reading]
-    megapixels = sum(one.megapixels for one in timed)
+def summarize(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The figures of a group's outcomes; times in milliseconds, None where there are none."""
+    edits = [outcome.edits for outcome in outcomes]
+    digits = sum(len("".join(outcome.label.text.split())) for outcome in outcomes)
+    wrong = sum(edit.total for edit in edits)
+    false = sum(edit.false for edit in edits)
+    timed = [outcome for outcome in outcomes if outcome.reading]
+    megapixels = sum(outcome.megapixels for outcome in timed)
     ms: dict[str, Any] = {}
     for stage in STAGES:
-        taken = [getattr(one.reading.ms, stage) for one in timed if one.reading]
+        durations = [getattr(outcome.reading.ms, stage) for outcome in timed if outcome.reading]
         ms[stage] = {
-            "median": float(np.median(taken)) if taken else None,
-            "largest": max(taken) if taken else None,
-            "per_megapixel": sum(taken) / megapixels if taken else None,
+            "median": float(np.median(durations)) if durations else None,
+            "largest": max(durations) if durations else None,
+            "per_megapixel": sum(durations) / megapixels if durations else None,
         }
     return {
         "images": len(outcomes),
         "refused": len(outcomes) - len(timed),
-        "images_right": sum(one.total == 0 for one in edits),
+        "images_right": sum(edit.total == 0 for edit in edits),
         "digits": digits,
         "digits_right": 1 - wrong / digits if digits else None,
-        "substituted": sum(one.substituted for one in edits),
-        "missed": sum(one.missed for one in edits),
+        "substituted": sum(edit.substituted for edit in edits),
+        "missed": sum(edit.missed for edit in edits),
         "false_digits": false,
         "false_digits_per_ten_images": 10 * false / len(outcomes),
         "ms": ms,
     }
 
 
-def calibration(singles: Sequence[Outcome], threshold: float) -> dict[str, Any]:
-    """How right the confidences are on pictures of single digits, by the most confident digit."""
+def measure_calibration(singles: Sequence[Outcome], threshold: float) -> dict[str, Any]:
+    """Calibration of the confidences on images of single digits, by the most confident digit."""
     confidence, right = np.zeros(len(singles)), np.zeros(len(singles), bool)
-    for i, one in enumerate(singles):
-        digits = one.reading.digits if one.reading else ()
+    for i, outcome in enumerate(singles):
+        digits = outcome.reading.digits if outcome.reading else ()
         if digits:
             best = max(digits, key=lambda digit: digit.confidence)
             confidence[i] = best.confidence
-            right[i] = len(digits) == 1 and str(best.digit) == one.label.text
+            right[i] = len(digits) == 1 and str(best.digit) == outcome.label.text
     rng = np.random.default_rng(0)
     drawn = rng.integers(len(singles), size=(SAMPLES, len(singles)))
     errors = [expected_calibration_error(confidence[i], right[i]) for i in drawn]
@@ -262,31 +262,31 @@ def calibration(singles: Sequence[Outcome], threshold: float) -> dict[str, Any]:
 
 
 def print_report(results: dict[str, Any]) -> None:
-    """The figures of `main` for people: what was read, what it took, calibration."""
-    read, took = [], []
+    """Print the figures: accuracy, times, calibration."""
+    accuracy, times = [], []
     for group in GROUPS:
         for name, result in results.items():
             if group not in result["groups"]:
                 continue
             of = result["groups"][group]
-            share = "–" if of["digits_right"] is None else f"{of['digits_right']:.1%}"
-            read.append(
+            right = "–" if of["digits_right"] is None else f"{of['digits_right']:.1%}"
+            accuracy.append(
                 [
-                    group, name, f"{of['images']}", f"{of['digits']:,}", share,
+                    group, name, f"{of['images']}", f"{of['digits']:,}", right,
                     f"{of['images_right']}", f"{of['substituted']}", f"{of['missed']}",
                     f"{of['false_digits']}", f"{of['false_digits_per_ten_images']:.1f}",
                     f"{of['refused']}",
                 ]
             )  # fmt: skip
-            times = [value for stage in STAGES for value in of["ms"][stage].values()]
-            took.append([group, name, *("–" if t is None else f"{t:.2f}" for t in times)])
+            ms = [value for stage in STAGES for value in of["ms"][stage].values()]
+            times.append([group, name, *("–" if t is None else f"{t:.2f}" for t in ms)])
     heads = [
         "", "", "images", "digits", "digits right", "images right", "substituted", "missed",
         "false", "false/10 images", "refused",
     ]  # fmt: skip
-    print(table(heads, read, left=2))
+    print(table(heads, accuracy, left=2))
     heads = [f"{stage}{end}" for stage in STAGES for end in (" ms", " max", "/MP")]
-    print(f"\n{table(['', '', *heads], took, left=2)}\n")
+    print(f"\n{table(['', '', *heads], times, left=2)}\n")
     for name, result in results.items():
         of = result["single_digits"]
         if of is None:
@@ -296,45 +296,70 @@ def print_report(results: dict[str, Any]) -> None:
             f"{name}: {of['right']} of {of['images']} single digits right, accepted or not; "
             f"calibration error {of['calibration_error']:.1%} ({low:.1%} to {high:.1%}), "
             f"{of['if_exact']:.1%} if its confidences were exactly right; accepted from "
-            f"{of['threshold']:.3f} on: {of['accepted']}, of which wrong: {of['accepted_wrong']}"
+            f"{of['threshold']:.3f}: {of['accepted']}, {of['accepted_wrong']} of them wrong"
         )
 
 
+def make_readers(
+    models: Sequence[str], min_confidence: float | None, peer: Path | None, *, classical: bool
+) -> dict[str, Reader | Tutorial]:
+    """The readers to compare, by name.
+
+    Args:
+        models: shipped stems or files.
+        min_confidence: threshold instead of the models' own.
+        peer: the model for the tutorials' method; None to leave it out.
+        classical: add classical detection with the first model.
+
+    Raises:
+        DigitkitError: a model cannot be used.
+        ValueError: the threshold is out of range.
+    """
+    readers: dict[str, Reader | Tutorial] = {}
+    for model in models:
+        stem = Path(model).stem
+        name = stem if stem not in readers else str(Path(model).with_suffix(""))
+        readers[name] = Reader(Classifier(model), min_confidence=min_confidence)
+    if classical:
+        readers[f"{next(iter(readers))}, classical detection"] = Classical(
+            Classifier(models[0]), min_confidence=min_confidence
+        )
+    if peer:
+        readers[f"tutorial with {peer.stem}"] = Tutorial(peer)
+    return readers
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="pictures and labels.jsonl")
+    parser.add_argument("folder", type=Path, help="images and labels.jsonl")
     parser.add_argument(
         "models", nargs="*", default=["digits-int8", "digits-tiny-int8"],
         help="shipped stems or files",
     )  # fmt: skip
-    parser.add_argument("--peer", type=Path, metavar="FILE", help="the tutorial recipe's net")
     parser.add_argument(
-        "--classical", action="store_true", help="also find digits without a net, for comparison"
+        "--peer", type=Path, metavar="FILE", help="the model for the tutorials' method"
+    )
+    parser.add_argument(
+        "--classical",
+        action="store_true",
+        help="also detect digits without a network, for comparison",
     )
     parser.add_argument(
         "--min-confidence", type=float, metavar="P",
-        help="threshold of the models, instead of their own; the recipe has none",
+        help="threshold of the models, instead of their own; the tutorials' method has none",
     )  # fmt: skip
-    parser.add_argument("--wrong", action="store_true", help="list every picture read wrong")
+    parser.add_argument("--wrong", action="store_true", help="list every image that was misread")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args()
     labels = read_labels(options.folder)
     if not labels:
         parser.error(f"{options.folder}/labels.jsonl: has no line")
     cv2.setNumThreads(1)
-    readers: dict[str, Reader | Tutorial] = {}
     try:
-        for model in options.models:
-            stem = Path(model).stem
-            name = stem if stem not in readers else str(Path(model).with_suffix(""))
-            readers[name] = Reader(Classifier(model), min_confidence=options.min_confidence)
-        if options.classical:
-            readers[f"{next(iter(readers))}, found classically"] = Classical(
-                Classifier(options.models[0]), min_confidence=options.min_confidence
-            )
-        if options.peer:
-            readers[f"tutorial with {options.peer.stem}"] = Tutorial(options.peer)
+        readers = make_readers(
+            options.models, options.min_confidence, options.peer, classical=options.classical
+        )
     except (DigitkitError, ValueError) as error:
         parser.error(str(error))
     try:
@@ -346,19 +371,20 @@ def main() -> None:
     for name, reader in readers.items():
         threshold = reader.min_confidence if isinstance(reader, Reader) else 0.0
         grouped = {
-            group: [one for one in outcomes[name] if one.label.group == group] for group in GROUPS
+            group: [outcome for outcome in outcomes[name] if outcome.label.group == group]
+            for group in GROUPS
         }
         singles = grouped["single digits"]
         results[name] = {
-            "groups": {group: figures(ones) for group, ones in grouped.items() if ones},
-            "single_digits": calibration(singles, threshold) if singles else None,
-            "wrong": [str(one) for one in outcomes[name] if one.edits.total],
+            "groups": {group: summarize(members) for group, members in grouped.items() if members},
+            "single_digits": measure_calibration(singles, threshold) if singles else None,
+            "wrong": [str(outcome) for outcome in outcomes[name] if outcome.edits.total],
         }
-    print(f"{ran_on()}; {len(labels)} pictures\n")
+    print(f"{ran_on()}; {len(labels)} images\n")
     print_report(results)
     if options.wrong:
         for name, result in results.items():
-            print(f"\n{name}, {len(result['wrong'])} pictures wrong:")
+            print(f"\n{name}, {len(result['wrong'])} images misread:")
             for line in result["wrong"]:
                 print(f"  {line}")
     if options.json:

@@ -2,9 +2,9 @@
 
     python benchmarks/results.py
 
-A folder a class of machine holds ``bench.json``, a report of ``digitkit bench``, and may hold
-``suite.json``, what ``benchmarks/suite.py`` found beside it. A machine that nobody has measured has
-a row without figures.
+Each class of machine has a folder with ``bench.json``, a report of ``digitkit bench``, and perhaps
+``suite.json``, which ``benchmarks/suite.py`` writes. A machine that nobody has measured yet has a
+row without figures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from digitkit.benchmark import report
+from digitkit.benchmark.report import BenchReport, load_report
+from digitkit.benchmark.summary import render_markdown
+from digitkit.benchmark.units import format_mb, format_ms, format_percent, format_us
 from digitkit.errors import DigitkitError
 from digitkit.system import atomic
 
@@ -27,44 +29,47 @@ WANTED = {
     "raspberry-pi-4": "Raspberry Pi 4",
     "raspberry-pi-5": "Raspberry Pi 5",
 }
-"""Boards that have a row from the start."""
+"""Boards that have a row even if nobody has measured them yet."""
+
+MODELS = ("digits-int8", "digits-fp32", "digits-tiny-int8", "digits-tiny-fp32")
 
 _INTRODUCTION = """\
 # Results by machine
 
-What `make bench` measured, one machine class a folder; this page is made of the reports in them by
-`python benchmarks/results.py`. Nothing here is estimated or emulated: a machine that nobody has
-measured has an empty row.
+What `make bench` measured, one folder per class of machine; `python benchmarks/results.py` makes
+this page from the reports in them. Nothing here is estimated or emulated: a machine that nobody has
+measured yet has an empty row.
 
-**To send in yours**, from a Raspberry Pi say, with nothing else running, on its own power supply:
+**To contribute yours**, a Raspberry Pi say, run this with its own power supply and nothing else
+running:
 
 ```
 digitkit bench --models digits,digits-tiny --workers 1,4 --json bench.json
 ```
 
-It takes about two minutes on a laptop and up to ten on a small board; the accuracy is measured,
-too, since a bundle brings MNIST's test set along. If it ends with INVALID, the line says why (heat,
-power, another program); mend that and run it again. Then, in a checkout, copy it to
-`benchmarks/results/BOARD/bench.json` (`raspberry-pi-4`, say; the raw samples stay with you), run
-`python benchmarks/results.py`, which makes this page, and open a pull request; or attach the file
+It takes about two minutes on a laptop and up to ten on a small board. Accuracy is measured, too: a
+bundle contains the MNIST test set. If the run is INVALID, the line says why (heat, power, another
+program); fix that and run it again. Then, in a checkout, copy the report to
+`benchmarks/results/BOARD/bench.json` (`raspberry-pi-4`, say; the raw samples are not needed), run
+`python benchmarks/results.py`, which updates this page, and open a pull request; or attach the file
 to an issue.
 """
 
 _ABOUT = """\
-p50 is the median of the processes' medians of one run with one image, from Python, one thread; its
-range over the processes is in the report. Cold start is `digitkit infer one.png` from the process's
-start to its answer. Photos are digits right on pages, easy and hard, and on single digits.
+p50 is the median of the processes' medians for one call with one image, from Python, on one thread;
+the range over the processes is in the report. Cold start is `digitkit infer one.png` from the start
+of the process to its result. Photos are the digits read correctly on pages, easy and hard, and on
+images of single digits.
 """
 
 
-def machine_class(values: dict[str, Any]) -> str:
+def machine_class(report: BenchReport) -> str:
     """The folder's name for the machine of a report: its board, else its processor and cores."""
-    machine = values["environment"]["machine"]
-    board = machine["board"] or ""
-    if found := re.match(r"Raspberry Pi (Zero 2 W|\d+)", board):
-        return _slug(found[0])
-    features = [one for one in ("AVX512", "VNNI", "AMX") if one in machine["features"]]
-    return _slug(" ".join([machine["cpu"], *features, f"{machine['usable_cores']} cores"]))
+    machine = report.environment.machine
+    if board := re.match(r"Raspberry Pi (Zero 2 W|\d+)", machine.board or ""):
+        return _slug(board[0])
+    features = [one for one in ("AVX512", "VNNI", "AMX") if one in machine.features]
+    return _slug(" ".join([machine.cpu, *features, f"{machine.usable_cores} cores"]))
 
 
 def _slug(text: str) -> str:
@@ -72,59 +77,52 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
 
 
-def page(folder: Path = HERE) -> str:
+def make_page(folder: Path = HERE) -> str:
     """The page's text."""
-    found = {path.parent.name: path for path in sorted(folder.glob("*/bench.json"))}
+    paths = {path.parent.name: path for path in sorted(folder.glob("*/bench.json"))}
     heads = [
         "machine", "`digits` int8", "fp32", "`digits-tiny` int8", "fp32", "accuracy, int8",
         "cold start", "memory", "photos: easy, hard, single", "training to 99.12%", "",
     ]  # fmt: skip
-    rows = [_row(name, path) for name, path in found.items() if name not in WANTED]
+    reports = {name: load_report(path) for name, path in paths.items()}
+    rows = [_make_row(paths[name], reports[name]) for name in paths if name not in WANTED]
     for name, board in WANTED.items():
-        rows.append(_row(name, found[name]) if name in found else [board] + [""] * 10)
+        rows.append(_make_row(paths[name], reports[name]) if name in paths else [board, *[""] * 10])
     lines = [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)]
-    parts = [_INTRODUCTION, "\n".join(lines), "", _ABOUT]
-    for path in found.values():
-        values = report.load(path)
-        parts.append(f"## {path.parent.name}\n")
+    text = [_INTRODUCTION, "\n".join(lines), "", _ABOUT]
+    for name, path in paths.items():
+        text.append(f"## {name}\n")
         if path.with_name("bench.png").is_file():
-            about = "Histograms of each variant's runs, and error against latency"
-            parts.append(f"![{about}]({path.parent.name}/bench.png)\n")
-        parts.append(report.markdown(values))
-    return "\n".join(parts).rstrip() + "\n"
+            about = "Histograms of the latency per call, and error against latency"
+            text.append(f"![{about}]({name}/bench.png)\n")
+        text.append(render_markdown(reports[name]))
+    return "\n".join(text).rstrip() + "\n"
 
 
-def _row(name: str, path: Path) -> Sequence[str]:
-    values = report.load(path)
-    of = machine_class(values)
-    if name != of:
-        raise SystemExit(f"{path}: is of {of}; put it into a folder of that name")
-    if values["quick"]:
-        raise SystemExit(f"{path}: is a quick run, which is not for keeping")
-    beside = path.with_name("suite.json")
-    suite = json.loads(beside.read_text("utf-8")) if beside.is_file() else {}
-    by_name = {one["name"]: one for one in values["variants"] if one["error"] is None}
-    starts = {one["model"]: one for one in values["cold_starts"]}
-    models = ("digits-int8", "digits-fp32", "digits-tiny-int8", "digits-tiny-fp32")
-    p50 = [
-        report.microseconds(by_name[model]["p50_us"]) if model in by_name else ""
-        for model in models
-    ]
-    first = by_name.get("digits-int8")
-    start = starts.get("digits-int8")
-    machine = values["environment"]["machine"]
+def _make_row(path: Path, report: BenchReport) -> Sequence[str]:
+    name, expected = path.parent.name, machine_class(report)
+    if name != expected:
+        raise SystemExit(f"{path}: belongs into a folder named {expected}")
+    if report.quick:
+        raise SystemExit(f"{path}: is a quick run, which is too rough to keep")
+    suite_path = path.with_name("suite.json")
+    suite = json.loads(suite_path.read_text("utf-8")) if suite_path.is_file() else {}
+    p50 = {variant.name: variant.p50_us for variant in report.measured}
+    first = next((one for one in report.measured if one.name == "digits-int8"), None)
+    start = next((one for one in report.cold_starts if one.model == "digits-int8"), None)
+    machine = report.environment.machine
     return [
-        WANTED.get(name) or ", ".join(filter(None, (machine["board"], machine["cpu"]))),
-        *p50,
-        report.share(first["accuracy"]) if first else "",
-        report.microseconds(start["p50_ms"] * 1000) if start else "",
-        report.megabytes(start["peak_mb"]) if start else "",
+        WANTED.get(name) or ", ".join(filter(None, (machine.board, machine.cpu))),
+        *(format_us(p50[model]) if model in p50 else "" for model in MODELS),
+        format_percent(first.accuracy) if first else "",
+        format_ms(start.p50_ms) if start else "",
+        format_mb(start.peak_mb) if start else "",
         _photos(suite.get("photos", {})),
         _training(suite.get("training", {})),
-        f"[report]({path.parent.name}/bench.json)"
-        + ("" if values["valid"] else ", INVALID")
-        + (", noisy" if values["noisy"] else ""),
-    ]  # fmt: skip
+        f"[report]({name}/bench.json)"
+        + ("" if report.valid else ", INVALID")
+        + (", noisy" if report.noisy else ""),
+    ]
 
 
 def _photos(photos: dict[str, Any]) -> str:
@@ -145,8 +143,8 @@ def _training(training: dict[str, Any]) -> str:
 
 
 def write_page() -> None:
-    """Write the page anew."""
-    atomic.write_text(PAGE, page())
+    """Write the page again."""
+    atomic.write_text(PAGE, make_page())
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Hours of video through the live path, and what memory that takes.
+"""Hours of video through the live path, and the memory that takes.
 
     python benchmarks/soak.py --seconds 3600
     python benchmarks/soak.py --seconds 3600 --speed 1
 
-A synthetic video (handwritten digits that wander over paper, 30 frames a second) is written once,
-decoded by OpenCV again and again, and goes the way of ``digitkit infer --camera``: through `Live`,
-the reader, tracking and a sink. Without ``--speed`` every frame is taken, as fast as that goes;
-with it the camera runs at that multiple of real time and only the newest frame is taken, as of a
-real one. Resident memory is compared with that after warming up; the exit code is 1 if it has grown
-by more than ``--grow``. Linux only.
+A synthetic video (handwritten digits that wander over paper, 30 frames per second) is written once,
+decoded by OpenCV again and again, and takes the path of ``digitkit infer --camera``: `Live`, the
+reader, tracking and a sink. Without ``--speed`` every frame is read, as fast as possible; with it
+the camera runs at that multiple of real time and only the newest frame is read, as from a real one.
+Resident memory is compared with that after the warm-up; the exit code is 1 if it has grown by more
+than ``--grow``. Linux only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from digitkit.sources.live import Live
 
 RATE = 30
 CLIP = 10 * RATE
-"""Frames of the video that is repeated."""
+"""Frames of the repeated video."""
 
 
 def resident() -> float:
@@ -50,7 +50,7 @@ def write_clip(path: Path, size: tuple[int, int]) -> None:
     code = cv2.VideoWriter_fourcc(*"MJPG")
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, RATE, size)
     if not writer.isOpened():
-        sys.exit(f"{path}: this OpenCV writes no such video")
+        sys.exit(f"{path}: this OpenCV cannot write MJPEG video")
     for i in range(CLIP):
         page = rng.normal(225, 4, (height, width))
         for k, digit in enumerate(digits):
@@ -75,21 +75,21 @@ class Repeated:
         """The next frame, at its time."""
         self.due = max(self.due + self.interval, time.monotonic() - 1)
         time.sleep(max(0.0, self.due - time.monotonic()))
-        fine, image = self.video.read()
-        if not fine:
+        ok, image = self.video.read()
+        if not ok:
             self.video.release()
             self.video = cv2.VideoCapture(self.path, cv2.CAP_FFMPEG)
-            fine, image = self.video.read()
-        return image if fine else None
+            ok, image = self.video.read()
+        return image if ok else None
 
     def close(self) -> None:
-        """Nothing that the end of the process does not do; `read` may be running."""
+        """Nothing: `read` may be running, and the end of the process frees the video."""
 
 
 class Watch:
-    """A sink that counts, and looks at the memory."""
+    """A sink that counts frames and digits, and watches memory."""
 
-    moving = True
+    wants_every_frame = True
 
     def __init__(self, warm_after: int) -> None:
         self.warm_after = warm_after
@@ -106,14 +106,16 @@ class Watch:
             self.peak = max(self.peak, resident())
 
     def fail(self, failure: Failure) -> None:
-        """Nothing may fail here."""
+        """Exit: nothing may fail here."""
         sys.exit(f"{failure.source}: {failure.error}")
 
 
 def main() -> None:
-    """Run and print."""
+    """Run and print the result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=3600, help="of video at 30 frames/s")
+    parser.add_argument(
+        "--seconds", type=float, default=3600, help="length of the video at 30 frames/s"
+    )
     parser.add_argument("--speed", type=float, help="multiple of real time; default: all frames")
     parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT")
     parser.add_argument("--model", default="digits")
@@ -134,23 +136,23 @@ def main() -> None:
             duration=options.seconds / options.speed if options.speed else None,
             retry=0,
         )
-        # Two rounds of the video, or half the way: caches have filled.
+        # Two rounds of the video, or half of the frames: caches are filled by then.
         watch = Watch(min(2 * CLIP, count // 2))
         at_start = resident()
         with live:
             summary = deliver(
-                read_each(reader, live), [watch], failed=watch.fail,
+                read_each(reader, live), [watch], on_failure=watch.fail,
                 min_confidence=reader.min_confidence, hold=5,
             )  # fmt: skip
-        took, at_end = summary.seconds, resident()
+        seconds, at_end = summary.seconds, resident()
     warm, peak = watch.warm or at_start, max(watch.peak, at_end)
     print(
-        f"{watch.frames:,} frames of {width}×{height}, {watch.digits:,} digits in {took:.0f} s: "
-        f"{watch.frames / took:.0f} frames/s, {live.dropped:,} dropped"
+        f"{watch.frames:,} frames of {width}×{height}, {watch.digits:,} digits in {seconds:.0f} s: "
+        f"{watch.frames / seconds:.0f} frames/s, {live.dropped:,} dropped"
     )
     print(
-        f"resident memory: {at_start:.1f} MB at the start, {warm:.1f} after warming up, "
-        f"{peak:.1f} at most, {at_end:.1f} at the end"
+        f"resident memory: {at_start:.1f} MB at the start, {warm:.1f} after the warm-up, "
+        f"{peak:.1f} at the peak, {at_end:.1f} at the end"
     )
     if peak - warm > options.grow:
         sys.exit(f"memory has grown by {peak - warm:.1f} MB, more than {options.grow:g}")

@@ -1,10 +1,10 @@
-"""Where the time goes when a page is read: each step, of a 12-megapixel photo and of a frame.
+"""Where the time goes when a page is read: each stage, for a 12-megapixel photo and a frame.
 
     python benchmarks/stages.py
 
-The pictures are the sample page (`data/samples/notes.jpg`, 14 digits) enlarged to 4000×3000 and
+The images are the sample page (`data/samples/notes.jpg`, 14 digits) enlarged to 4000×3000 and
 reduced to 640×480, and frames with four digits and with none. From decoded pixels, one thread,
-median of the runs; the steps are timed inside whole readings.
+median of the runs; the stages are timed within complete readings.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ U8 = arrays.U8
 NOTES = Path(__file__).parents[1] / "data" / "samples" / "notes.jpg"
 
 
-class Timed(Detector):
-    """A finder that adds up what its net takes."""
+class TimedDetector(Detector):
+    """A detector that adds up the time of its network."""
 
-    took = 0.0
-    """Milliseconds."""
+    ms = 0.0
+    """Time so far, milliseconds."""
 
-    def maps(self, plain: U8) -> Maps:
-        """Look at a picture."""
+    def maps(self, grey: U8) -> Maps:
+        """Run the network on an image."""
         begun = time.perf_counter_ns()
-        maps = super().maps(plain)
-        self.took += (time.perf_counter_ns() - begun) / 1e6
+        maps = super().maps(grey)
+        self.ms += (time.perf_counter_ns() - begun) / 1e6
         return maps
 
 
 def frame_of(count: int) -> U8:
-    """A camera's frame, 640×480, of so many digits on paper."""
+    """A camera frame, 640×480, with `count` digits on paper."""
     page = np.random.default_rng(0).normal(215, 4, (480, 640))
     for k, digit in enumerate(load_mnist("test").images[:count]):
         big = cv2.resize(digit, (140, 140), interpolation=cv2.INTER_CUBIC)
@@ -55,45 +55,47 @@ def frame_of(count: int) -> U8:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=50)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     notes = decode_file(NOTES)
-    pictures = {
+    images = {
         "page, 4000×3000": cv2.resize(notes, (4000, 3000), interpolation=cv2.INTER_CUBIC),
         "page, 640×480": cv2.resize(notes, (640, 480), interpolation=cv2.INTER_AREA),
         "frame, 640×480, 4 digits": frame_of(4),
         "frame, 640×480, none": frame_of(0),
     }
-    finder = Timed()
-    reader = Reader(detector=finder)
+    detector = TimedDetector()
+    reader = Reader(detector=detector)
     rows = []
-    for name, picture in pictures.items():
-        frame = Frame(name, np.asarray(picture, np.uint8))
-        read = reader.read_frame(frame)
-        steps = []
+    for name, image in images.items():
+        frame = Frame(name, np.asarray(image, np.uint8))
+        count = len(reader.read_frame(frame).digits)
+        stages = []
         for _ in range(options.runs):
-            finder.took = 0.0
+            detector.ms = 0.0
             begun = time.perf_counter_ns()
-            plain = to_grey(frame.image)
-            grey = (time.perf_counter_ns() - begun) / 1e6
+            grey = to_grey(frame.image)
+            grey_ms = (time.perf_counter_ns() - begun) / 1e6
             begun = time.perf_counter_ns()
-            found = detect_digits(plain, finder)
-            locate = (time.perf_counter_ns() - begun) / 1e6
-            net = finder.took
-            reading = reader.read_frame(frame)
-            whole = reading.ms.locate + reading.ms.normalise + reading.ms.classify
-            steps.append(
-                (whole, grey, net, locate - net, reading.ms.normalise, reading.ms.classify)
-            )
-        assert len(found) >= len(read.digits) - 1
-        rows.append([name, f"{len(read.digits)}", *(f"{t:.1f}" for t in np.median(steps, axis=0))])
+            detections = detect_digits(grey, detector)
+            locate_ms = (time.perf_counter_ns() - begun) / 1e6
+            network_ms = detector.ms  # before the reader uses the detector, too
+            ms = reader.read_frame(frame).ms
+            stages.append(
+                (
+                    ms.locate + ms.normalise + ms.classify, grey_ms, network_ms,
+                    locate_ms - network_ms, ms.normalise, ms.classify,
+                )
+            )  # fmt: skip
+        assert len(detections) >= count - 1
+        rows.append([name, f"{count}", *(f"{ms:.1f}" for ms in np.median(stages, axis=0))])
     print(f"{ran_on()}\n")
     heads = [
-        "", "digits", "whole, ms", "grey", "the finder's net",
-        "reducing, lifting ink", "normal form", "classifying, order",
+        "", "digits", "total, ms", "grey", "detector's network",
+        "reducing, extracting ink", "normal form", "classifying, order",
     ]  # fmt: skip
     print(table(heads, rows))
 

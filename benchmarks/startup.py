@@ -1,17 +1,16 @@
-"""What a start costs: ``digitkit`` against a bare script that loads the same packages.
+"""Start-up time: ``digitkit`` against a bare script that loads the same packages.
 
     python benchmarks/startup.py
     python benchmarks/startup.py --rounds 51 --command digitkit
 
-Reading one digit is compared with a script that imports numpy, cv2, onnxruntime and typer, makes a
-session over the same model and runs it once on the same picture; ``--help`` and ``--version`` with
-a script that imports typer and ends. Each run is a fresh process, and the processes take turns, so
-that whatever the machine does in between hits all of them. Given are medians of the rounds, of the
-wall time's ratio to the script's within a round, and the largest peak of resident memory. Files
-are in the disk cache: one round is run first and not counted. Without ``--command`` it is this
-checkout that is run; no byte code is written for it where PYTHONDONTWRITEBYTECODE is set, so that
-each start compiles it anew, and the figures are those of an installed package only where it is not.
-Linux and macOS.
+Reading one digit is compared with a script that imports numpy, cv2, onnxruntime and typer, creates
+a session for the same model and runs it once on the same image; ``--help`` and ``--version`` with a
+script that only imports typer. Each run is a fresh process, and the processes take turns, so that
+other load on the machine affects all of them. The figures are medians over the rounds, also of the
+ratio to the script's wall time within a round, and the highest peak of resident memory. Files are
+in the disk cache: the first round is not counted. Without ``--command`` this checkout is run; with
+PYTHONDONTWRITEBYTECODE set, each start compiles it again, and the figures are not those of an
+installed package. Linux and macOS.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionPro
 image = cv2.imread(sys.argv[2], 0)[None, None]
 print(np.argmax(session.run(None, {"image": image})[0]))
 """
-"""ONNX Runtime takes 0 threads for as many as there are cores, its default."""
+"""For ONNX Runtime, 0 threads means one per core, its default."""
 
 
 @dataclass
 class Program:
-    """A command line and what its runs took."""
+    """A command line and the measurements of its runs."""
 
     name: str
     words: list[str]
@@ -68,7 +67,7 @@ class Program:
         self.peak = max(self.peak, used.ru_maxrss * unit / 1e6)
 
     def row(self, base: Program) -> list[str]:
-        """Its line in the table."""
+        """Its row in the table."""
         ratio = median(a / b for a, b in zip(self.seconds, base.seconds, strict=True))
         return [
             self.name, f"{1000 * median(self.seconds):.0f}", f"{ratio:.2f}",
@@ -77,11 +76,11 @@ class Program:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--image", type=Path, default=SAMPLE, help="what is read")
-    parser.add_argument("--command", help="an installed digitkit; else this checkout's is run")
+    parser.add_argument("--image", type=Path, default=SAMPLE, help="the image to read")
+    parser.add_argument("--command", help="an installed digitkit; default: this checkout")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     options = parser.parse_args()
     digitkit = [options.command] if options.command else [sys.executable, "-m", "digitkit"]
@@ -114,7 +113,7 @@ def main() -> None:
         for turn in range(options.rounds):
             for step in range(len(programs)):
                 programs[(turn + step) % len(programs)].run(environment)
-    # Not before all is measured: a child's peak counts what its parent holds as it is forked.
+    # Only after measuring: a child's peak includes its parent's memory at the fork.
     from common import table
 
     tables = [[program.row(programs[0]) for program in programs] for programs in groups]

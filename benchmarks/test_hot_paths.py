@@ -1,10 +1,10 @@
-"""The hot paths, for pytest-benchmark: what a change costs or gains.
+"""The hot paths, for pytest-benchmark: the effect of a change on speed.
 
     pytest benchmarks/test_hot_paths.py --benchmark-autosave
     … change something …
     pytest benchmarks/test_hot_paths.py --benchmark-compare
 
-One thread; pictures that come with digitkit.
+One thread; images that come with digitkit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DIGIT = to_grey(decode_file(samples.SAMPLE_DIGIT))
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    """The model that is built in."""
+    """The built-in model."""
     return Classifier("digits", precision="int8")
 
 
@@ -46,14 +46,14 @@ def test_normal_form(benchmark, side):
 
 @pytest.mark.parametrize("side", [28, 100])
 def test_digit_image(benchmark, side):
-    """A picture of a digit to MNIST's normal form, its polarity and light seen to."""
+    """An image of a digit to MNIST's normal form, with its polarity and light corrected."""
     image = benchmark(digit_image, of_side(side))
     assert image.shape == (28, 28)
     assert image.max() > 200
 
 
 def test_session(benchmark, classifier):
-    """The session's own call, which classifying one is compared with."""
+    """The session's own call, to compare `test_classify_one` with."""
     names = [output.name for output in classifier.session.get_outputs()]
     feed = {classifier.session.get_inputs()[0].name: DIGIT[None, None]}
     probabilities = benchmark(classifier.session.run, names, feed)[0]
@@ -68,7 +68,7 @@ def test_classify_one(benchmark, classifier):
 def test_classify_64(benchmark, classifier):
     """Sixty-four of them in one batch."""
     predictions = benchmark(classifier.classify, np.stack([DIGIT] * 64))
-    assert [one.digit for one in predictions] == [0] * 64
+    assert [prediction.digit for prediction in predictions] == [0] * 64
 
 
 def test_read_a_page(benchmark, classifier):

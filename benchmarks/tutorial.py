@@ -1,11 +1,10 @@
-"""The recipe that most tutorials on reading handwritten digits teach, for comparison.
+"""The method that most tutorials on reading handwritten digits teach, for comparison.
 
 Grey, blur, Otsu's threshold, outer contours, a filter by size, sorted by rows and from the left,
-padded to a square, 28×28, a net, its highest score. Beyond most of the tutorials it is given what
-digitkit's own path has and what is easy to add: decoding with transparency and EXIF, a reduction of
-large pictures, MNIST's margin, a test for white on black, and rows. Its constants are those of a
-few that read most digits of the photos that it is measured on, which favours it.
-``benchmarks/photos.py`` runs it.
+padded to a square, 28×28, a model, its highest score. It also gets what digitkit has and is easy to
+add, beyond most tutorials: decoding with transparency and EXIF, reduction of large images, MNIST's
+margin, a test for white on black, and rows. Its constants were chosen to read most digits of the
+photos that it is measured on, which favours it. ``benchmarks/photos.py`` runs it.
 """
 
 from __future__ import annotations
@@ -26,71 +25,71 @@ U8 = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
 LONGER_SIDE = 1000
-"""Larger pictures are reduced to this, pixels."""
+"""Larger images are reduced to this, pixels."""
 
-LEAST_HEIGHT, LEAST_SHARE = 10, 0.06
-"""Contours lower than this, in pixels and as a share of the picture's height, are no digits."""
+MIN_HEIGHT, MIN_RELATIVE_HEIGHT = 10, 0.06
+"""Lower contours, in pixels and as a fraction of the image's height, are not digits."""
 
-LEAST_AREA = 30
-"""Contours that enclose less are no digits, pixels."""
+MIN_AREA = 30
+"""Contours that enclose less are not digits, pixels."""
 
 
 class Tutorial:
-    """Reads digits by the recipe, and answers as a `digitkit.Reader` does; accepts all it finds."""
+    """Reads digits like a `digitkit.Reader`, by the tutorials' method; accepts all it finds."""
 
     def __init__(self, peer: Path) -> None:
-        """Load the net: an ``.onnx`` file, float32 ``[1, 1, 28, 28]`` of 0–255 in, scores out.
+        """Load the model: an ``.onnx`` file, float32 ``[1, 1, 28, 28]`` of 0–255 in, scores out.
 
         Raises:
-            InputNotFoundError, ModelError: there is no such file, or it is no such net.
+            InputNotFoundError, ModelError: the file does not exist, or is not such a model.
         """
         self.classifier = Classifier(peer, input_scale=1)
 
     def read_frame(self, frame: Frame) -> Reading:
-        """Read a picture that is decoded; digits in reading order."""
+        """Read a decoded image; digits in reading order."""
         begun = time.perf_counter_ns()
         found = find_digits(frame.image)
         located = time.perf_counter_ns()
         predictions = self.classifier.classify([image for _, _, image in found])
         classified = time.perf_counter_ns()
         digits = tuple(
-            Digit(one.digit, one.confidence, box, row, True, image, one.probabilities)
-            for (box, row, image), one in zip(found, predictions, strict=True)
+            Digit(best.digit, best.confidence, box, row, True, image, best.probabilities)
+            for (box, row, image), best in zip(found, predictions, strict=True)
         )
         ms = Timings(frame.decode_ms, (located - begun) / 1e6, 0, (classified - located) / 1e6)
         return Reading(frame.source, digits, ms)
 
 
 def find_digits(image: U8) -> list[tuple[Box, int, U8]]:
-    """Box (in the reduced picture), row and 28×28 pixels of each digit, in reading order.
+    """Box (in the reduced image), row and 28×28 pixels of each digit, in reading order.
 
     Args:
         image: uint8 ``[H, W]`` or ``[H, W, 3]`` BGR.
     """
-    plain = to_grey(image)
-    ratio = LONGER_SIDE / max(plain.shape)
+    grey = to_grey(image)
+    ratio = LONGER_SIDE / max(grey.shape)
     if ratio < 1:
-        plain = cv2.resize(plain, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
-    blurred = cv2.GaussianBlur(plain, (5, 5), 0)
+        grey = cv2.resize(grey, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(grey, (5, 5), 0)
     _, mask = cv2.threshold(blurred, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
     if mask.mean() > 127:  # white on black
         mask = cv2.bitwise_not(mask)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    least = max(LEAST_HEIGHT, LEAST_SHARE * len(mask))
+    least = max(MIN_HEIGHT, MIN_RELATIVE_HEIGHT * len(mask))
     boxes = []
     for contour in contours:
         x, y, w, h = cv2.boundingRect(contour)
-        if h >= least and cv2.contourArea(contour) >= LEAST_AREA:
+        if h >= least and cv2.contourArea(contour) >= MIN_AREA:
             boxes.append((x, y, w, h))
     return [
-        (box, number, _square(mask, box))
-        for number, row in enumerate(_rows(boxes))
+        (box, number, _pad_to_square(mask, box))
+        for number, row in enumerate(_group_rows(boxes))
         for box in sorted(row)
     ]
 
 
-def _rows(boxes: list[Box]) -> list[list[Box]]:
-    """From the top: a box whose middle is above the bottom of the row's first box belongs to it."""
+def _group_rows(boxes: list[Box]) -> list[list[Box]]:
+    """Rows from the top; a box whose centre is above the bottom of the row's first box joins it."""
     rows: list[list[Box]] = []
     for box in sorted(boxes, key=lambda box: box[1]):
         if rows and box[1] + box[3] / 2 < rows[-1][0][1] + rows[-1][0][3]:
@@ -100,8 +99,8 @@ def _rows(boxes: list[Box]) -> list[list[Box]]:
     return rows
 
 
-def _square(mask: U8, box: Box) -> U8:
-    """The box's ink in the middle of a square, 20×20 with a margin of 4: uint8 ``[28, 28]``."""
+def _pad_to_square(mask: U8, box: Box) -> U8:
+    """The box's ink, centred in a square, 20×20 with a margin of 4: uint8 ``[28, 28]``."""
     x, y, w, h = box
     side = max(w, h)
     left, top = (side - w) // 2, (side - h) // 2

@@ -64,6 +64,10 @@ class SourceError(DigitkitError, OSError):
     """A source cannot be read: an unreadable folder, a camera that gives no frames."""
 
 
+class CameraMissingError(SourceError):
+    """There is no such camera: none is connected, or what drives it is not installed."""
+
+
 class ModelError(DigitkitError, ValueError):
     """A model file is damaged, is not a digit model, or has a newer contract than this version."""
 

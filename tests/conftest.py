@@ -116,10 +116,11 @@ def tiny_run(tmp_path_factory, small_data):
 @pytest.fixture(scope="session")
 def quick_run(small_data):
     """A real benchmark with a bit of everything: its report and its samples."""
-    from digitkit.benchmark import runner
+    from digitkit.benchmark.config import BenchConfig
+    from digitkit.benchmark.runner import run_benchmark
 
-    return runner.run_benchmark(
-        runner.BenchConfig(
+    return run_benchmark(
+        BenchConfig(
             models=("digits-tiny-int8",), batches=(1, 2), processes=1, runs=64, seconds=0.02,
             warmup_runs=1, warmup_seconds=0, paced=250.0, workers=(2,), data=small_data,
             max_spread=1e9, quick=True, command="digitkit bench",

@@ -1,8 +1,8 @@
-"""Make the sample pictures and the README's from MNIST test digits.
+"""Draw the sample images and the README's images with MNIST test digits.
 
     python data/samples/make_samples.py
 
-Every picture is drawn by this script; the same script gives the same pictures.
+The same script draws the same images.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PAGE = ("1984", "2750", "6361")
 
 
 def paper(width: int, height: int, tone: Colour, rng: np.random.Generator) -> F32:
-    """Paper under a lamp: grain, a slope of light and darker corners; float32 0–255."""
+    """Paper under a lamp: grain, uneven light, darker corners; float32 [H, W, 3], 0–255."""
     grain = rng.normal(0, 2.5, (height, width)).astype(np.float32)
     fibre = cv2.GaussianBlur(rng.normal(0, 14, (height, width)).astype(np.float32), (0, 0), 3)
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
@@ -49,29 +49,29 @@ def paper(width: int, height: int, tone: Colour, rng: np.random.Generator) -> F3
 def ink_on(
     page: F32, digit: U8, at: tuple[int, int], size: int, ink: Colour, strength: float = 1.0
 ) -> None:
-    """Draw a digit over a page, `size` pixels high at `at` (x, y), in place."""
+    """Draw a digit on a page in place, `size` pixels high, its upper left corner at `at` (x, y)."""
     big = cv2.resize(digit, (size, size), interpolation=cv2.INTER_CUBIC)
-    # Steeper edges than an enlarged scan has, as a pen's are.
-    share = np.clip((big.astype(np.float32) / 255 - 0.25) / 0.4, 0, 1) * strength
+    # Steeper edges than those of an enlarged scan, like a pen's.
+    alpha = np.clip((big.astype(np.float32) / 255 - 0.25) / 0.4, 0, 1) * strength
     x, y = at
-    part = page[y : y + size, x : x + size]
-    part += (np.array(ink, np.float32) - part) * share[:, :, None]
+    region = page[y : y + size, x : x + size]
+    region += (np.array(ink, np.float32) - region) * alpha[:, :, None]
 
 
 def as_u8(image: F32) -> U8:
-    """Rounded to uint8."""
+    """Round and clip to uint8."""
     return np.rint(image.clip(0, 255)).astype(np.uint8)
 
 
 def save(name: str, image: U8) -> Path:
-    """Encode by the name's suffix and write."""
+    """Encode by the name's suffix and write next to this script."""
     path = HERE / name
     atomic.write_bytes(path, cv2.imencode(path.suffix, image)[1].tobytes())
     return path
 
 
 def main() -> None:
-    """Make them all."""
+    """Draw all images."""
     rng = np.random.default_rng(7)
     data = load_mnist("test")
     of = [data.images[data.labels == digit] for digit in range(10)]
@@ -100,7 +100,7 @@ def main() -> None:
             ink_on(page, shape, (x, y), 220, (70, 40, 30))
     page = as_u8(cv2.GaussianBlur(page, (0, 0), 0.8))
     save("page.jpg", page)
-    # This one travels in the wheel, so it is kept small.
+    # This one is part of the wheel, so it is kept small.
     small = cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes()
     atomic.write_bytes(samples.SAMPLE_PAGE, small)
 
@@ -111,21 +111,21 @@ def main() -> None:
     marked = draw(frame.image, reading)
     tiles = explain.draw_tiles(reading, columns=7)
     width = 1100
-    parts = [
-        cv2.resize(part, None, fx=width / part.shape[1], fy=width / part.shape[1],
+    panels = [
+        cv2.resize(panel, None, fx=width / panel.shape[1], fy=width / panel.shape[1],
                    interpolation=cv2.INTER_AREA)
-        for part in (marked, tiles)
+        for panel in (marked, tiles)
     ]  # fmt: skip
-    save("../reading.jpg", np.vstack(parts))
+    save("../reading.jpg", np.vstack(panels))
     animation(data, HERE.parent / "live.gif")
 
 
 NOTES = (("20+26", 0.10), ("4 7 1 1", 0.04), ("83 59 60", 0.06))
-"""Rows of the sample page, and how thick the pen is, as a share of the digits' height."""
+"""Rows of the page, and the pen's width as a fraction of the digits' height."""
 
 
 def notes(data: DigitData, rng: np.random.Generator) -> U8:
-    """A page as people photograph it: ruled, in a shadow, on a desk, not of digits alone."""
+    """A page as people photograph it: ruled, in a shadow, on a desk, with more than digits."""
     width, height = 1280, 960
     page = paper(width, height, (214, 230, 234), rng)
     for y in range(90, height, 62):
@@ -150,8 +150,8 @@ def notes(data: DigitData, rng: np.random.Generator) -> U8:
             shape = glyph(data.images[rng.choice(of[:40])], tall, round(pen * tall), rng)
             h, w = shape.shape
             lean = round(0.02 * x) + int(rng.integers(-6, 7))
-            part = page[y + lean : y + lean + h, x : x + w]
-            part += (np.array(ink, np.float32) - part) * (shape / 255 * 0.85)[:, :, None]
+            region = page[y + lean : y + lean + h, x : x + w]
+            region += (np.array(ink, np.float32) - region) * (shape / 255 * 0.85)[:, :, None]
             x += w + int(rng.integers(26, 40))
     points = [
         [1010 + 60 * np.cos(2.4 * t) + 9 * t, 330 + 55 * np.sin(3.1 * t)]
@@ -168,10 +168,10 @@ def notes(data: DigitData, rng: np.random.Generator) -> U8:
 
 
 def animation(data: DigitData, path: Path) -> None:
-    """The live path at work: a camera held by hand over a slip of paper, number after number."""
+    """A camera held by hand over slips of paper with one number each, read live."""
     rng = np.random.default_rng(5)
-    reader, told = Reader(), ""
-    drawn, steady = [], Tracker(3, reader.min_confidence)
+    reader, caption = Reader(), ""
+    frames, tracker = [], Tracker(3, reader.min_confidence)
     for step in range(36):
         number = ("4021", "4027", "3806")[step // 12]
         page = np.full((400, 520, 3), (222, 234, 238), np.float32)
@@ -180,8 +180,8 @@ def animation(data: DigitData, path: Path) -> None:
         for letter in number:
             of = np.flatnonzero(data.labels == int(letter))
             shape = glyph(data.images[pen.choice(of[:40])], 110, 9, pen)
-            part = page[140 : 140 + shape.shape[0], x : x + shape.shape[1]]
-            part += (np.array((120, 60, 30), np.float32) - part) * (shape / 255)[:, :, None]
+            region = page[140 : 140 + shape.shape[0], x : x + shape.shape[1]]
+            region += (np.array((120, 60, 30), np.float32) - region) * (shape / 255)[:, :, None]
             x += shape.shape[1] + 26
         hand = (*rng.normal(0, 2, 2), 2 * np.sin(step / 4))
         turn = cv2.getRotationMatrix2D((260, 200), hand[2], 1 + 0.03 * np.sin(step / 6))
@@ -189,16 +189,16 @@ def animation(data: DigitData, path: Path) -> None:
         view = cv2.warpAffine(page, turn, (520, 400), borderValue=(60, 66, 74))
         blur = 1 + 4 * (step % 12 == 11)  # the slip is pulled away
         image = as_u8(cv2.GaussianBlur(view, (0, 0), blur))
-        reading = steady.follow(reader.read_frame(Frame("camera 0", image, number=step)))
-        if steady.report(reading):
-            told = f"camera 0 #{step}: {reading.text}"
+        reading = tracker.follow(reader.read_frame(Frame("camera 0", image, number=step)))
+        if tracker.report(reading):
+            caption = f"camera 0 #{step}: {reading.text}"
         shown = draw(image, reading)
         plate = np.full((44, shown.shape[1], 3), 40, np.uint8)
-        cv2.putText(plate, told, (12, 30), cv2.FONT_HERSHEY_DUPLEX, 0.7, (240, 240, 240), 1, 16)
-        drawn.append(cv2.resize(np.vstack([shown, plate]), None, fx=0.75, fy=0.75))
+        cv2.putText(plate, caption, (12, 30), cv2.FONT_HERSHEY_DUPLEX, 0.7, (240, 240, 240), 1, 16)
+        frames.append(cv2.resize(np.vstack([shown, plate]), None, fx=0.75, fy=0.75))
     moving = cv2.Animation()
-    moving.frames = drawn
-    moving.durations = np.full(len(drawn), 150, np.int32)
+    moving.frames = frames
+    moving.durations = np.full(len(frames), 150, np.int32)
     with atomic.replace_file(path) as temporary:
         cv2.imwriteanimation(str(temporary), moving)
 

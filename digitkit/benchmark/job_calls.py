@@ -75,9 +75,7 @@ def run_throughput(limit: float, workers: int, /, **arguments: Any) -> float:
         results = [child.wait(limit) for child in children]
     try:
         model = str(arguments["model"])
-        done = [
-            msgspec.json.decode(_last_item(result, model), type=WorkDone) for result in results
-        ]
+        done = [msgspec.json.decode(_last_item(result, model), type=WorkDone) for result in results]
     except JobError as error:
         raise JobError(f"one of {workers} processes: {error}") from None
     return sum(work.images / work.seconds for work in done)

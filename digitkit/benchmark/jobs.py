@@ -19,8 +19,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from digitkit.choices import Precision
 from digitkit.errors import one_line
-from digitkit.models.contract import Precision
 
 if TYPE_CHECKING:
     import numpy as np

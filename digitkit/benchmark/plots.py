@@ -136,9 +136,12 @@ def _draw_points(axes: Axes, variants: Mapping[int, MeasuredVariant], *, numbere
         if variant.accuracy is not None:
             point = (variant.p50_us / variant.batch, 100 * (1 - variant.accuracy))
             points.append((point, str(number) if numbered else variant.name, f"C{place % 10}"))
-    for number, (point, name, colour) in enumerate(sorted(points)):
+    points.sort()
+    for number, (point, name, colour) in enumerate(points):
         axes.plot(*point, "o", color=colour)
-        offset = (6, -10 if number % 2 else 4)  # so that neighbours' names do not overlap
+        # Names of neighbours must not overlap: that of the lower point goes below it.
+        neighbour = points[number + 1 if number + 1 < len(points) else number - 1][0]
+        offset = (6, -10 if point[1] < neighbour[1] else 4)
         axes.annotate(name, point, offset, textcoords="offset points", fontsize=8)
     axes.set(xlabel="p50 per image, µs", ylabel="error, %")
     across = [point[0] for point, _, _ in points]

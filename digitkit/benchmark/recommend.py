@@ -10,8 +10,8 @@ from digitkit.benchmark import stats
 from digitkit.benchmark.config import BenchConfig
 from digitkit.benchmark.report import BenchReport, MeasuredVariant
 from digitkit.benchmark.units import format_threads
+from digitkit.choices import Precision
 from digitkit.errors import ConfigError, GateError, ReportError, at_least
-from digitkit.models.contract import Precision
 from digitkit.models.profiles import Profile, check_shipped
 
 MAX_ACCURACY_DROP = 0.001
@@ -72,7 +72,9 @@ class RecommendConfig:
                 )
         if self.save:
             if config.quick:
-                raise ConfigError("cannot be used with --quick: its figures are rough", field="save")
+                raise ConfigError(
+                    "cannot be used with --quick: its figures are rough", field="save"
+                )
             if max(config.threads) > cores:
                 raise ConfigError(
                     f"cannot keep a profile with more threads than cores ({cores}): digitkit infer "
@@ -95,9 +97,7 @@ class _Candidate:
 
     def surely_faster_than(self, other: _Candidate, at_most: float) -> bool:
         """Whether it takes at most this fraction of another's time, beyond chance."""
-        medians = [
-            [process.p50_us for process in one.variant.processes] for one in (self, other)
-        ]
+        medians = [[process.p50_us for process in one.variant.processes] for one in (self, other)]
         ratio = stats.ratio(*medians)
         return ratio.high < 1 and ratio.value <= at_most
 
@@ -186,8 +186,8 @@ def _keep_quick(family: str, single: Sequence[_Candidate], limit_us: float) -> l
     if not quick:
         best = min((one.variant for one in single), key=lambda variant: variant.p90_us)
         raise GateError(
-            f"{family}: no variant has a 90th percentile within {limit_us / 1000:g} ms; the best is "
-            f"{best.name} with {best.p90_us / 1000:.3g} ms"
+            f"{family}: no variant has a 90th percentile within {limit_us / 1000:g} ms; the best "
+            f"is {best.name} with {best.p90_us / 1000:.3g} ms"
         )
     return quick
 

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -21,15 +21,14 @@ import numpy as np
 from digitkit.benchmark.findings import Finding
 from digitkit.benchmark.runtimes import Option
 from digitkit.benchmark.stats import Latency, Samples
+from digitkit.choices import Precision
 from digitkit.errors import InputNotFoundError, ReportError, one_line
-from digitkit.models.contract import Precision
 from digitkit.models.profiles import Profile
 from digitkit.system import atomic
 from digitkit.system.conditions import Conditions
 from digitkit.system.machine import Machine
 
-ReportFormat = Literal["digitkit-bench/1"]
-REPORT_FORMAT: ReportFormat = get_args(ReportFormat)[0]
+REPORT_FORMAT: Final = "digitkit-bench/1"
 """In every report; the number goes up when an older digitkit could not read it correctly."""
 
 
@@ -390,7 +389,7 @@ class BenchReport:
         findings: the reasons in `invalid` and `noisy` as data; empty in older reports.
     """
 
-    format: ReportFormat
+    format: Literal["digitkit-bench/1"]
     digitkit: str
     created: str
     quick: bool

@@ -39,7 +39,7 @@ from digitkit.version import __version__
 
 
 def run_benchmark(
-    config: BenchConfig = BenchConfig(),
+    config: BenchConfig,
     progress: Progress = lambda what, done, total: None,
 ) -> BenchResult:
     """Measure models on this machine; takes about twenty seconds per variant.

@@ -15,8 +15,8 @@ RUNS_FOR_P999 = 10_000
 """With fewer, less than ten lie beyond the 99.9th percentile: too few to estimate it."""
 
 PROCESSES_FOR_INTERVAL = 5
-"""With fewer, `ratio`'s interval is too narrow: it contains the true value in 90 of 100 cases with 3
-processes, in 70 with 2 and in none with 1 (simulated)."""
+"""With fewer, `ratio`'s interval is too narrow: it contains the true value in 90 of 100 cases with
+3 processes, in 70 with 2 and in none with 1 (simulated)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whether a measurement is valid: throttling, falling clocks, other load, processes that disagree."""
+"""Whether a measurement is valid: throttling, clocks, other load, processes that disagree."""
 
 from __future__ import annotations
 
@@ -107,9 +107,7 @@ def judge(
     if fall > MAX_FREQUENCY_FALL:
         clocks = (median(first), median(last))
         findings.append(
-            Finding(
-                "frequency_fall", value=fall, limit=MAX_FREQUENCY_FALL, frequencies_mhz=clocks
-            )
+            Finding("frequency_fall", value=fall, limit=MAX_FREQUENCY_FALL, frequencies_mhz=clocks)
         )
     load, limit = before.load_1m, BUSY_LOAD * machine.usable_cores
     others = other_load(before, after)

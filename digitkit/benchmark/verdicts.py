@@ -34,9 +34,7 @@ def describe(finding: Finding) -> str:
     return text if finding.variant is None else f"{finding.variant}: {text}"
 
 
-def reasons(
-    report: BenchReport, *, invalid: bool, ignore: Collection[str] = ()
-) -> list[str]:
+def reasons(report: BenchReport, *, invalid: bool, ignore: Collection[str] = ()) -> list[str]:
     """Why a run is invalid, or why it is noisy, as sentences.
 
     Of many variants with the same problem only the worst is named. Reports of older versions have

@@ -79,22 +79,31 @@ class _Commands(TyperGroup):
             raise typer.Exit(SOME_FAILED) from error
 
 
-class _Command(TyperCommand):
-    """One command with its options."""
+class _OptionErrors:
+    """Checks values only where needed, and reports a `ConfigError` under its option's name."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _skip_checks(self, ctx)
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            return super().invoke(ctx)  # type: ignore[misc]
         except ConfigError as error:
-            options: list[Any] = [one for one in self.get_params(ctx) if one.name == error.field]
+            command: Any = self
+            options = [one for one in command.get_params(ctx) if one.name == error.field]
             if not options:
                 raise
             text = error.problem if error.hint is None else f"{error.problem}; {error.hint}"
             raise typer.BadParameter(text, ctx=ctx, param=options[0]) from error
+
+
+class _Command(_OptionErrors, TyperCommand):
+    """One command with its options."""
+
+
+class _CommandGroup(_OptionErrors, TyperGroup):
+    """A command with options of its own that also has subcommands."""
 
 
 def _skip_checks(command: Any, ctx: Any) -> None:
@@ -179,11 +188,22 @@ app.callback(help=_help(digitkit))(digitkit)
 
 
 def _loaded(name: str) -> Any:
-    """A command with its options."""
+    """A command with its options.
+
+    Its module has a function ``command`` and ``EXAMPLES``. It may have ``SUBCOMMANDS``, pairs of a
+    function and its examples by name; ``command`` is called before these, too, and finds their name
+    in its context.
+    """
     module = import_module(f".{name}", __package__)
     alone = typer.Typer(rich_markup_mode="rich", add_completion=False)
-    make = alone.command(name, cls=_Command, help=_help(module.command), epilog=module.EXAMPLES)
-    make(module.command)
+    texts = {"help": _help(module.command), "epilog": module.EXAMPLES}
+    subcommands = getattr(module, "SUBCOMMANDS", {})
+    if subcommands:
+        alone.callback(cls=_CommandGroup, invoke_without_command=True, **texts)(module.command)
+        for word, (function, examples) in subcommands.items():
+            alone.command(word, cls=_Command, help=_help(function), epilog=examples)(function)
+    else:
+        alone.command(name, cls=_Command, **texts)(module.command)
     return typer.main.get_command(alone)
 
 

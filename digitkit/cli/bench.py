@@ -1,11 +1,10 @@
-"""``digitkit bench``."""
+"""``digitkit bench`` and ``digitkit bench compare``."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,52 +12,50 @@ import typer
 
 from digitkit.cli import show
 from digitkit.cli.options import InputScaleOption
-from digitkit.errors import GateError, InputNotFoundError, ReportError, one_line
+from digitkit.errors import (
+    ConfigError,
+    DigitkitError,
+    GateError,
+    InputNotFoundError,
+    ReportError,
+)
 
 if TYPE_CHECKING:
-    import rich.table
-
-    from digitkit.benchmark.report import Table
-
+    from digitkit.benchmark.recommend import RecommendConfig
+    from digitkit.benchmark.report import BenchReport, BenchResult
 
 EXAMPLES = """\
 [bold]Examples[/]
 
-digitkit bench — the model that is built in, int8 against fp32, on this machine
+digitkit bench — the built-in model, int8 against fp32, on this machine
 
 digitkit bench --models digits,digits-tiny,other.onnx --json pi4.json --plot pi4.png
 
 digitkit bench --threads 1,2,4 --batches 1,16 --workers 1,4
 
-digitkit bench --models digits --runtimes onnxruntime,opencv,openvino,torch
+digitkit bench --models digits --runtimes onnxruntime,opencv,openvino
 
 digitkit bench --recommend --max-latency 5 --save
 
-digitkit bench --compare before.json after.json
+digitkit bench compare before.json after.json
 """
 
-MEASURED, LONG, GIVEN, ADVICE = (
+COMPARE_EXAMPLES = """\
+[bold]Examples[/]
+
+digitkit bench compare before.json after.json — ratios with 95% intervals
+
+digitkit bench compare pi3.json pi4.json pi5.json — each with the first
+"""
+
+WHAT, LENGTH, OUTPUT, ADVICE = (
     "What is measured",
     "How long",
-    "What is written",
+    "Output",
     "What to run on this device",
 )
 
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _counts(text: str, option: str) -> tuple[int, ...]:
-    try:
-        counts = tuple(int(part) for part in _names(text))
-    except ValueError:
-        counts = ()
-    if not counts or min(counts) < 1:
-        raise typer.BadParameter(
-            f"{text!r}: write numbers from 1 on, such as 1,2,4", param_hint=option
-        )
-    return counts
+STDOUT = Path("-")
 
 
 def command(
@@ -67,25 +64,25 @@ def command(
         str,
         typer.Option(
             metavar="NAME|FILE,…",
-            help="Shipped models (digits is both precisions, digits-int8 is one) and .onnx files, "
-            "foreign ones too.",
-            rich_help_panel=MEASURED,
+            help="Shipped models (digits: both precisions, digits-int8: one) and .onnx files, "
+            "which may be third-party models.",
+            rich_help_panel=WHAT,
         ),
     ] = "digits",
     runtimes: Annotated[
         str,
         typer.Option(
             metavar="NAME,…",
-            help="onnxruntime, opencv, openvino, torch, as far as they are installed.",
-            rich_help_panel=MEASURED,
+            help="onnxruntime, opencv, openvino; those that are not installed are reported.",
+            rich_help_panel=WHAT,
         ),
     ] = "onnxruntime",
     threads: Annotated[
         str | None,
         typer.Option(
             metavar="N,…",
-            help="Threads that a run may use; 1, and for --recommend 1, 2, 4 … up to all cores.",
-            rich_help_panel=MEASURED,
+            help="Threads per call; 1, and with --recommend 1, 2, 4 … up to the number of cores.",
+            rich_help_panel=WHAT,
             show_default=False,
         ),
     ] = None,
@@ -93,8 +90,8 @@ def command(
         str | None,
         typer.Option(
             metavar="N,…",
-            help="Images in a run; 1, and for --recommend 1, 8 and 64.",
-            rich_help_panel=MEASURED,
+            help="Images per call; 1, and with --recommend 1, 8 and 64.",
+            rich_help_panel=WHAT,
             show_default=False,
         ),
     ] = None,
@@ -102,8 +99,8 @@ def command(
         str | None,
         typer.Option(
             metavar="N,…",
-            help="Also images a second of so many processes side by side.",
-            rich_help_panel=MEASURED,
+            help="Also measure the throughput of N processes at once.",
+            rich_help_panel=WHAT,
             show_default=False,
         ),
     ] = None,
@@ -111,10 +108,9 @@ def command(
         float | None,
         typer.Option(
             metavar="HZ",
-            min=0,
-            help="Also so many calls a second, as a camera makes them: idle gaps let clocks and "
-            "caches go cold. 10; none (0) with --recommend.",
-            rich_help_panel=MEASURED,
+            help="Also measure at a fixed rate, like a camera's: clocks and caches go cold in the "
+            "pauses. 10; 0 (none) with --recommend.",
+            rich_help_panel=WHAT,
             show_default=False,
         ),
     ] = None,
@@ -122,9 +118,9 @@ def command(
         bool | None,
         typer.Option(
             "--whole/--model-only",
-            help="Also whole pictures, from file to digits, and digitkit infer's cold start. Yes; "
-            "no with --recommend.",
-            rich_help_panel=MEASURED,
+            help="Also measure whole images, from file to digits, and the cold start of digitkit "
+            "infer. Yes; no with --recommend.",
+            rich_help_panel=WHAT,
             show_default=False,
         ),
     ] = None,
@@ -132,62 +128,57 @@ def command(
         bool,
         typer.Option(
             "--accuracy/--no-accuracy",
-            help="Read labelled digits with the same files on this machine.",
-            rich_help_panel=MEASURED,
+            help="Also measure accuracy on labelled digits, with the same files on this machine.",
+            rich_help_panel=WHAT,
         ),
     ] = True,
     data: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Those digits: IDX files, or folders 0 … 9; MNIST's test set by default, if it is "
-            "on this disk.",
-            rich_help_panel=MEASURED,
+            help="Those digits: IDX files, or folders 0 … 9; by default the MNIST test set, if it "
+            "is on this disk.",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     input_scale: InputScaleOption = None,
     processes: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="Fresh processes a variant, in rounds that the variants share; 5.",
-            rich_help_panel=LONG,
+            help="Fresh processes per variant, in rounds that the variants share; 5.",
+            rich_help_panel=LENGTH,
             show_default=False,
         ),
     ] = None,
     runs: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="Timed runs a variant at least, over all processes; 1,024.",
-            rich_help_panel=LONG,
+            help="Minimum of timed calls per variant, over all processes; 1,024.",
+            rich_help_panel=LENGTH,
             show_default=False,
         ),
     ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            help="Timed seconds a variant at least, over all processes; 10.",
-            rich_help_panel=LONG,
+            help="Minimum of timed seconds per variant, over all processes; 10.",
+            rich_help_panel=LENGTH,
             show_default=False,
         ),
     ] = None,
     warmup_runs: Annotated[
         int | None,
         typer.Option(
-            min=0,
-            help="Runs before them at least, in each process; 50.",
-            rich_help_panel=LONG,
+            help="Minimum of calls before, in each process; 50.",
+            rich_help_panel=LENGTH,
             show_default=False,
         ),
     ] = None,
     warmup_seconds: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            help="Seconds before them at least, in each process; 0.5.",
-            rich_help_panel=LONG,
+            help="Minimum of seconds before, in each process; 0.5.",
+            rich_help_panel=LENGTH,
             show_default=False,
         ),
     ] = None,
@@ -195,16 +186,16 @@ def command(
         bool,
         typer.Option(
             "--quick",
-            help="Seconds instead of minutes, to see that all works; its report says so.",
-            rich_help_panel=LONG,
+            help="Seconds instead of minutes, to see that everything works; figures are rough, and "
+            "the report is marked as quick.",
+            rich_help_panel=LENGTH,
         ),
     ] = False,
     max_spread: Annotated[
         float | None,
         typer.Option(
-            min=0,
             help="The run is INVALID if a variant's processes differ by more than this; 0.15.",
-            rich_help_panel=LONG,
+            rich_help_panel=LENGTH,
             show_default=False,
         ),
     ] = None,
@@ -213,42 +204,34 @@ def command(
         typer.Option(
             "--json",
             metavar="FILE",
-            help="Everything, for programs; - for standard output. The raw samples go beside it "
-            "(NAME.json's in NAME.samples.npz).",
-            rich_help_panel=GIVEN,
+            help="The whole report, for programs; - for standard output. The raw samples go next "
+            "to it (for NAME.json: NAME.samples.npz).",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     markdown: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The tables, for a README or an issue.", rich_help_panel=GIVEN
+            metavar="FILE", help="The tables, for a README or an issue.", rich_help_panel=OUTPUT
         ),
     ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A picture: histograms, and accuracy against latency (needs matplotlib).",
-            rich_help_panel=GIVEN,
+            help="A figure with histograms, and error against latency (requires matplotlib).",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Exit code 3 if the run is INVALID.", rich_help_panel=GIVEN),
+        typer.Option("--strict", help="Exit code 3 if the run is INVALID.", rich_help_panel=OUTPUT),
     ] = False,
-    compare: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(
-            metavar="A B",
-            help="Measure nothing; lay two reports (--json) beside each other.",
-            rich_help_panel=GIVEN,
-        ),
-    ] = None,
     recommend: Annotated[
         bool,
         typer.Option(
             "--recommend",
-            help="Say which precision, how many threads and which batch to use here, and why.",
+            help="Recommend a precision, number of threads and batch size for this device.",
             rich_help_panel=ADVICE,
         ),
     ] = False,
@@ -256,18 +239,15 @@ def command(
         float | None,
         typer.Option(
             metavar="MS",
-            min=0,
-            help="Nine of ten runs take at most so many milliseconds.",
+            help="The 90th percentile of the latency may be at most this many milliseconds.",
             rich_help_panel=ADVICE,
         ),
     ] = None,
     max_accuracy_drop: Annotated[
         float | None,
         typer.Option(
-            metavar="SHARE",
-            min=0,
-            max=1,
-            help="Accuracy may be so much under the best, 0.001 being 0.1 points.",
+            metavar="FRACTION",
+            help="Accuracy may be this much below the best; 0.001 is 0.1 points.",
             rich_help_panel=ADVICE,
         ),
     ] = None,
@@ -275,246 +255,282 @@ def command(
         bool,
         typer.Option(
             "--save",
-            help="Keep it, for digitkit infer --precision auto to use.",
+            help="Keep the recommendation for digitkit infer --precision auto.",
             rich_help_panel=ADVICE,
         ),
     ] = False,
 ) -> None:
-    """Measure latency that one can believe, and what to run on this device.
+    """Measure latency reliably, and find what to run on this device.
 
     Each variant (model, runtime, threads, batch) runs in several fresh processes, which take
-    turns; the headline is the median of the processes' medians, with its range. A run is marked
+    turns; the headline figure is the median of the processes' medians, with its range. A run is
     INVALID if the board throttled, the clock fell or the processes disagree, and noisy if other
-    programs were at work. It takes about twenty seconds a variant, and half a minute a model for
-    whole pictures and cold starts. Exit codes beside the usual ones: 1 nothing could be measured;
-    3 with --strict for an invalid run, with --recommend where nothing fits.
+    programs used the CPU. It takes about twenty seconds per variant, and half a minute per model
+    for whole images and cold starts. Resident memory requires the package psutil
+    (digitkit's extra "bench"). Additional exit codes: 1 nothing could be
+    measured; 3 with --strict for an invalid run, with --recommend if nothing qualifies.
     """
-    if compare is not None:
-        _only(context, "compare")
-        _compare(*compare)
+    if context.invoked_subcommand is not None:
+        _refuse_options(context)
         return
-    if not recommend:
-        for name, value in (
-            ("--max-latency", max_latency is not None),
-            ("--max-accuracy-drop", max_accuracy_drop is not None),
-            ("--save", save),
-        ):
-            if value:
-                raise typer.BadParameter("goes with --recommend", param_hint=name)
-    if save and quick:
-        raise typer.BadParameter(
-            "goes without --quick, whose figures are rough", param_hint="--save"
-        )
-    if data is not None and not accuracy:
-        raise typer.BadParameter("is what accuracy is measured on", param_hint="--data")
-    if max_accuracy_drop is not None and data is None:
-        from digitkit.datasets.mnist import find_mnist
-
-        if find_mnist("test") is None:
-            raise typer.BadParameter(
-                "needs labelled digits, and MNIST's are not on this disk: name some with --data",
-                param_hint="--max-accuracy-drop",
-            )
-    if max_accuracy_drop is not None and not accuracy:
-        raise typer.BadParameter("goes without --no-accuracy", param_hint="--max-accuracy-drop")
-    if "onnxruntime" not in _names(runtimes):
-        for name, value in (("--recommend", recommend), ("--whole", bool(whole))):
-            if value:
-                raise typer.BadParameter("is for the runtime onnxruntime", param_hint=name)
-    for name, path in (("--markdown", markdown), ("--plot", plot)):
-        if path == Path("-"):
-            raise typer.BadParameter("name a file; only --json writes to -", param_hint=name)
-    files = [path for path in (json_, markdown, plot) if path not in (None, Path("-"))]
-    from digitkit.benchmark import report, runner
-    from digitkit.benchmark.recommend import recommend as recommended
+    from digitkit.benchmark import runner
+    from digitkit.benchmark.config import BenchConfig
     from digitkit.benchmark.validity import warnings_before
-    from digitkit.models import profiles
-    from digitkit.system import atomic
-    from digitkit.system.conditions import read_conditions
-    from digitkit.system.machine import read_machine, usable_cores
+    from digitkit.models.profiles import profile_file
+    from digitkit.system import atomic, conditions, machine
 
-    beside = [runner.samples_file(json_)] if json_ and json_ in files else []
-    if len({*map(os.path.realpath, (*files, *beside))}) < len(files) + len(beside):
-        raise typer.BadParameter(
-            "--json, --markdown and --plot need a file each, and the raw samples another: --json's "
-            "with .samples.npz"
-        )
-    for path in (*files, *beside):
-        atomic.check_writable(path)
+    outputs = _Outputs(json_, markdown, plot)
+    outputs.check()
+    advice = _configure_advice(recommend, max_latency, max_accuracy_drop, save)
+    config = BenchConfig.preset(
+        quick=quick,
+        recommend=recommend,
+        models=_split(models),
+        runtimes=_split(runtimes),
+        threads=_parse_counts(threads, "threads"),
+        batches=_parse_counts(batches, "batches"),
+        workers=_parse_counts(workers, "workers"),
+        paced=paced,
+        whole=whole,
+        accuracy=accuracy,
+        data=data,
+        input_scale=input_scale,
+        processes=processes,
+        runs=runs,
+        seconds=seconds,
+        warmup_runs=warmup_runs,
+        warmup_seconds=warmup_seconds,
+        max_spread=max_spread,
+    )
+    if advice is not None:
+        advice.check_benchmark(config, machine.usable_cores())
     if save:
-        atomic.check_writable(profiles.profile_file())
-        profiles.check_shipped(_names(models))
-    if plot is not None:
-        from digitkit import figures
-
-        figures.require()
-    cores = usable_cores()
-    if save and threads is not None and max(_counts(threads, "--threads")) > cores:
-        raise typer.BadParameter(
-            f"goes with no more --threads than there are cores ({cores}): digitkit infer would "
-            "pass it over",
-            param_hint="--save",
-        )
-    lengths = {
-        "processes": processes,
-        "runs": runs,
-        "seconds": seconds,
-        "warmup_runs": warmup_runs,
-        "warmup_seconds": warmup_seconds,
-        "max_spread": max_spread,
-    }
-    given = {name: value for name, value in lengths.items() if value is not None}
-    if paced is None:
-        paced = 0.0 if recommend else runner.PACE
-    default_threads = tuple(2**k for k in range(cores.bit_length())) if recommend else (1,)
-    default_batches = (1, 8, 64) if recommend else (1,)
-    try:
-        config = runner.BenchConfig(
-            models=_names(models),
-            runtimes=_names(runtimes),
-            threads=default_threads if threads is None else _counts(threads, "--threads"),
-            batches=default_batches if batches is None else _counts(batches, "--batches"),
-            workers=() if workers is None else _counts(workers, "--workers"),
-            paced=paced,
-            whole=not recommend if whole is None else whole,
-            accuracy=accuracy,
-            data=data,
-            input_scale=input_scale,
-            quick=quick,
-            own=recommend,
-            **((runner.QUICK if quick else {}) | given),
-        )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    for line in warnings_before(read_machine(), read_conditions()):
+        atomic.check_writable(profile_file())
+    for line in warnings_before(machine.read_machine(), conditions.read_conditions()):
         _note(f"warning: {line}")
-    with show.progress(still=True) as tell:
-        made, samples = runner.run_benchmark(config, tell)
-    values = json.loads(json.dumps(made.to_json()))
-    unfit: GateError | ReportError | None = None
-    if recommend and not all(variant.error for variant in made.variants):
-        try:
-            found = recommended(
-                values, max_latency_ms=max_latency, max_accuracy_drop=max_accuracy_drop
-            )
-        except (GateError, ReportError) as error:  # said at the end, below the figures
-            unfit = error
-        else:
-            made = replace(made, recommended=tuple(found))
-            values = json.loads(json.dumps(made.to_json()))
-    faults, saved = report.faults_of_all(values), None
-    # Neither may cost the other, after minutes: a reader who has had enough, a disk that is full.
+    with show.progress(still=True) as progress:
+        result = runner.run_benchmark(config, progress)
+    result, problem = _recommend(result, advice)
     try:
-        if json_ is not None and json_ != Path("-"):
-            made = runner.write(made, samples, json_)
-        if markdown is not None:
-            atomic.write_text(markdown, report.markdown(values))
-        if plot is not None:
-            atomic.write_bytes(plot, figures.latencies(values, samples))
-        if save and made.recommended is not None and not faults:
-            saved = profiles.save_profiles(made.recommended)
-    finally:
-        if json_ == Path("-"):
-            print(json.dumps(values, indent=2))
-        else:
-            print(report.summary(values))
-            for table in report.tables(values):
-                _print(table)
-            for line in report.verdicts(values):
-                print(line)
-    if files:
-        _note(f"written: {', '.join(map(str, files))}")
-    if all(variant.error for variant in made.variants):
+        outputs.write(result)
+        saved = _save_profiles(result.report) if save else None
+    finally:  # minutes of measuring must not be lost with a full disk, nor with a closed pipe
+        outputs.print(result.report)
+    if not result.report.measured:
         raise typer.Exit(1)
-    if unfit is not None:
-        raise unfit
-    if made.recommended is not None:
-        for line in report.recommendations(values):
-            (_note if json_ == Path("-") else print)(line)
-        if save and faults:
-            raise GateError(f"nothing is saved, since the run is INVALID: {faults[0]}")
-        if saved is not None:
-            noisy = ", although the run is noisy" if made.noisy else ""
-            _note(f"saved in {saved}{noisy}; digitkit infer uses it")
-    if strict and not made.valid:
-        raise GateError(f"the run is INVALID: {made.invalid[0]}")
+    if problem is not None:
+        raise problem
+    _print_advice(result.report, saved, to_stderr=json_ == STDOUT)
+    _check_valid(result.report, save=save, strict=strict)
 
 
-def _only(context: typer.Context, alone: str) -> None:
-    """Refuse every option that was given beside one that goes alone."""
+def compare(
+    reports: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="REPORT", help="Two or more reports that digitkit bench --json wrote."
+        ),
+    ],
+) -> None:
+    """Compare reports of digitkit bench: each with the first, variant by variant.
+
+    Ratios have 95% bootstrap intervals over processes. Differences between machines, versions and
+    settings are printed as warnings.
+    """
+    from digitkit.benchmark.compare import compare as compare_reports
+    from digitkit.benchmark.compare import comparison_table, ordinal
+    from digitkit.benchmark.report import load_report
+    from digitkit.benchmark.summary import summarize_setup
+
+    if len(reports) < 2:
+        raise ConfigError("requires at least two reports", field="reports")
+    loaded = [load_report(path) for path in reports]
+    comparisons = compare_reports(loaded)
+    width = max(len(ordinal(place)) for place in range(len(reports)))
+    for place, (path, report) in enumerate(zip(reports, loaded, strict=True)):
+        print(f"{ordinal(place) + ':':<{width + 1}} {path}: {summarize_setup(report)}")
+    if any(comparison.rows for comparison in comparisons):
+        show.print_table(comparison_table(comparisons))
+    for comparison in comparisons:
+        if comparison.only_first:
+            missing = "; ".join(comparison.only_first)
+            print(f"only in the first, not in the {comparison.label}: {missing}")
+        if comparison.only_other:
+            print(f"only in the {comparison.label}: {'; '.join(comparison.only_other)}")
+    for line in dict.fromkeys(line for one in comparisons for line in one.warnings):
+        _note(f"warning: {line}")
+    if not any(comparison.rows for comparison in comparisons):
+        names = " and ".join(map(str, reports))
+        raise InputNotFoundError("have no variant in common", subject=names)
+
+
+SUBCOMMANDS = {"compare": (compare, COMPARE_EXAMPLES)}
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Where the report goes."""
+
+    json: Path | None
+    markdown: Path | None
+    plot: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that are not standard output."""
+        places = (self.json, self.markdown, self.plot)
+        return [path for path in places if path is not None and path != STDOUT]
+
+    def check(self) -> None:
+        """Refuse what cannot be written, before minutes go by.
+
+        Raises:
+            ConfigError: an option names standard output or a file that another one names.
+            OutputError: a file cannot be written.
+            MissingDependencyError: matplotlib is not installed.
+        """
+        from digitkit.benchmark.report import samples_path
+        from digitkit.system import atomic
+
+        for name, path in (("markdown", self.markdown), ("plot", self.plot)):
+            if path == STDOUT:
+                raise ConfigError("must be a file; only --json writes to -", field=name)
+        files = self.files
+        if self.json is not None and self.json != STDOUT:
+            files.append(samples_path(self.json))
+        if len({*map(os.path.realpath, files)}) < len(files):
+            raise typer.BadParameter(
+                "--json, --markdown and --plot need different files, also from the raw samples "
+                "that go next to --json"
+            )
+        for path in files:
+            atomic.check_writable(path)
+        if self.plot is not None:
+            from digitkit import figures
+
+            figures.require()
+
+    def write(self, result: BenchResult) -> None:
+        """Write the files.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
+        from digitkit.benchmark.summary import render_markdown
+        from digitkit.system import atomic
+
+        if self.json is not None and self.json != STDOUT:
+            result.save(self.json)
+        if self.markdown is not None:
+            atomic.write_text(self.markdown, render_markdown(result.report))
+        if self.plot is not None:
+            from digitkit.benchmark.plots import plot_latencies
+
+            atomic.write_bytes(self.plot, plot_latencies(result.report, result.samples))
+        if self.files:
+            _note(f"written: {', '.join(map(str, self.files))}")
+
+    def print(self, report: BenchReport) -> None:
+        """Print the report: as JSON if that was asked for, else as tables."""
+        from digitkit.benchmark.report import encode_report
+        from digitkit.benchmark.summary import make_tables, summarize_setup
+        from digitkit.benchmark.verdicts import verdicts
+
+        if self.json == STDOUT:
+            print(encode_report(report, ascii_only=True))
+            return
+        print(summarize_setup(report))
+        for table in make_tables(report):
+            show.print_table(table)
+        for line in verdicts(report):
+            print(line)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _parse_counts(text: str | None, field: str) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        counts = tuple(map(int, _split(text)))
+    except ValueError:
+        counts = ()
+    if not counts:
+        raise ConfigError(f"must be numbers such as 1,2,4, got {text!r}", field=field)
+    return counts
+
+
+def _refuse_options(context: typer.Context) -> None:
+    """Refuse options of measuring in front of a subcommand."""
     for name in context.params:
         source = context.get_parameter_source(name)
-        if name != alone and source is not None and source.name == "COMMANDLINE":
-            option = name.strip("_").replace("_", "-")
-            raise typer.BadParameter(f"goes without --{alone}", param_hint=f"--{option}")
+        if source is not None and source.name == "COMMANDLINE":
+            raise ConfigError(f"cannot be used with {context.invoked_subcommand}", field=name)
+
+
+def _configure_advice(
+    recommend: bool, max_latency: float | None, max_accuracy_drop: float | None, save: bool
+) -> RecommendConfig | None:
+    from digitkit.benchmark.recommend import RecommendConfig
+
+    if recommend:
+        return RecommendConfig(max_latency, max_accuracy_drop, save)
+    for field, given in (
+        ("max_latency", max_latency is not None),
+        ("max_accuracy_drop", max_accuracy_drop is not None),
+        ("save", save),
+    ):
+        if given:
+            raise ConfigError("requires --recommend", field=field)
+    return None
+
+
+def _recommend(
+    result: BenchResult, advice: RecommendConfig | None
+) -> tuple[BenchResult, DigitkitError | None]:
+    """Add the recommendation to the report, or give the reason why there is none."""
+    from digitkit.benchmark.recommend import recommend
+
+    if advice is None or not result.report.measured:
+        return result, None
+    try:
+        profiles = recommend(result.report, advice)
+    except (GateError, ReportError) as error:  # raised at the end, below the figures
+        return result, error
+    return replace(result, report=replace(result.report, recommended=profiles)), None
+
+
+def _save_profiles(report: BenchReport) -> Path | None:
+    """Keep what is recommended, unless the run is invalid as a whole."""
+    from digitkit.benchmark.verdicts import general_faults
+    from digitkit.models.profiles import save_profiles
+
+    if report.recommended is None or general_faults(report):
+        return None
+    return save_profiles(report.recommended)
+
+
+def _print_advice(report: BenchReport, saved: Path | None, *, to_stderr: bool) -> None:
+    from digitkit.benchmark.verdicts import recommendations
+
+    for line in recommendations(report):
+        print(line, file=sys.stderr if to_stderr else sys.stdout)
+    if saved is not None:
+        noisy = ", although the run is noisy" if report.noisy else ""
+        _note(f"saved in {saved}{noisy}; digitkit infer uses it")
+
+
+def _check_valid(report: BenchReport, *, save: bool, strict: bool) -> None:
+    """Fail if the figures cannot be trusted, and that matters."""
+    from digitkit.benchmark.verdicts import general_faults
+
+    if save and (faults := general_faults(report)):
+        raise GateError(f"nothing was saved because the run is INVALID: {faults[0]}")
+    if strict and not report.valid:
+        raise GateError(f"the run is INVALID: {report.invalid[0]}")
 
 
 def _note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-LEAST = 12
-"""Letters that a column of text has at least: most words of a variant's name."""
-
-
-def _print(table: Table) -> None:
-    from rich.markup import escape
-
-    console = show.out()
-    drawn, needed = _drawn(table, narrow=False)
-    if needed > console.width:
-        drawn, needed = _drawn(table, narrow=True)
-    # What is wider still the terminal breaks: better than figures that are cut.
-    console.width = max(console.width, needed)
-    console.print(f"[bold]{table.title}[/]", soft_wrap=True)
-    console.print(drawn)
-    if table.note:
-        console.print(f"[dim]{escape(table.note)}[/]\n", soft_wrap=True)
-
-
-def _drawn(table: Table, narrow: bool) -> tuple[rich.table.Table, int]:
-    """A table in which only text is broken into lines, and the letters that a line then needs.
-
-    Args:
-        table: what it shows.
-        narrow: break the heads into lines too, and leave less room between columns.
-    """
-    from rich.markup import escape
-
-    drawn = show.table(*(head.replace(" ", "\n") if narrow else head for head in table.heads))
-    if narrow:
-        drawn.padding = (0, 1, 0, 0)
-    widths = []
-    for column, *cells in zip(drawn.columns, *table.rows, strict=True):
-        longest = max(len(text) for text in (*str(column.header).split("\n"), *cells))
-        column.no_wrap = column.justify == "right"
-        column.min_width = longest if column.no_wrap else min(longest, LEAST)
-        widths.append(column.min_width)
-    for row in table.rows:
-        drawn.add_row(*map(escape, row))
-    return drawn, sum(widths) + (2 if narrow else 3) * len(widths)
-
-
-def _compare(first: Path, second: Path) -> None:
-    from digitkit.benchmark import report
-
-    a, b = report.load(first), report.load(second)
-    try:
-        found = report.compare(a, b)
-        table = report.compared(found)
-        ours, theirs = report.summary(a), report.summary(b)
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        reason = one_line(error)
-        raise ReportError(f"{first} or {second}: is damaged ({reason}); bench again") from error
-    print(f"first:  {first}: {ours}\nsecond: {second}: {theirs}")
-    if found.rows:
-        _print(table)
-    for where, names in (("first", found.only_a), ("second", found.only_b)):
-        if names:
-            print(f"measured only in the {where}: {'; '.join(names)}")
-    for line in found.warnings:
-        _note(f"warning: {line}")
-    if not found.rows:
-        raise InputNotFoundError(
-            f"{first} and {second}: have no variant in common; nothing can be compared"
-        )

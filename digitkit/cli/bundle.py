@@ -23,15 +23,16 @@ Then, on the device: tar xf digitkit-pi.tar.gz, cd into it, ./install.sh
 
 
 def command(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the bundle goes.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = Path(
         "dist/digitkit-pi.tar.gz"
     ),
-    python: Annotated[
+    pythons: Annotated[
         str,
         typer.Option(
+            "--python",
             metavar="VERSIONS",
-            help="The devices' versions of Python, parted by commas; Raspberry Pi OS Bookworm has "
-            "3.11, Trixie 3.13.",
+            help="The devices' versions of Python, separated by commas; Raspberry Pi OS Bookworm "
+            "has 3.11, Trixie 3.13.",
         ),
     ] = "3.11,3.13",
     platform: Annotated[
@@ -41,48 +42,47 @@ def command(
         str,
         typer.Option(
             metavar="NAME|FILE",
-            help="What the service reads with: a shipped model's name, or an .onnx file, which "
-            "then travels along. The shipped ones always do.",
+            help="The model that the service reads with: the name of a shipped one, or an .onnx "
+            "file, which is added to the bundle. The shipped models are always included.",
         ),
     ] = "digits",
     wheel: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="digitkit's own wheel; else it is built from the checkout, or packed from the "
-            "installation.",
+            help="digitkit's own wheel; by default it is built from the checkout, or packed from "
+            "the installation.",
         ),
     ] = None,
     wheelhouse: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Take all other wheels, pip's among them, from this folder; nothing is "
-            "downloaded then.",
+            help="Take all other wheels, including pip's, from this folder and download nothing.",
         ),
     ] = None,
 ) -> None:
-    """Make one file that installs digitkit on a device without a network.
+    """Build one file that installs digitkit on a device without a network.
 
-    It holds digitkit, the wheels that it needs for the device's platform and Python, the models,
-    an installer that proves itself, a service that reads a camera from boot on, a sample page,
-    MNIST's test set, checksums and a bill of materials. The wheels are fetched with pip and its
-    settings. The same inputs give the same bytes.
+    It contains digitkit, the wheels that it needs for the device's platform and Python, the models,
+    an installer that tests the installation, a service that reads a camera from boot on, a sample
+    page, MNIST's test set, checksums and a bill of materials. The wheels are fetched by pip with
+    your settings for it. The same inputs give the same bytes.
     """
-    from digitkit.device.bundle.build import BundleConfig, make_bundle
+    from digitkit.device.bundle.build import build_bundle
+    from digitkit.device.bundle.config import BundleConfig
+    from digitkit.system.tables import Table
 
-    pythons = tuple(dict.fromkeys(part.strip() for part in python.split(",") if part.strip()))
-    config = BundleConfig(out, pythons, platform, model, wheel, wheelhouse)
+    versions = tuple(dict.fromkeys(name.strip() for name in pythons.split(",") if name.strip()))
+    config = BundleConfig(out, versions, platform, model, wheel, wheelhouse)
     with show.progress() as report:
-        bundle = make_bundle(
+        bundle = build_bundle(
             config,
             progress=report,
-            say=lambda line: show.err().print(line, soft_wrap=True, markup=False),
+            log=lambda line: show.err().print(line, soft_wrap=True, markup=False),
         )
-    table = show.table("part", ">MB")
-    for part in bundle.parts:
-        table.add_row(part.name, f"{part.size / 1e6:.2f}")
-    show.out().print(table)
+    rows = tuple((part.name, f"{part.size / 1e6:.2f}") for part in bundle.parts)
+    show.print_table(Table(("part", ">MB"), rows))
     print(f"{bundle.path}: {bundle.size / 1e6:.1f} MB, SHA-256 {bundle.sha256}")
     show.err().print(
         f"next: copy it to the device, then: tar xf {bundle.path.name} && cd {bundle.folder} && "

@@ -11,14 +11,14 @@ import typer
 from digitkit.cli import show
 
 if TYPE_CHECKING:
-    from digitkit.device.doctor.diagnosis import Check, Diagnosis
+    from digitkit.device.doctor.checks import Check, Diagnosis
 
 EXAMPLES = """\
 [bold]Examples[/]
 
 digitkit doctor
 
-digitkit doctor --camera 0 — this camera must work
+digitkit doctor --camera 0 — require this camera
 
 digitkit doctor --no-camera --json
 
@@ -38,59 +38,48 @@ def command(
         str | None,
         typer.Option(
             metavar="N|URL|picamera2",
-            help="This camera or stream must work; by default those that are found are tried, and "
-            "none is needed.",
+            help="Require this camera or stream; by default the first camera is tried, and none "
+            "is required.",
             show_default=False,
         ),
     ] = None,
-    no_camera: Annotated[bool, typer.Option("--no-camera", help="Leave cameras alone.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    no_camera: Annotated[bool, typer.Option("--no-camera", help="Do not use cameras.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Find what would keep digits from being read on this machine, and say what to do.
+    """Find what prevents digits from being read on this machine, and how to fix it.
 
-    Looks at the system, the packages, the model (with real readings), cameras, memory, disk,
-    temperature and power. Exit codes: 0 if digitkit infer can run, warnings or not; 1 if something
-    would stop it; 2 for a wrong option.
+    Checks the system, the packages, the model (with real readings), cameras, memory, disk,
+    temperature and power. Exit codes: 0 if digitkit infer can run, with or without warnings; 1 if
+    it cannot; 2 for a wrong option.
     """
-    if no_camera and camera is not None:
-        raise typer.BadParameter("goes without --no-camera", param_hint="--camera")
-    if camera is not None and not _is_camera(camera):
-        raise typer.BadParameter(
-            f"{camera!r} is no camera; there are numbers (0), devices (/dev/video0), URLs and "
-            "picamera2",
-            param_hint="--camera",
-        )
     from digitkit.device.doctor import diagnosis
+    from digitkit.device.doctor.evidence import DoctorConfig
 
+    config = DoctorConfig(model=model, camera=camera, cameras=not no_camera)
     with show.progress(still=True) as report:
-        found = diagnosis.diagnose(model, camera=camera, cameras=not no_camera, progress=report)
+        result = diagnosis.diagnose(config, progress=report)
     if json_:
-        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
     else:
-        _print(found)
-    if found.problems:
+        _print(result)
+    if result.problems:
         raise typer.Exit(1)
 
 
-def _is_camera(text: str) -> bool:
-    number = text.isascii() and text.isdigit()
-    return number or text == "picamera2" or text.startswith("/dev/") or "://" in text
-
-
-def _print(found: Diagnosis) -> None:
+def _print(diagnosis: Diagnosis) -> None:
     from rich.text import Text
 
     console = show.out()
-    on = f" on {found.board}" if found.board else ""
-    console.print(Text(f"digitkit {found.digitkit}{on}"), soft_wrap=True)
+    board = f" on {diagnosis.board}" if diagnosis.board else ""
+    console.print(Text(f"digitkit {diagnosis.digitkit}{board}"), soft_wrap=True)
     group = ""
-    for check in found.checks:
+    for check in diagnosis.checks:
         if check.group != group:
             group = check.group
             console.print(Text(f"\n{group}", style="bold"))
         _print_check(check)
-    problems, warnings = len(found.problems), len(found.warnings)
-    verdict, state = ("would not run", "problem") if problems else ("can run", "ok")
+    problems, warnings = len(diagnosis.problems), len(diagnosis.warnings)
+    verdict, state = ("cannot run", "problem") if problems else ("can run", "ok")
     end = Text.assemble(
         (f"digitkit infer {verdict}", _COLOURS[state]),
         f"; problems: {problems}, warnings: {warnings}",

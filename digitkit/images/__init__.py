@@ -1,1 +1,1 @@
-"""Decoding, ink and MNIST's normal form: the one path of pixels."""
+"""Decoding, ink extraction and MNIST's normal form: the one pixel path."""

@@ -11,29 +11,36 @@ from digitkit.images.opencv import cv2
 
 
 def from_array(array: npt.NDArray[np.generic], name: str = "array") -> U8:
-    """Bring an array to 8 bits without alpha, as `decode` does with files.
+    """Convert an array to 8 bits without alpha, as `decode` does with files.
 
     Args:
         array: bool, integer or float; ``[H, W]``, or ``[H, W, C]`` with C of 1 (grey), 2 (grey,
-            alpha), 3 (BGR) or 4 (BGR, alpha). uint8 is taken as it is; other kinds are stretched
+            alpha), 3 (BGR) or 4 (BGR, alpha). uint8 is kept as it is; other types are stretched
             from their lowest to their highest value, except floats within 0–1, which are scaled.
-        name: what to call it in messages.
+        name: of the image, for errors.
 
     Returns:
         uint8 ``[H, W]`` or ``[H, W, 3]``.
 
     Raises:
-        ImageError: another shape or kind, or no pixel at all.
+        ImageError: wrong shape or dtype, or no pixels.
     """
     if array.ndim not in (2, 3) or (array.ndim == 3 and not 1 <= array.shape[2] <= 4):
         raise ImageError(
-            f"{name}: an array of shape {list(array.shape)} is no image; needed is [H, W] or "
-            "[H, W, C] with 1 to 4 channels"
+            f"an array of shape {list(array.shape)} is not an image",
+            subject=name,
+            hint="pass [H, W], or [H, W, C] with 1 to 4 channels",
         )
     if array.size == 0:
-        raise ImageError(f"{name}: an image of {array.shape[1]}×{array.shape[0]} has no pixels")
+        raise ImageError(
+            f"an image of {array.shape[1]}×{array.shape[0]} has no pixels", subject=name
+        )
     if array.dtype.kind not in "buif":
-        raise ImageError(f"{name}: an array of {array.dtype} is no image; needed are numbers")
+        raise ImageError(
+            f"an array of {array.dtype} is not an image",
+            subject=name,
+            hint="pass bool, integer or float values",
+        )
     if array.ndim == 2:
         return _to_8_bits(array)
     channels = array.shape[2]
@@ -45,16 +52,16 @@ def from_array(array: npt.NDArray[np.generic], name: str = "array") -> U8:
     return _flatten(colour, array[:, :, -1])
 
 
-_BAND = 1 << 18
-"""Arithmetic that takes many bytes a value runs over rows of about this many values at a time."""
+_BAND_VALUES = 1 << 18
+"""Arithmetic that takes many bytes per value runs over bands of rows of about this many values."""
 
 
-def _bands(array: npt.NDArray[np.generic]) -> list[slice]:
-    rows = max(1, _BAND // array[0].size)
+def _split_into_bands(array: npt.NDArray[np.generic]) -> list[slice]:
+    rows = max(1, _BAND_VALUES // array[0].size)
     return [slice(first, first + rows) for first in range(0, len(array), rows)]
 
 
-def _finite(array: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+def _to_finite(array: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
     return np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
@@ -63,9 +70,9 @@ def _to_8_bits(array: npt.NDArray[np.generic]) -> U8:
         return np.ascontiguousarray(array).view(np.uint8)
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
-    bands = _bands(array)
-    low = min(float(_finite(array[band]).min()) for band in bands)
-    high = max(float(_finite(array[band]).max()) for band in bands)
+    bands = _split_into_bands(array)
+    low = min(float(_to_finite(array[band]).min()) for band in bands)
+    high = max(float(_to_finite(array[band]).max()) for band in bands)
     if array.dtype.kind == "f" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     # Divided before subtracting: the range of float64 itself must not overflow.
@@ -73,12 +80,12 @@ def _to_8_bits(array: npt.NDArray[np.generic]) -> U8:
     stretched = np.zeros(array.shape, np.uint8)
     if span > 0:
         for band in bands:
-            stretched[band] = np.rint((_finite(array[band]) / 2 - low / 2) / span * 255)
+            stretched[band] = np.rint((_to_finite(array[band]) / 2 - low / 2) / span * 255)
     return stretched
 
 
-def _opacity(alpha: npt.NDArray[np.generic]) -> F32:
-    """Opacity as float32 0–1."""
+def _compute_opacity(alpha: npt.NDArray[np.generic]) -> F32:
+    """Opacity, float32 ``[h, w]``, 0–1."""
     opacity = np.nan_to_num(alpha.astype(np.float64))
     if np.issubdtype(alpha.dtype, np.integer):
         opacity /= np.iinfo(alpha.dtype.name).max
@@ -86,18 +93,19 @@ def _opacity(alpha: npt.NDArray[np.generic]) -> F32:
 
 
 def _flatten(image: U8, alpha: npt.NDArray[np.generic]) -> U8:
-    bands = _bands(image)
-    if all(_opacity(alpha[band]).min() >= 1 for band in bands):
+    """Lay a transparent image on white, or on black where the drawing is light."""
+    bands = _split_into_bands(image)
+    if all(_compute_opacity(alpha[band]).min() >= 1 for band in bands):
         return image
     opaque = light = 0.0
     for band in bands:
-        weight = _opacity(alpha[band])
+        weight = _compute_opacity(alpha[band])
         opaque += float(weight.sum())
         light += float((to_grey(image[band]) * weight).sum())
     paper = 0.0 if opaque > 0 and light / opaque > 127 else 255.0
     flat = np.empty_like(image)
     for band in bands:
-        weight = _opacity(alpha[band])
+        weight = _compute_opacity(alpha[band])
         if image.ndim == 3:
             weight = weight[:, :, None]
         flat[band] = np.rint(image[band] * weight + paper * (1 - weight))
@@ -105,7 +113,14 @@ def _flatten(image: U8, alpha: npt.NDArray[np.generic]) -> U8:
 
 
 def to_grey(image: U8) -> U8:
-    """Luminance: uint8 ``[H, W]`` of a uint8 ``[H, W]`` or ``[H, W, 3]`` BGR image."""
+    """Convert to luminance.
+
+    Args:
+        image: uint8 ``[H, W]``, which is returned as it is, or ``[H, W, 3]`` BGR.
+
+    Returns:
+        uint8 ``[H, W]``.
+    """
     if image.ndim == 2:
         return image
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Ink of an image that holds one digit: its polarity, even light, full contrast."""
+"""Ink of an image of one digit: its polarity, even light, full contrast."""
 
 from __future__ import annotations
 
@@ -8,63 +8,68 @@ from digitkit.arrays import U8
 from digitkit.images.opencv import cv2
 
 WORK_SIDE = 160
-"""A single digit's picture is reduced to this side before its ink is looked for, pixels."""
+"""An image of one digit is reduced to this side before its ink is extracted, pixels."""
+
+POLARITY_WEIGHTS = (8.84, 4.92, -2.95, 4.44)
+"""Weights of `_measure_brightness`; the image is dark on light where their sum is above 0.
+
+A logistic regression on MNIST's training digits, cropped, padded, resized, thickened and lit in
+many ways.
+"""
 
 
-def extract_ink(plain: U8) -> U8:
-    """Ink of a grey picture that one digit fills: bright on dark, paper at 0, strokes near 255.
+def extract_ink(grey: U8) -> U8:
+    """Ink of a grey image that one digit fills: bright on dark, paper at 0, strokes near 255.
 
     Args:
-        plain: uint8 ``[H, W]``.
+        grey: uint8 ``[H, W]``, dark on light or light on dark.
 
     Returns:
         uint8 ``[h, w]``, reduced to at most `WORK_SIDE`.
     """
-    height, width = plain.shape
+    height, width = grey.shape
     ratio = WORK_SIDE / max(height, width)
     if ratio < 1:
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        plain = cv2.resize(plain, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    mask = _otsu(plain)
-    ink = plain
-    if _is_bright(mask):
-        ink = cv2.bitwise_not(plain)  # type: ignore[assignment]
-    if max(plain.shape) > 64:
-        ink = _even_light(ink)
-    return _stretch(ink, mask if ink is plain else _otsu(ink))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    mask = _otsu_mask(grey)
+    ink = grey
+    if _paper_is_bright(mask):
+        ink = cv2.bitwise_not(grey)  # type: ignore[assignment]
+    if max(grey.shape) > 64:
+        ink = _flatten_light(ink)
+    return _stretch_contrast(ink, mask if ink is grey else _otsu_mask(ink))
 
 
-def _otsu(plain: U8) -> U8:
-    """1 where a picture is brighter than Otsu's threshold (IEEE Trans. SMC 9, 1979), else 0."""
-    return cv2.threshold(plain, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]  # type: ignore[return-value]
+def _otsu_mask(grey: U8) -> U8:
+    """1 where an image is brighter than Otsu's threshold (IEEE Trans. SMC 9, 1979), else 0."""
+    return cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]  # type: ignore[return-value]
 
 
-def ink_is_dark(plain: U8) -> bool:
-    """Whether a picture of one digit is dark on light.
+def ink_is_dark(grey: U8) -> bool:
+    """Whether an image of one digit is dark on light.
 
-    The border alone cannot tell: scans of digits touch the frame. The corners can better (few
-    digits reach two of them), and ink mostly covers the smaller area. Votes are weighed by a
-    logistic regression on MNIST's training digits, cropped, padded, resized, thickened and lit in
-    many ways.
+    The border alone is not enough: scans of digits touch the frame. Corners are better (few digits
+    reach two of them), and ink mostly covers the smaller area; see `POLARITY_WEIGHTS`.
 
     Args:
-        plain: uint8 ``[H, W]``.
+        grey: uint8 ``[H, W]``.
     """
-    return _is_bright(_otsu(plain))
+    return _paper_is_bright(_otsu_mask(grey))
 
 
-def _is_bright(mask: U8) -> bool:
-    """Whether it is the paper that is white in Otsu's mask."""
-    corners, sides, whole, touched = _votes(mask)
-    a, b, c, d = POLARITY
-    return a * corners + b * sides + c * whole + d * touched > 0
+def _paper_is_bright(mask: U8) -> bool:
+    """Whether the bright part of Otsu's mask is the paper."""
+    corners, sides, whole, bright_sides = _measure_brightness(mask)
+    a, b, c, d = POLARITY_WEIGHTS
+    return a * corners + b * sides + c * whole + d * bright_sides > 0
 
 
-def _votes(mask: U8) -> tuple[float, float, float, float]:
-    """How bright corners, sides and the whole of Otsu's mask are; positive is bright.
+def _measure_brightness(mask: U8) -> tuple[float, float, float, float]:
+    """How bright the corners, the sides and the whole of Otsu's mask are; positive is bright.
 
     Each is -0.5 to 0.5: the mean of the four corners, of the four sides and of all pixels, less a
-    half; and a quarter of how many more than two sides are mostly bright.
+    half; and a quarter of the number of mostly bright sides, less a half.
     """
     height, width = mask.shape
     side = max(1, min(height, width) // 8)
@@ -72,43 +77,39 @@ def _votes(mask: U8) -> tuple[float, float, float, float]:
         cv2.countNonZero(mask[:side, :side]) + cv2.countNonZero(mask[:side, -side:])
         + cv2.countNonZero(mask[-side:, :side]) + cv2.countNonZero(mask[-side:, -side:])
     )  # fmt: skip
-    flat = mask.tobytes()  # bytes count single lines sooner than arrays do
+    flat = mask.tobytes()  # counting bytes of one line is faster than arrays
     top, bottom = flat.count(1, 0, width) / width, flat.count(1, -width) / width
     left, right = flat[::width].count(1) / height, flat[width - 1 :: width].count(1) / height
     # Paper meets the frame on three sides or four; a stroke that meets it does so briefly.
-    touched = ((top > 0.5) + (bottom > 0.5) + (left > 0.5) + (right > 0.5) - 2) / 4
+    bright_sides = ((top > 0.5) + (bottom > 0.5) + (left > 0.5) + (right > 0.5) - 2) / 4
     return (
         in_corners / (4 * side * side) - 0.5,
         (top + bottom + left + right) / 4 - 0.5,
         cv2.countNonZero(mask) / mask.size - 0.5,
-        touched,
+        bright_sides,
     )
 
 
-POLARITY = (8.84, 4.92, -2.95, 4.44)
-"""The weights of `_votes`; the image is dark on light where their sum is over 0."""
-
-
-def _even_light(ink: U8) -> U8:
+def _flatten_light(ink: U8) -> U8:
     """Subtract the paper's own brightness, estimated under the strokes by a wide opening."""
     side = max(ink.shape) // 3 | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
     paper = cv2.erode(ink, kernel)
     low, high, _, _ = cv2.minMaxLoc(paper)
-    if low == high:  # even already, as what a program has drawn
+    if low == high:  # even already, as in a drawing by a program
         return ink - np.uint8(low) if low else ink
     paper = cv2.blur(cv2.dilate(paper, kernel), (side, side))
     return cv2.subtract(ink, paper)  # type: ignore[return-value]
 
 
-def _stretch(ink: U8, mask: U8) -> U8:
-    """Paper to 0 and strokes to 255, linearly, by the middle levels of either side of Otsu's."""
+def _stretch_contrast(ink: U8, mask: U8) -> U8:
+    """Map paper to 0 and strokes to 255, linearly, by the middle level on each side of Otsu's."""
     is_bright = mask.view(np.bool_)
     bright = ink[is_bright]
     dark = ink.size - bright.size
     if not bright.size or not dark:
         return ink
-    # The 75th percentile of what is bright, between two values, and the median of what is dark.
+    # The 75th percentile of the bright pixels, interpolated, and the median of the dark ones.
     at, quarters = divmod(3 * (bright.size - 1), 4)
     above = min(at + 1, bright.size - 1)
     ordered = np.partition(bright, (at, above))

@@ -1,7 +1,7 @@
-"""From a picture of a digit to what the net sees. The one pixel path.
+"""From an image of a digit to the model's input: MNIST's normal form.
 
-Training on user images, calibration, evaluation and the runtime all come through here:
-`decode` → `grey` → ink bright on dark (`ink_of_digit`, or `digitkit.pages` for whole pages) →
+Training on user images, calibration, evaluation and the runtime all take the same path: `decode` →
+`to_grey` → ink, bright on dark (`extract_ink`, or `digitkit.reading.crops` for pages) →
 `normal_form`.
 """
 
@@ -16,7 +16,7 @@ from digitkit.images.ink import extract_ink
 from digitkit.images.opencv import cv2
 
 NORMAL_FORM_VERSION = 1
-"""Version of the normal form; stored in every exported model, goes up when pixels change."""
+"""Version of the normal form; stored in every exported model; increases when pixels change."""
 
 SIDE = 28
 """Side of the normal form, pixels."""
@@ -24,39 +24,43 @@ SIDE = 28
 BOX = 20
 """Side of the box that a digit is fitted into, pixels."""
 
+_CENTRE = 14.0
+"""Where MNIST's digits have their centre of mass, as a pixel index: 14.0 ± 0.5 over all of them."""
 
-# --- a single digit --------------------------------------------------------------------------
+_INK_LEVEL = 48
+"""Grey level from which a pixel counts as ink, 0–255."""
+
+_MIN_STROKE = 1.7 / BOX
+"""Thinnest stroke that is left as it is, as a fraction of the digit's longer side."""
+
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
 def digit_image(image: U8, name: str = "image") -> U8:
-    """The normal form of a picture that holds one digit.
+    """The normal form of an image that shows one digit.
 
     Args:
         image: uint8 ``[H, W]`` or ``[H, W, 3]`` BGR, of any size, dark on light or light on dark.
-        name: what to call it in messages.
+        name: of the image, for errors.
 
     Returns:
         uint8 ``[28, 28]``, ink bright on dark, as in MNIST.
 
     Raises:
-        ImageError: the picture is of a single colour, so there is nothing to read.
+        ImageError: the image has a single colour, so there is nothing to read.
     """
-    plain = to_grey(image)
-    low, high, _, _ = cv2.minMaxLoc(plain)
+    grey = to_grey(image)
+    low, high, _, _ = cv2.minMaxLoc(grey)
     if low == high:
-        raise ImageError(f"{name}: is of a single colour; there is nothing to read")
-    return normal_form(extract_ink(plain))
-
-
-# --- normal form -----------------------------------------------------------------------------
+        raise ImageError("has a single colour, so there is nothing to read", subject=name)
+    return normal_form(extract_ink(grey))
 
 
 def normal_form(ink: U8) -> U8:
     """MNIST's normal form: fitted into 20×20 keeping its shape, centre of mass in the middle.
 
-    What is already in that form (28×28, no side of the ink over 20, centred) stays as it is.
-    Strokes thinner than a pen's in MNIST are widened first, or they would be all but gone at
-    20 pixels.
+    An image already in that form (28×28, the ink's longer side 19 or 20, centred) stays as it is.
+    Strokes thinner than MNIST's are widened first, or they would all but vanish at 20 pixels.
 
     Args:
         ink: uint8 ``[H, W]``, ink bright on dark, paper near 0.
@@ -64,14 +68,16 @@ def normal_form(ink: U8) -> U8:
     Returns:
         uint8 ``[28, 28]``; all 0 where there is no ink.
     """
-    x, y, width, height = cv2.boundingRect(cv2.threshold(ink, _INK, 255, cv2.THRESH_BINARY)[1])
+    x, y, width, height = cv2.boundingRect(
+        cv2.threshold(ink, _INK_LEVEL, 255, cv2.THRESH_BINARY)[1]
+    )
     if width == 0:
         return np.zeros((SIDE, SIDE), np.uint8)
     if ink.shape == (SIDE, SIDE) and max(width, height) in (BOX - 1, BOX):
-        mx, my = _centre(ink)
-        if abs(mx - _MIDDLE) <= 0.6 and abs(my - _MIDDLE) <= 0.6:
+        mx, my = _centre_of_mass(ink)
+        if abs(mx - _CENTRE) <= 0.6 and abs(my - _CENTRE) <= 0.6:
             return ink
-    crop = _widened(ink[y : y + height, x : x + width])
+    crop = _widen_strokes(ink[y : y + height, x : x + width])
     height, width = crop.shape
     ratio = BOX / max(height, width)
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
@@ -80,26 +86,16 @@ def normal_form(ink: U8) -> U8:
     peak = cv2.minMaxLoc(small)[1]
     if 0 < peak < 255:
         small = cv2.convertScaleAbs(small, alpha=255 / peak)
-    return _placed(small)  # type: ignore[arg-type]
+    return _place_centred(small)  # type: ignore[arg-type]
 
 
-_MIDDLE = 14.0
-"""Where MNIST's digits have their centre of mass, as a pixel index: 14.0 ± 0.5 over all of them."""
-
-_INK = 48
-"""Grey level from which a pixel of the ink map counts as ink, of 255."""
-
-_THINNEST = 1.7 / BOX
-"""Thinnest stroke that is left as it is, as a share of the digit's longer side."""
-
-
-def _centre(ink: U8) -> tuple[float, float]:
+def _centre_of_mass(ink: U8) -> tuple[float, float]:
     moments = cv2.moments(ink)
     return moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
 
 
-def _widened(crop: U8) -> U8:
-    """Dilate strokes up to `_THINNEST`; returns a larger array, so that none is cut off."""
+def _widen_strokes(crop: U8) -> U8:
+    """Dilate strokes thinner than `_MIN_STROKE`; the result is larger, so that none is cut off."""
     side = max(crop.shape)
     if side <= 2 * BOX:
         return crop
@@ -108,9 +104,9 @@ def _widened(crop: U8) -> U8:
     inner = cv2.countNonZero(cv2.erode(mask, _CROSS, borderValue=0))
     if area == 0:
         return crop
-    # An erosion takes a pixel off either side, so a stroke's width is twice area over loss.
+    # Erosion removes a pixel on either side, so a stroke's width is twice the area over the loss.
     width = 2 * area / (area - inner)
-    missing = round(_THINNEST * side - width)
+    missing = round(_MIN_STROKE * side - width)
     if missing < 1:
         return crop
     pad = missing // 2 + 1
@@ -119,15 +115,12 @@ def _widened(crop: U8) -> U8:
     return cv2.dilate(framed, kernel)  # type: ignore[return-value]
 
 
-_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-
-
-def _placed(small: U8) -> U8:
-    """Put the fitted digit into 28×28 with its centre of mass in the middle, whole pixels only."""
+def _place_centred(small: U8) -> U8:
+    """Place the fitted digit in 28×28, centre of mass in the middle, moved by whole pixels only."""
     height, width = small.shape
-    mx, my = _centre(small)
-    left = min(max(round(_MIDDLE - mx), 0), SIDE - width)
-    top = min(max(round(_MIDDLE - my), 0), SIDE - height)
+    mx, my = _centre_of_mass(small)
+    left = min(max(round(_CENTRE - mx), 0), SIDE - width)
+    top = min(max(round(_CENTRE - my), 0), SIDE - height)
     out = np.zeros((SIDE, SIDE), np.uint8)
     out[top : top + height, left : left + width] = small
     return out

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 
 from digitkit.arrays import U8
 from digitkit.images.opencv import cv2
 
 
-def exif_orientation(data: bytes) -> int:
+def read_exif_orientation(data: bytes) -> int:
     """The EXIF orientation, 1 to 8, of a JPEG, PNG or WebP file; 1 where there is none.
 
     OpenCV obeys it only when it also drops alpha and depth. TIFF is turned by its own decoder.
@@ -27,33 +28,40 @@ def exif_orientation(data: bytes) -> int:
     if start < 0:
         return 1
     block = data[start : start + (1 << 16)]
-    orientation = tiff_tags(block.removeprefix(b"Exif\x00\x00")).get(0x0112, 1)
+    orientation = read_tiff_tags(block.removeprefix(b"Exif\x00\x00")).get(0x0112, 1)
     return orientation if 1 <= orientation <= 8 else 1
 
 
-def tiff_tags(block: bytes) -> dict[int, int]:
-    """The first directory of a TIFF file or an EXIF block: tag to value, or to where it is.
+def read_tiff_tags(block: bytes) -> dict[int, int]:
+    """The first directory of a TIFF file or an EXIF block: tag to value, or to its offset.
 
-    Of a damaged one, what can be read: it is no reason to refuse the pixels.
+    Of a damaged directory, the tags that can be read: it is no reason to refuse the pixels.
     """
     tags: dict[int, int] = {}
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None:
         return tags
-    try:
+    with suppress(struct.error):
         (offset,) = struct.unpack_from(f"{order}I", block, 4)
         (count,) = struct.unpack_from(f"{order}H", block, offset)
         for entry in range(min(count, 512)):
-            place = offset + 2 + 12 * entry
-            tag, kind = struct.unpack_from(f"{order}HH", block, place)
-            long = kind == 4
-            (tags[tag],) = struct.unpack_from(order + ("I" if long else "H"), block, place + 8)
-    except struct.error:
-        pass
+            position = offset + 2 + 12 * entry
+            tag, kind = struct.unpack_from(f"{order}HH", block, position)
+            value = "I" if kind == 4 else "H"  # kind 4 is a 32-bit number
+            (tags[tag],) = struct.unpack_from(order + value, block, position + 8)
     return tags
 
 
-def upright(image: U8, orientation: int) -> U8:
+def turn_upright(image: U8, orientation: int) -> U8:
+    """Turn or mirror an image by its EXIF orientation.
+
+    Args:
+        image: uint8 ``[H, W]`` or ``[H, W, 3]``.
+        orientation: 1 to 8; 1 leaves the image as it is.
+
+    Returns:
+        The same image with its top row up; 5 to 8 swap height and width.
+    """
     if orientation in (5, 6, 7, 8):
         image = cv2.transpose(image)  # type: ignore[assignment]
     flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
@@ -61,6 +69,11 @@ def upright(image: U8, orientation: int) -> U8:
 
 
 def rotate(image: U8, turn: int) -> U8:
-    """A picture turned clockwise by 0, 90, 180 or 270 degrees."""
+    """Turn an image clockwise.
+
+    Args:
+        image: uint8 ``[H, W]`` or ``[H, W, 3]``.
+        turn: 0, 90, 180 or 270 degrees.
+    """
     how = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
     return cv2.rotate(image, how[turn]) if turn else image  # type: ignore[return-value]

@@ -105,7 +105,7 @@ def reader_factory(config: InferConfig, notice: Callable[[str], None]) -> Callab
     if precision == "auto":
         profile, reason = find_profile(config.model)
         if reason is not None:
-            notice(reason)
+            notice(str(reason))
         if profile is not None:
             precision, batch = profile.precision, profile.batch
             threads = config.threads or profile.threads

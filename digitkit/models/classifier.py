@@ -1,4 +1,4 @@
-"""The classifier: arrays in, predictions out. The one place that builds an ONNX Runtime session."""
+"""The classifier: images of digits in, predictions out."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
 from digitkit.choices import PrecisionChoice
-from digitkit.errors import ModelError
-from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, INPUT, IS_DIGIT, OUTPUT, ModelContract
+from digitkit.errors import ConfigError, at_least
+from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.models.registry import find_model
 from digitkit.models.session import make_session
+from digitkit.models.signature import read_signature
 from digitkit.system.hashes import file_sha256
 
 DEFAULT_INPUT_SCALE = 1 / 255
-"""What a foreign model's pixels are multiplied by unless another scale is given."""
+"""Default factor for the pixels of a third-party model."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image.
+    """A model's prediction for one image.
 
     Attributes:
-        digit: the likeliest digit, 0 to 9.
+        digit: the most likely digit, 0 to 9.
         confidence: probability that the image shows a digit and that it is this one, 0–1.
-        is_digit: probability that the image shows a digit at all, 0–1; 1 where the model doesn't
-            say.
+        is_digit: probability that the image shows a digit at all, 0–1; 1 from a model without
+            this output.
         probabilities: of the digits 0 to 9, given that it is one, float32 ``[10]``.
     """
 
@@ -43,13 +44,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model says of a batch.
+    """A model's outputs for a batch.
 
     Attributes:
         probabilities: of the digits 0 to 9, given that it is one, float32 ``[N, 10]``; rows sum
             to 1.
-        is_digit: probability that it is a digit at all, float32 ``[N]``; ones where the model
-            doesn't say.
+        is_digit: probability that it is a digit at all, float32 ``[N]``; ones from a model
+            without this output.
     """
 
     probabilities: F32
@@ -70,13 +71,13 @@ class Classifier:
 
     Attributes:
         path: the model file.
-        contract: what it promises; None for a foreign model.
+        contract: what it promises; None for a third-party model.
         min_confidence: its default threshold, 0–1.
-        input: name, kind and shape of what it takes, for people.
-        output: name, kind and shape of what it gives, for people.
-        session: the ``onnxruntime.InferenceSession`` that runs it.
-        knows_digits: whether it says how likely an image is a digit at all.
-        fixed_batch: whether it takes one image at a time only; a batch is then run one by one.
+        input: name, type and shape of its input, for display.
+        output: name, type and shape of its outputs, for display.
+        session: the ONNX Runtime session that runs it.
+        knows_digits: whether it states how likely an image is a digit at all.
+        fixed_batch: whether it takes exactly one image per call; a batch then takes several calls.
     """
 
     def __init__(
@@ -92,81 +93,44 @@ class Classifier:
 
         Args:
             model: a shipped name (``digits``, ``digits-tiny``) or the path of an ``.onnx`` file:
-                digitkit's own, or a foreign one with float32 ``[1 or N, 1, 28, 28]`` in and ten
-                scores out.
+                digitkit's own, or a third-party one with float32 ``[1 or N, 1, 28, 28]`` in and
+                ten scores out.
             precision: of a shipped model: ``int8``, ``fp32``, or ``auto`` for the faster.
-            threads: threads that one run may use; more than one pays only for large batches.
-            input_scale: a foreign model's pixels are 0–255 times this, 1/255 by default.
-            batch: most images that go into one run; None for all that are given.
+            threads: threads that one call may use; more than one helps large batches only.
+            input_scale: factor for the pixels, 0–255, of a third-party model; 1/255 by default.
+            batch: most images per call of the session; None for all at once.
 
         Raises:
-            InputNotFoundError: there is no such model.
-            ModelError: it cannot be loaded, is no digit model, or keeps a newer contract.
-            ValueError: `threads` or `batch` is under 1.
+            InputNotFoundError: the model does not exist.
+            ModelError: it cannot be loaded, is not a digit model, or has a newer contract.
+            ConfigError: `threads` or `batch` is less than 1, `precision` is given for a file, or
+                `input_scale` for a digitkit model.
         """
-        if batch is not None and batch < 1:
-            raise ValueError(f"batch is {batch}; needed is 1 or more")
-        self._batch = batch
+        if batch is not None:
+            at_least("batch", batch, 1)
         self.path = find_model(model, precision)
         self.session = make_session(self.path, threads)
         metadata = self.session.get_modelmeta().custom_metadata_map
         self.contract = ModelContract.from_metadata(metadata, str(self.path))
-        self._check_shapes()
+        signature = read_signature(self.session, str(self.path), third_party=self.contract is None)
         if self.contract is not None and input_scale is not None:
-            raise ModelError(
-                f"{self.path}: takes raw pixels by its contract; an input scale is for foreign "
-                "models"
+            raise ConfigError(
+                f"applies to third-party models, but {self.path} takes raw pixels by its contract",
+                field="input_scale",
             )
-        self._scale = np.float32(input_scale if input_scale is not None else DEFAULT_INPUT_SCALE)
+        self.input, self.output = signature.input_text, signature.outputs_text
+        self.knows_digits = signature.knows_digits
+        self.fixed_batch = signature.fixed_batch
         self.min_confidence = (
             self.contract.min_confidence if self.contract else DEFAULT_MIN_CONFIDENCE
         )
-        self._needs_softmax = self.contract is None and not self._gives_distributions()
+        self._input, self._outputs = signature.input, signature.outputs
+        self._batch = 1 if signature.fixed_batch else batch
+        self._scale = np.float32(DEFAULT_INPUT_SCALE if input_scale is None else input_scale)
+        self._needs_softmax = self.contract is None and not self._returns_probabilities()
 
-    def _check_shapes(self) -> None:
-        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        kind = "tensor(uint8)" if self.contract else "tensor(float)"
-        wanted = f"{kind[7:-1]} [N, 1, 28, 28]"
-        if len(inputs) != 1:
-            raise ModelError(f"{self.path}: has {len(inputs)} inputs; a digit model has one")
-        shape = inputs[0].shape
-        if len(shape) != 4 or list(shape[1:]) != [1, 28, 28] or inputs[0].type != kind:
-            raise ModelError(
-                f"{self.path}: takes {inputs[0].type[7:-1]} {shape}; a digit model takes {wanted}"
-            )
-        scores = outputs[0].shape
-        if len(scores) != 2 or scores[1] != 10 or outputs[0].type != "tensor(float)":
-            raise ModelError(
-                f"{self.path}: gives {outputs[0].type} {scores}; a digit model gives ten scores, "
-                "float [N, 10]"
-            )
-        if self.contract and (inputs[0].name, outputs[0].name) != (INPUT, OUTPUT):
-            raise ModelError(
-                f"{self.path}: its contract promises {INPUT} -> {OUTPUT}, but it has "
-                f"{inputs[0].name} -> {outputs[0].name}"
-            )
-        if shape[0] not in (None, 1) and not isinstance(shape[0], str):
-            raise ModelError(
-                f"{self.path}: takes batches of exactly {shape[0]}; needed is 1 or any size"
-            )
-        self.input = _described(inputs[0])
-        self.knows_digits = self.contract is not None and len(outputs) > 1
-        if self.knows_digits:
-            second = outputs[1]
-            if (second.name, second.type, len(second.shape)) != (IS_DIGIT, "tensor(float)", 1):
-                raise ModelError(
-                    f"{self.path}: its second output is {_described(second)}; a digit model's is "
-                    f"{IS_DIGIT}: float32 [N]"
-                )
-        given = outputs[: 1 + self.knows_digits]
-        self.output = ", ".join(_described(output) for output in given)
-        self._input, self._outputs = inputs[0].name, [output.name for output in given]
-        self.fixed_batch = shape[0] == 1
-        if self.fixed_batch:
-            self._batch = 1
-
-    def _gives_distributions(self) -> bool:
-        """Whether a foreign model's scores are probabilities already, by trying some images."""
+    def _returns_probabilities(self) -> bool:
+        """Whether a third-party model's scores are probabilities already, by trying some images."""
         probe = np.random.default_rng(0).integers(0, 256, (4, 28, 28), dtype=np.uint8)
         scores = self._run(probe)[0]
         return bool((scores >= 0).all() and np.allclose(scores.sum(1), 1, atol=1e-3))
@@ -186,50 +150,49 @@ class Classifier:
             float32 ``[N, 10]``, rows sum to 1.
 
         Raises:
-            ValueError: another shape or kind.
+            ValueError: wrong shape or dtype.
         """
         return self.scores(images).probabilities
 
     def scores(self, images: U8) -> Scores:
-        """All that the model says of a batch.
+        """All outputs of the model for a batch.
 
         Args:
             images: uint8 ``[N, 28, 28]`` or ``[N, 1, 28, 28]`` in normal form (see
-                `digitkit.pixels`): ink bright on dark. N may be 0.
+                `digitkit.images.normal_form`): ink bright on dark. N may be 0.
 
         Raises:
-            ValueError: another shape or kind.
+            ValueError: wrong shape or dtype.
         """
         if images.dtype != np.uint8 or images.shape[1:] not in ((28, 28), (1, 28, 28)):
             raise ValueError(
-                f"images are {images.dtype} {list(images.shape)}; needed is uint8 [N, 28, 28]"
+                f"images must be uint8 [N, 28, 28], got {images.dtype} {list(images.shape)}"
             )
         if len(images) == 0:
             return Scores(np.empty((0, 10), np.float32), np.empty(0, np.float32))
-        given = self._run(images)
-        probabilities = given[0]
+        outputs = self._run(images)
+        probabilities = outputs[0]
         if self._needs_softmax:
-            from digitkit.models.calibration import (
-                softmax,  # not at the top: digitkit's own models need none
-            )
+            # Not at the top: digitkit's own models need none.
+            from digitkit.models.calibration import softmax
 
             probabilities = softmax(probabilities)
         if self.knows_digits:
-            return Scores(probabilities, given[1])
+            return Scores(probabilities, outputs[1])
         return Scores(probabilities, np.ones(len(images), np.float32))
 
     def _run(self, images: U8) -> list[F32]:
         batch: npt.NDArray[np.generic] = images.reshape(-1, 1, 28, 28)
         if self.contract is None:
             batch = batch.astype(np.float32) * self._scale
-        most = self._batch or len(batch)
-        if len(batch) <= most:
-            return self.session.run(self._outputs, {self._input: batch})  # type: ignore[no-any-return]
-        parts = [
-            self.session.run(self._outputs, {self._input: batch[start : start + most]})
-            for start in range(0, len(batch), most)
+        limit = self._batch or len(batch)
+        if len(batch) <= limit:
+            return self.session.run(self._outputs, {self._input: batch})
+        calls = [
+            self.session.run(self._outputs, {self._input: batch[start : start + limit]})
+            for start in range(0, len(batch), limit)
         ]
-        return [np.concatenate(output) for output in zip(*parts, strict=True)]
+        return [np.concatenate(output) for output in zip(*calls, strict=True)]
 
     @overload
     def classify(self, images: U8) -> Prediction: ...
@@ -246,24 +209,18 @@ class Classifier:
             A `Prediction` for one image; a list in the same order for many.
 
         Raises:
-            ValueError: another shape or kind.
+            ValueError: wrong shape or dtype.
         """
         if isinstance(images, np.ndarray) and images.ndim == 2:
             scores = self.scores(images[None])
-            return _prediction(scores.probabilities[0], scores.is_digit[0])
+            return _to_prediction(scores.probabilities[0], scores.is_digit[0])
         if len(images) == 0:
             return []
         several = len(images) > 1
         scores = self.scores(np.stack(list(images)) if several else np.asarray(images[0])[None])
-        return list(map(_prediction, scores.probabilities, scores.is_digit))
+        return list(map(_to_prediction, scores.probabilities, scores.is_digit))
 
 
-def _prediction(row: F32, is_digit: np.float32) -> Prediction:
+def _to_prediction(row: F32, is_digit: np.float32) -> Prediction:
     digit = int(row.argmax())
     return Prediction(digit, float(row[digit] * is_digit), float(is_digit), row)
-
-
-def _described(value: Any) -> str:
-    """Name, kind and shape of an input or output: ``image: uint8 [N, 1, 28, 28]``."""
-    kind = value.type.removeprefix("tensor(").removesuffix(")").replace("float", "float32")
-    return f"{value.name}: {kind} [{', '.join(map(str, value.shape))}]"

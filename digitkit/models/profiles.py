@@ -1,8 +1,8 @@
 """What runs best on this device: kept by ``digitkit bench``, used by ``digitkit infer``.
 
-A profile holds for the model files, the ONNX Runtime and the processor that it was measured with;
-when one of them changes, or there are fewer cores than its threads, it is passed over, and whoever
-asks is told why.
+A profile is valid for the model files, the ONNX Runtime and the processor that it was measured
+with; when one of them changes, or there are fewer cores than its threads, it is ignored, and the
+user is told why.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
+from digitkit.choices import Precision
 from digitkit.errors import OutputError, ReportError
 from digitkit.models.registry import shipped_files
 from digitkit.models.session import load_onnxruntime
 from digitkit.system.folders import config_folder
 from digitkit.system.hashes import file_sha256
 
-# What only a device with a profile needs is imported there: every start of digitkit asks for one.
+# What only a device with a profile needs is imported where it is used: every start of digitkit
+# looks for one.
 
-FORMAT = "digitkit-profile/1"
-
-Precision = Literal["int8", "fp32"]
+PROFILE_FORMAT = "digitkit-profile/1"
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class Profile:
     """How a shipped model runs best on this device.
 
     Attributes:
-        model: its name: of a profile that is kept, a shipped one.
+        model: name of the model; a shipped one if the profile is kept.
         precision: which of its files.
-        threads: that one run may use.
-        batch: images that are best given to one run, where there are many; None where only one
-            size of batch was measured.
-        p50_us: median latency of a run of the smallest batch that was measured, microseconds.
-        images_per_second: in batches of `batch`.
-        accuracy: 0–1; None where it was not measured.
-        why: in words.
-        sha256: of the model's files, by precision.
-        onnxruntime: version that it was measured with.
+        threads: threads that one call may use.
+        batch: best number of images per call where there are many; null if only one batch size was
+            measured.
+        p50_us: median latency of a call with the smallest batch that was measured, microseconds.
+        images_per_second: throughput in batches of `batch`.
+        accuracy: accuracy, 0–1; null if not measured.
+        why: the reasons, in words.
+        sha256: SHA-256 of the model's files, by precision.
+        onnxruntime: version of ONNX Runtime that it was measured with.
         cpu: processor that it was measured on.
-        created: when, ISO 8601.
+        created: when it was measured, ISO 8601.
     """
 
     model: str
@@ -62,12 +62,12 @@ class Profile:
 
 
 def profile_file() -> Path:
-    """Where this device's profile is.
+    """The file of this device's profiles.
 
     ``$DIGITKIT_PROFILE``, else ``digitkit/profile.json`` in ``$XDG_CONFIG_HOME`` or ``~/.config``.
 
     Raises:
-        OutputError: none of them is set, and this user has no home.
+        OutputError: none of them is set, and this user has no home folder.
     """
     named = os.environ.get("DIGITKIT_PROFILE")
     if named:
@@ -76,29 +76,33 @@ def profile_file() -> Path:
 
 
 def save_profiles(profiles: Sequence[Profile]) -> Path:
-    """Write profiles into this device's file; what it holds of other models stays.
+    """Write profiles into this device's file; its profiles of other models are kept.
 
     Returns:
         The file.
 
     Raises:
-        ReportError: one of them is of no shipped model, which is what a name stands for.
-        OutputError: it cannot be written.
+        ReportError: a profile is not for a shipped model.
+        OutputError: the file cannot be read or written.
     """
-    for one in profiles:
-        if not one.sha256 or not one.sha256.items() <= _hashes(one.model).items():
-            raise _not_shipped(one.model)
+    for profile in profiles:
+        shipped = shipped_hashes(profile.model)
+        if not profile.sha256 or not profile.sha256.items() <= shipped.items():
+            raise _not_shipped(profile.model)
+    import msgspec
+
     from digitkit.system import atomic
 
     path = profile_file()
     try:
         models = _read(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError):
+        problem = f"cannot be read: {error.strerror or error}"
+        raise OutputError(problem, subject=str(path)) from error
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         models = {}  # damaged, and about to be replaced
-    models |= {one.model: asdict(one) for one in profiles}
-    text = json.dumps({"format": FORMAT, "models": models}, indent=2, sort_keys=True)
+    models |= {profile.model: asdict(profile) for profile in profiles}
+    text = json.dumps({"format": PROFILE_FORMAT, "models": models}, indent=2, sort_keys=True)
     atomic.write_text(path, text + "\n")
     return path
 
@@ -107,59 +111,64 @@ def check_shipped(models: Sequence[str]) -> None:
     """Refuse models that no profile can be kept of.
 
     Raises:
-        ReportError: one is no shipped name.
+        ReportError: a model is not a shipped one.
     """
     for model in models:
-        if not _hashes(model):
+        if not shipped_hashes(model):
             raise _not_shipped(model)
-
-
-def _not_shipped(model: str) -> ReportError:
-    return ReportError(
-        f"{model}: only what runs best of a shipped model can be saved, since digitkit infer "
-        "takes others by their file"
-    )
 
 
 def find_profile(model: str) -> tuple[Profile | None, ReportError | None]:
     """The profile of a shipped model on this device.
 
     Returns:
-        The profile, or None where there is none that fits; and why an existing one is ignored (an
-        error to be shown, not raised), or None.
+        The profile, or None if there is none or it is not valid any more; and why an existing one
+        is ignored (an error to be shown, not raised), or None.
     """
     try:
         path = profile_file()
-        if not os.path.isfile(path):  # Path's own raises where a folder may not be searched
+        if not os.path.isfile(path):  # Path.is_file raises where a folder may not be searched
             return None, None
     except OutputError:
         return None, None
+    import msgspec
+
     from digitkit.system.machine import cpu_name, usable_cores
 
     try:
         values = _read(path).get(model)
         if values is None:
             return None, None
-        profile = Profile(**values)
-        measured = profile.sha256[profile.precision]
-        if profile.precision not in get_args(Precision):
-            raise ValueError(f"precision is {profile.precision}")
-        for count in (profile.threads, 1 if profile.batch is None else profile.batch):
-            if type(count) is not int or count < 1:
-                raise ValueError(f"{count} is no number of threads or images")
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        profile = _convert(values)
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None, _ignored(path, "cannot be read and is ignored")
-    here = {
-        "model file": (_hashes(model).get(profile.precision), measured),
+    compared = {
+        "model file": (
+            shipped_hashes(model).get(profile.precision),
+            profile.sha256[profile.precision],
+        ),
         "ONNX Runtime": (load_onnxruntime().__version__, profile.onnxruntime),
         "processor": (cpu_name(), profile.cpu),
     }
-    for what, (now, then) in here.items():
+    for what, (now, then) in compared.items():
         if now != then:
             return None, _ignored(path, f"was measured with a different {what}")
     if profile.threads > (cores := usable_cores()):  # fewer than it was measured with
         return None, _ignored(path, f"uses more threads than this machine has cores ({cores})")
     return profile, None
+
+
+def shipped_hashes(model: str) -> dict[str, str]:
+    """The SHA-256 of a shipped model's files, by precision; empty for other models."""
+    return {path.stem.rsplit("-", 1)[1]: file_sha256(path) for path in shipped_files(model)}
+
+
+def _not_shipped(model: str) -> ReportError:
+    return ReportError(
+        "a profile can only be kept for a shipped model",
+        subject=model,
+        hint="omit --save; digitkit infer takes other models by their file",
+    )
 
 
 def _ignored(path: Path, problem: str) -> ReportError:
@@ -168,14 +177,36 @@ def _ignored(path: Path, problem: str) -> ReportError:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """The profiles in a file by model, not yet checked; none if it does not exist.
+
+    Raises:
+        OSError: it cannot be read.
+        msgspec.MsgspecError: it is not JSON.
+        ValueError: it is not a file of profiles.
+    """
+    import msgspec
+
     if not os.path.isfile(path):
         return {}
-    values = json.loads(path.read_text("utf-8"))
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise ValueError(f"{path}: is no profile")
+    values = msgspec.json.decode(path.read_bytes())
+    if not isinstance(values, dict) or values.get("format") != PROFILE_FORMAT:
+        raise ValueError(f"{path}: is not a profile")
     models = values.get("models")
     return models if isinstance(models, dict) else {}
 
 
-def _hashes(model: str) -> dict[str, str]:
-    return {path.stem.rsplit("-", 1)[1]: file_sha256(path) for path in shipped_files(model)}
+def _convert(values: object) -> Profile:
+    """A profile from the values in the file.
+
+    Raises:
+        msgspec.ValidationError: a value is missing or of a wrong type.
+        ValueError: a number is out of range, or the hash of the model file is missing.
+    """
+    import msgspec
+
+    profile = msgspec.convert(values, Profile)
+    if profile.threads < 1 or (profile.batch is not None and profile.batch < 1):
+        raise ValueError("threads and batch must be at least 1")
+    if profile.precision not in profile.sha256:
+        raise ValueError("the hash of the model file is missing")
+    return profile

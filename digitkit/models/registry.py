@@ -1,4 +1,4 @@
-"""The models that ship, and the file that a name stands for."""
+"""The models that ship, and the file of a model's name."""
 
 from __future__ import annotations
 
@@ -6,59 +6,66 @@ import os
 from pathlib import Path
 
 from digitkit.choices import PrecisionChoice
-from digitkit.errors import InputNotFoundError, ModelError
+from digitkit.errors import ConfigError, InputNotFoundError, ModelError
 
 
 def models_folder() -> Path:
-    """Where the shipped models are: inside an installed package, else beside it in a checkout."""
+    """The folder of the shipped models: inside an installed package, next to it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "exported"
     return inside if inside.is_dir() else package.parent / "exported"
 
 
 def shipped_files(name: str) -> list[Path]:
-    """The files of a shipped name, int8 first; of ``digits-int8`` and the like, that one."""
-    files = [models_folder() / f"{name}{kind}.onnx" for kind in ("-int8", "-fp32", "")]
+    """The files of a shipped name, int8 first; with a precision (``digits-int8``), that one."""
+    files = [models_folder() / f"{name}{suffix}.onnx" for suffix in ("-int8", "-fp32", "")]
     return [file for file in files if file.is_file() and file.stem.endswith(("-int8", "-fp32"))]
 
 
 def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto") -> Path:
-    """The file that a shipped name or a path stands for.
+    """The file of a shipped name or a path.
 
     Args:
         model: a shipped name (``digits``, ``digits-tiny``), also with its precision
             (``digits-int8``); else the path of an ``.onnx`` file.
-        precision: of a shipped model; ``auto`` is int8 where there is one, which is the faster.
+        precision: of a shipped model.
 
     Raises:
-        InputNotFoundError: there is no such shipped model and no such file.
-        ModelError: a precision was asked of a file, which has just the one that it has; or this
-            user may not look into the file's folder.
+        InputNotFoundError: neither a shipped model nor a file has this name.
+        ConfigError: a precision is given for a file, which has only its own.
+        ModelError: this user has no access to the file's folder.
     """
     path = Path(model)
     text = os.fspath(model)
     if path.suffix == "" and text == path.name and not path.exists():
-        shipped = shipped_files(text)
-        if precision != "auto":
-            shipped = [file for file in shipped if file.stem == f"{text}-{precision}"]
-        if shipped:
-            return shipped[0]
-        names = sorted({p.name.rsplit("-", 1)[0] for p in models_folder().glob("*-*.onnx")})
-        raise InputNotFoundError(
-            f"{text}: is neither a shipped model ({', '.join(names) or 'none is installed'}"
-            f"; precision {precision}) nor a file"
-        )
+        return _find_shipped(text, precision)
     if precision != "auto":
-        raise ModelError(
-            f"{text}: a precision goes with a shipped name such as digits; a file has its own"
+        raise ConfigError(
+            f"applies to shipped models such as digits, but {text} is a file", field="precision"
         )
     try:
-        there = path.is_file()
+        exists = path.is_file()
     except PermissionError as error:  # raised up to Python 3.13
         raise ModelError(
-            f"{text}: cannot be looked at: {error.strerror}; put it where this user may read (a "
-            "service sees no homes)"
+            f"cannot be accessed: {error.strerror}",
+            subject=text,
+            hint="move it to where this user may read (a service does not see home folders)",
         ) from error
-    if not there:
-        raise InputNotFoundError(f"{text}: there is no such model file")
+    if not exists:
+        raise InputNotFoundError("does not exist", subject=text)
     return path
+
+
+def _find_shipped(name: str, precision: PrecisionChoice) -> Path:
+    files = shipped_files(name)
+    if precision != "auto":
+        files = [file for file in files if file.stem == f"{name}-{precision}"]
+    if files:
+        return files[0]
+    names = sorted({path.name.rsplit("-", 1)[0] for path in models_folder().glob("*-*.onnx")})
+    wanted = "" if precision == "auto" else f" with precision {precision}"
+    raise InputNotFoundError(
+        f"is neither a shipped model{wanted} nor a file",
+        subject=name,
+        hint=f"shipped models: {', '.join(names) or 'none is installed'}",
+    )

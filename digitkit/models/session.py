@@ -1,15 +1,59 @@
-"""The one place that builds an ONNX Runtime session."""
+"""The one place that creates ONNX Runtime sessions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from digitkit.errors import MissingDependencyError, ModelError, one_line
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.errors import MissingDependencyError, ModelError, at_least, one_line
+
+
+class TensorInfo(Protocol):
+    """An input or output of a model: an ``onnxruntime.NodeArg``, which has no type hints."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the graph."""
+
+    @property
+    def type(self) -> str:
+        """Its type: ``tensor(uint8)``, ``tensor(float)``."""
+
+    @property
+    def shape(self) -> Sequence[int | str | None]:
+        """Its dimensions; a dynamic one is a name or None."""
+
+
+class Session(Protocol):
+    """The part of ``onnxruntime.InferenceSession`` that digitkit uses; it has no type hints."""
+
+    def run(
+        self, outputs: Sequence[str] | None, feeds: Mapping[str, npt.NDArray[np.generic]]
+    ) -> list[Any]:
+        """Arrays of the named outputs, of all for None."""
+
+    def get_inputs(self) -> list[TensorInfo]:
+        """The model's inputs, in order."""
+
+    def get_outputs(self) -> list[TensorInfo]:
+        """The model's outputs, in order."""
+
+    def get_modelmeta(self) -> Any:
+        """The model's metadata; ``custom_metadata_map`` is its ``metadata_props``."""
+
+    def get_session_options(self) -> Any:
+        """The options that the session runs with."""
+
+    def get_providers(self) -> list[str]:
+        """The execution providers that the session uses."""
 
 
 def load_onnxruntime() -> Any:
-    """The module ``onnxruntime``, which takes a good part of a second to load on a small device.
+    """Import ``onnxruntime``, which takes up to a second on a small device.
 
     Raises:
         MissingDependencyError: it does not load.
@@ -18,26 +62,25 @@ def load_onnxruntime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise MissingDependencyError(
-            f"ONNX Runtime does not load ({one_line(error)}); pip install onnxruntime brings it "
-            "(64-bit systems only)"
+            f"ONNX Runtime does not load ({one_line(error)})",
+            hint="pip install onnxruntime (64-bit systems only)",
         ) from error
     return onnxruntime
 
 
-def make_session(path: Path, threads: int = 1):  # type: ignore[no-untyped-def]
-    """An ``onnxruntime.InferenceSession`` as digitkit runs models: CPU only, no spinning.
+def make_session(path: Path, threads: int = 1) -> Session:
+    """Create a session as digitkit runs models: CPU only, no spinning.
 
     Args:
         path: the model file.
-        threads: threads that one run may use.
+        threads: threads that one call may use.
 
     Raises:
-        ModelError: ONNX Runtime cannot load it.
+        ModelError: ONNX Runtime cannot load the model.
         MissingDependencyError: ONNX Runtime itself does not load.
-        ValueError: `threads` is under 1.
+        ConfigError: `threads` is less than 1.
     """
-    if threads < 1:
-        raise ValueError(f"threads is {threads}; needed is 1 or more")
+    at_least("threads", threads, 1)
     ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -46,12 +89,13 @@ def make_session(path: Path, threads: int = 1):  # type: ignore[no-untyped-def]
     # Spinning threads answer a little sooner but cost whole cores between two frames.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 4  # its errors come back as exceptions
+    options.log_severity_level = 4  # its errors arrive as exceptions
     try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session: Session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         size = path.stat().st_size if path.exists() else 0
         raise ModelError(
-            f"{path}: ONNX Runtime {ort.__version__} cannot load it ({size} bytes): "
-            f"{one_line(error)}"
+            f"ONNX Runtime {ort.__version__} cannot load it ({size} bytes): {one_line(error)}",
+            subject=str(path),
         ) from error
+    return session

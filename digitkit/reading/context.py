@@ -10,7 +10,7 @@ import numpy as np
 from digitkit.reading.order import median
 
 if TYPE_CHECKING:
-    from digitkit.reading.strategies import Classified
+    from digitkit.reading.detections import Classified
 
 MIN_NEIGHBOUR_SCORE = 0.45
 """Detection score from which a digit supports its neighbours, 0–1."""

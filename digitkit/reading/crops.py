@@ -14,29 +14,43 @@ from digitkit.reading.detector import INK
 from digitkit.reading.scales import Candidate, Scale
 
 INK_HEIGHT = 75
-"""Greatest height of a digit whose ink is taken from the map of a scale, pixels of that scale."""
+"""Greatest height of a digit whose ink is taken from a scale's ink map, pixels of that scale."""
 
 MIN_CONTRAST = 4
-"""Least difference of ink and paper, grey levels."""
+"""Least difference between ink and paper, grey levels."""
 
 CROP_HEIGHT = 56
 """Height that a digit is reduced to before it is brought to normal form, pixels."""
 
+_MARGIN = 3
+"""Paper around a digit's ink in its crop, pixels of the ink map."""
+
 
 def crop_detection(
-    plain: U8, spot: Candidate, spots: Sequence[Candidate], scales: Sequence[Scale]
+    plain: U8, candidate: Candidate, candidates: Sequence[Candidate], scales: Sequence[Scale]
 ) -> Detection | None:
-    """A digit's own ink, cut out of the picture."""
-    # The finest map of ink in which the net sees enough around: a long stroke alone, as of a 1,
+    """Cut a digit's own ink out of the image.
+
+    Args:
+        plain: the whole image, grey, uint8 ``[H, W]``.
+        candidate: the digit.
+        candidates: all digits of the image, whose ink is left out.
+        scales: the detector's outputs, the finest first.
+
+    Returns:
+        None where there is no ink, or none that stands out from the paper.
+    """
+    # The finest ink map in which the detector sees enough context: a long stroke alone, as of a 1,
     # could be anything.
-    tall = spot.edges[3] - spot.edges[1]
-    scale = next((one for one in scales if tall / one.ratio[1] <= INK_HEIGHT), scales[-1])
-    mask, x, y = _own_ink_mask(spot, spots, scale)
+    digit_height = candidate.edges[3] - candidate.edges[1]
+    fitting = (scale for scale in scales if digit_height / scale.ratio[1] <= INK_HEIGHT)
+    scale = next(fitting, scales[-1])
+    mask, x, y = _own_ink_mask(candidate, candidates, scale)
     if mask is None:
         return None
     across, down = scale.ratio
     height, width = plain.shape
-    # The paper around belongs to the crop, since it tells what is ink.
+    # The paper around belongs to the crop, since ink is measured against it.
     ink_height = mask.shape[0] * INK * down
     left, top = max(0, int(x * INK * across)), max(0, int(y * INK * down))
     right = min(width, int(np.ceil((x + mask.shape[1]) * INK * across)))
@@ -47,8 +61,8 @@ def crop_detection(
     ratio = min(1.0, CROP_HEIGHT / ink_height * 1.3)
     size = (max(2, round(crop.shape[1] * ratio)), max(2, round(crop.shape[0] * ratio)))
     crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
-    own = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
-    ink = _extract_ink(crop, np.asarray(own, np.float32))
+    resized_mask = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
+    ink = _extract_ink(crop, np.asarray(resized_mask, np.float32))
     if ink is None:
         return None
     bx, by, bw, bh = cv2.boundingRect(cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1])
@@ -56,162 +70,183 @@ def crop_detection(
         return None
     box = clip_box(left + bx / ratio, top + by / ratio, bw / ratio, bh / ratio, width, height)
     at_border = (left == 0, top == 0, right == width, bottom == height)
-    return Detection(box, ink, spot.certainty, _cut_sides(ink, at_border))
+    return Detection(box, ink, candidate.score, _count_cut_sides(ink, at_border))
 
 
 def _own_ink_mask(
-    spot: Candidate, spots: Sequence[Candidate], scale: Scale
+    candidate: Candidate, candidates: Sequence[Candidate], scale: Scale
 ) -> tuple[F32 | None, int, int]:
-    """The probability of ink around a spot without what belongs to others.
+    """The ink map around a candidate without the ink of others.
 
     Returns:
-        float32 ``[h, w]`` with a margin of paper, and its place in the map of ink, x and y.
+        float32 ``[h, w]`` with a margin of paper: the probability of own ink, -1 for the ink of
+        others; and its position in the ink map, x and y. None where there is no own ink.
     """
-    left, top, right, bottom = scale.in_ink(spot)
+    left, top, right, bottom = scale.to_ink_map(candidate)
     w, h = right - left, bottom - top
-    more = max(2.0, 0.3 * max(w, h))
-    tall, wide = scale.maps.ink.shape
-    x0, y0 = max(0, int(left - more)), max(0, int(top - more))
-    x1, y1 = min(wide, int(right + more) + 1), min(tall, int(bottom + more) + 1)
+    surround = max(2.0, 0.3 * max(w, h))
+    map_height, map_width = scale.maps.ink.shape
+    x0, y0 = max(0, int(left - surround)), max(0, int(top - surround))
+    x1 = min(map_width, int(right + surround) + 1)
+    y1 = min(map_height, int(bottom + surround) + 1)
     if x1 - x0 < 2 or y1 - y0 < 2:
         return None, 0, 0
-    parts = scale.parts[y0:y1, x0:x1]
+    components = scale.components[y0:y1, x0:x1]
     ink = scale.maps.ink[y0:y1, x0:x1]
     xs, ys = np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5
     slack = 0.08 * max(w, h) + 0.5
     inside = ((xs > left - slack) & (xs < right + slack))[None, :] & (
         (ys > top - slack) & (ys < bottom + slack)
     )[:, None]
-    # A piece of ink that mostly lies in the box is the digit's, its tail outside included; of one
-    # that another digit has a part in, as where they touch, only what is inside and nearer is.
-    count = len(scale.areas)
-    within = np.bincount(parts[inside], minlength=count)
-    within[0] = 0
-    whole = within > 0.6 * scale.areas
-    nearest = _nearest(spot, spots, xs, ys, scale)
-    if nearest is not None:
-        whole &= np.bincount(parts[~nearest], minlength=count) <= 0.15 * scale.areas
-        inside &= nearest
-    some = (within > 0) & ~whole
-    mine = whole[parts] | (some[parts] & inside)
-    if not mine.any():
+    own = _own_pixels(components, inside, _nearest(candidate, candidates, xs, ys, scale), scale)
+    if not own.any():
         return None, 0, 0
     # Softly, so that strokes keep their edges.
-    near = cv2.dilate(mine.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    other = (parts > 0) & ~mine
-    own = np.where(near & ~other, np.maximum(ink, mine), 0).astype(np.float32)
-    ours = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
-    margin = 3
-    up, low = max(0, int(ours[0][0]) - margin), int(ours[0][-1]) + 1 + margin
-    near_left, far = max(0, int(ours[1][0]) - margin), int(ours[1][-1]) + 1 + margin
-    # Ink of others is no paper either.
-    own = np.where(other, -1.0, own).astype(np.float32)
-    return own[up:low, near_left:far], x0 + near_left, y0 + up
+    near = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    others = (components > 0) & ~own
+    mask = np.where(near & ~others, np.maximum(ink, own), 0).astype(np.float32)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    first_row, last_row = max(0, int(rows[0]) - _MARGIN), int(rows[-1]) + 1 + _MARGIN
+    first_column, last_column = max(0, int(columns[0]) - _MARGIN), int(columns[-1]) + 1 + _MARGIN
+    # The ink of others is not paper either.
+    mask = np.where(others, -1.0, mask).astype(np.float32)
+    return mask[first_row:last_row, first_column:last_column], x0 + first_column, y0 + first_row
+
+
+def _own_pixels(
+    components: npt.NDArray[np.int32],
+    inside: npt.NDArray[np.bool_],
+    nearest: npt.NDArray[np.bool_] | None,
+    scale: Scale,
+) -> npt.NDArray[np.bool_]:
+    """The ink that belongs to a candidate, bool ``[h, w]``.
+
+    A component that lies mostly in the box is the digit's, including a tail outside. Of a component
+    that another digit shares, as where they touch, only the ink inside the box and nearest to this
+    digit is.
+
+    Args:
+        components: of the ink map around the candidate.
+        inside: whether a pixel is inside its box.
+        nearest: whether this is the nearest digit; None where no other is near.
+        scale: that the components belong to.
+    """
+    count = len(scale.areas)
+    within = np.bincount(components[inside], minlength=count)
+    within[0] = 0
+    entire = within > 0.6 * scale.areas
+    if nearest is not None:
+        entire &= np.bincount(components[~nearest], minlength=count) <= 0.15 * scale.areas
+        inside = inside & nearest
+    shared = (within > 0) & ~entire
+    own: npt.NDArray[np.bool_] = entire[components] | (shared[components] & inside)
+    return own
 
 
 def _nearest(
-    spot: Candidate,
-    spots: Sequence[Candidate],
+    candidate: Candidate,
+    candidates: Sequence[Candidate],
     xs: npt.NDArray[np.float64],
     ys: npt.NDArray[np.float64],
     scale: Scale,
 ) -> npt.NDArray[np.bool_] | None:
-    """Where this digit's middle is nearer than any other's, in units of each one's size.
+    """Where this digit's centre is the nearest, in units of each digit's size; bool ``[h, w]``.
 
-    None where no other is near.
+    None where no other digit is near.
     """
 
-    def distance(one: Candidate) -> npt.NDArray[np.float64]:
-        left, top, right, bottom = scale.in_ink(one)
+    def distance(digit: Candidate) -> npt.NDArray[np.float64]:
+        left, top, right, bottom = scale.to_ink_map(digit)
         dx = (xs - (left + right) / 2) / max(right - left, 1)
         dy = (ys - (top + bottom) / 2) / max(bottom - top, 1)
         return np.maximum(np.abs(dx)[None, :], np.abs(dy)[:, None])
 
-    left, top, right, bottom = spot.edges
-    far = 0.3 * (bottom - top)
+    left, top, right, bottom = candidate.edges
+    reach = 0.3 * (bottom - top)
     neighbours = [
         other
-        for other in spots
-        if other is not spot
-        and left - far < other.edges[2]
-        and other.edges[0] < right + far
+        for other in candidates
+        if other is not candidate
+        and left - reach < other.edges[2]
+        and other.edges[0] < right + reach
         and top < other.edges[3]
         and other.edges[1] < bottom
     ]
     if not neighbours:
         return None
-    mine = distance(spot)
-    nearest = mine <= distance(neighbours[0])
+    own = distance(candidate)
+    nearest = own <= distance(neighbours[0])
     for other in neighbours[1:]:
-        nearest &= mine <= distance(other)
+        nearest &= own <= distance(other)
     return nearest
 
 
-def _extract_ink(crop: U8, own: F32) -> U8 | None:
-    """Ink of a crop: bright on dark, paper 0, whatever the light and the polarity.
+def _extract_ink(crop: U8, mask: F32) -> U8 | None:
+    """Ink of a crop: bright on dark, paper 0, for any light and polarity.
 
     Args:
         crop: grey, uint8 ``[h, w]``.
-        own: float32 ``[h, w]``, probability of the digit's ink; under 0 where others' ink is.
+        mask: float32 ``[h, w]``, probability of the digit's ink; below 0 for the ink of others.
 
     Returns:
-        uint8 ``[h, w]``; None where ink and paper are of one grey.
+        uint8 ``[h, w]``; None where ink and paper have the same grey.
     """
     level = crop.astype(np.float32)
-    blank = ((own < 0.15) & (own > -0.1)).astype(np.float32)
+    blank = ((mask < 0.15) & (mask > -0.1)).astype(np.float32)
     side = (2 * max(crop.shape) // 3 | 1,) * 2
     weight = cv2.blur(blank, side, borderType=cv2.BORDER_CONSTANT)
     paper = cv2.blur(level * blank, side, borderType=cv2.BORDER_CONSTANT) / np.maximum(weight, 1e-3)
     if not blank.any():
         return None
     difference = paper - level
-    sure = own > 0.5
-    if not sure.any():
+    clear = mask > 0.5
+    if not clear.any():
         return None
     # Around thin strokes much of it is paper; so the mean and a high percentile.
-    contrast = difference[sure]
+    contrast = difference[clear]
     if float(contrast.mean()) < 0:
         difference, contrast = -difference, -contrast
     place = int(0.85 * (len(contrast) - 1))
     strong = float(np.partition(contrast, place)[place])
     if strong < MIN_CONTRAST:
         return None
-    # What the net is sure of keeps its place, its edges are the picture's own.
-    gate = np.clip((own - 0.1) * 3, 0, 1)
+    # The mask decides where ink is, the image its edges.
+    gate = np.clip((mask - 0.1) * 3, 0, 1)
     return np.asarray(np.clip(difference * gate * (255 / strong), 0, 255), np.uint8)
 
 
 def clip_box(x: float, y: float, w: float, h: float, width: int, height: int) -> Box:
+    """A box rounded to whole pixels, at least 1×1, within an image of `width` × `height`."""
     left, top = max(0, round(x)), max(0, round(y))
     right, bottom = min(width, round(x + w)), min(height, round(y + h))
     return left, top, max(1, right - left), max(1, bottom - top)
 
 
-def _cut_sides(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> int:
-    """At how many sides ink runs out of the picture.
+def _count_cut_sides(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> int:
+    """At how many sides ink leaves the image.
 
-    A stroke that runs along the border is whole, and so is one that ends there, narrowing; one
-    that meets the border at its full width, longer than wide, goes on outside.
+    A stroke along the border is complete, and so is one that ends there, narrowing; one that meets
+    the border at its full width, longer than wide, continues outside.
 
     Args:
         ink: bright on dark, uint8 ``[h, w]``.
-        at_border: whether its left, top, right and bottom are the picture's.
+        at_border: whether its left, top, right and bottom are the image's.
     """
     count = 0
     mask = ink > 128
     sides = (mask.T, mask, mask[:, ::-1].T, mask[::-1])
-    for there, side in zip(at_border, sides, strict=True):
-        if not there or not side[0].any():
+    for is_border, side in zip(at_border, sides, strict=True):
+        if not is_border or not side[0].any():
             continue
         ends = np.flatnonzero(np.diff(np.r_[False, side[0], False]))
         for start, end in ends.reshape(-1, 2):
-            long = int(end - start)
+            length = int(end - start)
             # How deep the stroke goes straight in, and how wide it is there.
             depth = float(
-                np.argmin(np.vstack([side[:, start:end], [[False] * long]]), axis=0).mean()
+                np.argmin(np.vstack([side[:, start:end], [[False] * length]]), axis=0).mean()
             )
-            inner = side[min(len(side) - 1, 1 + long // 2), max(0, start - long) : end + long]
-            if depth > 0.8 * long and long >= 0.7 * inner.sum() and long > 1:
+            inner = side[min(len(side) - 1, 1 + length // 2), max(0, start - length) : end + length]
+            if depth > 0.8 * length and length >= 0.7 * inner.sum() and length > 1:
                 count += 1
                 break
     return count

@@ -1,22 +1,29 @@
-"""Detections: where a digit is, and its ink."""
+"""Detections: bounding boxes of digits, and their ink."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from digitkit.arrays import U8, Box
+from digitkit.reading.results import Digit
+
+if TYPE_CHECKING:
+    from digitkit.models.classifier import Prediction
 
 
 @dataclass(frozen=True)
 class Detection:
-    """One digit that was found.
+    """One digit that was found in an image.
 
     Attributes:
-        box: where its ink is.
-        ink: bright on dark, paper near 0, uint8 ``[h, w]``; `digitkit.pixels.normal_form` is next.
-        certainty: of the finder that its middle is there, 0–1.
-        runs_out: how many sides of the picture its ink meets, so that a part may be missing.
-        whole: whether it is the whole picture, taken for one digit; the last of all, then.
+        box: bounding box of its ink.
+        ink: bright on dark, paper near 0, uint8 ``[h, w]``; the input of
+            `digitkit.images.normal_form.normal_form`.
+        certainty: the detector's score for a digit's centre there, 0–1.
+        runs_out: number of the image's sides where its ink leaves the image, so that a part may be
+            missing.
+        whole: whether it is the whole image, taken for one digit; it is the last detection then.
     """
 
     box: Box
@@ -26,8 +33,43 @@ class Detection:
     whole: bool = False
 
 
+@dataclass(frozen=True)
+class Classified:
+    """A detection and what the classifier says of it.
+
+    Attributes:
+        detection: where it is, and its ink.
+        image: its ink in MNIST's normal form, uint8 ``[28, 28]``.
+        prediction: of that image.
+    """
+
+    detection: Detection
+    image: U8 = field(repr=False, compare=False)
+    prediction: Prediction
+
+    def to_digit(self, *, score: float, accepted: bool, cut: bool = False) -> Digit:
+        """The digit that this is, in row 0.
+
+        Args:
+            score: factor for the classifier's confidence, 0–1.
+            accepted: whether it counts.
+            cut: whether the image's border cuts it.
+        """
+        return Digit(
+            digit=self.prediction.digit,
+            confidence=self.prediction.confidence * score,
+            box=self.detection.box,
+            row=0,
+            accepted=accepted,
+            image=self.image,
+            probabilities=self.prediction.probabilities,
+            is_digit=self.prediction.is_digit * score,
+            cut=cut,
+        )
+
+
 def overlaps(a: Box, b: Box) -> bool:
-    """Whether two boxes have a part in common."""
+    """Whether two boxes intersect."""
     return (
         a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
     )  # fmt: skip

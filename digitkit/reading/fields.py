@@ -1,9 +1,9 @@
-"""Number fields: what a row must look like, and the likeliest digits that look like it.
+"""Number fields: constraints on a row, and the most likely digits that meet them.
 
-The model is plain. Each thing found in a row is, independently of the others, the digit d with
+The model is simple. Each detection in a row is, independently of the others, the digit d with
 probability ``is_digit * probabilities[d]``, or no digit with probability ``1 - is_digit``. A
-reading of the row says which of these each thing is; its text is that of the things that are
-digits, and its probability is the product. Of the readings whose text fits, the likeliest is taken.
+hypothesis about the row decides which of these each detection is; its text consists of the digits,
+and its probability is the product. Of the hypotheses whose text fits, the most likely is taken.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from itertools import islice
 from digitkit.errors import ConfigError, at_least
 from digitkit.reading.results import Digit, Reading
 
-FLOOR = 0.01
-"""What is less probable than this is never tried for a thing: a clear 7 stays a 7."""
+MIN_PROBABILITY = 0.01
+"""A less probable digit is never tried for a detection: a clear 7 stays a 7."""
 
 MAX_TRIED = 10_000
-"""How many readings of one row are tried, the likeliest first, before it is given up."""
+"""Hypotheses about one row that are tried, the most likely first, before it is given up."""
 
-_PIECE = re.compile(
+_ELEMENT = re.compile(
     r"(?P<atom>[0-9.]|\\[dw]|\[(?:\\.|[^\\\]])+\])"
     r"|\((?:\?(?::|>|<?[=!]|P<\w+>))?|[)|^$*+?]|\\[AbBZ1-9]|\{(?:\d+,?\d*|,\d+)\}"
 )
-"""What a pattern may be made of; an atom takes one digit."""
+"""The elements of a pattern; an atom matches one digit."""
 
 
 @dataclass(frozen=True)
 class Field:
-    r"""What each row must look like; at least one of three demands, the others None.
+    r"""Constraints on each row; at least one of the three, the others None.
 
     >>> postal_code = Field(pattern=r"[1-9]\d{3}")
     >>> postal_code.fits("4021"), postal_code.fits("402")
@@ -42,11 +42,11 @@ class Field:
     True
 
     Attributes:
-        expect: number of digits, from 1.
-        pattern: a regular expression of Python's `re` that the whole row must match. It is made
+        expect: number of digits, at least 1.
+        pattern: a regular expression of Python's `re` that the whole row must match. It consists
             of digits, ``.``, ``\d``, classes such as ``[1-9]``, groups, ``|``, quantifiers,
             lookarounds, backreferences and anchors; each class must be able to match a digit.
-        checksum: called with a row's text where `expect` and `pattern` are met; says whether it
+        checksum: called with a row's text that meets `expect` and `pattern`; returns whether it
             is valid. It may be called thousands of times for one row.
     """
 
@@ -59,18 +59,18 @@ class Field:
         """Check the values.
 
         Raises:
-            ConfigError: nothing is given; `expect` is less than 1; `pattern` is not a regular
-                expression, or no digit matches it or one of its parts.
+            ConfigError: no constraint is given; `expect` is less than 1; `pattern` is not a regular
+                expression, or no digit matches it or one of its elements.
         """
         if self.expect is None and self.pattern is None and self.checksum is None:
-            raise ConfigError("a field must have expect, pattern or checksum")
+            raise ConfigError("a field requires expect, pattern or checksum")
         if self.expect is not None:
             at_least("expect", self.expect, 1)
         if self.pattern is not None:
             object.__setattr__(self, "_regex", _compile_pattern(self.pattern))
 
     def fits(self, text: str) -> bool:
-        """Whether a row's text, of the digits 0 to 9, is such a field; an empty one never is."""
+        """Whether a row's text, of the digits 0 to 9, meets the constraints; "" never does."""
         return (
             text != ""
             and self.expect in (None, len(text))
@@ -80,27 +80,28 @@ class Field:
 
 
 def _compile_pattern(pattern: str) -> re.Pattern[str]:
-    shown = _quote(pattern)
+    quoted = _quote(pattern)
     try:
         regex = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise _pattern_error(f"{shown} is not a regular expression: {error}") from error
-    at = atoms = 0
-    while at < len(pattern):
-        piece = _PIECE.match(pattern, at)
-        if piece is None:
-            part = pattern[at : at + 2] if pattern[at] == "\\" else pattern[at]
+        raise _pattern_error(f"{quoted} is not a regular expression: {error}") from error
+    position = atoms = 0
+    while position < len(pattern):
+        element = _ELEMENT.match(pattern, position)
+        if element is None:
+            length = 2 if pattern[position] == "\\" else 1
+            unknown = _quote(pattern[position : position + length])
             raise _pattern_error(
-                f"{shown}: {_quote(part)} matches no digit", r"use digits, such as [1-9]\d{3}"
+                f"{quoted}: {unknown} matches no digit", r"use digits, such as [1-9]\d{3}"
             )
-        atom = piece["atom"]
+        atom = element["atom"]
         if atom is not None:
             atoms += 1
             if not any(re.fullmatch(atom, digit) for digit in "0123456789"):
-                raise _pattern_error(f"{shown}: {_quote(atom)} matches no digit")
-        at = piece.end()
+                raise _pattern_error(f"{quoted}: {_quote(atom)} matches no digit")
+        position = element.end()
     if atoms == 0:
-        raise _pattern_error(f"{shown} matches no digits", r"use digits, such as \d{4}")
+        raise _pattern_error(f"{quoted} matches no digits", r"use digits, such as \d{4}")
     return regex
 
 
@@ -114,23 +115,22 @@ def _quote(text: str) -> str:
 
 
 def apply_field(reading: Reading, field: Field) -> Reading:
-    """Keep the rows that fit, where need be with their next-likely digits.
+    """Keep the rows that fit, if necessary with their next most likely digits.
 
-    A row whose accepted digits fit stays as it is. Any other is read again: the likeliest reading
-    that fits is taken, its digits are accepted and everything else in the row is not. Accepted or
-    not before does not matter to it, so a faint digit may come in and clutter may go. Nothing of
-    a row is accepted where no reading of it fits, where it is likelier to hold no digits at all,
-    or where a fitting one is not found among the `MAX_TRIED` likeliest. A digit that the border
-    cuts is never accepted.
+    A row whose accepted digits fit stays as it is. For any other, the most likely hypothesis that
+    fits is taken: its digits are accepted and all others in the row are not, whether or not they
+    were accepted before; so a faint digit may be added and clutter may be dropped. Nothing in a row
+    is accepted if no hypothesis fits, if it most likely has no digits at all, or if none of the
+    `MAX_TRIED` most likely ones fits. A digit that the border cuts is never accepted.
 
-    In a row that was read again, the confidence of an accepted digit is its probability given
-    that the likelier readings, which do not fit, are wrong. It may be under the reader's
-    threshold, and is low where another reading that was not tried is about as likely.
-    `Digit.probabilities` and `Digit.is_digit` stay what the model said.
+    In a changed row, the confidence of an accepted digit is its probability given that the more
+    likely hypotheses, which do not fit, are wrong. It may be below the reader's threshold, and is
+    low if another hypothesis that was not tried is about as likely. `Digit.probabilities` and
+    `Digit.is_digit` stay the model's.
 
     Args:
-        reading: of a picture.
-        field: what each of its rows must look like.
+        reading: of an image.
+        field: the constraints on each of its rows.
 
     Returns:
         The same digits in the same order and rows.
@@ -150,85 +150,100 @@ def apply_field(reading: Reading, field: Field) -> Reading:
 
 
 def _fit_row(row: Sequence[Digit], field: Field) -> list[Digit]:
-    """A row's digits as `apply` gives them."""
+    """A row's digits as `apply_field` returns them."""
     row = [replace(digit, accepted=digit.accepted and not digit.cut) for digit in row]
     if field.fits("".join(str(digit.digit) for digit in row if digit.accepted)):
         return row
     rejected = [replace(digit, accepted=False) for digit in row]
-    options = [_options(digit) for digit in row]
-    # Probability of the readings that are wrong: in all, and those with each option of each thing.
-    wrong, wrong_with = 0.0, [[0.0] * len(of_one) for of_one in options]
+    options = [_list_options(digit) for digit in row]
+    # Probability of the hypotheses that are wrong: of all, and of those with each option.
+    wrong, wrong_with = 0.0, [[0.0] * len(choices) for choices in options]
     for probability, choice in islice(_by_probability(options), MAX_TRIED):
-        chosen = [of_one[k] for of_one, k in zip(options, choice, strict=True)]
+        chosen = [choices[k] for choices, k in zip(options, choice, strict=True)]
         text = "".join(str(option.digit) for option in chosen if option.digit is not None)
         if text == "":
             return rejected
         if field.fits(text):
-            # Both are at least `probability`, but for rounding.
-            left = max(1 - wrong, probability)
-            return [
-                digit
-                if option.digit is None
-                else replace(
-                    digit,
-                    digit=option.digit,
-                    accepted=True,
-                    confidence=min(1.0, max(option.probability - with_it[k], probability) / left),
-                )
-                for digit, option, with_it, k in zip(
-                    rejected, chosen, wrong_with, choice, strict=True
-                )
-            ]
+            wrong_chosen = [sums[k] for sums, k in zip(wrong_with, choice, strict=True)]
+            return _accept_options(rejected, chosen, probability, wrong, wrong_chosen)
         wrong += probability
-        for with_it, k in zip(wrong_with, choice, strict=True):
-            with_it[k] += probability
+        for sums, k in zip(wrong_with, choice, strict=True):
+            sums[k] += probability
     return rejected
+
+
+def _accept_options(
+    row: Sequence[Digit],
+    options: Sequence[_Option],
+    probability: float,
+    wrong: float,
+    wrong_with: Sequence[float],
+) -> list[Digit]:
+    """Accept a hypothesis.
+
+    Args:
+        row: the detections, none accepted.
+        options: what the hypothesis takes each of them for.
+        probability: of the hypothesis.
+        wrong: probability of all more likely hypotheses.
+        wrong_with: probability of those that share each of the options.
+    """
+    # Both are at least `probability`, but for rounding.
+    remaining = max(1 - wrong, probability)
+    return [
+        digit
+        if option.digit is None
+        else replace(
+            digit,
+            digit=option.digit,
+            accepted=True,
+            confidence=min(1.0, max(option.probability - shared, probability) / remaining),
+        )
+        for digit, option, shared in zip(row, options, wrong_with, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
 class _Option:
-    """What a thing may be: a digit, or none."""
+    """What a detection may be: a digit, or none."""
 
     digit: int | None
     probability: float
 
 
-def _options(digit: Digit) -> list[_Option]:
-    """What a thing may be, the likeliest first, down to the floor."""
+def _list_options(digit: Digit) -> list[_Option]:
+    """What a detection may be, the most likely first, down to `MIN_PROBABILITY`."""
     if digit.cut:
         return [_Option(None, 1.0)]
-    # In float64: sums of float32 are off by more than the least likely readings.
-    given = [float(p) for p in digit.probabilities]
-    scale = digit.is_digit / sum(given)
-    options = [_Option(d, p * scale) for d, p in enumerate(given)]
+    # In float64: the rounding of float32 sums exceeds the least likely hypotheses.
+    probabilities = [float(p) for p in digit.probabilities]
+    scale = digit.is_digit / sum(probabilities)
+    options = [_Option(d, p * scale) for d, p in enumerate(probabilities)]
     options.append(_Option(None, 1.0 - digit.is_digit))
     options.sort(key=lambda option: -option.probability)
-    return [option for option in options if option.probability >= FLOOR]
+    return [option for option in options if option.probability >= MIN_PROBABILITY]
 
 
 def _by_probability(options: Sequence[Sequence[_Option]]) -> Iterator[tuple[float, list[int]]]:
-    """All readings of a row, the likeliest first, each once.
+    """All hypotheses about a row, the most likely first, each once.
 
     Args:
-        options: of each thing, the likeliest first.
+        options: of each detection, the most likely first.
 
     Yields:
-        The probability of a reading, and the number of each thing's option.
+        The probability of a hypothesis, and the index of each detection's option.
     """
-    costs = [[-math.log(option.probability) for option in of_one] for of_one in options]
-    # The cheaper a thing's first change, the earlier it comes. So a step below never makes a
-    # reading likelier, and three kinds of step reach each reading by just one way.
+    costs = [[-math.log(option.probability) for option in choices] for choices in options]
+    # Detections with a cheap first change come first. So no step below makes a hypothesis more
+    # likely, and the three kinds of step reach each hypothesis in exactly one way.
     order = [i for i, cost in enumerate(costs) if len(cost) > 1]
     order.sort(key=lambda i: costs[i][1] - costs[i][0])
 
-    def step(j: int, k: int) -> float:
+    def step_cost(j: int, k: int) -> float:
         cost = costs[order[j]]
         return cost[k] - cost[k - 1]
 
-    def first(j: int) -> float:
-        return step(j, 1)
-
-    # Of each reading: its cost, and its changes from the likeliest as (place in order, option).
+    # Each hypothesis: its cost, and its changes from the most likely as (place in order, option).
     heap: list[tuple[float, tuple[tuple[int, int], ...]]] = [(sum(cost[0] for cost in costs), ())]
     while heap:
         cost, changes = heapq.heappop(heap)
@@ -238,9 +253,9 @@ def _by_probability(options: Sequence[Sequence[_Option]]) -> Iterator[tuple[floa
         yield math.exp(-cost), choice
         j, k = changes[-1] if changes else (-1, 0)
         if changes and k + 1 < len(costs[order[j]]):
-            heapq.heappush(heap, (cost + step(j, k + 1), (*changes[:-1], (j, k + 1))))
+            heapq.heappush(heap, (cost + step_cost(j, k + 1), (*changes[:-1], (j, k + 1))))
         if j + 1 < len(order):
-            heapq.heappush(heap, (cost + first(j + 1), (*changes, (j + 1, 1))))
+            heapq.heappush(heap, (cost + step_cost(j + 1, 1), (*changes, (j + 1, 1))))
             if k == 1:
-                moved = cost - first(j) + first(j + 1)
+                moved = cost - step_cost(j, 1) + step_cost(j + 1, 1)
                 heapq.heappush(heap, (moved, (*changes[:-1], (j + 1, 1))))

@@ -1,7 +1,7 @@
-"""From a picture larger than one digit to its digits: where they are, and each in normal form.
+"""Detection of digits on a page: bounding boxes and each digit's ink.
 
-The finder's net says where ink and middles of digits are; here this becomes boxes, the ink of each
-box apart from its neighbours', the paper and the ruling, and rows in the order that a person reads.
+The detector's maps at several scales become candidates, non-maximum suppression chooses among
+them, and each remaining one is cut out without its neighbours, the paper and the ruling.
 """
 
 from __future__ import annotations
@@ -19,49 +19,55 @@ from digitkit.reading.detector import CENTRE, Detector
 from digitkit.reading.scales import Candidate, Scale
 
 WORK_SIDE = 1280
-"""Pictures are reduced to this longer side before digits are looked for, pixels."""
+"""Images are reduced to this longer side before detection, pixels."""
 
-FRAME = (480, 640)
-"""Longer sides of what is taken for a camera's frame, pixels."""
+CAMERA_SIDES = (480, 640)
+"""Longer sides of an image that is taken for a camera frame, pixels."""
 
-REDUCED = (1, 2, 4, 8)
-"""How often the picture is reduced further, for large digits; half sizes overlap."""
+CAMERA_RATIO = 0.75
+"""A camera frame is reduced to this fraction: half the time, and its pixels are seldom sharp."""
 
-LEAST_SIDE = 40
-"""It is not reduced under this longer side, pixels."""
+REDUCTIONS = (1, 2, 4, 8)
+"""Further reductions of the image, for large digits; half sizes overlap."""
 
-LARGE, FAINT, ENOUGH = 26, 0.25, 0.6
-"""Where some digit is surely found, and each thing at all like one is as high as this, the picture
-is not looked at more finely: pixels, and certainties of 0–1."""
+MIN_SIDE = 40
+"""The image is not reduced below this longer side, pixels."""
 
-KNOWN = (20, 140)
-"""Heights of digits that the net knows well, pixels of a scale."""
+LARGE_HEIGHT, MIN_FAINT_SCORE, MIN_CLEAR_SCORE = 26, 0.25, 0.6
+"""No finer scale is searched once some candidate has a clear score, and all with at least a faint
+one are as high as `LARGE_HEIGHT`: pixels, and rank scores of 0–1."""
 
-MIN_CENTRE = 0.2
-"""From which certainty of a middle on it is taken for a digit, 0–1."""
+KNOWN_HEIGHTS = (20, 140)
+"""Heights of digits that the detector knows well, pixels of a scale."""
+
+MIN_CENTRE_SCORE = 0.2
+"""A peak of the centre map is a candidate from this score, 0–1."""
 
 MIN_INK = 0.4
-"""From which probability on a pixel is ink, 0–1."""
+"""A pixel is ink from this probability, 0–1."""
+
+MAX_OVERLAP = 0.55
+"""Of two candidates that share more than this fraction of the smaller box, one is suppressed."""
 
 
 def detect_digits(plain: U8, finder: Detector) -> list[Detection]:
-    """Find the digits of a picture.
+    """Detect the digits of an image.
 
     Args:
         plain: grey, uint8 ``[H, W]``, upright, dark on light or light on dark, or both.
-        finder: the net.
+        finder: the detector.
 
     Returns:
-        What was found, in no particular order; see `in_order`.
+        The detections, in no particular order; see `digitkit.reading.order.reading_order`.
     """
-    scales, spots = _scan_scales(plain, finder)
-    kept = _non_maximum_suppression(spots)
-    found = (crop_detection(plain, spot, kept, scales) for spot in kept)
-    return [one for one in found if one is not None]
+    scales, candidates = _scan_scales(plain, finder)
+    kept = _suppress_non_maxima(candidates)
+    detections = (crop_detection(plain, candidate, kept, scales) for candidate in kept)
+    return [detection for detection in detections if detection is not None]
 
 
 def whole_image_detection(plain: U8) -> Detection:
-    """A picture taken for a single digit that fills it.
+    """The detection of an image that is taken for a single digit, filling it.
 
     Args:
         plain: grey, uint8 ``[H, W]``, of more than one level.
@@ -71,86 +77,96 @@ def whole_image_detection(plain: U8) -> Detection:
     height, width = plain.shape
     ratio = width / ink.shape[1]
     box = clip_box(x * ratio, y * ratio, w * ratio, h * ratio, width, height)
-    # From one side to the other, with room beside it: an edge or the light, and no digit.
+    # Ink from one side to the opposite one, with space next to it, is an edge or a shadow.
     across, down = w >= 0.97 * ink.shape[1], h >= 0.97 * ink.shape[0]
     return Detection(box, ink, runs_out=2 * (across != down), whole=True)
 
 
-def _ratio(side: int) -> float:
-    """How far a picture is reduced before it is looked at.
+def _scan_scales(grey: U8, detector: Detector) -> tuple[list[Scale], list[Candidate]]:
+    """The image at several scales, the finest first, and the candidates in them.
 
-    A camera's frame, up to 640 pixels, is by a quarter: half the time, and its pixels are seldom
-    sharp.
+    From coarse to fine, and no finer than useful: where digits are found and all of them are
+    large, a scale twice as fine costs four times as much and shows nothing new.
     """
-    return min(0.75 if FRAME[0] <= side <= FRAME[1] else 1.0, WORK_SIDE / side)
+    scales: list[Scale] = []
+    candidates: list[Candidate] = []
+    for image in reversed(_reduce(grey)):
+        scale = _run_detector(image, grey.shape, detector)
+        scales.insert(0, scale)
+        candidates += _find_peaks(scale)
+        heights = [
+            (candidate.edges[3] - candidate.edges[1]) / scale.ratio[1]
+            for candidate in candidates
+            if candidate.rank_score >= MIN_FAINT_SCORE
+        ]
+        best = max((candidate.rank_score for candidate in candidates), default=0.0)
+        if best >= MIN_CLEAR_SCORE and min(heights) >= LARGE_HEIGHT:
+            break
+    return scales, candidates
 
 
-def _scan_scales(plain: U8, finder: Detector) -> tuple[list[Scale], list[Candidate]]:
-    """The picture at several scales, the finest first, and what the net sees in them.
-
-    From coarse to fine, and no finer than there may be something to see: where digits are found
-    and all of them are large, a scale twice as fine costs four times as much and shows nothing new.
-    """
-    height, width = plain.shape
+def _reduce(grey: U8) -> list[U8]:
+    """The image at each scale, the finest first."""
+    height, width = grey.shape
+    side = max(height, width)
+    camera_ratio = CAMERA_RATIO if CAMERA_SIDES[0] <= side <= CAMERA_SIDES[1] else 1.0
     images: list[U8] = []
-    small = plain
-    for reduced in REDUCED:
-        ratio = _ratio(max(height, width)) / reduced
+    small = grey
+    for reduction in REDUCTIONS:
+        ratio = min(camera_ratio, WORK_SIDE / side) / reduction
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        if images and max(size) < LEAST_SIDE:
+        if images and max(size) < MIN_SIDE:
             break
         if size != (width, height):
-            # From the last scale, not from the whole picture: that is large.
+            # From the last scale, not from the whole image, which is large.
             small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
         images.append(small)
-    scales: list[Scale] = []
-    spots: list[Candidate] = []
-    for small in reversed(images):
-        maps = finder.maps(small)
-        mask = (maps.ink > MIN_INK).astype(np.uint8)
-        _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-        ratios = (width / small.shape[1], height / small.shape[0])
-        areas = np.asarray(stats[:, cv2.CC_STAT_AREA], np.int32)
-        scale = Scale(ratios, maps, np.asarray(parts, np.int32), areas)
-        scales.insert(0, scale)
-        spots += _find_peaks(scale)
-        heights = [
-            (spot.edges[3] - spot.edges[1]) / ratios[1] for spot in spots if spot.worth >= FAINT
-        ]
-        surest = max((spot.worth for spot in spots), default=0.0)
-        if surest >= ENOUGH and min(heights) >= LARGE:
-            break
-    return scales, spots
+    return images
+
+
+def _run_detector(image: U8, shape: tuple[int, ...], detector: Detector) -> Scale:
+    """Run the detector on a reduced image; `shape` is the whole image's."""
+    maps = detector.maps(image)
+    mask = (maps.ink > MIN_INK).astype(np.uint8)
+    _, components, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return Scale(
+        (shape[1] / image.shape[1], shape[0] / image.shape[0]),
+        maps,
+        np.asarray(components, np.int32),
+        np.asarray(stats[:, cv2.CC_STAT_AREA], np.int32),
+    )
 
 
 def _find_peaks(scale: Scale) -> list[Candidate]:
-    """The peaks of the map of middles, with the boxes that the net gives them."""
+    """The peaks of the centre map, with the boxes that the detector gives them."""
     maps, (across, down) = scale.maps, scale.ratio
-    high = cv2.dilate(maps.centre, np.ones((3, 3), np.uint8))
-    ys, xs = np.nonzero((maps.centre >= high) & (maps.centre > MIN_CENTRE))
-    spots = []
+    highest = cv2.dilate(maps.centre, np.ones((3, 3), np.uint8))
+    ys, xs = np.nonzero((maps.centre >= highest) & (maps.centre > MIN_CENTRE_SCORE))
+    candidates = []
     for y, x in zip(ys.tolist(), xs.tolist(), strict=True):
         left, top, right, bottom = maps.reach[:, y, x].tolist()
-        cx, cy, certainty = (x + 0.5) * CENTRE, (y + 0.5) * CENTRE, float(maps.centre[y, x])
-        known = min(1.0, (top + bottom) / KNOWN[0], KNOWN[1] / (top + bottom))
+        cx, cy, score = (x + 0.5) * CENTRE, (y + 0.5) * CENTRE, float(maps.centre[y, x])
+        height = top + bottom
+        known = min(1.0, height / KNOWN_HEIGHTS[0], KNOWN_HEIGHTS[1] / height)
         edges = (
             (cx - left) * across, (cy - top) * down, (cx + right) * across, (cy + bottom) * down
         )  # fmt: skip
-        spots.append(Candidate(edges, certainty, certainty * known))
-    return spots
+        candidates.append(Candidate(edges, score, score * known))
+    return candidates
 
 
-def _non_maximum_suppression(spots: Sequence[Candidate]) -> list[Candidate]:
-    """Of boxes that overlap, the one that is worth most."""
+def _suppress_non_maxima(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Non-maximum suppression: of candidates that overlap, the one with the highest rank score."""
     kept: list[Candidate] = []
-    for spot in sorted(spots, key=lambda spot: -spot.worth):
-        left, top, right, bottom = spot.edges
+    for candidate in sorted(candidates, key=lambda candidate: -candidate.rank_score):
+        left, top, right, bottom = candidate.edges
         area = (right - left) * (bottom - top)
         for other in kept:
             a, b, c, d = other.edges
-            wide, tall = min(right, c) - max(left, a), min(bottom, d) - max(top, b)
-            if wide > 0 and tall > 0 and wide * tall > 0.55 * min(area, (c - a) * (d - b)):
+            width, height = min(right, c) - max(left, a), min(bottom, d) - max(top, b)
+            smaller = min(area, (c - a) * (d - b))
+            if width > 0 and height > 0 and width * height > MAX_OVERLAP * smaller:
                 break
         else:
-            kept.append(spot)
+            kept.append(candidate)
     return kept

@@ -27,10 +27,11 @@ from digitkit.images.normal_form import normal_form
 from digitkit.images.opencv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.models.classifier import Classifier
+from digitkit.reading.detections import Classified
 from digitkit.reading.detector import Detector
 from digitkit.reading.orientation import surely_upright
 from digitkit.reading.results import Reading, Timings
-from digitkit.reading.strategies import Classified, Page, SingleDigit, Strategy
+from digitkit.reading.strategies import Page, SingleDigit, Strategy
 from digitkit.sources.files import load_frame
 from digitkit.sources.frames import Failure, Frame, to_failure
 

@@ -1,4 +1,4 @@
-"""What the detector says at one scale of an image."""
+"""One scale of an image with the detector's output for it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,37 @@ from digitkit.reading.detector import INK, Maps
 
 @dataclass(frozen=True)
 class Candidate:
-    """A box that the net gives, in the whole picture's pixels: left, top, right, bottom."""
+    """A bounding box that the detector proposes.
+
+    Attributes:
+        edges: left, top, right and bottom, pixels of the whole image.
+        score: of the detector, 0–1.
+        rank_score: the score, reduced for sizes that the detector knows less well, 0–1.
+    """
 
     edges: tuple[float, float, float, float]
-    certainty: float
-    worth: float  # certainty, less where the net knows the size less well
+    score: float
+    rank_score: float
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One scale of the picture and what the net says of it."""
+    """One scale of an image with the detector's output for it.
 
-    ratio: tuple[float, float]  # pixels of the whole picture to one of this, across and down
+    Attributes:
+        ratio: pixels of the whole image per pixel of this scale, across and down.
+        maps: the detector's output.
+        components: connected components of the ink map, int32 ``[h, w]``: 0 for paper, else from 1.
+        areas: pixels of each component, int32 ``[components + 1]``.
+    """
+
+    ratio: tuple[float, float]
     maps: Maps
-    parts: npt.NDArray[np.int32]  # connected pieces of ink, numbered from 1
+    components: npt.NDArray[np.int32]
     areas: npt.NDArray[np.int32]
 
-    def in_ink(self, spot: Candidate) -> tuple[float, float, float, float]:
-        """The edges of a box in this scale's map of ink."""
+    def to_ink_map(self, candidate: Candidate) -> tuple[float, float, float, float]:
+        """A candidate's edges in this scale's ink map: left, top, right, bottom."""
         across, down = (INK * ratio for ratio in self.ratio)
-        left, top, right, bottom = spot.edges
+        left, top, right, bottom = candidate.edges
         return left / across, top / down, right / across, bottom / down

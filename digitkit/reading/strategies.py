@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from digitkit.arrays import U8
 from digitkit.images.ink import extract_ink
-from digitkit.reading.detections import Detection
+from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.orientation import orientation_evidence
 from digitkit.reading.results import Digit
 
 if TYPE_CHECKING:
-    from digitkit.models.classifier import Prediction
     from digitkit.reading.detector import Detector
 
 MIN_REPORTED = 0.25
 """Lowest confidence of a digit that is reported at all: below it, a detection is clutter."""
-
-
-@dataclass(frozen=True)
-class Classified:
-    """A detection and what the classifier says of it.
-
-    Attributes:
-        detection: where it is, and its ink.
-        image: its ink in MNIST's normal form, uint8 ``[28, 28]``.
-        prediction: of that image.
-    """
-
-    detection: Detection
-    image: U8 = field(repr=False, compare=False)
-    prediction: Prediction
-
-    def to_digit(self, *, score: float, accepted: bool, cut: bool = False) -> Digit:
-        """The digit that this is, in row 0.
-
-        Args:
-            score: factor for the classifier's confidence, 0–1.
-            accepted: whether it counts.
-            cut: whether the image's border cuts it.
-        """
-        return Digit(
-            digit=self.prediction.digit,
-            confidence=self.prediction.confidence * score,
-            box=self.detection.box,
-            row=0,
-            accepted=accepted,
-            image=self.image,
-            probabilities=self.prediction.probabilities,
-            is_digit=self.prediction.is_digit * score,
-            cut=cut,
-        )
 
 
 class Assembled(NamedTuple):

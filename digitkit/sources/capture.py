@@ -1,4 +1,4 @@
-"""Opens cameras and streams by their names."""
+"""Opening cameras and streams by their names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from digitkit.arrays import U8
-from digitkit.errors import SourceError, one_line
+from digitkit.errors import ConfigError, SourceError, one_line
 from digitkit.images.opencv import cv2
 from digitkit.sources import picamera
 from digitkit.sources.urls import SCHEMES, mask_password
@@ -18,10 +18,10 @@ OPEN_SECONDS = 10.0
 """How long opening a stream may take; video starts at a key frame, which may be seconds away."""
 
 READ_SECONDS = 5.0
-"""After this long without a frame a stream counts as gone."""
+"""A stream counts as lost after this many seconds without a frame."""
 
 STALL_SECONDS = 0.5
-"""No frame after less than this may be a broken one among good ones, after more it is a stall."""
+"""A failed read is a broken frame up to this long, and a stalled stream beyond."""
 
 
 class Capture(Protocol):
@@ -31,17 +31,18 @@ class Capture(Protocol):
         """Wait for the next frame, uint8 ``[H, W]`` or ``[H, W, 3]`` BGR; None if there is none.
 
         Raises:
-            SourceError: there is none, and it is known why.
+            SourceError: there is none, and the reason is known.
         """
 
     def close(self) -> None:
-        """Free the source; called once or more, also while another thread is inside `read`."""
+        """Free the source; may be called repeatedly, and while another thread is in `read`."""
 
 
 Opener = Callable[[], Capture]
+"""Opens a source; raises `SourceError` if it cannot."""
 
 
-class _OpenCV:
+class _OpenCVCapture:
     """A camera or a stream that OpenCV reads."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
@@ -51,28 +52,28 @@ class _OpenCV:
 
     def read(self) -> U8 | None:
         with self._reading:
-            image = self._next()
+            image = self._read_next()
         if self._closed:
             self.close()
         return image
 
-    def _next(self) -> U8 | None:
+    def _read_next(self) -> U8 | None:
         for _ in range(BROKEN_FRAMES):
             begun = time.monotonic()
             if self._closed:
                 break
             try:
-                fine, image = self._capture.read()
+                ok, image = self._capture.read()
             except cv2.error as error:
                 raise SourceError(f"cannot be read: {one_line(error.err)}") from error
-            if fine:
+            if ok:
                 return image  # type: ignore[return-value]
             if time.monotonic() - begun > STALL_SECONDS:
                 break
         return None
 
     def close(self) -> None:
-        # Releasing under a running read would crash; then the reader releases.
+        # Releasing during a read would crash; the reader releases it then.
         self._closed = True
         if self._reading.acquire(blocking=False):
             try:
@@ -81,13 +82,16 @@ class _OpenCV:
                 self._reading.release()
 
 
-def opener_of(camera: str, size: tuple[int, int] | None = None) -> Opener:
-    """What opens the camera or stream of this name; see `Live`.
+def make_opener(camera: str, size: tuple[int, int] | None = None) -> Opener:
+    """The opener of a camera or a stream.
 
-    The opener raises `SourceError` if it cannot.
+    Args:
+        camera: its name, as for `digitkit.sources.live.Live`.
+        size: width and height to ask a camera for, pixels.
 
     Raises:
-        SourceError: there is no such kind of camera, or a stream is asked for a size.
+        SourceError: `camera` names no kind of camera or stream.
+        ConfigError: a size is asked of a stream.
     """
     if camera == picamera.NAME:
         return lambda: picamera.PiCamera(size)
@@ -95,24 +99,31 @@ def opener_of(camera: str, size: tuple[int, int] | None = None) -> Opener:
     try:
         camera.encode()
     except UnicodeEncodeError as error:  # OpenCV would crash
-        raise SourceError(f"{name!a}: is no UTF-8 text, which a camera's name is") from error
+        raise SourceError("is not UTF-8 text", subject=f"{name!a}") from error
     if _is_number(camera):
-        return lambda: _opened(name, size, int(camera))
+        return lambda: _open_with_opencv(name, size, int(camera))
     if camera.startswith("/dev/"):
-        return lambda: _opened(name, size, camera, cv2.CAP_V4L2)
+        return lambda: _open_with_opencv(name, size, camera, cv2.CAP_V4L2)
     if "://" in camera and camera.partition("://")[0].lower() in SCHEMES:
         if size:
-            raise SourceError(f"{name}: a stream has its own size; leave the size away")
+            raise ConfigError(
+                "does not apply to a stream, which has its own", field="size", hint="omit it"
+            )
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_SECONDS * 1000)]
         limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(READ_SECONDS * 1000)]
-        return lambda: _opened(name, None, camera, cv2.CAP_FFMPEG, limits)
+        return lambda: _open_with_opencv(name, None, camera, cv2.CAP_FFMPEG, limits)
     raise SourceError(
-        f"{name or repr(name)}: is no camera; there are numbers (0), devices (/dev/video0), "
-        f"URLs ({', '.join(sorted(SCHEMES))}) and {picamera.NAME}"
+        "is not a camera",
+        subject=name or repr(name),
+        hint=(
+            "name a number (0), a device (/dev/video0), a URL "
+            f"({', '.join(sorted(SCHEMES))}) or {picamera.NAME}"
+        ),
     )
 
 
 def camera_name(camera: str) -> str:
+    """The name of a camera or stream that is safe to display: ``camera 0``, a masked URL."""
     return f"camera {camera}" if _is_number(camera) else mask_password(camera)
 
 
@@ -120,21 +131,26 @@ def _is_number(camera: str) -> bool:
     return camera.isascii() and camera.isdigit()
 
 
-def _opened(name: str, size: tuple[int, int] | None, *what: int | str | list[int]) -> Capture:
+def _open_with_opencv(
+    name: str, size: tuple[int, int] | None, *arguments: int | str | list[int]
+) -> Capture:
     try:
-        capture = cv2.VideoCapture(*what)
+        capture = cv2.VideoCapture(*arguments)
     except cv2.error as error:
-        raise SourceError(f"{name}: is nothing that OpenCV opens: {one_line(error.err)}") from error
+        raise SourceError(f"OpenCV cannot open it: {one_line(error.err)}", subject=name) from error
     if not capture.isOpened():
         capture.release()
         raise SourceError(
-            f"{name}: cannot be opened; check the address, the user and the password, and that "
-            "this machine reaches it"
-            if "://" in name
-            else f"{name}: cannot be opened; see which there are with ls /dev/video*, close other "
-            "programs that use it, and check that you are in the group video"
+            "cannot be opened",
+            subject=name,
+            hint=(
+                "check the address, the user and the password, and that this machine reaches it"
+                if "://" in name
+                else "list the cameras with ls /dev/video*, close other programs that use it, and "
+                "check that you are in the group video"
+            ),
         )
     if size:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
-    return _OpenCV(capture)
+    return _OpenCVCapture(capture)

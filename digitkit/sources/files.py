@@ -1,6 +1,6 @@
-"""Where pictures come from: image and video files, folders, patterns, lists on standard input.
+"""Sources in files: images, videos, folders, patterns, lists on standard input.
 
-Cameras and streams: `digitkit.live`.
+Cameras and streams are in `digitkit.sources.live`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IMAGE_SUFFIXES = frozenset(
         *("pgm", "png", "pnm", "ppm", "ras", "sr", "tif", "tiff", "webp"),
     )
 )
-"""A folder's files with these suffixes are taken; a file that is named is always tried."""
+"""Suffixes of the files that a folder is searched for; a file that is named is always tried."""
 
 VIDEO_SUFFIXES = frozenset(
     f".{kind}"
@@ -33,21 +33,21 @@ VIDEO_SUFFIXES = frozenset(
         *("mpeg", "mpg", "mts", "ogv", "ts", "vob", "webm", "wmv"),
     )
 )
-"""A file with one of these suffixes that is named gives all its frames; folders' are left out."""
+"""Suffixes of videos, which give all their frames; they must be named, folders skip them."""
 
 
 def image_files(folder: Path) -> Iterator[Path]:
     """The image files under a folder, recursively, by suffix, sorted within each folder.
 
-    Hidden files and folders are left out, and links to folders are not followed.
+    Hidden files and folders are skipped, and links to folders are not followed.
 
     Raises:
         SourceError: a folder cannot be listed.
     """
 
     def refuse(error: OSError) -> None:
-        where = printable_path(error.filename or folder)
-        raise SourceError(f"{where}: cannot be listed: {error.strerror}") from error
+        name = printable_path(error.filename or folder)
+        raise SourceError(f"cannot be listed: {error.strerror}", subject=name) from error
 
     for base, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -57,9 +57,9 @@ def image_files(folder: Path) -> Iterator[Path]:
 
 
 def paths_from(stream: IO[bytes], *, nul: bool = False) -> Iterator[str]:
-    """The paths listed on a binary stream, one a line, or parted by NUL bytes; empty ones dropped.
+    """The paths listed on a binary stream, one per line or NUL-separated, without empty ones.
 
-    Read as they come, so that a pipe is answered without waiting for its end.
+    They are read as they arrive, so that a pipe is answered without waiting for its end.
     """
     if not nul:
         for line in stream:
@@ -69,23 +69,23 @@ def paths_from(stream: IO[bytes], *, nul: bool = False) -> Iterator[str]:
         return
     rest = b""
     while chunk := os.read(stream.fileno(), 1 << 16):
-        *whole, rest = (rest + chunk).split(b"\0")
-        yield from (os.fsdecode(part) for part in whole if part)
+        *complete, rest = (rest + chunk).split(b"\0")
+        yield from (os.fsdecode(path) for path in complete if path)
     if rest:
         yield os.fsdecode(rest)
 
 
 def expand_sources(sources: Iterable[str], *, nul: bool = False) -> Iterator[Path | Failure]:
-    """Turn what a user named into files, in order, each as soon as it is known.
+    """Expand sources into files, in order, each as soon as it is known.
 
     Args:
         sources: files, folders (searched recursively), patterns with ``*``, ``?``, ``[…]`` or
-            ``**``, and ``-`` for a list on standard input. What exists is taken by its name,
+            ``**``, and ``-`` for a list on standard input. An existing file is taken by its name,
             even if it looks like a pattern.
-        nul: the list on standard input is parted by NUL bytes instead of newlines.
+        nul: the list on standard input is NUL-separated instead of one path per line.
 
     Yields:
-        A path for each file; a `Failure` for a source that gives none.
+        A path for each file; a `Failure` for a source without one.
     """
     for source in sources:
         if source == "-":
@@ -96,31 +96,32 @@ def expand_sources(sources: Iterable[str], *, nul: bool = False) -> Iterator[Pat
 
 
 def _expand_one(source: str) -> Iterator[Path | Failure]:
+    name = printable_path(source)
     path = Path(source)
     try:
         if not source:
             # Path("") would be the current folder.
             yield Failure("''", "is an empty name; name a file or a folder")
         elif path.is_dir():
-            found = False
+            empty = True
             for file in image_files(path):
-                found = True
+                empty = False
                 yield file
-            if not found:
-                yield Failure(printable_path(source), "the folder holds no image files")
+            if empty:
+                yield Failure(name, "the folder contains no image files")
         elif os.path.lexists(path):
             yield path
         else:
-            yield from _matching(source)
+            yield from _expand_pattern(source)
     except SourceError as error:
-        yield to_failure(printable_path(source), error)
+        yield to_failure(name, error)
     except OSError as error:
-        yield Failure(printable_path(source), f"cannot be looked at: {error.strerror}")
+        yield Failure(name, f"cannot be accessed: {error.strerror}")
     except ValueError as error:  # a NUL byte inside a name
-        yield Failure(printable_path(source), f"is no path: {error}")
+        yield Failure(name, f"is not a valid path: {error}")
 
 
-def _matching(pattern: str) -> Iterator[Path | Failure]:
+def _expand_pattern(pattern: str) -> Iterator[Path | Failure]:
     import glob
 
     if not glob.has_magic(pattern):
@@ -133,15 +134,15 @@ def _matching(pattern: str) -> Iterator[Path | Failure]:
 
 
 def load_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:
-    """Decode one file.
+    """Decode one image file.
 
     Args:
         path: of the file.
-        exif: turn it as its EXIF orientation says.
+        exif: turn the image upright by its EXIF orientation.
 
     Raises:
-        InputNotFoundError, SourceError: there is no such file, or it cannot be read.
-        ImageError: it is no image that digits can be read from.
+        InputNotFoundError, SourceError: the file does not exist, or cannot be read.
+        ImageError: it is not an image that digits can be read from.
     """
     begun = time.perf_counter_ns()
     image = decode_file(path, exif=exif)
@@ -149,16 +150,16 @@ def load_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file counts as a video, by its suffix."""
+    """Whether a file is taken for a video, by its suffix."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def read_frames(items: Iterable[Path | Failure], *, exif: bool = True) -> Iterator[Frame | Failure]:
-    """Decode files one picture at a time; a video gives all its frames.
+    """Decode files one image at a time; a video gives all its frames.
 
     Args:
-        items: as `expand` gives them.
-        exif: turn image files as their EXIF orientation says.
+        items: as `expand_sources` yields them; failures are passed on.
+        exif: turn image files upright by their EXIF orientation.
     """
     for item in items:
         if isinstance(item, Failure):

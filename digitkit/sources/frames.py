@@ -1,4 +1,4 @@
-"""A frame: one image on its way through the runtime; or why there is none."""
+"""A frame: one image on its way through the pipeline; or the failure to get one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from digitkit.errors import DigitkitError, one_line
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture on its way through the runtime.
+    """One image on its way through the pipeline.
 
     Attributes:
-        source: the path or the camera that it comes from, fit to be shown.
+        source: the path or the camera that it comes from, safe to display.
         image: uint8 ``[H, W]`` grey or ``[H, W, 3]`` BGR, upright.
-        decode_ms: what decoding took, milliseconds.
+        decode_ms: decoding time, milliseconds.
         number: of a live source's or a video's frame, from 0; None for an image file.
         time: when a live frame was taken; None for a file.
-        seconds: position in a video file, seconds; None elsewhere, and where the file doesn't say.
+        seconds: position in a video file, seconds; None elsewhere, and for videos without times.
     """
 
     source: str
@@ -32,11 +32,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class Failure:
-    """A source that gave no picture, or a picture that could not be read.
+    """A source that gave no image, or an image that could not be read.
 
     Attributes:
-        source: what failed, fit to be shown.
-        error: what is wrong and what to do, one line, without the source's name.
+        source: the path or the camera that failed, safe to display.
+        error: the problem and its remedy, one line, without the source's name.
     """
 
     source: str
@@ -44,6 +44,7 @@ class Failure:
 
 
 def to_failure(source: str, error: DigitkitError) -> Failure:
-    """The failure of a source, its name taken off the front of the message."""
-    text = str(error).removeprefix(f"{source}: ")
+    """The failure of a source; the error's subject is left out where it is the source itself."""
+    subject = error.subject if error.subject != source else None
+    text = DigitkitError(error.problem, subject=subject, hint=error.hint)
     return Failure(source, one_line(text))

@@ -1,4 +1,4 @@
-"""Cameras and streams: always the newest frame, and reconnecting when the source goes away."""
+"""Cameras and streams: always the newest frame, and reconnecting when the source is lost."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from types import TracebackType
 from typing import Self
 
 from digitkit.arrays import U8
-from digitkit.errors import SourceError
+from digitkit.errors import ConfigError, SourceError, at_least, one_line
 from digitkit.images.convert import from_array
 from digitkit.sources import picamera
-from digitkit.sources.capture import Capture, Opener, camera_name, opener_of
+from digitkit.sources.capture import Capture, Opener, camera_name, make_opener
 from digitkit.sources.frames import Failure, Frame, to_failure
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-"""The pause between two attempts to reconnect doubles from the one to the other, seconds."""
+"""The pause between attempts to reconnect doubles from the first to the longest, seconds."""
 
 CLOSE_SECONDS = 1.0
-"""How long closing waits for a source that is stuck in a read."""
+"""How long `Live.close` waits for a source that is stuck in a read."""
 
 
 def backoff_delays() -> Iterator[float]:
@@ -39,20 +39,20 @@ class Live:
     >>> with Live("rtsp://10.0.0.7/live", fps=2) as live:  # doctest: +SKIP
     ...     newest = next(live)
 
-    A thread grabs frames as they come and keeps the last one, so a slow consumer never falls
-    behind. A source that goes away (no frame, no answer for `READ_SECONDS`, a process that ended)
-    is opened again; when that has given no frame for `retry` seconds, one last `Failure` comes.
-    Iterating also ends after `max_frames` or `duration`, and with `close`.
+    A thread grabs frames as they arrive and keeps the last one, so a slow consumer never falls
+    behind. A lost source (no frame, no answer for `READ_SECONDS`, a process that ended) is opened
+    again; after `retry` seconds without a frame, a `Failure` ends the iteration. It also ends
+    after `max_frames` or `duration`, and with `close`.
 
-    A source that is not there at the start raises `SourceError` from the first step of the
-    iteration: a wrong number, a missing permission or a camera without its cable do not heal by
-    waiting. A URL is tried for `retry` seconds first, since a service may start before the network
-    or the far camera is up; with ``retry=math.inf`` any camera is waited for.
+    A source that is not available at the start raises `SourceError` from the first step of the
+    iteration: waiting does not heal a wrong number, a missing permission or an unplugged camera. A
+    URL is tried for `retry` seconds first, since a service may start before the network or the
+    remote camera is up; with ``retry=math.inf`` any camera is waited for.
 
     Attributes:
-        name: the source, fit to be shown.
-        dropped: frames that newer ones took the place of before they were asked for.
-        reconnects: how often the source came back.
+        name: the source, safe to display.
+        dropped: frames that were replaced by newer ones before they were asked for.
+        reconnects: how often a lost source came back.
     """
 
     def __init__(
@@ -69,63 +69,64 @@ class Live:
         alive: Callable[[], None] | None = None,
         opener: Opener | None = None,
     ) -> None:
-        """Check the name; the source is opened by the first step of the iteration.
+        """Check the arguments; the first step of the iteration opens the source.
 
         Args:
             camera: a number (``0``) or a device (``/dev/video0``) for V4L2 and USB cameras, a URL
-                (`SCHEMES`), or ``picamera2`` for a Raspberry Pi's own camera.
+                (`SCHEMES`), or ``picamera2`` for a Raspberry Pi's camera module.
             size: width and height to ask a camera for, pixels; it may choose others near them.
-            retry: give up after trying to reconnect for so many seconds; 0 never reconnects,
-                infinity never gives up.
-            fps: hand over at most so many frames a second.
-            max_frames: end after handing over so many.
-            duration: end so many seconds after the first was handed over.
-            every: drop nothing: the grabber waits until each frame is taken. For replays and
-                measurements; a real camera falls behind.
+            retry: keep reconnecting for this many seconds; 0: never, infinity: forever.
+            fps: hand over at most this many frames per second.
+            max_frames: end after this many frames.
+            duration: end this many seconds after the first frame was handed over.
+            every: drop no frame: the grabbing thread waits until each frame is taken. For replays
+                and measurements; a real camera falls behind.
             notice: called with one line when the source is lost and when it is back, from the
                 grabbing thread.
-            alive: called, from either thread, as long as all goes as it should: with each frame
-                that is handed over or waits to be, and with each attempt to open the source. Not
+            alive: called, from either thread, while everything works: with each frame that is
+                handed over or waits to be, and with each attempt to open the source. Not called
                 while the source or the consumer is stuck.
-            opener: opens the source instead of OpenCV or picamera2; `camera` is then its name.
+            opener: opens the source instead of OpenCV or picamera2; `camera` is only its name.
 
         Raises:
-            SourceError: there is no such kind of camera, or a stream is asked for a size.
-            ValueError: a number is out of its range.
+            SourceError: `camera` names no kind of camera or stream.
+            ConfigError: a value is out of range, or a size is asked of a stream.
         """
-        if not retry >= 0:
-            raise ValueError(f"retry is {retry}; needed are seconds, from 0")
-        for what, value in (("fps", fps), ("max_frames", max_frames), ("duration", duration)):
+        at_least("retry", retry, 0)
+        for field, value in (("fps", fps), ("max_frames", max_frames), ("duration", duration)):
             if value is not None and not value > 0:
-                raise ValueError(f"{what} is {value}; needed is more than 0")
+                raise ConfigError(f"must be greater than 0, got {value:g}", field=field)
         if size is not None and not min(size) > 0:
-            raise ValueError(f"size is {size}; needed are a width and a height, pixels")
+            raise ConfigError(
+                f"must be a width and a height greater than 0, got {size[0]}×{size[1]}",
+                field="size",
+            )
         self.name = camera_name(camera)
         self.dropped = 0
         self.reconnects = 0
         self._camera = camera
-        self._opener = opener or opener_of(camera, size)
+        self._opener = opener or make_opener(camera, size)
         self._retry = retry
         self._patient = retry == math.inf or ("://" in camera and retry > 0)
         self._interval = 1 / fps if fps else 0.0
-        self._left = math.inf if max_frames is None else max_frames
+        self._remaining = math.inf if max_frames is None else max_frames
         self._duration = math.inf if duration is None else duration
         self._every = every
         self._notice = notice or (lambda line: None)
         self._alive = alive or (lambda: None)
 
-        # Of the consumer:
+        # Used by the consumer:
         self._due = -math.inf
         self._until = math.inf
         self._over = False
-        # Of the grabber; shared under _changed:
+        # Used by the grabbing thread; shared under _changed:
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._newest: Frame | None = None
         self._ending: Failure | BaseException | None = None
         self._capture: Capture | None = None
         self._grabbed = 0
-        self._seen = 0.0  # when the last frame came
+        self._last_grab = 0.0  # when the last frame arrived
         self._thread = threading.Thread(target=self._grab, name=self.name, daemon=True)
 
     def __enter__(self) -> Self:
@@ -143,12 +144,12 @@ class Live:
         return self
 
     def __next__(self) -> Frame | Failure:
-        """The newest frame, once there is one that was not handed over yet.
+        """Wait for the newest frame that was not handed over yet.
 
         Raises:
-            SourceError: the source was never there.
+            SourceError: the source was never available.
         """
-        if self._left <= 0:
+        if self._remaining <= 0:
             self._over = True
         if self._over or self._stop.is_set():
             self.close()
@@ -166,7 +167,7 @@ class Live:
                         return self._hand_over(now)
                 elif self._ending is not None:
                     break
-                # With a limit, so that Ctrl-C is noticed everywhere.
+                # With a limit, so that Ctrl-C is noticed on every platform.
                 wait = min(self._until - now, 1.0)
                 if self._newest is not None:
                     wait = min(wait, self._due - now)
@@ -185,22 +186,22 @@ class Live:
         assert frame is not None
         self._changed.notify_all()
         self._due = now + self._interval
-        self._left -= 1
+        self._remaining -= 1
         if self._until == math.inf:
             self._until = now + self._duration
         return frame
 
     def stop(self) -> None:
-        """End the iteration after the frame at hand; a signal's handler may call this."""
-        with self._changed:  # the lock is one that its own thread may take again
+        """End the iteration after the current frame; a signal handler may call this."""
+        with self._changed:  # its lock is reentrant
             self._stop.set()
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Free the source and end the thread; again does nothing.
+        """Free the source and end the thread; calling it again does nothing.
 
-        A thread that is stuck inside OpenCV is not waited for longer than `CLOSE_SECONDS`; it frees
-        the source and ends by itself when OpenCV gives up, for a stream after `OPEN_SECONDS` or
+        It waits at most `CLOSE_SECONDS` for a thread that is stuck inside OpenCV; that thread frees
+        the source and ends when OpenCV gives up, for a stream after `OPEN_SECONDS` or
         `READ_SECONDS`.
         """
         with self._changed:
@@ -226,44 +227,46 @@ class Live:
 
     def _keep_grabbing(self) -> Failure | SourceError | None:
         """Grab until stopped (None) or until the source is given up."""
-        self._seen = since = time.monotonic()
-        waits = backoff_delays()
-        lost = ""  # why, as long as it is
+        self._last_grab = since = time.monotonic()
+        delays = backoff_delays()
+        loss: SourceError | None = None  # why the source was lost, until it is back
         while True:
             self._alive()
             begun, before = time.monotonic(), self._grabbed
-            trouble = self._session(lost)
+            error = self._grab_until_lost(notify_return=loss is not None)
             if self._stop.is_set():
                 return None
             now = time.monotonic()
             if self._grabbed > before:
-                lost, since = "", now
-                if self._seen - begun > LONGEST_PAUSE:
-                    waits = (
-                        backoff_delays()
-                    )  # else a source that flaps would be asked ever so often
-            never = not self._grabbed
-            left = since + self._retry - now
-            if self._retry == 0 or (never and not self._patient):
-                return trouble if never else to_failure(self.name, trouble)
-            why = lost or to_failure(self.name, trouble).error
-            if left <= 0:
-                text = f"{self.name}: {why}; given up after trying for {self._retry:g} s"
-                return SourceError(text) if never else to_failure(self.name, SourceError(text))
-            if not lost:
-                lost = why
+                loss, since = None, now
+                # Not after a short session: a source that flaps must not be opened all the time.
+                if self._last_grab - begun > LONGEST_PAUSE:
+                    delays = backoff_delays()
+            remaining = since + self._retry - now
+            if self._retry == 0 or not (self._grabbed or self._patient):
+                return self._give_up(error)
+            reason = loss or error
+            if remaining <= 0:
+                problem = f"{reason.problem} (gave up after {self._retry:g} s)"
+                return self._give_up(type(reason)(problem, subject=self.name, hint=reason.hint))
+            if loss is None:
+                loss = error
                 limit = "" if self._retry == math.inf else f" for {self._retry:g} s"
-                doing = "trying again" if never else "reconnecting"
-                self._notice(f"{self.name}: {why}; {doing}{limit}")
-            self._stop.wait(min(next(waits), left))
+                action = "reconnecting" if self._grabbed else "trying again"
+                self._notice(f"{one_line(error)}; {action}{limit}")
+            self._stop.wait(min(next(delays), remaining))
 
-    def _session(self, lost: str) -> SourceError:
-        """Open the source and grab until it gives no more or `close` is called; returns why."""
-        grabbed = self._grabbed
+    def _give_up(self, error: SourceError) -> Failure | SourceError:
+        """What ends the iteration: an error where there was never a frame, else a failure."""
+        return to_failure(self.name, error) if self._grabbed else error
+
+    def _grab_until_lost(self, *, notify_return: bool) -> SourceError:
+        """Open the source and grab until it ends or `close` is called; returns the reason."""
+        before = self._grabbed
         try:
             capture = self._opener()
         except SourceError as error:
-            return self._masked(error)
+            return self._name_source(error)
         with self._changed:
             self._capture = capture
         try:
@@ -272,39 +275,44 @@ class Live:
                 image = capture.read()
                 if image is None:
                     break
-                if lost and self._grabbed == grabbed:
-                    away = time.monotonic() - self._seen
-                    back = self._grabbed > 0
-                    self.reconnects += back
-                    self._notice(
-                        f"{self.name}: is {'back' if back else 'there'} after {away:.1f} s"
-                    )
+                if notify_return and self._grabbed == before:
+                    self._notify_return()
                 self._offer(image, (time.perf_counter_ns() - begun) / 1e6)
         except SourceError as error:
-            return self._masked(error)
+            return self._name_source(error)
         finally:
             capture.close()
-        if self._grabbed > grabbed:
-            return SourceError(f"{self.name}: gives no more frames after {self._grabbed}")
+        if self._grabbed > before:
+            return SourceError(f"stopped after {self._grabbed} frames", subject=self.name)
         return SourceError(
-            f"{self.name}: opens but gives no frames; "
-            + (
-                "see whether a player shows it"
+            "opens but delivers no frames",
+            subject=self.name,
+            hint=(
+                "check that a video player shows it"
                 if "://" in self._camera
-                else "is it in use elsewhere? A Raspberry Pi's camera module needs --camera "
-                + picamera.NAME
-            )
+                else "check that no other program uses it; a Raspberry Pi's camera module needs "
+                f"--camera {picamera.NAME}"
+            ),
         )
 
-    def _masked(self, error: SourceError) -> SourceError:
-        text = str(error)
-        if "://" in self._camera:
-            text = text.replace(self._camera, self.name)
-        return SourceError(f"{self.name}: {text.removeprefix(f'{self.name}: ')}")
+    def _notify_return(self) -> None:
+        seconds = time.monotonic() - self._last_grab
+        state = "back" if self._grabbed else "available"
+        self.reconnects += self._grabbed > 0
+        self._notice(f"{self.name}: is {state} after {seconds:.1f} s")
 
-    def _offer(self, image: U8, taken: float) -> None:
-        when = datetime.now(UTC).astimezone()
-        frame = Frame(self.name, from_array(image, self.name), taken, self._grabbed, when)
+    def _name_source(self, error: SourceError) -> SourceError:
+        """An opener's or a capture's error with this source as its subject, safe to display."""
+
+        def mask(text: str) -> str:  # a library's text may quote the URL, and so the password
+            return text.replace(self._camera, self.name) if "://" in self._camera else text
+
+        hint = None if error.hint is None else mask(error.hint)
+        return type(error)(mask(error.problem), subject=self.name, hint=hint)
+
+    def _offer(self, image: U8, grab_ms: float) -> None:
+        now = datetime.now(UTC).astimezone()
+        frame = Frame(self.name, from_array(image, self.name), grab_ms, self._grabbed, now)
         with self._changed:
             while self._every and self._newest is not None and not self._stop.is_set():
                 self._changed.wait(1.0)
@@ -313,5 +321,5 @@ class Live:
             self.dropped += self._newest is not None
             self._newest = frame
             self._grabbed += 1
-            self._seen = time.monotonic()
+            self._last_grab = time.monotonic()
             self._changed.notify_all()

@@ -1,12 +1,13 @@
-"""The Raspberry Pi's own camera, through picamera2 in a process of its own.
+"""A Raspberry Pi's camera module, through picamera2 in a separate process.
 
-picamera2 comes with Raspberry Pi OS and is built for the system's Python and numpy; beside a newer
-numpy in a virtual environment it breaks. So the system's Python runs `picamera_pipe`, which needs
-nothing of digitkit, and frames come through a pipe.
+picamera2 comes with Raspberry Pi OS and is built for the system's Python and NumPy; with the newer
+NumPy of a virtual environment it breaks. So the system's Python runs `picamera_pipe`, which does
+not import digitkit, and sends the frames through a pipe.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import subprocess
@@ -17,26 +18,26 @@ from pathlib import Path
 import numpy as np
 
 from digitkit.arrays import U8
-from digitkit.errors import SourceError
+from digitkit.errors import CameraMissingError, SourceError
 from digitkit.images.opencv import MAX_PIXELS
-from digitkit.sources.picamera_pipe import HEADER, MAGIC
+from digitkit.sources.picamera_pipe import HEADER, MAGIC, MISSING
 
 NAME = "picamera2"
 PYTHON = "/usr/bin/python3"
 SCRIPT = Path(__file__).with_name("picamera_pipe.py")
 
 SIZE = (1280, 720)
-"""Width and height asked for by default, pixels; picamera2's own for video."""
+"""Default width and height, pixels; picamera2's own for video."""
 
 START_SECONDS = 30.0
-"""How long the first frame may take; a small Pi imports picamera2 for several seconds."""
+"""How long the first frame may take; importing picamera2 takes seconds on a small Pi."""
 
 FRAME_SECONDS = 5.0
 """How long a later frame may take."""
 
 
 class PiCamera:
-    """A camera that picamera2 reads in another process; a `digitkit.live.Capture`."""
+    """A camera that picamera2 reads in another process; a `digitkit.sources.capture.Capture`."""
 
     def __init__(
         self,
@@ -46,19 +47,20 @@ class PiCamera:
         start_seconds: float = START_SECONDS,
         frame_seconds: float = FRAME_SECONDS,
     ) -> None:
-        """Start the process; whether there is a camera shows at the first `read`.
+        """Start the process; a missing camera is an error of the first `read`.
 
         Args:
-            size: width and height, pixels; the camera may choose others near them.
+            size: width and height, pixels, `SIZE` by default; the camera may choose others near
+                them.
             python: the interpreter that has picamera2.
             start_seconds: how long the first frame may take.
             frame_seconds: how long a later frame may take.
 
         Raises:
-            SourceError: there is no such interpreter.
+            SourceError: the interpreter cannot be run.
         """
         width, height = size or SIZE
-        # -I keeps this environment's and the user's packages out, and digitkit's folder, too.
+        # -I excludes the packages of this environment and of the user, and digitkit's folder.
         command = [os.fspath(python), "-I", str(SCRIPT), str(width), str(height)]
         env = {
             key: value
@@ -66,7 +68,7 @@ class PiCamera:
             if not key.startswith("PYTHON") and key != "VIRTUAL_ENV"
         }
         try:
-            # Its own session: Ctrl-C is for this process, which then ends the other.
+            # Its own session: Ctrl-C goes to this process, which then ends the other.
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -78,10 +80,11 @@ class PiCamera:
             )
         except OSError as error:
             raise SourceError(
-                f"{NAME}: {os.fspath(python)} cannot be run ({error.strerror}); needed is the "
-                "system's Python with python3-picamera2, as Raspberry Pi OS has it"
+                f"{os.fspath(python)} cannot be run ({error.strerror})",
+                subject=NAME,
+                hint="use Raspberry Pi OS, whose system Python has python3-picamera2",
             ) from error
-        self._patience = start_seconds
+        self._timeout = start_seconds
         self._frame_seconds = frame_seconds
         self._reading = threading.Lock()
         self._closed = False
@@ -90,14 +93,15 @@ class PiCamera:
         """The next frame, uint8 ``[H, W, 3]`` BGR; None once closed.
 
         Raises:
-            SourceError: there is no camera, it is taken, it stalls or its process has died.
+            CameraMissingError: no camera is connected, or picamera2 is not installed.
+            SourceError: the camera is in use or stalls, or its process has died.
         """
         with self._reading:
             if self._closed:
                 return None
-            deadline = time.monotonic() + self._patience
+            deadline = time.monotonic() + self._timeout
             magic, width, height, count = HEADER.unpack(
-                self._exactly(HEADER.size, deadline).tobytes()
+                self._read_exactly(HEADER.size, deadline).tobytes()
             )
             if (
                 magic != MAGIC
@@ -105,37 +109,45 @@ class PiCamera:
                 or count % height
                 or not 3 * width <= count // height <= 4 * width + 4096
             ):
-                raise SourceError(f"{NAME}: its process sent something else than frames")
-            rows = self._exactly(count, deadline).reshape(height, count // height)
-            self._patience = self._frame_seconds
+                raise SourceError("its process sent something other than frames", subject=NAME)
+            rows = self._read_exactly(count, deadline).reshape(height, count // height)
+            self._timeout = self._frame_seconds
             return np.ascontiguousarray(rows[:, : 3 * width]).reshape(height, width, 3)
 
-    def _exactly(self, count: int, deadline: float) -> U8:
-        """So many bytes of the process's output."""
+    def _read_exactly(self, count: int, deadline: float) -> U8:
+        """Read exactly `count` bytes of the process's output."""
         assert self._process.stdout is not None
         data = np.empty(count, np.uint8)
         rest = data.data
         while rest:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
-                raise SourceError(f"{NAME}: gave no frame for {self._patience:g} seconds")
-            got = os.readv(self._process.stdout.fileno(), [rest])
-            if not got:
-                raise SourceError(f"{NAME}: {self._last_words()}")
-            rest = rest[got:]
+                raise SourceError(f"gave no frame for {self._timeout:g} seconds", subject=NAME)
+            received = os.readv(self._process.stdout.fileno(), [rest])
+            if not received:
+                raise self._read_failure()
+            rest = rest[received:]
         return data
 
-    def _last_words(self) -> str:
-        """What a process that has closed its output says on stderr."""
+    def _read_failure(self) -> SourceError:
+        """The error of a process that has closed its output; see `picamera_pipe.PipeError`."""
         assert self._process.stderr is not None
         self._process.kill()
         code = self._process.wait()
-        lines = self._process.stderr.read().decode("utf-8", "replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        return said[-1] if said else f"its process ended (code {code}) without a word"
+        text = self._process.stderr.read().decode("utf-8", "replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if not lines:
+            return SourceError(f"its process ended with code {code}", subject=NAME)
+        try:
+            report = json.loads(lines[-1])
+            reason, problem, hint = report["reason"], report["problem"], report["hint"]
+        except (ValueError, TypeError, KeyError):  # Python could not run the script
+            return SourceError(lines[-1], subject=NAME)
+        kind = CameraMissingError if reason in MISSING else SourceError
+        return kind(problem, subject=NAME, hint=hint)
 
     def close(self) -> None:
-        """End the process. May be called while another thread reads, which then returns."""
+        """End the process; a `read` in another thread then returns."""
         self._closed = True
         self._process.kill()
         with self._reading:

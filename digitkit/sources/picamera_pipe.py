@@ -3,10 +3,12 @@
     /usr/bin/python3 -I picamera_pipe.py WIDTH HEIGHT
 
 Needs picamera2 and nothing else, and runs on Python 3.9. Each frame is `HEADER` (magic, width,
-height, bytes that follow) and then the rows, BGR, each padded to bytes / height. What goes wrong
-is one line on stderr. Ends when standard input does, which is when the parent is gone.
+height, bytes that follow) and then the rows, BGR, each padded to bytes / height. A failure is one
+line of JSON on stderr: ``{"reason": …, "problem": …, "hint": …}``. Ends when standard input does,
+which is when the parent is gone.
 """
 
+import json
 import os
 import struct
 import sys
@@ -15,85 +17,108 @@ import threading
 HEADER = struct.Struct(">4sIII")
 MAGIC = b"DKF1"
 
+MISSING = ("not-installed", "no-camera")
+"""Reasons that mean that there is no camera to read."""
 
-def reason(error: BaseException) -> str:
-    """The first line of what lies at the bottom of an error; picamera2 wraps libcamera's own."""
+
+class PipeError(Exception):
+    """Why there are no more frames; its arguments are reason, problem and hint (or None)."""
+
+    def to_json(self) -> str:
+        """Write it as a line of JSON."""
+        reason, problem, hint = self.args
+        return json.dumps({"reason": reason, "problem": problem, "hint": hint})
+
+
+def root_cause(error: BaseException) -> str:
+    """The first line of an error's original cause; picamera2 wraps libcamera's errors."""
     while error.__context__ is not None:
         error = error.__context__
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def send(out: int, data: memoryview) -> None:
-    """Write all of it; a pipe takes a part at a time."""
+    """Write all of the data; a pipe accepts only part of it at a time."""
     while data:
         data = data[os.write(out, data) :]
 
 
 def end_with_parent() -> None:
-    """Wait for standard input's end, then leave, whatever the camera is doing."""
+    """Wait for the end of standard input, then exit, whatever the camera is doing."""
     sys.stdin.buffer.read()
     os._exit(0)
 
 
-def run(width: int, height: int, out: int) -> str:
-    """Send frames for ever; returns what is wrong and what to do when that cannot be."""
+def run(width: int, height: int, out: int) -> None:
+    """Send frames until something fails.
+
+    Raises:
+        PipeError: picamera2 or the camera is missing, busy or broken.
+    """
     try:
         from picamera2 import Picamera2  # type: ignore[import-not-found,unused-ignore]
     except ModuleNotFoundError as error:
-        return (
-            f"the system's Python has no {error.name}: sudo apt install -y python3-picamera2 "
-            "brings it"
-        )
+        raise PipeError(
+            "not-installed",
+            f"the system's Python has no {error.name}",
+            "sudo apt install -y python3-picamera2",
+        ) from error
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        return (
-            f"picamera2 does not load ({reason(error)}): "
-            "sudo apt install --reinstall -y python3-picamera2 mends it"
-        )
+        raise PipeError(
+            "broken",
+            f"picamera2 does not load ({root_cause(error)})",
+            "sudo apt install --reinstall -y python3-picamera2",
+        ) from error
     try:
         if not Picamera2.global_camera_info():
-            return (
-                "no camera is detected; check its cable at both ends, then "
-                "rpicam-hello --list-cameras"
+            raise PipeError(
+                "no-camera",
+                "no camera is detected",
+                "check its cable at both ends, then run rpicam-hello --list-cameras",
             )
         camera = Picamera2()
-        # Named as a number is read, from its highest byte down: in memory this is B, G, R.
+        # libcamera names formats from the highest byte down: in memory this is B, G, R.
         camera.configure(
             camera.create_video_configuration(main={"format": "RGB888", "size": (width, height)})
         )
         camera.start()
         main = camera.camera_configuration()["main"]
-        (width, height), stride = main["size"], main["stride"]  # as the camera could do it
+        (width, height), stride = main["size"], main["stride"]  # what the camera chose
     except (IndexError, OSError, RuntimeError, ValueError) as error:
-        return (
-            f"the camera cannot be opened ({reason(error)}); close other programs that use it, "
-            "then try rpicam-hello"
-        )
+        raise PipeError(
+            "unusable",
+            f"the camera cannot be opened ({root_cause(error)})",
+            "close other programs that use it, then try rpicam-hello",
+        ) from error
     header = HEADER.pack(MAGIC, width, height, stride * height)
     while True:
         try:
             frame = memoryview(camera.capture_buffer("main"))[: stride * height]
         except (OSError, RuntimeError, ValueError) as error:
-            return f"the camera broke off ({reason(error)})"
+            problem = f"the camera stopped ({root_cause(error)})"
+            raise PipeError("stopped", problem, None) from error
         send(out, memoryview(header))
         send(out, frame)
 
 
 def main() -> int:
-    """Run with what the command line says."""
+    """Run with the size on the command line; returns the exit code."""
     width, height = map(int, sys.argv[1:])
     threading.Thread(target=end_with_parent, daemon=True).start()
-    # libcamera writes logs to both streams, which are for frames and for one line only.
+    # libcamera writes logs to both streams, which are reserved for frames and for one line.
     out, err = os.dup(1), os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
     try:
-        wrong = run(width, height, out)
+        run(width, height, out)
     except BrokenPipeError:
         return 0
-    os.write(err, (wrong + "\n").encode())
-    # Not through the interpreter's end: picamera2's threads may hang in it.
-    os._exit(1)
+    except PipeError as failure:
+        os.write(err, f"{failure.to_json()}\n".encode())
+        # Without the interpreter's shutdown, in which picamera2's threads may hang.
+        os._exit(1)
+    return 0
 
 
 if __name__ == "__main__":

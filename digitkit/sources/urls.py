@@ -1,4 +1,4 @@
-"""URLs of streams, and their passwords, which are never shown."""
+"""URLs of streams, and their passwords, which are never displayed."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import re
 SCHEMES = frozenset(
     ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"),
 )
-"""The kinds of URL that are taken for streams."""
+"""The URL schemes of streams."""
 
 _SECRET = re.compile(r"(?i)((?:pass|pwd|token|key|secret|auth)[^=&;#?/]*=)[^&]*")
 
 
 def mask_password(url: str) -> str:
-    """A URL fit to be shown: its password, and parameters named like one, are three stars.
+    """A URL that is safe to display: its password, and parameters named like one, become ``***``.
 
-    >>> masked("rtsp://me:geheim@10.0.0.7/live?token=abc&channel=1")
+    >>> mask_password("rtsp://me:geheim@10.0.0.7/live?token=abc&channel=1")
     'rtsp://me:***@10.0.0.7/live?token=***&channel=1'
     """
     scheme, mark, rest = url.partition("://")
     if not mark:
         return url
-    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    user, colon, port = place.partition(":")
-    if "@" not in place and colon and "@" in rest and not re.fullmatch(r"\d*", port):
-        place = rest  # no port: a password with a slash in it that should have been escaped
-    before, at, _ = place.rpartition("@")
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, colon, port = host.partition(":")
+    if "@" not in host and colon and "@" in rest and not re.fullmatch(r"\d*", port):
+        host = rest  # not a port: a password with a slash in it that should have been escaped
+    before, at, _ = host.rpartition("@")
     if at:
         user, colon, _ = before.partition(":")
         if colon:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from digitkit.errors import printable_path
 from digitkit.images import containers
@@ -14,90 +15,107 @@ from digitkit.images.opencv import cv2
 from digitkit.sources.frames import Failure, Frame
 
 BROKEN_FRAMES = 30
-"""OpenCV says "no frame" of a broken one as of the end; after so many in a row it is the end."""
+"""OpenCV reports a broken frame like the end of the file; this many in a row are the end."""
 
 
 def video_frames(path: str | os.PathLike[str]) -> Iterator[Frame | Failure]:
     """Every frame of a video file, in order and upright.
 
     Yields:
-        Frames, numbered from 0; at last a `Failure` if the file is cut short or damaged, or the
-        only item if it gives no frame at all.
+        Frames, numbered from 0; a `Failure` at the end if the file is truncated or damaged, or as
+        the only item if it has no frame at all.
     """
     name = printable_path(path)
     try:
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if not size:
-                yield Failure(name, "not a video: the file is empty")
-                return
-            whole = containers.is_whole(file)
-            # Absolute, since FFmpeg takes a:b.mp4 for a URL; and OpenCV crashes on a name that is
-            # no UTF-8.
-            place = str(Path(os.fsdecode(path)).absolute())
-            if not place.isprintable():
-                place = f"/dev/fd/{file.fileno()}"
-            capture = cv2.VideoCapture(place, cv2.CAP_FFMPEG)
-            try:
-                number, last, broken = 0, 0.0, 0
-                for frame in _decoded(capture, name):
-                    if frame is None:
-                        broken += 1
-                    else:
-                        yield frame
-                        number, last = number + 1, frame.seconds or last
-                if whole is False:
-                    trouble = f"breaks off after {number} frames: the file is cut short"
-                elif broken or _ends_early(capture, number, last, place):
-                    trouble = f"gives {number} frames, others are lost: the file is damaged"
-                else:
-                    trouble = ""
-            finally:
-                capture.release()
-            if not number:
-                why = "it is cut short" if whole is False else f"{size} bytes"
-                yield Failure(
-                    name,
-                    f"not a video OpenCV can decode ({why}); if other programs play it, convert it "
-                    "to MP4, else copy it again",
-                )
-            elif trouble:
-                yield Failure(name, f"{trouble}; copy it again")
+            yield from _read_frames(file, path, name)
     except (FileNotFoundError, NotADirectoryError):
         yield Failure(name, "does not exist")
     except OSError as error:
         yield Failure(name, f"cannot be read: {error.strerror or error}")
     except ValueError as error:  # a NUL byte inside the name
-        yield Failure(name, f"is no path: {error}")
+        yield Failure(name, f"is not a valid path: {error}")
 
 
-def _decoded(capture: cv2.VideoCapture, name: str) -> Iterator[Frame | None]:
-    """The frames of an open video file; None where broken ones were passed over."""
+def _read_frames(
+    file: BinaryIO, path: str | os.PathLike[str], name: str
+) -> Iterator[Frame | Failure]:
+    size = os.fstat(file.fileno()).st_size
+    if not size:
+        yield Failure(name, "not a video: the file is empty")
+        return
+    complete = containers.is_whole(file)
+    # Absolute, since FFmpeg takes a:b.mp4 for a URL; and OpenCV crashes on a name that is not
+    # UTF-8.
+    location = str(Path(os.fsdecode(path)).absolute())
+    if not location.isprintable():
+        location = f"/dev/fd/{file.fileno()}"
+    capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG)
+    try:
+        count, last, lost = 0, 0.0, False
+        for frame in _decode_frames(capture, name):
+            if frame is None:
+                lost = True
+            else:
+                yield frame
+                count, last = count + 1, frame.seconds or last
+        lost = lost or _ends_early(capture, count, last, location)
+    finally:
+        capture.release()
+    problem = _describe_problem(count, size, complete, lost)
+    if problem is not None:
+        yield Failure(name, problem)
+
+
+def _describe_problem(count: int, size: int, complete: bool | None, lost: bool) -> str | None:
+    """The problem of a video file and its remedy; None where all frames were read.
+
+    Args:
+        count: frames that were read.
+        size: of the file, bytes.
+        complete: whether the file is as long as its container states; None if unknown.
+        lost: whether frames are missing, in the middle or at the end.
+    """
+    if not count:
+        reason = "it is truncated" if complete is False else f"{size} bytes"
+        return (
+            f"not a video OpenCV can decode ({reason}); if other programs play it, convert it to "
+            "MP4, else copy it again"
+        )
+    if complete is False:
+        return f"ends after {count} frames: the file is truncated; copy it again"
+    if lost:
+        return f"gives {count} frames, others are lost: the file is damaged; copy it again"
+    return None
+
+
+def _decode_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame | None]:
+    """The frames of an open video file; None where broken ones were skipped."""
     number, last, failed = 0, -1.0, 0
     while capture.isOpened() and failed < BROKEN_FRAMES:
         begun = time.perf_counter_ns()
-        fine, image = capture.read()
-        if not fine:
+        ok, pixels = capture.read()
+        if not ok:
             failed += 1
             continue
         if failed:
             yield None
             failed = 0
-        picture = from_array(image, name)
-        taken = (time.perf_counter_ns() - begun) / 1e6
+        image = from_array(pixels, name)
+        decode_ms = (time.perf_counter_ns() - begun) / 1e6
         seconds: float | None = None
-        at = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if at >= 0 and at > last:  # else a stream without times
-            seconds = last = at
-        yield Frame(name, picture, taken, number, seconds=seconds)
+        position = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if position >= 0 and position > last:  # else a stream without times
+            seconds = last = position
+        yield Frame(name, image, decode_ms, number, seconds=seconds)
         number += 1
 
 
-def _ends_early(capture: cv2.VideoCapture, number: int, last: float, place: str) -> bool:
-    """Whether a video that has ended after `number` frames, at `last` seconds, was longer."""
+def _ends_early(capture: cv2.VideoCapture, count: int, last: float, location: str) -> bool:
+    """Whether a video that has ended after `count` frames, at `last` seconds, should be longer."""
     # Many files only estimate their count, and a trimmed MP4 hides frames on purpose; so both the
     # count and the time must be far from the end.
-    if Path(place).suffix.lower() in (".3g2", ".3gp", ".m4v", ".mov", ".mp4"):
+    if Path(location).suffix.lower() in (".3g2", ".3gp", ".m4v", ".mov", ".mp4"):
         return False
     total, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-    return number < 0.9 * total and last < 0.9 * total / rate
+    return count < 0.9 * total and last < 0.9 * total / rate

@@ -1,1 +1,1 @@
-"""The machine, files written whole, folders, hashes, child processes, systemd."""
+"""The machine and its operating system: conditions, files, folders, child processes, systemd."""

@@ -1,4 +1,4 @@
-"""Files that are either written whole or not at all."""
+"""Atomic writes: a file is either written completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from digitkit.errors import DigitkitError, OutputError
 
 
 def _new_mode() -> int:
-    """The mode that a plain ``open(path, "w")`` would give; mkstemp's is private to the user."""
+    """The mode that ``open(path, "w")`` would give a file; mkstemp's is private to the user."""
     umask = os.umask(0)
     os.umask(umask)
     return 0o666 & ~umask
@@ -20,18 +20,19 @@ def _new_mode() -> int:
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path in `path`'s folder; on success it takes `path`'s place, else it goes.
+    """Yield a temporary file in `path`'s folder that replaces `path` on success.
 
-    The temporary file keeps the suffix, since image and plot writers choose their format by it.
-    Where `path` is a link, what it leads to is replaced.
+    If the block raises, the temporary file is deleted and `path` stays as it is. The temporary
+    file has `path`'s suffix, because image and plot writers choose their format by it. Missing
+    folders are created, a link's target is replaced, and an existing file keeps its mode.
 
     Raises:
-        OutputError: it is no ordinary file, the folder cannot be made or written, or the disk is
-            full.
+        OutputError: `path` is not a regular file, its folder cannot be created or written, or the
+            disk is full.
     """
-    import tempfile  # not at the top: most of what is read is written nowhere
+    import tempfile  # slow to load, and most commands write no files
 
-    _check_ordinary(path)
+    _check_regular(path)
     target = Path(os.path.realpath(path))
     temporary: Path | None = None
     try:
@@ -42,7 +43,7 @@ def replace_file(path: Path) -> Iterator[Path]:
         os.close(descriptor)
         temporary = Path(name)
         yield temporary
-        # A file that only its owner may read stays so.
+        # A file that only its owner may read must stay private.
         temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else _new_mode())
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
@@ -50,60 +51,68 @@ def replace_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, DigitkitError):
             raise
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written: {reason}") from error
+        raise OutputError(f"cannot be written: {_reason(error)}", subject=str(path)) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:
-    """Find out now what would go wrong when `path` is written, after minutes of work say.
+    """Check that `path` can be written, before work that may take minutes.
 
     Raises:
-        OutputError: it is a folder or no ordinary file, or its folder cannot be made or written.
+        OutputError: `path` is a folder or not a regular file, or its folder cannot be created or
+            written.
     """
     import tempfile
 
-    _check_ordinary(path)
+    _check_regular(path)
     folder = Path(os.path.realpath(path)).parent
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
             if stat.S_ISDIR(path.stat().st_mode):
-                raise OutputError(f"{path}: is a folder; name a file")
+                raise OutputError("is a folder", subject=str(path), hint="name a file")
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         if isinstance(error, DigitkitError):
             raise
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written: {reason} ({folder})") from error
+        problem = f"cannot be written: {_reason(error)} ({folder})"
+        raise OutputError(problem, subject=str(path)) from error
 
 
-def _check_ordinary(path: Path) -> None:
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _check_regular(path: Path) -> None:
     try:
         mode = path.stat().st_mode
-    except OSError:  # it is not there, or what writes it tells why that cannot be
+    except OSError:  # it does not exist, or writing it will fail with the reason
         return
-    # A file that took the place of /dev/null would break the system; /dev/stdout may lead to a file
-    # that a shell has opened, and that holds more.
+    # Replacing /dev/null by a file would break the system; /dev/stdout may lead to a file that a
+    # shell has opened and that contains more.
     folder = os.path.realpath(path.parent)
     system = folder == "/dev" or folder.startswith(("/dev/fd", "/proc/"))
     if system or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise OutputError(f"{path}: is no ordinary file, and would be replaced by one; name a file")
+        raise OutputError("is not a regular file", subject=str(path), hint="name a file")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all.
+    """Write `data` to `path` as `replace_file` does.
 
     Raises:
-        OutputError: the folder cannot be made or written, or the disk is full.
+        OutputError: see `replace_file`.
     """
     with replace_file(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all; raises like `write_bytes`."""
+    """Write `text` to `path` in UTF-8 as `replace_file` does.
+
+    Raises:
+        OutputError: see `replace_file`.
+    """
     write_bytes(path, text.encode("utf-8"))

@@ -1,4 +1,4 @@
-"""Where digitkit keeps what belongs to a user and a machine (XDG base directories)."""
+"""digitkit's folders for data of this user on this machine (XDG base directories)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from digitkit.errors import OutputError
 
 
 def cache_folder() -> Path:
-    """What can be had again: ``$XDG_CACHE_HOME/digitkit``, by default ``~/.cache/digitkit``.
+    """For files that can be recreated: ``$XDG_CACHE_HOME/digitkit``, else ``~/.cache/digitkit``.
 
     Raises:
         OutputError: the variable is not set, and this user has no home.
@@ -18,7 +18,7 @@ def cache_folder() -> Path:
 
 
 def config_folder() -> Path:
-    """What was chosen: ``$XDG_CONFIG_HOME/digitkit``, by default ``~/.config/digitkit``.
+    """For choices: ``$XDG_CONFIG_HOME/digitkit``, else ``~/.config/digitkit``.
 
     Raises:
         OutputError: the variable is not set, and this user has no home.
@@ -33,4 +33,4 @@ def _folder(variable: str, default: str) -> Path:
     try:
         return Path.home() / default / "digitkit"
     except RuntimeError:
-        raise OutputError(f"this user has no home folder; name one with {variable}") from None
+        raise OutputError("this user has no home folder", hint=f"set {variable}") from None

@@ -7,14 +7,18 @@ from pathlib import Path
 
 
 def git_revision() -> str | None:
-    """The checkout's commit, ``-dirty`` where files differ from it; None outside of one."""
+    """The checkout's commit: 40 hexadecimal digits, plus ``-dirty`` if tracked files differ.
+
+    None if digitkit does not run from a checkout, or git does not answer.
+    """
     checkout = Path(__file__).resolve().parents[2]
     if not (checkout / ".git").exists():
-        return None  # an installed package, maybe inside somebody else's repository
+        return None  # an installed package, maybe inside another project's repository
     describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    # Without the option git may write to the index, which takes a lock.
     try:
         done = subprocess.run(
-            ["git", "-C", str(checkout), *describe],
+            ["git", "--no-optional-locks", "-C", str(checkout), *describe],
             capture_output=True,
             text=True,
             timeout=10,

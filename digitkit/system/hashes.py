@@ -1,4 +1,4 @@
-"""The hash of a file, by which models, wheels and profiles are told from one another."""
+"""File hashes, which identify models, wheels and profiles."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from pathlib import Path
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits; raises OSError if it cannot be read."""
-    import hashlib  # takes longer to load than most starts of digitkit have a use for it
+    """SHA-256 of a file, as 64 hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    import hashlib  # slow to load, and most commands hash nothing
 
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

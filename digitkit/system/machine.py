@@ -1,7 +1,7 @@
-"""What a figure was measured on: the machine, what runs on it, and the conditions of the moment.
+"""Describes the machine: processor, memory, operating system, and installed versions.
 
-Every reader gives None (or an empty tuple) for what the system does not tell, and never raises.
-Files are looked up under `root`, which is another folder than ``/`` only in tests.
+What the system does not provide is None, or an empty tuple; no function raises. Files are read
+under `root`, which is another folder than ``/`` in tests only.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath
 
 from digitkit.system.kernel import (
     ROOT,
-    cpufreq_numbers,
-    cpuinfo,
-    memory_mb,
     parse_number,
+    read_cpufreq_numbers,
+    read_cpuinfo,
+    read_memory_mb,
     read_text,
     usable_cpus,
 )
@@ -34,7 +34,7 @@ _ARM_CORES = {
     **{"0xd49": "Neoverse-N2", "0xd4d": "Cortex-A715", "0xd4f": "Neoverse-V2"},
     **{"0xd80": "Cortex-A520", "0xd81": "Cortex-A720"},
 }
-"""The cores by implementer 0x41, Arm itself, by part number as /proc/cpuinfo writes it."""
+"""Cores of implementer 0x41, Arm itself, by their part number in /proc/cpuinfo."""
 
 _FEATURES = {
     **{"avx2": "AVX2", "fma": "FMA", "avx512f": "AVX512", "avx512_vnni": "VNNI"},
@@ -43,31 +43,32 @@ _FEATURES = {
     **{"asimdhp": "fp16", "avx512_fp16": "fp16", "bf16": "bf16", "avx512_bf16": "bf16"},
     **{"sve": "SVE", "sve2": "SVE2"},
 }
-"""What the kernels of int8 and fp32 nets are written for, by the kernel's names, in our order."""
+"""Instruction sets that int8 and fp32 kernels use, by Linux's names, in the order of reports."""
 
 _FILLERS = ("", "none", "default string", "system manufacturer", "system product name")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What does not change during a run.
+    """What does not change during a measurement.
 
     Attributes:
-        board: the board's or the computer's name.
-        cpu: the model; on Arm the kinds of core, joined with " + "; else the architecture.
+        board: the name of the board or computer.
+        cpu: the processor's model; on Arm the types of core, joined with " + "; else the
+            architecture.
         architecture: such as "aarch64".
-        features: the instruction sets that matter to a net's speed, such as "AVX2", "dotprod";
-            empty where the system does not list them.
-        cores: logical ones of the machine.
-        usable_cores: those that this process may run on.
-        cpu_quota: cores' worth of time that a control group allows, None for no limit.
+        features: the instruction sets that matter to the speed of a network, such as "AVX2" and
+            "dotprod"; empty if not available.
+        cores: logical cores of the machine.
+        usable_cores: cores that this process may run on.
+        cpu_quota: CPU time that a control group allows, in cores; None for no limit.
         frequency_min_mhz: the lowest clock of the usable cores.
         frequency_max_mhz: the highest clock of the usable cores.
-        memory_mb: MB of 10⁶ bytes, what the kernel does not keep for itself.
+        memory_mb: MB of 10⁶ bytes, without what the kernel reserves for itself.
         os: the distribution's name and version, else the system's name.
-        kernel: its release.
-        libc: name and version.
-        virtual: whether it is a virtual machine, None if unknown.
+        kernel: the kernel's release.
+        libc: the C library's name and version.
+        virtual: whether it is a virtual machine; None if unknown.
         bits: of this Python, 32 or 64; a 64-bit kernel may run 32-bit programs.
     """
 
@@ -90,11 +91,11 @@ class Machine:
 
 def read_machine(root: Path = ROOT) -> Machine:
     """Describe this machine."""
-    info = cpuinfo(root)
+    info = read_cpuinfo(root)
     listed = info.get("flags") or info.get("Features") or [""]
     flags = set(listed[0].split())
-    lowest = [khz / 1000 for khz in cpufreq_numbers(root, "cpuinfo_min_freq")]
-    highest = [khz / 1000 for khz in cpufreq_numbers(root, "cpuinfo_max_freq")]
+    lowest = [khz / 1000 for khz in read_cpufreq_numbers(root, "cpuinfo_min_freq")]
+    highest = [khz / 1000 for khz in read_cpufreq_numbers(root, "cpuinfo_max_freq")]
     virtual = "hypervisor" in flags if "flags" in info else None
     libc = None
     with suppress(OSError):  # it reads Python's own file
@@ -109,7 +110,7 @@ def read_machine(root: Path = ROOT) -> Machine:
         cpu_quota=_quota(root),
         frequency_min_mhz=min(lowest, default=None),
         frequency_max_mhz=max(highest, default=None),
-        memory_mb=memory_mb(root, "MemTotal"),
+        memory_mb=read_memory_mb(root, "MemTotal"),
         os=_system(root),
         kernel=platform.release(),
         libc=libc,
@@ -119,8 +120,8 @@ def read_machine(root: Path = ROOT) -> Machine:
 
 
 def cpu_name(root: Path = ROOT) -> str:
-    """The processor's model name, or its architecture where the system does not tell."""
-    info = cpuinfo(root)
+    """The processor's model name, or its architecture if the name is not available."""
+    info = read_cpuinfo(root)
     # On Arm a model name, if there is one, is only "ARMv8 Processor rev 4 (v8l)".
     parts = zip(info.get("CPU implementer", ()), info.get("CPU part", ()), strict=False)
     kinds = [
@@ -132,12 +133,12 @@ def cpu_name(root: Path = ROOT) -> str:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use; a container may allow fewer than there are."""
+    """The number of cores that this process may use; a container may allow fewer than exist."""
     return len(usable_cpus())
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """The versions of Python and of those of `packages` (distribution names) that are installed."""
+    """The versions of Python and of the installed ones of `packages` (distribution names)."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -152,8 +153,8 @@ def _board(root: Path) -> str | None:
         return model
     dmi = root / "sys/class/dmi/id"
     words = [read_text(dmi / "sys_vendor"), read_text(dmi / "product_name")]
-    told = [w for w in words if w.lower() not in _FILLERS and "o.e.m" not in w.lower()]
-    return " ".join(told) or None
+    names = [w for w in words if w.lower() not in _FILLERS and "o.e.m" not in w.lower()]
+    return " ".join(names) or None
 
 
 def _system(root: Path) -> str | None:
@@ -163,7 +164,7 @@ def _system(root: Path) -> str | None:
 
 
 def _quota(root: Path) -> float | None:
-    """The cores' worth of CPU time that the control groups of this process and above allow."""
+    """The CPU time, in cores, that this process's control groups and their parents allow."""
     quotas = []
     for line in read_text(root / "proc/self/cgroup").splitlines():
         controllers, _, path = line.partition(":")[2].partition(":")
@@ -171,13 +172,13 @@ def _quota(root: Path) -> float | None:
             continue
         base = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
         inner = PurePosixPath(path.lstrip("/"))
-        # In a container the path may be the host's, and only the topmost folder be there.
+        # In a container the path may be the host's, and only the topmost folder exist.
         for folder in (base / inner, *(base / parent for parent in inner.parents)):
             if controllers:
-                parts = [read_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+                texts = [read_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
             else:
-                parts = read_text(folder / "cpu.max").split()
-            numbers = [number for part in parts if (number := parse_number(part)) and number > 0]
+                texts = read_text(folder / "cpu.max").split()
+            numbers = [number for text in texts if (number := parse_number(text)) and number > 0]
             if len(numbers) == 2:  # no limit is "max", or -1
                 quotas.append(numbers[0] / numbers[1])
     return min(quotas, default=None)

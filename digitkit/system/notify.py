@@ -1,6 +1,6 @@
-"""Tells systemd how a service is: ready, alive, stopping (the protocol of ``sd_notify``).
+"""Reports a service's state to systemd: ready, alive, stopping (the ``sd_notify`` protocol).
 
-Where no systemd listens, which ``$NOTIFY_SOCKET`` tells, nothing happens.
+Does nothing unless systemd listens, that is, unless ``$NOTIFY_SOCKET`` is set.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import socket
 import time
 
 _ALIVE_SECONDS = 1.0
-"""Signs of life are not sent more often than this; a watchdog waits for many times as long."""
+"""The shortest interval between two signs of life; a watchdog waits much longer."""
 
 _last = -_ALIVE_SECONDS
 
 
 def notify_ready() -> None:
-    """Say that the service is up; a camera may still be waited for."""
+    """Report that the service is up; its camera may still be missing."""
     _send("READY=1")
 
 
 def notify_alive() -> None:
-    """Give a sign of life; systemd restarts a service that stops giving them."""
+    """Give a sign of life; systemd restarts a service that stops doing so."""
     global _last
     now = time.monotonic()
     if now - _last >= _ALIVE_SECONDS:
@@ -30,7 +30,7 @@ def notify_alive() -> None:
 
 
 def notify_stopping() -> None:
-    """Say that the service is about to end."""
+    """Report that the service is about to end."""
     _send("STOPPING=1")
 
 
@@ -39,9 +39,9 @@ def _send(state: str) -> None:
     if not address:
         return
     if address.startswith("@"):
-        address = "\0" + address[1:]  # a name without a file, as Linux has them
+        address = "\0" + address[1:]  # an abstract socket of Linux
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(state.encode(), address)
     except OSError:
-        pass  # no reason to stop reading; systemd sees that nothing comes
+        pass  # no reason to stop reading; systemd notices that nothing arrives

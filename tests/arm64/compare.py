@@ -1,19 +1,19 @@
-"""What digitkit sees and says, taken on two machines and compared.
+"""Pixels and scores of digitkit, measured on two machines and compared.
 
-``compare.py OUT --data FOLDER`` writes what the installed digitkit makes of ``FOLDER/samples`` and
-``FOLDER/mnist`` (28×28 PNG files): pixels after each step, and scores in both precisions.
-`differences` compares two such files, of x86-64 and of Arm. What it allows, and why:
+``compare.py OUT --data FOLDER`` runs the installed digitkit on ``FOLDER/samples`` and
+``FOLDER/mnist`` (28×28 PNG files) and writes the pixels after each step, and the scores in both
+precisions. `find_differences` compares two such files, of x86-64 and of Arm. Its bounds, and why:
 
-Files are decoded to the same bytes, colour becomes the same grey, and an image that is in MNIST's
-normal form already stays as it is. Of others the normal form may differ by a level. OpenCV enlarges
-by Intel's IPP on x86-64 and by its own code on Arm, which round differently (with
-``OPENCV_IPP=disabled`` hardly a pixel does), and where it reduces by a ratio that is not a whole
+Files decode to the same bytes, colour converts to the same grey, and an image that already is in
+MNIST's normal form is unchanged. The normal form of others may differ by a level. OpenCV enlarges
+with Intel's IPP on x86-64 and with its own code on Arm, which round differently (with
+``OPENCV_IPP=disabled`` hardly any pixel does), and where it reduces by a ratio that is not a whole
 number it adds floats, which Arm's fused multiply-add rounds once instead of twice. Where a digit's
-centre of mass lies between two pixels, one level can move all of it by one pixel.
+centre of mass lies between two pixels, one level can move the whole digit by one pixel.
 
-Given the same 28×28 pixels, int8 sums are integers and so the same, whichever instructions add them
-(SMLAL on a Pi 4, UDOT on a Pi 5, VNNI on a PC: the weights keep to 7 bits, so that no older
-instruction saturates); only dequantisation and softmax are floats. fp32 adds floats in another
+Given the same 28×28 pixels, int8 sums are integers and thus the same, whichever instructions add
+them (SMLAL on a Pi 4, UDOT on a Pi 5, VNNI on a PC: the weights use 7 bits, so that no older
+instruction saturates); only dequantization and softmax are floats. fp32 adds floats in another
 order. Neither comes near the bound.
 """
 
@@ -35,17 +35,17 @@ U8 = npt.NDArray[np.uint8]
 PRECISIONS: tuple[Literal["fp32", "int8"], ...] = ("fp32", "int8")
 
 SAME_PIXELS = 1e-5
-"""By how much a probability may differ, given the same pixels. Seen in 5,000 images: 1.4e-6 in
+"""Largest difference of a probability, given the same pixels. Measured on 5,000 images: 1.4e-6 in
 fp32, 3.6e-7 in int8."""
 
 SAME_FILE = 1e-3
-"""By how much a confidence may differ, given the same page. Seen: 4e-6."""
+"""Largest difference of a confidence, given the same page. Measured: 4e-6."""
 
-LEVELS, SHARE = {"reduced": 1, "enlarged": 2}, {"reduced": 0.001, "enlarged": 0.05}
-"""By how many grey levels a normal form may differ, and in which share of the pixels."""
+LEVELS, FRACTION = {"reduced": 1, "enlarged": 2}, {"reduced": 0.001, "enlarged": 0.05}
+"""Largest difference of a normal form in grey levels, and the largest fraction of pixels."""
 
-TIMES = 10
-"""A test image is enlarged by this, pixel by pixel, for the step that reduces large pictures."""
+SCALE = 10
+"""A test image is enlarged by this factor, pixel by pixel, for the step that reduces images."""
 
 
 def _digest(array: npt.NDArray[np.generic]) -> str:
@@ -65,8 +65,8 @@ def _versions() -> dict[str, str]:
     }
 
 
-def take(data: Path) -> dict[str, Any]:
-    """What digitkit makes of the samples and of MNIST's images.
+def measure(data: Path) -> dict[str, Any]:
+    """Run digitkit on the samples and on MNIST's images.
 
     Returns:
         Arrays by name, and under ``about`` a JSON text: versions, digests, readings.
@@ -77,10 +77,10 @@ def take(data: Path) -> dict[str, Any]:
     from digitkit.images.normal_form import digit_image
 
     images = np.stack([decode_file(path) for path in sorted((data / "mnist").iterdir())])
-    large = [np.kron(image, np.ones((TIMES, TIMES), np.uint8)) for image in images]
-    taken: dict[str, Any] = {
+    large = [np.kron(image, np.ones((SCALE, SCALE), np.uint8)) for image in images]
+    measured: dict[str, Any] = {
         "decoded": images,
-        "as it is": np.stack([digit_image(image) for image in images]),
+        "unchanged": np.stack([digit_image(image) for image in images]),
         "reduced": np.stack([digit_image(image) for image in large]),
         # The middle of a digit: smaller than the normal form.
         "enlarged": np.stack([digit_image(image[6:22, 6:22]) for image in images]),
@@ -93,92 +93,93 @@ def take(data: Path) -> dict[str, Any]:
     for precision in PRECISIONS:
         classifier = Classifier("digits", precision=precision)
         scores = classifier.scores(images)
-        taken[f"probabilities {precision}"] = scores.probabilities
-        taken[f"is_digit {precision}"] = scores.is_digit
+        measured[f"probabilities {precision}"] = scores.probabilities
+        measured[f"is_digit {precision}"] = scores.is_digit
         reader = Reader(classifier)
         for path in paths:
             reading = reader.read(path)
             samples[path.name][precision] = {
                 "text": reading.text,
-                "digits": [(one.digit, one.row, one.accepted) for one in reading.digits],
-                "confidence": [one.confidence for one in reading.digits],
+                "digits": [(d.digit, d.row, d.accepted) for d in reading.digits],
+                "confidence": [digit.confidence for digit in reading.digits],
             }
-            seen = [one.image for one in reading.digits]
-            taken[f"seen {precision} {path.name}"] = np.stack(seen)
-    taken["about"] = json.dumps({"versions": _versions(), "samples": samples})
-    return taken
+            crops = [digit.image for digit in reading.digits]
+            measured[f"crops {precision} {path.name}"] = np.stack(crops)
+    measured["about"] = json.dumps({"versions": _versions(), "samples": samples})
+    return measured
 
 
-def _apart(here: U8, there: U8) -> npt.NDArray[np.int64]:
-    """How far two normal forms are apart, levels: where one is moved by a pixel, moved back."""
-    moved = [
+def _subtract(here: U8, there: U8) -> npt.NDArray[np.int64]:
+    """Absolute difference of two normal forms in levels, a shift by one pixel undone."""
+    shifted = [
         np.abs(here.astype(np.int64) - np.roll(there, (down, right), (0, 1)))
         for down in (0, -1, 1)
         for right in (0, -1, 1)
     ]
-    return min(moved, key=lambda difference: int(difference.sum()))
+    return min(shifted, key=lambda difference: int(difference.sum()))
 
 
-def differences(here: Path, there: Path) -> tuple[list[str], str]:
-    """Compare what was taken on x86-64 with what was taken elsewhere.
+def _compare_normal_forms(a: Any, b: Any) -> tuple[list[str], list[str]]:
+    violations, notes = [], []
+    for name in ("reduced", "enlarged"):
+        pairs = zip(a[name], b[name], strict=True)
+        levels = np.stack([_subtract(here, there) for here, there in pairs])
+        fraction = float((levels > 0).mean())
+        notes.append(f"{name}: {fraction:.3%} of the pixels differ, by at most {levels.max()}")
+        if levels.max() > LEVELS[name] or fraction > FRACTION[name]:
+            violations.append(f"normal forms, {notes[-1]}")
+    return violations, notes
+
+
+def _compare_sample(name: str, here: dict[str, Any], there: dict[str, Any]) -> list[str]:
+    steps = [step for step in ("decoded", "grey") if here[step] != there[step]]
+    violations = [f"{name} {step} is not the same" for step in steps]
+    for precision in PRECISIONS:
+        a, b = here[precision], there[precision]
+        if (a["text"], a["digits"]) != (b["text"], b["digits"]):
+            violations.append(f"{name} {precision} reads {b['text']!r} instead of {a['text']!r}")
+        else:
+            largest = np.abs(np.subtract(a["confidence"], b["confidence"])).max(initial=0)
+            if largest > SAME_FILE:
+                violations.append(f"{name} {precision}: confidences differ by {largest:.1e}")
+    return violations
+
+
+def find_differences(here: Path, there: Path) -> tuple[list[str], str]:
+    """Compare what `measure` wrote on x86-64 with what it wrote elsewhere.
 
     Returns:
-        What goes beyond what is allowed, and what was found, in a few words.
+        What exceeds the bounds, and a summary of all differences.
     """
     a, b = np.load(here), np.load(there)
     about_a, about_b = json.loads(str(a["about"])), json.loads(str(b["about"]))
-    wrong: list[str] = []
-    found: list[str] = []
-    wrong += [
-        f"MNIST images {name} are not the same"
-        for name in ("decoded", "as it is")
-        if not np.array_equal(a[name], b[name])
-    ]
-    for name in ("reduced", "enlarged"):
-        apart = np.stack([_apart(one, other) for one, other in zip(a[name], b[name], strict=True)])
-        share = float((apart > 0).mean())
-        found.append(f"{name}: {share:.3%} of the pixels differ, by at most {apart.max()}")
-        if apart.max() > LEVELS[name] or share > SHARE[name]:
-            wrong.append(f"normal forms, {found[-1]}")
+    unequal = [name for name in ("decoded", "unchanged") if not np.array_equal(a[name], b[name])]
+    violations = [f"MNIST images {name} are not the same" for name in unequal]
+    beyond, notes = _compare_normal_forms(a, b)
+    violations += beyond
     for name, sample in about_a["samples"].items():
-        other = about_b["samples"][name]
-        wrong += [
-            f"{name} {step} is not the same"
-            for step in ("decoded", "grey")
-            if sample[step] != other[step]
-        ]
-        for precision in PRECISIONS:
-            one, two = sample[precision], other[precision]
-            if (one["text"], one["digits"]) != (two["text"], two["digits"]):
-                wrong.append(f"{name} {precision} reads {two['text']!r} instead of {one['text']!r}")
-            else:
-                most = np.abs(np.subtract(one["confidence"], two["confidence"])).max(initial=0)
-                if most > SAME_FILE:
-                    wrong.append(f"{name} {precision}: confidences differ by {most:.1e}")
+        violations += _compare_sample(name, sample, about_b["samples"][name])
     for precision in PRECISIONS:
-        one, two = a[f"probabilities {precision}"], b[f"probabilities {precision}"]
-        most = max(
-            float(np.abs(one - two).max()),
-            float(np.abs(a[f"is_digit {precision}"] - b[f"is_digit {precision}"]).max()),
-        )
-        found.append(f"{precision} within {most:.1e}")
-        if most > SAME_PIXELS or (one.argmax(1) != two.argmax(1)).any():
-            wrong.append(f"probabilities in {precision} differ by up to {most:.1e}")
-    unlike = [
-        f"{name} {about_a['versions'][name]} against {version}"
+        names = (f"probabilities {precision}", f"is_digit {precision}")
+        largest = max(float(np.abs(a[name] - b[name]).max()) for name in names)
+        notes.append(f"{precision} within {largest:.1e}")
+        if largest > SAME_PIXELS or (a[names[0]].argmax(1) != b[names[0]].argmax(1)).any():
+            violations.append(f"probabilities in {precision} differ by up to {largest:.1e}")
+    notes += [
+        f"{name} {about_a['versions'][name]} versus {version}"
         for name, version in about_b["versions"].items()
         if name != "python" and about_a["versions"][name] != version
     ]
-    return wrong, "; ".join(found + unlike)
+    return violations, "; ".join(notes)
 
 
 def main() -> int:
-    """Take what this machine makes of the data."""
-    parser = argparse.ArgumentParser(description="write what digitkit makes of pictures")
+    """Measure the data on this machine."""
+    parser = argparse.ArgumentParser(description="write what digitkit computes from images")
     parser.add_argument("out", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
-    np.savez(arguments.out, **take(arguments.data))
+    np.savez(arguments.out, **measure(arguments.data))
     return 0
 
 

@@ -1,13 +1,14 @@
-"""Runs arm64 commands in a root, by qemu's user-mode emulation, cut off from the network.
+"""Runs arm64 commands in a root with qemu's user-mode emulation, without a network.
 
-A `Machine` is a root with a disk of its own on top (overlayfs), held by a process in namespaces of
-its own: user, mount, network, process ids. What runs in it sees no network, no other process, and
-leaves nothing behind. Needed: Linux 5.11 or newer, ``unshare`` and ``nsenter`` (util-linux), and
-the package qemu-user-static, version 7 or newer (from Debian 13 on qemu-user is static, too).
+A `Machine` is a root with a writable layer on top (overlayfs), held by a process in separate
+namespaces: user, mount, network, process ids. What runs in it sees no network and no other process,
+and leaves nothing behind. It requires Linux 5.11 or newer, ``unshare`` and ``nsenter``
+(util-linux), and the package qemu-user-static, version 7 or newer (from Debian 13 on also
+qemu-user, which is static there).
 
 The kernel starts arm64 programs through binfmt_misc. From Linux 6.7 on each user namespace has its
-own, and nothing of the machine's is touched. On older kernels the machine's own registration is
-used, which Debian's qemu-user-binfmt and qemu-user-static make. Whoever isn't root needs the
+own, and the machine's is not touched. On older kernels the machine's own registration is used,
+which Debian's qemu-user-binfmt and qemu-user-static create. Users other than root need the
 ``uidmap`` package and a range in ``/etc/subuid``.
 """
 
@@ -27,7 +28,7 @@ from types import TracebackType
 from typing import Self
 
 CPUS = {"cortex-a53": "Pi 3, Zero 2 W", "cortex-a72": "Pi 4", "cortex-a76": "Pi 5"}
-"""Processors that 64-bit Raspberry Pis have, and which."""
+"""The processors of 64-bit Raspberry Pis."""
 
 USERS = {"pi": (1000, "1000,44", "/home/pi"), "root": (0, "0", "/root")}
 """Name: number, groups (44 is video), home."""
@@ -45,8 +46,8 @@ if mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null &&
     printf '%s' "$line" 2>/dev/null > /proc/sys/fs/binfmt_misc/register; then :
 elif test -e /proc/sys/fs/binfmt_misc/qemu-aarch64; then :
 else
-    echo 'this kernel starts no arm64 programs: needed is Linux 6.7 or newer,' \
-        'or a registration in binfmt_misc as qemu-user-binfmt makes it'
+    echo 'this kernel cannot start arm64 programs; it must be Linux 6.7 or newer,' \
+        'or have the binfmt_misc registration that qemu-user-binfmt creates'
     exit 1
 fi
 mkdir "$changes/upper" "$changes/work" "$changes/disk"
@@ -78,33 +79,37 @@ rm -rf "$changes"/*
 
 
 class EmulationError(Exception):
-    """Nothing can be run; the message says why and what to do."""
+    """The emulation cannot run; the message says why and what to do."""
 
 
 def qemu() -> str:
     """The path of qemu for arm64.
 
     Raises:
-        EmulationError: it isn't installed, or doesn't know the processors.
+        EmulationError: it is not installed, or does not support the processors.
     """
     # The static one first: another cannot start in a root, where its libraries are missing.
     path = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
     if path is None:
-        raise EmulationError("qemu-aarch64 is missing; apt-get install qemu-user-static")
+        raise EmulationError(
+            "qemu-aarch64 is missing; install it with apt-get install qemu-user-static"
+        )
     known = subprocess.run([path, "-cpu", "help"], capture_output=True, text=True).stdout.split()
     missing = [cpu for cpu in CPUS if cpu not in known]
     if missing:
-        raise EmulationError(f"{path} doesn't know {', '.join(missing)}; needed is qemu 7 or newer")
+        raise EmulationError(
+            f"{path} does not support {', '.join(missing)}; install qemu 7 or newer"
+        )
     return path
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a command did.
+class Result:
+    """The result of a command.
 
     Attributes:
         code: its exit code; negative for a signal, 124 if it took too long.
-        out, err: what it wrote.
+        out, err: its standard output and standard error.
         seconds: how long it took, emulated.
     """
 
@@ -114,33 +119,31 @@ class Ran:
     seconds: float
 
     @property
-    def said(self) -> str:
-        """All that it wrote, output first."""
+    def output(self) -> str:
+        """Standard output, then standard error."""
         return self.out + self.err
 
 
 class Machine:
-    """A root with its own disk, in which commands run. Use it in a ``with`` statement.
+    """A root with a disk of its own, in which commands run; a context manager.
 
     Attributes:
-        disk: its file tree, as seen from outside while it is on; read what you like.
+        disk: its file tree, as seen from outside while it runs.
     """
 
-    def __init__(self, root: Path, *, home_mb: int = 0, scratch: Path | None = None) -> None:
+    def __init__(self, root: Path, *, home_mb: int = 0) -> None:
         """Prepare a machine.
 
         Args:
-            root: of `roots`; it stays as it is.
-            home_mb: a home folder that holds no more than this, MiB; 0: as large as the disk.
-            scratch: folder for its changes, on a file system that can be laid over another
-                (ext4, xfs, tmpfs); beside the root by default.
+            root: a root of `roots`; it is not changed. Its changes go next to it, so it must be on
+                a file system that overlayfs accepts as upper layer (ext4, xfs, tmpfs).
+            home_mb: size of the home folder, MiB; 0: as large as the disk.
         """
         self.root = root
         self.home_mb = home_mb
-        self.scratch = scratch or root.parent
 
     def __enter__(self) -> Self:
-        self._changes = Path(tempfile.mkdtemp(prefix=".machine-", dir=self.scratch))
+        self._changes = Path(tempfile.mkdtemp(prefix=".machine-", dir=self.root.parent))
         self._changes.chmod(0o755)
         everyone = (
             ["--map-users=0:0:65536", "--map-groups=0:0:65536"]
@@ -160,14 +163,14 @@ class Machine:
             text=True,
         )
         assert self._holder.stdout is not None
-        said = ""
+        output = ""
         for line in self._holder.stdout:
             if line == "ready\n":
                 break
-            said += line
+            output += line
         else:
             self.__exit__(None, None, None)
-            raise EmulationError(f"no namespaces to run arm64 in: {said.strip()}")
+            raise EmulationError(f"cannot create namespaces for arm64: {output.strip()}")
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
         self._inside = int(children.read_text().split()[0])
         return self
@@ -201,8 +204,8 @@ class Machine:
         Args:
             command: a line for ``sh``, or a program with its arguments.
             user: ``pi`` or ``root``.
-            cpu: that is emulated, one of `CPUS`, or ``max``, which no Pi has.
-            env: further environment.
+            cpu: the emulated processor, one of `CPUS`, or ``max``, which no Pi has.
+            env: further environment variables.
         """
         number, groups, home = USERS[user]
         line = command if isinstance(command, str) else shlex.join(command)
@@ -237,8 +240,8 @@ class Machine:
         cpu: str = "cortex-a72",
         env: dict[str, str] | None = None,
         timeout: float = 600,
-    ) -> Ran:
-        """Run a command to its end, at most `timeout` seconds long; as for `start`."""
+    ) -> Result:
+        """Run a command as `start` does, and wait for it at most `timeout` seconds."""
         begun = time.monotonic()
         process = self.start(command, user=user, cpu=cpu, env=env)
         try:
@@ -248,10 +251,10 @@ class Machine:
             kill(process)
             out, err = process.communicate()
             code, err = 124, f"{err}\nstopped after {timeout:.0f} s"
-        return Ran(code, out, err, time.monotonic() - begun)
+        return Result(code, out, err, time.monotonic() - begun)
 
     def put(self, source: Path, target: str, *, user: str = "pi") -> None:
-        """Copy a file or a folder in, to an absolute path; it belongs to the user."""
+        """Copy a file or a folder to an absolute path inside; the user owns it."""
         self._outside(
             'mkdir -p "${2%/*}" && cp -R --preserve=mode "$1" "$2" && chown -R "$3:$3" "$2"',
             str(source.resolve()),
@@ -260,20 +263,20 @@ class Machine:
         )
 
     def copy_disk(self, target: Path) -> None:
-        """Write the whole disk as it is now to a new folder: a root for further machines."""
+        """Copy the whole disk to a new folder, which is a root for further machines."""
         target.mkdir()
         self._outside('cp -a --one-file-system "$1/." "$2"', self._path(""), str(target.resolve()))
 
     def fill(self, folder: str) -> None:
-        """Fill the file system that a folder is on, to the last byte."""
+        """Fill the file system of a folder to the last byte."""
         self._outside('cat /dev/zero > "$1/filler" 2>/dev/null || true', self._path(folder))
 
     def make_read_only(self, path: str) -> None:
-        """Let nobody write under a path, not even root, until `undo`."""
+        """Forbid writing under a path, even for root, until `undo`."""
         self._outside('mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"', self._path(path))
 
     def hide(self, path: str) -> None:
-        """Show an empty folder in the place of a path, until `undo`."""
+        """Hide a folder behind an empty one until `undo`."""
         self._outside('mount -t tmpfs -o ro hidden "$1"', self._path(path))
 
     def undo(self, path: str) -> None:
@@ -290,10 +293,10 @@ class Machine:
         ]
 
     def _outside(self, script: str, *arguments: str) -> None:
-        """Run a script of this machine's own programs on the emulated machine's disk."""
+        """Run a script with the host's programs on the emulated machine's disk."""
         subprocess.run([*self._enter(), "sh", "-c", script, "sh", *arguments], check=True)
 
 
 def kill(process: subprocess.Popen[str], how: signal.Signals = signal.SIGKILL) -> None:
-    """Send a signal to a started command and everything that it has started."""
+    """Send a signal to a started command and all of its children."""
     os.killpg(process.pid, how)

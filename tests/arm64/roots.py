@@ -1,10 +1,10 @@
-"""Arm64 Debian file trees, made of unpacked packages.
+"""Arm64 Debian file trees, built from unpacked packages.
 
-``python tests/arm64/roots.py [SUITE …]`` makes ``build/arm64/SUITE`` for bookworm (Python 3.11)
-and trixie (Python 3.13). apt, with a state of its own, resolves and fetches the packages from the
-mirror that this machine's apt is set to (``DEBIAN_MIRROR`` and ``DEBIAN_SECURITY_MIRROR`` take its
-place: on Ubuntu, say), checks their signatures, and keeps them under the user's cache folder.
-Maintainer scripts don't run; the little that they would do is done here.
+`make` builds ``build/arm64/SUITE`` for bookworm (Python 3.11) and trixie (Python 3.13). apt, with a
+separate state, resolves and fetches the packages from the
+mirror that this machine's apt uses (or ``DEBIAN_MIRROR`` and ``DEBIAN_SECURITY_MIRROR``, on Ubuntu
+for example), checks their signatures, and keeps them under the user's cache folder. Maintainer
+scripts do not run; the little that they would do is done here.
 """
 
 from __future__ import annotations
@@ -13,22 +13,20 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from emulation import EmulationError, Machine
+from emulation import Machine
 
 SUITES = {"bookworm": "3.11", "trixie": "3.13"}
-"""Debian release: its Python."""
+"""Debian releases and their Pythons."""
 
 PACKAGES = """
 base-files base-passwd bash coreutils dash debianutils diffutils findutils grep gzip hostname
 libc-bin libstdc++6 mawk procps sed tar util-linux python3 python3-venv
 """
-"""What is asked for; everything that these depend on comes along. libstdc++6 is on every Debian, as
-apt needs it."""
+"""What is installed, with dependencies. libstdc++6 is on every Debian, since apt needs it."""
 
 KEYRINGS = (
     "/usr/share/keyrings/debian-archive-keyring.pgp",
@@ -39,11 +37,11 @@ BUILD = Path(__file__).resolve().parents[2] / "build" / "arm64"
 
 
 class RootError(Exception):
-    """A root cannot be made; the message says why and what to do."""
+    """A root cannot be built; the message says why and what to do."""
 
 
 def cache_folder() -> Path:
-    """Where packages are kept from one run to the next."""
+    """The folder in which packages are kept between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "digitkit" / "arm64"
 
@@ -78,16 +76,18 @@ def mirrors() -> dict[str, str]:
             found.setdefault(label, address)
     if "Debian" not in found:
         raise RootError(
-            "apt knows no Debian archive here; name one: DEBIAN_MIRROR=… "
+            "apt has no Debian archive here; set DEBIAN_MIRROR=… "
             "(and DEBIAN_SECURITY_MIRROR=…), or run apt-get update first"
         )
     return found
 
 
 def _sources(suite: str) -> str:
-    keyring = next((one for one in KEYRINGS if Path(one).exists()), None)
+    keyring = next((path for path in KEYRINGS if Path(path).exists()), None)
     if keyring is None:
-        raise RootError("Debian's keys are missing; apt-get install debian-archive-keyring")
+        raise RootError(
+            "Debian's keys are missing; install them with apt-get install debian-archive-keyring"
+        )
     archives = mirrors()
     lines = [f"{archives['Debian']} {suite} main", f"{archives['Debian']} {suite}-updates main"]
     if "Debian-Security" in archives:
@@ -96,7 +96,7 @@ def _sources(suite: str) -> str:
 
 
 def _fetch(suite: str) -> list[Path]:
-    """Fetch what `PACKAGES` need in a suite: the packages' files."""
+    """Fetch `PACKAGES` and their dependencies from a suite; returns the files."""
     state = cache_folder() / suite
     archives = state / "archives"
     for folder in (state / "lists" / "partial", archives / "partial"):
@@ -127,7 +127,7 @@ def _fetch(suite: str) -> list[Path]:
             [*install, "--download-only", *PACKAGES.split()], check=True, stdout=subprocess.DEVNULL
         )
         listed = subprocess.run(
-            # --reinstall: list what has been fetched, too.
+            # With an empty cache, since packages that were fetched are not listed.
             [
                 *install,
                 "--print-uris",
@@ -140,9 +140,13 @@ def _fetch(suite: str) -> list[Path]:
             text=True,
         ).stdout
     except FileNotFoundError as error:
-        raise RootError("apt-get is missing; the roots are made on Debian or Ubuntu") from error
+        raise RootError(
+            "apt-get is missing; roots can be built on Debian or Ubuntu only"
+        ) from error
     except subprocess.CalledProcessError as error:
-        raise RootError(f"apt could not fetch {suite}'s packages; it says why above") from error
+        raise RootError(
+            f"apt could not fetch the packages of {suite}; the reason is above"
+        ) from error
     # 'address' file-name size hash
     return [archives / line.split()[1] for line in listed.splitlines() if line.startswith("'")]
 
@@ -165,7 +169,7 @@ def _unpack(package: Path, root: Path) -> None:
 
 
 def _settle(root: Path) -> None:
-    """Do what maintainer scripts would have done."""
+    """Do what maintainer scripts would do."""
     master = root / "usr" / "share" / "base-passwd"
     passwd = (master / "passwd.master").read_text()
     groups = (master / "group.master").read_text()
@@ -184,7 +188,7 @@ def _settle(root: Path) -> None:
         (root / "usr" / "bin" / "which").symlink_to("which.debianutils")
     for folder in ("proc", "sys", "dev", "run", "tmp", "home/pi", "var/tmp", "opt", "media"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    # ONNX Runtime asks for them before it looks at the instructions; a Pi has 4 cores.
+    # ONNX Runtime reads them before it looks at the instructions; a Pi has 4 cores.
     cores = root / "sys" / "devices" / "system" / "cpu"
     cores.mkdir(parents=True)
     for name in ("possible", "present", "online"):
@@ -196,37 +200,29 @@ def _settle(root: Path) -> None:
 
 
 def _compile(root: Path, python: str) -> None:
-    """Compile Python's library, as its packages' scripts do; else every start would."""
+    """Compile Python's library, as its packages' scripts do; otherwise each start would."""
     library = f"usr/lib/python{python}"
     with Machine(root) as machine:
-        ran = machine.run(
+        result = machine.run(
             ["python3", "-m", "compileall", "-q", "-j", "0", f"/{library}"], user="root"
         )
-        if ran.code:
-            raise RootError(f"{root}: its Python does not run: {ran.said.strip()}")
+        if result.code:
+            raise RootError(f"{root}: its Python does not run: {result.output.strip()}")
         for folder in list((machine.disk / library).rglob("__pycache__")):
             target = root / folder.relative_to(machine.disk)
             shutil.copytree(folder, target, dirs_exist_ok=True)
 
 
-def _recipe(suite: str) -> str:
-    return hashlib.sha256(Path(__file__).read_bytes() + suite.encode()).hexdigest()
-
-
-def ready(suite: str) -> bool:
-    """Whether the root is there, made by this very code."""
-    stamp = BUILD / suite / ".recipe"
-    return stamp.is_file() and stamp.read_text() == _recipe(suite)
-
-
 def make(suite: str) -> Path:
-    """Make a root, unless it is there: under a temporary name, renamed when it is whole.
+    """Build a root unless it exists: under a temporary name, renamed when it is complete.
 
     Raises:
-        RootError: it cannot be made.
+        RootError: it cannot be built.
     """
     root = BUILD / suite
-    if ready(suite):
+    recipe = hashlib.sha256(Path(__file__).read_bytes() + suite.encode()).hexdigest()
+    stamp = root / ".recipe"
+    if stamp.is_file() and stamp.read_text() == recipe:  # built by this version of the code
         return root
     packages = _fetch(suite)
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -240,28 +236,10 @@ def make(suite: str) -> Path:
             list(pool.map(lambda package: _unpack(package, made), packages))
         _settle(made)
         _compile(made, SUITES[suite])
-        (made / ".recipe").write_text(_recipe(suite))
+        (made / ".recipe").write_text(recipe)
         if root.exists():
             shutil.rmtree(root)
         made.rename(root)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return root
-
-
-def main() -> int:
-    """Make the roots that are named, else all."""
-    for suite in sys.argv[1:] or SUITES:
-        if suite not in SUITES:
-            print(f"{suite}: no such suite; there is {', '.join(SUITES)}", file=sys.stderr)
-            return 2
-        try:
-            print(make(suite))
-        except (RootError, EmulationError) as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,9 +7,11 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from support import reports
 from support.paths import ROOT, SHARED
 
 from digitkit.images.opencv import cv2
@@ -233,7 +235,7 @@ def test_training_time_to_an_accuracy(script):
 
 def test_the_page_of_results_is_up_to_date(script):
     results = script("results")
-    assert results.PAGE.read_text("utf-8") == results.page(), "run: python benchmarks/results.py"
+    assert results.PAGE.read_text("utf-8") == results.make_page(), "run benchmarks/results.py"
 
 
 @pytest.mark.parametrize(
@@ -245,13 +247,15 @@ def test_the_page_of_results_is_up_to_date(script):
     ],
 )
 def test_machines_have_classes(script, board, cpu, features, name):
-    machine = {"board": board, "cpu": cpu, "features": features, "usable_cores": 2}
-    assert script("results").machine_class({"environment": {"machine": machine}}) == name
+    machine = replace(
+        reports.MACHINE, board=board, cpu=cpu, features=tuple(features), usable_cores=2
+    )
+    assert script("results").machine_class(reports.make_report(machine=machine)) == name
 
 
 def test_boards_without_results_have_empty_rows(script, tmp_path):
     results = script("results")
-    rows = [line for line in results.page(tmp_path).splitlines() if "| Raspberry Pi" in line]
+    rows = [line for line in results.make_page(tmp_path).splitlines() if "| Raspberry Pi" in line]
     assert [row.strip("| ") for row in rows] == list(results.WANTED.values())
 
 

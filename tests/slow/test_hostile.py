@@ -1,7 +1,7 @@
-"""Damaged and lying image files: each gives an error of one line or a picture, and nothing else.
+"""Damaged and lying image files: each gives a one-line error or an image, and nothing else.
 
-Files are decoded in fresh processes, so that a crash, a line that a decoder prints or the memory it
-takes is seen.
+Files are decoded in fresh processes, so that crashes, lines printed by decoders and the memory they
+take are noticed.
 """
 
 from __future__ import annotations
@@ -25,18 +25,14 @@ from digitkit.images.convert import to_grey
 from digitkit.images.decode import decode
 from digitkit.images.opencv import cv2
 
-GROWTH = 100
-"""Most memory that damaged files may take beyond what one sound file takes, megabytes."""
+GROWTH = 100_000_000
+"""Most memory that damaged files may take beyond what one intact file takes, bytes."""
 
-ALL_BITS = 300
+FLIPPED = 300
 """Files with flipped bits, of each kind."""
 
-
-def picture() -> np.ndarray:
-    """A 1 on paper, in colour: uint8 [24, 16, 3]."""
-    image = np.full((24, 16, 3), 240, np.uint8)
-    image[4:20, 7:10] = (90, 40, 20)
-    return image
+IMAGE = np.full((24, 16, 3), 240, np.uint8)  # a 1 on paper, in colour
+IMAGE[4:20, 7:10] = (90, 40, 20)
 
 
 def encoded(suffix: str, image: np.ndarray, *options: int) -> bytes:
@@ -44,25 +40,22 @@ def encoded(suffix: str, image: np.ndarray, *options: int) -> bytes:
 
 
 def samples() -> dict[str, bytes]:
-    """A small sound file of each kind that this OpenCV writes."""
-    image = picture()
+    """A small intact file of each kind that this OpenCV writes."""
     files = {
-        "png": encoded(".png", image),
-        "alpha.png": encoded(".png", np.dstack([image, 255 - image[:, :, 0]])),
-        "16.png": encoded(".png", image.astype(np.uint16) * 200),
-        "jpg": encoded(".jpg", image),
-        "progressive.jpg": encoded(".jpg", image, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
-        "webp": encoded(".webp", image, cv2.IMWRITE_WEBP_QUALITY, 80),
-        "lossless.webp": encoded(".webp", image, cv2.IMWRITE_WEBP_QUALITY, 101),
-        "bmp": encoded(".bmp", image),
-        "tiff": encoded(".tiff", image),
-        "raw.tiff": encoded(".tiff", image, cv2.IMWRITE_TIFF_COMPRESSION, 1),
-        "pgm": encoded(".pgm", image[:, :, 0]),
-        "text.pgm": encoded(".pgm", image[:, :, 0], cv2.IMWRITE_PXM_BINARY, 0),
+        "png": encoded(".png", IMAGE),
+        "alpha.png": encoded(".png", np.dstack([IMAGE, 255 - IMAGE[:, :, 0]])),
+        "16.png": encoded(".png", IMAGE.astype(np.uint16) * 200),
+        "jpg": encoded(".jpg", IMAGE),
+        "progressive.jpg": encoded(".jpg", IMAGE, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        "webp": encoded(".webp", IMAGE, cv2.IMWRITE_WEBP_QUALITY, 80),
+        "lossless.webp": encoded(".webp", IMAGE, cv2.IMWRITE_WEBP_QUALITY, 101),
+        "bmp": encoded(".bmp", IMAGE),
+        "tiff": encoded(".tiff", IMAGE),
+        "raw.tiff": encoded(".tiff", IMAGE, cv2.IMWRITE_TIFF_COMPRESSION, 1),
+        "pgm": encoded(".pgm", IMAGE[:, :, 0]),
+        "text.pgm": encoded(".pgm", IMAGE[:, :, 0], cv2.IMWRITE_PXM_BINARY, 0),
     }
-    if cv2.haveImageWriter("x.gif"):
-        files["gif"] = encoded(".gif", image)
-    return files
+    return files | ({"gif": encoded(".gif", IMAGE)} if cv2.haveImageWriter("x.gif") else {})
 
 
 def damaged(data: bytes) -> Iterator[bytes]:
@@ -70,28 +63,28 @@ def damaged(data: bytes) -> Iterator[bytes]:
     for end in range(0, len(data), 1 + len(data) // 1000):
         yield data[:end]
     rng = np.random.default_rng(len(data))
-    for number in range(ALL_BITS):
+    for number in range(FLIPPED):
         flipped = bytearray(data)
         for _ in range(rng.integers(1, 5)):
             flipped[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
         yield bytes(flipped)
-        yield checked(bytes(flipped))
+        if png_chunks(bytes(flipped)):  # with right checksums, so that damage reaches the decoder
+            yield PNG + b"".join(chunk(*part) for part in png_chunks(bytes(flipped)))
         if number % 4 == 0:
             yield bytes(flipped[: rng.integers(len(data))]) + data[-12:]
 
 
-def checked(data: bytes) -> bytes:
-    """A PNG file with its checksums put right, so that damage reaches the decoder."""
-    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return data
-    parts, position = data[:8], 8
-    while position + 12 <= len(data):
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Kind and body of each chunk that a PNG file holds in full; none for other files."""
+    chunks, position = [], len(PNG)
+    while data.startswith(PNG) and position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
-        if position + 12 + length > len(data):
-            break
-        parts += chunk(data[position + 4 : position + 8], data[position + 8 :][:length])
+        chunks.append((data[position + 4 : position + 8], data[position + 8 :][:length]))
         position += 12 + length
-    return parts
+    return chunks
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -101,137 +94,124 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 def png(width: int, height: int, depth: int = 8, colour: int = 0, rows: bytes = b"") -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows or bytes(50), 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    return PNG + b"".join(chunk(*part) for part in parts)
 
 
-def bmp(width: int, height: int, bits: int = 24, compression: int = 0, body: int = 100) -> bytes:
-    palette = bytes(1024) if bits == 8 else b""
-    start = 54 + len(palette)
-    head = struct.pack("<HHI", 0, 0, start)
-    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, body, 0, 0, 0, 0)
-    pixels_ = b"\x00\x01" + bytes(body - 2) if compression else bytes(body)
-    return b"BM" + struct.pack("<I", start + body) + head + info + palette + pixels_
+def patch(data: bytes, *changes: tuple[int, str, tuple[int, ...]]) -> bytes:
+    """A file with some numbers replaced: offset, layout and values of each."""
+    patched = bytearray(data)
+    for offset, layout, values in changes:
+        struct.pack_into(layout, patched, offset, *values)
+    return bytes(patched)
+
+
+def bmp(width: int, height: int, bits: int = 24, compression: int = 0) -> bytes:
+    return patch(samples()["bmp"], (18, "<iiHHI", (width, height, 1, bits, compression)))
 
 
 def jpeg(width: int, height: int, progressive: bool = False) -> bytes:
-    data = bytearray(encoded(".jpg", picture(), cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)))
+    data = samples()["progressive.jpg" if progressive else "jpg"]
     start = data.find(b"\xff\xc2" if progressive else b"\xff\xc0")
-    struct.pack_into(">HH", data, start + 5, height, width)
-    return bytes(data)
+    return patch(data, (start + 5, ">HH", (height, width)))
 
 
 def tiff(width: int, height: int, compression: int = 1) -> bytes:
-    data = bytearray(encoded(".tiff", picture(), cv2.IMWRITE_TIFF_COMPRESSION, compression))
+    data = encoded(".tiff", IMAGE, cv2.IMWRITE_TIFF_COMPRESSION, compression)
     (start,) = struct.unpack_from("<I", data, 4)
-    for entry in range(struct.unpack_from("<H", data, start)[0]):
-        place = start + 2 + 12 * entry
+    for place in range(start + 2, start + 2 + 12 * data[start], 12):
         (tag,) = struct.unpack_from("<H", data, place)
         if tag in (256, 257, 278):  # width, height, rows in a strip
             value = width if tag == 256 else height
-            struct.pack_into("<HHII", data, place, tag, 4, 1, value)
-    return bytes(data)
+            data = patch(data, (place, "<HHII", (tag, 4, 1, value)))
+    return data
 
 
 def webp(width: int, height: int) -> bytes:
-    inner = encoded(".webp", picture(), cv2.IMWRITE_WEBP_QUALITY, 101)[12:]
     canvas = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+    inner = samples()["lossless.webp"][12:]
     body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + canvas + inner
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def gif(width: int, height: int) -> bytes:
-    return b"GIF89a" + struct.pack("<HH", width, height) + samples()["gif"][10:]
-
-
 def lies() -> dict[str, bytes]:
     """Small files whose headers claim what they do not hold."""
-    most = 2**31 - 1
+    most, large = 2**31 - 1, (14000, 14000)
     files = {
-        "most.png": png(most, most),
-        "wide.png": png(most, 1),
-        "beyond.png": png(2**32 - 1, 5),
-        "large.png": png(14000, 14000),
-        "deep.png": png(14000, 14000, 16, 6),
-        "most.bmp": bmp(most, most),
-        "least.bmp": bmp(-(2**31), -(2**31)),
-        "upside-down.bmp": bmp(10, -(2**31)),
-        "negative.bmp": bmp(-5, 5),
-        "large.bmp": bmp(14000, -14000, 32),
-        "run-length.bmp": bmp(14000, 14000, 8, 1),
-        "most.jpg": jpeg(65535, 65535),
-        "large.jpg": jpeg(14000, 14000),
-        "progressive.jpg": jpeg(14000, 14000, True),
-        "flat.jpg": jpeg(10, 0),
+        "most.png": png(most, most), "wide.png": png(most, 1), "beyond.png": png(2**32 - 1, 5),
+        "large.png": png(*large), "deep.png": png(*large, 16, 6),
+        "most.bmp": bmp(most, most), "least.bmp": bmp(-(2**31), -(2**31)),
+        "upside-down.bmp": bmp(10, -(2**31)), "negative.bmp": bmp(-5, 5),
+        "large.bmp": bmp(14000, -14000, 32), "run-length.bmp": bmp(*large, 8, 1),
+        "most.jpg": jpeg(65535, 65535), "large.jpg": jpeg(*large),
+        "progressive.jpg": jpeg(*large, True), "flat.jpg": jpeg(10, 0),
         "most.pgm": b"P5\n99999 99999\n255\n" + bytes(50),
         "large.pgm": b"P5\n14000 14000\n255\n" + bytes(50),
         "text.pgm": b"P2\n14000 14000\n255\n1 2 3",
         "beyond.pgm": b"P5\n99999999999999999999 9\n255\n" + bytes(50),
         "negative.pgm": b"P5\n-5 9\n255\n" + bytes(50),
-        "most.tiff": tiff(most, most),
-        "beyond.tiff": tiff(2**32 - 1, 2**32 - 1),
-        "large.tiff": tiff(14000, 14000),
-        "packed.tiff": tiff(14000, 14000, 5),
-        "most.webp": webp(2**24, 2**24),
-        "large.webp": webp(14000, 14000),
-    }
+        "most.tiff": tiff(most, most), "beyond.tiff": tiff(2**32 - 1, 2**32 - 1),
+        "large.tiff": tiff(*large), "packed.tiff": tiff(*large, 5),
+        "most.webp": webp(2**24, 2**24), "large.webp": webp(*large),
+    }  # fmt: skip
     if cv2.haveImageWriter("x.gif"):
-        files |= {"most.gif": gif(65535, 65535), "large.gif": gif(14000, 14000)}
+        files |= {
+            "most.gif": patch(samples()["gif"], (6, "<HH", (65535, 65535))),
+            "large.gif": patch(samples()["gif"], (6, "<HH", large)),
+        }
     return files
 
 
 # --- decoded in a fresh process --------------------------------------------------------------
 
 
-def peak() -> float:
-    """Most memory that this process has had so far, megabytes; 0 where Linux does not tell."""
-    # Not getrusage: what it gives includes the process that started this one.
+def peak(field: str = "VmHWM") -> int:
+    """Peak (or other) memory of this process, bytes; 0 where it is not available."""
+    # Not getrusage: its peak includes the process that started this one.
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return 0
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(field))
 
 
-def outcome(data: bytes, name: str) -> str:
-    """The error's text, or empty where a picture comes out; anything else fails."""
+def decode_or_refuse(data: bytes, name: str) -> str:
+    """The error's problem, or empty where an image results; anything else fails."""
     try:
         image = decode(data, name)
     except ImageError as error:
-        text = str(error)
-        assert text.startswith(f"{name}: "), text
-        assert len(text.splitlines()) == 1, text
-        return text
+        assert error.subject == name, error
+        assert len(str(error).splitlines()) == 1, error
+        return error.problem
     assert image.dtype == np.uint8
     assert image.ndim == 2 or image.shape[2] == 3
     return ""
 
 
 def in_a_child(call: str, *arguments: object) -> object:
-    """What a function of this module returns, run in a fresh process that prints nothing."""
+    """The result of a function of this module, run in a fresh process that prints nothing."""
     code = (
         "import json, sys; import test_hostile; "
         f"print(json.dumps(test_hostile.{call}(*sys.argv[1:])))"
     )
+    folders = (ROOT, ROOT / "tests", Path(__file__).parent)
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True, text=True, timeout=120, check=False,
-        env=os.environ
-        | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
 
-def decode_damaged() -> dict[str, tuple[int, int, float]]:
-    """Of each kind: files refused, files decoded, and by how much memory grew at most."""
-    for kind, data in samples().items():
-        assert outcome(data, kind) == ""
+def decode_damaged() -> dict[str, tuple[int, int, int]]:
+    """For each kind: files refused, files decoded, and how much memory grew at most."""
+    files = samples()
+    assert not any(decode_or_refuse(data, kind) for kind, data in files.items())
     counts = {}
-    for kind, data in samples().items():
+    for kind, data in files.items():
         before = peak()
-        texts = [outcome(bad, kind) for bad in damaged(data)]
-        refused = sum(map(bool, texts))
-        counts[kind] = (refused, len(texts) - refused, peak() - before)
+        problems = [decode_or_refuse(bad, kind) for bad in damaged(data)]
+        counts[kind] = (sum(map(bool, problems)), problems.count(""), peak() - before)
     return counts
 
 
@@ -240,86 +220,90 @@ def test_damaged_files():
     assert set(counts) == set(samples())
     for kind, (refused, decoded, growth) in counts.items():
         assert refused > 20, kind
-        assert refused + decoded > 2 * ALL_BITS, kind
+        assert refused + decoded > FLIPPED, kind
         assert growth < GROWTH, kind
-    # Every change of a PNG file is found but where its checksums were put right.
+    # Every change of a PNG file is found, except where its checksums were put right.
     assert counts["png"][0] > counts["png"][1]
 
 
-def decode_lies() -> dict[str, tuple[str, float]]:
-    """Of each lie: the error, and by how much memory grew."""
+def decode_lies() -> dict[str, tuple[str, int]]:
+    """For each lie: the problem, and how much memory grew."""
     for kind, data in samples().items():
-        outcome(data, kind)
-    found = {}
+        decode_or_refuse(data, kind)
+    results = {}
     for name, data in lies().items():
         before = peak()
-        found[name] = (outcome(data, name), peak() - before)
-    return found
+        results[name] = (decode_or_refuse(data, name), peak() - before)
+    return results
 
 
 def test_lying_headers():
-    found = in_a_child("decode_lies")
-    assert set(found) == set(lies())
-    for name, (error, growth) in found.items():
-        assert error, f"{name} gave a picture"
+    results = in_a_child("decode_lies")
+    assert set(results) == set(lies())
+    for name, (problem, growth) in results.items():
+        assert problem, f"{name} gave an image"
         assert growth < GROWTH, name
     for name in ("large.jpg", "progressive.jpg", "run-length.bmp", "packed.tiff"):
-        assert "it says 14000×14000 pixels, but holds" in found[name][0]
+        assert "14000×14000" in results[name][0]
 
 
 def decode_in_little_memory() -> str:
-    """The error for a sound picture of 120 megapixels where 80 MB are left."""
+    """The problem of an intact image of 120 megapixels where 80 MB are left."""
     import resource
 
     data = png(12000, 10000, rows=bytes(12001 * 10000))
     decode(samples()["png"], "x")
-    lines = Path("/proc/self/status").read_text().splitlines()
-    size = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmSize"))
-    resource.setrlimit(resource.RLIMIT_AS, (size + (80 << 20), resource.RLIM_INFINITY))
-    return outcome(data, "x")
+    limit = peak("VmSize") + (80 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    return decode_or_refuse(data, "x")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
-def test_too_little_memory_is_said():
-    assert in_a_child("decode_in_little_memory") == "x: does not fit into memory; reduce it"
+linux = pytest.mark.skipif(sys.platform != "linux", reason="limits or reads memory as on Linux")
 
 
-def growth_on_six_megapixels(depth: str, colour: str, values: str) -> float:
-    """By how much memory grows for a sound PNG file."""
+@linux
+def test_too_little_memory_is_reported():
+    assert "memory" in in_a_child("decode_in_little_memory")
+
+
+def growth_on_six_megapixels(depth: str, colour: str, values: str) -> int:
+    """How much memory grows for an intact PNG file, bytes."""
     row = b"\0" + bytes([128, 200] * (3000 * int(values) * int(depth) // 16))
     data = png(3000, 2000, int(depth), int(colour), row * 2000)
-    outcome(samples()["png"], "x")
+    decode_or_refuse(samples()["png"], "x")
     before = peak()
-    assert outcome(data, "x") == ""
+    assert decode_or_refuse(data, "x") == ""
     return peak() - before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells the peak")
+@linux
 @pytest.mark.parametrize(("depth", "colour", "values"), [(16, 6, 4), (8, 6, 4), (16, 2, 3)])
 def test_depth_and_transparency_take_little_memory(depth, colour, values):
-    """At most 20 bytes a pixel; in one piece, the arithmetic would take 36 to 69."""
-    assert in_a_child("growth_on_six_megapixels", depth, colour, values) < 120
+    """At most 20 bytes per pixel; in one piece, the arithmetic would take 36 to 69."""
+    assert in_a_child("growth_on_six_megapixels", depth, colour, values) < 120e6
 
 
-# --- what the checks must not refuse ---------------------------------------------------------
+# --- files that the checks must not refuse ---------------------------------------------------
 
 
-@pytest.mark.parametrize("progressive", [0, 1])
-def test_a_blank_large_jpeg_is_no_lie(progressive):
-    blank = np.full((4000, 4000), 255, np.uint8)
-    options = (cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_OPTIMIZE, 1)
-    data = encoded(".jpg", blank, *options)
-    assert decode(data, "x").shape[:2] == (4000, 4000)
-
-
-@pytest.mark.skipif(not cv2.haveImageWriter("x.gif"), reason="this OpenCV writes no GIF")
-def test_a_blank_large_gif_is_no_lie():
-    data = encoded(".gif", np.full((3300, 3300, 3), 255, np.uint8))
-    assert decode(data, "x").shape[:2] == (3300, 3300)
+@pytest.mark.parametrize(
+    ("suffix", "side", "options"),
+    [
+        (".jpg", 4000, (cv2.IMWRITE_JPEG_OPTIMIZE, 1)),
+        (".jpg", 4000, (cv2.IMWRITE_JPEG_OPTIMIZE, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
+        (".gif", 3300, ()),
+    ],
+)
+def test_blank_large_images_are_accepted(suffix, side, options):
+    if not cv2.haveImageWriter(f"x{suffix}"):
+        pytest.skip(f"this OpenCV writes no {suffix}")
+    shape = (side, side, 3) if suffix == ".gif" else (side, side)
+    data = encoded(suffix, np.full(shape, 255, np.uint8), *options)
+    assert decode(data, "x").shape[:2] == (side, side)
 
 
 def test_an_os2_bitmap():
-    """Its header holds 16-bit sizes where others hold 32-bit ones."""
+    """Its header has 16-bit sizes where others have 32-bit ones."""
     rows = bytes([10, 20, 30, 200, 210, 220, 0, 0] * 2)
     head = struct.pack("<IHHI", 26 + len(rows), 0, 0, 26)
     data = b"BM" + head + struct.pack("<IHHHH", 12, 2, 2, 1, 24) + rows
@@ -329,16 +313,16 @@ def test_an_os2_bitmap():
 # --- the standard error ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("threads", "heard"), [(1, ""), (2, "a decoder's line")])
-def test_decoders_are_silent_where_no_other_thread_is_silenced(monkeypatch, capfd, threads, heard):
+@pytest.mark.parametrize(("threads", "printed"), [(1, ""), (2, "a decoder's line")])
+def test_decoders_are_silenced_unless_other_threads_run(monkeypatch, capfd, threads, printed):
     def talkative(*_):
         os.write(2, b"a decoder's line")
-        return picture()
+        return IMAGE
 
     monkeypatch.setattr(cv2, "imdecode", talkative)
     monkeypatch.setattr(threading, "active_count", lambda: threads)
     decode(b"x", "x")
-    assert capfd.readouterr().err == heard
+    assert capfd.readouterr().err == printed
     os.write(2, b"afterwards")
     assert capfd.readouterr().err == "afterwards"
 
@@ -346,41 +330,8 @@ def test_decoders_are_silent_where_no_other_thread_is_silenced(monkeypatch, capf
 def decode_without_stderr() -> str:
     """As in a service whose standard error is closed."""
     os.close(2)
-    return outcome(samples()["jpg"], "x") + outcome(jpeg(16, 100), "x")
+    return decode_or_refuse(samples()["jpg"], "x") + decode_or_refuse(jpeg(16, 100), "x")
 
 
 def test_without_a_standard_error():
     assert in_a_child("decode_without_stderr") == ""
-
-
-# --- the command -----------------------------------------------------------------------------
-
-
-def test_infer_reads_on(tmp_path, one_of_each):
-    rng = np.random.default_rng(1)
-    for kind, data in samples().items():
-        suffix = f".{kind.split('.')[-1]}"
-        for number, bad in enumerate(damaged(data)):
-            if rng.random() < 0.02:
-                (tmp_path / f"{kind}-{number:04}{suffix}").write_bytes(bad)
-    for name, data in lies().items():
-        (tmp_path / f"lie-{name}").write_bytes(data)
-    for digit in (2, 7):  # read first and last
-        image = cv2.resize(one_of_each[digit], (100, 100))
-        (tmp_path / f"{'0z'[digit // 7]}{digit}.png").write_bytes(encoded(".png", image))
-    names = [path.name for path in sorted(tmp_path.iterdir())]
-    assert len(names) > 200
-    done = subprocess.run(
-        [sys.executable, "-m", "digitkit", "infer", tmp_path, "--mode", "page", "--format",
-         "jsonl"],
-        capture_output=True, text=True, cwd=ROOT, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [Path(line["source"]).name for line in lines] == names
-    assert (lines[0]["text"], lines[-1]["text"]) == ("2", "7")
-    failed = [f"{line['source']}: {line['error']}" for line in lines if "error" in line]
-    *errors, summary = done.stderr.splitlines()
-    assert errors == failed
-    assert summary.endswith(f"{len(failed)} failed")
-    assert 150 < len(failed) < len(names) - 10

@@ -1,4 +1,4 @@
-"""An MJPEG camera on the loopback, for tests, that can be told to misbehave."""
+"""An MJPEG camera on the loopback, for tests, that misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def jpeg(value: int = 128) -> bytes:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `behaviour(connection number, write)`, which writes parts until it returns."""
+    """Serves `behaviour(connection number, handler)`, which sends parts until it returns."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -40,8 +40,8 @@ class Server(ThreadingHTTPServer):
         self.server_close()
         self.thread.join()
 
-    def handle_error(self, request, client_address) -> None:
-        pass  # a reader that leaves
+    def handle_error(self, *request) -> None:
+        """A reader that leaves is no error."""
 
     @property
     def url(self) -> str:
@@ -49,8 +49,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *arguments) -> None:
-        pass
+    log_message = lambda self, *arguments: None  # noqa: E731 - quiet
 
     def do_GET(self) -> None:
         self.send_response(200)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from digitkit.benchmark import stats
+from digitkit.benchmark.findings import Finding
 from digitkit.benchmark.report import (
-    FORMAT,
+    REPORT_FORMAT,
+    BenchReport,
+    BenchSettings,
     Environment,
+    MeasuredVariant,
     ModelFacts,
-    Paced,
-    Process,
-    Report,
+    PacedFigures,
+    ProcessFigures,
     Variant,
 )
+from digitkit.benchmark.verdicts import describe
+from digitkit.models.profiles import Profile
 from digitkit.system.conditions import Conditions
 from digitkit.system.machine import Machine
 
@@ -42,32 +47,39 @@ UNKNOWN = Conditions(
     memory_available_mb=None, cpu_seconds=None,
 )  # fmt: skip
 
+NOTHING_KNOWN: dict[str, Any] = {"machine": UNKNOWN_MACHINE, "before": UNKNOWN, "versions": {}}
+
 VERSIONS = {"python": "3.11.7", "numpy": "2.4.6", "onnxruntime": "1.32.0"}
 
+SETTINGS = BenchSettings(
+    models=("digits",), runtimes=("onnxruntime",), threads=(1,), batches=(1,), processes=5,
+    runs=1024, seconds=10.0, warmup_runs=50, warmup_seconds=0.5, paced=10.0, workers=(), whole=True,
+    accuracy=True, data=None, input_scale=None, max_spread=0.15,
+)  # fmt: skip
 
-def failed(model: str, error: str, **changes: Any) -> Variant:
+PROFILE = Profile(
+    model="digits", precision="int8", threads=2, batch=64, p50_us=30.0, accuracy=None,
+    images_per_second=1e5, why="it is", sha256={"int8": "0"}, onnxruntime="1", cpu="x",
+    created="today",
+)  # fmt: skip
+
+HOT = Finding("throttled", flag="throttled")
+BUSY = Finding("other_load", value=0.5, limit=0.1)
+
+
+def make_failed(model: str, error: str, **changes: Any) -> Variant:
     values = {"model_sha256": None, "runtime": "onnxruntime", "threads": 1, "batch": 1}
     return Variant(**({"name": model, "model": model, "error": error} | values | changes))
 
 
-def variant(model: str, us: float, **changes: Any) -> Variant:
-    """A variant whose five processes differ by 2% about a median, µs a run."""
+def make_variant(model: str = "digits-int8", us: float = 30.0, **changes: Any) -> MeasuredVariant:
+    """A variant whose five processes differ by 2% around a median, µs per call."""
     medians = changes.pop("medians", [us * (1 + share / 100) for share in (-1, 0, 1, 0.5, -0.5)])
     paced = changes.pop("paced_us", None)
+    clocks = changes.pop("clocks", ((2400.0,), (2400.0,)))
     processes = tuple(
-        Process(
-            p50,
-            1.1 * p50,
-            1.5 * p50,
-            300,
-            150.0,
-            10.0,
-            0.5,
-            50.0,
-            70.0,
-            71.0,
-            us / 1000,
-            [[2400.0], [2400.0]],
+        ProcessFigures(
+            p50, 1.1 * p50, 1.5 * p50, 300, 150.0, 10.0, 0.5, 50.0, 70.0, 71.0, us / 1000, clocks
         )
         for p50 in medians
     )
@@ -80,41 +92,48 @@ def variant(model: str, us: float, **changes: Any) -> Variant:
         "create_ms": 10.0, "first_ms": 0.5, "resident_import_mb": 50.0, "resident_load_mb": 70.0,
         "peak_mb": 71.0, "cpu_s_per_1000_images": us / 1000, "accuracy": 0.99,
         "accuracy_count": 10_000, "accuracy_data": "MNIST test", "processes": processes,
-        "paced": paced and Paced(10.0, 50, paced, 1.2 * paced, paced / us, 0, 0.001),
+        "paced": paced and PacedFigures(10.0, 50, paced, 1.2 * paced, paced / us, 0, 0.001),
     }  # fmt: skip
     values |= changes
     values["images_per_second"] = values["batch"] / us * 1e6
-    return Variant(**values)
+    return MeasuredVariant(**values)
 
 
-def made(
-    *variants: Variant, precisions: dict[str, str | None] | None = None, **changes: Any
-) -> Report:
+def make_report(
+    *variants: Variant,
+    findings: tuple[Finding, ...] = (),
+    settings: BenchSettings = SETTINGS,
+    precisions: dict[str, str | None] | None = None,
+    **changes: Any,
+) -> BenchReport:
     """A report; a model's precision is what its name ends with."""
     machine, before = changes.pop("machine", MACHINE), changes.pop("before", CALM)
     versions = changes.pop("versions", VERSIONS)
     models = {}
     for one in variants:
-        kind = one.model.rsplit("-", 1)[-1]
+        kind: Any = one.model.rsplit("-", 1)[-1]
         kind = kind if kind in ("int8", "fp32") else None
         kind = (precisions or {}).get(one.model, kind)
         models[one.model] = ModelFacts(
             one.model, f"{one.model}.onnx", one.model_sha256, 50_000, kind
         )
-    invalid = tuple(changes.pop("invalid", ()))
-    settings = {"processes": 5, "runs": 1024, "seconds": 10.0, "paced": 10.0, "max_spread": 0.15}
-    values: dict[str, Any] = {
-        "format": FORMAT, "digitkit": "0.1.0", "created": "2026-01-02T03:04:05+00:00",
-        "quick": False, "valid": not invalid, "invalid": invalid, "noisy": (),
-        "settings": settings | changes.pop("settings", {}),
-        "environment": Environment(
+    invalid = tuple(describe(finding) for finding in findings if finding.invalidates)
+    report = BenchReport(
+        format=REPORT_FORMAT,
+        digitkit="0.1.0",
+        created="2026-01-02T03:04:05+00:00",
+        quick=False,
+        valid=not invalid,
+        invalid=invalid,
+        noisy=tuple(describe(finding) for finding in findings if not finding.invalidates),
+        settings=settings,
+        environment=Environment(
             before.governor, machine, before, before, versions, None, None, "digitkit bench"
         ),
-        "models": tuple(models.values()), "variants": variants, "stages": (), "cold_starts": (),
-    }  # fmt: skip
-    return Report(**(values | changes))
-
-
-def report(*variants: Variant, **changes: Any) -> dict[str, Any]:
-    """The same as JSON values, as they are read back from a file."""
-    return json.loads(json.dumps(made(*variants, **changes).to_json()))
+        models=tuple(models.values()),
+        variants=variants,
+        stages=(),
+        cold_starts=(),
+        findings=findings,
+    )
+    return replace(report, **changes)

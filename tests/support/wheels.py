@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shutil
+import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from digitkit.device.bundle.config import MACHINES, BundleConfig
 
 
 def make_wheel(
@@ -21,7 +25,7 @@ def make_wheel(
     requires_python: str = ">=3.9",
     extra: str = "",
 ) -> Path:
-    """Write a wheel; `files` are its modules, `scripts` its commands, `extra` more metadata."""
+    """Write a wheel with modules `files`, commands `scripts` and `extra` lines of metadata."""
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
@@ -71,26 +75,27 @@ SETTINGS = """
 import tomllib
 from types import SimpleNamespace
 
-from .errors import DigitkitError
+from digitkit.errors import DigitkitError
 
-def load(path):
-    said = tomllib.loads(path.read_text())
-    if "WRONG" in said:
-        raise DigitkitError(f"{path}: there is no key WRONG")
-    return SimpleNamespace(model=said.get("model"))
+def load_settings(path):
+    settings = tomllib.loads(path.read_text())
+    if "WRONG" in settings:
+        raise DigitkitError(f"{path}: WRONG is not a known key")
+    return SimpleNamespace(model=settings.get("model"))
 """
 
 
 def digitkit_wheel(
     folder: Path, version: str = "0.1.0", *, text: str = "1984\n2750\n6361", code: int = 0
 ) -> Path:
-    """A wheel that is digitkit to the installer: its command 'reads' `text`, ends with `code`."""
+    """A stand-in for digitkit: its command `infer` reads `text` and exits with `code`."""
     main = STAND_IN.replace("VERSION", version).replace("TEXT", repr(text))
     return make_wheel(
         folder,
         "digitkit",
         version,
         requires=[
+            "msgspec>=0.19.0",
             "numpy>=1.26.0",
             "onnxruntime!=1.21.0,>=1.20.1",
             "opencv-python>=4.10.0.84",
@@ -99,7 +104,8 @@ def digitkit_wheel(
         files={
             "digitkit/stand_in.py": main.replace("CODE", str(code)),
             "digitkit/errors.py": "class DigitkitError(Exception):\n    pass\n",
-            "digitkit/settings.py": SETTINGS,
+            "digitkit/inference/__init__.py": "",
+            "digitkit/inference/settings.py": SETTINGS,
             "digitkit/exported/digits-int8.onnx": b"net",
             "digitkit/exported/MODEL_CARD.md": "card",
         },
@@ -110,9 +116,10 @@ def digitkit_wheel(
 
 
 def wheelhouse(folder: Path, pythons: Sequence[str], machine: str) -> Path:
-    """Wheels that stand for what digitkit needs; those with binaries one a Python."""
+    """Stand-ins for digitkit's dependencies; packages with binaries have one wheel per Python."""
     for python in pythons:
         abi = f"cp{python.replace('.', '')}"
+        make_wheel(folder, "msgspec", "0.22.0", f"{abi}-{abi}-manylinux2014_{machine}")
         make_wheel(folder, "numpy", "2.4.0", f"{abi}-{abi}-manylinux_2_27_{machine}")
         make_wheel(
             folder,
@@ -132,3 +139,27 @@ def wheelhouse(folder: Path, pythons: Sequence[str], machine: str) -> Path:
     )
     make_wheel(folder, "flatbuffers", "25.1")
     return folder
+
+
+def offline_config(
+    folder: Path,
+    pythons: tuple[str, ...] = ("3.11", "3.13"),
+    platform: str = "linux-arm64",
+    pip: Path | None = None,
+) -> BundleConfig:
+    """A configuration that needs no network; with a stand-in for pip unless its wheel is given."""
+    house = wheelhouse(folder / "house", pythons, MACHINES[platform])
+    if pip is None:
+        make_wheel(house, "pip", "26.0")
+    else:
+        shutil.copy(pip, house)
+    wheel = digitkit_wheel(folder)
+    return BundleConfig(folder / "b.tar.gz", pythons, platform, wheel=wheel, wheelhouse=house)
+
+
+def read_bundle(path: Path) -> dict[str, bytes]:
+    """A bundle's files, by their names within its folder."""
+    with tarfile.open(path) as archive:
+        files = {m.name.partition("/")[2]: archive.extractfile(m).read() for m in archive}
+        assert len(files) == len(archive.getmembers())
+    return files

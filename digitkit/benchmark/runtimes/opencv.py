@@ -12,7 +12,10 @@ from digitkit.images.opencv import cv2
 
 
 def load(path: Path, threads: int, batch: int, scale: float | None) -> LoadedModel:
-    """See `digitkit.benchmark.runtimes.load`; a graph that it reads but cannot run fails in the first call."""
+    """See `digitkit.benchmark.runtimes.load`.
+
+    A graph that OpenCV reads but cannot run fails in the first call.
+    """
     cv2.setNumThreads(threads)
     subject, problem = str(path), f"OpenCV {cv2.__version__} cannot run it"
     try:
@@ -26,7 +29,9 @@ def load(path: Path, threads: int, batch: int, scale: float | None) -> LoadedMod
             net.setInput(images)
             scores = net.forward(outputs)
         except cv2.error as error:
-            raise ModelError(f"{problem}: {one_line(error.err or error)}", subject=subject) from error
+            raise ModelError(
+                f"{problem}: {one_line(error.err or error)}", subject=subject
+            ) from error
         for output in scores:  # their order may differ from the graph's
             if output.shape == (batch, 10):
                 return output  # type: ignore[return-value]

@@ -1,1 +1,1 @@
-"""A device's offline installation in one file."""
+"""A device's offline installation in one file: digitkit, its packages, models and an installer."""

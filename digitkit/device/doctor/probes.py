@@ -1,118 +1,116 @@
-"""What `digitkit.doctor` has a fresh process try: imports that may crash, a reading, a camera.
+"""What `digitkit doctor` has fresh processes try: imports that may crash, a reading, a camera.
 
-A probe yields what it finds step by step, and each step is written to standard output as a line of
-JSON as soon as it is known: a process that dies has told how far it came.
+A probe yields what it knows so far whenever it knows more, so that a process that dies has
+reported how far it came.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from digitkit.errors import DigitkitError, one_line
+from digitkit.device.doctor.answers import (
+    Answer,
+    ContractFacts,
+    FileFacts,
+    FrameFacts,
+    ModelFacts,
+    ModelReading,
+    NumPyFacts,
+    OnnxRuntimeFacts,
+    OpenCVFacts,
+    PageReading,
+    ProbeFailure,
+    ProfileFacts,
+)
+from digitkit.errors import CameraMissingError, DigitkitError, one_line
 from digitkit.system.hashes import file_sha256
 
-# Before any probe: whoever loads it earlier than this loads it before telemetry is switched off.
-_EARLY = "onnxruntime" in sys.modules
+if TYPE_CHECKING:
+    from digitkit.models.contract import ModelContract
 
-Steps = Iterator[tuple[str, dict[str, Any]]]
+# Before any probe: what loads it earlier loads it before telemetry is switched off.
+_LOADED_EARLY = "onnxruntime" in sys.modules
 
 FRAMES = 8
-"""Frames taken from a camera before one is judged: it takes some to settle its exposure."""
+"""Frames taken from a camera before one is judged: the exposure takes some to settle."""
 
 FRAMES_SECONDS = 3.0
 """How long they may take after the first."""
 
+_MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[\d.]*): cannot open")
+"""How the dynamic loader reports a missing library; Python hands on its text only."""
 
-def numpy() -> Steps:
-    """NumPy: loads it and multiplies matrices, for which it takes the processor's best kernels."""
+
+def probe_numpy() -> Iterator[NumPyFacts]:
+    """Load NumPy and multiply matrices, for which it takes the processor's best kernels."""
     import numpy as np
 
     square = np.ones((64, 64), np.float32)
-    yield "numpy", {"version": np.__version__, "right": bool((square @ square == 64).all())}
+    yield NumPyFacts(np.__version__, bool((square @ square == 64).all()))
 
 
-def opencv() -> Steps:
-    """OpenCV: loads it; whether it can open windows."""
+def probe_opencv() -> Iterator[OpenCVFacts]:
+    """Load OpenCV, and see whether it can open windows."""
     from digitkit.images.opencv import cv2
 
     toolkit = re.search(r"^\s*GUI:\s*(\S*)", cv2.getBuildInformation(), re.MULTILINE)
-    windows = toolkit is not None and toolkit[1] not in ("", "NONE")
-    yield "opencv", {"version": cv2.__version__, "windows": windows}
+    yield OpenCVFacts(cv2.__version__, toolkit is not None and toolkit[1] not in ("", "NONE"))
 
 
-def onnxruntime() -> Steps:
-    """ONNX Runtime: loads it; its providers, and whether its telemetry was off before."""
+def probe_onnxruntime() -> Iterator[OnnxRuntimeFacts]:
+    """Load ONNX Runtime, and see whether its telemetry was switched off before."""
     from digitkit.models.session import load_onnxruntime
 
-    switch = _in_c("ORT_DISABLE_TELEMETRY")
+    switch = _read_c_environment("ORT_DISABLE_TELEMETRY")
     module = load_onnxruntime()
-    yield (
-        "onnxruntime",
-        {
-            "version": module.__version__,
-            "providers": module.get_available_providers(),
-            "switch": switch,
-            "early": _EARLY,
-        },
-    )
+    providers = tuple(module.get_available_providers())
+    yield OnnxRuntimeFacts(module.__version__, providers, switch, _LOADED_EARLY)
 
 
-def model(name: str) -> Steps:
-    """A model, by its shipped name or its file: its hash, its contract, and real readings."""
-    from digitkit.images import samples
-    from digitkit.models.classifier import Classifier
+def probe_model(name: str) -> Iterator[ModelFacts]:
+    """Check a model's files, load it and read with it.
+
+    Args:
+        name: a shipped name, or a file.
+    """
     from digitkit.models.registry import find_model, shipped_files
-    from digitkit.reading.reader import Reader
 
     paths = [] if Path(name).exists() else shipped_files(name)
     shipped = bool(paths)
     paths = paths or [find_model(name)]
-    yield "files", {"shipped": shipped, "files": list(_hashed(paths, name if shipped else None))}
-    before = _sockets()
-    first: Reader | None = None
-    for path in paths:
-        try:
-            classifier = Classifier(path)
-            promise = classifier.contract and asdict(classifier.contract)
-            yield f"contract of {path.name}", {"promise": promise, "takes": classifier.input}
-            reader = Reader(classifier)
-            first = first or reader
-            yield f"digit by {path.name}", {"text": reader.read(samples.SAMPLE_DIGIT).text}
-        except DigitkitError as error:
-            yield f"failure of {path.name}", {"error": one_line(error)}
-    if first is not None:
-        try:
-            reading = first.read(samples.SAMPLE_PAGE)
-            accepted_or_not = "".join(str(digit.digit) for digit in reading.digits)
-            yield (
-                "page",
-                {
-                    "text": reading.text,
-                    "all": accepted_or_not,
-                    "expected": samples.SAMPLE_PAGE_TEXT,
-                },
-            )
-        except DigitkitError as error:
-            yield "page", {"error": one_line(error)}
-    yield "sockets", {"opened": None if before is None else (_sockets() or 0) - before}
+    facts = ModelFacts(shipped, tuple(_hash_files(paths, name if shipped else None)))
+    yield facts
+    sockets = _count_sockets()
+    for facts in _read_samples(facts, paths):  # noqa: B020 - each contains the one before
+        yield facts
+    if sockets is not None:
+        facts = replace(facts, sockets_opened=(_count_sockets() or 0) - sockets)
     if shipped:
         from digitkit.models import profiles
 
-        profile, note = profiles.find_profile(name)
-        why = profile and f"{profile.precision}, threads: {profile.threads}; {profile.why}"
-        yield "profile", {"fits": why, "note": note}
+        profile, ignored = profiles.find_profile(name)
+        choice = problem = None
+        if profile is not None:
+            choice = f"{profile.precision}, threads: {profile.threads}; {profile.why}"
+        if ignored is not None:
+            problem = f"{ignored.subject}: {ignored.problem}"
+        facts = replace(facts, profile=ProfileFacts(choice, problem))
+    yield facts
 
 
-def camera(name: str) -> Steps:
-    """A camera or a stream, by its name: takes a frame as ``digitkit infer`` would."""
+def probe_camera(name: str) -> Iterator[FrameFacts]:
+    """Take a frame from a camera or a stream as ``digitkit infer`` would.
+
+    Args:
+        name: as `digitkit.sources.live.Live` takes it.
+    """
     from digitkit.sources.frames import Failure
     from digitkit.sources.live import Live
 
@@ -124,39 +122,99 @@ def camera(name: str) -> Steps:
             image = frame.image
     if image is not None:
         height, width = image.shape[:2]
-        yield "frame", {"width": width, "height": height, "brightness": float(image.mean())}
+        yield FrameFacts(width, height, float(image.mean()))
 
 
-PROBES: dict[str, Callable[..., Steps]] = {
-    probe.__name__: probe for probe in (numpy, opencv, onnxruntime, model, camera)
+PROBES: dict[str, Callable[..., Iterator[Any]]] = {
+    "numpy": probe_numpy,
+    "opencv": probe_opencv,
+    "onnxruntime": probe_onnxruntime,
+    "model": probe_model,
+    "camera": probe_camera,
 }
 
 
-def main() -> None:
-    """Do the probe that is named on standard input, as JSON ``[NAME, ARGUMENTS]``."""
-    # What libraries print must not get between the answers.
-    out = os.dup(1)
-    os.dup2(2, 1)
-    name, arguments = json.load(sys.stdin)
+def run_probe(probe: str, arguments: dict[str, Any]) -> Iterator[Answer[Any]]:
+    """Run a probe, and yield its answer so far whenever it grows.
 
-    def tell(step: str, **found: Any) -> None:
-        os.write(out, f"{json.dumps([step, found])}\n".encode())
-
+    Args:
+        probe: a key of `PROBES`.
+        arguments: of its function.
+    """
+    facts = None
     try:
-        for step, found in PROBES[name](**arguments):
-            tell(step, **found)
-    except ImportError as error:
-        # Packages and `_opencv` wrap what the loader said.
-        bottom: BaseException = error
-        while bottom.__cause__ is not None:
-            bottom = bottom.__cause__
-        tell("error", error=one_line(bottom))
+        for facts in PROBES[probe](**arguments):
+            yield Answer(facts)
+    except (DigitkitError, ImportError) as error:
+        yield Answer(facts, describe_failure(error))
+
+
+def describe_failure(error: DigitkitError | ImportError) -> ProbeFailure:
+    """Describe an error as data; of an import, the error that began it."""
+    cause: BaseException = error
+    while cause.__cause__ is not None and isinstance(error, ImportError):
+        cause = cause.__cause__  # packages, and digitkit, wrap the loader's own
+    if isinstance(cause, DigitkitError):
+        missing = isinstance(cause, CameraMissingError)
+        return ProbeFailure(
+            "missing-camera" if missing else "error",
+            one_line(cause.problem),
+            cause.subject,
+            cause.hint,
+        )
+    text = one_line(cause)
+    if isinstance(cause, ModuleNotFoundError):
+        return ProbeFailure("missing-module", text, module=cause.name)
+    if library := _MISSING_LIBRARY.search(text):
+        return ProbeFailure("missing-library", text, library=library[1])
+    return ProbeFailure("import", text)
+
+
+def _read_samples(facts: ModelFacts, paths: list[Path]) -> Iterator[ModelFacts]:
+    """Load each file and read the sample digit with it, then the page with the first."""
+    from digitkit.images import samples
+    from digitkit.models.classifier import Classifier
+    from digitkit.reading.reader import Reader
+
+    first: Reader | None = None
+    done: tuple[ModelReading, ...] = ()
+    for path in paths:
+        reading = ModelReading(path.name)
+        try:
+            classifier = Classifier(path)
+            reading = replace(
+                reading, input=classifier.input, contract=_describe_contract(classifier.contract)
+            )
+            yield replace(facts, readings=(*done, reading))
+            reader = Reader(classifier)
+            first = first or reader
+            reading = replace(reading, text=reader.read(samples.SAMPLE_DIGIT).text)
+        except DigitkitError as error:
+            reading = replace(reading, failure=describe_failure(error))
+        done = (*done, reading)
+        facts = replace(facts, readings=done)
+        yield facts
+    if first is None:
+        return
+    page = PageReading("", "", samples.SAMPLE_PAGE_TEXT)
+    try:
+        found = first.read(samples.SAMPLE_PAGE)
+        digits = "".join(str(digit.digit) for digit in found.digits)
+        page = replace(page, text=found.text, digits=digits)
     except DigitkitError as error:
-        tell("error", error=one_line(error))
-    tell("end")
+        page = replace(page, failure=describe_failure(error))
+    yield replace(facts, page=page)
 
 
-def _in_c(variable: str) -> str | None:
+def _describe_contract(contract: ModelContract | None) -> ContractFacts | None:
+    if contract is None:
+        return None
+    return ContractFacts(
+        contract.contract, contract.precision, contract.test_accuracy, contract.test_data
+    )
+
+
+def _read_c_environment(variable: str) -> str | None:
     """An environment variable as compiled code sees it."""
     import ctypes
 
@@ -168,8 +226,8 @@ def _in_c(variable: str) -> str | None:
     return None if value is None else value.decode("utf-8", "replace")
 
 
-def _sockets() -> int | None:
-    """How many sockets this process has open; None where the system does not tell."""
+def _count_sockets() -> int | None:
+    """How many sockets this process has open; None if not available."""
     links = []
     try:
         for entry in Path("/proc/self/fd").iterdir():
@@ -180,32 +238,32 @@ def _sockets() -> int | None:
     return sum(link.startswith("socket:") for link in links)
 
 
-def _hashed(paths: list[Path], shipped: str | None) -> Iterator[dict[str, Any]]:
-    """Each model's file, and the finder's, with its SHA-256 and that of the list beside it.
+def _hash_files(paths: list[Path], shipped: str | None) -> Iterator[FileFacts]:
+    """Each file of the model, and the detector's, with its SHA-256 and the listed one.
 
-    Of a shipped name a precision that is listed and not there is one of them, too.
+    For a shipped name this includes a precision that is listed but does not exist.
     """
     from digitkit.models.registry import models_folder
     from digitkit.reading.detector import DETECTOR_FILE
 
-    finder = models_folder() / DETECTOR_FILE
-    listed = _listed(models_folder())
+    detector = models_folder() / DETECTOR_FILE
+    listed = _read_checksums(models_folder())
     both = [models_folder() / f"{shipped}-{precision}.onnx" for precision in ("int8", "fp32")]
-    gone = [path for path in both if path.name in listed and path not in paths]
-    for path in [*paths, *gone, finder]:
-        found = None
+    missing = [path for path in both if path.name in listed and path not in paths]
+    for path in [*paths, *missing, detector]:
+        sha256 = None
         with suppress(OSError):
-            found = file_sha256(path)
-        yield {
-            "name": path.name,
-            "sha256": found,
-            "listed": _listed(path.parent).get(path.name),
-            "own": shipped is not None or path == finder,
-        }
+            sha256 = file_sha256(path)
+        yield FileFacts(
+            path.name,
+            sha256,
+            _read_checksums(path.parent).get(path.name),
+            shipped is not None or path == detector,
+        )
 
 
-def _listed(folder: Path) -> dict[str, str]:
-    """The SHA-256 of files by their names, as the folder's own list has them."""
+def _read_checksums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of files by name, as the folder's own list states them."""
     from digitkit.export.card import CHECKSUMS
 
     listed: dict[str, str] = {}

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Removes what install.sh has installed.
+# Removes what install.sh installed.
 #
-#   ./uninstall.sh             this user's
+#   ./uninstall.sh             this user's installation
 #   ./uninstall.sh --system    /opt/digitkit and the service (needs root)
-#   --purge                    the settings and the profile in /etc, and the logs, too
-#   --yes                      asks nothing
+#   --purge                    also the settings and the profile in /etc, and the logs
+#   --yes                      do not ask for confirmation
 set -eu
 
 say() { printf '%s\n' "$*"; }
@@ -19,7 +19,7 @@ main() {
             --purge) purge=1 ;;
             --yes) yes=1 ;;
             -h | --help) usage; exit 0 ;;
-            *) die "$option: is no option; see ./uninstall.sh --help" ;;
+            *) die "$option is not an option; see ./uninstall.sh --help" ;;
         esac
     done
     top=${DIGITKIT_TOP-} # a folder that stands for / in tests
@@ -28,29 +28,29 @@ main() {
         root=$top/opt/digitkit link=$top/usr/local/bin/digitkit
         settings=$top/etc/digitkit.toml unit=$top/etc/systemd/system/digitkit.service
     else
-        [ -n "${HOME-}" ] || die "HOME is not set; set it to the folder of the user"
+        [ -n "${HOME-}" ] || die "HOME is not set; set it to the home folder of the user"
         case "$HOME" in /*) ;; *) die "HOME is $HOME; it must begin with /" ;; esac
         root=$HOME/.local/share/digitkit link=$HOME/.local/bin/digitkit settings='' unit=''
     fi
     if [ ! -d "$root/versions" ]; then
-        other="the system's goes with --system"
-        [ -z "$system" ] || other="a user's goes without --system"
+        other="use --system to remove a system-wide installation"
+        [ -z "$system" ] || other="omit --system to remove a user's installation"
         die "$root: nothing is installed there; $other"
     fi
     holder=$(readlink "$root/.lock") || holder=
     if [ -n "$holder" ] && grep -aq 'install\.sh' "/proc/$holder/cmdline" 2>/dev/null; then
-        die "an install.sh (process $holder) is at work; wait for it"
+        die "an install.sh (process $holder) is running; wait for it"
     fi
     if [ -z "$yes" ]; then
         printf 'Remove %s? [y/N] ' "$root"
         read -r answer || answer=
-        case "$answer" in y | Y | yes) ;; *) die "nothing removed; --yes asks nothing" ;; esac
+        case "$answer" in y | Y | yes) ;; *) die "nothing was removed; use --yes to skip this question" ;; esac
     fi
     if [ -n "$unit" ]; then
         if [ -z "$top" ] && command -v systemctl >/dev/null; then
             now=--now
             [ -d /run/systemd/system ] || now=
-            # shellcheck disable=SC2086 # no word if empty
+            # shellcheck disable=SC2086 # no argument if empty
             systemctl --quiet disable $now digitkit.service || true
         fi
         rm -f "$unit"
@@ -58,11 +58,12 @@ main() {
     fi
     case $(readlink "$link") in "$root"/*) rm -f "$link" ;; esac
     cd /
-    rm -rf "$root" || die "$root cannot be removed; see above"
+    rm -rf "$root" || die "$root cannot be removed; the reason is above"
     if [ -n "$purge" ] && [ -n "$settings" ]; then
-        rm -rf "$settings" "$top/etc/digitkit-profile.json" "$top/var/log/digitkit" "$top/var/log/private/digitkit"
+        rm -rf "$settings" "$top/etc/digitkit-profile.json" "$top/var/log/digitkit" \
+            "$top/var/log/private/digitkit"
     elif [ -n "$settings" ] && [ -f "$settings" ]; then
-        say "$settings stays; --purge removes it"
+        say "$settings is kept; --purge removes it"
     fi
     say "removed $root"
 }

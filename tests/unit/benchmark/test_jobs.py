@@ -1,4 +1,4 @@
-"""What a fresh process measures; how the processes are started is in test_benchmark.py."""
+"""What a fresh process measures; how the processes are started is in test_job_calls.py."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from support.paths import ROOT
 
 from digitkit.benchmark import jobs, runtimes
 from digitkit.benchmark.jobs import closed_loop, paced_loop
+from digitkit.datasets.load import load_test
 
 
 def spin(seconds: float) -> None:
@@ -78,8 +79,7 @@ def test_a_paced_loop():
     seen = []
     found = paced_loop(seen.append, "ab", 5, 200)
     assert seen == list("ababa")
-    assert (found["hz"], len(found["samples"])) == (200, 5)
-    json.dumps(found)
+    assert (found.hz, len(found.samples)) == (200, 5)
 
 
 def test_late_calls_are_counted(clock):
@@ -89,8 +89,8 @@ def test_late_calls_are_counted(clock):
         clock.ns += 20_000_000
 
     found = paced_loop(run, [1], 4, 100)
-    assert found["late"] == 3
-    assert found["samples"] == [20_000_000] * 4
+    assert found.late == 3
+    assert found.samples == (20_000_000,) * 4
 
 
 def test_the_pace_is_kept_on_average():
@@ -101,14 +101,14 @@ def test_the_pace_is_kept_on_average():
 
 def test_calls_that_never_sleep_tell_nothing_of_idleness():
     found = paced_loop(lambda feed: None, [1], 3, 1e9)
-    assert (found["idle_cpu"], found["late"]) == (None, 3)
+    assert (found.idle_cpu, found.late) == (None, 3)
 
 
 def test_a_loop_that_only_sleeps_is_idle():
     """In a process of its own: the threads of other tests' packages would count."""
     code = (
         "from digitkit.benchmark.jobs import paced_loop; "
-        "print(paced_loop(lambda feed: None, [1], 8, 50)['idle_cpu'])"
+        "print(paced_loop(lambda feed: None, [1], 8, 50).idle_cpu)"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
@@ -135,7 +135,7 @@ def test_threads_that_spin_between_calls_are_seen(clock, monkeypatch):
     thread = threading.Thread(target=spinner)
     thread.start()
     try:
-        assert paced_loop(lambda feed: None, [1], 8, 50)["idle_cpu"] >= 0.4
+        assert paced_loop(lambda feed: None, [1], 8, 50).idle_cpu >= 0.4
     finally:
         over.set()
         thread.join()
@@ -147,8 +147,8 @@ def test_the_work_itself_is_no_idle_use(clock):
         clock.process_ns += 5_000_000
 
     found = paced_loop(run, [1], 5, 20)
-    assert found["idle_cpu"] == 0
-    assert found["samples"] == [5_000_000] * 5
+    assert found.idle_cpu == 0
+    assert found.samples == (5_000_000,) * 5
 
 
 # --- jobs ------------------------------------------------------------------------------------
@@ -166,9 +166,9 @@ def model(monkeypatch):
                 seen.append((images, gc.isenabled()))
                 return np.zeros((batch, 10), np.float32)
 
-            return runtimes.Loaded(run, {"threads": threads})
+            return runtimes.LoadedModel(run, {"threads": threads})
 
-    monkeypatch.setattr(runtimes, "module_of", lambda runtime: Module)
+    monkeypatch.setattr(runtimes, "import_runtime", lambda runtime: Module)
     yield seen
     gc.enable()
 
@@ -179,7 +179,7 @@ def steady(folder, **changes):
         "warmup_runs": 0, "warmup_seconds": 0, "runs": 1, "seconds": 0, "paced": 0,
         "paced_calls": 0, "samples": str(folder / "s.npy"),
     }  # fmt: skip
-    return jobs.steady(**(values | changes))
+    return jobs.measure_steady(**(values | changes))
 
 
 def test_the_steady_state(model, tmp_path):
@@ -192,16 +192,13 @@ def test_the_steady_state(model, tmp_path):
     assert not any(collects for _, collects in rest)
     assert {(feed.dtype.name, feed.shape) for feed, _ in model} == {("uint8", (3, 1, 28, 28))}
     assert len({feed.tobytes() for feed, _ in model}) == jobs.IMAGES  # after the last, the first
-    assert found["options"] == {"threads": 2}
-    assert found["paced"] is None
-    assert found["cpu_s_per_1000_images"] >= 0
-    for name in ("import_ms", "create_ms", "first_ms"):
-        assert found[name] >= 0
-    assert len(found["frequencies_mhz"]) == 2
-    json.dumps(found)
+    assert found.options == {"threads": 2}
+    assert found.paced is None
+    assert min(found.cpu_s_per_1000_images, found.import_ms, found.create_ms, found.first_ms) >= 0
+    assert len(found.frequencies_mhz) == 2
 
 
-def test_foreign_models_get_scaled_floats(model, tmp_path):
+def test_third_party_models_get_scaled_floats(model, tmp_path):
     steady(tmp_path, scale=1 / 255, batch=1)
     feed = model[0][0]
     assert (feed.dtype, feed.shape) == (np.float32, (1, 1, 28, 28))
@@ -210,27 +207,31 @@ def test_foreign_models_get_scaled_floats(model, tmp_path):
 
 def test_the_pace_comes_after_the_closed_loop(model, tmp_path):
     found = steady(tmp_path, paced=500, paced_calls=4)
-    assert len(found["paced"]["samples"]) == 4
+    assert len(found.paced.samples) == 4
     assert len(np.load(tmp_path / "s.npy")) == 1  # the paced ones are not among them
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="as Linux tells it")
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux reports it")
 def test_memory_grows_in_order(model, tmp_path):
+    pytest.importorskip("psutil")
     found = steady(tmp_path)
-    after = [found[f"{name}_mb"] for name in ("resident_import", "resident_load", "peak")]
-    assert 10 < after[0] <= after[2] + 1
-    assert after[1] <= after[2] + 1
+    assert 10 < found.resident_import_mb <= found.peak_mb + 1
+    assert found.resident_load_mb <= found.peak_mb + 1
 
 
-def test_a_system_that_does_not_tell_of_memory(monkeypatch):
+def test_memory_that_is_not_available(model, monkeypatch, tmp_path):
+    """A device has no psutil; other systems than Linux have no /proc."""
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    found = steady(tmp_path)
+    assert (found.resident_import_mb, found.resident_load_mb) == (None, None)
+
     def refuse(*args, **kwargs):
         raise OSError
 
     monkeypatch.setattr(jobs.Path, "read_text", refuse)
-    assert jobs._resident_mb() is None
-    assert jobs._peak_mb() > 1  # from what other systems have
+    assert jobs.peak_mb() > 1  # from what other systems have
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert jobs._peak_mb() is None
+    assert jobs.peak_mb() is None
 
 
 def test_accuracy_fills_the_last_batch(monkeypatch, small_data):
@@ -242,38 +243,29 @@ def test_accuracy_fills_the_last_batch(monkeypatch, small_data):
             shapes.append(images.shape)
             return np.eye(10, dtype=np.float32)[np.zeros(len(images), int)]
 
-        return runtimes.Loaded(run)
+        return runtimes.LoadedModel(run)
 
     monkeypatch.setattr(runtimes, "load", load)
-    found = jobs.accuracy("m", "onnxruntime", 128, None, str(small_data))
+    found = jobs.measure_accuracy("m", "onnxruntime", 128, None, str(small_data))
     assert shapes == [(128, 1, 28, 28)] * 3
-    assert found["count"] == 300
-    from digitkit.datasets.load import load_test
-
-    assert found["right"] == int((load_test(small_data).labels == 0).sum())
+    assert (found.count, found.correct) == (300, int((load_test(small_data).labels == 0).sum()))
 
 
-def test_whole_pictures(digit_file, shipped):
-    (found,) = jobs.stages(str(shipped), 1, None, [str(digit_file(7))], [2])["stages"]
-    assert found["digits"] == 1
-    assert len(found["rows"]) == 2
-    for row in found["rows"]:
-        steps = sum(row[step] for step in ("decode", "locate", "normalise", "classify"))
-        assert 0 < steps <= row["total"]
+def test_whole_images(digit_file, shipped):
+    (found,) = jobs.measure_stages(str(shipped), 1, None, [str(digit_file(7))], [2])
+    assert found.digits == 1
+    assert len(found.steps) == 2
+    for *steps, total in found.steps:
+        assert 0 < sum(steps) <= total
 
 
-def test_a_cold_start():
-    found = jobs.cold_start([sys.executable, "-c", "print(1)"])
-    assert found["ms"] > 1
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="others may not tell")
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux reports it")
 def test_the_peak_of_a_cold_start():
-    """The system tells no less than what the process held that started it."""
+    """The system reports no less than what the parent process held."""
     code = (
         "import json, sys; from digitkit.benchmark import jobs; "
         "commands = ('pass', 'x = b\"x\" * 10**8; print(1)'); "
-        "start = lambda c: jobs.cold_start([sys.executable, '-c', c])['peak_mb']; "
+        "start = lambda c: jobs.start_program([sys.executable, '-c', c]).peak_mb; "
         "print(json.dumps([start(command) for command in commands]))"
     )
     command = [sys.executable, "-c", code]
@@ -299,47 +291,29 @@ def test_a_cold_start_ends_with_the_first_line(tmp_path, monkeypatch):
         "    time.sleep(0.01)\n"
         "    if time.monotonic() > last: raise SystemExit('nobody looks')\n"
     )
-    assert "error" not in jobs.cold_start([sys.executable, "-c", code])
+    assert jobs.start_program([sys.executable, "-c", code]).error is None
     assert len(calls) == 2
 
 
-def test_a_program_that_does_not_start():
+def test_a_program_that_fails():
     code = "import sys; print('no such\\nmodel', file=sys.stderr); sys.exit(2)"
-    assert jobs.cold_start([sys.executable, "-c", code]) == {"error": "no such"}
-    assert "error" in jobs.cold_start([sys.executable, "-c", "import os; os._exit(1)"])
-
-
-# --- the process -----------------------------------------------------------------------------
-
-
-def test_an_error_is_the_answer(tmp_path):
-    given, out = tmp_path / "in", tmp_path / "out"
-    given.write_text(json.dumps({"model": str(tmp_path / "none.onnx")}))
-    command = [sys.executable, "-m", "digitkit.benchmark.jobs", "facts", given, out]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    assert (done.stdout, done.stderr) == ("", "")
-    found = json.loads(out.read_text())
-    assert found == {"error": f"{tmp_path}/none.onnx: there is no such model file"}
-
-
-def test_too_little_memory_is_an_answer(tmp_path, monkeypatch):
-    def refuse(**values):
-        raise MemoryError
-
-    given, out = tmp_path / "in", tmp_path / "out"
-    given.write_text("{}")
-    monkeypatch.setitem(jobs.JOBS, "facts", refuse)
-    monkeypatch.setattr(sys, "argv", ["x", "facts", str(given), str(out)])
-    jobs.main()
-    assert json.loads(out.read_text()) == {"error": "it does not fit into memory"}
+    assert jobs.start_program([sys.executable, "-c", code]).error == "no such"
+    assert jobs.start_program([sys.executable, "-c", "import os; os._exit(1)"]).error
 
 
 def test_the_facts_of_a_model(shipped):
-    found = jobs.facts(str(shipped))
-    facts = found["facts"]
-    assert (facts["precision"], facts["opset"]) == ("int8", 18)
-    assert facts["bytes"] == shipped.stat().st_size
-    assert facts["parameters"] > 10_000
-    assert 0.99 < facts["card_accuracy"] < 1
-    assert found["fixed_batch"] is False
-    json.dumps(found)
+    found = jobs.inspect_model(str(shipped))
+    facts = found.facts
+    assert (facts.precision, facts.opset) == ("int8", 18)
+    assert facts.bytes == shipped.stat().st_size
+    assert facts.parameters > 10_000
+    assert 0.99 < facts.card_accuracy < 1
+    assert found.fixed_batch is False
+
+
+def test_the_module_loads_nothing_heavy():
+    """Imports are measured, and a cold start's peak memory includes this module's."""
+    code = "import sys, digitkit.benchmark.jobs; print({'numpy', 'msgspec'} & {*sys.modules})"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "set()\n"

@@ -26,7 +26,7 @@ def test_percentiles_are_interpolated():
     assert (found.p50_us, found.p90_us, found.p99_us) == pytest.approx((15, 19, 19.9))
 
 
-def test_the_order_of_the_samples_says_nothing():
+def test_the_order_of_the_samples_does_not_matter():
     taken = np.random.default_rng(0).integers(1, 10**9, 999)
     assert stats.latency(taken) == stats.latency(taken[::-1])
 
@@ -36,16 +36,16 @@ def test_one_run():
     assert found == stats.Latency(1, 31.25, 31.25, 31.25, None, 31.25, 31.25, 0.0, 0)
 
 
-@pytest.mark.parametrize(("runs", "told"), [(9_999, False), (10_000, True)])
-def test_the_thousandth_is_told_from_ten_thousand_runs_on(runs, told):
+@pytest.mark.parametrize(("runs", "known"), [(9_999, False), (10_000, True)])
+def test_the_thousandth_is_known_from_ten_thousand_calls_on(runs, known):
     found = stats.latency(np.arange(runs, dtype=np.int64))
-    assert (found.p999_us is not None) is told
-    if told:
+    assert (found.p999_us is not None) is known
+    if known:
         assert found.p999_us == pytest.approx(9.989001)
 
 
 def test_outliers_are_counted_and_kept():
-    # Quartiles 20 and 30: what is over 60 lies out.
+    # Quartiles 20 and 30: what is over 60 is an outlier.
     calm = [10, 20, 20, 25, 30, 30]
     assert stats.latency(samples(*calm, 60)).outliers == 0
     found = stats.latency(samples(*calm, 20, 30, 60.001, 5000))
@@ -71,9 +71,9 @@ def test_spread(medians, spread):
     assert stats.spread(medians) == pytest.approx(spread)
 
 
-def test_what_an_interval_holds():
+def test_what_an_interval_contains():
     interval = Interval(1.0, 0.9, 1.1)
-    assert [interval.holds(v) for v in (0.89, 0.9, 1.0, 1.1, 1.11)] == [
+    assert [interval.contains(v) for v in (0.89, 0.9, 1.0, 1.1, 1.11)] == [
         *(False, True, True, True, False)
     ]
 
@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_interval():
     st.lists(st.floats(0.01, 1e6), min_size=1, max_size=6),
     st.lists(st.floats(0.01, 1e6), min_size=1, max_size=6),
 )
-def test_the_interval_holds_the_ratio_itself(ours, theirs):
+def test_the_interval_contains_the_ratio_itself(ours, theirs):
     found = stats.ratio(ours, theirs, resamples=50)
     assert found.low <= found.value <= found.high
     tiny = 1e-9
@@ -122,13 +122,13 @@ def test_the_interval_holds_the_ratio_itself(ours, theirs):
 
 
 @pytest.mark.parametrize(("processes", "least", "most"), [(5, 0.92, 1.0), (20, 0.92, 0.99)])
-def test_how_often_the_interval_holds_the_truth(processes, least, most):
+def test_how_often_the_interval_contains_the_truth(processes, least, most):
     """Of pairs that are drawn from populations with medians 1 and 2."""
     rng = np.random.default_rng(1)
     held = [
         stats.ratio(
             rng.lognormal(0, 0.05, processes), 2 * rng.lognormal(0, 0.05, processes), resamples=500
-        ).holds(0.5)
+        ).contains(0.5)
         for _ in range(300)
     ]
     assert least <= np.mean(held) <= most

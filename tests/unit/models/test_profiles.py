@@ -1,4 +1,4 @@
-"""What is kept for a device, and what `digitkit infer` makes of it."""
+"""What is kept for a device, and how `digitkit infer` uses it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def place(tmp_path, monkeypatch) -> Path:
 
 
 def profile(model: str = "digits", **changes) -> Profile:
-    hashes = profiles._hashes(model)
+    hashes = profiles.shipped_hashes(model)
     fitting = Profile(
         model, "fp32", 2, 8, 30.0, 1e5, 0.99, "why", hashes, onnxruntime.__version__,
         cpu_name(), "2026-01-02T03:04:05+00:00",
@@ -95,8 +95,9 @@ def test_only_shipped_models_are_saved(place):
         profile(sha256={"int8": "0" * 64}),
         profile(sha256={**profile().sha256, "fp16": "0" * 64}),
     ):
-        with pytest.raises(ReportError, match="only what runs best of a shipped model"):
+        with pytest.raises(ReportError) as error:
             profiles.save_profiles([profile("digits-tiny"), wrong])
+        assert error.value.subject == wrong.model
     assert not place.exists()
 
 
@@ -110,7 +111,7 @@ def test_a_damaged_file_is_replaced(place, text):
 
 def test_a_place_that_cannot_be_written(place):
     place.mkdir(parents=True)
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError):
         profiles.save_profiles([profile()])
 
 
@@ -121,8 +122,8 @@ def test_a_file_that_cannot_be_read_is_not_replaced(place, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_text", refuse)
-        with pytest.raises(OutputError, match="cannot be read: Permission denied"):
+        patched.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(OutputError, match="Permission denied"):
             profiles.save_profiles([profile()])
         found, notice = profiles.find_profile("digits")
     assert found is None
@@ -144,7 +145,7 @@ def test_a_user_without_a_home(monkeypatch):
     """In a container, say, that runs under a number."""
     homeless(monkeypatch)
     assert profiles.find_profile("digits") == (None, None)
-    with pytest.raises(OutputError, match="no home folder; name one with XDG_CONFIG_HOME"):
+    with pytest.raises(OutputError, match="XDG_CONFIG_HOME"):
         profiles.save_profiles([profile()])
 
 
@@ -168,7 +169,7 @@ STALE = {
 
 def write(place: Path, values: object) -> None:
     place.parent.mkdir(exist_ok=True)
-    models = {"format": profiles.FORMAT, "models": {"digits": values}}
+    models = {"format": profiles.PROFILE_FORMAT, "models": {"digits": values}}
     place.write_text(json.dumps(models))
 
 
@@ -199,17 +200,16 @@ def test_the_other_precisions_file_may_change(place):
 
 
 DAMAGED = [
-    *(None, [], "x", 5, {}, {"threads": 2}),
+    *([], "x", 5, {}, {"threads": 2}),
     *({"threads": value} for value in (0, -1, "2", 1.5, None, True)),
     *({"batch": value} for value in (0, "8", [])),
     *({"precision": value} for value in ("auto", "", None, [], {})),
     *({"sha256": value} for value in (None, [], "x", {})),
     {"precision": "x", "sha256": {"x": None}},
-    {"more": 1},
 ]
 
 
-@pytest.mark.parametrize("values", DAMAGED[1:])
+@pytest.mark.parametrize("values", DAMAGED)
 def test_damaged_values(place, values):
     if isinstance(values, dict) and values not in ({}, {"threads": 2}):
         values = asdict(profile()) | values
@@ -220,7 +220,7 @@ def test_damaged_values(place, values):
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"{", b"[]", b"[" * 100_000, b'{"format": 1}'])
-def test_a_damaged_file_is_passed_over(place, data):
+def test_a_damaged_file_is_ignored(place, data):
     place.parent.mkdir()
     place.write_bytes(data)
     found, notice = profiles.find_profile("digits")
@@ -228,10 +228,15 @@ def test_a_damaged_file_is_passed_over(place, data):
     assert notice.subject == str(place)
 
 
+def test_a_newer_versions_profile_is_used(place):
+    write(place, asdict(profile()) | {"more": 1})
+    assert profiles.find_profile("digits") == (profile(), None)
+
+
 def test_a_file_without_models(place):
     place.parent.mkdir()
     for models in ({}, [], None, {"digits": None}):
-        place.write_text(json.dumps({"format": profiles.FORMAT, "models": models}))
+        place.write_text(json.dumps({"format": profiles.PROFILE_FORMAT, "models": models}))
         assert profiles.find_profile("digits") == (None, None)
 
 
@@ -267,7 +272,7 @@ def test_what_is_asked_for_goes_first(place, loaded, digit_file):
 
 
 @pytest.mark.parametrize("what", STALE)
-def test_infer_passes_a_stale_one_over(place, loaded, digit_file, what):
+def test_infer_ignores_a_stale_one(place, loaded, digit_file, what):
     write(place, asdict(profile(**STALE[what])))
     result = infer(digit_file(7))
     assert result.exit_code == 0

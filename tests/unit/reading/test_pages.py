@@ -1,3 +1,5 @@
+"""Digits of a page: detected, separated, turned, put in reading order."""
+
 from __future__ import annotations
 
 import random
@@ -9,15 +11,14 @@ from digitkit import Reader
 from digitkit.images.opencv import cv2
 from digitkit.models.classifier import Prediction
 from digitkit.reading.context import rescore
-from digitkit.reading.detections import Detection
+from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.detector import Detector
 from digitkit.reading.order import reading_order
 from digitkit.reading.pages import detect_digits
-from digitkit.reading.strategies import Classified
 
 
 @pytest.fixture(scope="module")
-def finder() -> Detector:
+def detector() -> Detector:
     return Detector()
 
 
@@ -41,39 +42,39 @@ def page_of(rows: list[str], digits, cell=120, dark=True, shade=0.0) -> np.ndarr
     return np.rint(np.clip(level * light, 0, 255)).astype(np.uint8)
 
 
+def fits(box, shape) -> bool:
+    """Whether a box lies within an image."""
+    x, y, w, h = box
+    return x >= 0 and y >= 0 and x + w <= shape[1] and y + h <= shape[0]
+
+
 @pytest.mark.parametrize("dark", [True, False])
 @pytest.mark.parametrize("shade", [0.0, 0.5])
 def test_rows_are_read_as_a_person_reads(one_of_each, reader, dark, shade):
     image = page_of(["0123", "456", "789"], one_of_each, dark=dark, shade=shade)
-    reading = reader.read(image)
-    assert reading.text == "0123\n456\n789"
+    assert reader.read(image).text == "0123\n456\n789"
 
 
-def test_boxes_are_in_the_pictures_own_pixels(one_of_each, finder):
+def test_boxes_are_in_pixels_of_the_image(one_of_each, detector):
     small = page_of(["38"], one_of_each)
     large = cv2.resize(small, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)
-    found = sorted(detect_digits(large, finder), key=lambda one: one.box)
-    near = sorted(detect_digits(small, finder), key=lambda one: one.box)
-    assert len(found) == len(near) == 2
-    for one, other in zip(found, near, strict=True):
-        assert np.allclose(np.array(one.box) / 6, other.box, atol=5)
-        x, y, w, h = one.box
-        assert x >= 0
-        assert y >= 0
-        assert x + w <= large.shape[1]
-        assert y + h <= large.shape[0]
+    boxes = sorted(detection.box for detection in detect_digits(large, detector))
+    expected = sorted(detection.box for detection in detect_digits(small, detector))
+    assert len(boxes) == len(expected) == 2
+    assert np.allclose(np.array(boxes) / 6, expected, atol=5)
+    assert all(fits(box, large.shape) for box in boxes)
 
 
-def test_a_broken_off_bar_goes_to_its_digit(finder):
+def test_a_broken_off_bar_goes_to_its_digit(detector):
     image = np.full((300, 300), 240, np.uint8)
     cv2.line(image, (130, 90), (125, 140), 20, 9)
     cv2.ellipse(image, (145, 175), (40, 38), 0, -110, 130, 20, 9)
     cv2.line(image, (150, 86), (195, 82), 20, 9)  # the 5's bar, a gap away
-    (found,) = detect_digits(image, finder)
-    assert found.box[0] + found.box[2] > 190
+    (detection,) = detect_digits(image, detector)
+    assert detection.box[0] + detection.box[2] > 190
 
 
-def test_ruling_shadow_and_clutter_are_left_out(one_of_each, reader):
+def test_ruling_shadow_and_clutter_are_ignored(one_of_each, reader):
     page = page_of(["4071", "25"], one_of_each).astype(np.float32)
     for y in range(30, page.shape[0], 38):
         page[y : y + 2] *= 0.75  # ruled
@@ -84,31 +85,27 @@ def test_ruling_shadow_and_clutter_are_left_out(one_of_each, reader):
     assert reader.read(image).text == "4071\n25"
 
 
-def test_both_polarities_on_one_page(one_of_each, reader):
+def test_both_polarities_faint_and_bold_on_one_page(one_of_each, reader):
     dark, light = page_of(["369"], one_of_each), page_of(["258"], one_of_each, dark=False)
     assert reader.read(np.vstack([dark, light])).text == "369\n258"
+    faint = (225 - (225 - page_of(["147"], one_of_each).astype(np.float32)) * 0.2).astype(np.uint8)
+    assert reader.read(np.vstack([dark, faint])).text == "369\n147"
 
 
-def test_faint_and_bold_on_one_page(one_of_each, reader):
-    page = page_of(["47"], one_of_each)
-    faint = 225 - (225 - page_of(["36"], one_of_each).astype(np.float32)) * 0.2
-    assert reader.read(np.vstack([page, faint.astype(np.uint8)])).text == "47\n36"
-
-
-def test_digits_that_touch_are_parted(one_of_each, reader):
+def test_touching_digits_are_separated(one_of_each, reader):
     ink = np.zeros((160, 320), np.uint8)
     x = 40
     for digit in (4, 2, 5):
         big = cv2.resize(one_of_each[digit], (110, 110), interpolation=cv2.INTER_CUBIC)
         columns = np.flatnonzero((big > 90).any(0))
-        part = big[:, columns[0] : columns[-1] + 1]
-        view = ink[25:135, x : x + part.shape[1]]
-        np.maximum(view, part, out=view)
-        x += part.shape[1] - 2
+        narrow = big[:, columns[0] : columns[-1] + 1]
+        view = ink[25:135, x : x + narrow.shape[1]]
+        np.maximum(view, narrow, out=view)
+        x += narrow.shape[1] - 2
     assert reader.read(230 - (ink * 0.8).astype(np.uint8)).text == "425"
 
 
-def test_a_digit_that_the_border_cuts_is_told_but_not_accepted(one_of_each, reader):
+def test_a_cut_digit_is_reported_but_not_accepted(one_of_each, reader):
     page = page_of(["4 8"], one_of_each)
     whole = reader.read(page)
     assert whole.text == "48"
@@ -119,15 +116,15 @@ def test_a_digit_that_the_border_cuts_is_told_but_not_accepted(one_of_each, read
 
 
 @pytest.mark.parametrize("level", [0, 90, 255])
-def test_no_ink_no_digits(level, finder):
+def test_no_ink_no_digits(level, detector):
     rng = np.random.default_rng(0)
     noise = np.clip(level + rng.normal(0, 6, (300, 400)), 0, 255).astype(np.uint8)
-    assert detect_digits(noise, finder) == []
+    assert detect_digits(noise, detector) == []
 
 
 @pytest.mark.parametrize("size", [(480, 640), (960, 1280), (240, 320)])
 @pytest.mark.parametrize("low", [0, 120])
-def test_light_and_edges_are_no_digit(reader, size, low):
+def test_light_and_edges_are_not_digits(reader, size, low):
     slope = np.tile(np.linspace(low, 255, size[1]), (size[0], 1)).astype(np.uint8)
     half = np.full(size, low, np.uint8)
     half[:, size[1] // 2 :] = 220
@@ -163,12 +160,10 @@ def test_either_one_digit_or_what_was_found_in_it():
 
 
 @pytest.mark.parametrize("shape", [(1, 100), (100, 1), (65, 2), (70, 70), (3, 3000), (2000, 17)])
-def test_odd_shapes_do_no_harm(shape, finder):
+def test_odd_shapes_do_not_fail(shape, detector):
     rng = np.random.default_rng(0)
-    for one in detect_digits(rng.integers(0, 255, shape, dtype=np.uint8), finder):
-        x, y, w, h = one.box
-        assert x + w <= shape[1]
-        assert y + h <= shape[0]
+    image = rng.integers(0, 255, shape, dtype=np.uint8)
+    assert all(fits(detection.box, shape) for detection in detect_digits(image, detector))
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
@@ -180,9 +175,7 @@ def test_orientation_auto_turns_what_reads_badly(one_of_each, turn):
     assert reading.turn == turn
     assert reading.to_json()["turn"] == turn
     assert Reader(orientation=str(turn)).read(turned).text == "2345\n7234"
-    for x, y, w, h in (digit.box for digit in reading.digits):
-        assert x + w <= image.shape[1]
-        assert y + h <= image.shape[0]
+    assert all(fits(digit.box, image.shape) for digit in reading.digits)
 
 
 @pytest.mark.parametrize("rows", [["3"], ["47"], ["194", "275"]])
@@ -201,50 +194,44 @@ def test_orientation_auto_leaves_alone_what_reads_both_ways(one_of_each):
 # --- reading order ---------------------------------------------------------------------------
 
 
-def order_of(rows: list[list[tuple[float, float]]], height: int = 40, width: int = 24) -> None:
-    """Boxes at these middles must come out in these rows, whatever order they come in."""
-    boxes = [
-        (round(x - width / 2), round(y - height / 2), width, height) for row in rows for x, y in row
-    ]
-    mixed = list(range(len(boxes)))
-    random.Random(len(boxes)).shuffle(mixed)
-    got = reading_order([boxes[i] for i in mixed])
-    numbers = [number for number, row in enumerate(rows) for _ in row]
-    assert [(mixed[i], row) for i, row in got] == list(enumerate(numbers))
+def row_at(y: float, *xs: float) -> list[tuple[float, float]]:
+    return [(x, y) for x in xs]
 
 
-def test_rows_that_lean_and_drift():
-    for lean in (-0.15, 0.0, 0.15):
-        order_of([[(60 * i, 100 + 70 * r + lean * 60 * i) for i in range(9)] for r in range(4)])
-    order_of([[(60 * i, 100 + 80 * r + 10 * np.sin(i / 2)) for i in range(12)] for r in range(3)])
+LEFT, RIGHT, FAR_LEFT, NEAR_RIGHT = (0, 34, 68), (300, 334, 368), (0, 34, 68, 102), (240, 274, 308)
+
+ORDERS = {
+    "sloping rows": [
+        [[(60 * i, 100 + 70 * r + skew * 60 * i) for i in range(9)] for r in range(4)]
+        for skew in (-0.15, 0.0, 0.15)
+    ],
+    "drifting rows": [
+        [[(60 * i, 100 + 80 * r + 10 * np.sin(i / 2)) for i in range(12)] for r in range(3)]
+    ],
+    "groups in a row": [[row_at(y, 0, 40, 80, 240, 280, 320) for y in (50, 130)]],
+    "level columns of numbers, one after the other": [
+        [row_at(50 + 70 * r, *side) for side in (LEFT, RIGHT) for r in range(4)]
+    ],
+    "columns a good two digits apart": [
+        [row_at(50 + 70 * r, *side) for side in (FAR_LEFT, NEAR_RIGHT) for r in range(3)]
+    ],
+    "columns that are not level": [
+        [row_at(50 + 80 * r, 0, 40) for r in range(3)]
+        + [row_at(90 + 80 * r, 300, 340) for r in range(3)]
+    ],
+    "a grid of single digits, across": [[row_at(50 + 100 * r, 0, 110, 220) for r in range(3)]],
+    "none": [[]],
+    "one": [[[(3, 4)]]],
+}
+"""Pages of rows of centres of digits, in reading order."""
 
 
-def test_groups_of_one_row_are_one_row():
-    row = [0, 40, 80, 240, 280, 320]
-    order_of([[(x, 50) for x in row], [(x, 130) for x in row]])
-
-
-def test_level_columns_of_numbers_are_read_one_after_the_other():
-    left, right = (0, 34, 68), (300, 334, 368)
-    order_of([[(x, 50 + 70 * r) for x in side] for side in (left, right) for r in range(4)])
-
-
-def test_columns_that_are_not_level():
-    order_of(
-        [[(x, 50 + 80 * r) for x in (0, 40)] for r in range(3)]
-        + [[(x, 90 + 80 * r) for x in (300, 340)] for r in range(3)]
-    )
-
-
-def test_a_grid_of_single_digits_is_read_across():
-    order_of([[(110 * i, 50 + 100 * r) for i in range(3)] for r in range(3)])
-
-
-def test_columns_a_good_two_digits_apart():
-    left, right = (0, 34, 68, 102), (240, 274, 308)
-    order_of([[(x, 50 + 70 * r) for x in side] for side in (left, right) for r in range(3)])
-
-
-def test_nothing_in_order():
-    assert reading_order([]) == []
-    assert reading_order([(3, 4, 5, 6)]) == [(0, 0)]
+@pytest.mark.parametrize("kind", ORDERS)
+def test_reading_order(kind):
+    for rows in ORDERS[kind]:
+        boxes = [(round(x - 12), round(y - 20), 24, 40) for row in rows for x, y in row]
+        mixed = list(range(len(boxes)))
+        random.Random(len(boxes)).shuffle(mixed)
+        order = [(mixed[i], row) for i, row in reading_order([boxes[i] for i in mixed])]
+        numbers = [number for number, row in enumerate(rows) for _ in row]
+        assert order == list(enumerate(numbers))

@@ -1,8 +1,9 @@
-"""Video files, as OpenCV writes them and then as disks and phones spoil them."""
+"""Video files: as OpenCV writes them, and as disks and phones damage them."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import struct
 from pathlib import Path
@@ -35,13 +36,11 @@ def write_video(path: Path, frames: int = FRAMES) -> Path:
 
 
 def split(path: str | os.PathLike[str]) -> tuple[list[Frame], list[str]]:
-    """The frames of a video, and what its failures say; a failure comes last."""
+    """The frames of a video, and the errors of its failures; a failure comes last."""
     items = list(video_frames(path))
     assert all(isinstance(item, Frame) for item in items[:-1])
-    return (
-        [item for item in items if isinstance(item, Frame)],
-        [item.error for item in items if isinstance(item, Failure)],
-    )
+    frames = [item for item in items if isinstance(item, Frame)]
+    return frames, [item.error for item in items if isinstance(item, Failure)]
 
 
 @pytest.mark.parametrize("suffix", CODECS)
@@ -73,80 +72,55 @@ def test_a_turned_phone_video_is_upright(tmp_path):
     assert frames[10].image[4, 4].mean() < 100
 
 
-@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".webm"])
-def test_a_video_that_was_cut_short_gives_what_it_has(tmp_path, suffix):
+def index_first(data: bytes) -> bytes:
+    """An MP4 file with its index (moov) in front of the frames, as for the web."""
+    (ftyp,), start = struct.unpack_from(">I", data), data.rindex(b"moov") - 4
+    moov = bytearray(data[start:])
+    at = moov.index(b"stco") + 8
+    (count,) = struct.unpack_from(">I", moov, at)
+    offsets = [offset + len(moov) for offset in struct.unpack_from(f">{count}I", moov, at + 4)]
+    struct.pack_into(f">{count}I", moov, at + 4, *offsets)
+    return data[:ftyp] + bytes(moov) + data[ftyp:start]
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".webm", ".mp4"])
+def test_a_truncated_video_gives_what_it_has(tmp_path, suffix):
     path = write_video(tmp_path / f"video{suffix}")
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) * 2 // 3])
-    frames, errors = split(path)
+    path.write_bytes(index_first(data) if suffix == ".mp4" else data)
+    assert len(split(path)[0]) == FRAMES
+    path.write_bytes(path.read_bytes()[: len(data) * 2 // 3])
+    frames, (error,) = split(path)
     assert 5 < len(frames) < FRAMES
-    assert errors == [
-        f"breaks off after {len(frames)} frames: the file is cut short; copy it again"
-    ]
-
-
-def test_an_mp4_with_its_index_in_front_gives_what_it_has(tmp_path):
-    path = write_video(tmp_path / "video.mp4")
-    data = path.read_bytes()
-    boxes, at = [], 0
-    while at < len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        boxes.append((data[at + 4 : at + 8], data[at : at + length]))
-        at += length
-    kinds = [kind for kind, _ in boxes]
-    assert kinds[-1] == b"moov"  # behind the frames; recorders for the web put it in front
-    moov = bytearray(boxes[-1][1])
-    at = moov.index(b"stco")
-    (count,) = struct.unpack_from(">I", moov, at + 8)
-    for i in range(count):
-        (offset,) = struct.unpack_from(">I", moov, at + 12 + 4 * i)
-        struct.pack_into(">I", moov, at + 12 + 4 * i, offset + len(moov))
-    front = boxes[0][1] + bytes(moov) + b"".join(box for _, box in boxes[1:-1])
-    path.write_bytes(front)
-    frames, errors = split(path)
-    assert (len(frames), errors) == (FRAMES, [])
-    path.write_bytes(front[: len(front) * 2 // 3])
-    frames, errors = split(path)
-    assert 0 < len(frames) < FRAMES
-    assert "cut short" in errors[0]
+    assert str(len(frames)) in error
+    assert "truncated" in error
 
 
 def test_an_mp4_without_its_index_fails_at_once(tmp_path):
     path = write_video(tmp_path / "video.mp4")
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-    frames, errors = split(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    frames, (error,) = split(path)
     assert frames == []
-    assert errors == [
-        "not a video OpenCV can decode (it is cut short); if other programs play it, convert it "
-        "to MP4, else copy it again"
-    ]
+    assert "truncated" in error
 
 
-def test_damage_in_the_middle_is_passed_over_and_told(tmp_path):
-    path = write_video(tmp_path / "video.avi")
+@pytest.mark.parametrize(("suffix", "last"), [(".avi", True), (".mkv", False)])
+def test_damage_is_skipped_and_reported(tmp_path, suffix, last):
+    """In the middle of a video, and up to its end."""
+    path = write_video(tmp_path / f"video{suffix}")
     data = path.read_bytes()
-    half = len(data) // 2
-    path.write_bytes(data[:half] + bytes(len(data) // 4) + data[half + len(data) // 4 :])
-    frames, errors = split(path)
+    half, length = len(data) // 2, len(data) // 4 if last else len(data) - len(data) // 2
+    path.write_bytes(data[:half] + bytes(length) + data[half + length :])
+    frames, (error,) = split(path)
     assert 10 < len(frames) < FRAMES
-    assert frames[-1].image[40, 40].mean() == pytest.approx(5 * (FRAMES - 1), abs=4)  # its last
     assert [frame.number for frame in frames] == list(range(len(frames)))
-    assert errors == [
-        f"gives {len(frames)} frames, others are lost: the file is damaged; copy it again"
-    ]
+    if last:
+        assert frames[-1].image[40, 40].mean() == pytest.approx(5 * (FRAMES - 1), abs=4)
+    assert str(len(frames)) in error
+    assert "damaged" in error
 
 
-def test_damage_up_to_the_end_is_told(tmp_path):
-    path = write_video(tmp_path / "video.mkv")
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
-    frames, errors = split(path)
-    assert 10 < len(frames) < FRAMES
-    assert "the file is damaged" in errors[0]
-
-
-def test_an_mp4_that_was_trimmed_by_its_edit_list_is_whole(tmp_path):
+def test_an_mp4_trimmed_by_its_edit_list_is_complete(tmp_path):
     path = write_video(tmp_path / "video.mp4")
     data = bytearray(path.read_bytes())
     at = data.index(b"elst") + 12
@@ -157,18 +131,15 @@ def test_an_mp4_that_was_trimmed_by_its_edit_list_is_whole(tmp_path):
     assert (len(frames), errors) == (FRAMES // 2, [])
 
 
-def test_what_is_no_video(tmp_path):
-    empty, text, none = (tmp_path / name for name in ("empty.mp4", "text.mp4", "none.mp4"))
+def test_files_that_are_not_videos(tmp_path):
+    empty, text = tmp_path / "empty.mp4", tmp_path / "text.mp4"
     empty.write_bytes(b"")
-    text.write_text("no video, but text\n" * 30)
-    assert split(empty) == ([], ["not a video: the file is empty"])
-    frames, errors = split(text)
-    assert frames == []
-    assert errors[0].startswith("not a video OpenCV can decode (570 bytes)")
-    assert split(none) == ([], ["does not exist"])
-    assert split(text / "below.mp4") == ([], ["does not exist"])
-    assert split("a\0b.mp4") == ([], ["is no path: embedded null byte"])
-    assert split(tmp_path) == ([], ["cannot be read: Is a directory"])
+    text.write_text("not a video but text\n" * 30)
+    paths = (empty, text, tmp_path / "none.mp4", text / "below.mp4", "a\0b.mp4", tmp_path)
+    for path, word in zip(paths, ("empty", "630", "exist", "exist", "path", "read"), strict=True):
+        frames, (error,) = split(path)
+        assert frames == []
+        assert word in error
 
 
 def test_a_video_is_quiet(tmp_path, capfd):
@@ -190,29 +161,26 @@ def test_strange_names(tmp_path, monkeypatch, name):
 def test_among_other_sources(tmp_path, digit_file):
     write_video(tmp_path / "video.AVI".lower(), 2).rename(tmp_path / "video.AVI")
     digit_file(7)
-    folder = [item.source for item in read_frames(expand_sources([str(tmp_path)]))]
-    assert folder == [str(tmp_path / "digit.png")]  # a folder gives its images only
+    (image,) = read_frames(expand_sources([str(tmp_path)]))
+    assert image.source == str(tmp_path / "digit.png")  # a folder gives its images only
     named = list(read_frames(expand_sources([str(tmp_path / "*.*"), str(tmp_path / "none.mkv")])))
     assert [Path(item.source).name for item in named] == [
         "digit.png", "video.AVI", "video.AVI", "none.mkv"
     ]  # fmt: skip
     assert [getattr(item, "number", None) for item in named] == [None, 0, 1, None]
-    assert named[-1].error == "does not exist"
 
 
-def test_frames_come_one_by_one_and_the_file_is_let_go(tmp_path):
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
+def test_frames_come_one_by_one_and_the_file_is_closed(tmp_path):
     path = write_video(tmp_path / "video.avi")
-    linux = Path("/proc/self/fd").exists()
     stream = video_frames(path)
     assert next(stream).number == 0
-    if linux:
-        assert held(path)
+    assert is_open(path)
     stream.close()
-    if linux:
-        assert not held(path)
+    assert not is_open(path)
 
 
-def held(path: Path) -> bool:
+def is_open(path: Path) -> bool:
     """Whether this process has a file open; others come and go with other tests' leavings."""
     links = []
     for link in Path("/proc/self/fd").iterdir():
@@ -221,33 +189,27 @@ def held(path: Path) -> bool:
     return path in links
 
 
+FTYP, SEGMENT = b"\0\0\0\x08ftyp", b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67"
+
+
 @pytest.mark.parametrize(
-    ("data", "whole"),
+    ("data", "complete"),
     [
         (b"RIFF" + struct.pack("<I", 12) + bytes(12), True),
         (b"RIFF" + struct.pack("<I", 13) + bytes(12), False),
-        (b"RIFF" + bytes(16), None),  # a recorder that did not get to its end
-        (b"RIFF", None),
-        (b"\0\0\0\x08ftyp\0\0\0\x08moov", True),
-        (b"\0\0\0\x08ftyp\0\0\0\x08mdat", False),  # no index
-        (b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0\0\x09mdat", False),
-        (b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0\0\0mdat123", True),  # up to the end
-        (b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0\0\x01mdat" + struct.pack(">Q", 18) + b"ab", True),
-        (b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0\0\x01mdat" + struct.pack(">Q", 19) + b"ab", False),
-        (b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0", False),
-        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x82ab", True),
-        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x83ab", False),
-        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x40\x02ab", True),
-        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x40\x03ab", False),
-        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\xff", None),  # a live recorder's
-        (b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67", None),
-        (b"\x1a\x45\xdf\xa3", None),
-        (b"", None),
-        (b"text", None),
+        (b"RIFF" + bytes(16), None),  # a recorder that was interrupted
+        (FTYP + b"\0\0\0\x08moov", True),
+        (FTYP + b"\0\0\0\x08mdat", False),  # no index
+        (FTYP + b"\0\0\0\x08moov\0\0\0\x09mdat", False),
+        (FTYP + b"\0\0\0\x08moov\0\0\0\0mdat123", True),  # up to the end
+        (FTYP + b"\0\0\0\x08moov\0\0\0\x01mdat" + struct.pack(">Q", 18) + b"ab", True),
+        (FTYP + b"\0\0\0\x08moov\0\0\0\x01mdat" + struct.pack(">Q", 19) + b"ab", False),
+        (FTYP + b"\0\0\0\x08moov\0\0", False),
+        *((SEGMENT + b, True) for b in (b"\x82ab", b"\x40\x02ab")),
+        *((SEGMENT + b, False) for b in (b"\x83ab", b"\x40\x03ab")),
+        *((SEGMENT + b, None) for b in (b"\xff", b"")),  # a live recorder's
+        *((b, None) for b in (b"\x1a\x45\xdf\xa3", b"RIFF", b"", b"text")),
     ],
 )
-def test_containers(tmp_path, data, whole):
-    path = tmp_path / "x"
-    path.write_bytes(data)
-    with path.open("rb") as file:
-        assert containers.is_whole(file) is whole
+def test_containers(data, complete):
+    assert containers.is_whole(io.BytesIO(data)) is complete

@@ -1,148 +1,98 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from support.machines import CAPTURED, NO_FIRMWARE, Firmware, write
+from support.machines import no_conditions, write
 
-from digitkit.benchmark.validity import frequency_fall, judge, others_share, warnings_before
-from digitkit.system.conditions import Conditions, read_conditions, read_frequencies, throttle_words
+from digitkit.system.conditions import read_conditions
 from digitkit.system.machine import cpu_name, read_machine, usable_cores
-from digitkit.system.processes import run_command
 
-CPUS = Path("sys/devices/system/cpu")
-ZONES = Path("sys/class/thermal")
+BOOKWORM, TRIXIE = "Debian GNU/Linux 12 (bookworm)", "Debian GNU/Linux 13 (trixie)"
 
 
-@pytest.fixture(autouse=True)
-def four_cores(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(os, "getloadavg", lambda: (0.25, 0.5, 0.75), raising=False)
+PIS = {
+    "pi3": ("3 Model B Rev 1.2", "Cortex-A53", ("NEON",), 600, 1200, 949, BOOKWORM),
+    "pi4": ("4 Model B Rev 1.5", "Cortex-A72", ("NEON",), 600, 1800, 8192, BOOKWORM),
+    "pi5": (
+        *("5 Model B Rev 1.0", "Cortex-A76", ("NEON", "dotprod", "fp16")),
+        *(1500, 2400, 8454, TRIXIE),
+    ),
+}
 
 
-@pytest.fixture
-def captured(tmp_path):
-    """A copy of a captured tree; each core's clock is its policy's, as on the real ones."""
-
-    def copy(name: str) -> Path:
-        root = tmp_path / name
-        shutil.copytree(CAPTURED / name, root)
-        if (root / CPUS).exists():
-            for number in range(4):
-                (root / CPUS / f"cpu{number}").mkdir()
-                link = root / CPUS / f"cpu{number}/cpufreq"
-                shutil.copytree(root / CPUS / "cpufreq/policy0", link)
-        return root
-
-    return copy
-
-
-def moment(**changes) -> Conditions:
-    nothing = {field.name: None for field in dataclasses.fields(Conditions)}
-    return Conditions(**{**nothing, "frequencies_mhz": (), **changes})
-
-
-@pytest.fixture
-def pi(captured):
-    return read_machine(captured("pi4"))
-
-
-@pytest.mark.parametrize(
-    ("name", "board", "cpu", "features", "clocks", "memory", "system"),
-    [
-        (
-            *("pi3", "Raspberry Pi 3 Model B Rev 1.2", "Cortex-A53", ("NEON",), (600, 1200)),
-            *(949, "Debian GNU/Linux 12 (bookworm)"),
-        ),
-        (
-            *("pi4", "Raspberry Pi 4 Model B Rev 1.5", "Cortex-A72", ("NEON",), (600, 1800)),
-            *(8192, "Debian GNU/Linux 12 (bookworm)"),
-        ),
-        (
-            *("pi5", "Raspberry Pi 5 Model B Rev 1.0", "Cortex-A76"),
-            *(("NEON", "dotprod", "fp16"), (1500, 2400), 8454, "Debian GNU/Linux 13 (trixie)"),
-        ),
-    ],
-)
-def test_raspberry_pis(captured, name, board, cpu, features, clocks, memory, system):
-    found = read_machine(captured(name))
-    assert (found.board, found.cpu, found.features) == (board, cpu, features)
-    assert (found.frequency_min_mhz, found.frequency_max_mhz) == clocks
-    assert (found.memory_mb, found.os) == (memory, system)
-    assert (found.cores, found.usable_cores) == (4, 4)
-    assert found.cpu_quota is None
-    assert found.virtual is None  # Arm's flags do not tell
+@pytest.mark.parametrize("name", PIS)
+def test_raspberry_pis(captured, name):
+    pi = read_machine(captured(name))
+    clocks = (pi.frequency_min_mhz, pi.frequency_max_mhz)
+    board = pi.board.removeprefix("Raspberry Pi ")
+    assert (board, pi.cpu, pi.features, *clocks, pi.memory_mb, pi.os) == PIS[name]
+    assert (pi.cores, pi.usable_cores, pi.cpu_quota) == (4, 4, None)
+    assert pi.virtual is None  # Arm's flags do not contain it
 
 
 def test_a_server(captured):
-    root = captured("server")
-    found = read_machine(root)
-    assert found.board is None
-    assert found.cpu == "Intel(R) Xeon(R) Processor"
-    assert found.features == ("AVX2", "FMA", "AVX512", "VNNI", "AVX-VNNI", "fp16", "bf16")
-    assert (found.cores, found.memory_mb) == (2, 25276)
-    assert (found.frequency_min_mhz, found.cpu_quota) == (None, None)
-    assert found.virtual is True
-    now = read_conditions(root, NO_FIRMWARE)
-    assert now.frequencies_mhz == (2299.998, 2299.998)  # cpufreq is missing, cpuinfo has them
-    assert (now.governor, now.temperature_c, now.throttled) == (None, None, None)
+    machine = read_machine(captured("server"))
+    assert (machine.board, machine.cpu) == (None, "Intel(R) Xeon(R) Processor")
+    assert machine.features == ("AVX2", "FMA", "AVX512", "VNNI", "AVX-VNNI", "fp16", "bf16")
+    assert (machine.cores, machine.memory_mb) == (2, 25276)
+    assert (machine.frequency_min_mhz, machine.cpu_quota) == (None, None)
+    assert machine.virtual is True
 
 
-def test_names_of_computers(tmp_path):
-    dmi = tmp_path / "sys/class/dmi/id"
-    write(dmi / "sys_vendor", "Amazon EC2\n")
-    write(dmi / "product_name", "t3.micro\n")
-    assert read_machine(tmp_path).board == "Amazon EC2 t3.micro"
-    write(dmi / "sys_vendor", "To Be Filled By O.E.M.\n")
-    write(dmi / "product_name", "System Product Name\n")
-    assert read_machine(tmp_path).board is None
+FILLER = "To Be Filled By O.E.M.", "System Product Name"
 
 
-def test_arm_cores(tmp_path):
-    def named(*cores: tuple[str, str], model: str = "") -> str:
-        lines = [f"CPU implementer\t: {maker}\nCPU part\t: {part}\n" for maker, part in cores]
-        write(tmp_path / "proc/cpuinfo", model + "\n".join(lines))
-        return cpu_name(tmp_path)
-
-    little, big = ("0x41", "0xd05"), ("0x41", "0xd0b")
-    assert named(little, little, big, big) == "Cortex-A55 + Cortex-A76"
-    assert named(little, model="model name\t: ARMv8 Processor rev 4 (v8l)\n") == "Cortex-A55"
-    assert named(("0x41", "0xfff")) == "implementer 0x41 part 0xfff"
-    assert named(("0x51", "0xd03")) == "implementer 0x51 part 0xd03"  # another maker's numbers
+@pytest.mark.parametrize(
+    ("names", "board"), [(("Amazon", "t3.micro"), "Amazon t3.micro"), (FILLER, None)]
+)
+def test_names_of_computers(tmp_path, names, board):
+    for file, name in zip(("sys_vendor", "product_name"), names, strict=True):
+        write(tmp_path / "sys/class/dmi/id" / file, f"{name}\n")
+    assert read_machine(tmp_path).board == board
 
 
-def test_the_features_of_other_cores(tmp_path):
-    write(tmp_path / "proc/cpuinfo", "Features\t: asimd asimddp sve sve2 i8mm bf16\n")
-    assert read_machine(tmp_path).features == ("NEON", "dotprod", "i8mm", "bf16", "SVE", "SVE2")
-    write(tmp_path / "proc/cpuinfo", "Features\t: half thumb neon vfpv4\n")
-    assert read_machine(tmp_path).features == ("NEON",)
-    write(tmp_path / "proc/cpuinfo", "flags\t\t: sse2 avx amx_bf16 amx_int8 avx2x\n")
-    found = read_machine(tmp_path)
-    assert (found.features, found.virtual) == (("AMX",), False)
+CORES = {
+    "0x41 0xd05,0x41 0xd05,0x41 0xd0b": "Cortex-A55 + Cortex-A76",
+    "0x41 0xd05": "Cortex-A55",
+    "0x41 0xfff": "implementer 0x41 part 0xfff",
+    "0x51 0xd03": "implementer 0x51 part 0xd03",  # another maker's numbers
+}
 
 
-def test_a_machine_that_tells_nothing(tmp_path):
-    found = read_machine(tmp_path)
-    assert found.cpu
-    assert found.cores >= 1
-    assert (found.board, found.features, found.cpu_quota) == (None, (), None)
-    assert (found.memory_mb, found.frequency_max_mhz, found.virtual) == (None, None, None)
-    now = read_conditions(tmp_path, NO_FIRMWARE)
-    assert now == moment(load_1m=0.25)
-    assert warnings_before(found, now) == []
-    assert judge(found, now, now) == ([], [])
+@pytest.mark.parametrize("cores", CORES)
+def test_arm_cores(tmp_path, cores):
+    pairs = [core.split() for core in cores.split(",")]
+    lines = [f"CPU implementer\t: {maker}\nCPU part\t: {part}\n" for maker, part in pairs]
+    model = "model name\t: ARMv8 Processor rev 4 (v8l)\n"
+    write(tmp_path / "proc/cpuinfo", model + "\n".join(lines))
+    assert cpu_name(tmp_path) == CORES[cores]
 
 
-def test_without_what_only_linux_has(tmp_path, monkeypatch):
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.delattr(os, "getloadavg")
-    assert read_conditions(tmp_path, NO_FIRMWARE) == moment()
+FEATURES = {
+    "Features\t: asimd asimddp sve sve2 i8mm": (None, "NEON", "dotprod", "i8mm", "SVE", "SVE2"),
+    "Features\t: half thumb neon vfpv4": (None, "NEON"),
+    "flags\t\t: sse2 avx amx_bf16 amx_int8 avx2x": (False, "AMX"),
+}
+
+
+@pytest.mark.parametrize("line", FEATURES)
+def test_features(tmp_path, line):
+    write(tmp_path / "proc/cpuinfo", f"{line}\n")
+    machine = read_machine(tmp_path)
+    assert (machine.virtual, *machine.features) == FEATURES[line]
+
+
+def test_a_system_that_provides_nothing(tmp_path, monkeypatch):
+    machine = read_machine(tmp_path)
+    assert machine.cpu
+    assert machine.cores >= 1
+    assert (machine.board, machine.features, machine.cpu_quota) == (None, (), None)
+    assert (machine.memory_mb, machine.frequency_max_mhz, machine.virtual) == (None, None, None)
+    for name in ("sched_getaffinity", "getloadavg"):  # on Linux only
+        monkeypatch.delattr(os, name, raising=False)
+    assert read_conditions(tmp_path) == no_conditions()
     assert usable_cores() == os.cpu_count()
 
 
@@ -156,253 +106,45 @@ def test_garbage_in_files(captured, name, garbage):
         if path.is_file():
             path.write_bytes(garbage)
     write(root / "sys/devices/platform/soc/soc:firmware/get_throttled", garbage)
-    found, now = read_machine(root), read_conditions(root, NO_FIRMWARE)
-    assert (found.features, found.memory_mb, found.cpu_quota) == ((), None, None)
-    assert (found.frequency_min_mhz, found.frequency_max_mhz) == (None, None)
-    if garbage != b"nan":  # may be a governor's name
-        assert now.governor is None
-    assert dataclasses.replace(now, governor=None) == moment(load_1m=0.25)
+    machine, conditions = read_machine(root), read_conditions(root, lambda command: None)
+    assert (machine.features, machine.memory_mb, machine.cpu_quota) == ((), None, None)
+    assert (machine.frequency_min_mhz, machine.frequency_max_mhz) == (None, None)
+    assert conditions.governor in (None, "nan")  # which may be a governor's name
+    assert dataclasses.replace(conditions, governor=None) == no_conditions(load_1m=0.25)
 
 
-def test_files_that_are_folders(tmp_path):
+def test_folders_in_place_of_files(tmp_path, four_cores):
     for path in ("proc/cpuinfo", "proc/stat", "etc/os-release", "proc/device-tree/model"):
         (tmp_path / path).mkdir(parents=True)
     assert read_machine(tmp_path).board is None
-    assert read_conditions(tmp_path, NO_FIRMWARE) == moment(load_1m=0.25)
-
-
-def test_it_goes_into_json(captured):
-    root = captured("pi5")
-    both = (read_machine(root), read_conditions(root, NO_FIRMWARE))
-    told = json.loads(json.dumps([dataclasses.asdict(one) for one in both]))
-    assert told[0]["features"] == ["NEON", "dotprod", "fp16"]
-    assert told[1]["frequencies_mhz"] == [2400.0] * 4
+    assert read_conditions(tmp_path) == no_conditions(load_1m=0.25)
 
 
 def test_control_groups(tmp_path):
     groups = tmp_path / "sys/fs/cgroup"
     write(tmp_path / "proc/self/cgroup", "0::/a.slice/b.scope\n")
-    write(groups / "a.slice/b.scope/cpu.max", "max 100000\n")
-    assert read_machine(tmp_path).cpu_quota is None
-    write(groups / "a.slice/cpu.max", "150000 100000\n")  # what is above limits, too
-    assert read_machine(tmp_path).cpu_quota == 1.5
-    write(groups / "a.slice/b.scope/cpu.max", "50000 100000\n")
-    assert read_machine(tmp_path).cpu_quota == 0.5
+    for path, limit, quota in (
+        ("a.slice/b.scope", "max 100000", None),
+        ("a.slice", "150000 100000", 1.5),  # a parent's limit counts
+        ("a.slice/b.scope", "50000 100000", 0.5),
+    ):
+        write(groups / path / "cpu.max", f"{limit}\n")
+        assert read_machine(tmp_path).cpu_quota == quota
 
 
 def test_control_groups_of_version_1(tmp_path):
     group = tmp_path / "sys/fs/cgroup/cpu"
-    # In a container the host's path is told, and the container's own files are on top.
+    # In a container the path is the host's, and the container's own files are on top.
     write(tmp_path / "proc/self/cgroup", "5:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n")
-    write(group / "cpu.cfs_quota_us", "250000\n")
     write(group / "cpu.cfs_period_us", "100000\n")
-    assert read_machine(tmp_path).cpu_quota == 2.5
-    write(group / "cpu.cfs_quota_us", "-1\n")
-    assert read_machine(tmp_path).cpu_quota is None
-
-
-def test_conditions_of_a_pi(captured):
-    firmware = Firmware(
-        measure_clock="frequency(0)=1500019456\n", get_throttled="throttled=0x50005\n"
-    )
-    now = read_conditions(captured("pi5"), firmware)
-    assert now.frequencies_mhz == (1500.019456,)  # and not the 2400 that the kernel asked for
-    assert (now.governor, now.temperature_c) == ("ondemand", 52.35)
-    assert (now.throttled, now.load_1m, now.memory_available_mb) == (0x50005, 0.25, 7887)
-    assert firmware.asked == [
-        ("vcgencmd", "measure_clock", "arm"),
-        ("vcgencmd", "get_throttled"),
-    ]
-
-
-def test_only_a_pis_firmware_is_asked(captured):
-    firmware = Firmware(get_throttled="throttled=0x0")
-    assert read_conditions(captured("server"), firmware).throttled is None
-    assert firmware.asked == []
-
-
-@pytest.mark.parametrize("folder", ["soc/soc:firmware", "soc@107c000000/soc@107c000000:firmware"])
-@pytest.mark.parametrize(
-    "firmware",
-    [NO_FIRMWARE, Firmware(get_throttled="error=1 error_msg=x", measure_clock="error=1")],
-)
-def test_throttling_without_vcgencmd(captured, folder, firmware):
-    root = captured("pi4")
-    write(root / "sys/devices/platform" / folder / "get_throttled", "80008\n")
-    now = read_conditions(root, firmware)
-    assert now.throttled == 0x80008
-    assert now.frequencies_mhz == (1800.0,) * 4
-
-
-@pytest.mark.parametrize(
-    ("script", "answer"),
-    [
-        ("echo throttled=0x0", "throttled=0x0\n"),
-        ("sleep 60", None),
-        ("echo throttled=0x0; exit 1", None),
-        (r"printf '\377'", "\ufffd"),
-        (None, None),
-    ],
-)
-def test_running_vcgencmd(tmp_path, monkeypatch, script, answer):
-    monkeypatch.setattr(
-        "digitkit.system.processes.COMMAND_SECONDS", 0.3 if script == "sleep 60" else 30
-    )
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    program = tmp_path / "vcgencmd-or-not"
-    if script:
-        program.write_text(f"#!/bin/sh\nexec 2>/dev/null\n{script}\n")
-        program.chmod(0o755)
-    assert run_command(("vcgencmd-or-not", "get_throttled")) == answer
-
-
-def test_the_clocks_and_governors_of_usable_cores(captured, monkeypatch):
-    root = captured("pi4")
-    write(root / CPUS / "cpu2/cpufreq/scaling_cur_freq", "600000\n")
-    write(root / CPUS / "cpu3/cpufreq/scaling_cur_freq", "<unknown>\n")
-    write(root / CPUS / "cpu3/cpufreq/scaling_governor", "powersave\n")
-    now = read_conditions(root, NO_FIRMWARE)
-    assert now.frequencies_mhz == (1800.0, 1800.0, 600.0)
-    assert now.governor == "ondemand/powersave"
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 2})
-    now = read_conditions(root, NO_FIRMWARE)
-    assert (now.frequencies_mhz, now.governor) == ((1800.0, 600.0), "ondemand")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1})
-    server = captured("server")
-    text = (server / "proc/cpuinfo").read_text()
-    write(server / "proc/cpuinfo", text.replace("2299.998", "3100.5", 1))
-    assert read_frequencies(server, NO_FIRMWARE) == (2299.998,)
-
-
-def test_temperatures(captured):
-    root = captured("pi3")
-
-    def zone(number: int, kind: str, temperature: str) -> float | None:
-        write(root / ZONES / f"thermal_zone{number}/type", kind)
-        write(root / ZONES / f"thermal_zone{number}/temp", temperature)
-        return read_conditions(root, NO_FIRMWARE).temperature_c
-
-    assert zone(1, "gpu-thermal", "90000") == 51.54  # hotter, and no CPU
-    assert zone(10, "x86_pkg_temp", "64000") == 64.0
-    shutil.rmtree(root / ZONES)
-    assert zone(0, "acpitz", "27800") == 27.8  # better than none
-    assert zone(0, "acpitz", "-5000") == -5.0
-
-
-def test_words_for_throttling():
-    assert throttle_words(0) == []
-    assert throttle_words(0x50005) == [
-        *("under-voltage now", "throttled now"),
-        *("under-voltage since boot", "throttled since boot"),
-    ]
-    assert throttle_words(0xA000A) == [
-        *("frequency capped now", "soft temperature limit now"),
-        *("frequency capped since boot", "soft temperature limit since boot"),
-    ]
-
-
-def test_warnings(pi):
-    fine = moment(
-        governor="ondemand", temperature_c=75.0, throttled=0x50000, load_1m=2.0, frequencies_mhz=()
-    )
-    assert warnings_before(pi, fine) == []  # each at its bound
-    bad = moment(governor="performance/powersave", temperature_c=75.6, throttled=0x5, load_1m=2.1)
-    power, busy, throttled, hot = warnings_before(pi, bad)
-    assert "echo performance | sudo tee /sys/" in power
-    assert busy.startswith("the machine is busy (load 2.1, usable cores: 4)")
-    assert throttled.startswith(
-        "the board reports under-voltage now, throttled now: a better power"
-    )
-    assert hot.startswith("the processor is at 76 °C")
-    (throttled,) = warnings_before(pi, moment(throttled=0x8))
-    assert throttled == "the board reports soft temperature limit now: let it cool down"
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "reasons"),
-    [
-        (0, 0, []),
-        (None, None, []),
-        (0x50000, 0x50000, []),  # an old story
-        (None, 0x50000, []),  # perhaps
-        (0, 0x50000, ["under-voltage", "throttled"]),
-        (0x10000, 0x50000, ["throttled"]),
-        (0, 0x50005, ["under-voltage", "throttled"]),
-        (0x80000, 0x80008, ["soft temperature limit"]),
-        (0x20002, 0x20000, ["frequency capped"]),  # it began so
-        (None, 0x2, ["frequency capped"]),
-        (0x5, None, []),
-    ],
-)
-def test_throttling_makes_a_run_invalid(pi, before, after, reasons):
-    moments = moment(throttled=before), moment(throttled=after)
-    expected = [f"{reason} during the run" for reason in reasons]
-    assert judge(pi, *moments) == (expected, [])
-
-
-def test_a_falling_clock_makes_a_run_invalid(pi):
-    assert frequency_fall([], [600.0]) == 0
-    assert frequency_fall([600.0], []) == 0
-    assert frequency_fall([600.0], [1800.0]) == 0
-    assert frequency_fall([2000.0] * 4, [2000.0, 1500.0, 1500.0, 1500.0]) == 0.25
-
-    def judged(first, last):
-        return judge(pi, moment(), moment(), first, last)
-
-    assert judged([1000.0], [951.0]) == ([], [])
-    assert judged([1800.0] * 4, [1500.0] * 4) == (
-        ["the clock fell by 17% during the run, from 1800 to 1500 MHz"],
-        [],
-    )
-    # One core of four that is idle at the end does not count.
-    assert judged([1800.0] * 4, [1800.0, 1800.0, 1800.0, 600.0]) == ([], [])
-
-
-def test_others_make_a_run_noisy(pi):
-    def judged(others: float, total: float, load: float | None = None):
-        before = moment(cpu_seconds=(100.0, 1000.0), load_1m=load)
-        return judge(pi, before, moment(cpu_seconds=(100 + others, 1000 + total)))[1]
-
-    assert judged(4, 40) == []
-    assert judged(10, 40) == ["other processes used 25% of the CPU time during the run"]
-    assert judged(10, 40, load=9) == judged(10, 40)
-    assert judged(0, 40, load=9) == []  # what was busy before has ended
-    # Too short to tell, so that only the load is left.
-    assert judged(0.1, 0.4) == []
-    assert judged(0.1, 0.4, load=2.1) == ["the machine was busy when the run began (load 2.1)"]
-    assert judge(pi, moment(load_1m=2.0), moment(load_1m=4.0)) == ([], [])
-
-
-def test_own_work_is_not_that_of_others(captured, monkeypatch):
-    root, second = captured("server"), os.sysconf("SC_CLK_TCK")
-
-    def read(user: int, idle: int, own: float, children: float) -> Conditions:
-        times = (user, 1, 1, idle, 5, 1, 1, 1)  # 5 of waiting for a disk
-        text = " ".join(str(seconds * second) for seconds in times)
-        write(root / "proc/stat", f"cpu  {text} 7 7\ncpu0 1 2 3\n")
-        monkeypatch.setattr(os, "times", lambda: (own, 0.5, children, 0.5, 1e6))
-        return read_conditions(root, NO_FIRMWARE)
-
-    before, after = read(100, 200, 1, 2), read(110, 230, 4, 5)
-    assert before.cpu_seconds == (105 - 4, 310)
-    assert after.cpu_seconds == (115 - 10, 350)
-    assert others_share(before, after) == 0.1
-    assert others_share(before, moment()) is None
-    assert others_share(moment(), after) is None
+    for limit, quota in (("250000", 2.5), ("-1", None)):
+        write(group / "cpu.cfs_quota_us", f"{limit}\n")
+        assert read_machine(tmp_path).cpu_quota == quota
 
 
 def test_this_machine():
-    found, now = read_machine(), read_conditions()
-    assert found.cpu == cpu_name()
-    assert found.bits in (32, 64)
-    assert found.kernel
-    assert all(mhz > 1 for mhz in now.frequencies_mhz)
-
-
-def test_it_loads_nothing_heavy():
-    code = (
-        "import sys, digitkit.system.machine; "
-        "print({'cv2', 'numpy', 'onnxruntime'} & {*sys.modules})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
+    machine, conditions = read_machine(), read_conditions()
+    assert machine.cpu == cpu_name()
+    assert machine.bits in (32, 64)
+    assert machine.kernel
+    assert all(mhz > 1 for mhz in conditions.frequencies_mhz)

@@ -1,0 +1,102 @@
+"""Checks of an image file before it is decoded: truncation, damage, impossible sizes.
+
+Decoders pass over such files, print about them, or fill hundreds of megabytes with nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from digitkit.errors import ImageError
+from digitkit.images.orientation import read_tiff_tags
+
+MAX_PIXELS_PER_BYTE = 25_000
+"""Pixels per byte of file that no blank image reaches, not even packed at 1 bit by LZW."""
+
+UNCHECKED_PIXELS = 10_000_000
+"""A header may claim up to this many pixels without being checked against the file's size."""
+
+
+def check_complete(data: bytes, name: str) -> None:
+    """Check a file's container: a PNG's chunks and checksums, a JPEG's end marker.
+
+    Args:
+        data: the file's bytes; other formats pass.
+        name: of the file, for errors.
+
+    Raises:
+        ImageError: the file is truncated or damaged.
+    """
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        _check_png(data, name)
+    # Cameras may append data after a JPEG's end marker, so it need not come last.
+    elif data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < 0:
+        raise ImageError(f"the JPEG file is truncated ({len(data)} bytes)", subject=name)
+
+
+def _check_png(data: bytes, name: str) -> None:
+    position, kind = 8, b""
+    while kind != b"IEND":
+        # Length, kind, body and checksum: 12 bytes around the body.
+        length = 0
+        if position + 12 <= len(data):
+            (length,) = struct.unpack_from(">I", data, position)
+        end = position + 8 + length
+        if end + 4 > len(data):
+            raise ImageError(f"the PNG file is truncated ({len(data)} bytes)", subject=name)
+        kind = data[position + 4 : position + 8]
+        checksum = zlib.crc32(memoryview(data)[position + 4 : end])
+        if checksum != struct.unpack_from(">I", data, end)[0]:
+            raise ImageError(f"the PNG file is damaged (checksum of {kind!r})", subject=name)
+        position = end + 4
+
+
+def check_claimed_size(data: bytes, name: str) -> None:
+    """Check the size in the header of formats whose decoders would fill up what is missing.
+
+    The other decoders notice by themselves, before they have touched the memory.
+
+    Args:
+        data: the file's bytes.
+        name: of the file, for errors.
+
+    Raises:
+        ImageError: the header claims more pixels than the file's bytes can hold.
+    """
+    width, height = _claimed_size(data)
+    if abs(width * height) > max(UNCHECKED_PIXELS, MAX_PIXELS_PER_BYTE * len(data)):
+        raise ImageError(
+            f"the file is damaged: its header claims {abs(width)}×{abs(height)} pixels, but it "
+            f"has only {len(data)} bytes",
+            subject=name,
+        )
+
+
+def _claimed_size(data: bytes) -> tuple[int, int]:
+    """Width and height in the header of a JPEG, GIF, BMP or TIFF file; 0, 0 for other files."""
+    if data.startswith(b"\xff\xd8"):
+        return _jpeg_size(data)
+    if data.startswith(b"GIF8") and len(data) >= 10:
+        width, height = struct.unpack_from("<HH", data, 6)
+        return width, height
+    if data.startswith(b"BM") and len(data) >= 26 and data[14] != 12:  # OS/2's is all 16-bit
+        width, height = struct.unpack_from("<ii", data, 18)
+        return width, height
+    if data.startswith((b"II*\0", b"MM\0*")):
+        tags = read_tiff_tags(data)
+        # Tag 259 is the compression; the kinds not listed pack blank paper better.
+        if tags.get(259, 1) in (1, 5, 7, 8, 32773, 32946):
+            return tags.get(256, 0), tags.get(257, 0)
+    return 0, 0
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        kind, length = struct.unpack_from(">BH", data, position + 1)
+        if kind in (0xC0, 0xC1, 0xC2):  # baseline, extended, progressive
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return width, height
+        position += 1 if kind == 0xFF else 2 + length  # 0xFF may fill the gap before a marker
+    return 0, 0

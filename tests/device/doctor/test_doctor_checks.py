@@ -1,0 +1,336 @@
+"""What the checks make of evidence: state and remedy, case by case."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.doctor import (
+    DETECTOR,
+    FACTS,
+    FILE,
+    FRAME,
+    PAGE,
+    READING,
+    failed,
+    killed,
+    look,
+    states,
+)
+from support.machines import CAPTURED, Firmware, write
+
+from digitkit.device.doctor import packages
+from digitkit.device.doctor.answers import Answer, ProbeFailure, ProfileFacts
+from digitkit.sources.v4l2 import VideoDevice
+from digitkit.system.kernel import usable_cpus
+
+UNTRIED = Answer()
+MISSING = failed("missing-module", module="x")
+BROKEN = ProbeFailure("error", "is broken", "x.onnx")
+PIP = f"{sys.executable} -m pip"
+REINSTALL = f"{PIP} install --force-reinstall"
+OTHER = "--upgrade 'onnxruntime!=1.21.0,!=1.22.0'"
+PACKAGES = ("OpenCV", "ONNX Runtime", "provider", "telemetry", "contract", "inference", "page")
+
+
+def case(name: str, state: str, remedy: str | None = None, **evidence):
+    """A check's expected state, and text in its remedy; `patch` holds what is replaced."""
+    patch = evidence.pop("patch", {})
+    return pytest.param(name, state, remedy, evidence, patch, id=f"{name}-{state}-{remedy}")
+
+
+def files(**change: object) -> dict[str, object]:
+    return {"files": (FILE, replace(DETECTOR, **change))}
+
+
+SYSTEM = [
+    case("Python", "problem", "venv", patch={"sys.version_info": (3, 9, 2)}),
+    case("userland", "problem", "64-bit OS", machine={"bits": 32}, onnxruntime=MISSING),
+    case("userland", "warning", "64-bit OS", machine={"bits": 32}),  # somebody built one
+    case("userland", "warning", "Pi Zero 2 W", machine={"bits": 32, "cpu": "ARM1176"}),
+    case("processor", "warning", "64-bit", machine={"architecture": "armv6l"}),
+    case("processor", "problem", machine={"architecture": "armv6l"}, onnxruntime=MISSING),
+    case("C library", "ok", machine={"libc": "glibc 2.28"}, onnxruntime=MISSING),
+    case("C library", "problem", machine={"libc": "glibc 2.27"}, onnxruntime=MISSING),
+    case("C library", "warning", machine={"libc": "glibc 2.27"}),
+    case("C library", "problem", machine={"libc": None}, onnxruntime=MISSING),
+    case("C library", "problem", machine={"libc": "musl 1.2"}, onnxruntime=MISSING),
+]
+PACKAGE = [
+    case("NumPy", "problem", REINSTALL, numpy={"correct": False}),
+    case("NumPy", "problem", f"{PIP} install numpy", numpy=MISSING),
+    case("NumPy", "problem", REINSTALL, numpy=failed("missing-module", module="numpy._core")),
+    case("NumPy", "problem", "apt-file search libx.so", numpy=failed(library="libx.so")),
+    case("NumPy", "problem", REINSTALL, numpy=failed("exited")),
+    case("NumPy", "problem", "free -m", numpy=killed("SIGKILL")),
+    case("NumPy", "problem", "export OPENBLAS_CORETYPE=ARMV8 ", numpy=killed("SIGILL")),
+    case("OpenCV", "problem", "apt-get install -y libgl1", opencv=failed(library="libGL.so.1")),
+    case("OpenCV", "problem", "apt-file search libopen", opencv=failed(library="libopen.so")),
+    case("ONNX Runtime", "problem", OTHER, captured="pi4", onnxruntime={"version": "1.21.0"}),
+    case("ONNX Runtime", "warning", OTHER, captured="pi5", onnxruntime={"version": "1.21.0"}),
+    case("ONNX Runtime", "problem", captured="pi3", onnxruntime={"version": "1.22.0"}),
+    case("ONNX Runtime", "warning", captured="pi4", onnxruntime={"version": "1.22.0"}),
+    case("ONNX Runtime", "problem", OTHER, onnxruntime=killed("SIGILL")),
+    case("ONNX Runtime", "problem", f"{PIP} install onnxruntime", onnxruntime=MISSING),
+    case("ONNX Runtime", "problem", "64-bit", onnxruntime=MISSING, machine={"bits": 32}),
+    case("provider", "problem", REINSTALL, onnxruntime={"providers": ("Azure",)}),
+    case("telemetry", "ok", model={"sockets_opened": None}),
+    case("telemetry", "warning", "export ORT_DIS", onnxruntime={"telemetry_switch": None}),
+    case("telemetry", "warning", "export ORT_DIS", onnxruntime={"loaded_early": True}),
+    case("telemetry", "warning", "digitkit doctor --json", model={"sockets_opened": 2}),
+    case("int8", "ok", captured="pi5"),
+    case("int8", "ok", captured="pi4"),
+    case("int8", "skipped", machine={"features": ()}),
+    case("torch", "skipped"),
+]
+MODEL = [
+    case("model files", "warning", REINSTALL, model=files(listed_sha256=None)),
+    case("model files", "problem", REINSTALL, model=files(sha256=None)),
+    case("model files", "problem", REINSTALL, model=files(sha256=None, listed_sha256=None)),
+    case("model files", "problem", REINSTALL, model=files(sha256="x")),
+    case("model files", "ok", model=files(listed_sha256=None, shipped=False)),
+    case("model files", "problem", "--model", model=failed("error", subject="none.onnx")),
+    case("contract", "ok", model={"readings": (replace(READING, contract=None),)}),  # third-party
+    case("inference", "problem", REINSTALL, model={"readings": (replace(READING, text="6"),)}),
+    case("page", "problem", model={"page": replace(PAGE, text="1", digits="16", expected="19")}),
+    # digits-tiny does not accept a digit of the page, on any machine.
+    case("page", "warning", "digitkit eval digits", model={"page": replace(PAGE, text="198")}),
+    case("page", "warning", model={"page": replace(PAGE, text="1", digits="1"), "shipped": False}),
+    case("page", "problem", model={"page": replace(PAGE, failure=BROKEN)}),
+    case("profile", "ok", model={"profile": ProfileFacts("int8, threads: 4", None)}),
+    case("profile", "skipped", model={"profile": None}),
+    case("profile", "warning", "digitkit bench ", model={"profile": ProfileFacts(None, "is old")}),
+]
+SUPPLY, HEAT = "power supply", "heat sink"
+SCREEN = {"digitkit.device.doctor.board.os.environ": {"WAYLAND_DISPLAY": "wayland-0"}}
+FULL = type(shutil.disk_usage("/"))(10**9, 10**9, 5_000_000)
+BOARD = [
+    case("power", "ok", captured="pi4", run=Firmware(get_throttled="throttled=0x0")),
+    case("power", "warning", SUPPLY, captured="pi4", run=Firmware(get_throttled="0x50005")),
+    case("power", "warning", HEAT, captured="pi4", run=Firmware(get_throttled="0x80008")),
+    case("power", "warning", HEAT, captured="pi4", run=Firmware(get_throttled="0x20000")),
+    case("power", "skipped", "sudo usermod -aG video", captured="pi4"),
+    case("power", "skipped"),
+    case("disk", "warning", "apt-get clean", patch={"shutil.disk_usage": lambda path: FULL}),
+    case("clock", "ok"),
+    case("clock", "warning", "date -s", patch={"time.localtime": lambda: time.gmtime(0)}),
+    case("display", "skipped", opencv={"windows": True}),
+    case("display", "skipped", patch=SCREEN),  # headless
+    case("display", "skipped", opencv=UNTRIED, patch=SCREEN),
+    case("display", "ok", opencv={"windows": True}, patch=SCREEN),
+]
+WEBCAM = VideoDevice("/dev/video0", "Webcam C270", "uvcvideo", captures=True)
+BARRED = {"devices": [VideoDevice("/dev/video0", trouble="permission", group="video")]}
+BUSY = {"devices": [replace(WEBCAM, trouble="busy")]}
+MEMBER = {"digitkit.device.doctor.cameras.read_memberships": lambda: {"video"}}
+HELD = {"digitkit.sources.v4l2.find_holders": lambda device, root: ["mpv (12)"]}
+NO_FRAME = failed("error", subject="camera 0", hint="close others")
+
+
+def webcam(answer: Answer) -> dict[str, object]:
+    """One that nobody requires."""
+    return {"devices": [WEBCAM], "frames": {"/dev/video0": answer}}
+
+
+def required(answer: Answer) -> dict[str, object]:
+    return {"devices": [WEBCAM], "camera": "0", "frames": {"0": answer}}
+
+
+def pi_camera(answer: Answer, camera: str | None = None) -> dict[str, object]:
+    """A Pi's own, whose driver OpenCV cannot use."""
+    device = VideoDevice("/dev/video0", "unicam", "unicam", captures=True)
+    frames = {"picamera2": answer}
+    return {"captured": "pi4", "devices": [device], "frames": frames, "camera": camera}
+
+
+ABSENT = failed("missing-camera", hint="sudo apt install python3-picamera2")
+CAMERA = [
+    case("permission", "warning", "sudo usermod -aG video $USER", **BARRED),
+    case("permission", "problem", "sudo usermod -aG video $USER", **BARRED, camera="0"),
+    case("permission", "warning", "sudo reboot", **BARRED, patch=MEMBER),
+    case("frame", "skipped", **BARRED, camera="0"),
+    case("in use", "warning", "sudo fuser -v /dev/video0 ", **BUSY),
+    case("in use", "warning", "systemctl stop digitkit", **required(Answer(FRAME)), patch=HELD),
+    case("frame", "problem", "close others", **required(NO_FRAME)),
+    case("frame", "warning", "close others", **webcam(NO_FRAME)),
+    case("frame", "problem", "dmesg", **required(killed("SIGSEGV"))),
+    case("frame", "problem", "dmesg", **required(Answer())),
+    case("frame", "warning", "lens cap", **required(Answer(replace(FRAME, brightness=0.3)))),
+    case("frame", "ok", **required(Answer(FRAME)), onnxruntime=MISSING),
+    case("frame", "skipped", **required(Answer(FRAME)), opencv=MISSING),
+    case("picamera2", "skipped", **webcam(Answer(FRAME))),
+    case("picamera2", "ok", **pi_camera(Answer(FRAME))),
+    case("picamera2", "skipped", "apt install python3-picamera2", **pi_camera(ABSENT)),
+    case("picamera2", "problem", "apt install python3-picamera2", **pi_camera(ABSENT, "picamera2")),
+    case("picamera2", "warning", "close others", **pi_camera(NO_FRAME)),
+    case("cameras", "ok", **pi_camera(ABSENT)),
+    case("frame", "skipped", **pi_camera(ABSENT)),
+    case("cameras", "problem", "ls /dev/video*", devices=[WEBCAM], camera="/dev/video7"),
+    case("frame", "skipped", devices=[WEBCAM], camera="/dev/video7"),
+    case("cameras", "skipped", devices=None),
+]
+
+
+@pytest.fixture(autouse=True)
+def linux_and_free_cameras(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("digitkit.sources.v4l2.find_holders", lambda device, root: [])
+    monkeypatch.setattr("digitkit.device.doctor.cameras.read_memberships", set)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "remedy", "evidence", "patch"), SYSTEM + PACKAGE + MODEL + BOARD + CAMERA
+)
+def test_cases(monkeypatch, name, state, remedy, evidence, patch):
+    for target, value in patch.items():
+        monkeypatch.setattr(target, value)
+    check = look(**evidence)[name]
+    assert check.state == state
+    assert remedy is None or remedy in check.remedy
+
+
+def test_no_problem():
+    assert states(look(), *PACKAGES, "NumPy", "model files", "profile") == {"ok"}
+
+
+def test_what_needs_numpy():
+    checks = look(numpy=MISSING, opencv=UNTRIED, onnxruntime=UNTRIED, model=UNTRIED)
+    assert states(checks, *PACKAGES) == {"skipped"}
+
+
+@pytest.mark.parametrize(("shipped", "remedy"), [(True, REINSTALL), (False, "--model")])
+def test_a_model_that_does_not_load(shipped, remedy):
+    reading = replace(READING, input=None, contract=None, text=None, failure=BROKEN)
+    checks = look(model={"shipped": shipped, "readings": (reading,), "page": None})
+    assert checks["contract"].state == "problem"
+    assert remedy in checks["contract"].remedy
+    assert states(checks, "inference", "page") == {"skipped"}
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        ((), ["problem", "skipped", "skipped"]),
+        ((replace(READING, text=None),), ["ok", "problem", "skipped"]),
+        ((READING,), ["ok", "ok", "problem"]),
+    ],
+)
+def test_a_process_that_dies_while_reading(readings, expected):
+    facts = replace(FACTS["model"], readings=readings, page=None, profile=None)
+    checks = look(model=killed("SIGILL", facts))
+    found = [checks[name] for name in ("contract", "inference", "page")]
+    assert [check.state for check in found] == expected
+    assert OTHER in found[expected.index("problem")].remedy
+    assert checks["profile"].state == "skipped"
+    assert checks["telemetry"].state == "ok"
+
+
+def test_two_opencvs(stub):
+    stub("opencv-python", version="4.11.0.86")
+    stub("opencv-python-headless", version="4.11.0.86")
+    both = f"{PIP} uninstall -y opencv-python opencv-python-headless && {PIP} install opencv-python"
+    for captured, answer, state, remedy in (
+        ("pi5", {}, "warning", f"{both}-headless"),
+        ("server", {}, "warning", both),
+        ("pi5", failed("import"), "problem", f"{both}-headless"),
+    ):
+        check = look(captured, opencv=answer)["OpenCV"]
+        assert (check.state, check.remedy) == (state, remedy)
+
+
+def test_a_version_that_is_known_to_fail_and_does(stub):
+    stub("onnxruntime", version="1.22.0")
+    check = look("server", onnxruntime=failed("exited"))["ONNX Runtime"]
+    assert check.state == "problem"
+    assert OTHER in check.remedy
+
+
+def test_a_bundle_s_environment_has_no_pip(monkeypatch, tmp_path):
+    write(tmp_path / "bundle.conf", "")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    remedy = look(onnxruntime=MISSING)["ONNX Runtime"].remedy
+    assert "./install.sh" in remedy
+    assert "pip" not in remedy
+
+
+def test_torch_on_a_board(stub, tmp_path, monkeypatch):
+    record = "torch/a.so,sha256=x,250000000\ntorch/__init__.py,,1000000\n"
+    stub("torch", "", version="2.8.0", record=record)
+    write(tmp_path / "stubs/torch/a.so", "")
+    check = look("pi4")["torch"]
+    assert (check.state, check.remedy) == ("warning", f"{PIP} uninstall -y torch")
+    assert "251 MB" in check.found
+
+    def missing(name):
+        raise packages.PackageNotFoundError(name)
+
+    monkeypatch.setattr(packages, "distribution", missing)
+    assert look("pi4")["torch"].state == "ok"
+
+
+def test_environments(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert look()["environment"].state == "ok"
+    write(tmp_path / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = true\n")
+    check = look()["environment"]
+    assert check.state == "warning"
+    assert f"python3 -m venv --clear {tmp_path}" in check.remedy
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    assert look()["environment"].state == "ok"
+    write(tmp_path / "EXTERNALLY-MANAGED", "[externally-managed]\n")
+    check = look()["environment"]
+    assert check.state == "warning"
+    assert check.remedy.startswith("python3 -m venv ")
+
+
+def test_cameras():
+    names = ("cameras", "permission", "in use", "frame")
+    for evidence in (webcam(Answer(FRAME)), required(Answer(FRAME))):
+        checks = look(**evidence)
+        assert states(checks, *names) == {"ok"}
+        assert "Webcam C270" in checks["cameras"].found
+        assert "640×480" in checks["frame"].found
+    assert states(look(devices=[]), *names, "picamera2") == {"skipped"}
+    assert "frame" not in look(**pi_camera(Answer(FRAME), "picamera2"))
+
+
+def test_heat_memory_and_governor(tmp_path):
+    names = ("temperature", "memory", "governor")
+    root = tmp_path / "pi4"
+    shutil.copytree(CAPTURED / "pi4", root)
+    assert states(look(root), "temperature", "memory") == {"ok"}
+    write(root / "sys/class/thermal/thermal_zone0/temp", "81234\n")
+    write(root / "proc/meminfo", "MemTotal: 440000 kB\nMemAvailable: 100000 kB\n")
+    for cpu in usable_cpus():
+        write(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor", "powersave\n")
+    checks = look(root)
+    assert states(checks, *names) == {"warning"}
+    assert "echo performance | sudo tee " in checks["governor"].remedy
+    (root / "proc/device-tree/model").unlink()
+    assert look(root)["governor"].state == "ok"  # elsewhere the name means another thing
+    assert states(look(tmp_path), *names) == {"skipped"}
+
+
+def test_a_home_that_belongs_to_another_user(monkeypatch, tmp_path):
+    home = tmp_path / "theirs"
+    really = Path.exists
+
+    def exists(path, **options):
+        if path.is_relative_to(home):  # as Python up to 3.13 has it; root may look everywhere
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path, **options)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    monkeypatch.setattr("digitkit.system.folders.cache_folder", lambda: home / ".cache/digitkit")
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path) in look()["disk"].found
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert look()["disk"].state in ("ok", "warning")

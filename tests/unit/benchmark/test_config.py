@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from digitkit.benchmark.config import BenchConfig
+from digitkit.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((name, ()) for name in ("models", "runtimes", "threads", "batches")),
+        ("threads", (1, 0)),
+        ("threads", (1_000_000_000,)),
+        ("threads", (1, 2, 1)),
+        ("batches", (-1,)),
+        ("batches", (99_999_999_999_999_999_999,)),
+        ("workers", (0,)),
+        ("workers", (2, 2)),
+        ("runtimes", ("opencv", "opencv")),
+        ("runtimes", ("torch",)),
+        ("processes", 0),
+        ("runs", 0),
+        ("warmup_runs", -1),
+        *(
+            (name, value)
+            for name in ("seconds", "warmup_seconds", "paced", "max_spread")
+            for value in (-0.1, float("nan"), float("inf"))
+        ),
+    ],
+)
+def test_a_value_out_of_range(field, value):
+    with pytest.raises(ConfigError) as error:
+        BenchConfig(**{field: value})
+    assert error.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("recommend", {"recommend": True, "runtimes": ("opencv",)}),
+        ("whole", {"whole": True, "runtimes": ("opencv",)}),
+        ("data", {"data": Path("x"), "accuracy": False}),
+    ],
+)
+def test_values_that_exclude_each_other(field, changes):
+    with pytest.raises(ConfigError) as error:
+        BenchConfig(**changes)
+    assert error.value.field == field
+
+
+def test_the_error_names_the_available_runtimes():
+    with pytest.raises(ConfigError, match="onnxruntime, opencv, openvino"):
+        BenchConfig(runtimes=("tflite",))
+
+
+def test_a_full_run_is_long_enough():
+    config = BenchConfig()
+    assert (config.processes, config.runs, config.seconds, config.quick) == (5, 1024, 10, False)
+    assert (config.reads_images, config.accuracy, config.paced) == (True, True, 10)
+    assert not BenchConfig(runtimes=("opencv",)).reads_images
+
+
+def test_presets():
+    assert BenchConfig.preset(runs=None) == BenchConfig()
+    quick = BenchConfig.preset(quick=True, runs=7)
+    assert (quick.quick, quick.runs, quick.processes) == (True, 7, 2)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4))])
+def test_the_preset_for_a_recommendation(monkeypatch, cores, threads):
+    monkeypatch.setattr("digitkit.benchmark.config.usable_cores", lambda: cores)
+    config = BenchConfig.preset(recommend=True)
+    assert (config.threads, config.batches) == (threads, (1, 8, 64))
+    assert (config.reads_images, config.paced) == (False, 0)
+    assert BenchConfig.preset(recommend=True, threads=(3,), whole=True).threads == (3,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({"paced": 0.001}, 10_000),  # 10 of 50 calls in each process
+        ({"paced": 0.001, "quick": True, "processes": 2}, 5_000),
+        ({"warmup_seconds": 5_000.0}, 5_000),
+        ({"seconds": 5_000.0, "paced": 0.0}, 5_000),
+    ],
+)
+def test_the_time_limit_is_longer_than_what_is_asked_for(changes, seconds):
+    assert BenchConfig(**changes).time_limit > seconds
+    assert BenchConfig(paced=1e-300).time_limit * 1000 < 2**31
+
+
+def test_settings_can_be_written():
+    settings = BenchConfig(data=Path("some/digits"), runtimes=("opencv",)).settings
+    assert (settings.data, settings.whole) == ("some/digits", False)
