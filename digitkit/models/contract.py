@@ -132,7 +132,8 @@ class ModelContract:
             ) from None
         if version > CONTRACT_VERSION:
             raise ModelError(
-                f"uses contract {version}, but this digitkit supports up to {CONTRACT_VERSION}",
+                f"has contract version {version}, but this digitkit supports versions up to "
+                f"{CONTRACT_VERSION}",
                 subject=name,
                 hint="upgrade digitkit, or export the model again with this version",
             )
