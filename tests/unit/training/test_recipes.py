@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
+torch = pytest.importorskip("torch")
+
 from digitkit.errors import RecipeError
 from digitkit.training import nets, recipes
-
-torch = pytest.importorskip("torch")
 
 
 def test_the_articles_net():
