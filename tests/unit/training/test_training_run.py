@@ -193,6 +193,8 @@ def test_what_cannot_begin(tmp_path, few_digits):
         ("test.accuracy", REMOVED),
         ("data.train", REMOVED),
         ("epochs.0.epoch", "one"),
+        ("validation.min_confidence", REMOVED),
+        ("wall_seconds", REMOVED),
         ("threads", REMOVED),
         ("recipe", []),
         ("recipe.epochs", REMOVED),
@@ -219,11 +221,11 @@ def test_records_that_are_not_json(copy, content):
 
 
 def test_records_of_older_versions(copy):
-    """Fields that were added later have defaults; a record survives being written again."""
-    for path in ("validation.min_confidence", "recipe.hands", "recipe.augmentation.erase"):
+    """Recipe fields that were added later have defaults; a record survives being rewritten."""
+    for path in ("recipe.keep", "recipe.hands", "recipe.negatives", "recipe.augmentation.erase"):
         damage(copy, path, REMOVED)
     record = read_record(copy)
-    assert (record.min_confidence, record.recipe.hands) == (0.5, 0.0)
+    assert (record.recipe.keep, record.recipe.hands) == ("best", 0.0)
     write_record(copy, record)
     assert read_record(copy) == record
 
