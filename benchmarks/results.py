@@ -1,4 +1,4 @@
-"""The page of stored results, ``benchmarks/results/README.md``, from the reports beside it.
+"""The page of stored results, ``benchmarks/results/README.md``, from the reports next to it.
 
     python benchmarks/results.py
 

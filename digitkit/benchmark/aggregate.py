@@ -9,16 +9,10 @@ from statistics import median
 import numpy as np
 
 from digitkit.benchmark import stats
-from digitkit.benchmark.jobs import ImageReadings, PacedSamples, StartedProgram, SteadyState
-from digitkit.benchmark.report import (
-    ColdStart,
-    MeasuredVariant,
-    PacedFigures,
-    ProcessFigures,
-    Stages,
-    Variant,
-)
+from digitkit.benchmark.job_results import ImageReadings, PacedSamples, StartedProgram, SteadyState
+from digitkit.benchmark.report import ColdStart, Stages
 from digitkit.benchmark.stats import Samples
+from digitkit.benchmark.variants import MeasuredVariant, PacedFigures, ProcessFigures, Variant
 
 
 @dataclass

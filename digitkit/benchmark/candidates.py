@@ -9,7 +9,8 @@ from pathlib import Path
 from digitkit.benchmark import jobs
 from digitkit.benchmark.config import BenchConfig
 from digitkit.benchmark.job_calls import JobError, run_job
-from digitkit.benchmark.report import ModelFacts, Variant
+from digitkit.benchmark.report import ModelFacts
+from digitkit.benchmark.variants import Variant
 from digitkit.errors import ModelError, ReportError, printable_path
 from digitkit.models.classifier import DEFAULT_INPUT_SCALE
 from digitkit.models.registry import find_model, shipped_files

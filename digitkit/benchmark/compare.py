@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from digitkit.benchmark import stats
-from digitkit.benchmark.report import BenchReport, MeasuredVariant
+from digitkit.benchmark.report import BenchReport
 from digitkit.benchmark.stats import Interval
 from digitkit.benchmark.units import MISSING, format_us
+from digitkit.benchmark.variants import MeasuredVariant
 from digitkit.benchmark.verdicts import reasons
 from digitkit.system.tables import Table
 

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 import msgspec
 
 from digitkit.benchmark import jobs
-from digitkit.benchmark.jobs import WorkDone
+from digitkit.benchmark.job_results import WorkDone
 from digitkit.system.processes import Child, ChildResult, call_in_child
 
 P = ParamSpec("P")

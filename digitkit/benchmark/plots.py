@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.benchmark.report import BenchReport, MeasuredVariant
+from digitkit.benchmark.report import BenchReport
 from digitkit.benchmark.stats import Samples
+from digitkit.benchmark.variants import MeasuredVariant
 from digitkit.figures import encode_png, new_figure
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from digitkit.benchmark import stats
 from digitkit.benchmark.config import BenchConfig
-from digitkit.benchmark.report import BenchReport, MeasuredVariant
+from digitkit.benchmark.report import BenchReport
 from digitkit.benchmark.units import format_threads
+from digitkit.benchmark.variants import MeasuredVariant
 from digitkit.choices import Precision
 from digitkit.errors import ConfigError, GateError, ReportError, at_least
 from digitkit.models.profiles import Profile, check_shipped

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,24 +10,16 @@ from typing import Any
 import numpy as np
 
 from digitkit.benchmark import jobs
-from digitkit.benchmark.aggregate import Measurements, summarize_cold_starts, summarize_stages
+from digitkit.benchmark.aggregate import Measurements
 from digitkit.benchmark.candidates import Candidate, format_name
 from digitkit.benchmark.config import BenchConfig
 from digitkit.benchmark.job_calls import JobError, run_job, run_throughput
-from digitkit.benchmark.jobs import ImageReadings, Score, StartedProgram
-from digitkit.benchmark.report import ColdStart, Stages, Throughput, Variant
+from digitkit.benchmark.job_results import Score
+from digitkit.benchmark.steps import Steps
 from digitkit.benchmark.units import format_us
-from digitkit.images.samples import SAMPLE_DIGIT, write_sample_sizes
-from digitkit.system.processes import interpreter_command
+from digitkit.benchmark.variants import Throughput, Variant
+from digitkit.benchmark.whole_images import STEPS_PER_ROUND, WholeImages
 from digitkit.system.progress import Progress
-
-INTERPRETER = "python -c pass"
-"""What cold starts are compared with."""
-
-STARTS_PER_ROUND = 2
-
-READINGS = {"28×28": 40, "640×480": 20, "12 MP": 4}
-"""Readings of each image in a round; one in a quick run."""
 
 _AccuracyKey = tuple[str, str, int]
 """Model, runtime, batch: OpenCV 4, say, reads single images of a quantized model correctly and
@@ -41,6 +31,7 @@ class Rounds:
 
     Attributes:
         measurements: of each variant that was given, in order.
+        whole_images: readings of whole images, and cold starts.
     """
 
     def __init__(
@@ -61,34 +52,29 @@ class Rounds:
             progress: called before each step; nothing runs while something is measured.
         """
         self.measurements = [Measurements(variant) for variant in variants]
-        self._config, self._folder, self._progress = config, folder, progress
+        self._config, self._folder = config, folder
         self._models = {candidate.name: candidate for candidate in candidates}
-        self._complete = [one for one in candidates if one.error is None]
-        if not config.reads_images:
-            self._complete = []
+        readers = [candidate for candidate in candidates if candidate.error is None]
+        self._readers = readers if config.reads_images else []
         usable = self._usable()
-        self._done, self._latest = 0, ""
-        self._total = (
-            config.processes * (len(usable) + 2 * len(self._complete))
+        self._steps = Steps(
+            progress,
+            config.processes * (len(usable) + STEPS_PER_ROUND * len(self._readers))
             + config.accuracy * len({_accuracy_key(one.variant) for one in usable})
-            + len(usable) * len(config.workers)
+            + len(usable) * len(config.workers),
         )
-        self._readings: dict[tuple[str, str], list[ImageReadings]] = defaultdict(list)
-        self._reading_errors: dict[str, str] = {}
-        self._starts: dict[str, list[StartedProgram]] = defaultdict(list)
+        self.whole_images = WholeImages(config, folder, self._steps)
 
     def run(self) -> None:
         """Measure all rounds."""
-        pictures = write_sample_sizes(self._folder) if self._complete else []
         usable = self._usable()
         for number in range(self._config.processes):
             # Every round begins with another variant, so that none is always the first.
             turn = number % max(len(usable), 1)
             for measurements in usable[turn:] + usable[:turn]:
                 self._measure_variant(measurements, number)
-            for candidate in self._complete:
-                self._read_images(candidate, pictures, number)
-                self._start_cold(candidate)
+            for candidate in self._readers:
+                self.whole_images.measure(candidate, number)
 
     def measure_accuracy(self) -> dict[str, dict[str, Any]]:
         """The fields of `Variant` about accuracy, by the names of the variants that ran."""
@@ -109,30 +95,12 @@ class Rounds:
             for one in self._usable()
         }
 
-    def summarize_stages(self) -> tuple[Stages, ...]:
-        """Whole images, of each model and picture."""
-        return tuple(
-            Stages(model, picture, self._reading_errors[model])
-            if model in self._reading_errors
-            else summarize_stages(model, picture, readings)
-            for (model, picture), readings in self._readings.items()
-        )
-
-    def summarize_cold_starts(self) -> tuple[ColdStart, ...]:
-        """Cold starts of each model, and of the bare interpreter at the end."""
-        names = sorted(self._starts, key=INTERPRETER.__eq__)
-        return tuple(summarize_cold_starts(name, self._starts[name]) for name in names)
-
     def _usable(self) -> list[Measurements]:
         return [one for one in self.measurements if one.variant.error is None]
 
-    def _report_step(self, what: str) -> None:
-        self._progress(f"{what}{self._latest}", self._done, self._total)
-        self._done += 1
-
     def _measure_variant(self, measurements: Measurements, number: int) -> None:
         config, variant = self._config, measurements.variant
-        self._report_step(f"round {number + 1}: {variant.name}")
+        self._steps.begin(f"round {number + 1}: {variant.name}")
         if variant.error is not None:  # it failed in an earlier round
             return
         file = self._folder / "samples.npy"
@@ -156,7 +124,7 @@ class Rounds:
         measurements.processes.append(state)
         measurements.samples.append(np.load(file))
         p50 = format_us(float(np.median(measurements.samples[-1])) / 1000)
-        self._latest = f"  ({variant.name}: {p50})"
+        self._steps.latest = f"  ({variant.name}: {p50})"
 
     def _arguments(self, variant: Variant) -> dict[str, Any]:
         """What jobs that run one variant have in common."""
@@ -170,7 +138,7 @@ class Rounds:
         }
 
     def _score(self, model: str, runtime: str, batch: int) -> dict[str, Any]:
-        self._report_step(f"accuracy: {format_name(model, runtime, batch=batch)}")
+        self._steps.begin(f"accuracy: {format_name(model, runtime, batch=batch)}")
         candidate, config = self._models[model], self._config
         if config.find_data() is None:
             note = "MNIST is not on this disk; digitkit eval downloads it, --data names other data"
@@ -194,7 +162,7 @@ class Rounds:
         }
 
     def _run_workers(self, variant: Variant, workers: int) -> Throughput:
-        self._report_step(f"{workers} processes: {variant.name}")
+        self._steps.begin(f"{workers} processes: {variant.name}")
         config = self._config
         try:
             rate = run_throughput(
@@ -207,48 +175,6 @@ class Rounds:
         except JobError as error:
             return Throughput(workers, None, str(error))
         return Throughput(workers, rate)
-
-    def _read_images(
-        self, candidate: Candidate, pictures: Sequence[tuple[str, Path]], number: int
-    ) -> None:
-        self._report_step(f"round {number + 1}: whole images, {candidate.name}")
-        for name, _ in pictures:
-            self._readings.setdefault((candidate.name, name), [])
-        if candidate.name in self._reading_errors:
-            return
-        quick = self._config.quick
-        try:
-            readings = run_job(
-                self._config.time_limit,
-                jobs.measure_stages,
-                model=str(candidate.path),
-                threads=self._config.threads[0],
-                scale=candidate.scale,
-                pictures=[str(path) for _, path in pictures],
-                runs=[1 if quick else READINGS[name] for name, _ in pictures],
-            )
-        except JobError as error:  # a small board may lack the memory for the largest
-            self._reading_errors[candidate.name] = str(error)
-            return
-        for (name, _), one in zip(pictures, readings, strict=True):
-            self._readings[candidate.name, name].append(one)
-
-    def _start_cold(self, candidate: Candidate) -> None:
-        infer = ["infer", str(SAMPLE_DIGIT), "--model", str(candidate.path)]
-        if candidate.scale is not None:
-            infer += ["--input-scale", repr(candidate.scale)]
-        commands = {
-            candidate.name: interpreter_command("digitkit.cli.app", *infer),
-            INTERPRETER: [sys.executable, "-c", "pass"],
-        }
-        self._report_step(f"cold start: {candidate.name}")
-        for _ in range(STARTS_PER_ROUND):
-            for name, command in commands.items():
-                try:
-                    start = run_job(self._config.time_limit, jobs.start_program, command=command)
-                except JobError as error:
-                    start = StartedProgram(0.0, None, str(error))
-                self._starts[name].append(start)
 
 
 def _accuracy_key(variant: Variant) -> _AccuracyKey:

@@ -18,17 +18,11 @@ import numpy as np
 from digitkit.benchmark.aggregate import Measurements, summarize_variant
 from digitkit.benchmark.candidates import Candidate, find_models, inspect_models, plan_variants
 from digitkit.benchmark.config import BenchConfig
-from digitkit.benchmark.report import (
-    REPORT_FORMAT,
-    BenchReport,
-    BenchResult,
-    Environment,
-    MeasuredVariant,
-    Variant,
-)
+from digitkit.benchmark.report import REPORT_FORMAT, BenchReport, BenchResult, Environment
 from digitkit.benchmark.rounds import Rounds
 from digitkit.benchmark.stats import Samples
 from digitkit.benchmark.validity import find_problems
+from digitkit.benchmark.variants import MeasuredVariant, Variant
 from digitkit.benchmark.verdicts import describe
 from digitkit.datasets.load import load_test
 from digitkit.system.conditions import Conditions, read_conditions
@@ -101,8 +95,8 @@ def _measure(
         environment=_describe_environment(config, candidates, machine, before, after),
         models=tuple(candidate.facts for candidate in candidates),
         variants=tuple(variants),
-        stages=rounds.summarize_stages(),
-        cold_starts=rounds.summarize_cold_starts(),
+        stages=rounds.whole_images.summarize_stages(),
+        cold_starts=rounds.whole_images.summarize_cold_starts(),
         findings=findings,
     )
     return BenchResult(report, _collect_samples(rounds.measurements))

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from digitkit.benchmark.report import (
-    BenchReport,
-    ColdStart,
-    MeasuredVariant,
-    PacedFigures,
-    Stages,
-)
+from digitkit.benchmark.report import BenchReport, ColdStart, Stages
 from digitkit.benchmark.units import (
     MISSING,
     format_mb,
@@ -19,6 +13,7 @@ from digitkit.benchmark.units import (
     format_range,
     format_us,
 )
+from digitkit.benchmark.variants import MeasuredVariant, PacedFigures
 from digitkit.benchmark.verdicts import recommendations, verdicts
 from digitkit.system.tables import Table
 

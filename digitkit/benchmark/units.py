@@ -22,7 +22,7 @@ def format_ms(value: float | None) -> str:
 
 
 def format_range(low_us: float | None, high_us: float | None) -> str:
-    """Two durations in microseconds, with the unit once if both share it: ``28.3–29.0 µs``."""
+    """Two durations in microseconds, with the unit once if both have it: ``28.3–29.0 µs``."""
     if low_us is None or high_us is None:
         return MISSING
     first, last = format_us(low_us), format_us(high_us)

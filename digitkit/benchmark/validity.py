@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from digitkit.benchmark.findings import Finding
-from digitkit.benchmark.report import MeasuredVariant
+from digitkit.benchmark.variants import MeasuredVariant
 from digitkit.system.conditions import HOT_C, THROTTLE_FLAGS, Conditions, throttle_words
 from digitkit.system.machine import Machine
 

@@ -11,6 +11,32 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from digitkit.cli import show
+from digitkit.cli.bench_options import (
+    AccuracyOption,
+    BatchesOption,
+    DataOption,
+    JsonOption,
+    MarkdownOption,
+    MaxAccuracyDropOption,
+    MaxLatencyOption,
+    MaxSpreadOption,
+    ModelsOption,
+    PacedOption,
+    PlotOption,
+    ProcessesOption,
+    QuickOption,
+    RecommendOption,
+    RunsOption,
+    RuntimesOption,
+    SaveOption,
+    SecondsOption,
+    StrictOption,
+    ThreadCountsOption,
+    WarmupRunsOption,
+    WarmupSecondsOption,
+    WholeOption,
+    WorkersOption,
+)
 from digitkit.cli.options import InputScaleOption
 from digitkit.errors import (
     ConfigError,
@@ -48,217 +74,36 @@ digitkit bench compare before.json after.json — ratios with 95% intervals
 digitkit bench compare pi3.json pi4.json pi5.json — each with the first
 """
 
-WHAT, LENGTH, OUTPUT, ADVICE = (
-    "What is measured",
-    "How long",
-    "Output",
-    "What to run on this device",
-)
-
 STDOUT = Path("-")
 
 
 def command(
     context: typer.Context,
-    models: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE,…",
-            help="Shipped models (digits: both precisions, digits-int8: one) and .onnx files, "
-            "which may be third-party models.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "digits",
-    runtimes: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME,…",
-            help="onnxruntime, opencv, openvino; those that are not installed are reported.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "onnxruntime",
-    threads: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,…",
-            help="Threads per call; 1, and with --recommend 1, 2, 4 … up to the number of cores.",
-            rich_help_panel=WHAT,
-            show_default=False,
-        ),
-    ] = None,
-    batches: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,…",
-            help="Images per call; 1, and with --recommend 1, 8 and 64.",
-            rich_help_panel=WHAT,
-            show_default=False,
-        ),
-    ] = None,
-    workers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,…",
-            help="Also measure the throughput of N processes at once.",
-            rich_help_panel=WHAT,
-            show_default=False,
-        ),
-    ] = None,
-    paced: Annotated[
-        float | None,
-        typer.Option(
-            metavar="HZ",
-            help="Also measure at a fixed rate, like a camera's: clocks and caches go cold in the "
-            "pauses. 10; 0 (none) with --recommend.",
-            rich_help_panel=WHAT,
-            show_default=False,
-        ),
-    ] = None,
-    whole: Annotated[
-        bool | None,
-        typer.Option(
-            "--whole/--model-only",
-            help="Also measure whole images, from file to digits, and the cold start of digitkit "
-            "infer. Yes; no with --recommend.",
-            rich_help_panel=WHAT,
-            show_default=False,
-        ),
-    ] = None,
-    accuracy: Annotated[
-        bool,
-        typer.Option(
-            "--accuracy/--no-accuracy",
-            help="Also measure accuracy on labelled digits, with the same files on this machine.",
-            rich_help_panel=WHAT,
-        ),
-    ] = True,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Those digits: IDX files, or folders 0 … 9; by default the MNIST test set, if it "
-            "is on this disk.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    models: ModelsOption = "digits",
+    runtimes: RuntimesOption = "onnxruntime",
+    threads: ThreadCountsOption = None,
+    batches: BatchesOption = None,
+    workers: WorkersOption = None,
+    paced: PacedOption = None,
+    whole: WholeOption = None,
+    accuracy: AccuracyOption = True,
+    data: DataOption = None,
     input_scale: InputScaleOption = None,
-    processes: Annotated[
-        int | None,
-        typer.Option(
-            help="Fresh processes per variant, in rounds that the variants share; 5.",
-            rich_help_panel=LENGTH,
-            show_default=False,
-        ),
-    ] = None,
-    runs: Annotated[
-        int | None,
-        typer.Option(
-            help="Minimum of timed calls per variant, over all processes; 1,024.",
-            rich_help_panel=LENGTH,
-            show_default=False,
-        ),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            help="Minimum of timed seconds per variant, over all processes; 10.",
-            rich_help_panel=LENGTH,
-            show_default=False,
-        ),
-    ] = None,
-    warmup_runs: Annotated[
-        int | None,
-        typer.Option(
-            help="Minimum of calls before, in each process; 50.",
-            rich_help_panel=LENGTH,
-            show_default=False,
-        ),
-    ] = None,
-    warmup_seconds: Annotated[
-        float | None,
-        typer.Option(
-            help="Minimum of seconds before, in each process; 0.5.",
-            rich_help_panel=LENGTH,
-            show_default=False,
-        ),
-    ] = None,
-    quick: Annotated[
-        bool,
-        typer.Option(
-            "--quick",
-            help="Seconds instead of minutes, to see that everything works; figures are rough, and "
-            "the report is marked as quick.",
-            rich_help_panel=LENGTH,
-        ),
-    ] = False,
-    max_spread: Annotated[
-        float | None,
-        typer.Option(
-            help="The run is INVALID if a variant's processes differ by more than this; 0.15.",
-            rich_help_panel=LENGTH,
-            show_default=False,
-        ),
-    ] = None,
-    json_: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            help="The whole report, for programs; - for standard output. The raw samples go next "
-            "to it (for NAME.json: NAME.samples.npz).",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    markdown: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="The tables, for a README or an issue.", rich_help_panel=OUTPUT
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="A figure with histograms, and error against latency (requires matplotlib).",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Exit code 3 if the run is INVALID.", rich_help_panel=OUTPUT),
-    ] = False,
-    recommend: Annotated[
-        bool,
-        typer.Option(
-            "--recommend",
-            help="Recommend a precision, number of threads and batch size for this device.",
-            rich_help_panel=ADVICE,
-        ),
-    ] = False,
-    max_latency: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MS",
-            help="The 90th percentile of the latency may be at most this many milliseconds.",
-            rich_help_panel=ADVICE,
-        ),
-    ] = None,
-    max_accuracy_drop: Annotated[
-        float | None,
-        typer.Option(
-            metavar="FRACTION",
-            help="Accuracy may be this much below the best; 0.001 is 0.1 points.",
-            rich_help_panel=ADVICE,
-        ),
-    ] = None,
-    save: Annotated[
-        bool,
-        typer.Option(
-            "--save",
-            help="Keep the recommendation for digitkit infer --precision auto.",
-            rich_help_panel=ADVICE,
-        ),
-    ] = False,
+    processes: ProcessesOption = None,
+    runs: RunsOption = None,
+    seconds: SecondsOption = None,
+    warmup_runs: WarmupRunsOption = None,
+    warmup_seconds: WarmupSecondsOption = None,
+    quick: QuickOption = False,
+    max_spread: MaxSpreadOption = None,
+    json_: JsonOption = None,
+    markdown: MarkdownOption = None,
+    plot: PlotOption = None,
+    strict: StrictOption = False,
+    recommend: RecommendOption = False,
+    max_latency: MaxLatencyOption = None,
+    max_accuracy_drop: MaxAccuracyDropOption = None,
+    save: SaveOption = False,
 ) -> None:
     """Measure latency reliably, and find what to run on this device.
 
@@ -266,9 +111,9 @@ def command(
     turns; the headline figure is the median of the processes' medians, with its range. A run is
     INVALID if the board throttled, the clock fell or the processes disagree, and noisy if other
     programs used the CPU. It takes about twenty seconds per variant, and half a minute per model
-    for whole images and cold starts. Resident memory requires the package psutil
-    (digitkit's extra "bench"). Additional exit codes: 1 nothing could be
-    measured; 3 with --strict for an invalid run, with --recommend if nothing qualifies.
+    for whole images and cold starts. Resident memory requires the package psutil (digitkit's extra
+    "bench"). Additional exit codes: 1 nothing could be measured; 3 with --strict for an invalid
+    run, with --recommend if nothing qualifies.
     """
     if context.invoked_subcommand is not None:
         _refuse_options(context)

@@ -2,7 +2,7 @@
 
 A profile is valid for the model files, the ONNX Runtime and the processor that it was measured
 with; when one of them changes, or there are fewer cores than its threads, it is ignored, and the
-user is told why.
+user sees why.
 """
 
 from __future__ import annotations

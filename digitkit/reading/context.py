@@ -52,9 +52,9 @@ def rescore(classified: Sequence[Classified], min_confidence: float, side: int) 
     digit = np.array([candidate.prediction.digit for candidate in classified])
     confidence = np.array([candidate.prediction.confidence for candidate in classified])
     x, y, w, h = np.array([each.box for each in detections], np.float64).reshape(-1, 4).T
-    certainty = np.array([each.certainty for each in detections])
-    whole = np.array([each.whole for each in detections], bool)
-    sides = np.array([each.runs_out for each in detections], int)
+    score = np.array([each.score for each in detections])
+    whole = np.array([each.whole_image for each in detections], bool)
+    sides = np.array([each.cut_sides for each in detections], int)
     at_border = sides > 0
     read = (confidence >= min_confidence) & ~whole
     # Each (down) next to each (across): of about its height, level, and not far.
@@ -62,11 +62,11 @@ def rescore(classified: Sequence[Classified], min_confidence: float, side: int) 
     gap = np.maximum(x[None, :] - (x + w)[:, None], x[:, None] - (x + w)[None, :])
     level = np.abs((y + h / 2)[None, :] - (y + h / 2)[:, None]) < 0.6 * tall
     neighbours = level & (gap < 4 * tall) & (np.minimum(h[:, None], h[None, :]) > 0.6 * tall)
-    neighbours &= (read & (certainty >= MIN_NEIGHBOUR_SCORE))[None, :]
+    neighbours &= (read & (score >= MIN_NEIGHBOUR_SCORE))[None, :]
     np.fill_diagonal(neighbours, False)
     stroke = np.isin(digit, (0, 1)) & (np.maximum(w, h) < SMALL * side)
-    alone = certainty >= np.where(stroke, MIN_LONE_STROKE_SCORE, MIN_LONE_SCORE)
-    factor = np.where(neighbours.any(1) | alone, 1.0, certainty)
+    alone = score >= np.where(stroke, MIN_LONE_STROKE_SCORE, MIN_LONE_SCORE)
+    factor = np.where(neighbours.any(1) | alone, 1.0, score)
 
     heights = h[read & ~at_border]
     usual = median(heights) if len(heights) else 0.0

@@ -20,17 +20,17 @@ class Detection:
         box: bounding box of its ink.
         ink: bright on dark, paper near 0, uint8 ``[h, w]``; the input of
             `digitkit.images.normal_form.normal_form`.
-        certainty: the detector's score for a digit's centre there, 0–1.
-        runs_out: number of the image's sides where its ink leaves the image, so that a part may be
+        score: the detector's score for a digit's centre there, 0–1.
+        cut_sides: number of the image's sides where its ink leaves the image, so that a part may be
             missing.
-        whole: whether it is the whole image, taken for one digit; it is the last detection then.
+        whole_image: whether it is the whole image, taken for one digit; then it is the last one.
     """
 
     box: Box
     ink: U8 = field(repr=False, compare=False)
-    certainty: float = 1.0
-    runs_out: int = 0
-    whole: bool = False
+    score: float = 1.0
+    cut_sides: int = 0
+    whole_image: bool = False
 
 
 @dataclass(frozen=True)

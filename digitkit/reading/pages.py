@@ -50,36 +50,36 @@ MAX_OVERLAP = 0.55
 """Of two candidates that share more than this fraction of the smaller box, one is suppressed."""
 
 
-def detect_digits(plain: U8, finder: Detector) -> list[Detection]:
+def detect_digits(grey: U8, detector: Detector) -> list[Detection]:
     """Detect the digits of an image.
 
     Args:
-        plain: grey, uint8 ``[H, W]``, upright, dark on light or light on dark, or both.
-        finder: the detector.
+        grey: uint8 ``[H, W]``, upright, dark on light or light on dark, or both.
+        detector: the network that finds digits.
 
     Returns:
         The detections, in no particular order; see `digitkit.reading.order.reading_order`.
     """
-    scales, candidates = _scan_scales(plain, finder)
+    scales, candidates = _scan_scales(grey, detector)
     kept = _suppress_non_maxima(candidates)
-    detections = (crop_detection(plain, candidate, kept, scales) for candidate in kept)
+    detections = (crop_detection(grey, candidate, kept, scales) for candidate in kept)
     return [detection for detection in detections if detection is not None]
 
 
-def whole_image_detection(plain: U8) -> Detection:
+def whole_image_detection(grey: U8) -> Detection:
     """The detection of an image that is taken for a single digit, filling it.
 
     Args:
-        plain: grey, uint8 ``[H, W]``, of more than one level.
+        grey: uint8 ``[H, W]``, of more than one level.
     """
-    ink = extract_ink(plain)
+    ink = extract_ink(grey)
     x, y, w, h = cv2.boundingRect(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
-    height, width = plain.shape
+    height, width = grey.shape
     ratio = width / ink.shape[1]
     box = clip_box(x * ratio, y * ratio, w * ratio, h * ratio, width, height)
     # Ink from one side to the opposite one, with space next to it, is an edge or a shadow.
     across, down = w >= 0.97 * ink.shape[1], h >= 0.97 * ink.shape[0]
-    return Detection(box, ink, runs_out=2 * (across != down), whole=True)
+    return Detection(box, ink, cut_sides=2 * (across != down), whole_image=True)
 
 
 def _scan_scales(grey: U8, detector: Detector) -> tuple[list[Scale], list[Candidate]]:

@@ -107,7 +107,7 @@ class Page:
             digit = candidate.to_digit(score=score, accepted=accepted, cut=cut)
             evidence += orientation_evidence(digit)
             # A digit that is cut may have a low confidence and still be one.
-            was_digit = cut and candidate.detection.certainty >= MIN_NEIGHBOUR_SCORE
+            was_digit = cut and candidate.detection.score >= MIN_NEIGHBOUR_SCORE
             if confidence >= MIN_REPORTED or was_digit:
                 reported.append(digit)
         order = reading_order([digit.box for digit in reported])

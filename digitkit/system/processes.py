@@ -179,7 +179,7 @@ class Child:
         return ChildResult(items, failure)
 
     def kill(self) -> None:
-        """Stop it at once; `wait` still tells what it had reported."""
+        """Stop it at once; `wait` still returns what it had reported."""
         self._process.kill()
 
     def __enter__(self) -> Child:
@@ -260,7 +260,7 @@ COMMAND_SECONDS = 2.0
 """How long a Raspberry Pi's firmware may take to answer; it takes milliseconds."""
 
 RunCommand = Callable[[Sequence[str]], str | None]
-"""Runs a command and gives its output, or None if there is no such command or it fails."""
+"""Runs a command and gives its output, or None if the command does not exist or fails."""
 
 
 def run_command(command: Sequence[str]) -> str | None:

@@ -106,7 +106,7 @@ def test_a_configuration_error_names_its_option(monkeypatch, error, expected):
 @pytest.mark.parametrize(("total", "drawn"), [(1, False), (3, True), (0, True)])
 def test_a_bar_is_drawn_only_for_more_than_one_step(monkeypatch, total, drawn):
     made = []
-    monkeypatch.setattr(show, "_bar", lambda still: made.append(MagicMock()) or made[-1])
+    monkeypatch.setattr(show, "_make_bars", lambda still: made.append(MagicMock()) or made[-1])
     monkeypatch.setattr("sys.stderr", MagicMock(isatty=lambda: True))
     with show.progress() as report:
         for done in range(1, max(total, 2)):

@@ -14,12 +14,9 @@ from digitkit.benchmark.report import (
     BenchReport,
     BenchSettings,
     Environment,
-    MeasuredVariant,
     ModelFacts,
-    PacedFigures,
-    ProcessFigures,
-    Variant,
 )
+from digitkit.benchmark.variants import MeasuredVariant, PacedFigures, ProcessFigures, Variant
 from digitkit.benchmark.verdicts import describe
 from digitkit.models.profiles import Profile
 from digitkit.system.conditions import Conditions

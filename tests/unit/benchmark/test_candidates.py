@@ -14,15 +14,9 @@ def names(*given: object) -> list[str]:
     return [name for name, _ in find_models([str(name) for name in given])]
 
 
-def test_models_are_found_by_name_by_stem_and_by_file():
+def test_models_are_found_by_name_by_stem_and_by_file_once(monkeypatch):
     assert names("digits") == ["digits-int8", "digits-fp32"]
-    assert names("digits-fp32") == ["digits-fp32"]
-    assert names(models_folder() / f"{TINY}.onnx") == [TINY]
-    ((_, path),) = find_models([TINY])
-    assert path == shipped_files(TINY)[0].resolve()
-
-
-def test_a_model_is_measured_once(monkeypatch):
+    assert find_models([TINY]) == [(TINY, shipped_files(TINY)[0].resolve())]
     folder = models_folder()
     monkeypatch.chdir(folder)
     file = f"{TINY}.onnx"

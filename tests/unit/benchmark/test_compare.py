@@ -33,9 +33,7 @@ def test_the_ratio_is_the_second_over_the_first():
     assert 0.48 < row.ratio.low < 0.5 < row.ratio.high < 0.52
     (row,) = pair(quick, slow).rows
     assert (row.verdict, row.ratio.value) == ("slower", pytest.approx(2))
-
-
-def test_a_difference_within_the_processes_spread_is_none():
+    # A difference within the spread of the processes is none.
     a = make_report(make_variant(us=30, medians=[26, 28, 30, 32, 34]))
     b = make_report(make_variant(us=31, medians=[27, 29, 31, 33, 35]))
     assert pair(a, b).rows[0].verdict == "no difference"
@@ -116,15 +114,10 @@ def test_differences_are_warnings(changes, words):
     assert turned != warning
 
 
-def test_a_runtime_that_only_one_has_is_no_difference():
-    versions = reports.VERSIONS | {"openvino": "2"}
-    found = pair(make_report(make_variant()), make_report(make_variant(), versions=versions))
-    assert found.warnings == ()
-
-
-def test_options_of_the_runtime_that_differ():
+def test_runtimes_and_their_options():
+    versions = reports.VERSIONS | {"openvino": "2"}  # that only one has is no difference
     a = make_report(make_variant(options={"x": 1, "y": "0"}))
-    b = make_report(make_variant(options={"x": 1, "y": "1", "z": True}))
+    b = make_report(make_variant(options={"x": 1, "y": "1", "z": True}), versions=versions)
     assert pair(a, b).warnings == (
         "digits-int8, y: 0 in the first, 1 in the second",
         "digits-int8, z: not available in the first, True in the second",
@@ -149,6 +142,7 @@ def test_three_reports():
     third = make_report(make_variant(us=60), make_variant("a", 10, model_sha256="another"))
     comparisons = compare([first, second, third])
     assert [one.label for one in comparisons] == ["second", "third"]
+    assert [ordinal(place) for place in (8, 9)] == ["ninth", "10th"]
     assert [one.only_first for one in comparisons] == [("a", "b"), ("b",)]
     assert [len(one.warnings) for one in comparisons] == [1, 0]
     table = comparison_table(comparisons)
@@ -157,7 +151,3 @@ def test_three_reports():
         ("digits-int8", "30.0 µs", "0.500 faster", "2.000 slower"),
         ("a (different files)", "10.0 µs", "–", "1.000 no difference"),
     )
-
-
-def test_ordinals():
-    assert [ordinal(place) for place in (0, 1, 8, 9)] == ["first", "second", "ninth", "10th"]

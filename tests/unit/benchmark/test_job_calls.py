@@ -19,7 +19,7 @@ from support.paths import ROOT
 
 from digitkit.benchmark import job_calls, jobs
 from digitkit.benchmark.job_calls import JobError, run_job, run_throughput
-from digitkit.benchmark.jobs import StartedProgram, WorkDone
+from digitkit.benchmark.job_results import StartedProgram, WorkDone
 from digitkit.models.registry import models_folder
 from digitkit.system.processes import Child
 

@@ -6,7 +6,6 @@ import gc
 import json
 import subprocess
 import sys
-import threading
 import time
 from array import array
 from types import SimpleNamespace
@@ -20,10 +19,10 @@ from digitkit.benchmark.jobs import closed_loop, paced_loop
 from digitkit.datasets.load import load_test
 
 
-def spin(seconds: float) -> None:
-    end = time.process_time() + seconds
-    while time.process_time() < end:
-        pass
+def run_python(code: str) -> str:
+    """What code prints in a process of its own."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
 
 
 # --- loops -----------------------------------------------------------------------------------
@@ -32,10 +31,11 @@ def spin(seconds: float) -> None:
 @pytest.fixture
 def clock(monkeypatch):
     """Time that goes on only while the loops sleep or as a test says, whatever else runs here."""
-    stands = SimpleNamespace(ns=0, process_ns=0)
+    stands = SimpleNamespace(ns=0, process_ns=0, idle=0.0)
 
     def sleep(seconds: float) -> None:
         stands.ns += round(seconds * 1e9)
+        stands.process_ns += round(stands.idle * seconds * 1e9)
 
     monkeypatch.setattr(jobs, "_now", lambda: stands.ns)
     times = SimpleNamespace(sleep=sleep, process_time_ns=lambda: stands.process_ns)
@@ -64,91 +64,36 @@ def test_a_closed_loop_runs_long_enough(clock):
 
 def test_a_closed_loop_keeps_to_the_real_clock():
     begun = time.perf_counter()
-    took = closed_loop(lambda feed: None, [1, 2], 1, 0.05)
+    took = closed_loop(lambda feed: time.sleep(0.002), [1, 2], 1, 0.05)
     over = time.perf_counter() - begun
     assert over >= 0.05
+    assert min(took) >= 2_000_000
     assert sum(took) <= over * 1e9
 
 
-def test_what_is_timed_is_the_call():
-    took = closed_loop(lambda feed: time.sleep(0.002), [1], 3, 0)
-    assert min(took) >= 2_000_000
-
-
-def test_a_paced_loop():
+def test_a_paced_loop_keeps_its_rate():
     seen = []
-    found = paced_loop(seen.append, "ab", 5, 200)
-    assert seen == list("ababa")
-    assert (found.hz, len(found.samples)) == (200, 5)
-
-
-def test_late_calls_are_counted(clock):
-    """Each takes two periods, so that only the first begins in time."""
-
-    def run(feed: int) -> None:
-        clock.ns += 20_000_000
-
-    found = paced_loop(run, [1], 4, 100)
-    assert found.late == 3
-    assert found.samples == (20_000_000,) * 4
-
-
-def test_the_pace_is_kept_on_average():
     begun = time.perf_counter()
-    paced_loop(lambda feed: None, [1], 10, 100)
-    assert time.perf_counter() - begun >= 0.1
-
-
-def test_calls_that_never_sleep_tell_nothing_of_idleness():
-    found = paced_loop(lambda feed: None, [1], 3, 1e9)
+    found = paced_loop(seen.append, "ab", 5, 100)
+    assert time.perf_counter() - begun >= 0.05
+    assert seen == list("ababa")
+    assert (found.hz, len(found.samples)) == (100, 5)
+    found = paced_loop(seen.append, "a", 3, 1e9)  # that never sleeps, and cannot be idle
     assert (found.idle_cpu, found.late) == (None, 3)
 
 
-def test_a_loop_that_only_sleeps_is_idle():
-    """In a process of its own: the threads of other tests' packages would count."""
-    code = (
-        "from digitkit.benchmark.jobs import paced_loop; "
-        "print(paced_loop(lambda feed: None, [1], 8, 50).idle_cpu)"
-    )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    assert 0 <= float(done.stdout) < 0.1
+@pytest.mark.parametrize(("ms", "idle", "late"), [(5, 0, 0), (100, 0, 3), (5, 0.5, 0)])
+def test_late_calls_are_counted_and_threads_that_spin_are_seen(clock, ms, idle, late):
+    """Calls of two periods are late, but for the first; only CPU time between calls is idle use."""
+    clock.idle = idle
 
-
-def test_threads_that_spin_between_calls_are_seen(clock, monkeypatch):
-    """As a runtime's threads do that wait for work without sleeping."""
-    over = threading.Event()
-
-    def spinner() -> None:
-        while not over.is_set():
-            spin(0.001)
-
-    def sleep(seconds: float) -> None:
-        # How much of a core it gets depends on what else runs here, so it is given the time.
-        enough, last = time.process_time() + seconds / 2, time.monotonic() + 60
-        while time.process_time() < enough and time.monotonic() < last:
-            time.sleep(0.001)
-        clock.ns += round(seconds * 1e9)
-
-    monkeypatch.setattr(jobs.time, "sleep", sleep)
-    monkeypatch.setattr(jobs.time, "process_time_ns", time.process_time_ns)
-    thread = threading.Thread(target=spinner)
-    thread.start()
-    try:
-        assert paced_loop(lambda feed: None, [1], 8, 50).idle_cpu >= 0.4
-    finally:
-        over.set()
-        thread.join()
-
-
-def test_the_work_itself_is_no_idle_use(clock):
     def run(feed: int) -> None:
-        clock.ns += 5_000_000
-        clock.process_ns += 5_000_000
+        clock.ns += ms * 1_000_000
+        clock.process_ns += ms * 1_000_000
 
-    found = paced_loop(run, [1], 5, 20)
-    assert found.idle_cpu == 0
-    assert found.samples == (5_000_000,) * 5
+    found = paced_loop(run, [1], 4, 20)
+    assert (found.late, found.samples) == (late, (ms * 1_000_000,) * 4)
+    assert found.idle_cpu == pytest.approx(idle)
 
 
 # --- jobs ------------------------------------------------------------------------------------
@@ -198,17 +143,13 @@ def test_the_steady_state(model, tmp_path):
     assert len(found.frequencies_mhz) == 2
 
 
-def test_third_party_models_get_scaled_floats(model, tmp_path):
-    steady(tmp_path, scale=1 / 255, batch=1)
+def test_a_third_party_model_at_a_fixed_rate(model, tmp_path):
+    found = steady(tmp_path, scale=1 / 255, batch=1, paced=500, paced_calls=4)
     feed = model[0][0]
     assert (feed.dtype, feed.shape) == (np.float32, (1, 1, 28, 28))
     assert 0.9 < feed.max() <= 1
-
-
-def test_the_pace_comes_after_the_closed_loop(model, tmp_path):
-    found = steady(tmp_path, paced=500, paced_calls=4)
     assert len(found.paced.samples) == 4
-    assert len(np.load(tmp_path / "s.npy")) == 1  # the paced ones are not among them
+    assert len(np.load(tmp_path / "s.npy")) == 1  # those at the fixed rate are not among them
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="as Linux reports it")
@@ -268,9 +209,7 @@ def test_the_peak_of_a_cold_start():
         "start = lambda c: jobs.start_program([sys.executable, '-c', c]).peak_mb; "
         "print(json.dumps([start(command) for command in commands]))"
     )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    little, much = json.loads(done.stdout)
+    little, much = json.loads(run_python(code))
     assert little is None
     assert 100 < much < 150
 
@@ -304,16 +243,12 @@ def test_a_program_that_fails():
 def test_the_facts_of_a_model(shipped):
     found = jobs.inspect_model(str(shipped))
     facts = found.facts
-    assert (facts.precision, facts.opset) == ("int8", 18)
-    assert facts.bytes == shipped.stat().st_size
-    assert facts.parameters > 10_000
+    assert (facts.precision, facts.opset, found.fixed_batch) == ("int8", 18, False)
+    assert (facts.bytes, facts.parameters > 10_000) == (shipped.stat().st_size, True)
     assert 0.99 < facts.card_accuracy < 1
-    assert found.fixed_batch is False
 
 
 def test_the_module_loads_nothing_heavy():
     """Imports are measured, and a cold start's peak memory includes this module's."""
     code = "import sys, digitkit.benchmark.jobs; print({'numpy', 'msgspec'} & {*sys.modules})"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout == "set()\n"
+    assert run_python(code) == "set()\n"

@@ -10,8 +10,9 @@ from support import reports
 from support.reports import make_failed, make_report, make_variant
 
 from digitkit.benchmark import units
-from digitkit.benchmark.report import ColdStart, Stages, Throughput
+from digitkit.benchmark.report import ColdStart, Stages
 from digitkit.benchmark.summary import make_tables, render_markdown, summarize_setup
+from digitkit.benchmark.variants import Throughput
 
 TITLES = [
     "latency per call", "latency distribution", "throughput", "start-up and memory",
@@ -22,18 +23,9 @@ TITLES = [
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "–"),
-        (0, "0.00 µs"),
-        (9.99, "9.99 µs"),
-        (10, "10.0 µs"),
-        (99.9, "99.9 µs"),
-        (100, "100 µs"),
-        (999, "999 µs"),
-        (1000, "1.00 ms"),
-        (99_900, "99.9 ms"),
-        (999_000, "999 ms"),
-        (1e6, "1.00 s"),
-        (6e7, "60.00 s"),
+        *((None, "–"), (0, "0.00 µs"), (9.99, "9.99 µs"), (10, "10.0 µs"), (99.9, "99.9 µs")),
+        *((100, "100 µs"), (999, "999 µs"), (1000, "1.00 ms"), (99_900, "99.9 ms")),
+        *((999_000, "999 ms"), (1e6, "1.00 s"), (6e7, "60.00 s")),
     ],
 )
 def test_durations(value, text):
@@ -69,14 +61,11 @@ def test_a_machine_that_reports_nothing():
     report = make_report(make_variant(**unknown), **reports.NOTHING_KNOWN)
     assert summarize_setup(report).startswith("x, 1 core, governor unknown; ; 5 processes")
     assert "None" not in everything(report)
+    virtual = make_report(machine=replace(reports.MACHINE, virtual=True))
+    assert "virtual machine" in summarize_setup(virtual)
     latencies, _, _, memory = make_tables(report)
     assert latencies.rows[0][-1] == "–"
     assert memory.rows[0][-3:] == ("–", "–", "–")
-
-
-def test_a_virtual_machine_is_named():
-    machine = replace(reports.MACHINE, virtual=True)
-    assert "virtual machine" in summarize_setup(make_report(machine=machine))
 
 
 def test_the_accuracy_of_the_model_card_is_marked():
@@ -94,20 +83,16 @@ def test_the_note_states_the_digits_of_the_accuracy():
     assert "accuracy:" not in make_tables(make_report(none))[0].note
 
 
-def test_the_distribution():
-    few, many = make_variant(), make_variant("digits-fp32", 60)
+def test_distribution_and_throughput():
+    few = make_variant(throughput=(Throughput(1, 1234.5), Throughput(4, None, "died")))
+    many = make_variant("digits-fp32", 60)
     many = replace(many, latency=replace(many.latency, p999_us=71.0, std_us=2.0, min_us=55.0))
-    table = make_tables(make_report(few, many))[1]
+    _, table, throughput, _ = make_tables(make_report(few, many))
+    assert throughput.columns[2:4] == (">1 process", ">4 processes")
+    assert throughput.rows[0][1:4] == ("33,333", "1,234", "–")
     assert table.rows[0][1:] == ("1,500", "30.0 µs", "30.0 µs", "0.00 µs", "–", "0")
     assert table.rows[1][1:] == ("1,500", "55.0 µs", "60.0 µs", "2.00 µs", "71.0 µs", "0")
     assert ">p99.9" not in make_tables(make_report(few))[1].columns
-
-
-def test_throughput_of_several_processes():
-    several = (Throughput(1, 1234.5), Throughput(4, None, "died"))
-    table = make_tables(make_report(make_variant(throughput=several)))[2]
-    assert table.columns[2:4] == (">1 process", ">4 processes")
-    assert table.rows[0][1:4] == ("33,333", "1,234", "–")
 
 
 def test_a_fixed_rate_whose_idle_cpu_is_not_available():
@@ -128,7 +113,4 @@ def test_what_failed():
     assert "a|b: x | y" in text
     assert "None" not in text
     assert [table.title for table in make_tables(report)] == [TITLES[0], *TITLES[-2:]]
-
-
-def test_no_variant_at_all():
     assert TITLES[0] in everything(make_report())

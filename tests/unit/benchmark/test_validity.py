@@ -6,14 +6,7 @@ import pytest
 from support import reports
 from support.reports import make_variant
 
-from digitkit.benchmark.validity import (
-    descheduled_fraction,
-    find_problems,
-    frequency_fall,
-    judge,
-    other_load,
-    warnings_before,
-)
+from digitkit.benchmark.validity import descheduled_fraction, find_problems, judge, warnings_before
 from digitkit.system.conditions import Conditions
 
 PI = reports.MACHINE
@@ -64,13 +57,6 @@ def test_throttling_makes_a_run_invalid(before, after, flags):
     assert all(finding.invalidates for finding in found)
 
 
-def test_the_fall_of_a_clock():
-    assert frequency_fall([], [600.0]) == 0
-    assert frequency_fall([600.0], []) == 0
-    assert frequency_fall([600.0], [1800.0]) == 0
-    assert frequency_fall([2000.0] * 4, [2000.0, 1500.0, 1500.0, 1500.0]) == 0.25
-
-
 def test_a_falling_clock_makes_a_run_invalid():
     assert judge(PI, moment(), moment(), [1000.0], [951.0]) == []
     (finding,) = judge(PI, moment(), moment(), [1800.0] * 4, [1500.0] * 4)
@@ -97,13 +83,6 @@ def test_other_programs_make_a_run_noisy(others, total, load, kind):
     before = moment(cpu_seconds=(100.0, 1000.0), load_1m=load)
     after = moment(cpu_seconds=(100 + others, 1000 + total), load_1m=4.0)
     assert kinds(before, after) == ([] if kind is None else [kind])
-
-
-def test_other_load_that_is_not_available():
-    known = moment(cpu_seconds=(1.0, 10.0))
-    assert other_load(known, moment()) is None
-    assert other_load(moment(), known) is None
-    assert other_load(known, moment(cpu_seconds=(5.0, 50.0))) == 0.1
 
 
 def test_processes_that_are_all_delayed_alike_are_noisy():

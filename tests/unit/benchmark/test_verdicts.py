@@ -7,47 +7,35 @@ from support import reports
 from support.reports import PROFILE, make_failed, make_report, make_variant
 
 from digitkit.benchmark.findings import Finding
-from digitkit.benchmark.report import ColdStart, Stages, Throughput
+from digitkit.benchmark.report import ColdStart, Stages
 from digitkit.benchmark.summary import render_markdown
-from digitkit.benchmark.verdicts import (
-    describe,
-    general_faults,
-    reasons,
-    recommendations,
-    verdicts,
-)
+from digitkit.benchmark.variants import Throughput
+from digitkit.benchmark.verdicts import describe, general_faults, reasons, recommendations, verdicts
 
 DISAGREE = Finding("spread", "digits-int8", 0.3, 0.15)
 
 
 @pytest.mark.parametrize(
-    ("finding", "text"),
+    ("finding", "words"),
     [
-        (reports.HOT, "throttled during the run"),
-        (DISAGREE, "digits-int8: its processes differ by 30%, more than 15%"),
-        (
-            Finding("frequency_fall", value=0.25, frequencies_mhz=(2400.0, 1800.0)),
-            "the clock fell by 25% during the run, from 2400 to 1800 MHz",
-        ),
-        (reports.BUSY, "other processes used 50% of the CPU time during the run"),
-        (
-            Finding("busy_at_start", value=2.1),
-            "the machine was busy when the run began (load 2.1)",
-        ),
-        (
-            Finding("descheduled", "m", 0.2, 0.1),
-            "m: did not run for 20% of its time because of other processes",
-        ),
+        (reports.HOT, ["throttled"]),
+        (DISAGREE, ["digits-int8: ", "30%", "15%"]),
+        (Finding("frequency_fall", None, 0.25, 0.05, None, (2.4e3, 1.8e3)), ["25%", "1800 MHz"]),
+        (reports.BUSY, ["50%"]),
+        (Finding("busy_at_start", value=2.1), ["2.1"]),
+        (Finding("descheduled", "m", 0.2, 0.1), ["m: ", "20%"]),
     ],
 )
-def test_findings_in_words(finding, text):
-    assert describe(finding) == text
+def test_findings_in_words(finding, words):
+    assert all(word in describe(finding) for word in words)
 
 
 def test_a_valid_run():
     (line,) = verdicts(make_report(make_variant()))
     assert line.startswith("the run is valid: ")
     assert line.count(",") == 2  # throttling, clock, processes
+    report = make_report(make_variant(), findings=(reports.BUSY,))
+    assert verdicts(report)[-1].startswith("the run is valid, though noisy: ")
 
 
 def test_an_invalid_and_noisy_run():
@@ -57,11 +45,6 @@ def test_an_invalid_and_noisy_run():
     assert [line.partition(":")[0] for line in lines[:3]] == ["INVALID", "INVALID", "noisy"]
     assert "quick" in lines[3]
     assert len(lines) == 4
-
-
-def test_a_noisy_run_is_valid_with_a_reservation():
-    report = make_report(make_variant(), findings=(reports.BUSY,))
-    assert verdicts(report)[-1].startswith("the run is valid, though noisy: ")
 
 
 def test_the_sentences_of_an_older_report_are_shown_as_they_are():
@@ -79,14 +62,9 @@ def test_a_verdict_claims_no_more_than_the_machine_reports():
     assert verdicts(report) == ["the run is valid: processes agree"]
     report = make_report(make_variant(clocks=((), ()), medians=[30.0]), before=reports.UNKNOWN)
     assert "valid" not in verdicts(report)[0]
-
-
-def test_a_virtual_machine_may_report_the_same_clock_forever():
-    report = make_report(
-        make_variant(),
-        before=replace(reports.CALM, governor=None),
-        machine=replace(reports.MACHINE, virtual=True),
-    )
+    # A virtual machine may report the same clock forever.
+    guest = replace(reports.MACHINE, virtual=True)
+    report = make_report(make_variant(), machine=guest, before=replace(reports.CALM, governor=None))
     assert "clock" not in verdicts(report)[-1]
 
 

@@ -144,8 +144,8 @@ def test_a_digit_cut_out_tightly_is_read(one_of_each):
 
 def test_either_one_digit_or_what_was_found_in_it():
     blank = np.zeros((28, 28), np.uint8)
-    small = Detection((30, 40, 20, 30), blank, certainty=0.9)
-    whole = Detection((0, 0, 100, 90), blank, runs_out=2, whole=True)
+    small = Detection((30, 40, 20, 30), blank, score=0.9)
+    whole = Detection((0, 0, 100, 90), blank, cut_sides=2, whole_image=True)
 
     def scored(*detections, confidences, digits=(3, 0)):
         predictions = [
@@ -155,7 +155,7 @@ def test_either_one_digit_or_what_was_found_in_it():
         return rescore(list(map(Classified, detections, [blank] * 2, predictions)), 0.9, 100)
 
     assert scored(small, whole, confidences=(0.99, 0.2)) == [(1, False), (0, False)]
-    whole = Detection((10, 10, 60, 80), blank, whole=True)
+    whole = Detection((10, 10, 60, 80), blank, whole_image=True)
     assert scored(small, whole, confidences=(0.2, 0.99)) == [(0, False), (1, False)]
 
 
