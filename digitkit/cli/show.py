@@ -1,24 +1,31 @@
-"""What several commands show in the same way: tables on stdout, progress on stderr."""
+"""Output that commands share: tables on standard output, progress on standard error."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from digitkit.system import tables
+from digitkit.system.progress import Progress
+from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
-    from rich.table import Table
+    from rich.progress import Progress as Bars
+    from rich.table import Table as DrawnTable
 
 # rich is imported where something is drawn: most runs draw nothing.
 
+MIN_TEXT_WIDTH = 12
+"""Characters that a column of text keeps where a table is narrowed: most words are shorter."""
+
+STILL_BAR_WIDTH = 42
+"""Characters that a still bar needs in addition to its text."""
+
 
 def out() -> Console:
-    """Standard output; wide where it is no terminal, so that a table is not cut."""
+    """Standard output; wide where it is not a terminal, so that a table is not cut."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
@@ -31,25 +38,7 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def table(*columns: str) -> Table:
-    """An empty table; columns whose name begins with ``>`` are flush right."""
-    from rich import box
-    from rich.table import Table
-
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        right = column.startswith(">")
-        made.add_column(
-            column.removeprefix(">"), justify="right" if right else "left", overflow="fold"
-        )
-    return made
-
-
-MIN_TEXT_WIDTH = 12
-"""Characters that a column of text keeps where a table is narrowed: most words are shorter."""
-
-
-def print_table(table: tables.Table) -> None:
+def print_table(table: Table) -> None:
     """Print a table on standard output, its title above and its note below it.
 
     Only text is broken into lines. A table that is too wide for the terminal gets its heads broken,
@@ -70,40 +59,37 @@ def print_table(table: tables.Table) -> None:
         console.print(f"[dim]{escape(table.note)}[/]\n", soft_wrap=True)
 
 
-def _draw_table(content: tables.Table, *, narrow: bool) -> tuple[Table, int]:
+def _draw_table(table: Table, *, narrow: bool) -> tuple[DrawnTable, int]:
     """A table of rich's, and the characters that a line of it needs at least."""
+    from rich import box
     from rich.markup import escape
+    from rich.table import Table as DrawnTable
 
-    names = [name.replace(" ", "\n") if narrow else name for name in content.columns]
-    drawn = table(*names)
-    drawn.show_header = any(names)
+    drawn = DrawnTable(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(table.columns))
     if narrow:
         drawn.padding = (0, 1, 0, 0)
-    widths = []
-    for column, *cells in zip(drawn.columns, *content.rows, strict=True):
-        longest = max(len(text) for text in (*str(column.header).split("\n"), *cells))
-        column.no_wrap = column.justify == "right"
-        column.min_width = longest if column.no_wrap else min(longest, MIN_TEXT_WIDTH)
-        widths.append(column.min_width)
-    for row in content.rows:
+    width = 0
+    for column, *cells in zip(table.columns, *table.rows, strict=True):
+        right = column.startswith(">")
+        head = column.removeprefix(">").replace(" ", "\n" if narrow else " ")
+        longest = max(len(text) for text in (*head.split("\n"), *cells))
+        least = longest if right else min(longest, MIN_TEXT_WIDTH)
+        width += least + (2 if narrow else 3)
+        drawn.add_column(
+            escape(head),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=right,
+            min_width=least,
+        )
+    for row in table.rows:
         drawn.add_row(*map(escape, row))
-    return drawn, sum(widths) + (2 if narrow else 3) * len(widths)
-
-
-class Report(Protocol):
-    """Tells how far a piece of work has come; a total of 0 means that it is not known."""
-
-    def __call__(self, what: str, done: int, total: int, /) -> None:
-        """Say that `done` of `total` is done of `what`."""
-
-
-STILL_FIGURES = 42
-"""Letters of a line that a still bar needs beside its text."""
+    return drawn, width
 
 
 @contextmanager
-def progress(*, still: bool = False) -> Iterator[Report]:
-    """A bar on stderr, where stderr is a terminal, from the first report that isn't the last.
+def progress(*, still: bool = False) -> Iterator[Progress]:
+    """Bars on standard error, if that is a terminal, from the first report that is not the last.
 
     Args:
         still: draw one bar, and with each report only, so that nothing runs while something is
@@ -112,47 +98,44 @@ def progress(*, still: bool = False) -> Iterator[Report]:
     if not sys.stderr.isatty():
         yield lambda what, done, total: None
         return
-    bar: Progress | None = None
+    bars: Bars | None = None
     tasks = {}
 
-    def fitted(bar: Progress, what: str) -> str:
-        # A long text would leave no room for the figures.
-        return what[: max(12, bar.console.width - STILL_FIGURES)] if still else what
-
     def report(what: str, done: int, total: int) -> None:
-        nonlocal bar
+        nonlocal bars
         task = "" if still else what
+        if task not in tasks and done == total:
+            return
+        if bars is None:
+            bars = _make_bars(still)
+            bars.start()
+        # A long text would leave no room for the figures.
+        text = what[: max(12, bars.console.width - STILL_BAR_WIDTH)] if still else what
         if task not in tasks:
-            if done == total:
-                return
-            if bar is None:
-                bar = _bar(still)
-                bar.start()
-            tasks[task] = bar.add_task(fitted(bar, what), total=total or None)
-        assert bar is not None
-        bar.update(tasks[task], description=fitted(bar, what), completed=done)
+            tasks[task] = bars.add_task(text, total=total or None)
+        bars.update(tasks[task], description=text, completed=done)
         if still:
-            bar.refresh()
+            bars.refresh()
 
     try:
         yield report
     finally:
-        if bar is not None:
-            bar.stop()
+        if bars is not None:
+            bars.stop()
 
 
-def _bar(still: bool) -> Progress:
+def _make_bars(still: bool) -> Bars:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress,
         SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.progress import Progress as Bars
 
-    return Progress(
+    return Bars(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=10 if still else 40),

@@ -133,8 +133,8 @@ class ValidationRecord(ScoreRecord):
         min_confidence: default threshold for accepting a digit, 0–1.
     """
 
-    temperature: float = 1.0
-    min_confidence: float = DEFAULT_MIN_CONFIDENCE
+    temperature: float
+    min_confidence: float
 
 
 @dataclass(frozen=True)
@@ -186,11 +186,11 @@ class RunRecord:
     started: str
     data: DataRecord
     init: InitRecord | None
-    epochs: tuple[EpochRecord, ...] = ()
-    best_epoch: int | None = None
-    validation: ValidationRecord | None = None
-    test: FinalScoreRecord | None = None
-    wall_seconds: float = 0.0
+    epochs: tuple[EpochRecord, ...]
+    best_epoch: int | None
+    validation: ValidationRecord | None
+    test: FinalScoreRecord | None
+    wall_seconds: float
 
     @property
     def temperature(self) -> float:

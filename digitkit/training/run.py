@@ -307,4 +307,9 @@ def _new_record(config: TrainConfig, init: InitRecord | None, data: TrainAndTest
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         data=DataRecord(source, describe(data.train), describe(data.test)),
         init=init,
+        epochs=(),
+        best_epoch=None,
+        validation=None,
+        test=None,
+        wall_seconds=0.0,
     )

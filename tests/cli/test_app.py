@@ -64,7 +64,9 @@ def test_a_bar_is_drawn_for_more_than_one_step_and_shows_its_figures(monkeypatch
     monkeypatch.setattr("sys.stderr", MagicMock(isatty=lambda: True))
     with show.progress() as report:
         report("reading", 1, 1)
-    assert drawn.getvalue() == ""
+        assert drawn.getvalue() == ""
+        report("searching", 1, 0)  # how many there are is unknown
+    assert "1/?" in drawn.getvalue()
     with show.progress(still=still) as report:
         for done in (0, 1030):
             what = "round 12: digits-tiny-int8, 2 threads, batch 8 "

@@ -20,26 +20,20 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def test_eval(here, few_digits):
-    result = run("eval", "digits", "--data", few_digits, "--no-pictures")
-    assert result.exit_code == 0
-    assert "calibration error" in result.stdout
     result = run("eval", "--data", few_digits, "--format", "json", "--no-pictures")
     values = json.loads(result.stdout)
     assert values["count"] == 100
     assert values["accuracy"] > 0.97
     assert len(values["recall"]) == len(values["confusion"]) == 10
     assert list(here.iterdir()) == []
-
-
-def test_eval_counts_what_was_misread(here, few_digits):
-    """Labels moved by one: every 3 is labelled 4."""
+    # With labels that are moved by one, every 3 is labelled 4.
     data = shutil.copytree(few_digits, here / "wrong")
     path = data / "t10k-labels-idx1-ubyte"
     header, labels = path.read_bytes()[:8], path.read_bytes()[8:]
     path.write_bytes(header + bytes((label + 1) % 10 for label in labels))
     result = run("eval", "digits", "--data", data, "--no-pictures")
-    assert f"{labels.count(3)}× as 3" in result.stdout
-    assert "0.00%" in result.stdout
+    for part in ("calibration error", f"{labels.count(3)}× as 3", "0.00%"):
+        assert part in result.stdout
 
 
 def test_eval_draws(here, few_digits):
@@ -153,56 +147,50 @@ def test_train_list(name, field):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("--recipe", "articel"), "article"),
-        (("--set", "epochs"), "FIELD=VALUE"),
-        (("--set", "epochs=2", "--epochs", 3), "epochs"),
-        (("--set", "depth=2"), "'depth'"),
-        (("--epochs", 0), "epochs"),
-        (("--data", "nowhere"), "nowhere"),
-        (("--resume", "nowhere"), "nowhere"),
-        (("--resume", "run", "--epochs", 3), "--epochs"),
-        (("--resume", "run", "--overwrite"), "--overwrite"),
-        (("--resume", "run", "--out", "x"), "--out"),
-        (("--init", "nowhere"), "nowhere"),
-        (("--recipe", "finder", "--epochs", 3), "--epochs"),
-        (("--recipe", "finder", "--set", "steps=0"), "steps"),
-        (("--recipe", "finder", "--set", "net=x"), "'net'"),
-        (("--recipe", "finder", "--init", "nowhere"), "nowhere"),
+        ("--recipe articel", "article"),
+        ("--set epochs", "FIELD=VALUE"),
+        ("--set epochs=2 --epochs 3", "epochs"),
+        ("--set depth=2", "'depth'"),
+        ("--epochs 0", "epochs"),
+        ("--data nowhere", "nowhere"),
+        ("--init nowhere", "nowhere"),
+        ("--resume nowhere", "nowhere"),
+        ("--resume run --epochs 3", "--epochs"),
+        ("--resume run --overwrite", "--overwrite"),
+        ("--recipe finder --epochs 3", "--epochs"),
+        ("--recipe finder --set steps=0", "steps"),
+        ("--recipe finder --set net=x", "'net'"),
+        ("--recipe finder --init nowhere", "nowhere"),
     ],
 )
 def test_train_mistakes(here, arguments, word):
     pytest.importorskip("torch")
-    assert word in one_error_line(run("train", *arguments), 2)
+    assert word in one_error_line(run("train", *arguments.split()), 2)
     assert list(here.iterdir()) == []
 
 
-@pytest.mark.parametrize("recipe", ["quick", "finder"])
-def test_values_that_options_do_not_allow(here, recipe):
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train --threads -1",
+        "train --recipe finder --threads -1",
+        "export x --name a/b",
+        "export x --target z80",
+    ],
+)
+def test_values_that_options_do_not_allow(here, command):
     pytest.importorskip("torch")
-    for arguments in (
-        ("train", "--recipe", recipe, "--threads", -1),
-        ("export", "x", "--name", "a/b"),
-    ):
-        result = run(*arguments)
-        assert result.exit_code == 2
-        assert arguments[-2] in result.stderr
+    result = run(*command.split())
+    assert result.exit_code == 2
+    assert command.split()[-2] in result.stderr
     assert list(here.iterdir()) == []
 
 
-def test_export_mistakes(here, fast_run, monkeypatch):
+def test_export_mistakes(here, fast_run, few_digits, monkeypatch):
     from digitkit.export import verify
 
     assert "nowhere" in one_error_line(run("export", "nowhere"), 2)
-    assert run("export", fast_run.folder, "--target", "z80").exit_code == 2
-    monkeypatch.setattr(verify, "PARITY", 0.0)
-    result = run("export", fast_run.folder, "--out", "out")
-    assert result.exit_code == 3
-    assert "parity" in result.stderr.splitlines()[-1]
-    assert not Path("out").exists()
-
-
-def test_a_run_whose_data_has_moved(here, fast_run, few_digits):
-    copy = shutil.copytree(fast_run.folder, here / "moved")
+    copy = shutil.copytree(fast_run.folder, here / "copy")
     record = json.loads((copy / "run.json").read_text())
     record["data"]["source"] = str(here / "gone")
     (copy / "run.json").write_text(json.dumps(record))
@@ -210,3 +198,8 @@ def test_a_run_whose_data_has_moved(here, fast_run, few_digits):
     assert result.exit_code == 2
     assert "gone" in result.stderr.splitlines()[-1]
     assert run("export", copy, "--no-int8", "--data", few_digits).exit_code == 0
+    monkeypatch.setattr(verify, "PARITY", 0.0)
+    result = run("export", fast_run.folder, "--out", "out")
+    assert result.exit_code == 3
+    assert "parity" in result.stderr.splitlines()[-1]
+    assert not Path("out").exists()

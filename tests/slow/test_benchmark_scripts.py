@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -19,13 +20,24 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 
+def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False
+    )
+
+
 def run(name: str, *arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / name, *map(str, arguments)],
-        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
-    )  # fmt: skip
+    done = call(ROOT / "benchmarks" / name, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Imports a benchmark script by its name."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module
 
 
 def test_nondigits():
@@ -42,10 +54,7 @@ def test_startup():
 
 
 def test_startup_of_what_fails(tmp_path):
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks/startup.py", "--rounds", "1", "--image", tmp_path],
-        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
-    )  # fmt: skip
+    done = call(ROOT / "benchmarks/startup.py", "--rounds", 1, "--image", tmp_path)
     assert done.returncode == 1
     assert "ends with exit code 1" in done.stderr
 
@@ -56,10 +65,8 @@ def test_overhead():
         assert f"\n{row} " in out
 
 
-def test_area_under_the_curve(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    from nondigits import auc
-
+def test_area_under_the_curve(script):
+    auc = script("nondigits").auc
     assert auc(np.array([0.9, 0.8]), np.array([0.1, 0.2])) == 1
     assert auc(np.array([0.1]), np.array([0.2, 0.3])) == 0
     assert auc(np.array([0.5, 0.5]), np.array([0.5])) == 0.5
@@ -143,10 +150,7 @@ def test_photos_compared_with_the_tutorial(photos):
 )
 def test_photos_in_a_bad_folder(tmp_path, line, message):
     (tmp_path / "labels.jsonl").write_text(line)
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks/photos.py", tmp_path, "digits-int8"],
-        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
-    )  # fmt: skip
+    done = call(ROOT / "benchmarks/photos.py", tmp_path, "digits-int8")
     assert done.returncode != 0
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -168,29 +172,29 @@ def test_photos_in_a_bad_folder(tmp_path, line, message):
         ("71", "712457747918", 0, 0, 10),
     ],
 )
-def test_alignment(monkeypatch, truth, read, substituted, missed, false):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    from photos import Edits, align
-
-    assert align(truth, read) == Edits(substituted, missed, false)
-    assert align(read, truth) == Edits(substituted, false, missed)
+def test_alignment(script, truth, read, substituted, missed, false):
+    photos = script("photos")
+    assert photos.align(truth, read) == photos.Edits(substituted, missed, false)
+    assert photos.align(read, truth) == photos.Edits(substituted, false, missed)
 
 
-def test_comparison_with_and_without_reading_order(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    from photos import Label, compare
+@pytest.mark.parametrize(
+    ("read", "ordered", "edits"),
+    [
+        ("1\n23", True, (0, 0, 0)),  # row breaks are ignored
+        ("3\n12", True, (0, 1, 1)),
+        ("3\n12", False, (0, 0, 0)),
+        ("3\n11", False, (1, 0, 0)),
+    ],
+)
+def test_comparison_with_and_without_reading_order(script, read, ordered, edits):
+    photos = script("photos")
+    page = photos.Label(file="x.png", kind="page", text="12\n3", reading_order=ordered)
+    assert photos.compare(page, read) == photos.Edits(*edits)
 
-    page = {"file": "x.png", "kind": "page", "text": "12\n3"}
-    assert compare(Label(**page), "1\n23").total == 0  # row breaks are left out
-    assert compare(Label(**page), "3\n12").total == 2
-    assert compare(Label(**page, reading_order=False), "3\n12").total == 0
-    assert compare(Label(**page, reading_order=False), "3\n11").substituted == 1
 
-
-def test_the_tutorial_detects_digits_in_rows(monkeypatch, one_of_each):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    from tutorial import find_digits
-
+def test_the_tutorial_detects_digits_in_rows(script, one_of_each):
+    find_digits = script("tutorial").find_digits
     page = np.zeros((200, 200), np.uint8)
     for digit, x, y in ((1, 20, 20), (2, 80, 26), (3, 10, 110), (4, 130, 104)):
         page[y : y + 56, x : x + 56] = cv2.resize(one_of_each[digit], (56, 56))
@@ -222,22 +226,16 @@ def test_seeds(fast_run, tmp_path, monkeypatch):
     assert "2 seeds" in out
 
 
-def test_training_time_to_an_accuracy(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    from training import time_to
-
+def test_training_time_to_an_accuracy(script):
+    time_to = script("training").time_to
     points = [(5.0, 0.98), (10.0, 0.9912), (15.0, 0.993)]
     assert time_to(points, 0.9912) == 10.0
     assert time_to(points, 0.994) is None
 
 
-def test_the_page_of_results_is_up_to_date(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import results
-
-    assert results.PAGE.read_text("utf-8") == results.make_page(), (
-        "run: python benchmarks/results.py"
-    )
+def test_the_page_of_results_is_up_to_date(script):
+    results = script("results")
+    assert results.PAGE.read_text("utf-8") == results.make_page(), "run benchmarks/results.py"
 
 
 @pytest.mark.parametrize(
@@ -248,28 +246,20 @@ def test_the_page_of_results_is_up_to_date(monkeypatch):
         (None, "Intel(R) Xeon(R) Processor", ["AVX2", "VNNI"], "intel-xeon-processor-vnni-2-cores"),
     ],
 )
-def test_machines_have_classes(monkeypatch, board, cpu, features, name):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    from results import machine_class
-
+def test_machines_have_classes(script, board, cpu, features, name):
     machine = replace(
         reports.MACHINE, board=board, cpu=cpu, features=tuple(features), usable_cores=2
     )
-    assert machine_class(reports.make_report(machine=machine)) == name
+    assert script("results").machine_class(reports.make_report(machine=machine)) == name
 
 
-def test_boards_without_results_have_empty_rows(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import results
-
+def test_boards_without_results_have_empty_rows(script, tmp_path):
+    results = script("results")
     rows = [line for line in results.make_page(tmp_path).splitlines() if "| Raspberry Pi" in line]
     assert [row.strip("| ") for row in rows] == list(results.WANTED.values())
 
 
 def test_the_hot_paths_run():
     pytest.importorskip("pytest_benchmark")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "benchmarks/test_hot_paths.py", "--benchmark-disable"],
-        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
-    )  # fmt: skip
+    done = call("-m", "pytest", "benchmarks/test_hot_paths.py", "--benchmark-disable")
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""The export of a run: files, contract and gates; of trained nets in tests/slow."""
+"""The export of a run: files, contract and gates; of accurate nets in tests/slow."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from digitkit.export import export, quantize, verify
 from digitkit.export.export import ExportConfig, export_run
 
 
+def export_both(run, out):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "INT8_LOSS", 1.0)  # 100 test images are too few for this gate
+        return export_run(ExportConfig(run.folder, out, "fast"))
+
+
 @pytest.fixture(scope="module")
 def exported(fast_run, tmp_path_factory):
-    """Both precisions; 100 test images are too few for int8's gate."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "INT8_LOSS", 1.0)
-        return export_run(ExportConfig(fast_run.folder, tmp_path_factory.mktemp("out"), "fast"))
+    return export_both(fast_run, tmp_path_factory.mktemp("out"))
 
 
 def test_files_and_contract(exported, fast_run):
     fp32, int8 = exported
     folder = fp32.path.parent
-    assert [model.path.name for model in exported] == ["fast-fp32.onnx", "fast-int8.onnx"]
-    assert {p.name for p in folder.iterdir()} == {
-        "fast-fp32.onnx", "fast-int8.onnx", "fast-mistakes.png", "MODEL_CARD.md", "SHA256SUMS",
-    }  # fmt: skip
+    names = {"fast-fp32.onnx", "fast-int8.onnx", "fast-mistakes.png", "MODEL_CARD.md", "SHA256SUMS"}
+    assert {p.name for p in folder.iterdir()} == names
     assert "(fast-mistakes.png)" in (folder / "MODEL_CARD.md").read_text()
     for model in exported:
-        data = model.path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
+        digest = hashlib.sha256(model.path.read_bytes()).hexdigest()
         assert f"{digest}  {model.path.name}\n" in (folder / "SHA256SUMS").read_text()
-        assert len(data) == model.size
+        assert model.path.stat().st_size == model.size
         contract = Classifier(model.path).contract
         assert contract == model.contract
         assert contract.opset == onnx.load(model.path).opset_import[0].version == 18
@@ -61,10 +61,8 @@ def test_files_and_contract(exported, fast_run):
     assert int8.size < fp32.size / 2.5
 
 
-def test_the_same_run_exports_to_the_same_bytes(exported, fast_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(verify, "INT8_LOSS", 1.0)
-    again = export_run(ExportConfig(fast_run.folder, tmp_path, "fast"))
-    for model, before in zip(again, exported, strict=True):
+def test_the_same_run_exports_to_the_same_bytes(exported, fast_run, tmp_path):
+    for model, before in zip(export_both(fast_run, tmp_path), exported, strict=True):
         assert model.path.read_bytes() == before.path.read_bytes()
 
 
@@ -78,14 +76,14 @@ def test_defaults_and_fp32_alone(fast_run, tmp_path):
     assert not older.exists()
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b"])
-def test_names_that_are_not_file_names(tmp_path, name):
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", ""), ("name", "."), ("name", ".."), ("name", "a/b"), ("target", "z80")],
+)
+def test_a_config_checks_itself(tmp_path, field, value):
     with pytest.raises(ConfigError) as error:
-        ExportConfig(tmp_path, name=name)
-    assert error.value.field == "name"
-    with pytest.raises(ConfigError) as error:
-        ExportConfig(tmp_path, target="z80")
-    assert error.value.field == "target"
+        ExportConfig(tmp_path, **{field: value})
+    assert error.value.field == field
 
 
 def shift_a_bias(model):
@@ -121,31 +119,21 @@ def test_fp32_gates(fast_run, tmp_path, monkeypatch, damage, gate):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_int8_gate(fast_run, tmp_path, monkeypatch):
-    right = quantize.quantize
+def test_int8_gate_and_calibration(fast_run, tmp_path, monkeypatch):
+    """Calibration sees neither test nor validation images; bad ranges fail."""
+    seen, right = [], quantize.quantize
 
     def wrong(model, images, target):
+        seen.append(images)
         return right(model, np.minimum(images, 3), target)  # ranges far too small
 
     monkeypatch.setattr(quantize, "quantize", wrong)
+    monkeypatch.setattr(quantize, "CALIBRATION_IMAGES", 200)
     with pytest.raises(GateError, match="accuracy") as error:
         export_run(ExportConfig(fast_run.folder, tmp_path / "out", "a"))
     assert error.value.subject == "a-int8"
     assert "--no-int8" in error.value.hint
     assert not (tmp_path / "out").exists()
-
-
-def test_calibration_sees_neither_test_nor_validation_images(fast_run, tmp_path, monkeypatch):
-    seen = []
-    right = quantize.quantize
-    monkeypatch.setattr(verify, "INT8_LOSS", 1.0)
-    monkeypatch.setattr(quantize, "CALIBRATION_IMAGES", 200)
-    monkeypatch.setattr(
-        quantize,
-        "quantize",
-        lambda model, images, target: seen.append(images) or right(model, images, target),
-    )
-    export_run(ExportConfig(fast_run.folder, tmp_path, "a"))
     train = load_train_and_test(Path(fast_run.record.data.source)).train
     kept, off = stratified_split(train.labels, fast_run.recipe.validation, 0)
     used = {image.tobytes() for image in seen[0]}

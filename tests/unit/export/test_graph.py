@@ -17,30 +17,31 @@ SHIPPED = sorted(models_folder().glob("digits*.onnx"))
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_contracts_of_shipped_models(path):
     onnx = pytest.importorskip("onnx")
-    contract = Classifier(path).contract
-    model = onnx.load(path)
+    contract, model = Classifier(path).contract, onnx.load(path)
     assert contract.opset == graph.read_opset(model) == graph.OPSET
     assert contract.op_counts == graph.count_graph(model).op_counts
 
 
-def test_other_domains_are_ignored():
+@pytest.mark.parametrize(
+    ("opsets", "version"),
+    [
+        ({"com.microsoft": 1, "": 21}, 21),
+        ({"ai.onnx": 19}, 19),
+        ({"ai.onnx.ml": 3}, None),
+        ({}, None),
+    ],
+)
+def test_other_domains_are_ignored(opsets, version):
     onnx = pytest.importorskip("onnx")
-    for opsets, version in (
-        ([("com.microsoft", 1), ("", 21)], 21),
-        ([("ai.onnx", 19)], 19),
-        ([("ai.onnx.ml", 3)], None),
-        ([], None),
-    ):
-        model = onnx.ModelProto(ir_version=8)
-        for domain, number in opsets:
-            model.opset_import.add(domain=domain, version=number)
-        assert graph.read_opset(model) == version
+    model = onnx.ModelProto(ir_version=8)
+    for domain, number in opsets.items():
+        model.opset_import.add(domain=domain, version=number)
+    assert graph.read_opset(model) == version
 
 
 def test_a_digitkit_model_is_described_by_its_contract(shipped):
     contract = Classifier(shipped).contract
-    description = graph.describe_model(shipped, contract)
-    assert description == graph.ModelDescription(
+    assert graph.describe_model(shipped, contract) == graph.ModelDescription(
         18, contract.op_counts, contract.parameters, contract.multiply_adds
     )
     assert graph.describe_model(shipped, replace(contract, opset=None)).opset is None

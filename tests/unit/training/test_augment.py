@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from digitkit.training.augment import Augmentation, augment
-
 torch = pytest.importorskip("torch")
+
+from digitkit.training.augment import Augmentation, augment
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
+torch = pytest.importorskip("torch")
+
 from digitkit.errors import RecipeError
 from digitkit.training import nets, recipes
-
-torch = pytest.importorskip("torch")
 
 
 def test_the_articles_net():
@@ -15,9 +15,6 @@ def test_the_articles_net():
     recipe = recipes.get_recipe("article")
     assert (recipe.optimizer, recipe.learning_rate, recipe.epochs) == ("adadelta", 1.0, 10)
     assert (recipe.batch_size, recipe.validation) == (128, 0.0)
-
-
-def test_the_articles_weights_begin_as_in_keras():
     torch.manual_seed(0)
     dense = nets.build_net("article")[7].requires_grad_(False)
     limit = (6 / (9216 + 128)) ** 0.5  # Glorot, uniform

@@ -18,12 +18,32 @@ from digitkit.training.folder import load_run
 from digitkit.training.record import read_record, write_record
 from digitkit.training.run import resume, train
 
+REMOVED = object()
 
-def rewrite(folder, change) -> None:
-    """Change the values of a ``run.json``."""
-    values = json.loads((folder / "run.json").read_text())
-    change(values)
-    (folder / "run.json").write_text(json.dumps(values))
+
+def damage(folder, path: str, value: object) -> None:
+    """Change or remove one value of a ``run.json``, named like ``data.train.digest``."""
+    record = json.loads((folder / "run.json").read_text())
+    *parents, key = path.split(".")
+    values = record
+    for parent in parents:
+        values = values[int(parent) if parent.isdigit() else parent]
+    if value is REMOVED:
+        del values[key]
+    else:
+        values[key] = value
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+@pytest.fixture
+def fast(few_digits, tmp_path):
+    """Trains into a folder of this name, with these changes."""
+
+    def run(name: str = "a", watcher: Silent | None = None, **changes: str):
+        config = train_config(tmp_path / name, few_digits, FAST | changes)
+        return train(config, watcher or Silent())
+
+    return run
 
 
 @pytest.fixture
@@ -36,44 +56,44 @@ def test_the_run_folder(fast_run):
     names = {p.name for p in fast_run.folder.iterdir()}
     assert names == {"model.safetensors", "run.json", "curves.png", "confusion.png"}
     values = json.loads((fast_run.folder / "run.json").read_text())
-    assert list(values) == [
-        "format", "status", "recipe", "overrides", "seed", "parameters", "threads", "versions",
-        "machine", "git_revision", "started", "data", "init", "epochs", "best_epoch", "validation",
-        "test", "wall_seconds",
-    ]  # fmt: skip
+    keys = (
+        "format status recipe overrides seed parameters threads versions machine git_revision "
+        "started data init epochs best_epoch validation test wall_seconds"
+    )
+    assert list(values) == keys.split()
     assert (values["format"], values["status"], values["overrides"]) == (1, "complete", FAST)
     assert values["recipe"]["epochs"] == len(values["epochs"]) == 3
     assert (values["data"]["train"]["count"], values["test"]["count"]) == (300, 100)
     assert values["versions"]["torch"]
     assert values["wall_seconds"] >= values["epochs"][-1]["elapsed"] > 0
-    best = max(values["epochs"], key=lambda e: (e["val_accuracy"], -e["val_loss"]))
-    assert values["best_epoch"] == best["epoch"]
     assert 0.05 < values["validation"]["temperature"] < 20
     assert 0.5 <= values["validation"]["min_confidence"] <= 1
     assert values["test"]["loss_uncalibrated"] > 0
+    accuracies = [epoch["val_accuracy"] for epoch in values["epochs"]]
+    assert accuracies[values["best_epoch"] - 1] == max(accuracies)
+    before = (fast_run.folder / "run.json").read_bytes()
     assert load_run(fast_run.folder).record == fast_run.record
+    assert resume(fast_run.folder, Silent()).record == fast_run.record
+    assert (fast_run.folder / "run.json").read_bytes() == before
 
 
-def test_same_seed_same_weights_and_another_seed_others(tmp_path, few_digits):
-    weights = []
-    for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
-        train(train_config(tmp_path / name, few_digits, FAST | {"seed": seed}), Silent())
-        weights.append((tmp_path / name / "model.safetensors").read_bytes())
-    assert weights[0] == weights[1]
-    assert weights[0] != weights[2]
+def test_same_seed_same_weights_and_another_seed_others(fast):
+    runs = fast("a"), fast("b"), fast("c", seed="1")
+    first, same, other = ((run.folder / "model.safetensors").read_bytes() for run in runs)
+    assert first == same != other
 
 
 @pytest.mark.parametrize(
     "stop", [Silent(stop_after=1), Silent(stop_in_batch=(2, 3)), Silent(stop_in_batch=(1, 1))]
 )
 @pytest.mark.parametrize("net", ["article-minimal", "digits-tiny"])
-def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, few_digits, stop, net):
-    changes = FAST | {
+def test_a_resumed_run_ends_like_an_uninterrupted_one(fast, tmp_path, stop, net):
+    changes = {
         "net": net, "augmentation.rotate": "5", "ema": "0.9", "hands": "0.1", "negatives": "0.2",
     }  # fmt: skip
-    whole = train(train_config(tmp_path / "whole", few_digits, changes), Silent())
+    whole = fast("whole", **changes)
     with pytest.raises(KeyboardInterrupt):
-        train(train_config(tmp_path / "cut", few_digits, changes), stop)
+        fast("cut", stop, **changes)
     with pytest.raises(RunError) as error:
         load_run(tmp_path / "cut")
     assert f"--resume {tmp_path / 'cut'}" in error.value.hint
@@ -87,12 +107,6 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, few_digits, stop
     assert resumed.record.test == whole.record.test
 
 
-def test_resuming_a_finished_run_changes_nothing(fast_run):
-    before = (fast_run.folder / "run.json").read_bytes()
-    assert resume(fast_run.folder, Silent()).record == fast_run.record
-    assert (fast_run.folder / "run.json").read_bytes() == before
-
-
 def test_init_starts_from_another_run(tmp_path, few_digits, fast_run):
     changes = FAST | {"epochs": "1", "learning_rate": "0.00001"}
     config = train_config(tmp_path / "tuned", few_digits, changes, init=fast_run.folder)
@@ -104,31 +118,25 @@ def test_init_starts_from_another_run(tmp_path, few_digits, fast_run):
         train(other, Silent())
 
 
-def test_without_validation_the_last_epoch_is_kept(tmp_path, few_digits):
-    config = train_config(tmp_path / "a", few_digits, FAST | {"validation": "0"})
-    record = train(config, Silent()).record
-    assert (record.best_epoch, record.validation, record.epochs[0].val_loss) == (3, None, None)
-    assert (record.temperature, record.min_confidence) == (1.0, 0.5)
+FLAT = {"learning_rate": "1e-12", "schedule": "constant"}
+"""No epoch is better than another, and the first of the best is kept."""
 
 
-def test_which_epoch_is_kept(tmp_path, few_digits):
-    # At such a rate no epoch is better than another, and the first of the best is kept.
-    flat = FAST | {"learning_rate": "1e-12", "schedule": "constant"}
-    # At this one they go up and down.
-    wild = FAST | {"learning_rate": "0.5", "schedule": "constant", "epochs": "6"}
-    records = [
-        train(train_config(tmp_path / name, few_digits, changes), Silent()).record
-        for name, changes in (("a", flat | {"keep": "last"}), ("b", flat), ("c", wild))
-    ]
-    assert [record.best_epoch for record in records[:2]] == [3, 1]
-    accuracies = [epoch.val_accuracy for epoch in records[2].epochs]
-    assert accuracies[records[2].best_epoch - 1] == max(accuracies)
-
-
-def test_patience(tmp_path, few_digits):
-    changes = FAST | {"epochs": "30", "patience": "1", "learning_rate": "1e-12"}
-    record = train(train_config(tmp_path / "a", few_digits, changes), Silent()).record
-    assert len(record.epochs) == record.best_epoch + 1 < 30
+@pytest.mark.parametrize(
+    ("changes", "best_epoch", "epochs"),
+    [
+        ({"validation": "0"}, 3, 3),
+        (FLAT, 1, 3),
+        (FLAT | {"keep": "last"}, 3, 3),
+        (FLAT | {"patience": "1", "epochs": "30"}, 1, 2),
+    ],
+)
+def test_which_epoch_is_kept(fast, changes, best_epoch, epochs):
+    record = fast(**changes).record
+    assert (record.best_epoch, len(record.epochs)) == (best_epoch, epochs)
+    if "validation" in changes:
+        assert (record.validation, record.epochs[0].val_loss) == (None, None)
+        assert (record.temperature, record.min_confidence) == (1.0, 0.5)
 
 
 def test_folders_that_are_taken(tmp_path, few_digits, copy):
@@ -139,15 +147,13 @@ def test_folders_that_are_taken(tmp_path, few_digits, copy):
     assert not (copy / ".lock").exists()
     train(train_config(copy, few_digits, overwrite=True), Silent())
     assert (copy / "notes.txt").read_text() == "mine"
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    (photos / "a.png").write_bytes(b"x")
-    for out in (photos, photos / "a.png"):
-        for overwrite in (False, True):
-            with pytest.raises(RunError) as error:
-                train(train_config(out, few_digits, overwrite=overwrite), Silent())
-            assert error.value.subject == str(out)
-    assert {p.name for p in photos.iterdir()} == {"a.png"}
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.png").write_bytes(b"x")
+    for out in (tmp_path / "photos", tmp_path / "photos/a.png"):
+        with pytest.raises(RunError) as error:
+            train(train_config(out, few_digits, overwrite=True), Silent())
+        assert error.value.subject == str(out)
+    assert [p.name for p in (tmp_path / "photos").iterdir()] == ["a.png"]
 
 
 def test_two_trainings_into_one_folder(tmp_path, few_digits):
@@ -155,12 +161,10 @@ def test_two_trainings_into_one_folder(tmp_path, few_digits):
 
     class Second(Silent):
         def epoch(self, record, checkpoint):
-            for attempt in (
-                lambda: train(train_config(out, few_digits, overwrite=True), Silent()),
-                lambda: resume(out, Silent()),
-            ):
-                with pytest.raises(RunError, match="another training"):
-                    attempt()
+            with pytest.raises(RunError, match="another training"):
+                train(train_config(out, few_digits, overwrite=True), Silent())
+            with pytest.raises(RunError, match="another training"):
+                resume(out, Silent())
             super().epoch(record, checkpoint)
 
     watcher = Second()
@@ -168,13 +172,10 @@ def test_two_trainings_into_one_folder(tmp_path, few_digits):
     assert len(watcher.epochs) == 3
 
 
-def test_a_config_checks_itself(tmp_path, few_digits):
+def test_what_cannot_begin(tmp_path, few_digits):
     with pytest.raises(ConfigError) as error:
         replace(train_config(tmp_path, few_digits), threads=-1)
     assert error.value.field == "threads"
-
-
-def test_folders_without_a_run(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputNotFoundError):
             load_run(folder)
@@ -183,84 +184,80 @@ def test_folders_without_a_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("path", "value"),
     [
-        lambda values: values.update(format=99),
-        lambda values: values.update(status="done"),
-        lambda values: values.update(test=None),
-        lambda values: values["test"].pop("accuracy"),
-        lambda values: values["data"].pop("train"),
-        lambda values: values["epochs"][0].update(epoch="one"),
-        lambda values: values.pop("threads"),
-        lambda values: values.pop("recipe"),
-        lambda values: values["recipe"].pop("epochs"),
-        lambda values: values["recipe"].update(epochs=0),
-        lambda values: values["recipe"].update(invented_later=1),
-        lambda values: values["recipe"]["augmentation"].update(invented_later=1),
-        lambda values: values["recipe"].update(net="nothing"),
-        lambda values: values["recipe"].update(net="quick"),  # other weights
+        ("format", 99),
+        ("status", "done"),
+        ("status", "running"),
+        ("test", None),
+        ("test.accuracy", REMOVED),
+        ("data.train", REMOVED),
+        ("epochs.0.epoch", "one"),
+        ("validation.min_confidence", REMOVED),
+        ("wall_seconds", REMOVED),
+        ("threads", REMOVED),
+        ("recipe", []),
+        ("recipe.epochs", REMOVED),
+        ("recipe.epochs", 0),
+        ("recipe.invented_later", 1),
+        ("recipe.augmentation.invented_later", 1),
+        ("recipe.net", "nothing"),
+        ("recipe.net", "quick"),  # does not fit the weights
     ],
 )
-def test_damaged_records(copy, change):
-    rewrite(copy, change)
-    with pytest.raises(RunError, match=r"run\.json"):
+def test_damaged_records(copy, path, value):
+    damage(copy, path, value)
+    with pytest.raises(RunError):
         load_run(copy)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b""])
 def test_records_that_are_not_json(copy, content):
     (copy / "run.json").write_bytes(content)
-    for load in (read_record, load_run, lambda folder: resume(folder, Silent())):
+    for load in (load_run, lambda folder: resume(folder, Silent())):
         with pytest.raises(RunError) as error:
             load(copy)
         assert error.value.subject == str(copy / "run.json")
 
 
-def test_records_of_older_versions(copy, fast_run):
-    """Fields that were added later have defaults; a record survives being written again."""
-
-    def remove(values):
-        del values["validation"]["min_confidence"], values["recipe"]["hands"]
-        values["recipe"]["augmentation"] = {"rotate": 8}
-
-    rewrite(copy, remove)
+def test_records_of_older_versions(copy):
+    """Recipe fields that were added later have defaults; a record survives being rewritten."""
+    for path in ("recipe.keep", "recipe.hands", "recipe.negatives", "recipe.augmentation.erase"):
+        damage(copy, path, REMOVED)
     record = read_record(copy)
-    assert (record.min_confidence, record.recipe.augmentation.rotate) == (0.5, 8.0)
+    assert (record.recipe.keep, record.recipe.hands) == ("best", 0.0)
     write_record(copy, record)
     assert read_record(copy) == record
 
 
 def test_damaged_weights(copy):
     path = copy / "model.safetensors"
-    for content in (path.read_bytes()[:1000], None):
-        path.unlink() if content is None else path.write_bytes(content)
+    path.write_bytes(path.read_bytes()[:1000])
+    for _ in range(2):
         with pytest.raises(RunError) as error:
             load_run(copy)
         assert error.value.subject == str(path)
+        path.unlink(missing_ok=True)
 
 
 def test_resume_refuses_what_does_not_fit(tmp_path, few_digits, mnist_test):
-    out, data = tmp_path / "a", tmp_path / "data"
-    shutil.copytree(few_digits, data)
+    out, data = tmp_path / "a", shutil.copytree(few_digits, tmp_path / "data")
     with pytest.raises(KeyboardInterrupt):
         train(train_config(out, data), Silent(stop_after=1))
     before = (out / "run.json").read_bytes()
-    rewrite(out, lambda values: values["recipe"].update(net="digits"))
+    damage(out, "recipe.net", "digits")
     with pytest.raises(RunError, match="'digits'"):
         resume(out, Silent())
     (out / "run.json").write_bytes(before)
-    write_idx(data, "train", mnist_test.take(np.arange(300)))
-    with pytest.raises(DatasetError):
-        resume(out, Silent())
-    shutil.rmtree(data)
-    shutil.copytree(few_digits, data)
     (out / "checkpoint.pt").write_bytes(b"nothing")
     with pytest.raises(RunError, match=r"checkpoint\.pt"):
         resume(out, Silent())
+    write_idx(data, "train", mnist_test.take(np.arange(300)))
+    with pytest.raises(DatasetError):
+        resume(out, Silent())
 
 
-def test_a_training_that_diverges(tmp_path, few_digits):
-    changes = FAST | {"learning_rate": "1e30", "optimizer": "sgd", "schedule": "constant"}
+def test_a_training_that_diverges(fast):
     with pytest.raises(RunError) as error:
-        train(train_config(tmp_path / "a", few_digits, changes), Silent())
+        fast(learning_rate="1e30", optimizer="sgd", schedule="constant")
     assert "learning_rate" in error.value.hint
