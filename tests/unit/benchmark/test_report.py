@@ -11,7 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 from support import reports
+from support.errors import error_of
 from support.paths import ROOT
+from support.reports import make_failed, make_report, make_variant
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import schema
@@ -29,52 +31,39 @@ from digitkit.errors import InputNotFoundError, OutputError, ReportError
 SCHEMA = schema.make_schema()
 STORED = sorted((ROOT / "benchmarks/results").glob("*/bench.json"))
 
-FULL = replace(
-    reports.make_report(
-        reports.make_variant(paced_us=200.0, options={"x": 1, "y": "0", "z": ("a",)}),
-        reports.make_failed("x", "broken"),
-        findings=(reports.HOT, reports.BUSY),
-    ),
+FULL = make_report(
+    make_variant(paced_us=200.0, options={"x": 1, "y": "0", "z": ("a",)}),
+    make_failed("x", "broken"),
+    findings=(reports.HOT, reports.BUSY),
     recommended=(reports.PROFILE,),
 )
 
 
-def values_of(report) -> dict:
+def to_json(report) -> dict:
     return json.loads(encode_report(report))
 
 
-# --- the schema ------------------------------------------------------------------------------
+def check_schema(values) -> None:
+    pytest.importorskip("jsonschema").Draft202012Validator(SCHEMA).validate(values)
 
 
-def check(values) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.Draft202012Validator(SCHEMA).validate(values)
-
-
-def test_the_published_schema_is_up_to_date():
-    """If not: python benchmarks/schema.py."""
+def test_the_schema_is_valid_up_to_date_and_describes_every_value():
+    """If it is not up to date: python benchmarks/schema.py."""
     assert json.loads(schema.PATH.read_text("utf-8")) == SCHEMA
-
-
-def test_the_schema_is_valid_and_describes_every_value():
-    jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    for part in (SCHEMA, *SCHEMA["$defs"].values()):
-        assert part["description"]
-        assert "Attributes:" not in part["description"]
-        assert all(value["description"] for value in part["properties"].values())
-        assert part["required"] == list(part["properties"])
+    pytest.importorskip("jsonschema").Draft202012Validator.check_schema(SCHEMA)
+    for definition in (SCHEMA, *SCHEMA["$defs"].values()):
+        assert definition["description"]
+        assert "Attributes:" not in definition["description"]
+        assert all(value["description"] for value in definition["properties"].values())
+        assert definition["required"] == list(definition["properties"])
 
 
 def test_reports_fit_the_schema(quick_run):
-    values = values_of(quick_run.report)
-    check(values)
-    for variant in values["variants"]:
-        assert len(variant["model_sha256"]) == 64
-    check(values_of(FULL))
-    check(values_of(reports.make_report()))
-    unknown = reports.make_report(reports.make_variant(accuracy=None), **reports.NOTHING_KNOWN)
-    check(values_of(unknown))
+    unknown = make_report(make_variant(accuracy=None), **reports.NOTHING_KNOWN)
+    for report in (quick_run.report, FULL, make_report(), unknown):
+        check_schema(to_json(report))
+    for variant in quick_run.report.variants:
+        assert len(variant.model_sha256) == 64
 
 
 @pytest.mark.parametrize(
@@ -91,23 +80,20 @@ def test_reports_fit_the_schema(quick_run):
 )
 def test_the_schema_refuses(spoil):
     jsonschema = pytest.importorskip("jsonschema")
-    values = values_of(FULL)
+    values = to_json(FULL)
     spoil(values)
     with pytest.raises(jsonschema.ValidationError):
-        check(values)
-
-
-# --- loading ---------------------------------------------------------------------------------
+        check_schema(values)
 
 
 def test_what_is_saved_is_loaded(tmp_path, quick_run):
     for report in (FULL, quick_run.report):
         save_report(report, tmp_path / "r.json")
         assert load_report(tmp_path / "r.json") == report
-    assert [type(one) is MeasuredVariant for one in FULL.variants] == [True, False]
-    report = reports.make_report(reports.make_failed("é", "×"))
+    assert [type(variant) is MeasuredVariant for variant in FULL.variants] == [True, False]
+    report = make_report(make_failed("é", "×"))
     assert encode_report(report, ascii_only=True).isascii()
-    assert json.loads(encode_report(report, ascii_only=True)) == values_of(report)
+    assert json.loads(encode_report(report, ascii_only=True)) == to_json(report)
 
 
 def write(path: Path, values: object) -> Path:
@@ -117,14 +103,12 @@ def write(path: Path, values: object) -> Path:
 
 def test_an_older_report(tmp_path):
     """What came later gets its default, and what came even later is ignored."""
-    values = values_of(FULL)
+    values = to_json(FULL)
     for name in ("samples", "recommended", "findings"):
         del values[name]
     values["more"] = values["variants"][0]["more"] = 1
-    report = load_report(write(tmp_path / "r.json", values))
-    assert (report.samples, report.recommended, report.findings) == (None, None, ())
-    assert report.invalid == FULL.invalid
-    assert report.measured == FULL.measured
+    expected = replace(FULL, samples=None, recommended=None, findings=())
+    assert load_report(write(tmp_path / "r.json", values)) == expected
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.parent.name)
@@ -145,18 +129,15 @@ def test_stored_reports_load(path):
 def test_what_is_not_a_report(tmp_path, data):
     path = tmp_path / "r.json"
     path.write_bytes(data)
-    with pytest.raises(ReportError) as error:
-        load_report(path)
-    assert error.value.subject == str(path)
-    assert "\n" not in str(error.value)
-    with pytest.raises(InputNotFoundError):
-        load_report(tmp_path / "none.json")
-    with pytest.raises(ReportError):
-        load_report(tmp_path)
+    error = error_of(ReportError, load_report, path)
+    assert error.subject == str(path)
+    assert "\n" not in str(error)
+    error_of(InputNotFoundError, load_report, tmp_path / "none.json")
+    error_of(ReportError, load_report, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("change", "word"),
+    ("spoil", "word"),
     [
         (lambda r: r["environment"].update(versions=[]), "versions"),
         (lambda r: r["settings"].update(runs="x"), "runs"),
@@ -173,15 +154,12 @@ def test_what_is_not_a_report(tmp_path, data):
         (lambda r: r["findings"][0].update(kind="bad luck"), "findings"),
     ],
 )
-def test_a_damaged_report(tmp_path, change, word):
-    values = values_of(FULL)
-    change(values)
-    with pytest.raises(ReportError, match=word) as error:
-        load_report(write(tmp_path / "r.json", values))
-    assert error.value.hint
-
-
-# --- raw samples -----------------------------------------------------------------------------
+def test_a_damaged_report(tmp_path, spoil, word):
+    values = to_json(FULL)
+    spoil(values)
+    error = error_of(ReportError, load_report, write(tmp_path / "r.json", values))
+    assert word in str(error)
+    assert error.hint
 
 
 @pytest.mark.parametrize(
@@ -193,21 +171,15 @@ def test_a_damaged_report(tmp_path, change, word):
         (".json", ".samples.npz"),
     ],
 )
-def test_each_report_has_samples_of_its_own(name, raw):
-    assert samples_path(Path("a", name)) == Path("a", raw)
-
-
-def test_the_samples_are_next_to_the_report(tmp_path):
+def test_each_report_has_samples_of_its_own_next_to_it(tmp_path, name, raw):
     samples = {"0/0": np.full(10, 20_000), "0/0/paced": np.full(3, 1, np.int64)}
-    path = tmp_path / "new" / "pi.4.json"
-    written = BenchResult(FULL, samples).save(path)
-    assert written.samples == "pi.4.samples.npz"
-    assert load_report(path) == written
-    assert sorted(p.name for p in path.parent.iterdir()) == ["pi.4.json", "pi.4.samples.npz"]
-    with np.load(path.with_name(written.samples)) as kept:
-        assert {name: kept[name].tolist() for name in kept} == {
-            "0/0": [20_000] * 10,
-            "0/0/paced": [1] * 3,
+    path = tmp_path / "new" / name
+    report = BenchResult(FULL, samples).save(path)
+    assert report.samples == raw
+    assert load_report(path) == report
+    assert {*path.parent.iterdir()} == {path, samples_path(path)}
+    with np.load(samples_path(path)) as stored:
+        assert {key: stored[key].tolist() for key in stored} == {
+            key: durations.tolist() for key, durations in samples.items()
         }
-    with pytest.raises(OutputError):
-        BenchResult(FULL, {}).save(path / "r.json")
+    error_of(OutputError, BenchResult(FULL, {}).save, path / "r.json")

@@ -34,7 +34,6 @@ def test_durations(value, text):
 
 
 def test_other_figures():
-    assert (units.format_percent(None), units.format_mb(None)) == ("–", "–")
     assert (units.format_percent(0.99584), units.format_mb(87.4)) == ("99.58%", "87 MB")
     assert units.format_range(28.3, 29) == "28.3–29.0 µs"
     assert units.format_range(500, 2000) == "500 µs – 2.00 ms"
@@ -42,40 +41,38 @@ def test_other_figures():
     assert [units.format_threads(n) for n in (1, 2)] == ["1 thread", "2 threads"]
 
 
-def everything(report) -> str:
-    """All that people are shown; every table's rows are as wide as its head."""
+def check_page(report) -> str:
+    """The page in Markdown; every table's rows are as wide as its head."""
     for table in make_tables(report):
         assert {len(row) for row in table.rows} <= {len(table.columns)}, table.title
-    return render_markdown(report)
+    page = render_markdown(report)
+    assert "None" not in page
+    assert not re.search(r"\bnan\b", page)  # there is a board called Banana Pi
+    return page
 
 
 def test_a_full_report(quick_run):
-    text = everything(quick_run.report)
+    check_page(quick_run.report)
     assert [table.title for table in make_tables(quick_run.report)] == TITLES
-    assert "None" not in text
-    assert not re.search(r"\bnan\b", text)  # there is a board called Banana Pi
 
 
 def test_a_machine_that_reports_nothing():
     unknown = dict.fromkeys(("resident_import_mb", "resident_load_mb", "peak_mb", "accuracy"))
     report = make_report(make_variant(**unknown), **reports.NOTHING_KNOWN)
     assert summarize_setup(report).startswith("x, 1 core, governor unknown; ; 5 processes")
-    assert "None" not in everything(report)
-    virtual = make_report(machine=replace(reports.MACHINE, virtual=True))
-    assert "virtual machine" in summarize_setup(virtual)
+    check_page(report)
     latencies, _, _, memory = make_tables(report)
     assert latencies.rows[0][-1] == "–"
     assert memory.rows[0][-3:] == ("–", "–", "–")
+    virtual = make_report(machine=replace(reports.MACHINE, virtual=True))
+    assert "virtual machine" in summarize_setup(virtual)
 
 
-def test_the_accuracy_of_the_model_card_is_marked():
+def test_accuracies_and_where_they_come_from():
     report = make_report(make_variant(accuracy=None), make_variant("other", 1.0, accuracy=None))
     card, other = report.models
     report = replace(report, models=(replace(card, card_accuracy=0.995), other))
     assert [row[-1] for row in make_tables(report)[0].rows] == ["99.50%*", "–"]
-
-
-def test_the_note_states_the_digits_of_the_accuracy():
     few = make_variant("b", 1.0, accuracy_count=10, accuracy_data="mine")
     none = make_variant("c", 1.0, accuracy=None, accuracy_count=None, accuracy_data=None)
     note = make_tables(make_report(make_variant(), few, none, make_failed("d", "died")))[0].note
@@ -83,23 +80,20 @@ def test_the_note_states_the_digits_of_the_accuracy():
     assert "accuracy:" not in make_tables(make_report(none))[0].note
 
 
-def test_distribution_and_throughput():
+def test_distribution_throughput_and_fixed_rate():
     few = make_variant(throughput=(Throughput(1, 1234.5), Throughput(4, None, "died")))
-    many = make_variant("digits-fp32", 60)
-    many = replace(many, latency=replace(many.latency, p999_us=71.0, std_us=2.0, min_us=55.0))
-    _, table, throughput, _ = make_tables(make_report(few, many))
+    many = make_variant("digits-fp32", 60, paced_us=200.0)
+    latency = replace(many.latency, p999_us=71.0, std_us=2.0, min_us=55.0)
+    many = replace(many, latency=latency, paced=replace(many.paced, idle_cpu=None))
+    _, distribution, throughput, _, paced = make_tables(make_report(few, many))
     assert throughput.columns[2:4] == (">1 process", ">4 processes")
     assert throughput.rows[0][1:4] == ("33,333", "1,234", "–")
-    assert table.rows[0][1:] == ("1,500", "30.0 µs", "30.0 µs", "0.00 µs", "–", "0")
-    assert table.rows[1][1:] == ("1,500", "55.0 µs", "60.0 µs", "2.00 µs", "71.0 µs", "0")
+    assert [row[1:] for row in distribution.rows] == [
+        ("1,500", "30.0 µs", "30.0 µs", "0.00 µs", "–", "0"),
+        ("1,500", "55.0 µs", "60.0 µs", "2.00 µs", "71.0 µs", "0"),
+    ]
+    assert paced.rows == (("digits-fp32", "200 µs", "240 µs", "3.33", "0 of 50", "–"),)
     assert ">p99.9" not in make_tables(make_report(few))[1].columns
-
-
-def test_a_fixed_rate_whose_idle_cpu_is_not_available():
-    variant = make_variant(paced_us=200.0)
-    variant = replace(variant, paced=replace(variant.paced, idle_cpu=None))
-    table = make_tables(make_report(variant, make_variant()))[4]
-    assert table.rows == (("digits-int8", "200 µs", "240 µs", "6.67", "0 of 50", "–"),)
 
 
 def test_what_failed():
@@ -108,9 +102,8 @@ def test_what_failed():
         stages=(Stages("a", "12 MP", "out of memory"),),
         cold_starts=(ColdStart("a", "killed"),),
     )
-    text = everything(report)
-    assert r"| a\|b | not measured | – |" in text
-    assert "a|b: x | y" in text
-    assert "None" not in text
+    page = check_page(report)
+    assert r"| a\|b | not measured | – |" in page
+    assert "a|b: x | y" in page
     assert [table.title for table in make_tables(report)] == [TITLES[0], *TITLES[-2:]]
-    assert TITLES[0] in everything(make_report())
+    assert TITLES[0] in check_page(make_report())
