@@ -19,34 +19,27 @@ def test_variants_are_compared_by_name():
     int8, fp32 = make_variant(), make_variant("digits-fp32", 60)
     both = make_report(int8, fp32)
     same = compare_pair(both, both)
-    assert [(row.name, row.ratio.value, row.same_model, row.accuracy) for row in same.rows] == [
-        ("digits-int8", 1.0, True, 0.0),
-        ("digits-fp32", 1.0, True, 0.0),
-    ]
+    assert [row.name for row in same.rows] == ["digits-int8", "digits-fp32"]
+    assert {(row.ratio.value, row.same_model, row.accuracy) for row in same.rows} == {(1, True, 0)}
     assert (same.only_first, same.only_other, same.warnings) == ((), (), ())
     apart = compare_pair(make_report(fp32), make_report(int8))
-    assert (apart.rows, apart.only_first) == ((), ("digits-fp32",))
-    assert apart.only_other == ("digits-int8",)
-    assert comparison_table([apart]).rows == ()
+    assert (apart.only_first, apart.only_other) == (("digits-fp32",), ("digits-int8",))
+    assert apart.rows == comparison_table([apart]).rows == ()
     failed = compare_pair(both, make_report(int8, make_failed("digits-fp32", "died")))
     assert [row.name for row in failed.rows] == ["digits-int8"]
     assert (failed.only_first, failed.only_other) == (("digits-fp32",), ())
-
-
-def test_the_ratio_is_the_second_over_the_first():
     slow, quick = make_report(make_variant(us=60)), make_report(make_variant(us=30))
     (row,) = compare_pair(slow, quick).rows
     assert (row.first_us, row.other_us, row.verdict) == (60, 30, "faster")
     assert row.ratio.value == pytest.approx(0.5)
     assert 0.48 < row.ratio.low < 0.5 < row.ratio.high < 0.52
-    (row,) = compare_pair(quick, slow).rows
-    assert (row.verdict, row.ratio.value) == ("slower", pytest.approx(2))
 
 
 @pytest.mark.parametrize(
     ("first", "second", "verdict"),
     [
         ([30] * 5, [25] * 5, "faster"),
+        ([25] * 5, [30] * 5, "slower"),
         ([30] * 5, [25] * 4, "too few processes"),
         ([30] * 5, [25], "too few processes"),
         ([30], [30], "no difference"),
@@ -84,7 +77,6 @@ MACHINE, SETTINGS, VERSIONS = reports.MACHINE, reports.SETTINGS, reports.VERSION
         ({"valid": False, "invalid": ("it was hot",)}, ("INVALID: it was hot",)),  # an old one's
         ({"noisy": ("digits-fp32: busy",)}, ("noisy: digits-fp32: busy",)),
         ({"machine": replace(MACHINE, board="Board 4")}, ("board: Board 5", "Board 4")),
-        ({"machine": replace(MACHINE, bits=32)}, ("bits: 64", "32")),
         ({"machine": replace(MACHINE, features=())}, ("NEON, dotprod in the first", "none")),
         ({"machine": replace(MACHINE, cpu_quota=1.5)}, ("not available in the first", "1.5")),
         ({"before": replace(reports.CALM, governor="performance")}, ("governor: ondemand",)),
@@ -105,22 +97,22 @@ def test_differences_are_warnings(changes, words):
 def test_runtimes_that_only_one_has_are_no_difference_but_their_options_are():
     first = make_report(make_variant(options={"x": 1, "y": "0"}))
     variant = make_variant(options={"x": 1, "y": "1", "z": True})
-    assert compare_pair(
-        first, make_report(variant, versions=VERSIONS | {"openvino": "2"})
-    ).warnings == (
+    second = make_report(variant, versions=VERSIONS | {"openvino": "2"})
+    assert compare_pair(first, second).warnings == (
         "digits-int8, y: 0 in the first, 1 in the second",
         "digits-int8, z: not available in the first, True in the second",
     )
 
 
 def test_findings_about_variants_that_are_not_compared():
+    int8, fp32 = make_variant(), make_variant("digits-fp32", 60)
     findings = tuple(
-        Finding(kind, name, 0.5, 0.1)
+        Finding(kind, variant.name, 0.5, 0.1)
         for kind in ("spread", "descheduled")
-        for name in ("digits-int8", "digits-fp32")
+        for variant in (int8, fp32)
     )
-    first = make_report(make_variant(), make_variant("digits-fp32", 60), findings=findings)
-    invalid, noisy = compare_pair(first, make_report(make_variant())).warnings
+    first = make_report(int8, fp32, findings=findings)
+    invalid, noisy = compare_pair(first, make_report(int8)).warnings
     assert invalid.startswith("the first is INVALID: digits-int8: ")
     assert noisy.startswith("the first is noisy: digits-int8: ")
 
@@ -130,10 +122,8 @@ def test_more_reports_than_two():
     second = make_report(make_variant(us=15), quick=True)
     third = make_report(make_variant(us=60), make_variant("a", 10, model_sha256="another"))
     comparisons = compare([first, second, third])
-    assert [(c.label, c.only_first, len(c.warnings)) for c in comparisons] == [
-        ("second", ("a", "b"), 1),
-        ("third", ("b",), 0),
-    ]
+    labels = [(c.label, c.only_first, len(c.warnings)) for c in comparisons]
+    assert labels == [("second", ("a", "b"), 1), ("third", ("b",), 0)]
     table = comparison_table(comparisons)
     assert table.columns[2:] == (">second", ">third")
     assert table.rows == (

@@ -58,10 +58,7 @@ def test_a_profile():
         ((*TWO_PRECISIONS, make(20, threads=2), make(19.5, threads=4)), {}, ("int8", 2, None)),
         *(
             ((make(30, medians=[30] * 5), make(us, threads=2, medians=[us] * 5)), {}, choice)
-            for us, choice in (
-                *((us, ("int8", 1, None)) for us in (28.6, 31, 60)),
-                *((us, ("int8", 2, None)) for us in (28.4, 15)),
-            )
+            for us, choice in ((28.6, ("int8", 1, None)), (28.4, ("int8", 2, None)))
         ),
         ((make(30), make(27, threads=2, medians=[26, 26.5, 27.5, 29, 30])), {}, ("int8", 1, None)),
         # So must larger batches, which keep within the latency.
@@ -133,14 +130,13 @@ def test_nothing_to_recommend(rows):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(("max_latency", value) for value in (-1, float("nan"))),
-        *(("max_accuracy_drop", value) for value in (-0.1, 1.1, float("nan"))),
-    ],
+    "limits", [{"max_latency": -1}, {"max_accuracy_drop": -0.1}, {"max_accuracy_drop": 1.1}]
 )
-def test_limits_out_of_range(field, value):
-    assert error_of(ConfigError, RecommendConfig, **{field: value}).field == field
+@pytest.mark.parametrize("nan", [False, True])
+def test_limits_out_of_range(limits, nan):
+    (field,) = limits
+    limits = {field: float("nan")} if nan else limits
+    assert error_of(ConfigError, RecommendConfig, **limits).field == field
 
 
 @pytest.mark.parametrize(

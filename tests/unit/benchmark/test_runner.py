@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import reports
+from support.errors import error_of
 
 from digitkit.benchmark import candidates, rounds, runner, whole_images
 from digitkit.benchmark.config import PACED_CALLS, BenchConfig
@@ -23,6 +24,7 @@ from digitkit.benchmark.job_results import (
 )
 from digitkit.benchmark.report import BenchResult
 from digitkit.benchmark.runner import run_benchmark
+from digitkit.benchmark.variants import Throughput
 from digitkit.datasets.load import load_test
 from digitkit.errors import InputNotFoundError, ModelError, ReportError
 from digitkit.models.registry import models_folder
@@ -57,13 +59,11 @@ def test_a_real_run(quick_run, small_data):
         assert variant.options["session.intra_op.allow_spinning"] == "0"
         assert (variant.paced.hz, variant.paced.calls) == (250, 10)
         (throughput,) = variant.throughput
-        assert (throughput.workers, throughput.error) == (2, None)
-        assert throughput.images_per_second > 0
+        assert (throughput.workers, throughput.images_per_second > 0) == (2, True)
     first, second = report.measured
     assert (first.ratio, second.ratio) == (1, pytest.approx(second.p50_us / 2 / first.p50_us))
-    assert [(stages.picture, stages.digits) for stages in report.stages] == [
-        *(("28×28", 1), ("640×480", 12), ("12 MP", 12))
-    ]
+    digits = {stages.picture: stages.digits for stages in report.stages}
+    assert digits == {"28×28": 1, "640×480": 12, "12 MP": 12}
     assert [start.model for start in report.cold_starts] == [TINY, whole_images.INTERPRETER]
     ours, bare = report.cold_starts
     assert ours.min_ms <= ours.p50_ms <= ours.max_ms
@@ -100,23 +100,17 @@ def test_a_real_third_party_model_of_one_image(tmp_path, small_data):
     onnx = pytest.importorskip("onnx")
     weights = np.zeros((784, 10), np.float32)
     weights[:392, 3] = 1
-    graph = onnx.helper.make_graph(
-        [
-            onnx.helper.make_node("Flatten", ["pixels"], ["flat"]),
-            onnx.helper.make_node("MatMul", ["flat", "w"], ["scores"]),
-        ],
-        "g",
-        [onnx.helper.make_tensor_value_info("pixels", 1, [1, 1, 28, 28])],
-        [onnx.helper.make_tensor_value_info("scores", 1, [1, 10])],
-        [onnx.numpy_helper.from_array(weights, "w")],
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> '
+        "g (float[1, 1, 28, 28] pixels) => (float[1, 10] scores) "
+        "{ flat = Flatten(pixels) scores = MatMul(flat, w) }"
     )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
     path = tmp_path / "other.onnx"
-    opset = onnx.helper.make_opsetid("", 17)
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    onnx.save(model, path)
     report = measure(models=(str(path),), batches=(1, 2), accuracy=True, data=small_data).report
     single, double = report.variants
-    labels = load_test(small_data).labels
-    assert single.accuracy == pytest.approx((labels == 3).mean())
+    assert single.accuracy == pytest.approx((load_test(small_data).labels == 3).mean())
     assert single.accuracy_count == 300
     assert double.error.startswith(f"{path.name}: ")
     (facts,) = report.models
@@ -175,18 +169,16 @@ def jobs(monkeypatch):
 @pytest.fixture
 def conditions(monkeypatch):
     """The conditions before and after; calm unless a test changes them."""
-    moments = {"before": reports.CALM, "after": reports.CALM}
-    turn = iter(("before", "after"))
+    moments = [reports.CALM, reports.CALM]
+    turn = iter(moments)
     monkeypatch.setattr(runner, "read_machine", lambda: reports.MACHINE)
-    monkeypatch.setattr(runner, "read_conditions", lambda: moments[next(turn)])
+    monkeypatch.setattr(runner, "read_conditions", lambda: next(turn))
     return moments
 
 
 def test_variants_take_turns_and_share_the_length(jobs):
-    measure(
-        models=("digits",), processes=3, runs=100, seconds=6.0, paced=10, warmup_runs=7,
-        warmup_seconds=0.5,
-    )  # fmt: skip
+    length = {"runs": 100, "seconds": 6.0, "paced": 10, "warmup_runs": 7, "warmup_seconds": 0.5}
+    measure(models=("digits",), processes=3, **length)
     calls = jobs.get_calls("measure_steady")
     order = [Path(values["model"]).stem.removeprefix("digits-") for values in calls]
     assert order == ["int8", "fp32", "fp32", "int8", "int8", "fp32"]
@@ -198,8 +190,8 @@ def test_variants_take_turns_and_share_the_length(jobs):
 
 def test_medians_of_processes_and_ratios_of_pairs_in_the_same_round(jobs):
     """A slow round is slow for both."""
-    int8, fp32 = [10_000, 20_000, 11_000], [15_000, 30_000, 17_600]
-    jobs.samples = {"digits-int8": int8, "digits-fp32": fp32}
+    jobs.samples["digits-int8"] = [10_000, 20_000, 11_000]
+    jobs.samples["digits-fp32"] = [15_000, 30_000, 17_600]
     first, second = measure(models=("digits",), processes=3).report.measured
     assert (first.p50_us, first.p50_low_us, first.p50_high_us) == (11, 10, 20)
     assert first.spread == pytest.approx(10 / 11)
@@ -249,8 +241,7 @@ def test_what_fails_does_not_cost_the_other_figures(jobs, monkeypatch):
     assert {stage.error for stage in report.stages} == {"memory"}
     assert {start.error for start in report.cold_starts} == {"killed"}
     assert (variant.accuracy, variant.accuracy_note) == (None, "no")
-    (several,) = variant.throughput
-    assert (several.images_per_second, several.error) == (None, "one of 2 processes: died")
+    assert variant.throughput == (Throughput(2, None, "one of 2 processes: died"),)
 
 
 def test_accuracy_is_measured_in_the_batches_that_are_timed(jobs, small_data):
@@ -260,8 +251,7 @@ def test_accuracy_is_measured_in_the_batches_that_are_timed(jobs, small_data):
 
 
 def test_data_that_is_missing(jobs, monkeypatch, tmp_path):
-    with pytest.raises(InputNotFoundError):
-        measure(accuracy=True, data=tmp_path / "none")
+    error_of(InputNotFoundError, measure, accuracy=True, data=tmp_path / "none")
     assert jobs.calls == []
     monkeypatch.setattr("digitkit.benchmark.config.find_mnist", lambda split: None)
     report = measure(accuracy=True).report
@@ -278,19 +268,16 @@ def other(tmp_path) -> str:
     return str(tmp_path / "other.onnx")
 
 
-@pytest.mark.parametrize(("scale", "expected"), [(None, 1 / 255), (0.5, 0.5)])
-def test_input_scales(jobs, other, scale, expected):
-    measure(models=(TINY, other), input_scale=scale)
-    assert [v["scale"] for v in jobs.get_calls("measure_steady")] == [None, expected]
+def test_input_scales(jobs, other):
+    for scale in (None, 0.5):
+        measure(models=(TINY, other), input_scale=scale)
+    scales = [values["scale"] for values in jobs.get_calls("measure_steady")]
+    assert scales == [None, 1 / 255, None, 0.5]
 
 
 def test_what_no_model_can_satisfy(jobs, other):
-    with pytest.raises(ModelError) as error:
-        measure(input_scale=0.5)
-    assert error.value.subject == TINY
-    with pytest.raises(ReportError) as error:
-        measure(models=(other,), recommend=True)
-    assert error.value.subject == "other"
+    assert error_of(ModelError, measure, input_scale=0.5).subject == TINY
+    assert error_of(ReportError, measure, models=(other,), recommend=True).subject == "other"
     assert jobs.get_calls("measure_steady") == []
 
 
@@ -305,37 +292,29 @@ def test_a_fixed_batch(jobs, other):
 
 def test_findings_and_their_sentences(jobs, conditions):
     jobs.samples[TINY] = [30_000, 40_000]
-    conditions["after"] = replace(reports.CALM, throttled=0x40004, cpu_seconds=(60.0, 200.0))
+    conditions[1] = replace(reports.CALM, throttled=0x40004, cpu_seconds=(60.0, 200.0))
     report = measure(processes=2, max_spread=0.28).report
-    assert [(finding.kind, finding.variant) for finding in report.findings] == [
-        *(("throttled", None), ("other_load", None), ("spread", TINY))
-    ]
-    assert not report.valid
-    throttled, spread = report.invalid
-    assert throttled == "throttled during the run"
-    assert spread.startswith(f"{TINY}: ")
-    assert len(report.noisy) == 1
+    kinds = [(finding.kind, finding.variant) for finding in report.findings]
+    assert kinds == [("throttled", None), ("other_load", None), ("spread", TINY)]
+    assert (report.valid, len(report.invalid), len(report.noisy)) == (False, 2, 1)
+    assert report.environment.governor == "ondemand"
 
 
 def test_a_calm_run_is_valid_up_to_the_limit_of_the_spread(jobs, conditions):
     jobs.samples[TINY] = [30_000, 40_000]
     report = measure(processes=2, max_spread=0.29).report
     assert (report.valid, report.invalid, report.noisy, report.findings) == (True, (), (), ())
-    assert report.environment.governor == "ondemand"
 
 
 @pytest.mark.parametrize(
     ("clocks", "fall"),
     [
-        ([((2400.0,), (2400.0,)), ((2400.0,), (2300.0,))], None),
-        ([((2400.0,), (2400.0,)), ((2400.0,), (1800.0,))], (2400, 1800)),
-        ([((2400.0,), (1800.0,)), ((2400.0,), (2400.0,))], (2400, 1800)),  # and recovered
-        (  # three idle cores do not hide it
-            [((800.0, 800, 800, 3000), (800.0,) * 4), ((800.0,) * 4, (800.0, 800, 2000, 800))],
-            (3000, 800),
-        ),
-        # nor do cores that fall idle mean anything
-        ([((2800.0, 3000, 2900), (3000.0, 800, 800))] * 2, None),
+        ([((2400,), (2400,)), ((2400,), (2300,))], None),
+        ([((2400,), (2400,)), ((2400,), (1800,))], (2400, 1800)),
+        ([((2400,), (1800,)), ((2400,), (2400,))], (2400, 1800)),  # and recovered
+        # Three idle cores do not hide it, nor do cores that fall idle mean anything.
+        ([((9, 9, 9, 3000), (9,) * 4), ((9,) * 4, (9, 9, 2000, 9))], (3000, 9)),
+        ([((2800, 3000, 2900), (3000, 800, 800))] * 2, None),
         ([((), ())] * 2, None),
     ],
 )
