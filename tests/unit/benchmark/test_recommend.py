@@ -20,6 +20,7 @@ def recommend_one(*variants, **limits):
     return profile
 
 
+NAN = float("nan")
 WIDE = {"medians": [28, 29, 30, 31, 32]}
 TWO_PRECISIONS = (make(30), make(60, "fp32"))
 THREE_BATCHES = (make(30), make(100, batch=8), make(500, batch=64))
@@ -38,7 +39,7 @@ def test_a_profile():
     assert (profile.onnxruntime, profile.cpu) == ("1.32.0", "Cortex-A76")
     assert profile.created == "2026-01-02T03:04:05+00:00"
     profile = recommend_one(*THREE_BATCHES[:2])
-    assert (profile.p50_us, profile.images_per_second) == (30, pytest.approx(80_000))
+    assert profile.images_per_second == pytest.approx(80_000)
     assert profile.why == "batches of 8 reach 80,000 images/s, batches of 1 33,333"
     assert recommend_one(*INACCURATE).why.startswith(
         "fp32 takes 2.00 times as long as int8 and is 0.50 points more accurate (int8 is"
@@ -116,27 +117,18 @@ def test_a_profile_for_each_model():
     assert profile.sha256 == {"int8": "sha of /a/digits-int8.onnx"}
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [],
-        [make_variant("mnist-12", 90.0)],
-        [make_variant("digits-int8", 9.0, runtime="opencv")],
-        [make_failed("digits-int8", "died")],
-    ],
-)
-def test_nothing_to_recommend(rows):
-    error_of(ReportError, recommend, make_report(*rows))
+def test_nothing_to_recommend():
+    opencv = make_variant("digits-int8", runtime="opencv")
+    for rows in ([], [make_variant("mnist-12")], [opencv], [make_failed("digits-int8", "died")]):
+        error_of(ReportError, recommend, make_report(*rows))
 
 
 @pytest.mark.parametrize(
-    "limits", [{"max_latency": -1}, {"max_accuracy_drop": -0.1}, {"max_accuracy_drop": 1.1}]
+    ("field", "values"), [("max_latency", (-1, NAN)), ("max_accuracy_drop", (-0.1, 1.1, NAN))]
 )
-@pytest.mark.parametrize("nan", [False, True])
-def test_limits_out_of_range(limits, nan):
-    (field,) = limits
-    limits = {field: float("nan")} if nan else limits
-    assert error_of(ConfigError, RecommendConfig, **limits).field == field
+def test_limits_out_of_range(field, values):
+    for value in values:
+        assert error_of(ConfigError, RecommendConfig, **{field: value}).field == field
 
 
 @pytest.mark.parametrize(

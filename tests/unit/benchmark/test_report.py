@@ -56,6 +56,7 @@ def test_the_schema_is_valid_up_to_date_and_describes_every_value():
         assert "Attributes:" not in definition["description"]
         assert all(value["description"] for value in definition["properties"].values())
         assert definition["required"] == list(definition["properties"])
+        assert definition["additionalProperties"] is False
 
 
 def test_reports_fit_the_schema(quick_run):
@@ -64,26 +65,6 @@ def test_reports_fit_the_schema(quick_run):
         check_schema(to_json(report))
     for variant in quick_run.report.variants:
         assert len(variant.model_sha256) == 64
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda r: r.pop("valid"),
-        lambda r: r.update(format="digitkit-bench/2"),
-        lambda r: r.update(more=1),
-        lambda r: r["variants"][0].pop("p50_us"),
-        lambda r: r["variants"][0].update(p90_us="31"),
-        lambda r: r["environment"].pop("governor"),
-        lambda r: r["environment"]["before"].update(cpu_seconds=[1.0]),
-    ],
-)
-def test_the_schema_refuses(spoil):
-    jsonschema = pytest.importorskip("jsonschema")
-    values = to_json(FULL)
-    spoil(values)
-    with pytest.raises(jsonschema.ValidationError):
-        check_schema(values)
 
 
 def test_what_is_saved_is_loaded(tmp_path, quick_run):
@@ -137,29 +118,33 @@ def test_what_is_not_a_report(tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "word"),
+    ("spoil", "word", "fits_the_schema"),
     [
-        (lambda r: r["environment"].update(versions=[]), "versions"),
-        (lambda r: r["settings"].update(runs="x"), "runs"),
-        (lambda r: r["settings"].pop("processes"), "processes"),
-        (lambda r: r["variants"][0].update(p50_us="x"), "p50_us"),
-        (lambda r: r["variants"][0].update(p50_us=None), "p50_us"),
-        (lambda r: r["variants"][0].update(latency=None), "latency"),
-        (lambda r: r["variants"][0].update(p50_us=0), "digits-int8"),
-        (lambda r: r["variants"][0].update(p50_us=10**400), "r.json"),
-        (lambda r: r["variants"][0].update(p50_us=float("nan")), "r.json"),
-        (lambda r: r["variants"][0].update(processes=[]), "digits-int8"),
-        (lambda r: r["variants"][0].update(processes=[{"p50_us": "x"}]), "p50_us"),
-        (lambda r: r["variants"][0]["processes"][0].update(p50_us=-1.0), "digits-int8"),
-        (lambda r: r["findings"][0].update(kind="bad luck"), "findings"),
+        (lambda r: r.pop("valid"), "valid", False),
+        (lambda r: r["environment"].update(versions=[]), "versions", False),
+        (lambda r: r["environment"].pop("governor"), "governor", False),
+        (lambda r: r["environment"]["before"].update(cpu_seconds=[1.0]), "cpu_seconds", False),
+        (lambda r: r["settings"].update(runs="x"), "runs", False),
+        (lambda r: r["variants"][0].update(p50_us="x"), "p50_us", False),
+        (lambda r: r["variants"][0].update(p50_us=None), "p50_us", True),
+        (lambda r: r["variants"][0].update(latency=None), "latency", True),
+        (lambda r: r["variants"][0].update(p50_us=0), "digits-int8", True),
+        (lambda r: r["variants"][0].update(p50_us=10**400), "r.json", True),
+        (lambda r: r["variants"][0].update(p50_us=float("nan")), "r.json", True),
+        (lambda r: r["variants"][0].update(processes=[]), "digits-int8", True),
+        (lambda r: r["variants"][0].update(processes=[{"p50_us": "x"}]), "p50_us", False),
+        (lambda r: r["variants"][0]["processes"][0].update(p50_us=-1.0), "digits-int8", True),
+        (lambda r: r["findings"][0].update(kind="bad luck"), "findings", False),
     ],
 )
-def test_a_damaged_report(tmp_path, spoil, word):
+def test_a_damaged_report(tmp_path, spoil, word, fits_the_schema):
     values = to_json(FULL)
     spoil(values)
     error = error_of(ReportError, load_report, write(tmp_path / "r.json", values))
     assert word in str(error)
     assert error.hint
+    jsonschema = pytest.importorskip("jsonschema")
+    assert jsonschema.Draft202012Validator(SCHEMA).is_valid(values) is fits_the_schema
 
 
 @pytest.mark.parametrize(

@@ -323,3 +323,4 @@ def test_a_clock_that_falls(jobs, conditions, clocks, fall):
     report = measure(processes=2).report
     assert report.valid is (fall is None)
     assert [f.frequencies_mhz for f in report.findings] == ([] if fall is None else [fall])
+    assert [f.value for f in report.findings] == ([] if fall is None else [1 - fall[1] / fall[0]])

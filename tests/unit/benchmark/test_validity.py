@@ -50,15 +50,6 @@ def test_throttling_makes_a_run_invalid(before, after, flags):
     assert all(finding.invalidates for finding in findings)
 
 
-def test_a_falling_clock_makes_a_run_invalid():
-    assert judge(MACHINE, moment(), moment(), [1000.0], [951.0]) == []
-    (finding,) = judge(MACHINE, moment(), moment(), [1800.0] * 4, [1500.0] * 4)
-    assert (finding.kind, finding.frequencies_mhz) == ("frequency_fall", (1800, 1500))
-    assert finding.value == pytest.approx(1 / 6)
-    # One core of four that is idle at the end does not count.
-    assert judge(MACHINE, moment(), moment(), [1800.0] * 4, [1800.0, 1800.0, 1800.0, 600.0]) == []
-
-
 @pytest.mark.parametrize(
     ("others", "total", "load", "kinds"),
     [
