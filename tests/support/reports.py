@@ -23,26 +23,16 @@ MACHINE = Machine(
     memory_mb=8062, os="Debian", kernel="6.12", libc="glibc 2.41", virtual=False, bits=64,
 )  # fmt: skip
 
-UNKNOWN_MACHINE = Machine(
-    board=None, cpu="x", architecture="", features=(), cores=1, usable_cores=1, cpu_quota=None,
-    frequency_min_mhz=None, frequency_max_mhz=None, memory_mb=None, os=None, kernel="", libc=None,
-    virtual=None, bits=64,
-)  # fmt: skip
-
 CALM = Conditions(
     governor="ondemand", frequencies_mhz=(2400.0,), temperature_c=50.0, throttled=0, load_1m=0.1,
     memory_available_mb=7000, cpu_seconds=(10.0, 100.0),
 )  # fmt: skip
 
-UNKNOWN = Conditions(
-    governor=None, frequencies_mhz=(), temperature_c=None, throttled=None, load_1m=None,
-    memory_available_mb=None, cpu_seconds=None,
-)  # fmt: skip
-
+UNKNOWN_MACHINE = Machine(None, "x", "", (), 1, 1, None, None, None, None, None, "", None, None, 64)
+UNKNOWN = Conditions(None, (), None, None, None, None, None)
 NOTHING_KNOWN: dict[str, Any] = {"machine": UNKNOWN_MACHINE, "before": UNKNOWN, "versions": {}}
 
 VERSIONS = {"python": "3.11.7", "numpy": "2.4.6", "onnxruntime": "1.32.0"}
-
 SETTINGS = BenchConfig().settings
 
 PROFILE = Profile(
@@ -94,8 +84,11 @@ def make_report(
     **changes: Any,
 ) -> BenchReport:
     """A report; a model's precision is what its name ends with, unless `precisions` has it."""
-    machine, before = changes.pop("machine", MACHINE), changes.pop("before", CALM)
-    versions = changes.pop("versions", VERSIONS)
+    machine, versions = changes.pop("machine", MACHINE), changes.pop("versions", VERSIONS)
+    before = changes.pop("before", CALM)
+    environment = Environment(
+        before.governor, machine, before, before, versions, None, None, "digitkit bench"
+    )
     models = {}
     for variant in variants:
         name = variant.model
@@ -105,21 +98,9 @@ def make_report(
     invalid = tuple(describe(finding) for finding in findings if finding.invalidates)
     noisy = tuple(describe(finding) for finding in findings if not finding.invalidates)
     report = BenchReport(
-        format=REPORT_FORMAT,
-        digitkit="0.1.0",
-        created="2026-01-02T03:04:05+00:00",
-        quick=False,
-        valid=not invalid,
-        invalid=invalid,
-        noisy=noisy,
-        settings=SETTINGS,
-        environment=Environment(
-            before.governor, machine, before, before, versions, None, None, "digitkit bench"
-        ),
-        models=tuple(models.values()),
-        variants=variants,
-        stages=(),
-        cold_starts=(),
+        format=REPORT_FORMAT, digitkit="0.1.0", created="2026-01-02T03:04:05+00:00", quick=False,
+        valid=not invalid, invalid=invalid, noisy=noisy, settings=SETTINGS, environment=environment,
+        models=tuple(models.values()), variants=variants, stages=(), cold_starts=(),
         findings=findings,
-    )
+    )  # fmt: skip
     return replace(report, **changes)

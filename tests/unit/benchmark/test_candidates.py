@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pytest
+from support.errors import error_of
 
 from digitkit.benchmark.candidates import find_models, format_name
 from digitkit.errors import InputNotFoundError
@@ -25,12 +25,11 @@ def test_models_are_found_by_name_by_stem_and_by_file_once(tmp_path, monkeypatch
     assert find_names(TINY, tmp_path / file) == [str(folder / file), str(tmp_path / file)]
 
 
-@pytest.mark.parametrize("name", ["nothing", "none.onnx", "", "digits-int4", "digits"])
-def test_a_model_that_does_not_exist(tmp_path, monkeypatch, name):
+def test_a_model_that_does_not_exist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()  # hides the shipped model, and is not one
-    with pytest.raises(InputNotFoundError):
-        find_models([name])
+    for name in ("nothing", "none.onnx", "", "digits-int4", "digits"):
+        error_of(InputNotFoundError, find_models, [name])
 
 
 def test_names_of_variants():

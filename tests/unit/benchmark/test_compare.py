@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -51,18 +52,15 @@ def test_verdicts(first, second, verdict):
     assert compare_pair(*measured).rows[0].verdict == verdict
 
 
-@pytest.mark.parametrize(
-    ("changes", "difference"),
-    [
+def test_accuracies_are_compared_on_the_same_digits():
+    for changes, difference in (
         ({"accuracy": 0.98}, pytest.approx(-0.01)),
         ({"accuracy": None, "accuracy_count": None, "accuracy_data": None}, None),
         ({"accuracy_count": 300}, None),
         ({"accuracy_data": "other digits"}, None),
-    ],
-)
-def test_accuracies_are_compared_on_the_same_digits(changes, difference):
-    (row,) = compare_pair(make_report(make_variant()), make_report(make_variant(**changes))).rows
-    assert row.accuracy == difference
+    ):
+        other = make_report(make_variant(**changes))
+        assert compare_pair(make_report(make_variant()), other).rows[0].accuracy == difference
 
 
 MACHINE, SETTINGS, VERSIONS = reports.MACHINE, reports.SETTINGS, reports.VERSIONS
@@ -106,11 +104,8 @@ def test_runtimes_that_only_one_has_are_no_difference_but_their_options_are():
 
 def test_findings_about_variants_that_are_not_compared():
     int8, fp32 = make_variant(), make_variant("digits-fp32", 60)
-    findings = tuple(
-        Finding(kind, variant.name, 0.5, 0.1)
-        for kind in ("spread", "descheduled")
-        for variant in (int8, fp32)
-    )
+    kinds = itertools.product(("spread", "descheduled"), (int8, fp32))
+    findings = tuple(Finding(kind, variant.name, 0.5, 0.1) for kind, variant in kinds)
     first = make_report(int8, fp32, findings=findings)
     invalid, noisy = compare_pair(first, make_report(int8)).warnings
     assert invalid.startswith("the first is INVALID: digits-int8: ")

@@ -3,38 +3,38 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.errors import error_of
 
 from digitkit.benchmark.config import BenchConfig
 from digitkit.errors import ConfigError
 
-NAN, INFINITE = float("nan"), float("inf")
+FLOATS = (-0.1, float("nan"), float("inf"))
 
 
 @pytest.mark.parametrize(
-    ("field", "changes"),
+    ("field", "values"),
     [
-        *((name, {name: ()}) for name in ("models", "runtimes", "threads", "batches")),
-        *(("threads", {"threads": value}) for value in ((1, 0), (10**9,), (1, 2, 1))),
-        *(("batches", {"batches": value}) for value in ((-1,), (10**20,))),
-        *(("workers", {"workers": value}) for value in ((0,), (2, 2))),
-        *(("runtimes", {"runtimes": value}) for value in (("opencv", "opencv"), ("torch",))),
-        *((name, {name: 0}) for name in ("processes", "runs")),
-        ("warmup_runs", {"warmup_runs": -1}),
-        *(
-            (name, {name: value})
-            for name in ("seconds", "warmup_seconds", "paced", "max_spread")
-            for value in (-0.1, NAN, INFINITE)
-        ),
-        # Values that exclude each other.
+        ("models", ((),)),
+        ("runtimes", ((), ("opencv", "opencv"), ("torch",))),
+        ("threads", ((), (1, 0), (10**9,), (1, 2, 1))),
+        ("batches", ((), (-1,), (10**20,))),
+        ("workers", ((0,), (2, 2))),
+        *(("processes", (0,)), ("runs", (0,)), ("warmup_runs", (-1,))),
+        *((name, FLOATS) for name in ("seconds", "warmup_seconds", "paced", "max_spread")),
+    ],
+)
+def test_a_value_out_of_range(field, values):
+    for value in values:
+        assert error_of(ConfigError, BenchConfig, **{field: value}).field == field
+
+
+def test_values_that_exclude_each_other():
+    for field, changes in (
         ("recommend", {"recommend": True, "runtimes": ("opencv",)}),
         ("whole", {"whole": True, "runtimes": ("opencv",)}),
         ("data", {"data": Path("x"), "accuracy": False}),
-    ],
-)
-def test_a_value_out_of_range(field, changes):
-    with pytest.raises(ConfigError) as error:
-        BenchConfig(**changes)
-    assert error.value.field == field
+    ):
+        assert error_of(ConfigError, BenchConfig, **changes).field == field
 
 
 def test_presets():
@@ -57,15 +57,12 @@ def test_the_preset_for_a_recommendation(monkeypatch, cores, threads):
     assert BenchConfig.preset(recommend=True, threads=(3,), whole=True).threads == (3,)
 
 
-@pytest.mark.parametrize(
-    ("changes", "seconds"),
-    [
+def test_the_time_limit_is_longer_than_what_is_asked_for():
+    for changes, seconds in (
         ({"paced": 0.001}, 10_000),  # 10 of 50 calls in each process
         ({"paced": 0.001, "quick": True, "processes": 2}, 5_000),
         ({"warmup_seconds": 5_000.0}, 5_000),
         ({"seconds": 5_000.0, "paced": 0.0}, 5_000),
-    ],
-)
-def test_the_time_limit_is_longer_than_what_is_asked_for(changes, seconds):
-    assert BenchConfig(**changes).time_limit > seconds
+    ):
+        assert BenchConfig(**changes).time_limit > seconds
     assert BenchConfig(paced=1e-300).time_limit * 1000 < 2**31

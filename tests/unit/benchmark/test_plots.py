@@ -25,17 +25,13 @@ def make_samples(*latencies: float, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def test_candidate_networks():
+    values = {"fp32_varied_accuracy": 0.98, "int8_varied_accuracy": 0.99}
     rows = [
-        {
-            "name": f"network {i}",
-            "fp32_ratio": 0.5 + i / 10, "int8_ratio": 0.4 + i / 10,
-            "fp32_varied_accuracy": 0.98 + i / 1000, "int8_varied_accuracy": 0.98 + i / 1000,
-        }
+        values | {"name": f"network {i}", "fp32_ratio": 0.5 + i / 10, "int8_ratio": 0.4 + i / 10}
         for i in range(4)
-    ]  # fmt: skip
-    figure = plots.plot_candidates(rows, "a machine")
-    assert figure == plots.plot_candidates(rows, "a machine")
-    assert decode(figure).shape[1] == 1080
+    ]
+    figure, again = (plots.plot_candidates(rows, "a machine") for _ in range(2))
+    assert (figure == again, decode(figure).shape[1]) == (True, 1080)
 
 
 def test_the_same_run_gives_the_same_figure(quick_run):
@@ -62,12 +58,11 @@ def test_points_can_be_told_from_one_another(monkeypatch, latencies, labels, sca
     *histograms, points = figure.axes
     assert sorted(text.get_text() for text in points.texts) == labels
     assert points.get_xscale() == scale
-    for number, axes in enumerate(histograms, 1):
-        name = (f"{number}: " if len(latencies) == 6 else "") + f"m{number - 1}"
-        assert axes.get_ylabel() == name
+    many = len(latencies) == 6
+    names = [f"{i + 1}: m{i}" if many else f"m{i}" for i in range(len(latencies))]
+    assert [axes.get_ylabel() for axes in histograms] == names
+    assert bool(figure.get_size_inches()[1] > 5) is many
     assert "an INVALID run" in figure.get_suptitle()
-    height = figure.get_size_inches()[1]
-    assert height > 5 if len(latencies) == 6 else height < 5
 
 
 @pytest.mark.parametrize(
@@ -75,9 +70,9 @@ def test_points_can_be_told_from_one_another(monkeypatch, latencies, labels, sca
     [
         [],
         [make_failed("broken", "died")],
-        [make_variant("digits-int8", 30.0, accuracy=None)],
-        [make_variant("digits-int8", 30.0, accuracy=1.0), make_failed("broken", "died")],
-        [make_variant("[a] $x_{ b|c \\q", 30.0)],
+        [make_variant(accuracy=None)],
+        [make_variant(accuracy=1.0), make_failed("broken", "died")],
+        [make_variant("[a] $x_{ b|c \\q")],
     ],
 )
 def test_latencies_of_little(variants):

@@ -7,6 +7,7 @@ from support.reports import make_failed, make_report, make_variant
 from digitkit.benchmark.config import BenchConfig
 from digitkit.benchmark.recommend import RecommendConfig, recommend
 from digitkit.errors import ConfigError, GateError, ReportError
+from digitkit.models.profiles import Profile
 
 
 def make(us: float, kind: str = "int8", threads: int = 1, batch: int = 1, **changes):
@@ -30,14 +31,12 @@ UNSTABLE = make(20, medians=[15, 18, 20, 25, 30])
 
 
 def test_a_profile():
-    profile = recommend_one(*TWO_PRECISIONS)
-    assert (profile.model, profile.precision, profile.threads) == ("digits", "int8", 1)
-    assert (profile.batch, profile.p50_us, profile.accuracy) == (None, 30, 0.99)
-    assert profile.images_per_second == pytest.approx(1e6 / 30)
-    assert profile.why == "int8 takes 0.50 times as long as fp32"
-    assert profile.sha256 == {"int8": "sha of digits-int8", "fp32": "sha of digits-fp32"}
-    assert (profile.onnxruntime, profile.cpu) == ("1.32.0", "Cortex-A76")
-    assert profile.created == "2026-01-02T03:04:05+00:00"
+    assert recommend_one(*TWO_PRECISIONS) == Profile(
+        model="digits", precision="int8", threads=1, batch=None, p50_us=30,
+        images_per_second=1e6 / 30, accuracy=0.99, why="int8 takes 0.50 times as long as fp32",
+        sha256={"int8": "sha of digits-int8", "fp32": "sha of digits-fp32"}, onnxruntime="1.32.0",
+        cpu="Cortex-A76", created="2026-01-02T03:04:05+00:00",
+    )  # fmt: skip
     profile = recommend_one(*THREE_BATCHES[:2])
     assert profile.images_per_second == pytest.approx(80_000)
     assert profile.why == "batches of 8 reach 80,000 images/s, batches of 1 33,333"
@@ -52,7 +51,7 @@ def test_a_profile():
     ("rows", "limits", "choice"),
     [
         ((make(30), make(25, "fp32")), {}, ("fp32", 1, None)),
-        # Without a sure difference, the more accurate.
+        # Without a sure difference, the more accurate
         ((make(30, **WIDE), make(31, "fp32", accuracy=0.9905, **WIDE)), {}, ("fp32", 1, None)),
         ((make(30, accuracy=0.9905, **WIDE), make(29, "fp32", **WIDE)), {}, ("int8", 1, None)),
         # More threads must be worthwhile, beyond chance.
@@ -131,19 +130,16 @@ def test_limits_out_of_range(field, values):
         assert error_of(ConfigError, RecommendConfig, **{field: value}).field == field
 
 
-@pytest.mark.parametrize(
-    ("limits", "measured", "field"),
-    [
-        ({"max_accuracy_drop": 0.1}, {"accuracy": False}, "max_accuracy_drop"),
-        ({"max_accuracy_drop": 0.1}, {}, "max_accuracy_drop"),  # there is no MNIST
-        ({"save": True}, {"quick": True}, "save"),
-        ({"save": True}, {"threads": (1, 4)}, "save"),  # infer would ignore it
-    ],
-)
-def test_a_benchmark_that_cannot_answer(monkeypatch, limits, measured, field):
+def test_a_benchmark_that_cannot_answer(monkeypatch):
     monkeypatch.setattr("digitkit.benchmark.config.find_mnist", lambda split: None)
-    check = RecommendConfig(**limits).check_benchmark
-    assert error_of(ConfigError, check, BenchConfig(**measured), cores=2).field == field
+    for field, value, measured in (
+        ("max_accuracy_drop", 0.1, {"accuracy": False}),
+        ("max_accuracy_drop", 0.1, {}),  # there is no MNIST
+        ("save", True, {"quick": True}),
+        ("save", True, {"threads": (1, 4)}),  # infer would ignore it
+    ):
+        check = RecommendConfig(**{field: value}).check_benchmark
+        assert error_of(ConfigError, check, BenchConfig(**measured), cores=2).field == field
 
 
 def test_a_benchmark_that_can_answer(tmp_path):

@@ -12,7 +12,7 @@ from digitkit.benchmark.stats import Interval
 
 
 def samples(*microseconds: float) -> np.ndarray:
-    return np.array([round(us * 1000) for us in microseconds], np.int64)
+    return np.round(np.multiply(microseconds, 1000)).astype(np.int64)
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,9 @@ def test_latency(durations, figures):
     assert astuple(stats.latency(durations)) == pytest.approx(figures)
 
 
-def test_the_thousandth_is_known_from_ten_thousand_calls_on():
+def test_the_99_9th_percentile_needs_many_calls_and_outliers_are_counted():
     assert stats.latency(np.arange(9_999)).p999_us is None
     assert stats.latency(np.arange(10_000)).p999_us == pytest.approx(9.989001)
-
-
-def test_outliers_are_counted_and_kept():
     # Quartiles 20 and 30: what is over 60 is an outlier.
     calm = [10, 20, 20, 25, 30, 30]
     assert stats.latency(samples(*calm, 60)).outliers == 0
@@ -44,11 +41,9 @@ def test_outliers_are_counted_and_kept():
     assert stats.latency(samples(1, 100, 100, 100, 100, 100)).outliers == 0
 
 
-@pytest.mark.parametrize(
-    ("medians", "spread"), [([7.0], 0), ([9, 10, 11], 0.2), ([30, 10, 10], 2.0), ([10, 30], 1.0)]
-)
-def test_spread(medians, spread):
-    assert stats.spread(medians) == pytest.approx(spread)
+def test_spread():
+    spreads = [stats.spread(medians) for medians in ([7.0], [9, 10, 11], [30, 10, 10], [10, 30])]
+    assert spreads == pytest.approx([0, 0.2, 2.0, 1.0])
 
 
 def test_the_ratio_of_the_same_samples():
@@ -60,24 +55,19 @@ def test_the_ratio_of_the_same_samples():
     assert stats.ratio([10.0] * 5, [10.0] * 5) == Interval(1.0, 1.0, 1.0)
 
 
-def test_a_ratio_turned_round_is_its_inverse():
+def test_a_ratio_turned_round_is_its_inverse_and_the_seed_decides_on_the_interval():
     ours, theirs = [10, 11, 12, 13, 14], [20, 21, 22, 23, 24]
     there, back = stats.ratio(ours, theirs), stats.ratio(theirs, ours)
     assert (there.value, back.value) == pytest.approx((12 / 22, 22 / 12))
     assert (back.low, back.high) == pytest.approx((1 / there.high, 1 / there.low), rel=0.02)
-
-
-def test_the_same_seed_gives_the_same_interval():
-    rng = np.random.default_rng(3)
-    ours, theirs = rng.lognormal(0, 0.1, 5), rng.lognormal(0, 0.1, 7)
     few = [stats.ratio(ours, theirs, seed=seed, resamples=9) for seed in (0, 0, 1)]
     assert few[0] == few[1] != few[2]
 
 
-@given(
-    st.lists(st.floats(0.01, 1e6), min_size=1, max_size=6),
-    st.lists(st.floats(0.01, 1e6), min_size=1, max_size=6),
-)
+MEDIANS = st.lists(st.floats(0.01, 1e6), min_size=1, max_size=6)
+
+
+@given(MEDIANS, MEDIANS)
 def test_the_interval_contains_the_ratio_itself(ours, theirs):
     ratio = stats.ratio(ours, theirs, resamples=50)
     assert ratio.low <= ratio.value <= ratio.high
@@ -85,12 +75,9 @@ def test_the_interval_contains_the_ratio_itself(ours, theirs):
     assert ratio.high <= max(ours) / min(theirs) * (1 + 1e-9)
 
 
-@pytest.mark.parametrize(("processes", "least", "most"), [(5, 0.92, 1.0), (20, 0.92, 0.99)])
-def test_how_often_the_interval_contains_the_truth(processes, least, most):
+@pytest.mark.parametrize(("processes", "most"), [(5, 1.0), (20, 0.99)])
+def test_how_often_the_interval_contains_the_truth(processes, most):
     """Of pairs that are drawn from populations with medians 1 and 2."""
-    rng = np.random.default_rng(1)
-    contained = []
-    for _ in range(300):
-        ours, theirs = (rng.lognormal(0, 0.05, processes) for _ in range(2))
-        contained.append(stats.ratio(ours, 2 * theirs, resamples=500).contains(0.5))
-    assert least <= np.mean(contained) <= most
+    pairs = np.random.default_rng(1).lognormal(0, 0.05, (300, 2, processes))
+    contained = [stats.ratio(a, 2 * b, resamples=500).contains(0.5) for a, b in pairs]
+    assert 0.92 <= np.mean(contained) <= most
