@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -35,6 +36,13 @@ FAST = (
 
 def bench(*arguments: object):
     return run("bench", *arguments)
+
+
+def usage_error(result) -> str:
+    """What typer says about an option, on one line."""
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return re.sub(r"[\s│╭╮╰╯─]+", " ", result.output).partition("Error")[2]
 
 
 class Measured:
@@ -83,45 +91,33 @@ def test_options_become_a_configuration(measured, tmp_path):
         *("--runtimes", "opencv,openvino", "--quick", "--runs", "7", "--paced", "2.5"),
         *("--data", tmp_path, "--input-scale", "0.5", "--max-spread", "0.3", "--model-only"),
     )
-    (config,) = measured.seen
-    assert config.models == ("digits", "a.onnx")
-    assert (config.threads, config.batches, config.workers) == ((1, 2), (4,), (2, 3))
-    assert config.runtimes == ("opencv", "openvino")
-    assert (config.quick, config.runs, config.processes, config.paced) == (True, 7, 2, 2.5)
-    assert (config.data, config.input_scale, config.max_spread) == (tmp_path, 0.5, 0.3)
-    assert config.whole is False
+    assert replace(measured.seen.pop(), command="") == BenchConfig.preset(
+        models=("digits", "a.onnx"), threads=(1, 2), batches=(4,), workers=(2, 3),
+        runtimes=("opencv", "openvino"), quick=True, runs=7, paced=2.5, data=tmp_path,
+        input_scale=0.5, max_spread=0.3, whole=False, command="",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("option", "arguments"),
+    "arguments",
     [
-        *(("--threads", ("--threads", text)) for text in ("0", "a,b", "")),
-        ("--workers", ("--workers", "1.5")),
-        ("--models", ("--models", "")),
-        ("--runtimes", ("--runtimes", "tflite")),
-        ("--seconds", ("--seconds", "-1")),
-        ("--max-latency", ("--max-latency", "5")),  # without --recommend
-        ("--max-accuracy-drop", ("--max-accuracy-drop", "0.1")),
-        ("--save", ("--save",)),
-        ("--save", ("--recommend", "--save", "--threads", "1024")),
-        ("--max-latency", ("--recommend", "--max-latency", "-1")),
-        ("--markdown", ("--markdown", "-")),
-        ("--plot", ("--plot", "-")),
-        ("--markdown", ("--json", "a.json", "--markdown", "new/../a.json")),
-        ("--plot", ("--json", "a.json", "--plot", "a.samples.npz")),
-        ("--quick", ("--quick", "compare", "a", "b")),
-        ("--threads", ("--threads", "1", "compare", "a", "b")),
-        ("REPORT", ("compare", "a")),
-        ("REPORT", ("compare",)),
-        ("nothing", ("nothing",)),
+        *("--threads 0", "--threads a,b", "--threads ''", "--workers 1.5", "--models ''"),
+        *("--runtimes tflite", "--seconds -1", "--max-latency -1 --recommend"),
+        *("--max-latency 5", "--max-accuracy-drop 0.1", "--save"),  # without --recommend
+        *("--save --recommend --threads 1024", "--markdown -", "--plot -"),
+        *("--markdown new/../a.json --json a.json", "--plot a.samples.npz --json a.json"),
+        *("--quick compare a b", "--threads 1 compare a b", "nothing"),
     ],
 )
-def test_usage_errors_name_the_option(measured, option, arguments):
-    result = bench(*arguments)
-    assert (result.exit_code, measured.seen) == (2, [])
-    assert "Traceback" not in result.output
-    message = re.sub(r"[\s│╭╮╰╯─]+", " ", result.output).partition("Error")[2]
-    assert option in message
+def test_usage_errors_name_the_option(measured, arguments):
+    option, *_ = words = shlex.split(arguments)
+    assert option in usage_error(bench(*words))
+    assert measured.seen == []
+
+
+def test_comparing_requires_two_reports():
+    for files in ((), ("a",)):
+        assert "REPORT" in usage_error(bench("compare", *files))
 
 
 def test_models_that_cannot_be_measured():
@@ -156,7 +152,6 @@ def test_text(measured):
     # Brackets are not markup.
     measured.variants += [make_variant("[red]m[/]", 3.0), make_failed("bad", "takes [/nothing]")]
     result = bench()
-    assert result.exit_code == 0
     assert result.stdout.startswith("Board 5, Cortex-A76 (NEON, dotprod), 4 cores")
     for text in ("digits-int8", "30.0 µs", "60.0 µs", "99.00%", "[red]m[/]", "[/nothing]"):
         assert text in result.stdout
@@ -184,10 +179,9 @@ def test_a_terminal_that_is_too_narrow_breaks_whole_tables(measured, monkeypatch
 
 def test_files(measured, tmp_path):
     pytest.importorskip("matplotlib")
-    json_, markdown, plot = places = [tmp_path / "new" / f"r.{k}" for k in ("json", "md", "png")]
+    json_, markdown, plot = (tmp_path / "new" / f"r.{k}" for k in ("json", "md", "png"))
     result = bench("--json", json_, "--markdown", markdown, "--plot", plot)
-    assert result.exit_code == 0
-    assert ", ".join(map(str, places)) in result.stderr
+    assert (result.exit_code, f"{json_}, {markdown}, {plot}" in result.stderr) == (0, True)
     report = load_report(json_)
     assert report.samples == "r.samples.npz"
     with np.load(json_.with_name(report.samples)) as samples:
@@ -258,10 +252,8 @@ def test_recommend(measured, place, tmp_path):
 def test_nothing_qualifies(measured, place, tmp_path):
     path = tmp_path / "r.json"
     result = bench("--recommend", "--max-latency", "0.01", "--save", "--json", path)
-    assert result.exit_code == 3
-    assert "0.01 ms" in result.stderr.splitlines()[-1]
-    assert not place.exists()
-    assert load_report(path).recommended is None
+    assert (result.exit_code, "0.01 ms" in result.stderr.splitlines()[-1]) == (3, True)
+    assert (place.exists(), load_report(path).recommended) == (False, None)
     assert "digits-int8" in result.stdout
 
 

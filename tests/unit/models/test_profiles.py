@@ -19,6 +19,8 @@ from digitkit.models.profiles import Profile, find_profile, profile_file, save_p
 from digitkit.models.registry import models_folder
 from digitkit.system.machine import cpu_name
 
+INT8, FP32 = "digits-int8.onnx", "digits-fp32.onnx"
+
 
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Path:
@@ -78,13 +80,12 @@ def test_where_it_is(monkeypatch, tmp_path):
 
 def test_what_is_saved_is_found(place):
     assert find_profile("digits") == (None, None)
-    assert save_profiles([make_profile()]) == place
-    assert find_profile("digits") == (make_profile(), None)
-    assert find_profile("digits-tiny") == (None, None)
-    save_profiles([make_profile("digits-tiny"), make_profile(threads=1)])
-    assert find_profile("digits")[0].threads == 1
-    save_profiles([make_profile()])
-    assert find_profile("digits-tiny") == (make_profile("digits-tiny"), None)
+    assert save_profiles([make_profile("digits-tiny"), make_profile(threads=1)]) == place
+    assert find_profile("digits") == (make_profile(threads=1), None)
+    save_profiles([make_profile()])  # the other one is kept
+    for model in ("digits", "digits-tiny"):
+        assert find_profile(model) == (make_profile(model), None)
+    assert find_profile("own") == (None, None)
     assert [path.name for path in place.parent.iterdir()] == ["profile.json"]
 
 
@@ -100,13 +101,13 @@ def test_only_shipped_models_are_saved(place):
     assert not place.exists()
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"{", b"[]", b"[" * 100_000, b'{"format": 1}'])
-def test_a_damaged_file_is_ignored_and_replaced(place, data):
+def test_a_damaged_file_is_ignored_and_replaced(place):
     place.parent.mkdir()
-    place.write_bytes(data)
-    find_problem(place)
-    save_profiles([make_profile()])
-    assert find_profile("digits")[0] == make_profile()
+    for data in (b"", b"\xff\xfe", b"{", b"[]", b"[" * 100_000, b'{"format": 1}'):
+        place.write_bytes(data)
+        find_problem(place)
+        save_profiles([make_profile()])
+        assert find_profile("digits")[0] == make_profile()
 
 
 def test_damaged_values_are_ignored(place):
@@ -137,12 +138,12 @@ def test_a_file_that_cannot_be_read_is_not_replaced(place, monkeypatch):
     assert find_profile("digits-tiny")[0] is not None
 
 
-@pytest.mark.parametrize("path", ["x" * 5000, "."])
-def test_a_file_that_cannot_be(monkeypatch, path):
+def test_a_file_that_cannot_be(monkeypatch):
     """A name that is too long is refused when it is first looked at."""
-    monkeypatch.setenv("DIGITKIT_PROFILE", path)
-    assert find_profile("digits") == (None, None)
-    error_of(OutputError, save_profiles, [make_profile()])
+    for path in ("x" * 5000, "."):
+        monkeypatch.setenv("DIGITKIT_PROFILE", path)
+        assert find_profile("digits") == (None, None)
+        error_of(OutputError, save_profiles, [make_profile()])
 
 
 def test_a_user_without_a_home(monkeypatch, digit_file):
@@ -186,14 +187,10 @@ def test_a_profile_that_no_longer_fits(place, loaded, digit_file, changes, what)
     assert what in notice.problem
     assert "digitkit bench --recommend --save" in notice.hint
     result = run("infer", digit_file(7))
-    assert (result.exit_code, loaded[0][0]) == (0, "digits-int8.onnx")
-    assert ": 7 (" in result.stdout
+    assert (result.exit_code, loaded[0][0], ": 7 (" in result.stdout) == (0, INT8, True)
     (line,) = result.stderr.splitlines()
     assert what in line
     assert run("infer", digit_file(7), "--precision", "int8").stderr == ""  # it is not needed
-
-
-INT8, FP32 = "digits-int8.onnx", "digits-fp32.onnx"
 
 
 @pytest.mark.parametrize(
