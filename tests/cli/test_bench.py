@@ -159,12 +159,12 @@ def test_text(measured):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_tables_fit_a_terminal(measured, store, monkeypatch, width):
+def test_tables_fit_a_terminal(measured, tmp_path, monkeypatch, width):
     workers = tuple(Throughput(count, 123_456.0) for count in (1, 4))
     names = [f"digits-int8, openvino, {n} threads, batch 8" for n in (2, 4)]
     measured.variants = [make_variant(name, 60.0, throughput=workers) for name in names]
     monkeypatch.setattr(show, "out", lambda: Console(width=width, highlight=False))
-    files = [store(name, *measured.variants) for name in "abc"]
+    files = [store(tmp_path / name, *measured.variants) for name in "abc"]
     drawn = bench().stdout + bench("compare", *files[:2]).stdout + bench("compare", *files).stdout
     rules = [text for text in drawn.splitlines() if "───" in text]
     assert (len(rules), max(map(len, rules)) <= width) == (6, True)
@@ -280,18 +280,17 @@ def test_another_model_is_not_saved(measured, place):
     assert not place.exists()
 
 
-@pytest.fixture
-def store(tmp_path):
-    def write(name: str, *variants, **changes) -> Path:
-        save_report(make_report(*variants, **changes), tmp_path / name)
-        return tmp_path / name
-
-    return write
+def store(path: Path, *variants, **changes) -> Path:
+    save_report(make_report(*variants, **changes), path)
+    return path
 
 
-def test_compare(store):
-    a = store("a.json", make_variant(), make_variant("x", 5.0), quick=True)
-    b, c = store("b.json", make_variant(us=15.0)), store("c.json", make_variant(us=60.0))
+def test_compare(tmp_path):
+    a = store(tmp_path / "a.json", make_variant(), make_variant("x", 5.0), quick=True)
+    b, c = (
+        store(tmp_path / "b.json", make_variant(us=15.0)),
+        store(tmp_path / "c.json", make_variant(us=60.0)),
+    )
     result = bench("compare", a, b)
     assert result.exit_code == 0
     for text in (f"first:  {a}: Board 5", f"second: {b}: ", "0.500", "faster", "the second: x"):
@@ -304,11 +303,13 @@ def test_compare(store):
     assert "1.000 no difference" in bench("compare", old, a, old).stdout
 
 
-def test_what_cannot_be_compared(store, tmp_path):
-    a, b = store("a.json", make_variant("a")), store("b.json", make_variant("b"))
-    line = one_error_line(bench("compare", a, b), 2)  # they have no variant in common
-    assert str(a) in line
-    assert str(b) in line
+def test_what_cannot_be_compared(tmp_path):
+    a, b = (
+        store(tmp_path / "a.json", make_variant("a")),
+        store(tmp_path / "b.json", make_variant("b")),
+    )
+    # They have no variant in common.
+    assert f"{a} and {b}: " in one_error_line(bench("compare", a, b), 2)
     b.write_text("{}")
     for bad in (b, tmp_path / "none.json"):
         assert f"{bad}: " in one_error_line(bench("compare", a, bad), 2)

@@ -73,10 +73,8 @@ MACHINE, SETTINGS, VERSIONS = reports.MACHINE, reports.SETTINGS, reports.VERSION
         ({"findings": (reports.HOT,)}, ("second", "INVALID", "throttled")),
         ({"findings": (reports.BUSY,)}, ("second", "noisy", "50%")),
         ({"valid": False, "invalid": ("it was hot",)}, ("INVALID: it was hot",)),  # an old one's
-        ({"noisy": ("digits-fp32: busy",)}, ("noisy: digits-fp32: busy",)),
         ({"machine": replace(MACHINE, board="Board 4")}, ("board: Board 5", "Board 4")),
         ({"machine": replace(MACHINE, features=())}, ("NEON, dotprod in the first", "none")),
-        ({"machine": replace(MACHINE, cpu_quota=1.5)}, ("not available in the first", "1.5")),
         ({"before": replace(reports.CALM, governor="performance")}, ("governor: ondemand",)),
         ({"versions": VERSIONS | {"onnxruntime": "1.20.1"}}, ("1.32.0", "1.20.1")),
         ({"versions": VERSIONS | {"opencv-python": "4.12"}}, ("not available", "4.12")),

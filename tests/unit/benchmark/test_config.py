@@ -1,3 +1,5 @@
+"""What a benchmark is asked to measure: its configuration, the models and their names."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -5,8 +7,10 @@ from pathlib import Path
 import pytest
 from support.errors import error_of
 
+from digitkit.benchmark.candidates import find_models, format_name
 from digitkit.benchmark.config import BenchConfig
-from digitkit.errors import ConfigError
+from digitkit.errors import ConfigError, InputNotFoundError
+from digitkit.models.registry import models_folder, shipped_files
 
 FLOATS = (-0.1, float("nan"), float("inf"))
 
@@ -66,3 +70,34 @@ def test_the_time_limit_is_longer_than_what_is_asked_for():
     ):
         assert BenchConfig(**changes).time_limit > seconds
     assert BenchConfig(paced=1e-300).time_limit * 1000 < 2**31
+
+
+TINY = "digits-tiny-int8"
+
+
+def find_names(*models: object) -> list[str]:
+    return [name for name, _ in find_models([str(model) for model in models])]
+
+
+def test_models_are_found_by_name_by_stem_and_by_file_once(tmp_path, monkeypatch):
+    assert find_names("digits") == ["digits-int8", "digits-fp32"]
+    assert find_models([TINY]) == [(TINY, shipped_files(TINY)[0].resolve())]
+    folder, file = models_folder(), f"{TINY}.onnx"
+    monkeypatch.chdir(folder)
+    same = (TINY, "digits-tiny", file, folder / file, f"../{folder.name}/{file}")
+    assert find_names(*same) == [TINY, "digits-tiny-fp32"]
+    # Different files of the same name have their paths as names.
+    (tmp_path / file).write_bytes((folder / file).read_bytes())
+    assert find_names(TINY, tmp_path / file) == [str(folder / file), str(tmp_path / file)]
+
+
+def test_a_model_that_does_not_exist(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()  # hides the shipped model, and is not one
+    for name in ("nothing", "none.onnx", "", "digits-int4", "digits"):
+        error_of(InputNotFoundError, find_models, [name])
+
+
+def test_names_of_variants():
+    assert format_name("m", "onnxruntime") == "m"
+    assert format_name("m", "opencv", 2, 8) == "m, opencv, 2 threads, batch 8"

@@ -17,22 +17,8 @@ from support.paths import ROOT
 
 from digitkit.benchmark import job_calls, jobs
 from digitkit.benchmark.job_calls import JobError, run_job, run_throughput
-from digitkit.benchmark.job_results import StartedProgram, WorkDone
-from digitkit.models.registry import models_folder
+from digitkit.benchmark.job_results import WorkDone
 from digitkit.system.processes import Child
-
-TINY = models_folder() / "digits-tiny-int8.onnx"
-VARIANT = {"runtime": "onnxruntime", "threads": 1, "batch": 1, "scale": None}
-
-
-def test_a_result_is_typed():
-    started = run_job(60, jobs.start_program, command=[sys.executable, "-c", "print(1)"])
-    assert isinstance(started, StartedProgram)
-    assert started.ms > 0
-    inspection = run_job(60, jobs.inspect_model, model=str(TINY))
-    assert inspection.facts.precision == "int8"
-    rate = run_throughput(60, 2, model=str(TINY), **VARIANT, warmup_seconds=0, seconds=0.05)
-    assert rate > 1000
 
 
 @pytest.mark.parametrize(
@@ -126,7 +112,7 @@ def test_an_interrupt_ends_the_processes_that_run_at_once(stand_in, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(tmp_path, number):
     (tmp_path / "tmp").mkdir()
-    command = [sys.executable, "-m", "digitkit", "bench", "--models", TINY]
+    command = [sys.executable, "-m", "digitkit", "bench", "--models", "digits-tiny"]
     with subprocess.Popen(
         [*command, "--json", tmp_path / "r.json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,

@@ -56,21 +56,16 @@ def test_a_paced_loop_keeps_its_rate():
 
 @pytest.mark.parametrize(("ms", "idle", "late"), [(5, 0, 0), (100, 0, 3), (5, 0.5, 0)])
 def test_late_calls_are_counted_and_threads_that_spin_are_seen(monkeypatch, ms, idle, late):
-    """Calls of two periods are late, but for the first; only CPU time between calls is idle use.
-
-    Time goes on only while the loop sleeps or calls, whatever else runs here.
-    """
+    """Calls of two periods are late, but for the first; only CPU time between calls is idle use."""
     clock = SimpleNamespace(ns=0, process_ns=0)
 
     def advance(seconds: float, use: float) -> None:
         clock.ns += round(seconds * 1e9)
         clock.process_ns += round(use * seconds * 1e9)
 
-    stand_in = SimpleNamespace(
-        sleep=lambda seconds: advance(seconds, idle), process_time_ns=lambda: clock.process_ns
-    )
-    monkeypatch.setattr(jobs, "_now", lambda: clock.ns)
-    monkeypatch.setattr(jobs, "time", stand_in)
+    monkeypatch.setattr(jobs, "_now", lambda: clock.ns)  # whatever else runs here
+    monkeypatch.setattr("time.sleep", lambda seconds: advance(seconds, idle))
+    monkeypatch.setattr("time.process_time_ns", lambda: clock.process_ns)
     paced = paced_loop(lambda feed: advance(ms / 1000, 1), [1], 4, 20)
     assert (paced.late, paced.samples) == (late, (ms * 1_000_000,) * 4)
     assert paced.idle_cpu == pytest.approx(idle)

@@ -58,8 +58,7 @@ def test_a_machine_that_reports_nothing():
     assert summarize_setup(report).startswith("x, 1 core, governor unknown; ; 5 processes")
     check_page(report)
     latencies, _, _, memory = make_tables(report)
-    assert latencies.rows[0][-1] == "–"
-    assert memory.rows[0][-3:] == ("–", "–", "–")
+    assert (latencies.rows[0][-1], *memory.rows[0][-3:]) == ("–",) * 4
     assert "virtual machine" in summarize_setup(make_report(machine=VIRTUAL))
 
 
