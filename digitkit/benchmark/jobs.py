@@ -138,7 +138,6 @@ def measure_steady(
     clocks = read_frequencies()
     durations, cpu = _time_calls(loaded.run, feeds, runs, seconds)
     clocks_after = read_frequencies()
-    pace = paced_loop(loaded.run, feeds, paced_calls, paced) if paced else None
     np.save(samples, np.frombuffer(durations, np.int64))
     return SteadyState(
         import_ms=(imported - began) / 1e6,
@@ -149,7 +148,7 @@ def measure_steady(
         peak_mb=peak,
         cpu_s_per_1000_images=cpu / (len(durations) * batch) * 1000,
         frequencies_mhz=(clocks, clocks_after),
-        paced=pace,
+        paced=paced_loop(loaded.run, feeds, paced_calls, paced) if paced else None,
         options=loaded.options,
     )
 

@@ -76,11 +76,9 @@ def measured(monkeypatch):
     return stand_in
 
 
-@pytest.mark.parametrize("subcommand", [(), ("compare",)])
-def test_help(subcommand):
-    result = bench(*subcommand, "--help")
-    assert result.exit_code == 0
-    assert "compare before.json after.json" in result.output
+def test_help():
+    for words in (("--help",), ("compare", "--help")):
+        assert "compare before.json after.json" in bench(*words).output
 
 
 def test_options_become_a_configuration(measured, tmp_path):
@@ -115,11 +113,6 @@ def test_usage_errors_name_the_option(measured, arguments):
     assert measured.seen == []
 
 
-def test_comparing_requires_two_reports():
-    for files in ((), ("a",)):
-        assert "REPORT" in usage_error(bench("compare", *files))
-
-
 def test_models_that_cannot_be_measured():
     assert "nothing: " in one_error_line(bench("--models", "nothing", *FAST[2:]), 2)
     assert "digits-tiny-int8: " in one_error_line(bench(*FAST, "--input-scale", "0.5"), 2)
@@ -142,16 +135,13 @@ def test_places_that_cannot_be_written(measured, tmp_path, monkeypatch):
     assert measured.seen == []
 
 
-def test_it_warns_before_it_starts(measured, monkeypatch):
+def test_text(measured, monkeypatch):
     powersave = replace(reports.CALM, governor="powersave")
     monkeypatch.setattr("digitkit.system.conditions.read_conditions", lambda: powersave)
-    assert bench().stderr.startswith("warning: the governor powersave")
-
-
-def test_text(measured):
     # Brackets are not markup.
     measured.variants += [make_variant("[red]m[/]", 3.0), make_failed("bad", "takes [/nothing]")]
     result = bench()
+    assert result.stderr.startswith("warning: the governor powersave")
     assert result.stdout.startswith("Board 5, Cortex-A76 (NEON, dotprod), 4 cores")
     for text in ("digits-int8", "30.0 µs", "60.0 µs", "99.00%", "[red]m[/]", "[/nothing]"):
         assert text in result.stdout
@@ -249,20 +239,9 @@ def test_recommend(measured, place, tmp_path):
     assert not place.exists()
 
 
-def test_nothing_qualifies(measured, place, tmp_path):
-    path = tmp_path / "r.json"
-    result = bench("--recommend", "--max-latency", "0.01", "--save", "--json", path)
-    assert (result.exit_code, "0.01 ms" in result.stderr.splitlines()[-1]) == (3, True)
-    assert (place.exists(), load_report(path).recommended) == (False, None)
-    assert "digits-int8" in result.stdout
-
-
 def test_save(measured, place):
     tiny = profiles.shipped_hashes("digits-tiny")["int8"]
     measured.variants.append(make_variant("digits-tiny-int8", 20.0, model_sha256=tiny))
-    measured.findings = (reports.HOT,)
-    assert "throttled" in one_error_line(bench("--recommend", "--save"), 3).partition("INVALID")[2]
-    assert not place.exists()
     # A single variant whose processes disagree does not matter.
     measured.findings = (Finding("spread", "digits-fp32", 0.3, 0.15),)
     result = bench("--recommend", "--save")
@@ -272,11 +251,20 @@ def test_save(measured, place):
     assert (saved["digits"]["precision"], saved["digits"]["cpu"]) == ("int8", "Cortex-A76")
 
 
-def test_another_model_is_not_saved(measured, place):
-    measured.variants = [make_variant("own-int8", 30.0)]
-    assert "own: " in one_error_line(bench("--recommend", "--save"), 2)
-    assert "own: " in one_error_line(bench("--recommend", "--save", "--models", "own"), 2)
-    assert len(measured.seen) == 1  # where it can be known before, it is
+def test_what_is_not_saved(measured, place, tmp_path):
+    options = ("--recommend", "--save", "--json", tmp_path / "r.json")
+    result = bench(*options, "--max-latency", "0.01")  # nothing qualifies
+    assert (result.exit_code, "0.01 ms" in result.stderr.splitlines()[-1]) == (3, True)
+    assert "digits-int8" in result.stdout
+    assert load_report(tmp_path / "r.json").recommended is None
+    measured.findings = (reports.HOT,)
+    result = bench(*options)
+    assert (result.exit_code, "throttled" in result.stderr.partition("INVALID")[2]) == (3, True)
+    measured.variants, measured.findings = [make_variant("own-int8", 30.0)], ()
+    result = bench(*options)
+    assert (result.exit_code, "own: " in result.stderr) == (2, True)
+    assert "own: " in one_error_line(bench(*options, "--models", "own"), 2)
+    assert len(measured.seen) == 3  # where it can be known before, it is
     assert not place.exists()
 
 
@@ -287,10 +275,7 @@ def store(path: Path, *variants, **changes) -> Path:
 
 def test_compare(tmp_path):
     a = store(tmp_path / "a.json", make_variant(), make_variant("x", 5.0), quick=True)
-    b, c = (
-        store(tmp_path / "b.json", make_variant(us=15.0)),
-        store(tmp_path / "c.json", make_variant(us=60.0)),
-    )
+    b, c = (store(tmp_path / f"{us}.json", make_variant(us=us)) for us in (15.0, 60.0))
     result = bench("compare", a, b)
     assert result.exit_code == 0
     for text in (f"first:  {a}: Board 5", f"second: {b}: ", "0.500", "faster", "the second: x"):
@@ -304,10 +289,9 @@ def test_compare(tmp_path):
 
 
 def test_what_cannot_be_compared(tmp_path):
-    a, b = (
-        store(tmp_path / "a.json", make_variant("a")),
-        store(tmp_path / "b.json", make_variant("b")),
-    )
+    for files in ((), ("a",)):
+        assert "REPORT" in usage_error(bench("compare", *files))
+    a, b = (store(tmp_path / f"{name}.json", make_variant(name)) for name in "ab")
     # They have no variant in common.
     assert f"{a} and {b}: " in one_error_line(bench("compare", a, b), 2)
     b.write_text("{}")

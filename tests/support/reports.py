@@ -51,9 +51,7 @@ def make_failed(model: str, error: str) -> Variant:
 
 def make_variant(model: str = "digits-int8", us: float = 30.0, **changes: Any) -> MeasuredVariant:
     """A variant whose five processes differ by 2% around a median, µs per call."""
-    medians = changes.pop(
-        "medians", [us * (1 + percent / 100) for percent in (-1, 0, 1, 0.5, -0.5)]
-    )
+    medians = changes.pop("medians", [us * ratio for ratio in (0.99, 1, 1.01, 1.005, 0.995)])
     paced = changes.pop("paced_us", None)
     clocks = changes.pop("clocks", ((2400.0,), (2400.0,)))
     processes = tuple(

@@ -265,12 +265,10 @@ def test_input_scales(jobs, other):
         measure(models=(TINY, other), input_scale=scale)
     scales = [values["scale"] for values in jobs.get_calls("measure_steady")]
     assert scales == [None, 1 / 255, None, 0.5]
-
-
-def test_what_no_model_can_satisfy(jobs, other):
+    # What no model can satisfy is refused before.
     assert error_of(ModelError, measure, input_scale=0.5).subject == TINY
     assert error_of(ReportError, measure, models=(other,), recommend=True).subject == "other"
-    assert jobs.get_calls("measure_steady") == []
+    assert len(jobs.get_calls("measure_steady")) == len(scales)
 
 
 def test_a_fixed_batch(jobs, other):
