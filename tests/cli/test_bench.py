@@ -119,7 +119,6 @@ def test_models_that_cannot_be_measured():
 
 
 def test_places_that_cannot_be_written(measured, tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib")
     (tmp_path / "file").write_text("x")
     (tmp_path / "r.samples.npz").mkdir()
     for option in ("--json", "--markdown", "--plot"):

@@ -123,12 +123,15 @@ def test_a_third_party_model_at_a_fixed_rate(model, tmp_path):
 
 
 @on_linux
-def test_memory(model, monkeypatch, tmp_path):
-    """A device has no psutil; other systems than Linux have no /proc."""
+def test_memory_grows_in_order(model, tmp_path):
     pytest.importorskip("psutil")
     state = measure_steady(tmp_path)
     assert 10 < state.resident_import_mb <= state.peak_mb + 1
     assert state.resident_load_mb <= state.peak_mb + 1
+
+
+def test_memory_that_is_not_available(model, monkeypatch, tmp_path):
+    """A device has no psutil; other systems than Linux have no /proc."""
     monkeypatch.setitem(sys.modules, "psutil", None)
     state = measure_steady(tmp_path)
     assert (state.resident_import_mb, state.resident_load_mb) == (None, None)

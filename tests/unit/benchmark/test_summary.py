@@ -91,8 +91,6 @@ def test_distribution_throughput_and_fixed_rate():
 
 
 DISAGREE = Finding("spread", "digits-int8", 0.3, 0.15)
-
-
 NO_CLOCK = make_variant(clocks=((), ()))
 ONE_PROCESS = make_variant(clocks=((), ()), medians=[30.0])
 # A virtual machine may report the same clock forever.
