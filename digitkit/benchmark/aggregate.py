@@ -35,6 +35,16 @@ class Measurements:
         return [float(np.median(samples)) / self.variant.batch for samples in self.samples]
 
 
+@dataclass(frozen=True)
+class Accuracy:
+    """The fields of `Variant` about accuracy."""
+
+    accuracy: float | None = None
+    accuracy_count: int | None = None
+    accuracy_data: str | None = None
+    accuracy_note: str | None = None
+
+
 def summarize_variant(measurements: Measurements, first: Measurements) -> MeasuredVariant:
     """The figures of a variant.
 

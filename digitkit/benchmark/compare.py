@@ -22,7 +22,7 @@ _MACHINE_FIELDS = (
     "board", "cpu", "architecture", "features", "usable_cores", "cpu_quota", "frequency_max_mhz",
     "virtual", "bits", "os", "kernel", "libc",
 )  # fmt: skip
-"""What its speed may depend on."""
+"""The fields of the machine that the speed may depend on."""
 
 _SETTINGS_FIELDS = ("processes", "runs", "seconds", "warmup_runs", "warmup_seconds", "paced")
 """Settings that change what a figure means."""
@@ -55,7 +55,7 @@ class VariantComparison:
 
     @property
     def verdict(self) -> Verdict:
-        """What the interval says; with too few processes it is too narrow to tell a difference."""
+        """What the interval shows; with too few processes it is too narrow to show a difference."""
         if self.ratio.contains(1.0):
             return "no difference"
         if self.processes < stats.PROCESSES_FOR_INTERVAL:
@@ -112,12 +112,12 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     by_name = [{row.name: row for row in comparison.rows} for comparison in comparisons]
     names = dict.fromkeys(row.name for comparison in comparisons for row in comparison.rows)
     for name in names:
-        found = [rows_of_one.get(name) for rows_of_one in by_name]
-        first_us = next(row.first_us for row in found if row is not None)
+        variants = [rows_by_name.get(name) for rows_by_name in by_name]
+        first_us = next(row.first_us for row in variants if row is not None)
         ratios = [
-            MISSING if row is None else f"{row.ratio.value:.3f} {row.verdict}" for row in found
+            MISSING if row is None else f"{row.ratio.value:.3f} {row.verdict}" for row in variants
         ]
-        same = all(row is None or row.same_model for row in found)
+        same = all(row is None or row.same_model for row in variants)
         rows.append((name if same else f"{name} (different files)", format_us(first_us), *ratios))
     columns = ("variant", ">first p50", *(f">{one.label}" for one in comparisons))
     note = "ratio: p50 relative to the first report; verdicts by its 95% interval"
@@ -158,10 +158,8 @@ def _compare(first: BenchReport, other: BenchReport, label: str) -> Comparison:
 
 def _compare_variant(first: MeasuredVariant, other: MeasuredVariant) -> VariantComparison:
     accuracy = None
-    same_digits = (first.accuracy_data, first.accuracy_count) == (
-        *(other.accuracy_data, other.accuracy_count),
-    )
-    if first.accuracy is not None and other.accuracy is not None and same_digits:
+    digits, other_digits = ((v.accuracy_data, v.accuracy_count) for v in (first, other))
+    if first.accuracy is not None and other.accuracy is not None and digits == other_digits:
         accuracy = other.accuracy - first.accuracy
     return VariantComparison(
         first.name,
@@ -189,28 +187,28 @@ def _warn(first: BenchReport, other: BenchReport, label: str) -> Iterator[str]:
             yield f"the {which} is INVALID: {reason}"
         for reason in reasons(report, invalid=False, ignore=ignore):
             yield f"the {which} is noisy: {reason}"
-    for what, one, two in _pairs(first, other):
-        if one != two:
-            yield f"{what}: {_format(one)} in the first, {_format(two)} in the {label}"
+    for name, value, other_value in _pair_values(first, other):
+        if value != other_value:
+            yield f"{name}: {_format(value)} in the first, {_format(other_value)} in the {label}"
 
 
-def _pairs(first: BenchReport, other: BenchReport) -> Iterator[tuple[str, object, object]]:
+def _pair_values(first: BenchReport, other: BenchReport) -> Iterator[tuple[str, object, object]]:
     """What should be the same in both: its name and both values."""
-    here, there = first.environment, other.environment
+    ours, theirs = first.environment, other.environment
     for name in _MACHINE_FIELDS:
-        yield name.replace("_", " "), getattr(here.machine, name), getattr(there.machine, name)
-    yield "governor", here.governor, there.governor
-    for package in sorted({*here.versions, *there.versions}):
-        if package in _ALWAYS_USED or (package in here.versions and package in there.versions):
-            yield package, here.versions.get(package), there.versions.get(package)
-    yield "build of ONNX Runtime", here.onnxruntime_build, there.onnxruntime_build
+        yield name.replace("_", " "), getattr(ours.machine, name), getattr(theirs.machine, name)
+    yield "governor", ours.governor, theirs.governor
+    for package in sorted({*ours.versions, *theirs.versions}):
+        if package in _ALWAYS_USED or (package in ours.versions and package in theirs.versions):
+            yield package, ours.versions.get(package), theirs.versions.get(package)
+    yield "build of ONNX Runtime", ours.onnxruntime_build, theirs.onnxruntime_build
     yield "digitkit", first.digitkit, other.digitkit
-    theirs = {variant.name: variant.options for variant in other.variants}
+    other_options = {variant.name: variant.options for variant in other.variants}
     for variant in first.variants:
-        ours, options = variant.options, theirs.get(variant.name)
-        if ours and options:
-            for option in sorted({*ours, *options}):
-                yield f"{variant.name}, {option}", ours.get(option), options.get(option)
+        options, others = variant.options, other_options.get(variant.name)
+        if options and others:
+            for option in sorted({*options, *others}):
+                yield f"{variant.name}, {option}", options.get(option), others.get(option)
     for name in _SETTINGS_FIELDS:
         yield name, getattr(first.settings, name), getattr(other.settings, name)
 

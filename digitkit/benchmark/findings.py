@@ -1,4 +1,4 @@
-"""What speaks against a measurement, as data; `digitkit.benchmark.verdicts` puts it into words."""
+"""Reasons to distrust a measurement, as data; `digitkit.benchmark.verdicts` words them."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 
 class JobError(Exception):
-    """A job did not come to its end; its text, one line, says why and goes into the report."""
+    """A job failed; its message, one line, gives the reason and goes into the report."""
 
 
 def run_job(limit: float, job: Callable[P, R], /, *args: P.args, **arguments: P.kwargs) -> R:

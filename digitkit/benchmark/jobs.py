@@ -135,12 +135,9 @@ def measure_steady(
     gc.disable()
     closed_loop(loaded.run, feeds, warmup_runs, warmup_seconds)  # at least one call
     peak = peak_mb()
-    frequencies = [read_frequencies()]
-    cpu_before = time.process_time_ns()
-    durations = closed_loop(loaded.run, feeds, runs, seconds)
-    cpu = time.process_time_ns() - cpu_before
-    frequencies.append(read_frequencies())
-    pace = paced_loop(loaded.run, feeds, paced_calls, paced) if paced else None
+    clocks = read_frequencies()
+    durations, cpu = _time_calls(loaded.run, feeds, runs, seconds)
+    clocks_after = read_frequencies()
     np.save(samples, np.frombuffer(durations, np.int64))
     return SteadyState(
         import_ms=(imported - began) / 1e6,
@@ -149,9 +146,9 @@ def measure_steady(
         resident_import_mb=resident_import,
         resident_load_mb=resident_load,
         peak_mb=peak,
-        cpu_s_per_1000_images=cpu / 1e9 / (len(durations) * batch) * 1000,
-        frequencies_mhz=tuple(frequencies),
-        paced=pace,
+        cpu_s_per_1000_images=cpu / (len(durations) * batch) * 1000,
+        frequencies_mhz=(clocks, clocks_after),
+        paced=paced_loop(loaded.run, feeds, paced_calls, paced) if paced else None,
         options=loaded.options,
     )
 
@@ -291,7 +288,16 @@ def inspect_model(model: str) -> ModelInspection:
     )
 
 
-# --- what they share -------------------------------------------------------------------------
+# --- helpers of the jobs ---------------------------------------------------------------------
+
+
+def _time_calls(
+    run: Callable[[Any], Any], feeds: Sequence[Any], runs: int, seconds: float
+) -> tuple[array[int], float]:
+    """A `closed_loop`, and the CPU seconds that all threads used meanwhile."""
+    before = time.process_time_ns()
+    durations = closed_loop(run, feeds, runs, seconds)
+    return durations, (time.process_time_ns() - before) / 1e9
 
 
 def resident_mb() -> float | None:

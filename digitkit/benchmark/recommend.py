@@ -43,7 +43,7 @@ class RecommendConfig:
     save: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse limits that are none."""
+        """Refuse limits that are out of range."""
         if self.max_latency is not None:
             at_least("max_latency", self.max_latency, 0)
         drop = self.max_accuracy_drop

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from digitkit.benchmark import jobs
-from digitkit.benchmark.aggregate import Measurements
+from digitkit.benchmark.aggregate import Accuracy, Measurements
 from digitkit.benchmark.candidates import Candidate, format_name
 from digitkit.benchmark.config import BenchConfig
 from digitkit.benchmark.job_calls import JobError, run_job, run_throughput
@@ -76,15 +76,14 @@ class Rounds:
             for candidate in self._readers:
                 self.whole_images.measure(candidate, number)
 
-    def measure_accuracy(self) -> dict[str, dict[str, Any]]:
-        """The fields of `Variant` about accuracy, by the names of the variants that ran."""
+    def measure_accuracy(self) -> dict[str, Accuracy]:
+        """The accuracy, or why it is not known, by the names of the variants that ran."""
         usable = self._usable()
         if not self._config.accuracy:
-            note = {"accuracy_note": "not requested"}
-            return {one.variant.name: note for one in usable}
+            return {one.variant.name: Accuracy(accuracy_note="not requested") for one in usable}
         keys = sorted({_accuracy_key(one.variant) for one in usable})
-        fields = {key: self._score(*key) for key in keys}
-        return {one.variant.name: fields[_accuracy_key(one.variant)] for one in usable}
+        accuracies = {key: self._score(*key) for key in keys}
+        return {one.variant.name: accuracies[_accuracy_key(one.variant)] for one in usable}
 
     def measure_throughput(self) -> dict[str, tuple[Throughput, ...]]:
         """Images per second of several processes, by the names of the variants that ran."""
@@ -137,12 +136,12 @@ class Rounds:
             "scale": candidate.scale,
         }
 
-    def _score(self, model: str, runtime: str, batch: int) -> dict[str, Any]:
+    def _score(self, model: str, runtime: str, batch: int) -> Accuracy:
         self._steps.begin(f"accuracy: {format_name(model, runtime, batch=batch)}")
         candidate, config = self._models[model], self._config
         if config.find_data() is None:
             note = "MNIST is not on this disk; digitkit eval downloads it, --data names other data"
-            return {"accuracy_note": note}
+            return Accuracy(accuracy_note=note)
         try:
             score: Score = run_job(
                 config.time_limit,
@@ -154,12 +153,8 @@ class Rounds:
                 data=None if config.data is None else str(config.data),
             )
         except JobError as error:
-            return {"accuracy_note": str(error)}
-        return {
-            "accuracy": score.correct / score.count,
-            "accuracy_count": score.count,
-            "accuracy_data": score.data,
-        }
+            return Accuracy(accuracy_note=str(error))
+        return Accuracy(score.correct / score.count, score.count, score.data)
 
     def _run_workers(self, variant: Variant, workers: int) -> Throughput:
         self._steps.begin(f"{workers} processes: {variant.name}")

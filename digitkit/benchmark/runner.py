@@ -77,7 +77,7 @@ def _measure(
             variant = replace(
                 summarize_variant(measurements, first),
                 throughput=throughputs[variant.name],
-                **accuracies[variant.name],
+                **vars(accuracies[variant.name]),
             )
         variants.append(variant)
     measured = [variant for variant in variants if isinstance(variant, MeasuredVariant)]

@@ -1,4 +1,4 @@
-"""How far a benchmark has come."""
+"""The progress of a benchmark."""
 
 from __future__ import annotations
 

@@ -30,9 +30,9 @@ def format_range(low_us: float | None, high_us: float | None) -> str:
     return f"{number}–{last}" if last.endswith(f" {unit}") else f"{first} – {last}"
 
 
-def format_percent(value: float | None, places: int = 2) -> str:
-    """A fraction as a percentage."""
-    return MISSING if value is None else f"{value:.{places}%}"
+def format_percent(value: float | None) -> str:
+    """A fraction as a percentage: ``99.58%``."""
+    return MISSING if value is None else f"{value:.2%}"
 
 
 def format_mb(value: float | None) -> str:

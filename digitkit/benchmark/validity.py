@@ -24,7 +24,7 @@ _NOW, _SINCE_BOOT = 0xF, 16
 
 
 def warnings_before(machine: Machine, conditions: Conditions) -> list[str]:
-    """What speaks against beginning a benchmark now: one line each, with the remedy."""
+    """Why a benchmark should not begin now: one line per reason, with the remedy."""
     lines = []
     if "powersave" in (conditions.governor or "").split("/"):
         lines.append(
@@ -54,7 +54,7 @@ def find_problems(
     variants: Sequence[MeasuredVariant],
     max_spread: float,
 ) -> tuple[Finding, ...]:
-    """What speaks against a benchmark that has ended.
+    """Why the figures of a benchmark cannot be trusted, or may be off.
 
     Args:
         machine: what it ran on.
@@ -80,7 +80,7 @@ def judge(
     first: Sequence[float] = (),
     last: Sequence[float] = (),
 ) -> list[Finding]:
-    """What speaks against everything that was measured between two moments.
+    """What makes everything that was measured between two moments invalid or noisy.
 
     Throttling counts if a flag was active at either moment, or if its "since boot" flag is new (one
     that was set before carries no information; the clock does). Other load is judged by CPU time

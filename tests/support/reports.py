@@ -8,14 +8,9 @@ from typing import Any
 import numpy as np
 
 from digitkit.benchmark import stats
+from digitkit.benchmark.config import BenchConfig
 from digitkit.benchmark.findings import Finding
-from digitkit.benchmark.report import (
-    REPORT_FORMAT,
-    BenchReport,
-    BenchSettings,
-    Environment,
-    ModelFacts,
-)
+from digitkit.benchmark.report import REPORT_FORMAT, BenchReport, Environment, ModelFacts
 from digitkit.benchmark.variants import MeasuredVariant, PacedFigures, ProcessFigures, Variant
 from digitkit.benchmark.verdicts import describe
 from digitkit.models.profiles import Profile
@@ -33,26 +28,12 @@ CALM = Conditions(
     memory_available_mb=7000, cpu_seconds=(10.0, 100.0),
 )  # fmt: skip
 
-UNKNOWN_MACHINE = Machine(
-    board=None, cpu="x", architecture="", features=(), cores=1, usable_cores=1, cpu_quota=None,
-    frequency_min_mhz=None, frequency_max_mhz=None, memory_mb=None, os=None, kernel="", libc=None,
-    virtual=None, bits=64,
-)  # fmt: skip
-
-UNKNOWN = Conditions(
-    governor=None, frequencies_mhz=(), temperature_c=None, throttled=None, load_1m=None,
-    memory_available_mb=None, cpu_seconds=None,
-)  # fmt: skip
-
+UNKNOWN_MACHINE = Machine(None, "x", "", (), 1, 1, None, None, None, None, None, "", None, None, 64)
+UNKNOWN = Conditions(None, (), None, None, None, None, None)
 NOTHING_KNOWN: dict[str, Any] = {"machine": UNKNOWN_MACHINE, "before": UNKNOWN, "versions": {}}
 
 VERSIONS = {"python": "3.11.7", "numpy": "2.4.6", "onnxruntime": "1.32.0"}
-
-SETTINGS = BenchSettings(
-    models=("digits",), runtimes=("onnxruntime",), threads=(1,), batches=(1,), processes=5,
-    runs=1024, seconds=10.0, warmup_runs=50, warmup_seconds=0.5, paced=10.0, workers=(), whole=True,
-    accuracy=True, data=None, input_scale=None, max_spread=0.15,
-)  # fmt: skip
+SETTINGS = BenchConfig().settings
 
 PROFILE = Profile(
     model="digits", precision="int8", threads=2, batch=64, p50_us=30.0, accuracy=None,
@@ -64,14 +45,13 @@ HOT = Finding("throttled", flag="throttled")
 BUSY = Finding("other_load", value=0.5, limit=0.1)
 
 
-def make_failed(model: str, error: str, **changes: Any) -> Variant:
-    values = {"model_sha256": None, "runtime": "onnxruntime", "threads": 1, "batch": 1}
-    return Variant(**({"name": model, "model": model, "error": error} | values | changes))
+def make_failed(model: str, error: str) -> Variant:
+    return Variant(model, model, None, "onnxruntime", threads=1, batch=1, error=error)
 
 
 def make_variant(model: str = "digits-int8", us: float = 30.0, **changes: Any) -> MeasuredVariant:
     """A variant whose five processes differ by 2% around a median, µs per call."""
-    medians = changes.pop("medians", [us * (1 + share / 100) for share in (-1, 0, 1, 0.5, -0.5)])
+    medians = changes.pop("medians", [us * ratio for ratio in (0.99, 1, 1.01, 1.005, 0.995)])
     paced = changes.pop("paced_us", None)
     clocks = changes.pop("clocks", ((2400.0,), (2400.0,)))
     processes = tuple(
@@ -92,45 +72,33 @@ def make_variant(model: str = "digits-int8", us: float = 30.0, **changes: Any) -
         "paced": paced and PacedFigures(10.0, 50, paced, 1.2 * paced, paced / us, 0, 0.001),
     }  # fmt: skip
     values |= changes
-    values["images_per_second"] = values["batch"] / us * 1e6
-    return MeasuredVariant(**values)
+    return MeasuredVariant(**values, images_per_second=values["batch"] / us * 1e6)
 
 
 def make_report(
     *variants: Variant,
     findings: tuple[Finding, ...] = (),
-    settings: BenchSettings = SETTINGS,
-    precisions: dict[str, str | None] | None = None,
+    precisions: dict[str, str] | None = None,
     **changes: Any,
 ) -> BenchReport:
-    """A report; a model's precision is what its name ends with."""
-    machine, before = changes.pop("machine", MACHINE), changes.pop("before", CALM)
-    versions = changes.pop("versions", VERSIONS)
-    models = {}
-    for one in variants:
-        kind: Any = one.model.rsplit("-", 1)[-1]
-        kind = kind if kind in ("int8", "fp32") else None
-        kind = (precisions or {}).get(one.model, kind)
-        models[one.model] = ModelFacts(
-            one.model, f"{one.model}.onnx", one.model_sha256, 50_000, kind
-        )
-    invalid = tuple(describe(finding) for finding in findings if finding.invalidates)
-    report = BenchReport(
-        format=REPORT_FORMAT,
-        digitkit="0.1.0",
-        created="2026-01-02T03:04:05+00:00",
-        quick=False,
-        valid=not invalid,
-        invalid=invalid,
-        noisy=tuple(describe(finding) for finding in findings if not finding.invalidates),
-        settings=settings,
-        environment=Environment(
-            before.governor, machine, before, before, versions, None, None, "digitkit bench"
-        ),
-        models=tuple(models.values()),
-        variants=variants,
-        stages=(),
-        cold_starts=(),
-        findings=findings,
+    """A report; a model's precision is what its name ends with, unless `precisions` has it."""
+    machine, versions = changes.pop("machine", MACHINE), changes.pop("versions", VERSIONS)
+    before = changes.pop("before", CALM)
+    environment = Environment(
+        before.governor, machine, before, before, versions, None, None, "digitkit bench"
     )
+    models = {}
+    for variant in variants:
+        name = variant.model
+        suffix = name.rpartition("-")[2]
+        precision: Any = suffix if suffix in ("int8", "fp32") else (precisions or {}).get(name)
+        models[name] = ModelFacts(name, f"{name}.onnx", variant.model_sha256, 50_000, precision)
+    invalid = tuple(describe(finding) for finding in findings if finding.invalidates)
+    noisy = tuple(describe(finding) for finding in findings if not finding.invalidates)
+    report = BenchReport(
+        format=REPORT_FORMAT, digitkit="0.1.0", created="2026-01-02T03:04:05+00:00", quick=False,
+        valid=not invalid, invalid=invalid, noisy=noisy, settings=SETTINGS, environment=environment,
+        models=tuple(models.values()), variants=variants, stages=(), cold_starts=(),
+        findings=findings,
+    )  # fmt: skip
     return replace(report, **changes)

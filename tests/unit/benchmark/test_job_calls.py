@@ -1,7 +1,4 @@
-"""Jobs in real processes: results, failures, and what is left after an interrupt.
-
-The functions with the names of jobs at the end stand in for these in the children.
-"""
+"""Jobs in real processes: results, failures, and what is left after an interrupt."""
 
 from __future__ import annotations
 
@@ -15,21 +12,56 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.errors import error_of
 from support.paths import ROOT
 
 from digitkit.benchmark import job_calls, jobs
 from digitkit.benchmark.job_calls import JobError, run_job, run_throughput
-from digitkit.benchmark.job_results import StartedProgram, WorkDone
-from digitkit.models.registry import models_folder
+from digitkit.benchmark.job_results import WorkDone
 from digitkit.system.processes import Child
 
-TINY = models_folder() / "digits-tiny-int8.onnx"
-VARIANT = {"runtime": "onnxruntime", "threads": 1, "batch": 1, "scale": None}
+
+def test_errors_name_files_without_folders(tmp_path):
+    """Reports travel."""
+    file = tmp_path / "broken.onnx"
+    file.write_bytes(b"no model")
+    for job, arguments in (
+        (jobs.inspect_model, {}),
+        (jobs.measure_accuracy, {"runtime": "onnxruntime", "batch": 1, "scale": 1, "data": None}),
+        (jobs.measure_stages, {"threads": 1, "scale": 1, "pictures": [], "runs": []}),
+    ):
+        error = error_of(JobError, run_job, 60, job, model=str(file), **arguments)
+        assert "broken.onnx" in str(error)
+        assert str(tmp_path) not in str(error)
+
+
+def test_a_job_that_takes_too_long():
+    error_of(JobError, run_job, 0.5, jobs.start_program, command=["sleep", "60"])
+
+
+def measure_throughput(model: str, folder: str) -> Iterator[str | WorkDone]:
+    """Stands in for the job of this name in the children; `model` says how the first one fails."""
+    try:
+        (Path(folder) / "first").mkdir()
+    except FileExistsError:
+        model = "fine"
+    os.write(1, b"\xff \n\n=ready\n")  # as some runtimes do
+    if model == "crash-before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if model == "interrupt":
+        os.kill(os.getppid(), signal.SIGINT)
+    if model in ("hang", "interrupt"):
+        time.sleep(60)
+    yield "ready"
+    assert sys.stdin.readline() == "go\n"
+    if model == "crash-after":
+        raise SystemExit(4)
+    yield WorkDone(100, 0.5)
 
 
 @pytest.fixture
-def stand_ins(monkeypatch):
-    """Children call the functions of this module."""
+def stand_in(monkeypatch):
+    """Children call the function of this module."""
 
     def start(module, function, arguments, **options):
         return Child("unit.benchmark.test_job_calls", function, arguments, **options)
@@ -37,126 +69,65 @@ def stand_ins(monkeypatch):
     monkeypatch.setattr(job_calls, "Child", start)
 
 
-def test_a_result_is_typed():
-    started = run_job(60, jobs.start_program, command=[sys.executable, "-c", "print(1)"])
-    assert isinstance(started, StartedProgram)
-    assert started.ms > 0
-    inspection = run_job(60, jobs.inspect_model, model=str(TINY))
-    assert inspection.facts.precision == "int8"
-
-
-@pytest.mark.parametrize("job", [jobs.inspect_model, jobs.measure_accuracy, jobs.measure_stages])
-def test_errors_name_files_without_folders(job, tmp_path):
-    """Reports travel."""
-    file = tmp_path / "broken.onnx"
-    file.write_bytes(b"no model")
-    arguments = {
-        jobs.inspect_model: {},
-        jobs.measure_accuracy: {"runtime": "onnxruntime", "batch": 1, "scale": 1.0, "data": None},
-        jobs.measure_stages: {"threads": 1, "scale": 1.0, "pictures": [], "runs": []},
-    }[job]
-    with pytest.raises(JobError, match=r"broken\.onnx") as error:
-        run_job(60, job, model=str(file), **arguments)
-    assert str(tmp_path) not in str(error.value)
-
-
-def test_a_job_that_takes_too_long():
-    with pytest.raises(JobError):
-        run_job(0.5, jobs.start_program, command=["sleep", "60"])
-
-
-def test_real_throughput():
-    rate = run_throughput(60, 2, model=str(TINY), **VARIANT, warmup_seconds=0, seconds=0.05)
-    assert rate > 1000
-
-
 @pytest.mark.parametrize("workers", [1, 3])
-def test_throughput_is_summed(stand_ins, workers):
-    assert run_throughput(60, workers, model="fine") == 200 * workers
+def test_throughput_is_summed(stand_in, tmp_path, workers):
+    assert run_throughput(60, workers, model="fine", folder=str(tmp_path)) == 200 * workers
 
 
 @pytest.mark.parametrize("model", ["crash-before", "crash-after", "hang"])
-def test_throughput_of_which_one_fails(stand_ins, tmp_path, model):
+def test_throughput_of_which_one_fails(stand_in, tmp_path, model):
     """The others' sum would be taken for all."""
     with pytest.raises(JobError, match="one of 2 processes: "):
-        run_throughput(1.0 if model == "hang" else 60, 2, model=model, first=str(tmp_path / "1"))
+        run_throughput(1.0 if model == "hang" else 60, 2, model=model, folder=str(tmp_path))
 
 
-def measure_throughput(model: str, first: str = "") -> Iterator[str | WorkDone]:
-    alone = True
-    if first:
-        try:
-            Path(first).mkdir()
-        except FileExistsError:
-            alone = False
-    os.write(1, b"\xff \n\n=ready\n")  # as some runtimes do
-    if alone and model == "crash-before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if alone and model in ("hang", "interrupt"):
-        if model == "interrupt":
-            os.kill(os.getppid(), signal.SIGINT)
-        time.sleep(60)
-    yield "ready"
-    assert sys.stdin.readline() == "go\n"
-    if alone and model == "crash-after":
-        raise SystemExit(4)
-    yield WorkDone(100, 0.5)
-
-
-# --- interrupts ------------------------------------------------------------------------------
-
-needs_ps = pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps")
-
-
-def ps(*options: str) -> list[str]:
-    command = ["ps", "-ww", *options]
+def ps(*options: object) -> list[str]:
+    if shutil.which("ps") is None:
+        pytest.skip("needs ps")
+    command = ["ps", "-ww", *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
 
 
 def running_children(pid: int) -> list[str]:
     """Processes that a process has started and that still run."""
-    listed = ps("-o", "stat=,pid=,args=", "--ppid", str(pid))
+    listed = ps("-o", "stat=,pid=,args=", "--ppid", pid)
     alive = [line for line in listed if not line.startswith("Z") and "ps -ww" not in line]
     return [line.split(maxsplit=1)[1] for line in alive]  # whether one sleeps or runs may change
 
 
-@needs_ps
-def test_an_interrupt_ends_the_processes_that_run_at_once(stand_ins, tmp_path):
+def test_an_interrupt_ends_the_processes_that_run_at_once(stand_in, tmp_path):
     before = running_children(os.getpid())
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            run_throughput(60, 2, model="interrupt", first=str(tmp_path / "1"))
+            run_throughput(60, 2, model="interrupt", folder=str(tmp_path))
     finally:
         signal.signal(signal.SIGINT, handler)
     assert running_children(os.getpid()) == before
 
 
-@needs_ps
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(tmp_path, number):
     (tmp_path / "tmp").mkdir()
-    report = tmp_path / "r.json"
+    command = [sys.executable, "-m", "digitkit", "bench", "--models", "digits-tiny"]
     with subprocess.Popen(
-        [sys.executable, "-m", "digitkit", "bench", "--models", TINY, "--json", str(report)],
+        [*command, "--json", tmp_path / "r.json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
         # A shell's background job has SIGINT ignored, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as command:  # fmt: skip
+    ) as benchmark:  # fmt: skip
         for _ in range(2400):
-            children = running_children(command.pid)
+            children = running_children(benchmark.pid)
             # Asleep, it waits for what it has started; before, it may be about to note that.
-            if any("'measure_steady'" in line for line in children) and ps(
-                "-o", "stat=", "-p", str(command.pid)
-            )[0].startswith("S"):
+            asleep = ps("-o", "stat=", "-p", benchmark.pid)[0].startswith("S")
+            if asleep and any("'measure_steady'" in line for line in children):
                 break
             time.sleep(0.05)
         assert len(children) == 1, children
-        command.send_signal(number)
-        _, errors = command.communicate(timeout=60)
-    assert command.returncode in (130, 128 + number)
+        benchmark.send_signal(number)
+        _, errors = benchmark.communicate(timeout=60)
+    assert benchmark.returncode in (130, 128 + number)
     assert "Traceback" not in errors
-    assert list(tmp_path.iterdir()) == [tmp_path / "tmp"]
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list(tmp_path.rglob("*")) == [tmp_path / "tmp"]
     assert str(tmp_path / "tmp") not in "\n".join(ps("-eo", "args="))
