@@ -1,13 +1,17 @@
+"""Recipes and nets by name, and the configuration of the detector's training."""
+
 from __future__ import annotations
 
 import dataclasses
 
 import pytest
+from support.errors import error_of
 
 torch = pytest.importorskip("torch")
 
-from digitkit.errors import RecipeError
+from digitkit.errors import ConfigError, RecipeError
 from digitkit.training import nets, recipes
+from digitkit.training.detector import DetectorConfig, parse_changes
 
 
 def test_the_articles_net():
@@ -48,7 +52,7 @@ def test_any_field_can_be_overridden():
         ({"learning_rate": "inf"}, ["learning_rate", "number"]),
         ({"augmentation.rotate": "nan"}, ["rotate", "number"]),
         ({"optimizer": "adam"}, ["optimizer", "adadelta, adamw or sgd"]),
-        ({"epochs": "0"}, ["recipe field epochs must be at least 1, got 0"]),
+        ({"epochs": "0"}, ["epochs", "at least 1"]),
         ({"batch_size": "1"}, ["batch_size", "at least 2"]),
         ({"learning_rate": "0"}, ["learning_rate", "greater than 0"]),
         ({"warmup": "1"}, ["warmup", "less than 1"]),
@@ -59,10 +63,8 @@ def test_any_field_can_be_overridden():
     ],
 )
 def test_bad_overrides(values, words):
-    with pytest.raises(RecipeError) as error:
-        recipes.override(recipes.get_recipe("quick"), values)
-    for word in words:
-        assert word in str(error.value)
+    message = str(error_of(RecipeError, recipes.override, recipes.get_recipe("quick"), values))
+    assert all(word in message for word in words)
 
 
 @pytest.mark.parametrize(
@@ -74,12 +76,18 @@ def test_bad_overrides(values, words):
     ],
 )
 def test_unknown_names_are_answered_with_similar_ones(find, name, near):
-    with pytest.raises(RecipeError) as error:
-        find(name)
-    assert near in error.value.hint
+    assert near in error_of(RecipeError, find, name).hint
 
 
 @pytest.mark.parametrize("layers", ["32", "32x5s2 x3", "8x5s2 8x3s2p1 8x3 8x3 8x3"])
 def test_layers_that_cannot_be(layers):
-    with pytest.raises(RecipeError, match="layer"):
-        nets.convnet(layers)
+    assert "layer" in str(error_of(RecipeError, nets.convnet, layers))
+
+
+def test_the_detectors_config(tmp_path):
+    for field, value in (("steps", 0), ("batch", 0), ("seed", -1), ("workers", -1)):
+        assert field in str(error_of(RecipeError, DetectorConfig, tmp_path, **{field: value}))
+    assert error_of(ConfigError, DetectorConfig, tmp_path, threads=-1).field == "threads"
+    assert parse_changes({"steps": "3", "workers": "0"}) == {"steps": 3, "workers": 0}
+    for changes in ({"net": "x"}, {"steps": "many"}, {"out": "x"}):
+        assert next(iter(changes)) in str(error_of(RecipeError, parse_changes, changes))
