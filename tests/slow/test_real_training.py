@@ -26,12 +26,6 @@ from digitkit.reading.detector import Detector
 from digitkit.training import negatives
 
 
-def test_a_real_training_learns(small_run):
-    record = small_run.record
-    assert record.test.accuracy > 0.85
-    assert record.epochs[-1].train_loss < 0.6 * record.epochs[0].train_loss
-
-
 @pytest.fixture(scope="module")
 def exported(tiny_run, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +66,10 @@ def test_the_graphs(exported, tmp_path):
     assert ops["QuantizeLinear"] == ops["DequantizeLinear"] == ops["Relu"] == 0
 
 
-def test_it_recognises_digits(exported, mnist_test):
+def test_it_learns_and_recognises_digits(exported, tiny_run, mnist_test):
+    record = tiny_run.record
+    assert record.test.accuracy > 0.85
+    assert record.epochs[-1].train_loss < 0.6 * record.epochs[0].train_loss
     # Other seeds and digits than in training.
     others = negatives.make_negatives(mnist_test.images, mnist_test.labels, 240, seed=99)
     for model in (Classifier(exported.path) for exported in exported):

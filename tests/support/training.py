@@ -6,8 +6,6 @@ import gzip
 import struct
 from pathlib import Path
 
-import pytest
-
 from digitkit.datasets.digits import DigitData
 
 
@@ -54,11 +52,3 @@ def train_config(out: Path, data: Path, changes: dict[str, str] = FAST, name="qu
 
     recipe = recipes.override(recipes.get_recipe(name), changes)
     return TrainConfig(recipe, changes, out, data, threads=1, **options)
-
-
-def short_run(name: str, out: Path, data: Path):
-    """A real training by a recipe, of six epochs in small batches."""
-    pytest.importorskip("torch")
-    from digitkit.training.run import train
-
-    return train(train_config(out, data, {"epochs": "6", "batch_size": "64"}, name), Silent())
