@@ -32,13 +32,10 @@ def run_torch(net, images):
 @pytest.mark.parametrize(
     ("recipe", "parameters", "multiply_adds"),
     [
-        ("best", 109_626, 3_301_920),
-        ("best-tiny", 32_506, 877_536),
-        ("quick", 95_754, 1_518_592),
-        ("article", 1_199_882, 11_992_448),
-        ("article-minimal", 54_410, 248_768),
+        ("best", 109_626, 3_301_920), ("best-tiny", 32_506, 877_536), ("quick", 95_754, 1_518_592),
+        ("article", 1_199_882, 11_992_448), ("article-minimal", 54_410, 248_768),
     ],
-)
+)  # fmt: skip
 def test_every_net_deploys_and_quantises(recipe, parameters, multiply_adds):
     torch.manual_seed(0)
     net = nets.build_net(get_recipe(recipe).net)
@@ -67,8 +64,7 @@ def test_parity_at_any_batch_size_and_inputs_left_unchanged(fast_run, mnist_test
     before = {k: v.clone() for k, v in fast_run.net.state_dict().items()}
     net = deploy_net(fast_run.net, 0.7)
     model = to_onnx(net)
-    for key, value in fast_run.net.state_dict().items():
-        assert torch.equal(value, before[key])
+    assert all(torch.equal(v, before[k]) for k, v in fast_run.net.state_dict().items())
     expected = run_torch(net, mnist_test.images[:50])
     for size in (1, 3, 50):
         given = run_onnx(model, mnist_test.images[:size])

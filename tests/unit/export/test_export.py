@@ -30,9 +30,10 @@ def test_files_and_contract(fast_run, tmp_path, monkeypatch):
     names = {"fast-fp32.onnx", "fast-int8.onnx", "fast-mistakes.png", "MODEL_CARD.md", "SHA256SUMS"}
     assert {p.name for p in folder.iterdir()} == names
     assert "(fast-mistakes.png)" in (folder / "MODEL_CARD.md").read_text()
+    sums = (folder / "SHA256SUMS").read_text()
     for model in exported:
         digest = hashlib.sha256(model.path.read_bytes()).hexdigest()
-        assert f"{digest}  {model.path.name}\n" in (folder / "SHA256SUMS").read_text()
+        assert f"{digest}  {model.path.name}\n" in sums
         assert model.path.stat().st_size == model.size
         contract = Classifier(model.path).contract
         assert contract == model.contract
@@ -52,16 +53,10 @@ def test_files_and_contract(fast_run, tmp_path, monkeypatch):
     again = export_run(ExportConfig(fast_run.folder, tmp_path / "again", "fast"))
     for first, second in zip(exported, again, strict=True):
         assert first.path.read_bytes() == second.path.read_bytes()
-
-
-def test_defaults_and_fp32_alone(fast_run, tmp_path):
-    run = shutil.copytree(fast_run.folder, tmp_path / "run")
-    older = run / "exported/quick-int8.onnx"
-    older.parent.mkdir()
-    older.write_bytes(b"of another training")
-    (only,) = export_run(ExportConfig(run, int8=False))
-    assert only.path == run / "exported/quick-fp32.onnx"
-    assert not older.exists()
+    (folder / "fast-int8.onnx").write_bytes(b"of another training")
+    (only,) = export_run(ExportConfig(fast_run.folder, folder, "fast", int8=False))
+    assert only.path.read_bytes() == fp32.path.read_bytes()
+    assert not int8.path.exists()
 
 
 @pytest.mark.parametrize(
