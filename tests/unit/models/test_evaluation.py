@@ -47,8 +47,7 @@ def test_scores():
 
 @pytest.mark.parametrize(("confidence", "error"), [(0.8, 0), (1.0, 0.2), (0.0, 0.8)])
 def test_calibration_error(confidence, error):
-    right = np.arange(1000) < 800
-    measured = expected_calibration_error(np.full(1000, confidence), right)
+    measured = expected_calibration_error(np.full(1000, confidence), np.arange(1000) < 800)
     assert measured == pytest.approx(error, abs=1e-9)
 
 
