@@ -4,7 +4,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-from support.training import Silent, short_run, train_config, write_idx
+from support.training import Silent, train_config, write_idx
 
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
@@ -103,15 +103,14 @@ def fast_run(tmp_path_factory, few_digits):
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory, small_data):
-    """A short training by the default recipe."""
-    return short_run("quick", tmp_path_factory.mktemp("runs") / "small", small_data)
-
-
-@pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, small_data):
-    """A short training that has all of recipe best: drawn hands, negatives."""
-    return short_run("best-tiny", tmp_path_factory.mktemp("runs") / "tiny", small_data)
+    """Six epochs with all that recipe best has: drawn digits, images without a digit."""
+    pytest.importorskip("torch")
+    from digitkit.training.run import train
+
+    changes = {"epochs": "6", "batch_size": "64"}
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    return train(train_config(out, small_data, changes, "best-tiny"), Silent())
 
 
 @pytest.fixture(scope="session")

@@ -95,9 +95,8 @@ def _summary_table(result: Evaluation) -> Table:
         f"{result.calibration_error:.2%}",
     )
     columns = (
-        *(">images", ">accuracy", ">wrong", ">loss"),
-        *(">mean confidence", ">calibration error"),
-    )
+        ">images", ">accuracy", ">wrong", ">loss", ">mean confidence", ">calibration error"
+    )  # fmt: skip
     return Table(columns, (row,))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -109,11 +110,11 @@ def command(
     except ImportError as error:
         raise needs_extra(error.name or "torch", "training") from error
     if recipe == recipes.DETECTOR_RECIPE:
-        _refuse(
-            f"cannot be used with the recipe {recipe}",
-            **{"--epochs": epochs, "--learning-rate": learning_rate},
-            **{"--data": data, "--resume": resume},
-        )
+        unused: dict[str, object] = {
+            "--epochs": epochs, "--learning-rate": learning_rate,
+            "--data": data, "--resume": resume,
+        }  # fmt: skip
+        _refuse(unused, f"cannot be used with the recipe {recipe}")
         from digitkit.training.detector import RECIPE_FIELDS, DetectorConfig, parse_changes
 
         fields = parse_changes(_parse_changes(set_ or [], batch=batch_size, seed=seed))
@@ -132,12 +133,12 @@ def command(
     if list_:
         _list(recipe, _recipe_fields(chosen))
     elif resume is not None:
-        _refuse(
-            "cannot be used with --resume, which continues a training as it began",
-            **{"--set": set_, "--epochs": epochs, "--batch-size": batch_size, "--seed": seed},
-            **{"--learning-rate": learning_rate, "--data": data, "--init": init, "--out": out},
-            **{"--overwrite": overwrite or None, "--threads": threads or None},
-        )
+        unused = {
+            "--set": set_, "--epochs": epochs, "--batch-size": batch_size, "--seed": seed,
+            "--learning-rate": learning_rate, "--data": data, "--init": init, "--out": out,
+            "--overwrite": overwrite or None, "--threads": threads or None,
+        }  # fmt: skip
+        _refuse(unused, "cannot be used with --resume, which continues a training as it began")
         _train(resume, None)
     else:
         folder = out or default_out(chosen)
@@ -145,8 +146,8 @@ def command(
         _train(folder, config)
 
 
-def _refuse(reason: str, **options: object) -> None:
-    """Raise if one of these options is given."""
+def _refuse(options: Mapping[str, object], reason: str) -> None:
+    """Raise `RunError` if one of these options is given; None stands for an omitted one."""
     for option, value in options.items():
         if value is not None:
             raise RunError(f"{option} {reason}")

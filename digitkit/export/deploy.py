@@ -94,26 +94,26 @@ def to_onnx(net: DeployedNet) -> onnx.ModelProto:
     outputs = [OUTPUT, IS_DIGIT] if net.knows_digits else [OUTPUT]
     # A batch of 1 would be taken for a constant, so the example is two images.
     example = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
-    return trace_onnx(net, example, [INPUT], outputs, {0: torch.export.Dim("N")})
+    return trace_onnx(net, example, INPUT, outputs, {0: torch.export.Dim("N")})
 
 
 def trace_onnx(
-    net: nn.Module, example: Tensor, inputs: list[str], outputs: list[str], dynamic: dict[int, Any]
+    net: nn.Module, example: Tensor, input_name: str, outputs: list[str], dynamic: dict[int, Any]
 ) -> onnx.ModelProto:
     """Convert any net with one input to a clean ONNX graph.
 
     Args:
         net: in evaluation mode.
         example: an input.
-        inputs: name of the input.
+        input_name: name of the input.
         outputs: names of the outputs.
-        dynamic: the dimensions of the input that vary, and their names.
+        dynamic: the dimensions of the input that vary, by index, with their names.
     """
     with _quiet_exporter():
         program = torch.onnx.export(
             net,
             (example,),
-            input_names=inputs,
+            input_names=[input_name],
             output_names=outputs,
             dynamic_shapes=(dynamic,),
             opset_version=graph.OPSET,
@@ -129,7 +129,7 @@ def trace_onnx(
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """The exporter warns about packages that are not needed here."""
+    """Silence the exporter, which warns about packages that are not needed here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

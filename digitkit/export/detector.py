@@ -72,24 +72,22 @@ def _fold_unshuffle(conv: nn.Conv2d) -> nn.Conv2d:
 
 
 def export_detector(net: DetectorNet, path: Path, training: str) -> None:
-    """Write the net as ``finder.onnx``, checked against torch on a synthetic page.
+    """Write the net as an ONNX file, checked against torch on a synthetic page.
 
     Args:
         net: the trained net.
-        path: of the file.
+        path: where the file is written.
         training: a sentence on how it was trained, stored in the file.
 
     Raises:
-        GateError: ONNX Runtime gives other maps than torch; nothing was written.
+        GateError: ONNX Runtime's maps differ from torch's; nothing was written.
         OutputError: the file cannot be written.
     """
     deployed = _DeployedDetector(net)
     # It runs with a batch of 1; height and width vary in multiples of 16.
     rows, columns = torch.export.Dim("rows", min=1), torch.export.Dim("columns", min=1)
     example = torch.zeros(1, 1, 12 * STEP, 9 * STEP, dtype=torch.uint8)
-    model = trace_onnx(
-        deployed, example, [INPUT], list(OUTPUTS), {2: STEP * rows, 3: STEP * columns}
-    )
+    model = trace_onnx(deployed, example, INPUT, list(OUTPUTS), {2: STEP * rows, 3: STEP * columns})
     _scale_by_two(model)
     metadata = {
         "digitkit.finder": DETECTOR_VERSION,

@@ -72,8 +72,8 @@ class Exported:
 
     Attributes:
         path: its file.
-        size: bytes.
-        contract: what it promises.
+        size: of the file, bytes.
+        contract: the contract stored in it.
         evaluation: its results on the test data.
         agreement: fraction of the test images that it reads as the trained net does, 0–1.
         difference: largest difference of a probability from the trained net's.

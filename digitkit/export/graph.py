@@ -104,7 +104,7 @@ class ModelDescription:
         op_counts: as in `GraphFacts`; None if they could not be counted.
         parameters: likewise.
         multiply_adds: likewise.
-        not_counted: why; None if they were.
+        not_counted: why they could not be counted; None if they were.
     """
 
     opset: int | None = None
@@ -119,8 +119,8 @@ def describe_model(path: Path, contract: ModelContract | None) -> ModelDescripti
 
     Args:
         path: the file.
-        contract: what it promises, these among it. Without a contract (third-party models) they
-            are counted, if onnx is installed.
+        contract: its contract, which states them. Without one (third-party models) they are
+            counted, if onnx is installed.
     """
     if contract is not None:
         return ModelDescription(

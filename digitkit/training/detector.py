@@ -32,7 +32,7 @@ from digitkit.training.recipes import DETECTOR_RECIPE, check_minimum, parse_fiel
 from digitkit.training.threads import torch_threads
 
 DETECTOR_RECIPE_VERSION = 1
-"""Goes up when the recipe changes its results."""
+"""Goes up with every change to the recipe that affects its results."""
 
 WEIGHTS = "finder.pt"
 
@@ -55,7 +55,7 @@ class DetectorConfig:
         init: a run folder whose weights to start from; None for fresh ones.
         threads: torch threads; 0 for all cores. Scenes are composed in `workers` more processes.
         workers: processes that compose scenes; 0 composes them in this one.
-        overwrite: whether the weights that are in `out` may be replaced.
+        overwrite: whether weights already in `out` may be replaced.
 
     Raises:
         RecipeError: a field of the recipe is out of range.
@@ -216,7 +216,7 @@ def load_weights(path: Path) -> DetectorWeights:
     """Load a detector's weights.
 
     Raises:
-        RunError: the file does not exist, or is something else.
+        RunError: the file does not exist or does not contain a detector's weights.
     """
     if not path.is_file():
         raise RunError(

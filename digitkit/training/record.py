@@ -228,10 +228,10 @@ def read_record(folder: Path) -> RunRecord:
     except msgspec.ValidationError as error:
         raise RunError(f"is damaged: {one_line(error)}", subject=str(path)) from error
     # A field that is not known here would silently not be applied.
-    unknown = _unknown(values["recipe"], Recipe)
-    unknown += [
-        f"augmentation.{name}"
-        for name in _unknown(values["recipe"].get("augmentation", {}), Augmentation)
+    augmentation = values["recipe"].get("augmentation", {})
+    unknown = [
+        *_unknown_fields(values["recipe"], Recipe),
+        *(f"augmentation.{name}" for name in _unknown_fields(augmentation, Augmentation)),
     ]
     if unknown:
         raise RunError(
@@ -243,7 +243,10 @@ def read_record(folder: Path) -> RunRecord:
     return record
 
 
-def _unknown(values: dict[str, object], kind: type[Recipe] | type[Augmentation]) -> list[str]:
+def _unknown_fields(
+    values: dict[str, object], kind: type[Recipe] | type[Augmentation]
+) -> list[str]:
+    """The names in `values` that are not fields of the dataclass `kind`."""
     known = {field.name for field in fields(kind)}
     return [name for name in values if name not in known]
 

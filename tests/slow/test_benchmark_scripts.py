@@ -8,29 +8,19 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from support import reports
+from support.errors import error_of
 from support.paths import ROOT, SHARED
 
 from digitkit.images.opencv import cv2
+from digitkit.training.scenes.scene import compose_scene
 
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
-
-
-def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False
-    )
-
-
-def run(name: str, *arguments: object) -> str:
-    done = call(ROOT / "benchmarks" / name, *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture
@@ -40,41 +30,51 @@ def script(monkeypatch):
     return importlib.import_module
 
 
-def test_nondigits():
-    out = run("nondigits.py", "digits-int8")
-    for kind in ("cut digit", "two digits", "letter", "letter*", "three digits*", "mean"):
-        assert f"\n{kind} " in out
+@pytest.fixture
+def run(script, monkeypatch, capsys):
+    """Runs a script as if from the shell and returns what it printed."""
+
+    def run_main(name: str, *arguments: object) -> str:
+        monkeypatch.setattr("sys.argv", [name, *map(str, arguments)])
+        script(name).main()
+        return capsys.readouterr().out
+
+    return run_main
 
 
-def test_startup():
-    out = run("startup.py", "--rounds", 1)
-    rows = [line.split("  ")[0] for line in out.splitlines() if "." in line][1:]
-    assert "digitkit infer" in rows
-    assert rows[-3:] == ["import typer", "digitkit --help", "digitkit --version"]
+@pytest.mark.parametrize(
+    ("command", "rows"),
+    [
+        ("nondigits digits-int8", ["cut digit", "two digits", "letter", "letter*", "mean"]),
+        ("startup --rounds 1", ["digitkit infer", "import typer", "digitkit --help"]),
+        (
+            "overhead --rounds 2 --paced 2 --images 3",
+            ["classify, [28, 28]", "100×100, dark on light", "Reader, 28×28, threads: 1"],
+        ),
+    ],
+)
+def test_tables(run, command, rows):
+    out = run(*command.split())
+    assert [row for row in rows if f"\n{row} " not in out] == []
 
 
-def test_startup_of_what_fails(tmp_path):
-    done = call(ROOT / "benchmarks/startup.py", "--rounds", 1, "--image", tmp_path)
-    assert done.returncode == 1
-    assert "ends with exit code 1" in done.stderr
+def test_startup_of_what_fails(run, tmp_path):
+    error = error_of(SystemExit, run, "startup", "--rounds", 1, "--image", tmp_path)
+    assert "ends with exit code 1" in str(error)
 
 
-def test_overhead():
-    out = run("overhead.py", "--rounds", 2, "--paced", 2, "--images", 3)
-    for row in ("classify, [28, 28]", "100×100, dark on light", "Reader, 28×28, threads: 1"):
-        assert f"\n{row} " in out
-
-
-def test_area_under_the_curve(script):
-    auc = script("nondigits").auc
-    assert auc(np.array([0.9, 0.8]), np.array([0.1, 0.2])) == 1
-    assert auc(np.array([0.1]), np.array([0.2, 0.3])) == 0
-    assert auc(np.array([0.5, 0.5]), np.array([0.5])) == 0.5
-    assert auc(np.array([0.3, 0.9]), np.array([0.5, 0.1])) == 0.75
+@pytest.mark.parametrize(
+    ("digits", "others", "area"),
+    [
+        ([0.9, 0.8], [0.1, 0.2], 1), ([0.1], [0.2, 0.3], 0),
+        ([0.5, 0.5], [0.5], 0.5), ([0.3, 0.9], [0.5, 0.1], 0.75),
+    ],
+)  # fmt: skip
+def test_area_under_the_curve(script, digits, others, area):
+    assert script("nondigits").auc(np.array(digits), np.array(others)) == area
 
 
 PEER = SHARED / "peers/zoo-mnist-7.onnx"
-TUTORIAL = "tutorial with zoo-mnist-7"
 
 
 @pytest.fixture
@@ -100,15 +100,16 @@ def photos(tmp_path, one_of_each):
     return tmp_path
 
 
-def test_photos(photos):
-    out = run("photos.py", photos, "digits-int8", "--wrong", "--json", photos / "figures.json")
+def test_photos(run, photos):
+    figures = photos / "figures.json"
+    out = run("photos", photos, "digits-int8", "--wrong", "--json", figures)
     assert "ONNX Runtime" in out
     assert "digits-int8: 1 of 2 single digits right" in out
     assert "7.png: 1 read as 7\n" in out
     rows = [line.split("  ")[0] for line in out.splitlines() if "  digits-int8  " in line]
     assert rows == ["easy pages", "hard pages", "single digits", "no digits"] * 2
     assert "tutorial" not in out
-    (result,) = json.loads((photos / "figures.json").read_text())["readers"].values()
+    (result,) = json.loads(figures.read_text())["readers"].values()
     easy, hard, single, none = result["groups"].values()
     assert (easy["images"], easy["images_right"], easy["digits"]) == (2, 1, 24)
     assert (easy["substituted"], easy["digits_right"]) == (1, 1 - 1 / 24)  # an 8, labelled 9
@@ -120,58 +121,44 @@ def test_photos(photos):
     for stage in easy["ms"].values():
         assert 0 < stage["median"] <= stage["largest"]
         assert stage["per_megapixel"] > 0
-
-
-def test_photos_threshold(photos):
-    options = ["--min-confidence", 1, "--json", photos / "figures.json"]
-    run("photos.py", photos, "digits-int8", *options)
-    groups = json.loads((photos / "figures.json").read_text())["readers"]["digits-int8"]["groups"]
-    assert groups["easy pages"]["digits_right"] == 0
-    assert groups["easy pages"]["missed"] == 24
+    run("photos", photos, "digits-int8", "--min-confidence", 1, "--json", figures)
+    (result,) = json.loads(figures.read_text())["readers"].values()
+    easy = result["groups"]["easy pages"]
+    assert (easy["digits_right"], easy["missed"]) == (0, 24)
 
 
 @pytest.mark.skipif(not PEER.exists(), reason="the peer's model is not here (../shared/peers)")
-def test_photos_compared_with_the_tutorial(photos):
-    run("photos.py", photos, "digits-int8", "--peer", PEER, "--json", photos / "figures.json")
+def test_photos_compared_with_the_tutorial(run, photos):
+    run("photos", photos, "digits-int8", "--peer", PEER, "--json", photos / "figures.json")
     readers = json.loads((photos / "figures.json").read_text())["readers"]
-    assert list(readers) == ["digits-int8", TUTORIAL]
-    assert readers[TUTORIAL]["groups"]["hard pages"]["digits_right"] == 1
-    assert readers[TUTORIAL]["single_digits"]["images"] == 2
+    assert list(readers) == ["digits-int8", "tutorial with zoo-mnist-7"]
+    tutorial = readers["tutorial with zoo-mnist-7"]
+    assert tutorial["groups"]["hard pages"]["digits_right"] == 1
+    assert tutorial["single_digits"]["images"] == 2
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "labels.jsonl:1: "),
-        ('{"file": "x.png"}', "labels.jsonl:1: "),
-        ('{"file": "x.png", "kind": "page", "text": "1"}', "x.png"),
-        ("", "labels.jsonl"),
+        ("{", "labels.jsonl:1: "), ('{"file": "x.png"}', "labels.jsonl:1: "),
+        ('{"file": "x.png", "kind": "page", "text": "1"}', "x.png"), ("", "labels.jsonl"),
     ],
-)
-def test_photos_in_a_bad_folder(tmp_path, line, message):
+)  # fmt: skip
+def test_photos_in_a_bad_folder(run, capsys, tmp_path, line, message):
     (tmp_path / "labels.jsonl").write_text(line)
-    done = call(ROOT / "benchmarks/photos.py", tmp_path, "digits-int8")
-    assert done.returncode != 0
-    assert message in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    error = error_of(SystemExit, run, "photos", tmp_path, "digits-int8")
+    assert message in f"{error}{capsys.readouterr().err}"
 
 
 @pytest.mark.parametrize(
     ("truth", "read", "substituted", "missed", "false"),
     [
-        ("", "", 0, 0, 0),
-        ("", "12", 0, 0, 2),
-        ("123", "", 0, 3, 0),
-        ("123", "123", 0, 0, 0),
-        ("123", "173", 1, 0, 0),
-        ("123", "13", 0, 1, 0),
-        ("123", "1723", 0, 0, 1),
+        ("", "", 0, 0, 0), ("", "12", 0, 0, 2), ("123", "", 0, 3, 0), ("123", "123", 0, 0, 0),
+        ("123", "173", 1, 0, 0), ("123", "13", 0, 1, 0), ("123", "1723", 0, 0, 1),
         ("12", "23", 0, 1, 1),  # as few edits as two substitutions
-        ("1111", "2", 1, 3, 0),
-        ("12345", "02355", 2, 0, 0),
-        ("71", "712457747918", 0, 0, 10),
+        ("1111", "2", 1, 3, 0), ("12345", "02355", 2, 0, 0), ("71", "712457747918", 0, 0, 10),
     ],
-)
+)  # fmt: skip
 def test_alignment(script, truth, read, substituted, missed, false):
     photos = script("photos")
     assert photos.align(truth, read) == photos.Edits(substituted, missed, false)
@@ -182,11 +169,9 @@ def test_alignment(script, truth, read, substituted, missed, false):
     ("read", "ordered", "edits"),
     [
         ("1\n23", True, (0, 0, 0)),  # row breaks are ignored
-        ("3\n12", True, (0, 1, 1)),
-        ("3\n12", False, (0, 0, 0)),
-        ("3\n11", False, (1, 0, 0)),
+        ("3\n12", True, (0, 1, 1)), ("3\n12", False, (0, 0, 0)), ("3\n11", False, (1, 0, 0)),
     ],
-)
+)  # fmt: skip
 def test_comparison_with_and_without_reading_order(script, read, ordered, edits):
     photos = script("photos")
     page = photos.Label(file="x.png", kind="page", text="12\n3", reading_order=ordered)
@@ -210,7 +195,7 @@ def test_the_tutorial_detects_digits_in_rows(script, one_of_each):
     assert find_digits(np.full((60, 60), 255, np.uint8)) == []
 
 
-def test_seeds(fast_run, tmp_path, monkeypatch):
+def test_seeds(run, fast_run, tmp_path, monkeypatch):
     from digitkit.export import export, verify
 
     folder = shutil.copytree(fast_run.folder, tmp_path / "run")
@@ -221,45 +206,56 @@ def test_seeds(fast_run, tmp_path, monkeypatch):
     record["validation"]["accuracy"] += 0.01
     (better / "run.json").write_text(json.dumps(record))
     for order in ((folder, better), (better, folder)):
-        out = run("seeds.py", *order)
+        out = run("seeds", *order)
         assert f"ships: {better}" in out
-    assert "2 seeds" in out
+        assert "2 seeds" in out
 
 
-def test_training_time_to_an_accuracy(script):
-    time_to = script("training").time_to
+def test_scenes(script, run, tmp_path, monkeypatch):
+    small = partial(compose_scene, sides=(200, 240))
+    monkeypatch.setattr(script("scenes"), "compose_scene", small)
+    run("scenes", tmp_path, "--count", 2)
+    labels = list(map(json.loads, (tmp_path / "labels.jsonl").read_text().splitlines()))
+    assert len(labels) == 2
+    for label in labels:
+        assert cv2.imread(str(tmp_path / label["file"])) is not None
+        assert set(label["text"]) <= set("0123456789\n")
+
+
+@pytest.mark.parametrize(("accuracy", "seconds"), [(0.9912, 10.0), (0.994, None)])
+def test_training_time_to_an_accuracy(script, accuracy, seconds):
     points = [(5.0, 0.98), (10.0, 0.9912), (15.0, 0.993)]
-    assert time_to(points, 0.9912) == 10.0
-    assert time_to(points, 0.994) is None
+    assert script("training").time_to(points, accuracy) == seconds
 
 
-def test_the_page_of_results_is_up_to_date(script):
+def test_the_page_of_results(script, tmp_path):
     results = script("results")
     assert results.PAGE.read_text("utf-8") == results.make_page(), "run benchmarks/results.py"
+    rows = [line for line in results.make_page(tmp_path).splitlines() if "| Raspberry Pi" in line]
+    assert [row.strip("| ") for row in rows] == list(results.WANTED.values())  # without results
 
 
 @pytest.mark.parametrize(
     ("board", "cpu", "features", "name"),
     [
-        ("Raspberry Pi 5 Model B Rev 1.0", "Cortex-A76", [], "raspberry-pi-5"),
-        ("Raspberry Pi Zero 2 W Rev 1.0", "Cortex-A53", [], "raspberry-pi-zero-2-w"),
-        (None, "Intel(R) Xeon(R) Processor", ["AVX2", "VNNI"], "intel-xeon-processor-vnni-2-cores"),
+        ("Raspberry Pi 5 Model B Rev 1.0", "Cortex-A76", (), "raspberry-pi-5"),
+        ("Raspberry Pi Zero 2 W Rev 1.0", "Cortex-A53", (), "raspberry-pi-zero-2-w"),
+        (None, "Intel(R) Xeon(R) Processor", ("AVX2", "VNNI"), "intel-xeon-processor-vnni-2-cores"),
     ],
 )
 def test_machines_have_classes(script, board, cpu, features, name):
-    machine = replace(
-        reports.MACHINE, board=board, cpu=cpu, features=tuple(features), usable_cores=2
-    )
-    assert script("results").machine_class(reports.make_report(machine=machine)) == name
-
-
-def test_boards_without_results_have_empty_rows(script, tmp_path):
-    results = script("results")
-    rows = [line for line in results.make_page(tmp_path).splitlines() if "| Raspberry Pi" in line]
-    assert [row.strip("| ") for row in rows] == list(results.WANTED.values())
+    changes = {"board": board, "cpu": cpu, "features": features, "usable_cores": 2}
+    report = reports.make_report(machine=replace(reports.MACHINE, **changes))
+    assert script("results").machine_class(report) == name
 
 
 def test_the_hot_paths_run():
     pytest.importorskip("pytest_benchmark")
-    done = call("-m", "pytest", "benchmarks/test_hot_paths.py", "--benchmark-disable")
-    assert done.returncode == 0, done.stdout
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "benchmarks/test_hot_paths.py",
+        "--benchmark-disable",
+    ]
+    assert subprocess.run(command, cwd=ROOT, timeout=300).returncode == 0

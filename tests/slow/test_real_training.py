@@ -1,31 +1,118 @@
-"""Trainings that take seconds: a net that learns, and the detector."""
+"""Trainings that take seconds: of nets that learn, their export, and of the detector."""
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 
 import numpy as np
 import pytest
 from support.cli import one_error_line, run
-from support.paths import ROOT
+from support.errors import error_of
 
 pytest.importorskip("torch", reason="needs the train extra")
 
+import onnx
+import onnxruntime as ort
+
+from digitkit import Classifier
+from digitkit.datasets.digits import stratified_split
+from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import GateError
-from digitkit.images.opencv import cv2
+from digitkit.export import detector, export, graph, verify
+from digitkit.export.export import ExportConfig, export_run
+from digitkit.models.calibration import fit_min_confidence
+from digitkit.models.evaluation import score_predictions
 from digitkit.reading.detector import Detector
-from digitkit.training.scenes.scene import compose_scene
+from digitkit.training import negatives
 
 
-def test_a_real_training_learns(small_run):
-    record = small_run.record
+@pytest.fixture(scope="module")
+def exported(tiny_run, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        # Of 300 test images, one that flips is 0.33 points: over the gate for 10,000.
+        patch.setattr(verify, "INT8_LOSS", 0.03)
+        return export_run(ExportConfig(tiny_run.folder, tmp_path_factory.mktemp("out")))
+
+
+def test_the_graphs(exported, tmp_path):
+    fp32, int8 = (onnx.load(model.path) for model in exported)
+    for model in (fp32, int8):
+        assert [(o.domain, o.version) for o in model.opset_import] == [("", graph.OPSET)]
+        assert (model.ir_version, len(model.functions)) == (graph.IR_VERSION, 0)
+        (image,) = model.graph.input
+        kind = image.type.tensor_type
+        assert (image.name, kind.elem_type) == ("image", onnx.TensorProto.UINT8)
+        assert kind.shape.dim[0].dim_param == "N"
+        assert [o.name for o in model.graph.output] == ["probabilities", "is_digit"]
+        for node in model.graph.node:
+            assert (node.domain, node.doc_string, len(node.metadata_props)) == ("", "", 0)
+            assert node.op_type != "BatchNormalization"
+        text = model.SerializeToString()
+        assert b".py" not in text
+        assert b"torch" not in text
+    # The pixels unchanged, but for their order.
+    first = [n.op_type for n in int8.graph.node[:5]]
+    assert first == ["Reshape", "Transpose", "Reshape", "Transpose", "DequantizeLinear"]
+    counts = [Counter(n.op_type for n in model.graph.node) for model in (fp32, int8)]
+    assert counts[0]["Conv"] == counts[1]["Conv"] == 4
+    assert "Cast" not in counts[1]
+    # No layer is quantised twice, among the operators that ONNX Runtime really runs.
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 4
+    ort.InferenceSession(exported[1].path, options, providers=["CPUExecutionProvider"])
+    ops = Counter(n.op_type for n in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    assert (ops["QLinearConv"], ops["QGemm"]) == (4, 1)
+    assert ops["QuantizeLinear"] == ops["DequantizeLinear"] == ops["Relu"] == 0
+
+
+def test_it_learns_and_recognises_digits(exported, tiny_run, mnist_test):
+    record = tiny_run.record
     assert record.test.accuracy > 0.85
     assert record.epochs[-1].train_loss < 0.6 * record.epochs[0].train_loss
+    # Other seeds and digits than in training.
+    others = negatives.make_negatives(mnist_test.images, mnist_test.labels, 240, seed=99)
+    for model in (Classifier(exported.path) for exported in exported):
+        assert model.knows_digits
+        assert model.output.endswith("is_digit: float32 [N]")
+        scores = model.scores(mnist_test.images[:300])
+        assert scores.probabilities.sum(1) == pytest.approx(np.ones(300), abs=1e-5)
+        assert scores.joint.sum(1) == pytest.approx(scores.is_digit, abs=1e-5)
+        assert np.median(scores.is_digit) > 0.8
+        assert np.median(model.scores(others).is_digit) < 0.4
+        digit = model.classify(mnist_test.images[0])
+        assert digit.confidence == pytest.approx(scores.joint[0].max(), abs=1e-4)
+        assert digit.is_digit == pytest.approx(scores.is_digit[0], abs=1e-4)
+
+
+def test_a_run_is_scored_as_its_export_is(exported, tiny_run, small_data):
+    """Threshold and test results are based on the confidence that the device computes."""
+    fp32, recipe = Classifier(exported[0].path), tiny_run.recipe
+    data = load_train_and_test(small_data)
+    result = score_predictions(fp32.scores(data.test.images).joint, data.test.labels, "test")
+    assert result.loss == pytest.approx(tiny_run.record.test.loss, abs=1e-4)
+    _, off = stratified_split(data.train.labels, recipe.validation, recipe.seed)
+    validation = data.train.take(off)
+    fitted = fit_min_confidence(fp32.scores(validation.images).joint, validation.labels)
+    assert fitted == pytest.approx(fp32.min_confidence, abs=0.002)
+
+
+def test_the_parity_gate_covers_is_digit(tiny_run, tmp_path, monkeypatch):
+    right = export.to_onnx
+
+    def wrong(net):
+        model = right(net)
+        (node,) = (n for n in model.graph.node if n.op_type == "Sigmoid")
+        node.op_type = "Softplus"
+        return model
+
+    monkeypatch.setattr(export, "to_onnx", wrong)
+    config = ExportConfig(tiny_run.folder, tmp_path / "out")
+    assert "parity" in str(error_of(GateError, export_run, config))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_trained_detector_can_be_used_and_trained_on(tmp_path, monkeypatch):
-    from digitkit.export import detector
-
     monkeypatch.setattr("digitkit.training.detector_data.CROP", 96)
     monkeypatch.setattr("digitkit.training.detector.CROP", 96)
     out = tmp_path / "a"
@@ -47,20 +134,5 @@ def test_a_trained_detector_can_be_used_and_trained_on(tmp_path, monkeypatch):
     assert training.count("2 steps") == 2
     (out / "finder.onnx").unlink()
     monkeypatch.setattr(detector, "PARITY", -1.0)
-    with pytest.raises(GateError, match="ink"):
-        detector.export_detector_run(out)
+    assert "ink" in str(error_of(GateError, detector.export_detector_run, out))
     assert not (out / "finder.onnx").exists()
-
-
-def test_a_folder_of_scenes_to_measure_on(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import scenes
-
-    monkeypatch.setattr("sys.argv", ["scenes.py", str(tmp_path), "--count", "2"])
-    monkeypatch.setattr(scenes, "compose_scene", lambda *a: compose_scene(*a, sides=(200, 240)))
-    scenes.main()
-    labels = list(map(json.loads, (tmp_path / "labels.jsonl").read_text().splitlines()))
-    assert len(labels) == 2
-    for label in labels:
-        assert cv2.imread(str(tmp_path / label["file"])) is not None
-        assert set(label["text"]) <= set("0123456789\n")

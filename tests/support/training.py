@@ -6,8 +6,6 @@ import gzip
 import struct
 from pathlib import Path
 
-import pytest
-
 from digitkit.datasets.digits import DigitData
 
 
@@ -23,14 +21,13 @@ def write_idx(folder: Path, split: str, data: DigitData) -> None:
 
 
 class Silent:
-    """Follows a training and remembers it; may interrupt it after an epoch or a batch."""
+    """Follows a training without output; may interrupt it after an epoch or a batch."""
 
     def __init__(self, stop_after: int = 0, stop_in_batch: tuple[int, int] | None = None) -> None:
         self.stop_after, self.stop_in_batch = stop_after, stop_in_batch
-        self.epochs: list[object] = []
 
     def started(self, config, train_count, val_count, done) -> None:
-        self.counts = (train_count, val_count, done)
+        self.done = done
 
     def preparing(self, what, done, total) -> None:
         pass
@@ -40,7 +37,6 @@ class Silent:
             raise KeyboardInterrupt
 
     def epoch(self, record, checkpoint) -> None:
-        self.epochs.append(record)
         if record.epoch == self.stop_after:
             raise KeyboardInterrupt
 
@@ -49,21 +45,10 @@ FAST = {"epochs": "3", "batch_size": "64", "net": "article-minimal", "optimizer"
 """Changes to recipe quick with which 300 images are trained on in a fifth of a second."""
 
 
-def train_config(out: Path, data: Path, changes: dict[str, str] = FAST, **options):
-    """A training by recipe quick with changes."""
+def train_config(out: Path, data: Path, changes: dict[str, str] = FAST, name="quick", **options):
+    """A training by the recipe of this name, with changes."""
     from digitkit.training import recipes
     from digitkit.training.run import TrainConfig
 
-    recipe = recipes.override(recipes.get_recipe("quick"), changes)
-    return TrainConfig(recipe, changes, out, data, threads=1, **options)
-
-
-def short_run(name: str, out: Path, data: Path):
-    """A real training by a recipe, of six epochs in small batches."""
-    pytest.importorskip("torch")
-    from digitkit.training import recipes
-    from digitkit.training.run import TrainConfig, train
-
-    changes = {"epochs": "6", "batch_size": "64"}
     recipe = recipes.override(recipes.get_recipe(name), changes)
-    return train(TrainConfig(recipe, changes, out, data, threads=1), Silent())
+    return TrainConfig(recipe, changes, out, data, threads=1, **options)

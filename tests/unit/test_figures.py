@@ -22,27 +22,26 @@ def evaluate(labels, predicted):
     return score_predictions(probabilities, np.array(labels, np.uint8), "x")
 
 
-def draw_curves(validated: bool):
-    loss, accuracy = (0.1, 0.95) if validated else (None, None)
+def draw_curves(loss=0.1, accuracy=0.95):
     epochs = [EpochRecord(i, 1 / i, 0.9, loss, accuracy, 1.0, i) for i in range(1, 5)]
     return figures.curves("a", epochs, 4)
 
 
-def draw_mistakes(wrong: int):
+def draw_mistakes(wrong=3):
     result = evaluate([1] * wrong + [0], [0] * (wrong + 1))
     return figures.mistakes("a", np.zeros((wrong + 1, 28, 28), np.uint8), result)
 
 
 def test_the_same_results_give_the_same_bytes():
-    for draw, value in ((draw_curves, True), (draw_mistakes, 3)):
-        assert draw(value) == draw(value)
-        assert min(decode(draw(value), "x").shape[:2]) > 200
+    for draw in (draw_curves, draw_mistakes):
+        assert draw() == draw()
+        assert min(decode(draw(), "x").shape[:2]) > 200
 
 
 def test_what_is_drawn(monkeypatch):
     monkeypatch.setattr(figures, "encode_png", lambda figure: figure)
-    for validated, lines in ((True, 3), (False, 2)):  # with the epoch that is kept
-        left, right = draw_curves(validated).axes
+    for validation, lines in (((0.1, 0.95), 3), ((None, None), 2)):  # with the epoch that is kept
+        left, right = draw_curves(*validation).axes
         assert len(left.lines) == len(right.lines) == lines
         assert right.lines[0].get_ydata() == pytest.approx([10.0] * 4)
     axes, _ = figures.confusion("a", evaluate([0, 1, 1, 8], [0, 1, 1, 3])).axes
@@ -57,4 +56,4 @@ def test_what_is_drawn(monkeypatch):
 def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingDependencyError):
-        draw_curves(True)
+        draw_curves()

@@ -5,10 +5,12 @@ import hashlib
 import http.server
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.errors import error_of
 from support.training import write_idx
 
 from digitkit.datasets import mnist
@@ -20,71 +22,53 @@ from digitkit.errors import DatasetError, InputNotFoundError
 from digitkit.images.opencv import cv2
 
 
-def test_mnist_is_complete(mnist_train, mnist_test):
-    assert mnist_train.images.shape == (60_000, 28, 28)
-    assert len(mnist_test) == 10_000
-    assert (mnist_test.labels == 0).sum() == 980
-    assert sorted(set(mnist_train.labels.tolist())) == list(range(10))
-
-
-def test_idx_round_trip_plain_and_gzipped(tmp_path, mnist_test):
-    few = mnist_test.take(np.arange(20))
-    write_idx(tmp_path, "test", few)
-    assert load_idx(tmp_path, "test").digest == few.digest
+@pytest.fixture
+def few(mnist_test):
+    return mnist_test.take(np.arange(20))
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"\x00\x00\x08",
-        b"\x00\x00\x09\x01\x00\x00\x00\x01x",
-        b"\x00\x00\x08\x03\x00\x00",  # the header is cut
-        b"\x00\x00\x08\x01\x00\x00\x00\x05abc",
-        b"\x00\x00\x08\x01\x00\x00\x00\x02abc",
+        b"", b"\x00\x00\x08", b"\x00\x00\x09\x01\x00\x00\x00\x01x",
+        b"\x00\x00\x08\x03\x00\x00",  # a truncated header
+        b"\x00\x00\x08\x01\x00\x00\x00\x05abc", b"\x00\x00\x08\x01\x00\x00\x00\x02abc",
         b"\x00\x00\x08\x03" + b"\xff" * 12,
     ],
-)
+)  # fmt: skip
 def test_bad_idx(data):
-    with pytest.raises(DatasetError) as error:
-        parse_idx(data, "x")
-    assert error.value.subject == "x"
+    assert error_of(DatasetError, parse_idx, data, "x").subject == "x"
 
 
 def test_arrays_that_are_not_digits():
-    images = np.zeros((2, 28, 28), np.uint8)
+    images, labels = np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.uint8)
     for wrong in (images.astype(np.float32), images[:, 1:], images[:1], images[:0]):
-        with pytest.raises(DatasetError):
-            digit_data(wrong, np.zeros(2, np.uint8), "x")
-    with pytest.raises(DatasetError):
-        digit_data(images, np.array([1, 10], np.uint8), "x")
+        assert error_of(DatasetError, digit_data, wrong, labels, "x").subject == "x"
+    assert error_of(DatasetError, digit_data, images, labels + 10, "x").subject == "x"
+    assert error_of(DatasetError, digit_data, images[:0], labels[:0], "x").subject == "x"
 
 
-def test_idx_folder_problems(tmp_path, mnist_test):
-    write_idx(tmp_path, "test", mnist_test.take(np.arange(20)))
+def test_idx_folders(tmp_path, few):
+    write_idx(tmp_path, "test", few)  # images gzipped, labels plain
+    assert load_idx(tmp_path, "test").digest == few.digest
     labels = tmp_path / "t10k-labels-idx1-ubyte"
     twin = tmp_path / "t10k-labels-idx1-ubyte.gz"
     twin.write_bytes(gzip.compress(labels.read_bytes()))
-    with pytest.raises(DatasetError, match=labels.name):
-        load_idx(tmp_path, "test")
+    assert labels.name in str(error_of(DatasetError, load_idx, tmp_path, "test"))
     labels.unlink()
     twin.write_bytes(twin.read_bytes()[:-9])
-    with pytest.raises(DatasetError) as error:
-        load_idx(tmp_path, "test")
-    assert error.value.subject == str(twin)
+    assert error_of(DatasetError, load_idx, tmp_path, "test").subject == str(twin)
     twin.unlink()
-    with pytest.raises(DatasetError, match=labels.name):
-        load_idx(tmp_path, "test")
+    assert labels.name in str(error_of(DatasetError, load_idx, tmp_path, "test"))
     for missing in (tmp_path / "none", tmp_path / "t10k-images-idx3-ubyte.gz"):
-        with pytest.raises(InputNotFoundError):
-            load_test(missing)
+        error_of(InputNotFoundError, load_test, missing)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError):
-        load_test(tmp_path / "empty")
+    error_of(DatasetError, load_test, tmp_path / "empty")
 
 
 def test_split_is_stratified_seeded_and_disjoint(mnist_train):
     labels = mnist_train.labels
+    assert (len(labels), mnist_train.images.shape) == (60_000, (60_000, 28, 28))
     kept, off = stratified_split(labels, 1 / 12, 3)
     assert len(np.intersect1d(kept, off)) == 0
     assert len(kept) + len(off) == len(labels)
@@ -95,7 +79,7 @@ def test_split_is_stratified_seeded_and_disjoint(mnist_train):
     assert len(stratified_split(labels, 0.0, 0)[1]) == 0
 
 
-def class_folders(folder, one_of_each, copies):
+def write_class_folders(folder, one_of_each, copies):
     for digit in range(10):
         (folder / str(digit)).mkdir(parents=True)
         for copy in range(copies):
@@ -106,72 +90,51 @@ def class_folders(folder, one_of_each, copies):
 
 
 def test_class_folders(tmp_path, one_of_each):
-    folder = class_folders(tmp_path / "mine/train", one_of_each, copies=3)
+    folder = write_class_folders(tmp_path / "mine/train", one_of_each, copies=3)
     data = load_test(folder)
     assert len(data) == 30
     assert data.images[:, 0].max() == 0  # ink bright on dark, whatever the file's polarity
-    first, again = load_train_and_test(folder), load_train_and_test(folder)
-    assert (len(first.train), len(first.test)) == (20, 10)
-    assert again.train.digest == first.train.digest
-    class_folders(tmp_path / "mine/test", one_of_each, copies=1)
+    split = load_train_and_test(folder)
+    assert (len(split.train), len(split.test)) == (20, 10)
+    assert split.train.digest == load_train_and_test(folder).train.digest
+    write_class_folders(tmp_path / "mine/test", one_of_each, copies=1)
     both = load_train_and_test(tmp_path / "mine")
     assert (len(both.train), len(both.test), len(load_test(tmp_path / "mine"))) == (30, 10, 10)
 
 
 def test_class_folder_problems(tmp_path, one_of_each):
-    folder = class_folders(tmp_path, one_of_each, copies=1)
+    folder = write_class_folders(tmp_path, one_of_each, copies=1)
     png, jpg = folder / "7/0.png", folder / "7/0.jpg"
     jpg.write_bytes(png.read_bytes())
-    with pytest.raises(DatasetError, match=r"0\.jpg and 0\.png"):
-        load_test(folder)
+    assert "0.jpg and 0.png" in str(error_of(DatasetError, load_test, folder))
     jpg.write_bytes(b"nothing")
     png.unlink()
-    with pytest.raises(DatasetError, match=r"0\.jpg"):
-        load_test(folder)
+    assert "0.jpg" in str(error_of(DatasetError, load_test, folder))
     jpg.unlink()
-    with pytest.raises(DatasetError) as error:
-        load_test(folder)
-    assert error.value.subject == str(folder / "7")
+    assert error_of(DatasetError, load_test, folder).subject == str(folder / "7")
     (folder / "7").rmdir()
-    with pytest.raises(DatasetError, match="digit 7"):
-        load_test(folder)
+    assert "digit 7" in str(error_of(DatasetError, load_test, folder))
 
 
-@pytest.fixture
-def mirror(tmp_path):
-    """A web server for a folder."""
-    folder = tmp_path / "web"
-    folder.mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(folder))
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-
-
-def test_download_checks_digests_and_tries_the_next_mirror(tmp_path, mirror, monkeypatch):
-    web, url = mirror
+def test_download_checks_digests_and_tries_the_next_mirror(tmp_path, monkeypatch):
+    web, cache, reports = tmp_path / "web", tmp_path / "cache", []
+    web.mkdir()
     for stem in MNIST_MD5:
         (web / f"{stem}.gz").write_bytes(gzip.compress(stem.encode()))
     digests = {stem: hashlib.md5(stem.encode()).hexdigest() for stem in MNIST_MD5}
-    monkeypatch.setattr(mnist, "MNIST_MD5", digests)
-    cache, reports = tmp_path / "cache", []
-    mirrors = (url + "nothing/", url)
-    download_mnist(cache, mirrors=mirrors, progress=lambda *report: reports.append(report))
-    assert len(list(cache.iterdir())) == 4
-    assert reports[-1][1] == reports[-1][2] > 0
-
-    monkeypatch.setattr(mnist, "MNIST_MD5", dict.fromkeys(digests, "0" * 32))
-    with pytest.raises(DatasetError, match="MD5"):
-        download_mnist(tmp_path / "other", mirrors=(url,))
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(web))
+    monkeypatch.setattr(handler.func, "log_message", lambda *args: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(mnist, "MNIST_MD5", digests)
+        mirrors = (url + "nothing/", url)
+        download_mnist(cache, mirrors=mirrors, progress=lambda *report: reports.append(report))
+        assert len(list(cache.iterdir())) == 4
+        assert reports[-1][1] == reports[-1][2] > 0
+        monkeypatch.setattr(mnist, "MNIST_MD5", dict.fromkeys(digests, "0" * 32))
+        error_of(DatasetError, download_mnist, tmp_path / "other", mirrors=(url,))
+        server.shutdown()
     assert not (tmp_path / "other").exists()
 
 
@@ -188,24 +151,17 @@ def test_mnist_in_a_bundle(tmp_path, monkeypatch, mnist_test):
     assert load_mnist("test").digest == mnist_test.digest
 
 
-def test_folders_without_permission_are_skipped(tmp_path, monkeypatch, mnist_test):
-    really = Path.is_file
+def test_unreadable_folders_are_skipped_and_changed_files_refused(tmp_path, monkeypatch, few):
+    is_really_file = Path.is_file
 
     def is_file(path):
         if path.is_relative_to(tmp_path / "theirs"):  # root may look everywhere
             raise PermissionError(13, "Permission denied", str(path))
-        return really(path)
+        return is_really_file(path)
 
     monkeypatch.setattr(Path, "is_file", is_file)
     monkeypatch.setenv("DIGITKIT_MNIST", str(tmp_path / "theirs"))
-    write_idx(tmp_path / "data/mnist", "test", mnist_test.take(np.arange(10)))
+    write_idx(tmp_path / "data/mnist", "test", few)
     monkeypatch.chdir(tmp_path)
     assert find_mnist("test") == Path("data/mnist")
-
-
-def test_a_changed_mnist_file_is_refused(tmp_path, monkeypatch, mnist_test):
-    write_idx(tmp_path, "test", mnist_test.take(np.arange(10)))
-    monkeypatch.setenv("DIGITKIT_MNIST", str(tmp_path))
-    with pytest.raises(DatasetError) as error:
-        load_mnist("test")
-    assert error.value.subject.startswith(str(tmp_path))
+    assert error_of(DatasetError, load_mnist, "test").subject.startswith("data/mnist")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.errors import error_of
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
@@ -14,6 +15,7 @@ from digitkit.errors import DatasetError, ModelError
 from digitkit.export import graph, quantize
 from digitkit.export.deploy import deploy_net, to_onnx
 from digitkit.training import nets
+from digitkit.training.recipes import get_recipe
 
 
 def run_onnx(model, images):
@@ -27,28 +29,14 @@ def run_torch(net, images):
         return net(torch.from_numpy(images.copy()).unsqueeze(1))[0].numpy()
 
 
-def test_parity_at_any_batch_size(fast_run, mnist_test):
-    net = deploy_net(fast_run.net, 0.7)
-    model = to_onnx(net)
-    expected = run_torch(net, mnist_test.images[:50])
-    for size in (1, 3, 50):
-        given = run_onnx(model, mnist_test.images[:size])
-        assert np.abs(given - expected[:size]).max() < 1e-4
-
-
 @pytest.mark.parametrize(
     ("recipe", "parameters", "multiply_adds"),
     [
-        ("best", 109_626, 3_301_920),
-        ("best-tiny", 32_506, 877_536),
-        ("quick", 95_754, 1_518_592),
-        ("article", 1_199_882, 11_992_448),
-        ("article-minimal", 54_410, 248_768),
+        ("best", 109_626, 3_301_920), ("best-tiny", 32_506, 877_536), ("quick", 95_754, 1_518_592),
+        ("article", 1_199_882, 11_992_448), ("article-minimal", 54_410, 248_768),
     ],
-)
+)  # fmt: skip
 def test_every_net_deploys_and_quantises(recipe, parameters, multiply_adds):
-    from digitkit.training.recipes import get_recipe
-
     torch.manual_seed(0)
     net = nets.build_net(get_recipe(recipe).net)
     for parameter in net.parameters():
@@ -67,19 +55,22 @@ def test_what_cannot_be_folded_or_quantised(fast_run):
         [nn.BatchNorm2d(1), nn.Conv2d(1, 1, 3)],
         [nn.Conv2d(1, 10, 28), nn.Flatten()],
     ):
-        with pytest.raises(ModelError):
-            deploy_net(nn.Sequential(*layers), 1.0)
-    with pytest.raises(DatasetError):
-        quantize.quantize(to_onnx(deploy_net(fast_run.net, 1.0)), np.zeros((0, 28, 28), np.uint8))
+        error_of(ModelError, deploy_net, nn.Sequential(*layers), 1.0)
+    model = to_onnx(deploy_net(fast_run.net, 1.0))
+    error_of(DatasetError, quantize.quantize, model, np.zeros((0, 28, 28), np.uint8))
 
 
-def test_what_is_given_is_left_unchanged(fast_run, mnist_train):
+def test_parity_at_any_batch_size_and_inputs_left_unchanged(fast_run, mnist_test):
     before = {k: v.clone() for k, v in fast_run.net.state_dict().items()}
-    model = to_onnx(deploy_net(fast_run.net, 2.0))
-    for key, value in fast_run.net.state_dict().items():
-        assert torch.equal(value, before[key])
+    net = deploy_net(fast_run.net, 0.7)
+    model = to_onnx(net)
+    assert all(torch.equal(v, before[k]) for k, v in fast_run.net.state_dict().items())
+    expected = run_torch(net, mnist_test.images[:50])
+    for size in (1, 3, 50):
+        given = run_onnx(model, mnist_test.images[:size])
+        assert np.abs(given - expected[:size]).max() < 1e-4
     content = model.SerializeToString(deterministic=True)
-    quantize.quantize(model, mnist_train.images[:50])
+    quantize.quantize(model, mnist_test.images[:50])
     assert model.SerializeToString(deterministic=True) == content
 
 
@@ -104,15 +95,10 @@ def test_targets(fast_run, mnist_test, mnist_train, target):
 @pytest.mark.parametrize(
     ("layers", "folds"),
     [
-        ("8x5s2 8x3", True),
-        ("8x5s2p2 8x3", True),
-        ("8x4s2p1 8x3", True),
-        ("8x6s2 8x3", True),
-        ("8x3s2p1", True),
-        ("8x3s2", True),
-        ("8x5s3p1 8x3", False),  # another stride
+        ("8x5s2 8x3", True), ("8x5s2p2 8x3", True), ("8x4s2p1 8x3", True), ("8x6s2 8x3", True),
+        ("8x3s2p1", True), ("8x3s2", True), ("8x5s3p1 8x3", False),  # another stride
     ],
-)
+)  # fmt: skip
 def test_folding_pixels_into_channels_changes_no_result(layers, folds, mnist_train, monkeypatch):
     torch.manual_seed(0)
     fp32 = to_onnx(deploy_net(nets.convnet(layers), 1.0))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the train extra")
 
 import onnx
+from support.errors import error_of
 from support.training import FAST, write_idx
 
 from digitkit import Classifier
@@ -23,26 +23,17 @@ from digitkit.export import export, quantize, verify
 from digitkit.export.export import ExportConfig, export_run
 
 
-def export_both(run, out):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "INT8_LOSS", 1.0)  # 100 test images are too few for this gate
-        return export_run(ExportConfig(run.folder, out, "fast"))
-
-
-@pytest.fixture(scope="module")
-def exported(fast_run, tmp_path_factory):
-    return export_both(fast_run, tmp_path_factory.mktemp("out"))
-
-
-def test_files_and_contract(exported, fast_run):
-    fp32, int8 = exported
-    folder = fp32.path.parent
+def test_files_and_contract(fast_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(verify, "INT8_LOSS", 1.0)  # 100 test images are too few for this gate
+    folder = tmp_path / "out"
+    exported = fp32, int8 = export_run(ExportConfig(fast_run.folder, folder, "fast"))
     names = {"fast-fp32.onnx", "fast-int8.onnx", "fast-mistakes.png", "MODEL_CARD.md", "SHA256SUMS"}
     assert {p.name for p in folder.iterdir()} == names
     assert "(fast-mistakes.png)" in (folder / "MODEL_CARD.md").read_text()
+    sums = (folder / "SHA256SUMS").read_text()
     for model in exported:
         digest = hashlib.sha256(model.path.read_bytes()).hexdigest()
-        assert f"{digest}  {model.path.name}\n" in (folder / "SHA256SUMS").read_text()
+        assert f"{digest}  {model.path.name}\n" in sums
         assert model.path.stat().st_size == model.size
         contract = Classifier(model.path).contract
         assert contract == model.contract
@@ -59,21 +50,13 @@ def test_files_and_contract(exported, fast_run):
     assert (fp32.contract.precision, int8.contract.precision) == ("fp32", "int8")
     assert int8.contract.parent_sha256 == hashlib.sha256(fp32.path.read_bytes()).hexdigest()
     assert int8.size < fp32.size / 2.5
-
-
-def test_the_same_run_exports_to_the_same_bytes(exported, fast_run, tmp_path):
-    for model, before in zip(export_both(fast_run, tmp_path), exported, strict=True):
-        assert model.path.read_bytes() == before.path.read_bytes()
-
-
-def test_defaults_and_fp32_alone(fast_run, tmp_path):
-    run = shutil.copytree(fast_run.folder, tmp_path / "run")
-    older = run / "exported/quick-int8.onnx"
-    older.parent.mkdir()
-    older.write_bytes(b"of another training")
-    (only,) = export_run(ExportConfig(run, int8=False))
-    assert only.path == run / "exported/quick-fp32.onnx"
-    assert not older.exists()
+    again = export_run(ExportConfig(fast_run.folder, tmp_path / "again", "fast"))
+    for first, second in zip(exported, again, strict=True):
+        assert first.path.read_bytes() == second.path.read_bytes()
+    (folder / "fast-int8.onnx").write_bytes(b"of another training")
+    (only,) = export_run(ExportConfig(fast_run.folder, folder, "fast", int8=False))
+    assert only.path.read_bytes() == fp32.path.read_bytes()
+    assert not int8.path.exists()
 
 
 @pytest.mark.parametrize(
@@ -81,9 +64,7 @@ def test_defaults_and_fp32_alone(fast_run, tmp_path):
     [("name", ""), ("name", "."), ("name", ".."), ("name", "a/b"), ("target", "z80")],
 )
 def test_a_config_checks_itself(tmp_path, field, value):
-    with pytest.raises(ConfigError) as error:
-        ExportConfig(tmp_path, **{field: value})
-    assert error.value.field == field
+    assert error_of(ConfigError, ExportConfig, tmp_path, **{field: value}).field == field
 
 
 def shift_a_bias(model):
@@ -92,17 +73,13 @@ def shift_a_bias(model):
     bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
 
 
-def break_a_node(model):
-    model.graph.node[0].op_type = "Nothing"
-
-
-def add_a_domain(model):
-    model.opset_import.add(domain="ai.onnx.ml", version=3)
-
-
 @pytest.mark.parametrize(
     ("damage", "gate"),
-    [(shift_a_bias, "parity"), (break_a_node, "checker"), (add_a_domain, "operators")],
+    [
+        (shift_a_bias, "parity"),
+        (lambda model: setattr(model.graph.node[0], "op_type", "Nothing"), "checker"),
+        (lambda model: model.opset_import.add(domain="ai.onnx.ml", version=3), "operators"),
+    ],
 )
 def test_fp32_gates(fast_run, tmp_path, monkeypatch, damage, gate):
     right = export.to_onnx
@@ -113,13 +90,13 @@ def test_fp32_gates(fast_run, tmp_path, monkeypatch, damage, gate):
         return model
 
     monkeypatch.setattr(export, "to_onnx", wrong)
-    with pytest.raises(GateError, match=gate) as error:
-        export_run(ExportConfig(fast_run.folder, tmp_path / "out", "a"))
-    assert error.value.subject == "a-fp32"
+    error = error_of(GateError, export_run, ExportConfig(fast_run.folder, tmp_path / "out", "a"))
+    assert error.subject == "a-fp32"
+    assert gate in str(error)
     assert not (tmp_path / "out").exists()
 
 
-def test_int8_gate_and_calibration(fast_run, tmp_path, monkeypatch):
+def test_int8_gate_and_calibration(fast_run, few_digits, tmp_path, monkeypatch):
     """Calibration sees neither test nor validation images; bad ranges fail."""
     seen, right = [], quantize.quantize
 
@@ -129,12 +106,11 @@ def test_int8_gate_and_calibration(fast_run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(quantize, "quantize", wrong)
     monkeypatch.setattr(quantize, "CALIBRATION_IMAGES", 200)
-    with pytest.raises(GateError, match="accuracy") as error:
-        export_run(ExportConfig(fast_run.folder, tmp_path / "out", "a"))
-    assert error.value.subject == "a-int8"
-    assert "--no-int8" in error.value.hint
+    error = error_of(GateError, export_run, ExportConfig(fast_run.folder, tmp_path / "out", "a"))
+    assert error.subject == "a-int8"
+    assert "--no-int8" in error.hint
     assert not (tmp_path / "out").exists()
-    train = load_train_and_test(Path(fast_run.record.data.source)).train
+    train = load_train_and_test(few_digits).train
     kept, off = stratified_split(train.labels, fast_run.recipe.validation, 0)
     used = {image.tobytes() for image in seen[0]}
     assert used <= {image.tobytes() for image in train.images[kept]}
@@ -146,7 +122,8 @@ def test_int8_gate_and_calibration(fast_run, tmp_path, monkeypatch):
 def test_other_data_than_the_run_recorded(fast_run, few_digits, tmp_path, mnist_test, part):
     data = shutil.copytree(few_digits, tmp_path / "data")
     write_idx(data, part, mnist_test.take(np.arange(200, 300)))
-    with pytest.raises(DatasetError, match=part) as error:
-        export_run(ExportConfig(fast_run.folder, tmp_path / "out", data=data))
-    assert error.value.subject == str(data)
+    config = ExportConfig(fast_run.folder, tmp_path / "out", data=data)
+    error = error_of(DatasetError, export_run, config)
+    assert error.subject == str(data)
+    assert part in str(error)
     assert not (tmp_path / "out").exists()

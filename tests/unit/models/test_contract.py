@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.errors import error_of
 
 from digitkit.errors import ModelError
 from digitkit.models.classifier import Classifier
@@ -20,42 +21,26 @@ def test_round_trip(contract):
     assert list(metadata) == sorted(metadata)
     unknown = {"other.key": "x", "digitkit.invented_later": "1"}
     assert ModelContract.from_metadata(metadata | unknown, "m") == contract
-
-
-def test_models_from_before_the_opset_was_stored(contract):
-    older = replace(contract, opset=None)
+    older = replace(contract, opset=None)  # from before the opset was stored
     assert "digitkit.opset" not in older.to_metadata()
     assert ModelContract.from_metadata(older.to_metadata(), "m") == older
-
-
-def test_no_metadata_is_a_third_party_model():
-    assert ModelContract.from_metadata({"author": "x"}, "m") is None
+    whole = ModelContract.from_metadata(metadata | {"digitkit.temperature": "1"}, "m")
+    assert repr(whole.temperature) == "1.0"
+    assert ModelContract.from_metadata({"author": "x"}, "m") is None  # third-party
 
 
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        ("contract", str(CONTRACT_VERSION + 1)),
-        ("contract", "x"),
-        ("seed", "{"),
-        ("seed", "true"),
-        ("seed", "1.5"),
-        ("test_accuracy", '"high"'),
-        ("op_counts", "[]"),
-        ("op_counts", '{"Conv": "1"}'),
-        ("opset", '"18"'),
-        ("precision", "int4"),
-        ("labels", "0123456798"),
-        ("recipe", None),
+        ("contract", str(CONTRACT_VERSION + 1)), ("contract", "x"),
+        ("seed", "{"), ("seed", "true"), ("seed", "1.5"),
+        ("test_accuracy", '"high"'), ("op_counts", "[]"), ("op_counts", '{"Conv": "1"}'),
+        ("opset", '"18"'), ("precision", "int4"), ("labels", "0123456798"), ("recipe", None),
     ],
-)
+)  # fmt: skip
 def test_bad_contracts(contract, key, text):
     metadata = contract.to_metadata() | {f"digitkit.{key}": text}
-    with pytest.raises(ModelError, match=key) as error:
-        ModelContract.from_metadata({k: v for k, v in metadata.items() if v is not None}, "m.onnx")
-    assert error.value.subject == "m.onnx"
-
-
-def test_whole_numbers_can_stand_for_fractions(contract):
-    metadata = contract.to_metadata() | {"digitkit.temperature": "1"}
-    assert repr(ModelContract.from_metadata(metadata, "m").temperature) == "1.0"
+    given = {k: v for k, v in metadata.items() if v is not None}
+    error = error_of(ModelError, ModelContract.from_metadata, given, "m.onnx")
+    assert error.subject == "m.onnx"
+    assert key in str(error)

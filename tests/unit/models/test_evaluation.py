@@ -39,22 +39,15 @@ def test_scores():
     values = json.loads(json.dumps(result.to_json()))
     assert values["mistakes"][0]["predicted"] == 1
     assert "right" not in values
-
-
-def test_the_most_confident_mistake_comes_first():
-    result = score([1, 2, 3], [0.5, 0.9, 0.7], [0, 0, 0])
-    assert [mistake.predicted for mistake in result.mistakes] == [2, 3, 1]
-
-
-def test_paired_counts():
+    several = score([1, 2, 3], [0.5, 0.9, 0.7], [0, 0, 0])
+    assert [mistake.predicted for mistake in several.mistakes] == [2, 3, 1]  # most confident first
     a, b = (score(read, [0.9] * 4, [0] * 4) for read in ([0, 0, 1, 1], [0, 1, 0, 0]))
     assert a.paired(b) == (1, 2)
 
 
 @pytest.mark.parametrize(("confidence", "error"), [(0.8, 0), (1.0, 0.2), (0.0, 0.8)])
 def test_calibration_error(confidence, error):
-    right = np.arange(1000) < 800
-    measured = expected_calibration_error(np.full(1000, confidence), right)
+    measured = expected_calibration_error(np.full(1000, confidence), np.arange(1000) < 800)
     assert measured == pytest.approx(error, abs=1e-9)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from support.errors import error_of
 from support.training import FAST, Silent, train_config, write_idx
 
 from digitkit.errors import ConfigError, DatasetError, InputNotFoundError, RunError
@@ -28,10 +29,9 @@ def damage(folder, path: str, value: object) -> None:
     values = record
     for parent in parents:
         values = values[int(parent) if parent.isdigit() else parent]
+    values[key] = value
     if value is REMOVED:
         del values[key]
-    else:
-        values[key] = value
     (folder / "run.json").write_text(json.dumps(record))
 
 
@@ -55,7 +55,8 @@ def copy(fast_run, tmp_path):
 def test_the_run_folder(fast_run):
     names = {p.name for p in fast_run.folder.iterdir()}
     assert names == {"model.safetensors", "run.json", "curves.png", "confusion.png"}
-    values = json.loads((fast_run.folder / "run.json").read_text())
+    before = (fast_run.folder / "run.json").read_bytes()
+    values = json.loads(before)
     keys = (
         "format status recipe overrides seed parameters threads versions machine git_revision "
         "started data init epochs best_epoch validation test wall_seconds"
@@ -71,16 +72,18 @@ def test_the_run_folder(fast_run):
     assert values["test"]["loss_uncalibrated"] > 0
     accuracies = [epoch["val_accuracy"] for epoch in values["epochs"]]
     assert accuracies[values["best_epoch"] - 1] == max(accuracies)
-    before = (fast_run.folder / "run.json").read_bytes()
     assert load_run(fast_run.folder).record == fast_run.record
     assert resume(fast_run.folder, Silent()).record == fast_run.record
     assert (fast_run.folder / "run.json").read_bytes() == before
 
 
-def test_same_seed_same_weights_and_another_seed_others(fast):
-    runs = fast("a"), fast("b"), fast("c", seed="1")
-    first, same, other = ((run.folder / "model.safetensors").read_bytes() for run in runs)
-    assert first == same != other
+def read_weights(run):
+    return (run.folder / "model.safetensors").read_bytes()
+
+
+def test_same_seed_same_weights_and_another_seed_others(fast, fast_run):
+    assert read_weights(fast("same")) == read_weights(fast_run)
+    assert read_weights(fast("other", seed="1")) != read_weights(fast_run)
 
 
 @pytest.mark.parametrize(
@@ -94,14 +97,12 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(fast, tmp_path, stop, net)
     whole = fast("whole", **changes)
     with pytest.raises(KeyboardInterrupt):
         fast("cut", stop, **changes)
-    with pytest.raises(RunError) as error:
-        load_run(tmp_path / "cut")
-    assert f"--resume {tmp_path / 'cut'}" in error.value.hint
+    error = error_of(RunError, load_run, tmp_path / "cut")
+    assert f"--resume {tmp_path / 'cut'}" in error.hint
     watcher = Silent()
     resumed = resume(tmp_path / "cut", watcher)
-    assert watcher.counts[2] == (1 if stop.stop_in_batch != (1, 1) else 0)
-    weights = [(run.folder / "model.safetensors").read_bytes() for run in (whole, resumed)]
-    assert weights[0] == weights[1]
+    assert watcher.done == (0 if stop.stop_in_batch == (1, 1) else 1)
+    assert read_weights(resumed) == read_weights(whole)
     for ours, theirs in zip(resumed.record.epochs, whole.record.epochs, strict=True):
         assert (ours.val_loss, ours.train_loss) == (theirs.val_loss, theirs.train_loss)
     assert resumed.record.test == whole.record.test
@@ -114,8 +115,7 @@ def test_init_starts_from_another_run(tmp_path, few_digits, fast_run):
     assert tuned.epochs[0].train_accuracy > 0.6  # far from fresh weights
     assert tuned.init.run == str(fast_run.folder)
     other = train_config(tmp_path / "x", few_digits, {"epochs": "1"}, init=fast_run.folder)
-    with pytest.raises(RunError, match="article-minimal"):
-        train(other, Silent())
+    assert error_of(RunError, train, other, Silent()).subject == str(fast_run.folder)
 
 
 FLAT = {"learning_rate": "1e-12", "schedule": "constant"}
@@ -125,12 +125,10 @@ FLAT = {"learning_rate": "1e-12", "schedule": "constant"}
 @pytest.mark.parametrize(
     ("changes", "best_epoch", "epochs"),
     [
-        ({"validation": "0"}, 3, 3),
-        (FLAT, 1, 3),
-        (FLAT | {"keep": "last"}, 3, 3),
+        ({"validation": "0"}, 3, 3), (FLAT, 1, 3), (FLAT | {"keep": "last"}, 3, 3),
         (FLAT | {"patience": "1", "epochs": "30"}, 1, 2),
     ],
-)
+)  # fmt: skip
 def test_which_epoch_is_kept(fast, changes, best_epoch, epochs):
     record = fast(**changes).record
     assert (record.best_epoch, len(record.epochs)) == (best_epoch, epochs)
@@ -141,83 +139,55 @@ def test_which_epoch_is_kept(fast, changes, best_epoch, epochs):
 
 def test_folders_that_are_taken(tmp_path, few_digits, copy):
     (copy / "notes.txt").write_text("mine")
-    with pytest.raises(RunError) as error:
-        train(train_config(copy, few_digits), Silent())
-    assert "--resume" in error.value.hint
+    error = error_of(RunError, train, train_config(copy, few_digits), Silent())
+    assert "--resume" in error.hint
     assert not (copy / ".lock").exists()
-    train(train_config(copy, few_digits, overwrite=True), Silent())
-    assert (copy / "notes.txt").read_text() == "mine"
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos/a.png").write_bytes(b"x")
-    for out in (tmp_path / "photos", tmp_path / "photos/a.png"):
-        with pytest.raises(RunError) as error:
-            train(train_config(out, few_digits, overwrite=True), Silent())
-        assert error.value.subject == str(out)
-    assert [p.name for p in (tmp_path / "photos").iterdir()] == ["a.png"]
 
-
-def test_two_trainings_into_one_folder(tmp_path, few_digits):
-    out = tmp_path / "a"
-
-    class Second(Silent):
+    class Rival(Silent):
         def epoch(self, record, checkpoint):
-            with pytest.raises(RunError, match="another training"):
-                train(train_config(out, few_digits, overwrite=True), Silent())
-            with pytest.raises(RunError, match="another training"):
-                resume(out, Silent())
-            super().epoch(record, checkpoint)
+            for start in (lambda: train(replacing, Silent()), lambda: resume(copy, Silent())):
+                assert "another training" in str(error_of(RunError, start))
+            self.done = record.epoch
 
-    watcher = Second()
-    train(train_config(out, few_digits), watcher)
-    assert len(watcher.epochs) == 3
+    replacing, rival = train_config(copy, few_digits, overwrite=True), Rival()
+    train(replacing, rival)
+    assert rival.done == 3
+    assert (copy / "notes.txt").read_text() == "mine"
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.png").write_bytes(b"x")
+    for out in (photos, photos / "a.png"):
+        config = train_config(out, few_digits, overwrite=True)
+        assert error_of(RunError, train, config, Silent()).subject == str(out)
+    assert [p.name for p in photos.iterdir()] == ["a.png"]
 
 
-def test_what_cannot_begin(tmp_path, few_digits):
-    with pytest.raises(ConfigError) as error:
-        replace(train_config(tmp_path, few_digits), threads=-1)
-    assert error.value.field == "threads"
+def test_what_cannot_begin(tmp_path, few_digits, fast):
+    config = train_config(tmp_path, few_digits)
+    assert error_of(ConfigError, replace, config, threads=-1).field == "threads"
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(InputNotFoundError):
-            load_run(folder)
-        with pytest.raises(RunError, match=r"run\.json"):
-            resume(folder, Silent())
+        assert error_of(InputNotFoundError, load_run, folder).subject == str(folder)
+        assert error_of(RunError, resume, folder, Silent()).subject == str(folder)
+    diverging = {"learning_rate": "1e30", "optimizer": "sgd", "schedule": "constant"}
+    assert "learning_rate" in error_of(RunError, fast, **diverging).hint
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("format", 99),
-        ("status", "done"),
-        ("status", "running"),
-        ("test", None),
-        ("test.accuracy", REMOVED),
-        ("data.train", REMOVED),
-        ("epochs.0.epoch", "one"),
-        ("validation.min_confidence", REMOVED),
-        ("wall_seconds", REMOVED),
-        ("threads", REMOVED),
-        ("recipe", []),
-        ("recipe.epochs", REMOVED),
-        ("recipe.epochs", 0),
-        ("recipe.invented_later", 1),
-        ("recipe.augmentation.invented_later", 1),
-        ("recipe.net", "nothing"),
+        ("format", 99), ("status", "done"), ("status", "running"), ("threads", REMOVED),
+        ("test", None), ("test.accuracy", REMOVED), ("data.train", REMOVED),
+        ("epochs.0.epoch", "one"), ("validation.min_confidence", REMOVED),
+        ("wall_seconds", REMOVED), ("recipe", []),
+        ("recipe.epochs", REMOVED), ("recipe.epochs", 0), ("recipe.invented_later", 1),
+        ("recipe.augmentation.invented_later", 1), ("recipe.net", "nothing"),
         ("recipe.net", "quick"),  # does not fit the weights
     ],
-)
+)  # fmt: skip
 def test_damaged_records(copy, path, value):
     damage(copy, path, value)
     with pytest.raises(RunError):
         load_run(copy)
-
-
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b""])
-def test_records_that_are_not_json(copy, content):
-    (copy / "run.json").write_bytes(content)
-    for load in (load_run, lambda folder: resume(folder, Silent())):
-        with pytest.raises(RunError) as error:
-            load(copy)
-        assert error.value.subject == str(copy / "run.json")
 
 
 def test_records_of_older_versions(copy):
@@ -230,14 +200,16 @@ def test_records_of_older_versions(copy):
     assert read_record(copy) == record
 
 
-def test_damaged_weights(copy):
-    path = copy / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
-    for _ in range(2):
-        with pytest.raises(RunError) as error:
-            load_run(copy)
-        assert error.value.subject == str(path)
-        path.unlink(missing_ok=True)
+def test_damaged_files(copy):
+    weights, record = copy / "model.safetensors", copy / "run.json"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert error_of(RunError, load_run, copy).subject == str(weights)
+    weights.unlink()
+    assert error_of(RunError, load_run, copy).subject == str(weights)
+    for content in (b"{", b"[]", b"\xff", b""):
+        record.write_bytes(content)
+        assert error_of(RunError, load_run, copy).subject == str(record)
+        assert error_of(RunError, resume, copy, Silent()).subject == str(record)
 
 
 def test_resume_refuses_what_does_not_fit(tmp_path, few_digits, mnist_test):
@@ -246,18 +218,9 @@ def test_resume_refuses_what_does_not_fit(tmp_path, few_digits, mnist_test):
         train(train_config(out, data), Silent(stop_after=1))
     before = (out / "run.json").read_bytes()
     damage(out, "recipe.net", "digits")
-    with pytest.raises(RunError, match="'digits'"):
-        resume(out, Silent())
+    assert "'digits'" in str(error_of(RunError, resume, out, Silent()))
     (out / "run.json").write_bytes(before)
     (out / "checkpoint.pt").write_bytes(b"nothing")
-    with pytest.raises(RunError, match=r"checkpoint\.pt"):
-        resume(out, Silent())
+    assert error_of(RunError, resume, out, Silent()).subject == str(out / "checkpoint.pt")
     write_idx(data, "train", mnist_test.take(np.arange(300)))
-    with pytest.raises(DatasetError):
-        resume(out, Silent())
-
-
-def test_a_training_that_diverges(fast):
-    with pytest.raises(RunError) as error:
-        fast(learning_rate="1e30", optimizer="sgd", schedule="constant")
-    assert "learning_rate" in error.value.hint
+    assert error_of(DatasetError, resume, out, Silent()).subject == str(data)
