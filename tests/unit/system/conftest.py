@@ -5,9 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.machines import CAPTURED
-
-CPUS = Path("sys/devices/system/cpu")
+from support.machines import CAPTURED, CPUS
 
 
 @pytest.fixture
@@ -22,13 +20,10 @@ def captured(tmp_path, four_cores):
     """Copies a captured tree; each core gets its policy's clock, as on the real machines."""
 
     def copy(name: str) -> Path:
-        root = tmp_path / name
-        shutil.copytree(CAPTURED / name, root)
+        root = shutil.copytree(CAPTURED / name, tmp_path / name)
         if (root / CPUS).exists():
-            for number in range(4):
-                shutil.copytree(
-                    root / CPUS / "cpufreq/policy0", root / CPUS / f"cpu{number}/cpufreq"
-                )
+            for cpu in range(4):
+                shutil.copytree(root / CPUS / "cpufreq/policy0", root / CPUS / f"cpu{cpu}/cpufreq")
         return root
 
     return copy

@@ -2,21 +2,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
-from support.machines import NO_FIRMWARE, Firmware, write
+from support.machines import CPUS, NO_FIRMWARE, Firmware, write
 
 from digitkit.system.conditions import Conditions, read_conditions, read_frequencies, throttle_words
 from digitkit.system.processes import run_command
 
-CPUS = Path("sys/devices/system/cpu")
-
 
 def test_a_pi(captured):
-    firmware = Firmware(
-        measure_clock="frequency(0)=1500019456\n", get_throttled="throttled=0x50005\n"
-    )
+    answers = {"measure_clock": "frequency(0)=1500019456\n", "get_throttled": "throttled=0x50005\n"}
+    firmware = Firmware(**answers)
     conditions = read_conditions(captured("pi5"), firmware)
     assert conditions.frequencies_mhz == (1500.019456,)  # not the 2400 that the kernel requested
     assert (conditions.governor, conditions.temperature_c) == ("ondemand", 52.35)
@@ -25,24 +21,25 @@ def test_a_pi(captured):
     assert firmware.asked == [("vcgencmd", "measure_clock", "arm"), ("vcgencmd", "get_throttled")]
 
 
-def test_a_server(captured):
-    firmware = Firmware(get_throttled="throttled=0x0")
-    conditions = read_conditions(captured("server"), firmware)
+def test_a_server(captured, monkeypatch):
+    firmware, root = Firmware(get_throttled="throttled=0x0"), captured("server")
+    conditions = read_conditions(root, firmware)
     assert firmware.asked == []  # a Pi's only
     assert conditions.frequencies_mhz == (2299.998, 2299.998)  # without cpufreq, from cpuinfo
     assert (conditions.governor, conditions.temperature_c) == (None, None)
     assert conditions.throttled is None
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1})
+    text = (root / "proc/cpuinfo").read_text()
+    write(root / "proc/cpuinfo", text.replace("2299.998", "3100.5", 1))
+    assert read_frequencies(root, NO_FIRMWARE) == (2299.998,)
 
 
 @pytest.mark.parametrize("folder", ["soc/soc:firmware", "soc@107c000000/soc@107c000000:firmware"])
-@pytest.mark.parametrize(
-    "firmware",
-    [NO_FIRMWARE, Firmware(get_throttled="error=1 error_msg=x", measure_clock="error=1")],
-)
-def test_throttling_without_vcgencmd(captured, folder, firmware):
+@pytest.mark.parametrize("answers", [{}, {"get_throttled": "error=1", "measure_clock": "error=1"}])
+def test_throttling_without_vcgencmd(captured, folder, answers):
     root = captured("pi4")
     write(root / "sys/devices/platform" / folder / "get_throttled", "80008\n")
-    conditions = read_conditions(root, firmware)
+    conditions = read_conditions(root, Firmware(**answers))
     assert conditions.throttled == 0x80008
     assert conditions.frequencies_mhz == (1800.0,) * 4
 
@@ -50,39 +47,32 @@ def test_throttling_without_vcgencmd(captured, folder, firmware):
 @pytest.mark.parametrize(
     ("script", "answer"),
     [
-        ("echo throttled=0x0", "throttled=0x0\n"),
-        ("sleep 60", None),
-        ("echo throttled=0x0; exit 1", None),
-        (r"printf '\377'", "\ufffd"),
-        (None, None),
+        ("echo throttled=0x0", "throttled=0x0\n"), ("sleep 60", None), (None, None),
+        ("echo throttled=0x0; exit 1", None), (r"printf '\377'", "\ufffd"),
     ],
-)
+)  # fmt: skip
 def test_commands(tmp_path, monkeypatch, script, answer):
     seconds = 0.3 if script == "sleep 60" else 30
     monkeypatch.setattr("digitkit.system.processes.COMMAND_SECONDS", seconds)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    program = tmp_path / "vcgencmd-or-not"
     if script:
-        program.write_text(f"#!/bin/sh\nexec 2>/dev/null\n{script}\n")
-        program.chmod(0o755)
+        write(tmp_path / "vcgencmd-or-not", f"#!/bin/sh\nexec 2>/dev/null\n{script}\n")
+        (tmp_path / "vcgencmd-or-not").chmod(0o755)
     assert run_command(("vcgencmd-or-not", "get_throttled")) == answer
 
 
 def test_clocks_and_governors_of_usable_cores(captured, monkeypatch):
-    root, server = captured("pi4"), captured("server")
+    root = captured("pi4")
     write(root / CPUS / "cpu2/cpufreq/scaling_cur_freq", "600000\n")
     write(root / CPUS / "cpu3/cpufreq/scaling_cur_freq", "<unknown>\n")
     write(root / CPUS / "cpu3/cpufreq/scaling_governor", "powersave\n")
-    conditions = read_conditions(root, NO_FIRMWARE)
-    assert conditions.frequencies_mhz == (1800.0, 1800.0, 600.0)
-    assert conditions.governor == "ondemand/powersave"
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 2})
-    conditions = read_conditions(root, NO_FIRMWARE)
-    assert (conditions.frequencies_mhz, conditions.governor) == ((1800.0, 600.0), "ondemand")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1})
-    text = (server / "proc/cpuinfo").read_text()
-    write(server / "proc/cpuinfo", text.replace("2299.998", "3100.5", 1))
-    assert read_frequencies(server, NO_FIRMWARE) == (2299.998,)
+    for cpus, clocks, governor in (
+        ({0, 1, 2, 3}, (1800.0, 1800.0, 600.0), "ondemand/powersave"),
+        ({1, 2}, (1800.0, 600.0), "ondemand"),
+    ):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cpus=cpus: cpus)
+        conditions = read_conditions(root, NO_FIRMWARE)
+        assert (conditions.frequencies_mhz, conditions.governor) == (clocks, governor)
 
 
 def test_temperatures(captured):
@@ -101,16 +91,16 @@ def test_temperatures(captured):
     assert read_with_zone(0, "acpitz", "-5000") == -5.0
 
 
-def test_words_for_throttling():
-    assert throttle_words(0) == []
-    assert throttle_words(0x50005) == [
-        *("under-voltage now", "throttled now"),
-        *("under-voltage since boot", "throttled since boot"),
-    ]
-    assert throttle_words(0xA000A) == [
-        *("frequency capped now", "soft temperature limit now"),
-        *("frequency capped since boot", "soft temperature limit since boot"),
-    ]
+@pytest.mark.parametrize(
+    ("bits", "flags"),
+    [
+        (0, []),
+        (0x50005, ["under-voltage", "throttled"]),
+        (0xA000A, ["frequency capped", "soft temperature limit"]),
+    ],
+)
+def test_words_for_throttling(bits, flags):
+    assert throttle_words(bits) == [f"{w} {when}" for when in ("now", "since boot") for w in flags]
 
 
 def test_own_cpu_time_is_not_that_of_others(captured, monkeypatch):
