@@ -8,7 +8,9 @@ import platform
 import subprocess
 import sys
 import tarfile
+import tempfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,30 +30,31 @@ needs_this_machine = pytest.mark.skipif(
 )
 
 
-class Bundles:
-    """Unpacked bundles around stand-ins for digitkit, each built once."""
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    """Builds unpacked bundles around stand-ins for digitkit, each once."""
+    pytest.importorskip("cyclonedx", reason="needs the extra bundle")
+    from digitkit.device.bundle.build import build_bundle
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.config = offline_config(folder, (PYTHON,), PLATFORM, PIP)
-        self.made: dict[tuple[object, ...], Path] = {}
+    top = tmp_path_factory.mktemp("bundles")
+    offline = offline_config(top, (PYTHON,), PLATFORM, PIP)
 
-    def __call__(
-        self, version: str = "0.1.0", model: object = "digits", **of_wheel: object
-    ) -> Path:
-        """A bundle; further arguments are those of `digitkit_wheel`."""
-        from digitkit.device.bundle.build import build_bundle
+    @cache
+    def make(version: str = "0.1.0", model: object = "digits", **of_wheel: object) -> Path:
+        folder = Path(tempfile.mkdtemp(dir=top))
+        wheel = digitkit_wheel(folder, version, **of_wheel)
+        config = replace(offline, out=folder / "b.tar.gz", wheel=wheel, model=str(model))
+        bundle = build_bundle(config)
+        with tarfile.open(bundle.path) as archive:
+            archive.extractall(folder, filter="data")
+        return folder / bundle.folder
 
-        key = (version, model, *of_wheel.items())
-        if key not in self.made:
-            folder = self.folder / str(len(self.made))
-            wheel = digitkit_wheel(folder, version, **of_wheel)
-            config = replace(self.config, out=folder / "b.tar.gz", wheel=wheel, model=str(model))
-            bundle = build_bundle(config)
-            with tarfile.open(bundle.path) as archive:
-                archive.extractall(folder, filter="data")
-            self.made[key] = folder / bundle.folder
-        return self.made[key]
+    return make
+
+
+@pytest.fixture
+def device(tmp_path):
+    return Device(tmp_path)
 
 
 class Device:
@@ -86,40 +89,40 @@ class Device:
         self.stub("id", '[ "$1" = -u ] && echo 0 || echo root')
         return top
 
-    def start(self, bundle: Path, *options: str, **env: str) -> subprocess.Popen[str]:
+    def start(self, script: Path, *options: str, **env: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [bundle / "install.sh", "--python", sys.executable, *options],
+            [script, *options],
             env=self.env | env,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, bundle: Path, *options: str, script: str = "install.sh"):
-        return subprocess.run(
-            [bundle / script, *options],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def install(self, bundle: Path, *options: str):
-        return self.run(bundle, "--python", sys.executable, *options)
-
-    def refusal(self, bundle: Path, *options: str) -> str:
-        """The one line that it refuses with."""
-        done = self.install(bundle, *options)
-        assert done.returncode == 1, done
-        (line,) = done.stderr.splitlines()
-        assert line.startswith("install.sh: ")
+    def run(self, script: Path, *options: str, code: int = 0) -> str:
+        """Run a script that ends with an exit code; returns its output, or its only error."""
+        process = self.start(script, *options)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == code, out + err
+        if not code:
+            assert err == ""
+            return out
+        (line,) = err.splitlines()
+        assert line.startswith(f"{script.name}: ")
         return line
 
+    def install(self, bundle: Path, *options: str, code: int = 0) -> str:
+        python = () if "--python" in options else ("--python", sys.executable)
+        return self.run(bundle / "install.sh", *python, *options, code=code)
+
+    def refusal(self, bundle: Path, *options: str) -> str:
+        return self.install(bundle, *options, code=1)
+
+    def uninstall(self, bundle: Path, *options: str, code: int = 0) -> str:
+        return self.run(bundle / "uninstall.sh", *options, code=code)
+
     def version(self, link: Path | None = None) -> str:
-        command = [link or self.link, "--version"]
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True)
-        return done.stdout.removeprefix("digitkit ").strip()
+        return self.run(link or self.link, "--version").removeprefix("digitkit ").strip()
 
     def versions(self) -> list[str]:
         return sorted(path.name for path in (self.root / "versions").iterdir())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shutil
 import tarfile
 import zipfile
@@ -22,14 +20,12 @@ def make_wheel(
     requires: Sequence[str] = (),
     files: Mapping[str, str | bytes] | None = None,
     scripts: Mapping[str, str] | None = None,
-    requires_python: str = ">=3.9",
-    extra: str = "",
+    metadata: str = "Requires-Python: >=3.9\n",
 ) -> Path:
-    """Write a wheel with modules `files`, commands `scripts` and `extra` lines of metadata."""
+    """Write a wheel with modules `files`, commands `scripts` and further lines of metadata."""
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += f"Requires-Python: {requires_python}\n{extra}"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}"
     metadata += "".join(f"Requires-Dist: {text}\n" for text in requires)
     content: dict[str, str | bytes] = {f"{module}/__init__.py": f"VERSION = {version!r}\n"}
     content |= files or {}
@@ -38,12 +34,7 @@ def make_wheel(
     if scripts:
         lines = "".join(f"{command} = {where}\n" for command, where in scripts.items())
         content[f"{info}/entry_points.txt"] = f"[console_scripts]\n{lines}"
-    record = ""
-    for path, text in content.items():
-        data = text.encode() if isinstance(text, str) else text
-        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-        record += f"{path},sha256={digest},{len(data)}\n"
-    content[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n"
+    content[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*content, f"{info}/RECORD"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{module}-{version}-{tag}.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -95,11 +86,8 @@ def digitkit_wheel(
         "digitkit",
         version,
         requires=[
-            "msgspec>=0.19.0",
-            "numpy>=1.26.0",
-            "onnxruntime!=1.21.0,>=1.20.1",
-            "opencv-python>=4.10.0.84",
-            "torch>=2; extra == 'train'",
+            *("msgspec>=0.19.0", "numpy>=1.26.0", "onnxruntime!=1.21.0,>=1.20.1"),
+            *("opencv-python>=4.10.0.84", "torch>=2; extra == 'train'"),
         ],
         files={
             "digitkit/stand_in.py": main.replace("CODE", str(code)),
@@ -110,35 +98,27 @@ def digitkit_wheel(
             "digitkit/exported/MODEL_CARD.md": "card",
         },
         scripts={"digitkit": "digitkit.stand_in:main"},
-        requires_python=">=3.11",
-        extra="License-Expression: MIT\n",
+        metadata="Requires-Python: >=3.11\nLicense-Expression: MIT\n",
     )
 
 
-def wheelhouse(folder: Path, pythons: Sequence[str], machine: str) -> Path:
+def _make_dependencies(folder: Path, pythons: Sequence[str], machine: str) -> None:
     """Stand-ins for digitkit's dependencies; packages with binaries have one wheel per Python."""
     for python in pythons:
         abi = f"cp{python.replace('.', '')}"
         make_wheel(folder, "msgspec", "0.22.0", f"{abi}-{abi}-manylinux2014_{machine}")
         make_wheel(folder, "numpy", "2.4.0", f"{abi}-{abi}-manylinux_2_27_{machine}")
         make_wheel(
-            folder,
-            "onnxruntime",
-            "1.30.0",
-            f"{abi}-{abi}-manylinux_2_28_{machine}",
+            *(folder, "onnxruntime", "1.30.0", f"{abi}-{abi}-manylinux_2_28_{machine}"),
             requires=["numpy>=1.26", "flatbuffers", "sympy; extra == 'symbolic'"],
-            extra="License: MIT License\n",
+            metadata="License: MIT License\n",
         )
     make_wheel(
-        folder,
-        "opencv-python-headless",
-        "4.12.0.88",
-        f"cp37-abi3-manylinux2014_{machine}",
+        *(folder, "opencv-python-headless", "4.12.0.88", f"cp37-abi3-manylinux2014_{machine}"),
         requires=["numpy>=2; python_version >= '3.9'"],
-        extra="Classifier: License :: OSI Approved :: Apache Software License\n",
+        metadata="Classifier: License :: OSI Approved :: Apache Software License\n",
     )
     make_wheel(folder, "flatbuffers", "25.1")
-    return folder
 
 
 def offline_config(
@@ -148,11 +128,9 @@ def offline_config(
     pip: Path | None = None,
 ) -> BundleConfig:
     """A configuration that needs no network; with a stand-in for pip unless its wheel is given."""
-    house = wheelhouse(folder / "house", pythons, MACHINES[platform])
-    if pip is None:
-        make_wheel(house, "pip", "26.0")
-    else:
-        shutil.copy(pip, house)
+    house = folder / "house"
+    _make_dependencies(house, pythons, MACHINES[platform])
+    shutil.copy(pip or make_wheel(folder, "pip", "26.0"), house)
     wheel = digitkit_wheel(folder)
     return BundleConfig(folder / "b.tar.gz", pythons, platform, wheel=wheel, wheelhouse=house)
 
