@@ -19,7 +19,8 @@ from digitkit.device.bundle.build import build_bundle
 from digitkit.errors import BundleError
 
 
-def test_missing_wheels_are_named(tmp_path):
+def test_missing_wheels_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # pip's output must stay readable for us
     config = offline_config(tmp_path)
     with pytest.raises(BundleError) as caught:
         build_bundle(replace(config, pythons=("3.12", "3.11", "3.14")))
@@ -29,37 +30,33 @@ def test_missing_wheels_are_named(tmp_path):
         assert f"Python {python}: {wheels}" in text
     assert "3.11" not in text
     assert "opencv" not in text  # its one wheel fits each Python
-
-
-def test_a_missing_dependency_of_a_dependency(tmp_path, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # pip's output must stay readable for us
-    config = offline_config(tmp_path, ("3.11",))
+    # A dependency of a dependency.
     (config.wheelhouse / "flatbuffers-25.1-py3-none-any.whl").unlink()
     with pytest.raises(BundleError) as caught:
-        build_bundle(config)
+        build_bundle(replace(config, pythons=("3.11",)))
     assert "flatbuffers" in str(caught.value)
 
 
-def test_the_wheel_of_an_installation(tmp_path):
-    """Packed again, an installed digitkit is a wheel that pip installs, with the same files."""
+def test_own_wheels(tmp_path):
+    """The wheel of a checkout; packed again when installed, it is the same."""
     pytest.importorskip("hatchling")
-    built = own_wheel.make_own_wheel(tmp_path / "built", offline=True)
-    site = tmp_path / "site"
+    built, again = (own_wheel.make_own_wheel(tmp_path / name, offline=True) for name in ("a", "b"))
+    assert built.read_bytes() == again.read_bytes()
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*install, "--target", str(site), str(built)], check=True)
+    subprocess.run([*install, "--target", tmp_path / "site", built], check=True)
     code = (
         "from pathlib import Path; from digitkit.device.bundle import own_wheel; "
-        f"print(own_wheel.make_own_wheel(Path({str(tmp_path)!r})))"
+        "print(own_wheel.make_own_wheel(Path('packed')))"
     )
-    env = os.environ | {"PYTHONPATH": str(site)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=tmp_path, check=True, capture_output=True
-    )
-    packed = Path(done.stdout.decode().strip())
-    subprocess.run([*install, "--target", str(tmp_path / "second"), str(packed)], check=True)
+    command, env = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    output = subprocess.check_output(command, env=env, cwd=tmp_path, text=True)
+    packed = tmp_path / output.strip()
+    subprocess.run([*install, "--target", tmp_path / "second", packed], check=True)
 
-    def files(wheel: Path) -> dict[str, bytes]:
+    def read(wheel: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(wheel) as archive:
             return {n: archive.read(n) for n in archive.namelist() if not n.endswith("RECORD")}
 
-    assert files(packed) == files(built)
+    assert read(packed) == read(built)
+    installer = {"README.md", "digitkit.service", "digitkit.toml", "install.sh", "uninstall.sh"}
+    assert {f"digitkit/device/files/{name}" for name in installer} <= set(read(built))
