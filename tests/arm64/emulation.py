@@ -181,12 +181,6 @@ class Machine:
             self._path(target),
         )
 
-    def copy_disk(self, target: Path) -> None:
-        """Copy the whole disk to a new folder, which is a root for further machines."""
-        target.mkdir()
-        copy = 'cp -a --one-file-system "$1/." "$2"'
-        self._run_outside(copy, self._path(""), str(target.resolve()))
-
     def fill(self, folder: str) -> None:
         """Fill the file system of a folder to the last byte."""
         self._run_outside('cat /dev/zero > "$1/filler" 2>/dev/null || true', self._path(folder))
