@@ -179,15 +179,12 @@ def test_downloads_are_announced(made, log):
     assert "fetching for Python 3.13" in steps
 
 
-@pytest.mark.parametrize(
-    ("name", "stem"),
-    [
-        ("mine", "mine"),
-        pytest.param("digits-int8", "digits-int8", id="name of a shipped model"),
-        pytest.param('7 "b"|&é', "7-b-", id="special characters of TOML and the shell"),
-        pytest.param("x" * 150, "x" * 60, id="longer than tar allows"),
-    ],
-)
+@pytest.mark.parametrize(("name", "stem"), [
+    ("mine", "mine"),
+    pytest.param("digits-int8", "digits-int8", id="name of a shipped model"),
+    pytest.param('7 "b"|&é', "7-b-", id="special characters of TOML and the shell"),
+    pytest.param("x" * 150, "x" * 60, id="longer than tar allows"),
+])  # fmt: skip
 def test_a_custom_model_is_included(fast, shipped, tmp_path, name, stem):
     model = tmp_path / f"{name}.onnx"
     model.write_bytes(shipped.read_bytes())
@@ -235,13 +232,10 @@ def test_markers_are_evaluated_for_the_device(fast, tmp_path):
 THIRTY_TWO_BIT = ("linux-armv7l", "linux-armhf", "armv6l", "linux-arm", "i686")
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(("platform", platform) for platform in ("windows", *THIRTY_TWO_BIT)),
-        *(("pythons", pythons) for pythons in ((), ("3.11.2",))),
-    ],
-)
+@pytest.mark.parametrize(("field", "value"), [
+    *(("platform", platform) for platform in ("windows", *THIRTY_TWO_BIT)),
+    *(("pythons", pythons) for pythons in ((), ("3.11.2",))),
+])  # fmt: skip
 def test_invalid_configurations(field, value):
     with pytest.raises(errors.ConfigError) as caught:
         BundleConfig(Path("b.tar.gz"), **{field: value})
@@ -249,21 +243,18 @@ def test_invalid_configurations(field, value):
     assert ("64-bit" in (caught.value.hint or "")) == (value in THIRTY_TWO_BIT)
 
 
-@pytest.mark.parametrize(
-    ("change", "kind", "subject"),
-    [
-        (
-            {"pythons": ("3.10",)},
-            errors.BundleError,
-            "Python 3.10",
-        ),  # digitkit requires a newer one
-        ({"wheelhouse": Path("nowhere")}, errors.InputNotFoundError, "nowhere"),
-        ({"wheel": Path("no.whl")}, errors.InputNotFoundError, "no.whl"),
-        ({"model": "digit"}, errors.InputNotFoundError, "digit"),
-        ({"out": Path("/")}, errors.OutputError, "/"),
-        ({"out": Path("/proc/b.tar.gz")}, errors.OutputError, "/proc/b.tar.gz"),
-    ],
-)
+@pytest.mark.parametrize(("change", "kind", "subject"), [
+    (
+        {"pythons": ("3.10",)},
+        errors.BundleError,
+        "Python 3.10",
+    ),  # digitkit requires a newer one
+    ({"wheelhouse": Path("nowhere")}, errors.InputNotFoundError, "nowhere"),
+    ({"wheel": Path("no.whl")}, errors.InputNotFoundError, "no.whl"),
+    ({"model": "digit"}, errors.InputNotFoundError, "digit"),
+    ({"out": Path("/")}, errors.OutputError, "/"),
+    ({"out": Path("/proc/b.tar.gz")}, errors.OutputError, "/proc/b.tar.gz"),
+])  # fmt: skip
 def test_unusable_inputs_are_named(config, change, kind, subject):
     with pytest.raises(kind) as caught:
         build_bundle(replace(config, **change))
@@ -337,13 +328,10 @@ def test_without_the_extra(package, monkeypatch):
     assert "digitkit[bundle]" in line
 
 
-@pytest.mark.parametrize(
-    ("module", "name", "kind"),
-    [
-        (mnist, "find_mnist", errors.DatasetError),  # it is not downloaded
-        (pip, "find_spec", errors.MissingDependencyError),
-    ],
-)
+@pytest.mark.parametrize(("module", "name", "kind"), [
+    (mnist, "find_mnist", errors.DatasetError),  # it is not downloaded
+    (pip, "find_spec", errors.MissingDependencyError),
+])  # fmt: skip
 def test_without_mnist_or_pip(config, monkeypatch, module, name, kind):
     monkeypatch.setattr(module, name, lambda name: None)
     with pytest.raises(kind) as caught:

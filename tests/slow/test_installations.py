@@ -185,19 +185,16 @@ def test_damaged_bundles(device, bundles, tmp_path):
     assert not device.root.exists()
 
 
-@pytest.mark.parametrize(
-    ("program", "stub", "message"),
-    [
-        ("uname", "echo armv7l", "32-bit (armv7l)"),
-        ("uname", "echo armv8l", "64-bit Raspberry Pi OS"),
-        ("uname", "echo riscv64", "riscv64"),
-        ("getconf", "echo 32", "32-bit"),
-        ("getconf", '[ "$1" = LONG_BIT ] && echo 64 || echo glibc 2.27', "2.27"),
-        ("getconf", '[ "$1" = LONG_BIT ] && echo 64 || exit 1', "glibc"),
-        ("df", 'echo; echo "x 9 9 4096 1% /"', "4 MB free"),
-        ("ln", "exit 1", "/.lock"),
-    ],
-)
+@pytest.mark.parametrize(("program", "stub", "message"), [
+    ("uname", "echo armv7l", "32-bit (armv7l)"),
+    ("uname", "echo armv8l", "64-bit Raspberry Pi OS"),
+    ("uname", "echo riscv64", "riscv64"),
+    ("getconf", "echo 32", "32-bit"),
+    ("getconf", '[ "$1" = LONG_BIT ] && echo 64 || echo glibc 2.27', "2.27"),
+    ("getconf", '[ "$1" = LONG_BIT ] && echo 64 || exit 1', "glibc"),
+    ("df", 'echo; echo "x 9 9 4096 1% /"', "4 MB free"),
+    ("ln", "exit 1", "/.lock"),
+])  # fmt: skip
 def test_unsuitable_machines(device, bundles, program, stub, message):
     device.stub(program, stub)
     assert message in device.refusal(bundles())

@@ -211,14 +211,11 @@ def test_a_model_that_does_not_load(shipped, remedy):
     assert states(checks, "inference", "page") == {"skipped"}
 
 
-@pytest.mark.parametrize(
-    ("readings", "expected"),
-    [
-        ((), ["problem", "skipped", "skipped"]),
-        ((replace(READING, text=None),), ["ok", "problem", "skipped"]),
-        ((READING,), ["ok", "ok", "problem"]),
-    ],
-)
+@pytest.mark.parametrize(("readings", "expected"), [
+    ((), ["problem", "skipped", "skipped"]),
+    ((replace(READING, text=None),), ["ok", "problem", "skipped"]),
+    ((READING,), ["ok", "ok", "problem"]),
+])  # fmt: skip
 def test_a_process_that_dies_while_reading(readings, expected):
     facts = replace(FACTS["model"], readings=readings, page=None, profile=None)
     checks = look(model=killed("SIGILL", facts))

@@ -25,22 +25,19 @@ BARRED = VideoDevice("/dev/video0", trouble="permission", group="video")
 PI_CAMERA = VideoDevice("/dev/video0", "unicam", "unicam", captures=True)
 
 
-@pytest.mark.parametrize(
-    ("board", "devices", "options", "tried"),
-    [
-        ("server", [WEBCAM, DATA], {}, ["/dev/video0"]),
-        ("server", [WEBCAM], {"cameras": False}, []),
-        ("server", [], {}, []),
-        ("server", [], {"camera": "0"}, []),
-        ("server", [BARRED], {"camera": "0"}, []),
-        ("server", [WEBCAM], {"camera": "0"}, ["0"]),
-        ("server", [WEBCAM], {"camera": "/dev/video0"}, ["/dev/video0"]),
-        ("server", [WEBCAM], {"camera": "rtsp://h/x"}, ["rtsp://h/x"]),
-        ("pi4", [PI_CAMERA], {}, ["picamera2"]),
-        ("pi4", [WEBCAM], {}, ["/dev/video0", "picamera2"]),
-        ("pi4", [], {"camera": "picamera2"}, ["picamera2"]),
-    ],
-)
+@pytest.mark.parametrize(("board", "devices", "options", "tried"), [
+    ("server", [WEBCAM, DATA], {}, ["/dev/video0"]),
+    ("server", [WEBCAM], {"cameras": False}, []),
+    ("server", [], {}, []),
+    ("server", [], {"camera": "0"}, []),
+    ("server", [BARRED], {"camera": "0"}, []),
+    ("server", [WEBCAM], {"camera": "0"}, ["0"]),
+    ("server", [WEBCAM], {"camera": "/dev/video0"}, ["/dev/video0"]),
+    ("server", [WEBCAM], {"camera": "rtsp://h/x"}, ["rtsp://h/x"]),
+    ("pi4", [PI_CAMERA], {}, ["picamera2"]),
+    ("pi4", [WEBCAM], {}, ["/dev/video0", "picamera2"]),
+    ("pi4", [], {"camera": "picamera2"}, ["picamera2"]),
+])  # fmt: skip
 def test_which_cameras_are_tried(monkeypatch, board, devices, options, tried):
     config, asked, steps = DoctorConfig(**options), [], []
 
@@ -78,22 +75,19 @@ except ImportError as error: raise ImportError('\\n\\nPLEASE READ THIS\\n') from
 KILL = "import os, signal; os.kill(os.getpid(), signal.{})"
 
 
-@pytest.mark.parametrize(
-    ("code", "reason", "details"),
-    [
-        ("raise ModuleNotFoundError('x', name='x')", "missing-module", {"module": "x"}),
-        (f"raise {LIBRARY}", "missing-library", {"library": "libGL.so.1"}),
-        (OPENCV, "missing-library", {"library": "libGL.so.1"}),
-        ("raise ImportError('whatever')", "import", {"problem": "whatever"}),
-        ("import sys; sys.exit('whatever')", "exited", {}),
-        ("import os; os._exit(7)", "exited", {}),
-        (KILL.format("SIGILL"), "killed", {"signal": "SIGILL"}),
-        (KILL.format("SIGKILL"), "killed", {"signal": "SIGKILL"}),
-        ("import time; time.sleep(60)", "timeout", {}),
-        # What packages print is no answer.
-        ("""print('={"facts": {}}'); import os; os.write(1, b'.null\\n'); 1/0""", "exited", {}),
-    ],
-)
+@pytest.mark.parametrize(("code", "reason", "details"), [
+    ("raise ModuleNotFoundError('x', name='x')", "missing-module", {"module": "x"}),
+    (f"raise {LIBRARY}", "missing-library", {"library": "libGL.so.1"}),
+    (OPENCV, "missing-library", {"library": "libGL.so.1"}),
+    ("raise ImportError('whatever')", "import", {"problem": "whatever"}),
+    ("import sys; sys.exit('whatever')", "exited", {}),
+    ("import os; os._exit(7)", "exited", {}),
+    (KILL.format("SIGILL"), "killed", {"signal": "SIGILL"}),
+    (KILL.format("SIGKILL"), "killed", {"signal": "SIGKILL"}),
+    ("import time; time.sleep(60)", "timeout", {}),
+    # What packages print is no answer.
+    ("""print('={"facts": {}}'); import os; os.write(1, b'.null\\n'); 1/0""", "exited", {}),
+])  # fmt: skip
 def test_how_a_package_fails(stub, code, reason, details):
     stub("numpy", code)
     answer = ask("numpy", NumPyFacts, {}, 0.5 if reason == "timeout" else 60)
@@ -106,13 +100,10 @@ def test_a_python_that_does_not_exist(monkeypatch):
     assert ask("numpy", NumPyFacts, {}).failure.reason == "not-started"
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        ("\ndef SessionOptions(): os.kill(os.getpid(), 6)", "killed"),
-        ("", "exited"),  # an error that nobody foresaw
-    ],
-)
+@pytest.mark.parametrize(("code", "reason"), [
+    ("\ndef SessionOptions(): os.kill(os.getpid(), 6)", "killed"),
+    ("", "exited"),  # an error that nobody foresaw
+])  # fmt: skip
 def test_an_onnxruntime_that_fails_while_reading(stub, code, reason):
     stub("onnxruntime", f"import os; __version__ = '1.23.0'{code}")
     answer = ask_model("digits")

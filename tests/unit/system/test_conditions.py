@@ -44,13 +44,10 @@ def test_throttling_without_vcgencmd(captured, folder, answers):
     assert conditions.frequencies_mhz == (1800.0,) * 4
 
 
-@pytest.mark.parametrize(
-    ("script", "answer"),
-    [
-        ("echo throttled=0x0", "throttled=0x0\n"), ("sleep 60", None), (None, None),
-        ("echo throttled=0x0; exit 1", None), (r"printf '\377'", "\ufffd"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("script", "answer"), [
+    ("echo throttled=0x0", "throttled=0x0\n"), ("sleep 60", None), (None, None),
+    ("echo throttled=0x0; exit 1", None), (r"printf '\377'", "\ufffd"),
+])  # fmt: skip
 def test_commands(tmp_path, monkeypatch, script, answer):
     seconds = 0.3 if script == "sleep 60" else 30
     monkeypatch.setattr("digitkit.system.processes.COMMAND_SECONDS", seconds)
@@ -91,14 +88,11 @@ def test_temperatures(captured):
     assert read_with_zone(0, "acpitz", "-5000") == -5.0
 
 
-@pytest.mark.parametrize(
-    ("bits", "flags"),
-    [
-        (0, []),
-        (0x50005, ["under-voltage", "throttled"]),
-        (0xA000A, ["frequency capped", "soft temperature limit"]),
-    ],
-)
+@pytest.mark.parametrize(("bits", "flags"), [
+    (0, []),
+    (0x50005, ["under-voltage", "throttled"]),
+    (0xA000A, ["frequency capped", "soft temperature limit"]),
+])  # fmt: skip
 def test_words_for_throttling(bits, flags):
     assert throttle_words(bits) == [f"{w} {when}" for when in ("now", "since boot") for w in flags]
 

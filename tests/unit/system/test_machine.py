@@ -37,42 +37,33 @@ def test_a_server(captured):
     assert (machine.frequency_min_mhz, machine.cpu_quota) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("vendor", "product", "board"),
-    [
-        ("Amazon", "t3.micro", "Amazon t3.micro"),
-        ("To Be Filled By O.E.M.", "System Product Name", None),
-    ],
-)
+@pytest.mark.parametrize(("vendor", "product", "board"), [
+    ("Amazon", "t3.micro", "Amazon t3.micro"),
+    ("To Be Filled By O.E.M.", "System Product Name", None),
+])  # fmt: skip
 def test_names_of_computers(tmp_path, vendor, product, board):
     write(tmp_path / "sys/class/dmi/id/sys_vendor", f"{vendor}\n")
     write(tmp_path / "sys/class/dmi/id/product_name", f"{product}\n")
     assert read_machine(tmp_path).board == board
 
 
-@pytest.mark.parametrize(
-    ("cores", "name"),
-    [
-        (["0x41 0xd05", "0x41 0xd05", "0x41 0xd0b"], "Cortex-A55 + Cortex-A76"),
-        (["0x41 0xd05"], "Cortex-A55"),
-        (["0x41 0xfff"], "implementer 0x41 part 0xfff"),
-        (["0x51 0xd03"], "implementer 0x51 part 0xd03"),  # another maker's numbers
-    ],
-)
+@pytest.mark.parametrize(("cores", "name"), [
+    (["0x41 0xd05", "0x41 0xd05", "0x41 0xd0b"], "Cortex-A55 + Cortex-A76"),
+    (["0x41 0xd05"], "Cortex-A55"),
+    (["0x41 0xfff"], "implementer 0x41 part 0xfff"),
+    (["0x51 0xd03"], "implementer 0x51 part 0xd03"),  # another maker's numbers
+])  # fmt: skip
 def test_arm_cores(tmp_path, cores, name):
     cpus = ("CPU implementer\t: {}\nCPU part\t: {}\n".format(*core.split()) for core in cores)
     write(tmp_path / "proc/cpuinfo", "model name\t: ARMv8 rev 4 (v8l)\n" + "\n".join(cpus))
     assert cpu_name(tmp_path) == name
 
 
-@pytest.mark.parametrize(
-    ("line", "virtual", "features"),
-    [
-        ("Features\t: asimd asimddp sve sve2 i8mm", None, "NEON dotprod i8mm SVE SVE2"),
-        ("Features\t: half thumb neon vfpv4", None, "NEON"),
-        ("flags\t\t: sse2 avx amx_bf16 amx_int8 avx2x", False, "AMX"),
-    ],
-)
+@pytest.mark.parametrize(("line", "virtual", "features"), [
+    ("Features\t: asimd asimddp sve sve2 i8mm", None, "NEON dotprod i8mm SVE SVE2"),
+    ("Features\t: half thumb neon vfpv4", None, "NEON"),
+    ("flags\t\t: sse2 avx amx_bf16 amx_int8 avx2x", False, "AMX"),
+])  # fmt: skip
 def test_features(tmp_path, line, virtual, features):
     write(tmp_path / "proc/cpuinfo", f"{line}\n")
     machine = read_machine(tmp_path)

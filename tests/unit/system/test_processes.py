@@ -38,17 +38,14 @@ except OSError as error:
 """
 
 
-@pytest.mark.parametrize(
-    ("code", "kind", "message", "cause"),
-    [
-        (OURS, "raised", "no openvino; pip install openvino", "libtbb.so"),
-        ("raise MemoryError", "raised", "does not fit into memory", ""),
-        ("raise RuntimeError('way')", "exited", "RuntimeError: way", ""),
-        ("os._exit(7)", "exited", "exit code 7", ""),
-        (r"os.write(2, b'\xff\n'); os._exit(1)", "exited", "\N{REPLACEMENT CHARACTER}", ""),
-        ("import time; time.sleep(60)", "timeout", None, ""),
-    ],
-)
+@pytest.mark.parametrize(("code", "kind", "message", "cause"), [
+    (OURS, "raised", "no openvino; pip install openvino", "libtbb.so"),
+    ("raise MemoryError", "raised", "does not fit into memory", ""),
+    ("raise RuntimeError('way')", "exited", "RuntimeError: way", ""),
+    ("os._exit(7)", "exited", "exit code 7", ""),
+    (r"os.write(2, b'\xff\n'); os._exit(1)", "exited", "\N{REPLACEMENT CHARACTER}", ""),
+    ("import time; time.sleep(60)", "timeout", None, ""),
+])  # fmt: skip
 def test_how_a_process_fails(code, kind, message, cause):
     failure = call("execute", seconds=0.8 if kind == "timeout" else 30, code=code).failure
     assert (failure.kind, failure.cause) == (kind, cause)
