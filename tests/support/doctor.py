@@ -51,14 +51,10 @@ def look(
 ) -> dict[str, Check]:
     """The checks, by name, of a machine that differs from one without problems.
 
-    Args:
-        captured: the name of a captured machine, or the folder of its files.
-        run: runs a command of the system.
-        camera: the camera that must work.
-        machine: attributes of the machine.
-        devices: the cameras; None leaves cameras alone.
-        frames: answers about frames, by camera.
-        probes: answers of probes, or what differs in their facts, by the probe's name.
+    That is a captured machine, given by its name or the folder of its files, and `machine` holds
+    changed attributes. `run` runs a command of the system; `camera` is the one that must work;
+    without `devices` cameras are left alone; `frames` are answers by camera. Further arguments are
+    answers of probes, or what differs in their facts, by the probe's name.
     """
     root = CAPTURED / captured
     usual = {"architecture": "aarch64", "bits": 64, "libc": "glibc 2.36"}

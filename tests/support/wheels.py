@@ -18,22 +18,17 @@ def make_wheel(
     tag: str = "py3-none-any",
     *,
     requires: Sequence[str] = (),
-    files: Mapping[str, str | bytes] | None = None,
-    scripts: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
     metadata: str = "Requires-Python: >=3.9\n",
 ) -> Path:
-    """Write a wheel with modules `files`, commands `scripts` and further lines of metadata."""
+    """Write a wheel with `files` and further lines of metadata."""
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}"
     metadata += "".join(f"Requires-Dist: {text}\n" for text in requires)
-    content: dict[str, str | bytes] = {f"{module}/__init__.py": f"VERSION = {version!r}\n"}
-    content |= files or {}
+    content = {f"{module}/__init__.py": f"VERSION = {version!r}\n", **(files or {})}
     content[f"{info}/METADATA"] = metadata
     content[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
-    if scripts:
-        lines = "".join(f"{command} = {where}\n" for command, where in scripts.items())
-        content[f"{info}/entry_points.txt"] = f"[console_scripts]\n{lines}"
     content[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*content, f"{info}/RECORD"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{module}-{version}-{tag}.whl"
@@ -48,18 +43,16 @@ import json, os, pathlib, sys, time
 
 def main():
     if sys.argv[1:] == ["--version"]:
-        print("digitkit VERSION")
-    elif sys.argv[1] == "infer":
-        started = os.environ.get("STAND_IN_STARTED")
-        if started:
-            pathlib.Path(started).write_text(str(os.getpid()))
-            time.sleep(600)
-        assert pathlib.Path(sys.argv[2]).is_file()
-        out = pathlib.Path(sys.argv[sys.argv.index("--output") + 1])
-        out.write_text(json.dumps({"text": TEXT}) + "\\n")
-        return CODE
-    else:
+        return print("digitkit VERSION")
+    if sys.argv[1] != "infer":
         return 2
+    if started := os.environ.get("STAND_IN_STARTED"):
+        pathlib.Path(started).write_text(str(os.getpid()))
+        time.sleep(600)
+    assert pathlib.Path(sys.argv[2]).is_file()
+    out = pathlib.Path(sys.argv[sys.argv.index("--output") + 1])
+    out.write_text(json.dumps({"text": TEXT}) + "\\n")
+    return CODE
 """
 
 SETTINGS = """
@@ -81,23 +74,22 @@ def digitkit_wheel(
 ) -> Path:
     """A stand-in for digitkit: its command `infer` reads `text` and exits with `code`."""
     main = STAND_IN.replace("VERSION", version).replace("TEXT", repr(text))
+    commands = "[console_scripts]\ndigitkit = digitkit.stand_in:main\n"
     return make_wheel(
-        folder,
-        "digitkit",
-        version,
+        *(folder, "digitkit", version),
         requires=[
             *("msgspec>=0.19.0", "numpy>=1.26.0", "onnxruntime!=1.21.0,>=1.20.1"),
             *("opencv-python>=4.10.0.84", "torch>=2; extra == 'train'"),
         ],
         files={
+            f"digitkit-{version}.dist-info/entry_points.txt": commands,
             "digitkit/stand_in.py": main.replace("CODE", str(code)),
             "digitkit/errors.py": "class DigitkitError(Exception):\n    pass\n",
             "digitkit/inference/__init__.py": "",
             "digitkit/inference/settings.py": SETTINGS,
-            "digitkit/exported/digits-int8.onnx": b"net",
+            "digitkit/exported/digits-int8.onnx": "net",
             "digitkit/exported/MODEL_CARD.md": "card",
         },
-        scripts={"digitkit": "digitkit.stand_in:main"},
         metadata="Requires-Python: >=3.11\nLicense-Expression: MIT\n",
     )
 
