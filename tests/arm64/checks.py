@@ -11,17 +11,11 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import compare
-from emulation import HarnessError, Machine, kill
+from emulation import STICK, HarnessError, Machine, kill
 from material import NEXT, PROJECT
-
-UNPACKED = "/media/stick"
-"""Where bundles are unpacked in a machine: not in the home, which may be small."""
 
 DIGITKIT = "$HOME/.local/bin/digitkit"
 INSTALLED = "home/pi/.local/share/digitkit"
-
-HAS_DOT_PRODUCT = {"cortex-a53": False, "cortex-a72": False, "cortex-a76": True}
-"""Whether a processor has UDOT and SDOT, which int8 kernels are chosen by."""
 
 
 def require(condition: object, message: str, result: CompletedProcess[str] | None = None) -> None:
@@ -40,13 +34,6 @@ def run(machine: Machine, command: str, **options: str) -> CompletedProcess[str]
     return result
 
 
-def put_bundle(machine: Machine, bundle: Path) -> str:
-    """Copy an unpacked bundle in; returns its folder in the machine."""
-    target = f"{UNPACKED}/{bundle.name}"
-    machine.put(bundle, target)
-    return target
-
-
 def needed_mb(bundle: Path, python: str) -> int:
     """The size of an installation according to the bundle, MiB."""
     sizes = re.findall(rf"^kilobytes_{python}=(\d+)$", (bundle / "bundle.conf").read_text(), re.M)
@@ -61,7 +48,7 @@ def _list_versions(machine: Machine) -> list[str]:
 
 def _require_working(machine: Machine) -> str:
     """Fail unless the installed digitkit reads a sample; returns its version."""
-    result = run(machine, f"{DIGITKIT} infer {UNPACKED}/first/sample/page.jpg --format jsonl")
+    result = run(machine, f"{DIGITKIT} infer {STICK}/first/sample/page.jpg --format jsonl")
     require(json.loads(result.stdout)["text"], "digitkit does not read", result)
     return run(machine, f"{DIGITKIT} --version").stdout.split()[-1]
 
@@ -92,18 +79,10 @@ def install(machine: Machine, bundle: str) -> str:
     return f"digitkit {_require_working(machine)}"
 
 
-def features(machine: Machine, cpu: str) -> str:
-    """The emulated processor has the instructions of its model, and no others."""
-    result = run(machine, "grep -m1 Features /proc/cpuinfo", cpu=cpu)
-    has = "asimddp" in result.stdout.split()
-    require(has == HAS_DOT_PRODUCT[cpu], f"dot products: {has}", result)
-    return result.stdout.partition(":")[2].strip()
-
-
 def same_results(machine: Machine, cpu: str, measured: Path) -> str:
     """Pixels, probabilities and readings are those of x86-64, within the bounds of `compare`."""
     python = f"$(dirname $(readlink -f {DIGITKIT}))/python"
-    command = f"{python} {UNPACKED}/compare.py measured.npz {UNPACKED}/images"
+    command = f"{python} {STICK}/compare.py measured.npz {STICK}/images"
     result = run(machine, command, cpu=cpu)
     # ONNX Runtime's warning if it cannot detect the processor's features.
     require("cpuinfo" not in result.stderr, "ONNX Runtime does not know the processor", result)
@@ -115,7 +94,11 @@ def same_results(machine: Machine, cpu: str, measured: Path) -> str:
 
 def doctor(machine: Machine, cpu: str) -> str:
     """`digitkit doctor` finds no problem, although there is no camera."""
-    return run(machine, f"{DIGITKIT} doctor", cpu=cpu).stdout.strip().splitlines()[-1]
+    result = run(machine, f"{DIGITKIT} doctor", cpu=cpu)
+    # Only a Cortex-A76 has UDOT and SDOT, which int8 kernels are chosen by.
+    info = run(machine, "grep -m1 Features /proc/cpuinfo", cpu=cpu)
+    require(("asimddp" in info.stdout) == (cpu == "cortex-a76"), "wrong instructions", info)
+    return result.stdout.strip().splitlines()[-1]
 
 
 def documented_commands(machine: Machine, bundle: str) -> str:
@@ -212,7 +195,7 @@ def system_wide(machine: Machine, bundle: str) -> str:
     # As the service runs it: as another user, waiting for a camera, stopped by systemd.
     service = run(machine, _RUN_SERVICE.format(command=command).strip())
     require("camera" in service.stderr, "the service does not wait", service)
-    run(machine, f"digitkit infer {UNPACKED}/first/sample/page.jpg", user="pi")
+    run(machine, f"digitkit infer {STICK}/first/sample/page.jpg", user="pi")
     run(machine, f"{bundle}/uninstall.sh --system --yes --purge", user="root")
     for name in (settings, unit, "opt/digitkit", "usr/local/bin/digitkit"):
         path = machine.disk / name

@@ -25,6 +25,9 @@ from typing import Self
 CPUS = {"cortex-a53": "Pi 3, Zero 2 W", "cortex-a72": "Pi 4", "cortex-a76": "Pi 5"}
 """The processors of 64-bit Raspberry Pis."""
 
+STICK = "/media/stick"
+"""Where files are put in a machine: not into the home, which may be small."""
+
 USERS = {"pi": (1000, "1000,44", "/home/pi"), "root": (0, "0", "/root")}
 """Name: number, groups (44 is video), home."""
 
@@ -173,13 +176,12 @@ class Machine:
             process.returncode = 124
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
-    def put(self, source: Path, target: str) -> None:
-        """Copy a file or a folder to an absolute path inside; the user pi owns it."""
-        self._run_outside(
-            'mkdir -p "${2%/*}" && cp -R --preserve=mode "$1" "$2" && chown -R 1000:1000 "$2"',
-            str(source.resolve()),
-            self._path(target),
-        )
+    def put(self, source: Path) -> str:
+        """Copy a file or a folder to a stick, for the user pi; returns its path inside."""
+        path = f"{STICK}/{source.name}"
+        copy = 'mkdir -p "${2%/*}" && cp -R --preserve=mode "$1" "$2" && chown -R 1000:1000 "$2"'
+        self._run_outside(copy, str(source.resolve()), self._path(path))
+        return path
 
     def fill(self, folder: str) -> None:
         """Fill the file system of a folder to the last byte."""

@@ -2,9 +2,8 @@
 
 `make_root` builds ``build/arm64/SUITE`` for bookworm (Python 3.11) and trixie (Python 3.13). apt,
 with a separate state, resolves and fetches the packages from the mirror that this machine's apt
-uses (or ``DEBIAN_MIRROR`` and ``DEBIAN_SECURITY_MIRROR``, on Ubuntu for example), checks their
-signatures, and keeps them under the user's cache folder. Maintainer scripts do not run; the little
-that they would do is done here.
+uses (or ``DEBIAN_MIRROR`` and ``DEBIAN_SECURITY_MIRROR``, on Ubuntu for example) and checks their
+signatures. Maintainer scripts do not run; the little that they would do is done here.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from emulation import HarnessError, Machine
-
-from digitkit.system.folders import cache_folder
 
 SUITES = {"bookworm": "3.11", "trixie": "3.13"}
 """Debian releases and their Pythons."""
@@ -71,30 +68,21 @@ def _write_sources(path: Path, suite: str) -> None:
 
 def _fetch(suite: str) -> list[Path]:
     """Fetch `PACKAGES` and their dependencies from a suite; returns the files."""
-    state = cache_folder() / "arm64" / suite
+    state = BUILD / f"apt-{suite}"
+    shutil.rmtree(state, ignore_errors=True)
     for folder in ("lists", "archives"):
-        (state / folder / "partial").mkdir(parents=True, exist_ok=True)
+        (state / folder / "partial").mkdir(parents=True)
     (state / "status").touch()
-    apt = ["apt-get", "-qq", "--yes"]
-    for option in APT_OPTIONS.format(state=state).strip().splitlines():
-        apt += ["-o", option]
-
-    def run(*arguments: str) -> str:
-        return subprocess.run(
-            [*apt, *arguments], check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
-
+    options = APT_OPTIONS.format(state=state).strip().splitlines()
+    apt = ["apt-get", "-qq", "--yes", *(f"-o{option}" for option in options)]
+    install = [*apt, "install", "--download-only", *PACKAGES.split()]
     try:
         _write_sources(state / "sources.list", suite)
-        run("update")
-        run("install", "--download-only", *PACKAGES.split())
-        # With an empty cache, since packages that were fetched are not listed.
-        empty = f"Dir::Cache::archives={state / 'none'}"
-        uris = run("-o", empty, "install", "--print-uris", *PACKAGES.split())
+        subprocess.run([*apt, "update"], check=True)
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
         raise HarnessError(f"apt cannot fetch {suite}, the reason is above: {error}") from error
-    # 'address' file-name size hash
-    return [state / "archives" / uri.split()[1] for uri in uris.splitlines() if uri[0] == "'"]
+    return sorted((state / "archives").glob("*.deb"))
 
 
 def _unpack(package: Path, root: Path) -> None:
@@ -104,7 +92,7 @@ def _unpack(package: Path, root: Path) -> None:
     with subprocess.Popen(unpack, stdout=subprocess.PIPE) as pipe:
         subprocess.run(tar, stdin=pipe.stdout, check=True)
     if pipe.returncode:
-        raise HarnessError(f"{package}: cannot be unpacked; remove it and try again")
+        raise HarnessError(f"{package}: cannot be unpacked")
 
 
 def _configure(root: Path) -> None:
@@ -153,7 +141,6 @@ def make_root(suite: str) -> None:
     if stamp.is_file() and stamp.read_text() == recipe:  # built by this version of the code
         return
     packages = _fetch(suite)
-    BUILD.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{suite}-", dir=BUILD))
     try:
         made.chmod(0o755)

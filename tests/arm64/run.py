@@ -24,7 +24,6 @@ from pathlib import Path
 
 import checks
 import compare
-from checks import UNPACKED, needed_mb, put_bundle
 from emulation import CPUS, HarnessError, Machine
 from material import Material, make_material
 from roots import BUILD, SUITES, make_root
@@ -53,18 +52,17 @@ def check_installation(suite: str, cpus: list[str], material: Material) -> None:
         # As on a system without python3-venv.
         machine.hide(f"/usr/lib/python{python}/ensurepip")
         check(f"{suite}: arm64, offline", checks.offline, machine, python)
-        bundle = put_bundle(machine, material.first)
+        bundle = machine.put(material.first)
         if not check(f"{suite}: install.sh", checks.install, machine, bundle):
             return
-        machine.put(material.images, f"{UNPACKED}/images")
-        machine.put(Path(compare.__file__), f"{UNPACKED}/compare.py")
+        machine.put(material.images)
+        machine.put(Path(compare.__file__))
         for cpu in cpus:
             name = f"{suite}: {cpu} ({CPUS[cpu]})"
-            check(f"{name}: instructions", checks.features, machine, cpu)
             check(f"{name}: results", checks.same_results, machine, cpu, material.measured)
             check(f"{name}: doctor", checks.doctor, machine, cpu)
         check(f"{suite}: docs/raspberry-pi.md", checks.documented_commands, machine, bundle)
-        bundle = put_bundle(machine, material.next)
+        bundle = machine.put(material.next)
         for how in (signal.SIGTERM, signal.SIGKILL):
             check(f"{suite}: upgrade, {how.name}", checks.interrupted, machine, bundle, how)
         check(f"{suite}: upgrade, uninstall.sh", checks.upgrade, machine, bundle)
@@ -74,10 +72,10 @@ def check_system_and_space(suite: str, material: Material) -> None:
     """The system-wide installation, and a disk that fills up."""
     first = material.first
     with Machine(BUILD / suite) as machine:
-        check(f"{suite}: --system", checks.system_wide, machine, put_bundle(machine, first))
-    home_mb = needed_mb(first, SUITES[suite]) * 21 // 20 + 20
+        check(f"{suite}: --system", checks.system_wide, machine, machine.put(first))
+    home_mb = checks.needed_mb(first, SUITES[suite]) * 21 // 20 + 20
     with Machine(BUILD / suite, home_mb=home_mb) as machine:
-        check(f"{suite}: disk fills up", checks.fills_up, machine, put_bundle(machine, first))
+        check(f"{suite}: disk fills up", checks.fills_up, machine, machine.put(first))
 
 
 def main() -> int:
