@@ -4,16 +4,12 @@
 (28×28 PNG files). `find_differences` compares two such results, of x86-64 and of Arm. Its bounds:
 
 Files decode to the same bytes, colour converts to the same grey, and an image that already is in
-MNIST's normal form is unchanged. The normal form of others may differ by a level. OpenCV enlarges
-with Intel's IPP on x86-64 and with its own code on Arm, which round differently, and where it
-reduces by a ratio that is not a whole number it adds floats, which Arm's fused multiply-add rounds
-once instead of twice. Where a digit's centre of mass lies between two pixels, one level can move
-the whole digit by one pixel.
+MNIST's normal form is unchanged. The normal form of others may differ by a level: OpenCV enlarges
+with Intel's IPP on x86-64 only, and Arm's fused multiply-add rounds once instead of twice. Where a
+digit's centre of mass lies between two pixels, one level can move the whole digit by one pixel.
 
 Given the same 28×28 pixels, int8 sums are integers and thus the same, whichever instructions add
-them (SMLAL on a Pi 4, UDOT on a Pi 5, VNNI on a PC: the weights use 7 bits, so that no older
-instruction saturates); only dequantization and softmax are floats. fp32 adds floats in another
-order. Neither comes near the bound.
+them; only dequantization and softmax are floats. fp32 adds floats in another order.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Runs arm64 commands in a root with qemu's user-mode emulation, without a network.
 
 A `Machine` is a root with a writable layer on top (overlayfs), held by a process in separate
-namespaces: user, mount, network, process ids. What runs in it sees no network and no other process,
-and leaves nothing behind. It requires Linux 5.11 or newer, ``unshare`` and ``nsenter``
-(util-linux), and the package qemu-user-static, version 7 or newer (from Debian 13 on also
-qemu-user, which is static there).
+namespaces: what runs in it sees no network and no other process, and leaves nothing behind. It
+requires Linux 5.11 or newer, util-linux, and qemu-user-static, version 7 or newer.
 
 The kernel starts arm64 programs through binfmt_misc. From Linux 6.7 on each user namespace has its
 own, and the machine's is not touched. On older kernels the machine's own registration is used,
@@ -98,12 +96,10 @@ class Machine:
     """
 
     def __init__(self, root: Path, *, home_mb: int = 0) -> None:
-        """Prepare a machine.
+        """Prepare a machine with a home folder of a size in MiB; 0: as large as the disk.
 
-        Args:
-            root: a root of `roots`; it is not changed. Its changes go next to it, so it must be on
-                a file system that overlayfs accepts as upper layer (ext4, xfs, tmpfs).
-            home_mb: size of the home folder, MiB; 0: as large as the disk.
+        The root is not changed. Its changes go next to it, so it must be on a file system that
+        overlayfs accepts as upper layer (ext4, xfs, tmpfs).
         """
         self.root, self.home_mb = root, home_mb
 
@@ -118,9 +114,7 @@ class Machine:
         arguments = (self.root, self._changes, str(self.home_mb), _MAGIC.format(qemu=find_qemu()))
         self._holder = subprocess.Popen(
             (*unshare, "sh", "-c", _HOLD, "sh", *arguments),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT},
             text=True,
         )
         output = ""
@@ -155,12 +149,8 @@ class Machine:
                 **{"HOME": home, "USER": user, "LOGNAME": user},
                 **{"LANG": "C.UTF-8", "QEMU_CPU": cpu},
             },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
+            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE},
+            **{"text": True, "errors": "replace", "start_new_session": True},
         )
 
     def run(

@@ -1,9 +1,9 @@
 """Arm64 Debian file trees, built from unpacked packages.
 
 `make_root` builds ``build/arm64/SUITE`` for bookworm (Python 3.11) and trixie (Python 3.13). apt,
-with a separate state, resolves and fetches the packages from the mirror that this machine's apt
-uses (or ``DEBIAN_MIRROR`` and ``DEBIAN_SECURITY_MIRROR``, on Ubuntu for example) and checks their
-signatures. Maintainer scripts do not run; the little that they would do is done here.
+with a separate state, resolves and fetches the packages from ``DEBIAN_MIRROR`` and
+``DEBIAN_SECURITY_MIRROR`` (by default deb.debian.org) and checks their signatures. Maintainer
+scripts do not run; the little that they would do is done here.
 """
 
 from __future__ import annotations
@@ -45,25 +45,16 @@ Dir::Etc::preferencesparts=/dev/null
 BUILD = Path(__file__).resolve().parents[2] / "build" / "arm64"
 
 
-def _write_sources(path: Path, suite: str) -> None:
-    """Write apt's list of sources, from this machine's mirrors of Debian."""
+def _list_sources(suite: str) -> str:
     keyring = Path("/usr/share/keyrings/debian-archive-keyring.pgp")
     if not keyring.exists():
         keyring = keyring.with_suffix(".gpg")
     if not keyring.exists():
         raise HarnessError("Debian's keys are missing; apt-get install debian-archive-keyring")
-    main, security = os.environ.get("DEBIAN_MIRROR"), os.environ.get("DEBIAN_SECURITY_MIRROR")
-    if not main:
-        command = ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)"]
-        targets = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        mirrors = dict(line.split(" ", 1) for line in reversed(targets.splitlines()))
-        main, security = mirrors.get("Debian"), security or mirrors.get("Debian-Security")
-    if not main:
-        raise HarnessError("apt has no Debian archive here; set DEBIAN_MIRROR")
-    lines = [f"{main} {suite} main", f"{main} {suite}-updates main"]
-    if security:
-        lines.append(f"{security} {suite}-security main")
-    path.write_text("".join(f"deb [signed-by={keyring}] {line}\n" for line in lines))
+    mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+    security = os.environ.get("DEBIAN_SECURITY_MIRROR", f"{mirror}-security")
+    archives = (f"{mirror} {suite}", f"{mirror} {suite}-updates", f"{security} {suite}-security")
+    return "".join(f"deb [signed-by={keyring}] {archive} main\n" for archive in archives)
 
 
 def _fetch(suite: str) -> list[Path]:
@@ -73,11 +64,11 @@ def _fetch(suite: str) -> list[Path]:
     for folder in ("lists", "archives"):
         (state / folder / "partial").mkdir(parents=True)
     (state / "status").touch()
+    (state / "sources.list").write_text(_list_sources(suite))
     options = APT_OPTIONS.format(state=state).strip().splitlines()
     apt = ["apt-get", "-qq", "--yes", *(f"-o{option}" for option in options)]
     install = [*apt, "install", "--download-only", *PACKAGES.split()]
     try:
-        _write_sources(state / "sources.list", suite)
         subprocess.run([*apt, "update"], check=True)
         subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
     except (FileNotFoundError, subprocess.CalledProcessError) as error:

@@ -381,11 +381,7 @@ def test_the_command(config, tmp_path):
         assert text in result.stdout
     for text in (str(config.wheelhouse), "cd digitkit-0.1.0-linux-arm64 && ./install.sh"):
         assert text in result.stderr
-
-
-@pytest.mark.parametrize("option", [("--platform", "linux-armv7l"), ("--python", "three")])
-def test_usage_errors(option):
-    result = run("bundle", *option)
-    assert result.exit_code == 2
-    assert option[1] in result.stderr
-    assert "Traceback" not in result.output
+    for option, value in (("--platform", "linux-armv7l"), ("--python", "three")):
+        result = run("bundle", option, value)
+        assert result.exit_code == 2
+        assert value in result.stderr

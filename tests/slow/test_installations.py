@@ -1,4 +1,4 @@
-"""install.sh and uninstall.sh, run for real with tiny wheels in a home of their own."""
+"""Bundles of tiny wheels, built by pip and installed in a home of their own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import zipfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,10 @@ from support.wheels import digitkit_wheel, offline_config
 
 pytest.importorskip("cyclonedx", reason="needs the extra bundle")
 
+from digitkit.device.bundle import own_wheel
 from digitkit.device.bundle.build import build_bundle
 from digitkit.device.bundle.config import MACHINES
+from digitkit.errors import BundleError
 
 PLATFORM = {machine: name for name, machine in MACHINES.items()}.get(platform.machine())
 PIP = next(Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl"), None)
@@ -322,7 +325,7 @@ def test_a_failed_upgrade_leaves_the_earlier_version(device, bundles):
         assert set(device.versions()) - {"0.2.0-left"} == versions
 
 
-def test_system(device, bundles, tmp_path):
+def test_system(device, bundles, shipped, tmp_path):
     top = device.be_root(tmp_path / "top")
     device.install(bundles("0.1.0"), "--system")
     link = top / "usr/local/bin/digitkit"
@@ -347,25 +350,62 @@ def test_system(device, bundles, tmp_path):
     assert not (top / "opt/digitkit").exists()
     assert settings.exists()
     assert "WRONG" in device.refusal(bundles("0.1.0"), "--system")
+
+    # A custom model is in the version's folder, which an upgrade replaces.
     settings.unlink()
-    device.install(bundles("0.1.0"), "--system")
-    device.uninstall(bundles("0.1.0"), "--system", "--yes", "--purge")
+    with_mine = bundles("0.2.0", model=shutil.copy(shipped, tmp_path / "mine.onnx"))
+    device.install(with_mine, "--system")
+    model = top / "opt/digitkit/current/models/own/mine.onnx"
+    assert f'model = "{model}"' in settings.read_text()
+    assert model.read_bytes() == shipped.read_bytes()
+    assert str(model) in device.refusal(bundles("0.3.0"), "--system")
+    assert model.is_file()
+    settings.write_text('model = "digits"\n')
+    assert "model = " not in device.install(bundles("0.3.0"), "--system")  # nothing to note
+    assert f'model = "{model}"' in device.install(with_mine, "--system")
+
+    device.uninstall(with_mine, "--system", "--yes", "--purge")
     assert not settings.exists()
 
 
-def test_settings_that_name_a_custom_model(device, bundles, shipped, tmp_path):
-    """The model is in the version's folder, which an upgrade replaces."""
-    top = device.be_root(tmp_path / "top")
-    mine = shutil.copy(shipped, tmp_path / "mine.onnx")
-    model = top / "opt/digitkit/current/models/own/mine.onnx"
-    settings = top / "etc/digitkit.toml"
+def test_missing_wheels_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # pip's output must stay readable for us
+    config = offline_config(tmp_path)
+    with pytest.raises(BundleError) as caught:
+        build_bundle(replace(config, pythons=("3.12", "3.11", "3.14")))
+    text = str(caught.value)
+    for python in ("3.12", "3.14"):
+        wheels = "msgspec>=0.19.0, numpy>=1.26.0, onnxruntime!=1.21.0,>=1.20.1;"
+        assert f"Python {python}: {wheels}" in text
+    assert "3.11" not in text
+    assert "opencv" not in text  # its one wheel fits each Python
+    # A dependency of a dependency.
+    (config.wheelhouse / "flatbuffers-25.1-py3-none-any.whl").unlink()
+    with pytest.raises(BundleError) as caught:
+        build_bundle(replace(config, pythons=("3.11",)))
+    assert "flatbuffers" in str(caught.value)
 
-    device.install(bundles("0.2.0", model=mine), "--system")
-    assert f'model = "{model}"' in settings.read_text()
-    assert model.read_bytes() == mine.read_bytes()
-    assert str(model) in device.refusal(bundles("0.3.0"), "--system")
-    assert model.is_file()
 
-    settings.write_text('model = "digits"\n')
-    assert "model = " not in device.install(bundles("0.3.0"), "--system")  # nothing to note
-    assert f'model = "{model}"' in device.install(bundles("0.2.0", model=mine), "--system")
+def test_own_wheels(tmp_path):
+    """The wheel of a checkout; packed again when installed, it is the same."""
+    pytest.importorskip("hatchling")
+    built, again = (own_wheel.make_own_wheel(tmp_path / name, offline=True) for name in ("a", "b"))
+    assert built.read_bytes() == again.read_bytes()
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*install, "--target", tmp_path / "site", built], check=True)
+    code = (
+        "from pathlib import Path; from digitkit.device.bundle import own_wheel; "
+        "print(own_wheel.make_own_wheel(Path('packed')))"
+    )
+    command, env = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    output = subprocess.check_output(command, env=env, cwd=tmp_path, text=True)
+    packed = tmp_path / output.strip()
+    subprocess.run([*install, "--target", tmp_path / "second", packed], check=True)
+
+    def read(wheel: Path) -> dict[str, bytes]:
+        with zipfile.ZipFile(wheel) as archive:
+            return {n: archive.read(n) for n in archive.namelist() if not n.endswith("RECORD")}
+
+    assert read(packed) == read(built)
+    installer = {"README.md", "digitkit.service", "digitkit.toml", "install.sh", "uninstall.sh"}
+    assert {f"digitkit/device/files/{name}" for name in installer} <= set(read(built))

@@ -40,7 +40,6 @@ def make_wheel(
 
 STAND_IN = """
 import json, os, pathlib, sys, time
-
 def main():
     if sys.argv[1:] == ["--version"]:
         return print("digitkit VERSION")
@@ -58,9 +57,7 @@ def main():
 SETTINGS = """
 import tomllib
 from types import SimpleNamespace
-
 from digitkit.errors import DigitkitError
-
 def load_settings(path):
     settings = tomllib.loads(path.read_text())
     if "WRONG" in settings:
@@ -94,34 +91,32 @@ def digitkit_wheel(
     )
 
 
-def _make_dependencies(folder: Path, pythons: Sequence[str], machine: str) -> None:
-    """Stand-ins for digitkit's dependencies; packages with binaries have one wheel per Python."""
-    for python in pythons:
-        abi = f"cp{python.replace('.', '')}"
-        make_wheel(folder, "msgspec", "0.22.0", f"{abi}-{abi}-manylinux2014_{machine}")
-        make_wheel(folder, "numpy", "2.4.0", f"{abi}-{abi}-manylinux_2_27_{machine}")
-        make_wheel(
-            *(folder, "onnxruntime", "1.30.0", f"{abi}-{abi}-manylinux_2_28_{machine}"),
-            requires=["numpy>=1.26", "flatbuffers", "sympy; extra == 'symbolic'"],
-            metadata="License: MIT License\n",
-        )
-    make_wheel(
-        *(folder, "opencv-python-headless", "4.12.0.88", f"cp37-abi3-manylinux2014_{machine}"),
-        requires=["numpy>=2; python_version >= '3.9'"],
-        metadata="Classifier: License :: OSI Approved :: Apache Software License\n",
-    )
-    make_wheel(folder, "flatbuffers", "25.1")
-
-
 def offline_config(
     folder: Path,
     pythons: tuple[str, ...] = ("3.11", "3.13"),
     platform: str = "linux-arm64",
     pip: Path | None = None,
 ) -> BundleConfig:
-    """A configuration that needs no network; with a stand-in for pip unless its wheel is given."""
-    house = folder / "house"
-    _make_dependencies(house, pythons, MACHINES[platform])
+    """A configuration that needs no network, with stand-ins for digitkit's dependencies.
+
+    Packages with binaries have one wheel per Python. pip is a stand-in, too, unless given.
+    """
+    house, machine = folder / "house", MACHINES[platform]
+    for python in pythons:
+        abi = f"cp{python.replace('.', '')}"
+        make_wheel(house, "msgspec", "0.22.0", f"{abi}-{abi}-manylinux2014_{machine}")
+        make_wheel(house, "numpy", "2.4.0", f"{abi}-{abi}-manylinux_2_27_{machine}")
+        make_wheel(
+            *(house, "onnxruntime", "1.30.0", f"{abi}-{abi}-manylinux_2_28_{machine}"),
+            requires=["numpy>=1.26", "flatbuffers", "sympy; extra == 'symbolic'"],
+            metadata="License: MIT License\n",
+        )
+    make_wheel(
+        *(house, "opencv-python-headless", "4.12.0.88", f"cp37-abi3-manylinux2014_{machine}"),
+        requires=["numpy>=2; python_version >= '3.9'"],
+        metadata="Classifier: License :: OSI Approved :: Apache Software License\n",
+    )
+    make_wheel(house, "flatbuffers", "25.1")
     shutil.copy(pip or make_wheel(folder, "pip", "26.0"), house)
     wheel = digitkit_wheel(folder)
     return BundleConfig(folder / "b.tar.gz", pythons, platform, wheel=wheel, wheelhouse=house)

@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from support.doctor import DETECTOR, FACTS, FILE, FRAME, PAGE, READING, failed, killed, look, states
@@ -25,7 +26,8 @@ REINSTALL = f"{PIP} install --force-reinstall"
 OTHER = "--upgrade 'onnxruntime!=1.21.0,!=1.22.0'"
 PACKAGES = ("OpenCV", "ONNX Runtime", "provider", "telemetry", "contract", "inference", "page")
 SUPPLY, HEAT = "power supply", "heat sink"
-SCREEN = {"digitkit.device.doctor.board.os.environ": {"WAYLAND_DISPLAY": "wayland-0"}}
+ENVIRONMENT = "digitkit.device.doctor.board.os.environ"
+SCREEN = {ENVIRONMENT: {"WAYLAND_DISPLAY": "wayland-0"}}
 FULL = type(shutil.disk_usage("/"))(10**9, 10**9, 5_000_000)
 WEBCAM = VideoDevice("/dev/video0", "Webcam C270", "uvcvideo", captures=True)
 BARRED = {"devices": [VideoDevice("/dev/video0", trouble="permission", group="video")]}
@@ -130,7 +132,7 @@ def linux_and_free_cameras(monkeypatch):
     case("disk", "warning", "apt-get clean", patch={"shutil.disk_usage": lambda path: FULL}),
     case("clock", "ok"),
     case("clock", "warning", "date -s", patch={"time.localtime": lambda: time.gmtime(0)}),
-    case("display", "skipped", opencv={"windows": True}),
+    case("display", "skipped", opencv={"windows": True}, patch={ENVIRONMENT: {}}),
     case("display", "skipped", patch=SCREEN),  # headless
     case("display", "skipped", opencv=UNTRIED, patch=SCREEN),
     case("display", "ok", opencv={"windows": True}, patch=SCREEN),
@@ -222,9 +224,7 @@ def test_torch_on_a_board(stub, tmp_path, monkeypatch):
     assert (check.state, check.remedy) == ("warning", f"{PIP} uninstall -y torch")
     assert "251 MB" in check.found
 
-    def missing(name):
-        raise packages.PackageNotFoundError(name)
-
+    missing = Mock(side_effect=packages.PackageNotFoundError("torch"))
     monkeypatch.setattr(packages, "distribution", missing)
     assert look("pi4")["torch"].state == "ok"
 
@@ -239,8 +239,7 @@ def test_environments(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "base_prefix", "/usr")
     monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
     check(tmp_path / "venv", "ok")
-    settings = "home = /usr/bin\ninclude-system-site-packages = true\n"
-    write(tmp_path / "venv/pyvenv.cfg", settings)
+    write(tmp_path / "venv/pyvenv.cfg", "include-system-site-packages = true\n")
     check(tmp_path / "venv", "warning", f"python3 -m venv --clear {tmp_path / 'venv'}")
     check("/usr", "ok")
     write(tmp_path / "EXTERNALLY-MANAGED", "[externally-managed]\n")
@@ -266,8 +265,7 @@ def test_cameras():
 
 def test_heat_memory_and_governor(tmp_path):
     names = ("temperature", "memory", "governor")
-    root = tmp_path / "pi4"
-    shutil.copytree(CAPTURED / "pi4", root)
+    root = shutil.copytree(CAPTURED / "pi4", tmp_path / "pi4")
     assert states(look(root), "temperature", "memory") == {"ok"}
     write(root / "sys/class/thermal/thermal_zone0/temp", "81234\n")
     write(root / "proc/meminfo", "MemTotal: 440000 kB\nMemAvailable: 100000 kB\n")

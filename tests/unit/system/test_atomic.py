@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -12,24 +13,20 @@ from digitkit.errors import ImageError, OutputError
 from digitkit.system import atomic
 
 
-@pytest.mark.parametrize("error", [RuntimeError("broken"), ImageError("bad")])
-def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path, error):
+@pytest.mark.parametrize(("error", "kind"), [
+    (RuntimeError("broken"), RuntimeError),
+    (ImageError("bad"), ImageError),
+    (OSError(errno.ENOSPC, "No space left on device"), OutputError),
+])  # fmt: skip
+def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path, error, kind):
     path = tmp_path / "a.txt"
     atomic.write_text(path, "old")
-    with pytest.raises(type(error)) as caught, atomic.replace_file(path) as temporary:
+    with pytest.raises(kind) as caught, atomic.replace_file(path) as temporary:
         temporary.write_text("half")
         raise error
-    assert caught.value is error
+    assert caught.value is error or caught.value.subject == str(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk(tmp_path):
-    with pytest.raises(OutputError) as caught, atomic.replace_file(tmp_path / "a.txt"):
-        Path("/dev/full").write_bytes(b"x")
-    assert caught.value.subject == str(tmp_path / "a.txt")
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "file/below", "x" * 300, "x" * 5000, "pipe", "link"])

@@ -29,6 +29,8 @@ def test_values_come_back():
     assert result.items == (b"1", b'"two"')
     assert result.failure == ChildFailure("killed", "SIGKILL")
     assert call("give_two_and", end=None).failure is None
+    # What libraries print does not mix with them.
+    assert call("execute", code=r"os.write(1, b'=2\n'); print('=3'); result = 1").items == (b"1",)
 
 
 OURS = """
@@ -58,10 +60,6 @@ def test_processes_that_cannot_call(monkeypatch):
     assert call("give", value=1).failure.kind == "not-started"
 
 
-def test_what_libraries_print_does_not_mix_with_the_items():
-    assert call("execute", code=r"os.write(1, b'=2\n'); print('=3'); result = 1").items == (b"1",)
-
-
 def test_environment_and_arguments():
     env = {"ONLY": "x", "PATH": os.environ["PATH"]}
     code = "result = os.environ['ONLY'], os.environ.get('HOME')"
@@ -80,9 +78,6 @@ def test_a_dialogue():
         assert child.read_item() is None
         child.send("too late")
         assert child.wait(30).failure.kind == "exited"
-
-
-# --- what runs in the children ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
