@@ -114,7 +114,9 @@ class Machine:
         arguments = (self.root, self._changes, str(self.home_mb), _MAGIC.format(qemu=find_qemu()))
         self._holder = subprocess.Popen(
             (*unshare, "sh", "-c", _HOLD, "sh", *arguments),
-            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         output = ""
@@ -128,7 +130,8 @@ class Machine:
         inside = children.read_text().split()[0]
         self._enter = ("nsenter", f"--target={inside}", "--user", "--mount", "--net", "--pid")
         self._enter += ("--ipc", "--uts")
-        self.disk = Path(f"/proc/{inside}/root{self._changes}/disk")
+        self._root = f"{self._changes}/disk"
+        self.disk = Path(f"/proc/{inside}/root{self._root}")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -141,7 +144,7 @@ class Machine:
     ) -> subprocess.Popen[str]:
         """Start a line for ``sh`` as user ``pi`` or ``root``, in a process group of its own."""
         number, groups, home = USERS[user]
-        chroot = ("chroot", f"--userspec={number}:{number}", f"--groups={groups}", self._path(""))
+        chroot = ("chroot", f"--userspec={number}:{number}", f"--groups={groups}", self._root)
         return subprocess.Popen(
             ("nice", "-n19", *self._enter, *chroot, "/bin/sh", "-c", f"cd {home} && {command}"),
             env={
@@ -149,8 +152,12 @@ class Machine:
                 **{"HOME": home, "USER": user, "LOGNAME": user},
                 **{"LANG": "C.UTF-8", "QEMU_CPU": cpu},
             },
-            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE},
-            **{"text": True, "errors": "replace", "start_new_session": True},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
         )
 
     def run(
@@ -168,24 +175,13 @@ class Machine:
 
     def put(self, source: Path) -> str:
         """Copy a file or a folder to a stick, for the user pi; returns its path inside."""
-        path = f"{STICK}/{source.name}"
-        copy = 'mkdir -p "${2%/*}" && cp -R --preserve=mode "$1" "$2" && chown -R 1000:1000 "$2"'
-        self._run_outside(copy, str(source.resolve()), self._path(path))
-        return path
+        copy = 'mkdir -p "$2" && cp -R --preserve=mode "$1" "$2" && chown -R 1000:1000 "$2"'
+        self.run_outside(copy, str(source.resolve()), f".{STICK}")
+        return f"{STICK}/{source.name}"
 
-    def fill(self, folder: str) -> None:
-        """Fill the file system of a folder to the last byte."""
-        self._run_outside('cat /dev/zero > "$1/filler" 2>/dev/null || true', self._path(folder))
-
-    def hide(self, folder: str) -> None:
-        """Hide a folder behind an empty one."""
-        self._run_outside('mount -t tmpfs -o ro hidden "$1"', self._path(folder))
-
-    def _path(self, path: str) -> str:
-        return f"{self._changes}/disk{path}"
-
-    def _run_outside(self, script: str, *arguments: str) -> None:
-        """Run a script with the host's programs on the emulated machine's disk."""
+    def run_outside(self, script: str, *arguments: str) -> None:
+        """Run a script with the host's programs, in the root of the emulated machine's disk."""
+        script = f"cd '{self._root}' && {script}"
         subprocess.run((*self._enter, "sh", "-c", script, "sh", *arguments), check=True)
 
 

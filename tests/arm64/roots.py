@@ -46,10 +46,8 @@ BUILD = Path(__file__).resolve().parents[2] / "build" / "arm64"
 
 
 def _list_sources(suite: str) -> str:
-    keyring = Path("/usr/share/keyrings/debian-archive-keyring.pgp")
-    if not keyring.exists():
-        keyring = keyring.with_suffix(".gpg")
-    if not keyring.exists():
+    keyring = max(Path("/usr/share/keyrings").glob("debian-archive-keyring.?p?"), default=None)
+    if keyring is None:
         raise HarnessError("Debian's keys are missing; apt-get install debian-archive-keyring")
     mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
     security = os.environ.get("DEBIAN_SECURITY_MIRROR", f"{mirror}-security")

@@ -215,9 +215,8 @@ def test_a_model_that_misreads_the_page_is_noted(fast, monkeypatch):
     monkeypatch.setattr(samples, "SAMPLE_PAGE_TEXT", "1\n2")
     lines = []
     made = build_bundle(fast, log=lines.append)
-    assert len(lines) == 2
-    assert "'1984 2750 6361'" in lines[0]
-    assert "'1 2'" in lines[0]
+    note, _ = lines
+    assert ("'1984 2750 6361'" in note, "'1 2'" in note) == (True, True)
     # The device must read what is read here.
     assert read_bundle(made.path)["sample/expected.txt"] == b"1984\n2750\n6361\n"
 
@@ -303,8 +302,7 @@ def test_the_address_of_an_index_is_not_shown(fake_pip, tmp_path):
     message = "ERROR: Could not fetch URL https://me:geheim@index.example/simple/: no"
     fake_pip(f"print({message!r})\nraise SystemExit(1)\n")
     (line,) = pip.run_pip([], tmp_path)
-    assert "Could not fetch URL" in line
-    assert "geheim" not in line
+    assert ("Could not fetch URL" in line, "geheim" in line) == (True, False)
 
 
 @pytest.mark.parametrize("package", ["packaging", "cyclonedx"])
@@ -377,10 +375,9 @@ def test_the_command(config, tmp_path):
         *("--wheelhouse", config.wheelhouse),
     )
     assert result.exit_code == 0, result.output
-    for text in ("onnxruntime", f"{out}: ", sha256(out.read_bytes())):
-        assert text in result.stdout
-    for text in (str(config.wheelhouse), "cd digitkit-0.1.0-linux-arm64 && ./install.sh"):
-        assert text in result.stderr
+    assert all(text in result.stdout for text in ("numpy", f"{out}: ", sha256(out.read_bytes())))
+    assert str(config.wheelhouse) in result.stderr
+    assert "cd digitkit-0.1.0-linux-arm64 && ./install.sh" in result.stderr
     for option, value in (("--platform", "linux-armv7l"), ("--python", "three")):
         result = run("bundle", option, value)
         assert result.exit_code == 2

@@ -182,10 +182,8 @@ def test_damaged_bundles(device, bundles, tmp_path):
 
 
 @pytest.mark.parametrize(("program", "stub", "message"), [
-    ("uname", "echo armv7l", "32-bit (armv7l)"),
-    ("uname", "echo armv8l", "64-bit Raspberry Pi OS"),
-    ("uname", "echo riscv64", "riscv64"),
-    ("getconf", "echo 32", "32-bit"),
+    ("uname", "echo armv7l", "32-bit (armv7l)"), ("uname", "echo riscv64", "riscv64"),
+    ("uname", "echo armv8l", "64-bit Raspberry Pi OS"), ("getconf", "echo 32", "32-bit"),
     ("getconf", '[ "$1" = LONG_BIT ] && echo 64 || echo glibc 2.27', "2.27"),
     ("getconf", '[ "$1" = LONG_BIT ] && echo 64 || exit 1', "glibc"),
     ("df", 'echo; echo "x 9 9 4096 1% /"', "4 MB free"),

@@ -72,10 +72,8 @@ def look(
             for name, change in given.items()
         },
     )
-    groups = (
-        *(system.check_system, packages.check_packages, model.check_model),
-        *(cameras.check_cameras, board.check_board),
-    )
+    groups = (system.check_system, packages.check_packages, model.check_model)
+    groups += (cameras.check_cameras, board.check_board)
     return by_name(chain.from_iterable(check(evidence) for check in groups))
 
 

@@ -26,16 +26,13 @@ PI_CAMERA = VideoDevice("/dev/video0", "unicam", "unicam", captures=True)
 
 
 @pytest.mark.parametrize(("board", "devices", "options", "tried"), [
+    ("server", [], {}, []), ("server", [], {"camera": "0"}, []),
+    ("server", [WEBCAM], {"cameras": False}, []), ("server", [BARRED], {"camera": "0"}, []),
     ("server", [WEBCAM, DATA], {}, ["/dev/video0"]),
-    ("server", [WEBCAM], {"cameras": False}, []),
-    ("server", [], {}, []),
-    ("server", [], {"camera": "0"}, []),
-    ("server", [BARRED], {"camera": "0"}, []),
     ("server", [WEBCAM], {"camera": "0"}, ["0"]),
     ("server", [WEBCAM], {"camera": "/dev/video0"}, ["/dev/video0"]),
     ("server", [WEBCAM], {"camera": "rtsp://h/x"}, ["rtsp://h/x"]),
-    ("pi4", [PI_CAMERA], {}, ["picamera2"]),
-    ("pi4", [WEBCAM], {}, ["/dev/video0", "picamera2"]),
+    ("pi4", [PI_CAMERA], {}, ["picamera2"]), ("pi4", [WEBCAM], {}, ["/dev/video0", "picamera2"]),
     ("pi4", [], {"camera": "picamera2"}, ["picamera2"]),
 ])  # fmt: skip
 def test_which_cameras_are_tried(monkeypatch, board, devices, options, tried):
@@ -80,8 +77,7 @@ KILL = "import os, signal; os.kill(os.getpid(), signal.{})"
     (f"raise {LIBRARY}", "missing-library", {"library": "libGL.so.1"}),
     (OPENCV, "missing-library", {"library": "libGL.so.1"}),
     ("raise ImportError('whatever')", "import", {"problem": "whatever"}),
-    ("import sys; sys.exit('whatever')", "exited", {}),
-    ("import os; os._exit(7)", "exited", {}),
+    ("import sys; sys.exit('whatever')", "exited", {}), ("import os; os._exit(7)", "exited", {}),
     (KILL.format("SIGILL"), "killed", {"signal": "SIGILL"}),
     (KILL.format("SIGKILL"), "killed", {"signal": "SIGKILL"}),
     ("import time; time.sleep(60)", "timeout", {}),

@@ -8,14 +8,14 @@ from digitkit.system import git
 
 def test_revisions(tmp_path, monkeypatch):
     def run(*arguments: str) -> None:
-        who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-        subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True)
+        subprocess.run(["git", "-C", tmp_path, *arguments], check=True)
 
     monkeypatch.setattr(git, "__file__", str(tmp_path / "digitkit/system/git.py"))
     assert git.git_revision() is None
     run("init", "-q")
     assert git.git_revision() is None  # without a commit
-    run("commit", "-qm", "x", "--allow-empty")
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    run(*who, "commit", "-qm", "x", "--allow-empty")
     run("tag", "v1")  # no name for a revision
     clean = git.git_revision()
     assert re.fullmatch("[0-9a-f]{40}", clean)
