@@ -46,7 +46,7 @@ BUILD = Path(__file__).resolve().parents[2] / "build" / "arm64"
 
 
 def _list_sources(suite: str) -> str:
-    keyring = max(Path("/usr/share/keyrings").glob("debian-archive-keyring.?p?"), default=None)
+    keyring = max(Path("/usr/share/keyrings").glob("debian-archive-keyring.*"), default=None)
     if keyring is None:
         raise HarnessError("Debian's keys are missing; apt-get install debian-archive-keyring")
     mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
