@@ -1,10 +1,8 @@
 """Runs arm64 commands in a root with qemu's user-mode emulation, without a network.
 
 A `Machine` is a root with a writable layer on top (overlayfs), held by a process in separate
-namespaces: user, mount, network, process ids. What runs in it sees no network and no other process,
-and leaves nothing behind. It requires Linux 5.11 or newer, ``unshare`` and ``nsenter``
-(util-linux), and the package qemu-user-static, version 7 or newer (from Debian 13 on also
-qemu-user, which is static there).
+namespaces: what runs in it sees no network and no other process, and leaves nothing behind. It
+requires Linux 5.11 or newer, util-linux, and qemu-user-static, version 7 or newer.
 
 The kernel starts arm64 programs through binfmt_misc. From Linux 6.7 on each user namespace has its
 own, and the machine's is not touched. On older kernels the machine's own registration is used,
@@ -15,20 +13,18 @@ which Debian's qemu-user-binfmt and qemu-user-static create. Users other than ro
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 CPUS = {"cortex-a53": "Pi 3, Zero 2 W", "cortex-a72": "Pi 4", "cortex-a76": "Pi 5"}
 """The processors of 64-bit Raspberry Pis."""
+
+STICK = "/media/stick"
+"""Where files are put in a machine: not into the home, which may be small."""
 
 USERS = {"pi": (1000, "1000,44", "/home/pi"), "root": (0, "0", "/root")}
 """Name: number, groups (44 is video), home."""
@@ -78,152 +74,84 @@ rm -rf "$changes"/*
 """
 
 
-class EmulationError(Exception):
-    """The emulation cannot run; the message says why and what to do."""
+class HarnessError(Exception):
+    """A check failed, or cannot run; the message says why and what to do."""
 
 
-def qemu() -> str:
-    """The path of qemu for arm64.
-
-    Raises:
-        EmulationError: it is not installed, or does not support the processors.
-    """
+def find_qemu() -> str:
+    """The path of a qemu for arm64 that knows the processors."""
     # The static one first: another cannot start in a root, where its libraries are missing.
     path = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
-    if path is None:
-        raise EmulationError(
-            "qemu-aarch64 is missing; install it with apt-get install qemu-user-static"
-        )
-    known = subprocess.run([path, "-cpu", "help"], capture_output=True, text=True).stdout.split()
-    missing = [cpu for cpu in CPUS if cpu not in known]
-    if missing:
-        raise EmulationError(
-            f"{path} does not support {', '.join(missing)}; install qemu 7 or newer"
-        )
+    known = path and subprocess.run([path, "-cpu", "help"], capture_output=True, text=True).stdout
+    if path is None or not set(CPUS) <= set(known.split()):
+        raise HarnessError("qemu 7 or newer is missing; apt-get install qemu-user-static")
     return path
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of a command.
-
-    Attributes:
-        code: its exit code; negative for a signal, 124 if it took too long.
-        out, err: its standard output and standard error.
-        seconds: how long it took, emulated.
-    """
-
-    code: int
-    out: str
-    err: str
-    seconds: float
-
-    @property
-    def output(self) -> str:
-        """Standard output, then standard error."""
-        return self.out + self.err
 
 
 class Machine:
     """A root with a disk of its own, in which commands run; a context manager.
 
     Attributes:
-        disk: its file tree, as seen from outside while it runs.
+        disk: its file tree, as seen from outside while it runs: ``disk / "home/pi/x"``.
     """
 
     def __init__(self, root: Path, *, home_mb: int = 0) -> None:
-        """Prepare a machine.
+        """Prepare a machine with a home folder of a size in MiB; 0: as large as the disk.
 
-        Args:
-            root: a root of `roots`; it is not changed. Its changes go next to it, so it must be on
-                a file system that overlayfs accepts as upper layer (ext4, xfs, tmpfs).
-            home_mb: size of the home folder, MiB; 0: as large as the disk.
+        The root is not changed. Its changes go next to it, so it must be on a file system that
+        overlayfs accepts as upper layer (ext4, xfs, tmpfs).
         """
-        self.root = root
-        self.home_mb = home_mb
+        self.root, self.home_mb = root, home_mb
 
     def __enter__(self) -> Self:
         self._changes = Path(tempfile.mkdtemp(prefix=".machine-", dir=self.root.parent))
         self._changes.chmod(0o755)
-        everyone = (
-            ["--map-users=0:0:65536", "--map-groups=0:0:65536"]
-            if os.geteuid() == 0
-            else ["--map-root-user", "--map-auto"]
-        )
-        namespaces = ["--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--mount-proc"]
-        arguments = [self.root, self._changes, self.home_mb, _MAGIC.format(qemu=qemu())]
+        everyone = ("--map-root-user", "--map-auto")
+        if os.geteuid() == 0:
+            everyone = ("--map-users=0:0:65536", "--map-groups=0:0:65536")
+        unshare = ("unshare", "--user", *everyone, "--mount", "--net", "--pid", "--ipc", "--uts")
+        unshare += ("--fork", "--mount-proc", "--kill-child")
+        arguments = (self.root, self._changes, str(self.home_mb), _MAGIC.format(qemu=find_qemu()))
         self._holder = subprocess.Popen(
-            [
-                *("unshare", "--user", *everyone, *namespaces, "--kill-child"),
-                *("sh", "-c", _HOLD, "sh", *map(str, arguments)),
-            ],
+            (*unshare, "sh", "-c", _HOLD, "sh", *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert self._holder.stdout is not None
         output = ""
-        for line in self._holder.stdout:
-            if line == "ready\n":
-                break
+        while not output.endswith("ready\n"):
+            line = self._holder.stdout.readline()
             output += line
-        else:
-            self.__exit__(None, None, None)
-            raise EmulationError(f"cannot create namespaces for arm64: {output.strip()}")
+            if not line:
+                self.__exit__()
+                raise HarnessError(f"cannot create namespaces for arm64: {output.strip()}")
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
-        self._inside = int(children.read_text().split()[0])
+        inside = children.read_text().split()[0]
+        self._enter = ("nsenter", f"--target={inside}", "--user", "--mount", "--net", "--pid")
+        self._enter += ("--ipc", "--uts")
+        self._root = f"{self._changes}/disk"
+        self.disk = Path(f"/proc/{inside}/root{self._root}")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._holder.stdin is not None
+    def __exit__(self, *error: object) -> None:
         self._holder.stdin.close()
         self._holder.wait()
         shutil.rmtree(self._changes, ignore_errors=True)
 
-    @property
-    def disk(self) -> Path:
-        """The file tree from outside: ``machine.disk / "home/pi/x"``."""
-        return Path(f"/proc/{self._inside}/root{self._changes}/disk")
-
     def start(
-        self,
-        command: str | Sequence[str],
-        *,
-        user: str = "pi",
-        cpu: str = "cortex-a72",
-        env: dict[str, str] | None = None,
+        self, command: str, *, user: str = "pi", cpu: str = "cortex-a72"
     ) -> subprocess.Popen[str]:
-        """Start a command, in a process group of its own.
-
-        Args:
-            command: a line for ``sh``, or a program with its arguments.
-            user: ``pi`` or ``root``.
-            cpu: the emulated processor, one of `CPUS`, or ``max``, which no Pi has.
-            env: further environment variables.
-        """
+        """Start a line for ``sh`` as user ``pi`` or ``root``, in a process group of its own."""
         number, groups, home = USERS[user]
-        line = command if isinstance(command, str) else shlex.join(command)
-        environment = {
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": home,
-            "USER": user,
-            "LOGNAME": user,
-            "LANG": "C.UTF-8",
-            "QEMU_CPU": cpu,
-        } | (env or {})
-        enter = [*self._enter(), "chroot", f"--userspec={number}:{number}", f"--groups={groups}"]
+        chroot = ("chroot", f"--userspec={number}:{number}", f"--groups={groups}", self._root)
         return subprocess.Popen(
-            [
-                *("nice", "-n", "19", *enter, self._path("")),
-                *("/bin/sh", "-c", f"cd {home} && {line}"),
-            ],
-            env=environment,
+            ("nice", "-n19", *self._enter, *chroot, "/bin/sh", "-c", f"cd {home} && {command}"),
+            env={
+                "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                **{"HOME": home, "USER": user, "LOGNAME": user},
+                **{"LANG": "C.UTF-8", "QEMU_CPU": cpu},
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -233,68 +161,28 @@ class Machine:
         )
 
     def run(
-        self,
-        command: str | Sequence[str],
-        *,
-        user: str = "pi",
-        cpu: str = "cortex-a72",
-        env: dict[str, str] | None = None,
-        timeout: float = 600,
-    ) -> Result:
-        """Run a command as `start` does, and wait for it at most `timeout` seconds."""
-        begun = time.monotonic()
-        process = self.start(command, user=user, cpu=cpu, env=env)
+        self, command: str, *, user: str = "pi", cpu: str = "cortex-a72", timeout: float = 900
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as `start` does; after `timeout` seconds its exit code is 124."""
+        process = self.start(command, user=user, cpu=cpu)
         try:
             out, err = process.communicate(timeout=timeout)
-            code = process.returncode
         except subprocess.TimeoutExpired:
             kill(process)
             out, err = process.communicate()
-            code, err = 124, f"{err}\nstopped after {timeout:.0f} s"
-        return Result(code, out, err, time.monotonic() - begun)
+            process.returncode = 124
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
-    def put(self, source: Path, target: str, *, user: str = "pi") -> None:
-        """Copy a file or a folder to an absolute path inside; the user owns it."""
-        self._outside(
-            'mkdir -p "${2%/*}" && cp -R --preserve=mode "$1" "$2" && chown -R "$3:$3" "$2"',
-            str(source.resolve()),
-            self._path(target),
-            str(USERS[user][0]),
-        )
+    def put(self, source: Path) -> str:
+        """Copy a file or a folder to a stick, for the user pi; returns its path inside."""
+        copy = 'mkdir -p "$2" && cp -R --preserve=mode "$1" "$2" && chown -R 1000:1000 "$2"'
+        self.run_outside(copy, str(source.resolve()), f".{STICK}")
+        return f"{STICK}/{source.name}"
 
-    def copy_disk(self, target: Path) -> None:
-        """Copy the whole disk to a new folder, which is a root for further machines."""
-        target.mkdir()
-        self._outside('cp -a --one-file-system "$1/." "$2"', self._path(""), str(target.resolve()))
-
-    def fill(self, folder: str) -> None:
-        """Fill the file system of a folder to the last byte."""
-        self._outside('cat /dev/zero > "$1/filler" 2>/dev/null || true', self._path(folder))
-
-    def make_read_only(self, path: str) -> None:
-        """Forbid writing under a path, even for root, until `undo`."""
-        self._outside('mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"', self._path(path))
-
-    def hide(self, path: str) -> None:
-        """Hide a folder behind an empty one until `undo`."""
-        self._outside('mount -t tmpfs -o ro hidden "$1"', self._path(path))
-
-    def undo(self, path: str) -> None:
-        """Undo `make_read_only` or `hide`."""
-        self._outside('umount "$1"', self._path(path))
-
-    def _path(self, path: str) -> str:
-        return f"{self._changes}/disk{path}"
-
-    def _enter(self) -> list[str]:
-        return [
-            *("nsenter", f"--target={self._inside}", "--user", "--mount", "--net", "--pid"),
-            *("--ipc", "--uts"),
-        ]
-
-    def _outside(self, script: str, *arguments: str) -> None:
-        """Run a script with the host's programs on the emulated machine's disk."""
-        subprocess.run([*self._enter(), "sh", "-c", script, "sh", *arguments], check=True)
+    def run_outside(self, script: str, *arguments: str) -> None:
+        """Run a script with the host's programs, in the root of the emulated machine's disk."""
+        script = f"cd '{self._root}' && {script}"
+        subprocess.run((*self._enter, "sh", "-c", script, "sh", *arguments), check=True)
 
 
 def kill(process: subprocess.Popen[str], how: signal.Signals = signal.SIGKILL) -> None:

@@ -1,9 +1,9 @@
-"""Installs a bundle in emulated arm64 Debian, reads with it, compares, and breaks things.
+"""Installs a bundle in emulated arm64 Debian, reads with it, compares, and interrupts upgrades.
 
 ``make test-arm64``; ``ARM64_QUICK=1`` takes one Debian and one processor. It requires, next to the
 development environment, Linux 5.11 or newer, apt, root (or subordinate user ids), and ``apt-get
 install qemu-user-static`` (see `emulation` and `roots`). Each check prints a line. The seconds say
-nothing about a Pi.
+nothing about a Pi. What does not depend on arm64 is tested in tests/device and tests/slow.
 
 Processors are emulated, not boards: no camera, no service manager, no throttling; and qemu's
 Cortex-A53 and A72 have AES and SHA instructions, which the Pi 3 and Pi 4 lack.
@@ -17,90 +17,65 @@ import shutil
 import signal
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import checks
 import compare
-import roots
-from checks import UNPACKED, needed_mb, put_bundle
-from emulation import CPUS, EmulationError, Machine
-from material import MATERIAL, Material, make_bundles, make_images, make_reference
-from report import CheckError, Report
+from emulation import CPUS, HarnessError, Machine
+from material import Material, make_material
+from roots import BUILD, SUITES, make_root
 
-INTERRUPTIONS = (
-    ("packages", signal.SIGTERM),
-    ("packages", signal.SIGKILL),
-    ("self-test", signal.SIGKILL),
-)
+failures: list[str] = []
+"""The names of the checks that have failed."""
 
 
-def check_installation(suite: str, cpus: list[str], material: Material, report: Report) -> None:
+def check(name: str, test: Callable[..., str], *arguments: object) -> bool:
+    """Run ``test(*arguments)`` and print the note that it returns; returns whether it passed."""
+    begun, mark = time.monotonic(), "ok  "
+    try:
+        note = test(*arguments)
+    except Exception as error:
+        note = str(error) if isinstance(error, HarnessError) else traceback.format_exc()
+        mark = "FAIL"
+        failures.append(name)
+    print(f"{mark} {name} ({time.monotonic() - begun:.0f} s here): {note}", flush=True)
+    return mark != "FAIL"
+
+
+def check_installation(suite: str, cpus: list[str], material: Material) -> None:
     """Install, read on each processor, then upgrade."""
-    python = roots.SUITES[suite]
-    root = roots.BUILD / suite
-    installed = roots.BUILD / f"installed-{suite}"
-    shutil.rmtree(installed, ignore_errors=True)
-    bundles, reference = material.bundles, material.reference
-    with Machine(root) as machine:
+    python = SUITES[suite]
+    with Machine(BUILD / suite) as machine:
         # As on a system without python3-venv.
-        machine.hide(f"/usr/lib/python{python}/ensurepip")
-        report.check(f"{suite}: arm64, offline", checks.offline, machine, python)
-        bundle = put_bundle(machine, bundles.first)
-        if not report.check(f"{suite}: install.sh", checks.install, machine, bundle):
+        machine.run_outside(f"mount -t tmpfs -o ro hidden usr/lib/python{python}/ensurepip")
+        check(f"{suite}: arm64, offline", checks.offline, machine, python)
+        bundle = machine.put(material.first)
+        if not check(f"{suite}: install.sh", checks.install, machine, bundle):
             return
-        machine.put(material.images, f"{UNPACKED}/images")
-        machine.put(Path(compare.__file__), f"{UNPACKED}/compare.py")
+        machine.put(material.images)
+        machine.put(Path(compare.__file__))
         for cpu in cpus:
             name = f"{suite}: {cpu} ({CPUS[cpu]})"
-            report.check(f"{name}: instructions", checks.features, machine, cpu)
-            report.check(f"{name}: readings", checks.same_readings, machine, cpu, reference)
-            report.check(f"{name}: numbers", checks.same_numbers, machine, cpu, reference)
-            report.check(f"{name}: doctor", checks.doctor, machine, cpu)
-        name = f"{suite}: docs/raspberry-pi.md"
-        report.check(name, checks.documented_commands, machine, bundle)
-        report.check(f"{suite}: missing camera", checks.no_camera, machine)
-        machine.copy_disk(installed)
-    check_upgrades(suite, installed, material, report)
-    shutil.rmtree(installed, ignore_errors=True)
+            check(f"{name}: results", checks.same_results, machine, cpu, material.measured)
+            check(f"{name}: doctor", checks.doctor, machine, cpu)
+        check(f"{suite}: docs/raspberry-pi.md", checks.documented_commands, machine, bundle)
+        bundle = machine.put(material.next)
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            check(f"{suite}: upgrade, {how.name}", checks.interrupted, machine, bundle, how)
+        check(f"{suite}: upgrade, uninstall.sh", checks.upgrade, machine, bundle)
 
 
-def check_upgrades(suite: str, installed: Path, material: Material, report: Report) -> None:
-    """Upgrades of what is installed: without space, broken, interrupted, and good."""
-    bundles = material.bundles
-    home_mb = needed_mb(bundles.first, roots.SUITES[suite]) + 60
-    with Machine(installed, home_mb=home_mb) as machine:
-        bundle = put_bundle(machine, bundles.next)
-        report.check(f"{suite}: upgrade without space", checks.too_small, machine, bundle)
-    with Machine(installed) as machine:
-        bundle = put_bundle(machine, bundles.broken)
-        name = f"{suite}: upgrade that fails its self-test"
-        report.check(name, checks.broken_upgrade, machine, bundle)
-        bundle = put_bundle(machine, bundles.next)
-        for when, how in INTERRUPTIONS:
-            name = f"{suite}: upgrade, {how.name} at its {when}"
-            report.check(name, checks.interrupted, machine, bundle, when, how)
-        report.check(f"{suite}: upgrade", checks.upgrade, machine, bundle)
-        report.check(f"{suite}: the same again", checks.install_again, machine, bundle)
-        report.check(f"{suite}: uninstall.sh", checks.uninstall, machine, bundle)
-
-
-def check_failures(suite: str, material: Material, report: Report) -> None:
-    """Where install.sh has to refuse, or to stop; and the system-wide installation."""
-    root, bundles = roots.BUILD / suite, material.bundles
-    with Machine(root) as machine:
-        bundle = put_bundle(machine, bundles.damaged)
-        report.check(f"{suite}: damaged wheel", checks.damaged, machine, bundle)
-        bundle = put_bundle(machine, bundles.first)
-        report.check(f"{suite}: read-only home", checks.read_only, machine, bundle)
-        report.check(f"{suite}: --system", checks.system_wide, machine, bundle)
-    with Machine(root, home_mb=60) as machine:
-        bundle = put_bundle(machine, bundles.first)
-        report.check(f"{suite}: no space", checks.too_small, machine, bundle)
-    size = needed_mb(bundles.first, roots.SUITES[suite])
-    with Machine(root, home_mb=size * 21 // 20 + 20) as machine:
-        bundle = put_bundle(machine, bundles.first)
-        report.check(f"{suite}: disk fills up", checks.fills_up, machine, bundle)
+def check_system_and_space(suite: str, material: Material) -> None:
+    """The system-wide installation, and a disk that fills up."""
+    first = material.first
+    with Machine(BUILD / suite) as machine:
+        check(f"{suite}: --system", checks.system_wide, machine, machine.put(first))
+    home_mb = checks.needed_mb(first, SUITES[suite]) * 21 // 20 + 20
+    with Machine(BUILD / suite, home_mb=home_mb) as machine:
+        check(f"{suite}: disk fills up", checks.fills_up, machine, machine.put(first))
 
 
 def main() -> int:
@@ -108,37 +83,32 @@ def main() -> int:
     quick = os.environ.get("ARM64_QUICK", "0") not in ("", "0")
     parser = argparse.ArgumentParser(description="test a bundle in emulated arm64 Debian")
     parser.add_argument("--bundle", type=Path, help="built from the checkout by default")
-    parser.add_argument("--suite", action="append", choices=roots.SUITES)
+    parser.add_argument("--suite", action="append", choices=SUITES)
     parser.add_argument("--cpu", action="append", choices=CPUS)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="machines at a time")
     arguments = parser.parse_args()
-    suites = arguments.suite or (["bookworm"] if quick else list(roots.SUITES))
+    suites = arguments.suite or (["bookworm"] if quick else list(SUITES))
     cpus = arguments.cpu or (["cortex-a72"] if quick else list(CPUS))
     begun = time.monotonic()
-    report = Report()
-    MATERIAL.mkdir(parents=True, exist_ok=True)
-    for stale in roots.BUILD.glob(".machine-*"):  # of a run that was killed
+    for stale in BUILD.glob(".machine-*"):  # of a run that was killed
         shutil.rmtree(stale, ignore_errors=True)
     for suite in suites:
-        roots.make(suite)
-    bundles = make_bundles(arguments.bundle, [roots.SUITES[suite] for suite in suites])
-    images = make_images()
-    material = Material(bundles, images, make_reference(images))
+        make_root(suite)
+    material = make_material(arguments.bundle, [SUITES[suite] for suite in suites])
     print("The seconds are those of this machine, emulating; they say nothing about a Pi.")
-    with ThreadPoolExecutor(arguments.jobs) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = []
         for suite in suites:
-            jobs.append(pool.submit(check_installation, suite, cpus, material, report))
-            jobs.append(pool.submit(check_failures, suite, material, report))
+            jobs.append(pool.submit(check_installation, suite, cpus, material))
+            jobs.append(pool.submit(check_system_and_space, suite, material))
         for job in jobs:
             job.result()
     minutes = (time.monotonic() - begun) / 60
-    print(f"checks failed: {report.failed or 'none'}; {minutes:.1f} minutes here")
-    return 1 if report.failed else 0
+    print(f"checks failed: {', '.join(failures) or 'none'}; {minutes:.1f} minutes here")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (roots.RootError, EmulationError, CheckError) as error:
+    except HarnessError as error:
         sys.exit(f"test-arm64: {error}")

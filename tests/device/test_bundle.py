@@ -6,14 +6,15 @@ import errno
 import gzip
 import hashlib
 import json
-import re
+import shutil
 import sys
 import tarfile
 import tempfile
 import tomllib
-import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from support.cli import one_error_line, run
@@ -25,19 +26,12 @@ pytest.importorskip("cyclonedx", reason="needs the extra bundle")
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator as JsonValidator
 
+from digitkit import errors
 from digitkit.datasets import mnist
 from digitkit.device.bundle import own_wheel, pip
 from digitkit.device.bundle.build import build_bundle
 from digitkit.device.bundle.config import BundleConfig
 from digitkit.device.bundle.contents import ServiceModel
-from digitkit.errors import (
-    BundleError,
-    ConfigError,
-    DatasetError,
-    InputNotFoundError,
-    MissingDependencyError,
-    OutputError,
-)
 from digitkit.images import samples
 
 PYTHONS = ("3.11", "3.13")
@@ -49,8 +43,19 @@ def config(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(config):
-    return build_bundle(config)
+def log():
+    """The lines for people, and the steps, of `made`."""
+    return [], []
+
+
+@pytest.fixture(scope="module")
+def made(config, log):
+    lines, steps = log
+    return build_bundle(
+        config,
+        log=lambda line: lines.append((line, len(steps))),
+        progress=lambda what, done, total: steps.append(what),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,52 +80,45 @@ def fake_pip(tmp_path, monkeypatch):
     return write
 
 
-# --- contents --------------------------------------------------------------------------------
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def refuse(config: BundleConfig, kind: type[Exception] = errors.BundleError):
+    """The error that a configuration leads to."""
+    with pytest.raises(kind) as caught:
+        build_bundle(config)
+    return caught.value
 
 
 def test_contents(made, content):
     assert made.folder == "digitkit-0.1.0-linux-arm64"
     assert made.size == made.path.stat().st_size
-    assert made.sha256 == hashlib.sha256(made.path.read_bytes()).hexdigest()
-    wheels = {name for name in content if name.startswith("wheels/")}
-    assert wheels == {
-        "wheels/digitkit-0.1.0-py3-none-any.whl",
-        "wheels/flatbuffers-25.1-py3-none-any.whl",
-        "wheels/msgspec-0.22.0-cp311-cp311-manylinux2014_aarch64.whl",
-        "wheels/msgspec-0.22.0-cp313-cp313-manylinux2014_aarch64.whl",
-        "wheels/numpy-2.4.0-cp311-cp311-manylinux_2_27_aarch64.whl",
-        "wheels/numpy-2.4.0-cp313-cp313-manylinux_2_27_aarch64.whl",
-        "wheels/onnxruntime-1.30.0-cp311-cp311-manylinux_2_28_aarch64.whl",
-        "wheels/onnxruntime-1.30.0-cp313-cp313-manylinux_2_28_aarch64.whl",
+    assert made.sha256 == sha256(made.path.read_bytes())
+    binary = ("msgspec-0.22.0-{0}-{0}-manylinux2014", "numpy-2.4.0-{0}-{0}-manylinux_2_27")
+    binary += ("onnxruntime-1.30.0-{0}-{0}-manylinux_2_28",)
+    assert set(content) == {
+        *(f"wheels/{w.format(abi)}_aarch64.whl" for w in binary for abi in ("cp311", "cp313")),
         "wheels/opencv_python_headless-4.12.0.88-cp37-abi3-manylinux2014_aarch64.whl",
+        "wheels/digitkit-0.1.0-py3-none-any.whl", "wheels/flatbuffers-25.1-py3-none-any.whl",
         "wheels/pip-26.0-py3-none-any.whl",
-    }
-    assert set(content) - wheels == {
         "README.md", "SHA256SUMS", "bundle.conf", "digitkit.service", "digitkit.toml",
         "install.sh", "uninstall.sh", "models/MODEL_CARD.md", "models/digits-int8.onnx",
         "mnist/t10k-images-idx3-ubyte.gz", "mnist/t10k-labels-idx1-ubyte.gz",
         "requirements-3.11.txt", "requirements-3.13.txt", "sample/expected.txt",
         "sample/page.jpg", "sbom.cdx.json",
     }  # fmt: skip
-    assert content["sample/expected.txt"].decode().splitlines() == ["1984", "2750", "6361"]
+    assert content["sample/expected.txt"] == b"1984\n2750\n6361\n"
     assert len(gzip.decompress(content["mnist/t10k-images-idx3-ubyte.gz"])) == 16 + 10_000 * 784
     settings = dict(line.split("=", 1) for line in content["bundle.conf"].decode().splitlines())
-    assert settings["machine"] == "aarch64"
-    assert settings["pythons"] == "3.11 3.13"
+    assert (settings["machine"], settings["pythons"]) == ("aarch64", "3.11 3.13")
     assert settings["glibc"] == "2.28"  # the newest that a wheel requires
     assert b"@" not in content["README.md"]
     assert {part.name for part in made.parts} >= {"numpy", "digitkit", "models", "installer"}
-    assert sum(part.size for part in made.parts) == sum(
-        len(data) for name, data in content.items() if name != "SHA256SUMS"
-    )
-
-
-def test_checksums_cover_all_files(content):
-    assert content["SHA256SUMS"].decode().splitlines() == [
-        f"{hashlib.sha256(data).hexdigest()}  {name}"
-        for name, data in content.items()
-        if name != "SHA256SUMS"
-    ]
+    listed = {name: data for name, data in content.items() if name != "SHA256SUMS"}
+    assert sum(part.size for part in made.parts) == sum(map(len, listed.values()))
+    sums = [f"{sha256(data)}  {name}" for name, data in listed.items()]
+    assert content["SHA256SUMS"].decode().splitlines() == sums
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -128,22 +126,18 @@ def test_requirements_pin_versions_and_hashes(content, python):
     lines = content[f"requirements-{python}.txt"].decode().splitlines()
     names = [line.split("==")[0] for line in lines]
     assert names == ["flatbuffers", "msgspec", "numpy", "onnxruntime", "opencv-python-headless"]
-    tag = f"cp{python.replace('.', '')}"
-    wheel = content[f"wheels/numpy-2.4.0-{tag}-{tag}-manylinux_2_27_aarch64.whl"]
-    assert lines[2] == f"numpy==2.4.0 --hash=sha256:{hashlib.sha256(wheel).hexdigest()}"
+    abi = f"cp{python.replace('.', '')}"
+    wheel = f"wheels/numpy-2.4.0-{abi}-{abi}-manylinux_2_27_aarch64.whl"
+    assert lines[2] == f"numpy==2.4.0 --hash=sha256:{sha256(content[wheel])}"
 
 
 def test_bill_of_materials(content):
     bom = json.loads(content["sbom.cdx.json"])
-    assert (bom["bomFormat"], bom["specVersion"], bom["version"]) == ("CycloneDX", "1.6", 1)
-    assert re.fullmatch(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-.*", bom["serialNumber"])
-    assert "timestamp" not in bom["metadata"]
     own = bom["metadata"]["component"]
     components = {component["bom-ref"]: component for component in [*bom["components"], own]}
     assert len(components) == len(bom["components"]) + 1
-    hashes = sorted(component["hashes"][0]["content"] for component in components.values())
-    assert hashes == sorted(
-        hashlib.sha256(data).hexdigest()
+    assert sorted(component["hashes"][0]["content"] for component in components.values()) == sorted(
+        sha256(data)
         for name, data in content.items()
         if name.startswith(("wheels/", "models/digits", "mnist/"))
     )
@@ -161,9 +155,15 @@ def test_bill_of_materials(content):
     assert validator.validate_str(content["sbom.cdx.json"].decode()) is None
 
 
-def test_same_inputs_same_bytes(config, made, tmp_path):
-    again = build_bundle(replace(config, out=tmp_path / "other-name.tar.gz"))
-    assert again.path.read_bytes() == made.path.read_bytes()
+def test_same_inputs_same_bytes(config, made, content, tmp_path, monkeypatch):
+    """An earlier bundle contains all that a new one needs."""
+    for name, data in content.items():
+        if name.startswith(("wheels/", "mnist/")):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(data)
+    monkeypatch.setattr(mnist, "find_mnist", lambda split: None)
+    other = replace(config, wheelhouse=tmp_path / "wheels", out=tmp_path / "other.tar.gz")
+    assert build_bundle(other).path.read_bytes() == made.path.read_bytes()
     with tarfile.open(made.path) as archive:
         members = archive.getmembers()
     assert [m.name for m in members] == sorted(m.name for m in members)
@@ -174,15 +174,22 @@ def test_same_inputs_same_bytes(config, made, tmp_path):
     assert made.path.read_bytes()[3:8] == b"\0\0\0\0\0"  # gzip: no file name, no time
 
 
-@pytest.mark.parametrize(
-    ("name", "stem"),
-    [
-        ("mine", "mine"),
-        pytest.param("digits-int8", "digits-int8", id="name of a shipped model"),
-        pytest.param('7 "b"|&é', "7-b-", id="special characters of TOML and the shell"),
-        pytest.param("x" * 150, "x" * 60, id="longer than tar allows"),
-    ],
-)
+def test_downloads_are_announced(made, log):
+    [(line, before)], steps = log
+    assert before == 0
+    for text in ("numpy>=1.26.0", "opencv-python-headless>=4.10.0.84", "linux-arm64", *PYTHONS):
+        assert text in line
+    assert "torch" not in line
+    assert steps[-1] == "packing"
+    assert "fetching for Python 3.13" in steps
+
+
+@pytest.mark.parametrize(("name", "stem"), [
+    ("mine", "mine"),
+    pytest.param("digits-int8", "digits-int8", id="name of a shipped model"),
+    pytest.param('7 "b"|&é', "7-b-", id="special characters of TOML and the shell"),
+    pytest.param("x" * 150, "x" * 60, id="longer than tar allows"),
+])  # fmt: skip
 def test_a_custom_model_is_included(fast, shipped, tmp_path, name, stem):
     model = tmp_path / f"{name}.onnx"
     model.write_bytes(shipped.read_bytes())
@@ -204,36 +211,19 @@ def test_a_shipped_model_given_by_its_path_goes_by_its_name(shipped, tmp_path, m
         assert (loaded.setting, loaded.file) == (shipped.stem, None)
 
 
-def test_downloads_are_announced(config, tmp_path):
-    lines, steps = [], []
-    build_bundle(
-        replace(config, out=tmp_path / "b.tar.gz"),
-        log=lambda line: lines.append((line, len(steps))),
-        progress=lambda what, done, total: steps.append(what),
-    )
-    ((line, before),) = lines
-    assert before == 0
-    for text in ("numpy>=1.26.0", "opencv-python-headless>=4.10.0.84", "linux-arm64", *PYTHONS):
-        assert text in line
-    assert "torch" not in line
-    assert steps[-1] == "packing"
-    assert "fetching for Python 3.13" in steps
-
-
 def test_a_model_that_misreads_the_page_is_noted(fast, monkeypatch):
     monkeypatch.setattr(samples, "SAMPLE_PAGE_TEXT", "1\n2")
     lines = []
     made = build_bundle(fast, log=lines.append)
-    assert len(lines) == 2
-    assert "'1984 2750 6361'" in lines[0]
-    assert "'1 2'" in lines[0]
+    note, _ = lines
+    assert ("'1984 2750 6361'" in note, "'1 2'" in note) == (True, True)
     # The device must read what is read here.
     assert read_bundle(made.path)["sample/expected.txt"] == b"1984\n2750\n6361\n"
 
 
 def test_markers_are_evaluated_for_the_device(fast, tmp_path):
     """pip evaluates them for the machine that it runs on."""
-    house = offline_config(tmp_path / "inputs", ("3.11",)).wheelhouse
+    house = shutil.copytree(fast.wheelhouse, tmp_path / "house")
     markers = ["only-arm; platform_machine == 'aarch64'", "only-x; platform_machine != 'aarch64'"]
     make_wheel(house, "flatbuffers", "25.2", requires=markers)
     make_wheel(house, "only-arm")
@@ -243,66 +233,38 @@ def test_markers_are_evaluated_for_the_device(fast, tmp_path):
     assert "wheels/only_x-1.0-py3-none-any.whl" not in files
 
 
-def test_an_earlier_bundle_contains_all_that_a_new_one_needs(
-    config, made, content, tmp_path, monkeypatch
-):
-    for name, data in content.items():
-        if name.startswith(("wheels/", "mnist/")):
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).write_bytes(data)
-    monkeypatch.setattr(mnist, "find_mnist", lambda split: None)
-    again = build_bundle(
-        replace(config, wheelhouse=tmp_path / "wheels", out=tmp_path / "again.tar.gz")
-    )
-    assert again.sha256 == made.sha256
-
-
-# --- errors ----------------------------------------------------------------------------------
-
-
 THIRTY_TWO_BIT = ("linux-armv7l", "linux-armhf", "armv6l", "linux-arm", "i686")
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(("platform", platform) for platform in ("windows", *THIRTY_TWO_BIT)),
-        *(("pythons", pythons) for pythons in ((), ("3.11.2",))),
-    ],
-)
+@pytest.mark.parametrize(("field", "value"), [
+    *(("platform", platform) for platform in ("windows", *THIRTY_TWO_BIT)),
+    *(("pythons", pythons) for pythons in ((), ("3.11.2",))),
+])  # fmt: skip
 def test_invalid_configurations(field, value):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(errors.ConfigError) as caught:
         BundleConfig(Path("b.tar.gz"), **{field: value})
     assert caught.value.field == field
     assert ("64-bit" in (caught.value.hint or "")) == (value in THIRTY_TWO_BIT)
 
 
-@pytest.mark.parametrize(
-    ("change", "kind", "subject"),
-    [
-        ({"pythons": ("3.10",)}, BundleError, "3.10"),  # digitkit requires a newer one
-        ({"wheelhouse": Path("nowhere")}, InputNotFoundError, "nowhere"),
-        ({"wheel": Path("no.whl")}, InputNotFoundError, "no.whl"),
-        ({"model": "digit"}, InputNotFoundError, "digit"),
-        ({"out": Path("/")}, OutputError, "/"),
-        ({"out": Path("/proc/b.tar.gz")}, OutputError, "/proc/b.tar.gz"),
-    ],
-)
+@pytest.mark.parametrize(("change", "kind", "subject"), [
+    ({"pythons": ("3.10",)}, errors.BundleError, "Python 3.10"),  # digitkit requires a newer one
+    ({"wheelhouse": Path("nowhere")}, errors.InputNotFoundError, "nowhere"),
+    ({"wheel": Path("no.whl")}, errors.InputNotFoundError, "no.whl"),
+    ({"model": "digit"}, errors.InputNotFoundError, "digit"),
+    ({"out": Path("/")}, errors.OutputError, "/"),
+    ({"out": Path("/proc/b.tar.gz")}, errors.OutputError, "/proc/b.tar.gz"),
+])  # fmt: skip
 def test_unusable_inputs_are_named(config, change, kind, subject):
-    with pytest.raises(kind) as caught:
-        build_bundle(replace(config, **change))
-    assert subject in str(caught.value)
+    assert refuse(replace(config, **change), kind).subject == subject
 
 
 def test_wheels_that_are_not_digitkits(config, tmp_path):
     damaged = tmp_path / "digitkit-0.1.0-py3-none-any.whl"
     damaged.write_bytes(config.wheel.read_bytes()[:500])
-    misnamed = tmp_path / "digitkit.whl"
-    misnamed.write_bytes(config.wheel.read_bytes())
+    misnamed = shutil.copy(config.wheel, tmp_path / "digitkit.whl")
     for wheel in (make_wheel(tmp_path, "other"), damaged, misnamed):
-        with pytest.raises(BundleError) as caught:
-            build_bundle(replace(config, wheel=wheel))
-        assert caught.value.subject == str(wheel)
+        assert refuse(replace(config, wheel=wheel)).subject == str(wheel)
 
 
 RETRY = (
@@ -315,48 +277,32 @@ RETRY = (
 def test_a_missing_network_is_not_a_missing_wheel(fast, fake_pip, tmp_path, retries_left, calls):
     """After the last attempt to connect no package is tried by itself; an earlier one may pass."""
     fake_pip(
-        f"with open({str(tmp_path / 'calls')!r}, 'a') as calls:\n    calls.write('.')\n"
+        f"print('.', end='', file=open({str(tmp_path / 'calls')!r}, 'a'))\n"
         f"print({RETRY.format(retries_left)!r})\n"
         "print('ERROR: No matching distribution found for numpy')\n"
         "raise SystemExit(1)\n"
     )
-    with pytest.raises(BundleError) as caught:
-        build_bundle(replace(fast, wheelhouse=None))
+    error = refuse(replace(fast, wheelhouse=None))
     assert len((tmp_path / "calls").read_text()) == calls
-    assert ("numpy" in str(caught.value)) == (retries_left > 0)
+    assert ("numpy" in str(error)) == (retries_left > 0)
 
 
-def test_a_full_disk_under_pip_is_not_a_missing_wheel(fast, fake_pip):
-    fake_pip(f"raise OSError({errno.ENOSPC}, 'No space left on device')\n")  # as pip does
-    with pytest.raises(BundleError) as caught:
-        build_bundle(fast)
-    assert "TMPDIR" in caught.value.hint
-
-
-def test_temporary_files_of_pip_are_removed(fast, fake_pip, tmp_path, monkeypatch):
-    fake_pip("import tempfile\ntempfile.mkdtemp()\nraise SystemExit('no')\n")
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    with pytest.raises(BundleError):
-        build_bundle(fast)
-    assert list((tmp_path / "temporary").iterdir()) == []
+def test_a_full_disk_under_pip_is_not_a_missing_wheel(fast, fake_pip, tmp_path, monkeypatch):
+    full = f"raise OSError({errno.ENOSPC}, 'No space left on device')"  # as pip does
+    fake_pip(f"import tempfile\ntempfile.mkdtemp()\n{full}\n")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    assert "TMPDIR" in refuse(fast).hint
+    assert list(temporary.iterdir()) == []  # pip's, too
 
 
 def test_the_address_of_an_index_is_not_shown(fake_pip, tmp_path):
-    fake_pip(
-        "print('ERROR: Could not fetch URL https://me:geheim@index.example/simple/: no')\n"
-        "raise SystemExit(1)\n"
-    )
+    message = "ERROR: Could not fetch URL https://me:geheim@index.example/simple/: no"
+    fake_pip(f"print({message!r})\nraise SystemExit(1)\n")
     (line,) = pip.run_pip([], tmp_path)
-    assert "Could not fetch URL" in line
-    assert "geheim" not in line
-
-
-def test_without_pip(config, monkeypatch):
-    monkeypatch.setattr(pip, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError):
-        build_bundle(config)
+    assert ("Could not fetch URL" in line, "geheim" in line) == (True, False)
 
 
 @pytest.mark.parametrize("package", ["packaging", "cyclonedx"])
@@ -370,38 +316,18 @@ def test_without_the_extra(package, monkeypatch):
     assert "digitkit[bundle]" in line
 
 
-def test_mnist_is_not_downloaded_with_a_wheelhouse(config, monkeypatch):
-    monkeypatch.setattr(mnist, "find_mnist", lambda split: None)
-    with pytest.raises(DatasetError) as caught:
-        build_bundle(config)
-    assert "DIGITKIT_MNIST" in caught.value.hint
+def test_without_mnist_or_pip(config, monkeypatch):
+    monkeypatch.setattr(mnist, "find_mnist", lambda split: None)  # it is not downloaded
+    assert "DIGITKIT_MNIST" in refuse(config, errors.DatasetError).hint
+    monkeypatch.setattr(pip, "find_spec", lambda name: None)
+    refuse(config, errors.MissingDependencyError)
 
 
 def test_an_incomplete_bundle_is_removed(fast, tmp_path, monkeypatch):
-    def fail(self, *args):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(tarfile.TarFile, "addfile", fail)
-    with pytest.raises(OutputError):
-        build_bundle(fast)
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr(tarfile.TarFile, "addfile", full)
+    refuse(fast, errors.OutputError)
     assert list(tmp_path.iterdir()) == []
-
-
-# --- digitkit's own wheel --------------------------------------------------------------------
-
-
-def test_the_wheel_of_a_checkout(tmp_path):
-    pytest.importorskip("hatchling")
-    first, second = (
-        own_wheel.make_own_wheel(tmp_path / name, offline=True) for name in ("first", "second")
-    )
-    assert first.read_bytes() == second.read_bytes()
-    files = {
-        f"digitkit/device/files/{name}"
-        for name in ("README.md", "digitkit.service", "digitkit.toml", "install.sh", "uninstall.sh")
-    }
-    with zipfile.ZipFile(first) as archive:
-        assert files <= set(archive.namelist())
 
 
 @pytest.mark.parametrize("offline", [True, False])
@@ -419,38 +345,27 @@ def test_a_checkout_is_built_in_isolation_unless_offline(offline, fake_pip, tmp_
         pytest.importorskip("hatchling")
     assert own_wheel.make_own_wheel(tmp_path, offline=offline).is_file()
     arguments = (tmp_path / "arguments").read_text().split()
-    assert ("--no-build-isolation" in arguments) == offline
-    assert ("--no-index" in arguments) == offline
+    for option in ("--no-build-isolation", "--no-index"):
+        assert (option in arguments) == offline
 
 
 def test_a_checkout_that_cannot_be_built(fake_pip, tmp_path, monkeypatch):
     fake_pip("raise SystemExit('broken')\n")
-    with pytest.raises(BundleError):
+    with pytest.raises(errors.BundleError):
         own_wheel.build_checkout(ROOT, tmp_path)
     monkeypatch.setattr(own_wheel, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError):
+    with pytest.raises(errors.MissingDependencyError):
         own_wheel.build_checkout(ROOT, tmp_path, offline=True)
 
 
-@pytest.mark.parametrize(
-    ("file", "subject"), [("digitkit.pth", None), ("digitkit/gone.py", "digitkit/gone.py")]
-)
-def test_an_installation_that_cannot_be_packed(file, subject, tmp_path, monkeypatch):
-    class Installed:
-        version = "0.1.0"
-        files = (Path(file),)
-
-        def locate_file(self, file: Path) -> Path:
-            return tmp_path / file
-
+@pytest.mark.parametrize("file", ["digitkit.pth", "digitkit/gone.py"])
+def test_an_installation_that_cannot_be_packed(file, tmp_path, monkeypatch):
     (tmp_path / "digitkit.pth").write_text("/somewhere")
-    monkeypatch.setattr(own_wheel, "distribution", lambda name: Installed())
-    with pytest.raises(BundleError) as caught:
+    installed = SimpleNamespace(files=[Path(file)], locate_file=lambda file: tmp_path / file)
+    monkeypatch.setattr(own_wheel, "distribution", lambda name: installed)
+    with pytest.raises(errors.BundleError) as caught:
         own_wheel.pack_installation(tmp_path)
-    assert caught.value.subject == subject
-
-
-# --- the command -----------------------------------------------------------------------------
+    assert caught.value.subject == (file if "gone" in file else None)
 
 
 def test_the_command(config, tmp_path):
@@ -460,16 +375,10 @@ def test_the_command(config, tmp_path):
         *("--wheelhouse", config.wheelhouse),
     )
     assert result.exit_code == 0, result.output
-    assert "onnxruntime" in result.stdout
-    assert f"{out}: " in result.stdout
-    assert hashlib.sha256(out.read_bytes()).hexdigest() in result.stdout
+    assert all(text in result.stdout for text in ("numpy", f"{out}: ", sha256(out.read_bytes())))
     assert str(config.wheelhouse) in result.stderr
     assert "cd digitkit-0.1.0-linux-arm64 && ./install.sh" in result.stderr
-
-
-@pytest.mark.parametrize("option", [("--platform", "linux-armv7l"), ("--python", "three")])
-def test_usage_errors(option):
-    result = run("bundle", *option)
-    assert result.exit_code == 2
-    assert option[1] in result.stderr
-    assert "Traceback" not in result.output
+    for option, value in (("--platform", "linux-armv7l"), ("--python", "three")):
+        result = run("bundle", option, value)
+        assert result.exit_code == 2
+        assert value in result.stderr

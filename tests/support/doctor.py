@@ -13,7 +13,6 @@ from digitkit.device.doctor.checks import Check
 from digitkit.device.doctor.evidence import DoctorConfig, Evidence
 from digitkit.system.conditions import read_conditions
 from digitkit.system.machine import read_machine
-from digitkit.system.processes import RunCommand
 from support.machines import CAPTURED, NO_FIRMWARE
 
 FILE = answers.FileFacts("digits-int8.onnx", "ab", "ab", shipped=True)
@@ -22,13 +21,12 @@ CONTRACT = answers.ContractFacts(1, "int8", 0.9973, "MNIST test")
 READING = answers.ModelReading(FILE.name, "image", CONTRACT, text="0")
 PAGE = answers.PageReading("1984", "1984", "1984")
 FRAME = answers.FrameFacts(640, 480, 101.4)
+NO_PROFILE = answers.ProfileFacts(None, None)
 FACTS = {
     "numpy": answers.NumPyFacts("2.2.0", correct=True),
     "opencv": answers.OpenCVFacts("4.11.0", windows=False),
     "onnxruntime": answers.OnnxRuntimeFacts("1.24.1", ("CPUExecutionProvider",), "1", False),
-    "model": answers.ModelFacts(
-        True, (FILE, DETECTOR), (READING,), PAGE, 0, answers.ProfileFacts(None, None)
-    ),
+    "model": answers.ModelFacts(True, (FILE, DETECTOR), (READING,), PAGE, 0, NO_PROFILE),
 }
 
 
@@ -43,45 +41,39 @@ def killed(signal: str, facts: object = None) -> Answer:
 
 
 def look(
-    captured: str | Path = "server",
-    run: RunCommand = NO_FIRMWARE,
-    camera: str | None = None,
-    machine: dict[str, object] | None = None,
-    devices: Iterable[object] | None = None,
-    frames: dict[str, Answer] | None = None,
-    **probes: Answer | dict[str, object],
+    captured="server",
+    run=NO_FIRMWARE,
+    camera=None,
+    machine=None,
+    devices=None,
+    frames=None,
+    **probes,
 ) -> dict[str, Check]:
     """The checks, by name, of a machine that differs from one without problems.
 
-    Args:
-        captured: the name of a captured machine, or the folder of its files.
-        run: runs a command of the system.
-        camera: the camera that must work.
-        machine: attributes of the machine.
-        devices: the cameras; None leaves cameras alone.
-        frames: answers about frames, by camera.
-        probes: answers of probes, or what differs in their facts, by the probe's name.
+    That is a captured machine, given by its name or the folder of its files, and `machine` holds
+    changed attributes. `run` runs a command of the system; `camera` is the one that must work;
+    without `devices` cameras are left alone; `frames` are answers by camera. Further arguments are
+    answers of probes, or what differs in their facts, by the probe's name.
     """
     root = CAPTURED / captured
     usual = {"architecture": "aarch64", "bits": 64, "libc": "glibc 2.36"}
+    given = {name: probes.get(name, {}) for name in FACTS}
     evidence = Evidence(
         config=DoctorConfig(camera=camera, cameras=devices is not None),
         root=Path("/"),
         machine=replace(read_machine(root), **usual | (machine or {})),
         conditions=read_conditions(root, run),
         on_board=(root / "proc/device-tree/model").is_file(),
-        **{
-            name: change if isinstance(change, Answer) else Answer(replace(facts, **change))
-            for name, facts in FACTS.items()
-            for change in [probes.get(name, {})]
-        },
         devices=tuple(devices or ()),
         frames=frames or {},
+        **{
+            name: change if isinstance(change, Answer) else Answer(replace(FACTS[name], **change))
+            for name, change in given.items()
+        },
     )
-    groups = (
-        *(system.check_system, packages.check_packages, model.check_model),
-        *(cameras.check_cameras, board.check_board),
-    )
+    groups = (system.check_system, packages.check_packages, model.check_model)
+    groups += (cameras.check_cameras, board.check_board)
     return by_name(chain.from_iterable(check(evidence) for check in groups))
 
 

@@ -10,12 +10,13 @@ from digitkit.system.conditions import Conditions
 # The server's files were copied from a virtual machine. The Pis' are composed from what owners of
 # such boards published (cpuinfo, clocks, memory, firmware answers), under 64-bit Raspberry Pi OS.
 CAPTURED = Path(__file__).with_name("machines_files")
+CPUS = Path("sys/devices/system/cpu")
 
 
 def no_conditions(**known: object) -> Conditions:
     """Conditions of a system that provides nothing but what is given."""
-    nothing = {field.name: None for field in dataclasses.fields(Conditions)}
-    return Conditions(**{**nothing, "frequencies_mhz": (), **known})
+    nothing = dict.fromkeys(field.name for field in dataclasses.fields(Conditions))
+    return Conditions(**nothing | {"frequencies_mhz": ()} | known)
 
 
 def write(path: Path, text: str | bytes) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shutil
 import tarfile
 import zipfile
@@ -20,30 +18,18 @@ def make_wheel(
     tag: str = "py3-none-any",
     *,
     requires: Sequence[str] = (),
-    files: Mapping[str, str | bytes] | None = None,
-    scripts: Mapping[str, str] | None = None,
-    requires_python: str = ">=3.9",
-    extra: str = "",
+    files: Mapping[str, str] | None = None,
+    metadata: str = "Requires-Python: >=3.9\n",
 ) -> Path:
-    """Write a wheel with modules `files`, commands `scripts` and `extra` lines of metadata."""
+    """Write a wheel with `files` and further lines of metadata."""
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += f"Requires-Python: {requires_python}\n{extra}"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}"
     metadata += "".join(f"Requires-Dist: {text}\n" for text in requires)
-    content: dict[str, str | bytes] = {f"{module}/__init__.py": f"VERSION = {version!r}\n"}
-    content |= files or {}
+    content = {f"{module}/__init__.py": f"VERSION = {version!r}\n", **(files or {})}
     content[f"{info}/METADATA"] = metadata
     content[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
-    if scripts:
-        lines = "".join(f"{command} = {where}\n" for command, where in scripts.items())
-        content[f"{info}/entry_points.txt"] = f"[console_scripts]\n{lines}"
-    record = ""
-    for path, text in content.items():
-        data = text.encode() if isinstance(text, str) else text
-        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-        record += f"{path},sha256={digest},{len(data)}\n"
-    content[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n"
+    content[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*content, f"{info}/RECORD"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{module}-{version}-{tag}.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -54,29 +40,24 @@ def make_wheel(
 
 STAND_IN = """
 import json, os, pathlib, sys, time
-
 def main():
     if sys.argv[1:] == ["--version"]:
-        print("digitkit VERSION")
-    elif sys.argv[1] == "infer":
-        started = os.environ.get("STAND_IN_STARTED")
-        if started:
-            pathlib.Path(started).write_text(str(os.getpid()))
-            time.sleep(600)
-        assert pathlib.Path(sys.argv[2]).is_file()
-        out = pathlib.Path(sys.argv[sys.argv.index("--output") + 1])
-        out.write_text(json.dumps({"text": TEXT}) + "\\n")
-        return CODE
-    else:
+        return print("digitkit VERSION")
+    if sys.argv[1] != "infer":
         return 2
+    if started := os.environ.get("STAND_IN_STARTED"):
+        pathlib.Path(started).write_text(str(os.getpid()))
+        time.sleep(600)
+    assert pathlib.Path(sys.argv[2]).is_file()
+    out = pathlib.Path(sys.argv[sys.argv.index("--output") + 1])
+    out.write_text(json.dumps({"text": TEXT}) + "\\n")
+    return CODE
 """
 
 SETTINGS = """
 import tomllib
 from types import SimpleNamespace
-
 from digitkit.errors import DigitkitError
-
 def load_settings(path):
     settings = tomllib.loads(path.read_text())
     if "WRONG" in settings:
@@ -90,55 +71,24 @@ def digitkit_wheel(
 ) -> Path:
     """A stand-in for digitkit: its command `infer` reads `text` and exits with `code`."""
     main = STAND_IN.replace("VERSION", version).replace("TEXT", repr(text))
+    commands = "[console_scripts]\ndigitkit = digitkit.stand_in:main\n"
     return make_wheel(
-        folder,
-        "digitkit",
-        version,
+        *(folder, "digitkit", version),
         requires=[
-            "msgspec>=0.19.0",
-            "numpy>=1.26.0",
-            "onnxruntime!=1.21.0,>=1.20.1",
-            "opencv-python>=4.10.0.84",
-            "torch>=2; extra == 'train'",
+            *("msgspec>=0.19.0", "numpy>=1.26.0", "onnxruntime!=1.21.0,>=1.20.1"),
+            *("opencv-python>=4.10.0.84", "torch>=2; extra == 'train'"),
         ],
         files={
+            f"digitkit-{version}.dist-info/entry_points.txt": commands,
             "digitkit/stand_in.py": main.replace("CODE", str(code)),
             "digitkit/errors.py": "class DigitkitError(Exception):\n    pass\n",
             "digitkit/inference/__init__.py": "",
             "digitkit/inference/settings.py": SETTINGS,
-            "digitkit/exported/digits-int8.onnx": b"net",
+            "digitkit/exported/digits-int8.onnx": "net",
             "digitkit/exported/MODEL_CARD.md": "card",
         },
-        scripts={"digitkit": "digitkit.stand_in:main"},
-        requires_python=">=3.11",
-        extra="License-Expression: MIT\n",
+        metadata="Requires-Python: >=3.11\nLicense-Expression: MIT\n",
     )
-
-
-def wheelhouse(folder: Path, pythons: Sequence[str], machine: str) -> Path:
-    """Stand-ins for digitkit's dependencies; packages with binaries have one wheel per Python."""
-    for python in pythons:
-        abi = f"cp{python.replace('.', '')}"
-        make_wheel(folder, "msgspec", "0.22.0", f"{abi}-{abi}-manylinux2014_{machine}")
-        make_wheel(folder, "numpy", "2.4.0", f"{abi}-{abi}-manylinux_2_27_{machine}")
-        make_wheel(
-            folder,
-            "onnxruntime",
-            "1.30.0",
-            f"{abi}-{abi}-manylinux_2_28_{machine}",
-            requires=["numpy>=1.26", "flatbuffers", "sympy; extra == 'symbolic'"],
-            extra="License: MIT License\n",
-        )
-    make_wheel(
-        folder,
-        "opencv-python-headless",
-        "4.12.0.88",
-        f"cp37-abi3-manylinux2014_{machine}",
-        requires=["numpy>=2; python_version >= '3.9'"],
-        extra="Classifier: License :: OSI Approved :: Apache Software License\n",
-    )
-    make_wheel(folder, "flatbuffers", "25.1")
-    return folder
 
 
 def offline_config(
@@ -147,12 +97,27 @@ def offline_config(
     platform: str = "linux-arm64",
     pip: Path | None = None,
 ) -> BundleConfig:
-    """A configuration that needs no network; with a stand-in for pip unless its wheel is given."""
-    house = wheelhouse(folder / "house", pythons, MACHINES[platform])
-    if pip is None:
-        make_wheel(house, "pip", "26.0")
-    else:
-        shutil.copy(pip, house)
+    """A configuration that needs no network, with stand-ins for digitkit's dependencies.
+
+    Packages with binaries have one wheel per Python. pip is a stand-in, too, unless given.
+    """
+    house, machine = folder / "house", MACHINES[platform]
+    for python in pythons:
+        abi = f"cp{python.replace('.', '')}"
+        make_wheel(house, "msgspec", "0.22.0", f"{abi}-{abi}-manylinux2014_{machine}")
+        make_wheel(house, "numpy", "2.4.0", f"{abi}-{abi}-manylinux_2_27_{machine}")
+        make_wheel(
+            *(house, "onnxruntime", "1.30.0", f"{abi}-{abi}-manylinux_2_28_{machine}"),
+            requires=["numpy>=1.26", "flatbuffers", "sympy; extra == 'symbolic'"],
+            metadata="License: MIT License\n",
+        )
+    make_wheel(
+        *(house, "opencv-python-headless", "4.12.0.88", f"cp37-abi3-manylinux2014_{machine}"),
+        requires=["numpy>=2; python_version >= '3.9'"],
+        metadata="Classifier: License :: OSI Approved :: Apache Software License\n",
+    )
+    make_wheel(house, "flatbuffers", "25.1")
+    shutil.copy(pip or make_wheel(folder, "pip", "26.0"), house)
     wheel = digitkit_wheel(folder)
     return BundleConfig(folder / "b.tar.gz", pythons, platform, wheel=wheel, wheelhouse=house)
 

@@ -4,13 +4,6 @@ import pytest
 from support.machines import write
 
 
-@pytest.fixture(autouse=True)
-def no_profile_and_no_screen(monkeypatch, tmp_path):
-    monkeypatch.setenv("DIGITKIT_PROFILE", str(tmp_path / "none.json"))
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def stub(tmp_path, monkeypatch):
     """Puts a package, or what pip knows of one, in front of the installed ones."""

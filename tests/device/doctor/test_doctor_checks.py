@@ -7,20 +7,10 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
-from support.doctor import (
-    DETECTOR,
-    FACTS,
-    FILE,
-    FRAME,
-    PAGE,
-    READING,
-    failed,
-    killed,
-    look,
-    states,
-)
+from support.doctor import DETECTOR, FACTS, FILE, FRAME, PAGE, READING, failed, killed, look, states
 from support.machines import CAPTURED, Firmware, write
 
 from digitkit.device.doctor import packages
@@ -35,19 +25,52 @@ PIP = f"{sys.executable} -m pip"
 REINSTALL = f"{PIP} install --force-reinstall"
 OTHER = "--upgrade 'onnxruntime!=1.21.0,!=1.22.0'"
 PACKAGES = ("OpenCV", "ONNX Runtime", "provider", "telemetry", "contract", "inference", "page")
+SUPPLY, HEAT = "power supply", "heat sink"
+ENVIRONMENT = "digitkit.device.doctor.board.os.environ"
+SCREEN = {ENVIRONMENT: {"WAYLAND_DISPLAY": "wayland-0"}}
+FULL = type(shutil.disk_usage("/"))(10**9, 10**9, 5_000_000)
+WEBCAM = VideoDevice("/dev/video0", "Webcam C270", "uvcvideo", captures=True)
+BARRED = {"devices": [VideoDevice("/dev/video0", trouble="permission", group="video")]}
+BUSY = {"devices": [replace(WEBCAM, trouble="busy")]}
+MEMBER = {"digitkit.device.doctor.cameras.read_memberships": lambda: {"video"}}
+HELD = {"digitkit.sources.v4l2.find_holders": lambda device, root: ["mpv (12)"]}
+NO_FRAME = failed("error", subject="camera 0", hint="close others")
+ABSENT = failed("missing-camera", hint="sudo apt install python3-picamera2")
 
 
-def case(name: str, state: str, remedy: str | None = None, **evidence):
+def case(name: str, state: str, remedy: str | None = None, patch=None, **evidence):
     """A check's expected state, and text in its remedy; `patch` holds what is replaced."""
-    patch = evidence.pop("patch", {})
-    return pytest.param(name, state, remedy, evidence, patch, id=f"{name}-{state}-{remedy}")
+    return pytest.param(name, state, remedy, evidence, patch or {}, id=f"{name}-{state}-{remedy}")
 
 
 def files(**change: object) -> dict[str, object]:
     return {"files": (FILE, replace(DETECTOR, **change))}
 
 
-SYSTEM = [
+def webcam(answer: Answer) -> dict[str, object]:
+    """One that nobody requires."""
+    return {"devices": [WEBCAM], "frames": {"/dev/video0": answer}}
+
+
+def required(answer: Answer) -> dict[str, object]:
+    return {"devices": [WEBCAM], "camera": "0", "frames": {"0": answer}}
+
+
+def pi_camera(answer: Answer, camera: str | None = None) -> dict[str, object]:
+    """A Pi's own, whose driver OpenCV cannot use."""
+    device = VideoDevice("/dev/video0", "unicam", "unicam", captures=True)
+    frames = {"picamera2": answer}
+    return {"captured": "pi4", "devices": [device], "frames": frames, "camera": camera}
+
+
+@pytest.fixture(autouse=True)
+def linux_and_free_cameras(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("digitkit.sources.v4l2.find_holders", lambda device, root: [])
+    monkeypatch.setattr("digitkit.device.doctor.cameras.read_memberships", set)
+
+
+@pytest.mark.parametrize(("name", "state", "remedy", "evidence", "patch"), [
     case("Python", "problem", "venv", patch={"sys.version_info": (3, 9, 2)}),
     case("userland", "problem", "64-bit OS", machine={"bits": 32}, onnxruntime=MISSING),
     case("userland", "warning", "64-bit OS", machine={"bits": 32}),  # somebody built one
@@ -59,8 +82,6 @@ SYSTEM = [
     case("C library", "warning", machine={"libc": "glibc 2.27"}),
     case("C library", "problem", machine={"libc": None}, onnxruntime=MISSING),
     case("C library", "problem", machine={"libc": "musl 1.2"}, onnxruntime=MISSING),
-]
-PACKAGE = [
     case("NumPy", "problem", REINSTALL, numpy={"correct": False}),
     case("NumPy", "problem", f"{PIP} install numpy", numpy=MISSING),
     case("NumPy", "problem", REINSTALL, numpy=failed("missing-module", module="numpy._core")),
@@ -82,12 +103,8 @@ PACKAGE = [
     case("telemetry", "warning", "export ORT_DIS", onnxruntime={"telemetry_switch": None}),
     case("telemetry", "warning", "export ORT_DIS", onnxruntime={"loaded_early": True}),
     case("telemetry", "warning", "digitkit doctor --json", model={"sockets_opened": 2}),
-    case("int8", "ok", captured="pi5"),
-    case("int8", "ok", captured="pi4"),
-    case("int8", "skipped", machine={"features": ()}),
-    case("torch", "skipped"),
-]
-MODEL = [
+    case("int8", "ok", captured="pi5"), case("int8", "ok", captured="pi4"),
+    case("int8", "skipped", machine={"features": ()}), case("torch", "skipped"),
     case("model files", "warning", REINSTALL, model=files(listed_sha256=None)),
     case("model files", "problem", REINSTALL, model=files(sha256=None)),
     case("model files", "problem", REINSTALL, model=files(sha256=None, listed_sha256=None)),
@@ -104,51 +121,17 @@ MODEL = [
     case("profile", "ok", model={"profile": ProfileFacts("int8, threads: 4", None)}),
     case("profile", "skipped", model={"profile": None}),
     case("profile", "warning", "digitkit bench ", model={"profile": ProfileFacts(None, "is old")}),
-]
-SUPPLY, HEAT = "power supply", "heat sink"
-SCREEN = {"digitkit.device.doctor.board.os.environ": {"WAYLAND_DISPLAY": "wayland-0"}}
-FULL = type(shutil.disk_usage("/"))(10**9, 10**9, 5_000_000)
-BOARD = [
     case("power", "ok", captured="pi4", run=Firmware(get_throttled="throttled=0x0")),
     case("power", "warning", SUPPLY, captured="pi4", run=Firmware(get_throttled="0x50005")),
     case("power", "warning", HEAT, captured="pi4", run=Firmware(get_throttled="0x80008")),
     case("power", "warning", HEAT, captured="pi4", run=Firmware(get_throttled="0x20000")),
-    case("power", "skipped", "sudo usermod -aG video", captured="pi4"),
-    case("power", "skipped"),
+    case("power", "skipped", "sudo usermod -aG video", captured="pi4"), case("power", "skipped"),
     case("disk", "warning", "apt-get clean", patch={"shutil.disk_usage": lambda path: FULL}),
-    case("clock", "ok"),
     case("clock", "warning", "date -s", patch={"time.localtime": lambda: time.gmtime(0)}),
-    case("display", "skipped", opencv={"windows": True}),
-    case("display", "skipped", patch=SCREEN),  # headless
+    case("display", "skipped", opencv={"windows": True}, patch={ENVIRONMENT: {}}),
+    case("clock", "ok"), case("display", "skipped", patch=SCREEN),  # headless
     case("display", "skipped", opencv=UNTRIED, patch=SCREEN),
     case("display", "ok", opencv={"windows": True}, patch=SCREEN),
-]
-WEBCAM = VideoDevice("/dev/video0", "Webcam C270", "uvcvideo", captures=True)
-BARRED = {"devices": [VideoDevice("/dev/video0", trouble="permission", group="video")]}
-BUSY = {"devices": [replace(WEBCAM, trouble="busy")]}
-MEMBER = {"digitkit.device.doctor.cameras.read_memberships": lambda: {"video"}}
-HELD = {"digitkit.sources.v4l2.find_holders": lambda device, root: ["mpv (12)"]}
-NO_FRAME = failed("error", subject="camera 0", hint="close others")
-
-
-def webcam(answer: Answer) -> dict[str, object]:
-    """One that nobody requires."""
-    return {"devices": [WEBCAM], "frames": {"/dev/video0": answer}}
-
-
-def required(answer: Answer) -> dict[str, object]:
-    return {"devices": [WEBCAM], "camera": "0", "frames": {"0": answer}}
-
-
-def pi_camera(answer: Answer, camera: str | None = None) -> dict[str, object]:
-    """A Pi's own, whose driver OpenCV cannot use."""
-    device = VideoDevice("/dev/video0", "unicam", "unicam", captures=True)
-    frames = {"picamera2": answer}
-    return {"captured": "pi4", "devices": [device], "frames": frames, "camera": camera}
-
-
-ABSENT = failed("missing-camera", hint="sudo apt install python3-picamera2")
-CAMERA = [
     case("permission", "warning", "sudo usermod -aG video $USER", **BARRED),
     case("permission", "problem", "sudo usermod -aG video $USER", **BARRED, camera="0"),
     case("permission", "warning", "sudo reboot", **BARRED, patch=MEMBER),
@@ -167,24 +150,11 @@ CAMERA = [
     case("picamera2", "skipped", "apt install python3-picamera2", **pi_camera(ABSENT)),
     case("picamera2", "problem", "apt install python3-picamera2", **pi_camera(ABSENT, "picamera2")),
     case("picamera2", "warning", "close others", **pi_camera(NO_FRAME)),
-    case("cameras", "ok", **pi_camera(ABSENT)),
-    case("frame", "skipped", **pi_camera(ABSENT)),
+    case("cameras", "ok", **pi_camera(ABSENT)), case("frame", "skipped", **pi_camera(ABSENT)),
     case("cameras", "problem", "ls /dev/video*", devices=[WEBCAM], camera="/dev/video7"),
     case("frame", "skipped", devices=[WEBCAM], camera="/dev/video7"),
     case("cameras", "skipped", devices=None),
-]
-
-
-@pytest.fixture(autouse=True)
-def linux_and_free_cameras(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr("digitkit.sources.v4l2.find_holders", lambda device, root: [])
-    monkeypatch.setattr("digitkit.device.doctor.cameras.read_memberships", set)
-
-
-@pytest.mark.parametrize(
-    ("name", "state", "remedy", "evidence", "patch"), SYSTEM + PACKAGE + MODEL + BOARD + CAMERA
-)
+])  # fmt: skip
 def test_cases(monkeypatch, name, state, remedy, evidence, patch):
     for target, value in patch.items():
         monkeypatch.setattr(target, value)
@@ -193,11 +163,8 @@ def test_cases(monkeypatch, name, state, remedy, evidence, patch):
     assert remedy is None or remedy in check.remedy
 
 
-def test_no_problem():
+def test_a_machine_without_problems_or_without_numpy():
     assert states(look(), *PACKAGES, "NumPy", "model files", "profile") == {"ok"}
-
-
-def test_what_needs_numpy():
     checks = look(numpy=MISSING, opencv=UNTRIED, onnxruntime=UNTRIED, model=UNTRIED)
     assert states(checks, *PACKAGES) == {"skipped"}
 
@@ -211,50 +178,37 @@ def test_a_model_that_does_not_load(shipped, remedy):
     assert states(checks, "inference", "page") == {"skipped"}
 
 
-@pytest.mark.parametrize(
-    ("readings", "expected"),
-    [
-        ((), ["problem", "skipped", "skipped"]),
-        ((replace(READING, text=None),), ["ok", "problem", "skipped"]),
-        ((READING,), ["ok", "ok", "problem"]),
-    ],
-)
+@pytest.mark.parametrize(("readings", "expected"), [
+    ((), ["problem", "skipped", "skipped"]),
+    ((replace(READING, text=None),), ["ok", "problem", "skipped"]),
+    ((READING,), ["ok", "ok", "problem"]),
+])  # fmt: skip
 def test_a_process_that_dies_while_reading(readings, expected):
     facts = replace(FACTS["model"], readings=readings, page=None, profile=None)
     checks = look(model=killed("SIGILL", facts))
-    found = [checks[name] for name in ("contract", "inference", "page")]
-    assert [check.state for check in found] == expected
-    assert OTHER in found[expected.index("problem")].remedy
-    assert checks["profile"].state == "skipped"
-    assert checks["telemetry"].state == "ok"
+    steps = [checks[name] for name in ("contract", "inference", "page")]
+    assert [check.state for check in steps] == expected
+    assert OTHER in steps[expected.index("problem")].remedy
+    assert (checks["profile"].state, checks["telemetry"].state) == ("skipped", "ok")
 
 
-def test_two_opencvs(stub):
+BOTH = f"{PIP} uninstall -y opencv-python opencv-python-headless && {PIP} install opencv-python"
+
+
+@pytest.mark.parametrize(("captured", "opencv", "state", "remedy"), [
+    ("pi5", {}, "warning", f"{BOTH}-headless"),
+    ("server", {}, "warning", BOTH),
+    ("pi5", failed("import"), "problem", f"{BOTH}-headless"),
+])  # fmt: skip
+def test_installed_versions(stub, captured, opencv, state, remedy):
+    """Two OpenCVs, and an ONNX Runtime that is known to fail and does."""
     stub("opencv-python", version="4.11.0.86")
     stub("opencv-python-headless", version="4.11.0.86")
-    both = f"{PIP} uninstall -y opencv-python opencv-python-headless && {PIP} install opencv-python"
-    for captured, answer, state, remedy in (
-        ("pi5", {}, "warning", f"{both}-headless"),
-        ("server", {}, "warning", both),
-        ("pi5", failed("import"), "problem", f"{both}-headless"),
-    ):
-        check = look(captured, opencv=answer)["OpenCV"]
-        assert (check.state, check.remedy) == (state, remedy)
-
-
-def test_a_version_that_is_known_to_fail_and_does(stub):
     stub("onnxruntime", version="1.22.0")
-    check = look("server", onnxruntime=failed("exited"))["ONNX Runtime"]
-    assert check.state == "problem"
-    assert OTHER in check.remedy
-
-
-def test_a_bundle_s_environment_has_no_pip(monkeypatch, tmp_path):
-    write(tmp_path / "bundle.conf", "")
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
-    remedy = look(onnxruntime=MISSING)["ONNX Runtime"].remedy
-    assert "./install.sh" in remedy
-    assert "pip" not in remedy
+    checks = look(captured, opencv=opencv, onnxruntime=failed("exited"))
+    assert (checks["OpenCV"].state, checks["OpenCV"].remedy) == (state, remedy)
+    assert checks["ONNX Runtime"].state == "problem"
+    assert OTHER in checks["ONNX Runtime"].remedy
 
 
 def test_torch_on_a_board(stub, tmp_path, monkeypatch):
@@ -265,28 +219,32 @@ def test_torch_on_a_board(stub, tmp_path, monkeypatch):
     assert (check.state, check.remedy) == ("warning", f"{PIP} uninstall -y torch")
     assert "251 MB" in check.found
 
-    def missing(name):
-        raise packages.PackageNotFoundError(name)
-
+    missing = Mock(side_effect=packages.PackageNotFoundError("torch"))
     monkeypatch.setattr(packages, "distribution", missing)
     assert look("pi4")["torch"].state == "ok"
 
 
 def test_environments(monkeypatch, tmp_path):
+    def check(prefix: Path | str, state: str, remedy: str = "") -> None:
+        monkeypatch.setattr(sys, "prefix", str(prefix))
+        environment = look(onnxruntime=MISSING)["environment"]
+        assert environment.state == state
+        assert remedy in (environment.remedy or "")
+
     monkeypatch.setattr(sys, "base_prefix", "/usr")
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    assert look()["environment"].state == "ok"
-    write(tmp_path / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = true\n")
-    check = look()["environment"]
-    assert check.state == "warning"
-    assert f"python3 -m venv --clear {tmp_path}" in check.remedy
-    monkeypatch.setattr(sys, "prefix", "/usr")
     monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
-    assert look()["environment"].state == "ok"
+    check(tmp_path / "venv", "ok")
+    write(tmp_path / "venv/pyvenv.cfg", "include-system-site-packages = true\n")
+    check(tmp_path / "venv", "warning", f"python3 -m venv --clear {tmp_path / 'venv'}")
+    check("/usr", "ok")
     write(tmp_path / "EXTERNALLY-MANAGED", "[externally-managed]\n")
-    check = look()["environment"]
-    assert check.state == "warning"
-    assert check.remedy.startswith("python3 -m venv ")
+    check("/usr", "warning", "python3 -m venv ")
+    # A bundle's environment has no pip.
+    write(tmp_path / "bundle.conf", "")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    remedy = look(onnxruntime=MISSING)["ONNX Runtime"].remedy
+    assert "./install.sh" in remedy
+    assert "pip" not in remedy
 
 
 def test_cameras():
@@ -302,8 +260,7 @@ def test_cameras():
 
 def test_heat_memory_and_governor(tmp_path):
     names = ("temperature", "memory", "governor")
-    root = tmp_path / "pi4"
-    shutil.copytree(CAPTURED / "pi4", root)
+    root = shutil.copytree(CAPTURED / "pi4", tmp_path / "pi4")
     assert states(look(root), "temperature", "memory") == {"ok"}
     write(root / "sys/class/thermal/thermal_zone0/temp", "81234\n")
     write(root / "proc/meminfo", "MemTotal: 440000 kB\nMemAvailable: 100000 kB\n")

@@ -37,19 +37,17 @@ def test_it_loads_nothing_heavy():
         "import sys, digitkit.device.doctor.diagnosis, digitkit.cli.doctor; "
         "print({'cv2', 'numpy', 'onnxruntime', 'rich'} & {*sys.modules})"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
 @pytest.fixture
 def command(monkeypatch):
     """The checks that the command gets, and the configs that it passes."""
-    checks = [
+    configs, checks = [], [
         Check("Python", "ok", "3.11.2", group="system"),
         Check("frame", "warning", "all [bold]black[/]", "take the cap off", group="camera"),
         Check("disk", "skipped", "word " * 40, group="device"),
-    ]
-    configs = []
+    ]  # fmt: skip
 
     def diagnose(config, progress):
         configs.append(config)
@@ -78,7 +76,6 @@ def test_text(command, monkeypatch):
     assert result.stdout.endswith("problems: 1, warnings: 1\n")
     for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b[33mwarning" in run("doctor").stdout
 
 
@@ -98,23 +95,20 @@ def test_json_and_options(command):
     assert not configs[-1].cameras
 
 
-@pytest.mark.parametrize("options", ["--camera 0 --no-camera", "--camera front", "--wrong"])
+@pytest.mark.parametrize("options", ["--camera 0 --no-camera", "--camera front", "--camer"])
 def test_wrong_options(options):
     result = run("doctor", *options.split())
     assert result.exit_code == 2
+    assert "--camer" in result.stderr
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize(("package", "remedy"), [("numpy", "apt-file"), ("cv2", "libgl1")])
-def test_a_machine_where_a_package_is_broken(stub, package, remedy):
-    stub(package, "raise ImportError('libGL.so.1: cannot open shared object file: No such file')")
+def test_a_machine_where_packages_are_broken(stub, monkeypatch):
+    stub("cv2", "raise ImportError('libGL.so.1: cannot open shared object file: No such file')")
     result = run("doctor", "--no-camera")
     assert result.exit_code == 1
-    assert any("do: " in line and remedy in line for line in result.stdout.splitlines())
-
-
-def test_a_machine_without_msgspec(monkeypatch):
-    monkeypatch.setitem(sys.modules, "msgspec", None)
+    assert any("do: " in line and "libgl1" in line for line in result.stdout.splitlines())
+    monkeypatch.setitem(sys.modules, "msgspec", None)  # doctor itself requires it
     assert "pip install" in one_error_line(run("doctor", "--no-camera"), 2)
 
 
