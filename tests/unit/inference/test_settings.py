@@ -122,7 +122,10 @@ def test_files_that_cannot_be_read(file, tmp_path, monkeypatch):
         load_settings(tmp_path)
     path = file("")
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_text", lambda *_: (_ for _ in ()).throw(PermissionError(13, "")))
+        patch.setattr(
+            "digitkit.inference.settings.read_bounded",
+            lambda *_: (_ for _ in ()).throw(PermissionError(13, "")),
+        )
         with pytest.raises(SettingsError) as caught:
             load_settings(path)
         assert caught.value.hint is None

@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_read_is_not_replaced(place, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_bytes", refuse)
+        patched.setattr("digitkit.models.profiles.read_bounded", refuse)
         with pytest.raises(OutputError, match="Permission denied"):
             profiles.save_profiles([profile()])
         assert_ignored(place)
