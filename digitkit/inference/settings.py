@@ -86,7 +86,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(problem, subject=name, hint=hint) from error
     except UnicodeDecodeError as error:
         raise SettingsError("is not UTF-8 text", subject=name, hint="save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not TOML, nested too deep, a NUL in the name
         raise SettingsError(f"is not valid TOML: {one_line(error)}", subject=name) from error
 
 

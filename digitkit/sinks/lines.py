@@ -121,9 +121,14 @@ def _format_csv(reading: Reading) -> str:
     )
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def _csv_record(values: tuple[object, ...]) -> str:
     import csv
 
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(values)
+    # A spreadsheet would run a file's name that begins like a formula.
+    safe = [f"'{value}" if str(value).startswith(_FORMULA) else value for value in values]
+    csv.writer(buffer, lineterminator="\n").writerow(safe)
     return buffer.getvalue()

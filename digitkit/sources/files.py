@@ -77,6 +77,9 @@ def expand_sources(sources: Iterable[str], *, nul: bool = False) -> Iterator[Pat
     """
     for source in sources:
         if source == "-":
+            if sys.stdin is None:
+                yield Failure("-", "standard input is closed")
+                continue
             for listed in paths_from(sys.stdin.buffer, nul=nul):
                 yield from _expand_one(listed)
         else:

@@ -43,3 +43,12 @@ def test_brackets_in_the_name_of_a_model(tmp_path, small_data):
         assert result.exit_code == 0, result.output
         assert "b[bold]\\x1b.onnx" in "".join(result.stdout.split())
         assert not CONTROLS.search(result.stdout)
+
+
+@pytest.mark.parametrize("first", "=+-@")
+def test_a_spreadsheet_sees_no_formula_in_a_name(digit_file, monkeypatch, first):
+    image = digit_file(7, f"{first}cmd.png", size=100)
+    monkeypatch.chdir(image.parent)
+    result = run("infer", "--format", "csv", "--", image.name)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].startswith(f"'{first}cmd.png,7,")

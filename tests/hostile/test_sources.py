@@ -6,11 +6,13 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.cli import run
 
-from digitkit.errors import DigitkitError
+from digitkit.errors import DigitkitError, SettingsError
 from digitkit.images import decode
+from digitkit.images.convert import from_array
 from digitkit.images.decode import decode_file
 from digitkit.inference.settings import load_settings
 from digitkit.sources.files import expand_sources
@@ -97,3 +99,27 @@ def test_standard_input_has_a_limit_too(digit_file, monkeypatch):
     monkeypatch.setattr("digitkit.system.bounded.STANDARD_INPUT", (str(path),))
     with pytest.raises(DigitkitError):
         decode_file(path)
+
+
+@pytest.mark.parametrize("channels", [(), (2,)])
+def test_signalling_nans_count_as_0(channels):
+    bits = np.full((2, 2, *channels), 0x3F800000, np.uint32)
+    bits[0, 0] = 0x7FA00000
+    image = from_array(bits.view(np.float32))  # a warning would be an error
+    assert image.shape == (2, 2)
+
+
+def test_a_closed_standard_input_is_a_failure(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    (failure,) = expand_sources(["-"])
+    assert isinstance(failure, Failure)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 50_000, "\0", "a.b.c" + ".d" * 50_000 + " = 1"])
+def test_settings_that_are_not_toml(tmp_path, text):
+    path = tmp_path / "digitkit.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError):
+        load_settings(path)
+    with pytest.raises(SettingsError):
+        load_settings(tmp_path / "a\0b.toml")
