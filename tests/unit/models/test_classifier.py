@@ -262,7 +262,7 @@ def test_no_call_is_larger_than_the_batch(mnist_test, monkeypatch):
     session, sizes = classifier.session, []
 
     class Session:
-        def run(self, outputs, feeds):
+        def run(self, outputs, feeds, options=None):
             sizes.append(len(*feeds.values()))
             return session.run(outputs, feeds)
 
