@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from digitkit.errors import ModelError
+from digitkit.images.normal_form import NORMAL_FORM_VERSION
 from digitkit.models.classifier import Classifier
-from digitkit.models.contract import CONTRACT_VERSION, ModelContract
+from digitkit.models.contract import CONTRACT_VERSION, PREPROCESSING, ModelContract
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,11 @@ def test_no_metadata_is_a_third_party_model():
         ("precision", "int4"),
         ("labels", "0123456798"),
         ("recipe", None),
+        *(("min_confidence", text) for text in ("null", "[1]", "NaN", "-1", "2", '"abc"')),
+        *(("test_accuracy", text) for text in ("null", "1.5", "Infinity")),
+        *(("temperature", text) for text in ("0", "-1", "NaN")),
+        ("op_counts", "[" * 100_000),
+        ("preprocessing", "2"),
     ],
 )
 def test_bad_contracts(contract, key, text):
@@ -59,3 +65,7 @@ def test_bad_contracts(contract, key, text):
 def test_whole_numbers_can_stand_for_fractions(contract):
     metadata = contract.to_metadata() | {"digitkit.temperature": "1"}
     assert repr(ModelContract.from_metadata(metadata, "m").temperature) == "1.0"
+
+
+def test_the_preprocessing_is_the_normal_forms():
+    assert PREPROCESSING == NORMAL_FORM_VERSION
