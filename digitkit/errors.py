@@ -119,6 +119,23 @@ def printable_path(path: str | os.PathLike[str]) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
+def escape_controls(text: str) -> str:
+    r"""Text that can be printed on one line of a terminal.
+
+    Line breaks and characters that a terminal would obey or hide (names of files, metadata of
+    models and addresses of cameras may contain any) become escapes such as ``\x1b``.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def to_json(value: object, *, indent: int | None = None) -> str:
+    """JSON text without control characters that a terminal would obey, beyond line breaks."""
+    import json
+
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text.translate({code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)})
+
+
 def needs_extra(package: str, what: str, extra: str = "train") -> MissingDependencyError:
     """The error for a missing package that `what` needs and an optional extra brings."""
     return MissingDependencyError(

@@ -24,6 +24,7 @@ from digitkit.choices import Precision
 from digitkit.errors import InputNotFoundError, ReportError, one_line
 from digitkit.models.profiles import Profile
 from digitkit.system import atomic
+from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
 from digitkit.system.conditions import Conditions
 from digitkit.system.machine import Machine
 
@@ -295,7 +296,7 @@ def load_report(path: Path) -> BenchReport:
         return ReportError(problem, subject=str(path), hint="measure again with digitkit bench")
 
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, MAX_JSON_BYTES)
         name = msgspec.json.decode(data, type=_Header).format
     except FileNotFoundError:
         raise InputNotFoundError("does not exist", subject=str(path)) from None

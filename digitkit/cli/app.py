@@ -16,7 +16,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from digitkit.errors import ConfigError, DigitkitError, GateError, OutputError, one_line
+from digitkit.errors import (
+    ConfigError,
+    DigitkitError,
+    GateError,
+    OutputError,
+    escape_controls,
+    one_line,
+)
 from digitkit.version import __version__
 
 SOME_FAILED, USAGE, GATE_FAILED = 1, 2, 3
@@ -69,7 +76,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except DigitkitError as error:
-            print(f"digitkit: {one_line(error)}", file=sys.stderr)
+            print(f"digitkit: {escape_controls(one_line(error))}", file=sys.stderr)
             if isinstance(error, OutputError):
                 _drop_stdout()
                 raise typer.Exit(SOME_FAILED) from error

@@ -79,14 +79,13 @@ def command(
         bundle = build_bundle(
             config,
             progress=report,
-            log=lambda line: show.err().print(line, soft_wrap=True, markup=False),
+            log=lambda line: show.print_line(line, error=True),
         )
     rows = tuple((part.name, f"{part.size / 1e6:.2f}") for part in bundle.parts)
     show.print_table(Table(("part", ">MB"), rows))
-    print(f"{bundle.path}: {bundle.size / 1e6:.1f} MB, SHA-256 {bundle.sha256}")
-    show.err().print(
+    show.print_line(f"{bundle.path}: {bundle.size / 1e6:.1f} MB, SHA-256 {bundle.sha256}")
+    show.print_line(
         f"next: copy it to the device, then: tar xf {bundle.path.name} && cd {bundle.folder} && "
         "./install.sh",
-        soft_wrap=True,
-        markup=False,
+        error=True,
     )

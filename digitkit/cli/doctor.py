@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from digitkit.cli import show
+from digitkit.errors import to_json
 
 if TYPE_CHECKING:
     from digitkit.device.doctor.checks import Check, Diagnosis
@@ -59,7 +59,7 @@ def command(
     with show.progress(still=True) as report:
         result = diagnosis.diagnose(config, progress=report)
     if json_:
-        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+        print(to_json(result.to_json(), indent=2))
     else:
         _print(result)
     if result.problems:

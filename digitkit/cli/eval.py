@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ from digitkit.cli.options import (
     ReportOption,
     ThreadsOption,
 )
-from digitkit.errors import MissingDependencyError
+from digitkit.errors import MissingDependencyError, to_json
 from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
@@ -76,9 +75,9 @@ def command(
         result = evaluate(classifier, digits, progress=report)
     if format_ == "json":
         model_facts = {"model": str(classifier.path), "sha256": classifier.sha256}
-        print(json.dumps(model_facts | result.to_json(), indent=2))
+        print(to_json(model_facts | result.to_json(), indent=2))
     else:
-        show.out().print(f"{classifier.path} on {result.data}", soft_wrap=True)
+        show.print_line(f"{classifier.path} on {result.data}")
         show.print_table(_summary_table(result))
         show.print_table(_digits_table(result))
     if pictures:
@@ -131,8 +130,8 @@ def _draw(folder: Path, classifier: Classifier, data: DigitData, result: Evaluat
         confusion = figures.confusion(title, result)
         mistakes = figures.mistakes(title, data.images, result)
     except MissingDependencyError as error:
-        show.err().print(f"no figures: {error}", soft_wrap=True, markup=False)
+        show.print_line(f"no figures: {error}", error=True)
         return
     atomic.write_bytes(folder / "confusion.png", confusion)
     atomic.write_bytes(folder / "mistakes.png", mistakes)
-    show.err().print(f"figures: {folder}/confusion.png, {folder}/mistakes.png", soft_wrap=True)
+    show.print_line(f"figures: {folder}/confusion.png, {folder}/mistakes.png", error=True)

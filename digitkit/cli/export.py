@@ -63,11 +63,10 @@ def command(
     except ImportError as error:
         raise needs_extra(error.name or "torch", "exporting") from error
     config = ExportConfig(run, out, name, int8, target, data)
-    console = show.err()
     with show.progress() as report:
         exported = export_run(
             config,
-            step=lambda what: console.print(f"{what} …", soft_wrap=True),
+            step=lambda what: show.print_line(f"{what} …", error=True),
             progress=report,
         )
     show.print_table(_make_table(exported))
@@ -78,7 +77,7 @@ def command(
             f"of the {fp32.count:,} test images, only fp32 reads {only_fp32} right, "
             f"only int8 {only_int8}"
         )
-    print(f"next: digitkit infer IMAGE --model {exported[-1].path}")
+    show.print_line(f"next: digitkit infer IMAGE --model {exported[-1].path}")
 
 
 def _make_table(exported: list[Exported]) -> Table:

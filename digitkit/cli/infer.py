@@ -11,6 +11,7 @@ import typer
 
 from digitkit.choices import Mode, Orientation, OutputFormat, PrecisionChoice
 from digitkit.cli.options import InputScaleOption
+from digitkit.cli.show import print_line
 from digitkit.cli.show import progress as show_progress
 
 if TYPE_CHECKING:
@@ -298,13 +299,11 @@ def command(
 
 
 def _print_failure(failure: Failure) -> None:
-    from digitkit.sinks.lines import escape_controls
-
-    _print_notice(f"{escape_controls(failure.source)}: {escape_controls(failure.error)}")
+    _print_notice(f"{failure.source}: {failure.error}")
 
 
 def _print_notice(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print_line(line, error=True)
 
 
 def _print_summary(summary: Summary) -> None:

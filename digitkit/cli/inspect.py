@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
 from digitkit.cli import show
 from digitkit.cli.options import ModelArgument, PrecisionOption, ReportOption
+from digitkit.errors import to_json
 from digitkit.system.tables import Table
 
 EXAMPLES = """\
@@ -51,7 +51,7 @@ def command(
             del description["not_counted"]
         facts |= description
     if format_ == "json":
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        print(to_json(facts, indent=2))
         return
     rows = tuple((name.replace("_", " "), _format(name, value)) for name, value in facts.items())
     show.print_table(Table(("", ""), rows))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from digitkit.errors import escape_controls
 from digitkit.system.progress import Progress
 from digitkit.system.tables import Table
 
@@ -28,14 +29,24 @@ def out() -> Console:
     """Standard output; wide where it is not a terminal, so that a table is not cut."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
 
 
 def err() -> Console:
     """Standard error."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False)
+
+
+def print_line(text: str, *, error: bool = False) -> None:
+    """Print a line that may contain names and metadata from elsewhere; see `escape_controls`.
+
+    Args:
+        text: the line.
+        error: print it on standard error instead of standard output.
+    """
+    print(escape_controls(text), file=sys.stderr if error else sys.stdout, flush=error)
 
 
 def print_table(table: Table) -> None:
@@ -45,25 +56,23 @@ def print_table(table: Table) -> None:
     too, and less room between its columns; one that is wider still, the terminal breaks: better
     than figures that are cut.
     """
-    from rich.markup import escape
-
     console = out()
     drawn, width = _draw_table(table, narrow=False)
     if width > console.width:
         drawn, width = _draw_table(table, narrow=True)
     console.width = max(console.width, width)
     if table.title:
-        console.print(f"[bold]{escape(table.title)}[/]", soft_wrap=True)
+        console.print(escape_controls(table.title), style="bold", soft_wrap=True)
     console.print(drawn)
     if table.note:
-        console.print(f"[dim]{escape(table.note)}[/]\n", soft_wrap=True)
+        console.print(escape_controls(table.note) + "\n", style="dim", soft_wrap=True)
 
 
 def _draw_table(table: Table, *, narrow: bool) -> tuple[DrawnTable, int]:
     """A table of rich's, and the characters that a line of it needs at least."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table as DrawnTable
+    from rich.text import Text
 
     drawn = DrawnTable(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(table.columns))
     if narrow:
@@ -76,14 +85,14 @@ def _draw_table(table: Table, *, narrow: bool) -> tuple[DrawnTable, int]:
         least = longest if right else min(longest, MIN_TEXT_WIDTH)
         width += least + (2 if narrow else 3)
         drawn.add_column(
-            escape(head),
+            Text(head),
             justify="right" if right else "left",
             overflow="fold",
             no_wrap=right,
             min_width=least,
         )
     for row in table.rows:
-        drawn.add_row(*map(escape, row))
+        drawn.add_row(*(Text(escape_controls(cell)) for cell in row))
     return drawn, width
 
 
@@ -137,7 +146,7 @@ def _make_bars(still: bool) -> Bars:
 
     return Bars(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=10 if still else 40),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

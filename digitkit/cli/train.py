@@ -168,7 +168,7 @@ def _train(folder: Path, config: TrainConfig | None) -> None:
 
 
 def _stop(hint: str) -> NoReturn:
-    show.err().print(f"stopped; {hint}", soft_wrap=True, markup=False)
+    show.print_line(f"stopped; {hint}", error=True)
     raise typer.Exit(130) from None
 
 
@@ -188,7 +188,7 @@ def _train_detector(config: DetectorConfig) -> None:
     except KeyboardInterrupt:
         kept = config.steps > 500
         _stop("the weights of the last 500 steps are kept" if kept else "nothing is kept")
-    print(f"written to {path}; the shipped detector is exported/{path.name}")
+    show.print_line(f"written to {path}; the shipped detector is exported/{path.name}")
 
 
 def _parse_changes(pairs: list[str], **shortcuts: object) -> dict[str, str]:
@@ -259,4 +259,4 @@ def _print_summary(run: Run) -> None:
         f"({wrong} of {test.count:,} wrong), epoch {record.best_epoch} of "
         f"{len(record.epochs)} kept, {record.wall_seconds:.0f} s, threads: {record.threads}"
     )
-    print(f"written to {run.folder}; next: digitkit export {run.folder}")
+    show.print_line(f"written to {run.folder}; next: digitkit export {run.folder}")

@@ -25,6 +25,7 @@ def class_files(folder: Path) -> Iterator[tuple[Path, int]]:
             (mostly the same image twice, which could end up on both sides of a split).
     """
     from digitkit.sources.files import image_files
+    from digitkit.sources.frames import Failure
 
     missing = [str(digit) for digit in range(10) if not (folder / str(digit)).is_dir()]
     if missing:
@@ -34,7 +35,11 @@ def class_files(folder: Path) -> Iterator[tuple[Path, int]]:
             hint="each of 0 to 9 needs a folder with images",
         )
     for digit in range(10):
-        paths = list(image_files(folder / str(digit)))
+        paths: list[Path] = []
+        for path in image_files(folder / str(digit)):
+            if isinstance(path, Failure):
+                raise DatasetError(path.error, subject=path.source)
+            paths.append(path)
         if not paths:
             raise DatasetError("contains no images", subject=str(folder / str(digit)))
         seen: dict[Path, Path] = {}

@@ -13,6 +13,10 @@ import numpy.typing as npt
 
 from digitkit.datasets.digits import DigitData, Split, digit_data
 from digitkit.errors import DatasetError, one_line
+from digitkit.system.bounded import read_bounded
+
+MAX_IDX_BYTES = 2_000_000_000
+"""Largest IDX file that is read, compressed or not."""
 
 _PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
 
@@ -24,7 +28,7 @@ def read_maybe_gzipped(path: Path) -> bytes:
         DatasetError: it is damaged or cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, MAX_IDX_BYTES)
         return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DatasetError(

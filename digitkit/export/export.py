@@ -14,7 +14,7 @@ from digitkit import figures
 from digitkit.choices import Precision, Target
 from digitkit.datasets.digits import DigitData, Images, TrainAndTest, stratified_split
 from digitkit.datasets.load import load_train_and_test
-from digitkit.errors import ConfigError, DatasetError, check_choice
+from digitkit.errors import ConfigError, DatasetError, RunError, check_choice
 from digitkit.export import card, graph, quantize
 from digitkit.export.deploy import deploy_net, to_onnx
 from digitkit.export.verify import (
@@ -32,6 +32,11 @@ from digitkit.system import atomic
 from digitkit.system.progress import Progress
 from digitkit.training.folder import Run, load_run
 from digitkit.version import __version__
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a text is the name of a file, in no other folder."""
+    return text not in ("", ".", "..") and text == Path(text).name
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,8 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         """Check the values; raises `ConfigError`."""
-        name = self.name
-        if name is not None and (name in ("", ".", "..") or name != Path(name).name):
-            raise ConfigError(f"must be a file name, got {name!r}", field="name")
+        if self.name is not None and not is_file_name(self.name):
+            raise ConfigError(f"must be a file name, got {self.name!r}", field="name")
         check_choice("target", self.target, Target)
 
 
@@ -123,6 +127,12 @@ def export_run(
     """
     run = load_run(config.run)
     name = config.name or run.recipe.name
+    if not is_file_name(name):
+        raise RunError(
+            f"the recipe's name {name!r} is not a file name",
+            subject=str(config.run),
+            hint="name the files with --name",
+        )
     step("reading the data")
     data = _load_data(run, config.data, progress)
     step("exporting to ONNX")

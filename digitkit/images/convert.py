@@ -62,7 +62,12 @@ def _split_into_bands(array: npt.NDArray[np.generic]) -> list[slice]:
 
 
 def _to_finite(array: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    return np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    return np.nan_to_num(_to_float(array), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _to_float(array: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):  # of signalling NaNs
+        return array.astype(np.float64)
 
 
 def _to_8_bits(array: npt.NDArray[np.generic]) -> U8:
@@ -86,7 +91,7 @@ def _to_8_bits(array: npt.NDArray[np.generic]) -> U8:
 
 def _compute_opacity(alpha: npt.NDArray[np.generic]) -> F32:
     """Opacity, float32 ``[h, w]``, 0–1."""
-    opacity = np.nan_to_num(alpha.astype(np.float64))
+    opacity = np.nan_to_num(_to_float(alpha))
     if np.issubdtype(alpha.dtype, np.integer):
         opacity /= np.iinfo(alpha.dtype.name).max
     return opacity.clip(0, 1).astype(np.float32)

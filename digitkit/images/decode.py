@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +15,10 @@ from digitkit.images.convert import from_array
 from digitkit.images.guards import check_claimed_size, check_complete
 from digitkit.images.opencv import MAX_PIXELS, cv2
 from digitkit.images.orientation import read_exif_orientation, turn_upright
+from digitkit.system.bounded import read_bounded
+
+MAX_FILE_BYTES = 1_000_000_000
+"""Largest image file that is read: 200 megapixels as 16-bit colour are 1.2 GB uncompressed."""
 
 
 def decode_file(path: str | os.PathLike[str], *, exif: bool = True) -> U8:
@@ -28,7 +31,7 @@ def decode_file(path: str | os.PathLike[str], *, exif: bool = True) -> U8:
     """
     name = printable_path(path)
     try:
-        data = Path(path).read_bytes()
+        data = read_bounded(path, MAX_FILE_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputNotFoundError("does not exist", subject=name) from error
     except IsADirectoryError as error:

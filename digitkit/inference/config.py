@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from digitkit.choices import Mode, Orientation, OutputFormat, PrecisionChoice
 from digitkit.errors import ConfigError, at_least, check_choice, check_range
+from digitkit.sources.suffixes import is_video
 
 if TYPE_CHECKING:
     from digitkit.reading.fields import Field
@@ -112,6 +114,7 @@ class InferConfig:
         """
         self._check_values()
         self._check_sources()
+        self._check_outputs()
         if self.rotating is not None and self.output is None and self.resolved_format == "csv":
             raise ConfigError(
                 "must be jsonl or text where readings go to rotating files, of which only the "
@@ -142,6 +145,13 @@ class InferConfig:
         if self.pattern is not None:
             _ = self.row_rule  # compiles it
 
+    def _check_outputs(self) -> None:
+        taken: dict[str, str] = {}
+        for field, path in (*self.output_files.items(), *self.output_folders.items()):
+            other = taken.setdefault(os.path.realpath(path), field)
+            if other != field:
+                raise ConfigError(f"must not be the same as {other}, got {path}", field=field)
+
     def _check_sources(self) -> None:
         if self.camera is not None and self.sources:
             raise ConfigError("cannot be combined with a camera", field="sources")
@@ -155,6 +165,29 @@ class InferConfig:
             raise ConfigError("must be 1 for a camera", field="workers")
         if self.null and "-" not in self.sources:
             raise ConfigError("requires a list on standard input: -", field="null")
+
+    @property
+    def output_files(self) -> dict[str, Path]:
+        """The files that are written, by the fields that name them."""
+        files = {} if self.output is None else {"output": self.output}
+        if self.rotating is not None and self.output is None:
+            files["rotating"] = self.rotating.file
+        if self.annotate is not None and self.annotates_video:
+            files["annotate"] = self.annotate
+        return files
+
+    @property
+    def output_folders(self) -> dict[str, Path]:
+        """The folders that images are written to, by the fields that name them."""
+        folders = {} if self.explain is None else {"explain": self.explain}
+        if self.annotate is not None and not self.annotates_video:
+            folders["annotate"] = self.annotate
+        return folders
+
+    @property
+    def annotates_video(self) -> bool:
+        """Whether `annotate` is a video file, by its suffix, instead of a folder."""
+        return self.annotate is not None and is_video(self.annotate)
 
     @property
     def row_rule(self) -> Field | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from digitkit.models.classifier import Classifier
 from digitkit.models.profiles import find_profile
 from digitkit.reading.reader import Reader
 from digitkit.sinks.lines import LineSink
-from digitkit.sources.files import expand_sources, is_video, read_frames
+from digitkit.sources.files import expand_sources, read_frames
 from digitkit.sources.frames import Failure
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
@@ -158,12 +159,13 @@ def _read_files(
     keep_images: bool,
     progress: Progress | None,
 ) -> Iterator[Outcome]:
-    files: Iterable[Path | Failure] = expand_sources(config.sources, nul=config.null)
+    files: Iterable[Path | Failure] = _guard_outputs(
+        config, expand_sources(config.sources, nul=config.null)
+    )
     total = 0
     if "-" not in config.sources:
-        known = list(files)
+        known = list(files)  # before anything is written
         files, total = known, len(known)
-        _check_outputs(config, known)
     if config.workers > 1:
         from digitkit.inference.workers import read_with_workers
 
@@ -173,13 +175,29 @@ def _read_files(
     return outcomes if progress is None else _report_progress(outcomes, total, progress)
 
 
-def _check_outputs(config: InferConfig, files: Iterable[Path | Failure]) -> None:
-    """Refuse an output that would replace an image that is read."""
-    sources = {file.resolve() for file in files if isinstance(file, Path)}
-    for field in ("output", "annotate"):
-        path: Path | None = getattr(config, field)
-        if path is not None and path.resolve() in sources:
-            raise ConfigError(f"must not be a source, got {path}", field=field)
+def _guard_outputs(
+    config: InferConfig, files: Iterable[Path | Failure]
+) -> Iterator[Path | Failure]:
+    """Pass on the files; refuse one that an output of this run would replace.
+
+    Raises:
+        ConfigError: a source is an output file, or is in a folder that images are written to.
+    """
+    outputs = {_real(path): field for field, path in config.output_files.items()}
+    folders = {_real(path): field for field, path in config.output_folders.items()}
+    for file in files:
+        if isinstance(file, Path) and (outputs or folders):
+            target = _real(file)
+            if target in outputs:
+                raise ConfigError(f"must not be a source, got {file}", field=outputs[target])
+            field = folders.get(target.parent)
+            if field is not None:
+                raise ConfigError(f"must not be the folder of a source, got {file}", field=field)
+        yield file
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # pathlib's own raises at a loop of links up to Python 3.12
 
 
 def _report_progress(
@@ -243,7 +261,7 @@ def _open_sinks(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[S
         limit = round(config.rotating.max_mb * 1e6)
         file = RotatingFile(config.rotating.file, limit, config.rotating.keep)
         sinks.append(LineSink(stack.enter_context(file), how))
-    if config.annotate is not None and is_video(config.annotate):
+    if config.annotate is not None and config.annotates_video:
         from digitkit.sinks.video import VideoSink
 
         sinks.append(stack.enter_context(VideoSink(config.annotate)))

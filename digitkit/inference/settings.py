@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from digitkit.errors import ConfigError, InputNotFoundError, SettingsError, one_line
 from digitkit.inference.config import InferConfig, RotatingOutput, parse_size
+from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
 
 KEYS = (
     *("camera", "size", "fps", "retry", "hold", "every_frame", "model", "precision"),
@@ -71,7 +72,7 @@ def load_settings(path: Path) -> Settings:
 def _read_toml(path: Path) -> dict[str, Any]:
     name = str(path)
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_bounded(path, MAX_JSON_BYTES).decode("utf-8"))
     except FileNotFoundError as error:
         raise InputNotFoundError("settings file not found", subject=name) from error
     except OSError as error:
@@ -85,7 +86,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(problem, subject=name, hint=hint) from error
     except UnicodeDecodeError as error:
         raise SettingsError("is not UTF-8 text", subject=name, hint="save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not TOML, nested too deep, a NUL in the name
         raise SettingsError(f"is not valid TOML: {one_line(error)}", subject=name) from error
 
 

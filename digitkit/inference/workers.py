@@ -17,8 +17,9 @@ from digitkit.errors import SourceError, printable_path
 from digitkit.images.opencv import cv2
 from digitkit.inference.pipeline import Outcome, read_each
 from digitkit.reading.reader import Reader
-from digitkit.sources.files import is_video, read_frames
+from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
+from digitkit.sources.suffixes import is_video
 from digitkit.sources.video import video_frames
 
 if TYPE_CHECKING:

@@ -13,12 +13,19 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
 from digitkit.choices import PrecisionChoice
-from digitkit.errors import ConfigError, at_least
+from digitkit.errors import ConfigError, ModelError, at_least, one_line
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.models.registry import find_model
-from digitkit.models.session import make_session
+from digitkit.models.session import make_session, run_limited
 from digitkit.models.signature import read_signature
 from digitkit.system.hashes import file_sha256
+
+FIRST_CALL_SECONDS = 60.0
+"""Time limit of a model's first call: a graph may loop forever, and the slowest device takes
+milliseconds."""
+
+_MAX_PROBABILITY = 1.001
+"""Probabilities of 1 may be rounded up."""
 
 DEFAULT_INPUT_SCALE = 1 / 255
 """Default factor for the pixels of a third-party model."""
@@ -125,6 +132,7 @@ class Classifier:
             self.contract.min_confidence if self.contract else DEFAULT_MIN_CONFIDENCE
         )
         self._input, self._outputs = signature.input, signature.outputs
+        self._called = False
         self._batch = 1 if signature.fixed_batch else batch
         self._scale = np.float32(DEFAULT_INPUT_SCALE if input_scale is None else input_scale)
         self._needs_softmax = self.contract is None and not self._returns_probabilities()
@@ -163,7 +171,16 @@ class Classifier:
 
         Raises:
             ValueError: wrong shape or dtype.
+            ModelError: the model fails, or returns no probabilities.
         """
+        scores = self._scores(images)
+        for values in (scores.probabilities, scores.is_digit):
+            if not (values >= 0).all() or not (values <= _MAX_PROBABILITY).all():  # NaN is neither
+                raise self._bad_output()
+        return scores
+
+    def _scores(self, images: U8) -> Scores:
+        """`scores`, without a look at the values."""
         if images.dtype != np.uint8 or images.shape[1:] not in ((28, 28), (1, 28, 28)):
             raise ValueError(
                 f"images must be uint8 [N, 28, 28], got {images.dtype} {list(images.shape)}"
@@ -176,6 +193,8 @@ class Classifier:
             # Not at the top: digitkit's own models need none.
             from digitkit.models.calibration import softmax
 
+            if not np.isfinite(probabilities).all():
+                raise self._bad_output()
             probabilities = softmax(probabilities)
         if self.knows_digits:
             return Scores(probabilities, outputs[1])
@@ -187,12 +206,33 @@ class Classifier:
             batch = batch.astype(np.float32) * self._scale
         limit = self._batch or len(batch)
         if len(batch) <= limit:
-            return self.session.run(self._outputs, {self._input: batch})
-        calls = [
-            self.session.run(self._outputs, {self._input: batch[start : start + limit]})
-            for start in range(0, len(batch), limit)
-        ]
+            return self._call(batch)
+        calls = [self._call(batch[start : start + limit]) for start in range(0, len(batch), limit)]
         return [np.concatenate(output) for output in zip(*calls, strict=True)]
+
+    def _call(self, batch: npt.NDArray[np.generic]) -> list[F32]:
+        """One call of the session; the first one has a time limit, since a graph may loop."""
+        try:
+            if self._called:
+                outputs = self.session.run(self._outputs, {self._input: batch})
+            else:
+                feeds = {self._input: batch}
+                outputs = run_limited(self.session, self._outputs, feeds, FIRST_CALL_SECONDS)
+                self._called = True
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise ModelError(f"fails: {one_line(error)}", subject=str(self.path)) from error
+        if any(len(output) != len(batch) for output in outputs):
+            raise ModelError(
+                f"returns {len(outputs[0])} rows for {len(batch)} images", subject=str(self.path)
+            )
+        return outputs
+
+    def _bad_output(self) -> ModelError:
+        return ModelError(
+            "returns values that are not probabilities",
+            subject=str(self.path),
+            hint="the file may be damaged; check it with digitkit eval, or use another model",
+        )
 
     @overload
     def classify(self, images: U8) -> Prediction: ...
@@ -210,17 +250,20 @@ class Classifier:
 
         Raises:
             ValueError: wrong shape or dtype.
+            ModelError: the model fails, or returns no probabilities.
         """
         if isinstance(images, np.ndarray) and images.ndim == 2:
-            scores = self.scores(images[None])
-            return _to_prediction(scores.probabilities[0], scores.is_digit[0])
+            scores = self._scores(images[None])
+            return self._to_prediction(scores.probabilities[0], scores.is_digit[0])
         if len(images) == 0:
             return []
         several = len(images) > 1
-        scores = self.scores(np.stack(list(images)) if several else np.asarray(images[0])[None])
-        return list(map(_to_prediction, scores.probabilities, scores.is_digit))
+        scores = self._scores(np.stack(list(images)) if several else np.asarray(images[0])[None])
+        return list(map(self._to_prediction, scores.probabilities, scores.is_digit))
 
-
-def _to_prediction(row: F32, is_digit: np.float32) -> Prediction:
-    digit = int(row.argmax())
-    return Prediction(digit, float(row[digit] * is_digit), float(is_digit), row)
+    def _to_prediction(self, row: F32, is_digit: np.float32) -> Prediction:
+        digit = int(row.argmax())  # of a NaN, if there is one
+        probability, is_one = float(row[digit]), float(is_digit)
+        if not 0 <= probability <= _MAX_PROBABILITY or not 0 <= is_one <= _MAX_PROBABILITY:
+            raise self._bad_output()
+        return Prediction(digit, float(row[digit] * is_digit), is_one, row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -25,6 +26,9 @@ OUTPUT = "probabilities"
 
 IS_DIGIT = "is_digit"
 """float32 ``[N]``: probability that the image shows a digit at all; an optional output."""
+
+PREPROCESSING = 1
+"""Version of `digitkit.images.normal_form` that this digitkit has; a test compares the two."""
 
 LABELS = "0123456789"
 
@@ -89,7 +93,7 @@ class ModelContract:
     digitkit_version: str
     licence: str = "MIT"
     labels: str = LABELS
-    preprocessing: int = 1
+    preprocessing: int = PREPROCESSING
     contract: int = CONTRACT_VERSION
     opset: int | None = None
 
@@ -144,7 +148,8 @@ class ModelContract:
             if text is not None:
                 try:
                     values[field.name] = _decode(text, types[field.name])
-                except ValueError:
+                    _check_range(field.name, values[field.name])
+                except (ValueError, RecursionError):
                     raise ModelError(
                         f"its metadata {PREFIX}{field.name} is damaged: {text[:40]!r}",
                         subject=name,
@@ -152,9 +157,30 @@ class ModelContract:
             elif field.default is MISSING:
                 raise ModelError(f"its digitkit metadata lacks {PREFIX}{field.name}", subject=name)
         contract = ModelContract(**values)
+        if contract.preprocessing != PREPROCESSING:
+            raise ModelError(
+                f"requires version {contract.preprocessing} of the preprocessing, but this "
+                f"digitkit has version {PREPROCESSING}",
+                subject=name,
+                hint="use the digitkit that exported it, or export the model again",
+            )
         if contract.labels != LABELS:
             raise ModelError(f"has the labels {contract.labels!r}, not {LABELS!r}", subject=name)
         return contract
+
+
+_RANGES = {
+    **dict.fromkeys(("test_accuracy", "calibration_error", "min_confidence"), (0.0, 1.0)),
+    **dict.fromkeys(("parameters", "multiply_adds", "test_count"), (0.0, math.inf)),
+    "temperature": (1e-6, 1e6),
+}
+"""Lowest and highest value of numbers that decide something, or are shown as a fraction."""
+
+
+def _check_range(name: str, value: Any) -> None:
+    low, high = _RANGES.get(name, (-math.inf, math.inf))
+    if isinstance(value, int | float) and not low <= value <= high:  # NaN is not
+        raise ValueError(name)
 
 
 def _decode(text: str, kind: Any) -> Any:

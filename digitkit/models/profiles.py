@@ -18,6 +18,7 @@ from digitkit.choices import Precision
 from digitkit.errors import OutputError, ReportError
 from digitkit.models.registry import shipped_files
 from digitkit.models.session import load_onnxruntime
+from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
 from digitkit.system.folders import config_folder
 from digitkit.system.hashes import file_sha256
 
@@ -188,7 +189,7 @@ def _read(path: Path) -> dict[str, Any]:
 
     if not os.path.isfile(path):
         return {}
-    values = msgspec.json.decode(path.read_bytes())
+    values = msgspec.json.decode(read_bounded(path, MAX_JSON_BYTES))
     if not isinstance(values, dict) or values.get("format") != PROFILE_FORMAT:
         raise ValueError(f"{path}: is not a profile")
     models = values.get("models")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,9 +33,12 @@ class Session(Protocol):
     """The part of ``onnxruntime.InferenceSession`` that digitkit uses; it has no type hints."""
 
     def run(
-        self, outputs: Sequence[str] | None, feeds: Mapping[str, npt.NDArray[np.generic]]
+        self,
+        outputs: Sequence[str] | None,
+        feeds: Mapping[str, npt.NDArray[np.generic]],
+        options: Any = None,
     ) -> list[Any]:
-        """Arrays of the named outputs, of all for None."""
+        """Arrays of the named outputs, of all for None; see ``onnxruntime.RunOptions``."""
 
     def get_inputs(self) -> list[TensorInfo]:
         """The model's inputs, in order."""
@@ -99,3 +103,36 @@ def make_session(path: Path, threads: int = 1) -> Session:
             subject=str(path),
         ) from error
     return session
+
+
+def run_limited(
+    session: Session,
+    outputs: Sequence[str],
+    feeds: Mapping[str, npt.NDArray[np.generic]],
+    seconds: float,
+) -> list[Any]:
+    """Run a session once, and stop it after a time limit.
+
+    Args:
+        session: what to run.
+        outputs: names of the outputs.
+        feeds: arrays of the inputs.
+        seconds: the time limit.
+
+    Raises:
+        Exception: whatever ONNX Runtime raises when the model fails or is stopped.
+    """
+    options = load_onnxruntime().RunOptions()
+    options.log_severity_level = 4  # its errors arrive as exceptions
+
+    def stop() -> None:
+        options.terminate = True
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        return session.run(outputs, feeds, options)
+    finally:
+        timer.cancel()
+        timer.join()  # decoders are silenced only while there is one thread

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from typing import Any, Protocol
 
 from digitkit.choices import OutputFormat
-from digitkit.errors import OutputError
+from digitkit.errors import OutputError, escape_controls, to_json
 from digitkit.reading.results import Digit, Reading
 from digitkit.sources.frames import Failure, Frame
 
 CSV_COLUMNS = ("source", "text", "confidence", "digits", "rejected", "error", "frame", "time")
-
-
-def escape_controls(text: str) -> str:
-    """Text with line breaks and other control characters escaped, for output line by line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def format_text(reading: Reading) -> str:
@@ -98,7 +92,7 @@ class LineSink:
         if self.how == "text":
             self._put(format_text(reading) + "\n")
         elif self.how == "jsonl":
-            self._put(json.dumps(reading.to_json(), ensure_ascii=False) + "\n")
+            self._put(to_json(reading.to_json()) + "\n")
         else:
             self._put(_format_csv(reading))
 
@@ -106,7 +100,7 @@ class LineSink:
         """Write a failure as a record; as text it is an error message, which goes elsewhere."""
         if self.how == "jsonl":
             line = {"source": failure.source, "error": failure.error}
-            self._put(json.dumps(line, ensure_ascii=False) + "\n")
+            self._put(to_json(line) + "\n")
         elif self.how == "csv":
             self._put(_csv_record((failure.source, "", "", "", "", failure.error, "", "")))
 
@@ -127,9 +121,14 @@ def _format_csv(reading: Reading) -> str:
     )
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def _csv_record(values: tuple[object, ...]) -> str:
     import csv
 
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(values)
+    # A spreadsheet would run a file's name that begins like a formula.
+    safe = [f"'{value}" if str(value).startswith(_FORMULA) else value for value in values]
+    csv.writer(buffer, lineterminator="\n").writerow(safe)
     return buffer.getvalue()

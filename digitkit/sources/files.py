@@ -15,45 +15,33 @@ from typing import IO
 from digitkit.errors import ImageError, InputNotFoundError, SourceError, printable_path
 from digitkit.images.decode import decode_file
 from digitkit.sources.frames import Failure, Frame, to_failure
+from digitkit.sources.suffixes import IMAGE_SUFFIXES, is_video
 from digitkit.sources.video import video_frames
 
-IMAGE_SUFFIXES = frozenset(
-    f".{kind}"
-    for kind in (
-        *("avif", "bmp", "dib", "exr", "gif", "hdr", "jp2", "jpe", "jpeg", "jpg", "pbm", "pfm"),
-        *("pgm", "png", "pnm", "ppm", "ras", "sr", "tif", "tiff", "webp"),
-    )
-)
-"""Suffixes of the files that a folder is searched for; a file that is named is always tried."""
 
-VIDEO_SUFFIXES = frozenset(
-    f".{kind}"
-    for kind in (
-        *("3g2", "3gp", "asf", "avi", "flv", "m2ts", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4"),
-        *("mpeg", "mpg", "mts", "ogv", "ts", "vob", "webm", "wmv"),
-    )
-)
-"""Suffixes of videos, which give all their frames; they must be named, folders skip them."""
-
-
-def image_files(folder: Path) -> Iterator[Path]:
+def image_files(folder: Path) -> Iterator[Path | Failure]:
     """The image files under a folder, recursively, by suffix, sorted within each folder.
 
     Hidden files and folders are skipped, and links to folders are not followed.
 
-    Raises:
-        SourceError: a folder cannot be listed.
+    Yields:
+        A path for each file; a `Failure` for each folder that cannot be listed.
     """
-
-    def refuse(error: OSError) -> None:
-        name = printable_path(error.filename or folder)
-        raise SourceError(f"cannot be listed: {error.strerror}", subject=name) from error
-
-    for base, folders, files in os.walk(folder, onerror=refuse):
+    unlisted: list[OSError] = []
+    for base, folders, files in os.walk(folder, onerror=unlisted.append):
+        yield from _take_unlisted(unlisted, folder)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 yield Path(base, name)
+    yield from _take_unlisted(unlisted, folder)
+
+
+def _take_unlisted(errors: list[OSError], folder: Path) -> Iterator[Failure]:
+    while errors:
+        error = errors.pop(0)
+        name = printable_path(error.filename or folder)
+        yield Failure(name, f"cannot be listed: {error.strerror}")
 
 
 def paths_from(stream: IO[bytes], *, nul: bool = False) -> Iterator[str]:
@@ -89,6 +77,9 @@ def expand_sources(sources: Iterable[str], *, nul: bool = False) -> Iterator[Pat
     """
     for source in sources:
         if source == "-":
+            if sys.stdin is None:
+                yield Failure("-", "standard input is closed")
+                continue
             for listed in paths_from(sys.stdin.buffer, nul=nul):
                 yield from _expand_one(listed)
         else:
@@ -113,8 +104,6 @@ def _expand_one(source: str) -> Iterator[Path | Failure]:
             yield path
         else:
             yield from _expand_pattern(source)
-    except SourceError as error:
-        yield to_failure(name, error)
     except OSError as error:
         yield Failure(name, f"cannot be accessed: {error.strerror}")
     except ValueError as error:  # a NUL byte inside a name
@@ -147,11 +136,6 @@ def load_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:
     begun = time.perf_counter_ns()
     image = decode_file(path, exif=exif)
     return Frame(printable_path(path), image, (time.perf_counter_ns() - begun) / 1e6)
-
-
-def is_video(path: Path) -> bool:
-    """Whether a file is taken for a video, by its suffix."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def read_frames(items: Iterable[Path | Failure], *, exif: bool = True) -> Iterator[Frame | Failure]:

@@ -13,6 +13,10 @@ from digitkit.images import containers
 from digitkit.images.convert import from_array
 from digitkit.images.opencv import cv2
 from digitkit.sources.frames import Failure, Frame
+from digitkit.system.bounded import check_bounded
+
+MAX_VIDEO_BYTES = 1 << 50
+"""Videos are read frame by frame, so only their kind is checked, not their size."""
 
 BROKEN_FRAMES = 30
 """OpenCV reports a broken frame like the end of the file; this many in a row are the end."""
@@ -27,6 +31,7 @@ def video_frames(path: str | os.PathLike[str]) -> Iterator[Frame | Failure]:
     """
     name = printable_path(path)
     try:
+        check_bounded(path, MAX_VIDEO_BYTES)
         with open(path, "rb") as file:
             yield from _read_frames(file, path, name)
     except (FileNotFoundError, NotADirectoryError):

@@ -13,7 +13,8 @@ from digitkit.errors import DigitkitError, OutputError
 
 def _new_mode() -> int:
     """The mode that ``open(path, "w")`` would give a file; mkstemp's is private to the user."""
-    umask = os.umask(0)
+    # It can only be read by setting it; what other threads create meanwhile must not be open.
+    umask = os.umask(0o077)
     os.umask(umask)
     return 0o666 & ~umask
 

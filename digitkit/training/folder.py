@@ -102,8 +102,7 @@ def lock_run(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
-        (folder / LOCK).unlink(missing_ok=True)
+        lock.release()  # the file stays: removed, it could be locked twice under one name
 
 
 def load_run(folder: Path) -> Run:

@@ -12,6 +12,7 @@ import msgspec
 from digitkit.errors import InputNotFoundError, RunError, one_line
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE
 from digitkit.system import atomic
+from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
 from digitkit.training.augment import Augmentation
 from digitkit.training.recipes import Recipe
 
@@ -212,7 +213,7 @@ def read_record(folder: Path) -> RunRecord:
     """
     path = folder / RECORD
     try:
-        values = msgspec.json.decode(path.read_bytes())
+        values = msgspec.json.decode(read_bounded(path, MAX_JSON_BYTES))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputNotFoundError(
             f"is not a run folder (no {RECORD})",

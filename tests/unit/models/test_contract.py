@@ -6,8 +6,9 @@ import pytest
 from support.errors import error_of
 
 from digitkit.errors import ModelError
+from digitkit.images.normal_form import NORMAL_FORM_VERSION
 from digitkit.models.classifier import Classifier
-from digitkit.models.contract import CONTRACT_VERSION, ModelContract
+from digitkit.models.contract import CONTRACT_VERSION, PREPROCESSING, ModelContract
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,10 @@ def test_round_trip(contract):
         ("seed", "{"), ("seed", "true"), ("seed", "1.5"),
         ("test_accuracy", '"high"'), ("op_counts", "[]"), ("op_counts", '{"Conv": "1"}'),
         ("opset", '"18"'), ("precision", "int4"), ("labels", "0123456798"), ("recipe", None),
+        *(("min_confidence", text) for text in ("null", "[1]", "NaN", "-1", "2", '"abc"')),
+        *(("test_accuracy", text) for text in ("null", "1.5", "Infinity")),
+        *(("temperature", text) for text in ("0", "-1", "NaN")),
+        ("op_counts", "[" * 100_000), ("preprocessing", "2"),
     ],
 )  # fmt: skip
 def test_bad_contracts(contract, key, text):
@@ -44,3 +49,7 @@ def test_bad_contracts(contract, key, text):
     error = error_of(ModelError, ModelContract.from_metadata, given, "m.onnx")
     assert error.subject == "m.onnx"
     assert key in str(error)
+
+
+def test_the_preprocessing_is_the_normal_forms():
+    assert PREPROCESSING == NORMAL_FORM_VERSION

@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_read_is_not_replaced(place, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_bytes", refuse)
+        patched.setattr("digitkit.models.profiles.read_bounded", refuse)
         assert error_of(OutputError, save_profiles, [make_profile()]).subject == str(place)
         find_problem(place)
     assert find_profile("digits-tiny")[0] is not None

@@ -1,0 +1,56 @@
+"""No output of a run replaces a source or another output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.cli import run
+
+from digitkit.errors import ConfigError
+from digitkit.inference.config import InferConfig
+
+
+@pytest.fixture
+def folder(tmp_path, digit_file) -> Path:
+    """A folder with an image of a 7."""
+    return digit_file(7, "images/seven.png", size=100).parent
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--annotate", "images"),
+        ("--explain", "images/../images"),
+        ("--output", "images/seven.png"),
+    ],
+)
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_source_is_never_replaced(folder, monkeypatch, options, listed):
+    monkeypatch.chdir(folder.parent)
+    image = folder / "seven.png"
+    before = image.read_bytes()
+    result = run("infer", "-" if listed else "images", *options, stdin=f"{image}\n")
+    assert result.exit_code == 2
+    assert options[0] in result.stderr
+    assert [path.name for path in folder.iterdir()] == [image.name]
+    assert image.read_bytes() == before
+
+
+def test_a_link_to_a_source_is_that_source(folder, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    assert run("infer", folder, "--annotate", link).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"annotate": Path("seen"), "explain": Path("seen")},
+        {"annotate": Path("seen.mp4"), "output": Path("x/../seen.mp4")},
+    ],
+)
+def test_outputs_differ_from_each_other(outputs):
+    with pytest.raises(ConfigError) as caught:
+        InferConfig(sources=("a.png",), **outputs)
+    assert caught.value.field in outputs

@@ -1,0 +1,54 @@
+"""Names and metadata that a terminal or rich would interpret are printed as they are."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from support.cli import run
+
+from digitkit.errors import escape_controls
+from digitkit.models.registry import find_model
+
+CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
+
+
+@pytest.mark.parametrize("text", ["a\x1b[2Jb", "a\x9b2Jb", "a\rb", "a\x07b", "a\u202eb"])
+def test_controls_are_escaped(text):
+    escaped = escape_controls(text)
+    assert not CONTROLS.search(escaped)
+    assert escaped.startswith("a\\")
+
+
+def test_names_of_files(digit_file, tmp_path):
+    image = digit_file(7, "seven.png", size=100)
+    bad = tmp_path / "x\x1b[31m\x9b2J[v2].png"
+    bad.write_bytes(image.read_bytes())
+    for options in ([], ["--format", "jsonl"]):
+        result = run("infer", bad, tmp_path / "gone\x9b.png", *options)
+        assert result.exit_code == 1
+        assert not CONTROLS.search(result.output)
+        assert "[v2]" in result.stdout
+    assert json.loads(result.stdout.splitlines()[0])["source"] == str(bad)
+
+
+def test_brackets_in_the_name_of_a_model(tmp_path, small_data):
+    folder = tmp_path / "a[/v2]"
+    folder.mkdir(parents=True)
+    model = folder / "b[bold]\x1b.onnx"
+    model.write_bytes(find_model("digits-tiny").read_bytes())
+    for command in (["inspect", model], ["eval", model, "--data", small_data, "--no-pictures"]):
+        result = run(*command)
+        assert result.exit_code == 0, result.output
+        assert "b[bold]\\x1b.onnx" in "".join(result.stdout.split())
+        assert not CONTROLS.search(result.stdout)
+
+
+@pytest.mark.parametrize("first", "=+-@")
+def test_a_spreadsheet_sees_no_formula_in_a_name(digit_file, monkeypatch, first):
+    image = digit_file(7, f"{first}cmd.png", size=100)
+    monkeypatch.chdir(image.parent)
+    result = run("infer", "--format", "csv", "--", image.name)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].startswith(f"'{first}cmd.png,7,")
