@@ -86,26 +86,25 @@ def test_same_seed_same_weights_and_another_seed_others(fast, fast_run):
     assert read_weights(fast("other", seed="1")) != read_weights(fast_run)
 
 
-@pytest.mark.parametrize(
-    "stop", [Silent(stop_after=1), Silent(stop_in_batch=(2, 3)), Silent(stop_in_batch=(1, 1))]
-)
 @pytest.mark.parametrize("net", ["article-minimal", "digits-tiny"])
-def test_a_resumed_run_ends_like_an_uninterrupted_one(fast, tmp_path, stop, net):
+def test_a_resumed_run_ends_like_an_uninterrupted_one(fast, tmp_path, net):
     changes = {
         "net": net, "augmentation.rotate": "5", "ema": "0.9", "hands": "0.1", "negatives": "0.2",
     }  # fmt: skip
-    whole = fast("whole", **changes)
-    with pytest.raises(KeyboardInterrupt):
-        fast("cut", stop, **changes)
-    error = error_of(RunError, load_run, tmp_path / "cut")
-    assert f"--resume {tmp_path / 'cut'}" in error.hint
-    watcher = Silent()
-    resumed = resume(tmp_path / "cut", watcher)
-    assert watcher.done == (0 if stop.stop_in_batch == (1, 1) else 1)
-    assert read_weights(resumed) == read_weights(whole)
-    for ours, theirs in zip(resumed.record.epochs, whole.record.epochs, strict=True):
-        assert (ours.val_loss, ours.train_loss) == (theirs.val_loss, theirs.train_loss)
-    assert resumed.record.test == whole.record.test
+    whole, cut = fast("whole", **changes), tmp_path / "cut"
+    for options, epochs in (
+        ({"stop_after": 1}, 1), ({"stop_in_batch": (2, 3)}, 1), ({"stop_in_batch": (1, 1)}, 0),
+    ):  # fmt: skip
+        error_of(KeyboardInterrupt, fast, "cut", Silent(**options), **changes)
+        assert f"--resume {cut}" in error_of(RunError, load_run, cut).hint
+        watcher = Silent()
+        resumed = resume(cut, watcher)
+        assert watcher.done == epochs
+        assert read_weights(resumed) == read_weights(whole)
+        for ours, theirs in zip(resumed.record.epochs, whole.record.epochs, strict=True):
+            assert (ours.val_loss, ours.train_loss) == (theirs.val_loss, theirs.train_loss)
+        assert resumed.record.test == whole.record.test
+        shutil.rmtree(cut)
 
 
 def test_init_starts_from_another_run(tmp_path, few_digits, fast_run):
@@ -214,8 +213,7 @@ def test_damaged_files(copy):
 
 def test_resume_refuses_what_does_not_fit(tmp_path, few_digits, mnist_test):
     out, data = tmp_path / "a", shutil.copytree(few_digits, tmp_path / "data")
-    with pytest.raises(KeyboardInterrupt):
-        train(train_config(out, data), Silent(stop_after=1))
+    error_of(KeyboardInterrupt, train, train_config(out, data), Silent(stop_after=1))
     before = (out / "run.json").read_bytes()
     damage(out, "recipe.net", "digits")
     assert "'digits'" in str(error_of(RunError, resume, out, Silent()))
