@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit import Reader
+from digitkit.images.cv import cv2
 from digitkit.images.ink import ink_is_dark
-from digitkit.images.opencv import cv2
 from digitkit.reading.detections import Detection
-from digitkit.reading.strategies import Page
+from digitkit.reading.strategies import PageStrategy
 
 U8 = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -44,7 +44,7 @@ class Classical(Reader):
         self._page = ClassicalPage()
 
 
-class ClassicalPage(Page):
+class ClassicalPage(PageStrategy):
     """A page that is searched by `find_digits`."""
 
     def __init__(self) -> None:

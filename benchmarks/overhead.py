@@ -28,9 +28,9 @@ from stages import frame_of
 
 from digitkit import Classifier, Reader, arrays
 from digitkit.datasets.mnist import load_mnist
+from digitkit.images.cv import cv2
 from digitkit.images.ink import extract_ink
 from digitkit.images.normal_form import digit_image, normal_form
-from digitkit.images.opencv import cv2
 
 U8 = arrays.U8
 Call = tuple[Callable[[Any], object], Sequence[Any]]

@@ -44,7 +44,7 @@ from tutorial import Tutorial
 from digitkit import Classifier, Reader
 from digitkit.cli import show
 from digitkit.errors import DigitkitError, ImageError, printable_path
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.models.calibration import expected_calibration_error
 from digitkit.reading.results import Reading
 from digitkit.sources.files import load_frame

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from digitkit.datasets.mnist import load_mnist
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.system import atomic
 from digitkit.training.scenes.scene import compose_scene
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from digitkit import Reader
 from digitkit.datasets.mnist import load_mnist
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.inference.pipeline import deliver, read_each
 from digitkit.reading.results import Reading
 from digitkit.sources.frames import Failure, Frame

@@ -19,8 +19,8 @@ from common import ran_on, table
 from digitkit import Reader, arrays
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.convert import to_grey
+from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
-from digitkit.images.opencv import cv2
 from digitkit.reading.detector import Detector, Maps
 from digitkit.reading.pages import detect_digits
 from digitkit.sources.frames import Frame

@@ -16,9 +16,9 @@ from digitkit import Classifier, Reader
 from digitkit.arrays import U8
 from digitkit.images import samples
 from digitkit.images.convert import to_grey
+from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
 from digitkit.images.normal_form import digit_image, normal_form
-from digitkit.images.opencv import cv2
 from digitkit.sources.frames import Frame
 
 cv2.setNumThreads(1)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from digitkit import Classifier
 from digitkit.images.convert import to_grey
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.reading.results import Digit, Reading, Timings
 from digitkit.sources.frames import Frame
 

@@ -20,7 +20,7 @@ from digitkit.version import __version__
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
-    from digitkit.benchmark.config import BenchConfig
+    from digitkit.benchmark.bench_config import BenchConfig
     from digitkit.benchmark.runner import run_benchmark
     from digitkit.errors import DigitkitError
     from digitkit.models.classifier import Classifier, Prediction
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from digitkit.sources.live import Live
 
 _MODULES = {
-    "BenchConfig": "benchmark.config",
+    "BenchConfig": "benchmark.bench_config",
     "Classifier": "models.classifier",
     "Digit": "reading.results",
     "DigitkitError": "errors",

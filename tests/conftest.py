@@ -8,7 +8,7 @@ from support.training import Silent, train_config, write_idx
 
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.models.registry import models_folder
 
 # What is set where the tests run is nothing to them, nor to the processes that they start.
@@ -116,7 +116,7 @@ def tiny_run(tmp_path_factory, small_data):
 @pytest.fixture(scope="session")
 def quick_run(small_data):
     """A real benchmark with a bit of everything: its report and its samples."""
-    from digitkit.benchmark.config import BenchConfig
+    from digitkit.benchmark.bench_config import BenchConfig
     from digitkit.benchmark.runner import run_benchmark
 
     return run_benchmark(

@@ -16,7 +16,7 @@ from digitkit import Reader
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images import samples
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.reading.tracking import Tracker
 from digitkit.sinks import explain
 from digitkit.sinks.drawing import draw

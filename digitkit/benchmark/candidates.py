@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from digitkit.benchmark import jobs
-from digitkit.benchmark.config import BenchConfig
+from digitkit.benchmark.bench_config import BenchConfig
 from digitkit.benchmark.job_calls import JobError, run_job
 from digitkit.benchmark.report import ModelFacts
 from digitkit.benchmark.variants import Variant
@@ -18,7 +18,7 @@ from digitkit.system.hashes import file_sha256
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ModelCandidate:
     """A model that is to be measured.
 
     Attributes:
@@ -61,7 +61,7 @@ def find_models(names: Sequence[str]) -> list[tuple[str, Path]]:
     return [(p.stem if stems.count(p.stem) == 1 else printable_path(p), p) for p in paths]
 
 
-def inspect_models(config: BenchConfig, paths: Sequence[tuple[str, Path]]) -> list[Candidate]:
+def inspect_models(config: BenchConfig, paths: Sequence[tuple[str, Path]]) -> list[ModelCandidate]:
     """Load each model once, in a process of its own, and describe it.
 
     Args:
@@ -85,17 +85,17 @@ def inspect_models(config: BenchConfig, paths: Sequence[tuple[str, Path]]) -> li
     return candidates
 
 
-def _inspect(config: BenchConfig, name: str, path: Path) -> Candidate:
+def _inspect(config: BenchConfig, name: str, path: Path) -> ModelCandidate:
     file = printable_path(path.name)
     try:
         inspection = run_job(config.time_limit, jobs.inspect_model, model=str(path))
     except JobError as error:
         facts = ModelFacts(name, file, file_sha256(path), path.stat().st_size)
-        return Candidate(name, path, facts, error=str(error))
+        return ModelCandidate(name, path, facts, error=str(error))
     scale = None
     if inspection.facts.precision is None:
         scale = DEFAULT_INPUT_SCALE if config.input_scale is None else config.input_scale
-    return Candidate(
+    return ModelCandidate(
         name,
         path,
         ModelFacts(name, file, **asdict(inspection.facts)),
@@ -107,7 +107,7 @@ def _inspect(config: BenchConfig, name: str, path: Path) -> Candidate:
     )
 
 
-def plan_variants(config: BenchConfig, candidates: Sequence[Candidate]) -> list[Variant]:
+def plan_variants(config: BenchConfig, candidates: Sequence[ModelCandidate]) -> list[Variant]:
     """Every combination of model, runtime, threads and batch, without figures.
 
     Those that cannot be measured have an error.

@@ -213,7 +213,7 @@ def measure_stages(
     model: str, threads: int, scale: float | None, pictures: Sequence[str], runs: Sequence[int]
 ) -> list[ImageReadings]:
     """Read image files step by step, each `runs` times after a warm-up."""
-    from digitkit.images.opencv import cv2
+    from digitkit.images.cv import cv2
     from digitkit.models.classifier import Classifier
     from digitkit.reading.reader import Reader
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digitkit.benchmark import stats
-from digitkit.benchmark.config import BenchConfig
+from digitkit.benchmark.bench_config import BenchConfig
 from digitkit.benchmark.report import BenchReport
 from digitkit.benchmark.units import format_threads
 from digitkit.benchmark.variants import MeasuredVariant

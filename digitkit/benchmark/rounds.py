@@ -11,8 +11,8 @@ import numpy as np
 
 from digitkit.benchmark import jobs
 from digitkit.benchmark.aggregate import Accuracy, Measurements
-from digitkit.benchmark.candidates import Candidate, format_name
-from digitkit.benchmark.config import BenchConfig
+from digitkit.benchmark.bench_config import BenchConfig
+from digitkit.benchmark.candidates import ModelCandidate, format_name
 from digitkit.benchmark.job_calls import JobError, run_job, run_throughput
 from digitkit.benchmark.job_results import Score
 from digitkit.benchmark.steps import Steps
@@ -37,7 +37,7 @@ class Rounds:
     def __init__(
         self,
         config: BenchConfig,
-        candidates: Sequence[Candidate],
+        candidates: Sequence[ModelCandidate],
         variants: Sequence[Variant],
         folder: Path,
         progress: Progress,

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from digitkit.benchmark.aggregate import Measurements, summarize_variant
-from digitkit.benchmark.candidates import Candidate, find_models, inspect_models, plan_variants
-from digitkit.benchmark.config import BenchConfig
+from digitkit.benchmark.bench_config import BenchConfig
+from digitkit.benchmark.candidates import ModelCandidate, find_models, inspect_models, plan_variants
 from digitkit.benchmark.report import REPORT_FORMAT, BenchReport, BenchResult, Environment
 from digitkit.benchmark.rounds import Rounds
 from digitkit.benchmark.stats import Samples
@@ -104,7 +104,7 @@ def _measure(
 
 def _describe_environment(
     config: BenchConfig,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[ModelCandidate],
     machine: Machine,
     before: Conditions,
     after: Conditions,

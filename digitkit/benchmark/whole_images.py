@@ -9,8 +9,8 @@ from pathlib import Path
 
 from digitkit.benchmark import jobs
 from digitkit.benchmark.aggregate import summarize_cold_starts, summarize_stages
-from digitkit.benchmark.candidates import Candidate
-from digitkit.benchmark.config import BenchConfig
+from digitkit.benchmark.bench_config import BenchConfig
+from digitkit.benchmark.candidates import ModelCandidate
 from digitkit.benchmark.job_calls import JobError, run_job
 from digitkit.benchmark.job_results import ImageReadings, StartedProgram
 from digitkit.benchmark.report import ColdStart, Stages
@@ -47,7 +47,7 @@ class WholeImages:
         self._errors: dict[str, str] = {}
         self._starts: dict[str, list[StartedProgram]] = defaultdict(list)
 
-    def measure(self, candidate: Candidate, number: int) -> None:
+    def measure(self, candidate: ModelCandidate, number: int) -> None:
         """Measure a model in the round of this number, from 0."""
         if not self._pictures:
             self._pictures = write_sample_sizes(self._folder)
@@ -71,7 +71,7 @@ class WholeImages:
         names = sorted(self._starts, key=INTERPRETER.__eq__)
         return tuple(summarize_cold_starts(name, self._starts[name]) for name in names)
 
-    def _read_images(self, candidate: Candidate) -> None:
+    def _read_images(self, candidate: ModelCandidate) -> None:
         lists = [self._readings[candidate.name, picture] for picture, _ in self._pictures]
         try:
             readings = run_job(
@@ -89,7 +89,7 @@ class WholeImages:
         for kept, one in zip(lists, readings, strict=True):
             kept.append(one)
 
-    def _start_programs(self, candidate: Candidate) -> None:
+    def _start_programs(self, candidate: ModelCandidate) -> None:
         infer = ["infer", str(SAMPLE_DIGIT), "--model", str(candidate.path)]
         if candidate.scale is not None:
             infer += ["--input-scale", repr(candidate.scale)]

@@ -119,7 +119,7 @@ def command(
         _refuse_options(context)
         return
     from digitkit.benchmark import runner
-    from digitkit.benchmark.config import BenchConfig
+    from digitkit.benchmark.bench_config import BenchConfig
     from digitkit.benchmark.validity import warnings_before
     from digitkit.models.profiles import profile_file
     from digitkit.system import atomic, conditions, machine

@@ -70,7 +70,7 @@ def command(
     your settings for it. The same inputs give the same bytes.
     """
     from digitkit.device.bundle.build import build_bundle
-    from digitkit.device.bundle.config import BundleConfig
+    from digitkit.device.bundle.bundle_config import BundleConfig
     from digitkit.system.tables import Table
 
     versions = tuple(dict.fromkeys(name.strip() for name in pythons.split(",") if name.strip()))

@@ -13,7 +13,7 @@ from digitkit.errors import needs_extra
 from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
-    from digitkit.export.export import Exported
+    from digitkit.export.export_job import Exported
 
 
 EXAMPLES = """\
@@ -59,7 +59,7 @@ def command(
     is calibrated on training images. A model card and checksums are written next to the files.
     """
     try:
-        from digitkit.export.export import ExportConfig, export_run
+        from digitkit.export.export_job import ExportConfig, export_run
     except ImportError as error:
         raise needs_extra(error.name or "torch", "exporting") from error
     config = ExportConfig(run, out, name, int8, target, data)

@@ -250,8 +250,8 @@ def command(
     failed source has source and error. Digits of a camera or a video are tracked over frames, and
     a number is reported once it is stable.
     """
-    from digitkit.inference.config import InferConfig, parse_size
-    from digitkit.inference.run import run_infer
+    from digitkit.inference.infer_config import InferConfig, parse_size
+    from digitkit.inference.infer_job import run_infer
 
     settings = None
     if config is not None:

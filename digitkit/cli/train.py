@@ -15,7 +15,7 @@ from digitkit.errors import RecipeError, RunError, needs_extra
 from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
-    from digitkit.training.detector import DetectorConfig
+    from digitkit.training.detector_training import DetectorConfig
     from digitkit.training.folder import Run
     from digitkit.training.recipes import Recipe
     from digitkit.training.run import TrainConfig
@@ -115,7 +115,7 @@ def command(
             "--data": data, "--resume": resume,
         }  # fmt: skip
         _refuse(unused, f"cannot be used with the recipe {recipe}")
-        from digitkit.training.detector import RECIPE_FIELDS, DetectorConfig, parse_changes
+        from digitkit.training.detector_training import RECIPE_FIELDS, DetectorConfig, parse_changes
 
         fields = parse_changes(_parse_changes(set_ or [], batch=batch_size, seed=seed))
         detector = DetectorConfig(
@@ -173,8 +173,8 @@ def _stop(hint: str) -> NoReturn:
 
 
 def _train_detector(config: DetectorConfig) -> None:
-    from digitkit.export.detector import export_detector_run
-    from digitkit.training.detector import train_detector
+    from digitkit.export.detector_export import export_detector_run
+    from digitkit.training.detector_training import train_detector
 
     def report(step: int, terms: dict[str, float], seconds: float) -> None:
         means = "  ".join(f"{name} {value:.4f}" for name, value in terms.items())
@@ -217,8 +217,8 @@ def _recipe_fields(recipe: Recipe) -> dict[str, object]:
 
 def _list(name: str, fields: dict[str, object]) -> None:
     """List the recipes, and the fields of the one of this name."""
-    from digitkit.training.detector import DETECTOR_RECIPE_VERSION
     from digitkit.training.detector_net import DetectorNet
+    from digitkit.training.detector_training import DETECTOR_RECIPE_VERSION
     from digitkit.training.nets import build_net, parameter_count
     from digitkit.training.recipes import DETECTOR_RECIPE, RECIPES
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
 from digitkit.errors import ImageError
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 
 
 def from_array(array: npt.NDArray[np.generic], name: str = "array") -> U8:

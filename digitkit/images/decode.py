@@ -12,8 +12,8 @@ import numpy as np
 from digitkit.arrays import U8
 from digitkit.errors import ImageError, InputNotFoundError, SourceError, one_line, printable_path
 from digitkit.images.convert import from_array
+from digitkit.images.cv import MAX_PIXELS, cv2
 from digitkit.images.guards import check_claimed_size, check_complete
-from digitkit.images.opencv import MAX_PIXELS, cv2
 from digitkit.images.orientation import read_exif_orientation, turn_upright
 from digitkit.system.bounded import read_bounded
 

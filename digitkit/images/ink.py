@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from digitkit.arrays import U8
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 
 WORK_SIDE = 160
 """An image of one digit is reduced to this side before its ink is extracted, pixels."""

@@ -12,8 +12,8 @@ import numpy as np
 from digitkit.arrays import U8
 from digitkit.errors import ImageError
 from digitkit.images.convert import to_grey
+from digitkit.images.cv import cv2
 from digitkit.images.ink import extract_ink
-from digitkit.images.opencv import cv2
 
 NORMAL_FORM_VERSION = 1
 """Version of the normal form; stored in every exported model; increases when pixels change."""

@@ -6,7 +6,7 @@ import struct
 from contextlib import suppress
 
 from digitkit.arrays import U8
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 
 
 def read_exif_orientation(data: bytes) -> int:

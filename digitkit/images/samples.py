@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
-from digitkit.images.opencv import cv2
 from digitkit.system import atomic
 
 FOLDER = Path(__file__).with_name("sample_images")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from digitkit.errors import ConfigError, InputNotFoundError, SettingsError, one_line
-from digitkit.inference.config import InferConfig, RotatingOutput, parse_size
+from digitkit.inference.infer_config import InferConfig, RotatingOutput, parse_size
 from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
 
 KEYS = (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from digitkit.errors import SourceError, printable_path
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.inference.pipeline import Outcome, read_each
 from digitkit.reading.reader import Reader
 from digitkit.sources.files import read_frames

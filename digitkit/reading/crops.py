@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F32, U8, Box
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.reading.detections import Detection
 from digitkit.reading.detector import INK
 from digitkit.reading.scales import Candidate, Scale

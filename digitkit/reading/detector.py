@@ -8,7 +8,7 @@ from pathlib import Path
 
 from digitkit.arrays import F32, U8
 from digitkit.errors import ModelError, one_line
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.models.registry import models_folder
 from digitkit.models.session import make_session
 

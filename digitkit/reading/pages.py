@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from digitkit.arrays import U8
+from digitkit.images.cv import cv2
 from digitkit.images.ink import extract_ink
-from digitkit.images.opencv import cv2
 from digitkit.reading.crops import clip_box, crop_detection
 from digitkit.reading.detections import Detection
 from digitkit.reading.detector import CENTRE, Detector

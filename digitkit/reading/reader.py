@@ -23,15 +23,15 @@ from digitkit.errors import (
     printable_path,
 )
 from digitkit.images.convert import from_array, to_grey
+from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
-from digitkit.images.opencv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.models.classifier import Classifier
 from digitkit.reading.detections import Classified
 from digitkit.reading.detector import Detector
-from digitkit.reading.orientation import surely_upright
 from digitkit.reading.results import Reading, Timings
-from digitkit.reading.strategies import Page, SingleDigit, Strategy
+from digitkit.reading.strategies import PageStrategy, SingleDigitStrategy, Strategy
+from digitkit.reading.upright import surely_upright
 from digitkit.sources.files import load_frame
 from digitkit.sources.frames import Failure, Frame, to_failure
 
@@ -105,7 +105,7 @@ class Reader:
         self.min_confidence = (
             self.classifier.min_confidence if min_confidence is None else min_confidence
         )
-        self._page: Strategy | None = None if detector is None else Page(detector)
+        self._page: Strategy | None = None if detector is None else PageStrategy(detector)
 
     @overload
     def read(self, images: Image) -> Reading: ...  # type: ignore[overload-overlap]  # str
@@ -182,9 +182,9 @@ class Reader:
     def _choose_strategy(self, frame: Frame) -> Strategy:
         small = max(frame.image.shape[:2]) <= ONE_DIGIT_SIDE
         if self.mode == "digit" or (self.mode == "auto" and small):
-            return SingleDigit()
+            return SingleDigitStrategy()
         if self._page is None:
-            self._page = Page(Detector(threads=self.threads))
+            self._page = PageStrategy(Detector(threads=self.threads))
         return self._page
 
     def _read_rotated(self, frame: Frame, strategy: Strategy, turn: int) -> tuple[Reading, float]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from digitkit.arrays import U8
 from digitkit.images.ink import extract_ink
 from digitkit.reading.detections import Classified, Detection
-from digitkit.reading.orientation import orientation_evidence
 from digitkit.reading.results import Digit
+from digitkit.reading.upright import orientation_evidence
 
 if TYPE_CHECKING:
     from digitkit.reading.detector import Detector
@@ -50,7 +50,7 @@ class Strategy(Protocol):
         """
 
 
-class SingleDigit:
+class SingleDigitStrategy:
     """The image is one digit that fills it."""
 
     can_be_rotated = False
@@ -73,7 +73,7 @@ class SingleDigit:
         return Assembled(tuple(digits), 0.0)
 
 
-class Page:
+class PageStrategy:
     """The image holds any number of digits, which the detector finds."""
 
     can_be_rotated = True

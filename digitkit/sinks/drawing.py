@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from digitkit.arrays import U8, Box
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.detections import overlaps
 from digitkit.reading.results import Digit, Reading

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from digitkit.arrays import U8
+from digitkit.images.cv import cv2
 from digitkit.images.normal_form import BOX, SIDE
-from digitkit.images.opencv import cv2
 from digitkit.reading.results import Digit, Reading
 from digitkit.sinks.drawing import FONT, GREEN, GREY, RED, draw
-from digitkit.sinks.lines import format_percent
+from digitkit.sinks.lines import format_confidence
 
 _TILE = 168  # side of an enlarged digit, pixels: six times 28
 
@@ -74,7 +74,7 @@ def _draw_tile(digit: Digit) -> U8:
         colour = (GREEN if digit.accepted else RED) if line == 0 else GREY
         cv2.putText(tile, "0123456789-"[place], (8, y), FONT, 0.5, colour, 1, cv2.LINE_AA)
         cv2.rectangle(tile, (24, y - 9), (24 + round(score * 80), y - 2), colour, -1)
-        label = format_percent(score)
+        label = format_confidence(score)
         cv2.putText(tile, label, (110, y), FONT, 0.42, colour, 1, cv2.LINE_AA)
     return tile
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from digitkit.arrays import U8
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.reading.results import Reading
 from digitkit.sinks.drawing import draw
 from digitkit.sinks.explain import explain

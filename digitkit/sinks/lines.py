@@ -33,9 +33,9 @@ def format_text(reading: Reading) -> str:
         for digit in reading.digits:
             if digit.row in rows:
                 rows[digit.row] += str(digit.digit) if digit.accepted else f"[{digit_label(digit)}]"
-        parts.append(f"{' '.join(rows.values())} ({least}{format_percent(lowest)})")
+        parts.append(f"{' '.join(rows.values())} ({least}{format_confidence(lowest)})")
     if rejected:
-        doubts = ", ".join(f"{digit_label(d)} {format_percent(d.confidence)}" for d in rejected)
+        doubts = ", ".join(f"{digit_label(d)} {format_confidence(d.confidence)}" for d in rejected)
         parts.append(f"[not accepted: {doubts}]")
     return f"{name}: {' '.join(parts) or 'no digit found'}"
 
@@ -46,7 +46,7 @@ def digit_label(digit: Digit) -> str:
     return f"{digit.digit}" if digit.accepted else f"{digit.digit}{doubt}"
 
 
-def format_percent(confidence: float) -> str:
+def format_confidence(confidence: float) -> str:
     """A confidence for people; never rounded up to 100%."""
     return f"{min(confidence, 0.9999):.1%}" if confidence < 0.9995 else ">99.9%"
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from digitkit.errors import MissingDependencyError
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.reading.results import Reading
 from digitkit.sinks.drawing import draw
 from digitkit.sources.frames import Failure, Frame

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from digitkit.arrays import U8
 from digitkit.errors import ConfigError, SourceError, one_line
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.sources import picamera
 from digitkit.sources.urls import SCHEMES, mask_password
 from digitkit.sources.video import BROKEN_FRAMES

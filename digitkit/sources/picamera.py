@@ -19,7 +19,7 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.errors import CameraMissingError, SourceError
-from digitkit.images.opencv import MAX_PIXELS
+from digitkit.images.cv import MAX_PIXELS
 from digitkit.sources.picamera_pipe import HEADER, MAGIC, MISSING
 
 NAME = "picamera2"

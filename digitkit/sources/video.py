@@ -11,7 +11,7 @@ from typing import BinaryIO
 from digitkit.errors import printable_path
 from digitkit.images import containers
 from digitkit.images.convert import from_array
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.sources.frames import Failure, Frame
 from digitkit.system.bounded import check_bounded
 

@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset
 from digitkit.arrays import U8
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.convert import to_grey
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.reading.detector import CENTRE, INK
 from digitkit.training.scenes.scene import Scene, compose_scene
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from digitkit.arrays import Labels
 from digitkit.datasets.digits import Images
+from digitkit.images.cv import cv2
 from digitkit.images.normal_form import SIDE, normal_form
-from digitkit.images.opencv import cv2
 
 _SIDE = 64  # drawn larger and reduced, as pens are finer than pixels
 

@@ -199,7 +199,7 @@ RECIPES = {
 
 DETECTOR_RECIPE = "finder"
 """``digitkit train --recipe`` of the detector, which has a loop and a configuration of its own; see
-`digitkit.training.detector`."""
+`digitkit.training.detector_training`."""
 
 
 def get_recipe(name: str) -> Recipe:

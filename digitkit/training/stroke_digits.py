@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from digitkit.arrays import Labels
 from digitkit.datasets.digits import Images
+from digitkit.images.cv import cv2
 from digitkit.images.normal_form import SIDE, normal_form
-from digitkit.images.opencv import cv2
 
 _SIDE = 96  # drawn larger and reduced, as pens are finer than pixels
 

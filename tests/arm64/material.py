@@ -17,9 +17,9 @@ import roots
 
 from digitkit.datasets.mnist import load_mnist
 from digitkit.device.bundle.build import build_bundle
-from digitkit.device.bundle.config import BundleConfig
+from digitkit.device.bundle.bundle_config import BundleConfig
 from digitkit.device.bundle.own_wheel import build_checkout
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 
 PROJECT = Path(__file__).resolve().parents[2]
 MATERIAL = roots.BUILD / "material"

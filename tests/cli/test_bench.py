@@ -19,13 +19,13 @@ from support.paths import ROOT
 from support.reports import make_failed, make_report, make_variant
 
 from digitkit.benchmark import runner, summary
-from digitkit.benchmark.config import BenchConfig
+from digitkit.benchmark.bench_config import BenchConfig
 from digitkit.benchmark.findings import Finding
 from digitkit.benchmark.report import BenchResult, load_report, save_report
 from digitkit.benchmark.variants import Throughput
 from digitkit.cli import show
 from digitkit.errors import OutputError
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.models import profiles
 
 FAST = (

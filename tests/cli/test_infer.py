@@ -17,7 +17,7 @@ import pytest
 from support.cli import json_lines, one_error_line, run
 from support.paths import ROOT
 
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.reading.reader import Reader
 from digitkit.sources import live
 from digitkit.sources.video import video_frames

@@ -68,7 +68,7 @@ def test_a_third_party_model(here):
 
 @pytest.mark.parametrize("command", [("train",), ("export", "x")])
 def test_without_torch_the_extra_is_named(command, monkeypatch):
-    for module in ("digitkit.training.folder", "digitkit.export.export"):
+    for module in ("digitkit.training.folder", "digitkit.export.export_job"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "digitkit[train]" in one_error_line(run(*command), 2)

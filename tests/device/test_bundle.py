@@ -30,7 +30,7 @@ from digitkit import errors
 from digitkit.datasets import mnist
 from digitkit.device.bundle import own_wheel, pip
 from digitkit.device.bundle.build import build_bundle
-from digitkit.device.bundle.config import BundleConfig
+from digitkit.device.bundle.bundle_config import BundleConfig
 from digitkit.device.bundle.contents import ServiceModel
 from digitkit.images import samples
 

@@ -8,7 +8,7 @@ import pytest
 from support.cli import run
 
 from digitkit.errors import ConfigError
-from digitkit.inference.config import InferConfig
+from digitkit.inference.infer_config import InferConfig
 
 
 @pytest.fixture

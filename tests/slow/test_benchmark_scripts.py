@@ -16,7 +16,7 @@ from support import reports
 from support.errors import error_of
 from support.paths import ROOT, SHARED
 
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.training.scenes.scene import compose_scene
 
 pytest.importorskip("torch")
@@ -196,11 +196,12 @@ def test_the_tutorial_detects_digits_in_rows(script, one_of_each):
 
 
 def test_seeds(run, fast_run, tmp_path, monkeypatch):
-    from digitkit.export import export, verify
+    from digitkit.export import export_job
+    from digitkit.export import verify
 
     folder = shutil.copytree(fast_run.folder, tmp_path / "run")
     monkeypatch.setattr(verify, "INT8_LOSS", 1.0)
-    export.export_run(export.ExportConfig(folder))
+    export_job.export_run(export_job.ExportConfig(folder))
     better = shutil.copytree(folder, tmp_path / "better")
     record = json.loads((better / "run.json").read_text())
     record["validation"]["accuracy"] += 0.01

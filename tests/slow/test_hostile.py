@@ -20,8 +20,8 @@ from support.paths import ROOT
 
 from digitkit.errors import ImageError
 from digitkit.images.convert import to_grey
+from digitkit.images.cv import cv2
 from digitkit.images.decode import decode
-from digitkit.images.opencv import cv2
 
 GROWTH = 100_000_000  # most bytes that damaged files may take beyond what an intact one takes
 FLIPPED = 300  # files with flipped bits, of each kind

@@ -25,7 +25,7 @@ pytest.importorskip("cyclonedx", reason="needs the extra bundle")
 
 from digitkit.device.bundle import own_wheel
 from digitkit.device.bundle.build import build_bundle
-from digitkit.device.bundle.config import MACHINES
+from digitkit.device.bundle.bundle_config import MACHINES
 from digitkit.errors import BundleError
 
 PLATFORM = {machine: name for name, machine in MACHINES.items()}.get(platform.machine())

@@ -69,7 +69,7 @@ def test_one_digit_is_read_with_little(options, digit_file):
     assert not modules & {"csv", "tempfile", "multiprocessing", "concurrent.futures"}
     unneeded = (
         *("reading.pages", "reading.fields", "reading.tracking", "sources.live", "datasets.load"),
-        *("models.evaluation", "inference.workers", "sinks.drawing", "sinks.video", "figures"),
+        *("models.evaluation", "inference.workers", "sinks.drawing", "sinks.video_file", "figures"),
     )
     assert not modules & {f"digitkit.{name}" for name in unneeded}
 

@@ -19,8 +19,10 @@ from digitkit import Classifier
 from digitkit.datasets.digits import stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import GateError
-from digitkit.export import detector, export, graph, verify
-from digitkit.export.export import ExportConfig, export_run
+from digitkit.export import detector_export
+from digitkit.export import export_job
+from digitkit.export import graph, verify
+from digitkit.export.export_job import ExportConfig, export_run
 from digitkit.models.calibration import fit_min_confidence
 from digitkit.models.evaluation import score_predictions
 from digitkit.reading.detector import Detector
@@ -97,7 +99,7 @@ def test_a_run_is_scored_as_its_export_is(exported, tiny_run, small_data):
 
 
 def test_the_parity_gate_covers_is_digit(tiny_run, tmp_path, monkeypatch):
-    right = export.to_onnx
+    right = export_job.to_onnx
 
     def wrong(net):
         model = right(net)
@@ -105,7 +107,7 @@ def test_the_parity_gate_covers_is_digit(tiny_run, tmp_path, monkeypatch):
         node.op_type = "Softplus"
         return model
 
-    monkeypatch.setattr(export, "to_onnx", wrong)
+    monkeypatch.setattr(export_job, "to_onnx", wrong)
     config = ExportConfig(tiny_run.folder, tmp_path / "out")
     assert "parity" in str(error_of(GateError, export_run, config))
     assert not (tmp_path / "out").exists()
@@ -113,7 +115,7 @@ def test_the_parity_gate_covers_is_digit(tiny_run, tmp_path, monkeypatch):
 
 def test_a_trained_detector_can_be_used_and_trained_on(tmp_path, monkeypatch):
     monkeypatch.setattr("digitkit.training.detector_data.CROP", 96)
-    monkeypatch.setattr("digitkit.training.detector.CROP", 96)
+    monkeypatch.setattr("digitkit.training.detector_training.CROP", 96)
     out = tmp_path / "a"
     options = ["--set", "steps=2", "--set", "workers=0", "--batch-size", 2, "--threads", 1]
     first = run("train", "--recipe", "finder", "--out", out, *options)
@@ -132,6 +134,6 @@ def test_a_trained_detector_can_be_used_and_trained_on(tmp_path, monkeypatch):
     training = Detector(tmp_path / "b/finder.onnx").metadata["digitkit.training"]
     assert training.count("2 steps") == 2
     (out / "finder.onnx").unlink()
-    monkeypatch.setattr(detector, "PARITY", -1.0)
-    assert "ink" in str(error_of(GateError, detector.export_detector_run, out))
+    monkeypatch.setattr(detector_export, "PARITY", -1.0)
+    assert "ink" in str(error_of(GateError, detector_export.export_detector_run, out))
     assert not (out / "finder.onnx").exists()

@@ -26,7 +26,7 @@ FACTS = {
     "numpy": answers.NumPyFacts("2.2.0", correct=True),
     "opencv": answers.OpenCVFacts("4.11.0", windows=False),
     "onnxruntime": answers.OnnxRuntimeFacts("1.24.1", ("CPUExecutionProvider",), "1", False),
-    "model": answers.ModelFacts(True, (FILE, DETECTOR), (READING,), PAGE, 0, NO_PROFILE),
+    "model": answers.ProbedModelFacts(True, (FILE, DETECTOR), (READING,), PAGE, 0, NO_PROFILE),
 }
 
 

@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 
 
 def jpeg(value: int = 128) -> bytes:

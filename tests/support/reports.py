@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from digitkit.benchmark import stats
-from digitkit.benchmark.config import BenchConfig
+from digitkit.benchmark.bench_config import BenchConfig
 from digitkit.benchmark.findings import Finding
 from digitkit.benchmark.report import REPORT_FORMAT, BenchReport, Environment, ModelFacts
 from digitkit.benchmark.variants import MeasuredVariant, PacedFigures, ProcessFigures, Variant

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from digitkit.device.bundle.config import MACHINES, BundleConfig
+from digitkit.device.bundle.bundle_config import MACHINES, BundleConfig
 
 
 def make_wheel(

@@ -8,7 +8,7 @@ from typing import Any
 from digitkit.arrays import F32
 from digitkit.benchmark.runtimes import LoadedModel
 from digitkit.errors import ModelError, one_line
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 
 
 def load(path: Path, threads: int, batch: int, scale: float | None) -> LoadedModel:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digitkit.device.bundle.archive import Bundle, Entry, pack
-from digitkit.device.bundle.config import BundleConfig
+from digitkit.device.bundle.bundle_config import BundleConfig
 from digitkit.device.bundle.contents import Contents, ServiceModel, list_entries, load_mnist_files
 from digitkit.device.bundle.own_wheel import make_own_wheel
 from digitkit.device.bundle.pip import check_pip

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from digitkit.device.bundle.archive import Entry
-from digitkit.device.bundle.config import BundleConfig
+from digitkit.device.bundle.bundle_config import BundleConfig
 from digitkit.device.bundle.wheels import Wheel, required_glibc
 from digitkit.errors import DatasetError
 from digitkit.images import samples

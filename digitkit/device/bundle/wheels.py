@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digitkit.device.bundle.config import BundleConfig
+from digitkit.device.bundle.bundle_config import BundleConfig
 from digitkit.device.bundle.pip import OFFLINE, run_pip
 from digitkit.errors import BundleError, InputNotFoundError, needs_extra, one_line
 from digitkit.system.hashes import file_sha256

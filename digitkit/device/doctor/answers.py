@@ -202,7 +202,7 @@ class ProfileFacts:
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ProbedModelFacts:
     """A model, by its shipped name or its file.
 
     Attributes:

@@ -15,10 +15,10 @@ from digitkit.device.doctor.answers import (
     Answer,
     Facts,
     FrameFacts,
-    ModelFacts,
     NumPyFacts,
     OnnxRuntimeFacts,
     OpenCVFacts,
+    ProbedModelFacts,
 )
 from digitkit.errors import ConfigError
 from digitkit.sources import v4l2
@@ -109,7 +109,7 @@ class Evidence:
     numpy: Answer[NumPyFacts]
     opencv: Answer[OpenCVFacts]
     onnxruntime: Answer[OnnxRuntimeFacts]
-    model: Answer[ModelFacts]
+    model: Answer[ProbedModelFacts]
     devices: tuple[VideoDevice, ...]
     frames: Mapping[str, Answer[FrameFacts]]
 
@@ -172,7 +172,7 @@ def gather_evidence(
     opencv = ask("OpenCV", "opencv", OpenCVFacts, possible=numpy.works)
     onnxruntime = ask("ONNX Runtime", "onnxruntime", OnnxRuntimeFacts, possible=numpy.works)
     loads = opencv.works and onnxruntime.works
-    model = ask("the model", "model", ModelFacts, possible=loads, name=config.model)
+    model = ask("the model", "model", ProbedModelFacts, possible=loads, name=config.model)
     devices = tuple(v4l2.list_devices(root)) if config.cameras else ()
     cameras = _cameras_to_try(config, devices, root, on_pi) if opencv.works else []
     return Evidence(

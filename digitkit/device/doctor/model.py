@@ -9,8 +9,8 @@ from functools import partial
 from digitkit.device.doctor.answers import (
     NO_ANSWER,
     FileFacts,
-    ModelFacts,
     ModelReading,
+    ProbedModelFacts,
     ProbeFailure,
 )
 from digitkit.device.doctor.checks import Check
@@ -68,19 +68,19 @@ def _check_files(files: tuple[FileFacts, ...]) -> Check:
     return _Check(name, "ok", f"{names}: match SHA256SUMS")
 
 
-def _model_files(facts: ModelFacts) -> list[str]:
+def _model_files(facts: ProbedModelFacts) -> list[str]:
     return [file.name for file in facts.files[:-1]]  # the last is the detector
 
 
-def _all_load(facts: ModelFacts) -> bool:
+def _all_load(facts: ProbedModelFacts) -> bool:
     return sum(reading.input is not None for reading in facts.readings) == len(_model_files(facts))
 
 
-def _first_failure(facts: ModelFacts) -> ProbeFailure | None:
+def _first_failure(facts: ProbedModelFacts) -> ProbeFailure | None:
     return next((reading.failure for reading in facts.readings if reading.failure), None)
 
 
-def _check_contract(facts: ModelFacts, end: ProbeFailure | None) -> Check:
+def _check_contract(facts: ProbedModelFacts, end: ProbeFailure | None) -> Check:
     if _all_load(facts):
         found = "; ".join(map(_describe_contract, facts.readings))
         return _Check("contract", "ok", found)
@@ -102,7 +102,7 @@ def _describe_contract(reading: ModelReading) -> str:
     )
 
 
-def _check_digit(facts: ModelFacts, end: ProbeFailure | None, model: str) -> Check:
+def _check_digit(facts: ProbedModelFacts, end: ProbeFailure | None, model: str) -> Check:
     name = "inference"
     texts = {reading.file: reading.text for reading in facts.readings if reading.text is not None}
     if len(texts) < len(_model_files(facts)):
@@ -116,7 +116,7 @@ def _check_digit(facts: ModelFacts, end: ProbeFailure | None, model: str) -> Che
     return _Check(name, "ok", f"a {SAMPLE_DIGIT} is read by {', '.join(texts)}")
 
 
-def _check_page(facts: ModelFacts, end: ProbeFailure | None, model: str) -> Check:
+def _check_page(facts: ProbedModelFacts, end: ProbeFailure | None, model: str) -> Check:
     name, page = "page", facts.page
     failure = end if page is None else page.failure
     if failure is not None and any(reading.text is not None for reading in facts.readings):
@@ -145,7 +145,7 @@ def _report_misreading(name: str, found: str, model: str, *, damaged: bool) -> C
     return _Check(name, "warning", found, remedy)
 
 
-def _check_profile(facts: ModelFacts) -> Check:
+def _check_profile(facts: ProbedModelFacts) -> Check:
     name, measure = "profile", "digitkit bench --recommend --save"
     profile = facts.profile
     if profile is None:

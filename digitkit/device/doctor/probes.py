@@ -20,12 +20,12 @@ from digitkit.device.doctor.answers import (
     ContractFacts,
     FileFacts,
     FrameFacts,
-    ModelFacts,
     ModelReading,
     NumPyFacts,
     OnnxRuntimeFacts,
     OpenCVFacts,
     PageReading,
+    ProbedModelFacts,
     ProbeFailure,
     ProfileFacts,
 )
@@ -58,7 +58,7 @@ def probe_numpy() -> Iterator[NumPyFacts]:
 
 def probe_opencv() -> Iterator[OpenCVFacts]:
     """Load OpenCV, and see whether it can open windows."""
-    from digitkit.images.opencv import cv2
+    from digitkit.images.cv import cv2
 
     toolkit = re.search(r"^\s*GUI:\s*(\S*)", cv2.getBuildInformation(), re.MULTILINE)
     yield OpenCVFacts(cv2.__version__, toolkit is not None and toolkit[1] not in ("", "NONE"))
@@ -74,7 +74,7 @@ def probe_onnxruntime() -> Iterator[OnnxRuntimeFacts]:
     yield OnnxRuntimeFacts(module.__version__, providers, switch, _LOADED_EARLY)
 
 
-def probe_model(name: str) -> Iterator[ModelFacts]:
+def probe_model(name: str) -> Iterator[ProbedModelFacts]:
     """Check a model's files, load it and read with it.
 
     Args:
@@ -85,7 +85,7 @@ def probe_model(name: str) -> Iterator[ModelFacts]:
     paths = [] if Path(name).exists() else shipped_files(name)
     shipped = bool(paths)
     paths = paths or [find_model(name)]
-    facts = ModelFacts(shipped, tuple(_hash_files(paths, name if shipped else None)))
+    facts = ProbedModelFacts(shipped, tuple(_hash_files(paths, name if shipped else None)))
     yield facts
     sockets = _count_sockets()
     for facts in _read_samples(facts, paths):  # noqa: B020 - each contains the one before
@@ -170,7 +170,7 @@ def describe_failure(error: DigitkitError | ImportError) -> ProbeFailure:
     return ProbeFailure("import", text)
 
 
-def _read_samples(facts: ModelFacts, paths: list[Path]) -> Iterator[ModelFacts]:
+def _read_samples(facts: ProbedModelFacts, paths: list[Path]) -> Iterator[ProbedModelFacts]:
     """Load each file and read the sample digit with it, then the page with the first."""
     from digitkit.images import samples
     from digitkit.models.classifier import Classifier

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.training.scenes.page import Page
 from digitkit.training.scenes.writing import is_free
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.training.scenes.camera import add_surface
 from digitkit.training.scenes.desk import add_blob, add_desk, add_objects
 from digitkit.training.scenes.glyphs import UNLIKE_DIGITS, crop_to_ink

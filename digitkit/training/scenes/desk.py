@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.training.scenes.page import Page
 from digitkit.training.scenes.writing import is_free
 

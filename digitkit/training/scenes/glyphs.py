@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from digitkit.arrays import U8
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.training.scenes.page import Rng
 
 

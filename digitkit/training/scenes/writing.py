@@ -7,7 +7,7 @@ import string
 import numpy as np
 
 from digitkit.arrays import U8
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.reading.detections import overlaps
 from digitkit.training.scenes.glyphs import break_stroke, crop_to_ink, glyph, wear_ink
 from digitkit.training.scenes.page import Page

@@ -11,7 +11,7 @@ from support.machines import CAPTURED
 from support.mjpeg import Server, jpeg
 
 from digitkit.device.doctor import answers, evidence, probes
-from digitkit.device.doctor.answers import Answer, ModelFacts, NumPyFacts, ask
+from digitkit.device.doctor.answers import Answer, NumPyFacts, ProbedModelFacts, ask
 from digitkit.device.doctor.evidence import DoctorConfig
 from digitkit.errors import CameraMissingError, ModelError, SourceError
 from digitkit.models.registry import models_folder
@@ -53,8 +53,8 @@ def test_which_cameras_are_tried(monkeypatch, board, devices, options, tried):
     assert all(done < total for _, done, total in steps)
 
 
-def ask_model(name: object) -> Answer[ModelFacts]:
-    return ask("model", ModelFacts, {"name": str(name)})
+def ask_model(name: object) -> Answer[ProbedModelFacts]:
+    return ask("model", ProbedModelFacts, {"name": str(name)})
 
 
 def test_telemetry_is_off_in_fact(monkeypatch):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support.errors import error_of
 
+from digitkit.benchmark.bench_config import BenchConfig
 from digitkit.benchmark.candidates import find_models, format_name
-from digitkit.benchmark.config import BenchConfig
 from digitkit.errors import ConfigError, InputNotFoundError
 from digitkit.models.registry import models_folder, shipped_files
 
@@ -54,7 +54,7 @@ def test_presets():
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4))])
 def test_the_preset_for_a_recommendation(monkeypatch, cores, threads):
-    monkeypatch.setattr("digitkit.benchmark.config.usable_cores", lambda: cores)
+    monkeypatch.setattr("digitkit.benchmark.bench_config.usable_cores", lambda: cores)
     config = BenchConfig.preset(recommend=True)
     assert (config.threads, config.batches) == (threads, (1, 8, 64))
     assert (config.reads_images, config.paced) == (False, 0)

@@ -8,7 +8,7 @@ pytest.importorskip("matplotlib")
 from support.reports import HOT, make_failed, make_report, make_variant
 
 from digitkit.benchmark import plots
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 
 
 def decode(figure: bytes) -> np.ndarray:

@@ -4,7 +4,7 @@ import pytest
 from support.errors import error_of
 from support.reports import make_failed, make_report, make_variant
 
-from digitkit.benchmark.config import BenchConfig
+from digitkit.benchmark.bench_config import BenchConfig
 from digitkit.benchmark.recommend import RecommendConfig, recommend
 from digitkit.errors import ConfigError, GateError, ReportError
 from digitkit.models.profiles import Profile
@@ -129,7 +129,7 @@ def test_limits_out_of_range():
 
 
 def test_a_benchmark_that_cannot_answer(monkeypatch):
-    monkeypatch.setattr("digitkit.benchmark.config.find_mnist", lambda split: None)
+    monkeypatch.setattr("digitkit.benchmark.bench_config.find_mnist", lambda split: None)
     for field, value, measured in (
         ("max_accuracy_drop", 0.1, {"accuracy": False}),
         ("max_accuracy_drop", 0.1, {}),  # there is no MNIST

@@ -13,7 +13,7 @@ from support import reports
 from support.errors import error_of
 
 from digitkit.benchmark import candidates, job_results, rounds, runner, whole_images
-from digitkit.benchmark.config import PACED_CALLS, BenchConfig
+from digitkit.benchmark.bench_config import PACED_CALLS, BenchConfig
 from digitkit.benchmark.job_calls import JobError
 from digitkit.benchmark.report import BenchResult
 from digitkit.benchmark.runner import run_benchmark
@@ -245,7 +245,7 @@ def test_accuracy_is_measured_in_the_batches_that_are_timed(jobs, small_data):
 def test_data_that_is_missing(jobs, monkeypatch, tmp_path):
     error_of(InputNotFoundError, measure, accuracy=True, data=tmp_path / "none")
     assert jobs.calls == []
-    monkeypatch.setattr("digitkit.benchmark.config.find_mnist", lambda split: None)
+    monkeypatch.setattr("digitkit.benchmark.bench_config.find_mnist", lambda split: None)
     report = measure(accuracy=True).report
     (variant,) = report.variants
     assert (variant.accuracy, report.models[0].card_accuracy) == (None, 0.995)

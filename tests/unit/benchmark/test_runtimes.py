@@ -10,7 +10,7 @@ import pytest
 
 from digitkit.benchmark import runtimes
 from digitkit.errors import MissingDependencyError, ModelError
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.models.classifier import Classifier
 from digitkit.models.registry import find_model
 

@@ -19,7 +19,7 @@ from digitkit.datasets.idx import load_idx, parse_idx
 from digitkit.datasets.load import load_test, load_train_and_test
 from digitkit.datasets.mnist import MNIST_MD5, download_mnist, find_mnist, load_mnist
 from digitkit.errors import DatasetError, InputNotFoundError
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 
 
 @pytest.fixture

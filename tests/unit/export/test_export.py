@@ -19,8 +19,9 @@ from digitkit import Classifier
 from digitkit.datasets.digits import stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import ConfigError, DatasetError, GateError
-from digitkit.export import export, quantize, verify
-from digitkit.export.export import ExportConfig, export_run
+from digitkit.export import export_job
+from digitkit.export import quantize, verify
+from digitkit.export.export_job import ExportConfig, export_run
 
 
 def test_files_and_contract(fast_run, tmp_path, monkeypatch):
@@ -82,14 +83,14 @@ def shift_a_bias(model):
     ],
 )
 def test_fp32_gates(fast_run, tmp_path, monkeypatch, damage, gate):
-    right = export.to_onnx
+    right = export_job.to_onnx
 
     def wrong(net):
         model = right(net)
         damage(model)
         return model
 
-    monkeypatch.setattr(export, "to_onnx", wrong)
+    monkeypatch.setattr(export_job, "to_onnx", wrong)
     error = error_of(GateError, export_run, ExportConfig(fast_run.folder, tmp_path / "out", "a"))
     assert error.subject == "a-fp32"
     assert gate in str(error)

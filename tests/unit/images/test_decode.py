@@ -9,8 +9,8 @@ from support.errors import error_of
 
 from digitkit.errors import ImageError, InputNotFoundError, SourceError
 from digitkit.images.convert import from_array, to_grey
+from digitkit.images.cv import cv2
 from digitkit.images.decode import decode, decode_file
-from digitkit.images.opencv import cv2
 
 UPRIGHT = np.full((40, 30), 255, np.uint8)  # an L upside down
 UPRIGHT[5:9, 3:20] = 0

@@ -9,10 +9,10 @@ from hypothesis.extra import numpy as hnp
 from digitkit import Classifier
 from digitkit.errors import ImageError
 from digitkit.images.convert import from_array
+from digitkit.images.cv import cv2
 from digitkit.images.decode import decode
 from digitkit.images.ink import extract_ink, ink_is_dark
 from digitkit.images.normal_form import digit_image, normal_form
-from digitkit.images.opencv import cv2
 
 
 def close(a, b, most):

@@ -7,7 +7,7 @@ import pytest
 from support.errors import error_of
 
 from digitkit.errors import ConfigError
-from digitkit.inference.config import InferConfig, RotatingOutput, parse_size
+from digitkit.inference.infer_config import InferConfig, RotatingOutput, parse_size
 
 FILES, CAMERA = {"sources": ("a.png",)}, {"camera": "0"}
 

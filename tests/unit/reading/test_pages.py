@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from digitkit import Reader
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.reading.detector import Detector
 from digitkit.reading.order import reading_order
 from digitkit.reading.pages import detect_digits

@@ -10,7 +10,7 @@ from support.paths import ROOT, SHARED
 
 from digitkit import Reader, Reading
 from digitkit.errors import ConfigError, ImageError, InputNotFoundError, ModelError
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.sources.frames import Failure, Frame
 
 

@@ -13,13 +13,13 @@ from support.errors import error_of
 from digitkit import Reader
 from digitkit.errors import MissingDependencyError, OutputError
 from digitkit.images import containers
+from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
-from digitkit.images.opencv import cv2
 from digitkit.sinks.drawing import GREEN, RED, draw
 from digitkit.sinks.explain import explain
 from digitkit.sinks.images import AnnotatedImageSink, ExplanationSink
-from digitkit.sinks.lines import LineSink, format_percent, format_text
-from digitkit.sinks.video import VideoSink
+from digitkit.sinks.lines import LineSink, format_confidence, format_text
+from digitkit.sinks.video_file import VideoSink
 from digitkit.sinks.window import WindowSink
 from digitkit.sources.frames import Failure, Frame
 from digitkit.sources.video import video_frames
@@ -79,7 +79,7 @@ def test_jsonl_and_csv(frame, reading):
     ("confidence", "text"), [(0.99999, ">99.9%"), (0.9994, "99.9%"), (0.5, "50.0%")]
 )
 def test_confidence_is_never_rounded_up_to_100_percent(confidence, text):
-    assert format_percent(confidence) == text
+    assert format_confidence(confidence) == text
 
 
 @pytest.mark.parametrize("kind", [AnnotatedImageSink, ExplanationSink])

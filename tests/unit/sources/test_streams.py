@@ -11,7 +11,7 @@ from support.errors import error_of
 from support.mjpeg import Server, jpeg
 
 from digitkit.errors import ConfigError, SourceError
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.sources.capture import make_opener
 from digitkit.sources.frames import Frame
 from digitkit.sources.live import Live

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from digitkit.images import containers
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.sources.files import expand_sources, read_frames
 from digitkit.sources.frames import Failure, Frame
 from digitkit.sources.video import video_frames

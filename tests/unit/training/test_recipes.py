@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from digitkit.errors import ConfigError, RecipeError
 from digitkit.training import nets, recipes
-from digitkit.training.detector import DetectorConfig, parse_changes
+from digitkit.training.detector_training import DetectorConfig, parse_changes
 
 
 def test_the_articles_net():

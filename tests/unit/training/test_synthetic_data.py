@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from digitkit import Classifier
+from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
-from digitkit.images.opencv import cv2
 from digitkit.training import negatives, stroke_digits
 from digitkit.training.scenes.glyphs import glyph, thin
 from digitkit.training.scenes.scene import compose_scene

@@ -27,8 +27,8 @@ from digitkit.reading.detector import (
     Detector,
 )
 from digitkit.system import atomic
-from digitkit.training.detector import WEIGHTS, load_weights
 from digitkit.training.detector_net import DetectorNet
+from digitkit.training.detector_training import WEIGHTS, load_weights
 from digitkit.training.scenes.scene import compose_scene
 from digitkit.version import __version__
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.errors import ConfigError, DigitkitError, OutputError
-from digitkit.images.opencv import cv2
-from digitkit.inference.config import DEFAULT_RETRY, InferConfig
+from digitkit.images.cv import cv2
+from digitkit.inference.infer_config import DEFAULT_RETRY, InferConfig
 from digitkit.inference.pipeline import Outcome, Summary, deliver, read_each
 from digitkit.models.classifier import Classifier
 from digitkit.models.profiles import find_profile
@@ -262,7 +262,7 @@ def _open_sinks(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[S
         file = RotatingFile(config.rotating.file, limit, config.rotating.keep)
         sinks.append(LineSink(stack.enter_context(file), how))
     if config.annotate is not None and config.annotates_video:
-        from digitkit.sinks.video import VideoSink
+        from digitkit.sinks.video_file import VideoSink
 
         sinks.append(stack.enter_context(VideoSink(config.annotate)))
     elif config.annotate is not None:

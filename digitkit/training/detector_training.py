@@ -98,7 +98,7 @@ DetectorProgress = Callable[[int, dict[str, float], float], None]
 
 
 def train_detector(config: DetectorConfig, report: DetectorProgress) -> Path:
-    """Train the detector; `digitkit.export.detector.export_detector_run` exports it.
+    """Train the detector; `digitkit.export.detector_export.export_detector_run` exports it.
 
     Args:
         config: what to train.

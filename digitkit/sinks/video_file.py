@@ -12,7 +12,7 @@ import numpy as np
 from digitkit.arrays import U8
 from digitkit.errors import OutputError, printable_path
 from digitkit.images import containers
-from digitkit.images.opencv import cv2
+from digitkit.images.cv import cv2
 from digitkit.reading.results import Reading
 from digitkit.sinks.drawing import draw
 from digitkit.sources.frames import Failure, Frame
