@@ -1,7 +1,5 @@
 """The checks. Each returns a note to print, or raises `HarnessError`."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal

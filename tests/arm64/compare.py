@@ -12,8 +12,6 @@ Given the same 28×28 pixels, int8 sums are integers and thus the same, whicheve
 them; only dequantization and softmax are floats. fp32 adds floats in another order.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys

@@ -10,8 +10,6 @@ which Debian's qemu-user-binfmt and qemu-user-static create. Users other than ro
 ``uidmap`` package and a range in ``/etc/subuid``.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

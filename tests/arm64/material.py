@@ -1,7 +1,5 @@
 """What the checks work with: two bundles, images, and what x86-64 makes of the images."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

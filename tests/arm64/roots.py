@@ -6,8 +6,6 @@ with a separate state, resolves and fetches the packages from ``DEBIAN_MIRROR`` 
 scripts do not run; the little that they would do is done here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -9,8 +9,6 @@ Processors are emulated, not boards: no camera, no service manager, no throttlin
 Cortex-A53 and A72 have AES and SHA instructions, which the Pi 3 and Pi 4 lack.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import shutil

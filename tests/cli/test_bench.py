@@ -1,7 +1,5 @@
 """``digitkit bench`` and ``digitkit bench compare``, most of it without measuring anything."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -1,7 +1,5 @@
 """``digitkit train``, ``export``, ``eval`` and ``inspect``."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

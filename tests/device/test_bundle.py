@@ -1,7 +1,5 @@
 """The device bundle: its contents, that the same inputs give the same bytes, and its errors."""
 
-from __future__ import annotations
-
 import errno
 import gzip
 import hashlib

@@ -1,7 +1,5 @@
 """Models that fail, loop forever, or return something else than probabilities."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """No output of a run replaces a source or another output."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Names and metadata that a terminal or rich would interpret are printed as they are."""
 
-from __future__ import annotations
-
 import json
 import re
 

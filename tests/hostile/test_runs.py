@@ -1,7 +1,5 @@
 """Run folders that are used twice, or whose records lead elsewhere."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

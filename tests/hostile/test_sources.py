@@ -1,7 +1,5 @@
 """Folders and files that would end a run, block it or exhaust memory."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The benchmark scripts run on little data and print what they should; no timing is asserted."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import shutil
@@ -196,8 +194,7 @@ def test_the_tutorial_detects_digits_in_rows(script, one_of_each):
 
 
 def test_seeds(run, fast_run, tmp_path, monkeypatch):
-    from digitkit.export import export_job
-    from digitkit.export import verify
+    from digitkit.export import export_job, verify
 
     folder = shutil.copytree(fast_run.folder, tmp_path / "run")
     monkeypatch.setattr(verify, "INT8_LOSS", 1.0)

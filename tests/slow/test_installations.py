@@ -1,7 +1,5 @@
 """Bundles of tiny wheels, built by pip and installed in a home of their own."""
 
-from __future__ import annotations
-
 import ensurepip
 import os
 import platform

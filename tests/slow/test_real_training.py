@@ -1,7 +1,5 @@
 """Trainings that take seconds: of nets that learn, their export, and of the detector."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 
@@ -19,9 +17,7 @@ from digitkit import Classifier
 from digitkit.datasets.digits import stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import GateError
-from digitkit.export import detector_export
-from digitkit.export import export_job
-from digitkit.export import graph, verify
+from digitkit.export import detector_export, export_job, graph, verify
 from digitkit.export.export_job import ExportConfig, export_run
 from digitkit.models.calibration import fit_min_confidence
 from digitkit.models.evaluation import score_predictions

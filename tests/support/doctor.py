@@ -1,7 +1,5 @@
 """Evidence for the doctor's checks: a machine without problems, changed by each test."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain

@@ -1,7 +1,5 @@
 """Files of real machines, and a Raspberry Pi's firmware."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Reports of benchmarks that never ran, for the tests of what is made of them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Small data and short trainings."""
 
-from __future__ import annotations
-
 import gzip
 import struct
 from pathlib import Path

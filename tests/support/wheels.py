@@ -1,7 +1,5 @@
 """Tiny wheels for tests: real files that pip installs, with next to nothing in them."""
 
-from __future__ import annotations
-
 import shutil
 import tarfile
 import zipfile

@@ -1,7 +1,5 @@
 """The figures of a training and of an evaluation."""
 
-from __future__ import annotations
-
 import sys
 
 import numpy as np

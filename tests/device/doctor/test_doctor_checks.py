@@ -1,7 +1,5 @@
 """What the checks make of evidence: state and remedy, case by case."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 import time

@@ -1,7 +1,5 @@
 """`digitkit doctor`, and a diagnosis of this machine."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Which probes run, and real probes in fresh processes, with stand-ins for packages that fail."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 

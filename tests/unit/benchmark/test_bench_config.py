@@ -1,7 +1,5 @@
 """What a benchmark is asked to measure: its configuration, the models and their names."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

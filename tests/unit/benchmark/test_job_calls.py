@@ -1,7 +1,5 @@
 """Jobs in real processes: results, failures, and what is left after an interrupt."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

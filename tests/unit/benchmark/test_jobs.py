@@ -1,7 +1,5 @@
 """What a fresh process measures; how the processes are started is in test_job_calls.py."""
 
-from __future__ import annotations
-
 import gc
 import subprocess
 import sys

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 from support.errors import error_of
 from support.reports import make_failed, make_report, make_variant

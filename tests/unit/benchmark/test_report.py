@@ -1,7 +1,5 @@
 """The report's dataclasses on disk: JSON, its schema, and reports of older versions."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A benchmark from its configuration to its report, most of it with jobs that only pretend."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 from dataclasses import replace

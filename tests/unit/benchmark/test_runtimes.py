@@ -1,7 +1,5 @@
 """The same files in several runtimes."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

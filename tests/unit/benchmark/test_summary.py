@@ -1,7 +1,5 @@
 """What people are shown of a report: figures, tables, verdicts, the page in Markdown."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

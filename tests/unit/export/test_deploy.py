@@ -1,7 +1,5 @@
 """Nets as they are shipped, and quantised."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from support.errors import error_of

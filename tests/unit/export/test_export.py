@@ -1,7 +1,5 @@
 """The export of a run: files, contract and gates; of accurate nets in tests/slow."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
@@ -19,8 +17,7 @@ from digitkit import Classifier
 from digitkit.datasets.digits import stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import ConfigError, DatasetError, GateError
-from digitkit.export import export_job
-from digitkit.export import quantize, verify
+from digitkit.export import export_job, quantize, verify
 from digitkit.export.export_job import ExportConfig, export_run
 
 

@@ -1,7 +1,5 @@
 """What a model consists of, by its contract or by counting."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 

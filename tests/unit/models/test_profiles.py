@@ -1,7 +1,5 @@
 """What is kept for a device, and how `digitkit infer` uses it."""
 
-from __future__ import annotations
-
 import json
 import pwd
 from dataclasses import asdict, replace

@@ -1,7 +1,5 @@
 """What machines are, and the conditions that they are in."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Functions in fresh interpreters; the functions that they call are at the end of this file."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

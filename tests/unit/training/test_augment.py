@@ -1,7 +1,5 @@
 """What the nets are trained on: augmented digits, and the detector's samples."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

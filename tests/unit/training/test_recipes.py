@@ -1,7 +1,5 @@
 """Recipes and nets by name, and the configuration of the detector's training."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pytest

@@ -1,7 +1,5 @@
 """Synthetic pages, digits drawn from strokes, and images without a digit."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Trainings of a fraction of a second, and what they leave in their folders."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import replace
