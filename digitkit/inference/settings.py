@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from digitkit.errors import ConfigError, InputNotFoundError, SettingsError, one_line
 from digitkit.inference.infer_config import InferConfig, RotatingOutput, parse_size
-from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
+from digitkit.system.bounded import read_bounded
 
 KEYS = (
     *("camera", "size", "fps", "retry", "hold", "every_frame", "model", "precision"),
@@ -18,6 +18,9 @@ KEYS = (
     "format",
 )
 """The fields of `InferConfig` that a file may set; ``[output]`` is the rotating files."""
+
+MAX_SETTINGS_BYTES = 1 << 16
+"""Largest settings file that is read; TOML of adversarial keys takes quadratic time."""
 
 OUTPUT = "output"
 
@@ -72,7 +75,7 @@ def load_settings(path: Path) -> Settings:
 def _read_toml(path: Path) -> dict[str, Any]:
     name = str(path)
     try:
-        return tomllib.loads(read_bounded(path, MAX_JSON_BYTES).decode("utf-8"))
+        return tomllib.loads(read_bounded(path, MAX_SETTINGS_BYTES).decode("utf-8"))
     except FileNotFoundError as error:
         raise InputNotFoundError("settings file not found", subject=name) from error
     except OSError as error:

@@ -11,7 +11,7 @@ STANDARD_INPUT = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 """Names of standard input, the only file that need not be a regular one."""
 
 MAX_JSON_BYTES = 100_000_000
-"""Largest report, record, profile or settings file that is read."""
+"""Largest report, run record or profile that is read."""
 
 _CHUNK = 1 << 20
 

@@ -113,7 +113,9 @@ def test_a_closed_standard_input_is_a_failure(monkeypatch):
     assert isinstance(failure, Failure)
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 50_000, "\0", "a.b.c" + ".d" * 50_000 + " = 1"])
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 50_000, "\0", "a" + ".d" * 5_000 + " = 1", "#" * 70_000]
+)
 def test_settings_that_are_not_toml(tmp_path, text):
     path = tmp_path / "digitkit.toml"
     path.write_text(text)
