@@ -1,6 +1,6 @@
 # make demo       the whole chain on real data: train, export, verify, read digits
 # make test       all tests
-# make test-fast  the tests that take under a minute together
+# make test-fast  most tests, in under a minute
 # make lint       formatting, lint, types, import layers
 # make bench      how fast it is on this machine, compared with the stored results of its class
 # make test-arm64 the bundle, installed and used in emulated arm64 Debian (Linux, qemu-user-static)
@@ -45,7 +45,7 @@ test: $(BIN)/.ready
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-fast: $(BIN)/.ready
-	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/slow $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/slow -m 'not slow' $(PYTEST_ARGS)
 
 lint: $(BIN)/.ready
 	$(BIN)/ruff check .

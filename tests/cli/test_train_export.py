@@ -32,6 +32,7 @@ def test_eval(here, few_digits):
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_eval_text_and_figures(here, few_digits, mnist_test):
     pytest.importorskip("matplotlib")
     few = mnist_test.take(np.arange(100))
@@ -75,6 +76,7 @@ def test_without_torch_the_extra_is_named(command, monkeypatch):
 FAST = ("--epochs", 2, "--batch-size", 64, "--set", "net=article-minimal", "--threads", 1)
 
 
+@pytest.mark.slow
 def test_train_and_export(here, few_digits, monkeypatch):
     pytest.importorskip("torch")
     from digitkit.export import verify

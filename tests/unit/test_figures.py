@@ -30,6 +30,7 @@ def draw_mistakes(wrong=3):
     return figures.mistakes("a", np.zeros((wrong + 1, 28, 28), np.uint8), result)
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes():
     for draw in (draw_curves, draw_mistakes):
         assert draw() == draw()

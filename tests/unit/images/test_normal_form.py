@@ -96,6 +96,7 @@ def test_mnists_own_images_stay_all_but_unchanged(mnist_train):
     assert max(away) <= 60
 
 
+@pytest.mark.slow
 def test_mnist_from_files_costs_no_accuracy(mnist_test, shipped):
     """At most 0.05 points, all 10,000 test images through PNG files and the pixel path."""
     files = (cv2.imencode(".png", image)[1].tobytes() for image in mnist_test.images)

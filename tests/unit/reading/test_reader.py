@@ -103,6 +103,7 @@ def test_values_that_are_not_valid(field, value):
     assert error_of(ConfigError, Reader, **{field: value}).field == field
 
 
+@pytest.mark.slow
 def test_real_photos_of_single_digits(reader):
     """A floor, not an aim: what this version reads of digits it was never tuned to."""
     labels = SHARED / "photos/labels.jsonl"

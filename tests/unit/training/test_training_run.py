@@ -84,6 +84,7 @@ def test_same_seed_same_weights_and_another_seed_others(fast, fast_run):
     assert read_weights(fast("other", seed="1")) != read_weights(fast_run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["article-minimal", "digits-tiny"])
 def test_a_resumed_run_ends_like_an_uninterrupted_one(fast, tmp_path, net):
     changes = {
