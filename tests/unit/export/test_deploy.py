@@ -27,6 +27,7 @@ def run_torch(net, images):
         return net(torch.from_numpy(images.copy()).unsqueeze(1))[0].numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "parameters", "multiply_adds"),
     [
@@ -90,6 +91,7 @@ def test_targets(fast_run, mnist_test, mnist_train, target):
     assert agreement > 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layers", "folds"),
     [
