@@ -65,7 +65,7 @@ class BenchConfig:
         input_scale: pixels of third-party models are 0–255 times this; None for 1/255.
         max_spread: see `MAX_SPREAD`.
         quick: whether the report is marked as a quick run.
-        recommend: whether a recommendation is wanted, which needs a digitkit model in ONNX Runtime.
+        recommend: whether to recommend a variant; requires a digitkit model in ONNX Runtime.
         command: the command line, for the report.
 
     Raises:

@@ -69,8 +69,8 @@ def inspect_models(config: BenchConfig, paths: Sequence[tuple[str, Path]]) -> li
         paths: as `find_models` returns them.
 
     Raises:
-        ModelError: an input scale is given, but there is no third-party model.
-        ReportError: a recommendation is wanted, but there is no digitkit model.
+        ModelError: `input_scale` is set, but no third-party model can be measured.
+        ReportError: `recommend` is set, but no digitkit model can be measured.
     """
     candidates = [_inspect(config, name, path) for name, path in paths]
     names = ", ".join(candidate.name for candidate in candidates)

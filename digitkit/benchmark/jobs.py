@@ -67,7 +67,7 @@ def closed_loop(
 def paced_loop(
     run: Callable[[Any], Any], feeds: Sequence[Any], calls: int, hz: float
 ) -> PacedSamples:
-    """Call `run` at a fixed rate, asleep in between, as a camera does."""
+    """Call `run` at a fixed rate, as a camera does, and sleep between the calls."""
     durations = array("q")
     cpu = asleep = late = 0
     due = _now()
@@ -238,8 +238,8 @@ def measure_stages(
 def start_program(command: Sequence[str]) -> StartedProgram:
     """Start a program and wait for its first line, or for its end if it prints nothing.
 
-    The system counts into its peak memory what this process held; this one has loaded next to
-    nothing, and a peak that is no larger than its own is not known.
+    The system includes this process's memory, which is small, in the program's peak: a peak that
+    does not exceed it is reported as None.
     """
     begun = _now()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

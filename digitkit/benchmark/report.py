@@ -79,7 +79,7 @@ class Stages:
         locate_ms: detection of the digits and separation of their ink from the paper.
         normalise_ms: crops in MNIST's normal form.
         classify_ms: the model, all digits in one batch, and their order.
-        total_ms: everything, with what lies in between.
+        total_ms: the whole reading, including the time between the steps.
     """
 
     model: str

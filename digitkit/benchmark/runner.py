@@ -49,8 +49,8 @@ def run_benchmark(
     Raises:
         InputNotFoundError: a model or the data does not exist.
         DatasetError: the data cannot be used.
-        ModelError: an input scale is given, but no third-party model.
-        ReportError: a recommendation is wanted, but there is no digitkit model.
+        ModelError: `input_scale` is set, but no third-party model can be measured.
+        ReportError: `recommend` is set, but no digitkit model can be measured.
     """
     paths = find_models(config.models)
     if config.data is not None and config.accuracy:

@@ -8,7 +8,7 @@ from digitkit.system.progress import Progress
 class Steps:
     """Counts the steps of a benchmark, and reports each before it begins.
 
-    Nothing else runs while something is measured, so that there is no report in between.
+    No progress is reported during a measurement, so that nothing else runs then.
 
     Attributes:
         total: number of steps.

@@ -46,7 +46,7 @@ class ProcessFigures:
 
 @dataclass(frozen=True)
 class PacedFigures:
-    """Calls at the fixed rate of a camera, asleep in between.
+    """Calls at the fixed rate of a camera, sleeping between them.
 
     Attributes:
         hz: calls per second.

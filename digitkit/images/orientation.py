@@ -35,7 +35,7 @@ def read_exif_orientation(data: bytes) -> int:
 def read_tiff_tags(block: bytes) -> dict[int, int]:
     """The first directory of a TIFF file or an EXIF block: tag to value, or to its offset.
 
-    Of a damaged directory, the tags that can be read: it is no reason to refuse the pixels.
+    A damaged directory gives its readable tags; the pixels are decoded all the same.
     """
     tags: dict[int, int] = {}
     order = {b"II": "<", b"MM": ">"}.get(block[:2])

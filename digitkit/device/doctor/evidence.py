@@ -44,7 +44,7 @@ class DoctorConfig:
         cameras: whether to look at cameras at all.
 
     Raises:
-        ConfigError: `camera` is not a camera's name, or is given without `cameras`.
+        ConfigError: `camera` is not a camera's name, or is set without `cameras`.
     """
 
     model: str = "digits"
