@@ -114,6 +114,11 @@ def one_line(error: BaseException | str) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def os_reason(error: OSError) -> str:
+    """The system's description of an error, without the file's name; else the error's text."""
+    return error.strerror or str(error)
+
+
 def printable_path(path: str | os.PathLike[str]) -> str:
     """A path as text that can be printed: bytes that are not UTF-8 become replacement marks."""
     return os.fsencode(path).decode("utf-8", "replace")

@@ -21,7 +21,7 @@ from digitkit.benchmark.findings import Finding
 from digitkit.benchmark.stats import Samples
 from digitkit.benchmark.variants import MeasuredVariant, Variant
 from digitkit.choices import Precision
-from digitkit.errors import InputNotFoundError, ReportError, one_line
+from digitkit.errors import InputNotFoundError, ReportError, one_line, os_reason
 from digitkit.models.profiles import Profile
 from digitkit.system import atomic
 from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
@@ -301,7 +301,7 @@ def load_report(path: Path) -> BenchReport:
     except FileNotFoundError:
         raise InputNotFoundError("does not exist", subject=str(path)) from None
     except OSError as error:
-        raise refuse(f"cannot be read: {error.strerror}") from None
+        raise refuse(f"cannot be read: {os_reason(error)}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise refuse(f"is not a report of digitkit bench: {one_line(error)}") from None
     if name is None:

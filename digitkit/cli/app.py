@@ -23,6 +23,7 @@ from digitkit.errors import (
     OutputError,
     escape_controls,
     one_line,
+    os_reason,
 )
 from digitkit.version import __version__
 
@@ -239,11 +240,11 @@ def main() -> None:
     except OSError as error:
         # What pathlib raises when it only checks whether a file exists, up to Python 3.13.
         if error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None:
-            line = one_line(f"{error.filename}: cannot be accessed: {error.strerror}")
+            line = one_line(f"{error.filename}: cannot be accessed: {os_reason(error)}")
             print(f"digitkit: {line}", file=sys.stderr)
             sys.exit(USAGE)
         if error.errno not in _UNWRITABLE:  # files have errors of their own
             raise
-        print(f"digitkit: standard output: cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"digitkit: standard output: cannot be written: {os_reason(error)}", file=sys.stderr)
         _drop_stdout()
         sys.exit(SOME_FAILED)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.datasets.digits import DigitData, Split, digit_data
-from digitkit.errors import DatasetError, one_line
+from digitkit.errors import DatasetError, one_line, os_reason
 from digitkit.system.bounded import read_bounded
 
 MAX_IDX_BYTES = 2_000_000_000
@@ -35,9 +35,7 @@ def read_maybe_gzipped(path: Path) -> bytes:
             f"is damaged: {one_line(error)}", subject=str(path), hint="download the file again"
         ) from error
     except OSError as error:
-        raise DatasetError(
-            f"cannot be read: {error.strerror or error}", subject=str(path)
-        ) from error
+        raise DatasetError(f"cannot be read: {os_reason(error)}", subject=str(path)) from error
 
 
 def parse_idx(data: bytes, name: str) -> npt.NDArray[np.uint8]:

@@ -10,7 +10,14 @@ from contextlib import contextmanager, suppress
 import numpy as np
 
 from digitkit.arrays import U8
-from digitkit.errors import ImageError, InputNotFoundError, SourceError, one_line, printable_path
+from digitkit.errors import (
+    ImageError,
+    InputNotFoundError,
+    SourceError,
+    one_line,
+    os_reason,
+    printable_path,
+)
 from digitkit.images.convert import from_array
 from digitkit.images.cv import MAX_PIXELS, cv2
 from digitkit.images.guards import check_claimed_size, check_complete
@@ -37,7 +44,7 @@ def decode_file(path: str | os.PathLike[str], *, exif: bool = True) -> U8:
     except IsADirectoryError as error:
         raise ImageError("is a folder, not an image file", subject=name) from error
     except OSError as error:
-        raise SourceError(f"cannot be read: {error.strerror or error}", subject=name) from error
+        raise SourceError(f"cannot be read: {os_reason(error)}", subject=name) from error
     except ValueError as error:  # a NUL byte inside the name
         raise InputNotFoundError(f"is not a valid path: {error}", subject=name) from error
     return decode(data, name, exif=exif)

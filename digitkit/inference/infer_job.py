@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
-from digitkit.errors import ConfigError, DigitkitError, OutputError
+from digitkit.errors import ConfigError, DigitkitError, OutputError, os_reason
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import DEFAULT_RETRY, InferConfig
 from digitkit.inference.pipeline import Outcome, Summary, deliver, read_each
@@ -295,5 +295,5 @@ def _open_output(path: Path, *, is_live: bool) -> Iterator[TextIO]:
     except OSError as error:
         if isinstance(error, DigitkitError):
             raise
-        reason = error.strerror or str(error)
+        reason = os_reason(error)
         raise OutputError(f"cannot be written: {reason}", subject=str(path)) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from digitkit.errors import ConfigError, InputNotFoundError, SettingsError, one_line
+from digitkit.errors import ConfigError, InputNotFoundError, SettingsError, one_line, os_reason
 from digitkit.inference.infer_config import InferConfig, RotatingOutput, parse_size
 from digitkit.system.bounded import read_bounded
 
@@ -85,7 +85,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
                 "a service's settings are readable by root and its group: use sudo, or "
                 "sudo usermod -aG video $USER and log in again"
             )
-        problem = f"cannot be read: {error.strerror or error}"
+        problem = f"cannot be read: {os_reason(error)}"
         raise SettingsError(problem, subject=name, hint=hint) from error
     except UnicodeDecodeError as error:
         raise SettingsError("is not UTF-8 text", subject=name, hint="save it as UTF-8") from error

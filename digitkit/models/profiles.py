@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from digitkit.choices import Precision
-from digitkit.errors import OutputError, ReportError
+from digitkit.errors import OutputError, ReportError, os_reason
 from digitkit.models.registry import shipped_files
 from digitkit.models.session import load_onnxruntime
 from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
@@ -98,7 +98,7 @@ def save_profiles(profiles: Sequence[Profile]) -> Path:
     try:
         models = _read(path)
     except OSError as error:
-        problem = f"cannot be read: {error.strerror or error}"
+        problem = f"cannot be read: {os_reason(error)}"
         raise OutputError(problem, subject=str(path)) from error
     except (msgspec.MsgspecError, ValueError, RecursionError):
         models = {}  # damaged, and about to be replaced

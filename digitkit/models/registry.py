@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from digitkit.choices import PrecisionChoice
-from digitkit.errors import ConfigError, InputNotFoundError, ModelError
+from digitkit.errors import ConfigError, InputNotFoundError, ModelError, os_reason
 
 
 def models_folder() -> Path:
@@ -47,7 +47,7 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
         exists = path.is_file()
     except PermissionError as error:  # raised up to Python 3.13
         raise ModelError(
-            f"cannot be accessed: {error.strerror}",
+            f"cannot be accessed: {os_reason(error)}",
             subject=text,
             hint="move it to where this user may read (a service does not see home folders)",
         ) from error

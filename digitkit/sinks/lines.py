@@ -7,7 +7,7 @@ import sys
 from typing import Any, Protocol
 
 from digitkit.choices import OutputFormat
-from digitkit.errors import OutputError, escape_controls, to_json
+from digitkit.errors import OutputError, escape_controls, os_reason, to_json
 from digitkit.reading.results import Digit, Reading
 from digitkit.sources.frames import Failure, Frame
 
@@ -85,7 +85,7 @@ class LineSink:
             raise
         except OSError as error:
             name = "standard output" if self.stream is sys.stdout else self.stream.name
-            raise OutputError(f"cannot be written: {error.strerror}", subject=name) from error
+            raise OutputError(f"cannot be written: {os_reason(error)}", subject=name) from error
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Write a reading."""

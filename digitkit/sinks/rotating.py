@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from digitkit.errors import OutputError, printable_path
+from digitkit.errors import OutputError, os_reason, printable_path
 
 
 class _Rotating(RotatingFileHandler):
@@ -38,7 +38,9 @@ class RotatingFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handler = _Rotating(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"cannot be written: {error.strerror}", subject=self.name) from error
+            raise OutputError(
+                f"cannot be written: {os_reason(error)}", subject=self.name
+            ) from error
 
     def __enter__(self) -> Self:
         return self

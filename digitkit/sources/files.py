@@ -12,7 +12,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from digitkit.errors import ImageError, InputNotFoundError, SourceError, printable_path
+from digitkit.errors import (
+    ImageError,
+    InputNotFoundError,
+    SourceError,
+    os_reason,
+    printable_path,
+)
 from digitkit.images.decode import decode_file
 from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.suffixes import IMAGE_SUFFIXES, is_video
@@ -41,7 +47,7 @@ def _take_unlisted(errors: list[OSError], folder: Path) -> Iterator[Failure]:
     while errors:
         error = errors.pop(0)
         name = printable_path(error.filename or folder)
-        yield Failure(name, f"cannot be listed: {error.strerror}")
+        yield Failure(name, f"cannot be listed: {os_reason(error)}")
 
 
 def paths_from(stream: IO[bytes], *, nul: bool = False) -> Iterator[str]:
@@ -105,7 +111,7 @@ def _expand_one(source: str) -> Iterator[Path | Failure]:
         else:
             yield from _expand_pattern(source)
     except OSError as error:
-        yield Failure(name, f"cannot be accessed: {error.strerror}")
+        yield Failure(name, f"cannot be accessed: {os_reason(error)}")
     except ValueError as error:  # a NUL byte inside a name
         yield Failure(name, f"is not a valid path: {error}")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from digitkit.arrays import U8
-from digitkit.errors import CameraMissingError, SourceError
+from digitkit.errors import CameraMissingError, SourceError, os_reason
 from digitkit.images.cv import MAX_PIXELS
 from digitkit.sources.picamera_pipe import HEADER, MAGIC, MISSING
 
@@ -80,7 +80,7 @@ class PiCamera:
             )
         except OSError as error:
             raise SourceError(
-                f"{os.fspath(python)} cannot be run ({error.strerror})",
+                f"{os.fspath(python)} cannot be run ({os_reason(error)})",
                 subject=NAME,
                 hint="use Raspberry Pi OS, whose system Python has python3-picamera2",
             ) from error

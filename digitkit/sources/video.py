@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from digitkit.errors import printable_path
+from digitkit.errors import os_reason, printable_path
 from digitkit.images import containers
 from digitkit.images.convert import from_array
 from digitkit.images.cv import cv2
@@ -37,7 +37,7 @@ def video_frames(path: str | os.PathLike[str]) -> Iterator[Frame | Failure]:
     except (FileNotFoundError, NotADirectoryError):
         yield Failure(name, "does not exist")
     except OSError as error:
-        yield Failure(name, f"cannot be read: {error.strerror or error}")
+        yield Failure(name, f"cannot be read: {os_reason(error)}")
     except ValueError as error:  # a NUL byte inside the name
         yield Failure(name, f"is not a valid path: {error}")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from digitkit.errors import DigitkitError, OutputError
+from digitkit.errors import DigitkitError, OutputError, os_reason
 
 
 def _new_mode() -> int:
@@ -52,7 +52,7 @@ def replace_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, DigitkitError):
             raise
-        raise OutputError(f"cannot be written: {_reason(error)}", subject=str(path)) from error
+        raise OutputError(f"cannot be written: {os_reason(error)}", subject=str(path)) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -79,12 +79,8 @@ def check_writable(path: Path) -> None:
     except OSError as error:
         if isinstance(error, DigitkitError):
             raise
-        problem = f"cannot be written: {_reason(error)} ({folder})"
+        problem = f"cannot be written: {os_reason(error)} ({folder})"
         raise OutputError(problem, subject=str(path)) from error
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
 
 
 def _check_regular(path: Path) -> None:

@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from importlib import import_module
 from typing import Any, Literal
 
-from digitkit.errors import DigitkitError, one_line
+from digitkit.errors import DigitkitError, one_line, os_reason
 
 _ITEM, _ERROR, _END = b"=", b"!", b"."
 """How a line of a child begins: a reported item, the error that the function raised, its end."""
@@ -94,7 +94,7 @@ def call_in_child(
     try:
         child = Child(module, function, arguments, env=env)
     except OSError as error:
-        message = f"{sys.executable} cannot be run: {error.strerror}"
+        message = f"{sys.executable} cannot be run: {os_reason(error)}"
         return ChildResult(failure=ChildFailure("not-started", message))
     with child:
         return child.wait(seconds)

@@ -15,7 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from digitkit.errors import RecipeError, RunError, one_line
+from digitkit.errors import RecipeError, RunError, one_line, os_reason
 from digitkit.system import atomic
 from digitkit.training import loop, nets
 from digitkit.training.recipes import Recipe
@@ -96,9 +96,7 @@ def lock_run(folder: Path) -> Iterator[None]:
     except Timeout as error:
         raise RunError("another training is writing into it", subject=str(folder)) from error
     except OSError as error:
-        raise RunError(
-            f"cannot be written: {error.strerror or error}", subject=str(folder)
-        ) from error
+        raise RunError(f"cannot be written: {os_reason(error)}", subject=str(folder)) from error
     try:
         yield
     finally:
@@ -128,7 +126,7 @@ def load_run(folder: Path) -> Run:
     try:
         net.load_state_dict(safetensors.torch.load(path.read_bytes()))
     except OSError as error:
-        raise RunError(f"cannot be read: {error.strerror or error}", subject=str(path)) from error
+        raise RunError(f"cannot be read: {os_reason(error)}", subject=str(path)) from error
     except safetensors.SafetensorError as error:
         raise RunError(f"is damaged: {one_line(error)}", subject=str(path)) from error
     except RuntimeError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from digitkit.device.bundle.archive import EPOCH
 from digitkit.device.bundle.pip import OFFLINE, run_pip
-from digitkit.errors import BundleError, MissingDependencyError
+from digitkit.errors import BundleError, MissingDependencyError, os_reason
 
 _NOT_PACKED = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 """Files of a ``.dist-info`` folder that belong to the installation, not to the wheel."""
@@ -124,7 +124,7 @@ def _read_installation(installed: Distribution) -> tuple[str, dict[str, bytes]]:
             files[name] = Path(str(installed.locate_file(file))).read_bytes()
         except OSError as error:
             raise BundleError(
-                f"of the installed digitkit cannot be read: {error.strerror}",
+                f"of the installed digitkit cannot be read: {os_reason(error)}",
                 subject=name,
                 hint="reinstall digitkit, or name its wheel with --wheel",
             ) from error
