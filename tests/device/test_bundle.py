@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -229,6 +230,20 @@ def test_markers_are_evaluated_for_the_device(fast, tmp_path):
     files = read_bundle(build_bundle(replace(fast, wheelhouse=house)).path)
     assert "wheels/only_arm-1.0-py3-none-any.whl" in files
     assert "wheels/only_x-1.0-py3-none-any.whl" not in files
+
+
+def test_a_long_name_is_packed(fast, tmp_path):
+    long = "x" * 110
+    house = shutil.copytree(fast.wheelhouse, tmp_path / "house")
+    make_wheel(house, "flatbuffers", "25.2", requires=[long])
+    make_wheel(house, long)
+    config = replace(fast, wheelhouse=house)
+    made = build_bundle(config)
+    wheel = f"wheels/{long}-1.0-py3-none-any.whl"
+    assert wheel in read_bundle(made.path)
+    listed = subprocess.run(["tar", "tf", made.path], capture_output=True, text=True, check=True)
+    assert f"{made.folder}/{wheel}" in listed.stdout.splitlines()
+    assert build_bundle(replace(config, out=tmp_path / "c.tar.gz")).sha256 == made.sha256
 
 
 THIRTY_TWO_BIT = ("linux-armv7l", "linux-armhf", "armv6l", "linux-arm", "i686")

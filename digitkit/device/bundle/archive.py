@@ -94,7 +94,8 @@ def pack(out: Path, folder: str, entries: Sequence[Entry], progress: Progress) -
             temporary.open("wb") as raw,
             # Stored: wheels are compressed already, and zlib's builds differ in their bytes.
             gzip.GzipFile("", "wb", compresslevel=0, fileobj=raw, mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+            # POSIX; a file name of a wheel may be longer than USTAR's 100 characters.
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
         ):
             for done, entry in enumerate(files, 1):
                 progress("packing", done, len(files))
