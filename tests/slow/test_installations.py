@@ -179,6 +179,80 @@ def test_damaged_bundles(device, bundles, tmp_path):
     assert not device.root.exists()
 
 
+def test_only_listed_files_are_installed(device, bundles, tmp_path):
+    copied = shutil.copytree(bundles(), tmp_path / "-a 'b'\n*")
+    (copied / "models/other.onnx").touch()
+    (copied / "sample/-rf").touch()
+    (copied / "mnist/a\nb c").touch()
+    (copied / "models/secret").symlink_to("/etc/shadow")
+    device.install(copied)
+    sums = (copied / "SHA256SUMS").read_text().splitlines()
+    folders = ("models/", "mnist/", "sample/")
+    names = [line.partition("  ")[2] for line in sums]
+    current = (device.root / "current").resolve()
+    found = [path for folder in folders for path in current.glob(f"{folder}**/*")]
+    installed = {str(path.relative_to(current)) for path in found if not path.is_dir()}
+    assert installed == {name for name in names if name.startswith(folders)}
+
+
+@pytest.mark.parametrize("name", [".", "versions"])
+def test_links_to_folders_of_others(device, bundles, name):
+    """What they lead to is neither written to nor removed."""
+    others = device.home / "others"
+    (others / "versions/precious").mkdir(parents=True)
+    link = device.root / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(others / name)
+    before = sorted(others.rglob("*"))
+    assert str(link) in device.refusal(bundles())
+    assert not device.link.is_symlink()
+    if name == ".":
+        assert str(link) in device.uninstall(bundles(), "--yes", code=1)
+    else:
+        device.uninstall(bundles(), "--yes")
+    assert link.is_symlink() == (name == ".")
+    assert sorted(others.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", [".lock", "current", "current.new", "../../bin/digitkit.new"])
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_something_in_place_of_a_link(device, bundles, name, is_folder):
+    earlier = device.root / "versions/earlier"
+    earlier.mkdir(parents=True)
+    path = device.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if is_folder:
+        path.mkdir()
+    else:
+        path.touch()
+    assert path.name in device.refusal(bundles())
+    assert earlier.is_dir()
+    assert list(path.iterdir()) == [] if is_folder else path.read_bytes() == b""
+
+
+def test_things_in_place_of_the_service_files(device, bundles, tmp_path):
+    top = device.be_root(tmp_path / "top")
+    settings, unit = top / "etc/digitkit.toml", top / "etc/systemd/system/digitkit.service"
+    for file in (settings, unit):
+        file.mkdir(parents=True)
+        assert str(file) in device.refusal(bundles(), "--system")
+        assert list(file.iterdir()) == []
+        file.rmdir()
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for file in (settings, unit):
+        file.with_name(f"{file.name}.new").symlink_to(victim)
+    device.install(bundles(), "--system")
+    assert victim.read_text() == "precious"
+    assert not any(file.is_symlink() for file in (settings, unit))
+    settings.unlink()
+    settings.mkdir()
+    (settings / "mine").touch()
+    assert str(settings) in device.uninstall(bundles(), "--system", "--yes", "--purge", code=1)
+    assert (settings / "mine").exists()
+    assert device.version(top / "usr/local/bin/digitkit") == "0.1.0"
+
+
 @pytest.mark.parametrize(("program", "stub", "message"), [
     ("uname", "echo armv7l", "32-bit (armv7l)"), ("uname", "echo riscv64", "riscv64"),
     ("uname", "echo armv8l", "64-bit Raspberry Pi OS"), ("getconf", "echo 32", "32-bit"),

@@ -78,7 +78,7 @@ find_python() {
         done
     fi
     for candidate; do
-        path=$(command -v "$candidate") || continue
+        path=$(command -v -- "$candidate") || continue
         case "$seen" in *" $path ("*) continue ;; esac
         # "3.11 64", if it is CPython as distributions build it; other builds need other packages.
         about=$("$path" -I -c 'import struct, sys, sysconfig
@@ -104,6 +104,22 @@ print("%d.%d" % sys.version_info[:2] if usual else "unusual", 8 * struct.calcsiz
     wanted=$(printf '%s' "$pythons" | sed 's/ / or /g')
     die "Python $wanted is required; found:${seen:- none}. Build a bundle for a version that is" \
         "installed here (digitkit bundle --python), or name an interpreter: install.sh --python FILE"
+}
+
+# Whether what is written, replaced or removed below is this script's own: a link in place of a
+# folder would lead to someone else's files, and a folder in place of a link may hold some.
+check_own() {
+    for path in "$root" "$root/versions"; do
+        [ ! -L "$path" ] || die "$path is a link to $(readlink "$path"), whose files may be someone" \
+            "else's; remove the link"
+    done
+    for path in "$root/current" "$root/current.new" "$bin/digitkit.new" "$lock"; do
+        [ -L "$path" ] || [ ! -e "$path" ] ||
+            die "$path exists and was not made by this script; move it away"
+    done
+    for path in "$settings" "$unit"; do
+        [ ! -d "$path" ] || die "$path is a folder; move it away"
+    done
 }
 
 check_target() {
@@ -132,7 +148,7 @@ check_space() {
 lock() {
     # A symbolic link is created in one step together with its content: this process's id.
     tries=0
-    until ln -s "$$" "$lock" 2>/dev/null; do
+    until ln -sT "$$" "$lock" 2>/dev/null; do
         tries=$((tries + 1))
         [ "$tries" -le 5 ] || die "$lock cannot be created; check whether the disk is full"
         holder=$(readlink "$lock") || continue
@@ -207,8 +223,11 @@ build() {
     # The service cannot write here and would compile all modules at each start. The packages' own
     # tests are two fifths of the work and never run.
     run "$new/venv/bin/python" -I -m compileall -q -j 0 -x /tests/ "$new/venv/lib" || true
-    cp -R models mnist sample README.md sbom.cdx.json bundle.conf digitkit.toml uninstall.sh \
-        "$new/" 2>>"$log" || failed "models and samples cannot be copied"
+    # Only what is listed has been checked.
+    sed 's/^[^ ]*  //' SHA256SUMS |
+        grep -Ex '(models|mnist|sample)/.*|README\.md|sbom\.cdx\.json|bundle\.conf|uninstall\.sh' |
+        xargs -d '\n' cp --parents -t "$new" -- 2>>"$log" ||
+        failed "models and samples cannot be copied"
     # The settings name a custom model by the folder that it is installed to.
     escaped=$(printf '%s' "$root" | sed 's/[&|\\]/\\&/g')
     sed "s|@ROOT@|$escaped|" digitkit.toml >"$new/digitkit.toml" ||
@@ -257,13 +276,12 @@ except DigitkitError as error:
 
 # Points link $2 to $1, in one step.
 link() {
-    ln -s "$1" "$2.new" && mv -T "$2.new" "$2"
+    ln -sfT "$1" "$2.new" && mv -T "$2.new" "$2"
 }
 
 switch() {
     # A power cut must not leave half-written files behind the link.
     sync -f "$new" 2>/dev/null || sync
-    rm -f "$root/current.new" "$bin/digitkit.new"
     link "versions/${new##*/}" "$root/current" || die "$root/current cannot be updated"
     if ! { [ "$(readlink "$bin/digitkit")" = "$root/current/venv/bin/digitkit" ] ||
         link "$root/current/venv/bin/digitkit" "$bin/digitkit"; } ||
@@ -280,7 +298,8 @@ switch() {
 
 # Copies file $1 to $2, completely or not at all.
 put() {
-    { mkdir -p "${2%/*}" && cp "$1" "$2.new" && mv "$2.new" "$2"; } || die "$2 cannot be written"
+    { mkdir -p "${2%/*}" && cp -T --remove-destination "$1" "$2.new" && mv -T "$2.new" "$2"; } ||
+        die "$2 cannot be written"
 }
 
 service() {
@@ -360,6 +379,7 @@ main() {
     check_machine
     check_glibc
     find_python
+    check_own
     check_target
     trap finish EXIT
     trap 'exit 129' HUP

@@ -32,6 +32,11 @@ main() {
         case "$HOME" in /*) ;; *) die "HOME is $HOME; it must begin with /" ;; esac
         root=$HOME/.local/share/digitkit link=$HOME/.local/bin/digitkit settings='' unit=''
     fi
+    [ ! -L "$root" ] || die "$root is a link to $(readlink "$root"), whose files may be someone" \
+        "else's; remove the link"
+    for path in "$settings" "$unit"; do
+        [ ! -d "$path" ] || die "$path is a folder; move it away"
+    done
     if [ ! -d "$root/versions" ]; then
         other="use --system to remove a system-wide installation"
         [ -z "$system" ] || other="omit --system to remove a user's installation"
@@ -60,8 +65,8 @@ main() {
     cd /
     rm -rf "$root" || die "$root cannot be removed; the reason is above"
     if [ -n "$purge" ] && [ -n "$settings" ]; then
-        rm -rf "$settings" "$top/etc/digitkit-profile.json" "$top/var/log/digitkit" \
-            "$top/var/log/private/digitkit"
+        rm -f "$settings" "$top/etc/digitkit-profile.json"
+        rm -rf "$top/var/log/digitkit" "$top/var/log/private/digitkit"
     elif [ -n "$settings" ] && [ -f "$settings" ]; then
         say "$settings is kept; --purge removes it"
     fi
