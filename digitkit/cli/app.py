@@ -20,7 +20,10 @@ from digitkit.errors import (
     ConfigError,
     DigitkitError,
     GateError,
+    InputNotFoundError,
+    ModelError,
     OutputError,
+    SettingsError,
     escape_controls,
     one_line,
     os_reason,
@@ -28,6 +31,9 @@ from digitkit.errors import (
 from digitkit.version import __version__
 
 SOME_FAILED, USAGE, GATE_FAILED = 1, 2, 3
+
+WRONG_SETTINGS = 78
+"""Instead of `USAGE`, to systemd: starting again is of no use (``EX_CONFIG`` of sysexits.h)."""
 
 COMMANDS = {
     "train": "Train a net by a recipe, on MNIST or on your own digits.",
@@ -78,13 +84,27 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except DigitkitError as error:
             print(f"digitkit: {escape_controls(one_line(error))}", file=sys.stderr)
-            if isinstance(error, OutputError):
-                _drop_stdout()
-                raise typer.Exit(SOME_FAILED) from error
-            raise typer.Exit(GATE_FAILED if isinstance(error, GateError) else USAGE) from error
+            raise typer.Exit(_exit_code(error)) from error
         except BrokenPipeError as error:  # whoever reads our output has closed it
             _drop_stdout()
             raise typer.Exit(SOME_FAILED) from error
+
+
+def _exit_code(error: DigitkitError) -> int:
+    if isinstance(error, OutputError):
+        _drop_stdout()
+        return SOME_FAILED
+    if isinstance(error, GateError):
+        return GATE_FAILED
+    # What the settings say or name is wrong; a camera may be plugged in later.
+    is_final = isinstance(error, (ConfigError, SettingsError, InputNotFoundError, ModelError))
+    return WRONG_SETTINGS if is_final and _is_service() else USAGE
+
+
+def _is_service() -> bool:
+    from digitkit.system.notify import is_supervised  # not at the top: most runs have no error
+
+    return is_supervised()
 
 
 class _OptionErrors:
@@ -100,7 +120,7 @@ class _OptionErrors:
         except ConfigError as error:
             command: Any = self
             options = [one for one in command.get_params(ctx) if one.name == error.field]
-            if not options:
+            if not options or _is_service():  # which has settings instead of options
                 raise
             text = error.problem if error.hint is None else f"{error.problem}; {error.hint}"
             raise typer.BadParameter(text, ctx=ctx, param=options[0]) from error
@@ -182,7 +202,8 @@ def digitkit(
 
     Exit codes: 0 success; 1 some inputs failed, or doctor found a problem; 2 nothing could start
     (an option, a model, a recipe, a settings file, a data folder); 3 a gate failed (parity,
-    accuracy, bench --strict on an invalid run); 130 a training was stopped by Ctrl-C.
+    accuracy, bench --strict on an invalid run); 78 instead of 2, to systemd only, for wrong
+    settings or a wrong model; 130 a training was stopped by Ctrl-C.
     """
 
 
@@ -242,7 +263,7 @@ def main() -> None:
         if error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None:
             line = one_line(f"{error.filename}: cannot be accessed: {os_reason(error)}")
             print(f"digitkit: {line}", file=sys.stderr)
-            sys.exit(USAGE)
+            sys.exit(WRONG_SETTINGS if _is_service() else USAGE)
         if error.errno not in _UNWRITABLE:  # files have errors of their own
             raise
         print(f"digitkit: standard output: cannot be written: {os_reason(error)}", file=sys.stderr)

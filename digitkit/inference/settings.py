@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from digitkit.errors import ConfigError, InputNotFoundError, SettingsError, one_line, os_reason
+from digitkit.errors import (
+    ConfigError,
+    InputNotFoundError,
+    SettingsError,
+    SourceError,
+    one_line,
+    os_reason,
+)
 from digitkit.inference.infer_config import InferConfig, RotatingOutput, parse_size
 from digitkit.system.bounded import read_bounded
 
@@ -165,8 +172,11 @@ def _check_output(table: dict[str, Any], folder: Path) -> tuple[RotatingOutput |
 
 
 def _check_together(values: dict[str, Any]) -> list[str]:
+    from digitkit.sources.capture import make_opener  # not at the top: loads OpenCV
+
     try:
-        InferConfig(**({"camera": "0"} | values))
-    except ConfigError as error:
+        config = InferConfig(**({"camera": "0"} | values))
+        make_opener(str(config.camera), config.size)
+    except (ConfigError, SourceError) as error:
         return [str(error)]
     return []

@@ -15,6 +15,11 @@ _ALIVE_SECONDS = 1.0
 _last = -_ALIVE_SECONDS
 
 
+def is_supervised() -> bool:
+    """Whether systemd started this process and listens."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
+
 def notify_ready() -> None:
     """Report that the service is up; its camera may still be missing."""
     _send("READY=1")

@@ -12,10 +12,11 @@ import tempfile
 import threading
 
 import pytest
-from support.cli import run
+from support.cli import one_error_line, run
 from support.mjpeg import Server
 from support.paths import ROOT
 
+from digitkit.cli.app import WRONG_SETTINGS
 from digitkit.system import notify
 
 
@@ -67,6 +68,30 @@ def test_infer_tells_systemd(heard):
     """A service that waits for its camera is up, and alive, until it gives up."""
     assert run("infer", "--camera", "http://127.0.0.1:9/", "--retry", 0.3).exit_code == 2
     assert heard() == ["READY=1", "WATCHDOG=1", "STOPPING=1"]  # one sign of life is enough
+
+
+@pytest.mark.parametrize(("text", "code"), [
+    ("fsp = 5", 78), ("fps = 0", 78), ("fps = ", 78), (None, 78),
+    ("model = 'other'", 78), ("model = 'digitkit.toml'", 78),
+    ("camera = 'seven'", 78), ("camera = 'rtsp://127.0.0.1:9/'\nsize = '9x9'", 78),
+    ("# no camera", 78),
+    ("retry = 0", 2), ("camera = '/dev/video999'\nretry = 0", 2),
+    ("[output]\nfile = '/dev/null/x'", 1),
+])  # fmt: skip
+def test_only_wrong_settings_are_final_for_systemd(heard, tmp_path, text, code):
+    """The unit is restarted after everything else; elsewhere the exit code is 2."""
+    config = tmp_path / "digitkit.toml"
+    if text is not None:
+        config.write_text(text if "camera" in text else f"camera = 'http://127.0.0.1:9/'\n{text}")
+    one_error_line(run("infer", "--config", config), code)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("NOTIFY_SOCKET")
+        assert run("infer", "--config", config).exit_code == min(code, 2)
+
+
+def test_the_unit_is_not_restarted_with_wrong_settings():
+    unit = (ROOT / "digitkit/device/files/digitkit.service").read_text()
+    assert f"RestartPreventExitStatus={WRONG_SETTINGS}" in unit.splitlines()
 
 
 def test_a_service_from_its_start_to_its_end(heard, tmp_path, digit_file):

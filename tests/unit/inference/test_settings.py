@@ -69,6 +69,8 @@ def test_each_key_is_an_option_of_infer():
         ("[output]\nfile='x'\nkeep=0", "output.keep"),
         ("[output]\nfile='x'\nmb=0", "output.mb"),
         ("[output]\nfile=1", "output.file"),
+        ("camera='seven'", "seven"),
+        ("camera='rtsp://cam'\nsize='640x480'", "size"),
         ("format='csv'\n[output]\nfile='x'", "format"),
         ("fps = ", "TOML"),
         ("fps = 5\nfps = 6", "TOML"),
