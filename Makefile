@@ -4,6 +4,7 @@
 # make lint       formatting, lint, types, import layers
 # make bench      how fast it is on this machine, compared with the stored results of its class
 # make test-arm64 the bundle, installed and used in emulated arm64 Debian (Linux, qemu-user-static)
+# make test-systemd the bundle's service in Debian containers with systemd (root, systemd-container)
 #
 # Each creates .venv itself. PYTHON chooses the interpreter (3.11 or newer); PIP_ARGS is passed to
 # pip, for example an index with CPU builds of torch where the default build is large.
@@ -14,8 +15,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-fast test-oldest test-arm64 lint format samples finder soak bench bench-hot \
-	clean help
+.PHONY: demo test test-fast test-oldest test-arm64 test-systemd lint format samples finder soak \
+	bench bench-hot clean help
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -75,6 +76,10 @@ test-oldest: $(OLDEST)/bin/.ready
 # cores; ARM64_QUICK=1 takes one Debian and one processor. tests/arm64/run.py lists what it requires.
 test-arm64: $(BIN)/.ready
 	$(BIN)/python tests/arm64/run.py
+
+# The service under systemd 252 and 257, a minute; skipped where a container cannot be booted.
+test-systemd: $(BIN)/.ready
+	$(BIN)/python tests/systemd/run.py
 
 samples: $(BIN)/.ready
 	$(BIN)/python data/samples/make_samples.py

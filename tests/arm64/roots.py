@@ -1,8 +1,8 @@
-"""Arm64 Debian file trees, built from unpacked packages.
+"""Debian file trees, built from unpacked packages.
 
-`make_root` builds ``build/arm64/SUITE`` for bookworm (Python 3.11) and trixie (Python 3.13). apt,
-with a separate state, resolves and fetches the packages from ``DEBIAN_MIRROR`` and
-``DEBIAN_SECURITY_MIRROR`` (by default deb.debian.org) and checks their signatures. Maintainer
+`make_root` builds ``build/arm64/SUITE``, or another folder, for bookworm (Python 3.11) and trixie
+(Python 3.13). apt, with a separate state, resolves and fetches the packages from ``DEBIAN_MIRROR``
+and ``DEBIAN_SECURITY_MIRROR`` (by default deb.debian.org) and checks their signatures. Maintainer
 scripts do not run; the little that they would do is done here.
 """
 
@@ -25,9 +25,12 @@ libc-bin libstdc++6 mawk procps sed tar util-linux python3 python3-venv
 """
 """What is installed, with dependencies. libstdc++6 is on every Debian, since apt needs it."""
 
+USR = {"arm64": ("bin", "sbin", "lib"), "amd64": ("bin", "sbin", "lib", "lib64")}
+"""The folders of each architecture that are links into ``/usr``."""
+
 APT_OPTIONS = """
-APT::Architecture=arm64
-APT::Architectures=arm64
+APT::Architecture={architecture}
+APT::Architectures={architecture}
 APT::Install-Recommends=false
 APT::Sandbox::User=root
 Acquire::Languages=none
@@ -53,17 +56,17 @@ def _list_sources(suite: str) -> str:
     return "".join(f"deb [signed-by={keyring}] {archive} main\n" for archive in archives)
 
 
-def _fetch(suite: str) -> list[Path]:
-    """Fetch `PACKAGES` and their dependencies from a suite; returns the files."""
-    state = BUILD / f"apt-{suite}"
+def _fetch(suite: str, folder: Path, architecture: str, wanted: str) -> list[Path]:
+    """Fetch packages and their dependencies from a suite; returns the files."""
+    state = folder / f"apt-{suite}"
     shutil.rmtree(state, ignore_errors=True)
-    for folder in ("lists", "archives"):
-        (state / folder / "partial").mkdir(parents=True)
+    for name in ("lists", "archives"):
+        (state / name / "partial").mkdir(parents=True)
     (state / "status").touch()
     (state / "sources.list").write_text(_list_sources(suite))
-    options = APT_OPTIONS.format(state=state).strip().splitlines()
+    options = APT_OPTIONS.format(state=state, architecture=architecture).strip().splitlines()
     apt = ["apt-get", "-qq", "--yes", *(f"-o{option}" for option in options)]
-    install = [*apt, "install", "--download-only", *PACKAGES.split()]
+    install = [*apt, "install", "--download-only", *wanted.split()]
     try:
         subprocess.run([*apt, "update"], check=True)
         subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
@@ -120,26 +123,44 @@ def _compile(root: Path, python: str) -> None:
             shutil.copytree(folder, target, dirs_exist_ok=True)
 
 
-def make_root(suite: str) -> None:
-    """Build a root unless it exists: under a temporary name, renamed when it is complete."""
-    root = BUILD / suite
-    recipe = hashlib.sha256(Path(__file__).read_bytes() + suite.encode()).hexdigest()
+def make_root(
+    suite: str,
+    folder: Path = BUILD,
+    *,
+    architecture: str = "arm64",
+    is_emulated: bool = True,
+    more: str = "",
+) -> Path:
+    """Build a root unless it exists: under a temporary name, renamed when it is complete.
+
+    Args:
+        suite: the Debian release.
+        folder: where it goes.
+        architecture: as dpkg names it.
+        is_emulated: whether it will run in a `Machine`, where Python's library is best compiled.
+        more: packages next to `PACKAGES`.
+    """
+    root, wanted = folder / suite, f"{PACKAGES} {more}"
+    code = Path(__file__).read_bytes()
+    recipe = hashlib.sha256(code + f"{suite} {architecture} {wanted}".encode()).hexdigest()
     stamp = root / ".recipe"
     if stamp.is_file() and stamp.read_text() == recipe:  # built by this version of the code
-        return
-    packages = _fetch(suite)
-    made = Path(tempfile.mkdtemp(prefix=f".{suite}-", dir=BUILD))
+        return root
+    packages = _fetch(suite, folder, architecture, wanted)
+    made = Path(tempfile.mkdtemp(prefix=f".{suite}-", dir=folder))
     try:
         made.chmod(0o755)
-        for folder in ("bin", "sbin", "lib"):
-            (made / "usr" / folder).mkdir(parents=True)
-            (made / folder).symlink_to(f"usr/{folder}")
+        for name in USR[architecture]:
+            (made / "usr" / name).mkdir(parents=True)
+            (made / name).symlink_to(f"usr/{name}")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda package: _unpack(package, made), packages))
         _configure(made)
-        _compile(made, SUITES[suite])
+        if is_emulated:
+            _compile(made, SUITES[suite])
         (made / ".recipe").write_text(recipe)
         shutil.rmtree(root, ignore_errors=True)
         made.rename(root)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+    return root
