@@ -1,43 +1,105 @@
-"""Whether a video file is complete, by the sizes that its container states.
+"""Containers of video files: which ones are read, and whether all of a file is there.
 
-FFmpeg plays a truncated file as far as it goes, and does not report it.
+FFmpeg plays a truncated or damaged file as far as it goes, and does not report it. It also takes
+any text that looks like a playlist for a video, and opens the files that this names.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from typing import BinaryIO
+from typing import BinaryIO, Literal
+
+State = Literal["whole", "truncated", "damaged"]
+
+SIGNATURE_BYTES = 64
+"""How much of a file's beginning `is_video_container` looks at."""
 
 _BOXES = frozenset(
     (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof", b"styp", b"sidx")
 )
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
+_CLUSTER = b"\x1f\x43\xb6\x75"
+_ANYWHERE = (b"\xec", b"\xbf")  # padding and checksums
+_IN_SEGMENT = frozenset(
+    (
+        *(b"\x11\x4d\x9b\x74", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b", _CLUSTER),
+        *(b"\x1c\x53\xbb\x6b", b"\x12\x54\xc3\x67", b"\x10\x43\xa7\x70"),
+        *(b"\x19\x41\xa4\x69", *_ANYWHERE),
+    )
+)
+_IN_CLUSTER = frozenset(
+    (b"\xe7", b"\xa3", b"\xa0", b"\xab", b"\xa7", b"\xaf", b"\x58\x54", *_ANYWHERE)
+)
+
+_SIGNATURES = (
+    b"RIFF",  # AVI
+    _EBML,  # Matroska, WebM
+    b"\x30\x26\xb2\x75",  # ASF, WMV
+    b"FLV\x01",
+    b"OggS",
+    b"\xff\xd8",  # JPEG images one after the other
+    b"\0\0\1",  # MPEG program and video streams
+    b"\0\0\0\1",  # H.264 and H.265 streams
+    b"\x47",  # MPEG transport streams
+)
 
 
-def is_whole(file: BinaryIO) -> bool | None:
-    """Whether a video file is as long as its container states.
+def is_video_container(head: bytes) -> bool:
+    """Whether a file begins like a binary video container; a playlist, which is text, does not.
+
+    Args:
+        head: its first `SIGNATURE_BYTES` bytes.
+    """
+    return head.startswith(_SIGNATURES) or head[4:8] in _BOXES or head[4:5] == b"\x47"  # M2TS
+
+
+def check_container(file: BinaryIO) -> State | None:
+    """Whether a video file is as its container states: its length, and its chunks in sequence.
 
     Args:
         file: a seekable binary file; its position changes.
 
     Returns:
-        True or False for AVI (RIFF), MP4 and MOV (ISO base media), MKV and WebM (EBML); None for
-        other files, and where the size was left open, as live recorders do.
+        The state of AVI (RIFF), MP4 and MOV (ISO base media), MKV and WebM (EBML); None for other
+        files, and where the size was left open, as live recorders do. Damage inside a chunk is not
+        noticed.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    head = file.read(64)
+    head = file.read(SIGNATURE_BYTES)
     if head[:4] == b"RIFF" and len(head) >= 8:
         stated: int = struct.unpack_from("<I", head, 4)[0]
-        return size >= 8 + stated if stated else None
+        if not stated:
+            return None
+        if size < 8 + stated:
+            return "truncated"
+        return "whole" if _riff_chunks_fit(file, 12, 8 + stated) else "damaged"
     if head[4:8] in _BOXES:
-        return _iso_boxes_fit(file, size)
+        return "whole" if _iso_boxes_fit(file, size) else "truncated"
     if head.startswith(_EBML):
         at = head.find(_SEGMENT)
-        return _ebml_segment_fits(head, at + len(_SEGMENT), size) if at >= 0 else None
+        return _check_segment(file, at, size) if at >= 0 else None
     return None
+
+
+def _riff_chunks_fit(file: BinaryIO, at: int, end: int) -> bool:
+    """RIFF: chunks of a name, a length and a body, in sequence; lists contain chunks."""
+    while at + 8 <= end:
+        file.seek(at)
+        head = file.read(12)
+        kind, length = struct.unpack_from("<4sI", head)
+        if not (kind.isascii() and kind.decode("ascii").isprintable()) or at + 8 + length > end:
+            return False
+        if (
+            kind == b"LIST"
+            and head[8:] in (b"movi", b"rec ")
+            and not _riff_chunks_fit(file, at + 12, at + 8 + length)
+        ):
+            return False
+        at += 8 + length + length % 2
+    return True
 
 
 def _iso_boxes_fit(file: BinaryIO, size: int) -> bool:
@@ -60,15 +122,48 @@ def _iso_boxes_fit(file: BinaryIO, size: int) -> bool:
     return movie and at <= size
 
 
-def _ebml_segment_fits(head: bytes, at: int, size: int) -> bool | None:
-    """EBML: the leading zero bits of a length's first byte state how many bytes it takes."""
-    if at >= len(head) or not head[at]:
+def _check_segment(file: BinaryIO, at: int, size: int) -> State | None:
+    """EBML: the segment has a length, and its elements follow one another."""
+    element = _read_element(file, at)
+    if element is None:
         return None
-    width = 9 - head[at].bit_length()
-    if at + width > len(head):
+    _, body, length = element
+    if length is None:
+        return None
+    if body + length > size:
+        return "truncated"
+    return "whole" if _elements_fit(file, body, body + length, _IN_SEGMENT) else "damaged"
+
+
+def _elements_fit(file: BinaryIO, at: int, end: int, allowed: frozenset[bytes]) -> bool:
+    while at < end:
+        element = _read_element(file, at)
+        if element is None or element[0] not in allowed:
+            return False
+        code, body, length = element
+        if length is None:  # left open: where it ends is not stated
+            return True
+        if body + length > end:
+            return False
+        if code == _CLUSTER and not _elements_fit(file, body, body + length, _IN_CLUSTER):
+            return False
+        at = body + length
+    return True
+
+
+def _read_element(file: BinaryIO, at: int) -> tuple[bytes, int, int | None] | None:
+    """The code of an EBML element, where its body begins and how long it is (None: left open).
+
+    The leading zero bits of the first byte of code and length state how many bytes each takes.
+    """
+    file.seek(at)
+    head = file.read(12)
+    code = 9 - head[0].bit_length() if head else 0
+    if not 1 <= code <= 4 or code >= len(head):
+        return None
+    width = 9 - head[code].bit_length()
+    if width > 8 or code + width > len(head):
         return None
     bits = 7 * width
-    length = int.from_bytes(head[at : at + width]) & ((1 << bits) - 1)
-    if length == (1 << bits) - 1:
-        return None
-    return size >= at + width + length
+    length = int.from_bytes(head[code : code + width]) & ((1 << bits) - 1)
+    return head[:code], at + code + width, None if length == (1 << bits) - 1 else length

@@ -87,7 +87,9 @@ class VideoSink:
             self._writer.release()
         if kind is None and self._writer is not None:
             with self._temporary.open("rb") as file:
-                if not containers.is_whole(file):  # the writer does not report a full disk
+                if (
+                    containers.check_container(file) != "whole"
+                ):  # the writer does not report a full disk
                     self._file.__exit__(OutputError, OutputError("incomplete"), None)
                     raise OutputError(
                         "could not be written completely; is the disk full?", subject=str(self.path)

@@ -22,6 +22,10 @@ BROKEN_FRAMES = 30
 """OpenCV reports a broken frame like the end of the file; this many in a row are the end."""
 
 
+_HIDING_CODECS = frozenset(cv2.VideoWriter.fourcc(*name) for name in ("VP80", "VP90"))
+"""Codecs that encode frames which are never shown."""
+
+
 def video_frames(path: str | os.PathLike[str]) -> Iterator[Frame | Failure]:
     """Every frame of a video file, in order and upright.
 
@@ -49,7 +53,12 @@ def _read_frames(
     if not size:
         yield Failure(name, "not a video: the file is empty")
         return
-    complete = containers.is_whole(file)
+    file.seek(0)
+    if not containers.is_video_container(file.read(containers.SIGNATURE_BYTES)):
+        # FFmpeg would take some texts for lists of files, and open these.
+        yield Failure(name, f"not a video: {size} bytes of no known video container")
+        return
+    state = containers.check_container(file)
     # Absolute, since FFmpeg takes a:b.mp4 for a URL; and OpenCV crashes on a name that is not
     # UTF-8.
     location = str(Path(os.fsdecode(path)).absolute())
@@ -65,29 +74,55 @@ def _read_frames(
                 yield frame
                 count, last = count + 1, frame.seconds or last
         lost = lost or _ends_early(capture, count, last, location)
+        stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        codec = int(capture.get(cv2.CAP_PROP_FOURCC))
     finally:
         capture.release()
-    problem = _describe_problem(count, size, complete, lost)
+    if count < stated and not lost:
+        lost = state == "damaged" or (
+            codec not in _HIDING_CODECS and _has_undecoded(location, count, stated)
+        )
+    problem = _describe_problem(count, size, state, lost)
     if problem is not None:
         yield Failure(name, problem)
 
 
-def _describe_problem(count: int, size: int, complete: bool | None, lost: bool) -> str | None:
+def _has_undecoded(location: str, count: int, stated: float) -> bool:
+    """Whether a video that gave `count` frames, and states more, has more to decode.
+
+    It need not: a trimmed MP4 hides frames, and the number is often an estimate.
+    """
+    capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG)
+    try:
+        capture.set(cv2.CAP_PROP_FORMAT, -1)  # encoded frames
+        encoded = failed = 0
+        while capture.isOpened() and failed < BROKEN_FRAMES:
+            failed = 0 if capture.grab() else failed + 1
+            encoded += not failed
+    finally:
+        capture.release()
+    trimmed = encoded < stated  # where it is cut, one may be hidden
+    return count < encoded - trimmed
+
+
+def _describe_problem(
+    count: int, size: int, state: containers.State | None, lost: bool
+) -> str | None:
     """The problem of a video file and its remedy; None where all frames were read.
 
     Args:
         count: frames that were read.
         size: of the file, bytes.
-        complete: whether the file is as long as its container states; None if unknown.
+        state: of its container; None if unknown.
         lost: whether frames are missing, in the middle or at the end.
     """
     if not count:
-        reason = "it is truncated" if complete is False else f"{size} bytes"
+        reason = "it is truncated" if state == "truncated" else f"{size} bytes"
         return (
             f"not a video OpenCV can decode ({reason}); if other programs play it, convert it to "
             "MP4, else copy it again"
         )
-    if complete is False:
+    if state == "truncated":
         return f"ends after {count} frames: the file is truncated; copy it again"
     if lost:
         return f"gives {count} frames, others are lost: the file is damaged; copy it again"

@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import struct
 from pathlib import Path
 
@@ -102,6 +103,38 @@ def test_a_truncated_video_gives_what_it_has(tmp_path, suffix, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("suffix", CODECS)
+def test_no_frame_is_lost_silently(tmp_path, suffix):
+    path = write_video(tmp_path / f"video{suffix}", 12)
+    data = path.read_bytes()
+    draw = random.Random(1)
+    lossy = 0
+    for _ in range(25):
+        at = draw.randrange(len(data) // 4, len(data) * 3 // 4)
+        length = draw.choice([40, 200, len(data) // 6])
+        noise = draw.choice([bytes(length), draw.randbytes(length)])
+        path.write_bytes(data[:at] + noise + data[at + length :])
+        frames, errors = split(path)
+        lossy += len(frames) < 12
+        assert len(frames) == 12 or len(errors) == 1
+    assert lossy > 3
+
+
+PLAYLISTS = {
+    "concat": "ffconcat version 1.0\nfile other.avi\n",
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nother.avi\n#EXT-X-ENDLIST\n",
+    "sdp": "v=0\nc=IN IP4 127.0.0.1\nm=video 5000 RTP/AVP 26\n",
+}
+
+
+@pytest.mark.parametrize("text", PLAYLISTS.values(), ids=PLAYLISTS.keys())
+def test_a_playlist_in_a_video_opens_no_other_file(tmp_path, text):
+    write_video(tmp_path / "other.avi", 3)
+    (tmp_path / "video.mp4").write_text(text)
+    frames, errors = split(tmp_path / "video.mp4")
+    assert (frames, len(errors)) == ([], 1)
+
+
 @pytest.mark.parametrize(("suffix", "last"), [(".avi", True), (".mkv", False)])
 def test_damage_is_skipped_and_reported(tmp_path, suffix, last):
     """In the middle of a video, and up to its end."""
@@ -180,25 +213,45 @@ def test_frames_come_one_by_one_and_the_file_is_closed(tmp_path):
 
 
 FTYP, SEGMENT = b"\0\0\0\x08ftyp", b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67"
+VOID = b"\xec\x80"
+CLUSTER = b"\x1f\x43\xb6\x75"
+
+
+def riff(*chunks: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", 4 + len(b"".join(chunks))) + b"AVI " + b"".join(chunks)
+
+
+def movi(*chunks: bytes) -> bytes:
+    return b"LIST" + struct.pack("<I", 4 + len(b"".join(chunks))) + b"movi" + b"".join(chunks)
+
+
+CHUNK = b"00dc" + struct.pack("<I", 3) + b"abc\0"
 
 
 @pytest.mark.parametrize(
-    ("complete", "files"),
+    ("state", "files"),
     [
-        (True, [
-            b"RIFF" + struct.pack("<I", 12) + bytes(12),
+        ("whole", [
+            riff(), riff(movi()), riff(movi(CHUNK, CHUNK), CHUNK),
             FTYP + b"\0\0\0\x08moov",
             FTYP + b"\0\0\0\x08moov\0\0\0\0mdat123",  # up to the end
             FTYP + b"\0\0\0\x08moov\0\0\0\x01mdat" + struct.pack(">Q", 18) + b"ab",
-            SEGMENT + b"\x82ab", SEGMENT + b"\x40\x02ab",
+            SEGMENT + b"\x82" + VOID, SEGMENT + b"\x40\x02" + VOID,
+            SEGMENT + b"\x89" + CLUSTER + b"\x82" + VOID + VOID,
+            SEGMENT + b"\x87" + CLUSTER + b"\xffab",  # where it ends is open
         ]),
-        (False, [
-            b"RIFF" + struct.pack("<I", 13) + bytes(12),
+        ("truncated", [
+            riff(movi(CHUNK))[:-1],
             FTYP + b"\0\0\0\x08mdat",  # no index
             FTYP + b"\0\0\0\x08moov\0\0\0\x09mdat",
             FTYP + b"\0\0\0\x08moov\0\0\0\x01mdat" + struct.pack(">Q", 19) + b"ab",
             FTYP + b"\0\0\0\x08moov\0\0",
-            SEGMENT + b"\x83ab", SEGMENT + b"\x40\x03ab",
+            SEGMENT + b"\x83" + VOID, SEGMENT + b"\x40\x03" + VOID,
+        ]),
+        ("damaged", [
+            riff(movi(CHUNK, bytes(8))), riff(movi(CHUNK.replace(b"\3", b"\5"))),
+            SEGMENT + b"\x82ab", SEGMENT + b"\x82\xec\x81", SEGMENT + b"\x81\xec",
+            SEGMENT + b"\x89" + CLUSTER + b"\x82ab" + VOID,
         ]),
         (None, [
             b"RIFF" + bytes(16), SEGMENT + b"\xff", SEGMENT,  # interrupted or live recorders'
@@ -206,5 +259,6 @@ FTYP, SEGMENT = b"\0\0\0\x08ftyp", b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67"
         ]),
     ],
 )  # fmt: skip
-def test_containers(complete, files):
-    assert [containers.is_whole(io.BytesIO(data)) for data in files] == [complete] * len(files)
+def test_containers(state, files):
+    states = [containers.check_container(io.BytesIO(data)) for data in files]
+    assert states == [state] * len(files)
