@@ -7,6 +7,7 @@ import inspect
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -241,7 +242,17 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line and exit."""
+    try:
+        _run()
+    except SystemExit as leaving:
+        # A camera's thread that is stuck inside OpenCV would delay the end, and could abort it.
+        if any(thread.daemon for thread in threading.enumerate()):
+            os._exit(leaving.code if isinstance(leaving.code, int) else SOME_FAILED)
+        raise
+
+
+def _run() -> None:
     # A service may have closed either stream; what is printed then is lost.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115

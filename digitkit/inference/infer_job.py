@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -78,7 +78,7 @@ def run_infer(
                 config, reader, make_reader, keep_images=len(sinks) > 1, progress=progress
             )
         summary = deliver(
-            outcomes,
+            stack.enter_context(closing(outcomes)),
             sinks,
             on_failure=on_failure,
             min_confidence=reader.min_confidence,
@@ -158,7 +158,7 @@ def _read_files(
     *,
     keep_images: bool,
     progress: Progress | None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     files: Iterable[Path | Failure] = _guard_outputs(
         config, expand_sources(config.sources, nul=config.null)
     )
@@ -202,7 +202,7 @@ def _real(path: Path) -> Path:
 
 def _report_progress(
     outcomes: Iterable[Outcome], total: int, progress: Progress
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     for done, outcome in enumerate(outcomes, 1):
         progress("reading", done, total if done <= total else 0)  # a video has many frames
         yield outcome
@@ -215,6 +215,7 @@ def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]
 
     from digitkit.sources.live import Live
     from digitkit.system.notify import notify_alive, notify_ready, notify_stopping
+    from digitkit.system.streams import silence_native_errors
 
     live = Live(
         camera,
@@ -226,6 +227,7 @@ def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]
         notice=notice,
         alive=notify_alive,
     )
+    restore_errors = silence_native_errors()  # many cameras' JPEG images are slightly wrong
     signals = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.getsignal(number) for number in signals}
 
@@ -241,6 +243,7 @@ def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]
             yield live
     finally:
         notify_stopping()
+        restore_errors()
         for number, handler in previous.items():
             signal.signal(number, handler)
 

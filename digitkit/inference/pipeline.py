@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ class Summary:
     dropped: int | None = None
 
 
-def read_each(reader: Reader, items: Iterable[Frame | Failure]) -> Iterator[Outcome]:
+def read_each(reader: Reader, items: Iterable[Frame | Failure]) -> Generator[Outcome, None, None]:
     """Read images one by one, each as soon as it comes."""
     for item in items:
         if isinstance(item, Failure):

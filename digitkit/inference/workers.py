@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +21,11 @@ from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
 from digitkit.sources.suffixes import is_video
 from digitkit.sources.video import video_frames
+from digitkit.system.streams import silence_native_errors
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from multiprocessing.connection import Connection
 
 _AHEAD = 4
 """Files handed out per process: enough to keep all busy, not so much that memory fills."""
@@ -35,11 +37,12 @@ def read_with_workers(
     workers: int,
     *,
     keep_images: bool,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Read image files in several processes, in order.
 
     The frames of a video follow one another, so this process reads them. Where files become known
-    slowly, the first outcomes come once four times as many files as processes are known.
+    slowly, the first outcomes come once four times as many files as processes are known. The
+    processes end with the generator, whatever they are doing.
 
     Args:
         make_reader: builds the reader of a process; must be picklable.
@@ -59,9 +62,9 @@ def read_with_workers(
     pending: deque[Failure | Path | tuple[Path, Future[Outcome]]] = deque()
     own_reader: Reader | None = None
     # Forked processes would inherit the locks of other threads; spawned ones are clean.
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start, (make_reader, keep_images)
-    )
+    context = multiprocessing.get_context("spawn")
+    ended, running = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, _start, (make_reader, keep_images, ended))
 
     def take_first() -> Iterator[Outcome]:
         nonlocal own_reader
@@ -94,6 +97,7 @@ def read_with_workers(
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        running.close()
 
 
 # --- in a worker process ---
@@ -102,21 +106,19 @@ _reader: Reader | None = None
 _keep_images = False
 
 
-def _start(make_reader: Callable[[], Reader], keep_images: bool) -> None:
+def _start(make_reader: Callable[[], Reader], keep_images: bool, ended: Connection) -> None:
     global _reader, _keep_images
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out work
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_at, args=(ended,), daemon=True).start()
+    silence_native_errors()
     cv2.setNumThreads(1)
     _reader, _keep_images = make_reader(), keep_images
 
 
-def _end_with_parent() -> None:
-    import multiprocessing
-
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _exit_at(ended: Connection) -> None:
+    """Exit once the other end is closed, by the process that hands out work or with it."""
+    ended.poll(None)
+    os._exit(1)  # whatever the main thread waits for: an image on a hung network mount, say
 
 
 def _read(path: Path) -> Outcome:

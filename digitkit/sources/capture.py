@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from digitkit.arrays import U8
-from digitkit.errors import ConfigError, SourceError, one_line
+from digitkit.errors import ConfigError, ImageError, SourceError, one_line
 from digitkit.images.cv import cv2
+from digitkit.images.decode import decode
 from digitkit.sources import picamera
 from digitkit.sources.urls import SCHEMES, mask_password
 from digitkit.sources.video import BROKEN_FRAMES
@@ -43,10 +45,20 @@ Opener = Callable[[], Capture]
 
 
 class _OpenCVCapture:
-    """A camera or a stream that OpenCV reads."""
+    """A camera or a stream that OpenCV reads.
 
-    def __init__(self, capture: cv2.VideoCapture) -> None:
+    Of a stream of JPEG images it reads the files: OpenCV itself would scale all images to the size
+    of the first.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture, name: str, *, is_stream: bool) -> None:
         self._capture = capture
+        self._name = name
+        self._encoded = (
+            is_stream
+            and int(capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"MJPG")
+            and capture.set(cv2.CAP_PROP_FORMAT, -1)
+        )
         self._reading = threading.Lock()
         self._closed = False
 
@@ -66,7 +78,10 @@ class _OpenCVCapture:
                 ok, image = self._capture.read()
             except cv2.error as error:
                 raise SourceError(f"cannot be read: {one_line(error.err)}") from error
-            if ok:
+            if ok and self._encoded:
+                with suppress(ImageError):
+                    return decode(image.tobytes(), self._name)
+            elif ok:
                 return image  # type: ignore[return-value]
             if time.monotonic() - begun > STALL_SECONDS:
                 break
@@ -134,6 +149,7 @@ def _is_number(camera: str) -> bool:
 def _open_with_opencv(
     name: str, size: tuple[int, int] | None, *arguments: int | str | list[int]
 ) -> Capture:
+    is_stream = "://" in name
     try:
         capture = cv2.VideoCapture(*arguments)
     except cv2.error as error:
@@ -145,7 +161,7 @@ def _open_with_opencv(
             subject=name,
             hint=(
                 "check the address, the user and the password, and that this machine reaches it"
-                if "://" in name
+                if is_stream
                 else "list the cameras with ls /dev/video*, close other programs that use it, and "
                 "check that you are in the group video"
             ),
@@ -153,4 +169,4 @@ def _open_with_opencv(
     if size:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
-    return _OpenCVCapture(capture)
+    return _OpenCVCapture(capture, name, is_stream=is_stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import threading
 import time
@@ -14,15 +15,22 @@ from digitkit.arrays import U8
 from digitkit.errors import ConfigError, SourceError, at_least, one_line
 from digitkit.images.convert import from_array
 from digitkit.sources import picamera
-from digitkit.sources.capture import Capture, Opener, camera_name, make_opener
+from digitkit.sources.capture import (
+    OPEN_SECONDS,
+    READ_SECONDS,
+    Capture,
+    Opener,
+    camera_name,
+    make_opener,
+)
 from digitkit.sources.frames import Failure, Frame, to_failure
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 """The pause between attempts to reconnect doubles from the first to the longest, seconds."""
 
-CLOSE_SECONDS = 1.0
-"""How long `Live.close` waits for a source that is stuck in a read."""
+CLOSE_SECONDS = 0.5
+"""How long `Live.close` waits for a source that is stuck in a read or in being opened."""
 
 
 def backoff_delays() -> Iterator[float]:
@@ -118,7 +126,7 @@ class Live:
         # Used by the consumer:
         self._due = -math.inf
         self._until = math.inf
-        self._over = False
+        self._over = self._closed = False
         # Used by the grabbing thread; shared under _changed:
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -156,6 +164,7 @@ class Live:
             raise StopIteration
         if self._thread.ident is None:
             self._thread.start()
+            atexit.register(self._end)
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -202,7 +211,7 @@ class Live:
 
         It waits at most `CLOSE_SECONDS` for a thread that is stuck inside OpenCV; that thread frees
         the source and ends when OpenCV gives up, for a stream after `OPEN_SECONDS` or
-        `READ_SECONDS`.
+        `READ_SECONDS`. The interpreter waits for it when it exits.
         """
         with self._changed:
             self._stop.set()
@@ -210,8 +219,16 @@ class Live:
             capture = self._capture
         if capture is not None:
             capture.close()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
+        if self._thread.is_alive() and not self._closed:
             self._thread.join(CLOSE_SECONDS)
+        self._closed = True
+        if not self._thread.is_alive():
+            atexit.unregister(self._end)
+
+    def _end(self) -> None:
+        """Let the thread end before the interpreter: inside OpenCV it would abort the process."""
+        self.close()
+        self._thread.join(max(OPEN_SECONDS, READ_SECONDS) + CLOSE_SECONDS)
 
     # --- the grabbing thread ---
 

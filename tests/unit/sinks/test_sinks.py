@@ -179,7 +179,9 @@ def test_a_video_that_is_not_completed_leaves_no_file(tmp_path, frame, reading, 
         raise KeyboardInterrupt
     with VideoSink(tmp_path / "none.mp4"):
         pass  # not a single frame
-    monkeypatch.setattr(containers, "check_container", lambda file: "truncated")  # as on a full disk
+    monkeypatch.setattr(
+        containers, "check_container", lambda file: "truncated"
+    )  # as on a full disk
     error_of(OutputError, write_clip, tmp_path / "seen.avi", [frame], reading)
     assert not list(tmp_path.iterdir())
 

@@ -199,11 +199,16 @@ def test_closing_does_not_wait_for_a_camera_that_is_stuck(monkeypatch):
     source = Live("0", opener=lambda: camera)
     next(source)
     camera.feed()  # until it is in the next read
-    source.close()
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "camera 0"]
+    waits = MagicMock(side_effect=thread.join)
+    monkeypatch.setattr(thread, "join", waits)
+    source.stop()
+    assert list(source) == []  # closes it
+    source.close()
+    assert waits.call_count == 1
     assert thread.daemon  # so it does not delay the process's end
     camera.put(None)
-    thread.join(10)
+    waits.side_effect(10)
     assert not thread.is_alive()
 
 

@@ -72,6 +72,7 @@ def capture(monkeypatch):
     """Stands in for ``cv2.VideoCapture``; its calls."""
     capture = SimpleNamespace(calls=[], read=lambda: (True, image()), isOpened=lambda: True)
     capture.set = lambda *arguments: capture.calls.append(arguments)
+    capture.get = lambda code: 0.0
     capture.release = lambda: capture.calls.append("release")
     monkeypatch.setattr(cv2, "VideoCapture", lambda *a: capture.calls.append(a) or capture)
     return capture
