@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from digitkit.errors import ImageError
+from digitkit.errors import ConfigError, ImageError
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Reading
 from digitkit.sources.frames import Failure, Frame, to_failure
@@ -71,6 +71,18 @@ class _TrackedFrames:
         return self._tracker.report(reading)
 
 
+def _constrain(frame: Frame, reading: Reading, row_rule: Field | None) -> Outcome:
+    """A reading whose rows meet the rule; a failure where comparing them takes too long."""
+    if row_rule is None:
+        return frame, reading
+    from digitkit.reading.fields import apply_field
+
+    try:
+        return frame, apply_field(reading, row_rule)
+    except ConfigError as error:
+        return to_failure(frame.source, error)
+
+
 def deliver(
     outcomes: Iterable[Outcome],
     sinks: Sequence[Sink],
@@ -96,6 +108,12 @@ def deliver(
     images = failures = 0
     tracked = _TrackedFrames(hold, min_confidence)
     for outcome in outcomes:
+        if not isinstance(outcome, Failure):
+            frame, reading = outcome
+            in_sequence = frame.number is not None and not every_frame
+            if in_sequence:
+                reading = tracked.follow(reading)
+            outcome = _constrain(frame, reading, row_rule)
         if isinstance(outcome, Failure):
             failures += 1
             on_failure(outcome)
@@ -104,13 +122,6 @@ def deliver(
             continue
         frame, reading = outcome
         images += 1
-        in_sequence = frame.number is not None and not every_frame
-        if in_sequence:
-            reading = tracked.follow(reading)
-        if row_rule is not None:
-            from digitkit.reading.fields import apply_field
-
-            reading = apply_field(reading, row_rule)
         report = not in_sequence or tracked.is_news(reading)
         for sink in sinks:
             if report or sink.wants_every_frame:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import heapq
 import math
-import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+
+import regex
 
 from digitkit.errors import ConfigError, at_least
 from digitkit.reading.results import Digit, Reading
@@ -24,9 +26,16 @@ MIN_PROBABILITY = 0.01
 MAX_TRIED = 10_000
 """Hypotheses about one row that are tried, the most likely first, before it is given up."""
 
-_ELEMENT = re.compile(
+MATCH_SECONDS = 1.0
+"""How long one row may be compared with a pattern; the usual comparison takes microseconds."""
+
+MAX_PATTERN_ATOMS = 10_000
+"""Elements of a pattern, written out without ``{n}``; more would fill the memory."""
+
+_ELEMENT = regex.compile(
     r"(?P<atom>[0-9.]|\\[dw]|\[(?:\\.|[^\\\]])+\])"
-    r"|\((?:\?(?::|>|<?[=!]|P<\w+>))?|[)|^$*+?]|\\[AbBZ1-9]|\{(?:\d+,?\d*|,\d+)\}"
+    r"|(?P<open>\((?:\?(?::|>|<?[=!]|P<\w+>))?)|(?P<close>\))|[|^$*+?]|\\[AbBZ1-9]"
+    r"|\{(?P<repeats>\d{1,9},?\d{0,9}|,\d{1,9})\}"
 )
 """The elements of a pattern; an atom matches one digit."""
 
@@ -43,9 +52,9 @@ class Field:
 
     Attributes:
         expect: number of digits, at least 1.
-        pattern: a regular expression of Python's `re` that the whole row must match. It consists
-            of digits, ``.``, ``\d``, classes such as ``[1-9]``, groups, ``|``, quantifiers,
-            lookarounds, backreferences and anchors; each class must be able to match a digit.
+        pattern: a regular expression that the whole row must match. It consists of digits, ``.``,
+            ``\d``, classes such as ``[1-9]``, groups, ``|``, quantifiers, lookarounds,
+            backreferences and anchors; each class must be able to match a digit.
         checksum: called with a row's text that meets `expect` and `pattern`; returns whether it
             is valid. It may be called thousands of times for one row.
     """
@@ -53,7 +62,7 @@ class Field:
     expect: int | None = None
     pattern: str | None = None
     checksum: Callable[[str], bool] | None = None
-    _regex: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
+    _regex: regex.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -70,22 +79,38 @@ class Field:
             object.__setattr__(self, "_regex", _compile_pattern(self.pattern))
 
     def fits(self, text: str) -> bool:
-        """Whether a row's text, of the digits 0 to 9, meets the constraints; "" never does."""
+        """Whether a row's text, of the digits 0 to 9, meets the constraints; "" never does.
+
+        Raises:
+            ConfigError: comparing it with the pattern takes longer than `MATCH_SECONDS`.
+        """
         return (
             text != ""
             and self.expect in (None, len(text))
-            and (self._regex is None or self._regex.fullmatch(text) is not None)
+            and (self._regex is None or self._matches(self._regex, text))
             and (self.checksum is None or self.checksum(text))
         )
 
+    def _matches(self, pattern: regex.Pattern[str], text: str) -> bool:
+        try:
+            return pattern.fullmatch(text, timeout=MATCH_SECONDS) is not None
+        except TimeoutError as error:
+            raise _slow_pattern(len(text)) from error
 
-def _compile_pattern(pattern: str) -> re.Pattern[str]:
+
+def _compile_pattern(pattern: str) -> regex.Pattern[str]:
     quoted = _quote(pattern)
+    _check_elements(pattern, quoted)
     try:
-        regex = re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
+        return regex.compile(pattern)
+    except (regex.error, OverflowError, RecursionError) as error:
         raise _pattern_error(f"{quoted} is not a regular expression: {error}") from error
-    position = atoms = 0
+
+
+def _check_elements(pattern: str, quoted: str) -> None:
+    position = 0
+    sizes = [0]  # of the open groups, in atoms with repeats written out
+    size = 0  # of the last element or group
     while position < len(pattern):
         element = _ELEMENT.match(pattern, position)
         if element is None:
@@ -94,15 +119,35 @@ def _compile_pattern(pattern: str) -> re.Pattern[str]:
             raise _pattern_error(
                 f"{quoted}: {unknown} matches no digit", r"use digits, such as [1-9]\d{3}"
             )
-        atom = element["atom"]
-        if atom is not None:
-            atoms += 1
-            if not any(re.fullmatch(atom, digit) for digit in "0123456789"):
+        if (atom := element["atom"]) is not None:
+            if not any(regex.fullmatch(atom, digit) for digit in "0123456789"):
                 raise _pattern_error(f"{quoted}: {_quote(atom)} matches no digit")
+            size = 1
+            sizes[-1] += size
+        elif element["open"]:
+            sizes.append(0)
+        elif element["close"] and len(sizes) > 1:
+            size = sizes.pop()
+            sizes[-1] += size
+        elif element["repeats"]:
+            times = int(element["repeats"].rpartition(",")[2] or element["repeats"].rstrip(","))
+            sizes[-1] += size * (times - 1)
+            size *= times
+        if max(size, sizes[-1]) > MAX_PATTERN_ATOMS:
+            raise _pattern_error(
+                f"{quoted} has more than {MAX_PATTERN_ATOMS:,} elements with its repeats"
+            )
         position = element.end()
-    if atoms == 0:
+    if not any(sizes):
         raise _pattern_error(f"{quoted} matches no digits", r"use digits, such as \d{4}")
-    return regex
+
+
+def _slow_pattern(count: int) -> ConfigError:
+    return ConfigError(
+        f"takes longer than {MATCH_SECONDS:g} s to compare with a row of {count} digits",
+        field="pattern",
+        hint="avoid repeats within repeats",
+    )
 
 
 def _pattern_error(problem: str, hint: str | None = None) -> ConfigError:
@@ -136,6 +181,7 @@ def apply_field(reading: Reading, field: Field) -> Reading:
         The same digits in the same order and rows.
 
     Raises:
+        ConfigError: comparing a row with the pattern takes longer than `MATCH_SECONDS`.
         Exception: whatever `Field.checksum` raises.
     """
     rows: dict[int, list[int]] = {}
@@ -156,6 +202,7 @@ def _fit_row(row: Sequence[Digit], field: Field) -> list[Digit]:
         return row
     rejected = [replace(digit, accepted=False) for digit in row]
     options = [_list_options(digit) for digit in row]
+    deadline = time.monotonic() + MATCH_SECONDS
     # Probability of the hypotheses that are wrong: of all, and of those with each option.
     wrong, wrong_with = 0.0, [[0.0] * len(choices) for choices in options]
     for probability, choice in islice(_by_probability(options), MAX_TRIED):
@@ -163,6 +210,8 @@ def _fit_row(row: Sequence[Digit], field: Field) -> list[Digit]:
         text = "".join(str(option.digit) for option in chosen if option.digit is not None)
         if text == "":
             return rejected
+        if field.pattern is not None and time.monotonic() > deadline:
+            raise _slow_pattern(len(row))
         if field.fits(text):
             wrong_chosen = [sums[k] for sums, k in zip(wrong_with, choice, strict=True)]
             return _accept_options(rejected, chosen, probability, wrong, wrong_chosen)

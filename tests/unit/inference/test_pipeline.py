@@ -14,6 +14,7 @@ from support.readings import make_digit, make_reading
 from digitkit.errors import SourceError
 from digitkit.inference import pipeline
 from digitkit.inference.workers import read_with_workers
+from digitkit.reading import fields
 from digitkit.reading.fields import Field
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Reading
@@ -80,6 +81,14 @@ def test_rows_are_checked_after_tracking(text, expected):
     sink = Kept()
     deliver([outcome(text, i) for i in range(4)], sink, hold=2, row_rule=Field(expect=3))
     assert sink.read == expected
+
+
+def test_a_slow_pattern_fails_its_image_only(monkeypatch):
+    monkeypatch.setattr(fields, "MATCH_SECONDS", 0.05)
+    sink = Kept()
+    images = [outcome("12", source="a.png"), outcome("1" * 60, source="b.png"), outcome("3")]
+    summary, (failure,) = deliver(images, sink, row_rule=Field(pattern=r"(\d|\d\d)+[23]|3"))
+    assert (summary.images, failure.source, len(sink.read)) == (2, "b.png", 2)
 
 
 def test_workers_keep_the_order_and_leave_videos_to_this_process(digit_file, tmp_path):

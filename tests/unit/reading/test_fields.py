@@ -221,3 +221,27 @@ def test_patterns_that_match_no_digits(pattern, word):
 )  # fmt: skip
 def test_patterns(pattern, yes, no):
     assert list(map(Field(pattern=pattern).fits, (yes, no, ""))) == [True, False, False]
+
+
+@pytest.mark.parametrize("pattern", [r"(\d|\d\d)+[23]", r"(\d+)+\1[2-3]", r"(?:(\d|1|.)*)*2"])
+def test_a_pattern_cannot_take_for_ever(monkeypatch, pattern):
+    monkeypatch.setattr(fields, "MATCH_SECONDS", 0.05)
+    field = Field(pattern=pattern)
+    assert field.fits("1112")  # short rows are quick
+    try:
+        assert not field.fits("1" * 60)
+    except ConfigError as error:
+        assert error.field == "pattern"
+
+
+def test_the_hypotheses_about_a_row_share_the_time(monkeypatch):
+    monkeypatch.setattr(fields, "MATCH_SECONDS", 0.05)
+    row = [detection({1: 0.4, 2: 0.3, 3: 0.3}) for _ in range(12)]
+    monkeypatch.setattr(fields, "MAX_TRIED", 10**9)
+    assert error_of(ConfigError, apply_field, read(*row), Field(pattern="7+")).field == "pattern"
+
+
+@pytest.mark.parametrize("pattern", [r"(?:(?:\d{1000}){1000}){1000}", r"(\d{0,200}){200,}"])
+def test_a_pattern_cannot_fill_the_memory(pattern):
+    assert error_of(ConfigError, Field, pattern=pattern).field == "pattern"
+    assert Field(pattern=r"(?:\d{4}){4}|[1-9]\d{9}|(?:\d{0,3}){,2}|\d{3,}").fits("123")
