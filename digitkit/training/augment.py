@@ -9,10 +9,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from msgspec import Meta
 from torch import Tensor
+
+from digitkit.training.ranges import Fraction, check_ranges
+
+Change = Annotated[float, Meta(ge=0, le=10)]
+"""A change in proportion: 0.1 is a tenth."""
+
+Pixels = Annotated[float, Meta(ge=0, le=28)]
+"""At most the side of an image."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +48,28 @@ class Augmentation:
             fifth of the range.
         erase: probability that a random rectangle is filled with a random level (Zhong et al.,
             AAAI 2020).
+
+    Raises:
+        RecipeError: a value is out of its range.
     """
 
-    rotate: float = 0.0
-    shear: float = 0.0
-    scale: float = 0.0
-    stretch: float = 0.0
-    translate: float = 0.0
-    elastic: float = 0.0
-    stroke: float = 0.0
-    blur: float = 0.0
-    contrast: float = 0.0
-    texture: float = 0.0
-    light: float = 0.0
-    noise: float = 0.0
-    erase: float = 0.0
+    rotate: Annotated[float, Meta(ge=0, le=360)] = 0.0
+    shear: Change = 0.0
+    scale: Change = 0.0
+    stretch: Change = 0.0
+    translate: Pixels = 0.0
+    elastic: Pixels = 0.0
+    stroke: Fraction = 0.0
+    blur: Fraction = 0.0
+    contrast: Change = 0.0
+    texture: Fraction = 0.0
+    light: Fraction = 0.0
+    noise: Fraction = 0.0
+    erase: Fraction = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the values; raises `RecipeError`."""
+        check_ranges(self, "augmentation.")
 
 
 def augment(images: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:

@@ -16,20 +16,22 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from digitkit.errors import RecipeError, RunError, at_least, one_line
+from digitkit.errors import RecipeError, RunError, check_range, one_line
 from digitkit.system import atomic
 from digitkit.training.detector_data import CROP, SceneSamples
 from digitkit.training.detector_net import DetectorNet
 from digitkit.training.loop import Average
-from digitkit.training.recipes import DETECTOR_RECIPE, check_minimum, parse_field
-from digitkit.training.threads import torch_threads
+from digitkit.training.ranges import Seed, Steps, check_ranges
+from digitkit.training.recipes import DETECTOR_RECIPE, parse_field
+from digitkit.training.threads import MAX_THREADS, torch_threads
 
 DETECTOR_RECIPE_VERSION = 1
 """Goes up with every change to the recipe that affects its results."""
@@ -59,23 +61,22 @@ class DetectorConfig:
 
     Raises:
         RecipeError: a field of the recipe is out of range.
-        ConfigError: `threads` is negative.
+        ConfigError: `threads` is out of range.
     """
 
     out: Path
-    steps: int = 4000
-    batch: int = 16
-    seed: int = 0
+    steps: Steps = 4000
+    batch: Annotated[int, Meta(ge=1, le=10_000)] = 16
+    seed: Seed = 0
     init: Path | None = None
     threads: int = 0
-    workers: int = 2
+    workers: Annotated[int, Meta(ge=0, le=256)] = 2
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         """Check the values; raises `RecipeError` or `ConfigError`."""
-        for field, minimum in (("steps", 1), ("batch", 1), ("seed", 0), ("workers", 0)):
-            check_minimum(field, getattr(self, field), minimum)
-        at_least("threads", self.threads, 0)
+        check_ranges(self)
+        check_range("threads", self.threads, 0, MAX_THREADS)
 
 
 def parse_changes(changes: Mapping[str, str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ that is resumed from a checkpoint gives the same weights as an uninterrupted one
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -305,12 +306,7 @@ def _train_epoch(
         if average:
             average.update(net, done)
         value = float(loss.detach())
-        if value != value:
-            raise RunError(
-                "the training diverged: the loss is not a number at epoch "
-                f"{epoch}, step {step + 1}",
-                hint="lower learning_rate",
-            )
+        _check_loss(value, f"epoch {epoch}, step {step + 1}")
         total_loss += value * len(index)
         right += int((scores.detach()[: len(index)].argmax(1) == target).sum())
         seen += len(index)
@@ -331,7 +327,17 @@ def _validate(
     images, labels = data
     scores = logits(net, images)
     accuracy = (scores.argmax(1) == labels).float().mean()
-    return float(F.cross_entropy(scores, labels)), float(accuracy)
+    loss = float(F.cross_entropy(scores, labels))
+    _check_loss(loss, "validation")
+    return loss, float(accuracy)
+
+
+def _check_loss(loss: float, where: str) -> None:
+    """Stop a training that no longer leads anywhere, and whose record could not be read."""
+    if not math.isfinite(loss):
+        raise RunError(
+            f"the training diverged: the loss is {loss} at {where}", hint="lower learning_rate"
+        )
 
 
 def _rank(record: EpochRecord) -> tuple[float, float]:

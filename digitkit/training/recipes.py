@@ -12,10 +12,20 @@ import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from digitkit.errors import RecipeError
 from digitkit.training.augment import Augmentation
+from digitkit.training.ranges import (
+    Count,
+    Fraction,
+    PartialFraction,
+    Seed,
+    Steps,
+    check_ranges,
+)
 
 
 @dataclass(frozen=True)
@@ -59,54 +69,28 @@ class Recipe:
     version: int
     summary: str
     net: str
-    epochs: int
-    batch_size: int
+    epochs: Steps
+    batch_size: Annotated[int, Meta(ge=2, le=1_000_000)]
     optimizer: Literal["adadelta", "adamw", "sgd"]
-    learning_rate: float
-    weight_decay: float = 0.0
+    learning_rate: Annotated[float, Meta(gt=0, le=1000)]
+    weight_decay: Annotated[float, Meta(ge=0, le=1000)] = 0.0
     schedule: Literal["constant", "one-cycle"] = "constant"
-    warmup: float = 0.2
-    label_smoothing: float = 0.0
-    ema: float = 0.0
-    validation: float = 1 / 12
+    warmup: PartialFraction = 0.2
+    label_smoothing: PartialFraction = 0.0
+    ema: PartialFraction = 0.0
+    validation: PartialFraction = 1 / 12
     keep: Literal["best", "last"] = "best"
-    patience: int = 0
+    patience: Count = 0
     augmentation: Augmentation = Augmentation()
-    hands: float = 0.0
-    negatives: float = 0.0
-    seed: int = 0
+    hands: Fraction = 0.0
+    negatives: Fraction = 0.0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         """Check the values; raises `RecipeError`."""
-        for field, minimum in _MINIMA.items():
-            check_minimum(field, getattr(self, field), minimum)
-        if not self.learning_rate > 0:
-            raise _out_of_range("learning_rate", "greater than 0", self.learning_rate)
-        for field in ("warmup", "label_smoothing", "ema", "validation"):
-            if not 0 <= getattr(self, field) < 1:
-                raise _out_of_range(field, "at least 0 and less than 1", getattr(self, field))
-        for field in ("hands", "negatives"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise _out_of_range(field, "from 0 to 1", getattr(self, field))
+        check_ranges(self)
         if self.patience and self.keep == "last":
-            raise RecipeError("recipe field patience requires keep=best, got keep=last")
-
-
-_MINIMA = {"epochs": 1, "batch_size": 2, "weight_decay": 0, "patience": 0, "seed": 0}
-
-
-def check_minimum(field: str, value: float, minimum: float) -> None:
-    """Check a recipe field.
-
-    Raises:
-        RecipeError: `value` is less than `minimum`, or not a number.
-    """
-    if not value >= minimum:
-        raise _out_of_range(field, f"at least {minimum:g}", value)
-
-
-def _out_of_range(field: str, allowed: str, value: float) -> RecipeError:
-    return RecipeError(f"recipe field {field} must be {allowed}, got {value:g}")
+            raise RecipeError("requires keep=best, got keep=last", field="patience")
 
 
 _MANY_HANDS = Augmentation(
@@ -244,7 +228,7 @@ def override(recipe: Recipe, values: Mapping[str, str]) -> Recipe:
             )
         if field.startswith("augmentation."):
             name = field.removeprefix("augmentation.")
-            augmentation[name] = parse_field(Augmentation, name, text)
+            augmentation[name] = parse_field(Augmentation, name, text, "augmentation.")
         else:
             changes[field] = parse_field(Recipe, field, text)
     if augmentation:
@@ -252,8 +236,14 @@ def override(recipe: Recipe, values: Mapping[str, str]) -> Recipe:
     return dataclasses.replace(recipe, **changes)
 
 
-def parse_field(kind: type, field: str, text: str) -> Any:
+def parse_field(kind: type, field: str, text: str, prefix: str = "") -> Any:
     """Convert a text to the type of a dataclass field: text, a choice, or a number.
+
+    Args:
+        kind: the dataclass.
+        field: the field's name.
+        text: its value as text.
+        prefix: of the field's name in errors.
 
     Raises:
         RecipeError: it is not a value of that type.
@@ -263,7 +253,7 @@ def parse_field(kind: type, field: str, text: str) -> Any:
         choices = typing.get_args(hint)
         if text not in choices:
             allowed = f"{', '.join(choices[:-1])} or {choices[-1]}"
-            raise RecipeError(f"recipe field {field} must be {allowed}, got {text!r}")
+            raise RecipeError(f"must be {allowed}, got {text!r}", field=f"{prefix}{field}")
         return text
     try:
         value = hint(text)
@@ -271,5 +261,5 @@ def parse_field(kind: type, field: str, text: str) -> Any:
             raise ValueError
     except ValueError:
         noun = "a whole number" if hint is int else "a number"
-        raise RecipeError(f"recipe field {field} must be {noun}, got {text!r}") from None
+        raise RecipeError(f"must be {noun}, got {text!r}", field=f"{prefix}{field}") from None
     return value

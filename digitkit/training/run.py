@@ -19,7 +19,7 @@ from digitkit import figures
 from digitkit.arrays import F32
 from digitkit.datasets.digits import DigitData, TrainAndTest, stratified_split
 from digitkit.datasets.load import load_train_and_test
-from digitkit.errors import DatasetError, RunError, at_least
+from digitkit.errors import DatasetError, RunError, check_range
 from digitkit.models.calibration import fit_min_confidence, fit_temperature, softmax
 from digitkit.models.evaluation import Evaluation, score_predictions
 from digitkit.system import atomic
@@ -57,7 +57,7 @@ from digitkit.training.record import (
     read_record,
     write_record,
 )
-from digitkit.training.threads import torch_threads
+from digitkit.training.threads import MAX_THREADS, torch_threads
 from digitkit.version import __version__
 
 
@@ -76,7 +76,7 @@ class TrainConfig:
         overwrite: whether a finished or broken run in `out` may be replaced.
 
     Raises:
-        ConfigError: `threads` is negative.
+        ConfigError: `threads` is out of range.
     """
 
     recipe: Recipe
@@ -89,7 +89,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check the values; raises `ConfigError`."""
-        at_least("threads", self.threads, 0)
+        check_range("threads", self.threads, 0, MAX_THREADS)
 
 
 class Watcher(loop.Observer, Protocol):

@@ -165,7 +165,7 @@ def test_what_cannot_begin(tmp_path, few_digits, fast):
     for folder in (tmp_path, tmp_path / "nowhere"):
         assert error_of(InputNotFoundError, load_run, folder).subject == str(folder)
         assert error_of(RunError, resume, folder, Silent()).subject == str(folder)
-    diverging = {"learning_rate": "1e30", "optimizer": "sgd", "schedule": "constant"}
+    diverging = {"learning_rate": "1000", "optimizer": "sgd", "schedule": "constant"}
     assert "learning_rate" in error_of(RunError, fast, **diverging).hint
 
 
