@@ -9,7 +9,7 @@ from digitkit.datasets.class_folders import has_class_folders, load_class_folder
 from digitkit.datasets.digits import DigitData, TrainAndTest, stratified_split
 from digitkit.datasets.idx import find_idx_file, load_idx
 from digitkit.datasets.mnist import MNIST_MD5, load_mnist
-from digitkit.errors import DatasetError, InputNotFoundError
+from digitkit.errors import DatasetError, InputNotFoundError, os_reason
 from digitkit.system.progress import Progress
 
 HELD_OUT = 0.15
@@ -69,9 +69,15 @@ def load_test(folder: Path | None, *, progress: Progress | None = None) -> Digit
 
 
 def _kind_of(folder: Path) -> Literal["idx", "split", "classes"]:
-    if not folder.is_dir():
+    try:
+        is_folder, exists = folder.is_dir(), folder.exists()
+    except OSError as error:  # a name that is too long, up to Python 3.13
         raise InputNotFoundError(
-            "is not a folder" if folder.exists() else "does not exist",
+            f"cannot be accessed: {os_reason(error)}", subject=str(folder)
+        ) from error
+    if not is_folder:
+        raise InputNotFoundError(
+            "is not a folder" if exists else "does not exist",
             subject=str(folder),
             hint="name a folder with IDX files or with folders 0 … 9",
         )

@@ -36,7 +36,7 @@ from digitkit.version import __version__
 
 def is_file_name(text: str) -> bool:
     """Whether a text is the name of a file, in no other folder."""
-    return text not in ("", ".", "..") and text == Path(text).name
+    return text not in ("", ".", "..") and text == Path(text).name and "\0" not in text
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,9 @@ LABELS = "0123456789"
 DEFAULT_MIN_CONFIDENCE = 0.5
 """The threshold where none was fitted: third-party models, and recipes without validation."""
 
+TEMPERATURES = (1e-6, 1e6)
+"""Lowest and highest temperature."""
+
 
 @dataclass(frozen=True)
 class ModelContract:
@@ -172,7 +175,7 @@ class ModelContract:
 _RANGES = {
     **dict.fromkeys(("test_accuracy", "calibration_error", "min_confidence"), (0.0, 1.0)),
     **dict.fromkeys(("parameters", "multiply_adds", "test_count"), (0.0, math.inf)),
-    "temperature": (1e-6, 1e6),
+    "temperature": TEMPERATURES,
 }
 """Lowest and highest value of numbers that decide something, or are shown as a fraction."""
 

@@ -179,12 +179,16 @@ def _load_weights(
     try:
         if resume is not None:
             net.load_state_dict(resume.net)
+            settings = set(optimizer.param_groups[0])
             optimizer.load_state_dict(copy.deepcopy(resume.optimizer))
+            if missing := settings - set(optimizer.param_groups[0]):  # another kind of optimizer
+                raise KeyError(*missing)
         elif start is not None:
             net.load_state_dict(start)
     except (RuntimeError, ValueError, KeyError) as error:
         raise RunError(
-            f"the weights to start from do not fit the net {recipe.net!r} of this recipe"
+            f"what to start from does not fit the net {recipe.net!r} and the optimizer "
+            f"{recipe.optimizer} of this recipe"
         ) from error
 
 

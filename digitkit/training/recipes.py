@@ -66,7 +66,7 @@ class Recipe:
     """
 
     name: str
-    version: int
+    version: Annotated[int, Meta(ge=1)]
     summary: str
     net: str
     epochs: Steps

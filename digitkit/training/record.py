@@ -5,21 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from digitkit.errors import InputNotFoundError, RunError, one_line
-from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE
+from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, TEMPERATURES
 from digitkit.system import atomic
 from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
 from digitkit.training.augment import Augmentation
+from digitkit.training.ranges import Fraction
 from digitkit.training.recipes import Recipe
+from digitkit.training.threads import MAX_THREADS
 
 FORMAT = 1
 """Version of ``run.json``."""
 
 RECORD = "run.json"
+
+Number = Annotated[int, Meta(ge=0)]
+
+Seconds = Annotated[float, Meta(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class DatasetRecord:
     """
 
     name: str
-    count: int
+    count: Number
     digest: str
 
 
@@ -79,7 +86,7 @@ class MachineRecord:
 
     platform: str
     cpu: str
-    cores: int | None
+    cores: Number | None
 
 
 @dataclass(frozen=True)
@@ -97,13 +104,13 @@ class EpochRecord:
         elapsed: seconds of training up to the end of this epoch, interruptions not counted.
     """
 
-    epoch: int
+    epoch: Annotated[int, Meta(ge=1)]
     train_loss: float
-    train_accuracy: float
+    train_accuracy: Fraction
     val_loss: float | None
-    val_accuracy: float | None
-    seconds: float
-    elapsed: float
+    val_accuracy: Fraction | None
+    seconds: Seconds
+    elapsed: Seconds
 
 
 @dataclass(frozen=True)
@@ -118,11 +125,11 @@ class ScoreRecord:
         calibration_error: expected calibration error, 0–1.
     """
 
-    accuracy: float
+    accuracy: Fraction
     loss: float
-    count: int
+    count: Number
     mean_confidence: float
-    calibration_error: float
+    calibration_error: Fraction
 
 
 @dataclass(frozen=True)
@@ -134,8 +141,8 @@ class ValidationRecord(ScoreRecord):
         min_confidence: default threshold for accepting a digit, 0–1.
     """
 
-    temperature: float
-    min_confidence: float
+    temperature: Annotated[float, Meta(ge=TEMPERATURES[0], le=TEMPERATURES[1])]
+    min_confidence: Fraction
 
 
 @dataclass(frozen=True)
@@ -179,8 +186,8 @@ class RunRecord:
     recipe: Recipe
     overrides: dict[str, str]
     seed: int
-    parameters: int
-    threads: int
+    parameters: Number
+    threads: Annotated[int, Meta(ge=1, le=MAX_THREADS)]
     versions: dict[str, str]
     machine: MachineRecord
     git_revision: str | None
@@ -191,7 +198,7 @@ class RunRecord:
     best_epoch: int | None
     validation: ValidationRecord | None
     test: FinalScoreRecord | None
-    wall_seconds: float
+    wall_seconds: Seconds
 
     @property
     def temperature(self) -> float:
@@ -220,7 +227,7 @@ def read_record(folder: Path) -> RunRecord:
             subject=str(folder),
             hint="create one with digitkit train",
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError, OSError) as error:
         raise RunError(f"cannot be read: {one_line(error)}", subject=str(path)) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise RunError("is not a run record of this digitkit version", subject=str(path))
@@ -239,9 +246,21 @@ def read_record(folder: Path) -> RunRecord:
             f"its recipe has fields that this digitkit version does not know: {', '.join(unknown)}",
             subject=str(path),
         )
-    if record.status == "complete" and record.test is None:
-        raise RunError("is damaged: a finished training has test results", subject=str(path))
+    _check_consistent(record, str(path))
     return record
+
+
+def _check_consistent(record: RunRecord, name: str) -> None:
+    epochs = [one.epoch for one in record.epochs]
+    if epochs != list(range(1, len(epochs) + 1)):
+        raise RunError(f"is damaged: its epochs are numbered {epochs}", subject=name)
+    if record.best_epoch not in (epochs or (None,)):
+        raise RunError(
+            f"is damaged: it has {len(epochs)} epochs, and the best is {record.best_epoch}",
+            subject=name,
+        )
+    if record.status == "complete" and (record.test is None or not epochs):
+        raise RunError("is damaged: a finished training has epochs and test results", subject=name)
 
 
 def _unknown_fields(
