@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
-from digitkit.errors import ConfigError, DigitkitError, OutputError, os_reason
+from digitkit.errors import ConfigError, OutputError
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import DEFAULT_RETRY, InferConfig
 from digitkit.inference.pipeline import Outcome, Summary, deliver, read_each
@@ -291,12 +291,5 @@ def _open_output(path: Path, *, is_live: bool) -> Iterator[TextIO]:
             yield stream
         return
     # Somebody may want to follow it, and hours must not be lost with the power.
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-    except OSError as error:
-        if isinstance(error, DigitkitError):
-            raise
-        reason = os_reason(error)
-        raise OutputError(f"cannot be written: {reason}", subject=str(path)) from error
+    with atomic.open_in_place(path) as stream:
+        yield stream

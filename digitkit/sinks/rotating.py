@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from io import TextIOWrapper
 from logging import LogRecord, makeLogRecord
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from digitkit.errors import OutputError, os_reason, printable_path
+from digitkit.errors import DigitkitError, OutputError, os_reason, printable_path
+from digitkit.system.atomic import check_links
 
 
 class _Rotating(RotatingFileHandler):
     terminator = ""
+
+    def _open(self) -> TextIOWrapper:
+        check_links(Path(self.baseFilename))
+        return super()._open()
 
     def handleError(self, record: LogRecord) -> None:  # noqa: N802
         raise  # within the except block; logging's own would print and continue
@@ -38,6 +44,8 @@ class RotatingFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handler = _Rotating(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
         except OSError as error:
+            if isinstance(error, DigitkitError):
+                raise
             raise OutputError(
                 f"cannot be written: {os_reason(error)}", subject=self.name
             ) from error

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is either written completely or not at all."""
+"""Files that are written: completely or not at all, or in place while they grow."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from digitkit.errors import DigitkitError, OutputError, os_reason
 
@@ -28,46 +29,70 @@ def replace_file(path: Path) -> Iterator[Path]:
     folders are created, a link's target is replaced, and an existing file keeps its mode.
 
     Raises:
-        OutputError: `path` is not a regular file, its folder cannot be created or written, or the
-            disk is full.
+        OutputError: `path` is not a regular file or another user's link, its folder cannot be
+            created or written, or the disk is full.
     """
     import tempfile  # slow to load, and most commands write no files
 
-    _check_regular(path)
+    _check_target(path)
     target = Path(os.path.realpath(path))
     temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{path.stem[:100]}-", suffix=f".tmp{path.suffix}", dir=target.parent
-        )
-        os.close(descriptor)
-        temporary = Path(name)
-        yield temporary
-        # A file that only its owner may read must stay private.
-        temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else _new_mode())
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(target)
+        with _reporting(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(
+                prefix=f".{target.stem[:100]}-", suffix=f".tmp{target.suffix}", dir=target.parent
+            )
+            os.close(descriptor)
+            temporary = Path(name)
+            yield temporary
+            # A file that only its owner may read must stay private.
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else _new_mode())
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(target)
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_in_place(path: Path) -> Iterator[TextIO]:
+    """Open a text file (UTF-8) that is written where it is, so that others can follow it.
+
+    Missing folders are created.
+
+    Raises:
+        OutputError: it is another user's link, or cannot be written.
+    """
+    check_links(path)
+    with _reporting(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    """Report what goes wrong as an `OutputError` of `path`; digitkit's own errors pass."""
+    try:
+        yield
     except OSError as error:
         if isinstance(error, DigitkitError):
             raise
         raise OutputError(f"cannot be written: {os_reason(error)}", subject=str(path)) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:
     """Check that `path` can be written, before work that may take minutes.
 
     Raises:
-        OutputError: `path` is a folder or not a regular file, or its folder cannot be created or
-            written.
+        OutputError: `path` is a folder, not a regular file or another user's link, or its folder
+            cannot be created or written.
     """
     import tempfile
 
-    _check_regular(path)
+    _check_target(path)
     folder = Path(os.path.realpath(path)).parent
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -83,7 +108,36 @@ def check_writable(path: Path) -> None:
         raise OutputError(problem, subject=str(path)) from error
 
 
-def _check_regular(path: Path) -> None:
+def check_links(path: Path) -> None:
+    """Refuse a link that another user laid in a shared folder, as ``fs.protected_symlinks`` does.
+
+    It may lead to any file of this user. The kernel cannot refuse it where a file is replaced, and
+    is not always told to.
+
+    Raises:
+        OutputError: `path` is such a link, or leads to one.
+    """
+    link = path
+    for _ in range(40):  # as many as the kernel follows
+        try:
+            status, folder = link.lstat(), link.parent.stat()
+            following = link.parent / link.readlink() if stat.S_ISLNK(status.st_mode) else None
+        except (OSError, ValueError):  # it does not exist, or writing it will fail with the reason
+            return
+        if following is None:
+            return
+        shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+        if shared and status.st_uid not in (os.geteuid(), folder.st_uid):
+            raise OutputError(
+                "is a link that another user made in a shared folder",
+                subject=str(path),
+                hint="remove it, or name another file",
+            )
+        link = following
+
+
+def _check_target(path: Path) -> None:
+    check_links(path)
     try:
         mode = path.stat().st_mode
     except OSError:  # it does not exist, or writing it will fail with the reason
