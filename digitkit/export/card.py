@@ -50,7 +50,7 @@ def write_card(folder: Path) -> None:
     """
     models: list[tuple[Path, ModelContract]] = []
     sums = ""
-    for path in sorted(folder.glob("*.onnx")):
+    for path in sorted(folder.glob("[!.]*.onnx")):
         if path.name == DETECTOR_FILE:
             sums += f"{file_sha256(path)}  {path.name}\n"
             continue

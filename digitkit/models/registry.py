@@ -62,7 +62,7 @@ def _find_shipped(name: str, precision: PrecisionChoice) -> Path:
         files = [file for file in files if file.stem == f"{name}-{precision}"]
     if files:
         return files[0]
-    names = sorted({path.name.rsplit("-", 1)[0] for path in models_folder().glob("*-*.onnx")})
+    names = sorted({path.name.rsplit("-", 1)[0] for path in models_folder().glob("[!.]*-*.onnx")})
     wanted = "" if precision == "auto" else f" with precision {precision}"
     raise InputNotFoundError(
         f"is neither a shipped model{wanted} nor a file",

@@ -32,28 +32,25 @@ def replace_file(path: Path) -> Iterator[Path]:
         OutputError: `path` is not a regular file or another user's link, its folder cannot be
             created or written, or the disk is full.
     """
-    import tempfile  # slow to load, and most commands write no files
-
     _check_target(path)
     target = Path(os.path.realpath(path))
-    temporary: Path | None = None
+    descriptor, temporary = -1, None
     try:
         with _reporting(path):
             target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(
-                prefix=f".{target.stem[:100]}-", suffix=f".tmp{target.suffix}", dir=target.parent
-            )
-            os.close(descriptor)
-            temporary = Path(name)
+            descriptor, temporary = _open_temporary(target)
             yield temporary
             # A file that only its owner may read must stay private.
             temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else _new_mode())
             with temporary.open("rb") as handle:
                 os.fsync(handle.fileno())
             temporary.replace(target)
+            temporary = None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if descriptor >= 0:
+            os.close(descriptor)  # last: it frees the name for others
 
 
 @contextmanager
@@ -81,6 +78,65 @@ def _reporting(path: Path) -> Iterator[None]:
         if isinstance(error, DigitkitError):
             raise
         raise OutputError(f"cannot be written: {os_reason(error)}", subject=str(path)) from error
+
+
+_TEMPORARIES = 10
+"""Names of temporary files for one target: as many processes may write it at once."""
+
+
+def _open_temporary(target: Path) -> tuple[int, Path]:
+    """Open an empty file next to `target`: a descriptor that holds it, and its path.
+
+    A process that is killed leaves its file behind. So the names are always the same ones, and a
+    file that no living process holds a lock on is taken over by the next one.
+    """
+    if os.name == "posix":
+        for number in range(_TEMPORARIES):
+            mark = f"-{number}" if number else ""
+            path = target.with_name(f".{target.stem[:100]}{mark}.tmp{target.suffix}")
+            with suppress(OSError):
+                descriptor = _lock_temporary(path)
+                if descriptor is not None:
+                    return descriptor, path
+    import tempfile  # slow to load
+
+    # No locks here, or all names are taken: this reports the reason, or gives another name.
+    descriptor, name = tempfile.mkstemp(
+        prefix=f".{target.stem[:100]}-", suffix=f".tmp{target.suffix}", dir=target.parent
+    )
+    return descriptor, Path(name)
+
+
+def _lock_temporary(path: Path) -> int | None:
+    """Make a file, or take over one of this user; None where that cannot be done safely."""
+    import fcntl
+
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor, is_new = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), True
+    except FileExistsError:
+        descriptor, is_new = os.open(path, flags), False
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # there are no locks here
+            if is_new:
+                path.unlink()
+            raise
+        status = os.fstat(descriptor)
+        own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+        # Before it was locked, it may have been renamed by its holder.
+        if (is_new or own) and status.st_nlink == 1 and os.path.samestat(status, path.lstat()):
+            os.fchmod(descriptor, 0o600)
+            os.ftruncate(descriptor, 0)
+            return descriptor
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
 
 
 def check_writable(path: Path) -> None:
