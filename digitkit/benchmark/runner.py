@@ -7,7 +7,6 @@ separately; and every variant runs in several fresh processes, which differ more
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -29,6 +28,7 @@ from digitkit.system.conditions import Conditions, read_conditions
 from digitkit.system.git import git_revision
 from digitkit.system.machine import Machine, read_machine, versions
 from digitkit.system.progress import Progress
+from digitkit.system.scratch import scratch_folder
 from digitkit.version import __version__
 
 
@@ -55,8 +55,8 @@ def run_benchmark(
     paths = find_models(config.models)
     if config.data is not None and config.accuracy:
         load_test(config.data)  # fails now, not after minutes
-    with tempfile.TemporaryDirectory(prefix="digitkit-bench-") as folder:
-        return _measure(config, paths, Path(folder), progress)
+    with scratch_folder("digitkit-bench-") as folder:
+        return _measure(config, paths, folder, progress)
 
 
 def _measure(

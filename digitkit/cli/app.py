@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import io
 import os
 import signal
 import sys
@@ -237,8 +238,29 @@ def _loaded(name: str) -> Any:
     return typer.main.get_command(alone)
 
 
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-"""Errors of writing to standard output."""
+class _StandardOutput(io.FileIO):
+    """Standard output, whose errors must not be mistaken for those of files."""
+
+    def write(self, data: Any, /) -> Any:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            problem = f"cannot be written: {os_reason(error)}"
+            raise OutputError(problem, subject="standard output") from error
+
+
+def _open_stdout(stream: Any) -> io.TextIOWrapper:
+    """Standard output as Python opened it, with errors of its own."""
+    raw = _StandardOutput(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors="replace",  # a terminal without UTF-8 gets marks instead of a traceback
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 def main() -> None:
@@ -254,11 +276,9 @@ def main() -> None:
 
 def _run() -> None:
     # A service may have closed either stream; what is printed then is lost.
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout = _open_stdout(sys.stdout) if sys.stdout else open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal without UTF-8 gets replacement marks instead of a traceback.
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.stderr.reconfigure(errors="replace")  # type: ignore[union-attr]
     # On SIGTERM, what is half-written is removed, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
@@ -269,14 +289,14 @@ def _run() -> None:
     except BrokenPipeError:
         _drop_stdout()
         sys.exit(SOME_FAILED)
-    except OSError as error:
-        # What pathlib raises when it only checks whether a file exists, up to Python 3.13.
-        if error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None:
-            line = one_line(f"{error.filename}: cannot be accessed: {os_reason(error)}")
-            print(f"digitkit: {line}", file=sys.stderr)
-            sys.exit(WRONG_SETTINGS if _is_service() else USAGE)
-        if error.errno not in _UNWRITABLE:  # files have errors of their own
-            raise
-        print(f"digitkit: standard output: cannot be written: {os_reason(error)}", file=sys.stderr)
+    except OutputError as error:
+        print(f"digitkit: {one_line(error)}", file=sys.stderr)
         _drop_stdout()
         sys.exit(SOME_FAILED)
+    except OSError as error:
+        # What pathlib raises when it only checks whether a file exists, up to Python 3.13.
+        if error.errno not in (errno.ENAMETOOLONG, errno.EACCES) or error.filename is None:
+            raise
+        line = one_line(f"{error.filename}: cannot be accessed: {os_reason(error)}")
+        print(f"digitkit: {line}", file=sys.stderr)
+        sys.exit(WRONG_SETTINGS if _is_service() else USAGE)

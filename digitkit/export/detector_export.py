@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from digitkit.reading.detector import (
     Detector,
 )
 from digitkit.system import atomic
+from digitkit.system.scratch import scratch_folder
 from digitkit.training.detector_net import DetectorNet
 from digitkit.training.detector_training import WEIGHTS, load_weights
 from digitkit.training.scenes.scene import compose_scene
@@ -108,8 +108,8 @@ def _check_parity(deployed: nn.Module, content: bytes, path: Path) -> None:
     plain = to_grey(page.image)[:288, :208]
     height, width = (side // STEP * STEP for side in plain.shape)
     plain = np.ascontiguousarray(plain[:height, :width])
-    with tempfile.TemporaryDirectory() as scratch:
-        trial = Path(scratch, path.name)
+    with scratch_folder() as scratch:
+        trial = scratch / path.name
         trial.write_bytes(content)
         maps = Detector(trial).maps(plain)
     with torch.no_grad():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +13,7 @@ from digitkit.choices import Target
 from digitkit.errors import DatasetError, ModelError
 from digitkit.export import graph
 from digitkit.models.contract import INPUT
+from digitkit.system.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import onnx
@@ -117,23 +116,28 @@ def _quantize_statically(
     level = root.level
     root.setLevel(logging.ERROR)  # it recommends a preprocessing that this graph does not need
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            source, out = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
+        with scratch_folder() as folder:
+            source, out = folder / "fp32.onnx", folder / "int8.onnx"
             onnx.save(model, source)  # quantize_static clears the weights of a model in memory
-            quantize_static(
-                source,
-                out,
-                Reader(),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=["Conv", "Relu", "Gemm", "MatMul", "MaxPool"],
-                per_channel=True,
-                reduce_range=preset.weight_bits == 7,
-                activation_type=(
-                    QuantType.QUInt8 if preset.activations == "uint8" else QuantType.QInt8
-                ),
-                weight_type=QuantType.QInt8,
-            )
-            return onnx.load(out)
+            try:
+                quantize_static(
+                    source,
+                    out,
+                    Reader(),
+                    quant_format=QuantFormat.QDQ,
+                    op_types_to_quantize=["Conv", "Relu", "Gemm", "MatMul", "MaxPool"],
+                    per_channel=True,
+                    reduce_range=preset.weight_bits == 7,
+                    activation_type=(
+                        QuantType.QUInt8 if preset.activations == "uint8" else QuantType.QInt8
+                    ),
+                    weight_type=QuantType.QInt8,
+                )
+                return onnx.load(out)
+            except Exception:
+                # Parts in C++ write what fits and say nothing; this does, where that is the reason.
+                (folder / "room").write_bytes(bytes(2 * source.stat().st_size))
+                raise
     finally:
         root.setLevel(level)
 

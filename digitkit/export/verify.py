@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,6 +16,7 @@ from digitkit.export import graph
 from digitkit.models.contract import INPUT
 from digitkit.models.evaluation import Evaluation, score_predictions
 from digitkit.models.session import make_session
+from digitkit.system.scratch import scratch_folder
 
 PARITY = 1e-4
 """Gate: largest difference of a probability between torch and ONNX Runtime, on any test image."""
@@ -71,8 +70,8 @@ def _joint(outputs: tuple[Tensor, ...]) -> Tensor:
 
 
 def _onnx_probabilities(model: onnx.ModelProto, data: DigitData) -> F32:
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch, "model.onnx")
+    with scratch_folder() as scratch:
+        path = scratch / "model.onnx"
         path.write_bytes(graph.to_bytes(model, {}))
         session = make_session(path)
     names = [output.name for output in session.get_outputs()]

@@ -81,7 +81,7 @@ class LineSink:
         try:
             self.stream.write(text)
             self.stream.flush()
-        except BrokenPipeError:
+        except (BrokenPipeError, OutputError):
             raise
         except OSError as error:
             name = "standard output" if self.stream is sys.stdout else self.stream.name

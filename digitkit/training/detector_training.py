@@ -10,6 +10,7 @@ digit's bounding box. It is trained on `digitkit.training.scenes` alone.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import time
@@ -194,8 +195,9 @@ def _fit(config: DetectorConfig, report: DetectorProgress) -> None:
             report(step, sums, time.monotonic() - begun)
             sums = {}
         if step % 500 == 0 or step == config.steps:
-            with atomic.replace_file(config.out / WEIGHTS) as temporary:
-                torch.save({"net": average.net.state_dict(), "training": training}, temporary)
+            buffer = io.BytesIO()  # torch raises unrelated kinds where a disk is full
+            torch.save({"net": average.net.state_dict(), "training": training}, buffer)
+            atomic.write_bytes(config.out / WEIGHTS, buffer.getvalue())
         if step == config.steps:
             break
 

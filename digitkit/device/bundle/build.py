@@ -6,7 +6,6 @@ that. Everything else is in this package. The same inputs give the same bytes.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ from digitkit.device.bundle.wheels import (
 from digitkit.errors import BundleError, InputNotFoundError
 from digitkit.images import samples
 from digitkit.system import atomic
+from digitkit.system.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from digitkit.system.progress import Progress
@@ -54,8 +54,7 @@ def build_bundle(
         OutputError: the file cannot be written.
     """
     _check_before_work(config)
-    with tempfile.TemporaryDirectory(prefix="digitkit-bundle-") as temporary:
-        work = Path(temporary)
+    with scratch_folder("digitkit-bundle-") as work:
         wheel = config.wheel or make_own_wheel(work, offline=config.wheelhouse is not None)
         own = read_wheel(wheel)
         _check_own_wheel(own, config)
