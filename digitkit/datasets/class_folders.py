@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from digitkit.datasets.digits import DigitData, digit_data
-from digitkit.errors import DatasetError
+from digitkit.errors import DatasetError, ImageError, InputNotFoundError, SourceError
 from digitkit.system.progress import Progress
 
 
@@ -68,7 +68,6 @@ def load_class_folders(
         DatasetError: a class is missing, or an image cannot be read (skipping it would silently
             change the data).
     """
-    from digitkit.errors import ImageError
     from digitkit.images.decode import decode_file
     from digitkit.images.normal_form import digit_image
 
@@ -76,9 +75,10 @@ def load_class_folders(
     images = np.empty((len(files), 28, 28), np.uint8)
     for i, (path, _) in enumerate(files):
         try:
-            images[i] = digit_image(decode_file(path))
-        except ImageError as error:
-            raise DatasetError(str(error), hint="repair or remove it") from error
+            images[i] = digit_image(decode_file(path), str(path))
+        except (ImageError, InputNotFoundError, SourceError) as error:
+            hint = error.hint or "repair or remove it"
+            raise DatasetError(error.problem, subject=error.subject, hint=hint) from error
         if progress and (i % 100 == 0 or i == len(files) - 1):
             progress("reading images", i + 1, len(files))
     labels = np.array([label for _, label in files], np.uint8)
