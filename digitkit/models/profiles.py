@@ -95,16 +95,17 @@ def save_profiles(profiles: Sequence[Profile]) -> Path:
     from digitkit.system import atomic
 
     path = profile_file()
-    try:
-        models = _read(path)
-    except OSError as error:
-        problem = f"cannot be read: {os_reason(error)}"
-        raise OutputError(problem, subject=str(path)) from error
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        models = {}  # damaged, and about to be replaced
-    models |= {profile.model: asdict(profile) for profile in profiles}
-    text = json.dumps({"format": PROFILE_FORMAT, "models": models}, indent=2, sort_keys=True)
-    atomic.write_text(path, text + "\n")
+    with atomic.hold_lock(path):
+        try:
+            models = _read(path)
+        except OSError as error:
+            problem = f"cannot be read: {os_reason(error)}"
+            raise OutputError(problem, subject=str(path)) from error
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            models = {}  # damaged, and about to be replaced
+        models |= {profile.model: asdict(profile) for profile in profiles}
+        text = json.dumps({"format": PROFILE_FORMAT, "models": models}, indent=2, sort_keys=True)
+        atomic.write_text(path, text + "\n")
     return path
 
 

@@ -70,6 +70,32 @@ def open_in_place(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold the lock on a file that is read, changed and replaced; others wait.
+
+    It is that of ``.NAME.lock`` next to `path`, which stays: removed, it could be held twice.
+
+    Raises:
+        OutputError: `path` cannot be replaced, or the lock's file not be opened.
+    """
+    _check_target(path)
+    target = Path(os.path.realpath(path))
+    with _reporting(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = target.with_name(f".{target.name}.lock")
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        if os.name == "posix":
+            import fcntl
+
+            with suppress(OSError):  # there are file systems without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def _reporting(path: Path) -> Iterator[None]:
     """Report what goes wrong as an `OutputError` of `path`; digitkit's own errors pass."""
     try:

@@ -84,7 +84,8 @@ def test_what_is_saved_is_found(place):
     for model in ("digits", "digits-tiny"):
         assert find_profile(model) == (make_profile(model), None)
     assert find_profile("own") == (None, None)
-    assert [path.name for path in place.parent.iterdir()] == ["profile.json"]
+    names = {path.name for path in place.parent.iterdir()}
+    assert names == {"profile.json", ".profile.json.lock"}
 
 
 def test_only_shipped_models_are_saved(place):
