@@ -106,6 +106,9 @@ def _reporting(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot be written: {os_reason(error)}", subject=str(path)) from error
 
 
+_MARK = ".digitkit-tmp"
+"""In the names of temporary files, so that nobody has such a file of his own."""
+
 _TEMPORARIES = 10
 """Names of temporary files for one target: as many processes may write it at once."""
 
@@ -116,10 +119,11 @@ def _open_temporary(target: Path) -> tuple[int, Path]:
     A process that is killed leaves its file behind. So the names are always the same ones, and a
     file that no living process holds a lock on is taken over by the next one.
     """
+    # 50 characters take at most 200 of the 255 bytes that a name may have.
+    start = f".{target.stem[:50]}{_MARK}"
     if os.name == "posix":
         for number in range(_TEMPORARIES):
-            mark = f"-{number}" if number else ""
-            path = target.with_name(f".{target.stem[:100]}{mark}.tmp{target.suffix}")
+            path = target.with_name(f"{start}-{number}{target.suffix}")
             with suppress(OSError):
                 descriptor = _lock_temporary(path)
                 if descriptor is not None:
@@ -127,10 +131,13 @@ def _open_temporary(target: Path) -> tuple[int, Path]:
     import tempfile  # slow to load
 
     # No locks here, or all names are taken: this reports the reason, or gives another name.
-    descriptor, name = tempfile.mkstemp(
-        prefix=f".{target.stem[:100]}-", suffix=f".tmp{target.suffix}", dir=target.parent
-    )
+    descriptor, name = tempfile.mkstemp(prefix=f"{start}-", suffix=target.suffix, dir=target.parent)
     return descriptor, Path(name)
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file's name is that of a temporary file of `replace_file`."""
+    return name.startswith(".") and _MARK in name
 
 
 def _lock_temporary(path: Path) -> int | None:
@@ -145,10 +152,8 @@ def _lock_temporary(path: Path) -> int | None:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:  # there are no locks here
-            if is_new:
+        except OSError as error:
+            if is_new and not isinstance(error, BlockingIOError):  # there are no locks here
                 path.unlink()
             raise
         status = os.fstat(descriptor)

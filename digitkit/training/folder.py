@@ -61,6 +61,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
             "is a file, not a folder", subject=str(folder), hint="choose another with --out"
         )
     names = {path.name for path in folder.iterdir()} - {LOCK} if folder.is_dir() else set()
+    names = {name for name in names if not atomic.is_leftover(name)}
     if names and RECORD not in names:
         raise RunError(
             f"is neither empty nor a run folder (no {RECORD})",

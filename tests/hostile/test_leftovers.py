@@ -136,8 +136,35 @@ def test_a_killed_export_does_not_stop_the_next_one(tmp_path, shipped):
     from digitkit.export.card import CHECKSUMS, write_card
 
     shutil.copy(shipped, tmp_path)
-    (tmp_path / ".other-fp32.tmp.onnx").write_bytes(b"half")
+    (tmp_path / ".other-fp32.digitkit-tmp-0.onnx").write_bytes(b"half")
     write_card(tmp_path)
     assert [line.split()[1] for line in (tmp_path / CHECKSUMS).read_text().splitlines()] == [
         shipped.name
     ]
+
+
+def test_a_training_killed_in_its_first_write_can_begin_again(tmp_path):
+    pytest.importorskip("torch")
+    from digitkit.errors import RunError
+    from digitkit.training.folder import check_free
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".lock").write_text("")
+    killed_while_writing(folder / "run.json")
+    check_free(folder, overwrite=False)
+    (folder / ".notes.txt").write_text("mine")
+    with pytest.raises(RunError):
+        check_free(folder, overwrite=False)
+
+
+@pytest.mark.parametrize("stem", ["ä" * 100, "数" * 80, "x" * 240, "a*b"])
+def test_any_name_that_a_file_can_have_can_be_written(tmp_path, stem):
+    atomic.write_text(tmp_path / f"{stem}.txt", "new")
+    assert [path.name for path in tmp_path.iterdir()] == [f"{stem}.txt"]
+
+
+def test_a_users_own_hidden_file_stays(tmp_path):
+    (tmp_path / ".a.tmp.txt").write_text("mine")
+    atomic.write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / ".a.tmp.txt").read_text() == "mine"
