@@ -154,9 +154,8 @@ def export_detector_run(folder: Path) -> Path:
         RunError: the folder contains no detector.
         GateError, OutputError: as `export_detector`.
     """
-    saved = load_weights(folder / WEIGHTS)
     net = DetectorNet()
-    net.load_state_dict(saved.net)
-    training = f"Trained {saved.training}, on scenes composed by `digitkit.training.scenes`."
+    how = load_weights(folder / WEIGHTS, net)
+    training = f"Trained {how}, on scenes composed by `digitkit.training.scenes`."
     export_detector(net, folder / DETECTOR_FILE, training)
     return folder / DETECTOR_FILE

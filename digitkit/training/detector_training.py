@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -163,9 +162,7 @@ def _fit(config: DetectorConfig, report: DetectorProgress) -> None:
     training = f"for {config.steps:,} steps of {config.batch} crops of {CROP}×{CROP} pixels"
     training += f" (seed {config.seed})"
     if config.init:
-        before = load_weights(config.init / WEIGHTS)
-        net.load_state_dict(before.net)
-        training = f"{before.training}, then {training}"
+        training = f"{load_weights(config.init / WEIGHTS, net)}, then {training}"
     # Channels last is 1.5 times as fast on a CPU.
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(net, DECAY)
@@ -202,21 +199,11 @@ def _fit(config: DetectorConfig, report: DetectorProgress) -> None:
             break
 
 
-@dataclass(frozen=True)
-class DetectorWeights:
-    """What ``finder.pt`` contains.
+def load_weights(path: Path, net: DetectorNet) -> str:
+    """Load a detector's weights into a net.
 
-    Attributes:
-        net: the weights, as ``state_dict`` gives them.
-        training: how they were trained, in words.
-    """
-
-    net: dict[str, Tensor]
-    training: str
-
-
-def load_weights(path: Path) -> DetectorWeights:
-    """Load a detector's weights.
+    Returns:
+        How they were trained, in words.
 
     Raises:
         RunError: the file does not exist or does not contain a detector's weights.
@@ -227,8 +214,9 @@ def load_weights(path: Path) -> DetectorWeights:
         )
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True)
-        return DetectorWeights(saved["net"], str(saved["training"]))
-    except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        net.load_state_dict(saved["net"])
+        return str(saved["training"])
+    except Exception as error:  # torch raises many unrelated kinds
         raise RunError(
             f"does not contain a detector's weights: {one_line(error)}", subject=str(path)
         ) from error

@@ -106,6 +106,7 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
     """Train from the start, or from another run's weights.
 
     Raises:
+        RecipeError: there is no such net.
         RunError: the folder is taken or locked, `init` does not fit, or the training diverged.
         DatasetError, InputNotFoundError: the data is missing or damaged.
         OutputError: the disk is full.
@@ -126,10 +127,10 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
         weights = file_sha256(config.init / WEIGHTS)
         init = InitRecord(str(config.init), origin.recipe.name, weights)
     data = load_train_and_test(config.data, progress=watcher.preparing)
+    record = _new_record(config, init, data)
     with lock_run(config.out):
         check_free(config.out, config.overwrite)
         clear_run(config.out)
-        record = _new_record(config, init, data)
         write_record(config.out, record)
         return _train(config, _Recorder(config.out, record, watcher), data, start=start)
 

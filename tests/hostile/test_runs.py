@@ -7,13 +7,18 @@ import threading
 
 import pytest
 from support.cli import one_error_line, run
+from support.errors import error_of
+from support.training import FAST, Silent, train_config
 
 from digitkit.system import atomic
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
-from digitkit.errors import RunError
+from digitkit.errors import RecipeError, RunError
+from digitkit.export.detector_export import export_detector_run as export
+from digitkit.training.detector_training import DetectorConfig, train_detector
 from digitkit.training.folder import lock_run
+from digitkit.training.run import train
 
 
 def test_a_lock_is_never_held_twice(tmp_path):
@@ -60,3 +65,32 @@ def test_no_moment_without_a_umask(tmp_path, monkeypatch):
     atomic.write_text(tmp_path / "a.txt", "a")
     assert masks
     assert all(mask & 0o022 == 0o022 for mask in masks)
+
+
+def test_a_net_that_does_not_exist_does_not_cost_the_old_run(fast_run, few_digits, tmp_path):
+    folder = shutil.copytree(fast_run.folder, tmp_path / "copy")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    config = train_config(folder, few_digits, FAST | {"net": "nothing"}, overwrite=True)
+    error_of(RecipeError, train, config, Silent())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+WEIGHTS = {
+    "nothing": b"", "text": b"not weights", "no net": {"training": "x"}, "a number": 5,
+    "other layers": {"net": {"a": torch.zeros(1)}, "training": "x"},
+    "no layers": {"net": {}, "training": "x"}, "no dictionary": {"net": 5, "training": "x"},
+    "no tensors": {"net": {"a": "b"}, "training": "x"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_damaged_weights_of_a_detector(tmp_path, kind):
+    path, content = tmp_path / "finder.pt", WEIGHTS[kind]
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    config = DetectorConfig(tmp_path / "new", init=tmp_path, workers=0)
+    for start in (lambda: train_detector(config, lambda *_: None), lambda: export(tmp_path)):
+        assert error_of(RunError, start).subject == str(path)
+    assert list(tmp_path.iterdir()) == [path]
