@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+import msgspec
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,9 +61,11 @@ class Checkpoint:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Checkpoint:
-        """Read what `to_dict` gave; raises KeyError or TypeError if it is something else."""
-        history = tuple(EpochRecord(**record) for record in values["history"])
-        return Checkpoint(**{**values, "history": history})
+        """Read what `to_dict` gave; raises ValueError if it is something else."""
+        checkpoint = msgspec.convert(values, Checkpoint)
+        if not 1 <= checkpoint.best_epoch <= len(checkpoint.history):
+            raise ValueError(f"the best epoch is {checkpoint.best_epoch}")
+        return checkpoint
 
 
 class Observer(Protocol):
@@ -126,11 +129,7 @@ def fit(
         torch.manual_seed(recipe.seed)
         net = build_net(recipe.net)
         optimizer = _make_optimizer(recipe, net)
-        _load_weights(recipe, net, optimizer, start, resume)
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        average = None
-        if recipe.ema:
-            average = Average(net, recipe.ema, resume.average if resume else None)
+        average = _load_weights(recipe, net, optimizer, start, resume)
         if len(train) < 2:
             raise RunError(
                 f"at least 2 images to train on are required, got {len(train)}", subject=train.name
@@ -175,9 +174,11 @@ def _load_weights(
     optimizer: torch.optim.Optimizer,
     start: State | None,
     resume: Checkpoint | None,
-) -> None:
+) -> Average | None:
+    """Start from weights or a checkpoint; what averages the weights, if the recipe does."""
     try:
         if resume is not None:
+            net.load_state_dict(resume.best)  # only to see whether they fit
             net.load_state_dict(resume.net)
             settings = set(optimizer.param_groups[0])
             optimizer.load_state_dict(copy.deepcopy(resume.optimizer))
@@ -185,7 +186,9 @@ def _load_weights(
                 raise KeyError(*missing)
         elif start is not None:
             net.load_state_dict(start)
-    except (RuntimeError, ValueError, KeyError) as error:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return Average(net, recipe.ema, resume.average if resume else None) if recipe.ema else None
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"what to start from does not fit the net {recipe.net!r} and the optimizer "
             f"{recipe.optimizer} of this recipe"

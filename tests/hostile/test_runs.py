@@ -18,7 +18,7 @@ from digitkit.errors import RecipeError, RunError
 from digitkit.export.detector_export import export_detector_run as export
 from digitkit.training.detector_training import DetectorConfig, train_detector
 from digitkit.training.folder import lock_run
-from digitkit.training.run import train
+from digitkit.training.run import resume, train
 
 
 def test_a_lock_is_never_held_twice(tmp_path):
@@ -94,3 +94,32 @@ def test_damaged_weights_of_a_detector(tmp_path, kind):
     for start in (lambda: train_detector(config, lambda *_: None), lambda: export(tmp_path)):
         assert error_of(RunError, start).subject == str(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture(scope="module")
+def interrupted(few_digits, tmp_path_factory):
+    """A training with averaged weights that was interrupted after its first epoch."""
+    changes = FAST | {"ema": "0.9", "epochs": "2"}
+    config = train_config(tmp_path_factory.mktemp("runs") / "cut", few_digits, changes)
+    error_of(KeyboardInterrupt, train, config, Silent(stop_after=1))
+    return config.out
+
+
+OTHERS = (5, "x", [], [5], {"a": 5}, {"a": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("history", (5, [], [{}])), ("best_epoch", (None, "x", -1, 0, 5)), ("best", OTHERS),
+        ("net", OTHERS), ("average", OTHERS),
+        ("optimizer", (*OTHERS, {"param_groups": 5, "state": {}})),
+    ],
+)  # fmt: skip
+def test_damaged_checkpoints(interrupted, tmp_path, key, values):
+    folder = shutil.copytree(interrupted, tmp_path / "cut")
+    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
+    for value in values:
+        torch.save(checkpoint | {key: value}, folder / "checkpoint.pt")
+        error_of(RunError, resume, folder, Silent())
+    assert (folder / "run.json").read_bytes() == (interrupted / "run.json").read_bytes()
