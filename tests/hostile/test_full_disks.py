@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.cli import one_error_line, run
 from support.errors import error_of
@@ -87,13 +88,20 @@ def test_training_names_the_run_folder(few_digits, tmp_path, size):
         assert json.loads((tmp_path / "a/run.json").read_text())["status"] == "running"
 
 
-def test_training_the_detector_names_its_weights(tmp_path):
-    pytest.importorskip("torch")
-    from digitkit.training.detector_training import DetectorConfig, train_detector
+def test_training_the_detector_names_its_weights(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from digitkit.training import detector_training
+    from digitkit.training.detector_data import make_sample
 
-    config = DetectorConfig(tmp_path / "a", steps=1, batch=1, workers=0)
+    class Blank(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            page = np.zeros((320, 320), np.uint8)
+            yield make_sample(page, page, np.array([[60, 100, 40, 80]], np.float32), 0, 0)
+
+    monkeypatch.setattr(detector_training, "SceneSamples", lambda seed: Blank())
+    config = detector_training.DetectorConfig(tmp_path / "a", steps=1, batch=1, workers=0)
     with files_of_at_most(1000):
-        error = error_of(OutputError, train_detector, config, lambda *_: None)
+        error = error_of(OutputError, detector_training.train_detector, config, lambda *_: None)
     assert error.subject == str(tmp_path / "a/finder.pt")
     assert list((tmp_path / "a").iterdir()) == []
 

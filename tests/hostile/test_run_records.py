@@ -19,9 +19,7 @@ from digitkit.training.record import read_record
 from digitkit.training.run import resume, train
 
 DROPPED = object()
-VALUES = (
-    DROPPED, None, True, "", "x" * 300, -1, 1e300, 10**30, float("nan"), [], {}, [None],
-)  # fmt: skip
+VALUES = (DROPPED, None, "", "x" * 300, -1, 1e300, float("nan"), [], {})
 
 
 def places(values: Any) -> Iterator[tuple[str | int, ...]]:
