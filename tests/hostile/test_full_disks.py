@@ -99,7 +99,9 @@ def test_training_the_detector_names_its_weights(tmp_path, monkeypatch):
             yield make_sample(page, page, np.array([[60, 100, 40, 80]], np.float32), 0, 0)
 
     monkeypatch.setattr(detector_training, "SceneSamples", lambda seed: Blank())
-    config = detector_training.DetectorConfig(tmp_path / "a", steps=1, batch=1, workers=0)
+    config = detector_training.DetectorConfig(
+        tmp_path / "a", steps=1, batch=1, threads=1, workers=0
+    )
     with files_of_at_most(1000):
         error = error_of(OutputError, detector_training.train_detector, config, lambda *_: None)
     assert error.subject == str(tmp_path / "a/finder.pt")
