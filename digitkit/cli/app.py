@@ -254,8 +254,9 @@ class _StandardOutput(io.FileIO):
 def _open_stdout(stream: Any) -> io.TextIOWrapper:
     """Standard output as Python opened it, with errors of its own."""
     raw = _StandardOutput(stream.fileno(), "w", closefd=False)
+    buffer: Any = raw if stream.write_through else io.BufferedWriter(raw)  # python -u
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        buffer,
         encoding=stream.encoding,
         errors="replace",  # a terminal without UTF-8 gets marks instead of a traceback
         line_buffering=stream.line_buffering,

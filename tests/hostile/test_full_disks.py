@@ -146,3 +146,14 @@ def test_other_errors_are_not_blamed_on_it():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "standard output" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("-u",)])
+def test_standard_output_stays_as_unbuffered_as_asked_for(options):
+    code = (
+        "import os; from digitkit.cli import app\n"
+        "app.app = lambda **_: (print('text'), os._exit(0))\n"
+        "app.main()"
+    )
+    done = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, check=False)
+    assert done.stdout == (b"text\n" if options else b"")
