@@ -4,6 +4,7 @@ A limit on the size of files stands for them, which an ordinary user can set.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -125,11 +126,13 @@ FULL = Path("/dev/full")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("arguments", [("--version",), ("--help",)])
-def test_standard_output_is_named_where_it_is_full(arguments):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_standard_output_is_named_where_it_is_full(argument, unbuffered):
     with FULL.open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "digitkit", *arguments],
+            [sys.executable, "-m", "digitkit", argument],
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     (line,) = done.stderr.splitlines()
@@ -148,12 +151,13 @@ def test_other_errors_are_not_blamed_on_it():
     assert "standard output" not in done.stderr
 
 
-@pytest.mark.parametrize("options", [(), ("-u",)])
-def test_standard_output_stays_as_unbuffered_as_asked_for(options):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_stays_as_unbuffered_as_asked_for(unbuffered):
     code = (
         "import os; from digitkit.cli import app\n"
         "app.app = lambda **_: (print('text'), os._exit(0))\n"
         "app.main()"
     )
-    done = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, check=False)
-    assert done.stdout == (b"text\n" if options else b"")
+    env = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
+    assert done.stdout == (b"text\n" if unbuffered else b"")
