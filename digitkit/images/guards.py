@@ -5,8 +5,10 @@ Decoders pass over such files, print about them, or fill hundreds of megabytes w
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
+from collections.abc import Iterator
 
 from digitkit.errors import ImageError
 from digitkit.images.orientation import read_tiff_tags
@@ -16,6 +18,12 @@ MAX_PIXELS_PER_BYTE = 25_000
 
 UNCHECKED_PIXELS = 10_000_000
 """A header may claim up to this many pixels without being checked against the file's size."""
+
+MAX_JPEG_SCANS = 100
+"""Most scans of a progressive JPEG; each takes time for all pixels, however few bytes it has."""
+
+MAX_JPEG_SEGMENTS = 10_000
+"""Most segments of a JPEG; a colour profile of 16 MB takes 255."""
 
 
 def check_complete(data: bytes, name: str) -> None:
@@ -30,8 +38,19 @@ def check_complete(data: bytes, name: str) -> None:
     """
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         _check_png(data, name)
-    # Cameras may append data after a JPEG's end marker, so it need not come last.
-    elif data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < 0:
+    elif data.startswith(b"\xff\xd8"):
+        _check_jpeg(data, name)
+
+
+def _check_jpeg(data: bytes, name: str) -> None:
+    # Cameras may append data after the end marker; a thumbnail within a segment has its own.
+    kind = scans = 0
+    for number, (kind, _) in enumerate(_jpeg_segments(data)):
+        scans += kind == _SCAN
+        if scans > MAX_JPEG_SCANS or number > MAX_JPEG_SEGMENTS:
+            what = "scans" if scans > MAX_JPEG_SCANS else "segments"
+            raise ImageError(f"the JPEG file is damaged: it has too many {what}", subject=name)
+    if kind != _END:
         raise ImageError(f"the JPEG file is truncated ({len(data)} bytes)", subject=name)
 
 
@@ -92,11 +111,29 @@ def _claimed_size(data: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    position = 2
-    while position + 9 <= len(data) and data[position] == 0xFF:
-        kind, length = struct.unpack_from(">BH", data, position + 1)
-        if kind in (0xC0, 0xC1, 0xC2):  # baseline, extended, progressive
+    for kind, position in _jpeg_segments(data):
+        if kind in _FRAMES and position + 9 <= len(data):
             height, width = struct.unpack_from(">HH", data, position + 5)
             return width, height
-        position += 1 if kind == 0xFF else 2 + length  # 0xFF may fill the gap before a marker
     return 0, 0
+
+
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SCAN, _END = 0xDA, 0xD9
+# Not a marker: 0xFF as a pixel's byte (a 0 follows) or as filling. Of those without a length, the
+# marks within a scan (0xD0 to 0xD7), 1, and a second beginning (0xD8) decide nothing.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Kind and position of each segment of a JPEG file up to its end, found as libjpeg does.
+
+    Bytes between segments, such as a scan's pixels, are passed over.
+    """
+    position = 2
+    while (marker := _MARKER.search(data, position)) is not None:
+        kind, position = marker[0][1], marker.start()
+        yield kind, position
+        if kind == _END:
+            return
+        position += 2 + int.from_bytes(data[position + 2 : position + 4])
