@@ -302,7 +302,7 @@ def load_report(path: Path) -> BenchReport:
         raise InputNotFoundError("does not exist", subject=str(path)) from None
     except OSError as error:
         raise refuse(f"cannot be read: {os_reason(error)}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except _UNDECODABLE as error:
         raise refuse(f"is not a report of digitkit bench: {one_line(error)}") from None
     if name is None:
         raise refuse("is not a report of digitkit bench")
@@ -311,9 +311,13 @@ def load_report(path: Path) -> BenchReport:
     try:
         report = msgspec.json.decode(data, type=BenchReport)
         variants = tuple(map(_with_figures, report.variants))
-    except (msgspec.MsgspecError, ReportError) as error:
+    except (*_UNDECODABLE, ReportError) as error:
         raise refuse(f"is damaged: {one_line(error)}") from None
     return replace(report, variants=variants)
+
+
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are not JSON of the type."""
 
 
 @dataclass(frozen=True)
@@ -325,11 +329,10 @@ def _with_figures(variant: Variant) -> Variant:
     """A decoded variant as `MeasuredVariant`, unless it has an error."""
     if variant.error is not None:
         return variant
-    values = vars(variant)
-    for name, value in values.items():
-        if value is None and name in _REQUIRED:
+    for name in _REQUIRED:
+        if getattr(variant, name) is None:
             raise ReportError(f"variant {variant.name} lacks {name}")
-    return MeasuredVariant(**values)
+    return MeasuredVariant(**vars(variant))
 
 
-_REQUIRED = MeasuredVariant.__annotations__.keys() - {"error"}
+_REQUIRED = sorted(MeasuredVariant.__annotations__.keys() - {"error"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -29,13 +30,20 @@ def read_maybe_gzipped(path: Path) -> bytes:
     """
     try:
         data = read_bounded(path, MAX_IDX_BYTES)
-        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        if data[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+                data = file.read(MAX_IDX_BYTES + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DatasetError(
             f"is damaged: {one_line(error)}", subject=str(path), hint="download the file again"
         ) from error
     except OSError as error:
         raise DatasetError(f"cannot be read: {os_reason(error)}", subject=str(path)) from error
+    if len(data) > MAX_IDX_BYTES:
+        raise DatasetError(
+            f"is larger than {MAX_IDX_BYTES / 1e6:,.0f} MB decompressed", subject=str(path)
+        )
+    return data
 
 
 def parse_idx(data: bytes, name: str) -> npt.NDArray[np.uint8]:

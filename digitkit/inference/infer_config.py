@@ -148,7 +148,11 @@ class InferConfig:
     def _check_outputs(self) -> None:
         taken: dict[str, str] = {}
         for field, path in (*self.output_files.items(), *self.output_folders.items()):
-            other = taken.setdefault(os.path.realpath(path), field)
+            try:
+                real = os.path.realpath(path)
+            except ValueError as error:  # a NUL byte
+                raise ConfigError(f"is not a valid path: {error}", field=field) from error
+            other = taken.setdefault(real, field)
             if other != field:
                 raise ConfigError(f"must not be the same as {other}, got {path}", field=field)
 

@@ -152,7 +152,7 @@ class ModelContract:
                 try:
                     values[field.name] = _decode(text, types[field.name])
                     _check_range(field.name, values[field.name])
-                except (ValueError, RecursionError):
+                except (ValueError, OverflowError, RecursionError):
                     raise ModelError(
                         f"its metadata {PREFIX}{field.name} is damaged: {text[:40]!r}",
                         subject=name,

@@ -96,6 +96,9 @@ def make_session(path: Path, threads: int = 1) -> Session:
     options.log_severity_level = 4  # its errors arrive as exceptions
     try:
         session: Session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        # Read once here: texts that are not UTF-8 raise whenever they are read.
+        _ = session.get_modelmeta().custom_metadata_map
+        _ = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         size = path.stat().st_size if path.exists() else 0
         raise ModelError(

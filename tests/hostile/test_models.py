@@ -100,3 +100,28 @@ def test_an_endless_loop_is_stopped(tmp_path, monkeypatch, digit_file):
     result = run("infer", digit_file(7), "--model", tmp_path / "loop.onnx")
     assert "loop.onnx" in one_error_line(result, 2)
     assert time.monotonic() - started < 30
+
+
+def write_metadata(path: Path, key: str, text: str | bytes) -> Path:
+    """A shipped model with one text of its metadata replaced."""
+    model = onnx.load(find_model("digits-tiny"))
+    entry = next(entry for entry in model.metadata_props if entry.key == key)
+    placeholder = "x" * len(text)
+    entry.value = text if isinstance(text, str) else placeholder
+    data = model.SerializeToString()
+    path.write_bytes(data if isinstance(text, str) else data.replace(placeholder.encode(), text))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("digitkit.temperature", "9" * 400),  # more than a float holds
+        ("digitkit.test_accuracy", "9" * 5000),  # more than Python reads
+        ("digitkit.recipe", b"\xff" * 99),  # not UTF-8
+    ],
+)
+def test_metadata_that_cannot_be_read(tmp_path, key, text):
+    with pytest.raises(ModelError) as caught:
+        Classifier(write_metadata(tmp_path / "bad.onnx", key, text))
+    assert caught.value.subject.endswith("bad.onnx")

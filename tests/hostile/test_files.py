@@ -1,0 +1,45 @@
+"""Settings, reports and data that are not what they seem."""
+
+import gzip
+import json
+
+import pytest
+from support.errors import error_of
+from support.reports import make_report, make_variant
+
+from digitkit.benchmark.report import encode_report, load_report
+from digitkit.datasets import idx
+from digitkit.errors import DatasetError, ReportError, SettingsError
+from digitkit.inference.settings import load_settings
+
+
+def test_a_nul_in_a_path_of_the_settings(tmp_path):
+    path = tmp_path / "digitkit.toml"
+    path.write_text('[output]\nfile = "a\\u0000b"\n')
+    assert error_of(SettingsError, load_settings, path).subject == str(path)
+
+
+@pytest.mark.parametrize("name", [b'"created": "', b'"format": "', b'"cpu": "'])
+def test_a_report_that_is_not_utf_8(tmp_path, name):
+    text = encode_report(make_report(make_variant())).encode()
+    path = tmp_path / "bench.json"
+    path.write_bytes(text.replace(name, name + b"\xff"))
+    assert error_of(ReportError, load_report, path).subject == str(path)
+
+
+def test_a_small_file_that_decompresses_to_a_large_one(tmp_path, monkeypatch):
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(bytes(5000)))
+    assert idx.read_maybe_gzipped(path) == bytes(5000)
+    monkeypatch.setattr(idx, "MAX_IDX_BYTES", 4999)
+    assert error_of(DatasetError, idx.read_maybe_gzipped, path).subject == str(path)
+
+
+@pytest.mark.parametrize("name", ["p50_us", "spread", "latency", "ratio", "processes"])
+def test_a_report_without_a_figure(tmp_path, name):
+    report = json.loads(encode_report(make_report(make_variant())))
+    path = tmp_path / "bench.json"
+    for damage in ({name: None}, {}):
+        variant = {k: v for k, v in report["variants"][0].items() if k != name} | damage
+        path.write_text(json.dumps(report | {"variants": [variant]}))
+        assert error_of(ReportError, load_report, path).subject == str(path)
