@@ -12,6 +12,9 @@ from digitkit.sinks.explain import explain
 from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic
 
+MAX_STEM_BYTES = 150
+"""A longer name of a source is cut; file systems take 255 bytes, numbers and suffixes included."""
+
 
 class _ImageFolder:
     """Writes one PNG file per image into a folder, named after the source."""
@@ -26,7 +29,8 @@ class _ImageFolder:
         """There is nothing to draw."""
 
     def _save(self, frame: Frame, image: U8, mark: str = "") -> None:
-        stem = Path(frame.source).stem[:150] or "image"
+        encoded = Path(frame.source).stem.encode("utf-8", "replace")
+        stem = encoded[:MAX_STEM_BYTES].decode("utf-8", "ignore") or "image"
         if frame.number is not None:
             stem += f"-{frame.number:06d}"
         name, count = f"{stem}{mark}.png", 1

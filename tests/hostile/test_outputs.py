@@ -52,3 +52,14 @@ def test_outputs_differ_from_each_other(outputs):
     with pytest.raises(ConfigError) as caught:
         InferConfig(sources=("a.png",), **outputs)
     assert caught.value.field in outputs
+
+
+@pytest.mark.parametrize("name", ["数" * 80, "x" * 240, "é" * 120])
+def test_long_names_of_sources(digit_file, tmp_path, name):
+    """A name may have 255 bytes."""
+    image = digit_file(7, f"{name}.png", size=100)
+    result = run("infer", image, "--annotate", tmp_path / "seen", "--explain", tmp_path / "why")
+    assert result.exit_code == 0, result.output
+    for folder in ("seen", "why"):
+        (path,) = (tmp_path / folder).iterdir()
+        assert name.startswith(path.stem)
