@@ -30,19 +30,26 @@ def read_maybe_gzipped(path: Path) -> bytes:
     """
     try:
         data = read_bounded(path, MAX_IDX_BYTES)
-        if data[:2] == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-                data = file.read(MAX_IDX_BYTES + 1)
+        return decompress(data) if data[:2] == b"\x1f\x8b" else data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DatasetError(
             f"is damaged: {one_line(error)}", subject=str(path), hint="download the file again"
         ) from error
     except OSError as error:
         raise DatasetError(f"cannot be read: {os_reason(error)}", subject=str(path)) from error
+
+
+def decompress(data: bytes) -> bytes:
+    """Decompress gzip up to `MAX_IDX_BYTES`; a small file may claim any number of bytes.
+
+    Raises:
+        OSError: it is not gzip's, or larger.
+        EOFError, zlib.error: it is truncated, or damaged.
+    """
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        data = file.read(MAX_IDX_BYTES + 1)
     if len(data) > MAX_IDX_BYTES:
-        raise DatasetError(
-            f"is larger than {MAX_IDX_BYTES / 1e6:,.0f} MB decompressed", subject=str(path)
-        )
+        raise OSError(f"it is larger than {MAX_IDX_BYTES / 1e6:,.0f} MB decompressed")
     return data
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import http.client
 import os
 import sys
 import urllib.request
@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from digitkit.datasets.digits import DigitData, Split
-from digitkit.datasets.idx import find_idx_file, idx_names, load_idx, read_maybe_gzipped
+from digitkit.datasets.idx import decompress, find_idx_file, idx_names, load_idx, read_maybe_gzipped
 from digitkit.errors import DatasetError, one_line
 from digitkit.system import atomic
 from digitkit.system.folders import cache_folder
@@ -31,6 +31,15 @@ MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
+
+MAX_DOWNLOAD_BYTES = 100_000_000
+"""Largest file that is downloaded; MNIST's has 10 MB."""
+
+DOWNLOAD_SECONDS = 30.0
+"""How long a server may stay silent."""
+
+_BROKEN = (OSError, EOFError, zlib.error, ValueError, http.client.HTTPException)
+"""What a download or its decompression raises."""
 
 
 def find_mnist(split: Split) -> Path | None:
@@ -82,8 +91,8 @@ def download_mnist(
             url = f"{mirror}{stem}.gz"
             try:
                 data = _download(url, progress)
-                digest = hashlib.md5(gzip.decompress(data), usedforsecurity=False).hexdigest()
-            except (OSError, EOFError, zlib.error, ValueError) as error:
+                digest = hashlib.md5(decompress(data), usedforsecurity=False).hexdigest()
+            except _BROKEN as error:
                 problems.append(f"{url}: {one_line(error)}")
                 continue
             if digest != md5:
@@ -100,13 +109,15 @@ def download_mnist(
 
 
 def _download(url: str, progress: Progress | None) -> bytes:
-    with urllib.request.urlopen(url, timeout=30) as response:
+    with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as response:
         total = int(response.headers.get("Content-Length") or 0)
         chunks: list[bytes] = []
         done = 0
         while chunk := response.read(1 << 16):
             chunks.append(chunk)
             done += len(chunk)
+            if done > MAX_DOWNLOAD_BYTES:
+                raise OSError(f"is larger than {MAX_DOWNLOAD_BYTES / 1e6:,.0f} MB")
             if progress:
                 progress(f"downloading {url.rsplit('/', 1)[1]}", done, total)
     if total and done != total:

@@ -1,14 +1,16 @@
 """Settings, reports and data that are not what they seem."""
 
 import gzip
+import http.server
 import json
+import threading
 
 import pytest
 from support.errors import error_of
 from support.reports import make_report, make_variant
 
 from digitkit.benchmark.report import encode_report, load_report
-from digitkit.datasets import idx
+from digitkit.datasets import idx, mnist
 from digitkit.errors import DatasetError, ReportError, SettingsError
 from digitkit.inference.settings import load_settings
 
@@ -43,3 +45,28 @@ def test_a_report_without_a_figure(tmp_path, name):
         variant = {k: v for k, v in report["variants"][0].items() if k != name} | damage
         path.write_text(json.dumps(report | {"variants": [variant]}))
         assert error_of(ReportError, load_report, path).subject == str(path)
+
+
+@pytest.mark.parametrize("fault", ["endless", "not HTTP", "bomb"])
+def test_a_mirror_that_is_hostile(tmp_path, monkeypatch, fault):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+        def do_GET(self):
+            if fault == "not HTTP":
+                self.wfile.write(b"\xff\n" * 10)
+                return
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(gzip.compress(bytes(5000)) if fault == "bomb" else bytes(5000))
+
+    monkeypatch.setattr(idx, "MAX_IDX_BYTES", 4000)
+    monkeypatch.setattr(mnist, "MAX_DOWNLOAD_BYTES", 4000)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        mirrors = (f"http://127.0.0.1:{server.server_port}/",)
+        error = error_of(DatasetError, mnist.download_mnist, tmp_path, mirrors=mirrors)
+        server.shutdown()
+    assert "larger" in error.problem or fault == "not HTTP"
+    assert not list(tmp_path.iterdir())
