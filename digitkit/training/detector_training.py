@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ from digitkit.errors import RecipeError, RunError, check_range, one_line
 from digitkit.system import atomic
 from digitkit.training.detector_data import CROP, SceneSamples
 from digitkit.training.detector_net import DetectorNet
+from digitkit.training.folder import read_tensors
 from digitkit.training.loop import Average
 from digitkit.training.ranges import Seed, Steps, check_ranges
 from digitkit.training.recipes import DETECTOR_RECIPE, parse_field
@@ -213,7 +214,7 @@ def load_weights(path: Path, net: DetectorNet) -> str:
             "does not exist", subject=str(path), hint="name the run folder of a detector"
         )
     try:
-        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        saved = read_tensors(path)
         net.load_state_dict(saved["net"])
         return str(saved["training"])
     except Exception as error:  # torch raises many unrelated kinds

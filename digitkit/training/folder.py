@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -17,12 +18,16 @@ from torch import nn
 
 from digitkit.errors import RecipeError, RunError, one_line, os_reason
 from digitkit.system import atomic
+from digitkit.system.bounded import read_bounded
 from digitkit.training import loop, nets
 from digitkit.training.recipes import Recipe
 from digitkit.training.record import RECORD, RunRecord, read_record
 
 WEIGHTS, CHECKPOINT, LOCK = "model.safetensors", "checkpoint.pt", ".lock"
 CURVES, CONFUSION = "curves.png", "confusion.png"
+
+MAX_WEIGHTS_BYTES = 1_000_000_000
+"""Largest weights file or checkpoint that is read."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ def load_run(folder: Path) -> Run:
         raise RunError(str(error), subject=str(folder / RECORD)) from error
     path = folder / WEIGHTS
     try:
-        net.load_state_dict(safetensors.torch.load(path.read_bytes()))
+        net.load_state_dict(safetensors.torch.load(read_bounded(path, MAX_WEIGHTS_BYTES)))
     except OSError as error:
         raise RunError(f"cannot be read: {os_reason(error)}", subject=str(path)) from error
     except safetensors.SafetensorError as error:
@@ -160,11 +165,20 @@ def load_checkpoint(folder: Path) -> loop.Checkpoint | None:
     if not path.exists():
         return None
     try:
-        return loop.Checkpoint.from_dict(torch.load(path, weights_only=True))
+        return loop.Checkpoint.from_dict(read_tensors(path))
     except Exception as error:  # torch.load raises many unrelated kinds
         raise RunError(
             f"is damaged ({one_line(error)})", subject=str(path), hint="train again"
         ) from error
+
+
+def read_tensors(path: Path) -> Any:
+    """Read what torch saved: containers, numbers, texts and tensors, no other objects.
+
+    Raises:
+        Exception: of many unrelated kinds, where it cannot be read or is something else.
+    """
+    return torch.load(io.BytesIO(read_bounded(path, MAX_WEIGHTS_BYTES)), weights_only=True)
 
 
 def write_checkpoint(folder: Path, checkpoint: loop.Checkpoint) -> None:

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 
 from digitkit.errors import RecipeError, RunError
 from digitkit.export.detector_export import export_detector_run as export
+from digitkit.training import folder as run_folder
 from digitkit.training.detector_training import DetectorConfig, train_detector
 from digitkit.training.folder import lock_run
 from digitkit.training.run import resume, train
@@ -123,3 +124,15 @@ def test_damaged_checkpoints(interrupted, tmp_path, key, values):
         torch.save(checkpoint | {key: value}, folder / "checkpoint.pt")
         error_of(RunError, resume, folder, Silent())
     assert (folder / "run.json").read_bytes() == (interrupted / "run.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", [run_folder.WEIGHTS, run_folder.CHECKPOINT])
+def test_weights_have_a_size_limit(fast_run, tmp_path, monkeypatch, name):
+    folder = tmp_path / "copy"
+    shutil.copytree(fast_run.folder, folder)
+    (folder / name).write_bytes(bytes(2000))
+    monkeypatch.setattr(run_folder, "MAX_WEIGHTS_BYTES", 1000)
+    read = run_folder.load_run if name == run_folder.WEIGHTS else run_folder.load_checkpoint
+    error = error_of(RunError, read, folder)
+    assert error.subject == str(folder / name)
+    assert "larger" in error.problem
