@@ -45,6 +45,8 @@ def read_signature(session: Session, name: str, *, third_party: bool) -> Signatu
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1:
         raise ModelError(f"has {len(inputs)} inputs, but a digit model has one", subject=name)
+    if not outputs:
+        raise ModelError("has no outputs, but a digit model has one or two", subject=name)
     _check_input(inputs[0], name, third_party)
     _check_scores(outputs[0], name)
     knows_digits = False

@@ -125,3 +125,12 @@ def test_metadata_that_cannot_be_read(tmp_path, key, text):
     with pytest.raises(ModelError) as caught:
         Classifier(write_metadata(tmp_path / "bad.onnx", key, text))
     assert caught.value.subject.endswith("bad.onnx")
+
+
+def test_a_model_without_outputs(tmp_path):
+    model = onnx.load(find_model("digits-tiny"))
+    del model.graph.output[:]
+    onnx.save(model, tmp_path / "mute.onnx")
+    with pytest.raises(ModelError) as caught:
+        Classifier(tmp_path / "mute.onnx")
+    assert "outputs" in caught.value.problem
