@@ -8,6 +8,15 @@ from contextlib import suppress
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 
+EXIF_SEARCHED_BYTES = 1 << 17
+"""The beginning of a JPEG file that is searched for EXIF data."""
+
+EXIF_BYTES = 1 << 16
+"""EXIF data that is read."""
+
+MAX_TIFF_TAGS = 512
+"""Tags of a TIFF directory or of EXIF data that are read."""
+
 
 def read_exif_orientation(data: bytes) -> int:
     """The EXIF orientation, 1 to 8, of a JPEG, PNG or WebP file; 1 where there is none.
@@ -15,7 +24,7 @@ def read_exif_orientation(data: bytes) -> int:
     OpenCV obeys it only when it also drops alpha and depth. TIFF is turned by its own decoder.
     """
     if data.startswith(b"\xff\xd8"):
-        start = data.find(b"Exif\x00\x00", 0, 1 << 17)
+        start = data.find(b"Exif\x00\x00", 0, EXIF_SEARCHED_BYTES)
         start += 6 * (start >= 0)
     elif data.startswith(b"\x89PNG"):
         start = data.find(b"eXIf")
@@ -27,7 +36,7 @@ def read_exif_orientation(data: bytes) -> int:
         return 1
     if start < 0:
         return 1
-    block = data[start : start + (1 << 16)]
+    block = data[start : start + EXIF_BYTES]
     orientation = read_tiff_tags(block.removeprefix(b"Exif\x00\x00")).get(0x0112, 1)
     return orientation if 1 <= orientation <= 8 else 1
 
@@ -44,7 +53,7 @@ def read_tiff_tags(block: bytes) -> dict[int, int]:
     with suppress(struct.error):
         (offset,) = struct.unpack_from(f"{order}I", block, 4)
         (count,) = struct.unpack_from(f"{order}H", block, offset)
-        for entry in range(min(count, 512)):
+        for entry in range(min(count, MAX_TIFF_TAGS)):
             position = offset + 2 + 12 * entry
             tag, kind = struct.unpack_from(f"{order}HH", block, position)
             value = "I" if kind == 4 else "H"  # kind 4 is a 32-bit number

@@ -18,6 +18,9 @@ SMOOTHING = 0.5
 DOUBT_FACTOR = 3
 """How many times longer a text must be stable while a digit next to it is in doubt."""
 
+MAX_SHIFTS = 200
+"""Movements of a page between two frames that are tried."""
+
 MAX_MISSING = 2
 """A track ends after its digit was missing, blurred or hidden, for more frames than this."""
 
@@ -165,7 +168,7 @@ def _match_digits(before: Sequence[Digit], now: Sequence[Digit]) -> dict[int, in
     alike = np.array([[a.digit == b.digit for b in before] for a in now])
     near = (np.abs(dx) < 2 * height) & (np.abs(dy) < height) & alike
     best, shift = -1.0, (0.0, 0.0)
-    for sx, sy in [(0.0, 0.0), *zip(dx[near][:200], dy[near][:200], strict=True)]:
+    for sx, sy in [(0.0, 0.0), *zip(dx[near][:MAX_SHIFTS], dy[near][:MAX_SHIFTS], strict=True)]:
         distance = np.hypot((dx - sx) / width, (dy - sy) / height)
         # The nearer the better, so that a digit's own place wins over half a digit's shift.
         score = float(np.clip(1 - 2 * distance.min(1), 0, 1).sum())
