@@ -130,6 +130,8 @@ def recommend(
             families.setdefault(family, []).append(_Candidate(variant, precision))
     if not families:
         raise ReportError("nothing to recommend: no digitkit model was measured in onnxruntime")
+    if "onnxruntime" not in report.environment.versions:
+        raise ReportError("does not state the version of ONNX Runtime, which a profile requires")
     return tuple(
         _recommend_one(family, candidates, report, config)
         for family, candidates in families.items()

@@ -9,6 +9,7 @@ import pytest
 from support.errors import error_of
 from support.reports import make_report, make_variant
 
+from digitkit.benchmark.recommend import recommend
 from digitkit.benchmark.report import encode_report, load_report
 from digitkit.datasets import idx, mnist
 from digitkit.errors import DatasetError, ReportError, SettingsError
@@ -27,6 +28,11 @@ def test_a_report_that_is_not_utf_8(tmp_path, name):
     path = tmp_path / "bench.json"
     path.write_bytes(text.replace(name, name + b"\xff"))
     assert error_of(ReportError, load_report, path).subject == str(path)
+
+
+def test_a_report_without_the_version_of_its_runtime():
+    report = make_report(make_variant(), versions={})
+    error_of(ReportError, recommend, report)
 
 
 def test_a_small_file_that_decompresses_to_a_large_one(tmp_path, monkeypatch):
