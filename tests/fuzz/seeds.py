@@ -165,6 +165,20 @@ def idx_files() -> list[bytes]:
 
 
 def videos() -> list[bytes]:
+    """Four frames in each container that this OpenCV writes."""
+    files = []
+    for name, code in (("seed.avi", "MJPG"), ("seed.mp4", "mp4v"), ("seed.mkv", "MJPG")):
+        size = (DIGIT.shape[1], DIGIT.shape[0])
+        writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*code), 5.0, size)
+        for level in (0, 20, 40, 60) if writer.isOpened() else ():
+            writer.write(DIGIT - np.uint8(level // 2))
+        writer.release()
+        if Path(name).is_file():
+            files.append(Path(name).read_bytes())
+    return files
+
+
+def containers() -> list[bytes]:
     """The beginnings of video files: AVI, MP4, MKV."""
     avi = b"RIFF" + struct.pack("<I", 100) + b"AVI LIST" + bytes(96)
     boxes = b"".join(

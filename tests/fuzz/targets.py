@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from unittest import mock
 
@@ -99,6 +100,18 @@ def read_list(path: Path) -> None:
         expect(len(failures) == sum("error" in line for line in lines), lines)
 
 
+def read_video(path: Path) -> None:
+    from digitkit.sources.frames import Failure
+    from digitkit.sources.video import video_frames
+
+    for item in islice(video_frames(path), MOST_FRAMES):
+        if not isinstance(item, Failure):
+            expect(item.image.dtype == np.uint8, item.image.dtype)
+
+
+MOST_FRAMES = 100
+
+
 def read_container(path: Path) -> None:
     from digitkit.images.containers import is_whole
 
@@ -189,7 +202,8 @@ TARGETS = {
     "image": Target(seeds.images, mutate.mutate_image, read_image, memory_mb=400),
     "page": Target(seeds.pages, mutate.mutate_bytes, read_page, memory_mb=400),
     "list": Target(seeds.path_lists, mutate.mutate_bytes, read_list, memory_mb=200),
-    "container": Target(seeds.videos, mutate.mutate_bytes, read_container),
+    "video": Target(seeds.videos, mutate.mutate_bytes, read_video, "input.avi", memory_mb=400),
+    "container": Target(seeds.containers, mutate.mutate_bytes, read_container),
     "idx": Target(seeds.idx_files, mutate.mutate_bytes, read_idx),
     "contract": Target(seeds.contracts, mutate.mutate_metadata, read_contract),
     "model": Target(seeds.models, mutate.mutate_model, read_model, memory_mb=500),
