@@ -25,6 +25,12 @@ MAX_JPEG_SCANS = 100
 MAX_JPEG_SEGMENTS = 10_000
 """Most segments of a JPEG; a colour profile of 16 MB takes 255."""
 
+MAX_PNG_CHUNKS = 1_000_000
+"""Most chunks of a PNG; one of a gigabyte has 130,000 of the usual 8 kB."""
+
+MAX_PNG_TEXTS = 100
+"""Most texts of a PNG that may be compressed: each may take 8 MB and, though not needed, time."""
+
 
 def check_complete(data: bytes, name: str) -> None:
     """Check a file's container: a PNG's chunks and checksums, a JPEG's end marker.
@@ -56,6 +62,7 @@ def _check_jpeg(data: bytes, name: str) -> None:
 
 def _check_png(data: bytes, name: str) -> None:
     position, kind = 8, b""
+    chunks = texts = 0
     while kind != b"IEND":
         # Length, kind, body and checksum: 12 bytes around the body.
         length = 0
@@ -69,6 +76,11 @@ def _check_png(data: bytes, name: str) -> None:
         if checksum != struct.unpack_from(">I", data, end)[0]:
             raise ImageError(f"the PNG file is damaged (checksum of {kind!r})", subject=name)
         position = end + 4
+        chunks += 1
+        texts += kind in (b"zTXt", b"iTXt")
+        if chunks > MAX_PNG_CHUNKS or texts > MAX_PNG_TEXTS:
+            what = "texts" if texts > MAX_PNG_TEXTS else "chunks"
+            raise ImageError(f"the PNG file is damaged: it has too many {what}", subject=name)
 
 
 def check_claimed_size(data: bytes, name: str) -> None:

@@ -1,14 +1,16 @@
-"""JPEG files that lie, or take long: found by their segments, as the decoder finds them."""
+"""JPEG and PNG files that lie, or take long: found by their segments and chunks."""
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
 
 from digitkit.errors import ImageError
+from digitkit.images import guards
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode
-from digitkit.images.guards import MAX_JPEG_SCANS, MAX_JPEG_SEGMENTS
+from digitkit.images.guards import MAX_JPEG_SCANS, MAX_JPEG_SEGMENTS, MAX_PNG_TEXTS
 
 IMAGE = np.full((24, 16), 240, np.uint8)
 IMAGE[4:20, 7:10] = 30
@@ -53,3 +55,23 @@ def test_many_scans_and_segments():
         with pytest.raises(ImageError) as caught:
             decode(data, "x")
         assert "too many" in caught.value.problem
+
+
+PNG = cv2.imencode(".png", IMAGE)[1].tobytes()
+HEADER = 33  # bytes up to the end of the first chunk
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [(b"zTXt", MAX_PNG_TEXTS), (b"iTXt", MAX_PNG_TEXTS), (b"teXt", 500)]
+)
+def test_many_chunks(monkeypatch, kind, most):
+    monkeypatch.setattr(guards, "MAX_PNG_CHUNKS", 503)  # header, pixels and end count
+    one = chunk(kind, b"a\0\0" + zlib.compress(b"text"))
+    assert decode(PNG[:HEADER] + one * most + PNG[HEADER:], "x").shape == IMAGE.shape
+    with pytest.raises(ImageError) as caught:
+        decode(PNG[:HEADER] + one * (most + 1) + PNG[HEADER:], "x")
+    assert "too many" in caught.value.problem
