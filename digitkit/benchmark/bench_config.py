@@ -34,7 +34,10 @@ QUICK: dict[str, Any] = {
 """The lengths of a quick run: seconds instead of minutes, to see that everything works."""
 
 _TIME_LIMIT = 600.0
-"""Seconds that a process gets in addition to what it is asked to take."""
+"""Seconds that a process gets in addition to 20 times what it is asked to take."""
+
+_MOST_SECONDS = 2e6
+"""Seconds that a process gets at most: poll counts milliseconds in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ class BenchConfig:
         """Seconds after which a process that measures is stopped."""
         asleep = self.paced_calls / self.paced if self.paced else 0.0
         expected = self.warmup_seconds + self.seconds + asleep
-        return min(_TIME_LIMIT + 20 * expected, 2e6)  # poll counts milliseconds in 32 bits
+        return min(_TIME_LIMIT + 20 * expected, _MOST_SECONDS)
 
     @property
     def settings(self) -> BenchSettings:

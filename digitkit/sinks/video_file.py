@@ -33,6 +33,9 @@ class VideoSink:
     LIVE_FPS = 20.0
     """Frame rate of a camera's video."""
 
+    MIN_FPS, MAX_FPS = 1.0, 120.0
+    """Lowest and highest frame rate that a video's times may give."""
+
     IMAGE_SECONDS = 1.5
     """How long an image file is shown."""
 
@@ -108,7 +111,7 @@ class VideoSink:
             following = at is not None and self._taken is not None and frame.source == self._source
             step = (at or 0.0) - (self._taken or 0.0) if following else 0.0
             if self._writer is None and following and frame.time is None and step > 0:
-                self._fps = min(max(1 / step, 1.0), 120.0)
+                self._fps = min(max(1 / step, self.MIN_FPS), self.MAX_FPS)
             if not 0 < step <= self.MAX_FRAME_SECONDS:
                 step = 1 / self._fps if at is not None else self.IMAGE_SECONDS
             self._show(step)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+GIT_SECONDS = 10.0
+"""How long git may take."""
+
 
 def git_revision() -> str | None:
     """The checkout's commit: 40 hexadecimal digits, plus ``-dirty`` if tracked files differ.
@@ -21,7 +24,7 @@ def git_revision() -> str | None:
             ["git", "--no-optional-locks", "-C", str(checkout), *describe],
             capture_output=True,
             text=True,
-            timeout=10,
+            timeout=GIT_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

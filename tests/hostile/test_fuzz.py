@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="limits memory as on Linux"),
 ]
-CALLS = 300
+CALLS = 200
 
 
 UNFIXED = {"run": "a record that is nested deep raises RecursionError"}
@@ -42,7 +42,8 @@ KINDS = {
 
 @pytest.mark.parametrize("name", FAULTY)
 def test_faults_are_found(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "INPUT_SECONDS", 1.0)
+    if name == "hang":
+        monkeypatch.setattr(run, "INPUT_SECONDS", 1.0)
     fuzz(name, Work("0", 2, 120, tmp_path))
     found = next(describe(tmp_path))
     assert KINDS[name] in found.splitlines()[0]
