@@ -24,6 +24,9 @@ from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.suffixes import IMAGE_SUFFIXES, is_video
 from digitkit.sources.video import video_frames
 
+MAX_PATH_BYTES = 1 << 16
+"""Longest path in a list; no system takes as much."""
+
 
 def image_files(folder: Path) -> Iterator[Path | Failure]:
     """The image files under a folder, recursively, by suffix, sorted within each folder.
@@ -54,9 +57,14 @@ def paths_from(stream: IO[bytes], *, nul: bool = False) -> Iterator[str]:
     """The paths listed on a binary stream, one per line or NUL-separated, without empty ones.
 
     They are read as they arrive, so that a pipe is answered without waiting for its end.
+
+    Raises:
+        SourceError: one is longer than `MAX_PATH_BYTES`.
+        OSError: the stream cannot be read.
     """
     if not nul:
-        for line in stream:
+        while line := stream.readline(MAX_PATH_BYTES + 1):
+            _check_length(line)
             text = line.removesuffix(b"\n").removesuffix(b"\r")
             if text:
                 yield os.fsdecode(text)
@@ -65,8 +73,17 @@ def paths_from(stream: IO[bytes], *, nul: bool = False) -> Iterator[str]:
     while chunk := os.read(stream.fileno(), 1 << 16):
         *complete, rest = (rest + chunk).split(b"\0")
         yield from (os.fsdecode(path) for path in complete if path)
+        _check_length(rest)
     if rest:
         yield os.fsdecode(rest)
+
+
+def _check_length(path: bytes) -> None:
+    if len(path) > MAX_PATH_BYTES:
+        raise SourceError(
+            f"a path is longer than {MAX_PATH_BYTES:,} bytes",
+            hint="list one path a line, or end each with a NUL (-0)",
+        )
 
 
 def expand_sources(sources: Iterable[str], *, nul: bool = False) -> Iterator[Path | Failure]:
@@ -86,8 +103,13 @@ def expand_sources(sources: Iterable[str], *, nul: bool = False) -> Iterator[Pat
             if sys.stdin is None:
                 yield Failure("-", "standard input is closed")
                 continue
-            for listed in paths_from(sys.stdin.buffer, nul=nul):
-                yield from _expand_one(listed)
+            try:
+                for listed in paths_from(sys.stdin.buffer, nul=nul):
+                    yield from _expand_one(listed)
+            except SourceError as error:
+                yield to_failure("-", error)
+            except OSError as error:
+                yield Failure("-", f"cannot be read: {os_reason(error)}")
         else:
             yield from _expand_one(source)
 

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,3 +124,17 @@ def test_settings_that_are_not_toml(tmp_path, text):
         load_settings(path)
     with pytest.raises(SettingsError):
         load_settings(tmp_path / "a\0b.toml")
+
+
+@pytest.mark.parametrize("nul", [False, True])
+@pytest.mark.parametrize("kind", ["endless", "write-only"])
+def test_standard_input_that_is_no_list(tmp_path, monkeypatch, nul, kind):
+    path = tmp_path / "list"
+    path.write_bytes(b"x" * 200_000)
+    with path.open("rb") as file:
+        if kind == "write-only":
+            os.dup2(os.open(path, os.O_WRONLY), file.fileno())
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file))
+        (failure,) = expand_sources(["-"], nul=nul)
+    assert isinstance(failure, Failure)
+    assert failure.source == "-"
