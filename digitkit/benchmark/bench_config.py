@@ -11,8 +11,9 @@ from typing import Any
 
 from digitkit.benchmark import runtimes
 from digitkit.benchmark.report import BenchSettings
+from digitkit.benchmark.stats import MAX_PROCESSES
 from digitkit.datasets.mnist import find_mnist
-from digitkit.errors import ConfigError, at_least, printable_path
+from digitkit.errors import ConfigError, at_least, check_range, printable_path
 from digitkit.system.machine import usable_cores
 
 MAX_SPREAD = 0.15
@@ -54,7 +55,7 @@ class BenchConfig:
         runtimes: ``onnxruntime``, ``opencv``, ``openvino``.
         threads: numbers of threads that a call may use, 1 to 1,024.
         batches: images per call, 1 to 65,536.
-        processes: fresh processes per variant, at least 1; five or more give intervals.
+        processes: fresh processes per variant, 1 to 1,000; five or more give intervals.
         runs: minimum of timed calls per variant, over all processes.
         seconds: minimum of timed seconds per variant, over all processes.
         warmup_runs: minimum of calls before, in each process.
@@ -107,8 +108,8 @@ class BenchConfig:
         for name in ("runtimes", "threads", "batches", "workers"):
             if len({*getattr(self, name)}) < len(getattr(self, name)):
                 raise ConfigError("contains duplicates", field=name)
-        for name in ("processes", "runs"):
-            at_least(name, getattr(self, name), 1)
+        at_least("runs", self.runs, 1)
+        check_range("processes", self.processes, 1, MAX_PROCESSES)
         for name in ("seconds", "warmup_runs", "warmup_seconds", "paced", "max_spread"):
             at_least(name, getattr(self, name), 0)
             if math.isinf(getattr(self, name)):

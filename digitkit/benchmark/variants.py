@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from digitkit.benchmark.runtimes import Option
-from digitkit.benchmark.stats import Latency
+from digitkit.benchmark.stats import MAX_PROCESSES, Latency
 from digitkit.errors import ReportError
 
 
@@ -163,7 +163,7 @@ class MeasuredVariant(Variant):
     """A variant without an error: what is optional in `Variant` only because of errors is there.
 
     Raises:
-        ReportError: there are no processes, or a latency is not a positive number.
+        ReportError: there are no processes or far too many, or a latency is not a positive number.
     """
 
     error: None = None
@@ -185,6 +185,8 @@ class MeasuredVariant(Variant):
         """Refuse latencies that cannot be: ratios are made of them."""
         if not self.processes:
             raise ReportError(f"variant {self.name} has no processes")
+        if len(self.processes) > MAX_PROCESSES:
+            raise ReportError(f"variant {self.name} has more than {MAX_PROCESSES:,} processes")
         times = [getattr(self, name) for name in ("p50_us", "p50_low_us", "p90_us", "p99_us")]
         times += [process.p50_us for process in self.processes]
         for us in times:

@@ -9,10 +9,12 @@ import pytest
 from support.errors import error_of
 from support.reports import make_report, make_variant
 
+from digitkit.benchmark.bench_config import BenchConfig
 from digitkit.benchmark.recommend import recommend
 from digitkit.benchmark.report import encode_report, load_report
+from digitkit.benchmark.stats import MAX_PROCESSES
 from digitkit.datasets import idx, mnist
-from digitkit.errors import DatasetError, ReportError, SettingsError
+from digitkit.errors import ConfigError, DatasetError, ReportError, SettingsError
 from digitkit.inference.settings import load_settings
 
 
@@ -28,6 +30,16 @@ def test_a_report_that_is_not_utf_8(tmp_path, name):
     path = tmp_path / "bench.json"
     path.write_bytes(text.replace(name, name + b"\xff"))
     assert error_of(ReportError, load_report, path).subject == str(path)
+
+
+def test_a_report_of_too_many_processes(tmp_path):
+    """Each takes memory where reports are compared."""
+    report = json.loads(encode_report(make_report(make_variant())))
+    report["variants"][0]["processes"] *= MAX_PROCESSES // 5 + 1
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(report))
+    assert error_of(ReportError, load_report, path).subject == str(path)
+    assert error_of(ConfigError, BenchConfig, processes=MAX_PROCESSES + 1).field == "processes"
 
 
 def test_a_report_without_the_version_of_its_runtime():
