@@ -13,6 +13,9 @@ from digitkit.sinks.lines import format_confidence
 
 _TILE = 168  # side of an enlarged digit, pixels: six times 28
 
+MAX_SIDE = 1600
+"""Longer side of the annotated image next to many digits, pixels; up to 36 give its height."""
+
 
 def explain(image: U8, reading: Reading) -> U8:
     """The annotated image, and what the classifier saw of each digit with its top three readings.
@@ -26,10 +29,11 @@ def explain(image: U8, reading: Reading) -> U8:
     """
     right = draw_tiles(reading, columns=6)
     source = draw(image, reading)
-    side = max(right.shape[0], 2 * _TILE)
+    side = min(max(right.shape[0], 2 * _TILE), MAX_SIDE)
     ratio = side / max(source.shape[:2])
     how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_NEAREST
-    source = cv2.resize(source, None, fx=ratio, fy=ratio, interpolation=how)  # type: ignore[assignment]
+    size = [max(1, round(length * ratio)) for length in source.shape[1::-1]]
+    source = cv2.resize(source, size, interpolation=how)  # type: ignore[assignment]
     height = max(source.shape[0], right.shape[0])
     parts = [
         cv2.copyMakeBorder(

@@ -65,7 +65,7 @@ MOST_PIXELS = 300_000
 
 
 def read_page(path: Path) -> None:
-    from digitkit.sinks.drawing import draw
+    from digitkit.sinks.explain import explain
     from digitkit.sinks.lines import LineSink
     from digitkit.sources.files import load_frame
 
@@ -77,7 +77,7 @@ def read_page(path: Path) -> None:
         json.dumps(reading.to_json(), allow_nan=False)
         for how in ("text", "jsonl", "csv"):
             LineSink(io.StringIO(), how).write(frame, reading)
-        draw(frame.image, reading)
+        explain(frame.image, reading)
 
 
 MOST_PATHS = 20

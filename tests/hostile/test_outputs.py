@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.cli import run
 
 from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
+from digitkit.reading.results import Digit, Reading, Timings
+from digitkit.sinks.explain import explain
 
 
 @pytest.fixture
@@ -63,3 +66,17 @@ def test_long_names_of_sources(digit_file, tmp_path, name):
     for folder in ("seen", "why"):
         (path,) = (tmp_path / folder).iterdir()
         assert name.startswith(path.stem)
+
+
+@pytest.mark.parametrize("shape", [(1, 3000), (3000, 1), (1, 1)])
+def test_images_of_any_shape_are_explained(shape):
+    reading = Reading("x", (), Timings(0, 0, 0, 0))
+    assert min(explain(np.full(shape, 7, np.uint8), reading).shape) == 3
+
+
+def test_the_image_is_not_enlarged_for_thousands_of_digits():
+    """Next to all tiles it would take gigabytes."""
+    image = np.zeros((28, 28), np.uint8)
+    digit = Digit(7, 0.9, (4, 4, 20, 20), 0, True, image, np.full(10, 0.1, np.float32))
+    reading = Reading("x", (digit,) * 300, Timings(0, 0, 0, 0))
+    assert explain(image, reading).shape[1] < 4000
