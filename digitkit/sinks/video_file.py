@@ -131,8 +131,7 @@ class VideoSink:
         self._owed -= round(self._owed)
 
     def _open(self, drawn: U8) -> None:
-        # Most encoders require even sides.
-        self._size = drawn.shape[1] & ~1, drawn.shape[0] & ~1
+        self._size = _choose_size(drawn)
         self._temporary = self._file.enter_context(atomic.replace_file(self.path))
         code = cv2.VideoWriter.fourcc(*(self._code or ""))
         self._writer = cv2.VideoWriter(str(self._temporary), code, self._fps, self._size)
@@ -147,6 +146,18 @@ class VideoSink:
 
 VIDEO_CODES = {".mp4": "mp4v", ".avi": "MJPG"}
 """Suffixes of videos that can be written, with their codecs."""
+
+
+MIN_SIDE, MAX_SIDE = 16, 8190
+"""Shortest and longest side of a video, pixels: MPEG-4 allows up to 8,191; beyond, OpenCV's writer
+of AVI corrupts memory."""
+
+
+def _choose_size(image: U8) -> tuple[int, int]:
+    """Width and height of a video that begins with this image; most encoders require even ones."""
+    ratio = min(1.0, MAX_SIDE / max(image.shape[:2]))
+    width, height = (max(MIN_SIDE, round(side * ratio)) & ~1 for side in image.shape[1::-1])
+    return width, height
 
 
 def _fit_to_size(image: U8, size: tuple[int, int]) -> U8:

@@ -10,6 +10,9 @@ from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
 from digitkit.reading.results import Digit, Reading, Timings
 from digitkit.sinks.explain import explain
+from digitkit.sinks.video_file import MAX_SIDE, VideoSink
+from digitkit.sources.frames import Frame
+from digitkit.sources.video import video_frames
 
 
 @pytest.fixture
@@ -80,3 +83,15 @@ def test_the_image_is_not_enlarged_for_thousands_of_digits():
     digit = Digit(7, 0.9, (4, 4, 20, 20), 0, True, image, np.full(10, 0.1, np.float32))
     reading = Reading("x", (digit,) * 300, Timings(0, 0, 0, 0))
     assert explain(image, reading).shape[1] < 4000
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+@pytest.mark.parametrize("shape", [(1, 3000), (3000, 1), (20_000, 3)])
+def test_images_of_any_shape_become_a_video(tmp_path, suffix, shape):
+    path = tmp_path / f"seen{suffix}"
+    with VideoSink(path) as sink:
+        sink.write(Frame("x", np.full(shape, 7, np.uint8)), Reading("x", (), Timings(0, 0, 0, 0)))
+    frames = list(video_frames(path))
+    assert frames
+    assert all(isinstance(frame, Frame) for frame in frames)
+    assert max(frames[0].image.shape) == min(max(shape), MAX_SIDE)
