@@ -16,9 +16,12 @@ _TILE = 168  # side of an enlarged digit, pixels: six times 28
 MAX_SIDE = 1600
 """Longer side of the annotated image next to many digits, pixels; up to 36 give its height."""
 
+MAX_TILES = 300
+"""Digits that are shown; the others are counted. All of thousands would take gigabytes."""
+
 
 def explain(image: U8, reading: Reading) -> U8:
-    """The annotated image, and what the classifier saw of each digit with its top three readings.
+    """The annotated image, and what the classifier saw of the digits with their top three readings.
 
     Args:
         image: uint8 ``[H, W]`` or ``[H, W, 3]``, as the source decoded it.
@@ -45,7 +48,7 @@ def explain(image: U8, reading: Reading) -> U8:
 
 
 def draw_tiles(reading: Reading, columns: int) -> U8:
-    """What the classifier saw of each digit, enlarged, with its top three; a dash is "no digit".
+    """What the classifier saw of up to `MAX_TILES` digits, with their top three; a dash is none.
 
     Args:
         reading: what was read.
@@ -54,7 +57,11 @@ def draw_tiles(reading: Reading, columns: int) -> U8:
     Returns:
         uint8 ``[h, w, 3]`` BGR.
     """
-    images = [_draw_tile(digit) for digit in reading.digits] or [_draw_empty_tile()]
+    images = [_draw_tile(digit) for digit in reading.digits[:MAX_TILES]]
+    if not images:
+        images = [_draw_text_tile("no digit found")]
+    elif more := len(reading.digits) - len(images):
+        images.append(_draw_text_tile(f"and {more:,} more"))
     columns = min(len(images), columns)
     while len(images) % columns:
         images.append(np.full_like(images[0], 255))
@@ -83,7 +90,7 @@ def _draw_tile(digit: Digit) -> U8:
     return tile
 
 
-def _draw_empty_tile() -> U8:
+def _draw_text_tile(text: str) -> U8:
     tile = np.full((_TILE + 74, _TILE + 12, 3), 255, np.uint8)
-    cv2.putText(tile, "no digit found", (14, 90), FONT, 0.55, GREY, 1, cv2.LINE_AA)
+    cv2.putText(tile, text, (14, 90), FONT, 0.55, GREY, 1, cv2.LINE_AA)
     return tile
