@@ -202,7 +202,8 @@ TARGETS = {
     "image": Target(seeds.images, mutate.mutate_image, read_image, memory_mb=400),
     "page": Target(seeds.pages, mutate.mutate_bytes, read_page, memory_mb=400),
     "list": Target(seeds.path_lists, mutate.mutate_bytes, read_list, memory_mb=200),
-    "video": Target(seeds.videos, mutate.mutate_bytes, read_video, "input.avi", memory_mb=400),
+    # A frame may have as many pixels as an image, whatever the size of the file.
+    "video": Target(seeds.videos, mutate.mutate_bytes, read_video, "input.avi", memory_mb=2000),
     "container": Target(seeds.containers, mutate.mutate_bytes, read_container),
     "idx": Target(seeds.idx_files, mutate.mutate_bytes, read_idx),
     "contract": Target(seeds.contracts, mutate.mutate_metadata, read_contract),
