@@ -133,7 +133,9 @@ def test_standard_input_that_is_no_list(tmp_path, monkeypatch, nul, kind):
     path.write_bytes(b"x" * 200_000)
     with path.open("rb") as file:
         if kind == "write-only":
-            os.dup2(os.open(path, os.O_WRONLY), file.fileno())
+            writable = os.open(path, os.O_WRONLY)
+            os.dup2(writable, file.fileno())
+            os.close(writable)
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file))
         (failure,) = expand_sources(["-"], nul=nul)
     assert isinstance(failure, Failure)
