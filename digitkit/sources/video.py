@@ -11,7 +11,7 @@ from typing import BinaryIO
 from digitkit.errors import os_reason, printable_path
 from digitkit.images import containers
 from digitkit.images.convert import from_array
-from digitkit.images.cv import cv2
+from digitkit.images.cv import MAX_PIXELS, cv2
 from digitkit.sources.frames import Failure, Frame
 from digitkit.system.bounded import check_bounded
 
@@ -65,6 +65,11 @@ def _read_frames(
     if not location.isprintable():
         location = f"/dev/fd/{file.fileno()}"
     capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG)
+    pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    if pixels > MAX_PIXELS:
+        capture.release()
+        yield Failure(name, f"its frames are larger than {MAX_PIXELS // 10**6} megapixels")
+        return
     try:
         count, last, lost = 0, 0.0, False
         for frame in _decode_frames(capture, name):

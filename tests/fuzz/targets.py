@@ -113,10 +113,11 @@ MOST_FRAMES = 100
 
 
 def read_container(path: Path) -> None:
-    from digitkit.images.containers import is_whole
+    from digitkit.images.containers import check_container, is_video_container
 
     with path.open("rb") as file:
-        is_whole(file)
+        is_video_container(file.read(64))
+        check_container(file)
 
 
 def read_idx(path: Path) -> None:

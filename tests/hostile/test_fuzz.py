@@ -15,16 +15,7 @@ pytestmark = [
 CALLS = 200
 
 
-UNFIXED = {"run": "a record nested deep raises RecursionError; its min_confidence is believed"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.xfail(reason=UNFIXED[n])) if n in UNFIXED else n
-        for n in TARGETS
-    ],
-)
+@pytest.mark.parametrize("name", TARGETS)
 def test_an_answer_or_a_digitkit_error(name, tmp_path):
     if name in ("run", "weights"):
         pytest.importorskip("torch", reason="needs the train extra")

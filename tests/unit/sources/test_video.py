@@ -120,6 +120,12 @@ def test_no_frame_is_lost_silently(tmp_path, suffix):
     assert lossy > 3
 
 
+def test_frames_have_a_size_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("digitkit.sources.video.MAX_PIXELS", 64 * 48 - 1)
+    frames, errors = split(write_video(tmp_path / "video.avi", 3))
+    assert (frames, len(errors)) == ([], 1)
+
+
 PLAYLISTS = {
     "concat": "ffconcat version 1.0\nfile other.avi\n",
     "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nother.avi\n#EXT-X-ENDLIST\n",
