@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
@@ -26,6 +27,10 @@ from digitkit.system.streams import silence_native_errors
 if TYPE_CHECKING:
     from concurrent.futures import Future
     from multiprocessing.connection import Connection
+
+GRACE_SECONDS = 0.5
+"""How long a process may go on with its image when no more are wanted; killed while it sends a
+result, it would leave the other side waiting for the rest."""
 
 _AHEAD = 4
 """Files handed out per process: enough to keep all busy, not so much that memory fills."""
@@ -116,8 +121,9 @@ def _start(make_reader: Callable[[], Reader], keep_images: bool, ended: Connecti
 
 
 def _exit_at(ended: Connection) -> None:
-    """Exit once the other end is closed, by the process that hands out work or with it."""
+    """Exit soon after the other end is closed, by the process that hands out work or with it."""
     ended.poll(None)
+    time.sleep(GRACE_SECONDS)
     os._exit(1)  # whatever the main thread waits for: an image on a hung network mount, say
 
 

@@ -111,7 +111,9 @@ next(frames)
 
 
 STUCK = """
-import os, sys
+import faulthandler, signal
+faulthandler.dump_traceback_later(40, exit=True)  # shows where it hangs
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
 from digitkit.inference import infer_job
 from digitkit.cli.app import main
 from hostile.test_interruptions import make_stuck_reader
@@ -147,10 +149,10 @@ def test_stuck_workers_end_with_a_signal(tmp_path, digit_file, number):
             assert process.poll() is None
             signal.sigtimedwait([], 0.05)
         process.send_signal(number)
-        process.communicate(timeout=60)
+        errors = process.communicate(timeout=60)[1]
     finally:
         process.kill()
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], errors
     assert list(output.parent.iterdir()) == []
     for pid in pids:
         while Path(f"/proc/{pid.stem}/cmdline").exists():  # the test's time limit would end this
