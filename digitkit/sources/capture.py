@@ -80,7 +80,7 @@ class _OpenCVCapture:
                 raise SourceError(f"cannot be read: {one_line(error.err)}") from error
             if ok and self._encoded:
                 with suppress(ImageError):
-                    return decode(image.tobytes(), self._name)
+                    return decode(image.tobytes(), self._name, exif=False)
             elif ok:
                 return image  # type: ignore[return-value]
             if time.monotonic() - begun > STALL_SECONDS:
