@@ -8,7 +8,6 @@ import io
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -269,8 +268,8 @@ def main() -> None:
     try:
         _run()
     except SystemExit as leaving:
-        # A camera's thread that is stuck inside OpenCV would delay the end, and could abort it.
-        if any(thread.daemon for thread in threading.enumerate()):
+        live = sys.modules.get("digitkit.sources.live")
+        if live is not None and live.is_any_running():  # stuck inside OpenCV: it delays the end
             os._exit(leaving.code if isinstance(leaving.code, int) else SOME_FAILED)
         raise
 

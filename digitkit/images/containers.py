@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
 State = Literal["whole", "truncated", "damaged"]
 
-SIGNATURE_BYTES = 64
+SIGNATURE_BYTES = 200
 """How much of a file's beginning `is_video_container` looks at."""
+
+MAX_CHUNKS = 1_000_000
+"""Most chunks of a video that are looked at: nine hours of frames."""
 
 _BOXES = frozenset(
     (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof", b"styp", b"sidx")
@@ -42,8 +46,9 @@ _SIGNATURES = (
     b"\xff\xd8",  # JPEG images one after the other
     b"\0\0\1",  # MPEG program and video streams
     b"\0\0\0\1",  # H.264 and H.265 streams
-    b"\x47",  # MPEG transport streams
 )
+_PACKETS = ((0, 188), (4, 192))
+"""MPEG transport streams: where the first packet's ``G`` is, and how far the next one's is."""
 
 
 def is_video_container(head: bytes) -> bool:
@@ -52,7 +57,11 @@ def is_video_container(head: bytes) -> bool:
     Args:
         head: its first `SIGNATURE_BYTES` bytes.
     """
-    return head.startswith(_SIGNATURES) or head[4:8] in _BOXES or head[4:5] == b"\x47"  # M2TS
+    if head.startswith(_SIGNATURES) or head[4:8] in _BOXES:
+        return True
+    if head.lstrip().startswith(b"--") and b"image/jpeg" in head.lower():
+        return True  # a saved stream of JPEG images
+    return any(head[at : at + 1] == head[at + step :][:1] == b"G" for at, step in _PACKETS)
 
 
 def check_container(file: BinaryIO) -> State | None:
@@ -63,9 +72,17 @@ def check_container(file: BinaryIO) -> State | None:
 
     Returns:
         The state of AVI (RIFF), MP4 and MOV (ISO base media), MKV and WebM (EBML); None for other
-        files, and where the size was left open, as live recorders do. Damage inside a chunk is not
-        noticed.
+        files, where the size was left open, as live recorders do, and of more than `MAX_CHUNKS`.
+        Damage inside a chunk is not noticed.
     """
+    try:
+        return _check(file, iter(range(MAX_CHUNKS)))
+    except StopIteration:
+        return None
+
+
+def _check(file: BinaryIO, budget: Iterator[int]) -> State | None:
+    """`check_container`; raises `StopIteration` after as many chunks as the budget has items."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(SIGNATURE_BYTES)
@@ -75,18 +92,25 @@ def check_container(file: BinaryIO) -> State | None:
             return None
         if size < 8 + stated:
             return "truncated"
-        return "whole" if _riff_chunks_fit(file, 12, 8 + stated) else "damaged"
+        lists = (b"movi", b"rec ")
+        return "whole" if _riff_chunks_fit(file, 12, 8 + stated, lists, budget) else "damaged"
     if head[4:8] in _BOXES:
-        return "whole" if _iso_boxes_fit(file, size) else "truncated"
+        return "whole" if _iso_boxes_fit(file, size, budget) else "truncated"
     if head.startswith(_EBML):
         at = head.find(_SEGMENT)
-        return _check_segment(file, at, size) if at >= 0 else None
+        return _check_segment(file, at, size, budget) if at >= 0 else None
     return None
 
 
-def _riff_chunks_fit(file: BinaryIO, at: int, end: int) -> bool:
-    """RIFF: chunks of a name, a length and a body, in sequence; lists contain chunks."""
+def _riff_chunks_fit(
+    file: BinaryIO, at: int, end: int, lists: tuple[bytes, ...], budget: Iterator[int]
+) -> bool:
+    """RIFF: chunks of a name, a length and a body, in sequence.
+
+    A list contains chunks; the first of `lists` is looked into, for the others.
+    """
     while at + 8 <= end:
+        next(budget)
         file.seek(at)
         head = file.read(12)
         kind, length = struct.unpack_from("<4sI", head)
@@ -94,18 +118,19 @@ def _riff_chunks_fit(file: BinaryIO, at: int, end: int) -> bool:
             return False
         if (
             kind == b"LIST"
-            and head[8:] in (b"movi", b"rec ")
-            and not _riff_chunks_fit(file, at + 12, at + 8 + length)
+            and head[8:] in lists[:1]
+            and not _riff_chunks_fit(file, at + 12, at + 8 + length, lists[1:], budget)
         ):
             return False
         at += 8 + length + length % 2
     return True
 
 
-def _iso_boxes_fit(file: BinaryIO, size: int) -> bool:
+def _iso_boxes_fit(file: BinaryIO, size: int, budget: Iterator[int]) -> bool:
     """ISO base media: boxes in sequence, each with its length first; one is the index (moov)."""
     at, movie = 0, False
     while at < size:
+        next(budget)
         file.seek(at)
         head = file.read(16)
         if len(head) < 8:
@@ -122,7 +147,7 @@ def _iso_boxes_fit(file: BinaryIO, size: int) -> bool:
     return movie and at <= size
 
 
-def _check_segment(file: BinaryIO, at: int, size: int) -> State | None:
+def _check_segment(file: BinaryIO, at: int, size: int, budget: Iterator[int]) -> State | None:
     """EBML: the segment has a length, and its elements follow one another."""
     element = _read_element(file, at)
     if element is None:
@@ -132,11 +157,15 @@ def _check_segment(file: BinaryIO, at: int, size: int) -> State | None:
         return None
     if body + length > size:
         return "truncated"
-    return "whole" if _elements_fit(file, body, body + length, _IN_SEGMENT) else "damaged"
+    fit = _elements_fit(file, body, body + length, _IN_SEGMENT, budget)
+    return "whole" if fit else "damaged"
 
 
-def _elements_fit(file: BinaryIO, at: int, end: int, allowed: frozenset[bytes]) -> bool:
+def _elements_fit(
+    file: BinaryIO, at: int, end: int, allowed: frozenset[bytes], budget: Iterator[int]
+) -> bool:
     while at < end:
+        next(budget)
         element = _read_element(file, at)
         if element is None or element[0] not in allowed:
             return False
@@ -145,7 +174,7 @@ def _elements_fit(file: BinaryIO, at: int, end: int, allowed: frozenset[bytes]) 
             return True
         if body + length > end:
             return False
-        if code == _CLUSTER and not _elements_fit(file, body, body + length, _IN_CLUSTER):
+        if code == _CLUSTER and not _elements_fit(file, body, body + length, _IN_CLUSTER, budget):
             return False
         at = body + length
     return True

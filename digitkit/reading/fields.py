@@ -26,9 +26,9 @@ MIN_PROBABILITY = 0.01
 MAX_TRIED = 10_000
 """Hypotheses about one row that are tried, the most likely first, before it is given up."""
 
-MATCH_SECONDS, USUAL_MATCH_SECONDS = 1.0, 0.01
-"""How long one comparison with a pattern may take, and all those of a row that take unusually long.
-The usual one takes microseconds, on the slowest device less than a millisecond."""
+MATCH_SECONDS, USUAL_MATCH_SECONDS = 1.0, 0.001
+"""How long one comparison with a pattern may take, and all those of a row beyond the usual time of
+each; most take microseconds."""
 
 MAX_PATTERN_ATOMS = 10_000
 """Elements of a pattern, written out without ``{n}``; more would fill the memory."""
@@ -214,7 +214,8 @@ def _fit_row(row: Sequence[Digit], field: Field) -> list[Digit]:
         begun = time.thread_time()  # on a busy machine, too, the same rows are given up
         fits = field.fits(text)
         took = time.thread_time() - begun
-        slow += took if took > USUAL_MATCH_SECONDS and field.pattern is not None else 0.0
+        if field.pattern is not None:
+            slow += max(0.0, took - USUAL_MATCH_SECONDS)
         if slow > MATCH_SECONDS:
             raise _slow_pattern(len(row))
         if fits:

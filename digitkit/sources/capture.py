@@ -51,20 +51,20 @@ class _OpenCVCapture:
     of the first.
     """
 
-    def __init__(self, capture: cv2.VideoCapture, name: str, *, is_stream: bool) -> None:
+    def __init__(self, capture: cv2.VideoCapture, name: str, first: U8 | None = None) -> None:
+        """Take an open capture; one that gives files comes with its first image."""
         self._capture = capture
         self._name = name
-        self._encoded = (
-            is_stream
-            and int(capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"MJPG")
-            and capture.set(cv2.CAP_PROP_FORMAT, -1)
-        )
+        self._encoded = first is not None
+        self._first = first
         self._reading = threading.Lock()
         self._closed = False
 
     def read(self) -> U8 | None:
         with self._reading:
-            image = self._read_next()
+            image, self._first = self._first, None
+            if image is None:
+                image = self._read_next()
         if self._closed:
             self.close()
         return image
@@ -169,4 +169,20 @@ def _open_with_opencv(
     if size:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
-    return _OpenCVCapture(capture, name, is_stream=is_stream)
+    first = _read_first_file(capture, name) if is_stream else None
+    if is_stream and first is None and capture.get(cv2.CAP_PROP_FORMAT) == -1:
+        capture.release()  # there is no way back from files
+        capture = cv2.VideoCapture(*arguments)
+    return _OpenCVCapture(capture, name, first)
+
+
+def _read_first_file(capture: cv2.VideoCapture, name: str) -> U8 | None:
+    """Let a stream of JPEG images give the files; its first image, or None if it cannot be."""
+    if int(capture.get(cv2.CAP_PROP_FOURCC)) != cv2.VideoWriter.fourcc(*"MJPG"):
+        return None
+    if not capture.set(cv2.CAP_PROP_FORMAT, -1):
+        return None
+    ok, data = capture.read()
+    with suppress(ImageError):  # FFmpeg shows files without an end marker, too
+        return decode(data.tobytes(), name, exif=False) if ok else None
+    return None

@@ -163,8 +163,8 @@ class Live:
             self.close()
             raise StopIteration
         if self._thread.ident is None:
+            _running.add(self)
             self._thread.start()
-            atexit.register(self._end)
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -222,11 +222,8 @@ class Live:
         if self._thread.is_alive() and not self._closed:
             self._thread.join(CLOSE_SECONDS)
         self._closed = True
-        if not self._thread.is_alive():
-            atexit.unregister(self._end)
 
     def _end(self) -> None:
-        """Let the thread end before the interpreter: inside OpenCV it would abort the process."""
         self.close()
         self._thread.join(max(OPEN_SECONDS, READ_SECONDS) + CLOSE_SECONDS)
 
@@ -241,6 +238,7 @@ class Live:
         with self._changed:
             self._ending = ending
             self._changed.notify_all()
+        _running.discard(self)
 
     def _keep_grabbing(self) -> Failure | SourceError | None:
         """Grab until stopped (None) or until the source is given up."""
@@ -340,3 +338,19 @@ class Live:
             self._grabbed += 1
             self._last_grab = time.monotonic()
             self._changed.notify_all()
+
+
+_running: set[Live] = set()
+"""Those whose thread has not ended."""
+
+
+def is_any_running() -> bool:
+    """Whether the thread of a camera or stream runs, although it may have been closed."""
+    return bool(_running)
+
+
+@atexit.register
+def _end_all() -> None:
+    """Let the threads end before the interpreter: inside OpenCV they would abort the process."""
+    for live in list(_running):
+        live._end()

@@ -58,7 +58,6 @@ def _read_frames(
         # FFmpeg would take some texts for lists of files, and open these.
         yield Failure(name, f"not a video: {size} bytes of no known video container")
         return
-    state = containers.check_container(file)
     # Absolute, since FFmpeg takes a:b.mp4 for a URL; and OpenCV crashes on a name that is not
     # UTF-8.
     location = str(Path(os.fsdecode(path)).absolute())
@@ -83,6 +82,7 @@ def _read_frames(
         codec = int(capture.get(cv2.CAP_PROP_FOURCC))
     finally:
         capture.release()
+    state = containers.check_container(file)
     if count < stated and not lost:
         lost = state == "damaged" or (
             codec not in _HIDING_CODECS and _has_undecoded(location, count, stated)

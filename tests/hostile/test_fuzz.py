@@ -21,7 +21,7 @@ def test_an_answer_or_a_digitkit_error(name, tmp_path):
         pytest.importorskip("torch", reason="needs the train extra")
     if name == "model":
         pytest.importorskip("onnx", reason="needs the train extra")
-    assert fuzz(name, Work("0", CALLS, 120, tmp_path)) >= CALLS
+    assert fuzz(name, Work("0", CALLS, 900, tmp_path)) >= CALLS
     assert "\n".join(describe(tmp_path)) == ""
 
 

@@ -72,6 +72,15 @@ def test_a_stream_keeps_the_size_of_each_image():
         assert image[height // 2 + 8 :].mean() < 60
 
 
+def test_images_without_an_end_marker_are_shown():
+    def behaviour(connection, handler) -> None:
+        while not handler.server.over.wait(0.01):
+            handler.part(encode(48, 64).removesuffix(b"\xff\xd9"))
+
+    with Server(behaviour) as server, Live(server.url, retry=1, max_frames=5) as live:
+        assert [frame.image.shape for frame in live] == [(48, 64, 3)] * 5
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stalled_camera_is_left_at_once(stalling, number):
     code = """
@@ -112,7 +121,7 @@ next(frames)
 
 STUCK = """
 import faulthandler, signal
-faulthandler.dump_traceback_later(40, exit=True)  # shows where it hangs
+faulthandler.dump_traceback_later(100, exit=True)  # shows where it hangs
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
 from digitkit.inference import infer_job
 from digitkit.cli.app import main
@@ -149,7 +158,7 @@ def test_stuck_workers_end_with_a_signal(tmp_path, digit_file, number):
             assert process.poll() is None
             signal.sigtimedwait([], 0.05)
         process.send_signal(number)
-        errors = process.communicate(timeout=60)[1]
+        errors = process.communicate(timeout=120)[1]
     finally:
         process.kill()
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], errors
@@ -168,4 +177,4 @@ def test_workers_print_nothing_about_damaged_images(tmp_path):
     )  # fmt: skip
     out, errors = process.communicate(timeout=60)
     assert len(out.splitlines()) == 4
-    assert "JPEG" not in errors
+    assert len(errors.splitlines()) == 1  # the summary, and no complaint when Python exits

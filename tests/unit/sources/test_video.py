@@ -234,6 +234,29 @@ def movi(*chunks: bytes) -> bytes:
 CHUNK = b"00dc" + struct.pack("<I", 3) + b"abc\0"
 
 
+def test_nested_lists_and_endless_chunks(monkeypatch):
+    nested = CHUNK
+    for _ in range(3000):
+        nested = b"LIST" + struct.pack("<I", 4 + len(nested)) + b"rec " + nested
+    assert containers.check_container(io.BytesIO(riff(movi(nested)))) == "whole"
+    monkeypatch.setattr(containers, "MAX_CHUNKS", 4)
+    assert containers.check_container(io.BytesIO(riff(movi(CHUNK, CHUNK)))) == "whole"
+    assert containers.check_container(io.BytesIO(riff(movi(*[CHUNK] * 5)))) is None
+    assert containers.check_container(io.BytesIO(SEGMENT + b"\x8a" + 5 * VOID)) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "known"),
+    [
+        (b"G" + bytes(187) + b"G", True), (bytes(4) + b"G" + bytes(191) + b"G", True),
+        (b"G\nc=IN IP4 127.0.0.1\nm=video 5000 RTP/AVP 26\n" * 5, False), (b"", False),
+        (b"\r\n--frame\r\nContent-Type: image/jpeg\r\n", True), (b"--frame\n", False),
+    ],
+)  # fmt: skip
+def test_beginnings(head, known):
+    assert containers.is_video_container(head[: containers.SIGNATURE_BYTES]) == known
+
+
 @pytest.mark.parametrize(
     ("state", "files"),
     [
