@@ -30,3 +30,7 @@ OutputFormat = Literal["text", "jsonl", "csv"]
 
 ReportFormat = Literal["text", "json"]
 """How figures are written: for people or for programs."""
+
+MAX_THREADS = 1024
+"""Most threads or processes to choose: more is a typing error, and would end in an obscure error of
+a library or the system."""

@@ -72,6 +72,10 @@ class ModelError(DigitkitError, ValueError):
     """A model file is damaged, is not a digit model, or has a newer contract than this version."""
 
 
+class ModelRunError(ModelError):
+    """A model fails, takes too long or gives no probabilities; the next time it may not."""
+
+
 class DatasetError(DigitkitError, ValueError):
     """A data set is incomplete, ambiguous or damaged."""
 
@@ -156,7 +160,14 @@ def at_least(field: str, value: float, minimum: float) -> None:
         ConfigError: `value` is less than `minimum`, or not a number.
     """
     if not value >= minimum:
-        raise ConfigError(f"must be at least {minimum:g}, got {value:g}", field=field)
+        raise ConfigError(f"must be at least {minimum:g}, got {_show(value)}", field=field)
+
+
+def _show(value: float) -> str:
+    try:
+        return f"{value:g}"
+    except OverflowError:  # an integer that no float can hold
+        return "a number of hundreds of digits"
 
 
 def check_range(field: str, value: float, minimum: float, maximum: float) -> None:
@@ -166,7 +177,7 @@ def check_range(field: str, value: float, minimum: float, maximum: float) -> Non
         ConfigError: `value` is not within `minimum` to `maximum`, or not a number.
     """
     if not minimum <= value <= maximum:
-        text = f"must be between {minimum:g} and {maximum:g}, got {value:g}"
+        text = f"must be between {minimum:g} and {maximum:g}, got {_show(value)}"
         raise ConfigError(text, field=field)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from digitkit.benchmark import runtimes
 from digitkit.benchmark.report import BenchSettings
 from digitkit.benchmark.stats import MAX_PROCESSES
+from digitkit.choices import MAX_THREADS
 from digitkit.datasets.mnist import find_mnist
 from digitkit.errors import ConfigError, at_least, check_range, printable_path
 from digitkit.system.machine import usable_cores
@@ -26,8 +27,8 @@ PACE = 10.0
 PACED_CALLS, QUICK_PACED_CALLS = 50, 10
 """Calls at a fixed rate per variant, over all processes."""
 
-MAXIMA = {"threads": 1024, "batches": 65_536, "workers": 1024}
-"""More is a typing error, and would end in an obscure error of ONNX Runtime or the system."""
+MAXIMA = {"threads": MAX_THREADS, "batches": 65_536, "workers": MAX_THREADS}
+"""Largest values of what is a list."""
 
 QUICK: dict[str, Any] = {
     "processes": 2, "runs": 64, "seconds": 0.2, "warmup_runs": 10, "warmup_seconds": 0.05,

@@ -23,6 +23,7 @@ from digitkit.errors import (
     GateError,
     InputNotFoundError,
     ModelError,
+    ModelRunError,
     OutputError,
     SettingsError,
     escape_controls,
@@ -98,7 +99,9 @@ def _exit_code(error: DigitkitError) -> int:
     if isinstance(error, GateError):
         return GATE_FAILED
     # What the settings say or name is wrong; a camera may be plugged in later.
-    is_final = isinstance(error, (ConfigError, SettingsError, InputNotFoundError, ModelError))
+    is_final = isinstance(
+        error, (ConfigError, SettingsError, InputNotFoundError, ModelError)
+    ) and not isinstance(error, ModelRunError)
     return WRONG_SETTINGS if is_final and _is_service() else USAGE
 
 

@@ -288,6 +288,7 @@ def command(
         annotate=annotate,
         explain=explain,
         workers=workers,
+        config=config,
     )
     with ExitStack() as stack:
         progress = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from digitkit.choices import Mode, Orientation, OutputFormat, PrecisionChoice
+from digitkit.choices import MAX_THREADS, Mode, Orientation, OutputFormat, PrecisionChoice
 from digitkit.errors import ConfigError, at_least, check_choice, check_range
 from digitkit.sources.suffixes import is_video
 
@@ -23,14 +23,21 @@ DEFAULT_HOLD = 5
 """Frames that a number must be stable for before it is reported."""
 
 
+MAX_SIDE = 65_536
+"""Longest side to request from a camera, pixels."""
+
+MAX_LOG_MB, MAX_LOG_FILES = 1e6, 1000
+"""Largest rotating file, megabytes, and most of them."""
+
+
 @dataclass(frozen=True)
 class RotatingOutput:
     """Files that readings are written to next to standard output: ``NAME``, ``NAME.1``, ….
 
     Attributes:
         file: the newest one.
-        max_mb: it is rotated before it grows beyond this many megabytes, above 0.
-        keep: rotated files that are kept, at least 1.
+        max_mb: it is rotated before it grows beyond this many megabytes, above 0, up to a million.
+        keep: rotated files that are kept, 1 to 1,000.
     """
 
     file: Path
@@ -40,7 +47,8 @@ class RotatingOutput:
     def __post_init__(self) -> None:
         """Check the values; raises `ConfigError`."""
         _check_positive("max_mb", self.max_mb)
-        at_least("keep", self.keep, 1)
+        check_range("max_mb", self.max_mb, 0, MAX_LOG_MB)
+        check_range("keep", self.keep, 1, MAX_LOG_FILES)
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,8 @@ class InferConfig:
         model: a shipped model's name or an ``.onnx`` file.
         precision: which file of a shipped model.
         input_scale: factor for the pixels (0–255) of a third-party model; None for 1/255.
-        threads: CPU threads; None for 1, and for the classifier what ``digitkit bench --save``
-            found best.
+        threads: CPU threads, 1 to 1,024; None for 1, and for the classifier what
+            ``digitkit bench --save`` found best.
         mode: what an image holds.
         orientation: which side of it is up.
         min_confidence: threshold for a digit to be accepted, 0–1; None for the model's own.
@@ -76,7 +84,8 @@ class InferConfig:
         rotating: files for the readings next to standard output.
         annotate: folder for annotated images, or a video file (.mp4, .avi).
         explain: folder for what the classifier saw of each digit.
-        workers: processes that read image files, at least 1.
+        workers: processes that read image files, 1 to 1,024.
+        config: the settings file that some of this is from, which no output may replace.
     """
 
     sources: tuple[str, ...] = ()
@@ -105,6 +114,7 @@ class InferConfig:
     annotate: Path | None = None
     explain: Path | None = None
     workers: int = 1
+    config: Path | None = None
 
     def __post_init__(self) -> None:
         """Check each value, and what goes with what.
@@ -123,10 +133,14 @@ class InferConfig:
             )
 
     def _check_values(self) -> None:
-        for name in ("hold", "workers", "threads", "max_frames", "expect"):
+        for name in ("hold", "max_frames", "expect"):
             value = getattr(self, name)
             if value is not None:
                 at_least(name, value, 1)
+        for name in ("workers", "threads"):
+            value = getattr(self, name)
+            if value is not None:
+                check_range(name, value, 1, MAX_THREADS)
         for name in ("fps", "duration", "input_scale"):
             value = getattr(self, name)
             if value is not None:
@@ -135,8 +149,8 @@ class InferConfig:
             at_least("retry", self.retry, 0)
         if self.min_confidence is not None:
             check_range("min_confidence", self.min_confidence, 0, 1)
-        if self.size is not None and min(self.size) < 1:
-            raise ConfigError("must be a width and a height of at least 1", field="size")
+        if self.size is not None and not 1 <= min(self.size) <= max(self.size) <= MAX_SIDE:
+            raise ConfigError(f"must be a width and a height from 1 to {MAX_SIDE:,}", field="size")
         check_choice("mode", self.mode, Mode)
         check_choice("orientation", self.orientation, Orientation)
         check_choice("precision", self.precision, PrecisionChoice)
@@ -146,7 +160,12 @@ class InferConfig:
             _ = self.row_rule  # compiles it
 
     def _check_outputs(self) -> None:
-        taken: dict[str, str] = {}
+        inputs = {"model": self.model, "config": self.config}
+        taken = {
+            os.path.realpath(path): field
+            for field, path in inputs.items()
+            if path is not None and os.path.isfile(path)
+        }
         for field, path in (*self.output_files.items(), *self.output_folders.items()):
             try:
                 real = os.path.realpath(path)
@@ -250,7 +269,8 @@ def parse_size(text: str) -> tuple[int, int]:
         ConfigError: it is something else.
     """
     width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+    is_number = width.isdecimal() and height.isdecimal() and max(len(width), len(height)) < 10
+    if not (cross and is_number and int(width) and int(height)):
         raise ConfigError(
             f"must be a width and a height such as 1280x720, got {text!r}", field="size"
         )

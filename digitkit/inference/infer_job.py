@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -185,6 +185,10 @@ def _guard_outputs(
     """
     outputs = {_real(path): field for field, path in config.output_files.items()}
     folders = {_real(path): field for field, path in config.output_folders.items()}
+    for output, name in outputs.items() if "-" in config.sources else ():
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(0), output.stat()):
+                raise ConfigError(f"must not be the list of sources, got {output}", field=name)
     for file in files:
         if isinstance(file, Path) and (outputs or folders):
             target = _real(file)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
 from digitkit.choices import PrecisionChoice
-from digitkit.errors import ConfigError, ModelError, at_least, one_line
+from digitkit.errors import ConfigError, ModelRunError, at_least, one_line
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.models.registry import find_model
 from digitkit.models.session import make_session, run_limited
@@ -220,15 +220,15 @@ class Classifier:
                 outputs = run_limited(self.session, self._outputs, feeds, FIRST_CALL_SECONDS)
                 self._called = True
         except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ModelError(f"fails: {one_line(error)}", subject=str(self.path)) from error
+            raise ModelRunError(f"fails: {one_line(error)}", subject=str(self.path)) from error
         if any(len(output) != len(batch) for output in outputs):
-            raise ModelError(
+            raise ModelRunError(
                 f"returns {len(outputs[0])} rows for {len(batch)} images", subject=str(self.path)
             )
         return outputs
 
-    def _bad_output(self) -> ModelError:
-        return ModelError(
+    def _bad_output(self) -> ModelRunError:
+        return ModelRunError(
             "returns values that are not probabilities",
             subject=str(self.path),
             hint="the file may be damaged; check it with digitkit eval, or use another model",

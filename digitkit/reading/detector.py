@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digitkit.arrays import F32, U8
-from digitkit.errors import ModelError, one_line
+from digitkit.errors import ModelError, ModelRunError, one_line
 from digitkit.images.cv import cv2
 from digitkit.models.registry import models_folder
 from digitkit.models.session import make_session
@@ -88,7 +88,7 @@ class Detector:
             grey: uint8 ``[H, W]``; digits of 12 to 100 pixels' height are detected best.
 
         Raises:
-            ModelError: ONNX Runtime fails.
+            ModelRunError: ONNX Runtime fails.
         """
         height, width = grey.shape
         down, right = -height % STEP, -width % STEP
@@ -97,7 +97,7 @@ class Detector:
         try:
             ink, centre, reach = self.session.run(OUTPUTS, {INPUT: grey[None, None]})
         except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ModelError(one_line(error), subject=str(self.path)) from error
+            raise ModelRunError(one_line(error), subject=str(self.path)) from error
         # Without the padding.
         ink_height, ink_width = -(-height // INK), -(-width // INK)
         rows, columns = -(-height // CENTRE), -(-width // CENTRE)

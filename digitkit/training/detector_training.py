@@ -24,6 +24,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from digitkit.choices import MAX_THREADS
 from digitkit.errors import RecipeError, RunError, check_range, one_line
 from digitkit.system import atomic
 from digitkit.training.detector_data import CROP, SceneSamples
@@ -32,7 +33,7 @@ from digitkit.training.folder import read_tensors
 from digitkit.training.loop import Average
 from digitkit.training.ranges import Seed, Steps, check_ranges
 from digitkit.training.recipes import DETECTOR_RECIPE, parse_field
-from digitkit.training.threads import MAX_THREADS, torch_threads
+from digitkit.training.threads import torch_threads
 
 DETECTOR_RECIPE_VERSION = 1
 """Goes up with every change to the recipe that affects its results."""

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from digitkit.choices import MAX_THREADS
 from digitkit.errors import InputNotFoundError, RunError, one_line
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, TEMPERATURES
 from digitkit.system import atomic
@@ -17,7 +18,6 @@ from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
 from digitkit.training.augment import Augmentation
 from digitkit.training.ranges import Fraction
 from digitkit.training.recipes import Recipe
-from digitkit.training.threads import MAX_THREADS
 
 FORMAT = 1
 """Version of ``run.json``."""

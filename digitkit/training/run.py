@@ -17,6 +17,7 @@ from torch import nn
 
 from digitkit import figures
 from digitkit.arrays import F32
+from digitkit.choices import MAX_THREADS
 from digitkit.datasets.digits import DigitData, TrainAndTest, stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import DatasetError, RunError, check_range
@@ -57,7 +58,7 @@ from digitkit.training.record import (
     read_record,
     write_record,
 )
-from digitkit.training.threads import MAX_THREADS, torch_threads
+from digitkit.training.threads import torch_threads
 from digitkit.version import __version__
 
 

@@ -7,9 +7,6 @@ from contextlib import contextmanager
 
 import torch
 
-MAX_THREADS = 1024
-"""More than any machine that digitkit trains on has cores."""
-
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:

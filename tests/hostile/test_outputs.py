@@ -1,5 +1,8 @@
 """No output of a run replaces a source or another output."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ from support.cli import run
 
 from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
+from digitkit.models.registry import models_folder
 from digitkit.reading.results import Digit, Reading, Timings
 from digitkit.sinks.explain import explain
 from digitkit.sinks.video_file import MAX_SIDE, VideoSink
@@ -39,6 +43,25 @@ def test_a_source_is_never_replaced(folder, monkeypatch, options, listed):
     assert options[0] in result.stderr
     assert [path.name for path in folder.iterdir()] == [image.name]
     assert image.read_bytes() == before
+
+
+def test_no_other_input_is_replaced(folder, tmp_path):
+    model = shutil.copy(models_folder() / "digits-tiny-int8.onnx", tmp_path / "mine.onnx")
+    settings = tmp_path / "digitkit.toml"
+    settings.write_text("mode = 'page'\n")
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{folder / 'seven.png'}\n")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    image = folder / "seven.png"
+    assert run("infer", image, "--model", model, "--output", model).exit_code == 2
+    assert run("infer", image, "--config", settings, "--output", settings).exit_code == 2
+    command = [sys.executable, "-m", "digitkit", "infer", "-", "--output", listed]
+    with listed.open("rb") as stdin:
+        assert subprocess.run(command, stdin=stdin, check=False).returncode == 2
+    settings.write_text("camera = '0'\n[output]\nfile = './digitkit.toml'\n")
+    before[settings] = settings.read_bytes()
+    assert run("infer", "--config", settings).exit_code == 2
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 def test_a_link_to_a_source_is_that_source(folder, tmp_path):

@@ -27,7 +27,9 @@ FILES, CAMERA = {"sources": ("a.png",)}, {"camera": "0"}
         *((name, CAMERA | {name: 0}) for name in ("hold", "threads", "max_frames", "expect")),
         *((name, CAMERA | {name: value}) for name in ("fps", "duration", "input_scale")
           for value in (0, -1, math.nan, math.inf)),
-        ("workers", FILES | {"workers": 0}),
+        *((name, FILES | {name: value}) for name in ("workers", "threads")
+          for value in (0, 1025, 10**1000)),
+        *(("size", CAMERA | {"size": (value, 480)}) for value in (65_537, 10**5000)),
         ("retry", CAMERA | {"retry": -1}),
         ("min_confidence", FILES | {"min_confidence": 1.5}),
         *((name, FILES | {name: "x"}) for name in ("mode", "orientation", "precision", "format")),
@@ -42,8 +44,9 @@ def test_what_is_not_valid_names_its_field(field, values):
 
 
 @pytest.mark.parametrize("field", ["max_mb", "keep"])
-def test_rotating_files(field):
-    assert error_of(ConfigError, RotatingOutput, Path("r.jsonl"), **{field: 0}).field == field
+@pytest.mark.parametrize("value", [0, 1e7, 1e303])
+def test_rotating_files(field, value):
+    assert error_of(ConfigError, RotatingOutput, Path("r.jsonl"), **{field: value}).field == field
 
 
 @pytest.mark.parametrize(
