@@ -182,7 +182,7 @@ def _read_first_file(capture: cv2.VideoCapture, name: str) -> U8 | None:
         return None
     if not capture.set(cv2.CAP_PROP_FORMAT, -1):
         return None
-    ok, data = capture.read()
-    with suppress(ImageError):  # FFmpeg shows files without an end marker, too
+    with suppress(ImageError, cv2.error):  # FFmpeg shows files without an end marker, too
+        ok, data = capture.read()
         return decode(data.tobytes(), name, exif=False) if ok else None
     return None

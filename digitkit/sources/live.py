@@ -219,7 +219,8 @@ class Live:
             capture = self._capture
         if capture is not None:
             capture.close()
-        if self._thread.is_alive() and not self._closed:
+        is_own = self._thread is threading.current_thread()
+        if self._thread.is_alive() and not is_own and not self._closed:
             self._thread.join(CLOSE_SECONDS)
         self._closed = True
 
