@@ -101,8 +101,8 @@ class Field:
 
 def _compile_pattern(pattern: str) -> regex.Pattern[str]:
     quoted = _quote(pattern)
-    _check_elements(pattern, quoted)
     try:
+        _check_elements(pattern, quoted)  # first: to compile it may fill the memory
         return regex.compile(pattern)
     except (regex.error, OverflowError, RecursionError) as error:
         raise _pattern_error(f"{quoted} is not a regular expression: {error}") from error

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from digitkit.arrays import U8
-from digitkit.errors import ConfigError, ImageError, SourceError, one_line
+from digitkit.errors import ConfigError, ImageError, SourceError, escape_controls, one_line
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode
 from digitkit.sources import picamera
@@ -114,7 +114,7 @@ def make_opener(camera: str, size: tuple[int, int] | None = None) -> Opener:
     try:
         camera.encode()
     except UnicodeEncodeError as error:  # OpenCV would crash
-        raise SourceError("is not UTF-8 text", subject=f"{name!a}") from error
+        raise SourceError("is not UTF-8 text", subject=name) from error
     if _is_number(camera):
         return lambda: _open_with_opencv(name, size, int(camera))
     if camera.startswith("/dev/"):
@@ -139,7 +139,7 @@ def make_opener(camera: str, size: tuple[int, int] | None = None) -> Opener:
 
 def camera_name(camera: str) -> str:
     """The name of a camera or stream that is safe to display: ``camera 0``, a masked URL."""
-    return f"camera {camera}" if _is_number(camera) else mask_password(camera)
+    return f"camera {camera}" if _is_number(camera) else escape_controls(mask_password(camera))
 
 
 def _is_number(camera: str) -> bool:
