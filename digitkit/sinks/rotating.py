@@ -41,6 +41,7 @@ class RotatingFile:
         """
         self.name = printable_path(path)
         try:
+            check_links(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handler = _Rotating(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
         except OSError as error:

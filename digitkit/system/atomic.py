@@ -202,25 +202,31 @@ def check_links(path: Path) -> None:
     is not always told to.
 
     Raises:
-        OutputError: `path` is such a link, or leads to one.
+        OutputError: `path` or one of its folders is such a link, or leads to one.
     """
-    link = path
-    for _ in range(40):  # as many as the kernel follows
+    place, parts = Path(), [*reversed(path.parts)]
+    links = 0
+    while parts and links < 40:  # as many as the kernel follows
+        link = place / parts.pop()
         try:
-            status, folder = link.lstat(), link.parent.stat()
-            following = link.parent / link.readlink() if stat.S_ISLNK(status.st_mode) else None
+            status = link.lstat()
+            if not stat.S_ISLNK(status.st_mode):
+                place = link
+                continue
+            folder, target = place.stat(), link.readlink()
         except (OSError, ValueError):  # it does not exist, or writing it will fail with the reason
-            return
-        if following is None:
             return
         shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
         if shared and status.st_uid not in (os.geteuid(), folder.st_uid):
             raise OutputError(
-                "is a link that another user made in a shared folder",
+                "is a link that another user made in a shared folder"
+                if link == path
+                else f"leads through {link}, a link that another user made in a shared folder",
                 subject=str(path),
                 hint="remove it, or name another file",
             )
-        link = following
+        parts += reversed(target.parts)
+        links += 1
 
 
 def _check_target(path: Path) -> None:

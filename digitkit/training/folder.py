@@ -94,7 +94,9 @@ def lock_run(folder: Path) -> Iterator[None]:
 
     Raises:
         RunError: another training holds it, or the folder cannot be written.
+        OutputError: the folder is another user's link.
     """
+    atomic.check_links(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)

@@ -58,6 +58,51 @@ def test_another_users_link_is_not_followed(tmp_path, shared, victim, writer, ch
     assert victim.read_text() == "precious"
 
 
+@pytest.mark.parametrize("inside", ["out.txt", "new/out.txt", "../victim/out.txt"])
+@pytest.mark.parametrize("chain", [False, True])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_nor_is_a_folder_that_is_one(tmp_path, shared, writer, chain, inside):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    folder = lay(shared / "seen", victim)
+    if chain:
+        (tmp_path / "mine").symlink_to("shared/seen")
+        folder = tmp_path / "mine"
+    with pytest.raises(OutputError) as caught:
+        WRITERS[writer](folder / inside)
+    assert caught.value.subject == str(folder / inside)
+    assert list(victim.iterdir()) == []
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(("owner", "mode"), [(0, 0o1777), (OTHER, 0o755)])
+def test_other_folders_are(tmp_path, monkeypatch, shared, writer, owner, mode):
+    (tmp_path / "real").mkdir()
+    shared.chmod(mode)
+    lay(shared / "tmp", "../real", owner)
+    monkeypatch.chdir(tmp_path)
+    WRITERS[writer](shared.relative_to(tmp_path) / "tmp/out.txt")
+    assert (tmp_path / "real/out.txt").exists() or writer == "check"
+
+
+def test_a_run_folder_is_not_made_through_one(tmp_path, shared):
+    pytest.importorskip("torch")
+    from digitkit.training.folder import lock_run
+
+    (tmp_path / "victim").mkdir()
+    with pytest.raises(OutputError), lock_run(lay(shared / "seen", tmp_path / "victim") / "run"):
+        pass
+    assert list((tmp_path / "victim").iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--annotate", "--explain"])
+def test_infer_draws_into_no_such_folder(tmp_path, shared, digit_file, option):
+    (tmp_path / "victim").mkdir()
+    image = digit_file(7)
+    one_error_line(run("infer", image, option, lay(shared / "seen", tmp_path / "victim")), 1)
+    assert list((tmp_path / "victim").iterdir()) == []
+
+
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize(
     ("owner", "mode"), [(0, 0o1777), (OTHER, 0o755), (OTHER, 0o777), (OTHER, 0o1775)]
