@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +17,24 @@ def scratch_folder(prefix: str = "digitkit-") -> Iterator[Path]:
     """Yield a new folder among the system's temporary files; it is removed afterwards.
 
     Raises:
-        OutputError: there is no such folder, or an `OSError` in the block says that it is full.
+        OutputError: there is no such folder, or an `OSError` in the block says that it is full or
+            names something in it; others pass.
     """
-    name = "temporary files"
+    folder = None
     try:
         with tempfile.TemporaryDirectory(prefix=prefix) as folder:
-            name = folder
             yield Path(folder)
     except OSError as error:
-        if isinstance(error, DigitkitError | BrokenPipeError):
+        if isinstance(error, DigitkitError) or (folder and not _is_about(error, folder)):
             raise
         raise OutputError(
             f"cannot be written: {os_reason(error)}",
-            subject=name,
+            subject=folder or "temporary files",
             hint="make room, or set TMPDIR to a folder that has some",
         ) from error
+
+
+def _is_about(error: OSError, folder: str) -> bool:
+    if isinstance(error.filename, str | bytes | os.PathLike):
+        return Path(os.fsdecode(error.filename)).is_relative_to(folder)
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # writing knows no names
