@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,14 +70,19 @@ def open_in_place(path: Path) -> Iterator[TextIO]:
             yield stream
 
 
+LOCK_SECONDS = 10.0
+"""How long `hold_lock` waits for others, who hold the lock while they write a small file."""
+
+
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold the lock on a file that is read, changed and replaced; others wait.
+    """Hold the lock on a file that is read, changed and replaced; others wait, not for ever.
 
     It is that of ``.NAME.lock`` next to `path`, which stays: removed, it could be held twice.
 
     Raises:
-        OutputError: `path` cannot be replaced, or the lock's file not be opened.
+        OutputError: `path` cannot be replaced, the lock's file not be opened, or another process
+            holds the lock for more than `LOCK_SECONDS`.
     """
     _check_target(path)
     target = Path(os.path.realpath(path))
@@ -86,13 +92,29 @@ def hold_lock(path: Path) -> Iterator[None]:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         if os.name == "posix":
-            import fcntl
-
-            with suppress(OSError):  # there are file systems without locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _wait_for_lock(descriptor, lock)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int, lock: Path) -> None:
+    import fcntl
+
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise OutputError(
+                    "another process holds this lock",
+                    subject=str(lock),
+                    hint="end that process (a stopped one, for example), then try again",
+                ) from error
+            time.sleep(0.02)
+        except OSError:  # there are file systems without locks
+            return None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 from digitkit.errors import OutputError
 from digitkit.models import profiles
 from digitkit.models.profiles import Profile, save_profiles
+from digitkit.system import atomic
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs file locks")
 
@@ -57,6 +58,26 @@ def test_a_killed_process_holds_no_lock(place):
     assert subprocess.run([sys.executable, "-c", code, str(place)], check=False).returncode < 0
     save_profiles([profile("a")])
     assert list(json.loads(place.read_text())["models"]) == ["a"]
+
+
+def test_a_lock_that_stays_held_is_not_waited_for_without_end(place, monkeypatch):
+    monkeypatch.setattr(atomic, "LOCK_SECONDS", 0.1)
+    with atomic.hold_lock(place):  # stands for a stopped process
+        saving = threading.Thread(target=save_and_keep, args=(errors := [],), daemon=True)
+        saving.start()
+        saving.join(10)
+        assert not saving.is_alive()
+    (error,) = errors
+    (lock,) = place.parent.iterdir()
+    assert (error.subject, bool(error.hint)) == (str(lock), True)
+    save_profiles([profile("a")])
+
+
+def save_and_keep(errors):
+    try:
+        save_profiles([profile("a")])
+    except OutputError as error:
+        errors.append(error)
 
 
 def test_what_lies_in_place_of_the_lock(place):
