@@ -5,6 +5,7 @@ msgspec checks the same declarations when it reads a ``run.json``.
 
 from __future__ import annotations
 
+import functools
 import operator
 import typing
 from typing import Annotated
@@ -44,8 +45,8 @@ def check_ranges(settings: object, prefix: str = "") -> None:
     Raises:
         RecipeError: a value is out of its range, or not a number.
     """
-    for name in typing.get_type_hints(type(settings)):
-        limits = limits_of(type(settings), name)
+    kind: type = type(settings)
+    for name, limits in _all_limits(kind).items():
         bounds = [
             (fits, words, bound)
             for attribute, fits, words in _BOUNDS
@@ -59,5 +60,14 @@ def check_ranges(settings: object, prefix: str = "") -> None:
 
 def limits_of(kind: type, field: str) -> Meta | None:
     """The range that the type of a dataclass field declares; None for any value."""
-    hint = typing.get_type_hints(kind, include_extras=True)[field]
+    return _all_limits(kind)[field]
+
+
+@functools.cache  # evaluating types is slow
+def _all_limits(kind: type) -> dict[str, Meta | None]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {name: _find_limits(hint) for name, hint in hints.items()}
+
+
+def _find_limits(hint: object) -> Meta | None:
     return next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Meta)), None)

@@ -1,6 +1,7 @@
 """Recipe fields out of their ranges, from the command line."""
 
 import dataclasses
+import typing
 
 import pytest
 from support.cli import one_error_line, run
@@ -13,7 +14,7 @@ from digitkit.errors import RecipeError
 from digitkit.training import recipes
 from digitkit.training.augment import Augmentation, augment
 from digitkit.training.detector_training import RECIPE_FIELDS, DetectorConfig
-from digitkit.training.ranges import limits_of
+from digitkit.training.ranges import Fraction, check_ranges, limits_of
 from digitkit.training.run import train
 
 QUICK = recipes.get_recipe("quick")
@@ -71,3 +72,21 @@ def test_strongest_augmentation_gives_finite_pixels():
         settings = Augmentation(**{field.name: limits_of(Augmentation, field.name).le})
         out = augment(images, settings, torch.Generator().manual_seed(0))
         assert torch.isfinite(out).all(), field.name
+
+
+def test_types_are_evaluated_once(monkeypatch):
+    @dataclasses.dataclass
+    class Settings:
+        one: Fraction = 0.5
+        two: Fraction = 0.5
+
+    evaluate, calls = typing.get_type_hints, []
+
+    def count(kind, **options):
+        calls.append(kind)
+        return evaluate(kind, **options)
+
+    monkeypatch.setattr(typing, "get_type_hints", count)
+    for _ in range(3):
+        check_ranges(Settings())
+    assert calls == [Settings]
