@@ -136,6 +136,7 @@ def _quantize_statically(
                 return onnx.load(out)
             except Exception:
                 # Parts in C++ write what fits and say nothing; this does, where that is the reason.
+                # The disk's free space is not asked for: it knows no quotas and limits on files.
                 (folder / "room").write_bytes(bytes(2 * source.stat().st_size))
                 raise
     finally:
