@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from digitkit.images.cv import MAX_PIXELS, cv2
 from digitkit.images.guards import check_claimed_size, check_complete
 from digitkit.images.orientation import read_exif_orientation, turn_upright
 from digitkit.system.bounded import read_bounded
+from digitkit.system.streams import divert_errors, restore_errors
 
 MAX_FILE_BYTES = 1_000_000_000
 """Largest image file that is read: 200 megapixels as 16-bit colour are 1.2 GB uncompressed."""
@@ -113,18 +114,8 @@ def _silent_decoders() -> Iterator[None]:
     They write to the process's file descriptor. While other Python threads run, which may write
     there themselves, it is left alone.
     """
-    if threading.active_count() > 1:
-        yield
-        return
+    original = divert_errors() if threading.active_count() == 1 else None
     try:
-        original = os.dup(2)
-    except OSError:  # a service without standard error
-        yield
-        return
-    try:
-        with suppress(OSError), open(os.devnull, "wb") as null:
-            os.dup2(null.fileno(), 2)
         yield
     finally:
-        os.dup2(original, 2)
-        os.close(original)
+        restore_errors(original)

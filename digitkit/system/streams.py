@@ -5,7 +5,30 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
+
+
+def divert_errors() -> int | None:
+    """Drop what is written to file descriptor 2.
+
+    Returns:
+        A copy of it, for `restore_errors`; None in a service without standard error.
+    """
+    try:
+        original = os.dup(2)
+    except OSError:
+        return None
+    with suppress(OSError), open(os.devnull, "wb") as null:
+        os.dup2(null.fileno(), 2)
+    return original
+
+
+def restore_errors(original: int | None) -> None:
+    """Undo `divert_errors`."""
+    if original is not None:
+        os.dup2(original, 2)
+        os.close(original)
 
 
 def silence_native_errors() -> Callable[[], None]:
@@ -17,10 +40,6 @@ def silence_native_errors() -> Callable[[], None]:
     Returns:
         A function that undoes it.
     """
-    try:
-        original = os.dup(2)
-    except OSError:  # a service without standard error
-        return lambda: None
     python_stderr: TextIO = sys.stderr
     own: TextIO | None = None
     try:
@@ -29,6 +48,8 @@ def silence_native_errors() -> Callable[[], None]:
         is_descriptor = False
     if is_descriptor:
         python_stderr.flush()
+    original = divert_errors()
+    if is_descriptor and original is not None:
         sys.stderr = own = open(  # noqa: SIM115
             original,
             "w",
@@ -37,16 +58,12 @@ def silence_native_errors() -> Callable[[], None]:
             buffering=1,
             closefd=False,
         )
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
 
     def undo() -> None:
         if own is not None:
             own.flush()
             if sys.stderr is own:
                 sys.stderr = python_stderr
-        os.dup2(original, 2)
-        os.close(original)
+        restore_errors(original)
 
     return undo
