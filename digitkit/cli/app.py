@@ -35,7 +35,7 @@ from digitkit.version import __version__
 SOME_FAILED, USAGE, GATE_FAILED = 1, 2, 3
 
 WRONG_SETTINGS = 78
-"""Instead of `USAGE`, to systemd: starting again is of no use (``EX_CONFIG`` of sysexits.h)."""
+"""Instead of `USAGE`, to systemd: a restart would not help (``EX_CONFIG`` of sysexits.h)."""
 
 COMMANDS = {
     "train": "Train a net by a recipe, on MNIST or on your own digits.",

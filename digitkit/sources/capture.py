@@ -171,7 +171,7 @@ def _open_with_opencv(
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
     first = _read_first_file(capture, name) if is_stream else None
     if is_stream and first is None and capture.get(cv2.CAP_PROP_FORMAT) == -1:
-        capture.release()  # there is no way back from files
+        capture.release()  # OpenCV cannot return to decoded frames
         capture = cv2.VideoCapture(*arguments)
     return _OpenCVCapture(capture, name, first)
 

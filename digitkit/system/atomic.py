@@ -76,7 +76,7 @@ LOCK_SECONDS = 10.0
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold the lock on a file that is read, changed and replaced; others wait, not for ever.
+    """Hold the lock on a file that is read, changed and replaced; others wait for a while.
 
     It is that of ``.NAME.lock`` next to `path`, which stays: removed, it could be held twice.
 
@@ -218,7 +218,7 @@ def check_writable(path: Path) -> None:
 
 
 def check_links(path: Path) -> None:
-    """Refuse a link that another user laid in a shared folder, as ``fs.protected_symlinks`` does.
+    """Refuse a link that another user made in a shared folder, as ``fs.protected_symlinks`` does.
 
     It may lead to any file of this user. The kernel cannot refuse it where a file is replaced, and
     is not always told to.

@@ -17,8 +17,8 @@ def scratch_folder(prefix: str = "digitkit-") -> Iterator[Path]:
     """Yield a new folder among the system's temporary files; it is removed afterwards.
 
     Raises:
-        OutputError: there is no such folder, or an `OSError` in the block says that it is full or
-            names something in it; others pass.
+        OutputError: the folder cannot be created, or an `OSError` in the block reports a full disk
+            or names a file in the folder; others pass.
     """
     folder = None
     try:

@@ -107,7 +107,7 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
     """Train from the start, or from another run's weights.
 
     Raises:
-        RecipeError: there is no such net.
+        RecipeError: the recipe names a net that does not exist.
         RunError: the folder is taken or locked, `init` does not fit, or the training diverged.
         DatasetError, InputNotFoundError: the data is missing or damaged.
         OutputError: the disk is full.
