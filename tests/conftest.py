@@ -4,7 +4,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-from support.training import Silent, train_config, write_idx
+from support.training import train_calibrated, train_config, write_idx
 
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
@@ -97,20 +97,16 @@ def few_digits(write_mnist) -> Path:
 def fast_run(tmp_path_factory, few_digits):
     """A run folder after a fifth of a second of training: complete, but not accurate."""
     pytest.importorskip("torch")
-    from digitkit.training.run import train
-
-    return train(train_config(tmp_path_factory.mktemp("runs") / "fast", few_digits), Silent())
+    return train_calibrated(train_config(tmp_path_factory.mktemp("runs") / "fast", few_digits))
 
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, small_data):
     """Six epochs with all that recipe best has: drawn digits, images without a digit."""
     pytest.importorskip("torch")
-    from digitkit.training.run import train
-
     changes = {"epochs": "6", "batch_size": "64"}
     out = tmp_path_factory.mktemp("runs") / "tiny"
-    return train(train_config(out, small_data, changes, "best-tiny"), Silent())
+    return train_calibrated(train_config(out, small_data, changes, "best-tiny"))
 
 
 @pytest.fixture(scope="session")

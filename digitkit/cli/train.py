@@ -12,12 +12,14 @@ import typer
 
 from digitkit.cli import show
 from digitkit.errors import RecipeError, RunError, needs_extra
+from digitkit.models.calibration import MIN_CALIBRATION_IMAGES
 from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
     from digitkit.training.detector_training import DetectorConfig
     from digitkit.training.folder import Run
     from digitkit.training.recipes import Recipe
+    from digitkit.training.record import RunRecord
     from digitkit.training.run import TrainConfig
 
 EXAMPLES = """\
@@ -79,7 +81,11 @@ def command(
     ] = None,
     init: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Start from the weights of this run (fine-tuning)."),
+        typer.Option(
+            metavar="RUN",
+            help="Start from the weights of this run (fine-tuning), and keep its temperature and "
+            f"threshold if there are fewer than {MIN_CALIBRATION_IMAGES:,} validation images.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -97,8 +103,8 @@ def command(
 
     The run folder gets model.safetensors, run.json (all settings, and the results of every epoch),
     curves.png and confusion.png. Validation images are split off the training set; they decide
-    which epoch is kept (unless the recipe keeps the last one) and calibrate the confidence. The
-    test set is used once, at the end.
+    which epoch is kept (unless the recipe keeps the last one) and, if they are enough, calibrate
+    the confidence. The test set is used once, at the end.
     """
     # OpenMP's threads spin while they wait for each other. If another program needs the cores, that
     # brings a training to a standstill; spinning less costs a tenth and shares fairly.
@@ -259,4 +265,19 @@ def _print_summary(run: Run) -> None:
         f"({wrong} of {test.count:,} wrong), epoch {record.best_epoch} of "
         f"{len(record.epochs)} kept, {record.wall_seconds:.0f} s, threads: {record.threads}"
     )
+    show.print_line(_describe_calibration(record))
     show.print_line(f"written to {run.folder}; next: digitkit export {run.folder}")
+
+
+def _describe_calibration(record: RunRecord) -> str:
+    """Temperature and threshold, and where they are from."""
+    calibration, init = record.calibration, record.init
+    count = record.validation.count if record.validation else 0
+    source = f"fitted on {count:,} validation images"
+    if calibration.source != "validation":
+        kept = f"kept from {init.run}" if calibration.source == "init" and init else "defaults"
+        source = f"{kept}, not {source}: that takes {MIN_CALIBRATION_IMAGES:,}"
+    return (
+        f"temperature {calibration.temperature:.4g}, threshold {calibration.min_confidence:g}: "
+        f"{source}"
+    )

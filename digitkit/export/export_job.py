@@ -136,7 +136,7 @@ def export_run(
     step("reading the data")
     data = _load_data(run, config.data, progress)
     step("exporting to ONNX")
-    net = deploy_net(run.net, run.record.temperature, run.recipe.negatives > 0)
+    net = deploy_net(run.net, run.record.calibration.temperature, run.recipe.negatives > 0)
     model = to_onnx(net)
     check_graph(model, f"{name}-fp32")
     expected = torch_probabilities(net, data.test)
@@ -211,6 +211,7 @@ def _make_candidate(
     # Quantisation adds values and rearranges layers: what was trained is counted in fp32.
     facts = graph.count_graph(parent.model if parent else model)
     precision: Precision = "int8" if parent else "fp32"
+    calibrated = run.record.calibration
     contract = ModelContract(
         architecture=run.recipe.net,
         parameters=facts.parameters,
@@ -227,8 +228,8 @@ def _make_candidate(
         test_accuracy=measurement.evaluation.accuracy,
         test_count=len(data.test),
         calibration_error=measurement.evaluation.calibration_error,
-        temperature=run.record.temperature,
-        min_confidence=run.record.min_confidence,
+        temperature=calibrated.temperature,
+        min_confidence=calibrated.min_confidence,
         precision=precision,
         calibration=calibration,
         parent_sha256=hashlib.sha256(parent.content).hexdigest() if parent else "",

@@ -65,6 +65,17 @@ ACCEPTED_ERROR = 0.001
 """Fraction of wrong digits among the accepted ones that the fitted threshold allows."""
 
 
+MIN_CALIBRATION_IMAGES = round(3 / ACCEPTED_ERROR)
+"""Fewest validation images that a temperature and a threshold are fitted on.
+
+If n accepted digits are all right, up to 3 / n of all others may still be wrong (95% confidence,
+the rule of three): fewer images cannot show that at most `ACCEPTED_ERROR` are. Nor is a temperature
+certain where nearly all are read right: of the shipped ``digits``, whose temperature should come
+out as 1, samples of 1,000 validation images gave 0.05 to 1.14, of 3,000 0.86 to 1.09 (5th to 95th
+percentile of 100 samples).
+"""
+
+
 def fit_min_confidence(probabilities: F32, labels: Labels) -> float:
     """Fit the lowest threshold at which at most one accepted digit in a thousand is wrong.
 

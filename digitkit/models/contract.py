@@ -33,7 +33,7 @@ PREPROCESSING = 1
 LABELS = "0123456789"
 
 DEFAULT_MIN_CONFIDENCE = 0.5
-"""The threshold where none was fitted: third-party models, and recipes without validation."""
+"""The threshold where none was fitted: third-party models, and too few validation images."""
 
 TEMPERATURES = (1e-6, 1e6)
 """Lowest and highest temperature."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,6 +27,8 @@ RECORD = "run.json"
 Number = Annotated[int, Meta(ge=0)]
 
 Seconds = Annotated[float, Meta(ge=0)]
+
+Temperature = Annotated[float, Meta(ge=TEMPERATURES[0], le=TEMPERATURES[1])]
 
 
 @dataclass(frozen=True)
@@ -133,15 +135,36 @@ class ScoreRecord:
 
 
 @dataclass(frozen=True)
-class ValidationRecord(ScoreRecord):
-    """Results on the validation images, and what was fitted on them.
+class CalibrationRecord:
+    """Temperature and threshold of a net, and where they are from.
 
     Attributes:
+        source: ``validation``: fitted on the validation images; ``init``: there were fewer than
+            `digitkit.models.calibration.MIN_CALIBRATION_IMAGES`, and those of the run that the
+            training started from are kept; ``default``: nor was there such a run, or it had none
+            that were fitted.
         temperature: what the logits are divided by.
         min_confidence: default threshold for accepting a digit, 0–1.
     """
 
-    temperature: Annotated[float, Meta(ge=TEMPERATURES[0], le=TEMPERATURES[1])]
+    source: Literal["validation", "init", "default"]
+    temperature: Temperature
+    min_confidence: Fraction
+
+
+UNCALIBRATED = CalibrationRecord("default", 1.0, DEFAULT_MIN_CONFIDENCE)
+
+
+@dataclass(frozen=True)
+class ValidationRecord(ScoreRecord):
+    """Results on the validation images.
+
+    Attributes:
+        temperature: the calibration's, with which they were computed.
+        min_confidence: the calibration's.
+    """
+
+    temperature: Temperature
     min_confidence: Fraction
 
 
@@ -176,6 +199,7 @@ class RunRecord:
         init: the run that it started from; None for fresh weights.
         epochs: the epochs so far.
         best_epoch: the epoch whose weights are kept, from 1; None before the first has ended.
+        calibration: temperature and threshold.
         validation: results on the validation images; None without any, or before the end.
         test: results on the test set; None before the end.
         wall_seconds: duration, interruptions not counted.
@@ -196,19 +220,10 @@ class RunRecord:
     init: InitRecord | None
     epochs: tuple[EpochRecord, ...]
     best_epoch: int | None
+    calibration: CalibrationRecord = field(default=UNCALIBRATED, kw_only=True)
     validation: ValidationRecord | None
     test: FinalScoreRecord | None
     wall_seconds: Seconds
-
-    @property
-    def temperature(self) -> float:
-        """What the logits are divided by; 1 if there was no validation data to fit it on."""
-        return self.validation.temperature if self.validation else 1.0
-
-    @property
-    def min_confidence(self) -> float:
-        """Default threshold for accepting a digit; a fixed one without validation data, 0–1."""
-        return self.validation.min_confidence if self.validation else DEFAULT_MIN_CONFIDENCE
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -235,6 +250,10 @@ def read_record(folder: Path) -> RunRecord:
         record = msgspec.convert(values, RunRecord)
     except msgspec.ValidationError as error:
         raise RunError(f"is damaged: {one_line(error)}", subject=str(path)) from error
+    if "calibration" not in values and (fitted := record.validation) is not None:
+        # An older version, which fitted it on any number of validation images.
+        old = CalibrationRecord("validation", fitted.temperature, fitted.min_confidence)
+        record = replace(record, calibration=old)
     # A field that is not known here would silently not be applied.
     augmentation = values["recipe"].get("augmentation", {})
     unknown = [
@@ -258,6 +277,11 @@ def _check_consistent(record: RunRecord, name: str) -> None:
         raise RunError(
             f"is damaged: it has {len(epochs)} epochs, and the best is {record.best_epoch}",
             subject=name,
+        )
+    source = record.calibration.source
+    if source != "default" and getattr(record, source) is None:
+        raise RunError(
+            f"is damaged: its calibration is from {source!r}, which it lacks", subject=name
         )
     if record.status == "complete" and (record.test is None or not epochs):
         raise RunError("is damaged: a finished training has epochs and test results", subject=name)

@@ -21,7 +21,12 @@ from digitkit.choices import MAX_THREADS
 from digitkit.datasets.digits import DigitData, TrainAndTest, stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import DatasetError, RunError, check_range
-from digitkit.models.calibration import fit_min_confidence, fit_temperature, softmax
+from digitkit.models.calibration import (
+    MIN_CALIBRATION_IMAGES,
+    fit_min_confidence,
+    fit_temperature,
+    softmax,
+)
 from digitkit.models.evaluation import Evaluation, score_predictions
 from digitkit.system import atomic
 from digitkit.system.git import git_revision
@@ -46,6 +51,8 @@ from digitkit.training.recipes import Recipe
 from digitkit.training.record import (
     FORMAT,
     RECORD,
+    UNCALIBRATED,
+    CalibrationRecord,
     DataRecord,
     DatasetRecord,
     EpochRecord,
@@ -116,6 +123,7 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
     check_free(config.out, config.overwrite)
     start: loop.State | None = None
     init: InitRecord | None = None
+    calibration = UNCALIBRATED
     if config.init is not None:
         origin = load_run(config.init)
         if origin.recipe.net != config.recipe.net:
@@ -127,8 +135,10 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
         start = origin.net.state_dict()
         weights = file_sha256(config.init / WEIGHTS)
         init = InitRecord(str(config.init), origin.recipe.name, weights)
+        if origin.record.calibration != UNCALIBRATED:
+            calibration = replace(origin.record.calibration, source="init")
     data = load_train_and_test(config.data, progress=watcher.preparing)
-    record = _new_record(config, init, data)
+    record = _new_record(config, init, calibration, data)
     with lock_run(config.out):
         check_free(config.out, config.overwrite)
         clear_run(config.out)
@@ -218,9 +228,10 @@ def _train(
         net = nets.build_net(recipe.net)
         net.load_state_dict(final.best)
         net.eval()
-        fitted = None if validation is None else _fit_on_validation(recipe, net, validation)
-        record = replace(recorder.record, validation=fitted)
-        test, scores = _score_test(recipe, net, data.test, record.temperature)
+        record = recorder.record
+        if validation is not None:
+            record = _calibrate_and_validate(record, net, validation)
+        test, scores = _score_test(recipe, net, data.test, record.calibration.temperature)
         record = replace(record, test=scores, status="complete")
     write_weights(out, net, recipe.net)
     curves = figures.curves(f"{recipe.name}: loss and error", record.epochs, final.best_epoch)
@@ -256,15 +267,21 @@ def _score_test(
     return calibrated, scores
 
 
-def _fit_on_validation(recipe: Recipe, net: nn.Module, data: DigitData) -> ValidationRecord:
+def _calibrate_and_validate(record: RunRecord, net: nn.Module, data: DigitData) -> RunRecord:
+    """Fit temperature and threshold on the validation images, if they are enough, and score."""
     logits = _logits(net, data)
-    temperature = fit_temperature(logits, data.labels)
-    calibrated = _to_probabilities(recipe, logits, temperature)
-    return ValidationRecord(
-        **asdict(_summarize(score_predictions(calibrated, data.labels, data.name))),
-        temperature=temperature,
-        min_confidence=fit_min_confidence(calibrated, data.labels),
+    calibration = record.calibration
+    enough = len(data) >= MIN_CALIBRATION_IMAGES
+    temperature = fit_temperature(logits, data.labels) if enough else calibration.temperature
+    probabilities = _to_probabilities(record.recipe, logits, temperature)
+    if enough:
+        min_confidence = fit_min_confidence(probabilities, data.labels)
+        calibration = CalibrationRecord("validation", temperature, min_confidence)
+    scores = _summarize(score_predictions(probabilities, data.labels, data.name))
+    validation = ValidationRecord(
+        **asdict(scores), temperature=temperature, min_confidence=calibration.min_confidence
     )
+    return replace(record, calibration=calibration, validation=validation)
 
 
 def _logits(net: nn.Module, data: DigitData) -> F32:
@@ -289,7 +306,9 @@ def _summarize(result: Evaluation) -> ScoreRecord:
     )
 
 
-def _new_record(config: TrainConfig, init: InitRecord | None, data: TrainAndTest) -> RunRecord:
+def _new_record(
+    config: TrainConfig, init: InitRecord | None, calibration: CalibrationRecord, data: TrainAndTest
+) -> RunRecord:
     def describe(part: DigitData) -> DatasetRecord:
         return DatasetRecord(part.name, len(part), part.digest)
 
@@ -311,6 +330,7 @@ def _new_record(config: TrainConfig, init: InitRecord | None, data: TrainAndTest
         init=init,
         epochs=(),
         best_epoch=None,
+        calibration=calibration,
         validation=None,
         test=None,
         wall_seconds=0.0,

@@ -14,6 +14,8 @@ from support.cli import one_error_line, run
 from support.paths import SHARED
 from support.training import write_idx
 
+from digitkit.models.calibration import MIN_CALIBRATION_IMAGES
+
 ZOO = SHARED / "peers/zoo-mnist-7.onnx"
 
 
@@ -100,6 +102,19 @@ def test_train_and_export(here, few_digits, monkeypatch):
     run("export", folder, "--out", "other", "--name", "mine", "--no-int8")
     files = "MODEL_CARD.md SHA256SUMS mine-fp32.onnx mine-mistakes.png"
     assert sorted(p.name for p in Path("other").iterdir()) == files.split()
+
+
+def test_where_temperature_and_threshold_are_from(here, few_digits, fast_run):
+    """The summary says it."""
+    threshold = f"threshold {fast_run.record.calibration.min_confidence:g}"
+    options = ("--data", few_digits, *FAST)
+    tuned = run("train", *options, "--init", fast_run.folder, "--out", "tuned")
+    (line,) = (line for line in tuned.stdout.splitlines() if threshold in line)
+    assert str(fast_run.folder) in line
+    assert f" {MIN_CALIBRATION_IMAGES:,}" in line
+    fresh = run("train", *options, "--out", "fresh").stdout
+    (line,) = (line for line in fresh.splitlines() if "threshold 0.5" in line)
+    assert "default" in line
 
 
 def test_ctrl_c_and_resume(here, few_digits, monkeypatch):

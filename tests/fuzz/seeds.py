@@ -143,6 +143,7 @@ def write_run(folder: Path) -> None:
             machine=record.MachineRecord("Linux", "x", 2), git_revision=None, started="today",
             data=record.DataRecord("data", data, data), init=None,
             epochs=(record.EpochRecord(1, 1.0, 0.5, 1.0, 0.5, 1.0, 1.0),), best_epoch=1,
+            calibration=record.CalibrationRecord("validation", 1.1, 0.6),
             validation=record.ValidationRecord(**score, temperature=1.1, min_confidence=0.6),
             test=record.FinalScoreRecord(**score, loss_uncalibrated=0.2), wall_seconds=1.0,
         ),

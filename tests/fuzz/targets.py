@@ -194,9 +194,9 @@ def read_report(path: Path) -> None:
 def read_run(path: Path) -> None:
     from digitkit.training.folder import load_run
 
-    record = load_run(path.parent).record
-    expect(0 <= record.min_confidence <= 1, record)
-    expect(0 < record.temperature < np.inf, record)
+    calibration = load_run(path.parent).record.calibration
+    expect(0 <= calibration.min_confidence <= 1, calibration)
+    expect(0 < calibration.temperature < np.inf, calibration)
 
 
 TARGETS = {

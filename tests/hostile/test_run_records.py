@@ -90,7 +90,8 @@ def test_no_json_of_a_record(finished, content):
     ("place", "values"),
     [
         ("validation.temperature", (-1, 0, 1e-300, 1e300)), ("epochs", ([],)),
-        ("validation.min_confidence", (-1, 1.5)),
+        ("validation.min_confidence", (-1, 1.5)), ("calibration.min_confidence", (-1, 1.5)),
+        ("calibration.temperature", (-1, 0, 1e-300, 1e300)), ("calibration.source", ("", "init")),
         ("validation.count", (-1,)), ("data.train.count", (-1,)), ("test.accuracy", (-1, 1.5)),
         ("epochs.0.epoch", (0, 2, 10**30)), ("epochs.0.val_accuracy", (7,)),
         ("best_epoch", (None, 0, -1, 4)), ("threads", (0, 10**9)), ("wall_seconds", (-1,)),
@@ -112,7 +113,7 @@ def test_values_out_of_range(finished, place, values):
     [
         (("data", "source"), "x" * 300), (("data", "source"), "a\0b"), (("recipe", "name"), "a\0b"),
         (("status",), DROPPED), (("recipe",), DROPPED), (("data",), DROPPED),
-        (("overrides",), DROPPED), (("validation", "temperature"), -1),
+        (("overrides",), DROPPED), (("calibration", "temperature"), -1),
     ],
 )  # fmt: skip
 def test_the_export_of_a_damaged_run(finished, place, value):

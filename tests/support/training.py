@@ -4,6 +4,8 @@ import gzip
 import struct
 from pathlib import Path
 
+import pytest
+
 from digitkit.datasets.digits import DigitData
 
 
@@ -50,3 +52,12 @@ def train_config(out: Path, data: Path, changes: dict[str, str] = FAST, name="qu
 
     recipe = recipes.override(recipes.get_recipe(name), changes)
     return TrainConfig(recipe, changes, out, data, threads=1, **options)
+
+
+def train_calibrated(config):
+    """Train, and fit temperature and threshold on however few validation images."""
+    from digitkit.training import run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "MIN_CALIBRATION_IMAGES", 1)
+        return run.train(config, Silent())

@@ -38,8 +38,8 @@ def test_files_and_contract(fast_run, tmp_path, monkeypatch):
         assert contract.opset == onnx.load(model.path).opset_import[0].version == 18
         assert (contract.recipe, json.loads(contract.overrides)) == ("quick", FAST)
         assert contract.data_digest == fast_run.record.data.train.digest
-        assert contract.temperature == fast_run.record.temperature
-        assert contract.min_confidence == fast_run.record.min_confidence
+        assert contract.temperature == fast_run.record.calibration.temperature
+        assert contract.min_confidence == fast_run.record.calibration.min_confidence
         assert (contract.test_count, contract.parameters) == (100, 54_410)
         assert contract.test_accuracy == model.evaluation.accuracy
         assert contract.calibration_error == model.evaluation.calibration_error

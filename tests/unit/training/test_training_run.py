@@ -13,8 +13,10 @@ from support.errors import error_of
 from support.training import FAST, Silent, train_config, write_idx
 
 from digitkit.errors import ConfigError, DatasetError, InputNotFoundError, RunError
+from digitkit.models.calibration import MIN_CALIBRATION_IMAGES
+from digitkit.training import run as training
 from digitkit.training.folder import load_run
-from digitkit.training.record import read_record, write_record
+from digitkit.training.record import UNCALIBRATED, read_record, write_record
 from digitkit.training.run import resume, train
 
 REMOVED = object()
@@ -57,7 +59,7 @@ def test_the_run_folder(fast_run):
     values = json.loads(before)
     keys = (
         "format status recipe overrides seed parameters threads versions machine git_revision "
-        "started data init epochs best_epoch validation test wall_seconds"
+        "started data init epochs best_epoch calibration validation test wall_seconds"
     )
     assert list(values) == keys.split()
     assert (values["format"], values["status"], values["overrides"]) == (1, "complete", FAST)
@@ -65,8 +67,11 @@ def test_the_run_folder(fast_run):
     assert (values["data"]["train"]["count"], values["test"]["count"]) == (300, 100)
     assert values["versions"]["torch"]
     assert values["wall_seconds"] >= values["epochs"][-1]["elapsed"] > 0
-    assert 0.05 < values["validation"]["temperature"] < 20
-    assert 0.5 <= values["validation"]["min_confidence"] <= 1
+    calibration = values["calibration"]
+    assert calibration.pop("source") == "validation"
+    assert 0.05 < calibration["temperature"] < 20
+    assert 0.5 <= calibration["min_confidence"] <= 1
+    assert calibration.items() <= values["validation"].items()
     assert values["test"]["loss_uncalibrated"] > 0
     accuracies = [epoch["val_accuracy"] for epoch in values["epochs"]]
     assert accuracies[values["best_epoch"] - 1] == max(accuracies)
@@ -116,6 +121,53 @@ def test_init_starts_from_another_run(tmp_path, few_digits, fast_run):
     assert error_of(RunError, train, other, Silent()).subject == str(fast_run.folder)
 
 
+@pytest.fixture
+def tune(few_digits, tmp_path):
+    """Starts a training of one epoch from a run, into a folder of this name."""
+
+    def start(name: str, init, watcher: Silent | None = None, **changes: str):
+        changes = FAST | {"epochs": "1"} | changes
+        config = train_config(tmp_path / name, few_digits, changes, init=init)
+        return train(config, watcher or Silent())
+
+    return start
+
+
+def test_few_validation_images_keep_the_calibration_of_the_start(tune, fast_run):
+    fitted = fast_run.record.calibration
+    assert fitted.temperature != 1
+    tuned = tune("tuned", fast_run.folder)
+    for run in (tuned, tune("all", fast_run.folder, validation="0"), tune("b", tuned.folder)):
+        assert run.record.calibration == replace(fitted, source="init")
+        assert load_run(run.folder).record == run.record
+    assert tuned.record.validation.temperature == fitted.temperature
+    assert tuned.record.validation.min_confidence == fitted.min_confidence
+
+
+def test_without_a_start_few_validation_images_leave_the_defaults(fast, tune):
+    record = fast().record
+    assert record.validation.count < MIN_CALIBRATION_IMAGES
+    assert (record.validation.temperature, record.validation.min_confidence) == (1.0, 0.5)
+    assert record.calibration == UNCALIBRATED
+    assert record.test.loss == record.test.loss_uncalibrated
+    # Nor is there anything to keep for a training that starts from this one.
+    assert tune("tuned", fast("parent").folder).record.calibration == UNCALIBRATED
+
+
+@pytest.mark.parametrize(("missing", "source"), [(0, "validation"), (1, "init")])
+def test_the_number_of_validation_images_decides(tune, fast_run, monkeypatch, missing, source):
+    count = fast_run.record.validation.count
+    monkeypatch.setattr(training, "MIN_CALIBRATION_IMAGES", count + missing)
+    assert tune("tuned", fast_run.folder).record.calibration.source == source
+
+
+def test_a_resumed_training_keeps_the_calibration_of_a_start_that_is_gone(tune, copy, tmp_path):
+    parent = load_run(copy).record.calibration
+    error_of(KeyboardInterrupt, tune, "cut", copy, Silent(stop_after=1), epochs="2")
+    shutil.rmtree(copy)
+    assert resume(tmp_path / "cut", Silent()).record.calibration == replace(parent, source="init")
+
+
 FLAT = {"learning_rate": "1e-12", "schedule": "constant"}
 """No epoch is better than another, and the first of the best is kept."""
 
@@ -132,7 +184,7 @@ def test_which_epoch_is_kept(fast, changes, best_epoch, epochs):
     assert (record.best_epoch, len(record.epochs)) == (best_epoch, epochs)
     if "validation" in changes:
         assert (record.validation, record.epochs[0].val_loss) == (None, None)
-        assert (record.temperature, record.min_confidence) == (1.0, 0.5)
+        assert record.calibration == UNCALIBRATED
 
 
 def test_folders_that_are_taken(tmp_path, few_digits, copy):
@@ -175,6 +227,8 @@ def test_what_cannot_begin(tmp_path, few_digits, fast):
         ("format", 99), ("status", "done"), ("status", "running"), ("threads", REMOVED),
         ("test", None), ("test.accuracy", REMOVED), ("data.train", REMOVED),
         ("epochs.0.epoch", "one"), ("validation.min_confidence", REMOVED),
+        ("validation", None), ("calibration.source", "init"), ("calibration.source", "x"),
+        ("calibration.temperature", 0), ("calibration.min_confidence", REMOVED),
         ("wall_seconds", REMOVED), ("recipe", []),
         ("recipe.epochs", REMOVED), ("recipe.epochs", 0), ("recipe.invented_later", 1),
         ("recipe.augmentation.invented_later", 1), ("recipe.net", "nothing"),
@@ -195,6 +249,15 @@ def test_records_of_older_versions(copy):
     assert (record.recipe.keep, record.recipe.hands) == ("best", 0.0)
     write_record(copy, record)
     assert read_record(copy) == record
+
+
+def test_the_calibration_of_older_records(copy):
+    """They fitted on however few validation images, and said so only there."""
+    fitted = read_record(copy).calibration
+    damage(copy, "calibration", REMOVED)
+    assert read_record(copy).calibration == fitted
+    damage(copy, "validation", None)
+    assert load_run(copy).record.calibration == UNCALIBRATED
 
 
 def test_damaged_files(copy):
