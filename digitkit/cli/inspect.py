@@ -44,6 +44,8 @@ def command(
     }
     if classifier.contract:
         facts |= asdict(classifier.contract)
+        if facts["confidence_source"] is None:
+            del facts["confidence_source"]
     else:
         facts["contract"] = None
         description = asdict(graph.describe_model(classifier.path, None))

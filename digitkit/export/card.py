@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from digitkit.models.classifier import Classifier
-from digitkit.models.contract import ModelContract
+from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.reading.detector import DETECTOR_FILE, Detector
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
@@ -14,6 +14,13 @@ from digitkit.system.machine import cpu_name, versions
 CARD, CHECKSUMS = "MODEL_CARD.md", "SHA256SUMS"
 NOTES, TRIED = "NOTES.md", "tried.png"
 """Optional files next to the models: more text for the card, and a figure of the nets tried."""
+
+UNFITTED = {
+    "init": "those of the run that the training started from",
+    "default": f"the defaults, 1 and {DEFAULT_MIN_CONFIDENCE}",
+}
+"""What temperature and threshold are where validation images were too few to fit them, by the
+contract's `confidence_source`."""
 
 _HEAD = """\
 # Model card
@@ -25,7 +32,7 @@ this page from the models' metadata; do not edit it.
   pixels and centred by mass as in MNIST (`digitkit.images` does it). Normalisation is inside the
   graph.
 - **Output** `probabilities`: float32 `[N, 10]`, softmax over the digits 0 to 9, given that the
-  image shows one; calibrated by a temperature fitted on validation images.
+  image shows one; calibrated by a temperature fitted on validation images, unless noted below.
 - **Output** `is_digit`, only for recipes that train with non-digits (`best`, `best-tiny`): float32
   `[N]`, the probability that the image shows a digit at all. digitkit's confidence is the product
   of both. A model without it gives ten probabilities that sum to 1 for any image.
@@ -94,6 +101,13 @@ def _tables(models: list[tuple[Path, ModelContract]]) -> str:
             f"| `{path.name}` | {c.architecture} | {c.recipe} version {c.recipe_version}{changed} "
             f"| {c.data} | {c.seed} | {c.temperature:.3f} | {c.min_confidence:.3f} | {origin} |"
         )
+    for source, words in UNFITTED.items():
+        if names := [f"`{path.name}`" for path, c in models if c.confidence_source == source]:
+            lines += [
+                "",
+                f"Temperature and threshold of {', '.join(names)} are {words}: there were too few "
+                "validation images to fit them on.",
+            ]
     licences = ", ".join(sorted({c.licence for _, c in models}))
     lines += ["", f"Licence of the models: {licences}."]
     return "\n".join(lines) + "\n"

@@ -230,6 +230,7 @@ def _make_candidate(
         calibration_error=measurement.evaluation.calibration_error,
         temperature=calibrated.temperature,
         min_confidence=calibrated.min_confidence,
+        confidence_source=None if calibrated.source == "validation" else calibrated.source,
         precision=precision,
         calibration=calibration,
         parent_sha256=hashlib.sha256(parent.content).hexdigest() if parent else "",

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from digitkit.choices import Precision
@@ -64,14 +65,16 @@ class ModelContract:
         test_accuracy: fraction of the test images that this very model reads right, 0–1.
         test_count: number of test images.
         calibration_error: expected calibration error on them, 0–1 (15 bins).
-        temperature: what the logits were divided by; fitted on validation data, 1 if there was
-            none.
+        temperature: what the logits were divided by.
         min_confidence: default threshold; a digit with a lower confidence is not accepted, 0–1.
         precision: ``fp32`` or ``int8``.
         calibration: how the ranges of an int8 model were found; ``none`` for fp32.
         parent_sha256: SHA-256 of the fp32 file an int8 model was made from; empty for fp32.
         digitkit_version: the version that exported it.
         licence: SPDX identifier.
+        confidence_source: ``init`` if temperature and threshold are those of the run that the
+            training started from, ``default`` if they are 1 and `DEFAULT_MIN_CONFIDENCE`, both for
+            lack of validation images; None if they were fitted on these, and for older models.
     """
 
     architecture: str
@@ -99,6 +102,7 @@ class ModelContract:
     preprocessing: int = PREPROCESSING
     contract: int = CONTRACT_VERSION
     opset: int | None = None
+    confidence_source: Literal["init", "default"] | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """The contract as strings for ONNX metadata, keys sorted; fields that are None left out."""
@@ -191,6 +195,8 @@ def _decode(text: str, kind: Any) -> Any:
 
     By hand, since every start reads a contract and msgspec would take longer than all the rest.
     """
+    if NoneType in get_args(kind):
+        kind = get_args(kind)[0]  # a field that is None is left out
     if kind is str or get_origin(kind) is Literal:
         if kind is not str and text not in get_args(kind):
             raise ValueError(text)
@@ -201,7 +207,7 @@ def _decode(text: str, kind: Any) -> Any:
     if get_origin(kind) is dict:
         fits = type(value) is dict and all(type(number) is int for number in value.values())
     else:
-        fits = type(value) in (kind, *get_args(kind))
+        fits = type(value) is kind
     if not fits:
         raise ValueError(text)
     return value

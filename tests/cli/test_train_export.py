@@ -105,7 +105,7 @@ def test_train_and_export(here, few_digits, monkeypatch):
 
 
 def test_where_temperature_and_threshold_are_from(here, few_digits, fast_run):
-    """The summary says it."""
+    """The summary says it, and of an exported model digitkit inspect."""
     threshold = f"threshold {fast_run.record.calibration.min_confidence:g}"
     options = ("--data", few_digits, *FAST)
     tuned = run("train", *options, "--init", fast_run.folder, "--out", "tuned")
@@ -115,6 +115,10 @@ def test_where_temperature_and_threshold_are_from(here, few_digits, fast_run):
     fresh = run("train", *options, "--out", "fresh").stdout
     (line,) = (line for line in fresh.splitlines() if "threshold 0.5" in line)
     assert "default" in line
+    assert run("export", "tuned", "--no-int8").exit_code == 0
+    inspected = run("inspect", "tuned/exported/quick-fp32.onnx", "--format", "json").stdout
+    assert json.loads(inspected)["confidence_source"] == "init"
+    assert "confidence_source" not in run("inspect", "--format", "json").stdout  # as ever
 
 
 def test_ctrl_c_and_resume(here, few_digits, monkeypatch):

@@ -11,14 +11,16 @@ pytest.importorskip("torch", reason="needs the train extra")
 
 import onnx
 from support.errors import error_of
-from support.training import FAST, write_idx
+from support.training import FAST, Silent, train_config, write_idx
 
 from digitkit import Classifier
 from digitkit.datasets.digits import stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import ConfigError, DatasetError, GateError
 from digitkit.export import export_job, quantize, verify
+from digitkit.export.card import UNFITTED, write_card
 from digitkit.export.export_job import ExportConfig, export_run
+from digitkit.training.run import train
 
 
 def test_files_and_contract(fast_run, tmp_path, monkeypatch):
@@ -40,6 +42,7 @@ def test_files_and_contract(fast_run, tmp_path, monkeypatch):
         assert contract.data_digest == fast_run.record.data.train.digest
         assert contract.temperature == fast_run.record.calibration.temperature
         assert contract.min_confidence == fast_run.record.calibration.min_confidence
+        assert contract.confidence_source is None  # fitted on validation images
         assert (contract.test_count, contract.parameters) == (100, 54_410)
         assert contract.test_accuracy == model.evaluation.accuracy
         assert contract.calibration_error == model.evaluation.calibration_error
@@ -55,6 +58,25 @@ def test_files_and_contract(fast_run, tmp_path, monkeypatch):
     (only,) = export_run(ExportConfig(fast_run.folder, folder, "fast", int8=False))
     assert only.path.read_bytes() == fp32.path.read_bytes()
     assert not int8.path.exists()
+
+
+@pytest.mark.parametrize("source", ["init", "default"])
+def test_where_an_unfitted_calibration_is_from(fast_run, few_digits, tmp_path, source):
+    init = fast_run.folder if source == "init" else None
+    run = train(train_config(tmp_path / "run", few_digits, init=init), Silent())
+    (only,) = export_run(ExportConfig(run.folder, int8=False))
+    contract = Classifier(only.path).contract
+    assert (contract.confidence_source, contract.temperature, contract.min_confidence) == (
+        source, run.record.calibration.temperature, run.record.calibration.min_confidence,
+    )  # fmt: skip
+    card = (only.path.parent / "MODEL_CARD.md").read_text()
+    shutil.copy(export_run(ExportConfig(fast_run.folder, tmp_path, "a"))[0].path, only.path.parent)
+    write_card(only.path.parent)
+    both = (only.path.parent / "MODEL_CARD.md").read_text()
+    for text in (card, both):
+        (line,) = (line for line in text.splitlines() if UNFITTED[source] in line)
+        assert "`quick-fp32.onnx`" in line
+        assert "a-fp32" not in line
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,10 @@ def test_round_trip(contract):
     assert list(metadata) == sorted(metadata)
     unknown = {"other.key": "x", "digitkit.invented_later": "1"}
     assert ModelContract.from_metadata(metadata | unknown, "m") == contract
+    assert contract.confidence_source is None
+    for source in ("init", "default"):
+        unfitted = replace(contract, confidence_source=source)
+        assert ModelContract.from_metadata(unfitted.to_metadata(), "m") == unfitted
     older = replace(contract, opset=None)  # from before the opset was stored
     assert "digitkit.opset" not in older.to_metadata()
     assert ModelContract.from_metadata(older.to_metadata(), "m") == older
@@ -34,7 +38,8 @@ def test_round_trip(contract):
         ("contract", str(CONTRACT_VERSION + 1)), ("contract", "x"),
         ("seed", "{"), ("seed", "true"), ("seed", "1.5"),
         ("test_accuracy", '"high"'), ("op_counts", "[]"), ("op_counts", '{"Conv": "1"}'),
-        ("opset", '"18"'), ("precision", "int4"), ("labels", "0123456798"), ("recipe", None),
+        ("opset", '"18"'), ("opset", "null"), ("confidence_source", "elsewhere"),
+        ("precision", "int4"), ("labels", "0123456798"), ("recipe", None),
         *(("min_confidence", text) for text in ("null", "[1]", "NaN", "-1", "2", '"abc"')),
         *(("test_accuracy", text) for text in ("null", "1.5", "Infinity")),
         *(("temperature", text) for text in ("0", "-1", "NaN")),
