@@ -3,15 +3,23 @@
     python benchmarks/stages.py
 
 The images are the sample page (`data/samples/notes.jpg`, 14 digits) enlarged to 4000×3000 and
-reduced to 640×480, and frames with four digits and with none. From decoded pixels, one thread,
-median of the runs; the stages are timed within complete readings.
+reduced to 640×480, and frames with four digits and with none. One thread.
+
+- From decoded pixels: median of the runs; the stages are timed within complete readings.
+- From a camera's frame to digits: mean of ten seconds at 30 frames a second, in which nothing
+  changes but the noise.
+
+To compare another checkout: ``PYTHONPATH=OTHER python benchmarks/stages.py``, in turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import ran_on, table
@@ -21,12 +29,16 @@ from digitkit.datasets.mnist import load_mnist
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
+from digitkit.inference.pipeline import read_each
 from digitkit.reading.detector import Detector, Maps
 from digitkit.reading.pages import detect_digits
 from digitkit.sources.frames import Frame
 
 U8 = arrays.U8
 NOTES = Path(__file__).parents[1] / "data" / "samples" / "notes.jpg"
+
+STILL = ("page, 640×480", "frame, 640×480, 4 digits", "frame, 640×480, none")
+"""Images that a camera shows."""
 
 
 class TimedDetector(Detector):
@@ -54,14 +66,33 @@ def frame_of(count: int) -> U8:
     )
 
 
+def still_frames(image: U8) -> Iterator[Frame]:
+    """Ten seconds of a camera's frames that show the same, with noise."""
+    rng = np.random.default_rng(0)
+    noisy = [
+        (image + rng.normal(0, 3, image.shape)).clip(0, 255).astype(np.uint8) for _ in range(10)
+    ]
+    for k in range(300):
+        taken = datetime.fromtimestamp(k / 30, UTC)
+        yield Frame("camera", noisy[k % len(noisy)], number=k, time=taken)
+
+
+def time_stream(reader: Reader, frames: Iterable[Frame]) -> float:
+    """Mean time of a frame, milliseconds."""
+    frames = list(frames)
+    begun = time.perf_counter_ns()
+    assert len(list(read_each(reader, frames))) == len(frames)
+    return (time.perf_counter_ns() - begun) / 1e6 / len(frames)
+
+
 def main() -> None:
-    """Measure and print the table."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=50)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     notes = decode_file(NOTES)
-    images = {
+    images: dict[str, Any] = {
         "page, 4000×3000": cv2.resize(notes, (4000, 3000), interpolation=cv2.INTER_CUBIC),
         "page, 640×480": cv2.resize(notes, (640, 480), interpolation=cv2.INTER_AREA),
         "frame, 640×480, 4 digits": frame_of(4),
@@ -98,6 +129,8 @@ def main() -> None:
         "reducing, extracting ink", "normal form", "classifying, order",
     ]  # fmt: skip
     print(table(heads, rows))
+    streams = [[name, f"{time_stream(reader, still_frames(images[name])):.2f}"] for name in STILL]
+    print(f"\n{table(['from a still frame to digits', 'ms'], streams)}")
 
 
 if __name__ == "__main__":

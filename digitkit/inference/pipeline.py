@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from digitkit.errors import ConfigError, ImageError
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Reading
+from digitkit.reading.streams import StreamReader
 from digitkit.sources.frames import Failure, Frame, to_failure
 
 if TYPE_CHECKING:
@@ -38,13 +39,14 @@ class Summary:
 
 
 def read_each(reader: Reader, items: Iterable[Frame | Failure]) -> Generator[Outcome, None, None]:
-    """Read images one by one, each as soon as it comes."""
+    """Read images one by one, each as soon as it comes; see `StreamReader` for streams."""
+    stream = StreamReader(reader)
     for item in items:
         if isinstance(item, Failure):
             yield item
             continue
         try:
-            yield item, reader.read_frame(item)
+            yield item, stream.read(item)
         except ImageError as error:
             yield to_failure(item.source, error)
 
