@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from digitkit import Reader
 from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
 from digitkit.images.ink import ink_is_dark
 from digitkit.reading.detections import Detection
 from digitkit.reading.strategies import PageStrategy
@@ -50,9 +51,9 @@ class ClassicalPage(PageStrategy):
     def __init__(self) -> None:
         """Need no detector."""
 
-    def detect(self, grey: U8) -> list[Detection]:
+    def detect(self, image: GreyImage) -> list[Detection]:
         """What `find_digits` finds."""
-        return find_digits(grey)
+        return find_digits(image.halved(0))
 
 
 def find_digits(plain: U8) -> list[Detection]:

@@ -195,7 +195,7 @@ def _read(path: Path, label: Label, reader: Reader | Tutorial) -> Outcome:
     megapixels = 0.0
     try:
         frame = load_frame(path)
-        megapixels = frame.image.shape[0] * frame.image.shape[1] / 1e6
+        megapixels = frame.shape[0] * frame.shape[1] / 1e6
         return Outcome(label, megapixels, reader.read_frame(frame))
     except ImageError as error:  # a page of a single colour, for instance
         refusal = to_failure(printable_path(path), error).error

@@ -19,6 +19,14 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet; its lines would show passwords, too
 
 try:
+    PIXEL_LIMIT = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"])
+    """The limit that OpenCV holds: `MAX_PIXELS`, or the user's; 0 where only OpenCV knows it."""
+except ValueError:  # such as 10MB
+    PIXEL_LIMIT = 0
+if "OPENCV_IO_MAX_IMAGE_WIDTH" in os.environ or "OPENCV_IO_MAX_IMAGE_HEIGHT" in os.environ:
+    PIXEL_LIMIT = 0
+
+try:
     import cv2 as cv2
 except ImportError as error:
     reason = one_line(error)

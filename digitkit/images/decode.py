@@ -37,9 +37,20 @@ def decode_file(path: str | os.PathLike[str], *, exif: bool = True) -> U8:
         SourceError: it cannot be read.
         ImageError: it is not an image, is damaged or too large.
     """
+    return decode(read_image_file(path), printable_path(path), exif=exif)
+
+
+def read_image_file(path: str | os.PathLike[str]) -> bytes:
+    """Read an image file's bytes.
+
+    Raises:
+        InputNotFoundError: the file does not exist.
+        SourceError: it cannot be read.
+        ImageError: it is a folder.
+    """
     name = printable_path(path)
     try:
-        data = read_bounded(path, MAX_FILE_BYTES)
+        return read_bounded(path, MAX_FILE_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputNotFoundError("does not exist", subject=name) from error
     except IsADirectoryError as error:
@@ -48,7 +59,6 @@ def decode_file(path: str | os.PathLike[str], *, exif: bool = True) -> U8:
         raise SourceError(f"cannot be read: {os_reason(error)}", subject=name) from error
     except ValueError as error:  # a NUL byte inside the name
         raise InputNotFoundError(f"is not a valid path: {error}", subject=name) from error
-    return decode(data, name, exif=exif)
 
 
 def decode(data: bytes, name: str, *, exif: bool = True) -> U8:
@@ -68,15 +78,40 @@ def decode(data: bytes, name: str, *, exif: bool = True) -> U8:
     Raises:
         ImageError: not an image, damaged, truncated, or over `MAX_PIXELS`.
     """
+    check(data, name)
+    return decode_pixels(data, name, read_exif_orientation(data) if exif else 1)
+
+
+def check(data: bytes, name: str) -> None:
+    """Check an image file's bytes before they are decoded.
+
+    Raises:
+        ImageError: they are empty, truncated or damaged.
+    """
     if not data:
         raise ImageError("not an image: the file is empty", subject=name)
     check_complete(data, name)
     check_claimed_size(data, name)
+
+
+def decode_pixels(
+    data: bytes, name: str, orientation: int, flags: int = cv2.IMREAD_UNCHANGED
+) -> U8:
+    """Decode bytes that were checked: upright, 8 bits, without alpha.
+
+    Args:
+        data: the file's bytes.
+        name: of the file, for errors.
+        orientation: EXIF's, 1 to 8; OpenCV must not obey it.
+        flags: OpenCV's ``IMREAD`` flags.
+
+    Raises:
+        ImageError: not an image, damaged, or over `MAX_PIXELS`.
+    """
     try:
         with _silent_decoders():
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         if image is not None:
-            orientation = read_exif_orientation(data) if exif else 1
             return turn_upright(from_array(image, name), orientation)
     except cv2.error as error:
         raise _decoding_error(error, name) from error

@@ -107,7 +107,7 @@ def check_claimed_size(data: bytes, name: str) -> None:
 def _claimed_size(data: bytes) -> tuple[int, int]:
     """Width and height in the header of a JPEG, GIF, BMP or TIFF file; 0, 0 for other files."""
     if data.startswith(b"\xff\xd8"):
-        return _jpeg_size(data)
+        return jpeg_header(data)[:2]
     if data.startswith(b"GIF8") and len(data) >= 10:
         width, height = struct.unpack_from("<HH", data, 6)
         return width, height
@@ -122,12 +122,13 @@ def _claimed_size(data: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    for kind, position in _jpeg_segments(data):
-        if kind in _FRAMES and position + 9 <= len(data):
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return width, height
-    return 0, 0
+def jpeg_header(data: bytes) -> tuple[int, int, int]:
+    """Width, height and channels in the header of a JPEG file; 0, 0, 0 for other files."""
+    for kind, position in _jpeg_segments(data) if data.startswith(b"\xff\xd8") else ():
+        if kind in _FRAMES and position + 10 <= len(data):
+            height, width, channels = struct.unpack_from(">HHB", data, position + 5)
+            return width, height, channels
+    return 0, 0, 0
 
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
 from digitkit.reading.detections import Detection
 from digitkit.reading.detector import INK
 from digitkit.reading.scales import Candidate, Scale
@@ -22,17 +23,24 @@ MIN_CONTRAST = 4
 CROP_HEIGHT = 56
 """Height that a digit is reduced to before it is brought to normal form, pixels."""
 
+SHARP_HEIGHT = 20
+"""A digit at least this high in a reduced image is cut out of that, pixels: in the
+normal form it is no higher."""
+
 _MARGIN = 3
 """Paper around a digit's ink in its crop, pixels of the ink map."""
 
 
 def crop_detection(
-    plain: U8, candidate: Candidate, candidates: Sequence[Candidate], scales: Sequence[Scale]
+    image: GreyImage,
+    candidate: Candidate,
+    candidates: Sequence[Candidate],
+    scales: Sequence[Scale],
 ) -> Detection | None:
     """Cut a digit's own ink out of the image.
 
     Args:
-        plain: the whole image, grey, uint8 ``[H, W]``.
+        image: that it is in.
         candidate: the digit.
         candidates: all digits of the image, whose ink is left out.
         scales: the detector's outputs, the finest first.
@@ -48,7 +56,11 @@ def crop_detection(
     mask, x, y = _own_ink_mask(candidate, candidates, scale)
     if mask is None:
         return None
-    across, down = scale.ratio
+    halvings = image.halvings
+    while halvings and digit_height < SHARP_HEIGHT << halvings:
+        halvings -= 1
+    plain, reduction = image.halved(halvings), 1 << halvings
+    across, down = (ratio / reduction for ratio in scale.ratio)
     height, width = plain.shape
     # The paper around belongs to the crop, since ink is measured against it.
     ink_height = mask.shape[0] * INK * down
@@ -68,7 +80,11 @@ def crop_detection(
     bx, by, bw, bh = cv2.boundingRect(cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1])
     if bw == 0 or bh == 0:
         return None
-    box = clip_box(left + bx / ratio, top + by / ratio, bw / ratio, bh / ratio, width, height)
+    whole_height, whole_width = image.shape
+    box = clip_box(
+        (left + bx / ratio) * reduction, (top + by / ratio) * reduction,
+        bw / ratio * reduction, bh / ratio * reduction, whole_width, whole_height,
+    )  # fmt: skip
     at_border = (left == 0, top == 0, right == width, bottom == height)
     return Detection(box, ink, candidate.score, _count_cut_sides(ink, at_border))
 

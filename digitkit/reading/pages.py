@@ -6,12 +6,13 @@ them, and each remaining one is cut out without its neighbours, the paper and th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
 from digitkit.images.ink import extract_ink
 from digitkit.reading.crops import clip_box, crop_detection
 from digitkit.reading.detections import Detection
@@ -50,31 +51,33 @@ MAX_OVERLAP = 0.55
 """Of two candidates that share more than this fraction of the smaller box, one is suppressed."""
 
 
-def detect_digits(grey: U8, detector: Detector) -> list[Detection]:
+def detect_digits(image: U8 | GreyImage, detector: Detector) -> list[Detection]:
     """Detect the digits of an image.
 
     Args:
-        grey: uint8 ``[H, W]``, upright, dark on light or light on dark, or both.
+        image: upright, dark on light or light on dark, or both; uint8 ``[H, W]`` if an array.
         detector: the network that finds digits.
 
     Returns:
         The detections, in no particular order; see `digitkit.reading.order.reading_order`.
     """
-    scales, candidates = _scan_scales(grey, detector)
+    if not isinstance(image, GreyImage):
+        image = GreyImage.from_pixels(image)
+    scales, candidates = _scan_scales(image, detector)
     kept = _suppress_non_maxima(candidates)
-    detections = (crop_detection(grey, candidate, kept, scales) for candidate in kept)
+    detections = (crop_detection(image, candidate, kept, scales) for candidate in kept)
     return [detection for detection in detections if detection is not None]
 
 
-def whole_image_detection(grey: U8) -> Detection:
+def whole_image_detection(image: GreyImage) -> Detection:
     """The detection of an image that is taken for a single digit, filling it.
 
     Args:
-        grey: uint8 ``[H, W]``, of more than one level.
+        image: of more than one level.
     """
-    ink = extract_ink(grey)
+    ink = extract_ink(image.reduced)
     x, y, w, h = cv2.boundingRect(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
-    height, width = grey.shape
+    height, width = image.shape
     ratio = width / ink.shape[1]
     box = clip_box(x * ratio, y * ratio, w * ratio, h * ratio, width, height)
     # Ink from one side to the opposite one, with space next to it, is an edge or a shadow.
@@ -82,7 +85,7 @@ def whole_image_detection(grey: U8) -> Detection:
     return Detection(box, ink, cut_sides=2 * (across != down), whole_image=True)
 
 
-def _scan_scales(grey: U8, detector: Detector) -> tuple[list[Scale], list[Candidate]]:
+def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], list[Candidate]]:
     """The image at several scales, the finest first, and the candidates in them.
 
     From coarse to fine, and no finer than useful: where digits are found and all of them are
@@ -90,8 +93,8 @@ def _scan_scales(grey: U8, detector: Detector) -> tuple[list[Scale], list[Candid
     """
     scales: list[Scale] = []
     candidates: list[Candidate] = []
-    for image in reversed(_reduce(grey)):
-        scale = _run_detector(image, grey.shape, detector)
+    for reduced in _reduce(image):
+        scale = _run_detector(reduced, image.shape, detector)
         scales.insert(0, scale)
         candidates += _find_peaks(scale)
         heights = [
@@ -105,23 +108,32 @@ def _scan_scales(grey: U8, detector: Detector) -> tuple[list[Scale], list[Candid
     return scales, candidates
 
 
-def _reduce(grey: U8) -> list[U8]:
-    """The image at each scale, the finest first."""
-    height, width = grey.shape
+def _reduce(image: GreyImage) -> Iterator[U8]:
+    """The image at each scale, the coarsest first."""
+    height, width = image.shape
     side = max(height, width)
     camera_ratio = CAMERA_RATIO if CAMERA_SIDES[0] <= side <= CAMERA_SIDES[1] else 1.0
-    images: list[U8] = []
-    small = grey
-    for reduction in REDUCTIONS:
-        ratio = min(camera_ratio, WORK_SIDE / side) / reduction
-        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        if images and max(size) < MIN_SIDE:
-            break
-        if size != (width, height):
-            # From the last scale, not from the whole image, which is large.
-            small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
-        images.append(small)
-    return images
+    ratios = [min(camera_ratio, WORK_SIDE / side) / reduction for reduction in REDUCTIONS]
+    finest, *sizes = [
+        (max(1, round(width * ratio)), max(1, round(height * ratio))) for ratio in ratios
+    ]
+    # Each from the last scale, not from the whole image, which is large. Of a large one the finest
+    # scale takes the longest time, and often no one asks for it.
+    if image.halvings:
+        images = [image.halved(image.halvings + 1)]
+    else:
+        images = [_resize(image.reduced, finest)]
+    for size in sizes:
+        if max(size) >= MIN_SIDE:
+            images.append(_resize(images[-1], size))
+    yield from reversed(images[1:])
+    yield _resize(image.reduced, finest) if image.halvings else images[0]
+
+
+def _resize(image: U8, size: tuple[int, int]) -> U8:
+    if size == image.shape[::-1]:
+        return image
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _run_detector(image: U8, shape: tuple[int, ...], detector: Detector) -> Scale:

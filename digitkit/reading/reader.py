@@ -11,7 +11,6 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import U8
 from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.errors import (
     ImageError,
@@ -22,10 +21,10 @@ from digitkit.errors import (
     check_range,
     printable_path,
 )
-from digitkit.images.convert import from_array, to_grey
+from digitkit.images.convert import from_array
 from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
-from digitkit.images.orientation import rotate
 from digitkit.models.classifier import Classifier
 from digitkit.reading.detections import Classified
 from digitkit.reading.detector import Detector
@@ -159,14 +158,14 @@ class Reader:
         Raises:
             ImageError: it is a file of a single colour.
         """
-        strategy = self._choose_strategy(frame)
+        strategy, image = self._choose_strategy(frame), frame.grey
         if self.orientation not in ("exif", "auto"):
-            return self._read_rotated(frame, strategy, int(self.orientation))[0]
-        upright, evidence = self._read_rotated(frame, strategy, 0)
+            return self._read_rotated(frame, image, strategy, int(self.orientation))[0]
+        upright, evidence = self._read_rotated(frame, image, strategy, 0)
         if self.orientation == "exif" or not strategy.can_be_rotated or surely_upright(upright):
             return upright
         tried = [(upright, evidence)]
-        tried += [self._read_rotated(frame, strategy, turn) for turn in (90, 180, 270)]
+        tried += [self._read_rotated(frame, image, strategy, turn) for turn in (90, 180, 270)]
         best, most = max(tried, key=lambda attempt: attempt[1])
         # As it came is right far more often than not.
         chosen = best if most - evidence > max(1.0, 0.15 * len(best.digits)) else upright
@@ -180,29 +179,30 @@ class Reader:
         return replace(chosen, ms=total)
 
     def _choose_strategy(self, frame: Frame) -> Strategy:
-        small = max(frame.image.shape[:2]) <= ONE_DIGIT_SIDE
+        small = max(frame.shape) <= ONE_DIGIT_SIDE
         if self.mode == "digit" or (self.mode == "auto" and small):
             return SingleDigitStrategy()
         if self._page is None:
             self._page = PageStrategy(Detector(threads=self.threads))
         return self._page
 
-    def _read_rotated(self, frame: Frame, strategy: Strategy, turn: int) -> tuple[Reading, float]:
+    def _read_rotated(
+        self, frame: Frame, image: GreyImage, strategy: Strategy, turn: int
+    ) -> tuple[Reading, float]:
         """Read an image rotated clockwise by `turn` degrees.
 
         Returns:
             The reading, and how much it supports that orientation.
         """
         started = time.perf_counter_ns()
-        grey = rotate(to_grey(frame.image), turn)
-        detections = [] if _is_blank(grey, frame) else strategy.detect(grey)
+        image = image.rotated(turn)
+        detections = [] if _is_blank(image, frame) else strategy.detect(image)
         located = time.perf_counter_ns()
         images = [normal_form(detection.ink) for detection in detections]
         normalised = time.perf_counter_ns()
         predictions = self.classifier.classify(images)
         classified = list(map(Classified, detections, images, predictions))
-        side = max(frame.image.shape[:2])
-        digits, evidence = strategy.assemble(classified, self.min_confidence, side)
+        digits, evidence = strategy.assemble(classified, self.min_confidence, max(frame.shape))
         finished = time.perf_counter_ns()
         ms = Timings(
             frame.decode_ms,
@@ -214,15 +214,16 @@ class Reader:
         return reading, evidence
 
 
-def _is_blank(grey: U8, frame: Frame) -> bool:
+def _is_blank(image: GreyImage, frame: Frame) -> bool:
     """Whether a live frame is of a single colour, as of a covered lens.
 
     Raises:
         ImageError: a file is.
     """
-    low, high, _, _ = cv2.minMaxLoc(grey)
-    if low < high:
-        return False
+    for halvings in (image.halvings, 0):  # what the reduced image shows, the whole one does, too
+        low, high, _, _ = cv2.minMaxLoc(image.halved(halvings))
+        if low < high:
+            return False
     if frame.number is None:
         raise ImageError("is of a single colour; there is nothing to read", subject=frame.source)
     return True

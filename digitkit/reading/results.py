@@ -44,7 +44,8 @@ class Timings:
 
     Attributes:
         decode: from the file's bytes to pixels; 0 for an array.
-        locate: detecting the digits and extracting their ink.
+        locate: detecting the digits and extracting their ink; of a large JPEG image with small
+            digits also decoding the whole.
         normalise: bringing the ink to MNIST's normal form.
         classify: the classifier, all digits of the image in one batch, and their order.
     """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from digitkit.arrays import U8
+from digitkit.images.grey import GreyImage
 from digitkit.images.ink import extract_ink
 from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.results import Digit
@@ -35,8 +35,8 @@ class Strategy(Protocol):
 
     can_be_rotated: bool
 
-    def detect(self, grey: U8) -> list[Detection]:
-        """Find what may be digits in a grey image, uint8 ``[H, W]``, upright."""
+    def detect(self, image: GreyImage) -> list[Detection]:
+        """Find what may be digits in an upright image."""
 
     def assemble(
         self, classified: Sequence[Classified], min_confidence: float, side: int
@@ -55,10 +55,10 @@ class SingleDigitStrategy:
 
     can_be_rotated = False
 
-    def detect(self, grey: U8) -> list[Detection]:
+    def detect(self, image: GreyImage) -> list[Detection]:
         """The whole image, as one detection."""
-        height, width = grey.shape
-        return [Detection((0, 0, width, height), extract_ink(grey))]
+        height, width = image.shape
+        return [Detection((0, 0, width, height), extract_ink(image.reduced))]
 
     def assemble(
         self, classified: Sequence[Classified], min_confidence: float, side: int
@@ -82,14 +82,14 @@ class PageStrategy:
         """Search with this detector."""
         self._detector = detector
 
-    def detect(self, grey: U8) -> list[Detection]:
+    def detect(self, image: GreyImage) -> list[Detection]:
         """What the detector finds; where that is little, the whole image as one digit, too."""
         from digitkit.reading import pages  # not at the top: one digit is read without it
 
-        detections = pages.detect_digits(grey, self._detector)
+        detections = pages.detect_digits(image, self._detector)
         # A page of one digit may be that digit and nothing else, up to the border.
         if len(detections) < 3:
-            detections.append(pages.whole_image_detection(grey))
+            detections.append(pages.whole_image_detection(image))
         return detections
 
     def assemble(

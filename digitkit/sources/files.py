@@ -19,7 +19,7 @@ from digitkit.errors import (
     os_reason,
     printable_path,
 )
-from digitkit.images.decode import decode_file
+from digitkit.images.large import load_image
 from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.suffixes import IMAGE_SUFFIXES, is_video
 from digitkit.sources.video import video_frames
@@ -151,7 +151,7 @@ def _expand_pattern(pattern: str) -> Iterator[Path | Failure]:
 
 
 def load_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:
-    """Decode one image file.
+    """Decode one image file; a large JPEG image only as far as reading digits needs.
 
     Args:
         path: of the file.
@@ -162,7 +162,7 @@ def load_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:
         ImageError: it is not an image that digits can be read from.
     """
     begun = time.perf_counter_ns()
-    image = decode_file(path, exif=exif)
+    image = load_image(path, exif=exif)
     return Frame(printable_path(path), image, (time.perf_counter_ns() - begun) / 1e6)
 
 

@@ -4,9 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import overload
 
 from digitkit.arrays import U8
 from digitkit.errors import DigitkitError, one_line
+from digitkit.images.grey import GreyImage
+from digitkit.images.large import LargeJpeg
+
+
+class _Pixels:
+    """The field `Frame.image`: an array; or a `LargeJpeg`, decoded when its pixels are wanted."""
+
+    @overload
+    def __get__(self, frame: None, kind: type[Frame]) -> _Pixels: ...
+    @overload
+    def __get__(self, frame: Frame, kind: type[Frame]) -> U8: ...
+
+    def __get__(self, frame: Frame | None, kind: type[Frame]) -> _Pixels | U8:
+        if frame is None:
+            raise AttributeError  # the field has no default
+        stored = self.stored(frame)
+        return stored.colours if isinstance(stored, LargeJpeg) else stored
+
+    def __set__(self, frame: Frame, image: U8 | LargeJpeg) -> None:
+        vars(frame)["image"] = image
+
+    @staticmethod
+    def stored(frame: Frame) -> U8 | LargeJpeg:
+        """What the frame was made of."""
+        image: U8 | LargeJpeg = vars(frame)["image"]
+        return image
 
 
 @dataclass(frozen=True)
@@ -15,7 +42,8 @@ class Frame:
 
     Attributes:
         source: the path or the camera that it comes from, safe to display.
-        image: uint8 ``[H, W]`` grey or ``[H, W, 3]`` BGR, upright.
+        image: uint8 ``[H, W]`` grey or ``[H, W, 3]`` BGR, upright. A `LargeJpeg` may be passed; its
+            colours are decoded when this is first read.
         decode_ms: decoding time, milliseconds.
         number: of a live source's or a video's frame, from 0; None for an image file.
         time: when a live frame was taken; None for a file.
@@ -23,11 +51,23 @@ class Frame:
     """
 
     source: str
-    image: U8
+    image: _Pixels = _Pixels()
     decode_ms: float = 0.0
     number: int | None = None
     time: datetime | None = None
     seconds: float | None = None
+
+    @property
+    def grey(self) -> GreyImage:
+        """The image in grey, for reading."""
+        image = _Pixels.stored(self)
+        return image.grey if isinstance(image, LargeJpeg) else GreyImage.from_pixels(image)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image, pixels."""
+        image = _Pixels.stored(self)
+        return image.shape[0], image.shape[1]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from digitkit import Reader
+from digitkit.images import large
 from digitkit.images.cv import cv2
 from digitkit.reading.detector import Detector
 from digitkit.reading.order import reading_order
@@ -58,6 +59,33 @@ def test_boxes_are_in_pixels_of_the_image(one_of_each, detector):
     assert len(boxes) == len(expected) == 2
     assert np.allclose(np.array(boxes) / 6, expected, atol=5)
     assert all(fits(box, large.shape) for box in boxes)
+
+
+@pytest.mark.parametrize(("height", "decoded"), [(60, 0), (30, 1)])
+def test_a_large_jpeg_is_decoded_completely_only_for_small_digits(
+    one_of_each, reader, tmp_path, monkeypatch, height, decoded
+):
+    page = page_of(["0123", "456", "789"], one_of_each)
+    ratio = height / 64
+    written = cv2.resize(page, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
+    image = np.full((2448, 3264, 3), 225, np.uint8)
+    image[301 : 301 + len(written), 1001 : 1001 + written.shape[1]] = written[:, :, None]
+    path = tmp_path / "page.jpg"
+    cv2.imwrite(str(path), image)
+    expected = reader.read(cv2.imread(str(path)))
+    calls = []
+
+    def count(*arguments):
+        calls.append(arguments)
+        return decode_pixels(*arguments)
+
+    decode_pixels = large.decode_pixels
+    monkeypatch.setattr(large, "decode_pixels", count)
+    reading = reader.read(path)
+    assert reading.text == expected.text == "0123\n456\n789"
+    assert len(calls) == 1 + decoded
+    boxes = [[digit.box for digit in each.digits] for each in (reading, expected)]
+    assert np.allclose(*boxes, atol=3)
 
 
 def test_a_broken_off_bar_goes_to_its_digit(detector):
