@@ -6,6 +6,8 @@ The images are the sample page (`data/samples/notes.jpg`, 14 digits) enlarged to
 reduced to 640×480, and frames with four digits and with none. One thread.
 
 - From decoded pixels: median of the runs; the stages are timed within complete readings.
+- From a JPEG file to digits: median of the runs, reading the file included. The same page, with
+  noise, fills the photo or is a small part of it.
 - From a camera's frame to digits: mean of ten seconds at 30 frames a second, in which nothing
   changes but the noise.
 
@@ -15,6 +17,7 @@ To compare another checkout: ``PYTHONPATH=OTHER python benchmarks/stages.py``, i
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -32,10 +35,21 @@ from digitkit.images.decode import decode_file
 from digitkit.inference.pipeline import read_each
 from digitkit.reading.detector import Detector, Maps
 from digitkit.reading.pages import detect_digits
+from digitkit.sources.files import load_frame
 from digitkit.sources.frames import Frame
 
 U8 = arrays.U8
 NOTES = Path(__file__).parents[1] / "data" / "samples" / "notes.jpg"
+
+PHOTOS = {
+    "4000×3000, digits of 320 pixels": ((4000, 3000), 1.0),
+    "4000×3000, digits of 60 pixels": ((4000, 3000), 0.18),
+    "4000×3000, digits of 30 pixels": ((4000, 3000), 0.09),
+    "3264×2448, digits of 260 pixels": ((3264, 2448), 1.0),
+    "3264×2448, digits of 60 pixels": ((3264, 2448), 0.22),
+    "640×480, digits of 55 pixels": ((640, 480), 1.0),
+}
+"""Size of a JPEG file, and the fraction of its sides that the page takes."""
 
 STILL = ("page, 640×480", "frame, 640×480, 4 digits", "frame, 640×480, none")
 """Images that a camera shows."""
@@ -64,6 +78,41 @@ def frame_of(count: int) -> U8:
     return np.asarray(
         cv2.cvtColor(page.clip(0, 255).astype(np.uint8), cv2.COLOR_GRAY2BGR), np.uint8
     )
+
+
+def write_photo(path: Path, notes: U8, size: tuple[int, int], fraction: float) -> None:
+    """Write a photo of the page, which takes this fraction of its sides, as a JPEG file."""
+    width, height = size
+    photo: Any = np.empty((height, width, 3), np.float32)
+    photo[:] = np.median(notes, axis=(0, 1))
+    page = round(fraction * width), round(fraction * height)
+    how = cv2.INTER_AREA if page[0] < notes.shape[1] else cv2.INTER_CUBIC
+    left, top = (width - page[0]) // 2, (height - page[1]) // 2
+    photo[top : top + page[1], left : left + page[0]] = cv2.resize(notes, page, interpolation=how)
+    noise = np.random.default_rng(0).normal(0, 6, photo.shape).astype(np.float32)
+    photo += cv2.GaussianBlur(noise, (0, 0), 0.7)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
+    path.write_bytes(cv2.imencode(".jpg", photo.clip(0, 255).astype(np.uint8), quality)[1])
+
+
+def time_files(reader: Reader, notes: U8, runs: int) -> list[list[str]]:
+    """The rows of the table for files: name, digits, milliseconds to decode, to read, and both."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "photo.jpg")
+        for name, (size, fraction) in PHOTOS.items():
+            write_photo(path, notes, size, fraction)
+            digits = len(reader.read(path).digits)
+            times = []
+            for _ in range(runs):
+                begun = time.perf_counter_ns()
+                frame = load_frame(path)
+                decoded = time.perf_counter_ns()
+                reader.read_frame(frame)
+                times.append((decoded - begun, time.perf_counter_ns() - decoded))
+            both = [*np.median(times, axis=0), np.median(np.sum(times, axis=1))]
+            rows.append([name, f"{digits}", *(f"{ns / 1e6:.1f}" for ns in both)])
+    return rows
 
 
 def still_frames(image: U8) -> Iterator[Frame]:
@@ -129,6 +178,8 @@ def main() -> None:
         "reducing, extracting ink", "normal form", "classifying, order",
     ]  # fmt: skip
     print(table(heads, rows))
+    heads = ["from a JPEG file to digits", "digits", "decoding, ms", "reading", "total"]
+    print(f"\n{table(heads, time_files(reader, notes, options.runs))}")
     streams = [[name, f"{time_stream(reader, still_frames(images[name])):.2f}"] for name in STILL]
     print(f"\n{table(['from a still frame to digits', 'ms'], streams)}")
 
