@@ -48,11 +48,19 @@ def add_surface(page: Page) -> None:
     part += grain[:, :, None] * rng.uniform(15, 80) * rng.uniform(0.6, 1.2, 3)
 
 
-def photograph(page: Page) -> U8:
-    """Take a photograph of a page, or a thresholded scan: uint8 ``[H, W, 3]`` BGR."""
-    if page.rng.random() < (0.35 if page.dark_paper else 0.12):
+def photograph(page: Page, *, poorly: bool = False) -> U8:
+    """Take a photograph of a page, or a thresholded scan: uint8 ``[H, W, 3]`` BGR.
+
+    Args:
+        page: the page.
+        poorly: whether with a poor camera; else chance decides.
+    """
+    if not poorly and page.rng.random() < (0.35 if page.dark_paper else 0.12):
         return _threshold(page)
-    return _compress(page, _blur(page, _light(page)))
+    image = _blur(page, _light(page))
+    if poorly or page.rng.random() < 0.15:
+        image = _degrade(page, image)
+    return _compress(page, image)
 
 
 def _threshold(page: Page) -> U8:
@@ -117,6 +125,22 @@ def _blur(page: Page, image: Pixels) -> Pixels:
             np.eye(side, dtype=np.float32) if rng.random() < 0.5 else np.ones((1, side), np.float32)
         )
         image = cv2.filter2D(image, -1, kernel / kernel.sum())
+    return image
+
+
+def _degrade(page: Page, image: Pixels) -> Pixels:
+    """A poor camera: little contrast, few grey levels, halos of sharpening."""
+    rng = page.rng
+    page.tags.append("poor camera")
+    middle = rng.uniform(70, 170)
+    image = middle + (image - image.mean()) * rng.uniform(0.25, 0.8)
+    if rng.random() < 0.6:
+        soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.8, 2.5))
+        image = image + (image - soft) * rng.uniform(0.5, 3)
+    image = image + rng.normal(0, rng.uniform(1, 9), image.shape).astype(np.float32)
+    if rng.random() < 0.4:
+        step = rng.uniform(6, 24)
+        image = np.round(image / step) * step
     return image
 
 

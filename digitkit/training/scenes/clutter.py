@@ -10,6 +10,8 @@ from digitkit.training.scenes.camera import add_surface
 from digitkit.training.scenes.desk import add_blob, add_desk, add_objects
 from digitkit.training.scenes.glyphs import UNLIKE_DIGITS, crop_to_ink
 from digitkit.training.scenes.page import Page, Rng
+from digitkit.training.scenes.shapes import add_shapes
+from digitkit.training.scenes.words import add_words
 from digitkit.training.scenes.writing import LETTERS, is_free
 
 
@@ -34,7 +36,7 @@ def draw_ruling(page: Page) -> None:
             cv2.line(
                 layer, (round(x), 0), (round(x - lean * page.h), page.h), 255, thick, cv2.LINE_AA
             )
-    page.put(layer, 0, 0, colour, rng.uniform(0.4, 1))
+    page.put(layer, 0, 0, colour, rng.uniform(0.4, 1), other=True)
 
 
 def add_clutter(page: Page, size: float, empty: bool) -> None:
@@ -46,7 +48,11 @@ def add_clutter(page: Page, size: float, empty: bool) -> None:
         empty: whether it shows no digit; such pages get more clutter.
     """
     rng = page.rng
-    if rng.random() < (0.8 if empty else 0.25):
+    if rng.random() < (0.75 if empty else 0.5):
+        add_words(page, size, empty)
+    if page.boxes and rng.random() < 0.2:
+        add_shapes(page)
+    if rng.random() < (0.5 if empty else 0.2):
         page.tags.append("print")
         _print(page, size)
     if rng.random() < (0.6 if empty else 0.15):
@@ -84,7 +90,7 @@ def _print(page: Page, size: float) -> None:
         layer = crop_to_ink(layer)
         x = int(rng.uniform(0, page.w * 0.5))
         if layer.size and is_free(page, x, y, *layer.shape[::-1], margin=0.3 * size):
-            page.put(layer, x, y, colour, 0.9)
+            page.put(layer, x, y, colour, 0.9, other=True)
         y += 2 * tall
 
 
@@ -129,4 +135,4 @@ def _scribble(page: Page, size: float) -> None:
         max(1, round(size * 0.05)),
         cv2.LINE_AA,
     )
-    page.put(layer, x, y, page.ink_colour(), 0.9)
+    page.put(layer, x, y, page.ink_colour(), 0.9, other=True)

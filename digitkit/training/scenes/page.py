@@ -23,10 +23,14 @@ class Page:
         dark_paper: whether the ink is lighter than the paper.
         pixels: float32 ``[h, w, 3]`` BGR, 0–255.
         ink: uint8 ``[h, w]``, how much a pixel is ink of a digit.
+        other: uint8 ``[h, w]``, how much a pixel is ink of letters, signs, print or lines.
         boxes: bounding boxes of the whole digits.
         digits: their values, in the same order.
         rows: the row of each, from 0.
         cut: bounding boxes of the visible parts of digits that the border cuts.
+        glyphs: the ink of each digit, whole ones first, uint8 ``[h, w]``, with its left side and
+            its top.
+        hand: colour and opacity of the pen that the digits are written with; None without one.
         tags: what makes the page hard to read.
     """
 
@@ -46,6 +50,9 @@ class Page:
         self.cut: list[Box] = []
         self.pixels: npt.NDArray[Any] = self._paper()
         self.ink = np.zeros((self.h, self.w), np.uint8)
+        self.other = np.zeros((self.h, self.w), np.uint8)
+        self.glyphs: list[tuple[U8, int, int]] = []
+        self.hand: tuple[npt.NDArray[np.float64], float] | None = None
 
     def _paper(self) -> npt.NDArray[Any]:
         rng = self.rng
@@ -70,7 +77,15 @@ class Page:
         return paper
 
     def put(
-        self, ink: U8, x: int, y: int, colour: npt.ArrayLike, strength: float, digit: bool = False
+        self,
+        ink: U8,
+        x: int,
+        y: int,
+        colour: npt.ArrayLike,
+        strength: float,
+        *,
+        digit: bool = False,
+        other: bool = False,
     ) -> bool:
         """Put ink on the paper.
 
@@ -81,6 +96,7 @@ class Page:
             colour: BGR, 0–255.
             strength: opacity of full ink, 0–1.
             digit: whether it is part of a digit, and counts as its ink.
+            other: whether it is a letter, a sign or a line, and counts as other ink.
 
         Returns:
             Whether any of it is on the page.
@@ -95,8 +111,8 @@ class Page:
         part = self.pixels[y0:y1, x0:x1]
         part *= 1 - cover
         part += cover * np.asarray(colour, np.float32)
-        if digit:
-            part = self.ink[y0:y1, x0:x1]
+        if digit or other:
+            part = (self.ink if digit else self.other)[y0:y1, x0:x1]
             np.maximum(part, ink[y0 - y : y1 - y, x0 - x : x1 - x], out=part)
         return True
 

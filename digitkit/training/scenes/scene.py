@@ -17,6 +17,7 @@ from digitkit.arrays import U8, Box
 from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.clutter import add_clutter, draw_ruling
 from digitkit.training.scenes.page import Page, Rng
+from digitkit.training.scenes.turn import turn_page
 from digitkit.training.scenes.writing import write_digits
 
 
@@ -27,6 +28,7 @@ class Scene:
     Attributes:
         image: uint8 ``[H, W, 3]`` BGR.
         ink: uint8 ``[H, W]``, how much a pixel is ink of a digit, cut digits included.
+        other: uint8 ``[H, W]``, how much a pixel is ink of letters, signs, print or lines.
         boxes: bounding boxes of the whole digits.
         digits: their values, in the same order.
         rows: the row of each, from 0 at the top.
@@ -36,6 +38,7 @@ class Scene:
 
     image: U8
     ink: U8
+    other: U8
     boxes: list[Box]
     digits: list[int]
     rows: list[int]
@@ -74,7 +77,8 @@ def compose_scene(
     draw_ruling(page)
     heights = write_digits(page, digits, labels) if not empty else []
     add_clutter(page, float(np.median(heights)) if heights else page.h * 0.08, empty)
+    if rng.random() < 0.35:
+        turn_page(page, rng.normal(0, 8) if rng.random() < 0.6 else rng.uniform(-45, 45))
     image = photograph(page)
-    return Scene(
-        image, page.ink, page.boxes, page.digits, page.rows, page.cut, sorted(set(page.tags))
-    )
+    tags = sorted(set(page.tags))
+    return Scene(image, page.ink, page.other, page.boxes, page.digits, page.rows, page.cut, tags)

@@ -9,8 +9,10 @@ import numpy as np
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.reading.detections import overlaps
+from digitkit.training.scenes.fonts import DIGIT_HEIGHT, draw_digit, load_fonts
 from digitkit.training.scenes.glyphs import break_stroke, crop_to_ink, glyph, wear_ink
 from digitkit.training.scenes.page import Page
+from digitkit.training.scenes.turn import rotate_ink
 from digitkit.training.stroke_digits import draw_strokes
 
 
@@ -23,6 +25,7 @@ class Writer:
         labels: uint8 ``[N]``.
         colour: of the ink, BGR, 0–255.
         drawn: whether digits are drawn from strokes instead of taken from MNIST.
+        font: the font that the digits are taken from instead; None for none.
         pen: width of the pen relative to the height of a digit; None for MNIST's own.
         strength: opacity of the ink, 0–1.
         wear: how dry the pen is, 0–1.
@@ -35,7 +38,9 @@ class Writer:
         self.page, self.digits, self.labels = page, digits, labels
         rng = page.rng
         self.colour = page.ink_colour()
-        self.drawn = rng.random() < 0.3
+        self.drawn = rng.random() < 0.25
+        fonts = load_fonts()
+        self.font = fonts[rng.integers(len(fonts))] if rng.random() < 0.2 else None
         kind = rng.choice(["fine", "pen", "marker", "mnist"], p=[0.35, 0.3, 0.15, 0.2])
         widths = {"fine": (0.02, 0.045), "pen": (0.04, 0.08), "marker": (0.08, 0.14)}
         self.pen = None if kind == "mnist" else rng.uniform(*widths[kind])
@@ -47,12 +52,16 @@ class Writer:
         if self.wear > 0.4 or self.gaps:
             page.tags.append("broken")
         self.slant = rng.normal(0, 0.08)
+        page.hand = self.colour, self.strength
 
     def glyph(self, height: int) -> tuple[U8, int]:
         """Draw a random digit of this height, pixels: its ink, uint8 ``[h, w]``, and its value."""
         rng = self.page.rng
         pen = None if self.pen is None else max(1, round(self.pen * height))
-        if self.drawn:
+        if self.font is not None:
+            label = int(rng.integers(10))
+            ink = crop_to_ink(draw_digit(self.font, label, height, rng))
+        elif self.drawn:
             label = int(rng.integers(10))
             ink = crop_to_ink(draw_strokes(label, rng, height, pen or max(2, round(height * 0.09))))
         else:
@@ -70,18 +79,23 @@ class Writer:
             ink = wear_ink(ink, rng, self.wear)
         return ink, label
 
-    def sign(self, height: int) -> U8:
-        """Draw a random operator of this height, pixels: its ink, uint8 ``[h, w]``."""
+    def sign(self, height: int) -> tuple[U8, float]:
+        """Draw a random sign for digits of this height, pixels.
+
+        Returns:
+            Its ink, uint8 ``[h, w]``, and where its middle is: 0 at the digits' top, 1 at their
+            bottom.
+        """
         rng = self.page.rng
-        text = "+-=x*"[rng.integers(5)]
-        thick = max(1, round((self.pen or 0.1) * height))
-        page = np.zeros((2 * height, 2 * height), np.uint8)
-        scale = height / 30
-        font = int(rng.choice([0, 2, 3, 5]))
-        cv2.putText(
-            page, text, (height // 3, round(1.5 * height)), font, scale, 255, thick, cv2.LINE_AA
-        )
-        return crop_to_ink(page)
+        fonts = load_fonts()
+        font = self.font or fonts[rng.integers(len(fonts))]
+        character = str(rng.choice(list(SIGNS)))
+        glyph = font.glyphs.get(character)
+        if glyph is None:
+            return np.zeros((0, 0), np.uint8), 0.5
+        thicker = int(rng.integers(0, 5))
+        ink = crop_to_ink(font.write(character, height, thicker)[0])
+        return ink, 1 + (glyph.top + glyph.ink.shape[0] / 2) / DIGIT_HEIGHT
 
 
 def write_digits(page: Page, digits: U8, labels: U8) -> list[float]:
@@ -163,7 +177,8 @@ def _write_rows(
         if y + lean * page.w < 0:
             lean = 0.0
         count = int(rng.integers(1, min(room, 12) + 1))
-        heights += _write_row(page, writer, x, y, size, count, lean, touching, spacing)
+        row_lean = rng.uniform(-0.9, 0.9) if rng.random() < 0.06 else lean
+        heights += _write_row(page, writer, x, y, size, count, row_lean, touching, spacing)
         y += size * rng.uniform(1.45, 2.4)
     return heights
 
@@ -185,6 +200,7 @@ def _write_across_the_border(page: Page, writer: Writer, size: float) -> None:
         return
     page.put(ink, x, y, writer.colour, writer.strength, digit=True)
     page.cut.append((left, top, right - left, bottom - top))
+    page.glyphs.append((ink, x, y))
     page.tags.append("cut")
 
 
@@ -196,12 +212,14 @@ def _write_row(
     rng = page.rng
     row = max(page.rows, default=-1) + 1
     start, heights = x, []
-    operators = rng.random() < 0.12 and count > 1 and not touching
+    operators = rng.random() < 0.3 and count > 1 and not touching
     for i in range(count):
         height = max(14, round(size * rng.uniform(0.85, 1.15)))
         ink, label = writer.glyph(height)
         if ink.size == 0:
             continue
+        if abs(lean) > 0.15:
+            ink = crop_to_ink(rotate_ink(ink, -float(np.degrees(np.arctan(lean)))))
         h, w = ink.shape
         if x + w > page.w - 2:
             break
@@ -213,7 +231,10 @@ def _write_row(
             continue
         if any(overlaps((left, top, w, h), other) for other in page.cut):
             continue
+        if abs(lean) > 0.15 and not is_free(page, left, top, w, h, 0):
+            continue
         page.put(ink, left, top, writer.colour, writer.strength, digit=True)
+        page.glyphs.insert(len(page.boxes), (ink, left, top))
         page.boxes.append((left, top, w, h))
         page.digits.append(label)
         page.rows.append(row)
@@ -221,16 +242,24 @@ def _write_row(
         x = left + w + size * spacing * rng.uniform(0.8, 1.2)
         if operators and i < count - 1 and rng.random() < 0.6:
             page.tags.append("operators")
-            sign = writer.sign(round(height * 0.7))
-            if x + sign.shape[1] < page.w:
+            sign, middle = writer.sign(height)
+            if sign.size and x + sign.shape[1] < page.w:
                 page.put(
-                    sign, round(x), top + (h - sign.shape[0]) // 2, writer.colour, writer.strength
+                    sign,
+                    round(x),
+                    round(top + h * middle - sign.shape[0] / 2),
+                    writer.colour,
+                    writer.strength,
+                    other=True,
                 )
                 x += sign.shape[1] + size * max(spacing, 0.3)
     return heights
 
 
 LETTERS = list(string.ascii_letters)
+
+SIGNS = "++--==xx××**//::(())[]<>%#&?!€£$,,,...'"
+"""Signs between and around numbers."""
 
 
 def is_free(page: Page, x: int, y: int, w: int, h: int, margin: float) -> bool:

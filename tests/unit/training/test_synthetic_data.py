@@ -7,8 +7,12 @@ from digitkit import Classifier
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
 from digitkit.training import negatives, stroke_digits
+from digitkit.training.scenes.fonts import load_fonts
 from digitkit.training.scenes.glyphs import glyph, thin
+from digitkit.training.scenes.page import Page
 from digitkit.training.scenes.scene import compose_scene
+from digitkit.training.scenes.turn import turn_page
+from digitkit.training.scenes.writing import write_digits
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +46,8 @@ def test_boxes_hold_the_ink(compose):
             assert page.ink[y : y + h, x : x + w].max() > 100
             left[y : y + h, x : x + w] = 0
         assert left.max() <= 60
-        for x, y, w, h in page.cut:  # by the border
-            assert x == 0 or y == 0 or x + w == width or y + h == height
+        for x, y, w, h in page.cut:  # by the border, or the edge of a turned page
+            assert "turned" in page.tags or x == 0 or y == 0 or x + w == width or y + h == height
         cut += len(page.cut)
     assert cut
     for seed in range(8):
@@ -106,3 +110,37 @@ def test_without_digits_that_can_be_cut(mnist_train, digit):
     kinds = negatives.make_each_kind(only.images, only.labels, 24, seed=0)
     steps = np.abs(np.diff(kinds["cut digit"].astype(int), axis=2))
     assert steps.max() < 40
+
+
+def test_fonts_for_training_and_for_tests_differ():
+    train, test = load_fonts("train"), load_fonts("test")
+    assert (len(train) > 50, len(test) > 20) == (True, True)
+    assert not {font.name for font in train} & {font.name for font in test}
+    for font in (*train, *test):
+        assert set("0123456789") <= font.glyphs.keys()
+
+
+@pytest.mark.parametrize("height", [12, 40, 90])
+def test_a_font_writes_a_line(height):
+    font = load_fonts("test")[0]
+    ink, boxes = font.write("1 7", height)
+    assert len(boxes) == 2
+    for x, y, w, h in boxes:
+        assert h == pytest.approx(height, rel=0.35)
+        assert ink[max(y, 0) : y + h, max(x, 0) : x + w].max() > 180
+    wide, _ = font.write("1 7", height, spacing=20)
+    assert wide.shape[1] > ink.shape[1]
+    assert font.write("", height)[0].size == 0
+
+
+@pytest.mark.parametrize("degrees", [-40, 15])
+def test_a_turned_page_knows_where_its_digits_are(mnist_test, degrees):
+    page = Page(np.random.default_rng(4), (500, 600))
+    write_digits(page, mnist_test.images, mnist_test.labels)
+    turn_page(page, degrees)
+    assert len(page.boxes) == len(page.digits) == len(page.rows) > 0
+    outside = page.ink.copy()
+    for x, y, w, h in (*page.boxes, *page.cut):
+        assert page.ink[y : y + h, x : x + w].max() > 100
+        outside[max(y - 2, 0) : y + h + 2, max(x - 2, 0) : x + w + 2] = 0
+    assert outside.max() < 60

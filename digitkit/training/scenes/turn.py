@@ -1,0 +1,58 @@
+"""Turning a page: a note that lies askew, a camera that is held askew."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from digitkit.arrays import U8
+from digitkit.images.cv import cv2
+from digitkit.training.scenes.page import Page
+
+CUT_FRACTION = 0.93
+"""A digit of which less than this fraction of its ink remains visible is cut."""
+
+
+def rotate_ink(ink: U8, degrees: float) -> U8:
+    """Rotate ink, uint8 ``[h, w]``, counter-clockwise; the result contains all of it."""
+    h, w = ink.shape
+    matrix = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0)
+    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+    width, height = round(h * sin + w * cos) + 2, round(h * cos + w * sin) + 2
+    matrix[:, 2] += (width - w) / 2, (height - h) / 2
+    return np.asarray(cv2.warpAffine(ink, matrix, (width, height)), np.uint8)
+
+
+def turn_page(page: Page, degrees: float) -> None:
+    """Rotate all that is on the page about its centre, counter-clockwise."""
+    page.tags.append("turned")
+    rng = page.rng
+    matrix = cv2.getRotationMatrix2D((page.w / 2, page.h / 2), degrees, rng.uniform(0.75, 1.0))
+    size = (page.w, page.h)
+    around = np.median(page.pixels, (0, 1)) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
+    page.pixels = cv2.warpAffine(page.pixels, matrix, size, borderValue=tuple(map(float, around)))
+    page.ink = np.asarray(cv2.warpAffine(page.ink, matrix, size), np.uint8)
+    page.other = np.asarray(cv2.warpAffine(page.other, matrix, size), np.uint8)
+    boxes, digits, rows, cut = [], [], [], []
+    values = [*zip(page.digits, page.rows, strict=True), *[(-1, -1)] * len(page.cut)]
+    for (ink, x, y), (digit, row) in zip(page.glyphs, values, strict=True):
+        moved = np.array(matrix, np.float64)
+        moved[:, 2] += moved[:, :2] @ np.array([x, y], np.float64)
+        # Around the place where the page's matrix puts the glyph.
+        h, w = ink.shape
+        corners = np.array([(0, 0, 1), (w, 0, 1), (0, h, 1), (w, h, 1)]) @ moved.T
+        left, top = np.floor(corners.min(0)).astype(int) - 1
+        right, bottom = np.ceil(corners.max(0)).astype(int) + 1
+        moved[:, 2] -= left, top
+        turned = np.asarray(cv2.warpAffine(ink, moved, (int(right - left), int(bottom - top))))
+        visible = turned[max(-top, 0) : max(page.h - top, 0), max(-left, 0) : max(page.w - left, 0)]
+        bx, by, bw, bh = cv2.boundingRect((visible > 40).astype(np.uint8))
+        if not (bw and bh):
+            continue
+        box = (max(int(left), 0) + bx, max(int(top), 0) + by, bw, bh)
+        if digit >= 0 and visible.sum(dtype=np.int64) >= CUT_FRACTION * turned.sum(dtype=np.int64):
+            boxes.append(box)
+            digits.append(digit)
+            rows.append(row)
+        else:
+            cut.append(box)
+    page.boxes, page.digits, page.rows, page.cut = boxes, digits, rows, cut
