@@ -121,10 +121,11 @@ def _detector(path: Path) -> str:
     return (
         f"\n## The detector\n\n`{path.name}` ({path.stat().st_size:,} bytes, "
         f"{int(metadata['digitkit.parameters']):,} parameters, fp32) finds the digits of a page: "
-        "for a grey image it predicts maps of ink, of the digits' centres and of their bounding "
-        f"boxes (`digitkit.reading.detector`). {metadata['digitkit.training']} The digits in them "
-        "are MNIST's training digits and digits drawn from strokes; it was not trained on "
-        "photographs.\n"
+        "for a grey image it predicts maps of their ink, of other ink, of their centres and of "
+        "their bounding boxes (`digitkit.reading.detector`). It was trained "
+        f"{metadata['digitkit.training']}, on scenes that `digitkit.training.scenes` composes. The "
+        "digits in them are MNIST's training digits, digits drawn from strokes, and digits, words "
+        "and signs of handwriting fonts; it was not trained on photographs.\n"
     )
 
 

@@ -115,7 +115,7 @@ def _check_parity(deployed: nn.Module, content: bytes, path: Path) -> None:
     with torch.no_grad():
         expected = deployed(torch.from_numpy(plain.copy())[None, None])
     for name, values, truth in zip(
-        OUTPUTS, (maps.ink, maps.centre, maps.reach), expected, strict=True
+        OUTPUTS, (np.stack([maps.ink, maps.other]), maps.centre, maps.reach), expected, strict=True
     ):
         difference = float(np.abs(values - truth[0].numpy().reshape(values.shape)).max())
         if difference > (PARITY if name != "reach" else 100 * PARITY):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,11 +24,15 @@ SIZES = (9, 140)
 """Smallest and largest side of digits that the net must find, pixels; larger ones are found in a
 reduced image. Up to 1.5 times the largest side, either answer is accepted."""
 
+MIXED = 64
+"""Samples that wait in each worker to be mixed."""
+
 Sample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32],
-               npt.NDArray[np.float32]]  # fmt: skip
-"""Image uint8 ``[CROP, CROP]``; ink 0 or 1, float32 at 1/2 of the size; nearness of a centre 0–1,
-or -1 if it does not matter, at 1/4; and ``[5, …]`` at 1/4: the logarithms of the distances to the
-left, top, right and bottom of the box in cells, and 1 where they are to be learnt."""
+               npt.NDArray[np.float32], npt.NDArray[np.float32]]  # fmt: skip
+"""Image uint8 ``[CROP, CROP]``; ink of digits and other ink, 0 or 1, float32 at 1/2 of the size;
+nearness of a centre 0–1, or -1 if it does not matter, at 1/4; and ``[5, …]`` at 1/4: the logarithms
+of the distances to the left, top, right and bottom of the box in cells, and 1 where they are to be
+learnt."""
 
 
 def cut_samples(scene: Scene, rng: np.random.Generator, count: int) -> Iterator[Sample]:
@@ -35,9 +40,9 @@ def cut_samples(scene: Scene, rng: np.random.Generator, count: int) -> Iterator[
     ratio = float(np.exp(rng.uniform(np.log(0.55), np.log(1.2))))
     plain = to_grey(scene.image)
     size = (max(16, round(plain.shape[1] * ratio)), max(16, round(plain.shape[0] * ratio)))
-    plain, ink = (
+    plain, ink, other = (
         np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA), np.uint8)
-        for x in (plain, scene.ink)
+        for x in (plain, scene.ink, scene.other)
     )
     boxes = np.array([*scene.boxes, *scene.cut], np.float32).reshape(-1, 4) * ratio
     for _ in range(count):
@@ -45,23 +50,29 @@ def cut_samples(scene: Scene, rng: np.random.Generator, count: int) -> Iterator[
         y = int(rng.integers(0, max(1, size[1] - CROP + 1)))
         if rng.random() < 0.1:
             x, y = x - int(rng.integers(0, 40)), y - int(rng.integers(0, 40))
-        yield make_sample(plain, ink, boxes, x, y)
+        yield make_sample(plain, ink, other, boxes, x, y)
 
 
-def make_sample(plain: U8, ink: U8, boxes: npt.NDArray[np.float32], x: int, y: int) -> Sample:
+def make_sample(
+    plain: U8,
+    ink: U8,
+    other: U8,
+    boxes: npt.NDArray[np.float32],
+    x: int,
+    y: int,
+) -> Sample:
     """Cut one crop and compute what the net should predict for it.
 
     Args:
         plain: uint8 ``[H, W]``, grey levels.
         ink: uint8 ``[H, W]``, how much a pixel is ink of a digit.
+        other: uint8 ``[H, W]``, how much a pixel is other ink.
         boxes: float32 ``[N, 4]``, x, y, width and height of the digits, pixels.
         x: left side of the crop, pixels; may lie outside of the image.
         y: its top.
     """
-    image, inked = (_crop(a, x, y, border) for a, border in
-                    ((plain, cv2.BORDER_REPLICATE), (ink, cv2.BORDER_CONSTANT)))  # fmt: skip
-    small = cv2.resize(inked, (CROP // INK, CROP // INK), interpolation=cv2.INTER_AREA)
-    stroke = (small > 60).astype(np.float32)
+    image = _crop(plain, x, y, cv2.BORDER_REPLICATE)
+    stroke, other_stroke = (_shrink(_crop(a, x, y, cv2.BORDER_CONSTANT)) for a in (ink, other))
     side = CROP // CENTRE
     heat, reach = np.zeros((side, side), np.float32), np.zeros((5, side, side), np.float32)
     either = np.zeros((side, side), bool)
@@ -91,7 +102,12 @@ def make_sample(plain: U8, ink: U8, boxes: npt.NDArray[np.float32], x: int, y: i
         reach[4, near] = 1
         heat = np.maximum(heat, spot)
     heat[either & (heat < 0.5)] = -1
-    return image, stroke, heat, reach
+    return image, stroke, other_stroke, heat, reach
+
+
+def _shrink(ink: U8) -> npt.NDArray[np.float32]:
+    small = cv2.resize(ink, (CROP // INK, CROP // INK), interpolation=cv2.INTER_AREA)
+    return (small > 60).astype(np.float32)
 
 
 def _crop(image: U8, x: int, y: int, border: int) -> U8:
@@ -106,18 +122,24 @@ def _crop(image: U8, x: int, y: int, border: int) -> U8:
 class SceneSamples(IterableDataset[Sample]):
     """An endless stream of samples; the same seed and number of workers give the same ones."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, first: int = 0) -> None:
+        """Start with scene number `first` of each worker."""
+        self.seed, self.first = seed, first
 
     def __iter__(self) -> Iterator[Sample]:
-        """Compose scenes, two samples from each; every worker has scenes of its own."""
+        """Compose scenes, two samples from each at two scales; every worker has its own.
+
+        They are mixed with those of other scenes, so that a batch shows many.
+        """
         cv2.setNumThreads(1)
         info = torch.utils.data.get_worker_info()
         worker = info.id if info else 0
         mnist = load_mnist("train")
-        i = 0
-        while True:
+        waiting: list[Sample] = []
+        for i in itertools.count(self.first):
             rng = np.random.default_rng([self.seed, worker, i])
             scene = compose_scene(mnist.images, mnist.labels, rng, sides=(300, 720))
-            yield from cut_samples(scene, rng, 2)
-            i += 1
+            for _ in range(2):
+                waiting += cut_samples(scene, rng, 2)
+            while len(waiting) > MIXED:
+                yield waiting.pop(int(rng.integers(len(waiting))))

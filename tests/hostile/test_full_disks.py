@@ -97,9 +97,9 @@ def test_training_the_detector_names_its_weights(tmp_path, monkeypatch):
     class Blank(torch.utils.data.IterableDataset):
         def __iter__(self):
             page = np.zeros((320, 320), np.uint8)
-            yield make_sample(page, page, np.array([[60, 100, 40, 80]], np.float32), 0, 0)
+            yield make_sample(page, page, page, np.array([[60, 100, 40, 80]], np.float32), 0, 0)
 
-    monkeypatch.setattr(detector_training, "SceneSamples", lambda seed: Blank())
+    monkeypatch.setattr(detector_training, "SceneSamples", lambda seed, first: Blank())
     config = detector_training.DetectorConfig(
         tmp_path / "a", steps=1, batch=1, threads=1, workers=0
     )

@@ -12,6 +12,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 
 import onnx
 import onnxruntime as ort
+import torch
 
 from digitkit import Classifier
 from digitkit.datasets.digits import stratified_split
@@ -22,7 +23,7 @@ from digitkit.export.export_job import ExportConfig, export_run
 from digitkit.models.calibration import fit_min_confidence
 from digitkit.models.evaluation import score_predictions
 from digitkit.reading.detector import Detector
-from digitkit.training import negatives
+from digitkit.training import detector_training, negatives
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +124,41 @@ def test_a_trained_detector_can_be_used_and_trained_on(tmp_path, monkeypatch):
     assert maps.reach.shape == (4, 13, 19)
     assert 0 <= maps.ink.min() <= maps.ink.max() <= 1
     assert maps.reach.min() > 0
+    assert maps.other.shape == (25, 38)
     again = run("train", "--recipe", "finder", "--out", out, *options)
     assert "--overwrite" in one_error_line(again, 2)
     further = ["--out", tmp_path / "b", "--init", out, *options]
     assert run("train", "--recipe", "finder", *further).exit_code == 0
     training = Detector(tmp_path / "b/finder.onnx").metadata["digitkit.training"]
     assert training.count("2 steps") == 2
+    assert "complete" in one_error_line(run("train", "--resume", out), 2)
     (out / "finder.onnx").unlink()
     monkeypatch.setattr(detector_export, "PARITY", -1.0)
     assert "ink" in str(error_of(GateError, detector_export.export_detector_run, out))
     assert not (out / "finder.onnx").exists()
+
+
+def test_an_interrupted_training_of_the_detector_is_resumed(tmp_path, monkeypatch):
+    monkeypatch.setattr("digitkit.training.detector_data.CROP", 96)
+    monkeypatch.setattr("digitkit.training.detector_training.CROP", 96)
+    monkeypatch.setattr(detector_training, "SAVED_STEPS", 1)
+    step = detector_training._take_step
+    taken = []
+
+    def stop_at_the_third(training, batch):
+        if training.step == 2 and not taken:
+            taken.append(training.step)
+            raise KeyboardInterrupt
+        return step(training, batch)
+
+    monkeypatch.setattr(detector_training, "_take_step", stop_at_the_third)
+    options = ["--set", "steps=3", "--set", "workers=0", "--batch-size", 2, "--threads", 1]
+    stopped = run("train", "--recipe", "finder", "--out", tmp_path, *options)
+    assert stopped.exit_code == 130
+    assert f"--resume {tmp_path}" in stopped.stderr
+    saved = torch.load(tmp_path / "finder.pt", weights_only=True)
+    assert saved["state"]["step"] == 2
+    again = run("train", "--resume", tmp_path)
+    assert again.exit_code == 0, again.output
+    assert "state" not in torch.load(tmp_path / "finder.pt", weights_only=True)
+    assert "3 steps" in Detector(tmp_path / "finder.onnx").metadata["digitkit.training"]

@@ -42,10 +42,12 @@ def test_what_the_detector_should_predict_for_a_digit():
     plain, ink = np.full((320, 320), 200, np.uint8), np.zeros((320, 320), np.uint8)
     ink[100:180, 60:100] = 255
     boxes = np.array([[60, 100, 40, 80]], np.float32)
-    image, stroke, heat, reach = make_sample(plain, ink, boxes, 0, 0)
+    other = ink.T.copy()
+    image, stroke, other_stroke, heat, reach = make_sample(plain, ink, other, boxes, 0, 0)
     assert image.shape == (320, 320)
     assert stroke[50:90, 30:50].all()
     assert stroke.sum() == 40 * 20
+    assert np.array_equal(other_stroke, stroke.T)
     y, x = np.unravel_index(heat.argmax(), heat.shape)
     assert (y, x, heat[y, x]) == (35, 20, 1)
     left, top, right, bottom = np.exp(reach[:4, y, x]) * 4
@@ -53,5 +55,5 @@ def test_what_the_detector_should_predict_for_a_digit():
     corners = [cx - left, cy - top, cx + right, cy + bottom]
     assert np.allclose(corners, [60, 100, 100, 180], atol=0.1)
     assert reach[4].sum() > 1
-    _, _, outside, _ = make_sample(plain, ink, boxes, 95, 0)
+    *_, outside, _ = make_sample(plain, ink, other, boxes, 95, 0)
     assert outside.max() == 0  # most of the digit is not in the crop
