@@ -21,6 +21,13 @@ GUTTER = (1.8, 2.5)
 """Least width of a gutter between columns, in digit heights, and in gaps inside a row."""
 
 
+MAX_SKEW = 0.3
+"""Largest slope of rows, pixels per pixel; larger ones are made level before."""
+
+NEAR = 6
+"""Boxes of a row are at most this far apart to tell its slope, in heights."""
+
+
 def reading_order(boxes: Sequence[Box]) -> list[tuple[int, int]]:
     """The order in which a person reads boxes, and their rows.
 
@@ -58,16 +65,20 @@ def _find_rows(boxes: npt.NDArray[np.float64], members: list[int], skew: float) 
 
 
 def _estimate_skew(boxes: npt.NDArray[np.float64]) -> float:
-    """Pixels that rows fall per pixel to the right: the median slope of close neighbours."""
+    """Pixels that rows fall per pixel to the right: where most boxes are level with those near."""
     cx, cy, h = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2, boxes[:, 3]
-    slopes = []
-    for i in range(len(boxes)):
-        gap = boxes[:, 0] - boxes[i, 0] - boxes[i, 2]
-        near = (cx > cx[i]) & (gap < 1.5 * h[i]) & (np.abs(cy - cy[i]) < 0.5 * h[i])
-        if near.any():
-            j = int(np.flatnonzero(near)[cx[near].argmin()])
-            slopes.append((cy[j] - cy[i]) / (cx[j] - cx[i]))
-    return median(slopes) if len(slopes) > 2 else 0.0
+    # From each (down) to each (across) on its right.
+    dx, dy = cx[None, :] - cx[:, None], cy[None, :] - cy[:, None]
+    size = np.maximum(h[:, None], h[None, :])
+    near = (dx > 0) & (dx < NEAR * size) & (np.minimum(h[:, None], h[None, :]) > 0.5 * size)
+    near &= np.abs(dy) < 0.5 * size + MAX_SKEW * dx
+    if np.count_nonzero(near) < 3:
+        return 0.0
+    dx, dy, weight = dx[near] / size[near], dy[near] / size[near], size[near] / dx[near]
+    slopes = np.linspace(-MAX_SKEW, MAX_SKEW, 2 * round(MAX_SKEW / 0.01) + 1)
+    off = dy[None, :] - slopes[:, None] * dx[None, :]
+    scores = (weight * np.exp(-((off / 0.2) ** 2))).sum(1) * (1 - np.abs(slopes))
+    return float(slopes[scores.argmax()])
 
 
 def _split_columns(
