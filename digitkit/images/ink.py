@@ -46,6 +46,25 @@ def _otsu_mask(grey: U8) -> U8:
     return cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]  # type: ignore[return-value]
 
 
+def separability(grey: U8) -> float:
+    """How clearly ink and paper differ: Otsu's measure of separability, 0–1.
+
+    The variance between the two sides of his threshold over that of all pixels. Clean drawings of a
+    digit have 0.87 to 1; grey paper, noise and blur bring it down.
+
+    Args:
+        grey: uint8 ``[H, W]``; of a single level it is 1.
+    """
+    mask = _otsu_mask(grey)
+    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
+    if not deviation:
+        return 1.0
+    bright = float(cv2.mean(grey, mask)[0])
+    share = cv2.countNonZero(mask) / mask.size
+    # From the mean of the bright side and that of all follows the mean of the dark side.
+    return share / (1 - share) * (bright - mean) ** 2 / deviation**2
+
+
 def ink_is_dark(grey: U8) -> bool:
     """Whether an image of one digit is dark on light.
 

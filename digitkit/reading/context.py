@@ -1,4 +1,10 @@
-"""Rescoring of detections by their context on the page."""
+"""Which detections are digits: what is known of each, and of those next to it on its line.
+
+A person decides by the line whether a stroke is a 1 or an l. So does this: a logistic regression
+gives each detection a probability by itself, and another one from itself, the mean probability of
+those on its line, and the size of the page's largest digit. Both were fitted on synthetic pages by
+``benchmarks/context.py``.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +12,30 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.reading.order import median
 
 if TYPE_CHECKING:
     from digitkit.reading.detections import Classified
 
-MIN_NEIGHBOUR_SCORE = 0.45
-"""Detection score from which a digit supports its neighbours, 0–1."""
+OWN_WEIGHTS = (0.322, 1.475, 0.220, -0.447, 0.106, -0.764)
+"""Of a constant and `own_features`: whether a detection is a digit, by itself."""
 
-MIN_LONE_SCORE = 0.6
-"""Detection score from which a digit without such a neighbour is kept, 0–1."""
+CONTEXT_WEIGHTS = (-1.086, 1.225, 0.205, -0.388, -0.168, -0.799, 1.605, 0.171, 0.707)
+"""Of a constant, `own_features` and `context_features`."""
 
-MIN_LONE_STROKE_SCORE = 0.75
-"""The same for a small 0 or 1, since rings and strokes are everywhere. All three were chosen on
-synthetic pages: about one false digit in ten pages that hold nothing but clutter."""
+LIKELY = 0.75
+"""From this probability on a detection keeps its confidence: a false digit costs as much as three
+missed ones."""
 
-SMALL = 0.2
-"""A digit is small up to this fraction of the image's longer side."""
+FILLED = 1.4
+"""A digit that fills the image is at least this many times as high as what is found in it."""
+
+_CERTAIN = 0.999
+"""Probabilities are limited to this: what is certain tells no more."""
+
+F64 = npt.NDArray[np.float64]
 
 
 class Rescored(NamedTuple):
@@ -36,9 +48,9 @@ class Rescored(NamedTuple):
 def rescore(classified: Sequence[Classified], min_confidence: float, side: int) -> list[Rescored]:
     """Rescore detections by context.
 
-    Digits stand together: a faint one is kept next to others of its size, while a lone one needs a
-    high detection score. A digit that meets the image's border is cut if it shows no digit
-    clearly, is lower than the whole ones near it, or meets the border at more than one side.
+    A detection that is likely a digit keeps its confidence; another loses it in proportion. A digit
+    that meets the image's border is cut if it shows no digit clearly, is lower than the whole ones
+    near it, or meets the border at more than one side.
 
     Args:
         classified: all detections of one image.
@@ -49,26 +61,15 @@ def rescore(classified: Sequence[Classified], min_confidence: float, side: int) 
         One for each detection, in the same order.
     """
     detections = [candidate.detection for candidate in classified]
-    digit = np.array([candidate.prediction.digit for candidate in classified])
     confidence = np.array([candidate.prediction.confidence for candidate in classified])
-    x, y, w, h = np.array([each.box for each in detections], np.float64).reshape(-1, 4).T
-    score = np.array([each.score for each in detections])
+    h = _boxes(classified)[:, 3]
     whole = np.array([each.whole_image for each in detections], bool)
     sides = np.array([each.cut_sides for each in detections], int)
     at_border = sides > 0
-    read = (confidence >= min_confidence) & ~whole
-    # Each (down) next to each (across): of about its height, level, and not far.
-    tall = np.maximum(h[:, None], h[None, :])
-    gap = np.maximum(x[None, :] - (x + w)[:, None], x[:, None] - (x + w)[None, :])
-    level = np.abs((y + h / 2)[None, :] - (y + h / 2)[:, None]) < 0.6 * tall
-    neighbours = level & (gap < 4 * tall) & (np.minimum(h[:, None], h[None, :]) > 0.6 * tall)
-    neighbours &= (read & (score >= MIN_NEIGHBOUR_SCORE))[None, :]
-    np.fill_diagonal(neighbours, False)
-    stroke = np.isin(digit, (0, 1)) & (np.maximum(w, h) < SMALL * side)
-    alone = score >= np.where(stroke, MIN_LONE_STROKE_SCORE, MIN_LONE_SCORE)
-    factor = np.where(neighbours.any(1) | alone, 1.0, score)
+    factor = np.minimum(1.0, _probabilities(classified, side) / LIKELY)
+    factor[whole] = 1.0
 
-    heights = h[read & ~at_border]
+    heights = h[(confidence * factor >= min_confidence) & ~at_border & ~whole]
     usual = median(heights) if len(heights) else 0.0
     cut = at_border & ((confidence < 0.99) | (h < 0.85 * usual) | (sides > 1))
     # Either the whole image is one digit, or the digits within it count.
@@ -76,6 +77,90 @@ def rescore(classified: Sequence[Classified], min_confidence: float, side: int) 
         others = factor * confidence * ~whole
         any_within = bool((~cut & (others >= min_confidence)).any())
         as_one = not any_within and float(confidence[whole].max()) >= float(others.max())
+        # A digit that fills the image may show another one in a part of it.
+        larger = float(h[whole].max()) >= FILLED * max(float(h[~whole].max(initial=0)), side / 2)
+        as_one |= larger and float(confidence[whole].max()) >= min_confidence
         dropped = ~whole if as_one else whole
         factor[dropped], cut[dropped] = 0.0, False
     return list(map(Rescored, factor.tolist(), cut.tolist()))
+
+
+def own_features(classified: Sequence[Classified], side: int) -> F64:
+    """What is known of each detection by itself.
+
+    Args:
+        classified: all detections of one image.
+        side: the image's longer side, pixels.
+
+    Returns:
+        float64 ``[N, 5]``: log odds of the detector's score, of the classifier's confidence and of
+        its ink being a letter's, a sign's or a line's; the logarithm of its longer side over the
+        image's; and whether it was read as a 1, since strokes are everywhere.
+    """
+    boxes = _boxes(classified)
+    return np.column_stack([
+        _log_odds([each.detection.score for each in classified]),
+        _log_odds([each.prediction.confidence for each in classified]),
+        _log_odds([each.detection.other for each in classified]),
+        np.log(np.maximum(boxes[:, 2:].max(1, initial=1), 1) / side),
+        [float(each.prediction.digit == 1) for each in classified],
+    ]).reshape(-1, 5)  # fmt: skip
+
+
+def context_features(classified: Sequence[Classified], probabilities: F64) -> F64:
+    """What the others say of each detection; first of all those of its line.
+
+    They are of about its height, level with it, and not far.
+
+    Args:
+        classified: all detections of one image.
+        probabilities: that each is a digit, by itself, float64 ``[N]``.
+
+    Returns:
+        float64 ``[N, 3]``: the mean probability of the others on its line, 0 without any; 1 where
+        there are none, else 0; and the logarithm of its longer side over that of the largest that
+        is more likely a digit than not, at most 0.
+    """
+    x, y, w, h = _boxes(classified).T
+    within = ~np.array([each.detection.whole_image for each in classified], bool)
+    # Each (down) next to each (across).
+    tall = np.maximum(h[:, None], h[None, :])
+    gap = np.maximum(x[None, :] - (x + w)[:, None], x[:, None] - (x + w)[None, :])
+    level = np.abs((y + h / 2)[None, :] - (y + h / 2)[:, None]) < 0.6 * tall
+    near = level & (gap < 4 * tall) & (np.minimum(h[:, None], h[None, :]) > 0.6 * tall) & within
+    np.fill_diagonal(near, False)
+    count = near.sum(1)
+    sizes = np.maximum(w, h)
+    largest = sizes[(probabilities > 0.5) & within].max(initial=1.0)
+    smaller = np.minimum(np.log(np.maximum(sizes, 1) / largest), 0)
+    return np.column_stack([near @ probabilities / np.maximum(count, 1), count == 0, smaller])
+
+
+def weigh(features: F64, weights: Sequence[float]) -> F64:
+    """Probabilities by a logistic regression.
+
+    Args:
+        features: float64 ``[N, F]``.
+        weights: of a constant and of each feature.
+
+    Returns:
+        float64 ``[N]``.
+    """
+    return np.asarray(1 / (1 + np.exp(-(weights[0] + features @ np.array(weights[1:])))))
+
+
+def _probabilities(classified: Sequence[Classified], side: int) -> F64:
+    own = own_features(classified, side)
+    context = context_features(classified, weigh(own, OWN_WEIGHTS))
+    return weigh(np.hstack([own, context]), CONTEXT_WEIGHTS)
+
+
+def _boxes(classified: Sequence[Classified]) -> F64:
+    """Boxes of level lines, float64 ``[N, 4]``."""
+    boxes = [each.detection.level_box or each.detection.box for each in classified]
+    return np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def _log_odds(probabilities: Sequence[float]) -> F64:
+    p = np.clip(np.array(probabilities, np.float64), 1 - _CERTAIN, _CERTAIN)
+    return np.asarray(np.log(p / (1 - p)))

@@ -14,9 +14,6 @@ from digitkit.reading.detections import Detection
 from digitkit.reading.detector import INK
 from digitkit.reading.scales import Candidate, Scale
 
-INK_HEIGHT = 75
-"""Greatest height of a digit whose ink is taken from a scale's ink map, pixels of that scale."""
-
 MIN_CONTRAST = 4
 """Least difference between ink and paper, grey levels."""
 
@@ -51,7 +48,11 @@ def crop_detection(
     # The finest ink map in which the detector sees enough context: a long stroke alone, as of a 1,
     # could be anything.
     digit_height = candidate.edges[3] - candidate.edges[1]
-    fitting = (scale for scale in scales if digit_height / scale.ratio[1] <= INK_HEIGHT)
+    fitting = (
+        scale
+        for scale in scales
+        if digit_height / scale.ratio[1] <= scale.max_height and scale.covers(candidate)
+    )
     scale = next(fitting, scales[-1])
     mask, x, y = _own_ink_mask(candidate, candidates, scale)
     if mask is None:
@@ -64,9 +65,10 @@ def crop_detection(
     height, width = plain.shape
     # The paper around belongs to the crop, since ink is measured against it.
     ink_height = mask.shape[0] * INK * down
-    left, top = max(0, int(x * INK * across)), max(0, int(y * INK * down))
-    right = min(width, int(np.ceil((x + mask.shape[1]) * INK * across)))
-    bottom = min(height, int(np.ceil((y + mask.shape[0]) * INK * down)))
+    x0, y0 = scale.origin
+    left, top = max(0, int(x0 + x * INK * across)), max(0, int(y0 + y * INK * down))
+    right = min(width, int(np.ceil(x0 + (x + mask.shape[1]) * INK * across)))
+    bottom = min(height, int(np.ceil(y0 + (y + mask.shape[0]) * INK * down)))
     if right - left < 2 or bottom - top < 2:
         return None
     crop = plain[top:bottom, left:right]
@@ -86,7 +88,14 @@ def crop_detection(
         bw / ratio * reduction, bh / ratio * reduction, whole_width, whole_height,
     )  # fmt: skip
     at_border = (left == 0, top == 0, right == width, bottom == height)
-    return Detection(box, ink, candidate.score, _count_cut_sides(ink, at_border))
+    other = scale.maps.other[y : y + mask.shape[0], x : x + mask.shape[1]][mask > 0.5]
+    return Detection(
+        box,
+        ink,
+        candidate.score,
+        _count_cut_sides(ink, at_border),
+        other=float(other.mean()),
+    )
 
 
 def _own_ink_mask(

@@ -24,6 +24,9 @@ class Detection:
         cut_sides: number of the image's sides where its ink leaves the image, so that a part may be
             missing.
         whole_image: whether it is the whole image, taken for one digit; then it is the last one.
+        other: how much its ink looks like that of letters, signs and lines, 0–1.
+        level_box: where its ink was turned because its line is tilted: the box in an image turned
+            like that; None where it was not.
     """
 
     box: Box
@@ -31,6 +34,8 @@ class Detection:
     score: float = 1.0
     cut_sides: int = 0
     whole_image: bool = False
+    other: float = 0.0
+    level_box: Box | None = None
 
 
 @dataclass(frozen=True)

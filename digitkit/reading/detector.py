@@ -19,7 +19,7 @@ INPUT = "page"
 """uint8 ``[1, 1, H, W]``: grey levels; H and W multiples of `STEP`."""
 
 OUTPUTS = ("ink", "centre", "reach")
-"""float32 ``[1, 1, H/2, W/2]``, ``[1, 1, H/4, W/4]`` and ``[1, 4, H/4, W/4]``; see `Maps`."""
+"""float32 ``[1, 2, H/2, W/2]``, ``[1, 1, H/4, W/4]`` and ``[1, 4, H/4, W/4]``; see `Maps`."""
 
 STEP = 16
 """The input is padded to multiples of this, pixels."""
@@ -27,7 +27,7 @@ STEP = 16
 INK, CENTRE = 2, 4
 """Pixels of the image per pixel of the ink map, and of the centre and reach maps."""
 
-DETECTOR_VERSION = "1"
+DETECTOR_VERSION = "2"
 """Stored in the file as ``digitkit.finder``; increases when the maps change their meaning."""
 
 
@@ -37,12 +37,14 @@ class Maps:
 
     Attributes:
         ink: float32 ``[H/2, W/2]``: probability of a digit's ink, 0–1.
+        other: float32 ``[H/2, W/2]``: probability of ink of letters, signs and lines, 0–1.
         centre: float32 ``[H/4, W/4]``: score for a digit's centre, 0–1.
         reach: float32 ``[4, H/4, W/4]``: distances to the digit's left, top, right and bottom,
             pixels.
     """
 
     ink: F32
+    other: F32
     centre: F32
     reach: F32
 
@@ -103,6 +105,7 @@ class Detector:
         rows, columns = -(-height // CENTRE), -(-width // CENTRE)
         return Maps(
             ink[0, 0, :ink_height, :ink_width],
+            ink[0, 1, :ink_height, :ink_width],
             centre[0, 0, :rows, :columns],
             reach[0, :, :rows, :columns],
         )

@@ -7,6 +7,7 @@ them, and each remaining one is cut out without its neighbours, the paper and th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from digitkit.images.ink import extract_ink
 from digitkit.reading.crops import clip_box, crop_detection
 from digitkit.reading.detections import Detection
 from digitkit.reading.detector import CENTRE, Detector
+from digitkit.reading.fine import FINE_HEIGHT, choose_tiles, merge_fine
 from digitkit.reading.scales import Candidate, Scale
 
 WORK_SIDE = 1280
@@ -81,8 +83,9 @@ def whole_image_detection(image: GreyImage) -> Detection:
     ratio = width / ink.shape[1]
     box = clip_box(x * ratio, y * ratio, w * ratio, h * ratio, width, height)
     # Ink from one side to the opposite one, with space next to it, is an edge or a shadow.
-    across, down = w >= 0.97 * ink.shape[1], h >= 0.97 * ink.shape[0]
-    return Detection(box, ink, cut_sides=2 * (across != down), whole_image=True)
+    shorter, longer = sorted((w / ink.shape[1], h / ink.shape[0]))
+    is_edge = longer >= 0.97 and shorter < 0.9
+    return Detection(box, ink, cut_sides=2 * is_edge, whole_image=True)
 
 
 def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], list[Candidate]]:
@@ -94,7 +97,8 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
     scales: list[Scale] = []
     candidates: list[Candidate] = []
     for reduced in _reduce(image):
-        scale = _run_detector(reduced, image.shape, detector)
+        ratio = image.shape[1] / reduced.shape[1], image.shape[0] / reduced.shape[0]
+        scale = _run_detector(reduced, ratio, (0.0, 0.0), detector)
         scales.insert(0, scale)
         candidates += _find_peaks(scale)
         heights = [
@@ -104,7 +108,23 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
         ]
         best = max((candidate.rank_score for candidate in candidates), default=0.0)
         if best >= MIN_CLEAR_SCORE and min(heights) >= LARGE_HEIGHT:
-            break
+            return scales, candidates
+    fine_ratio, tiles = choose_tiles(reduced, scales[0], candidates)
+    for x, y, w, h in tiles:
+        part = image.halved(0)[y : y + h, x : x + w]
+        size = max(1, round(part.shape[1] / fine_ratio)), max(1, round(part.shape[0] / fine_ratio))
+        if size != part.shape[::-1]:
+            part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        scale = _run_detector(part, (fine_ratio, fine_ratio), (x, y), detector)
+        scale = replace(scale, max_height=FINE_HEIGHT)
+        found = [
+            candidate
+            for candidate in _find_peaks(scale)
+            if candidate.edges[3] - candidate.edges[1] <= FINE_HEIGHT * fine_ratio
+        ]
+        if found:
+            scales.insert(0, scale)
+            candidates = merge_fine(candidates, found)
     return scales, candidates
 
 
@@ -136,22 +156,25 @@ def _resize(image: U8, size: tuple[int, int]) -> U8:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _run_detector(image: U8, shape: tuple[int, ...], detector: Detector) -> Scale:
-    """Run the detector on a reduced image; `shape` is the whole image's."""
+def _run_detector(
+    image: U8, ratio: tuple[float, float], origin: tuple[float, float], detector: Detector
+) -> Scale:
+    """Run the detector on an image, or a part of one, at some scale; see `Scale`."""
     maps = detector.maps(image)
     mask = (maps.ink > MIN_INK).astype(np.uint8)
     _, components, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     return Scale(
-        (shape[1] / image.shape[1], shape[0] / image.shape[0]),
+        ratio,
         maps,
         np.asarray(components, np.int32),
         np.asarray(stats[:, cv2.CC_STAT_AREA], np.int32),
+        origin,
     )
 
 
 def _find_peaks(scale: Scale) -> list[Candidate]:
     """The peaks of the centre map, with the boxes that the detector gives them."""
-    maps, (across, down) = scale.maps, scale.ratio
+    maps, (across, down), (x0, y0) = scale.maps, scale.ratio, scale.origin
     highest = cv2.dilate(maps.centre, np.ones((3, 3), np.uint8))
     ys, xs = np.nonzero((maps.centre >= highest) & (maps.centre > MIN_CENTRE_SCORE))
     candidates = []
@@ -161,7 +184,8 @@ def _find_peaks(scale: Scale) -> list[Candidate]:
         height = top + bottom
         known = min(1.0, height / KNOWN_HEIGHTS[0], KNOWN_HEIGHTS[1] / height)
         edges = (
-            (cx - left) * across, (cy - top) * down, (cx + right) * across, (cy + bottom) * down
+            x0 + (cx - left) * across, y0 + (cy - top) * down,
+            x0 + (cx + right) * across, y0 + (cy + bottom) * down,
         )  # fmt: skip
         candidates.append(Candidate(edges, score, score * known))
     return candidates

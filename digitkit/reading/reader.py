@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -29,8 +30,13 @@ from digitkit.models.classifier import Classifier
 from digitkit.reading.detections import Classified
 from digitkit.reading.detector import Detector
 from digitkit.reading.results import Reading, Timings
-from digitkit.reading.strategies import PageStrategy, SingleDigitStrategy, Strategy
-from digitkit.reading.upright import surely_upright
+from digitkit.reading.strategies import (
+    EnlargedStrategy,
+    PageStrategy,
+    SingleDigitStrategy,
+    Strategy,
+)
+from digitkit.reading.upright import is_clearly_better, surely_upright
 from digitkit.sources.files import load_frame
 from digitkit.sources.frames import Failure, Frame, to_failure
 
@@ -104,7 +110,7 @@ class Reader:
         self.min_confidence = (
             self.classifier.min_confidence if min_confidence is None else min_confidence
         )
-        self._page: Strategy | None = None if detector is None else PageStrategy(detector)
+        self._given_detector = detector
 
     @overload
     def read(self, images: Image) -> Reading: ...  # type: ignore[overload-overlap]  # str
@@ -167,24 +173,22 @@ class Reader:
         tried = [(upright, evidence)]
         tried += [self._read_rotated(frame, image, strategy, turn) for turn in (90, 180, 270)]
         best, most = max(tried, key=lambda attempt: attempt[1])
-        # As it came is right far more often than not.
-        chosen = best if most - evidence > max(1.0, 0.15 * len(best.digits)) else upright
-        ms = [reading.ms for reading, _ in tried]
-        total = Timings(
-            frame.decode_ms,
-            sum(each.locate for each in ms),
-            sum(each.normalise for each in ms),
-            sum(each.classify for each in ms),
-        )
-        return replace(chosen, ms=total)
+        chosen = best if is_clearly_better(most, evidence, len(best.digits)) else upright
+        return replace(chosen, ms=_total([reading.ms for reading, _ in tried]))
 
     def _choose_strategy(self, frame: Frame) -> Strategy:
         small = max(frame.shape) <= ONE_DIGIT_SIDE
         if self.mode == "digit" or (self.mode == "auto" and small):
             return SingleDigitStrategy()
-        if self._page is None:
-            self._page = PageStrategy(Detector(threads=self.threads))
         return self._page
+
+    @cached_property
+    def _detector(self) -> Detector:
+        return self._given_detector or Detector(threads=self.threads)
+
+    @cached_property
+    def _page(self) -> Strategy:
+        return PageStrategy(self._detector)
 
     def _read_rotated(
         self, frame: Frame, image: GreyImage, strategy: Strategy, turn: int
@@ -194,8 +198,18 @@ class Reader:
         Returns:
             The reading, and how much it supports that orientation.
         """
-        started = time.perf_counter_ns()
         image = image.rotated(turn)
+        reading, evidence = self._read_with(frame, image, strategy, turn)
+        if isinstance(strategy, SingleDigitStrategy) and not reading.text:
+            again, _ = self._read_with(frame, image, EnlargedStrategy(self._detector), turn)
+            ms = _total([reading.ms, again.ms])
+            reading = replace(again if again.text else reading, ms=ms)
+        return reading, evidence
+
+    def _read_with(
+        self, frame: Frame, image: GreyImage, strategy: Strategy, turn: int
+    ) -> tuple[Reading, float]:
+        started = time.perf_counter_ns()
         detections = [] if _is_blank(image, frame) else strategy.detect(image)
         located = time.perf_counter_ns()
         images = [normal_form(detection.ink) for detection in detections]
@@ -212,6 +226,16 @@ class Reader:
         )
         reading = Reading(frame.source, digits, ms, frame.number, frame.time, turn, frame.seconds)
         return reading, evidence
+
+
+def _total(ms: Sequence[Timings]) -> Timings:
+    """The times of several readings of one image, which was decoded once."""
+    return Timings(
+        ms[0].decode,
+        sum(each.locate for each in ms),
+        sum(each.normalise for each in ms),
+        sum(each.classify for each in ms),
+    )
 
 
 def _is_blank(image: GreyImage, frame: Frame) -> bool:

@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from digitkit.reading.detector import INK, Maps
 
+INK_HEIGHT = 75
+"""Greatest height of a digit whose ink is taken from a scale's ink map, pixels of that scale."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -34,15 +37,26 @@ class Scale:
         maps: the detector's output.
         components: connected components of the ink map, int32 ``[h, w]``: 0 for paper, else from 1.
         areas: pixels of each component, int32 ``[components + 1]``.
+        origin: where its left top corner is, pixels of the whole image; not 0, 0 for a part.
+        max_height: greatest height of a digit whose ink is taken from its ink map, pixels of it.
     """
 
     ratio: tuple[float, float]
     maps: Maps
     components: npt.NDArray[np.int32]
     areas: npt.NDArray[np.int32]
+    origin: tuple[float, float] = (0.0, 0.0)
+    max_height: float = INK_HEIGHT
 
     def to_ink_map(self, candidate: Candidate) -> tuple[float, float, float, float]:
         """A candidate's edges in this scale's ink map: left, top, right, bottom."""
         across, down = (INK * ratio for ratio in self.ratio)
         left, top, right, bottom = candidate.edges
-        return left / across, top / down, right / across, bottom / down
+        x, y = self.origin
+        return (left - x) / across, (top - y) / down, (right - x) / across, (bottom - y) / down
+
+    def covers(self, candidate: Candidate) -> bool:
+        """Whether a candidate's middle is in this part of the image."""
+        left, top, right, bottom = self.to_ink_map(candidate)
+        height, width = self.maps.ink.shape
+        return bool(0 <= (left + right) / 2 < width and 0 <= (top + bottom) / 2 < height)

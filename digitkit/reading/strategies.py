@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from digitkit.arrays import U8
+from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.ink import extract_ink
+from digitkit.images.ink import extract_ink, separability
 from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.results import Digit
 from digitkit.reading.upright import orientation_evidence
@@ -17,6 +19,22 @@ if TYPE_CHECKING:
 
 MIN_REPORTED = 0.25
 """Lowest confidence of a digit that is reported at all: below it, a detection is clutter."""
+
+MIN_CUT_SCORE = 0.45
+"""Lowest score of the detector of a digit that is reported although the image's border cuts it."""
+
+SPECK = 0.25
+"""A detection that is lower than this fraction of the highest one may be dirt."""
+
+ENLARGED_SIDE = 112
+"""Longer side of a doubtful image of one digit in which the detector searches, pixels."""
+
+CLEAR = 0.87
+"""An image of one digit is clear from this separability on (`digitkit.images.ink.separability`): so
+are 99% of MNIST's training digits."""
+
+MIN_FILLED = 0.35
+"""A digit fills at least this fraction of the longer side of an image of one digit."""
 
 
 class Assembled(NamedTuple):
@@ -73,6 +91,34 @@ class SingleDigitStrategy:
         return Assembled(tuple(digits), 0.0)
 
 
+class EnlargedStrategy(SingleDigitStrategy):
+    """The image is one digit that a plain threshold does not show: the detector finds its ink."""
+
+    def __init__(self, detector: Detector) -> None:
+        """Search with this detector."""
+        self._detector = detector
+
+    def detect(self, image: GreyImage) -> list[Detection]:
+        """The detection in the enlarged image, if it is large enough and the only such one."""
+        from digitkit.reading.crops import clip_box  # not at the top: seldom needed
+        from digitkit.reading.pages import detect_digits
+
+        grey = image.reduced
+        if separability(grey) >= CLEAR:
+            return []
+        height, width = grey.shape
+        ratio = ENLARGED_SIDE / max(height, width)
+        size = max(1, round(width * ratio)), max(1, round(height * ratio))
+        large = cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC)
+        found = detect_digits(large, self._detector)  # type: ignore[arg-type]
+        found = [each for each in found if max(each.box[2:]) >= MIN_FILLED * ENLARGED_SIDE]
+        if len(found) != 1:
+            return []
+        scale = max(image.shape) / ENLARGED_SIDE
+        x, y, w, h = (edge * scale for edge in found[0].box)
+        return [replace(found[0], box=clip_box(x, y, w, h, *image.shape[::-1]))]
+
+
 class PageStrategy:
     """The image holds any number of digits, which the detector finds."""
 
@@ -85,10 +131,17 @@ class PageStrategy:
     def detect(self, image: GreyImage) -> list[Detection]:
         """What the detector finds; where that is little, the whole image as one digit, too."""
         from digitkit.reading import pages  # not at the top: one digit is read without it
+        from digitkit.reading.tilt import straighten
 
-        detections = pages.detect_digits(image, self._detector)
-        # A page of one digit may be that digit and nothing else, up to the border.
-        if len(detections) < 3:
+        def detect(grey: U8) -> list[Detection]:
+            return pages.detect_digits(grey, self._detector)
+
+        found = pages.detect_digits(image, self._detector)
+        detections = list(straighten(found, image, detect))
+        # A page of one digit may be that digit and nothing else, up to the border; specks of dirt
+        # do not count.
+        heights = [detection.box[3] for detection in detections]
+        if sum(height > SPECK * max(heights) for height in heights) < 3:
             detections.append(pages.whole_image_detection(image))
         return detections
 
@@ -96,10 +149,10 @@ class PageStrategy:
         self, classified: Sequence[Classified], min_confidence: float, side: int
     ) -> Assembled:
         """Rescore by context, drop clutter, and put into reading order."""
-        from digitkit.reading.context import MIN_NEIGHBOUR_SCORE, rescore
+        from digitkit.reading.context import rescore
         from digitkit.reading.order import reading_order
 
-        reported, evidence = [], 0.0
+        reported, boxes, evidence = [], [], 0.0
         rescored = rescore(classified, min_confidence, side)
         for candidate, (score, cut) in zip(classified, rescored, strict=True):
             confidence = candidate.prediction.confidence * score
@@ -107,8 +160,9 @@ class PageStrategy:
             digit = candidate.to_digit(score=score, accepted=accepted, cut=cut)
             evidence += orientation_evidence(digit)
             # A digit that is cut may have a low confidence and still be one.
-            was_digit = cut and candidate.detection.score >= MIN_NEIGHBOUR_SCORE
+            was_digit = cut and candidate.detection.score >= MIN_CUT_SCORE
             if confidence >= MIN_REPORTED or was_digit:
                 reported.append(digit)
-        order = reading_order([digit.box for digit in reported])
+                boxes.append(candidate.detection.level_box or digit.box)
+        order = reading_order(boxes)
         return Assembled(tuple(replace(reported[i], row=row) for i, row in order), evidence)

@@ -11,6 +11,7 @@ from support.paths import ROOT, SHARED
 from digitkit import Reader, Reading
 from digitkit.errors import ConfigError, ImageError, InputNotFoundError, ModelError
 from digitkit.images.cv import cv2
+from digitkit.images.ink import separability
 from digitkit.sources.frames import Failure, Frame
 
 
@@ -51,6 +52,31 @@ def test_one_digit_needs_no_detector(one_of_each, shipped, monkeypatch):
     monkeypatch.setattr("digitkit.reading.reader.Detector", missing)
     assert Reader(shipped).read(one_of_each[3]).text == "3"
     error_of(ModelError, Reader(shipped).read, np.pad(one_of_each[3], 40))
+
+
+def test_a_digit_that_is_not_clear_is_searched_for(reader, one_of_each):
+    rng = np.random.default_rng(0)
+    paper = np.linspace(100, 150, 48)[None, :] + rng.normal(0, 7, (48, 48))
+    right = 0
+    for digit, image in enumerate(one_of_each):
+        ink = cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC) / 255.0
+        grey = np.clip(paper - 45 * ink, 0, 255).astype(np.uint8)
+        reading = reader.read(grey)
+        right += reading.text == str(digit)  # none of them without the detector
+        x, y, w, h = reading.digits[0].box
+        assert 0 < y < 24 < y + h < 48
+        assert 0 < x < 24 < x + w < 48
+    assert right >= 9
+    two = np.clip(np.hstack([paper[:, :32] - 45 * ink[:, 8:40]] * 2), 0, 255).astype(np.uint8)
+    assert reader.read(two).text == ""  # an image of this size is one digit or none
+
+
+def test_how_clear_ink_is(one_of_each):
+    assert min(map(separability, one_of_each)) > 0.85
+    noise = np.random.default_rng(0).normal(120, 20, (28, 28)).clip(0, 255).astype(np.uint8)
+    assert separability(noise) < 0.7
+    assert separability(np.array([[0, 9]], np.uint8)) == 1
+    assert separability(np.full((4, 4), 9, np.uint8)) == 1
 
 
 def test_threshold(one_of_each, shipped):

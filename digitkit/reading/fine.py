@@ -1,0 +1,140 @@
+"""Where an image is looked at more closely: small ink that the working scale does not resolve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from digitkit.arrays import U8, Box
+from digitkit.images.cv import cv2
+from digitkit.reading.scales import Candidate, Scale
+
+FINE_RATIO = 0.5
+"""Pixels of a large image per pixel of its fine scale: writing 10 pixels high is found enlarged."""
+
+MAX_FINE_PIXELS = 2_500_000
+"""At most so many pixels of the fine scale are searched in one image."""
+
+FINE_HEIGHT = 80
+"""Higher digits of the fine scale have been seen before, pixels."""
+
+MIN_REDUCTION = 1.6
+"""Images that were reduced by less than this are searched again only if they are small, enlarged to
+twice their size."""
+
+MAX_SMALL_PIXELS = 100_000
+"""Most pixels of such a small image: a strip, but no camera frame."""
+
+MIN_PARTS, MIN_PART_SCORE = 3, 0.5
+"""From so many small candidates with such a score on, a larger one around them is dropped."""
+
+SURE_SCORE, SURE_INK = 0.5, 0.8
+"""What was found needs no second look from this detection score and this mean probability of its
+ink on, 0–1. A paragraph of small writing, blurred, may look like a digit, but of faint ink."""
+
+_BLOCK = 32
+"""Side of the blocks that are looked at or not, pixels of the working scale."""
+
+_TILE = 10
+"""Largest side of a tile, blocks."""
+
+_CONTRAST = 9
+"""Least local contrast of ink, grey levels."""
+
+_BUSY = (0.015, 0.5)
+"""Fraction of such pixels in a block of writing; a block with more is a texture."""
+
+
+def choose_tiles(
+    work: U8, scale: Scale, candidates: Sequence[Candidate]
+) -> tuple[float, list[Box]]:
+    """Choose the parts of an image to be searched again, at a finer scale.
+
+    Args:
+        work: the image at the working scale, uint8 ``[h, w]``.
+        scale: the detector's output for it.
+        candidates: what was found in it, which needs no second look.
+
+    Returns:
+        Pixels of the whole image per pixel of the fine scale, and boxes in the whole image.
+    """
+    ratio = scale.ratio[0]
+    fine_ratio = FINE_RATIO if ratio >= MIN_REDUCTION else ratio / 2
+    if ratio < MIN_REDUCTION and work.size > MAX_SMALL_PIXELS:
+        return fine_ratio, []
+    detail = cv2.absdiff(work, cv2.GaussianBlur(work, (0, 0), 2.5))
+    ink = cv2.threshold(detail, _CONTRAST, 1, cv2.THRESH_BINARY)[1]
+    rows, columns = -(-work.shape[0] // _BLOCK), -(-work.shape[1] // _BLOCK)
+    framed = cv2.copyMakeBorder(
+        ink, 0, rows * _BLOCK - work.shape[0], 0, columns * _BLOCK - work.shape[1],
+        cv2.BORDER_CONSTANT,
+    )  # fmt: skip
+    for candidate in candidates:
+        if candidate.score >= SURE_SCORE and _measure_ink(candidate, scale) >= SURE_INK:
+            left, top, right, bottom = (round(edge / ratio) for edge in candidate.edges)
+            framed[max(top - 3, 0) : bottom + 3, max(left - 3, 0) : right + 3] = 0
+    share = framed.reshape(rows, _BLOCK, columns, _BLOCK).mean((1, 3))
+    active = ((share > _BUSY[0]) & (share < _BUSY[1])).astype(np.uint8)
+    if not active.any():
+        return fine_ratio, []
+    around = cv2.dilate(active, np.ones((3, 3), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(around, connectivity=8)
+    boxes = [box for x, y, w, h, _ in stats[1:count].tolist() for box in _split(x, y, w, h)]
+    block = _BLOCK * ratio
+
+    def worth(box: Box) -> float:
+        x, y, w, h = box
+        return float(active[y : y + h, x : x + w].mean())
+
+    tiles: list[Box] = []
+    area = 0.0
+    for x, y, w, h in sorted(boxes, key=worth, reverse=True):
+        area += w * h * (block / fine_ratio) ** 2
+        if area > MAX_FINE_PIXELS:
+            break
+        tiles.append((round(x * block), round(y * block), round(w * block), round(h * block)))
+    return fine_ratio, tiles
+
+
+def _measure_ink(candidate: Candidate, scale: Scale) -> float:
+    """The mean probability of a candidate's ink in a scale, 0–1; 0 without any."""
+    left, top, right, bottom = (round(edge) for edge in scale.to_ink_map(candidate))
+    part = slice(max(top, 0), bottom + 1), slice(max(left, 0), right + 1)
+    ink = scale.maps.ink[part][scale.components[part] > 0]
+    return float(ink.mean()) if ink.size else 0.0
+
+
+def merge_fine(candidates: Sequence[Candidate], fine: Sequence[Candidate]) -> list[Candidate]:
+    """Add what was found in a tile, where it does not contradict what had been found.
+
+    A larger candidate stays, and small ones in it are parts of it; unless they are many: then it
+    was a paragraph.
+    """
+    kept = []
+    added = list(fine)
+    for candidate in candidates:
+        left, top, right, bottom = candidate.edges
+        inside = [
+            other
+            for other in added
+            if left < (other.edges[0] + other.edges[2]) / 2 < right
+            and top < (other.edges[1] + other.edges[3]) / 2 < bottom
+        ]
+        clear = [other for other in inside if other.score >= MIN_PART_SCORE]
+        if len(clear) < MIN_PARTS:
+            kept.append(candidate)
+            added = [other for other in added if other not in inside]
+    return kept + added
+
+
+def _split(x: int, y: int, w: int, h: int) -> list[Box]:
+    """A box as tiles of at most `_TILE` blocks, which overlap by one."""
+    across, down = -(-w // _TILE), -(-h // _TILE)
+    wide, high = -(-w // across), -(-h // down)
+    return [
+        (x + i * wide, y + j * high, min(wide + 1, w - i * wide), min(high + 1, h - j * high))
+        for i in range(across)
+        for j in range(down)
+        if w - i * wide > 0 and h - j * high > 0
+    ]

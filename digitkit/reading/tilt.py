@@ -1,0 +1,197 @@
+"""Lines that are not level: how far they are tilted, and detections as if they were not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import U8
+from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
+from digitkit.reading.crops import clip_box
+from digitkit.reading.detections import Detection
+
+LARGEST_TILT = 48
+"""Tilts are looked for up to this angle either way, degrees."""
+
+LEVEL_TILT = 7
+"""Lines that are tilted by less than this are read as they are, degrees."""
+
+CLEAR_SIGNS = ((1.3, 0.6), (2.0, 0.4))
+"""How much better than level lines the tilted ones must be aligned, and the fraction of the digits
+that must be in line with another; either pair."""
+
+MIN_SCORE = 0.4
+"""Detections with a lower score of the detector do not show a tilt, if enough others are there."""
+
+MIN_DIGITS = 3
+"""Fewer digits do not show a tilt."""
+
+_STEP = 3
+_NEAR = 4.0
+"""Digits of one line are at most this far apart, in sizes."""
+
+F64 = npt.NDArray[np.float64]
+
+
+Detect = Callable[[U8], list[Detection]]
+"""Detects digits in a grey image, uint8 ``[h, w]``."""
+
+
+def straighten(
+    detections: Sequence[Detection], image: GreyImage, detect: Detect
+) -> Sequence[Detection]:
+    """Turn tilted writing so that its lines are level.
+
+    An image that is tilted as a whole is turned, and its digits are detected again, since most are
+    found upright. Of a number that stands apart from others, only the ink is turned.
+
+    Args:
+        detections: of the image.
+        image: what they were detected in.
+        detect: detects digits.
+
+    Returns:
+        The detections; where any line is tilted, with `Detection.level_box`.
+    """
+    centres, sizes = _measure(detections)
+    sure = np.array([detection.score >= MIN_SCORE for detection in detections], bool)
+    if np.count_nonzero(sure) < MIN_DIGITS:
+        sure[:] = True
+    if tilt := estimate_tilt(centres[sure], sizes[sure]):
+        return _detect_turned(image, tilt, detect)
+    return _straighten_groups(detections)
+
+
+def _straighten_groups(detections: Sequence[Detection]) -> Sequence[Detection]:
+    """Turn the ink of the numbers that are tilted by themselves."""
+    centres, sizes = _measure(detections)
+    tilts, level = np.zeros(len(detections)), centres.copy()
+    for group in _groups(centres, sizes):
+        tilts[group] = estimate_tilt(centres[group], sizes[group])
+        middle = centres[group].mean(0)
+        level[group] = _turn(centres[group] - middle, tilts[group[0]]) + middle
+    if not tilts.any():
+        return detections
+    return [
+        _turn_detection(detection, tilt, centre)
+        for detection, tilt, centre in zip(detections, tilts, level, strict=True)
+    ]
+
+
+def _detect_turned(image: GreyImage, tilt: float, detect: Detect) -> list[Detection]:
+    """Detect the digits of an image after turning it by its tilt."""
+    grey = image.reduced
+    turned, matrix = _turn_pixels(grey, tilt, float(np.median(grey[::8, ::8])))
+    back = cv2.invertAffineTransform(matrix)
+    ratio = max(image.shape) / max(grey.shape)
+    height, width = image.shape
+    found = []
+    for detection in detect(turned):
+        x, y, w, h = detection.box
+        corners = np.array([(x, y, 1), (x + w, y, 1), (x, y + h, 1), (x + w, y + h, 1)])
+        left, top = (corners @ back.T).min(0) * ratio
+        right, bottom = (corners @ back.T).max(0) * ratio
+        box = clip_box(left, top, right - left, bottom - top, width, height)
+        at_border = left <= 0 or top <= 0 or right >= width or bottom >= height
+        level_box = (round(x * ratio), round(y * ratio), round(w * ratio), round(h * ratio))
+        found.append(replace(detection, box=box, level_box=level_box, cut_sides=int(at_border)))
+    return found
+
+
+def _measure(detections: Sequence[Detection]) -> tuple[F64, F64]:
+    """The centre and the longer side of each, pixels."""
+    boxes = np.array([detection.box for detection in detections], np.float64).reshape(-1, 4)
+    return boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].max(1, initial=1)
+
+
+def estimate_tilt(centres: F64, sizes: F64) -> float:
+    """How far the lines fall to the right, degrees; 0 where there is no clear sign of it.
+
+    Args:
+        centres: of the digits, float64 ``[N, 2]``, pixels.
+        sizes: the longer side of each, float64 ``[N]``, pixels.
+    """
+    pairs = np.triu(_are_near(centres, sizes), 1)
+    if len(centres) < MIN_DIGITS or not pairs.any():
+        return 0.0
+    first, second = np.nonzero(pairs)
+    size = np.maximum(sizes[first], sizes[second])
+    dx, dy = ((centres[second] - centres[first]) / size[:, None]).T
+    weight = 1 / (np.hypot(dx, dy) + 0.5)
+    angles = np.arange(-LARGEST_TILT, LARGEST_TILT + 1, _STEP)
+    radians = np.radians(angles)[:, None]
+    off = np.cos(radians) * dy - np.sin(radians) * dx
+    scores = (weight * np.exp(-((off / 0.25) ** 2))).sum(1) * (1 - 0.1 * np.abs(angles) / 45)
+    best = int(scores.argmax())
+    aligned = np.abs(off[best]) < 0.3
+    members = len(np.union1d(first[aligned], second[aligned]))
+    level = scores[len(angles) // 2]
+    clear = any(
+        scores[best] >= gain * level and members >= fraction * len(centres)
+        for gain, fraction in CLEAR_SIGNS
+    )
+    if not clear or members < MIN_DIGITS:
+        return 0.0
+    around = slice(max(0, best - 2), best + 3)
+    tilt = float((scores[around] * angles[around]).sum() / scores[around].sum())
+    return tilt if abs(tilt) >= LEVEL_TILT else 0.0
+
+
+def _are_near(centres: F64, sizes: F64) -> npt.NDArray[np.bool_]:
+    """Which digits may be on one line: bool ``[N, N]``, each with itself."""
+    dx, dy = (centres[None, :, axis] - centres[:, None, axis] for axis in (0, 1))
+    size, smaller = (f(sizes[:, None], sizes[None, :]) for f in (np.maximum, np.minimum))
+    near: npt.NDArray[np.bool_] = (np.hypot(dx, dy) < _NEAR * size) & (smaller > 0.5 * size)
+    return near
+
+
+def _groups(centres: F64, sizes: F64) -> list[npt.NDArray[np.intp]]:
+    """Digits that stand apart from all others, as indices."""
+    near = _are_near(centres, sizes)
+    groups, left = [], np.ones(len(centres), bool)
+    while left.any():
+        group, grown = np.zeros_like(left), np.arange(len(left)) == left.argmax()
+        while (grown != group).any():
+            group, grown = grown, near[grown].any(0)
+        groups.append(np.flatnonzero(group))
+        left &= ~group
+    return groups
+
+
+def _turn(points: F64, degrees: float) -> F64:
+    """Points of an image turned counter-clockwise about (0, 0)."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.asarray(points @ np.array([[cos, -sin], [sin, cos]]))
+
+
+def _turn_detection(detection: Detection, tilt: float, centre: F64) -> Detection:
+    ink = _turn_pixels(detection.ink, tilt, 0.0)[0] if tilt else detection.ink
+    _, _, w, h = cv2.boundingRect(cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1])
+    scale = max(detection.box[2:]) / max(*detection.ink.shape, 1)
+    width, height = max(1, round(w * scale)), max(1, round(h * scale))
+    box = (round(centre[0] - width / 2), round(centre[1] - height / 2), width, height)
+    return replace(detection, ink=ink, level_box=box)
+
+
+def _turn_pixels(pixels: U8, degrees: float, around: float) -> tuple[U8, F64]:
+    """Pixels turned counter-clockwise, uint8 ``[h, w]``; the result contains all of them.
+
+    Args:
+        pixels: uint8 ``[H, W]``.
+        degrees: how far.
+        around: grey level of what surrounds them, 0–255.
+
+    Returns:
+        The result, and the matrix from the old to the new places, float64 ``[2, 3]``.
+    """
+    h, w = pixels.shape
+    matrix = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0)
+    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+    width, height = round(h * sin + w * cos) + 2, round(h * cos + w * sin) + 2
+    matrix[:, 2] += (width - w) / 2, (height - h) / 2
+    turned = cv2.warpAffine(pixels, matrix, (width, height), borderValue=around)
+    return np.asarray(turned, np.uint8), np.asarray(matrix, np.float64)
