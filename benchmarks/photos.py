@@ -3,9 +3,11 @@
     python benchmarks/photos.py FOLDER
     python benchmarks/photos.py FOLDER digits-int8 --peer mnist-7.onnx --wrong --json figures.json
 
-The folder contains ``labels.jsonl``: one line per image, with ``file``; ``kind``, ``page`` or
-``single``; ``text``, the digits in reading order, rows separated by newlines, empty for none; and
-optionally ``hard`` (false) and ``reading_order`` (true). Each model reads them as a user would:
+The folder contains ``labels.jsonl``: one line per image, with ``file``; ``kind``: ``page``,
+``single``, ``empty`` or ``video``; ``text``, the handwritten digits in reading order, rows
+separated by newlines, empty for none; and optionally ``hard`` (false), ``reading_order`` (true),
+``printed``, which names what is printed in the picture, and for videos ``timeline`` (see
+``benchmarks/videos.py``). Each model reads them as a user would:
 mode ``auto``, its own threshold, one thread. The models take turns at each image. With ``--peer``
 the tutorials' method (``benchmarks/tutorial.py``) reads them with that model, and with
 ``--classical`` the first model reads what a detector without a network finds
@@ -17,7 +19,7 @@ counts, which is the one with the most false digits.
 
 digits right    1 - edits / digits in the label
 images right    images without an edit
-false digits    digits that are not in the label, per ten images
+false digits    digits that are neither in the label nor among those printed, per ten images
 ms              per stage: the median image and the slowest; and the time of all images over all
                 their pixels
 
@@ -31,8 +33,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,7 @@ import numpy as np
 from classical import Classical
 from common import ran_on, table
 from tutorial import Tutorial
+from videos import Playback, play, print_videos
 
 from digitkit import Classifier, Reader
 from digitkit.cli import show
@@ -61,10 +65,12 @@ class Label:
 
     Attributes:
         file: its name in the folder.
-        kind: ``page`` or ``single``.
+        kind: ``page``, ``single``, ``empty`` or ``video``.
         text: its digits, rows separated by newlines.
         hard: whether a good reader may miss some.
         reading_order: whether the digits have one; else they are compared sorted.
+        printed: what is printed in it, in words; each of its digits may be read once or not.
+        timeline: of a video: from, to (seconds) and the text that is legible then.
     """
 
     file: str
@@ -72,10 +78,14 @@ class Label:
     text: str
     hard: bool = False
     reading_order: bool = True
+    printed: str = ""
+    timeline: Sequence[tuple[float, float, str]] = ()
 
     @property
     def group(self) -> str:
         """One of `GROUPS`."""
+        if self.kind == "video":
+            return "videos"
         if not self.text:
             return "no digits"
         if self.kind == "single":
@@ -99,32 +109,38 @@ class Edits:
 
 def align(truth: Sequence[str], read: Sequence[str]) -> Edits:
     """The fewest edits; of several alignments, the one with the fewest substitutions."""
-    # A row of the table: the fewest (edits, substitutions) for the truth so far and j digits read.
-    row = [(j, 0) for j in range(len(read) + 1)]
+    return _align(truth, read)[0]
+
+
+def _align(truth: Sequence[str], read: Sequence[str]) -> tuple[Edits, str]:
+    """The same, and the false digits."""
+    # A row of the table: the fewest (edits, substitutions) for the truth so far and j digits read,
+    # and the false digits among these.
+    row = [(j, 0, "".join(read[:j])) for j in range(len(read) + 1)]
     for i, expected in enumerate(truth, 1):
-        before, row = row, [(i, 0)]
+        before, row = row, [(i, 0, "")]
         for j, got in enumerate(read, 1):
             wrong = int(expected != got)
-            edits, substituted = before[j - 1]
+            edits, substituted, false = before[j - 1]
             row.append(
                 min(
-                    (edits + wrong, substituted + wrong),
-                    (before[j][0] + 1, before[j][1]),
-                    (row[j - 1][0] + 1, row[j - 1][1]),
+                    (edits + wrong, substituted + wrong, false),
+                    (before[j][0] + 1, *before[j][1:]),
+                    (row[j - 1][0] + 1, row[j - 1][1], row[j - 1][2] + got),
                 )
             )
-    edits, substituted = row[-1]
-    # The other edits are missed or false digits, which differ by as many as the lengths.
-    false = (edits - substituted + len(read) - len(truth)) // 2
-    return Edits(substituted, edits - substituted - false, false)
+    edits, substituted, false = row[-1]
+    return Edits(substituted, edits - substituted - len(false), len(false)), false
 
 
 def compare(label: Label, text: str) -> Edits:
     """Align the text read from an image, rows separated by newlines, with its label."""
     truth, read = "".join(label.text.split()), "".join(text.split())
-    if label.reading_order:
-        return align(truth, read)
-    return align(sorted(truth), sorted(read))
+    if not label.reading_order:
+        truth, read = "".join(sorted(truth)), "".join(sorted(read))
+    edits, false = _align(truth, read)
+    printed = Counter(filter(str.isdigit, label.printed))
+    return replace(edits, false=edits.false - (Counter(false) & printed).total())
 
 
 @dataclass(frozen=True)
@@ -329,6 +345,36 @@ def make_readers(
     return readers
 
 
+def measure(
+    folder: Path, all_labels: Sequence[Label], readers: dict[str, Reader | Tutorial]
+) -> tuple[dict[str, Any], dict[str, list[Playback]]]:
+    """The figures of each reader; and what it reported of each video, but for the tutorials'."""
+    labels = [label for label in all_labels if label.kind != "video"]
+    videos = [label for label in all_labels if label.kind == "video"]
+    read_all(folder, labels[:1], readers)  # first calls are slow
+    outcomes = read_all(folder, labels, readers)
+    played = {
+        name: [play(folder / video.file, video.timeline, reader) for video in videos]
+        for name, reader in readers.items()
+        if isinstance(reader, Reader)
+    }
+    results: dict[str, Any] = {}
+    for name, reader in readers.items():
+        threshold = reader.min_confidence if isinstance(reader, Reader) else 0.0
+        grouped = {
+            group: [outcome for outcome in outcomes[name] if outcome.label.group == group]
+            for group in GROUPS
+        }
+        singles = grouped["single digits"]
+        results[name] = {
+            "groups": {group: summarize(members) for group, members in grouped.items() if members},
+            "single_digits": measure_calibration(singles, threshold) if singles else None,
+            "videos": [asdict(playback) for playback in played.get(name, [])],
+            "wrong": [str(outcome) for outcome in outcomes[name] if outcome.edits.total],
+        }
+    return results, played
+
+
 def main() -> None:
     """Measure and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -363,25 +409,12 @@ def main() -> None:
     except (DigitkitError, ValueError) as error:
         parser.error(str(error))
     try:
-        read_all(options.folder, labels[:1], readers)  # first calls are slow
-        outcomes = read_all(options.folder, labels, readers)
+        results, played = measure(options.folder, labels, readers)
     except (DigitkitError, OSError) as error:
         raise SystemExit(str(error)) from error
-    results: dict[str, Any] = {}
-    for name, reader in readers.items():
-        threshold = reader.min_confidence if isinstance(reader, Reader) else 0.0
-        grouped = {
-            group: [outcome for outcome in outcomes[name] if outcome.label.group == group]
-            for group in GROUPS
-        }
-        singles = grouped["single digits"]
-        results[name] = {
-            "groups": {group: summarize(members) for group, members in grouped.items() if members},
-            "single_digits": measure_calibration(singles, threshold) if singles else None,
-            "wrong": [str(outcome) for outcome in outcomes[name] if outcome.edits.total],
-        }
-    print(f"{ran_on()}; {len(labels)} images\n")
+    print(f"{ran_on()}; {len(labels)} images and videos\n")
     print_report(results)
+    print_videos(played)
     if options.wrong:
         for name, result in results.items():
             print(f"\n{name}, {len(result['wrong'])} images misread:")

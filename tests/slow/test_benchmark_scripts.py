@@ -176,6 +176,45 @@ def test_comparison_with_and_without_reading_order(script, read, ordered, edits)
     assert photos.compare(page, read) == photos.Edits(*edits)
 
 
+def test_printed_digits_may_be_read_or_not(script):
+    photos = script("photos")
+    page = photos.Label(file="x.png", kind="page", text="12", printed="number 55 at the top")
+    assert photos.compare(page, "12") == photos.Edits(0, 0, 0)
+    assert photos.compare(page, "55\n12") == photos.Edits(0, 0, 0)
+    assert photos.compare(page, "555\n126") == photos.Edits(0, 0, 2)
+    assert photos.compare(page, "52") == photos.Edits(1, 0, 0)
+
+
+def test_what_a_video_shows(script):
+    judge = script("videos").judge
+    timeline = [(0.0, 2.0, "12"), (2.0, 5.0, "7\n8")]
+    reports = [(0.5, "12"), (2.5, "7"), (3.0, "7\n8")]
+    shown = judge("x.mp4", timeline, reports)
+    assert (shown.nothing, shown.right, shown.wrong) == (0.5, 1.5 + 2.0, 0.5 + 0.5)
+    assert judge("x.mp4", timeline, []).nothing == 5
+
+
+def test_photos_play_videos(run, tmp_path, one_of_each):
+    page = np.full((240, 320), 230, np.uint8)
+    page[80:160, 120:200] -= (cv2.resize(one_of_each[7], (80, 80)) * 0.8).astype(np.uint8)
+    video = cv2.VideoWriter(
+        str(tmp_path / "x.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240)
+    )
+    for _ in range(12):
+        video.write(cv2.cvtColor(page, cv2.COLOR_GRAY2BGR))
+    video.release()
+    label = {"file": "x.avi", "kind": "video", "text": "7", "timeline": [[0, 1.2, "7"]]}
+    (tmp_path / "labels.jsonl").write_text(json.dumps(label))
+    figures = tmp_path / "figures.json"
+    out = run("photos", tmp_path, "digits-int8", "--json", figures)
+    assert "x.avi" in out
+    (result,) = json.loads(figures.read_text())["readers"].values()
+    (video,) = result["videos"]
+    assert [text for _, text in video["reports"]] == ["7"]
+    assert video["right"] > 0.5
+    assert video["wrong"] == 0
+
+
 def test_the_tutorial_detects_digits_in_rows(script, one_of_each):
     find_digits = script("tutorial").find_digits
     page = np.zeros((200, 200), np.uint8)
@@ -218,6 +257,30 @@ def test_scenes(script, run, tmp_path, monkeypatch):
     for label in labels:
         assert cv2.imread(str(tmp_path / label["file"])) is not None
         assert set(label["text"]) <= set("0123456789\n")
+
+
+@pytest.mark.parametrize("kind", ["words", "empty", "tilted", "single"])
+def test_scenes_of_one_difficulty(run, tmp_path, kind):
+    run("scenes", tmp_path, "--count", 1, "--kind", kind, "--degrees", 30)
+    (label,) = map(json.loads, (tmp_path / "labels.jsonl").read_text().splitlines())
+    side = max(cv2.imread(str(tmp_path / label["file"])).shape)
+    assert bool(label["text"]) == (kind in ("tilted", "single"))
+    assert (20 <= side <= 100) if kind == "single" else (side > 300)
+
+
+def test_weights_of_the_context_are_fitted(script, run, monkeypatch):
+    small = partial(compose_scene, sides=(300, 360), empty=False)
+    monkeypatch.setattr(script("context"), "compose_scene", small)
+    out = run("context", "--count", 8)
+    assert "in its context" in out
+    own, context = (line for line in out.splitlines() if "_WEIGHTS = (" in line)
+    assert (own.count(","), context.count(",")) == (5, 8)
+
+
+def test_orientations_are_counted(run):
+    out = run("orientation", "--count", 1)
+    assert "turned pages corrected: " in out
+    assert "level pages turned: " in out
 
 
 @pytest.mark.parametrize(("accuracy", "seconds"), [(0.9912, 10.0), (0.994, None)])
