@@ -27,6 +27,9 @@ that must be in line with another; either pair."""
 MIN_SCORE = 0.4
 """Detections with a lower score of the detector do not show a tilt, if enough others are there."""
 
+UNCLEAR_TILT = 33
+"""Lines that are tilted by more than this may be columns that are tilted the other way, degrees."""
+
 MIN_DIGITS = 3
 """Fewer digits do not show a tilt."""
 
@@ -62,7 +65,10 @@ def straighten(
     if np.count_nonzero(sure) < MIN_DIGITS:
         sure[:] = True
     if tilt := estimate_tilt(centres[sure], sizes[sure]):
-        return _detect_turned(image, tilt, detect)
+        # Close to 45 degrees, rows and columns look alike; upright digits score better.
+        tilts = [tilt, tilt - np.copysign(90, tilt)] if abs(tilt) > UNCLEAR_TILT else [tilt]
+        turned = [_detect_turned(image, float(each), detect) for each in tilts]
+        return max(turned, key=lambda found: sum(each.score for each in found))
     return _straighten_groups(detections)
 
 

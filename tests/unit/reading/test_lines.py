@@ -50,7 +50,7 @@ def straightened(image: GreyImage) -> list[Detection]:
     return list(straighten(detect(image.halved(0)), image, detect))
 
 
-@pytest.mark.parametrize("degrees", [-40, -12, 12, 40])
+@pytest.mark.parametrize("degrees", [-44, -40, -12, 12, 40, 44])
 def test_tilted_lines_become_level(degrees):
     y = 700 - round(5 * 100 * np.sin(np.radians(degrees)) / 2)
     image = page((degrees, 6, 400, y), (degrees, 6, 400, y + 230))
