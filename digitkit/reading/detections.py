@@ -70,6 +70,7 @@ class Classified:
             probabilities=self.prediction.probabilities,
             is_digit=self.prediction.is_digit * score,
             cut=cut,
+            level_box=self.detection.level_box,
         )
 
 

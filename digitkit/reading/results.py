@@ -25,6 +25,8 @@ class Digit:
         is_digit: probability that this is a digit at all, 0–1; 1 where the model has no such
             output.
         cut: whether the image's border seems to cut off a part of it; it is then not accepted.
+        level_box: where its line is tilted, the box in an image turned so that it is level; None
+            elsewhere.
     """
 
     digit: int
@@ -36,6 +38,7 @@ class Digit:
     probabilities: F32 = field(repr=False, compare=False)
     is_digit: float = 1.0
     cut: bool = False
+    level_box: Box | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,6 @@ class PageStrategy:
             was_digit = cut and candidate.detection.score >= MIN_CUT_SCORE
             if confidence >= MIN_REPORTED or was_digit:
                 reported.append(digit)
-                boxes.append(candidate.detection.level_box or digit.box)
+                boxes.append(digit.level_box or digit.box)
         order = reading_order(boxes)
         return Assembled(tuple(replace(reported[i], row=row) for i, row in order), evidence)

@@ -98,7 +98,7 @@ class Tracker:
             track.missing += 1
         self._tracks = seen + [track for track in waiting if track.missing <= MAX_MISSING]
         digits = [self._to_digit(track) for track in self._tracks]
-        order = reading_order([digit.box for digit in digits])
+        order = reading_order([digit.level_box or digit.box for digit in digits])
         return replace(reading, digits=tuple(replace(digits[i], row=row) for i, row in order))
 
     def report(self, reading: Reading) -> bool:

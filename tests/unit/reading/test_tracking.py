@@ -88,3 +88,13 @@ def test_clutter_stays_clutter_and_a_cut_digit_is_never_accepted():
 
 def test_hold_is_checked():
     assert error_of(ConfigError, Tracker, 0, 0.9).field == "hold"
+
+
+def test_tilted_rows_keep_their_order():
+    # Two rows that fall steeply: 12 and 34. By their boxes alone, 3 stands left of 1.
+    level = {1: (0, 0, 20, 40), 2: (40, 0, 20, 40), 3: (0, 60, 20, 40), 4: (40, 60, 20, 40)}
+    boxes = {1: (52, 0, 30, 40), 2: (80, 28, 30, 40), 3: (10, 42, 30, 40), 4: (38, 70, 30, 40)}
+    tilted = [replace(digit(k, 0), box=boxes[k], level_box=level[k]) for k in (1, 2, 3, 4)]
+    followed = Tracker(1, 0.6).follow(reading(*tilted))
+    assert [each.digit for each in followed.digits] == [1, 2, 3, 4]
+    assert [each.row for each in followed.digits] == [0, 0, 1, 1]
