@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 from contextlib import suppress
 
+import numpy as np
+import numpy.typing as npt
+
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 
@@ -86,3 +89,25 @@ def rotate(image: U8, turn: int) -> U8:
     """
     how = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
     return cv2.rotate(image, how[turn]) if turn else image  # type: ignore[return-value]
+
+
+def rotate_freely(
+    pixels: U8, degrees: float, around: float = 0.0
+) -> tuple[U8, npt.NDArray[np.float64]]:
+    """Rotate pixels counter-clockwise by any angle; the result contains all of them.
+
+    Args:
+        pixels: uint8 ``[H, W]``.
+        degrees: how far.
+        around: grey level of what surrounds them, 0–255.
+
+    Returns:
+        The result, and the matrix from the old to the new places, float64 ``[2, 3]``.
+    """
+    h, w = pixels.shape
+    matrix = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0)
+    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+    width, height = round(h * sin + w * cos) + 2, round(h * cos + w * sin) + 2
+    matrix[:, 2] += (width - w) / 2, (height - h) / 2
+    turned = cv2.warpAffine(pixels, matrix, (width, height), borderValue=around)
+    return np.asarray(turned, np.uint8), np.asarray(matrix, np.float64)

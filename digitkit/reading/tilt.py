@@ -11,6 +11,7 @@ import numpy.typing as npt
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.images.orientation import rotate_freely
 from digitkit.reading.crops import clip_box
 from digitkit.reading.detections import Detection
 
@@ -29,6 +30,10 @@ MIN_SCORE = 0.4
 
 UNCLEAR_TILT = 33
 """Lines that are tilted by more than this may be columns that are tilted the other way, degrees."""
+
+MIN_REDETECTED = 0.92
+"""Upright digits that climb like stairs are no tilted line: turned, they score worse than this
+fraction of before. Of tilted writing, that is 0.96 or more."""
 
 MIN_DIGITS = 3
 """Fewer digits do not show a tilt."""
@@ -68,7 +73,9 @@ def straighten(
         # Close to 45 degrees, rows and columns look alike; upright digits score better.
         tilts = [tilt, tilt - np.copysign(90, tilt)] if abs(tilt) > UNCLEAR_TILT else [tilt]
         turned = [_detect_turned(image, float(each), detect) for each in tilts]
-        return max(turned, key=lambda found: sum(each.score for each in found))
+        best = max(turned, key=_total_score)
+        is_tilted = _total_score(best) >= MIN_REDETECTED * _total_score(detections)
+        return best if is_tilted else detections
     return _straighten_groups(detections)
 
 
@@ -91,7 +98,7 @@ def _straighten_groups(detections: Sequence[Detection]) -> Sequence[Detection]:
 def _detect_turned(image: GreyImage, tilt: float, detect: Detect) -> list[Detection]:
     """Detect the digits of an image after turning it by its tilt."""
     grey = image.reduced
-    turned, matrix = _turn_pixels(grey, tilt, float(np.median(grey[::8, ::8])))
+    turned, matrix = rotate_freely(grey, tilt, float(np.median(grey[::8, ::8])))
     back = cv2.invertAffineTransform(matrix)
     ratio = max(image.shape) / max(grey.shape)
     height, width = image.shape
@@ -106,6 +113,10 @@ def _detect_turned(image: GreyImage, tilt: float, detect: Detect) -> list[Detect
         level_box = (round(x * ratio), round(y * ratio), round(w * ratio), round(h * ratio))
         found.append(replace(detection, box=box, level_box=level_box, cut_sides=int(at_border)))
     return found
+
+
+def _total_score(detections: Sequence[Detection]) -> float:
+    return sum(detection.score for detection in detections)
 
 
 def _measure(detections: Sequence[Detection]) -> tuple[F64, F64]:
@@ -175,29 +186,9 @@ def _turn(points: F64, degrees: float) -> F64:
 
 
 def _turn_detection(detection: Detection, tilt: float, centre: F64) -> Detection:
-    ink = _turn_pixels(detection.ink, tilt, 0.0)[0] if tilt else detection.ink
+    ink = rotate_freely(detection.ink, tilt)[0] if tilt else detection.ink
     _, _, w, h = cv2.boundingRect(cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1])
     scale = max(detection.box[2:]) / max(*detection.ink.shape, 1)
     width, height = max(1, round(w * scale)), max(1, round(h * scale))
     box = (round(centre[0] - width / 2), round(centre[1] - height / 2), width, height)
     return replace(detection, ink=ink, level_box=box)
-
-
-def _turn_pixels(pixels: U8, degrees: float, around: float) -> tuple[U8, F64]:
-    """Pixels turned counter-clockwise, uint8 ``[h, w]``; the result contains all of them.
-
-    Args:
-        pixels: uint8 ``[H, W]``.
-        degrees: how far.
-        around: grey level of what surrounds them, 0–255.
-
-    Returns:
-        The result, and the matrix from the old to the new places, float64 ``[2, 3]``.
-    """
-    h, w = pixels.shape
-    matrix = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0)
-    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
-    width, height = round(h * sin + w * cos) + 2, round(h * cos + w * sin) + 2
-    matrix[:, 2] += (width - w) / 2, (height - h) / 2
-    turned = cv2.warpAffine(pixels, matrix, (width, height), borderValue=around)
-    return np.asarray(turned, np.uint8), np.asarray(matrix, np.float64)

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.training.scenes.page import Page
 
 CUT_FRACTION = 0.93
 """A digit of which less than this fraction of its ink remains visible is cut."""
-
-
-def rotate_ink(ink: U8, degrees: float) -> U8:
-    """Rotate ink, uint8 ``[h, w]``, counter-clockwise; the result contains all of it."""
-    h, w = ink.shape
-    matrix = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0)
-    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
-    width, height = round(h * sin + w * cos) + 2, round(h * cos + w * sin) + 2
-    matrix[:, 2] += (width - w) / 2, (height - h) / 2
-    return np.asarray(cv2.warpAffine(ink, matrix, (width, height)), np.uint8)
 
 
 def turn_page(page: Page, degrees: float) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
+from digitkit.images.orientation import rotate_freely
 from digitkit.reading.detections import overlaps
 from digitkit.training.scenes.fonts import DIGIT_HEIGHT, draw_digit, load_fonts
 from digitkit.training.scenes.glyphs import break_stroke, crop_to_ink, glyph, wear_ink
 from digitkit.training.scenes.page import Page
-from digitkit.training.scenes.turn import rotate_ink
 from digitkit.training.stroke_digits import draw_strokes
 
 
@@ -219,7 +219,7 @@ def _write_row(
         if ink.size == 0:
             continue
         if abs(lean) > 0.15:
-            ink = crop_to_ink(rotate_ink(ink, -float(np.degrees(np.arctan(lean)))))
+            ink = crop_to_ink(rotate_freely(ink, -float(np.degrees(np.arctan(lean))))[0])
         h, w = ink.shape
         if x + w > page.w - 2:
             break

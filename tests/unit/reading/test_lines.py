@@ -90,6 +90,17 @@ def test_level_digits_stay_as_they_are(count):
     assert straightened(image) == detect(image.reduced)
 
 
+def test_a_turn_after_which_less_is_found_is_undone():
+    image = page((40, 6, 400, 300), (40, 6, 400, 530))
+    before = detect(image.reduced)
+
+    def detect_worse(grey: np.ndarray) -> list[Detection]:
+        return [replace(each, score=0.9) for each in detect(grey)]
+
+    assert straighten(before, image, detect_worse) == before
+    assert all(each.level_box for each in straighten(before, image, detect))
+
+
 def test_scattered_digits_are_not_tilted():
     places = np.random.default_rng(0).uniform(0, 1400, (9, 2)).astype(int).tolist()
     image = page(*[(0, 1, x, y) for x, y in places])
