@@ -144,7 +144,7 @@ def train_detector(config: DetectorConfig, report: ReportProgress) -> Path:
             subject=str(config.out),
             hint="replace it with --overwrite, or choose another folder with --out",
         )
-    _fit(config, report, None)
+    _fit(config, *_begin(config), report)
     return path
 
 
@@ -168,11 +168,14 @@ def resume_detector(folder: Path, report: ReportProgress) -> Path:
         raise RunError("is complete; there is nothing to resume", subject=str(path))
     try:
         config = DetectorConfig(folder, **saved["config"])
-        _fit(config, report, saved)
-    except (KeyError, TypeError, ValueError) as error:
+        training, _ = _begin(config)
+        training.load(saved["state"], saved["net"])
+        words = str(saved["training"])
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise RunError(
             f"is damaged ({one_line(error)})", subject=str(path), hint="train again"
         ) from error
+    _fit(config, training, words, report)
     return path
 
 
@@ -262,11 +265,7 @@ def _begin(config: DetectorConfig) -> tuple[_Training, str]:
     return _Training(net, Average(net, DECAY), optimiser, schedule), words
 
 
-def _fit(config: DetectorConfig, report: ReportProgress, saved: dict[str, Any] | None) -> None:
-    training, words = _begin(config)
-    if saved is not None:
-        training.load(saved["state"], saved["net"])
-        words = saved["training"]
+def _fit(config: DetectorConfig, training: _Training, words: str, report: ReportProgress) -> None:
     samples = DataLoader(
         SceneSamples(config.seed, first=training.step * config.batch),
         config.batch,
