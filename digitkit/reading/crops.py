@@ -65,7 +65,7 @@ def crop_detection(
     height, width = plain.shape
     # The paper around belongs to the crop, since ink is measured against it.
     ink_height = mask.shape[0] * INK * down
-    x0, y0 = scale.origin
+    x0, y0 = (edge / reduction for edge in scale.origin)
     left, top = max(0, int(x0 + x * INK * across)), max(0, int(y0 + y * INK * down))
     right = min(width, int(np.ceil(x0 + (x + mask.shape[1]) * INK * across)))
     bottom = min(height, int(np.ceil(y0 + (y + mask.shape[0]) * INK * down)))

@@ -13,7 +13,7 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
-from digitkit.images.grey import GreyImage
+from digitkit.images.grey import REDUCED_SIDE, GreyImage
 from digitkit.images.ink import extract_ink
 from digitkit.reading.crops import clip_box, crop_detection
 from digitkit.reading.detections import Detection
@@ -21,7 +21,7 @@ from digitkit.reading.detector import CENTRE, Detector
 from digitkit.reading.fine import FINE_HEIGHT, choose_tiles, merge_fine
 from digitkit.reading.scales import Candidate, Scale
 
-WORK_SIDE = 1280
+WORK_SIDE = REDUCED_SIDE
 """Images are reduced to this longer side before detection, pixels."""
 
 CAMERA_SIDES = (480, 640)

@@ -87,8 +87,8 @@ class Reader:
                 TIFF files, which their decoder rotates).
             min_confidence: threshold for a digit to be accepted, 0–1; the model's own by default.
             threads: threads for one call of the classifier or the detector.
-            detector: the detector for pages; by default the shipped one, loaded for the first
-                page.
+            detector: the detector; by default the shipped one, loaded for the first page or the
+                first image of one digit that is not clear.
 
         Raises:
             InputNotFoundError: the model does not exist.
