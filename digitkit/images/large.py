@@ -56,7 +56,9 @@ class LargeJpeg:
 
     @cached_property
     def colours(self) -> U8:
-        """The whole image, upright, uint8 ``[H, W, 3]`` BGR; grey where colours do not decode."""
+        """The whole image, upright: uint8 ``[H, W, 3]`` BGR, or ``[H, W]`` of a grey file or where
+        the colours do not decode.
+        """
         try:
             return decode_pixels(self.data, self.name, self.orientation)
         except ImageError:

@@ -57,6 +57,10 @@ class Frame:
     time: datetime | None = None
     seconds: float | None = None
 
+    def __repr__(self) -> str:
+        """Without pixels, which need not have been decoded."""
+        return f"Frame(source={self.source!r}, shape={self.shape}, number={self.number})"
+
     @property
     def grey(self) -> GreyImage:
         """The image in grey, for reading."""

@@ -146,3 +146,10 @@ def test_a_frame_takes_pixels_too():
     assert Frame("array", grey).image is grey
     with pytest.raises(TypeError):
         Frame("no image")
+
+
+def test_showing_a_frame_decodes_nothing(tmp_path):
+    path = write_jpeg(tmp_path / "a.jpg", drawing())
+    frame = load_frame(path)
+    assert "(400, 2600)" in repr(frame)
+    assert "colours" not in vars(vars(frame)["image"])
