@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from alignment import Edits, align
 from classical import Classical
 from common import ran_on, table
 from tutorial import Tutorial
@@ -93,52 +94,12 @@ class Label:
         return "hard pages" if self.hard else "easy pages"
 
 
-@dataclass(frozen=True)
-class Edits:
-    """The edits from the digits read to those in the label."""
-
-    substituted: int
-    missed: int
-    false: int
-
-    @property
-    def total(self) -> int:
-        """The edit distance."""
-        return self.substituted + self.missed + self.false
-
-
-def align(truth: Sequence[str], read: Sequence[str]) -> Edits:
-    """The fewest edits; of several alignments, the one with the fewest substitutions."""
-    return _align(truth, read)[0]
-
-
-def _align(truth: Sequence[str], read: Sequence[str]) -> tuple[Edits, str]:
-    """The same, and the false digits."""
-    # A row of the table: the fewest (edits, substitutions) for the truth so far and j digits read,
-    # and the false digits among these.
-    row = [(j, 0, "".join(read[:j])) for j in range(len(read) + 1)]
-    for i, expected in enumerate(truth, 1):
-        before, row = row, [(i, 0, "")]
-        for j, got in enumerate(read, 1):
-            wrong = int(expected != got)
-            edits, substituted, false = before[j - 1]
-            row.append(
-                min(
-                    (edits + wrong, substituted + wrong, false),
-                    (before[j][0] + 1, *before[j][1:]),
-                    (row[j - 1][0] + 1, row[j - 1][1], row[j - 1][2] + got),
-                )
-            )
-    edits, substituted, false = row[-1]
-    return Edits(substituted, edits - substituted - len(false), len(false)), false
-
-
 def compare(label: Label, text: str) -> Edits:
     """Align the text read from an image, rows separated by newlines, with its label."""
     truth, read = "".join(label.text.split()), "".join(text.split())
     if not label.reading_order:
         truth, read = "".join(sorted(truth)), "".join(sorted(read))
-    edits, false = _align(truth, read)
+    edits, false = align(truth, read)
     printed = Counter(filter(str.isdigit, label.printed))
     return replace(edits, false=edits.false - (Counter(false) & printed).total())
 

@@ -158,9 +158,9 @@ def test_photos_in_a_bad_folder(run, capsys, tmp_path, line, message):
     ],
 )  # fmt: skip
 def test_alignment(script, truth, read, substituted, missed, false):
-    photos = script("photos")
-    assert photos.align(truth, read) == photos.Edits(substituted, missed, false)
-    assert photos.align(read, truth) == photos.Edits(substituted, false, missed)
+    alignment = script("alignment")
+    assert alignment.align(truth, read)[0] == alignment.Edits(substituted, missed, false)
+    assert alignment.align(read, truth)[0] == alignment.Edits(substituted, false, missed)
 
 
 @pytest.mark.parametrize(
