@@ -35,6 +35,7 @@ from digitkit.reading.strategies import (
     PageStrategy,
     SingleDigitStrategy,
     Strategy,
+    is_clear,
 )
 from digitkit.reading.upright import is_clearly_better, surely_upright
 from digitkit.sources.files import load_frame
@@ -200,7 +201,9 @@ class Reader:
         """
         image = image.rotated(turn)
         reading, evidence = self._read_with(frame, image, strategy, turn)
-        if isinstance(strategy, SingleDigitStrategy) and not reading.text:
+        single = isinstance(strategy, SingleDigitStrategy)
+        # Only now is the detector loaded.
+        if single and not reading.text and not is_clear(image):
             again, _ = self._read_with(frame, image, EnlargedStrategy(self._detector), turn)
             ms = _total([reading.ms, again.ms])
             reading = replace(again if again.text else reading, ms=ms)

@@ -91,6 +91,11 @@ class SingleDigitStrategy:
         return Assembled(tuple(digits), 0.0)
 
 
+def is_clear(image: GreyImage) -> bool:
+    """Whether ink and paper of an image of one digit differ so much that a threshold shows it."""
+    return separability(image.reduced) >= CLEAR
+
+
 class EnlargedStrategy(SingleDigitStrategy):
     """The image is one digit that a plain threshold does not show: the detector finds its ink."""
 
@@ -104,8 +109,6 @@ class EnlargedStrategy(SingleDigitStrategy):
         from digitkit.reading.pages import detect_digits
 
         grey = image.reduced
-        if separability(grey) >= CLEAR:
-            return []
         height, width = grey.shape
         ratio = ENLARGED_SIDE / max(height, width)
         size = max(1, round(width * ratio)), max(1, round(height * ratio))

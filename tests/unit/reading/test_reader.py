@@ -51,6 +51,7 @@ def test_one_digit_needs_no_detector(one_of_each, shipped, monkeypatch):
     missing = MagicMock(side_effect=ModelError("not found"))
     monkeypatch.setattr("digitkit.reading.reader.Detector", missing)
     assert Reader(shipped).read(one_of_each[3]).text == "3"
+    assert Reader(shipped, min_confidence=1.0).read(one_of_each[3]).text == ""  # it is clear
     error_of(ModelError, Reader(shipped).read, np.pad(one_of_each[3], 40))
 
 
