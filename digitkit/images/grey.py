@@ -53,7 +53,7 @@ class GreyImage:
         """The image halved this many times; 0 for the whole."""
         if times not in self._made:
             further = times > self._most
-            self._made[times] = _halve(self.halved(times - 1)) if further else self._make(times)
+            self._made[times] = halve(self.halved(times - 1)) if further else self._make(times)
         return self._made[times]
 
     @property
@@ -81,7 +81,8 @@ def count_halvings(shape: tuple[int, int]) -> int:
     return times
 
 
-def _halve(grey: U8) -> U8:
-    height, width = (side // 2 for side in grey.shape)
+def halve(grey: U8) -> U8:
+    """Halve an image, uint8 ``[h, w]``; without the last row or column of an odd number."""
+    height, width = (max(1, side // 2) for side in grey.shape)
     even = grey[: 2 * height, : 2 * width]
     return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -10,6 +10,7 @@ import numpy as np
 from digitkit.arrays import F32, U8
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
+from digitkit.images.grey import halve
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Reading, Timings
 from digitkit.sources.frames import Frame
@@ -101,9 +102,7 @@ def _reduce(image: U8) -> F32:
     """A frame reduced for comparison: grey, float32 ``[h, w]``."""
     small, halvings = to_grey(image), 0
     while halvings < HALVINGS or max(small.shape) > MAX_SIDE:
-        # Half by half, which OpenCV does several times faster than at once.
-        size = (max(1, small.shape[1] // 2), max(1, small.shape[0] // 2))
-        small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
+        small = halve(small)
         halvings += 1
     return small.astype(np.float32)
 
