@@ -28,7 +28,7 @@ _GREY_FLAGS = [
 
 @dataclass(frozen=True)
 class LargeJpeg:
-    """A JPEG image of which only what is needed is decoded; the bytes are kept for the rest.
+    """A JPEG image that is decoded only as far as needed; its bytes are kept.
 
     Attributes:
         data: the file's bytes, which were checked.

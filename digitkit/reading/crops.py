@@ -21,8 +21,8 @@ CROP_HEIGHT = 56
 """Height that a digit is reduced to before it is brought to normal form, pixels."""
 
 SHARP_HEIGHT = 20
-"""A digit at least this high in a reduced image is cut out of that, pixels: in the
-normal form it is no higher."""
+"""Digits of at least this height in a reduced image are cut out of it, pixels: the height that they
+have in the normal form."""
 
 _MARGIN = 3
 """Paper around a digit's ink in its crop, pixels of the ink map."""
