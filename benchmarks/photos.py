@@ -85,8 +85,6 @@ class Label:
     @property
     def group(self) -> str:
         """One of `GROUPS`."""
-        if self.kind == "video":
-            return "videos"
         if not self.text:
             return "no digits"
         if self.kind == "single":
