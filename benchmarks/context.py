@@ -20,7 +20,7 @@ import torch
 from common import ran_on, table
 
 from digitkit import Classifier
-from digitkit.arrays import Box
+from digitkit.arrays import F64, Box
 from digitkit.cli import show
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
@@ -32,7 +32,6 @@ from digitkit.reading.detector import Detector
 from digitkit.reading.strategies import PageStrategy
 from digitkit.training.scenes.scene import Scene, compose_scene
 
-F64 = npt.NDArray[np.float64]
 FALSE_PER_HUNDRED = (3, 10, 30)
 SEED = 101
 DECAY = 1e-3

@@ -14,5 +14,8 @@ Labels = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
 """Scores and probabilities."""
 
+F64 = npt.NDArray[np.float64]
+"""Coordinates, angles and features."""
+
 Box = tuple[int, int, int, int]
 """A bounding box: left, top, width and height, pixels of the upright image."""

@@ -6,9 +6,8 @@ import struct
 from contextlib import suppress
 
 import numpy as np
-import numpy.typing as npt
 
-from digitkit.arrays import U8
+from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
 
 EXIF_SEARCHED_BYTES = 1 << 17
@@ -91,9 +90,7 @@ def rotate(image: U8, turn: int) -> U8:
     return cv2.rotate(image, how[turn]) if turn else image  # type: ignore[return-value]
 
 
-def rotate_freely(
-    pixels: U8, degrees: float, around: float = 0.0
-) -> tuple[U8, npt.NDArray[np.float64]]:
+def rotate_freely(pixels: U8, degrees: float, around: float = 0.0) -> tuple[U8, F64]:
     """Rotate pixels counter-clockwise by any angle; the result contains all of them.
 
     Args:

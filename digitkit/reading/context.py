@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from digitkit.arrays import F64
 from digitkit.reading.order import median
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ FILLED = 1.4
 
 _CERTAIN = 0.999
 """Probabilities are limited to this: what is certain tells no more."""
-
-F64 = npt.NDArray[np.float64]
 
 
 class Rescored(NamedTuple):
@@ -102,9 +100,9 @@ def own_features(classified: Sequence[Classified], side: int) -> F64:
         _log_odds([each.detection.score for each in classified]),
         _log_odds([each.prediction.confidence for each in classified]),
         _log_odds([each.detection.other for each in classified]),
-        np.log(np.maximum(boxes[:, 2:].max(1, initial=1), 1) / side),
+        np.log(boxes[:, 2:].max(1, initial=1) / side),
         [float(each.prediction.digit == 1) for each in classified],
-    ]).reshape(-1, 5)  # fmt: skip
+    ])  # fmt: skip
 
 
 def context_features(classified: Sequence[Classified], probabilities: F64) -> F64:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import U8
+from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.orientation import rotate_freely
@@ -44,9 +44,6 @@ MIN_DIGITS = 3
 _STEP = 3
 _NEAR = 4.0
 """Digits of one line are at most this far apart, in sizes."""
-
-F64 = npt.NDArray[np.float64]
-
 
 Detect = Callable[[U8], list[Detection]]
 """Detects digits in a grey image, uint8 ``[h, w]``."""
@@ -129,7 +126,7 @@ def _measure(detections: Sequence[Detection]) -> tuple[F64, F64]:
 
 
 def estimate_tilt(centres: F64, sizes: F64) -> float:
-    """How far the lines fall to the right, degrees; 0 where there is no clear sign of it.
+    """Estimate the angle by which lines fall to the right, degrees; 0 if it is not clear.
 
     Args:
         centres: of the digits, float64 ``[N, 2]``, pixels.
