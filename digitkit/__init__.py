@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from digitkit.models.evaluation import Evaluation, evaluate
     from digitkit.reading.fields import Field
     from digitkit.reading.reader import Reader
-    from digitkit.reading.results import Digit, Reading, Timings
+    from digitkit.reading.results import Digit, Mark, Number, Reading, Timings
     from digitkit.sinks.drawing import draw
     from digitkit.sources.frames import Failure, Frame
     from digitkit.sources.live import Live
@@ -43,7 +43,9 @@ _MODULES = {
     "Field": "reading.fields",
     "Frame": "sources.frames",
     "Live": "sources.live",
+    "Mark": "reading.results",
     "ModelContract": "models.contract",
+    "Number": "reading.results",
     "Prediction": "models.classifier",
     "Reader": "reading.reader",
     "Reading": "reading.results",
@@ -64,7 +66,9 @@ __all__ = [
     "Field",
     "Frame",
     "Live",
+    "Mark",
     "ModelContract",
+    "Number",
     "Prediction",
     "Reader",
     "Reading",

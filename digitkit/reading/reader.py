@@ -29,6 +29,7 @@ from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier
 from digitkit.reading.detections import Classified
 from digitkit.reading.detector import Detector
+from digitkit.reading.numbers import find_numbers
 from digitkit.reading.results import Reading, Timings
 from digitkit.reading.strategies import (
     EnlargedStrategy,
@@ -219,7 +220,8 @@ class Reader:
         normalised = time.perf_counter_ns()
         predictions = self.classifier.classify(images)
         classified = list(map(Classified, detections, images, predictions))
-        digits, evidence = strategy.assemble(classified, self.min_confidence, max(frame.shape))
+        digits, evidence, marks = strategy.assemble(classified, self.min_confidence, image)
+        numbers = find_numbers(digits, marks)
         finished = time.perf_counter_ns()
         ms = Timings(
             frame.decode_ms,
@@ -227,7 +229,17 @@ class Reader:
             (normalised - located) / 1e6,
             (finished - normalised) / 1e6,
         )
-        reading = Reading(frame.source, digits, ms, frame.number, frame.time, turn, frame.seconds)
+        reading = Reading(
+            frame.source,
+            digits,
+            ms,
+            frame=frame.number,
+            time=frame.time,
+            turn=turn,
+            seconds=frame.seconds,
+            numbers=numbers,
+            marks=marks,
+        )
         return reading, evidence
 
 

@@ -1,10 +1,11 @@
-"""What was read from an image: digits, and what the steps took."""
+"""What was read from an image: digits and numbers, and what the steps took."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from digitkit.arrays import F32, U8, Box
 
@@ -41,6 +42,57 @@ class Digit:
     level_box: Box | None = field(default=None, repr=False)
 
 
+MarkKind = Literal["point", "comma", "dash", "sign", "line", "ink"]
+"""What a `Mark` is: a point on the line, or a comma; a short level stroke; another sign, such as a
+plus or a colon; a ruled line across the row; or ink that may be a digit."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Ink in or next to a row of digits that is none of them.
+
+    Attributes:
+        kind: what it is.
+        box: its bounding box, pixels of the upright image.
+        row: number of the row.
+        level_box: where its row is tilted, the box in an image turned so that it is level; None
+            elsewhere.
+    """
+
+    kind: MarkKind
+    box: Box
+    row: int
+    level_box: Box | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number: digits that belong together.
+
+    Attributes:
+        text: as a person would write it down: digits, ``?`` for a digit in doubt and for ink that
+            cannot be read, a decimal separator (``.`` or ``,``) and a leading ``-``.
+        complete: whether nothing is missing: each digit is accepted, none is cut, and no ink in it
+            or directly beside it is unexplained.
+        confidence: probability that the whole number is right, 0–1; calibrated on synthetic pages.
+        box: bounding box of its ink, pixels of the upright image.
+        row: number of its row, from 0 at the top.
+        column: number of its column, from 0 at the left; where numbers are not in columns, its
+            place in its row.
+        digits: its digits, at least one of them accepted.
+        reasons: why it is not complete, or what a `digitkit.Field` changed; one phrase each.
+    """
+
+    text: str
+    complete: bool
+    confidence: float
+    box: Box
+    row: int
+    column: int
+    digits: tuple[Digit, ...] = field(repr=False)
+    reasons: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Timings:
     """Duration of each step, milliseconds.
@@ -72,24 +124,44 @@ class Reading:
         turn: degrees clockwise by which the image was rotated before it was read; boxes are in
             the rotated image.
         seconds: position in a video file; None elsewhere.
+        numbers: the numbers in reading order; see `digitkit.reading.numbers.find_numbers`. Each
+            accepted digit is in exactly one of them.
+        marks: ink in and next to the rows that is no digit.
     """
 
     source: str
-    digits: tuple[Digit, ...]
+    digits: tuple[Digit, ...] = field(repr=False)
     ms: Timings
     frame: int | None = None
     time: datetime | None = None
     turn: int = 0
     seconds: float | None = None
 
+    numbers: tuple[Number, ...] = ()
+    marks: tuple[Mark, ...] = field(default=(), repr=False)
+
+    @property
+    def rows(self) -> tuple[tuple[Number, ...], ...]:
+        """The numbers by rows, from the top; those of a row from the left."""
+        rows: dict[int, list[Number]] = {}
+        for number in self.numbers:
+            rows.setdefault(number.row, []).append(number)
+        return tuple(map(tuple, rows.values()))
+
     @property
     def text(self) -> str:
-        """The accepted digits in reading order, rows separated by newlines."""
-        rows: dict[int, str] = {}
-        for digit in self.digits:
-            if digit.accepted:
-                rows[digit.row] = rows.get(digit.row, "") + str(digit.digit)
-        return "\n".join(rows.values())
+        """The numbers in reading order: rows separated by newlines, numbers in a row by spaces."""
+        return "\n".join(" ".join(number.text for number in row) for row in self.rows)
+
+    @property
+    def confidence(self) -> float | None:
+        """Probability that all numbers are right, 0–1: the product of theirs; None without any."""
+        return math.prod(number.confidence for number in self.numbers) if self.numbers else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all numbers are complete."""
+        return all(number.complete for number in self.numbers)
 
     def to_json(self) -> dict[str, Any]:
         """The reading as ``digitkit infer --format jsonl`` writes it."""
@@ -103,17 +175,33 @@ class Reading:
         values["text"] = self.text
         if self.turn:
             values["turn"] = self.turn
-        values["digits"] = [
-            {
-                "digit": digit.digit,
-                # Rounded; a digit below the threshold is marked, however it rounds.
-                "confidence": round(digit.confidence, 4),
-                "box": list(digit.box),
-                "row": digit.row,
-            }
-            | ({} if digit.accepted else {"accepted": False})
-            | ({"cut": True} if digit.cut else {})
-            for digit in self.digits
-        ]
+        places = {id(digit): place for place, digit in enumerate(self.digits)}
+        values["numbers"] = [_number_json(number, places) for number in self.numbers]
+        values["digits"] = [_digit_json(digit) for digit in self.digits]
         values["ms"] = {name: round(value, 3) for name, value in vars(self.ms).items()}
         return values
+
+
+def _digit_json(digit: Digit) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "digit": digit.digit,
+        # Rounded; whether it reaches the threshold `accepted` says.
+        "confidence": round(digit.confidence, 4),
+        "accepted": digit.accepted,
+        "box": list(digit.box),
+        "row": digit.row,
+    }
+    return values | ({"cut": True} if digit.cut else {})
+
+
+def _number_json(number: Number, places: dict[int, int]) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "text": number.text,
+        "complete": number.complete,
+        "confidence": round(number.confidence, 4),
+        "box": list(number.box),
+        "row": number.row,
+        "column": number.column,
+        "digits": [places[id(digit)] for digit in number.digits],
+    }
+    return values | ({"reasons": list(number.reasons)} if number.reasons else {})

@@ -11,7 +11,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.ink import extract_ink, separability
 from digitkit.reading.detections import Classified, Detection
-from digitkit.reading.results import Digit
+from digitkit.reading.results import Digit, Mark
 from digitkit.reading.upright import orientation_evidence
 
 if TYPE_CHECKING:
@@ -38,10 +38,17 @@ MIN_FILLED = 0.35
 
 
 class Assembled(NamedTuple):
-    """The digits of an image, in reading order; how much they support its orientation."""
+    """What an image shows.
+
+    Attributes:
+        digits: in reading order.
+        evidence: how much they support the image's orientation.
+        marks: other ink in and next to their rows.
+    """
 
     digits: tuple[Digit, ...]
     evidence: float
+    marks: tuple[Mark, ...] = ()
 
 
 class Strategy(Protocol):
@@ -57,14 +64,14 @@ class Strategy(Protocol):
         """Find what may be digits in an upright image."""
 
     def assemble(
-        self, classified: Sequence[Classified], min_confidence: float, side: int
+        self, classified: Sequence[Classified], min_confidence: float, image: GreyImage
     ) -> Assembled:
         """Decide which of the classified detections are digits, and put them into order.
 
         Args:
             classified: all detections of one image.
             min_confidence: threshold for a digit to be accepted, 0–1.
-            side: the image's longer side, pixels.
+            image: that they are in.
         """
 
 
@@ -79,7 +86,7 @@ class SingleDigitStrategy:
         return [Detection((0, 0, width, height), extract_ink(image.reduced))]
 
     def assemble(
-        self, classified: Sequence[Classified], min_confidence: float, side: int
+        self, classified: Sequence[Classified], min_confidence: float, image: GreyImage
     ) -> Assembled:
         """The one digit, whatever its confidence."""
         digits = [
@@ -149,14 +156,14 @@ class PageStrategy:
         return detections
 
     def assemble(
-        self, classified: Sequence[Classified], min_confidence: float, side: int
+        self, classified: Sequence[Classified], min_confidence: float, image: GreyImage
     ) -> Assembled:
         """Rescore by context, drop clutter, and put into reading order."""
         from digitkit.reading.context import rescore
         from digitkit.reading.order import reading_order
 
         reported, boxes, evidence = [], [], 0.0
-        rescored = rescore(classified, min_confidence, side)
+        rescored = rescore(classified, min_confidence, max(image.shape))
         for candidate, (score, cut) in zip(classified, rescored, strict=True):
             confidence = candidate.prediction.confidence * score
             accepted = confidence >= min_confidence and not cut
@@ -168,4 +175,5 @@ class PageStrategy:
                 reported.append(digit)
                 boxes.append(digit.level_box or digit.box)
         order = reading_order(boxes)
-        return Assembled(tuple(replace(reported[i], row=row) for i, row in order), evidence)
+        digits = tuple(replace(reported[i], row=row) for i, row in order)
+        return Assembled(digits, evidence)

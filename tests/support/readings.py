@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from digitkit.reading.numbers import find_numbers
 from digitkit.reading.results import Digit, Reading, Timings
 
 
@@ -19,4 +20,4 @@ def make_digit(likely: dict[int, float], x=0, is_digit=1.0, row=0, cut=False, th
 
 
 def make_reading(*digits: Digit, source: str = "camera 0", frame: int | None = 0) -> Reading:
-    return Reading(source, digits, Timings(0, 0, 0, 0), frame)
+    return Reading(source, digits, Timings(0, 0, 0, 0), frame, numbers=find_numbers(digits))

@@ -1,0 +1,282 @@
+"""Synthetic images of numbers, with what is written in them: for ``numbers.py``.
+
+``strips``: one number of 3 to 6 digits, drawn close together, 400×100 pixels. ``tables``: two or
+three columns of numbers, ruled or not. ``rows``: numbers with operators, decimal separators, words
+and leading minus signs. ``pages``: any of these, of other sizes and slopes, for fitting. Half of the
+images are drawn on plain paper, the others are photographed (`digitkit.training.scenes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from digitkit.arrays import U8, Box
+from digitkit.datasets.digits import DigitData
+from digitkit.images.cv import cv2
+from digitkit.training.scenes.camera import photograph
+from digitkit.training.scenes.glyphs import crop_to_ink
+from digitkit.training.scenes.page import Page, Rng
+
+PAPERS = (255, 250, 235, 215)
+"""Grey levels of plain paper."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """One number as it was written.
+
+    Attributes:
+        text: with its decimal separator and leading minus, if it has any.
+        box: of its ink.
+        row: of the image, from 0.
+        column: of a table, from 0; the place in its row elsewhere.
+    """
+
+    text: str
+    box: Box
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One image and the numbers in it, in reading order.
+
+    Attributes:
+        image: uint8 ``[H, W, 3]`` BGR.
+        numbers: what is written.
+    """
+
+    image: U8
+    numbers: tuple[Written, ...]
+
+
+class Hand:
+    """Writes MNIST's digits, and signs of one pen, on a sheet.
+
+    Attributes:
+        page: what is written on.
+        rng: source of randomness.
+    """
+
+    def __init__(self, data: DigitData, rng: Rng, width: int, height: int) -> None:
+        """Take a blank sheet of `width` × `height` pixels."""
+        self._data = data
+        self.rng = rng
+        self._plain = rng.random() < 0.5
+        page = Page(rng, (max(width, height), max(width, height) + 1))
+        if self._plain:
+            page.dark_paper = False
+            page.pixels = np.full((height, width, 3), rng.choice(PAPERS), np.float32)
+        else:
+            page.pixels = cv2.resize(page.pixels, (width, height), interpolation=cv2.INTER_AREA)
+        page.h, page.w = height, width
+        page.ink = np.zeros((height, width), np.uint8)
+        page.other = page.ink.copy()
+        self.page = page
+        self._colour = np.full(3, rng.uniform(0, 60)) if self._plain else page.ink_colour()
+
+    def put(self, ink: U8, x: float, y: float, *, digit: bool = False) -> Box:
+        """Put ink with its left upper corner at a place; where it is."""
+        self.page.put(ink, round(x), round(y), self._colour, 1.0, digit=digit, other=not digit)
+        return round(x), round(y), ink.shape[1], ink.shape[0]
+
+    def digit(self, height: float) -> tuple[U8, str]:
+        """A digit of any hand, its ink this high."""
+        i = int(self.rng.integers(len(self._data.labels)))
+        ink = crop_to_ink(self._data.images[i])
+        size = max(2, round(ink.shape[1] * height / ink.shape[0])), max(2, round(height))
+        large = cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC)
+        return np.asarray(large, np.uint8), str(self._data.labels[i])
+
+    def sign(self, kind: str, height: float) -> U8:
+        """A sign, for digits of this height."""
+        side = round(height)
+        layer = np.zeros((2 * side, 2 * side), np.uint8)
+        pen = max(1, round(height * self.rng.uniform(0.06, 0.14)))
+
+        def line(*points: tuple[float, float]) -> None:
+            jitter = self.rng.normal(0, 0.03, (len(points), 2))
+            path = (side / 2 + height * (np.array(points) + jitter)).round().astype(np.int32)
+            cv2.polylines(layer, [path], False, 255, pen, cv2.LINE_AA)
+
+        if kind in ".:":
+            for y in (0.5,) if kind == "." else (0.25, 0.75):
+                centre = (side, round(side / 2 + y * height))
+                cv2.circle(layer, centre, max(1, round(0.75 * pen)), 255, -1, cv2.LINE_AA)
+        elif kind == ",":
+            line((0.52, 0.4), (0.5, 0.52), (0.42, 0.64))
+        elif kind in "-−":
+            line((0.25, 0.5), (0.75, 0.5))
+        elif kind == "+":
+            line((0.2, 0.5), (0.8, 0.5))
+            line((0.5, 0.2), (0.5, 0.8))
+        elif kind == "×":
+            line((0.28, 0.28), (0.72, 0.72))
+            line((0.72, 0.28), (0.28, 0.72))
+        elif kind == "/":
+            line((0.3, 0.95), (0.7, 0.0))
+        elif kind == "=":
+            line((0.2, 0.38), (0.8, 0.38))
+            line((0.2, 0.64), (0.8, 0.64))
+        else:
+            sign = -1 if kind == "(" else 1
+            bow = [(0.5 + sign * 0.14 * np.cos(a), 0.5 + 0.6 * np.sin(a)) for a in _ARC]
+            line(*bow)
+        return crop_to_ink(layer)
+
+    def number(self, text_length: int, x: float, y: float, height: float, gap: float) -> Written:
+        """Write a number; its digits are `gap` heights apart, its top is at `y`."""
+        boxes, text = [], ""
+        for _ in range(text_length):
+            tall = height * self.rng.uniform(0.9, 1.1)
+            ink, name = self.digit(tall)
+            top = y + (height - tall) / 2 + self.rng.normal(0, 0.03) * height
+            boxes.append(self.put(ink, x, top, digit=True))
+            text += name
+            x += ink.shape[1] + max(1.0, height * gap * self.rng.uniform(0.6, 1.4))
+        return Written(text, enclose(boxes), 0, 0)
+
+    def finish(self) -> U8:
+        """The image: plain, or photographed; uint8 ``[H, W, 3]`` BGR."""
+        if self._plain:
+            return np.asarray(self.page.pixels.clip(0, 255), np.uint8)
+        return photograph(self.page)
+
+
+_ARC = np.linspace(-np.pi / 2, np.pi / 2, 9)
+
+
+def enclose(boxes: list[Box]) -> Box:
+    """The smallest box around others."""
+    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
+    right, bottom = max(b[0] + b[2] for b in boxes), max(b[1] + b[3] for b in boxes)
+    return left, top, right - left, bottom - top
+
+
+def make_strip(data: DigitData, rng: Rng) -> Sheet:
+    """One number of 3 to 6 digits, 36 to 60 pixels high, close together in 400×100 pixels."""
+    hand = Hand(data, rng, 400, 100)
+    height, count = rng.uniform(36, 60), int(rng.integers(3, 7))
+    gap = rng.uniform(0.02, 0.16)
+    x, y = rng.uniform(8, 40), rng.uniform(8, 90 - height)
+    number = hand.number(count, x, y, height, gap)
+    return Sheet(hand.finish(), (number,))
+
+
+def make_table(data: DigitData, rng: Rng) -> Sheet:
+    """Numbers in two or three columns, on a grid of lines or not, some cells empty."""
+    columns, rows = int(rng.integers(2, 4)), int(rng.integers(3, 8))
+    height = rng.uniform(22, 44)
+    pitch = height * rng.uniform(1.5, 2.2)
+    widest = [int(rng.integers(1, 5)) for _ in range(columns)]
+    room = [height * (1.1 * count + rng.uniform(0.8, 2.5)) for count in widest]
+    width, tall = round(sum(room) + 2 * height), round(rows * pitch + 2 * height)
+    hand = Hand(data, rng, width, tall)
+    left, top = height * rng.uniform(0.5, 1.2), height * rng.uniform(0.5, 1.2)
+    if rng.random() < 0.5:
+        _rule(hand, left, top, room, pitch, rows)
+    right_aligned, gap = rng.random() < 0.5, rng.uniform(0.04, 0.22)
+    numbers = []
+    for row in range(rows):
+        x = left
+        for column in range(columns):
+            if rng.random() < 0.92:
+                count = int(rng.integers(1, widest[column] + 1))
+                free = room[column] - height * 0.95 * count - 0.4 * height
+                shift = height * 0.25 + (max(0.0, free) if right_aligned else 0.0)
+                y = top + row * pitch + (pitch - height) / 2
+                made = hand.number(count, x + shift, y, height, gap)
+                numbers.append(Written(made.text, made.box, row, column))
+            x += room[column]
+    return Sheet(hand.finish(), tuple(numbers))
+
+
+def _rule(
+    hand: Hand, left: float, top: float, room: list[float], pitch: float, rows: int
+) -> None:
+    layer = np.zeros((hand.page.h, hand.page.w), np.uint8)
+    thick = int(hand.rng.integers(1, 4))
+    right, bottom = left + sum(room), top + rows * pitch
+    for x in left + np.cumsum([0.0, *room]):
+        cv2.line(layer, (round(x), round(top)), (round(x), round(bottom)), 255, thick, cv2.LINE_AA)
+    for y in top + pitch * np.arange(rows + 1):
+        cv2.line(layer, (round(left), round(y)), (round(right), round(y)), 255, thick, cv2.LINE_AA)
+    hand.page.put(
+        layer, 0, 0, np.full(3, hand.rng.uniform(0, 170)), hand.rng.uniform(0.5, 1), other=True
+    )
+
+
+OPERATORS = "+-×/:=()"
+MIDDLES = {".": 0.95, ",": 1.02, "-": 0.5, "+": 0.5, "×": 0.55, "/": 0.5, ":": 0.55, "=": 0.5}
+"""Where the middle of a sign is, from the digits' top, in their heights."""
+
+
+def make_rows(data: DigitData, rng: Rng) -> Sheet:
+    """Rows of numbers with operators between them, decimal separators, and leading minus signs."""
+    height, count = rng.uniform(26, 52), int(rng.integers(1, 5))
+    width = round(height * rng.uniform(10, 16))
+    hand = Hand(data, rng, width, round(height * (1.9 * count + 1)))
+    numbers: list[Written] = []
+    gap = rng.uniform(0.04, 0.2)
+    for row in range(count):
+        x, y, column = height * rng.uniform(0.3, 1.5), height * (0.5 + 1.9 * row), 0
+        while True:
+            length = int(rng.integers(1, 5))
+            decimals = int(rng.integers(1, 3)) if rng.random() < 0.3 else 0
+            signs = int(rng.random() < 0.15 and column == 0)
+            if x + height * (0.8 * (length + decimals) + signs + 1) > width:
+                break
+            made, x = _write_decimal(hand, x, y, height, gap, length, decimals, signs)
+            numbers.append(Written(made.text, made.box, row, column))
+            column += 1
+            if rng.random() < 0.7:
+                kind = str(rng.choice(list(OPERATORS)))
+                space = height * rng.uniform(0.15, 0.6)
+                x = _put_sign(hand, kind, x + space, y, height)[1] + space
+            else:
+                x += height * rng.uniform(1.2, 2.5)
+    return Sheet(hand.finish(), tuple(numbers))
+
+
+def _put_sign(hand: Hand, kind: str, x: float, y: float, height: float) -> tuple[Box, float]:
+    """Put a sign; its box, and where it ends."""
+    ink = hand.sign(kind, height)
+    middle = y + MIDDLES.get(kind, 0.5) * height
+    box = hand.put(ink, x, middle - ink.shape[0] / 2)
+    return box, x + ink.shape[1]
+
+
+def _write_decimal(
+    hand: Hand, x: float, y: float, height: float, gap: float, length: int, decimals: int, signs: int
+) -> tuple[Written, float]:
+    """A number that may have a minus and a decimal separator; and where it ends."""
+    boxes, text = [], ""
+    if signs:
+        box, x = _put_sign(hand, "-", x, y, height)
+        boxes.append(box)
+        text, x = "-", x + height * hand.rng.uniform(0.08, 0.2)
+    made = hand.number(length, x, y, height, gap)
+    boxes.append(made.box)
+    text, x = text + made.text, made.box[0] + made.box[2]
+    if decimals:
+        kind = str(hand.rng.choice(list(".,")))
+        space = height * hand.rng.uniform(0.06, 0.18)
+        box, x = _put_sign(hand, kind, x + space, y, height)
+        made = hand.number(decimals, x + space, y, height, gap)
+        boxes += [box, made.box]
+        text, x = text + kind + made.text, made.box[0] + made.box[2]
+    return Written(text, enclose(boxes), 0, 0), x
+
+
+KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
+    "strips": make_strip, "tables": make_table, "rows": make_rows,
+}  # fmt: skip
+
+
+def make_sheet(kind: str, data: DigitData, seed: int, number: int) -> Sheet:
+    """The sheet of a kind with this seed and number; always the same."""
+    return KINDS[kind](data, np.random.default_rng([15, seed, number]))

@@ -1,0 +1,271 @@
+"""Digits to numbers: which of a row belong together, and whether anything is missing.
+
+All distances are in heights of the row's digits, so that numbers are the same at any scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from digitkit.arrays import Box
+from digitkit.reading.columns import number_columns
+from digitkit.reading.order import median
+from digitkit.reading.results import Digit, Mark, Number
+
+USUAL_GAP, MIN_GAP, MAX_GAP = 0.6, 0.55, 1.0
+"""Digits closer than the first are taken for those of one number. Two numbers are at least the
+second apart, and what is further apart than the third is never one number."""
+
+GAP_FACTOR = 2.0
+"""Two numbers are at least this many times as far apart as the digits of one, plus `GAP_EXTRA`."""
+
+GAP_EXTRA = 0.2
+
+NARROWEST = 0.45
+"""A digit counts as at least this wide: a 1 stands in as much room as any."""
+
+NEAR_INK = 0.4
+"""Ink this close to a number belongs to it, or may."""
+
+NEAR_POINT = 0.5
+"""A decimal separator is at most this far from the digits on both sides."""
+
+NEAR_MINUS, BEFORE_MINUS = 0.6, 0.9
+"""A leading minus is at most the first from its number, and at least the second from what is before
+it."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A digit or a mark of one row, and where it is in it.
+
+    Attributes:
+        item: the digit or the mark.
+        left: its left edge, in heights of the row's digits.
+        right: its right edge.
+    """
+
+    item: Digit | Mark
+    left: float
+    right: float
+
+    @property
+    def digit(self) -> Digit | None:
+        """The digit, if it is one."""
+        return self.item if isinstance(self.item, Digit) else None
+
+    @property
+    def kind(self) -> str:
+        """``digit``, or the mark's kind."""
+        return "digit" if isinstance(self.item, Digit) else self.item.kind
+
+    def gap_to(self, other: _Part) -> float:
+        """The room between this and one on its right; narrow digits count as wider."""
+        return (other.left - _slack(other)) - (self.right + _slack(self))
+
+
+def _slack(part: _Part) -> float:
+    """By how much a narrow digit counts as wider, at either side."""
+    if part.kind != "digit":
+        return 0.0
+    return max(0.0, NARROWEST - (part.right - part.left)) / 2
+
+
+@dataclass
+class _Open:
+    """A number that is being put together from the left."""
+
+    parts: list[_Part] = field(default_factory=list)
+
+    @property
+    def last(self) -> _Part | None:
+        """Its last part."""
+        return self.parts[-1] if self.parts else None
+
+
+def find_numbers(
+    digits: Sequence[Digit], marks: Sequence[Mark] = (), *, gap: float | None = None
+) -> tuple[Number, ...]:
+    """Group the digits of an image into numbers.
+
+    Wide gaps and signs separate numbers, ruled lines do, and a decimal point or comma joins what is
+    on its sides. A digit in doubt and ink that cannot be read are ``?``, and make a number
+    incomplete.
+
+    Args:
+        digits: in reading order; see `digitkit.reading.order.reading_order`.
+        marks: ink in and next to their rows.
+        gap: least gap between two numbers, in heights of the digits; None for one that depends on
+            the gaps of the row and of the page. Infinity makes each row one number, in which
+            everything else that is written there is missing.
+
+    Returns:
+        Those with an accepted digit, in reading order; each accepted digit is in exactly one.
+    """
+    rows: dict[int, list[Digit]] = {}
+    for digit in digits:
+        rows.setdefault(digit.row, []).append(digit)
+    parts = {row: _place_parts(row, members, marks) for row, members in rows.items()}
+    page_gaps = [gap for row in parts.values() for gap in _digit_gaps(row)]
+    numbers = []
+    for row, members in parts.items():
+        limit = _choose_gap(_digit_gaps(members), page_gaps) if gap is None else gap
+        for group in _group(members, limit):
+            if any(part.digit and part.digit.accepted for part in group):
+                numbers.append(_to_number(group, row))
+    return number_columns(numbers)
+
+
+def _place_parts(row: int, digits: Sequence[Digit], marks: Sequence[Mark]) -> list[_Part]:
+    """The digits and marks of a row from the left; of what is both, the mark."""
+    own = [mark for mark in marks if mark.row == row]
+    boxes = [_level(digit) for digit in digits if digit.accepted] or [_level(d) for d in digits]
+    height = median([max(box[3], box[2] / 2) for box in boxes])
+    signs = [_level(mark) for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
+    taken = [d for d in digits if d.accepted or not any(_is_same(_level(d), s) for s in signs)]
+    items: list[Digit | Mark] = [*taken, *own]
+    parts = [
+        _Part(item, box[0] / height, (box[0] + box[2]) / height)
+        for item in items
+        for box in (_level(item),)
+    ]
+    return sorted(parts, key=lambda part: part.left + part.right)
+
+
+def _level(item: Digit | Mark) -> Box:
+    return item.level_box or item.box
+
+
+def _is_same(a: Box, b: Box) -> bool:
+    """Whether two boxes have the larger part of both in common."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    common = max(0, width) * max(0, height)
+    return 2 * common > max(a[2] * a[3], b[2] * b[3])
+
+
+def _digit_gaps(parts: Sequence[_Part]) -> list[float]:
+    """The gaps between neighbours that are both digits."""
+    return [a.gap_to(b) for a, b in pairwise(parts) if a.kind == b.kind == "digit"]
+
+
+def _choose_gap(row: Sequence[float], page: Sequence[float]) -> float:
+    """The least gap between two numbers of a row.
+
+    Args:
+        row: gaps between its digits.
+        page: gaps between all digits of the page that are neighbours.
+    """
+    for gaps in (row, page):
+        usual = [max(0.0, gap) for gap in gaps if gap < USUAL_GAP]
+        if usual:
+            break
+    else:
+        usual = [min(row, default=0.0)]
+    return min(max(MIN_GAP, GAP_FACTOR * median(usual) + GAP_EXTRA), MAX_GAP)
+
+
+def _group(parts: Sequence[_Part], limit: float) -> Iterator[list[_Part]]:
+    """The parts of each number of a row, from the left."""
+    group: list[_Part] = []
+    before: _Part | None = None  # what is on the left of the group
+    for part in parts:
+        if group and not _continues(group, part, limit):
+            yield _without_loose_ends(group)
+            before, group = group[-1], []
+        if not group and not _begins(part, before):
+            before = part
+        else:
+            group.append(part)
+    if group:
+        yield _without_loose_ends(group)
+
+
+def _continues(group: Sequence[_Part], part: _Part, limit: float) -> bool:
+    """Whether a part belongs to the number on its left."""
+    last = group[-1]
+    gap = last.gap_to(part)
+    if math.isinf(limit):
+        return part.kind != "line"
+    if part.kind in ("line", "sign", "dash"):
+        return False
+    if part.kind in ("point", "comma"):
+        return last.kind == "digit" and gap <= NEAR_POINT
+    if last.kind in ("point", "comma"):
+        return part.kind == "digit" and gap <= NEAR_POINT
+    if last.kind == "dash":
+        return part.kind == "digit" and gap <= NEAR_MINUS
+    if "ink" in (part.kind, last.kind):
+        return gap <= NEAR_INK
+    return gap <= limit
+
+
+def _begins(part: _Part, before: _Part | None) -> bool:
+    """Whether a number may begin with a part."""
+    if part.kind == "dash":
+        return before is None or before.gap_to(part) >= BEFORE_MINUS
+    return part.kind in ("digit", "ink")
+
+
+def _without_loose_ends(group: list[_Part]) -> list[_Part]:
+    """A number without the point of a sentence."""
+    while group and group[-1].kind in ("point", "comma"):
+        group = group[:-1]
+    return group
+
+
+_TEXT = {"point": ".", "comma": ",", "dash": "-"}
+
+
+def _to_number(parts: Sequence[_Part], row: int) -> Number:
+    """The number that parts of a row are."""
+    if parts[0].kind == "dash" and parts[1].kind != "digit":
+        parts = parts[1:]
+    text, reasons = "", list[str]()
+    digits = tuple(part.item for part in parts if isinstance(part.item, Digit))
+    for place, part in enumerate(parts):
+        if part.digit:
+            text += str(part.digit.digit) if part.digit.accepted else "?"
+            if not part.digit.accepted:
+                reasons.append(_describe_doubt(part.digit, digits.index(part.digit) + 1))
+        elif part.kind in ("point", "comma") or (part.kind == "dash" and place == 0):
+            text += _TEXT[part.kind]
+        else:
+            text += "" if text.endswith("?") else "?"
+            reasons.append(_describe_ink(parts, place))
+    return Number(
+        text=text,
+        complete=not reasons,
+        confidence=math.prod(digit.confidence for digit in digits if digit.accepted),
+        box=_enclose([part.item.box for part in parts]),
+        row=row,
+        column=0,
+        digits=digits,
+        reasons=tuple(dict.fromkeys(reasons)),
+    )
+
+
+def _describe_doubt(digit: Digit, place: int) -> str:
+    if digit.cut:
+        return f"digit {place} is cut by the border"
+    return f"digit {place} is doubtful ({digit.digit} at {digit.confidence:.0%})"
+
+
+def _describe_ink(parts: Sequence[_Part], place: int) -> str:
+    if place == 0:
+        return "ink on its left cannot be read"
+    if place == len(parts) - 1:
+        return "ink on its right cannot be read"
+    count = sum(part.kind == "digit" for part in parts[:place])
+    return f"ink after digit {count} cannot be read"
+
+
+def _enclose(boxes: Sequence[Box]) -> Box:
+    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
+    right, bottom = max(b[0] + b[2] for b in boxes), max(b[1] + b[3] for b in boxes)
+    return left, top, right - left, bottom - top
+
+
