@@ -78,7 +78,7 @@ def _is_any(box: Box, others: Sequence[Box]) -> bool:
     return False
 
 
-def fit(features: F64, is_digit: npt.NDArray[np.bool_]) -> list[float]:
+def fit(features: F64, is_digit: npt.NDArray[np.bool_], decay: float = DECAY) -> list[float]:
     """Fit a logistic regression: the weights of a constant and of each feature."""
     mean, scale = features.mean(0), features.std(0) + 1e-9
     x = torch.from_numpy((features - mean) / scale)
@@ -90,7 +90,7 @@ def fit(features: F64, is_digit: npt.NDArray[np.bool_]) -> list[float]:
         optimiser.zero_grad()
         logits = weights[0] + x @ weights[1:]
         value = torch.nn.functional.binary_cross_entropy_with_logits(logits, y)
-        value = value + DECAY * (weights[1:] ** 2).sum()
+        value = value + decay * (weights[1:] ** 2).sum()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 

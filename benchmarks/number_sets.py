@@ -1,9 +1,9 @@
-"""Synthetic images of numbers, with what is written in them: for ``numbers.py``.
+"""Synthetic images of numbers, with what is written in them: for ``number_reading.py``.
 
 ``strips``: one number of 3 to 6 digits, drawn close together, 400×100 pixels. ``tables``: two or
-three columns of numbers, ruled or not. ``rows``: numbers with operators, decimal separators, words
-and leading minus signs. ``pages``: any of these, of other sizes and slopes, for fitting. Half of the
-images are drawn on plain paper, the others are photographed (`digitkit.training.scenes`).
+three columns of numbers, ruled or not. ``rows``: numbers with operators, decimal separators and
+leading minus signs. Half of the images are drawn on plain paper, the others are photographed
+(`digitkit.training.scenes`).
 """
 
 from __future__ import annotations
@@ -48,10 +48,12 @@ class Sheet:
     Attributes:
         image: uint8 ``[H, W, 3]`` BGR.
         numbers: what is written.
+        signs: the boxes of operators and brackets.
     """
 
     image: U8
     numbers: tuple[Written, ...]
+    signs: tuple[Box, ...] = ()
 
 
 class Hand:
@@ -118,14 +120,15 @@ class Hand:
             line((0.28, 0.28), (0.72, 0.72))
             line((0.72, 0.28), (0.28, 0.72))
         elif kind == "/":
-            line((0.3, 0.95), (0.7, 0.0))
+            tall = self.rng.uniform(0.45, 0.65)
+            line((0.5 - 0.4 * tall, 0.5 + tall), (0.5 + 0.4 * tall, 0.5 - tall))
         elif kind == "=":
             line((0.2, 0.38), (0.8, 0.38))
             line((0.2, 0.64), (0.8, 0.64))
         else:
             sign = -1 if kind == "(" else 1
-            bow = [(0.5 + sign * 0.14 * np.cos(a), 0.5 + 0.6 * np.sin(a)) for a in _ARC]
-            line(*bow)
+            tall, deep = self.rng.uniform(0.55, 0.68), self.rng.uniform(0.12, 0.24)
+            line(*[(0.5 + sign * deep * np.cos(a), 0.5 + tall * np.sin(a)) for a in _ARC])
         return crop_to_ink(layer)
 
     def number(self, text_length: int, x: float, y: float, height: float, gap: float) -> Written:
@@ -195,9 +198,7 @@ def make_table(data: DigitData, rng: Rng) -> Sheet:
     return Sheet(hand.finish(), tuple(numbers))
 
 
-def _rule(
-    hand: Hand, left: float, top: float, room: list[float], pitch: float, rows: int
-) -> None:
+def _rule(hand: Hand, left: float, top: float, room: list[float], pitch: float, rows: int) -> None:
     layer = np.zeros((hand.page.h, hand.page.w), np.uint8)
     thick = int(hand.rng.integers(1, 4))
     right, bottom = left + sum(room), top + rows * pitch
@@ -220,7 +221,7 @@ def make_rows(data: DigitData, rng: Rng) -> Sheet:
     height, count = rng.uniform(26, 52), int(rng.integers(1, 5))
     width = round(height * rng.uniform(10, 16))
     hand = Hand(data, rng, width, round(height * (1.9 * count + 1)))
-    numbers: list[Written] = []
+    numbers, signs_at = list[Written](), list[Box]()
     gap = rng.uniform(0.04, 0.2)
     for row in range(count):
         x, y, column = height * rng.uniform(0.3, 1.5), height * (0.5 + 1.9 * row), 0
@@ -236,10 +237,12 @@ def make_rows(data: DigitData, rng: Rng) -> Sheet:
             if rng.random() < 0.7:
                 kind = str(rng.choice(list(OPERATORS)))
                 space = height * rng.uniform(0.15, 0.6)
-                x = _put_sign(hand, kind, x + space, y, height)[1] + space
+                box, x = _put_sign(hand, kind, x + space, y, height)
+                signs_at.append(box)
+                x += space
             else:
                 x += height * rng.uniform(1.2, 2.5)
-    return Sheet(hand.finish(), tuple(numbers))
+    return Sheet(hand.finish(), tuple(numbers), tuple(signs_at))
 
 
 def _put_sign(hand: Hand, kind: str, x: float, y: float, height: float) -> tuple[Box, float]:
@@ -251,8 +254,15 @@ def _put_sign(hand: Hand, kind: str, x: float, y: float, height: float) -> tuple
 
 
 def _write_decimal(
-    hand: Hand, x: float, y: float, height: float, gap: float, length: int, decimals: int, signs: int
-) -> tuple[Written, float]:
+    hand: Hand,
+    x: float,
+    y: float,
+    height: float,
+    gap: float,
+    length: int,
+    decimals: int,
+    signs: int,
+) -> tuple[Written, float]:  # fmt: skip
     """A number that may have a minus and a decimal separator; and where it ends."""
     boxes, text = [], ""
     if signs:

@@ -94,7 +94,7 @@ class Label:
 
 def compare(label: Label, text: str) -> Edits:
     """Align the text read from an image, rows separated by newlines, with its label."""
-    truth, read = "".join(label.text.split()), "".join(text.split())
+    truth, read = "".join(label.text.split()), "".join(filter(str.isdecimal, text))
     if not label.reading_order:
         truth, read = "".join(sorted(truth)), "".join(sorted(read))
     edits, false = align(truth, read)

@@ -27,6 +27,7 @@ class Detection:
         other: how much its ink looks like that of letters, signs and lines, 0–1.
         level_box: where its ink was turned because its line is tilted: the box in an image turned
             like that; None where it was not.
+        tilt: by how much that image was turned counter-clockwise, degrees.
     """
 
     box: Box
@@ -36,6 +37,7 @@ class Detection:
     whole_image: bool = False
     other: float = 0.0
     level_box: Box | None = None
+    tilt: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from digitkit.arrays import Box
+from digitkit.arrays import F64, Box
 from digitkit.reading.columns import number_columns
 from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, Number
+from digitkit.reading.trust import number_confidence, number_features
 
 USUAL_GAP, MIN_GAP, MAX_GAP = 0.6, 0.55, 1.0
 """Digits closer than the first are taken for those of one number. Two numbers are at least the
@@ -32,6 +33,9 @@ NEAR_INK = 0.4
 
 NEAR_POINT = 0.5
 """A decimal separator is at most this far from the digits on both sides."""
+
+TOUCHING = 0.1
+"""Closer than this, a stroke touches a digit."""
 
 NEAR_MINUS, BEFORE_MINUS = 0.6, 0.9
 """A leading minus is at most the first from its number, and at least the second from what is before
@@ -108,22 +112,31 @@ def find_numbers(
     rows: dict[int, list[Digit]] = {}
     for digit in digits:
         rows.setdefault(digit.row, []).append(digit)
-    parts = {row: _place_parts(row, members, marks) for row, members in rows.items()}
+    heights = {row: _measure_height(members) for row, members in rows.items()}
+    parts = {row: _place_parts(row, members, marks, heights[row]) for row, members in rows.items()}
     page_gaps = [gap for row in parts.values() for gap in _digit_gaps(row)]
-    numbers = []
+    numbers: list[Number] = []
     for row, members in parts.items():
         limit = _choose_gap(_digit_gaps(members), page_gaps) if gap is None else gap
-        for group in _group(members, limit):
-            if any(part.digit and part.digit.accepted for part in group):
-                numbers.append(_to_number(group, row))
+        numbers += [
+            _to_number(group, row, limit, heights[row])
+            for group in _group(members, limit)
+            if any(part.digit and part.digit.accepted for part in group.parts)
+        ]
     return number_columns(numbers)
 
 
-def _place_parts(row: int, digits: Sequence[Digit], marks: Sequence[Mark]) -> list[_Part]:
+def _measure_height(digits: Sequence[Digit]) -> float:
+    """The usual height of a row's digits, pixels."""
+    boxes = [_level(digit) for digit in digits if digit.accepted] or [_level(d) for d in digits]
+    return median([max(box[3], box[2] / 2) for box in boxes])
+
+
+def _place_parts(
+    row: int, digits: Sequence[Digit], marks: Sequence[Mark], height: float
+) -> list[_Part]:
     """The digits and marks of a row from the left; of what is both, the mark."""
     own = [mark for mark in marks if mark.row == row]
-    boxes = [_level(digit) for digit in digits if digit.accepted] or [_level(d) for d in digits]
-    height = median([max(box[3], box[2] / 2) for box in boxes])
     signs = [_level(mark) for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
     taken = [d for d in digits if d.accepted or not any(_is_same(_level(d), s) for s in signs)]
     items: list[Digit | Mark] = [*taken, *own]
@@ -132,7 +145,21 @@ def _place_parts(row: int, digits: Sequence[Digit], marks: Sequence[Mark]) -> li
         for item in items
         for box in (_level(item),)
     ]
-    return sorted(parts, key=lambda part: part.left + part.right)
+    parts.sort(key=lambda part: part.left + part.right)
+    return [_doubt_stroke(part, parts) for part in parts]
+
+
+def _doubt_stroke(part: _Part, parts: Sequence[_Part]) -> _Part:
+    """A dash that touches a digit in doubt is rather a part of it than a minus."""
+    if part.kind != "dash" or not isinstance(part.item, Mark):
+        return part
+    touches = any(
+        other.digit
+        and not other.digit.accepted
+        and max(part.left - other.right, other.left - part.right) < TOUCHING
+        for other in parts
+    )
+    return replace(part, item=replace(part.item, kind="ink")) if touches else part
 
 
 def _level(item: Digit | Mark) -> Box:
@@ -168,20 +195,29 @@ def _choose_gap(row: Sequence[float], page: Sequence[float]) -> float:
     return min(max(MIN_GAP, GAP_FACTOR * median(usual) + GAP_EXTRA), MAX_GAP)
 
 
-def _group(parts: Sequence[_Part], limit: float) -> Iterator[list[_Part]]:
+@dataclass(frozen=True)
+class _Group:
+    """The parts of one number, and what is next to them: None for nothing."""
+
+    parts: list[_Part]
+    before: _Part | None
+    after: _Part | None
+
+
+def _group(parts: Sequence[_Part], limit: float) -> Iterator[_Group]:
     """The parts of each number of a row, from the left."""
     group: list[_Part] = []
-    before: _Part | None = None  # what is on the left of the group
+    before: _Part | None = None
     for part in parts:
         if group and not _continues(group, part, limit):
-            yield _without_loose_ends(group)
+            yield _Group(group, before, part)
             before, group = group[-1], []
         if not group and not _begins(part, before):
             before = part
         else:
             group.append(part)
     if group:
-        yield _without_loose_ends(group)
+        yield _Group(group, before, None)
 
 
 def _continues(group: Sequence[_Part], part: _Part, limit: float) -> bool:
@@ -192,10 +228,10 @@ def _continues(group: Sequence[_Part], part: _Part, limit: float) -> bool:
         return part.kind != "line"
     if part.kind in ("line", "sign", "dash"):
         return False
-    if part.kind in ("point", "comma"):
-        return last.kind == "digit" and gap <= NEAR_POINT
-    if last.kind in ("point", "comma"):
-        return part.kind == "digit" and gap <= NEAR_POINT
+    if part.kind in _SEPARATORS:
+        return last.kind in ("digit", "ink") and gap <= NEAR_POINT
+    if last.kind in _SEPARATORS:
+        return part.kind in ("digit", "ink") and gap <= NEAR_POINT
     if last.kind == "dash":
         return part.kind == "digit" and gap <= NEAR_MINUS
     if "ink" in (part.kind, last.kind):
@@ -210,41 +246,78 @@ def _begins(part: _Part, before: _Part | None) -> bool:
     return part.kind in ("digit", "ink")
 
 
-def _without_loose_ends(group: list[_Part]) -> list[_Part]:
-    """A number without the point of a sentence."""
-    while group and group[-1].kind in ("point", "comma"):
-        group = group[:-1]
-    return group
-
-
 _TEXT = {"point": ".", "comma": ",", "dash": "-"}
+_SEPARATORS = ("point", "comma")
 
 
-def _to_number(parts: Sequence[_Part], row: int) -> Number:
-    """The number that parts of a row are."""
+def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
+    """The number that a group of a row's parts is.
+
+    Args:
+        group: the parts.
+        row: number of the row.
+        limit: least gap between two numbers, in heights.
+        height: of the row's digits, pixels.
+    """
+    parts = list(group.parts)
     if parts[0].kind == "dash" and parts[1].kind != "digit":
         parts = parts[1:]
-    text, reasons = "", list[str]()
+    text, guess, reasons = "", "", list[str]()
+    before = group.before
+    if before and before.kind in _SEPARATORS and before.gap_to(parts[0]) <= NEAR_POINT:
+        text, reasons = "?" + _TEXT[before.kind], ["ink on its left cannot be read"]
+    dangling = len(parts) > 1 and parts[-1].kind in _SEPARATORS
+    if dangling and not (group.after and parts[-1].gap_to(group.after) <= NEAR_POINT):
+        parts, dangling = parts[:-1], False  # the full stop of a sentence
     digits = tuple(part.item for part in parts if isinstance(part.item, Digit))
     for place, part in enumerate(parts):
         if part.digit:
             text += str(part.digit.digit) if part.digit.accepted else "?"
+            guess += str(part.digit.digit)
             if not part.digit.accepted:
                 reasons.append(_describe_doubt(part.digit, digits.index(part.digit) + 1))
-        elif part.kind in ("point", "comma") or (part.kind == "dash" and place == 0):
+        elif part.kind in _SEPARATORS or (part.kind == "dash" and place == 0):
             text += _TEXT[part.kind]
+            guess += _TEXT[part.kind]
         else:
             text += "" if text.endswith("?") else "?"
             reasons.append(_describe_ink(parts, place))
+    if dangling:
+        text += "?"
+        reasons.append("ink on its right cannot be read")
     return Number(
         text=text,
+        guess=guess,
         complete=not reasons,
-        confidence=math.prod(digit.confidence for digit in digits if digit.accepted),
+        confidence=number_confidence(_features(replace(group, parts=parts), limit, height)),
         box=_enclose([part.item.box for part in parts]),
         row=row,
         column=0,
         digits=digits,
         reasons=tuple(dict.fromkeys(reasons)),
+    )
+
+
+def _features(group: _Group, limit: float, height: float) -> F64:
+    """What the probability of a number depends on; see `digitkit.reading.trust`."""
+    digits = [part.digit for part in group.parts if part.digit]
+    gaps = _digit_gaps(group.parts)
+    first, last = group.parts[0], group.parts[-1]
+    room = [
+        gap / limit
+        for gap, other in (
+            (group.before.gap_to(first) if group.before else MAX_GAP, group.before),
+            (last.gap_to(group.after) if group.after else MAX_GAP, group.after),
+        )
+        if other and other.kind in ("digit", "ink")
+    ]
+    return number_features(
+        digits,
+        ink=sum(part.kind == "ink" for part in group.parts),
+        signs=sum(part.kind in _TEXT for part in group.parts),
+        widest_gap=max(gaps, default=0.0) / limit,
+        room=min(room, default=math.inf),
+        height=height,
     )
 
 
@@ -255,11 +328,11 @@ def _describe_doubt(digit: Digit, place: int) -> str:
 
 
 def _describe_ink(parts: Sequence[_Part], place: int) -> str:
-    if place == 0:
-        return "ink on its left cannot be read"
-    if place == len(parts) - 1:
-        return "ink on its right cannot be read"
     count = sum(part.kind == "digit" for part in parts[:place])
+    if count == 0:
+        return "ink on its left cannot be read"
+    if all(part.kind != "digit" for part in parts[place:]):
+        return "ink on its right cannot be read"
     return f"ink after digit {count} cannot be read"
 
 
@@ -267,5 +340,3 @@ def _enclose(boxes: Sequence[Box]) -> Box:
     left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
     right, bottom = max(b[0] + b[2] for b in boxes), max(b[1] + b[3] for b in boxes)
     return left, top, right - left, bottom - top
-
-

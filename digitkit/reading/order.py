@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,8 @@ def median(values: npt.ArrayLike) -> float:
     return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
-GUTTER = (1.8, 2.5)
-"""Least width of a gutter between columns, in digit heights, and in gaps inside a row."""
+GUTTER = 1.8
+"""Least width of a gutter between columns, in digit heights."""
 
 
 MAX_SKEW = 0.3
@@ -32,9 +31,8 @@ def reading_order(boxes: Sequence[Box]) -> list[tuple[int, int]]:
     """The order in which a person reads boxes, and their rows.
 
     Each box is linked to its nearest neighbour on the right that is level with it after deskewing,
-    so rows may slope and drift. Rows go from top to bottom. Where a wide gutter separates three or
-    more rows into two columns of numbers, or rows that are not level, one column comes before the
-    other.
+    so rows may slope and drift. Rows go from top to bottom. Where a wide gutter separates rows that
+    are not level with each other, what is on its left comes before what is on its right.
 
     Args:
         boxes: in any order.
@@ -84,30 +82,22 @@ def _estimate_skew(boxes: npt.NDArray[np.float64]) -> float:
 def _split_columns(
     boxes: npt.NDArray[np.float64], members: list[int], skew: float
 ) -> tuple[list[int], list[int]] | None:
-    """The boxes on either side of a gutter; None where there is none."""
+    """The boxes on either side of a gutter between rows that are not level; None without one."""
     by_left = sorted(members, key=lambda i: float(boxes[i, 0]))
     height = median(boxes[members, 3]) if members else 0.0
     gutters = []
     end = -np.inf
     for place, i in enumerate(by_left):
-        if place and boxes[i, 0] - end >= GUTTER[0] * height:
+        if place and boxes[i, 0] - end >= GUTTER * height:
             gutters.append((float(boxes[i, 0] - end), place))
         end = max(end, float(boxes[i, 0] + boxes[i, 2]))
-    for width, place in sorted(gutters, reverse=True):
+    for _, place in sorted(gutters, reverse=True):
         left, right = by_left[:place], by_left[place:]
         sides = [_chain_neighbours(boxes, side, skew) for side in (left, right)]
         if min(map(len, sides)) < 2:
             continue
-        gaps = [
-            float(boxes[b, 0] - boxes[a, 0] - boxes[a, 2])
-            for rows in sides
-            for row in rows
-            for a, b in pairwise(row)
-        ]
         across = _chain_neighbours(boxes, members, skew)
-        level = len(across) < len(sides[0]) + len(sides[1]) - 0.5 * min(map(len, sides))
-        numbers = len(gaps) >= sum(map(len, sides)) / 2 and width >= GUTTER[1] * max(gaps)
-        if not level or (numbers and min(map(len, sides)) >= 3):
+        if len(across) >= len(sides[0]) + len(sides[1]) - 0.5 * min(map(len, sides)):
             return left, right
     return None
 

@@ -72,9 +72,11 @@ class Number:
     Attributes:
         text: as a person would write it down: digits, ``?`` for a digit in doubt and for ink that
             cannot be read, a decimal separator (``.`` or ``,``) and a leading ``-``.
+        guess: the same with doubtful digits as what they most likely are, and without other ink.
         complete: whether nothing is missing: each digit is accepted, none is cut, and no ink in it
             or directly beside it is unexplained.
-        confidence: probability that the whole number is right, 0–1; calibrated on synthetic pages.
+        confidence: probability that `guess` is right as a whole, 0–1; calibrated on synthetic
+            pages.
         box: bounding box of its ink, pixels of the upright image.
         row: number of its row, from 0 at the top.
         column: number of its column, from 0 at the left; where numbers are not in columns, its
@@ -84,6 +86,7 @@ class Number:
     """
 
     text: str
+    guess: str
     complete: bool
     confidence: float
     box: Box
@@ -204,4 +207,6 @@ def _number_json(number: Number, places: dict[int, int]) -> dict[str, Any]:
         "column": number.column,
         "digits": [places[id(digit)] for digit in number.digits],
     }
+    if number.guess != number.text:
+        values["guess"] = number.guess
     return values | ({"reasons": list(number.reasons)} if number.reasons else {})

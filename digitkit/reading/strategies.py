@@ -160,9 +160,11 @@ class PageStrategy:
     ) -> Assembled:
         """Rescore by context, drop clutter, and put into reading order."""
         from digitkit.reading.context import rescore
+        from digitkit.reading.marks import Member, find_marks
         from digitkit.reading.order import reading_order
+        from digitkit.reading.strokes import settle_strokes
 
-        reported, boxes, evidence = [], [], 0.0
+        reported, boxes, evidence = list[Member](), [], 0.0
         rescored = rescore(classified, min_confidence, max(image.shape))
         for candidate, (score, cut) in zip(classified, rescored, strict=True):
             confidence = candidate.prediction.confidence * score
@@ -172,8 +174,12 @@ class PageStrategy:
             # A digit that is cut may have a low confidence and still be one.
             was_digit = cut and candidate.detection.score >= MIN_CUT_SCORE
             if confidence >= MIN_REPORTED or was_digit:
-                reported.append(digit)
+                reported.append(Member(digit, candidate.detection))
                 boxes.append(digit.level_box or digit.box)
         order = reading_order(boxes)
-        digits = tuple(replace(reported[i], row=row) for i, row in order)
-        return Assembled(digits, evidence)
+        members = [
+            Member(replace(reported[i].digit, row=row), reported[i].detection) for i, row in order
+        ]
+        unsettled = [member.digit for member in members]
+        digits, marks = settle_strokes(unsettled, find_marks(image, members), min_confidence)
+        return Assembled(digits, evidence, marks)

@@ -86,7 +86,7 @@ def _straighten_groups(detections: Sequence[Detection]) -> Sequence[Detection]:
     for group in _groups(centres, sizes):
         tilts[group] = estimate_tilt(centres[group], sizes[group])
         middle = centres[group].mean(0)
-        level[group] = _turn(centres[group] - middle, tilts[group[0]]) + middle
+        level[group] = turn_points(centres[group] - middle, tilts[group[0]]) + middle
     if not tilts.any():
         return detections
     return [
@@ -111,7 +111,9 @@ def _detect_turned(image: GreyImage, tilt: float, detect: Detect) -> list[Detect
         box = clip_box(left, top, right - left, bottom - top, width, height)
         at_border = left <= 0 or top <= 0 or right >= width or bottom >= height
         level_box = (round(x * ratio), round(y * ratio), round(w * ratio), round(h * ratio))
-        found.append(replace(detection, box=box, level_box=level_box, cut_sides=int(at_border)))
+        found.append(
+            replace(detection, box=box, level_box=level_box, tilt=tilt, cut_sides=int(at_border))
+        )
     return found
 
 
@@ -179,8 +181,8 @@ def _groups(centres: F64, sizes: F64) -> list[npt.NDArray[np.intp]]:
     return groups
 
 
-def _turn(points: F64, degrees: float) -> F64:
-    """Points of an image turned counter-clockwise about (0, 0)."""
+def turn_points(points: F64, degrees: float) -> F64:
+    """Points of an image, ``[N, 2]``, turned counter-clockwise about (0, 0)."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.asarray(points @ np.array([[cos, -sin], [sin, cos]]))
 
@@ -191,4 +193,4 @@ def _turn_detection(detection: Detection, tilt: float, centre: F64) -> Detection
     scale = max(detection.box[2:]) / max(*detection.ink.shape, 1)
     width, height = max(1, round(w * scale)), max(1, round(h * scale))
     box = (round(centre[0] - width / 2), round(centre[1] - height / 2), width, height)
-    return replace(detection, ink=ink, level_box=box)
+    return replace(detection, ink=ink, level_box=box, tilt=tilt)

@@ -1,0 +1,125 @@
+"""Shapes: what a piece of ink next to a row of digits is, by its form and place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from digitkit.arrays import U8
+from digitkit.reading.results import MarkKind
+
+MIN_AREA = 0.003
+"""Smaller pieces of ink are noise, in squares of the height."""
+
+LOW = 0.27
+"""Points and commas are this far below the middle of the digits, in heights."""
+
+PAIR_SHIFT = 0.2
+"""The dots of a colon are at most this far from being one above the other, in heights."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A piece of ink in a strip, all in heights of the row's digits.
+
+    Attributes:
+        left: its left edge, from that of the strip.
+        top: its upper edge, from the middle of the digits.
+        width: of its bounding box.
+        height: of its bounding box.
+        area: of its ink.
+        ink: its pixels, bool ``[h, w]``.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    area: float
+    ink: U8
+
+    @property
+    def middle(self) -> float:
+        """The height of its middle, from that of the digits; positive below it."""
+        return self.top + self.height / 2
+
+    @property
+    def is_dot(self) -> bool:
+        """Whether it is about as wide as a pen, both ways."""
+        return max(self.width, self.height) <= 0.3 and self.area >= MIN_AREA
+
+    @property
+    def is_round(self) -> bool:
+        """Whether it is a dot, and no piece of a stroke."""
+        return self.is_dot and max(self.width, self.height) <= 1.6 * min(self.width, self.height)
+
+    @property
+    def is_dash(self) -> bool:
+        """Whether it is a level stroke."""
+        return 0.22 <= self.width <= 1.0 and self.height <= min(0.28, 0.55 * self.width)
+
+
+def classify(shapes: Sequence[Shape]) -> list[tuple[MarkKind, Shape]]:
+    """What each piece of ink is; without those that are too small to matter."""
+    paired = set(_find_pairs(shapes))
+    kinds: list[tuple[MarkKind, Shape]] = []
+    for i, shape in enumerate(shapes):
+        kind = "sign" if i in paired else _kind(shape)
+        if kind is not None:
+            kinds.append((kind, shape))
+    return kinds
+
+
+def _find_pairs(shapes: Sequence[Shape]) -> Iterable[int]:
+    """The dots of colons and the dashes of equals signs."""
+    for (i, a), (j, b) in combinations(enumerate(shapes), 2):
+        alike = (a.is_round and b.is_round) or (a.is_dash and b.is_dash)
+        if not alike:
+            continue
+        shift = abs((a.left + a.width / 2) - (b.left + b.width / 2))
+        apart = abs(a.middle - b.middle)
+        if shift < PAIR_SHIFT and 0.12 < apart < 0.8:
+            yield from (i, j)
+
+
+def _kind(shape: Shape) -> MarkKind | None:
+    bottom = shape.top + shape.height
+    if shape.is_dot and shape.middle >= LOW and shape.height <= 1.35 * shape.width:
+        return "point"
+    if (
+        shape.width <= 0.4
+        and 0.15 <= shape.height <= 0.6
+        and shape.middle >= 0.3
+        and bottom >= 0.45
+    ):
+        return "comma"
+    if shape.is_dash and abs(shape.middle) <= 0.32:
+        return "dash"
+    if _is_cross(shape):
+        return "sign"
+    large = max(shape.width, shape.height) >= 0.3 and shape.area >= 0.02
+    return "ink" if large or shape.area >= 0.03 else None
+
+
+def _is_cross(shape: Shape) -> bool:
+    """Whether it is a plus or a times: two strokes that cross in the middle."""
+    if not (0.25 <= shape.width <= 1.0 and 0.25 <= shape.height <= 1.0):
+        return False
+    if not 0.6 <= shape.width / shape.height <= 1.7 or abs(shape.middle) > 0.4:
+        return False
+    height, width = shape.ink.shape
+    ink = shape.ink > 0
+    x = ((np.arange(width) + 0.5) / width - 0.5)[None, :]
+    y = ((np.arange(height) + 0.5) / height - 0.5)[:, None]
+    upright = (np.minimum(np.abs(x), np.abs(y)) < 0.16)[ink].mean()
+    diagonal = (np.minimum(np.abs(x - y), np.abs(x + y)) < 0.24)[ink].mean()
+    # A plus reaches the middles of the sides, a times the corners; a 4 or a t does not.
+    rows, columns = np.abs(y[:, 0]) < 0.2, np.abs(x[0]) < 0.2
+    ends = ink[rows, :2], ink[rows, -2:], ink[:2, columns], ink[-2:, columns]
+    third = max(1, width // 3)
+    corners = ink[:3, :third], ink[:3, -third:], ink[-3:, :third], ink[-3:, -third:]
+    is_plus = upright > 0.85 and all(end.any() for end in ends)
+    return bool(is_plus or (diagonal > 0.9 and all(corner.any() for corner in corners)))

@@ -1,0 +1,83 @@
+"""How likely a number is right as a whole.
+
+The confidences of its digits say little of a digit that is missing, of a slash that was read as a
+1, or of two numbers that are close. A logistic regression on all of these, fitted on synthetic
+pages by ``benchmarks/number_weights.py``, does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from digitkit.arrays import F64
+from digitkit.reading.context import weigh
+from digitkit.reading.results import Digit
+
+NUMBER_WEIGHTS: tuple[float, ...] = (
+    3.95,
+    0.12,
+    0.72,
+    -0.03,
+    -1.89,
+    -4.28,
+    -1.22,
+    -0.41,
+    -2.27,
+    -0.12,
+    0.58,
+)
+"""Of a constant and `number_features`."""
+
+MAX_ROOM = 3.0
+"""What is further away than this many times the least gap between numbers is not near."""
+
+_CERTAIN = 1e-4
+
+
+def number_features(
+    digits: Sequence[Digit],
+    *,
+    ink: int,
+    signs: int,
+    widest_gap: float,
+    room: float,
+    height: float,
+) -> F64:
+    """What is known of a number.
+
+    Args:
+        digits: of the number.
+        ink: pieces of ink in it that cannot be read.
+        signs: decimal separators and minus signs in it.
+        widest_gap: between its digits, in least gaps between numbers.
+        room: to the nearest digit or other ink beside it, likewise.
+        height: of its row's digits, pixels.
+
+    Returns:
+        float64 ``[10]``.
+    """
+    right = math.prod(digit.confidence for digit in digits)
+    right = min(max(right, _CERTAIN), 1 - _CERTAIN)
+    weakest = min(digit.confidence for digit in digits)
+    return np.array(
+        [
+            math.log(right / (1 - right)),
+            math.log(min(max(weakest, _CERTAIN), 1 - _CERTAIN)),
+            float(len(digits)),
+            float(sum(not digit.accepted for digit in digits)),
+            float(ink),
+            float(signs),
+            float(sum(digit.digit == 1 for digit in digits)),
+            min(max(widest_gap, 0.0), 1.0),
+            min(max(room, 0.0), MAX_ROOM),
+            math.log2(max(height, 1.0) / 32),
+        ]
+    )
+
+
+def number_confidence(features: F64) -> float:
+    """The probability that a number is right, from `number_features`; 0–1."""
+    return float(weigh(features[None, :], NUMBER_WEIGHTS)[0])
