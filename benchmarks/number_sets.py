@@ -225,23 +225,28 @@ def make_rows(data: DigitData, rng: Rng) -> Sheet:
     gap = rng.uniform(0.04, 0.2)
     for row in range(count):
         x, y, column = height * rng.uniform(0.3, 1.5), height * (0.5 + 1.9 * row), 0
+        between = "(" if rng.random() < 0.08 else ""
         while True:
             length = int(rng.integers(1, 5))
             decimals = int(rng.integers(1, 3)) if rng.random() < 0.3 else 0
-            signs = int(rng.random() < 0.15 and column == 0)
-            if x + height * (0.8 * (length + decimals) + signs + 1) > width:
+            signs = int(rng.random() < 0.15 and column == 0 and not between)
+            space = height * (rng.uniform(0.15, 0.6) if between else rng.uniform(1.2, 2.5))
+            space *= min(column, 1)
+            room = height * (0.8 * (length + decimals) + signs + 1 + len(between)) + 2 * space
+            if x + room > width:
                 break
-            made, x = _write_decimal(hand, x, y, height, gap, length, decimals, signs)
+            if between:
+                box, x = _put_sign(hand, between, x + space, y, height)
+                signs_at.append(box)
+                space = height * rng.uniform(0.15, 0.6)
+            made, x = _write_decimal(hand, x + space, y, height, gap, length, decimals, signs)
             numbers.append(Written(made.text, made.box, row, column))
             column += 1
-            if rng.random() < 0.7:
-                kind = str(rng.choice(list(OPERATORS)))
-                space = height * rng.uniform(0.15, 0.6)
-                box, x = _put_sign(hand, kind, x + space, y, height)
-                signs_at.append(box)
-                x += space
-            else:
-                x += height * rng.uniform(1.2, 2.5)
+            between = str(rng.choice(list(OPERATORS))) if rng.random() < 0.7 else ""
+        if column and rng.random() < 0.1:
+            signs_at.append(
+                _put_sign(hand, str(rng.choice([")", "="])), x + 0.3 * height, y, height)[0]
+            )
     return Sheet(hand.finish(), tuple(numbers), tuple(signs_at))
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
+from digitkit.arrays import Box
+from digitkit.reading.order import median
 from digitkit.reading.results import Number
 
 
@@ -35,6 +38,49 @@ def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:
             columns[i] = places.get(number.row, 0)
             places[number.row] = columns[i] + 1
     return tuple(replace(number, column=columns[i]) for i, number in enumerate(numbers))
+
+
+MIN_ROWS = 3
+"""So many rows with digits on both sides of a gutter make columns."""
+
+MIN_GUTTER, GUTTER_FACTOR = 0.8, 1.5
+"""A gutter is at least so wide, in heights of the digits, and so many times as wide as the gaps
+between other digits."""
+
+MAX_SINGLE = 3
+"""More columns of single digits are rather numbers below each other, evenly spaced."""
+
+
+def has_columns(boxes: Sequence[Box], rows: Sequence[int]) -> bool:
+    """Whether gutters without ink run through several rows of digits.
+
+    Args:
+        boxes: of the digits.
+        rows: the row of each.
+    """
+    if len(set(rows)) < MIN_ROWS:
+        return False
+    height = median([box[3] for box in boxes])
+    order = sorted(range(len(boxes)), key=lambda i: boxes[i][0])
+    end = float(boxes[order[0]][0])
+    gutters = []
+    for place, i in enumerate(order):
+        if boxes[i][0] - end >= MIN_GUTTER * height:
+            left = {rows[k] for k in order[:place]}
+            if len(left & {rows[k] for k in order[place:]}) >= MIN_ROWS:
+                gutters.append((end, float(boxes[i][0])))
+        end = max(end, float(boxes[i][0] + boxes[i][2]))
+    if not gutters:
+        return False
+    others = [
+        boxes[k][0] - boxes[i][0] - boxes[i][2]
+        for i, k in pairwise(sorted(order, key=lambda i: (rows[i], boxes[i][0])))
+        if rows[i] == rows[k]
+        and not any(boxes[i][0] < left and right <= boxes[k][0] for left, right in gutters)
+    ]
+    if not others:
+        return len(gutters) < MAX_SINGLE
+    return max(right - left for left, right in gutters) >= GUTTER_FACTOR * median(others)
 
 
 def _middle(number: Number) -> float:

@@ -146,7 +146,7 @@ class _Strip:
         halvings = 0
         while halvings < self._image.halvings and 2 << halvings <= self._scale:
             halvings += 1
-        x: F64 = self._left + (np.arange(self.width) + 0.5) * self._scale
+        x = np.asarray(self._left + (np.arange(self.width) + 0.5) * self._scale, np.float64)
         y = self._top + (np.arange(self.height) + 0.5) * self._scale
         across = np.broadcast_to(x, (self.height, self.width))
         down = self._middle(x)[None, :] + y[:, None]
@@ -154,8 +154,8 @@ class _Strip:
             points = turn_points(np.stack([across, down], 2).reshape(-1, 2), -self._tilt)
             across, down = points.reshape(self.height, self.width, 2).transpose(2, 0, 1)
         grey, reduction = self._image.halved(halvings), 1 << halvings
-        maps = [np.ascontiguousarray(axis / reduction - 0.5, np.float32) for axis in (across, down)]
-        strip = cv2.remap(grey, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        map_x, map_y = (np.array(each / reduction - 0.5, np.float32) for each in (across, down))
+        strip = cv2.remap(grey, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(strip, np.uint8)
 
     def _draw(self, members: Sequence[Member]) -> tuple[U8, U8]:
@@ -179,7 +179,7 @@ class _Strip:
                 _crop(member.detection.ink), (width, height), interpolation=cv2.INTER_AREA
             )
             is_own = member.digit.row == self._row and member.digit.accepted
-            _paste(ink, own if is_own else others, left, top)
+            _paste(np.asarray(ink, np.uint8), own if is_own else others, left, top)
         return own, np.maximum(own, others)
 
     def _find_ink(self, pixels: U8, digits: U8) -> U8 | None:

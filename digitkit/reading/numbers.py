@@ -11,19 +11,21 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from digitkit.arrays import F64, Box
-from digitkit.reading.columns import number_columns
+from digitkit.reading.columns import has_columns, number_columns
 from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, Number
 from digitkit.reading.trust import number_confidence, number_features
 
-USUAL_GAP, MIN_GAP, MAX_GAP = 0.6, 0.55, 1.0
-"""Digits closer than the first are taken for those of one number. Two numbers are at least the
-second apart, and what is further apart than the third is never one number."""
+GAP_FACTOR, GAP_EXTRA = 1.9, 0.3
+"""Two numbers are at least this many times as far apart as most digits of one, and this much
+more."""
 
-GAP_FACTOR = 2.0
-"""Two numbers are at least this many times as far apart as the digits of one, plus `GAP_EXTRA`."""
+MIN_GAP, MAX_GAP = 0.55, 2.2
+"""Two numbers are at least the first apart, and what is further apart than the second is never one.
+"""
 
-GAP_EXTRA = 0.2
+COLUMN_GAP = 1.0
+"""The second of these in tables, and where nothing else tells how far digits are apart."""
 
 NARROWEST = 0.45
 """A digit counts as at least this wide: a 1 stands in as much room as any."""
@@ -50,11 +52,13 @@ class _Part:
         item: the digit or the mark.
         left: its left edge, in heights of the row's digits.
         right: its right edge.
+        may_be_sign: of a digit: whether it is a stroke that may be a slash or a bracket.
     """
 
     item: Digit | Mark
     left: float
     right: float
+    may_be_sign: bool = False
 
     @property
     def digit(self) -> Digit | None:
@@ -115,9 +119,12 @@ def find_numbers(
     heights = {row: _measure_height(members) for row, members in rows.items()}
     parts = {row: _place_parts(row, members, marks, heights[row]) for row, members in rows.items()}
     page_gaps = [gap for row in parts.values() for gap in _digit_gaps(row)]
+    table = has_columns([_level(digit) for digit in digits], [digit.row for digit in digits])
     numbers: list[Number] = []
     for row, members in parts.items():
-        limit = _choose_gap(_digit_gaps(members), page_gaps) if gap is None else gap
+        limit = gap
+        if limit is None:
+            limit = _choose_gap(_digit_gaps(members), page_gaps, table=table)
         numbers += [
             _to_number(group, row, limit, heights[row])
             for group in _group(members, limit)
@@ -136,12 +143,13 @@ def _place_parts(
     row: int, digits: Sequence[Digit], marks: Sequence[Mark], height: float
 ) -> list[_Part]:
     """The digits and marks of a row from the left; of what is both, the mark."""
-    own = [mark for mark in marks if mark.row == row]
+    own = [mark for mark in marks if mark.row == row and mark.kind != "stroke"]
+    strokes = [_level(mark) for mark in marks if mark.row == row and mark.kind == "stroke"]
     signs = [_level(mark) for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
     taken = [d for d in digits if d.accepted or not any(_is_same(_level(d), s) for s in signs)]
     items: list[Digit | Mark] = [*taken, *own]
     parts = [
-        _Part(item, box[0] / height, (box[0] + box[2]) / height)
+        _Part(item, box[0] / height, (box[0] + box[2]) / height, may_be_sign=box in strokes)
         for item in items
         for box in (_level(item),)
     ]
@@ -179,20 +187,23 @@ def _digit_gaps(parts: Sequence[_Part]) -> list[float]:
     return [a.gap_to(b) for a, b in pairwise(parts) if a.kind == b.kind == "digit"]
 
 
-def _choose_gap(row: Sequence[float], page: Sequence[float]) -> float:
+def _choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> float:
     """The least gap between two numbers of a row.
+
+    Hands differ: some leave as much between the digits of a number as others between numbers. So it
+    depends on the smaller gaps of the row.
 
     Args:
         row: gaps between its digits.
         page: gaps between all digits of the page that are neighbours.
+        table: whether the page has columns.
     """
-    for gaps in (row, page):
-        usual = [max(0.0, gap) for gap in gaps if gap < USUAL_GAP]
-        if usual:
-            break
-    else:
-        usual = [min(row, default=0.0)]
-    return min(max(MIN_GAP, GAP_FACTOR * median(usual) + GAP_EXTRA), MAX_GAP)
+    gaps = page if table or len(row) < 2 else row
+    if len(gaps) < 2:
+        return COLUMN_GAP
+    usual = max(0.0, sorted(gaps)[(len(gaps) - 1) // 4])
+    limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
+    return min(limit, COLUMN_GAP) if table else limit
 
 
 @dataclass(frozen=True)
@@ -262,29 +273,23 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
     parts = list(group.parts)
     if parts[0].kind == "dash" and parts[1].kind != "digit":
         parts = parts[1:]
-    text, guess, reasons = "", "", list[str]()
-    before = group.before
-    if before and before.kind in _SEPARATORS and before.gap_to(parts[0]) <= NEAR_POINT:
-        text, reasons = "?" + _TEXT[before.kind], ["ink on its left cannot be read"]
-    dangling = len(parts) > 1 and parts[-1].kind in _SEPARATORS
-    if dangling and not (group.after and parts[-1].gap_to(group.after) <= NEAR_POINT):
-        parts, dangling = parts[:-1], False  # the full stop of a sentence
+    if parts[-1].kind in _SEPARATORS and not _is_near(parts[-1], group.after):
+        parts = parts[:-1]  # the full stop of a sentence
+    if group.before and group.before.kind in _SEPARATORS and _is_near(group.before, parts[0]):
+        parts = [group.before, *parts]
     digits = tuple(part.item for part in parts if isinstance(part.item, Digit))
+    text, guess, reasons = "", "", list[str]()
     for place, part in enumerate(parts):
         if part.digit:
             text += str(part.digit.digit) if part.digit.accepted else "?"
             guess += str(part.digit.digit)
-            if not part.digit.accepted:
-                reasons.append(_describe_doubt(part.digit, digits.index(part.digit) + 1))
-        elif part.kind in _SEPARATORS or (part.kind == "dash" and place == 0):
+            reasons += _doubts(part, digits.index(part.digit) + 1)
+        elif _is_legible(parts, place):
             text += _TEXT[part.kind]
             guess += _TEXT[part.kind]
         else:
             text += "" if text.endswith("?") else "?"
             reasons.append(_describe_ink(parts, place))
-    if dangling:
-        text += "?"
-        reasons.append("ink on its right cannot be read")
     return Number(
         text=text,
         guess=guess,
@@ -296,6 +301,20 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         digits=digits,
         reasons=tuple(dict.fromkeys(reasons)),
     )
+
+
+def _is_near(a: _Part, b: _Part | None) -> bool:
+    """Whether a decimal separator and what is next to it may belong together."""
+    return b is not None and a.gap_to(b) <= NEAR_POINT
+
+
+def _is_legible(parts: Sequence[_Part], place: int) -> bool:
+    """Whether a mark is a leading minus, or a decimal separator between digits."""
+    after = place + 1 < len(parts) and parts[place + 1].kind == "digit"
+    if parts[place].kind == "dash":
+        return place == 0 and after
+    before = place > 0 and parts[place - 1].kind == "digit"
+    return parts[place].kind in _SEPARATORS and before and after
 
 
 def _features(group: _Group, limit: float, height: float) -> F64:
@@ -321,10 +340,15 @@ def _features(group: _Group, limit: float, height: float) -> F64:
     )
 
 
-def _describe_doubt(digit: Digit, place: int) -> str:
+def _doubts(part: _Part, place: int) -> list[str]:
+    """Why a digit is doubtful, if it is; it is the number's `place`-th."""
+    digit = part.digit
+    assert digit is not None
+    if digit.accepted:
+        return [f"digit {place} may be a slash or a bracket"] if part.may_be_sign else []
     if digit.cut:
-        return f"digit {place} is cut by the border"
-    return f"digit {place} is doubtful ({digit.digit} at {digit.confidence:.0%})"
+        return [f"digit {place} is cut by the border"]
+    return [f"digit {place} is doubtful ({digit.digit} at {digit.confidence:.0%})"]
 
 
 def _describe_ink(parts: Sequence[_Part], place: int) -> str:

@@ -42,14 +42,15 @@ class Digit:
     level_box: Box | None = field(default=None, repr=False)
 
 
-MarkKind = Literal["point", "comma", "dash", "sign", "line", "ink"]
+MarkKind = Literal["point", "comma", "dash", "sign", "stroke", "line", "ink"]
 """What a `Mark` is: a point on the line, or a comma; a short level stroke; another sign, such as a
-plus or a colon; a ruled line across the row; or ink that may be a digit."""
+plus or a colon; a 1 that may be a slash or a bracket; a ruled line across the row; or ink that may
+be a digit."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Ink in or next to a row of digits that is none of them.
+    """Ink in or next to a row of digits that is, or may be, none of them.
 
     Attributes:
         kind: what it is.

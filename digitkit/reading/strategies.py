@@ -181,5 +181,5 @@ class PageStrategy:
             Member(replace(reported[i].digit, row=row), reported[i].detection) for i, row in order
         ]
         unsettled = [member.digit for member in members]
-        digits, marks = settle_strokes(unsettled, find_marks(image, members), min_confidence)
+        digits, marks = settle_strokes(unsettled, find_marks(image, members))
         return Assembled(digits, evidence, marks)

@@ -16,51 +16,47 @@ import numpy as np
 from digitkit.arrays import F64, U8
 from digitkit.reading.context import weigh
 from digitkit.reading.order import median
-from digitkit.reading.results import Digit, Mark
+from digitkit.reading.results import Digit, Mark, MarkKind
 
 STROKE_WEIGHTS: tuple[float, ...] = (
-    *(4.35, -12.55, -6.9, -15.88, -2.75, 2.09, -1.03, 0.37, -2.97, -6.42, 1.06, 0.43, -0.94),
-    *(-0.18, 3.7, 3.75),
+    *(7.99, -28.46, -7.65, -5.17, -5.08, 2.55, -0.90, -11.85, -10.49, 2.74, 4.35, 0.72),
+    *(-1.16, -0.25, 6.52, 1.10),
 )
 """Of a constant and `stroke_features`: whether a stroke is a digit."""
 
 LIKELY, UNLIKELY = 0.75, 0.1
-"""From the first probability on a stroke is a 1 like any other, and below the second it is a sign;
-between them its confidence is lower in proportion."""
+"""From the first probability on a stroke is a 1 like any other, and below the second it is a sign,
+if there are others; between them its number is not complete."""
 
 MAX_GAP = 0.6
 """Wider gaps say no more than this one, in heights."""
 
 
 def settle_strokes(
-    digits: Sequence[Digit], marks: Sequence[Mark], min_confidence: float
+    digits: Sequence[Digit], marks: Sequence[Mark]
 ) -> tuple[tuple[Digit, ...], tuple[Mark, ...]]:
     """Decide which strokes are digits and which are signs.
 
     Args:
         digits: of the image, with their rows.
         marks: in their rows.
-        min_confidence: threshold for a digit to be accepted, 0–1.
 
     Returns:
-        The same digits, where a stroke that may be a sign has a lower confidence; and the marks
-        with those that are.
+        The same digits, those that are signs no longer accepted; and the marks with these, and with
+        those that may be signs.
     """
-    settled, signs = list(digits), list(marks)
+    settled, found = list(digits), list(marks)
+    # Where there is no other sign, a slash or a bracket is rare.
+    calculates = any(mark.kind in ("sign", "dash") for mark in marks)
     for i, features in stroke_features(digits, marks).items():
         digit = digits[i]
         probability = float(weigh(features[None, :], STROKE_WEIGHTS)[0])
-        factor = min(1.0, probability / LIKELY)
-        confidence = digit.confidence * factor
-        settled[i] = replace(
-            digit,
-            confidence=confidence,
-            is_digit=digit.is_digit * factor,
-            accepted=confidence >= min_confidence,
-        )
-        if probability < UNLIKELY:
-            signs.append(Mark("sign", digit.box, digit.row, digit.level_box))
-    return tuple(settled), tuple(signs)
+        if probability < LIKELY:
+            is_sign = calculates and probability < UNLIKELY
+            kind: MarkKind = "sign" if is_sign else "stroke"
+            found.append(Mark(kind, digit.box, digit.row, digit.level_box))
+            settled[i] = replace(digit, accepted=not is_sign)
+    return tuple(settled), tuple(found)
 
 
 def stroke_features(digits: Sequence[Digit], marks: Sequence[Mark]) -> dict[int, F64]:
@@ -71,7 +67,7 @@ def stroke_features(digits: Sequence[Digit], marks: Sequence[Mark]) -> dict[int,
         marks: in their rows.
 
     Returns:
-        By the place of each accepted digit that was read as a 1, float64 ``[15]``.
+        By the place of each accepted digit that was read as a 1, float64 ``[16]``.
     """
     signs = dict.fromkeys({digit.row for digit in digits}, 0)
     for mark in marks:

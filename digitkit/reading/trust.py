@@ -17,17 +17,7 @@ from digitkit.reading.context import weigh
 from digitkit.reading.results import Digit
 
 NUMBER_WEIGHTS: tuple[float, ...] = (
-    3.95,
-    0.12,
-    0.72,
-    -0.03,
-    -1.89,
-    -4.28,
-    -1.22,
-    -0.41,
-    -2.27,
-    -0.12,
-    0.58,
+    *(6.13, 0.09, 2.01, -0.11, -0.27, -4.81, -0.37, -0.75, -4.94, -0.48, 0.60),
 )
 """Of a constant and `number_features`."""
 
