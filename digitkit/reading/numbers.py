@@ -14,7 +14,7 @@ from digitkit.arrays import F64, Box
 from digitkit.reading.columns import has_columns, number_columns
 from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, Number
-from digitkit.reading.trust import number_confidence, number_features
+from digitkit.reading.trust import MIN_COMPLETE, number_confidence, number_features
 
 GAP_FACTOR, GAP_EXTRA = 1.9, 0.3
 """Two numbers are at least this many times as far apart as most digits of one, and this much
@@ -290,11 +290,14 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         else:
             text += "" if text.endswith("?") else "?"
             reasons.append(_describe_ink(parts, place))
+    confidence = number_confidence(_features(replace(group, parts=parts), limit, height))
+    if not reasons and confidence < MIN_COMPLETE:
+        reasons.append(f"the number as a whole is doubtful ({confidence:.0%})")
     return Number(
         text=text,
         guess=guess,
         complete=not reasons,
-        confidence=number_confidence(_features(replace(group, parts=parts), limit, height)),
+        confidence=confidence,
         box=_enclose([part.item.box for part in parts]),
         row=row,
         column=0,
@@ -348,7 +351,7 @@ def _doubts(part: _Part, place: int) -> list[str]:
         return [f"digit {place} may be a slash or a bracket"] if part.may_be_sign else []
     if digit.cut:
         return [f"digit {place} is cut by the border"]
-    return [f"digit {place} is doubtful ({digit.digit} at {digit.confidence:.0%})"]
+    return [f"digit {place} is doubtful ({digit.digit} at {min(digit.confidence, 0.99):.0%})"]
 
 
 def _describe_ink(parts: Sequence[_Part], place: int) -> str:

@@ -17,6 +17,10 @@ MIN_AREA = 0.003
 LOW = 0.27
 """Points and commas are this far below the middle of the digits, in heights."""
 
+BELOW_LINE = 0.63
+"""A comma, unlike a point, is higher than wide or reaches this far below the middle of the digits,
+in heights."""
+
 PAIR_SHIFT = 0.2
 """The dots of a colon are at most this far from being one above the other, in heights."""
 
@@ -87,14 +91,11 @@ def _find_pairs(shapes: Sequence[Shape]) -> Iterable[int]:
 
 def _kind(shape: Shape) -> MarkKind | None:
     bottom = shape.top + shape.height
-    if shape.is_dot and shape.middle >= LOW and shape.height <= 1.35 * shape.width:
+    hangs = shape.height > 1.2 * shape.width or bottom > BELOW_LINE
+    if shape.is_dot and shape.middle >= LOW and not hangs:
         return "point"
-    if (
-        shape.width <= 0.4
-        and 0.15 <= shape.height <= 0.6
-        and shape.middle >= 0.3
-        and bottom >= 0.45
-    ):
+    is_low = shape.middle >= 0.3 and bottom >= 0.45
+    if is_low and shape.width <= 0.4 and 0.12 <= shape.height <= 0.6:
         return "comma"
     if shape.is_dash and abs(shape.middle) <= 0.32:
         return "dash"

@@ -21,6 +21,9 @@ NUMBER_WEIGHTS: tuple[float, ...] = (
 )
 """Of a constant and `number_features`."""
 
+MIN_COMPLETE = 0.9
+"""A number is not reported as complete below this probability."""
+
 MAX_ROOM = 3.0
 """What is further away than this many times the least gap between numbers is not near."""
 
