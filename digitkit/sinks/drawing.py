@@ -11,7 +11,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.detections import overlaps
 from digitkit.reading.results import Digit, Reading
-from digitkit.sinks.lines import digit_label
+from digitkit.sinks.records import digit_label
 
 GREEN, RED, GREY = (60, 150, 30), (40, 40, 220), (110, 110, 110)
 """Accepted digits, those that are not, and further text; BGR."""

@@ -3,52 +3,53 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 
-from digitkit.choices import OutputFormat
 from digitkit.errors import OutputError, escape_controls, os_reason, to_json
-from digitkit.reading.results import Digit, Reading
+from digitkit.reading.results import Reading
+from digitkit.sinks.records import (
+    Record,
+    describe_rejected,
+    failure_record,
+    format_confidence,
+    page_of,
+    reading_records,
+)
 from digitkit.sources.frames import Failure, Frame
 
-CSV_COLUMNS = ("source", "text", "confidence", "digits", "rejected", "error", "frame", "time")
+LineFormat = Literal["text", "jsonl", "csv"]
+"""Formats of lines, of those in `digitkit.choices.OutputFormat`."""
+
+CSV_COLUMNS = (
+    *("source", "page", "row", "column", "text", "complete", "confidence"),
+    *("x", "y", "width", "height", "reasons", "error", "frame", "time", "position"),
+)
 
 
 def format_text(reading: Reading) -> str:
-    """One line for people, such as ``seven.png: 7 (99.8%)``; rows are separated by spaces.
+    """One line for people, such as ``seven.png: 7 (99.8%)``; rows are separated by slashes.
 
-    A doubtful digit keeps its place in its row, in brackets, so that an incomplete number never
-    looks complete: ``19[8?]4``.
+    A digit in doubt is ``?`` in its number; why follows in brackets: ``19?4 502 / 77 (at least
+    98.2%) [19?4: digit 3 is doubtful (8 at 62%)]``.
     """
     name = escape_controls(reading.source)
+    if (page := page_of(reading)) is not None:
+        name += f"#{page}"
     if reading.frame is not None:
         name += f" #{reading.frame}"
-    accepted = [digit for digit in reading.digits if digit.accepted]
-    rejected = [digit for digit in reading.digits if not digit.accepted]
     parts = []
-    if accepted:
-        lowest = min(digit.confidence for digit in accepted)
-        least = "" if len(accepted) == 1 else "at least "
-        rows: dict[int, str] = {digit.row: "" for digit in accepted}
-        for digit in reading.digits:
-            if digit.row in rows:
-                rows[digit.row] += str(digit.digit) if digit.accepted else f"[{digit_label(digit)}]"
-        parts.append(f"{' '.join(rows.values())} ({least}{format_confidence(lowest)})")
-    if rejected:
-        doubts = ", ".join(f"{digit_label(d)} {format_confidence(d.confidence)}" for d in rejected)
-        parts.append(f"[not accepted: {doubts}]")
+    if reading.numbers:
+        lowest = min(number.confidence for number in reading.numbers)
+        least = "at least " if len(reading.numbers) > 1 and lowest < 0.9995 else ""
+        rows = reading.text.replace("\n", " / ")
+        parts.append(f"{rows} ({least}{format_confidence(lowest)})")
+    parts += [f"[{n.text}: {', '.join(n.reasons)}]" for n in reading.numbers if n.reasons]
+    if rejected := describe_rejected(reading):
+        parts.append(f"[{rejected}]")
     return f"{name}: {' '.join(parts) or 'no digit found'}"
-
-
-def digit_label(digit: Digit) -> str:
-    """``7``; ``7?`` if it is doubtful; ``7 cut`` if the image's border cuts it."""
-    doubt = " cut" if digit.cut else "?"
-    return f"{digit.digit}" if digit.accepted else f"{digit.digit}{doubt}"
-
-
-def format_confidence(confidence: float) -> str:
-    """A confidence for people; never rounded up to 100%."""
-    return f"{min(confidence, 0.9999):.1%}" if confidence < 0.9995 else ">99.9%"
 
 
 class Stream(Protocol):
@@ -66,16 +67,23 @@ class Stream(Protocol):
 
 
 class LineSink:
-    """Writes one line (CSV: one record) per reading, flushed at once."""
+    """Writes one line (CSV: one record per number) per reading, flushed at once."""
 
     wants_every_frame = False
 
-    def __init__(self, stream: Stream, how: OutputFormat) -> None:
-        """Write to `stream`; CSV begins with its header."""
+    def __init__(self, stream: Stream, how: LineFormat, *, quiet: bool = False) -> None:
+        """Write to a stream.
+
+        Args:
+            stream: an open text file, which stays open.
+            how: the format; CSV begins with its header.
+            quiet: whether text is the numbers alone, a line per row.
+        """
         self.stream = stream
         self.how = how
+        self.quiet = quiet
         if how == "csv":
-            self._put(_csv_record(CSV_COLUMNS))
+            self._put(_csv_line(CSV_COLUMNS))
 
     def _put(self, text: str) -> None:
         try:
@@ -89,12 +97,12 @@ class LineSink:
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Write a reading."""
-        if self.how == "text":
-            self._put(format_text(reading) + "\n")
-        elif self.how == "jsonl":
+        if self.how == "jsonl":
             self._put(to_json(reading.to_json()) + "\n")
+        elif self.how == "csv":
+            self._put("".join(map(_csv_record, reading_records(reading))))
         else:
-            self._put(_format_csv(reading))
+            self._put((reading.text if self.quiet else format_text(reading)) + "\n")
 
     def fail(self, failure: Failure) -> None:
         """Write a failure as a record; as text it is an error message, which goes elsewhere."""
@@ -102,33 +110,53 @@ class LineSink:
             line = {"source": failure.source, "error": failure.error}
             self._put(to_json(line) + "\n")
         elif self.how == "csv":
-            self._put(_csv_record((failure.source, "", "", "", "", failure.error, "", "")))
+            self._put(_csv_record(failure_record(failure)))
 
 
-def _format_csv(reading: Reading) -> str:
-    accepted = [digit.confidence for digit in reading.digits if digit.accepted]
-    return _csv_record(
-        (
-            reading.source,
-            reading.text,
-            f"{min(accepted):.4f}" if accepted else "",
-            len(accepted),
-            len(reading.digits) - len(accepted),
-            "",
-            "" if reading.frame is None else reading.frame,
-            "" if reading.time is None else reading.time.isoformat(),
-        )
-    )
+def _csv_record(record: Record) -> str:
+    number = record.number
+    values: dict[str, object] = {
+        "source": _guard(record.source),
+        "page": record.page,
+        "reasons": _guard("; ".join(record.reasons)),
+        "error": _guard(record.error or ""),
+        "frame": record.frame,
+        "time": record.time and record.time.isoformat(timespec="milliseconds"),
+        "position": None if record.position is None else f"{record.position:.3f}",
+    }
+    if number is not None:
+        values |= zip(("x", "y", "width", "height"), number.box, strict=True)
+        values |= {
+            "row": number.row,
+            "column": number.column,
+            "text": keep_text(number.text),
+            "complete": "true" if number.complete else "false",
+            "confidence": f"{min(number.confidence, 0.9999):.4f}",  # never rounded up to 1
+        }
+    return _csv_line([values.get(column) for column in CSV_COLUMNS])
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+def _guard(text: str) -> str:
+    """A text that a spreadsheet does not run: a file's name may begin like a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _csv_record(values: tuple[object, ...]) -> str:
+_STAYS = re.compile(r"0|-?[1-9][0-9]{0,10}|(?=.*\?)[0-9?][0-9?.,]*")
+"""Numbers that a spreadsheet shows as they are, and texts with a question mark."""
+
+
+def keep_text(text: str) -> str:
+    """A number as CSV that a spreadsheet shows unchanged.
+
+    Excel would make 123 of ``0123``, 1.2E+15 of sixteen digits, and a date of ``1.5`` in some
+    countries; what it would change becomes ``="0123"``, which it shows as the text 0123.
+    """
+    return text if _STAYS.fullmatch(text) else '="{}"'.format(text.replace('"', '""'))
+
+
+def _csv_line(values: Sequence[object]) -> str:
     import csv
 
     buffer = io.StringIO()
-    # A spreadsheet would run a file's name that begins like a formula.
-    safe = [f"'{value}" if str(value).startswith(_FORMULA) else value for value in values]
-    csv.writer(buffer, lineterminator="\n").writerow(safe)
+    csv.writer(buffer, lineterminator="\n").writerow(values)
     return buffer.getvalue()

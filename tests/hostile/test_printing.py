@@ -49,4 +49,4 @@ def test_a_spreadsheet_sees_no_formula_in_a_name(digit_file, monkeypatch, first)
     monkeypatch.chdir(image.parent)
     result = run("infer", "--format", "csv", "--", image.name)
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[1].startswith(f"'{first}cmd.png,7,")
+    assert result.stdout.splitlines()[1].startswith(f"'{first}cmd.png,,0,0,7,")

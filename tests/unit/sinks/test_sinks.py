@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from digitkit.errors import MissingDependencyError, OutputError
 from digitkit.images import containers
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
+from digitkit.reading.numbers import find_numbers
 from digitkit.sinks.drawing import GREEN, RED, draw
 from digitkit.sinks.explain import explain
 from digitkit.sinks.images import AnnotatedImageSink, ExplanationSink
-from digitkit.sinks.lines import LineSink, format_confidence, format_text
+from digitkit.sinks.lines import LineSink, format_text, keep_text
+from digitkit.sinks.records import format_confidence
 from digitkit.sinks.video_file import VideoSink
 from digitkit.sinks.window import WindowSink
 from digitkit.sources.frames import Failure, Frame
@@ -47,32 +50,86 @@ def written(line_format, frame, reading) -> str:
     return stream.getvalue()
 
 
+def with_digits(reading, *digits):
+    return replace(reading, digits=digits, numbers=find_numbers(digits))
+
+
 def test_text_is_one_line_per_image(frame, reading):
     text = written("text", frame, reading)
-    assert text.startswith("two\\ndigits.png: 18 (at least ")
+    assert text.startswith("two\\ndigits.png: 18 (")
     assert text.count("\n") == 1
     one, eight = reading.digits
-    doubtful = replace(one, accepted=False, confidence=0.7)  # it keeps its place
-    text = format_text(replace(reading, digits=(doubtful, eight)))
-    assert text.startswith("two\\ndigits.png: [1?]8 (")
-    assert text.endswith("[not accepted: 1? 70.0%]")
-    cut = replace(eight, accepted=False, cut=True, row=1)
-    text = format_text(replace(reading, digits=(one, cut)))
-    assert ": 1 (" in text
-    assert "[not accepted: 8 cut" in text
+    doubtful = replace(one, accepted=False, confidence=0.7)
+    text = format_text(with_digits(reading, doubtful, eight))
+    assert text.startswith("two\\ndigits.png: ?8 (")  # it keeps its place
+    assert text.endswith(") [?8: digit 1 is doubtful (1 at 70%)]")
+    below = replace(eight, row=1, confidence=0.98)
+    text = format_text(with_digits(reading, one, below))
+    assert text == "two\\ndigits.png: 1 / 8 (at least 98.0%)"
+    cut = replace(eight, accepted=False, cut=True, row=1, confidence=0.5)
+    text = format_text(with_digits(reading, one, cut))
+    assert text.endswith("%) [not accepted: 8 cut 50.0%]")
+    text = format_text(with_digits(reading, cut))
+    assert text == "two\\ndigits.png: [not accepted: 8 cut 50.0%]"
+    assert format_text(with_digits(reading)) == "two\\ndigits.png: no digit found"
+    several = SimpleNamespace(**vars(reading), page=2, text=reading.text)
+    assert format_text(replace(reading, frame=5)).startswith("two\\ndigits.png #5: 18")
+    assert format_text(several).startswith("two\\ndigits.png#2: 18")
 
 
-def test_jsonl_and_csv(frame, reading):
+def test_quiet_text_is_the_numbers_alone(reading):
+    one, eight = reading.digits
+    stream = io.StringIO()
+    lines = LineSink(stream, "text", quiet=True)
+    lines.write(None, with_digits(reading, one, replace(eight, row=1)))
+    lines.write(None, with_digits(reading))
+    lines.fail(Failure("bad.png", "broken"))
+    assert stream.getvalue() == "1\n8\n\n"
+
+
+def test_jsonl(frame, reading):
     first, second = map(json.loads, written("jsonl", frame, reading).splitlines())
     assert (first["source"], first["text"]) == ("two\ndigits.png", "18")
     assert second == {"source": "bad, one.png", "error": "broken"}
-    first, second = csv.DictReader(io.StringIO(written("csv", frame, reading)))
-    assert (first["text"], first["digits"]) == ("18", "2")
-    assert float(first["confidence"]) > 0.5
-    assert second == dict.fromkeys(first, "") | {"source": "bad, one.png", "error": "broken"}
+
+
+def test_csv_has_a_record_per_number(frame, reading):
+    one, eight = reading.digits
+    doubtful = replace(eight, accepted=False, confidence=0.7)
+    rows = with_digits(reading, one, replace(doubtful, row=1), replace(one, row=1))
+    first, second, failed = csv.DictReader(io.StringIO(written("csv", frame, rows)))
     assert list(first) == [
-        "source", "text", "confidence", "digits", "rejected", "error", "frame", "time",
+        "source", "page", "row", "column", "text", "complete", "confidence", "x", "y", "width",
+        "height", "reasons", "error", "frame", "time", "position",
     ]  # fmt: skip
+    assert (first["text"], first["complete"], first["row"], first["reasons"]) == (
+        "1", "true", "0", ""
+    )  # fmt: skip
+    assert [int(first[name]) for name in ("x", "y", "width", "height")] == list(one.box)
+    assert 0.5 < float(first["confidence"]) < 1
+    assert second["complete"] == "false"
+    assert "digit 2 is doubtful (8 at 70%)" in second["reasons"]
+    assert failed == dict.fromkeys(first, "") | {"source": "bad, one.png", "error": "broken"}
+    time = datetime(2026, 1, 1, tzinfo=UTC)
+    empty = replace(with_digits(reading, doubtful), frame=7, time=time, seconds=0.25)
+    (record, _) = csv.DictReader(io.StringIO(written("csv", frame, empty)))
+    assert {name: value for name, value in record.items() if value} == {
+        "source": "two\ndigits.png", "reasons": "not accepted: 8? 70.0%", "frame": "7",
+        "time": "2026-01-01T00:00:00.000+00:00", "position": "0.250",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        *((text, text) for text in ("7", "0", "1984", "-5", "12345678901", "19?4", "?4", "0?")),
+        *((text, f'="{text}"') for text in (
+            "0123", "00", "123456789012", "12.50", "1,5", "-0", "-05", "-?4", "-2.5", "", '=1"',
+        )),
+    ],
+)  # fmt: skip
+def test_what_a_spreadsheet_would_change_is_kept_as_text(text, cell):
+    assert keep_text(text) == cell.replace('=1"', '=1""')
 
 
 @pytest.mark.parametrize(

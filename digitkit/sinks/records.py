@@ -1,0 +1,90 @@
+"""Readings as the rows of a table: one per number, and one for an image without any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from digitkit.arrays import Box
+from digitkit.reading.results import Digit, Number, Reading
+from digitkit.sources.frames import Failure
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a table.
+
+    Attributes:
+        source: the path or the camera.
+        page: of a file with several pages, from 1; None elsewhere.
+        number: what was read; None for a failure and for an image without a number.
+        reasons: why the number is not complete or what a field changed, or what else was seen in
+            an image without a number.
+        error: why the source could not be read; None for others.
+        frame: number of the frame of a video or a live source, from 0; None for an image file.
+        time: when a live frame was taken; None for a file.
+        position: in a video file, seconds; None elsewhere.
+    """
+
+    source: str
+    page: int | None = None
+    number: Number | None = None
+    reasons: tuple[str, ...] = ()
+    error: str | None = None
+    frame: int | None = None
+    time: datetime | None = None
+    position: float | None = None
+
+    @property
+    def box(self) -> Box | None:
+        """Bounding box of the number, pixels of the upright image."""
+        return None if self.number is None else self.number.box
+
+
+def reading_records(reading: Reading) -> Iterator[Record]:
+    """The numbers of a reading in reading order; one record without a number where it has none."""
+    rejected = describe_rejected(reading)
+    found: list[tuple[Number | None, tuple[str, ...]]] = [
+        (number, number.reasons) for number in reading.numbers
+    ]
+    for number, reasons in found or [(None, (rejected,) if rejected else ())]:
+        yield Record(
+            source=reading.source,
+            page=page_of(reading),
+            number=number,
+            reasons=reasons,
+            frame=reading.frame,
+            time=reading.time,
+            position=reading.seconds,
+        )
+
+
+def failure_record(failure: Failure) -> Record:
+    """The one record of a source that could not be read."""
+    return Record(failure.source, page=page_of(failure), error=failure.error)
+
+
+def page_of(item: Reading | Failure) -> int | None:
+    """Which page of its file an image is, from 1; None where the file has no pages."""
+    page: int | None = getattr(item, "page", None)
+    return page
+
+
+def describe_rejected(reading: Reading) -> str:
+    """The digits that are not accepted and in no number: ``not accepted: 8? 61.9%``; else empty."""
+    used = {id(digit) for number in reading.numbers for digit in number.digits}
+    alone = [digit for digit in reading.digits if not digit.accepted and id(digit) not in used]
+    doubts = ", ".join(f"{digit_label(d)} {format_confidence(d.confidence)}" for d in alone)
+    return f"not accepted: {doubts}" if doubts else ""
+
+
+def digit_label(digit: Digit) -> str:
+    """``7``; ``7?`` if it is doubtful; ``7 cut`` if the image's border cuts it."""
+    doubt = " cut" if digit.cut else "?"
+    return f"{digit.digit}" if digit.accepted else f"{digit.digit}{doubt}"
+
+
+def format_confidence(confidence: float) -> str:
+    """A confidence for people; never rounded up to 100%."""
+    return f"{min(confidence, 0.9999):.1%}" if confidence < 0.9995 else ">99.9%"
