@@ -25,8 +25,8 @@ Orientation = Literal["exif", "auto", "0", "90", "180", "270"]
 """Which side of an image is up: as its EXIF data says; that, or the quarter turn that reads clearly
 better; or the degrees clockwise by which its pixels are turned."""
 
-OutputFormat = Literal["text", "jsonl", "csv"]
-"""How readings are written."""
+OutputFormat = Literal["text", "jsonl", "csv", "xlsx"]
+"""How readings are written: lines for people, JSON lines, CSV, or an Excel table."""
 
 ReportFormat = Literal["text", "json"]
 """How figures are written: for people or for programs."""

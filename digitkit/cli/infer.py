@@ -24,7 +24,9 @@ EXAMPLES = """\
 
 digitkit infer seven.png page.jpg
 
-digitkit infer scans/ --format csv --output readings.csv --workers 4
+digitkit infer scans/ --output readings.csv --workers 4
+
+digitkit infer scans/ --output readings.xlsx
 
 digitkit infer 'meters/**/*.jpg' --format jsonl --expect 6
 
@@ -88,8 +90,8 @@ def command(
     format: Annotated[
         OutputFormat | None,
         typer.Option(
-            help="text for people, jsonl and csv for programs; by default as the suffix of "
-            "--output says, else text.",
+            help="text for people, jsonl and csv (a record per number) for programs, xlsx for "
+            "Excel; by default as the suffix of --output says, else text.",
             show_default=False,
         ),
     ] = None,
@@ -105,7 +107,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="DIR|VIDEO",
-            help="Save each image with its digits boxed and labelled into a folder; or all frames "
+            help="Save each image with its numbers and digits marked into a folder; or all frames "
             "as a video if the name ends in .mp4 or .avi.",
         ),
     ] = None,
@@ -245,10 +247,10 @@ def command(
 ) -> None:
     """Read handwritten digits from images, whole pages, folders, lists, videos or a camera.
 
-    Each image gives one line as soon as it is read. What cannot be read gives one line on stderr,
-    the rest continues, and the exit code is 1. A JSON line has source, text (the accepted digits
-    in reading order, rows separated by newlines), digits (digit, confidence, box, row) and ms; a
-    failed source has source and error. Digits of a camera or a video are tracked over frames, and
+    Each image gives one line as soon as it is read: its numbers, rows separated by slashes, ? for
+    a digit in doubt, and why. What cannot be read gives one line on stderr, the rest continues, and
+    the exit code is 1. A JSON line has source, text (rows separated by newlines), numbers, digits
+    and ms; CSV has a record per number. Digits of a camera or a video are tracked over frames, and
     a number is reported once it is stable.
     """
     # NumPy's BLAS, which reading does not need, would start a thread per core: 5% of a short run.

@@ -80,7 +80,7 @@ class InferConfig:
         pattern: regular expression that each row must match; None for any.
         format: how readings are written; None for what the suffix of the output file says, else
             text.
-        output: file for the readings instead of standard output.
+        output: file for the readings instead of standard output; ``xlsx`` requires one.
         rotating: files for the readings next to standard output.
         annotate: folder for annotated images, or a video file (.mp4, .avi).
         explain: folder for what the classifier saw of each digit.
@@ -125,6 +125,16 @@ class InferConfig:
         self._check_values()
         self._check_sources()
         self._check_outputs()
+        self._check_format()
+
+    def _check_format(self) -> None:
+        if self.resolved_format == "xlsx" and self.camera is not None:
+            raise ConfigError(
+                "cannot be xlsx for a camera: a table is written when all is read; use csv",
+                field="format" if self.format is not None else "output",
+            )
+        if self.resolved_format == "xlsx" and self.output is None:
+            raise ConfigError("xlsx requires --output FILE", field="format")
         if self.rotating is not None and self.output is None and self.resolved_format == "csv":
             raise ConfigError(
                 "must be jsonl or text where readings go to rotating files, of which only the "
@@ -213,6 +223,11 @@ class InferConfig:
         return self.annotate is not None and is_video(self.annotate)
 
     @property
+    def needs_images(self) -> bool:
+        """Whether images are wanted once they are read: to be drawn, or for parts of them."""
+        return bool(self.annotate or self.explain or self.show or self.resolved_format == "xlsx")
+
+    @property
     def row_rule(self) -> Field | None:
         """What each row must look like; None for anything."""
         if self.expect is None and self.pattern is None:
@@ -228,7 +243,7 @@ class InferConfig:
             return self.format
         target = self.output or (self.rotating and self.rotating.file)
         suffix = target.suffix.removeprefix(".") if target else ""
-        return suffix if suffix in ("csv", "jsonl") else "text"  # type: ignore[return-value]
+        return suffix if suffix in ("csv", "jsonl", "xlsx") else "text"  # type: ignore[return-value]
 
     @classmethod
     def create(cls, settings: Mapping[str, Any] | None = None, **given: Any) -> Self:

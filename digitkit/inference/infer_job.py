@@ -75,7 +75,7 @@ def run_infer(
             outcomes = read_each(reader, live)
         else:
             outcomes = _read_files(
-                config, reader, make_reader, keep_images=len(sinks) > 1, progress=progress
+                config, reader, make_reader, keep_images=config.needs_images, progress=progress
             )
         summary = deliver(
             stack.enter_context(closing(outcomes)),
@@ -256,18 +256,7 @@ def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]
 
 
 def _open_sinks(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[Sink]:
-    stream: Stream = stdout
-    if config.output is not None:
-        is_live = config.camera is not None
-        stream = stack.enter_context(_open_output(config.output, is_live=is_live))
-    how = config.resolved_format
-    sinks: list[Sink] = [LineSink(stream, how)]
-    if config.rotating is not None and config.output is None:
-        from digitkit.sinks.rotating import RotatingFile
-
-        limit = round(config.rotating.max_mb * 1e6)
-        file = RotatingFile(config.rotating.file, limit, config.rotating.keep)
-        sinks.append(LineSink(stack.enter_context(file), how))
+    sinks = _open_readings(config, stdout, stack)
     if config.annotate is not None and config.annotates_video:
         from digitkit.sinks.video_file import VideoSink
 
@@ -280,6 +269,28 @@ def _open_sinks(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[S
         from digitkit.sinks.images import ExplanationSink
 
         sinks.append(ExplanationSink(config.explain))
+    return sinks
+
+
+def _open_readings(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[Sink]:
+    """Where the readings themselves go: a table, or lines."""
+    how = config.resolved_format
+    if config.output is not None and how == "xlsx":
+        from digitkit.sinks.xlsx import open_xlsx
+
+        return [stack.enter_context(open_xlsx(config.output))]
+    assert how != "xlsx"  # an `InferConfig` has checked it
+    stream: Stream = stdout
+    if config.output is not None:
+        is_live = config.camera is not None
+        stream = stack.enter_context(_open_output(config.output, is_live=is_live))
+    sinks: list[Sink] = [LineSink(stream, how)]
+    if config.rotating is not None and config.output is None:
+        from digitkit.sinks.rotating import RotatingFile
+
+        limit = round(config.rotating.max_mb * 1e6)
+        file = RotatingFile(config.rotating.file, limit, config.rotating.keep)
+        sinks.append(LineSink(stack.enter_context(file), how))
     return sinks
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+import zipfile
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,6 +68,22 @@ def test_many_files_some_broken(tmp_path, digit_file, workers):
     assert summary.startswith("90 images in")
     assert "10 failed" in summary
     assert len(list((tmp_path / "seen").iterdir())) == 90
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_excel_table_shows_what_is_doubtful(tmp_path, workers):
+    pytest.importorskip("xlsxwriter")
+    path, bad = tmp_path / "table.xlsx", tmp_path / "bad.png"
+    bad.write_text("")
+    page = ROOT / "data/samples/page.jpg"
+    options = ("--min-confidence", 0.99, "--workers", workers, "--output", path)
+    result = run("infer", page, bad, page, *options)
+    assert (result.exit_code, result.stdout) == (1, "")
+    sheet = zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml").decode()
+    pictures = [name for name in zipfile.ZipFile(path).namelist() if "media" in name]
+    assert pictures  # of the first number; the same one twice is stored once
+    assert sheet.count("<t>2750</t>") == 2
+    assert "bad.png" in sheet
 
 
 def test_a_missing_file_does_not_stop_the_rest(digit_file, tmp_path):
@@ -172,10 +189,11 @@ CAMERA = ("--camera", 0)
     [
         *((["IMAGE", *options], options[0]) for options in (
             ("--fps", 5), ("--show",), ("--null",), ("--min-confidence", 1.5), ("--pattern", "4B"),
-            ("--format", "xml"), ("--hold", "many"), ("--model",), ("--output", "IMAGE"),
+            ("--format", "xml"), ("--format", "xlsx"), ("--hold", "many"), ("--model",),
+            ("--output", "IMAGE"),
         )),
         *(([*CAMERA, *options], options[0]) for options in (
-            ("--size", "wide"), ("--workers", 2), ("--fps", 0),
+            ("--size", "wide"), ("--workers", 2), ("--fps", 0), ("--output", "table.xlsx"),
         )),
         (["IMAGE", *CAMERA], "SOURCES"),
         (["IMAGE", "http://127.0.0.1:9/a"], "SOURCES"),

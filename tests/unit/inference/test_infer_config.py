@@ -37,6 +37,9 @@ FILES, CAMERA = {"sources": ("a.png",)}, {"camera": "0"}
         ("pattern", FILES | {"pattern": "[a-z]"}),
         ("format", CAMERA | {"format": "csv", "rotating": RotatingOutput(Path("r.jsonl"))}),
         ("format", CAMERA | {"rotating": RotatingOutput(Path("r.csv"))}),
+        ("format", FILES | {"format": "xlsx"}),
+        ("format", CAMERA | {"format": "xlsx", "output": Path("a")}),
+        ("output", CAMERA | {"output": Path("a.xlsx")}),
     ],
 )  # fmt: skip
 def test_what_is_not_valid_names_its_field(field, values):
@@ -55,6 +58,7 @@ def test_rotating_files(field, value):
         ({}, "text"), ({"output": Path("a.csv")}, "csv"), ({"output": Path("a.jsonl")}, "jsonl"),
         ({"output": Path("a.log")}, "text"), ({"output": Path("a.csv"), "format": "text"}, "text"),
         ({"rotating": RotatingOutput(Path("r.jsonl"))}, "jsonl"),
+        ({"output": Path("a.xlsx")}, "xlsx"),
     ],
 )  # fmt: skip
 def test_the_format_follows_the_files_suffix(values, expected):
