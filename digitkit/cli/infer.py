@@ -24,6 +24,8 @@ EXAMPLES = """\
 
 digitkit infer seven.png page.jpg
 
+digitkit infer -q strip.png
+
 digitkit infer scans/ --output readings.csv --workers 4
 
 digitkit infer scans/ --output readings.xlsx
@@ -103,6 +105,15 @@ def command(
             "line.",
         ),
     ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "-q",
+            "--quiet",
+            help="Print the numbers alone, those of a row on one line: no names, no confidences, "
+            "no summary.",
+        ),
+    ] = False,
     annotate: Annotated[
         Path | None,
         typer.Option(
@@ -287,6 +298,7 @@ def command(
         pattern=pattern,
         format=format,
         output=output,
+        quiet=quiet,
         annotate=annotate,
         explain=explain,
         workers=workers,
@@ -294,12 +306,14 @@ def command(
     )
     with ExitStack() as stack:
         progress = None
-        if job.camera is None and (job.output is not None or not sys.stdout.isatty()):
+        piped = job.output is not None or not sys.stdout.isatty()
+        if job.camera is None and piped and not job.quiet:
             progress = stack.enter_context(show_progress())  # else the lines show how it goes
         summary = run_infer(
             job, sys.stdout, on_failure=_print_failure, notice=_print_notice, progress=progress
         )
-    _print_summary(summary)
+    if not job.quiet:
+        _print_summary(summary)
     if summary.failures:
         raise typer.Exit(1)
 

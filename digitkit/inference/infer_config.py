@@ -81,6 +81,7 @@ class InferConfig:
         format: how readings are written; None for what the suffix of the output file says, else
             text.
         output: file for the readings instead of standard output; ``xlsx`` requires one.
+        quiet: whether text is the numbers alone, and no summary is wanted.
         rotating: files for the readings next to standard output.
         annotate: folder for annotated images, or a video file (.mp4, .avi).
         explain: folder for what the classifier saw of each digit.
@@ -110,6 +111,7 @@ class InferConfig:
     pattern: str | None = None
     format: OutputFormat | None = None
     output: Path | None = None
+    quiet: bool = False
     rotating: RotatingOutput | None = None
     annotate: Path | None = None
     explain: Path | None = None

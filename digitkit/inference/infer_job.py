@@ -284,7 +284,7 @@ def _open_readings(config: InferConfig, stdout: TextIO, stack: ExitStack) -> lis
     if config.output is not None:
         is_live = config.camera is not None
         stream = stack.enter_context(_open_output(config.output, is_live=is_live))
-    sinks: list[Sink] = [LineSink(stream, how)]
+    sinks: list[Sink] = [LineSink(stream, how, quiet=config.quiet)]
     if config.rotating is not None and config.output is None:
         from digitkit.sinks.rotating import RotatingFile
 

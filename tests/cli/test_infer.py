@@ -86,6 +86,14 @@ def test_an_excel_table_shows_what_is_doubtful(tmp_path, workers):
     assert "bad.png" in sheet
 
 
+def test_quiet_prints_the_numbers_alone(tmp_path):
+    page, bad = ROOT / "data/samples/page.jpg", tmp_path / "bad.png"
+    result = run("infer", "-q", page, page, bad)
+    assert result.stdout == f"{PAGE}\n" * 2
+    assert one_error_line(result, 1).startswith(str(bad))
+    assert run("infer", "--quiet", page, page, "--format", "csv").stderr == ""
+
+
 def test_a_missing_file_does_not_stop_the_rest(digit_file, tmp_path):
     bad = tmp_path / "bad\nname.png"
     result = run("infer", bad, digit_file(1))
