@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Any
+
+import numpy as np
 
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
-from digitkit.reading.detections import overlaps
-from digitkit.reading.results import Digit, Reading
+from digitkit.reading.results import Digit, Number, Reading
+from digitkit.sinks.labels import Colour, Label, Point, Room, above, around, text_sizes
 from digitkit.sinks.records import digit_label
 
 GREEN, RED, GREY = (60, 150, 30), (40, 40, 220), (110, 110, 110)
-"""Accepted digits, those that are not, and further text; BGR."""
-
-FONT = cv2.FONT_HERSHEY_DUPLEX
+"""What is accepted and complete, what is not, and further text; BGR."""
 
 MIN_SIDE = 480
 """Smaller images are enlarged, so that the labels are legible, pixels."""
 
+CLEAR = 0.99
+"""Digits below this confidence are labelled with it."""
+
+MAX_LABELS = 1000
+"""Most digits for whose labels room is looked for; a thousand take a second."""
+
 
 def draw(image: U8, reading: Reading) -> U8:
-    """The image with each digit boxed and labelled with what was read and its confidence.
+    """The image with its numbers and digits marked.
+
+    Above each number there is a bracket with its text; it is dashed and red, with a ``?`` in the
+    text, where the number is not complete. Each digit has a thin box; that of one that is not
+    accepted is dashed and red, and says what it may be. Digits below `CLEAR` are labelled with
+    their confidence.
 
     Args:
         image: uint8 ``[H, W]`` or ``[H, W, 3]``, as the source decoded it.
@@ -39,80 +49,164 @@ def draw(image: U8, reading: Reading) -> U8:
     if ratio > 1:
         how = cv2.INTER_NEAREST if ratio > 4 else cv2.INTER_CUBIC
         canvas = cv2.resize(canvas, None, fx=ratio, fy=ratio, interpolation=how)
-    unit = max(canvas.shape[:2]) / 640  # labels are as large as on an image of 640 pixels
-    line = max(1, round(1.6 * unit))
-    boxes = [
-        (x * ratio, y * ratio, w * ratio, h * ratio)
-        for x, y, w, h in (digit.box for digit in reading.digits)
-    ]
-    gap = line + round(2 * unit)
-    for digit, (x, y, w, h) in zip(reading.digits, boxes, strict=True):
-        corner, opposite = (x - gap, y - gap), (x + w + gap - 1, y + h + gap - 1)
-        cv2.rectangle(canvas, corner, opposite, _colour(digit), line, cv2.LINE_AA)
-    # Labels come after all boxes, so that no neighbour's box crosses them.
-    for digit, label in zip(
-        reading.digits, _place_labels(reading.digits, boxes, unit, line, canvas.shape), strict=True
-    ):
-        label.draw(canvas, _colour(digit))
+    _Drawing(canvas, reading, ratio).draw()
     return canvas  # type: ignore[return-value]
 
 
-def _colour(digit: Digit) -> tuple[int, int, int]:
+class _Drawing:
+    """A reading that is drawn onto a canvas."""
+
+    def __init__(self, canvas: Any, reading: Reading, ratio: int) -> None:
+        self._canvas = canvas
+        self._reading = reading
+        self._unit = max(canvas.shape[:2]) / 640  # all is as large as on an image of 640 pixels
+        self._line = max(1, round(self._unit))
+        self._ratio = ratio
+
+    def _box(self, digit: Digit) -> Box:
+        """The box around a digit, pixels of the canvas."""
+        gap = self._line + round(self._unit)
+        x, y, w, h = (side * self._ratio for side in digit.box)
+        return x - gap, y - gap, w + 2 * gap, h + 2 * gap
+
+    def draw(self) -> None:
+        """Draw brackets and boxes, then the labels, so that no neighbour's box crosses them."""
+        digits, numbers = self._reading.digits, self._reading.numbers
+        room = Room(self._canvas, [self._box(digit) for digit in digits])
+        brackets = [self._bracket(number) for number in numbers]
+        for bracket in brackets:
+            for box in _cover(bracket, self._line):
+                room.take(box)
+        for digit in digits:
+            self._draw_box(digit)
+        for number, bracket in zip(numbers, brackets, strict=True):
+            self._draw_bracket(number, bracket)
+        labels = [
+            (self._number_label(number, bracket, room), _number_colour(number))
+            for number, bracket in zip(numbers, brackets, strict=True)
+        ]
+        uncertain = [d for d in digits if not d.accepted or d.confidence < CLEAR]
+        for digit in uncertain[:MAX_LABELS]:
+            label = self._digit_label(digit, room)
+            if label is not None:
+                labels.append((label, _digit_colour(digit)))
+        for label, colour in labels:
+            label.draw(self._canvas, colour)
+
+    def _bracket(self, number: Number) -> tuple[Point, Point]:
+        """The line above a number's digits, from the left to the right; tilted as they are."""
+        boxes = np.array([self._box(digit) for digit in number.digits], np.float64)
+        along = np.array([1.0, 0.0])
+        if len(boxes) > 1 and any(digit.level_box is not None for digit in number.digits):
+            centres = boxes[:, :2] + boxes[:, 2:] / 2
+            along = centres[centres[:, 0].argmax()] - centres[centres[:, 0].argmin()]
+            along /= max(1e-9, float(np.hypot(*along)))
+        up = np.array([along[1], -along[0]])
+        corners = np.concatenate(
+            [boxes[:, :2] + boxes[:, 2:] * corner for corner in ((0, 0), (1, 0), (0, 1), (1, 1))]
+        )
+        across, height = corners @ along, (corners @ up).max() + self._line + 1.5 * self._unit
+        ends = [end * along + height * up for end in (across.min(), across.max())]
+        (x0, y0), (x1, y1) = ends
+        return (float(x0), float(y0)), (float(x1), float(y1))
+
+    def _draw_bracket(self, number: Number, bracket: tuple[Point, Point]) -> None:
+        start, end = np.array(bracket)
+        along = (end - start) / max(1e-9, float(np.hypot(*(end - start))))
+        tick = np.array([-along[1], along[0]]) * (self._line + 3 * self._unit)
+        points = [start + tick, start, end, end + tick]
+        self._draw_path(points, _number_colour(number), solid=number.complete, bold=True)
+
+    def _draw_box(self, digit: Digit) -> None:
+        x, y, w, h = self._box(digit)
+        right, bottom = x + w - 1, y + h - 1
+        corners = [(x, y), (right, y), (right, bottom), (x, bottom), (x, y)]
+        points = [np.array(corner, np.float64) for corner in corners]
+        self._draw_path(points, _digit_colour(digit), solid=digit.accepted)
+
+    def _draw_path(
+        self, points: list[Any], colour: Colour, *, solid: bool, bold: bool = False
+    ) -> None:
+        """Draw a line from point to point; dashed if it is not to be solid."""
+        width = self._line + (bold and self._line > 1)
+        paths = [points] if solid else _dashes(points, 3 + 3 * self._unit)
+        for path in paths:
+            corners = np.rint(path).astype(np.int32)
+            cv2.polylines(self._canvas, [corners], False, colour, width, cv2.LINE_AA)
+
+    def _smallest(self, height: float) -> float:
+        """Height of the smallest text next to digits of a height, pixels."""
+        return float(min(5.5 * self._unit, 0.5 * height))
+
+    def _number_label(self, number: Number, bracket: tuple[Point, Point], room: Room) -> Label:
+        heights = [self._box(digit)[3] for digit in number.digits]
+        height = float(np.median(heights))
+        sizes = text_sizes(
+            min(max(0.45 * height, 11 * self._unit), 26 * self._unit),
+            self._smallest(height),
+        )
+        (x0, y0), (x1, y1) = bracket
+        bottom = max(y + h for _, y, _, h in (self._box(digit) for digit in number.digits))
+        top = min(y0, y1)
+        box = round(x0), round(top), round(x1 - x0), round(bottom - top)
+        text = number.text
+        label, _ = room.place(
+            chain(
+                above(text, bracket, sizes),
+                around(text, box, sizes, self._line + 1, below=False),
+            )
+        )
+        room.take(label.plate)
+        return label
+
+    def _digit_label(self, digit: Digit, room: Room) -> Label | None:
+        """What a digit may be, and its confidence; None where there is no room for that alone."""
+        box = self._box(digit)
+        percent = f"{int(100 * min(digit.confidence, 0.99))}%"  # never rounded up
+        sizes = text_sizes(
+            min(max(0.26 * box[3], 8.5 * self._unit), 18 * self._unit),
+            self._smallest(box[3]),
+        )
+        texts = [percent] if digit.accepted else [f"{digit_label(digit)} {percent}"]
+        if not digit.accepted:
+            texts.append(digit_label(digit))
+        choices = chain(*(around(text, box, sizes, 1, below=True) for text in texts))
+        label, is_free = room.place(choices)
+        if digit.accepted and not is_free:
+            return None
+        room.take(label.plate)
+        return label
+
+
+def _digit_colour(digit: Digit) -> Colour:
     return GREEN if digit.accepted else RED
 
 
-@dataclass(frozen=True)
-class _Label:
-    """White text on a filled rectangle.
-
-    Attributes:
-        text: what it says.
-        plate: the rectangle.
-        size: height of the text, pixels.
-    """
-
-    text: str
-    plate: Box
-    size: int
-
-    @classmethod
-    def place(cls, text: str, box: Box, size: int, line: int, shape: Sequence[int]) -> _Label:
-        """Above a box, or below it at the image's upper border."""
-        x, y, _, h = box
-        thickness, pad = max(1, round(size / 14)), max(2, size // 6)
-        (text_width, text_height), _ = cv2.getTextSize(text, FONT, size / 30, thickness)
-        width, height = text_width + 2 * pad, text_height + 2 * pad
-        top = y - line - height - pad
-        if top < 0:
-            top = min(y + h + 2 * pad, shape[0] - height)
-        left = min(max(0, x - line), max(0, shape[1] - width))
-        return cls(text, (left, top, width, height), size)
-
-    def draw(self, canvas: Any, colour: tuple[int, int, int]) -> None:
-        """Draw onto an image."""
-        left, top, width, height = self.plate
-        thickness, pad = max(1, round(self.size / 14)), max(2, self.size // 6)
-        cv2.rectangle(canvas, (left, top), (left + width, top + height), colour, -1)
-        at, white = (left + pad, top + height - pad), (255, 255, 255)
-        cv2.putText(canvas, self.text, at, FONT, self.size / 30, white, thickness, cv2.LINE_AA)
+def _number_colour(number: Number) -> Colour:
+    return GREEN if number.complete else RED
 
 
-def _place_labels(
-    digits: Sequence[Digit], boxes: Sequence[Box], unit: float, line: int, shape: Sequence[int]
-) -> list[_Label]:
-    """One label per digit: with its confidence where there is room, else the digit alone."""
-    short, long = [], []
-    for digit, box in zip(digits, boxes, strict=True):
-        name = digit_label(digit)
-        percent = min(int(100 * digit.confidence), 99)  # rounded down, so never up to 100%
-        size = round(min(max(0.32 * box[3], 11 * unit), 26 * unit))
-        short.append(_Label.place(name, box, size, line, shape))
-        long.append(_Label.place(f"{name} {percent}%", box, size, line, shape))
-    placed: list[_Label] = []
-    for i, label in enumerate(long):
-        others = [box for k, box in enumerate(boxes) if k != i]
-        others += [other.plate for other in short[i + 1 :]]
-        others += [other.plate for other in placed]
-        crowded = any(overlaps(label.plate, other) for other in others)
-        placed.append(short[i] if crowded else label)
-    return placed
+def _cover(bracket: tuple[Point, Point], width: int) -> list[Box]:
+    """Boxes that cover a bracket; several for a tilted one."""
+    (x0, y0), (x1, y1) = bracket
+    count = 1 if y0 == y1 else max(1, round((x1 - x0) / 8))
+    ends = np.linspace((x0, y0), (x1, y1), count + 1)
+    boxes = []
+    for (left, a), (right, b) in pairwise(ends):
+        box = left, min(a, b) - width / 2, right - left, abs(a - b) + width
+        boxes.append((round(box[0]), round(box[1]), max(1, round(box[2])), max(1, round(box[3]))))
+    return boxes
+
+
+def _dashes(points: list[Any], dash: float) -> list[list[Any]]:
+    """The parts of a path that are drawn where it is dashed: each of its lines begins and ends."""
+    parts = []
+    for start, end in pairwise(points):
+        length = float(np.hypot(*(end - start)))
+        count = max(1, round((length / dash + 1) / 2))  # dashes, with one gap less between them
+        step = length / (2 * count - 1)
+        along = (end - start) / max(1e-9, length)
+        parts += [
+            [start + along * step * 2 * i, start + along * step * (2 * i + 1)] for i in range(count)
+        ]
+    return parts

@@ -8,7 +8,8 @@ from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import BOX, SIDE
 from digitkit.reading.results import Digit, Reading
-from digitkit.sinks.drawing import FONT, GREEN, GREY, RED, draw
+from digitkit.sinks.drawing import GREEN, GREY, RED, draw
+from digitkit.sinks.labels import FONT
 from digitkit.sinks.records import format_confidence
 
 _TILE = 168  # side of an enlarged digit, pixels: six times 28

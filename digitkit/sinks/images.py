@@ -44,7 +44,7 @@ class _ImageFolder:
 
 
 class AnnotatedImageSink(_ImageFolder):
-    """Writes each image with its digits boxed and labelled: green if accepted, else red."""
+    """Writes each image with its numbers and digits marked; see `draw`."""
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Draw and save."""

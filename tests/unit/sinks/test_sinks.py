@@ -17,7 +17,7 @@ from digitkit.images import containers
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
 from digitkit.reading.numbers import find_numbers
-from digitkit.sinks.drawing import GREEN, RED, draw
+from digitkit.sinks.drawing import GREEN, draw
 from digitkit.sinks.explain import explain
 from digitkit.sinks.images import AnnotatedImageSink, ExplanationSink
 from digitkit.sinks.lines import LineSink, format_text, keep_text
@@ -158,27 +158,6 @@ def test_small_images_are_enlarged_and_labelled(frame, one_of_each):
     assert (drawn == GREEN).all(axis=2).sum() > 100
     nothing = Reader(mode="page").read(np.eye(200, dtype=np.uint8))
     assert explain(frame.image, nothing).ndim == 3
-
-
-@pytest.mark.parametrize("ratio", [2, 8, 25])
-def test_labels_scale_with_the_image(frame, reading, ratio):
-    image = cv2.resize(frame.image, None, fx=ratio, fy=ratio)
-    digits = tuple(
-        replace(digit, box=tuple(ratio * side for side in digit.box), accepted=digit.digit == 1)
-        for digit in reading.digits
-    )
-    drawn = draw(image, replace(reading, digits=digits))
-    for colour in (GREEN, RED):
-        rows = np.flatnonzero((drawn == colour).all(axis=2).any(axis=1))
-        # A label's plate and a box's lines take about the same fraction of the image.
-        assert 0.2 < len(rows) / drawn.shape[0] < 1
-
-
-def test_a_label_fits_where_the_box_touches_the_border(reading):
-    image = np.full((120, 90), 200, np.uint8)
-    corner = replace(reading.digits[0], box=(70, 0, 20, 118))
-    drawn = draw(image, replace(reading, digits=(corner,)))
-    assert (drawn == GREEN).all(axis=2).any()
 
 
 def test_a_rotated_image_is_drawn_rotated(frame, reading):
