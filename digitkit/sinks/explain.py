@@ -78,6 +78,8 @@ def _draw_tile(digit: Digit) -> U8:
     scale, edge = _TILE // SIDE, (SIDE - BOX) // 2
     corner, far = 6 + edge * scale, 6 + (edge + BOX) * scale
     cv2.rectangle(tile, (corner, corner), (far, far), (120, 90, 20), 1)
+    if not digit.accepted:
+        cv2.putText(tile, "?", (_TILE - 18, 36), FONT, 1.0, RED, 2, cv2.LINE_AA)
     # The ten digits, and "no digit".
     scores = np.append(digit.probabilities * digit.is_digit, 1 - digit.is_digit)
     for line, place in enumerate(np.argsort(-scores)[:3]):
