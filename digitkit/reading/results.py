@@ -41,6 +41,12 @@ class Digit:
     cut: bool = False
     level_box: Box | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        """Short, without arrays; what is as usual is left out."""
+        doubt = "" if self.accepted else ", accepted=False"
+        cut = ", cut=True" if self.cut else ""
+        return f"Digit({self.digit}, {_show(self.confidence)}, box={self.box}{doubt}{cut})"
+
 
 MarkKind = Literal["point", "comma", "dash", "sign", "stroke", "line", "ink"]
 """What a `Mark` is: a point on the line, or a comma; a short level stroke; another sign, such as a
@@ -95,6 +101,12 @@ class Number:
     column: int
     digits: tuple[Digit, ...] = field(repr=False)
     reasons: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Short, without the digits."""
+        reasons = f", reasons={self.reasons!r}" if self.reasons else ""
+        confidence = _show(self.confidence)
+        return f"Number({self.text!r}, {confidence}, complete={self.complete}{reasons})"
 
 
 @dataclass(frozen=True)
@@ -167,6 +179,20 @@ class Reading:
         """Whether all numbers are complete."""
         return all(number.complete for number in self.numbers)
 
+    def __repr__(self) -> str:
+        """Short: what was read, not every digit."""
+        frame = "" if self.frame is None else f", frame={self.frame}"
+        confidence = "" if self.confidence is None else f", {_show(self.confidence)}"
+        complete = f", complete={self.complete}" if self.numbers else ""
+        return f"Reading({self.source!r}{frame}, text={self.text!r}{confidence}{complete})"
+
+    def _repr_html_(self) -> str:
+        """A table of the numbers, for notebooks."""
+        from digitkit.reading.notebook import to_html  # not at the top: only notebooks need it
+
+        name = self.source if self.frame is None else f"{self.source} #{self.frame}"
+        return to_html(name, self.numbers, self.digits)
+
     def to_json(self) -> dict[str, Any]:
         """The reading as ``digitkit infer --format jsonl`` writes it."""
         values: dict[str, Any] = {"source": self.source}
@@ -184,6 +210,11 @@ class Reading:
         values["digits"] = [_digit_json(digit) for digit in self.digits]
         values["ms"] = {name: round(value, 3) for name, value in vars(self.ms).items()}
         return values
+
+
+def _show(confidence: float) -> str:
+    """For a short text; never rounded up to 1."""
+    return f"confidence={min(confidence, 0.9999):.4f}"
 
 
 def _digit_json(digit: Digit) -> dict[str, Any]:
