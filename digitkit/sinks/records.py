@@ -8,7 +8,7 @@ from datetime import datetime
 
 from digitkit.arrays import Box
 from digitkit.reading.results import Digit, Number, Reading
-from digitkit.sources.frames import Failure
+from digitkit.sources.frames import Failure, Frame
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def failure_record(failure: Failure) -> Record:
     return Record(failure.source, page=page_of(failure), error=failure.error)
 
 
-def page_of(item: Reading | Failure) -> int | None:
+def page_of(item: Frame | Reading | Failure) -> int | None:
     """Which page of its file an image is, from 1; None where the file has no pages."""
     page: int | None = getattr(item, "page", None)
     return page

@@ -32,7 +32,7 @@ MAX_ROWS = 1_048_575
 """Most rows of an Excel sheet, below the header."""
 
 MAX_PICTURES = 5000
-"""Most pictures of a table: they stay in memory until it is written, about 3 kB each."""
+"""Most pictures of a table: they stay in memory until it is written, about 8 kB each."""
 
 MAX_TEXT = 32_767
 """Most characters of an Excel cell."""

@@ -259,7 +259,10 @@ def test_number_fields(options, text):
     assert [line["text"] for line in json_lines(result)] == [text]
 
 
-def test_an_interrupted_batch_leaves_no_half_file(digit_file, tmp_path, monkeypatch):
+@pytest.mark.parametrize("suffix", ["txt", "csv", "xlsx"])
+def test_an_interrupted_batch_leaves_no_half_file(digit_file, tmp_path, monkeypatch, suffix):
+    if suffix == "xlsx":
+        pytest.importorskip("xlsxwriter")
     monkeypatch.setattr(Reader, "read_frame", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
-    run("infer", digit_file(1), "--output", tmp_path / "out.txt")
+    run("infer", digit_file(1), "--output", tmp_path / f"out.{suffix}")
     assert not list(tmp_path.glob("*out*"))

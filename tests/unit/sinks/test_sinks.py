@@ -145,9 +145,12 @@ def test_images_of_one_name_do_not_replace_each_other(tmp_path, frame, reading, 
     for source in ("a/1.png", "b/1.jpg", "c/1.PNG", "/"):
         sink.write(Frame(source, frame.image), reading)
     sink.write(Frame("camera 0", frame.image, number=7), reading)
+    several = SimpleNamespace(source="scan.tiff", image=frame.image, number=None, page=2)
+    sink.write(several, reading)
     paths = sorted((tmp_path / "new").iterdir())
     assert [path.name for path in paths] == [
         "1-2.png", "1-3.png", "1.png", "camera 0-000007.png", "image.png",
+        "scan-page2.png",
     ]  # fmt: skip
     assert all(decode_file(path).ndim == 3 for path in paths)
 
