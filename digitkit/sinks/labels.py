@@ -152,6 +152,8 @@ class Room:
             cost = label.penalty + 4 * covered + (ink if ink > MAX_INK else 0)
             if cost < least:
                 best, least, is_free = fitted, cost, covered == 0
+            if cost == 0:
+                break
         assert best is not None
         return best, is_free
 
