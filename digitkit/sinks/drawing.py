@@ -64,9 +64,12 @@ class _Drawing:
         self._ratio = ratio
 
     def _box(self, digit: Digit) -> Box:
-        """The box around a digit, pixels of the canvas."""
+        """The box that is drawn around a digit, pixels of the canvas."""
+        return self._enclose(digit.box)
+
+    def _enclose(self, box: Box) -> Box:
         gap = self._line + round(self._unit)
-        x, y, w, h = (side * self._ratio for side in digit.box)
+        x, y, w, h = (side * self._ratio for side in box)
         return x - gap, y - gap, w + 2 * gap, h + 2 * gap
 
     def draw(self) -> None:
@@ -97,7 +100,10 @@ class _Drawing:
         """The line above a number's digits, from the left to the right; tilted as they are."""
         boxes = np.array([self._box(digit) for digit in number.digits], np.float64)
         along = np.array([1.0, 0.0])
-        if len(boxes) > 1 and any(digit.level_box is not None for digit in number.digits):
+        if all(digit.level_box is None for digit in number.digits):
+            # With all that belongs to it: a minus, a point, ink that cannot be read.
+            boxes = np.vstack([boxes, self._enclose(number.box)])
+        elif len(boxes) > 1:
             centres = boxes[:, :2] + boxes[:, 2:] / 2
             along = centres[centres[:, 0].argmax()] - centres[centres[:, 0].argmin()]
             along /= max(1e-9, float(np.hypot(*along)))
