@@ -209,7 +209,7 @@ def crop_number(image: U8, box: Box) -> U8:
         uint8 ``[h, w]`` or ``[h, w, 3]``.
     """
     x, y, w, h = box
-    margin = 2 + round(0.25 * h)
+    margin = 2 + round(max(0.25 * h, 0.1 * w))
     crop = image[max(0, y - margin) : y + h + margin, max(0, x - margin) : x + w + margin]
     ratio = min(2 * WIDTH / crop.shape[1], 2 * HEIGHT / crop.shape[0])
     size = [max(1, round(side * ratio)) for side in crop.shape[1::-1]]
