@@ -169,7 +169,7 @@ class InferConfig:
         if self.format is not None:
             check_choice("format", self.format, OutputFormat)
         if self.pattern is not None:
-            _ = self.row_rule  # compiles it
+            _ = self.number_rule  # compiles it
 
     def _check_outputs(self) -> None:
         inputs = {"model": self.model, "config": self.config}
@@ -230,7 +230,7 @@ class InferConfig:
         return bool(self.annotate or self.explain or self.show or self.resolved_format == "xlsx")
 
     @property
-    def row_rule(self) -> Field | None:
+    def number_rule(self) -> Field | None:
         """What each row must look like; None for anything."""
         if self.expect is None and self.pattern is None:
             return None

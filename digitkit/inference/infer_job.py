@@ -82,7 +82,7 @@ def run_infer(
             sinks,
             on_failure=on_failure,
             min_confidence=reader.min_confidence,
-            row_rule=config.row_rule,
+            number_rule=config.number_rule,
             hold=config.hold,
             every_frame=config.every_frame,
         )

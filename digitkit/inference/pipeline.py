@@ -73,14 +73,14 @@ class _TrackedFrames:
         return self._tracker.report(reading)
 
 
-def _constrain(frame: Frame, reading: Reading, row_rule: Field | None) -> Outcome:
+def _constrain(frame: Frame, reading: Reading, number_rule: Field | None) -> Outcome:
     """A reading whose rows meet the rule; a failure where comparing them takes too long."""
-    if row_rule is None:
+    if number_rule is None:
         return frame, reading
-    from digitkit.reading.fields import apply_field
+    from digitkit.reading.fitting import apply_field
 
     try:
-        return frame, apply_field(reading, row_rule)
+        return frame, apply_field(reading, number_rule)
     except ConfigError as error:
         return to_failure(frame.source, error)
 
@@ -91,7 +91,7 @@ def deliver(
     *,
     on_failure: Callable[[Failure], None],
     min_confidence: float,
-    row_rule: Field | None = None,
+    number_rule: Field | None = None,
     hold: int = 1,
     every_frame: bool = False,
 ) -> Summary:
@@ -102,7 +102,7 @@ def deliver(
         sinks: where it goes. Those with `Sink.wants_every_frame` get every frame.
         on_failure: called with each failure, which the sinks get as well.
         min_confidence: threshold for digits that were tracked over frames, 0–1.
-        row_rule: what each row must look like; None for anything.
+        number_rule: what each row must look like; None for anything.
         hold: frames that a number must be stable for before it is reported.
         every_frame: report each frame as it is, without tracking.
     """
@@ -115,7 +115,7 @@ def deliver(
             in_sequence = frame.number is not None and not every_frame
             if in_sequence:
                 reading = tracked.follow(reading)
-            outcome = _constrain(frame, reading, row_rule)
+            outcome = _constrain(frame, reading, number_rule)
         if isinstance(outcome, Failure):
             failures += 1
             on_failure(outcome)

@@ -11,21 +11,10 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from digitkit.arrays import F64, Box
-from digitkit.reading.columns import has_columns, number_columns
 from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, Number
+from digitkit.reading.spacing import MAX_GAP, choose_gap, has_columns, number_columns
 from digitkit.reading.trust import MIN_COMPLETE, number_confidence, number_features
-
-GAP_FACTOR, GAP_EXTRA = 1.9, 0.3
-"""Two numbers are at least this many times as far apart as most digits of one, and this much
-more."""
-
-MIN_GAP, MAX_GAP = 0.55, 2.2
-"""Two numbers are at least the first apart, and what is further apart than the second is never one.
-"""
-
-COLUMN_GAP = 1.0
-"""The second of these in tables, and where nothing else tells how far digits are apart."""
 
 NARROWEST = 0.45
 """A digit counts as at least this wide: a 1 stands in as much room as any."""
@@ -113,6 +102,17 @@ def find_numbers(
     Returns:
         Those with an accepted digit, in reading order; each accepted digit is in exactly one.
     """
+    candidates = find_candidates(digits, marks, gap=gap)
+    return number_columns([n for n in candidates if any(digit.accepted for digit in n.digits)])
+
+
+def find_candidates(
+    digits: Sequence[Digit], marks: Sequence[Mark] = (), *, gap: float | None = None
+) -> list[Number]:
+    """The numbers as `find_numbers` returns them, without columns, and groups of doubtful digits.
+
+    Each digit is in at most one. Arguments are those of `find_numbers`.
+    """
     rows: dict[int, list[Digit]] = {}
     for digit in digits:
         rows.setdefault(digit.row, []).append(digit)
@@ -124,13 +124,33 @@ def find_numbers(
     for row, members in parts.items():
         limit = gap
         if limit is None:
-            limit = _choose_gap(_digit_gaps(members), page_gaps, table=table)
+            limit = choose_gap(_digit_gaps(members), page_gaps, table=table)
         numbers += [
             _to_number(group, row, limit, heights[row])
             for group in _group(members, limit)
-            if any(part.digit and part.digit.accepted for part in group.parts)
+            if any(part.digit for part in group.parts)
         ]
-    return number_columns(numbers)
+    return numbers
+
+
+def join_numbers(numbers: Sequence[Number]) -> Number:
+    """Several numbers of one row, from the left, as one."""
+    digits = tuple(digit for number in numbers for digit in number.digits)
+    signs, before = list[tuple[int, str]](), 0
+    for number in numbers:
+        signs += [(before + place, sign) for place, sign in number.signs]
+        before += len(number.digits)
+    return replace(
+        numbers[0],
+        text="".join(number.text for number in numbers),
+        guess="".join(number.guess for number in numbers),
+        complete=all(number.complete for number in numbers),
+        confidence=math.prod(number.confidence for number in numbers),
+        box=_enclose([number.box for number in numbers]),
+        digits=digits,
+        reasons=tuple(reason for number in numbers for reason in number.reasons),
+        signs=tuple(signs),
+    )
 
 
 def _measure_height(digits: Sequence[Digit]) -> float:
@@ -185,25 +205,6 @@ def _is_same(a: Box, b: Box) -> bool:
 def _digit_gaps(parts: Sequence[_Part]) -> list[float]:
     """The gaps between neighbours that are both digits."""
     return [a.gap_to(b) for a, b in pairwise(parts) if a.kind == b.kind == "digit"]
-
-
-def _choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> float:
-    """The least gap between two numbers of a row.
-
-    Hands differ: some leave as much between the digits of a number as others between numbers. So it
-    depends on the smaller gaps of the row.
-
-    Args:
-        row: gaps between its digits.
-        page: gaps between all digits of the page that are neighbours.
-        table: whether the page has columns.
-    """
-    gaps = page if table or len(row) < 2 else row
-    if len(gaps) < 2:
-        return COLUMN_GAP
-    usual = max(0.0, sorted(gaps)[(len(gaps) - 1) // 4])
-    limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
-    return min(limit, COLUMN_GAP) if table else limit
 
 
 @dataclass(frozen=True)
@@ -278,13 +279,14 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
     if group.before and group.before.kind in _SEPARATORS and _is_near(group.before, parts[0]):
         parts = [group.before, *parts]
     digits = tuple(part.item for part in parts if isinstance(part.item, Digit))
-    text, guess, reasons = "", "", list[str]()
+    text, guess, reasons, signs = "", "", list[str](), list[tuple[int, str]]()
     for place, part in enumerate(parts):
         if part.digit:
             text += str(part.digit.digit) if part.digit.accepted else "?"
             guess += str(part.digit.digit)
             reasons += _doubts(part, digits.index(part.digit) + 1)
         elif _is_legible(parts, place):
+            signs.append((sum(each.kind == "digit" for each in parts[:place]), _TEXT[part.kind]))
             text += _TEXT[part.kind]
             guess += _TEXT[part.kind]
         else:
@@ -303,6 +305,7 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         column=0,
         digits=digits,
         reasons=tuple(dict.fromkeys(reasons)),
+        signs=tuple(signs),
     )
 
 

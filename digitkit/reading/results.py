@@ -90,6 +90,7 @@ class Number:
             place in its row.
         digits: its digits, at least one of them accepted.
         reasons: why it is not complete, or what a `digitkit.Field` changed; one phrase each.
+        signs: its minus and decimal separators, each with the number of digits before it.
     """
 
     text: str
@@ -101,6 +102,7 @@ class Number:
     column: int
     digits: tuple[Digit, ...] = field(repr=False)
     reasons: tuple[str, ...] = ()
+    signs: tuple[tuple[int, str], ...] = field(default=(), repr=False)
 
     def __repr__(self) -> str:
         """Short, without the digits."""
@@ -143,6 +145,8 @@ class Reading:
         numbers: the numbers in reading order; see `digitkit.reading.numbers.find_numbers`. Each
             accepted digit is in exactly one of them.
         marks: ink in and next to the rows that is no digit.
+        dropped: numbers that do not meet a `digitkit.Field`, and why; none of their digits is
+            accepted.
     """
 
     source: str
@@ -155,6 +159,7 @@ class Reading:
 
     numbers: tuple[Number, ...] = ()
     marks: tuple[Mark, ...] = field(default=(), repr=False)
+    dropped: tuple[Number, ...] = ()
 
     @property
     def rows(self) -> tuple[tuple[Number, ...], ...]:
@@ -207,6 +212,11 @@ class Reading:
             values["turn"] = self.turn
         places = {id(digit): place for place, digit in enumerate(self.digits)}
         values["numbers"] = [_number_json(number, places) for number in self.numbers]
+        if self.dropped:
+            values["dropped"] = [
+                {"text": number.text, "row": number.row, "reasons": list(number.reasons)}
+                for number in self.dropped
+            ]
         values["digits"] = [_digit_json(digit) for digit in self.digits]
         values["ms"] = {name: round(value, 3) for name, value in vars(self.ms).items()}
         return values

@@ -79,7 +79,7 @@ def test_each_video_is_tracked_on_its_own():
 @pytest.mark.parametrize(("text", "expected"), [("42", []), ("423", [(1, "423")])])
 def test_rows_are_checked_after_tracking(text, expected):
     sink = Kept()
-    deliver([outcome(text, i) for i in range(4)], sink, hold=2, row_rule=Field(expect=3))
+    deliver([outcome(text, i) for i in range(4)], sink, hold=2, number_rule=Field(expect=3))
     assert sink.read == expected
 
 
@@ -87,7 +87,7 @@ def test_a_slow_pattern_fails_its_image_only(monkeypatch):
     monkeypatch.setattr(fields, "MATCH_SECONDS", 0.05)
     sink = Kept()
     images = [outcome("12", source="a.png"), outcome("1" * 60, source="b.png"), outcome("3")]
-    summary, (failure,) = deliver(images, sink, row_rule=Field(pattern=r"(\d|\d\d)+[23]|3"))
+    summary, (failure,) = deliver(images, sink, number_rule=Field(pattern=r"(\d|\d\d)+[23]|3"))
     assert (summary.images, failure.source, len(sink.read)) == (2, "b.png", 2)
 
 

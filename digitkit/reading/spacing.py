@@ -1,4 +1,4 @@
-"""Columns: numbers that are below each other."""
+"""Spacing: how far apart two numbers are at least, and which are below each other."""
 
 from __future__ import annotations
 
@@ -9,6 +9,36 @@ from itertools import pairwise
 from digitkit.arrays import Box
 from digitkit.reading.order import median
 from digitkit.reading.results import Number
+
+GAP_FACTOR, GAP_EXTRA = 1.9, 0.3
+"""Two numbers are at least this many times as far apart as most digits of one, and this much
+more."""
+
+MIN_GAP, MAX_GAP = 0.55, 2.2
+"""Two numbers are at least the first apart, and what is further apart than the second is never one.
+"""
+
+COLUMN_GAP = 1.0
+"""The second of these in tables, and where nothing else tells how far digits are apart."""
+
+
+def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> float:
+    """The least gap between two numbers of a row.
+
+    Hands differ: some leave as much between the digits of a number as others between numbers. So it
+    depends on the smaller gaps of the row.
+
+    Args:
+        row: gaps between its digits.
+        page: gaps between all digits of the page that are neighbours.
+        table: whether the page has columns.
+    """
+    gaps = page if table or len(row) < 2 else row
+    if len(gaps) < 2:
+        return COLUMN_GAP
+    usual = max(0.0, sorted(gaps)[(len(gaps) - 1) // 4])
+    limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
+    return min(limit, COLUMN_GAP) if table else limit
 
 
 def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:

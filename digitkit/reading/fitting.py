@@ -1,0 +1,263 @@
+"""Numbers to constraints: the most likely digits that meet them.
+
+The model is simple. Each detection of a number is, independently of the others, the digit d with
+probability ``is_digit * probabilities[d]``, or no digit with probability ``1 - is_digit``. A
+hypothesis about the number decides which of these each detection is; its text consists of the
+digits, and its probability is the product. Of the hypotheses whose text fits, the most likely is
+taken.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+
+from digitkit.reading.fields import MATCH_SECONDS, Field, slow_pattern
+from digitkit.reading.numbers import find_candidates, join_numbers
+from digitkit.reading.results import Digit, Number, Reading
+from digitkit.reading.spacing import number_columns
+from digitkit.reading.trust import MIN_COMPLETE
+
+MIN_PROBABILITY = 0.01
+"""A less probable digit is never tried for a detection: a clear 7 stays a 7."""
+
+MAX_TRIED = 10_000
+"""Hypotheses about one number that are tried, the most likely first, before it is given up."""
+
+USUAL_MATCH_SECONDS = 0.001
+"""All comparisons of a number with a pattern may take `MATCH_SECONDS` beyond this time of each."""
+
+
+def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> Reading:
+    """Keep the numbers that fit, if necessary with their next most likely digits.
+
+    A number whose accepted digits fit keeps them. For any other, the most likely hypothesis that
+    fits is taken: its digits are accepted and all others of the number are not, whether or not they
+    were accepted before; so a faint digit may be added and clutter may be dropped. Where none of a
+    row's numbers fits as it is, and all of them together do, they are one. Nothing in a number is
+    accepted if no hypothesis fits, if it most likely has no digits at all, or if none of the
+    `MAX_TRIED` most likely ones fits. A digit that the border cuts is never accepted.
+
+    In a changed number, the confidence of an accepted digit is its probability given that the more
+    likely hypotheses, which do not fit, are wrong. It may be below the reader's threshold, and is
+    low if another hypothesis that was not tried is about as likely. `Digit.probabilities` and
+    `Digit.is_digit` stay the model's. `Number.reasons` states what was changed.
+
+    Args:
+        reading: of an image.
+        field: the constraints on each of its numbers.
+        gap: least gap between two numbers; see `digitkit.reading.numbers.find_numbers`.
+
+    Returns:
+        The same digits in the same order and rows, with the numbers that fit; `Reading.dropped` are
+        those that do not.
+
+    Raises:
+        ConfigError: comparing a number with the pattern takes longer than `MATCH_SECONDS`.
+        Exception: whatever `Field.checksum` raises.
+    """
+    changed: dict[int, Digit] = {}
+    kept, dropped = list[Number](), list[Number]()
+    candidates = find_candidates(reading.digits, reading.marks, gap=gap)
+    for _, members in groupby(candidates, lambda number: number.row):
+        for number in _join_row(list(members), field):
+            digits = _fit_digits(number, field)
+            changed |= {id(old): new for old, new in zip(number.digits, digits, strict=True)}
+            if any(digit.accepted for digit in digits):
+                kept.append(_rebuild(number, digits, field))
+            elif any(digit.accepted for digit in number.digits):
+                dropped.append(_drop(number, field))
+    return replace(
+        reading,
+        digits=tuple(changed.get(id(digit), digit) for digit in reading.digits),
+        numbers=number_columns(kept),
+        dropped=tuple(dropped),
+    )
+
+
+def _join_row(numbers: Sequence[Number], field: Field) -> Sequence[Number]:
+    """The numbers of a row; where none of them fits and all together do, that one."""
+    accepted = [n for n in numbers if any(digit.accepted for digit in n.digits)]
+    if len(accepted) < 2 or any(field.fits(_accepted_text(n, field)) for n in accepted):
+        return numbers
+    joined = join_numbers(accepted)
+    if not field.fits(_accepted_text(joined, field)):
+        return numbers
+    return [number for number in numbers if number not in accepted] + [joined]
+
+
+def _accepted_text(number: Number, field: Field) -> str:
+    signs = number.signs if field.keeps_signs else ()
+    return _join([d.digit if d.accepted and not d.cut else None for d in number.digits], signs)
+
+
+def _join(digits: Sequence[int | None], signs: Sequence[tuple[int, str]]) -> str:
+    """The text of digits and signs; without what is None, and without signs at the ends of a gap.
+
+    Args:
+        digits: of the number.
+        signs: each with the number of digits before it.
+    """
+    text = ""
+    for place in range(len(digits) + 1):
+        text += "".join(sign for before, sign in signs if before == place)
+        if place < len(digits) and digits[place] is not None:
+            text += str(digits[place])
+    return text.rstrip(".,")
+
+
+def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
+    """A number with the digits that a field chose."""
+    accepted = tuple(digit for digit in digits if digit.accepted)
+    signs = number.signs if field.keeps_signs else ()
+    text = _join([digit.digit if digit.accepted else None for digit in digits], signs)
+    same = len(accepted) == len(digits) and tuple(digits) == number.digits
+    if same and text == number.guess:
+        return number
+    confidence = math.prod(digit.confidence for digit in accepted)
+    reasons = [f"read as {text} instead of {number.text} to {field.describe()}"]
+    if has_ink := number.text.count("?") > sum(not digit.accepted for digit in number.digits):
+        reasons.append("ink next to its digits cannot be read")
+    return replace(
+        number,
+        text=text,
+        guess=text,
+        signs=signs,
+        complete=not has_ink and confidence >= MIN_COMPLETE,
+        confidence=confidence,
+        digits=accepted,
+        reasons=tuple(reasons),
+    )
+
+
+def _drop(number: Number, field: Field) -> Number:
+    """A number that fits with none of its likely digits, and why."""
+    text = number.text if field.keeps_signs else "".join(filter(str.isdecimal, number.text))
+    fault = field.find_fault(text.replace("?", "")) or "does not fit"
+    return replace(number, complete=False, reasons=(fault,))
+
+
+def _fit_digits(number: Number, field: Field) -> list[Digit]:
+    """A number's digits as `apply_field` returns them."""
+    row = [replace(digit, accepted=digit.accepted and not digit.cut) for digit in number.digits]
+    signs = number.signs if field.keeps_signs else ()
+    if field.fits(_join([digit.digit if digit.accepted else None for digit in row], signs)):
+        return row
+    rejected = [replace(digit, accepted=False) for digit in row]
+    options = [_list_options(digit) for digit in row]
+    slow = 0.0  # seconds
+    # Probability of the hypotheses that are wrong: of all, and of those with each option.
+    wrong, wrong_with = 0.0, [[0.0] * len(choices) for choices in options]
+    for probability, choice in islice(_by_probability(options), MAX_TRIED):
+        chosen = [choices[k] for choices, k in zip(options, choice, strict=True)]
+        taken = [option.digit for option in chosen]
+        if all(digit is None for digit in taken):
+            return rejected
+        text = _join(taken, signs)
+        begun = time.thread_time()  # on a busy machine, too, the same rows are given up
+        fits = field.fits(text)
+        took = time.thread_time() - begun
+        if field.pattern is not None:
+            slow += max(0.0, took - USUAL_MATCH_SECONDS)
+        if slow > MATCH_SECONDS:
+            raise slow_pattern(len(row))
+        if fits:
+            wrong_chosen = [sums[k] for sums, k in zip(wrong_with, choice, strict=True)]
+            return _accept_options(rejected, chosen, probability, wrong, wrong_chosen)
+        wrong += probability
+        for sums, k in zip(wrong_with, choice, strict=True):
+            sums[k] += probability
+    return rejected
+
+
+def _accept_options(
+    row: Sequence[Digit],
+    options: Sequence[_Option],
+    probability: float,
+    wrong: float,
+    wrong_with: Sequence[float],
+) -> list[Digit]:
+    """Accept a hypothesis.
+
+    Args:
+        row: the detections, none accepted.
+        options: what the hypothesis takes each of them for.
+        probability: of the hypothesis.
+        wrong: probability of all more likely hypotheses.
+        wrong_with: probability of those that share each of the options.
+    """
+    # Both are at least `probability`, but for rounding.
+    remaining = max(1 - wrong, probability)
+    return [
+        digit
+        if option.digit is None
+        else replace(
+            digit,
+            digit=option.digit,
+            accepted=True,
+            confidence=min(1.0, max(option.probability - shared, probability) / remaining),
+        )
+        for digit, option, shared in zip(row, options, wrong_with, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Option:
+    """What a detection may be: a digit, or none."""
+
+    digit: int | None
+    probability: float
+
+
+def _list_options(digit: Digit) -> list[_Option]:
+    """What a detection may be, the most likely first, down to `MIN_PROBABILITY`."""
+    if digit.cut:
+        return [_Option(None, 1.0)]
+    # In float64: the rounding of float32 sums exceeds the least likely hypotheses.
+    probabilities = [float(p) for p in digit.probabilities]
+    scale = digit.is_digit / sum(probabilities)
+    options = [_Option(d, p * scale) for d, p in enumerate(probabilities)]
+    options.append(_Option(None, 1.0 - digit.is_digit))
+    options.sort(key=lambda option: -option.probability)
+    return [option for option in options if option.probability >= MIN_PROBABILITY]
+
+
+def _by_probability(options: Sequence[Sequence[_Option]]) -> Iterator[tuple[float, list[int]]]:
+    """All hypotheses about a row, the most likely first, each once.
+
+    Args:
+        options: of each detection, the most likely first.
+
+    Yields:
+        The probability of a hypothesis, and the index of each detection's option.
+    """
+    costs = [[-math.log(option.probability) for option in choices] for choices in options]
+    # Detections with a cheap first change come first. So no step below makes a hypothesis more
+    # likely, and the three kinds of step reach each hypothesis in exactly one way.
+    order = [i for i, cost in enumerate(costs) if len(cost) > 1]
+    order.sort(key=lambda i: costs[i][1] - costs[i][0])
+
+    def step_cost(j: int, k: int) -> float:
+        cost = costs[order[j]]
+        return cost[k] - cost[k - 1]
+
+    # Each hypothesis: its cost, and its changes from the most likely as (place in order, option).
+    heap: list[tuple[float, tuple[tuple[int, int], ...]]] = [(sum(cost[0] for cost in costs), ())]
+    while heap:
+        cost, changes = heapq.heappop(heap)
+        choice = [0] * len(options)
+        for j, k in changes:
+            choice[order[j]] = k
+        yield math.exp(-cost), choice
+        j, k = changes[-1] if changes else (-1, 0)
+        if changes and k + 1 < len(costs[order[j]]):
+            heapq.heappush(heap, (cost + step_cost(j, k + 1), (*changes[:-1], (j, k + 1))))
+        if j + 1 < len(order):
+            heapq.heappush(heap, (cost + step_cost(j + 1, 1), (*changes, (j + 1, 1))))
+            if k == 1:
+                moved = cost - step_cost(j, 1) + step_cost(j + 1, 1)
+                heapq.heappush(heap, (moved, (*changes[:-1], (j + 1, 1))))
