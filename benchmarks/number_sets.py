@@ -176,26 +176,32 @@ def make_table(data: DigitData, rng: Rng) -> Sheet:
     height = rng.uniform(22, 44)
     pitch = height * rng.uniform(1.5, 2.2)
     widest = [int(rng.integers(1, 5)) for _ in range(columns)]
-    room = [height * (1.1 * count + rng.uniform(0.8, 2.5)) for count in widest]
+    gap = _choose_gap(rng)
+    room = [height * ((0.9 + gap) * count + rng.uniform(0.9, 2.5) + gap) for count in widest]
     width, tall = round(sum(room) + 2 * height), round(rows * pitch + 2 * height)
     hand = Hand(data, rng, width, tall)
     left, top = height * rng.uniform(0.5, 1.2), height * rng.uniform(0.5, 1.2)
     if rng.random() < 0.5:
         _rule(hand, left, top, room, pitch, rows)
-    right_aligned, gap = rng.random() < 0.5, rng.uniform(0.04, 0.22)
+    right_aligned = rng.random() < 0.5
     numbers = []
     for row in range(rows):
         x = left
         for column in range(columns):
             if rng.random() < 0.92:
                 count = int(rng.integers(1, widest[column] + 1))
-                free = room[column] - height * 0.95 * count - 0.4 * height
+                free = room[column] - height * (0.8 + gap) * count - 0.4 * height
                 shift = height * 0.25 + (max(0.0, free) if right_aligned else 0.0)
                 y = top + row * pitch + (pitch - height) / 2
                 made = hand.number(count, x + shift, y, height, gap)
                 numbers.append(Written(made.text, made.box, row, column))
             x += room[column]
     return Sheet(hand.finish(), tuple(numbers))
+
+
+def _choose_gap(rng: Rng) -> float:
+    """How far the digits of a number are apart, in their heights: most hands write closely."""
+    return rng.uniform(0.04, 0.2) if rng.random() < 0.6 else rng.uniform(0.2, 0.6)
 
 
 def _rule(hand: Hand, left: float, top: float, room: list[float], pitch: float, rows: int) -> None:
@@ -222,7 +228,7 @@ def make_rows(data: DigitData, rng: Rng) -> Sheet:
     width = round(height * rng.uniform(10, 16))
     hand = Hand(data, rng, width, round(height * (1.9 * count + 1)))
     numbers, signs_at = list[Written](), list[Box]()
-    gap = rng.uniform(0.04, 0.2)
+    gap = _choose_gap(rng)
     for row in range(count):
         x, y, column = height * rng.uniform(0.3, 1.5), height * (0.5 + 1.9 * row), 0
         between = "(" if rng.random() < 0.08 else ""
@@ -230,9 +236,13 @@ def make_rows(data: DigitData, rng: Rng) -> Sheet:
             length = int(rng.integers(1, 5))
             decimals = int(rng.integers(1, 3)) if rng.random() < 0.3 else 0
             signs = int(rng.random() < 0.15 and column == 0 and not between)
-            space = height * (rng.uniform(0.15, 0.6) if between else rng.uniform(1.2, 2.5))
+            space = height * (
+                rng.uniform(0.15, 0.6) if between else rng.uniform(1.2, 2.5) + 1.5 * gap
+            )
             space *= min(column, 1)
-            room = height * (0.8 * (length + decimals) + signs + 1 + len(between)) + 2 * space
+            room = (
+                height * ((0.7 + gap) * (length + decimals) + signs + 1 + len(between)) + 2 * space
+            )
             if x + room > width:
                 break
             if between:

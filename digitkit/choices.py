@@ -17,9 +17,10 @@ fastest on this device, else int8."""
 Target = Literal["x86", "x86-vnni", "arm"]
 """Processors that an int8 model is quantised for."""
 
-Mode = Literal["auto", "digit", "page"]
-"""What an image holds: ``digit``, one digit that fills it; ``page``, digits to be detected;
-``auto``, one digit up to 64 pixels on the longer side, else a page."""
+Mode = Literal["auto", "digit", "number", "page"]
+"""What an image holds: ``digit``, one digit that fills it; ``number``, one number with any gaps
+between its digits; ``page``, digits to be detected; ``auto``, one digit up to 64 pixels on the
+longer side, else a page."""
 
 Orientation = Literal["exif", "auto", "0", "90", "180", "270"]
 """Which side of an image is up: as its EXIF data says; that, or the quarter turn that reads clearly

@@ -148,8 +148,9 @@ def command(
     mode: Annotated[
         Mode | None,
         typer.Option(
-            help="digit: each image is one digit; page: detect the digits in it; auto: one digit "
-            "up to 64 pixels on the longer side, else a page.",
+            help="digit: each image is one digit; number: it is one number, whatever the gaps; "
+            "page: detect the digits in it; auto: one digit up to 64 pixels on the longer side, "
+            "else a page.",
             rich_help_panel=READING,
             show_default="auto",
         ),
@@ -172,11 +173,21 @@ def command(
             rich_help_panel=READING,
         ),
     ] = None,
+    gap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HEIGHTS",
+            help="Least gap between two numbers of a row, in heights of its digits; by default it "
+            "depends on the gaps of the row and of the page.",
+            rich_help_panel=FIELDS,
+            show_default=False,
+        ),
+    ] = None,
     expect: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Keep only rows of N digits; doubtful digits count if that makes up the row.",
+            help="Keep only numbers of N digits; doubtful digits count if they make up the number.",
             rich_help_panel=FIELDS,
         ),
     ] = None,
@@ -184,8 +195,8 @@ def command(
         str | None,
         typer.Option(
             metavar="REGEX",
-            help=r"Keep only rows that match, such as '[1-9]\d{3}'; for uncertain digits the next "
-            "most likely ones are tried.",
+            help=r"Keep only numbers that match, such as '[1-9]\d{3}' or '\d+,\d\d'; for uncertain "
+            "digits the next most likely ones are tried.",
             rich_help_panel=FIELDS,
         ),
     ] = None,
@@ -214,8 +225,8 @@ def command(
         int | None,
         typer.Option(
             metavar="FRAMES",
-            help="Report a number once it is stable for FRAMES frames; three times as many while "
-            "one of its digits is doubtful.",
+            help="Report that a number appeared, changed or disappeared once that is stable for "
+            "FRAMES frames; three times as many while it is not complete.",
             rich_help_panel=MOVING,
             show_default="5",
         ),
@@ -294,6 +305,7 @@ def command(
         mode=mode,
         orientation=orientation,
         min_confidence=min_confidence,
+        gap=gap,
         expect=expect,
         pattern=pattern,
         format=format,

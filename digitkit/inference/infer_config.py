@@ -76,8 +76,10 @@ class InferConfig:
         mode: what an image holds.
         orientation: which side of it is up.
         min_confidence: threshold for a digit to be accepted, 0–1; None for the model's own.
-        expect: number of digits that each row must have; None for any.
-        pattern: regular expression that each row must match; None for any.
+        gap: least gap between two numbers of a row, in heights of the digits; None for one that
+            depends on the page.
+        expect: number of digits that each number must have; None for any.
+        pattern: regular expression that each number must match; None for any.
         format: how readings are written; None for what the suffix of the output file says, else
             text.
         output: file for the readings instead of standard output; ``xlsx`` requires one.
@@ -107,6 +109,7 @@ class InferConfig:
     mode: Mode = "auto"
     orientation: Orientation = "exif"
     min_confidence: float | None = None
+    gap: float | None = None
     expect: int | None = None
     pattern: str | None = None
     format: OutputFormat | None = None
@@ -159,6 +162,8 @@ class InferConfig:
                 _check_positive(name, value)
         if self.retry is not None:
             at_least("retry", self.retry, 0)
+        if self.gap is not None:
+            at_least("gap", self.gap, 0)
         if self.min_confidence is not None:
             check_range("min_confidence", self.min_confidence, 0, 1)
         if self.size is not None and not 1 <= min(self.size) <= max(self.size) <= MAX_SIDE:
@@ -231,7 +236,7 @@ class InferConfig:
 
     @property
     def number_rule(self) -> Field | None:
-        """What each row must look like; None for anything."""
+        """What each number must look like; None for anything."""
         if self.expect is None and self.pattern is None:
             return None
         from digitkit.reading.fields import Field  # not at the top: loads NumPy

@@ -83,6 +83,7 @@ def run_infer(
             on_failure=on_failure,
             min_confidence=reader.min_confidence,
             number_rule=config.number_rule,
+            gap=reader.gap,
             hold=config.hold,
             every_frame=config.every_frame,
         )
@@ -121,6 +122,7 @@ def reader_factory(config: InferConfig, notice: Callable[[str], None]) -> Callab
         mode=config.mode,
         orientation=config.orientation,
         min_confidence=config.min_confidence,
+        gap=config.gap,
     )
 
 
@@ -135,6 +137,7 @@ def _build_reader(
     mode: Mode,
     orientation: Orientation,
     min_confidence: float | None,
+    gap: float | None,
 ) -> Reader:
     classifier = Classifier(
         model, precision=precision, threads=threads, input_scale=input_scale, batch=batch
@@ -144,6 +147,7 @@ def _build_reader(
         mode=mode,
         orientation=orientation,
         min_confidence=min_confidence,
+        gap=gap,
         threads=detector_threads,
     )
 

@@ -1,10 +1,10 @@
-"""From sources to sinks: read each image, track digits over frames, write what is new."""
+"""From sources to sinks: read each image, track digits over frames, write what changes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from digitkit.errors import ConfigError, ImageError
@@ -51,36 +51,41 @@ def read_each(reader: Reader, items: Iterable[Frame | Failure]) -> Generator[Out
             yield to_failure(item.source, error)
 
 
-class _TrackedFrames:
-    """Tracks the digits of one video or camera after the other."""
+class _Streams:
+    """Follows the numbers of one video or camera after the other."""
 
-    def __init__(self, hold: int, min_confidence: float) -> None:
+    def __init__(self, hold: int, min_confidence: float, gap: float | None) -> None:
         self._hold = hold
         self._min_confidence = min_confidence
+        self._gap = gap
         self._source: str | None = None
 
     def follow(self, reading: Reading) -> Reading:
         """A frame's reading with confidences averaged over frames."""
-        from digitkit.reading.tracking import Tracker  # not at the top: files need none
+        from digitkit.reading.events import EventFinder  # not at the top: files need none
+        from digitkit.reading.tracking import Tracker
 
         if reading.source != self._source:
             self._source = reading.source
-            self._tracker = Tracker(self._hold, self._min_confidence)
+            self._tracker = Tracker(self._min_confidence, gap=self._gap)
+            self._events = EventFinder(self._hold)
         return self._tracker.follow(reading)
 
-    def is_news(self, reading: Reading) -> bool:
-        """Whether a followed reading is stable and was not reported yet."""
-        return self._tracker.report(reading)
+    def find_events(self, reading: Reading) -> Reading:
+        """A followed reading with what became of its numbers."""
+        return replace(reading, events=self._events.update(reading, self._tracker.tracks))
 
 
-def _constrain(frame: Frame, reading: Reading, number_rule: Field | None) -> Outcome:
-    """A reading whose rows meet the rule; a failure where comparing them takes too long."""
+def _constrain(
+    frame: Frame, reading: Reading, number_rule: Field | None, gap: float | None
+) -> Outcome:
+    """A reading whose numbers meet the rule; a failure where comparing them takes too long."""
     if number_rule is None:
         return frame, reading
     from digitkit.reading.fitting import apply_field
 
     try:
-        return frame, apply_field(reading, number_rule)
+        return frame, apply_field(reading, number_rule, gap=gap)
     except ConfigError as error:
         return to_failure(frame.source, error)
 
@@ -92,30 +97,32 @@ def deliver(
     on_failure: Callable[[Failure], None],
     min_confidence: float,
     number_rule: Field | None = None,
+    gap: float | None = None,
     hold: int = 1,
     every_frame: bool = False,
 ) -> Summary:
-    """Write each reading to the sinks; of frames in sequence, those that are stable and new.
+    """Write each reading to the sinks; of frames in sequence, those in which a number changes.
 
     Args:
         outcomes: what was read.
         sinks: where it goes. Those with `Sink.wants_every_frame` get every frame.
         on_failure: called with each failure, which the sinks get as well.
         min_confidence: threshold for digits that were tracked over frames, 0–1.
-        number_rule: what each row must look like; None for anything.
+        number_rule: what each number must look like; None for anything.
+        gap: least gap between two numbers; see `digitkit.reading.numbers.find_numbers`.
         hold: frames that a number must be stable for before it is reported.
         every_frame: report each frame as it is, without tracking.
     """
     started = time.monotonic()
     images = failures = 0
-    tracked = _TrackedFrames(hold, min_confidence)
+    streams = _Streams(hold, min_confidence, gap)
     for outcome in outcomes:
         if not isinstance(outcome, Failure):
             frame, reading = outcome
             in_sequence = frame.number is not None and not every_frame
             if in_sequence:
-                reading = tracked.follow(reading)
-            outcome = _constrain(frame, reading, number_rule)
+                reading = streams.follow(reading)
+            outcome = _constrain(frame, reading, number_rule, gap)
         if isinstance(outcome, Failure):
             failures += 1
             on_failure(outcome)
@@ -124,7 +131,9 @@ def deliver(
             continue
         frame, reading = outcome
         images += 1
-        report = not in_sequence or tracked.is_news(reading)
+        if in_sequence:
+            reading = streams.find_events(reading)
+        report = not in_sequence or reading.events
         for sink in sinks:
             if report or sink.wants_every_frame:
                 sink.write(frame, reading)

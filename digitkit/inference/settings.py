@@ -21,7 +21,16 @@ from digitkit.system.bounded import read_bounded
 
 KEYS = (
     *("camera", "size", "fps", "retry", "hold", "every_frame", "model", "precision"),
-    *("input_scale", "threads", "mode", "orientation", "min_confidence", "expect", "pattern"),
+    *(
+        "input_scale",
+        "threads",
+        "mode",
+        "orientation",
+        "min_confidence",
+        "gap",
+        "expect",
+        "pattern",
+    ),
     "format",
 )
 """The fields of `InferConfig` that a file may set; ``[output]`` is the rotating files."""

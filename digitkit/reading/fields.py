@@ -103,7 +103,8 @@ class Field:
 
     def describe(self) -> str:
         """What is asked of a number, such as ``have 4 digits and match [1-9]+``."""
-        asked = [] if self.expect is None else [f"have {self.expect} digits"]
+        count = self.expect
+        asked = [] if count is None else [f"have {count} digit{'s' * (count != 1)}"]
         asked += [] if self.pattern is None else [f"match {self.pattern}"]
         asked += [] if self.checksum is None else ["have a right checksum"]
         return " and ".join(asked)

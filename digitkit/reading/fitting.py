@@ -70,7 +70,7 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
             if any(digit.accepted for digit in digits):
                 kept.append(_rebuild(number, digits, field))
             elif any(digit.accepted for digit in number.digits):
-                dropped.append(_drop(number, field))
+                dropped.append(_drop(number, digits, field))
     return replace(
         reading,
         digits=tuple(changed.get(id(digit), digit) for digit in reading.digits),
@@ -115,9 +115,9 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     accepted = tuple(digit for digit in digits if digit.accepted)
     signs = number.signs if field.keeps_signs else ()
     text = _join([digit.digit if digit.accepted else None for digit in digits], signs)
-    same = len(accepted) == len(digits) and tuple(digits) == number.digits
+    same = accepted == number.digits
     if same and text == number.guess:
-        return number
+        return replace(number, digits=accepted)
     confidence = math.prod(digit.confidence for digit in accepted)
     reasons = [f"read as {text} instead of {number.text} to {field.describe()}"]
     if has_ink := number.text.count("?") > sum(not digit.accepted for digit in number.digits):
@@ -134,11 +134,11 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     )
 
 
-def _drop(number: Number, field: Field) -> Number:
+def _drop(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     """A number that fits with none of its likely digits, and why."""
     text = number.text if field.keeps_signs else "".join(filter(str.isdecimal, number.text))
     fault = field.find_fault(text.replace("?", "")) or "does not fit"
-    return replace(number, complete=False, reasons=(fault,))
+    return replace(number, complete=False, digits=tuple(digits), reasons=(fault,))
 
 
 def _fit_digits(number: Number, field: Field) -> list[Digit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +31,7 @@ from digitkit.models.classifier import Classifier
 from digitkit.reading.detections import Classified
 from digitkit.reading.detector import Detector
 from digitkit.reading.numbers import find_numbers
-from digitkit.reading.results import Reading, Timings
+from digitkit.reading.results import Number, Reading, Timings
 from digitkit.reading.strategies import (
     EnlargedStrategy,
     PageStrategy,
@@ -59,6 +60,8 @@ class Reader:
         classifier: the model.
         mode: what an image holds.
         orientation: which side of it is up.
+        gap: least gap between two numbers, in heights of the digits; None for one that depends on
+            the page, infinity in mode ``number``.
         threads: threads for the detector.
         min_confidence: the threshold for a digit to be accepted, 0–1.
     """
@@ -71,6 +74,7 @@ class Reader:
         mode: Mode = "auto",
         orientation: Orientation = "exif",
         min_confidence: float | None = None,
+        gap: float | None = None,
         threads: int = 1,
         detector: Detector | None = None,
     ) -> None:
@@ -80,14 +84,17 @@ class Reader:
             model: a shipped name, the path of an ``.onnx`` file, or a `Classifier`.
             precision: which file of a shipped model: ``int8``, ``fp32``, or ``auto`` for the
                 faster one.
-            mode: ``digit``: each image is one digit; ``page``: detect the digits in it; ``auto``:
-                one digit up to 64 pixels on the longer side, else a page.
+            mode: ``digit``: each image is one digit; ``number``: it is one number, whatever the
+                gaps between its digits; ``page``: detect the digits in it; ``auto``: one digit up
+                to 64 pixels on the longer side, else a page.
             orientation: which side of an image is up. ``exif``: as its EXIF data says; ``auto``:
                 that, or another quarter turn where it reads clearly better (a page with doubtful
                 digits takes four times as long; a single digit is not rotated); or the degrees
                 clockwise by which the pixels are rotated, whatever the EXIF data says (except for
                 TIFF files, which their decoder rotates).
             min_confidence: threshold for a digit to be accepted, 0–1; the model's own by default.
+            gap: least gap between two numbers of a row, in heights of the digits, at least 0; by
+                default it depends on the gaps of the row and of the page.
             threads: threads for one call of the classifier or the detector.
             detector: the detector; by default the shipped one, loaded for the first page or the
                 first image of one digit that is not clear.
@@ -95,12 +102,14 @@ class Reader:
         Raises:
             InputNotFoundError: the model does not exist.
             ModelError: it cannot be loaded, or is not a digit model.
-            ConfigError: `mode`, `orientation`, `min_confidence` or `threads` is not valid.
+            ConfigError: `mode`, `orientation`, `min_confidence`, `gap` or `threads` is not valid.
         """
         check_choice("mode", mode, Mode)
         check_choice("orientation", orientation, Orientation)
         if min_confidence is not None:
             check_range("min_confidence", min_confidence, 0, 1)
+        if gap is not None:
+            at_least("gap", gap, 0)
         at_least("threads", threads, 1)
         if isinstance(model, Classifier):
             self.classifier = model
@@ -108,6 +117,7 @@ class Reader:
             self.classifier = Classifier(model, precision=precision, threads=threads)
         self.mode: Mode = mode
         self.orientation: Orientation = orientation
+        self.gap = math.inf if mode == "number" else gap
         self.threads = threads
         self.min_confidence = (
             self.classifier.min_confidence if min_confidence is None else min_confidence
@@ -221,7 +231,9 @@ class Reader:
         predictions = self.classifier.classify(images)
         classified = list(map(Classified, detections, images, predictions))
         digits, evidence, marks = strategy.assemble(classified, self.min_confidence, image)
-        numbers = find_numbers(digits, marks)
+        numbers = find_numbers(digits, marks, gap=self.gap)
+        if self.mode == "number" and len(numbers) > 1:
+            numbers = tuple(map(_doubt_one_of_several, numbers))
         finished = time.perf_counter_ns()
         ms = Timings(
             frame.decode_ms,
@@ -241,6 +253,11 @@ class Reader:
             marks=marks,
         )
         return reading, evidence
+
+
+def _doubt_one_of_several(number: Number) -> Number:
+    """One of several numbers in an image that should hold one."""
+    return replace(number, complete=False, reasons=(*number.reasons, "it is not the only number"))
 
 
 def _total(ms: Sequence[Timings]) -> Timings:

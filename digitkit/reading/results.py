@@ -111,6 +111,25 @@ class Number:
         return f"Number({self.text!r}, {confidence}, complete={self.complete}{reasons})"
 
 
+EventKind = Literal["appeared", "changed", "disappeared"]
+"""What became of a number in front of a camera."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A number that appeared in a stream, changed or disappeared.
+
+    Attributes:
+        kind: which of these.
+        number: as it is now; of one that disappeared, as it was last.
+        previous: its text before it changed; None for others.
+    """
+
+    kind: EventKind
+    number: Number
+    previous: str | None = None
+
+
 @dataclass(frozen=True)
 class Timings:
     """Duration of each step, milliseconds.
@@ -147,6 +166,7 @@ class Reading:
         marks: ink in and next to the rows that is no digit.
         dropped: numbers that do not meet a `digitkit.Field`, and why; none of their digits is
             accepted.
+        events: of a stream's frame: what became of its numbers.
     """
 
     source: str
@@ -160,6 +180,7 @@ class Reading:
     numbers: tuple[Number, ...] = ()
     marks: tuple[Mark, ...] = field(default=(), repr=False)
     dropped: tuple[Number, ...] = ()
+    events: tuple[Event, ...] = ()
 
     @property
     def rows(self) -> tuple[tuple[Number, ...], ...]:
@@ -211,7 +232,10 @@ class Reading:
         if self.turn:
             values["turn"] = self.turn
         places = {id(digit): place for place, digit in enumerate(self.digits)}
-        values["numbers"] = [_number_json(number, places) for number in self.numbers]
+        values["numbers"] = [
+            number_json(number) | {"digits": [places[id(digit)] for digit in number.digits]}
+            for number in self.numbers
+        ]
         if self.dropped:
             values["dropped"] = [
                 {"text": number.text, "row": number.row, "reasons": list(number.reasons)}
@@ -239,7 +263,8 @@ def _digit_json(digit: Digit) -> dict[str, Any]:
     return values | ({"cut": True} if digit.cut else {})
 
 
-def _number_json(number: Number, places: dict[int, int]) -> dict[str, Any]:
+def number_json(number: Number) -> dict[str, Any]:
+    """A number as JSON lines have it."""
     values: dict[str, Any] = {
         "text": number.text,
         "complete": number.complete,
@@ -247,7 +272,6 @@ def _number_json(number: Number, places: dict[int, int]) -> dict[str, Any]:
         "box": list(number.box),
         "row": number.row,
         "column": number.column,
-        "digits": [places[id(digit)] for digit in number.digits],
     }
     if number.guess != number.text:
         values["guess"] = number.guess

@@ -1,22 +1,20 @@
-"""Stable readings: digits tracked over frames, reported once their text is stable."""
+"""Digits tracked over frames, and their confidences averaged."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.errors import at_least
+from digitkit.reading.numbers import find_numbers
 from digitkit.reading.order import reading_order
-from digitkit.reading.results import Digit, Reading
+from digitkit.reading.results import Digit, Mark, Reading
 
 SMOOTHING = 0.5
 """Weight of a track's earlier frames against the newest, 0–1."""
-
-DOUBT_FACTOR = 3
-"""How many times longer a text must be stable while a digit next to it is in doubt."""
 
 MAX_SHIFTS = 200
 """Movements of a page between two frames that are tried."""
@@ -32,42 +30,40 @@ class _Track:
     Attributes:
         digit: as last seen.
         probabilities: smoothed, of the digits 0 to 9 and of none, float64 ``[11]``.
+        name: tells the tracks of a tracker apart.
         missing: frames since it was last seen.
     """
 
     digit: Digit
     probabilities: npt.NDArray[np.float64]
+    name: int
     missing: int = 0
 
 
 class Tracker:
-    """Tracks digits from frame to frame, and decides when a reading is stable.
+    """Tracks digits from frame to frame.
 
     Each digit's probabilities are averaged over the frames that it was seen in, so a single bad
     frame neither adds nor removes a digit.
 
     Attributes:
-        hold: frames for which a text must be stable before it is reported.
         min_confidence: threshold for a digit's averaged confidence, 0–1.
+        gap: least gap between two numbers; see `digitkit.reading.numbers.find_numbers`.
+        tracks: the name of the track of each digit of the last followed reading, in its order.
     """
 
-    def __init__(self, hold: int, min_confidence: float) -> None:
+    def __init__(self, min_confidence: float, *, gap: float | None = None) -> None:
         """Start without tracks.
 
         Args:
-            hold: frames for which a text must be stable before it is reported, at least 1.
             min_confidence: threshold for a digit's averaged confidence, 0–1.
-
-        Raises:
-            ConfigError: `hold` is less than 1.
+            gap: least gap between two numbers.
         """
-        at_least("hold", hold, 1)
-        self.hold = hold
         self.min_confidence = min_confidence
+        self.gap = gap
+        self.tracks: tuple[int, ...] = ()
         self._tracks: list[_Track] = []
-        self._text = ""
-        self._stable_frames = 0
-        self._reported = ""
+        self._names = itertools.count()
 
     def follow(self, reading: Reading) -> Reading:
         """The frame's reading with each digit's confidence averaged over its track.
@@ -88,7 +84,7 @@ class Tracker:
                 )
                 track.digit, track.missing = digit, 0
             else:
-                track = _Track(digit, probabilities)
+                track = _Track(digit, probabilities, next(self._names))
             seen.append(track)
         waiting = []
         if len(pairs) == len(seen):  # no new digit
@@ -99,26 +95,11 @@ class Tracker:
         self._tracks = seen + [track for track in waiting if track.missing <= MAX_MISSING]
         digits = [self._to_digit(track) for track in self._tracks]
         order = reading_order([digit.level_box or digit.box for digit in digits])
-        return replace(reading, digits=tuple(replace(digits[i], row=row) for i, row in order))
-
-    def report(self, reading: Reading) -> bool:
-        """Whether to report a followed reading: its text is stable for `hold` frames, and new.
-
-        While a digit within a number is in doubt, and so missing from the text, it must be stable
-        `DOUBT_FACTOR` times as long. The same text is new again after no digit was seen for `hold`
-        frames.
-        """
-        text = reading.text
-        self._stable_frames = self._stable_frames + 1 if text == self._text else 1
-        self._text = text
-        doubtful = any(_in_doubt(digit, reading) for digit in reading.digits)
-        if (
-            self._stable_frames < self.hold * (DOUBT_FACTOR if doubtful else 1)
-            or text == self._reported
-        ):
-            return False
-        self._reported = text
-        return text != ""
+        self.tracks = tuple(self._tracks[i].name for i, _ in order)
+        ordered = tuple(replace(digits[i], row=row) for i, row in order)
+        marks = tuple(_move_to_row(mark, ordered) for mark in reading.marks) if ordered else ()
+        numbers = find_numbers(ordered, marks, gap=self.gap)
+        return replace(reading, digits=ordered, numbers=numbers, marks=marks)
 
     def _to_digit(self, track: _Track) -> Digit:
         probabilities = track.probabilities
@@ -135,17 +116,15 @@ class Tracker:
         )
 
 
-def _in_doubt(digit: Digit, reading: Reading) -> bool:
-    """Whether a digit is not accepted and stands right next to one that is."""
-    if digit.accepted or digit.cut:
-        return False
-    x, _, w, h = digit.box
-    return any(
-        other.accepted
-        and other.row == digit.row
-        and max(other.box[0] - x - w, x - other.box[0] - other.box[2]) < 1.2 * h
-        for other in reading.digits
-    )
+def _move_to_row(mark: Mark, digits: Sequence[Digit]) -> Mark:
+    """A mark in the row of the nearest digit: the tracked digits have rows of their own."""
+
+    def distance(digit: Digit) -> float:
+        (x, y, w, h), box = digit.level_box or digit.box, mark.level_box or mark.box
+        across = abs(x + w / 2 - box[0] - box[2] / 2)
+        return across + 3 * abs(y + h / 2 - box[1] - box[3] / 2)
+
+    return replace(mark, row=min(digits, key=distance).row)
 
 
 def _match_digits(before: Sequence[Digit], now: Sequence[Digit]) -> dict[int, int]:

@@ -6,12 +6,14 @@ import io
 import re
 import sys
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, Literal, Protocol
 
 from digitkit.errors import OutputError, escape_controls, os_reason, to_json
-from digitkit.reading.results import Reading
+from digitkit.reading.results import Event, Reading, number_json
 from digitkit.sinks.records import (
     Record,
+    describe_dropped,
     describe_rejected,
     failure_record,
     format_confidence,
@@ -26,6 +28,7 @@ LineFormat = Literal["text", "jsonl", "csv"]
 CSV_COLUMNS = (
     *("source", "page", "row", "column", "text", "complete", "confidence"),
     *("x", "y", "width", "height", "reasons", "error", "frame", "time", "position"),
+    "event",
 )
 
 
@@ -47,9 +50,43 @@ def format_text(reading: Reading) -> str:
         rows = reading.text.replace("\n", " / ")
         parts.append(f"{rows} ({least}{format_confidence(lowest)})")
     parts += [f"[{n.text}: {', '.join(n.reasons)}]" for n in reading.numbers if n.reasons]
+    parts += [f"[{describe_dropped(number)}]" for number in reading.dropped]
     if rejected := describe_rejected(reading):
         parts.append(f"[{rejected}]")
     return f"{name}: {' '.join(parts) or 'no digit found'}"
+
+
+def format_event(reading: Reading, event: Event) -> str:
+    """One line for people: ``camera 0 14:03:12: changed 6885 to 6886 (99.1%)``.
+
+    The time of day is that of the frame; a video file has the position instead, ``0:01:07.3``.
+    """
+    name = escape_controls(reading.source)
+    if reading.time is not None:
+        name += f" {reading.time:%H:%M:%S}"
+    elif reading.seconds is not None:
+        minutes, seconds = divmod(round(reading.seconds, 1), 60)
+        name += f" {int(minutes) // 60}:{int(minutes) % 60:02d}:{seconds:04.1f}"
+    elif reading.frame is not None:
+        name += f" #{reading.frame}"
+    number = event.number
+    before = "" if event.previous is None else f"{event.previous} to "
+    line = f"{name}: {event.kind} {before}{number.text}"
+    if event.kind == "disappeared":
+        return line
+    reasons = f" [{', '.join(number.reasons)}]" if number.reasons else ""
+    return f"{line} ({format_confidence(number.confidence)}){reasons}"
+
+
+def event_json(reading: Reading, event: Event) -> dict[str, Any]:
+    """An event as a JSON line: what happened, to which number, and all that is to be read now."""
+    values = reading.to_json()
+    own: dict[str, Any] = {"event": event.kind, "number": number_json(event.number)}
+    if event.previous is not None:
+        own["previous"] = event.previous
+    kept = ("source", "frame", "time", "seconds")
+    head = {name: values[name] for name in kept if name in values}
+    return head | own | {"text": values["text"]}
 
 
 class Stream(Protocol):
@@ -96,13 +133,21 @@ class LineSink:
             raise OutputError(f"cannot be written: {os_reason(error)}", subject=name) from error
 
     def write(self, frame: Frame, reading: Reading) -> None:
-        """Write a reading."""
+        """Write a reading; of a stream's frame its events, a line each."""
         if self.how == "jsonl":
-            self._put(to_json(reading.to_json()) + "\n")
+            values = list(map(event_json, repeat(reading), reading.events)) or [reading.to_json()]
+            self._put("".join(to_json(each) + "\n" for each in values))
         elif self.how == "csv":
             self._put("".join(map(_csv_record, reading_records(reading))))
+        elif reading.events:
+            self._put("".join(map(self._format_event, repeat(reading), reading.events)))
         else:
             self._put((reading.text if self.quiet else format_text(reading)) + "\n")
+
+    def _format_event(self, reading: Reading, event: Event) -> str:
+        if not self.quiet:
+            return format_event(reading, event) + "\n"
+        return "" if event.kind == "disappeared" else event.number.text + "\n"
 
     def fail(self, failure: Failure) -> None:
         """Write a failure as a record; as text it is an error message, which goes elsewhere."""
@@ -120,6 +165,7 @@ def _csv_record(record: Record) -> str:
         "page": record.page,
         "reasons": _guard("; ".join(record.reasons)),
         "error": _guard(record.error or ""),
+        "event": record.event,
         "frame": record.frame,
         "time": record.time and record.time.isoformat(timespec="milliseconds"),
         "position": None if record.position is None else f"{record.position:.3f}",
@@ -151,7 +197,7 @@ def keep_text(text: str) -> str:
     Excel would make 123 of ``0123``, 1.2E+15 of sixteen digits, and a date of ``1.5`` in some
     countries; what it would change becomes ``="0123"``, which it shows as the text 0123.
     """
-    return text if _STAYS.fullmatch(text) else '="{}"'.format(text.replace('"', '""'))
+    return text if not text or _STAYS.fullmatch(text) else '="{}"'.format(text.replace('"', '""'))
 
 
 def _csv_line(values: Sequence[object]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from digitkit.arrays import Box
@@ -21,6 +21,7 @@ class Record:
         number: what was read; None for a failure and for an image without a number.
         reasons: why the number is not complete or what a field changed, or what else was seen in
             an image without a number.
+        event: what became of the number in a stream; None elsewhere.
         error: why the source could not be read; None for others.
         frame: number of the frame of a video or a live source, from 0; None for an image file.
         time: when a live frame was taken; None for a file.
@@ -31,6 +32,7 @@ class Record:
     page: int | None = None
     number: Number | None = None
     reasons: tuple[str, ...] = ()
+    event: str | None = None
     error: str | None = None
     frame: int | None = None
     time: datetime | None = None
@@ -43,21 +45,38 @@ class Record:
 
 
 def reading_records(reading: Reading) -> Iterator[Record]:
-    """The numbers of a reading in reading order; one record without a number where it has none."""
-    rejected = describe_rejected(reading)
-    found: list[tuple[Number | None, tuple[str, ...]]] = [
-        (number, number.reasons) for number in reading.numbers
-    ]
-    for number, reasons in found or [(None, (rejected,) if rejected else ())]:
+    """The numbers of a reading in reading order; one record without a number where it has none.
+
+    Of a stream's frame the events are given instead. Numbers that do not meet a field come last,
+    without a text.
+    """
+    found: list[tuple[Number | None, tuple[str, ...], str | None]]
+    found = [(each.number, each.number.reasons, each.kind) for each in reading.events]
+    if not found:
+        found = [(number, number.reasons, None) for number in reading.numbers]
+        found += [
+            (replace(number, text=""), (describe_dropped(number),), None)
+            for number in reading.dropped
+        ]
+    if not found:
+        rejected = describe_rejected(reading)
+        found = [(None, (rejected,) if rejected else (), None)]
+    for number, reasons, event in found:
         yield Record(
             source=reading.source,
             page=page_of(reading),
             number=number,
             reasons=reasons,
+            event=event,
             frame=reading.frame,
             time=reading.time,
             position=reading.seconds,
         )
+
+
+def describe_dropped(number: Number) -> str:
+    """Why a number does not meet a field: ``row 2: 60313 has 5 digits, expected 4``."""
+    return f"row {number.row + 1}: {number.text} {', '.join(number.reasons)}"
 
 
 def failure_record(failure: Failure) -> Record:
@@ -73,7 +92,8 @@ def page_of(item: Frame | Reading | Failure) -> int | None:
 
 def describe_rejected(reading: Reading) -> str:
     """The digits that are not accepted and in no number: ``not accepted: 8? 61.9%``; else empty."""
-    used = {id(digit) for number in reading.numbers for digit in number.digits}
+    numbers = (*reading.numbers, *reading.dropped)
+    used = {id(digit) for number in numbers for digit in number.digits}
     alone = [digit for digit in reading.digits if not digit.accepted and id(digit) not in used]
     doubts = ", ".join(f"{digit_label(d)} {format_confidence(d.confidence)}" for d in alone)
     return f"not accepted: {doubts}" if doubts else ""

@@ -1,4 +1,4 @@
-"""`Tracker`: which numbers are reported, and when."""
+"""Digits over frames, and which numbers are reported, and when."""
 
 from dataclasses import replace
 
@@ -8,7 +8,8 @@ from support.readings import make_digit
 from support.readings import make_reading as reading
 
 from digitkit.errors import ConfigError
-from digitkit.reading.results import Digit
+from digitkit.reading.events import EventFinder
+from digitkit.reading.results import Digit, EventKind, Mark
 from digitkit.reading.tracking import MAX_MISSING, Tracker
 
 
@@ -16,78 +17,107 @@ def digit(value: int, x: int, confidence: float = 0.99, **more: float) -> Digit:
     return make_digit({value: confidence}, x, **more)
 
 
-def reports(tracker: Tracker, readings) -> list[tuple[int, str]]:
-    """The frames that report a number, and the numbers."""
-    reported = []
+Reported = tuple[int, EventKind, str, str | None]
+
+
+def reports(hold: int, readings, min_confidence=0.6) -> list[Reported]:
+    """The events of each frame: its number, what happened, to which text, and what was before."""
+    tracker, finder, reported = Tracker(min_confidence), EventFinder(hold), []
     for i, frame in enumerate(readings):
         followed = tracker.follow(frame)
-        if tracker.report(followed):
-            reported.append((i, followed.text))
+        events = finder.update(followed, tracker.tracks)
+        reported += [(i, each.kind, each.number.text, each.previous) for each in events]
     return reported
 
 
 @pytest.mark.parametrize("hold", [1, 3])
-def test_a_number_is_reported_once_it_is_stable(hold):
+def test_a_number_appears_once_it_is_stable(hold):
     page = reading(digit(4, 10), digit(2, 60))
-    assert reports(Tracker(hold, 0.9), [page] * 10) == [(hold - 1, "42")]
+    assert reports(hold, [page] * 10, 0.9) == [(hold - 1, "appeared", "42", None)]
 
 
-def test_a_number_is_new_after_it_was_gone_or_another():
+def test_a_number_changes_disappears_and_appears_again():
     page, other, empty = reading(digit(4, 10)), reading(digit(8, 10)), reading()
-    readings = [page] * 4 + [empty] * (MAX_MISSING + 3) + [page] * 6 + [other] * 8
-    assert [text for _, text in reports(Tracker(2, 0.6), readings)] == ["4", "4", "8"]
+    readings = [page] * 4 + [other] * 8 + [empty] * (MAX_MISSING + 6) + [other] * 6
+    found = reports(2, readings)
+    assert [each[1:] for each in found] == [
+        ("appeared", "4", None),
+        ("changed", "8", "4"),
+        ("disappeared", "8", None),
+        ("appeared", "8", None),
+    ]
+    frames = [each[0] for each in found]
+    assert frames[0] == 1
+    assert 5 <= frames[1] < 12 < frames[2] <= 12 + MAX_MISSING + 2
+    assert frames[3] == len(readings) - 5
+
+
+def test_numbers_are_reported_one_by_one():
+    both = reading(digit(4, 10), digit(2, 400))
+    found = reports(2, [reading(digit(4, 10))] * 4 + [both] * 4 + [reading(digit(2, 400))] * 9)
+    assert [each[1:3] for each in found] == [
+        ("appeared", "4"), ("appeared", "2"), ("disappeared", "4"),
+    ]  # fmt: skip
 
 
 def test_one_bad_frame_changes_nothing():
     good = reading(digit(7, 10), digit(1, 60))
     misread = reading(digit(1, 10, 0.95), digit(1, 60))
     hidden = reading(digit(1, 60))
-    reported = reports(Tracker(3, 0.6), [good] * 5 + [misread] + [good] * 5 + [hidden] + [good] * 5)
-    assert reported == [(2, "71")]
+    frames = [good] * 5 + [misread] + [good] * 5 + [hidden] + [good] * 5
+    assert reports(3, frames) == [(2, "appeared", "71", None)]
 
 
 def test_digits_are_not_mixed_up_while_the_camera_moves():
     shifts = (*range(0, 180, 12), *range(180, -30, -14))
     moving = [reading(digit(1, 10 + shift), digit(7, 30 + shift)) for shift in shifts]
-    tracker = Tracker(3, 0.6)
+    tracker = Tracker(0.6)
     assert {tracker.follow(frame).text for frame in moving} == {"17"}
-    assert reports(Tracker(3, 0.6), moving) == [(2, "17")]
+    assert reports(3, moving) == [(2, "appeared", "17", None)]
 
 
 def test_a_leap_of_the_scene_doubles_nothing():
     frames = [reading(digit(4, x), digit(2, x + 40)) for x in (10,) * 4 + (610,) * 4]
-    tracker = Tracker(1, 0.6)
+    tracker = Tracker(0.6)
     assert {tracker.follow(frame).text for frame in frames} == {"42"}
 
 
 def test_doubts_are_averaged():
     doubtful = [reading(digit(5, 10, c)) for c in (0.95, 0.7, 0.97, 0.96, 0.97)]
-    tracker = Tracker(2, 0.85)
+    tracker = Tracker(0.85)
     last = [tracker.follow(frame) for frame in doubtful][-1].digits[0]
     assert 0.85 < last.confidence < 0.97
     assert last.accepted
     assert last.confidence == pytest.approx(float(last.probabilities[5]) * last.is_digit, abs=1e-6)
 
 
-def test_a_number_with_a_digit_in_doubt_must_be_stable_for_longer():
+def test_a_number_in_doubt_must_be_stable_for_longer():
     page = [reading(digit(4, 10), digit(2, 60, 0.7))] * 8
-    assert reports(Tracker(2, 0.9), page) == [(5, "4")]
+    assert reports(2, page, 0.9) == [(5, "appeared", "4?", None)]
     far = [reading(digit(4, 10), digit(2, 400, 0.7))] * 8
-    assert reports(Tracker(2, 0.9), far) == [(1, "4")]
+    assert reports(2, far, 0.9) == [(1, "appeared", "4", None)]
     sure = [reading(digit(4, 10), digit(2, 60))] * 8
-    assert reports(Tracker(2, 0.9), page[:3] + sure)[0][1] == "42"
+    assert reports(2, page[:3] + sure, 0.9)[0][1:3] == ("appeared", "42")
+
+
+def test_marks_follow_the_rows_of_tracked_digits():
+    tracker = Tracker(0.6)
+    tracker.follow(reading(digit(7, 10), digit(5, 60)))
+    comma = Mark("comma", (42, 105, 8, 14), row=0)
+    followed = tracker.follow(replace(reading(digit(7, 10), digit(5, 60)), marks=(comma,)))
+    assert followed.text == "7,5"
 
 
 def test_clutter_stays_clutter_and_a_cut_digit_is_never_accepted():
-    followed = Tracker(1, 0.9).follow(reading(digit(9, 0, is_digit=0.3)))
+    followed = Tracker(0.9).follow(reading(digit(9, 0, is_digit=0.3)))
     assert followed.text == ""
     assert followed.digits[0].is_digit == pytest.approx(0.3, abs=1e-6)
     cut = replace(digit(9, 0), cut=True, accepted=False)
-    assert not Tracker(1, 0.5).follow(reading(cut)).digits[0].accepted
+    assert not Tracker(0.5).follow(reading(cut)).digits[0].accepted
 
 
 def test_hold_is_checked():
-    assert error_of(ConfigError, Tracker, 0, 0.9).field == "hold"
+    assert error_of(ConfigError, EventFinder, 0).field == "hold"
 
 
 def test_tilted_rows_keep_their_order():
@@ -95,6 +125,6 @@ def test_tilted_rows_keep_their_order():
     level = {1: (0, 0, 20, 40), 2: (40, 0, 20, 40), 3: (0, 60, 20, 40), 4: (40, 60, 20, 40)}
     boxes = {1: (52, 0, 30, 40), 2: (80, 28, 30, 40), 3: (10, 42, 30, 40), 4: (38, 70, 30, 40)}
     tilted = [replace(digit(k, 0), box=boxes[k], level_box=level[k]) for k in (1, 2, 3, 4)]
-    followed = Tracker(1, 0.6).follow(reading(*tilted))
+    followed = Tracker(0.6).follow(reading(*tilted))
     assert [each.digit for each in followed.digits] == [1, 2, 3, 4]
     assert [each.row for each in followed.digits] == [0, 0, 1, 1]
