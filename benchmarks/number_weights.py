@@ -118,12 +118,12 @@ def main() -> None:
     numbers.number_confidence = remember  # type: ignore[attr-defined]
     all_features, right = [], []
     for sheet, reading in zip(sheets, read_all(reader, sheets), strict=True):
-        kept_here = kept[: len(reading.numbers)]
-        del kept[: len(reading.numbers)]
-        for found, own in zip(match(sheet, reading.numbers), kept_here, strict=True):
-            all_features.append(own)
-            written = found.written
-            right.append(written is not None and found.number.guess == written.text)
+        kept.clear()
+        candidates = numbers.find_candidates(reading.digits, reading.marks)
+        for found, own in zip(match(sheet, candidates), kept, strict=True):
+            if any(digit.accepted for digit in found.number.digits):
+                all_features.append(own)
+                right.append(found.guessed)
     outcome = np.array(right)
     weights, probabilities = split_fit(np.array(all_features), outcome)
     truth = outcome[len(outcome) // 2 :]

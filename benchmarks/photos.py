@@ -172,7 +172,7 @@ def _read(path: Path, label: Label, reader: Reader | Tutorial) -> Outcome:
         frame = load_frame(path)
         megapixels = frame.shape[0] * frame.shape[1] / 1e6
         return Outcome(label, megapixels, reader.read_frame(frame))
-    except ImageError as error:  # a page of a single colour, for instance
+    except ImageError as error:
         refusal = to_failure(printable_path(path), error).error
         return Outcome(label, megapixels, None, refusal)
 

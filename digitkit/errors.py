@@ -60,6 +60,10 @@ class ImageError(DigitkitError, ValueError):
     """A file or an array is not an image that digits can be read from."""
 
 
+class InputTypeError(DigitkitError, TypeError):
+    """What was passed as an image is of a kind that none can be made of, such as None."""
+
+
 class SourceError(DigitkitError, OSError):
     """A source cannot be read: an unreadable folder, a camera that gives no frames."""
 
@@ -128,6 +132,11 @@ def printable_path(path: str | os.PathLike[str]) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
+def page_name(source: str, page: int | None) -> str:
+    """``scan.tiff#2``: a page as messages name it, and as it can be asked for; the file if None."""
+    return source if page is None else f"{source}#{page}"
+
+
 def escape_controls(text: str) -> str:
     r"""Text that can be printed on one line of a terminal.
 
@@ -145,10 +154,13 @@ def to_json(value: object, *, indent: int | None = None) -> str:
     return text.translate({code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)})
 
 
-def needs_extra(package: str, what: str, extra: str = "train") -> MissingDependencyError:
+def needs_extra(
+    package: str, what: str, extra: str = "train", *, subject: str | None = None
+) -> MissingDependencyError:
     """The error for a missing package that `what` needs and an optional extra brings."""
     return MissingDependencyError(
         f"{what} needs the package {package}, which is not installed",
+        subject=subject,
         hint=f"pip install 'digitkit[{extra}]'",
     )
 

@@ -38,6 +38,10 @@ find . -name '*.png' -print0 | digitkit infer - -0
 
 digitkit infer page.jpg --annotate seen --explain why
 
+digitkit infer scan.pdf letters.tiff#3
+
+scanimage --format png | digitkit infer -
+
 digitkit infer clip.mp4 --annotate seen.mp4
 
 digitkit infer --camera 0 --show
@@ -58,8 +62,9 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="SOURCES",
-            help="Image and video files, folders (searched for images, recursively), patterns, "
-            "and - for a list of paths on standard input, one a line; or the URL of one stream.",
+            help="Image, PDF and video files, pages of files (scan.tiff#2), folders (searched for "
+            "images and PDF files, recursively), patterns, and - for standard input: a list of "
+            "paths, one a line, or an image; or the URL of one stream.",
             show_default=False,
         ),
     ] = None,
@@ -269,10 +274,11 @@ def command(
 ) -> None:
     """Read handwritten digits from images, whole pages, folders, lists, videos or a camera.
 
-    Each image gives one line as soon as it is read: its numbers, rows separated by slashes, ? for
-    a digit in doubt, and why. What cannot be read gives one line on stderr, the rest continues, and
-    the exit code is 1. A JSON line has source, text (rows separated by newlines), numbers, digits
-    and ms; CSV has a record per number. Digits of a camera or a video are tracked over frames, and
+    Each image, or page of a PDF, TIFF, GIF or WebP file, gives one line as soon as it is read: its
+    numbers, rows separated by slashes, ? for a digit in doubt, and why. What cannot be read gives
+    one line on stderr, the rest continues, and the exit code is 1. A JSON line has source, page (of
+    a file with several), text (rows separated by newlines), numbers, digits and ms; CSV has a
+    record per number. Digits of a camera or a video are tracked over frames, and
     a number is reported once it is stable.
     """
     # NumPy's BLAS, which reading does not need, would start a thread per core: 5% of a short run.
@@ -331,7 +337,7 @@ def command(
 
 
 def _print_failure(failure: Failure) -> None:
-    _print_notice(f"{failure.source}: {failure.error}")
+    _print_notice(f"{failure.name}: {failure.error}")
 
 
 def _print_notice(line: str) -> None:

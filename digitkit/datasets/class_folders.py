@@ -24,7 +24,7 @@ def class_files(folder: Path) -> Iterator[tuple[Path, int]]:
         DatasetError: a class is missing or empty, or two of its files differ only in the suffix
             (mostly the same image twice, which could end up on both sides of a split).
     """
-    from digitkit.sources.files import image_files
+    from digitkit.sources.folders import image_files
     from digitkit.sources.frames import Failure
 
     missing = [str(digit) for digit in range(10) if not (folder / str(digit)).is_dir()]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import U8
 from digitkit.errors import (
@@ -95,7 +96,7 @@ def check(data: bytes, name: str) -> None:
 
 
 def decode_pixels(
-    data: bytes, name: str, orientation: int, flags: int = cv2.IMREAD_UNCHANGED
+    data: bytes | bytearray, name: str, orientation: int, flags: int = cv2.IMREAD_UNCHANGED
 ) -> U8:
     """Decode bytes that were checked: upright, 8 bits, without alpha.
 
@@ -107,16 +108,34 @@ def decode_pixels(
 
     Raises:
         ImageError: not an image, damaged, or over `MAX_PIXELS`.
+        MissingDependencyError: a HEIC image, and pillow-heif is not installed.
     """
+    try:
+        return turn_upright(from_array(decode_array(data, name, flags), name), orientation)
+    except MemoryError as error:
+        raise _memory_error(name) from error
+
+
+def decode_array(
+    data: bytes | bytearray, name: str, flags: int = cv2.IMREAD_UNCHANGED
+) -> npt.NDArray[np.generic]:
+    """Decode bytes that were checked, as they are: any depth, with alpha.
+
+    Raises:
+        ImageError, MissingDependencyError, MemoryError: as `decode_pixels` does.
+    """
+    if data[4:8] == b"ftyp":
+        from digitkit.images.heif import decode_heif, is_heif
+
+        if is_heif(data):
+            return decode_heif(data, name)
     try:
         with _silent_decoders():
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         if image is not None:
-            return turn_upright(from_array(image, name), orientation)
+            return image
     except cv2.error as error:
         raise _decoding_error(error, name) from error
-    except MemoryError as error:
-        raise _memory_error(name) from error
     raise ImageError(
         f"not an image OpenCV can decode ({len(data)} bytes)",
         subject=name,

@@ -83,7 +83,7 @@ def _check_png(data: bytes, name: str) -> None:
             raise ImageError(f"the PNG file is damaged: it has too many {what}", subject=name)
 
 
-def check_claimed_size(data: bytes, name: str) -> None:
+def check_claimed_size(data: bytes | bytearray, name: str, others: int = 0) -> int:
     """Check the size in the header of formats whose decoders would fill up what is missing.
 
     The other decoders notice by themselves, before they have touched the memory.
@@ -91,20 +91,42 @@ def check_claimed_size(data: bytes, name: str) -> None:
     Args:
         data: the file's bytes.
         name: of the file, for errors.
+        others: pixels that other pages of the file claimed.
+
+    Returns:
+        The pixels that the header claims; 0 for other formats.
 
     Raises:
         ImageError: the header claims more pixels than the file's bytes can hold.
     """
     width, height = _claimed_size(data)
-    if abs(width * height) > max(UNCHECKED_PIXELS, MAX_PIXELS_PER_BYTE * len(data)):
+    check_pixels(width, height, len(data), name, others)
+    return abs(width * height)
+
+
+def check_pixels(width: int, height: int, size: int, name: str, others: int = 0) -> None:
+    """Check the pixels that a header claims against the bytes of the file.
+
+    Args:
+        width: of the image; negative where that means something.
+        height: likewise.
+        size: of the file, bytes.
+        name: of the file, for errors.
+        others: pixels that other pages of the file claimed.
+
+    Raises:
+        ImageError: so many pixels are not in so few bytes.
+    """
+    if abs(width * height) + others > max(UNCHECKED_PIXELS, MAX_PIXELS_PER_BYTE * size):
+        pages = " and others for other pages" if others else ""
         raise ImageError(
-            f"the file is damaged: its header claims {abs(width)}×{abs(height)} pixels, but it "
-            f"has only {len(data)} bytes",
+            f"the file is damaged: its header claims {abs(width)}×{abs(height)} pixels{pages}, but "
+            f"it has only {size} bytes",
             subject=name,
         )
 
 
-def _claimed_size(data: bytes) -> tuple[int, int]:
+def _claimed_size(data: bytes | bytearray) -> tuple[int, int]:
     """Width and height in the header of a JPEG, GIF, BMP or TIFF file; 0, 0 for other files."""
     if data.startswith(b"\xff\xd8"):
         return jpeg_header(data)[:2]
@@ -122,7 +144,7 @@ def _claimed_size(data: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def jpeg_header(data: bytes) -> tuple[int, int, int]:
+def jpeg_header(data: bytes | bytearray) -> tuple[int, int, int]:
     """Width, height and channels in the header of a JPEG file; 0, 0, 0 for other files."""
     for kind, position in _jpeg_segments(data) if data.startswith(b"\xff\xd8") else ():
         if kind in _FRAMES and position + 10 <= len(data):
@@ -138,7 +160,7 @@ _SCAN, _END = 0xDA, 0xD9
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+def _jpeg_segments(data: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Kind and position of each segment of a JPEG file up to its end, found as libjpeg does.
 
     Bytes between segments, such as a scan's pixels, are passed over.

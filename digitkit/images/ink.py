@@ -57,10 +57,10 @@ def separability(grey: U8) -> float:
     """
     mask = _otsu_mask(grey)
     mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
-    if not deviation:
+    share = cv2.countNonZero(mask) / mask.size
+    if not 0 < share < 1:  # a single level; its deviation may be rounded to more than 0
         return 1.0
     bright = float(cv2.mean(grey, mask)[0])
-    share = cv2.countNonZero(mask) / mask.size
     # From the mean of the bright side and that of all follows the mean of the dark side.
     return share / (1 - share) * (bright - mean) ** 2 / deviation**2
 

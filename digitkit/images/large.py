@@ -66,19 +66,28 @@ class LargeJpeg:
 
 
 def load_image(path: str | os.PathLike[str], *, exif: bool = True) -> U8 | LargeJpeg:
-    """Read an image file and decode it, a large JPEG image only as far as reading digits needs.
+    """Read an image file and decode it; see `load_bytes`.
+
+    Raises:
+        InputNotFoundError, SourceError, ImageError: as `decode_file` does.
+    """
+    return load_bytes(read_image_file(path), printable_path(path), exif=exif)
+
+
+def load_bytes(data: bytes, name: str, *, exif: bool = True) -> U8 | LargeJpeg:
+    """Decode an image file's bytes, a large JPEG image only as far as reading digits needs.
 
     Args:
-        path: of the file.
+        data: the file's bytes.
+        name: of the file, for errors.
         exif: turn the image upright by its EXIF orientation.
 
     Returns:
         What `decode` returns, or a `LargeJpeg`.
 
     Raises:
-        InputNotFoundError, SourceError, ImageError: as `decode_file` does.
+        ImageError, MissingDependencyError: as `decode` does.
     """
-    data, name = read_image_file(path), printable_path(path)
     check(data, name)
     orientation = read_exif_orientation(data) if exif else 1
     shape = _header_shape(data)

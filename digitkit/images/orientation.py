@@ -43,13 +43,13 @@ def read_exif_orientation(data: bytes) -> int:
     return orientation if 1 <= orientation <= 8 else 1
 
 
-def read_tiff_tags(block: bytes) -> dict[int, int]:
+def read_tiff_tags(block: bytes | bytearray) -> dict[int, int]:
     """The first directory of a TIFF file or an EXIF block: tag to value, or to its offset.
 
     A damaged directory gives its readable tags; the pixels are decoded all the same.
     """
     tags: dict[int, int] = {}
-    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    order = {b"II": "<", b"MM": ">"}.get(bytes(block[:2]))
     if order is None:
         return tags
     with suppress(struct.error):

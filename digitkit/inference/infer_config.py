@@ -56,8 +56,9 @@ class InferConfig:
     """What ``digitkit infer`` reads, how, and where its readings go.
 
     Attributes:
-        sources: image and video files, folders, patterns, and ``-`` for a list of paths on
-            standard input; or one URL of a stream. Empty with a `camera`.
+        sources: image, PDF and video files, pages of files (``scan.tiff#2``), folders, patterns,
+            and ``-`` for a list of paths or an image on standard input; or one URL of a stream.
+            Empty with a `camera`.
         null: whether the list on standard input is NUL-separated instead of one path a line.
         camera: a camera's number, device, URL or ``picamera2``; None to read `sources`.
         size: width and height to request from a camera, pixels; None for its default.

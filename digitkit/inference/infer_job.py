@@ -21,6 +21,7 @@ from digitkit.reading.reader import Reader
 from digitkit.sinks.lines import LineSink
 from digitkit.sources.files import expand_sources, read_frames
 from digitkit.sources.frames import Failure
+from digitkit.sources.items import Item, PageOfFile
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
 
@@ -48,8 +49,8 @@ def run_infer(
         config: what to read, how, and where the readings go.
         stdout: where readings go unless `config.output` names a file.
         on_failure: called with each source or image that could not be read.
-        notice: called with a line for the user: a profile that does not fit, a camera that was
-            lost or is back.
+        notice: called with a line for the user: a profile that does not fit, files of a folder
+            that were skipped, a camera that was lost or is back.
         progress: called with the number of images that were read; None for no progress.
 
     Raises:
@@ -75,7 +76,12 @@ def run_infer(
             outcomes = read_each(reader, live)
         else:
             outcomes = _read_files(
-                config, reader, make_reader, keep_images=config.needs_images, progress=progress
+                config,
+                reader,
+                make_reader,
+                keep_images=config.needs_images,
+                notice=notice,
+                progress=progress,
             )
         summary = deliver(
             stack.enter_context(closing(outcomes)),
@@ -161,10 +167,11 @@ def _read_files(
     make_reader: Callable[[], Reader],
     *,
     keep_images: bool,
+    notice: Callable[[str], None],
     progress: Progress | None,
 ) -> Generator[Outcome, None, None]:
-    files: Iterable[Path | Failure] = _guard_outputs(
-        config, expand_sources(config.sources, nul=config.null)
+    files: Iterable[Item | Failure] = _guard_outputs(
+        config, expand_sources(config.sources, nul=config.null, notice=notice)
     )
     total = 0
     if "-" not in config.sources:
@@ -180,8 +187,8 @@ def _read_files(
 
 
 def _guard_outputs(
-    config: InferConfig, files: Iterable[Path | Failure]
-) -> Iterator[Path | Failure]:
+    config: InferConfig, files: Iterable[Item | Failure]
+) -> Iterator[Item | Failure]:
     """Pass on the files; refuse one that an output of this run would replace.
 
     Raises:
@@ -193,7 +200,8 @@ def _guard_outputs(
         with suppress(OSError):
             if os.path.samestat(os.fstat(0), output.stat()):
                 raise ConfigError(f"must not be the list of sources, got {output}", field=name)
-    for file in files:
+    for item in files:
+        file = item.path if isinstance(item, PageOfFile) else item
         if isinstance(file, Path) and (outputs or folders):
             target = _real(file)
             if target in outputs:
@@ -201,7 +209,7 @@ def _guard_outputs(
             field = folders.get(target.parent)
             if field is not None:
                 raise ConfigError(f"must not be the folder of a source, got {file}", field=field)
-        yield file
+        yield item
 
 
 def _real(path: Path) -> Path:

@@ -48,7 +48,7 @@ def read_each(reader: Reader, items: Iterable[Frame | Failure]) -> Generator[Out
         try:
             yield item, stream.read(item)
         except ImageError as error:
-            yield to_failure(item.source, error)
+            yield to_failure(item.source, error, page=item.page)
 
 
 class _Streams:
@@ -87,7 +87,7 @@ def _constrain(
     try:
         return frame, apply_field(reading, number_rule, gap=gap)
     except ConfigError as error:
-        return to_failure(frame.source, error)
+        return to_failure(frame.source, error, page=frame.page)
 
 
 def deliver(

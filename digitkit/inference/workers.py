@@ -8,20 +8,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digitkit.errors import SourceError, printable_path
+from digitkit.errors import SourceError
 from digitkit.images.cv import cv2
 from digitkit.inference.pipeline import Outcome, read_each
 from digitkit.reading.reader import Reader
-from digitkit.sources.files import read_frames
-from digitkit.sources.frames import Failure
+from digitkit.sources.files import INPUT_ERRORS, OpenedImage, read_frames
+from digitkit.sources.frames import Failure, to_failure
+from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name
 from digitkit.sources.suffixes import is_video
-from digitkit.sources.video import video_frames
 from digitkit.system.streams import silence_native_errors
 
 if TYPE_CHECKING:
@@ -38,16 +39,16 @@ _AHEAD = 4
 
 def read_with_workers(
     make_reader: Callable[[], Reader],
-    items: Iterable[Path | Failure],
+    items: Iterable[Item | Failure],
     workers: int,
     *,
     keep_images: bool,
 ) -> Generator[Outcome, None, None]:
-    """Read image files in several processes, in order.
+    """Read image files, and pages of files, in several processes, in order.
 
-    The frames of a video follow one another, so this process reads them. Where files become known
-    slowly, the first outcomes come once four times as many files as processes are known. The
-    processes end with the generator, whatever they are doing.
+    The frames of a video follow one another, so this process reads them; also what was piped in.
+    Where files become known slowly, the first outcomes come once four times as many files as
+    processes are known. The processes end with the generator, whatever they are doing.
 
     Args:
         make_reader: builds the reader of a process; must be picklable.
@@ -59,56 +60,110 @@ def read_with_workers(
     Raises:
         SourceError: a process died, for example because memory ran out.
     """
-    # Not at the top: one image is read sooner than these are loaded.
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    pending: deque[Failure | Path | tuple[Path, Future[Outcome]]] = deque()
-    own_reader: Reader | None = None
-    # Forked processes would inherit the locks of other threads; spawned ones are clean.
-    context = multiprocessing.get_context("spawn")
-    ended, running = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, _start, (make_reader, keep_images, ended))
-
-    def take_first() -> Iterator[Outcome]:
-        nonlocal own_reader
-        item = pending.popleft()
-        if isinstance(item, Failure):
-            yield item
-        elif isinstance(item, Path):
-            own_reader = own_reader or make_reader()
-            yield from read_each(own_reader, video_frames(item))
-        else:
-            yield item[1].result()
-
-    latest = ""
+    queue = _Queue(make_reader, workers, keep_images=keep_images)
     try:
         for item in items:
-            if isinstance(item, Failure) or is_video(item):
-                pending.append(item)
-            else:
-                latest = printable_path(item)
-                pending.append((item, pool.submit(_read, item)))
-            if len(pending) >= _AHEAD * workers:
-                yield from take_first()
-        while pending:
-            yield from take_first()
+            queue.add(item)
+            if len(queue.pending) >= queue.ahead:
+                yield from queue.take_first()
+        while queue.pending:
+            yield from queue.take_first()
     except BrokenProcessPool as error:
         raise SourceError(
             "a worker process died at about this image, maybe because memory ran out",
-            subject=latest,
+            subject=queue.latest,
             hint="use fewer --workers",
         ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        running.close()
+        queue.end()
+
+
+@dataclass(frozen=True)
+class _Submitted:
+    """An image that a process reads.
+
+    Attributes:
+        file: the file.
+        page: a further page of it; None for the first, or the one that was asked for.
+        result: what was read, and how many pages the file has.
+    """
+
+    file: Path | PageOfFile
+    page: int | None
+    result: Future[tuple[Outcome, int]]
+
+
+class _Queue:
+    """What the processes read, and what this one does, in order.
+
+    Attributes:
+        ahead: how many images are handed out before they are wanted.
+        latest: name of the file that was handed out last.
+    """
+
+    def __init__(
+        self, make_reader: Callable[[], Reader], workers: int, *, keep_images: bool
+    ) -> None:
+        """Start the processes."""
+        # Not at the top: one image is read sooner than these are loaded.
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        self.pending: deque[Failure | Path | ImageBytes | _Submitted] = deque()
+        self.ahead = _AHEAD * workers
+        self.latest = ""
+        self._make_reader = make_reader
+        self._own_reader: Reader | None = None
+        # Forked processes would inherit the locks of other threads; spawned ones are clean.
+        context = multiprocessing.get_context("spawn")
+        ended, self._running = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(
+            workers, context, _start, (make_reader, keep_images, ended)
+        )
+
+    def add(self, item: Item | Failure) -> None:
+        """Hand out an item, or keep it until it is its turn."""
+        if isinstance(item, PageOfFile) or (isinstance(item, Path) and not is_video(item)):
+            self.latest = item_name(item)
+            self.pending.append(self._submit(item))
+        else:
+            self.pending.append(item)
+
+    def take_first(self) -> Iterator[Outcome]:
+        """What was read of the first item; waits for it."""
+        item = self.pending.popleft()
+        if isinstance(item, Failure):
+            yield item
+        elif isinstance(item, _Submitted):
+            outcome, pages = item.result.result()
+            others = (self._submit(item.file, page) for page in range(2, pages + 1))
+            handed_out = deque(islice(others, self.ahead))
+            yield outcome
+            while handed_out:
+                outcome, _ = handed_out.popleft().result.result()
+                handed_out.extend(islice(others, 1))
+                yield outcome
+        else:
+            reader = self._own_reader = self._own_reader or self._make_reader()
+            yield from read_each(reader, read_frames([item], exif=reader.obeys_exif))
+
+    def _submit(self, file: Path | PageOfFile, page: int | None = None) -> _Submitted:
+        return _Submitted(file, page, self._pool.submit(_read, file, page))
+
+    def end(self) -> None:
+        """End the processes, whatever they are doing."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._running.close()
 
 
 # --- in a worker process ---
 
 _reader: Reader | None = None
 _keep_images = False
+_opened: tuple[Path, OpenedImage] | None = None
+"""The last file with several pages: its others are wanted next."""
 
 
 def _start(make_reader: Callable[[], Reader], keep_images: bool, ended: Connection) -> None:
@@ -127,9 +182,36 @@ def _exit_at(ended: Connection) -> None:
     os._exit(1)  # whatever the main thread waits for: an image on a hung network mount, say
 
 
-def _read(path: Path) -> Outcome:
+def _read(file: Path | PageOfFile, page: int | None) -> tuple[Outcome, int]:
+    """Read a page of a file; the first one, or the one that was asked for, if None.
+
+    Returns:
+        What was read, and how many pages are to be read; 1 if one was asked for.
+    """
+    global _opened
     assert _reader is not None
-    (outcome,) = read_each(_reader, read_frames([path], exif=_reader.obeys_exif))
+    is_whole = isinstance(file, Path)
+    path = file if isinstance(file, Path) else file.path
+    number = page or (1 if isinstance(file, Path) else file.page)
+    try:
+        if _opened is None or _opened[0] != path or page is None:
+            _opened = None  # not both in memory
+            _opened = path, OpenedImage(path, exif=_reader.obeys_exif)
+    except INPUT_ERRORS as error:
+        return to_failure(item_name(file), error, page=None if is_whole else number), 1
+    image = _opened[1]
+    if image.count == 1:
+        _opened = None
+    return _read_page(image, number), image.count if is_whole else 1
+
+
+def _read_page(image: OpenedImage, page: int) -> Outcome:
+    assert _reader is not None
+    try:
+        frame = image.decode(page)
+    except INPUT_ERRORS as error:
+        return to_failure(image.name, error, page=image.page_number(page))
+    (outcome,) = read_each(_reader, [frame])
     if isinstance(outcome, Failure) or _keep_images:
         return outcome
     frame, reading = outcome

@@ -8,22 +8,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import overload
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, overload
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
-from digitkit.errors import (
-    ImageError,
-    InputNotFoundError,
-    SourceError,
-    at_least,
-    check_choice,
-    check_range,
-    printable_path,
-)
-from digitkit.images.convert import from_array
+from digitkit.errors import ImageError, at_least, check_choice, check_range
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
@@ -40,11 +28,12 @@ from digitkit.reading.strategies import (
     is_clear,
 )
 from digitkit.reading.upright import is_clearly_better, surely_upright
-from digitkit.sources.files import load_frame
 from digitkit.sources.frames import Failure, Frame, to_failure
 
-Image = str | os.PathLike[str] | npt.NDArray[np.generic]
-"""A path, or an array as `digitkit.images.convert.from_array` takes it."""
+if TYPE_CHECKING:
+    from digitkit.sources.objects import Image
+
+# What takes other objects than files is imported where it is used: most runs read a few files.
 
 ONE_DIGIT_SIDE = 64
 """In mode ``auto``, an image whose longer side is at most this is one digit, pixels."""
@@ -91,7 +80,7 @@ class Reader:
                 that, or another quarter turn where it reads clearly better (a page with doubtful
                 digits takes four times as long; a single digit is not rotated); or the degrees
                 clockwise by which the pixels are rotated, whatever the EXIF data says (except for
-                TIFF files, which their decoder rotates).
+                TIFF and HEIC files, which their decoders rotate).
             min_confidence: threshold for a digit to be accepted, 0–1; the model's own by default.
             gap: least gap between two numbers of a row, in heights of the digits, at least 0; by
                 default it depends on the gaps of the row and of the page.
@@ -127,43 +116,62 @@ class Reader:
     @overload
     def read(self, images: Image) -> Reading: ...  # type: ignore[overload-overlap]  # str
     @overload
-    def read(self, images: Sequence[Image]) -> list[Reading]: ...
+    def read(self, images: Iterable[Image]) -> list[Reading]: ...
 
-    def read(self, images: Image | Sequence[Image]) -> Reading | list[Reading]:
+    def read(self, images: Image | Iterable[Image]) -> Reading | list[Reading]:
         """Read one image, or each of several.
 
         Args:
-            images: a path; an array as `digitkit.images.convert.from_array` takes it (uint8
-                ``[H, W]`` grey, ``[H, W, 3]`` BGR, and others); or a sequence of these.
+            images: a path, also of a page (``scan.tiff#2``); an array as
+                `digitkit.images.convert.from_array` takes it (uint8 ``[H, W]`` grey, ``[H, W, 3]``
+                BGR, and others); the bytes of an image file; a file open in binary mode; an image
+                of Pillow, of any mode; or several of these.
 
         Raises:
             InputNotFoundError: the file does not exist.
             SourceError: it cannot be read.
-            ImageError: it is not an image that digits can be read from. `stream` continues
-                instead.
+            ImageError: it is not an image that digits can be read from, or a file of several
+                pages: see `read_pages`. `stream` continues instead.
+            MissingDependencyError: a package that reads it is not installed.
+            InputTypeError: it is of another type, such as None.
         """
-        if isinstance(images, str | os.PathLike | np.ndarray):
-            return self.read_frame(self._frame(images))
-        return [self.read_frame(self._frame(image)) for image in images]
+        from digitkit.sources.objects import load_object, split_images
 
-    def stream(self, images: Iterable[Image]) -> Iterator[Reading | Failure]:
+        several = split_images(images)
+        readings = [self.read_frame(load_object(i, exif=self.obeys_exif)) for i in several]
+        return readings if several is images else readings[0]
+
+    def read_pages(self, image: Image) -> Iterator[Reading | Failure]:
+        """Read the pages of a PDF, TIFF, GIF or WebP file one by one; of other images the only one.
+
+        Args:
+            image: as for `read`; of an image of Pillow, the frame that it shows.
+
+        Yields:
+            A reading for each page; a `Failure` for one, or a file, that cannot be read.
+        """
+        from digitkit.sources.objects import object_frames
+
+        for frame in object_frames(image, exif=self.obeys_exif):
+            if isinstance(frame, Failure):
+                yield frame
+                continue
+            try:
+                yield self.read_frame(frame)
+            except ImageError as error:
+                yield to_failure(frame.source, error, page=frame.page)
+
+    def stream(self, images: Image | Iterable[Image]) -> Iterator[Reading | Failure]:
         """Read images one by one as they come; one that cannot be read gives a `Failure`.
 
         Args:
-            images: paths and arrays, as for `read`. For folders and patterns see
-                `digitkit.sources.files.expand_sources`.
+            images: as for `read`; files with several pages give a reading for each. For folders and
+                patterns see `digitkit.sources.files.expand_sources`.
         """
-        for image in images:
-            name = "array" if isinstance(image, np.ndarray) else printable_path(image)
-            try:
-                yield self.read_frame(self._frame(image))
-            except (ImageError, InputNotFoundError, SourceError) as error:
-                yield to_failure(name, error)
+        from digitkit.sources.objects import split_images
 
-    def _frame(self, image: Image) -> Frame:
-        if isinstance(image, np.ndarray):
-            return Frame("array", from_array(image))
-        return load_frame(image, exif=self.obeys_exif)
+        for image in split_images(images):
+            yield from self.read_pages(image)
 
     @property
     def obeys_exif(self) -> bool:
@@ -171,10 +179,10 @@ class Reader:
         return self.orientation in ("exif", "auto")
 
     def read_frame(self, frame: Frame) -> Reading:
-        """Read an image that a source has decoded.
+        """Read an image that a source has decoded; one of a single colour has no digits.
 
         Raises:
-            ImageError: it is a file of a single colour.
+            ImageError: of a large JPEG image, the rest of the pixels does not decode.
         """
         strategy, image = self._choose_strategy(frame), frame.grey
         if self.orientation not in ("exif", "auto"):
@@ -224,7 +232,7 @@ class Reader:
         self, frame: Frame, image: GreyImage, strategy: Strategy, turn: int
     ) -> tuple[Reading, float]:
         started = time.perf_counter_ns()
-        detections = [] if _is_blank(image, frame) else strategy.detect(image)
+        detections = [] if _is_blank(image) else strategy.detect(image)
         located = time.perf_counter_ns()
         images = [normal_form(detection.ink) for detection in detections]
         normalised = time.perf_counter_ns()
@@ -249,6 +257,7 @@ class Reader:
             time=frame.time,
             turn=turn,
             seconds=frame.seconds,
+            page=frame.page,
             numbers=numbers,
             marks=marks,
         )
@@ -270,16 +279,10 @@ def _total(ms: Sequence[Timings]) -> Timings:
     )
 
 
-def _is_blank(image: GreyImage, frame: Frame) -> bool:
-    """Whether a live frame is of a single colour, as of a covered lens.
-
-    Raises:
-        ImageError: a file is.
-    """
+def _is_blank(image: GreyImage) -> bool:
+    """Whether an image is of a single colour: a blank page, a covered lens."""
     for halvings in (image.halvings, 0):  # what the reduced image shows, the whole one does, too
         low, high, _, _ = cv2.minMaxLoc(image.halved(halvings))
         if low < high:
             return False
-    if frame.number is None:
-        raise ImageError("is of a single colour; there is nothing to read", subject=frame.source)
     return True

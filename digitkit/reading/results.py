@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from digitkit.arrays import F32, U8, Box
+from digitkit.errors import page_name
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ class Reading:
         turn: degrees clockwise by which the image was rotated before it was read; boxes are in
             the rotated image.
         seconds: position in a video file; None elsewhere.
+        page: of a file with several, from 1; None elsewhere.
         numbers: the numbers in reading order; see `digitkit.reading.numbers.find_numbers`. Each
             accepted digit is in exactly one of them.
         marks: ink in and next to the rows that is no digit.
@@ -176,11 +178,16 @@ class Reading:
     time: datetime | None = None
     turn: int = 0
     seconds: float | None = None
-
+    page: int | None = None
     numbers: tuple[Number, ...] = ()
     marks: tuple[Mark, ...] = field(default=(), repr=False)
     dropped: tuple[Number, ...] = ()
     events: tuple[Event, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The source, of a page with its number: ``scan.tiff#2``."""
+        return page_name(self.source, self.page)
 
     @property
     def rows(self) -> tuple[tuple[Number, ...], ...]:
@@ -210,18 +217,20 @@ class Reading:
         frame = "" if self.frame is None else f", frame={self.frame}"
         confidence = "" if self.confidence is None else f", {_show(self.confidence)}"
         complete = f", complete={self.complete}" if self.numbers else ""
-        return f"Reading({self.source!r}{frame}, text={self.text!r}{confidence}{complete})"
+        return f"Reading({self.name!r}{frame}, text={self.text!r}{confidence}{complete})"
 
     def _repr_html_(self) -> str:
         """A table of the numbers, for notebooks."""
         from digitkit.reading.notebook import to_html  # not at the top: only notebooks need it
 
-        name = self.source if self.frame is None else f"{self.source} #{self.frame}"
+        name = self.name if self.frame is None else f"{self.name} #{self.frame}"
         return to_html(name, self.numbers, self.digits)
 
     def to_json(self) -> dict[str, Any]:
         """The reading as ``digitkit infer --format jsonl`` writes it."""
         values: dict[str, Any] = {"source": self.source}
+        if self.page is not None:
+            values["page"] = self.page
         if self.frame is not None:
             values["frame"] = self.frame
         if self.time is not None:

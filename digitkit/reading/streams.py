@@ -70,7 +70,7 @@ class StreamReader:
             frame: of a stream, or an image file, which is always read.
 
         Raises:
-            ImageError: it is a file of a single colour.
+            ImageError: as `Reader.read_frame` raises.
         """
         if frame.number is None:
             return self._reader.read_frame(frame)

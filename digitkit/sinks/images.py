@@ -9,7 +9,6 @@ from digitkit.images.cv import cv2
 from digitkit.reading.results import Reading
 from digitkit.sinks.drawing import draw
 from digitkit.sinks.explain import explain
-from digitkit.sinks.records import page_of
 from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic
 
@@ -30,10 +29,11 @@ class _ImageFolder:
         """There is nothing to draw."""
 
     def _save(self, frame: Frame, image: U8, mark: str = "") -> None:
-        encoded = Path(frame.source).stem.encode("utf-8", "replace")
+        source = "stdin" if frame.source == "-" else frame.source
+        encoded = Path(source).stem.encode("utf-8", "replace")
         stem = encoded[:MAX_STEM_BYTES].decode("utf-8", "ignore") or "image"
-        if (page := page_of(frame)) is not None:
-            stem += f"-page{page}"
+        if frame.page is not None:
+            stem += f"-page{frame.page}"
         if frame.number is not None:
             stem += f"-{frame.number:06d}"
         name, count = f"{stem}{mark}.png", 1

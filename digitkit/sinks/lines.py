@@ -17,7 +17,6 @@ from digitkit.sinks.records import (
     describe_rejected,
     failure_record,
     format_confidence,
-    page_of,
     reading_records,
 )
 from digitkit.sources.frames import Failure, Frame
@@ -38,9 +37,7 @@ def format_text(reading: Reading) -> str:
     A digit in doubt is ``?`` in its number; why follows in brackets: ``19?4 502 / 77 (at least
     98.2%) [19?4: digit 3 is doubtful (8 at 62%)]``.
     """
-    name = escape_controls(reading.source)
-    if (page := page_of(reading)) is not None:
-        name += f"#{page}"
+    name = escape_controls(reading.name)
     if reading.frame is not None:
         name += f" #{reading.frame}"
     parts = []
@@ -152,7 +149,8 @@ class LineSink:
     def fail(self, failure: Failure) -> None:
         """Write a failure as a record; as text it is an error message, which goes elsewhere."""
         if self.how == "jsonl":
-            line = {"source": failure.source, "error": failure.error}
+            page = {} if failure.page is None else {"page": failure.page}
+            line = {"source": failure.source, **page, "error": failure.error}
             self._put(to_json(line) + "\n")
         elif self.how == "csv":
             self._put(_csv_record(failure_record(failure)))

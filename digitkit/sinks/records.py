@@ -8,7 +8,7 @@ from datetime import datetime
 
 from digitkit.arrays import Box
 from digitkit.reading.results import Digit, Number, Reading
-from digitkit.sources.frames import Failure, Frame
+from digitkit.sources.frames import Failure
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def reading_records(reading: Reading) -> Iterator[Record]:
     for number, reasons, event in found:
         yield Record(
             source=reading.source,
-            page=page_of(reading),
+            page=reading.page,
             number=number,
             reasons=reasons,
             event=event,
@@ -81,13 +81,7 @@ def describe_dropped(number: Number) -> str:
 
 def failure_record(failure: Failure) -> Record:
     """The one record of a source that could not be read."""
-    return Record(failure.source, page=page_of(failure), error=failure.error)
-
-
-def page_of(item: Frame | Reading | Failure) -> int | None:
-    """Which page of its file an image is, from 1; None where the file has no pages."""
-    page: int | None = getattr(item, "page", None)
-    return page
+    return Record(failure.source, page=failure.page, error=failure.error)
 
 
 def describe_rejected(reading: Reading) -> str:

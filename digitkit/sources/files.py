@@ -1,4 +1,4 @@
-"""Sources in files: images, videos, folders, patterns, lists on standard input.
+"""Sources in files: images, videos, folders, patterns, lists and images on standard input.
 
 Cameras and streams are in `digitkit.sources.live`.
 """
@@ -8,113 +8,90 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
 
 from digitkit.errors import (
+    DigitkitError,
     ImageError,
     InputNotFoundError,
+    MissingDependencyError,
     SourceError,
     os_reason,
+    page_name,
     printable_path,
 )
-from digitkit.images.large import load_image
+from digitkit.images.decode import read_image_file
+from digitkit.images.large import load_bytes
 from digitkit.sources.frames import Failure, Frame, to_failure
-from digitkit.sources.suffixes import IMAGE_SUFFIXES, is_video
+from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name, to_item
+from digitkit.sources.suffixes import is_video
 from digitkit.sources.video import video_frames
 
-MAX_PATH_BYTES = 1 << 16
-"""Longest path in a list; no system takes as much."""
+if TYPE_CHECKING:
+    from digitkit.images.pages import Pages
+
+INPUT_ERRORS: tuple[type[DigitkitError], ...] = (
+    *(ImageError, InputNotFoundError, SourceError, MissingDependencyError),
+)
+"""What may be wrong with one input; the others are read."""
 
 
-def image_files(folder: Path) -> Iterator[Path | Failure]:
-    """The image files under a folder, recursively, by suffix, sorted within each folder.
-
-    Hidden files and folders are skipped, and links to folders are not followed.
-
-    Yields:
-        A path for each file; a `Failure` for each folder that cannot be listed.
-    """
-    unlisted: list[OSError] = []
-    for base, folders, files in os.walk(folder, onerror=unlisted.append):
-        yield from _take_unlisted(unlisted, folder)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(base, name)
-    yield from _take_unlisted(unlisted, folder)
+_SINGLE = (b"\x89PNG", b"\xff\xd8")
+"""How files begin that have no pages: PNG and JPEG, which most images are."""
 
 
-def _take_unlisted(errors: list[OSError], folder: Path) -> Iterator[Failure]:
-    while errors:
-        error = errors.pop(0)
-        name = printable_path(error.filename or folder)
-        yield Failure(name, f"cannot be listed: {os_reason(error)}")
+# --- sources to items ---
 
 
-def paths_from(stream: IO[bytes], *, nul: bool = False) -> Iterator[str]:
-    """The paths listed on a binary stream, one per line or NUL-separated, without empty ones.
-
-    They are read as they arrive, so that a pipe is answered without waiting for its end.
-
-    Raises:
-        SourceError: one is longer than `MAX_PATH_BYTES`.
-        OSError: the stream cannot be read.
-    """
-    if not nul:
-        while line := stream.readline(MAX_PATH_BYTES + 1):
-            _check_length(line)
-            text = line.removesuffix(b"\n").removesuffix(b"\r")
-            if text:
-                yield os.fsdecode(text)
-        return
-    rest = b""
-    while chunk := os.read(stream.fileno(), 1 << 16):
-        *complete, rest = (rest + chunk).split(b"\0")
-        yield from (os.fsdecode(path) for path in complete if path)
-        _check_length(rest)
-    if rest:
-        yield os.fsdecode(rest)
-
-
-def _check_length(path: bytes) -> None:
-    if len(path) > MAX_PATH_BYTES:
-        raise SourceError(
-            f"a path is longer than {MAX_PATH_BYTES:,} bytes",
-            hint="list one path a line, or end each with a NUL (-0)",
-        )
-
-
-def expand_sources(sources: Iterable[str], *, nul: bool = False) -> Iterator[Path | Failure]:
+def expand_sources(
+    sources: Iterable[str],
+    *,
+    nul: bool = False,
+    notice: Callable[[str], None] | None = None,
+) -> Iterator[Item | Failure]:
     """Expand sources into files, in order, each as soon as it is known.
 
     Args:
-        sources: files, folders (searched recursively), patterns with ``*``, ``?``, ``[…]`` or
-            ``**``, and ``-`` for a list on standard input. An existing file is taken by its name,
-            even if it looks like a pattern.
+        sources: files, pages of files (``scan.tiff#2``), folders (searched recursively), patterns
+            with ``*``, ``?``, ``[…]`` or ``**``, and ``-`` for standard input: a list of paths, or
+            an image. An existing file is taken by its name, even if it looks like a pattern or a
+            page.
         nul: the list on standard input is NUL-separated instead of one path per line.
+        notice: called with a line for each folder of which files were skipped.
 
     Yields:
-        A path for each file; a `Failure` for a source without one.
+        An item for each file; a `Failure` for a source without one.
     """
     for source in sources:
         if source == "-":
-            if sys.stdin is None:
-                yield Failure("-", "standard input is closed")
-                continue
-            try:
-                for listed in paths_from(sys.stdin.buffer, nul=nul):
-                    yield from _expand_one(listed)
-            except SourceError as error:
-                yield to_failure("-", error)
-            except OSError as error:
-                yield Failure("-", f"cannot be read: {os_reason(error)}")
+            yield from _expand_standard_input(nul, notice)
         else:
-            yield from _expand_one(source)
+            yield from _expand_one(source, notice)
 
 
-def _expand_one(source: str) -> Iterator[Path | Failure]:
+def _expand_standard_input(
+    nul: bool, notice: Callable[[str], None] | None
+) -> Iterator[Item | Failure]:
+    from digitkit.sources.piped import read_piped
+
+    if sys.stdin is None:
+        yield Failure("-", "standard input is closed")
+        return
+    try:
+        for piped in read_piped(sys.stdin.buffer, nul=nul):  # type: ignore[arg-type]  # buffered
+            if isinstance(piped, ImageBytes):
+                yield piped
+            else:
+                yield from _expand_one(piped, notice)
+    except (SourceError, ImageError) as error:
+        yield to_failure("-", error)
+    except OSError as error:
+        yield Failure("-", f"cannot be read: {os_reason(error)}")
+
+
+def _expand_one(source: str, notice: Callable[[str], None] | None) -> Iterator[Item | Failure]:
     name = printable_path(source)
     path = Path(source)
     try:
@@ -122,12 +99,7 @@ def _expand_one(source: str) -> Iterator[Path | Failure]:
             # Path("") would be the current folder.
             yield Failure("''", "is an empty name; name a file or a folder")
         elif path.is_dir():
-            empty = True
-            for file in image_files(path):
-                empty = False
-                yield file
-            if empty:
-                yield Failure(name, "the folder contains no image files")
+            yield from _expand_folder(path, name, notice)
         elif os.path.lexists(path):
             yield path
         else:
@@ -138,11 +110,28 @@ def _expand_one(source: str) -> Iterator[Path | Failure]:
         yield Failure(name, f"is not a valid path: {error}")
 
 
-def _expand_pattern(pattern: str) -> Iterator[Path | Failure]:
+def _expand_folder(
+    folder: Path, name: str, notice: Callable[[str], None] | None
+) -> Iterator[Path | Failure]:
+    from digitkit.sources.folders import FolderFiles
+
+    files, empty = FolderFiles(folder), True
+    for file in files:
+        empty = False
+        yield file
+    if empty:
+        skipped = f"; {files.skipped}" if files.skipped else ""
+        yield Failure(name, f"the folder contains no image files{skipped}")
+    elif files.skipped and notice is not None:
+        notice(f"{name}: {files.skipped}")
+
+
+def _expand_pattern(pattern: str) -> Iterator[Path | PageOfFile | Failure]:
     import glob
 
-    if not glob.has_magic(pattern):
-        yield Path(pattern)
+    item = to_item(pattern)
+    if isinstance(item, PageOfFile) or not glob.has_magic(pattern):
+        yield item
         return
     matches = [p for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
     if not matches:
@@ -150,24 +139,127 @@ def _expand_pattern(pattern: str) -> Iterator[Path | Failure]:
     yield from map(Path, matches)
 
 
+# --- items to frames ---
+
+
+class OpenedImage:
+    """An image file that was read, and of which pages can be decoded.
+
+    Attributes:
+        name: of the file, safe to display.
+        count: how many pages it has.
+    """
+
+    def __init__(self, item: Item, *, exif: bool = True) -> None:
+        """Read the file.
+
+        Args:
+            item: which one; `PageOfFile.page` does not matter.
+            exif: turn images upright by their EXIF orientation.
+
+        Raises:
+            InputNotFoundError, SourceError: the file does not exist, or cannot be read.
+            ImageError: it is damaged.
+            MissingDependencyError: a package that reads it is not installed.
+        """
+        begun = time.perf_counter_ns()
+        self.name = item_name(item)
+        if isinstance(item, ImageBytes):
+            data = item.data
+        else:
+            data = read_image_file(item.path if isinstance(item, PageOfFile) else item)
+        self._exif = exif
+        self._pages = _open_pages(data, self.name)
+        self._data = data if self._pages is None else b""  # pages keep what they need
+        self.count = 1 if self._pages is None else self._pages.count
+        self._reading_ns = time.perf_counter_ns() - begun
+
+    def page_number(self, page: int) -> int | None:
+        """How a page is numbered: not at all if it is the only one."""
+        return None if self.count == page == 1 else page
+
+    def decode(self, page: int = 1) -> Frame:
+        """Decode a page, of a single image a large JPEG only as far as reading digits needs.
+
+        Args:
+            page: its number, from 1.
+
+        Raises:
+            ImageError: there is no such page, or it is not an image that digits can be read from.
+            MissingDependencyError: a package that decodes it is not installed.
+        """
+        begun = time.perf_counter_ns() - self._reading_ns
+        self._reading_ns = 0  # counts for the first page
+        if self._pages is None:
+            if page != 1:
+                from digitkit.images.pages import no_such_page
+
+                raise no_such_page(page, 1, self.name)
+            image = load_bytes(self._data, self.name, exif=self._exif)
+        else:
+            image = self._pages.decode(page)
+        ms = (time.perf_counter_ns() - begun) / 1e6
+        return Frame(self.name, image, ms, page=self.page_number(page))
+
+
+def _open_pages(data: bytes, name: str) -> Pages | None:
+    if data.startswith(_SINGLE):
+        return None
+    from digitkit.images.documents import open_pages
+
+    return open_pages(data, name)
+
+
 def load_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:
     """Decode one image file; a large JPEG image only as far as reading digits needs.
 
     Args:
-        path: of the file.
+        path: of the file; or ``scan.tiff#2`` for a page of it.
         exif: turn the image upright by its EXIF orientation.
 
     Raises:
         InputNotFoundError, SourceError: the file does not exist, or cannot be read.
-        ImageError: it is not an image that digits can be read from.
+        ImageError: it is not an image that digits can be read from, or has several pages.
+        MissingDependencyError: a package that reads it is not installed.
     """
-    begun = time.perf_counter_ns()
-    image = load_image(path, exif=exif)
-    return Frame(printable_path(path), image, (time.perf_counter_ns() - begun) / 1e6)
+    try:
+        item: Item = to_item(path)
+    except (OSError, ValueError):  # reading it says what is wrong
+        item = Path(path)
+    return load_item(item, exif=exif)
 
 
-def read_frames(items: Iterable[Path | Failure], *, exif: bool = True) -> Iterator[Frame | Failure]:
-    """Decode files one image at a time; a video gives all its frames.
+def load_item(item: Item, *, exif: bool = True) -> Frame:
+    """Decode the one image of an item; see `load_frame`."""
+    image = OpenedImage(item, exif=exif)
+    if isinstance(item, PageOfFile):
+        return image.decode(item.page)
+    if image.count > 1:
+        raise ImageError(
+            f"has {image.count:,} pages",
+            subject=image.name,
+            hint=f"read one of them as {page_name(image.name, 1)}, or all with Reader.read_pages",
+        )
+    return image.decode()
+
+
+def item_frames(item: Item, *, exif: bool = True) -> Iterator[Frame | Failure]:
+    """Decode an item, one page after the other; a page that cannot be decoded is a failure."""
+    asked = item.page if isinstance(item, PageOfFile) else None
+    try:
+        image = OpenedImage(item, exif=exif)
+    except INPUT_ERRORS as error:
+        yield to_failure(item_name(item), error, page=asked)
+        return
+    for page in range(1, image.count + 1) if asked is None else (asked,):
+        try:
+            yield image.decode(page)
+        except INPUT_ERRORS as error:
+            yield to_failure(image.name, error, page=image.page_number(page))
+
+
+def read_frames(items: Iterable[Item | Failure], *, exif: bool = True) -> Iterator[Frame | Failure]:
+    """Decode files one image at a time; a video gives all its frames, a document all its pages.
 
     Args:
         items: as `expand_sources` yields them; failures are passed on.
@@ -176,10 +268,7 @@ def read_frames(items: Iterable[Path | Failure], *, exif: bool = True) -> Iterat
     for item in items:
         if isinstance(item, Failure):
             yield item
-        elif is_video(item):
+        elif isinstance(item, Path) and is_video(item):
             yield from video_frames(item)
         else:
-            try:
-                yield load_frame(item, exif=exif)
-            except (ImageError, InputNotFoundError, SourceError) as error:
-                yield to_failure(printable_path(item), error)
+            yield from item_frames(item, exif=exif)

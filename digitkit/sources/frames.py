@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import overload
 
 from digitkit.arrays import U8
-from digitkit.errors import DigitkitError, one_line
+from digitkit.errors import DigitkitError, one_line, page_name
 from digitkit.images.grey import GreyImage
 from digitkit.images.large import LargeJpeg
 
@@ -48,6 +48,7 @@ class Frame:
         number: of a live source's or a video's frame, from 0; None for an image file.
         time: when a live frame was taken; None for a file.
         seconds: position in a video file, seconds; None elsewhere, and for videos without times.
+        page: of a file with several, from 1; None elsewhere.
     """
 
     source: str
@@ -56,10 +57,17 @@ class Frame:
     number: int | None = None
     time: datetime | None = None
     seconds: float | None = None
+    page: int | None = None
 
     def __repr__(self) -> str:
         """Without pixels, which need not have been decoded."""
-        return f"Frame(source={self.source!r}, shape={self.shape}, number={self.number})"
+        page = "" if self.page is None else f", page={self.page}"
+        return f"Frame(source={self.source!r}, shape={self.shape}, number={self.number}{page})"
+
+    @property
+    def name(self) -> str:
+        """The source, of a page with its number: ``scan.tiff#2``."""
+        return page_name(self.source, self.page)
 
     @property
     def grey(self) -> GreyImage:
@@ -81,14 +89,21 @@ class Failure:
     Attributes:
         source: the path or the camera that failed, safe to display.
         error: the problem and its remedy, one line, without the source's name.
+        page: which page of the source it is, from 1; None for all of it.
     """
 
     source: str
     error: str
+    page: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The source, of a page with its number: ``scan.tiff#2``."""
+        return page_name(self.source, self.page)
 
 
-def to_failure(source: str, error: DigitkitError) -> Failure:
+def to_failure(source: str, error: DigitkitError, *, page: int | None = None) -> Failure:
     """The failure of a source; the error's subject is left out where it is the source itself."""
-    subject = error.subject if error.subject != source else None
-    text = DigitkitError(error.problem, subject=subject, hint=error.hint)
-    return Failure(source, one_line(text))
+    own = error.subject in (source, page_name(source, page))
+    text = DigitkitError(error.problem, subject=None if own else error.subject, hint=error.hint)
+    return Failure(source, one_line(text), page)

@@ -13,6 +13,12 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Suffixes of the files that a folder is searched for; a file that is named is always tried."""
 
+PDF_SUFFIXES = frozenset((".pdf",))
+"""Suffixes of PDF files; folders are searched for them where pypdfium2 is installed."""
+
+HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+"""Suffixes of HEIC images; folders are searched for them where pillow-heif is installed."""
+
 VIDEO_SUFFIXES = frozenset(
     f".{kind}"
     for kind in (

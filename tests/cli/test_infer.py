@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import sys
 import threading
 import time
 import zipfile
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.cli import json_lines, one_error_line, run
+from support.documents import pages_of, without_tag, write_tiff
 from support.paths import ROOT
 
 from digitkit.images.cv import cv2
@@ -99,6 +101,96 @@ def test_a_missing_file_does_not_stop_the_rest(digit_file, tmp_path):
     result = run("infer", bad, digit_file(1))
     assert "1 (" in result.stdout
     assert one_error_line(result, 1).startswith(f"{tmp_path}/bad\\nname.png: ")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_pages(tmp_path, one_of_each, monkeypatch, workers):
+    monkeypatch.chdir(tmp_path)
+    scan = write_tiff(Path("scan.tiff"), pages_of(one_of_each))
+    scan.write_bytes(without_tag(scan.read_bytes(), 3, 273))
+    options = ("--min-confidence", 0, "--workers", workers)
+    result = run("infer", scan, "--format", "jsonl", "--annotate", "seen", *options)
+    assert result.exit_code == 1
+    lines = json_lines(result)
+    assert [line["source"] for line in lines] == ["scan.tiff"] * 5
+    assert [line["page"] for line in lines] == [1, 2, 3, 4, 5]
+    assert [line.get("text") for line in lines] == ["1", "2", None, "4", "5"]
+    assert result.stderr.startswith("scan.tiff#3: ")
+    seen = sorted(path.name for path in Path("seen").iterdir())
+    assert seen == [f"scan-page{page}.png" for page in (1, 2, 4, 5)]
+    result = run("infer", "scan.tiff#4", *options)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("scan.tiff#4: 4 (")
+    assert one_error_line(run("infer", "scan.tiff#3", *options), 1).startswith("scan.tiff#3: ")
+    table = csv.DictReader(io.StringIO(run("infer", scan, "--format", "csv", *options).stdout))
+    assert [(row["source"], row["page"]) for row in table] == [
+        ("scan.tiff", str(page)) for page in range(1, 6)
+    ]
+
+
+@pytest.mark.parametrize("option", ["--output", "--annotate", "--explain"])
+def test_an_output_never_replaces_the_file_of_a_page(tmp_path, one_of_each, option):
+    scan = write_tiff(tmp_path / "scan.tiff", pages_of(one_of_each))
+    output = scan if option == "--output" else tmp_path
+    result = run("infer", f"{scan}#2", option, output)
+    assert result.exit_code == 2
+    assert option in result.stderr
+
+
+def test_an_image_is_piped_in(digit_file, tmp_path, one_of_each):
+    data = digit_file(7, size=100).read_bytes()
+    (line,) = json_lines(run("infer", "-", "--format", "jsonl", stdin=data))
+    assert (line["source"], line["text"]) == ("-", "7")
+    result = run("infer", "-", "--annotate", tmp_path / "seen", "--workers", 2, stdin=data)
+    assert result.stdout.startswith("-: 7 (")
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == ["stdin.png"]
+    scan = write_tiff(tmp_path / "scan.tiff", pages_of(one_of_each)).read_bytes()
+    result = run("infer", "-", "--min-confidence", 0, stdin=scan)
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        [f"-#{page}:", str(page)] for page in range(1, 6)
+    ]
+    line = one_error_line(run("infer", "-", stdin=data[:-50]), 1)
+    assert line.startswith("-: ")
+    assert "truncated" in line
+    for noise in (bytes(range(256)) * 100, b"\x1f\x8b\x08\0" + data):
+        line = one_error_line(run("infer", "-", stdin=noise), 1)
+        assert line.startswith("-: is neither")
+        assert len(line) < 200
+    assert run("infer", "-", stdin="").exit_code == 0
+
+
+def test_a_folder_says_what_was_not_read(digit_file, monkeypatch):
+    monkeypatch.setattr("digitkit.sources.folders.find_spec", lambda name: None)
+    folder = digit_file(1, "scans/1.png").parent
+    for name in ("a.pdf", "b.pdf", "c.mp4", "readme.md"):
+        (folder / name).write_bytes(b"x")
+    result = run("infer", folder)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        f"{folder}: skipped 2 PDF files (pip install 'digitkit[pdf]'), 1 video (name them to read "
+        "every frame), 1 other file"
+    ]
+
+
+def test_a_missing_package_is_one_failure(digit_file, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
+    for workers in (1, 2):
+        result = run("infer", tmp_path / "a.pdf", digit_file(1), "--workers", workers)
+        assert result.exit_code == 1
+        assert "1 (" in result.stdout
+        assert result.stderr.startswith(f"{tmp_path}/a.pdf: ")
+        if workers == 1:
+            assert "pip install 'digitkit[pdf]'" in result.stderr
+
+
+def test_blank_pages_are_no_errors(tmp_path):
+    for name, level, side in (("a.png", 255, 28), ("b.png", 0, 300), ("c.jpg", 200, 2600)):
+        cv2.imwrite(str(tmp_path / name), np.full((side, side), level, np.uint8))
+    result = run("infer", tmp_path, "--format", "jsonl")
+    assert result.exit_code == 0
+    assert [(line["text"], line["digits"]) for line in json_lines(result)] == [("", [])] * 3
+    assert "no digit found" in run("infer", tmp_path / "a.png").stdout
 
 
 def test_images_threshold_and_mode(digit_file, tmp_path):

@@ -1,6 +1,7 @@
 """Valid files of each kind, small, made by digitkit and its libraries."""
 
 import gzip
+import io
 import json
 import struct
 from contextlib import suppress
@@ -40,6 +41,34 @@ def images() -> list[bytes]:
     exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x112, 3, 1, 6, 0, 0)
     block = b"\xff\xe1" + struct.pack(">H", 2 + len(exif)) + exif
     return [*files, files[0][:2] + block + files[0][2:]]
+
+
+def documents() -> list[bytes]:
+    """Files of three pages, of each kind that can be written here."""
+    page = cv2.cvtColor(DIGIT, cv2.COLOR_BGR2GRAY)
+    shapes = [page, page[:, 2:], page[2:]]
+    cv2.imwritemulti("seed.tiff", shapes)
+    files = [Path("seed.tiff").read_bytes()]
+    with suppress(ImportError):
+        from PIL import Image
+
+        drawn = [Image.fromarray(page)] + [Image.fromarray(np.roll(page, n, 1)) for n in (3, 6)]
+        for kind, options in (("gif", {}), ("webp", {}), ("webp", {"lossless": True}), ("pdf", {})):
+            buffer = io.BytesIO()
+            drawn[0].save(buffer, kind, save_all=True, append_images=drawn[1:], **options)
+            files.append(buffer.getvalue())
+    return files
+
+
+def heic_images() -> list[bytes]:
+    """A HEIC image, if it can be written here."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"]
+    buffer = io.BytesIO()
+    pillow_heif.from_bytes("RGB", (16, 24), DIGIT.tobytes()).save(buffer)
+    return [buffer.getvalue()]
 
 
 def pages() -> list[bytes]:

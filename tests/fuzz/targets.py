@@ -80,6 +80,20 @@ def read_page(path: Path) -> None:
         explain(frame.image, reading)
 
 
+MOST_PAGES = 30
+
+
+def read_document(path: Path) -> None:
+    from digitkit.sources.files import item_frames
+    from digitkit.sources.frames import Failure
+
+    for item in islice(item_frames(path), MOST_PAGES):
+        if isinstance(item, Failure):
+            expect("\n" not in item.error, item.error)
+        else:
+            expect(item.image.dtype == np.uint8, item.image.dtype)
+
+
 MOST_PATHS = 20
 
 
@@ -202,6 +216,8 @@ def read_run(path: Path) -> None:
 TARGETS = {
     "image": Target(seeds.images, mutate.mutate_image, read_image, memory_mb=400),
     "page": Target(seeds.pages, mutate.mutate_bytes, read_page, memory_mb=400),
+    "document": Target(seeds.documents, mutate.mutate_bytes, read_document, memory_mb=400),
+    "heic": Target(seeds.heic_images, mutate.mutate_bytes, read_image, memory_mb=400),
     "list": Target(seeds.path_lists, mutate.mutate_bytes, read_list, memory_mb=200),
     # A frame may have as many pixels as an image, whatever the size of the file.
     "video": Target(seeds.videos, mutate.mutate_bytes, read_video, "input.avi", memory_mb=2000),

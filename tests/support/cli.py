@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from digitkit.cli.app import app
 
 
-def run(*arguments: object, stdin: str | None = None):
+def run(*arguments: object, stdin: str | bytes | None = None):
     return CliRunner().invoke(app, [str(a) for a in arguments], input=stdin)
 
 

@@ -8,17 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.documents import pages_of, without_tag, write_tiff
 from support.errors import error_of
 from support.readings import make_digit, make_reading
 
-from digitkit.errors import SourceError
+from digitkit.errors import ImageError, SourceError
 from digitkit.inference import pipeline
+from digitkit.inference.pipeline import read_each
 from digitkit.inference.workers import read_with_workers
 from digitkit.reading import fields
 from digitkit.reading.fields import Field
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Reading
+from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure, Frame
+from digitkit.sources.items import ImageBytes, PageOfFile
 
 
 class Kept:
@@ -120,8 +124,47 @@ def test_a_worker_that_dies_is_one_clear_error(digit_file, count):
     assert "--workers" in error.hint
 
 
+class Choosy(Reader):
+    """Fails at pages 3."""
+
+    def read_frame(self, frame: Frame) -> Reading:
+        if frame.page == 3:
+            raise ImageError("does not decode", subject=frame.name)
+        return super().read_frame(frame)
+
+
 def test_an_image_that_cannot_be_read_does_not_stop_the_rest(one_of_each):
-    plain = Frame("plain.png", np.full((90, 90), 7, np.uint8))
-    good = replace(plain, source="good.png", image=one_of_each[3])
-    bad, (_, reading) = pipeline.read_each(Reader(min_confidence=0), [plain, good])
-    assert (type(bad), bad.source, reading.text) == (Failure, "plain.png", "3")
+    spoilt = Frame("a.tiff", one_of_each[4], page=3)
+    good = replace(spoilt, image=one_of_each[3], page=4)
+    bad, (_, reading) = pipeline.read_each(Choosy(min_confidence=0), [spoilt, good])
+    assert bad == Failure("a.tiff", "does not decode", 3)
+    assert (reading.name, reading.text) == ("a.tiff#4", "3")
+
+
+def test_workers_read_pages_in_order(tmp_path, one_of_each, digit_file):
+    scan = write_tiff(tmp_path / "scan.tiff", pages_of(one_of_each, "1234567890" * 2))
+    spoilt = tmp_path / "spoilt.tiff"
+    spoilt.write_bytes(without_tag(scan.read_bytes(), 3, 273))
+    other = digit_file(7, "7.png")
+    items = [
+        *(other, scan, PageOfFile(scan, 4), spoilt, PageOfFile(spoilt, 3), PageOfFile(scan, 99)),
+        *(Failure("x", "lost"), ImageBytes(scan.read_bytes(), "-"), scan.with_name("none"), other),
+    ]
+    make = partial(Reader, "digits-tiny", mode="page", min_confidence=0)
+    outcomes = [
+        list(read_each(make(), read_frames(items))),
+        *(list(read_with_workers(make, items, count, keep_images=False)) for count in (1, 2)),
+    ]
+    names = [
+        [
+            (o.name, o.error) if isinstance(o, Failure) else (o[1].name, o[1].text, o[0].page)
+            for o in of
+        ]
+        for of in outcomes
+    ]
+    assert names[0] == names[1] == names[2]
+    assert len(names[0]) == 1 + 20 + 1 + 20 + 1 + 1 + 1 + 20 + 1 + 1
+    assert names[0][21] == (f"{scan}#4", "4", 4)
+    assert [name for name, *rest in names[0] if len(rest) == 1] == [
+        *(f"{spoilt}#3", f"{spoilt}#3", f"{scan}#99", "x", str(scan.with_name("none")))
+    ]

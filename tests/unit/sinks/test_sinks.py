@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,9 +73,8 @@ def test_text_is_one_line_per_image(frame, reading):
     text = format_text(with_digits(reading, cut))
     assert text == "two\\ndigits.png: [not accepted: 8 cut 50.0%]"
     assert format_text(with_digits(reading)) == "two\\ndigits.png: no digit found"
-    several = SimpleNamespace(**vars(reading), page=2, text=reading.text)
     assert format_text(replace(reading, frame=5)).startswith("two\\ndigits.png #5: 18")
-    assert format_text(several).startswith("two\\ndigits.png#2: 18")
+    assert format_text(replace(reading, page=2)).startswith("two\\ndigits.png#2: 18")
 
 
 def test_quiet_text_is_the_numbers_alone(reading):
@@ -147,8 +145,7 @@ def test_images_of_one_name_do_not_replace_each_other(tmp_path, frame, reading, 
     for source in ("a/1.png", "b/1.jpg", "c/1.PNG", "/"):
         sink.write(Frame(source, frame.image), reading)
     sink.write(Frame("camera 0", frame.image, number=7), reading)
-    several = SimpleNamespace(source="scan.tiff", image=frame.image, number=None, page=2)
-    sink.write(several, reading)
+    sink.write(Frame("scan.tiff", frame.image, page=2), reading)
     paths = sorted((tmp_path / "new").iterdir())
     assert [path.name for path in paths] == [
         "1-2.png", "1-3.png", "1.png", "camera 0-000007.png", "image.png",

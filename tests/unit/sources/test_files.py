@@ -7,10 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.documents import pages_of, without_tag, write_tiff
 
-from digitkit.errors import SourceError
-from digitkit.sources.files import expand_sources, paths_from, read_frames
+from digitkit.errors import ImageError, SourceError
+from digitkit.sources import folders, piped
+from digitkit.sources.files import expand_sources, read_frames
+from digitkit.sources.folders import image_files
 from digitkit.sources.frames import Failure, Frame, to_failure
+from digitkit.sources.items import ImageBytes, PageOfFile
+from digitkit.sources.piped import read_piped
 
 
 def paths(*named: str) -> list[str]:
@@ -55,7 +60,117 @@ def test_lists(tree, monkeypatch):
     os.write(write, "a b.png\0new\nline.png\0ä.png".encode())
     os.close(write)
     with os.fdopen(read, "rb") as stream:
-        assert list(paths_from(stream, nul=True)) == ["a b.png", "new\nline.png", "ä.png"]
+        assert list(read_piped(stream, nul=True)) == ["a b.png", "new\nline.png", "ä.png"]
+
+
+def read_slowly(data: bytes, step: int, **options) -> list:
+    """What is piped in, a few bytes at a time."""
+    chunks = iter([data[at : at + step] for at in range(0, len(data), step)] + [b""])
+    stream = SimpleNamespace(read1=lambda size: next(chunks))
+    return list(read_piped(stream, **options))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp", ".pgm"])
+@pytest.mark.parametrize("nul", [False, True])
+def test_an_image_that_is_piped_in(digit_file, suffix, nul):
+    data = digit_file(4, f"digit{suffix}").read_bytes()
+    for step in (1, 7, 100_000):
+        assert read_slowly(data, step, nul=nul) == [ImageBytes(data, "-")]
+    (frame,) = read_frames([ImageBytes(data, "-")])
+    assert (frame.source, frame.shape) == ("-", (28, 28))
+
+
+@pytest.mark.parametrize(
+    "name", ["BMW.png", "GIF.gif", "RIFF.png", "P5", "P5.png", "Photos/P4.jpg", "MM.tif", "%PD.pdf"]
+)
+def test_names_that_begin_like_images(name):
+    for nul, end in ((False, "\n"), (True, "\0")):
+        listed = (name + end + "other.png" + end).encode()
+        for step in (1, 100):
+            assert read_slowly(listed, step, nul=nul) == [name, "other.png"]
+
+
+def test_a_list_is_read_as_it_comes():
+    chunks = iter([b"a.png\nb.p", b"ng\n", None])
+    paths = read_piped(SimpleNamespace(read1=lambda size: next(chunks)))
+    assert [next(paths), next(paths)] == ["a.png", "b.png"]  # before the end is known
+
+
+@pytest.mark.parametrize("nul", [False, True])
+def test_binary_that_is_no_image(nul, monkeypatch):
+    noise = bytes(range(256)) * 300
+    for data in (b"\x7fELF\2\1\1" + noise, b"\0\0\0\x18ftypisom" + noise, b"RIFF    AVI " + noise):
+        with pytest.raises(ImageError) as caught:
+            read_slowly(data, 1000, nul=nul)
+        assert "neither" in caught.value.problem
+        assert len(str(caught.value)) < 200
+    with pytest.raises(ImageError):
+        read_slowly(b"a.png\0b.png\0", 1000)  # a list that needs -0
+    monkeypatch.setattr(piped, "MAX_FILE_BYTES", 1000)
+    with pytest.raises(ImageError):
+        read_slowly(b"\x89PNG\r\n\x1a\n" + noise, 100)
+
+
+def test_what_a_folder_has_and_is_not_read(tree, monkeypatch):
+    for name in ("1.pdf", "2.PDF", "x.heic", "clip.mp4", "notes.txt", ".hidden.pdf"):
+        Path("b", name).write_bytes(b"x")
+    lines: list[str] = []
+
+    def read(*sources: str) -> list[str]:
+        lines.clear()
+        return [str(item) for item in expand_sources(sources, notice=lines.append)]
+
+    monkeypatch.setattr(folders, "find_spec", lambda name: None)
+    assert read("b", "a") == ["b/10.JPG", "b/2.png", "a/1.tif"]
+    assert lines == [
+        "b: skipped 2 PDF files (pip install 'digitkit[pdf]'), 1 HEIC file (pip install "
+        "'digitkit[heic]'), 1 video (name them to read every frame), 1 other file",
+        "a: skipped 2 other files",
+    ]
+    monkeypatch.setattr(folders, "find_spec", lambda name: name)
+    assert read("b") == ["b/1.pdf", "b/10.JPG", "b/2.PDF", "b/2.png", "b/x.heic"]
+    assert lines == ["b: skipped 1 video (name them to read every frame), 1 other file"]
+    assert [str(path) for path in image_files(Path("b"))] == ["b/10.JPG", "b/2.png", "b/x.heic"]
+    Path("empty/a.txt").write_bytes(b"x")
+    (failure,) = expand_sources(["empty"], notice=lines.append)
+    assert failure.error == "the folder contains no image files; skipped 1 other file"
+    assert len(lines) == 1
+
+
+@pytest.fixture
+def scan(tmp_path, one_of_each, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write_tiff(Path("scan.tiff"), pages_of(one_of_each))
+
+
+def frames_of(*sources: str) -> list[tuple[str, int | None, bool]]:
+    """Name, page, and whether it was decoded, of all frames."""
+    frames = list(read_frames(expand_sources(sources)))
+    assert {frame.source for frame in frames} == {"scan.tiff"}
+    return [(frame.name, frame.page, isinstance(frame, Frame)) for frame in frames]
+
+
+def test_pages_are_frames(scan):
+    assert frames_of("scan.tiff") == [(f"scan.tiff#{page}", page, True) for page in range(1, 6)]
+    assert frames_of("scan.tiff#4") == [("scan.tiff#4", 4, True)]
+    assert frames_of("scan.tiff#6") == [("scan.tiff#6", 6, False)]
+    scan.write_bytes(without_tag(scan.read_bytes(), 3, 273))
+    assert [decoded for *_, decoded in frames_of("scan.tiff")] == [True, True, False, True, True]
+    (failure,) = read_frames(expand_sources(["scan.tiff#3"]))
+    assert (failure.name, failure.page) == ("scan.tiff#3", 3)
+    assert "scan.tiff" not in failure.error
+
+
+def test_names_with_a_number_sign(scan, digit_file):
+    assert list(expand_sources(["scan.tiff#2"])) == [PageOfFile(Path("scan.tiff"), 2)]
+    assert paths("none.tiff#2", "scan.tiff#", "#1") == ["none.tiff#2", "scan.tiff#", "#1"]
+    digit_file(3, "scan.tiff#2")
+    assert paths("scan.tiff#2") == ["scan.tiff#2"]  # what exists is taken by its name
+    digit_file(3, "single.png")
+    (frame,) = read_frames(expand_sources(["single.png#1"]))
+    assert (frame.name, frame.page) == ("single.png", None)
+    (failure,) = read_frames(expand_sources(["single.png#2"]))
+    assert "1 page" in failure.error
 
 
 def test_files_that_cannot_be_read_are_failures_without_their_name(tree):

@@ -1,0 +1,81 @@
+"""The pages of a TIFF file."""
+
+from __future__ import annotations
+
+import struct
+
+from digitkit.arrays import U8
+from digitkit.images.decode import decode_pixels
+from digitkit.images.guards import check_claimed_size
+from digitkit.images.pages import MAX_PAGES, Pages
+
+_SUBFILE_TYPE, _SHORT = 254, 3
+_REDUCED, _MASK = 1, 4
+
+
+class TiffPages(Pages):
+    """The pages of a TIFF: each has a directory, and the first one's place is in the header.
+
+    To decode a page, the header is made to name its directory. Damage in one does not hide the
+    others, no page is decoded for the sake of another, and any OpenCV can do it.
+    """
+
+    def __init__(self, data: bytes, name: str) -> None:
+        """Find the directories.
+
+        Args:
+            data: the file's bytes.
+            name: of the file, for errors.
+        """
+        self._order = "<" if data.startswith(b"II") else ">"
+        self._is_big = data[2:4] in (b"+\0", b"\0+")
+        self._directories: list[int] = []
+        problem = self._find_directories(data)
+        super().__init__(name, len(self._directories), problem)
+        self._data = bytearray(data) if self.count > 1 else bytearray()
+        self._claimed = 0
+
+    def _find_directories(self, data: bytes) -> str | None:
+        """Follow the chain of directories; smaller versions of pages, and masks, are left out.
+
+        Returns:
+            Why it breaks off; None where it ends.
+        """
+        number, size = ("Q", 8) if self._is_big else ("I", 4)
+        count, entry_size = ("Q", 20) if self._is_big else ("H", 12)
+        link, seen = size, set[int]()
+        try:
+            while len(seen) <= 2 * MAX_PAGES:
+                (place,) = struct.unpack_from(self._order + number, data, link)
+                if not place:
+                    return None
+                if place in seen:
+                    return "the TIFF file is damaged: its pages form a loop"
+                seen.add(place)
+                (entries,) = struct.unpack_from(self._order + count, data, place)
+                first = place + struct.calcsize(count)
+                link = first + entry_size * entries
+                kind = self._subfile_type(data, first) if entries else 0
+                if link + size > len(data):
+                    break
+                if not kind & (_REDUCED | _MASK):
+                    self._directories.append(place)
+        except struct.error:
+            pass
+        return f"the TIFF file is truncated or damaged ({len(data)} bytes)"
+
+    def _subfile_type(self, data: bytes, first: int) -> int:
+        """What a directory is of, from its first entry; 0 for a page."""
+        tag, kind = struct.unpack_from(f"{self._order}HH", data, first)
+        if tag != _SUBFILE_TYPE:
+            return 0
+        value = "H" if kind == _SHORT else "I"
+        at = first + (12 if self._is_big else 8)
+        return int(struct.unpack_from(self._order + value, data, at)[0])
+
+    def _decode(self, page: int, name: str) -> U8:
+        number, link = ("Q", 8) if self._is_big else ("I", 4)
+        struct.pack_into(self._order + number, self._data, link, self._directories[page - 1])
+        # Pages may share their pixels, and so take time for many with the bytes of one.
+        self._claimed += check_claimed_size(self._data, name, self._claimed)
+        return decode_pixels(self._data, name, 1)  # the decoder turns it
