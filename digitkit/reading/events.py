@@ -79,14 +79,17 @@ class EventFinder:
             same.stable = same.stable + 1 if number.text == same.number.text else 1
             same.number, same.tracks, same.missing = number, own, 0
             self._known.append(same)
-        events = self._miss(before)
+        events = self._miss(before, frozenset(tracks))
         return (*events, *self._settle())
 
-    def _miss(self, absent: Sequence[_Known]) -> list[Event]:
-        """The numbers that are gone for long enough; the others are kept."""
+    def _miss(self, absent: Sequence[_Known], tracks: frozenset[int]) -> list[Event]:
+        """The numbers that are gone for long enough; the others are kept.
+
+        One whose digits are all in doubt, as while they change, is not gone.
+        """
         events = []
         for known in absent:
-            known.missing += 1
+            known.missing += not known.tracks & tracks
             known.stable = 0
             if known.missing < self.hold:
                 self._known.append(known)
@@ -99,7 +102,7 @@ class EventFinder:
         events = []
         for known in self._known:
             needed = self.hold * (1 if known.number.complete else DOUBT_FACTOR)
-            if known.missing or known.stable < needed or known.number.text == known.reported:
+            if known.stable < needed or known.number.text == known.reported:
                 continue
             kind: EventKind = "appeared" if known.reported is None else "changed"
             events.append(Event(kind, known.number, known.reported))

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from digitkit.arrays import F64, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.reading.crops import SHARP_HEIGHT
 from digitkit.reading.detections import Detection
 from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, MarkKind
@@ -143,9 +144,9 @@ class _Strip:
 
     def _cut_out(self) -> U8:
         """The pixels, uint8 ``[height, width]``."""
-        halvings = 0
-        while halvings < self._image.halvings and 2 << halvings <= self._scale:
-            halvings += 1
+        halvings = self._image.halvings
+        while halvings and self._height < SHARP_HEIGHT << halvings:
+            halvings -= 1
         x = np.asarray(self._left + (np.arange(self.width) + 0.5) * self._scale, np.float64)
         y = self._top + (np.arange(self.height) + 0.5) * self._scale
         across = np.broadcast_to(x, (self.height, self.width))

@@ -18,8 +18,8 @@ MIN_GAP, MAX_GAP = 0.55, 2.2
 """Two numbers are at least the first apart, and what is further apart than the second is never one.
 """
 
-COLUMN_GAP = 1.0
-"""The second of these in tables, and where nothing else tells how far digits are apart."""
+COLUMN_GAP, LONE_GAP = 1.0, 1.4
+"""The second of these in tables, and the least gap where there is only one."""
 
 
 def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> float:
@@ -35,7 +35,7 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
     """
     gaps = page if table or len(row) < 2 else row
     if len(gaps) < 2:
-        return COLUMN_GAP
+        return LONE_GAP
     usual = max(0.0, sorted(gaps)[(len(gaps) - 1) // 4])
     limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
     return min(limit, COLUMN_GAP) if table else limit

@@ -19,8 +19,8 @@ from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, MarkKind
 
 STROKE_WEIGHTS: tuple[float, ...] = (
-    *(7.99, -28.46, -7.65, -5.17, -5.08, 2.55, -0.90, -11.85, -10.49, 2.74, 4.35, 0.72),
-    *(-1.16, -0.25, 6.52, 1.10),
+    *(3.38, -23.02, -11.20, -12.78, -3.84, 2.23, -1.12, -6.27, -5.57, 3.60, 3.65, 0.94),
+    *(-0.78, -0.39, 4.50, 8.81),
 )
 """Of a constant and `stroke_features`: whether a stroke is a digit."""
 

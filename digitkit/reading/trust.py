@@ -17,7 +17,7 @@ from digitkit.reading.context import weigh
 from digitkit.reading.results import Digit
 
 NUMBER_WEIGHTS: tuple[float, ...] = (
-    *(6.13, 0.09, 2.01, -0.11, -0.27, -4.81, -0.37, -0.75, -4.94, -0.48, 0.60),
+    *(3.13, 0.24, 0.82, -0.17, -0.19, -3.68, -0.44, -0.69, -2.64, 0.04, 0.32),
 )
 """Of a constant and `number_features`."""
 

@@ -91,8 +91,11 @@ def test_threshold(one_of_each, shipped):
 
 def test_json_line(reader, digit_file):
     line = reader.read(digit_file(6, size=300)).to_json()
-    assert list(line) == ["source", "text", "digits", "ms"]
-    assert set(line["digits"][0]) == {"digit", "confidence", "box", "row"}
+    assert list(line) == ["source", "text", "numbers", "digits", "ms"]
+    assert set(line["digits"][0]) == {"digit", "confidence", "accepted", "box", "row"}
+    (number,) = line["numbers"]
+    assert (number["text"], number["complete"], number["digits"]) == ("6", True, [0])
+    assert (number["row"], number["column"]) == (0, 0)
     assert set(line["ms"]) == {"decode", "locate", "normalise", "classify"}
     assert json.loads(json.dumps(line)) == line
 

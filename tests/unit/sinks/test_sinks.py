@@ -100,7 +100,7 @@ def test_csv_has_a_record_per_number(frame, reading):
     first, second, failed = csv.DictReader(io.StringIO(written("csv", frame, rows)))
     assert list(first) == [
         "source", "page", "row", "column", "text", "complete", "confidence", "x", "y", "width",
-        "height", "reasons", "error", "frame", "time", "position",
+        "height", "reasons", "error", "frame", "time", "position", "event",
     ]  # fmt: skip
     assert (first["text"], first["complete"], first["row"], first["reasons"]) == (
         "1", "true", "0", ""
@@ -122,9 +122,9 @@ def test_csv_has_a_record_per_number(frame, reading):
 @pytest.mark.parametrize(
     ("text", "cell"),
     [
-        *((text, text) for text in ("7", "0", "1984", "-5", "12345678901", "19?4", "?4", "0?")),
+        *((text, text) for text in ("7", "0", "1984", "-5", "12345678901", "19?4", "?4", "0?", "")),
         *((text, f'="{text}"') for text in (
-            "0123", "00", "123456789012", "12.50", "1,5", "-0", "-05", "-?4", "-2.5", "", '=1"',
+            "0123", "00", "123456789012", "12.50", "1,5", "-0", "-05", "-?4", "-2.5", '=1"',
         )),
     ],
 )  # fmt: skip
