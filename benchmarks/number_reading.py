@@ -102,10 +102,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--digits", choices=["train", "test"], default="train", help="of MNIST")
     parser.add_argument("--model", default="digits-int8", help="the classifier")
+    parser.add_argument("--min-confidence", type=float, metavar="P", help="instead of the model's")
     parser.add_argument("--wrong", action="store_true", help="list what is wrong")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    reader, data = Reader(Classifier(options.model)), load_mnist(options.digits)
+    reader = Reader(Classifier(options.model), min_confidence=options.min_confidence)
+    data = load_mnist(options.digits)
     rows, lines = [], []
     for kind in [options.kind] if options.kind else KINDS:
         sheets = []

@@ -41,7 +41,7 @@ Made = tuple[U8, dict[str, Any]]
 def make_page(mnist: DigitData, rng: Rng, degrees: float) -> Made:
     """A page as the detector is trained on."""
     scene = compose_scene(mnist.images, mnist.labels, rng)
-    order = "scattered" not in scene.tags and "turned" not in scene.tags
+    order = not {"scattered", "turned", "columns"} & {*scene.tags}
     return scene.image, _label(scene.text, scene.boxes, scene.tags, in_order=order)
 
 

@@ -24,10 +24,10 @@ from digitkit.reading.results import Digit, Mark, MarkKind
 from digitkit.reading.shapes import LOW, MIN_AREA, PAIR_SHIFT, Shape, classify
 from digitkit.reading.tilt import turn_points
 
-UNIT = 32
+UNIT = 28
 """Height of a row's digits in its strip, pixels; smaller writing is enlarged at most twice."""
 
-REACH = 1.1
+REACH, HALF = 1.1, 0.85
 """How far a strip reaches beyond its digits, and above and below their middles, in heights."""
 
 MIN_STRENGTH = 0.4
@@ -39,7 +39,7 @@ MIN_LEVELS = 10
 PAPER_SIDE = 0.75
 """Ink is narrower than this, in heights; what is wider is paper, or a shadow on it."""
 
-LINE_LENGTHS = 1.6, 1.75
+LINE_LENGTHS = 1.6, 1.55
 """Level and upright strokes longer than this are ruled lines, in heights."""
 
 BAND = -0.6, 0.75
@@ -96,15 +96,15 @@ class _Strip:
         self._unit = self._height / self._scale
         middles = self._to_level([member.digit.box for member in accepted])
         middles = middles[np.argsort(middles[:, 0], kind="stable")]
-        self._line = _fit_line(middles)
-        self._knots = middles[:, 0], middles[:, 1] - np.polyval(self._line, middles[:, 0])
+        self._slope, self._start = _fit_line(middles)
+        self._knots = middles[:, 0], middles[:, 1] - self._start - self._slope * middles[:, 0]
         everything = self._to_level([member.digit.box for member in members])[:, 0]
         widest = max(_level_box(member.digit)[2] for member in members) / 2
         room = widest + REACH * self._height
         self._left = float(everything.min()) - room
-        self._top = -REACH * self._height
+        self._top = -HALF * self._height
         self.width = round((float(everything.max()) + room - self._left) / self._scale)
-        self.height = round(2 * REACH * self._unit)
+        self.height = round(2 * HALF * self._unit)
 
     def find(self, members: Sequence[Member]) -> list[Mark]:
         """The marks in it.
@@ -123,7 +123,7 @@ class _Strip:
         ink[lines > 0] = 0
         shapes = [
             shape
-            for shape in self._split(self._leave_out(ink, all_digits))
+            for shape in self._find_others(ink, all_digits)
             if BAND[0] <= shape.middle <= BAND[1]
         ]
         marks = [self._to_mark("line", shape) for shape in self._split(upright)]
@@ -140,7 +140,7 @@ class _Strip:
 
     def _middle(self, x: F64) -> F64:
         """The y coordinate of the row's middle line."""
-        return np.polyval(self._line, x) + np.interp(x, *self._knots)
+        return np.asarray(self._start + self._slope * x + np.interp(x, *self._knots))
 
     def _cut_out(self) -> U8:
         """The pixels, uint8 ``[height, width]``."""
@@ -149,13 +149,17 @@ class _Strip:
             halvings -= 1
         x = np.asarray(self._left + (np.arange(self.width) + 0.5) * self._scale, np.float64)
         y = self._top + (np.arange(self.height) + 0.5) * self._scale
-        across = np.broadcast_to(x, (self.height, self.width))
-        down = self._middle(x)[None, :] + y[:, None]
+        across = np.empty((self.height, self.width), np.float32)
+        across[:] = x
+        down = np.add.outer(y.astype(np.float32), self._middle(x).astype(np.float32))
         if self._tilt:
             points = turn_points(np.stack([across, down], 2).reshape(-1, 2), -self._tilt)
-            across, down = points.reshape(self.height, self.width, 2).transpose(2, 0, 1)
+            across, down = points.astype(np.float32).reshape(*across.shape, 2).transpose(2, 0, 1)
         grey, reduction = self._image.halved(halvings), 1 << halvings
-        map_x, map_y = (np.array(each / reduction - 0.5, np.float32) for each in (across, down))
+        map_x, map_y = (
+            np.ascontiguousarray(each * np.float32(1 / reduction) - np.float32(0.5))
+            for each in (across, down)
+        )
         strip = cv2.remap(grey, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(strip, np.uint8)
 
@@ -188,15 +192,21 @@ class _Strip:
 
         None where they do not stand out from the paper.
         """
-        written = digits > 128
-        if not written.any():
+        written = np.asarray(cv2.threshold(digits, 128, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        blank = cv2.threshold(digits, 15, 255, cv2.THRESH_BINARY_INV)[1]
+        if not cv2.countNonZero(written):
             return None
-        if pixels[written].mean() > np.median(pixels[digits < 16]):
-            pixels = np.asarray(255 - pixels, np.uint8)
-        side = round(PAPER_SIDE * self._unit) | 1
-        paper = cv2.morphologyEx(pixels, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+        if cv2.mean(pixels, written)[0] > cv2.mean(pixels, blank)[0]:
+            pixels = cv2.bitwise_not(pixels)  # type: ignore[assignment]
+        # Paper has no details, so half the size shows it.
+        side = round(PAPER_SIDE * self._unit / 2) | 1
+        half = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        paper = cv2.morphologyEx(half, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+        paper = cv2.resize(paper, pixels.shape[::-1], interpolation=cv2.INTER_LINEAR)
         darkness = cv2.subtract(paper, pixels)
-        strong = float(np.percentile(darkness[written], 70))
+        levels = darkness[written > 0]
+        place = int(0.7 * (len(levels) - 1))
+        strong = float(np.partition(levels, place)[place])
         if strong < MIN_LEVELS:
             return None
         least = max(MIN_STRENGTH * strong, MIN_LEVELS)
@@ -215,38 +225,48 @@ class _Strip:
         both = cv2.max(further, cv2.dilate(cv2.max(level, upright), np.ones((3, 3), np.uint8)))
         return np.asarray(both, np.uint8), np.asarray(upright, np.uint8)
 
-    def _split(self, ink: U8) -> list[Shape]:
-        """The connected pieces of ink."""
+    def _split(self, ink: U8, least: int = 1) -> list[Shape]:
+        """The connected pieces of ink, of at least so many pixels."""
+        if cv2.countNonZero(ink) < least:
+            return []
         count, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-        unit, shapes = self._unit, []
-        for i in range(1, count):
-            x, y, w, h, area = stats[i].tolist()
-            shapes.append(
-                Shape(
-                    x / unit, y / unit + self._top / self._height, w / unit, h / unit,
-                    area / unit**2, (labels[y : y + h, x : x + w] == i).astype(np.uint8),
-                )
-            )  # fmt: skip
-        return shapes
+        return [
+            self._to_shape(labels, i, stats[i].tolist())
+            for i in range(1, count)
+            if stats[i, cv2.CC_STAT_AREA] >= least
+        ]
 
-    def _leave_out(self, ink: U8, digits: U8) -> U8:
-        """Ink that is no digit's: uint8 ``[height, width]`` of 0 and 1.
+    def _to_shape(self, labels: npt.NDArray[np.generic], i: int, stats: list[int]) -> Shape:
+        """The piece with a label; its stats are OpenCV's."""
+        x, y, w, h, area = stats
+        unit = self._unit
+        return Shape(
+            x / unit, y / unit + self._top / self._height, w / unit, h / unit,
+            area / unit**2, (labels[y : y + h, x : x + w] == i).astype(np.uint8),
+        )  # fmt: skip
+
+    def _find_others(self, ink: U8, digits: U8) -> list[Shape]:
+        """Ink that is no digit's.
 
         Pieces apart from all digits stay as they are. Of one that is connected with a digit, what
         is beyond the digit's strokes stays, if it is more than their edges.
         """
         _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
         areas = stats[:, cv2.CC_STAT_AREA]
-        shared = np.bincount(labels[(digits > 64) & (ink > 0)], minlength=len(areas))
+        # How much of each is a digit's.
+        taken = cv2.threshold(digits, 64, 1, cv2.THRESH_BINARY)[1]
+        shared = np.bincount(labels[taken > 0], minlength=len(areas))
         apart = (shared < 0.1 * areas) | self._are_points(np.asarray(stats, np.int32))
         apart[0] = False
+        shapes = [self._to_shape(labels, i, stats[i].tolist()) for i in np.flatnonzero(apart).tolist()]
         reach = 2 * max(1, round(REMNANT * self._unit)) + 1
-        near = cv2.dilate(digits, np.ones((reach, reach), np.uint8)) >= 64
-        rest = ((ink > 0) & ~near & ~apart[labels]).astype(np.uint8)
-        _, pieces, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
-        large = stats[:, cv2.CC_STAT_AREA] >= MIN_ATTACHED * self._unit**2
-        large[0] = False
-        return np.asarray(apart[labels] | large[pieces], np.uint8)
+        near = cv2.dilate(taken, np.ones((reach, reach), np.uint8))
+        rest = np.asarray(cv2.subtract(ink, near), np.uint8)
+        least = round(MIN_ATTACHED * self._unit**2)
+        if cv2.countNonZero(rest) >= least + sum(areas[apart]) // 2:
+            rest[apart[labels]] = 0
+            shapes += self._split(rest, least)
+        return shapes
 
     def _are_points(self, stats: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
         """Which pieces may be points or commas that a digit's detection took with it.
@@ -312,12 +332,12 @@ def _round_box(left: float, top: float, right: float, bottom: float) -> Box:
     return x, y, max(1, round(right) - x), max(1, round(bottom) - y)
 
 
-def _fit_line(points: F64) -> F64:
-    """The straight line through points from the left, as `numpy.polyval` takes it."""
-    span = points[-1, 0] - points[0, 0]
-    if len(points) < 2 or span <= 0:
-        return np.array([0.0, points[:, 1].mean()])
-    return np.polyfit(points[:, 0], points[:, 1], 1)
+def _fit_line(points: F64) -> tuple[float, float]:
+    """The slope of the straight line through points, and where it begins."""
+    (x, y), middle = points.T, points.mean(0)
+    spread = float(((x - middle[0]) ** 2).sum())
+    slope = float(((x - middle[0]) * (y - middle[1])).sum()) / spread if spread > 0 else 0.0
+    return slope, float(middle[1] - slope * middle[0])
 
 
 def _crop(ink: U8) -> U8:

@@ -99,6 +99,8 @@ def _kind(shape: Shape) -> MarkKind | None:
         return "comma"
     if shape.is_dash and abs(shape.middle) <= 0.32:
         return "dash"
+    if shape.height <= max(0.12, 0.2 * shape.width):
+        return None  # a piece of a ruled line
     if _is_cross(shape):
         return "sign"
     large = max(shape.width, shape.height) >= 0.3 and shape.area >= 0.02

@@ -18,6 +18,10 @@ MIN_GAP, MAX_GAP = 0.55, 2.2
 """Two numbers are at least the first apart, and what is further apart than the second is never one.
 """
 
+LEAP, CLOSE = 2.0, 0.2
+"""Where no gap of a row is between some size and this many times as much, the larger ones are
+between numbers; what is closer than the second counts as that."""
+
 COLUMN_GAP, LONE_GAP = 1.0, 1.4
 """The second of these in tables, and the least gap where there is only one."""
 
@@ -36,8 +40,12 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
     gaps = page if table or len(row) < 2 else row
     if len(gaps) < 2:
         return LONE_GAP
-    usual = max(0.0, sorted(gaps)[(len(gaps) - 1) // 4])
+    ordered = sorted(max(gap, 0.0) for gap in gaps)
+    usual = ordered[(len(gaps) - 1) // 4]
     limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
+    for lower, upper in pairwise(ordered):
+        if upper >= max(MIN_GAP, LEAP * max(lower, CLOSE)):
+            limit = min(limit, upper)
     return min(limit, COLUMN_GAP) if table else limit
 
 

@@ -24,9 +24,12 @@ STROKE_WEIGHTS: tuple[float, ...] = (
 )
 """Of a constant and `stroke_features`: whether a stroke is a digit."""
 
-LIKELY, UNLIKELY = 0.75, 0.1
+LIKELY, UNLIKELY = 0.75, 0.05
 """From the first probability on a stroke is a 1 like any other, and below the second it is a sign,
 if there are others; between them its number is not complete."""
+
+RARE = 0.25
+"""The first of these on a page without any other sign."""
 
 MAX_GAP = 0.6
 """Wider gaps say no more than this one, in heights."""
@@ -51,7 +54,7 @@ def settle_strokes(
     for i, features in stroke_features(digits, marks).items():
         digit = digits[i]
         probability = float(weigh(features[None, :], STROKE_WEIGHTS)[0])
-        if probability < LIKELY:
+        if probability < (LIKELY if calculates else RARE):
             is_sign = calculates and probability < UNLIKELY
             kind: MarkKind = "sign" if is_sign else "stroke"
             found.append(Mark(kind, digit.box, digit.row, digit.level_box))
