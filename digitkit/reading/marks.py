@@ -258,7 +258,9 @@ class _Strip:
         shared = np.bincount(labels[taken > 0], minlength=len(areas))
         apart = (shared < 0.1 * areas) | self._are_points(np.asarray(stats, np.int32))
         apart[0] = False
-        shapes = [self._to_shape(labels, i, stats[i].tolist()) for i in np.flatnonzero(apart).tolist()]
+        shapes = [
+            self._to_shape(labels, i, stats[i].tolist()) for i in np.flatnonzero(apart).tolist()
+        ]
         reach = 2 * max(1, round(REMNANT * self._unit)) + 1
         near = cv2.dilate(taken, np.ones((reach, reach), np.uint8))
         rest = np.asarray(cv2.subtract(ink, near), np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -61,16 +62,17 @@ def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:
     Returns:
         The same with `Number.column`.
     """
-    spans: list[tuple[float, float, list[int]]] = []
-    for i in sorted(range(len(numbers)), key=lambda i: _middle(numbers[i])):
+    columns: dict[int, int] = {}
+    groups: list[list[int]] = []
+    end = -math.inf
+    for i in sorted(range(len(numbers)), key=lambda i: numbers[i].box[0]):
         x, _, w, _ = numbers[i].box
-        if spans and x < spans[-1][1] and _middle(numbers[i]) < spans[-1][1]:
-            left, right, members = spans[-1]
-            spans[-1] = left, max(right, float(x + w)), [*members, i]
-        else:
-            spans.append((float(x), float(x + w), [i]))
-    columns = {i: column for column, (_, _, members) in enumerate(spans) for i in members}
-    if any(len({numbers[i].row for i in members}) < len(members) for _, _, members in spans):
+        if x >= end:
+            groups.append([])
+        groups[-1].append(i)
+        columns[i] = len(groups) - 1
+        end = max(end, float(x + w))
+    if any(len({numbers[i].row for i in members}) < len(members) for members in groups):
         places: dict[int, int] = {}
         for i, number in enumerate(numbers):
             columns[i] = places.get(number.row, 0)
@@ -119,7 +121,3 @@ def has_columns(boxes: Sequence[Box], rows: Sequence[int]) -> bool:
     if not others:
         return len(gutters) < MAX_SINGLE
     return max(right - left for left, right in gutters) >= GUTTER_FACTOR * median(others)
-
-
-def _middle(number: Number) -> float:
-    return number.box[0] + number.box[2] / 2
