@@ -95,6 +95,9 @@ class _Strip:
         self._scale = max(self._height / UNIT, 0.5)  # pixels of the image per pixel of the strip
         self._unit = self._height / self._scale
         middles = self._to_level([member.digit.box for member in accepted])
+        # From here to where the digits' level boxes are.
+        boxes = np.array([_level_box(member.digit) for member in accepted], np.float64)
+        self._offset = (boxes[:, :2] + boxes[:, 2:] / 2 - middles).mean(0)
         middles = middles[np.argsort(middles[:, 0], kind="stable")]
         self._slope, self._start = _fit_line(middles)
         self._knots = middles[:, 0], middles[:, 1] - self._start - self._slope * middles[:, 0]
@@ -322,6 +325,8 @@ class _Strip:
         corners = np.array([(left, top), (right, top), (left, bottom), (right, bottom)])
         corners = turn_points(corners, -self._tilt)
         box = _round_box(*corners.min(0), *corners.max(0))
+        x, y = self._offset.tolist()
+        level = _round_box(left + x, top + y, right + x, bottom + y)
         return Mark(kind, box, self._row, level)
 
 

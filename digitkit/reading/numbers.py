@@ -22,8 +22,9 @@ NARROWEST = 0.45
 NEAR_INK = 0.4
 """Ink this close to a number belongs to it, or may."""
 
-NEAR_POINT = 0.5
-"""A decimal separator is at most this far from the digits on both sides."""
+NEAR_POINT, BY_POINT = 0.7, 1.0
+"""A decimal separator is at most the first from the digits on both sides. If it is further, but not
+as far as the second, the numbers on its sides may be one."""
 
 TOUCHING = 0.1
 """Closer than this, a stroke touches a digit."""
@@ -311,7 +312,7 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
 
 def _is_near(a: _Part, b: _Part | None) -> bool:
     """Whether a decimal separator and what is next to it may belong together."""
-    return b is not None and a.gap_to(b) <= NEAR_POINT
+    return b is not None and a.gap_to(b) <= BY_POINT
 
 
 def _is_legible(parts: Sequence[_Part], place: int) -> bool:

@@ -1,0 +1,140 @@
+"""Ink next to digits: signs, points, lines, and digits that were not found."""
+
+import numpy as np
+import pytest
+
+from digitkit import Reader
+from digitkit.images.cv import cv2
+from digitkit.images.orientation import rotate_freely
+
+SIDE = 60  # of a digit's cell; its ink is 20/28 of that
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader(mode="page")
+
+
+def write(text: str, digits, height: int = 200, step: int = 46) -> np.ndarray:
+    """A row of digits and signs, dark on light paper."""
+    ink = np.zeros((height, 60 + step * len(text)), np.uint8)
+    y = height // 2 - SIDE // 2
+    for place, char in enumerate(text):
+        x = 30 + step * place
+        if char.isdecimal():
+            big = cv2.resize(digits[int(char)], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+            part = ink[y : y + SIDE, x : x + SIDE]
+            np.maximum(part, big[:, : part.shape[1]], out=part)
+        else:
+            draw_sign(ink, char, x + SIDE // 2, y + SIDE // 2)
+    return (235 - 0.8 * ink).astype(np.uint8)
+
+
+def draw_sign(ink: np.ndarray, sign: str, x: int, y: int) -> None:
+    def line(*ends: int) -> None:
+        a, b, c, d = ends
+        cv2.line(ink, (x + a, y + b), (x + c, y + d), 255, 4, cv2.LINE_AA)
+
+    if sign in "+-=":
+        line(-10, -5 * (sign == "="), 10, -5 * (sign == "="))
+    if sign == "+":
+        line(0, -10, 0, 10)
+    elif sign == "=":
+        line(-10, 6, 10, 6)
+    elif sign == "x":
+        line(-8, -8, 8, 8)
+        line(8, -8, -8, 8)
+    elif sign in ".:":
+        for down in (20,) if sign == "." else (-8, 12):
+            cv2.circle(ink, (x, y + down), 4, 255, -1, cv2.LINE_AA)
+    elif sign == ",":
+        line(2, 17, -3, 28)
+
+
+def turn(image: np.ndarray, degrees: float) -> np.ndarray:
+    return rotate_freely(image, degrees, 235)[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("20+26", "20 26"), ("7x3=21", "7 3 21"), ("204 -63.50", "204 -63.50"), ("7,80", "7,80"),
+        ("7.80", "7.80"), ("-45", "-45"), ("12:30", "12 30"), ("4-2", "4 2"), ("20   46", "20 46"),
+        ("2048", "2048"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dark", [True, False])
+def test_signs_separate_and_points_join(reader, one_of_each, written, expected, dark):
+    image = write(written, one_of_each)
+    reading = reader.read(image if dark else 255 - image)
+    assert reading.text == expected
+    assert reading.complete
+
+
+@pytest.mark.parametrize("degrees", [-25, 8, 25])
+def test_marks_are_found_in_tilted_rows(reader, one_of_each, degrees):
+    image = turn(write("2840,25", one_of_each, height=400), degrees)
+    reading = reader.read(image)
+    assert reading.text == "2840,25"
+    (comma,) = [mark for mark in reading.marks if mark.kind == "comma"]
+    x, y, w, h = comma.box
+    ink = image[y : y + h, x : x + w]
+    assert ink.min() < 120 < ink.max()  # there it is
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_a_digit_that_was_not_found_makes_the_number_incomplete(
+    monkeypatch, reader, one_of_each, place
+):
+    image = write("28402", one_of_each)
+    from digitkit.reading import pages
+
+    detect = pages.detect_digits
+    monkeypatch.setattr(
+        pages,
+        "detect_digits",
+        lambda image, detector: [
+            each for i, each in enumerate(sorted(detect(image, detector), key=lambda d: d.box))
+            if i != place
+        ],
+    )  # fmt: skip
+    (number,) = reader.read(image).numbers
+    expected = "28402"[:place] + "?" + "28402"[place + 1 :]
+    assert (number.text, number.complete) == (expected, False)
+    assert "cannot be read" in number.reasons[0]
+
+
+@pytest.mark.parametrize("thick", [1, 3])
+def test_ruled_lines_and_cells_are_no_ink_that_is_missing(reader, one_of_each, thick):
+    image = write("28   40", one_of_each)
+    middle = image.shape[1] // 2
+    for y in (66, 140):
+        cv2.line(image, (0, y), (image.shape[1], y + 2), 90, thick)
+    cv2.line(image, (middle, 66), (middle, 140), 90, thick)
+    reading = reader.read(image)
+    assert reading.text == "28 40"
+    assert reading.complete
+
+
+def test_specks_and_noise_are_not_reported(reader, one_of_each):
+    rng = np.random.default_rng(3)
+    image = write("2840", one_of_each).astype(float)
+    noisy = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+    noisy[20:23, 40:43] = 20
+    assert reader.read(noisy).text == "2840"
+
+
+def test_marks_belong_to_their_own_row(reader, one_of_each):
+    page = np.vstack([write("28,40", one_of_each, 110), write("28 40", one_of_each, 110)])
+    reading = reader.read(page)
+    assert reading.text.splitlines()[0] == "28,40"
+    assert "," not in reading.text.splitlines()[1]
+    assert {mark.row for mark in reading.marks if mark.kind == "comma"} == {0}
+
+
+def test_a_slash_is_a_sign_where_there_are_others(reader, one_of_each):
+    image = write("84 + 26 5", one_of_each)
+    x = 30 + 46 * 7 + SIDE // 2
+    cv2.line(image, (x - 12, 134), (x + 12, 64), 40, 4, cv2.LINE_AA)
+    reading = reader.read(image)
+    assert "1" not in "".join(n.text for n in reading.numbers if n.complete)

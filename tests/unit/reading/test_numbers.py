@@ -1,0 +1,263 @@
+"""Digits to numbers: what separates them, what joins them, and what makes them incomplete."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.readings import make_digit, make_reading
+
+from digitkit.reading.numbers import find_candidates, find_numbers, join_numbers
+from digitkit.reading.results import Digit, Mark, MarkKind, Number
+
+HEIGHT = 60  # of the digits of `make_digit`, at y = 50
+
+
+def sure(value: int, x: int, *, row: int = 0, y: int = 50) -> Digit:
+    return replace(make_digit({value: 0.99999}, x, row=row), box=(x, y, 30, HEIGHT))
+
+
+def unsure(value: int, x: int, row: int = 0) -> Digit:
+    return make_digit({value: 0.7}, x, row=row)
+
+
+def in_a_row(text: str, start: int = 0, gap: int = 10, row: int = 0) -> list[Digit]:
+    return [
+        sure(int(d), start + (30 + gap) * i, row=row, y=50 + 100 * row) for i, d in enumerate(text)
+    ]
+
+
+def mark(kind: MarkKind, x: int, y: int, w: int, h: int) -> Mark:
+    return Mark(kind, (x, y, w, h), 0)
+
+
+def texts(digits, *marks: Mark, gap=None) -> list[str]:
+    return [number.text for number in find_numbers(digits, marks, gap=gap)]
+
+
+POINT, COMMA = mark("point", 32, 102, 6, 6), mark("comma", 32, 100, 6, 18)
+
+
+@pytest.mark.parametrize(
+    ("between", "expected"),
+    [
+        ((), ["75"]),
+        ((POINT,), ["7.5"]),
+        ((COMMA,), ["7,5"]),
+        ((mark("sign", 32, 70, 6, 20),), ["7", "5"]),
+        ((mark("dash", 32, 78, 6, 4),), ["7", "5"]),
+        ((mark("line", 34, 0, 1, 200),), ["7", "5"]),
+        ((mark("ink", 32, 60, 6, 40),), ["7?5"]),
+    ],
+)
+def test_what_is_between_two_digits(between, expected):
+    numbers = find_numbers([sure(7, 0), sure(5, 40)], between)
+    assert [number.text for number in numbers] == expected
+    assert all(number.complete == ("?" not in number.text) for number in numbers)
+
+
+def test_a_separator_that_joins_nothing_is_never_lost():
+    # Too far from the 5: either a list, "7, 5", or a number that breaks off.
+    assert texts([sure(7, 0), sure(5, 120)], COMMA) == ["7", "5"]
+    number, _ = find_numbers([sure(7, 0), sure(5, 80)], [COMMA, mark("sign", 50, 70, 20, 20)])
+    assert (number.text, number.complete) == ("7?", False)
+    (number,) = find_numbers([sure(5, 40)], [POINT])
+    assert (number.text, number.complete) == ("?5", False)
+    assert number.reasons == ("ink on its left cannot be read",)
+    assert texts([sure(5, 0)], mark("point", 32, 102, 6, 6)) == ["5"]  # of a sentence
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"), [((), "-5"), (((0,)), None), ((-130,), "-5")]
+)  # fmt: skip
+def test_a_minus_leads_a_number_unless_it_stands_between_two(before, expected):
+    digits = [*(sure(3, x) for x in before), sure(5, 60)]
+    dash = mark("dash", 36, 76, 16, 5)
+    assert texts(digits, dash)[-1] == (expected or "5")
+    signs = find_numbers(digits, [dash])[-1].signs
+    assert signs == (((0, "-"),) if expected else ())
+
+
+def test_ink_that_touches_a_doubtful_digit_is_no_minus():
+    digits = [sure(7, 0), unsure(4, 40), sure(2, 90)]
+    assert texts(digits, mark("dash", 71, 76, 12, 5)) == ["7?2"]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "expected"),
+    [
+        ((10, 80, 10), ["12", "34"]),
+        ((10, 12, 9), ["1234"]),
+        ((50, 60, 45), ["1234"]),  # a wide hand
+        ((90, 95, 85), ["1234"]),  # a very wide one
+        ((20, 22, 130), ["123", "4"]),
+        ((25, 70, 25), ["12", "34"]),  # two groups
+    ],
+)
+def test_gaps_are_measured_against_the_row(gaps, expected):
+    x, digits = 0, []
+    for value, gap in zip((1, 2, 3, 4), (*gaps, 0), strict=True):
+        digits.append(sure(value, x))
+        x += 30 + gap
+    assert texts(digits) == expected
+    assert texts(digits, gap=0.01) == list("1234")
+    assert texts(digits, gap=math.inf) == ["1234"]
+
+
+def test_two_digits_alone_are_one_number_unless_far_apart():
+    assert texts([sure(4, 0), sure(7, 80)]) == ["47"]
+    assert texts([sure(4, 0), sure(7, 150)]) == ["4", "7"]
+
+
+def test_columns_of_single_digits_are_numbers():
+    table = [
+        sure(d, x, row=row, y=50 + 100 * row) for row in range(4) for d, x in ((1, 0), (7, 100))
+    ]
+    numbers = find_numbers(table)
+    assert [(n.text, n.row, n.column) for n in numbers] == [
+        (text, row, column) for row in range(4) for column, text in enumerate("17")
+    ]
+
+
+def test_cells_of_a_sparse_table_keep_their_columns():
+    cells = {(0, 0): "12", (0, 2): "7", (1, 1): "345", (2, 0): "6", (2, 2): "89"}
+    digits = [
+        digit
+        for (row, column), text in cells.items()
+        for digit in in_a_row(text, 300 * column, row=row)
+    ]
+    found = {(n.row, n.column): n.text for n in find_numbers(digits)}
+    assert found == cells
+
+
+def test_doubt_is_shown_and_explained():
+    cut = replace(sure(9, 80), accepted=False, cut=True)
+    (number,) = find_numbers([sure(1, 0), unsure(8, 40), cut])
+    assert (number.text, number.guess, number.complete) == ("1??", "189", False)
+    assert number.reasons == ("digit 2 is doubtful (8 at 70%)", "digit 3 is cut by the border")
+    (number,) = find_numbers([sure(1, 0), sure(8, 40)], [mark("ink", 72, 60, 20, 40)])
+    assert (number.text, number.guess) == ("18?", "18")
+    assert number.reasons == ("ink on its right cannot be read",)
+    (number,) = find_numbers([sure(1, 0), sure(8, 40)], [mark("stroke", 0, 50, 30, 60)])
+    assert (number.text, number.complete) == ("18", False)
+    assert number.reasons == ("digit 1 may be a slash or a bracket",)
+
+
+def test_ink_far_away_and_doubtful_digits_alone_are_no_numbers():
+    assert texts([sure(1, 0)], mark("ink", 200, 60, 20, 40)) == ["1"]
+    assert texts([unsure(1, 0), unsure(2, 40)]) == []
+    assert [n.text for n in find_candidates([unsure(1, 0), unsure(2, 40)])] == ["??"]
+
+
+def test_confidence_falls_with_doubt():
+    clear, doubtful = in_a_row("1984"), in_a_row("1984")
+    doubtful[2] = replace(make_digit({8: 0.92}, 80), box=doubtful[2].box)
+    assert doubtful[2].accepted
+    high, low = (find_numbers(digits)[0].confidence for digits in (clear, doubtful))
+    assert 0 < low < high < 1
+
+
+def test_numbers_of_a_reading():
+    reading = make_reading(*in_a_row("12"), *in_a_row("3", row=1), *in_a_row("45", 300, row=1))
+    assert reading.text == "12\n3 45"
+    assert [[n.text for n in row] for row in reading.rows] == [["12"], ["3", "45"]]
+    assert reading.complete
+    assert reading.confidence == pytest.approx(math.prod(n.confidence for n in reading.numbers))
+    assert make_reading().confidence is None
+
+
+def test_joined_numbers():
+    first, second = find_numbers(in_a_row("12") + in_a_row("3", 300))
+    joined = join_numbers([first, second])
+    assert (joined.text, joined.guess, len(joined.digits)) == ("123", "123", 3)
+    assert joined.box == (0, 50, 330, 60)
+
+
+KINDS: list[MarkKind] = ["point", "comma", "dash", "sign", "line", "ink", "stroke"]
+
+
+@st.composite
+def rows_of_digits(draw):
+    """A page of digits and marks, none over another, in rows 100 pixels apart."""
+    digits, marks = [], []
+    for row in range(draw(st.integers(1, 3))):
+        x = draw(st.integers(0, 60))
+        for _ in range(draw(st.integers(1, 7))):
+            x += draw(st.integers(2, 160))
+            if draw(st.booleans()) and draw(st.booleans()):
+                w = draw(st.integers(2, 30))
+                kind = draw(st.sampled_from(KINDS))
+                marks.append(Mark(kind, (x, 60 + 100 * row, w, draw(st.integers(4, 40))), row))
+                x += w
+                continue
+            value, w = draw(st.integers(0, 9)), draw(st.integers(8, 50))
+            make = sure if draw(st.integers(0, 4)) else unsure
+            digits.append(replace(make(value, x, row=row), box=(x, 50 + 100 * row, w, 60)))
+            x += w
+    return digits, marks
+
+
+def contents(numbers: tuple[Number, ...]) -> list[tuple[str, int, int]]:
+    return [(number.text, number.row, number.column) for number in numbers]
+
+
+@settings(max_examples=300, deadline=None)
+@given(page=rows_of_digits(), gap=st.sampled_from([None, 0.3, 1.0, math.inf]))
+def test_each_accepted_digit_is_in_exactly_one_number(page, gap):
+    digits, marks = page
+    numbers = find_numbers(digits, marks, gap=gap)
+    used = [id(digit) for number in numbers for digit in number.digits]
+    assert len(used) == len(set(used))
+    assert {id(digit) for digit in digits if digit.accepted} <= set(used)
+    for number in numbers:
+        shown = sum(sign not in ".,-" for sign in number.text)
+        assert shown >= len(number.digits)
+        assert not number.complete or number.guess == number.text
+        assert number.complete == (not number.reasons)
+        assert all(digit.row == number.row for digit in number.digits)
+        assert 0 <= number.confidence <= 1
+    # Those of a row do not overlap.
+    for row in {number.row for number in numbers}:
+        spans = [(n.box[0], n.box[0] + n.box[2]) for n in numbers if n.row == row]
+        assert all(a[1] <= b[0] for a, b in pairwise(spans))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    page=rows_of_digits(),
+    scale=st.sampled_from([1, 2, 3, 7]),
+    shift=st.tuples(st.integers(0, 500), st.integers(0, 500)),
+)
+def test_numbers_are_the_same_at_any_scale_and_place(page, scale, shift):
+    digits, marks = page
+
+    def move(item):
+        x, y, w, h = item.box
+        box = (x * scale + shift[0], y * scale + shift[1], w * scale, h * scale)
+        return replace(item, box=box)
+
+    moved = find_numbers([move(digit) for digit in digits], [move(mark) for mark in marks])
+    # All but what depends on the height in pixels: large writing is a little more reliable.
+    before = find_numbers(digits, marks)
+    assert [(n.guess, n.row, n.column) for n in moved] == [
+        (n.guess, n.row, n.column) for n in before
+    ]
+    assert [n.text for n in moved] == [n.text for n in before]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    counts=st.lists(st.integers(2, 5), min_size=1, max_size=3),
+    jitter=st.lists(st.integers(-2, 2), min_size=15, max_size=15),
+)
+def test_small_changes_of_gaps_change_nothing(counts, jitter):
+    x, digits, expected = 0, [], []
+    for count in counts:
+        expected.append("8" * count)
+        for _ in range(count):
+            digits.append(sure(8, x + jitter[len(digits)]))
+            x += 42
+        x += 90
+    assert texts(digits) == expected
