@@ -247,9 +247,12 @@ def _continues(group: Sequence[_Part], part: _Part, limit: float) -> bool:
         return part.kind in ("digit", "ink") and gap <= NEAR_POINT
     if last.kind == "dash":
         return part.kind == "digit" and gap <= NEAR_MINUS
-    if "ink" in (part.kind, last.kind):
-        return gap <= NEAR_INK
-    return gap <= limit
+    if "ink" not in (part.kind, last.kind):
+        return gap <= limit
+    # What is between two digits of a number belongs to it as well.
+    before = [each for each in group if each.kind == "digit"]
+    within = part.kind == "digit" and before and before[-1].gap_to(part) <= limit
+    return bool(within) or gap <= NEAR_INK
 
 
 def _begins(part: _Part, before: _Part | None) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import Box
+from digitkit.reading.results import Digit
 
 
 def median(values: npt.ArrayLike) -> float:
@@ -19,6 +22,10 @@ def median(values: npt.ArrayLike) -> float:
 GUTTER = 1.8
 """Least width of a gutter between columns, in digit heights."""
 
+
+SAME_ROW, SAME_PLACE = 0.75, 3.0
+"""A digit in doubt belongs to a row whose nearest digit is at most this far above or below, and to
+the side, in heights of that."""
 
 MAX_SKEW = 0.3
 """Largest slope of rows, pixels per pixel; larger ones are made level before."""
@@ -45,6 +52,46 @@ def reading_order(boxes: Sequence[Box]) -> list[tuple[int, int]]:
     array = np.array(boxes, np.float64)
     rows = _find_rows(array, list(range(len(boxes))), _estimate_skew(array))
     return [(i, number) for number, row in enumerate(rows) for i in row]
+
+
+def order_digits(digits: Sequence[Digit]) -> tuple[Digit, ...]:
+    """Digits in reading order, with their rows.
+
+    Rows are those of accepted digits. One in doubt belongs to the row that it is level with; where
+    there is none, it gets a row of its own, with a number after those of all others.
+
+    Args:
+        digits: in any order, with any rows.
+    """
+    boxes = [digit.level_box or digit.box for digit in digits]
+    rows: dict[int, list[int]] = {}
+    for i, row in reading_order(boxes):
+        rows.setdefault(row, []).append(i)
+    sure = {row for row, members in rows.items() if any(digits[i].accepted for i in members)}
+    accepted = [(i, row) for row in sure for i in rows[row] if digits[i].accepted]
+    for row in rows.keys() - sure:
+        for i in tuple(rows[row]):
+            home = _find_home(boxes[i], [(boxes[k], home) for k, home in accepted])
+            if home is not None:
+                rows[row].remove(i)
+                rows[home].append(i)
+                rows[home].sort(key=lambda k: boxes[k][0] + boxes[k][2] / 2)
+    numbers = {row: number for number, row in enumerate(sorted(sure))}
+    for row in sorted(rows.keys() - sure):
+        numbers[row] = len(numbers)
+    return tuple(replace(digits[i], row=numbers[row]) for row in sorted(rows) for i in rows[row])
+
+
+def _find_home(box: Box, others: Sequence[tuple[Box, int]]) -> int | None:
+    """The row of the nearest of other boxes that a box is level with; None without any."""
+    x, y, w, h = box
+    best, home = math.inf, None
+    for (left, top, width, height), row in others:
+        down = abs(y + h / 2 - top - height / 2) / height
+        across = max(left - x - w, x - left - width, 0) / height
+        if down <= SAME_ROW and across <= SAME_PLACE and down + across < best:
+            best, home = down + across, row
+    return home
 
 
 def _find_rows(boxes: npt.NDArray[np.float64], members: list[int], skew: float) -> list[list[int]]:

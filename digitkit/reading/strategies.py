@@ -161,10 +161,10 @@ class PageStrategy:
         """Rescore by context, drop clutter, and put into reading order."""
         from digitkit.reading.context import rescore
         from digitkit.reading.marks import Member, find_marks
-        from digitkit.reading.order import reading_order
+        from digitkit.reading.order import order_digits
         from digitkit.reading.strokes import settle_strokes
 
-        reported, boxes, evidence = list[Member](), [], 0.0
+        reported, evidence = list[Member](), 0.0
         rescored = rescore(classified, min_confidence, max(image.shape))
         for candidate, (score, cut) in zip(classified, rescored, strict=True):
             confidence = candidate.prediction.confidence * score
@@ -175,11 +175,8 @@ class PageStrategy:
             was_digit = cut and candidate.detection.score >= MIN_CUT_SCORE
             if confidence >= MIN_REPORTED or was_digit:
                 reported.append(Member(digit, candidate.detection))
-                boxes.append(digit.level_box or digit.box)
-        order = reading_order(boxes)
-        members = [
-            Member(replace(reported[i].digit, row=row), reported[i].detection) for i, row in order
-        ]
-        unsettled = [member.digit for member in members]
-        digits, marks = settle_strokes(unsettled, find_marks(image, members))
+        detections = {id(digit.image): detection for digit, detection in reported}
+        ordered = order_digits([digit for digit, _ in reported])
+        members = [Member(digit, detections[id(digit.image)]) for digit in ordered]
+        digits, marks = settle_strokes(ordered, find_marks(image, members))
         return Assembled(digits, evidence, marks)

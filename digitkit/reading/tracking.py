@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.reading.numbers import find_numbers
-from digitkit.reading.order import reading_order
+from digitkit.reading.order import order_digits
 from digitkit.reading.results import Digit, Mark, Reading
 
 SMOOTHING = 0.5
@@ -93,10 +93,9 @@ class Tracker:
         for track in waiting:
             track.missing += 1
         self._tracks = seen + [track for track in waiting if track.missing <= MAX_MISSING]
-        digits = [self._to_digit(track) for track in self._tracks]
-        order = reading_order([digit.level_box or digit.box for digit in digits])
-        self.tracks = tuple(self._tracks[i].name for i, _ in order)
-        ordered = tuple(replace(digits[i], row=row) for i, row in order)
+        names = {id(track.digit.image): track.name for track in self._tracks}
+        ordered = order_digits([self._to_digit(track) for track in self._tracks])
+        self.tracks = tuple(names[id(digit.image)] for digit in ordered)
         marks = tuple(_move_to_row(mark, ordered) for mark in reading.marks) if ordered else ()
         numbers = find_numbers(ordered, marks, gap=self.gap)
         return replace(reading, digits=ordered, numbers=numbers, marks=marks)
