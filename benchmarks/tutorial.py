@@ -9,6 +9,7 @@ photos that it is measured on, which favours it. ``benchmarks/photos.py`` runs i
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from digitkit import Classifier
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
+from digitkit.reading.numbers import find_numbers
 from digitkit.reading.results import Digit, Reading, Timings
 from digitkit.sources.frames import Frame
 
@@ -57,7 +59,8 @@ class Tutorial:
             for (box, row, image), best in zip(found, predictions, strict=True)
         )
         ms = Timings(frame.decode_ms, (located - begun) / 1e6, 0, (classified - located) / 1e6)
-        return Reading(frame.source, digits, ms)
+        # Each row is one number: the tutorials know none.
+        return Reading(frame.source, digits, ms, numbers=find_numbers(digits, gap=math.inf))
 
 
 def find_digits(image: U8) -> list[tuple[Box, int, U8]]:

@@ -136,6 +136,7 @@ class StuckReader:
 
     min_confidence = 0.5
     obeys_exif = True
+    gap = None
 
     def read_frame(self, frame):
         folder = Path(frame.source).parent
