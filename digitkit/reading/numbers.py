@@ -29,6 +29,9 @@ as far as the second, the numbers on its sides may be one."""
 TOUCHING = 0.1
 """Closer than this, a stroke touches a digit."""
 
+MIN_LIMIT = 1e-3
+"""Gaps are not measured in a smaller least gap than this, such as 0."""
+
 NEAR_MINUS, BEFORE_MINUS = 0.6, 0.9
 """A leading minus is at most the first from its number, and at least the second from what is before
 it."""
@@ -157,7 +160,7 @@ def join_numbers(numbers: Sequence[Number]) -> Number:
 def _measure_height(digits: Sequence[Digit]) -> float:
     """The usual height of a row's digits, pixels."""
     boxes = [_level(digit) for digit in digits if digit.accepted] or [_level(d) for d in digits]
-    return median([max(box[3], box[2] / 2) for box in boxes])
+    return max(1.0, median([max(box[3], box[2] / 2) for box in boxes]))
 
 
 def _place_parts(
@@ -332,6 +335,7 @@ def _features(group: _Group, limit: float, height: float) -> F64:
     digits = [part.digit for part in group.parts if part.digit]
     gaps = _digit_gaps(group.parts)
     first, last = group.parts[0], group.parts[-1]
+    limit = max(limit, MIN_LIMIT)
     room = [
         gap / limit
         for gap, other in (

@@ -261,3 +261,13 @@ def test_small_changes_of_gaps_change_nothing(counts, jitter):
             x += 42
         x += 90
     assert texts(digits) == expected
+
+
+@pytest.mark.parametrize("gap", [0, 0.01])
+def test_the_least_gap_may_be_next_to_nothing(gap):
+    assert texts(in_a_row("123"), gap=gap) == ["1", "2", "3"]
+
+
+def test_boxes_without_a_size_are_no_error():
+    digits = [replace(sure(value, 0), box=(5, 5, 0, 0)) for value in (1, 2)]
+    assert sorted("".join(texts(digits))) == ["1", "2"]
