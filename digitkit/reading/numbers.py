@@ -65,7 +65,8 @@ class _Part:
 
     def gap_to(self, other: _Part) -> float:
         """The room between this and one on its right; narrow digits count as wider."""
-        return (other.left - _slack(other)) - (self.right + _slack(self))
+        # Rounded, so that equal gaps are equal wherever they are.
+        return round((other.left - _slack(other)) - (self.right + _slack(self)), 6)
 
 
 def _slack(part: _Part) -> float:
@@ -177,7 +178,7 @@ def _place_parts(
         for item in items
         for box in (_level(item),)
     ]
-    parts.sort(key=lambda part: part.left + part.right)
+    parts.sort(key=lambda part: 2 * _level(part.item)[0] + _level(part.item)[2])
     return [_doubt_stroke(part, parts) for part in parts]
 
 
@@ -188,7 +189,7 @@ def _doubt_stroke(part: _Part, parts: Sequence[_Part]) -> _Part:
     touches = any(
         other.digit
         and not other.digit.accepted
-        and max(part.left - other.right, other.left - part.right) < TOUCHING
+        and round(max(part.left - other.right, other.left - part.right), 6) < TOUCHING
         for other in parts
     )
     return replace(part, item=replace(part.item, kind="ink")) if touches else part
@@ -251,10 +252,10 @@ def _continues(group: Sequence[_Part], part: _Part, limit: float) -> bool:
     if last.kind == "dash":
         return part.kind == "digit" and gap <= NEAR_MINUS
     if "ink" not in (part.kind, last.kind):
-        return gap <= limit
+        return gap < limit
     # What is between two digits of a number belongs to it as well.
     before = [each for each in group if each.kind == "digit"]
-    within = part.kind == "digit" and before and before[-1].gap_to(part) <= limit
+    within = part.kind == "digit" and before and before[-1].gap_to(part) < limit
     return bool(within) or gap <= NEAR_INK
 
 

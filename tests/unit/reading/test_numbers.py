@@ -271,3 +271,14 @@ def test_the_least_gap_may_be_next_to_nothing(gap):
 def test_boxes_without_a_size_are_no_error():
     digits = [replace(sure(value, 0), box=(5, 5, 0, 0)) for value in (1, 2)]
     assert sorted("".join(texts(digits))) == ["1", "2"]
+
+
+@pytest.mark.parametrize("x", [0, 7, 1237])
+def test_equal_gaps_separate_alike_wherever_they_are(x):
+    gaps = [18, 18, 18, 48, 18, 18, 18, 48, 18, 18, 18]  # the usual one, and more than twice that
+    digits = []
+    for gap in [0, *gaps]:
+        x += gap
+        digits.append(sure(8, x))
+        x += 30
+    assert texts(digits) == ["8888"] * 3
