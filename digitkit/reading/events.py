@@ -79,13 +79,19 @@ class EventFinder:
             same.stable = same.stable + 1 if number.text == same.number.text else 1
             same.number, same.tracks, same.missing = number, own, 0
             self._known.append(same)
-        events = self._miss(before, frozenset(tracks))
+        used = frozenset().union(*(known.tracks for known in self._known))
+        events = self._miss(before, frozenset(tracks) - used)
         return (*events, *self._settle())
 
     def _miss(self, absent: Sequence[_Known], tracks: frozenset[int]) -> list[Event]:
         """The numbers that are gone for long enough; the others are kept.
 
-        One whose digits are all in doubt, as while they change, is not gone.
+        One whose digits are all in doubt, as while they change, is not gone; one whose digits now
+        belong to another number is.
+
+        Args:
+            absent: numbers that are not in the frame.
+            tracks: those that are in no number.
         """
         events = []
         for known in absent:

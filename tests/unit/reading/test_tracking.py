@@ -128,3 +128,14 @@ def test_tilted_rows_keep_their_order():
     followed = Tracker(0.6).follow(reading(*tilted))
     assert [each.digit for each in followed.digits] == [1, 2, 3, 4]
     assert [each.row for each in followed.digits] == [0, 0, 1, 1]
+
+
+def test_numbers_that_join_leave_none_behind():
+    digits = [digit(value, x) for value, x in ((1, 0), (2, 40), (3, 80), (4, 120))]
+    joined = reading(*digits)
+    line = replace(joined, marks=(Mark("line", (73, 0, 3, 200), 0),))
+    found = reports(2, [line] * 4 + [joined] * 6 + [reading()] * (MAX_MISSING + 6))
+    assert [each[1:] for each in found] == [
+        ("appeared", "12", None), ("appeared", "34", None), ("disappeared", "34", None),
+        ("changed", "1234", "12"), ("disappeared", "1234", None),
+    ]  # fmt: skip
