@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from digitkit.arrays import Box
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.order import order_digits
 from digitkit.reading.results import Digit, Mark, Reading
@@ -93,26 +94,44 @@ class Tracker:
         for track in waiting:
             track.missing += 1
         self._tracks = seen + [track for track in waiting if track.missing <= MAX_MISSING]
+        signs = {mark.box for mark in reading.marks if mark.kind == "sign"}
         names = {id(track.digit.image): track.name for track in self._tracks}
-        ordered = order_digits([self._to_digit(track) for track in self._tracks])
+        ordered = order_digits([self._to_digit(track, signs) for track in self._tracks])
         self.tracks = tuple(names[id(digit.image)] for digit in ordered)
-        marks = tuple(_move_to_row(mark, ordered) for mark in reading.marks) if ordered else ()
+        unseen = [track.digit for track in self._tracks if track.missing]
+        seen_marks = [mark for mark in reading.marks if not _is_part(mark, ordered, unseen)]
+        marks = tuple(_move_to_row(mark, ordered) for mark in seen_marks) if ordered else ()
         numbers = find_numbers(ordered, marks, gap=self.gap)
         return replace(reading, digits=ordered, numbers=numbers, marks=marks)
 
-    def _to_digit(self, track: _Track) -> Digit:
-        probabilities = track.probabilities
+    def _to_digit(self, track: _Track, signs: Container[Box]) -> Digit:
+        """The digit of a track; one that the reader took for a sign all the same stays one."""
+        last, probabilities = track.digit, track.probabilities
+        is_sign = not last.accepted and last.confidence >= self.min_confidence and last.box in signs
         best = int(probabilities[:10].argmax())
         is_digit = float(probabilities[:10].sum())
         confidence = float(probabilities[best])
         return replace(
-            track.digit,
+            last,
             digit=best,
             confidence=confidence,
-            accepted=confidence >= self.min_confidence and not track.digit.cut,
+            accepted=confidence >= self.min_confidence and not last.cut and not is_sign,
             probabilities=(probabilities[:10] / max(is_digit, 1e-9)).astype(np.float32),
             is_digit=is_digit,
         )
+
+
+def _is_part(mark: Mark, digits: Sequence[Digit], unseen: Sequence[Digit]) -> bool:
+    """Whether a mark is a digit's ink: of one that is accepted by its earlier frames, or that was
+    not seen in this one.
+    """
+    if mark.kind in ("line", "stroke"):
+        return False
+    x, y = mark.box[0] + mark.box[2] / 2, mark.box[1] + mark.box[3] / 2
+    return any(digit.accepted and digit.box == mark.box for digit in digits) or any(
+        left <= x <= left + width and top <= y <= top + height
+        for left, top, width, height in (digit.box for digit in unseen)
+    )
 
 
 def _move_to_row(mark: Mark, digits: Sequence[Digit]) -> Mark:

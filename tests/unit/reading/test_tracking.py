@@ -9,7 +9,7 @@ from support.readings import make_reading as reading
 
 from digitkit.errors import ConfigError
 from digitkit.reading.events import EventFinder
-from digitkit.reading.results import Digit, EventKind, Mark
+from digitkit.reading.results import Digit, EventKind, Mark, Reading
 from digitkit.reading.tracking import MAX_MISSING, Tracker
 
 
@@ -139,3 +139,29 @@ def test_numbers_that_join_leave_none_behind():
         ("appeared", "12", None), ("appeared", "34", None), ("disappeared", "34", None),
         ("changed", "1234", "12"), ("disappeared", "1234", None),
     ]  # fmt: skip
+
+
+def follow_all(*readings: Reading) -> Reading:
+    tracker = Tracker(0.6)
+    return [tracker.follow(each) for each in readings][-1]
+
+
+def test_ink_of_a_digit_that_is_missing_for_a_frame_is_no_other_ink():
+    one, two, three = digit(1, 0), digit(2, 40), digit(3, 80)
+    lost = replace(reading(one, three), marks=(Mark("ink", two.box, 0),))
+    assert follow_all(reading(one, two, three), lost).text == "123"
+
+
+def test_a_doubtful_frame_makes_no_sign_of_a_digit():
+    one, two, three = digit(1, 0), digit(2, 40), digit(3, 80)
+    blurred = replace(digit(2, 40, 0.55), accepted=False)
+    doubtful = replace(reading(one, blurred, three), marks=(Mark("sign", two.box, 0),))
+    assert follow_all(reading(one, two, three), doubtful).text == "123"
+
+
+def test_a_slash_stays_a_slash():
+    slash = replace(digit(1, 40), accepted=False)
+    frame = replace(reading(digit(7, 0), slash, digit(8, 80)), marks=(Mark("sign", slash.box, 0),))
+    followed = follow_all(frame, frame)
+    assert followed.text == "7 8"
+    assert [each.accepted for each in followed.digits] == [True, False, True]
