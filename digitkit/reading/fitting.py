@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import heapq
 import math
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 
 from digitkit.reading.fields import MATCH_SECONDS, Field, slow_pattern
 from digitkit.reading.numbers import find_candidates, join_numbers
-from digitkit.reading.results import Digit, Number, Reading
+from digitkit.reading.results import Digit, Mark, Number, Reading
 from digitkit.reading.spacing import number_columns
 from digitkit.reading.trust import MIN_COMPLETE
 
@@ -27,6 +28,12 @@ MIN_PROBABILITY = 0.01
 
 MAX_TRIED = 10_000
 """Hypotheses about one number that are tried, the most likely first, before it is given up."""
+
+PARTED = "there are other marks between its digits"
+"""Why a number of several is not complete."""
+
+_SETTLED = re.compile(r"digit \d+ is doubtful|the number as a whole|read as")
+_STROKE = re.compile(r"digit (\d+) may be")
 
 USUAL_MATCH_SECONDS = 0.001
 """All comparisons of a number with a pattern may take `MATCH_SECONDS` beyond this time of each."""
@@ -64,7 +71,7 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
     kept, dropped = list[Number](), list[Number]()
     candidates = find_candidates(reading.digits, reading.marks, gap=gap)
     for _, members in groupby(candidates, lambda number: number.row):
-        for number in _join_row(list(members), field):
+        for number in _join_row(list(members), field, reading.marks):
             digits = _fit_digits(number, field)
             changed |= {id(old): new for old, new in zip(number.digits, digits, strict=True)}
             if any(digit.accepted for digit in digits):
@@ -79,15 +86,36 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
     )
 
 
-def _join_row(numbers: Sequence[Number], field: Field) -> Sequence[Number]:
+def _join_row(numbers: Sequence[Number], field: Field, marks: Sequence[Mark]) -> Sequence[Number]:
     """The numbers of a row; where none of them fits and all together do, that one."""
-    accepted = [n for n in numbers if any(digit.accepted for digit in n.digits)]
-    if len(accepted) < 2 or any(field.fits(_accepted_text(n, field)) for n in accepted):
+    sure = [i for i, n in enumerate(numbers) if any(digit.accepted for digit in n.digits)]
+    if len(sure) < 2 or any(field.fits(_accepted_text(numbers[i], field)) for i in sure):
         return numbers
-    joined = join_numbers(accepted)
-    if not field.fits(_accepted_text(joined, field)):
+    first, end = sure[0], sure[-1] + 1
+    members = numbers[first:end]
+    joined = join_numbers(members)
+    if not field.fits(text := _accepted_text(joined, field)):
         return numbers
-    return [number for number in numbers if number not in accepted] + [joined]
+    reasons = [*joined.reasons, _state_change(text, " ".join(n.text for n in members), field)]
+    if has_marks := _are_parted(members, marks):
+        reasons.append(PARTED)
+    joined = replace(joined, complete=joined.complete and not has_marks, reasons=tuple(reasons))
+    return [*numbers[:first], joined, *numbers[end:]]
+
+
+def _are_parted(numbers: Sequence[Number], marks: Sequence[Mark]) -> bool:
+    """Whether something other than a ruled line is between the numbers of a row."""
+    middles = [
+        mark.box[0] + mark.box[2] / 2
+        for mark in marks
+        if mark.row == numbers[0].row and mark.kind in ("sign", "dash", "ink")
+    ]
+    gaps = [(a.box[0] + a.box[2], b.box[0]) for a, b in pairwise(numbers)]
+    return any(left <= middle <= right for left, right in gaps for middle in middles)
+
+
+def _state_change(text: str, before: str, field: Field) -> str:
+    return f"read as {text} instead of {before} to {field.describe()}"
 
 
 def _accepted_text(number: Number, field: Field) -> str:
@@ -119,19 +147,24 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     if same and text == number.guess:
         return replace(number, digits=accepted)
     confidence = math.prod(digit.confidence for digit in accepted)
-    reasons = [f"read as {text} instead of {number.text} to {field.describe()}"]
-    if has_ink := number.text.count("?") > sum(not digit.accepted for digit in number.digits):
-        reasons.append("ink next to its digits cannot be read")
+    left = [reason for reason in number.reasons if not _is_settled(reason, digits)]
     return replace(
         number,
         text=text,
         guess=text,
         signs=signs,
-        complete=not has_ink and confidence >= MIN_COMPLETE,
+        complete=not left and confidence >= MIN_COMPLETE,
         confidence=confidence,
         digits=accepted,
-        reasons=tuple(reasons),
+        reasons=(_state_change(text, number.text, field), *left),
     )
+
+
+def _is_settled(reason: str, digits: Sequence[Digit]) -> bool:
+    """Whether a field's choice of digits leaves nothing of why a number was not complete."""
+    if stroke := _STROKE.match(reason):
+        return not digits[int(stroke[1]) - 1].accepted
+    return _SETTLED.match(reason) is not None
 
 
 def _drop(number: Number, digits: Sequence[Digit], field: Field) -> Number:

@@ -6,6 +6,7 @@ All distances are in heights of the row's digits, so that numbers are the same a
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -141,9 +142,10 @@ def find_candidates(
 def join_numbers(numbers: Sequence[Number]) -> Number:
     """Several numbers of one row, from the left, as one."""
     digits = tuple(digit for number in numbers for digit in number.digits)
-    signs, before = list[tuple[int, str]](), 0
+    signs, reasons, before = list[tuple[int, str]](), list[str](), 0
     for number in numbers:
         signs += [(before + place, sign) for place, sign in number.signs]
+        reasons += [_shift_place(reason, before) for reason in number.reasons]
         before += len(number.digits)
     return replace(
         numbers[0],
@@ -153,9 +155,14 @@ def join_numbers(numbers: Sequence[Number]) -> Number:
         confidence=math.prod(number.confidence for number in numbers),
         box=_enclose([number.box for number in numbers]),
         digits=digits,
-        reasons=tuple(reason for number in numbers for reason in number.reasons),
+        reasons=tuple(reasons),
         signs=tuple(signs),
     )
+
+
+def _shift_place(reason: str, count: int) -> str:
+    """A reason with the place of its digit, if it names one, after so many others."""
+    return re.sub(r"digit (\d+)", lambda place: f"digit {int(place[1]) + count}", reason)
 
 
 def _measure_height(digits: Sequence[Digit]) -> float:

@@ -15,6 +15,8 @@ from digitkit.errors import ConfigError
 from digitkit.reading import fields, fitting
 from digitkit.reading.fields import Field
 from digitkit.reading.fitting import apply_field
+from digitkit.reading.numbers import find_numbers
+from digitkit.reading.results import Mark, Reading
 
 
 def clear(text: str, row: int = 0) -> list[Digit]:
@@ -253,3 +255,47 @@ def test_the_slow_comparisons_of_a_row_share_the_time(monkeypatch):
 def test_a_pattern_cannot_fill_the_memory(pattern):
     assert error_of(ConfigError, Field, pattern=pattern).field == "pattern"
     assert Field(pattern=r"(?:\d{4}){4}|[1-9]\d{9}|(?:\d{0,3}){,2}|\d{3,}").fits("123")
+
+
+def spaced(text: str, start: int) -> list[Digit]:
+    return [detection({int(d): 0.999}, x=start + 40 * i) for i, d in enumerate(text)]
+
+
+def with_marks(digits: list[Digit], *marks: Mark) -> Reading:
+    reading = read(*digits)
+    return replace(reading, numbers=find_numbers(digits, marks), marks=marks)
+
+
+@pytest.mark.parametrize(
+    ("kind", "complete"), [(None, True), ("line", True), ("sign", False), ("ink", False)]
+)
+def test_a_number_in_two_parts_states_it_and_what_is_between(kind, complete):
+    marks = [] if kind is None else [Mark(kind, (200, 60, 20, 40), 0)]
+    reading = with_marks([*spaced("12", 0), *spaced("34", 350)], *marks)
+    (number,) = apply_field(reading, Field(expect=4)).numbers
+    assert (number.text, number.complete) == ("1234", complete)
+    assert number.reasons[0] == "read as 1234 instead of 12 34 to have 4 digits"
+    assert (fitting.PARTED in number.reasons) is not complete
+
+
+def test_parts_do_not_overlap_what_is_between_them():
+    between = [detection({9: 0.6}, x=300 + 40 * i) for i in range(4)]
+    reading = read(*spaced("12", 0), *between, *spaced("34", 700))
+    (number,) = apply_field(reading, Field(expect=4)).numbers
+    assert number.text == "1234"
+    assert "instead of 12????34" in number.reasons[0]
+
+
+def test_a_field_does_not_complete_a_number_that_is_cut():
+    cut = detection({4: 0.9}, x=120, cut=True)
+    (number,) = apply_field(read(*spaced("123", 0), cut), Field(expect=3)).numbers
+    assert (number.text, number.complete) == ("123", False)
+    assert "digit 4 is cut by the border" in number.reasons
+
+
+def test_a_field_does_not_explain_ink_next_to_a_doubtful_digit():
+    digits = [*spaced("12", 0), detection({4: 0.85}, x=80)]
+    reading = with_marks(digits, Mark("ink", (112, 55, 20, 50), 0))
+    (number,) = apply_field(reading, Field(expect=3)).numbers
+    assert (number.text, number.complete) == ("124", False)
+    assert "ink on its right cannot be read" in number.reasons

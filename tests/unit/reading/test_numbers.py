@@ -282,3 +282,9 @@ def test_equal_gaps_separate_alike_wherever_they_are(x):
         digits.append(sure(8, x))
         x += 30
     assert texts(digits) == ["8888"] * 3
+
+
+def test_joined_numbers_count_the_digits_of_all():
+    first = find_numbers(in_a_row("12"))[0]
+    second = find_numbers([sure(3, 300), unsure(4, 340)])[0]
+    assert join_numbers([first, second]).reasons == ("digit 4 is doubtful (4 at 70%)",)
