@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COLUMNS = {
     **{"source": 40, "page": 6, "row": 6, "column": 8, "text": 16, "picture": 24},
     **{"complete": 11, "confidence": 12, "reasons": 44, "error": 30, "frame": 8, "position": 10},
-    **{"x": 8, "y": 8, "width": 8, "height": 8},
+    **{"event": 12, "x": 8, "y": 8, "width": 8, "height": 8},
 }
 """The columns with their widths, characters."""
 
@@ -116,7 +116,7 @@ class XlsxSink:
         image: U8 | None = None  # decoded and rotated only for numbers that are not complete
         for record in reading_records(reading):
             self._put(record)
-            if record.number is None or record.number.complete:
+            if record.number is None or record.number.complete or record.event == "disappeared":
                 continue
             if self._pictures == MAX_PICTURES:
                 self._cell("picture", "not shown", self._plain[True])
@@ -165,6 +165,7 @@ class XlsxSink:
         self._cell("error", record.error, self._text[doubt])
         self._cell("frame", record.frame, plain)
         self._cell("position", record.position and round(record.position, 3), plain)
+        self._cell("event", record.event, plain)
         for column, value in zip(("x", "y", "width", "height"), record.box or (), strict=False):
             self._cell(column, value, plain)
 

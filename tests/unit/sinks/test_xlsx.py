@@ -13,6 +13,7 @@ from support.errors import error_of
 from support.readings import make_digit, make_reading
 
 from digitkit.errors import MissingDependencyError, OutputError
+from digitkit.reading.results import Event
 from digitkit.sinks import xlsx
 from digitkit.sinks.xlsx import COLUMNS, crop_number, open_xlsx
 from digitkit.sources.frames import Failure, Frame
@@ -81,7 +82,7 @@ def test_a_row_per_number_with_texts_as_texts(tmp_path):
         "source": "bad.png", "error": "broken"
     }  # fmt: skip
     sheet = zipfile.ZipFile(path).read(SHEET).decode()
-    assert '<autoFilter ref="A1:P5"' in sheet
+    assert '<autoFilter ref="A1:Q5"' in sheet
     assert 'state="frozen"' in sheet
     assert 'numberStoredAsText="1"' in sheet
     assert not pictures(path)
@@ -100,6 +101,16 @@ def test_a_picture_of_each_number_that_is_not_complete(tmp_path, monkeypatch):
     write(path, reading, reading)
     assert len(pictures(path)) == 1
     assert table(path)[2]["picture"] == ("s", "not shown")
+
+
+def test_events_of_a_video(tmp_path):
+    path = tmp_path / "table.xlsx"
+    reading = make_reading(make_digit({8: 0.6}), *number("45"), frame=3)
+    (doubtful,) = reading.numbers
+    gone = replace(reading, digits=(), numbers=(), events=(Event("disappeared", doubtful),))
+    write(path, replace(reading, events=(Event("appeared", doubtful),)), gone)
+    assert [row["event"][1] for row in table(path)] == ["appeared", "disappeared"]
+    assert len(pictures(path)) == 1  # what is gone is not on the frame
 
 
 def test_pictures_of_any_number():
