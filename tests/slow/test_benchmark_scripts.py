@@ -14,6 +14,7 @@ from support import reports
 from support.errors import error_of
 from support.paths import ROOT, SHARED
 
+from digitkit import Number
 from digitkit.images.cv import cv2
 from digitkit.training.scenes.scene import compose_scene
 
@@ -275,6 +276,37 @@ def test_weights_of_the_context_are_fitted(script, run, monkeypatch):
     assert "in its context" in out
     own, context = (line for line in out.splitlines() if "_WEIGHTS = (" in line)
     assert (own.count(","), context.count(",")) == (5, 8)
+
+
+def test_numbers_are_counted(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    curve = tmp_path / "curve.png"
+    out = run("number_reading", "--count", 2, "--wrong", "--curve", curve)
+    for row in ("strips", "tables", "rows", "threshold", "none", "0.99"):
+        assert f"\n{row} " in out
+    assert cv2.imread(str(curve)) is not None
+    alone = run("number_reading", "--count", 1, "--kind", "strips")
+    assert "tables" not in alone
+    assert "all" not in alone.splitlines()[-8]
+
+
+def test_risk_and_coverage(script):
+    reading, sets = script("number_reading"), script("number_sets")
+
+    def found(text, confidence, complete=True):
+        box = (0, 0, 10, 10)
+        return Number(text, text, complete, confidence, box, row=0, column=0, digits=())
+
+    written = tuple(sets.Written("12", (20 * i, 0, 10, 10), 0, i) for i in range(4))
+    sheet = sets.Sheet(np.zeros((10, 80, 3), np.uint8), written)
+    numbers = [found("12", 0.9), found("13", 0.8), found("12", 0.8), found("1?", 0.99, False)]
+    sheets = [(sheet, [reading.Found(number, written[0]) for number in numbers])]
+    points = reading.risk_coverage(sheets, [0, 0.8, 0.85, 0.95])
+    assert [point.coverage for point in points] == [0.75, 0.75, 0.25, 0]
+    assert [point.risk for point in points] == [1 / 3, 1 / 3, 0, 0]
+    assert [point.threshold for point in reading.risk_coverage(sheets)] == [0.9, 0.8]
+    assert reading.risk_coverage([(sheet, [])]) == []
+    assert reading.draw_curve("nothing was read", {"strips": [(sheet, [])]})
 
 
 def test_orientations_are_counted(run):
