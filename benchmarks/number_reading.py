@@ -200,7 +200,11 @@ def draw_curve(title: str, sheets: Mapping[str, Read]) -> bytes:
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    axes.legend(title=f"dots: {', '.join(f'{t:g}' for t in reversed(THRESHOLDS))}", fontsize=8)
+    axes.legend(
+        title=f"dots: {', '.join(f'{t:g}' for t in reversed(THRESHOLDS))}",
+        fontsize=8,
+        title_fontsize=8,
+    )
     return figures.encode_png(figure)
 
 
