@@ -2,8 +2,8 @@
 
 By itself a slash is a 1. A person decides by the row: a slash and a bracket are higher than the
 digits or reach below them, lean or bend more than the other strokes, stand apart, and come with
-other signs. A logistic regression on these, fitted on synthetic rows by ``benchmarks/strokes.py``,
-gives the probability that a stroke is a digit.
+other signs. A logistic regression on these, fitted on synthetic pages by
+``benchmarks/number_weights.py``, gives the probability that a stroke is a digit.
 """
 
 from __future__ import annotations
