@@ -34,6 +34,10 @@ digitkit infer 'meters/**/*.jpg' --format jsonl --expect 6
 
 digitkit infer letters/ --pattern '[1-9]\\d{3}' --orientation auto
 
+digitkit infer bills/ --pattern '\\d+,\\d\\d' --output amounts.csv
+
+digitkit infer strips/ --mode number --expect 6
+
 find . -name '*.png' -print0 | digitkit infer - -0
 
 digitkit infer page.jpg --annotate seen --explain why
@@ -275,11 +279,16 @@ def command(
     """Read handwritten digits from images, whole pages, folders, lists, videos or a camera.
 
     Each image, or page of a PDF, TIFF, GIF or WebP file, gives one line as soon as it is read: its
-    numbers, rows separated by slashes, ? for a digit in doubt, and why. What cannot be read gives
-    one line on stderr, the rest continues, and the exit code is 1. A JSON line has source, page (of
-    a file with several), text (rows separated by newlines), numbers, digits and ms; CSV has a
-    record per number. Digits of a camera or a video are tracked over frames, and
-    a number is reported once it is stable.
+    numbers, rows separated by slashes, ? for a digit in doubt or ink that cannot be read, and why.
+    What cannot be read at all gives one line on stderr, the rest continues, and the exit code is 1.
+
+    A JSON line has source, page (of a file with several), text (rows separated by newlines),
+    numbers (text, complete, confidence, box, row, column, guess, reasons, digits), dropped (numbers
+    that do not meet a field), digits and ms; a failed source has source and error. CSV has a record
+    per number.
+
+    Digits of a camera or a video are tracked over frames. A line says that a number appeared,
+    changed or disappeared, once that is stable; in JSON it has event, number, previous and text.
     """
     # NumPy's BLAS, which reading does not need, would start a thread per core: 5% of a short run.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
