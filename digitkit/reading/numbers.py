@@ -356,6 +356,11 @@ def _features(group: _Group, limit: float, height: float) -> F64:
         digits,
         ink=sum(part.kind == "ink" for part in group.parts),
         signs=sum(part.kind in _TEXT for part in group.parts),
+        strokes=sum(part.may_be_sign for part in group.parts),
+        beside_sign=any(
+            other is not None and other.kind in ("sign", "dash")
+            for other in (group.before, group.after)
+        ),
         widest_gap=max(gaps, default=0.0) / limit,
         room=min(room, default=math.inf),
         height=height,

@@ -16,9 +16,7 @@ from digitkit.arrays import F64
 from digitkit.reading.context import weigh
 from digitkit.reading.results import Digit
 
-NUMBER_WEIGHTS: tuple[float, ...] = (
-    *(3.13, 0.24, 0.82, -0.17, -0.19, -3.68, -0.44, -0.69, -2.64, 0.04, 0.32),
-)
+NUMBER_WEIGHTS: tuple[float, ...] = (*(0.0, 1.0, *(0.0,) * 13),)
 """Of a constant and `number_features`."""
 
 MIN_COMPLETE = 0.6
@@ -26,6 +24,9 @@ MIN_COMPLETE = 0.6
 
 MAX_ROOM = 3.0
 """What is further away than this many times the least gap between numbers is not near."""
+
+SURE = 0.99
+"""Of most numbers that are right, all digits are right with this probability."""
 
 _CERTAIN = 1e-4
 
@@ -35,6 +36,8 @@ def number_features(
     *,
     ink: int,
     signs: int,
+    strokes: int,
+    beside_sign: bool,
     widest_gap: float,
     room: float,
     height: float,
@@ -45,12 +48,14 @@ def number_features(
         digits: of the number.
         ink: pieces of ink in it that cannot be read.
         signs: decimal separators and minus signs in it.
+        strokes: of its digits, those that may be slashes or brackets.
+        beside_sign: whether a sign is next to it.
         widest_gap: between its digits, in least gaps between numbers.
         room: to the nearest digit or other ink beside it, likewise.
         height: of its row's digits, pixels.
 
     Returns:
-        float64 ``[10]``.
+        float64 ``[14]``.
     """
     right = math.prod(digit.confidence for digit in digits)
     right = min(max(right, _CERTAIN), 1 - _CERTAIN)
@@ -63,6 +68,11 @@ def number_features(
             float(sum(not digit.accepted for digit in digits)),
             float(ink),
             float(signs),
+            float(strokes),
+            float(beside_sign),
+            # Between almost and quite certain the odds tell too little.
+            math.log(1 - right),
+            float(right > SURE),
             float(sum(digit.digit == 1 for digit in digits)),
             min(max(widest_gap, 0.0), 1.0),
             min(max(room, 0.0), MAX_ROOM),
