@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from digitkit.models.evaluation import Evaluation, evaluate
     from digitkit.reading.fields import Field
     from digitkit.reading.reader import Reader
-    from digitkit.reading.results import Digit, Mark, Number, Reading, Timings
+    from digitkit.reading.results import Digit, Event, Mark, Number, Reading, Timings
     from digitkit.sinks.drawing import draw
     from digitkit.sources.frames import Failure, Frame
     from digitkit.sources.live import Live
@@ -38,6 +38,7 @@ _MODULES = {
     "Classifier": "models.classifier",
     "Digit": "reading.results",
     "DigitkitError": "errors",
+    "Event": "reading.results",
     "Evaluation": "models.evaluation",
     "Failure": "sources.frames",
     "Field": "reading.fields",
@@ -62,6 +63,7 @@ __all__ = [
     "Digit",
     "DigitkitError",
     "Evaluation",
+    "Event",
     "Failure",
     "Field",
     "Frame",

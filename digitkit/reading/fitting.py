@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import heapq
 import math
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice, pairwise
+from itertools import groupby, islice
 
 from digitkit.reading.fields import MATCH_SECONDS, Field, slow_pattern
-from digitkit.reading.numbers import find_candidates, join_numbers
+from digitkit.reading.numbers import find_candidates, finish_numbers
 from digitkit.reading.results import Digit, Mark, Number, Reading
-from digitkit.reading.spacing import number_columns
 from digitkit.reading.trust import MIN_COMPLETE
 
 MIN_PROBABILITY = 0.01
@@ -31,9 +29,6 @@ MAX_TRIED = 10_000
 
 PARTED = "there are other marks between its digits"
 """Why a number of several is not complete."""
-
-_SETTLED = re.compile(r"digit \d+ is doubtful|the number as a whole|read as")
-_STROKE = re.compile(r"digit (\d+) may be")
 
 USUAL_MATCH_SECONDS = 0.001
 """All comparisons of a number with a pattern may take `MATCH_SECONDS` beyond this time of each."""
@@ -70,48 +65,41 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
     changed: dict[int, Digit] = {}
     kept, dropped = list[Number](), list[Number]()
     candidates = find_candidates(reading.digits, reading.marks, gap=gap)
-    for _, members in groupby(candidates, lambda number: number.row):
-        for number in _join_row(list(members), field, reading.marks):
+    for row, members in groupby(candidates, lambda number: number.row):
+        marks = [mark for mark in reading.marks if mark.row == row]
+        for number in _join_row(list(members), field, marks):
             digits = _fit_digits(number, field)
             changed |= {id(old): new for old, new in zip(number.digits, digits, strict=True)}
             if any(digit.accepted for digit in digits):
                 kept.append(_rebuild(number, digits, field))
             elif any(digit.accepted for digit in number.digits):
                 dropped.append(_drop(number, digits, field))
+    # The columns are those of all numbers.
+    placed = finish_numbers([*kept, *dropped], gap=gap)
     return replace(
         reading,
         digits=tuple(changed.get(id(digit), digit) for digit in reading.digits),
-        numbers=number_columns(kept),
-        dropped=tuple(dropped),
+        numbers=placed[: len(kept)],
+        dropped=placed[len(kept) :],
     )
 
 
 def _join_row(numbers: Sequence[Number], field: Field, marks: Sequence[Mark]) -> Sequence[Number]:
-    """The numbers of a row; where none of them fits and all together do, that one."""
-    sure = [i for i, n in enumerate(numbers) if any(digit.accepted for digit in n.digits)]
-    if len(sure) < 2 or any(field.fits(_accepted_text(numbers[i], field)) for i in sure):
-        return numbers
-    first, end = sure[0], sure[-1] + 1
-    members = numbers[first:end]
-    joined = join_numbers(members)
-    if not field.fits(text := _accepted_text(joined, field)):
-        return numbers
-    reasons = [*joined.reasons, _state_change(text, " ".join(n.text for n in members), field)]
-    if has_marks := _are_parted(members, marks):
-        reasons.append(PARTED)
-    joined = replace(joined, complete=joined.complete and not has_marks, reasons=tuple(reasons))
-    return [*numbers[:first], joined, *numbers[end:]]
+    """The numbers of a row; where none of them fits and all together do, that one.
 
-
-def _are_parted(numbers: Sequence[Number], marks: Sequence[Mark]) -> bool:
-    """Whether something other than a ruled line is between the numbers of a row."""
-    middles = [
-        mark.box[0] + mark.box[2] / 2
-        for mark in marks
-        if mark.row == numbers[0].row and mark.kind in ("sign", "dash", "ink")
-    ]
-    gaps = [(a.box[0] + a.box[2], b.box[0]) for a, b in pairwise(numbers)]
-    return any(left <= middle <= right for left, right in gaps for middle in middles)
+    Only gaps are overcome like that, no signs and no lines.
+    """
+    sure = [n for n in numbers if any(digit.accepted for digit in n.digits)]
+    if len(sure) < 2 or any(field.fits(_accepted_text(n, field)) for n in sure):
+        return numbers
+    digits = [digit for number in numbers for digit in number.digits]
+    joined = find_candidates(digits, marks, gap=math.inf)
+    if len(joined) != 1 or not field.fits(text := _accepted_text(joined[0], field)):
+        return numbers
+    if joined[0].unread:
+        return numbers  # signs are between them, or ink
+    reason = _state_change(text, " ".join(number.text for number in numbers), field)
+    return [replace(joined[0], reasons=(*joined[0].reasons, reason))]
 
 
 def _state_change(text: str, before: str, field: Field) -> str:
@@ -143,34 +131,41 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     accepted = tuple(digit for digit in digits if digit.accepted)
     signs = number.signs if field.keeps_signs else ()
     text = _join([digit.digit if digit.accepted else None for digit in digits], signs)
-    same = accepted == number.digits
-    if same and text == number.guess:
+    if accepted == number.digits and text == number.guess:
         return replace(number, digits=accepted)
-    confidence = math.prod(digit.confidence for digit in accepted)
-    left = [reason for reason in number.reasons if not _is_settled(reason, digits)]
+    # What the classifier was sure of, and what is no digit, the field does not settle.
+    reasons = [_state_change(text, number.text, field)]
+    pairs = list(zip(number.digits, digits, strict=True))
+    if any(old.accepted and new.accepted and old.digit != new.digit for old, new in pairs):
+        reasons.append("a digit was clear, and read as another one")
+    if any(digits[place].accepted for place in number.strokes):
+        reasons.append("a digit may be a slash or a bracket")
+    if any(digit.cut for digit in digits):
+        reasons.append("a digit is cut by the border")
+    if number.unread:
+        reasons.append("ink next to its digits cannot be read")
+    likely, before = (
+        math.prod(digit.confidence for digit in each) for each in (accepted, number.digits)
+    )
+    # Not only the digits may be wrong.
+    confidence = likely * min(1.0, number.confidence / max(before, 1e-9))
     return replace(
         number,
         text=text,
         guess=text,
         signs=signs,
-        complete=not left and confidence >= MIN_COMPLETE,
+        strokes=(),
+        complete=len(reasons) == 1 and confidence >= MIN_COMPLETE,
         confidence=confidence,
         digits=accepted,
-        reasons=(_state_change(text, number.text, field), *left),
+        reasons=tuple(reasons),
     )
-
-
-def _is_settled(reason: str, digits: Sequence[Digit]) -> bool:
-    """Whether a field's choice of digits leaves nothing of why a number was not complete."""
-    if stroke := _STROKE.match(reason):
-        return not digits[int(stroke[1]) - 1].accepted
-    return _SETTLED.match(reason) is not None
 
 
 def _drop(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     """A number that fits with none of its likely digits, and why."""
-    text = number.text if field.keeps_signs else "".join(filter(str.isdecimal, number.text))
-    fault = field.find_fault(text.replace("?", "")) or "does not fit"
+    text = number.guess if field.keeps_signs else "".join(filter(str.isdecimal, number.guess))
+    fault = field.find_fault(text) or "does not fit"
     return replace(number, complete=False, digits=tuple(digits), reasons=(fault,))
 
 

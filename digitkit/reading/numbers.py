@@ -6,7 +6,6 @@ All distances are in heights of the row's digits, so that numbers are the same a
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -102,14 +101,32 @@ def find_numbers(
         digits: in reading order; see `digitkit.reading.order.reading_order`.
         marks: ink in and next to their rows.
         gap: least gap between two numbers, in heights of the digits; None for one that depends on
-            the gaps of the row and of the page. Infinity makes each row one number, in which
-            everything else that is written there is missing.
+            the gaps of the row and of the page. With infinity the image holds one number: in a row,
+            everything else that is written there is missing from it, and of several rows none is
+            complete.
 
     Returns:
         Those with an accepted digit, in reading order; each accepted digit is in exactly one.
     """
     candidates = find_candidates(digits, marks, gap=gap)
-    return number_columns([n for n in candidates if any(digit.accepted for digit in n.digits)])
+    sure = [n for n in candidates if any(digit.accepted for digit in n.digits)]
+    return finish_numbers(sure, gap=gap)
+
+
+def finish_numbers(numbers: Sequence[Number], *, gap: float | None) -> tuple[Number, ...]:
+    """Numbers with their columns; with a gap of infinity, none of several is complete.
+
+    Args:
+        numbers: all of an image, in reading order.
+        gap: as for `find_numbers`.
+    """
+    numbers = number_columns(numbers)
+    if len(numbers) > 1 and gap == math.inf:
+        numbers = tuple(
+            replace(each, complete=False, reasons=(*each.reasons, "it is not the only number"))
+            for each in numbers
+        )
+    return numbers
 
 
 def find_candidates(
@@ -137,32 +154,6 @@ def find_candidates(
             if any(part.digit for part in group.parts)
         ]
     return numbers
-
-
-def join_numbers(numbers: Sequence[Number]) -> Number:
-    """Several numbers of one row, from the left, as one."""
-    digits = tuple(digit for number in numbers for digit in number.digits)
-    signs, reasons, before = list[tuple[int, str]](), list[str](), 0
-    for number in numbers:
-        signs += [(before + place, sign) for place, sign in number.signs]
-        reasons += [_shift_place(reason, before) for reason in number.reasons]
-        before += len(number.digits)
-    return replace(
-        numbers[0],
-        text="".join(number.text for number in numbers),
-        guess="".join(number.guess for number in numbers),
-        complete=all(number.complete for number in numbers),
-        confidence=math.prod(number.confidence for number in numbers),
-        box=_enclose([number.box for number in numbers]),
-        digits=digits,
-        reasons=tuple(reasons),
-        signs=tuple(signs),
-    )
-
-
-def _shift_place(reason: str, count: int) -> str:
-    """A reason with the place of its digit, if it names one, after so many others."""
-    return re.sub(r"digit (\d+)", lambda place: f"digit {int(place[1]) + count}", reason)
 
 
 def _measure_height(digits: Sequence[Digit]) -> float:
@@ -307,6 +298,8 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         else:
             text += "" if text.endswith("?") else "?"
             reasons.append(_describe_ink(parts, place))
+    if {",", "."} <= {sign for _, sign in signs}:
+        reasons.append("it has points and commas")
     confidence = number_confidence(_features(replace(group, parts=parts), limit, height))
     if not reasons and confidence < MIN_COMPLETE:
         reasons.append(f"the number as a whole is doubtful ({confidence:.0%})")
@@ -321,6 +314,10 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         digits=digits,
         reasons=tuple(dict.fromkeys(reasons)),
         signs=tuple(signs),
+        strokes=tuple(
+            digits.index(each.digit) for each in parts if each.digit and each.may_be_sign
+        ),
+        unread=sum(not each.digit and not _is_legible(parts, i) for i, each in enumerate(parts)),
     )
 
 

@@ -19,7 +19,7 @@ from digitkit.models.classifier import Classifier
 from digitkit.reading.detections import Classified
 from digitkit.reading.detector import Detector
 from digitkit.reading.numbers import find_numbers
-from digitkit.reading.results import Number, Reading, Timings
+from digitkit.reading.results import Reading, Timings
 from digitkit.reading.strategies import (
     EnlargedStrategy,
     PageStrategy,
@@ -240,8 +240,6 @@ class Reader:
         classified = list(map(Classified, detections, images, predictions))
         digits, evidence, marks = strategy.assemble(classified, self.min_confidence, image)
         numbers = find_numbers(digits, marks, gap=self.gap)
-        if self.mode == "number" and len(numbers) > 1:
-            numbers = tuple(map(_doubt_one_of_several, numbers))
         finished = time.perf_counter_ns()
         ms = Timings(
             frame.decode_ms,
@@ -262,11 +260,6 @@ class Reader:
             marks=marks,
         )
         return reading, evidence
-
-
-def _doubt_one_of_several(number: Number) -> Number:
-    """One of several numbers in an image that should hold one."""
-    return replace(number, complete=False, reasons=(*number.reasons, "it is not the only number"))
 
 
 def _total(ms: Sequence[Timings]) -> Timings:

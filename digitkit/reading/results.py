@@ -92,6 +92,8 @@ class Number:
         digits: its digits, at least one of them accepted.
         reasons: why it is not complete, or what a `digitkit.Field` changed; one phrase each.
         signs: its minus and decimal separators, each with the number of digits before it.
+        strokes: places of its digits that may be slashes or brackets, from 0.
+        unread: pieces of ink in it that cannot be read.
     """
 
     text: str
@@ -104,6 +106,8 @@ class Number:
     digits: tuple[Digit, ...] = field(repr=False)
     reasons: tuple[str, ...] = ()
     signs: tuple[tuple[int, str], ...] = field(default=(), repr=False)
+    strokes: tuple[int, ...] = field(default=(), repr=False)
+    unread: int = field(default=0, repr=False)
 
     def __repr__(self) -> str:
         """Short, without the digits."""
@@ -264,7 +268,7 @@ def _digit_json(digit: Digit) -> dict[str, Any]:
     values: dict[str, Any] = {
         "digit": digit.digit,
         # Rounded; whether it reaches the threshold `accepted` says.
-        "confidence": round(digit.confidence, 4),
+        "confidence": round(min(digit.confidence, 0.9999), 4),
         "accepted": digit.accepted,
         "box": list(digit.box),
         "row": digit.row,
@@ -277,7 +281,7 @@ def number_json(number: Number) -> dict[str, Any]:
     values: dict[str, Any] = {
         "text": number.text,
         "complete": number.complete,
-        "confidence": round(number.confidence, 4),
+        "confidence": round(min(number.confidence, 0.9999), 4),
         "box": list(number.box),
         "row": number.row,
         "column": number.column,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.readings import make_digit, make_reading
 
-from digitkit.reading.numbers import find_candidates, find_numbers, join_numbers
+from digitkit.reading.numbers import find_candidates, find_numbers
 from digitkit.reading.results import Digit, Mark, MarkKind, Number
 
 HEIGHT = 60  # of the digits of `make_digit`, at y = 50
@@ -168,13 +168,6 @@ def test_numbers_of_a_reading():
     assert make_reading().confidence is None
 
 
-def test_joined_numbers():
-    first, second = find_numbers(in_a_row("12") + in_a_row("3", 300))
-    joined = join_numbers([first, second])
-    assert (joined.text, joined.guess, len(joined.digits)) == ("123", "123", 3)
-    assert joined.box == (0, 50, 330, 60)
-
-
 KINDS: list[MarkKind] = ["point", "comma", "dash", "sign", "line", "ink", "stroke"]
 
 
@@ -282,9 +275,3 @@ def test_equal_gaps_separate_alike_wherever_they_are(x):
         digits.append(sure(8, x))
         x += 30
     assert texts(digits) == ["8888"] * 3
-
-
-def test_joined_numbers_count_the_digits_of_all():
-    first = find_numbers(in_a_row("12"))[0]
-    second = find_numbers([sure(3, 300), unsure(4, 340)])[0]
-    assert join_numbers([first, second]).reasons == ("digit 4 is doubtful (4 at 70%)",)

@@ -1,0 +1,144 @@
+"""Fit the weights of `digitkit.reading.strokes` and `digitkit.reading.trust`.
+
+    python benchmarks/number_weights.py --count 600
+
+Synthetic strips, tables and rows with operators (``number_sets.py``; MNIST's training digits, with
+a seed of their own) are read. First the strokes: which of the digits that were read as a 1 are
+signs. Then the numbers, with those weights: which are right, doubtful digits taken for what they
+most likely are. Prints the weights, and what they reach on the other half of the images.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from common import ran_on, table
+from context import fit
+from number_reading import common_area, match
+from number_sets import KINDS, Sheet, make_sheet
+
+from digitkit import Classifier, Reader
+from digitkit.arrays import F64
+from digitkit.cli import show
+from digitkit.datasets.mnist import load_mnist
+from digitkit.images.cv import cv2
+from digitkit.models.calibration import expected_calibration_error
+from digitkit.reading import numbers, strokes, trust
+from digitkit.reading.context import weigh
+from digitkit.reading.results import Reading
+
+SEED = 77
+SHARES = {"strips": 0.5, "tables": 0.3, "rows": 1.0}
+"""Images of each kind, of ``--count``."""
+
+DECAY = 1e-5
+
+LIMITS = (0.25, 0.5, 0.75, 0.9)
+
+Bools = npt.NDArray[np.bool_]
+
+
+def make_sheets(count: int) -> list[Sheet]:
+    """The images, kinds mixed."""
+    data = load_mnist("train")
+    sheets = [
+        make_sheet(kind, data, SEED, i)
+        for kind in KINDS
+        for i in range(round(count * SHARES[kind]))
+    ]
+    return [sheets[i] for i in np.random.default_rng(0).permutation(len(sheets))]
+
+
+def read_all(reader: Reader, sheets: Sequence[Sheet]) -> list[Reading]:
+    """Read each image."""
+    readings = []
+    with show.progress() as report:
+        for i, sheet in enumerate(sheets):
+            readings.append(reader.read(sheet.image))
+            report("reading", i + 1, len(sheets))
+    return readings
+
+
+def collect_strokes(sheets: Sequence[Sheet], readings: Sequence[Reading]) -> tuple[F64, Bools]:
+    """The features of each stroke, and whether it is a digit."""
+    features, is_digit = [], []
+    for sheet, reading in zip(sheets, readings, strict=True):
+        for i, own in strokes.stroke_features(reading.digits, reading.marks).items():
+            box = reading.digits[i].box
+            signs = [
+                common_area(box, sign) > 0.5 * min(box[2] * box[3], sign[2] * sign[3])
+                for sign in sheet.signs
+            ]
+            features.append(own)
+            is_digit.append(not any(signs))
+    return np.array(features), np.array(is_digit)
+
+
+def split_fit(features: F64, truth: Bools) -> tuple[list[float], F64]:
+    """Weights of everything; and probabilities of the second half by the weights of the first."""
+    half = len(features) // 2
+    weights = fit(features[:half], truth[:half], DECAY)
+    return fit(features, truth, DECAY), weigh(features[half:], weights)
+
+
+def main() -> None:
+    """Read, fit, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--count", type=int, default=600)
+    parser.add_argument("--model", default="digits-int8", help="the classifier")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    reader, sheets = Reader(Classifier(options.model)), make_sheets(options.count)
+
+    strokes.STROKE_WEIGHTS = (99.0, *(0.0,) * (len(strokes.STROKE_WEIGHTS) - 1))
+    features, is_digit = collect_strokes(sheets, read_all(reader, sheets))
+    weights, probabilities = split_fit(features, is_digit)
+    truth = is_digit[len(is_digit) // 2 :]
+    rows = [
+        [f"{limit}", f"{(probabilities[truth] >= limit).mean():.1%}",
+         f"{(probabilities[~truth] >= limit).mean():.1%}"]
+        for limit in LIMITS
+    ]  # fmt: skip
+    print(f"{ran_on()}; {len(sheets)} images, {len(truth) * 2} strokes\n")
+    print(table(["probability at least", "of digits", "of signs"], rows))
+    print(f"\nSTROKE_WEIGHTS = ({', '.join(f'{weight:.2f}' for weight in weights)})\n")
+    strokes.STROKE_WEIGHTS = tuple(weights)
+
+    kept: list[F64] = []
+    own_confidence = trust.number_confidence
+
+    def remember(features: F64) -> float:
+        kept.append(features)
+        return own_confidence(features)
+
+    numbers.number_confidence = remember  # type: ignore[attr-defined]
+    all_features, right = [], []
+    for sheet, reading in zip(sheets, read_all(reader, sheets), strict=True):
+        kept.clear()
+        candidates = numbers.find_candidates(reading.digits, reading.marks)
+        for found, own in zip(match(sheet, candidates), kept, strict=True):
+            if any(digit.accepted for digit in found.number.digits):
+                all_features.append(own)
+                right.append(found.guessed)
+    outcome = np.array(right)
+    np.savez('/tmp/x/nf.npz', X=np.array(all_features), y=outcome)
+    weights, probabilities = split_fit(np.array(all_features), outcome)
+    truth = outcome[len(outcome) // 2 :]
+    edges = np.quantile(probabilities, np.linspace(0, 1, 9))
+    rows = []
+    for low, high in pairwise(edges):
+        members = (probabilities >= low) & (probabilities <= high)
+        rows.append([f"{low:.3f} to {high:.3f}", f"{probabilities[members].mean():.1%}",
+                     f"{truth[members].mean():.1%}"])  # fmt: skip
+    error = expected_calibration_error(probabilities, truth)
+    print(f"{len(outcome)} numbers; calibration error {error:.2%}\n")
+    print(table(["confidence", "mean", "right"], rows))
+    print(f"\nNUMBER_WEIGHTS = ({', '.join(f'{weight:.2f}' for weight in weights)})")
+
+
+if __name__ == "__main__":
+    main()
