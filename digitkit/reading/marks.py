@@ -8,7 +8,8 @@ apart by its shape.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from digitkit.arrays import F64, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.crops import SHARP_HEIGHT
+from digitkit.reading.crops import SHARP_HEIGHT, clip_box
 from digitkit.reading.detections import Detection
 from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, MarkKind
@@ -74,8 +75,16 @@ def find_marks(image: GreyImage, members: Sequence[Member]) -> tuple[Mark, ...]:
     for own in rows.values():
         if any(member.digit.accepted for member in own):
             strip = _Strip(image, own)
-            marks += strip.find(members)
+            marks += _within(strip.find(members), *image.shape)
     return tuple(marks)
+
+
+def _within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark]:
+    """The marks in an image; the pixels of a strip beyond it repeat those at its border."""
+    for mark in marks:
+        x, y, w, h = mark.box
+        if x < width and y < height and x + w > 0 and y + h > 0:
+            yield replace(mark, box=clip_box(x, y, w, h, width, height))
 
 
 class _Strip:

@@ -138,3 +138,15 @@ def test_a_slash_is_a_sign_where_there_are_others(reader, one_of_each):
     cv2.line(image, (x - 12, 134), (x + 12, 64), 40, 4, cv2.LINE_AA)
     reading = reader.read(image)
     assert "1" not in "".join(n.text for n in reading.numbers if n.complete)
+
+
+def test_marks_are_within_the_image(reader, one_of_each):
+    image = write("20  45", one_of_each)[70:130]  # hardly higher than its digits
+    cv2.line(image, (145, 0), (145, 59), 60, 3)  # a ruled line from border to border
+    reading = reader.read(image)
+    assert any(mark.kind == "line" for mark in reading.marks)
+    for each in (*reading.marks, *reading.numbers):
+        x, y, width, height = each.box
+        assert min(x, y) >= 0
+        assert x + width <= image.shape[1]
+        assert y + height <= image.shape[0]
