@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from digitkit.errors import at_least
@@ -83,7 +83,7 @@ class EventFinder:
         events = self._miss(before, frozenset(tracks) - used)
         return (*events, *self._settle())
 
-    def _miss(self, absent: Sequence[_Known], tracks: frozenset[int]) -> list[Event]:
+    def _miss(self, absent: Sequence[_Known], tracks: Set[int]) -> list[Event]:
         """The numbers that are gone for long enough; the others are kept.
 
         One whose digits are all in doubt, as while they change, is not gone; one whose digits now

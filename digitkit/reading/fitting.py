@@ -138,6 +138,8 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     pairs = list(zip(number.digits, digits, strict=True))
     if any(old.accepted and new.accepted and old.digit != new.digit for old, new in pairs):
         reasons.append("a digit was clear, and read as another one")
+    if number.signs and not signs:
+        reasons.append("a decimal separator or a minus was left out")
     if any(digits[place].accepted for place in number.strokes):
         reasons.append("a digit may be a slash or a bracket")
     if any(digit.cut for digit in digits):

@@ -223,8 +223,10 @@ def _group(parts: Sequence[_Part], limit: float) -> Iterator[_Group]:
     """The parts of each number of a row, from the left."""
     group: list[_Part] = []
     before: _Part | None = None
-    for part in parts:
-        if group and not _continues(group, part, limit):
+    within = _find_ink_within(parts, limit)
+    for i, part in enumerate(parts):
+        joined = i in within or (i - 1 in within and part.kind == "digit")
+        if group and not joined and not _continues(group, part, limit):
             yield _Group(group, before, part)
             before, group = group[-1], []
         if not group and not _begins(part, before):
@@ -233,6 +235,17 @@ def _group(parts: Sequence[_Part], limit: float) -> Iterator[_Group]:
             group.append(part)
     if group:
         yield _Group(group, before, None)
+
+
+def _find_ink_within(parts: Sequence[_Part], limit: float) -> set[int]:
+    """Places of ink that stands like a digit of a number between two others."""
+    return {
+        i
+        for i in range(1, len(parts) - 1)
+        if [each.kind for each in parts[i - 1 : i + 2]] == ["digit", "ink", "digit"]
+        and parts[i - 1].gap_to(parts[i]) < limit
+        and parts[i].gap_to(parts[i + 1]) < limit
+    }
 
 
 def _continues(group: Sequence[_Part], part: _Part, limit: float) -> bool:
@@ -286,13 +299,15 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         parts = [group.before, *parts]
     digits = tuple(part.item for part in parts if isinstance(part.item, Digit))
     text, guess, reasons, signs = "", "", list[str](), list[tuple[int, str]]()
+    count = 0
     for place, part in enumerate(parts):
         if part.digit:
+            count += 1
             text += str(part.digit.digit) if part.digit.accepted else "?"
             guess += str(part.digit.digit)
-            reasons += _doubts(part, digits.index(part.digit) + 1)
+            reasons += _doubts(part, count)
         elif _is_legible(parts, place):
-            signs.append((sum(each.kind == "digit" for each in parts[:place]), _TEXT[part.kind]))
+            signs.append((count, _TEXT[part.kind]))
             text += _TEXT[part.kind]
             guess += _TEXT[part.kind]
         else:
@@ -314,9 +329,7 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         digits=digits,
         reasons=tuple(dict.fromkeys(reasons)),
         signs=tuple(signs),
-        strokes=tuple(
-            digits.index(each.digit) for each in parts if each.digit and each.may_be_sign
-        ),
+        strokes=tuple(i for i, each in enumerate(e for e in parts if e.digit) if each.may_be_sign),
         unread=sum(not each.digit and not _is_legible(parts, i) for i, each in enumerate(parts)),
     )
 

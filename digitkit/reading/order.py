@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -54,14 +53,17 @@ def reading_order(boxes: Sequence[Box]) -> list[tuple[int, int]]:
     return [(i, number) for number, row in enumerate(rows) for i in row]
 
 
-def order_digits(digits: Sequence[Digit]) -> tuple[Digit, ...]:
-    """Digits in reading order, with their rows.
+def order_digits(digits: Sequence[Digit]) -> list[tuple[int, int]]:
+    """The order in which a person reads digits, and their rows.
 
     Rows are those of accepted digits. One in doubt belongs to the row that it is level with; where
     there is none, it gets a row of its own, with a number after those of all others.
 
     Args:
         digits: in any order, with any rows.
+
+    Returns:
+        The index and the row of each digit, in reading order.
     """
     boxes = [digit.level_box or digit.box for digit in digits]
     rows: dict[int, list[int]] = {}
@@ -79,7 +81,7 @@ def order_digits(digits: Sequence[Digit]) -> tuple[Digit, ...]:
     numbers = {row: number for number, row in enumerate(sorted(sure))}
     for row in sorted(rows.keys() - sure):
         numbers[row] = len(numbers)
-    return tuple(replace(digits[i], row=numbers[row]) for row in sorted(rows) for i in rows[row])
+    return [(i, numbers[row]) for row in sorted(rows) for i in rows[row]]
 
 
 def _find_home(box: Box, others: Sequence[tuple[Box, int]]) -> int | None:

@@ -19,7 +19,7 @@ MIN_GAP, MAX_GAP = 0.55, 2.2
 """Two numbers are at least the first apart, and what is further apart than the second is never one.
 """
 
-LEAP, CLOSE = 2.0, 0.2
+LEAP, CLOSE = 2.3, 0.2
 """Where no gap of a row is between some size and this many times as much, the larger ones are
 between numbers; what is closer than the second counts as that."""
 
@@ -44,10 +44,12 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
     ordered = sorted(max(gap, 0.0) for gap in gaps)
     usual = ordered[(len(gaps) - 1) // 4]
     limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
+    if table:
+        return min(limit, COLUMN_GAP)
     for lower, upper in pairwise(ordered):
         if upper >= max(MIN_GAP, LEAP * max(lower, CLOSE)):
             limit = min(limit, upper)
-    return min(limit, COLUMN_GAP) if table else limit
+    return limit
 
 
 def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:

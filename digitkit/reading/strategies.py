@@ -175,8 +175,10 @@ class PageStrategy:
             was_digit = cut and candidate.detection.score >= MIN_CUT_SCORE
             if confidence >= MIN_REPORTED or was_digit:
                 reported.append(Member(digit, candidate.detection))
-        detections = {id(digit.image): detection for digit, detection in reported}
-        ordered = order_digits([digit for digit, _ in reported])
-        members = [Member(digit, detections[id(digit.image)]) for digit in ordered]
+        members = [
+            Member(replace(reported[i].digit, row=row), reported[i].detection)
+            for i, row in order_digits([member.digit for member in reported])
+        ]
+        ordered = tuple(member.digit for member in members)
         digits, marks = settle_strokes(ordered, find_marks(image, members))
         return Assembled(digits, evidence, marks)

@@ -8,6 +8,8 @@ other signs. A logistic regression on these, fitted on synthetic pages by
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,8 +21,8 @@ from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, MarkKind
 
 STROKE_WEIGHTS: tuple[float, ...] = (
-    *(3.38, -23.02, -11.20, -12.78, -3.84, 2.23, -1.12, -6.27, -5.57, 3.60, 3.65, 0.94),
-    *(-0.78, -0.39, 4.50, 8.81),
+    *(3.41, -23.96, -9.19, -12.46, -4.25, 2.10, -1.20, -5.46, -5.20, 2.34, 3.59, 1.05),
+    *(-0.82, -0.39, 4.41, 6.92),
 )
 """Of a constant and `stroke_features`: whether a stroke is a digit."""
 
@@ -70,70 +72,66 @@ def stroke_features(digits: Sequence[Digit], marks: Sequence[Mark]) -> dict[int,
         marks: in their rows.
 
     Returns:
-        By the place of each accepted digit that was read as a 1, float64 ``[16]``.
+        By the place of each accepted digit that was read as a 1, float64 ``[15]``.
     """
-    signs = dict.fromkeys({digit.row for digit in digits}, 0)
-    for mark in marks:
-        if mark.kind in ("sign", "dash"):
-            signs[mark.row] = signs.get(mark.row, 0) + 1
-    everywhere = sum(signs.values())
+    signs = Counter(mark.row for mark in marks if mark.kind in ("sign", "dash"))
     found: dict[int, F64] = {}
-    for row in sorted(signs):
+    for row in sorted({digit.row for digit in digits}):
         members = [i for i, digit in enumerate(digits) if digit.row == row and digit.accepted]
         strokes = [i for i in members if digits[i].digit == 1]
-        others = [i for i in members if digits[i].digit != 1] or members
-        if not strokes:
-            continue
-        boxes = {i: np.array(digits[i].level_box or digits[i].box, np.float64) for i in members}
-        height = median([max(boxes[i][3], boxes[i][2] / 2) for i in others])
-        edges = [(boxes[mark][0], boxes[mark][0] + boxes[mark][2]) for mark in members] + [
-            (box[0], box[0] + box[2])
-            for mark in marks
-            if mark.row == row
-            for box in (mark.level_box or mark.box,)
-        ]
-        points = [
-            box[0] + box[2]
-            for mark in marks
-            if mark.row == row and mark.kind in ("point", "comma")
-            for box in (mark.level_box or mark.box,)
-        ]
-        for i in strokes:
-            x, y, w, h = boxes[i]
-            near = sorted(others, key=lambda k: abs(boxes[k][0] + boxes[k][2] / 2 - x - w / 2))[:2]
-            near = [k for k in near if k != i] or [i]
-            top = median([boxes[k][1] for k in near])
-            bottom = median([boxes[k][1] + boxes[k][3] for k in near])
-            left = min([x - right for _, right in edges if right <= x + w / 3], default=2 * height)
-            right = min(
-                [start - x - w for start, _ in edges if start >= x + 2 * w / 3], default=2 * height
-            )
-            lean, bow = _measure(digits[i].image)
-            room = [min(max(each, 0) / height, MAX_GAP) for each in (left, right)]
-            found[i] = np.array(
-                [
-                    np.log(h / height),
-                    (top - y) / height,
-                    (y + h - bottom) / height,
-                    lean,
-                    abs(bow),
-                    bow,
-                    *room,
-                    min(room),
-                    float(MAX_GAP in room),
-                    float(signs[row] > 0),
-                    np.log1p(everywhere),
-                    np.log(np.clip(1 - digits[i].confidence, 1e-4, 1)),
-                    w / h,
-                    float(any(0 <= x + w / 3 - end <= 0.7 * height for end in points)),
-                ]
-            )
+        if strokes:
+            place = _Row([digits[i] for i in members], [mark for mark in marks if mark.row == row])
+            for i in strokes:
+                own = place.describe(digits[i])
+                rest = (float(signs[row] > 0), np.log1p(signs.total()), *own[1])
+                found[i] = np.array([*own[0], *rest])
     return found
+
+
+class _Row:
+    """The digits and marks of a row, to compare its strokes with."""
+
+    def __init__(self, digits: Sequence[Digit], marks: Sequence[Mark]) -> None:
+        boxes = np.array([digit.level_box or digit.box for digit in digits], np.float64)
+        no_stroke = np.array([digit.digit != 1 for digit in digits])
+        self._others = boxes[no_stroke] if no_stroke.any() else boxes
+        self._height = median(np.maximum(self._others[:, 3], self._others[:, 2] / 2))
+        inks = np.array([mark.level_box or mark.box for mark in marks], np.float64).reshape(-1, 4)
+        everything = np.vstack([boxes, inks])
+        self._starts, self._ends = everything[:, 0], everything[:, 0] + everything[:, 2]
+        is_point = np.array([mark.kind in ("point", "comma") for mark in marks], bool)
+        self._points = (inks[:, 0] + inks[:, 2])[is_point]
+
+    def describe(self, digit: Digit) -> tuple[list[float], list[float]]:
+        """The features of a stroke before and after those of all signs."""
+        x, y, w, h = digit.level_box or digit.box
+        height = self._height
+        away = np.abs(self._others[:, 0] + self._others[:, 2] / 2 - x - w / 2)
+        away[away == 0] = np.inf  # itself
+        near = self._others[np.argsort(away, kind="stable")[:2]]
+        top, bottom = median(near[:, 1]), median(near[:, 1] + near[:, 3])
+        before, after = self._ends <= x + w / 3, self._starts >= x + 2 * w / 3
+        left = (x - self._ends[before]).min(initial=2 * height)
+        right = (self._starts[after] - x - w).min(initial=2 * height)
+        room = [min(max(float(each), 0) / height, MAX_GAP) for each in (left, right)]
+        lean, bow = _measure(digit.image)
+        behind = x + w / 3 - self._points
+        own = [
+            math.log(h / height), (top - y) / height, (y + h - bottom) / height,
+            lean, abs(bow), bow, *room, min(room), float(MAX_GAP in room),
+        ]  # fmt: skip
+        return own, [
+            math.log(min(max(1 - digit.confidence, 1e-4), 1)),
+            w / h,
+            float(((behind >= 0) & (behind <= 0.7 * height)).any()),
+        ]
 
 
 def _measure(image: U8) -> tuple[float, float]:
     """How far a stroke leans to the right, and how far it bends, in its heights."""
     y, x = np.nonzero(image > 96)
+    if len(y) < 3:
+        return 0.0, 0.0
     span = max(float(np.ptp(y)), 1.0)
     bow, slope, _ = np.polyfit((y - y.mean()) / span, x / span, 2)
     return -float(slope), float(bow)

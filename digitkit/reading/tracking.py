@@ -20,6 +20,9 @@ SMOOTHING = 0.5
 MAX_SHIFTS = 200
 """Movements of a page between two frames that are tried."""
 
+MAX_COMPARED = 4_000_000
+"""Pairs of digits that are compared for them; so of pages of hundreds, fewer are tried."""
+
 MAX_MISSING = 2
 """A track ends after its digit was missing, blurred or hidden, for more frames than this."""
 
@@ -95,12 +98,13 @@ class Tracker:
             track.missing += 1
         self._tracks = seen + [track for track in waiting if track.missing <= MAX_MISSING]
         signs = {mark.box for mark in reading.marks if mark.kind == "sign"}
-        names = {id(track.digit.image): track.name for track in self._tracks}
-        ordered = order_digits([self._to_digit(track, signs) for track in self._tracks])
-        self.tracks = tuple(names[id(digit.image)] for digit in ordered)
+        digits = [self._to_digit(track, signs) for track in self._tracks]
+        order = order_digits(digits)
+        self.tracks = tuple(self._tracks[i].name for i, _ in order)
+        ordered = tuple(replace(digits[i], row=row) for i, row in order)
         unseen = [track.digit for track in self._tracks if track.missing]
         seen_marks = [mark for mark in reading.marks if not _is_part(mark, ordered, unseen)]
-        marks = tuple(_move_to_row(mark, ordered) for mark in seen_marks) if ordered else ()
+        marks = _move_to_rows(seen_marks, ordered)
         numbers = find_numbers(ordered, marks, gap=self.gap)
         return replace(reading, digits=ordered, numbers=numbers, marks=marks)
 
@@ -134,15 +138,17 @@ def _is_part(mark: Mark, digits: Sequence[Digit], unseen: Sequence[Digit]) -> bo
     )
 
 
-def _move_to_row(mark: Mark, digits: Sequence[Digit]) -> Mark:
-    """A mark in the row of the nearest digit: the tracked digits have rows of their own."""
-
-    def distance(digit: Digit) -> float:
-        (x, y, w, h), box = digit.level_box or digit.box, mark.level_box or mark.box
-        across = abs(x + w / 2 - box[0] - box[2] / 2)
-        return across + 3 * abs(y + h / 2 - box[1] - box[3] / 2)
-
-    return replace(mark, row=min(digits, key=distance).row)
+def _move_to_rows(marks: Sequence[Mark], digits: Sequence[Digit]) -> tuple[Mark, ...]:
+    """Marks in the rows of their nearest digits: the tracked digits have rows of their own."""
+    if not marks or not digits:
+        return ()
+    there, here = (
+        np.array([(x + w / 2, y + h / 2) for x, y, w, h in boxes])
+        for boxes in ([each.level_box or each.box for each in items] for items in (digits, marks))
+    )
+    across, down = np.abs(here[:, None] - there[None]).transpose(2, 0, 1)
+    nearest = (across + 3 * down).argmin(1).tolist()
+    return tuple(replace(mark, row=digits[i].row) for mark, i in zip(marks, nearest, strict=True))
 
 
 def _match_digits(before: Sequence[Digit], now: Sequence[Digit]) -> dict[int, int]:
@@ -165,7 +171,8 @@ def _match_digits(before: Sequence[Digit], now: Sequence[Digit]) -> dict[int, in
     alike = np.array([[a.digit == b.digit for b in before] for a in now])
     near = (np.abs(dx) < 2 * height) & (np.abs(dy) < height) & alike
     best, shift = -1.0, (0.0, 0.0)
-    for sx, sy in [(0.0, 0.0), *zip(dx[near][:MAX_SHIFTS], dy[near][:MAX_SHIFTS], strict=True)]:
+    tried = max(1, min(MAX_SHIFTS, MAX_COMPARED // dx.size))
+    for sx, sy in [(0.0, 0.0), *zip(dx[near][:tried], dy[near][:tried], strict=True)]:
         distance = np.hypot((dx - sx) / width, (dy - sy) / height)
         # The nearer the better, so that a digit's own place wins over half a digit's shift.
         score = float(np.clip(1 - 2 * distance.min(1), 0, 1).sum())

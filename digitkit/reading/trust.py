@@ -16,7 +16,10 @@ from digitkit.arrays import F64
 from digitkit.reading.context import weigh
 from digitkit.reading.results import Digit
 
-NUMBER_WEIGHTS: tuple[float, ...] = (*(0.0, 1.0, *(0.0,) * 13),)
+NUMBER_WEIGHTS: tuple[float, ...] = (
+    *(2.10, -0.41, 1.62, -0.02, -0.75, -2.81, -0.60, -2.83, 0.52, -0.33, 1.05, -0.35, -1.86),
+    *(0.26, 0.11, 1.22),
+)
 """Of a constant and `number_features`."""
 
 MIN_COMPLETE = 0.6
@@ -55,17 +58,18 @@ def number_features(
         height: of its row's digits, pixels.
 
     Returns:
-        float64 ``[14]``.
+        float64 ``[15]``.
     """
     right = math.prod(digit.confidence for digit in digits)
     right = min(max(right, _CERTAIN), 1 - _CERTAIN)
     weakest = min(digit.confidence for digit in digits)
+    doubtful = sum(not digit.accepted for digit in digits)
     return np.array(
         [
             math.log(right / (1 - right)),
             math.log(min(max(weakest, _CERTAIN), 1 - _CERTAIN)),
             float(len(digits)),
-            float(sum(not digit.accepted for digit in digits)),
+            float(doubtful),
             float(ink),
             float(signs),
             float(strokes),
@@ -77,6 +81,7 @@ def number_features(
             min(max(widest_gap, 0.0), 1.0),
             min(max(room, 0.0), MAX_ROOM),
             math.log2(max(height, 1.0) / 32),
+            float(not (doubtful or ink or signs or strokes or beside_sign)),
         ]
     )
 
