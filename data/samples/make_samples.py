@@ -7,6 +7,8 @@ The same script draws the same images.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,11 @@ from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images import samples
 from digitkit.images.cv import cv2
+from digitkit.reading.events import EventFinder
 from digitkit.reading.tracking import Tracker
 from digitkit.sinks import explain
 from digitkit.sinks.drawing import draw
+from digitkit.sinks.lines import format_event
 from digitkit.sources.files import load_frame
 from digitkit.sources.frames import Frame
 from digitkit.system import atomic
@@ -171,7 +175,7 @@ def animation(data: DigitData, path: Path) -> None:
     """A camera held by hand over slips of paper with one number each, read live."""
     rng = np.random.default_rng(5)
     reader, caption = Reader(), ""
-    frames, tracker = [], Tracker(3, reader.min_confidence)
+    frames, tracker, finder = [], Tracker(reader.min_confidence), EventFinder(3)
     for step in range(36):
         number = ("4021", "4027", "3806")[step // 12]
         page = np.full((400, 520, 3), (222, 234, 238), np.float32)
@@ -190,8 +194,9 @@ def animation(data: DigitData, path: Path) -> None:
         blur = 1 + 4 * (step % 12 == 11)  # the slip is pulled away
         image = as_u8(cv2.GaussianBlur(view, (0, 0), blur))
         reading = tracker.follow(reader.read_frame(Frame("camera 0", image, number=step)))
-        if tracker.report(reading):
-            caption = f"camera 0 #{step}: {reading.text}"
+        for event in finder.update(reading, tracker.tracks):
+            taken = replace(reading, time=datetime(2026, 1, 1, 14, 3, 12 + step // 7, tzinfo=UTC))
+            caption = format_event(taken, event)
         shown = draw(image, reading)
         plate = np.full((44, shown.shape[1], 3), 40, np.uint8)
         cv2.putText(plate, caption, (12, 30), cv2.FONT_HERSHEY_DUPLEX, 0.7, (240, 240, 240), 1, 16)
