@@ -40,6 +40,9 @@ MIN_LEVELS = 10
 PAPER_SIDE = 0.75
 """Ink is narrower than this, in heights; what is wider is paper, or a shadow on it."""
 
+SWALLOWED = 0.7
+"""A stroke next to a digit that is at least this high is a digit of its own, in heights."""
+
 LINE_LENGTHS = 1.6, 1.55
 """Level and upright strokes longer than this are ruled lines, in heights."""
 
@@ -117,6 +120,7 @@ class _Strip:
         self._top = -HALF * self._height
         self.width = round((float(everything.max()) + room - self._left) / self._scale)
         self.height = round(2 * HALF * self._unit)
+        self._spans: list[tuple[int, int]] = []  # of the accepted digits, from left to right
 
     def find(self, members: Sequence[Member]) -> list[Mark]:
         """The marks in it.
@@ -196,6 +200,8 @@ class _Strip:
                 _crop(member.detection.ink), (width, height), interpolation=cv2.INTER_AREA
             )
             is_own = member.digit.row == self._row and member.digit.accepted
+            if is_own:
+                self._spans.append((left, left + width))
             _paste(np.asarray(ink, np.uint8), own if is_own else others, left, top)
         return own, np.maximum(own, others)
 
@@ -269,6 +275,7 @@ class _Strip:
         taken = cv2.threshold(digits, 64, 1, cv2.THRESH_BINARY)[1]
         shared = np.bincount(labels[taken > 0], minlength=len(areas))
         apart = (shared < 0.1 * areas) | self._are_points(np.asarray(stats, np.int32))
+        apart[self._find_swallowed(np.asarray(stats, np.int32))] = True
         apart[0] = False
         shapes = [
             self._to_shape(labels, i, stats[i].tolist()) for i in np.flatnonzero(apart).tolist()
@@ -302,6 +309,28 @@ class _Strip:
         # A dot in the upper half is a piece of a digit, or the upper one of a colon.
         beside = np.abs(middle - (x + w / 2)) < PAIR_SHIFT
         return np.asarray(small & (low | (beside & small & low).any(1)))
+
+    def _find_swallowed(self, stats: npt.NDArray[np.int32]) -> list[int]:
+        """Strokes that a digit's detection took with it: as high as the digit, and beside it.
+
+        Args:
+            stats: of the pieces of ink, as OpenCV gives them, int32 ``[N, 5]``.
+        """
+        left, width, height, area = (stats[:, column] for column in (0, 2, 3, 4))
+        tall = np.flatnonzero(height >= SWALLOWED * self._unit)
+        tall = tall[tall > 0]
+        largest, beside, reach = set[int](), set[int](), 0.2 * self._unit
+        for start, end in self._spans:
+            middle = left[tall] + width[tall] / 2
+            own = tall[(middle >= start - reach) & (middle <= end + reach)]
+            if not len(own):
+                continue
+            main = own[area[own].argmax()]
+            largest.add(int(main))
+            common = np.minimum(left[own] + width[own], left[main] + width[main])
+            common = common - np.maximum(left[own], left[main])
+            beside.update(own[(common < 0.2 * width[own]) & (own != main)].tolist())
+        return sorted(beside - largest)
 
     def _reclassify(self, member: Member) -> list[Mark]:
         """The mark that a digit in doubt is, if its shape is one of a sign."""
