@@ -9,6 +9,7 @@ those on its line, and the size of the page's largest digit. Both were fitted on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from digitkit.reading.order import median
 
 if TYPE_CHECKING:
     from digitkit.reading.detections import Classified
+    from digitkit.reading.results import Digit
 
 OWN_WEIGHTS = (0.322, 1.475, 0.220, -0.447, 0.106, -0.764)
 """Of a constant and `own_features`: whether a detection is a digit, by itself."""
@@ -31,6 +33,11 @@ missed ones."""
 
 FILLED = 1.4
 """A digit that fills the image is at least this many times as high as what is found in it."""
+
+SURE_SHAPE, BESIDE, OFF_LEVEL, SIZES = 0.97, 0.35, 0.25, (0.75, 1.3)
+"""A digit in doubt is accepted if the classifier is as sure of its shape as the first, and an
+accepted one of its row is at most this far beside it and above or below it, in heights of that, and
+of its height within these factors."""
 
 _CERTAIN = 0.999
 """Probabilities are limited to this: what is certain tells no more."""
@@ -81,6 +88,51 @@ def rescore(classified: Sequence[Classified], min_confidence: float, side: int) 
         dropped = ~whole if as_one else whole
         factor[dropped], cut[dropped] = 0.0, False
     return list(map(Rescored, factor.tolist(), cut.tolist()))
+
+
+def accept_beside(
+    digits: Sequence[Digit], shapes: Sequence[float], min_confidence: float
+) -> list[Digit]:
+    """Accept digits in doubt that stand in a number like any other of its digits.
+
+    A stroke by itself may be anything; the same stroke close between digits of its size is a 1.
+    From an accepted digit this goes on to the next one.
+
+    Args:
+        digits: of one image, with their rows.
+        shapes: the classifier's confidence of each, before its context changed it, 0–1.
+        min_confidence: threshold for a digit to be accepted, 0–1, which is their confidence then.
+    """
+    settled = list(digits)
+    found = [i for i, digit in enumerate(digits) if digit.accepted]
+    doubtful = {
+        i
+        for i, digit in enumerate(digits)
+        if not (digit.accepted or digit.cut) and shapes[i] >= max(SURE_SHAPE, min_confidence)
+    }
+    while found:
+        known = digits[found.pop()]
+        for i in sorted(doubtful):
+            if digits[i].row == known.row and _is_beside(digits[i], known):
+                factor = min_confidence / max(digits[i].confidence, 1e-9)
+                settled[i] = replace(
+                    digits[i],
+                    accepted=True,
+                    confidence=max(digits[i].confidence, min_confidence),
+                    is_digit=min(1.0, digits[i].is_digit * max(1.0, factor)),
+                )
+                doubtful.remove(i)
+                found.append(i)
+    return settled
+
+
+def _is_beside(digit: Digit, known: Digit) -> bool:
+    (x, y, w, h), (left, top, width, height) = (
+        each.level_box or each.box for each in (digit, known)
+    )
+    across = max(left - x - w, x - left - width) / height
+    down = abs(y + h / 2 - top - height / 2) / height
+    return across <= BESIDE and down <= OFF_LEVEL and SIZES[0] <= h / height <= SIZES[1]
 
 
 def own_features(classified: Sequence[Classified], side: int) -> F64:

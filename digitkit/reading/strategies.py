@@ -159,12 +159,12 @@ class PageStrategy:
         self, classified: Sequence[Classified], min_confidence: float, image: GreyImage
     ) -> Assembled:
         """Rescore by context, drop clutter, and put into reading order."""
-        from digitkit.reading.context import rescore
+        from digitkit.reading.context import accept_beside, rescore
         from digitkit.reading.marks import Member, find_marks
         from digitkit.reading.order import order_digits
         from digitkit.reading.strokes import settle_strokes
 
-        reported, evidence = list[Member](), 0.0
+        reported, evidence = list[tuple[Digit, Classified]](), 0.0
         rescored = rescore(classified, min_confidence, max(image.shape))
         for candidate, (score, cut) in zip(classified, rescored, strict=True):
             confidence = candidate.prediction.confidence * score
@@ -174,11 +174,17 @@ class PageStrategy:
             # A digit that is cut may have a low confidence and still be one.
             was_digit = cut and candidate.detection.score >= MIN_CUT_SCORE
             if confidence >= MIN_REPORTED or was_digit:
-                reported.append(Member(digit, candidate.detection))
+                reported.append((digit, candidate))
+        order = order_digits([digit for digit, _ in reported])
+        found = [reported[i][1] for i, _ in order]
+        ordered = accept_beside(
+            [replace(reported[i][0], row=row) for i, row in order],
+            [candidate.prediction.confidence for candidate in found],
+            min_confidence,
+        )
         members = [
-            Member(replace(reported[i].digit, row=row), reported[i].detection)
-            for i, row in order_digits([member.digit for member in reported])
+            Member(digit, candidate.detection)
+            for digit, candidate in zip(ordered, found, strict=True)
         ]
-        ordered = tuple(member.digit for member in members)
         digits, marks = settle_strokes(ordered, find_marks(image, members))
         return Assembled(digits, evidence, marks)

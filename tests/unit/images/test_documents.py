@@ -171,6 +171,7 @@ def animation(request):
 
 def drawn_frames(background: tuple[int, ...], count: int = 5) -> list:
     """Frames with a bar that moves."""
+    pytest.importorskip("PIL.Image", reason="needs Pillow, as [dev] brings it")
     from PIL import Image, ImageDraw
 
     frames = []

@@ -60,7 +60,8 @@ def test_a_number_has_a_bracket_and_its_text_above_its_digits(labels):
 def test_doubt_shows_without_colour(labels):
     eight = replace(make_digit({8: 0.617}), box=(20, 120, 30, 60))
     drawn = draw(PAPER, make_reading(eight, *digits("447", likely=0.97)[1:]))
-    assert [label.text for label in labels] == ["?47", "8? 61%", "97%", "97%"]
+    texts = [label.text for label in labels]
+    assert texts[:3] == ["?47", "8? 61%", "97%"]  # a fourth where its font leaves room
     # The bracket and the box of the digit are dashed.
     line = seen(drawn, RED).sum(axis=1)
     above = line[labels[0].plate[1] + labels[0].plate[3] : 117]
