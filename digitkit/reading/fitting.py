@@ -27,9 +27,6 @@ MIN_PROBABILITY = 0.01
 MAX_TRIED = 10_000
 """Hypotheses about one number that are tried, the most likely first, before it is given up."""
 
-PARTED = "there are other marks between its digits"
-"""Why a number of several is not complete."""
-
 USUAL_MATCH_SECONDS = 0.001
 """All comparisons of a number with a pattern may take `MATCH_SECONDS` beyond this time of each."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from digitkit.arrays import F64, Box
@@ -74,18 +74,6 @@ def _slack(part: _Part) -> float:
     if part.kind != "digit":
         return 0.0
     return max(0.0, NARROWEST - (part.right - part.left)) / 2
-
-
-@dataclass
-class _Open:
-    """A number that is being put together from the left."""
-
-    parts: list[_Part] = field(default_factory=list)
-
-    @property
-    def last(self) -> _Part | None:
-        """Its last part."""
-        return self.parts[-1] if self.parts else None
 
 
 def find_numbers(
