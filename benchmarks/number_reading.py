@@ -32,11 +32,11 @@ from common import ran_on, table
 from number_sets import KINDS, Sheet, Written, make_sheet
 
 from digitkit import Classifier, Number, Reader, figures
-from digitkit.arrays import Box
 from digitkit.cli import show
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
 from digitkit.models.calibration import expected_calibration_error
+from digitkit.reading.detections import common_area
 
 THRESHOLDS = (0.0, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Of `Number.confidence`, in the table of risk and coverage; 0 keeps all complete numbers."""
@@ -72,13 +72,6 @@ def match(sheet: Sheet, numbers: Sequence[Number]) -> list[Found]:
         written = sheet.numbers[best] if shares and shares[best] > 0 else None
         found.append(Found(number, written))
     return found
-
-
-def common_area(a: Box, b: Box) -> float:
-    """The area that two boxes have in common, square pixels."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    return max(0, width) * max(0, height)
 
 
 def summarize(sheets: Read) -> list[str]:

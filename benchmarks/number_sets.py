@@ -16,6 +16,7 @@ import numpy as np
 from digitkit.arrays import U8, Box
 from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
+from digitkit.reading.detections import enclose
 from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.glyphs import crop_to_ink
 from digitkit.training.scenes.page import Page, Rng
@@ -151,13 +152,6 @@ class Hand:
 
 
 _ARC = np.linspace(-np.pi / 2, np.pi / 2, 9)
-
-
-def enclose(boxes: list[Box]) -> Box:
-    """The smallest box around others."""
-    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
-    right, bottom = max(b[0] + b[2] for b in boxes), max(b[1] + b[3] for b in boxes)
-    return left, top, right - left, bottom - top
 
 
 def make_strip(data: DigitData, rng: Rng) -> Sheet:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from common import ran_on, table
 from context import fit
-from number_reading import common_area, match
+from number_reading import match
 from number_sets import KINDS, Sheet, make_sheet
 
 from digitkit import Classifier, Reader
@@ -29,6 +29,7 @@ from digitkit.images.cv import cv2
 from digitkit.models.calibration import expected_calibration_error
 from digitkit.reading import numbers, strokes, trust
 from digitkit.reading.context import weigh
+from digitkit.reading.detections import common_area
 from digitkit.reading.results import Reading
 
 SEED = 77

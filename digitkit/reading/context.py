@@ -127,9 +127,7 @@ def accept_beside(
 
 
 def _is_beside(digit: Digit, known: Digit) -> bool:
-    (x, y, w, h), (left, top, width, height) = (
-        each.level_box or each.box for each in (digit, known)
-    )
+    (x, y, w, h), (left, top, width, height) = digit.row_box, known.row_box
     across = max(left - x - w, x - left - width) / height
     down = abs(y + h / 2 - top - height / 2) / height
     return across <= BESIDE and down <= OFF_LEVEL and SIZES[0] <= h / height <= SIZES[1]
@@ -207,7 +205,7 @@ def _probabilities(classified: Sequence[Classified], side: int) -> F64:
 
 def _boxes(classified: Sequence[Classified]) -> F64:
     """Boxes of level lines, float64 ``[N, 4]``."""
-    boxes = [each.detection.level_box or each.detection.box for each in classified]
+    boxes = [each.detection.row_box for each in classified]
     return np.array(boxes, np.float64).reshape(-1, 4)
 
 

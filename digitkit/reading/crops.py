@@ -10,7 +10,7 @@ import numpy.typing as npt
 from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.detections import Detection
+from digitkit.reading.detections import Detection, ink_box
 from digitkit.reading.detector import INK
 from digitkit.reading.scales import Candidate, Scale
 
@@ -57,9 +57,7 @@ def crop_detection(
     mask, x, y = _own_ink_mask(candidate, candidates, scale)
     if mask is None:
         return None
-    halvings = image.halvings
-    while halvings and digit_height < SHARP_HEIGHT << halvings:
-        halvings -= 1
+    halvings = sharp_halvings(image, digit_height)
     plain, reduction = image.halved(halvings), 1 << halvings
     across, down = (ratio / reduction for ratio in scale.ratio)
     height, width = plain.shape
@@ -79,7 +77,7 @@ def crop_detection(
     ink = _extract_ink(crop, np.asarray(resized_mask, np.float32))
     if ink is None:
         return None
-    bx, by, bw, bh = cv2.boundingRect(cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1])
+    bx, by, bw, bh = ink_box(ink)
     if bw == 0 or bh == 0:
         return None
     whole_height, whole_width = image.shape
@@ -96,6 +94,14 @@ def crop_detection(
         _count_cut_sides(ink, at_border),
         other=float(other.mean()),
     )
+
+
+def sharp_halvings(image: GreyImage, height: float) -> int:
+    """How often an image may be halved so that digits of a height, pixels, stay sharp."""
+    halvings = image.halvings
+    while halvings and height < SHARP_HEIGHT << halvings:
+        halvings -= 1
+    return halvings
 
 
 def _own_ink_mask(

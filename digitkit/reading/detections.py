@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from digitkit.arrays import U8, Box
+from digitkit.images.cv import cv2
 from digitkit.reading.results import Digit
 
 if TYPE_CHECKING:
@@ -38,6 +40,11 @@ class Detection:
     other: float = 0.0
     level_box: Box | None = None
     tilt: float = 0.0
+
+    @property
+    def row_box(self) -> Box:
+        """The box where its row is level: `level_box`, or `box` where it is not tilted."""
+        return self.level_box or self.box
 
 
 @dataclass(frozen=True)
@@ -81,3 +88,23 @@ def overlaps(a: Box, b: Box) -> bool:
     return (
         a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
     )  # fmt: skip
+
+
+def common_area(a: Box, b: Box) -> int:
+    """The area that two boxes have in common, square pixels."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    return max(0, width) * max(0, height)
+
+
+def enclose(boxes: Sequence[Box]) -> Box:
+    """The smallest box around others, at least one."""
+    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
+    right, bottom = max(b[0] + b[2] for b in boxes), max(b[1] + b[3] for b in boxes)
+    return left, top, right - left, bottom - top
+
+
+def ink_box(ink: U8) -> Box:
+    """The box of a detection's ink in its crop, uint8 ``[h, w]``; of no size without any."""
+    x, y, w, h = cv2.boundingRect(cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1])
+    return x, y, w, h

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from digitkit.arrays import F64, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.crops import SHARP_HEIGHT, clip_box
-from digitkit.reading.detections import Detection
+from digitkit.reading.crops import clip_box, sharp_halvings
+from digitkit.reading.detections import Detection, ink_box
 from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, MarkKind
 from digitkit.reading.shapes import LOW, MIN_AREA, PAIR_SHIFT, Shape, classify
@@ -102,19 +102,19 @@ class _Strip:
         self._row = members[0].digit.row
         self._tilt = float(median([member.detection.tilt for member in members]))
         accepted = [member for member in members if member.digit.accepted]
-        sizes = np.array([_level_box(member.digit)[2:] for member in accepted], np.float64)
+        sizes = np.array([member.digit.row_box[2:] for member in accepted], np.float64)
         self._height = median(np.maximum(sizes[:, 1], sizes[:, 0] / 2))
         self._scale = max(self._height / UNIT, 0.5)  # pixels of the image per pixel of the strip
         self._unit = self._height / self._scale
         middles = self._to_level([member.digit.box for member in accepted])
         # From here to where the digits' level boxes are.
-        boxes = np.array([_level_box(member.digit) for member in accepted], np.float64)
+        boxes = np.array([member.digit.row_box for member in accepted], np.float64)
         self._offset = (boxes[:, :2] + boxes[:, 2:] / 2 - middles).mean(0)
         middles = middles[np.argsort(middles[:, 0], kind="stable")]
         self._slope, self._start = _fit_line(middles)
         self._knots = middles[:, 0], middles[:, 1] - self._start - self._slope * middles[:, 0]
         everything = self._to_level([member.digit.box for member in members])[:, 0]
-        widest = max(_level_box(member.digit)[2] for member in members) / 2
+        widest = max(member.digit.row_box[2] for member in members) / 2
         room = widest + REACH * self._height
         self._left = float(everything.min()) - room
         self._top = -HALF * self._height
@@ -160,9 +160,7 @@ class _Strip:
 
     def _cut_out(self) -> U8:
         """The pixels, uint8 ``[height, width]``."""
-        halvings = self._image.halvings
-        while halvings and self._height < SHARP_HEIGHT << halvings:
-            halvings -= 1
+        halvings = sharp_halvings(self._image, self._height)
         x = np.asarray(self._left + (np.arange(self.width) + 0.5) * self._scale, np.float64)
         y = self._top + (np.arange(self.height) + 0.5) * self._scale
         across = np.empty((self.height, self.width), np.float32)
@@ -189,9 +187,7 @@ class _Strip:
         centres = self._to_level([member.digit.box for member in members])
         tops = centres[:, 1] - self._middle(centres[:, 0]) - self._top
         for member, (x, _), y in zip(members, centres, tops, strict=True):
-            width, height = (
-                max(1, round(side / self._scale)) for side in _level_box(member.digit)[2:]
-            )
+            width, height = (max(1, round(side / self._scale)) for side in member.digit.row_box[2:])
             left = round((x - self._left) / self._scale - width / 2)
             top = round(y / self._scale - height / 2)
             if left >= self.width or top >= self.height or left + width <= 0 or top + height <= 0:
@@ -264,7 +260,7 @@ class _Strip:
         )  # fmt: skip
 
     def _find_others(self, ink: U8, digits: U8) -> list[Shape]:
-        """Ink that is no digit's.
+        """Ink that belongs to no digit.
 
         Pieces apart from all digits stay as they are. Of one that is connected with a digit, what
         is beyond the digit's strokes stays, if it is more than their edges.
@@ -334,7 +330,7 @@ class _Strip:
 
     def _reclassify(self, member: Member) -> list[Mark]:
         """The mark that a digit in doubt is, if its shape is one of a sign."""
-        box = _level_box(member.digit)
+        box = member.digit.row_box
         ink = (_crop(member.detection.ink) > 96).astype(np.uint8)
         size = [max(1, round(side / self._scale)) for side in box[2:]]
         ink = np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_NEAREST), np.uint8)
@@ -368,10 +364,6 @@ class _Strip:
         return Mark(kind, box, self._row, level)
 
 
-def _level_box(digit: Digit) -> Box:
-    return digit.level_box or digit.box
-
-
 def _round_box(left: float, top: float, right: float, bottom: float) -> Box:
     x, y = round(left), round(top)
     return x, y, max(1, round(right) - x), max(1, round(bottom) - y)
@@ -387,7 +379,7 @@ def _fit_line(points: F64) -> tuple[float, float]:
 
 def _crop(ink: U8) -> U8:
     """Ink without the paper around, as a digit's box is."""
-    x, y, w, h = cv2.boundingRect(cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1])
+    x, y, w, h = ink_box(ink)
     return ink[y : y + h, x : x + w] if w and h else ink
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from digitkit.arrays import F64, Box
+from digitkit.reading.detections import common_area, enclose
 from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, Number
 from digitkit.reading.spacing import MAX_GAP, choose_gap, has_columns, number_columns
@@ -130,7 +131,7 @@ def find_candidates(
     heights = {row: _measure_height(members) for row, members in rows.items()}
     parts = {row: _place_parts(row, members, marks, heights[row]) for row, members in rows.items()}
     page_gaps = [gap for row in parts.values() for gap in _digit_gaps(row)]
-    table = has_columns([_level(digit) for digit in digits], [digit.row for digit in digits])
+    table = has_columns([digit.row_box for digit in digits], [digit.row for digit in digits])
     numbers: list[Number] = []
     for row, members in parts.items():
         limit = gap
@@ -146,7 +147,7 @@ def find_candidates(
 
 def _measure_height(digits: Sequence[Digit]) -> float:
     """The usual height of a row's digits, pixels."""
-    boxes = [_level(digit) for digit in digits if digit.accepted] or [_level(d) for d in digits]
+    boxes = [digit.row_box for digit in digits if digit.accepted] or [d.row_box for d in digits]
     return max(1.0, median([max(box[3], box[2] / 2) for box in boxes]))
 
 
@@ -155,16 +156,16 @@ def _place_parts(
 ) -> list[_Part]:
     """The digits and marks of a row from the left; of what is both, the mark."""
     own = [mark for mark in marks if mark.row == row and mark.kind != "stroke"]
-    strokes = [_level(mark) for mark in marks if mark.row == row and mark.kind == "stroke"]
-    signs = [_level(mark) for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
-    taken = [d for d in digits if d.accepted or not any(_is_same(_level(d), s) for s in signs)]
+    strokes = [mark.row_box for mark in marks if mark.row == row and mark.kind == "stroke"]
+    signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
+    taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
     items: list[Digit | Mark] = [*taken, *own]
     parts = [
         _Part(item, box[0] / height, (box[0] + box[2]) / height, may_be_sign=box in strokes)
         for item in items
-        for box in (_level(item),)
+        for box in (item.row_box,)
     ]
-    parts.sort(key=lambda part: 2 * _level(part.item)[0] + _level(part.item)[2])
+    parts.sort(key=lambda part: 2 * part.item.row_box[0] + part.item.row_box[2])
     return [_doubt_stroke(part, parts) for part in parts]
 
 
@@ -181,16 +182,9 @@ def _doubt_stroke(part: _Part, parts: Sequence[_Part]) -> _Part:
     return replace(part, item=replace(part.item, kind="ink")) if touches else part
 
 
-def _level(item: Digit | Mark) -> Box:
-    return item.level_box or item.box
-
-
 def _is_same(a: Box, b: Box) -> bool:
     """Whether two boxes have the larger part of both in common."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    common = max(0, width) * max(0, height)
-    return 2 * common > max(a[2] * a[3], b[2] * b[3])
+    return 2 * common_area(a, b) > max(a[2] * a[3], b[2] * b[3])
 
 
 def _digit_gaps(parts: Sequence[_Part]) -> list[float]:
@@ -311,7 +305,7 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         guess=guess,
         complete=not reasons,
         confidence=confidence,
-        box=_enclose([part.item.box for part in parts]),
+        box=enclose([part.item.box for part in parts]),
         row=row,
         column=0,
         digits=digits,
@@ -383,9 +377,3 @@ def _describe_ink(parts: Sequence[_Part], place: int) -> str:
     if all(part.kind != "digit" for part in parts[place:]):
         return "ink on its right cannot be read"
     return f"ink after digit {count} cannot be read"
-
-
-def _enclose(boxes: Sequence[Box]) -> Box:
-    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
-    right, bottom = max(b[0] + b[2] for b in boxes), max(b[1] + b[3] for b in boxes)
-    return left, top, right - left, bottom - top

@@ -65,7 +65,7 @@ def order_digits(digits: Sequence[Digit]) -> list[tuple[int, int]]:
     Returns:
         The index and the row of each digit, in reading order.
     """
-    boxes = [digit.level_box or digit.box for digit in digits]
+    boxes = [digit.row_box for digit in digits]
     rows: dict[int, list[int]] = {}
     for i, row in reading_order(boxes):
         rows.setdefault(row, []).append(i)

@@ -42,6 +42,11 @@ class Digit:
     cut: bool = False
     level_box: Box | None = field(default=None, repr=False)
 
+    @property
+    def row_box(self) -> Box:
+        """The box where its row is level: `level_box`, or `box` where it is not tilted."""
+        return self.level_box or self.box
+
     def __repr__(self) -> str:
         """Short, without arrays; what is as usual is left out."""
         doubt = "" if self.accepted else ", accepted=False"
@@ -71,6 +76,11 @@ class Mark:
     box: Box
     row: int
     level_box: Box | None = field(default=None, repr=False)
+
+    @property
+    def row_box(self) -> Box:
+        """The box where its row is level: `level_box`, or `box` where it is not tilted."""
+        return self.level_box or self.box
 
 
 @dataclass(frozen=True)

@@ -92,11 +92,11 @@ class _Row:
     """The digits and marks of a row, to compare its strokes with."""
 
     def __init__(self, digits: Sequence[Digit], marks: Sequence[Mark]) -> None:
-        boxes = np.array([digit.level_box or digit.box for digit in digits], np.float64)
+        boxes = np.array([digit.row_box for digit in digits], np.float64)
         no_stroke = np.array([digit.digit != 1 for digit in digits])
         self._others = boxes[no_stroke] if no_stroke.any() else boxes
         self._height = median(np.maximum(self._others[:, 3], self._others[:, 2] / 2))
-        inks = np.array([mark.level_box or mark.box for mark in marks], np.float64).reshape(-1, 4)
+        inks = np.array([mark.row_box for mark in marks], np.float64).reshape(-1, 4)
         everything = np.vstack([boxes, inks])
         self._starts, self._ends = everything[:, 0], everything[:, 0] + everything[:, 2]
         is_point = np.array([mark.kind in ("point", "comma") for mark in marks], bool)
@@ -104,7 +104,7 @@ class _Row:
 
     def describe(self, digit: Digit) -> tuple[list[float], list[float]]:
         """The features of a stroke before and after those of all signs."""
-        x, y, w, h = digit.level_box or digit.box
+        x, y, w, h = digit.row_box
         height = self._height
         away = np.abs(self._others[:, 0] + self._others[:, 2] / 2 - x - w / 2)
         away[away == 0] = np.inf  # itself

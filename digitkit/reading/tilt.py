@@ -13,7 +13,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.orientation import rotate_freely
 from digitkit.reading.crops import clip_box
-from digitkit.reading.detections import Detection
+from digitkit.reading.detections import Detection, ink_box
 
 LARGEST_TILT = 48
 """Tilts are looked for up to this angle either way, degrees."""
@@ -189,7 +189,7 @@ def turn_points(points: F64, degrees: float) -> F64:
 
 def _turn_detection(detection: Detection, tilt: float, centre: F64) -> Detection:
     ink = rotate_freely(detection.ink, tilt)[0] if tilt else detection.ink
-    _, _, w, h = cv2.boundingRect(cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1])
+    _, _, w, h = ink_box(ink)
     scale = max(detection.box[2:]) / max(*detection.ink.shape, 1)
     width, height = max(1, round(w * scale)), max(1, round(h * scale))
     box = (round(centre[0] - width / 2), round(centre[1] - height / 2), width, height)

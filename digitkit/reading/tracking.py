@@ -144,7 +144,7 @@ def _move_to_rows(marks: Sequence[Mark], digits: Sequence[Digit]) -> tuple[Mark,
         return ()
     there, here = (
         np.array([(x + w / 2, y + h / 2) for x, y, w, h in boxes])
-        for boxes in ([each.level_box or each.box for each in items] for items in (digits, marks))
+        for boxes in ([each.row_box for each in items] for items in (digits, marks))
     )
     across, down = np.abs(here[:, None] - there[None]).transpose(2, 0, 1)
     nearest = (across + 3 * down).argmin(1).tolist()
