@@ -130,7 +130,7 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     text = _join([digit.digit if digit.accepted else None for digit in digits], signs)
     if accepted == number.digits and text == number.guess:
         return replace(number, digits=accepted)
-    # What the classifier was sure of, and what is no digit, the field does not settle.
+    # A field settles neither clear digits nor ink that belongs to no digit.
     reasons = [_state_change(text, number.text, field)]
     pairs = list(zip(number.digits, digits, strict=True))
     if any(old.accepted and new.accepted and old.digit != new.digit for old, new in pairs):
