@@ -87,11 +87,13 @@ def _join_row(numbers: Sequence[Number], field: Field, marks: Sequence[Mark]) ->
     Only gaps are overcome like that, no signs and no lines.
     """
     sure = [n for n in numbers if any(digit.accepted for digit in n.digits)]
-    if len(sure) < 2 or any(field.fits(_accepted_text(n, field)) for n in sure):
+    if len(sure) < 2 or any(field.fits(_accepted_text(n, n.digits, field)) for n in sure):
         return numbers
     digits = [digit for number in numbers for digit in number.digits]
     joined = find_candidates(digits, marks, gap=math.inf)
-    if len(joined) != 1 or not field.fits(text := _accepted_text(joined[0], field)):
+    if len(joined) != 1 or not field.fits(
+        text := _accepted_text(joined[0], joined[0].digits, field)
+    ):
         return numbers
     if joined[0].unread:
         return numbers  # signs are between them, or ink
@@ -103,9 +105,15 @@ def _state_change(text: str, before: str, field: Field) -> str:
     return f"read as {text} instead of {before} to {field.describe()}"
 
 
-def _accepted_text(number: Number, field: Field) -> str:
-    signs = number.signs if field.keeps_signs else ()
-    return _join([d.digit if d.accepted and not d.cut else None for d in number.digits], signs)
+def _signs(number: Number, field: Field) -> tuple[tuple[int, str], ...]:
+    """The signs of a number that count."""
+    return number.signs if field.keeps_signs else ()
+
+
+def _accepted_text(number: Number, digits: Sequence[Digit], field: Field) -> str:
+    """The text of a number with other readings of its digits, of those that are accepted."""
+    taken = [digit.digit if digit.accepted and not digit.cut else None for digit in digits]
+    return _join(taken, _signs(number, field))
 
 
 def _join(digits: Sequence[int | None], signs: Sequence[tuple[int, str]]) -> str:
@@ -126,8 +134,7 @@ def _join(digits: Sequence[int | None], signs: Sequence[tuple[int, str]]) -> str
 def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     """A number with the digits that a field chose."""
     accepted = tuple(digit for digit in digits if digit.accepted)
-    signs = number.signs if field.keeps_signs else ()
-    text = _join([digit.digit if digit.accepted else None for digit in digits], signs)
+    signs, text = _signs(number, field), _accepted_text(number, digits, field)
     if accepted == number.digits and text == number.guess:
         return replace(number, digits=accepted)
     # A field settles neither clear digits nor ink that belongs to no digit.
@@ -171,10 +178,9 @@ def _drop(number: Number, digits: Sequence[Digit], field: Field) -> Number:
 def _fit_digits(number: Number, field: Field) -> list[Digit]:
     """A number's digits as `apply_field` returns them."""
     row = [replace(digit, accepted=digit.accepted and not digit.cut) for digit in number.digits]
-    signs = number.signs if field.keeps_signs else ()
-    if field.fits(_join([digit.digit if digit.accepted else None for digit in row], signs)):
+    if field.fits(_accepted_text(number, row, field)):
         return row
-    rejected = [replace(digit, accepted=False) for digit in row]
+    signs, rejected = _signs(number, field), [replace(digit, accepted=False) for digit in row]
     options = [_list_options(digit) for digit in row]
     slow = 0.0  # seconds
     # Probability of the hypotheses that are wrong: of all, and of those with each option.
