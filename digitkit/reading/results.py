@@ -240,8 +240,8 @@ class Reading:
         name = self.name if self.frame is None else f"{self.name} #{self.frame}"
         return to_html(name, self.numbers, self.digits)
 
-    def to_json(self) -> dict[str, Any]:
-        """The reading as ``digitkit infer --format jsonl`` writes it."""
+    def origin_json(self) -> dict[str, Any]:
+        """Where and when it was read, as JSON lines have it."""
         values: dict[str, Any] = {"source": self.source}
         if self.page is not None:
             values["page"] = self.page
@@ -251,6 +251,11 @@ class Reading:
             values["time"] = self.time.isoformat(timespec="milliseconds")
         if self.seconds is not None:
             values["seconds"] = round(self.seconds, 3)
+        return values
+
+    def to_json(self) -> dict[str, Any]:
+        """The reading as ``digitkit infer --format jsonl`` writes it."""
+        values = self.origin_json()
         values["text"] = self.text
         if self.turn:
             values["turn"] = self.turn

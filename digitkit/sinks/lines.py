@@ -77,13 +77,10 @@ def format_event(reading: Reading, event: Event) -> str:
 
 def event_json(reading: Reading, event: Event) -> dict[str, Any]:
     """An event as a JSON line: what happened, to which number, and all that is to be read now."""
-    values = reading.to_json()
-    own: dict[str, Any] = {"event": event.kind, "number": number_json(event.number)}
+    values = reading.origin_json() | {"event": event.kind, "number": number_json(event.number)}
     if event.previous is not None:
-        own["previous"] = event.previous
-    kept = ("source", "frame", "time", "seconds")
-    head = {name: values[name] for name in kept if name in values}
-    return head | own | {"text": values["text"]}
+        values["previous"] = event.previous
+    return values | {"text": reading.text}
 
 
 class Stream(Protocol):
