@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,10 @@ class Classified:
             cut=cut,
             level_box=self.detection.level_box,
         )
+
+
+Classify = Callable[[Sequence[Detection]], list[Classified]]
+"""Brings detections to normal form and classifies them, in one batch."""
 
 
 def overlaps(a: Box, b: Box) -> bool:

@@ -16,7 +16,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier
-from digitkit.reading.detections import Classified
+from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.detector import Detector
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.results import Reading, Timings
@@ -238,7 +238,9 @@ class Reader:
         normalised = time.perf_counter_ns()
         predictions = self.classifier.classify(images)
         classified = list(map(Classified, detections, images, predictions))
-        digits, evidence, marks = strategy.assemble(classified, self.min_confidence, image)
+        digits, evidence, marks = strategy.assemble(
+            classified, self.min_confidence, image, self._classify
+        )
         numbers = find_numbers(digits, marks, gap=self.gap)
         finished = time.perf_counter_ns()
         ms = Timings(
@@ -260,6 +262,10 @@ class Reader:
             marks=marks,
         )
         return reading, evidence
+
+    def _classify(self, detections: Sequence[Detection]) -> list[Classified]:
+        images = [normal_form(detection.ink) for detection in detections]
+        return list(map(Classified, detections, images, self.classifier.classify(images)))
 
 
 def _total(ms: Sequence[Timings]) -> Timings:

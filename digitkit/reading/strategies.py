@@ -10,7 +10,7 @@ from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.ink import extract_ink, separability
-from digitkit.reading.detections import Classified, Detection
+from digitkit.reading.detections import Classified, Classify, Detection
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.upright import orientation_evidence
 
@@ -64,7 +64,11 @@ class Strategy(Protocol):
         """Find what may be digits in an upright image."""
 
     def assemble(
-        self, classified: Sequence[Classified], min_confidence: float, image: GreyImage
+        self,
+        classified: Sequence[Classified],
+        min_confidence: float,
+        image: GreyImage,
+        classify: Classify,
     ) -> Assembled:
         """Decide which of the classified detections are digits, and put them into order.
 
@@ -72,6 +76,7 @@ class Strategy(Protocol):
             classified: all detections of one image.
             min_confidence: threshold for a digit to be accepted, 0–1.
             image: that they are in.
+            classify: classifies further detections.
         """
 
 
@@ -86,7 +91,11 @@ class SingleDigitStrategy:
         return [Detection((0, 0, width, height), extract_ink(image.reduced))]
 
     def assemble(
-        self, classified: Sequence[Classified], min_confidence: float, image: GreyImage
+        self,
+        classified: Sequence[Classified],
+        min_confidence: float,
+        image: GreyImage,
+        classify: Classify,
     ) -> Assembled:
         """The one digit, whatever its confidence."""
         digits = [
@@ -156,12 +165,18 @@ class PageStrategy:
         return detections
 
     def assemble(
-        self, classified: Sequence[Classified], min_confidence: float, image: GreyImage
+        self,
+        classified: Sequence[Classified],
+        min_confidence: float,
+        image: GreyImage,
+        classify: Classify,
     ) -> Assembled:
         """Rescore by context, drop clutter, and put into reading order."""
         from digitkit.reading.context import accept_beside, rescore
-        from digitkit.reading.marks import Member, find_marks
+        from digitkit.reading.marks import find_marks
         from digitkit.reading.order import order_digits
+        from digitkit.reading.second_look import look_again
+        from digitkit.reading.strips import Member
         from digitkit.reading.strokes import settle_strokes
 
         reported, evidence = list[tuple[Digit, Classified]](), 0.0
@@ -186,5 +201,7 @@ class PageStrategy:
             Member(digit, candidate.detection)
             for digit, candidate in zip(ordered, found, strict=True)
         ]
-        digits, marks = settle_strokes(ordered, find_marks(image, members))
+        members, strips = look_again(image, members, classify, min_confidence)
+        marks = find_marks(strips, members, image.shape)
+        digits, marks = settle_strokes([member.digit for member in members], marks)
         return Assembled(digits, evidence, marks)

@@ -82,28 +82,6 @@ def test_marks_are_found_in_tilted_rows(reader, one_of_each, degrees):
     assert ink.min() < 120 < ink.max()  # there it is
 
 
-@pytest.mark.parametrize("place", [0, 2, 4])
-def test_a_digit_that_was_not_found_makes_the_number_incomplete(
-    monkeypatch, reader, one_of_each, place
-):
-    image = write("28402", one_of_each)
-    from digitkit.reading import pages
-
-    detect = pages.detect_digits
-    monkeypatch.setattr(
-        pages,
-        "detect_digits",
-        lambda image, detector: [
-            each for i, each in enumerate(sorted(detect(image, detector), key=lambda d: d.box))
-            if i != place
-        ],
-    )  # fmt: skip
-    (number,) = reader.read(image).numbers
-    expected = "28402"[:place] + "?" + "28402"[place + 1 :]
-    assert (number.text, number.complete) == (expected, False)
-    assert "cannot be read" in number.reasons[0]
-
-
 @pytest.mark.parametrize("thick", [1, 3])
 def test_ruled_lines_and_cells_are_no_ink_that_is_missing(reader, one_of_each, thick):
     image = write("28   40", one_of_each)

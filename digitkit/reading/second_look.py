@@ -1,0 +1,337 @@
+"""The second look: digits that the detector missed, or took only a part of.
+
+Next to digits that are known, their row's strip shows all ink. A piece of it that is of a digit's
+size, and that no known digit explains, is classified like any other digit; one that is none as a
+whole may be two that touch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
+from digitkit.reading.detections import Classified, Classify, Detection, common_area
+from digitkit.reading.marks import beyond
+from digitkit.reading.shapes import Shape, classify
+from digitkit.reading.strips import BAND, Ink, Member, Strip, group_rows
+
+TAKEN = 0.1
+"""A digit has a part in a piece of ink from this fraction of it on."""
+
+WITHIN = 0.8
+"""A digit is within a piece of ink if this fraction of its own ink is."""
+
+SAME = 0.4
+"""Digits that share more than this fraction of the smaller box are one."""
+
+SURE_SHAPE = 0.97
+"""Ink is a digit if the classifier is as sure as this; more than where the detector saw one."""
+
+EXPLAINED = 0.75
+"""A digit explains a piece of ink if this fraction of it is the digit's."""
+
+HEIGHTS, MAX_WIDTH = (0.55, 1.45), 2.6
+"""Ink of this size is looked at, in heights of the row's digits."""
+
+BESIDE, MOSTLY = 0.6, 0.75
+"""Ink that is at most the first apart, in heights, is of one number or word: of a number if one of
+its digits is known, and at least the second of its pieces are digits."""
+
+TWO_DIGITS, MIN_HALF, CUTS = 0.9, 0.15, 6
+"""Two digits that touch are at least this wide, each of them at least the second, in heights; how
+many cuts between them, the ones through the least ink, are tried."""
+
+LINE_REACH = 0.1
+"""A stroke ends at a ruled line that is this close, in heights."""
+
+OFF_LEVEL = 0.25
+"""The middle of a digit is at most this far from the row's, in heights."""
+
+ROUNDS = 3
+"""A row that has grown is looked at again, so many times."""
+
+
+def look_again(
+    image: GreyImage, members: Sequence[Member], classify_all: Classify, min_confidence: float
+) -> tuple[list[Member], dict[int, Strip]]:
+    """Find the digits of an image's rows that are missing among those that were detected.
+
+    Args:
+        image: that the digits were found in.
+        members: the digits that are reported, with their rows, in reading order.
+        classify_all: classifies detections.
+        min_confidence: threshold for a digit to be accepted, 0–1.
+
+    Returns:
+        The members in reading order with those that were found, without those that these replace;
+        and the strips of the rows with an accepted digit.
+    """
+    sure = max(SURE_SHAPE, min_confidence)
+    found, strips = list(members), dict[int, Strip]()
+    pending = {row for row, own in group_rows(members).items() if _has_accepted(own)}
+    for rounds_left in reversed(range(ROUNDS + 1)):
+        rows, grown = group_rows(found), set[int]()
+        strips |= {row: Strip(image, rows[row]) for row in sorted(pending)}
+        for row in sorted(pending) if rounds_left else ():
+            for new, replaced in _look_at(strips[row], found, classify_all, sure):
+                found = _insert(found, new, replaced)
+                grown.add(row)
+        pending = grown
+    return found, strips
+
+
+def _has_accepted(members: Sequence[Member]) -> bool:
+    return any(member.digit.accepted for member in members)
+
+
+def _insert(
+    members: Sequence[Member], new: Sequence[Member], replaced: Sequence[Member]
+) -> list[Member]:
+    """The members in reading order with new ones, without those that these replace."""
+
+    def is_replaced(member: Member) -> bool:
+        same = any(_is_same(member, each) for each in new)
+        return (same and not member.digit.accepted) or any(member is each for each in replaced)
+
+    kept = [member for member in members if not is_replaced(member)]
+
+    def place(member: Member) -> tuple[int, int]:
+        x, _, w, _ = member.digit.row_box
+        return member.digit.row, 2 * x + w
+
+    return sorted([*kept, *new], key=place)
+
+
+def _is_same(a: Member, b: Member) -> bool:
+    first, second = a.digit.row_box, b.digit.row_box
+    smaller = min(first[2] * first[3], second[2] * second[3])
+    return common_area(first, second) > SAME * smaller
+
+
+class _Piece(NamedTuple):
+    """A piece of ink that no digit explains.
+
+    Attributes:
+        shape: its form and place.
+        label: its label in `Ink.labels`.
+        parts: the accepted digits that have a part in it.
+    """
+
+    shape: Shape
+    label: int
+    parts: list[Member]
+
+
+class _Span(NamedTuple):
+    """Where a digit or a piece of ink is in its row, from the left.
+
+    Attributes:
+        left: its left edge, in heights.
+        right: its right edge.
+        known: of an accepted digit, True.
+        found: the digits that a piece was read as; empty for none.
+        replaced: the accepted digits that these replace.
+    """
+
+    left: float
+    right: float
+    known: bool
+    found: list[Member]
+    replaced: list[Member]
+
+
+def _look_at(
+    strip: Strip, members: Sequence[Member], classify_all: Classify, sure: float
+) -> Iterator[tuple[list[Member], list[Member]]]:
+    """The digits that a strip shows and that are not known, or not as a whole.
+
+    Of ink in a word, some looks like digits; in a number, almost all does.
+
+    Args:
+        strip: of the row.
+        members: all digits of the image.
+        classify_all: classifies detections.
+        sure: least confidence.
+
+    Yields:
+        New members, and the accepted ones that they replace.
+    """
+    ink = strip.ink
+    known = [member for member in members if member.digit.accepted]
+    if ink is None:
+        return
+    row = [member for member in known if member.digit.row == strip.row]
+    spans = [
+        _read_piece(strip, ink, p, row, classify_all, sure) for p in _unexplained(strip, ink, known)
+    ]
+    if not any(span.found for span in spans):
+        return
+    gone = [id(member) for span in spans for member in span.replaced]
+    spans += [
+        _Span(
+            placed.left / strip.unit, (placed.left + placed.ink.shape[1]) / strip.unit, True, [], []
+        )
+        for placed in strip.place([member for member in row if id(member) not in gone])
+    ]
+    for group in _group(spans):
+        read = sum(span.known or bool(span.found) for span in group)
+        is_known = any(span.known or span.replaced for span in group)
+        if is_known and read >= MOSTLY * len(group):
+            for span in group:
+                if span.found:
+                    yield span.found, span.replaced
+
+
+def _group(spans: Sequence[_Span]) -> Iterator[list[_Span]]:
+    """Spans that stand close together, as in a number or a word."""
+    group = list[_Span]()
+    right = -math.inf
+    for span in sorted(spans):
+        if group and span.left - right > BESIDE:
+            yield group
+            group = []
+        group.append(span)
+        right = max(right, span.right) if len(group) > 1 else span.right
+    if group:
+        yield group
+
+
+def _read_piece(
+    strip: Strip,
+    ink: Ink,
+    piece: _Piece,
+    row: Sequence[Member],
+    classify_all: Classify,
+    sure: float,
+) -> _Span:
+    shape = piece.shape
+    span = _Span(shape.left, shape.left + shape.width, False, [], [])
+    whole = _read(strip, ink, [[shape]], classify_all, sure)
+    if abs(shape.middle) > OFF_LEVEL and not piece.parts:
+        return span
+    if whole and whole[0].digit.digit == 1 and _meets_line(strip, ink, shape):
+        return span
+    if whole and (piece.parts or _is_free(whole, row)):
+        return span._replace(found=whole, replaced=piece.parts)
+    if piece.parts:
+        attempts = [[shape] for shape in _remainders(strip, ink, piece)]
+    else:
+        attempts = list(_cut_in_two(strip, shape)) if shape.width >= TWO_DIGITS else []
+    parts = _read(strip, ink, attempts, classify_all, sure)
+    return span._replace(found=parts) if _is_free(parts, row) else span
+
+
+def _unexplained(strip: Strip, ink: Ink, known: Sequence[Member]) -> Iterator[_Piece]:
+    """The pieces of ink, of a digit's size, that no accepted digit explains."""
+    areas = ink.stats[:, cv2.CC_STAT_AREA]
+    counts = np.zeros((len(known), len(areas)))  # each digit's pixels in each piece
+    places = {id(member): i for i, member in enumerate(known)}
+    for placed in strip.place(known):
+        labels, own = placed.cut(ink.labels)
+        within = np.bincount(labels[own > 64], minlength=len(areas))
+        counts[places[id(placed.member)]] = within
+    shares = counts / np.maximum(areas, 1)
+    elsewhere = np.array([member.digit.row != strip.row for member in known], bool)
+    heights = ink.stats[:, cv2.CC_STAT_HEIGHT] / strip.unit
+    widths = ink.stats[:, cv2.CC_STAT_WIDTH] / strip.unit
+    looked_at = (heights >= HEIGHTS[0]) & (heights <= HEIGHTS[1]) & (widths <= MAX_WIDTH)
+    looked_at &= shares.max(0, initial=0) < EXPLAINED
+    looked_at &= shares[elsewhere].max(0, initial=0) < TAKEN
+    looked_at[0] = False  # the paper
+    # A digit that goes on outside a piece is more than that.
+    inside = counts >= WITHIN * counts.sum(1, keepdims=True)
+    looked_at &= (inside | (shares < TAKEN)).all(0)
+    for label in np.flatnonzero(looked_at).tolist():
+        shape = strip.to_shape(ink.labels, label, ink.stats[label].tolist())
+        if BAND[0] <= shape.middle <= BAND[1] and _is_ink(shape):
+            parts = [known[i] for i in np.flatnonzero(shares[:, label] >= TAKEN).tolist()]
+            yield _Piece(shape, label, parts)
+
+
+def _is_ink(shape: Shape) -> bool:
+    """Whether a shape is no sign."""
+    return [kind for kind, _ in classify([shape])] == ["ink"]
+
+
+def _meets_line(strip: Strip, ink: Ink, shape: Shape) -> bool:
+    """Whether a stroke ends at a ruled line, as the side of a box does."""
+    x, y = strip.place_of(shape)
+    height, width = shape.ink.shape
+    reach = max(2, round(LINE_REACH * strip.unit))
+    left, right = max(0, x - 1), x + width + 1
+    ends = (max(0, y - reach), y + 1), (y + height - 1, y + height + reach)
+    return any(ink.lines[top:bottom, left:right].any() for top, bottom in ends)
+
+
+def _is_free(new: Sequence[Member], row: Sequence[Member]) -> bool:
+    """Whether new digits stand where no accepted one of their row does."""
+    return not any(_is_same(a, b) for a in new for b in row)
+
+
+def _remainders(strip: Strip, ink: Ink, piece: _Piece) -> Iterator[Shape]:
+    """What is left of a piece of ink without the digits that have a part in it."""
+    mask = (ink.labels == piece.label).astype(np.uint8)
+    drawn = strip.draw(strip.place(piece.parts))
+    taken = np.asarray(cv2.threshold(drawn, 64, 1, cv2.THRESH_BINARY)[1], np.uint8)
+    for shape in strip.split(beyond(mask, taken, strip.unit)):
+        if HEIGHTS[0] <= shape.height <= HEIGHTS[1] and _is_ink(shape):
+            yield shape
+
+
+def _cut_in_two(strip: Strip, shape: Shape) -> Iterator[list[Shape]]:
+    """A shape cut upright where there is the least ink."""
+    least = round(MIN_HALF * strip.unit)
+    x, y = strip.place_of(shape)
+    profile = shape.ink.sum(0)[least : shape.ink.shape[1] - least]
+    for column in (np.argsort(profile, kind="stable")[:CUTS] + least).tolist():
+        halves = []
+        for start, end in ((0, column), (column, shape.ink.shape[1])):
+            part = shape.ink[:, start:end]
+            left, top, w, h = cv2.boundingRect(part)
+            halves.append(
+                strip.shape_of(part[top : top + h, left : left + w], x + start + left, y + top)
+            )
+        if all(HEIGHTS[0] <= half.height <= HEIGHTS[1] for half in halves):
+            yield halves
+
+
+def _read(
+    strip: Strip,
+    ink: Ink,
+    attempts: Sequence[Sequence[Shape]],
+    classify_all: Classify,
+    sure: float,
+) -> list[Member]:
+    """The digits of the attempt with the best worst one, if that is sure."""
+    detections = [_to_detection(strip, ink, shape) for shapes in attempts for shape in shapes]
+    classified = iter(classify_all(detections))
+    best, most = list[Classified](), sure
+    for shapes in attempts:
+        found = [next(classified) for _ in shapes]
+        worst = min(each.prediction.confidence for each in found)
+        if worst >= most:
+            best, most = found, worst
+    return [
+        Member(replace(each.to_digit(score=1.0, accepted=True), row=strip.row), each.detection)
+        for each in best
+    ]
+
+
+def _to_detection(strip: Strip, ink: Ink, shape: Shape) -> Detection:
+    """The detection that a shape would be; its ink with the soft edges of its strokes."""
+    x, y = strip.place_of(shape)
+    height, width = shape.ink.shape
+    mask = cv2.dilate(
+        cv2.copyMakeBorder(shape.ink, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0),
+        np.ones((3, 3), np.uint8),
+    )
+    framed = cv2.copyMakeBorder(ink.strength, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
+    own = framed[y : y + height + 4, x : x + width + 4] * mask
+    box, level_box = strip.to_boxes(shape)
+    return Detection(box, np.asarray(own, np.uint8), level_box=level_box, tilt=strip.tilt)

@@ -1,0 +1,350 @@
+"""Strips: each row of digits cut out of the image, level and at one size, and the ink in it.
+
+The detector knows little of what is no digit, and may miss one. But next to digits that are known,
+it is also known how ink and paper look: here a plain threshold shows all that is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import F64, U8, Box
+from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
+from digitkit.reading.crops import sharp_halvings
+from digitkit.reading.detections import Detection, ink_box
+from digitkit.reading.order import median
+from digitkit.reading.results import Digit
+from digitkit.reading.shapes import Shape
+from digitkit.reading.tilt import turn_points
+
+UNIT = 28
+"""Height of a row's digits in its strip, pixels; smaller writing is enlarged at most twice."""
+
+REACH, HALF = 1.1, 0.85
+"""How far a strip reaches beyond its digits, and above and below their middles, in heights."""
+
+MIN_STRENGTH = 0.4
+"""Ink is at least this fraction as strong as that of most pixels of the digits."""
+
+MIN_LEVELS = 10
+"""Ink differs from paper by at least this many grey levels."""
+
+PAPER_SIDE = 0.75
+"""Ink is narrower than this, in heights; what is wider is paper, or a shadow on it."""
+
+LINE_LENGTHS = 1.6, 1.55
+"""Level and upright strokes longer than this are ruled lines, in heights."""
+
+BAND = -0.6, 0.75
+"""What is written in a row is between these, from the middle of its digits, in heights."""
+
+MAX_STRIP_PIXELS, MAX_STRIP_SIDE = 1 << 22, (1 << 15) - 2
+"""A strip of more pixels, or wider, is not searched; OpenCV remaps no wider image."""
+
+Labels = npt.NDArray[np.int32]
+
+
+class Member(NamedTuple):
+    """A digit of a row, and the detection that it was."""
+
+    digit: Digit
+    detection: Detection
+
+
+class Placed(NamedTuple):
+    """A member's ink in a strip.
+
+    Attributes:
+        member: whose it is.
+        left: x coordinate of its crop in the strip; it may be partly outside.
+        top: y coordinate.
+        ink: bright on dark, uint8 ``[h, w]``.
+    """
+
+    member: Member
+    left: int
+    top: int
+    ink: U8
+
+    def cut(self, layer: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.generic], U8]:
+        """The part of a strip-sized layer at its place, and its ink there."""
+        x, y = max(0, -self.left), max(0, -self.top)
+        height, width = self.ink.shape
+        part = layer[self.top + y : self.top + height, self.left + x : self.left + width]
+        return part, self.ink[y : y + part.shape[0], x : x + part.shape[1]]
+
+
+class Ink(NamedTuple):
+    """What is written in a strip; all ``[height, width]`` but `stats`.
+
+    Attributes:
+        mask: ink without ruled lines, uint8, 0 or 1.
+        lines: where ruled lines were, uint8, 0 or above.
+        upright: upright ruled lines, uint8, 0 or 1.
+        strength: of the ink, bright on dark: as strong as most of the digits' is 255; uint8.
+        labels: the connected piece of `mask` that a pixel is in, from 1; int32.
+        stats: of the pieces as OpenCV gives them, int32 ``[N, 5]``.
+    """
+
+    mask: U8
+    lines: U8
+    upright: U8
+    strength: U8
+    labels: Labels
+    stats: Labels
+
+
+class Strip:
+    """A row, level and at a fixed size.
+
+    Its x axis follows the row's direction, and its middle line the middles of its digits. So rows
+    that slope or bend are level in it; upright digits in a sloping row stay upright.
+
+    Attributes:
+        row: its number.
+        tilt: of the row, degrees.
+        height: of its digits, pixels of the image.
+        unit: the same in pixels of the strip.
+        shape: height and width of the strip, pixels.
+    """
+
+    def __init__(self, image: GreyImage, members: Sequence[Member]) -> None:
+        """Lay it along a row.
+
+        Args:
+            image: that the row is in.
+            members: the row's digits, at least one of them accepted.
+        """
+        self._image = image
+        self.row = members[0].digit.row
+        self.tilt = float(median([member.detection.tilt for member in members]))
+        self._accepted = [member for member in members if member.digit.accepted]
+        sizes = np.array([member.digit.row_box[2:] for member in self._accepted], np.float64)
+        self.height = median(np.maximum(sizes[:, 1], sizes[:, 0] / 2))
+        self._scale = max(self.height / UNIT, 0.5)  # pixels of the image per pixel of the strip
+        self.unit = self.height / self._scale
+        middles = self.to_level([member.digit.box for member in self._accepted])
+        # From here to where the digits' level boxes are.
+        boxes = np.array([member.digit.row_box for member in self._accepted], np.float64)
+        self._offset = (boxes[:, :2] + boxes[:, 2:] / 2 - middles).mean(0)
+        middles = middles[np.argsort(middles[:, 0], kind="stable")]
+        self._slope, self._start = _fit_line(middles)
+        self._knots = middles[:, 0], middles[:, 1] - self._start - self._slope * middles[:, 0]
+        everything = self.to_level([member.digit.box for member in members])[:, 0]
+        widest = max(member.digit.row_box[2] for member in members) / 2
+        room = widest + REACH * self.height
+        self._left = float(everything.min()) - room
+        self._top = -HALF * self.height
+        width = round((float(everything.max()) + room - self._left) / self._scale)
+        self.shape = round(2 * HALF * self.unit), width
+
+    def to_level(self, boxes: Sequence[Box]) -> F64:
+        """The centres of boxes of the image, turned so that the row is level, ``[N, 2]``."""
+        array = np.array(boxes, np.float64)
+        return turn_points(array[:, :2] + array[:, 2:] / 2, self.tilt)
+
+    def middle(self, x: F64) -> F64:
+        """The y coordinate of the row's middle line, where it is level."""
+        return np.asarray(self._start + self._slope * x + np.interp(x, *self._knots))
+
+    @cached_property
+    def ink(self) -> Ink | None:
+        """What is written in it; None where the digits do not stand out, or it is too long."""
+        height, width = self.shape
+        if height * width > MAX_STRIP_PIXELS or width > MAX_STRIP_SIDE:
+            return None
+        pixels = np.asarray(cv2.GaussianBlur(self._cut_out(), (3, 3), 0), np.uint8)
+        found = self._find_ink(pixels, self.draw(self.place(self._accepted)))
+        if found is None:
+            return None
+        mask, strength = found
+        lines, upright = self._find_lines(mask)
+        mask[lines > 0] = 0
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        return Ink(
+            mask,
+            lines,
+            upright,
+            strength,
+            np.asarray(labels, np.int32),
+            np.asarray(stats, np.int32),
+        )
+
+    def place(self, members: Sequence[Member]) -> list[Placed]:
+        """The ink of members in the strip, of those that are within it."""
+        if not members:
+            return []
+        placed = []
+        centres = self.to_level([member.digit.box for member in members])
+        tops = centres[:, 1] - self.middle(centres[:, 0]) - self._top
+        height, width = self.shape
+        for member, (x, _), y in zip(members, centres, tops, strict=True):
+            w, h = (max(1, round(side / self._scale)) for side in member.digit.row_box[2:])
+            left, top = (
+                round((x - self._left) / self._scale - w / 2),
+                round(y / self._scale - h / 2),
+            )
+            if left < width and top < height and left + w > 0 and top + h > 0:
+                crop = cut_to_ink(member.detection.ink)
+                ink = cv2.resize(crop, (w, h), interpolation=cv2.INTER_AREA)
+                placed.append(Placed(member, left, top, np.asarray(ink, np.uint8)))
+        return placed
+
+    def draw(self, placed: Sequence[Placed]) -> U8:
+        """A layer with the ink of members, uint8 ``[height, width]``."""
+        layer = np.zeros(self.shape, np.uint8)
+        for each in placed:
+            part, ink = each.cut(layer)
+            np.maximum(part, ink, out=part)
+        return layer
+
+    def split(self, mask: U8, least: int = 1) -> list[Shape]:
+        """The connected pieces of a mask, of at least so many pixels."""
+        if cv2.countNonZero(mask) < least:
+            return []
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        return [
+            self.to_shape(np.asarray(labels, np.int32), i, stats[i].tolist())
+            for i in range(1, count)
+            if stats[i, cv2.CC_STAT_AREA] >= least
+        ]
+
+    def to_shape(self, labels: Labels, i: int, stats: Sequence[int]) -> Shape:
+        """The piece with a label; its stats are OpenCV's."""
+        x, y, w, h, _ = stats
+        return self.shape_of((labels[y : y + h, x : x + w] == i).astype(np.uint8), x, y)
+
+    def shape_of(self, ink: U8, x: int, y: int) -> Shape:
+        """The shape of ink, uint8 ``[h, w]`` of 0 and 1, at a place of the strip."""
+        unit, (h, w) = self.unit, ink.shape
+        top = y / unit + self._top / self.height
+        area = cv2.countNonZero(ink) / unit**2
+        return Shape(x / unit, top, w / unit, h / unit, area, ink)
+
+    def shape_of_member(self, member: Member) -> Shape:
+        """The shape of a member's ink."""
+        size = [max(1, round(side / self._scale)) for side in member.digit.row_box[2:]]
+        ink = (cut_to_ink(member.detection.ink) > 96).astype(np.uint8)
+        ink = np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+        centre = self.to_level([member.digit.box])[0]
+        middle = centre[1] - float(self.middle(centre[:1])[0])
+        width, height = (side / self.height for side in member.digit.row_box[2:])
+        return Shape(
+            (centre[0] - self._left) / self.height - width / 2, middle / self.height - height / 2,
+            width, height, float(ink.sum()) / self.unit**2, ink,
+        )  # fmt: skip
+
+    def place_of(self, shape: Shape) -> tuple[int, int]:
+        """The x and y coordinates in the strip of a shape's left upper corner."""
+        y = (shape.top - self._top / self.height) * self.unit
+        return round(shape.left * self.unit), round(y)
+
+    def to_boxes(self, shape: Shape) -> tuple[Box, Box | None]:
+        """Where a shape is in the image; and where the row is level, None if it is not tilted."""
+        left = self._left + shape.left * self.height
+        right = left + shape.width * self.height
+        offset = float(self.middle(np.array([(left + right) / 2]))[0])
+        top, bottom = (
+            offset + edge * self.height for edge in (shape.top, shape.top + shape.height)
+        )
+        level = _round_box(left, top, right, bottom)
+        if not self.tilt:
+            return level, None
+        corners = np.array([(left, top), (right, top), (left, bottom), (right, bottom)])
+        corners = turn_points(corners, -self.tilt)
+        box = _round_box(*corners.min(0), *corners.max(0))
+        x, y = self._offset.tolist()
+        return box, _round_box(left + x, top + y, right + x, bottom + y)
+
+    def _cut_out(self) -> U8:
+        """The pixels, uint8 ``[height, width]``."""
+        height, width = self.shape
+        halvings = sharp_halvings(self._image, self.height)
+        x = np.asarray(self._left + (np.arange(width) + 0.5) * self._scale, np.float64)
+        y = self._top + (np.arange(height) + 0.5) * self._scale
+        across = np.empty((height, width), np.float32)
+        across[:] = x
+        down = np.add.outer(y.astype(np.float32), self.middle(x).astype(np.float32))
+        if self.tilt:
+            points = turn_points(np.stack([across, down], 2).reshape(-1, 2), -self.tilt)
+            across, down = points.astype(np.float32).reshape(*across.shape, 2).transpose(2, 0, 1)
+        grey, reduction = self._image.halved(halvings), 1 << halvings
+        map_x, map_y = (
+            np.ascontiguousarray(each * np.float32(1 / reduction) - np.float32(0.5))
+            for each in (across, down)
+        )
+        strip = cv2.remap(grey, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(strip, np.uint8)
+
+    def _find_ink(self, pixels: U8, digits: U8) -> tuple[U8, U8] | None:
+        """What is as dark, or as light, as the digits; see `Ink.mask` and `Ink.strength`.
+
+        None where they do not stand out from the paper.
+        """
+        written = np.asarray(cv2.threshold(digits, 128, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        blank = cv2.threshold(digits, 15, 255, cv2.THRESH_BINARY_INV)[1]
+        if not cv2.countNonZero(written):
+            return None
+        if cv2.mean(pixels, written)[0] > cv2.mean(pixels, blank)[0]:
+            pixels = cv2.bitwise_not(pixels)  # type: ignore[assignment]
+        # Paper has no details, so half the size shows it.
+        side = round(PAPER_SIDE * self.unit / 2) | 1
+        half = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        paper = cv2.morphologyEx(half, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+        paper = cv2.resize(paper, pixels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        darkness = cv2.subtract(paper, pixels)
+        levels = darkness[written > 0]
+        places = [int(share * (len(levels) - 1)) for share in (0.7, 0.85)]
+        strong, full = np.partition(levels, places)[places].tolist()
+        if strong < MIN_LEVELS:
+            return None
+        least = max(MIN_STRENGTH * strong, MIN_LEVELS)
+        mask = cv2.threshold(darkness, least, 1, cv2.THRESH_BINARY)[1]
+        strength = cv2.convertScaleAbs(darkness, alpha=255 / full)
+        return np.asarray(mask, np.uint8), np.asarray(strength, np.uint8)
+
+    def _find_lines(self, ink: U8) -> tuple[U8, U8]:
+        """Ruled lines, level or upright, and upright ones; uint8 ``[height, width]``."""
+        across, down = (round(length * self.unit) for length in LINE_LENGTHS)
+        level = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, across), np.uint8))
+        upright = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((down, 1), np.uint8))
+        # On to where a line is interrupted, as by digits, but not over what is thicker.
+        thick = cv2.morphologyEx(
+            ink, cv2.MORPH_OPEN, np.ones((max(3, round(self.unit / 8)), 1), np.uint8)
+        )
+        further = cv2.dilate(level, np.ones((3, across | 1), np.uint8)) * (1 - thick)
+        both = cv2.max(further, cv2.dilate(cv2.max(level, upright), np.ones((3, 3), np.uint8)))
+        return np.asarray(both, np.uint8), np.asarray(upright, np.uint8)
+
+
+def cut_to_ink(ink: U8) -> U8:
+    """Ink without the paper around, as a digit's box is."""
+    x, y, w, h = ink_box(ink)
+    return ink[y : y + h, x : x + w] if w and h else ink
+
+
+def group_rows(members: Sequence[Member]) -> dict[int, list[Member]]:
+    """The members of each row."""
+    rows: dict[int, list[Member]] = {}
+    for member in members:
+        rows.setdefault(member.digit.row, []).append(member)
+    return rows
+
+
+def _round_box(left: float, top: float, right: float, bottom: float) -> Box:
+    x, y = round(left), round(top)
+    return x, y, max(1, round(right) - x), max(1, round(bottom) - y)
+
+
+def _fit_line(points: F64) -> tuple[float, float]:
+    """The slope of the straight line through points, and where it begins."""
+    (x, y), middle = points.T, points.mean(0)
+    spread = float(((x - middle[0]) ** 2).sum())
+    slope = float(((x - middle[0]) * (y - middle[1])).sum()) / spread if spread > 0 else 0.0
+    return slope, float(middle[1] - slope * middle[0])

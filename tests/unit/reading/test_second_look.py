@@ -1,0 +1,124 @@
+"""The second look: digits that the detector missed, or took only a part of."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from digitkit import Reader
+from digitkit.images.cv import cv2
+from digitkit.images.orientation import rotate_freely
+from digitkit.reading import pages
+from digitkit.reading.detections import Detection
+
+SIDE = 60  # of a digit's cell; its ink is 20/28 of that
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader(mode="page")
+
+
+@pytest.fixture
+def detect_only(monkeypatch):
+    """Lets the detector return what a function makes of its detections, from the left."""
+
+    def install(change: Callable[[list[Detection]], Sequence[Detection]]) -> None:
+        detect = pages.detect_digits
+
+        def changed(image, detector):
+            return change(sorted(detect(image, detector), key=lambda each: each.box))
+
+        monkeypatch.setattr(pages, "detect_digits", changed)
+
+    return install
+
+
+def write(
+    text: str, digits: Sequence[np.ndarray], lefts: Sequence[int] = range(30, 330, 46)
+) -> np.ndarray:
+    """A row of digits, dark on light paper."""
+    ink = np.zeros((160, lefts[len(text) - 1] + 120), np.uint8)
+    for char, left in zip(text, lefts, strict=False):
+        if char.isdecimal():
+            big = cv2.resize(digits[int(char)], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+            part = ink[50 : 50 + SIDE, left : left + SIDE]
+            np.maximum(part, big, out=part)
+    return (235 - 0.8 * ink).astype(np.uint8)
+
+
+@pytest.mark.parametrize("places", [{0}, {2}, {4}, {0, 1}, {3, 4}, {1, 3}])
+@pytest.mark.parametrize("degrees", [0, 20])
+def test_digits_that_were_not_detected_are_read(reader, one_of_each, detect_only, places, degrees):
+    image = write("28402", one_of_each)
+    if degrees:
+        image = rotate_freely(image, degrees, 235)[0]
+    detect_only(lambda found: [each for i, each in enumerate(found) if i not in places])
+    (number,) = reader.read(image).numbers
+    assert (number.text, number.complete) == ("28402", True)
+
+
+def test_a_found_digit_is_where_its_ink_is(reader, one_of_each, detect_only):
+    image = write("28402", one_of_each)
+    everything = reader.read(image)
+    detect_only(lambda found: found[:2] + found[3:])
+    for digit, expected in zip(reader.read(image).digits, everything.digits, strict=True):
+        assert np.abs(np.subtract(digit.box, expected.box)).max() <= 4
+        assert digit.row == 0
+
+
+def test_light_ink_on_dark_paper(reader, one_of_each, detect_only):
+    detect_only(lambda found: found[1:])
+    assert reader.read(255 - write("28402", one_of_each)).text == "28402"
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_ink_that_is_no_digit_makes_the_number_incomplete(reader, one_of_each, detect_only, place):
+    text = "28402"
+    image = write(text[:place] + " " + text[place + 1 :], one_of_each)
+    x = 30 + 46 * place
+    scribble = np.random.default_rng(2).integers((x + 12, 58), (x + 46, 102), (9, 2))
+    cv2.polylines(image, [scribble.astype(np.int32)], False, 40, 4, cv2.LINE_AA)
+    detect_only(lambda found: [each for each in found if not x < each.box[0] + 8 < x + 40])
+    (number,) = reader.read(image).numbers
+    assert (number.text, number.complete) == (text[:place] + "?" + text[place + 1 :], False)
+
+
+@pytest.mark.parametrize("pair", ["38", "26", "83"])
+def test_two_digits_that_touch_are_cut(reader, one_of_each, detect_only, pair):
+    image = write(f"2{pair}2", one_of_each, lefts=(30, 80, 118, 166))
+    pieces = cv2.connectedComponents((image < 180).astype(np.uint8))[0] - 1
+    assert pieces == 3
+    detect_only(lambda found: [each for each in found if not 70 <= each.box[0] < 160])
+    assert reader.read(image).text == f"2{pair}2"
+
+
+def test_a_digit_of_which_only_a_part_was_detected_is_read_again(reader, one_of_each, detect_only):
+    image = write("2862", one_of_each)
+
+    def keep_lower_half(found):
+        whole = found[2]
+        x, y, w, h = whole.box
+        ink = whole.ink[whole.ink.shape[0] // 2 :]
+        return [*found[:2], replace(whole, box=(x, y + h // 2, w, h - h // 2), ink=ink), found[3]]
+
+    detect_only(keep_lower_half)
+    assert reader.read(image).text == "2862"
+
+
+@pytest.mark.parametrize("thick", [1, 3])
+def test_the_sides_of_a_box_are_no_digits(reader, one_of_each, thick):
+    image = write("28 40", one_of_each)
+    for left in (30, 84, 138, 168, 222):
+        cv2.rectangle(image, (left, 50), (left + 54, 112), 90, thick)
+    digits = [d.digit for d in reader.read(image).digits if d.accepted]
+    assert digits == [2, 8, 4, 0]
+
+
+def test_letters_next_to_a_number_stay_unread(reader, one_of_each):
+    image = np.hstack([write("28", one_of_each), np.full((160, 300), 235, np.uint8)])
+    cv2.putText(image, "min kg", (200, 104), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 40, 3, cv2.LINE_AA)
+    digits = [d.digit for d in reader.read(image).digits if d.accepted]
+    assert digits[:2] == [2, 8]
+    assert len(digits) == 2
