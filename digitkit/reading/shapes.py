@@ -14,12 +14,15 @@ from digitkit.reading.results import MarkKind
 MIN_AREA = 0.003
 """Smaller pieces of ink are noise, in squares of the height."""
 
+MAX_DOT = 0.33
+"""A dot is at most this wide and high, in heights."""
+
 LOW = 0.27
 """Points and commas are this far below the middle of the digits, in heights."""
 
-BELOW_LINE = 0.63
-"""A comma, unlike a point, is higher than wide or reaches this far below the middle of the digits,
-in heights."""
+LONGER, BELOW_LINE = 0.055, 0.63
+"""A comma, unlike a point, is this much higher than wide, or reaches this far below the middle of
+the digits, in heights."""
 
 PAIR_SHIFT = 0.2
 """The dots of a colon are at most this far from being one above the other, in heights."""
@@ -53,7 +56,7 @@ class Shape:
     @property
     def is_dot(self) -> bool:
         """Whether it is about as wide as a pen, both ways."""
-        return max(self.width, self.height) <= 0.3 and self.area >= MIN_AREA
+        return max(self.width, self.height) <= MAX_DOT and self.area >= MIN_AREA
 
     @property
     def is_round(self) -> bool:
@@ -91,7 +94,7 @@ def _find_pairs(shapes: Sequence[Shape]) -> Iterable[int]:
 
 def _kind(shape: Shape) -> MarkKind | None:
     bottom = shape.top + shape.height
-    hangs = shape.height > 1.2 * shape.width or bottom > BELOW_LINE
+    hangs = shape.height > shape.width + LONGER or bottom > BELOW_LINE
     if shape.is_dot and shape.middle >= LOW and not hangs:
         return "point"
     is_low = shape.middle >= 0.3 and bottom >= 0.45
