@@ -23,6 +23,9 @@ NARROWEST = 0.45
 NEAR_INK = 0.4
 """Ink this close to a number belongs to it, or may."""
 
+TALL = 0.6
+"""Ink this high, in heights, may be a digit: it belongs to a number as far as digits do."""
+
 NEAR_POINT, BY_POINT = 0.7, 1.0
 """A decimal separator is at most the first from the digits on both sides. If it is further, but not
 as far as the second, the numbers on its sides may be one."""
@@ -47,12 +50,14 @@ class _Part:
         left: its left edge, in heights of the row's digits.
         right: its right edge.
         may_be_sign: of a digit: whether it is a stroke that may be a slash or a bracket.
+        is_tall: whether it is about as high as the row's digits.
     """
 
     item: Digit | Mark
     left: float
     right: float
     may_be_sign: bool = False
+    is_tall: bool = False
 
     @property
     def digit(self) -> Digit | None:
@@ -161,7 +166,13 @@ def _place_parts(
     taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
     items: list[Digit | Mark] = [*taken, *own]
     parts = [
-        _Part(item, box[0] / height, (box[0] + box[2]) / height, may_be_sign=box in strokes)
+        _Part(
+            item,
+            box[0] / height,
+            (box[0] + box[2]) / height,
+            may_be_sign=box in strokes,
+            is_tall=box[3] >= TALL * height,
+        )
         for item in items
         for box in (item.row_box,)
     ]
@@ -249,7 +260,9 @@ def _continues(group: Sequence[_Part], part: _Part, limit: float) -> bool:
     # What is between two digits of a number belongs to it as well.
     before = [each for each in group if each.kind == "digit"]
     within = part.kind == "digit" and before and before[-1].gap_to(part) < limit
-    return bool(within) or gap <= NEAR_INK
+    ink = part if part.kind == "ink" else last
+    near = max(NEAR_INK, limit) if ink.is_tall else NEAR_INK
+    return bool(within) or gap <= near
 
 
 def _begins(part: _Part, before: _Part | None) -> bool:
