@@ -21,8 +21,8 @@ from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, MarkKind
 
 STROKE_WEIGHTS: tuple[float, ...] = (
-    *(3.41, -23.96, -9.19, -12.46, -4.25, 2.10, -1.20, -5.46, -5.20, 2.34, 3.59, 1.05),
-    *(-0.82, -0.39, 4.41, 6.92),
+    *(6.29, -21.29, -13.65, -12.09, -4.30, 1.26, -1.40, -7.01, -7.08, 3.47, 3.73, 0.83),
+    *(-0.74, -0.15, 4.08, 4.05),
 )
 """Of a constant and `stroke_features`: whether a stroke is a digit."""
 

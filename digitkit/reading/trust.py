@@ -17,8 +17,8 @@ from digitkit.reading.context import weigh
 from digitkit.reading.results import Digit
 
 NUMBER_WEIGHTS: tuple[float, ...] = (
-    *(2.10, -0.41, 1.62, -0.02, -0.75, -2.81, -0.60, -2.83, 0.52, -0.33, 1.05, -0.35, -1.86),
-    *(0.26, 0.11, 1.22),
+    *(1.05, 0.02, 0.68, -0.11, -1.72, -3.07, -0.43, -2.80, 0.47, -0.01, 0.65, -0.53, -1.55),
+    *(0.69, 0.13, 1.28),
 )
 """Of a constant and `number_features`."""
 
