@@ -30,6 +30,10 @@ LIKELY, UNLIKELY = 0.75, 0.05
 """From the first probability on a stroke is a 1 like any other, and below the second it is a sign,
 if there are others; between them its number is not complete."""
 
+ALIGNED, SLIM, NEAR_LINE = 0.12, 0.3, 2.0
+"""A stroke continues a ruled line whose middle is at most the first aside, if it is at most as wide
+as the second and at most the third above or below it, in its height."""
+
 RARE = 0.25
 """The first of these on a page without any other sign."""
 
@@ -51,6 +55,10 @@ def settle_strokes(
         those that may be signs.
     """
     settled, found = list(digits), list(marks)
+    for i in _find_pieces_of_lines(digits, marks):
+        found.append(Mark("line", digits[i].box, digits[i].row, digits[i].level_box))
+        settled[i] = replace(digits[i], accepted=False)
+    digits = tuple(settled)
     # Where there is no other sign, a slash or a bracket is rare.
     calculates = any(mark.kind in ("sign", "dash") for mark in marks)
     for i, features in stroke_features(digits, marks).items():
@@ -62,6 +70,25 @@ def settle_strokes(
             found.append(Mark(kind, digit.box, digit.row, digit.level_box))
             settled[i] = replace(digit, accepted=not is_sign)
     return tuple(settled), tuple(found)
+
+
+def _find_pieces_of_lines(digits: Sequence[Digit], marks: Sequence[Mark]) -> list[int]:
+    """The strokes that continue an upright ruled line of a row above or below."""
+    lines = [mark for mark in marks if mark.kind == "line"]
+    return [
+        i
+        for i, digit in enumerate(digits)
+        if digit.accepted and digit.digit == 1 and any(_continues(digit, line) for line in lines)
+    ]
+
+
+def _continues(digit: Digit, line: Mark) -> bool:
+    (x, y, w, h), (left, top, width, height) = digit.row_box, line.row_box
+    aside = abs(x + w / 2 - left - width / 2)
+    apart = max(top - y - h, y - top - height)
+    return (
+        line.row != digit.row and aside <= ALIGNED * h and w <= SLIM * h and apart <= NEAR_LINE * h
+    )
 
 
 def stroke_features(digits: Sequence[Digit], marks: Sequence[Mark]) -> dict[int, F64]:
