@@ -17,7 +17,7 @@ import numpy as np
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.detections import Classified, Classify, Detection, common_area
-from digitkit.reading.marks import beyond
+from digitkit.reading.marks import MIN_ATTACHED, beyond
 from digitkit.reading.shapes import Shape, classify
 from digitkit.reading.strips import BAND, Ink, Member, Strip, group_rows
 
@@ -232,16 +232,20 @@ def _unexplained(strip: Strip, ink: Ink, known: Sequence[Member]) -> Iterator[_P
     areas = ink.stats[:, cv2.CC_STAT_AREA]
     counts = np.zeros((len(known), len(areas)))  # each digit's pixels in each piece
     places = {id(member): i for i, member in enumerate(known)}
-    for placed in strip.place(known):
+    all_placed = strip.place(known)
+    for placed in all_placed:
         labels, own = placed.cut(ink.labels)
         within = np.bincount(labels[own > 64], minlength=len(areas))
         counts[places[id(placed.member)]] = within
     shares = counts / np.maximum(areas, 1)
+    drawn = np.asarray(cv2.threshold(strip.draw(all_placed), 64, 1, cv2.THRESH_BINARY)[1], np.uint8)
     elsewhere = np.array([member.digit.row != strip.row for member in known], bool)
     heights = ink.stats[:, cv2.CC_STAT_HEIGHT] / strip.unit
     widths = ink.stats[:, cv2.CC_STAT_WIDTH] / strip.unit
     looked_at = (heights >= HEIGHTS[0]) & (heights <= HEIGHTS[1]) & (widths <= MAX_WIDTH)
-    looked_at &= shares.max(0, initial=0) < EXPLAINED
+    rest = beyond(ink.mask, drawn, strip.unit)
+    rests = np.bincount(ink.labels[rest > 0], minlength=len(areas)) / strip.unit**2
+    looked_at &= (shares.max(0, initial=0) < EXPLAINED) | (rests >= MIN_ATTACHED)
     looked_at &= shares[elsewhere].max(0, initial=0) < TAKEN
     looked_at[0] = False  # the paper
     # A digit that goes on outside a piece is more than that.
