@@ -8,30 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
-from digitkit.arrays import F64, Box
-from digitkit.reading.detections import common_area, enclose
-from digitkit.reading.order import median
+from digitkit.arrays import F64
+from digitkit.reading.detections import enclose
+from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number
 from digitkit.reading.spacing import MAX_GAP, choose_gap, has_columns, number_columns
 from digitkit.reading.trust import MIN_COMPLETE, number_confidence, number_features
 
-NARROWEST = 0.45
-"""A digit counts as at least this wide: a 1 stands in as much room as any."""
-
 NEAR_INK = 0.4
 """Ink this close to a number belongs to it, or may."""
-
-TALL = 0.6
-"""Ink this high, in heights, may be a digit: it belongs to a number as far as digits do."""
 
 NEAR_POINT, BY_POINT = 0.7, 1.0
 """A decimal separator is at most the first from the digits on both sides. If it is further, but not
 as far as the second, the numbers on its sides may be one."""
-
-TOUCHING = 0.1
-"""Closer than this, a stroke touches a digit."""
 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
@@ -39,47 +29,6 @@ MIN_LIMIT = 1e-3
 NEAR_MINUS, BEFORE_MINUS = 0.6, 0.9
 """A leading minus is at most the first from its number, and at least the second from what is before
 it."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A digit or a mark of one row, and where it is in it.
-
-    Attributes:
-        item: the digit or the mark.
-        left: its left edge, in heights of the row's digits.
-        right: its right edge.
-        may_be_sign: of a digit: whether it is a stroke that may be a slash or a bracket.
-        is_tall: whether it is about as high as the row's digits.
-    """
-
-    item: Digit | Mark
-    left: float
-    right: float
-    may_be_sign: bool = False
-    is_tall: bool = False
-
-    @property
-    def digit(self) -> Digit | None:
-        """The digit, if it is one."""
-        return self.item if isinstance(self.item, Digit) else None
-
-    @property
-    def kind(self) -> str:
-        """``digit``, or the mark's kind."""
-        return "digit" if isinstance(self.item, Digit) else self.item.kind
-
-    def gap_to(self, other: _Part) -> float:
-        """The room between this and one on its right; narrow digits count as wider."""
-        # Rounded, so that equal gaps are equal wherever they are.
-        return round((other.left - _slack(other)) - (self.right + _slack(self)), 6)
-
-
-def _slack(part: _Part) -> float:
-    """By how much a narrow digit counts as wider, at either side."""
-    if part.kind != "digit":
-        return 0.0
-    return max(0.0, NARROWEST - (part.right - part.left)) / 2
 
 
 def find_numbers(
@@ -133,15 +82,15 @@ def find_candidates(
     rows: dict[int, list[Digit]] = {}
     for digit in digits:
         rows.setdefault(digit.row, []).append(digit)
-    heights = {row: _measure_height(members) for row, members in rows.items()}
-    parts = {row: _place_parts(row, members, marks, heights[row]) for row, members in rows.items()}
-    page_gaps = [gap for row in parts.values() for gap in _digit_gaps(row)]
+    heights = {row: measure_height(members) for row, members in rows.items()}
+    parts = {row: place_parts(row, members, marks, heights[row]) for row, members in rows.items()}
+    page_gaps = [gap for row in parts.values() for gap in digit_gaps(row)]
     table = has_columns([digit.row_box for digit in digits], [digit.row for digit in digits])
     numbers: list[Number] = []
     for row, members in parts.items():
         limit = gap
         if limit is None:
-            limit = choose_gap(_digit_gaps(members), page_gaps, table=table)
+            limit = choose_gap(digit_gaps(members), page_gaps, table=table)
         numbers += [
             _to_number(group, row, limit, heights[row])
             for group in _group(members, limit)
@@ -150,72 +99,19 @@ def find_candidates(
     return numbers
 
 
-def _measure_height(digits: Sequence[Digit]) -> float:
-    """The usual height of a row's digits, pixels."""
-    boxes = [digit.row_box for digit in digits if digit.accepted] or [d.row_box for d in digits]
-    return max(1.0, median([max(box[3], box[2] / 2) for box in boxes]))
-
-
-def _place_parts(
-    row: int, digits: Sequence[Digit], marks: Sequence[Mark], height: float
-) -> list[_Part]:
-    """The digits and marks of a row from the left; of what is both, the mark."""
-    own = [mark for mark in marks if mark.row == row and mark.kind != "stroke"]
-    strokes = [mark.row_box for mark in marks if mark.row == row and mark.kind == "stroke"]
-    signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
-    taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
-    items: list[Digit | Mark] = [*taken, *own]
-    parts = [
-        _Part(
-            item,
-            box[0] / height,
-            (box[0] + box[2]) / height,
-            may_be_sign=box in strokes,
-            is_tall=box[3] >= TALL * height,
-        )
-        for item in items
-        for box in (item.row_box,)
-    ]
-    parts.sort(key=lambda part: 2 * part.item.row_box[0] + part.item.row_box[2])
-    return [_doubt_stroke(part, parts) for part in parts]
-
-
-def _doubt_stroke(part: _Part, parts: Sequence[_Part]) -> _Part:
-    """A dash that touches a digit in doubt is rather a part of it than a minus."""
-    if part.kind != "dash" or not isinstance(part.item, Mark):
-        return part
-    touches = any(
-        other.digit
-        and not other.digit.accepted
-        and round(max(part.left - other.right, other.left - part.right), 6) < TOUCHING
-        for other in parts
-    )
-    return replace(part, item=replace(part.item, kind="ink")) if touches else part
-
-
-def _is_same(a: Box, b: Box) -> bool:
-    """Whether two boxes have the larger part of both in common."""
-    return 2 * common_area(a, b) > max(a[2] * a[3], b[2] * b[3])
-
-
-def _digit_gaps(parts: Sequence[_Part]) -> list[float]:
-    """The gaps between neighbours that are both digits."""
-    return [a.gap_to(b) for a, b in pairwise(parts) if a.kind == b.kind == "digit"]
-
-
 @dataclass(frozen=True)
 class _Group:
     """The parts of one number, and what is next to them: None for nothing."""
 
-    parts: list[_Part]
-    before: _Part | None
-    after: _Part | None
+    parts: list[Part]
+    before: Part | None
+    after: Part | None
 
 
-def _group(parts: Sequence[_Part], limit: float) -> Iterator[_Group]:
+def _group(parts: Sequence[Part], limit: float) -> Iterator[_Group]:
     """The parts of each number of a row, from the left."""
-    group: list[_Part] = []
-    before: _Part | None = None
+    group: list[Part] = []
+    before: Part | None = None
     within = _find_ink_within(parts, limit)
     for i, part in enumerate(parts):
         joined = i in within or (i - 1 in within and part.kind == "digit")
@@ -230,7 +126,7 @@ def _group(parts: Sequence[_Part], limit: float) -> Iterator[_Group]:
         yield _Group(group, before, None)
 
 
-def _find_ink_within(parts: Sequence[_Part], limit: float) -> set[int]:
+def _find_ink_within(parts: Sequence[Part], limit: float) -> set[int]:
     """Places of ink that stands like a digit of a number between two others."""
     return {
         i
@@ -241,7 +137,7 @@ def _find_ink_within(parts: Sequence[_Part], limit: float) -> set[int]:
     }
 
 
-def _continues(group: Sequence[_Part], part: _Part, limit: float) -> bool:
+def _continues(group: Sequence[Part], part: Part, limit: float) -> bool:
     """Whether a part belongs to the number on its left."""
     last = group[-1]
     gap = last.gap_to(part)
@@ -265,7 +161,7 @@ def _continues(group: Sequence[_Part], part: _Part, limit: float) -> bool:
     return bool(within) or gap <= near
 
 
-def _begins(part: _Part, before: _Part | None) -> bool:
+def _begins(part: Part, before: Part | None) -> bool:
     """Whether a number may begin with a part."""
     if part.kind == "dash":
         return before is None or before.gap_to(part) >= BEFORE_MINUS
@@ -329,12 +225,12 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
     )
 
 
-def _is_near(a: _Part, b: _Part | None) -> bool:
+def _is_near(a: Part, b: Part | None) -> bool:
     """Whether a decimal separator and what is next to it may belong together."""
     return b is not None and a.gap_to(b) <= BY_POINT
 
 
-def _is_legible(parts: Sequence[_Part], place: int) -> bool:
+def _is_legible(parts: Sequence[Part], place: int) -> bool:
     """Whether a mark is a leading minus, or a decimal separator between digits."""
     after = place + 1 < len(parts) and parts[place + 1].kind == "digit"
     if parts[place].kind == "dash":
@@ -346,7 +242,7 @@ def _is_legible(parts: Sequence[_Part], place: int) -> bool:
 def _features(group: _Group, limit: float, height: float) -> F64:
     """What the probability of a number depends on; see `digitkit.reading.trust`."""
     digits = [part.digit for part in group.parts if part.digit]
-    gaps = _digit_gaps(group.parts)
+    gaps = digit_gaps(group.parts)
     first, last = group.parts[0], group.parts[-1]
     limit = max(limit, MIN_LIMIT)
     room = [
@@ -372,7 +268,7 @@ def _features(group: _Group, limit: float, height: float) -> F64:
     )
 
 
-def _doubts(part: _Part, place: int) -> list[str]:
+def _doubts(part: Part, place: int) -> list[str]:
     """Why a digit is doubtful, if it is; it is the number's `place`-th."""
     digit = part.digit
     assert digit is not None
@@ -383,7 +279,7 @@ def _doubts(part: _Part, place: int) -> list[str]:
     return [f"digit {place} is doubtful ({digit.digit} at {min(digit.confidence, 0.99):.0%})"]
 
 
-def _describe_ink(parts: Sequence[_Part], place: int) -> str:
+def _describe_ink(parts: Sequence[Part], place: int) -> str:
     count = sum(part.kind == "digit" for part in parts[:place])
     if count == 0:
         return "ink on its left cannot be read"

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from digitkit import Reader
+from digitkit import Digit, Reader
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
+from digitkit.reading.results import Mark
+from digitkit.reading.strokes import settle_strokes
 
 SIDE = 60  # of a digit's cell; its ink is 20/28 of that
 
@@ -128,3 +130,33 @@ def test_marks_are_within_the_image(reader, one_of_each):
         assert min(x, y) >= 0
         assert x + width <= image.shape[1]
         assert y + height <= image.shape[0]
+
+
+def test_a_number_across_a_table_line_is_one(reader, one_of_each):
+    page = np.vstack([write("2840   6", one_of_each, 110) for _ in range(3)])
+    cv2.line(
+        page, (30 + 46 * 2 + 30, 0), (30 + 46 * 2 + 30, page.shape[0]), 120, 2
+    )  # through the 4
+    cv2.line(page, (300, 0), (300, page.shape[0]), 120, 2)
+    assert [number.guess for number in reader.read(page).numbers] == ["2840", "6"] * 3
+
+
+def test_a_piece_of_a_table_line_is_no_one(one_of_each):
+    def digit(value: int, x: int, row: int, width: int = 30) -> Digit:
+        box = (x, 20 + 60 * row, width, 40)
+        nothing = np.zeros((28, 28), np.uint8)
+        return Digit(value, 0.99, box, row, True, nothing, np.ones(10, np.float32) / 10, 1.0)
+
+    line = Mark("line", (98, 70, 3, 70), 1)
+    digits = (digit(2, 50, 0), digit(1, 97, 0, width=4), digit(3, 50, 1), digit(1, 140, 1, width=4))
+    settled, marks = settle_strokes(digits, (line,))
+    assert [d.accepted for d in settled] == [True, False, True, True]
+    assert [mark.row for mark in marks if mark.kind == "line"] == [1, 0]
+
+
+def test_high_ink_as_near_as_a_digit_makes_a_number_incomplete(reader, one_of_each):
+    image = np.hstack([write("284", one_of_each), np.full((200, 120), 235, np.uint8)])
+    right = np.flatnonzero((image < 150).any(0))[-1] + 20
+    scribble = np.random.default_rng(2).integers((right, 76), (right + 34, 122), (9, 2))
+    cv2.polylines(image, [scribble.astype(np.int32)], False, 40, 4, cv2.LINE_AA)
+    assert not reader.read(image).numbers[-1].complete

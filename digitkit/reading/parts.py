@@ -1,0 +1,131 @@
+"""What a row of numbers is made of: its digits and marks, and where they are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from digitkit.arrays import Box
+from digitkit.reading.detections import common_area
+from digitkit.reading.order import median
+from digitkit.reading.results import Digit, Mark
+
+NARROWEST = 0.45
+"""A digit counts as at least this wide: a 1 stands in as much room as any."""
+
+TALL = 0.6
+"""Ink this high, in heights, may be a digit: it belongs to a number as far as digits do."""
+
+CROSSED = 0.08
+"""A line runs through a digit if it is this far inside of its sides, in the digit's height."""
+
+TOUCHING = 0.1
+"""Closer than this, a stroke touches a digit."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A digit or a mark of one row, and where it is in it.
+
+    Attributes:
+        item: the digit or the mark.
+        left: its left edge, in heights of the row's digits.
+        right: its right edge.
+        may_be_sign: of a digit: whether it is a stroke that may be a slash or a bracket.
+        is_tall: whether it is about as high as the row's digits.
+    """
+
+    item: Digit | Mark
+    left: float
+    right: float
+    may_be_sign: bool = False
+    is_tall: bool = False
+
+    @property
+    def digit(self) -> Digit | None:
+        """The digit, if it is one."""
+        return self.item if isinstance(self.item, Digit) else None
+
+    @property
+    def kind(self) -> str:
+        """``digit``, or the mark's kind."""
+        return "digit" if isinstance(self.item, Digit) else self.item.kind
+
+    def gap_to(self, other: Part) -> float:
+        """The room between this and one on its right; narrow digits count as wider."""
+        # Rounded, so that equal gaps are equal wherever they are.
+        return round((other.left - _slack(other)) - (self.right + _slack(self)), 6)
+
+
+def _slack(part: Part) -> float:
+    """By how much a narrow digit counts as wider, at either side."""
+    if part.kind != "digit":
+        return 0.0
+    return max(0.0, NARROWEST - (part.right - part.left)) / 2
+
+
+def measure_height(digits: Sequence[Digit]) -> float:
+    """The usual height of a row's digits, pixels."""
+    boxes = [digit.row_box for digit in digits if digit.accepted] or [d.row_box for d in digits]
+    return max(1.0, median([max(box[3], box[2] / 2) for box in boxes]))
+
+
+def place_parts(
+    row: int, digits: Sequence[Digit], marks: Sequence[Mark], height: float
+) -> list[Part]:
+    """The digits and marks of a row from the left; of what is both, the mark."""
+    accepted = [digit.row_box for digit in digits if digit.accepted]
+    own = [
+        mark
+        for mark in marks
+        if mark.row == row
+        and mark.kind != "stroke"
+        and not (mark.kind == "line" and any(_crosses(mark.row_box, box) for box in accepted))
+    ]
+    strokes = [mark.row_box for mark in marks if mark.row == row and mark.kind == "stroke"]
+    signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
+    taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
+    items: list[Digit | Mark] = [*taken, *own]
+    parts = [
+        Part(
+            item,
+            box[0] / height,
+            (box[0] + box[2]) / height,
+            may_be_sign=box in strokes,
+            is_tall=box[3] >= TALL * height,
+        )
+        for item in items
+        for box in (item.row_box,)
+    ]
+    parts.sort(key=lambda part: 2 * part.item.row_box[0] + part.item.row_box[2])
+    return [_doubt_stroke(part, parts) for part in parts]
+
+
+def _crosses(line: Box, digit: Box) -> bool:
+    """Whether an upright line runs through a digit: who writes across it does not end a number."""
+    inside = line[0] + line[2] / 2 - digit[0]
+    return CROSSED * digit[3] < inside < digit[2] - CROSSED * digit[3]
+
+
+def _doubt_stroke(part: Part, parts: Sequence[Part]) -> Part:
+    """A dash that touches a digit in doubt is rather a part of it than a minus."""
+    if part.kind != "dash" or not isinstance(part.item, Mark):
+        return part
+    touches = any(
+        other.digit
+        and not other.digit.accepted
+        and round(max(part.left - other.right, other.left - part.right), 6) < TOUCHING
+        for other in parts
+    )
+    return replace(part, item=replace(part.item, kind="ink")) if touches else part
+
+
+def _is_same(a: Box, b: Box) -> bool:
+    """Whether two boxes have the larger part of both in common."""
+    return 2 * common_area(a, b) > max(a[2] * a[3], b[2] * b[3])
+
+
+def digit_gaps(parts: Sequence[Part]) -> list[float]:
+    """The gaps between neighbours that are both digits."""
+    return [a.gap_to(b) for a, b in pairwise(parts) if a.kind == b.kind == "digit"]
