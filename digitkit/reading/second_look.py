@@ -21,11 +21,10 @@ from digitkit.reading.marks import MIN_ATTACHED, beyond
 from digitkit.reading.shapes import Shape, classify
 from digitkit.reading.strips import BAND, Ink, Member, Strip, group_rows
 
-TAKEN = 0.1
-"""A digit has a part in a piece of ink from this fraction of it on."""
-
-WITHIN = 0.8
-"""A digit is within a piece of ink if this fraction of its own ink is."""
+TAKEN, WITHIN = (0.1, 0.3), (0.5, 0.7)
+"""A digit has a part in a piece of ink from the first fraction of that on, if at least the last
+fraction of its own ink is in it. It has none if it took less than the second fraction of it, and
+less than the third of its own ink is there."""
 
 SAME = 0.4
 """Digits that share more than this fraction of the smaller box are one."""
@@ -235,8 +234,8 @@ def _unexplained(strip: Strip, ink: Ink, known: Sequence[Member]) -> Iterator[_P
     all_placed = strip.place(known)
     for placed in all_placed:
         labels, own = placed.cut(ink.labels)
-        within = np.bincount(labels[own > 64], minlength=len(areas))
-        counts[places[id(placed.member)]] = within
+        own_labels = labels[own > 64]
+        counts[places[id(placed.member)]] = np.bincount(own_labels, minlength=len(areas))
     shares = counts / np.maximum(areas, 1)
     drawn = np.asarray(cv2.threshold(strip.draw(all_placed), 64, 1, cv2.THRESH_BINARY)[1], np.uint8)
     elsewhere = np.array([member.digit.row != strip.row for member in known], bool)
@@ -246,15 +245,17 @@ def _unexplained(strip: Strip, ink: Ink, known: Sequence[Member]) -> Iterator[_P
     rest = beyond(ink.mask, drawn, strip.unit)
     rests = np.bincount(ink.labels[rest > 0], minlength=len(areas)) / strip.unit**2
     looked_at &= (shares.max(0, initial=0) < EXPLAINED) | (rests >= MIN_ATTACHED)
-    looked_at &= shares[elsewhere].max(0, initial=0) < TAKEN
+    looked_at &= shares[elsewhere].max(0, initial=0) < TAKEN[0]
     looked_at[0] = False  # the paper
-    # A digit that goes on outside a piece is more than that.
-    inside = counts >= WITHIN * counts.sum(1, keepdims=True)
-    looked_at &= (inside | (shares < TAKEN)).all(0)
+    # A digit that goes on outside a piece is more than that; or it took a little of its neighbour.
+    within = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    is_part = (within >= WITHIN[1]) & (shares >= TAKEN[0])
+    is_none = (shares < TAKEN[0]) | ((shares < TAKEN[1]) & (within < WITHIN[0]))
+    looked_at &= (is_part | is_none).all(0)
     for label in np.flatnonzero(looked_at).tolist():
         shape = strip.to_shape(ink.labels, label, ink.stats[label].tolist())
         if BAND[0] <= shape.middle <= BAND[1] and _is_ink(shape):
-            parts = [known[i] for i in np.flatnonzero(shares[:, label] >= TAKEN).tolist()]
+            parts = [known[i] for i in np.flatnonzero(is_part[:, label]).tolist()]
             yield _Piece(shape, label, parts)
 
 
