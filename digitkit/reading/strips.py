@@ -143,6 +143,8 @@ class Strip:
         self._top = -HALF * self.height
         width = round((float(everything.max()) + room - self._left) / self._scale)
         self.shape = round(2 * HALF * self.unit), width
+        # With the member, so that no other one gets its id.
+        self._placed: dict[int, tuple[Member, Placed | None]] = {}
 
     def to_level(self, boxes: Sequence[Box]) -> F64:
         """The centres of boxes of the image, turned so that the row is level, ``[N, 2]``."""
@@ -178,23 +180,24 @@ class Strip:
 
     def place(self, members: Sequence[Member]) -> list[Placed]:
         """The ink of members in the strip, of those that are within it."""
-        if not members:
-            return []
-        placed = []
-        centres = self.to_level([member.digit.box for member in members])
-        tops = centres[:, 1] - self.middle(centres[:, 0]) - self._top
-        height, width = self.shape
-        for member, (x, _), y in zip(members, centres, tops, strict=True):
-            w, h = (max(1, round(side / self._scale)) for side in member.digit.row_box[2:])
-            left, top = (
-                round((x - self._left) / self._scale - w / 2),
-                round(y / self._scale - h / 2),
-            )
-            if left < width and top < height and left + w > 0 and top + h > 0:
-                crop = cut_to_ink(member.detection.ink)
-                ink = cv2.resize(crop, (w, h), interpolation=cv2.INTER_AREA)
-                placed.append(Placed(member, left, top, np.asarray(ink, np.uint8)))
-        return placed
+        new = [member for member in members if id(member) not in self._placed]
+        if new:
+            centres = self.to_level([member.digit.box for member in new])
+            tops = centres[:, 1] - self.middle(centres[:, 0]) - self._top
+            for member, x, y in zip(new, centres[:, 0].tolist(), tops.tolist(), strict=True):
+                self._placed[id(member)] = member, self._place(member, x, y)
+        found = (self._placed[id(member)][1] for member in members)
+        return [each for each in found if each is not None]
+
+    def _place(self, member: Member, x: float, y: float) -> Placed | None:
+        width, height = (max(1, round(side / self._scale)) for side in member.digit.row_box[2:])
+        left = round((x - self._left) / self._scale - width / 2)
+        top = round(y / self._scale - height / 2)
+        if left >= self.shape[1] or top >= self.shape[0] or left + width <= 0 or top + height <= 0:
+            return None
+        crop = cut_to_ink(member.detection.ink)
+        ink = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
+        return Placed(member, left, top, np.asarray(ink, np.uint8))
 
     def draw(self, placed: Sequence[Placed]) -> U8:
         """A layer with the ink of members, uint8 ``[height, width]``."""
