@@ -29,6 +29,9 @@ the side, in heights of that."""
 MAX_SKEW = 0.3
 """Largest slope of rows, pixels per pixel; larger ones are made level before."""
 
+MAX_PAIRS = 4000
+"""So many pairs of neighbours tell the slope of a page's rows; more only take time."""
+
 NEAR = 6
 """Boxes of a row are at most this far apart to tell its slope, in heights."""
 
@@ -122,6 +125,8 @@ def _estimate_skew(boxes: npt.NDArray[np.float64]) -> float:
     if np.count_nonzero(near) < 3:
         return 0.0
     dx, dy, weight = dx[near] / size[near], dy[near] / size[near], size[near] / dx[near]
+    step = -(-len(dx) // MAX_PAIRS)
+    dx, dy, weight = dx[::step], dy[::step], weight[::step]
     slopes = np.linspace(-MAX_SKEW, MAX_SKEW, 2 * round(MAX_SKEW / 0.01) + 1)
     off = dy[None, :] - slopes[:, None] * dx[None, :]
     scores = (weight * np.exp(-((off / 0.2) ** 2))).sum(1) * (1 - np.abs(slopes))

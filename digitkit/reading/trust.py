@@ -18,7 +18,7 @@ from digitkit.reading.results import Digit
 
 NUMBER_WEIGHTS: tuple[float, ...] = (
     *(1.05, 0.02, 0.68, -0.11, -1.72, -3.07, -0.43, -2.80, 0.47, -0.01, 0.65, -0.53, -1.55),
-    *(0.69, 0.13, 1.28),
+    *(0.69, 0.13, 1.28, 0.0, 0.0),
 )
 """Of a constant and `number_features`."""
 
@@ -27,6 +27,10 @@ MIN_COMPLETE = 0.6
 
 MAX_ROOM = 3.0
 """What is further away than this many times the least gap between numbers is not near."""
+
+WIDE, NEAR = 0.85, 2.2
+"""Two numbers were taken for one, or one for two, above all where a gap within a number is at least
+the first, or the room beside it less than the second, in least gaps between numbers."""
 
 SURE = 0.99
 """Of most numbers that are right, all digits are right with this probability."""
@@ -58,7 +62,7 @@ def number_features(
         height: of its row's digits, pixels.
 
     Returns:
-        float64 ``[15]``.
+        float64 ``[17]``.
     """
     right = math.prod(digit.confidence for digit in digits)
     right = min(max(right, _CERTAIN), 1 - _CERTAIN)
@@ -82,6 +86,8 @@ def number_features(
             min(max(room, 0.0), MAX_ROOM),
             math.log2(max(height, 1.0) / 32),
             float(not (doubtful or ink or signs or strokes or beside_sign)),
+            float(widest_gap >= WIDE),
+            float(room < NEAR),
         ]
     )
 
