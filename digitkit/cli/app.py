@@ -8,15 +8,15 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from digitkit.cli.option_values import OptionChecks, is_service, skip_checks
 from digitkit.errors import (
     ConfigError,
     DigitkitError,
@@ -33,6 +33,9 @@ from digitkit.errors import (
 from digitkit.version import __version__
 
 SOME_FAILED, USAGE, GATE_FAILED = 1, 2, 3
+
+# The base of what is raised for wrong options; where it is defined changes with typer's version.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 
 WRONG_SETTINGS = 78
 """Instead of `USAGE`, to systemd: a restart would not help (``EX_CONFIG`` of sysexits.h)."""
@@ -70,8 +73,9 @@ class _Commands(TyperGroup):
         if not args and not ctx.resilient_parsing:
             print(ctx.get_help())
             ctx.exit(USAGE)
-        _skip_checks(self, ctx)
-        return super().parse_args(ctx, args)
+        skip_checks(self, ctx)
+        with _errors_as_lines():
+            return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, _, rest = super().resolve_command(ctx, args)
@@ -82,14 +86,31 @@ class _Commands(TyperGroup):
         super(TyperGroup, self).format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _errors_as_lines():
             return super().invoke(ctx)
-        except DigitkitError as error:
-            print(f"digitkit: {escape_controls(one_line(error))}", file=sys.stderr)
-            raise typer.Exit(_exit_code(error)) from error
-        except BrokenPipeError as error:  # whoever reads our output has closed it
-            _drop_stdout()
-            raise typer.Exit(SOME_FAILED) from error
+
+
+@contextmanager
+def _errors_as_lines() -> Iterator[None]:
+    """Print an error as one line on stderr, and exit with its code."""
+    try:
+        yield
+    except DigitkitError as error:
+        print(f"digitkit: {escape_controls(one_line(error))}", file=sys.stderr)
+        raise typer.Exit(_exit_code(error)) from error
+    except _UsageError as error:
+        print(f"digitkit: {escape_controls(_describe_usage(error))}", file=sys.stderr)
+        raise typer.Exit(USAGE) from error
+    except BrokenPipeError as error:  # whoever reads our output has closed it
+        _drop_stdout()
+        raise typer.Exit(SOME_FAILED) from error
+
+
+def _describe_usage(error: Any) -> str:
+    """What the parser of options says, as our own errors are, with where to look."""
+    text = one_line(error.format_message()).rstrip(".")
+    path = "digitkit" if error.ctx is None else error.ctx.command_path
+    return f"{text[:1].lower()}{text[1:]}; {path} --help shows what there is"
 
 
 def _exit_code(error: DigitkitError) -> int:
@@ -102,72 +123,15 @@ def _exit_code(error: DigitkitError) -> int:
     is_final = isinstance(
         error, (ConfigError, SettingsError, InputNotFoundError, ModelError)
     ) and not isinstance(error, ModelRunError)
-    return WRONG_SETTINGS if is_final and _is_service() else USAGE
+    return WRONG_SETTINGS if is_final and is_service() else USAGE
 
 
-def _is_service() -> bool:
-    from digitkit.system.notify import is_supervised  # not at the top: most runs have no error
-
-    return is_supervised()
-
-
-class _OptionErrors:
-    """Checks values only where needed, and reports a `ConfigError` under its option's name."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _skip_checks(self, ctx)
-        return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)  # type: ignore[misc]
-        except ConfigError as error:
-            command: Any = self
-            options = [one for one in command.get_params(ctx) if one.name == error.field]
-            if not options or _is_service():  # which has settings instead of options
-                raise
-            text = error.problem if error.hint is None else f"{error.problem}; {error.hint}"
-            raise typer.BadParameter(text, ctx=ctx, param=options[0]) from error
-
-
-class _Command(_OptionErrors, TyperCommand):
+class _Command(OptionChecks, TyperCommand):
     """One command with its options."""
 
 
-class _CommandGroup(_OptionErrors, TyperGroup):
+class _CommandGroup(OptionChecks, TyperGroup):
     """A command with options of its own that also has subcommands."""
-
-
-def _skip_checks(command: Any, ctx: Any) -> None:
-    """Take values as they are that need no check: defaults, text, paths, and choices in full.
-
-    typer has all values checked by pydantic, which takes longer to load than the rest of the
-    command line; most calls do without it.
-    """
-    called = inspect.signature(command.callback).parameters
-    defaults = {name: parameter.default for name, parameter in called.items()}
-    kinds = get_type_hints(command.callback)
-    for parameter in command.get_params(ctx):
-        if not parameter.required:
-            name = parameter.name
-            parameter.process_value = partial(
-                _process_value, parameter.process_value, name, kinds.get(name), defaults.get(name)
-            )
-
-
-def _process_value(
-    check: Callable[[Any, Any], Any], name: str, kind: Any, default: Any, ctx: Any, value: Any
-) -> Any:
-    if ctx.get_parameter_source(name).name == "DEFAULT":
-        return default
-    if kind in (str, str | None, list[str] | None):
-        return value
-    if kind == Path | None:
-        return Path(value)
-    for part in (kind, *get_args(kind)):
-        if get_origin(part) is Literal and value in get_args(part):
-            return value
-    return check(ctx, value)
 
 
 def _drop_stdout() -> None:
@@ -302,4 +266,4 @@ def _run() -> None:
             raise
         line = one_line(f"{error.filename}: cannot be accessed: {os_reason(error)}")
         print(f"digitkit: {line}", file=sys.stderr)
-        sys.exit(WRONG_SETTINGS if _is_service() else USAGE)
+        sys.exit(WRONG_SETTINGS if is_service() else USAGE)

@@ -188,7 +188,7 @@ def compare(
     from digitkit.benchmark.summary import summarize_setup
 
     if len(reports) < 2:
-        raise ConfigError("requires at least two reports", field="reports")
+        raise ConfigError(f"must be two or more files, got {len(reports)}", field="reports")
     loaded = [load_report(path) for path in reports]
     comparisons = compare_reports(loaded)
     width = max(len(ordinal(place)) for place in range(len(reports)))
@@ -244,7 +244,7 @@ class _Outputs:
         if self.json is not None and self.json != STDOUT:
             files.append(samples_path(self.json))
         if len({*map(os.path.realpath, files)}) < len(files):
-            raise typer.BadParameter(
+            raise ConfigError(
                 "--json, --markdown and --plot need different files, also from the raw samples "
                 "that go next to --json"
             )

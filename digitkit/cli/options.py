@@ -26,7 +26,7 @@ InputScaleOption = Annotated[
     float | None,
     typer.Option(help="Factor for the pixels (0–255) of a third-party model; 1/255 by default."),
 ]
-ThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
+ThreadsOption = Annotated[int, typer.Option(help="CPU threads.")]
 ReportOption = Annotated[
     ReportFormat, typer.Option("--format", help="text for people, json for programs.")
 ]

@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 from rich.console import Console
-from support.cli import run
+from support.cli import one_error_line, run
 
 from digitkit.cli import show
 from digitkit.cli.app import COMMANDS
@@ -39,7 +39,10 @@ def test_without_a_command_or_with_an_unknown_one():
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (ConfigError("must be at least 1", field="page_size"), "Invalid value for '--page-size'"),
+        (
+            ConfigError("must be at least 1", field="page_size"),
+            "digitkit: --page-size must be at least 1",
+        ),
         (ConfigError("does not go with that"), "digitkit: does not go with that"),
     ],
 )
@@ -50,9 +53,37 @@ def test_a_configuration_error_names_its_option(monkeypatch, error, expected):
 
     module = MagicMock(command=command, EXAMPLES="", SUBCOMMANDS={})
     monkeypatch.setattr("digitkit.cli.app.import_module", lambda *_: module)
-    result = run("infer")
-    assert result.exit_code == 2
-    assert expected in result.output
+    assert one_error_line(run("infer"), 2) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("infer x.png --format cvs", "--format must"),
+        ("infer x.png --expect six", "--expect must"),
+        ("infer x.png --workers 0", "--workers must"),
+        ("infer x.png --gap wide", "--gap must"),
+        ("eval --threads 0", "--threads must"),
+        ("infer x.png --nope", "--nope"),
+        ("infer x.png --expect", "--expect"),
+        ("bench compare", "REPORT"),
+        ("export", "RUN"),
+        ("infr", "infr"),
+        ("--nope", "--nope"),
+    ],
+)
+def test_every_usage_error_is_one_line_in_our_own_words(arguments, named):
+    line = one_error_line(run(*arguments.split()), 2)
+    assert line.startswith("digitkit: ")
+    assert named in line
+    assert "Value error" not in line
+    assert "Input should" not in line
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_no_types_of_python(name):
+    shown = run(name, "--help").output
+    assert not re.search(r"<(bool|int|float|str|path|list)|INTEGER|x>=", shown)
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -36,13 +36,6 @@ def bench(*arguments: object):
     return run("bench", *arguments)
 
 
-def usage_error(result) -> str:
-    """What typer says about an option, on one line."""
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
-    return re.sub(r"[\s│╭╮╰╯─]+", " ", result.output).partition("Error")[2]
-
-
 class Measured:
     """Stands in for the measuring: remembers what was asked for, and returns a report."""
 
@@ -107,7 +100,7 @@ def test_options_become_a_configuration(measured, tmp_path):
 )
 def test_usage_errors_name_the_option(measured, arguments):
     option, *_ = words = shlex.split(arguments)
-    assert option in usage_error(bench(*words))
+    assert option in one_error_line(bench(*words), 2)
     assert measured.seen == []
 
 
@@ -287,7 +280,7 @@ def test_compare(tmp_path):
 
 def test_what_cannot_be_compared(tmp_path):
     for files in ((), ("a",)):
-        assert "REPORT" in usage_error(bench("compare", *files))
+        assert "REPORT" in one_error_line(bench("compare", *files), 2)
     a, b = (store(tmp_path / f"{name}.json", make_variant(name)) for name in "ab")
     # They have no variant in common.
     assert f"{a} and {b}: " in one_error_line(bench("compare", a, b), 2)
