@@ -9,6 +9,7 @@ and the attributes, never by the text.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any, get_args
 
 
@@ -161,8 +162,37 @@ def needs_extra(
     return MissingDependencyError(
         f"{what} needs the package {package}, which is not installed",
         subject=subject,
-        hint=f"pip install 'digitkit[{extra}]'",
+        hint=install_command(extra),
     )
+
+
+def install_command(extra: str | None = None) -> str:
+    """The command that installs digitkit, or an extra of it, the way it was installed here.
+
+    From the checkout that this module is in; from the folder that pip installed it from; else from
+    a package index.
+    """
+    import json
+    import shlex
+    from importlib import metadata
+    from pathlib import Path
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    suffix = "" if extra is None else f"[{extra}]"
+    checkout = Path(__file__).parents[1]
+    if (checkout / "pyproject.toml").is_file():
+        with suppress(FileNotFoundError):  # the working folder may be gone
+            if checkout.samefile(os.curdir):
+                checkout = Path(os.curdir)
+        return f"pip install -e {shlex.quote(f'{checkout}{suffix}')}"
+    try:
+        origin = json.loads(metadata.distribution("digitkit").read_text("direct_url.json") or "{}")
+        folder = url2pathname(urlsplit(origin["url"]).path) if "dir_info" in origin else ""
+    except (metadata.PackageNotFoundError, ValueError, KeyError):
+        folder = ""
+    source = folder if folder and Path(folder).is_dir() else "digitkit"
+    return f"pip install {shlex.quote(source + suffix)}"
 
 
 def at_least(field: str, value: float, minimum: float) -> None:

@@ -9,17 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from digitkit.errors import os_reason, printable_path
+from digitkit.errors import install_command, os_reason, printable_path
 from digitkit.sources.frames import Failure
 from digitkit.sources.suffixes import HEIC_SUFFIXES, IMAGE_SUFFIXES, PDF_SUFFIXES, is_video
 
 _Kind = Literal["image", "PDF file", "HEIC file", "video", "other file"]
 _PACKAGES = {"PDF file": "pypdfium2", "HEIC file": "pillow_heif"}
-_REMEDIES = {
-    "PDF file": " (pip install 'digitkit[pdf]')",
-    "HEIC file": " (pip install 'digitkit[heic]')",
-    "video": " (name them to read every frame)",
-}
+_EXTRAS = {"PDF file": "pdf", "HEIC file": "heic"}
 
 
 class FolderFiles:
@@ -51,11 +47,17 @@ class FolderFiles:
         """``skipped 3 PDF files (pip install 'digitkit[pdf]'), 1 other file``; None for nothing."""
         kinds: tuple[_Kind, ...] = ("PDF file", "HEIC file", "video", "other file")
         counted = [
-            f"{count:,} {kind}{'s' * (count > 1)}{_REMEDIES.get(kind, '')}"
+            f"{count:,} {kind}{'s' * (count > 1)}{_remedy(kind)}"
             for kind in kinds
             if (count := self._skipped[kind])
         ]
         return f"skipped {', '.join(counted)}" if counted else None
+
+
+def _remedy(kind: _Kind) -> str:
+    if kind == "video":
+        return " (name them to read every frame)"
+    return f" ({install_command(_EXTRAS[kind])})" if kind in _EXTRAS else ""
 
 
 def _kind_of(path: Path) -> _Kind:

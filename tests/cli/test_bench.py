@@ -22,7 +22,7 @@ from digitkit.benchmark.findings import Finding
 from digitkit.benchmark.report import BenchResult, load_report, save_report
 from digitkit.benchmark.variants import Throughput
 from digitkit.cli import show
-from digitkit.errors import OutputError
+from digitkit.errors import OutputError, install_command
 from digitkit.images.cv import cv2
 from digitkit.models import profiles
 
@@ -121,7 +121,7 @@ def test_places_that_cannot_be_written(measured, tmp_path, monkeypatch):
     assert str(tmp_path) in one_error_line(bench("--recommend", "--save"), 1)
     for name in ("matplotlib", "matplotlib.figure"):  # the latter may be loaded already
         monkeypatch.setitem(sys.modules, name, None)
-    assert "digitkit[train]" in one_error_line(bench("--plot", tmp_path / "p.png"), 2)
+    assert install_command("train") in one_error_line(bench("--plot", tmp_path / "p.png"), 2)
     assert measured.seen == []
 
 

@@ -20,6 +20,7 @@ from support.cli import json_lines, one_error_line, run
 from support.documents import pages_of, without_tag, write_tiff
 from support.paths import ROOT
 
+from digitkit.errors import install_command
 from digitkit.images.cv import cv2
 from digitkit.reading.reader import Reader
 from digitkit.sources import live
@@ -167,8 +168,8 @@ def test_a_folder_says_what_was_not_read(digit_file, monkeypatch):
     result = run("infer", folder)
     assert result.exit_code == 0
     assert result.stderr.splitlines() == [
-        f"{folder}: skipped 2 PDF files (pip install 'digitkit[pdf]'), 1 video (name them to read "
-        "every frame), 1 other file"
+        f"{folder}: skipped 2 PDF files ({install_command('pdf')}), 1 video "
+        "(name them to read every frame), 1 other file"
     ]
 
 
@@ -181,7 +182,7 @@ def test_a_missing_package_is_one_failure(digit_file, monkeypatch, tmp_path):
         assert "1 (" in result.stdout
         assert result.stderr.startswith(f"{tmp_path}/a.pdf: ")
         if workers == 1:
-            assert "pip install 'digitkit[pdf]'" in result.stderr
+            assert install_command("pdf") in result.stderr
 
 
 def test_blank_pages_are_no_errors(tmp_path):

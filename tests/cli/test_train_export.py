@@ -14,6 +14,7 @@ from support.cli import one_error_line, run
 from support.paths import SHARED
 from support.training import write_idx
 
+from digitkit.errors import install_command
 from digitkit.models.calibration import MIN_CALIBRATION_IMAGES
 
 ZOO = SHARED / "peers/zoo-mnist-7.onnx"
@@ -72,7 +73,7 @@ def test_without_torch_the_extra_is_named(command, monkeypatch):
     for module in ("digitkit.training.folder", "digitkit.export.export_job"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert "digitkit[train]" in one_error_line(run(*command), 2)
+    assert install_command("train") in one_error_line(run(*command), 2)
 
 
 FAST = ("--epochs", 2, "--batch-size", 64, "--set", "net=article-minimal", "--threads", 1)

@@ -326,7 +326,7 @@ def test_without_the_extra(package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     line = one_error_line(run("bundle"), 2)
     assert package in line
-    assert "digitkit[bundle]" in line
+    assert errors.install_command("bundle") in line
 
 
 def test_without_mnist_or_pip(config, monkeypatch):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from digitkit.device.doctor.checks import Check, State
 from digitkit.device.doctor.evidence import Evidence
+from digitkit.errors import install_command
 
 OLDEST_PYTHON = (3, 11)
 """The oldest Python that digitkit runs on."""
@@ -86,7 +87,7 @@ def _check_environment() -> Check:
             name,
             "warning",
             "none: this is the system's Python, which pip must not change",
-            "python3 -m venv ~/digitkit, then ~/digitkit/bin/pip install digitkit",
+            f"python3 -m venv ~/digitkit, then ~/digitkit/bin/{install_command()}",
         )
     return _Check(name, "ok", f"no virtual environment, {sys.prefix}")
 

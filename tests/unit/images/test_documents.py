@@ -15,7 +15,7 @@ from support.documents import (
 )
 from support.errors import error_of
 
-from digitkit.errors import ImageError, MissingDependencyError
+from digitkit.errors import ImageError, MissingDependencyError, install_command
 from digitkit.images import animations, heif, pages, pdf
 from digitkit.images.convert import from_array, to_grey
 from digitkit.images.decode import decode
@@ -307,7 +307,7 @@ def test_a_missing_package_is_named(monkeypatch, data, extra):
         open_pages(data, "x")
         decode(data, "x")
     assert caught.value.subject == "x"
-    assert f"digitkit[{extra}]" in str(caught.value)
+    assert install_command(extra) in str(caught.value)
 
 
 # --- HEIC ---

@@ -12,7 +12,7 @@ import pytest
 from support.errors import error_of
 from support.readings import make_digit, make_reading
 
-from digitkit.errors import MissingDependencyError, OutputError
+from digitkit.errors import MissingDependencyError, OutputError, install_command
 from digitkit.reading.results import Event
 from digitkit.sinks import xlsx
 from digitkit.sinks.xlsx import COLUMNS, crop_number, open_xlsx
@@ -160,7 +160,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
 def test_without_the_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     error = error_of(MissingDependencyError, write, tmp_path / "table.xlsx")
-    assert "pip install 'digitkit[xlsx]'" in str(error)
+    assert install_command("xlsx") in str(error)
 
 
 def test_long_names_and_controls(tmp_path):

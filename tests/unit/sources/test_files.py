@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from support.documents import pages_of, without_tag, write_tiff
 
-from digitkit.errors import ImageError, SourceError
+from digitkit.errors import ImageError, SourceError, install_command
 from digitkit.sources import folders, piped
 from digitkit.sources.files import expand_sources, read_frames
 from digitkit.sources.folders import image_files
@@ -123,8 +123,9 @@ def test_what_a_folder_has_and_is_not_read(tree, monkeypatch):
     monkeypatch.setattr(folders, "find_spec", lambda name: None)
     assert read("b", "a") == ["b/10.JPG", "b/2.png", "a/1.tif"]
     assert lines == [
-        "b: skipped 2 PDF files (pip install 'digitkit[pdf]'), 1 HEIC file (pip install "
-        "'digitkit[heic]'), 1 video (name them to read every frame), 1 other file",
+        f"b: skipped 2 PDF files ({install_command('pdf')}), "
+        f"1 HEIC file ({install_command('heic')}), "
+        "1 video (name them to read every frame), 1 other file",
         "a: skipped 2 other files",
     ]
     monkeypatch.setattr(folders, "find_spec", lambda name: name)
