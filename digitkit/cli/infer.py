@@ -259,13 +259,15 @@ def command(
     ] = None,
     max_frames: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Stop after N frames.", rich_help_panel=MOVING),
+        typer.Option(
+            metavar="N", help="Stop after N frames, of each video file.", rich_help_panel=MOVING
+        ),
     ] = None,
     duration: Annotated[
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="Stop SECONDS after the first frame.",
+            help="Stop SECONDS after the first frame, of each video file.",
             rich_help_panel=MOVING,
         ),
     ] = None,
@@ -357,7 +359,9 @@ def _print_summary(summary: Summary) -> None:
     if summary.images < 2:
         return
     rate = summary.images / max(summary.seconds, 1e-9)
-    what = "images" if summary.dropped is None else "frames"
+    what = "images" if not summary.frames else "frames"
+    if 0 < summary.frames < summary.images:
+        what = "images and frames"
     line = f"{summary.images} {what} in {summary.seconds:.1f} s, {rate:.1f} per second"
     if summary.dropped is not None:
         line += f"; {summary.dropped} dropped in between"

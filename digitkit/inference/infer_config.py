@@ -64,8 +64,10 @@ class InferConfig:
         size: width and height to request from a camera, pixels; None for its default.
         fps: frames a second to read at most; None for all.
         retry: seconds to keep reconnecting to a lost camera; 0 never, infinity for ever.
-        max_frames: stop after this many frames; None for no limit.
-        duration: stop this many seconds after the first frame; None for no limit.
+        max_frames: stop after this many frames, of video files after so many of each; None for no
+            limit.
+        duration: stop this many seconds after the first frame, of each video file; None for no
+            limit.
         show: whether a camera's annotated frames are shown in a window.
         hold: frames that a number must be stable for before it is reported, at least 1.
         every_frame: report each frame as it is, without tracking.
@@ -199,9 +201,13 @@ class InferConfig:
         if self.camera is None:
             if not self.sources:
                 raise ConfigError("must name images, or use --camera N", field="sources")
-            for name in ("size", "fps", "retry", "max_frames", "duration", "show"):
+            for name in ("size", "fps", "retry", "show"):
                 if getattr(self, name) is not None and getattr(self, name) is not False:
                     raise ConfigError("requires a camera or a stream", field=name)
+            moving = any(source == "-" or is_video(Path(source)) for source in self.sources)
+            for name in ("max_frames", "duration"):
+                if getattr(self, name) is not None and not moving:
+                    raise ConfigError("requires a camera, a stream or a video", field=name)
         elif self.workers > 1:
             raise ConfigError("must be 1 for a camera", field="workers")
         if self.null and "-" not in self.sources:

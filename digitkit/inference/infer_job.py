@@ -22,6 +22,7 @@ from digitkit.sinks.lines import LineSink
 from digitkit.sources.files import expand_sources, read_frames
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import Item, PageOfFile
+from digitkit.sources.video import VideoLimits
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
 
@@ -177,12 +178,15 @@ def _read_files(
     if "-" not in config.sources:
         known = list(files)  # before anything is written
         files, total = known, len(known)
+    limits = VideoLimits(config.max_frames, config.duration)
     if config.workers > 1:
         from digitkit.inference.workers import read_with_workers
 
-        outcomes = read_with_workers(make_reader, files, config.workers, keep_images=keep_images)
+        outcomes = read_with_workers(
+            make_reader, files, config.workers, keep_images=keep_images, limits=limits
+        )
     else:
-        outcomes = read_each(reader, read_frames(files, exif=reader.obeys_exif))
+        outcomes = read_each(reader, read_frames(files, exif=reader.obeys_exif, limits=limits))
     return outcomes if progress is None else _report_progress(outcomes, total, progress)
 
 

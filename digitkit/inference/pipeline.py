@@ -30,12 +30,14 @@ class Summary:
         failures: sources and images that could not be read.
         seconds: from the first to the last.
         dropped: frames of a camera that newer ones replaced before they were read; None for files.
+        frames: how many of the images were frames of a video or a camera.
     """
 
     images: int
     failures: int
     seconds: float
     dropped: int | None = None
+    frames: int = 0
 
 
 def read_each(reader: Reader, items: Iterable[Frame | Failure]) -> Generator[Outcome, None, None]:
@@ -114,7 +116,7 @@ def deliver(
         every_frame: report each frame as it is, without tracking.
     """
     started = time.monotonic()
-    images = failures = 0
+    images = failures = frames = 0
     streams = _Streams(hold, min_confidence, gap)
     for outcome in outcomes:
         if not isinstance(outcome, Failure):
@@ -131,10 +133,11 @@ def deliver(
             continue
         frame, reading = outcome
         images += 1
+        frames += frame.number is not None
         if in_sequence:
             reading = streams.find_events(reading)
         report = not in_sequence or reading.events
         for sink in sinks:
             if report or sink.wants_every_frame:
                 sink.write(frame, reading)
-    return Summary(images, failures, time.monotonic() - started)
+    return Summary(images, failures, time.monotonic() - started, frames=frames)

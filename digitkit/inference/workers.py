@@ -23,6 +23,7 @@ from digitkit.sources.files import INPUT_ERRORS, OpenedImage, read_frames
 from digitkit.sources.frames import Failure, to_failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name
 from digitkit.sources.suffixes import is_video
+from digitkit.sources.video import ALL_FRAMES, VideoLimits
 from digitkit.system.streams import silence_native_errors
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def read_with_workers(
     workers: int,
     *,
     keep_images: bool,
+    limits: VideoLimits = ALL_FRAMES,
 ) -> Generator[Outcome, None, None]:
     """Read image files, and pages of files, in several processes, in order.
 
@@ -56,13 +58,14 @@ def read_with_workers(
         workers: number of processes.
         keep_images: whether the images themselves are wanted; without them a frame's image is a
             single pixel.
+        limits: how much of each video is read.
 
     Raises:
         SourceError: a process died, for example because memory ran out.
     """
     from concurrent.futures.process import BrokenProcessPool
 
-    queue = _Queue(make_reader, workers, keep_images=keep_images)
+    queue = _Queue(make_reader, workers, keep_images=keep_images, limits=limits)
     try:
         for item in items:
             queue.add(item)
@@ -104,7 +107,12 @@ class _Queue:
     """
 
     def __init__(
-        self, make_reader: Callable[[], Reader], workers: int, *, keep_images: bool
+        self,
+        make_reader: Callable[[], Reader],
+        workers: int,
+        *,
+        keep_images: bool,
+        limits: VideoLimits,
     ) -> None:
         """Start the processes."""
         # Not at the top: one image is read sooner than these are loaded.
@@ -115,6 +123,7 @@ class _Queue:
         self.ahead = _AHEAD * workers
         self.latest = ""
         self._make_reader = make_reader
+        self._limits = limits
         self._own_reader: Reader | None = None
         # Forked processes would inherit the locks of other threads; spawned ones are clean.
         context = multiprocessing.get_context("spawn")
@@ -147,7 +156,8 @@ class _Queue:
                 yield outcome
         else:
             reader = self._own_reader = self._own_reader or self._make_reader()
-            yield from read_each(reader, read_frames([item], exif=reader.obeys_exif))
+            frames = read_frames([item], exif=reader.obeys_exif, limits=self._limits)
+            yield from read_each(reader, frames)
 
     def _submit(self, file: Path | PageOfFile, page: int | None = None) -> _Submitted:
         return _Submitted(file, page, self._pool.submit(_read, file, page))

@@ -27,7 +27,7 @@ from digitkit.images.large import load_bytes
 from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name, to_item
 from digitkit.sources.suffixes import is_video
-from digitkit.sources.video import video_frames
+from digitkit.sources.video import ALL_FRAMES, VideoLimits, video_frames
 
 if TYPE_CHECKING:
     from digitkit.images.pages import Pages
@@ -258,17 +258,20 @@ def item_frames(item: Item, *, exif: bool = True) -> Iterator[Frame | Failure]:
             yield to_failure(image.name, error, page=image.page_number(page))
 
 
-def read_frames(items: Iterable[Item | Failure], *, exif: bool = True) -> Iterator[Frame | Failure]:
+def read_frames(
+    items: Iterable[Item | Failure], *, exif: bool = True, limits: VideoLimits = ALL_FRAMES
+) -> Iterator[Frame | Failure]:
     """Decode files one image at a time; a video gives all its frames, a document all its pages.
 
     Args:
         items: as `expand_sources` yields them; failures are passed on.
         exif: turn image files upright by their EXIF orientation.
+        limits: how much of each video is read.
     """
     for item in items:
         if isinstance(item, Failure):
             yield item
         elif isinstance(item, Path) and is_video(item):
-            yield from video_frames(item)
+            yield from limits.cut(video_frames(item))
         else:
             yield from item_frames(item, exif=exif)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,37 @@ BROKEN_FRAMES = 30
 
 _HIDING_CODECS = frozenset(cv2.VideoWriter.fourcc(*name) for name in ("VP80", "VP90"))
 """Codecs that encode frames which are never shown."""
+
+
+@dataclass(frozen=True)
+class VideoLimits:
+    """How much of each video file is read.
+
+    Attributes:
+        frames: at most so many, from 1; None for all.
+        seconds: up to this long after the first frame, above 0; None for all. A file whose frames
+            have no times is read to its end.
+    """
+
+    frames: int | None = None
+    seconds: float | None = None
+
+    def cut(self, items: Iterator[Frame | Failure]) -> Iterator[Frame | Failure]:
+        """Pass on what `video_frames` gives, up to the limits; the rest is not decoded."""
+        begun: float | None = None
+        for count, item in enumerate(items, 1):
+            now = item.seconds if isinstance(item, Frame) else None
+            begun = now if begun is None else begun
+            elapsed = 0.0 if now is None or begun is None else now - begun
+            if self.seconds is not None and elapsed >= self.seconds:
+                return
+            yield item
+            if count == self.frames:
+                return
+
+
+ALL_FRAMES = VideoLimits()
+"""Videos are read to their ends."""
 
 
 def video_frames(path: str | os.PathLike[str]) -> Iterator[Frame | Failure]:

@@ -266,7 +266,7 @@ def test_a_camera_reports_a_stable_reading_once(camera, tmp_path):
     assert first.image.shape == (480, 640, 3)  # small pictures are enlarged
 
 
-def test_a_video_file(tmp_path, one_of_each):
+def test_a_video_file(tmp_path, one_of_each, digit_file):
     path = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240))
     for digit in (3, 3, 3, 3, 8, 8, 8, 8, 8, 8):
@@ -280,6 +280,13 @@ def test_a_video_file(tmp_path, one_of_each):
     assert lines[0]["seconds"] == pytest.approx(0.1, abs=0.02)
     raw = run("infer", path, "--format", "csv", "--every-frame").stdout
     assert [row["frame"] for row in csv.DictReader(io.StringIO(raw))] == list("0123456789")
+    for workers in (1, 2):
+        limited = ("--max-frames", 4, "--format", "csv", "--every-frame", "--workers", workers)
+        result = run("infer", path, digit_file(7), *limited)
+        assert [row["frame"] for row in csv.DictReader(io.StringIO(result.stdout))] == [*"0123", ""]
+        assert "5 images and frames in" in result.stderr
+    result = run("infer", path, "--duration", 0.3, "--every-frame")
+    assert (len(result.stdout.splitlines()), "3 frames in" in result.stderr) == (3, True)
 
 
 CAMERA = ("--camera", 0)

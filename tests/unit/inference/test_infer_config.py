@@ -46,6 +46,12 @@ def test_what_is_not_valid_names_its_field(field, values):
     assert error_of(ConfigError, InferConfig, **values).field == field
 
 
+@pytest.mark.parametrize("source", ["clip.mp4", "clips/*.AVI", "-"])
+def test_a_video_may_be_cut_short(source):
+    config = InferConfig(sources=("a.png", source), max_frames=3, duration=0.5)
+    assert (config.max_frames, config.duration) == (3, 0.5)
+
+
 @pytest.mark.parametrize("field", ["max_mb", "keep"])
 @pytest.mark.parametrize("value", [0, 1e7, 1e303])
 def test_rotating_files(field, value):

@@ -13,7 +13,7 @@ from digitkit.images import containers
 from digitkit.images.cv import cv2
 from digitkit.sources.files import expand_sources, read_frames
 from digitkit.sources.frames import Failure, Frame
-from digitkit.sources.video import video_frames
+from digitkit.sources.video import VideoLimits, video_frames
 
 FRAMES, RATE = 40, 20
 CODECS = {".avi": "MJPG", ".mp4": "mp4v", ".mov": "mp4v", ".mkv": "MJPG", ".webm": "VP80"}
@@ -202,6 +202,23 @@ def test_among_other_sources(tmp_path, digit_file):
     assert [(Path(item.source).name, getattr(item, "number", None)) for item in named] == [
         ("digit.png", None), ("video.AVI", 0), ("video.AVI", 1), ("none.mkv", None)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("limits", "frames"),
+    [
+        (VideoLimits(), FRAMES),
+        (VideoLimits(frames=1), 1),
+        (VideoLimits(frames=FRAMES + 1), FRAMES),
+        (VideoLimits(seconds=0.001), 1),
+        (VideoLimits(seconds=10 / RATE), 10),
+        (VideoLimits(frames=3, seconds=1), 3),
+    ],
+)
+def test_a_video_is_read_up_to_its_limits(tmp_path, limits, frames):
+    path = write_video(tmp_path / "video.avi")
+    items = list(read_frames([path], limits=limits))
+    assert [item.number for item in items] == list(range(frames))
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
