@@ -193,7 +193,7 @@ def compare(
     comparisons = compare_reports(loaded)
     width = max(len(ordinal(place)) for place in range(len(reports)))
     for place, (path, report) in enumerate(zip(reports, loaded, strict=True)):
-        print(f"{ordinal(place) + ':':<{width + 1}} {path}: {summarize_setup(report)}")
+        show.print_wrapped(f"{ordinal(place) + ':':<{width + 1}} {path}: {summarize_setup(report)}")
     if any(comparison.rows for comparison in comparisons):
         show.print_table(comparison_table(comparisons))
     for comparison in comparisons:
@@ -284,11 +284,11 @@ class _Outputs:
         if self.json == STDOUT:
             print(encode_report(report, ascii_only=True))
             return
-        print(summarize_setup(report))
+        show.print_wrapped(summarize_setup(report))
         for table in make_tables(report):
             show.print_table(table)
         for line in verdicts(report):
-            print(line)
+            show.print_wrapped(line)
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -77,25 +77,23 @@ def command(
             f"of the {fp32.count:,} test images, only fp32 reads {only_fp32} right, "
             f"only int8 {only_int8}"
         )
+    show.print_line(f"written to {exported[0].path.parent}")
     show.print_line(f"next: digitkit infer IMAGE --model {exported[-1].path}")
 
 
 def _make_table(exported: list[Exported]) -> Table:
-    columns = (
-        "file", ">bytes", ">parameters", ">test accuracy", ">mean confidence",
-        ">agreement with torch", ">largest difference", ">calibration error",
-    )  # fmt: skip
-    rows = (
-        (
-            str(model.path),
-            f"{model.size:,}",
-            f"{model.contract.parameters:,}",
-            f"{model.evaluation.accuracy:.2%}",
-            f"{model.evaluation.mean_confidence:.2%}",
-            f"{model.agreement:.2%}",
-            f"{model.difference:.1e}",
-            f"{model.evaluation.calibration_error:.2%}",
-        )
+    """A column per file: a row each would be wider than a terminal."""
+    facts = [
+        {
+            "bytes": f"{model.size:,}",
+            "parameters": f"{model.contract.parameters:,}",
+            "test accuracy": f"{model.evaluation.accuracy:.2%}",
+            "mean confidence": f"{model.evaluation.mean_confidence:.2%}",
+            "agreement with torch": f"{model.agreement:.2%}",
+            "largest difference": f"{model.difference:.1e}",
+            "calibration error": f"{model.evaluation.calibration_error:.2%}",
+        }
         for model in exported
-    )
-    return Table(columns, tuple(rows))
+    ]
+    columns = ("", *(f">{model.path.name}" for model in exported))
+    return Table(columns, tuple((name, *(fact[name] for fact in facts)) for name in facts[0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from typing import TYPE_CHECKING
 
 from digitkit.errors import escape_controls
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MIN_TEXT_WIDTH = 12
 """Characters that a column of text keeps where a table is narrowed: most words are shorter."""
 
-STILL_BAR_WIDTH = 42
+STILL_BAR_WIDTH = 40
 """Characters that a still bar needs in addition to its text."""
 
 
@@ -49,27 +50,59 @@ def print_line(text: str, *, error: bool = False) -> None:
     print(escape_controls(text), file=sys.stderr if error else sys.stdout, flush=error)
 
 
+def print_wrapped(text: str, *, error: bool = False) -> None:
+    """Print a line; in a terminal that is too narrow, broken between words instead of inside them.
+
+    Args:
+        text: the line; see `print_line`.
+        error: print it on standard error instead of standard output.
+    """
+    stream = sys.stderr if error else sys.stdout
+    if stream.isatty():
+        from shutil import get_terminal_size
+        from textwrap import fill
+
+        text = fill(
+            escape_controls(text),
+            get_terminal_size().columns,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        print(text, file=stream, flush=error)
+    else:
+        print_line(text, error=error)
+
+
 def print_table(table: Table) -> None:
     """Print a table on standard output, its title above and its note below it.
 
-    Only text is broken into lines. A table that is too wide for the terminal gets its heads broken,
-    too, and less room between its columns; one that is wider still, the terminal breaks: better
-    than figures that are cut.
+    Only text is broken into lines, between words if there is room. A table that is too wide for the
+    terminal gets its heads broken, too, and less room between its columns; one that is wider still,
+    the terminal breaks: better than figures that are cut.
     """
     console = out()
-    drawn, width = _draw_table(table, narrow=False)
-    if width > console.width:
-        drawn, width = _draw_table(table, narrow=True)
+    for fold, narrow in product((False, True), repeat=2):
+        drawn, width = _draw_table(table, narrow=narrow, fold=fold)
+        if width <= console.width:
+            break
     console.width = max(console.width, width)
+    wide = not console.is_terminal  # programs get each line whole
     if table.title:
-        console.print(escape_controls(table.title), style="bold", soft_wrap=True)
+        console.print(escape_controls(table.title), style="bold", soft_wrap=wide)
     console.print(drawn)
     if table.note:
-        console.print(escape_controls(table.note) + "\n", style="dim", soft_wrap=True)
+        console.print(escape_controls(table.note) + "\n", style="dim", soft_wrap=wide)
 
 
-def _draw_table(table: Table, *, narrow: bool) -> tuple[DrawnTable, int]:
-    """A table of rich's, and the characters that a line of it needs at least."""
+def _draw_table(table: Table, *, narrow: bool, fold: bool) -> tuple[DrawnTable, int]:
+    """A table of rich's, and the characters that a line of it needs at least.
+
+    Args:
+        table: what to draw.
+        narrow: break the heads, leave less room between the columns.
+        fold: break words of columns of text, too, but keep `MIN_TEXT_WIDTH` characters of them.
+    """
     from rich import box
     from rich.table import Table as DrawnTable
     from rich.text import Text
@@ -82,7 +115,8 @@ def _draw_table(table: Table, *, narrow: bool) -> tuple[DrawnTable, int]:
         right = column.startswith(">")
         head = column.removeprefix(">").replace(" ", "\n" if narrow else " ")
         longest = max(len(text) for text in (*head.split("\n"), *cells))
-        least = longest if right else min(longest, MIN_TEXT_WIDTH)
+        word = max((len(word) for text in (head, *cells) for word in text.split()), default=0)
+        least = longest if right else min(longest, MIN_TEXT_WIDTH) if fold else word
         width += least + (2 if narrow else 3)
         drawn.add_column(
             Text(head),
@@ -149,8 +183,9 @@ def _make_bars(still: bool) -> Bars:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=10 if still else 40),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        *(() if still else (TimeElapsedColumn(), TextColumn("passed,"))),
         TimeRemainingColumn(),
+        TextColumn("left"),
         console=err(),
         transient=True,
         auto_refresh=not still,

@@ -175,6 +175,8 @@ def _train(folder: Path, config: TrainConfig | None) -> None:
         except KeyboardInterrupt:
             watcher.stop()
             _stop(f"digitkit train --resume {folder} continues after the last complete epoch")
+    if not watcher.has_begun:
+        show.print_line(f"{folder} is complete: nothing was trained now. Its results:", error=True)
     _print_summary(done)
 
 
@@ -287,7 +289,7 @@ def _print_summary(run: Run) -> None:
     print(f"Test loss: {test.loss_uncalibrated:.4f}")
     print(f"Test accuracy: {test.accuracy:.4f}")
     wrong = round((1 - test.accuracy) * test.count)
-    print(
+    show.print_wrapped(
         f"{run.recipe.name}: {test.accuracy:.2%} on {record.data.test.name} "
         f"({wrong} of {test.count:,} wrong), epoch {record.best_epoch} of "
         f"{len(record.epochs)} kept, {record.wall_seconds:.0f} s, threads: {record.threads}"

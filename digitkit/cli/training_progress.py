@@ -26,11 +26,12 @@ class TrainingProgress:
         self._live = self._console.is_terminal
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=8),
             TextColumn("{task.percentage:3.0f}%  {task.fields[figures]}"),
             console=self._console,
             transient=True,
         )
+        self.has_begun = False  # whether anything is trained, or was complete already
         self._reading = ExitStack()
         self._report = self._reading.enter_context(show.progress())
 
@@ -60,6 +61,7 @@ class TrainingProgress:
     def started(self, config: TrainConfig, train_count: int, val_count: int, done: int) -> None:
         """Show what is trained on."""
         self._reading.close()
+        self.has_begun = True
         recipe = config.recipe
         self._epochs, self._count = recipe.epochs, train_count
         self._keeps_last = recipe.keep == "last"
@@ -70,15 +72,14 @@ class TrainingProgress:
             f"training {recipe.net} by recipe {recipe.name} v{recipe.version} on "
             f"{train_count:,} images{validated}, {epochs}{resumed}, "
             f"into {config.out}",
-            soft_wrap=True,
+            soft_wrap=not self._live,  # a terminal breaks lines inside words
         )
         if not self._live:
             return
         self._bar.start()
         self._task = self._bar.add_task(
             "training",
-            total=recipe.epochs * train_count,
-            completed=done * train_count,
+            total=1.0,
             epoch=done + 1,
             epochs=recipe.epochs,
             figures="",
@@ -96,10 +97,10 @@ class TrainingProgress:
         left = (self._epochs - epoch + 1 - fraction) * self._count / speed
         self._bar.update(
             self._task,
-            completed=(epoch - 1 + fraction) * self._count,
+            completed=fraction,
             epoch=epoch,
             figures=f"loss {loss:.4f}  acc {accuracy:.2%}  {speed:,.0f} img/s  "
-            f"{left // 60:.0f}:{left % 60:02.0f} left",
+            f"{left // 60:.0f}:{left % 60:02.0f} to the end",
         )
 
     def epoch(self, record: EpochRecord, checkpoint: Checkpoint) -> None:
@@ -113,6 +114,7 @@ class TrainingProgress:
         self._console.print(
             f"epoch {record.epoch:>{len(str(self._epochs))}}/{self._epochs}  "
             f"loss {record.train_loss:.4f} acc {record.train_accuracy:.2%}{validation}  "
-            f"{self._count / record.seconds:,.0f} img/s  {record.seconds:.1f} s, {left:.0f} s left",
-            soft_wrap=True,
+            f"{self._count / record.seconds:,.0f} img/s  took {record.seconds:.1f} s, "
+            f"{left:.0f} s left",
+            soft_wrap=not self._live,
         )

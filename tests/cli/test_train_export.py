@@ -1,5 +1,6 @@
 """``digitkit train``, ``export``, ``eval`` and ``inspect``."""
 
+import io
 import json
 import shutil
 import sys
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from support.cli import one_error_line, run
 from support.paths import SHARED
-from support.training import write_idx
+from support.training import train_config, write_idx
 
+from digitkit.cli import show
 from digitkit.errors import install_command
 from digitkit.models.calibration import MIN_CALIBRATION_IMAGES
 
@@ -100,6 +102,9 @@ def test_train_and_export(here, few_digits, monkeypatch):
     result = run("export", folder)
     assert result.exit_code == 0, result.output
     assert f"{folder}/exported/quick-int8.onnx" in result.stdout
+    table = result.stdout.partition("\nwritten")[0].splitlines()
+    assert max(map(len, table)) <= 80
+    assert any(line.split()[:2] == ["test", "accuracy"] for line in table)
     run("export", folder, "--out", "other", "--name", "mine", "--no-int8")
     files = "MODEL_CARD.md SHA256SUMS mine-fp32.onnx mine-mistakes.png"
     assert sorted(p.name for p in Path("other").iterdir()) == files.split()
@@ -120,6 +125,33 @@ def test_where_temperature_and_threshold_are_from(here, few_digits, fast_run):
     inspected = run("inspect", "tuned/exported/quick-fp32.onnx", "--format", "json").stdout
     assert json.loads(inspected)["confidence_source"] == "init"
     assert "confidence_source" not in run("inspect", "--format", "json").stdout  # as ever
+
+
+def test_resuming_a_finished_training_says_that_nothing_is_trained(fast_run):
+    result = run("train", "--resume", fast_run.folder)
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert f"{fast_run.folder} is complete" in line
+    assert "\nTest accuracy: 0." in result.stdout
+
+
+def test_the_bar_of_a_training_is_that_of_its_epoch(monkeypatch, few_digits, tmp_path):
+    pytest.importorskip("torch")
+    from rich.console import Console
+
+    from digitkit.cli.training_progress import TrainingProgress
+
+    drawn = io.StringIO()
+    console = Console(file=drawn, force_terminal=True, width=80)
+    monkeypatch.setattr(show, "err", lambda: console)
+    with TrainingProgress() as progress:
+        progress.started(train_config(tmp_path / "run", few_digits, {"epochs": "2"}), 1000, 0, 1)
+        progress.batch(2, 1, 4, 0.5, 0.9)
+        progress._bar.refresh()
+    *_, shown = (line for line in drawn.getvalue().split("\r") if "epoch 2/2" in line)
+    assert " 25% " in shown
+    assert "to the end" in shown
+    assert "…" not in shown
 
 
 def test_ctrl_c_and_resume(here, few_digits, monkeypatch):
