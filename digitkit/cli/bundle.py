@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from digitkit.cli import show
+from digitkit.cli.options import complete_model
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -44,6 +45,7 @@ def command(
             metavar="NAME|FILE",
             help="The model that the service reads with: the name of a shipped one, or an .onnx "
             "file, which is added to the bundle. The shipped models are always included.",
+            autocompletion=complete_model,
         ),
     ] = "digits",
     wheel: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from digitkit.cli import show
+from digitkit.cli.options import complete_model
 from digitkit.errors import to_json
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ _NAME_WIDTH, _STATE_WIDTH = 14, 9
 def command(
     model: Annotated[
         str,
-        typer.Option(metavar="NAME|FILE", help="A shipped model's name, or an .onnx file."),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A shipped model's name, or an .onnx file.",
+            autocompletion=complete_model,
+        ),
     ] = "digits",
     camera: Annotated[
         str | None,

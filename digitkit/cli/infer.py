@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from digitkit.choices import Mode, Orientation, OutputFormat, PrecisionChoice
-from digitkit.cli.options import InputScaleOption
+from digitkit.cli.options import InputScaleOption, complete_model
 from digitkit.cli.show import print_line
 from digitkit.cli.show import progress as show_progress
 
@@ -87,6 +87,7 @@ def command(
             metavar="NAME|FILE",
             help="A shipped model's name (digits, or digits-tiny for speed) or an .onnx file.",
             show_default="digits",
+            autocompletion=complete_model,
         ),
     ] = None,
     precision: Annotated[

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from digitkit.choices import PrecisionChoice, ReportFormat
 
+
+def complete_model(incomplete: str) -> list[str]:
+    """What the shell offers for a model: shipped names, and the .onnx files and folders here."""
+    from digitkit.models.registry import shipped_names
+
+    folder, name = os.path.split(incomplete)
+    try:
+        entries = [*os.scandir(folder or os.curdir)]
+    except OSError:
+        entries = []
+    files = [
+        os.path.join(folder, f"{entry.name}/" if entry.is_dir() else entry.name)
+        for entry in entries
+        if entry.name.startswith(name) and not entry.name.startswith(".")
+        if entry.is_dir() or entry.name.endswith(".onnx")
+    ]
+    names = [shipped for shipped in shipped_names() if shipped.startswith(incomplete)]
+    return [*names, *sorted(files)]
+
+
 ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
+        autocompletion=complete_model,
         help="A shipped model's name, or an .onnx file, which may be a third-party model.",
     ),
 ]

@@ -45,9 +45,23 @@ article-minimal set 1.0, with Keras's rho 0.95 and epsilon 1e-7.
 """
 
 
+RECIPE_NAMES = ("quick", "best", "best-tiny", "article", "article-minimal", "finder")
+"""What the shell offers: the recipes themselves load torch."""
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """The names of recipes that begin so."""
+    return [name for name in RECIPE_NAMES if name.startswith(incomplete)]
+
+
 def command(
     recipe: Annotated[
-        str, typer.Option(help="Recipe to train by; --list shows them.", metavar="NAME")
+        str,
+        typer.Option(
+            help="Recipe to train by; --list shows them.",
+            metavar="NAME",
+            autocompletion=complete_recipe,
+        ),
     ] = "quick",
     list_: Annotated[
         bool, typer.Option("--list", help="List the recipes and the fields of --recipe, and exit.")

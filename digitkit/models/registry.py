@@ -22,6 +22,11 @@ def shipped_files(name: str) -> list[Path]:
     return [file for file in files if file.is_file() and file.stem.endswith(("-int8", "-fp32"))]
 
 
+def shipped_names() -> list[str]:
+    """The shipped names, without precisions."""
+    return sorted({path.name.rsplit("-", 1)[0] for path in models_folder().glob("[!.]*-*.onnx")})
+
+
 def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto") -> Path:
     """The file of a shipped name or a path.
 
@@ -62,7 +67,7 @@ def _find_shipped(name: str, precision: PrecisionChoice) -> Path:
         files = [file for file in files if file.stem == f"{name}-{precision}"]
     if files:
         return files[0]
-    names = sorted({path.name.rsplit("-", 1)[0] for path in models_folder().glob("[!.]*-*.onnx")})
+    names = shipped_names()
     wanted = "" if precision == "auto" else f" with precision {precision}"
     raise InputNotFoundError(
         f"is neither a shipped model{wanted} nor a file",

@@ -4,14 +4,17 @@ import inspect
 import io
 import re
 from importlib import import_module
+from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
 from rich.console import Console
 from support.cli import one_error_line, run
+from typer.testing import CliRunner
 
 from digitkit.cli import show
-from digitkit.cli.app import COMMANDS
+from digitkit.cli.app import COMMANDS, app
+from digitkit.cli.train import RECIPE_NAMES
 from digitkit.errors import ConfigError
 from digitkit.version import __version__
 
@@ -78,6 +81,37 @@ def test_every_usage_error_is_one_line_in_our_own_words(arguments, named):
     assert named in line
     assert "Value error" not in line
     assert "Input should" not in line
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("train --recipe art", ["article", "article-minimal"]),
+        ("infer --model digits", ["digits", "digits-tiny"]),
+        ("infer --model m", ["models/"]),
+        ("eval models/", ["models/own.onnx"]),
+        ("doctor --model o", ["other.onnx"]),
+        ("bundle --model no-such-folder/", []),
+    ],
+)
+def test_the_shell_completes_models_and_recipes(words, offered, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("models/own.onnx", "models/notes.txt", "other.onnx", ".hidden.onnx"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    text = f"digitkit {words}"
+    asked = {"COMP_WORDS": text, "COMP_CWORD": str(len(text.split()) - 1)}
+    for name, value in {"_DIGITKIT_COMPLETE": "complete_bash", **asked}.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, prog_name="digitkit")
+    assert result.stdout.split() == offered
+
+
+def test_every_recipe_is_offered():
+    pytest.importorskip("torch")
+    from digitkit.training.recipes import DETECTOR_RECIPE, RECIPES
+
+    assert (*RECIPES, DETECTOR_RECIPE) == RECIPE_NAMES
 
 
 @pytest.mark.parametrize("name", COMMANDS)
