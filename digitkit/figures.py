@@ -72,17 +72,23 @@ def encode_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def curves(title: str, epochs: Sequence[Epoch], best_epoch: int) -> bytes:
+def curves(
+    title: str, epochs: Sequence[Epoch], best_epoch: int, *, harder: Sequence[str] = ()
+) -> bytes:
     """Draw loss and error by epoch.
 
     Args:
         title: of the figure.
         epochs: the epochs in order.
         best_epoch: the epoch whose weights were kept; it is marked.
+        harder: what training has and validation has not, such as ``augmented images``: why its
+            loss is higher.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
     figure = new_figure(9, 3.6)
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
@@ -94,7 +100,7 @@ def curves(title: str, epochs: Sequence[Epoch], best_epoch: int) -> bytes:
         if epoch.val_loss is not None and epoch.val_accuracy is not None
     ]
     for scores, label, colour in (
-        (training, "training (augmented images)", "tab:blue"),
+        (training, "training", "tab:blue"),
         (validation, "validation", "tab:orange"),
     ):
         if len(scores) != len(x):
@@ -106,13 +112,20 @@ def curves(title: str, epochs: Sequence[Epoch], best_epoch: int) -> bytes:
     left.set(xlabel="epoch", ylabel="cross-entropy", yscale="log")
     right.set(xlabel="epoch", ylabel="error, %", yscale="log")
     for axes in (left, right):
+        axes.set_xlim(min(0.5, x[0] - 0.2), x[-1] + (0.5 if len(x) == 1 else 0.2))
         axes.axvline(best_epoch, color="grey", linewidth=1, linestyle=":", label="kept")
         axes.grid(alpha=0.3, which="both")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")
-        axes.tick_params(which="minor", labelsize=7)
-    left.legend()
+        low, high = axes.get_ylim()
+        if high > 8 * low:  # else labels would overlap
+            axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.tick_params(which="both", labelsize=8)
+    left.legend(fontsize=8)
+    if harder:
+        why = f"training is harder than validation: {', '.join(harder)}"
+        figure.supxlabel(why, fontsize=8, color="dimgrey")
     return encode_png(figure)
 
 
@@ -143,7 +156,7 @@ def confusion(title: str, evaluation: Evaluation) -> bytes:
             color="white" if wrong[row, column] > dark else "black",
             fontweight="bold" if row == column else "normal",
         )
-    axes.set(xlabel="read as", ylabel="label", xticks=range(10), yticks=range(10))
+    axes.set(xlabel="read as", ylabel="true digit", xticks=range(10), yticks=range(10))
     return encode_png(figure)
 
 

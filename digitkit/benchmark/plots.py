@@ -23,6 +23,9 @@ MAX_NAMES = 5
 LOG_FROM = 20.0
 """From this ratio of latencies on their axis is logarithmic: otherwise the quick ones overlap."""
 
+_OFFSETS = [(x, y) for y in (4, -11, 16, -23, 28, -35, 40, -47, 52, -59) for x in (6, -6)]
+"""Where the name of a point may go, from it, points: the first that is free."""
+
 Microseconds = npt.NDArray[np.float64]
 
 
@@ -46,8 +49,12 @@ def plot_latencies(report: BenchReport, samples: Mapping[str, Samples]) -> bytes
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1))[0]
     numbered = len(variants) > MAX_NAMES
     _draw_histograms(left, variants, samples, numbered=numbered)
-    _draw_points(right.subplots(), variants, numbered=numbered)
-    figure.suptitle(_make_title(report), fontsize=10)
+    points = right.subplots()
+    _draw_points(points, variants, numbered=numbered)
+    colour = "black" if report.valid else "tab:red"
+    figure.suptitle(_make_title(report), fontsize=10, color=colour)
+    figure.draw_without_rendering()  # which places the axes
+    _separate(points)
     return encode_png(figure)
 
 
@@ -137,13 +144,9 @@ def _draw_points(axes: Axes, variants: Mapping[int, MeasuredVariant], *, numbere
         if variant.accuracy is not None:
             point = (variant.p50_us / variant.batch, 100 * (1 - variant.accuracy))
             points.append((point, str(number) if numbered else variant.name, f"C{place % 10}"))
-    points.sort()
-    for number, (point, name, colour) in enumerate(points):
+    for point, name, colour in sorted(points):
         axes.plot(*point, "o", color=colour)
-        # Names of neighbours must not overlap: that of the lower point goes below it.
-        neighbour = points[number + 1 if number + 1 < len(points) else number - 1][0]
-        offset = (6, -10 if point[1] < neighbour[1] else 4)
-        axes.annotate(name, point, offset, textcoords="offset points", fontsize=8)
+        axes.annotate(name, point, _OFFSETS[0], textcoords="offset points", fontsize=8)
     axes.set(xlabel="p50 per image, µs", ylabel="error, %")
     across = [point[0] for point, _, _ in points]
     if across and max(across) > LOG_FROM * min(across):
@@ -154,6 +157,27 @@ def _draw_points(axes: Axes, variants: Mapping[int, MeasuredVariant], *, numbere
     highest = axes.dataLim.y1 if axes.has_data() else 0.0
     axes.set_ylim(0, 1.2 * highest or 1)  # the error may be 0
     axes.grid(alpha=0.3)
+
+
+def _separate(axes: Axes) -> None:
+    """Move the names of points that are drawn so that they cover neither each other nor a point."""
+    from matplotlib.transforms import Bbox
+
+    drawn: list[Any] = [(line.get_xdata(), line.get_ydata()) for line in axes.lines]
+    places = axes.transData.transform(np.reshape(drawn, (-1, 2)))
+    points = [Bbox.from_extents(x - 3, y - 3, x + 3, y + 3) for x, y in places]
+    taken: list[Bbox] = []
+    for text in axes.texts:
+        for offset in _OFFSETS:
+            text.set_position(offset)
+            text.set_horizontalalignment("left" if offset[0] > 0 else "right")
+            extent = text.get_window_extent()
+            if extent.x1 <= axes.bbox.x1 and not extent.count_overlaps([*taken, *points]):
+                break
+        else:
+            text.set_position(_OFFSETS[0])
+            text.set_horizontalalignment("left")
+        taken.append(text.get_window_extent())
 
 
 def _make_title(report: BenchReport) -> str:

@@ -33,6 +33,7 @@ from digitkit.system.git import git_revision
 from digitkit.system.hashes import file_sha256
 from digitkit.system.machine import cpu_name, usable_cores, versions
 from digitkit.training import loop, nets
+from digitkit.training.augment import Augmentation
 from digitkit.training.folder import (
     CHECKPOINT,
     CONFUSION,
@@ -234,7 +235,12 @@ def _train(
         test, scores = _score_test(recipe, net, data.test, record.calibration.temperature)
         record = replace(record, test=scores, status="complete")
     write_weights(out, net, recipe.net)
-    curves = figures.curves(f"{recipe.name}: loss and error", record.epochs, final.best_epoch)
+    curves = figures.curves(
+        f"{recipe.name}: loss and error",
+        record.epochs,
+        final.best_epoch,
+        harder=_what_is_harder(recipe),
+    )
     atomic.write_bytes(out / CURVES, curves)
     confusion = figures.confusion(f"{recipe.name} on {test.data}", test)
     atomic.write_bytes(out / CONFUSION, confusion)
@@ -242,6 +248,17 @@ def _train(
     recorder.write()
     (out / CHECKPOINT).unlink(missing_ok=True)
     return Run(out, recorder.record, net)
+
+
+def _what_is_harder(recipe: Recipe) -> list[str]:
+    """What makes the training loss of a recipe higher than that on validation images."""
+    reasons = {
+        "augmented images": recipe.augmentation != Augmentation(),
+        f"labels smoothed by {recipe.label_smoothing:g}": bool(recipe.label_smoothing),
+        "images without a digit": bool(recipe.negatives),
+        "weights that are not averaged": bool(recipe.ema),
+    }
+    return [reason for reason, applies in reasons.items() if applies]
 
 
 def split_validation(data: DigitData, recipe: Recipe) -> tuple[DigitData, DigitData | None]:

@@ -52,6 +52,19 @@ def test_what_is_drawn(monkeypatch):
         assert f"{wrong} mistake" in figure.get_suptitle()
 
 
+def test_the_axis_of_one_epoch_has_that_epoch(monkeypatch):
+    monkeypatch.setattr(figures, "encode_png", lambda figure: figure)
+    epoch = EpochRecord(1, 1.0, 0.9, 0.1, 0.95, 1.0, 1.0)
+    figure = figures.curves("a", [epoch], 1, harder=["augmented images"])
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1.0]
+        sizes = [*axes.get_yticklabels(), *axes.get_yticklabels(minor=True)]
+        assert len({label.get_fontsize() for label in sizes}) == 1
+    assert "augmented images" in figure.get_supxlabel()
+    assert not figures.curves("a", [epoch], 1).get_supxlabel()
+
+
 def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingDependencyError):

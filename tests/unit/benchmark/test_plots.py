@@ -63,6 +63,21 @@ def test_points_can_be_told_from_one_another(monkeypatch, latencies, labels, sca
     assert "an INVALID run" in figure.get_suptitle()
 
 
+def test_names_of_points_do_not_cover_one_another(monkeypatch):
+    monkeypatch.setattr(plots, "encode_png", lambda figure: figure)
+    names = [f"digits-tiny-int8, {i} threads" for i in range(5)]
+    variants = [make_variant(name, 30 + i / 10) for i, name in enumerate(names)]
+    report = make_report(*variants, findings=(HOT,))
+    figure = plots.plot_latencies(report, make_samples(*(30.0,) * 5))
+    extents = [text.get_window_extent() for text in figure.axes[-1].texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(extents) for b in extents[:i])
+    assert figure._suptitle.get_color() == "tab:red"
+    assert (
+        figure._suptitle.get_color()
+        != plots.plot_latencies(make_report(*variants), make_samples(30.0))._suptitle.get_color()
+    )
+
+
 @pytest.mark.parametrize(
     "variants",
     [
