@@ -66,7 +66,7 @@ def run_infer(
     make_reader = reader_factory(config, notice)
     reader = make_reader()  # here too, so that a wrong model is reported before anything else
     with ExitStack() as stack:
-        sinks = _open_sinks(config, stdout, stack)
+        sinks = _open_sinks(config, stdout, stack, reader.min_confidence)
         live: Live | None = None
         if config.camera is not None:
             live = stack.enter_context(_open_camera(config, config.camera, notice))
@@ -271,7 +271,9 @@ def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]
 # --- sinks ---
 
 
-def _open_sinks(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[Sink]:
+def _open_sinks(
+    config: InferConfig, stdout: TextIO, stack: ExitStack, min_confidence: float
+) -> list[Sink]:
     sinks = _open_readings(config, stdout, stack)
     if config.annotate is not None and config.annotates_video:
         from digitkit.sinks.video_file import VideoSink
@@ -284,7 +286,7 @@ def _open_sinks(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[S
     if config.explain is not None:
         from digitkit.sinks.images import ExplanationSink
 
-        sinks.append(ExplanationSink(config.explain))
+        sinks.append(ExplanationSink(config.explain, min_confidence))
     return sinks
 
 

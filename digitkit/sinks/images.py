@@ -57,6 +57,11 @@ class AnnotatedImageSink(_ImageFolder):
 class ExplanationSink(_ImageFolder):
     """Writes what the classifier saw of each digit, next to the source, with its top three."""
 
+    def __init__(self, folder: Path, min_confidence: float | None = None) -> None:
+        """Write into `folder`, and mark the threshold of the reader, 0–1; None for no mark."""
+        super().__init__(folder)
+        self._min_confidence = min_confidence
+
     def write(self, frame: Frame, reading: Reading) -> None:
         """Draw and save."""
-        self._save(frame, explain(frame.image, reading))
+        self._save(frame, explain(frame.image, reading, self._min_confidence))

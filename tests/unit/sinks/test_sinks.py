@@ -18,7 +18,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
 from digitkit.reading.numbers import find_numbers
 from digitkit.sinks.drawing import GREEN, draw
-from digitkit.sinks.explain import explain
+from digitkit.sinks.explain import BLUE, draw_tiles, explain
 from digitkit.sinks.images import AnnotatedImageSink, ExplanationSink
 from digitkit.sinks.lines import LineSink, format_text, keep_text
 from digitkit.sinks.records import format_confidence
@@ -160,6 +160,20 @@ def test_small_images_are_enlarged_and_labelled(frame, one_of_each):
     assert (drawn == GREEN).all(axis=2).sum() > 100
     nothing = Reader(mode="page").read(np.eye(200, dtype=np.uint8))
     assert explain(frame.image, nothing).ndim == 3
+
+
+def test_numbers_link_tiles_to_digits_and_a_mark_shows_the_threshold(frame, reading):
+    count = len(reading.digits)
+    plain, marked = (draw_tiles(reading, 6, min_confidence=at) for at in (None, 0.5))
+    assert (plain.shape, (plain != marked).any()) == (marked.shape, True)
+    numbered = draw_tiles(reading, 6, numbered=True)
+    assert (numbered == BLUE).all(axis=2).sum() > (plain == BLUE).all(axis=2).sum() + 60 * count
+    without, explained = (explain(frame.image, reading, at) for at in (None, 0.5))
+    tiles = explained[: numbered.shape[0], -numbered.shape[1] - 12 : -12]
+    assert tiles.shape == numbered.shape
+    left = explained[:, : -numbered.shape[1] - 24]
+    assert (left == BLUE).all(axis=2).sum() > 60 * count
+    assert explained.shape[0] >= without.shape[0] > numbered.shape[0]  # the legend below
 
 
 def test_a_rotated_image_is_drawn_rotated(frame, reading):
