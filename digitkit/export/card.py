@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from digitkit.errors import to_json
 from digitkit.models.classifier import Classifier
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.reading.detector import DETECTOR_FILE, Detector
@@ -14,6 +15,9 @@ from digitkit.system.machine import cpu_name, versions
 CARD, CHECKSUMS = "MODEL_CARD.md", "SHA256SUMS"
 NOTES, TRIED = "NOTES.md", "tried.png"
 """Optional files next to the models: more text for the card, and a figure of the nets tried."""
+
+MNIST, MNIST_TEST, HUB_MNIST = "MNIST train", "MNIST test", "ylecun/mnist"
+"""How contracts name MNIST's two sets, and how model hubs name both."""
 
 UNFITTED = {
     "init": "those of the run that the training started from",
@@ -65,11 +69,51 @@ def write_card(folder: Path) -> None:
         if model.contract is not None:
             models.append((path, model.contract))
             sums += f"{model.sha256}  {path.name}\n"
-    text = _HEAD + _tables(models) + _figures(folder, models) + _detector(folder / DETECTOR_FILE)
+    text = (
+        _front_matter(models)
+        + _HEAD
+        + _tables(models)
+        + _figures(folder, models)
+        + _detector(folder / DETECTOR_FILE)
+    )
     if (folder / NOTES).is_file():
         text += "\n" + (folder / NOTES).read_text(encoding="utf-8")
     atomic.write_text(folder / CARD, text)
     atomic.write_text(folder / CHECKSUMS, sums)
+
+
+def _front_matter(models: list[tuple[Path, ModelContract]]) -> str:
+    """The card's metadata in YAML, as model hubs read it (huggingface.co/docs/hub/model-cards)."""
+    licences = sorted({c.licence.lower() for _, c in models})
+    facts: dict[str, object] = {
+        "license": licences[0] if len(licences) == 1 else licences,
+        "library_name": "onnx",
+        "pipeline_tag": "image-classification",
+        "tags": ["digits", "handwriting", "mnist", "onnx", "int8", "edge", "digitkit"],
+        "metrics": ["accuracy"],
+    }
+    if any(c.data == MNIST for _, c in models):
+        facts["datasets"] = [HUB_MNIST]
+    facts["model-index"] = [
+        {
+            "name": path.stem,
+            "results": [
+                {
+                    "task": {"type": "image-classification"},
+                    "dataset": {
+                        "type": HUB_MNIST if c.test_data == MNIST_TEST else "other",
+                        "name": c.test_data,
+                        "split": "test",
+                    },
+                    "metrics": [{"type": "accuracy", "value": round(c.test_accuracy, 6)}],
+                }
+            ],
+        }
+        for path, c in models
+    ]
+    # Each line's value is JSON, which is YAML.
+    lines = [f"{name}: {to_json(value)}" for name, value in facts.items()]
+    return "\n".join(["---", *lines, "---", "", ""])
 
 
 def _tables(models: list[tuple[Path, ModelContract]]) -> str:

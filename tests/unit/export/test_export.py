@@ -29,7 +29,15 @@ def test_files_and_contract(fast_run, tmp_path, monkeypatch):
     exported = fp32, int8 = export_run(ExportConfig(fast_run.folder, folder, "fast"))
     names = {"fast-fp32.onnx", "fast-int8.onnx", "fast-mistakes.png", "MODEL_CARD.md", "SHA256SUMS"}
     assert {p.name for p in folder.iterdir()} == names
-    assert "(fast-mistakes.png)" in (folder / "MODEL_CARD.md").read_text()
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "(fast-mistakes.png)" in card
+    front = card.split("---\n")[1]
+    facts = {k: json.loads(v) for k, v in (line.split(": ", 1) for line in front.splitlines())}
+    assert facts["license"] == "mit"
+    models = {model["name"]: model["results"][0] for model in facts["model-index"]}
+    assert sorted(models) == ["fast-fp32", "fast-int8"]
+    assert 0 <= models["fast-int8"]["metrics"][0]["value"] <= 1
+    assert "datasets" not in facts  # it was trained on other digits
     sums = (folder / "SHA256SUMS").read_text()
     for model in exported:
         digest = hashlib.sha256(model.path.read_bytes()).hexdigest()
