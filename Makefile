@@ -3,6 +3,7 @@
 # make test-fast  most tests, in under a minute
 # make fuzz       hostile files of every kind, for ten minutes
 # make lint       formatting, lint, types, import layers
+# make docs       the documentation's site, in site/: strict and offline
 # make bench      how fast it is on this machine, compared with the stored results of its class
 # make test-arm64 the bundle, installed and used in emulated arm64 Debian (Linux, qemu-user-static)
 # make test-systemd the bundle's service in Debian containers with systemd (root, systemd-container)
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 
 .PHONY: demo test test-fast test-oldest test-arm64 test-systemd fuzz lint format samples finder soak \
-	bench bench-hot clean help
+	bench bench-hot docs docs-outputs clean help
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -94,6 +95,19 @@ test-arm64: $(BIN)/.ready
 test-systemd: $(BIN)/.ready
 	$(BIN)/python tests/systemd/run.py
 
+# The site: a broken link or a public name without documentation is an error, and no page may load
+# anything from elsewhere.
+$(BIN)/.docs: $(BIN)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --editable '.[docs]'
+	@touch $@
+
+docs: $(BIN)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# All commands that README and docs show, those that train and export too: five minutes.
+docs-outputs: $(BIN)/.ready
+	$(BIN)/python docs/_tools/outputs.py --slow
+
 samples: $(BIN)/.ready
 	$(BIN)/python data/samples/make_samples.py
 
@@ -117,5 +131,5 @@ soak: $(BIN)/.ready
 	$(BIN)/python benchmarks/soak.py --seconds 3600
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) $(OLDEST) $(DEMO) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.fuzz .import_linter_cache

@@ -43,10 +43,14 @@ class OptionChecks:
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Draw the help, without Python's types."""
+        self.show_plain_values(ctx)
+        super().format_help(ctx, formatter)  # type: ignore[misc]
+
+    def show_plain_values(self, ctx: Any) -> None:
+        """Name the values of options as people write them."""
         command: Any = self
         for parameter in command.get_params(ctx):
             _hide_type(parameter, get_type_hints(command.callback).get(parameter.name))
-        super().format_help(ctx, formatter)  # type: ignore[misc]
 
 
 def _option_name(parameter: Any) -> str:
