@@ -53,7 +53,7 @@ def _argument(parameter: Any) -> str:
 
 def _row(parameter: Any) -> str:
     names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
-    value = f" `{parameter.metavar}`".replace("|", r"\|") if parameter.metavar else ""
+    value = f" `{parameter.metavar}`" if parameter.metavar else ""
     default = _default(parameter)
     text = _escape(parameter.help or "") + (f" Default: `{default}`." if default else "")
     return f"| {names}{value} | {text} |".replace("\n", " ")
