@@ -41,8 +41,12 @@ digitkit train --recipe finder --out runs/finder — the net that detects digits
 
 The article's code sets none, and Keras's default for Adadelta was 1.0 then. Today it is 0.001, \
 with which the same code ends at 81.5% after ten epochs; so the recipes article and \
-article-minimal set 1.0, with Keras's rho 0.95 and epsilon 1e-7.
+article-minimal set 1.0, with Keras's rho 0.95 and epsilon 1e-7. The notebook docs/article.ipynb \
+shows step by step what the article's layers do to the picture of a digit.
 """
+
+ARTICLE_PAGE = "docs/article.ipynb"
+"""What explains the recipes of the article, in a checkout."""
 
 
 RECIPE_NAMES = ("quick", "best", "best-tiny", "article", "article-minimal", "finder")
@@ -309,6 +313,8 @@ def _print_summary(run: Run) -> None:
         f"{len(record.epochs)} kept, {record.wall_seconds:.0f} s, threads: {record.threads}"
     )
     show.print_line(_describe_calibration(record))
+    if run.recipe.name.startswith("article"):
+        show.print_line(f"what each of its layers does is shown in the notebook {ARTICLE_PAGE}")
     show.print_line(f"written to {run.folder}; next: digitkit export {run.folder}")
 
 

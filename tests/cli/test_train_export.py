@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from support.cli import one_error_line, run
-from support.paths import SHARED
+from support.paths import ROOT, SHARED
 from support.training import train_config, write_idx
 
 from digitkit.cli import show
@@ -108,6 +108,19 @@ def test_train_and_export(here, few_digits, monkeypatch):
     run("export", folder, "--out", "other", "--name", "mine", "--no-int8")
     files = "MODEL_CARD.md SHA256SUMS mine-fp32.onnx mine-mistakes.png"
     assert sorted(p.name for p in Path("other").iterdir()) == files.split()
+
+
+@pytest.mark.slow
+def test_the_recipes_of_the_article_point_to_the_notebook(here, few_digits):
+    from digitkit.cli.train import ARTICLE_PAGE
+
+    assert (ROOT / ARTICLE_PAGE).is_file()
+    assert ARTICLE_PAGE in run("train", "--help").output
+    pytest.importorskip("torch")
+    for recipe, points in (("article-minimal", True), ("quick", False)):
+        options = ("--data", few_digits, "--epochs", 1, "--out", recipe)
+        result = run("train", "--recipe", recipe, *options)
+        assert (result.exit_code, ARTICLE_PAGE in result.stdout) == (0, points)
 
 
 def test_where_temperature_and_threshold_are_from(here, few_digits, fast_run):
