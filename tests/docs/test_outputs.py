@@ -37,6 +37,7 @@ as_documented = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @as_documented
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=str)
 def test_commands_print_what_is_shown(page):
@@ -44,6 +45,7 @@ def test_commands_print_what_is_shown(page):
         assert agrees(shown, printed, varies=block.varies), f"$ {command}\n{printed}"
 
 
+@pytest.mark.slow
 @as_documented
 @pytest.mark.parametrize("name", outputs.PICTURES)
 def test_pictures_are_what_is_drawn(name, tmp_path):
@@ -97,6 +99,7 @@ def test_what_is_not_compared_says_when_and_where_it_was_recorded():
             assert re.search(r"20\d\d-\d\d-\d\d, .*(AMD|Intel)", block.title), block.page
 
 
+@pytest.mark.slow
 def test_options_of_commands_that_are_not_run_exist():
     commands = set()
     for block in ALL:
@@ -122,6 +125,7 @@ def test_readme_is_short_and_its_figures_are_those_of_the_benchmarks():
         assert figure in figures
 
 
+@pytest.mark.slow
 def test_examples_in_help_have_options_that_exist():
     from digitkit.cli.app import COMMANDS
 
