@@ -106,4 +106,4 @@ def _take_unlisted(errors: list[OSError], folder: Path) -> Iterator[Failure]:
     while errors:
         error = errors.pop(0)
         name = printable_path(error.filename or folder)
-        yield Failure(name, f"cannot be listed: {os_reason(error)}")
+        yield Failure(name, f"cannot be listed: {os_reason(error)}", kind="unreadable")
