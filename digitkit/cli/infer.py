@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digitkit.choices import Mode, Orientation, OutputFormat, PrecisionChoice
+from digitkit.choices import Mode, Orientation, PrecisionChoice
+from digitkit.cli.infer_options import (
+    FormatOption,
+    OutputOption,
+    ResumeOption,
+    RowsOption,
+    WorkersOption,
+)
+from digitkit.cli.infer_report import print_notice, print_summary
 from digitkit.cli.options import InputScaleOption
-from digitkit.cli.show import print_line
 from digitkit.cli.show import progress as show_progress
 
 if TYPE_CHECKING:
-    from digitkit.inference.pipeline import Summary
     from digitkit.sources.frames import Failure
 
 EXAMPLES = """\
@@ -29,6 +35,8 @@ digitkit infer -q strip.png
 digitkit infer scans/ --output readings.csv --workers 4
 
 digitkit infer scans/ --output readings.xlsx
+
+digitkit infer scans/ --output readings.parquet --resume
 
 digitkit infer 'meters/**/*.jpg' --format jsonl --expect 6
 
@@ -56,6 +64,9 @@ digitkit infer --camera picamera2 --fps 5
 
 digitkit infer --config /etc/digitkit.toml
 """
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as a shell's own."""
 
 READING, MOVING, FIELDS = "Reading", "Cameras, streams and videos", "Number fields"
 
@@ -98,22 +109,10 @@ def command(
         ),
     ] = None,
     input_scale: InputScaleOption = None,
-    format: Annotated[
-        OutputFormat | None,
-        typer.Option(
-            help="text for people, jsonl and csv (a record per number) for programs, xlsx for "
-            "Excel; by default as the suffix of --output says, else text.",
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the readings to this file: complete or not at all, but a camera's line by "
-            "line.",
-        ),
-    ] = None,
+    format: FormatOption = None,
+    output: OutputOption = None,
+    rows: RowsOption = None,
+    resume: ResumeOption = False,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -135,14 +134,7 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="Save what the classifier saw of each digit, enlarged."),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes that read image files, in order. Each takes a second to start, so they "
-            "pay off from some hundred images on.",
-            show_default="1",
-        ),
-    ] = None,
+    workers: WorkersOption = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -325,6 +317,8 @@ def command(
         pattern=pattern,
         format=format,
         output=output,
+        rows=rows,
+        resume=resume,
         quiet=quiet,
         annotate=annotate,
         explain=explain,
@@ -337,30 +331,15 @@ def command(
         if job.camera is None and piped and not job.quiet:
             progress = stack.enter_context(show_progress())  # else the lines show how it goes
         summary = run_infer(
-            job, sys.stdout, on_failure=_print_failure, notice=_print_notice, progress=progress
+            job, sys.stdout, on_failure=_print_failure, notice=print_notice, progress=progress
         )
     if not job.quiet:
-        _print_summary(summary)
+        print_summary(summary, job)
+    if summary.interrupted:
+        raise typer.Exit(INTERRUPTED)
     if summary.failures:
         raise typer.Exit(1)
 
 
 def _print_failure(failure: Failure) -> None:
-    _print_notice(f"{failure.name}: {failure.error}")
-
-
-def _print_notice(line: str) -> None:
-    print_line(line, error=True)
-
-
-def _print_summary(summary: Summary) -> None:
-    if summary.images < 2:
-        return
-    rate = summary.images / max(summary.seconds, 1e-9)
-    what = "images" if summary.dropped is None else "frames"
-    line = f"{summary.images} {what} in {summary.seconds:.1f} s, {rate:.1f} per second"
-    if summary.dropped is not None:
-        line += f"; {summary.dropped} dropped in between"
-    if summary.failures:
-        line += f"; {summary.failures} failed"
-    _print_notice(line)
+    print_notice(f"{failure.name}: {failure.error}")

@@ -7,9 +7,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
-from digitkit.choices import MAX_THREADS, Mode, Orientation, OutputFormat, PrecisionChoice
+from digitkit.choices import (
+    MAX_THREADS,
+    Mode,
+    Orientation,
+    OutputFormat,
+    PrecisionChoice,
+    Rows,
+)
 from digitkit.errors import ConfigError, at_least, check_choice, check_range
 from digitkit.sources.suffixes import is_video
 
@@ -83,7 +90,10 @@ class InferConfig:
         pattern: regular expression that each number must match; None for any.
         format: how readings are written; None for what the suffix of the output file says, else
             text.
-        output: file for the readings instead of standard output; ``xlsx`` requires one.
+        output: file for the readings instead of standard output, for ``parquet`` a folder; ``xlsx``
+            and ``parquet`` require one.
+        rows: what a row of a Parquet table is; None for pictures.
+        resume: continue the output of a run that was broken off, if there is one.
         quiet: whether text is the numbers alone, and no summary is wanted.
         rotating: files for the readings next to standard output.
         annotate: folder for annotated images, or a video file (.mp4, .avi).
@@ -115,6 +125,8 @@ class InferConfig:
     pattern: str | None = None
     format: OutputFormat | None = None
     output: Path | None = None
+    rows: Rows | None = None
+    resume: bool = False
     quiet: bool = False
     rotating: RotatingOutput | None = None
     annotate: Path | None = None
@@ -134,18 +146,29 @@ class InferConfig:
         self._check_format()
 
     def _check_format(self) -> None:
-        if self.resolved_format == "xlsx" and self.camera is not None:
-            raise ConfigError(
-                "cannot be xlsx for a camera: a table is written when all is read; use csv",
-                field="format" if self.format is not None else "output",
-            )
-        if self.resolved_format == "xlsx" and self.output is None:
-            raise ConfigError("xlsx requires --output FILE", field="format")
-        if self.rotating is not None and self.output is None and self.resolved_format == "csv":
+        how = self.resolved_format
+        if how in ("xlsx", "parquet"):
+            if self.camera is not None:
+                raise ConfigError(
+                    f"cannot be {how} for a camera; use csv",
+                    field="format" if self.format is not None else "output",
+                )
+            if self.output is None:
+                raise ConfigError(f"{how} requires --output", field="format")
+        if self.rotating is not None and self.output is None and how == "csv":
             raise ConfigError(
                 "must be jsonl or text where readings go to rotating files, of which only the "
                 "first would have a CSV header",
                 field="format",
+            )
+        if self.rows is not None:
+            check_choice("rows", self.rows, Rows)
+            if how != "parquet":
+                raise ConfigError("requires a Parquet table: --output FOLDER.parquet", field="rows")
+        if self.resume and not self.is_resumable:
+            raise ConfigError(
+                "requires files to read and an --output that is jsonl, csv or parquet",
+                field="resume",
             )
 
     def _check_values(self) -> None:
@@ -236,6 +259,12 @@ class InferConfig:
         return bool(self.annotate or self.explain or self.show or self.resolved_format == "xlsx")
 
     @property
+    def is_resumable(self) -> bool:
+        """Whether what is read stays in the output where the run is broken off, and continues."""
+        resumable = self.resolved_format in ("jsonl", "csv", "parquet")
+        return resumable and self.output is not None and self.camera is None
+
+    @property
     def number_rule(self) -> Field | None:
         """What each number must look like; None for anything."""
         if self.expect is None and self.pattern is None:
@@ -251,7 +280,7 @@ class InferConfig:
             return self.format
         target = self.output or (self.rotating and self.rotating.file)
         suffix = target.suffix.removeprefix(".") if target else ""
-        return suffix if suffix in ("csv", "jsonl", "xlsx") else "text"  # type: ignore[return-value]
+        return suffix if suffix in get_args(OutputFormat) else "text"  # type: ignore[return-value]
 
     @classmethod
     def create(cls, settings: Mapping[str, Any] | None = None, **given: Any) -> Self:

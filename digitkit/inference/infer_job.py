@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
-from digitkit.errors import ConfigError, OutputError
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import DEFAULT_RETRY, InferConfig
-from digitkit.inference.pipeline import Outcome, Summary, deliver, read_each
+from digitkit.inference.input_files import InputFiles, find_inputs
+from digitkit.inference.outputs import Outputs, open_outputs
+from digitkit.inference.pipeline import BATCH, Outcome, Summary, deliver, read_each
 from digitkit.models.classifier import Classifier
 from digitkit.models.profiles import find_profile
 from digitkit.reading.reader import Reader
-from digitkit.sinks.lines import LineSink
-from digitkit.sources.files import expand_sources, read_frames
+from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
-from digitkit.sources.items import Item, PageOfFile
-from digitkit.system import atomic
+from digitkit.system.interrupts import deferred_interrupts
 from digitkit.system.progress import Progress
 
 if TYPE_CHECKING:
-    from digitkit.sinks.base import Sink
-    from digitkit.sinks.lines import Stream
+    from digitkit.inference.run_state import Done
     from digitkit.sources.live import Live
 
 # Sinks, workers and cameras are imported where they are used: most runs read a few files.
@@ -64,36 +60,37 @@ def run_infer(
     cv2.setNumThreads(config.threads or 1)
     make_reader = reader_factory(config, notice)
     reader = make_reader()  # here too, so that a wrong model is reported before anything else
-    with ExitStack() as stack:
-        sinks = _open_sinks(config, stdout, stack)
-        live: Live | None = None
-        if config.camera is not None:
+    call = partial(
+        deliver,
+        on_failure=on_failure,
+        min_confidence=reader.min_confidence,
+        number_rule=config.number_rule,
+        gap=reader.gap,
+        hold=config.hold,
+        every_frame=config.every_frame,
+    )
+    if config.camera is not None:
+        with ExitStack() as stack:
+            sinks = stack.enter_context(open_outputs(config, reader, stdout)).sinks
             live = stack.enter_context(_open_camera(config, config.camera, notice))
             if config.show:
                 from digitkit.sinks.window import WindowSink
 
                 sinks.append(WindowSink(live.stop))
-            outcomes = read_each(reader, live)
-        else:
-            outcomes = _read_files(
-                config,
-                reader,
-                make_reader,
-                keep_images=config.needs_images,
-                notice=notice,
-                progress=progress,
-            )
-        summary = deliver(
-            stack.enter_context(closing(outcomes)),
-            sinks,
-            on_failure=on_failure,
-            min_confidence=reader.min_confidence,
-            number_rule=config.number_rule,
-            gap=reader.gap,
-            hold=config.hold,
-            every_frame=config.every_frame,
+            outcomes = stack.enter_context(closing(read_each(reader, live)))
+            return replace(call(outcomes, sinks), dropped=live.dropped)
+    inputs = find_inputs(config, notice)
+    with open_outputs(config, reader, stdout) as outputs, ExitStack() as stack:
+        read = stack.enter_context(
+            closing(_read_files(config, reader, make_reader, inputs, outputs))
         )
-    return summary if live is None else replace(summary, dropped=live.dropped)
+        if progress is not None:
+            read = _report_progress(read, inputs.total, outputs.done, progress)
+        if outputs.resumable:
+            read = stack.enter_context(deferred_interrupts()).between(read)
+        summary = call(read, outputs.sinks, stoppable=outputs.resumable)
+        outputs.finished = not summary.interrupted
+    return replace(summary, done_before=0 if outputs.done is None else outputs.done.total)
 
 
 # --- the reader ---
@@ -158,70 +155,39 @@ def _build_reader(
     )
 
 
-# --- sources ---
+# --- files ---
 
 
 def _read_files(
     config: InferConfig,
     reader: Reader,
     make_reader: Callable[[], Reader],
-    *,
-    keep_images: bool,
-    notice: Callable[[str], None],
-    progress: Progress | None,
+    inputs: InputFiles,
+    outputs: Outputs,
 ) -> Generator[Outcome, None, None]:
-    files: Iterable[Item | Failure] = _guard_outputs(
-        config, expand_sources(config.sources, nul=config.null, notice=notice)
-    )
-    total = 0
-    if "-" not in config.sources:
-        known = list(files)  # before anything is written
-        files, total = known, len(known)
+    items = inputs.items
+    if outputs.done is not None:
+        items = outputs.done.remaining(items)
     if config.workers > 1:
         from digitkit.inference.workers import read_with_workers
 
-        outcomes = read_with_workers(make_reader, files, config.workers, keep_images=keep_images)
-    else:
-        outcomes = read_each(reader, read_frames(files, exif=reader.obeys_exif))
-    return outcomes if progress is None else _report_progress(outcomes, total, progress)
-
-
-def _guard_outputs(
-    config: InferConfig, files: Iterable[Item | Failure]
-) -> Iterator[Item | Failure]:
-    """Pass on the files; refuse one that an output of this run would replace.
-
-    Raises:
-        ConfigError: a source is an output file, or is in a folder that images are written to.
-    """
-    outputs = {_real(path): field for field, path in config.output_files.items()}
-    folders = {_real(path): field for field, path in config.output_folders.items()}
-    for output, name in outputs.items() if "-" in config.sources else ():
-        with suppress(OSError):
-            if os.path.samestat(os.fstat(0), output.stat()):
-                raise ConfigError(f"must not be the list of sources, got {output}", field=name)
-    for item in files:
-        file = item.path if isinstance(item, PageOfFile) else item
-        if isinstance(file, Path) and (outputs or folders):
-            target = _real(file)
-            if target in outputs:
-                raise ConfigError(f"must not be a source, got {file}", field=outputs[target])
-            field = folders.get(target.parent)
-            if field is not None:
-                raise ConfigError(f"must not be the folder of a source, got {file}", field=field)
-        yield item
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # pathlib's own raises at a loop of links up to Python 3.12
+        keep_images = config.needs_images
+        return read_with_workers(make_reader, items, config.workers, keep_images=keep_images)
+    # On a terminal, and in a pipe, each image is wanted as soon as it is read.
+    batch = 1 if config.output is None else BATCH
+    return read_each(reader, read_frames(items, exif=reader.obeys_exif), batch=batch)
 
 
 def _report_progress(
-    outcomes: Iterable[Outcome], total: int, progress: Progress
+    outcomes: Iterable[Outcome], total: int, before: Done | None, progress: Progress
 ) -> Generator[Outcome, None, None]:
-    for done, outcome in enumerate(outcomes, 1):
+    start = 0 if before is None else before.total
+    for done, outcome in enumerate(outcomes, start + 1):
         progress("reading", done, total if done <= total else 0)  # a video has many frames
         yield outcome
+
+
+# --- cameras ---
 
 
 @contextmanager
@@ -262,61 +228,3 @@ def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]
         restore_errors()
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-# --- sinks ---
-
-
-def _open_sinks(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[Sink]:
-    sinks = _open_readings(config, stdout, stack)
-    if config.annotate is not None and config.annotates_video:
-        from digitkit.sinks.video_file import VideoSink
-
-        sinks.append(stack.enter_context(VideoSink(config.annotate)))
-    elif config.annotate is not None:
-        from digitkit.sinks.images import AnnotatedImageSink
-
-        sinks.append(AnnotatedImageSink(config.annotate))
-    if config.explain is not None:
-        from digitkit.sinks.images import ExplanationSink
-
-        sinks.append(ExplanationSink(config.explain))
-    return sinks
-
-
-def _open_readings(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[Sink]:
-    """Where the readings themselves go: a table, or lines."""
-    how = config.resolved_format
-    if config.output is not None and how == "xlsx":
-        from digitkit.sinks.xlsx import open_xlsx
-
-        return [stack.enter_context(open_xlsx(config.output))]
-    assert how != "xlsx"  # an `InferConfig` has checked it
-    stream: Stream = stdout
-    if config.output is not None:
-        is_live = config.camera is not None
-        stream = stack.enter_context(_open_output(config.output, is_live=is_live))
-    sinks: list[Sink] = [LineSink(stream, how, quiet=config.quiet)]
-    if config.rotating is not None and config.output is None:
-        from digitkit.sinks.rotating import RotatingFile
-
-        limit = round(config.rotating.max_mb * 1e6)
-        file = RotatingFile(config.rotating.file, limit, config.rotating.keep)
-        sinks.append(LineSink(stack.enter_context(file), how))
-    return sinks
-
-
-@contextmanager
-def _open_output(path: Path, *, is_live: bool) -> Iterator[TextIO]:
-    if path.is_dir():
-        raise OutputError("is a folder; --output must name a file", subject=str(path))
-    if not is_live:
-        with (
-            atomic.replace_file(path) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as stream,
-        ):
-            yield stream
-        return
-    # Somebody may want to follow it, and hours must not be lost with the power.
-    with atomic.open_in_place(path) as stream:
-        yield stream

@@ -1,0 +1,57 @@
+"""Options of ``digitkit infer`` for many pictures: where readings go, and who reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from digitkit.choices import OutputFormat, Rows
+
+FormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option(
+        help="text for people, jsonl and csv (a record per number) for programs, xlsx for "
+        "Excel, parquet (a record per picture) for tables of any size; by default as the "
+        "suffix of --output says, else text.",
+        show_default=False,
+    ),
+]
+
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write the readings to this file; .parquet: to a folder of Parquet files. What is "
+        "read stays in jsonl, csv and parquet if the run is broken off; others are complete or "
+        "not there.",
+    ),
+]
+
+RowsOption = Annotated[
+    Rows | None,
+    typer.Option(
+        help="What a row of a Parquet table is: a picture or page, with its numbers and digits "
+        "in lists; or a number.",
+        show_default="pictures",
+    ),
+]
+
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Continue the --output (jsonl, csv, parquet) of a run that was broken off: only "
+        "what is not in it is read, with the same model and options. Without one, begin it.",
+    ),
+]
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that read image files, in order. Each takes a second to start, so they "
+        "pay off from some hundred images on.",
+        show_default="1",
+    ),
+]
