@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,14 +15,11 @@ from digitkit.cli.infer_options import (
     OutputOption,
     ResumeOption,
     RowsOption,
+    UnorderedOption,
     WorkersOption,
 )
-from digitkit.cli.infer_report import print_notice, print_summary
+from digitkit.cli.infer_report import print_notice, print_summary, reading_bar
 from digitkit.cli.options import InputScaleOption
-from digitkit.cli.show import progress as show_progress
-
-if TYPE_CHECKING:
-    from digitkit.sources.frames import Failure
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -32,7 +28,7 @@ digitkit infer seven.png page.jpg
 
 digitkit infer -q strip.png
 
-digitkit infer scans/ --output readings.csv --workers 4
+digitkit infer scans/ --output readings.csv --workers auto
 
 digitkit infer scans/ --output readings.xlsx
 
@@ -135,6 +131,7 @@ def command(
         typer.Option(metavar="DIR", help="Save what the classifier saw of each digit, enlarged."),
     ] = None,
     workers: WorkersOption = None,
+    unordered: UnorderedOption = False,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -284,7 +281,7 @@ def command(
     """
     # NumPy's BLAS, which reading does not need, would start a thread per core: 5% of a short run.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from digitkit.inference.infer_config import InferConfig, parse_size
+    from digitkit.inference.infer_config import InferConfig, parse_size, parse_workers
     from digitkit.inference.infer_job import run_infer
 
     settings = None
@@ -322,16 +319,14 @@ def command(
         quiet=quiet,
         annotate=annotate,
         explain=explain,
-        workers=workers,
+        workers=None if workers is None else parse_workers(workers),
+        unordered=unordered,
         config=config,
     )
-    with ExitStack() as stack:
-        progress = None
-        piped = job.output is not None or not sys.stdout.isatty()
-        if job.camera is None and piped and not job.quiet:
-            progress = stack.enter_context(show_progress())  # else the lines show how it goes
+    piped = job.output is not None or not sys.stdout.isatty()  # else the lines show how it goes
+    with reading_bar(wanted=piped and job.camera is None and not job.quiet) as bar:
         summary = run_infer(
-            job, sys.stdout, on_failure=_print_failure, notice=print_notice, progress=progress
+            job, sys.stdout, on_failure=bar.fail, notice=print_notice, progress=bar.report
         )
     if not job.quiet:
         print_summary(summary, job)
@@ -339,7 +334,3 @@ def command(
         raise typer.Exit(INTERRUPTED)
     if summary.failures:
         raise typer.Exit(1)
-
-
-def _print_failure(failure: Failure) -> None:
-    print_notice(f"{failure.name}: {failure.error}")

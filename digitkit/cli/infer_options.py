@@ -48,10 +48,19 @@ ResumeOption = Annotated[
 ]
 
 WorkersOption = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        help="Processes that read image files, in order. Each takes a second to start, so they "
-        "pay off from some hundred images on.",
+        metavar="N|auto",
+        help="Processes that read image files; auto: one per core where there is enough to read. "
+        "Each takes a second to start, so they pay off from some hundred images on.",
         show_default="1",
+    ),
+]
+
+UnorderedOption = Annotated[
+    bool,
+    typer.Option(
+        "--unordered",
+        help="Write what several processes read as soon as it is there, in any order.",
     ),
 ]
