@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from digitkit.choices import (
     MAX_THREADS,
@@ -98,7 +99,9 @@ class InferConfig:
         rotating: files for the readings next to standard output.
         annotate: folder for annotated images, or a video file (.mp4, .avi).
         explain: folder for what the classifier saw of each digit.
-        workers: processes that read image files, 1 to 1,024.
+        workers: processes that read image files, 1 to 1,024; ``auto``: one per core where there is
+            enough to read.
+        unordered: whether what several processes read is written as soon as it is there.
         config: the settings file that some of this is from, which no output may replace.
     """
 
@@ -131,7 +134,8 @@ class InferConfig:
     rotating: RotatingOutput | None = None
     annotate: Path | None = None
     explain: Path | None = None
-    workers: int = 1
+    workers: int | Literal["auto"] = 1
+    unordered: bool = False
     config: Path | None = None
 
     def __post_init__(self) -> None:
@@ -178,7 +182,7 @@ class InferConfig:
                 at_least(name, value, 1)
         for name in ("workers", "threads"):
             value = getattr(self, name)
-            if value is not None:
+            if value not in (None, "auto"):
                 check_range(name, value, 1, MAX_THREADS)
         for name in ("fps", "duration", "input_scale"):
             value = getattr(self, name)
@@ -225,7 +229,7 @@ class InferConfig:
             for name in ("size", "fps", "retry", "max_frames", "duration", "show"):
                 if getattr(self, name) is not None and getattr(self, name) is not False:
                     raise ConfigError("requires a camera or a stream", field=name)
-        elif self.workers > 1:
+        elif self.workers != 1:
             raise ConfigError("must be 1 for a camera", field="workers")
         if self.null and "-" not in self.sources:
             raise ConfigError("requires a list on standard input: -", field="null")
@@ -327,6 +331,19 @@ def parse_size(text: str) -> tuple[int, int]:
             f"must be a width and a height such as 1280x720, got {text!r}", field="size"
         )
     return int(width), int(height)
+
+
+def parse_workers(text: str) -> int | Literal["auto"]:
+    """A number of processes, or ``auto``.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if text == "auto":
+        return "auto"
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise ConfigError(f"must be a number of processes, or auto, got {text!r}", field="workers")
+    return int(text)
 
 
 def _check_positive(field: str, value: float) -> None:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import DEFAULT_RETRY, InferConfig
 from digitkit.inference.input_files import InputFiles, find_inputs
-from digitkit.inference.outputs import Outputs, open_outputs
-from digitkit.inference.pipeline import BATCH, Outcome, Summary, deliver, read_each
+from digitkit.inference.outputs import Outputs, open_outputs, table_form
+from digitkit.inference.pipeline import BATCH, Summary, deliver, read_each
 from digitkit.models.classifier import Classifier
 from digitkit.models.profiles import find_profile
 from digitkit.reading.reader import Reader
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
-from digitkit.system.interrupts import deferred_interrupts
+from digitkit.system.interrupts import Interrupts, deferred_interrupts
 from digitkit.system.progress import Progress
 
 if TYPE_CHECKING:
-    from digitkit.inference.run_state import Done
+    from digitkit.sources.items import Item
     from digitkit.sources.live import Live
+
+_T = TypeVar("_T")
 
 # Sinks, workers and cameras are imported where they are used: most runs read a few files.
 
@@ -81,14 +84,14 @@ def run_infer(
             return replace(call(outcomes, sinks), dropped=live.dropped)
     inputs = find_inputs(config, notice)
     with open_outputs(config, reader, stdout) as outputs, ExitStack() as stack:
-        read = stack.enter_context(
-            closing(_read_files(config, reader, make_reader, inputs, outputs))
-        )
-        if progress is not None:
-            read = _report_progress(read, inputs.total, outputs.done, progress)
+        files = _Files(config, inputs, outputs, on_failure, progress)
         if outputs.resumable:
-            read = stack.enter_context(deferred_interrupts()).between(read)
-        summary = call(read, outputs.sinks, stoppable=outputs.resumable)
+            files.interrupts = stack.enter_context(deferred_interrupts())
+        workers = _count_workers(config, inputs.total)
+        if workers > 1:
+            summary = _read_with_workers(files, reader, make_reader, workers, call)
+        else:
+            summary = _read_here(files, reader, call)
         outputs.finished = not summary.interrupted
     return replace(summary, done_before=0 if outputs.done is None else outputs.done.total)
 
@@ -158,33 +161,96 @@ def _build_reader(
 # --- files ---
 
 
-def _read_files(
-    config: InferConfig,
+@dataclass
+class _Files:
+    """The files of a run, and where their readings go.
+
+    Attributes:
+        config: of the run.
+        inputs: what is to be read.
+        outputs: where it goes.
+        on_failure: called with each failure.
+        progress: called with the number of images that were read; None for no progress.
+        interrupts: what Ctrl-C waits for; None where it ends the program.
+    """
+
+    config: InferConfig
+    inputs: InputFiles
+    outputs: Outputs
+    on_failure: Callable[[Failure], None]
+    progress: Progress | None
+    interrupts: Interrupts | None = None
+
+    @property
+    def items(self) -> Iterable[Item | Failure]:
+        """What was not read before."""
+        done = self.outputs.done
+        return self.inputs.items if done is None else done.remaining(self.inputs.items)
+
+    def watch(self, results: Iterable[_T], count: Callable[[_T], int]) -> Iterator[_T]:
+        """Report the progress of results, each of which stands for so many images."""
+        if self.interrupts is not None:
+            results = self.interrupts.between(results)
+        before, total = self.outputs.done, self.inputs.total
+        done = 0 if before is None else before.total
+        for result in results:
+            done += count(result)
+            if self.progress is not None:
+                self.progress("reading", done, total if done <= total else 0)  # or it has pages
+            yield result
+
+
+def _count_workers(config: InferConfig, total: int) -> int:
+    """How many processes read: as many as asked for, else one per core where there is enough."""
+    if config.workers != "auto":
+        return config.workers
+    from digitkit.inference.workers import FILES_PER_WORKER
+    from digitkit.system.machine import read_machine, usable_cores
+
+    cores = usable_cores()
+    cores = min(cores, math.ceil(read_machine().cpu_quota or cores))
+    return max(1, cores if not total else min(cores, total // FILES_PER_WORKER))
+
+
+def _read_here(files: _Files, reader: Reader, call: Callable[..., Summary]) -> Summary:
+    # On a terminal, and in a pipe, each image is wanted as soon as it is read.
+    batch = 1 if files.config.output is None else BATCH
+    frames = read_frames(files.items, exif=reader.obeys_exif)
+    with closing(read_each(reader, frames, batch=batch)) as outcomes:
+        return call(
+            files.watch(outcomes, lambda _: 1),
+            files.outputs.sinks,
+            stoppable=files.outputs.resumable,
+        )
+
+
+def _read_with_workers(
+    files: _Files,
     reader: Reader,
     make_reader: Callable[[], Reader],
-    inputs: InputFiles,
-    outputs: Outputs,
-) -> Generator[Outcome, None, None]:
-    items = inputs.items
-    if outputs.done is not None:
-        items = outputs.done.remaining(items)
-    if config.workers > 1:
-        from digitkit.inference.workers import read_with_workers
+    workers: int,
+    call: Callable[..., Summary],
+) -> Summary:
+    from digitkit.inference.worker import Form
+    from digitkit.inference.workers import count_images, deliver_results, read_with_workers
 
-        keep_images = config.needs_images
-        return read_with_workers(make_reader, items, config.workers, keep_images=keep_images)
-    # On a terminal, and in a pipe, each image is wanted as soon as it is read.
-    batch = 1 if config.output is None else BATCH
-    return read_each(reader, read_frames(items, exif=reader.obeys_exif), batch=batch)
-
-
-def _report_progress(
-    outcomes: Iterable[Outcome], total: int, before: Done | None, progress: Progress
-) -> Generator[Outcome, None, None]:
-    start = 0 if before is None else before.total
-    for done, outcome in enumerate(outcomes, start + 1):
-        progress("reading", done, total if done <= total else 0)  # a video has many frames
-        yield outcome
+    config, outputs = files.config, files.outputs
+    form = Form(keep_images=config.needs_images)
+    if not config.needs_images:
+        how = config.resolved_format
+        table = table_form(config, reader) if how == "parquet" else how
+        form = Form(table, config.quiet, config.number_rule)  # type: ignore[arg-type]
+    ordered = not config.unordered
+    with closing(
+        read_with_workers(make_reader, files.items, workers, form, ordered=ordered)
+    ) as results:
+        return deliver_results(
+            files.watch(results, count_images),
+            outputs.sinks,
+            call,
+            on_failure=files.on_failure,
+            interrupts=files.interrupts,
+        )
 
 
 # --- cameras ---

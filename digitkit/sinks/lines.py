@@ -117,9 +117,9 @@ class LineSink:
         self.how = how
         self.quiet = quiet
         if how == "csv" and header:
-            self.put(_csv_line(CSV_COLUMNS))
+            self.add(_csv_line(CSV_COLUMNS))
 
-    def put(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """Write lines that another `LineSink` made.
 
         Raises:
@@ -138,13 +138,13 @@ class LineSink:
         """Write a reading; of a stream's frame its events, a line each."""
         if self.how == "jsonl":
             values = list(map(event_json, repeat(reading), reading.events)) or [reading.to_json()]
-            self.put("".join(to_json(each) + "\n" for each in values))
+            self.add("".join(to_json(each) + "\n" for each in values))
         elif self.how == "csv":
-            self.put("".join(map(_csv_record, reading_records(reading))))
+            self.add("".join(map(_csv_record, reading_records(reading))))
         elif reading.events:
-            self.put("".join(map(self._format_event, repeat(reading), reading.events)))
+            self.add("".join(map(self._format_event, repeat(reading), reading.events)))
         else:
-            self.put((reading.text if self.quiet else format_text(reading)) + "\n")
+            self.add((reading.text if self.quiet else format_text(reading)) + "\n")
 
     def _format_event(self, reading: Reading, event: Event) -> str:
         if not self.quiet:
@@ -156,9 +156,9 @@ class LineSink:
         if self.how == "jsonl":
             page = {} if failure.page is None else {"page": failure.page}
             line = {"source": failure.source, **page, "error": failure.error}
-            self.put(to_json(line) + "\n")
+            self.add(to_json(line) + "\n")
         elif self.how == "csv":
-            self.put(_csv_record(failure_record(failure)))
+            self.add(_csv_record(failure_record(failure)))
 
 
 def _csv_record(record: Record) -> str:
