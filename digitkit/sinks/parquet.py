@@ -288,9 +288,18 @@ class ParquetSink:
         """
         self._run.append(self._number, data)
         self._keep(data)
-        is_late = time.monotonic() - self._written >= PART_SECONDS
-        if self._rows >= PART_ROWS or self._bytes >= PART_BYTES or is_late:
+        if self._rows >= PART_ROWS or self._bytes >= PART_BYTES or self._is_late():
             self._write_part()
+
+    def idle(self) -> None:
+        """While nothing is added: hold no rows back, and write a part that is due."""
+        if self._row_sink.rows:
+            self.add(self._row_sink.take())
+        if self._batches and self._is_late():
+            self._write_part()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._written >= PART_SECONDS
 
     def finish(self) -> None:
         """Write what is left as a part."""

@@ -58,6 +58,13 @@ class FolderFiles:
         return f"skipped {', '.join(counted)}" if counted else None
 
 
+def is_searched(file: Path, folder: Path) -> bool:
+    """Whether a file below a folder is among its `FolderFiles`."""
+    names = file.relative_to(folder).parts if file.is_relative_to(folder) else ()
+    hidden = any(name.startswith(".") for name in names)
+    return bool(names) and not hidden and _is_read(_kind_of(file))
+
+
 def _kind_of(path: Path) -> _Kind:
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:

@@ -15,8 +15,9 @@ _T = TypeVar("_T")
 class Interrupts:
     """Whether an interrupt may come now, and whether one waits."""
 
-    def __init__(self) -> None:
-        """Nothing waits."""
+    def __init__(self, *, end_at_sigterm: bool = True) -> None:
+        """Nothing waits; see `deferred_interrupts`."""
+        self._end_at_sigterm = end_at_sigterm
         self._writing = False
         self._waiting: int | None = None
 
@@ -25,7 +26,7 @@ class Interrupts:
 
         Raises:
             KeyboardInterrupt: at SIGINT, while the next item is waited for.
-            SystemExit: at SIGTERM.
+            SystemExit: at SIGTERM, unless that is the same.
         """
         iterator = iter(items)
         while True:
@@ -48,19 +49,22 @@ class Interrupts:
 
     def _raise_waiting(self) -> None:
         number, self._waiting = self._waiting, None
-        if number == signal.SIGINT:
+        if number == signal.SIGINT or (number is not None and not self._end_at_sigterm):
             raise KeyboardInterrupt
         if number is not None:
             raise SystemExit(128 + number)
 
 
 @contextmanager
-def deferred_interrupts() -> Iterator[Interrupts]:
+def deferred_interrupts(*, end_at_sigterm: bool = True) -> Iterator[Interrupts]:
     """Receive SIGINT and SIGTERM; outside of the main thread, and where both are ignored, neither.
 
     A program that does not handle SIGTERM ends at it, which this leaves as it is.
+
+    Args:
+        end_at_sigterm: whether SIGTERM ends the program, instead of being another Ctrl-C.
     """
-    interrupts = Interrupts()
+    interrupts = Interrupts(end_at_sigterm=end_at_sigterm)
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
         return
