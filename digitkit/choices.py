@@ -33,6 +33,9 @@ Rows = Literal["pictures", "numbers"]
 """What a row of a Parquet table is: a picture or page with its numbers and digits in lists, or one
 number; a picture without a number has one row then, too."""
 
+Engine = Literal["local", "ray"]
+"""Where files are read: by processes of this machine, or by a Ray cluster."""
+
 ReportFormat = Literal["text", "json"]
 """How figures are written: for people or for programs."""
 

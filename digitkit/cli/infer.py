@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +12,14 @@ import typer
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.cli.infer_options import (
+    EngineOption,
     FormatOption,
     OutputOption,
+    RayAddressOption,
     ResumeOption,
     RowsOption,
     UnorderedOption,
+    WatchOption,
     WorkersOption,
 )
 from digitkit.cli.infer_report import print_notice, print_summary, reading_bar
@@ -33,6 +37,10 @@ digitkit infer scans/ --output readings.csv --workers auto
 digitkit infer scans/ --output readings.xlsx
 
 digitkit infer scans/ --output readings.parquet --resume
+
+digitkit infer --watch incoming/ --output readings.csv
+
+digitkit infer s3://bucket/scans --output readings.parquet --engine ray
 
 digitkit infer 'meters/**/*.jpg' --format jsonl --expect 6
 
@@ -130,8 +138,11 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="Save what the classifier saw of each digit, enlarged."),
     ] = None,
+    watch: WatchOption = None,
     workers: WorkersOption = None,
     unordered: UnorderedOption = False,
+    engine: EngineOption = None,
+    ray_address: RayAddressOption = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -292,6 +303,7 @@ def command(
     job = InferConfig.create(
         settings,
         sources=tuple(sources or ()),
+        watch=watch,
         null=null,
         camera=camera,
         size=None if size is None else parse_size(size),
@@ -321,16 +333,22 @@ def command(
         explain=explain,
         workers=None if workers is None else parse_workers(workers),
         unordered=unordered,
+        engine=engine,
+        ray_address=ray_address,
         config=config,
     )
     piped = job.output is not None or not sys.stdout.isatty()  # else the lines show how it goes
     with reading_bar(wanted=piped and job.camera is None and not job.quiet) as bar:
-        summary = run_infer(
-            job, sys.stdout, on_failure=bar.fail, notice=print_notice, progress=bar.report
-        )
+        if job.engine == "ray":
+            from digitkit.cluster.ray_job import run_on_ray
+
+            read = partial(run_on_ray, job)
+        else:
+            read = partial(run_infer, job, sys.stdout)
+        summary = read(on_failure=bar.fail, notice=print_notice, progress=bar.report)
     if not job.quiet:
         print_summary(summary, job)
-    if summary.interrupted:
+    if summary.interrupted and job.watch is None:
         raise typer.Exit(INTERRUPTED)
     if summary.failures:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from digitkit.choices import OutputFormat, Rows
+from digitkit.choices import Engine, OutputFormat, Rows
 
 FormatOption = Annotated[
     OutputFormat | None,
@@ -47,6 +47,15 @@ ResumeOption = Annotated[
     ),
 ]
 
+WatchOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Read the files of this folder, and those that arrive, until Ctrl-C. --output (jsonl, "
+        "csv, parquet) says what was read: the next time it goes on from there.",
+    ),
+]
+
 WorkersOption = Annotated[
     str | None,
     typer.Option(
@@ -62,5 +71,29 @@ UnorderedOption = Annotated[
     typer.Option(
         "--unordered",
         help="Write what several processes read as soon as it is there, in any order.",
+    ),
+]
+
+CLUSTER = "Clusters"
+
+EngineOption = Annotated[
+    Engine | None,
+    typer.Option(
+        help="Who reads: processes of this machine; or a Ray cluster, into a Parquet table in a "
+        "folder that all its nodes share. --workers is then the number of its reading processes, "
+        "one per CPU by default.",
+        rich_help_panel=CLUSTER,
+        show_default="local",
+    ),
+]
+
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="The Ray cluster; by default the one that RAY_ADDRESS names, else one is begun on "
+        "this machine.",
+        rich_help_panel=CLUSTER,
+        show_default=False,
     ),
 ]

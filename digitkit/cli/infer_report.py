@@ -114,5 +114,5 @@ def print_summary(summary: Summary, job: InferConfig) -> None:
         line = f"{summary.complete:,} complete, {summary.doubtful:,} doubtful, {none:,} without"
         kinds = [f"{count:,} {kind}" for kind, count in sorted(summary.failed.items())]
         print_notice(f"{line} a number" + (f"; failed: {', '.join(kinds)}" if kinds else ""))
-    if summary.interrupted:
+    if summary.interrupted and job.watch is None:
         print_notice(f"stopped; what was read is in {job.output}: continue with --resume")

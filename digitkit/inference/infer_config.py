@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from digitkit.choices import (
     MAX_THREADS,
+    Engine,
     Mode,
     Orientation,
     OutputFormat,
@@ -67,6 +68,8 @@ class InferConfig:
         sources: image, PDF and video files, pages of files (``scan.tiff#2``), folders, patterns,
             and ``-`` for a list of paths or an image on standard input; or one URL of a stream.
             Empty with a `camera`.
+        watch: folder whose files are read as they arrive, until the run is stopped; the output is
+            continued.
         null: whether the list on standard input is NUL-separated instead of one path a line.
         camera: a camera's number, device, URL or ``picamera2``; None to read `sources`.
         size: width and height to request from a camera, pixels; None for its default.
@@ -102,10 +105,14 @@ class InferConfig:
         workers: processes that read image files, 1 to 1,024; ``auto``: one per core where there is
             enough to read.
         unordered: whether what several processes read is written as soon as it is there.
+        engine: where files are read; ``ray`` requires a Parquet table.
+        ray_address: of the Ray cluster; None for the one of the environment, else one that is begun
+            on this machine.
         config: the settings file that some of this is from, which no output may replace.
     """
 
     sources: tuple[str, ...] = ()
+    watch: Path | None = None
     null: bool = False
     camera: str | None = None
     size: tuple[int, int] | None = None
@@ -136,6 +143,8 @@ class InferConfig:
     explain: Path | None = None
     workers: int | Literal["auto"] = 1
     unordered: bool = False
+    engine: Engine = "local"
+    ray_address: str | None = None
     config: Path | None = None
 
     def __post_init__(self) -> None:
@@ -148,6 +157,7 @@ class InferConfig:
         self._check_sources()
         self._check_outputs()
         self._check_format()
+        self._check_engine()
 
     def _check_format(self) -> None:
         how = self.resolved_format
@@ -204,6 +214,20 @@ class InferConfig:
         if self.pattern is not None:
             _ = self.number_rule  # compiles it
 
+    def _check_engine(self) -> None:
+        check_choice("engine", self.engine, Engine)
+        if self.engine == "local":
+            if self.ray_address is not None:
+                raise ConfigError("requires --engine ray", field="ray_address")
+            return
+        if not (self.resolved_format == "parquet" and self.is_resumable):
+            raise ConfigError(
+                "ray requires files to read and --output FOLDER.parquet", field="engine"
+            )
+        for name in ("annotate", "explain"):
+            if getattr(self, name) is not None:
+                raise ConfigError("cannot be combined with --engine ray", field=name)
+
     def _check_outputs(self) -> None:
         inputs = {"model": self.model, "config": self.config}
         taken = {
@@ -223,7 +247,9 @@ class InferConfig:
     def _check_sources(self) -> None:
         if self.camera is not None and self.sources:
             raise ConfigError("cannot be combined with a camera", field="sources")
-        if self.camera is None:
+        if self.watch is not None:
+            self._check_watch()
+        elif self.camera is None:
             if not self.sources:
                 raise ConfigError("must name images, or use --camera N", field="sources")
             for name in ("size", "fps", "retry", "max_frames", "duration", "show"):
@@ -233,6 +259,19 @@ class InferConfig:
             raise ConfigError("must be 1 for a camera", field="workers")
         if self.null and "-" not in self.sources:
             raise ConfigError("requires a list on standard input: -", field="null")
+
+    def _check_watch(self) -> None:
+        if self.sources or self.camera is not None:
+            raise ConfigError("cannot be combined with other sources", field="watch")
+        if self.engine != "local":
+            raise ConfigError("cannot be combined with --engine ray", field="watch")
+        if not self.is_resumable:
+            raise ConfigError(
+                "requires an --output that is jsonl, csv or parquet, which says what was read",
+                field="watch",
+            )
+        if self.workers != 1:
+            raise ConfigError("must be 1 where files are read as they arrive", field="workers")
 
     @property
     def output_files(self) -> dict[str, Path]:
@@ -261,6 +300,11 @@ class InferConfig:
     def needs_images(self) -> bool:
         """Whether images are wanted once they are read: to be drawn, or for parts of them."""
         return bool(self.annotate or self.explain or self.show or self.resolved_format == "xlsx")
+
+    @property
+    def continues(self) -> bool:
+        """Whether an output that is there is continued."""
+        return self.resume or self.watch is not None
 
     @property
     def is_resumable(self) -> bool:
@@ -305,7 +349,9 @@ class InferConfig:
             name: value for name, value in given.items() if value is not None and value is not False
         }
         sources: Sequence[str] = tuple(chosen.pop("sources", ()))
-        if any("://" in source for source in sources):
+        if chosen.get("engine") == "ray":
+            chosen.setdefault("workers", "auto")
+        elif any("://" in source for source in sources):
             if len(sources) > 1 or "camera" in chosen:
                 raise ConfigError("must be one URL of a stream, or files", field="sources")
             chosen["camera"], sources = sources[0], ()

@@ -86,7 +86,11 @@ def run_infer(
     with open_outputs(config, reader, stdout) as outputs, ExitStack() as stack:
         files = _Files(config, inputs, outputs, on_failure, progress)
         if outputs.resumable:
-            files.interrupts = stack.enter_context(deferred_interrupts())
+            ends = config.watch is None
+            deferred = deferred_interrupts(end_at_sigterm=ends)
+            files.interrupts = stack.enter_context(deferred)
+        if inputs.watch is not None:
+            inputs.watch.idle = outputs.idle
         workers = _count_workers(config, inputs.total)
         if workers > 1:
             summary = _read_with_workers(files, reader, make_reader, workers, call)
@@ -214,7 +218,7 @@ def _count_workers(config: InferConfig, total: int) -> int:
 
 def _read_here(files: _Files, reader: Reader, call: Callable[..., Summary]) -> Summary:
     # On a terminal, and in a pipe, each image is wanted as soon as it is read.
-    batch = 1 if files.config.output is None else BATCH
+    batch = 1 if files.config.output is None or files.inputs.watch is not None else BATCH
     frames = read_frames(files.items, exif=reader.obeys_exif)
     with closing(read_each(reader, frames, batch=batch)) as outcomes:
         return call(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
@@ -14,6 +15,9 @@ from digitkit.sources.files import expand_sources
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import Item, PageOfFile
 from digitkit.sources.suffixes import is_video
+
+if TYPE_CHECKING:
+    from digitkit.sources.watch import FolderWatch
 
 
 @dataclass(frozen=True)
@@ -23,10 +27,12 @@ class InputFiles:
     Attributes:
         items: these, each as soon as it is found.
         total: how many there are; 0 where that is not known before.
+        watch: the folder that is watched for them; None elsewhere.
     """
 
     items: Iterable[Item | Failure]
-    total: int
+    total: int = 0
+    watch: FolderWatch | None = None
 
 
 def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFiles:
@@ -42,18 +48,24 @@ def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFile
 
     Raises:
         ConfigError: an output would replace a source, or a video is to be continued.
+        InputNotFoundError: a folder that is to be watched does not exist.
     """
+    if config.watch is not None:
+        from digitkit.sources.watch import FolderWatch
+
+        watch = FolderWatch(config.watch)
+        return InputFiles(guarded(config, watch), watch=watch)
 
     def find(notice: Callable[[str], None] | None) -> Iterator[Item | Failure]:
-        return _guard(config, expand_sources(config.sources, nul=config.null, notice=notice))
+        return guarded(config, expand_sources(config.sources, nul=config.null, notice=notice))
 
     if "-" in config.sources:
-        return InputFiles(find(notice), 0)
+        return InputFiles(find(notice))
     total = sum(1 for _ in find(None))
     return InputFiles(find(notice), total)
 
 
-def _guard(config: InferConfig, files: Iterable[Item | Failure]) -> Iterator[Item | Failure]:
+def guarded(config: InferConfig, files: Iterable[Item | Failure]) -> Iterator[Item | Failure]:
     """Pass on the files; refuse one that an output of this run would replace.
 
     Raises:
@@ -80,7 +92,7 @@ def _guard(config: InferConfig, files: Iterable[Item | Failure]) -> Iterator[Ite
 
 
 def _check_video(config: InferConfig, file: Path) -> None:
-    needs_pictures = config.resume or config.resolved_format == "parquet"
+    needs_pictures = config.continues or config.resolved_format == "parquet"
     if needs_pictures and is_video(file):
         raise ConfigError(
             f"must be pictures or documents for Parquet and --resume, got the video {file}: its "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,12 +33,14 @@ class Outputs:
         done: what an earlier run read, which this one continues; None for a new one.
         resumable: whether what is read stays where the run is broken off.
         finished: to be set when all is read: nothing is left to continue.
+        idle: to be called now and then while nothing is read.
     """
 
     sinks: list[Sink] = field(default_factory=list)
     done: Done | None = None
     resumable: bool = False
     finished: bool = False
+    idle: Callable[[], None] = lambda: None
 
 
 @contextmanager
@@ -128,7 +130,7 @@ def _settle(config: InferConfig, output: Path, run: OutputRun, outputs: Outputs)
     """Remove the state of lines that nobody is to continue, and lines that were never begun."""
     from digitkit.sinks.written import CSV_HEADER_BYTES
 
-    if config.resume or config.resolved_format == "parquet":
+    if config.continues or config.resolved_format == "parquet":
         return
     if outputs.finished:
         run.file.remove()
@@ -154,6 +156,7 @@ def _open_table(
             parts = read_keys(output, form.rows)
             outputs.done = Done(key for part in parts for key in zip(*part, strict=True))
         outputs.sinks.append(sink)
+        outputs.idle = sink.idle
         yield
 
 

@@ -23,7 +23,7 @@ from digitkit.system.run_file import RunFile, create_run_file, open_run_file, ru
 
 _OPTIONS = (
     *("mode", "orientation", "min_confidence", "gap", "expect", "pattern", "input_scale"),
-    "rows",
+    *("rows", "engine"),
 )
 
 
@@ -103,7 +103,8 @@ def describe_run(config: InferConfig, reader: Reader) -> dict[str, Any]:
     """What a run's readings depend on; a run with other values cannot continue it."""
     options = {name: getattr(config, name) for name in _OPTIONS}
     options["format"] = config.resolved_format
-    options["sources"] = list(config.sources) if "-" not in config.sources else None
+    sources = config.sources if config.watch is None else (str(config.watch),)
+    options["sources"] = list(sources) if "-" not in sources else None
     # Relative names are those of other files elsewhere.
     absolute = "-" not in config.sources and all(
         Path(each).is_absolute() for each in config.sources
@@ -129,7 +130,7 @@ def open_run(config: InferConfig, header: dict[str, Any]) -> Iterator[OutputRun]
     with ExitStack() as stack:
         if there and path.exists():
             file = stack.enter_context(open_run_file(path))
-            if not config.resume:
+            if not config.continues:
                 raise ConfigError(
                     f"{output} belongs to a run that can be continued",
                     field="output",
@@ -138,10 +139,10 @@ def open_run(config: InferConfig, header: dict[str, Any]) -> Iterator[OutputRun]
             _check_same(file.header, header, output)
             yield OutputRun(file, continues=True)
             return
-        if there and (config.resume or config.resolved_format == "parquet"):
+        if there and (config.continues or config.resolved_format == "parquet"):
             raise ConfigError(
                 f"{output} is not of a run that can be continued: there is no {path.name}",
-                field="resume" if config.resume else "output",
+                field="resume" if config.continues else "output",
                 hint="name another file, or delete it",
             )
         yield OutputRun(stack.enter_context(create_run_file(path, header)), continues=False)

@@ -101,7 +101,14 @@ class FileReader:
                 if pages > 1:
                     return
 
-        result = self._write(read_each(self._reader, frames(), batch=BATCH))
+        outcomes = read_each(self._reader, frames(), batch=BATCH)
+        result: Result
+        if self._form.how is not None:
+            result = write_down(outcomes, self._reader, self._form)
+        elif self._form.keep_images:
+            result = list(outcomes)
+        else:
+            result = list(map(_without_image, outcomes))
         return result, taken, pages
 
     def _load(self, item: Item) -> tuple[Frame | Failure, int]:
@@ -124,35 +131,42 @@ class FileReader:
             frame = to_failure(image.name, error, page=image.page_number(page or 1))
         return frame, image.count if page is None else 1
 
-    def _write(self, outcomes: Iterable[Outcome]) -> Result:
-        form = self._form
-        if form.how is None:
-            return [self._without_image(outcome) for outcome in outcomes]
-        failures: list[Failure] = []
-        text = io.StringIO()
-        sink: LineSink | RowSink
-        if isinstance(form.how, str):
-            sink = LineSink(text, form.how, quiet=form.quiet, header=False)
-        else:
-            from digitkit.sinks.parquet import RowSink
 
-            sink = RowSink(form.how)
-        summary = deliver(
-            outcomes,
-            [sink],
-            on_failure=failures.append,
-            min_confidence=self._reader.min_confidence,
-            number_rule=form.number_rule,
-            gap=self._reader.gap,
-        )
-        data = text.getvalue() if isinstance(sink, LineSink) else sink.take()
-        return Written(data, summary, tuple(failures))
+def write_down(outcomes: Iterable[Outcome], reader: Reader, form: Form) -> Written:
+    """Write readings down as a form that says how.
 
-    def _without_image(self, outcome: Outcome) -> Outcome:
-        if isinstance(outcome, Failure) or self._form.keep_images:
-            return outcome
-        frame, reading = outcome
-        return replace(frame, image=np.zeros((1, 1), np.uint8)), reading
+    Args:
+        outcomes: what was read.
+        reader: what reads them; with its threshold and gap, numbers are compared with a field.
+        form: lines, or rows of a table.
+    """
+    failures: list[Failure] = []
+    text = io.StringIO()
+    sink: LineSink | RowSink
+    assert form.how is not None
+    if isinstance(form.how, str):
+        sink = LineSink(text, form.how, quiet=form.quiet, header=False)
+    else:
+        from digitkit.sinks.parquet import RowSink
+
+        sink = RowSink(form.how)
+    summary = deliver(
+        outcomes,
+        [sink],
+        on_failure=failures.append,
+        min_confidence=reader.min_confidence,
+        number_rule=form.number_rule,
+        gap=reader.gap,
+    )
+    data = text.getvalue() if isinstance(sink, LineSink) else sink.take()
+    return Written(data, summary, tuple(failures))
+
+
+def _without_image(outcome: Outcome) -> Outcome:
+    if isinstance(outcome, Failure):
+        return outcome
+    frame, reading = outcome
+    return replace(frame, image=np.zeros((1, 1), np.uint8)), reading
 
 
 # --- in a worker process ---
