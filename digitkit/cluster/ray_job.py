@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,9 @@ from digitkit.system.streams import silence_native_errors
 
 MAX_BLOCKS = 10_000
 """Blocks that the parts are handed out in: what Ray counts, restarts and keeps in memory."""
+
+CONNECT_SECONDS = 10.0
+"""How long a cluster's address may take to answer."""
 
 START_SECONDS = 300
 """How long the first actor may take to start: a node may be waited for."""
@@ -145,6 +149,7 @@ def _connect(ray: Any, config: InferConfig) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _check_reachable(config.ray_address or os.environ.get("RAY_ADDRESS", ""))
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # errors arrive as exceptions
     restore_errors = silence_native_errors()
@@ -166,6 +171,23 @@ def _connect(ray: Any, config: InferConfig) -> Iterator[None]:
     finally:
         ray.shutdown()
         restore_errors()
+
+
+def _check_reachable(address: str) -> None:
+    """Try to reach a cluster: Ray itself would try for minutes, and end the process.
+
+    Raises:
+        ClusterError: nothing answers at a host and port.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        return  # "auto" and "local", which Ray resolves
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"the Ray cluster cannot be reached: {one_line(error)}", subject=address
+        ) from error
 
 
 def _find_files(

@@ -145,7 +145,12 @@ def open_run(config: InferConfig, header: dict[str, Any]) -> Iterator[OutputRun]
                 field="resume" if config.continues else "output",
                 hint="name another file, or delete it",
             )
-        yield OutputRun(stack.enter_context(create_run_file(path, header)), continues=False)
+        file = stack.enter_context(create_run_file(path, header))
+        try:
+            yield OutputRun(file, continues=False)
+        finally:
+            if not _is_there(output):  # nothing could start
+                file.remove()
 
 
 def _is_there(output: Path) -> bool:

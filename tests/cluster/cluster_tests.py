@@ -185,6 +185,7 @@ def test_what_cannot_be_reached_is_one_line(digit_file, tmp_path):
     assert process.returncode == 2
     assert process.stderr.splitlines()[-1].startswith("digitkit: 127.0.0.1:1: ")
     assert "Traceback" not in process.stderr
+    assert not list(tmp_path.glob("x.*"))
 
 
 def test_addresses_are_read_through_pyarrow(cluster, pages, tmp_path):
@@ -204,12 +205,20 @@ def test_addresses_are_read_through_pyarrow(cluster, pages, tmp_path):
     assert texts == {Path(row["source"]).name: row["text"] for row in expected}
 
 
-def test_usage_statistics_are_off(cluster):
-    from ray._common.usage import usage_lib
+STATISTICS = """
+from digitkit.cluster.ray_job import import_ray
+ray = import_ray()
+from ray._common.usage import usage_lib
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+here = usage_lib.usage_stats_enabled()
+there = ray.get(ray.remote(lambda: usage_lib.usage_stats_enabled()).remote())
+print(here, there)
+"""
 
-    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
-    assert not usage_lib.usage_stats_enabled()
-    for process in psutil.process_iter(["cmdline"]):
-        command = " ".join(process.info["cmdline"] or ())
-        if "raylet" in command and str(cluster.address) in command:
-            assert process.environ().get("RAY_USAGE_STATS_ENABLED") == "0"
+
+def test_usage_statistics_are_off():
+    env = {name: value for name, value in ENV.items() if name != "RAY_USAGE_STATS_ENABLED"}
+    process = subprocess.run(
+        [sys.executable, "-c", STATISTICS], env=env, capture_output=True, text=True, timeout=200
+    )
+    assert process.stdout.split() == ["False", "False"], process.stderr
