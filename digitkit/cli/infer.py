@@ -292,8 +292,9 @@ def command(
     """
     # NumPy's BLAS, which reading does not need, would start a thread per core: 5% of a short run.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from digitkit.inference.infer_config import InferConfig, parse_size, parse_workers
+    from digitkit.inference.infer_config import InferConfig
     from digitkit.inference.infer_job import run_infer
+    from digitkit.inference.parsing import parse_size, parse_workers
 
     settings = None
     if config is not None:

@@ -73,15 +73,11 @@ def run_infer(
         every_frame=config.every_frame,
     )
     if config.camera is not None:
-        with ExitStack() as stack:
-            sinks = stack.enter_context(open_outputs(config, reader, stdout)).sinks
-            live = stack.enter_context(_open_camera(config, config.camera, notice))
-            if config.show:
-                from digitkit.sinks.window import WindowSink
-
-                sinks.append(WindowSink(live.stop))
-            outcomes = stack.enter_context(closing(read_each(reader, live)))
-            return replace(call(outcomes, sinks), dropped=live.dropped)
+        with (
+            open_outputs(config, reader, stdout) as outputs,
+            _open_camera(config, config.camera, notice) as live,
+        ):
+            return _read_camera(config, reader, live, outputs, call)
     inputs = find_inputs(config, notice)
     with open_outputs(config, reader, stdout) as outputs, ExitStack() as stack:
         files = _Files(config, inputs, outputs, on_failure, progress)
@@ -258,6 +254,18 @@ def _read_with_workers(
 
 
 # --- cameras ---
+
+
+def _read_camera(
+    config: InferConfig, reader: Reader, live: Live, outputs: Outputs, call: Callable[..., Summary]
+) -> Summary:
+    sinks = outputs.sinks
+    if config.show:
+        from digitkit.sinks.window import WindowSink
+
+        sinks.append(WindowSink(live.stop))
+    with closing(read_each(reader, live)) as outcomes:
+        return replace(call(outcomes, sinks), dropped=live.dropped)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from support.cli import run
 from support.documents import pages_of, write_tiff
 
 from digitkit.inference import infer_job
-from digitkit.inference.infer_config import InferConfig, parse_workers
+from digitkit.inference.infer_config import InferConfig
+from digitkit.inference.parsing import parse_workers
 from digitkit.system import machine
 
 
