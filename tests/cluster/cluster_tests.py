@@ -34,10 +34,10 @@ pytestmark = [
 ]
 
 ENV = {**os.environ, "PYTHONPATH": f"{ROOT}"}
-PAGES = 120
+PAGES = 90
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
     """A head and two nodes, of a CPU each."""
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -162,18 +162,6 @@ def test_a_killed_driver_is_resumed(cluster, pages, tmp_path):
     assert "expect" in finish(start(cluster, pages, output, "--resume", "--expect", 3), code=2)
 
 
-@pytest.mark.parametrize("cpus", [1, 2])
-def test_small_clusters_do_not_stand_still(pages, tmp_path, cpus):
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus})
-    try:
-        too_many = start(made, pages, tmp_path / "no.parquet", "--workers", cpus + 1)
-        assert f"at most {cpus}" in " ".join(finish(too_many, code=2).split())
-        finish(start(made, pages, tmp_path / "out.parquet", "--workers", cpus))
-    finally:
-        made.shutdown()
-    assert_each_once(tmp_path / "out.parquet", pages)
-
-
 def test_what_cannot_be_reached_is_one_line(digit_file, tmp_path):
     process = subprocess.run(
         [
@@ -222,3 +210,15 @@ def test_usage_statistics_are_off():
         [sys.executable, "-c", STATISTICS], env=env, capture_output=True, text=True, timeout=200
     )
     assert process.stdout.split() == ["False", "False"], process.stderr
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_small_clusters_do_not_stand_still(pages, tmp_path, cpus):
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus})
+    try:
+        too_many = start(made, pages, tmp_path / "no.parquet", "--workers", cpus + 1)
+        assert f"at most {cpus}" in " ".join(finish(too_many, code=2).split())
+        finish(start(made, pages, tmp_path / "out.parquet", "--workers", cpus))
+    finally:
+        made.shutdown()
+    assert_each_once(tmp_path / "out.parquet", pages)
