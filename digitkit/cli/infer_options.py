@@ -9,6 +9,8 @@ import typer
 
 from digitkit.choices import Engine, OutputFormat, Rows
 
+MANY = "Many pictures"
+
 FormatOption = Annotated[
     OutputFormat | None,
     typer.Option(
@@ -34,6 +36,7 @@ RowsOption = Annotated[
     typer.Option(
         help="What a row of a Parquet table is: a picture or page, with its numbers and digits "
         "in lists; or a number.",
+        rich_help_panel=MANY,
         show_default="pictures",
     ),
 ]
@@ -44,6 +47,7 @@ ResumeOption = Annotated[
         "--resume",
         help="Continue the --output (jsonl, csv, parquet) of a run that was broken off: only "
         "what is not in it is read, with the same model and options. Without one, begin it.",
+        rich_help_panel=MANY,
     ),
 ]
 
@@ -53,6 +57,7 @@ WatchOption = Annotated[
         metavar="DIR",
         help="Read the files of this folder, and those that arrive, until Ctrl-C. --output (jsonl, "
         "csv, parquet) says what was read: the next time it goes on from there.",
+        rich_help_panel=MANY,
     ),
 ]
 
@@ -62,6 +67,7 @@ WorkersOption = Annotated[
         metavar="N|auto",
         help="Processes that read image files; auto: one per core where there is enough to read. "
         "Each takes a second to start, so they pay off from some hundred images on.",
+        rich_help_panel=MANY,
         show_default="1",
     ),
 ]
@@ -71,10 +77,9 @@ UnorderedOption = Annotated[
     typer.Option(
         "--unordered",
         help="Write what several processes read as soon as it is there, in any order.",
+        rich_help_panel=MANY,
     ),
 ]
-
-CLUSTER = "Clusters"
 
 EngineOption = Annotated[
     Engine | None,
@@ -82,7 +87,7 @@ EngineOption = Annotated[
         help="Who reads: processes of this machine; or a Ray cluster, into a Parquet table in a "
         "folder that all its nodes share. --workers is then the number of its reading processes, "
         "one per CPU by default.",
-        rich_help_panel=CLUSTER,
+        rich_help_panel=MANY,
         show_default="local",
     ),
 ]
@@ -93,7 +98,7 @@ RayAddressOption = Annotated[
         metavar="ADDRESS",
         help="The Ray cluster; by default the one that RAY_ADDRESS names, else one is begun on "
         "this machine.",
-        rich_help_panel=CLUSTER,
+        rich_help_panel=MANY,
         show_default=False,
     ),
 ]
