@@ -149,22 +149,23 @@ def _connect(ray: Any, config: InferConfig) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    _check_reachable(config.ray_address or os.environ.get("RAY_ADDRESS", ""))
+    # Ray itself would also take any cluster that it finds on this machine.
+    address = config.ray_address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_reachable(address)
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # errors arrive as exceptions
-    restore_errors = silence_native_errors()
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if config.ray_address is None and "RAY_ADDRESS" not in os.environ:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address == "local":
         options["include_dashboard"] = False
+    restore_errors = silence_native_errors()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ray.init(config.ray_address, **options)
+            ray.init(address, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         restore_errors()
-        where = config.ray_address or os.environ.get("RAY_ADDRESS")
         raise ClusterError(
-            f"the Ray cluster cannot be reached: {one_line(error)}", subject=where
+            f"the Ray cluster cannot be reached: {one_line(error)}", subject=address
         ) from error
     try:
         yield

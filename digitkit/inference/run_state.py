@@ -142,7 +142,7 @@ def open_run(config: InferConfig, header: dict[str, Any]) -> Iterator[OutputRun]
         if there and (config.continues or config.resolved_format == "parquet"):
             raise ConfigError(
                 f"{output} is not of a run that can be continued: there is no {path.name}",
-                field="resume" if config.continues else "output",
+                field="resume" if config.resume else "output",
                 hint="name another file, or delete it",
             )
         file = stack.enter_context(create_run_file(path, header))

@@ -34,7 +34,7 @@ pytestmark = [
 ]
 
 ENV = {**os.environ, "PYTHONPATH": f"{ROOT}"}
-PAGES = 90
+PAGES = 60
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +158,6 @@ def test_a_killed_driver_is_resumed(cluster, pages, tmp_path):
     assert "were read before" in errors
     assert_each_once(output, pages)
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
-    assert "nothing new" in finish(start(cluster, pages, output, "--resume"))
-    assert "expect" in finish(start(cluster, pages, output, "--resume", "--expect", 3), code=2)
 
 
 def test_what_cannot_be_reached_is_one_line(digit_file, tmp_path):
@@ -197,7 +195,7 @@ STATISTICS = """
 from digitkit.cluster.ray_job import import_ray
 ray = import_ray()
 from ray._common.usage import usage_lib
-ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+ray.init('local', num_cpus=1, include_dashboard=False, log_to_driver=False)
 here = usage_lib.usage_stats_enabled()
 there = ray.get(ray.remote(lambda: usage_lib.usage_stats_enabled()).remote())
 print(here, there)
