@@ -91,7 +91,7 @@ test-oldest: $(OLDEST)/bin/.ready
 test-arm64: $(BIN)/.ready
 	$(BIN)/python tests/arm64/run.py
 
-# Equal results, lost processes and nodes, a driver that is killed: two minutes on two cores.
+# Equal results, lost processes and nodes, a driver that is killed: three minutes on two cores.
 test-cluster: $(BIN)/.ready
 	$(BIN)/python -m pytest tests/cluster/cluster_tests.py $(PYTEST_ARGS)
 
