@@ -31,7 +31,7 @@ TASK_SECONDS = 0.1
 """How long a task is to take: far longer than handing it out and taking its result, about 0.5
 milliseconds, and so short that what is interrupted is little."""
 
-MAX_TASK_FILES = 128
+MAX_TASK_FILES = 512
 """Most files of a task."""
 
 FILES_PER_WORKER = 100
