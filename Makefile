@@ -6,6 +6,7 @@
 # make docs       the documentation's site, in site/: strict and offline
 # make bench      how fast it is on this machine, compared with the stored results of its class
 # make test-arm64 the bundle, installed and used in emulated arm64 Debian (Linux, qemu-user-static)
+# make test-cluster  a Ray cluster of three nodes on this machine, whose parts are killed (Linux)
 # make test-systemd the bundle's service in Debian containers with systemd (root, systemd-container)
 #
 # Each creates .venv itself. PYTHON chooses the interpreter (3.11 or newer); PIP_ARGS is passed to
@@ -17,8 +18,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-fast test-oldest test-arm64 test-systemd fuzz lint format samples finder soak \
-	bench bench-hot docs docs-outputs clean help
+.PHONY: demo test test-fast test-oldest test-arm64 test-cluster test-systemd fuzz lint format samples \
+	finder soak bench bench-hot docs docs-outputs clean help
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -90,6 +91,10 @@ test-oldest: $(OLDEST)/bin/.ready
 # cores; ARM64_QUICK=1 takes one Debian and one processor. tests/arm64/run.py lists what it requires.
 test-arm64: $(BIN)/.ready
 	$(BIN)/python tests/arm64/run.py
+
+# Equal results, lost processes and nodes, a driver that is killed: three minutes on two cores.
+test-cluster: $(BIN)/.ready
+	$(BIN)/python -m pytest tests/cluster/cluster_tests.py $(PYTEST_ARGS)
 
 # The service under systemd 252 and 257, a minute; skipped where a container cannot be booted.
 test-systemd: $(BIN)/.ready

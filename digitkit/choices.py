@@ -26,8 +26,15 @@ Orientation = Literal["exif", "auto", "0", "90", "180", "270"]
 """Which side of an image is up: as its EXIF data says; that, or the quarter turn that reads clearly
 better; or the degrees clockwise by which its pixels are turned."""
 
-OutputFormat = Literal["text", "jsonl", "csv", "xlsx"]
-"""How readings are written: lines for people, JSON lines, CSV, or an Excel table."""
+OutputFormat = Literal["text", "jsonl", "csv", "xlsx", "parquet"]
+"""How readings are written: lines for people, JSON lines, CSV, an Excel table, or a Parquet one."""
+
+Rows = Literal["pictures", "numbers"]
+"""What a row of a Parquet table is: a picture or page with its numbers and digits in lists, or one
+number; a picture without a number has one row then, too."""
+
+Engine = Literal["local", "ray"]
+"""Where files are read: by processes of this machine, or by a Ray cluster."""
 
 ReportFormat = Literal["text", "json"]
 """How figures are written: for people or for programs."""

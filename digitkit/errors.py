@@ -113,6 +113,10 @@ class BundleError(DigitkitError, ValueError):
     """A device bundle cannot be built: an unknown platform, a package without a wheel for it."""
 
 
+class ClusterError(DigitkitError, RuntimeError):
+    """A cluster cannot be reached, has no room, or its work failed."""
+
+
 class MissingDependencyError(DigitkitError, ImportError):
     """A package or a system library that this command needs is not installed."""
 

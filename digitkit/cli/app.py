@@ -171,7 +171,8 @@ def digitkit(
     Exit codes: 0 success; 1 some inputs failed, or doctor found a problem; 2 nothing could start
     (an option, a model, a recipe, a settings file, a data folder); 3 a gate failed (parity,
     accuracy, bench --strict on an invalid run); 78 instead of 2, to systemd only, for wrong
-    settings or a wrong model; 130 a training was stopped by Ctrl-C.
+    settings or a wrong model; 130 a training, or infer with an --output that can be continued, was
+    stopped by Ctrl-C.
     """
 
 

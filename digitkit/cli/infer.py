@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from digitkit.choices import Mode, Orientation, OutputFormat, PrecisionChoice
+from digitkit.choices import Mode, Orientation, PrecisionChoice
+from digitkit.cli.infer_options import (
+    EngineOption,
+    FormatOption,
+    OutputOption,
+    RayAddressOption,
+    ResumeOption,
+    RowsOption,
+    UnorderedOption,
+    WatchOption,
+    WorkersOption,
+)
+from digitkit.cli.infer_report import print_notice, print_summary, reading_bar
 from digitkit.cli.options import InputScaleOption, complete_model
-from digitkit.cli.show import print_line
-from digitkit.cli.show import progress as show_progress
-
-if TYPE_CHECKING:
-    from digitkit.inference.pipeline import Summary
-    from digitkit.sources.frames import Failure
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -26,9 +32,15 @@ digitkit infer seven.png page.jpg
 
 digitkit infer -q strip.png
 
-digitkit infer scans/ --output readings.csv --workers 4
+digitkit infer scans/ --output readings.csv --workers auto
 
 digitkit infer scans/ --output readings.xlsx
+
+digitkit infer scans/ --output readings.parquet --resume
+
+digitkit infer --watch incoming/ --output readings.csv
+
+digitkit infer s3://bucket/scans --output readings.parquet --engine ray
 
 digitkit infer 'meters/**/*.jpg' --format jsonl --expect 6
 
@@ -56,6 +68,9 @@ digitkit infer --camera picamera2 --fps 5
 
 digitkit infer --config /etc/digitkit.toml
 """
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as a shell's own."""
 
 READING, MOVING, FIELDS = "Reading", "Cameras, streams and videos", "Number fields"
 
@@ -99,22 +114,10 @@ def command(
         ),
     ] = None,
     input_scale: InputScaleOption = None,
-    format: Annotated[
-        OutputFormat | None,
-        typer.Option(
-            help="text for people, jsonl and csv (a record per number) for programs, xlsx for "
-            "Excel; by default as the suffix of --output says, else text.",
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the readings to this file: complete or not at all, but a camera's line by "
-            "line.",
-        ),
-    ] = None,
+    format: FormatOption = None,
+    output: OutputOption = None,
+    rows: RowsOption = None,
+    resume: ResumeOption = False,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -136,14 +139,11 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="Save what the classifier saw of each digit, enlarged."),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes that read image files, in order. Each takes a second to start, so they "
-            "pay off from some hundred images on.",
-            show_default="1",
-        ),
-    ] = None,
+    watch: WatchOption = None,
+    workers: WorkersOption = None,
+    unordered: UnorderedOption = False,
+    engine: EngineOption = None,
+    ray_address: RayAddressOption = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -295,8 +295,9 @@ def command(
     """
     # NumPy's BLAS, which reading does not need, would start a thread per core: 5% of a short run.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from digitkit.inference.infer_config import InferConfig, parse_size
+    from digitkit.inference.infer_config import InferConfig
     from digitkit.inference.infer_job import run_infer
+    from digitkit.inference.parsing import parse_size, parse_workers
 
     settings = None
     if config is not None:
@@ -306,6 +307,7 @@ def command(
     job = InferConfig.create(
         settings,
         sources=tuple(sources or ()),
+        watch=watch,
         null=null,
         camera=camera,
         size=None if size is None else parse_size(size),
@@ -328,44 +330,29 @@ def command(
         pattern=pattern,
         format=format,
         output=output,
+        rows=rows,
+        resume=resume,
         quiet=quiet,
         annotate=annotate,
         explain=explain,
-        workers=workers,
+        workers=None if workers is None else parse_workers(workers),
+        unordered=unordered,
+        engine=engine,
+        ray_address=ray_address,
         config=config,
     )
-    with ExitStack() as stack:
-        progress = None
-        piped = job.output is not None or not sys.stdout.isatty()
-        if job.camera is None and piped and not job.quiet:
-            progress = stack.enter_context(show_progress())  # else the lines show how it goes
-        summary = run_infer(
-            job, sys.stdout, on_failure=_print_failure, notice=_print_notice, progress=progress
-        )
+    piped = job.output is not None or not sys.stdout.isatty()  # else the lines show how it goes
+    with reading_bar(wanted=piped and job.camera is None and not job.quiet) as bar:
+        if job.engine == "ray":
+            from digitkit.cluster.ray_job import run_on_ray
+
+            read = partial(run_on_ray, job)
+        else:
+            read = partial(run_infer, job, sys.stdout)
+        summary = read(on_failure=bar.fail, notice=print_notice, progress=bar.report)
     if not job.quiet:
-        _print_summary(summary)
+        print_summary(summary, job)
+    if summary.interrupted and job.watch is None:
+        raise typer.Exit(INTERRUPTED)
     if summary.failures:
         raise typer.Exit(1)
-
-
-def _print_failure(failure: Failure) -> None:
-    _print_notice(f"{failure.name}: {failure.error}")
-
-
-def _print_notice(line: str) -> None:
-    print_line(line, error=True)
-
-
-def _print_summary(summary: Summary) -> None:
-    if summary.images < 2:
-        return
-    rate = summary.images / max(summary.seconds, 1e-9)
-    what = "images" if not summary.frames else "frames"
-    if 0 < summary.frames < summary.images:
-        what = "images and frames"
-    line = f"{summary.images} {what} in {summary.seconds:.1f} s, {rate:.1f} per second"
-    if summary.dropped is not None:
-        line += f"; {summary.dropped} dropped in between"
-    if summary.failures:
-        line += f"; {summary.failures} failed"
-    _print_notice(line)

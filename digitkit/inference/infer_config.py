@@ -7,9 +7,17 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from digitkit.choices import MAX_THREADS, Mode, Orientation, OutputFormat, PrecisionChoice
+from digitkit.choices import (
+    MAX_THREADS,
+    Engine,
+    Mode,
+    Orientation,
+    OutputFormat,
+    PrecisionChoice,
+    Rows,
+)
 from digitkit.errors import ConfigError, at_least, check_choice, check_range
 from digitkit.sources.suffixes import is_video
 
@@ -59,6 +67,8 @@ class InferConfig:
         sources: image, PDF and video files, pages of files (``scan.tiff#2``), folders, patterns,
             and ``-`` for a list of paths or an image on standard input; or one URL of a stream.
             Empty with a `camera`.
+        watch: folder whose files are read as they arrive, until the run is stopped; the output is
+            continued.
         null: whether the list on standard input is NUL-separated instead of one path a line.
         camera: a camera's number, device, URL or ``picamera2``; None to read `sources`.
         size: width and height to request from a camera, pixels; None for its default.
@@ -85,16 +95,25 @@ class InferConfig:
         pattern: regular expression that each number must match; None for any.
         format: how readings are written; None for what the suffix of the output file says, else
             text.
-        output: file for the readings instead of standard output; ``xlsx`` requires one.
+        output: file for the readings instead of standard output, for ``parquet`` a folder; ``xlsx``
+            and ``parquet`` require one.
+        rows: what a row of a Parquet table is; None for pictures.
+        resume: continue the output of a run that was broken off, if there is one.
         quiet: whether text is the numbers alone, and no summary is wanted.
         rotating: files for the readings next to standard output.
         annotate: folder for annotated images, or a video file (.mp4, .avi).
         explain: folder for what the classifier saw of each digit.
-        workers: processes that read image files, 1 to 1,024.
+        workers: processes that read image files, 1 to 1,024; ``auto``: one per core where there is
+            enough to read.
+        unordered: whether what several processes read is written as soon as it is there.
+        engine: where files are read; ``ray`` requires a Parquet table.
+        ray_address: of the Ray cluster; None for the one of the environment, else one that is begun
+            on this machine.
         config: the settings file that some of this is from, which no output may replace.
     """
 
     sources: tuple[str, ...] = ()
+    watch: Path | None = None
     null: bool = False
     camera: str | None = None
     size: tuple[int, int] | None = None
@@ -117,11 +136,16 @@ class InferConfig:
     pattern: str | None = None
     format: OutputFormat | None = None
     output: Path | None = None
+    rows: Rows | None = None
+    resume: bool = False
     quiet: bool = False
     rotating: RotatingOutput | None = None
     annotate: Path | None = None
     explain: Path | None = None
-    workers: int = 1
+    workers: int | Literal["auto"] = 1
+    unordered: bool = False
+    engine: Engine = "local"
+    ray_address: str | None = None
     config: Path | None = None
 
     def __post_init__(self) -> None:
@@ -134,20 +158,32 @@ class InferConfig:
         self._check_sources()
         self._check_outputs()
         self._check_format()
+        self._check_engine()
 
     def _check_format(self) -> None:
-        if self.resolved_format == "xlsx" and self.camera is not None:
-            raise ConfigError(
-                "cannot be xlsx for a camera: a table is written when all is read; use csv",
-                field="format" if self.format is not None else "output",
-            )
-        if self.resolved_format == "xlsx" and self.output is None:
-            raise ConfigError("xlsx requires --output FILE", field="format")
-        if self.rotating is not None and self.output is None and self.resolved_format == "csv":
+        how = self.resolved_format
+        if how in ("xlsx", "parquet"):
+            if self.camera is not None:
+                raise ConfigError(
+                    f"cannot be {how} for a camera; use csv",
+                    field="format" if self.format is not None else "output",
+                )
+            if self.output is None:
+                raise ConfigError(f"{how} requires --output", field="format")
+        if self.rotating is not None and self.output is None and how == "csv":
             raise ConfigError(
                 "must be jsonl or text where readings go to rotating files, of which only the "
                 "first would have a CSV header",
                 field="format",
+            )
+        if self.rows is not None:
+            check_choice("rows", self.rows, Rows)
+            if how != "parquet":
+                raise ConfigError("requires a Parquet table: --output FOLDER.parquet", field="rows")
+        if self.resume and not self.is_resumable:
+            raise ConfigError(
+                "requires files to read and an --output that is jsonl, csv or parquet",
+                field="resume",
             )
 
     def _check_values(self) -> None:
@@ -157,7 +193,7 @@ class InferConfig:
                 at_least(name, value, 1)
         for name in ("workers", "threads"):
             value = getattr(self, name)
-            if value is not None:
+            if value not in (None, "auto"):
                 check_range(name, value, 1, MAX_THREADS)
         for name in ("fps", "duration", "input_scale"):
             value = getattr(self, name)
@@ -179,6 +215,20 @@ class InferConfig:
         if self.pattern is not None:
             _ = self.number_rule  # compiles it
 
+    def _check_engine(self) -> None:
+        check_choice("engine", self.engine, Engine)
+        if self.engine == "local":
+            if self.ray_address is not None:
+                raise ConfigError("requires --engine ray", field="ray_address")
+            return
+        if not (self.resolved_format == "parquet" and self.is_resumable):
+            raise ConfigError(
+                "ray requires files to read and --output FOLDER.parquet", field="engine"
+            )
+        for name in ("annotate", "explain"):
+            if getattr(self, name) is not None:
+                raise ConfigError("cannot be combined with --engine ray", field=name)
+
     def _check_outputs(self) -> None:
         inputs = {"model": self.model, "config": self.config}
         taken = {
@@ -198,7 +248,9 @@ class InferConfig:
     def _check_sources(self) -> None:
         if self.camera is not None and self.sources:
             raise ConfigError("cannot be combined with a camera", field="sources")
-        if self.camera is None:
+        if self.watch is not None:
+            self._check_watch()
+        elif self.camera is None:
             if not self.sources:
                 raise ConfigError("must name images, or use --camera N", field="sources")
             for name in ("size", "fps", "retry", "show"):
@@ -208,10 +260,23 @@ class InferConfig:
             for name in ("max_frames", "duration"):
                 if getattr(self, name) is not None and not moving:
                     raise ConfigError("requires a camera, a stream or a video", field=name)
-        elif self.workers > 1:
+        elif self.workers != 1:
             raise ConfigError("must be 1 for a camera", field="workers")
         if self.null and "-" not in self.sources:
             raise ConfigError("requires a list on standard input: -", field="null")
+
+    def _check_watch(self) -> None:
+        if self.sources or self.camera is not None:
+            raise ConfigError("cannot be combined with other sources", field="watch")
+        if self.engine != "local":
+            raise ConfigError("cannot be combined with --engine ray", field="watch")
+        if not self.is_resumable:
+            raise ConfigError(
+                "requires an --output that is jsonl, csv or parquet, which says what was read",
+                field="watch",
+            )
+        if self.workers != 1:
+            raise ConfigError("must be 1 where files are read as they arrive", field="workers")
 
     @property
     def output_files(self) -> dict[str, Path]:
@@ -242,6 +307,17 @@ class InferConfig:
         return bool(self.annotate or self.explain or self.show or self.resolved_format == "xlsx")
 
     @property
+    def continues(self) -> bool:
+        """Whether an output that is there is continued."""
+        return self.resume or self.watch is not None
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether what is read stays in the output where the run is broken off, and continues."""
+        resumable = self.resolved_format in ("jsonl", "csv", "parquet")
+        return resumable and self.output is not None and self.camera is None
+
+    @property
     def number_rule(self) -> Field | None:
         """What each number must look like; None for anything."""
         if self.expect is None and self.pattern is None:
@@ -257,7 +333,7 @@ class InferConfig:
             return self.format
         target = self.output or (self.rotating and self.rotating.file)
         suffix = target.suffix.removeprefix(".") if target else ""
-        return suffix if suffix in ("csv", "jsonl", "xlsx") else "text"  # type: ignore[return-value]
+        return suffix if suffix in get_args(OutputFormat) else "text"  # type: ignore[return-value]
 
     @classmethod
     def create(cls, settings: Mapping[str, Any] | None = None, **given: Any) -> Self:
@@ -278,7 +354,9 @@ class InferConfig:
             name: value for name, value in given.items() if value is not None and value is not False
         }
         sources: Sequence[str] = tuple(chosen.pop("sources", ()))
-        if any("://" in source for source in sources):
+        if chosen.get("engine") == "ray":
+            chosen.setdefault("workers", "auto")
+        elif any("://" in source for source in sources):
             if len(sources) > 1 or "camera" in chosen:
                 raise ConfigError("must be one URL of a stream, or files", field="sources")
             chosen["camera"], sources = sources[0], ()
@@ -289,21 +367,6 @@ class InferConfig:
         if "output" in chosen:
             values.pop("rotating", None)
         return cls(sources=tuple(sources), **(values | chosen))
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Width and height of text such as ``1280x720``.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    width, cross, height = text.lower().partition("x")
-    is_number = width.isdecimal() and height.isdecimal() and max(len(width), len(height)) < 10
-    if not (cross and is_number and int(width) and int(height)):
-        raise ConfigError(
-            f"must be a width and a height such as 1280x720, got {text!r}", field="size"
-        )
-    return int(width), int(height)
 
 
 def _check_positive(field: str, value: float) -> None:

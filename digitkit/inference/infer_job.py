@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
-from digitkit.errors import ConfigError, OutputError
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import DEFAULT_RETRY, InferConfig
-from digitkit.inference.pipeline import Outcome, Summary, deliver, read_each
+from digitkit.inference.input_files import InputFiles, find_inputs
+from digitkit.inference.outputs import Outputs, open_outputs, table_form
+from digitkit.inference.pipeline import BATCH, Summary, deliver, read_each
 from digitkit.models.classifier import Classifier
 from digitkit.models.profiles import find_profile
 from digitkit.reading.reader import Reader
-from digitkit.sinks.lines import LineSink
-from digitkit.sources.files import expand_sources, read_frames
+from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
-from digitkit.sources.items import Item, PageOfFile
 from digitkit.sources.video import VideoLimits
-from digitkit.system import atomic
+from digitkit.system.interrupts import Interrupts, deferred_interrupts
 from digitkit.system.progress import Progress
 
 if TYPE_CHECKING:
-    from digitkit.sinks.base import Sink
-    from digitkit.sinks.lines import Stream
+    from digitkit.sources.items import Item
     from digitkit.sources.live import Live
+
+_T = TypeVar("_T")
 
 # Sinks, workers and cameras are imported where they are used: most runs read a few files.
 
@@ -65,36 +64,37 @@ def run_infer(
     cv2.setNumThreads(config.threads or 1)
     make_reader = reader_factory(config, notice)
     reader = make_reader()  # here too, so that a wrong model is reported before anything else
-    with ExitStack() as stack:
-        sinks = _open_sinks(config, stdout, stack, reader.min_confidence)
-        live: Live | None = None
-        if config.camera is not None:
-            live = stack.enter_context(_open_camera(config, config.camera, notice))
-            if config.show:
-                from digitkit.sinks.window import WindowSink
-
-                sinks.append(WindowSink(live.stop))
-            outcomes = read_each(reader, live)
+    call = partial(
+        deliver,
+        on_failure=on_failure,
+        min_confidence=reader.min_confidence,
+        number_rule=config.number_rule,
+        gap=reader.gap,
+        hold=config.hold,
+        every_frame=config.every_frame,
+    )
+    if config.camera is not None:
+        with (
+            open_outputs(config, reader, stdout) as outputs,
+            _open_camera(config, config.camera, notice) as live,
+        ):
+            return _read_camera(config, reader, live, outputs, call)
+    inputs = find_inputs(config, notice)
+    with open_outputs(config, reader, stdout) as outputs, ExitStack() as stack:
+        files = _Files(config, inputs, outputs, on_failure, progress)
+        if outputs.resumable:
+            ends = config.watch is None
+            deferred = deferred_interrupts(end_at_sigterm=ends)
+            files.interrupts = stack.enter_context(deferred)
+        if inputs.watch is not None:
+            inputs.watch.idle = outputs.idle
+        workers = _count_workers(config, inputs.total)
+        if workers > 1:
+            summary = _read_with_workers(files, reader, make_reader, workers, call)
         else:
-            outcomes = _read_files(
-                config,
-                reader,
-                make_reader,
-                keep_images=config.needs_images,
-                notice=notice,
-                progress=progress,
-            )
-        summary = deliver(
-            stack.enter_context(closing(outcomes)),
-            sinks,
-            on_failure=on_failure,
-            min_confidence=reader.min_confidence,
-            number_rule=config.number_rule,
-            gap=reader.gap,
-            hold=config.hold,
-            every_frame=config.every_frame,
-        )
-    return summary if live is None else replace(summary, dropped=live.dropped)
+            summary = _read_here(files, reader, call)
+        outputs.finished = not summary.interrupted
+    return replace(summary, done_before=0 if outputs.done is None else outputs.done.total)
 
 
 # --- the reader ---
@@ -159,73 +159,124 @@ def _build_reader(
     )
 
 
-# --- sources ---
+# --- files ---
 
 
-def _read_files(
-    config: InferConfig,
+@dataclass
+class _Files:
+    """The files of a run, and where their readings go.
+
+    Attributes:
+        config: of the run.
+        inputs: what is to be read.
+        outputs: where it goes.
+        on_failure: called with each failure.
+        progress: called with the number of images that were read; None for no progress.
+        interrupts: what Ctrl-C waits for; None where it ends the program.
+    """
+
+    config: InferConfig
+    inputs: InputFiles
+    outputs: Outputs
+    on_failure: Callable[[Failure], None]
+    progress: Progress | None
+    interrupts: Interrupts | None = None
+
+    @property
+    def items(self) -> Iterable[Item | Failure]:
+        """What was not read before."""
+        done = self.outputs.done
+        return self.inputs.items if done is None else done.remaining(self.inputs.items)
+
+    @property
+    def limits(self) -> VideoLimits:
+        """How much of each video is read."""
+        return VideoLimits(self.config.max_frames, self.config.duration)
+
+    def watch(self, results: Iterable[_T], count: Callable[[_T], int]) -> Iterator[_T]:
+        """Report the progress of results, each of which stands for so many images."""
+        if self.interrupts is not None:
+            results = self.interrupts.between(results)
+        before, total = self.outputs.done, self.inputs.total
+        done = 0 if before is None else before.total
+        for result in results:
+            done += count(result)
+            if self.progress is not None:
+                self.progress("reading", done, total if done <= total else 0)  # or it has pages
+            yield result
+
+
+def _count_workers(config: InferConfig, total: int) -> int:
+    """How many processes read: as many as asked for, else one per core where there is enough."""
+    if config.workers != "auto":
+        return config.workers
+    from digitkit.inference.workers import FILES_PER_WORKER
+    from digitkit.system.machine import read_machine, usable_cores
+
+    cores = usable_cores()
+    cores = min(cores, math.ceil(read_machine().cpu_quota or cores))
+    return max(1, cores if not total else min(cores, total // FILES_PER_WORKER))
+
+
+def _read_here(files: _Files, reader: Reader, call: Callable[..., Summary]) -> Summary:
+    # On a terminal, and in a pipe, each image is wanted as soon as it is read.
+    batch = 1 if files.config.output is None or files.inputs.watch is not None else BATCH
+    frames = read_frames(files.items, exif=reader.obeys_exif, limits=files.limits)
+    with closing(read_each(reader, frames, batch=batch)) as outcomes:
+        return call(
+            files.watch(outcomes, lambda _: 1),
+            files.outputs.sinks,
+            stoppable=files.outputs.resumable,
+        )
+
+
+def _read_with_workers(
+    files: _Files,
     reader: Reader,
     make_reader: Callable[[], Reader],
-    *,
-    keep_images: bool,
-    notice: Callable[[str], None],
-    progress: Progress | None,
-) -> Generator[Outcome, None, None]:
-    files: Iterable[Item | Failure] = _guard_outputs(
-        config, expand_sources(config.sources, nul=config.null, notice=notice)
+    workers: int,
+    call: Callable[..., Summary],
+) -> Summary:
+    from digitkit.inference.worker import Form
+    from digitkit.inference.workers import count_images, deliver_results, read_with_workers
+
+    config, outputs = files.config, files.outputs
+    form = Form(keep_images=config.needs_images)
+    if not config.needs_images:
+        how = config.resolved_format
+        table = table_form(config, reader) if how == "parquet" else how
+        form = Form(table, config.quiet, config.number_rule)  # type: ignore[arg-type]
+    results = read_with_workers(
+        make_reader,
+        files.items,
+        workers,
+        form,
+        ordered=not config.unordered,
+        limits=files.limits,
     )
-    total = 0
-    if "-" not in config.sources:
-        known = list(files)  # before anything is written
-        files, total = known, len(known)
-    limits = VideoLimits(config.max_frames, config.duration)
-    if config.workers > 1:
-        from digitkit.inference.workers import read_with_workers
-
-        outcomes = read_with_workers(
-            make_reader, files, config.workers, keep_images=keep_images, limits=limits
+    with closing(results):
+        return deliver_results(
+            files.watch(results, count_images),
+            outputs.sinks,
+            call,
+            on_failure=files.on_failure,
+            interrupts=files.interrupts,
         )
-    else:
-        outcomes = read_each(reader, read_frames(files, exif=reader.obeys_exif, limits=limits))
-    return outcomes if progress is None else _report_progress(outcomes, total, progress)
 
 
-def _guard_outputs(
-    config: InferConfig, files: Iterable[Item | Failure]
-) -> Iterator[Item | Failure]:
-    """Pass on the files; refuse one that an output of this run would replace.
-
-    Raises:
-        ConfigError: a source is an output file, or is in a folder that images are written to.
-    """
-    outputs = {_real(path): field for field, path in config.output_files.items()}
-    folders = {_real(path): field for field, path in config.output_folders.items()}
-    for output, name in outputs.items() if "-" in config.sources else ():
-        with suppress(OSError):
-            if os.path.samestat(os.fstat(0), output.stat()):
-                raise ConfigError(f"must not be the list of sources, got {output}", field=name)
-    for item in files:
-        file = item.path if isinstance(item, PageOfFile) else item
-        if isinstance(file, Path) and (outputs or folders):
-            target = _real(file)
-            if target in outputs:
-                raise ConfigError(f"must not be a source, got {file}", field=outputs[target])
-            field = folders.get(target.parent)
-            if field is not None:
-                raise ConfigError(f"must not be the folder of a source, got {file}", field=field)
-        yield item
+# --- cameras ---
 
 
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # pathlib's own raises at a loop of links up to Python 3.12
+def _read_camera(
+    config: InferConfig, reader: Reader, live: Live, outputs: Outputs, call: Callable[..., Summary]
+) -> Summary:
+    sinks = outputs.sinks
+    if config.show:
+        from digitkit.sinks.window import WindowSink
 
-
-def _report_progress(
-    outcomes: Iterable[Outcome], total: int, progress: Progress
-) -> Generator[Outcome, None, None]:
-    for done, outcome in enumerate(outcomes, 1):
-        progress("reading", done, total if done <= total else 0)  # a video has many frames
-        yield outcome
+        sinks.append(WindowSink(live.stop))
+    with closing(read_each(reader, live)) as outcomes:
+        return replace(call(outcomes, sinks), dropped=live.dropped)
 
 
 @contextmanager
@@ -266,63 +317,3 @@ def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]
         restore_errors()
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-# --- sinks ---
-
-
-def _open_sinks(
-    config: InferConfig, stdout: TextIO, stack: ExitStack, min_confidence: float
-) -> list[Sink]:
-    sinks = _open_readings(config, stdout, stack)
-    if config.annotate is not None and config.annotates_video:
-        from digitkit.sinks.video_file import VideoSink
-
-        sinks.append(stack.enter_context(VideoSink(config.annotate)))
-    elif config.annotate is not None:
-        from digitkit.sinks.images import AnnotatedImageSink
-
-        sinks.append(AnnotatedImageSink(config.annotate))
-    if config.explain is not None:
-        from digitkit.sinks.images import ExplanationSink
-
-        sinks.append(ExplanationSink(config.explain, min_confidence))
-    return sinks
-
-
-def _open_readings(config: InferConfig, stdout: TextIO, stack: ExitStack) -> list[Sink]:
-    """Where the readings themselves go: a table, or lines."""
-    how = config.resolved_format
-    if config.output is not None and how == "xlsx":
-        from digitkit.sinks.xlsx import open_xlsx
-
-        return [stack.enter_context(open_xlsx(config.output))]
-    assert how != "xlsx"  # an `InferConfig` has checked it
-    stream: Stream = stdout
-    if config.output is not None:
-        is_live = config.camera is not None
-        stream = stack.enter_context(_open_output(config.output, is_live=is_live))
-    sinks: list[Sink] = [LineSink(stream, how, quiet=config.quiet)]
-    if config.rotating is not None and config.output is None:
-        from digitkit.sinks.rotating import RotatingFile
-
-        limit = round(config.rotating.max_mb * 1e6)
-        file = RotatingFile(config.rotating.file, limit, config.rotating.keep)
-        sinks.append(LineSink(stack.enter_context(file), how))
-    return sinks
-
-
-@contextmanager
-def _open_output(path: Path, *, is_live: bool) -> Iterator[TextIO]:
-    if path.is_dir():
-        raise OutputError("is a folder; --output must name a file", subject=str(path))
-    if not is_live:
-        with (
-            atomic.replace_file(path) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as stream,
-        ):
-            yield stream
-        return
-    # Somebody may want to follow it, and hours must not be lost with the power.
-    with atomic.open_in_place(path) as stream:
-        yield stream

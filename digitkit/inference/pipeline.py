@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from digitkit.errors import ConfigError, ImageError
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Reading
 from digitkit.reading.streams import StreamReader
-from digitkit.sources.frames import Failure, Frame, to_failure
+from digitkit.sources.frames import Failure, FailureKind, Frame, to_failure
 
 if TYPE_CHECKING:
     from digitkit.reading.fields import Field
@@ -31,6 +32,11 @@ class Summary:
         seconds: from the first to the last.
         dropped: frames of a camera that newer ones replaced before they were read; None for files.
         frames: how many of the images were frames of a video or a camera.
+        complete: images whose numbers, one at least, are all complete.
+        doubtful: images with a number that is not complete, or that does not meet a field.
+        failed: failures by their kind.
+        done_before: images and failures of an earlier run that this one continued.
+        interrupted: whether it was stopped before all was read.
     """
 
     images: int
@@ -38,12 +44,84 @@ class Summary:
     seconds: float
     dropped: int | None = None
     frames: int = 0
+    complete: int = 0
+    doubtful: int = 0
+    failed: Mapping[FailureKind, int] = field(default_factory=dict)
+    done_before: int = 0
+    interrupted: bool = False
 
 
-def read_each(reader: Reader, items: Iterable[Frame | Failure]) -> Generator[Outcome, None, None]:
-    """Read images one by one, each as soon as it comes; see `StreamReader` for streams."""
+class Tally:
+    """Counts what becomes of images."""
+
+    def __init__(self) -> None:
+        """Count from now on."""
+        self._started = time.monotonic()
+        self._images = self._complete = self._doubtful = self._frames = 0
+        self._failed: Counter[FailureKind] = Counter()
+
+    def read(self, reading: Reading) -> None:
+        """Count a reading."""
+        self._images += 1
+        self._frames += reading.frame is not None
+        if reading.dropped or not reading.complete:
+            self._doubtful += 1
+        elif reading.numbers:
+            self._complete += 1
+
+    def fail(self, failure: Failure) -> None:
+        """Count a failure."""
+        self._failed[failure.kind] += 1
+
+    def add(self, summary: Summary) -> None:
+        """Count what was counted elsewhere."""
+        self._images += summary.images
+        self._frames += summary.frames
+        self._complete += summary.complete
+        self._doubtful += summary.doubtful
+        self._failed.update(summary.failed)
+
+    def summary(self, *, interrupted: bool = False) -> Summary:
+        """What was counted up to now."""
+        return Summary(
+            self._images,
+            self._failed.total(),
+            time.monotonic() - self._started,
+            frames=self._frames,
+            complete=self._complete,
+            doubtful=self._doubtful,
+            failed=dict(self._failed),
+            interrupted=interrupted,
+        )
+
+
+BATCH = 32
+"""Most small images that are read in one call of the model."""
+
+
+def read_each(
+    reader: Reader, items: Iterable[Frame | Failure], *, batch: int = 1
+) -> Generator[Outcome, None, None]:
+    """Read images one by one, each as soon as it comes; see `StreamReader` for streams.
+
+    Args:
+        reader: what reads them.
+        items: images, and failures that are passed on.
+        batch: small images that are read in one call of the model; the first outcome of a batch
+            comes when the last of its images is there.
+    """
     stream = StreamReader(reader)
+    small: list[Frame] = []
     for item in items:
+        if batch > 1 and isinstance(item, Frame) and item.number is None and reader.is_small(item):
+            small.append(item)
+            if len(small) == batch:
+                yield from zip(small, reader.read_small(small), strict=True)
+                small = []
+            continue
+        if small:
+            yield from zip(small, reader.read_small(small), strict=True)
+            small = []
         if isinstance(item, Failure):
             yield item
             continue
@@ -51,6 +129,8 @@ def read_each(reader: Reader, items: Iterable[Frame | Failure]) -> Generator[Out
             yield item, stream.read(item)
         except ImageError as error:
             yield to_failure(item.source, error, page=item.page)
+    if small:
+        yield from zip(small, reader.read_small(small), strict=True)
 
 
 class _Streams:
@@ -102,6 +182,7 @@ def deliver(
     gap: float | None = None,
     hold: int = 1,
     every_frame: bool = False,
+    stoppable: bool = False,
 ) -> Summary:
     """Write each reading to the sinks; of frames in sequence, those in which a number changes.
 
@@ -114,30 +195,34 @@ def deliver(
         gap: least gap between two numbers; see `digitkit.reading.numbers.find_numbers`.
         hold: frames that a number must be stable for before it is reported.
         every_frame: report each frame as it is, without tracking.
+        stoppable: whether Ctrl-C ends this with a summary, instead of the program.
     """
-    started = time.monotonic()
-    images = failures = frames = 0
+    tally = Tally()
     streams = _Streams(hold, min_confidence, gap)
-    for outcome in outcomes:
-        if not isinstance(outcome, Failure):
+    try:
+        for outcome in outcomes:
+            if not isinstance(outcome, Failure):
+                frame, reading = outcome
+                in_sequence = frame.number is not None and not every_frame
+                if in_sequence:
+                    reading = streams.follow(reading)
+                outcome = _constrain(frame, reading, number_rule, gap)
+            if isinstance(outcome, Failure):
+                tally.fail(outcome)
+                on_failure(outcome)
+                for sink in sinks:
+                    sink.fail(outcome)
+                continue
             frame, reading = outcome
-            in_sequence = frame.number is not None and not every_frame
             if in_sequence:
-                reading = streams.follow(reading)
-            outcome = _constrain(frame, reading, number_rule, gap)
-        if isinstance(outcome, Failure):
-            failures += 1
-            on_failure(outcome)
+                reading = streams.find_events(reading)
+            report = not in_sequence or reading.events
             for sink in sinks:
-                sink.fail(outcome)
-            continue
-        frame, reading = outcome
-        images += 1
-        frames += frame.number is not None
-        if in_sequence:
-            reading = streams.find_events(reading)
-        report = not in_sequence or reading.events
-        for sink in sinks:
-            if report or sink.wants_every_frame:
-                sink.write(frame, reading)
-    return Summary(images, failures, time.monotonic() - started, frames=frames)
+                if report or sink.wants_every_frame:
+                    sink.write(frame, reading)
+            tally.read(reading)
+    except KeyboardInterrupt:
+        if not stoppable:
+            raise
+        return tally.summary(interrupted=True)
+    return tally.summary()

@@ -2,165 +2,213 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from digitkit.errors import SourceError
-from digitkit.images.cv import cv2
-from digitkit.inference.pipeline import Outcome, read_each
+from digitkit.inference.pipeline import Outcome, Summary, Tally, read_each
+from digitkit.inference.worker import Answer, Form, Result, Written, start, work
 from digitkit.reading.reader import Reader
-from digitkit.sources.files import INPUT_ERRORS, OpenedImage, read_frames
-from digitkit.sources.frames import Failure, to_failure
+from digitkit.sources.files import read_frames
+from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name
 from digitkit.sources.suffixes import is_video
 from digitkit.sources.video import ALL_FRAMES, VideoLimits
-from digitkit.system.streams import silence_native_errors
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from multiprocessing.connection import Connection
 
-GRACE_SECONDS = 0.5
-"""How long a process may go on with its image when no more are wanted; killed while it sends a
-result, it would leave the other side waiting for the rest."""
+    from digitkit.sinks.base import Sink
+    from digitkit.system.interrupts import Interrupts
 
 _AHEAD = 4
-"""Files handed out per process: enough to keep all busy, not so much that memory fills."""
+"""Tasks handed out per process: enough to keep all busy, not so much that memory fills."""
+
+TASK_SECONDS = 0.1
+"""How long a task is to take: far longer than handing it out and taking its result, about 0.5
+milliseconds, and so short that what is interrupted is little."""
+
+MAX_TASK_FILES = 512
+"""Most files of a task."""
+
+FILES_PER_WORKER = 100
+"""With ``auto`` there is a process for each so many files, at most one per core: starting takes a
+second."""
 
 
 def read_with_workers(
     make_reader: Callable[[], Reader],
     items: Iterable[Item | Failure],
     workers: int,
+    form: Form,
     *,
-    keep_images: bool,
+    ordered: bool = True,
     limits: VideoLimits = ALL_FRAMES,
-) -> Generator[Outcome, None, None]:
-    """Read image files, and pages of files, in several processes, in order.
+) -> Generator[Result | Iterator[Outcome], None, None]:
+    """Read image files, and pages of files, in several processes.
 
-    The frames of a video follow one another, so this process reads them; also what was piped in.
-    Where files become known slowly, the first outcomes come once four times as many files as
-    processes are known. The processes end with the generator, whatever they are doing.
+    Small files are handed out several at a time, as many as take `TASK_SECONDS`. The frames of a
+    video follow one another, so this process reads them; also what was piped in. Where files become
+    known slowly, the first results come once four times as many tasks as processes are known. The
+    processes end with the generator, whatever they are doing.
 
     Args:
         make_reader: builds the reader of a process; must be picklable.
         items: files, as `digitkit.sources.files.expand_sources` gives them.
         workers: number of processes.
-        keep_images: whether the images themselves are wanted; without them a frame's image is a
-            single pixel.
+        form: in which form the readings are wanted.
+        ordered: whether results come in the order of the items, instead of as soon as they are
+            there.
         limits: how much of each video is read.
+
+    Yields:
+        What was read of some files; for what this process reads, an iterator of outcomes.
 
     Raises:
         SourceError: a process died, for example because memory ran out.
     """
     from concurrent.futures.process import BrokenProcessPool
 
-    queue = _Queue(make_reader, workers, keep_images=keep_images, limits=limits)
+    pool = _Pool(make_reader, workers, form, limits)
     try:
-        for item in items:
-            queue.add(item)
-            if len(queue.pending) >= queue.ahead:
-                yield from queue.take_first()
-        while queue.pending:
-            yield from queue.take_first()
+        yield from _in_order(pool, items) if ordered else _as_ready(pool, items)
     except BrokenProcessPool as error:
         raise SourceError(
             "a worker process died at about this image, maybe because memory ran out",
-            subject=queue.latest,
+            subject=pool.latest,
             hint="use fewer --workers",
         ) from error
     finally:
-        queue.end()
+        pool.end()
+
+
+def deliver_results(
+    results: Iterable[Result | Iterator[Outcome]],
+    sinks: Sequence[Sink],
+    deliver: Callable[[Iterable[Outcome], Sequence[Sink]], Summary],
+    *,
+    on_failure: Callable[[Failure], None],
+    interrupts: Interrupts | None,
+) -> Summary:
+    """Write what several processes read.
+
+    Args:
+        results: as `read_with_workers` yields them.
+        sinks: where they go; if they are written down, one `LineSink` or `ParquetSink`.
+        deliver: writes outcomes that are not.
+        on_failure: called with each failure that is written down.
+        interrupts: what Ctrl-C waits for, which ends this with a summary; None where it ends the
+            program.
+    """
+    tally = Tally()
+    try:
+        for result in results:
+            if isinstance(result, Written):
+                (sink,) = sinks
+                sink.add(result.data)  # type: ignore[attr-defined]
+                tally.add(result.summary)
+                for failure in result.failures:
+                    on_failure(failure)
+            elif interrupts is None or isinstance(result, list):
+                tally.add(deliver(result, sinks))
+            else:
+                tally.add(deliver(interrupts.between(result), sinks))
+    except KeyboardInterrupt:
+        if interrupts is None:
+            raise
+        return tally.summary(interrupted=True)
+    return tally.summary()
+
+
+def count_images(result: Result | Iterator[Outcome]) -> int:
+    """How many images a result stands for; 0 where they come one by one."""
+    if isinstance(result, Written):
+        return result.summary.images + result.summary.failures
+    return len(result) if isinstance(result, list) else 0
+
+
+_Own = Failure | Path | ImageBytes
+"""What this process reads."""
+
+_Files = Sequence[Path | PageOfFile]
+"""Files of a task."""
 
 
 @dataclass(frozen=True)
-class _Submitted:
-    """An image that a process reads.
+class _Task:
+    """Files that a process reads."""
+
+    files: _Files
+    answer: Future[Answer]
+
+
+class _Pool:
+    """The processes, and how much each task of them is.
 
     Attributes:
-        file: the file.
-        page: a further page of it; None for the first, or the one that was asked for.
-        result: what was read, and how many pages the file has.
-    """
-
-    file: Path | PageOfFile
-    page: int | None
-    result: Future[tuple[Outcome, int]]
-
-
-class _Queue:
-    """What the processes read, and what this one does, in order.
-
-    Attributes:
-        ahead: how many images are handed out before they are wanted.
+        ahead: how many tasks are handed out before their results are wanted.
         latest: name of the file that was handed out last.
     """
 
     def __init__(
-        self,
-        make_reader: Callable[[], Reader],
-        workers: int,
-        *,
-        keep_images: bool,
-        limits: VideoLimits,
+        self, make_reader: Callable[[], Reader], workers: int, form: Form, limits: VideoLimits
     ) -> None:
         """Start the processes."""
         # Not at the top: one image is read sooner than these are loaded.
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
-        self.pending: deque[Failure | Path | ImageBytes | _Submitted] = deque()
         self.ahead = _AHEAD * workers
         self.latest = ""
         self._make_reader = make_reader
         self._limits = limits
         self._own_reader: Reader | None = None
+        self._size = 1
         # Forked processes would inherit the locks of other threads; spawned ones are clean.
         context = multiprocessing.get_context("spawn")
         ended, self._running = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(
-            workers, context, _start, (make_reader, keep_images, ended)
-        )
+        self._pool = ProcessPoolExecutor(workers, context, start, (make_reader, form, ended))
 
-    def add(self, item: Item | Failure) -> None:
-        """Hand out an item, or keep it until it is its turn."""
-        if isinstance(item, PageOfFile) or (isinstance(item, Path) and not is_video(item)):
-            self.latest = item_name(item)
-            self.pending.append(self._submit(item))
-        else:
-            self.pending.append(item)
-
-    def take_first(self) -> Iterator[Outcome]:
-        """What was read of the first item; waits for it."""
-        item = self.pending.popleft()
-        if isinstance(item, Failure):
+    def split(self, items: Iterable[Item | Failure]) -> Iterator[_Own | _Files]:
+        """Items as tasks for the processes, and those between that are none."""
+        files: list[Path | PageOfFile] = []
+        for item in items:
+            if isinstance(item, PageOfFile) or (isinstance(item, Path) and not is_video(item)):
+                files.append(item)
+                if len(files) >= self._size:
+                    yield files
+                    files = []
+                continue
+            if files:
+                yield files
+                files = []
             yield item
-        elif isinstance(item, _Submitted):
-            outcome, pages = item.result.result()
-            others = (self._submit(item.file, page) for page in range(2, pages + 1))
-            handed_out = deque(islice(others, self.ahead))
-            yield outcome
-            while handed_out:
-                outcome, _ = handed_out.popleft().result.result()
-                handed_out.extend(islice(others, 1))
-                yield outcome
-        else:
-            reader = self._own_reader = self._own_reader or self._make_reader()
-            frames = read_frames([item], exif=reader.obeys_exif, limits=self._limits)
-            yield from read_each(reader, frames)
+        if files:
+            yield files
 
-    def _submit(self, file: Path | PageOfFile, page: int | None = None) -> _Submitted:
-        return _Submitted(file, page, self._pool.submit(_read, file, page))
+    def submit(self, files: _Files) -> _Task:
+        """Hand out a task."""
+        self.latest = item_name(files[0])
+        return _Task(files, self._pool.submit(work, files))
+
+    def take(self, task: _Task) -> Answer:
+        """The answer to a task, when it is there; later tasks are sized by it."""
+        answer = task.answer.result()
+        fitting = int(TASK_SECONDS * answer.taken / max(answer.seconds, 1e-6))
+        self._size = max(1, min(fitting, 2 * self._size, MAX_TASK_FILES))
+        return answer
+
+    def read_here(self, item: _Own) -> Iterator[Outcome]:
+        """Read what is for this process."""
+        if isinstance(item, Failure):
+            return iter([item])
+        reader = self._own_reader = self._own_reader or self._make_reader()
+        frames = read_frames([item], exif=reader.obeys_exif, limits=self._limits)
+        return read_each(reader, frames)
 
     def end(self) -> None:
         """End the processes, whatever they are doing."""
@@ -168,61 +216,71 @@ class _Queue:
         self._running.close()
 
 
-# --- in a worker process ---
-
-_reader: Reader | None = None
-_keep_images = False
-_opened: tuple[Path, OpenedImage] | None = None
-"""The last file with several pages: its others are wanted next."""
-
-
-def _start(make_reader: Callable[[], Reader], keep_images: bool, ended: Connection) -> None:
-    global _reader, _keep_images
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out work
-    threading.Thread(target=_exit_at, args=(ended,), daemon=True).start()
-    silence_native_errors()
-    cv2.setNumThreads(1)
-    _reader, _keep_images = make_reader(), keep_images
+def _rest(task: _Task, answer: Answer) -> Iterator[PageOfFile]:
+    """The pages of a task's last file that were not read."""
+    last = task.files[answer.taken - 1]
+    if isinstance(last, Path):
+        for page in range(2, answer.pages + 1):
+            yield PageOfFile(last, page)
 
 
-def _exit_at(ended: Connection) -> None:
-    """Exit soon after the other end is closed, by the process that hands out work or with it."""
-    ended.poll(None)
-    time.sleep(GRACE_SECONDS)
-    os._exit(1)  # whatever the main thread waits for: an image on a hung network mount, say
+def _in_order(pool: _Pool, items: Iterable[Item | Failure]) -> Iterator[Result | Iterator[Outcome]]:
+    pending: deque[_Task | _Own] = deque()
+    for part in pool.split(items):
+        pending.append(pool.submit(part) if isinstance(part, Sequence) else part)
+        if len(pending) >= pool.ahead:
+            yield from _take_first(pool, pending)
+    while pending:
+        yield from _take_first(pool, pending)
 
 
-def _read(file: Path | PageOfFile, page: int | None) -> tuple[Outcome, int]:
-    """Read a page of a file; the first one, or the one that was asked for, if None.
-
-    Returns:
-        What was read, and how many pages are to be read; 1 if one was asked for.
-    """
-    global _opened
-    assert _reader is not None
-    is_whole = isinstance(file, Path)
-    path = file if isinstance(file, Path) else file.path
-    number = page or (1 if isinstance(file, Path) else file.page)
-    try:
-        if _opened is None or _opened[0] != path or page is None:
-            _opened = None  # not both in memory
-            _opened = path, OpenedImage(path, exif=_reader.obeys_exif)
-    except INPUT_ERRORS as error:
-        return to_failure(item_name(file), error, page=None if is_whole else number), 1
-    image = _opened[1]
-    if image.count == 1:
-        _opened = None
-    return _read_page(image, number), image.count if is_whole else 1
+def _take_first(pool: _Pool, pending: deque[_Task | _Own]) -> Iterator[Result | Iterator[Outcome]]:
+    first = pending.popleft()
+    if not isinstance(first, _Task):
+        yield pool.read_here(first)
+        return
+    answer = pool.take(first)
+    yield answer.result
+    others = (pool.submit([page]) for page in _rest(first, answer))
+    handed_out = deque(islice(others, pool.ahead))
+    while handed_out:
+        yield pool.take(handed_out.popleft()).result
+        handed_out.extend(islice(others, 1))
+    if answer.taken < len(first.files):
+        pending.appendleft(pool.submit(first.files[answer.taken :]))
 
 
-def _read_page(image: OpenedImage, page: int) -> Outcome:
-    assert _reader is not None
-    try:
-        frame = image.decode(page)
-    except INPUT_ERRORS as error:
-        return to_failure(image.name, error, page=image.page_number(page))
-    (outcome,) = read_each(_reader, [frame])
-    if isinstance(outcome, Failure) or _keep_images:
-        return outcome
-    frame, reading = outcome
-    return replace(frame, image=np.zeros((1, 1), np.uint8)), reading
+def _as_ready(pool: _Pool, items: Iterable[Item | Failure]) -> Iterator[Result | Iterator[Outcome]]:
+    from concurrent.futures import FIRST_COMPLETED, wait
+
+    waiting = deque[Iterator[PageOfFile | Path]]()
+    pending: dict[Future[Answer], _Task] = {}
+
+    def parts() -> Iterator[_Own | _Files]:
+        new = pool.split(items)
+        while True:
+            while waiting:  # the rest of files that were begun comes first
+                found = next(waiting[0], None)
+                if found is None:
+                    waiting.popleft()
+                else:
+                    yield [found]
+            part = next(new, None)
+            if part is None and not pending:
+                return
+            yield [] if part is None else part
+
+    for part in parts():
+        if isinstance(part, Sequence):
+            if part:
+                task = pool.submit(part)
+                pending[task.answer] = task
+        else:
+            yield pool.read_here(part)
+        if pending and (not part or len(pending) >= pool.ahead):
+            for answered in wait(pending, return_when=FIRST_COMPLETED).done:
+                task = pending.pop(answered)
+                answer = pool.take(task)
+                yield answer.result
+                waiting.append(_rest(task, answer))
+                waiting.append(iter(task.files[answer.taken :]))

@@ -31,6 +31,11 @@ DETECTOR_VERSION = "2"
 """Stored in the file as ``digitkit.finder``; increases when the maps change their meaning."""
 
 
+def detector_path() -> Path:
+    """The shipped detector's file."""
+    return models_folder() / DETECTOR_FILE
+
+
 @dataclass(frozen=True)
 class Maps:
     """The detector's output for an image of H×W pixels; sizes are rounded up.
@@ -69,7 +74,7 @@ class Detector:
             ModelError: the file does not exist, or is not a detector that this version knows.
             ConfigError: `threads` is less than 1.
         """
-        self.path = Path(path) if path is not None else models_folder() / DETECTOR_FILE
+        self.path = Path(path) if path is not None else detector_path()
         if not self.path.is_file():
             raise ModelError(
                 "the digit detector does not exist",

@@ -6,16 +6,17 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
+from digitkit.arrays import U8
 from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.errors import ImageError, at_least, check_choice, check_range
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
-from digitkit.models.classifier import Classifier
+from digitkit.models.classifier import Classifier, Prediction
 from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.detector import Detector
 from digitkit.reading.numbers import find_numbers
@@ -196,6 +197,31 @@ class Reader:
         chosen = best if is_clearly_better(most, evidence, len(best.digits)) else upright
         return replace(chosen, ms=_total([reading.ms for reading, _ in tried]))
 
+    def is_small(self, frame: Frame) -> bool:
+        """Whether an image is one digit and so small that `read_small` is worth while."""
+        return self.mode in ("auto", "digit") and max(frame.shape) <= ONE_DIGIT_SIDE
+
+    def read_small(self, frames: Sequence[Frame]) -> list[Reading]:
+        """Read images for which `is_small` holds as `read_frame` does, in one call of the model.
+
+        Returns:
+            A reading for each, in order; `Timings.classify` has an equal share of the call.
+        """
+        turn = 0 if self.obeys_exif else int(self.orientation)
+        strategy = SingleDigitStrategy()
+        reads = [_Read(frame, frame.grey.rotated(turn), strategy, turn) for frame in frames]
+        found = [self._find(read.image, strategy) for read in reads]
+        begun = time.perf_counter_ns()
+        predictions = self.classifier.classify([image for each in found for image in each.images])
+        ms = (time.perf_counter_ns() - begun) / 1e6 / max(1, len(frames))
+        readings, start = [], 0
+        for read, each in zip(reads, found, strict=True):
+            own = predictions[start : start + len(each.images)]
+            start += len(own)
+            reading, _ = self._assemble(read, each, own, ms)
+            readings.append(self._read_unclear(reading, read.frame, read.image, turn))
+        return readings
+
     def _choose_strategy(self, frame: Frame) -> Strategy:
         small = max(frame.shape) <= ONE_DIGIT_SIDE
         if self.mode == "digit" or (self.mode == "auto" and small):
@@ -220,34 +246,53 @@ class Reader:
         """
         image = image.rotated(turn)
         reading, evidence = self._read_with(frame, image, strategy, turn)
-        single = isinstance(strategy, SingleDigitStrategy)
-        # Only now is the detector loaded.
-        if single and not reading.text and not is_clear(image):
-            again, _ = self._read_with(frame, image, EnlargedStrategy(self._detector), turn)
-            ms = _total([reading.ms, again.ms])
-            reading = replace(again if again.text else reading, ms=ms)
+        if isinstance(strategy, SingleDigitStrategy):
+            reading = self._read_unclear(reading, frame, image, turn)
         return reading, evidence
+
+    def _read_unclear(self, reading: Reading, frame: Frame, image: GreyImage, turn: int) -> Reading:
+        """The reading of an image of one digit; if it is doubtful and not clear, a second one."""
+        if reading.text or is_clear(image):
+            return reading
+        # Only now is the detector loaded.
+        again, _ = self._read_with(frame, image, EnlargedStrategy(self._detector), turn)
+        ms = _total([reading.ms, again.ms])
+        return replace(again if again.text else reading, ms=ms)
 
     def _read_with(
         self, frame: Frame, image: GreyImage, strategy: Strategy, turn: int
     ) -> tuple[Reading, float]:
+        found = self._find(image, strategy)
+        begun = time.perf_counter_ns()
+        predictions = self.classifier.classify(found.images)
+        ms = (time.perf_counter_ns() - begun) / 1e6
+        return self._assemble(_Read(frame, image, strategy, turn), found, predictions, ms)
+
+    def _find(self, image: GreyImage, strategy: Strategy) -> _Found:
+        """What may be digits in an image, and what of it the classifier is to see."""
         started = time.perf_counter_ns()
         detections = [] if _is_blank(image) else strategy.detect(image)
         located = time.perf_counter_ns()
         images = [normal_form(detection.ink) for detection in detections]
-        normalised = time.perf_counter_ns()
-        predictions = self.classifier.classify(images)
-        classified = list(map(Classified, detections, images, predictions))
-        digits, evidence, marks = strategy.assemble(
-            classified, self.min_confidence, image, self._classify
+        finished = time.perf_counter_ns()
+        return _Found(detections, images, (located - started) / 1e6, (finished - located) / 1e6)
+
+    def _assemble(
+        self, read: _Read, found: _Found, predictions: Sequence[Prediction], classify_ms: float
+    ) -> tuple[Reading, float]:
+        """A reading from what was found and classified, and how much it supports the rotation."""
+        begun = time.perf_counter_ns()
+        frame = read.frame
+        classified = list(map(Classified, found.detections, found.images, predictions))
+        digits, evidence, marks = read.strategy.assemble(
+            classified, self.min_confidence, read.image, self._classify
         )
         numbers = find_numbers(digits, marks, gap=self.gap)
-        finished = time.perf_counter_ns()
         ms = Timings(
             frame.decode_ms,
-            (located - started) / 1e6,
-            (normalised - located) / 1e6,
-            (finished - normalised) / 1e6,
+            found.locate_ms,
+            found.normalise_ms,
+            classify_ms + (time.perf_counter_ns() - begun) / 1e6,
         )
         reading = Reading(
             frame.source,
@@ -255,7 +300,7 @@ class Reader:
             ms,
             frame=frame.number,
             time=frame.time,
-            turn=turn,
+            turn=read.turn,
             seconds=frame.seconds,
             page=frame.page,
             numbers=numbers,
@@ -266,6 +311,40 @@ class Reader:
     def _classify(self, detections: Sequence[Detection]) -> list[Classified]:
         images = [normal_form(detection.ink) for detection in detections]
         return list(map(Classified, detections, images, self.classifier.classify(images)))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An image, and how it is read.
+
+    Attributes:
+        frame: that the image is of.
+        image: it, rotated by `turn`.
+        strategy: how it becomes digits.
+        turn: degrees clockwise.
+    """
+
+    frame: Frame
+    image: GreyImage
+    strategy: Strategy
+    turn: int
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What may be digits in an image.
+
+    Attributes:
+        detections: these.
+        images: each in normal form, uint8 ``[28, 28]``.
+        locate_ms: how long finding them took, milliseconds.
+        normalise_ms: how long the normal forms took.
+    """
+
+    detections: list[Detection]
+    images: list[U8]
+    locate_ms: float
+    normalise_ms: float
 
 
 def _total(ms: Sequence[Timings]) -> Timings:

@@ -102,21 +102,29 @@ class LineSink:
 
     wants_every_frame = False
 
-    def __init__(self, stream: Stream, how: LineFormat, *, quiet: bool = False) -> None:
+    def __init__(
+        self, stream: Stream, how: LineFormat, *, quiet: bool = False, header: bool = True
+    ) -> None:
         """Write to a stream.
 
         Args:
             stream: an open text file, which stays open.
-            how: the format; CSV begins with its header.
+            how: the format.
             quiet: whether text is the numbers alone, a line per row.
+            header: whether CSV begins with its header.
         """
         self.stream = stream
         self.how = how
         self.quiet = quiet
-        if how == "csv":
-            self._put(_csv_line(CSV_COLUMNS))
+        if how == "csv" and header:
+            self.add(_csv_line(CSV_COLUMNS))
 
-    def _put(self, text: str) -> None:
+    def add(self, text: str) -> None:
+        """Write lines that another `LineSink` made.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
         try:
             self.stream.write(text)
             self.stream.flush()
@@ -130,13 +138,13 @@ class LineSink:
         """Write a reading; of a stream's frame its events, a line each."""
         if self.how == "jsonl":
             values = list(map(event_json, repeat(reading), reading.events)) or [reading.to_json()]
-            self._put("".join(to_json(each) + "\n" for each in values))
+            self.add("".join(to_json(each) + "\n" for each in values))
         elif self.how == "csv":
-            self._put("".join(map(_csv_record, reading_records(reading))))
+            self.add("".join(map(_csv_record, reading_records(reading))))
         elif reading.events:
-            self._put("".join(map(self._format_event, repeat(reading), reading.events)))
+            self.add("".join(map(self._format_event, repeat(reading), reading.events)))
         else:
-            self._put((reading.text if self.quiet else format_text(reading)) + "\n")
+            self.add((reading.text if self.quiet else format_text(reading)) + "\n")
 
     def _format_event(self, reading: Reading, event: Event) -> str:
         if not self.quiet:
@@ -148,9 +156,9 @@ class LineSink:
         if self.how == "jsonl":
             page = {} if failure.page is None else {"page": failure.page}
             line = {"source": failure.source, **page, "error": failure.error}
-            self._put(to_json(line) + "\n")
+            self.add(to_json(line) + "\n")
         elif self.how == "csv":
-            self._put(_csv_record(failure_record(failure)))
+            self.add(_csv_record(failure_record(failure)))
 
 
 def _csv_record(record: Record) -> str:
@@ -180,6 +188,11 @@ def _csv_record(record: Record) -> str:
 def _guard(text: str) -> str:
     """A text that a spreadsheet does not run: a file's name may begin like a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def unguard(text: str) -> str:
+    """A text as it was before a CSV file guarded it."""
+    return text[1:] if text.startswith("'") and _guard(text[1:]) == text else text
 
 
 _STAYS = re.compile(r"0|-?[1-9][0-9]{0,10}|(?=.*\?)[0-9?][0-9?.,]*")

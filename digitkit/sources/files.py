@@ -105,7 +105,7 @@ def _expand_one(source: str, notice: Callable[[str], None] | None) -> Iterator[I
         else:
             yield from _expand_pattern(source)
     except OSError as error:
-        yield Failure(name, f"cannot be accessed: {os_reason(error)}")
+        yield Failure(name, f"cannot be accessed: {os_reason(error)}", kind="unreadable")
     except ValueError as error:  # a NUL byte inside a name
         yield Failure(name, f"is not a valid path: {error}")
 
@@ -135,7 +135,7 @@ def _expand_pattern(pattern: str) -> Iterator[Path | PageOfFile | Failure]:
         return
     matches = [p for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
     if not matches:
-        yield Failure(printable_path(pattern), "no file matches this pattern")
+        yield Failure(printable_path(pattern), "no file matches this pattern", kind="missing")
     yield from map(Path, matches)
 
 

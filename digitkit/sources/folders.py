@@ -60,6 +60,13 @@ def _remedy(kind: _Kind) -> str:
     return f" ({install_command(_EXTRAS[kind])})" if kind in _EXTRAS else ""
 
 
+def is_searched(file: Path, folder: Path) -> bool:
+    """Whether a file below a folder is among its `FolderFiles`."""
+    names = file.relative_to(folder).parts if file.is_relative_to(folder) else ()
+    hidden = any(name.startswith(".") for name in names)
+    return bool(names) and not hidden and _is_read(_kind_of(file))
+
+
 def _kind_of(path: Path) -> _Kind:
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
@@ -108,4 +115,4 @@ def _take_unlisted(errors: list[OSError], folder: Path) -> Iterator[Failure]:
     while errors:
         error = errors.pop(0)
         name = printable_path(error.filename or folder)
-        yield Failure(name, f"cannot be listed: {os_reason(error)}")
+        yield Failure(name, f"cannot be listed: {os_reason(error)}", kind="unreadable")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import overload
+from typing import Literal, overload
 
 from digitkit.arrays import U8
-from digitkit.errors import DigitkitError, one_line, page_name
+from digitkit.errors import (
+    DigitkitError,
+    ImageError,
+    InputNotFoundError,
+    MissingDependencyError,
+    SourceError,
+    one_line,
+    page_name,
+)
 from digitkit.images.grey import GreyImage
 from digitkit.images.large import LargeJpeg
 
@@ -82,6 +90,18 @@ class Frame:
         return image.shape[0], image.shape[1]
 
 
+FailureKind = Literal["missing", "unreadable", "bad image", "not installed", "other"]
+"""What is wrong with a source: there is none, the system does not give it, it is not an image or is
+damaged, a package that reads it is not installed, or something else."""
+
+_KINDS: tuple[tuple[type[DigitkitError], FailureKind], ...] = (
+    (InputNotFoundError, "missing"),
+    (MissingDependencyError, "not installed"),
+    (SourceError, "unreadable"),
+    (ImageError, "bad image"),
+)
+
+
 @dataclass(frozen=True)
 class Failure:
     """A source that gave no image, or an image that could not be read.
@@ -90,11 +110,13 @@ class Failure:
         source: the path or the camera that failed, safe to display.
         error: the problem and its remedy, one line, without the source's name.
         page: which page of the source it is, from 1; None for all of it.
+        kind: what kind of problem it is, for counting.
     """
 
     source: str
     error: str
     page: int | None = None
+    kind: FailureKind = field(default="other", compare=False)
 
     @property
     def name(self) -> str:
@@ -106,4 +128,5 @@ def to_failure(source: str, error: DigitkitError, *, page: int | None = None) ->
     """The failure of a source; the error's subject is left out where it is the source itself."""
     own = error.subject in (source, page_name(source, page))
     text = DigitkitError(error.problem, subject=None if own else error.subject, hint=error.hint)
-    return Failure(source, one_line(text), page)
+    kinds = (kind for of, kind in _KINDS if isinstance(error, of))
+    return Failure(source, one_line(text), page, next(kinds, "other"))

@@ -71,9 +71,9 @@ def video_frames(path: str | os.PathLike[str]) -> Iterator[Frame | Failure]:
         with open(path, "rb") as file:
             yield from _read_frames(file, path, name)
     except (FileNotFoundError, NotADirectoryError):
-        yield Failure(name, "does not exist")
+        yield Failure(name, "does not exist", kind="missing")
     except OSError as error:
-        yield Failure(name, f"cannot be read: {os_reason(error)}")
+        yield Failure(name, f"cannot be read: {os_reason(error)}", kind="unreadable")
     except ValueError as error:  # a NUL byte inside the name
         yield Failure(name, f"is not a valid path: {error}")
 
@@ -83,12 +83,14 @@ def _read_frames(
 ) -> Iterator[Frame | Failure]:
     size = os.fstat(file.fileno()).st_size
     if not size:
-        yield Failure(name, "not a video: the file is empty")
+        yield Failure(name, "not a video: the file is empty", kind="bad image")
         return
     file.seek(0)
     if not containers.is_video_container(file.read(containers.SIGNATURE_BYTES)):
         # FFmpeg would take some texts for lists of files, and open these.
-        yield Failure(name, f"not a video: {size} bytes of no known video container")
+        yield Failure(
+            name, f"not a video: {size} bytes of no known video container", kind="bad image"
+        )
         return
     # Absolute, since FFmpeg takes a:b.mp4 for a URL; and OpenCV crashes on a name that is not
     # UTF-8.

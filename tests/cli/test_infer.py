@@ -364,5 +364,5 @@ def test_an_interrupted_batch_leaves_no_half_file(digit_file, tmp_path, monkeypa
     if suffix == "xlsx":
         pytest.importorskip("xlsxwriter")
     monkeypatch.setattr(Reader, "read_frame", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
-    run("infer", digit_file(1), "--output", tmp_path / f"out.{suffix}")
+    run("infer", digit_file(1, size=80), "--output", tmp_path / f"out.{suffix}")
     assert not list(tmp_path.glob("*out*"))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -137,6 +138,10 @@ class StuckReader:
     min_confidence = 0.5
     obeys_exif = True
     gap = None
+    classifier = SimpleNamespace(sha256="0")
+
+    def is_small(self, frame):
+        return False
 
     def read_frame(self, frame):
         folder = Path(frame.source).parent

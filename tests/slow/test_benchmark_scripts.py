@@ -57,6 +57,15 @@ def test_tables(run, command, rows):
     assert [row for row in rows if f"\n{row} " not in out] == []
 
 
+def test_runs_that_are_killed_and_continued(run, capsys):
+    pytest.importorskip("pyarrow")
+    error = error_of(SystemExit, run, "scale", "--crops", 300, "--pages", 4, "--kills", 2)
+    assert error.code == 0
+    out = capsys.readouterr().out
+    assert "0 files missing, 0 rows too many" in out
+    assert [line for line in out.splitlines() if line.startswith(("300 crops", "4 pages"))]
+
+
 def test_startup_of_what_fails(run, tmp_path):
     error = error_of(SystemExit, run, "startup", "--rounds", 1, "--image", tmp_path)
     assert "ends with exit code 1" in str(error)

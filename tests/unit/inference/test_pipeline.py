@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,9 @@ from support.errors import error_of
 from support.readings import make_digit, make_reading
 
 from digitkit.errors import ImageError, SourceError
-from digitkit.inference import pipeline
+from digitkit.inference import pipeline, workers
 from digitkit.inference.pipeline import read_each
-from digitkit.inference.workers import read_with_workers
+from digitkit.inference.worker import Form
 from digitkit.reading import fields
 from digitkit.reading.fields import Field
 from digitkit.reading.reader import Reader
@@ -23,6 +24,12 @@ from digitkit.reading.results import Reading
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure, Frame
 from digitkit.sources.items import ImageBytes, PageOfFile
+
+
+def read_with_workers(make, items, count, **options):
+    """The outcomes of images that several processes read."""
+    for result in workers.read_with_workers(make, items, count, Form(), **options):
+        yield from result
 
 
 class Kept:
@@ -101,7 +108,7 @@ def test_workers_keep_the_order_and_leave_videos_to_this_process(digit_file, tmp
     items: list[Path | Failure] = [digit_file(i, f"{i}.png") for i in range(5)]
     items[2:2] = [failure, video]
     make = partial(Reader, "digits-tiny", min_confidence=0.0)
-    made = list(read_with_workers(make, items, 2, keep_images=False))
+    made = list(read_with_workers(make, items, 2))
     assert made.pop(2) == failure
     failed = made.pop(2)
     assert (type(failed), failed.source) == (Failure, str(video))
@@ -119,7 +126,7 @@ def test_a_worker_that_dies_is_one_clear_error(digit_file, count):
             yield path
 
     dies = partial(os._exit, 9)
-    error = error_of(SourceError, list, read_with_workers(dies, slowly(), 1, keep_images=False))
+    error = error_of(SourceError, list, read_with_workers(dies, slowly(), 1))
     assert "1.png" in str(error)
     assert "--workers" in error.hint
 
@@ -153,8 +160,15 @@ def test_workers_read_pages_in_order(tmp_path, one_of_each, digit_file):
     make = partial(Reader, "digits-tiny", mode="page", min_confidence=0)
     outcomes = [
         list(read_each(make(), read_frames(items))),
-        *(list(read_with_workers(make, items, count, keep_images=False)) for count in (1, 2)),
+        *(list(read_with_workers(make, items, count)) for count in (1, 2)),
     ]
+    ready = list(read_with_workers(make, items, 2, ordered=False))
+    assert Counter(o.name for o in ready if isinstance(o, Failure)) == Counter(
+        o.name for o in outcomes[0] if isinstance(o, Failure)
+    )
+    assert Counter(o[1].name for o in ready if not isinstance(o, Failure)) == Counter(
+        o[1].name for o in outcomes[0] if not isinstance(o, Failure)
+    )
     names = [
         [
             (o.name, o.error) if isinstance(o, Failure) else (o[1].name, o[1].text, o[0].page)
@@ -168,3 +182,39 @@ def test_workers_read_pages_in_order(tmp_path, one_of_each, digit_file):
     assert [name for name, *rest in names[0] if len(rest) == 1] == [
         *(f"{spoilt}#3", f"{spoilt}#3", f"{scan}#99", "x", str(scan.with_name("none")))
     ]
+
+
+def test_files_that_are_read_quickly_are_handed_out_together(digit_file, monkeypatch):
+    sizes = []
+    submit = workers._Pool.submit
+    monkeypatch.setattr(
+        workers._Pool, "submit", lambda self, files: sizes.append(len(files)) or submit(self, files)
+    )
+    items = [digit_file(1)] * 300
+    assert len(list(read_with_workers(Reader, items, 1))) == 300
+    assert sizes[0] == 1
+    assert max(sizes) > 8
+    assert sum(sizes) == 300
+
+
+def test_small_images_are_read_together_and_alike(mnist_test):
+    reader = Reader()
+    sizes = [28, 28, 80, 28, *[28] * 40]
+    frames: list[Frame | Failure] = [
+        Frame(str(i), np.resize(image, (size, size)) if size != 28 else image)
+        for i, (size, image) in enumerate(zip(sizes, mnist_test.images, strict=False))
+    ]
+    frames[10:10] = [Failure("x", "broken"), Frame("blank", np.zeros((20, 20), np.uint8))]
+    calls = []
+    classify = reader.classifier.classify
+    reader.classifier.classify = lambda images: calls.append(len(images)) or classify(images)
+    together = list(read_each(reader, frames, batch=pipeline.BATCH))
+    assert max(calls) == pipeline.BATCH - 1  # one of them is blank
+    alone = list(read_each(reader, frames))
+    assert len(together) == len(alone) == len(frames)
+    for a, b in zip(together, alone, strict=True):
+        if isinstance(a, Failure):
+            assert a == b
+        else:
+            assert a[0] is b[0]
+            assert replace(a[1], ms=b[1].ms).to_json() == b[1].to_json()

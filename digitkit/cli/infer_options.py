@@ -1,0 +1,104 @@
+"""Options of ``digitkit infer`` for many pictures: where readings go, and who reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from digitkit.choices import Engine, OutputFormat, Rows
+
+MANY = "Many pictures"
+
+FormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option(
+        help="text for people, jsonl and csv (a record per number) for programs, xlsx for "
+        "Excel, parquet (a record per picture) for tables of any size; by default as the "
+        "suffix of --output says, else text.",
+        show_default=False,
+    ),
+]
+
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write the readings to this file; .parquet: to a folder of Parquet files. What is "
+        "read stays in jsonl, csv and parquet if the run is broken off; others are complete or "
+        "not there.",
+    ),
+]
+
+RowsOption = Annotated[
+    Rows | None,
+    typer.Option(
+        help="What a row of a Parquet table is: a picture or page, with its numbers and digits "
+        "in lists; or a number.",
+        rich_help_panel=MANY,
+        show_default="pictures",
+    ),
+]
+
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Continue the --output (jsonl, csv, parquet) of a run that was broken off: only "
+        "what is not in it is read, with the same model and options. Without one, begin it.",
+        rich_help_panel=MANY,
+    ),
+]
+
+WatchOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Read the files of this folder, and those that arrive, until Ctrl-C. --output (jsonl, "
+        "csv, parquet) says what was read: the next time it goes on from there.",
+        rich_help_panel=MANY,
+    ),
+]
+
+WorkersOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="Processes that read image files; auto: one per core where there is enough to read. "
+        "Each takes a second to start, so they pay off from some hundred images on.",
+        rich_help_panel=MANY,
+        show_default="1",
+    ),
+]
+
+UnorderedOption = Annotated[
+    bool,
+    typer.Option(
+        "--unordered",
+        help="Write what several processes read as soon as it is there, in any order.",
+        rich_help_panel=MANY,
+    ),
+]
+
+EngineOption = Annotated[
+    Engine | None,
+    typer.Option(
+        help="Who reads: processes of this machine; or a Ray cluster, into a Parquet table in a "
+        "folder that all its nodes share. --workers is then the number of its reading processes, "
+        "one per CPU by default.",
+        rich_help_panel=MANY,
+        show_default="local",
+    ),
+]
+
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="The Ray cluster; by default the one that RAY_ADDRESS names, else one is begun on "
+        "this machine.",
+        rich_help_panel=MANY,
+        show_default=False,
+    ),
+]

@@ -1,0 +1,120 @@
+"""What ``digitkit infer`` says about its work: a bar while it reads, and the summary."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from digitkit.cli.show import err, print_line
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+    from digitkit.inference.infer_config import InferConfig
+    from digitkit.inference.pipeline import Summary
+    from digitkit.sources.frames import Failure
+
+
+def print_notice(line: str) -> None:
+    """Print a line for the user on standard error."""
+    print_line(line, error=True)
+
+
+RATE_SECONDS = 30.0
+"""The rate and the time left are those of the last seconds."""
+
+
+class ReadingBar:
+    """A bar with rate, failures and time left on standard error, if that is a terminal."""
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._bars: Bars | None = None
+        self._started = time.monotonic()
+        self._first = 0
+        self._failed = 0
+
+    def fail(self, failure: Failure) -> None:
+        """Count and print a failure."""
+        self._failed += 1
+        print_notice(f"{failure.name}: {failure.error}")
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """Draw the bar; see `digitkit.system.progress.Progress`."""
+        if self._bars is None:
+            self._bars = _make_bars()
+            self._task = self._bars.add_task("", total=total or None, completed=done, figures="")
+            self._first = done - 1
+            self._bars.start()
+        rate = (done - self._first) / max(time.monotonic() - self._started, 1e-3)
+        figures = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+        if self._failed:
+            figures += f", {self._failed:,} failed"
+        self._bars.update(self._task, completed=done, total=total or None, figures=figures)
+
+    def stop(self) -> None:
+        """Remove the bar."""
+        if self._bars is not None:
+            self._bars.stop()
+
+
+def _make_bars() -> Bars:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    return Bars(
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+        TimeRemainingColumn(),
+        console=err(),
+        transient=True,
+        speed_estimate_period=RATE_SECONDS,
+    )
+
+
+@contextmanager
+def reading_bar(*, wanted: bool) -> Iterator[ReadingBar]:
+    """A bar while the block runs.
+
+    Args:
+        wanted: whether there is to be one; where standard error is no terminal, there is none.
+    """
+    bar = ReadingBar()
+    if not wanted or not sys.stderr.isatty():
+        bar.report = lambda what, done, total: None  # type: ignore[method-assign]
+    try:
+        yield bar
+    finally:
+        bar.stop()
+
+
+def print_summary(summary: Summary, job: InferConfig) -> None:
+    """What became of the images, in a line or, where there are many, three."""
+    if summary.images < 2 and not (summary.interrupted or summary.done_before):
+        return
+    if summary.done_before and not (summary.images or summary.failures):
+        print_notice(f"nothing new to read; {summary.done_before:,} were read before")
+        return
+    rate = summary.images / max(summary.seconds, 1e-9)
+    what = "images" if not summary.frames else "frames"
+    if 0 < summary.frames < summary.images:
+        what = "images and frames"
+    line = f"{summary.images:,} {what} in {summary.seconds:.1f} s, {rate:,.1f} per second"
+    if summary.dropped is not None:
+        line += f"; {summary.dropped:,} dropped in between"
+    if summary.done_before:
+        line += f"; {summary.done_before:,} were read before"
+    if summary.failures:
+        line += f"; {summary.failures:,} failed"
+    print_notice(line)
+    if job.output is not None and job.camera is None:
+        none = summary.images - summary.complete - summary.doubtful
+        line = f"{summary.complete:,} complete, {summary.doubtful:,} doubtful, {none:,} without"
+        kinds = [f"{count:,} {kind}" for kind, count in sorted(summary.failed.items())]
+        print_notice(f"{line} a number" + (f"; failed: {', '.join(kinds)}" if kinds else ""))
+    if summary.interrupted and job.watch is None:
+        print_notice(f"stopped; what was read is in {job.output}: continue with --resume")

@@ -1,0 +1,1 @@
+"""The work of ``digitkit infer`` on a Ray cluster."""

@@ -1,0 +1,212 @@
+"""The list of a run's files, made once: listing is slow where there are millions.
+
+A Parquet file whose rows are the parts of the table that is to be written: each names its files.
+So the part that a file's reading is in is known before it is read; a part that is there is done,
+and one that is written twice is the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from digitkit.errors import ClusterError, ConfigError, one_line
+from digitkit.sinks.parquet import SUFFIX, import_pyarrow
+from digitkit.sources.frames import Failure
+from digitkit.sources.items import ImageBytes, Item, PageOfFile
+from digitkit.system import atomic
+
+PART_FILES = 500
+"""Files of a part, at most: some seconds of pages, and not more files than a listing stands."""
+
+_GROUP = 100
+"""Parts in a row group of the list, which is read as a whole."""
+
+PARTS_PER_READER = 8
+"""Parts that each reader gets at least, where there are enough files: they end at about the same
+time."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is to be read.
+
+    Attributes:
+        path: the file.
+        parts: how many parts the table will have.
+        files: how many files there are.
+        failures: what could not be listed; empty where the manifest was made before.
+    """
+
+    path: Path
+    parts: int
+    files: int
+    failures: tuple[Failure, ...] = ()
+
+
+def manifest_path(output: Path) -> Path:
+    """Where the list of an output's files is."""
+    return output.with_name(f"{output.name}.files{SUFFIX}")
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """Where a part of the table is."""
+    return folder / f"part-{number:09d}{SUFFIX}"
+
+
+def write_manifest(path: Path, items: Iterable[Item | Failure | str], readers: int) -> Manifest:
+    """List the files of a run.
+
+    Args:
+        path: of the list.
+        items: the files; remote ones by their address.
+        readers: processes that will read them.
+
+    Raises:
+        ConfigError: one is an image on standard input.
+        OutputError: the list cannot be written.
+    """
+    pa = import_pyarrow()
+    schema = pa.schema([("part", pa.int64()), ("files", pa.list_(pa.binary()))])
+    failures: list[Failure] = []
+    names = _names(items, failures)
+    enough = PART_FILES * PARTS_PER_READER * readers
+    first = list(islice(names, enough))
+    size = PART_FILES
+    if len(first) < enough:
+        size = max(1, len(first) // (PARTS_PER_READER * readers))
+    names = chain(first, names)
+    files = parts = 0
+    with (
+        atomic.replace_file(path) as temporary,
+        pa.parquet.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        while some := list(islice(names, size * _GROUP)):
+            rows = [some[start : start + size] for start in range(0, len(some), size)]
+            numbers = list(range(parts, parts + len(rows)))
+            writer.write_table(pa.table({"part": numbers, "files": rows}, schema=schema))
+            files, parts = files + len(some), parts + len(rows)
+        writer.add_key_value_metadata({"files": str(files)})
+    return Manifest(path, parts, files, tuple(failures))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The list that a run made which is continued.
+
+    Raises:
+        ClusterError: it is damaged.
+    """
+    pa = import_pyarrow()
+    try:
+        metadata = pa.parquet.read_metadata(path)
+        files = int(metadata.metadata[b"files"])
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise ClusterError(
+            f"is not a list of files, or is damaged: {one_line(error)}", subject=str(path)
+        ) from error
+    return Manifest(path, metadata.num_rows, files)
+
+
+class PartFiles:
+    """Looks up which files belong to a part."""
+
+    def __init__(self, path: Path) -> None:
+        """Read this list, a piece at a time."""
+        self._path = path
+        self._group = -1
+        self._rows: list[list[bytes]] = []
+
+    def of(self, part: int) -> list[bytes]:
+        """The names of a part's files, as bytes of the file system.
+
+        Raises:
+            ClusterError: the list cannot be read: it is not where this process looks for it.
+        """
+        pa = import_pyarrow()
+        group, place = divmod(part, _GROUP)
+        if group != self._group:
+            try:
+                table = pa.parquet.ParquetFile(self._path).read_row_group(group, ["files"])
+            except (OSError, pa.ArrowException) as error:
+                raise ClusterError(
+                    f"cannot be read on this node: {one_line(error)}",
+                    subject=str(self._path),
+                    hint="the nodes must share the folder of --output",
+                ) from error
+            self._group, self._rows = group, table["files"].to_pylist()
+        return self._rows[place]
+
+
+def _names(items: Iterable[Item | Failure | str], failures: list[Failure]) -> Iterator[bytes]:
+    for item in items:
+        if isinstance(item, Failure):
+            failures.append(item)
+        elif isinstance(item, ImageBytes):
+            raise ConfigError("must not be an image on standard input", field="sources")
+        else:
+            name = f"{item.path}#{item.page}" if isinstance(item, PageOfFile) else item
+            yield os.fsencode(name)
+
+
+# --- remote files ---
+
+
+def is_remote(name: str) -> bool:
+    """Whether a source is an address that pyarrow opens, such as ``s3://bucket/scans``."""
+    return "://" in name
+
+
+def open_remote(name: str) -> tuple[Any, str]:
+    """The file system of an address (a ``pyarrow.fs.FileSystem``), and the path in it.
+
+    Raises:
+        ClusterError: pyarrow knows no such file system.
+    """
+    pa = import_pyarrow()
+    from pyarrow import fs
+
+    try:
+        found: tuple[Any, str] = fs.FileSystem.from_uri(name)
+        return found
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ClusterError(f"cannot be opened: {one_line(error)}", subject=name) from error
+
+
+def list_remote(name: str, suffixes: frozenset[str]) -> Iterator[str | Failure]:
+    """The files at an address: itself, or those below it.
+
+    Args:
+        name: the address.
+        suffixes: of the files of a folder that are read.
+
+    Yields:
+        Addresses; a `Failure` where there is nothing.
+    """
+    import pyarrow.fs as fs
+
+    system, path = open_remote(name)
+    scheme = name.partition("://")[0]
+    try:
+        info = system.get_file_info(path)
+        if info.type == fs.FileType.File:
+            yield name
+            return
+        found = [] if info.type == fs.FileType.NotFound else _list(system, path)
+    except OSError as error:
+        yield Failure(name, f"cannot be listed: {one_line(error)}", kind="unreadable")
+        return
+    files = sorted(each for each in found if Path(each).suffix.lower() in suffixes)
+    if not files:
+        yield Failure(name, "there are no image files", kind="missing")
+    yield from (f"{scheme}://{each}" for each in files)
+
+
+def _list(system: Any, path: str) -> list[str]:
+    import pyarrow.fs as fs
+
+    selector = fs.FileSelector(path, recursive=True)
+    return [each.path for each in system.get_file_info(selector) if each.type == fs.FileType.File]

@@ -1,0 +1,136 @@
+"""What a process of the cluster does: read the files of a part, and write it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from digitkit.cluster.manifest import PartFiles, is_remote, open_remote, part_path
+from digitkit.errors import ClusterError, ModelError, one_line
+from digitkit.images.cv import cv2
+from digitkit.images.decode import MAX_FILE_BYTES
+from digitkit.inference.pipeline import BATCH, Summary, read_each
+from digitkit.inference.worker import Form, write_down
+from digitkit.reading.reader import Reader
+from digitkit.sinks.parquet import TableForm, import_pyarrow, table_schema, write_part
+from digitkit.sources.files import read_frames
+from digitkit.sources.frames import Failure
+from digitkit.sources.items import ImageBytes, Item, to_item
+from digitkit.system.streams import silence_native_errors
+
+MAX_TRIES = 10
+"""How often a part is begun. Ray has a part read again, without an end, whose process or node was
+lost; an image that kills each process that decodes it must not keep the cluster busy for ever."""
+
+
+class PartReader:
+    """Reads the files of parts, with one session and one thread, and writes each part whole.
+
+    A part that is there is left as it is: whoever wrote it read the same files.
+    """
+
+    def __init__(
+        self,
+        make_reader: Callable[[], Reader],
+        form: Form,
+        manifest: Path,
+        folder: Path,
+        current: Path,
+    ) -> None:
+        """Load the model.
+
+        Args:
+            make_reader: builds the reader.
+            form: of the table.
+            manifest: the list of files.
+            folder: of the table; the nodes share both.
+            current: the folder that relative names start from.
+
+        Raises:
+            ModelError: the model on this node is another one.
+        """
+        cv2.setNumThreads(1)
+        silence_native_errors()
+        os.chdir(current)
+        self._reader = make_reader()
+        assert isinstance(form.how, TableForm)
+        own = self._reader.classifier
+        if own.sha256 != form.how.model:
+            raise ModelError("is another file on this node", subject=str(own.path))
+        self._form = form
+        self._schema = table_schema(form.how.rows)
+        self._folder = folder
+        self._files = PartFiles(manifest)
+
+    def __call__(self, batch: Any) -> Any:
+        """Read parts.
+
+        Args:
+            batch: a ``pyarrow.Table`` with their numbers.
+
+        Returns:
+            A ``pyarrow.Table`` with an answer for each, see `unpack`.
+        """
+        pa = import_pyarrow()
+        answers = [self._read(part) for part in batch["part"].to_pylist()]
+        return pa.table({"part": batch["part"], "answer": list(map(pickle.dumps, answers))})
+
+    def _read(self, number: int) -> tuple[Summary, tuple[Failure, ...]]:
+        pa = import_pyarrow()
+        path = part_path(self._folder, number)
+        names = self._files.of(number)
+        if path.exists():
+            return Summary(0, 0, 0, done_before=len(names)), ()
+        tries = path.with_name(f".{path.stem}.tries")
+        with tries.open("ab") as file:
+            file.write(b".")
+        if tries.stat().st_size > MAX_TRIES:
+            tries.unlink()
+            raise ClusterError(
+                f"its {len(names)} files, or one of them, ended {MAX_TRIES} processes",
+                subject=f"{path.name}, {os.fsdecode(names[0])} and others",
+                hint="read them with --workers 1 to find which",
+            )
+        frames = read_frames(_items(names), exif=self._reader.obeys_exif)
+        written = write_down(read_each(self._reader, frames, batch=BATCH), self._reader, self._form)
+        rows = pa.ipc.read_record_batch(pa.py_buffer(written.data), self._schema)
+        write_part(path, pa.Table.from_batches([rows]))
+        tries.unlink(missing_ok=True)
+        return written.summary, written.failures
+
+
+def unpack(table: Any) -> Iterator[tuple[Summary, tuple[Failure, ...]]]:
+    """What became of the files of parts: the answers of a `PartReader`."""
+    for answer in table["answer"].to_pylist():
+        yield pickle.loads(answer)
+
+
+def _items(names: Iterable[bytes]) -> Iterator[Item | Failure]:
+    for raw in names:
+        name = os.fsdecode(raw)
+        if is_remote(name):
+            yield _load(name)
+            continue
+        try:
+            yield to_item(name)
+        except (OSError, ValueError):  # reading it says what is wrong
+            yield Path(name)
+
+
+def _load(name: str) -> ImageBytes | Failure:
+    """A remote file's bytes."""
+    system, path = open_remote(name)
+    try:
+        with system.open_input_stream(path) as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        return Failure(name, "does not exist", kind="missing")
+    except OSError as error:
+        return Failure(name, f"cannot be read: {one_line(error)}", kind="unreadable")
+    if len(data) > MAX_FILE_BYTES:
+        limit = f"{MAX_FILE_BYTES / 1e6:,.0f} MB"
+        return Failure(name, f"is larger than {limit}", kind="bad image")
+    return ImageBytes(data, name)

@@ -1,0 +1,105 @@
+"""The files that a configuration names: found one by one, and none of them an output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from digitkit.errors import ConfigError
+from digitkit.inference.infer_config import InferConfig
+from digitkit.sources.files import expand_sources
+from digitkit.sources.frames import Failure
+from digitkit.sources.items import Item, PageOfFile
+from digitkit.sources.suffixes import is_video
+
+if TYPE_CHECKING:
+    from digitkit.sources.watch import FolderWatch
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """The files of a run, which are not kept in memory.
+
+    Attributes:
+        items: these, each as soon as it is found.
+        total: how many there are; 0 where that is not known before.
+        watch: the folder that is watched for them; None elsewhere.
+    """
+
+    items: Iterable[Item | Failure]
+    total: int = 0
+    watch: FolderWatch | None = None
+
+
+def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFiles:
+    """Find the files that a configuration names.
+
+    All but those of a list on standard input are looked through before any of them is read, so that
+    nothing is written where a source would be replaced. They are listed a second time when they are
+    read: a million names would not fit into the memory of a small device.
+
+    Args:
+        config: sources and outputs.
+        notice: called with a line for each folder of which files were skipped.
+
+    Raises:
+        ConfigError: an output would replace a source, or a video is to be continued.
+        InputNotFoundError: a folder that is to be watched does not exist.
+    """
+    if config.watch is not None:
+        from digitkit.sources.watch import FolderWatch
+
+        watch = FolderWatch(config.watch)
+        return InputFiles(guarded(config, watch), watch=watch)
+
+    def find(notice: Callable[[str], None] | None) -> Iterator[Item | Failure]:
+        return guarded(config, expand_sources(config.sources, nul=config.null, notice=notice))
+
+    if "-" in config.sources:
+        return InputFiles(find(notice))
+    total = sum(1 for _ in find(None))
+    return InputFiles(find(notice), total)
+
+
+def guarded(config: InferConfig, files: Iterable[Item | Failure]) -> Iterator[Item | Failure]:
+    """Pass on the files; refuse one that an output of this run would replace.
+
+    Raises:
+        ConfigError: a source is an output file, or is in a folder that images are written to; or a
+            video cannot be read into this output.
+    """
+    outputs = {_real(path): field for field, path in config.output_files.items()}
+    folders = {_real(path): field for field, path in config.output_folders.items()}
+    for output, name in outputs.items() if "-" in config.sources else ():
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(0), output.stat()):
+                raise ConfigError(f"must not be the list of sources, got {output}", field=name)
+    for item in files:
+        file = item.path if isinstance(item, PageOfFile) else item
+        if isinstance(file, Path) and (outputs or folders):
+            _check_video(config, file)
+            target = _real(file)
+            if target in outputs:
+                raise ConfigError(f"must not be a source, got {file}", field=outputs[target])
+            field = folders.get(target.parent)
+            if field is not None:
+                raise ConfigError(f"must not be the folder of a source, got {file}", field=field)
+        yield item
+
+
+def _check_video(config: InferConfig, file: Path) -> None:
+    needs_pictures = config.continues or config.resolved_format == "parquet"
+    if needs_pictures and is_video(file):
+        raise ConfigError(
+            f"must be pictures or documents for Parquet and --resume, got the video {file}: its "
+            "numbers are followed from its beginning to its end",
+            field="sources",
+        )
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # pathlib's own raises at a loop of links up to Python 3.12

@@ -1,0 +1,200 @@
+"""The sinks that a configuration asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from digitkit.errors import OutputError
+from digitkit.inference.infer_config import InferConfig
+from digitkit.sinks.lines import LineSink
+from digitkit.system import atomic
+
+if TYPE_CHECKING:
+    from digitkit.inference.run_state import Done, OutputRun
+    from digitkit.reading.reader import Reader
+    from digitkit.sinks.base import Sink
+    from digitkit.sinks.lines import LineFormat, Stream
+    from digitkit.sinks.parquet import TableForm
+    from digitkit.sinks.written import Key
+
+# Sinks other than lines are imported where they are used: most runs print a few lines.
+
+
+@dataclass
+class Outputs:
+    """Where the readings of a run go.
+
+    Attributes:
+        sinks: all that receive them.
+        done: what an earlier run read, which this one continues; None for a new one.
+        resumable: whether what is read stays where the run is broken off.
+        finished: to be set when all is read: nothing is left to continue.
+        idle: to be called now and then while nothing is read.
+    """
+
+    sinks: list[Sink] = field(default_factory=list)
+    done: Done | None = None
+    resumable: bool = False
+    finished: bool = False
+    idle: Callable[[], None] = lambda: None
+
+
+@contextmanager
+def open_outputs(config: InferConfig, reader: Reader, stdout: TextIO) -> Iterator[Outputs]:
+    """Open the files that a configuration names; what is read stays in those of lines and Parquet.
+
+    Raises:
+        ConfigError: a run cannot be continued, see `open_run`.
+        MissingDependencyError: a table needs a package that is not installed.
+        OutputError: a file cannot be written.
+    """
+    outputs = Outputs()
+    with ExitStack() as stack:
+        _open_readings(config, reader, stdout, stack, outputs)
+        sinks = outputs.sinks
+        if config.annotate is not None and config.annotates_video:
+            from digitkit.sinks.video_file import VideoSink
+
+            sinks.append(stack.enter_context(VideoSink(config.annotate)))
+        elif config.annotate is not None:
+            from digitkit.sinks.images import AnnotatedImageSink
+
+            sinks.append(AnnotatedImageSink(config.annotate))
+        if config.explain is not None:
+            from digitkit.sinks.images import ExplanationSink
+
+            sinks.append(ExplanationSink(config.explain))
+        yield outputs
+
+
+def table_form(config: InferConfig, reader: Reader) -> TableForm:
+    """The rows of a configuration's Parquet table."""
+    from digitkit.sinks.parquet import TableForm
+
+    return TableForm(config.rows or "pictures", reader.classifier.sha256)
+
+
+def _open_readings(
+    config: InferConfig, reader: Reader, stdout: TextIO, stack: ExitStack, outputs: Outputs
+) -> None:
+    """Open where the readings themselves go: a table, or lines."""
+    how = config.resolved_format
+    if config.output is None:
+        assert how not in ("xlsx", "parquet")  # an `InferConfig` has checked it
+        outputs.sinks.append(LineSink(stdout, how, quiet=config.quiet))  # type: ignore[arg-type]
+        if config.rotating is not None:
+            from digitkit.sinks.rotating import RotatingFile
+
+            limit = round(config.rotating.max_mb * 1e6)
+            file = RotatingFile(config.rotating.file, limit, config.rotating.keep)
+            outputs.sinks.append(LineSink(stack.enter_context(file), how))  # type: ignore[arg-type]
+    elif how == "xlsx":
+        from digitkit.sinks.xlsx import open_xlsx
+
+        outputs.sinks.append(stack.enter_context(open_xlsx(config.output)))
+    elif config.is_resumable:
+        stack.enter_context(_open_resumable(config, config.output, reader, outputs))
+    else:
+        assert how != "parquet"
+        is_live = config.camera is not None
+        stream: Stream = stack.enter_context(_open_lines(config.output, is_live=is_live))
+        outputs.sinks.append(LineSink(stream, how, quiet=config.quiet))
+
+
+@contextmanager
+def _open_resumable(
+    config: InferConfig, output: Path, reader: Reader, outputs: Outputs
+) -> Iterator[None]:
+    """The output of a run that can be continued, and its state."""
+    from digitkit.inference.run_state import describe_run, open_run
+
+    how = config.resolved_format
+    assert how != "xlsx"
+    outputs.resumable = True
+    if how != "parquet":
+        atomic.check_writable(output)
+    with open_run(config, describe_run(config, reader)) as run, ExitStack() as stack:
+        stack.callback(_settle, config, output, run, outputs)
+        if how == "parquet":
+            stack.enter_context(_open_table(config, output, reader, run, outputs))
+        else:
+            stack.enter_context(_open_continued(output, how, run, outputs))
+        yield
+
+
+def _settle(config: InferConfig, output: Path, run: OutputRun, outputs: Outputs) -> None:
+    """Remove the state of lines that nobody is to continue, and lines that were never begun."""
+    from digitkit.sinks.written import CSV_HEADER_BYTES
+
+    if config.continues or config.resolved_format == "parquet":
+        return
+    if outputs.finished:
+        run.file.remove()
+        return
+    with suppress(OSError):
+        if output.stat().st_size <= CSV_HEADER_BYTES:
+            output.unlink()
+            run.file.remove()
+
+
+@contextmanager
+def _open_table(
+    config: InferConfig, output: Path, reader: Reader, run: OutputRun, outputs: Outputs
+) -> Iterator[None]:
+    """A Parquet table, after the parts that are there where it is continued."""
+    from digitkit.sinks.parquet import open_parquet, read_keys
+
+    form = table_form(config, reader)
+    with open_parquet(output, form, run.file) as sink:
+        if run.continues:
+            from digitkit.inference.run_state import Done
+
+            parts = read_keys(output, form.rows)
+            outputs.done = Done(key for part in parts for key in zip(*part, strict=True))
+        outputs.sinks.append(sink)
+        outputs.idle = sink.idle
+        yield
+
+
+@contextmanager
+def _open_continued(
+    output: Path, how: LineFormat, run: OutputRun, outputs: Outputs
+) -> Iterator[None]:
+    """Lines, after those that are there where they are continued."""
+    keep = 0
+    if run.continues:
+        from digitkit.inference.run_state import Done
+        from digitkit.sinks.written import header_length, written_keys
+
+        keep = header_length(output, how)
+
+        def keys() -> Iterator[Key]:
+            nonlocal keep
+            for key, end in written_keys(output, how):
+                keep = end
+                yield key
+
+        outputs.done = Done(keys())
+    with atomic.open_in_place(output, keep=keep) as stream:
+        outputs.sinks.append(LineSink(stream, how, header=not keep))
+        yield
+
+
+@contextmanager
+def _open_lines(path: Path, *, is_live: bool) -> Iterator[TextIO]:
+    if path.is_dir():
+        raise OutputError("is a folder; --output must name a file", subject=str(path))
+    if not is_live:
+        with (
+            atomic.replace_file(path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as stream,
+        ):
+            yield stream
+        return
+    # Somebody may want to follow it, and hours must not be lost with the power.
+    with atomic.open_in_place(path) as stream:
+        yield stream

@@ -1,0 +1,82 @@
+"""Ctrl-C and SIGTERM that wait until what is being written is whole."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+class Interrupts:
+    """Whether an interrupt may come now, and whether one waits."""
+
+    def __init__(self, *, end_at_sigterm: bool = True) -> None:
+        """Nothing waits; see `deferred_interrupts`."""
+        self._end_at_sigterm = end_at_sigterm
+        self._writing = False
+        self._waiting: int | None = None
+
+    def between(self, items: Iterable[_T]) -> Generator[_T, None, None]:
+        """Pass on items; what is done with each of them is not interrupted.
+
+        Raises:
+            KeyboardInterrupt: at SIGINT, while the next item is waited for.
+            SystemExit: at SIGTERM, unless that is the same.
+        """
+        iterator = iter(items)
+        while True:
+            self._writing = False
+            self._raise_waiting()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            self._writing = True
+            yield item
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal; a second one does not wait."""
+        if self._writing and self._waiting is None:
+            self._waiting = number
+        else:
+            self._waiting = number
+            self._raise_waiting()
+
+    def _raise_waiting(self) -> None:
+        number, self._waiting = self._waiting, None
+        if number == signal.SIGINT or (number is not None and not self._end_at_sigterm):
+            raise KeyboardInterrupt
+        if number is not None:
+            raise SystemExit(128 + number)
+
+
+@contextmanager
+def deferred_interrupts(*, end_at_sigterm: bool = True) -> Iterator[Interrupts]:
+    """Receive SIGINT and SIGTERM; outside of the main thread, and where both are ignored, neither.
+
+    A program that does not handle SIGTERM ends at it, which this leaves as it is.
+
+    Args:
+        end_at_sigterm: whether SIGTERM ends the program, instead of being another Ctrl-C.
+    """
+    interrupts = Interrupts(end_at_sigterm=end_at_sigterm)
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+    previous = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+    }
+    for number in previous:
+        signal.signal(number, interrupts.receive)
+    try:
+        yield interrupts
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

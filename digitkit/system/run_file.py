@@ -1,0 +1,144 @@
+"""The state of a run that can be continued: one small file beside its output.
+
+A line of JSON says what the run is. What follows are entries: what is not yet in the output's
+finished parts. An entry that was not written whole, as where the power failed, is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from digitkit.errors import OutputError, os_reason
+from digitkit.system import atomic
+
+MAX_HEADER_BYTES = 1 << 20
+"""Longest line that says what a run is; a longer one is damage."""
+
+_HEAD = struct.Struct("<QII")
+"""Before an entry: the part that it belongs to, its length and its CRC-32."""
+
+
+def run_file_path(output: Path) -> Path:
+    """Where the state of an output's run is: ``readings.csv.run`` for ``readings.csv``."""
+    return output.with_name(f"{output.name}.run")
+
+
+class RunFile:
+    """A run's state, locked for this process.
+
+    Attributes:
+        path: the file.
+        header: what the run is: its model and options.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any], file: BinaryIO, start: int) -> None:
+        """Take an open file whose entries begin at `start`."""
+        self.path = path
+        self.header = header
+        self._file = file
+        self._start = start
+
+    def entries(self) -> Iterator[tuple[int, bytes]]:
+        """The entries: the part that each belongs to, and its bytes; later ones are appended."""
+        self._file.seek(self._start)
+        end = self._start
+        while len(head := self._file.read(_HEAD.size)) == _HEAD.size:
+            part, length, checksum = _HEAD.unpack(head)
+            data = self._file.read(length)
+            if len(data) < length or zlib.crc32(data) != checksum:
+                break
+            end = self._file.tell()
+            yield part, data
+        self._file.truncate(end)
+        self._file.seek(end)
+
+    def append(self, part: int, data: bytes) -> None:
+        """Add an entry, which the process's own end does not lose.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            self._file.write(_HEAD.pack(part, len(data), zlib.crc32(data)) + data)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def clear(self) -> None:
+        """Remove the entries: what they say is in the output now."""
+        try:
+            self._file.truncate(self._start)
+            self._file.seek(self._start)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def remove(self) -> None:
+        """Delete the file: there is nothing to continue."""
+        self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def create_run_file(path: Path, header: Mapping[str, Any]) -> Iterator[RunFile]:
+    """Begin a run: write its state's file, and hold it.
+
+    Raises:
+        OutputError: the file cannot be written, or a run holds it.
+    """
+    atomic.write_text(path, json.dumps(header, sort_keys=True) + "\n")
+    with open_run_file(path) as run:
+        yield run
+
+
+@contextmanager
+def open_run_file(path: Path) -> Iterator[RunFile]:
+    """Hold the state of a run that was begun.
+
+    Raises:
+        OutputError: the file does not exist, cannot be read, is damaged, or another run holds it.
+    """
+    atomic.check_links(path)
+    try:
+        file = path.open("r+b", buffering=0)
+    except OSError as error:
+        problem = f"cannot be opened: {os_reason(error)}"
+        raise OutputError(problem, subject=str(path)) from error
+    with file:
+        _lock(file, path)
+        head, newline, _ = file.read(MAX_HEADER_BYTES).partition(b"\n")
+        header = None
+        with suppress(ValueError):
+            header = json.loads(head)
+        if not newline or not isinstance(header, dict):
+            raise OutputError(
+                "is not the state of a run, or is damaged",
+                subject=str(path),
+                hint="delete it and its output, and begin anew",
+            )
+        run = RunFile(path, header, file, len(head) + 1)
+        file.seek(run._start)
+        yield run
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    if os.name != "posix":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(
+            "another run is writing this output", subject=str(path), hint="wait for it, or end it"
+        ) from error
+    except OSError:  # there are file systems without locks
+        return
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot be written: {os_reason(error)}", subject=str(path))

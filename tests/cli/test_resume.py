@@ -1,0 +1,240 @@
+"""Runs that are broken off and continued: each picture ends up in the output once."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from support.cli import one_error_line, run
+from support.documents import pages_of, write_tiff
+from support.paths import ROOT
+
+from digitkit.models.classifier import Classifier
+from digitkit.reading.reader import Reader
+from digitkit.system.run_file import open_run_file, run_file_path
+
+FORMATS = ["jsonl", "csv", "parquet"]
+
+
+@pytest.fixture
+def scans(digit_file, tmp_path, one_of_each):
+    """Six digits, a damaged file, and a document of five pages in a folder below."""
+    for digit in range(6):
+        digit_file(digit, f"scans/{digit}.png")
+    (tmp_path / "scans/6.png").write_bytes(b"no image")
+    (tmp_path / "scans/more").mkdir()
+    write_tiff(tmp_path / "scans/more/7.tiff", pages_of(one_of_each, "12345"))
+    return tmp_path / "scans"
+
+
+def rows_of(output: Path) -> list[dict]:
+    """What an output says of each picture: source, page, text (None for a failure)."""
+    if output.suffix == ".parquet":
+        pq = pytest.importorskip("pyarrow.parquet")
+        rows = pq.read_table(output).to_pylist()
+    elif output.suffix == ".csv":
+        with output.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        rows = [row | {"page": int(row["page"]) if row["page"] else None} for row in rows]
+    else:
+        rows = [json.loads(line) for line in output.read_text().splitlines()]
+    return [
+        {"source": row["source"], "page": row.get("page"), "text": None}
+        if row.get("error")
+        else {"source": row["source"], "page": row.get("page"), "text": row["text"]}
+        for row in rows
+    ]
+
+
+def interrupt_after(monkeypatch, count: int) -> None:
+    """Ctrl-C while the next picture after so many is read."""
+    read, taken = Reader.read_frame, iter(range(count))
+
+    def read_frame(self, frame):
+        if next(taken, None) is None:
+            signal.raise_signal(signal.SIGINT)
+        return read(self, frame)
+
+    monkeypatch.setattr(Reader, "read_frame", read_frame)
+    monkeypatch.setattr(Reader, "is_small", lambda *a: False)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("count", [1, 4, 8])
+def test_ctrl_c_keeps_what_was_read_and_resume_reads_the_rest(
+    scans, tmp_path, monkeypatch, suffix, count
+):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    output, whole = tmp_path / f"out.{suffix}", tmp_path / f"whole.{suffix}"
+    arguments = ("infer", scans, "--model", "digits-tiny", "--output")
+    run(*arguments, whole)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, count)
+        result = run(*arguments, output)
+    assert result.exit_code == 130
+    assert f"{count} images" in result.stderr
+    kept = rows_of(output)
+    assert kept == rows_of(whole)[: len(kept)]
+    again = run(*arguments, output)
+    assert "--resume" in again.stderr
+    assert again.exit_code == 2
+    assert rows_of(output) == kept
+    result = run(*arguments, output, "--resume")
+    assert result.exit_code == (1 if count < 6 else 0)  # the damaged file was read before, or not
+    assert f"{len(kept)} were read before" in result.stderr or suffix == "csv"
+    assert rows_of(output) == rows_of(whole)
+    result = run(*arguments, output, "--resume")
+    assert result.exit_code == 0
+    assert rows_of(output) == rows_of(whole)
+
+
+def test_resume_reads_what_was_added(scans, tmp_path, digit_file):
+    output = tmp_path / "out.jsonl"
+    command = ("infer", scans, "--output", output, "--resume")
+    run(*command)
+    digit_file(9, "scans/0-first.png")
+    assert run(*command).exit_code == 0
+    rows = rows_of(output)
+    assert Path(rows[-1]["source"]).name == "0-first.png"
+    assert len(rows) == 13
+
+
+def test_a_file_that_is_named_twice_has_two_rows(digit_file, tmp_path, monkeypatch):
+    files = [digit_file(3, "a.png"), digit_file(4, "b.png")]
+    output = tmp_path / "out.jsonl"
+    command = ("infer", *files, *files, "--output", output)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3)
+        run(*command)
+    run(*command, "--resume")
+    assert [row["text"] for row in rows_of(output)] == list("3434")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--model", "digits"), "model"),
+        (("--expect", "3"), "expect"),
+        (("--orientation", "auto"), "orientation"),
+        (("--format", "csv"), "format"),
+    ],
+)
+def test_a_changed_model_or_option_is_refused(digit_file, tmp_path, options, named):
+    output = tmp_path / "out.jsonl"
+    begin = ("infer", digit_file(1), "--output", output, "--resume")
+    assert run(*begin, "--model", "digits-tiny").exit_code == 0
+    before = output.read_bytes()
+    model = () if "--model" in options else ("--model", "digits-tiny")
+    result = run(*begin, *model, *options)
+    assert result.exit_code == 2
+    assert named in result.stderr
+    assert output.read_bytes() == before
+
+
+def test_the_model_is_told_by_its_bytes(digit_file, tmp_path, shipped):
+    model, output = tmp_path / "model.onnx", tmp_path / "out.jsonl"
+    model.write_bytes(shipped.read_bytes())
+    command = ("infer", digit_file(1), "--output", output, "--resume", "--model", model)
+    assert run(*command).exit_code == 0
+    model.write_bytes(shipped.with_name("digits-fp32.onnx").read_bytes())
+    assert run(*command).exit_code == 2
+    assert Classifier(model).sha256 not in output.read_text()
+
+
+def test_what_cannot_be_continued(digit_file, tmp_path):
+    image, output = digit_file(1), tmp_path / "out.csv"
+    run("infer", image, "--output", output)
+    assert not run_file_path(output).exists()  # finished: nothing is left behind
+    before = output.read_bytes()
+    for options in (
+        ("--output", output), ("--output", tmp_path / "out.xlsx"), ("--camera", 0), (),
+    ):  # fmt: skip
+        sources = () if "--camera" in options else (image,)
+        assert run("infer", *sources, *options, "--resume").exit_code == 2
+    assert output.read_bytes() == before
+    clip = tmp_path / "clip.avi"
+    clip.write_bytes(b"video")
+    result = run("infer", clip, "--output", tmp_path / "new.jsonl", "--resume")
+    assert result.exit_code == 2
+    assert "SOURCES" in result.stderr
+
+
+def test_one_run_at_a_time(digit_file, tmp_path):
+    output = tmp_path / "out.jsonl"
+    command = ("infer", digit_file(1), "--output", output, "--resume")
+    run(*command)
+    with open_run_file(run_file_path(output)):
+        assert str(output) in one_error_line(run(*command), 1)
+
+
+def test_a_damaged_state_is_refused(digit_file, tmp_path):
+    output = tmp_path / "out.jsonl"
+    command = ("infer", digit_file(1), "--output", output, "--resume")
+    run(*command)
+    run_file_path(output).write_bytes(b"\0" * 50)
+    assert str(output) in one_error_line(run(*command), 1)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_lines_and_parts_that_were_torn(scans, tmp_path, suffix):
+    """A disk that was full, or a power failure, may leave half a record."""
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    output, whole = tmp_path / f"out.{suffix}", tmp_path / f"whole.{suffix}"
+    command = ("infer", scans, "--model", "digits-tiny", "--resume", "--output")
+    run(*command, whole)
+    for cut in (1, 7, 40, 200):
+        run(*command, output)
+        torn = run_file_path(output) if suffix == "parquet" else output
+        if suffix == "parquet":  # as if the last part had not been written
+            parts = sorted(output.glob("*.parquet"))
+            with open_run_file(torn) as state:
+                state.append(len(parts), b"x" * 100)
+        with torn.open("r+b") as file:
+            file.truncate(file.seek(0, os.SEEK_END) - cut)
+        run(*command, output)
+        assert rows_of(output) == rows_of(whole)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_kill_9_at_any_moment(digit_file, tmp_path, suffix):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    count = 400
+    for i in range(count):
+        digit_file(i % 10, f"scans/{i:03d}.png")
+    output = tmp_path / f"out.{suffix}"
+    command = [
+        *(sys.executable, "-m", "digitkit", "infer", tmp_path / "scans", "--mode", "page"),
+        *("--model", "digits-tiny", "--output", output, "--resume"),
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    grown = 0
+    for _ in range(3):
+        process = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 60
+            while process.poll() is None and time.monotonic() < deadline:
+                size = output.stat().st_size if output.is_file() else 0
+                with_state = size + sum(p.stat().st_size for p in tmp_path.glob("*.run"))
+                if with_state > grown + 4000:
+                    break
+                time.sleep(0.005)
+            grown = with_state
+            process.kill()
+        finally:
+            process.kill()
+            process.wait()
+    assert subprocess.run(command, env=env, stderr=subprocess.DEVNULL).returncode == 0
+    found = Counter(row["source"] for row in rows_of(output))
+    if suffix == "csv":  # a record per number
+        assert len(found) == count
+    else:
+        assert list(found.values()) == [1] * count

@@ -1,0 +1,84 @@
+"""``infer --watch``: files as they arrive, remembered across restarts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from support.cli import run
+from support.paths import ROOT
+
+from digitkit.images.cv import cv2
+
+ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def start(folder, output) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "digitkit", "infer", "--watch", folder, "--output", output],
+        env=ENV, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_read_is_remembered(tmp_path, one_of_each, number):
+    folder, output = tmp_path / "in", tmp_path / "out.jsonl"
+    folder.mkdir()
+
+    def add(digit: int) -> None:
+        data = cv2.imencode(".png", one_of_each[digit])[1].tobytes()
+        (folder / f"{digit}.png").write_bytes(data)
+
+    def texts() -> list[str]:
+        lines = output.read_text().splitlines() if output.exists() else []
+        return [json.loads(line)["text"] for line in lines]
+
+    def wait_for(process: subprocess.Popen, count: int) -> None:
+        deadline = time.monotonic() + 60
+        while len(texts()) < count:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    add(1)
+    process = start(folder, output)
+    try:
+        wait_for(process, 1)
+        add(2)
+        wait_for(process, 2)
+        process.send_signal(number)
+        errors = process.communicate(timeout=60)[1]
+        assert process.returncode == 0, errors
+        add(3)
+        process = start(folder, output)
+        wait_for(process, 3)
+        process.kill()
+        process.communicate()
+        add(4)
+        process = start(folder, output)
+        wait_for(process, 4)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert texts() == list("1234")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--watch", "."), "--watch"),
+        (("--watch", ".", "a.png", "--output", "x.csv"), "--watch"),
+        (("--watch", ".", "--output", "x.csv", "--workers", 2), "--workers"),
+        (("--watch", "none", "--output", "x.csv"), "none"),
+        (("--watch", ".", "--output", "x.parquet", "--engine", "ray"), "--watch"),
+    ],
+)
+def test_wrong_options(tmp_path, monkeypatch, arguments, named):
+    monkeypatch.chdir(tmp_path)
+    result = run("infer", *arguments)
+    assert result.exit_code == 2
+    assert named in result.stderr

@@ -1,0 +1,88 @@
+"""Files of a folder that is watched."""
+
+import sys
+import threading
+import time
+
+import pytest
+from support.errors import error_of
+
+from digitkit.errors import InputNotFoundError
+from digitkit.sources import watch
+from digitkit.sources.watch import FolderWatch
+
+
+@pytest.fixture(params=["notified", "looking"])
+def how(request, monkeypatch):
+    """With watchdog's notifications, and without."""
+    if request.param == "notified":
+        pytest.importorskip("watchdog")
+    else:
+        monkeypatch.setitem(sys.modules, "watchdog.events", None)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.1)
+    return request.param
+
+
+def collect(folder, count: int) -> tuple[list, threading.Thread]:
+    """The first files that a watch gives, in a thread."""
+    found: list = []
+    files = FolderWatch(folder)
+
+    def run() -> None:
+        for file in files:
+            found.append(file)
+            if len(found) == count:
+                return
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return found, thread
+
+
+def test_files_that_are_there_and_that_arrive(tmp_path, how):
+    folder, other = tmp_path / "in", tmp_path / "elsewhere.png"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "old.png").write_bytes(b"1")
+    (folder / ".hidden.png").write_bytes(b"1")
+    (folder / "notes.txt").write_bytes(b"1")
+    other.write_bytes(b"1")
+    found, thread = collect(folder, 4)
+    while not found:
+        time.sleep(0.02)
+    (folder / "new.png").write_bytes(b"2")
+    other.rename(folder / "moved.png")
+    (folder / "sub/.part").write_bytes(b"3")
+    (folder / "sub/.part").rename(folder / "sub/whole.png")
+    (folder / "old.png").write_bytes(b"changed")
+    thread.join(60)
+    names = ["moved.png", "new.png", "old.png", "whole.png"]
+    assert sorted(file.name for file in found) == names
+
+
+def test_a_file_that_is_being_written_is_waited_for(tmp_path, how, monkeypatch):
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 1.0)  # however slow the machine
+    found, thread = collect(tmp_path, 1)
+    with (tmp_path / "slow.png").open("wb", buffering=0) as file:
+        for _ in range(15):
+            file.write(b"x")
+            time.sleep(0.04)
+            assert found == []
+    thread.join(60)
+    assert [path.read_bytes() for path in found] == [b"x" * 15]
+
+
+def test_idle_is_called(tmp_path, how):
+    files, calls = FolderWatch(tmp_path), []
+
+    def idle() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            (tmp_path / "a.png").write_bytes(b"1")
+
+    files.idle = idle
+    assert next(iter(files)).name == "a.png"
+    assert len(calls) >= 2
+
+
+def test_no_folder(tmp_path):
+    assert "none" in str(error_of(InputNotFoundError, FolderWatch, tmp_path / "none"))
