@@ -77,11 +77,11 @@ def take_photo(page: U8, rng: Rng, size: tuple[int, int] = (2250, 3000)) -> tupl
     sheet = _Sheet(page.shape[1] / page.shape[0], rng)
     width, height = size
     xs, ys = np.meshgrid(
-        np.linspace(0, width - 1, width // COARSE), np.linspace(0, height - 1, height // COARSE)
+        *((np.arange(side // COARSE) + 0.5) * side / (side // COARSE) for side in (width, height))
     )
     across, down = sheet.to_page(xs, ys, size)
     map_x, map_y = (
-        cv2.resize((each * side).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+        cv2.resize((each * side - 0.5).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
         for each, side in ((across, page.shape[1]), (down, page.shape[0]))
     )
     paper = rng.uniform(0.78, 1.0) * np.array(rng.uniform(0.92, 1.0, 3))
