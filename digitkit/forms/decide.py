@@ -9,7 +9,8 @@ constraints by chance although a digit was missed or is none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
@@ -18,7 +19,7 @@ from digitkit.forms.marks import Marks
 from digitkit.forms.results import Status
 from digitkit.forms.rules import Rule
 from digitkit.forms.template import FormField, Template
-from digitkit.reading.fitting import by_probability
+from digitkit.reading.fitting import Option, by_probability
 
 MAX_TRIED = 3000
 """Hypotheses about a field, and combinations over fields, that are tried."""
@@ -46,12 +47,14 @@ class Candidate:
     Attributes:
         text: digits, and a decimal point in an amount.
         probability: of its digits, above 0.
-        choice: which digit each mark with options is taken for; None for no digit.
+        choice: which digit each mark with options is taken for.
+        way: which of the ways to see digits in the field's ink.
     """
 
     text: str
     probability: float
-    choice: tuple[int | None, ...] = ()
+    choice: tuple[int, ...] = ()
+    way: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,15 @@ class Decision:
         confidence: 0–1.
         reasons: why it is not ``ok``, or what was corrected.
         choice: as of a `Candidate`.
+        way: likewise.
     """
 
     text: str
     status: Status
     confidence: float
     reasons: tuple[str, ...] = ()
-    choice: tuple[int | None, ...] = ()
+    choice: tuple[int, ...] = ()
+    way: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,49 +116,63 @@ def decide(template: Template, found: Mapping[str, Marks]) -> dict[str, Decision
 
 def _list_candidates(one: FormField, marks: Marks) -> _Field:
     """The readings of a field that meet its own constraints."""
-    options = [mark.options for mark in marks.marks if mark.options]
-    if not options:
+    if not marks.ways:
         empty = Candidate("", 1.0)
         return _Field(one, marks, empty, (empty,) if marks.is_empty and not one.required else ())
     raw: Candidate | None = None
     kept: dict[str, Candidate] = {}
     faults: dict[str, bool] = {}
-    for probability, choice in islice(by_probability(options), MAX_TRIED):
-        if raw is not None and (probability < LEAST or len(kept) >= MAX_TEXTS):
-            break
-        taken = tuple(ways[k].digit for ways, k in zip(options, choice, strict=True))
-        candidate = Candidate(_make_text(one, taken), probability, taken)
+    for candidate in islice(_hypotheses(one, marks), MAX_TRIED):
         text = candidate.text
         raw = raw or candidate
-        if text == "":
-            continue
         if text not in faults:
             faults[text] = one.find_fault(text) is not None
         if not faults[text]:
-            known = kept.get(text)
-            kept[text] = candidate if known is None else replace(
-                known, probability=min(1.0, known.probability + probability)
-            )  # fmt: skip
+            known = kept.setdefault(text, candidate)
+            if known is not candidate:
+                both = min(1.0, known.probability + candidate.probability)
+                kept[text] = replace(known, probability=both)
+        if len(kept) >= MAX_TEXTS:
+            break
     assert raw is not None
     ordered = sorted(kept.values(), key=lambda each: -each.probability)
     return _Field(one, marks, raw, tuple(ordered))
 
 
-def _make_text(one: FormField, taken: Sequence[int | None]) -> str:
+def _hypotheses(one: FormField, marks: Marks) -> Iterator[Candidate]:
+    """What a field may say, the likeliest first."""
+    streams = [
+        _of_way(one, place, [mark.options for mark in way.marks if mark.options], way.share)
+        for place, way in enumerate(marks.ways)
+    ]
+    return heapq.merge(*streams, key=lambda each: -each.probability)
+
+
+def _of_way(
+    one: FormField, way: int, options: Sequence[Sequence[Option]], share: float
+) -> Iterator[Candidate]:
+    for number, (probability, choice) in enumerate(by_probability(options)):
+        if number and probability * share < LEAST:
+            return
+        taken = [ways[k].digit or 0 for ways, k in zip(options, choice, strict=True)]
+        yield Candidate(_make_text(one, taken), probability * share, tuple(taken), way)
+
+
+def _make_text(one: FormField, taken: Sequence[int]) -> str:
     """The text of digits, with a decimal point before the decimals of an amount."""
-    text = "".join(str(digit) for digit in taken if digit is not None)
-    if text and one.decimals:
+    text = "".join(map(str, taken))
+    if one.decimals:
         text = text.rjust(one.decimals + 1, "0")
         return f"{text[: -one.decimals]}.{text[-one.decimals :]}"
     return text
 
 
-def _separator_doubt(one: _Field, choice: Sequence[int | None]) -> str | None:
+def _separator_doubt(one: _Field, candidate: Candidate) -> str | None:
     """What is wrong with the decimal separator of a free field."""
     if one.field.cells:
         return None
-    count = sum(digit is not None for digit in choice)
-    places = {count - before for before in one.marks.separators}
+    count = len(candidate.choice)
+    places = {count - before for before in one.marks.ways[candidate.way].separators}
     if not one.field.decimals:
         return "has a decimal separator" if places else None
     if not places:
@@ -172,12 +191,12 @@ def _decide_alone(one: _Field) -> Decision:
     if not one.fitting:
         fault = one.field.find_fault(one.raw.text) if one.raw.text else "cannot be read"
         reasons = (fault or "cannot be read", *one.marks.doubts)
-        return Decision(one.raw.text, "invalid", 0.0, reasons, one.raw.choice)
+        return Decision(one.raw.text, "invalid", 0.0, reasons, one.raw.choice, one.raw.way)
     best = one.fitting[0]
     free = one.field.pattern is None and one.field.checksum is None and not one.field.is_quantity
     chance = 1.0 if free else CHANCE["checksum" if one.field.checksum else "limits"]
     confidence = one.confidence_of(best.probability, one.total, chance)
-    doubt = _separator_doubt(one, best.choice)
+    doubt = _separator_doubt(one, best)
     doubts = one.marks.doubts + (() if doubt is None else (doubt,))
     return _judge(one, best, confidence, doubts)
 
@@ -191,7 +210,7 @@ def _judge(
     status: Status = "ok" if confidence >= least and not doubts else "doubtful"
     if status == "doubtful" and not doubts:
         reasons = (*reasons, f"a digit is doubtful ({confidence:.0%})")
-    return Decision(best.text, status, confidence, reasons, best.choice)
+    return Decision(best.text, status, confidence, reasons, best.choice, best.way)
 
 
 # --- rules across fields ---

@@ -14,17 +14,17 @@ import numpy as np
 from digitkit.arrays import Box
 from digitkit.choices import PrecisionChoice
 from digitkit.errors import ConfigError, FormError, ImageError, TemplateError
+from digitkit.forms.chains import Chain, chain_marks, cut_chain
 from digitkit.forms.checksums import Checksum
 from digitkit.forms.decide import Decision, decide
 from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
 from digitkit.forms.geometry import Placement
-from digitkit.forms.marks import Mark, Marks, comb_marks, cut_cells, free_marks
+from digitkit.forms.marks import CellInk, Mark, Marks, comb_marks, cut_cells
 from digitkit.forms.registration import Picture, Registrar, Registration
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
 from digitkit.forms.template import FormField, Template, load_template
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
-from digitkit.reading.reader import Reader
 from digitkit.sources.frames import Failure, Frame, to_failure
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Form:
             templates: TOML files, as ``digitkit form new`` writes them; pages or versions of a form.
             model: a shipped name, the path of an ``.onnx`` file, or a `Classifier`.
             precision: which file of a shipped model.
-            threads: threads for one call of the classifier or the detector.
+            threads: threads for one call of the classifier.
             checksums: functions of your own, by the name of a field: called with its digits, they
                 return whether they are valid.
 
@@ -85,8 +85,10 @@ class Form:
         loaded = _load(templates, dict(checksums or {}))
         self._known = [_prepare(template) for template in loaded]
         self.templates = tuple(loaded)
-        self._reader = Reader(model, precision=precision, mode="number", threads=threads)
-        self.classifier = self._reader.classifier
+        if isinstance(model, Classifier):
+            self.classifier = model
+        else:
+            self.classifier = Classifier(model, precision=precision, threads=threads)
 
     @overload
     def read(self, images: Image) -> FormReading: ...  # type: ignore[overload-overlap]  # str
@@ -177,21 +179,26 @@ class Form:
 
     def _read_fields(self, template: Template, inks: Sequence[FieldInk]) -> dict[str, Marks]:
         level = ink_level(list(inks))
-        found: dict[str, Marks] = {}
-        combs = {
-            one.name: cut_cells(one, ink, level)
-            for one, ink in zip(template.fields, inks, strict=True)
-            if one.cells
-        }
-        images = [cell.image for cells in combs.values() for cell in cells if cell.image is not None]
+        pairs = list(zip(template.fields, inks, strict=True))
+        cut: list[list[CellInk] | Chain] = [
+            cut_cells(one, ink, level) if one.cells else cut_chain(one, ink, level)
+            for one, ink in pairs
+        ]
+        # One batch for all fields.
+        images = [
+            each.image
+            for part in cut
+            for each in (part.runs if isinstance(part, Chain) else part)
+            if each.image is not None
+        ]
         predictions = iter(self.classifier.classify(images))
-        for one, ink in zip(template.fields, inks, strict=True):
-            if one.cells:
-                cells = combs[one.name]
-                given = [None if cell.image is None else next(predictions) for cell in cells]
-                found[one.name] = comb_marks(one, cells, given)
+        found: dict[str, Marks] = {}
+        for (one, _), part in zip(pairs, cut, strict=True):
+            if isinstance(part, Chain):
+                found[one.name] = chain_marks(one, part, [next(predictions) for _ in part.runs])
             else:
-                found[one.name] = free_marks(one, ink, level, self._reader)
+                given = [None if cell.image is None else next(predictions) for cell in part]
+                found[one.name] = comb_marks(one, part, given)
         return found
 
 
@@ -229,11 +236,11 @@ def _prepare(template: Template) -> _Known:
 def _to_reading(
     one: FormField, decision: Decision, marks: Marks, placement: Placement, image: GreyImage
 ) -> FieldReading:
-    written = [mark for mark in marks.marks if mark.options]
+    ways = marks.ways[decision.way : decision.way + 1]
+    written = [mark for way in ways for mark in way.marks if mark.options]
     digits = tuple(
         FieldDigit(digit, _probability(mark, digit), picture_box(placement, mark.box, image.shape))
         for mark, digit in zip(written, decision.choice, strict=False)
-        if digit is not None
     )
     crop = None
     if decision.status in ("doubtful", "invalid"):

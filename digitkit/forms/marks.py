@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import U8, Box
+from digitkit.arrays import U8
 from digitkit.forms.field_ink import FieldInk, to_region
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Prediction
-from digitkit.reading.fitting import Option, list_options
-from digitkit.reading.reader import Reader
-from digitkit.reading.results import Digit
-from digitkit.sources.frames import Frame
+from digitkit.reading.fitting import Option
 
 MIN_PROBABILITY = 1e-4
 """Less probable digits are never tried: a rule across fields decides between many."""
+
+FIELD_ODDS = 50.0
+"""How much likelier ink in a field is a digit than the model supposes: its odds of digits to others
+are those of pages, on which there is anything."""
 
 SPECK = 0.2
 """Ink that is less high and wide than this, in heights of the field, is dirt."""
@@ -46,23 +47,36 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Way:
+    """One way to see digits in a field's ink.
+
+    Attributes:
+        marks: from left to right; of a comb one for each cell.
+        separators: how many marks come before each decimal separator.
+        share: probability that it is the right way, above 0.
+    """
+
+    marks: tuple[Mark, ...]
+    separators: tuple[int, ...] = ()
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class Marks:
     """What is written in a field.
 
     Attributes:
-        marks: from left to right; of a comb one for each cell.
-        separators: how many digits come before each decimal separator.
+        ways: to see digits in it, the likeliest first; none for an empty field.
         doubts: what else is wrong with it.
     """
 
-    marks: tuple[Mark, ...] = ()
-    separators: tuple[int, ...] = ()
+    ways: tuple[Way, ...] = ()
     doubts: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is written."""
-        return not any(mark.options for mark in self.marks) and not self.doubts
+        return not self.ways and not self.doubts
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,16 @@ class CellInk:
 
     image: U8 | None = field(repr=False)
     box: tuple[float, float, float, float]
+
+
+def to_options(prediction: Prediction) -> tuple[Option, ...]:
+    """What a digit may be, the most likely first, down to `MIN_PROBABILITY`."""
+    is_digit = FIELD_ODDS * prediction.is_digit
+    is_digit /= is_digit + max(1 - prediction.is_digit, 0.0)
+    likely = prediction.probabilities.astype(np.float64) * is_digit
+    likely /= max(1.0, float(prediction.probabilities.sum()))
+    options = [Option(d, float(p)) for d, p in enumerate(likely) if p >= MIN_PROBABILITY]
+    return tuple(sorted(options, key=lambda option: -option.probability))
 
 
 # --- combs ---
@@ -108,11 +132,13 @@ def cut_cells(one: FormField, ink: FieldInk, level: float) -> list[CellInk]:
             cells.append(CellInk(None, place))
             continue
         part = slice(max(0, y - 2), y + h + 2), slice(max(0, x - 2), x + w + 2)
-        cells.append(CellInk(normal_form(own_ink(ink.ink[part], mine[part])), _place(ink, x, y, w, h)))
+        cells.append(CellInk(normal_form(own_ink(ink.ink[part], mine[part])), place_of(ink, x, y, w, h)))
     return cells
 
 
-def _place(ink: FieldInk, x: float, y: float, w: float, h: float) -> tuple[float, ...]:
+def place_of(
+    ink: FieldInk, x: float, y: float, w: float, h: float
+) -> tuple[float, float, float, float]:
     """A box of a field's ink in pixels of the reference."""
     return (
         ink.origin[0] + x / ink.ratio, ink.origin[1] + y / ink.ratio, w / ink.ratio, h / ink.ratio
@@ -172,13 +198,7 @@ def comb_marks(
     """
     marks = []
     for cell, prediction in zip(cells, predictions, strict=True):
-        options: list[Option] = []
-        if prediction is not None:
-            likely = prediction.probabilities.astype(np.float64) * prediction.is_digit
-            likely /= max(1.0, float(prediction.probabilities.sum()))
-            options = [Option(d, float(p)) for d, p in enumerate(likely) if p >= MIN_PROBABILITY]
-            options.sort(key=lambda option: -option.probability)
-        marks.append(Mark(tuple(options), cell.box))
+        marks.append(Mark(() if prediction is None else to_options(prediction), cell.box))
     filled = [i for i, cell in enumerate(cells) if cell.image is not None]
     doubts = [
         f"cell {i + 1} cannot be read" for i in filled if not marks[i].options
@@ -191,82 +211,4 @@ def comb_marks(
             last = len(cells) - 1
         empty = [i + 1 for i in range(first, last + 1) if cells[i].image is None]
         doubts += [f"cell {i} is empty" for i in empty]
-    return Marks(tuple(marks), (), tuple(doubts))
-
-
-# --- free fields ---
-
-
-def free_marks(one: FormField, ink: FieldInk, level: float, reader: Reader) -> Marks:
-    """What is written in a free field.
-
-    Args:
-        one: the field.
-        ink: of the field.
-        level: from which darkness on it is ink.
-        reader: in mode ``number``.
-    """
-    cleaned = _clean(one, ink, level)
-    if cleaned is None:
-        return Marks()
-    reading = reader.read_frame(Frame(one.name, cleaned))
-    numbers = [*reading.numbers, *reading.dropped]
-    digits = sorted((d for d in reading.digits), key=lambda digit: digit.box[0])
-    digits = [digit for digit in digits if digit.accepted or digit.is_digit >= MIN_IS_DIGIT]
-    marks = [Mark(tuple(list_options(digit, MIN_PROBABILITY)), _digit_place(ink, digit)) for digit in digits]
-    doubts, separators = [], []
-    for number in numbers:
-        if number.unread:
-            doubts.append("ink next to its digits cannot be read")
-        for before, sign in number.signs:
-            if sign != "-":
-                x = number.digits[before - 1].box[0] if before else -1
-                separators.append(sum(digit.box[0] <= x for digit in digits if digit.accepted))
-    if any(digit.cut for digit in digits):
-        digits_cut = [replace(digit, cut=False) for digit in digits]
-        marks = [
-            Mark(tuple(list_options(digit, MIN_PROBABILITY)), _digit_place(ink, digit))
-            for digit in digits_cut
-        ]
-    if len({number.row for number in numbers}) > 1:
-        doubts.append("its digits are on several lines")
-    if not marks:
-        doubts.append("its ink cannot be read")
-    return Marks(tuple(marks), tuple(separators), tuple(doubts))
-
-
-MIN_IS_DIGIT = 0.3
-"""A detection that is less likely a digit is clutter, 0–1."""
-
-
-def _digit_place(ink: FieldInk, digit: Digit) -> tuple[float, ...]:
-    x, y, w, h = digit.box
-    return _place(ink, x, y, w, h)
-
-
-def _clean(one: FormField, ink: FieldInk, level: float) -> U8 | None:
-    """The field as dark ink on white, without dirt and without what is another field's; None if
-    nothing is left.
-    """
-    left, top, right, bottom = to_region(one.box, ink)
-    _, labels, stats, middles = cv2.connectedComponentsWithStats(
-        (ink.ink >= level).astype(np.uint8), connectivity=8
-    )
-    side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
-    x, y = middles.T
-    kept = (x > left) & (x < right) & (y > top - 2) & (y < bottom + 0.1 * (bottom - top))
-    kept &= side >= 0.04 * (bottom - top)
-    kept[0] = False
-    if not (kept & (side >= SPECK * (bottom - top))).any():
-        return None
-    near = cv2.dilate(kept[labels].astype(np.uint8), np.ones((3, 3), np.uint8))
-    strong = ink.ink[kept[labels]]
-    contrast = max(1.0, float(np.percentile(strong, 85)))
-    own = np.where(near > 0, ink.ink, 0) * (220 / contrast)
-    return np.asarray(255 - own.clip(0, 220), np.uint8)
-
-
-def box_of(place: tuple[float, float, float, float]) -> Box:
-    """A place as whole pixels."""
-    x, y, w, h = place
-    return round(x), round(y), max(1, round(w)), max(1, round(h))
+    return Marks((Way(tuple(marks)),) if filled else (), tuple(doubts))
