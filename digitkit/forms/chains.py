@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8
-from digitkit.forms.field_ink import FieldInk, to_region
+from digitkit.forms.field_ink import FieldInk, find_residue, to_region
 from digitkit.forms.marks import Mark, Marks, Way, own_ink, place_of, to_options
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
@@ -119,6 +119,7 @@ def cut_chain(one: FormField, ink: FieldInk, level: float) -> Chain:
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     kept = (x > left) & (x < right) & (y > top) & (y < bottom + 0.15 * (bottom - top))
     kept &= side >= max(2.0, DIRT * (bottom - top))
+    kept &= ~find_residue(ink, np.asarray(labels, np.int32), np.asarray(stats, np.int32), level)
     kept[0] = False
     places = np.flatnonzero(kept)
     heights = stats[places, cv2.CC_STAT_HEIGHT]

@@ -30,7 +30,7 @@ MAX_TEXTS = 100
 LEAST = 1e-7
 """A less probable hypothesis is not tried."""
 
-CHANCE = {"limits": 0.05, "checksum": 0.005, "rule": 0.001}
+CHANCE = {"limits": 0.05, "checksum": 0.005, "rule": 2e-4}
 """By what a reading has to meet: which part of the others, if wrong, would meet it by chance."""
 
 OK = 0.9

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
 from digitkit.forms.geometry import Placement
@@ -47,14 +48,14 @@ class FieldInk:
         origin: where its left upper corner is, x and y in pixels of the reference.
         ratio: its pixels per pixel of the reference.
         shift: how far the print was off its place, pixels of the reference.
-        hidden: where print covers the ink, bool ``[h, w]``.
+        near: 1 where print is or nearly is, uint8 ``[h, w]``.
     """
 
     ink: U8 = field(repr=False)
     origin: tuple[float, float]
     ratio: float
     shift: tuple[float, float]
-    hidden: U8 = field(repr=False)
+    near: U8 = field(repr=False)
 
 
 class FieldCutter:
@@ -81,6 +82,8 @@ class FieldCutter:
         on_lines = thick[thick > 0]
         wide = 2 * float(np.percentile(on_lines, 90)) if len(on_lines) else 2.0
         self._gap = min(13, int(wide) + 6) | 1
+        solid = (self._print >= PRINT).astype(np.uint8)
+        self._near = np.asarray(cv2.dilate(solid, np.ones((7, 7), np.uint8)), np.uint8)
 
     def cut(self, image: GreyImage, placement: Placement) -> FieldInk:
         """The handwriting in a picture."""
@@ -94,8 +97,8 @@ class FieldCutter:
         if seen.shape != self._print.shape:  # rounded otherwise
             seen = np.asarray(cv2.resize(seen, (width, height)), np.uint8)
         shift = ((column - MAX_SHIFT) / self.ratio, (row - MAX_SHIFT) / self.ratio)
-        ink, hidden = self._subtract(seen)
-        return FieldInk(ink, (x + shift[0], y + shift[1]), self.ratio, shift, hidden)
+        ink = self._subtract(seen)
+        return FieldInk(ink, (x + shift[0], y + shift[1]), self.ratio, shift, self._near)
 
     def _find_shift(self, seen: U8) -> tuple[int, int]:
         if seen.shape[0] <= self._soft.shape[0] or seen.shape[1] <= self._soft.shape[1]:
@@ -104,8 +107,8 @@ class FieldCutter:
         best = cv2.minMaxLoc(scores)
         return best[3][0], best[3][1]
 
-    def _subtract(self, seen: U8) -> tuple[U8, U8]:
-        """The ink without the print, and where print hides it."""
+    def _subtract(self, seen: U8) -> U8:
+        """The ink without the print."""
         printed = self._print >= PRINT
         # How dark the print is here, against the reference.
         level = float(np.median(seen[self._print >= SOLID])) if self._has_print else 0.0
@@ -115,12 +118,12 @@ class FieldCutter:
         rest = cv2.subtract(seen, expected)
         hidden = (expected >= SOLID).astype(np.uint8)
         if not hidden.any():
-            return np.asarray(rest, np.uint8), hidden
+            return np.asarray(rest, np.uint8)
         bare = np.where(hidden > 0, 0, rest).astype(np.uint8)
         filled = np.zeros_like(bare)
         for kernel in _strokes(self._gap):
             filled = np.maximum(filled, cv2.morphologyEx(bare, cv2.MORPH_CLOSE, kernel))
-        return np.where(hidden > 0, filled, bare), hidden
+        return np.where(hidden > 0, filled, bare)
 
 
 def _strokes(length: int) -> list[U8]:
@@ -154,6 +157,32 @@ def ink_level(inks: list[FieldInk]) -> float:
     if len(values) < 30:
         return float(MIN_INK)
     return max(float(MIN_INK), INK_SHARE * float(np.percentile(values, 75)))
+
+
+RESIDUE = 1.6
+"""Ink next to print is a remainder of it, if it is paler than this many times the least ink."""
+
+
+def find_residue(
+    one: FieldInk, labels: npt.NDArray[np.int32], stats: npt.NDArray[np.int32], level: float
+) -> npt.NDArray[np.bool_]:
+    """Which connected pieces of ink are remainders of print: next to it, and pale or thin.
+
+    Args:
+        one: the field's ink.
+        labels: of its pieces, int32 ``[h, w]``.
+        stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
+        level: from which darkness on it is ink.
+    """
+    count = len(stats)
+    flat = labels.ravel()
+    area = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
+    beside = np.bincount(flat, one.near.ravel(), count) / area
+    darkness = np.bincount(flat, one.ink.ravel(), count) / area
+    side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    pale = (beside > 0.7) & (darkness < RESIDUE * level)
+    thin = (beside > 0.9) & (area < 1.8 * side)
+    return np.asarray(pale | thin)
 
 
 def to_region(box: Box, one: FieldInk) -> tuple[float, float, float, float]:

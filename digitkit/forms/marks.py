@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8
-from digitkit.forms.field_ink import FieldInk, to_region
+from digitkit.forms.field_ink import FieldInk, find_residue, to_region
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
@@ -122,7 +122,7 @@ def cut_cells(one: FormField, ink: FieldInk, level: float) -> list[CellInk]:
     borders = [(end + start) / 2 for end, start in zip(ends, edges[1:], strict=False)]
     height, width = ink.ink.shape
     columns = np.searchsorted(np.array(borders), np.arange(width) + 0.5).astype(np.int64)
-    owner = _assign(ink.ink, level, columns, len(one.cells), bottom - top, (top, bottom))
+    owner = _assign(ink, level, columns, len(one.cells), bottom - top, (top, bottom))
     cells = []
     for i in range(len(one.cells)):
         mine = (owner == i + 1).astype(np.uint8)
@@ -146,7 +146,7 @@ def place_of(
 
 
 def _assign(
-    ink: U8,
+    ink: FieldInk,
     level: float,
     columns: npt.NDArray[np.int64],
     count: int,
@@ -155,7 +155,7 @@ def _assign(
 ) -> npt.NDArray[np.int32]:
     """Which cell each pixel of ink belongs to, from 1; 0 for none. int32 ``[h, w]``."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(
-        (ink >= level).astype(np.uint8), connectivity=8
+        (ink.ink >= level).astype(np.uint8), connectivity=8
     )
     pieces = len(stats)
     shares = np.bincount(
@@ -165,9 +165,11 @@ def _assign(
     most = shares.argmax(1)
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     middle = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2
-    kept = (side >= SPECK * height) & (middle > rows[0]) & (middle < rows[1])
+    own = ~find_residue(ink, np.asarray(labels, np.int32), np.asarray(stats, np.int32), level)
+    own &= (middle > rows[0]) & (middle < rows[1])
+    kept = (side >= SPECK * height) & own
     # A dot of a stroke that a line has broken stays, next to larger ink.
-    kept |= (side >= SPECK / 2 * height) & (middle > rows[0]) & (middle < rows[1]) & (
+    kept |= (side >= SPECK / 2 * height) & own & (
         np.bincount(most[kept], minlength=count)[most] > 0
     )  # fmt: skip
     kept[0] = False
