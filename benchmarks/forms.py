@@ -24,7 +24,17 @@ from pathlib import Path
 
 import numpy as np
 from common import ran_on, table
-from form_sets import DPI, PLACES, RULED, Place, Sheet, cell_edges, draw_blank, make_other, make_sheet
+from form_sets import (
+    DPI,
+    PLACES,
+    RULED,
+    Place,
+    Sheet,
+    cell_edges,
+    draw_blank,
+    make_other,
+    make_sheet,
+)
 
 from digitkit.arrays import U8
 from digitkit.cli import show
@@ -112,8 +122,8 @@ class Score:
                 self.unread[name] += 1
                 if self.wrong:
                     sign = "WRONG " if complete else ""
-                    print(f"{number} ({sheet.dpi} dpi) {sign}{name}: {text} read as {one.text}, "
-                          f"{one.status} {one.confidence:.3f} {one.reasons}", flush=True)  # fmt: skip
+                    what = f"{one.text}, {one.status} {one.confidence:.3f} {one.reasons}"
+                    print(f"{number} ({sheet.dpi} dpi) {sign}{name}: {text} read as {what}")
 
     def row(self, kind: str) -> list[str]:
         """The shares."""
@@ -186,7 +196,9 @@ def main() -> None:
     if options.others:
         print(f"refused: {refused} of {options.others}")
     print(f"scans at 150 dpi: {speed:.1f} forms per second of processor time")
-    print(f"digits: MNIST {options.digits}, seed {options.seed}; {ran_on()}, OpenCV {cv2.__version__}")
+    print(
+        f"digits: MNIST {options.digits}, seed {options.seed}; {ran_on()}, OpenCV {cv2.__version__}"
+    )
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from digitkit.choices import Mode, Orientation, OutputFormat, PrecisionChoice
-from digitkit.cli.options import InputScaleOption
+from digitkit.cli.options import ChecksumOption, FormOption, InputScaleOption
 from digitkit.cli.show import print_line
 from digitkit.cli.show import progress as show_progress
 
@@ -37,6 +38,8 @@ digitkit infer letters/ --pattern '[1-9]\\d{3}' --orientation auto
 digitkit infer bills/ --pattern '\\d+,\\d\\d' --output amounts.csv
 
 digitkit infer strips/ --mode number --expect 6
+
+digitkit infer scans/ --form form.toml --output table.xlsx
 
 find . -name '*.png' -print0 | digitkit infer - -0
 
@@ -209,6 +212,8 @@ def command(
             rich_help_panel=FIELDS,
         ),
     ] = None,
+    form: FormOption = None,
+    checksum: ChecksumOption = None,
     camera: Annotated[
         str | None,
         typer.Option(
@@ -287,6 +292,8 @@ def command(
     that do not meet a field), digits and ms; a failed source has source and error. CSV has a record
     per number.
 
+    With --form, each image is a form: a row of the table, with a column and a status per field.
+
     Digits of a camera or a video are tracked over frames. A line says that a number appeared,
     changed or disappeared, once that is stable; in JSON it has event, number, previous and text.
     """
@@ -331,12 +338,18 @@ def command(
         workers=workers,
         config=config,
     )
+    run = run_infer
+    if form or checksum:
+        from digitkit.forms.forms_job import FormConfig, run_forms
+
+        templates = FormConfig(tuple(map(Path, form or ())), tuple(checksum or ()))
+        run = partial(run_forms, forms=templates)
     with ExitStack() as stack:
         progress = None
         piped = job.output is not None or not sys.stdout.isatty()
         if job.camera is None and piped and not job.quiet:
             progress = stack.enter_context(show_progress())  # else the lines show how it goes
-        summary = run_infer(
+        summary = run(
             job, sys.stdout, on_failure=_print_failure, notice=_print_notice, progress=progress
         )
     if not job.quiet:

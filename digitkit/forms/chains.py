@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -161,9 +162,7 @@ def _usual_height(heights: npt.NDArray[np.int32]) -> float:
     return float(np.median(heights[heights >= 0.55 * heights.max()]))
 
 
-def _cut(
-    stroke: int, x: int, y: int, mask: npt.NDArray[np.bool_], height: float
-) -> list[_Piece]:
+def _cut(stroke: int, x: int, y: int, mask: npt.NDArray[np.bool_], height: float) -> list[_Piece]:
     """Cut connected ink where it is thin, if it is wide enough for two digits."""
     h, w = mask.shape
     prior = next(prior for width, prior in CUT_PRIORS if w < width * height)
@@ -218,7 +217,7 @@ def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> flo
     if width > 1.8 * height and len(members) > 1:
         return 0.0
     prior = 1.0
-    for a, b in zip(members, members[1:], strict=False):
+    for a, b in pairwise(members):
         if a.stroke == b.stroke:
             prior *= 1 - a.cut_prior
             continue
@@ -230,9 +229,9 @@ def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> flo
             return 0.0
         prior *= 0.05 if both_tall else 0.9
     # What was cut off a stroke at either end.
-    for a, b in ((first - 1, first), (end - 1, end)):
-        if 0 <= a and b < len(pieces) and pieces[a].stroke == pieces[b].stroke:
-            prior *= math.sqrt(pieces[a].cut_prior)
+    for place in (first, end):
+        if 0 < place < len(pieces) and pieces[place - 1].stroke == pieces[place].stroke:
+            prior *= math.sqrt(pieces[place].cut_prior)
     if max(p.h for p in members) < SMALL * height:
         prior *= 0.02
     return prior
@@ -269,7 +268,9 @@ def chain_marks(one: FormField, chain: Chain, predictions: Sequence[Prediction])
     ways = []
     for probability, taken in best[-1]:
         runs = [chain.runs[place] for place in taken]
-        marks = tuple(Mark(to_options(predictions[place]), chain.runs[place].box) for place in taken)
+        marks = tuple(
+            Mark(to_options(predictions[place]), chain.runs[place].box) for place in taken
+        )
         separators = tuple(
             sum(run.box[0] + run.box[2] / 2 < x for run in runs) for x in chain.separators
         )

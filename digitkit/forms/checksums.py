@@ -65,7 +65,9 @@ def load_checksum(text: str) -> Checksum:
     try:
         found = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever the user's module raises
-        raise ConfigError(f"{text} cannot be loaded: {one_line(error)}", field="checksum") from error
+        raise ConfigError(
+            f"{text} cannot be loaded: {one_line(error)}", field="checksum"
+        ) from error
     finally:
         sys.path.remove(folder)
     if not callable(found):

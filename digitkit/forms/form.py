@@ -67,7 +67,8 @@ class Form:
         """Load templates and a model.
 
         Args:
-            templates: TOML files, as ``digitkit form new`` writes them; pages or versions of a form.
+            templates: TOML files, as ``digitkit form new`` writes them; pages or versions of one
+                form.
             model: a shipped name, the path of an ``.onnx`` file, or a `Classifier`.
             precision: which file of a shipped model.
             threads: threads for one call of the classifier.

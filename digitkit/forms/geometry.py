@@ -108,10 +108,10 @@ class Placement:
         halvings = 0
         while halvings < MAX_HALVINGS and self.scale() / ratio >= 1.8 * 2**halvings:
             halvings += 1
-        at = self.to_picture(grid) / 2**halvings - 0.5
-        at = np.nan_to_num(at, nan=-1e4).clip(-1e4, 1e5).reshape(rows, columns, 2)
+        coarse = self.to_picture(grid) / 2**halvings - 0.5
+        coarse = np.nan_to_num(coarse, nan=-1e4).clip(-1e4, 1e5).reshape(rows, columns, 2)
         maps = cv2.resize(
-            at.astype(np.float32), (columns * STEP, rows * STEP), interpolation=cv2.INTER_LINEAR
+            coarse.astype(np.float32), (columns * STEP, rows * STEP), interpolation=cv2.INTER_LINEAR
         )[STEP : STEP + size[1], STEP : STEP + size[0]]
         seen = cv2.remap(
             image.halved(halvings), maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -149,8 +149,8 @@ def fit_bend(points: F64, targets: F64, weights: F64, shape: tuple[int, int]) ->
     """
     terms = polynomial(points, shape)
     robust = np.ones(len(points))
-    bend = np.zeros((terms.shape[1], 2))
-    off = np.zeros(len(points))
+    bend: F64 = np.zeros((terms.shape[1], 2))
+    off: F64 = np.zeros(len(points))
     for _ in range(6):
         weighted = terms * (weights * robust)[:, None]
         bend = np.linalg.solve(terms.T @ weighted + np.diag(RIDGE), weighted.T @ targets)

@@ -116,11 +116,11 @@ def cut_cells(one: FormField, ink: FieldInk, level: float) -> list[CellInk]:
         ink: of the field.
         level: from which darkness on it is ink.
     """
-    left, top, right, bottom = to_region(one.box, ink)
+    _, top, _, bottom = to_region(one.box, ink)
     edges = [(x - ink.origin[0]) * ink.ratio for x, _ in one.cells]
     ends = [(x + w - ink.origin[0]) * ink.ratio for x, w in one.cells]
     borders = [(end + start) / 2 for end, start in zip(ends, edges[1:], strict=False)]
-    height, width = ink.ink.shape
+    width = ink.ink.shape[1]
     columns = np.searchsorted(np.array(borders), np.arange(width) + 0.5).astype(np.int64)
     owner = _assign(ink, level, columns, len(one.cells), bottom - top, (top, bottom))
     cells = []
@@ -132,7 +132,9 @@ def cut_cells(one: FormField, ink: FieldInk, level: float) -> list[CellInk]:
             cells.append(CellInk(None, place))
             continue
         part = slice(max(0, y - 2), y + h + 2), slice(max(0, x - 2), x + w + 2)
-        cells.append(CellInk(normal_form(own_ink(ink.ink[part], mine[part])), place_of(ink, x, y, w, h)))
+        cells.append(
+            CellInk(normal_form(own_ink(ink.ink[part], mine[part])), place_of(ink, x, y, w, h))
+        )
     return cells
 
 
@@ -202,9 +204,7 @@ def comb_marks(
     for cell, prediction in zip(cells, predictions, strict=True):
         marks.append(Mark(() if prediction is None else to_options(prediction), cell.box))
     filled = [i for i, cell in enumerate(cells) if cell.image is not None]
-    doubts = [
-        f"cell {i + 1} cannot be read" for i in filled if not marks[i].options
-    ]
+    doubts = [f"cell {i + 1} cannot be read" for i in filled if not marks[i].options]
     if filled:
         first, last = filled[0], filled[-1]
         if not (one.is_quantity or one.pattern):

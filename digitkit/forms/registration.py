@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -118,8 +119,11 @@ def find_features(image: GreyImage, kind: str, side: int) -> Features:
         grey = np.asarray(
             cv2.resize(grey, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA), np.uint8
         )
-    finder: Any = (
-        cv2.ORB_create(1500, 1.2, 8, fastThreshold=10) if kind == "orb" else cv2.SIFT_create(1500)
+    library: Any = cv2  # whose type hints lack both
+    finder = (
+        library.ORB_create(1500, 1.2, 8, fastThreshold=10)
+        if kind == "orb"
+        else library.SIFT_create(1500)
     )
     keys, descriptors = finder.detectAndCompute(grey, None)
     points = np.array([key.pt for key in keys], np.float64).reshape(-1, 2) + 0.5
@@ -172,9 +176,9 @@ class Registrar:
         for kind, (side, _) in KINDS.items():
             if kind not in self._features:
                 self._features[kind] = find_features(self._image, kind, side)
-            homography = _match(self._features[kind], picture.features(kind), picture.image.shape)
-            if homography is not None:
-                yield Placement.flat(homography, self.shape), "print"
+            found = _match(self._features[kind], picture.features(kind), picture.image.shape)
+            if found is not None:
+                yield Placement.flat(found, self.shape), "print"
 
     def _refine(self, image: GreyImage, guess: Placement) -> Registration | None:
         """Look for the parts of the print, and fit the bend to where they are."""
@@ -220,7 +224,9 @@ def _match(reference: Features, picture: Features, shape: tuple[int, int]) -> F6
     binary = picture.descriptors.dtype == np.uint8
     matcher = cv2.BFMatcher(cv2.NORM_HAMMING if binary else cv2.NORM_L2)
     pairs = matcher.knnMatch(picture.descriptors, reference.descriptors, 2)
-    close = [a for a, b in (pair for pair in pairs if len(pair) == 2) if a.distance < 0.85 * b.distance]
+    close = [
+        a for a, b in (pair for pair in pairs if len(pair) == 2) if a.distance < 0.85 * b.distance
+    ]
     if len(close) < ENOUGH_FEATURES:
         return None
     source = reference.points[[match.trainIdx for match in close]]
@@ -237,7 +243,7 @@ def _match(reference: Features, picture: Features, shape: tuple[int, int]) -> F6
 
 def _choose_parts(fine: U8) -> F64:
     """Where parts of the print are that can be found in both directions; the middles' x and y."""
-    strength = cv2.cornerMinEigenVal(fine, PART // 2, 3)
+    strength = cv2.cornerMinEigenVal(fine, PART // 2, ksize=3)
     margin = PART // 2 + 1
     strength[:margin], strength[-margin:], strength[:, :margin], strength[:, -margin:] = 0, 0, 0, 0
     height, width = fine.shape
@@ -245,21 +251,22 @@ def _choose_parts(fine: U8) -> F64:
     rows = np.linspace(0, height, down + 1).astype(int)
     columns = np.linspace(0, width, across + 1).astype(int)
     found = []
-    for top, bottom in zip(rows[:-1], rows[1:], strict=True):
-        for left, right in zip(columns[:-1], columns[1:], strict=True):
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
             cell = strength[top:bottom, left:right]
             if cell.size:
                 y, x = np.unravel_index(int(cell.argmax()), cell.shape)
                 found.append((left + x, top + y, cell[y, x]))
     places = np.array(found, np.float64).reshape(-1, 3)
     least = 0.02 * places[:, 2].max(initial=0.0)
-    return places[places[:, 2] > max(least, 1e-7)][:, :2]
+    return np.asarray(places[places[:, 2] > max(least, 1e-7)][:, :2])
 
 
 def _find_parts(fine: U8, seen: U8, places: F64, reach: int) -> tuple[F64, F64]:
     """Where each part is in a picture, relative to its place, and how alike it is there."""
     half = PART // 2
-    padded = cv2.copyMakeBorder(seen, *[reach + half] * 4, cv2.BORDER_REPLICATE)
+    room = reach + half
+    padded = cv2.copyMakeBorder(seen, room, room, room, room, cv2.BORDER_REPLICATE)
     moved, alike = np.zeros((len(places), 2)), np.zeros(len(places))
     for i, (x, y) in enumerate(places.astype(int).tolist()):
         part = fine[y - half : y + half + 1, x - half : x + half + 1]

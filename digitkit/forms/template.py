@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path, PurePath
-from typing import Any
 
 import msgspec
 
@@ -23,8 +22,8 @@ from digitkit.errors import (
 )
 from digitkit.forms.checksums import CHECKSUMS, Checksum
 from digitkit.forms.rules import Rule, check_cycles, make_rule
-from digitkit.images.decode import decode_file
 from digitkit.images.convert import to_grey
+from digitkit.images.decode import decode_file
 from digitkit.reading.fields import Field
 from digitkit.system.bounded import read_bounded
 from digitkit.system.hashes import file_sha256
@@ -181,7 +180,9 @@ def load_template(path: Path, checksums: Mapping[str, Checksum] | None = None) -
         check_cycles(rules)
         reference = _load_reference(path.parent, table)
     except TemplateError as error:
-        raise TemplateError(error.problem, subject=error.subject or name, hint=error.hint) from error
+        raise TemplateError(
+            error.problem, subject=error.subject or name, hint=error.hint
+        ) from error
     return Template(path.stem, fields, rules, reference)
 
 
@@ -221,14 +222,18 @@ def _check_fields(table: _File, checksums: dict[str, Checksum]) -> tuple[FormFie
         except DigitkitError as error:
             raise TemplateError(f"field {one.name!r}: {error}") from error
     if checksums:
-        raise ConfigError(f"is for fields that do not exist: {', '.join(checksums)}", field="checksum")
+        raise ConfigError(
+            f"is for fields that do not exist: {', '.join(checksums)}", field="checksum"
+        )
     return tuple(fields)
 
 
 def _check_field(one: _FieldTable, size: tuple[int, int], check: Checksum | None) -> FormField:
     x, y, w, h = (round(side) for side in _finite(one.box))
     if not (w >= MIN_SIDE and h >= MIN_SIDE and x >= 0 and y >= 0):
-        raise TemplateError(f"box {list(one.box)} must have a place and a size of {MIN_SIDE} or more")
+        raise TemplateError(
+            f"box {list(one.box)} must have a place and a size of {MIN_SIDE} or more"
+        )
     if x + w > size[0] or y + h > size[1]:
         raise TemplateError(f"box {list(one.box)} is outside the picture of {size[0]}x{size[1]}")
     if one.decimals is not None and not 0 <= one.decimals <= MAX_DECIMALS:

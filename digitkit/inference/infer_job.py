@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.errors import ConfigError, OutputError
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from digitkit.sinks.base import Sink
     from digitkit.sinks.lines import Stream
     from digitkit.sources.live import Live
+
+_T = TypeVar("_T")
 
 # Sinks, workers and cameras are imported where they are used: most runs read a few files.
 
@@ -170,7 +172,7 @@ def _read_files(
     notice: Callable[[str], None],
     progress: Progress | None,
 ) -> Generator[Outcome, None, None]:
-    files: Iterable[Item | Failure] = _guard_outputs(
+    files: Iterable[Item | Failure] = guard_outputs(
         config, expand_sources(config.sources, nul=config.null, notice=notice)
     )
     total = 0
@@ -183,12 +185,10 @@ def _read_files(
         outcomes = read_with_workers(make_reader, files, config.workers, keep_images=keep_images)
     else:
         outcomes = read_each(reader, read_frames(files, exif=reader.obeys_exif))
-    return outcomes if progress is None else _report_progress(outcomes, total, progress)
+    return outcomes if progress is None else report_progress(outcomes, total, progress)
 
 
-def _guard_outputs(
-    config: InferConfig, files: Iterable[Item | Failure]
-) -> Iterator[Item | Failure]:
+def guard_outputs(config: InferConfig, files: Iterable[Item | Failure]) -> Iterator[Item | Failure]:
     """Pass on the files; refuse one that an output of this run would replace.
 
     Raises:
@@ -216,9 +216,10 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))  # pathlib's own raises at a loop of links up to Python 3.12
 
 
-def _report_progress(
-    outcomes: Iterable[Outcome], total: int, progress: Progress
-) -> Generator[Outcome, None, None]:
+def report_progress(
+    outcomes: Iterable[_T], total: int, progress: Progress
+) -> Generator[_T, None, None]:
+    """Pass on what was read, and report how many; `total` is 0 where that is not known."""
     for done, outcome in enumerate(outcomes, 1):
         progress("reading", done, total if done <= total else 0)  # a video has many frames
         yield outcome
@@ -295,7 +296,7 @@ def _open_readings(config: InferConfig, stdout: TextIO, stack: ExitStack) -> lis
     stream: Stream = stdout
     if config.output is not None:
         is_live = config.camera is not None
-        stream = stack.enter_context(_open_output(config.output, is_live=is_live))
+        stream = stack.enter_context(open_output(config.output, is_live=is_live))
     sinks: list[Sink] = [LineSink(stream, how, quiet=config.quiet)]
     if config.rotating is not None and config.output is None:
         from digitkit.sinks.rotating import RotatingFile
@@ -307,7 +308,12 @@ def _open_readings(config: InferConfig, stdout: TextIO, stack: ExitStack) -> lis
 
 
 @contextmanager
-def _open_output(path: Path, *, is_live: bool) -> Iterator[TextIO]:
+def open_output(path: Path, *, is_live: bool) -> Iterator[TextIO]:
+    """A file for readings: complete or not at all, but of a camera line by line.
+
+    Raises:
+        OutputError: it is a folder, or cannot be written.
+    """
     if path.is_dir():
         raise OutputError("is a folder; --output must name a file", subject=str(path))
     if not is_live:

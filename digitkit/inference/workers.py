@@ -11,16 +11,15 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from digitkit.errors import SourceError
 from digitkit.images.cv import cv2
-from digitkit.inference.pipeline import Outcome, read_each
-from digitkit.reading.reader import Reader
+from digitkit.inference.pipeline import read_each
 from digitkit.sources.files import INPUT_ERRORS, OpenedImage, read_frames
-from digitkit.sources.frames import Failure, to_failure
+from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name
 from digitkit.sources.suffixes import is_video
 from digitkit.system.streams import silence_native_errors
@@ -37,13 +36,30 @@ _AHEAD = 4
 """Files handed out per process: enough to keep all busy, not so much that memory fills."""
 
 
+class FrameReader(Protocol):
+    """What reads images in a process.
+
+    Attributes:
+        obeys_exif: whether a source is to rotate an image file as its EXIF data says.
+    """
+
+    @property
+    def obeys_exif(self) -> bool:
+        """See the class."""
+
+
+Read = tuple[Frame, Any] | Failure
+"""An image and what was read from it, or why nothing was."""
+
+
 def read_with_workers(
-    make_reader: Callable[[], Reader],
+    make_reader: Callable[[], FrameReader],
     items: Iterable[Item | Failure],
     workers: int,
     *,
     keep_images: bool,
-) -> Generator[Outcome, None, None]:
+    read: Callable[[Any, Iterable[Frame | Failure]], Iterator[Read]] = read_each,
+) -> Generator[Any, None, None]:
     """Read image files, and pages of files, in several processes, in order.
 
     The frames of a video follow one another, so this process reads them; also what was piped in.
@@ -56,13 +72,14 @@ def read_with_workers(
         workers: number of processes.
         keep_images: whether the images themselves are wanted; without them a frame's image is a
             single pixel.
+        read: reads frames with that reader; a function of a module.
 
     Raises:
         SourceError: a process died, for example because memory ran out.
     """
     from concurrent.futures.process import BrokenProcessPool
 
-    queue = _Queue(make_reader, workers, keep_images=keep_images)
+    queue = _Queue(make_reader, workers, keep_images, read)
     try:
         for item in items:
             queue.add(item)
@@ -92,7 +109,7 @@ class _Submitted:
 
     file: Path | PageOfFile
     page: int | None
-    result: Future[tuple[Outcome, int]]
+    result: Future[tuple[Read, int]]
 
 
 class _Queue:
@@ -104,7 +121,11 @@ class _Queue:
     """
 
     def __init__(
-        self, make_reader: Callable[[], Reader], workers: int, *, keep_images: bool
+        self,
+        make_reader: Callable[[], FrameReader],
+        workers: int,
+        keep_images: bool,
+        read: Callable[[Any, Iterable[Frame | Failure]], Iterator[Read]],
     ) -> None:
         """Start the processes."""
         # Not at the top: one image is read sooner than these are loaded.
@@ -115,12 +136,13 @@ class _Queue:
         self.ahead = _AHEAD * workers
         self.latest = ""
         self._make_reader = make_reader
-        self._own_reader: Reader | None = None
+        self._read = read
+        self._own_reader: FrameReader | None = None
         # Forked processes would inherit the locks of other threads; spawned ones are clean.
         context = multiprocessing.get_context("spawn")
         ended, self._running = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(
-            workers, context, _start, (make_reader, keep_images, ended)
+            workers, context, _start, (make_reader, keep_images, read, ended)
         )
 
     def add(self, item: Item | Failure) -> None:
@@ -131,7 +153,7 @@ class _Queue:
         else:
             self.pending.append(item)
 
-    def take_first(self) -> Iterator[Outcome]:
+    def take_first(self) -> Iterator[Read]:
         """What was read of the first item; waits for it."""
         item = self.pending.popleft()
         if isinstance(item, Failure):
@@ -147,7 +169,7 @@ class _Queue:
                 yield outcome
         else:
             reader = self._own_reader = self._own_reader or self._make_reader()
-            yield from read_each(reader, read_frames([item], exif=reader.obeys_exif))
+            yield from self._read(reader, read_frames([item], exif=reader.obeys_exif))
 
     def _submit(self, file: Path | PageOfFile, page: int | None = None) -> _Submitted:
         return _Submitted(file, page, self._pool.submit(_read, file, page))
@@ -160,14 +182,21 @@ class _Queue:
 
 # --- in a worker process ---
 
-_reader: Reader | None = None
+_reader: FrameReader | None = None
+_read_frames: Callable[[Any, Iterable[Frame | Failure]], Iterator[Read]] = read_each
 _keep_images = False
 _opened: tuple[Path, OpenedImage] | None = None
 """The last file with several pages: its others are wanted next."""
 
 
-def _start(make_reader: Callable[[], Reader], keep_images: bool, ended: Connection) -> None:
-    global _reader, _keep_images
+def _start(
+    make_reader: Callable[[], FrameReader],
+    keep_images: bool,
+    read: Callable[[Any, Iterable[Frame | Failure]], Iterator[Read]],
+    ended: Connection,
+) -> None:
+    global _reader, _keep_images, _read_frames
+    _read_frames = read
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out work
     threading.Thread(target=_exit_at, args=(ended,), daemon=True).start()
     silence_native_errors()
@@ -182,7 +211,7 @@ def _exit_at(ended: Connection) -> None:
     os._exit(1)  # whatever the main thread waits for: an image on a hung network mount, say
 
 
-def _read(file: Path | PageOfFile, page: int | None) -> tuple[Outcome, int]:
+def _read(file: Path | PageOfFile, page: int | None) -> tuple[Read, int]:
     """Read a page of a file; the first one, or the one that was asked for, if None.
 
     Returns:
@@ -205,13 +234,13 @@ def _read(file: Path | PageOfFile, page: int | None) -> tuple[Outcome, int]:
     return _read_page(image, number), image.count if is_whole else 1
 
 
-def _read_page(image: OpenedImage, page: int) -> Outcome:
+def _read_page(image: OpenedImage, page: int) -> Read:
     assert _reader is not None
     try:
         frame = image.decode(page)
     except INPUT_ERRORS as error:
         return to_failure(image.name, error, page=image.page_number(page))
-    (outcome,) = read_each(_reader, [frame])
+    (outcome,) = _read_frames(_reader, [frame])
     if isinstance(outcome, Failure) or _keep_images:
         return outcome
     frame, reading = outcome

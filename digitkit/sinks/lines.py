@@ -97,6 +97,23 @@ class Stream(Protocol):
         """Hand on what was written."""
 
 
+def put_text(stream: Stream, text: str) -> None:
+    """Write a text, and hand it on at once.
+
+    Raises:
+        OutputError: it cannot be written.
+        BrokenPipeError: whoever reads it has closed the pipe.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except (BrokenPipeError, OutputError):
+        raise
+    except OSError as error:
+        name = "standard output" if stream is sys.stdout else stream.name
+        raise OutputError(f"cannot be written: {os_reason(error)}", subject=name) from error
+
+
 class LineSink:
     """Writes one line (CSV: one record per number) per reading, flushed at once."""
 
@@ -114,17 +131,10 @@ class LineSink:
         self.how = how
         self.quiet = quiet
         if how == "csv":
-            self._put(_csv_line(CSV_COLUMNS))
+            self._put(csv_line(CSV_COLUMNS))
 
     def _put(self, text: str) -> None:
-        try:
-            self.stream.write(text)
-            self.stream.flush()
-        except (BrokenPipeError, OutputError):
-            raise
-        except OSError as error:
-            name = "standard output" if self.stream is sys.stdout else self.stream.name
-            raise OutputError(f"cannot be written: {os_reason(error)}", subject=name) from error
+        put_text(self.stream, text)
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Write a reading; of a stream's frame its events, a line each."""
@@ -174,7 +184,7 @@ def _csv_record(record: Record) -> str:
             "complete": "true" if number.complete else "false",
             "confidence": f"{min(number.confidence, 0.9999):.4f}",  # never rounded up to 1
         }
-    return _csv_line([values.get(column) for column in CSV_COLUMNS])
+    return csv_line([values.get(column) for column in CSV_COLUMNS])
 
 
 def _guard(text: str) -> str:
@@ -195,7 +205,8 @@ def keep_text(text: str) -> str:
     return text if not text or _STAYS.fullmatch(text) else '="{}"'.format(text.replace('"', '""'))
 
 
-def _csv_line(values: Sequence[object]) -> str:
+def csv_line(values: Sequence[object]) -> str:
+    """A record of CSV, quoted where needed, with its line break."""
     import csv
 
     buffer = io.StringIO()
