@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from digitkit.errors import ConfigError, one_line
@@ -47,6 +47,21 @@ CHECKSUMS: dict[str, Checksum] = {
     "luhn": luhn, "mod11": mod11, "mod97": mod97, "isbn10": isbn10, "ean13": ean13,
 }  # fmt: skip
 """By the name that a template uses."""
+
+
+def load_checksums(texts: Iterable[str]) -> dict[str, Checksum]:
+    """Functions of the user's own by the name of a field, from ``field=module:function`` each.
+
+    Raises:
+        ConfigError: a text is something else, or as `load_checksum` raises.
+    """
+    found = {}
+    for text in texts:
+        name, equals, function = text.partition("=")
+        if not equals:
+            raise ConfigError(f"must be field=module:function, got {text!r}", field="checksum")
+        found[name] = load_checksum(function)
+    return found
 
 
 def load_checksum(text: str) -> Checksum:

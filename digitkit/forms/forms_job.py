@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from digitkit.errors import ConfigError, ImageError
-from digitkit.forms.checksums import load_checksum
+from digitkit.forms.checksums import load_checksums
 from digitkit.forms.form import Form
 from digitkit.forms.results import FormReading
 from digitkit.forms.tables import FormLines, FormSink, FormTable
@@ -110,12 +110,7 @@ def run_forms(
 
 
 def _build_form(forms: FormConfig, make_reader: Callable[[], Reader]) -> Form:
-    checksums = {}
-    for text in forms.checksums:
-        name, equals, function = text.partition("=")
-        if not equals:
-            raise ConfigError(f"must be field=module:function, got {text!r}", field="checksum")
-        checksums[name] = load_checksum(function)
+    checksums = load_checksums(forms.checksums)
     return Form(*forms.templates, model=make_reader().classifier, checksums=checksums)
 
 

@@ -149,12 +149,12 @@ def fit_bend(points: F64, targets: F64, weights: F64, shape: tuple[int, int]) ->
     """
     terms = polynomial(points, shape)
     robust = np.ones(len(points))
-    bend: F64 = np.zeros((terms.shape[1], 2))
-    off: F64 = np.zeros(len(points))
+    bend, off = np.zeros((terms.shape[1], 2)), np.zeros(len(points))
     for _ in range(6):
         weighted = terms * (weights * robust)[:, None]
-        bend = np.linalg.solve(terms.T @ weighted + np.diag(RIDGE), weighted.T @ targets)
-        off = np.linalg.norm(targets - terms @ bend, axis=1)
+        solved = np.linalg.solve(terms.T @ weighted + np.diag(RIDGE), weighted.T @ targets)
+        bend = np.asarray(solved, np.float64)
+        off = np.asarray(np.linalg.norm(targets - terms @ bend, axis=1), np.float64)
         limit = max(4.685 * 1.4826 * float(np.median(off)), 1e-3 * max(shape))
-        robust = np.where(off < limit, (1 - (off / limit) ** 2) ** 2, 0)
+        robust = np.asarray(np.where(off < limit, (1 - (off / limit) ** 2) ** 2, 0), np.float64)
     return bend, off
