@@ -21,8 +21,11 @@ from digitkit.sources.files import load_frame
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
 
-REFERENCE_SIDE = 2600
-"""Longest side of a reference picture, pixels: A4 at 220 dots per inch; a larger scan is reduced."""
+REFERENCE_SIDE = 1754
+"""Longest side of a reference picture, pixels: A4 at 150 dots per inch; a larger one is reduced."""
+
+WHITE = 1.12
+"""Gain by which paper becomes white in a reference."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
             raise ConfigError(f"must not replace the blank form {blank}", field="out")
         if path.exists() and not overwrite:
             raise ConfigError(f"{path} exists; choose another name, or --overwrite", field="out")
-    page = _reduce(straighten(load_frame(blank).grey.halved(0)))
+    page = _whiten(_reduce(straighten(load_frame(blank).grey.halved(0))))
     fields = propose_fields(page)
     if not fields:
         raise FormError(
@@ -129,6 +132,14 @@ def _reduce(page: U8) -> U8:
     return np.asarray(
         cv2.resize(page, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA), np.uint8
     )
+
+
+def _whiten(page: U8) -> U8:
+    """A page in even light, its paper white."""
+    side = max(page.shape) // 40 | 1
+    paper = cv2.morphologyEx(page, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    paper = cv2.blur(paper, (side, side))
+    return np.asarray(cv2.divide(page, paper, scale=255 * WHITE), np.uint8)
 
 
 def _write(path: Path, image: U8) -> None:

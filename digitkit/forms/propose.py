@@ -154,6 +154,9 @@ def _overlap(box: Box, cell: _Cell) -> bool:
 
 # --- the page of a photo ---
 
+MAX_GROUND = 0.75
+"""What a page lies on is at most this bright, against the page."""
+
 MIN_PAGE = 0.2
 """A page covers at least this share of a photo."""
 
@@ -193,6 +196,11 @@ def _find_page(grey: U8) -> npt.NDArray[np.float32] | None:
     if not contours:
         return None
     page = max(contours, key=cv2.contourArea)
+    mask = np.zeros_like(bright)
+    cv2.drawContours(mask, [page], -1, 255, -1)
+    around = cv2.bitwise_not(cv2.dilate(mask, np.ones((5, 5), np.uint8)))
+    if cv2.mean(small, around)[0] > MAX_GROUND * cv2.mean(small, mask)[0]:
+        return None  # uneven light on a scan
     area, whole = cv2.contourArea(page), small.shape[0] * small.shape[1]
     if not MIN_PAGE * whole < area < 0.96 * whole:
         return None
