@@ -15,7 +15,7 @@ from digitkit.arrays import U8, Box
 from digitkit.forms.geometry import Placement
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
-from digitkit.images.grey import GreyImage
+from digitkit.images.grey import GreyImage, resize_to
 
 READ_SIDE = 1754
 """Longer side of a form as its fields are read, pixels: A4 at 150 dots per inch."""
@@ -141,7 +141,7 @@ def _strokes(length: int) -> list[U8]:
 
 def _darkness(grey: U8) -> U8:
     """How much darker each pixel is than the paper around, 0–255, whatever the light."""
-    small = cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    small = resize_to(grey, 0.25)
     side = max(5, min(small.shape) // 2 | 1)
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     paper = cv2.blur(paper, (5, 5))

@@ -17,6 +17,7 @@ from digitkit.forms.propose import propose_fields, straighten
 from digitkit.forms.registration import Registrar
 from digitkit.forms.template import load_template, template_text
 from digitkit.images.cv import cv2
+from digitkit.images.grey import resize_to
 from digitkit.sources.files import load_frame
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
@@ -129,9 +130,7 @@ def _reduce(page: U8) -> U8:
     ratio = REFERENCE_SIDE / max(page.shape)
     if ratio >= 1:
         return page
-    return np.asarray(
-        cv2.resize(page, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA), np.uint8
-    )
+    return resize_to(page, ratio)
 
 
 def _whiten(page: U8) -> U8:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from digitkit.arrays import U8, Box
 from digitkit.forms.template import MAX_CELLS, FormField
 from digitkit.images.cv import cv2
+from digitkit.images.grey import resize_to
 
 DARK = 45
 """Darkness from which a pixel is print, 0–255."""
@@ -189,8 +190,7 @@ def _find_page(grey: U8) -> npt.NDArray[np.float32] | None:
     page fills the picture.
     """
     ratio = min(1.0, 800 / max(grey.shape))
-    small = cv2.resize(grey, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
-    small = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
+    small = cv2.morphologyEx(resize_to(grey, ratio), cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
     bright = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
     contours, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:

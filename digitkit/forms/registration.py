@@ -19,7 +19,7 @@ from digitkit.arrays import F32, F64, U8
 from digitkit.forms.geometry import Placement, fit_bend
 from digitkit.forms.markers import Markers
 from digitkit.images.cv import cv2
-from digitkit.images.grey import MAX_HALVINGS, GreyImage
+from digitkit.images.grey import MAX_HALVINGS, GreyImage, resize_to
 
 FINE_SIDE = 877
 """Longer side of the reference where parts of it are looked for, pixels: A4 at 75 dots per inch."""
@@ -48,6 +48,9 @@ GOOD_SCORE = 0.68
 MAX_RESIDUAL = 1.5
 """Greatest distance of the parts from where they should be, root mean square, in thousandths of the
 reference's longer side: half a millimetre of A4."""
+
+MIN_PICTURE = 64
+"""Least side of a picture in which features are looked for, pixels, as it was reduced."""
 
 ENOUGH_FEATURES = 8
 """Fewest features that must agree."""
@@ -116,9 +119,9 @@ def find_features(image: GreyImage, kind: str, side: int) -> Features:
     grey = image.halved(halvings)
     ratio = min(1.0, side / max(grey.shape))
     if ratio < 1:
-        grey = np.asarray(
-            cv2.resize(grey, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA), np.uint8
-        )
+        grey = resize_to(grey, ratio)
+    if min(grey.shape) < MIN_PICTURE:
+        return Features(np.empty((0, 2)), None)
     library: Any = cv2  # whose type hints lack both
     finder = (
         library.ORB_create(1500, 1.2, 8, fastThreshold=10)
@@ -145,10 +148,7 @@ class Registrar:
         self._markers = Markers(reference)
         self._features: dict[str, Features] = {}
         self._ratio = min(1.0, FINE_SIDE / max(self.shape))
-        fine = cv2.resize(
-            reference, None, fx=self._ratio, fy=self._ratio, interpolation=cv2.INTER_AREA
-        )
-        fine = cv2.GaussianBlur(fine, (0, 0), 0.7)
+        fine = cv2.GaussianBlur(resize_to(reference, self._ratio), (0, 0), 0.7)
         self._fine = np.asarray(fine, np.uint8)
         self._places = _choose_parts(self._fine)
 
