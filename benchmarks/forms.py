@@ -26,8 +26,10 @@ import numpy as np
 from common import ran_on, table
 from form_sets import (
     DPI,
+    HEIGHT,
     PLACES,
     RULED,
+    WIDTH,
     Place,
     Sheet,
     cell_edges,
@@ -60,8 +62,9 @@ CONSTRAINTS = {
 }  # fmt: skip
 """What the template says of fields."""
 
-OFF = 0.01
-"""A form is where it was found if its corners are this near, in longer sides of the form."""
+OFF = 0.02
+"""A form is where it was found if the middle of its last field is this near, in longer sides of the
+form; its corners do not say how the sheet is bent."""
 
 
 def write_template(folder: Path, blank: U8) -> Path:
@@ -142,7 +145,16 @@ def read(form: Form, sheet: Sheet) -> FormReading | None:
         reading = form.read_frame(Frame("sheet", sheet.image))
     except FormError:
         return None
-    return reading
+    if not len(sheet.corners):
+        return reading
+    last = PLACES[-1]
+    middle = np.array([[[last.x + last.width / 2, last.y + last.height / 2]]], np.float32)
+    page = np.array([(0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT)], np.float32)
+    turn = cv2.getPerspectiveTransform(page, sheet.corners.astype(np.float32))
+    x, y, w, h = reading[last.name].box
+    off = cv2.perspectiveTransform(middle, turn)[0, 0] - (x + w / 2, y + h / 2)
+    is_there = float(np.abs(off).max()) < OFF * float(np.ptp(sheet.corners, 0).max())
+    return reading if is_there else None
 
 
 def measure_speed(form: Form, sheets: list[Sheet], folder: Path) -> float:

@@ -35,6 +35,9 @@ DIRT = 0.06
 SMALL = 0.5
 """A piece that is lower than this, in heights of the field's digits, is no digit by itself."""
 
+STRAY = 0.02
+"""Less ink than this, in squares of the digits' height, is no separator where none is expected."""
+
 LOW = 0.55
 """The middle of a decimal separator is below this, from the top of the digits, in their heights."""
 
@@ -138,7 +141,7 @@ def cut_chain(one: FormField, ink: FieldInk, level: float) -> Chain:
         is_low = (sy + sh / 2 - upper) / height > LOW
         is_low &= not _is_below(stats[place], stats[tall])
         if sh < SMALL * height and sw < 0.45 * height and is_low:
-            if area > 0.004 * height**2:
+            if area > (0.004 if one.decimals else STRAY) * height**2:
                 separators.append(ink.origin[0] + (sx + sw / 2) / ink.ratio)
             continue
         pieces += _cut(place, sx, sy, mask, height)
