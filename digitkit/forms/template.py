@@ -338,12 +338,19 @@ def template_text(
     for one in fields:
         lines += ["", "[[field]]", f'name = "{one.name}"', f"box = {list(one.box)}"]
         if one.cells:
-            widths = [wide for _, wide in one.cells]
-            even = max(widths) - min(widths) < 0.1 * min(widths)
-            joined = one.cells[-1][0] + one.cells[-1][1] - one.cells[0][0]
-            if even and abs(joined - sum(widths)) < 0.1 * min(widths):
+            if _are_even(one):
                 lines.append(f"cells = {len(one.cells)}")
             else:
                 parts = ", ".join(f"[{left:g}, {wide:g}]" for left, wide in one.cells)
                 lines.append(f"cells = [{parts}]")
     return "\n".join(lines) + "\n"
+
+
+def _are_even(one: FormField) -> bool:
+    """Whether a comb's cells are its box divided evenly, but for the width of lines."""
+    x, _, width, _ = one.box
+    pitch = width / len(one.cells)
+    return all(
+        abs(left - x - i * pitch) < 0.12 * pitch and abs(wide - pitch) < 0.2 * pitch
+        for i, (left, wide) in enumerate(one.cells)
+    )
