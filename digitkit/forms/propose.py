@@ -20,7 +20,10 @@ MIN_HEIGHT, MAX_HEIGHT = 0.008, 0.07
 """A box to write in is this high, in longer sides of the form."""
 
 MIN_WIDTH = 0.012
-"""A box, or a cell of a comb, is at least this wide, likewise."""
+"""A cell of a comb is at least this wide, likewise."""
+
+MIN_BOX = 0.02
+"""A box alone is at least this wide, likewise: large letters enclose areas, too."""
 
 MIN_LINE = 0.08
 """A line to write on is at least this long, likewise."""
@@ -55,7 +58,11 @@ def propose_fields(reference: U8) -> tuple[FormField, ...]:
     level, upright = find_lines(reference)
     cells = _find_cells(level, upright, side)
     combs = _join_cells(cells, side)
-    fields = [(_around(comb), comb if len(comb) > 1 else []) for comb in combs]
+    fields = [
+        (_around(comb), comb if len(comb) > 1 else [])
+        for comb in combs
+        if len(comb) > 1 or comb[0].w >= MIN_BOX * side
+    ]
     fields += [(box, []) for box in _find_write_lines(level, upright, cells, side)]
     fields = _in_rows(fields)
     return tuple(
@@ -99,7 +106,7 @@ def _find_cells(level: U8, upright: U8, side: int) -> list[_Cell]:
     for place in range(1, count):
         x, y, w, h, area = stats[place].tolist()
         fits = MIN_HEIGHT * side <= h <= MAX_HEIGHT * side and w >= MIN_WIDTH * side
-        if fits and area >= 0.85 * w * h and w < 0.95 * level.shape[1]:
+        if fits and area >= 0.92 * w * h and w < 0.95 * level.shape[1]:
             cells.append(_Cell(x - 2, y - 2, w + 4, h + 4))
     return cells
 
