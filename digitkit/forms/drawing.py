@@ -55,16 +55,16 @@ def draw_reading(image: GreyImage, form: Form, reading: FormReading) -> U8:
         uint8 ``[h, w, 3]`` BGR: the print of the reference in blue where it should be, the fields
         in the colours of `COLOURS`.
     """
-    known, registration = form.find(image)
-    height, width = known.template.reference.shape
+    template, registration = form.locate(image)
+    height, width = template.reference.shape
     ratio = min(1.0, 1754 / max(height, width))
     seen = registration.placement.sample(image, (0.0, 0.0, float(width), float(height)), ratio)
     page = np.asarray(cv2.cvtColor(_pale(seen), cv2.COLOR_GRAY2BGR), np.uint8)
-    reference = cv2.resize(known.template.reference, seen.shape[::-1], interpolation=cv2.INTER_AREA)
+    reference = cv2.resize(template.reference, seen.shape[::-1], interpolation=cv2.INTER_AREA)
     edges = cv2.Canny(reference, 80, 200)
     page[edges > 0] = BLUE
     thick = max(1, max(page.shape) // 900)
-    for one in known.template.fields:
+    for one in template.fields:
         read = reading[one.name]
         x, y, w, h = (round(side * ratio) for side in one.box)
         colour = COLOURS[read.status]

@@ -109,11 +109,10 @@ class FieldCutter:
 
     def _subtract(self, seen: U8) -> U8:
         """The ink without the print."""
-        printed = self._print >= PRINT
-        # How dark the print is here, against the reference.
-        level = float(np.median(seen[self._print >= SOLID])) if self._has_print else 0.0
-        usual = float(np.median(self._print[self._print >= SOLID])) if self._has_print else 1.0
-        gain = min(max(level / max(usual, 1.0), 0.5), 1.6) if printed.any() else 1.0
+        solid, gain = self._print >= SOLID, 1.0
+        if solid.any():  # how dark the print is here, against the reference
+            gain = float(np.median(seen[solid])) / float(np.median(self._print[solid]))
+            gain = min(max(gain, 0.5), 1.6)
         expected = cv2.convertScaleAbs(self._around, alpha=1.1 * gain)
         rest = cv2.subtract(seen, expected)
         hidden = (expected >= SOLID).astype(np.uint8)

@@ -135,7 +135,7 @@ class Form:
         """
         begun = time.perf_counter_ns()
         image = frame.grey
-        known, registration = self.find(image)
+        known, registration = self._find(image)
         located = time.perf_counter_ns()
         inks = [cutter.cut(image, registration.placement) for cutter in known.cutters]
         found = self._read_fields(known.template, inks)
@@ -158,12 +158,16 @@ class Form:
             registration.method, ms, frame.page,
         )  # fmt: skip
 
-    def find(self, image: GreyImage) -> tuple[_Known, Registration]:
+    def locate(self, image: GreyImage) -> tuple[Template, Registration]:
         """The template that matches a picture best, and where it lies.
 
         Raises:
             FormError: none matches.
         """
+        known, registration = self._find(image)
+        return known.template, registration
+
+    def _find(self, image: GreyImage) -> tuple[_Known, Registration]:
         picture = Picture(image)
         best: tuple[_Known, Registration] | None = None
         for known in self._known:
