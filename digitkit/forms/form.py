@@ -178,7 +178,7 @@ class Form:
             names = ", ".join(template.name for template in self.templates)
             raise FormError(
                 f"no form was found in it: it matches none of the templates ({names})",
-                hint="digitkit form check shows why",
+                hint="the picture must show most of the form",
             )
         return best
 
