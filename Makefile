@@ -37,7 +37,7 @@ $(BIN)/.ready: pyproject.toml
 demo: $(BIN)/.ready
 	$(BIN)/digitkit train --recipe quick --out $(DEMO)/run --overwrite
 	$(BIN)/digitkit export $(DEMO)/run --out $(DEMO)/models --name quick
-	$(BIN)/digitkit infer data/samples --model $(DEMO)/models/quick-int8.onnx \
+	$(BIN)/digitkit infer data/samples/*.??g --model $(DEMO)/models/quick-int8.onnx \
 		--annotate $(DEMO)/annotated --explain $(DEMO)/explained
 	@echo "annotated images: $(DEMO)/annotated; what the classifier saw: $(DEMO)/explained"
 
@@ -115,6 +115,7 @@ docs-outputs: $(BIN)/.ready
 
 samples: $(BIN)/.ready
 	$(BIN)/python data/samples/make_samples.py
+	$(BIN)/python data/samples/form/make_form.py
 
 # The suite: models, start-up, memory, throughput, photos, training time; six minutes on two idle
 # cores. BENCH_ARGS=--store keeps the results in benchmarks/results, --quick only tries it out.

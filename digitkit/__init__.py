@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from digitkit.benchmark.bench_config import BenchConfig
     from digitkit.benchmark.runner import run_benchmark
     from digitkit.errors import DigitkitError
+    from digitkit.forms.form import Form
+    from digitkit.forms.results import FieldReading, FormReading
     from digitkit.models.classifier import Classifier, Prediction
     from digitkit.models.contract import ModelContract
     from digitkit.models.evaluation import Evaluation, evaluate
@@ -42,6 +44,9 @@ _MODULES = {
     "Evaluation": "models.evaluation",
     "Failure": "sources.frames",
     "Field": "reading.fields",
+    "FieldReading": "forms.results",
+    "Form": "forms.form",
+    "FormReading": "forms.results",
     "Frame": "sources.frames",
     "Live": "sources.live",
     "Mark": "reading.results",
@@ -66,6 +71,9 @@ __all__ = [
     "Event",
     "Failure",
     "Field",
+    "FieldReading",
+    "Form",
+    "FormReading",
     "Frame",
     "Live",
     "Mark",

@@ -61,6 +61,10 @@ class ImageError(DigitkitError, ValueError):
     """A file or an array is not an image that digits can be read from."""
 
 
+class FormError(ImageError):
+    """A picture shows none of the forms, or the fields of the one that it shows cannot be read."""
+
+
 class InputTypeError(DigitkitError, TypeError):
     """What was passed as an image is of a kind that none can be made of, such as None."""
 
@@ -107,6 +111,10 @@ class OutputError(DigitkitError, OSError):
 
 class SettingsError(DigitkitError, ValueError):
     """A settings file has an unknown key or a value that its key does not allow."""
+
+
+class TemplateError(DigitkitError, ValueError):
+    """A form's template has something that is not allowed, or its reference is another picture."""
 
 
 class BundleError(DigitkitError, ValueError):

@@ -45,6 +45,7 @@ COMMANDS = {
     "export": "Export a training to ONNX, in fp32 and int8, and verify both.",
     "infer": "Read handwritten digits from images, whole pages, folders, lists, videos or a "
     "camera.",
+    "form": "Mark the fields of a form once, so that digitkit infer --form reads it.",
     "eval": "Measure a model: loss, accuracy, calibration, per-digit precision and recall.",
     "inspect": "Show what a model is: its contract, operators, parameters, multiply-adds, size, "
     "hashes.",

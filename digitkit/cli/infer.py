@@ -23,7 +23,7 @@ from digitkit.cli.infer_options import (
     WorkersOption,
 )
 from digitkit.cli.infer_report import print_notice, print_summary, reading_bar
-from digitkit.cli.options import InputScaleOption, complete_model
+from digitkit.cli.options import ChecksumOption, FormOption, InputScaleOption, complete_model
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -49,6 +49,8 @@ digitkit infer letters/ --pattern '[1-9]\\d{3}' --orientation auto
 digitkit infer bills/ --pattern '\\d+,\\d\\d' --output amounts.csv
 
 digitkit infer strips/ --mode number --expect 6
+
+digitkit infer scans/ --form form.toml --output table.xlsx
 
 find . -name '*.png' -print0 | digitkit infer - -0
 
@@ -210,6 +212,8 @@ def command(
             rich_help_panel=FIELDS,
         ),
     ] = None,
+    form: FormOption = None,
+    checksum: ChecksumOption = None,
     camera: Annotated[
         str | None,
         typer.Option(
@@ -290,6 +294,8 @@ def command(
     that do not meet a field), digits and ms; a failed source has source and error. CSV has a record
     per number.
 
+    With --form, each image is a form: a row of the table, with a column and a status per field.
+
     Digits of a camera or a video are tracked over frames. A line says that a number appeared,
     changed or disappeared, once that is stable; in JSON it has event, number, previous and text.
     """
@@ -343,7 +349,12 @@ def command(
     )
     piped = job.output is not None or not sys.stdout.isatty()  # else the lines show how it goes
     with reading_bar(wanted=piped and job.camera is None and not job.quiet) as bar:
-        if job.engine == "ray":
+        if form or checksum:
+            from digitkit.forms.forms_job import FormConfig, run_forms
+
+            templates = FormConfig(tuple(map(Path, form or ())), tuple(checksum or ()))
+            read = partial(run_forms, job, sys.stdout, forms=templates)
+        elif job.engine == "ray":
             from digitkit.cluster.ray_job import run_on_ray
 
             read = partial(run_on_ray, job)

@@ -52,3 +52,24 @@ ThreadsOption = Annotated[int, typer.Option(help="CPU threads.")]
 ReportOption = Annotated[
     ReportFormat, typer.Option("--format", help="text for people, json for programs.")
 ]
+
+FormOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TEMPLATE",
+        help="Read forms: a template, as digitkit form new writes it; of several (pages, versions) "
+        "the one that matches is taken.",
+        rich_help_panel="Forms",
+        show_default=False,
+    ),
+]
+ChecksumOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FIELD=MODULE:FUNCTION",
+        help="A checksum of your own for a form's field: a Python function that gets its digits "
+        "and returns whether they are valid.",
+        rich_help_panel="Forms",
+        show_default=False,
+    ),
+]

@@ -88,7 +88,7 @@ def run_infer(
             files.interrupts = stack.enter_context(deferred)
         if inputs.watch is not None:
             inputs.watch.idle = outputs.idle
-        workers = _count_workers(config, inputs.total)
+        workers = count_workers(config, inputs.total)
         if workers > 1:
             summary = _read_with_workers(files, reader, make_reader, workers, call)
         else:
@@ -206,8 +206,13 @@ class _Files:
             yield result
 
 
-def _count_workers(config: InferConfig, total: int) -> int:
-    """How many processes read: as many as asked for, else one per core where there is enough."""
+def count_workers(config: InferConfig, total: int) -> int:
+    """How many processes read: as many as asked for, else one per core where there is enough.
+
+    Args:
+        config: what it asks for.
+        total: how many files there are; 0 where that is not known.
+    """
     if config.workers != "auto":
         return config.workers
     from digitkit.inference.workers import FILES_PER_WORKER

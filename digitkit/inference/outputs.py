@@ -67,7 +67,7 @@ def open_outputs(config: InferConfig, reader: Reader, stdout: TextIO) -> Iterato
         if config.explain is not None:
             from digitkit.sinks.images import ExplanationSink
 
-            sinks.append(ExplanationSink(config.explain))
+            sinks.append(ExplanationSink(config.explain, reader.min_confidence))
         yield outputs
 
 
@@ -101,7 +101,7 @@ def _open_readings(
     else:
         assert how != "parquet"
         is_live = config.camera is not None
-        stream: Stream = stack.enter_context(_open_lines(config.output, is_live=is_live))
+        stream: Stream = stack.enter_context(open_lines(config.output, is_live=is_live))
         outputs.sinks.append(LineSink(stream, how, quiet=config.quiet))
 
 
@@ -185,7 +185,12 @@ def _open_continued(
 
 
 @contextmanager
-def _open_lines(path: Path, *, is_live: bool) -> Iterator[TextIO]:
+def open_lines(path: Path, *, is_live: bool) -> Iterator[TextIO]:
+    """A file for lines: complete or not at all, but of a camera line by line.
+
+    Raises:
+        OutputError: it is a folder, or cannot be written.
+    """
     if path.is_dir():
         raise OutputError("is a folder; --output must name a file", subject=str(path))
     if not is_live:

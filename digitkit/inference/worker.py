@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -34,6 +34,22 @@ GRACE_SECONDS = 0.5
 result, it would leave the other side waiting for the rest."""
 
 
+class FrameReader(Protocol):
+    """What reads images in a process: a `Reader`, or what `Form.read` takes.
+
+    Attributes:
+        obeys_exif: whether a source is to rotate an image file as its EXIF data says.
+    """
+
+    @property
+    def obeys_exif(self) -> bool:
+        """See the class."""
+
+
+ReadFrames = Callable[[Any, Iterable[Frame | Failure]], Iterator[Any]]
+"""Reads images with what reads them: pairs of an image and what was read, and failures."""
+
+
 @dataclass(frozen=True)
 class Form:
     """In which form readings are wanted; can be pickled.
@@ -46,12 +62,15 @@ class Form:
         number_rule: what each number must look like; None for anything.
         keep_images: of the readings themselves: whether the images are wanted, too; without them a
             frame's image is a single pixel.
+        read: reads images, a function of a module; None for `read_each`. What it returns is not
+            written down.
     """
 
     how: LineFormat | TableForm | None = None
     quiet: bool = False
     number_rule: Field | None = None
     keep_images: bool = False
+    read: ReadFrames | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,7 @@ Result = Written | list[Outcome]
 class FileReader:
     """Reads files in the form that is wanted."""
 
-    def __init__(self, reader: Reader, form: Form) -> None:
+    def __init__(self, reader: FrameReader, form: Form) -> None:
         """Read with this reader."""
         self._reader = reader
         self._form = form
@@ -101,9 +120,10 @@ class FileReader:
                 if pages > 1:
                     return
 
-        outcomes = read_each(self._reader, frames(), batch=BATCH)
+        outcomes = read_with(self._reader, frames(), self._form, batch=BATCH)
         result: Result
         if self._form.how is not None:
+            assert isinstance(self._reader, Reader)
             result = write_down(outcomes, self._reader, self._form)
         elif self._form.keep_images:
             result = list(outcomes)
@@ -130,6 +150,16 @@ class FileReader:
         except INPUT_ERRORS as error:
             frame = to_failure(image.name, error, page=image.page_number(page or 1))
         return frame, image.count if page is None else 1
+
+
+def read_with(
+    reader: FrameReader, frames: Iterable[Frame | Failure], form: Form, *, batch: int = 1
+) -> Iterator[Outcome]:
+    """Read images with what a form names; `batch` as for `read_each`."""
+    if form.read is not None:
+        return form.read(reader, frames)
+    assert isinstance(reader, Reader)
+    return read_each(reader, frames, batch=batch)
 
 
 def write_down(outcomes: Iterable[Outcome], reader: Reader, form: Form) -> Written:
@@ -174,7 +204,7 @@ def _without_image(outcome: Outcome) -> Outcome:
 _file_reader: FileReader | None = None
 
 
-def start(make_reader: Callable[[], Reader], form: Form, ended: Connection) -> None:
+def start(make_reader: Callable[[], FrameReader], form: Form, ended: Connection) -> None:
     """Begin a worker process, which exits soon after the other end of `ended` is closed."""
     global _file_reader
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out work

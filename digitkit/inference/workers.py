@@ -10,9 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digitkit.errors import SourceError
-from digitkit.inference.pipeline import Outcome, Summary, Tally, read_each
-from digitkit.inference.worker import Answer, Form, Result, Written, start, work
-from digitkit.reading.reader import Reader
+from digitkit.inference.pipeline import Outcome, Summary, Tally
+from digitkit.inference.worker import (
+    Answer,
+    Form,
+    FrameReader,
+    Result,
+    Written,
+    read_with,
+    start,
+    work,
+)
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name
@@ -41,7 +49,7 @@ second."""
 
 
 def read_with_workers(
-    make_reader: Callable[[], Reader],
+    make_reader: Callable[[], FrameReader],
     items: Iterable[Item | Failure],
     workers: int,
     form: Form,
@@ -155,7 +163,7 @@ class _Pool:
     """
 
     def __init__(
-        self, make_reader: Callable[[], Reader], workers: int, form: Form, limits: VideoLimits
+        self, make_reader: Callable[[], FrameReader], workers: int, form: Form, limits: VideoLimits
     ) -> None:
         """Start the processes."""
         # Not at the top: one image is read sooner than these are loaded.
@@ -165,8 +173,9 @@ class _Pool:
         self.ahead = _AHEAD * workers
         self.latest = ""
         self._make_reader = make_reader
+        self._form = form
         self._limits = limits
-        self._own_reader: Reader | None = None
+        self._own_reader: FrameReader | None = None
         self._size = 1
         # Forked processes would inherit the locks of other threads; spawned ones are clean.
         context = multiprocessing.get_context("spawn")
@@ -208,7 +217,7 @@ class _Pool:
             return iter([item])
         reader = self._own_reader = self._own_reader or self._make_reader()
         frames = read_frames([item], exif=reader.obeys_exif, limits=self._limits)
-        return read_each(reader, frames)
+        return read_with(reader, frames, self._form)
 
     def end(self) -> None:
         """End the processes, whatever they are doing."""

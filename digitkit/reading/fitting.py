@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
+from typing import Protocol
 
 from digitkit.reading.fields import MATCH_SECONDS, Field, slow_pattern
 from digitkit.reading.numbers import find_candidates, finish_numbers
@@ -181,11 +182,11 @@ def _fit_digits(number: Number, field: Field) -> list[Digit]:
     if field.fits(_accepted_text(number, row, field)):
         return row
     signs, rejected = _signs(number, field), [replace(digit, accepted=False) for digit in row]
-    options = [_list_options(digit) for digit in row]
+    options = [list_options(digit) for digit in row]
     slow = 0.0  # seconds
     # Probability of the hypotheses that are wrong: of all, and of those with each option.
     wrong, wrong_with = 0.0, [[0.0] * len(choices) for choices in options]
-    for probability, choice in islice(_by_probability(options), MAX_TRIED):
+    for probability, choice in islice(by_probability(options), MAX_TRIED):
         chosen = [choices[k] for choices, k in zip(options, choice, strict=True)]
         taken = [option.digit for option in chosen]
         if all(digit is None for digit in taken):
@@ -209,7 +210,7 @@ def _fit_digits(number: Number, field: Field) -> list[Digit]:
 
 def _accept_options(
     row: Sequence[Digit],
-    options: Sequence[_Option],
+    options: Sequence[Option],
     probability: float,
     wrong: float,
     wrong_with: Sequence[float],
@@ -239,34 +240,47 @@ def _accept_options(
 
 
 @dataclass(frozen=True)
-class _Option:
-    """What a detection may be: a digit, or none."""
+class Option:
+    """What a detection may be.
+
+    Attributes:
+        digit: 0 to 9; None for no digit.
+        probability: of that, above 0.
+    """
 
     digit: int | None
     probability: float
 
 
-def _list_options(digit: Digit) -> list[_Option]:
-    """What a detection may be, the most likely first, down to `MIN_PROBABILITY`."""
+class Likely(Protocol):
+    """One of several possibilities."""
+
+    @property
+    def probability(self) -> float:
+        """How likely it is, above 0."""
+
+
+def list_options(digit: Digit, least: float = MIN_PROBABILITY) -> list[Option]:
+    """What a detection may be, the most likely first, down to a least probability."""
     if digit.cut:
-        return [_Option(None, 1.0)]
+        return [Option(None, 1.0)]
     # In float64: the rounding of float32 sums exceeds the least likely hypotheses.
     probabilities = [float(p) for p in digit.probabilities]
     scale = digit.is_digit / sum(probabilities)
-    options = [_Option(d, p * scale) for d, p in enumerate(probabilities)]
-    options.append(_Option(None, 1.0 - digit.is_digit))
+    options = [Option(d, p * scale) for d, p in enumerate(probabilities)]
+    options.append(Option(None, 1.0 - digit.is_digit))
     options.sort(key=lambda option: -option.probability)
-    return [option for option in options if option.probability >= MIN_PROBABILITY]
+    return [option for option in options if option.probability >= least]
 
 
-def _by_probability(options: Sequence[Sequence[_Option]]) -> Iterator[tuple[float, list[int]]]:
-    """All hypotheses about a row, the most likely first, each once.
+def by_probability(options: Sequence[Sequence[Likely]]) -> Iterator[tuple[float, list[int]]]:
+    """All hypotheses, the most likely first, each once.
 
     Args:
-        options: of each detection, the most likely first.
+        options: of each detection, the most likely first; or of each of other independent things.
 
     Yields:
-        The probability of a hypothesis, and the index of each detection's option.
+        The probability of a hypothesis, and the index of each one's option.
     """
     costs = [[-math.log(option.probability) for option in choices] for choices in options]
     # Detections with a cheap first change come first. So no step below makes a hypothesis more

@@ -97,6 +97,23 @@ class Stream(Protocol):
         """Hand on what was written."""
 
 
+def put_text(stream: Stream, text: str) -> None:
+    """Write a text, and hand it on at once.
+
+    Raises:
+        OutputError: it cannot be written.
+        BrokenPipeError: whoever reads it has closed the pipe.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except (BrokenPipeError, OutputError):
+        raise
+    except OSError as error:
+        name = "standard output" if stream is sys.stdout else stream.name
+        raise OutputError(f"cannot be written: {os_reason(error)}", subject=name) from error
+
+
 class LineSink:
     """Writes one line (CSV: one record per number) per reading, flushed at once."""
 
@@ -117,7 +134,7 @@ class LineSink:
         self.how = how
         self.quiet = quiet
         if how == "csv" and header:
-            self.add(_csv_line(CSV_COLUMNS))
+            self.add(csv_line(CSV_COLUMNS))
 
     def add(self, text: str) -> None:
         """Write lines that another `LineSink` made.
@@ -125,14 +142,7 @@ class LineSink:
         Raises:
             OutputError: they cannot be written.
         """
-        try:
-            self.stream.write(text)
-            self.stream.flush()
-        except (BrokenPipeError, OutputError):
-            raise
-        except OSError as error:
-            name = "standard output" if self.stream is sys.stdout else self.stream.name
-            raise OutputError(f"cannot be written: {os_reason(error)}", subject=name) from error
+        put_text(self.stream, text)
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Write a reading; of a stream's frame its events, a line each."""
@@ -164,10 +174,10 @@ class LineSink:
 def _csv_record(record: Record) -> str:
     number = record.number
     values: dict[str, object] = {
-        "source": _guard(record.source),
+        "source": guard(record.source),
         "page": record.page,
-        "reasons": _guard("; ".join(record.reasons)),
-        "error": _guard(record.error or ""),
+        "reasons": guard("; ".join(record.reasons)),
+        "error": guard(record.error or ""),
         "event": record.event,
         "frame": record.frame,
         "time": record.time and record.time.isoformat(timespec="milliseconds"),
@@ -182,17 +192,17 @@ def _csv_record(record: Record) -> str:
             "complete": "true" if number.complete else "false",
             "confidence": f"{min(number.confidence, 0.9999):.4f}",  # never rounded up to 1
         }
-    return _csv_line([values.get(column) for column in CSV_COLUMNS])
+    return csv_line([values.get(column) for column in CSV_COLUMNS])
 
 
-def _guard(text: str) -> str:
+def guard(text: str) -> str:
     """A text that a spreadsheet does not run: a file's name may begin like a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def unguard(text: str) -> str:
     """A text as it was before a CSV file guarded it."""
-    return text[1:] if text.startswith("'") and _guard(text[1:]) == text else text
+    return text[1:] if text.startswith("'") and guard(text[1:]) == text else text
 
 
 _STAYS = re.compile(r"0|-?[1-9][0-9]{0,10}|(?=.*\?)[0-9?][0-9?.,]*")
@@ -208,7 +218,8 @@ def keep_text(text: str) -> str:
     return text if not text or _STAYS.fullmatch(text) else '="{}"'.format(text.replace('"', '""'))
 
 
-def _csv_line(values: Sequence[object]) -> str:
+def csv_line(values: Sequence[object]) -> str:
+    """A record of CSV, quoted where needed, with its line break."""
     import csv
 
     buffer = io.StringIO()

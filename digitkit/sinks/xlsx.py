@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from digitkit.arrays import U8, Box
 from digitkit.errors import OutputError, needs_extra, os_reason
@@ -41,11 +41,30 @@ WIDTH, HEIGHT = 160, 36
 """Room for a picture, pixels of the screen; it has twice as many of its own."""
 
 
+class Finished(Protocol):
+    """What writes the sheets of a table."""
+
+    def finish(self) -> None:
+        """Complete the sheets, before the file is written."""
+
+
+_Table = TypeVar("_Table", bound=Finished)
+
+
+def open_xlsx(path: Path) -> AbstractContextManager[XlsxSink]:
+    """A table of numbers that is written to `path` at the end; see `open_workbook`."""
+    return open_workbook(path, XlsxSink)
+
+
 @contextmanager
-def open_xlsx(path: Path) -> Iterator[XlsxSink]:
+def open_workbook(path: Path, make: Callable[[Workbook, str], _Table]) -> Iterator[_Table]:
     """A table that is written to `path` at the end; an error leaves none.
 
     Its rows are kept in a temporary file, not in memory.
+
+    Args:
+        path: of the file.
+        make: makes what writes the table, of a new workbook and the file's name for messages.
 
     Raises:
         MissingDependencyError: XlsxWriter is not installed.
@@ -70,7 +89,7 @@ def open_xlsx(path: Path) -> Iterator[XlsxSink]:
             },
         )
         try:
-            sink = XlsxSink(workbook, str(path))
+            sink = make(workbook, str(path))
             yield sink
             sink.finish()
             workbook.close()
@@ -181,22 +200,28 @@ class XlsxSink:
     def _add_picture(self, image: U8, number: Number) -> None:
         """Put a number's picture into the row that was written last."""
         self._pictures += 1
+        place = list(COLUMNS).index("picture")
         crop = crop_number(image, number.box)
-        encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-        self._sheet.insert_image(
-            self._rows,
-            list(COLUMNS).index("picture"),
-            "number.jpg",
-            {
-                "image_data": io.BytesIO(encoded),
-                "description": number.text,
-                "x_offset": 2,
-                "y_offset": 2,
-                "x_scale": 0.5,
-                "y_scale": 0.5,
-                "object_position": 1,  # it is filtered and sorted with its row
-            },
-        )
+        insert_picture(self._sheet, self._rows, place, crop, number.text)
+
+
+def insert_picture(sheet: Any, row: int, column: int, crop: U8, text: str) -> None:
+    """Put a picture, as `fit_picture` makes it, into a cell; `text` describes it."""
+    encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+    sheet.insert_image(
+        row,
+        column,
+        "number.jpg",
+        {
+            "image_data": io.BytesIO(encoded),
+            "description": text,
+            "x_offset": 2,
+            "y_offset": 2,
+            "x_scale": 0.5,
+            "y_scale": 0.5,
+            "object_position": 1,  # it is filtered and sorted with its row
+        },
+    )
 
 
 def crop_number(image: U8, box: Box) -> U8:
@@ -212,6 +237,11 @@ def crop_number(image: U8, box: Box) -> U8:
     x, y, w, h = box
     margin = 2 + round(max(0.25 * h, 0.1 * w))
     crop = image[max(0, y - margin) : y + h + margin, max(0, x - margin) : x + w + margin]
+    return fit_picture(crop)
+
+
+def fit_picture(crop: U8) -> U8:
+    """A picture scaled to fit twice `WIDTH` × `HEIGHT`, uint8 ``[h, w]`` or ``[h, w, 3]``."""
     ratio = min(2 * WIDTH / crop.shape[1], 2 * HEIGHT / crop.shape[0])
     size = [max(1, round(side * ratio)) for side in crop.shape[1::-1]]
     how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC

@@ -73,7 +73,7 @@ def test_auto_goes_by_cores_and_files(monkeypatch, cores, quota, files, expected
         machine, "read_machine", lambda: type("M", (), {**vars(real), "cpu_quota": quota})
     )
     config = InferConfig(sources=("a",), workers=parse_workers("auto"))
-    assert infer_job._count_workers(config, files) == expected
+    assert infer_job.count_workers(config, files) == expected
 
 
 @pytest.mark.parametrize("text", ["many", "1.5", "0", "2000", "", "-1"])

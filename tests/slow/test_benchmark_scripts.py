@@ -66,6 +66,14 @@ def test_runs_that_are_killed_and_continued(run, capsys):
     assert [line for line in out.splitlines() if line.startswith(("300 crops", "4 pages"))]
 
 
+def test_forms(run):
+    out = run("forms", "--count", 1, "--others", 1, "--markers")
+    rows = [line.split() for line in out.splitlines()]
+    found = {row[0]: row[2] for row in rows if row[:1] in (["scans"], ["photos"]) and row[1] == "1"}
+    assert found == {"scans": "100.00%", "photos": "100.00%"}
+    assert "refused: 1 of 1" in out
+
+
 def test_startup_of_what_fails(run, tmp_path):
     error = error_of(SystemExit, run, "startup", "--rounds", 1, "--image", tmp_path)
     assert "ends with exit code 1" in str(error)

@@ -1,0 +1,102 @@
+"""``digitkit form``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from digitkit.cli.options import ChecksumOption
+from digitkit.cli.show import print_line
+from digitkit.errors import FormError
+
+EXAMPLES = """\
+[bold]Examples[/]
+
+digitkit form new blank.png --out form.toml
+
+digitkit form check form.toml scan.png
+
+digitkit infer scans/ --form form.toml --output table.xlsx
+"""
+
+
+def command(ctx: typer.Context) -> None:
+    """Mark the fields of a form once, so that digitkit infer --form reads it.
+
+    new finds the boxes, combs and lines of a blank form and writes a template; check shows how a
+    filled-in form is found and read.
+    """
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+        raise typer.Exit(2)
+
+
+def new(
+    blank: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BLANK",
+            help="Scan or phone photo of a blank form, its upper side up.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Template to write, TOML.")] = Path(
+        "form.toml"
+    ),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
+    ] = False,
+) -> None:
+    """Find the fields of a blank form and write a template.
+
+    Writes three files: FILE (TOML), the reference picture (FILE.png: straightened, grey), and an
+    overview with the numbered fields (FILE-fields.png). Name the fields in FILE, remove those that
+    are none, and say what is known of them: pattern, checksum, min, max, decimals, required, and
+    rules across fields.
+    """
+    from digitkit.forms.new_form import make_template
+
+    files = make_template(blank, out, overwrite=overwrite)
+    print_line(f"{files.count} fields found; written: {files.template}, {files.reference}")
+    print_line(f"look at {files.overview}, and name the fields in {files.template}")
+
+
+def check(
+    template: Annotated[
+        Path, typer.Argument(metavar="TEMPLATE", help="Template, TOML.", show_default=False)
+    ],
+    picture: Annotated[
+        Path | None,
+        typer.Argument(metavar="SCAN", help="Filled-in form to read.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Picture to write; by default the scan's, or the template's, name with -check.png "
+            "in the current folder.",
+            show_default=False,
+        ),
+    ] = None,
+    checksum: ChecksumOption = None,
+) -> None:
+    """Draw where a template's form and fields are in a scan, and what is read of them.
+
+    Without a scan the template is checked, and its fields are drawn. Exit code 1: the scan does not
+    show the form.
+    """
+    from digitkit.forms.new_form import check_template
+
+    try:
+        path, lines = check_template(template, picture, out, tuple(checksum or ()))
+    except FormError as error:
+        print_line(f"{picture}: {error}", error=True)
+        raise typer.Exit(1) from error
+    for line in lines:
+        print_line(line)
+    print_line(f"written: {path}")
+
+
+SUBCOMMANDS = {"new": (new, EXAMPLES), "check": (check, EXAMPLES)}

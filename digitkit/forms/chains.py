@@ -1,0 +1,283 @@
+"""The digits of a free field: its ink is cut into pieces, and the likeliest chain of digits chosen.
+
+Connected strokes are cut where they are thin; each run of neighbouring pieces may be a digit. The
+classifier says how likely each is one, and dynamic programming finds the chain of runs that is most
+probable as a whole, and how much more probable it is than all others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import U8
+from digitkit.forms.field_ink import FieldInk, find_residue, to_region
+from digitkit.forms.marks import Mark, Marks, Way, own_ink, place_of, to_options
+from digitkit.forms.template import FormField
+from digitkit.images.cv import cv2
+from digitkit.images.normal_form import normal_form
+from digitkit.models.classifier import Prediction
+
+MAX_PIECES = 60
+"""Most pieces of ink of a field; beyond, it cannot be read."""
+
+MAX_RUN = 6
+"""Most pieces of a digit."""
+
+DIRT = 0.06
+"""Ink that is less high and wide than this, in heights of the field, is dirt."""
+
+SMALL = 0.5
+"""A piece that is lower than this, in heights of the field's digits, is no digit by itself."""
+
+STRAY = 0.02
+"""Less ink than this, in squares of the digits' height, is no separator where none is expected."""
+
+LOW = 0.55
+"""The middle of a decimal separator is below this, from the top of the digits, in their heights."""
+
+CUT_PRIORS = ((1.0, 1e-4), (1.25, 2e-3), (1.5, 0.1), (1.8, 0.6), (np.inf, 0.95))
+"""How likely connected ink is more than one digit, by its width in heights of the digits."""
+
+TOUCH = 0.06
+"""Pieces that are further apart than this, in heights of the digits, are of two digits if both are
+as high as digits."""
+
+MAX_WAYS = 4
+"""Chains that are kept; a rule across fields may choose another than the likeliest."""
+
+MIN_SHARE = 1e-3
+"""Less probable chains are not kept."""
+
+MIN_DIGIT = 1e-6
+"""Least probability of a run: none is impossible."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring pieces that may be a digit.
+
+    Attributes:
+        first: place of its first piece.
+        end: place after its last piece.
+        prior: how likely its pieces are one digit, by their shape alone, 0–1.
+        image: in normal form, uint8 ``[28, 28]``.
+        box: in pixels of the reference.
+    """
+
+    first: int
+    end: int
+    prior: float
+    image: U8 = field(repr=False)
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The ink of a free field.
+
+    Attributes:
+        pieces: how many pieces it was cut into.
+        runs: what may be digits.
+        separators: x of each decimal separator, pixels of the reference.
+        doubts: what is wrong with it.
+    """
+
+    pieces: int = 0
+    runs: tuple[Run, ...] = ()
+    separators: tuple[float, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A piece of ink: its box in the field's pixels, and what it was cut from."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+    mask: npt.NDArray[np.bool_] = field(repr=False)
+    stroke: int
+    cut_prior: float
+
+
+def cut_chain(one: FormField, ink: FieldInk, level: float) -> Chain:
+    """Cut the ink of a free field into pieces, and list what may be digits.
+
+    Args:
+        one: the field.
+        ink: of it.
+        level: from which darkness on it is ink.
+    """
+    left, top, right, bottom = to_region(one.box, ink)
+    _, labels, stats, middles = cv2.connectedComponentsWithStats(
+        (ink.ink >= level).astype(np.uint8), connectivity=8
+    )
+    x, y = middles.T
+    side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    kept = (x > left) & (x < right) & (y > top) & (y < bottom + 0.15 * (bottom - top))
+    kept &= side >= max(2.0, DIRT * (bottom - top))
+    kept &= ~find_residue(ink, np.asarray(labels, np.int32), np.asarray(stats, np.int32), level)
+    kept[0] = False
+    places = np.flatnonzero(kept)
+    heights = stats[places, cv2.CC_STAT_HEIGHT]
+    if not len(places) or heights.max() < 0.2 * (bottom - top):
+        return Chain()
+    if len(places) > MAX_PIECES:
+        return Chain(doubts=("has too much ink to be read",))
+    height = _usual_height(heights)
+    tall = places[heights >= SMALL * height]
+    upper = float(np.median(stats[tall, cv2.CC_STAT_TOP]))
+    separators, pieces = list[float](), list[_Piece]()
+    for place in places.tolist():
+        sx, sy, sw, sh, area = stats[place].tolist()
+        mask = labels[sy : sy + sh, sx : sx + sw] == place
+        is_low = (sy + sh / 2 - upper) / height > LOW
+        is_low &= not _is_below(stats[place], stats[tall])
+        if sh < SMALL * height and sw < 0.45 * height and is_low:
+            if area > (0.004 if one.decimals else STRAY) * height**2:
+                separators.append(ink.origin[0] + (sx + sw / 2) / ink.ratio)
+            continue
+        pieces += _cut(place, sx, sy, mask, height)
+    pieces.sort(key=lambda piece: piece.x + piece.w / 2)
+    if not pieces:
+        return Chain(doubts=("its ink cannot be read",))
+    if len(pieces) > MAX_PIECES:
+        return Chain(doubts=("has too much ink to be read",))
+    return Chain(len(pieces), tuple(_list_runs(pieces, ink, height)), tuple(sorted(separators)))
+
+
+def _is_below(piece: npt.NDArray[np.int32], tall: npt.NDArray[np.int32]) -> bool:
+    """Whether a small piece is within the width of a digit, as the foot of a broken one."""
+    left, right = piece[0], piece[0] + piece[2]
+    common = np.minimum(right, tall[:, 0] + tall[:, 2]) - np.maximum(left, tall[:, 0])
+    return bool((common > 0.7 * piece[2]).any())
+
+
+def _usual_height(heights: npt.NDArray[np.int32]) -> float:
+    """The height of a field's digits: the median of what is not much lower than the highest."""
+    return float(np.median(heights[heights >= 0.55 * heights.max()]))
+
+
+def _cut(stroke: int, x: int, y: int, mask: npt.NDArray[np.bool_], height: float) -> list[_Piece]:
+    """Cut connected ink where it is thin, if it is wide enough for two digits."""
+    h, w = mask.shape
+    prior = next(prior for width, prior in CUT_PRIORS if w < width * height)
+    if w < 0.5 * height or h < SMALL * height:
+        return [_Piece(x, y, w, h, mask, stroke, 0.0)]
+    thickness = cv2.blur(mask.sum(0).astype(np.float32)[None], (3, 1))[0]
+    room = max(2, round(0.15 * height))
+    places: list[int] = []
+    for at in np.argsort(thickness, kind="stable").tolist():
+        if thickness[at] > 0.4 * height or len(places) >= max(1, round(w / height)):
+            break
+        if room <= at < w - room and all(abs(at - other) >= room for other in places):
+            places.append(at)
+    pieces = []
+    for start, end in zip([0, *sorted(places)], [*sorted(places), w], strict=True):
+        part = mask[:, start:end]
+        rows = np.flatnonzero(part.any(1))
+        if len(rows):
+            own = part[rows[0] : rows[-1] + 1]
+            pieces.append(
+                _Piece(x + start, y + int(rows[0]), end - start, len(own), own, stroke, prior)
+            )
+    return pieces
+
+
+def _list_runs(pieces: Sequence[_Piece], ink: FieldInk, height: float) -> list[Run]:
+    runs = []
+    for first in range(len(pieces)):
+        for end in range(first + 1, min(first + MAX_RUN, len(pieces)) + 1):
+            members = pieces[first:end]
+            prior = _prior(pieces, first, end, height)
+            if prior <= 0:
+                continue
+            x, y = min(p.x for p in members), min(p.y for p in members)
+            w = max(p.x + p.w for p in members) - x
+            h = max(p.y + p.h for p in members) - y
+            own = np.zeros((h + 4, w + 4), np.uint8)
+            for p in members:
+                own[p.y - y + 2 : p.y - y + 2 + p.h, p.x - x + 2 : p.x - x + 2 + p.w] |= p.mask
+            x0, y0 = max(0, x - 2), max(0, y - 2)
+            crop = ink.ink[y0 : y + h + 2, x0 : x + w + 2]
+            own = own[y0 - y + 2 :, x0 - x + 2 :][: crop.shape[0], : crop.shape[1]]
+            image = normal_form(own_ink(crop, own))
+            runs.append(Run(first, end, prior, image, place_of(ink, x, y, w, h)))
+    return runs
+
+
+def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> float:
+    """How likely neighbouring pieces are one digit and no more, by their shape alone."""
+    members = pieces[first:end]
+    width = max(p.x + p.w for p in members) - min(p.x for p in members)
+    if width > 1.8 * height and len(members) > 1:
+        return 0.0
+    prior = 1.0
+    for a, b in pairwise(members):
+        if a.stroke == b.stroke:
+            prior *= 1 - a.cut_prior
+            continue
+        both_tall = min(a.h, b.h) >= SMALL * height
+        gap = b.x - (a.x + a.w)
+        if gap > TOUCH * height and both_tall:
+            return 0.0
+        if gap > 0.3 * height:
+            return 0.0
+        prior *= 0.05 if both_tall else 0.9
+    # What was cut off a stroke at either end.
+    for place in (first, end):
+        if 0 < place < len(pieces) and pieces[place - 1].stroke == pieces[place].stroke:
+            prior *= math.sqrt(pieces[place].cut_prior)
+    if max(p.h for p in members) < SMALL * height:
+        prior *= 0.02
+    return prior
+
+
+def chain_marks(one: FormField, chain: Chain, predictions: Sequence[Prediction]) -> Marks:
+    """The likeliest chains of digits of a free field.
+
+    Args:
+        one: the field.
+        chain: its ink.
+        predictions: of each run's image.
+    """
+    if not chain.runs:
+        return Marks((), chain.doubts)
+    ending: list[list[tuple[int, float]]] = [[] for _ in range(chain.pieces + 1)]
+    for place, (run, prediction) in enumerate(zip(chain.runs, predictions, strict=True)):
+        likely = max(prediction.is_digit * run.prior, MIN_DIGIT)
+        weight = likely * max(float(prediction.probabilities.max()), 0.1)
+        ending[run.end].append((place, weight))
+    # Of the pieces up to each: the likeliest chains, and the probability of all.
+    best: list[list[tuple[float, tuple[int, ...]]]] = [[(1.0, ())]]
+    total = [1.0]
+    for options in ending[1:]:
+        longer = [
+            (before * weight, (*taken, place))
+            for place, weight in options
+            for before, taken in best[chain.runs[place].first]
+        ]
+        best.append(sorted(longer, reverse=True)[:MAX_WAYS])
+        total.append(sum(total[chain.runs[place].first] * weight for place, weight in options))
+    if not best[-1] or total[-1] <= 0:
+        return Marks((), ("its ink cannot be read",))
+    ways = []
+    for probability, taken in best[-1]:
+        runs = [chain.runs[place] for place in taken]
+        marks = tuple(
+            Mark(to_options(predictions[place]), chain.runs[place].box) for place in taken
+        )
+        separators = tuple(
+            sum(run.box[0] + run.box[2] / 2 < x for run in runs) for x in chain.separators
+        )
+        share = probability / total[-1]
+        if all(mark.options for mark in marks) and share >= MIN_SHARE:
+            ways.append(Way(marks, separators, share))
+    return Marks(tuple(ways), chain.doubts if ways else ("its ink cannot be read",))

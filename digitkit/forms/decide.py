@@ -1,0 +1,292 @@
+"""What a form says: the most probable reading that meets all that is known of its fields.
+
+Each digit of a field is, independently of the others, what the classifier says with its
+probability. Of the hypotheses about a field those that meet its pattern, checksum and limits are
+kept; of their combinations over fields, those that meet the rules. The most probable one is taken.
+Its confidence is its share of all that are kept, and of a further part for readings that meet the
+constraints by chance although a digit was missed or is none.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import islice
+
+from digitkit.forms.marks import Marks
+from digitkit.forms.results import Status
+from digitkit.forms.rules import Rule
+from digitkit.forms.template import FormField, Template
+from digitkit.reading.fitting import Option, by_probability
+
+MAX_TRIED = 3000
+"""Hypotheses about a field, and combinations over fields, that are tried."""
+
+MAX_TEXTS = 100
+"""Texts of a field that are kept, the most probable ones."""
+
+LEAST = 1e-7
+"""A less probable hypothesis is not tried."""
+
+CHANCE = {"limits": 0.05, "checksum": 0.005, "rule": 2e-4}
+"""By what a reading has to meet: which part of the others, if wrong, would meet it by chance."""
+
+OK = 0.9
+"""Least confidence of a field that can be trusted, 0–1."""
+
+SURE = 0.98
+"""The same where a rule could not be checked, since another field of it cannot be read."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A reading of a field.
+
+    Attributes:
+        text: digits, and a decimal point in an amount.
+        probability: of its digits, above 0.
+        choice: which digit each mark with options is taken for.
+        way: which of the ways to see digits in the field's ink.
+    """
+
+    text: str
+    probability: float
+    choice: tuple[int, ...] = ()
+    way: int = 0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided about a field.
+
+    Attributes:
+        text: digits, and a decimal point in an amount; "" for an empty field.
+        status: whether it can be trusted.
+        confidence: 0–1.
+        reasons: why it is not ``ok``, or what was corrected.
+        choice: as of a `Candidate`.
+        way: likewise.
+    """
+
+    text: str
+    status: Status
+    confidence: float
+    reasons: tuple[str, ...] = ()
+    choice: tuple[int, ...] = ()
+    way: int = 0
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A field and its candidates."""
+
+    field: FormField
+    marks: Marks
+    raw: Candidate
+    fitting: tuple[Candidate, ...]
+
+    @property
+    def total(self) -> float:
+        """Probability of all candidates."""
+        return min(1.0, sum(one.probability for one in self.fitting))
+
+    def confidence_of(self, probability: float, total: float, chance: float) -> float:
+        """See the module; 0–1."""
+        return min(1.0, probability / max(total + chance * max(0.0, 1 - total), 1e-12))
+
+
+def decide(template: Template, found: Mapping[str, Marks]) -> dict[str, Decision]:
+    """Decide what each field says.
+
+    Args:
+        template: the form.
+        found: what is written in each field, by its name.
+
+    Raises:
+        ConfigError: comparing a field with its pattern takes too long.
+    """
+    fields = {one.name: _list_candidates(one, found[one.name]) for one in template.fields}
+    decisions = {name: _decide_alone(one) for name, one in fields.items()}
+    for rules in _groups(template.rules):
+        decisions |= _decide_together(rules, fields, decisions)
+    return decisions
+
+
+def _list_candidates(one: FormField, marks: Marks) -> _Field:
+    """The readings of a field that meet its own constraints."""
+    if not marks.ways:
+        empty = Candidate("", 1.0)
+        return _Field(one, marks, empty, (empty,) if marks.is_empty and not one.required else ())
+    raw: Candidate | None = None
+    kept: dict[str, Candidate] = {}
+    faults: dict[str, bool] = {}
+    for candidate in islice(_hypotheses(one, marks), MAX_TRIED):
+        text = candidate.text
+        raw = raw or candidate
+        if text not in faults:
+            faults[text] = one.find_fault(text) is not None
+        if not faults[text]:
+            known = kept.setdefault(text, candidate)
+            if known is not candidate:
+                both = min(1.0, known.probability + candidate.probability)
+                kept[text] = replace(known, probability=both)
+        if len(kept) >= MAX_TEXTS:
+            break
+    assert raw is not None
+    ordered = sorted(kept.values(), key=lambda each: -each.probability)
+    return _Field(one, marks, raw, tuple(ordered))
+
+
+def _hypotheses(one: FormField, marks: Marks) -> Iterator[Candidate]:
+    """What a field may say, the likeliest first."""
+    streams = [
+        _of_way(one, place, [mark.options for mark in way.marks if mark.options], way.share)
+        for place, way in enumerate(marks.ways)
+    ]
+    return heapq.merge(*streams, key=lambda each: -each.probability)
+
+
+def _of_way(
+    one: FormField, way: int, options: Sequence[Sequence[Option]], share: float
+) -> Iterator[Candidate]:
+    for number, (probability, choice) in enumerate(by_probability(options)):
+        if number and probability * share < LEAST:
+            return
+        taken = [ways[k].digit or 0 for ways, k in zip(options, choice, strict=True)]
+        yield Candidate(_make_text(one, taken), probability * share, tuple(taken), way)
+
+
+def _make_text(one: FormField, taken: Sequence[int]) -> str:
+    """The text of digits, with a decimal point before the decimals of an amount."""
+    text = "".join(map(str, taken))
+    if one.decimals:
+        text = text.rjust(one.decimals + 1, "0")
+        return f"{text[: -one.decimals]}.{text[-one.decimals :]}"
+    return text
+
+
+def _separator_doubt(one: _Field, candidate: Candidate) -> str | None:
+    """What is wrong with the decimal separator of a free field."""
+    if one.field.cells:
+        return None
+    count = len(candidate.choice)
+    places = {count - before for before in one.marks.ways[candidate.way].separators}
+    if not one.field.decimals:
+        return "has a decimal separator" if places else None
+    if not places:
+        return "no decimal separator was found"
+    if places != {one.field.decimals}:
+        return f"does not have {one.field.decimals} decimals"
+    return None
+
+
+def _decide_alone(one: _Field) -> Decision:
+    """What a field says by itself."""
+    if one.marks.is_empty:
+        if one.field.required:
+            return Decision("", "invalid", 1.0, ("is required, and empty",))
+        return Decision("", "empty", 1.0)
+    if not one.fitting:
+        fault = one.field.find_fault(one.raw.text) if one.raw.text else "cannot be read"
+        reasons = (fault or "cannot be read", *one.marks.doubts)
+        return Decision(one.raw.text, "invalid", 0.0, reasons, one.raw.choice, one.raw.way)
+    best = one.fitting[0]
+    free = one.field.pattern is None and one.field.checksum is None and not one.field.is_quantity
+    chance = 1.0 if free else CHANCE["checksum" if one.field.checksum else "limits"]
+    confidence = one.confidence_of(best.probability, one.total, chance)
+    doubt = _separator_doubt(one, best)
+    doubts = one.marks.doubts + (() if doubt is None else (doubt,))
+    return _judge(one, best, confidence, doubts)
+
+
+def _judge(
+    one: _Field, best: Candidate, confidence: float, doubts: tuple[str, ...], least: float = OK
+) -> Decision:
+    reasons = doubts
+    if best.text != one.raw.text:
+        reasons = (f"read as {best.text} instead of {one.raw.text}", *doubts)
+    status: Status = "ok" if confidence >= least and not doubts else "doubtful"
+    if status == "doubtful" and not doubts:
+        reasons = (*reasons, f"a digit is doubtful ({confidence:.0%})")
+    return Decision(best.text, status, confidence, reasons, best.choice, best.way)
+
+
+# --- rules across fields ---
+
+
+def _groups(rules: Sequence[Rule]) -> list[list[Rule]]:
+    """Rules that share fields, together."""
+    groups: list[tuple[set[str], list[Rule]]] = []
+    for rule in rules:
+        names, members = set(rule.fields), [rule]
+        apart = []
+        for other, others in groups:
+            if names & other:
+                names |= other
+                members = others + members
+            else:
+                apart.append((other, others))
+        groups = [*apart, (names, members)]
+    return [members for _, members in groups]
+
+
+def _holds(rules: Sequence[Rule], texts: Mapping[str, str]) -> bool:
+    """Whether texts meet the rules; an empty field is 0, and nothing is said of an empty total."""
+    values = {name: Decimal(text or "0") for name, text in texts.items()}
+    return all(
+        not texts[rule.target] or rule.evaluate(values) == values[rule.target] for rule in rules
+    )
+
+
+def _decide_together(
+    rules: Sequence[Rule], fields: Mapping[str, _Field], alone: Mapping[str, Decision]
+) -> dict[str, Decision]:
+    """What the fields of some rules say."""
+    names = list(dict.fromkeys(name for rule in rules for name in rule.fields))
+    members = [fields[name] for name in names]
+    options = [one.fitting for one in members]
+    fits: list[tuple[float, list[Candidate]]] = []
+    if all(options):
+        for probability, choice in islice(by_probability(options), MAX_TRIED):
+            if probability < LEAST * 1e-3 or (fits and probability < fits[0][0] * 1e-4):
+                break
+            chosen = [ways[k] for ways, k in zip(options, choice, strict=True)]
+            if _holds(rules, {n: c.text for n, c in zip(names, chosen, strict=True)}):
+                fits.append((probability, chosen))
+    if not fits:
+        return _explain_broken(rules, {name: fields[name] for name in names}, alone)
+    total, decisions = sum(probability for probability, _ in fits), {}
+    best = fits[0][1]
+    for place, (name, one) in enumerate(zip(names, members, strict=True)):
+        if one.marks.is_empty:
+            continue
+        text = best[place].text
+        same = sum(probability for probability, chosen in fits if chosen[place].text == text)
+        confidence = one.confidence_of(same, total, CHANCE["rule"])
+        # The rule says where the decimal point is.
+        decisions[name] = _judge(one, best[place], confidence, one.marks.doubts)
+    return decisions
+
+
+def _explain_broken(
+    rules: Sequence[Rule], fields: Mapping[str, _Field], alone: Mapping[str, Decision]
+) -> dict[str, Decision]:
+    """No combination meets the rules: all fields are invalid, unless some cannot be read anyway."""
+    broken = ", ".join(map(str, rules))
+    unread = [name for name in fields if alone[name].status not in ("ok", "empty")]
+    decisions = {}
+    for name in fields:
+        known = alone[name]
+        if not unread and known.status != "empty":
+            decisions[name] = replace(
+                known, status="invalid", confidence=min(known.confidence, 0.5),
+                reasons=(*known.reasons, f"breaks the rule {broken}"),
+            )  # fmt: skip
+        elif name in unread or (known.status == "ok" and known.confidence < SURE):
+            decisions[name] = replace(
+                known, status="doubtful" if known.status == "ok" else known.status,
+                reasons=(*known.reasons, f"the rule {broken} could not be checked"),
+            )  # fmt: skip
+    return decisions

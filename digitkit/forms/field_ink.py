@@ -1,0 +1,191 @@
+"""The handwriting in a field: the registered reference is subtracted, so that its print vanishes.
+
+Where a stroke crosses a printed line of the same darkness, no difference remains; the stroke is
+closed across the line in the direction in which it goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import U8, Box
+from digitkit.forms.geometry import Placement
+from digitkit.forms.template import FormField
+from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage, resize_to
+
+READ_SIDE = 1754
+"""Longer side of a form as its fields are read, pixels: A4 at 150 dots per inch."""
+
+SURROUND = 0.3
+"""Room around a field that is looked at, too, in its heights: people write across lines."""
+
+MAX_SHIFT = 3
+"""How far the print of a field is looked for around its place, pixels as it is read."""
+
+PRINT = 40
+"""Darkness of the reference from which it is print, 0–255."""
+
+SOLID = 100
+"""Darkness of print from which no ink can be told from it."""
+
+MIN_INK = 28
+"""Least darkness of handwriting against the paper, 0–255."""
+
+INK_SHARE = 0.38
+"""Ink is at least this share of how dark a form's handwriting is."""
+
+
+@dataclass(frozen=True)
+class FieldInk:
+    """What is written in a field.
+
+    Attributes:
+        ink: darkness of the handwriting alone, uint8 ``[h, w]``: bright on dark, paper 0.
+        origin: where its left upper corner is, x and y in pixels of the reference.
+        ratio: its pixels per pixel of the reference.
+        shift: how far the print was off its place, pixels of the reference.
+        near: 1 where print is or nearly is, uint8 ``[h, w]``.
+    """
+
+    ink: U8 = field(repr=False)
+    origin: tuple[float, float]
+    ratio: float
+    shift: tuple[float, float]
+    near: U8 = field(repr=False)
+
+
+class FieldCutter:
+    """Cuts the handwriting of one field out of pictures."""
+
+    def __init__(self, one: FormField, reference: U8) -> None:
+        """Prepare a field of a reference, uint8 ``[H, W]``."""
+        height, width = reference.shape
+        self.ratio = READ_SIDE / max(height, width)
+        x, y, w, h = one.box
+        room = SURROUND * min(h, w)
+        left, top = max(0.0, x - room), max(0.0, y - room)
+        right, bottom = min(float(width), x + w + room), min(float(height), y + h + room)
+        self.region = left, top, right - left, bottom - top
+        flat = Placement.flat(np.eye(3), (height, width))
+        sample = flat.sample(GreyImage.from_pixels(reference), self.region, self.ratio)
+        self._print = _darkness(sample)
+        blurred = cv2.GaussianBlur(self._print, (0, 0), 0.8)
+        self._soft = np.asarray(blurred, np.uint8)
+        self._has_print = int((self._print >= PRINT).sum()) >= 30
+        around = cv2.dilate(self._print, np.ones((3, 3), np.uint8))
+        self._around = np.asarray(cv2.GaussianBlur(around, (0, 0), 0.7), np.uint8)
+        thick = cv2.distanceTransform((self._print >= PRINT).astype(np.uint8), cv2.DIST_L2, 3)
+        on_lines = thick[thick > 0]
+        wide = 2 * float(np.percentile(on_lines, 90)) if len(on_lines) else 2.0
+        self._gap = min(13, int(wide) + 6) | 1
+        solid = (self._print >= PRINT).astype(np.uint8)
+        self._near = np.asarray(cv2.dilate(solid, np.ones((7, 7), np.uint8)), np.uint8)
+
+    def cut(self, image: GreyImage, placement: Placement) -> FieldInk:
+        """The handwriting in a picture."""
+        pad = MAX_SHIFT / self.ratio
+        x, y, w, h = self.region
+        wider = (x - pad, y - pad, w + 2 * pad, h + 2 * pad)
+        seen = _darkness(placement.sample(image, wider, self.ratio))
+        height, width = self._print.shape
+        column, row = self._find_shift(seen) if self._has_print else (MAX_SHIFT, MAX_SHIFT)
+        seen = seen[row : row + height, column : column + width]
+        if seen.shape != self._print.shape:  # rounded otherwise
+            seen = np.asarray(cv2.resize(seen, (width, height)), np.uint8)
+        shift = ((column - MAX_SHIFT) / self.ratio, (row - MAX_SHIFT) / self.ratio)
+        ink = self._subtract(seen)
+        return FieldInk(ink, (x + shift[0], y + shift[1]), self.ratio, shift, self._near)
+
+    def _find_shift(self, seen: U8) -> tuple[int, int]:
+        if seen.shape[0] <= self._soft.shape[0] or seen.shape[1] <= self._soft.shape[1]:
+            return MAX_SHIFT, MAX_SHIFT
+        scores = cv2.matchTemplate(seen, self._soft, cv2.TM_CCORR)
+        best = cv2.minMaxLoc(scores)
+        return best[3][0], best[3][1]
+
+    def _subtract(self, seen: U8) -> U8:
+        """The ink without the print."""
+        solid, gain = self._print >= SOLID, 1.0
+        if solid.any():  # how dark the print is here, against the reference
+            gain = float(np.median(seen[solid])) / float(np.median(self._print[solid]))
+            gain = min(max(gain, 0.5), 1.6)
+        expected = cv2.convertScaleAbs(self._around, alpha=1.1 * gain)
+        rest = cv2.subtract(seen, expected)
+        hidden = (expected >= SOLID).astype(np.uint8)
+        if not hidden.any():
+            return np.asarray(rest, np.uint8)
+        bare = np.where(hidden > 0, 0, rest).astype(np.uint8)
+        filled = np.zeros_like(bare)
+        for kernel in _strokes(self._gap):
+            filled = np.maximum(filled, cv2.morphologyEx(bare, cv2.MORPH_CLOSE, kernel))
+        return np.where(hidden > 0, filled, bare)
+
+
+def _strokes(length: int) -> list[U8]:
+    """Short lines in eight directions."""
+    half, kernels = length // 2, []
+    for step in range(8):
+        angle = np.pi * step / 8
+        dx, dy = half * np.cos(angle), half * np.sin(angle)
+        kernel = np.zeros((length, length), np.uint8)
+        start = (round(half - dx), round(half - dy))
+        cv2.line(kernel, start, (round(half + dx), round(half + dy)), 1, 1)
+        kernels.append(kernel)
+    return kernels
+
+
+def _darkness(grey: U8) -> U8:
+    """How much darker each pixel is than the paper around, 0–255, whatever the light."""
+    small = resize_to(grey, 0.25)
+    side = max(5, min(small.shape) // 2 | 1)
+    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    paper = cv2.blur(paper, (5, 5))
+    paper = cv2.resize(paper, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    bright = np.maximum(paper, 1).astype(np.float32)
+    return np.asarray(((bright - grey) * (255 / bright)).clip(0, 255), np.uint8)
+
+
+def ink_level(inks: list[FieldInk]) -> float:
+    """From which darkness on a pixel is ink, 0–255: by how dark a form's handwriting is."""
+    strong = [one.ink[one.ink >= MIN_INK] for one in inks]
+    values = np.concatenate(strong) if strong else np.empty(0, np.uint8)
+    if len(values) < 30:
+        return float(MIN_INK)
+    return max(float(MIN_INK), INK_SHARE * float(np.percentile(values, 75)))
+
+
+RESIDUE = 1.6
+"""Ink next to print is a remainder of it, if it is paler than this many times the least ink."""
+
+
+def find_residue(
+    one: FieldInk, labels: npt.NDArray[np.int32], stats: npt.NDArray[np.int32], level: float
+) -> npt.NDArray[np.bool_]:
+    """Which connected pieces of ink are remainders of print: next to it, and pale or thin.
+
+    Args:
+        one: the field's ink.
+        labels: of its pieces, int32 ``[h, w]``.
+        stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
+        level: from which darkness on it is ink.
+    """
+    count = len(stats)
+    flat = labels.ravel()
+    area = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
+    beside = np.bincount(flat, one.near.ravel(), count) / area
+    darkness = np.bincount(flat, one.ink.ravel(), count) / area
+    side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    pale = (beside > 0.7) & (darkness < RESIDUE * level)
+    thin = (beside > 0.9) & (area < 1.8 * side)
+    return np.asarray(pale | thin)
+
+
+def to_region(box: Box, one: FieldInk) -> tuple[float, float, float, float]:
+    """A box of the reference in the pixels of a field's ink: left, top, right, bottom."""
+    x, y, w, h = box
+    left, top = (x - one.origin[0]) * one.ratio, (y - one.origin[1]) * one.ratio
+    return left, top, left + w * one.ratio, top + h * one.ratio

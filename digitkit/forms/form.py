@@ -1,0 +1,276 @@
+"""Forms in pictures: which form it is, where it lies, and what its fields say."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from digitkit.arrays import Box
+from digitkit.choices import PrecisionChoice
+from digitkit.errors import ConfigError, FormError, ImageError, TemplateError
+from digitkit.forms.chains import Chain, chain_marks, cut_chain
+from digitkit.forms.checksums import Checksum
+from digitkit.forms.decide import Decision, decide
+from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
+from digitkit.forms.geometry import Placement
+from digitkit.forms.marks import CellInk, Mark, Marks, comb_marks, cut_cells
+from digitkit.forms.registration import Picture, Registrar, Registration
+from digitkit.forms.results import FieldDigit, FieldReading, FormReading
+from digitkit.forms.template import FormField, Template, load_template
+from digitkit.images.grey import GreyImage
+from digitkit.models.classifier import Classifier
+from digitkit.sources.frames import Failure, Frame, to_failure
+
+if TYPE_CHECKING:
+    from digitkit.sources.objects import Image
+
+CROP_MARGIN = 0.25
+"""Room around a field in the picture that a person checks, in its heights."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A template and what is computed from it once."""
+
+    template: Template
+    registrar: Registrar
+    cutters: tuple[FieldCutter, ...]
+
+
+class Form:
+    """Reads forms that templates describe.
+
+    >>> Form("form.toml").read("scan.png").values  # doctest: +SKIP
+    {'customer': '4910533100', 'total': '589.50'}
+
+    Attributes:
+        templates: the forms; the one that matches best is read.
+        classifier: the model.
+    """
+
+    obeys_exif = True
+
+    def __init__(
+        self,
+        *templates: str | os.PathLike[str] | Template,
+        model: str | os.PathLike[str] | Classifier = "digits",
+        precision: PrecisionChoice = "auto",
+        threads: int = 1,
+        checksums: Mapping[str, Checksum] | None = None,
+    ) -> None:
+        """Load templates and a model.
+
+        Args:
+            templates: TOML files, as ``digitkit form new`` writes them; pages or versions of one
+                form.
+            model: a shipped name, the path of an ``.onnx`` file, or a `Classifier`.
+            precision: which file of a shipped model.
+            threads: threads for one call of the classifier.
+            checksums: functions of your own, by the name of a field: called with its digits, they
+                return whether they are valid.
+
+        Raises:
+            InputNotFoundError: a template or the model does not exist.
+            TemplateError: a template has something that is not allowed, or too little print.
+            ModelError: the model cannot be loaded, or is not a digit model.
+            ConfigError: no template is given, or `checksums` names a field that none has.
+        """
+        if not templates:
+            raise ConfigError("requires a template", field="form")
+        loaded = _load(templates, dict(checksums or {}))
+        self._known = [_prepare(template) for template in loaded]
+        self.templates = tuple(loaded)
+        if isinstance(model, Classifier):
+            self.classifier = model
+        else:
+            self.classifier = Classifier(model, precision=precision, threads=threads)
+
+    @overload
+    def read(self, images: Image) -> FormReading: ...  # type: ignore[overload-overlap]  # str
+    @overload
+    def read(self, images: Iterable[Image]) -> list[FormReading]: ...
+
+    def read(self, images: Image | Iterable[Image]) -> FormReading | list[FormReading]:
+        """Read one picture of a form, or each of several.
+
+        Args:
+            images: as `digitkit.Reader.read` takes them.
+
+        Raises:
+            FormError: a picture shows none of the forms. `stream` continues instead.
+            DigitkitError: as `digitkit.Reader.read` raises.
+        """
+        from digitkit.sources.objects import load_object, split_images
+
+        several = split_images(images)
+        readings = [self.read_frame(load_object(image)) for image in several]
+        return readings if several is images else readings[0]
+
+    def stream(self, images: Image | Iterable[Image]) -> Iterator[FormReading | Failure]:
+        """Read pictures, and the pages of files, one by one; what cannot be read is a `Failure`."""
+        from digitkit.sources.objects import object_frames, split_images
+
+        for image in split_images(images):
+            for frame in object_frames(image):
+                if isinstance(frame, Failure):
+                    yield frame
+                    continue
+                try:
+                    yield self.read_frame(frame)
+                except ImageError as error:
+                    yield to_failure(frame.source, error, page=frame.page)
+
+    def read_frame(self, frame: Frame) -> FormReading:
+        """Read a picture that a source has decoded.
+
+        Raises:
+            FormError: it shows none of the forms, or a pattern takes too long to compare.
+            ImageError: of a large JPEG image, the rest of the pixels does not decode.
+        """
+        begun = time.perf_counter_ns()
+        image = frame.grey
+        known, registration = self._find(image)
+        located = time.perf_counter_ns()
+        inks = [cutter.cut(image, registration.placement) for cutter in known.cutters]
+        found = self._read_fields(known.template, inks)
+        try:
+            decisions = decide(known.template, found)
+        except ConfigError as error:
+            raise FormError(error.problem, hint=error.hint) from error
+        fields = tuple(
+            _to_reading(one, decisions[one.name], found[one.name], registration.placement, image)
+            for one in known.template.fields
+        )
+        finished = time.perf_counter_ns()
+        ms = {
+            "decode": frame.decode_ms,
+            "register": (located - begun) / 1e6,
+            "read": (finished - located) / 1e6,
+        }
+        return FormReading(
+            frame.source, known.template.name, fields, registration.residual, registration.score,
+            registration.method, ms, frame.page,
+        )  # fmt: skip
+
+    def locate(self, image: GreyImage) -> tuple[Template, Registration]:
+        """The template that matches a picture best, and where it lies.
+
+        Raises:
+            FormError: none matches.
+        """
+        known, registration = self._find(image)
+        return known.template, registration
+
+    def _find(self, image: GreyImage) -> tuple[_Known, Registration]:
+        picture = Picture(image)
+        best: tuple[_Known, Registration] | None = None
+        for known in self._known:
+            found = known.registrar.register(picture)
+            if found is not None and (best is None or found.score > best[1].score):
+                best = known, found
+        if best is None:
+            names = ", ".join(template.name for template in self.templates)
+            raise FormError(
+                f"no form was found in it: it matches none of the templates ({names})",
+                hint="the picture must show most of the form",
+            )
+        return best
+
+    def _read_fields(self, template: Template, inks: Sequence[FieldInk]) -> dict[str, Marks]:
+        level = ink_level(list(inks))
+        pairs = list(zip(template.fields, inks, strict=True))
+        cut: list[list[CellInk] | Chain] = [
+            cut_cells(one, ink, level) if one.cells else cut_chain(one, ink, level)
+            for one, ink in pairs
+        ]
+        # One batch for all fields.
+        images = [
+            each.image
+            for part in cut
+            for each in (part.runs if isinstance(part, Chain) else part)
+            if each.image is not None
+        ]
+        predictions = iter(self.classifier.classify(images))
+        found: dict[str, Marks] = {}
+        for (one, _), part in zip(pairs, cut, strict=True):
+            if isinstance(part, Chain):
+                found[one.name] = chain_marks(one, part, [next(predictions) for _ in part.runs])
+            else:
+                given = [None if cell.image is None else next(predictions) for cell in part]
+                found[one.name] = comb_marks(one, part, given)
+        return found
+
+
+def _load(
+    templates: Sequence[str | os.PathLike[str] | Template], checksums: dict[str, Checksum]
+) -> list[Template]:
+    """Load templates; each checksum belongs to those that have its field."""
+    loaded, used = [], set[str]()
+    for one in templates:
+        if isinstance(one, Template):
+            loaded.append(one)
+            continue
+        path = Path(one)
+        plain = load_template(path)
+        own = {name: f for name, f in checksums.items() if name in {x.name for x in plain.fields}}
+        used |= own.keys()
+        loaded.append(load_template(path, own) if own else plain)
+    if missing := checksums.keys() - used:
+        raise ConfigError(
+            f"is for a field that no template has: {', '.join(sorted(missing))}", field="checksum"
+        )
+    return loaded
+
+
+def _prepare(template: Template) -> _Known:
+    registrar = Registrar(template.reference)
+    if not registrar.is_usable:
+        raise TemplateError(
+            "its reference has too little print to be found in a picture", subject=template.name
+        )
+    cutters = tuple(FieldCutter(one, template.reference) for one in template.fields)
+    return _Known(template, registrar, cutters)
+
+
+def _to_reading(
+    one: FormField, decision: Decision, marks: Marks, placement: Placement, image: GreyImage
+) -> FieldReading:
+    ways = marks.ways[decision.way : decision.way + 1]
+    written = [mark for way in ways for mark in way.marks if mark.options]
+    digits = tuple(
+        FieldDigit(digit, _probability(mark, digit), picture_box(placement, mark.box, image.shape))
+        for mark, digit in zip(written, decision.choice, strict=False)
+    )
+    crop = None
+    if decision.status in ("doubtful", "invalid"):
+        x, y, w, h = one.box
+        room = CROP_MARGIN * h
+        ratio = min(2.0, max(0.5, placement.scale()))
+        crop = placement.sample(image, (x - room, y - room, w + 2 * room, h + 2 * room), ratio)
+    box = picture_box(placement, one.box, image.shape)
+    return FieldReading(
+        one.name, decision.text, decision.status, decision.confidence, box, decision.reasons,
+        digits, crop,
+    )  # fmt: skip
+
+
+def _probability(mark: Mark, digit: int) -> float:
+    return next((way.probability for way in mark.options if way.digit == digit), 0.0)
+
+
+def picture_box(
+    placement: Placement, box: tuple[float, float, float, float], shape: tuple[int, int]
+) -> Box:
+    """The box in a picture of this shape around a box of the reference."""
+    x, y, w, h = box
+    corners = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)], np.float64)
+    at = placement.to_picture(corners)
+    low = np.clip(np.floor(at.min(0)), 0, (shape[1] - 1, shape[0] - 1)).astype(int)
+    high = np.clip(np.ceil(at.max(0)), low + 1, shape[::-1]).astype(int)
+    return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])

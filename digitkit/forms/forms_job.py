@@ -1,0 +1,188 @@
+"""The job of ``digitkit infer --form``: pictures to a row of a table each."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+from digitkit.errors import ConfigError, ImageError
+from digitkit.forms.checksums import load_checksums
+from digitkit.forms.form import Form
+from digitkit.forms.results import FormReading
+from digitkit.forms.tables import FormLines, FormSink, FormTable
+from digitkit.images.cv import cv2
+from digitkit.inference.infer_config import InferConfig
+from digitkit.inference.infer_job import count_workers, reader_factory
+from digitkit.inference.input_files import InputFiles, find_inputs
+from digitkit.inference.outputs import open_lines
+from digitkit.inference.pipeline import Summary
+from digitkit.reading.reader import Reader
+from digitkit.sources.files import read_frames
+from digitkit.sources.frames import Failure, FailureKind, Frame, to_failure
+from digitkit.system.progress import Progress
+
+FormOutcome = tuple[Frame, FormReading] | Failure
+"""A picture and what was read of its form, or why nothing was."""
+
+OTHERS = ("camera", "watch", "gap", "expect", "pattern", "annotate", "explain", "min_confidence",
+          "rows", "max_frames", "duration", "ray_address")  # fmt: skip
+"""Fields of an `InferConfig` that say nothing of forms."""
+
+
+@dataclass(frozen=True)
+class FormConfig:
+    """Which forms are read.
+
+    Attributes:
+        templates: TOML files; the one that matches a picture best is taken.
+        checksums: functions of the user's own, ``field=module:function`` each.
+    """
+
+    templates: tuple[Path, ...]
+    checksums: tuple[str, ...] = ()
+
+    def check(self, config: InferConfig) -> None:
+        """Check what does not go with forms.
+
+        Raises:
+            ConfigError: an option has no meaning with forms, or a template would be replaced.
+        """
+        if not self.templates:
+            raise ConfigError("requires a form", field="checksum")
+        given = [name for name in OTHERS if getattr(config, name) is not None]
+        given += ["mode"] if config.mode != "auto" else []
+        given += ["orientation"] if config.orientation != "exif" else []
+        given += ["resume"] if config.resume else []
+        given += ["engine"] if config.engine == "ray" else []
+        for name in given:
+            raise ConfigError("cannot be combined with forms", field=name)
+        taken = {os.path.realpath(path) for path in self.templates}
+        if config.output is not None and os.path.realpath(config.output) in taken:
+            raise ConfigError(f"must not be the template, got {config.output}", field="output")
+
+
+def run_forms(
+    config: InferConfig,
+    stdout: TextIO,
+    *,
+    forms: FormConfig,
+    on_failure: Callable[[Failure], None],
+    notice: Callable[[str], None],
+    progress: Progress | None = None,
+) -> Summary:
+    """Read the forms in everything that a configuration names, and write them where it says.
+
+    Args:
+        config: sources, model, workers, format and output.
+        stdout: where forms go unless `config.output` names a file.
+        forms: the templates.
+        on_failure: called with each picture that could not be read or shows none of the forms.
+        notice: called with a line for the user.
+        progress: called with the number of pictures that were read; None for no progress.
+
+    Raises:
+        ConfigError: an option does not go with forms, or an output would replace a source.
+        TemplateError: a template has something that is not allowed.
+        InputNotFoundError: a template or the model does not exist.
+        ModelError: the model cannot be loaded.
+        OutputError: the table cannot be written.
+        SourceError: a worker process died.
+    """
+    forms.check(config)
+    cv2.setNumThreads(config.threads or 1)
+    make_form = partial(_build_form, forms, reader_factory(config, notice))
+    form = make_form()  # here too, so that a wrong template is reported before anything else
+    begun, images, complete = time.monotonic(), 0, 0
+    failed = Counter[FailureKind]()
+    inputs = find_inputs(config, notice)
+    with ExitStack() as stack:
+        sink = _open_sink(config, form, stdout, stack)
+        outcomes = _read_files(config, form, make_form, inputs)
+        for done, outcome in enumerate(stack.enter_context(closing(outcomes)), 1):
+            if progress is not None:
+                progress("reading", done, inputs.total if done <= inputs.total else 0)
+            if isinstance(outcome, Failure):
+                failed[outcome.kind] += 1
+                on_failure(outcome)
+                sink.fail(outcome)
+            else:
+                images += 1
+                complete += outcome[1].complete
+                sink.write(outcome[1])
+    return Summary(
+        images,
+        failed.total(),
+        time.monotonic() - begun,
+        complete=complete,
+        doubtful=images - complete,
+        failed=dict(failed),
+    )
+
+
+def _build_form(forms: FormConfig, make_reader: Callable[[], Reader]) -> Form:
+    checksums = load_checksums(forms.checksums)
+    return Form(*forms.templates, model=make_reader().classifier, checksums=checksums)
+
+
+def read_forms(form: Form, items: Iterable[Frame | Failure]) -> Iterator[FormOutcome]:
+    """Read pictures one by one; a frame of a video is a failure, once per video."""
+    refused: str | None = None
+    for item in items:
+        if isinstance(item, Failure):
+            yield item
+        elif item.number is not None:
+            if item.source != refused:
+                refused = item.source
+                yield Failure(item.source, "is a video; forms are read from images and documents")
+        else:
+            try:
+                yield item, form.read_frame(item)
+            except ImageError as error:
+                yield to_failure(item.source, error, page=item.page)
+
+
+def _read_files(
+    config: InferConfig,
+    form: Form,
+    make_form: Callable[[], Form],
+    inputs: InputFiles,
+) -> Generator[FormOutcome, None, None]:
+    count = count_workers(config, inputs.total)
+    if count == 1:
+        yield from read_forms(form, read_frames(inputs.items, exif=True))
+        return
+    from digitkit.inference import worker, workers  # not at the top: one is usual
+
+    results = workers.read_with_workers(
+        make_form, inputs.items, count, worker.Form(read=read_forms), ordered=not config.unordered
+    )
+    with closing(results):
+        for result in results:
+            yield from result  # type: ignore[misc]  # nothing is written down there
+
+
+def _open_sink(config: InferConfig, form: Form, stdout: TextIO, stack: ExitStack) -> FormSink:
+    fields = list(dict.fromkeys(f.name for template in form.templates for f in template.fields))
+    how = config.resolved_format
+    if how == "xlsx":
+        from digitkit.sinks.xlsx import open_workbook  # not at the top: an extra
+
+        assert config.output is not None  # an `InferConfig` has checked it
+        make = partial(FormTable, fields=fields)
+        return stack.enter_context(open_workbook(config.output, make))
+    if how == "parquet":
+        from digitkit.forms.parquet_table import open_form_parquet
+
+        assert config.output is not None
+        return stack.enter_context(open_form_parquet(config.output, fields))
+    stream: TextIO = stdout
+    if config.output is not None:
+        stream = stack.enter_context(open_lines(config.output, is_live=False))
+    return FormLines(stream, how, fields, quiet=config.quiet)

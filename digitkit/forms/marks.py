@@ -1,0 +1,216 @@
+"""What is written in a field, before anything is decided: each digit, and what it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import U8
+from digitkit.forms.field_ink import FieldInk, find_residue, to_region
+from digitkit.forms.template import FormField
+from digitkit.images.cv import cv2
+from digitkit.images.normal_form import normal_form
+from digitkit.models.classifier import Prediction
+from digitkit.reading.fitting import Option
+
+MIN_PROBABILITY = 1e-4
+"""Less probable digits are never tried: a rule across fields decides between many."""
+
+FIELD_ODDS = 50.0
+"""How much likelier ink in a field is a digit than the model supposes: its odds of digits to others
+are those of pages, on which there is anything."""
+
+SPECK = 0.2
+"""Ink that is less high and wide than this, in heights of the field, is dirt."""
+
+SPILL = 0.25
+"""A stroke with more than this share of its ink in a neighbouring cell is cut at the border."""
+
+FAINT = 0.1
+"""Ink in a digit's edge that is left out, as a share of its darkness."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One place of a field where a digit may be.
+
+    Attributes:
+        options: what it may be, the most likely first; empty for a cell without ink.
+        box: of its ink, in pixels of the reference; of the cell where it has none.
+    """
+
+    options: tuple[Option, ...]
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to see digits in a field's ink.
+
+    Attributes:
+        marks: from left to right; of a comb one for each cell.
+        separators: how many marks come before each decimal separator.
+        share: probability that it is the right way, above 0.
+    """
+
+    marks: tuple[Mark, ...]
+    separators: tuple[int, ...] = ()
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is written in a field.
+
+    Attributes:
+        ways: to see digits in it, the likeliest first; none for an empty field.
+        doubts: what else is wrong with it.
+    """
+
+    ways: tuple[Way, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is written."""
+        return not self.ways and not self.doubts
+
+
+@dataclass(frozen=True)
+class CellInk:
+    """A cell's own ink.
+
+    Attributes:
+        image: in normal form, uint8 ``[28, 28]``; None for an empty cell.
+        box: in pixels of the reference.
+    """
+
+    image: U8 | None = field(repr=False)
+    box: tuple[float, float, float, float]
+
+
+def to_options(prediction: Prediction) -> tuple[Option, ...]:
+    """What a digit may be, the most likely first, down to `MIN_PROBABILITY`."""
+    is_digit = FIELD_ODDS * prediction.is_digit
+    is_digit /= is_digit + max(1 - prediction.is_digit, 0.0)
+    likely = prediction.probabilities.astype(np.float64) * is_digit
+    likely /= max(1.0, float(prediction.probabilities.sum()))
+    options = [Option(d, float(p)) for d, p in enumerate(likely) if p >= MIN_PROBABILITY]
+    return tuple(sorted(options, key=lambda option: -option.probability))
+
+
+# --- combs ---
+
+
+def cut_cells(one: FormField, ink: FieldInk, level: float) -> list[CellInk]:
+    """The ink of each cell of a comb.
+
+    A connected stroke belongs to the cell that has most of it, also where it reaches out; one that
+    two cells share is cut.
+
+    Args:
+        one: the field, with cells.
+        ink: of the field.
+        level: from which darkness on it is ink.
+    """
+    _, top, _, bottom = to_region(one.box, ink)
+    edges = [(x - ink.origin[0]) * ink.ratio for x, _ in one.cells]
+    ends = [(x + w - ink.origin[0]) * ink.ratio for x, w in one.cells]
+    borders = [(end + start) / 2 for end, start in zip(ends, edges[1:], strict=False)]
+    width = ink.ink.shape[1]
+    columns = np.searchsorted(np.array(borders), np.arange(width) + 0.5).astype(np.int64)
+    owner = _assign(ink, level, columns, len(one.cells), bottom - top, (top, bottom))
+    cells = []
+    for i in range(len(one.cells)):
+        mine = (owner == i + 1).astype(np.uint8)
+        x, y, w, h = cv2.boundingRect(mine)
+        if w == 0:
+            place = (one.cells[i][0], float(one.box[1]), one.cells[i][1], float(one.box[3]))
+            cells.append(CellInk(None, place))
+            continue
+        part = slice(max(0, y - 2), y + h + 2), slice(max(0, x - 2), x + w + 2)
+        cells.append(
+            CellInk(normal_form(own_ink(ink.ink[part], mine[part])), place_of(ink, x, y, w, h))
+        )
+    return cells
+
+
+def place_of(
+    ink: FieldInk, x: float, y: float, w: float, h: float
+) -> tuple[float, float, float, float]:
+    """A box of a field's ink in pixels of the reference."""
+    return (
+        ink.origin[0] + x / ink.ratio, ink.origin[1] + y / ink.ratio, w / ink.ratio, h / ink.ratio
+    )  # fmt: skip
+
+
+def _assign(
+    ink: FieldInk,
+    level: float,
+    columns: npt.NDArray[np.int64],
+    count: int,
+    height: float,
+    rows: tuple[float, float],
+) -> npt.NDArray[np.int32]:
+    """Which cell each pixel of ink belongs to, from 1; 0 for none. int32 ``[h, w]``."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(
+        (ink.ink >= level).astype(np.uint8), connectivity=8
+    )
+    pieces = len(stats)
+    shares = np.bincount(
+        (labels.astype(np.int64) * count + columns[None, :]).ravel(), minlength=pieces * count
+    ).reshape(pieces, count)
+    areas = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
+    most = shares.argmax(1)
+    side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    middle = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2
+    own = ~find_residue(ink, np.asarray(labels, np.int32), np.asarray(stats, np.int32), level)
+    own &= (middle > rows[0]) & (middle < rows[1])
+    kept = (side >= SPECK * height) & own
+    # A dot of a stroke that a line has broken stays, next to larger ink.
+    kept |= (side >= SPECK / 2 * height) & own & (
+        np.bincount(most[kept], minlength=count)[most] > 0
+    )  # fmt: skip
+    kept[0] = False
+    whole = 1 - shares[np.arange(pieces), most] / areas <= SPILL
+    owner = np.where(whole[labels], most[labels], columns[None, :]) + 1
+    return np.where(kept[labels], owner, 0).astype(np.int32)
+
+
+def own_ink(ink: U8, mine: U8) -> U8:
+    """A digit's ink alone, at full contrast, with the soft edges of its strokes; uint8."""
+    near = cv2.dilate(mine, np.ones((3, 3), np.uint8))
+    strong = ink[mine > 0]
+    place = int(0.85 * (len(strong) - 1))
+    contrast = max(1.0, float(np.partition(strong, place)[place]))
+    values = np.where(near > 0, ink, 0) * (255 / contrast)
+    return np.asarray(np.where(values < FAINT * 255, 0, values).clip(0, 255), np.uint8)
+
+
+def comb_marks(
+    one: FormField, cells: Sequence[CellInk], predictions: Sequence[Prediction | None]
+) -> Marks:
+    """What each cell of a comb may be.
+
+    Args:
+        one: the field.
+        cells: of it.
+        predictions: of each cell's image; None for an empty one.
+    """
+    marks = []
+    for cell, prediction in zip(cells, predictions, strict=True):
+        marks.append(Mark(() if prediction is None else to_options(prediction), cell.box))
+    filled = [i for i, cell in enumerate(cells) if cell.image is not None]
+    doubts = [f"cell {i + 1} cannot be read" for i in filled if not marks[i].options]
+    if filled:
+        first, last = filled[0], filled[-1]
+        if not (one.is_quantity or one.pattern):
+            first, last = 0, len(cells) - 1
+        elif one.decimals:
+            last = len(cells) - 1
+        empty = [i + 1 for i in range(first, last + 1) if cells[i].image is None]
+        doubts += [f"cell {i} is empty" for i in empty]
+    return Marks((Way(tuple(marks)),) if filled else (), tuple(doubts))

@@ -1,0 +1,146 @@
+"""The jobs of ``digitkit form``: a template of a blank form, and a look at a filled-in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from digitkit.arrays import U8
+from digitkit.errors import ConfigError, FormError, TemplateError
+from digitkit.forms.checksums import load_checksums
+from digitkit.forms.drawing import draw_fields, draw_reading
+from digitkit.forms.form import Form
+from digitkit.forms.propose import propose_fields, straighten
+from digitkit.forms.registration import Registrar
+from digitkit.forms.template import load_template, template_text
+from digitkit.images.cv import cv2
+from digitkit.images.grey import resize_to
+from digitkit.sources.files import load_frame
+from digitkit.system import atomic
+from digitkit.system.hashes import file_sha256
+
+REFERENCE_SIDE = 1754
+"""Longest side of a reference picture, pixels: A4 at 150 dots per inch; a larger one is reduced."""
+
+WHITE = 1.12
+"""Gain by which paper becomes white in a reference."""
+
+
+@dataclass(frozen=True)
+class NewForm:
+    """What was written.
+
+    Attributes:
+        template: TOML file.
+        reference: the blank form, straightened.
+        overview: the reference with its numbered fields.
+        count: how many fields were found.
+    """
+
+    template: Path
+    reference: Path
+    overview: Path
+    count: int
+
+
+def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm:
+    """Find the fields of a blank form, and write a template, its reference and an overview.
+
+    Args:
+        blank: scan or photo of the form, its upper side up.
+        out: template to write; the others are written beside it.
+        overwrite: whether files that exist are replaced.
+
+    Raises:
+        InputNotFoundError, ImageError: `blank` cannot be read.
+        FormError: it has no fields, or too little print to be found in a picture.
+        ConfigError: a file exists, or is the blank form itself.
+        OutputError: a file cannot be written.
+    """
+    reference = out.with_suffix(".png")
+    overview = out.with_name(f"{out.stem}-fields.png")
+    for path in (out, reference, overview):
+        if path.exists() and path.resolve() == blank.resolve():
+            raise ConfigError(f"must not replace the blank form {blank}", field="out")
+        if path.exists() and not overwrite:
+            raise ConfigError(f"{path} exists; choose another name, or --overwrite", field="out")
+    page = _whiten(_reduce(straighten(load_frame(blank).grey.halved(0))))
+    fields = propose_fields(page)
+    if not fields:
+        raise FormError(
+            "no boxes, combs or lines were found in it", subject=str(blank),
+            hint="take a scan of a blank form, or a photo in even light",
+        )  # fmt: skip
+    if not Registrar(page).is_usable:
+        raise FormError("has too little print to be found in a picture", subject=str(blank))
+    _write(reference, page)
+    size = (page.shape[1], page.shape[0])
+    text = template_text(fields, reference.name, file_sha256(reference), size)
+    atomic.write_text(out, text)
+    _write(overview, draw_fields(page, fields))
+    return NewForm(out, reference, overview, len(fields))
+
+
+def check_template(
+    template: Path, picture: Path | None, out: Path | None, checksums: Sequence[str]
+) -> tuple[Path, list[str]]:
+    """Draw a template's fields, or what is read of a filled-in form.
+
+    Args:
+        template: TOML file.
+        picture: a filled-in form; None to draw the template itself.
+        out: picture to write; None for one in the current folder.
+        checksums: functions of the user's own, ``field=module:function`` each.
+
+    Returns:
+        The picture's path, and lines that say what was found.
+
+    Raises:
+        TemplateError: the template has something that is not allowed.
+        FormError: the picture does not show the form; it is written nevertheless.
+    """
+    functions = load_checksums(checksums)
+    if picture is None:
+        loaded = load_template(template, functions)
+        path = out or Path(f"{template.stem}-check.png")
+        _write(path, draw_fields(loaded.reference, loaded.fields))
+        lines = [f"{loaded.name}: {len(loaded.fields)} fields, {len(loaded.rules)} rules"]
+        if not Registrar(loaded.reference).is_usable:
+            raise TemplateError("its reference has too little print", subject=str(template))
+        return path, lines
+    form = Form(template, checksums=functions)
+    frame = load_frame(picture)
+    reading = form.read_frame(frame)
+    path = out or Path(f"{picture.stem}-check.png")
+    _write(path, draw_reading(frame.grey, form, reading))
+    lines = [
+        f"{reading.template}: found by its {reading.method}, score {reading.score:.2f}, residual "
+        f"{reading.residual:.2f} pixels of the reference"
+    ]
+    for one in reading.fields:
+        reasons = f" [{'; '.join(one.reasons)}]" if one.reasons else ""
+        lines.append(f"{one.name}: {one.text or '-'} {one.status} ({one.confidence:.1%}){reasons}")
+    return path, lines
+
+
+def _reduce(page: U8) -> U8:
+    ratio = REFERENCE_SIDE / max(page.shape)
+    if ratio >= 1:
+        return page
+    return resize_to(page, ratio)
+
+
+def _whiten(page: U8) -> U8:
+    """A page in even light, its paper white."""
+    side = max(page.shape) // 40 | 1
+    paper = cv2.morphologyEx(page, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    paper = cv2.blur(paper, (side, side))
+    return np.asarray(cv2.divide(page, paper, scale=255 * WHITE), np.uint8)
+
+
+def _write(path: Path, image: U8) -> None:
+    suffix = path.suffix.lower() if path.suffix.lower() in (".png", ".jpg") else ".png"
+    atomic.write_bytes(path, cv2.imencode(suffix, image)[1].tobytes())

@@ -1,0 +1,290 @@
+"""Registration: where a form lies in a picture, found by its own print or by markers.
+
+A first guess comes from markers, else from features of the print (ORB, Rublee et al., ICCV 2011;
+where that fails SIFT, Lowe, IJCV 2004) and a robust homography (MAGSAC++, Barath et al., CVPR
+2020). It is refined by looking for many small parts of the reference near where they should be,
+which also shows how the sheet is bent, and whether it is this form at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from digitkit.arrays import F32, F64, U8
+from digitkit.forms.geometry import Placement, fit_bend
+from digitkit.forms.markers import Markers
+from digitkit.images.cv import cv2
+from digitkit.images.grey import MAX_HALVINGS, GreyImage, resize_to
+
+FINE_SIDE = 877
+"""Longer side of the reference where parts of it are looked for, pixels: A4 at 75 dots per inch."""
+
+PART = 31
+"""Side of a part of the reference that is looked for, pixels of the fine reference."""
+
+REACHES = (16, 6, 3)
+"""How far from its place a part is looked for, one round after the other, likewise."""
+
+GRID = (11, 15)
+"""Parts are chosen from so many places across the shorter and along the longer side."""
+
+MIN_PARTS = 12
+"""Fewest parts of a reference that can be looked for."""
+
+MIN_ALIKE = 0.45
+"""Least correlation of a part with what is found in its place."""
+
+MIN_SCORE = 0.55
+"""Least share of the parts that must be found for a picture to be this form."""
+
+GOOD_SCORE = 0.68
+"""With this share no other guess is tried."""
+
+MAX_RESIDUAL = 1.5
+"""Greatest distance of the parts from where they should be, root mean square, in thousandths of the
+reference's longer side: half a millimetre of A4."""
+
+MIN_PICTURE = 64
+"""Least side of a picture in which features are looked for, pixels, as it was reduced."""
+
+ENOUGH_FEATURES = 8
+"""Fewest features that must agree."""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Where a form lies in a picture.
+
+    Attributes:
+        placement: from the reference to the picture.
+        residual: how far parts of the print are from where they should be, root mean square, in
+            pixels of the reference.
+        score: share of the parts of the print that were found, 0–1, weighted by how alike they are.
+        method: what the first guess came from: ``markers``, ``squares``, ``print``.
+    """
+
+    placement: Placement
+    residual: float
+    score: float
+    method: str
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of a picture.
+
+    Attributes:
+        points: float64 ``[N, 2]``, pixels of the whole picture.
+        descriptors: of each, ``[N, D]``.
+    """
+
+    points: F64
+    descriptors: Any = field(repr=False)
+
+
+class Picture:
+    """A picture to register, and its features, each found when first asked for.
+
+    Attributes:
+        image: the picture.
+    """
+
+    def __init__(self, image: GreyImage) -> None:
+        """Find nothing yet."""
+        self.image = image
+        self._found: dict[str, Features] = {}
+
+    def features(self, kind: str) -> Features:
+        """Its features: of a kind of `KINDS`."""
+        if kind not in self._found:
+            self._found[kind] = find_features(self.image, kind, KINDS[kind][1])
+        return self._found[kind]
+
+
+KINDS = {"orb": (700, 800), "sift": (800, 900)}
+"""Kinds of features, the faster one first; longer sides of the reference and of a picture in which
+they are found, pixels."""
+
+
+def find_features(image: GreyImage, kind: str, side: int) -> Features:
+    """The features of a picture reduced to a longer side."""
+    halvings = 0
+    while halvings < MAX_HALVINGS and max(image.shape) >> halvings > 2 * side:
+        halvings += 1
+    grey = image.halved(halvings)
+    ratio = min(1.0, side / max(grey.shape))
+    if ratio < 1:
+        grey = resize_to(grey, ratio)
+    if min(grey.shape) < MIN_PICTURE:
+        return Features(np.empty((0, 2)), None)
+    library: Any = cv2  # whose type hints lack both
+    finder = (
+        library.ORB_create(1500, 1.2, 8, fastThreshold=10)
+        if kind == "orb"
+        else library.SIFT_create(1500)
+    )
+    keys, descriptors = finder.detectAndCompute(grey, None)
+    points = np.array([key.pt for key in keys], np.float64).reshape(-1, 2) + 0.5
+    scale = np.array([grey.shape[1] / image.shape[1], grey.shape[0] / image.shape[0]])
+    return Features(points / scale, descriptors)
+
+
+class Registrar:
+    """Finds one form in pictures.
+
+    Attributes:
+        shape: height and width of the reference, pixels.
+    """
+
+    def __init__(self, reference: U8) -> None:
+        """Look at the reference, uint8 ``[H, W]``; see `is_usable`."""
+        self.shape = reference.shape[0], reference.shape[1]
+        self._image = GreyImage.from_pixels(reference)
+        self._markers = Markers(reference)
+        self._features: dict[str, Features] = {}
+        self._ratio = min(1.0, FINE_SIDE / max(self.shape))
+        fine = cv2.GaussianBlur(resize_to(reference, self._ratio), (0, 0), 0.7)
+        self._fine = np.asarray(fine, np.uint8)
+        self._places = _choose_parts(self._fine)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the reference has enough print to find it by."""
+        return len(self._places) >= MIN_PARTS
+
+    def register(self, picture: Picture) -> Registration | None:
+        """Find the form in a picture; None where it is not there."""
+        best: Registration | None = None
+        for guess, method in self._guesses(picture):
+            if not guess.is_plausible(picture.image.shape):
+                continue
+            found = self._refine(picture.image, guess)
+            if found is not None and (best is None or found.score > best.score):
+                best = replace(found, method=method)
+                if found.score >= GOOD_SCORE:
+                    break  # no other guess would be better
+        return best
+
+    def _guesses(self, picture: Picture) -> Iterator[tuple[Placement, str]]:
+        for homography, method in self._markers.find(picture.image):
+            yield Placement.flat(homography, self.shape), method
+        for kind, (side, _) in KINDS.items():
+            if kind not in self._features:
+                self._features[kind] = find_features(self._image, kind, side)
+            found = _match(self._features[kind], picture.features(kind), picture.image.shape)
+            if found is not None:
+                yield Placement.flat(found, self.shape), "print"
+
+    def _refine(self, image: GreyImage, guess: Placement) -> Registration | None:
+        """Look for the parts of the print, and fit the bend to where they are."""
+        placement, score, residual = guess, 0.0, np.inf
+        points = (self._places + 0.5) / self._ratio
+        whole = (0.0, 0.0, float(self.shape[1]), float(self.shape[0]))
+        for reach in REACHES:
+            seen = cv2.GaussianBlur(placement.sample(image, whole, self._ratio), (0, 0), 0.7)
+            size = self._fine.shape[1], self._fine.shape[0]
+            if seen.shape != self._fine.shape:
+                seen = cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR)
+            moved, alike = _find_parts(self._fine, np.asarray(seen, np.uint8), self._places, reach)
+            inside = _are_inside(placement.to_picture(points), image.shape)
+            good = inside & (alike >= MIN_ALIKE)
+            if good.sum() < max(MIN_PARTS, 0.25 * inside.sum()) or inside.mean() < 0.5:
+                return None
+            moved = moved / self._ratio
+            targets = moved + placement.bend_at(points + moved)
+            weights = np.where(good, alike, 0)
+            bend, off = fit_bend(points[good], targets[good], weights[good], self.shape)
+            placement = replace(placement, bend=bend)
+            near = off < 4e-3 * max(self.shape)
+            score = float(alike[good][near].sum() / max(1, inside.sum()))
+            residual = float(np.sqrt((off[near] ** 2).mean())) if near.any() else np.inf
+        if score < MIN_SCORE or residual > MAX_RESIDUAL * max(self.shape) / 1000:
+            return None
+        return Registration(placement, residual, score, "")
+
+
+def _are_inside(points: F64, shape: tuple[int, int]) -> Any:
+    return (
+        (points[:, 0] > 0) & (points[:, 1] > 0)
+        & (points[:, 0] < shape[1]) & (points[:, 1] < shape[0])
+    )  # fmt: skip
+
+
+def _match(reference: Features, picture: Features, shape: tuple[int, int]) -> F64 | None:
+    """The homography that most features agree with, by Lowe's ratio test and MAGSAC++."""
+    if picture.descriptors is None or reference.descriptors is None:
+        return None
+    if min(len(picture.points), len(reference.points)) < ENOUGH_FEATURES:
+        return None
+    binary = picture.descriptors.dtype == np.uint8
+    matcher = cv2.BFMatcher(cv2.NORM_HAMMING if binary else cv2.NORM_L2)
+    pairs = matcher.knnMatch(picture.descriptors, reference.descriptors, 2)
+    close = [
+        a for a, b in (pair for pair in pairs if len(pair) == 2) if a.distance < 0.85 * b.distance
+    ]
+    if len(close) < ENOUGH_FEATURES:
+        return None
+    source = reference.points[[match.trainIdx for match in close]]
+    target = picture.points[[match.queryIdx for match in close]]
+    limit = 8e-3 * max(shape)
+    cv2.setRNGSeed(0)
+    homography, agree = cv2.findHomography(
+        source, target, cv2.USAC_MAGSAC, limit, maxIters=3000, confidence=0.999
+    )
+    if homography is None or int(agree.sum()) < ENOUGH_FEATURES:
+        return None
+    return np.asarray(homography, np.float64)
+
+
+def _choose_parts(fine: U8) -> F64:
+    """Where parts of the print are that can be found in both directions; the middles' x and y."""
+    strength = cv2.cornerMinEigenVal(fine, PART // 2, ksize=3)
+    margin = PART // 2 + 1
+    strength[:margin], strength[-margin:], strength[:, :margin], strength[:, -margin:] = 0, 0, 0, 0
+    height, width = fine.shape
+    down, across = (max(GRID), min(GRID)) if height >= width else (min(GRID), max(GRID))
+    rows = np.linspace(0, height, down + 1).astype(int)
+    columns = np.linspace(0, width, across + 1).astype(int)
+    found = []
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
+            cell = strength[top:bottom, left:right]
+            if cell.size:
+                y, x = np.unravel_index(int(cell.argmax()), cell.shape)
+                found.append((left + x, top + y, cell[y, x]))
+    places = np.array(found, np.float64).reshape(-1, 3)
+    least = 0.02 * places[:, 2].max(initial=0.0)
+    return np.asarray(places[places[:, 2] > max(least, 1e-7)][:, :2])
+
+
+def _find_parts(fine: U8, seen: U8, places: F64, reach: int) -> tuple[F64, F64]:
+    """Where each part is in a picture, relative to its place, and how alike it is there."""
+    half = PART // 2
+    room = reach + half
+    padded = cv2.copyMakeBorder(seen, room, room, room, room, cv2.BORDER_REPLICATE)
+    moved, alike = np.zeros((len(places), 2)), np.zeros(len(places))
+    for i, (x, y) in enumerate(places.astype(int).tolist()):
+        part = fine[y - half : y + half + 1, x - half : x + half + 1]
+        around = padded[y : y + 2 * (reach + half) + 1, x : x + 2 * (reach + half) + 1]
+        scores = np.asarray(cv2.matchTemplate(around, part, cv2.TM_CCOEFF_NORMED), np.float32)
+        _, best, _, (column, row) = cv2.minMaxLoc(scores)
+        alike[i] = best if np.isfinite(best) else 0.0
+        moved[i] = (
+            column - reach + _peak(scores[row], column),
+            row - reach + _peak(scores[:, column], row),
+        )
+    return moved, alike
+
+
+def _peak(values: F32, place: int) -> float:
+    """By how much the top of a parabola through a maximum and its neighbours is beside it."""
+    if not 0 < place < len(values) - 1:
+        return 0.0
+    before, at, after = (float(values[place + step]) for step in (-1, 0, 1))
+    curve = before - 2 * at + after
+    return 0.5 * (before - after) / curve if curve < -1e-9 else 0.0

@@ -1,0 +1,132 @@
+"""Rules across fields: ``total = "a + b"``."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from digitkit.errors import TemplateError
+
+MAX_EXPRESSION = 500
+"""Most characters of a rule's expression."""
+
+_OPERATORS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: a field equals an expression of others.
+
+    Attributes:
+        target: name of the field on the left.
+        expression: of names of fields, numbers, ``+``, ``-``, ``*`` and parentheses.
+        sources: the fields in the expression, each once.
+    """
+
+    target: str
+    expression: str
+    sources: tuple[str, ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All fields that it is about."""
+        return (self.target, *self.sources)
+
+    def evaluate(self, values: Mapping[str, Decimal]) -> Decimal:
+        """The value of the expression.
+
+        Args:
+            values: of its fields, by name.
+        """
+        return _evaluate(ast.parse(self.expression, mode="eval").body, values)
+
+    def __str__(self) -> str:
+        return f"{self.target} = {self.expression}"
+
+
+def make_rule(target: str, expression: str, names: Sequence[str]) -> Rule:
+    """Check a rule.
+
+    Args:
+        target: name of the field on the left.
+        expression: text.
+        names: of all fields.
+
+    Raises:
+        TemplateError: a field does not exist, or the expression has anything else than names,
+            numbers, ``+``, ``-``, ``*`` and parentheses.
+    """
+    where = f"rule {target}"
+    if target not in names:
+        raise TemplateError(f"{where}: there is no field {target!r}")
+    if len(expression) > MAX_EXPRESSION:
+        raise TemplateError(f"{where} has more than {MAX_EXPRESSION} characters")
+    try:
+        body = ast.parse(expression, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise TemplateError(
+            f"{where}: {expression!r} is not an expression", hint='write it like "a + b"'
+        ) from error
+    used: dict[str, None] = {}
+    for node in ast.walk(body):
+        _check_node(node, where, expression)
+        if isinstance(node, ast.Name):
+            if node.id not in names:
+                raise TemplateError(f"{where}: there is no field {node.id!r}")
+            used[node.id] = None
+    if not used:
+        raise TemplateError(f"{where}: {expression!r} has no field")
+    return Rule(target, expression, tuple(used))
+
+
+def _check_node(node: ast.AST, where: str, expression: str) -> None:
+    allowed = (ast.BinOp, ast.UnaryOp, ast.Name, ast.Load, ast.Add, ast.Sub, ast.Mult, ast.USub)
+    is_number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
+    if not (isinstance(node, allowed) or is_number):
+        raise TemplateError(
+            f"{where}: {expression!r} may have names of fields, numbers, +, -, * and parentheses"
+        )
+
+
+def check_cycles(rules: Sequence[Rule]) -> None:
+    """Refuse rules that define a field by itself.
+
+    Raises:
+        TemplateError: there is a cycle; the message shows it.
+    """
+    by_target = {rule.target: rule for rule in rules}
+    done: set[str] = set()
+    for rule in rules:
+        path: list[str] = []
+        # Depth first, with a stack of its own: a template may nest deeper than Python does.
+        stack = [(rule.target, iter((rule.target,)))]
+        while stack:
+            step = next(stack[-1][1], None)
+            if step is None:
+                stack.pop()
+                if path:
+                    done.add(path.pop())
+                continue
+            if step in path:
+                cycle = " -> ".join([*path[path.index(step) :], step])
+                raise TemplateError(f"the rules have a cycle: {cycle}")
+            if step in done or step not in by_target:
+                continue
+            path.append(step)
+            stack.append((step, iter(by_target[step].sources)))
+
+
+def _evaluate(node: ast.expr, values: Mapping[str, Decimal]) -> Decimal:
+    if isinstance(node, ast.Name):
+        return values[node.id]
+    if isinstance(node, ast.Constant):
+        return Decimal(str(node.value))
+    if isinstance(node, ast.UnaryOp):
+        return -_evaluate(node.operand, values)
+    assert isinstance(node, ast.BinOp)
+    return _OPERATORS[type(node.op)](_evaluate(node.left, values), _evaluate(node.right, values))

@@ -1,0 +1,186 @@
+"""``digitkit form`` and ``digitkit infer --form``, through the command line."""
+
+import csv
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from support.cli import json_lines, one_error_line, run
+from support.documents import write_tiff
+from support.forms import WRITTEN, blank_form, fill_form, save, write_form
+from support.paths import ROOT
+
+SAMPLE = ROOT / "data/samples/form"
+
+
+@pytest.fixture
+def scans(tmp_path, one_of_each):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    save(folder / "1.png", fill_form(one_of_each))
+    save(folder / "2.png", fill_form(one_of_each, WRITTEN | {"total": "1234"}))
+    save(folder / "3.png", blank_form(1))
+    return folder
+
+
+@pytest.fixture
+def template(tmp_path):
+    return write_form(tmp_path / "template")
+
+
+def test_a_row_per_form(scans, template, tmp_path):
+    table = tmp_path / "table.csv"
+    result = run("infer", scans, "--form", template, "--output", table)
+    assert result.exit_code == 1
+    assert "3.png" in result.stderr
+    first, second, third = csv.DictReader(table.read_text("utf-8").splitlines())
+    assert {name: first[name] for name in WRITTEN} == WRITTEN
+    assert first["number_status"] == "ok"
+    assert (first["template"], first["error"]) == ("form", "")
+    assert second["total_status"] == "invalid"
+    assert "total = a + b" in second["reasons"]
+    assert third["template"] == ""
+    assert "no form" in third["error"]
+
+
+def test_json_lines_have_boxes_and_standard_output_is_text(scans, template):
+    first, second, third = json_lines(run("infer", scans, "--form", template, "--format", "jsonl"))
+    assert first["fields"]["number"]["text"] == WRITTEN["number"]
+    assert len(first["fields"]["number"]["digits"][0]["box"]) == 4
+    assert second["complete"] is False
+    assert set(third) == {"source", "error"}
+    text = run("infer", scans / "2.png", "--form", template)
+    assert text.exit_code == 0
+    assert "total 1234!" in text.stdout
+    assert run("infer", scans / "1.png", "-q", "--form", template).stdout.split() == list(
+        WRITTEN.values()
+    )
+
+
+def test_pages_and_workers(template, one_of_each, tmp_path):
+    file = write_tiff(tmp_path / "pages.tiff", [fill_form(one_of_each), blank_form()])
+    lines = {}
+    for workers in (1, 2):
+        result = run("infer", file, "--form", template, "--format", "jsonl", "--workers", workers)
+        assert result.exit_code == 0, result.output
+        lines[workers] = [line | {"ms": None} for line in json_lines(result)]
+        assert [line["page"] for line in lines[workers]] == [1, 2]
+    assert lines[1] == lines[2]
+
+
+def test_a_parquet_table_has_a_column_per_field(scans, template, tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    table = tmp_path / "table.parquet"
+    assert run("infer", scans, "--form", template, "--output", table).exit_code == 1
+    first, second, third = pq.read_table(table).to_pylist()
+    assert {name: first[name] for name in WRITTEN} == WRITTEN
+    assert {first[f"{name}_status"] for name in WRITTEN} == {"ok"}
+    assert second["total_status"] == "invalid"
+    assert third["error"]
+    assert third["total"] is None
+
+
+def test_csv_is_safe_for_spreadsheets(template, one_of_each, tmp_path, monkeypatch):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    save(folder / "1.png", fill_form(one_of_each))
+    monkeypatch.chdir(folder)
+    (folder / "1.png").rename("=1+1.png")
+    result = run("infer", "=1+1.png", "--form", template, "--format", "csv")
+    (row,) = csv.DictReader(result.stdout.splitlines())
+    assert row["source"] == "'=1+1.png"
+    for name, text in WRITTEN.items():
+        assert row[name] in (text, f'="{text}"')
+        assert not text.startswith("0") or row[name] == f'="{text}"'
+
+
+def test_an_excel_table_lists_what_is_in_doubt(scans, template, tmp_path):
+    pytest.importorskip("xlsxwriter")
+    table = tmp_path / "table.xlsx"
+    assert run("infer", scans, "--form", template, "--output", table).exit_code == 1
+    archive = zipfile.ZipFile(table)
+    pictures = [name for name in archive.namelist() if name.startswith("xl/media/")]
+    assert len(pictures) == 3  # a, b and total of the second form
+    doubts = archive.read("xl/worksheets/sheet2.xml").decode()
+    assert doubts.count("<row ") == 4
+    assert "breaks the rule" in doubts
+
+
+def test_mistakes_are_one_line(scans, template, tmp_path):
+    assert "none.toml" in one_error_line(run("infer", scans, "--form", tmp_path / "none.toml"), 2)
+    template.write_text("reference = 3", "utf-8")
+    assert str(template) in one_error_line(run("infer", scans, "--form", template), 2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--gap", 1),
+        ("--mode", "digit"),
+        ("--expect", 3),
+        ("--checksum", "a"),
+        ("--resume", "--output", "t.csv"),
+        ("--rows", "numbers", "--output", "t.parquet"),
+    ],
+)
+def test_options_that_do_not_go_with_forms(scans, template, options):
+    result = run("infer", scans, "--form", template, *options)
+    assert result.exit_code == 2
+    assert options[0] in result.stderr
+
+
+def test_a_checksum_without_a_form(scans):
+    assert run("infer", scans, "--checksum", "a=b:c").exit_code == 2
+
+
+def test_the_template_is_not_replaced(scans, template):
+    before = template.read_bytes()
+    result = run("infer", scans, "--form", template, "--output", template, "--format", "csv")
+    assert result.exit_code == 2
+    assert template.read_bytes() == before
+
+
+def test_new_finds_the_fields_of_a_scan(tmp_path):
+    blank, out = save(tmp_path / "blank.png", blank_form()), tmp_path / "new.toml"
+    result = run("form", "new", blank, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("4 fields found")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "blank.png", "new.toml", "new.png", "new-fields.png",
+    }  # fmt: skip
+    text = out.read_text("utf-8")
+    assert text.count("cells = ") == 3
+    assert run("form", "new", blank, "--out", out).exit_code == 2  # they exist
+    assert run("form", "new", blank, "--out", out, "--overwrite").exit_code == 0
+    assert run("form", "new", blank, "--out", tmp_path / "blank.toml").exit_code == 2
+
+
+def test_new_refuses_what_is_no_form(tmp_path):
+    blank = save(tmp_path / "blank.png", np.full((500, 400), 255, np.uint8))
+    line = one_error_line(run("form", "new", blank, "--out", tmp_path / "x.toml"), 2)
+    assert "blank.png" in line
+    assert list(tmp_path.glob("x*")) == []
+
+
+def test_check_draws_what_is_read(scans, template, tmp_path):
+    out = tmp_path / "check.png"
+    result = run("form", "check", template, scans / "1.png", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert f"number: {WRITTEN['number']} ok" in result.stdout
+    assert out.stat().st_size > 1000
+    out.unlink()
+    assert run("form", "check", template, "--out", out).exit_code == 0
+    assert out.exists()
+    assert run("form", "check", template, scans / "3.png", "--out", out).exit_code == 1
+
+
+def test_the_sample_form(tmp_path):
+    result = run("infer", SAMPLE / "photo.jpg", "--form", SAMPLE / "form.toml", "--format", "jsonl")
+    (line,) = json_lines(result)
+    assert line["complete"]
+    assert line["fields"]["total"]["text"] == "5030.21"
+    assert json.dumps(line["fields"]["total"]["reasons"]).count("5030.11") == 1
+    made = run("form", "new", SAMPLE / "blank.jpg", "--out", tmp_path / "form.toml")
+    assert made.exit_code == 0
+    assert (tmp_path / "form.toml").read_text("utf-8").count("[[field]]") >= 12

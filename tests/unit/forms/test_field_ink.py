@@ -1,0 +1,53 @@
+"""The handwriting in a field, without the form's print."""
+
+import numpy as np
+import pytest
+from support.forms import WRITTEN, blank_form, fill_form
+
+from digitkit.forms.field_ink import FieldCutter, ink_level
+from digitkit.forms.geometry import Placement
+from digitkit.forms.template import FormField
+from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
+
+FIELD = FormField("number", (60, 200, 240, 44), tuple((60.0 + 40 * i, 40.0) for i in range(6)))
+
+
+def cut(page, reference=None):
+    reference = blank_form() if reference is None else reference
+    placement = Placement.flat(np.eye(3), reference.shape)
+    return FieldCutter(FIELD, reference).cut(GreyImage.from_pixels(page), placement)
+
+
+def test_nothing_remains_of_a_blank_form():
+    ink = cut(blank_form())
+    assert int((ink.ink >= 28).sum()) == 0
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (1, 0), (-1, 1)])
+def test_print_that_is_a_little_off_is_found(shift):
+    page = np.roll(blank_form(), shift[::-1], (0, 1))
+    ink = cut(page)
+    assert np.abs(np.array(ink.shift) - shift).max() < 0.6
+    assert int((ink.ink >= 60).sum()) == 0
+
+
+def test_a_stroke_across_lines_stays_in_one_piece():
+    page = blank_form()
+    cv2.line(page, (75, 190), (125, 255), 40, 4, cv2.LINE_AA)  # over three lines of the comb
+    ink = cut(page)
+    mask = (ink.ink >= ink_level([ink])).astype(np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    large = [area for area in stats[1:count, cv2.CC_STAT_AREA] if area > 30]
+    assert len(large) == 1
+
+
+@pytest.mark.parametrize("grey", [120, 200, 235])
+def test_pale_print_vanishes_too(one_of_each, grey):
+    reference = np.where(blank_form() < 255, np.maximum(blank_form(), grey), 255).astype(np.uint8)
+    page = fill_form(one_of_each, WRITTEN, reference)
+    ink = cut(page, reference)
+    assert int((cut(reference, reference).ink >= 28).sum()) == 0
+    mask = (ink.ink >= ink_level([ink])).astype(np.uint8)
+    columns = mask.any(0)
+    assert 6 <= np.count_nonzero(np.diff(columns.astype(int)) == 1) <= 7

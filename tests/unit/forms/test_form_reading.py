@@ -1,0 +1,177 @@
+"""Reading forms: fields, rules across them, several templates."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.errors import error_of
+from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, write_form
+
+import digitkit
+from digitkit import Form
+from digitkit.errors import ConfigError, FormError, TemplateError
+from digitkit.forms.decide import decide
+from digitkit.forms.marks import Mark, Marks, Way
+from digitkit.forms.template import load_template
+from digitkit.images.cv import cv2
+from digitkit.reading.fitting import Option
+from digitkit.sources.frames import Failure
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("form")
+
+
+@pytest.fixture(scope="module")
+def form(folder) -> Form:
+    return Form(write_form(folder))
+
+
+def test_a_form_is_read(form, one_of_each, tmp_path):
+    path = save(tmp_path / "scan.png", fill_form(one_of_each))
+    reading = form.read(path)
+    assert reading.values == WRITTEN
+    assert {one.status for one in reading.fields} == {"ok"}
+    assert reading.complete
+    assert (reading.template, reading.method, reading.source) == ("form", "print", str(path))
+    number = reading["number"]
+    assert [digit.digit for digit in number.digits] == [4, 5, 3, 2, 1, 7]
+    # In the picture's own coordinates.
+    x, y, w, h = number.digits[0].box
+    assert 60 <= x < x + w <= 104
+    assert 196 <= y < y + h <= 248
+    assert form.read([path, path]) == [reading, reading]
+
+
+def test_boxes_are_those_of_a_picture_upside_down(form, one_of_each):
+    page = np.ascontiguousarray(np.rot90(fill_form(one_of_each), 2))
+    reading = form.read(cv2.resize(page, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
+    assert reading.values == WRITTEN
+    x, y, w, _ = reading["number"].box
+    assert abs(x - 2 * (620 - 300)) < 4
+    assert abs(y - 2 * (877 - 244)) < 4
+    assert abs(w - 480) < 6
+
+
+def test_a_blank_form_is_empty(form):
+    reading = form.read(blank_form())
+    assert set(reading.values.values()) == {""}
+    assert {one.status for one in reading.fields} == {"empty"}
+    assert reading.complete
+
+
+def test_required_fields_must_not_be_empty(folder):
+    fields = FIELDS.replace('name = "a"', 'name = "a"\nrequired = true')
+    reading = Form(write_form(folder / "required", fields)).read(blank_form())
+    assert reading["a"].status == "invalid"
+    assert "required" in reading["a"].reasons[0]
+    assert reading["a"].crop is not None
+
+
+def test_a_broken_rule_makes_all_its_fields_invalid(form, one_of_each):
+    reading = form.read(fill_form(one_of_each, WRITTEN | {"total": "1234"}))
+    assert [reading[name].status for name in ("a", "b", "total")] == ["invalid"] * 3
+    assert "total = a + b" in reading["total"].reasons[-1]
+    assert reading["number"].status == "ok"
+
+
+def test_an_empty_cell_inside_is_doubtful(form, one_of_each):
+    page = fill_form(one_of_each)
+    page[200:245, 140:181] = blank_form()[200:245, 140:181]  # the third cell
+    assert form.read(page)["number"].status != "ok"
+
+
+def test_other_pictures_are_errors(form, tmp_path):
+    error_of(FormError, form.read, blank_form(1))
+    error_of(FormError, form.read, np.zeros((300, 300, 3), np.uint8))
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    outcomes = list(form.stream([blank_form(2), bad, blank_form()]))
+    assert [isinstance(each, Failure) for each in outcomes] == [True, True, False]
+
+
+def test_the_template_that_matches_is_taken(folder, one_of_each):
+    other = '[[field]]\nname = "x"\nbox = [60, 320, 100, 48]\n'
+    paths = [
+        write_form(folder / "several", other, "", name="claim", other=1),
+        write_form(folder / "several", name="order"),
+    ]
+    form = Form(*paths)
+    assert form.read(fill_form(one_of_each)).template == "order"
+    assert form.read(blank_form(1)).template == "claim"
+    error_of(FormError, form.read, blank_form(2))
+
+
+def test_what_a_form_is_made_of(folder, tmp_path):
+    assert error_of(ConfigError, Form).field == "form"
+    checksums = {"nothing": lambda text: True}
+    assert error_of(ConfigError, Form, write_form(folder), checksums=checksums).field == "checksum"
+    template = load_template(write_form(folder))
+    blank = replace(template, reference=np.full_like(template.reference, 255))
+    error_of(TemplateError, Form, blank)
+    assert digitkit.Form is Form
+
+
+# --- decisions ---
+
+
+def marks(*digits: dict[int, float]) -> Marks:
+    """A field whose digits may be these."""
+    return Marks((Way(tuple(
+        Mark(tuple(Option(d, p) for d, p in sorted(each.items(), key=lambda one: -one[1])),
+             (0, 0, 1, 1)) for each in digits)),))  # fmt: skip
+
+
+def sure(text: str) -> Marks:
+    return marks(*({int(digit): 0.9999} for digit in text))
+
+
+def test_a_checksum_corrects_a_digit(folder):
+    template = load_template(write_form(folder))
+    found = {"a": Marks(), "b": Marks(), "total": Marks()}
+    digits = [{int(d): 0.999} for d in "45321"]
+    decision = decide(template, found | {"number": marks(*digits, {2: 0.6, 7: 0.39})})["number"]
+    assert (decision.text, decision.status) == ("453217", "ok")
+    assert "453212" in decision.reasons[0]
+    # Two corrections that are about as likely.
+    decision = decide(
+        template, found | {"number": marks(*digits[:4], {1: 0.98, 6: 0.01}, {2: 0.98, 7: 0.01})}
+    )["number"]
+    assert decision.status == "doubtful"
+
+
+def test_a_sum_corrects_a_digit_and_says_so(folder):
+    template = load_template(write_form(folder))
+    found = {"number": Marks(), "a": sure("731"), "b": sure("269")}
+    total = marks({1: 0.9999}, {0: 0.9999}, {8: 0.8, 0: 0.19}, {0: 0.9999})
+    decisions = decide(template, found | {"total": total})
+    assert decisions["total"].text == "1000"
+    assert decisions["total"].status == "ok"
+    assert "1080" in decisions["total"].reasons[0]
+    assert decisions["a"].reasons == ()
+    assert decisions["number"].status == "empty"
+
+
+def test_an_empty_summand_is_nothing(folder):
+    template = load_template(write_form(folder))
+    found = {"number": Marks(), "a": Marks(), "b": sure("269"), "total": sure("269")}
+    decisions = decide(template, found)
+    assert [decisions[name].status for name in ("a", "b", "total")] == ["empty", "ok", "ok"]
+
+
+def test_what_cannot_be_read_leaves_sure_fields_as_they_are(folder):
+    template = load_template(write_form(folder))
+    unread = Marks((), ("its ink cannot be read",))
+    found = {"number": Marks(), "a": unread, "b": sure("269"), "total": sure("900")}
+    decisions = decide(template, found)
+    assert decisions["a"].status == "invalid"
+    assert decisions["b"].status == "ok"
+
+
+def test_without_a_constraint_a_doubtful_digit_is_doubtful(folder):
+    template = load_template(write_form(folder, FIELDS, ""))
+    found = {"number": Marks(), "a": marks({7: 0.7, 1: 0.29}), "b": Marks(), "total": Marks()}
+    decision = decide(template, found)["a"]
+    assert (decision.text, decision.status) == ("7", "doubtful")
+    assert decision.confidence == pytest.approx(0.7)
