@@ -82,7 +82,9 @@ def make_tilted(mnist: DigitData, rng: Rng, degrees: float) -> Made:
     rows: dict[int, str] = {}
     for row, digit in zip(page.rows, page.digits, strict=True):
         rows[row] = rows.get(row, "") + str(digit)
-    label = _label("\n".join(rows.values()), page.boxes, page.tags, in_order=True)
+    # Columns that are level with each other are read across, and the label is by columns.
+    in_order = "columns" not in page.tags
+    label = _label("\n".join(rows.values()), page.boxes, page.tags, in_order=in_order)
     return photograph(page), label
 
 
