@@ -191,12 +191,12 @@ def _group(spans: Sequence[_Span]) -> Iterator[list[_Span]]:
     """Spans that stand close together, as in a number or a word."""
     group = list[_Span]()
     right = -math.inf
-    for span in sorted(spans):
+    for span in sorted(spans, key=lambda span: span.left):
         if group and span.left - right > BESIDE:
             yield group
             group = []
         group.append(span)
-        right = max(right, span.right) if len(group) > 1 else span.right
+        right = max(right, span.right)
     if group:
         yield group
 
