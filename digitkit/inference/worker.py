@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -123,8 +123,7 @@ class FileReader:
         outcomes = read_with(self._reader, frames(), self._form, batch=BATCH)
         result: Result
         if self._form.how is not None:
-            assert isinstance(self._reader, Reader)
-            result = write_down(outcomes, self._reader, self._form)
+            result = write_down(outcomes, cast(Reader, self._reader), self._form)
         elif self._form.keep_images:
             result = list(outcomes)
         else:
@@ -158,8 +157,7 @@ def read_with(
     """Read images with what a form names; `batch` as for `read_each`."""
     if form.read is not None:
         return form.read(reader, frames)
-    assert isinstance(reader, Reader)
-    return read_each(reader, frames, batch=batch)
+    return read_each(cast(Reader, reader), frames, batch=batch)
 
 
 def write_down(outcomes: Iterable[Outcome], reader: Reader, form: Form) -> Written:
