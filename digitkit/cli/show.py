@@ -83,7 +83,7 @@ def print_table(table: Table) -> None:
     """
     console = out()
     for fold, narrow in product((False, True), repeat=2):
-        drawn, width = _draw_table(table, narrow=narrow, fold=fold)
+        drawn, width = _draw_table(table, console.width, narrow=narrow, fold=fold)
         if width <= console.width:
             break
     console.width = max(console.width, width)
@@ -95,11 +95,12 @@ def print_table(table: Table) -> None:
         console.print(escape_controls(table.note) + "\n", style="dim", soft_wrap=wide)
 
 
-def _draw_table(table: Table, *, narrow: bool, fold: bool) -> tuple[DrawnTable, int]:
+def _draw_table(table: Table, room: int, *, narrow: bool, fold: bool) -> tuple[DrawnTable, int]:
     """A table of rich's, and the characters that a line of it needs at least.
 
     Args:
         table: what to draw.
+        room: characters of a line of the terminal.
         narrow: break the heads, leave less room between the columns.
         fold: break words of columns of text, too, but keep `MIN_TEXT_WIDTH` characters of them.
     """
@@ -110,21 +111,26 @@ def _draw_table(table: Table, *, narrow: bool, fold: bool) -> tuple[DrawnTable, 
     drawn = DrawnTable(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(table.columns))
     if narrow:
         drawn.padding = (0, 1, 0, 0)
-    width = 0
+    widths: list[tuple[int, int]] = []  # the least and the widest that is of use
     for column, *cells in zip(table.columns, *table.rows, strict=True):
         right = column.startswith(">")
         head = column.removeprefix(">").replace(" ", "\n" if narrow else " ")
         longest = max(len(text) for text in (*head.split("\n"), *cells))
         word = max((len(word) for text in (head, *cells) for word in text.split()), default=0)
         least = longest if right else min(longest, MIN_TEXT_WIDTH) if fold else word
-        width += least + (2 if narrow else 3)
+        widths.append((least, longest))
         drawn.add_column(
             Text(head),
             justify="right" if right else "left",
             overflow="fold",
             no_wrap=right,
-            min_width=least,
         )
+    width = sum(least for least, _ in widths) + (2 if narrow else 3) * len(widths)
+    # Rich would take from the widest column, which may be the one that cannot be broken.
+    spare = max(0, room - width)
+    for column_drawn, (least, longest) in zip(drawn.columns, widths, strict=True):
+        column_drawn.width = least + min(longest - least, spare)
+        spare -= column_drawn.width - least
     for row in table.rows:
         drawn.add_row(*(Text(escape_controls(cell)) for cell in row))
     return drawn, width
