@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -23,6 +24,10 @@ for name in (
 # What the tests serve is on this machine; FFmpeg reads the first, Python either.
 for name in ("no_proxy", "NO_PROXY"):
     os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that this starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples each time, however slow the machine: what fails here, fails everywhere. Others
 # are tried with --hypothesis-profile=default.
