@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8
-from digitkit.forms.field_ink import FieldInk, find_residue, to_region
+from digitkit.forms.field_ink import READ_SIDE, FieldInk, find_residue, to_region
 from digitkit.forms.marks import Mark, Marks, Way, own_ink, place_of, to_options
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
@@ -28,6 +28,9 @@ MAX_PIECES = 60
 
 MAX_RUN = 6
 """Most pieces of a digit."""
+
+MIN_DIGIT = 0.008
+"""Lower ink is no digit in a high field, in longer sides of the form."""
 
 DIRT = 0.06
 """Ink that is less high and wide than this, in heights of the field, is dirt."""
@@ -123,12 +126,15 @@ def cut_chain(one: FormField, ink: FieldInk, level: float) -> Chain:
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     kept = (x > left) & (x < right) & (y > top) & (y < bottom + 0.15 * (bottom - top))
     kept &= side >= max(2.0, DIRT * (bottom - top))
-    kept &= ~find_residue(ink, np.asarray(labels, np.int32), np.asarray(stats, np.int32), level)
+    residue = find_residue(ink, np.asarray(labels, np.int32), np.asarray(stats, np.int32), level)
+    kept &= ~residue
     kept[0] = False
     places = np.flatnonzero(kept)
     heights = stats[places, cv2.CC_STAT_HEIGHT]
-    if not len(places) or heights.max() < 0.2 * (bottom - top):
+    if not len(places):
         return Chain()
+    if heights.max() < min(0.2 * (bottom - top), MIN_DIGIT * READ_SIDE):
+        return Chain()  # specks
     if len(places) > MAX_PIECES:
         return Chain(doubts=("has too much ink to be read",))
     height = _usual_height(heights)
@@ -150,7 +156,14 @@ def cut_chain(one: FormField, ink: FieldInk, level: float) -> Chain:
         return Chain(doubts=("its ink cannot be read",))
     if len(pieces) > MAX_PIECES:
         return Chain(doubts=("has too much ink to be read",))
-    return Chain(len(pieces), tuple(_list_runs(pieces, ink, height)), tuple(sorted(separators)))
+    lefts = stats[:, cv2.CC_STAT_LEFT]
+    ends = lefts + stats[:, cv2.CC_STAT_WIDTH]
+    across = ((lefts < left) & (ends > left)) | ((lefts < right) & (ends > right))
+    across &= ~kept & ~residue & (stats[:, cv2.CC_STAT_HEIGHT] >= SMALL * height)
+    across[0] = False
+    doubts = ("ink reaches over its edge",) if across.any() else ()
+    runs = tuple(_list_runs(pieces, ink, height))
+    return Chain(len(pieces), runs, tuple(sorted(separators)), doubts=doubts)
 
 
 def _is_below(piece: npt.NDArray[np.int32], tall: npt.NDArray[np.int32]) -> bool:

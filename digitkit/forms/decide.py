@@ -31,10 +31,14 @@ LEAST = 1e-7
 """A less probable hypothesis is not tried."""
 
 CHANCE = {"limits": 0.05, "checksum": 0.005, "rule": 2e-4}
-"""By what a reading has to meet: which part of the others, if wrong, would meet it by chance."""
+"""By what a reading has to meet: which part of the others, if wrong, would meet it by chance. More
+of them meet a rule of which the total has few digits: one in ten if it has one."""
 
 OK = 0.9
 """Least confidence of a field that can be trusted, 0–1."""
+
+DOUBTED = 0.5
+"""Most confidence of a field in which something cannot be read, or that breaks a rule."""
 
 SURE = 0.98
 """The same where a rule could not be checked, since another field of it cannot be read."""
@@ -109,7 +113,9 @@ def decide(template: Template, found: Mapping[str, Marks]) -> dict[str, Decision
     """
     fields = {one.name: _list_candidates(one, found[one.name]) for one in template.fields}
     decisions = {name: _decide_alone(one) for name, one in fields.items()}
-    for rules in _groups(template.rules):
+    # Nothing is said of an empty total.
+    telling = [rule for rule in template.rules if not fields[rule.target].marks.is_empty]
+    for rules in _groups(telling):
         decisions |= _decide_together(rules, fields, decisions)
     return decisions
 
@@ -126,7 +132,7 @@ def _list_candidates(one: FormField, marks: Marks) -> _Field:
         text = candidate.text
         raw = raw or candidate
         if text not in faults:
-            faults[text] = one.find_fault(text) is not None
+            faults[text] = bool(text) and one.find_fault(text) is not None
         if not faults[text]:
             known = kept.setdefault(text, candidate)
             if known is not candidate:
@@ -161,7 +167,7 @@ def _of_way(
 def _make_text(one: FormField, taken: Sequence[int]) -> str:
     """The text of digits, with a decimal point before the decimals of an amount."""
     text = "".join(map(str, taken))
-    if one.decimals:
+    if text and one.decimals:
         text = text.rjust(one.decimals + 1, "0")
         return f"{text[: -one.decimals]}.{text[-one.decimals :]}"
     return text
@@ -208,6 +214,8 @@ def _judge(
     if best.text != one.raw.text:
         reasons = (f"read as {best.text} instead of {one.raw.text}", *doubts)
     status: Status = "ok" if confidence >= least and not doubts else "doubtful"
+    if doubts:
+        confidence = min(confidence, DOUBTED)  # something is missing, however sure the rest is
     if status == "doubtful" and not doubts:
         reasons = (*reasons, f"a digit is doubtful ({confidence:.0%})")
     return Decision(best.text, status, confidence, reasons, best.choice, best.way)
@@ -259,12 +267,14 @@ def _decide_together(
         return _explain_broken(rules, {name: fields[name] for name in names}, alone)
     total, decisions = sum(probability for probability, _ in fits), {}
     best = fits[0][1]
+    shortest = min(len(best[names.index(rule.target)].choice) for rule in rules)
+    chance = max(CHANCE["rule"], 0.1**shortest)
     for place, (name, one) in enumerate(zip(names, members, strict=True)):
         if one.marks.is_empty:
             continue
         text = best[place].text
         same = sum(probability for probability, chosen in fits if chosen[place].text == text)
-        confidence = one.confidence_of(same, total, CHANCE["rule"])
+        confidence = one.confidence_of(same, total, chance)
         # The rule says where the decimal point is.
         decisions[name] = _judge(one, best[place], confidence, one.marks.doubts)
     return decisions
@@ -281,7 +291,7 @@ def _explain_broken(
         known = alone[name]
         if not unread and known.status != "empty":
             decisions[name] = replace(
-                known, status="invalid", confidence=min(known.confidence, 0.5),
+                known, status="invalid", confidence=min(known.confidence, DOUBTED),
                 reasons=(*known.reasons, f"breaks the rule {broken}"),
             )  # fmt: skip
         elif name in unread or (known.status == "ok" and known.confidence < SURE):

@@ -16,9 +16,9 @@ from digitkit.errors import ConfigError, ImageError
 from digitkit.forms.checksums import load_checksums
 from digitkit.forms.form import Form
 from digitkit.forms.results import FormReading
-from digitkit.forms.tables import FormLines, FormSink, FormTable
+from digitkit.forms.tables import FormLines, FormSink, FormTable, columns_of
 from digitkit.images.cv import cv2
-from digitkit.inference.infer_config import InferConfig
+from digitkit.inference.infer_config import DEFAULT_HOLD, InferConfig
 from digitkit.inference.infer_job import count_workers, reader_factory
 from digitkit.inference.input_files import InputFiles, find_inputs
 from digitkit.inference.outputs import open_lines
@@ -59,6 +59,8 @@ class FormConfig:
         given = [name for name in OTHERS if getattr(config, name) is not None]
         given += ["mode"] if config.mode != "auto" else []
         given += ["orientation"] if config.orientation != "exif" else []
+        given += ["every_frame"] if config.every_frame else []
+        given += ["hold"] if config.hold != DEFAULT_HOLD else []
         given += ["resume"] if config.resume else []
         given += ["engine"] if config.engine == "ray" else []
         for name in given:
@@ -170,6 +172,17 @@ def _read_files(
 
 def _open_sink(config: InferConfig, form: Form, stdout: TextIO, stack: ExitStack) -> FormSink:
     fields = list(dict.fromkeys(f.name for template in form.templates for f in template.fields))
+    columns = columns_of(fields)
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise ConfigError(
+            f"must not give two columns {twice[0]!r}; rename a field of a template", field="form"
+        )
+    names = [template.name for template in form.templates]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            f"must have different names, got {', '.join(names)}: the table names them", field="form"
+        )
     how = config.resolved_format
     if how == "xlsx":
         from digitkit.sinks.xlsx import open_workbook  # not at the top: an extra

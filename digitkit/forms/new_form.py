@@ -15,7 +15,7 @@ from digitkit.forms.drawing import draw_fields, draw_reading
 from digitkit.forms.form import Form
 from digitkit.forms.propose import propose_fields, straighten
 from digitkit.forms.registration import Registrar
-from digitkit.forms.template import load_template, template_text
+from digitkit.forms.template import load_template, refuse_to_replace, template_text
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
 from digitkit.sources.files import load_frame
@@ -57,9 +57,11 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
     Raises:
         InputNotFoundError, ImageError: `blank` cannot be read.
         FormError: it has no fields, or too little print to be found in a picture.
-        ConfigError: a file exists, or is the blank form itself.
+        ConfigError: `out` is no ``.toml`` file; or a file exists, or is the blank form itself.
         OutputError: a file cannot be written.
     """
+    if out.suffix.lower() != ".toml" or out.is_dir():
+        raise ConfigError(f"must be a .toml file, got {out}", field="out")
     reference = out.with_suffix(".png")
     overview = out.with_name(f"{out.stem}-fields.png")
     for path in (out, reference, overview):
@@ -100,12 +102,14 @@ def check_template(
 
     Raises:
         TemplateError: the template has something that is not allowed.
-        FormError: the picture does not show the form; it is written nevertheless.
+        FormError: the picture does not show the form.
+        ConfigError: `out` is the template, its reference or the picture.
     """
     functions = load_checksums(checksums)
     if picture is None:
         loaded = load_template(template, functions)
         path = out or Path(f"{template.stem}-check.png")
+        refuse_to_replace(path, [template, loaded.reference_path])
         _write(path, draw_fields(loaded.reference, loaded.fields))
         lines = [f"{loaded.name}: {len(loaded.fields)} fields, {len(loaded.rules)} rules"]
         if not Registrar(loaded.reference).is_usable:
@@ -115,6 +119,7 @@ def check_template(
     frame = load_frame(picture)
     reading = form.read_frame(frame)
     path = out or Path(f"{picture.stem}-check.png")
+    refuse_to_replace(path, [template, form.templates[0].reference_path, picture])
     _write(path, draw_reading(frame.grey, form, reading))
     lines = [
         f"{reading.template}: found by its {reading.method}, score {reading.score:.2f}, residual "

@@ -6,12 +6,19 @@ import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from functools import cache
 
 from digitkit.errors import TemplateError
 
 MAX_EXPRESSION = 500
 """Most characters of a rule's expression."""
+
+MAX_NUMBER = Decimal(10**15)
+"""Numbers of a rule are smaller."""
+
+PRECISION = 400
+"""Digits that a rule is computed with: those of all cells of a comb, multiplied a few times."""
 
 _OPERATORS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
@@ -43,7 +50,8 @@ class Rule:
         Args:
             values: of its fields, by name.
         """
-        return _evaluate(ast.parse(self.expression, mode="eval").body, values)
+        with localcontext(prec=PRECISION):
+            return _evaluate(_parse(self.expression), values)
 
     def __str__(self) -> str:
         return f"{self.target} = {self.expression}"
@@ -67,7 +75,7 @@ def make_rule(target: str, expression: str, names: Sequence[str]) -> Rule:
     if len(expression) > MAX_EXPRESSION:
         raise TemplateError(f"{where} has more than {MAX_EXPRESSION} characters")
     try:
-        body = ast.parse(expression, mode="eval").body
+        body = _parse(expression)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise TemplateError(
             f"{where}: {expression!r} is not an expression", hint='write it like "a + b"'
@@ -84,9 +92,16 @@ def make_rule(target: str, expression: str, names: Sequence[str]) -> Rule:
     return Rule(target, expression, tuple(used))
 
 
+@cache
+def _parse(expression: str) -> ast.expr:
+    return ast.parse(expression, mode="eval").body
+
+
 def _check_node(node: ast.AST, where: str, expression: str) -> None:
     allowed = (ast.BinOp, ast.UnaryOp, ast.Name, ast.Load, ast.Add, ast.Sub, ast.Mult, ast.USub)
     is_number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
+    if is_number and not abs(Decimal(str(node.value))) < MAX_NUMBER:  # type: ignore[attr-defined]
+        raise TemplateError(f"{where}: numbers must be below {MAX_NUMBER:.0e}")
     if not (isinstance(node, allowed) or is_number):
         raise TemplateError(
             f"{where}: {expression!r} may have names of fields, numbers, +, -, * and parentheses"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import keyword
+import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path, PurePath
@@ -81,13 +84,20 @@ class FormField:
 
     def __post_init__(self) -> None:
         """Compile the pattern; raises `ConfigError` where it is none."""
-        if self.pattern is not None or self.check is not None:
-            check = None if self.check is None else self._check_digits
-            object.__setattr__(self, "_rule", Field(pattern=self.pattern, checksum=check))
+        if self.pattern is not None:
+            object.__setattr__(self, "_rule", Field(pattern=self.pattern))
 
     def _check_digits(self, text: str) -> bool:
         digits = "".join(filter(str.isdecimal, text))
-        return digits != "" and self.check is not None and bool(self.check(digits))
+        if not digits or self.check is None:
+            return False
+        try:
+            return bool(self.check(digits))
+        except Exception as error:  # whatever a function of the user's raises
+            reason = one_line(error)
+            raise ConfigError(
+                f"the checksum of {self.name} failed on {digits}: {reason}"
+            ) from error
 
     @property
     def is_quantity(self) -> bool:
@@ -104,7 +114,9 @@ class FormField:
             ConfigError: comparing it with the pattern takes too long.
         """
         if self._rule is not None and (fault := self._rule.find_fault(text)) is not None:
-            return fault if "checksum" not in fault else f"has a wrong checksum ({self.checksum})"
+            return fault
+        if self.check is not None and not self._check_digits(text):
+            return f"has a wrong checksum ({self.checksum})"
         value = Decimal(text) if self.is_quantity else None
         if value is not None and self.minimum is not None and value < self.minimum:
             return f"is less than {self.minimum}"
@@ -122,16 +134,29 @@ class Template:
         fields: in the order of the table's columns.
         rules: across fields.
         reference: the blank form, grey, uint8 ``[H, W]``.
+        reference_path: its file.
     """
 
     name: str
     fields: tuple[FormField, ...]
     rules: tuple[Rule, ...]
     reference: U8 = field(repr=False, compare=False)
+    reference_path: Path = field(default=Path(), repr=False, compare=False)
 
-    def field_named(self, name: str) -> FormField:
-        """The field with a name, which must exist."""
-        return next(one for one in self.fields if one.name == name)
+
+def refuse_to_replace(path: Path, inputs: Iterable[Path], option: str = "out") -> None:
+    """Refuse to write over a file that is read.
+
+    Args:
+        path: to write.
+        inputs: files that are read.
+        option: that names `path`.
+
+    Raises:
+        ConfigError: it is one of them.
+    """
+    if os.path.realpath(path) in {os.path.realpath(one) for one in inputs}:
+        raise ConfigError(f"must not replace {path}, which is read", field=option)
 
 
 # --- the file ---
@@ -183,7 +208,8 @@ def load_template(path: Path, checksums: Mapping[str, Checksum] | None = None) -
         raise TemplateError(
             error.problem, subject=error.subject or name, hint=error.hint
         ) from error
-    return Template(path.stem, fields, rules, reference)
+    reference_path = path.parent / table.reference
+    return Template(path.stem, fields, rules, reference, reference_path)
 
 
 def _read(path: Path) -> _File:
@@ -213,6 +239,8 @@ def _check_fields(table: _File, checksums: dict[str, Checksum]) -> tuple[FormFie
             raise TemplateError(
                 f"field {one.name!r}: a name is a letter, then letters, digits and _, up to 64"
             )
+        if keyword.iskeyword(one.name):
+            raise TemplateError(f"field {one.name!r}: is a reserved word; choose another name")
         for column in (one.name, f"{one.name}_status"):
             if column in columns:
                 raise TemplateError(f"field {one.name!r}: there is another column {column!r}")
@@ -329,8 +357,9 @@ def template_text(
         sha256: of that file.
         size: its width and height, pixels.
     """
+    name = json.dumps(reference, ensure_ascii=False)
     lines = [
-        f'reference = "{reference}"', f'sha256 = "{sha256}"', f"size = [{size[0]}, {size[1]}]", "",
+        f"reference = {name}", f'sha256 = "{sha256}"', f"size = [{size[0]}, {size[1]}]", "",
         "# Each field may have: pattern, checksum (" + ", ".join(CHECKSUMS) + "), min, max,",
         "# decimals, required. Rules across fields come last, in a table:",
         "# [rules]", '# total = "a + b"',

@@ -17,8 +17,8 @@ ONE = '[[field]]\nname = "a"\nbox = [60, 320, 200, 48]\n'
 def test_a_template_has_fields_rules_and_its_reference(tmp_path):
     template = load_template(write_form(tmp_path))
     assert [one.name for one in template.fields] == ["number", "a", "b", "total"]
-    assert template.field_named("number").cells[1] == (100.0, 40.0)
-    assert template.field_named("number").checksum == "luhn"
+    assert template.fields[0].cells[1] == (100.0, 40.0)
+    assert template.fields[0].checksum == "luhn"
     assert template.rules[0].fields == ("total", "a", "b")
     assert template.reference.shape == (877, 620)
 
@@ -140,8 +140,8 @@ def test_a_checksum_of_the_users_own(tmp_path, monkeypatch):
     (tmp_path / "own_sums.py").write_text("def even(text): return int(text) % 2 == 0\nX = 3\n")
     even = load_checksum("own_sums:even")
     template = load_template(write_form(tmp_path), {"a": even})
-    assert template.field_named("a").find_fault("12") is None
-    assert "checksum" in template.field_named("a").find_fault("13")
+    assert template.fields[1].find_fault("12") is None
+    assert "checksum" in template.fields[1].find_fault("13")
     for text in ("own_sums", "own_sums:", ":even", "own_sums:odd", "own_sums:X", "no_module:f"):
         assert error_of(ConfigError, load_checksum, text).field == "checksum"
     assert (
