@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -17,6 +16,7 @@ from digitkit.forms.checksums import load_checksums
 from digitkit.forms.form import Form
 from digitkit.forms.results import FormReading
 from digitkit.forms.tables import FormLines, FormSink, FormTable, columns_of
+from digitkit.forms.template import refuse_to_replace
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import DEFAULT_HOLD, InferConfig
 from digitkit.inference.infer_job import count_workers, reader_factory
@@ -52,7 +52,7 @@ class FormConfig:
         """Check what does not go with forms.
 
         Raises:
-            ConfigError: an option has no meaning with forms, or a template would be replaced.
+            ConfigError: an option has no meaning with forms.
         """
         if not self.templates:
             raise ConfigError("requires a form", field="checksum")
@@ -65,9 +65,6 @@ class FormConfig:
         given += ["engine"] if config.engine == "ray" else []
         for name in given:
             raise ConfigError("cannot be combined with forms", field=name)
-        taken = {os.path.realpath(path) for path in self.templates}
-        if config.output is not None and os.path.realpath(config.output) in taken:
-            raise ConfigError(f"must not be the template, got {config.output}", field="output")
 
 
 def run_forms(
@@ -105,6 +102,9 @@ def run_forms(
     failed = Counter[FailureKind]()
     inputs = find_inputs(config, notice)
     with ExitStack() as stack:
+        read = [*forms.templates, *(template.reference_path for template in form.templates)]
+        if config.output is not None:
+            refuse_to_replace(config.output, read, "output")
         sink = _open_sink(config, form, stdout, stack)
         outcomes = _read_files(config, form, make_form, inputs)
         for done, outcome in enumerate(stack.enter_context(closing(outcomes)), 1):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.cli import json_lines, one_error_line, run
 from support.documents import write_tiff
-from support.forms import WRITTEN, blank_form, fill_form, save, write_form
+from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, write_form
 from support.paths import ROOT
 
 SAMPLE = ROOT / "data/samples/form"
@@ -79,6 +79,33 @@ def test_a_parquet_table_has_a_column_per_field(scans, template, tmp_path):
     assert second["total_status"] == "invalid"
     assert third["error"]
     assert third["total"] is None
+
+
+@pytest.mark.parametrize("out", ["form.toml", "form.png", "scan.png"])
+def test_what_is_read_is_not_replaced(template, one_of_each, out):
+    scan = save(template.parent / "scan.png", fill_form(one_of_each))
+    path = template.parent / out
+    before = path.read_bytes()
+    result = run("form", "check", template, scan, "--out", path)
+    assert result.exit_code == 2
+    assert "must not replace" in result.stderr
+    result = run("infer", scan, "--form", template, "--format", "jsonl", "--output", path)
+    assert result.exit_code == 2
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("out", ["form.png", "."])
+def test_a_template_is_a_toml_file(tmp_path, monkeypatch, out):
+    blank = save(tmp_path / "blank.png", blank_form())
+    monkeypatch.chdir(tmp_path)
+    assert ".toml" in one_error_line(run("form", "new", blank, "--out", out, "--overwrite"), 2)
+
+
+def test_columns_of_two_templates_must_differ(template, scans, tmp_path):
+    fields = FIELDS.replace('name = "b"', 'name = "a_status"').replace('name = "a"', 'name = "z"')
+    other = write_form(tmp_path / "other", fields, "", name="other")
+    result = run("infer", scans, "--form", template, "--form", other)
+    assert "two columns 'a_status'" in one_error_line(result, 2)
 
 
 def test_csv_is_safe_for_spreadsheets(template, one_of_each, tmp_path, monkeypatch):

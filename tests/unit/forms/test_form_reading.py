@@ -175,3 +175,47 @@ def test_without_a_constraint_a_doubtful_digit_is_doubtful(folder):
     decision = decide(template, found)["a"]
     assert (decision.text, decision.status) == ("7", "doubtful")
     assert decision.confidence == pytest.approx(0.7)
+
+
+def test_a_rule_with_an_empty_total_says_nothing(folder):
+    template = load_template(write_form(folder))
+    found = {"number": Marks(), "a": marks({7: 0.7, 1: 0.29}), "b": sure("269"), "total": Marks()}
+    decisions = decide(template, found)
+    assert (decisions["a"].status, decisions["total"].status) == ("doubtful", "empty")
+    assert decisions["a"].confidence == pytest.approx(0.7)
+
+
+def test_a_total_of_one_digit_proves_little(folder):
+    template = load_template(write_form(folder))
+    a, b = marks({1: 0.3, 7: 0.2}), marks({1: 0.3, 4: 0.2})
+    decisions = decide(template, {"number": Marks(), "a": a, "b": b, "total": marks({2: 0.9})})
+    assert {decisions[name].status for name in ("a", "b")} == {"doubtful"}
+
+
+def test_what_is_doubted_is_not_certain(folder):
+    template = load_template(write_form(folder, FIELDS, ""))
+    (way,) = sure("731").ways
+    found = {"number": Marks(), "b": Marks(), "total": Marks()}
+    decision = decide(template, found | {"a": Marks((way,), ("ink reaches over its edge",))})["a"]
+    assert (decision.status, decision.confidence) == ("doubtful", 0.5)
+
+
+def test_a_digit_across_the_edge_of_a_field_is_noticed(form, one_of_each):
+    page = fill_form(one_of_each)
+    ink = cv2.resize(one_of_each[8], (36, 36), interpolation=cv2.INTER_CUBIC)
+    part = page[326:362, 248:284]  # most of it is right of the field
+    np.minimum(part, 255 - (ink * 0.85).astype(np.uint8), out=part)
+    one = form.read(page)["a"]
+    assert (one.text, one.status) != ("731", "ok")
+
+
+def test_small_writing_in_a_high_field_is_not_taken_for_nothing(folder, one_of_each):
+    high = FIELDS.replace("[60, 320, 200, 48]", "[60, 320, 200, 230]")
+    form = Form(write_form(folder, high, "", name="high"))
+    assert form.read(fill_form(one_of_each))["a"].status != "empty"
+
+
+def test_a_checksum_that_raises_is_an_error_of_the_picture(folder, one_of_each):
+    form = Form(write_form(folder), checksums={"number": lambda text: text[20] == "1"})
+    error = error_of(FormError, form.read, fill_form(one_of_each))
+    assert "checksum of number failed" in str(error)

@@ -57,6 +57,8 @@ def test_a_template_has_fields_rules_and_its_reference(tmp_path):
         (FIELDS, '[rules]\na = "__import__(b)"', "may have"),
         (FIELDS, '[rules]\na = "1 + 2"', "has no field"),
         (FIELDS, '[rules]\na = "b +"', "not an expression"),
+        (FIELDS, '[rules]\na = "b * 1e999"', "must be below"),
+        (ONE.replace('"a"', '"if"'), "", "reserved word"),
         (FIELDS, f'[rules]\na = "{"(" * 200}b"', "not an expression"),
         (FIELDS, f'[rules]\na = "{"-" * 600}b"', "more than 500"),
         (FIELDS, "[rules", "not valid TOML"),
