@@ -184,9 +184,11 @@ class FormTable:
 
     def finish(self) -> None:
         """Complete the sheets, before the workbook is closed."""
+        from xlsxwriter.utility import xl_col_to_name
+
         self._forms.autofilter(0, 0, self._rows, len(self._columns) - 1)
         self._doubts.autofilter(0, 0, self._listed, len(DOUBTS) - 1)
-        cells = f"A2:{_letters(len(self._columns) - 1)}{MAX_ROWS + 1}"
+        cells = f"A2:{xl_col_to_name(len(self._columns) - 1)}{MAX_ROWS + 1}"
         self._forms.ignore_errors({"number_stored_as_text": cells})
         self._doubts.ignore_errors({"number_stored_as_text": f"D2:D{MAX_ROWS + 1}"})
 
@@ -225,13 +227,3 @@ def _write(sheet: Any, row: int, place: int, value: Any, text: Any, plain: Any) 
         sheet.write_string(row, place, value[:MAX_TEXT], text)
     elif value is not None:
         sheet.write_number(row, place, value, plain)
-
-
-def _letters(place: int) -> str:
-    """The name of an Excel column, ``A`` for 0, ``AA`` for 26."""
-    name = ""
-    place += 1
-    while place:
-        place, rest = divmod(place - 1, 26)
-        name = chr(65 + rest) + name
-    return name
