@@ -94,6 +94,7 @@ def run_infer(
         else:
             summary = _read_here(files, reader, call)
         outputs.finished = not summary.interrupted
+        outputs.in_vain = not summary.images and outputs.done is None
     return replace(summary, done_before=0 if outputs.done is None else outputs.done.total)
 
 

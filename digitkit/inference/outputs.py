@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from digitkit.errors import OutputError
+from digitkit.errors import OutputError, os_reason
 from digitkit.inference.infer_config import InferConfig
 from digitkit.sinks.lines import LineSink
 from digitkit.system import atomic
@@ -33,6 +35,7 @@ class Outputs:
         done: what an earlier run read, which this one continues; None for a new one.
         resumable: whether what is read stays where the run is broken off.
         finished: to be set when all is read: nothing is left to continue.
+        in_vain: to be set where nothing of what was to be read could be.
         idle: to be called now and then while nothing is read.
     """
 
@@ -40,6 +43,7 @@ class Outputs:
     done: Done | None = None
     resumable: bool = False
     finished: bool = False
+    in_vain: bool = False
     idle: Callable[[], None] = lambda: None
 
 
@@ -118,26 +122,75 @@ def _open_resumable(
     if how != "parquet":
         atomic.check_writable(output)
     with open_run(config, describe_run(config, reader)) as run, ExitStack() as stack:
-        stack.callback(_settle, config, output, run, outputs)
         if how == "parquet":
             stack.enter_context(_open_table(config, output, reader, run, outputs))
         else:
+            old = _set_aside(output, run)
+            stack.callback(_settle, config, output, run, outputs, old)
             stack.enter_context(_open_continued(output, how, run, outputs))
         yield
 
 
-def _settle(config: InferConfig, output: Path, run: OutputRun, outputs: Outputs) -> None:
-    """Remove the state of lines that nobody is to continue, and lines that were never begun."""
+def _set_aside(output: Path, run: OutputRun) -> Path | None:
+    """Rename the file that a new run's lines replace; where it is, also for a run that continues.
+
+    Raises:
+        OutputError: it cannot be renamed, or the state not be written.
+    """
+    target = Path(os.path.realpath(output))
+    if run.continues:
+        name = run.file.read_values().get("old")
+        return target.with_name(name) if isinstance(name, str) else None
+    if not target.exists():
+        return None
+    old, number = target.with_name(f"{target.name}.old"), 1
+    while os.path.lexists(old):  # somebody's own
+        number += 1
+        old = target.with_name(f"{target.name}.old{number}")
+    mode = stat.S_IMODE(target.stat().st_mode)
+    run.file.write_values({"old": old.name})
+    try:
+        target.rename(old)
+        try:
+            target.touch(mode=0o600)  # what only its owner may read stays private
+            target.chmod(mode)
+        except OSError:
+            old.replace(target)
+            raise
+    except OSError as error:
+        run.file.remove()
+        problem = f"cannot be replaced: {os_reason(error)}"
+        raise OutputError(problem, subject=str(output)) from error
+    return old
+
+
+def _settle(
+    config: InferConfig, output: Path, run: OutputRun, outputs: Outputs, old: Path | None
+) -> None:
+    """Remove the state of lines that nobody is to continue, and lines that were never begun.
+
+    Args:
+        config: of the run.
+        output: its lines.
+        run: its state.
+        outputs: says how it ended.
+        old: what `output` replaces, which goes when all is read, and comes back where nothing was.
+    """
     from digitkit.sinks.written import CSV_HEADER_BYTES
 
-    if config.continues or config.resolved_format == "parquet":
-        return
     if outputs.finished:
-        run.file.remove()
+        if old is not None and not outputs.in_vain:
+            old.unlink(missing_ok=True)
+        if not config.continues:
+            run.file.remove()
         return
+    header = CSV_HEADER_BYTES if config.resolved_format == "csv" else 0
     with suppress(OSError):
-        if output.stat().st_size <= CSV_HEADER_BYTES:
-            output.unlink()
+        if not config.continues and output.stat().st_size <= header:
+            if old is None:
+                output.unlink()
+            else:
+                old.replace(os.path.realpath(output))
             run.file.remove()
 
 

@@ -70,6 +70,23 @@ class RunFile:
         except OSError as error:
             raise _cannot_write(self.path, error) from error
 
+    def read_values(self) -> dict[str, Any]:
+        """What `write_values` wrote; empty where nothing is there."""
+        values: dict[str, Any] = {}
+        for _, data in self.entries():
+            with suppress(ValueError):
+                values = json.loads(data)
+        return values
+
+    def write_values(self, values: Mapping[str, Any]) -> None:
+        """Write these instead of the entries.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        self.clear()
+        self.append(0, json.dumps(values).encode())
+
     def clear(self) -> None:
         """Remove the entries: what they say is in the output now."""
         try:

@@ -238,3 +238,42 @@ def test_kill_9_at_any_moment(digit_file, tmp_path, suffix):
         assert len(found) == count
     else:
         assert list(found.values()) == [1] * count
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_a_finished_table_stays_until_the_next_one_is(digit_file, tmp_path, monkeypatch, suffix):
+    files = [digit_file(3, "a.png"), digit_file(4, "b.png")]
+    output, link = tmp_path / f"out.{suffix}", tmp_path / f"link.{suffix}"
+    old, own = tmp_path / f"out.{suffix}.old2", tmp_path / f"out.{suffix}.old"
+    own.write_text("mine")
+    link.symlink_to(output)
+    run("infer", files[0], "--output", output)
+    output.chmod(0o600)
+    before = output.read_bytes()
+
+    with monkeypatch.context() as patch:  # before the first picture
+        interrupt_after(patch, 0)
+        result = run("infer", *files, "--output", link)
+    assert result.exit_code == 130
+    assert "--resume" not in result.stderr
+    assert output.read_bytes() == before
+    assert not run_file_path(link).exists()
+    assert not old.exists()
+
+    with monkeypatch.context() as patch:  # after it
+        interrupt_after(patch, 1)
+        result = run("infer", *reversed(files), "--output", link)
+    assert "--resume" in result.stderr
+    assert old.read_bytes() == before
+    run("infer", *reversed(files), "--output", link, "--resume")
+    assert [row["text"] for row in rows_of(output)] == ["4", "3"]
+    assert not old.exists()
+    assert output.stat().st_mode & 0o777 == 0o600
+
+    before = output.read_bytes()
+    assert run("infer", tmp_path / "nosuch.png", "--output", output).exit_code == 1
+    assert old.read_bytes() == before
+    assert own.read_text() == "mine"
+    run("infer", *files, "--output", tmp_path / f"new.{suffix}")
+    assert run("infer", *files, "--output", tmp_path / f"new.{suffix}").exit_code == 0
+    assert not list(tmp_path.glob("new.*.old*"))
