@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from digitkit.errors import OutputError, os_reason
+from digitkit.errors import OutputError, SourceError, os_reason
 from digitkit.inference.infer_config import InferConfig
 from digitkit.sinks.lines import LineSink
 from digitkit.system import atomic
@@ -148,7 +148,7 @@ def _set_aside(output: Path, run: OutputRun) -> Path | None:
         number += 1
         old = target.with_name(f"{target.name}.old{number}")
     mode = stat.S_IMODE(target.stat().st_mode)
-    run.file.write_values({"old": old.name})
+    run.file.add_values({"old": old.name})
     try:
         target.rename(old)
         try:
@@ -227,14 +227,24 @@ def _open_continued(
 
         def keys() -> Iterator[Key]:
             nonlocal keep
-            for key, end in written_keys(output, how):
+            for key, end in written_keys(output, how, run.file.read_values().get("whole")):
                 keep = end
                 yield key
 
         outputs.done = Done(keys())
-    with atomic.open_in_place(output, keep=keep) as stream:
-        outputs.sinks.append(LineSink(stream, how, header=not keep))
-        yield
+    try:
+        with atomic.open_in_place(output, keep=keep) as stream:
+            outputs.sinks.append(LineSink(stream, how, header=not keep))
+            yield
+    except (SystemExit, SourceError):  # SIGTERM waits for what is being written
+        _note_whole(output, run)
+        raise
+    _note_whole(output, run)
+
+
+def _note_whole(output: Path, run: OutputRun) -> None:
+    with suppress(OSError):  # without it, the last picture of CSV is read again
+        run.file.add_values({"whole": output.stat().st_size})
 
 
 @contextmanager

@@ -33,18 +33,25 @@ class _Line(msgspec.Struct):
     page: int | None = None
 
 
-def written_keys(path: Path, how: LineFormat) -> Iterator[tuple[Key, int]]:
+def written_keys(
+    path: Path, how: LineFormat, whole: int | None = None
+) -> Iterator[tuple[Key, int]]:
     """The pictures in a file, each with the length of the file up to its end, bytes.
 
     What was not written whole is left out: of JSON lines the last line if it has no end; of CSV,
     whose records of one picture belong together, the last picture.
+
+    Args:
+        path: the file.
+        how: its format.
+        whole: a length, bytes, of which it is known that the last picture is whole there.
 
     Raises:
         OutputError: it cannot be read, or is another file.
     """
     try:
         with path.open("rb") as file:
-            yield from _json_keys(file) if how == "jsonl" else _csv_keys(file)
+            yield from _json_keys(file) if how == "jsonl" else _csv_keys(file, whole)
     except OSError as error:
         raise OutputError(f"cannot be read: {os_reason(error)}", subject=str(path)) from error
     except (msgspec.DecodeError, ValueError, KeyError, csv.Error) as error:
@@ -66,7 +73,7 @@ def _json_keys(file: BinaryIO) -> Iterator[tuple[Key, int]]:
         yield (found.source, found.page), end
 
 
-def _csv_keys(file: BinaryIO) -> Iterator[tuple[Key, int]]:
+def _csv_keys(file: BinaryIO, whole: int | None) -> Iterator[tuple[Key, int]]:
     end = 0
 
     def lines() -> Iterator[str]:
@@ -88,3 +95,5 @@ def _csv_keys(file: BinaryIO) -> Iterator[tuple[Key, int]]:
                 yield last, begin
             last = key
         begin = end
+    if last is not None and end == whole:
+        yield last, end

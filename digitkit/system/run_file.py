@@ -71,20 +71,20 @@ class RunFile:
             raise _cannot_write(self.path, error) from error
 
     def read_values(self) -> dict[str, Any]:
-        """What `write_values` wrote; empty where nothing is there."""
+        """What `add_values` wrote; empty where nothing is there."""
         values: dict[str, Any] = {}
         for _, data in self.entries():
             with suppress(ValueError):
-                values = json.loads(data)
+                values |= json.loads(data)
         return values
 
-    def write_values(self, values: Mapping[str, Any]) -> None:
-        """Write these instead of the entries.
+    def add_values(self, values: Mapping[str, Any]) -> None:
+        """Write these as an entry; they replace those of the same names.
 
         Raises:
             OutputError: they cannot be written.
         """
-        self.clear()
+        self.read_values()  # to its end
         self.append(0, json.dumps(values).encode())
 
     def clear(self) -> None:

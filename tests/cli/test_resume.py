@@ -88,7 +88,7 @@ def test_ctrl_c_keeps_what_was_read_and_resume_reads_the_rest(
     assert rows_of(output) == kept
     result = run(*arguments, output, "--resume")
     assert result.exit_code == (1 if count < 6 else 0)  # the damaged file was read before, or not
-    assert f"{len(kept)} were read before" in result.stderr or suffix == "csv"
+    assert f"{len(kept)} were read before" in result.stderr
     assert rows_of(output) == rows_of(whole)
     result = run(*arguments, output, "--resume")
     assert result.exit_code == 0
@@ -115,6 +115,22 @@ def test_a_file_that_is_named_twice_has_two_rows(digit_file, tmp_path, monkeypat
         run(*command)
     run(*command, "--resume")
     assert [row["text"] for row in rows_of(output)] == list("3434")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_last_picture_of_a_csv_file_is_not_read_again(digit_file, tmp_path, monkeypatch, count):
+    files = [digit_file(digit, f"{digit}.png") for digit in (3, 4, 5)]
+    output = tmp_path / "out.csv"
+    command = ("infer", *files, "--output", output)
+    with monkeypatch.context() as patch:  # Ctrl-C, or all is read
+        interrupt_after(patch, count)
+        run(*command, "--resume")
+    before = output.read_bytes()
+    files[count - 1].unlink()
+    result = run(*command, "--resume")
+    assert f"{count} were read before" in result.stderr
+    assert output.read_bytes().startswith(before)
+    assert [row["text"] for row in rows_of(output)] == list("345")
 
 
 @pytest.mark.parametrize(
