@@ -106,9 +106,7 @@ def describe_run(config: InferConfig, reader: Reader) -> dict[str, Any]:
     sources = config.sources if config.watch is None else (str(config.watch),)
     options["sources"] = list(sources) if "-" not in sources else None
     # Relative names are those of other files elsewhere.
-    absolute = "-" not in config.sources and all(
-        Path(each).is_absolute() for each in config.sources
-    )
+    absolute = "-" not in sources and all(Path(each).is_absolute() for each in sources)
     options["current folder"] = None if absolute else str(Path.cwd())
     options["model"] = reader.classifier.sha256
     options["detector"] = file_sha256(detector_path())

@@ -12,6 +12,8 @@ from support.cli import run
 from support.paths import ROOT
 
 from digitkit.images.cv import cv2
+from digitkit.sources import watch
+from digitkit.sources.watch import FolderWatch
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -65,6 +67,29 @@ def test_what_was_read_is_remembered(tmp_path, one_of_each, number):
     finally:
         process.kill()
     assert texts() == list("1234")
+
+
+def test_a_relative_folder_is_another_one_elsewhere(tmp_path, monkeypatch, digit_file):
+    output = tmp_path / "out.jsonl"
+    for place in ("here", "there"):
+        digit_file(1, f"{place}/in/a.png")
+    watched = FolderWatch.__iter__
+
+    def once(self):
+        yield next(watched(self))
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(FolderWatch, "__iter__", once)
+    command = ("infer", "--watch", "in", "--output", output)
+    monkeypatch.chdir(tmp_path / "here")
+    assert run(*command).exit_code == 0
+    before = output.read_bytes()
+    monkeypatch.chdir(tmp_path / "there")
+    result = run(*command)
+    assert result.exit_code == 2
+    assert str(tmp_path / "here") in result.stderr
+    assert output.read_bytes() == before
 
 
 @pytest.mark.parametrize(
