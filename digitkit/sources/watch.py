@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,11 @@ from digitkit.sources.folders import FolderFiles, is_searched
 from digitkit.sources.frames import Failure
 
 LOOK_SECONDS = 1.0
-"""Time between two looks at a folder; a file is complete that has not changed in between."""
+"""Time between two looks at a folder; a file is complete that has not changed in between, and that
+nobody has open for writing."""
+
+QUIET_SECONDS = 5.0
+"""How long a file must not have changed where it cannot be known who has it open."""
 
 NOTIFIED_LOOK_SECONDS = 60.0
 """The same where the system says what arrives: for what it may have missed."""
@@ -49,8 +54,8 @@ class FolderWatch:
         self.idle: Callable[[], None] = lambda: None
         self._folder = folder
         self._given = set[int]()  # hashes: names would take ten times the memory
-        self._changing: dict[Path, tuple[int, int]] = {}
-        """Files that may not be complete, with their size and time."""
+        self._changing: dict[Path, tuple[tuple[int, int], float]] = {}
+        """Files that may not be complete, with their size and time, and since when these are so."""
 
     def __iter__(self) -> Iterator[Path | Failure]:
         """Wait for files."""
@@ -72,12 +77,13 @@ class FolderWatch:
             if isinstance(file, Failure) or hash(file) in self._given:
                 continue  # what cannot be listed now, may be later
             with suppress(OSError):  # it is gone
-                status = file.stat()
+                status, now = file.stat(), time.monotonic()
                 state = status.st_size, status.st_mtime_ns
-                if changing.get(file) == state:
+                before, since = changing.get(file, (None, now))
+                if before == state and _is_at_rest(file, now - since):
                     yield from self._give(file)
                 else:
-                    self._changing[file] = state
+                    self._changing[file] = state, since if before == state else now
 
     def _wait(self, arrived: queue.SimpleQueue[_Arrival], until: float) -> Iterator[Path]:
         while (left := until - time.monotonic()) > 0:
@@ -97,6 +103,38 @@ class FolderWatch:
         if hash(file) not in self._given:
             self._given.add(hash(file))
             yield file
+
+
+def _is_at_rest(file: Path, quiet: float) -> bool:
+    """Whether nobody writes a file that has not changed for so many seconds."""
+    is_written = _is_open_for_writing(file)
+    return quiet >= QUIET_SECONDS if is_written is None else not is_written
+
+
+def _is_open_for_writing(file: Path) -> bool | None:
+    """Whether any process has a file open for writing; None where the system does not say.
+
+    Linux grants a read lease only if none has, to the file's owner, and not on network mounts.
+    """
+    try:
+        import fcntl
+
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    except (ImportError, OSError):
+        return None
+    try:
+        # Whoever opens the file for writing meanwhile has this process sent a signal: not SIGIO,
+        # which would end it.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except (AttributeError, OSError):
+        return None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextmanager

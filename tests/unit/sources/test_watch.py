@@ -71,6 +71,21 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path, how, monkeypatch):
     assert [path.read_bytes() for path in found] == [b"x" * 15]
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_writer_that_pauses_is_waited_for(tmp_path, how, monkeypatch, is_known):
+    if not is_known:  # as on network mounts, and of another user's files
+        monkeypatch.setattr(watch, "_is_open_for_writing", lambda file: None)
+        monkeypatch.setattr(watch, "QUIET_SECONDS", 1.0)
+    found, thread = collect(tmp_path, 1)
+    with (tmp_path / "slow.png").open("wb", buffering=0) as file:
+        for _ in range(3):
+            file.write(b"x")
+            time.sleep(3 * watch.LOOK_SECONDS)
+            assert found == []
+    thread.join(60)
+    assert [path.read_bytes() for path in found] == [b"xxx"]
+
+
 def test_idle_is_called(tmp_path, how):
     files, calls = FolderWatch(tmp_path), []
 
