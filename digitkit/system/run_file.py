@@ -63,12 +63,19 @@ class RunFile:
         """Add an entry, which the process's own end does not lose.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: it cannot be written; the entries before it stay.
         """
+        entry = _HEAD.pack(part, len(data), zlib.crc32(data)) + data
         try:
-            self._file.write(_HEAD.pack(part, len(data), zlib.crc32(data)) + data)
+            begin = self._file.tell()
+            if self._file.write(entry) == len(entry):
+                return
+            self._file.truncate(begin)  # else later entries, after half of one, would be lost
+            self._file.seek(begin)
         except OSError as error:
             raise _cannot_write(self.path, error) from error
+        # A full disk takes what fits, and reports nothing.
+        raise OutputError("cannot be written: the disk is full", subject=str(self.path))
 
     def read_values(self) -> dict[str, Any]:
         """What `add_values` wrote; empty where nothing is there."""

@@ -18,6 +18,7 @@ from support.errors import error_of
 from support.training import Silent, train_config
 
 from digitkit.errors import OutputError
+from digitkit.system.run_file import create_run_file, open_run_file
 
 resource = pytest.importorskip("resource")
 
@@ -161,3 +162,16 @@ def test_standard_output_stays_as_unbuffered_as_asked_for(unbuffered):
     env = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
     assert done.stdout == (b"text\n" if unbuffered else b"")
+
+
+def test_an_entry_of_a_run_that_does_not_fit(tmp_path):
+    path = tmp_path / "out.parquet.run"
+    with create_run_file(path, {}) as run_file:
+        run_file.append(0, b"first")
+        size = path.stat().st_size
+        with files_of_at_most(size + 30):
+            assert str(path) in str(error_of(OutputError, run_file.append, 0, b"x" * 100))
+        assert path.stat().st_size == size
+        run_file.append(1, b"last")
+    with open_run_file(path) as run_file:
+        assert list(run_file.entries()) == [(0, b"first"), (1, b"last")]
