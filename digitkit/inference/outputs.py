@@ -231,7 +231,7 @@ def _open_continued(
                 keep = end
                 yield key
 
-        outputs.done = Done(keys())
+        outputs.done = Done(keys(), repeats=how != "csv")
     try:
         with atomic.open_in_place(output, keep=keep) as stream:
             outputs.sinks.append(LineSink(stream, how, header=not keep))

@@ -28,10 +28,20 @@ _OPTIONS = (
 
 
 class Done:
-    """The pictures that were read before: 16 bytes each; one that is there twice counts twice."""
+    """The pictures that were read before: 16 bytes each, three times as much while they are sorted.
 
-    def __init__(self, keys: Iterable[tuple[str, int | None]]) -> None:
-        """Take the pictures' sources and pages."""
+    One that is there twice counts twice.
+    """
+
+    def __init__(self, keys: Iterable[tuple[str, int | None]], *, repeats: bool = True) -> None:
+        """Take the pictures' sources and pages.
+
+        Args:
+            keys: these.
+            repeats: whether one that was read twice is there twice; if not, as in CSV, where the
+                records of both are one picture's, one counts for all times that it is named.
+        """
+        self._repeats = repeats
         hashes = array("q")
         self._with_pages = set[int]()
         for source, page in keys:
@@ -47,7 +57,7 @@ class Done:
         place = int(np.searchsorted(self._hashes, key))
         if place == len(self._hashes) or self._hashes[place] != key or not self._counts[place]:
             return False
-        self._counts[place] -= 1
+        self._counts[place] -= self._repeats
         return True
 
     def has_pages(self, source: str) -> bool:

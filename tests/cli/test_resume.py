@@ -117,6 +117,18 @@ def test_a_file_that_is_named_twice_has_two_rows(digit_file, tmp_path, monkeypat
     assert [row["text"] for row in rows_of(output)] == list("3434")
 
 
+def test_a_file_that_is_named_twice_is_not_read_again_into_csv(digit_file, tmp_path):
+    a, b = digit_file(3, "a.png"), digit_file(4, "b.png")
+    output = tmp_path / "out.csv"
+    command = ("infer", a, a, b, "--output", output, "--resume")
+    run(*command)
+    before = output.read_bytes()
+    assert [row["text"] for row in rows_of(output)] == list("334")
+    for _ in range(2):
+        run(*command)
+        assert output.read_bytes() == before
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_the_last_picture_of_a_csv_file_is_not_read_again(digit_file, tmp_path, monkeypatch, count):
     files = [digit_file(digit, f"{digit}.png") for digit in (3, 4, 5)]
