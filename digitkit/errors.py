@@ -77,6 +77,10 @@ class CameraMissingError(SourceError):
     """There is no such camera: none is connected, or what drives it is not installed."""
 
 
+class WorkerError(SourceError):
+    """A process that reads files died, for example because memory ran out; what was read stays."""
+
+
 class ModelError(DigitkitError, ValueError):
     """A model file is damaged, is not a digit model, or has a newer contract than this version."""
 

@@ -26,6 +26,7 @@ from digitkit.errors import (
     ModelRunError,
     OutputError,
     SettingsError,
+    WorkerError,
     escape_controls,
     one_line,
     os_reason,
@@ -117,6 +118,8 @@ def _describe_usage(error: Any) -> str:
 def _exit_code(error: DigitkitError) -> int:
     if isinstance(error, OutputError):
         _drop_stdout()
+        return SOME_FAILED
+    if isinstance(error, WorkerError):
         return SOME_FAILED
     if isinstance(error, GateError):
         return GATE_FAILED

@@ -58,7 +58,8 @@ def run_infer(
         InputNotFoundError: the model does not exist.
         ModelError: it is not a digit model, or its contract is newer than this version.
         OutputError: readings cannot be written.
-        SourceError: a camera was never there, or a worker process died.
+        SourceError: a camera was never there.
+        WorkerError: a worker process died.
         MissingDependencyError: a window is asked for where there is no screen.
     """
     cv2.setNumThreads(config.threads or 1)

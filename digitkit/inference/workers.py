@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digitkit.errors import SourceError
+from digitkit.errors import WorkerError
 from digitkit.inference.pipeline import Outcome, Summary, Tally
 from digitkit.inference.worker import (
     Answer,
@@ -77,7 +77,7 @@ def read_with_workers(
         What was read of some files; for what this process reads, an iterator of outcomes.
 
     Raises:
-        SourceError: a process died, for example because memory ran out.
+        WorkerError: a process died, for example because memory ran out.
     """
     from concurrent.futures.process import BrokenProcessPool
 
@@ -85,9 +85,11 @@ def read_with_workers(
     try:
         yield from _in_order(pool, items) if ordered else _as_ready(pool, items)
     except BrokenProcessPool as error:
-        raise SourceError(
-            "a worker process died at about this image, maybe because memory ran out",
-            subject=pool.latest,
+        first, last = pool.first_and_last
+        files = "this file" if first == last else f"a file from this one to {last}"
+        raise WorkerError(
+            f"a worker process died while {files} was read, maybe because memory ran out",
+            subject=first,
             hint="use fewer --workers",
         ) from error
     finally:
@@ -146,7 +148,7 @@ _Files = Sequence[Path | PageOfFile]
 """Files of a task."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Task:
     """Files that a process reads."""
 
@@ -159,7 +161,6 @@ class _Pool:
 
     Attributes:
         ahead: how many tasks are handed out before their results are wanted.
-        latest: name of the file that was handed out last.
     """
 
     def __init__(
@@ -171,7 +172,8 @@ class _Pool:
         from concurrent.futures import ProcessPoolExecutor
 
         self.ahead = _AHEAD * workers
-        self.latest = ""
+        self._out = deque[_Task]()
+        self._latest: _Files = ()
         self._make_reader = make_reader
         self._form = form
         self._limits = limits
@@ -201,15 +203,26 @@ class _Pool:
 
     def submit(self, files: _Files) -> _Task:
         """Hand out a task."""
-        self.latest = item_name(files[0])
-        return _Task(files, self._pool.submit(work, files))
+        self._latest = files
+        task = _Task(files, self._pool.submit(work, files))
+        self._out.append(task)
+        return task
 
     def take(self, task: _Task) -> Answer:
         """The answer to a task, when it is there; later tasks are sized by it."""
         answer = task.answer.result()
+        self._out.remove(task)
         fitting = int(TASK_SECONDS * answer.taken / max(answer.seconds, 1e-6))
         self._size = max(1, min(fitting, 2 * self._size, MAX_TASK_FILES))
         return answer
+
+    @property
+    def first_and_last(self) -> tuple[str, str]:
+        """Names of the files that were out when a process died, as they were handed out."""
+        answers = ((task.files, task.answer) for task in self._out)
+        unread = [files for files, answer in answers if not answer.done() or answer.exception()]
+        unread = unread or [self._latest]
+        return item_name(unread[0][0]), item_name(unread[-1][-1])
 
     def read_here(self, item: _Own) -> Iterator[Outcome]:
         """Read what is for this process."""

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from support.cli import run
+from support.cli import one_error_line, run
 from support.documents import pages_of, write_tiff
+from support.processes import die
 
-from digitkit.inference import infer_job
+from digitkit.inference import infer_job, workers
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.parsing import parse_workers
 from digitkit.system import machine
@@ -81,3 +82,12 @@ def test_wrong_numbers_of_workers(digit_file, text):
     result = run("infer", digit_file(1), f"--workers={text}")
     assert result.exit_code == 2
     assert "--workers" in result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--unordered",)])
+def test_a_process_that_dies_names_the_files_that_were_out(digit_file, monkeypatch, options):
+    files = [digit_file(digit, f"{digit}.png") for digit in range(3)]
+    monkeypatch.setattr(workers, "work", die)
+    line = one_error_line(run("infer", *files, "--workers", 2, *options), 1)
+    assert line.count(str(files[0])) == line.count(str(files[2])) == 1
+    assert str(files[1]) not in line
