@@ -94,7 +94,8 @@ def reading_bar(*, wanted: bool) -> Iterator[ReadingBar]:
 
 def print_summary(summary: Summary, job: InferConfig) -> None:
     """What became of the images, in a line or, where there are many, three."""
-    if summary.images < 2 and not (summary.interrupted or summary.done_before):
+    total = summary.images + summary.failures
+    if total < 2 and not (summary.interrupted or summary.done_before):
         return
     if summary.done_before and not (summary.images or summary.failures):
         print_notice(f"nothing new to read; {summary.done_before:,} were read before")

@@ -101,7 +101,10 @@ def test_a_missing_file_does_not_stop_the_rest(digit_file, tmp_path):
     bad = tmp_path / "bad\nname.png"
     result = run("infer", bad, digit_file(1))
     assert "1 (" in result.stdout
-    assert one_error_line(result, 1).startswith(f"{tmp_path}/bad\\nname.png: ")
+    assert result.exit_code == 1
+    error, summary = result.stderr.splitlines()
+    assert error.startswith(f"{tmp_path}/bad\\nname.png: ")
+    assert "1 failed" in summary
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -366,3 +369,11 @@ def test_an_interrupted_batch_leaves_no_half_file(digit_file, tmp_path, monkeypa
     monkeypatch.setattr(Reader, "read_frame", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     run("infer", digit_file(1, size=80), "--output", tmp_path / f"out.{suffix}")
     assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_run_where_everything_fails_has_a_summary(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"no image")
+    result = run("infer", tmp_path, "--output", tmp_path / "out.csv")
+    assert result.exit_code == 1
+    assert "3 failed" in result.stderr
