@@ -168,7 +168,7 @@ def _is_there(output: Path) -> bool:
 
 def _check_same(old: Any, new: dict[str, Any], output: Path) -> None:
     changed = [
-        f"{name} was {_show(old.get(name))}, is {_show(value)}"
+        f"{_option(name)} was {_show(old.get(name))}, is {_show(value)}"
         for name, value in new.items()
         if old.get(name) != value
     ]
@@ -178,6 +178,11 @@ def _check_same(old: Any, new: dict[str, Any], output: Path) -> None:
             field="resume",
             hint="use what the run was begun with, or name another file",
         )
+
+
+def _option(name: str) -> str:
+    """How an option is typed; what is none keeps its name."""
+    return f"--{name.replace('_', '-')}" if name in (*_OPTIONS, "format") else name
 
 
 def _show(value: object) -> str:

@@ -149,9 +149,10 @@ def test_the_last_picture_of_a_csv_file_is_not_read_again(digit_file, tmp_path, 
     ("options", "named"),
     [
         (("--model", "digits"), "model"),
-        (("--expect", "3"), "expect"),
-        (("--orientation", "auto"), "orientation"),
-        (("--format", "csv"), "format"),
+        (("--expect", "3"), " --expect was "),
+        (("--min-confidence", "0.5"), " --min-confidence was "),
+        (("--orientation", "auto"), " --orientation was "),
+        (("--format", "csv"), " --format was "),
     ],
 )
 def test_a_changed_model_or_option_is_refused(digit_file, tmp_path, options, named):
