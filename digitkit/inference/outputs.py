@@ -181,6 +181,7 @@ def _settle(
     if outputs.finished:
         if old is not None and not outputs.in_vain:
             old.unlink(missing_ok=True)
+            run.file.add_values({"old": None})  # a later file of this name is somebody's own
         if not config.continues:
             run.file.remove()
         return

@@ -298,6 +298,11 @@ def test_a_finished_table_stays_until_the_next_one_is(digit_file, tmp_path, monk
     assert [row["text"] for row in rows_of(output)] == ["4", "3"]
     assert not old.exists()
     assert output.stat().st_mode & 0o777 == 0o600
+    old.write_text("mine, too")
+    run("infer", *reversed(files), "--output", link, "--resume")
+    assert old.read_text() == "mine, too"
+    old.unlink()
+    run_file_path(link).unlink()
 
     before = output.read_bytes()
     assert run("infer", tmp_path / "nosuch.png", "--output", output).exit_code == 1
