@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from digitkit.errors import ClusterError, ConfigError, one_line
 from digitkit.sinks.parquet import SUFFIX, import_pyarrow
@@ -189,7 +190,8 @@ def list_remote(name: str, suffixes: frozenset[str]) -> Iterator[str | Failure]:
     import pyarrow.fs as fs
 
     system, path = open_remote(name)
-    scheme = name.partition("://")[0]
+    address = urlsplit(name)
+    query = f"?{address.query}" if address.query else ""
     try:
         info = system.get_file_info(path)
         if info.type == fs.FileType.File:
@@ -202,7 +204,7 @@ def list_remote(name: str, suffixes: frozenset[str]) -> Iterator[str | Failure]:
     files = sorted(each for each in found if Path(each).suffix.lower() in suffixes)
     if not files:
         yield Failure(name, "there are no image files", kind="missing")
-    yield from (f"{scheme}://{each}" for each in files)
+    yield from (f"{address.scheme}://{quote(each)}{query}" for each in files)
 
 
 def _list(system: Any, path: str) -> list[str]:

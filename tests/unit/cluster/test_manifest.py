@@ -6,10 +6,11 @@ from functools import partial
 import pytest
 from support.errors import error_of
 
-from digitkit.cluster import manifest
+from digitkit.cluster import manifest, part_reader
 from digitkit.cluster.manifest import PartFiles, read_manifest, write_manifest
 from digitkit.cluster.part_reader import MAX_TRIES, PartReader, unpack
 from digitkit.errors import ClusterError, ConfigError, ModelError
+from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.worker import Form
 from digitkit.reading.reader import Reader
@@ -102,3 +103,18 @@ def test_options_that_do_not_go_together(options, field, tmp_path):
         for name, value in options.items()
     }
     assert error_of(ConfigError, InferConfig.create, sources=("a",), **options).field == field
+
+
+@pytest.mark.parametrize("name", ["a b.png", "100%.png", "7#2.png", "ä?.png"])
+def test_remote_files_may_have_any_name(tmp_path, one_of_each, name):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / name).write_bytes(cv2.imencode(".png", one_of_each[7])[1].tobytes())
+    (address,) = manifest.list_remote(f"file://{folder}", frozenset({".png"}))
+    assert isinstance(part_reader._load(address), ImageBytes)
+
+
+def test_an_address_that_cannot_be_opened_is_a_failure():
+    failure = part_reader._load("file:///no such place/a b.png")
+    assert isinstance(failure, Failure)
+    assert failure.source == "file:///no such place/a b.png"
