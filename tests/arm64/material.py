@@ -78,7 +78,7 @@ def make_material(bundle: Path | None, pythons: Sequence[str]) -> Material:
     upgrade = _unpack(build_bundle(config).path, "next")
 
     images = MATERIAL / "images"
-    ignored = shutil.ignore_patterns("make_samples.py")
+    ignored = shutil.ignore_patterns("make_samples.py", "form")
     shutil.copytree(PROJECT / "data/samples", images / "samples", ignore=ignored)
     (images / "mnist").mkdir()
     for number, image in enumerate(load_mnist("test").images[:MNIST_IMAGES]):
