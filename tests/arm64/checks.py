@@ -96,7 +96,7 @@ def doctor(machine: Machine, cpu: str) -> str:
 def documented_commands(machine: Machine, bundle: str) -> str:
     """The commands of docs/raspberry-pi.md that a board without a camera can run, verbatim."""
     text = (PROJECT / "docs/raspberry-pi.md").read_text("utf-8")
-    blocks = "\n".join(re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
     lines = re.findall(r"^digitkit (?!bundle).*$", blocks, re.MULTILINE)
     require(len(lines) > 6, "the page has no commands")
     for line in lines:
