@@ -13,7 +13,7 @@ import numpy as np
 
 from digitkit.arrays import Box
 from digitkit.choices import PrecisionChoice
-from digitkit.errors import ConfigError, FormError, ImageError, TemplateError
+from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms.chains import Chain, chain_marks, cut_chain
 from digitkit.forms.checksums import Checksum
 from digitkit.forms.decide import Decision, decide
@@ -25,7 +25,7 @@ from digitkit.forms.results import FieldDigit, FieldReading, FormReading
 from digitkit.forms.template import FormField, Template, load_template
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
-from digitkit.sources.frames import Failure, Frame, to_failure
+from digitkit.sources.frames import Failure, Frame
 
 if TYPE_CHECKING:
     from digitkit.sources.objects import Image
@@ -106,25 +106,16 @@ class Form:
             FormError: a picture shows none of the forms. `stream` continues instead.
             DigitkitError: as `digitkit.Reader.read` raises.
         """
-        from digitkit.sources.objects import load_object, split_images
+        from digitkit.sources.objects import read_objects
 
-        several = split_images(images)
-        readings = [self.read_frame(load_object(image)) for image in several]
-        return readings if several is images else readings[0]
+        return read_objects(images, self.read_frame, exif=self.obeys_exif)
 
     def stream(self, images: Image | Iterable[Image]) -> Iterator[FormReading | Failure]:
         """Read pictures, and the pages of files, one by one; what cannot be read is a `Failure`."""
-        from digitkit.sources.objects import object_frames, split_images
+        from digitkit.sources.objects import read_each_page, split_images
 
         for image in split_images(images):
-            for frame in object_frames(image):
-                if isinstance(frame, Failure):
-                    yield frame
-                    continue
-                try:
-                    yield self.read_frame(frame)
-                except ImageError as error:
-                    yield to_failure(frame.source, error, page=frame.page)
+            yield from read_each_page(image, self.read_frame, exif=self.obeys_exif)
 
     def read_frame(self, frame: Frame) -> FormReading:
         """Read a picture that a source has decoded.

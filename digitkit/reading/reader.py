@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, overload
 
 from digitkit.arrays import U8
 from digitkit.choices import Mode, Orientation, PrecisionChoice
-from digitkit.errors import ImageError, at_least, check_choice, check_range
+from digitkit.errors import at_least, check_choice, check_range
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
@@ -29,7 +29,7 @@ from digitkit.reading.strategies import (
     is_clear,
 )
 from digitkit.reading.upright import is_clearly_better, surely_upright
-from digitkit.sources.frames import Failure, Frame, to_failure
+from digitkit.sources.frames import Failure, Frame
 
 if TYPE_CHECKING:
     from digitkit.sources.objects import Image
@@ -136,11 +136,9 @@ class Reader:
             MissingDependencyError: a package that reads it is not installed.
             InputTypeError: it is of another type, such as None.
         """
-        from digitkit.sources.objects import load_object, split_images
+        from digitkit.sources.objects import read_objects
 
-        several = split_images(images)
-        readings = [self.read_frame(load_object(i, exif=self.obeys_exif)) for i in several]
-        return readings if several is images else readings[0]
+        return read_objects(images, self.read_frame, exif=self.obeys_exif)
 
     def read_pages(self, image: Image) -> Iterator[Reading | Failure]:
         """Read the pages of a PDF, TIFF, GIF or WebP file one by one; of other images the only one.
@@ -151,16 +149,9 @@ class Reader:
         Yields:
             A reading for each page; a `Failure` for one, or a file, that cannot be read.
         """
-        from digitkit.sources.objects import object_frames
+        from digitkit.sources.objects import read_each_page
 
-        for frame in object_frames(image, exif=self.obeys_exif):
-            if isinstance(frame, Failure):
-                yield frame
-                continue
-            try:
-                yield self.read_frame(frame)
-            except ImageError as error:
-                yield to_failure(frame.source, error, page=frame.page)
+        yield from read_each_page(image, self.read_frame, exif=self.obeys_exif)
 
     def stream(self, images: Image | Iterable[Image]) -> Iterator[Reading | Failure]:
         """Read images one by one as they come; one that cannot be read gives a `Failure`.

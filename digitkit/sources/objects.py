@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,8 @@ Image = (
 """A path, also of a page (``scan.tiff#2``); an array as `digitkit.images.convert.from_array` takes
 it; the bytes of an image file; a binary file; or an image of Pillow, of any mode."""
 
+T = TypeVar("T")
+
 _ERRORS: tuple[type[DigitkitError], ...] = (*INPUT_ERRORS, InputTypeError)
 _ORIENTATION = 0x0112
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error)
@@ -72,6 +74,42 @@ def split_images(images: object) -> Iterable[Any]:
     if isinstance(images, kinds) or _is_pillow(images) or _is_file(images):
         return (images,)
     return images if isinstance(images, Iterable) else (images,)
+
+
+def read_objects(images: object, read: Callable[[Frame], T], *, exif: bool) -> T | list[T]:
+    """Read one image, or each of several.
+
+    Args:
+        images: an `Image`, or an iterable of such.
+        read: reads a decoded image.
+        exif: as for `load_object`.
+
+    Raises:
+        DigitkitError: as `load_object` and `read` raise.
+    """
+    several = split_images(images)
+    results = [read(load_object(image, exif=exif)) for image in several]
+    return results if several is images else results[0]
+
+
+def read_each_page(
+    image: object, read: Callable[[Frame], T], *, exif: bool
+) -> Iterator[T | Failure]:
+    """Read the pages of an image one by one; one that cannot be read is a `Failure`.
+
+    Args:
+        image: as `object_frames` takes it.
+        read: reads a decoded page; may raise an `ImageError`.
+        exif: as for `object_frames`.
+    """
+    for frame in object_frames(image, exif=exif):
+        if isinstance(frame, Failure):
+            yield frame
+            continue
+        try:
+            yield read(frame)
+        except ImageError as error:
+            yield to_failure(frame.source, error, page=frame.page)
 
 
 def load_object(image: object, *, exif: bool = True) -> Frame:
