@@ -79,7 +79,7 @@ def _find_others(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[Shape
     """
     areas = ink.stats[:, cv2.CC_STAT_AREA]
     # How much of each is a digit's.
-    taken = np.asarray(cv2.threshold(strip.draw(placed), 64, 1, cv2.THRESH_BINARY)[1], np.uint8)
+    taken = strip.cover(placed)
     shared = np.bincount(ink.labels[taken > 0], minlength=len(areas))
     apart = (shared < 0.1 * areas) | _are_points(ink.stats, strip.unit)
     apart[_find_swallowed(strip, ink.stats, placed)] = True

@@ -19,7 +19,7 @@ from digitkit.images.grey import GreyImage
 from digitkit.reading.detections import Classified, Classify, Detection, common_area
 from digitkit.reading.marks import MIN_ATTACHED, beyond
 from digitkit.reading.shapes import Shape, classify
-from digitkit.reading.strips import BAND, Ink, Member, Strip, group_rows
+from digitkit.reading.strips import BAND, STROKE, Ink, Member, Strip, group_rows
 
 TAKEN, WITHIN = (0.1, 0.3), (0.5, 0.7)
 """A digit has a part in a piece of ink from the first fraction of that on, if at least the last
@@ -211,9 +211,9 @@ def _read_piece(
 ) -> _Span:
     shape = piece.shape
     span = _Span(shape.left, shape.left + shape.width, False, [], [])
-    whole = _read(strip, ink, [[shape]], classify_all, sure)
     if abs(shape.middle) > OFF_LEVEL and not piece.parts:
         return span
+    whole = _read(strip, ink, [[shape]], classify_all, sure)
     if whole and whole[0].digit.digit == 1 and _meets_line(strip, ink, shape):
         return span
     if whole and (piece.parts or _is_free(whole, row)):
@@ -234,15 +234,14 @@ def _unexplained(strip: Strip, ink: Ink, known: Sequence[Member]) -> Iterator[_P
     all_placed = strip.place(known)
     for placed in all_placed:
         labels, own = placed.cut(ink.labels)
-        own_labels = labels[own > 64]
+        own_labels = labels[own > STROKE]
         counts[places[id(placed.member)]] = np.bincount(own_labels, minlength=len(areas))
     shares = counts / np.maximum(areas, 1)
-    drawn = np.asarray(cv2.threshold(strip.draw(all_placed), 64, 1, cv2.THRESH_BINARY)[1], np.uint8)
     elsewhere = np.array([member.digit.row != strip.row for member in known], bool)
     heights = ink.stats[:, cv2.CC_STAT_HEIGHT] / strip.unit
     widths = ink.stats[:, cv2.CC_STAT_WIDTH] / strip.unit
     looked_at = (heights >= HEIGHTS[0]) & (heights <= HEIGHTS[1]) & (widths <= MAX_WIDTH)
-    rest = beyond(ink.mask, drawn, strip.unit)
+    rest = beyond(ink.mask, strip.cover(all_placed), strip.unit)
     rests = np.bincount(ink.labels[rest > 0], minlength=len(areas)) / strip.unit**2
     looked_at &= (shares.max(0, initial=0) < EXPLAINED) | (rests >= MIN_ATTACHED)
     looked_at &= shares[elsewhere].max(0, initial=0) < TAKEN[0]
@@ -282,8 +281,7 @@ def _is_free(new: Sequence[Member], row: Sequence[Member]) -> bool:
 def _remainders(strip: Strip, ink: Ink, piece: _Piece) -> Iterator[Shape]:
     """What is left of a piece of ink without the digits that have a part in it."""
     mask = (ink.labels == piece.label).astype(np.uint8)
-    drawn = strip.draw(strip.place(piece.parts))
-    taken = np.asarray(cv2.threshold(drawn, 64, 1, cv2.THRESH_BINARY)[1], np.uint8)
+    taken = strip.cover(strip.place(piece.parts))
     for shape in strip.split(beyond(mask, taken, strip.unit)):
         if HEIGHTS[0] <= shape.height <= HEIGHTS[1] and _is_ink(shape):
             yield shape

@@ -44,6 +44,9 @@ LINE_LENGTHS = 1.6, 1.55
 BAND = -0.6, 0.75
 """What is written in a row is between these, from the middle of its digits, in heights."""
 
+STROKE = 64
+"""A pixel of a digit's crop that is brighter than this belongs to its strokes, 0–255."""
+
 MAX_STRIP_PIXELS, MAX_STRIP_SIDE = 1 << 22, (1 << 15) - 2
 """A strip of more pixels, or wider, is not searched; OpenCV remaps no wider image."""
 
@@ -206,6 +209,11 @@ class Strip:
             part, ink = each.cut(layer)
             np.maximum(part, ink, out=part)
         return layer
+
+    def cover(self, placed: Sequence[Placed]) -> U8:
+        """Where the strokes of members are, uint8 ``[height, width]``, 0 or 1."""
+        drawn = self.draw(placed)
+        return np.asarray(cv2.threshold(drawn, STROKE, 1, cv2.THRESH_BINARY)[1], np.uint8)
 
     def split(self, mask: U8, least: int = 1) -> list[Shape]:
         """The connected pieces of a mask, of at least so many pixels."""
