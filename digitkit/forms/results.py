@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from digitkit.arrays import U8, Box
 from digitkit.errors import page_name
+from digitkit.reading.results import round_confidence
 
 Status = Literal["ok", "doubtful", "empty", "invalid"]
 """Of a field: its reading can be trusted; a person should look at it; nothing is written in it; it
@@ -57,13 +58,13 @@ class FieldReading:
         values: dict[str, Any] = {
             "text": self.text,
             "status": self.status,
-            "confidence": show_confidence(self.confidence),
+            "confidence": round_confidence(self.confidence),
             "box": list(self.box),
         }
         if self.reasons:
             values["reasons"] = list(self.reasons)
         values["digits"] = [
-            {"digit": d.digit, "confidence": show_confidence(d.confidence), "box": list(d.box)}
+            {"digit": d.digit, "confidence": round_confidence(d.confidence), "box": list(d.box)}
             for d in self.digits
         ]
         return values
@@ -138,7 +139,7 @@ class FormReading:
         values |= {
             "template": self.template,
             "complete": self.complete,
-            "confidence": show_confidence(self.confidence),
+            "confidence": round_confidence(self.confidence),
             "residual": round(self.residual, 2),
             "score": round(self.score, 3),
             "method": self.method,
@@ -146,8 +147,3 @@ class FormReading:
         values["fields"] = {one.name: one.to_json() for one in self.fields}
         values["ms"] = {name: round(value, 3) for name, value in self.ms.items()}
         return values
-
-
-def show_confidence(confidence: float) -> float:
-    """A confidence for a table or JSON: four decimals, never rounded up to 1."""
-    return round(min(confidence, 0.9999), 4)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from digitkit.errors import OutputError, escape_controls, to_json
-from digitkit.forms.results import FieldReading, FormReading, show_confidence
+from digitkit.forms.results import FieldReading, FormReading
+from digitkit.reading.results import round_confidence
 from digitkit.sinks.lines import LineFormat, Stream, csv_line, guard, keep_text, put_text
 from digitkit.sinks.xlsx import (
     HEIGHT,
@@ -63,7 +64,7 @@ def record_of(reading: FormReading | Failure, fields: Sequence[str]) -> list[Any
         for value in ((read[name].text, read[name].status) if name in read else (None, None))
     ]
     reasons = "; ".join(reading.reasons) or None
-    confidence = show_confidence(reading.confidence)
+    confidence = round_confidence(reading.confidence)
     return [
         reading.source, reading.page, reading.template, *pairs, confidence,
         round(reading.residual, 2), reasons, None,
@@ -202,7 +203,7 @@ class FormTable:
         self._listed = self._next(self._listed)
         values = (
             reading.source, reading.page, one.name, one.text, None, one.status,
-            show_confidence(one.confidence), "; ".join(one.reasons),
+            round_confidence(one.confidence), "; ".join(one.reasons),
         )  # fmt: skip
         place = list(DOUBTS).index("picture")
         self._doubts.set_row_pixels(self._listed, HEIGHT + 4)

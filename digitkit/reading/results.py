@@ -274,6 +274,11 @@ class Reading:
         return values
 
 
+def round_confidence(confidence: float) -> float:
+    """A confidence for tables and JSON: four decimals, never rounded up to 1."""
+    return round(min(confidence, 0.9999), 4)
+
+
 def _show(confidence: float) -> str:
     """For a short text; never rounded up to 1."""
     return f"confidence={min(confidence, 0.9999):.4f}"
@@ -283,7 +288,7 @@ def _digit_json(digit: Digit) -> dict[str, Any]:
     values: dict[str, Any] = {
         "digit": digit.digit,
         # Rounded; whether it reaches the threshold `accepted` says.
-        "confidence": round(min(digit.confidence, 0.9999), 4),
+        "confidence": round_confidence(digit.confidence),
         "accepted": digit.accepted,
         "box": list(digit.box),
         "row": digit.row,
@@ -296,7 +301,7 @@ def number_json(number: Number) -> dict[str, Any]:
     values: dict[str, Any] = {
         "text": number.text,
         "complete": number.complete,
-        "confidence": round(min(number.confidence, 0.9999), 4),
+        "confidence": round_confidence(number.confidence),
         "box": list(number.box),
         "row": number.row,
         "column": number.column,

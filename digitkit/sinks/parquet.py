@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from digitkit.arrays import Box
 from digitkit.choices import Rows
 from digitkit.errors import OutputError, needs_extra, one_line, os_reason
-from digitkit.reading.results import Number, Reading
+from digitkit.reading.results import Number, Reading, round_confidence
 from digitkit.sinks.records import Record, failure_record, reading_records
 from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic
@@ -117,13 +117,13 @@ class TableForm:
             "page": reading.page,
             "text": reading.text,
             "complete": reading.complete if reading.numbers else None,
-            "confidence": None if confidence is None else _rounded(confidence),
+            "confidence": None if confidence is None else round_confidence(confidence),
             "numbers": numbers,
             "dropped": [_number_cells(number) for number in reading.dropped],
             "digits": [
                 {
                     "digit": digit.digit,
-                    "confidence": _rounded(digit.confidence),
+                    "confidence": round_confidence(digit.confidence),
                     "accepted": digit.accepted,
                     **_box_cells(digit.box),
                     "row": digit.row,
@@ -171,7 +171,7 @@ def _number_cells(number: Number) -> dict[str, Any]:
         "text": number.text,
         "guess": number.guess,
         "complete": number.complete,
-        "confidence": _rounded(number.confidence),
+        "confidence": round_confidence(number.confidence),
         **_box_cells(number.box),
         "reasons": list(number.reasons),
     }
@@ -179,11 +179,6 @@ def _number_cells(number: Number) -> dict[str, Any]:
 
 def _box_cells(box: Box) -> dict[str, int]:
     return dict(zip(("x", "y", "width", "height"), box, strict=True))
-
-
-def _rounded(confidence: float) -> float:
-    """As JSON lines have it; never rounded up to 1."""
-    return round(min(confidence, 0.9999), 4)
 
 
 class RowSink:
