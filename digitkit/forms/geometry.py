@@ -85,7 +85,6 @@ class Placement:
         image: GreyImage,
         box: tuple[float, float, float, float],
         ratio: float,
-        shift: tuple[float, float] = (0.0, 0.0),
     ) -> U8:
         """A part of the picture as the reference would show it.
 
@@ -93,7 +92,6 @@ class Placement:
             image: the picture.
             box: x, y, width and height in the reference.
             ratio: size of the result, in pixels per pixel of the reference.
-            shift: a further displacement, pixels of the reference.
 
         Returns:
             uint8 ``[h, w]``.
@@ -102,8 +100,8 @@ class Placement:
         size = max(1, round(w * ratio)), max(1, round(h * ratio))
         # The middles of squares of STEP pixels, one more on each side.
         columns, rows = (-(-side // STEP) + 2 for side in size)
-        xs = x + shift[0] + (np.arange(columns) - 0.5) * STEP / ratio
-        ys = y + shift[1] + (np.arange(rows) - 0.5) * STEP / ratio
+        xs = x + (np.arange(columns) - 0.5) * STEP / ratio
+        ys = y + (np.arange(rows) - 0.5) * STEP / ratio
         grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
         halvings = 0
         while halvings < MAX_HALVINGS and self.scale() / ratio >= 1.8 * 2**halvings:
