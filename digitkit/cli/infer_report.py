@@ -81,7 +81,7 @@ def reading_bar(*, wanted: bool) -> Iterator[ReadingBar]:
     """A bar while the block runs.
 
     Args:
-        wanted: whether there is to be one; where standard error is no terminal, there is none.
+        wanted: whether to draw it; it is only drawn where standard error is a terminal.
     """
     bar = ReadingBar()
     if not wanted or not sys.stderr.isatty():

@@ -71,7 +71,7 @@ def _hide_type(parameter: Any, kind: Any) -> None:
 
 
 def _plain_type(kind: Any) -> Any:
-    """``int`` of ``int | None``; the type itself where it is no such union."""
+    """``int`` of ``int | None``; any other type as it is."""
     parts = [part for part in get_args(kind) if part is not type(None)]
     return parts[0] if len(parts) == 1 and get_origin(kind) is not list else kind
 

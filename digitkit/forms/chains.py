@@ -30,13 +30,13 @@ MAX_RUN = 6
 """Most pieces of a digit."""
 
 MIN_DIGIT = 0.008
-"""Lower ink is no digit in a high field, in longer sides of the form."""
+"""Least height of a digit in a tall field, as a fraction of the form's longer side."""
 
 DIRT = 0.06
 """Ink that is less high and wide than this, in heights of the field, is dirt."""
 
 SMALL = 0.5
-"""A piece that is lower than this, in heights of the field's digits, is no digit by itself."""
+"""Least height of a piece that can be a digit by itself, in heights of the field's digits."""
 
 STRAY = 0.02
 """Less ink than this, in squares of the digits' height, is no separator where none is expected."""
