@@ -285,7 +285,8 @@ def chain_marks(one: FormField, chain: Chain, predictions: Sequence[Prediction])
     for probability, taken in best[-1]:
         runs = [chain.runs[place] for place in taken]
         marks = tuple(
-            Mark(to_options(predictions[place]), chain.runs[place].box) for place in taken
+            Mark(to_options(predictions[place]), run.box, run.image)
+            for place, run in zip(taken, runs, strict=True)
         )
         separators = tuple(
             sum(run.box[0] + run.box[2] / 2 < x for run in runs) for x in chain.separators

@@ -234,12 +234,18 @@ def _to_reading(
 ) -> FieldReading:
     ways = marks.ways[decision.way : decision.way + 1]
     written = [mark for way in ways for mark in way.marks if mark.options]
+    is_doubtful = decision.status in ("doubtful", "invalid")
     digits = tuple(
-        FieldDigit(digit, _probability(mark, digit), picture_box(placement, mark.box, image.shape))
+        FieldDigit(
+            digit,
+            _probability(mark, digit),
+            picture_box(placement, mark.box, image.shape),
+            mark.image if is_doubtful else None,
+        )
         for mark, digit in zip(written, decision.choice, strict=False)
     )
     crop = None
-    if decision.status in ("doubtful", "invalid"):
+    if is_doubtful:
         x, y, w, h = one.box
         room = CROP_MARGIN * h
         ratio = min(2.0, max(0.5, placement.scale()))

@@ -40,10 +40,12 @@ class Mark:
     Attributes:
         options: what it may be, the most likely first; empty for a cell without ink.
         box: of its ink, in pixels of the reference; of the cell where it has none.
+        image: what the classifier saw, uint8 ``[28, 28]``; None for a cell without ink.
     """
 
     options: tuple[Option, ...]
     box: tuple[float, float, float, float]
+    image: U8 | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,8 @@ def comb_marks(
     """
     marks = []
     for cell, prediction in zip(cells, predictions, strict=True):
-        marks.append(Mark(() if prediction is None else to_options(prediction), cell.box))
+        options = () if prediction is None else to_options(prediction)
+        marks.append(Mark(options, cell.box, cell.image))
     filled = [i for i, cell in enumerate(cells) if cell.image is not None]
     doubts = [f"cell {i + 1} cannot be read" for i in filled if not marks[i].options]
     if filled:

@@ -22,11 +22,13 @@ class FieldDigit:
         digit: 0 to 9.
         confidence: probability of being it, 0–1, by its pixels alone.
         box: of its ink, x, y, width and height in pixels of the upright picture.
+        image: what the classifier saw, uint8 ``[28, 28]``; None in a field that is ``ok``.
     """
 
     digit: int
     confidence: float
     box: Box
+    image: U8 | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""The fields of a form that a person should look at."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from digitkit.forms.form import CROP_MARGIN
+from digitkit.forms.results import FieldReading, FormReading
+from digitkit.images.cv import cv2
+from digitkit.sinks.review import MAX_CROP, ReviewItem
+
+
+def field_items(reading: FormReading) -> list[ReviewItem]:
+    """The fields of a form that are doubtful or invalid, the least certain first.
+
+    Args:
+        reading: of a form.
+    """
+    items = [_to_item(reading, one) for one in reading.fields if one.crop is not None]
+    return sorted(items, key=lambda item: item.confidence)
+
+
+def _to_item(reading: FormReading, one: FieldReading) -> ReviewItem:
+    crop = one.crop
+    assert crop is not None
+    fit = min(1.0, MAX_CROP / max(crop.shape))
+    if fit < 1:
+        size = [max(1, round(side * fit)) for side in crop.shape[::-1]]
+        crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+    height, width = crop.shape
+    room = min(round(height * CROP_MARGIN / (1 + 2 * CROP_MARGIN)), (width - 1) // 2)
+    return ReviewItem(
+        kind="field",
+        read=one.text,
+        confidence=one.confidence,
+        reasons=tuple(f"{one.name}: {reason}" for reason in one.reasons) or (one.name,),
+        crop=crop,
+        box=(room, room, width - 2 * room, max(1, height - 2 * room)),
+        images=tuple(digit.image for digit in one.digits if digit.image is not None),
+        source=reading.name,
+        place=one.box,
+    )

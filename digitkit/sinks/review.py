@@ -1,0 +1,279 @@
+"""What of a reading a person should look at, with pictures of it, and how it travels as JSON."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+
+from digitkit.arrays import U8, Box
+from digitkit.images.cv import cv2
+from digitkit.images.orientation import rotate
+from digitkit.reading.detections import enclose
+from digitkit.reading.results import Digit, Number, Reading, round_confidence
+from digitkit.sources.frames import Frame
+
+ReviewKind = Literal["digit", "number", "field"]
+"""What a person decides on: one digit, a number, or a field of a form."""
+
+MAX_CROP = 320
+"""Longer side of a crop, pixels; what is larger is reduced."""
+
+LARGE = 2560
+"""Of pictures of this side or more, crops are grey: their colours may not have been decoded."""
+
+_MARGIN, _ALONE = 0.5, 1.5
+"""Room around a number, and around a digit that is in none, in heights of the digit."""
+
+_WIDEST = 8.0
+"""Of a wider number only this much around a digit is shown, in heights of the digit."""
+
+_SHARP = 160
+"""A large picture is halved while the part that is shown stays this long, pixels."""
+
+_SECOND = 0.05
+"""The second likeliest digit is named from this probability on."""
+
+
+@dataclass(frozen=True)
+class ReviewItem:
+    """One thing that a person should look at.
+
+    Attributes:
+        kind: what it is.
+        read: what was read: ``7``, or of a number or field its text: ``19?4``.
+        confidence: probability that this is right, 0–1.
+        reasons: why it is doubtful, one phrase each.
+        crop: it and what is around it, uint8 ``[h, w]`` or ``[h, w, 3]`` BGR; longer side up to
+            `MAX_CROP`.
+        box: of it in the crop, pixels.
+        images: what the classifier saw of its digits, uint8 ``[28, 28]`` each, from the left;
+            without those that the border cuts.
+        source: the file with its page, or the camera.
+        time: when a live frame was taken; None for a file.
+        place: of it in the picture, pixels; tells items of a picture apart.
+    """
+
+    kind: ReviewKind
+    read: str
+    confidence: float
+    reasons: tuple[str, ...]
+    crop: U8 = field(repr=False, compare=False)
+    box: Box
+    images: tuple[U8, ...] = field(repr=False, compare=False)
+    source: str
+    time: datetime | None = None
+    place: Box = (0, 0, 0, 0)
+
+    @property
+    def key(self) -> str:
+        """Identifies the item: 16 hexadecimal digits, the same each time a picture is read."""
+        when = "" if self.time is None else self.time.isoformat()
+        text = "\0".join([self.kind, self.source, when, *map(str, self.place)])
+        digest = hashlib.sha256(text.encode("utf-8", "surrogateescape"))
+        for image in self.images:
+            digest.update(image.tobytes())
+        return digest.hexdigest()[:16]
+
+
+def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
+    """What of a reading is doubtful, the most doubtful first.
+
+    A digit is an item of its own if it is not accepted, or makes its number incomplete. A number is
+    one if it is incomplete for another reason: ink that cannot be read, a digit that the border
+    cuts, a field that it does not meet.
+
+    Args:
+        frame: the image that was read.
+        reading: what was read from it.
+    """
+    picture = _Picture(frame, reading.turn)
+    items: list[ReviewItem] = []
+    used: set[int] = set()
+    for number in reading.numbers:
+        used.update(map(id, number.digits))
+        if number.complete:
+            continue
+        doubtful = [
+            (place, digit)
+            for place, digit in enumerate(number.digits)
+            if not digit.cut and (not digit.accepted or place in number.strokes)
+        ]
+        items += [
+            _digit_item(picture, digit, number, may_be_sign=place in number.strokes)
+            for place, digit in doubtful
+        ]
+        both = {sign for _, sign in number.signs} >= {",", "."}
+        cut = any(digit.cut for digit in number.digits)
+        if number.unread or both or cut or not doubtful:
+            items.append(_number_item(picture, number))
+    for number in reading.dropped:
+        used.update(map(id, number.digits))
+        items.append(_number_item(picture, number))
+    for digit in reading.digits:
+        if not digit.accepted and id(digit) not in used:
+            items.append(_digit_item(picture, digit, None))
+    return sorted(items, key=lambda item: item.confidence)
+
+
+class _Picture:
+    """The upright pixels of an image, of which parts are shown."""
+
+    def __init__(self, frame: Frame, turn: int) -> None:
+        self.frame = frame
+        self._turn = turn
+        self._colours: U8 | None = None
+
+    def cut_out(self, around: Box, box: Box) -> tuple[U8, Box]:
+        """A part of the image, reduced to `MAX_CROP`, and where a box is in it.
+
+        Args:
+            around: the part, pixels of the upright image; what is outside of it is left out.
+            box: a box in it.
+        """
+        pixels, halvings = self._pixels(max(around[2:]))
+        ratio = 2.0**-halvings
+        height, width = pixels.shape[:2]
+        x = min(max(0, int(around[0] * ratio)), width - 1)
+        y = min(max(0, int(around[1] * ratio)), height - 1)
+        right = min(width, max(x + 1, round((around[0] + around[2]) * ratio)))
+        bottom = min(height, max(y + 1, round((around[1] + around[3]) * ratio)))
+        crop = pixels[y:bottom, x:right]
+        fit = min(1.0, MAX_CROP / max(crop.shape[:2]))
+        if fit < 1:
+            size = [max(1, round(side * fit)) for side in crop.shape[1::-1]]
+            crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+        moved = [(box[0] * ratio - x) * fit, (box[1] * ratio - y) * fit]
+        sides = [side * ratio * fit for side in box[2:]]
+        return np.ascontiguousarray(crop), _within(moved, sides, crop.shape)
+
+    def _pixels(self, side: int) -> tuple[U8, int]:
+        """The image, and how often it is halved; `side` is that of the part that is shown."""
+        if max(self.frame.shape) < LARGE:
+            if self._colours is None:
+                self._colours = rotate(self.frame.image, self._turn)
+            return self._colours, 0
+        grey = self.frame.grey
+        halvings = 0
+        while halvings < grey.halvings and side >> (halvings + 1) >= _SHARP:
+            halvings += 1
+        return rotate(grey.halved(halvings), self._turn), halvings
+
+
+def _within(corner: Sequence[float], sides: Sequence[float], shape: tuple[int, ...]) -> Box:
+    """A box, rounded, of which at least a pixel is within an image of this shape."""
+    height, width = shape[:2]
+    x, y = min(max(0, round(corner[0])), width - 1), min(max(0, round(corner[1])), height - 1)
+    w = min(max(1, round(corner[0] + sides[0]) - x), width - x)
+    h = min(max(1, round(corner[1] + sides[1]) - y), height - y)
+    return x, y, w, h
+
+
+def _digit_item(
+    picture: _Picture, digit: Digit, number: Number | None, *, may_be_sign: bool = False
+) -> ReviewItem:
+    x, y, w, h = digit.box
+    height = max(w, h)
+    if number is None:
+        around = _grow(digit.box, _ALONE * height)
+    else:
+        around = _grow(number.box, _MARGIN * height)
+        left = max(around[0], round(x + w / 2 - _WIDEST / 2 * height))
+        right = min(around[0] + around[2], round(x + w / 2 + _WIDEST / 2 * height))
+        top = max(around[1], round(y + h / 2 - _WIDEST / 2 * height))
+        bottom = min(around[1] + around[3], round(y + h / 2 + _WIDEST / 2 * height))
+        around = left, top, right - left, bottom - top
+    crop, box = picture.cut_out(around, digit.box)
+    confidence = digit.confidence
+    if may_be_sign and number is not None:
+        confidence = min(confidence, number.confidence)
+    return ReviewItem(
+        "digit", str(digit.digit), confidence, _digit_reasons(digit, may_be_sign), crop, box,
+        () if digit.cut else (digit.image,), picture.frame.name, picture.frame.time, digit.box,
+    )  # fmt: skip
+
+
+def _digit_reasons(digit: Digit, may_be_sign: bool) -> tuple[str, ...]:
+    reasons = []
+    if digit.cut:
+        reasons.append("the border cuts it")
+    if may_be_sign:
+        reasons.append("it may be a slash or a bracket")
+    if digit.is_digit < 0.5:
+        reasons.append(f"it may be no digit ({min(1 - digit.is_digit, 0.99):.0%})")
+    second = int(np.argsort(-digit.probabilities)[1])
+    probability = float(digit.probabilities[second]) * digit.is_digit
+    if probability >= _SECOND and second != digit.digit:
+        reasons.append(f"it may be a {second} ({min(probability, 0.99):.0%})")
+    if not reasons and not digit.accepted:
+        reasons.append("its confidence is below the threshold")
+    return tuple(reasons)
+
+
+def _number_item(picture: _Picture, number: Number) -> ReviewItem:
+    height = max(digit.box[3] for digit in number.digits)
+    box = enclose([number.box, *(digit.box for digit in number.digits)])
+    crop, place = picture.cut_out(_grow(box, _MARGIN * height), box)
+    images = tuple(digit.image for digit in number.digits if not digit.cut)
+    return ReviewItem(
+        "number", number.text, number.confidence, number.reasons, crop, place, images,
+        picture.frame.name, picture.frame.time, box,
+    )  # fmt: skip
+
+
+def _grow(box: Box, room: float) -> Box:
+    """A box with room around it, pixels."""
+    x, y, w, h = box
+    margin = max(2, round(room))
+    return x - margin, y - margin, w + 2 * margin, h + 2 * margin
+
+
+# --- JSON, of the report and of the HTTP service ---
+
+
+def to_json(item: ReviewItem, id: str, image_url: str, seen_urls: Sequence[str]) -> dict[str, Any]:
+    """An item as the review in a browser takes it.
+
+    Args:
+        item: what is to be decided on.
+        id: tells it from all others.
+        image_url: URL of its crop.
+        seen_urls: of its images.
+    """
+    values: dict[str, Any] = {"id": id, "kind": item.kind, "source": item.source}
+    if item.time is not None:
+        values["time"] = item.time.isoformat(timespec="milliseconds")
+    return values | {
+        "read": item.read,
+        "confidence": round_confidence(item.confidence),
+        "reasons": list(item.reasons),
+        "image": image_url,
+        "box": list(item.box),
+        "seen": list(seen_urls),
+    }
+
+
+def to_inline_json(item: ReviewItem) -> dict[str, Any]:
+    """An item with its `ReviewItem.key` as id, and with its pictures within, as data URIs."""
+    seen = [data_uri(encode_png(image), "image/png") for image in item.images]
+    return to_json(item, item.key, data_uri(encode_jpeg(item.crop), "image/jpeg"), seen)
+
+
+def encode_png(image: U8) -> bytes:
+    """An image (uint8 ``[h, w]`` or ``[h, w, 3]`` BGR) as a PNG file."""
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def encode_jpeg(image: U8, quality: int = 85) -> bytes:
+    """An image (uint8 ``[h, w]`` or ``[h, w, 3]`` BGR) as a JPEG file; quality is 0–100."""
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def data_uri(data: bytes, mime: str) -> str:
+    """A file within a URL."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
