@@ -46,6 +46,7 @@ COMMANDS = {
     "export": "Export a training to ONNX, in fp32 and int8, and verify both.",
     "infer": "Read handwritten digits from images, whole pages, folders, lists, videos or a "
     "camera.",
+    "serve": "Read a camera, files and posted images, and show it on a web page and as an API.",
     "form": "Mark the fields of a form once, so that digitkit infer --form reads it.",
     "eval": "Measure a model: loss, accuracy, calibration, per-digit precision and recall.",
     "inspect": "Show what a model is: its contract, operators, parameters, multiply-adds, size, "

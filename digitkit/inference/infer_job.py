@@ -286,16 +286,21 @@ def _read_camera(
         return replace(call(outcomes, sinks), dropped=live.dropped)
 
 
-@contextmanager
-def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]) -> Iterator[Live]:
-    """A camera that SIGINT and SIGTERM end cleanly, files closed; systemd is kept informed."""
-    import signal
+def make_live(config: InferConfig, camera: str, notice: Callable[[str], None]) -> Live:
+    """The frames of a camera; systemd hears that it works.
 
+    Args:
+        config: how it is read.
+        camera: it.
+        notice: called with a line when it is lost, and when it is back.
+
+    Raises:
+        ConfigError, SourceError: there cannot be such a camera.
+    """
     from digitkit.sources.live import Live
-    from digitkit.system.notify import notify_alive, notify_ready, notify_stopping
-    from digitkit.system.streams import silence_native_errors
+    from digitkit.system.notify import notify_alive
 
-    live = Live(
+    return Live(
         camera,
         size=config.size,
         fps=config.fps,
@@ -305,6 +310,17 @@ def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]
         notice=notice,
         alive=notify_alive,
     )
+
+
+@contextmanager
+def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]) -> Iterator[Live]:
+    """A camera that SIGINT and SIGTERM end cleanly, files closed; systemd is kept informed."""
+    import signal
+
+    from digitkit.system.notify import notify_ready, notify_stopping
+    from digitkit.system.streams import silence_native_errors
+
+    live = make_live(config, camera, notice)
     restore_errors = silence_native_errors()  # many cameras' JPEG images are slightly wrong
     signals = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.getsignal(number) for number in signals}

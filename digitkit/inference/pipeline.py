@@ -158,10 +158,17 @@ class _Streams:
         return replace(reading, events=self._events.update(reading, self._tracker.tracks))
 
 
-def _constrain(
+def constrain(
     frame: Frame, reading: Reading, number_rule: Field | None, gap: float | None
 ) -> Outcome:
-    """A reading whose numbers meet the rule; a failure where comparing them takes too long."""
+    """A reading whose numbers meet a rule; a failure where comparing them takes too long.
+
+    Args:
+        frame: the image.
+        reading: what was read from it.
+        number_rule: what each number must look like; None for anything.
+        gap: least gap between two numbers; see `digitkit.reading.numbers.find_numbers`.
+    """
     if number_rule is None:
         return frame, reading
     from digitkit.reading.fitting import apply_field
@@ -206,7 +213,7 @@ def deliver(
                 in_sequence = frame.number is not None and not every_frame
                 if in_sequence:
                     reading = streams.follow(reading)
-                outcome = _constrain(frame, reading, number_rule, gap)
+                outcome = constrain(frame, reading, number_rule, gap)
             if isinstance(outcome, Failure):
                 tally.fail(outcome)
                 on_failure(outcome)

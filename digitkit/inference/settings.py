@@ -1,10 +1,10 @@
-"""A service's settings: fields of `InferConfig` in a TOML file."""
+"""A service's settings: fields of `InferConfig` and `ServeOptions` in a TOML file."""
 
 from __future__ import annotations
 
 import difflib
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -18,6 +18,7 @@ from digitkit.errors import (
 )
 from digitkit.inference.infer_config import InferConfig, RotatingOutput
 from digitkit.inference.parsing import parse_size
+from digitkit.inference.serve_options import ServeOptions
 from digitkit.system.bounded import read_bounded
 
 KEYS = (
@@ -34,12 +35,21 @@ KEYS = (
     ),
     "format",
 )
-"""The fields of `InferConfig` that a file may set; ``[output]`` is the rotating files."""
+"""The fields of `InferConfig` that a file may set; ``[output]`` is the rotating files, ``[serve]``
+is of `ServeOptions`."""
 
 MAX_SETTINGS_BYTES = 1 << 16
 """Largest settings file that is read; TOML of adversarial keys takes quadratic time."""
 
-OUTPUT = "output"
+OUTPUT, SERVE = "output", "serve"
+"""The tables of a file."""
+
+SERVE_KEYS = tuple(field.name for field in fields(ServeOptions) if field.name != "token")
+"""The fields of `ServeOptions` that a file may set; a token has a file of its own, which only the
+service can read."""
+
+_TEXTS = ("camera", "model", "pattern", "file", "token_file", "history")
+"""Keys whose values must not be empty."""
 
 _ANY_CAMERA = InferConfig(camera="0")
 """A valid configuration, of which one field at a time is replaced to check it."""
@@ -52,10 +62,17 @@ class Settings:
     Attributes:
         path: the file.
         values: each field that it sets.
+        serve: each field of `ServeOptions` that it sets.
     """
 
     path: Path
     values: dict[str, Any]
+    serve: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def served_values(self) -> dict[str, Any]:
+        """What of `values` is for ``digitkit serve``, which keeps a history instead of lines."""
+        return {name: v for name, v in self.values.items() if name not in ("format", "rotating")}
 
     @property
     def model(self) -> str | None:
@@ -72,13 +89,15 @@ def load_settings(path: Path) -> Settings:
             allowed; the message names each of them.
     """
     table = _read_toml(path)
-    output = table.pop(OUTPUT, None)
+    output, serve = table.pop(OUTPUT, None), table.pop(SERVE, {})
     values, problems = _check_keys(table, KEYS, InferConfig, _ANY_CAMERA)
     if isinstance(output, dict):
         values["rotating"], more = _check_output(output, path.parent)
         problems += more
     elif output is not None:
         problems.append(f"{OUTPUT} must be a table: [output], file = …")
+    served, more = _check_serve(serve, path.parent)
+    problems += more
     if not problems:
         problems = _check_together(values)
     if problems:
@@ -86,7 +105,7 @@ def load_settings(path: Path) -> Settings:
     model = values.get("model")
     if model is not None and ("/" in model or model.endswith(".onnx")):
         values["model"] = str(path.parent / model)
-    return Settings(path, values)
+    return Settings(path, values, served)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -127,7 +146,7 @@ def _check_keys(
     problems: list[str] = []
     for key, value in table.items():
         if key not in allowed:
-            near = difflib.get_close_matches(key, [*allowed, OUTPUT], 1)
+            near = difflib.get_close_matches(key, [*allowed, OUTPUT, SERVE], 1)
             guess = f"did you mean {prefix}{near[0]}? " if near else ""
             problems.append(f"unknown key {prefix}{key}; {guess}allowed keys: {', '.join(allowed)}")
             continue
@@ -152,8 +171,12 @@ def _convert(key: str, value: Any, kind: Any) -> Any:
     # 0 for "0" and 90 for "90": what is meant is clear.
     if key in ("camera", "orientation") and type(value) is int and value >= 0:
         value = str(value)
-    if key in ("camera", "model", "pattern", "file") and value == "":
+    if key in _TEXTS and value == "":
         raise ConfigError("must not be empty", field=key)
+    if Path in get_args(kind):
+        if not isinstance(value, str):
+            raise ConfigError(f"must be a path in quotes, got {value!r}", field=key)
+        return Path(value)
     choices = any(get_origin(part) is Literal for part in (kind, *get_args(kind)))
     try:
         # Which choices there are the configuration says better.
@@ -179,6 +202,16 @@ def _check_output(table: dict[str, Any], folder: Path) -> tuple[RotatingOutput |
     if problems:
         return None, problems
     return RotatingOutput(folder / str(file), **values), []
+
+
+def _check_serve(table: object, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    if not isinstance(table, dict):
+        return {}, [f"{SERVE} must be a table: [serve], port = …"]
+    values, problems = _check_keys(table, SERVE_KEYS, ServeOptions, ServeOptions(), f"{SERVE}.")
+    for key in ("token_file", "history"):
+        if key in values:
+            values[key] = folder / values[key]
+    return values, problems
 
 
 def _check_together(values: dict[str, Any]) -> list[str]:

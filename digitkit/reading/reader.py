@@ -220,12 +220,13 @@ class Reader:
         return self._page
 
     @cached_property
-    def _detector(self) -> Detector:
+    def detector(self) -> Detector:
+        """What finds digits on pages; loaded when it is first needed."""
         return self._given_detector or Detector(threads=self.threads)
 
     @cached_property
     def _page(self) -> Strategy:
-        return PageStrategy(self._detector)
+        return PageStrategy(self.detector)
 
     def _read_rotated(
         self, frame: Frame, image: GreyImage, strategy: Strategy, turn: int
@@ -246,7 +247,7 @@ class Reader:
         if reading.text or is_clear(image):
             return reading
         # Only now is the detector loaded.
-        again, _ = self._read_with(frame, image, EnlargedStrategy(self._detector), turn)
+        again, _ = self._read_with(frame, image, EnlargedStrategy(self.detector), turn)
         ms = _total([reading.ms, again.ms])
         return replace(again if again.text else reading, ms=ms)
 

@@ -70,7 +70,7 @@ def read_conditions(root: Path = ROOT, run: RunCommand = run_command) -> Conditi
     return Conditions(
         governor="/".join(governors) or None,
         frequencies_mhz=read_frequencies(root, run),
-        temperature_c=_temperature(root),
+        temperature_c=read_temperature(root),
         throttled=_throttled(root, run),
         load_1m=load,
         memory_available_mb=read_memory_mb(root, "MemAvailable"),
@@ -103,7 +103,8 @@ def throttle_words(bits: int) -> list[str]:
     return now + [f"{w} since boot" for bit, w in enumerate(THROTTLE_FLAGS, 16) if bits >> bit & 1]
 
 
-def _temperature(root: Path) -> float | None:
+def read_temperature(root: Path = ROOT) -> float | None:
+    """Of the hottest CPU or SoC sensor, else of the hottest sensor, °C; None without any."""
     cpu: list[float] = []
     other: list[float] = []
     for zone in glob.glob("sys/class/thermal/thermal_zone*", root_dir=root):

@@ -26,6 +26,18 @@ def config_folder() -> Path:
     return _folder("XDG_CONFIG_HOME", ".config")
 
 
+def state_folder() -> Path:
+    """For what a service keeps: systemd's ``$STATE_DIRECTORY``, ``$XDG_STATE_HOME/digitkit``, else
+    ``~/.local/state/digitkit``.
+
+    Raises:
+        OutputError: no variable is set, and this user has no home.
+    """
+    if folders := os.environ.get("STATE_DIRECTORY"):
+        return Path(folders.split(":")[0])
+    return _folder("XDG_STATE_HOME", ".local/state")
+
+
 def _folder(variable: str, default: str) -> Path:
     base = os.environ.get(variable)
     if base:

@@ -1,0 +1,1 @@
+"""``digitkit serve``: readings over HTTP, the page, and the history."""

@@ -1,0 +1,265 @@
+"""Requests and responses of the API: errors as JSON, options of the query, bodies with limits."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from digitkit.errors import DigitkitError, OutputError, WorkerError, escape_controls, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BODY_SECONDS = 30.0
+"""How long a client may take to send a body."""
+
+MAX_NAME = 200
+"""Longest name of a posted image, characters."""
+
+MAX_JSON_BYTES = 4096
+"""Largest JSON body."""
+
+CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    413: "too_large",
+    415: "unsupported_media_type",
+    429: "queue_full",
+    500: "internal",
+    503: "unavailable",
+}
+"""The code of an error where nothing more exact is known."""
+
+
+class ApiError(Exception):
+    """What a client gets instead of an answer.
+
+    Attributes:
+        status: of HTTP.
+        code: for programs.
+        headers: of the response.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Make the error; without a code it is the usual one of the status."""
+        super().__init__(message)
+        self.status = status
+        self.code = code or CODES[status]
+        self.headers = headers
+
+    def response(self) -> Response:
+        """The error as JSON."""
+        body = {"error": {"code": self.code, "message": escape_controls(str(self))}}
+        return Json(body, self.status, headers=self.headers)
+
+
+class Json(JSONResponse):
+    """JSON without control characters, that nothing keeps."""
+
+    def __init__(
+        self, content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Send a value."""
+        super().__init__(content, status_code, {"Cache-Control": "no-store", **(headers or {})})
+
+    def render(self, content: Any) -> bytes:
+        """The value as bytes."""
+        return to_json(content).encode("utf-8")
+
+
+async def on_error(request: Request, error: Exception) -> Response:
+    """Any exception as JSON, without a traceback."""
+    if isinstance(error, ApiError):
+        return error.response()
+    if isinstance(error, HTTPException):
+        message = {404: "there is no such resource", 405: "this method is not supported"}
+        text = message.get(error.status_code, error.detail)
+        code = error.status_code if error.status_code in CODES else 400
+        return ApiError(code, text, headers=error.headers).response()
+    if isinstance(error, (OutputError, WorkerError)):
+        return ApiError(503, str(error)).response()
+    if isinstance(error, DigitkitError):
+        return ApiError(400, str(error)).response()
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)  # nobody gets it
+    return ApiError(500, "an internal error; the service's log has it").response()
+
+
+class Query:
+    """The options of a request; each may be given once, and all must be known."""
+
+    def __init__(self, request: Request, known: tuple[str, ...]) -> None:
+        """Take the options.
+
+        Raises:
+            ApiError: one is not known, or given twice.
+        """
+        self._values: dict[str, str] = {}
+        for name, value in request.query_params.multi_items():
+            if name not in known:
+                choices = ", ".join(known) or "none"
+                raise _option_error(name[:50], f"is not an option; options: {choices}")
+            if name in self._values:
+                raise _option_error(name, "is given twice")
+            self._values[name] = value
+
+    def text(self, name: str) -> str | None:
+        """An option as it is; None where it is not given."""
+        return self._values.get(name)
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> Any:
+        """One of several words."""
+        value = self._values.get(name)
+        if value is not None and value not in choices:
+            raise _option_error(name, f"must be one of {', '.join(choices)}")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """``true`` or ``false``."""
+        value = self.choice(name, ("true", "false"))
+        return default if value is None else value == "true"
+
+    def number(
+        self, name: str, minimum: float, maximum: float = math.inf, *, whole: bool = False
+    ) -> Any:
+        """A number within limits."""
+        text = self._values.get(name)
+        if text is None:
+            return None
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            kind = "a whole number" if whole else "a number"
+            raise _option_error(name, f"must be {kind}") from None
+        if not minimum <= value <= maximum:
+            limits = f"at least {minimum:g}"
+            if maximum != math.inf:
+                limits = f"between {minimum:g} and {maximum:g}"
+            raise _option_error(name, f"must be {limits}")
+        return value
+
+    def time(self, name: str) -> float | None:
+        """A time of ISO 8601 (without a zone, the service's), or seconds since 1970."""
+        text = self._values.get(name)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            try:
+                # A plus that was not escaped has become a space.
+                value = datetime.fromisoformat(text.replace(" ", "+", 1)).timestamp()
+            except (ValueError, OverflowError, OSError):
+                problem = "must be a time such as 2026-01-31T12:00:00Z, or seconds since 1970"
+                raise _option_error(name, problem) from None
+        if not abs(value) < 1e12:
+            raise _option_error(name, "is out of range")
+        return value
+
+
+def _option_error(name: str, problem: str) -> ApiError:
+    return ApiError(400, f"{name} {problem}", code="invalid_option")
+
+
+async def read_image(request: Request, max_bytes: int) -> tuple[bytes, str | None]:
+    """The posted image: the body, or the first file of a form.
+
+    Args:
+        request: a POST.
+        max_bytes: the largest body.
+
+    Returns:
+        Its bytes, and the name that a form has for it.
+
+    Raises:
+        ApiError: it is too large, comes too slowly, or a form has no file.
+    """
+    body = _limited(request, max_bytes)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            if kind != "multipart/form-data":
+                return b"".join([chunk async for chunk in body]), None
+            parser = MultiPartParser(request.headers, body, max_files=1, max_fields=10)
+            form = await parser.parse()
+    except TimeoutError:
+        _too_slow()
+    except (MultiPartException, KeyError) as error:
+        raise ApiError(400, "the form cannot be read", code="invalid_form") from error
+    try:
+        for value in form.values():
+            if not isinstance(value, str):
+                return await value.read(), value.filename
+    finally:
+        await form.close()
+    raise ApiError(400, "the form has no file", code="invalid_form")
+
+
+async def read_json(request: Request) -> Any:
+    """A small JSON body.
+
+    Raises:
+        ApiError: it is not JSON, too large, or comes too slowly.
+    """
+    import json
+
+    # Pages of other origins cannot send this type without being asked first (CORS).
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise ApiError(415, "the body must be application/json")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = b"".join([chunk async for chunk in _limited(request, MAX_JSON_BYTES)])
+    except TimeoutError:
+        _too_slow()
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "the body is not JSON", code="invalid_json") from error
+
+
+def _too_slow() -> NoReturn:
+    raise ApiError(
+        408, f"the body took longer than {BODY_SECONDS:g} s", headers={"Connection": "close"}
+    )
+
+
+async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The chunks of a body."""
+    too_large = ApiError(
+        413,
+        f"the body is larger than {max_bytes / 1e6:g} MB",
+        headers={"Connection": "close"},  # what is still coming is not read
+    )
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length[:20]) > max_bytes:
+        raise too_large
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise too_large
+        yield chunk
+
+
+def clean_name(name: str | None) -> str:
+    """The name of a posted image, safe to display."""
+    return escape_controls((name or "")[:MAX_NAME]).strip() or "upload"

@@ -1,0 +1,152 @@
+"""The HTTP server: uvicorn, with limits for hostile clients and an end that waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from digitkit.errors import ConfigError, os_reason
+from digitkit.inference.serve_options import ServeOptions
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+MAX_CONNECTIONS = 256
+"""Connections at a time; further ones are closed at once."""
+
+HEAD_SECONDS = 10.0
+"""How long a client may take from its connection to the end of a request's head."""
+
+STUCK_SECONDS = 30.0
+"""How long a client may leave what it is sent unread."""
+
+GRACE_SECONDS = 1
+"""How long requests may still take when the service ends."""
+
+BACKLOG = 128
+
+
+class GuardedProtocol(H11Protocol):
+    """A connection that is closed where its client does not go on.
+
+    uvicorn has limits for what comes after a request, but none for one that never comes, or whose
+    answer is never read.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, unless there are too many."""
+        if len(self.connections) >= MAX_CONNECTIONS:
+            transport.abort()
+            return
+        super().connection_made(transport)
+        self._close_in(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection."""
+        self._close_in(None)
+        if self.transport is not None:  # else it was one too many
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what a client sends; a whole head ends the wait for one."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._close_in(None)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._close_in(HEAD_SECONDS)
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._close_in(STUCK_SECONDS)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._close_in(None)
+        super().resume_writing()
+
+    def _close_in(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if seconds is not None:
+            self._deadline = self.loop.call_later(seconds, self.transport.abort)
+
+
+class Server(uvicorn.Server):
+    """A server that ends its streams by itself, and the program with exit code 0."""
+
+    def __init__(self, app: ASGIApp, on_end: Callable[[], None]) -> None:
+        """Serve an application.
+
+        Args:
+            app: it.
+            on_end: called when the end begins, so that streams end.
+        """
+        config = uvicorn.Config(
+            app,
+            http=GuardedProtocol,
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            access_log=False,  # addresses would hold tokens, and cards of a Pi wear out
+            log_level="critical",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            h11_max_incomplete_event_size=16_384,
+            proxy_headers=False,
+        )
+        super().__init__(config)
+        self._on_end = on_end
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; the signal is not raised again, as uvicorn would."""
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then the connections."""
+        self._on_end()
+        await super().shutdown(sockets)
+
+
+def listen(options: ServeOptions) -> socket.socket:
+    """A socket that listens where the options say.
+
+    Raises:
+        ConfigError: the port is taken, or the host is not of this machine.
+    """
+    host = options.host.strip("[]")
+    try:
+        info: Any = socket.getaddrinfo(
+            host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, address = info[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise ConfigError(
+                f"{options.port} cannot be used: {os_reason(error)}",
+                hint="choose another --port, or 0 for any that is free",
+                field="port",
+            ) from error
+        raise ConfigError(f"{host} cannot be used: {os_reason(error)}", field="host") from error
+
+
+def address_of(listener: socket.socket) -> str:
+    """The URL that a socket is reached at from this machine."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
