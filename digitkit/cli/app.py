@@ -46,6 +46,7 @@ COMMANDS = {
     "export": "Export a training to ONNX, in fp32 and int8, and verify both.",
     "infer": "Read handwritten digits from images, whole pages, folders, lists, videos or a "
     "camera.",
+    "corrections": "Turn corrections into a folder for digitkit train --data.",
     "form": "Mark the fields of a form once, so that digitkit infer --form reads it.",
     "eval": "Measure a model: loss, accuracy, calibration, per-digit precision and recall.",
     "inspect": "Show what a model is: its contract, operators, parameters, multiply-adds, size, "
