@@ -16,6 +16,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.detections import enclose
 from digitkit.reading.results import Digit, Number, Reading, round_confidence
+from digitkit.sinks.records import lone_digits
 from digitkit.sources.frames import Frame
 
 ReviewKind = Literal["digit", "number", "field"]
@@ -92,11 +93,9 @@ def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
         frame: the image that was read.
         reading: what was read from it.
     """
-    picture = _Picture(frame, reading.turn)
+    picture = Picture(frame, reading.turn)
     items: list[ReviewItem] = []
-    used: set[int] = set()
     for number in reading.numbers:
-        used.update(map(id, number.digits))
         if number.complete:
             continue
         doubtful = [
@@ -112,22 +111,29 @@ def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
         cut = any(digit.cut for digit in number.digits)
         if number.unread or both or cut or not doubtful:
             items.append(_number_item(picture, number))
-    for number in reading.dropped:
-        used.update(map(id, number.digits))
-        items.append(_number_item(picture, number))
-    for digit in reading.digits:
-        if not digit.accepted and id(digit) not in used:
-            items.append(_digit_item(picture, digit, None))
+    items += [_number_item(picture, number) for number in reading.dropped]
+    items += [_digit_item(picture, digit, None) for digit in lone_digits(reading)]
     return sorted(items, key=lambda item: item.confidence)
 
 
-class _Picture:
-    """The upright pixels of an image, of which parts are shown."""
+class Picture:
+    """The upright pixels of an image, of which parts are shown.
 
-    def __init__(self, frame: Frame, turn: int) -> None:
+    Attributes:
+        frame: the image.
+    """
+
+    def __init__(self, frame: Frame, turn: int = 0) -> None:
+        """Show a frame, turned clockwise by 0, 90, 180 or 270 degrees."""
         self.frame = frame
         self._turn = turn
         self._colours: U8 | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the upright image, pixels."""
+        height, width = self.frame.shape
+        return (width, height) if self._turn in (90, 270) else (height, width)
 
     def cut_out(self, around: Box, box: Box) -> tuple[U8, Box]:
         """A part of the image, reduced to `MAX_CROP`, and where a box is in it.
@@ -175,7 +181,7 @@ def _within(corner: Sequence[float], sides: Sequence[float], shape: tuple[int, .
 
 
 def _digit_item(
-    picture: _Picture, digit: Digit, number: Number | None, *, may_be_sign: bool = False
+    picture: Picture, digit: Digit, number: Number | None, *, may_be_sign: bool = False
 ) -> ReviewItem:
     x, y, w, h = digit.box
     height = max(w, h)
@@ -215,7 +221,7 @@ def _digit_reasons(digit: Digit, may_be_sign: bool) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _number_item(picture: _Picture, number: Number) -> ReviewItem:
+def _number_item(picture: Picture, number: Number) -> ReviewItem:
     height = max(digit.box[3] for digit in number.digits)
     box = enclose([number.box, *(digit.box for digit in number.digits)])
     crop, place = picture.cut_out(_grow(box, _MARGIN * height), box)

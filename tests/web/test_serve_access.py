@@ -87,7 +87,9 @@ def test_tokens_are_not_logged(guarded):
     assert TOKEN not in text
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "localhost.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "localhost.evil.example", ""]
+)
 def test_without_a_token_other_names_are_refused(local, host):
     response = local.client.get("api/health", headers={"Host": host})
     assert response.status_code == 403

@@ -12,6 +12,7 @@ from support.paths import ROOT
 from support.serving import Serving
 
 from digitkit.images.cv import cv2
+
 pytest.importorskip("uvicorn")
 from digitkit.web.app import ROUTES
 
