@@ -1,0 +1,66 @@
+// The exported model in ONNX Runtime's WebAssembly: one thread, no other files, no other hosts.
+
+import { readMetadata } from "./metadata.js";
+import { NORMAL_FORM_VERSION, SIDE } from "./normal_form.js";
+import * as ort from "./onnxruntime/ort.wasm.bundle.min.mjs";
+import type { Grey } from "./pixels.js";
+
+/** Newest version of the contract that is understood here (`digitkit/models/contract.py`). */
+const CONTRACT_VERSION = 1;
+
+/** What a model says of a digit. */
+export interface Prediction {
+  /** The most likely digit. */
+  readonly digit: number;
+  /** Probability that it is a digit, and this one, 0–1. */
+  readonly confidence: number;
+  /** Probability that it is a digit at all, 0–1. */
+  readonly isDigit: number;
+  /** Of 0 to 9, given that it is a digit; they sum to 1. */
+  readonly probabilities: Float32Array;
+}
+
+/** A model that is ready to run. */
+export class Model {
+  private constructor(
+    private readonly session: ort.InferenceSession,
+    /** A digit with less confidence is not accepted, 0–1. */
+    readonly minConfidence: number,
+  ) {}
+
+  /**
+   * Load a model that digitkit exported.
+   *
+   * @param file the model's bytes.
+   * @param runtime the bytes of `ort-wasm-simd-threaded.wasm`.
+   */
+  static async load(file: Uint8Array, runtime: ArrayBuffer): Promise<Model> {
+    const metadata = readMetadata(file);
+    const threshold = Number(metadata.get("digitkit.min_confidence"));
+    if (
+      !(Number(metadata.get("digitkit.contract")) <= CONTRACT_VERSION) ||
+      metadata.get("digitkit.preprocessing") !== String(NORMAL_FORM_VERSION) ||
+      metadata.get("digitkit.labels") !== "0123456789" ||
+      !(threshold >= 0 && threshold <= 1)
+    ) {
+      throw new Error("the model does not fit this page: build it again");
+    }
+    ort.env.wasm.numThreads = 1; // more require headers that isolate the page (COOP and COEP)
+    ort.env.wasm.wasmBinary = runtime;
+    const session = await ort.InferenceSession.create(file, {
+      executionProviders: ["wasm"],
+      logSeverityLevel: 3,
+    });
+    return new Model(session, threshold);
+  }
+
+  /** Classify a digit in normal form. */
+  async classify(form: Grey): Promise<Prediction> {
+    const image = new ort.Tensor("uint8", form.data, [1, 1, SIDE, SIDE]);
+    const outputs = await this.session.run({ image }, ["probabilities", "is_digit"]);
+    const probabilities = Float32Array.from(outputs["probabilities"].data as Float32Array);
+    const isDigit = (outputs["is_digit"].data as Float32Array)[0];
+    const digit = probabilities.indexOf(Math.max(...probabilities));
+    return { digit, confidence: probabilities[digit] * isDigit, isDigit, probabilities };
+  }
+}
