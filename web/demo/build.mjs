@@ -3,7 +3,7 @@
 //     node build.mjs [FOLDER]
 //
 // The runtime is copied from its npm package, which npm has checked against package-lock.json; the
-// model is the exported one, unchanged.
+// models are the exported ones, unchanged.
 
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, rmSync } from "node:fs";
@@ -19,7 +19,7 @@ const files = [
   ["index.html", "index.html"],
   ["style.css", "style.css"],
   ["icon.svg", "icon.svg"],
-  ["../../exported/digits-int8.onnx", "digits-int8.onnx"],
+  ...["digits-int8.onnx", "finder.onnx"].map((name) => [join("../../exported", name), name]),
   ["onnxruntime-LICENSE.txt", "onnxruntime/LICENSE.txt"],
   ...["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"].map((name) => [
     join(runtime, name),

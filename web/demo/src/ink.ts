@@ -80,10 +80,10 @@ function measureBrightness({ width, height, data }: Grey): [number, number, numb
 /** Subtract the paper's own brightness, estimated under the strokes by a wide opening. */
 function flattenLight(ink: Grey): Grey {
   const side = Math.floor(Math.max(ink.width, ink.height) / 3) | 1;
-  const lowest = filterSquare(ink, side, Math.min);
+  const lowest = filterSquare(ink, side, "lowest");
   const { low, high } = levels(lowest);
   if (low === high) return { ...ink, data: ink.data.map((level) => level - low) };
-  const paper = blur(filterSquare(lowest, side, Math.max), side);
+  const paper = blur(filterSquare(lowest, side, "highest"), side);
   return { ...ink, data: ink.data.map((level, i) => Math.max(level - paper.data[i], 0)) };
 }
 

@@ -1,11 +1,13 @@
 // The page: a drawing or a photo goes through the normal form to the model, and back comes a digit.
 
 import { type Colouring, Drawing, type Point } from "./drawing.js";
+import { Finder } from "./finder.js";
 import { Model } from "./model.js";
 import { digitImage } from "./normal_form.js";
 import { Photo } from "./photo.js";
 import { type Grey, toGrey } from "./pixels.js";
 import { element, ResultView } from "./result.js";
+import { setUp } from "./runtime.js";
 
 /** Side of the picture that a drawing becomes, pixels. */
 const SIDE = 280;
@@ -23,6 +25,7 @@ const ARROWS: Readonly<Record<string, Point>> = {
 const HINTS = {
   empty: "Draw a digit from 0 to 9",
   loading: "Loading the model…",
+  finding: "Looking for the digit…",
   blank: "Nothing to read: the picture has a single colour",
 } as const;
 
@@ -36,12 +39,14 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 let photo: Photo | null = null;
 let model: Model | null = null;
+let finder: Promise<Finder> | null = null; // loaded for the first photo
 let failure = "";
 let pen: Point = { x: 0.5, y: 0.5 };
 let penIsDown = false; // by keys
 let start: Point | null = null; // where the pointer was put down
 let isWaiting = false; // for the next repaint
 let isReading = false;
+let isFinding = false; // the digit in a photo
 let isStale = false; // something changed while it was read
 
 function colours(): Colouring & { around: string } {
@@ -115,6 +120,7 @@ async function readOnce(): Promise<void> {
   const begin = performance.now();
   const grey = picture();
   if (!model || !grey) return view.showNothing(model ? HINTS.empty : HINTS.loading);
+  if (photo && isFinding) return view.showNothing(HINTS.finding);
   const form = digitImage(grey);
   if (!form) return view.showNothing(HINTS.blank);
   const prediction = await model.classify(form);
@@ -142,19 +148,37 @@ function undo(): void {
 
 async function usePhoto(file: Blob | null | undefined): Promise<void> {
   if (!file) return;
+  let opened: Photo;
   try {
-    photo = await Photo.load(file);
-    drawing.clear();
+    opened = await Photo.load(file);
   } catch {
     view.showNothing("This browser cannot open that file as a picture");
     return;
   }
+  clear();
+  photo = opened;
+  isFinding = true;
+  change();
+  try {
+    await ready;
+    finder ??= load("finder.onnx").then((bytes) => Finder.load(new Uint8Array(bytes)));
+    await opened.findDigit(await finder);
+  } catch (error) {
+    finder = null;
+    console.warn("the digit is not searched for:", error); // a frame can be drawn by hand
+  }
+  isFinding = photo !== opened && isFinding;
   change();
 }
 
 function pointOf(event: PointerEvent): Point {
   const box = area.getBoundingClientRect();
   return { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
+}
+
+function frameTo(point: Point): void {
+  if (photo && start) photo.frameBetween(start, point);
+  isFinding = false;
 }
 
 area.addEventListener("pointerdown", (event) => {
@@ -171,17 +195,19 @@ area.addEventListener("pointermove", (event) => {
   const parts = event.getCoalescedEvents?.() ?? [];
   for (const part of parts.length ? parts : [event]) {
     pen = pointOf(part);
-    if (photo) photo.frameBetween(start, pen);
+    if (photo) frameTo(pen);
     else drawing.extend(pen);
   }
   change();
 });
 
-for (const kind of ["pointerup", "pointercancel"] as const) {
-  area.addEventListener(kind, (event) => {
-    if (area.hasPointerCapture(event.pointerId)) start = null;
-  });
-}
+area.addEventListener("pointerup", (event) => {
+  if (!start || !area.hasPointerCapture(event.pointerId)) return;
+  if (photo) frameTo(pointOf(event)); // a tap is a frame of no size: the whole photo
+  change();
+});
+
+area.addEventListener("lostpointercapture", () => (start = null));
 
 area.addEventListener("keydown", (event) => {
   const arrow = ARROWS[event.key];
@@ -239,15 +265,16 @@ async function load(path: string): Promise<ArrayBuffer> {
 async function begin(): Promise<void> {
   change();
   try {
-    const [file, runtime] = await Promise.all([
+    const [file, binary] = await Promise.all([
       load("digits-int8.onnx"),
       load("onnxruntime/ort-wasm-simd-threaded.wasm"),
     ]);
-    model = await Model.load(new Uint8Array(file), runtime);
+    setUp(binary);
+    model = await Model.load(new Uint8Array(file));
   } catch (error) {
     fail("The model cannot be loaded", error);
   }
   change();
 }
 
-void begin();
+const ready = begin();

@@ -1,9 +1,9 @@
-// The exported model in ONNX Runtime's WebAssembly: one thread, no other files, no other hosts.
+// The exported classifier: a digit in normal form in, what it is out.
 
 import { readMetadata } from "./metadata.js";
 import { NORMAL_FORM_VERSION, SIDE } from "./normal_form.js";
-import * as ort from "./onnxruntime/ort.wasm.bundle.min.mjs";
 import type { Grey } from "./pixels.js";
+import { type InferenceSession, openSession, Tensor } from "./runtime.js";
 
 /** Newest version of the contract that is understood here (`digitkit/models/contract.py`). */
 const CONTRACT_VERSION = 1;
@@ -23,18 +23,13 @@ export interface Prediction {
 /** A model that is ready to run. */
 export class Model {
   private constructor(
-    private readonly session: ort.InferenceSession,
+    private readonly session: InferenceSession,
     /** A digit with less confidence is not accepted, 0–1. */
     readonly minConfidence: number,
   ) {}
 
-  /**
-   * Load a model that digitkit exported.
-   *
-   * @param file the model's bytes.
-   * @param runtime the bytes of `ort-wasm-simd-threaded.wasm`.
-   */
-  static async load(file: Uint8Array, runtime: ArrayBuffer): Promise<Model> {
+  /** Load a model that digitkit exported, from its bytes. */
+  static async load(file: Uint8Array): Promise<Model> {
     const metadata = readMetadata(file);
     const threshold = Number(metadata.get("digitkit.min_confidence"));
     if (
@@ -45,18 +40,12 @@ export class Model {
     ) {
       throw new Error("the model does not fit this page: build it again");
     }
-    ort.env.wasm.numThreads = 1; // more require headers that isolate the page (COOP and COEP)
-    ort.env.wasm.wasmBinary = runtime;
-    const session = await ort.InferenceSession.create(file, {
-      executionProviders: ["wasm"],
-      logSeverityLevel: 3,
-    });
-    return new Model(session, threshold);
+    return new Model(await openSession(file), threshold);
   }
 
   /** Classify a digit in normal form. */
   async classify(form: Grey): Promise<Prediction> {
-    const image = new ort.Tensor("uint8", form.data, [1, 1, SIDE, SIDE]);
+    const image = new Tensor("uint8", form.data, [1, 1, SIDE, SIDE]);
     const outputs = await this.session.run({ image }, ["probabilities", "is_digit"]);
     const probabilities = Float32Array.from(outputs["probabilities"].data as Float32Array);
     const isDigit = (outputs["is_digit"].data as Float32Array)[0];

@@ -155,58 +155,58 @@ export function brighterThan(grey: Grey, level: number): Grey {
   return { width: grey.width, height: grey.height, data };
 }
 
-/** The lowest (`Math.min`) or highest level in a square of odd side around each pixel. */
-export function filterSquare(
-  grey: Grey,
-  side: number,
-  choose: (a: number, b: number) => number,
-): Grey {
-  const reach = side >> 1;
-  const { width, height } = grey;
-  const lines = makeGrey(width, height);
+/** The lowest or the highest level in a square of odd side around each pixel. */
+export function filterSquare(grey: Grey, side: number, which: "lowest" | "highest"): Grey {
+  return filterRows(filterRows(grey, side, which), side, which);
+}
+
+/** `filterSquare` along the rows only, which become columns. */
+function filterRows({ width, height, data }: Grey, side: number, which: string): Grey {
+  const out = makeGrey(height, width);
+  const line = new Uint8Array(width + side - 1);
+  const choose = which === "lowest" ? lower : higher;
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const end = y * width + Math.min(x + reach, width - 1);
-      let chosen = grey.data[y * width + x];
-      for (let i = y * width + Math.max(x - reach, 0); i <= end; i++) {
-        chosen = choose(chosen, grey.data[i]);
-      }
-      lines.data[y * width + x] = chosen;
+    line.fill(which === "lowest" ? 255 : 0);
+    line.set(data.subarray(y * width, (y + 1) * width), side >> 1);
+    // Of one pixel, of two, of four, ...; then of two such spans, which cover the side.
+    let span = 1;
+    for (; 2 * span <= side; span *= 2) {
+      for (let i = 0; i + span < line.length; i++) line[i] = choose(line[i], line[i + span]);
     }
-  }
-  const out = makeGrey(width, height);
-  for (let y = 0; y < height; y++) {
-    const last = Math.min(y + reach, height - 1);
     for (let x = 0; x < width; x++) {
-      let chosen = lines.data[y * width + x];
-      for (let row = Math.max(y - reach, 0); row <= last; row++) {
-        chosen = choose(chosen, lines.data[row * width + x]);
-      }
-      out.data[y * width + x] = chosen;
+      out.data[x * height + y] = choose(line[x], line[x + side - span]);
     }
   }
   return out;
 }
 
+const lower = (a: number, b: number): number => (a < b ? a : b);
+const higher = (a: number, b: number): number => (a > b ? a : b);
+
 /** The mean of a square of odd side around each pixel; the picture is mirrored at its border. */
 export function blur(grey: Grey, side: number): Grey {
   const { width, height } = grey;
-  const reach = side >> 1;
-  const sums = new Float64Array(width * height);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      let sum = 0;
-      for (let i = -reach; i <= reach; i++) sum += grey.data[y * width + mirror(x + i, width)];
-      sums[y * width + x] = sum;
-    }
-  }
-  const out = makeGrey(width, height);
+  const sums = sumRows(sumRows(grey.data, width, height, side), height, width, side);
   const scale = float(1 / side ** 2);
-  for (let x = 0; x < width; x++) {
-    for (let y = 0; y < height; y++) {
-      let sum = 0;
-      for (let i = -reach; i <= reach; i++) sum += sums[mirror(y + i, height) * width + x];
-      out.data[y * width + x] = toByte(float(sum * scale));
+  return { width, height, data: Uint8Array.from(sums, (sum) => toByte(float(sum * scale))) };
+}
+
+/** The sums of `side` pixels of a row around each one; rows become columns. */
+function sumRows(
+  values: Uint8Array | Float64Array,
+  width: number,
+  height: number,
+  side: number,
+): Float64Array {
+  const out = new Float64Array(width * height);
+  const places = Array.from({ length: width + side }, (_, i) => mirror(i - (side >> 1), width));
+  for (let y = 0; y < height; y++) {
+    const row = values.subarray(y * width, (y + 1) * width);
+    let sum = 0;
+    for (let i = 0; i < side; i++) sum += row[places[i]];
+    for (let x = 0; x < width; x++) {
+      out[x * height + y] = sum;
+      sum += row[places[x + side]] - row[places[x]];
     }
   }
   return out;

@@ -1,22 +1,18 @@
 // A photo of a digit, and the part of it that is read.
 
 import type { Point } from "./drawing.js";
+import type { Finder, Frame } from "./finder.js";
 import { halveLarge } from "./normal_form.js";
 import { cut, type Grey, toGrey } from "./pixels.js";
 
 /** A larger photo is reduced while it is decoded: phones refuse canvases above this, pixels. */
 const MAX_PIXELS = 16_000_000;
 
+/** A picture up to this side is one digit (`digitkit/reading/reader.py`), pixels. */
+const ONE_DIGIT_SIDE = 64;
+
 /** The frame's sides are at least this fraction of the shorter side of a photo. */
 const MIN_FRAME = 0.05;
-
-/** Where the frame is: a rectangle, as fractions of the photo's width and height. */
-export interface Frame {
-  readonly left: number;
-  readonly top: number;
-  readonly right: number;
-  readonly bottom: number;
-}
 
 const WHOLE: Frame = { left: 0, top: 0, right: 1, bottom: 1 };
 
@@ -43,6 +39,13 @@ export class Photo {
     bitmap.close();
     const colours = context.getImageData(0, 0, image.width, image.height);
     return new Photo(image, halveLarge(toGrey(colours)));
+  }
+
+  /** Put the frame around the digit; around the whole of a photo that it fills, or that has none. */
+  async findDigit(finder: Finder): Promise<void> {
+    const { width, height } = this.grey;
+    const found = Math.max(width, height) > ONE_DIGIT_SIDE ? await finder.find(this.grey) : null;
+    if (found && this.isWhole) this.frame = found; // unless someone was faster
   }
 
   get isWhole(): boolean {

@@ -34,15 +34,15 @@ export class ResultView {
 
   /** A prediction, what the model was given, and how long both took, ms. */
   show(prediction: Prediction, minConfidence: number, form: Grey, ms: number): void {
-    const { digit, confidence, isDigit, probabilities } = prediction;
+    const { digit, confidence, probabilities } = prediction;
     const isAccepted = confidence >= minConfidence;
     this.digit.textContent = String(digit);
     this.digit.classList.toggle("doubtful", !isAccepted);
-    this.verdict.textContent = isAccepted ? `It is a ${digit}` : "Not a digit?";
+    this.verdict.textContent = isAccepted ? `It is ${withArticle(digit)}` : "Not a digit?";
     this.detail.textContent = isAccepted
       ? `${percent(confidence)} sure`
-      : `most like a ${digit}: ${percent(confidence)} sure, ` +
-        `${percent(minConfidence)} are needed; ${percent(isDigit)} that it is a digit`;
+      : `most like ${withArticle(digit)}: ${percent(confidence)} sure ` +
+        `(${percent(minConfidence)} needed)`;
     this.latency.textContent = `read in ${ms.toFixed(1)} ms`;
     this.bars.forEach(({ row, bar, share }, i) => {
       row.classList.toggle("best", i === digit);
@@ -88,6 +88,11 @@ export function element<T extends HTMLElement>(id: string, kind: new () => T): T
   return found;
 }
 
+function withArticle(digit: number): string {
+  return digit === 8 ? "an 8" : `a ${digit}`;
+}
+
+/** As digitkit prints it: nothing is certain. */
 function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`;
+  return share < 0.9995 ? `${(100 * share).toFixed(1)}%` : ">99.9%";
 }
