@@ -14,7 +14,7 @@ export interface Prediction {
   readonly digit: number;
   /** Probability that it is a digit, and this one, 0–1. */
   readonly confidence: number;
-  /** Probability that it is a digit at all, 0–1. */
+  /** Probability that it is a digit at all, 0–1; 1 from a model that does not say. */
   readonly isDigit: number;
   /** Of 0 to 9, given that it is a digit; they sum to 1. */
   readonly probabilities: Float32Array;
@@ -46,9 +46,10 @@ export class Model {
   /** Classify a digit in normal form. */
   async classify(form: Grey): Promise<Prediction> {
     const image = new Tensor("uint8", form.data, [1, 1, SIDE, SIDE]);
-    const outputs = await this.session.run({ image }, ["probabilities", "is_digit"]);
+    const outputs = await this.session.run({ image });
     const probabilities = Float32Array.from(outputs["probabilities"].data as Float32Array);
-    const isDigit = (outputs["is_digit"].data as Float32Array)[0];
+    // A model of one's own may not know what is no digit.
+    const isDigit = "is_digit" in outputs ? (outputs["is_digit"].data as Float32Array)[0] : 1;
     const digit = probabilities.indexOf(Math.max(...probabilities));
     return { digit, confidence: probabilities[digit] * isDigit, isDigit, probabilities };
   }

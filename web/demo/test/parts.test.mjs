@@ -76,8 +76,9 @@ function photograph(width, height, x, y, side, ink) {
   return picture;
 }
 
+setUp(readFileSync(new URL("../build/onnxruntime/ort-wasm-simd-threaded.wasm", import.meta.url)));
+
 test("the digit of a photo is framed, and read in its frame", async () => {
-  setUp(readFileSync(new URL("../build/onnxruntime/ort-wasm-simd-threaded.wasm", import.meta.url)));
   const finder = await Finder.load(detector);
   const classifier = await Model.load(model);
   for (const [x, y, side] of [[100, 80, 90], [420, 300, 150], [60, 40, 400]]) {
@@ -95,6 +96,12 @@ test("the digit of a photo is framed, and read in its frame", async () => {
     assert.ok(prediction.confidence >= classifier.minConfidence, `${prediction.confidence}`);
   }
   assert.equal(await finder.find(photograph(700, 500, 900, 900, 9, 60)), null);
+});
+
+test("another exported model takes the place of the shipped one", async () => {
+  const tiny = await Model.load(exported("digits-tiny-int8.onnx"));
+  const { width, height, data } = photograph(100, 100, 20, 10, 80, 60);
+  assert.equal((await tiny.classify(digitImage({ width, height, data }))).digit, 7);
 });
 
 test("a file that is no detector is refused", async () => {
