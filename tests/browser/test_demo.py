@@ -1,5 +1,6 @@
 """The demo in Chromium: what `make web` built, from a plain web server, in a folder of a site."""
 
+import base64
 import io
 import math
 import os
@@ -167,6 +168,25 @@ def test_the_digit_of_a_photo_is_found_and_read(open_demo, name, text):
         page.get_by_role("button", name="Choose a picture").click()
     chooser.value.set_files(SAMPLES / name)
     verdict(page).to_have_text(text, timeout=LOADING_MS)
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_a_picture_is_dropped_or_pasted(open_demo, kind):
+    page = open_demo()
+    data = base64.b64encode((SAMPLES / "5-chalk.jpg").read_bytes()).decode()
+    page.evaluate(
+        """([kind, data]) => {
+            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], "a.jpg", { type: "image/jpeg" }));
+            const event = kind === "drop"
+                ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true })
+                : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
+            document.getElementById("area").dispatchEvent(event);
+        }""",
+        [kind, data],
+    )
+    verdict(page).to_have_text("It is a 5", timeout=LOADING_MS)
 
 
 def test_another_frame_reads_another_digit(open_demo):
