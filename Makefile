@@ -111,15 +111,16 @@ $(BIN)/.docs: $(BIN)/.ready
 docs: $(BIN)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# The demo: static files, which make docs removes from the site. npm checks each package against the
-# digests in package-lock.json; .npmrc keeps it from running their scripts.
+# The demo: static files. npm checks each package against the digests in package-lock.json; .npmrc
+# keeps it from running their scripts.
 WEB := web/demo
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package.json $(WEB)/package-lock.json
 	@command -v npm >/dev/null || { echo "the demo requires Node.js 20 or newer with npm: https://nodejs.org" >&2; exit 2; }
 	cd $(WEB) && npm ci --no-audit --no-fund
 	@touch $@
 
-web: $(WEB)/node_modules/.package-lock.json
+# make docs removes the demo, so it comes first where both are asked for.
+web: $(WEB)/node_modules/.package-lock.json | $(filter docs,$(MAKECMDGOALS))
 	cd $(WEB) && npm run --silent build
 	rm -rf site/demo
 	mkdir -p site
