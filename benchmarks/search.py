@@ -34,8 +34,8 @@ from digitkit.system import atomic
 from digitkit.system.git import git_revision
 from digitkit.training import loop, nets, recipes
 from digitkit.training.augment import Augmentation, augment
+from digitkit.training.material import split_validation
 from digitkit.training.record import EpochRecord
-from digitkit.training.run import split_validation
 
 CANDIDATES = {
     "a": "32x5s2 64x3s2p1 64x3 64x3",

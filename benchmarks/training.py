@@ -27,8 +27,8 @@ from digitkit.datasets.digits import TrainAndTest
 from digitkit.datasets.load import load_train_and_test
 from digitkit.system.machine import cpu_name, usable_cores, versions
 from digitkit.training import loop, nets, recipes
+from digitkit.training.material import split_validation
 from digitkit.training.record import EpochRecord
-from digitkit.training.run import split_validation
 
 GOALS = (0.9912, 0.994)
 

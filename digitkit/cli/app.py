@@ -47,6 +47,7 @@ COMMANDS = {
     "infer": "Read handwritten digits from images, whole pages, folders, lists, videos or a "
     "camera.",
     "serve": "Read a camera, files and posted images, and show it on a web page and as an API.",
+    "corrections": "Turn corrections into a folder for digitkit train --data.",
     "form": "Mark the fields of a form once, so that digitkit infer --form reads it.",
     "eval": "Measure a model: loss, accuracy, calibration, per-digit precision and recall.",
     "inspect": "Show what a model is: its contract, operators, parameters, multiply-adds, size, "

@@ -16,6 +16,7 @@ from digitkit.cli.infer_options import (
     FormatOption,
     OutputOption,
     RayAddressOption,
+    ReportOption,
     ResumeOption,
     RowsOption,
     UnorderedOption,
@@ -55,6 +56,8 @@ digitkit infer scans/ --form form.toml --output table.xlsx
 find . -name '*.png' -print0 | digitkit infer - -0
 
 digitkit infer page.jpg --annotate seen --explain why
+
+digitkit infer scans/ --output readings.csv --report report.html
 
 digitkit infer scan.pdf letters.tiff#3
 
@@ -141,6 +144,7 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="Save what the classifier saw of each digit, enlarged."),
     ] = None,
+    report: ReportOption = None,
     watch: WatchOption = None,
     workers: WorkersOption = None,
     unordered: UnorderedOption = False,
@@ -341,6 +345,7 @@ def command(
         quiet=quiet,
         annotate=annotate,
         explain=explain,
+        report=report,
         workers=None if workers is None else parse_workers(workers),
         unordered=unordered,
         engine=engine,

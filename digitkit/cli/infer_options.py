@@ -31,6 +31,15 @@ OutputOption = Annotated[
     ),
 ]
 
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write a report, one HTML file without a network: pictures and confidences, the least "
+        "certain first, and a review whose corrections digitkit corrections takes.",
+    ),
+]
+
 RowsOption = Annotated[
     Rows | None,
     typer.Option(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from digitkit.cli import show
-from digitkit.errors import RecipeError, RunError, needs_extra
+from digitkit.cli.options import complete_model
+from digitkit.errors import GateError, RecipeError, RunError, needs_extra
 from digitkit.models.calibration import MIN_CALIBRATION_IMAGES
 from digitkit.system.tables import Table
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from digitkit.training.detector_training import DetectorConfig
     from digitkit.training.folder import Run
     from digitkit.training.recipes import Recipe
-    from digitkit.training.record import RunRecord
+    from digitkit.training.record import MixRecord, RunRecord
     from digitkit.training.run import TrainConfig
 
 EXAMPLES = """\
@@ -32,6 +33,8 @@ digitkit train --recipe article — the classic Keras article, reproduced
 digitkit train --epochs 12 --set ema=0.995 --set augmentation.rotate=15
 
 digitkit train --data my-digits --init runs/quick-20260101-120000
+
+digitkit train --init digits --data corrections — fine-tunes the shipped model; minutes
 
 digitkit train --resume runs/best-20260101-120000
 
@@ -49,7 +52,9 @@ ARTICLE_PAGE = "docs/article.ipynb"
 """What explains the recipes of the article, in a checkout."""
 
 
-RECIPE_NAMES = ("quick", "best", "best-tiny", "article", "article-minimal", "finder")
+RECIPE_NAMES = (
+    *("quick", "best", "best-tiny", "fine-tune", "article", "article-minimal", "finder"),
+)
 """What the shell offers: the recipes themselves load torch."""
 
 
@@ -60,13 +65,14 @@ def complete_recipe(incomplete: str) -> list[str]:
 
 def command(
     recipe: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Recipe to train by; --list shows them.",
             metavar="NAME",
             autocompletion=complete_recipe,
+            show_default="quick; fine-tune with --init of a model or --data of corrections",
         ),
-    ] = "quick",
+    ] = None,
     list_: Annotated[
         bool, typer.Option("--list", help="List the recipes and the fields of --recipe, and exit.")
     ] = False,
@@ -94,15 +100,18 @@ def command(
             metavar="DIR",
             help="Train on this instead of MNIST: IDX files named as MNIST's, or one folder per "
             "class (0 … 9) of images of any size and polarity. With train and test folders of "
-            "that kind the second is the test set, else 15% are held out.",
+            "that kind the second is the test set, else 15% are held out. With fine-tune also a "
+            "folder of digitkit corrections, in which classes may be missing.",
         ),
     ] = None,
     init: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN",
-            help="Start from the weights of this run (fine-tuning), and keep its temperature and "
+            metavar="RUN|NAME|FILE",
+            help="Start from the weights of this run, of a shipped model (digits, digits-tiny) or "
+            "of an .onnx file of digitkit in fp32 (fine-tuning), and keep its temperature and "
             f"threshold if there are fewer than {MIN_CALIBRATION_IMAGES:,} validation images.",
+            autocompletion=complete_model,
         ),
     ] = None,
     out: Annotated[
@@ -123,6 +132,10 @@ def command(
     curves.png and confusion.png. Validation images are split off the training set; they decide
     which epoch is kept (unless the recipe keeps the last one) and, if they are enough, calibrate
     the confidence. The test set is used once, at the end.
+
+    The recipe fine-tune goes on with a model or a run. It mixes MNIST into your images, so that
+    nothing is forgotten, and keeps temperature and threshold. If then MNIST's test set is read
+    less well by more than 0.1 points, the exit code is 3, and digitkit export refuses the run.
     """
     # OpenMP's threads spin while they wait for each other. If another program needs the cores, that
     # brings a training to a standstill; spinning less costs a tenth and shares fairly.
@@ -133,6 +146,8 @@ def command(
         from digitkit.training.run import TrainConfig
     except ImportError as error:
         raise needs_extra(error.name or "torch", "training") from error
+    if recipe is None:
+        recipe = _default_recipe(init, data)
     if recipe == recipes.DETECTOR_RECIPE:
         unused: dict[str, object] = {
             "--epochs": epochs, "--learning-rate": learning_rate,
@@ -153,7 +168,12 @@ def command(
     changes = _parse_changes(
         set_ or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed
     )
-    chosen = recipes.override(recipes.get_recipe(recipe), changes)
+    chosen = recipes.get_recipe(recipe)
+    if chosen.own and init is not None:
+        from digitkit.training.start import adapt, load_start
+
+        chosen = adapt(chosen, load_start(init))
+    chosen = recipes.override(chosen, changes)
     if list_:
         _list(recipe, _recipe_fields(chosen))
     elif resume is not None:
@@ -173,6 +193,16 @@ def command(
         folder = out or default_out(chosen)
         config = TrainConfig(chosen, changes, folder, data, init, threads, overwrite)
         _train(folder, config)
+
+
+def _default_recipe(init: Path | None, data: Path | None) -> str:
+    """The recipe where none is named."""
+    from digitkit.datasets.corrections import is_corrections_folder
+    from digitkit.training.recipes import FINE_TUNE
+    from digitkit.training.start import is_model
+
+    corrects = data is not None and is_corrections_folder(data)
+    return FINE_TUNE if corrects or (init is not None and is_model(init)) else "quick"
 
 
 def _refuse(options: Mapping[str, object], reason: str) -> None:
@@ -301,6 +331,8 @@ def _list(name: str, fields: dict[str, object]) -> None:
 
 
 def _print_summary(run: Run) -> None:
+    from digitkit.training.forgetting import check_forgotten
+
     record, test = run.record, run.record.test
     assert test is not None  # a finished training has been tested
     # As the article's script ends.
@@ -313,9 +345,35 @@ def _print_summary(run: Run) -> None:
         f"{len(record.epochs)} kept, {record.wall_seconds:.0f} s, threads: {record.threads}"
     )
     show.print_line(_describe_calibration(record))
+    if record.mix is not None:
+        show.print_wrapped(_describe_mix(record.mix, record))
     if run.recipe.name.startswith("article"):
         show.print_line(f"what each of its layers does is shown in the notebook {ARTICLE_PAGE}")
+    try:
+        check_forgotten(record, run.folder)
+    except GateError:
+        show.print_line(f"written to {run.folder}")
+        raise
     show.print_line(f"written to {run.folder}; next: digitkit export {run.folder}")
+
+
+def _describe_mix(mix: MixRecord, record: RunRecord) -> str:
+    """What was read before and is read now."""
+    assert mix.result is not None  # a finished training has been tested
+    parts = [f"MNIST's test set: {mix.start.mnist:.2%} right before, {mix.result.mnist:.2%} now"]
+    if mix.start.own is not None and mix.result.own is not None:
+        count = mix.own_validation
+        before, now = (round(count * part) for part in (mix.start.own, mix.result.own))
+        parts.append(
+            f"{mix.own.name}, {count:,} held out of {mix.own.count:,}: {before:,} before, "
+            f"{now:,} now"
+        )
+    if mix.without_digit and not record.recipe.negatives:
+        parts.append(
+            f"{mix.without_digit:,} images without a digit are not used: the net does not tell "
+            "them from digits"
+        )
+    return "; ".join(parts)
 
 
 def _describe_calibration(record: RunRecord) -> str:
@@ -323,7 +381,9 @@ def _describe_calibration(record: RunRecord) -> str:
     calibration, init = record.calibration, record.init
     count = record.validation.count if record.validation else 0
     source = f"fitted on {count:,} validation images"
-    if calibration.source != "validation":
+    if record.mix is not None and init is not None:
+        source = f"kept from {init.run}"
+    elif calibration.source != "validation":
         kept = f"kept from {init.run}" if calibration.source == "init" and init else "defaults"
         source = f"{kept}, not {source}: that takes {MIN_CALIBRATION_IMAGES:,}"
     return (

@@ -12,8 +12,7 @@ import onnx
 
 from digitkit import figures
 from digitkit.choices import Precision, Target
-from digitkit.datasets.digits import DigitData, Images, TrainAndTest, stratified_split
-from digitkit.datasets.load import load_train_and_test
+from digitkit.datasets.digits import Images, stratified_split
 from digitkit.errors import ConfigError, DatasetError, RunError, check_choice
 from digitkit.export import card, graph, quantize
 from digitkit.export.deploy import deploy_net, to_onnx
@@ -31,6 +30,8 @@ from digitkit.models.evaluation import Evaluation
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
 from digitkit.training.folder import Run, load_run
+from digitkit.training.forgetting import check_forgotten
+from digitkit.training.material import Material, load_material, split_material
 from digitkit.version import __version__
 
 
@@ -120,7 +121,7 @@ def export_run(
         progress: called while data is read.
 
     Raises:
-        GateError: a gate failed; nothing was written.
+        GateError: a gate failed, also that of the training; nothing was written.
         RunError, InputNotFoundError: `config.run` is not a finished training.
         DatasetError, InputNotFoundError: its data does not exist or has changed.
         OutputError: the files cannot be written.
@@ -134,6 +135,7 @@ def export_run(
             hint="name the files with --name",
         )
     step("reading the data")
+    check_forgotten(run.record, config.run)
     data = _load_data(run, config.data, progress)
     step("exporting to ONNX")
     net = deploy_net(run.net, run.record.calibration.temperature, run.recipe.negatives > 0)
@@ -147,7 +149,7 @@ def export_run(
     candidates = [fp32]
     if config.int8:
         step("quantising to int8")
-        images = _select_calibration_images(run, data.train)
+        images = _select_calibration_images(run, data)
         small = quantize.quantize(model, images, config.target)
         check_graph(small, f"{name}-int8")
         step("verifying int8")
@@ -168,12 +170,12 @@ def export_run(
     return _write(config.out or config.run / "exported", name, candidates, figure)
 
 
-def _load_data(run: Run, folder: Path | None, progress: Progress | None) -> TrainAndTest:
+def _load_data(run: Run, folder: Path | None, progress: Progress | None) -> Material:
     """Load the data that a run was trained on, and check that it is the same."""
     recorded = run.record.data
     if folder is None and recorded.source:
         folder = Path(recorded.source)
-    data = load_train_and_test(folder, progress=progress)
+    data = load_material(folder, run.recipe, progress=progress)
     for part, digits, record in (
         ("train", data.train, recorded.train),
         ("test", data.test, recorded.test),
@@ -187,9 +189,10 @@ def _load_data(run: Run, folder: Path | None, progress: Progress | None) -> Trai
     return data
 
 
-def _select_calibration_images(run: Run, train: DigitData) -> Images:
+def _select_calibration_images(run: Run, data: Material) -> Images:
     """Training images to quantise with, never validation images: uint8 ``[M, 28, 28]``."""
-    kept, _ = stratified_split(train.labels, run.recipe.validation, run.recipe.seed)
+    train = data.train
+    kept, _ = split_material(data, run.recipe)
     fraction = min(1.0, quantize.CALIBRATION_IMAGES / len(kept))
     if fraction < 1:
         _, chosen = stratified_split(train.labels[kept], fraction, run.recipe.seed)
@@ -200,7 +203,7 @@ def _select_calibration_images(run: Run, train: DigitData) -> Images:
 def _make_candidate(
     name: str,
     run: Run,
-    data: TrainAndTest,
+    data: Material,
     model: onnx.ModelProto,
     measurement: Measurement,
     *,

@@ -14,6 +14,7 @@ from typing import TextIO
 from digitkit.errors import ConfigError, ImageError
 from digitkit.forms.checksums import load_checksums
 from digitkit.forms.form import Form
+from digitkit.forms.report import add_form
 from digitkit.forms.results import FormReading
 from digitkit.forms.tables import FormLines, FormSink, FormTable, columns_of
 from digitkit.forms.template import refuse_to_replace
@@ -21,9 +22,10 @@ from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import DEFAULT_HOLD, InferConfig
 from digitkit.inference.infer_job import count_workers, reader_factory
 from digitkit.inference.input_files import InputFiles, find_inputs
-from digitkit.inference.outputs import open_lines
+from digitkit.inference.outputs import open_lines, report_info
 from digitkit.inference.pipeline import Summary
 from digitkit.reading.reader import Reader
+from digitkit.sinks.report.builder import ReportBuilder
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure, FailureKind, Frame, to_failure
 from digitkit.system.progress import Progress
@@ -105,7 +107,10 @@ def run_forms(
         read = [*forms.templates, *(template.reference_path for template in form.templates)]
         if config.output is not None:
             refuse_to_replace(config.output, read, "output")
+        if config.report is not None:
+            refuse_to_replace(config.report, read, "report")
         sink = _open_sink(config, form, stdout, stack)
+        report = _open_report(config, form, stack)
         outcomes = _read_files(config, form, make_form, inputs)
         for done, outcome in enumerate(stack.enter_context(closing(outcomes)), 1):
             if progress is not None:
@@ -114,10 +119,15 @@ def run_forms(
                 failed[outcome.kind] += 1
                 on_failure(outcome)
                 sink.fail(outcome)
+                if report is not None:
+                    report.fail(outcome)
             else:
+                frame, reading = outcome
                 images += 1
-                complete += outcome[1].complete
-                sink.write(outcome[1])
+                complete += reading.complete
+                sink.write(reading)
+                if report is not None:
+                    add_form(report, frame, reading)
     return Summary(
         images,
         failed.total(),
@@ -163,11 +173,24 @@ def _read_files(
     from digitkit.inference import worker, workers  # not at the top: one is usual
 
     results = workers.read_with_workers(
-        make_form, inputs.items, count, worker.Form(read=read_forms), ordered=not config.unordered
+        make_form,
+        inputs.items,
+        count,
+        worker.Form(read=read_forms, keep_images=config.needs_images),
+        ordered=not config.unordered,
     )
     with closing(results):
         for result in results:
             yield from result  # type: ignore[misc]  # nothing is written down there
+
+
+def _open_report(config: InferConfig, form: Form, stack: ExitStack) -> ReportBuilder | None:
+    if config.report is None:
+        return None
+    from digitkit.sinks.report.report_sink import open_report  # not at the top: few want one
+
+    info = report_info(config, form.classifier)
+    return stack.enter_context(open_report(config.report, info))
 
 
 def _open_sink(config: InferConfig, form: Form, stdout: TextIO, stack: ExitStack) -> FormSink:

@@ -103,6 +103,8 @@ class InferConfig:
         rotating: files for the readings next to standard output.
         annotate: folder for annotated images, or a video file (.mp4, .avi).
         explain: folder for what the classifier saw of each digit.
+        report: HTML file with everything that was read and a review of what is doubtful; for files
+            that are read in one run on this machine.
         workers: processes that read image files, 1 to 1,024; ``auto``: one per core where there is
             enough to read.
         unordered: whether what several processes read is written as soon as it is there.
@@ -142,6 +144,7 @@ class InferConfig:
     rotating: RotatingOutput | None = None
     annotate: Path | None = None
     explain: Path | None = None
+    report: Path | None = None
     workers: int | Literal["auto"] = 1
     unordered: bool = False
     engine: Engine = "local"
@@ -158,6 +161,7 @@ class InferConfig:
         self._check_sources()
         self._check_outputs()
         self._check_format()
+        self._check_report()
         self._check_engine()
 
     def _check_format(self) -> None:
@@ -185,6 +189,20 @@ class InferConfig:
                 "requires files to read and an --output that is jsonl, csv or parquet",
                 field="resume",
             )
+
+    def _check_report(self) -> None:
+        if self.report is None:
+            return
+        for field, given in (
+            ("camera", self.camera is not None),
+            ("watch", self.watch is not None),
+            ("resume", self.resume),
+            ("engine", self.engine != "local"),
+        ):
+            if given:
+                raise ConfigError(
+                    f"is made of files that are read in one run, without --{field}", field="report"
+                )
 
     def _check_values(self) -> None:
         for name in ("hold", "max_frames", "expect"):
@@ -286,6 +304,8 @@ class InferConfig:
             files["rotating"] = self.rotating.file
         if self.annotate is not None and self.annotates_video:
             files["annotate"] = self.annotate
+        if self.report is not None:
+            files["report"] = self.report
         return files
 
     @property
@@ -304,7 +324,8 @@ class InferConfig:
     @property
     def needs_images(self) -> bool:
         """Whether images are wanted once they are read: to be drawn, or for parts of them."""
-        return bool(self.annotate or self.explain or self.show or self.resolved_format == "xlsx")
+        wanted = self.annotate or self.explain or self.show or self.report
+        return bool(wanted or self.resolved_format == "xlsx")
 
     @property
     def continues(self) -> bool:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -14,13 +15,16 @@ from digitkit.errors import OutputError, SourceError, os_reason
 from digitkit.inference.infer_config import InferConfig
 from digitkit.sinks.lines import LineSink
 from digitkit.system import atomic
+from digitkit.version import __version__
 
 if TYPE_CHECKING:
     from digitkit.inference.run_state import Done, OutputRun
+    from digitkit.models.classifier import Classifier
     from digitkit.reading.reader import Reader
     from digitkit.sinks.base import Sink
     from digitkit.sinks.lines import LineFormat, Stream
     from digitkit.sinks.parquet import TableForm
+    from digitkit.sinks.report.builder import ReportInfo
     from digitkit.sinks.written import Key
 
 # Sinks other than lines are imported where they are used: most runs print a few lines.
@@ -72,7 +76,22 @@ def open_outputs(config: InferConfig, reader: Reader, stdout: TextIO) -> Iterato
             from digitkit.sinks.images import ExplanationSink
 
             sinks.append(ExplanationSink(config.explain, reader.min_confidence))
+        if config.report is not None:
+            from digitkit.sinks.report.report_sink import ReportSink, open_report
+
+            info = report_info(config, reader.classifier)
+            builder = stack.enter_context(open_report(config.report, info))
+            sinks.append(ReportSink(builder))
         yield outputs
+
+
+def report_info(config: InferConfig, classifier: Classifier) -> ReportInfo:
+    """What a configuration's report says of itself."""
+    from digitkit.sinks.report.builder import ReportInfo
+
+    now = datetime.now().astimezone()
+    path, sha256 = classifier.path, classifier.sha256
+    return ReportInfo(__version__, config.model, path.name, sha256, now)
 
 
 def table_form(config: InferConfig, reader: Reader) -> TableForm:

@@ -92,7 +92,7 @@ def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
         frame: the image that was read.
         reading: what was read from it.
     """
-    picture = _Picture(frame, reading.turn)
+    picture = Picture(frame, reading.turn)
     items: list[ReviewItem] = []
     used: set[int] = set()
     for number in reading.numbers:
@@ -121,13 +121,24 @@ def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
     return sorted(items, key=lambda item: item.confidence)
 
 
-class _Picture:
-    """The upright pixels of an image, of which parts are shown."""
+class Picture:
+    """The upright pixels of an image, of which parts are shown.
 
-    def __init__(self, frame: Frame, turn: int) -> None:
+    Attributes:
+        frame: the image.
+    """
+
+    def __init__(self, frame: Frame, turn: int = 0) -> None:
+        """Show a frame, turned clockwise by 0, 90, 180 or 270 degrees."""
         self.frame = frame
         self._turn = turn
         self._colours: U8 | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the upright image, pixels."""
+        height, width = self.frame.shape
+        return (width, height) if self._turn in (90, 270) else (height, width)
 
     def cut_out(self, around: Box, box: Box) -> tuple[U8, Box]:
         """A part of the image, reduced to `MAX_CROP`, and where a box is in it.
@@ -175,7 +186,7 @@ def _within(corner: Sequence[float], sides: Sequence[float], shape: tuple[int, .
 
 
 def _digit_item(
-    picture: _Picture, digit: Digit, number: Number | None, *, may_be_sign: bool = False
+    picture: Picture, digit: Digit, number: Number | None, *, may_be_sign: bool = False
 ) -> ReviewItem:
     x, y, w, h = digit.box
     height = max(w, h)
@@ -215,7 +226,7 @@ def _digit_reasons(digit: Digit, may_be_sign: bool) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _number_item(picture: _Picture, number: Number) -> ReviewItem:
+def _number_item(picture: Picture, number: Number) -> ReviewItem:
     height = max(digit.box[3] for digit in number.digits)
     box = enclose([number.box, *(digit.box for digit in number.digits)])
     crop, place = picture.cut_out(_grow(box, _MARGIN * height), box)

@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from digitkit.datasets.digits import DigitData
+from digitkit.datasets.digits import DigitData, Images
 from digitkit.errors import RunError
 from digitkit.training import negatives, stroke_digits
 from digitkit.training.augment import augment
@@ -105,6 +106,7 @@ def fit(
     *,
     start: State | None = None,
     resume: Checkpoint | None = None,
+    without_digit: Images | None = None,
 ) -> Checkpoint:
     """Train a net.
 
@@ -116,6 +118,8 @@ def fit(
         observer: called after every batch and epoch.
         start: weights to start from instead of fresh ones.
         resume: continue after the last epoch of this checkpoint.
+        without_digit: images without a digit, uint8 ``[M, 28, 28]``, next to those that are made
+            for a recipe that trains with such; None for no others.
 
     Returns:
         The last epoch's checkpoint; its `best` are the weights to keep.
@@ -134,7 +138,7 @@ def fit(
             raise RunError(
                 f"at least 2 images to train on are required, got {len(train)}", subject=train.name
             )
-        material = _prepare(recipe, train)
+        material = _prepare(recipe, train, without_digit)
         validation_tensors = _to_tensors(validation) if validation else None
 
         history = list(resume.history) if resume else []
@@ -239,7 +243,7 @@ class _Material:
     negatives: Tensor  # uint8 [M, 28, 28]
 
 
-def _prepare(recipe: Recipe, train: DigitData) -> _Material:
+def _prepare(recipe: Recipe, train: DigitData, others: Images | None) -> _Material:
     images, labels = _to_tensors(train)
     if recipe.hands:
         count = round(recipe.hands * len(train))
@@ -250,9 +254,9 @@ def _prepare(recipe: Recipe, train: DigitData) -> _Material:
     if recipe.negatives:
         # As many as an epoch draws; they are augmented differently each time.
         count = max(1, round(recipe.negatives * len(train)))
-        without_digit = torch.from_numpy(
-            negatives.make_negatives(train.images, train.labels, count, recipe.seed)
-        )
+        made = negatives.make_negatives(train.images, train.labels, count, recipe.seed)
+        made = made if others is None else np.concatenate([made, others])
+        without_digit = torch.from_numpy(made)
     return _Material(images, labels, without_digit)
 
 
@@ -293,6 +297,10 @@ def _train_epoch(
     batches = [part for part in torch.split(order, recipe.batch_size) if len(part) > 1]
     total_loss, right, seen = 0.0, 0, 0
     net.train()
+    if recipe.statistics == "fixed":
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
     for step, index in enumerate(batches):
         done = (epoch - 1) * len(batches) + step
         rate = _learning_rate(recipe, done, recipe.epochs * len(batches))

@@ -59,6 +59,10 @@ class Recipe:
             their number (see `digitkit.training.stroke_digits`).
         negatives: images without a digit that are added to each batch, as a fraction of its size;
             the net learns to reject them (see `digitkit.training.negatives`).
+        own: fraction of an epoch's images that are the user's own, repeated, where MNIST is mixed
+            into them (see `digitkit.training.material`); 0 mixes nothing.
+        statistics: of batch normalisation: those of each ``batch``, or ``fixed`` ones, with which a
+            net that was trained before goes on as it is.
         seed: of initialisation, order, dropout, augmentation and the split.
 
     Raises:
@@ -84,6 +88,8 @@ class Recipe:
     augmentation: Augmentation = Augmentation()
     hands: Fraction = 0.0
     negatives: Fraction = 0.0
+    own: PartialFraction = 0.0
+    statistics: Literal["batch", "fixed"] = "batch"
     seed: Seed = 0
 
     def __post_init__(self) -> None:
@@ -156,6 +162,16 @@ RECIPES = {
             summary="trains the model that ships as digits-tiny: speed first",
             net="digits-tiny",
         ),
+        dataclasses.replace(
+            _BEST,
+            name="fine-tune",
+            summary="goes on with a model, on your own images and MNIST",
+            epochs=3,
+            learning_rate=0.0003,
+            ema=0.995,
+            own=0.05,
+            statistics="fixed",
+        ),
         Recipe(
             name="article",
             version=1,
@@ -184,6 +200,10 @@ RECIPES = {
 DETECTOR_RECIPE = "finder"
 """``digitkit train --recipe`` of the detector, which has a loop and a configuration of its own; see
 `digitkit.training.detector_training`."""
+
+
+FINE_TUNE = "fine-tune"
+"""The recipe that requires a net to start from, and mixes MNIST into what it is given."""
 
 
 def get_recipe(name: str) -> Recipe:

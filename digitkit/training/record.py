@@ -61,19 +61,64 @@ class DataRecord:
     test: DatasetRecord
 
 
+InitKind = Literal["run", "model"]
+"""What a training starts from: a run folder, or an exported model."""
+
+
 @dataclass(frozen=True)
 class InitRecord:
-    """The run whose weights a training started from.
+    """The run or the model whose weights a training started from.
 
     Attributes:
-        run: its folder.
+        run: the run's folder, or the model's name or file.
         recipe: name of its recipe.
-        weights_sha256: SHA-256 of its weights file.
+        weights_sha256: SHA-256 of the run's weights file, or of the model.
+        kind: which of both it is.
     """
 
     run: str
     recipe: str
     weights_sha256: str
+    kind: InitKind = "run"
+
+
+@dataclass(frozen=True)
+class MixedScoreRecord:
+    """What a net reads right, of MNIST and of the user's own images.
+
+    Attributes:
+        mnist: fraction of MNIST's test set, 0–1.
+        own: fraction of the own validation images, 0–1; None without any.
+    """
+
+    mnist: Fraction
+    own: Fraction | None
+
+
+@dataclass(frozen=True)
+class MixRecord:
+    """A user's own images that MNIST was mixed into, and what that changed.
+
+    Attributes:
+        own: the own images, validation images included.
+        own_validation: how many of them are validated on.
+        without_digit: how many own images without a digit there are.
+        without_digit_sha256: SHA-256 of these.
+        start: what the net read right before.
+        result: what it reads right now; None before the end.
+    """
+
+    own: DatasetRecord
+    own_validation: Number
+    without_digit: Number
+    without_digit_sha256: str
+    start: MixedScoreRecord
+    result: MixedScoreRecord | None = None
+
+    @property
+    def forgotten(self) -> float:
+        """By how much less of MNIST's test set is read right than before, 0–1; below 0 for more."""
+        return 0.0 if self.result is None else round(self.start.mnist - self.result.mnist, 9)
 
 
 @dataclass(frozen=True)
@@ -200,6 +245,7 @@ class RunRecord:
         epochs: the epochs so far.
         best_epoch: the epoch whose weights are kept, from 1; None before the first has ended.
         calibration: temperature and threshold.
+        mix: the user's own images where MNIST was mixed into them; None for others.
         validation: results on the validation images; None without any, or before the end.
         test: results on the test set; None before the end.
         wall_seconds: duration, interruptions not counted.
@@ -221,6 +267,7 @@ class RunRecord:
     epochs: tuple[EpochRecord, ...]
     best_epoch: int | None
     calibration: CalibrationRecord = field(default=UNCALIBRATED, kw_only=True)
+    mix: MixRecord | None = field(default=None, kw_only=True)
     validation: ValidationRecord | None
     test: FinalScoreRecord | None
     wall_seconds: Seconds

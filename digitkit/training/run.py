@@ -18,8 +18,7 @@ from torch import nn
 from digitkit import figures
 from digitkit.arrays import F32
 from digitkit.choices import MAX_THREADS
-from digitkit.datasets.digits import DigitData, TrainAndTest, stratified_split
-from digitkit.datasets.load import load_train_and_test
+from digitkit.datasets.digits import DigitData
 from digitkit.errors import DatasetError, RunError, check_range
 from digitkit.models.calibration import (
     MIN_CALIBRATION_IMAGES,
@@ -30,7 +29,6 @@ from digitkit.models.calibration import (
 from digitkit.models.evaluation import Evaluation, score_predictions
 from digitkit.system import atomic
 from digitkit.system.git import git_revision
-from digitkit.system.hashes import file_sha256
 from digitkit.system.machine import cpu_name, usable_cores, versions
 from digitkit.training import loop, nets
 from digitkit.training.augment import Augmentation
@@ -38,7 +36,6 @@ from digitkit.training.folder import (
     CHECKPOINT,
     CONFUSION,
     CURVES,
-    WEIGHTS,
     Run,
     check_free,
     clear_run,
@@ -48,6 +45,8 @@ from digitkit.training.folder import (
     write_checkpoint,
     write_weights,
 )
+from digitkit.training.forgetting import score_mixed
+from digitkit.training.material import Material, load_material, mix_epoch, own_validation
 from digitkit.training.recipes import Recipe
 from digitkit.training.record import (
     FORMAT,
@@ -58,14 +57,15 @@ from digitkit.training.record import (
     DatasetRecord,
     EpochRecord,
     FinalScoreRecord,
-    InitRecord,
     MachineRecord,
+    MixRecord,
     RunRecord,
     ScoreRecord,
     ValidationRecord,
     read_record,
     write_record,
 )
+from digitkit.training.start import Start, load_start
 from digitkit.training.threads import torch_threads
 from digitkit.version import __version__
 
@@ -80,7 +80,7 @@ class TrainConfig:
         out: the run folder.
         data: folder of the data (see `digitkit.datasets.load.load_train_and_test`); None for
             MNIST.
-        init: a run whose weights to start from; None for fresh ones.
+        init: what to start from, see `digitkit.training.start.load_start`; None for fresh weights.
         threads: torch threads; 0 for all cores.
         overwrite: whether a finished or broken run in `out` may be replaced.
 
@@ -112,39 +112,43 @@ class Watcher(loop.Observer, Protocol):
 
 
 def train(config: TrainConfig, watcher: Watcher) -> Run:
-    """Train from the start, or from another run's weights.
+    """Train from the start, or from the weights of a run or a model.
+
+    Where MNIST is mixed in, `digitkit.training.forgetting.check_forgotten` says of the result
+    whether it still reads MNIST.
 
     Raises:
         RecipeError: the recipe names a net that does not exist.
-        RunError: the folder is taken or locked, `init` does not fit, or the training diverged.
+        RunError: the folder is taken or locked, `init` does not fit, the recipe requires one, or
+            the training diverged.
+        ModelError: `init` is a model that cannot be trained on.
         DatasetError, InputNotFoundError: the data is missing or damaged.
         OutputError: the disk is full.
         KeyboardInterrupt: it was stopped; the last epoch's checkpoint is in the folder.
     """
     check_free(config.out, config.overwrite)
-    start: loop.State | None = None
-    init: InitRecord | None = None
-    calibration = UNCALIBRATED
+    start: Start | None = None
     if config.init is not None:
-        origin = load_run(config.init)
-        if origin.recipe.net != config.recipe.net:
+        start = load_start(config.init)
+        if start.net != config.recipe.net:
             raise RunError(
-                f"is a run of the net {origin.recipe.net!r}, but the recipe "
-                f"{config.recipe.name!r} trains {config.recipe.net!r}",
+                f"has the net {start.net!r}, but the recipe {config.recipe.name!r} trains "
+                f"{config.recipe.net!r}",
                 subject=str(config.init),
             )
-        start = origin.net.state_dict()
-        weights = file_sha256(config.init / WEIGHTS)
-        init = InitRecord(str(config.init), origin.recipe.name, weights)
-        if origin.record.calibration != UNCALIBRATED:
-            calibration = replace(origin.record.calibration, source="init")
-    data = load_train_and_test(config.data, progress=watcher.preparing)
-    record = _new_record(config, init, calibration, data)
+    elif config.recipe.own:
+        raise RunError(
+            f"the recipe {config.recipe.name} requires a net to start from",
+            hint="name it with --init: digits, or a run folder",
+        )
+    material = load_material(config.data, config.recipe, progress=watcher.preparing)
+    record = _new_record(config, start, material)
     with lock_run(config.out):
         check_free(config.out, config.overwrite)
         clear_run(config.out)
         write_record(config.out, record)
-        return _train(config, _Recorder(config.out, record, watcher), data, start=start)
+        state = start.state if start else None
+        return _train(config, _Recorder(config.out, record, watcher), material, start=state)
 
 
 def resume(folder: Path, watcher: Watcher) -> Run:
@@ -172,8 +176,8 @@ def resume(folder: Path, watcher: Watcher) -> Run:
             data=Path(source) if source else None,
             threads=record.threads,
         )
-        data = load_train_and_test(config.data, progress=watcher.preparing)
-        if data.train.digest != record.data.train.digest:
+        material = load_material(config.data, config.recipe, progress=watcher.preparing)
+        if not is_recorded(material, record):
             raise DatasetError(
                 f"is not the data that {folder} was trained on so far",
                 subject=source or "MNIST",
@@ -182,9 +186,17 @@ def resume(folder: Path, watcher: Watcher) -> Run:
         checkpoint = load_checkpoint(folder)
         start = None
         if checkpoint is None and record.init is not None:
-            start = load_run(Path(record.init.run)).net.state_dict()
+            start = load_start(Path(record.init.run), record.init.kind).state
         recorder = _Recorder(folder, record, watcher)
-        return _train(config, recorder, data, start=start, checkpoint=checkpoint)
+        return _train(config, recorder, material, start=start, checkpoint=checkpoint)
+
+
+def is_recorded(material: Material, record: RunRecord) -> bool:
+    """Whether these are the images that a training was begun with."""
+    mix = record.mix
+    return material.train.digest == record.data.train.digest and (
+        mix is None or material.without_digit_sha256 == mix.without_digit_sha256
+    )
 
 
 class _Recorder:
@@ -214,25 +226,36 @@ class _Recorder:
 def _train(
     config: TrainConfig,
     recorder: _Recorder,
-    data: TrainAndTest,
+    material: Material,
     *,
     start: loop.State | None = None,
     checkpoint: loop.Checkpoint | None = None,
 ) -> Run:
     recipe, out = config.recipe, config.out
-    train_data, validation = split_validation(data.train, recipe)
+    train_data, validation, without_digit = mix_epoch(material, recipe)
     with torch_threads(recorder.record.threads):
         done = len(checkpoint.history) if checkpoint else 0
         val_count = len(validation) if validation else 0
         recorder.watcher.started(config, len(train_data), val_count, done)
-        final = loop.fit(recipe, train_data, validation, recorder, start=start, resume=checkpoint)
+        final = loop.fit(
+            recipe,
+            train_data,
+            validation,
+            recorder,
+            start=start,
+            resume=checkpoint,
+            without_digit=without_digit,
+        )
         net = nets.build_net(recipe.net)
         net.load_state_dict(final.best)
         net.eval()
         record = recorder.record
         if validation is not None:
             record = _calibrate_and_validate(record, net, validation)
-        test, scores = _score_test(recipe, net, data.test, record.calibration.temperature)
+        if record.mix is not None:
+            result = score_mixed(net, material, recipe)
+            record = replace(record, mix=replace(record.mix, result=result))
+        test, scores = _score_test(recipe, net, material.test, record.calibration.temperature)
         record = replace(record, test=scores, status="complete")
     write_weights(out, net, recipe.net)
     curves = figures.curves(
@@ -261,16 +284,6 @@ def _what_is_harder(recipe: Recipe) -> list[str]:
     return [reason for reason, applies in reasons.items() if applies]
 
 
-def split_validation(data: DigitData, recipe: Recipe) -> tuple[DigitData, DigitData | None]:
-    """Split a training set into what a recipe trains on and what it validates on.
-
-    Returns:
-        The two parts; the second is None if the recipe does not validate.
-    """
-    kept, split_off = stratified_split(data.labels, recipe.validation, recipe.seed)
-    return data.take(kept), data.take(split_off, "validation") if len(split_off) else None
-
-
 def _score_test(
     recipe: Recipe, net: nn.Module, data: DigitData, temperature: float
 ) -> tuple[Evaluation, FinalScoreRecord]:
@@ -285,10 +298,14 @@ def _score_test(
 
 
 def _calibrate_and_validate(record: RunRecord, net: nn.Module, data: DigitData) -> RunRecord:
-    """Fit temperature and threshold on the validation images, if they are enough, and score."""
+    """Fit temperature and threshold on the validation images, if they are enough, and score.
+
+    Where MNIST is mixed in, those of the start are kept: nearly all validation images are MNIST's,
+    and say nothing of what is new.
+    """
     logits = _logits(net, data)
     calibration = record.calibration
-    enough = len(data) >= MIN_CALIBRATION_IMAGES
+    enough = len(data) >= MIN_CALIBRATION_IMAGES and record.mix is None
     temperature = fit_temperature(logits, data.labels) if enough else calibration.temperature
     probabilities = _to_probabilities(record.recipe, logits, temperature)
     if enough:
@@ -323,9 +340,7 @@ def _summarize(result: Evaluation) -> ScoreRecord:
     )
 
 
-def _new_record(
-    config: TrainConfig, init: InitRecord | None, calibration: CalibrationRecord, data: TrainAndTest
-) -> RunRecord:
+def _new_record(config: TrainConfig, start: Start | None, material: Material) -> RunRecord:
     def describe(part: DigitData) -> DatasetRecord:
         return DatasetRecord(part.name, len(part), part.digest)
 
@@ -343,12 +358,30 @@ def _new_record(
         machine=MachineRecord(platform.platform(), cpu_name(), os.cpu_count()),
         git_revision=git_revision(),
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
-        data=DataRecord(source, describe(data.train), describe(data.test)),
-        init=init,
+        data=DataRecord(source, describe(material.train), describe(material.test)),
+        init=start.record if start else None,
         epochs=(),
         best_epoch=None,
-        calibration=calibration,
+        calibration=start.calibration if start else UNCALIBRATED,
+        mix=_new_mix(config.recipe, start, material),
         validation=None,
         test=None,
         wall_seconds=0.0,
+    )
+
+
+def _new_mix(recipe: Recipe, start: Start | None, material: Material) -> MixRecord | None:
+    """What MNIST is mixed into, and what is read before the training; None for other trainings."""
+    own = material.own
+    if own is None or start is None:
+        return None
+    net = nets.build_net(recipe.net)
+    net.load_state_dict(start.state)
+    validation = own_validation(material, recipe)
+    return MixRecord(
+        own=DatasetRecord(own.name, len(own), own.digest),
+        own_validation=len(validation) if validation else 0,
+        without_digit=len(material.without_digit),
+        without_digit_sha256=material.without_digit_sha256,
+        start=score_mixed(net, material, recipe),
     )

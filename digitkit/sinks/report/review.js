@@ -163,7 +163,8 @@ class Review {
   show() {
     const item = this.item;
     const within = this.root.contains(document.activeElement);
-    const free = within || document.activeElement === document.body;
+    // At first nothing takes the focus, so that no phone opens its keyboard.
+    const free = within || (this.history.length > 0 && document.activeElement === document.body);
     const typed = item !== undefined && item.kind !== "digit";
     this.fail("");
     this.progress.max = Math.max(1, this.queue.length);
@@ -306,6 +307,10 @@ class Review {
     if (takesText(target) || this.root.getClientRects().length === 0) return;
     const pressable = target instanceof Element && target.closest("button, a, summary");
     if (pressable && (event.key === " " || event.key === "Enter")) return;
+    if (this.item && this.item.kind !== "digit" && /^[0-9.,-]$/.test(event.key)) {
+      this.chooseText(this.item); // which then gets the key
+      return;
+    }
     const act = this.actionOf(event.key);
     if (act === undefined || (event.repeat && event.key !== "Backspace")) return;
     event.preventDefault();

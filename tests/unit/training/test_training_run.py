@@ -59,7 +59,7 @@ def test_the_run_folder(fast_run):
     values = json.loads(before)
     keys = (
         "format status recipe overrides seed parameters threads versions machine git_revision "
-        "started data init epochs best_epoch calibration validation test wall_seconds"
+        "started data init epochs best_epoch calibration mix validation test wall_seconds"
     )
     assert list(values) == keys.split()
     assert (values["format"], values["status"], values["overrides"]) == (1, "complete", FAST)

@@ -1,0 +1,198 @@
+"""What goes into a report: totals of everything, and the least certain pictures and items."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from digitkit.reading.results import round_confidence
+from digitkit.sinks.review import Picture, ReviewItem, encode_jpeg, to_inline_json
+from digitkit.sources.frames import Failure, FailureKind
+
+MAX_PICTURES = 1000
+"""Most pictures that are shown: a thousand are about 10 MB."""
+
+MAX_ITEMS = 1000
+"""Most items that are reviewed, likewise."""
+
+MAX_FAILURES = 200
+"""Most failures that are listed; all are counted."""
+
+MAX_LINES = 12
+"""Most numbers of a picture that are listed; the least certain are."""
+
+BINS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
+"""Where the bins of the histogram begin, after 0."""
+
+Outcome = Literal["complete", "doubtful", "without"]
+"""Of a picture: all that is written in it is complete; something is not; nothing is written."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ReportInfo:
+    """What a report says of itself.
+
+    Attributes:
+        version: of digitkit.
+        model: as the user named it.
+        model_file: name of the model's file.
+        model_sha256: of the file.
+        created: when it is made.
+    """
+
+    version: str
+    model: str
+    model_file: str
+    model_sha256: str
+    created: datetime
+
+
+@dataclass(frozen=True)
+class Line:
+    """One number or field, as a report lists it.
+
+    Attributes:
+        text: what was read.
+        confidence: probability that it is right, 0–1.
+        is_sure: whether nobody needs to look at it.
+        label: what it is, the name of a field; empty for a number.
+    """
+
+    text: str
+    confidence: float
+    is_sure: bool
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """A picture that is shown.
+
+    Attributes:
+        name: its source.
+        outcome: what became of it.
+        lines: its least certain numbers or fields.
+        more: how many others it has.
+        thumbnail: JPEG file.
+        shape: height and width of the thumbnail, pixels.
+    """
+
+    name: str
+    outcome: Outcome
+    lines: tuple[Line, ...]
+    more: int
+    thumbnail: bytes
+    shape: tuple[int, int]
+
+
+class _Smallest(Generic[_T]):
+    """The values with the smallest keys, made only where they are kept."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._heap: list[tuple[float, int, _T]] = []
+        self._added = 0
+
+    def add(self, key: float, make: Callable[[], _T]) -> None:
+        self._added += 1
+        if len(self._heap) < self._count:
+            heapq.heappush(self._heap, (-key, -self._added, make()))
+        elif -key > self._heap[0][0]:
+            heapq.heapreplace(self._heap, (-key, -self._added, make()))
+
+    def sorted(self) -> list[_T]:
+        return [value for _, _, value in sorted(self._heap, key=lambda one: (-one[0], -one[1]))]
+
+    @property
+    def left_out(self) -> int:
+        return self._added - len(self._heap)
+
+
+class ReportBuilder:
+    """Collects what a report shows; its memory does not depend on the number of pictures.
+
+    Attributes:
+        info: what the report says of itself.
+        outcomes: how many pictures became what.
+        failed: how many sources could not be read, by why.
+        failures: the first of these.
+        histogram: how many numbers have a confidence in each bin.
+    """
+
+    def __init__(self, info: ReportInfo) -> None:
+        """Begin an empty report."""
+        self.info = info
+        self.outcomes: Counter[Outcome] = Counter()
+        self.failed: Counter[FailureKind] = Counter()
+        self.failures: list[Failure] = []
+        self.histogram = [0] * (len(BINS) + 1)
+        self._pictures: _Smallest[ShownPicture] = _Smallest(MAX_PICTURES)
+        self._items: _Smallest[str] = _Smallest(MAX_ITEMS)
+
+    @property
+    def pictures(self) -> list[ShownPicture]:
+        """The least certain pictures, these first."""
+        return self._pictures.sorted()
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The least certain items, these first; see `digitkit.sinks.review.to_json`."""
+        return [json.loads(text) for text in self._items.sorted()]
+
+    @property
+    def hidden(self) -> tuple[int, int]:
+        """How many pictures and items are left out, more certain ones."""
+        return self._pictures.left_out, self._items.left_out
+
+    def add(
+        self,
+        picture: Picture,
+        lines: Sequence[Line],
+        outcome: Outcome,
+        items: Sequence[ReviewItem],
+    ) -> None:
+        """Add a picture.
+
+        Args:
+            picture: its pixels.
+            lines: what was read.
+            outcome: what became of it.
+            items: what of it is to be reviewed.
+        """
+        self.outcomes[outcome] += 1
+        for line in lines:
+            self.histogram[sum(round_confidence(line.confidence) >= at for at in BINS)] += 1
+        # Doubtful pictures first, those without a number last.
+        lowest = min((line.confidence for line in lines), default=0.0)
+        key = {"doubtful": 0.0, "complete": 1.0, "without": 2.0}[outcome] + lowest
+        self._pictures.add(key, lambda: _show(picture, lines, outcome))
+        for item in items:
+            self._items.add(item.confidence, lambda item=item: json.dumps(to_inline_json(item)))  # type: ignore[misc]
+
+    def fail(self, failure: Failure) -> None:
+        """Add a source that could not be read."""
+        self.failed[failure.kind] += 1
+        if len(self.failures) < MAX_FAILURES:
+            self.failures.append(failure)
+
+
+def _show(picture: Picture, lines: Sequence[Line], outcome: Outcome) -> ShownPicture:
+    height, width = picture.shape
+    whole = (0, 0, width, height)
+    thumbnail, _ = picture.cut_out(whole, whole)
+    least = sorted(lines, key=lambda line: (line.is_sure, line.confidence))[:MAX_LINES]
+    return ShownPicture(
+        name=picture.frame.name,
+        outcome=outcome,
+        lines=tuple(least),
+        more=len(lines) - len(least),
+        thumbnail=encode_jpeg(thumbnail, quality=75),
+        shape=(thumbnail.shape[0], thumbnail.shape[1]),
+    )

@@ -1,0 +1,58 @@
+"""The sink that writes a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from digitkit.reading.results import Number, Reading
+from digitkit.sinks.report.builder import Line, Outcome, ReportBuilder, ReportInfo
+from digitkit.sinks.review import Picture, review_items
+from digitkit.sources.frames import Failure, Frame
+from digitkit.system import atomic
+
+
+class ReportSink:
+    """Collects readings for a report; see `open_report`."""
+
+    wants_every_frame = False
+
+    def __init__(self, builder: ReportBuilder) -> None:
+        """Collect into a builder."""
+        self._builder = builder
+
+    def write(self, frame: Frame, reading: Reading) -> None:
+        """Collect a reading."""
+        lines = [_to_line(number) for number in reading.numbers]
+        lines += [_to_line(number, is_dropped=True) for number in reading.dropped]
+        outcome: Outcome = "without"
+        if reading.dropped or not reading.complete:
+            outcome = "doubtful"
+        elif reading.numbers:
+            outcome = "complete"
+        picture = Picture(frame, reading.turn)
+        self._builder.add(picture, lines, outcome, review_items(frame, reading))
+
+    def fail(self, failure: Failure) -> None:
+        """Collect a failure."""
+        self._builder.fail(failure)
+
+
+def _to_line(number: Number, *, is_dropped: bool = False) -> Line:
+    return Line(number.text, number.confidence, number.complete and not is_dropped)
+
+
+@contextmanager
+def open_report(path: Path, info: ReportInfo) -> Iterator[ReportBuilder]:
+    """A report that is written when all is read; not at all if that is broken off.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    from digitkit.sinks.report.page import make_page  # not before it is needed
+
+    atomic.check_writable(path)
+    builder = ReportBuilder(info)
+    yield builder
+    atomic.write_bytes(path, make_page(builder).encode("utf-8", "replace"))
