@@ -271,9 +271,7 @@ class InferConfig:
         elif self.camera is None:
             if not self.sources:
                 raise ConfigError("must name images, or use --camera N", field="sources")
-            for name in ("size", "fps", "retry", "show"):
-                if getattr(self, name) is not None and getattr(self, name) is not False:
-                    raise ConfigError("requires a camera or a stream", field=name)
+            self._check_still()
             moving = any(source == "-" or is_video(Path(source)) for source in self.sources)
             for name in ("max_frames", "duration"):
                 if getattr(self, name) is not None and not moving:
@@ -282,6 +280,12 @@ class InferConfig:
             raise ConfigError("must be 1 for a camera", field="workers")
         if self.null and "-" not in self.sources:
             raise ConfigError("requires a list on standard input: -", field="null")
+
+    def _check_still(self) -> None:
+        """Check that nothing is set that only a camera has."""
+        for name in ("size", "fps", "retry", "show"):
+            if getattr(self, name) is not None and getattr(self, name) is not False:
+                raise ConfigError("requires a camera or a stream", field=name)
 
     def _check_watch(self) -> None:
         if self.sources or self.camera is not None:

@@ -16,6 +16,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.detections import enclose
 from digitkit.reading.results import Digit, Number, Reading, round_confidence
+from digitkit.sinks.records import lone_digits
 from digitkit.sources.frames import Frame
 
 ReviewKind = Literal["digit", "number", "field"]
@@ -94,9 +95,7 @@ def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
     """
     picture = Picture(frame, reading.turn)
     items: list[ReviewItem] = []
-    used: set[int] = set()
     for number in reading.numbers:
-        used.update(map(id, number.digits))
         if number.complete:
             continue
         doubtful = [
@@ -112,12 +111,8 @@ def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
         cut = any(digit.cut for digit in number.digits)
         if number.unread or both or cut or not doubtful:
             items.append(_number_item(picture, number))
-    for number in reading.dropped:
-        used.update(map(id, number.digits))
-        items.append(_number_item(picture, number))
-    for digit in reading.digits:
-        if not digit.accepted and id(digit) not in used:
-            items.append(_digit_item(picture, digit, None))
+    items += [_number_item(picture, number) for number in reading.dropped]
+    items += [_digit_item(picture, digit, None) for digit in lone_digits(reading)]
     return sorted(items, key=lambda item: item.confidence)
 
 

@@ -214,11 +214,11 @@ async def read_image(request: Request, max_bytes: int) -> tuple[bytes, str | Non
     raise ApiError(400, "the form has no file", code="invalid_form")
 
 
-async def read_json(request: Request) -> Any:
-    """A small JSON body.
+async def read_field(request: Request, name: str) -> str:
+    """A text of a small JSON body.
 
     Raises:
-        ApiError: it is not JSON, too large, or comes too slowly.
+        ApiError: it is not JSON, has no such text, is too large, or comes too slowly.
     """
     import json
 
@@ -231,9 +231,13 @@ async def read_json(request: Request) -> Any:
     except TimeoutError:
         _too_slow()
     try:
-        return json.loads(body)
+        values = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "the body is not JSON", code="invalid_json") from error
+    value = values.get(name) if isinstance(values, dict) else None
+    if not isinstance(value, str):
+        raise ApiError(400, f"the body must have the text {name}", code="invalid_json")
+    return value
 
 
 def _too_slow() -> NoReturn:

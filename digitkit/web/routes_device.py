@@ -14,7 +14,7 @@ from starlette.responses import Response
 from digitkit.system.conditions import read_temperature
 from digitkit.version import __version__
 from digitkit.web.access import COOKIE, cookie_options
-from digitkit.web.http import ApiError, Json, read_json
+from digitkit.web.http import ApiError, Json, read_field
 from digitkit.web.service import Service, service_of
 
 if TYPE_CHECKING:
@@ -174,12 +174,11 @@ def page_files() -> dict[str, bytes]:
 async def login(request: Request) -> Response:
     """Take a token, and give the page a cookie for it."""
     service = service_of(request)
-    value = await read_json(request)
-    given = value.get("token") if isinstance(value, dict) else None
+    given = await read_field(request, "token")
     response = Response(status_code=204)
     if service.token is None:
         return response
-    if not isinstance(given, str) or not service.token.is_right(given):
+    if not service.token.is_right(given):
         await asyncio.sleep(WRONG_TOKEN_SECONDS)
         raise ApiError(401, "the token is wrong")
     response.set_cookie(COOKIE, service.token.cookie, **cookie_options(request.url.scheme))

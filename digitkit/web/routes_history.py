@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from digitkit.datasets.corrections import Correction
 from digitkit.sinks.lines import csv_line, guard, keep_text
 from digitkit.sinks.review import encode_png
-from digitkit.web.http import ApiError, Json, Query, read_json
+from digitkit.web.http import ApiError, Json, Query, read_field
 from digitkit.web.service import service_of
 
 if TYPE_CHECKING:
@@ -146,10 +146,9 @@ _KEPT = {"Cache-Control": "private, max-age=86400"}
 
 async def decide(request: Request) -> Response:
     """Say what an item shows."""
-    item, value = await _find(request), await read_json(request)
-    text = value.get("text") if isinstance(value, dict) else None
+    item, text = await _find(request), await read_field(request, "text")
     pattern = _DIGIT if item.values["kind"] == "digit" else _NUMBER
-    if not isinstance(text, str) or len(text) > MAX_TEXT or not pattern.fullmatch(text):
+    if len(text) > MAX_TEXT or not pattern.fullmatch(text):
         what = 'a digit, or "" for none'
         if pattern is _NUMBER:
             what = 'a number: digits, points and commas, with a minus or not, or "" for none'

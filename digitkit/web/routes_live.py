@@ -32,7 +32,7 @@ async def snapshot(request: Request) -> Response:
     Query(request, ("t",))
     data = await service_of(request).view.snapshot()
     if data is None:
-        raise ApiError(503, "there is no picture yet", code="no_picture")
+        raise ApiError(404, "there is no picture yet", code="no_picture")
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 

@@ -31,6 +31,8 @@ class ServedConfig(InferConfig):
     def _check_sources(self) -> None:
         if self.sources or self.camera is not None:
             super()._check_sources()
+        else:
+            self._check_still()
         if self.every_frame:
             raise ConfigError(
                 "cannot be combined with serve, which reports what changes", field="every_frame"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 MAX_CONNECTIONS = 256
-"""Connections at a time; further ones are closed at once."""
+"""Connections at a time; a further one takes the place of one that waits for a request."""
 
 HEAD_SECONDS = 10.0
 """How long a client may take from its connection to the end of a request's head."""
@@ -41,14 +41,26 @@ class GuardedProtocol(H11Protocol):
     """
 
     _deadline: asyncio.TimerHandle | None = None
+    """When it is closed: while a request is waited for, or the client does not read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, unless there are too many."""
-        if len(self.connections) >= MAX_CONNECTIONS:
+        """Take a connection, unless there are too many that are in use."""
+        if len(self.connections) >= MAX_CONNECTIONS and not self._close_oldest():
             transport.abort()
             return
         super().connection_made(transport)
         self._close_in(HEAD_SECONDS)
+
+    def _close_oldest(self) -> bool:
+        """Close the connection that has waited longest for a request; whether there is one."""
+        waiting = [each for each in self.connections if isinstance(each, GuardedProtocol)]
+        waiting = [each for each in waiting if each._deadline is not None]
+        if not waiting:
+            return False
+        oldest = min(waiting, key=lambda each: each._deadline.when())  # type: ignore[union-attr]
+        oldest.transport.abort()
+        self.connections.discard(oldest)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""

@@ -63,12 +63,15 @@ class Line:
         confidence: probability that it is right, 0–1.
         is_sure: whether nobody needs to look at it.
         label: what it is, the name of a field; empty for a number.
+        is_alone: whether it is a digit that is not accepted and in no number, which is listed, but
+            not counted as a number.
     """
 
     text: str
     confidence: float
     is_sure: bool
     label: str = ""
+    is_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,10 +171,10 @@ class ReportBuilder:
         """
         self.outcomes[outcome] += 1
         for line in lines:
-            self.histogram[sum(round_confidence(line.confidence) >= at for at in BINS)] += 1
-        # Doubtful pictures first, those without a number last.
-        lowest = min((line.confidence for line in lines), default=0.0)
-        key = {"doubtful": 0.0, "complete": 1.0, "without": 2.0}[outcome] + lowest
+            if not line.is_alone:
+                self.histogram[sum(round_confidence(line.confidence) >= at for at in BINS)] += 1
+        # Doubtful pictures first, those in which nothing was found last.
+        key = min((line.is_sure + line.confidence for line in lines), default=2.0)
         self._pictures.add(key, lambda: _show(picture, lines, outcome))
         for item in items:
             self._items.add(item.confidence, lambda item=item: json.dumps(to_inline_json(item)))  # type: ignore[misc]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from digitkit.reading.results import Number, Reading
+from digitkit.sinks.records import digit_label, lone_digits
 from digitkit.sinks.report.builder import Line, Outcome, ReportBuilder, ReportInfo
 from digitkit.sinks.review import Picture, review_items
 from digitkit.sources.frames import Failure, Frame
@@ -26,6 +27,10 @@ class ReportSink:
         """Collect a reading."""
         lines = [_to_line(number) for number in reading.numbers]
         lines += [_to_line(number, is_dropped=True) for number in reading.dropped]
+        lines += [
+            Line(digit_label(digit), digit.confidence, is_sure=False, is_alone=True)
+            for digit in lone_digits(reading)
+        ]
         outcome: Outcome = "without"
         if reading.dropped or not reading.complete:
             outcome = "doubtful"
