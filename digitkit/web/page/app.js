@@ -955,6 +955,7 @@ function showReview(/** @type {AbortSignal} */ signal) {
     else if (shown.length) review.add(shown);
   }
 
+  byId("learn").open ||= matchMedia("(min-width: 60rem)").matches;
   repeat(5000, signal, () => fetchItems().catch((error) => say(byId("review-problem"), error)));
   signal.addEventListener("abort", () => review?.stop());
 }
