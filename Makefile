@@ -4,6 +4,8 @@
 # make fuzz       hostile files of every kind, for ten minutes
 # make lint       formatting, lint, types, import layers
 # make docs       the documentation's site, in site/: strict and offline
+# make web        the demo that runs in a browser, in site/demo (Node.js 20 or newer, npm); after make docs
+# make test-web   the demo in Node.js, and in Chromium where it is installed
 # make bench      how fast it is on this machine, compared with the stored results of its class
 # make test-arm64 the bundle, installed and used in emulated arm64 Debian (Linux, qemu-user-static)
 # make test-cluster  a Ray cluster of three nodes on this machine, whose parts are killed (Linux)
@@ -18,8 +20,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test test-fast test-oldest test-arm64 test-cluster test-systemd fuzz lint format samples \
-	finder soak bench bench-hot docs docs-outputs clean help
+.PHONY: demo test test-fast test-oldest test-arm64 test-cluster test-systemd test-web fuzz lint format \
+	samples finder soak bench bench-hot docs docs-outputs web clean help
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -109,6 +111,30 @@ $(BIN)/.docs: $(BIN)/.ready
 docs: $(BIN)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# The demo: static files. npm checks each package against the digests in package-lock.json; .npmrc
+# keeps it from running their scripts.
+WEB := web/demo
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package.json $(WEB)/package-lock.json
+	@command -v npm >/dev/null || { echo "the demo requires Node.js 20 or newer with npm: https://nodejs.org" >&2; exit 2; }
+	cd $(WEB) && npm ci --no-audit --no-fund
+	@touch $@
+
+# make docs removes the demo, so it comes first where both are asked for.
+web: $(WEB)/node_modules/.package-lock.json | $(filter docs,$(MAKECMDGOALS))
+	cd $(WEB) && npm run --silent build
+	rm -rf site/demo
+	mkdir -p site
+	cp -R $(WEB)/build site/demo
+
+$(BIN)/.browser: $(BIN)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --editable '.[browser]'
+	@touch $@
+
+# CHROMIUM chooses the browser; where there is none, its tests say so.
+test-web: web $(BIN)/.browser
+	cd $(WEB) && npm test --silent
+	$(BIN)/python -m pytest tests/browser tests/unit/images/test_golden_vectors.py $(PYTEST_ARGS)
+
 # All commands that README and docs show, those that train and export too: five minutes.
 docs-outputs: $(BIN)/.ready
 	$(BIN)/python docs/_tools/outputs.py --slow
@@ -138,4 +164,4 @@ soak: $(BIN)/.ready
 
 clean:
 	rm -rf $(VENV) $(OLDEST) $(DEMO) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		.fuzz .import_linter_cache
+		.fuzz .import_linter_cache $(WEB)/build $(WEB)/node_modules
