@@ -80,6 +80,12 @@ def test_a_3_that_is_drawn_is_read(serving, open_page):
     assert serving.client.get("api/readings").json()["readings"] == []  # drawings are not kept
 
 
+def test_a_digit_is_drawn_whatever_is_expected_elsewhere(serve, open_page):
+    page = open_page(f"{serve('--expect', '4').url}#draw")
+    draw(page, THREE)
+    expect(page.locator("#draw-verdict")).to_contain_text("A 3")
+
+
 def test_what_is_no_digit_is_said(serving, open_page):
     page = open_page(f"{serving.url}#draw")
     draw(page, SCRIBBLE)

@@ -100,6 +100,21 @@ def test_a_stale_picture_says_so(serve, open_page):
     expect(banner).to_contain_text("the connection to the service is lost")
 
 
+def test_it_comes_back_with_the_service(serve, camera, open_page):
+    options = "--camera", f"http://127.0.0.1:{camera.port}/", "--fps", "5"
+    first = serve(*options)
+    page = open_page(first.url, expected=["ERR_"])
+    until(lambda: is_shown(page))
+    assert first.end() == 0
+    camera.picture = sample("3-blue-pen.jpg", 480)
+    second = serve(*options, "--port", first.port)
+    expect(page.locator("#live-numbers .text")).to_have_text(["3"])
+    until(lambda: viewers(second) == 1)
+    # The picture is the new one: upright, where the other was wide.
+    picture = page.locator("#stream")
+    until(lambda: picture.evaluate("image => image.naturalHeight > image.naturalWidth"))
+
+
 def test_files_that_are_read_once_are_finished(serve, open_page):
     serving = serve(SAMPLES / "page.jpg")
     page = open_page(serving.url)

@@ -224,10 +224,9 @@ function showLive(/** @type {AbortSignal} */ signal) {
   }
 
   function receiveState(/** @type {MessageEvent} */ message) {
-    const lost = performance.now() - heard > LOST_MS;
     state = JSON.parse(message.data);
     heard = performance.now();
-    if (state?.age !== null && (!streaming || lost) && heard - failedAt > 2000) {
+    if (state?.age !== null && !streaming && heard - failedAt > 2000) {
       streaming = true;
       picture.src = `stream.mjpg?t=${Date.now()}`;
     }
@@ -252,12 +251,14 @@ function showLive(/** @type {AbortSignal} */ signal) {
     byId("live-rate").textContent = stale ? "" : `${state.fps.toFixed(1)} frames/s`;
     byId("live-age").textContent = `updated ${seconds(age)} ago`;
     byId("live-source").textContent = state.source ?? "";
-    const what = lost ? "the connection to the service is lost" : state.note ?? "";
+    const note = (state.note ?? "").replace(`${state.source}: `, ""); // which is shown above
+    const what = lost ? "the connection to the service is lost" : note;
     const banner = `No new picture for ${seconds(age)}${what ? `: ${what}` : ""}`;
     // Each second anew it would be read aloud each second.
     byId("live-banner").setAttribute("aria-live", byId("live-banner").hidden ? "polite" : "off");
     say(byId("live-banner"), stale && !over ? banner : null);
     const numbers = state.numbers ?? [];
+    byId("live-when").textContent = stale ? "Last numbers" : "Numbers now";
     byId("live-numbers").classList.toggle("few", numbers.length < 3);
     refill(byId("live-numbers"), numberItems(numbers, "No number in the picture"));
   }
@@ -278,6 +279,9 @@ function showLive(/** @type {AbortSignal} */ signal) {
     source = new EventSource(`api/live?after=${readings[0]?.id ?? 0}`);
     for (const kind of ["appeared", "changed", "disappeared"]) source.addEventListener(kind, receive);
     source.addEventListener("state", receiveState);
+    source.addEventListener("error", () => {
+      streaming = false; // the picture's connection has most likely ended, too, which it does not say
+    });
   }
 
   repeat(2000, signal, connect);
@@ -626,7 +630,8 @@ async function readDrawing() {
         showDigit(null);
         continue;
       }
-      const options = { mode: "digit", detail: "true", store: "false", name: "drawing" };
+      // One digit, whatever numbers the service expects elsewhere.
+      const options = { mode: "digit", expect: "1", detail: "true", store: "false", name: "drawing" };
       const result = await (await postPicture(await toBlob(byId("pad")), options)).json();
       say(byId("draw-problem"));
       if (strokes.length) showDigit(result.digits[0] ?? null);
@@ -1008,6 +1013,7 @@ async function showFacts() {
 function showDevice(/** @type {AbortSignal} */ signal) {
   const page = location.href.split("#")[0];
   byId("curl").textContent = `curl --data-binary @page.jpg ${page}api/read`;
+  keepWords(byId("curl"));
   repeat(5000, signal, showHealth);
   showFacts().then(() => say(byId("device-problem")), (error) => say(byId("device-problem"), error));
 }
@@ -1114,7 +1120,14 @@ function prepareLogin() {
   });
 }
 
+/** Keep the words of commands whole: a line may break before an option, and not in its dashes. */
+function keepWords(/** @type {Element} */ command) {
+  const words = (command.textContent ?? "").split(" ");
+  command.replaceChildren(...words.flatMap((word) => [make("span", "word", word), " "]).slice(0, -1));
+}
+
 prepareLogin();
+document.querySelectorAll("pre code").forEach(keepWords);
 prepareLive();
 prepareRead();
 prepareDraw();
