@@ -1,6 +1,5 @@
 """The page of ``digitkit serve`` in Chromium: for everyone, with a token, behind a proxy."""
 
-import io
 import os
 
 import pytest
@@ -19,7 +18,6 @@ expect.set_options(timeout=60_000)
 TOKEN = "correct-horse-battery-staple"
 DESKTOP = {"viewport": {"width": 1280, "height": 780}}
 PICTURES = ROOT / "docs/images"
-MAX_PICTURE = 200_000  # bytes
 
 
 def test_the_token_is_asked_for_and_kept_nowhere(serve, open_page, tmp_path):
@@ -147,21 +145,15 @@ def test_axe_finds_nothing_serious_in_the_form_for_the_token(serve, open_page):
 def test_pictures_for_the_documentation(furnished, open_page):
     page = open_page(furnished.url, **DESKTOP)
     fill(page, "live")
-    keep(page, "serve-live.png")
+    keep(page, "serve-live.jpg")
     page.locator("#tabs a[href='#review']").click()
     until(lambda: page.locator(".review-crop").evaluate("image => image.naturalWidth > 0"))
-    keep(page, "serve-review.png")
+    keep(page, "serve-review.jpg")
     page = open_page(furnished.url, **PHONE)
     fill(page, "live")
-    keep(page, "serve-phone.png")
+    keep(page, "serve-phone.jpg")
 
 
 def keep(page, name):
-    """Store what is seen; with a photo, which is large as PNG, in few colours."""
-    image = pytest.importorskip("PIL.Image")
-    data = page.screenshot()
-    with image.open(io.BytesIO(data)) as picture:
-        shown = picture.convert("RGB")
-    if len(data) > MAX_PICTURE:
-        shown = shown.quantize(128)
-    shown.save(PICTURES / name, optimize=True)
+    """Store what is seen; as JPEG, since PNG is large where there is a photo."""
+    page.screenshot(path=PICTURES / name, type="jpeg", quality=85)
