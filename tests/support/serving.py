@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 
-
 MAIN = "if __name__ == '__main__': from digitkit.cli.app import main; main()"
 
 
