@@ -80,6 +80,19 @@ def test_a_3_that_is_drawn_is_read(serving, open_page):
     assert serving.client.get("api/readings").json()["readings"] == []  # drawings are not kept
 
 
+def test_a_digit_is_drawn_with_keys(serving, open_page):
+    page = open_page(f"{serving.url}#draw")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "pad":
+            break
+    for key in ("Space", *["ArrowDown"] * 16, "Space", *["ArrowLeft"] * 9):
+        page.keyboard.press(key)
+    expect(page.locator("#draw-verdict")).to_contain_text("A 1")
+    page.keyboard.press("Escape")
+    expect(page.locator("#draw-verdict")).to_have_text("Nothing drawn yet")
+
+
 def test_a_digit_is_drawn_whatever_is_expected_elsewhere(serve, open_page):
     page = open_page(f"{serve('--expect', '4').url}#draw")
     draw(page, THREE)

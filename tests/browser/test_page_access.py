@@ -57,6 +57,25 @@ def test_the_token_is_asked_for_and_kept_nowhere(serve, open_page, tmp_path):
     assert TOKEN.encode() not in serving.history.read_bytes()
 
 
+def test_a_phone_opens_it_by_the_name_of_the_device(serve, launch, open_page):
+    """Without HTTPS a browser gives a page neither its camera nor its clipboard."""
+    phone = launch("--host-resolver-rules=MAP pi.local 127.0.0.1")
+    serving = serve("--token", TOKEN, "--host", "0.0.0.0")
+    url = f"http://pi.local:{serving.port}/"
+    page = open_page(f"{url}#read", browser=phone, expected=["status of 401"], **PHONE)
+    page.locator("#token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").tap()
+    expect(page.get_by_text("Take a photo")).to_be_visible()
+    expect(page.locator("#camera-start")).to_be_hidden()
+    page.set_input_files("#photo", SAMPLES / "page.jpg")
+    expect(page.locator("#read-numbers .text")).to_have_text(["1984", "2750", "6361"])
+    page.get_by_role("button", name="Copy the text").tap()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    page.locator("#tabs a[href='#draw']").tap()
+    draw(page, THREE)
+    expect(page.locator("#draw-verdict")).to_contain_text("A 3")
+
+
 def test_it_works_under_a_path_of_a_reverse_proxy(serve, open_page):
     with Camera(sample("page.jpg")) as camera:
         serving = serve("--camera", f"http://127.0.0.1:{camera.port}/", "--fps", "5")

@@ -218,7 +218,7 @@ function showLive(/** @type {AbortSignal} */ signal) {
 
   function receive(/** @type {MessageEvent} */ message) {
     const event = { ...JSON.parse(message.data), id: Number(message.lastEventId), written: new Date().toISOString() };
-    liveEvents = [event, ...liveEvents.filter((one) => one.id !== event.id)].slice(0, MAX_EVENTS);
+    liveEvents = [event, ...liveEvents.filter((one) => !event.id || one.id !== event.id)].slice(0, MAX_EVENTS);
     unsaid.push(event);
     showEvents();
   }
@@ -434,7 +434,7 @@ async function readPicture(/** @type {Blob} */ picture, /** @type {string} */ na
   const { signal } = reading;
   say(byId("read-problem"));
   byId("read-facts").textContent = "";
-  byId("drop").setAttribute("aria-busy", "true");
+  byId("read-busy").textContent = "Reading …";
   try {
     const options = { ...readOptions(), detail: "true", name: name.slice(0, 200) };
     const result = await (await postPicture(picture, options, { signal })).json();
@@ -455,7 +455,7 @@ async function readPicture(/** @type {Blob} */ picture, /** @type {string} */ na
     byId("read-figure").hidden = byId("read-result").hidden = true;
     say(byId("read-problem"), error);
   } finally {
-    if (!signal.aborted) byId("drop").removeAttribute("aria-busy");
+    if (!signal.aborted) byId("read-busy").textContent = "";
   }
 }
 
@@ -702,15 +702,66 @@ function prepareDraw() {
       if (event.pointerId === pointer) pointer = null;
     });
   }
-  byId("pad-clear").addEventListener("click", () => {
-    strokes = [];
-    changeDrawing();
-  });
+  byId("pad-clear").addEventListener("click", clearDrawing);
   byId("pad-undo").addEventListener("click", () => {
     strokes.pop();
     changeDrawing();
   });
+  prepareKeys(pad);
   changeDrawing();
+}
+
+function clearDrawing() {
+  strokes = [];
+  changeDrawing();
+}
+
+/** Draw with the keyboard: arrows move a pen, the space bar puts it down and lifts it. */
+function prepareKeys(/** @type {HTMLCanvasElement} */ pad) {
+  const step = pad.width / 32;
+  const pen = byId("pen");
+  const at = { x: pad.width / 2, y: pad.height / 4 };
+  let down = false;
+  const show = () => {
+    pen.style.left = `${(100 * at.x) / pad.width}%`;
+    pen.style.top = `${(100 * at.y) / pad.height}%`;
+    pen.classList.toggle("down", down);
+  };
+  const move = (/** @type {number} */ x, /** @type {number} */ y) => {
+    at.x = Math.min(pad.width, Math.max(0, at.x + x * step));
+    at.y = Math.min(pad.height, Math.max(0, at.y + y * step));
+    if (!down || !strokes.length) return;
+    strokes[strokes.length - 1].push({ ...at });
+    changeDrawing();
+  };
+  /** @type {Record<string, () => void>} */
+  const keys = {
+    ArrowLeft: () => move(-1, 0),
+    ArrowRight: () => move(1, 0),
+    ArrowUp: () => move(0, -1),
+    ArrowDown: () => move(0, 1),
+    " ": () => {
+      down = !down;
+      if (!down) return;
+      strokes.push([{ ...at }]);
+      changeDrawing();
+    },
+    Escape: () => {
+      down = false;
+      clearDrawing();
+    },
+  };
+  pad.addEventListener("keydown", (event) => {
+    if (!(event.key in keys) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    keys[event.key]();
+    show();
+  });
+  pad.addEventListener("blur", () => {
+    down = false;
+    show();
+  });
+  show();
 }
 
 // --- history ---
