@@ -5,7 +5,7 @@
 # make lint       formatting, lint, types, import layers
 # make docs       the documentation's site, in site/: strict and offline
 # make web        the demo that runs in a browser, in site/demo (Node.js 20 or newer, npm); after make docs
-# make test-web   the demo in Node.js, and in Chromium where it is installed
+# make test-web   the demo in Node.js; it and the page of digitkit serve in Chromium where it is installed
 # make bench      how fast it is on this machine, compared with the stored results of its class
 # make test-arm64 the bundle, installed and used in emulated arm64 Debian (Linux, qemu-user-static)
 # make test-cluster  a Ray cluster of three nodes on this machine, whose parts are killed (Linux)
@@ -130,7 +130,7 @@ $(BIN)/.browser: $(BIN)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --editable '.[browser]'
 	@touch $@
 
-# CHROMIUM chooses the browser; where there is none, its tests say so.
+# The page of digitkit serve, too. CHROMIUM chooses the browser; where there is none, its tests say so.
 test-web: web $(BIN)/.browser
 	cd $(WEB) && npm test --silent
 	$(BIN)/python -m pytest tests/browser tests/unit/images/test_golden_vectors.py $(PYTEST_ARGS)

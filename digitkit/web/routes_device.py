@@ -36,6 +36,7 @@ _TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
     "png": "image/png",
+    "webmanifest": "application/manifest+json",
 }
 
 
@@ -71,10 +72,17 @@ async def metrics(request: Request) -> Response:
 
 
 async def device(request: Request) -> Response:
-    """The machine, the versions and the model."""
+    """The machine, the versions, the model, and whether a token is required."""
     service = service_of(request)
     machine = await asyncio.to_thread(_machine)
-    return Json({"digitkit": __version__, "machine": machine, "model": service.model})
+    return Json(
+        {
+            "digitkit": __version__,
+            "machine": machine,
+            "model": service.model,
+            "token": service.token is not None,
+        }
+    )
 
 
 @cache
