@@ -35,13 +35,16 @@ from digitkit.inference.outputs import table_form
 from digitkit.inference.pipeline import Summary, Tally
 from digitkit.inference.run_state import describe_run, open_run
 from digitkit.inference.worker import Form
-from digitkit.sinks.parquet import import_pyarrow, part_files, table_schema, write_part
+from digitkit.sinks.parquet import import_pyarrow, table_schema, write_part
 from digitkit.sources.files import expand_sources
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import Item
 from digitkit.sources.suffixes import IMAGE_SUFFIXES, PDF_SUFFIXES
 from digitkit.system.progress import Progress
 from digitkit.system.streams import silence_native_errors
+
+UNLISTED = "part-unlisted.parquet"
+"""The part of the table with what could not be listed; it is there, maybe empty, before others."""
 
 MAX_BLOCKS = 10_000
 """Blocks that the parts are handed out in: what Ray counts, restarts and keeps in memory."""
@@ -194,10 +197,13 @@ def _check_reachable(address: str) -> None:
 def _find_files(
     config: InferConfig, readers: int, notice: Callable[[str], None], *, continues: bool
 ) -> Manifest:
-    """The list of files; that of a run that is continued was made before."""
+    """The list of files; that of a run that is continued was made before.
+
+    Unless what could not be listed is missing: nothing was read then, and all is listed again.
+    """
     assert config.output is not None
     path = manifest_path(config.output)
-    if continues and path.exists():
+    if continues and (config.output / UNLISTED).exists():
         return read_manifest(path)
     suffixes = IMAGE_SUFFIXES | PDF_SUFFIXES
 
@@ -218,11 +224,11 @@ def _write_unlisted(
     tally: Tally,
     on_failure: Callable[[Failure], None],
 ) -> None:
-    """Write the part of what could not be listed; it is there, maybe empty, from the beginning."""
+    """Write the part of what could not be listed, unless it is there."""
     from digitkit.sinks.parquet import RowSink, TableForm
 
-    path = folder / "part-unlisted.parquet"
-    if path in part_files(folder):
+    path = folder / UNLISTED
+    if path.exists():
         return
     pa = import_pyarrow()
     assert isinstance(form.how, TableForm)
