@@ -11,16 +11,14 @@ import math
 import os
 import socket
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from digitkit.cluster.manifest import (
     Manifest,
-    is_remote,
     list_remote,
     manifest_path,
     read_manifest,
@@ -36,10 +34,11 @@ from digitkit.inference.pipeline import Summary, Tally
 from digitkit.inference.run_state import describe_run, open_run
 from digitkit.inference.worker import Form
 from digitkit.sinks.parquet import import_pyarrow, table_schema, write_part
-from digitkit.sources.files import expand_sources
+from digitkit.sources.files import expand_sources, list_sources
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import Item
 from digitkit.sources.suffixes import IMAGE_SUFFIXES, PDF_SUFFIXES
+from digitkit.sources.urls import is_address
 from digitkit.system.progress import Progress
 from digitkit.system.streams import silence_native_errors
 
@@ -207,14 +206,16 @@ def _find_files(
         return read_manifest(path)
     suffixes = IMAGE_SUFFIXES | PDF_SUFFIXES
 
-    def find() -> Iterator[Iterable[Item | Failure | str]]:
-        for source in config.sources:
-            if is_remote(source):
-                yield list_remote(source, suffixes)
+    def find() -> Iterator[Item | Failure | str]:
+        for source in list_sources(config.sources, nul=config.null):
+            if not isinstance(source, str):
+                yield source
+            elif is_address(source):
+                yield from list_remote(source, suffixes)
             else:
-                yield guarded(config, expand_sources([source], nul=config.null, notice=notice))
+                yield from expand_sources([source], notice=notice)
 
-    return write_manifest(path, chain.from_iterable(find()), readers)
+    return write_manifest(path, guarded(config, find()), readers)
 
 
 def _write_unlisted(

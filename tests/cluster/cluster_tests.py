@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -60,13 +61,15 @@ def pages(tmp_path_factory) -> Path:
     return folder
 
 
-def start(cluster, pages: Path, output: Path, *options: object) -> subprocess.Popen:
+def start(
+    cluster, pages: Path | str, output: Path, *options: object, stdin: IO | None = None
+) -> subprocess.Popen:
     command = [
         *(sys.executable, "-m", "digitkit", "infer", pages, "--output", output, *options),
         *("--engine", "ray", "--ray-address", cluster.address),
     ]
     return subprocess.Popen(
-        [str(part) for part in command], env=ENV, stderr=subprocess.PIPE, text=True
+        [str(part) for part in command], env=ENV, stdin=stdin, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -182,7 +185,15 @@ def test_addresses_are_read_through_pyarrow(cluster, pages, tmp_path):
     for path in sorted(pages.iterdir())[:5]:
         (some / path.name).write_bytes(path.read_bytes())
     finish(start(cluster, f"file://{some}", output, f"file://{some}/none.png"), code=1)
-    rows = pq.read_table(output).to_pylist()
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"file://{path}\n" for path in [*some.iterdir(), some / "none.png"]))
+    with listed.open() as stdin:
+        finish(start(cluster, "-", tmp_path / "listed.parquet", stdin=stdin), code=1)
+    rows, again = (
+        table.sort_by("source").drop_columns(["time", "ms"]).to_pylist()
+        for table in map(pq.read_table, (output, tmp_path / "listed.parquet"))
+    )
+    assert rows == again
     assert Counter(bool(row["error"]) for row in rows) == {False: 5, True: 1}
     here = run("infer", some, "--output", tmp_path / "here.parquet")
     assert here.exit_code == 0
