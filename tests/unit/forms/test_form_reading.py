@@ -10,6 +10,7 @@ from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, write_fo
 import digitkit
 from digitkit import Form
 from digitkit.errors import ConfigError, FormError, TemplateError
+from digitkit.forms import template as template_module
 from digitkit.forms.decide import decide
 from digitkit.forms.marks import Mark, Marks, Way
 from digitkit.forms.template import load_template
@@ -207,6 +208,27 @@ def test_a_digit_across_the_edge_of_a_field_is_noticed(form, one_of_each):
     np.minimum(part, 255 - (ink * 0.85).astype(np.uint8), out=part)
     one = form.read(page)["a"]
     assert (one.text, one.status) != ("731", "ok")
+
+
+def test_checksums_of_the_users_own_for_a_loaded_template(folder, one_of_each):
+    template = load_template(write_form(folder))
+    odd = {"a": lambda text: int(text) % 2 == 1}  # 731
+    even = {"a": lambda text: int(text) % 2 == 0}
+    for checksums, status in ((odd, "ok"), (even, "invalid")):
+        for given in (template, write_form(folder)):
+            form = Form(given, checksums=checksums)
+            assert form.templates[0].fields[1].checksum == "of your own"
+            assert (form.read(fill_form(one_of_each))["a"].status == "ok") is (status == "ok")
+    assert template.fields[1].checksum is None
+
+
+def test_a_template_is_loaded_once(folder, monkeypatch):
+    loaded, load = [], template_module._load_reference
+    monkeypatch.setattr(
+        template_module, "_load_reference", lambda *given: loaded.append(given) or load(*given)
+    )
+    Form(write_form(folder), checksums={"a": lambda text: True})
+    assert len(loaded) == 1
 
 
 def test_small_writing_in_a_high_field_is_not_taken_for_nothing(folder, one_of_each):
