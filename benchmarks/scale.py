@@ -268,15 +268,8 @@ def measure_all(folder: Path, options: argparse.Namespace) -> float:
             times = (f"{short.seconds - few * each:.1f}", f"{1000 * each:.2f}")
             rows.append((f"{count:,} {kind}", way, *cells(count, run, base), *times))
     heads = (
-        "images",
-        "read by",
-        "per s",
-        "times",
-        "CPU s",
-        "largest process",
-        "start s",
-        "ms each",
-    )
+        "images", "read by", "per s", "times", "CPU s", "largest process", "start s", "ms each"
+    )  # fmt: skip
     print(table(heads, rows, 2), flush=True)
     return seconds
 

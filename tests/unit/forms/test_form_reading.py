@@ -17,6 +17,7 @@ from digitkit.forms.template import load_template
 from digitkit.images.cv import cv2
 from digitkit.reading.fitting import Option
 from digitkit.sources.frames import Failure
+from digitkit.training.scenes.fonts import load_fonts
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +230,21 @@ def test_a_template_is_loaded_once(folder, monkeypatch):
     )
     Form(write_form(folder), checksums={"a": lambda text: True})
     assert len(loaded) == 1
+
+
+@pytest.mark.parametrize("word", ["Name", "June", "kg", "thanks"])
+def test_a_word_is_no_number(folder, word):
+    """In the free field, and a letter in each cell of a comb."""
+    page, font = blank_form(), load_fonts()[0]
+    spots = [(66 + 40 * i, 208, letter) for i, letter in enumerate((word * 6)[:6])]
+    for x, y, text in [(70, 328, word), *spots]:
+        ink, _ = font.write(text, 30, 3)
+        part = page[y : y + ink.shape[0], x : x + ink.shape[1]]
+        np.minimum(part, 255 - ink, out=part)
+    reading = Form(write_form(folder, FIELDS.replace('checksum = "luhn"', ""), "")).read(page)
+    for name in ("a", "number"):
+        assert reading[name].status in ("doubtful", "invalid")
+        assert "may be a word" in reading[name].reasons
 
 
 def test_small_writing_in_a_high_field_is_not_taken_for_nothing(folder, one_of_each):
