@@ -371,7 +371,11 @@ class InferConfig:
             chosen.setdefault("workers", "auto")
         elif any(map(is_address, sources)):
             if len(sources) > 1 or "camera" in chosen:
-                raise ConfigError("must be one URL of a stream, or files", field="sources")
+                raise ConfigError(
+                    "must be one URL of a stream, or files",
+                    hint="files at addresses are read with --engine ray",
+                    field="sources",
+                )
             chosen["camera"], sources = sources[0], ()
         values = dict(settings or {})
         if sources and "camera" in values:

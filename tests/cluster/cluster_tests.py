@@ -20,6 +20,7 @@ from support.paths import ROOT
 
 from digitkit.cluster.ray_job import import_ray
 from digitkit.images.cv import cv2
+from digitkit.system.run_file import run_file_path
 
 ray = import_ray()
 psutil = pytest.importorskip("psutil")
@@ -62,7 +63,7 @@ def pages(tmp_path_factory) -> Path:
 
 
 def start(
-    cluster, pages: Path | str, output: Path, *options: object, stdin: IO | None = None
+    cluster, pages: Path | str, output: Path, *options: object, stdin: IO | int | None = None
 ) -> subprocess.Popen:
     command = [
         *(sys.executable, "-m", "digitkit", "infer", pages, "--output", output, *options),
@@ -161,6 +162,23 @@ def test_a_killed_driver_is_resumed(cluster, pages, tmp_path):
     assert "were read before" in errors
     assert_each_once(output, pages)
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+def test_a_second_driver_leaves_the_first_alone(cluster, pages, tmp_path):
+    output = tmp_path / "out.parquet"
+    first = start(cluster, "-", output, stdin=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not run_file_path(output).exists():
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    for more in ((), ("--resume",)):  # the first waits for its list
+        assert "another run" in finish(start(cluster, pages, output, *more), code=1)
+    first.stdin.write("".join(f"{path}\n" for path in pages.iterdir()))
+    first.stdin.close()
+    first.stdin = None
+    finish(first)
+    assert_each_once(output, pages)
 
 
 def test_what_cannot_be_reached_is_one_line(digit_file, tmp_path):
