@@ -11,9 +11,7 @@ from support.errors import error_of
 from support.training import write_idx
 
 from digitkit.datasets.corrections import Correction, add_corrections
-from digitkit.datasets.digits import TrainAndTest
 from digitkit.errors import DatasetError
-from digitkit.training import material as module
 from digitkit.training import recipes
 from digitkit.training.material import (
     load_material,
@@ -24,19 +22,6 @@ from digitkit.training.material import (
 )
 
 RECIPE = replace(recipes.get_recipe("fine-tune"), own=0.2, validation=0.1)
-
-
-@pytest.fixture
-def small_mnist(monkeypatch, mnist_train, mnist_test):
-    """500 images stand for MNIST's training set, and 100 for its test set."""
-    small = TrainAndTest(mnist_train.take(np.arange(500)), mnist_test.take(np.arange(100)))
-    load = module.load_train_and_test
-
-    def load_small(folder, **options):
-        return small if folder is None else load(folder, **options)
-
-    monkeypatch.setattr(module, "load_train_and_test", load_small)
-    return small
 
 
 @pytest.fixture
