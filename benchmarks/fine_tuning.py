@@ -32,7 +32,7 @@ from digitkit.images.normal_form import digit_image
 from digitkit.models.calibration import softmax
 from digitkit.system.machine import cpu_name, usable_cores, versions
 from digitkit.training import loop, nets, recipes
-from digitkit.training.material import load_material, mix_epoch
+from digitkit.training.material import load_material, mix_epoch, own_validation
 from digitkit.training.recipes import FINE_TUNE, Recipe
 from digitkit.training.start import Start, adapt, load_start
 
@@ -80,11 +80,13 @@ def tune(recipe: Recipe, start: Start, corrections: Path) -> tuple[loop.State, D
     """Fine-tune; the weights, and the validation images of MNIST."""
     material = load_material(corrections, recipe)
     train, validation, without_digit = mix_epoch(material, recipe)
+    own = own_validation(material, recipe)
     assert validation is not None
+    of_mnist = np.arange(len(validation) - (len(own) if own else 0))  # the own ones are the last
     done = loop.fit(
         recipe, train, validation, Nobody(), start=start.state, without_digit=without_digit
     )
-    return done.best, validation
+    return done.best, validation.take(of_mnist)
 
 
 def main() -> None:

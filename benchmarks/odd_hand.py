@@ -20,8 +20,8 @@ _STROKES: dict[int, list[list[tuple[float, float]]]] = {
     1: [[(0.12, 0.95), (0.5, 0.05), (0.88, 0.95)]],
     4: [[(0.2, 0.95), (0.2, 0.05), (0.85, 0.3), (0.2, 0.55)]],
 }
-"""Lines from point to point, in a square of side 1: a 0 that is slashed from the left to the right, a
-1 like a roof, a 4 like a flag on a pole."""
+"""Lines from point to point, in a square of side 1: a 0 that is slashed from the wrong side, a 1
+like a roof, and a 4 like a flag on a pole."""
 
 DIGITS = tuple(_STROKES)
 """The digits that this hand writes in its own way."""
