@@ -79,12 +79,19 @@ def read(state: loop.State, start: Start, data: DigitData) -> str:
 def tune(recipe: Recipe, start: Start, corrections: Path) -> tuple[loop.State, DigitData]:
     """Fine-tune; the weights, and the validation images of MNIST."""
     material = load_material(corrections, recipe)
-    train, validation, without_digit = mix_epoch(material, recipe)
+    epoch = mix_epoch(material, recipe)
+    validation = epoch.validation
     own = own_validation(material, recipe)
     assert validation is not None
     of_mnist = np.arange(len(validation) - (len(own) if own else 0))  # the own ones are the last
     done = loop.fit(
-        recipe, train, validation, Nobody(), start=start.state, without_digit=without_digit
+        recipe,
+        epoch.train,
+        validation,
+        Nobody(),
+        start=start.state,
+        without_digit=epoch.without_digit,
+        new=epoch.new,
     )
     return done.best, validation.take(of_mnist)
 

@@ -107,6 +107,7 @@ def fit(
     start: State | None = None,
     resume: Checkpoint | None = None,
     without_digit: Images | None = None,
+    new: int = 0,
 ) -> Checkpoint:
     """Train a net.
 
@@ -120,6 +121,8 @@ def fit(
         resume: continue after the last epoch of this checkpoint.
         without_digit: images without a digit, uint8 ``[M, 28, 28]``, next to those that are made
             for a recipe that trains with such; None for no others.
+        new: how many of the last training images are not of what `start` was trained on; a recipe
+            that distils, which requires `start`, does so on the others.
 
     Returns:
         The last epoch's checkpoint; its `best` are the weights to keep.
@@ -139,6 +142,7 @@ def fit(
                 f"at least 2 images to train on are required, got {len(train)}", subject=train.name
             )
         material = _prepare(recipe, train, without_digit)
+        teacher = _make_teacher(recipe, start, len(train) - new, len(train))
         validation_tensors = _to_tensors(validation) if validation else None
 
         history = list(resume.history) if resume else []
@@ -148,7 +152,7 @@ def fit(
             begun = time.perf_counter()
             epoch = len(history) + 1
             loss, accuracy = _train_epoch(
-                recipe, net, optimizer, average, material, epoch, observer
+                recipe, net, optimizer, average, material, epoch, observer, teacher
             )
             candidate = average.net if average else net
             val_loss, val_accuracy = _validate(candidate, validation_tensors)
@@ -260,6 +264,46 @@ def _prepare(recipe: Recipe, train: DigitData, others: Images | None) -> _Materi
     return _Material(images, labels, without_digit)
 
 
+@dataclass(frozen=True)
+class _Teacher:
+    """What a net said before it was trained further."""
+
+    net: nn.Module
+    weight: float
+    new: range  # places of training images that it does not know
+    knows_digits: bool
+
+    def loss(self, batch: Tensor, scores: Tensor, index: Tensor) -> Tensor:
+        """How much a net's scores of a batch differ from what was said before.
+
+        Args:
+            batch: float32 ``[N + M, 1, 28, 28]``: N digits, and M images without one.
+            scores: float32 ``[N + M, 10]``, of the net.
+            index: int64 ``[N]``, places of the digits among the training images.
+        """
+        with torch.no_grad():
+            before = self.net(batch)
+        if self.knows_digits:  # "no digit" is an eleventh class whose score is 0
+            before, scores = F.pad(before, (0, 1)), F.pad(scores, (0, 1))
+        known = torch.ones(len(scores), dtype=torch.bool)
+        known[: len(index)] = (index < self.new.start) | (index >= self.new.stop)
+        if not known.any():
+            return scores.new_zeros(())
+        ours, theirs = F.log_softmax(scores[known], 1), F.log_softmax(before[known], 1)
+        return self.weight * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+
+
+def _make_teacher(recipe: Recipe, start: State | None, first: int, end: int) -> _Teacher | None:
+    """What a recipe distils from; None for a recipe that does not."""
+    if not recipe.distill or start is None:
+        return None
+    net = build_net(recipe.net)
+    net.load_state_dict(start)
+    net.eval().requires_grad_(False)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _Teacher(net, recipe.distill, range(first, end), recipe.negatives > 0)
+
+
 def _loss(recipe: Recipe, scores: Tensor, target: Tensor) -> Tensor:
     """The loss of a batch.
 
@@ -286,6 +330,7 @@ def _train_epoch(
     material: _Material,
     epoch: int,
     observer: Observer,
+    teacher: _Teacher | None,
 ) -> tuple[float, float]:
     """Train one epoch; its mean loss and accuracy (0–1)."""
     images, labels = material.images, material.labels
@@ -315,6 +360,8 @@ def _train_epoch(
         batch = augment(to_input(pixels), recipe.augmentation, generator)
         scores = net(batch)
         loss = _loss(recipe, scores, target)
+        if teacher is not None:
+            loss = loss + teacher.loss(batch, scores, index)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

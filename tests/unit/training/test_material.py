@@ -42,9 +42,12 @@ def test_the_parts_of_an_epoch(small_mnist, corrections):
     assert material.test.digest == small_mnist.test.digest
     assert set(material.own.labels.tolist()) == {3, 5}
     assert len(material.without_digit) == 4
-    train, validation, without = mix_epoch(material, RECIPE)
+    epoch = mix_epoch(material, RECIPE)
+    train, validation, without = epoch.train, epoch.validation, epoch.without_digit
     own = {image.tobytes() for image in material.own.images}
     from_own = sum(image.tobytes() in own for image in train.images)
+    assert from_own == epoch.new
+    assert {image.tobytes() for image in train.images[-epoch.new :]} <= own
     assert from_own / len(train) == pytest.approx(0.2, abs=0.02)
     # Each own image as often as any other.
     counts = [sum(image.tobytes() == one for image in train.images) for one in own]
@@ -73,7 +76,7 @@ def test_many_own_images_are_all_used(small_mnist, tmp_path, mnist_test):
     material = load_material(tmp_path, RECIPE)
     assert material.test.digest != small_mnist.test.digest
     assert material.mnist_test.digest == small_mnist.test.digest
-    train, _, _ = mix_epoch(material, RECIPE)
+    train = mix_epoch(material, RECIPE).train
     assert len(train) == pytest.approx(0.9 * 1500, rel=0.02)
 
 
@@ -81,7 +84,7 @@ def test_one_own_image_is_trained_on(small_mnist, tmp_path, mnist_test):
     add_corrections(tmp_path, [Correction("a", "digit", "3", (mnist_test.images[200],))])
     material = load_material(tmp_path, RECIPE)
     assert own_validation(material, RECIPE) is None
-    train, _, _ = mix_epoch(material, RECIPE)
+    train = mix_epoch(material, RECIPE).train
     assert sum(image.tobytes() == material.own.images[0].tobytes() for image in train.images) > 50
 
 
