@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
 from support.cli import one_error_line, run
 from support.errors import error_of
 from support.training import Silent
@@ -15,7 +16,7 @@ from digitkit import Classifier
 from digitkit.datasets.corrections import Correction, add_corrections
 from digitkit.errors import DatasetError, GateError, RunError
 from digitkit.export.export_job import ExportConfig, export_run
-from digitkit.training import forgetting, recipes
+from digitkit.training import forgetting, nets, recipes
 from digitkit.training import run as training
 from digitkit.training.record import read_record
 from digitkit.training.run import TrainConfig
@@ -178,3 +179,18 @@ def test_own_images_of_all_digits_can_be_mixed_too(config, few_digits, tmp_path,
     assert done.record.mix.own.count == 300
     assert done.record.data.test.name == f"{few_digits.name} test"
     assert done.record.mix.result.mnist > 0.98
+
+
+def test_distilling_keeps_what_was_said_before(config, mnist_test):
+    def change(distill: str) -> float:
+        """How far probabilities of known images move, at a high learning rate."""
+        changes = {"learning_rate": "0.01", "epochs": "1", "distill": distill, "ema": "0"}
+        done = training.train(config(distill, **changes), Silent())
+        start = load_start(Path("digits-tiny"))
+        before = nets.build_net(start.net)
+        before.load_state_dict(start.state)
+        images = torch.from_numpy(mnist_test.images[500:900].copy())
+        said = [torch.softmax(nets.logits(net, images), 1) for net in (before, done.net)]
+        return float((said[0] - said[1]).abs().sum(1).mean())
+
+    assert change("100") < 0.8 * change("0")
