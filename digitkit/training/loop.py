@@ -25,12 +25,10 @@ from digitkit.datasets.digits import DigitData, Images
 from digitkit.errors import RunError
 from digitkit.training import negatives, stroke_digits
 from digitkit.training.augment import augment
+from digitkit.training.distillation import State, Teacher, make_teacher
 from digitkit.training.nets import build_net, logits, to_input
 from digitkit.training.recipes import Recipe
 from digitkit.training.record import EpochRecord
-
-State = dict[str, Tensor]
-"""A net's weights and statistics by name, as ``state_dict`` gives them."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +119,8 @@ def fit(
         resume: continue after the last epoch of this checkpoint.
         without_digit: images without a digit, uint8 ``[M, 28, 28]``, next to those that are made
             for a recipe that trains with such; None for no others.
-        new: how many of the last training images are not of what `start` was trained on; a recipe
-            that distils, which requires `start`, does so on the others.
+        new: how many of the last training images are new to `start`, as all of `without_digit` are;
+            a recipe that distils, which requires `start`, does so on the others.
 
     Returns:
         The last epoch's checkpoint; its `best` are the weights to keep.
@@ -141,8 +139,8 @@ def fit(
             raise RunError(
                 f"at least 2 images to train on are required, got {len(train)}", subject=train.name
             )
-        material = _prepare(recipe, train, without_digit)
-        teacher = _make_teacher(recipe, start, len(train) - new, len(train))
+        material = _prepare(recipe, train, without_digit, new)
+        teacher = make_teacher(recipe, start)
         validation_tensors = _to_tensors(validation) if validation else None
 
         history = list(resume.history) if resume else []
@@ -245,63 +243,26 @@ class _Material:
     images: Tensor  # uint8 [N, 28, 28]
     labels: Tensor  # int64 [N]
     negatives: Tensor  # uint8 [M, 28, 28]
+    made: int  # how many of these were made; the others are given
+    new: range  # places of the images that what was trained before does not know
 
 
-def _prepare(recipe: Recipe, train: DigitData, others: Images | None) -> _Material:
+def _prepare(recipe: Recipe, train: DigitData, others: Images | None, new: int) -> _Material:
     images, labels = _to_tensors(train)
     if recipe.hands:
         count = round(recipe.hands * len(train))
         drawn, drawn_labels = stroke_digits.draw_digits(count, recipe.seed)
         images = torch.cat([images, torch.from_numpy(drawn)])
         labels = torch.cat([labels, torch.from_numpy(drawn_labels.astype("int64"))])
-    without_digit = torch.empty((0, 28, 28), dtype=torch.uint8)
+    without_digit, count = torch.empty((0, 28, 28), dtype=torch.uint8), 0
     if recipe.negatives:
         # As many as an epoch draws; they are augmented differently each time.
         count = max(1, round(recipe.negatives * len(train)))
         made = negatives.make_negatives(train.images, train.labels, count, recipe.seed)
         made = made if others is None else np.concatenate([made, others])
         without_digit = torch.from_numpy(made)
-    return _Material(images, labels, without_digit)
-
-
-@dataclass(frozen=True)
-class _Teacher:
-    """What a net said before it was trained further."""
-
-    net: nn.Module
-    weight: float
-    new: range  # places of training images that it does not know
-    knows_digits: bool
-
-    def loss(self, batch: Tensor, scores: Tensor, index: Tensor) -> Tensor:
-        """How much a net's scores of a batch differ from what was said before.
-
-        Args:
-            batch: float32 ``[N + M, 1, 28, 28]``: N digits, and M images without one.
-            scores: float32 ``[N + M, 10]``, of the net.
-            index: int64 ``[N]``, places of the digits among the training images.
-        """
-        with torch.no_grad():
-            before = self.net(batch)
-        if self.knows_digits:  # "no digit" is an eleventh class whose score is 0
-            before, scores = F.pad(before, (0, 1)), F.pad(scores, (0, 1))
-        known = torch.ones(len(scores), dtype=torch.bool)
-        known[: len(index)] = (index < self.new.start) | (index >= self.new.stop)
-        if not known.any():
-            return scores.new_zeros(())
-        ours, theirs = F.log_softmax(scores[known], 1), F.log_softmax(before[known], 1)
-        return self.weight * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
-
-
-def _make_teacher(recipe: Recipe, start: State | None, first: int, end: int) -> _Teacher | None:
-    """What a recipe distils from; None for a recipe that does not."""
-    if not recipe.distill or start is None:
-        return None
-    net = build_net(recipe.net)
-    net.load_state_dict(start)
-    net.eval().requires_grad_(False)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _Teacher(net, recipe.distill, range(first, end), recipe.negatives > 0)
+    places = range(len(train) - new, len(train))
+    return _Material(images, labels, without_digit, count, places)
 
 
 def _loss(recipe: Recipe, scores: Tensor, target: Tensor) -> Tensor:
@@ -330,7 +291,7 @@ def _train_epoch(
     material: _Material,
     epoch: int,
     observer: Observer,
-    teacher: _Teacher | None,
+    teacher: Teacher | None,
 ) -> tuple[float, float]:
     """Train one epoch; its mean loss and accuracy (0–1)."""
     images, labels = material.images, material.labels
@@ -353,15 +314,17 @@ def _train_epoch(
             group["lr"] = rate
         target = labels[index]
         pixels = images[index]
+        known = (index < material.new.start) | (index >= material.new.stop)
         if len(material.negatives):
             count = max(1, round(recipe.negatives * len(index)))
             drawn = torch.randint(len(material.negatives), (count,), generator=generator)
             pixels = torch.cat([pixels, material.negatives[drawn]])
+            known = torch.cat([known, drawn < material.made])
         batch = augment(to_input(pixels), recipe.augmentation, generator)
         scores = net(batch)
         loss = _loss(recipe, scores, target)
         if teacher is not None:
-            loss = loss + teacher.loss(batch, scores, index)
+            loss = loss + teacher.loss(batch, scores, known)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -187,7 +187,14 @@ def resume(folder: Path, watcher: Watcher) -> Run:
         start = None
         needed = checkpoint is None or record.recipe.distill
         if needed and record.init is not None:
-            start = load_start(Path(record.init.run), record.init.kind).state
+            origin = load_start(Path(record.init.run), record.init.kind)
+            if origin.record.weights_sha256 != record.init.weights_sha256:
+                raise RunError(
+                    "has changed since the training began",
+                    subject=record.init.run,
+                    hint="restore it, or start a new training",
+                )
+            start = origin.state
         recorder = _Recorder(folder, record, watcher)
         return _train(config, recorder, material, start=start, checkpoint=checkpoint)
 
