@@ -24,6 +24,8 @@ digitkit doctor --camera 0 — require this camera
 digitkit doctor --no-camera --json
 
 digitkit doctor --model own.onnx
+
+digitkit doctor --service http://127.0.0.1:8080 — require that digitkit serve answers
 """
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red", "skipped": "dim"}
@@ -49,6 +51,15 @@ def command(
         ),
     ] = None,
     no_camera: Annotated[bool, typer.Option("--no-camera", help="Do not use cameras.")] = False,
+    service: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Require that digitkit serve answers here; by default the service of "
+            "/etc/digitkit.toml is asked, if there is one. DIGITKIT_TOKEN is its token.",
+            show_default=False,
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find what prevents digits from being read on this machine, and how to fix it.
@@ -60,7 +71,7 @@ def command(
     from digitkit.device.doctor import diagnosis
     from digitkit.device.doctor.evidence import DoctorConfig
 
-    config = DoctorConfig(model=model, camera=camera, cameras=not no_camera)
+    config = DoctorConfig(model, camera, cameras=not no_camera, service=service)
     with show.progress(still=True) as report:
         result = diagnosis.diagnose(config, progress=report)
     if json_:

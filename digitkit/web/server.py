@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -149,7 +150,7 @@ def listen(options: ServeOptions) -> socket.socket:
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             raise ConfigError(
-                f"{options.port} cannot be used: {os_reason(error)}",
+                f"{options.port} cannot be used: {os.strerror(error.errno)}",
                 hint="choose another --port, or 0 for any that is free",
                 field="port",
             ) from error

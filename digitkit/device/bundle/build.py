@@ -110,7 +110,9 @@ def _describe_downloads(config: BundleConfig, own: Wheel) -> str:
     requirements = dict.fromkeys(
         str(requirement)
         for python in config.pythons
-        for requirement in device_requirements(own, marker_environment(python, config.machine))
+        for requirement in device_requirements(
+            own, marker_environment(python, config.machine), config.extras
+        )
     )
     pythons = " and ".join(config.pythons)
     return (

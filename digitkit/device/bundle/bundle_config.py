@@ -29,6 +29,8 @@ class BundleConfig:
             then goes into the bundle.
         wheel: digitkit's own wheel; built by default.
         wheelhouse: a folder with all other wheels; by default pip downloads them.
+        web: whether the service is ``digitkit serve``, with the page and the API, instead of
+            ``digitkit infer``.
 
     Raises:
         ConfigError: the platform is not supported, or no valid version of Python is given.
@@ -40,6 +42,7 @@ class BundleConfig:
     model: str = "digits"
     wheel: Path | None = None
     wheelhouse: Path | None = None
+    web: bool = False
 
     def __post_init__(self) -> None:
         if _THIRTY_TWO_BIT.match(self.platform):
@@ -58,6 +61,11 @@ class BundleConfig:
         for python in self.pythons:
             if not re.fullmatch(r"3\.\d{1,3}", python):
                 raise ConfigError(f"must be versions such as 3.11, got {python!r}", field="pythons")
+
+    @property
+    def extras(self) -> frozenset[str]:
+        """The extras of digitkit that the device gets."""
+        return frozenset({"web"} if self.web else ())
 
     @property
     def machine(self) -> str:

@@ -189,9 +189,13 @@ def _list_installer(contents: Contents) -> Iterator[Entry]:
     yield Entry("bundle.conf", text.encode(), "installer")
     for name in ("install.sh", "uninstall.sh"):
         yield Entry(name, DEVICE_FILES / name, "installer", executable=True)
-    yield Entry("digitkit.service", DEVICE_FILES / "digitkit.service", "installer")
+    unit = (DEVICE_FILES / "digitkit.service").read_text("utf-8")
     service = (DEVICE_FILES / "digitkit.toml").read_text("utf-8")
     service = service.replace('model = "digits"', f'model = "{contents.model.setting}"')
+    if contents.config.web:
+        unit = unit.replace("digitkit infer --config", "digitkit serve --config")
+        service = re.sub(r"^# (?=\[serve\]|host = |port = |token_file = )", "", service, flags=re.M)
+    yield Entry("digitkit.service", unit.encode(), "installer")
     yield Entry("digitkit.toml", service.encode(), "installer")
     readme = (DEVICE_FILES / "README.md").read_text("utf-8")
     for key in ("version", "platform", "pythons", "glibc"):
@@ -212,6 +216,7 @@ def _collect_install_settings(contents: Contents) -> dict[str, str]:
         "wheel": own.path.name,
         "pip": next(name for name, wheel in wheels.items() if wheel.name == "pip"),
         "model": contents.model.setting,
+        "web": "1" if config.web else "",
     }
     for python, of_python in contents.wheels.items():
         settings[f"kilobytes_{python}"] = str(_installed_size([own, *of_python]) // 1024)

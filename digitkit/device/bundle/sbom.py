@@ -122,6 +122,6 @@ def _list_dependencies(contents: Contents) -> dict[str, set[str]]:
             for requirement in wheel.requires:
                 name = str(canonicalize_name(requirement.name))
                 name = SUBSTITUTES.get(name, name) if wheel is contents.own else name
-                if name in files and applies(requirement, environment):
+                if name in files and applies(requirement, environment, contents.config.extras):
                     needed.add(files[name])
     return dependencies

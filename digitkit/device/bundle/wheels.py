@@ -155,14 +155,16 @@ def applies(
     )
 
 
-def device_requirements(own: Wheel, environment: Mapping[str, str]) -> list[Requirement]:
-    """What digitkit requires on a device, without markers; `SUBSTITUTES` applied."""
+def device_requirements(
+    own: Wheel, environment: Mapping[str, str], extras: Set[str] = frozenset()
+) -> list[Requirement]:
+    """What digitkit, with extras, requires on a device, without markers; `SUBSTITUTES` applied."""
     requirements = []
     for requirement in own.requires:
-        if applies(requirement, environment):
+        if applies(requirement, environment, extras):
             name = SUBSTITUTES.get(canonicalize_name(requirement.name), requirement.name)
-            extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-            requirements.append(Requirement(f"{name}{extras}{requirement.specifier}"))
+            inner = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+            requirements.append(Requirement(f"{name}{inner}{requirement.specifier}"))
     return requirements
 
 
@@ -262,7 +264,7 @@ def fetch_wheels(
         BundleError: pip cannot reach its index, or the disk is full.
     """
     environment = marker_environment(python, config.machine)
-    wanted = device_requirements(own, environment)
+    wanted = device_requirements(own, environment, config.extras)
     count = 0
 
     def on_line(line: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 State = Literal["ok", "warning", "problem", "skipped"]
-Group = Literal["system", "packages", "model", "camera", "device"]
+Group = Literal["system", "packages", "model", "camera", "device", "service"]
 
 FORMAT = "digitkit-doctor/1"
 """The format of `Diagnosis.to_json`."""

@@ -14,6 +14,7 @@ from digitkit.device.doctor.checks import Diagnosis
 from digitkit.device.doctor.evidence import DoctorConfig, gather_evidence
 from digitkit.device.doctor.model import check_model
 from digitkit.device.doctor.packages import check_packages
+from digitkit.device.doctor.service import check_service
 from digitkit.device.doctor.system import check_system
 from digitkit.system.kernel import ROOT
 from digitkit.system.processes import RunCommand, run_command
@@ -43,5 +44,6 @@ def diagnose(
         *check_model(evidence),
         *check_cameras(evidence),
         *check_board(evidence),
+        *check_service(evidence),
     )
     return Diagnosis(__version__, evidence.machine.board, checks)

@@ -20,6 +20,7 @@ from digitkit.device.doctor.answers import (
     OpenCVFacts,
     ProbedModelFacts,
 )
+from digitkit.device.doctor.service_answer import ServiceAnswer, ask_service
 from digitkit.errors import ConfigError
 from digitkit.sources import v4l2
 from digitkit.sources.v4l2 import VideoDevice
@@ -42,17 +43,26 @@ class DoctorConfig:
         camera: the camera or stream that must work, as `digitkit.sources.live.Live` takes it; None
             to try one of those that exist, and to require none.
         cameras: whether to look at cameras at all.
+        service: the URL at which ``digitkit serve`` must answer; None to ask where the settings of
+            this machine's service say, if they do.
 
     Raises:
-        ConfigError: `camera` is not a camera's name, or is set without `cameras`.
+        ConfigError: `camera` is not a camera's name, or is set without `cameras`; `service` is not
+            an http URL.
     """
 
     model: str = "digits"
     camera: str | None = None
     cameras: bool = True
+    service: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the camera's name."""
+        """Check the names of camera and service."""
+        if self.service is not None and not self.service.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"must be a URL such as http://127.0.0.1:8080, got {self.service!r}",
+                field="service",
+            )
         if self.camera is None:
             return
         if not self.cameras:
@@ -99,6 +109,7 @@ class Evidence:
         model: likewise; not asked if one of the three does not load.
         devices: the cameras of Video4Linux.
         frames: what the probes of cameras answered, by the camera's name.
+        service: what ``digitkit serve`` answered; None where it was not asked.
     """
 
     config: DoctorConfig
@@ -112,6 +123,7 @@ class Evidence:
     model: Answer[ProbedModelFacts]
     devices: tuple[VideoDevice, ...]
     frames: Mapping[str, Answer[FrameFacts]]
+    service: ServiceAnswer | None = None
 
     @property
     def on_pi(self) -> bool:
@@ -187,6 +199,7 @@ def gather_evidence(
         model=model,
         devices=devices,
         frames={name: ask("the camera", "camera", FrameFacts, name=name) for name in cameras},
+        service=ask_service(config.service, root),
     )
 
 

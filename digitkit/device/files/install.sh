@@ -117,7 +117,7 @@ check_own() {
         [ -L "$path" ] || [ ! -e "$path" ] ||
             die "$path exists and was not made by this script; move it away"
     done
-    for path in "$settings" "$unit"; do
+    for path in "$settings" "$unit" "$token"; do
         [ ! -d "$path" ] || die "$path is a folder; move it away"
     done
 }
@@ -250,6 +250,10 @@ works() {
         problem="it exits with code $? ($(tail -n 1 "$log"))"
         return 1
     }
+    [ -z "$(fact web)" ] || run "$1/venv/bin/python" -I -c 'import digitkit.web.serve_job' || {
+        problem="digitkit serve does not load ($(tail -n 1 "$log"))"
+        return 1
+    }
     read_text=$("$1/venv/bin/python" -I -c 'import json, sys
 print(json.load(sys.stdin)["text"])' <"$1/self-test.jsonl" 2>/dev/null) || read_text=
     expected=$(cat "$1/sample/expected.txt")
@@ -302,6 +306,17 @@ put() {
         die "$2 cannot be written"
 }
 
+# Makes the token of the page and the API, which the service and root can read.
+make_token() {
+    (
+        umask 077
+        "$root/current/venv/bin/python" -I -c 'import secrets; print(secrets.token_urlsafe())' \
+            >"$token.new"
+    ) || die "$token cannot be written"
+    chgrp video "$token.new" 2>/dev/null && chmod 640 "$token.new"
+    mv -T "$token.new" "$token" || die "$token cannot be written"
+}
+
 service() {
     if [ ! -f "$settings" ]; then
         put "$root/current/digitkit.toml" "$settings"
@@ -312,6 +327,7 @@ service() {
         line=$(grep '^model = ' "$root/current/digitkit.toml")
         grep -Fqx "$line" "$settings" || say "$settings is unchanged; this bundle expects: $line"
     fi
+    [ -z "$(fact web)" ] || [ -f "$token" ] || make_token
     put digitkit.service "$unit"
     if [ -n "$top" ] || ! command -v systemctl >/dev/null; then
         say "the service is at $unit; it is not enabled, because systemctl is not available"
@@ -322,6 +338,7 @@ service() {
         systemctl daemon-reload
         systemctl --no-block restart digitkit.service
         say "the service is running with $settings; to see its readings: journalctl -u digitkit -f"
+        [ -z "$(fact web)" ] || say "its page: http://$(uname -n).local:8080; the token: sudo cat $token"
     else
         say "the service starts at the next boot, with $settings"
     fi
@@ -364,11 +381,12 @@ main() {
     if [ -n "$system" ]; then
         [ "$(id -u)" = 0 ] || die "--system needs root: sudo ./install.sh --system"
         root=$top/opt/digitkit bin=$top/usr/local/bin
-        settings=$top/etc/digitkit.toml unit=$top/etc/systemd/system/digitkit.service
+        settings=$top/etc/digitkit.toml token=$top/etc/digitkit-token
+        unit=$top/etc/systemd/system/digitkit.service
     else
         [ -n "${HOME-}" ] || die "HOME is not set; set it to the home folder of the user to install for"
         case "$HOME" in /*) ;; *) die "HOME is $HOME; it must begin with /" ;; esac
-        root=$HOME/.local/share/digitkit bin=$HOME/.local/bin settings='' unit=''
+        root=$HOME/.local/share/digitkit bin=$HOME/.local/bin settings='' unit='' token=''
         [ -z "${SUDO_USER-}" ] ||
             say "this installs for $(id -un) only, not for $SUDO_USER;" \
                 "use --system to install for all users"

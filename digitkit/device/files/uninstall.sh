@@ -65,8 +65,9 @@ main() {
     cd /
     rm -rf "$root" || die "$root cannot be removed; the reason is above"
     if [ -n "$purge" ] && [ -n "$settings" ]; then
-        rm -f "$settings" "$top/etc/digitkit-profile.json"
-        rm -rf "$top/var/log/digitkit" "$top/var/log/private/digitkit"
+        rm -f "$settings" "$top/etc/digitkit-profile.json" "$top/etc/digitkit-token"
+        rm -rf "$top/var/log/digitkit" "$top/var/log/private/digitkit" \
+            "$top/var/lib/digitkit" "$top/var/lib/private/digitkit"
     elif [ -n "$settings" ] && [ -f "$settings" ]; then
         say "$settings is kept; --purge removes it"
     fi

@@ -110,9 +110,13 @@ def test_the_example_is_valid_and_lists_all_keys(file):
     lines = []
     for line in example.read_text("utf-8").splitlines():
         commented = line.removeprefix("# ")
-        lines.append(commented if " = " in commented or commented == "[output]" else "")
-    assert set(KEYS) - {"input_scale"} <= {line.split(" = ")[0] for line in lines}
-    assert "rotating" in load_settings(file("\n".join(lines))).values
+        lines.append(commented if " = " in commented or commented[:1] == "[" else "")
+    keys = {line.split(" = ")[0] for line in lines}
+    assert set(KEYS) - {"input_scale"} <= keys
+    settings = load_settings(file("\n".join(lines)))
+    assert "rotating" in settings.values
+    assert settings.serve.keys() <= keys
+    assert settings.serve["port"] == 8080
 
 
 def test_options_take_precedence(file, digit_file):
