@@ -304,6 +304,19 @@ def test_the_device_and_its_doctor(serving, open_page):
     assert [serving.client.get(link).status_code for link in links] == [200] * 3
 
 
+@pytest.mark.parametrize(("width", "height"), [(320, 568), (800, 600), (844, 390), (1920, 1080)])
+def test_nothing_is_wider_than_the_window(doubtful, open_page, width, height):
+    page = open_page(doubtful.url, viewport={"width": width, "height": height})
+    for name in SECTIONS:
+        page.locator(f"#tabs a[href='#{name}']").click()
+        if name == "history":
+            expect(page.locator("#plot circle").first).to_be_visible()
+        if name == "review":
+            expect(page.locator(".review-card")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("scrollY") == 0
+
+
 def test_a_phone_shows_all_of_it(doubtful, open_page):
     page = open_page(f"{doubtful.url}#read", **PHONE)
     photo = page.locator("#photo")

@@ -916,7 +916,7 @@ function drawPlot(/** @type {Row[]} */ rows, /** @type {boolean} */ all) {
     makeSvg("text", { x: left - 8, y: y(tick) + 4, "text-anchor": "end" }, format.format(tick)),
   ]);
   parts.push(makeSvg("line", { class: "axis", x1: left, x2: width - 8, y1: height - 26, y2: height - 26 }));
-  const marks = narrow ? 2 : 5;
+  const marks = Math.max(1, Math.min(5, Math.floor((width - left) / 130)));
   for (let place = 0; place <= marks; place += 1) {
     const at = first + ((last - first) * place) / marks;
     const anchor = place === 0 ? "start" : place === marks ? "end" : "middle";
@@ -926,7 +926,7 @@ function drawPlot(/** @type {Row[]} */ rows, /** @type {boolean} */ all) {
     const steps = path.map((point, place) => (place ? `H${x(point.at)}V${y(point.value)}` : `M${x(point.at)} ${y(point.value)}`));
     return makeSvg("path", { class: "step", d: steps.join("") });
   }));
-  const radius = points.length > 300 ? 2 : 3.5;
+  const radius = points.length > width / 8 ? 2 : 3.5;
   parts.push(...points.map((point) => makeSvg(
     "circle", { class: point.number.complete ? "complete" : "incomplete", cx: x(point.at), cy: y(point.value), r: radius },
     makeSvg("title", {}, `${point.number.text}, ${clock(point.time)}`),
@@ -1007,7 +1007,7 @@ function showReview(/** @type {AbortSignal} */ signal) {
     fresh.forEach((/** @type {{id: string}} */ item) => known.add(item.id));
     const shown = fresh.map((/** @type {{time?: string}} */ item) => (item.time ? { ...item, time: clock(new Date(item.time)) } : item));
     if (signal.aborted) return;
-    if (review === null) review = startReview(byId("review"), shown, { decide, undo });
+    if (review === null) review = startReview(byId("review-root"), shown, { decide, undo });
     else if (shown.length) review.add(shown);
   }
 
