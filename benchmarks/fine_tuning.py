@@ -58,7 +58,7 @@ def odd_digits(count: int, seed: int) -> DigitData:
     return digit_data(np.stack(images), labels, "odd hand")
 
 
-def probabilities(state: loop.State, start: Start, images: np.ndarray) -> F32:
+def probabilities(state: nets.State, start: Start, images: np.ndarray) -> F32:
     """Probability of being each digit, as the exported model gives it: float32 ``[N, 10]``."""
     net = nets.build_net(start.net)
     net.load_state_dict(state)
@@ -68,7 +68,7 @@ def probabilities(state: loop.State, start: Start, images: np.ndarray) -> F32:
     return softmax(logits, start.calibration.temperature)[:, :10]
 
 
-def read(state: loop.State, start: Start, data: DigitData) -> str:
+def read(state: nets.State, start: Start, data: DigitData) -> str:
     """How many are read right, and how many of these are accepted, percent."""
     likely = probabilities(state, start, data.images)
     right = likely.argmax(1) == data.labels
@@ -76,7 +76,7 @@ def read(state: loop.State, start: Start, data: DigitData) -> str:
     return f"{right.mean():7.2%} {accepted.mean():7.2%}"
 
 
-def tune(recipe: Recipe, start: Start, corrections: Path) -> tuple[loop.State, DigitData]:
+def tune(recipe: Recipe, start: Start, corrections: Path) -> tuple[nets.State, DigitData]:
     """Fine-tune; the weights, and the validation images of MNIST."""
     material = load_material(corrections, recipe)
     epoch = mix_epoch(material, recipe)

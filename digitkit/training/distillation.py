@@ -11,11 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from digitkit.training.nets import build_net
+from digitkit.training.nets import State, build_net
 from digitkit.training.recipes import Recipe
-
-State = dict[str, Tensor]
-"""A net's weights and statistics by name, as ``state_dict`` gives them."""
 
 
 @dataclass(frozen=True)

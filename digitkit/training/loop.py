@@ -25,8 +25,8 @@ from digitkit.datasets.digits import DigitData, Images
 from digitkit.errors import RunError
 from digitkit.training import negatives, stroke_digits
 from digitkit.training.augment import augment
-from digitkit.training.distillation import State, Teacher, make_teacher
-from digitkit.training.nets import build_net, logits, to_input
+from digitkit.training.distillation import Teacher, make_teacher
+from digitkit.training.nets import State, build_net, logits, to_input
 from digitkit.training.recipes import Recipe
 from digitkit.training.record import EpochRecord
 

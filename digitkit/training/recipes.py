@@ -173,6 +173,7 @@ RECIPES = {
             learning_rate=0.0003,
             ema=0.995,
             own=0.05,
+            distill=10.0,
             statistics="fixed",
         ),
         Recipe(

@@ -236,7 +236,7 @@ def _train(
     recorder: _Recorder,
     material: Material,
     *,
-    start: loop.State | None = None,
+    start: nets.State | None = None,
     checkpoint: loop.Checkpoint | None = None,
 ) -> Run:
     recipe, out = config.recipe, config.out

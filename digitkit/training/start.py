@@ -23,7 +23,6 @@ from digitkit.system.bounded import read_bounded
 from digitkit.system.hashes import file_sha256
 from digitkit.training import nets
 from digitkit.training.folder import MAX_WEIGHTS_BYTES, WEIGHTS, load_run
-from digitkit.training.loop import State
 from digitkit.training.recipes import Recipe
 from digitkit.training.record import UNCALIBRATED, CalibrationRecord, InitKind, InitRecord
 
@@ -43,7 +42,7 @@ class Start:
 
     record: InitRecord
     net: str
-    state: State
+    state: nets.State
     calibration: CalibrationRecord
     seed: int
     knows_digits: bool

@@ -61,9 +61,7 @@ def test_a_hand_that_is_misread_is_read_after_100_corrections(tmp_path):
 
     corrections, folder = tmp_path / "corrections", tmp_path / "run"
     assert run("corrections", lines, "--out", corrections).exit_code == 0
-    trained = run(
-        "train", "--init", "digits-tiny", "--data", corrections, "--out", folder, "--epochs", 1
-    )
+    trained = run("train", "--init", "digits-tiny", "--data", corrections, "--out", folder)
     assert trained.exit_code == 0, trained.stderr
     mix = json.loads((folder / "run.json").read_text())["mix"]
     assert mix["own"]["count"] == 100
