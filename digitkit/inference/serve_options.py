@@ -121,7 +121,7 @@ def _check_token(token: str, field: str) -> None:
         raise ConfigError(
             f"must be at least {MIN_TOKEN} ASCII characters without spaces",
             field=field,
-            hint="python3 -c 'import secrets; print(secrets.token_urlsafe())' makes one",
+            hint="openssl rand -hex 16 makes one",
         )
 
 
