@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -180,20 +181,56 @@ def _option_error(name: str, problem: str) -> ApiError:
     return ApiError(400, f"{name} {problem}", code="invalid_option")
 
 
-async def read_image(request: Request, max_bytes: int) -> tuple[bytes, str | None]:
+class Room:
+    """How many bytes of posted images are in memory, of all that may be."""
+
+    def __init__(self, max_bytes: int) -> None:
+        """Hold nothing yet; `max_bytes` is all that may be held."""
+        self._free = max_bytes
+
+    @contextmanager
+    def hold(self) -> Iterator[Callable[[int], None]]:
+        """Give back at the end what was taken by calling this with a number of bytes.
+
+        Calling it raises an `ApiError` if there is no more room.
+        """
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if size > self._free:
+                raise queue_full()
+            self._free -= size
+            taken += size
+
+        try:
+            yield take
+        finally:
+            self._free += taken
+
+
+def queue_full() -> ApiError:
+    """The error for a client that has to come again later."""
+    return ApiError(429, "too many images wait to be read; try again", headers={"Retry-After": "1"})
+
+
+async def read_image(
+    request: Request, max_bytes: int, take: Callable[[int], None]
+) -> tuple[bytes, str | None]:
     """The posted image: the body, or the first file of a form.
 
     Args:
         request: a POST.
         max_bytes: the largest body.
+        take: called with the size of each part of it; see `Room`.
 
     Returns:
         Its bytes, and the name that a form has for it.
 
     Raises:
-        ApiError: it is too large, comes too slowly, or a form has no file.
+        ApiError: it is too large, comes too slowly, there is no room, or a form has no file.
     """
-    body = _limited(request, max_bytes)
+    body = _limited(request, max_bytes, take)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -246,7 +283,9 @@ def _too_slow() -> NoReturn:
     )
 
 
-async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+async def _limited(
+    request: Request, max_bytes: int, take: Callable[[int], None] = lambda size: None
+) -> AsyncGenerator[bytes, None]:
     """The chunks of a body."""
     too_large = ApiError(
         413,
@@ -261,6 +300,7 @@ async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, No
         size += len(chunk)
         if size > max_bytes:
             raise too_large
+        take(len(chunk))
         yield chunk
 
 

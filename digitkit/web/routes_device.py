@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import threading
 import time
-from functools import cache
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import cache, partial
 from importlib import metadata, resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from digitkit.device.doctor.checks import Diagnosis
+
+T = TypeVar("T")
 
 WRONG_TOKEN_SECONDS = 0.5
 """How long a client with a wrong token waits for the answer."""
@@ -120,9 +125,22 @@ class Doctor:
         async with self._lock:
             if self._last is None or time.monotonic() - self._last[0] > DOCTOR_SECONDS:
                 config = DoctorConfig(model=model, cameras=False)
-                result = await asyncio.to_thread(diagnose, config)
-                self._last = time.monotonic(), result
+                self._last = time.monotonic(), await _in_thread(partial(diagnose, config))
             return self._last[1]
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    """Call a function that takes seconds in a thread that the end of the service leaves behind."""
+    done: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            done.set_result(function())
+        except BaseException as error:  # the request gets it
+            done.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 async def doctor(request: Request) -> Response:

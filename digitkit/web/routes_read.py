@@ -10,7 +10,7 @@ from starlette.responses import Response
 from digitkit.choices import Mode, Orientation
 from digitkit.errors import ConfigError
 from digitkit.reading.fields import Field
-from digitkit.web.http import ApiError, Json, Query, clean_name, read_image
+from digitkit.web.http import ApiError, Json, Query, clean_name, queue_full, read_image
 from digitkit.web.read_pool import QueueFullError
 from digitkit.web.read_worker import ReadAnswer, ReadFailure, ReadRequest
 from digitkit.web.service import Service, service_of
@@ -43,33 +43,40 @@ async def read(request: Request) -> Response:
     min_confidence = query.number("min_confidence", 0, 1)
     gap = query.number("gap", 0, 1e6)
     detail = query.flag("detail", False)
-    data, name = await read_image(request, round(service.config.options.max_mb * 1e6))
-    wanted = ReadRequest(
-        data,
-        clean_name(query.text("name") or name),
-        mode,
-        orientation,
-        min_confidence,
-        gap,
-        number_rule,
-        detail,
-        picture,
-        store,
-    )
-    answer = await _read(request, service, wanted)
-    service.metrics.latency.labels("http").observe(answer.ms / 1e3)
-    incomplete = sum(not number["complete"] for number in answer.line["numbers"])
-    service.metrics.rejects.labels("http").inc(incomplete)
-    headers = {}
-    if store:
-        written = await asyncio.to_thread(service.history.add, answer.line, answer.items)
-        number = await asyncio.wrap_future(written)
-        service.metrics.readings.labels("read").inc()
-        headers["Digitkit-Reading"] = str(number)
+    with service.room.hold() as take:
+        max_bytes = round(service.config.options.max_mb * 1e6)
+        data, name = await read_image(request, max_bytes, take)
+        wanted = ReadRequest(
+            data,
+            clean_name(query.text("name") or name),
+            mode,
+            orientation,
+            min_confidence,
+            gap,
+            number_rule,
+            detail,
+            picture,
+            store,
+        )
+        answer = await _read(request, service, wanted)
+    headers = await _keep(service, answer, store=store)
     if picture:
         headers["Cache-Control"] = "no-store"
         return Response(answer.jpeg, media_type="image/jpeg", headers=headers)
     return Json(answer.line, headers=headers)
+
+
+async def _keep(service: Service, answer: ReadAnswer, *, store: bool) -> dict[str, str]:
+    """Count an answer, and write it into the history; headers that name it there."""
+    service.metrics.latency.labels("http").observe(answer.ms / 1e3)
+    incomplete = sum(not number["complete"] for number in answer.line["numbers"])
+    service.metrics.rejects.labels("http").inc(incomplete)
+    if not store:
+        return {}
+    written = await asyncio.to_thread(service.history.add, answer.line, answer.items)
+    number = await asyncio.wrap_future(written)
+    service.metrics.readings.labels("read").inc()
+    return {"Digitkit-Reading": str(number)}
 
 
 def _wants_picture(accept: str) -> bool:
@@ -108,9 +115,7 @@ async def _read(request: Request, service: Service, wanted: ReadRequest) -> Read
             raise ApiError(400, "the client is gone")
         answer = reading.result()
     except QueueFullError:
-        raise ApiError(
-            429, "too many images wait to be read; try again", headers={"Retry-After": "1"}
-        ) from None
+        raise queue_full() from None
     finally:
         reading.cancel()
         gone.cancel()

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_job import reader_factory
-from digitkit.system.notify import notify_ready, notify_stopping
+from digitkit.system.notify import notify_alive, notify_ready, notify_stopping
 from digitkit.system.streams import silence_native_errors
 from digitkit.web.access import Token
 from digitkit.web.app import make_app
 from digitkit.web.history import History
+from digitkit.web.http import Room
 from digitkit.web.live_view import LiveView
 from digitkit.web.metrics import Metrics
 from digitkit.web.read_pool import ReadPool
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from digitkit.models.classifier import Classifier
     from digitkit.reading.reader import Reader
     from digitkit.web.serve_config import ServeConfig
+
+
+MAX_BODIES = 4
+"""Posted images of the largest size for which there is room in memory."""
 
 
 def run_serve(
@@ -88,13 +93,20 @@ async def _serve(
         None if token is None else Token(token),
         describe_model(reader.classifier),
         metrics,
+        Room(round(MAX_BODIES * config.options.max_mb * 1e6)),
         notice,
     )
     loop = None
     reading = config.reading
     if reading.camera is not None or reading.sources:
         loop = ReadingLoop(reading, reader, ServiceSink(view, history, metrics), view, notice)
-    server = Server(make_app(service), view.close)
+
+    async def stay_alive() -> None:
+        """A sign of life to systemd, where no camera gives it."""
+        if loop is None or view.ended is not None:
+            notify_alive()
+
+    server = Server(make_app(service), view.close, stay_alive)
     answering = asyncio.create_task(server.serve([listener]))
     try:
         while not (server.started or answering.done()):

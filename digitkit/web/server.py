@@ -6,15 +6,17 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from digitkit.errors import ConfigError, os_reason
 from digitkit.inference.serve_options import ServeOptions
+from digitkit.web.http import ApiError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -30,6 +32,8 @@ STUCK_SECONDS = 30.0
 
 GRACE_SECONDS = 1
 """How long requests may still take when the service ends."""
+
+TICK_SECONDS = 10
 
 BACKLOG = 128
 
@@ -90,6 +94,17 @@ class GuardedProtocol(H11Protocol):
         self._close_in(None)
         super().resume_writing()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, in JSON as all errors."""
+        response = ApiError(400, "the request is not valid HTTP").response()
+        head = h11.Response(
+            status_code=response.status_code,
+            headers=[*response.raw_headers, (b"connection", b"close")],
+        )
+        for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
     def _close_in(self, seconds: float | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
@@ -101,12 +116,15 @@ class GuardedProtocol(H11Protocol):
 class Server(uvicorn.Server):
     """A server that ends its streams by itself, and the program with exit code 0."""
 
-    def __init__(self, app: ASGIApp, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, on_end: Callable[[], None], on_tick: Callable[[], Awaitable[None]]
+    ) -> None:
         """Serve an application.
 
         Args:
             app: it.
             on_end: called when the end begins, so that streams end.
+            on_tick: called every `TICK_SECONDS`.
         """
         config = uvicorn.Config(
             app,
@@ -120,6 +138,8 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=GRACE_SECONDS,
             h11_max_incomplete_event_size=16_384,
             proxy_headers=False,
+            callback_notify=on_tick,
+            timeout_notify=TICK_SECONDS,
         )
         super().__init__(config)
         self._on_end = on_end

@@ -117,6 +117,8 @@ def test_broken_requests(serving, request_):
     answer = talk(serving, request_)
     assert b"Traceback" not in answer
     assert not answer or answer.startswith(b"HTTP/1.1 ")
+    if b" 400 " in answer:
+        assert b'"code": "bad_request"' in answer or b'"code": "not_an_image"' in answer
     assert goes_on(serving)
 
 
@@ -213,6 +215,18 @@ def test_many_wrong_tokens(tmp_path):
             assert service.client.get("api/readings", headers=headers).status_code == 401
         noise = np.random.default_rng(1).bytes(5000)
         assert service.read(noise).status_code == 401
+
+
+def test_bodies_together_have_a_limit(tmp_path):
+    with Serving(tmp_path, "--max-mb", "2") as service, ExitStack() as stack:
+        head = HEAD + b"Content-Length: 2000000\r\n\r\n"
+        for _ in range(4):
+            connection = stack.enter_context(connect(service))
+            connection.sendall(head + bytes(1_995_000))  # and then nothing
+        refused = until(lambda: (r := service.read(PAGE)).status_code == 429 and r)
+        assert refused.json()["error"]["code"] == "queue_full"
+        stack.close()
+        until(lambda: service.read(PAGE).status_code == 200)
 
 
 def test_a_full_queue_is_a_429(tmp_path):
