@@ -18,7 +18,9 @@ from form_camera import Rng, take_photo, take_scan
 from digitkit.arrays import U8
 from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
+from digitkit.training.scenes.fonts import Font, load_fonts
 from digitkit.training.scenes.glyphs import glyph
+from digitkit.training.scenes.words import WORDS, make_word
 
 DPI = 300
 """Forms are drawn at this resolution, dots per inch."""
@@ -257,6 +259,21 @@ class Pen:
         else:
             self._write_free(place, text)
 
+    def write_word(self, place: Place, word: str, font: Font) -> None:
+        """Write a word into a field, of a comb a letter into each cell, in this hand."""
+        thick = int(self._rng.integers(0, 7))
+        height = min(6.5, place.height * self._size)
+        if place.cells:
+            for (left, right), letter in zip(cell_edges(place), word, strict=False):
+                ink, _ = font.write(letter, to_pixels(height), thick)
+                middle = to_pixels(place.y + place.height / 2)
+                centre = to_pixels((left + right) / 2)
+                self._put(ink, centre - ink.shape[1] // 2, middle - ink.shape[0] // 2)
+            return
+        ink, _ = font.write(word, to_pixels(height), thick)
+        base = to_pixels(place.y + place.height - (1.3 if place.line else 2.5))
+        self._put(ink, to_pixels(place.x + 2), base - ink.shape[0])
+
     def _digit(self, digit: str, height: float) -> U8:
         image = self._data.images[self._rng.choice(self._by_digit[int(digit)])]
         return glyph(image, max(8, to_pixels(height)), None, self._rng)
@@ -314,6 +331,18 @@ def fill_in(blank: U8, texts: dict[str, str], data: DigitData, rng: Rng) -> U8:
     for place in PLACES:
         pen.write(place, texts[place.name])
     return page
+
+
+def make_words(seed: int, number: int, data: DigitData, blank: U8) -> U8:
+    """A scan of the form with words in all fields, in a handwriting font of the training split."""
+    rng = np.random.default_rng([18, seed, number])
+    page = np.asarray(cv2.cvtColor(np.maximum(blank, 25), cv2.COLOR_GRAY2BGR), np.uint8)
+    pen, fonts = Pen(page, data, rng), load_fonts()
+    font = fonts[rng.integers(len(fonts))]
+    for place in PLACES:
+        word = str(rng.choice(WORDS)) if rng.random() < 0.5 else make_word(rng)
+        pen.write_word(place, word if not place.cells else (word * 10)[: place.cells], font)
+    return take_scan(page, rng, int(rng.choice(SCAN_DPI)) / DPI)[0]
 
 
 def make_sheet(kind: str, data: DigitData, seed: int, number: int, blank: U8) -> Sheet:

@@ -10,6 +10,7 @@ registered           forms that were found where they are
 complete and right   fields that were read as they are written, with the status ``ok`` or ``empty``
 complete and wrong   fields with one of these statuses whose text is another; of those without, and
                      of those with a checksum or a sum (``form_sets.RULED``)
+words                with ``--words``: fields with a word that were taken for a number
 refused              other forms, blank pages and pictures in which no form was found
 forms/s              of scans at 150 dots per inch: processor time from the file to the reading
 """
@@ -36,10 +37,12 @@ from form_sets import (
     draw_blank,
     make_other,
     make_sheet,
+    make_words,
 )
 
 from digitkit.arrays import U8
 from digitkit.cli import show
+from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
 from digitkit.errors import FormError
 from digitkit.forms.form import Form
@@ -157,6 +160,24 @@ def read(form: Form, sheet: Sheet) -> FormReading | None:
     return reading if is_there else None
 
 
+def read_words(
+    form: Form, data: DigitData, blank: U8, count: int, seed: int
+) -> dict[str, tuple[int, int]]:
+    """How many fields with words have the status ``ok``, and how many there are, by kind."""
+    accepted, fields = Counter[str](), Counter[str]()
+    for number in range(count):
+        try:
+            reading = form.read_frame(Frame("words", make_words(seed, number, data, blank)))
+        except FormError:
+            continue
+        for place in PLACES:
+            constrained = place.name in CONSTRAINTS
+            kind = "fields with a constraint" if constrained else "combs" if place.cells else "free"
+            accepted[kind] += reading[place.name].status == "ok"
+            fields[kind] += 1
+    return {kind: (accepted[kind], fields[kind]) for kind in fields}
+
+
 def measure_speed(form: Form, sheets: list[Sheet], folder: Path) -> float:
     """Forms per second of processor time, from JPEG files to readings."""
     paths = []
@@ -177,6 +198,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=("scans", "photos"), help="only these")
     parser.add_argument("--count", type=int, default=100, help="forms of each kind")
     parser.add_argument("--others", type=int, default=0, help="other pictures, to be refused")
+    parser.add_argument("--words", type=int, default=0, help="scans with words in all fields")
     parser.add_argument("--digits", choices=("train", "test"), default="train")
     parser.add_argument("--seed", type=int, default=1, help="16 is for the reported figures")
     parser.add_argument("--markers", action="store_true", help="the form has ArUco markers")
@@ -198,6 +220,7 @@ def main() -> None:
             rows.append(score.row(kind))
             print(f"{kind}, fields that are not complete and right: {dict(score.unread)}")
         speed = measure_speed(form, fast, Path(name)) if fast else float("nan")
+        words = read_words(form, data, blank, options.words, options.seed)
         refused = 0
         others = [draw_blank(version=version) for version in range(1, 6)]
         for number in range(options.others):
@@ -205,6 +228,8 @@ def main() -> None:
             refused += read(form, Sheet(image, {}, np.empty(0))) is None
     heads = ["kind", "forms", "registered", "complete and right", "wrong, no rule", "wrong, rule"]
     print(table(heads, rows))
+    for kind, (accepted, count) in words.items():
+        print(f"words, {kind}: {accepted} of {count} taken for a number")
     if options.others:
         print(f"refused: {refused} of {options.others}")
     print(f"scans at 150 dpi: {speed:.1f} forms per second of processor time")

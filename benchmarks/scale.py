@@ -3,13 +3,18 @@
     python benchmarks/scale.py
     python benchmarks/scale.py --ray
     python benchmarks/scale.py --crops 2000 --pages 50 --kills 2
+    python benchmarks/scale.py --names 1000000
 
 Generates crops of 28×28 (MNIST's test digits, 1,000 a folder) and pages of 640×480 (the page of
 data/samples, moved by some pixels), and reads them with ``digitkit infer --output X.parquet``: with
 one process, with one per core, and with ``--ray`` on a Ray cluster of this machine. For each run:
 images per second of wall-clock time, start included; CPU time; resident memory of the largest
-process. Then runs over the crops are killed (SIGKILL, all processes) at random moments and
-continued; the exit code is 1 if a file is then missing, or there twice. Linux only.
+process. A run over a tenth (of crops, over the first folder) tells the time of each further image
+from that of the start. Then runs over the crops are killed (SIGKILL, all processes) at random
+moments and continued; the exit code is 1 if a file is then missing, or there twice.
+
+``--names`` only lists so many names (hard links to empty files), as ``digitkit infer`` does on
+one machine and for a cluster: the process's resident memory at its peak. Linux only.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -27,20 +33,28 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from common import ran_on, table
 
+from digitkit.cluster.manifest import manifest_path, write_manifest
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
+from digitkit.inference.infer_config import InferConfig
+from digitkit.inference.input_files import find_inputs, guarded
 from digitkit.sinks.parquet import import_pyarrow
+from digitkit.sources.files import expand_sources
 from digitkit.system.machine import usable_cores
 from digitkit.system.run_file import run_file_path
 
 PAGE = Path(__file__).resolve().parents[1] / "data/samples/page.jpg"
 FOLDER = 1000
 """Crops of a folder."""
+
+LINKS = 10_000
+"""Names of one file; ext4 allows 65,000, others fewer."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +81,69 @@ def write_crops(folder: Path, count: int) -> None:
         path.write_bytes(cv2.imencode(".png", images[i % len(images)])[1].tobytes())
 
 
+def few_of(pages: int) -> int:
+    """How many pages are read first."""
+    return max(1, pages // 10)
+
+
 def write_pages(folder: Path, count: int) -> None:
     """Pages of handwritten numbers, JPEG."""
-    folder.mkdir()
     page = cv2.resize(cv2.imread(str(PAGE)), (640, 480), interpolation=cv2.INTER_AREA)
     for i in range(count):
         moved = np.roll(page, (i % 23 - 11, i % 17 - 8), (0, 1))
-        (folder / f"{i:06d}.jpg").write_bytes(cv2.imencode(".jpg", moved)[1].tobytes())
+        path = folder / ("few" if i < few_of(count) else "more") / f"{i:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(cv2.imencode(".jpg", moved)[1].tobytes())
+
+
+def write_names(folder: Path, count: int, per_folder: int) -> None:
+    """Names of empty files, hard links where the file system takes as many."""
+    for begin in range(0, count, per_folder):
+        inner = folder / f"{begin // per_folder // 100:03d}" / f"{begin // per_folder:05d}"
+        inner.mkdir(parents=True)
+        for i in range(begin, min(begin + per_folder, count)):
+            first = inner / f"{i - (i - begin) % LINKS:07d}.png"
+            path = inner / f"{i:07d}.png"
+            if path == first:
+                path.touch()
+            else:
+                os.link(first, path)
+
+
+def list_names(source: Path, output: Path, *, ray: bool) -> tuple[int, float, float]:
+    """List a folder as ``digitkit infer`` does; in a process of its own.
+
+    Returns:
+        How many files there are, how many seconds it took, and the process's megabytes at its peak.
+    """
+    begun = time.monotonic()
+    config = InferConfig((str(source),), output=output)
+    if ray:
+        files = guarded(config, expand_sources(config.sources))
+        count = write_manifest(manifest_path(output), files, usable_cores()).files
+    else:
+        count = sum(1 for _ in find_inputs(config, print).items)
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return count, time.monotonic() - begun, int(peak[1]) / 1000
+
+
+def measure_names(folder: Path, count: int) -> None:
+    """Print how much memory listing takes."""
+    rows = []
+    sets = {"1,000 a folder": FOLDER, "one folder": count}
+    for kind, per_folder in sets.items():
+        for number in (FOLDER, count):
+            source = folder / f"{kind}-{number}"
+            write_names(source, number, per_folder)
+            for way in ("one machine", "cluster"):
+                arguments = (source, folder / f"{number}.parquet")
+                with get_context("spawn").Pool(1) as pool:
+                    found, seconds, megabytes = pool.apply(
+                        list_names, arguments, {"ray": way == "cluster"}
+                    )
+                rows.append((f"{found:,}", kind, way, f"{seconds:.1f}", f"{megabytes:.0f} MB"))
+            shutil.rmtree(source)
+    print(table(("names", "in", "listed for", "s", "memory at peak"), rows, 3))
 
 
 def start(source: Path, output: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -153,32 +223,18 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--ray", action="store_true", help="also with --engine ray")
+    parser.add_argument("--names", type=int, help="list so many names, and nothing else")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sets = {"crops": options.crops, "pages": options.pages}
+        print(f"{ran_on()} a process, {usable_cores()} cores\n", flush=True)
+        if options.names:
+            measure_names(folder, options.names)
+            return
         write_crops(folder / "crops", options.crops)
         write_pages(folder / "pages", options.pages)
-        cores = usable_cores()
-        ways = {"1 process": ("--workers", "1"), f"{cores} processes": ("--workers", str(cores))}
-        if options.ray:
-            ways["Ray"] = ("--engine", "ray")
-        print(f"{ran_on()} a process, {cores} cores\n", flush=True)
-        rows = []
-        few = measure(folder / "crops/0000", folder / "few.parquet", ways["1 process"])
-        least = min(FOLDER, options.crops)
-        rows.append(row(f"{least:,} crops", "1 process", least, few, few))
-        for kind, count in sets.items():
-            base = None
-            for way, how in ways.items():
-                run = measure(folder / kind, folder / f"{kind}.parquet", how)
-                base = base or run
-                rows.append(row(f"{count:,} {kind}", way, count, run, base))
-                if kind == "crops" and way != "Ray":
-                    seconds = run.seconds
-        heads = ("images", "read by", "per s", "times", "CPU s", "largest process")
-        print(table(heads, rows, 2), flush=True)
+        seconds = measure_all(folder, options)
         output = folder / "killed.parquet"
         rng = random.Random(options.seed)
         killed = kill_and_resume(folder / "crops", output, options.kills, seconds, rng)
@@ -187,10 +243,41 @@ def main() -> None:
         sys.exit(1 if missing or extra else 0)
 
 
-def row(what: str, way: str, count: int, run: Run, base: Run) -> tuple[str, ...]:
-    """A row of the table."""
+def measure_all(folder: Path, options: argparse.Namespace) -> float:
+    """Print the table of rates; how long reading the crops takes, seconds."""
+    sets = {
+        "crops": (options.crops, min(FOLDER, options.crops), folder / "crops/0000"),
+        "pages": (options.pages, few_of(options.pages), folder / "pages/few"),
+    }
+    cores = usable_cores()
+    ways = {"1 process": ("--workers", "1"), f"{cores} processes": ("--workers", str(cores))}
+    if options.ray:
+        ways["Ray"] = ("--engine", "ray")
+    rows = []
+    for kind, (count, few, part) in sets.items():
+        base = None
+        for way, how in ways.items():
+            short = measure(part, folder / f"{kind}.parquet", how)
+            run = measure(folder / kind, folder / f"{kind}.parquet", how)
+            each = (run.seconds - short.seconds) / max(1, count - few)
+            base = base or run
+            if kind == "crops" and way != "Ray":
+                seconds = run.seconds
+            if way == "1 process":
+                rows.append((f"{few:,} {kind}", way, *cells(few, short, short), "", ""))
+            times = (f"{short.seconds - few * each:.1f}", f"{1000 * each:.2f}")
+            rows.append((f"{count:,} {kind}", way, *cells(count, run, base), *times))
+    heads = (
+        "images", "read by", "per s", "times", "CPU s", "largest process", "start s", "ms each"
+    )  # fmt: skip
+    print(table(heads, rows, 2), flush=True)
+    return seconds
+
+
+def cells(count: int, run: Run, base: Run) -> tuple[str, ...]:
+    """What a run says of so many images, compared with another run."""
     return (
-        *(what, way, f"{count / run.seconds:,.1f}", f"{base.seconds / run.seconds:.2f}"),
+        *(f"{count / run.seconds:,.1f}", f"{base.seconds / run.seconds:.2f}"),
         *(f"{run.cpu:,.1f}", f"{run.megabytes:.0f} MB"),
     )
 

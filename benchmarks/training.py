@@ -37,7 +37,7 @@ class WeightKeeper:
     """Keeps the weights of every epoch."""
 
     def __init__(self) -> None:
-        self.states: list[loop.State] = []
+        self.states: list[nets.State] = []
         self.seconds: list[float] = []
 
     def batch(self, *_: object) -> None:

@@ -98,6 +98,22 @@ def few_digits(write_mnist) -> Path:
     return write_mnist(300, 100)
 
 
+@pytest.fixture
+def small_mnist(monkeypatch, mnist_train, mnist_test):
+    """500 images stand for MNIST's training set where it is mixed in, and 100 for its test set."""
+    from digitkit.datasets.digits import TrainAndTest
+    from digitkit.training import material
+
+    small = TrainAndTest(mnist_train.take(np.arange(500)), mnist_test.take(np.arange(100)))
+    load = material.load_train_and_test
+
+    def load_small(folder, **options):
+        return small if folder is None else load(folder, **options)
+
+    monkeypatch.setattr(material, "load_train_and_test", load_small)
+    return small
+
+
 @pytest.fixture(scope="session")
 def fast_run(tmp_path_factory, few_digits):
     """A run folder after a fifth of a second of training: complete, but not accurate."""

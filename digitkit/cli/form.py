@@ -52,7 +52,7 @@ def new(
     """Find the fields of a blank form and write a template.
 
     Writes three files: FILE (TOML), the reference picture (FILE.png: straightened, grey), and an
-    overview with the numbered fields (FILE-fields.png). Name the fields in FILE, remove those that
+    overview of the fields and their names (FILE-fields.png). Rename them in FILE, remove those that
     are none, and say what is known of them: pattern, checksum, min, max, decimals, required, and
     rules across fields.
     """
@@ -60,7 +60,7 @@ def new(
 
     files = make_template(blank, out, overwrite=overwrite)
     print_line(f"{files.count} fields found; written: {files.template}, {files.reference}")
-    print_line(f"look at {files.overview}, and name the fields in {files.template}")
+    print_line(f"look at {files.overview}, and rename the fields in {files.template}")
 
 
 def check(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -156,24 +157,30 @@ def command(
         _refuse(unused, f"cannot be used with the recipe {recipe}")
         from digitkit.training.detector_training import RECIPE_FIELDS, DetectorConfig, parse_changes
 
-        fields = parse_changes(_parse_changes(set_ or [], batch=batch_size, seed=seed))
-        detector = DetectorConfig(
-            out or Path("runs/finder"), init=init, threads=threads, overwrite=overwrite, **fields
-        )
+        given: _Shortcuts = {"--batch-size": ("batch", batch_size), "--seed": ("seed", seed)}
+        with _named_as_typed(given):
+            fields = parse_changes(_parse_changes(set_ or [], given))
+            detector = DetectorConfig(
+                out or Path("runs/finder"), init=init, threads=threads, overwrite=overwrite,
+                **fields,
+            )  # fmt: skip
         if list_:
             _list(recipe, {field: getattr(detector, field) for field in RECIPE_FIELDS})
         else:
             _train_detector(detector)
         return
-    changes = _parse_changes(
-        set_ or [], epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed
-    )
+    given = {
+        "--epochs": ("epochs", epochs), "--batch-size": ("batch_size", batch_size),
+        "--learning-rate": ("learning_rate", learning_rate), "--seed": ("seed", seed),
+    }  # fmt: skip
+    changes = _parse_changes(set_ or [], given)
     chosen = recipes.get_recipe(recipe)
     if chosen.own and init is not None:
         from digitkit.training.start import adapt, load_start
 
         chosen = adapt(chosen, load_start(init))
-    chosen = recipes.override(chosen, changes)
+    with _named_as_typed(given):
+        chosen = recipes.override(chosen, changes)
     if list_:
         _list(recipe, _recipe_fields(chosen))
     elif resume is not None:
@@ -274,7 +281,11 @@ def _train_detector(work: DetectorConfig | Path) -> None:
     show.print_line(f"written to {path}; the shipped detector is exported/{path.name}")
 
 
-def _parse_changes(pairs: list[str], **shortcuts: object) -> dict[str, str]:
+_Shortcuts = Mapping[str, tuple[str, int | float | None]]
+"""Options, each with the field of the recipe that it stands for, and its value; None if omitted."""
+
+
+def _parse_changes(pairs: list[str], shortcuts: _Shortcuts) -> dict[str, str]:
     """Recipe fields to new values, from ``--set`` and from options of their own."""
     changes = {}
     for pair in pairs:
@@ -282,13 +293,29 @@ def _parse_changes(pairs: list[str], **shortcuts: object) -> dict[str, str]:
         if not equals:
             raise RecipeError(f"--set {pair} must be FIELD=VALUE")
         changes[field.strip()] = value.strip()
-    for field, given in shortcuts.items():
+    for option, (field, given) in shortcuts.items():
         if given is None:
             continue
         if field in changes:
-            raise RecipeError(f"{field} is given twice: by --set and by an option of its own")
+            raise RecipeError(f"{option} and --set {field} are the same; give one of them")
         changes[field] = str(given)
     return changes
+
+
+@contextmanager
+def _named_as_typed(shortcuts: _Shortcuts) -> Iterator[None]:
+    """Errors of a recipe's fields name the options that set them."""
+    try:
+        yield
+    except RecipeError as error:
+        if error.field is not None:
+            options = (
+                option
+                for option, (field, given) in shortcuts.items()
+                if field == error.field and given is not None
+            )
+            error.field = next(options, f"--set {error.field}")
+        raise
 
 
 def _recipe_fields(recipe: Recipe) -> dict[str, object]:

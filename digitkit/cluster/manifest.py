@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +19,7 @@ from digitkit.errors import ClusterError, ConfigError, one_line
 from digitkit.sinks.parquet import SUFFIX, import_pyarrow
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile
+from digitkit.sources.urls import holds_secret, mask_password
 from digitkit.system import atomic
 
 PART_FILES = 500
@@ -156,11 +157,6 @@ def _names(items: Iterable[Item | Failure | str], failures: list[Failure]) -> It
 # --- remote files ---
 
 
-def is_remote(name: str) -> bool:
-    """Whether a source is an address that pyarrow opens, such as ``s3://bucket/scans``."""
-    return "://" in name
-
-
 def open_remote(name: str) -> tuple[Any, str]:
     """The file system of an address (a ``pyarrow.fs.FileSystem``), and the path in it.
 
@@ -180,31 +176,44 @@ def open_remote(name: str) -> tuple[Any, str]:
 def list_remote(name: str, suffixes: frozenset[str]) -> Iterator[str | Failure]:
     """The files at an address: itself, or those below it.
 
+    What is named like a file is taken as one, since asking would take a request for each of a list.
+
     Args:
         name: the address.
-        suffixes: of the files of a folder that are read.
+        suffixes: of the files that are read.
 
     Yields:
-        Addresses; a `Failure` where there is nothing.
+        Addresses; a `Failure` where there is nothing, or where the address holds a password.
     """
     import pyarrow.fs as fs
 
-    system, path = open_remote(name)
+    if holds_secret(name):
+        error = "holds a password, which must be in the environment of the cluster's nodes instead"
+        yield Failure(mask_password(name), error)
+        return
     address = urlsplit(name)
-    query = f"?{address.query}" if address.query else ""
+    if PurePosixPath(address.path).suffix.lower() in suffixes and not address.path.endswith("/"):
+        yield name
+        return
     try:
+        system, path = open_remote(name)
         info = system.get_file_info(path)
         if info.type == fs.FileType.File:
             yield name
             return
         found = [] if info.type == fs.FileType.NotFound else _list(system, path)
+    except ClusterError as error:
+        yield Failure(name, error.problem, kind="unreadable")
+        return
     except OSError as error:
         yield Failure(name, f"cannot be listed: {one_line(error)}", kind="unreadable")
         return
     files = sorted(each for each in found if Path(each).suffix.lower() in suffixes)
     if not files:
         yield Failure(name, "there are no image files", kind="missing")
-    yield from (f"{address.scheme}://{quote(each)}{query}" for each in files)
+    user, at, _ = address.netloc.rpartition("@")
+    query = f"?{address.query}" if address.query else ""
+    yield from (f"{address.scheme}://{user}{at}{quote(each)}{query}" for each in files)
 
 
 def _list(system: Any, path: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from digitkit.cluster.manifest import PartFiles, is_remote, open_remote, part_path
+from digitkit.cluster.manifest import PartFiles, open_remote, part_path
 from digitkit.errors import ClusterError, ModelError, one_line
 from digitkit.images.cv import cv2
 from digitkit.images.decode import MAX_FILE_BYTES
@@ -19,6 +19,7 @@ from digitkit.sinks.parquet import TableForm, import_pyarrow, table_schema, writ
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, to_item
+from digitkit.sources.urls import is_address
 from digitkit.system.streams import silence_native_errors
 
 MAX_TRIES = 10
@@ -111,7 +112,7 @@ def unpack(table: Any) -> Iterator[tuple[Summary, tuple[Failure, ...]]]:
 def _items(names: Iterable[bytes]) -> Iterator[Item | Failure]:
     for raw in names:
         name = os.fsdecode(raw)
-        if is_remote(name):
+        if is_address(name):
             yield _load(name)
             continue
         try:

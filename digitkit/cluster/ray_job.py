@@ -11,16 +11,14 @@ import math
 import os
 import socket
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from digitkit.cluster.manifest import (
     Manifest,
-    is_remote,
     list_remote,
     manifest_path,
     read_manifest,
@@ -35,13 +33,17 @@ from digitkit.inference.outputs import table_form
 from digitkit.inference.pipeline import Summary, Tally
 from digitkit.inference.run_state import describe_run, open_run
 from digitkit.inference.worker import Form
-from digitkit.sinks.parquet import import_pyarrow, part_files, table_schema, write_part
-from digitkit.sources.files import expand_sources
+from digitkit.sinks.parquet import import_pyarrow, table_schema, write_part
+from digitkit.sources.files import expand_sources, list_sources
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import Item
 from digitkit.sources.suffixes import IMAGE_SUFFIXES, PDF_SUFFIXES
+from digitkit.sources.urls import is_address
 from digitkit.system.progress import Progress
 from digitkit.system.streams import silence_native_errors
+
+UNLISTED = "part-unlisted.parquet"
+"""The part of the table with what could not be listed; it is there, maybe empty, before others."""
 
 MAX_BLOCKS = 10_000
 """Blocks that the parts are handed out in: what Ray counts, restarts and keeps in memory."""
@@ -194,21 +196,26 @@ def _check_reachable(address: str) -> None:
 def _find_files(
     config: InferConfig, readers: int, notice: Callable[[str], None], *, continues: bool
 ) -> Manifest:
-    """The list of files; that of a run that is continued was made before."""
+    """The list of files; that of a run that is continued was made before.
+
+    Unless what could not be listed is missing: nothing was read then, and all is listed again.
+    """
     assert config.output is not None
     path = manifest_path(config.output)
-    if continues and path.exists():
+    if continues and (config.output / UNLISTED).exists():
         return read_manifest(path)
     suffixes = IMAGE_SUFFIXES | PDF_SUFFIXES
 
-    def find() -> Iterator[Iterable[Item | Failure | str]]:
-        for source in config.sources:
-            if is_remote(source):
-                yield list_remote(source, suffixes)
+    def find() -> Iterator[Item | Failure | str]:
+        for source in list_sources(config.sources, nul=config.null):
+            if not isinstance(source, str):
+                yield source
+            elif is_address(source):
+                yield from list_remote(source, suffixes)
             else:
-                yield guarded(config, expand_sources([source], nul=config.null, notice=notice))
+                yield from expand_sources([source], notice=notice)
 
-    return write_manifest(path, chain.from_iterable(find()), readers)
+    return write_manifest(path, guarded(config, find()), readers)
 
 
 def _write_unlisted(
@@ -218,11 +225,11 @@ def _write_unlisted(
     tally: Tally,
     on_failure: Callable[[Failure], None],
 ) -> None:
-    """Write the part of what could not be listed; it is there, maybe empty, from the beginning."""
+    """Write the part of what could not be listed, unless it is there."""
     from digitkit.sinks.parquet import RowSink, TableForm
 
-    path = folder / "part-unlisted.parquet"
-    if path in part_files(folder):
+    path = folder / UNLISTED
+    if path.exists():
         return
     pa = import_pyarrow()
     assert isinstance(form.how, TableForm)

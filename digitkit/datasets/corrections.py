@@ -220,17 +220,29 @@ def add_corrections(folder: Path, corrections: Iterable[Correction]) -> Converte
     Of two corrections with the same id the later counts, and of two of the same image.
 
     Args:
-        folder: new, empty, or one that this function made.
+        folder: new, empty, or one that this function made; nothing is made without corrections.
         corrections: in the order in which they were made.
 
     Raises:
         DatasetError: the folder contains something else, or its `LEDGER` is damaged.
         OutputError: it cannot be written.
     """
+    added = list(corrections)
     ledger = _read_ledger(folder)
+    if added:
+        with atomic.hold_lock(folder / LEDGER):
+            ledger = _read_ledger(folder)
+            _write(folder, ledger, added)
+    counts = Counter(path.parent.name for path in _place_images(ledger))
+    unclear = sum(_labels(entry.text, len(entry.images)) is None for entry in _entries(ledger))
+    return Converted(len(ledger.corrections), dict(sorted(counts.items())), unclear)
+
+
+def _write(folder: Path, ledger: _Ledger, added: Iterable[Correction]) -> None:
+    """Add corrections to a ledger, and bring its folder up to date."""
     before = set(_place_images(ledger))
     pixels: dict[str, U8] = {}
-    for correction in corrections:
+    for correction in added:
         names = [_content_name(image) for image in correction.images]
         pixels |= dict(zip(names, correction.images, strict=True))
         ledger.corrections.pop(correction.id, None)  # it becomes the latest
@@ -244,9 +256,6 @@ def add_corrections(folder: Path, corrections: Iterable[Correction]) -> Converte
     atomic.write_text(folder / LEDGER, text + "\n")
     for path in before - after:
         (folder / path).unlink(missing_ok=True)
-    counts = Counter(path.parent.name for path in after)
-    unclear = sum(_labels(entry.text, len(entry.images)) is None for entry in _entries(ledger))
-    return Converted(len(ledger.corrections), dict(sorted(counts.items())), unclear)
 
 
 def _place_images(ledger: _Ledger) -> Iterator[Path]:
@@ -272,7 +281,9 @@ def _read_ledger(folder: Path) -> _Ledger:
     except (msgspec.MsgspecError, ValueError, RecursionError, OSError) as error:
         problem = f"cannot be read: {one_line(error)}"
         raise DatasetError(problem, subject=str(path)) from error
-    if folder.is_dir() and any(not atomic.is_leftover(one.name) for one in folder.iterdir()):
+    names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    names.discard(f".{LEDGER}.lock")
+    if any(not atomic.is_leftover(name) for name in names):
         raise DatasetError(
             f"is neither empty nor a folder of corrections (no {LEDGER})",
             subject=str(folder),

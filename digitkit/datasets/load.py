@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from digitkit.datasets.class_folders import has_class_folders, load_class_folders
+from digitkit.datasets.corrections import is_corrections_folder, load_corrections
 from digitkit.datasets.digits import DigitData, TrainAndTest, stratified_split
 from digitkit.datasets.idx import find_idx_file, load_idx
 from digitkit.datasets.mnist import MNIST_MD5, load_mnist
@@ -33,6 +34,12 @@ def load_train_and_test(folder: Path | None, *, progress: Progress | None = None
             load_mnist("train", progress=progress), load_mnist("test", progress=progress)
         )
     kind = _kind_of(folder)
+    if kind == "corrections":
+        raise DatasetError(
+            "has corrections, which are too few to be trained on alone",
+            subject=str(folder),
+            hint=f"fine-tune a model on them: digitkit train --init digits --data {folder}",
+        )
     if kind == "idx":
         return TrainAndTest(load_idx(folder, "train"), load_idx(folder, "test"))
     if kind == "split":
@@ -52,7 +59,7 @@ def load_test(folder: Path | None, *, progress: Progress | None = None) -> Digit
 
     Args:
         folder: None for MNIST; else as for `load_train_and_test`, except that folders per class
-            without ``train`` and ``test`` are used whole.
+            without ``train`` and ``test`` are used whole, and so are corrections.
         progress: called while images are read or downloaded.
 
     Raises:
@@ -61,6 +68,11 @@ def load_test(folder: Path | None, *, progress: Progress | None = None) -> Digit
     if folder is None:
         return load_mnist("test", progress=progress)
     kind = _kind_of(folder)
+    if kind == "corrections":
+        data, _ = load_corrections(folder)
+        if data is None:
+            raise DatasetError("has no corrections of digits", subject=str(folder))
+        return data
     if kind == "idx":
         return load_idx(folder, "test")
     if kind == "split":
@@ -68,7 +80,7 @@ def load_test(folder: Path | None, *, progress: Progress | None = None) -> Digit
     return load_class_folders(folder, progress=progress)
 
 
-def _kind_of(folder: Path) -> Literal["idx", "split", "classes"]:
+def _kind_of(folder: Path) -> Literal["corrections", "idx", "split", "classes"]:
     try:
         is_folder, exists = folder.is_dir(), folder.exists()
     except OSError as error:  # a name that is too long, up to Python 3.13
@@ -81,6 +93,8 @@ def _kind_of(folder: Path) -> Literal["idx", "split", "classes"]:
             subject=str(folder),
             hint="name a folder with IDX files or with folders 0 … 9",
         )
+    if is_corrections_folder(folder):
+        return "corrections"
     if any(find_idx_file(folder, stem) for stem in MNIST_MD5):
         return "idx"
     if has_class_folders(folder / "train") and has_class_folders(folder / "test"):

@@ -134,8 +134,8 @@ def export_run(
             subject=str(config.run),
             hint="name the files with --name",
         )
-    step("reading the data")
     check_forgotten(run.record, config.run)
+    step("reading the data")
     data = _load_data(run, config.data, progress)
     step("exporting to ONNX")
     net = deploy_net(run.net, run.record.calibration.temperature, run.recipe.negatives > 0)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import U8
 from digitkit.forms.field_ink import READ_SIDE, FieldInk, find_residue, to_region
-from digitkit.forms.marks import Mark, Marks, Way, own_ink, place_of, to_options
+from digitkit.forms.marks import Mark, Marks, Way, own_ink, place_of, to_options, word_doubt
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
@@ -294,4 +294,5 @@ def chain_marks(one: FormField, chain: Chain, predictions: Sequence[Prediction])
         share = probability / total[-1]
         if all(mark.options for mark in marks) and share >= MIN_SHARE:
             ways.append(Way(marks, separators, share))
-    return Marks(tuple(ways), chain.doubts if ways else ("its ink cannot be read",))
+    doubts = word_doubt([predictions[place] for place in best[-1][0][1]])
+    return Marks(tuple(ways), (*(chain.doubts if ways else ("its ink cannot be read",)), *doubts))

@@ -195,8 +195,8 @@ def _decide_alone(one: _Field) -> Decision:
             return Decision("", "invalid", 1.0, ("is required, and empty",))
         return Decision("", "empty", 1.0)
     if not one.fitting:
-        fault = one.field.find_fault(one.raw.text) if one.raw.text else "cannot be read"
-        reasons = (fault or "cannot be read", *one.marks.doubts)
+        fault = one.field.find_fault(one.raw.text) if one.raw.text else None
+        reasons = tuple(filter(None, (fault, *one.marks.doubts)))
         return Decision(one.raw.text, "invalid", 0.0, reasons, one.raw.choice, one.raw.way)
     best = one.fitting[0]
     free = one.field.pattern is None and one.field.checksum is None and not one.field.is_quantity

@@ -1,4 +1,4 @@
-"""Pictures of forms: numbered fields, and what was read of them."""
+"""Pictures of forms: their fields, and what was read of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from digitkit.arrays import U8
-from digitkit.forms.form import Form
+from digitkit.forms.geometry import Placement
 from digitkit.forms.results import FormReading
-from digitkit.forms.template import FormField
+from digitkit.forms.template import FormField, Template
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 
@@ -22,7 +22,7 @@ COLOURS = {"ok": GREEN, "doubtful": YELLOW, "invalid": RED, "empty": GREY}
 
 
 def draw_fields(reference: U8, fields: Sequence[FormField]) -> U8:
-    """A form with its fields, numbered from 1, and their cells.
+    """A form with its fields: their names, inside of them, so that the print around stays seen.
 
     Args:
         reference: uint8 ``[H, W]``.
@@ -33,32 +33,34 @@ def draw_fields(reference: U8, fields: Sequence[FormField]) -> U8:
     """
     page = np.asarray(cv2.cvtColor(_pale(reference), cv2.COLOR_GRAY2BGR), np.uint8)
     thick = max(1, max(page.shape) // 900)
-    for number, one in enumerate(fields, 1):
+    for one in fields:
         x, y, w, h = one.box
         cv2.rectangle(page, (x, y), (x + w, y + h), BLUE, thick + 1)
         for left, _ in one.cells[1:]:
             cv2.line(page, (round(left), y), (round(left), y + h), BLUE, thick)
-        kind = f"{number} {one.name}" + (f" ({len(one.cells)})" if one.cells else "")
-        _label(page, kind, (x, y), BLUE, thick)
+        text = one.name + (f": {len(one.cells)} cells" if one.cells else "")
+        _label(page, text, (x, y + h), BLUE, thick)
     return page
 
 
-def draw_reading(image: GreyImage, form: Form, reading: FormReading) -> U8:
+def draw_reading(
+    image: GreyImage, reading: FormReading, template: Template, placement: Placement
+) -> U8:
     """A picture as its form's reference would show it, with what was read of each field.
 
     Args:
         image: the picture.
-        form: that it was read with.
         reading: of it.
+        template: of its form.
+        placement: where that lies in the picture.
 
     Returns:
         uint8 ``[h, w, 3]`` BGR: the print of the reference in blue where it should be, the fields
         in the colours of `COLOURS`.
     """
-    template, registration = form.locate(image)
     height, width = template.reference.shape
     ratio = min(1.0, 1754 / max(height, width))
-    seen = registration.placement.sample(image, (0.0, 0.0, float(width), float(height)), ratio)
+    seen = placement.sample(image, (0.0, 0.0, float(width), float(height)), ratio)
     page = np.asarray(cv2.cvtColor(_pale(seen), cv2.COLOR_GRAY2BGR), np.uint8)
     reference = cv2.resize(template.reference, seen.shape[::-1], interpolation=cv2.INTER_AREA)
     edges = cv2.Canny(reference, 80, 200)

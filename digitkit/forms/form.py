@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -22,7 +21,7 @@ from digitkit.forms.geometry import Placement
 from digitkit.forms.marks import CellInk, Mark, Marks, comb_marks, cut_cells
 from digitkit.forms.registration import Picture, Registrar, Registration
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
-from digitkit.forms.template import FormField, Template, load_template
+from digitkit.forms.template import FormField, Template, load_templates
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
 from digitkit.sources.frames import Failure, Frame
@@ -83,9 +82,8 @@ class Form:
         """
         if not templates:
             raise ConfigError("requires a template", field="form")
-        loaded = _load(templates, dict(checksums or {}))
-        self._known = [_prepare(template) for template in loaded]
-        self.templates = tuple(loaded)
+        self.templates = tuple(load_templates(templates, checksums or {}))
+        self._known = [_prepare(template) for template in self.templates]
         if isinstance(model, Classifier):
             self.classifier = model
         else:
@@ -124,6 +122,10 @@ class Form:
             FormError: it shows none of the forms, or a pattern takes too long to compare.
             ImageError: of a large JPEG image, the rest of the pixels does not decode.
         """
+        return self.read_located(frame)[0]
+
+    def read_located(self, frame: Frame) -> tuple[FormReading, Template, Registration]:
+        """Read a picture as `read_frame` does; also its form's template, and where it lies."""
         begun = time.perf_counter_ns()
         image = frame.grey
         known, registration = self._find(image)
@@ -144,19 +146,11 @@ class Form:
             "register": (located - begun) / 1e6,
             "read": (finished - located) / 1e6,
         }
-        return FormReading(
+        reading = FormReading(
             frame.source, known.template.name, fields, registration.residual, registration.score,
             registration.method, ms, frame.page,
         )  # fmt: skip
-
-    def locate(self, image: GreyImage) -> tuple[Template, Registration]:
-        """The template that matches a picture best, and where it lies.
-
-        Raises:
-            FormError: none matches.
-        """
-        known, registration = self._find(image)
-        return known.template, registration
+        return reading, known.template, registration
 
     def _find(self, image: GreyImage) -> tuple[_Known, Registration]:
         picture = Picture(image)
@@ -196,27 +190,6 @@ class Form:
                 given = [None if cell.image is None else next(predictions) for cell in part]
                 found[one.name] = comb_marks(one, part, given)
         return found
-
-
-def _load(
-    templates: Sequence[str | os.PathLike[str] | Template], checksums: dict[str, Checksum]
-) -> list[Template]:
-    """Load templates; each checksum belongs to those that have its field."""
-    loaded, used = [], set[str]()
-    for one in templates:
-        if isinstance(one, Template):
-            loaded.append(one)
-            continue
-        path = Path(one)
-        plain = load_template(path)
-        own = {name: f for name, f in checksums.items() if name in {x.name for x in plain.fields}}
-        used |= own.keys()
-        loaded.append(load_template(path, own) if own else plain)
-    if missing := checksums.keys() - used:
-        raise ConfigError(
-            f"is for a field that no template has: {', '.join(sorted(missing))}", field="checksum"
-        )
-    return loaded
 
 
 def _prepare(template: Template) -> _Known:

@@ -15,7 +15,7 @@ from digitkit.forms.drawing import draw_fields, draw_reading
 from digitkit.forms.form import Form
 from digitkit.forms.propose import propose_fields, straighten
 from digitkit.forms.registration import Registrar
-from digitkit.forms.template import load_template, refuse_to_replace, template_text
+from digitkit.forms.template import load_templates, refuse_to_replace, template_text
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
 from digitkit.sources.files import load_frame
@@ -36,7 +36,7 @@ class NewForm:
     Attributes:
         template: TOML file.
         reference: the blank form, straightened.
-        overview: the reference with its numbered fields.
+        overview: the reference with its fields and their names.
         count: how many fields were found.
     """
 
@@ -107,7 +107,7 @@ def check_template(
     """
     functions = load_checksums(checksums)
     if picture is None:
-        loaded = load_template(template, functions)
+        (loaded,) = load_templates([template], functions)
         path = out or Path(f"{template.stem}-check.png")
         refuse_to_replace(path, [template, loaded.reference_path])
         _write(path, draw_fields(loaded.reference, loaded.fields))
@@ -117,10 +117,10 @@ def check_template(
         return path, lines
     form = Form(template, checksums=functions)
     frame = load_frame(picture)
-    reading = form.read_frame(frame)
+    reading, shown, registration = form.read_located(frame)
     path = out or Path(f"{picture.stem}-check.png")
-    refuse_to_replace(path, [template, form.templates[0].reference_path, picture])
-    _write(path, draw_reading(frame.grey, form, reading))
+    refuse_to_replace(path, [template, shown.reference_path, picture])
+    _write(path, draw_reading(frame.grey, reading, shown, registration.placement))
     lines = [
         f"{reading.template}: found by its {reading.method}, score {reading.score:.2f}, residual "
         f"{reading.residual:.2f} pixels of the reference"

@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path, PurePath
 
@@ -182,24 +182,54 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     rules: dict[str, str] = {}
 
 
-def load_template(path: Path, checksums: Mapping[str, Checksum] | None = None) -> Template:
+def load_templates(
+    templates: Iterable[str | os.PathLike[str] | Template], checksums: Mapping[str, Checksum]
+) -> list[Template]:
+    """Load templates, with the user's own checksums.
+
+    Args:
+        templates: files, and templates that are loaded.
+        checksums: functions by the name of a field, for each template that has it; they take the
+            place of what its file says.
+
+    Raises:
+        InputNotFoundError, TemplateError: as `load_template` raises.
+        ConfigError: `checksums` names a field that no template has.
+    """
+    loaded = [one if isinstance(one, Template) else load_template(Path(one)) for one in templates]
+    known = {one.name for template in loaded for one in template.fields}
+    if missing := checksums.keys() - known:
+        raise ConfigError(
+            f"is for a field that no template has: {', '.join(sorted(missing))}", field="checksum"
+        )
+    return [_with_checksums(template, checksums) for template in loaded]
+
+
+def _with_checksums(template: Template, checksums: Mapping[str, Checksum]) -> Template:
+    fields = tuple(
+        replace(one, checksum="of your own", check=checksums[one.name])
+        if one.name in checksums
+        else one
+        for one in template.fields
+    )
+    return replace(template, fields=fields)
+
+
+def load_template(path: Path) -> Template:
     """Read a template and its reference picture.
 
     Args:
         path: TOML file.
-        checksums: the user's own functions, by the name of a field; they take the place of what the
-            file says.
 
     Raises:
         InputNotFoundError: the file does not exist.
         TemplateError: it cannot be read, is not TOML, or says something that is not allowed; its
             reference does not exist, or is not the picture that it was.
-        ConfigError: `checksums` names a field that does not exist.
     """
     name = str(path)
     try:
         table = _read(path)
-        fields = _check_fields(table, dict(checksums or {}))
+        fields = _check_fields(table)
         names = [one.name for one in fields]
         rules = tuple(make_rule(target, text, names) for target, text in table.rules.items())
         check_cycles(rules)
@@ -229,7 +259,7 @@ def _read(path: Path) -> _File:
         raise TemplateError(f"is not valid TOML: {one_line(error)}") from error
 
 
-def _check_fields(table: _File, checksums: dict[str, Checksum]) -> tuple[FormField, ...]:
+def _check_fields(table: _File) -> tuple[FormField, ...]:
     if not 1 <= len(table.field) <= MAX_FIELDS:
         raise TemplateError(f"must have 1 to {MAX_FIELDS} fields, got {len(table.field)}")
     fields: list[FormField] = []
@@ -246,17 +276,13 @@ def _check_fields(table: _File, checksums: dict[str, Checksum]) -> tuple[FormFie
                 raise TemplateError(f"field {one.name!r}: there is another column {column!r}")
             columns.add(column)
         try:
-            fields.append(_check_field(one, table.size, checksums.pop(one.name, None)))
+            fields.append(_check_field(one, table.size))
         except DigitkitError as error:
             raise TemplateError(f"field {one.name!r}: {error}") from error
-    if checksums:
-        raise ConfigError(
-            f"is for fields that do not exist: {', '.join(checksums)}", field="checksum"
-        )
     return tuple(fields)
 
 
-def _check_field(one: _FieldTable, size: tuple[int, int], check: Checksum | None) -> FormField:
+def _check_field(one: _FieldTable, size: tuple[int, int]) -> FormField:
     x, y, w, h = (round(side) for side in _finite(one.box))
     if not (w >= MIN_SIDE and h >= MIN_SIDE and x >= 0 and y >= 0):
         raise TemplateError(
@@ -266,22 +292,18 @@ def _check_field(one: _FieldTable, size: tuple[int, int], check: Checksum | None
         raise TemplateError(f"box {list(one.box)} is outside the picture of {size[0]}x{size[1]}")
     if one.decimals is not None and not 0 <= one.decimals <= MAX_DECIMALS:
         raise TemplateError(f"decimals must be 0 to {MAX_DECIMALS}, got {one.decimals}")
-    checksum = one.checksum
-    if check is not None:
-        checksum = "of your own"
-    elif checksum is not None:
-        if checksum not in CHECKSUMS:
-            raise TemplateError(
-                f"checksum must be one of {', '.join(CHECKSUMS)}, got {checksum!r}",
-                hint=f"a function of your own is an option: --checksum {one.name}=module:function",
-            )
-        check = CHECKSUMS[checksum]
+    if one.checksum is not None and one.checksum not in CHECKSUMS:
+        raise TemplateError(
+            f"checksum must be one of {', '.join(CHECKSUMS)}, got {one.checksum!r}",
+            hint=f"a function of your own is an option: --checksum {one.name}=module:function",
+        )
+    check = None if one.checksum is None else CHECKSUMS[one.checksum]
     low, high = (None if v is None else _decimal(v) for v in (one.min, one.max))
     if low is not None and high is not None and low > high:
         raise TemplateError(f"min must not be above max, got {low} and {high}")
     return FormField(
-        one.name, (x, y, w, h), _check_cells(one.cells, (x, y, w, h)), one.pattern, checksum, check,
-        low, high, one.decimals, one.required,
+        one.name, (x, y, w, h), _check_cells(one.cells, (x, y, w, h)), one.pattern,
+        one.checksum, check, low, high, one.decimals, one.required,
     )  # fmt: skip
 
 
@@ -360,6 +382,7 @@ def template_text(
     name = json.dumps(reference, ensure_ascii=False)
     lines = [
         f"reference = {name}", f'sha256 = "{sha256}"', f"size = [{size[0]}, {size[1]}]", "",
+        "# A field's name is its column in the table: a letter, then letters, digits and _.",
         "# Each field may have: pattern, checksum (" + ", ".join(CHECKSUMS) + "), min, max,",
         "# decimals, required. Rules across fields come last, in a table:",
         "# [rules]", '# total = "a + b"',

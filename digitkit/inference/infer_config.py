@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from digitkit.choices import (
 )
 from digitkit.errors import ConfigError, at_least, check_choice, check_range
 from digitkit.sources.suffixes import is_video
+from digitkit.sources.urls import holds_secret, is_address, mask_password
 
 if TYPE_CHECKING:
     from digitkit.reading.fields import Field
@@ -33,6 +35,9 @@ DEFAULT_HOLD = 5
 
 MAX_SIDE = 65_536
 """Longest side to request from a camera, pixels."""
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How an address such as ``s3://bucket`` begins as a path; a drive of Windows has one letter."""
 
 MAX_LOG_MB, MAX_LOG_FILES = 1e6, 1000
 """Largest rotating file, megabytes, and most of them."""
@@ -246,6 +251,12 @@ class InferConfig:
         for name in ("annotate", "explain"):
             if getattr(self, name) is not None:
                 raise ConfigError("cannot be combined with --engine ray", field=name)
+        for source in filter(holds_secret, self.sources):
+            raise ConfigError(
+                f"must not hold a password, got {mask_password(source)}",
+                hint="set it in the environment of the cluster's nodes",
+                field="sources",
+            )
 
     def _check_outputs(self) -> None:
         inputs = {"model": self.model, "config": self.config}
@@ -255,6 +266,8 @@ class InferConfig:
             if path is not None and os.path.isfile(path)
         }
         for field, path in (*self.output_files.items(), *self.output_folders.items()):
+            if _ADDRESS.match(str(path)):  # which may have a password in it
+                raise ConfigError("must be a path, got an address", field=field)
             try:
                 real = os.path.realpath(path)
             except ValueError as error:  # a NUL byte
@@ -381,9 +394,13 @@ class InferConfig:
         sources: Sequence[str] = tuple(chosen.pop("sources", ()))
         if chosen.get("engine") == "ray":
             chosen.setdefault("workers", "auto")
-        elif any("://" in source for source in sources):
+        elif any(map(is_address, sources)):
             if len(sources) > 1 or "camera" in chosen:
-                raise ConfigError("must be one URL of a stream, or files", field="sources")
+                raise ConfigError(
+                    "must be one URL of a stream, or files",
+                    hint="files at addresses are read with --engine ray",
+                    field="sources",
+                )
             chosen["camera"], sources = sources[0], ()
         values = dict(settings or {})
         if sources and "camera" in values:

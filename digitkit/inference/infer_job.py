@@ -87,8 +87,8 @@ def run_infer(
             ends = config.watch is None
             deferred = deferred_interrupts(end_at_sigterm=ends)
             files.interrupts = stack.enter_context(deferred)
-        if inputs.watch is not None:
-            inputs.watch.idle = outputs.idle
+            if inputs.watch is not None:
+                inputs.watch.idle = partial(files.interrupts.call, outputs.idle)
         workers = count_workers(config, inputs.total)
         if workers > 1:
             summary = _read_with_workers(files, reader, make_reader, workers, call)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
@@ -18,6 +18,8 @@ from digitkit.sources.suffixes import is_video
 
 if TYPE_CHECKING:
     from digitkit.sources.watch import FolderWatch
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFile
     return InputFiles(find(notice), total)
 
 
-def guarded(config: InferConfig, files: Iterable[Item | Failure]) -> Iterator[Item | Failure]:
-    """Pass on the files; refuse one that an output of this run would replace.
+def guarded(config: InferConfig, files: Iterable[_T]) -> Iterator[_T]:
+    """Pass on the files, and what is none; refuse one that an output of this run would replace.
 
     Raises:
         ConfigError: a source is an output file, or is in a folder that images are written to; or a

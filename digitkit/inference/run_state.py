@@ -136,7 +136,8 @@ def open_run(config: InferConfig, header: dict[str, Any]) -> Iterator[OutputRun]
     output, path = config.output, run_file_path(config.output)
     there = _is_there(output)
     with ExitStack() as stack:
-        if there and path.exists():
+        # The state is empty where a run ended while it began.
+        if there and path.exists() and path.stat().st_size:
             file = stack.enter_context(open_run_file(path))
             if not config.continues:
                 raise ConfigError(

@@ -319,8 +319,9 @@ class ParquetSink:
     def _write_part(self) -> None:
         table = import_pyarrow().Table.from_batches(self._batches, schema=self._schema)
         write_part(self._folder / f"part-{self._number:06d}{SUFFIX}", table)
-        self._number += 1
+        # In this order: after an interrupt in between, `finish` must not write them a second time.
         self._batches, self._rows, self._bytes = [], 0, 0
+        self._number += 1
         self._run.clear()
         self._written = time.monotonic()
 

@@ -27,6 +27,7 @@ from digitkit.images.large import load_bytes
 from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name, to_item
 from digitkit.sources.suffixes import is_video
+from digitkit.sources.urls import is_address, mask_password
 from digitkit.sources.video import ALL_FRAMES, VideoLimits, video_frames
 
 if TYPE_CHECKING:
@@ -64,27 +65,36 @@ def expand_sources(
     Yields:
         An item for each file; a `Failure` for a source without one.
     """
+    for source in list_sources(sources, nul=nul):
+        if isinstance(source, str):
+            yield from _expand_one(source, notice)
+        else:
+            yield source
+
+
+def list_sources(
+    sources: Iterable[str], *, nul: bool = False
+) -> Iterator[str | ImageBytes | Failure]:
+    """The sources as they are named, with those of a list on standard input; see `expand_sources`.
+
+    Yields:
+        A name, or the image on standard input; a `Failure` if that cannot be read.
+    """
     for source in sources:
         if source == "-":
-            yield from _expand_standard_input(nul, notice)
+            yield from _read_standard_input(nul)
         else:
-            yield from _expand_one(source, notice)
+            yield source
 
 
-def _expand_standard_input(
-    nul: bool, notice: Callable[[str], None] | None
-) -> Iterator[Item | Failure]:
+def _read_standard_input(nul: bool) -> Iterator[str | ImageBytes | Failure]:
     from digitkit.sources.piped import read_piped
 
     if sys.stdin is None:
         yield Failure("-", "standard input is closed")
         return
     try:
-        for piped in read_piped(sys.stdin.buffer, nul=nul):  # type: ignore[arg-type]  # buffered
-            if isinstance(piped, ImageBytes):
-                yield piped
-            else:
-                yield from _expand_one(piped, notice)
+        yield from read_piped(sys.stdin.buffer, nul=nul)  # type: ignore[arg-type]  # buffered
     except (SourceError, ImageError) as error:
         yield to_failure("-", error)
     except OSError as error:
@@ -92,7 +102,7 @@ def _expand_standard_input(
 
 
 def _expand_one(source: str, notice: Callable[[str], None] | None) -> Iterator[Item | Failure]:
-    name = printable_path(source)
+    name = printable_path(mask_password(source))
     path = Path(source)
     try:
         if not source:
@@ -102,12 +112,23 @@ def _expand_one(source: str, notice: Callable[[str], None] | None) -> Iterator[I
             yield from _expand_folder(path, name, notice)
         elif os.path.lexists(path):
             yield path
+        elif is_address(source):
+            yield to_failure(name, address_error(source))
         else:
             yield from _expand_pattern(source)
     except OSError as error:
         yield Failure(name, f"cannot be accessed: {os_reason(error)}", kind="unreadable")
     except ValueError as error:  # a NUL byte inside a name
         yield Failure(name, f"is not a valid path: {error}")
+
+
+def address_error(address: str) -> SourceError:
+    """The error for an address of a file where files are paths."""
+    return SourceError(
+        "is an address, not a file",
+        subject=mask_password(address),
+        hint="a stream must be the only source; files at addresses are read with --engine ray",
+    )
 
 
 def _expand_folder(

@@ -24,9 +24,10 @@ from digitkit.errors import (
 from digitkit.images.convert import from_array
 from digitkit.images.decode import MAX_FILE_BYTES
 from digitkit.images.orientation import turn_upright
-from digitkit.sources.files import INPUT_ERRORS, item_frames, load_item
+from digitkit.sources.files import INPUT_ERRORS, address_error, item_frames, load_item
 from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.items import ImageBytes, Item, to_item
+from digitkit.sources.urls import is_address
 
 
 class BinaryFile(Protocol):
@@ -133,7 +134,7 @@ def object_frames(image: object, *, exif: bool = True) -> Iterator[Frame | Failu
     try:
         source = _to_source(image, exif)
     except _ERRORS as error:
-        yield to_failure(_name(image), error)
+        yield to_failure(error.subject or _name(image), error)
         return
     if isinstance(source, Frame):
         yield source
@@ -144,6 +145,8 @@ def object_frames(image: object, *, exif: bool = True) -> Iterator[Frame | Failu
 def _to_source(image: object, exif: bool) -> Item | Frame:
     if isinstance(image, str | os.PathLike):
         path = os.fsdecode(image)
+        if is_address(path) and not os.path.lexists(path):
+            raise address_error(path)
         try:
             return to_item(path)
         except (OSError, ValueError):  # reading it says what is wrong

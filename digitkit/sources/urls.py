@@ -1,4 +1,4 @@
-"""URLs of streams, and their passwords, which are never displayed."""
+"""URLs of streams and addresses of files, and their passwords, which are never displayed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,30 @@ def mask_password(url: str) -> str:
     scheme, mark, rest = url.partition("://")
     if not mark:
         return url
+    return f"{scheme}://" + _SECRET.sub(r"\1***", _mask_user(rest))
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is no path, but a URL of a stream or of a file, such as ``s3://bucket/a``."""
+    return "://" in name
+
+
+def holds_secret(address: str) -> bool:
+    """Whether there is a password in an address, or a parameter named like one.
+
+    >>> holds_secret("s3://key:geheim@bucket/scans"), holds_secret("s3://bucket/author=me/1.png")
+    (True, False)
+    """
+    rest = address.partition("://")[2]
+    parameters = re.split(r"[?#]", rest, maxsplit=1)[1:]
+    return _mask_user(rest) != rest or any(map(_SECRET.search, parameters))
+
+
+def _mask_user(rest: str) -> str:
     host = re.split(r"[/?#]", rest, maxsplit=1)[0]
     user, colon, port = host.partition(":")
     if "@" not in host and colon and "@" in rest and not re.fullmatch(r"\d*", port):
         host = rest  # not a port: a password with a slash in it that should have been escaped
     before, at, _ = host.rpartition("@")
-    if at:
-        user, colon, _ = before.partition(":")
-        if colon:
-            rest = f"{user}:***{rest[len(before) :]}"
-    return f"{scheme}://" + _SECRET.sub(r"\1***", rest)
+    user, colon, _ = before.partition(":")
+    return f"{user}:***{rest[len(before) :]}" if at and colon else rest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
@@ -38,6 +38,19 @@ class Interrupts:
                 return
             self._writing = True
             yield item
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function, which is not interrupted.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: after it, as `between` does.
+        """
+        self._writing = True
+        try:
+            function()
+        finally:
+            self._writing = False
+        self._raise_waiting()
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal; a second one does not wait."""

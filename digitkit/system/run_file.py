@@ -65,10 +65,12 @@ class RunFile:
         Raises:
             OutputError: it cannot be written; the entries before it stay.
         """
-        entry = _HEAD.pack(part, len(data), zlib.crc32(data)) + data
+        self._write(_HEAD.pack(part, len(data), zlib.crc32(data)) + data)
+
+    def _write(self, data: bytes) -> None:
         try:
             begin = self._file.tell()
-            if self._file.write(entry) == len(entry):
+            if self._file.write(data) == len(data):
                 return
             self._file.truncate(begin)  # else later entries, after half of one, would be lost
             self._file.seek(begin)
@@ -114,8 +116,17 @@ def create_run_file(path: Path, header: Mapping[str, Any]) -> Iterator[RunFile]:
     Raises:
         OutputError: the file cannot be written, or a run holds it.
     """
-    atomic.write_text(path, json.dumps(header, sort_keys=True) + "\n")
-    with open_run_file(path) as run:
+    line = (json.dumps(header, sort_keys=True) + "\n").encode()
+    # In place: what replaced the file of a run that has begun would take its lock away.
+    with _open_locked(path, os.O_RDWR | os.O_CREAT) as file:
+        run = RunFile(path, header, file, 0)
+        try:
+            run.clear()
+            run._write(line)
+        except OutputError:
+            run.remove()
+            raise
+        run._start = len(line)
         yield run
 
 
@@ -126,14 +137,7 @@ def open_run_file(path: Path) -> Iterator[RunFile]:
     Raises:
         OutputError: the file does not exist, cannot be read, is damaged, or another run holds it.
     """
-    atomic.check_links(path)
-    try:
-        file = path.open("r+b", buffering=0)
-    except OSError as error:
-        problem = f"cannot be opened: {os_reason(error)}"
-        raise OutputError(problem, subject=str(path)) from error
-    with file:
-        _lock(file, path)
+    with _open_locked(path, os.O_RDWR) as file:
         head, newline, _ = file.read(MAX_HEADER_BYTES).partition(b"\n")
         header = None
         with suppress(ValueError):
@@ -149,19 +153,42 @@ def open_run_file(path: Path) -> Iterator[RunFile]:
         yield run
 
 
-def _lock(file: BinaryIO, path: Path) -> None:
+@contextmanager
+def _open_locked(path: Path, flags: int) -> Iterator[BinaryIO]:
+    atomic.check_links(path)
+    try:
+        if flags & os.O_CREAT:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        problem = f"cannot be opened: {os_reason(error)}"
+        raise OutputError(problem, subject=str(path)) from error
+    with open(descriptor, "r+b", buffering=0) as file:
+        if not _lock(file, path):
+            raise OutputError(
+                "another run is writing this output",
+                subject=str(path),
+                hint="wait for it, or end it",
+            )
+        yield file
+
+
+def _lock(file: BinaryIO, path: Path) -> bool:
+    """Lock a file for this process; False where another one holds it, or has just removed it."""
     if os.name != "posix":
-        return
+        return True
     import fcntl
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(
-            "another run is writing this output", subject=str(path), hint="wait for it, or end it"
-        ) from error
+    except BlockingIOError:
+        return False
     except OSError:  # there are file systems without locks
-        return
+        return True
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:

@@ -25,12 +25,10 @@ from digitkit.datasets.digits import DigitData, Images
 from digitkit.errors import RunError
 from digitkit.training import negatives, stroke_digits
 from digitkit.training.augment import augment
-from digitkit.training.nets import build_net, logits, to_input
+from digitkit.training.distillation import Teacher, make_teacher
+from digitkit.training.nets import State, build_net, logits, to_input
 from digitkit.training.recipes import Recipe
 from digitkit.training.record import EpochRecord
-
-State = dict[str, Tensor]
-"""A net's weights and statistics by name, as ``state_dict`` gives them."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +105,7 @@ def fit(
     start: State | None = None,
     resume: Checkpoint | None = None,
     without_digit: Images | None = None,
+    new: int = 0,
 ) -> Checkpoint:
     """Train a net.
 
@@ -120,6 +119,8 @@ def fit(
         resume: continue after the last epoch of this checkpoint.
         without_digit: images without a digit, uint8 ``[M, 28, 28]``, next to those that are made
             for a recipe that trains with such; None for no others.
+        new: how many of the last training images are new to `start`, as all of `without_digit` are;
+            a recipe that distils, which requires `start`, does so on the others.
 
     Returns:
         The last epoch's checkpoint; its `best` are the weights to keep.
@@ -138,7 +139,8 @@ def fit(
             raise RunError(
                 f"at least 2 images to train on are required, got {len(train)}", subject=train.name
             )
-        material = _prepare(recipe, train, without_digit)
+        material = _prepare(recipe, train, without_digit, new)
+        teacher = make_teacher(recipe, start)
         validation_tensors = _to_tensors(validation) if validation else None
 
         history = list(resume.history) if resume else []
@@ -148,7 +150,7 @@ def fit(
             begun = time.perf_counter()
             epoch = len(history) + 1
             loss, accuracy = _train_epoch(
-                recipe, net, optimizer, average, material, epoch, observer
+                recipe, net, optimizer, average, material, epoch, observer, teacher
             )
             candidate = average.net if average else net
             val_loss, val_accuracy = _validate(candidate, validation_tensors)
@@ -241,23 +243,26 @@ class _Material:
     images: Tensor  # uint8 [N, 28, 28]
     labels: Tensor  # int64 [N]
     negatives: Tensor  # uint8 [M, 28, 28]
+    made: int  # how many of these were made; the others are given
+    new: range  # places of the images that what was trained before does not know
 
 
-def _prepare(recipe: Recipe, train: DigitData, others: Images | None) -> _Material:
+def _prepare(recipe: Recipe, train: DigitData, others: Images | None, new: int) -> _Material:
     images, labels = _to_tensors(train)
     if recipe.hands:
         count = round(recipe.hands * len(train))
         drawn, drawn_labels = stroke_digits.draw_digits(count, recipe.seed)
         images = torch.cat([images, torch.from_numpy(drawn)])
         labels = torch.cat([labels, torch.from_numpy(drawn_labels.astype("int64"))])
-    without_digit = torch.empty((0, 28, 28), dtype=torch.uint8)
+    without_digit, count = torch.empty((0, 28, 28), dtype=torch.uint8), 0
     if recipe.negatives:
         # As many as an epoch draws; they are augmented differently each time.
         count = max(1, round(recipe.negatives * len(train)))
         made = negatives.make_negatives(train.images, train.labels, count, recipe.seed)
         made = made if others is None else np.concatenate([made, others])
         without_digit = torch.from_numpy(made)
-    return _Material(images, labels, without_digit)
+    places = range(len(train) - new, len(train))
+    return _Material(images, labels, without_digit, count, places)
 
 
 def _loss(recipe: Recipe, scores: Tensor, target: Tensor) -> Tensor:
@@ -286,6 +291,7 @@ def _train_epoch(
     material: _Material,
     epoch: int,
     observer: Observer,
+    teacher: Teacher | None,
 ) -> tuple[float, float]:
     """Train one epoch; its mean loss and accuracy (0–1)."""
     images, labels = material.images, material.labels
@@ -308,13 +314,17 @@ def _train_epoch(
             group["lr"] = rate
         target = labels[index]
         pixels = images[index]
+        known = (index < material.new.start) | (index >= material.new.stop)
         if len(material.negatives):
             count = max(1, round(recipe.negatives * len(index)))
             drawn = torch.randint(len(material.negatives), (count,), generator=generator)
             pixels = torch.cat([pixels, material.negatives[drawn]])
+            known = torch.cat([known, drawn < material.made])
         batch = augment(to_input(pixels), recipe.augmentation, generator)
         scores = net(batch)
         loss = _loss(recipe, scores, target)
+        if teacher is not None:
+            loss = loss + teacher.loss(batch, scores, known)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

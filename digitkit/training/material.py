@@ -108,8 +108,25 @@ def split_material(material: Material, recipe: Recipe) -> tuple[Index, Index]:
     return np.concatenate([kept, first + own_kept]), np.concatenate([split_off, first + own_off])
 
 
-def mix_epoch(material: Material, recipe: Recipe) -> tuple[DigitData, DigitData | None, Images]:
-    """What an epoch trains on, what is validated on, and images without a digit.
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch trains on.
+
+    Attributes:
+        train: the images; the own ones are the last.
+        new: how many of them are own ones, where MNIST is mixed in.
+        validation: what is validated on; None without any.
+        without_digit: own images without a digit, uint8 ``[M, 28, 28]``.
+    """
+
+    train: DigitData
+    new: int
+    validation: DigitData | None
+    without_digit: Images
+
+
+def mix_epoch(material: Material, recipe: Recipe) -> Epoch:
+    """What an epoch trains on.
 
     Where MNIST is mixed in, the own images are repeated so that they are the recipe's part of the
     epoch, or more where there are so many.
@@ -117,18 +134,18 @@ def mix_epoch(material: Material, recipe: Recipe) -> tuple[DigitData, DigitData 
     kept, split_off = split_material(material, recipe)
     validation = material.train.take(split_off, "validation") if len(split_off) else None
     if material.own is None:
-        return material.train.take(kept), validation, material.without_digit
+        return Epoch(material.train.take(kept), 0, validation, material.without_digit)
     first = len(material.train) - len(material.own)
     own = kept[kept >= first]
     others = len(kept) - len(own)
     part = recipe.own / (1 - recipe.own)
-    times = max(1, round(part * others / len(own)))
-    index = np.concatenate([kept[kept < first], np.repeat(own, times)])
+    repeated = np.repeat(own, max(1, round(part * others / len(own))))
+    index = np.concatenate([kept[kept < first], repeated])
     without = material.without_digit
     if len(without):
         room = part * recipe.negatives * others
         without = np.repeat(without, max(1, round(room / len(without))), axis=0)
-    return material.train.take(index), validation, without
+    return Epoch(material.train.take(index), len(repeated), validation, without)
 
 
 def own_validation(material: Material, recipe: Recipe) -> DigitData | None:

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from digitkit.errors import RecipeError
 
+State = dict[str, Tensor]
+"""A net's weights and statistics by name, as ``state_dict`` gives them."""
+
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> nn.Module:
     """Convolution, batch normalisation, ReLU: one block, one convolution once exported."""

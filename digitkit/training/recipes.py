@@ -61,6 +61,8 @@ class Recipe:
             the net learns to reject them (see `digitkit.training.negatives`).
         own: fraction of an epoch's images that are the user's own, repeated, where MNIST is mixed
             into them (see `digitkit.training.material`); 0 mixes nothing.
+        distill: weight of the difference from what the net said before it was trained further, on
+            all images but the own ones (Li and Hoiem, Learning without Forgetting, ECCV 2016).
         statistics: of batch normalisation: those of each ``batch``, or ``fixed`` ones, with which a
             net that was trained before goes on as it is.
         seed: of initialisation, order, dropout, augmentation and the split.
@@ -89,6 +91,7 @@ class Recipe:
     hands: Fraction = 0.0
     negatives: Fraction = 0.0
     own: PartialFraction = 0.0
+    distill: Annotated[float, Meta(ge=0, le=1000)] = 0.0
     statistics: Literal["batch", "fixed"] = "batch"
     seed: Seed = 0
 
@@ -170,6 +173,7 @@ RECIPES = {
             learning_rate=0.0003,
             ema=0.995,
             own=0.05,
+            distill=10.0,
             statistics="fixed",
         ),
         Recipe(

@@ -185,8 +185,16 @@ def resume(folder: Path, watcher: Watcher) -> Run:
             )
         checkpoint = load_checkpoint(folder)
         start = None
-        if checkpoint is None and record.init is not None:
-            start = load_start(Path(record.init.run), record.init.kind).state
+        needed = checkpoint is None or record.recipe.distill
+        if needed and record.init is not None:
+            origin = load_start(Path(record.init.run), record.init.kind)
+            if origin.record.weights_sha256 != record.init.weights_sha256:
+                raise RunError(
+                    "has changed since the training began",
+                    subject=record.init.run,
+                    hint="restore it, or start a new training",
+                )
+            start = origin.state
         recorder = _Recorder(folder, record, watcher)
         return _train(config, recorder, material, start=start, checkpoint=checkpoint)
 
@@ -228,23 +236,25 @@ def _train(
     recorder: _Recorder,
     material: Material,
     *,
-    start: loop.State | None = None,
+    start: nets.State | None = None,
     checkpoint: loop.Checkpoint | None = None,
 ) -> Run:
     recipe, out = config.recipe, config.out
-    train_data, validation, without_digit = mix_epoch(material, recipe)
+    epoch = mix_epoch(material, recipe)
+    validation = epoch.validation
     with torch_threads(recorder.record.threads):
         done = len(checkpoint.history) if checkpoint else 0
         val_count = len(validation) if validation else 0
-        recorder.watcher.started(config, len(train_data), val_count, done)
+        recorder.watcher.started(config, len(epoch.train), val_count, done)
         final = loop.fit(
             recipe,
-            train_data,
+            epoch.train,
             validation,
             recorder,
             start=start,
             resume=checkpoint,
-            without_digit=without_digit,
+            without_digit=epoch.without_digit,
+            new=epoch.new,
         )
         net = nets.build_net(recipe.net)
         net.load_state_dict(final.best)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 import torch
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
 from digitkit.errors import (
@@ -23,7 +23,6 @@ from digitkit.system.bounded import read_bounded
 from digitkit.system.hashes import file_sha256
 from digitkit.training import nets
 from digitkit.training.folder import MAX_WEIGHTS_BYTES, WEIGHTS, load_run
-from digitkit.training.loop import State
 from digitkit.training.recipes import Recipe
 from digitkit.training.record import UNCALIBRATED, CalibrationRecord, InitKind, InitRecord
 
@@ -43,7 +42,7 @@ class Start:
 
     record: InitRecord
     net: str
-    state: State
+    state: nets.State
     calibration: CalibrationRecord
     seed: int
     knows_digits: bool
@@ -149,6 +148,8 @@ def _find_fp32(init: Path) -> Path:
 
 def _read_layers(model: onnx.ModelProto, name: str) -> list[tuple[Tensor, Tensor]]:
     """Weights and biases of a model's convolutions and its dense layers, in order."""
+    if any(one.data_location == TensorProto.EXTERNAL for one in model.graph.initializer):
+        raise ModelError("has weights in another file", subject=name)
     try:
         values = {one.name: numpy_helper.to_array(one).copy() for one in model.graph.initializer}
         return [
@@ -156,7 +157,7 @@ def _read_layers(model: onnx.ModelProto, name: str) -> list[tuple[Tensor, Tensor
             for node in model.graph.node
             if node.op_type in ("Conv", "Gemm")
         ]
-    except (KeyError, IndexError, ValueError, TypeError, OSError) as error:
+    except Exception as error:  # onnx raises several unrelated kinds
         raise ModelError(f"its weights cannot be read: {one_line(error)}", subject=name) from error
 
 

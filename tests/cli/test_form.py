@@ -11,6 +11,10 @@ from support.documents import write_tiff
 from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, write_form
 from support.paths import ROOT
 
+from digitkit.forms.drawing import draw_fields
+from digitkit.forms.propose import propose_fields
+from digitkit.forms.registration import Registrar
+
 SAMPLE = ROOT / "data/samples/form"
 
 
@@ -183,11 +187,34 @@ def test_new_finds_the_fields_of_a_scan(tmp_path):
     assert run("form", "new", blank, "--out", tmp_path / "blank.toml").exit_code == 2
 
 
+def test_new_names_fields_where_the_print_stays_seen(tmp_path):
+    page = blank_form()
+    fields = propose_fields(page)
+    assert [one.name for one in fields] == [f"field_{number}" for number in range(1, 5)]
+    drawn = draw_fields(page, fields)
+    outside = np.full(page.shape, True)
+    for one in fields:
+        x, y, w, h = one.box
+        assert np.ptp(drawn[y + 3 : y + h - 3, x + 3 : x + w - 3].astype(int), axis=2).any()
+        outside[y - 3 : y + h + 3, x - 3 : x + w + 3] = False
+    assert not np.ptp(drawn[outside].astype(int), axis=1).any()  # nothing has a colour
+
+
 def test_new_refuses_what_is_no_form(tmp_path):
     blank = save(tmp_path / "blank.png", np.full((500, 400), 255, np.uint8))
     line = one_error_line(run("form", "new", blank, "--out", tmp_path / "x.toml"), 2)
     assert "blank.png" in line
     assert list(tmp_path.glob("x*")) == []
+
+
+def test_check_finds_the_form_once(scans, template, tmp_path, monkeypatch):
+    found, register = [], Registrar.register
+    monkeypatch.setattr(
+        Registrar, "register", lambda self, picture: found.append(1) or register(self, picture)
+    )
+    command = ("form", "check", template, scans / "1.png", "--out", tmp_path / "check.png")
+    assert run(*command).exit_code == 0
+    assert len(found) == 1
 
 
 def test_check_draws_what_is_read(scans, template, tmp_path):

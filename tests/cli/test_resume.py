@@ -17,7 +17,7 @@ from support.paths import ROOT
 
 from digitkit.models.classifier import Classifier
 from digitkit.reading.reader import Reader
-from digitkit.system.run_file import open_run_file, run_file_path
+from digitkit.system.run_file import create_run_file, open_run_file, run_file_path
 
 FORMATS = ["jsonl", "csv", "parquet"]
 
@@ -201,6 +201,29 @@ def test_one_run_at_a_time(digit_file, tmp_path):
     run(*command)
     with open_run_file(run_file_path(output)):
         assert str(output) in one_error_line(run(*command), 1)
+
+
+def test_a_run_that_has_written_nothing_yet_is_left_alone(digit_file, tmp_path):
+    """It may list its files for minutes, before there is an output."""
+    pytest.importorskip("pyarrow")
+    output = tmp_path / "new/out.parquet"
+    state = run_file_path(output)
+    with create_run_file(state, {"model": "first"}):
+        before = state.read_bytes()
+        for more in ((), ("--resume",)):
+            result = run("infer", digit_file(1), "--output", output, *more)
+            assert "another run" in one_error_line(result, 1)
+            assert state.read_bytes() == before
+        assert not output.exists()
+    assert run("infer", digit_file(1), "--output", output).exit_code == 0  # it ended
+
+
+def test_a_run_that_ended_while_it_began(digit_file, tmp_path):
+    output = tmp_path / "out.jsonl"
+    run("infer", digit_file(1), "--output", output)
+    run_file_path(output).touch()
+    assert run("infer", digit_file(2, "b.png"), "--output", output).exit_code == 0
+    assert [row["text"] for row in rows_of(output)] == ["2"]
 
 
 def test_a_damaged_state_is_refused(digit_file, tmp_path):

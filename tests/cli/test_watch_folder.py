@@ -92,6 +92,29 @@ def test_a_relative_folder_is_another_one_elsewhere(tmp_path, monkeypatch, digit
     assert output.read_bytes() == before
 
 
+def test_ctrl_c_while_a_part_is_written(tmp_path, monkeypatch, digit_file):
+    pq = pytest.importorskip("pyarrow.parquet")
+    from digitkit.sinks import parquet
+
+    digit_file(1, "in/a.png")
+    output = tmp_path / "out.parquet"
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(parquet, "_HELD_SECONDS", 1000)  # so that rows are left to `idle`
+    monkeypatch.setattr(parquet, "PART_SECONDS", 0)
+    take = parquet.RowSink.take
+
+    def interrupted(self):
+        rows = take(self)
+        signal.raise_signal(signal.SIGINT)
+        return rows
+
+    monkeypatch.setattr(parquet.RowSink, "take", interrupted)
+    result = run("infer", "--watch", tmp_path / "in", "--output", output)
+    assert result.exit_code == 0, result.output
+    assert "1 image" in result.stderr
+    assert len(pq.read_table(output)) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

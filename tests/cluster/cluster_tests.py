@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from support.paths import ROOT
 
 from digitkit.cluster.ray_job import import_ray
 from digitkit.images.cv import cv2
+from digitkit.system.run_file import run_file_path
 
 ray = import_ray()
 psutil = pytest.importorskip("psutil")
@@ -60,13 +62,15 @@ def pages(tmp_path_factory) -> Path:
     return folder
 
 
-def start(cluster, pages: Path, output: Path, *options: object) -> subprocess.Popen:
+def start(
+    cluster, pages: Path | str, output: Path, *options: object, stdin: IO | int | None = None
+) -> subprocess.Popen:
     command = [
         *(sys.executable, "-m", "digitkit", "infer", pages, "--output", output, *options),
         *("--engine", "ray", "--ray-address", cluster.address),
     ]
     return subprocess.Popen(
-        [str(part) for part in command], env=ENV, stderr=subprocess.PIPE, text=True
+        [str(part) for part in command], env=ENV, stdin=stdin, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -160,6 +164,23 @@ def test_a_killed_driver_is_resumed(cluster, pages, tmp_path):
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
+def test_a_second_driver_leaves_the_first_alone(cluster, pages, tmp_path):
+    output = tmp_path / "out.parquet"
+    first = start(cluster, "-", output, stdin=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not run_file_path(output).exists():
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    for more in ((), ("--resume",)):  # the first waits for its list
+        assert "another run" in finish(start(cluster, pages, output, *more), code=1)
+    first.stdin.write("".join(f"{path}\n" for path in pages.iterdir()))
+    first.stdin.close()
+    first.stdin = None
+    finish(first)
+    assert_each_once(output, pages)
+
+
 def test_what_cannot_be_reached_is_one_line(digit_file, tmp_path):
     process = subprocess.run(
         [
@@ -182,7 +203,15 @@ def test_addresses_are_read_through_pyarrow(cluster, pages, tmp_path):
     for path in sorted(pages.iterdir())[:5]:
         (some / path.name).write_bytes(path.read_bytes())
     finish(start(cluster, f"file://{some}", output, f"file://{some}/none.png"), code=1)
-    rows = pq.read_table(output).to_pylist()
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"file://{path}\n" for path in [*some.iterdir(), some / "none.png"]))
+    with listed.open() as stdin:
+        finish(start(cluster, "-", tmp_path / "listed.parquet", stdin=stdin), code=1)
+    rows, again = (
+        table.sort_by("source").drop_columns(["time", "ms"]).to_pylist()
+        for table in map(pq.read_table, (output, tmp_path / "listed.parquet"))
+    )
+    assert rows == again
     assert Counter(bool(row["error"]) for row in rows) == {False: 5, True: 1}
     here = run("infer", some, "--output", tmp_path / "here.parquet")
     assert here.exit_code == 0

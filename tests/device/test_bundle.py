@@ -130,6 +130,24 @@ def test_requirements_pin_versions_and_hashes(content, python):
     assert lines[2] == f"numpy==2.4.0 --hash=sha256:{sha256(content[wheel])}"
 
 
+def test_with_the_page_and_the_api(fast, content):
+    assert "digitkit infer --config" in content["digitkit.service"].decode()
+    assert "serve" not in tomllib.loads(content["digitkit.toml"].decode())
+    web = read_bundle(build_bundle(replace(fast, web=True)).path)
+    more = {name for name in web if name not in content}
+    assert more == {
+        "wheels/uvicorn-0.54.0-py3-none-any.whl",
+        "wheels/h11-0.16.0-py3-none-any.whl",
+    }
+    assert b"uvicorn==0.54.0 --hash" in web["requirements-3.11.txt"]
+    assert b"web=1" in web["bundle.conf"]
+    assert "digitkit serve --config" in web["digitkit.service"].decode()
+    settings = tomllib.loads(web["digitkit.toml"].decode())
+    assert settings["serve"] == {"host": "0.0.0.0", "port": 8080, "token_file": "digitkit-token"}
+    names = {one["name"] for one in json.loads(web["sbom.cdx.json"])["components"]}
+    assert {"uvicorn", "h11"} <= names
+
+
 def test_bill_of_materials(content):
     bom = json.loads(content["sbom.cdx.json"])
     own = bom["metadata"]["component"]

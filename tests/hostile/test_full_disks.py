@@ -175,3 +175,10 @@ def test_an_entry_of_a_run_that_does_not_fit(tmp_path):
         run_file.append(1, b"last")
     with open_run_file(path) as run_file:
         assert list(run_file.entries()) == [(0, b"first"), (1, b"last")]
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path):
+    path = tmp_path / "out.parquet.run"
+    with files_of_at_most(20):
+        error_of(OutputError, create_run_file(path, {"model": "x" * 50}).__enter__)
+    assert not path.exists()

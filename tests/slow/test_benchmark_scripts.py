@@ -66,12 +66,19 @@ def test_runs_that_are_killed_and_continued(run, capsys):
     assert [line for line in out.splitlines() if line.startswith(("300 crops", "4 pages"))]
 
 
+def test_names_are_listed(run):
+    pytest.importorskip("pyarrow")
+    out = run("scale", "--names", 1500)
+    assert sum(line.startswith("1,500 ") for line in out.splitlines()) == 4
+
+
 def test_forms(run):
-    out = run("forms", "--count", 1, "--others", 1, "--markers")
+    out = run("forms", "--count", 1, "--others", 1, "--words", 1, "--markers")
     rows = [line.split() for line in out.splitlines()]
     found = {row[0]: row[2] for row in rows if row[:1] in (["scans"], ["photos"]) and row[1] == "1"}
     assert found == {"scans": "100.00%", "photos": "100.00%"}
     assert "refused: 1 of 1" in out
+    assert "of 2 taken for a number" in out
 
 
 def test_startup_of_what_fails(run, tmp_path):

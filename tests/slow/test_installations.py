@@ -44,10 +44,12 @@ def bundles(tmp_path_factory):
     offline = offline_config(top, (PYTHON,), PLATFORM, PIP)
 
     @cache
-    def make(version: str = "0.1.0", model: object = "digits", **of_wheel: object) -> Path:
+    def make(
+        version: str = "0.1.0", model: object = "digits", web: bool = False, **of_wheel: object
+    ) -> Path:
         folder = Path(tempfile.mkdtemp(dir=top))
         wheel = digitkit_wheel(folder, version, **of_wheel)
-        config = replace(offline, out=folder / "b.tar.gz", wheel=wheel, model=str(model))
+        config = replace(offline, out=folder / "b.tar.gz", wheel=wheel, model=str(model), web=web)
         bundle = build_bundle(config)
         with tarfile.open(bundle.path) as archive:
             archive.extractall(folder, filter="data")
@@ -251,6 +253,22 @@ def test_things_in_place_of_the_service_files(device, bundles, tmp_path):
     assert str(settings) in device.uninstall(bundles(), "--system", "--yes", "--purge", code=1)
     assert (settings / "mine").exists()
     assert device.version(top / "usr/local/bin/digitkit") == "0.1.0"
+
+
+def test_the_service_with_a_page_gets_a_token(device, bundles, tmp_path):
+    top = device.be_root(tmp_path / "top")
+    device.install(bundles(web=True), "--system")
+    token = top / "etc/digitkit-token"
+    first = token.read_text()
+    assert len(first.strip()) > 30
+    assert token.stat().st_mode & 0o007 == 0
+    assert "digitkit serve" in (top / "etc/systemd/system/digitkit.service").read_text()
+    device.install(bundles("0.2.0", web=True), "--system")
+    assert token.read_text() == first
+    device.uninstall(bundles(web=True), "--system", "--yes", "--purge")
+    assert not token.exists()
+    device.install(bundles(), "--system")
+    assert not token.exists()
 
 
 @pytest.mark.parametrize(("program", "stub", "message"), [

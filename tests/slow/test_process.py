@@ -67,7 +67,7 @@ def test_one_digit_is_read_with_little(options, digit_file):
     assert {"numpy", "cv2", "onnxruntime", "digitkit.reading.reader"} <= modules
     assert not modules & {"torch", "onnx", "matplotlib", "rich", "pydantic", "msgspec"}
     assert not modules & {"csv", "tempfile", "multiprocessing", "concurrent.futures"}
-    assert not modules & {"pyarrow", "ray", "pandas", "watchdog"}
+    assert not modules & {"pyarrow", "ray", "pandas", "watchdog", "uvicorn", "starlette", "sqlite3"}
     unneeded = (
         *("reading.pages", "reading.fields", "reading.tracking", "sources.live", "datasets.load"),
         *("models.evaluation", "inference.workers", "sinks.drawing", "sinks.video_file", "figures"),

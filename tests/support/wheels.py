@@ -75,6 +75,7 @@ def digitkit_wheel(
         requires=[
             *("msgspec>=0.19.0", "numpy>=1.26.0", "onnxruntime!=1.21.0,>=1.20.1"),
             *("opencv-python>=4.10.0.84", "torch>=2; extra == 'train'"),
+            "uvicorn>=0.34; extra == 'web'",
         ],
         files={
             f"digitkit-{version}.dist-info/entry_points.txt": commands,
@@ -82,6 +83,8 @@ def digitkit_wheel(
             "digitkit/errors.py": "class DigitkitError(Exception):\n    pass\n",
             "digitkit/inference/__init__.py": "",
             "digitkit/inference/settings.py": SETTINGS,
+            "digitkit/web/__init__.py": "",
+            "digitkit/web/serve_job.py": "import uvicorn\n",
             "digitkit/exported/digits-int8.onnx": "net",
             "digitkit/exported/MODEL_CARD.md": "card",
         },
@@ -115,6 +118,8 @@ def offline_config(
         metadata="Classifier: License :: OSI Approved :: Apache Software License\n",
     )
     make_wheel(house, "flatbuffers", "25.1")
+    make_wheel(house, "uvicorn", "0.54.0", requires=["h11"])
+    make_wheel(house, "h11", "0.16.0")
     shutil.copy(pip or make_wheel(folder, "pip", "26.0"), house)
     wheel = digitkit_wheel(folder)
     return BundleConfig(folder / "b.tar.gz", pythons, platform, wheel=wheel, wheelhouse=house)

@@ -37,6 +37,16 @@ format = "jsonl"
 file = "{LOG}"
 """
 
+SERVED = (
+    STREAM
+    + """[serve]
+port = 8080
+token_file = "digitkit-token"
+"""
+)
+INFER = "ExecStart=\\nExecStart=/opt/digitkit/current/venv/bin/digitkit infer --config " + SETTINGS
+"""Lines for the unit: instead of the page and the API, what a bundle without them runs."""
+
 
 class Service:
     """The service in a container."""
@@ -62,11 +72,12 @@ class Service:
             "journalctl -o cat _SYSTEMD_INVOCATION_ID=$(systemctl show digitkit -P InvocationID)"
         )
 
-    def start_with(self, settings: str, unit: str = "") -> None:
+    def start_with(self, settings: str, unit: str = "", *, runs: str = INFER) -> None:
         """Start it with other settings, and with further lines for its unit."""
         folder = "/etc/systemd/system/digitkit.service.d"
         self.run(
-            f"mkdir -p {folder}; printf '[Service]\\nRestartSec=1\\n{unit}' > {folder}/test.conf; "
+            f"mkdir -p {folder}; printf '[Service]\\nRestartSec=1\\n{unit}{runs}\\n' "
+            f"> {folder}/test.conf; "
             f"systemctl daemon-reload; cat > {SETTINGS} <<'END'\n{settings}\nEND\n"
             "systemctl stop digitkit; systemctl reset-failed digitkit 2>/dev/null; "
             "systemctl --no-block start digitkit"
@@ -171,6 +182,51 @@ def missing_camera(service: Service) -> str:
     return "started again"
 
 
+ASK = """
+import json, sys, urllib.error, urllib.request
+token = open("/etc/digitkit-token").read().strip()
+url = "http://127.0.0.1:8080/api/" + sys.argv[1]
+try:
+    urllib.request.urlopen(url)
+    sys.exit("it requires no token")
+except urllib.error.HTTPError as error:
+    assert error.code == 401, error
+request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+print(json.dumps(json.load(urllib.request.urlopen(request))))
+"""
+
+
+def serves(service: Service) -> str:
+    """As it is installed, it answers those who have the token, and keeps what it reads."""
+    service.start_with(SERVED, runs="")
+    expected = service.run("cat /bundle/sample/expected.txt").split()
+    ask = f"/opt/digitkit/current/venv/bin/python -c '{ASK}'"
+
+    def has_read() -> bool:
+        answer = service.container.run(f"{ask} readings")
+        if answer.returncode:
+            return False
+        texts = {line["number"]["text"] for line in json.loads(answer.stdout)["readings"]}
+        return texts >= set(expected)
+
+    done = wait_for(has_read)
+    require(
+        done, f"it does not answer: {service.journal()}", service.container.run(f"{ask} health")
+    )
+    health = json.loads(service.run(f"{ask} health"))
+    require(health["status"] == "ok", f"its health is {health}")
+    (user,) = service.show("UID")
+    owner = service.run("stat -Lc '%u %a' /var/lib/digitkit/history.db").strip()
+    require(owner == f"{user} 600", f"owner and mode of the history are {owner}")
+    doctor = service.run("digitkit doctor --no-camera --json || true")
+    found = {one["name"]: one for one in json.loads(doctor)["checks"]}
+    require(found["serve"]["state"] == "ok", f"doctor finds {found['serve']}")
+    service.run("systemctl stop digitkit")
+    end = service.show("Result", "ExecMainStatus")
+    require(end == ("success", "0"), f"it ends with {end}")
+    return f"health, history, doctor; {found['serve']['found']}"
+
+
 def is_removed(service: Service) -> str:
     """uninstall.sh removes it while it runs."""
     service.start_with(STREAM)
@@ -179,17 +235,18 @@ def is_removed(service: Service) -> str:
     left = service.show("LoadState", "MainPID")
     require(left == ("not-found", "0"), f"left: {left}")
     paths = ("/opt/digitkit", SETTINGS, "/var/log/digitkit", "/usr/local/bin/digitkit")
+    paths += ("/etc/digitkit-token", "/var/lib/digitkit", "/var/lib/private/digitkit")
     for path in paths:
         require(service.container.run(f"test -e {path}").returncode == 1, f"{path} is left")
     return "nothing is left"
 
 
-CHECKS = (installs, reads, stops, hangs, wrong_settings, missing_camera, is_removed)
+CHECKS = (installs, reads, stops, hangs, wrong_settings, missing_camera, serves, is_removed)
 
 
 def make_bundle(name: str, folder: Path) -> Path:
     """Build a bundle of this checkout for a platform; returns its unpacked folder."""
-    config = BundleConfig(folder / "b.tar.gz", tuple(SUITES.values()), name)
+    config = BundleConfig(folder / "b.tar.gz", tuple(SUITES.values()), name, web=True)
     bundle = build_bundle(config, log=print)
     with tarfile.open(bundle.path) as archive:
         archive.extractall(folder, filter="data")

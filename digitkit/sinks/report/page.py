@@ -144,7 +144,7 @@ def _totals(builder: ReportBuilder) -> Iterator[str]:
 
 def _histogram(builder: ReportBuilder) -> Iterator[str]:
     yield "<h2>Confidence</h2>"
-    yield '<p class="note">How many numbers are right with which probability.</p>'
+    yield '<p class="note">Numbers by the probability that they are right.</p>'
     yield '<table class="histogram"><thead hidden><tr><th>Confidence</th><th>Numbers</th>'
     yield "<th></th></tr></thead><tbody>"
     highest = max(1, *builder.histogram)

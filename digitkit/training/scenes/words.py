@@ -105,7 +105,7 @@ def _next_to_rows(page: Page) -> list[tuple[float, float, float, float]]:
 
 
 def _label(rng: Rng) -> str:
-    return str(rng.choice(WORDS)) if rng.random() < 0.7 else _word(rng)
+    return str(rng.choice(WORDS)) if rng.random() < 0.7 else make_word(rng)
 
 
 def _line(rng: Rng, font: Font, empty: bool) -> str:
@@ -119,10 +119,10 @@ def _line(rng: Rng, font: Font, empty: bool) -> str:
         known = [c for c in font.glyphs if not c.isdigit()]
         return "".join(rng.choice(known, int(rng.integers(1, 6))))
     count = int(rng.integers(1, 7 if empty else 4))
-    return " ".join(_word(rng) if rng.random() < 0.6 else _label(rng) for _ in range(count))
+    return " ".join(make_word(rng) if rng.random() < 0.6 else _label(rng) for _ in range(count))
 
 
-def _word(rng: Rng) -> str:
+def make_word(rng: Rng) -> str:
     """A word that can be pronounced, or letters that look like digits among others."""
     if rng.random() < 0.25:
         letters = list(LIKE_DIGITS) * 2 + list(string.ascii_letters)

@@ -187,3 +187,17 @@ def test_images_of_another_size_in_the_folder_are_refused(tmp_path):
     cv2.imwrite(str(tmp_path / "7" / "large.png"), np.zeros((40, 30), np.uint8))
     with pytest.raises(DatasetError, match="28 × 28"):
         load_corrections(tmp_path)
+
+
+def test_without_corrections_nothing_is_made(tmp_path):
+    assert add_corrections(tmp_path / "new", []).corrections == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_at_once_lose_nothing(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: add_corrections(tmp_path, [digit(f"{i}", "7", i)]), range(40)))
+    assert files(tmp_path) == {"7": list(range(40))}
+    assert add_corrections(tmp_path, []).corrections == 40

@@ -10,12 +10,14 @@ from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, write_fo
 import digitkit
 from digitkit import Form
 from digitkit.errors import ConfigError, FormError, TemplateError
+from digitkit.forms import template as template_module
 from digitkit.forms.decide import decide
 from digitkit.forms.marks import Mark, Marks, Way
 from digitkit.forms.template import load_template
 from digitkit.images.cv import cv2
 from digitkit.reading.fitting import Option
 from digitkit.sources.frames import Failure
+from digitkit.training.scenes.fonts import load_fonts
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +209,42 @@ def test_a_digit_across_the_edge_of_a_field_is_noticed(form, one_of_each):
     np.minimum(part, 255 - (ink * 0.85).astype(np.uint8), out=part)
     one = form.read(page)["a"]
     assert (one.text, one.status) != ("731", "ok")
+
+
+def test_checksums_of_the_users_own_for_a_loaded_template(folder, one_of_each):
+    template = load_template(write_form(folder))
+    odd = {"a": lambda text: int(text) % 2 == 1}  # 731
+    even = {"a": lambda text: int(text) % 2 == 0}
+    for checksums, status in ((odd, "ok"), (even, "invalid")):
+        for given in (template, write_form(folder)):
+            form = Form(given, checksums=checksums)
+            assert form.templates[0].fields[1].checksum == "of your own"
+            assert (form.read(fill_form(one_of_each))["a"].status == "ok") is (status == "ok")
+    assert template.fields[1].checksum is None
+
+
+def test_a_template_is_loaded_once(folder, monkeypatch):
+    loaded, load = [], template_module._load_reference
+    monkeypatch.setattr(
+        template_module, "_load_reference", lambda *given: loaded.append(given) or load(*given)
+    )
+    Form(write_form(folder), checksums={"a": lambda text: True})
+    assert len(loaded) == 1
+
+
+@pytest.mark.parametrize("word", ["Name", "June", "kg", "thanks"])
+def test_a_word_is_no_number(folder, word):
+    """In the free field, and a letter in each cell of a comb."""
+    page, font = blank_form(), load_fonts()[0]
+    spots = [(66 + 40 * i, 208, letter) for i, letter in enumerate((word * 6)[:6])]
+    for x, y, text in [(70, 328, word), *spots]:
+        ink, _ = font.write(text, 30, 3)
+        part = page[y : y + ink.shape[0], x : x + ink.shape[1]]
+        np.minimum(part, 255 - ink, out=part)
+    reading = Form(write_form(folder, FIELDS.replace('checksum = "luhn"', ""), "")).read(page)
+    for name in ("a", "number"):
+        assert reading[name].status in ("doubtful", "invalid")
+        assert "may be a word" in reading[name].reasons
 
 
 def test_small_writing_in_a_high_field_is_not_taken_for_nothing(folder, one_of_each):

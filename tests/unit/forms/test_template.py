@@ -9,7 +9,7 @@ from support.forms import FIELDS, RULES, blank_form, save, write_form
 from digitkit.errors import ConfigError, InputNotFoundError, TemplateError
 from digitkit.forms.checksums import CHECKSUMS, load_checksum
 from digitkit.forms.rules import make_rule
-from digitkit.forms.template import FormField, load_template, template_text
+from digitkit.forms.template import FormField, load_template, load_templates, template_text
 
 ONE = '[[field]]\nname = "a"\nbox = [60, 320, 200, 48]\n'
 
@@ -141,14 +141,13 @@ def test_a_checksum_of_the_users_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_sums.py").write_text("def even(text): return int(text) % 2 == 0\nX = 3\n")
     even = load_checksum("own_sums:even")
-    template = load_template(write_form(tmp_path), {"a": even})
+    (template,) = load_templates([write_form(tmp_path)], {"a": even})
     assert template.fields[1].find_fault("12") is None
     assert "checksum" in template.fields[1].find_fault("13")
     for text in ("own_sums", "own_sums:", ":even", "own_sums:odd", "own_sums:X", "no_module:f"):
         assert error_of(ConfigError, load_checksum, text).field == "checksum"
-    assert (
-        error_of(ConfigError, load_template, write_form(tmp_path), {"x": even}).field == "checksum"
-    )
+    error = error_of(ConfigError, load_templates, [template], {"a": even, "x": even})
+    assert error.field == "checksum"
 
 
 def test_faults_of_a_field():

@@ -39,6 +39,14 @@ def test_bytes_and_files_are_read_as_paths_are(reader, digit_file):
     assert [reading.text for reading in several] == [expected.text] * 3
 
 
+def test_addresses_are_no_files(reader):
+    address = "https://me:geheim@host/x.png"
+    assert error_of(SourceError, reader.read, address).subject == "https://me:***@host/x.png"
+    (failure,) = reader.stream([address])
+    assert failure.source == "https://me:***@host/x.png"
+    assert "geheim" not in failure.error
+
+
 def test_pages(reader, scan):
     error = error_of(ImageError, reader.read, scan)
     assert "5 pages" in error.problem

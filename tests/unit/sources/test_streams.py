@@ -15,7 +15,7 @@ from digitkit.images.cv import cv2
 from digitkit.sources.capture import make_opener
 from digitkit.sources.frames import Frame
 from digitkit.sources.live import Live
-from digitkit.sources.urls import mask_password
+from digitkit.sources.urls import holds_secret, mask_password
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,23 @@ from digitkit.sources.urls import mask_password
 def test_passwords_are_masked(url, shown):
     assert mask_password(url) == shown
     assert "heim" not in mask_password(url)
+
+
+@pytest.mark.parametrize(
+    ("address", "secret"),
+    [
+        ("s3://bucket/scans", False),
+        ("s3://bucket/author=me/key=1.png", False),
+        ("s3://bucket/a@b:c.png", False),
+        ("gs://anonymous@bucket/scans", False),
+        ("s3://bucket/x?endpoint_override=localhost:9000&scheme=http", False),
+        ("s3://me:ge/heim@bucket/x.png", True),
+        ("s3://bucket/x.png?X-Amz-Security-Token=geheim", True),
+        ("https://host/x.png?a=1&secret_key=geheim", True),
+    ],
+)
+def test_addresses_with_secrets_are_known(address, secret):
+    assert holds_secret(address) is secret
 
 
 @pytest.mark.parametrize(

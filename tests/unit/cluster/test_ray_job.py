@@ -1,0 +1,102 @@
+"""What the driver of a cluster does before the cluster reads."""
+
+import io
+import json
+import sys
+
+import pytest
+from support.cli import one_error_line, run
+
+from digitkit.cluster import ray_job
+from digitkit.cluster.manifest import PartFiles
+from digitkit.inference.infer_config import InferConfig
+from digitkit.inference.pipeline import Tally
+from digitkit.inference.worker import Form
+from digitkit.sinks.parquet import TableForm
+
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+def begin(config: InferConfig, *, continues: bool) -> list[str]:
+    """List the files, and write what could not be listed; the names of that."""
+    failures = []
+    made = ray_job._find_files(config, 1, print, continues=continues)
+    config.output.mkdir(exist_ok=True)
+    form = Form(TableForm("pictures", "m"))
+    ray_job._write_unlisted(made, form, config.output, Tally(), failures.append)
+    return [failure.source for failure in failures]
+
+
+def test_what_could_not_be_listed_is_in_the_table_once(digit_file, tmp_path, monkeypatch):
+    output = tmp_path / "out.parquet"
+    sources = (str(digit_file(1)), str(tmp_path / "*.tiff"))
+    config = InferConfig.create(sources=sources, output=output, engine="ray")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ray_job, "write_part", killed)
+        begin(config, continues=False)
+    assert begin(config, continues=True) == [sources[1]]
+    assert begin(config, continues=True) == []
+    (row,) = pq.read_table(output).to_pylist()
+    assert (row["source"], row["error"]) == (sources[1], "no file matches this pattern")
+
+
+def piped(monkeypatch, *lines: object) -> None:
+    """These lines on standard input."""
+    data = "".join(f"{line}\n" for line in lines).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def test_a_list_may_hold_paths_and_addresses(digit_file, tmp_path, monkeypatch):
+    path, folder = digit_file(1), digit_file(2, "more/b.png").parent
+    piped(
+        monkeypatch, path, "s3://bucket/x.png", f"file://{folder}", "", f"file://{tmp_path}/none",
+        "https://host/scans", "s3://me:ge/heim@bucket/y.png", "gs://b/y.png?token=geheim",
+    )  # fmt: skip
+    config = InferConfig.create(sources=("-",), output=tmp_path / "o.parquet", engine="ray")
+    made = ray_job._find_files(config, 1, print, continues=False)
+    files = PartFiles(made.path)
+    names = [name.decode() for part in range(made.parts) for name in files.of(part)]
+    assert names == [str(path), "s3://bucket/x.png", f"file://{folder}/b.png"]
+    sources = [failure.source for failure in made.failures]
+    assert sources[2:] == ["s3://me:***@bucket/y.png", "gs://b/y.png?token=***"]
+    assert sources[:2] == [f"file://{tmp_path}/none", "https://host/scans"]
+    assert "geheim" not in str(made.failures)
+
+
+def test_a_password_in_a_source_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for address in ("s3://me:ge/heim@bucket/x.png", "s3://bucket/scans?secret_key=geheim"):
+        result = run("infer", address, "--engine", "ray", "--output", "o.parquet")
+        line = one_error_line(result, 2)
+        assert "SOURCES" in line
+        assert "***" in line
+        assert "heim" not in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_addresses_without_a_cluster_are_refused_line_by_line(digit_file, tmp_path):
+    addresses = ["s3://me:geheim@bucket/*.png", f"file://{digit_file(1)}", "https://h/x?token=geh"]
+    result = run(
+        "infer", "-", "--format", "jsonl", stdin="\n".join([*addresses, str(digit_file(2))])
+    )
+    assert result.exit_code == 1
+    *failed, read = map(json.loads, result.stdout.splitlines())
+    assert [each["source"] for each in failed] == [
+        "s3://me:***@bucket/*.png", addresses[1], "https://h/x?token=***",
+    ]  # fmt: skip
+    assert all("--engine ray" in each["error"] for each in failed)
+    assert read["text"] == "2"
+    assert "geh" not in result.output
+
+
+def test_a_table_is_no_address(tmp_path, monkeypatch, digit_file):
+    monkeypatch.chdir(tmp_path)
+    path = digit_file(1)
+    result = run("infer", path, "--output", "s3://me:geheim@bucket/o.parquet", "--engine", "ray")
+    assert "--output must be a path" in one_error_line(result, 2)
+    assert "geheim" not in result.output
+    assert list(tmp_path.iterdir()) == [path]
