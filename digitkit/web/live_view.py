@@ -32,7 +32,8 @@ JPEG_QUALITY = 80
 """Of OpenCV's 0 to 100."""
 
 STALE_SECONDS = 5.0
-"""Age from which a picture does not show what is now in front of the camera."""
+"""Age from which a picture does not show what is now in front of the camera, if more frames than
+one in so many seconds are read."""
 
 RATE_FRAMES = 30
 """The frame rate is that of the last frames."""
@@ -129,12 +130,15 @@ class LiveView:
         ended: why nothing is read any more; None while something is.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, fps: float | None = None) -> None:
         """Show nothing yet.
 
         Args:
             loop: the event loop that viewers are served by.
+            fps: frames a second at most, above 0; None for all. A picture becomes stale where three
+                are missing, and not before `STALE_SECONDS`.
         """
+        self._interval = 0.0 if fps is None else 1 / fps
         self.note: str | None = None
         self.ended: str | None = None
         self._loop = loop
@@ -187,10 +191,14 @@ class LiveView:
         """How many clients watch the stream."""
         return self._watching
 
+    @property
+    def _stale_seconds(self) -> float:
+        return max(STALE_SECONDS, 3 * self._interval)
+
     def rate(self) -> float:
         """Frames a second, of the last ones; 0 where there is no newer one for long."""
         times = tuple(self._times)
-        if len(times) < 2 or time.monotonic() - times[-1] > STALE_SECONDS:
+        if len(times) < 2 or time.monotonic() - times[-1] > self._stale_seconds:
             return 0.0
         return (len(times) - 1) / max(times[-1] - times[0], 1e-6)
 
@@ -200,7 +208,7 @@ class LiveView:
         values: dict[str, Any] = {
             "fps": round(self.rate(), 2),
             "age": None if shown is None else round(shown.age, 2),
-            "stale": shown is None or shown.age > STALE_SECONDS,
+            "stale": shown is None or shown.age > self._stale_seconds,
             "note": self.ended or self.note,
             "viewers": self._watching,
         }

@@ -82,7 +82,7 @@ async def _serve(
     notice: Callable[[str], None],
     ready: Callable[[str], None],
 ) -> None:
-    view = LiveView(asyncio.get_running_loop())
+    view = LiveView(asyncio.get_running_loop(), config.reading.fps)
     pool = ReadPool(make_reader, config.options.workers, config.options.queue)
     metrics = Metrics(view)
     service = Service(

@@ -25,6 +25,7 @@ def launch():
     path = shutil.which(os.environ.get("CHROMIUM") or "chromium")
     if path is None:
         pytest.skip("there is no Chromium: install chromium, or name one in CHROMIUM")
+    playwright.expect.set_options(timeout=60_000)  # a slow machine is no failure
     opened = []
     with playwright.sync_playwright() as started:
 

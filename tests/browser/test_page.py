@@ -16,7 +16,6 @@ from digitkit.images.cv import cv2
 
 pytestmark = pytest.mark.slow
 expect = playwright.expect
-expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from support.serving import until
 
 pytestmark = pytest.mark.slow
 expect = playwright.expect
-expect.set_options(timeout=60_000)
 
 TOKEN = "correct-horse-battery-staple"
 DESKTOP = {"viewport": {"width": 1280, "height": 780}}

@@ -10,7 +10,6 @@ from support.serving import until
 
 pytestmark = pytest.mark.slow
 expect = playwright.expect
-expect.set_options(timeout=60_000)
 
 NUMBERS = ["1984", "2750", "6361"]  # of page.jpg
 
@@ -56,6 +55,15 @@ def test_the_camera_is_seen_with_its_numbers(watching, camera, open_page):
     assert download.value.path().read_bytes()[:2] == b"\xff\xd8"
     page.get_by_role("button", name="Full screen").click()
     until(lambda: page.evaluate("document.fullscreenElement?.id") == "viewer")
+
+
+def test_a_history_that_cannot_be_read_hides_no_picture(watching, open_page):
+    page = open_page(f"{watching.url}#draw", expected=["status of 503"])
+    error = {"error": {"code": "unavailable", "message": "history.db cannot be read"}}
+    page.route("**/api/readings?*", lambda route: route.fulfill(status=503, json=error))
+    page.locator("#tabs a[href='#live']").click()
+    expect(page.locator("#live-numbers .text")).to_have_text(NUMBERS)
+    until(lambda: is_shown(page))
 
 
 def test_nothing_is_sent_while_nobody_watches(watching, open_page):

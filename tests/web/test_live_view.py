@@ -139,3 +139,15 @@ def test_the_state_is_stale_without_new_frames(monkeypatch):
         assert view.rate() == 0
 
     asyncio.run(run())
+
+
+def test_a_picture_that_none_was_to_follow_is_not_stale(monkeypatch):
+    monkeypatch.setattr(live_view, "STALE_SECONDS", 0.0)
+
+    async def run():
+        view = LiveView(asyncio.get_running_loop(), fps=0.001)
+        assert view.state()["stale"]  # there is none yet
+        view.publish(frame(1), READING)
+        assert not view.state()["stale"]
+
+    asyncio.run(run())

@@ -20,7 +20,6 @@ import { startReview } from "./review.js";
 
 const MAX_SENT = 1280; // longer side of a camera's frame that is sent, pixels
 const MAX_SHOWN = 1600; // longer side of a picture on the page, pixels
-const STALE_SECONDS = 5; // as the service has it
 const LOST_MS = 4000; // the service says each second how things are
 const MAX_EVENTS = 30;
 const PAGE_ROWS = 1000; // readings of a request, the most that there may be
@@ -238,7 +237,7 @@ function showLive(/** @type {AbortSignal} */ signal) {
     const silent = (performance.now() - heard) / 1000;
     const age = (state.age ?? 0) + silent;
     const lost = silent * 1000 > LOST_MS;
-    const stale = lost || state.stale || age > STALE_SECONDS;
+    const stale = lost || state.stale;
     byId("live-empty").hidden = state.age !== null;
     byId("live-view").hidden = state.age === null;
     if (state.age === null) {
@@ -273,10 +272,12 @@ function showLive(/** @type {AbortSignal} */ signal) {
   async function connect() {
     if (source !== null && source.readyState !== EventSource.CLOSED) return;
     health = await getJson("api/health", { signal });
-    const { readings } = await getJson(`api/readings?limit=${MAX_EVENTS}`, { signal });
-    liveEvents = readings.filter((/** @type {Stored} */ one) => one.event);
+    // A history that cannot be read, on a full disk say, is no reason to show nothing.
+    const { readings } = await getJson(`api/readings?limit=${MAX_EVENTS}`, { signal }).catch(() => ({ readings: null }));
+    if (locked || signal.aborted) return;
+    liveEvents = (readings ?? []).filter((/** @type {Stored} */ one) => one.event);
     showEvents();
-    source = new EventSource(`api/live?after=${readings[0]?.id ?? 0}`);
+    source = new EventSource(readings === null ? "api/live" : `api/live?after=${readings[0]?.id ?? 0}`);
     for (const kind of ["appeared", "changed", "disappeared"]) source.addEventListener(kind, receive);
     source.addEventListener("state", receiveState);
     source.addEventListener("error", () => {
