@@ -41,6 +41,7 @@ CREATE TABLE readings (
 CREATE INDEX readings_time ON readings (time);
 CREATE TABLE review (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
     reading INTEGER NOT NULL,
     time REAL NOT NULL,
     confidence REAL NOT NULL,
@@ -156,7 +157,7 @@ class History:
 
         Args:
             line: the JSON line of ``digitkit infer``.
-            items: what is doubtful.
+            items: what is doubtful; what is known by its key is left as it is.
 
         Returns:
             The reading's number, when it is on the disk. It fails with an `OutputError`.
@@ -170,8 +171,8 @@ class History:
             number = database.execute(insert, values).lastrowid
             assert number is not None
             database.executemany(
-                "INSERT INTO review (reading, time, confidence, item, crop, seen)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO review (reading, key, time, confidence, item, crop, seen)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(number, *row) for row in rows],
             )
             return number
@@ -336,13 +337,13 @@ class History:
         ]
 
 
-def _review_row(item: ReviewItem, now: float) -> tuple[float, float, str, bytes, bytes]:
+def _review_row(item: ReviewItem, now: float) -> tuple[str, float, float, str, bytes, bytes]:
     seen = b"".join(np.ascontiguousarray(image).tobytes() for image in item.images)
     values = to_json(item, item.key, "", [])
     for name in ("image", "seen"):  # which depend on where it is stored
         del values[name]
     text = json.dumps(values, ensure_ascii=False)
-    return now, item.confidence, text, encode_jpeg(item.crop), seen
+    return item.key, now, item.confidence, text, encode_jpeg(item.crop), seen
 
 
 def _unpack(seen: bytes) -> tuple[U8, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 BODY_SECONDS = 30.0
 """How long a client may take to send a body."""
+
+DRAIN_SECONDS = 2.0
+"""How long what a refused client sends is still taken."""
 
 MAX_NAME = 200
 """Longest name of a posted image, characters."""
@@ -230,7 +233,25 @@ async def read_image(
     Raises:
         ApiError: it is too large, comes too slowly, there is no room, or a form has no file.
     """
-    body = _limited(request, max_bytes, take)
+    try:
+        return await _read_image(request, _limited(request, max_bytes, take))
+    except ApiError as error:
+        if error.status in (413, 429):  # it still sends
+            await _drain(request)
+        raise
+
+
+async def _drain(request: Request) -> None:
+    """Drop what a client still sends for a moment, so that it gets to the answer."""
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in request.stream():
+                pass
+
+
+async def _read_image(
+    request: Request, body: AsyncGenerator[bytes, None]
+) -> tuple[bytes, str | None]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(BODY_SECONDS):

@@ -199,8 +199,13 @@ async def login(request: Request) -> Response:
     if not service.token.is_right(given):
         await asyncio.sleep(WRONG_TOKEN_SECONDS)
         raise ApiError(401, "the token is wrong")
-    response.set_cookie(COOKIE, service.token.cookie, **cookie_options(request.url.scheme))
+    response.set_cookie(COOKIE, service.token.cookie, **cookie_options(_scheme(request)))
     return response
+
+
+def _scheme(request: Request) -> str:
+    """As the browser sees it: a proxy may speak TLS. A wrong header harms only who sends it."""
+    return request.headers.get("x-forwarded-proto", request.url.scheme)
 
 
 async def logout(request: Request) -> Response:

@@ -57,12 +57,18 @@ class GuardedProtocol(H11Protocol):
         self._close_in(HEAD_SECONDS)
 
     def _close_oldest(self) -> bool:
-        """Close the connection that has waited longest for a request; whether there is one."""
-        waiting = [each for each in self.connections if isinstance(each, GuardedProtocol)]
-        waiting = [each for each in waiting if each._deadline is not None]
+        """Close a connection that waits for a request; whether there is one.
+
+        First those that never sent any, of these the one that has waited longest.
+        """
+        waiting = [
+            (each.cycle is not None, each._deadline.when(), each)
+            for each in self.connections
+            if isinstance(each, GuardedProtocol) and each._deadline is not None
+        ]
         if not waiting:
             return False
-        oldest = min(waiting, key=lambda each: each._deadline.when())  # type: ignore[union-attr]
+        oldest = min(waiting, key=lambda one: one[:2])[2]
         oldest.transport.abort()
         self.connections.discard(oldest)
         return True

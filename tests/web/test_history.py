@@ -28,10 +28,13 @@ def history(tmp_path):
         yield history
 
 
-def item(confidence: float = 0.5, kind: str = "digit", size: int = 40) -> ReviewItem:
+def item(confidence: float = 0.5, kind: str = "digit", size: int = 40, at: int = 0) -> ReviewItem:
     noise = np.random.default_rng(int(confidence * 1e6)).integers(0, 255, (size, size), np.uint8)
     seen = (np.full((28, 28), 7, np.uint8), np.full((28, 28), 9, np.uint8))
-    return ReviewItem(kind, "7", confidence, ("why",), noise, (1, 2, 3, 4), seen, "page.jpg")
+    return ReviewItem(
+        kind, "7", confidence, ("why",), noise, (1, 2, 3, 4), seen, "page.jpg",
+        place=(at, int(confidence * 1000), 1, 1),
+    )  # fmt: skip
 
 
 def line(text: str) -> dict:
@@ -69,6 +72,13 @@ def test_items_wait_for_a_decision_most_doubtful_first(history):
     assert history.crop(999) is None
 
 
+def test_an_item_that_is_known_is_not_asked_about_again(history):
+    history.add(line("7"), [item(0.7)]).result()
+    history.decide(history.open_items(1)[0].id, "3").result()
+    history.add(line("7"), [item(0.7), item(0.2)]).result()
+    assert [one.values["confidence"] for one in history.open_items(10)] == [0.2]
+
+
 def test_it_is_there_when_it_is_opened_again(tmp_path):
     path = tmp_path / "h.db"
     with closing(open_history(path)) as history:
@@ -99,7 +109,7 @@ def test_it_stays_small(tmp_path):
     path = tmp_path / "h.db"
     with closing(open_history(path)) as history:
         for number in range(40):
-            items = [item(0.01 * number, size=300)] * 4
+            items = [item(0.01 * number, size=300, at=at) for at in range(4)]
             history.add(line(str(number)), items).result()
         history.decide(history.open_items(1)[0].id, "5").result()
     before = path.stat().st_size

@@ -117,7 +117,7 @@ def test_detail_says_what_the_classifier_saw(serving, check, one_of_each):
     assert digit["digit"] == 3 == int(np.argmax(digit["probabilities"]))
     png = base64.b64decode(digit["image"].partition(",")[2])
     seen = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
-    assert np.array_equal(seen, one_of_each[3])
+    assert np.abs(seen.astype(int) - one_of_each[3]).max() <= 2  # contrast is stretched
 
 
 @pytest.mark.parametrize(
@@ -197,55 +197,63 @@ def test_the_history_has_what_was_read(serving, check):
 
 
 @pytest.fixture(scope="module")
-def doubtful(serving, check):
-    """Numbers of digits in doubt: of a threshold that few reach."""
-    serving.read(NOTES, name="doubtful", min_confidence=0.9999)
-    return check(serving.client.get("api/review"))
+def reviewed(tmp_path_factory):
+    """A service that has read a picture with a threshold that few digits reach, twice."""
+    with Serving(tmp_path_factory.mktemp("review")) as service:
+        for _ in range(2):
+            service.read(NOTES, name="doubtful", min_confidence=0.9999)
+        yield service
 
 
-def test_doubtful_digits_are_to_be_reviewed(serving, check, doubtful):
+@pytest.fixture(scope="module")
+def doubtful(reviewed, check):
+    return check(reviewed.client.get("api/review"))
+
+
+def test_doubtful_digits_are_to_be_reviewed(reviewed, check, doubtful):
     items = doubtful["items"]
     assert doubtful["open"] == len(items) > 2
+    assert len({item["seen"][0] for item in items}) == len(items) <= 14  # each is there once
     assert [item["confidence"] for item in items] == sorted(i["confidence"] for i in items)
     item = items[0]
     assert item["kind"] == "digit"
-    picture = check(serving.client.get(item["image"]))
+    picture = check(reviewed.client.get(item["image"]))
     image = cv2.imdecode(np.frombuffer(picture, np.uint8), 1)
     x, y, w, h = item["box"]
     assert image[y : y + h, x : x + w].size
-    seen = check(serving.client.get(item["seen"][0]))
+    seen = check(reviewed.client.get(item["seen"][0]))
     assert cv2.imdecode(np.frombuffer(seen, np.uint8), 0).shape == (28, 28)
 
 
-def test_decisions_become_corrections(serving, check, doubtful):
+def test_decisions_become_corrections(reviewed, check, doubtful):
     first, second, third = doubtful["items"][:3]
     for item, text in ((first, "7"), (second, ""), (third, "5")):
-        check(serving.client.post(f"api/review/{item['id']}", json={"text": text}), 204)
-    check(serving.client.delete(f"api/review/{third['id']}"), 204)
-    rest = check(serving.client.get("api/review"))
+        check(reviewed.client.post(f"api/review/{item['id']}", json={"text": text}), 204)
+    check(reviewed.client.delete(f"api/review/{third['id']}"), 204)
+    rest = check(reviewed.client.get("api/review"))
     assert rest["open"] == doubtful["open"] - 2
     assert third["id"] in {item["id"] for item in rest["items"]}
-    response = serving.client.get("api/corrections")
+    response = reviewed.client.get("api/corrections")
     lines = [json.loads(line) for line in check(response).decode().splitlines()]
     assert [line["text"] for line in lines] == ["7", ""]
     assert [line["read"] for line in lines] == [first["read"], second["read"]]
     png = base64.b64decode(lines[0]["images"][0])
-    assert png == serving.client.get(first["seen"][0]).content
+    assert png == reviewed.client.get(first["seen"][0]).content
 
 
-def test_what_cannot_be_decided_is_refused(serving, check, doubtful):
+def test_what_cannot_be_decided_is_refused(reviewed, check, doubtful):
     item = doubtful["items"][-1]["id"]
     url = f"api/review/{item}"
     for text in ("12", "x", " ", None, 7):
-        assert check(serving.client.post(url, json={"text": text}), 400)["error"]["code"]
+        assert check(reviewed.client.post(url, json={"text": text}), 400)["error"]["code"]
     for body in (b"", b"{", b"[" * 4000, b'"7"', b"{}"):
         headers = {"Content-Type": "application/json"}
-        assert check(serving.client.post(url, content=body, headers=headers), 400)
-    check(serving.client.post(url, content=b'{"text": "7"}'), 415)
-    check(serving.client.post("api/review/999999", json={"text": "7"}), 404)
-    check(serving.client.delete("api/review/999999"), 404)
-    check(serving.client.get("api/review/999999/image.jpg"), 404)
-    check(serving.client.get(f"api/review/{item}/seen/99.png"), 404)
+        assert check(reviewed.client.post(url, content=body, headers=headers), 400)
+    check(reviewed.client.post(url, content=b'{"text": "7"}'), 415)
+    check(reviewed.client.post("api/review/999999", json={"text": "7"}), 404)
+    check(reviewed.client.delete("api/review/999999"), 404)
+    check(reviewed.client.get("api/review/999999/image.jpg"), 404)
+    check(reviewed.client.get(f"api/review/{item}/seen/99.png"), 404)
 
 
 def test_health_device_metrics(serving, check):
@@ -263,7 +271,7 @@ def test_health_device_metrics(serving, check):
 @pytest.mark.slow
 def test_doctor(serving, check):
     diagnosis = check(serving.client.get("api/doctor"))
-    assert {one["name"] for one in diagnosis["checks"]} >= {"Python", "model"}
+    assert {one["name"] for one in diagnosis["checks"]} >= {"Python", "contract"}
 
 
 def test_without_a_camera_there_is_no_picture(serving, check):
