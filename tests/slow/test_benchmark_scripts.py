@@ -376,3 +376,11 @@ def test_the_hot_paths_run():
         "--benchmark-disable",
     ]
     assert subprocess.run(command, cwd=ROOT, timeout=300).returncode == 0
+
+
+def test_fine_tuning(run, small_mnist):
+    options = ("--models", "digits-tiny", "--corrections", 12, "--threads", 1)
+    out = run("fine_tuning", *options, "--set", "distill=0,epochs=1", "--set", "epochs=1")
+    rows = [line for line in out.splitlines() if line.startswith("digits-tiny")]
+    assert [row.split()[1] for row in rows] == ["distill=0,epochs=1", "epochs=1"]
+    assert all(row.count("->") == 2 for row in rows)
