@@ -38,6 +38,9 @@ from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
 LEDGER = "corrections.json"
 """The file that makes a folder one of corrections."""
 
+_LOCK = f".{LEDGER}.lock"
+"""The lock file of `LEDGER`, as `atomic.hold_lock` calls it."""
+
 NONE = "none"
 """The folder of images that show no digit."""
 
@@ -228,7 +231,11 @@ def add_corrections(folder: Path, corrections: Iterable[Correction]) -> Converte
         OutputError: it cannot be written.
     """
     added = list(corrections)
-    ledger = _read_ledger(folder)
+    try:
+        ledger = _read_ledger(folder)
+    except DatasetError:
+        if not (added and (folder / _LOCK).exists()):  # another process begins it just now
+            raise
     if added:
         with atomic.hold_lock(folder / LEDGER):
             ledger = _read_ledger(folder)
@@ -282,7 +289,7 @@ def _read_ledger(folder: Path) -> _Ledger:
         problem = f"cannot be read: {one_line(error)}"
         raise DatasetError(problem, subject=str(path)) from error
     names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
-    names.discard(f".{LEDGER}.lock")
+    names.discard(_LOCK)
     if any(not atomic.is_leftover(name) for name in names):
         raise DatasetError(
             f"is neither empty nor a folder of corrections (no {LEDGER})",
