@@ -219,12 +219,14 @@ class History:
                 due = time.monotonic() + PRUNE_SECONDS
 
     def _write(self, work: Sequence[tuple[Operation, Future[Any]]]) -> None:
+        # Who waited may have been cancelled at the end of the service; what follows is still written.
+        work = [each for each in work if each[1].set_running_or_notify_cancel()]
         results = []
         try:
             with self._writer:  # a transaction
                 for operation, _ in work:
                     results.append(operation(self._writer))
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, this thread must go on
             problem = f"cannot be written: {one_line(error)}"
             if not self._failed:
                 self._notice(f"{self.path}: {problem}")
