@@ -122,6 +122,18 @@ def test_it_stays_small(tmp_path):
     assert path.stat().st_size < 0.6 * before
 
 
+def test_it_stays_small_while_it_grows(tmp_path):
+    path = tmp_path / "h.db"
+    with closing(open_history(path, keep_mb=1)) as history:
+        for number in range(60):
+            items = [item(0.01 * number, size=100, at=at) for at in range(4)]
+            history.add(line(str(number)), items).result()
+        kept = [int(stored.line["text"]) for stored in history.readings()]
+        assert kept == list(range(59, 59 - len(kept), -1))
+        assert len(kept) > 5  # the oldest go, not all
+    assert path.stat().st_size < 1.5e6
+
+
 def test_a_damaged_file_is_set_aside(tmp_path):
     path, said = tmp_path / "h.db", []
     with closing(open_history(path)) as history:
