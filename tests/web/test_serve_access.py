@@ -1,5 +1,6 @@
 """Who may use a service: tokens, names, origins."""
 
+import re
 import socket
 
 import httpx
@@ -73,9 +74,25 @@ def test_the_page_gets_a_cookie_for_the_token(guarded):
         assert browser.get("api/health").status_code == 200
         browser.post("api/logout")
         assert browser.get("api/health").status_code == 401
+        unusual = f'settings={{"a": "b c"}}; {right.headers["set-cookie"].partition(";")[0]}'
+        response = guarded.client.get("api/health", headers={"Cookie": unusual})
+        assert response.status_code == 200  # of another service on this host
     for value in ("x", "", '"', TOKEN):
         response = guarded.client.get("api/health", headers={"Cookie": f"digitkit={value}"})
         assert response.status_code == 401
+
+
+def test_what_is_refused_is_counted(guarded):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    def count() -> float:
+        text = guarded.client.get("metrics", headers=headers).text
+        found = re.search(r'digitkit_errors_total\{code="unauthorized"\} (.+)', text)
+        return 0.0 if found is None else float(found[1])
+
+    before = count()
+    assert guarded.client.get("api/health").status_code == 401
+    assert count() == before + 1
 
 
 def test_tokens_are_not_logged(guarded):
@@ -105,6 +122,7 @@ def test_names_of_this_machine_are_answered(local, host):
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
