@@ -219,7 +219,7 @@ class History:
                 due = time.monotonic() + PRUNE_SECONDS
 
     def _write(self, work: Sequence[tuple[Operation, Future[Any]]]) -> None:
-        # Who waited may have been cancelled at the end of the service; what follows is still written.
+        # Who waited may have been cancelled at the end; what others wait for is still written.
         work = [each for each in work if each[1].set_running_or_notify_cancel()]
         results = []
         try:
