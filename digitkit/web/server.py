@@ -14,7 +14,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from digitkit.errors import ConfigError, os_reason
+from digitkit.errors import AddressError, ConfigError, os_reason
 from digitkit.inference.serve_options import ServeOptions
 from digitkit.web.http import ApiError
 
@@ -192,7 +192,8 @@ def listen(options: ServeOptions) -> socket.socket:
     """A socket that listens where the options say.
 
     Raises:
-        ConfigError: the port is taken, or the host is not of this machine.
+        AddressError: the port is taken, or the host is not of this machine, maybe not yet.
+        ConfigError: this user may not use the port, or the host is no name.
     """
     host = options.host.strip("[]")
     try:
@@ -201,14 +202,17 @@ def listen(options: ServeOptions) -> socket.socket:
         )
         family, _, _, _, address = info[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except UnicodeError as error:  # an empty label, or one that is too long
+        raise ConfigError(f"{host} is not a name of a machine", field="host") from error
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise ConfigError(
+            kind = ConfigError if error.errno == errno.EACCES else AddressError
+            raise kind(
                 f"{options.port} cannot be used: {os.strerror(error.errno)}",
                 hint="choose another --port, or 0 for any that is free",
                 field="port",
             ) from error
-        raise ConfigError(f"{host} cannot be used: {os_reason(error)}", field="host") from error
+        raise AddressError(f"{host} cannot be used: {os_reason(error)}", field="host") from error
 
 
 def address_of(listener: socket.socket) -> str:

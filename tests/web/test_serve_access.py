@@ -164,7 +164,8 @@ def test_a_host_that_others_reach_requires_a_token(tmp_path):
         (["--port", "70000"], ["--port", "65535"]),
         (["--allow-origin", "example.org"], ["--allow-origin", "https://"]),
         (["--allow-origin", "*"], ["--allow-origin"]),
-        (["--host", "no.such.host.invalid"], ["--host"]),
+        (["--host", "no.such.host.invalid", "--no-token"], ["--host"]),
+        (["--host", "a" * 70, "--no-token"], ["--host"]),
         (["--workers", "0"], ["--workers"]),
         (["--keep-mb", "0"], ["--keep-mb"]),
         (["--camera", "0", "page.jpg"], ["SOURCES"]),
@@ -182,6 +183,19 @@ def test_a_port_that_is_taken_is_said(tmp_path):
         port = other.getsockname()[1]
         result = run("serve", "--port", port, "--history", tmp_path / "h.db")
         assert f"--port {port}" in one_error_line(result, 2)
+
+
+@pytest.mark.parametrize("option", ["port", "host"])
+def test_an_address_that_is_not_there_yet_is_tried_again(tmp_path, monkeypatch, option):
+    """By systemd, which does not start a service again whose settings are wrong."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        values = {"port": other.getsockname()[1], "host": "192.0.2.7"}
+        result = run(
+            *("serve", "--no-token", "--history", tmp_path / "h.db"),
+            *(f"--{option}", values[option]),
+        )
+        one_error_line(result, 2)
 
 
 def test_the_token_of_the_environment(tmp_path):
