@@ -51,8 +51,13 @@ async def stream(request: Request) -> Response:
             )
             yield head.encode() + data + b"\r\n"
 
-    kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-    return StreamingResponse(parts(), media_type=kind, headers=_UNBUFFERED)
+    return _endless(request, parts(), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+
+
+def _endless(request: Request, parts: AsyncIterator[bytes], kind: str) -> Response:
+    if request.method == "HEAD":  # else it would never be answered, since nothing is sent
+        return Response(media_type=kind, headers=_UNBUFFERED)
+    return StreamingResponse(parts, media_type=kind, headers=_UNBUFFERED)
 
 
 async def live(request: Request) -> Response:
@@ -61,9 +66,7 @@ async def live(request: Request) -> Response:
     given = request.headers.get("last-event-id", "")
     if given.isascii() and given.isdigit():
         last = min(int(given[:19]), 2**62)
-    return StreamingResponse(
-        _events(service_of(request), last), media_type="text/event-stream", headers=_UNBUFFERED
-    )
+    return _endless(request, _events(service_of(request), last), "text/event-stream")
 
 
 async def _events(service: Service, last: int | None) -> AsyncIterator[bytes]:

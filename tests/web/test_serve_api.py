@@ -369,3 +369,10 @@ def test_what_is_no_longer_http_ends_a_connection_quietly(serving, path):
                 pass
     assert serving.client.get("api/health").status_code == 200
     assert "Traceback" not in serving.errors.read_text()
+
+
+@pytest.mark.parametrize("path", ["api/live", "stream.mjpg"])
+def test_the_head_of_what_does_not_end_does(serving, path):
+    with httpx.Client(base_url=serving.url, timeout=10) as client:
+        assert client.head(path).status_code == 200
+        assert client.get("api/health").status_code == 200  # by the same connection
