@@ -118,6 +118,7 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
     whether it still reads MNIST.
 
     Raises:
+        GateError: `init` is a run that did not pass the gate of its training.
         RecipeError: the recipe names a net that does not exist.
         RunError: the folder is taken or locked, `init` does not fit, the recipe requires one, or
             the training diverged.

@@ -1,6 +1,7 @@
 """Fine-tuning on corrections: the record, the gate, resuming, and what is exported."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,8 @@ def test_a_net_that_forgets_does_not_pass_the_gate(config, corrections):
     assert str(done.folder) == error.subject
     error_of(GateError, export_run, ExportConfig(done.folder))
     assert not (done.folder / "exported").exists()
+    # Nor is it what the next training is measured against.
+    error_of(GateError, training.train, replace(config("next"), init=done.folder), Silent())
     # The same by the command line: the run stays, and the exit code says so.
     out = done.folder.with_name("shell")
     options = [f"--set={name}={value}" for name, value in changes.items()]
