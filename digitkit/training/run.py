@@ -57,6 +57,7 @@ from digitkit.training.record import (
     DatasetRecord,
     EpochRecord,
     FinalScoreRecord,
+    InitRecord,
     MachineRecord,
     MixRecord,
     RunRecord,
@@ -370,7 +371,7 @@ def _new_record(config: TrainConfig, start: Start | None, material: Material) ->
         git_revision=git_revision(),
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         data=DataRecord(source, describe(material.train), describe(material.test)),
-        init=start.record if start else None,
+        init=_describe_init(config, start),
         epochs=(),
         best_epoch=None,
         calibration=start.calibration if start else UNCALIBRATED,
@@ -379,6 +380,13 @@ def _new_record(config: TrainConfig, start: Start | None, material: Material) ->
         test=None,
         wall_seconds=0.0,
     )
+
+
+def _describe_init(config: TrainConfig, start: Start | None) -> InitRecord | None:
+    """What a training starts from; of a file its full path, since it may be resumed elsewhere."""
+    if start is None or config.init is None or not config.init.exists():  # a shipped name
+        return start.record if start else None
+    return replace(start.record, run=str(config.init.resolve()))
 
 
 def _new_mix(recipe: Recipe, start: Start | None, material: Material) -> MixRecord | None:

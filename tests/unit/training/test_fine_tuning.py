@@ -229,3 +229,11 @@ def test_a_start_that_changed_is_not_resumed_from(config, tmp_path):
     model.path.write_bytes((models_folder() / "digits-tiny-fp32.onnx").read_bytes())
     error = error_of(RunError, training.resume, tmp_path / "b", Silent())
     assert error.subject == str(model.path)
+
+
+def test_a_training_is_resumed_from_another_folder(config, fast_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(fast_run.folder.parent)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config(init=Path(fast_run.folder.name)), Silent(stop_after=1))
+    monkeypatch.chdir(tmp_path)
+    assert training.resume(config().out, Silent()).record.status == "complete"
