@@ -53,6 +53,10 @@ class ConfigError(DigitkitError, ValueError):
     """A value is out of range, or does not go with another; `field` names it."""
 
 
+class AddressError(ConfigError):
+    """A service cannot listen where it is to: another one does, or the network is not up yet."""
+
+
 class InputNotFoundError(DigitkitError, FileNotFoundError):
     """A file or folder that was named does not exist."""
 

@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from digitkit.cli.option_values import OptionChecks, is_service, skip_checks
 from digitkit.errors import (
+    AddressError,
     ConfigError,
     DigitkitError,
     GateError,
@@ -125,10 +126,10 @@ def _exit_code(error: DigitkitError) -> int:
         return SOME_FAILED
     if isinstance(error, GateError):
         return GATE_FAILED
-    # What the settings say or name is wrong; a camera may be plugged in later.
+    # What the settings say or name is wrong; a camera may be plugged in later, a network be up.
     is_final = isinstance(
         error, (ConfigError, SettingsError, InputNotFoundError, ModelError)
-    ) and not isinstance(error, ModelRunError)
+    ) and not isinstance(error, (ModelRunError, AddressError))
     return WRONG_SETTINGS if is_final and is_service() else USAGE
 
 

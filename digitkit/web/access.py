@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 
 from digitkit.web.http import ApiError
 
@@ -26,6 +27,9 @@ OPEN_PATHS = frozenset({"/", "/api/login", "/api/openapi.json"})
 """What is there without a token, next to the page's own files under `OPEN_FOLDER`."""
 
 OPEN_FOLDER = "/page/"
+
+MAX_PATH = 200
+"""Longest path of a request, characters; ours have fewer, however large their numbers."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -61,11 +65,8 @@ class Token:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return self.is_right(given.strip())
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        value = "" if cookie is None else cookie.value
+        # Not http.cookies, which reads nothing at all where another cookie of this host is unusual.
+        value = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         return hmac.compare_digest(value.encode(), self.cookie.encode())
 
 
@@ -79,7 +80,13 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, *, token: Token | None, local_only: bool, origin: str | None
+        self,
+        app: ASGIApp,
+        *,
+        token: Token | None,
+        local_only: bool,
+        origin: str | None,
+        on_refusal: Callable[[ApiError], None],
     ) -> None:
         """Guard an application.
 
@@ -88,11 +95,13 @@ class Guard:
             token: what clients must send; None for nothing.
             local_only: whether requests must go to a name of this machine.
             origin: of pages that may use the API, next to its own.
+            on_refusal: called with each error that is answered here.
         """
         self._app = app
         self._token = token
         self._local_only = local_only
         self._origin = origin
+        self._on_refusal = on_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -113,12 +122,15 @@ class Guard:
 
         error = self._refusal(scope)
         if error is not None:
+            self._on_refusal(error)
             await error.response()(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> ApiError | None:
         headers, path = Headers(scope=scope), scope["path"]
+        if len(path) > MAX_PATH:
+            return ApiError(404, "there is no such resource")
         if self._local_only and not names_this_machine(headers.get("host", "")):
             return ApiError(
                 403,
@@ -142,7 +154,7 @@ class Guard:
             return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
         if origin == self._origin or headers.get("sec-fetch-site") == "same-origin":
             return True
-        return urlsplit(origin).netloc == headers.get("host")
+        return origin.partition("://")[2] == headers.get("host")
 
 
 def names_this_machine(host: str) -> bool:

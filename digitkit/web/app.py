@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
+from digitkit.errors import DigitkitError
 from digitkit.web import routes_device, routes_history, routes_live, routes_read
 from digitkit.web.access import Guard
 from digitkit.web.http import ApiError, on_error
@@ -55,6 +56,7 @@ def make_app(service: Service) -> Starlette:
             token=service.token,
             local_only=service.token is None and not options.no_token,
             origin=options.allow_origin,
+            on_refusal=lambda error: service.metrics.errors.labels(error.code).inc(),
         )
     ]
     if options.allow_origin is not None:
@@ -78,7 +80,9 @@ def make_app(service: Service) -> Starlette:
     app = Starlette(
         routes=list(ROUTES),
         middleware=middleware,
-        exception_handlers={ApiError: handle, HTTPException: handle, Exception: handle},
+        exception_handlers=dict.fromkeys(
+            (ApiError, HTTPException, DigitkitError, Exception), handle
+        ),
     )
     app.state.service = service
     app.state.doctor = routes_device.Doctor()

@@ -56,7 +56,7 @@ CREATE INDEX review_time ON review (time);
 """
 
 PRUNE_SECONDS = 600.0
-"""How often what is too old, or too much, is removed."""
+"""How often what is too old is removed; what is too much, as soon as it is there."""
 
 MAX_WAITING = 1000
 """Readings that wait to be written; then the thread that reads waits, too."""
@@ -214,17 +214,19 @@ class History:
                 self._write([each for each in work if each is not None])
                 if work[-1] is None:
                     return
-            if time.monotonic() >= due:
+            if time.monotonic() >= due or self._is_full():
                 self._write([(self._prune, Future())])
                 due = time.monotonic() + PRUNE_SECONDS
 
     def _write(self, work: Sequence[tuple[Operation, Future[Any]]]) -> None:
+        # Who waited may have been cancelled at the end; what others wait for is still written.
+        work = [each for each in work if each[1].set_running_or_notify_cancel()]
         results = []
         try:
             with self._writer:  # a transaction
                 for operation, _ in work:
                     results.append(operation(self._writer))
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, this thread must go on
             problem = f"cannot be written: {one_line(error)}"
             if not self._failed:
                 self._notice(f"{self.path}: {problem}")
@@ -235,6 +237,12 @@ class History:
         self._failed = False
         for (_, future), result in zip(work, results, strict=True):
             future.set_result(result)
+
+    def _is_full(self) -> bool:
+        try:
+            return _used_bytes(self._writer) > self._keep_bytes
+        except sqlite3.Error:
+            return False  # the next write says so
 
     def _prune(self, database: sqlite3.Connection) -> None:
         """Remove what is too old, then the oldest until the file is small enough.
@@ -247,10 +255,12 @@ class History:
         for where in ("WHERE text IS NULL", ""):
             while _used_bytes(database) > self._keep_bytes:
                 (last,) = database.execute(
-                    f"SELECT max(id) FROM (SELECT id FROM review {where} ORDER BY id LIMIT 100)"
+                    f"SELECT max(id) FROM (SELECT id FROM review {where} ORDER BY id"
+                    f" LIMIT 1 + (SELECT count(*) FROM review {where}) / 20)"
                 ).fetchone()
                 (reading,) = database.execute(
-                    "SELECT max(id) FROM (SELECT id FROM readings ORDER BY id LIMIT 1000)"
+                    "SELECT max(id) FROM (SELECT id FROM readings ORDER BY id"
+                    " LIMIT 1 + (SELECT count(*) FROM readings) / 20)"
                 ).fetchone()
                 if last is None and reading is None:
                     break

@@ -262,7 +262,7 @@ async def _read_image(
             form = await parser.parse()
     except TimeoutError:
         _too_slow()
-    except (MultiPartException, KeyError) as error:
+    except (MultiPartException, KeyError, ValueError) as error:  # ValueError: of the parser itself
         raise ApiError(400, "the form cannot be read", code="invalid_form") from error
     try:
         for value in form.values():

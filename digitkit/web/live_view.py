@@ -148,6 +148,7 @@ class LiveView:
         self._watching = 0
         self._closed = False
         self._jpeg: tuple[int, bytes] | None = None
+        self._encoding = asyncio.Lock()
         self._new_frame = asyncio.Event()
         self._new_jpeg = asyncio.Event()
         self._encoder: asyncio.Task[None] | None = None
@@ -233,13 +234,14 @@ class LiveView:
 
     async def snapshot(self) -> bytes | None:
         """The newest frame as JPEG; None before the first."""
-        shown = self._shown
-        if shown is None:
-            return None
-        if self._jpeg is None or self._jpeg[0] != shown.number:
-            data = await asyncio.to_thread(encode_jpeg, shown.frame.image, shown.reading)
-            self._jpeg = shown.number, data
-        return self._jpeg[1]
+        async with self._encoding:
+            shown = self._shown  # only now, after those before have encoded theirs
+            if shown is None:
+                return None
+            if self._jpeg is None or self._jpeg[0] != shown.number:
+                data = await asyncio.to_thread(encode_jpeg, shown.frame.image, shown.reading)
+                self._jpeg = shown.number, data
+            return self._jpeg[1]
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The newest frames as JPEG, each as soon as it is there and the one before is gone."""

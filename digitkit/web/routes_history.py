@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response, StreamingResponse
 
 from digitkit.datasets.corrections import Correction
+from digitkit.errors import to_json
 from digitkit.sinks.lines import csv_line, guard, keep_text
 from digitkit.sinks.review import encode_png
 from digitkit.web.http import ApiError, Json, Query, read_field
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 MAX_LIMIT = 1000
 """Most readings or items of an answer."""
+
+PART = 50
+"""Readings that are in memory at a time; one of a page with many digits takes 100 kB and more."""
 
 MAX_TEXT = 100
 """Longest number that a person may type, characters."""
@@ -37,15 +42,49 @@ async def readings(request: Request) -> Response:
     """Readings of the history, the newest first."""
     query = Query(request, ("since", "until", "before", "after", "limit"))
     limit = query.number("limit", 1, MAX_LIMIT, whole=True) or 100
-    found = await asyncio.to_thread(
-        service_of(request).history.readings,
-        since=query.time("since"),
-        until=query.time("until"),
+    parts = _parts(
+        service_of(request).history,
+        limit=limit,
         before=query.number("before", 0, 2**62, whole=True),
         after=query.number("after", 0, 2**62, whole=True),
-        limit=limit,
+        since=query.time("since"),
+        until=query.time("until"),
     )
-    return Json({"readings": [_stored_json(stored) for stored in found]})
+    first = await asyncio.to_thread(next, parts)  # what cannot be read is an error, not half of it
+    return StreamingResponse(
+        _json_text(chain([first], parts)),
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _parts(
+    history: History, *, limit: int, before: int | None, after: int | None, **times: float | None
+) -> Iterator[list[Stored]]:
+    """What `History.readings` gives, a part at a time; the first may be empty."""
+    is_first = True
+    while True:
+        size = min(limit, PART)
+        found = history.readings(before=before, after=after, limit=size, **times)
+        if found or is_first:
+            yield found
+        is_first = False
+        limit -= size
+        if len(found) < size or limit == 0:
+            return
+        if after is None:
+            before = found[-1].id
+        else:
+            after = found[-1].id
+
+
+def _json_text(parts: Iterable[list[Stored]]) -> Iterator[str]:
+    separator = '{"readings": ['
+    for part in parts:
+        texts = [to_json(_stored_json(stored)) for stored in part]
+        yield separator + ", ".join(texts)
+        separator = ", "
+    yield "]}"
 
 
 def _stored_json(stored: Stored) -> dict[str, Any]:
@@ -70,10 +109,8 @@ async def readings_csv(request: Request) -> Response:
 
 def _csv_records(history: History, since: float | None, until: float | None) -> Iterator[str]:
     yield csv_line(CSV_COLUMNS)
-    last = 0
-    while found := history.readings(since=since, until=until, after=last, limit=MAX_LIMIT):
-        last = found[-1].id
-        yield "".join(map(_csv_of, found))
+    for part in _parts(history, limit=2**62, before=None, after=0, since=since, until=until):
+        yield "".join(map(_csv_of, part))
 
 
 def _csv_of(stored: Stored) -> str:
@@ -109,9 +146,10 @@ async def review(request: Request) -> Response:
 
 def _item_json(item: StoredItem) -> dict[str, Any]:
     """An item, with URLs of its pictures relative to the service."""
-    folder = f"api/review/{item.id}"
-    seen = [f"{folder}/seen/{place}.png" for place in range(len(item.seen))]
-    return item.values | {"id": str(item.id), "image": f"{folder}/image.jpg", "seen": seen}
+    # With the key, since browsers keep pictures, and another history has other items of this number.
+    folder, key = f"api/review/{item.id}", f"?key={item.values['id']}"
+    seen = [f"{folder}/seen/{place}.png{key}" for place in range(len(item.seen))]
+    return item.values | {"id": str(item.id), "image": f"{folder}/image.jpg{key}", "seen": seen}
 
 
 def _number_in(request: Request) -> int:

@@ -21,7 +21,10 @@ STATE_SECONDS = 1.0
 """How often clients hear how things are."""
 
 MAX_MISSED = 1000
-"""Events of the history that a client which comes back gets at most."""
+"""Events of the history from which a client that comes back has to come once more."""
+
+PART = 100
+"""Readings of the history that are looked at at a time."""
 
 _UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """So that no proxy holds back what is to be seen at once."""
@@ -56,7 +59,7 @@ async def live(request: Request) -> Response:
     """Events as they happen, and the state each second, as server-sent events."""
     last = Query(request, ("after",)).number("after", 0, 2**62, whole=True)
     given = request.headers.get("last-event-id", "")
-    if given.isdigit():
+    if given.isascii() and given.isdigit():
         last = min(int(given[:19]), 2**62)
     return StreamingResponse(
         _events(service_of(request), last), media_type="text/event-stream", headers=_UNBUFFERED
@@ -73,11 +76,17 @@ async def _events(service: Service, last: int | None) -> AsyncIterator[bytes]:
     with service.view.subscribe() as events:  # first, so that nothing is missed in between
         yield _message("state", service.view.state())
         if last is not None:
-            missed = await asyncio.to_thread(service.history.readings, after=last, limit=MAX_MISSED)
-            for stored in missed:
-                last = stored.id
-                if "event" in stored.line:
-                    yield _message(stored.line["event"], stored.line, stored.id)
+            sent = 0
+            while missed := await asyncio.to_thread(
+                service.history.readings, after=last, limit=PART
+            ):
+                for stored in missed:
+                    last = stored.id
+                    if "event" in stored.line:
+                        yield _message(stored.line["event"], stored.line, stored.id)
+                        sent += 1
+                if sent >= MAX_MISSED:
+                    return  # it asks for the rest when it comes back
         loop = asyncio.get_running_loop()
         due = loop.time() + STATE_SECONDS
         while True:

@@ -14,7 +14,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from digitkit.errors import ConfigError, os_reason
+from digitkit.errors import AddressError, ConfigError, os_reason
 from digitkit.inference.serve_options import ServeOptions
 from digitkit.web.http import ApiError
 
@@ -47,6 +47,9 @@ class GuardedProtocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
     """When it is closed: while a request is waited for, or the client does not read."""
+
+    _is_paused = False
+    """Whether the client has yet to read what was written."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many that are in use."""
@@ -82,26 +85,51 @@ class GuardedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what a client sends; a whole head ends the wait for one."""
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if not (self._is_paused or self._is_waiting):
             self._close_in(None)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
-        self._close_in(HEAD_SECONDS)
-        super().on_response_complete()
+        """Wait for the next request, once the client has taken this response."""
+        if not self._is_paused:
+            self._close_in(HEAD_SECONDS)
+        super().on_response_complete()  # may begin the next request, if that came already
+        if not (self._is_paused or self._is_waiting):
+            self._close_in(None)
 
     def pause_writing(self) -> None:
-        """The client does not read."""
-        self._close_in(STUCK_SECONDS)
+        """The client does not read as fast as it is written."""
+        self._is_paused = True
+        self._close_unless_read(self.transport.get_write_buffer_size())
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """It reads again."""
-        self._close_in(None)
+        """It has read almost all."""
+        self._is_paused = False
+        self._close_in(HEAD_SECONDS if self._is_waiting else None)
         super().resume_writing()
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether there is no request to answer."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_unless_read(self, left: int) -> None:
+        """Close it if, after a while, the client has read nothing of so many bytes."""
+
+        def check() -> None:
+            now = self.transport.get_write_buffer_size()
+            if now < left:
+                self._close_unless_read(now)
+            else:
+                self.transport.abort()
+
+        self._close_in(STUCK_SECONDS, check)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, in JSON as all errors."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # answered, or about to be
+            self.transport.close()
+            return
         response = ApiError(400, "the request is not valid HTTP").response()
         head = h11.Response(
             status_code=response.status_code,
@@ -111,12 +139,12 @@ class GuardedProtocol(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
-    def _close_in(self, seconds: float | None) -> None:
+    def _close_in(self, seconds: float | None, close: Callable[[], None] | None = None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
         if seconds is not None:
-            self._deadline = self.loop.call_later(seconds, self.transport.abort)
+            self._deadline = self.loop.call_later(seconds, close or self.transport.abort)
 
 
 class Server(uvicorn.Server):
@@ -164,7 +192,8 @@ def listen(options: ServeOptions) -> socket.socket:
     """A socket that listens where the options say.
 
     Raises:
-        ConfigError: the port is taken, or the host is not of this machine.
+        AddressError: the port is taken, or the host is not of this machine, maybe not yet.
+        ConfigError: this user may not use the port, or the host is no name.
     """
     host = options.host.strip("[]")
     try:
@@ -173,14 +202,17 @@ def listen(options: ServeOptions) -> socket.socket:
         )
         family, _, _, _, address = info[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except UnicodeError as error:  # an empty label, or one that is too long
+        raise ConfigError(f"{host} is not a name of a machine", field="host") from error
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise ConfigError(
+            kind = ConfigError if error.errno == errno.EACCES else AddressError
+            raise kind(
                 f"{options.port} cannot be used: {os.strerror(error.errno)}",
                 hint="choose another --port, or 0 for any that is free",
                 field="port",
             ) from error
-        raise ConfigError(f"{host} cannot be used: {os_reason(error)}", field="host") from error
+        raise AddressError(f"{host} cannot be used: {os_reason(error)}", field="host") from error
 
 
 def address_of(listener: socket.socket) -> str:

@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 import zlib
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from support.serving import Serving, until
 psutil = pytest.importorskip("psutil")
 pytest.importorskip("uvicorn")
 pytestmark = pytest.mark.slow
+from digitkit.web.history import History
 
 PAGE = (ROOT / "data" / "samples" / "page.jpg").read_bytes()
 IMPATIENT = (
@@ -186,6 +187,21 @@ def test_viewers_that_do_not_read_are_given_up(impatient):
         until(lambda: viewers in impatient.client.get("metrics").text)
         until(lambda: viewers not in impatient.client.get("metrics").text, 60)
     assert goes_on(impatient)
+
+
+def test_a_slow_client_gets_a_large_answer(tmp_path):
+    """Longer than the service waits for one that reads nothing, or sends nothing."""
+    data = {"source": "x" * 20_000}
+    with closing(History(tmp_path / "history.db", keep_days=1, keep_mb=100, notice=print)) as own:
+        for _ in range(1000):
+            own.add(data)
+    with Serving(tmp_path, before=IMPATIENT) as service, connect(service) as connection:
+        connection.sendall(b"GET /api/readings?limit=1000 HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        size = 0
+        while chunk := connection.recv(200_000):
+            size += len(chunk)
+            time.sleep(0.04)
+        assert size > 20e6
 
 
 def test_thousands_of_idle_connections(serving):

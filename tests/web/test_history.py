@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -121,6 +122,18 @@ def test_it_stays_small(tmp_path):
     assert path.stat().st_size < 0.6 * before
 
 
+def test_it_stays_small_while_it_grows(tmp_path):
+    path = tmp_path / "h.db"
+    with closing(open_history(path, keep_mb=1)) as history:
+        for number in range(60):
+            items = [item(0.01 * number, size=100, at=at) for at in range(4)]
+            history.add(line(str(number)), items).result()
+        kept = [int(stored.line["text"]) for stored in history.readings()]
+        assert kept == list(range(59, 59 - len(kept), -1))
+        assert len(kept) > 5  # the oldest go, not all
+    assert path.stat().st_size < 1.5e6
+
+
 def test_a_damaged_file_is_set_aside(tmp_path):
     path, said = tmp_path / "h.db", []
     with closing(open_history(path)) as history:
@@ -170,6 +183,22 @@ def test_a_failed_write_is_said_once_and_ends_nothing(tmp_path):
             other.commit()
         history.add(line("second")).result()
         assert [one.line["text"] for one in history.readings()] == ["second", "first"]
+
+
+def test_what_cannot_be_written_ends_nothing(history):
+    with pytest.raises(OutputError):
+        history.add(line("\udcff")).result(10)  # which is no UTF-8
+    assert history.add(line("1")).result(10) == 1
+
+
+def test_what_nobody_waits_for_any_more_ends_nothing(history):
+    release = threading.Event()
+    history._submit(lambda database: release.wait(10))
+    cancelled = history.add(line("1"))
+    assert cancelled.cancel()
+    release.set()
+    history.add(line("2")).result(10)
+    assert [stored.line["text"] for stored in history.readings()] == ["2"]
 
 
 def test_items_of_fields_and_numbers_are_kept(history):

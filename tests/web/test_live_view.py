@@ -45,6 +45,18 @@ def test_nothing_is_encoded_while_nobody_watches(monkeypatch):
     assert encoded == [4]
 
 
+def test_snapshots_at_the_same_time_are_one(monkeypatch):
+    encoded = count_encodings(monkeypatch)
+
+    async def run():
+        view = LiveView(asyncio.get_running_loop())
+        view.publish(frame(1), READING)
+        assert await asyncio.gather(*(view.snapshot() for _ in range(20))) == [b"\1"] * 20
+
+    asyncio.run(run())
+    assert encoded == [1]
+
+
 def test_a_frame_is_encoded_once_for_all_and_the_slow_miss_some(monkeypatch):
     encoded = count_encodings(monkeypatch)
 

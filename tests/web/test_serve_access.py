@@ -1,5 +1,6 @@
 """Who may use a service: tokens, names, origins."""
 
+import re
 import socket
 
 import httpx
@@ -73,9 +74,25 @@ def test_the_page_gets_a_cookie_for_the_token(guarded):
         assert browser.get("api/health").status_code == 200
         browser.post("api/logout")
         assert browser.get("api/health").status_code == 401
+        unusual = f'settings={{"a": "b c"}}; {right.headers["set-cookie"].partition(";")[0]}'
+        response = guarded.client.get("api/health", headers={"Cookie": unusual})
+        assert response.status_code == 200  # of another service on this host
     for value in ("x", "", '"', TOKEN):
         response = guarded.client.get("api/health", headers={"Cookie": f"digitkit={value}"})
         assert response.status_code == 401
+
+
+def test_what_is_refused_is_counted(guarded):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    def count() -> float:
+        text = guarded.client.get("metrics", headers=headers).text
+        found = re.search(r'digitkit_errors_total\{code="unauthorized"\} (.+)', text)
+        return 0.0 if found is None else float(found[1])
+
+    before = count()
+    assert guarded.client.get("api/health").status_code == 401
+    assert count() == before + 1
 
 
 def test_tokens_are_not_logged(guarded):
@@ -105,6 +122,7 @@ def test_names_of_this_machine_are_answered(local, host):
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
@@ -146,7 +164,8 @@ def test_a_host_that_others_reach_requires_a_token(tmp_path):
         (["--port", "70000"], ["--port", "65535"]),
         (["--allow-origin", "example.org"], ["--allow-origin", "https://"]),
         (["--allow-origin", "*"], ["--allow-origin"]),
-        (["--host", "no.such.host.invalid"], ["--host"]),
+        (["--host", "no.such.host.invalid", "--no-token"], ["--host"]),
+        (["--host", "a" * 70, "--no-token"], ["--host"]),
         (["--workers", "0"], ["--workers"]),
         (["--keep-mb", "0"], ["--keep-mb"]),
         (["--camera", "0", "page.jpg"], ["SOURCES"]),
@@ -164,6 +183,19 @@ def test_a_port_that_is_taken_is_said(tmp_path):
         port = other.getsockname()[1]
         result = run("serve", "--port", port, "--history", tmp_path / "h.db")
         assert f"--port {port}" in one_error_line(result, 2)
+
+
+@pytest.mark.parametrize("option", ["port", "host"])
+def test_an_address_that_is_not_there_yet_is_tried_again(tmp_path, monkeypatch, option):
+    """By systemd, which does not start a service again whose settings are wrong."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        values = {"port": other.getsockname()[1], "host": "192.0.2.7"}
+        result = run(
+            *("serve", "--no-token", "--history", tmp_path / "h.db"),
+            *(f"--{option}", values[option]),
+        )
+        one_error_line(result, 2)
 
 
 def test_the_token_of_the_environment(tmp_path):

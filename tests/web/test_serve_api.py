@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import socket
+from contextlib import suppress
 
 import httpx
 import jsonschema
@@ -163,6 +165,9 @@ def test_a_form_without_a_file_is_a_400(serving, check):
     for body in (b"--x--\r\n", b"nothing", b'--x\r\nContent-Disposition: form-data; name="a"\r\n'):
         answer = serving.client.post("api/read", content=body, headers=boundary)
         assert check(answer, 400)["error"]["code"] in ("invalid_form", "not_an_image")
+    named = b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\nc\r\n--x--\r\n'
+    boundary["Content-Type"] += "; charset=undefined"
+    assert check(serving.client.post("api/read", content=named, headers=boundary), 400)
     nameless = serving.client.post(
         "api/read", content=b"x", headers={"Content-Type": "multipart/form-data"}
     )
@@ -225,6 +230,8 @@ def test_doubtful_digits_are_to_be_reviewed(reviewed, check, doubtful):
     assert doubtful["open"] == len(items) > 2
     assert len({item["seen"][0] for item in items}) == len(items) <= 14  # each is there once
     assert [item["confidence"] for item in items] == sorted(i["confidence"] for i in items)
+    # Browsers keep the pictures, and another history has other items of the same numbers.
+    assert len({item["image"].partition("?")[2] for item in items}) == len(items)
     item = items[0]
     assert item["kind"] == "digit"
     picture = check(reviewed.client.get(item["image"]))
@@ -344,3 +351,31 @@ def test_random_requests_get_what_the_document_says(serving):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("api/live", [(b"Last-Event-ID", b"\xb2")], 200),
+        ("api/live", [(b"Last-Event-ID", b"9" * 5000)], 200),
+        (f"api/review/{'9' * 5000}/image.jpg", [], 404),
+        (f"api/review/{'9' * 100}/image.jpg", [], 404),
+    ],
+)
+def test_numbers_that_are_none_of_ours(serving, path, headers, status):
+    with serving.client.stream("GET", path, headers=headers) as response:
+        assert response.status_code == status
+
+
+@pytest.mark.parametrize("path", [b"/api/nothing", b"/api/live"])
+def test_what_is_no_longer_http_ends_a_connection_quietly(serving, path):
+    head = b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=30) as connection:
+        connection.sendall(head)
+        assert connection.recv(65_536)
+        connection.sendall(b"no length of a chunk\r\n")
+        with suppress(ConnectionResetError):
+            while connection.recv(65_536):
+                pass
+    assert serving.client.get("api/health").status_code == 200
+    assert "Traceback" not in serving.errors.read_text()

@@ -16,6 +16,9 @@ SETTINGS = "etc/digitkit.toml"
 
 DEFAULT_PORT = 8080
 
+ANY = ("0.0.0.0", "::")
+"""Hosts of the settings that are all addresses of this machine."""
+
 ANSWER_SECONDS = 5.0
 """How long each part of it may take."""
 
@@ -65,27 +68,31 @@ def ask_service(url: str | None, root: Path) -> ServiceAnswer | None:
     name = table.get("token_file")
     if token is None and isinstance(name, str):
         try:
-            token = (root / SETTINGS).with_name(name).read_text("utf-8").split("\n")[0].strip()
+            text = (root / SETTINGS).parent.joinpath(name).read_text("utf-8")
+            token = text.split("\n")[0].strip()
         except (OSError, ValueError):
             token = None  # only root and its group may read it: 401 is an answer, too
-    return _ask(f"http://127.0.0.1:{table.get('port', DEFAULT_PORT)}", token, required=False)
+    host = str(table.get("host", ANY[0])).strip("[]")
+    host = "127.0.0.1" if host in ANY else f"[{host}]" if ":" in host else host
+    return _ask(f"http://{host}:{table.get('port', DEFAULT_PORT)}", token, required=False)
 
 
 def _ask(url: str, token: str | None, *, required: bool) -> ServiceAnswer:
     # Here, since urllib takes as long to import as the rest of the doctor.
+    from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import ProxyHandler, Request, build_opener
 
-    request = Request(f"{url.rstrip('/')}/api/health")
-    if token:
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
+        request = Request(f"{url.rstrip('/')}/api/health")
+        if token:
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
         with build_opener(ProxyHandler({})).open(request, timeout=ANSWER_SECONDS) as response:
             health = json.loads(response.read(MAX_ANSWER_BYTES))
     except HTTPError as error:
         error.close()
         return ServiceAnswer(url, status=error.code, required=required)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         return ServiceAnswer(url, problem=one_line(error), required=required)
     known = isinstance(health, dict) and "status" in health
     if not known:
