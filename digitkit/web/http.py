@@ -236,7 +236,7 @@ async def read_image(
     try:
         return await _read_image(request, _limited(request, max_bytes, take), max_bytes)
     except ApiError as error:
-        if error.status in (413, 429):  # it still sends
+        if error.status in (408, 413, 429):  # it still sends
             await _drain(request)
         raise
 
