@@ -78,7 +78,7 @@ class ReadPool:
     def close(self) -> None:
         """End the processes, whatever they are doing."""
         for worker in self._all:
-            worker.end()
+            worker.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -89,6 +89,7 @@ class _Worker:
         self._make_reader = make_reader
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
+        self._is_closed = False
 
     def read(self, request: ReadRequest) -> ReadAnswer | ReadFailure:
         """Read an image; blocks."""
@@ -114,16 +115,22 @@ class _Worker:
     def _start(self) -> None:
         # A forked process would inherit the locks of other threads, and the connections.
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
+        connection, theirs = context.Pipe()
+        process = context.Process(
             target=serve_reads, args=(theirs, self._make_reader), name="digitkit-read", daemon=True
         )
-        self._process.start()
-        theirs.close()
-        if not self._connection.poll(START_SECONDS):
+        with theirs:
+            process.start()
+        self._connection, self._process = connection, process
+        if self._is_closed or not connection.poll(START_SECONDS):
             self.end()
             raise WorkerError("the process that reads images does not start")
-        self._connection.recv()
+        connection.recv()
+
+    def close(self) -> None:
+        """Kill the process, and start no other."""
+        self._is_closed = True
+        self.end()
 
     def end(self) -> None:
         """Kill the process."""

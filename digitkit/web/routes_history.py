@@ -146,7 +146,7 @@ async def review(request: Request) -> Response:
 
 def _item_json(item: StoredItem) -> dict[str, Any]:
     """An item, with URLs of its pictures relative to the service."""
-    # With the key, since browsers keep pictures, and another history has other items of this number.
+    # With the key: browsers keep pictures, and another history has other items of these numbers.
     folder, key = f"api/review/{item.id}", f"?key={item.values['id']}"
     seen = [f"{folder}/seen/{place}.png{key}" for place in range(len(item.seen))]
     return item.values | {"id": str(item.id), "image": f"{folder}/image.jpg{key}", "seen": seen}

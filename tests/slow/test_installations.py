@@ -255,6 +255,17 @@ def test_things_in_place_of_the_service_files(device, bundles, tmp_path):
     assert device.version(top / "usr/local/bin/digitkit") == "0.1.0"
 
 
+def test_a_page_of_earlier_settings_is_said_to_be_local(device, bundles, tmp_path):
+    settings = device.be_root(tmp_path / "top") / "etc" / "digitkit.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('model = "digits"\n')
+    (settings.parent / "digitkit-token").touch()  # left by a power cut
+    said = device.install(bundles(web=True), "--system")
+    assert "no table [serve]" in said
+    assert ".local:8080" not in said
+    assert len((settings.parent / "digitkit-token").read_text()) > 20
+
+
 def test_the_service_with_a_page_gets_a_token(device, bundles, tmp_path):
     top = device.be_root(tmp_path / "top")
     device.install(bundles(web=True), "--system")

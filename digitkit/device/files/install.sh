@@ -327,7 +327,12 @@ service() {
         line=$(grep '^model = ' "$root/current/digitkit.toml")
         grep -Fqx "$line" "$settings" || say "$settings is unchanged; this bundle expects: $line"
     fi
-    [ -z "$(fact web)" ] || [ -f "$token" ] || make_token
+    # An empty one is left by a power cut.
+    [ -z "$(fact web)" ] || [ -s "$token" ] || make_token
+    if [ -n "$(fact web)" ] && ! grep -q '^\[serve\]' "$settings"; then
+        say "$settings is unchanged and has no table [serve]: the page is for this machine only, at" \
+            "http://127.0.0.1:8080; see $root/current/digitkit.toml for what to add"
+    fi
     put digitkit.service "$unit"
     if [ -n "$top" ] || ! command -v systemctl >/dev/null; then
         say "the service is at $unit; it is not enabled, because systemctl is not available"
@@ -338,7 +343,9 @@ service() {
         systemctl daemon-reload
         systemctl --no-block restart digitkit.service
         say "the service is running with $settings; to see its readings: journalctl -u digitkit -f"
-        [ -z "$(fact web)" ] || say "its page: http://$(uname -n).local:8080; the token: sudo cat $token"
+        [ -z "$(fact web)" ] || ! grep -q '^\[serve\]' "$settings" ||
+            say "its page: http://$(uname -n).local:8080, unless the settings say otherwise; the" \
+                "token: sudo cat $token"
     else
         say "the service starts at the next boot, with $settings"
     fi

@@ -3,7 +3,8 @@
 #
 #   ./uninstall.sh             this user's installation
 #   ./uninstall.sh --system    /opt/digitkit and the service (needs root)
-#   --purge                    also the settings and the profile in /etc, and the logs
+#   --purge                    also the settings, the profile and the token in /etc, the logs, and
+#                              the history with its corrections
 #   --yes                      do not ask for confirmation
 set -eu
 
@@ -69,7 +70,7 @@ main() {
         rm -rf "$top/var/log/digitkit" "$top/var/log/private/digitkit" \
             "$top/var/lib/digitkit" "$top/var/lib/private/digitkit"
     elif [ -n "$settings" ] && [ -f "$settings" ]; then
-        say "$settings is kept; --purge removes it"
+        say "$settings, the logs and the history are kept; --purge removes them"
     fi
     say "removed $root"
 }
