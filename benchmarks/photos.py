@@ -9,7 +9,8 @@ separated by newlines, empty for none; and optionally ``hard`` (false), ``readin
 ``printed``, which names what is printed in the picture, and for videos ``timeline`` (see
 ``benchmarks/videos.py``). Each model reads them as a user would:
 mode ``auto``, its own threshold, one thread. The models take turns at each image. With ``--peer``
-the tutorials' method (``benchmarks/tutorial.py``) reads them with that model, and with
+the tutorials' method (``benchmarks/tutorial.py``) reads them with that model, with ``--ocr`` a
+general OCR (``benchmarks/general_ocr.py``), and with
 ``--classical`` the first model reads what a detector without a network finds
 (``benchmarks/classical.py``).
 
@@ -43,6 +44,7 @@ import numpy as np
 from alignment import Edits, align
 from classical import Classical
 from common import ran_on, table
+from general_ocr import GeneralOcr
 from tutorial import Tutorial
 from videos import Playback, play, print_videos
 
@@ -54,6 +56,9 @@ from digitkit.models.calibration import expected_calibration_error
 from digitkit.reading.results import Reading
 from digitkit.sources.files import load_frame
 from digitkit.sources.frames import to_failure
+
+AnyReader = Reader | Tutorial | GeneralOcr
+"""What reads an image: `read_frame`."""
 
 SAMPLES = 2000
 GROUPS = ("easy pages", "hard pages", "single digits", "no digits")
@@ -150,7 +155,7 @@ def read_labels(folder: Path) -> list[Label]:
 
 
 def read_all(
-    folder: Path, labels: Sequence[Label], readers: dict[str, Reader | Tutorial]
+    folder: Path, labels: Sequence[Label], readers: dict[str, AnyReader]
 ) -> dict[str, list[Outcome]]:
     """Every image by every reader; the readers take turns, in a rotating order."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in readers}
@@ -166,7 +171,7 @@ def read_all(
     return outcomes
 
 
-def _read(path: Path, label: Label, reader: Reader | Tutorial) -> Outcome:
+def _read(path: Path, label: Label, reader: AnyReader) -> Outcome:
     megapixels = 0.0
     try:
         frame = load_frame(path)
@@ -276,8 +281,13 @@ def print_report(results: dict[str, Any]) -> None:
 
 
 def make_readers(
-    models: Sequence[str], min_confidence: float | None, peer: Path | None, *, classical: bool
-) -> dict[str, Reader | Tutorial]:
+    models: Sequence[str],
+    min_confidence: float | None,
+    peer: Path | None,
+    *,
+    classical: bool,
+    ocr: bool,
+) -> dict[str, AnyReader]:
     """The readers to compare, by name.
 
     Args:
@@ -285,12 +295,13 @@ def make_readers(
         min_confidence: threshold instead of the models' own.
         peer: the model for the tutorials' method; None to leave it out.
         classical: add classical detection with the first model.
+        ocr: add a general OCR.
 
     Raises:
         DigitkitError: a model cannot be used.
         ValueError: the threshold is out of range.
     """
-    readers: dict[str, Reader | Tutorial] = {}
+    readers: dict[str, AnyReader] = {}
     for model in models:
         stem = Path(model).stem
         name = stem if stem not in readers else str(Path(model).with_suffix(""))
@@ -301,11 +312,14 @@ def make_readers(
         )
     if peer:
         readers[f"tutorial with {peer.stem}"] = Tutorial(peer)
+    if ocr:
+        general = GeneralOcr()
+        readers[general.name] = general
     return readers
 
 
 def measure(
-    folder: Path, all_labels: Sequence[Label], readers: dict[str, Reader | Tutorial]
+    folder: Path, all_labels: Sequence[Label], readers: dict[str, AnyReader]
 ) -> tuple[dict[str, Any], dict[str, list[Playback]]]:
     """The figures of each reader; and what it reported of each video, but for the tutorials'."""
     labels = [label for label in all_labels if label.kind != "video"]
@@ -345,6 +359,7 @@ def main() -> None:
     parser.add_argument(
         "--peer", type=Path, metavar="FILE", help="the model for the tutorials' method"
     )
+    parser.add_argument("--ocr", action="store_true", help="also a general OCR, for comparison")
     parser.add_argument(
         "--classical",
         action="store_true",
@@ -363,7 +378,11 @@ def main() -> None:
     cv2.setNumThreads(1)
     try:
         readers = make_readers(
-            options.models, options.min_confidence, options.peer, classical=options.classical
+            options.models,
+            options.min_confidence,
+            options.peer,
+            classical=options.classical,
+            ocr=options.ocr,
         )
     except (DigitkitError, ValueError) as error:
         parser.error(str(error))

@@ -259,10 +259,11 @@ def _write(folder: Path, ledger: _Ledger, added: Iterable[Correction]) -> None:
         if path.stem in pixels:
             data = cv2.imencode(".png", pixels[path.stem])[1].tobytes()
             atomic.write_bytes(folder / path, data)
-    text = msgspec.json.format(msgspec.json.encode(ledger), indent=1).decode()
-    atomic.write_text(folder / LEDGER, text + "\n")
     for path in before - after:
         (folder / path).unlink(missing_ok=True)
+    # Last: after an interruption it still says what else is to be removed.
+    text = msgspec.json.format(msgspec.json.encode(ledger), indent=1).decode()
+    atomic.write_text(folder / LEDGER, text + "\n")
 
 
 def _place_images(ledger: _Ledger) -> Iterator[Path]:
@@ -319,6 +320,8 @@ def load_corrections(folder: Path) -> tuple[DigitData | None, Images]:
     others: list[U8] = []
     for label in (*LABELS, NONE):
         for path in sorted((folder / label).glob("*.png")):
+            if atomic.is_leftover(path.name):
+                continue
             image = _load_image(path)
             if label == NONE:
                 others.append(image)

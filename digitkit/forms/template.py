@@ -295,7 +295,8 @@ def _check_field(one: _FieldTable, size: tuple[int, int]) -> FormField:
     if one.checksum is not None and one.checksum not in CHECKSUMS:
         raise TemplateError(
             f"checksum must be one of {', '.join(CHECKSUMS)}, got {one.checksum!r}",
-            hint=f"a function of your own is an option: --checksum {one.name}=module:function",
+            hint="remove it; a function of your own is given by "
+            f"--checksum {one.name}=module:function",
         )
     check = None if one.checksum is None else CHECKSUMS[one.checksum]
     low, high = (None if v is None else _decimal(v) for v in (one.min, one.max))

@@ -130,6 +130,9 @@ def mix_epoch(material: Material, recipe: Recipe) -> Epoch:
 
     Where MNIST is mixed in, the own images are repeated so that they are the recipe's part of the
     epoch, or more where there are so many.
+
+    Raises:
+        DatasetError: all own images are validated on.
     """
     kept, split_off = split_material(material, recipe)
     validation = material.train.take(split_off, "validation") if len(split_off) else None
@@ -137,6 +140,10 @@ def mix_epoch(material: Material, recipe: Recipe) -> Epoch:
         return Epoch(material.train.take(kept), 0, validation, material.without_digit)
     first = len(material.train) - len(material.own)
     own = kept[kept >= first]
+    if not len(own):
+        raise DatasetError(
+            "has no images left to train on", subject=material.own.name, hint="lower validation"
+        )
     others = len(kept) - len(own)
     part = recipe.own / (1 - recipe.own)
     repeated = np.repeat(own, max(1, round(part * others / len(own))))

@@ -57,6 +57,7 @@ from digitkit.training.record import (
     DatasetRecord,
     EpochRecord,
     FinalScoreRecord,
+    InitRecord,
     MachineRecord,
     MixRecord,
     RunRecord,
@@ -118,6 +119,7 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
     whether it still reads MNIST.
 
     Raises:
+        GateError: `init` is a run that did not pass the gate of its training.
         RecipeError: the recipe names a net that does not exist.
         RunError: the folder is taken or locked, `init` does not fit, the recipe requires one, or
             the training diverged.
@@ -369,7 +371,7 @@ def _new_record(config: TrainConfig, start: Start | None, material: Material) ->
         git_revision=git_revision(),
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         data=DataRecord(source, describe(material.train), describe(material.test)),
-        init=start.record if start else None,
+        init=_describe_init(config, start),
         epochs=(),
         best_epoch=None,
         calibration=start.calibration if start else UNCALIBRATED,
@@ -378,6 +380,13 @@ def _new_record(config: TrainConfig, start: Start | None, material: Material) ->
         test=None,
         wall_seconds=0.0,
     )
+
+
+def _describe_init(config: TrainConfig, start: Start | None) -> InitRecord | None:
+    """What a training starts from; of a file its full path, since it may be resumed elsewhere."""
+    if start is None or config.init is None or not config.init.exists():  # a shipped name
+        return start.record if start else None
+    return replace(start.record, run=str(config.init.resolve()))
 
 
 def _new_mix(recipe: Recipe, start: Start | None, material: Material) -> MixRecord | None:

@@ -23,6 +23,7 @@ from digitkit.system.bounded import read_bounded
 from digitkit.system.hashes import file_sha256
 from digitkit.training import nets
 from digitkit.training.folder import MAX_WEIGHTS_BYTES, WEIGHTS, load_run
+from digitkit.training.forgetting import check_forgotten
 from digitkit.training.recipes import Recipe
 from digitkit.training.record import UNCALIBRATED, CalibrationRecord, InitKind, InitRecord
 
@@ -62,6 +63,7 @@ def load_start(init: Path, kind: InitKind | None = None) -> Start:
         kind: which of both it is; None for what is there.
 
     Raises:
+        GateError: the run did not pass the gate of its training, which would then start from there.
         InputNotFoundError: it does not exist, or is no run folder.
         RunError: the run is not finished or damaged, or the net of the model is not known.
         ModelError: the model is not one of digitkit's in fp32, or is damaged.
@@ -72,6 +74,7 @@ def load_start(init: Path, kind: InitKind | None = None) -> Start:
 
 def _load_run(folder: Path) -> Start:
     run = load_run(folder)
+    check_forgotten(run.record, folder)
     calibration = run.record.calibration
     if calibration != UNCALIBRATED:
         calibration = replace(calibration, source="init")

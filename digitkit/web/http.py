@@ -234,9 +234,9 @@ async def read_image(
         ApiError: it is too large, comes too slowly, there is no room, or a form has no file.
     """
     try:
-        return await _read_image(request, _limited(request, max_bytes, take))
+        return await _read_image(request, _limited(request, max_bytes, take), max_bytes)
     except ApiError as error:
-        if error.status in (413, 429):  # it still sends
+        if error.status in (408, 413, 429):  # it still sends
             await _drain(request)
         raise
 
@@ -250,7 +250,7 @@ async def _drain(request: Request) -> None:
 
 
 async def _read_image(
-    request: Request, body: AsyncGenerator[bytes, None]
+    request: Request, body: AsyncGenerator[bytes, None], max_bytes: int
 ) -> tuple[bytes, str | None]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
@@ -258,6 +258,7 @@ async def _read_image(
             if kind != "multipart/form-data":
                 return b"".join([chunk async for chunk in body]), None
             parser = MultiPartParser(request.headers, body, max_files=1, max_fields=10)
+            parser.spool_max_size = max_bytes + 1  # in memory: there may be no disk to write to
             form = await parser.parse()
     except TimeoutError:
         _too_slow()

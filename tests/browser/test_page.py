@@ -125,7 +125,7 @@ def test_the_numbers_of_an_uploaded_page_are_seen(doubtful, open_page):
     assert place["y"] - picture["y"] == pytest.approx(box[1] * scale, abs=5)
     page.get_by_role("button", name="Copy the text").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    expect(page.locator("#open-count")).to_contain_text("4")  # two more are to decide
+    expect(page.locator("#open-count")).to_contain_text("2")  # those that are known
 
 
 def test_options_are_sent_and_mistakes_are_said(serving, open_page):

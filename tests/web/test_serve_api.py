@@ -94,6 +94,16 @@ def test_a_form_file_gives_the_same(serving, check):
     assert line["text"] == check(serving.read(NOTES))["text"]
 
 
+def test_large_form_files_are_not_written_to_a_disk(tmp_path):
+    nowhere = "import tempfile; tempfile.tempdir = '/nowhere'"
+    with Serving(tmp_path, before=nowhere) as service:
+        noise = np.random.default_rng(0).integers(0, 256, (1200, 1200), np.uint8)
+        data = cv2.imencode(".png", noise)[1].tobytes()
+        assert len(data) > 1 << 20
+        response = service.client.post("api/read", files={"file": ("noise.png", data)})
+        assert response.status_code == 200
+
+
 def test_who_accepts_pictures_only_gets_the_annotated_picture(serving, check):
     response = serving.client.post(
         "api/read", content=PAGE, headers={"Accept": "image/jpeg"}, params={"store": "false"}

@@ -134,6 +134,30 @@ def test_the_later_correction_counts(tmp_path, at_once, id):
     assert [path.name for path in tmp_path.glob("7/*")] == []
 
 
+@pytest.mark.parametrize("writes", [0, 1])
+def test_after_an_interruption_the_same_corrections_end_it(tmp_path, monkeypatch, writes):
+    add_corrections(tmp_path, [digit("a", "7", 1)])
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if writes:
+            patch.setattr("digitkit.datasets.corrections.atomic.write_text", interrupt)
+        else:
+            patch.setattr("pathlib.Path.unlink", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            add_corrections(tmp_path, [digit("a", "3", 1)])
+    add_corrections(tmp_path, [digit("a", "3", 1)])
+    assert files(tmp_path) == {"3": [1]}
+
+
+def test_what_a_killed_process_left_is_not_loaded(tmp_path):
+    add_corrections(tmp_path, [digit("a", "7", 1)])
+    (tmp_path / "7" / ".0123456789abcdef.digitkit-tmp-0.png").write_bytes(b"")
+    assert files(tmp_path) == {"7": [1]}
+
+
 def test_a_correction_may_be_replaced_by_one_without_images(tmp_path):
     add_corrections(tmp_path, [digit("a", "7", 1), digit("b", "4", 2)])
     add_corrections(tmp_path, [Correction("a", "digit", "7", ())])

@@ -1,6 +1,7 @@
 """Fine-tuning on corrections: the record, the gate, resuming, and what is exported."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,8 @@ def test_a_net_that_forgets_does_not_pass_the_gate(config, corrections):
     assert str(done.folder) == error.subject
     error_of(GateError, export_run, ExportConfig(done.folder))
     assert not (done.folder / "exported").exists()
+    # Nor is it what the next training is measured against.
+    error_of(GateError, training.train, replace(config("next"), init=done.folder), Silent())
     # The same by the command line: the run stays, and the exit code says so.
     out = done.folder.with_name("shell")
     options = [f"--set={name}={value}" for name, value in changes.items()]
@@ -226,3 +229,11 @@ def test_a_start_that_changed_is_not_resumed_from(config, tmp_path):
     model.path.write_bytes((models_folder() / "digits-tiny-fp32.onnx").read_bytes())
     error = error_of(RunError, training.resume, tmp_path / "b", Silent())
     assert error.subject == str(model.path)
+
+
+def test_a_training_is_resumed_from_another_folder(config, fast_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(fast_run.folder.parent)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config(init=Path(fast_run.folder.name)), Silent(stop_after=1))
+    monkeypatch.chdir(tmp_path)
+    assert training.resume(config().out, Silent()).record.status == "complete"

@@ -88,6 +88,13 @@ def test_one_own_image_is_trained_on(small_mnist, tmp_path, mnist_test):
     assert sum(image.tobytes() == material.own.images[0].tobytes() for image in train.images) > 50
 
 
+def test_own_images_that_are_all_validated_on_are_refused(small_mnist, tmp_path, mnist_test):
+    add_corrections(tmp_path / "c", [Correction("a", "digit", "7", (mnist_test.images[0],))])
+    recipe = replace(RECIPE, validation=0.6)
+    material = load_material(tmp_path / "c", recipe)
+    assert error_of(DatasetError, mix_epoch, material, recipe).subject == "c"
+
+
 def test_without_mixing_nothing_is_added(few_digits):
     material = load_material(few_digits, recipes.get_recipe("quick"))
     assert (len(material.train), material.own, material.mnist_test) == (300, None, None)
