@@ -274,6 +274,8 @@ def test_what_cannot_be_decided_is_refused(reviewed, check, doubtful):
 
 
 def test_health_device_metrics(serving, check):
+    serving.read(PAGE, store="false")
+    serving.read(b"no image")
     health = check(serving.client.get("api/health"))
     assert health["status"] == "ok"
     assert health["camera"] is None
