@@ -75,7 +75,8 @@ format: $(BIN)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The runtime's tests with the oldest versions that pyproject.toml allows, without torch and onnx.
+# The tests of the runtime and of serve with the oldest versions that pyproject.toml allows, without
+# torch and onnx.
 OLDEST := .venv-oldest
 # The oldest NumPy that is allowed runs on Python 3.11 and 3.12.
 OLDEST_PYTHON ?= $(shell for p in $(PYTHON) python3.11 python3.12; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)

@@ -7,7 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
+import pytest
+
+httpx = pytest.importorskip("httpx")
+
 
 MAIN = "if __name__ == '__main__': from digitkit.cli.app import main; main()"
 
@@ -68,7 +71,7 @@ class Serving:
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
-    def read(self, data: bytes, **options: object) -> httpx.Response:
+    def read(self, data: bytes, **options: object):
         return self.client.post("api/read", content=data, params=options)
 
 

@@ -3,10 +3,9 @@
 import re
 import socket
 
-import httpx
 import pytest
 from support.cli import one_error_line, run
-from support.serving import Serving
+from support.serving import Serving, httpx
 
 pytest.importorskip("uvicorn")
 

@@ -6,12 +6,11 @@ import re
 import socket
 from contextlib import suppress
 
-import httpx
 import jsonschema
 import numpy as np
 import pytest
 from support.paths import ROOT
-from support.serving import Serving
+from support.serving import Serving, httpx
 
 from digitkit.images.cv import cv2
 
@@ -37,7 +36,7 @@ def document(serving):
 def check(document):
     """Checks that a response is as the document describes it, and gives its JSON value."""
 
-    def check(response: httpx.Response, status: int = 200):
+    def check(response, status: int = 200):
         assert response.status_code == status, response.text
         path = "/" + str(response.request.url.path).removeprefix("/")
         (found,) = (
