@@ -35,7 +35,6 @@ _SCHEMA = """
 CREATE TABLE readings (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     time REAL NOT NULL,
-    doubtful INTEGER NOT NULL,
     line TEXT NOT NULL
 );
 CREATE INDEX readings_time ON readings (time);
@@ -60,8 +59,6 @@ PRUNE_SECONDS = 600.0
 
 MAX_WAITING = 1000
 """Readings that wait to be written; then the thread that reads waits, too."""
-
-_SEEN_BYTES = 28 * 28
 
 
 @dataclass(frozen=True)
@@ -166,8 +163,8 @@ class History:
         rows = [_review_row(item, now) for item in items]
 
         def write(database: sqlite3.Connection) -> int:
-            insert = "INSERT INTO readings (time, doubtful, line) VALUES (?, ?, ?)"
-            values = now, bool(rows), json.dumps(line, ensure_ascii=False)
+            insert = "INSERT INTO readings (time, line) VALUES (?, ?)"
+            values = now, json.dumps(line, ensure_ascii=False)
             number = database.execute(insert, values).lastrowid
             assert number is not None
             database.executemany(
