@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from digitkit.images.cv import cv2
 from digitkit.reading.results import number_json
+from digitkit.sinks import review
 from digitkit.sinks.drawing import draw
 
 if TYPE_CHECKING:
@@ -89,8 +90,7 @@ def encode_jpeg(image: U8, reading: Reading | None) -> bytes:
     ratio = MAX_SIDE / max(drawn.shape[:2])
     if ratio < 1:
         drawn = cv2.resize(drawn, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes()
+    return review.encode_jpeg(drawn, JPEG_QUALITY)
 
 
 class Subscriber:
