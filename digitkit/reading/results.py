@@ -162,6 +162,11 @@ class Timings:
     normalise: float
     classify: float
 
+    @property
+    def total(self) -> float:
+        """All of them together."""
+        return self.decode + self.locate + self.normalise + self.classify
+
 
 @dataclass(frozen=True)
 class Reading:

@@ -27,7 +27,7 @@ from digitkit.web.live_view import encode_jpeg
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from digitkit.reading.results import Digit, Reading
+    from digitkit.reading.results import Digit
 
 NICENESS = 10
 """Added to that of the process: the camera comes first."""
@@ -126,7 +126,7 @@ class ImageReader:
             line,
             encode_jpeg(frame.image, reading) if request.picture else None,
             tuple(review_items(frame, reading)) if request.review else (),
-            _total_ms(reading),
+            reading.ms.total,
         )
 
     def _reader_for(self, request: ReadRequest) -> Reader:
@@ -154,11 +154,6 @@ def _detail(digit: Digit) -> dict[str, Any]:
         "is_digit": round(digit.is_digit, 6),
         "image": data_uri(encode_png(digit.image), "image/png"),
     }
-
-
-def _total_ms(reading: Reading) -> float:
-    ms = reading.ms
-    return ms.decode + ms.locate + ms.normalise + ms.classify
 
 
 def serve_reads(connection: Connection, make_reader: Callable[[], Reader]) -> None:
