@@ -24,7 +24,17 @@ from digitkit.cli.infer_options import (
     WorkersOption,
 )
 from digitkit.cli.infer_report import print_notice, print_summary, reading_bar
-from digitkit.cli.options import ChecksumOption, FormOption, InputScaleOption, complete_model
+from digitkit.cli.options import (
+    CAMERAS,
+    READING,
+    ChecksumOption,
+    FormOption,
+    FpsOption,
+    InputScaleOption,
+    MinConfidenceOption,
+    SizeOption,
+    complete_model,
+)
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -77,7 +87,7 @@ digitkit infer --config /etc/digitkit.toml
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as a shell's own."""
 
-READING, MOVING, FIELDS = "Reading", "Cameras, streams and videos", "Number fields"
+FIELDS = "Number fields"
 
 
 # Options that are not given are None, so that a settings file can set them.
@@ -181,14 +191,7 @@ def command(
             show_default="exif",
         ),
     ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            help="Accept digits from this confidence on, 0 to 1; the model's own threshold by "
-            "default.",
-            rich_help_panel=READING,
-        ),
-    ] = None,
+    min_confidence: MinConfidenceOption = None,
     gap: Annotated[
         float | None,
         typer.Option(
@@ -224,28 +227,18 @@ def command(
             metavar="N|URL|picamera2",
             help="Read a camera until Ctrl-C: its number, the URL of a stream (RTSP, HTTP), or the "
             "Raspberry Pi's own camera.",
-            rich_help_panel=MOVING,
+            rich_help_panel=CAMERAS,
         ),
     ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WxH",
-            help="Request this size from the camera, pixels, such as 1280x720.",
-            rich_help_panel=MOVING,
-        ),
-    ] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(help="Read at most this many frames a second.", rich_help_panel=MOVING),
-    ] = None,
+    size: SizeOption = None,
+    fps: FpsOption = None,
     hold: Annotated[
         int | None,
         typer.Option(
             metavar="FRAMES",
             help="Report that a number appeared, changed or disappeared once that is stable for "
             "FRAMES frames; three times as many while it is not complete.",
-            rich_help_panel=MOVING,
+            rich_help_panel=CAMERAS,
             show_default="5",
         ),
     ] = None,
@@ -254,7 +247,7 @@ def command(
         typer.Option(
             "--every-frame",
             help="Report each frame as it is, without tracking.",
-            rich_help_panel=MOVING,
+            rich_help_panel=CAMERAS,
         ),
     ] = False,
     retry: Annotated[
@@ -263,13 +256,13 @@ def command(
             metavar="SECONDS",
             help="When the camera or stream is lost, keep reconnecting for SECONDS (default 30; "
             "0 = never, inf = forever).",
-            rich_help_panel=MOVING,
+            rich_help_panel=CAMERAS,
         ),
     ] = None,
     max_frames: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Stop after N frames, of each video file.", rich_help_panel=MOVING
+            metavar="N", help="Stop after N frames, of each video file.", rich_help_panel=CAMERAS
         ),
     ] = None,
     duration: Annotated[
@@ -277,13 +270,13 @@ def command(
         typer.Option(
             metavar="SECONDS",
             help="Stop SECONDS after the first frame, of each video file.",
-            rich_help_panel=MOVING,
+            rich_help_panel=CAMERAS,
         ),
     ] = None,
     show: Annotated[
         bool,
         typer.Option(
-            "--show", help="Also show the frames in a window; q quits.", rich_help_panel=MOVING
+            "--show", help="Also show the frames in a window; q quits.", rich_help_panel=CAMERAS
         ),
     ] = False,
 ) -> None:

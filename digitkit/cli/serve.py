@@ -10,7 +10,14 @@ import typer
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.cli.infer_report import print_notice
-from digitkit.cli.options import complete_model
+from digitkit.cli.options import (
+    CAMERAS,
+    READING,
+    FpsOption,
+    MinConfidenceOption,
+    SizeOption,
+    complete_model,
+)
 from digitkit.cli.show import print_line
 from digitkit.errors import needs_extra
 
@@ -37,7 +44,7 @@ curl -N http://127.0.0.1:8080/api/live — events as they happen
 MAX_SERVED_PIXELS = 50_000_000
 """Largest image that a service decodes: 50 megapixels, 150 MB as colour."""
 
-SERVICE, HISTORY, READING, CAMERA = "Service", "History", "Reading", "Camera"
+SERVICE, HISTORY = "Service", "History"
 
 
 def command(
@@ -64,28 +71,18 @@ def command(
             metavar="N|URL|picamera2",
             help="Read a camera: its number, the URL of a stream (RTSP, HTTP), or the Raspberry "
             "Pi's own camera.",
-            rich_help_panel=CAMERA,
+            rich_help_panel=CAMERAS,
         ),
     ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WxH",
-            help="Request this size from the camera, pixels, such as 1280x720.",
-            rich_help_panel=CAMERA,
-        ),
-    ] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(help="Read at most this many frames a second.", rich_help_panel=CAMERA),
-    ] = None,
+    size: SizeOption = None,
+    fps: FpsOption = None,
     hold: Annotated[
         int | None,
         typer.Option(
             metavar="FRAMES",
             help="Report what a number does once that is stable for FRAMES frames; three times as "
             "many while it is not complete.",
-            rich_help_panel=CAMERA,
+            rich_help_panel=CAMERAS,
             show_default="5",
         ),
     ] = None,
@@ -94,7 +91,7 @@ def command(
         typer.Option(
             metavar="SECONDS",
             help="When the camera is lost, keep reconnecting for SECONDS.",
-            rich_help_panel=CAMERA,
+            rich_help_panel=CAMERAS,
             show_default="inf",
         ),
     ] = None,
@@ -236,14 +233,7 @@ def command(
             show_default="exif",
         ),
     ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            help="Accept digits from this confidence on, 0 to 1; the model's own threshold by "
-            "default.",
-            rich_help_panel=READING,
-        ),
-    ] = None,
+    min_confidence: MinConfidenceOption = None,
     expect: Annotated[
         int | None,
         typer.Option(metavar="N", help="Keep only numbers of N digits.", rich_help_panel=READING),
