@@ -47,9 +47,10 @@ def command(
 ) -> None:
     """Turn corrections into a folder for digitkit train --data.
 
-    The folder has what the classifier saw of each digit, in the folders 0 to 9, and in none what is
-    no digit. Of two corrections of the same thing the later counts. A line that is no correction
-    gives one line on stderr, the others are converted, and the exit code is 1.
+    The folder has what the classifier saw of each digit, in the folders 0 to 9, and what is not a
+    digit in the folder none. If there are two corrections of the same thing, the later one counts.
+    A line that is not a correction gives one line on stderr, the others are converted, and the exit
+    code is 1.
     """
     from digitkit.datasets.corrections import add_corrections
 

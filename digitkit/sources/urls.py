@@ -25,7 +25,7 @@ def mask_password(url: str) -> str:
 
 
 def is_address(name: str) -> bool:
-    """Whether a name is no path, but a URL of a stream or of a file, such as ``s3://bucket/a``."""
+    """Whether a name is a URL of a stream or a file instead of a path, such as ``s3://bucket/a``."""
     return "://" in name
 
 

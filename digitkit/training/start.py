@@ -64,7 +64,7 @@ def load_start(init: Path, kind: InitKind | None = None) -> Start:
 
     Raises:
         GateError: the run did not pass the gate of its training, which would then start from there.
-        InputNotFoundError: it does not exist, or is no run folder.
+        InputNotFoundError: it does not exist, or is not a run folder.
         RunError: the run is not finished or damaged, or the net of the model is not known.
         ModelError: the model is not one of digitkit's in fp32, or is damaged.
     """

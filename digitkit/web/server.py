@@ -193,7 +193,7 @@ def listen(options: ServeOptions) -> socket.socket:
 
     Raises:
         AddressError: the port is taken, or the host is not of this machine, maybe not yet.
-        ConfigError: this user may not use the port, or the host is no name.
+        ConfigError: this user may not use the port, or the host is not a name.
     """
     host = options.host.strip("[]")
     try:

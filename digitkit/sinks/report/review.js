@@ -186,7 +186,7 @@ class Review {
     else if (within && this.isLost()) (item ? this.card : this.undoButton).focus();
   }
 
-  // Whether what had the focus is no longer there.
+  // Whether the element that had the focus was removed.
   isLost() {
     const active = document.activeElement;
     return !this.root.contains(active) || active.disabled || active.closest("[hidden]") !== null;

@@ -48,7 +48,7 @@ export class Model {
     const image = new Tensor("uint8", form.data, [1, 1, SIDE, SIDE]);
     const outputs = await this.session.run({ image });
     const probabilities = Float32Array.from(outputs["probabilities"].data as Float32Array);
-    // A model of one's own may not know what is no digit.
+    // A custom model may not tell digits from other ink.
     const isDigit = "is_digit" in outputs ? (outputs["is_digit"].data as Float32Array)[0] : 1;
     const digit = probabilities.indexOf(Math.max(...probabilities));
     return { digit, confidence: probabilities[digit] * isDigit, isDigit, probabilities };
