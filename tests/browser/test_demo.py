@@ -2,7 +2,6 @@
 
 import base64
 import io
-import math
 import os
 import shutil
 import threading
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.paths import ROOT
+from support.served_page import SAMPLES, SCRIBBLE, THREE, draw, place
 
 from digitkit.images.cv import cv2
 
@@ -21,19 +21,8 @@ expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.slow
 
 BUILD = ROOT / "web/demo/build"
-SAMPLES = ROOT / "data/samples"
 FOLDER = "some/site/demo"
 LOADING_MS = 60_000
-
-
-def arc(x, y, across, down, start, end):
-    """Points of an ellipse around (x, y), angles in degrees, clockwise from the right."""
-    angles = [math.radians(start + (end - start) * i / 24) for i in range(25)]
-    return [(x + across * math.cos(a), y + down * math.sin(a)) for a in angles]
-
-
-THREE = [*arc(0.48, 0.32, 0.17, 0.15, 205, 440), *arc(0.48, 0.65, 0.2, 0.18, 270, 510)]
-SCRIBBLE = [(0.2, 0.3), (0.8, 0.35), (0.25, 0.45), (0.8, 0.5), (0.2, 0.6), (0.75, 0.65)]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -85,16 +74,6 @@ def open_demo(browser, site):
     assert [url for url in seen.requests if not url.startswith(site)] == []
 
 
-def draw(page, points):
-    box = page.locator("#area").bounding_box()
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place)
-    page.mouse.up()
-
-
 def verdict(page):
     return expect(page.locator("#verdict"))
 
@@ -102,7 +81,7 @@ def verdict(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_digit_that_is_drawn_is_read(open_demo, scheme):
     page = open_demo(viewport={"width": 1080, "height": 820}, color_scheme=scheme)
-    draw(page, THREE)
+    draw(page, THREE, "#area")
     verdict(page).to_have_text("It is a 3")
     expect(page.locator("#detail")).to_have_text(">99.9% sure")
     expect(page.locator("#latency")).to_contain_text(" ms")
@@ -117,16 +96,16 @@ def test_strokes_are_taken_back_and_cleared(open_demo):
     page = open_demo()
     undo, clear = (page.get_by_role("button", name=name) for name in ("Undo", "Clear"))
     expect(undo).to_be_disabled()
-    draw(page, [(0.5, 0.2), (0.5, 0.8)])
+    draw(page, [(0.5, 0.2), (0.5, 0.8)], "#area")
     verdict(page).to_have_text("It is a 1")
-    draw(page, [(0.2, 0.5), (0.8, 0.5)])
+    draw(page, [(0.2, 0.5), (0.8, 0.5)], "#area")
     verdict(page).not_to_have_text("It is a 1")
     undo.click()
     verdict(page).to_have_text("It is a 1")
     page.keyboard.press("Control+z")
     verdict(page).to_have_text("Draw a digit from 0 to 9")
     expect(undo).to_be_disabled()
-    draw(page, THREE)
+    draw(page, THREE, "#area")
     verdict(page).to_have_text("It is a 3")
     clear.click()
     verdict(page).to_have_text("Draw a digit from 0 to 9")
@@ -134,7 +113,7 @@ def test_strokes_are_taken_back_and_cleared(open_demo):
 
 def test_what_is_no_digit_is_doubted(open_demo):
     page = open_demo()
-    draw(page, SCRIBBLE)
+    draw(page, SCRIBBLE, "#area")
     verdict(page).to_have_text("Not a digit?")
     expect(page.locator("#detail")).to_contain_text("(89.9% needed)")
 
@@ -193,11 +172,11 @@ def test_another_frame_reads_another_digit(open_demo):
     page = open_demo()
     page.set_input_files("#file", SAMPLES / "page.jpg")  # 1984, 2750, 6361
     verdict(page).not_to_have_text("Draw a digit from 0 to 9")
-    draw(page, [(0.2, 0.2), (0.35, 0.36)])
+    draw(page, [(0.2, 0.2), (0.35, 0.36)], "#area")
     verdict(page).to_have_text("It is a 1")
-    draw(page, [(0.34, 0.2), (0.48, 0.36)])
+    draw(page, [(0.34, 0.2), (0.48, 0.36)], "#area")
     verdict(page).to_have_text("It is a 9")
-    draw(page, [(0.5, 0.5)])  # a tap: all of it
+    draw(page, [(0.5, 0.5)], "#area")  # a tap: all of it
     verdict(page).to_have_text("Not a digit?")
 
 
@@ -218,7 +197,7 @@ def test_a_photo_is_turned_upright_and_reduced(open_demo, tmp_path):
 
 def test_a_file_that_is_no_picture_is_refused(open_demo):
     page = open_demo()
-    draw(page, THREE)
+    draw(page, THREE, "#area")
     verdict(page).to_have_text("It is a 3")
     file = {"name": "a.png", "mimeType": "image/png", "buffer": b"not a picture"}
     page.set_input_files("#file", file)
@@ -237,10 +216,10 @@ def test_a_picture_of_one_colour_has_nothing_to_read(open_demo):
 def test_it_fits_a_phone(open_demo):
     phone = {"width": 390, "height": 844}
     page = open_demo(viewport=phone, device_scale_factor=2, is_mobile=True, has_touch=True)
-    draw(page, THREE)
+    draw(page, THREE, "#area")
     verdict(page).to_have_text("It is a 3")
     assert page.evaluate("document.documentElement.scrollWidth") <= phone["width"]
-    box = page.locator(".answer").bounding_box()
+    box = place(page.locator(".answer"))
     assert box["y"] + box["height"] <= phone["height"]  # seen while drawing
 
 

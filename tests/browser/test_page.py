@@ -9,7 +9,7 @@ import pytest
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("starlette")
 
-from support.served_page import ONE, PHONE, SAMPLES, SCRIBBLE, SECTIONS, THREE, draw, sample
+from support.served_page import ONE, PHONE, SAMPLES, SCRIBBLE, SECTIONS, THREE, draw, place, sample
 from support.serving import Serving, until
 
 from digitkit.images.cv import cv2
@@ -118,11 +118,11 @@ def test_the_numbers_of_an_uploaded_page_are_seen(doubtful, open_page):
     # The box is where the number is.
     answer = doubtful.client.get("api/readings").json()["readings"][0]
     box = answer["numbers"][0]["box"]
-    place = page.locator("#read-boxes rect").nth(1).bounding_box()
-    picture = page.locator("#read-picture").bounding_box()
+    drawn = place(page.locator("#read-boxes rect").nth(1))
+    picture = place(page.locator("#read-picture"))
     scale = picture["width"] / cv2.imread(str(SAMPLES / "notes.jpg")).shape[1]
-    assert place["x"] - picture["x"] == pytest.approx(box[0] * scale, abs=5)
-    assert place["y"] - picture["y"] == pytest.approx(box[1] * scale, abs=5)
+    assert drawn["x"] - picture["x"] == pytest.approx(box[0] * scale, abs=5)
+    assert drawn["y"] - picture["y"] == pytest.approx(box[1] * scale, abs=5)
     page.get_by_role("button", name="Copy the text").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     expect(page.locator("#open-count")).to_contain_text("2")  # those that are known
@@ -331,8 +331,8 @@ def test_a_phone_shows_all_of_it(doubtful, open_page):
         if name == "review":
             expect(page.locator(".review-digits")).to_be_visible()
             # A thumb decides without scrolling.
-            box = page.locator(".review-others").bounding_box()
-            assert box["y"] + box["height"] < page.locator("#tabs").bounding_box()["y"]
+            box = place(page.locator(".review-others"))
+            assert box["y"] + box["height"] < place(page.locator("#tabs"))["y"]
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         small = page.evaluate(
             """() => [...document.querySelectorAll("button, .button, summary, #tabs a, select")]

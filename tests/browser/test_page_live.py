@@ -5,7 +5,7 @@ import pytest
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("starlette")
 
-from support.served_page import PHONE, SAMPLES, Camera, sample
+from support.served_page import PHONE, SAMPLES, Camera, place, sample
 from support.serving import until
 
 pytestmark = pytest.mark.slow
@@ -173,6 +173,6 @@ def test_a_phone_watches(watching, open_page):
     page = open_page(watching.url, **PHONE)
     expect(page.locator("#live-numbers .text")).to_have_text(NUMBERS)
     until(lambda: is_shown(page))
-    box = page.locator("#viewer").bounding_box()
+    box = place(page.locator("#viewer"))
     assert box["width"] <= 390
     assert box["y"] + box["height"] <= 844

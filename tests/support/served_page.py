@@ -160,12 +160,18 @@ ONE = [(0.5, 0.2), (0.5, 0.8)]
 SCRIBBLE = [(0.2, 0.3), (0.8, 0.35), (0.25, 0.45), (0.8, 0.5), (0.2, 0.6), (0.75, 0.65)]
 
 
+def place(locator):
+    """Where an element is, once it is shown: x, y, width and height, pixels."""
+    locator.wait_for()  # a section is shown a moment after its tab was chosen
+    return locator.bounding_box()
+
+
 def draw(page, points, area="#pad"):
     """Draw a stroke; points are shares of the area."""
-    box = page.locator(area).bounding_box()
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
+    box = place(page.locator(area))
+    path = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*path[0])
     page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place)
+    for point in path[1:]:
+        page.mouse.move(*point)
     page.mouse.up()
