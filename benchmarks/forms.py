@@ -24,7 +24,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from common import ran_on, table
+from common import DIGITS, load_digits, ran_on, table
 from form_sets import (
     DPI,
     HEIGHT,
@@ -43,7 +43,6 @@ from form_sets import (
 from digitkit.arrays import U8
 from digitkit.cli import show
 from digitkit.datasets.digits import DigitData
-from digitkit.datasets.mnist import load_mnist
 from digitkit.errors import FormError
 from digitkit.forms.form import Form
 from digitkit.forms.results import FormReading
@@ -199,13 +198,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100, help="forms of each kind")
     parser.add_argument("--others", type=int, default=0, help="other pictures, to be refused")
     parser.add_argument("--words", type=int, default=0, help="scans with words in all fields")
-    parser.add_argument("--digits", choices=("train", "test"), default="train")
+    parser.add_argument("--digits", choices=DIGITS, default=DIGITS[0], help="of MNIST")
     parser.add_argument("--seed", type=int, default=1, help="16 is for the reported figures")
     parser.add_argument("--markers", action="store_true", help="the form has ArUco markers")
     parser.add_argument("--wrong", action="store_true", help="print each field that is not right")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    data, blank = load_mnist(options.digits), draw_blank(markers=options.markers)
+    data, blank = load_digits(options.digits), draw_blank(markers=options.markers)
     rows, fast = [], list[Sheet]()
     with tempfile.TemporaryDirectory() as name, show.progress() as progress:
         form = Form(write_template(Path(name), blank))

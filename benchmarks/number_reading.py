@@ -28,12 +28,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import ran_on, table
+from common import DIGITS, load_digits, ran_on, table
 from number_sets import KINDS, Sheet, Written, make_sheet
 
 from digitkit import Classifier, Number, Reader, figures
 from digitkit.cli import show
-from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
 from digitkit.models.calibration import expected_calibration_error
 from digitkit.reading.detections import common_area
@@ -207,7 +206,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=KINDS, help="only this kind")
     parser.add_argument("--count", type=int, default=200, help="images of each kind")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--digits", choices=["train", "test"], default="train", help="of MNIST")
+    parser.add_argument("--digits", choices=DIGITS, default=DIGITS[0], help="of MNIST")
     parser.add_argument("--model", default="digits-int8", help="the classifier")
     parser.add_argument("--min-confidence", type=float, metavar="P", help="instead of the model's")
     parser.add_argument("--wrong", action="store_true", help="list what is wrong")
@@ -219,7 +218,7 @@ def main() -> None:
         figures.require()  # before the minutes of reading
     cv2.setNumThreads(1)
     reader = Reader(Classifier(options.model), min_confidence=options.min_confidence)
-    data = load_mnist(options.digits)
+    data = load_digits(options.digits)
     read: dict[str, list[tuple[Sheet, list[Found]]]] = {}
     rows, lines = [], []
     for kind in [options.kind] if options.kind else KINDS:

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import DIGITS, load_digits
 
 from digitkit.arrays import U8
 from digitkit.datasets.digits import DigitData
-from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
 from digitkit.system import atomic
 from digitkit.training.scenes.camera import photograph
@@ -141,9 +141,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--degrees", type=float, default=0.0, help="tilt of --kind tilted")
-    parser.add_argument("--digits", choices=["train", "test"], default="train", help="of MNIST")
+    parser.add_argument("--digits", choices=DIGITS, default=DIGITS[0], help="of MNIST")
     options = parser.parse_args()
-    mnist = load_mnist(options.digits)
+    mnist = load_digits(options.digits)
     lines = []
     for i in range(options.count):
         rng = np.random.default_rng([2026, options.seed, i])
