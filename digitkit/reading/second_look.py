@@ -21,7 +21,7 @@ from digitkit.reading.marks import MIN_ATTACHED, beyond
 from digitkit.reading.shapes import Shape, classify
 from digitkit.reading.strips import BAND, STROKE, Ink, Member, Strip, group_rows
 
-TAKEN, WITHIN = (0.1, 0.3), (0.5, 0.7)
+TAKEN, WITHIN = (0.1, 0.4), (0.5, 0.7)
 """A digit has a part in a piece of ink from the first fraction of that on, if at least the last
 fraction of its own ink is in it. It has none if it took less than the second fraction of it, and
 less than the third of its own ink is there."""
@@ -29,7 +29,7 @@ less than the third of its own ink is there."""
 SAME = 0.4
 """Digits that share more than this fraction of the smaller box are one."""
 
-SURE_SHAPE = 0.97
+SURE_SHAPE = 0.93
 """Ink is a digit if the classifier is as sure as this; more than where the detector saw one."""
 
 EXPLAINED = 0.75
@@ -46,10 +46,13 @@ TWO_DIGITS, MIN_HALF, CUTS = 0.9, 0.15, 6
 """Two digits that touch are at least this wide, each of them at least the second, in heights; how
 many cuts between them, the ones through the least ink, are tried."""
 
+HIGH_CROSS = 0.8
+"""A plus is seldom as high as this, in heights."""
+
 LINE_REACH = 0.1
 """A stroke ends at a ruled line that is this close, in heights."""
 
-OFF_LEVEL = 0.25
+OFF_LEVEL = 0.3
 """The middle of a digit is at most this far from the row's, in heights."""
 
 ROUNDS = 3
@@ -216,7 +219,7 @@ def _read_piece(
     whole = _read(strip, ink, [[shape]], classify_all, sure)
     if whole and whole[0].digit.digit == 1 and _meets_line(strip, ink, shape):
         return span
-    if whole and (piece.parts or _is_free(whole, row)):
+    if whole:
         return span._replace(found=whole, replaced=piece.parts)
     if piece.parts:
         attempts = [[shape] for shape in _remainders(strip, ink, piece)]
@@ -259,8 +262,9 @@ def _unexplained(strip: Strip, ink: Ink, known: Sequence[Member]) -> Iterator[_P
 
 
 def _is_ink(shape: Shape) -> bool:
-    """Whether a shape is no sign."""
-    return [kind for kind, _ in classify([shape])] == ["ink"]
+    """Whether a shape is no sign; a cross as high as the digits may be a 4."""
+    kinds = [kind for kind, _ in classify([shape])]
+    return kinds == ["ink"] or (kinds == ["sign"] and shape.height >= HIGH_CROSS)
 
 
 def _meets_line(strip: Strip, ink: Ink, shape: Shape) -> bool:

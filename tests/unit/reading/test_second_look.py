@@ -122,3 +122,35 @@ def test_letters_next_to_a_number_stay_unread(reader, one_of_each):
     digits = [d.digit for d in reader.read(image).digits if d.accepted]
     assert digits[:2] == [2, 8]
     assert len(digits) == 2
+
+
+def write_closely(digits: Sequence[np.ndarray], gap: int) -> np.ndarray:
+    """Digits of one height with only `gap` pixels between their ink."""
+    ink = np.zeros((100, 400), np.uint8)
+    left = 20
+    for digit in digits:
+        x, y, w, h = cv2.boundingRect((digit > 48).astype(np.uint8))
+        width = min(max(3, round(w * 44 / h)), 70)
+        large = cv2.resize(digit[y : y + h, x : x + w], (width, 44), interpolation=cv2.INTER_CUBIC)
+        part = ink[28:72, left : left + width]
+        np.maximum(part, large, out=part)
+        left += width + gap
+    return (235 - 0.8 * ink).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "gap"),
+    [
+        # One that the box of its neighbour covers, though none of the neighbour's ink is its.
+        ((5287, 4772, 4074, 9307, 9020), 3), ((8254, 2160, 2405, 6105, 8512), 1),
+        # A known one that is smaller than the one beside it is no stroke that this one swallowed.
+        ((2327, 4261, 419, 7521, 4607), 5), ((8382, 2713, 669, 3979, 7605), 3),
+        # A 6 that looks like a plus.
+        ((8792, 3042, 3568, 1630, 9400), 3),
+    ],
+)  # fmt: skip
+def test_digits_that_stand_close_are_all_read(reader, mnist_test, images, gap):
+    image = write_closely([mnist_test.images[i] for i in images], gap)
+    (number,) = reader.read(image).numbers
+    written = "".join(str(mnist_test.labels[i]) for i in images)
+    assert (number.text, number.complete) == (written, True)
