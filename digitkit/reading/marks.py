@@ -18,7 +18,7 @@ from digitkit.images.cv import cv2
 from digitkit.reading.crops import clip_box
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.shapes import LOW, MIN_AREA, PAIR_SHIFT, Shape, classify
-from digitkit.reading.strips import BAND, HALF, Ink, Member, Placed, Strip
+from digitkit.reading.strips import BAND, HALF, STROKE, Ink, Member, Placed, Strip
 
 SWALLOWED = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""
@@ -26,6 +26,11 @@ SWALLOWED = 0.7
 REMNANT, MIN_ATTACHED = 0.06, 0.05
 """Ink this close to a digit's strokes is their edge, in heights; what goes on beyond that is ink of
 its own from this area on, in squares of the height."""
+
+
+FAINT = 0.48
+"""Ink of the strokes' pen is at least as strong as this fraction of theirs; what is weaker is the
+edge of a shadow."""
 
 
 def find_marks(
@@ -61,7 +66,9 @@ def _find_in(strip: Strip, members: Sequence[Member]) -> list[Mark]:
     others = [each for each in members if each.digit.row != strip.row and each.digit.accepted]
     placed = strip.place([*own, *others])
     shapes = [
-        shape for shape in _find_others(strip, ink, placed) if BAND[0] <= shape.middle <= BAND[1]
+        shape
+        for shape in _find_others(strip, ink, placed)
+        if BAND[0] <= shape.middle <= BAND[1] and strip.strength(ink, shape) >= FAINT
     ]
     marks = [_to_mark(strip, "line", shape) for shape in strip.split(ink.upright)]
     marks += [_to_mark(strip, kind, shape) for kind, shape in classify(shapes)]
@@ -82,7 +89,7 @@ def _find_others(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[Shape
     taken = strip.cover(placed)
     shared = np.bincount(ink.labels[taken > 0], minlength=len(areas))
     apart = (shared < 0.1 * areas) | _are_points(ink.stats, strip.unit)
-    apart[_find_swallowed(strip, ink.stats, placed)] = True
+    apart[_find_swallowed(strip, ink, placed)] = True
     apart[0] = False
     shapes = [
         strip.to_shape(ink.labels, i, ink.stats[i].tolist()) for i in np.flatnonzero(apart).tolist()
@@ -118,35 +125,35 @@ def _are_points(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.boo
     large = ~small & (area >= MIN_ATTACHED)
     large[0] = False
     middle = (x + w / 2)[:, None]
-    within = (x < middle) & (middle < x + w) & large
-    small &= ~within.any(1)
+    overlap = (x < (x + w)[:, None]) & (x[:, None] < x + w) & large
+    small &= ~overlap.any(1)
     # A dot in the upper half is a piece of a digit, or the upper one of a colon.
     beside = np.abs(middle - (x + w / 2)) < PAIR_SHIFT
     return np.asarray(small & (low | (beside & small & low).any(1)))
 
 
-def _find_swallowed(
-    strip: Strip, stats: npt.NDArray[np.int32], placed: Sequence[Placed]
-) -> list[int]:
+def _find_swallowed(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[int]:
     """Strokes that a digit's detection took with it: as high as the digit, and beside it."""
-    left, width, height, area = (stats[:, column] for column in (0, 2, 3, 4))
+    left, _, width, height, _ = ink.stats.T
     tall = np.flatnonzero(height >= SWALLOWED * strip.unit)
     tall = tall[tall > 0]
-    largest, beside, reach = set[int](), set[int](), 0.2 * strip.unit
+    main, beside, reach = set[int](), set[int](), 0.2 * strip.unit
     middles = left[tall] + width[tall] / 2
     for each in placed:
         if each.member.digit.row != strip.row or not each.member.digit.accepted:
             continue
         start, end = each.left, each.left + each.ink.shape[1]
-        own = tall[(middles >= start - reach) & (middles <= end + reach)]
-        if not len(own):
+        near = tall[(middles >= start - reach) & (middles <= end + reach)]
+        if not len(near):
             continue
-        main = own[area[own].argmax()]
-        largest.add(int(main))
-        common = np.minimum(left[own] + width[own], left[main] + width[main])
-        common = common - np.maximum(left[own], left[main])
-        beside.update(own[(common < 0.2 * width[own]) & (own != main)].tolist())
-    return sorted(beside - largest)
+        labels, own = each.cut(ink.labels)
+        taken = np.bincount(labels[own > STROKE], minlength=len(ink.stats))
+        own_piece = near[taken[near].argmax()]
+        main.add(int(own_piece))
+        common = np.minimum(left[near] + width[near], left[own_piece] + width[own_piece])
+        common = common - np.maximum(left[near], left[own_piece])
+        beside.update(near[(common < 0.2 * width[near]) & (near != own_piece)].tolist())
+    return sorted(beside - main)
 
 
 def _reclassify(strip: Strip, member: Member) -> list[Mark]:

@@ -17,6 +17,10 @@ NARROWEST = 0.45
 TALL = 0.6
 """Ink this high, in heights, may be a digit: it belongs to a number as far as digits do."""
 
+LARGE = 0.35
+"""Ink this high, in heights, that cannot be read is a digit in pieces, with what is above or below
+it."""
+
 CROSSED = 0.08
 """A line runs through a digit if it is this far inside of its sides, in the digit's height."""
 
@@ -86,7 +90,7 @@ def place_parts(
     strokes = [mark.row_box for mark in marks if mark.row == row and mark.kind == "stroke"]
     signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
     taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
-    items: list[Digit | Mark] = [*taken, *own]
+    items: list[Digit | Mark] = [*taken, *_without_pieces(own, height)]
     parts = [
         Part(
             item,
@@ -100,6 +104,19 @@ def place_parts(
     ]
     parts.sort(key=lambda part: 2 * part.item.row_box[0] + part.item.row_box[2])
     return [_doubt_stroke(part, parts) for part in parts]
+
+
+def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
+    """The marks without those above or below a large piece of ink: they are pieces of it."""
+    large = [m.row_box for m in marks if m.kind == "ink" and m.row_box[3] >= LARGE * height]
+
+    def is_piece(mark: Mark) -> bool:
+        x, _, w, _ = mark.row_box
+        return mark.kind not in ("ink", "line") and any(
+            left <= x + w / 2 <= left + width for left, _, width, _ in large
+        )
+
+    return [mark for mark in marks if not is_piece(mark)]
 
 
 def _crosses(line: Box, digit: Box) -> bool:

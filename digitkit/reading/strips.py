@@ -38,7 +38,7 @@ MIN_LEVELS = 10
 PAPER_SIDE = 0.75
 """Ink is narrower than this, in heights; what is wider is paper, or a shadow on it."""
 
-LINE_LENGTHS = 1.6, 1.55
+LINE_LENGTHS = 2.2, 1.55
 """Level and upright strokes longer than this are ruled lines, in heights."""
 
 BAND = -0.6, 0.75
@@ -255,6 +255,14 @@ class Strip:
         """The x and y coordinates in the strip of a shape's left upper corner."""
         y = (shape.top - self._top / self.height) * self.unit
         return round(shape.left * self.unit), round(y)
+
+    def strength(self, ink: Ink, shape: Shape) -> float:
+        """How strong most of a shape's ink is: 1 as strong as most of the digits', 0 for paper."""
+        x, y = self.place_of(shape)
+        height, width = shape.ink.shape
+        levels = ink.strength[y : y + height, x : x + width][shape.ink > 0]
+        place = int(0.85 * (len(levels) - 1))
+        return float(np.partition(levels, place)[place]) / 255
 
     def to_boxes(self, shape: Shape) -> tuple[Box, Box | None]:
         """Where a shape is in the image; and where the row is level, None if it is not tilted."""

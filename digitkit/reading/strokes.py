@@ -34,6 +34,9 @@ ALIGNED, SLIM, NEAR_LINE = 0.12, 0.3, 2.0
 """A stroke continues a ruled line whose middle is at most the first aside, if it is at most as wide
 as the second and at most the third above or below it, in its height."""
 
+SHORT = 0.62
+"""A stroke below this fraction of the digits' height is rather a piece of one, or a mark."""
+
 RARE = 0.25
 """The first of these on a page without any other sign."""
 
@@ -64,6 +67,8 @@ def settle_strokes(
     for i, features in stroke_features(digits, marks).items():
         digit = digits[i]
         probability = float(weigh(features[None, :], STROKE_WEIGHTS)[0])
+        if features[0] < math.log(SHORT):
+            probability = min(probability, UNLIKELY)
         if probability < (LIKELY if calculates else RARE):
             is_sign = calculates and probability < UNLIKELY
             kind: MarkKind = "sign" if is_sign else "stroke"

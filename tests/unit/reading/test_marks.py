@@ -6,6 +6,7 @@ import pytest
 from digitkit import Digit, Reader
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
+from digitkit.reading.marks import _are_points
 from digitkit.reading.results import Mark
 from digitkit.reading.strokes import settle_strokes
 
@@ -104,6 +105,36 @@ def test_specks_and_noise_are_not_reported(reader, one_of_each):
     assert reader.read(noisy).text == "2840"
 
 
+@pytest.mark.parametrize(
+    "corners", [((0, 72), (71, 72), (71, 84), (0, 84)), ((226, 40), (306, 60), (276, 100))]
+)
+def test_the_edge_of_a_shadow_is_no_ink(reader, one_of_each, corners):
+    image = write(" 583  ", one_of_each, 160).astype(np.float32)
+    shadow = cv2.fillPoly(np.zeros(image.shape, np.float32), [np.array(corners)], 1)
+    image -= 85 * cv2.GaussianBlur(shadow, (0, 0), 2)
+    (number,) = reader.read(image.clip(0, 255).astype(np.uint8)).numbers
+    assert (number.text, number.complete) == ("583", True)
+
+
+def test_a_long_tail_of_a_digit_is_no_ruled_line(reader, one_of_each):
+    image = write("52 16", one_of_each)
+    cv2.line(image, (90, 118), (166, 116), 40, 6, cv2.LINE_AA)
+    (number,) = reader.read(image).numbers
+    assert (number.text, number.complete) == ("5216", True)
+
+
+def test_a_short_stroke_is_doubted(one_of_each):
+    def digit(value: int, x: int, y: int, height: int, width: int = 30) -> Digit:
+        box = (x, y, width, height)
+        return Digit(value, 0.99, box, 0, True, one_of_each[value], np.ones(10, np.float32) / 10)
+
+    for height, kinds in ((22, ["stroke"]), (38, [])):
+        row = (digit(2, 50, 20, 40), digit(1, 90, 60 - height, height, 6), digit(3, 106, 20, 40))
+        settled, marks = settle_strokes(row, ())
+        assert all(each.accepted for each in settled)
+        assert [mark.kind for mark in marks] == kinds
+
+
 def test_marks_belong_to_their_own_row(reader, one_of_each):
     page = np.vstack([write("28,40", one_of_each, 110), write("28 40", one_of_each, 110)])
     reading = reader.read(page)
@@ -160,3 +191,10 @@ def test_high_ink_as_near_as_a_digit_makes_a_number_incomplete(reader, one_of_ea
     scribble = np.random.default_rng(2).integers((right, 76), (right + 34, 122), (9, 2))
     cv2.polylines(image, [scribble.astype(np.int32)], False, 40, 4, cv2.LINE_AA)
     assert not reader.read(image).numbers[-1].complete
+
+
+@pytest.mark.parametrize(("left", "is_point"), [(38, True), (44, False)])
+def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
+    # Paper, a digit, and what is beside its foot: apart from it, or reaching below it.
+    pieces = [(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), (left, 30, 10, 8, 60)]
+    assert list(_are_points(np.array(pieces, np.int32), 28)) == [False, False, is_point]
