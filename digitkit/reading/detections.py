@@ -101,6 +101,13 @@ def common_area(a: Box, b: Box) -> int:
     return max(0, width) * max(0, height)
 
 
+def is_at(box: Box, other: Box) -> bool:
+    """Whether two boxes are at about the same place, and of about the same size."""
+    area, other_area = box[2] * box[3], other[2] * other[3]
+    ratio = max(box[2:]) / max(*other[2:], 1)
+    return 2 * common_area(box, other) > min(area, other_area) and 0.6 < ratio < 1.6
+
+
 def enclose(boxes: Sequence[Box]) -> Box:
     """The smallest box around others, at least one."""
     left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)

@@ -7,7 +7,7 @@ are trained on as well, and the own ones are repeated until they are a part of e
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from digitkit.datasets.digits import DigitData, Images, TrainAndTest, digit_data
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import DatasetError
 from digitkit.system.progress import Progress
+from digitkit.training.page_digits import cut_out_digits
 from digitkit.training.recipes import Recipe
 
 Index = npt.NDArray[np.int64]
@@ -153,6 +154,23 @@ def mix_epoch(material: Material, recipe: Recipe) -> Epoch:
         room = part * recipe.negatives * others
         without = np.repeat(without, max(1, round(room / len(without))), axis=0)
     return Epoch(material.train.take(index), len(repeated), validation, without)
+
+
+def add_pages(epoch: Epoch, recipe: Recipe, *, progress: Progress | None = None) -> Epoch:
+    """What an epoch trains on, with what the detector cuts out of pages of its digits.
+
+    Raises:
+        ModelError: the shipped detector or classifier is missing.
+    """
+    cut = cut_out_digits(epoch.train, recipe.pages, recipe.seed, progress=progress)
+    # In front, since the own images are the last ones.
+    train = digit_data(
+        np.concatenate([cut.images, epoch.train.images]),
+        np.concatenate([cut.labels, epoch.train.labels]),
+        f"{epoch.train.name} and pages of it",
+    )
+    without_digit = np.concatenate([epoch.without_digit, cut.without_digit])
+    return replace(epoch, train=train, without_digit=without_digit)
 
 
 def own_validation(material: Material, recipe: Recipe) -> DigitData | None:

@@ -57,6 +57,9 @@ class Recipe:
         augmentation: how training images are augmented.
         hands: digits drawn from strokes that are added to the training images, as a fraction of
             their number (see `digitkit.training.stroke_digits`).
+        pages: synthetic pages, whose digits are added to the training images as the detector cuts
+            them out, and what it took for digits there to the images without one (see
+            `digitkit.training.page_digits`); 0 for none.
         negatives: images without a digit that are added to each batch, as a fraction of its size;
             the net learns to reject them (see `digitkit.training.negatives`).
         own: fraction of an epoch's images that are the user's own, repeated, where MNIST is mixed
@@ -89,6 +92,7 @@ class Recipe:
     patience: Count = 0
     augmentation: Augmentation = Augmentation()
     hands: Fraction = 0.0
+    pages: Count = 0
     negatives: Fraction = 0.0
     own: PartialFraction = 0.0
     distill: Annotated[float, Meta(ge=0, le=1000)] = 0.0
@@ -164,6 +168,13 @@ RECIPES = {
             name="best-tiny",
             summary="trains the model that ships as digits-tiny: speed first",
             net="digits-tiny",
+        ),
+        dataclasses.replace(
+            _BEST,
+            name="pages",
+            summary="best, trained on digits of synthetic pages, too: fewer letters are digits",
+            epochs=30,
+            pages=6000,
         ),
         dataclasses.replace(
             _BEST,

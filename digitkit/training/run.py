@@ -46,7 +46,7 @@ from digitkit.training.folder import (
     write_weights,
 )
 from digitkit.training.forgetting import score_mixed
-from digitkit.training.material import Material, load_material, mix_epoch, own_validation
+from digitkit.training.material import Material, add_pages, load_material, mix_epoch, own_validation
 from digitkit.training.recipes import Recipe
 from digitkit.training.record import (
     FORMAT,
@@ -245,6 +245,8 @@ def _train(
     epoch = mix_epoch(material, recipe)
     validation = epoch.validation
     with torch_threads(recorder.record.threads):
+        if recipe.pages:
+            epoch = add_pages(epoch, recipe, progress=recorder.watcher.preparing)
         done = len(checkpoint.history) if checkpoint else 0
         val_count = len(validation) if validation else 0
         recorder.watcher.started(config, len(epoch.train), val_count, done)
