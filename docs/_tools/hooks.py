@@ -90,6 +90,7 @@ def _convert_notebook(path: Path) -> tuple[str, dict[str, bytes]]:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Put the reference into the page of the command line; check the page of the API."""
     if page.file.src_uri == "command-line.md":
+        markdown = markdown.replace("<!-- exit codes -->", command_reference.exit_codes())
         return markdown.replace("<!-- reference -->", command_reference.render())
     if page.file.src_uri == "python-api.md":
         _check_api(markdown)

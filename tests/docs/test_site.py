@@ -82,3 +82,5 @@ def test_the_reference_has_every_command_and_option():
             assert f"`{option}`" in text or option == "--help", option
     assert "## `digitkit bench compare`" in text
     assert "[bold]" not in text
+    assert command_reference.exit_codes().startswith("Exit codes: 0 success; 1 ")
+    assert command_reference.exit_codes().endswith("Ctrl-C.")
