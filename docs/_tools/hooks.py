@@ -60,6 +60,7 @@ def on_files(files: Files, config: Any) -> Files:
 def _adapt_links(text: str, folder: Path) -> str:
     """Links between files of the repository as links between pages; others as plain text."""
     pages = {(ROOT / source).resolve(): page for page, source in MADE.items()}
+    pages[ROOT / "docs" / NOTEBOOK] = "article.md"
 
     def adapt(link: re.Match[str]) -> str:
         label, target, anchor = link.groups()

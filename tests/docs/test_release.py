@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import badges
 import pytest
 import release
 from support.paths import ROOT
@@ -86,3 +87,10 @@ def test_the_workflow_gets_texts_without_relative_links(what):
     for link in links:
         path = re.match(rf"https://x\.example/o/r/(?:raw|blob)/v{__version__}/([^#]+)", link)
         assert path is None or (ROOT / path[1]).exists(), link
+
+
+def test_the_badges_are_true():
+    facts = badges.facts()
+    assert badges.FILE.read_text("utf-8") == badges.draw(facts)
+    shown = ", ".join(f"{name} {value}" for name, value in facts.items())
+    assert f"![{shown}](docs/images/badges.svg)\n" in (ROOT / "README.md").read_text("utf-8")

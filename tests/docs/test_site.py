@@ -58,6 +58,7 @@ def test_a_page_loads_nothing_from_elsewhere(tmp_path, html, refused):
         ("[a](docs/limits.md#images)", ".", "[a](limits.md#images)"),
         ("[a](../CHANGELOG.md)", "docs", "[a](changelog.md)"),
         ("[a](numbers.md#fields)", "docs", "[a](numbers.md#fields)"),
+        ("[a](docs/article.ipynb)", ".", "[a](article.md)"),
         ("[a](LICENSE)", ".", "a (`LICENSE`)"),
         ("[a](#here)", ".", "[a](#here)"),
         ("[a](https://x.example/b)", ".", "[a](https://x.example/b)"),
