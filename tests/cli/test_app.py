@@ -160,4 +160,4 @@ def test_a_bar_is_drawn_for_more_than_one_step_and_shows_its_figures(monkeypatch
             report(what * 3 if still else "reading", done, 1135)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn.getvalue())
     assert re.search(r"1030/1135 (\d:\d\d:\d\d passed, )?[-\d]:[-\d]+:[-\d]+ left", text)
-    assert "…" not in text
+    assert "…" not in text.replace("… ━", "━")  # of what is shortened before the bar
