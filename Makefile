@@ -111,6 +111,7 @@ $(BIN)/.docs: $(BIN)/.ready
 
 docs: $(BIN)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python -m pytest tests/docs/test_site.py $(PYTEST_ARGS)
 
 # The demo: static files. npm checks each package against the digests in package-lock.json; .npmrc
 # keeps it from running their scripts.

@@ -79,7 +79,7 @@ class _Commands(TyperGroup):
             print(ctx.get_help())
             ctx.exit(USAGE)
         skip_checks(self, ctx)
-        with _errors_as_lines():
+        with _errors_as_lines(ctx):
             return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -91,12 +91,12 @@ class _Commands(TyperGroup):
         super(TyperGroup, self).format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
-        with _errors_as_lines():
+        with _errors_as_lines(ctx):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _errors_as_lines() -> Iterator[None]:
+def _errors_as_lines(ctx: Any) -> Iterator[None]:
     """Print an error as one line on stderr, and exit with its code."""
     try:
         yield
@@ -104,17 +104,20 @@ def _errors_as_lines() -> Iterator[None]:
         print(f"digitkit: {escape_controls(one_line(error))}", file=sys.stderr)
         raise typer.Exit(_exit_code(error)) from error
     except _UsageError as error:
-        print(f"digitkit: {escape_controls(_describe_usage(error))}", file=sys.stderr)
+        print(f"digitkit: {escape_controls(_describe_usage(error, ctx))}", file=sys.stderr)
         raise typer.Exit(USAGE) from error
     except BrokenPipeError as error:  # whoever reads our output has closed it
         _drop_stdout()
         raise typer.Exit(SOME_FAILED) from error
 
 
-def _describe_usage(error: Any) -> str:
+def _describe_usage(error: Any, ctx: Any) -> str:
     """What the parser of options says, as our own errors are, with where to look."""
     text = one_line(error.format_message()).rstrip(".")
-    path = "digitkit" if error.ctx is None else error.ctx.command_path
+    if error.ctx is not None:
+        path = error.ctx.command_path
+    else:  # an option without its value
+        path = " ".join(filter(None, (ctx.command_path, ctx.invoked_subcommand)))
     return f"{text[:1].lower()}{text[1:]}; {path} --help shows what there is"
 
 

@@ -378,4 +378,4 @@ def _check_valid(report: BenchReport, *, save: bool, strict: bool) -> None:
 
 
 def _note(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    show.print_wrapped(line, error=True)

@@ -39,7 +39,8 @@ def command(
         Path | None, typer.Option(metavar="DIR", help="Output folder; RUN/exported by default.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the files; the recipe's by default.")
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the files; the recipe's by default."),
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8/--no-int8", help="Write NAME-int8.onnx as well.")

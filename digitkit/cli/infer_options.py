@@ -14,6 +14,7 @@ MANY = "Many pictures"
 FormatOption = Annotated[
     OutputFormat | None,
     typer.Option(
+        metavar="FORMAT",
         help="text for people, jsonl and csv (a record per number) for programs, xlsx for "
         "Excel, parquet (a record per picture) for tables of any size; by default as the "
         "suffix of --output says, else text.",

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from digitkit.errors import ConfigError
 
-_VALUE_NAMES = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
-"""How the help names values of these types."""
+_VALUE_NAMES = {int: "N", float: "X"}
+"""How the help names values of these types; options with others say it themselves."""
 
 
 class OptionChecks:

@@ -98,6 +98,7 @@ def command(
     host: Annotated[
         str | None,
         typer.Option(
+            metavar="HOST",
             help="Name or address to listen at; 0.0.0.0 for all of this machine, which requires a "
             "token or --no-token.",
             rich_help_panel=SERVICE,
@@ -115,6 +116,7 @@ def command(
     token: Annotated[
         str | None,
         typer.Option(
+            metavar="TOKEN",
             help="Token that clients must send: as Authorization: Bearer TOKEN, or typed into the "
             "page. Other users of this machine see it in the list of processes; --token-file and "
             "the environment variable DIGITKIT_TOKEN are safer.",

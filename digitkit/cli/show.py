@@ -159,7 +159,8 @@ def progress(*, still: bool = False) -> Iterator[Progress]:
             bars = _make_bars(still)
             bars.start()
         # A long text would leave no room for the figures.
-        text = what[: max(12, bars.console.width - STILL_BAR_WIDTH)] if still else what
+        room = max(12, bars.console.width - STILL_BAR_WIDTH)
+        text = f"{what[: room - 1]}…" if still and len(what) > room else what
         if task not in tasks:
             tasks[task] = bars.add_task(text, total=total or None)
         bars.update(tasks[task], description=text, completed=done)

@@ -372,7 +372,7 @@ def _print_summary(run: Run) -> None:
         f"({wrong} of {test.count:,} wrong), epoch {record.best_epoch} of "
         f"{len(record.epochs)} kept, {record.wall_seconds:.0f} s, threads: {record.threads}"
     )
-    show.print_line(_describe_calibration(record))
+    show.print_wrapped(_describe_calibration(record))
     if record.mix is not None:
         show.print_wrapped(_describe_mix(record.mix, record))
     if run.recipe.name.startswith("article"):
@@ -413,7 +413,8 @@ def _describe_calibration(record: RunRecord) -> str:
         source = f"kept from {init.run}"
     elif calibration.source != "validation":
         kept = f"kept from {init.run}" if calibration.source == "init" and init else "defaults"
-        source = f"{kept}, not {source}: that takes {MIN_CALIBRATION_IMAGES:,}"
+        needed = f"{MIN_CALIBRATION_IMAGES:,} validation images, not {count:,}"
+        source = f"{kept}; fitting takes {needed}"
     return (
         f"temperature {calibration.temperature:.4g}, threshold {calibration.min_confidence:g}: "
         f"{source}"

@@ -8,7 +8,14 @@ from typing import Any
 
 import typer
 
-from digitkit.cli.app import COMMANDS, app
+from digitkit.cli.app import COMMANDS, app, digitkit
+
+
+def exit_codes() -> str:
+    """What ``digitkit --help`` says about them, as a paragraph."""
+    found = re.search(r"Exit codes: .*?\.(?=\n)", digitkit.__doc__ or "", re.S)
+    assert found, "digitkit --help says nothing about exit codes"
+    return _escape(" ".join(found[0].split()))
 
 
 def render() -> str:

@@ -60,6 +60,7 @@ def on_files(files: Files, config: Any) -> Files:
 def _adapt_links(text: str, folder: Path) -> str:
     """Links between files of the repository as links between pages; others as plain text."""
     pages = {(ROOT / source).resolve(): page for page, source in MADE.items()}
+    pages[ROOT / "docs" / NOTEBOOK] = "article.md"
 
     def adapt(link: re.Match[str]) -> str:
         label, target, anchor = link.groups()
@@ -90,6 +91,7 @@ def _convert_notebook(path: Path) -> tuple[str, dict[str, bytes]]:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Put the reference into the page of the command line; check the page of the API."""
     if page.file.src_uri == "command-line.md":
+        markdown = markdown.replace("<!-- exit codes -->", command_reference.exit_codes())
         return markdown.replace("<!-- reference -->", command_reference.render())
     if page.file.src_uri == "python-api.md":
         _check_api(markdown)

@@ -88,8 +88,8 @@ def test_a_digit_that_is_drawn_is_read(open_demo, scheme):
     expect(page.locator(".best th")).to_have_text("3")
     assert len(page.get_by_role("row").all()) == 10
     expect(page.get_by_role("status")).to_have_text("It is a 3, >99.9% sure")
-    if scheme == "light" and "DEMO_PICTURE" in os.environ:
-        page.screenshot(path=os.environ["DEMO_PICTURE"])
+    if scheme == "light" and "DIGITKIT_SCREENSHOTS" in os.environ:
+        page.screenshot(path=ROOT / "docs/images/demo.png")
 
 
 def test_strokes_are_taken_back_and_cleared(open_demo):

@@ -58,6 +58,7 @@ def test_a_page_loads_nothing_from_elsewhere(tmp_path, html, refused):
         ("[a](docs/limits.md#images)", ".", "[a](limits.md#images)"),
         ("[a](../CHANGELOG.md)", "docs", "[a](changelog.md)"),
         ("[a](numbers.md#fields)", "docs", "[a](numbers.md#fields)"),
+        ("[a](docs/article.ipynb)", ".", "[a](article.md)"),
         ("[a](LICENSE)", ".", "a (`LICENSE`)"),
         ("[a](#here)", ".", "[a](#here)"),
         ("[a](https://x.example/b)", ".", "[a](https://x.example/b)"),
@@ -78,7 +79,10 @@ def test_the_reference_has_every_command_and_option():
     text = command_reference.render()
     for name in COMMANDS:
         assert f"## `digitkit {name}`" in text
-        for option in re.findall(r"(?<!\S)--[\w-]+", run(name, "--help").output):
+        shown = run(name, "--help").output.partition("Examples")[0]
+        for option in re.findall(r"(?<!\S)--[\w-]+", shown):
             assert f"`{option}`" in text or option == "--help", option
     assert "## `digitkit bench compare`" in text
     assert "[bold]" not in text
+    assert command_reference.exit_codes().startswith("Exit codes: 0 success; 1 ")
+    assert command_reference.exit_codes().endswith("Ctrl-C.")
