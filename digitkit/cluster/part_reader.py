@@ -123,13 +123,16 @@ def _items(names: Iterable[bytes]) -> Iterator[Item | Failure]:
 
 def _load(name: str) -> ImageBytes | Failure:
     """A remote file's bytes."""
+    pa = import_pyarrow()
     try:
         system, path = open_remote(name)
         with system.open_input_stream(path) as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         return Failure(name, "does not exist", kind="missing")
-    except (ClusterError, OSError) as error:
+    except ClusterError as error:
+        return Failure(name, str(error), kind="unreadable")
+    except (pa.ArrowException, OSError, ValueError) as error:
         return Failure(name, f"cannot be read: {one_line(error)}", kind="unreadable")
     if len(data) > MAX_FILE_BYTES:
         limit = f"{MAX_FILE_BYTES / 1e6:,.0f} MB"
