@@ -30,7 +30,7 @@ MAX_SHARE = 0.1
 """A look at a large folder takes at most this share of the time."""
 
 
-MAX_WAITING = 20_000
+MAX_WAITING = 10_000
 """Files whose sizes or arrival are held at a time; a look finds the others later."""
 
 _Arrival = tuple[Path, bool]
