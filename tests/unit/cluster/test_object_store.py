@@ -1,10 +1,13 @@
 """Files in an object store: which are listed, and what is said of those that cannot be read."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 from support.object_store import BUCKET, object_store
 
 from digitkit.cluster.manifest import list_remote
-from digitkit.cluster.part_reader import _load
+from digitkit.cluster.part_reader import LOADED_AHEAD, _items, _load
 from digitkit.images.cv import cv2
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes
@@ -106,6 +109,54 @@ def test_no_key_is_a_failure_with_the_reason(store, put, monkeypatch):
     failure = _load(f"s3://scans/private/1.png{store[1]}&region=eu-west-1")
     assert failure.kind == "unreadable"
     assert "ACCESS_DENIED" in failure.error
+
+
+@pytest.fixture
+def counted():
+    """A store that answers when two ask; and the connections that it has had, once it is done."""
+    connections, both = [], threading.Barrier(2, timeout=20)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self):
+            connections.append(self)
+            super().setup()
+
+        def do_HEAD(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+
+        def do_GET(self):
+            if "/both-" in self.path:
+                both.wait()
+            self.do_HEAD()
+            self.wfile.write(b"image")
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"?scheme=http&endpoint_override=127.0.0.1:{server.server_port}", connections
+        server.shutdown()
+
+
+def test_files_share_a_connection(store, counted):
+    end, connections = counted
+    for number in range(5):
+        assert _load(f"s3://b/{number}.png{end}").data == b"image"
+    assert len(connections) == 1
+
+
+def test_files_are_asked_for_at_once(store, counted):
+    names = [f"s3://b/both-{number}.png{counted[0]}" for number in range(2 * LOADED_AHEAD + 2)]
+    items = list(_items([name.encode() for name in names]))
+    assert [item.name for item in items] == names
+    assert {item.data for item in items} == {b"image"}
 
 
 @pytest.mark.parametrize("address", ["s3://[b/a", "s3:///a", "bla://b/a", "s3://b/a?x=y"])
