@@ -15,8 +15,9 @@ from that of the start. Then runs over the crops are killed (SIGKILL, all proces
 moments and continued; the exit code is 1 if a file is then missing, or there twice.
 
 ``--names`` only lists so many names (hard links to 10,000 crops), as ``digitkit infer`` does on one
-machine and for a cluster: the process's resident memory at its peak. With ``--read`` they are read
-instead, by one process into a table, which is then continued with nothing left. Linux only.
+machine, for a cluster, and with ``--watch``: the process's resident memory at its peak. With
+``--read`` they are read instead, by one process into a table, which is then continued with nothing
+left. Linux only.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -48,12 +50,16 @@ from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.input_files import find_inputs, guarded
 from digitkit.sinks.parquet import import_pyarrow
 from digitkit.sources.files import expand_sources
+from digitkit.sources.watch import FolderWatch
 from digitkit.system.machine import usable_cores
 from digitkit.system.run_file import run_file_path
 
 PAGE = Path(__file__).resolve().parents[1] / "data/samples/page.jpg"
 FOLDER = 1000
 """Crops of a folder."""
+
+WAYS = ("listed for one machine", "listed for a cluster", "watched")
+"""What names are listed for."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +122,23 @@ def write_names(folder: Path, count: int, per_folder: int) -> None:
             os.link(files[i % len(files)], path)
 
 
-def list_names(source: Path, output: Path, *, ray: bool) -> tuple[int, float, float]:
+def list_names(source: Path, output: Path, way: str, total: int) -> tuple[int, float, float]:
     """List a folder as ``digitkit infer`` does; in a process of its own.
+
+    Args:
+        source: the folder.
+        output: of the run.
+        way: for what, one of `WAYS`.
+        total: how many files there are.
 
     Returns:
         How many files there are, how many seconds it took, and the process's megabytes at its peak.
     """
     begun = time.monotonic()
     config = InferConfig((str(source),), output=output)
-    if ray:
+    if way == "watched":
+        count = sum(1 for _ in islice(FolderWatch(source), total))
+    elif way == "listed for a cluster":
         files = guarded(config, expand_sources(config.sources))
         count = write_manifest(manifest_path(output), files, usable_cores()).files
     else:
@@ -137,7 +151,7 @@ def measure_names(folder: Path, count: int, *, read: bool) -> None:
     """Print how much memory listing takes; or reading, and continuing with nothing left."""
     rows = []
     sets = {"1,000 a folder": FOLDER, "one folder": count}
-    ways = ("read", "continued") if read else ("listed for one machine", "listed for a cluster")
+    ways = ("read", "continued") if read else WAYS
     for kind, per_folder in sets.items():
         for number in (FOLDER, *([count // 10] if read else []), count):
             source, output = folder / f"{kind}-{number}", folder / f"{number}.parquet"
@@ -150,7 +164,7 @@ def measure_names(folder: Path, count: int, *, read: bool) -> None:
                 else:
                     with get_context("spawn").Pool(1) as pool:
                         found, seconds, megabytes = pool.apply(
-                            list_names, (source, output), {"ray": "cluster" in way}
+                            list_names, (source, output, way, number)
                         )
                 rows.append((f"{found:,}", kind, way, f"{seconds:.1f}", f"{megabytes:.0f} MB"))
             if read:
