@@ -223,7 +223,6 @@ def test_addresses_are_read_through_pyarrow(cluster, pages, tmp_path):
 
 
 def test_an_object_store_is_read(pages, tmp_path):
-    pytest.importorskip("moto", reason="moto, an object store for tests, is not installed")
     output = tmp_path / "out.parquet"
     images = dict(zip(("a b.png", "7#2.png", "100%.jpg", "ä.jpg"), pages.iterdir(), strict=False))
     with object_store() as (client, end):

@@ -4,7 +4,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from support.object_store import BUCKET, object_store
+from support.object_store import BUCKET, KEYS, object_store
 
 from digitkit.cluster.manifest import list_remote
 from digitkit.cluster.part_reader import LOADED_AHEAD, _items, _load
@@ -13,8 +13,6 @@ from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes
 
 pytest.importorskip("pyarrow.parquet")
-pytest.importorskip("moto", reason="moto, an object store for tests, is not installed")
-pytest.importorskip("flask_cors", reason="flask-cors, which moto's server needs, is not installed")
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -112,8 +110,10 @@ def test_no_key_is_a_failure_with_the_reason(store, put, monkeypatch):
 
 
 @pytest.fixture
-def counted():
-    """A store that answers when two ask; and the connections that it has had, once it is done."""
+def counted(monkeypatch):
+    """What addresses of a store end with that notes its connections; it makes some files wait."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
     connections, both = [], threading.Barrier(2, timeout=20)
 
     class Handler(BaseHTTPRequestHandler):
@@ -145,14 +145,14 @@ def counted():
         server.shutdown()
 
 
-def test_files_share_a_connection(store, counted):
+def test_files_share_a_connection(counted):
     end, connections = counted
     for number in range(5):
         assert _load(f"s3://b/{number}.png{end}").data == b"image"
     assert len(connections) == 1
 
 
-def test_files_are_asked_for_at_once(store, counted):
+def test_files_are_asked_for_at_once(counted):
     names = [f"s3://b/both-{number}.png{counted[0]}" for number in range(2 * LOADED_AHEAD + 2)]
     items = list(_items([name.encode() for name in names]))
     assert [item.name for item in items] == names
