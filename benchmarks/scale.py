@@ -4,6 +4,7 @@
     python benchmarks/scale.py --ray
     python benchmarks/scale.py --crops 2000 --pages 50 --kills 2
     python benchmarks/scale.py --names 1000000
+    python benchmarks/scale.py --names 1000000 --read
 
 Generates crops of 28×28 (MNIST's test digits, 1,000 a folder) and pages of 640×480 (the page of
 data/samples, moved by some pixels), and reads them with ``digitkit infer --output X.parquet``: with
@@ -13,8 +14,10 @@ process. A run over a tenth (of crops, over the first folder) tells the time of 
 from that of the start. Then runs over the crops are killed (SIGKILL, all processes) at random
 moments and continued; the exit code is 1 if a file is then missing, or there twice.
 
-``--names`` only lists so many names (hard links to empty files), as ``digitkit infer`` does on
-one machine and for a cluster: the process's resident memory at its peak. Linux only.
+``--names`` only lists so many names (hard links to 10,000 crops), as ``digitkit infer`` does on one
+machine, for a cluster, and with ``--watch``: the process's resident memory at its peak. With
+``--read`` they are read instead, by one process into a table, which is then continued with nothing
+left. Linux only.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -46,6 +50,7 @@ from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.input_files import find_inputs, guarded
 from digitkit.sinks.parquet import import_pyarrow
 from digitkit.sources.files import expand_sources
+from digitkit.sources.watch import FolderWatch
 from digitkit.system.machine import usable_cores
 from digitkit.system.run_file import run_file_path
 
@@ -53,8 +58,8 @@ PAGE = Path(__file__).resolve().parents[1] / "data/samples/page.jpg"
 FOLDER = 1000
 """Crops of a folder."""
 
-LINKS = 10_000
-"""Names of one file; ext4 allows 65,000, others fewer."""
+WAYS = ("listed for one machine", "listed for a cluster", "watched")
+"""What names are listed for."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,12 @@ def write_crops(folder: Path, count: int) -> None:
     for i in range(count):
         path = folder / f"{i // FOLDER:04d}" / f"{i:07d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cv2.imencode(".png", images[i % len(images)])[1].tobytes())
+        path.write_bytes(to_png(images[i % len(images)]))
+
+
+def to_png(image: np.ndarray) -> bytes:
+    """An image as a PNG file."""
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
 def few_of(pages: int) -> int:
@@ -97,28 +107,38 @@ def write_pages(folder: Path, count: int) -> None:
 
 
 def write_names(folder: Path, count: int, per_folder: int) -> None:
-    """Names of empty files, hard links where the file system takes as many."""
-    for begin in range(0, count, per_folder):
-        inner = folder / f"{begin // per_folder // 100:03d}" / f"{begin // per_folder:05d}"
-        inner.mkdir(parents=True)
-        for i in range(begin, min(begin + per_folder, count)):
-            first = inner / f"{i - (i - begin) % LINKS:07d}.png"
-            path = inner / f"{i:07d}.png"
-            if path == first:
-                path.touch()
-            else:
-                os.link(first, path)
+    """Crops of digits, of which many are one file: hard links."""
+    images = load_mnist("test").images
+    files: list[Path] = []
+    for i in range(count):
+        inner = i // per_folder
+        path = folder / f"{inner // 100:03d}" / f"{inner:05d}" / f"{i:07d}.png"
+        if i % per_folder == 0:
+            path.parent.mkdir(parents=True)
+        if i < len(images):
+            path.write_bytes(to_png(images[i]))
+            files.append(path)
+        else:
+            os.link(files[i % len(files)], path)
 
 
-def list_names(source: Path, output: Path, *, ray: bool) -> tuple[int, float, float]:
+def list_names(source: Path, output: Path, way: str, total: int) -> tuple[int, float, float]:
     """List a folder as ``digitkit infer`` does; in a process of its own.
+
+    Args:
+        source: the folder.
+        output: of the run.
+        way: for what, one of `WAYS`.
+        total: how many files there are.
 
     Returns:
         How many files there are, how many seconds it took, and the process's megabytes at its peak.
     """
     begun = time.monotonic()
     config = InferConfig((str(source),), output=output)
-    if ray:
+    if way == "watched":
+        count = sum(1 for _ in islice(FolderWatch(source), total))
+    elif way == "listed for a cluster":
         files = guarded(config, expand_sources(config.sources))
         count = write_manifest(manifest_path(output), files, usable_cores()).files
     else:
@@ -127,23 +147,33 @@ def list_names(source: Path, output: Path, *, ray: bool) -> tuple[int, float, fl
     return count, time.monotonic() - begun, int(peak[1]) / 1000
 
 
-def measure_names(folder: Path, count: int) -> None:
-    """Print how much memory listing takes."""
+def measure_names(folder: Path, count: int, *, read: bool) -> None:
+    """Print how much memory listing takes; or reading, and continuing with nothing left."""
     rows = []
     sets = {"1,000 a folder": FOLDER, "one folder": count}
+    ways = ("read", "continued") if read else WAYS
     for kind, per_folder in sets.items():
-        for number in (FOLDER, count):
-            source = folder / f"{kind}-{number}"
+        for number in (FOLDER, *([count // 10] if read else []), count):
+            source, output = folder / f"{kind}-{number}", folder / f"{number}.parquet"
             write_names(source, number, per_folder)
-            for way in ("one machine", "cluster"):
-                arguments = (source, folder / f"{number}.parquet")
-                with get_context("spawn").Pool(1) as pool:
-                    found, seconds, megabytes = pool.apply(
-                        list_names, arguments, {"ray": way == "cluster"}
-                    )
+            remove(output)
+            for way in ways:
+                if read:
+                    run = measure(source, output, ("--workers", "1", "--resume"))
+                    found, seconds, megabytes = number, run.seconds, run.megabytes
+                else:
+                    with get_context("spawn").Pool(1) as pool:
+                        found, seconds, megabytes = pool.apply(
+                            list_names, (source, output, way, number)
+                        )
                 rows.append((f"{found:,}", kind, way, f"{seconds:.1f}", f"{megabytes:.0f} MB"))
+            if read:
+                # A child's peak is at least what its parent holds when it is started.
+                with get_context("spawn").Pool(1) as pool:
+                    missing, extra = pool.apply(check, (output, source))
+                print(f"{number:,} in {kind}: {missing} files missing, {extra} rows too many")
             shutil.rmtree(source)
-    print(table(("names", "in", "listed for", "s", "memory at peak"), rows, 3))
+    print(table(("crops", "in", "", "s", "memory at peak"), rows, 3))
 
 
 def start(source: Path, output: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -155,8 +185,7 @@ def start(source: Path, output: Path, options: Sequence[str]) -> subprocess.Pope
 
 
 def measure(source: Path, output: Path, options: Sequence[str]) -> Run:
-    """Read a folder into a new table."""
-    remove(output)
+    """Read a folder into a table."""
     begun = time.monotonic()
     process = start(source, output, options)
     _, status, usage = os.wait4(process.pid, 0)
@@ -165,6 +194,12 @@ def measure(source: Path, output: Path, options: Sequence[str]) -> Run:
     if process.returncode:
         sys.exit(f"digitkit infer ended with exit code {process.returncode}")
     return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000)
+
+
+def measure_anew(source: Path, output: Path, options: Sequence[str]) -> Run:
+    """Read a folder into a new table."""
+    remove(output)
+    return measure(source, output, options)
 
 
 def remove(output: Path) -> None:
@@ -224,13 +259,14 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--ray", action="store_true", help="also with --engine ray")
     parser.add_argument("--names", type=int, help="list so many names, and nothing else")
+    parser.add_argument("--read", action="store_true", help="with --names: read them")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print(f"{ran_on()} a process, {usable_cores()} cores\n", flush=True)
         if options.names:
-            measure_names(folder, options.names)
+            measure_names(folder, options.names, read=options.read)
             return
         write_crops(folder / "crops", options.crops)
         write_pages(folder / "pages", options.pages)
@@ -257,8 +293,8 @@ def measure_all(folder: Path, options: argparse.Namespace) -> float:
     for kind, (count, few, part) in sets.items():
         base = None
         for way, how in ways.items():
-            short = measure(part, folder / f"{kind}.parquet", how)
-            run = measure(folder / kind, folder / f"{kind}.parquet", how)
+            short = measure_anew(part, folder / f"{kind}.parquet", how)
+            run = measure_anew(folder / kind, folder / f"{kind}.parquet", how)
             each = (run.seconds - short.seconds) / max(1, count - few)
             base = base or run
             if kind == "crops" and way != "Ray":

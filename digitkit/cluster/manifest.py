@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote
 
 from digitkit.errors import ClusterError, ConfigError, one_line
 from digitkit.sinks.parquet import SUFFIX, import_pyarrow
@@ -160,21 +161,37 @@ def _names(items: Iterable[Item | Failure | str], failures: list[Failure]) -> It
 def open_remote(name: str) -> tuple[Any, str]:
     """The file system of an address (a ``pyarrow.fs.FileSystem``), and the path in it.
 
+    All files of a bucket share one, and with it connections and credentials. Spaces and letters
+    other than ASCII need not be escaped.
+
     Raises:
-        ClusterError: pyarrow knows no such file system.
+        ClusterError: pyarrow knows no such file system, or the address is not one of a file; the
+            error does not name it.
     """
     pa = import_pyarrow()
+    if "#" in name:
+        hint = "write %23 where a name has one; single pages of files at addresses are not read"
+        raise ClusterError("has a # in it", hint=hint)
+    scheme, _, rest = name.partition("://")
+    place, mark, query = rest.partition("?")
+    host, slash, path = place.partition("/")
+    try:
+        system, root = _open_root(f"{scheme}://{host}/{mark}{query}")
+        return system, f"{root.rstrip('/')}{slash}{unquote(path, errors='strict')}"
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ClusterError(f"cannot be opened: {one_line(error)}") from error
+
+
+@lru_cache(maxsize=16)
+def _open_root(address: str) -> tuple[Any, str]:
     from pyarrow import fs
 
-    try:
-        found: tuple[Any, str] = fs.FileSystem.from_uri(name)
-        return found
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ClusterError(f"cannot be opened: {one_line(error)}", subject=name) from error
+    found: tuple[Any, str] = fs.FileSystem.from_uri(address)
+    return found
 
 
 def list_remote(name: str, suffixes: frozenset[str]) -> Iterator[str | Failure]:
-    """The files at an address: itself, or those below it.
+    """The files at an address: itself, or those below it, as `image_files` finds those of a folder.
 
     What is named like a file is taken as one, since asking would take a request for each of a list.
 
@@ -185,35 +202,38 @@ def list_remote(name: str, suffixes: frozenset[str]) -> Iterator[str | Failure]:
     Yields:
         Addresses; a `Failure` where there is nothing, or where the address holds a password.
     """
+    pa = import_pyarrow()
     import pyarrow.fs as fs
 
     if holds_secret(name):
         error = "holds a password, which must be in the environment of the cluster's nodes instead"
         yield Failure(mask_password(name), error)
         return
-    address = urlsplit(name)
-    if PurePosixPath(address.path).suffix.lower() in suffixes and not address.path.endswith("/"):
+    start, mark, query = name.partition("?")
+    if PurePosixPath(start).suffix.lower() in suffixes and not start.endswith("/"):
         yield name
         return
     try:
         system, path = open_remote(name)
+        path = path.rstrip("/") or "/"
         info = system.get_file_info(path)
         if info.type == fs.FileType.File:
             yield name
             return
-        found = [] if info.type == fs.FileType.NotFound else _list(system, path)
+        if info.type == fs.FileType.NotFound:
+            yield Failure(name, "does not exist", kind="missing")
+            return
+        below = [each.removeprefix(path).removeprefix("/") for each in _list(system, path)]
     except ClusterError as error:
-        yield Failure(name, error.problem, kind="unreadable")
+        yield Failure(name, str(error), kind="unreadable")
         return
-    except OSError as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         yield Failure(name, f"cannot be listed: {one_line(error)}", kind="unreadable")
         return
-    files = sorted(each for each in found if Path(each).suffix.lower() in suffixes)
+    files = sorted(each for each in below if _is_read(PurePosixPath(each), suffixes))
     if not files:
         yield Failure(name, "there are no image files", kind="missing")
-    user, at, _ = address.netloc.rpartition("@")
-    query = f"?{address.query}" if address.query else ""
-    yield from (f"{address.scheme}://{user}{at}{quote(each)}{query}" for each in files)
+    yield from (f"{start.rstrip('/')}/{quote(each)}{mark}{query}" for each in files)
 
 
 def _list(system: Any, path: str) -> list[str]:
@@ -221,3 +241,8 @@ def _list(system: Any, path: str) -> list[str]:
 
     selector = fs.FileSelector(path, recursive=True)
     return [each.path for each in system.get_file_info(selector) if each.type == fs.FileType.File]
+
+
+def _is_read(path: PurePosixPath, suffixes: frozenset[str]) -> bool:
+    is_hidden = any(part.startswith(".") and part != ".." for part in path.parts)
+    return path.suffix.lower() in suffixes and not is_hidden

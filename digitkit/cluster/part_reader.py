@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ from digitkit.system.streams import silence_native_errors
 MAX_TRIES = 10
 """How often a part is begun. Ray has a part read again, without an end, whose process or node was
 lost; an image that kills each process that decodes it must not keep the cluster busy for ever."""
+
+LOADED_AHEAD = 8
+"""Files of an object store that a reader asks for at once: an answer takes longer than reading."""
 
 
 class PartReader:
@@ -110,26 +115,42 @@ def unpack(table: Any) -> Iterator[tuple[Summary, tuple[Failure, ...]]]:
 
 
 def _items(names: Iterable[bytes]) -> Iterator[Item | Failure]:
-    for raw in names:
-        name = os.fsdecode(raw)
-        if is_address(name):
-            yield _load(name)
-            continue
-        try:
-            yield to_item(name)
-        except (OSError, ValueError):  # reading it says what is wrong
-            yield Path(name)
+    """Files by their names; remote ones are loaded ahead, so that the model need not wait."""
+    texts = [os.fsdecode(raw) for raw in names]
+    if not any(map(is_address, texts)):
+        yield from map(_item, texts)
+        return
+    with ThreadPoolExecutor(LOADED_AHEAD) as pool:
+        loading: deque[Future[Item | Failure]] = deque()
+        for text in texts:
+            loading.append(pool.submit(_item, text))
+            if len(loading) > LOADED_AHEAD:
+                yield loading.popleft().result()
+        while loading:
+            yield loading.popleft().result()
+
+
+def _item(name: str) -> Item | Failure:
+    if is_address(name):
+        return _load(name)
+    try:
+        return to_item(name)
+    except (OSError, ValueError):  # reading it says what is wrong
+        return Path(name)
 
 
 def _load(name: str) -> ImageBytes | Failure:
     """A remote file's bytes."""
+    pa = import_pyarrow()
     try:
         system, path = open_remote(name)
         with system.open_input_stream(path) as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         return Failure(name, "does not exist", kind="missing")
-    except (ClusterError, OSError) as error:
+    except ClusterError as error:
+        return Failure(name, str(error), kind="unreadable")
+    except (pa.ArrowException, OSError, ValueError) as error:
         return Failure(name, f"cannot be read: {one_line(error)}", kind="unreadable")
     if len(data) > MAX_FILE_BYTES:
         limit = f"{MAX_FILE_BYTES / 1e6:,.0f} MB"

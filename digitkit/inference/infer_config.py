@@ -21,7 +21,7 @@ from digitkit.choices import (
 )
 from digitkit.errors import ConfigError, at_least, check_choice, check_range
 from digitkit.sources.suffixes import is_video
-from digitkit.sources.urls import holds_secret, is_address, mask_password
+from digitkit.sources.urls import holds_secret, is_address, is_stream, mask_password
 
 if TYPE_CHECKING:
     from digitkit.reading.fields import Field
@@ -395,7 +395,7 @@ class InferConfig:
         if chosen.get("engine") == "ray":
             chosen.setdefault("workers", "auto")
         elif any(map(is_address, sources)):
-            if len(sources) > 1 or "camera" in chosen:
+            if len(sources) > 1 or "camera" in chosen or not is_stream(sources[0]):
                 raise ConfigError(
                     "must be one URL of a stream, or files",
                     hint="files at addresses are read with --engine ray",

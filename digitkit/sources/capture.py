@@ -13,7 +13,7 @@ from digitkit.errors import ConfigError, ImageError, SourceError, escape_control
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode
 from digitkit.sources import picamera
-from digitkit.sources.urls import SCHEMES, mask_password
+from digitkit.sources.urls import SCHEMES, is_stream, mask_password
 from digitkit.sources.video import BROKEN_FRAMES
 
 OPEN_SECONDS = 10.0
@@ -119,7 +119,7 @@ def make_opener(camera: str, size: tuple[int, int] | None = None) -> Opener:
         return lambda: _open_with_opencv(name, size, int(camera))
     if camera.startswith("/dev/"):
         return lambda: _open_with_opencv(name, size, camera, cv2.CAP_V4L2)
-    if "://" in camera and camera.partition("://")[0].lower() in SCHEMES:
+    if is_stream(camera):
         if size:
             raise ConfigError(
                 "does not apply to a stream, which has its own", field="size", hint="omit it"

@@ -17,6 +17,7 @@ from digitkit.errors import (
     ImageError,
     InputNotFoundError,
     MissingDependencyError,
+    OutputError,
     SourceError,
     os_reason,
     page_name,
@@ -29,6 +30,7 @@ from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name, to_i
 from digitkit.sources.suffixes import is_video
 from digitkit.sources.urls import is_address, mask_password
 from digitkit.sources.video import ALL_FRAMES, VideoLimits, video_frames
+from digitkit.system.sorting import sort_names
 
 if TYPE_CHECKING:
     from digitkit.images.pages import Pages
@@ -64,6 +66,9 @@ def expand_sources(
 
     Yields:
         An item for each file; a `Failure` for a source without one.
+
+    Raises:
+        OutputError: a folder has so many files that they are sorted on disk, which is full.
     """
     for source in list_sources(sources, nul=nul):
         if isinstance(source, str):
@@ -116,6 +121,8 @@ def _expand_one(source: str, notice: Callable[[str], None] | None) -> Iterator[I
             yield to_failure(name, address_error(source))
         else:
             yield from _expand_pattern(source)
+    except OutputError:
+        raise  # of the disk on which many names are sorted
     except OSError as error:
         yield Failure(name, f"cannot be accessed: {os_reason(error)}", kind="unreadable")
     except ValueError as error:  # a NUL byte inside a name
@@ -154,9 +161,12 @@ def _expand_pattern(pattern: str) -> Iterator[Path | PageOfFile | Failure]:
     if isinstance(item, PageOfFile) or not glob.has_magic(pattern):
         yield item
         return
-    matches = [p for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
-    if not matches:
+    matches = sort_names(filter(os.path.isfile, glob.iglob(pattern, recursive=True)))
+    first = next(matches, None)
+    if first is None:
         yield Failure(printable_path(pattern), "no file matches this pattern", kind="missing")
+        return
+    yield Path(first)
     yield from map(Path, matches)
 
 

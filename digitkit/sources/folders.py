@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from digitkit.errors import install_command, os_reason, printable_path
+from digitkit.errors import OutputError, install_command, os_reason, printable_path
 from digitkit.sources.frames import Failure
 from digitkit.sources.suffixes import HEIC_SUFFIXES, IMAGE_SUFFIXES, PDF_SUFFIXES, is_video
+from digitkit.system.sorting import sort_names
 
 _Kind = Literal["image", "PDF file", "HEIC file", "video", "other file"]
 _PACKAGES = {"PDF file": "pypdfium2", "HEIC file": "pillow_heif"}
@@ -100,19 +101,53 @@ def image_files(folder: Path) -> Iterator[Path | Failure]:
 
 
 def walk(folder: Path) -> Iterator[Path | Failure]:
-    """All files under a folder that are not hidden, as `image_files` gives images."""
-    unlisted: list[OSError] = []
-    for base, folders, files in os.walk(folder, onerror=unlisted.append):
-        yield from _take_unlisted(unlisted, folder)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield Path(base, name)
-    yield from _take_unlisted(unlisted, folder)
+    """All files under a folder that are not hidden, as `image_files` gives images.
+
+    Raises:
+        OutputError: there are so many that they are sorted on disk, which is full.
+    """
+    listings = [(folder, sort_names(_entries(folder)))]
+    try:
+        while listings:
+            base, entries = listings[-1]
+            try:
+                entry = next(entries, None)
+            except OSError as error:
+                if isinstance(error, OutputError):
+                    raise
+                name = printable_path(error.filename or base)
+                yield Failure(name, f"cannot be listed: {os_reason(error)}", kind="unreadable")
+                entry = None
+            if entry is None:
+                listings.pop()
+                continue
+            path = base / entry[1:]
+            if entry.startswith(_FILE):
+                yield path
+            else:
+                listings.append((path, sort_names(_entries(path))))
+    finally:
+        for _, entries in listings:
+            entries.close()
 
 
-def _take_unlisted(errors: list[OSError], folder: Path) -> Iterator[Failure]:
-    while errors:
-        error = errors.pop(0)
-        name = printable_path(error.filename or folder)
-        yield Failure(name, f"cannot be listed: {os_reason(error)}", kind="unreadable")
+_FILE, _FOLDER = "0", "1"
+"""Before a name in a folder, so that its files come before its folders."""
+
+
+def _entries(folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if not _is_folder(entry):
+                yield _FILE + entry.name
+            elif not entry.is_symlink():
+                yield _FOLDER + entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # reading it says what is wrong
+        return False

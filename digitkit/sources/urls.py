@@ -29,6 +29,11 @@ def is_address(name: str) -> bool:
     return "://" in name
 
 
+def is_stream(name: str) -> bool:
+    """Whether a name is the URL of a stream."""
+    return is_address(name) and name.partition("://")[0].lower() in SCHEMES
+
+
 def holds_secret(address: str) -> bool:
     """Whether there is a password in an address, or a parameter named like one.
 

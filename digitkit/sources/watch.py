@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+
 from digitkit.errors import InputNotFoundError
 from digitkit.sources.folders import FolderFiles, is_searched
 from digitkit.sources.frames import Failure
@@ -28,8 +30,14 @@ MAX_SHARE = 0.1
 """A look at a large folder takes at most this share of the time."""
 
 
+MAX_WAITING = 10_000
+"""Files whose sizes or arrival are held at a time; a look finds the others later."""
+
 _Arrival = tuple[Path, bool]
 """A file, and whether it is known to be complete."""
+
+_State = tuple[tuple[int, int], float]
+"""A file's size and time, and since when these are so."""
 
 
 class FolderWatch:
@@ -53,9 +61,9 @@ class FolderWatch:
             raise InputNotFoundError("is not a folder", subject=str(folder))
         self.idle: Callable[[], None] = lambda: None
         self._folder = folder
-        self._given = set[int]()  # hashes: names would take ten times the memory
-        self._changing: dict[Path, tuple[tuple[int, int], float]] = {}
-        """Files that may not be complete, with their size and time, and since when these are so."""
+        self._given = _Given()
+        self._changing: dict[Path, _State] = {}
+        """Files that may not be complete."""
 
     def __iter__(self) -> Iterator[Path | Failure]:
         """Wait for files."""
@@ -73,17 +81,35 @@ class FolderWatch:
     def _look(self) -> Iterator[Path]:
         """The files that have not changed since the last look, and have not been given."""
         changing, self._changing = self._changing, {}
+        limit = MAX_WAITING
         for file in FolderFiles(self._folder):
-            if isinstance(file, Failure) or hash(file) in self._given:
+            if isinstance(file, Failure) or file in self._given:
                 continue  # what cannot be listed now, may be later
-            with suppress(OSError):  # it is gone
-                status, now = file.stat(), time.monotonic()
-                state = status.st_size, status.st_mtime_ns
-                before, since = changing.get(file, (None, now))
-                if before == state and _is_at_rest(file, now - since):
-                    yield from self._give(file)
-                else:
-                    self._changing[file] = state, since if before == state else now
+            yield from self._check(file, changing.get(file))
+            if len(self._changing) >= limit:
+                yield from self._settle()
+                limit = len(self._changing) + MAX_WAITING
+
+    def _settle(self) -> Iterator[Path]:
+        """Look at the files that may not be complete until most of them are; not for long."""
+        until = time.monotonic() + QUIET_SECONDS + LOOK_SECONDS
+        while len(self._changing) > MAX_WAITING // 2 and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
+            changing, self._changing = self._changing, {}
+            for file, state in changing.items():
+                yield from self._check(file, state)
+            self.idle()
+
+    def _check(self, file: Path, before: _State | None) -> Iterator[Path]:
+        """Give a file if it is complete, else note how it is now."""
+        with suppress(OSError):  # it is gone
+            status, now = file.stat(), time.monotonic()
+            state = status.st_size, status.st_mtime_ns
+            since = before[1] if before is not None and before[0] == state else now
+            if before is not None and before[0] == state and _is_at_rest(file, now - since):
+                yield from self._give(file)
+            else:
+                self._changing[file] = state, since
 
     def _wait(self, arrived: queue.SimpleQueue[_Arrival], until: float) -> Iterator[Path]:
         while (left := until - time.monotonic()) > 0:
@@ -96,12 +122,12 @@ class FolderWatch:
                 continue
             if is_complete:
                 yield from self._give(file)
-            elif hash(file) not in self._given:
+            elif file not in self._given:
                 until = min(until, time.monotonic() + LOOK_SECONDS)
 
     def _give(self, file: Path) -> Iterator[Path]:
-        if hash(file) not in self._given:
-            self._given.add(hash(file))
+        if file not in self._given:
+            self._given.add(file)
             yield file
 
 
@@ -137,6 +163,26 @@ def _is_open_for_writing(file: Path) -> bool | None:
     return False
 
 
+class _Given:
+    """Which files were given, by the hashes of their names: 8 bytes each."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._old = np.empty(0, np.int64)  # sorted
+        self._new = set[int]()
+
+    def __contains__(self, file: Path) -> bool:
+        key = hash(file)
+        place = int(np.searchsorted(self._old, key))
+        return key in self._new or (place < len(self._old) and self._old[place] == key)
+
+    def add(self, file: Path) -> None:
+        self._new.add(hash(file))
+        if len(self._new) >= MAX_WAITING:
+            self._old = np.union1d(self._old, np.fromiter(self._new, np.int64))
+            self._new.clear()
+
+
 @contextmanager
 def _notified(folder: Path, arrived: queue.SimpleQueue[_Arrival]) -> Iterator[bool]:
     """Have the system say which files were written or moved into a folder.
@@ -153,14 +199,17 @@ def _notified(folder: Path, arrived: queue.SimpleQueue[_Arrival]) -> Iterator[bo
 
     class Handler(FileSystemEventHandler):
         def on_closed(self, event: FileSystemEvent) -> None:
-            arrived.put((Path(os.fsdecode(event.src_path)), True))
+            put(event.src_path, is_complete=True)
 
         def on_moved(self, event: FileSystemEvent) -> None:
-            arrived.put((Path(os.fsdecode(event.dest_path)), True))
+            put(event.dest_path, is_complete=True)
 
         def on_created(self, event: FileSystemEvent) -> None:
-            # Moved from elsewhere, or only begun.
-            arrived.put((Path(os.fsdecode(event.src_path)), False))
+            put(event.src_path, is_complete=False)  # moved from elsewhere, or only begun
+
+    def put(name: bytes | str, *, is_complete: bool) -> None:
+        if arrived.qsize() < MAX_WAITING:
+            arrived.put((Path(os.fsdecode(name)), is_complete))
 
     observer = InotifyObserver()
     observer.schedule(Handler(), str(folder), recursive=True)

@@ -308,6 +308,7 @@ CAMERA = ("--camera", 0)
         )),
         (["IMAGE", *CAMERA], "SOURCES"),
         (["IMAGE", "http://127.0.0.1:9/a"], "SOURCES"),
+        (["s3://bucket/scans"], "--engine ray"),
         ([], "SOURCES"),
         (["clip.avi", "--annotate", "clip.avi"], "--annotate"),
         (["--camera", 63], "camera 63"),

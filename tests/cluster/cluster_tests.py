@@ -11,11 +11,13 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import IO
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from support.cli import run
 from support.documents import pages_of, write_tiff
+from support.object_store import BUCKET, KEYS, object_store
 from support.paths import ROOT
 
 from digitkit.cluster.ray_job import import_ray
@@ -218,6 +220,34 @@ def test_addresses_are_read_through_pyarrow(cluster, pages, tmp_path):
     texts = {Path(row["source"]).name: row["text"] for row in rows if not row["error"]}
     expected = pq.read_table(tmp_path / "here.parquet").to_pylist()
     assert texts == {Path(row["source"]).name: row["text"] for row in expected}
+
+
+def test_an_object_store_is_read(pages, tmp_path):
+    output = tmp_path / "out.parquet"
+    images = dict(zip(("a b.png", "7#2.png", "100%.jpg", "ä.jpg"), pages.iterdir(), strict=False))
+    with object_store() as (client, end):
+        for name, path in images.items():
+            client.put_object(Bucket=BUCKET, Key=f"in/{name}", Body=path.read_bytes())
+        names = [f"s3://{BUCKET}{name}{end}" for name in ("/in", "/none.png", "/none", "-no/x")]
+        command = [
+            *(sys.executable, "-m", "digitkit", "infer", *names, "--output", str(output)),
+            *("--engine", "ray"),
+        ]
+        env = {**ENV, **KEYS, "AWS_SECRET_ACCESS_KEY": "geheim-1"}
+        for more in ([], ["--resume"]):
+            process = subprocess.run(
+                [*command, *more], env=env, capture_output=True, text=True, timeout=200
+            )
+            assert process.returncode == 0 if more else 1, process.stderr
+    assert "nothing new to read" in process.stderr
+    rows = {row["source"]: row for row in pq.read_table(output).to_pylist()}
+    assert {rows.pop(name)["error"] for name in names[1:]} == {"does not exist"}
+    assert {unquote(name.removesuffix(end)) for name in rows} == {
+        f"s3://{BUCKET}/in/{name}" for name in images
+    }
+    assert all(row["text"] for row in rows.values())
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"geheim" not in path.read_bytes()
 
 
 STATISTICS = """

@@ -18,6 +18,7 @@ from support.errors import error_of
 from support.training import Silent, train_config
 
 from digitkit.errors import OutputError
+from digitkit.system import sorting
 from digitkit.system.run_file import create_run_file, open_run_file
 
 resource = pytest.importorskip("resource")
@@ -182,3 +183,17 @@ def test_a_run_that_cannot_begin_leaves_nothing(tmp_path):
     with files_of_at_most(20):
         error_of(OutputError, create_run_file(path, {"model": "x" * 50}).__enter__)
     assert not path.exists()
+
+
+def test_a_folder_whose_names_do_not_fit_is_not_read(digit_file, tmp_path, scratch, monkeypatch):
+    monkeypatch.setattr(sorting, "MAX_NAMES", 2)
+    for number in range(40):
+        digit_file(1, f"in/{number:0100d}.png")
+    output = tmp_path / "out.csv"
+    with files_of_at_most(1000):
+        result = run("infer", tmp_path / "in", "--output", output)
+    line = one_error_line(result, 1)
+    assert str(scratch) in line
+    assert "TMPDIR" in line
+    assert not output.exists()
+    assert not any(scratch.iterdir())

@@ -68,8 +68,10 @@ def test_runs_that_are_killed_and_continued(run, capsys):
 
 def test_names_are_listed(run):
     pytest.importorskip("pyarrow")
-    out = run("scale", "--names", 1500)
-    assert sum(line.startswith("1,500 ") for line in out.splitlines()) == 4
+    for more, count in (((), 6), (("--read",), 4)):
+        out = run("scale", "--names", 1500, *more)
+        rows = [line for line in out.splitlines() if line.startswith("1,500 ") and " MB" in line]
+        assert len(rows) == count
 
 
 def test_forms(run):

@@ -16,6 +16,7 @@ from digitkit.sources.folders import image_files
 from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.items import ImageBytes, PageOfFile
 from digitkit.sources.piped import read_piped
+from digitkit.system import sorting
 
 
 def paths(*named: str) -> list[str]:
@@ -199,14 +200,50 @@ def test_strange_names(tree, digit_file):
 
 
 def test_a_folder_that_cannot_be_listed(tree, monkeypatch):
-    def refuse(*args, **kwargs):
-        kwargs["onerror"](PermissionError(13, "Permission denied", "a/below"))
-        return iter(())
+    scandir = os.scandir
 
-    monkeypatch.setattr(os, "walk", refuse)  # root may list everything
-    (failure,) = expand_sources(["a"])
-    assert failure.source == "a/below"
+    def refuse(folder):
+        if Path(folder).name == "below":
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may list everything
+    for name in ("below/1.png", "later/2.png"):
+        path = Path("c", name)
+        path.parent.mkdir(parents=True)
+        path.touch()
+    failure, file = expand_sources(["c"])
+    assert failure.source == "c/below"
     assert "Permission denied" in failure.error
+    assert file == Path("c/later/2.png")
+
+
+def as_before(folder: Path) -> list[str]:
+    """The files of a folder in the order in which they always were."""
+    found = []
+    for base, below, files in os.walk(folder):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        found += [f"{base}/{name}" for name in sorted(files) if not name.startswith(".")]
+    return found
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 50_000])
+def test_files_have_one_order_however_many_there_are(tmp_path, monkeypatch, most):
+    names = ["b.png", "B.png", "new\nline.png", "☃.png", os.fsdecode(b"\xff.png"), ".hidden.png"]
+    names += [f"{i}.png" for i in range(7)]
+    for place in (".", "z", "a/deep/deeper", "a.png", ".no", "two\nlines"):
+        folder = tmp_path / "in" / place
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (folder / name).touch()
+    (tmp_path / "in/link").symlink_to(tmp_path / "in/z")
+    (tmp_path / "in/loop.png").symlink_to("loop.png")
+    expected = as_before(tmp_path / "in")
+    assert len(expected) == 12 * 5 + 1
+    monkeypatch.setattr(sorting, "MAX_NAMES", most)
+    assert [str(path) for path in expand_sources([str(tmp_path / "in")])] == expected
+    pattern = [str(path) for path in expand_sources([str(tmp_path / "in/z/*.png")])]
+    assert pattern == [name for name in expected if "/in/z/" in name]
 
 
 def test_frames_come_one_by_one(digit_file):

@@ -86,6 +86,37 @@ def test_a_writer_that_pauses_is_waited_for(tmp_path, how, monkeypatch, is_known
     assert [path.read_bytes() for path in found] == [b"xxx"]
 
 
+def test_few_files_are_held_where_there_are_many(tmp_path, how, monkeypatch):
+    monkeypatch.setattr(watch, "MAX_WAITING", 4)
+    names = [f"{i:02d}.png" for i in range(30)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"1")
+    files, held = FolderWatch(tmp_path), []
+    found = []
+    for file in files:
+        found.append(file.name)
+        held.append(len(files._changing))
+        if len(found) == len(names):
+            break
+    assert found == names
+    assert max(held) < 4
+    assert all(tmp_path / name in files._given for name in names)
+    assert tmp_path / "30.png" not in files._given
+    assert len(files._given._new) < 4
+
+
+def test_files_that_stay_incomplete_do_not_keep_others_waiting(tmp_path, how, monkeypatch):
+    monkeypatch.setattr(watch, "MAX_WAITING", 2)
+    monkeypatch.setattr(watch, "QUIET_SECONDS", 0.2)
+    names = [f"{i}.png" for i in range(6)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"1")
+    monkeypatch.setattr(watch, "_is_at_rest", lambda file, quiet: file.name >= "4")
+    found, thread = collect(tmp_path, 2)
+    thread.join(60)
+    assert [file.name for file in found] == names[4:]
+
+
 def test_idle_is_called(tmp_path, how):
     files, calls = FolderWatch(tmp_path), []
 
