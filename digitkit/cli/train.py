@@ -54,7 +54,7 @@ ARTICLE_PAGE = "docs/article.ipynb"
 
 
 RECIPE_NAMES = (
-    *("quick", "best", "best-tiny", "fine-tune", "article", "article-minimal", "finder"),
+    *("quick", "best", "best-tiny", "pages", "fine-tune", "article", "article-minimal", "finder"),
 )
 """What the shell offers: the recipes themselves load torch."""
 
