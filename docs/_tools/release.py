@@ -2,8 +2,9 @@
 
     python docs/_tools/release.py notes ADDRESS   # this version's section of CHANGELOG.md
     python docs/_tools/release.py readme ADDRESS  # README.md for a package index
+    python docs/_tools/release.py pyproject ADDRESS  # pyproject.toml with [project.urls]
 
-Both are read away from the repository, so their relative links become addresses: those of the
+All are read away from the repository, so their relative links become addresses: those of the
 repository at ADDRESS, at the tag of this version.
 """
 
@@ -65,10 +66,41 @@ def absolute_links(text: str, address: str) -> str:
     return re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", replace, text)
 
 
+def with_urls(pyproject: str, repository: str, number: str) -> str:
+    """The text of pyproject.toml with the addresses that a package index shows.
+
+    Only the repository that releases knows its own, and a fork has another.
+
+    Args:
+        pyproject: the text, without ``[project.urls]``.
+        repository: its address.
+        number: the version.
+
+    Raises:
+        ValueError: there is no place for the table, or it is there.
+    """
+    table = "[project.optional-dependencies]\n"
+    if pyproject.count(table) != 1 or "[project.urls]" in pyproject:
+        raise ValueError("pyproject.toml has no place for [project.urls], or has it")
+    files = f"{repository}/blob/v{number}"
+    urls = {
+        "Homepage": repository,
+        "Documentation": f"{files}/docs/index.md",
+        "Changelog": f"{files}/CHANGELOG.md",
+        "Issues": f"{repository}/issues",
+    }
+    lines = "".join(f'{name} = "{url}"\n' for name, url in urls.items())
+    return pyproject.replace(table, f"[project.urls]\n{lines}\n{table}")
+
+
 def main() -> None:
-    """Print the notes or the README."""
-    what, repository = sys.argv[1:]
-    address = f"{repository.rstrip('/')}/{{kind}}/v{version()}"
+    """Print the notes, the README or pyproject.toml."""
+    what, repository = sys.argv[1], sys.argv[2].rstrip("/")
+    address = f"{repository}/{{kind}}/v{version()}"
+    if what == "pyproject":
+        text = (ROOT / "pyproject.toml").read_text("utf-8")
+        sys.stdout.write(with_urls(text, repository, version()))
+        return
     if what == "notes":
         text = release_notes((ROOT / "CHANGELOG.md").read_text("utf-8"), version())
     else:

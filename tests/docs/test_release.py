@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 
 import badges
 import pytest
@@ -87,6 +88,22 @@ def test_the_workflow_gets_texts_without_relative_links(what):
     for link in links:
         path = re.match(rf"https://x\.example/o/r/(?:raw|blob)/v{__version__}/([^#]+)", link)
         assert path is None or (ROOT / path[1]).exists(), link
+
+
+def test_the_workflow_fills_in_the_urls():
+    workflow = (ROOT / ".github/workflows/release.yml").read_text("utf-8")
+    assert 'python docs/_tools/release.py pyproject "$ADDRESS" >' in workflow
+    command = [sys.executable, "docs/_tools/release.py", "pyproject", "https://x.example/o/r/"]
+    text = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    filled = tomllib.loads(text)
+    urls = filled["project"].pop("urls")
+    assert filled == tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert urls["Homepage"] == "https://x.example/o/r"
+    files = f"https://x.example/o/r/blob/v{__version__}/"
+    for name in ("Documentation", "Changelog"):
+        assert (ROOT / urls[name].removeprefix(files)).is_file()
+    with pytest.raises(ValueError, match=r"project\.urls"):
+        release.with_urls(text, "https://x.example/o/r", "1.0")
 
 
 def test_the_badges_are_true():
