@@ -39,13 +39,15 @@ this page from the models' metadata; do not edit it.
   image shows one; calibrated by a temperature fitted on validation images, unless noted below.
 - **Output** `is_digit`, only for recipes that train with non-digits (`best`, `best-tiny`,
   `pages`): float32 `[N]`, the probability that the image shows a digit at all. digitkit's
-  confidence is the product of both. A model without it gives ten probabilities that sum to 1 for any image.
+  confidence is the product of both. A model without it gives ten probabilities that sum to 1 for
+  any image.
 - **Intended use**: single digits written by hand. **Not intended for** letters, printed fonts, or
   decisions about people.
 - **Training data**: MNIST (Yann LeCun, Corinna Cortes, Christopher J. C. Burges; CC BY-SA 3.0)
   unless the table says otherwise: digits written by US census employees and school pupils, scanned
   around 1990. The recipes `best`, `best-tiny` and `pages` add digits drawn from strokes, in styles
-  that MNIST lacks (a 1 with a flag, a crossed 7); `pages` adds digits of synthetic pages. Styles that are in neither are read less well.
+  that MNIST lacks (a 1 with a flag, a crossed 7); `pages` adds digits of synthetic pages. Styles
+  that are in neither are read less well.
 - **Selection**: on validation images split off the training set; the test set was used once, at
   the end.
 
