@@ -43,7 +43,8 @@ from pathlib import Path
 import numpy as np
 from common import ran_on, table
 
-from digitkit.cluster.manifest import manifest_path, write_manifest
+from digitkit.cluster.manifest import write_manifest
+from digitkit.cluster.table_folder import TableFolder, manifest_name
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
@@ -140,7 +141,7 @@ def list_names(source: Path, output: Path, way: str, total: int) -> tuple[int, f
         count = sum(1 for _ in islice(FolderWatch(source), total))
     elif way == "listed for a cluster":
         files = guarded(config, expand_sources(config.sources))
-        count = write_manifest(manifest_path(output), files, usable_cores()).files
+        count = write_manifest(manifest_name(TableFolder(str(output))), files, usable_cores()).files
     else:
         count = sum(1 for _ in find_inputs(config, print).items)
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())

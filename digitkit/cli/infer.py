@@ -51,7 +51,7 @@ digitkit infer scans/ --output readings.parquet --resume
 
 digitkit infer --watch incoming/ --output readings.csv
 
-digitkit infer s3://bucket/scans --output readings.parquet --engine ray
+digitkit infer s3://bucket/scans --output s3://bucket/readings.parquet --engine ray
 
 digitkit infer 'meters/**/*.jpg' --format jsonl --expect 6
 

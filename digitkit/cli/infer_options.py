@@ -26,7 +26,8 @@ OutputOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write the readings to this file; .parquet: to a folder of Parquet files. What is "
+        help="Write the readings to this file; .parquet: to a folder of Parquet files, with "
+        "--engine ray also at an address such as s3://bucket/readings.parquet. What is "
         "read stays in jsonl, csv and parquet if the run is broken off; others are complete or "
         "not there.",
     ),

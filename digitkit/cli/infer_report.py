@@ -118,11 +118,14 @@ def print_summary(summary: Summary, job: InferConfig) -> None:
         kinds = [f"{count:,} {kind}" for kind, count in sorted(summary.failed.items())]
         print_notice(f"{line} a number" + (f"; failed: {', '.join(kinds)}" if kinds else ""))
     if summary.interrupted and job.watch is None and _is_continuable(job):
-        print_notice(f"stopped; what was read is in {job.output}: continue with --resume")
+        where = job.output_address or job.output
+        print_notice(f"stopped; what was read is in {where}: continue with --resume")
 
 
 def _is_continuable(job: InferConfig) -> bool:
     """Whether a run that was stopped left something: its output, and its state."""
     from digitkit.system.run_file import run_file_path
 
-    return job.output is not None and job.output.exists() and run_file_path(job.output).exists()
+    if job.output is None or not run_file_path(job.state_output).exists():
+        return False
+    return job.output_address is not None or job.output.exists()

@@ -10,18 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain, islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
+from digitkit.cluster.stores import locate, open_remote
+from digitkit.cluster.table_folder import open_rows
 from digitkit.errors import ClusterError, ConfigError, one_line
-from digitkit.sinks.parquet import SUFFIX, import_pyarrow
+from digitkit.sinks.parquet import import_pyarrow
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile
 from digitkit.sources.urls import holds_secret, mask_password
-from digitkit.system import atomic
 
 PART_FILES = 500
 """Files of a part, at most: some seconds of pages, and not more files than a listing stands."""
@@ -39,33 +39,23 @@ class Manifest:
     """What is to be read.
 
     Attributes:
-        path: the file.
+        name: the file: a path, or an address.
         parts: how many parts the table will have.
         files: how many files there are.
         failures: what could not be listed; empty where the manifest was made before.
     """
 
-    path: Path
+    name: str
     parts: int
     files: int
     failures: tuple[Failure, ...] = ()
 
 
-def manifest_path(output: Path) -> Path:
-    """Where the list of an output's files is."""
-    return output.with_name(f"{output.name}.files{SUFFIX}")
-
-
-def part_path(folder: Path, number: int) -> Path:
-    """Where a part of the table is."""
-    return folder / f"part-{number:09d}{SUFFIX}"
-
-
-def write_manifest(path: Path, items: Iterable[Item | Failure | str], readers: int) -> Manifest:
+def write_manifest(name: str, items: Iterable[Item | Failure | str], readers: int) -> Manifest:
     """List the files of a run.
 
     Args:
-        path: of the list.
+        name: of the list: a path, or an address.
         items: the files; remote ones by their address.
         readers: processes that will read them.
 
@@ -84,20 +74,17 @@ def write_manifest(path: Path, items: Iterable[Item | Failure | str], readers: i
         size = max(1, len(first) // (PARTS_PER_READER * readers))
     names = chain(first, names)
     files = parts = 0
-    with (
-        atomic.replace_file(path) as temporary,
-        pa.parquet.ParquetWriter(temporary, schema, compression="zstd") as writer,
-    ):
+    with open_rows(name, schema) as writer:
         while some := list(islice(names, size * _GROUP)):
             rows = [some[start : start + size] for start in range(0, len(some), size)]
             numbers = list(range(parts, parts + len(rows)))
             writer.write_table(pa.table({"part": numbers, "files": rows}, schema=schema))
             files, parts = files + len(some), parts + len(rows)
         writer.add_key_value_metadata({"files": str(files)})
-    return Manifest(path, parts, files, tuple(failures))
+    return Manifest(name, parts, files, tuple(failures))
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(name: str) -> Manifest:
     """The list that a run made which is continued.
 
     Raises:
@@ -105,21 +92,22 @@ def read_manifest(path: Path) -> Manifest:
     """
     pa = import_pyarrow()
     try:
-        metadata = pa.parquet.read_metadata(path)
+        system, path = locate(name)
+        metadata = pa.parquet.read_metadata(path, filesystem=system)
         files = int(metadata.metadata[b"files"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise ClusterError(
-            f"is not a list of files, or is damaged: {one_line(error)}", subject=str(path)
+            f"is not a list of files, or is damaged: {one_line(error)}", subject=name
         ) from error
-    return Manifest(path, metadata.num_rows, files)
+    return Manifest(name, metadata.num_rows, files)
 
 
 class PartFiles:
     """Looks up which files belong to a part."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, name: str) -> None:
         """Read this list, a piece at a time."""
-        self._path = path
+        self._name = name
         self._group = -1
         self._rows: list[list[bytes]] = []
 
@@ -133,12 +121,14 @@ class PartFiles:
         group, place = divmod(part, _GROUP)
         if group != self._group:
             try:
-                table = pa.parquet.ParquetFile(self._path).read_row_group(group, ["files"])
+                system, path = locate(self._name)
+                file = pa.parquet.ParquetFile(path, filesystem=system)
+                table = file.read_row_group(group, ["files"])
             except (OSError, pa.ArrowException) as error:
                 raise ClusterError(
                     f"cannot be read on this node: {one_line(error)}",
-                    subject=str(self._path),
-                    hint="the nodes must share the folder of --output",
+                    subject=self._name,
+                    hint="the nodes must share the folder of --output, or it is an address",
                 ) from error
             self._group, self._rows = group, table["files"].to_pylist()
         return self._rows[place]
@@ -156,38 +146,6 @@ def _names(items: Iterable[Item | Failure | str], failures: list[Failure]) -> It
 
 
 # --- remote files ---
-
-
-def open_remote(name: str) -> tuple[Any, str]:
-    """The file system of an address (a ``pyarrow.fs.FileSystem``), and the path in it.
-
-    All files of a bucket share one, and with it connections and credentials. Spaces and letters
-    other than ASCII need not be escaped.
-
-    Raises:
-        ClusterError: pyarrow knows no such file system, or the address is not one of a file; the
-            error does not name it.
-    """
-    pa = import_pyarrow()
-    if "#" in name:
-        hint = "write %23 where a name has one; single pages of files at addresses are not read"
-        raise ClusterError("has a # in it", hint=hint)
-    scheme, _, rest = name.partition("://")
-    place, mark, query = rest.partition("?")
-    host, slash, path = place.partition("/")
-    try:
-        system, root = _open_root(f"{scheme}://{host}/{mark}{query}")
-        return system, f"{root.rstrip('/')}{slash}{unquote(path, errors='strict')}"
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ClusterError(f"cannot be opened: {one_line(error)}") from error
-
-
-@lru_cache(maxsize=16)
-def _open_root(address: str) -> tuple[Any, str]:
-    from pyarrow import fs
-
-    found: tuple[Any, str] = fs.FileSystem.from_uri(address)
-    return found
 
 
 def list_remote(name: str, suffixes: frozenset[str]) -> Iterator[str | Failure]:

@@ -10,14 +10,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from digitkit.cluster.manifest import PartFiles, open_remote, part_path
+from digitkit.cluster.manifest import PartFiles
+from digitkit.cluster.stores import open_remote
+from digitkit.cluster.table_folder import TableFolder, part_name
 from digitkit.errors import ClusterError, ModelError, one_line
 from digitkit.images.cv import cv2
 from digitkit.images.decode import MAX_FILE_BYTES
 from digitkit.inference.pipeline import BATCH, Summary, read_each
 from digitkit.inference.worker import Form, write_down
 from digitkit.reading.reader import Reader
-from digitkit.sinks.parquet import TableForm, import_pyarrow, table_schema, write_part
+from digitkit.sinks.parquet import SUFFIX, TableForm, import_pyarrow, table_schema
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, to_item
@@ -42,8 +44,8 @@ class PartReader:
         self,
         make_reader: Callable[[], Reader],
         form: Form,
-        manifest: Path,
-        folder: Path,
+        manifest: str,
+        folder: TableFolder,
         current: Path,
     ) -> None:
         """Load the model.
@@ -51,8 +53,8 @@ class PartReader:
         Args:
             make_reader: builds the reader.
             form: of the table.
-            manifest: the list of files.
-            folder: of the table; the nodes share both.
+            manifest: the list of files: a path, or an address.
+            folder: of the table; all nodes reach both.
             current: the folder that relative names start from.
 
         Raises:
@@ -86,25 +88,25 @@ class PartReader:
 
     def _read(self, number: int) -> tuple[Summary, tuple[Failure, ...]]:
         pa = import_pyarrow()
-        path = part_path(self._folder, number)
+        folder, name = self._folder, part_name(number)
         names = self._files.of(number)
-        if path.exists():
+        if folder.has(name):
             return Summary(0, 0, 0, done_before=len(names)), ()
-        tries = path.with_name(f".{path.stem}.tries")
-        with tries.open("ab") as file:
-            file.write(b".")
-        if tries.stat().st_size > MAX_TRIES:
-            tries.unlink()
+        tries = f".{name.removesuffix(SUFFIX)}.tries"
+        begun = folder.size(tries) or 0
+        if begun >= MAX_TRIES:
+            folder.delete(tries)
             raise ClusterError(
                 f"its {len(names)} files, or one of them, ended {MAX_TRIES} processes",
-                subject=f"{path.name}, {os.fsdecode(names[0])} and others",
+                subject=f"{name}, {os.fsdecode(names[0])} and others",
                 hint="read them with --workers 1 to find which",
             )
+        folder.note(tries, b"." * (begun + 1))
         frames = read_frames(_items(names), exif=self._reader.obeys_exif)
         written = write_down(read_each(self._reader, frames, batch=BATCH), self._reader, self._form)
         rows = pa.ipc.read_record_batch(pa.py_buffer(written.data), self._schema)
-        write_part(path, pa.Table.from_batches([rows]))
-        tries.unlink(missing_ok=True)
+        folder.write(name, pa.Table.from_batches([rows]))
+        folder.delete(tries)
         return written.summary, written.failures
 
 

@@ -20,11 +20,11 @@ from typing import Any
 from digitkit.cluster.manifest import (
     Manifest,
     list_remote,
-    manifest_path,
     read_manifest,
     write_manifest,
 )
 from digitkit.cluster.part_reader import PartReader, unpack
+from digitkit.cluster.table_folder import TableFolder, manifest_name
 from digitkit.errors import ClusterError, ConfigError, needs_extra, one_line
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_job import reader_factory
@@ -33,7 +33,7 @@ from digitkit.inference.outputs import table_form
 from digitkit.inference.pipeline import Summary, Tally
 from digitkit.inference.run_state import describe_run, open_run
 from digitkit.inference.worker import Form
-from digitkit.sinks.parquet import import_pyarrow, table_schema, write_part
+from digitkit.sinks.parquet import import_pyarrow, table_schema
 from digitkit.sources.files import expand_sources, list_sources
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import Item
@@ -68,7 +68,7 @@ def run_on_ray(
     """Read everything that a configuration names on a cluster, into a Parquet table.
 
     Args:
-        config: what to read, how, and the table's folder, which all nodes share.
+        config: what to read, how, and the table's folder, which all nodes reach.
         on_failure: called with each source that could not be read.
         notice: called with a line for the user.
         progress: called with the number of files that were read.
@@ -85,14 +85,15 @@ def run_on_ray(
     make_reader = reader_factory(config, notice)
     reader = make_reader()  # here too, so that a wrong model is reported before anything else
     form = Form(table_form(config, reader), number_rule=config.number_rule)
-    output = config.output.absolute()
-    with open_run(config, describe_run(config, reader)) as run, _connect(ray, config):
+    folder = TableFolder(config.output_address or str(config.output.absolute()))
+    run_is_open = open_run(config, describe_run(config, reader), is_there=folder.is_there)
+    with run_is_open as run, _connect(ray, config):
         readers = count_readers(config, ray)
-        manifest = _find_files(config, readers, notice, continues=run.continues)
-        output.mkdir(parents=True, exist_ok=True)
+        manifest = _find_files(config, folder, readers, notice, continues=run.continues)
+        folder.make()
         tally = Tally()
-        _write_unlisted(manifest, form, output, tally, on_failure)
-        arguments = (make_reader, form, manifest.path.absolute(), output, Path.cwd())
+        _write_unlisted(manifest, form, folder, tally, on_failure)
+        arguments = (make_reader, form, manifest.name, folder, Path.cwd())
         done = before = 0
         try:
             for summary, failures in _read_parts(manifest, readers, arguments):
@@ -194,16 +195,20 @@ def _check_reachable(address: str) -> None:
 
 
 def _find_files(
-    config: InferConfig, readers: int, notice: Callable[[str], None], *, continues: bool
+    config: InferConfig,
+    folder: TableFolder,
+    readers: int,
+    notice: Callable[[str], None],
+    *,
+    continues: bool,
 ) -> Manifest:
     """The list of files; that of a run that is continued was made before.
 
     Unless what could not be listed is missing: nothing was read then, and all is listed again.
     """
-    assert config.output is not None
-    path = manifest_path(config.output)
-    if continues and (config.output / UNLISTED).exists():
-        return read_manifest(path)
+    name = manifest_name(folder)
+    if continues and folder.has(UNLISTED):
+        return read_manifest(name)
     suffixes = IMAGE_SUFFIXES | PDF_SUFFIXES
 
     def find() -> Iterator[Item | Failure | str]:
@@ -215,21 +220,20 @@ def _find_files(
             else:
                 yield from expand_sources([source], notice=notice)
 
-    return write_manifest(path, guarded(config, find()), readers)
+    return write_manifest(name, guarded(config, find()), readers)
 
 
 def _write_unlisted(
     manifest: Manifest,
     form: Form,
-    folder: Path,
+    folder: TableFolder,
     tally: Tally,
     on_failure: Callable[[Failure], None],
 ) -> None:
     """Write the part of what could not be listed, unless it is there."""
     from digitkit.sinks.parquet import RowSink, TableForm
 
-    path = folder / UNLISTED
-    if path.exists():
+    if folder.has(UNLISTED):
         return
     pa = import_pyarrow()
     assert isinstance(form.how, TableForm)
@@ -240,7 +244,7 @@ def _write_unlisted(
         on_failure(failure)
     schema = table_schema(form.how.rows)
     rows = pa.ipc.read_record_batch(pa.py_buffer(sink.take()), schema)
-    write_part(path, pa.Table.from_batches([rows]))
+    folder.write(UNLISTED, pa.Table.from_batches([rows]))
 
 
 def _read_parts(

@@ -100,8 +100,8 @@ class InferConfig:
         pattern: regular expression that each number must match; None for any.
         format: how readings are written; None for what the suffix of the output file says, else
             text.
-        output: file for the readings instead of standard output, for ``parquet`` a folder; ``xlsx``
-            and ``parquet`` require one.
+        output: file for the readings instead of standard output, for ``parquet`` a folder, with
+            the engine ray also an address; ``xlsx`` and ``parquet`` require one.
         rows: what a row of a Parquet table is; None for pictures.
         resume: continue the output of a run that was broken off, if there is one.
         quiet: whether text is the numbers alone, and no summary is wanted.
@@ -251,14 +251,19 @@ class InferConfig:
         for name in ("annotate", "explain"):
             if getattr(self, name) is not None:
                 raise ConfigError("cannot be combined with --engine ray", field=name)
-        for source in filter(holds_secret, self.sources):
-            raise ConfigError(
-                f"must not hold a password, got {mask_password(source)}",
-                hint="set it in the environment of the cluster's nodes",
-                field="sources",
-            )
+        addresses = [(source, "sources") for source in self.sources]
+        addresses += [(self.output_address, "output")] if self.output_address else []
+        for address, field in addresses:
+            if holds_secret(address):
+                raise ConfigError(
+                    f"must not hold a password, got {mask_password(address)}",
+                    hint="set it in the environment of the cluster's nodes",
+                    field=field,
+                )
 
     def _check_outputs(self) -> None:
+        if self.output_address and self.engine == "local":
+            raise ConfigError("must be a path without --engine ray, got an address", field="output")
         inputs = {"model": self.model, "config": self.config}
         taken = {
             os.path.realpath(path): field
@@ -316,7 +321,7 @@ class InferConfig:
     @property
     def output_files(self) -> dict[str, Path]:
         """The files that are written, by the fields that name them."""
-        files = {} if self.output is None else {"output": self.output}
+        files = {} if self.output is None or self.output_address else {"output": self.output}
         if self.rotating is not None and self.output is None:
             files["rotating"] = self.rotating.file
         if self.annotate is not None and self.annotates_video:
@@ -345,6 +350,21 @@ class InferConfig:
         return bool(wanted or self.resolved_format == "xlsx")
 
     @property
+    def output_address(self) -> str | None:
+        """The address of the table, where `output` is one; paths have one slash of its two."""
+        if self.output is None or not _ADDRESS.match(str(self.output)):
+            return None
+        scheme, _, rest = str(self.output).partition(":")
+        return f"{scheme}://{rest.lstrip('/')}"
+
+    @property
+    def state_output(self) -> Path:
+        """The output beside which a run's state is: of an address its name, in this folder."""
+        assert self.output is not None
+        address = self.output_address
+        return self.output if address is None else Path(Path(address.partition("?")[0]).name)
+
+    @property
     def continues(self) -> bool:
         """Whether an output that is there is continued."""
         return self.resume or self.watch is not None
@@ -369,7 +389,7 @@ class InferConfig:
         """How readings are written: as asked for, else by the output file's suffix."""
         if self.format is not None:
             return self.format
-        target = self.output or (self.rotating and self.rotating.file)
+        target = (self.output and self.state_output) or (self.rotating and self.rotating.file)
         suffix = target.suffix.removeprefix(".") if target else ""
         return suffix if suffix in get_args(OutputFormat) else "text"  # type: ignore[return-value]
 

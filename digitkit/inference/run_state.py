@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,18 @@ def describe_run(config: InferConfig, reader: Reader) -> dict[str, Any]:
 
 
 @contextmanager
-def open_run(config: InferConfig, header: dict[str, Any]) -> Iterator[OutputRun]:
+def open_run(
+    config: InferConfig,
+    header: dict[str, Any],
+    *,
+    is_there: Callable[[], bool] | None = None,
+) -> Iterator[OutputRun]:
     """Begin the run of an output, or continue the one that was begun.
+
+    Args:
+        config: names the output.
+        header: what the run is, as `describe_run` gives it.
+        is_there: whether there is anything at the output's place; None looks at the file or folder.
 
     Raises:
         ConfigError: `InferConfig.resume` is set and there is a run with another model or option,
@@ -133,8 +144,9 @@ def open_run(config: InferConfig, header: dict[str, Any]) -> Iterator[OutputRun]
         OutputError: the state cannot be written, or another run is writing it.
     """
     assert config.output is not None
-    output, path = config.output, run_file_path(config.output)
-    there = _is_there(output)
+    output, path = config.output_address or config.output, run_file_path(config.state_output)
+    look = is_there or partial(_is_there, config.output)
+    there = look()
     with ExitStack() as stack:
         # The state is empty where a run ended while it began.
         if there and path.exists() and path.stat().st_size:
@@ -158,7 +170,7 @@ def open_run(config: InferConfig, header: dict[str, Any]) -> Iterator[OutputRun]
         try:
             yield OutputRun(file, continues=False)
         finally:
-            if not _is_there(output):  # nothing could start
+            if not look():  # nothing could start
                 file.remove()
 
 
@@ -167,7 +179,7 @@ def _is_there(output: Path) -> bool:
     return output.is_file() or (output.is_dir() and any(output.iterdir()))
 
 
-def _check_same(old: Any, new: dict[str, Any], output: Path) -> None:
+def _check_same(old: Any, new: dict[str, Any], output: Path | str) -> None:
     changed = [
         f"{_option(name)} was {_show(old.get(name))}, is {_show(value)}"
         for name, value in new.items()

@@ -21,6 +21,7 @@ from support.object_store import BUCKET, KEYS, object_store
 from support.paths import ROOT
 
 from digitkit.cluster.ray_job import import_ray
+from digitkit.cluster.stores import locate
 from digitkit.images.cv import cv2
 from digitkit.system.run_file import run_file_path
 
@@ -222,25 +223,33 @@ def test_addresses_are_read_through_pyarrow(cluster, pages, tmp_path):
     assert texts == {Path(row["source"]).name: row["text"] for row in expected}
 
 
-def test_an_object_store_is_read(pages, tmp_path):
-    output = tmp_path / "out.parquet"
+def test_an_object_store_is_read_and_written(pages, tmp_path):
     images = dict(zip(("a b.png", "7#2.png", "100%.jpg", "ä.jpg"), pages.iterdir(), strict=False))
     with object_store() as (client, end):
         for name, path in images.items():
             client.put_object(Bucket=BUCKET, Key=f"in/{name}", Body=path.read_bytes())
         names = [f"s3://{BUCKET}{name}{end}" for name in ("/in", "/none.png", "/none", "-no/x")]
+        output = f"s3://{BUCKET}/out/readings.parquet{end}"
         command = [
-            *(sys.executable, "-m", "digitkit", "infer", *names, "--output", str(output)),
+            *(sys.executable, "-m", "digitkit", "infer", *names, "--output", output),
             *("--engine", "ray"),
         ]
         env = {**ENV, **KEYS, "AWS_SECRET_ACCESS_KEY": "geheim-1"}
-        for more in ([], ["--resume"]):
+        for code, more in ((1, []), (0, ["--resume"]), (2, [])):
             process = subprocess.run(
-                [*command, *more], env=env, capture_output=True, text=True, timeout=200
+                [*command, *more],
+                **{"env": env, "cwd": tmp_path, "capture_output": True, "text": True},
+                timeout=200,
             )
-            assert process.returncode == 0 if more else 1, process.stderr
-    assert "nothing new to read" in process.stderr
-    rows = {row["source"]: row for row in pq.read_table(output).to_pylist()}
+            assert process.returncode == code, process.stderr
+            if more:
+                assert "nothing new to read" in process.stderr
+        assert "belongs to a run that can be continued" in process.stderr
+        assert [path.name for path in tmp_path.iterdir()] == ["readings.parquet.run"]
+        system, path = locate(output)
+        rows = {row["source"]: row for row in pq.read_table(path, filesystem=system).to_pylist()}
+        keys = [each["Key"] for each in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert not any(key.endswith(".tries") for key in keys)
     assert {rows.pop(name)["error"] for name in names[1:]} == {"does not exist"}
     assert {unquote(name.removesuffix(end)) for name in rows} == {
         f"s3://{BUCKET}/in/{name}" for name in images
@@ -252,6 +261,7 @@ def test_an_object_store_is_read(pages, tmp_path):
 
 STATISTICS = """
 from digitkit.cluster.ray_job import import_ray
+from digitkit.cluster.stores import locate
 ray = import_ray()
 from ray._common.usage import usage_lib
 ray.init('local', num_cpus=1, include_dashboard=False, log_to_driver=False)

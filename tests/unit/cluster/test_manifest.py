@@ -9,6 +9,7 @@ from support.errors import error_of
 from digitkit.cluster import manifest, part_reader
 from digitkit.cluster.manifest import PartFiles, read_manifest, write_manifest
 from digitkit.cluster.part_reader import MAX_TRIES, PartReader, unpack
+from digitkit.cluster.table_folder import TableFolder
 from digitkit.errors import ClusterError, ConfigError, ModelError
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
@@ -28,10 +29,10 @@ pq = pytest.importorskip("pyarrow.parquet")
 )
 def test_each_file_is_in_one_part(tmp_path, count, readers, parts):
     names = [f"{i}.png" for i in range(count)]
-    made = write_manifest(tmp_path / "list.parquet", names, readers)
+    made = write_manifest(str(tmp_path / "list.parquet"), names, readers)
     assert (made.files, made.parts) == (count, parts)
-    assert read_manifest(made.path) == made
-    files = PartFiles(made.path)
+    assert read_manifest(made.name) == made
+    files = PartFiles(made.name)
     listed = [name for part in range(made.parts) for name in files.of(part)]
     assert listed == [name.encode() for name in names]
     assert all(len(files.of(part)) <= manifest.PART_FILES for part in range(made.parts))
@@ -41,24 +42,26 @@ def test_names_of_any_bytes_pages_and_failures(tmp_path):
     odd = tmp_path / os.fsdecode(b"\xff.png")
     failure = Failure("none", "no file matches this pattern")
     items = [odd, failure, PageOfFile(odd, 3), "s3://bucket/a.png"]
-    made = write_manifest(tmp_path / "list.parquet", items, 1)
+    made = write_manifest(str(tmp_path / "list.parquet"), items, 1)
     assert made.failures == (failure,)
-    names = [name for part in range(made.parts) for name in PartFiles(made.path).of(part)]
+    names = [name for part in range(made.parts) for name in PartFiles(made.name).of(part)]
     assert names == [os.fsencode(odd), os.fsencode(odd) + b"#3", b"s3://bucket/a.png"]
-    error_of(ConfigError, write_manifest, tmp_path / "x.parquet", [ImageBytes(b"", "-")], 1)
+    error_of(ConfigError, write_manifest, str(tmp_path / "x.parquet"), [ImageBytes(b"", "-")], 1)
     (tmp_path / "bad.parquet").write_bytes(b"no list")
-    assert "bad.parquet" in str(error_of(ClusterError, read_manifest, tmp_path / "bad.parquet"))
+    assert "bad.parquet" in str(
+        error_of(ClusterError, read_manifest, str(tmp_path / "bad.parquet"))
+    )
 
 
 @pytest.fixture
 def reader(digit_file, tmp_path, monkeypatch):
     """Reads two parts of a digit each."""
     monkeypatch.chdir(tmp_path)
-    made = write_manifest(tmp_path / "list.parquet", [digit_file(3, "a.png"), "none.png"], 1)
+    made = write_manifest(str(tmp_path / "list.parquet"), [digit_file(3, "a.png"), "none.png"], 1)
     folder = tmp_path / "out.parquet"
     folder.mkdir()
     form = Form(TableForm("pictures", Reader().classifier.sha256))
-    return PartReader(Reader, form, made.path, folder, tmp_path), folder
+    return PartReader(Reader, form, made.name, TableFolder(str(folder)), tmp_path), folder
 
 
 def test_a_part_is_read_once(reader):
@@ -83,7 +86,14 @@ def test_a_part_that_kills_its_processes_is_given_up(reader):
 
 def test_another_model_on_a_node_is_refused(reader, tmp_path):
     form = Form(TableForm("pictures", "0" * 64))
-    make = partial(PartReader, Reader, form, tmp_path / "list.parquet", tmp_path, tmp_path)
+    make = partial(
+        PartReader,
+        Reader,
+        form,
+        str(tmp_path / "list.parquet"),
+        TableFolder(str(tmp_path)),
+        tmp_path,
+    )
     error_of(ModelError, make)
 
 

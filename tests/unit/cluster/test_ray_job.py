@@ -3,12 +3,14 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from support.cli import one_error_line, run
 
 from digitkit.cluster import ray_job
 from digitkit.cluster.manifest import PartFiles
+from digitkit.cluster.table_folder import TableFolder
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.pipeline import Tally
 from digitkit.inference.worker import Form
@@ -20,10 +22,11 @@ pq = pytest.importorskip("pyarrow.parquet")
 def begin(config: InferConfig, *, continues: bool) -> list[str]:
     """List the files, and write what could not be listed; the names of that."""
     failures = []
-    made = ray_job._find_files(config, 1, print, continues=continues)
-    config.output.mkdir(exist_ok=True)
+    folder = TableFolder(str(config.output))
+    made = ray_job._find_files(config, folder, 1, print, continues=continues)
+    folder.make()
     form = Form(TableForm("pictures", "m"))
-    ray_job._write_unlisted(made, form, config.output, Tally(), failures.append)
+    ray_job._write_unlisted(made, form, folder, Tally(), failures.append)
     return [failure.source for failure in failures]
 
 
@@ -36,7 +39,7 @@ def test_what_could_not_be_listed_is_in_the_table_once(digit_file, tmp_path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(ray_job, "write_part", killed)
+        patch.setattr(TableFolder, "write", killed)
         begin(config, continues=False)
     assert begin(config, continues=True) == [sources[1]]
     assert begin(config, continues=True) == []
@@ -57,8 +60,9 @@ def test_a_list_may_hold_paths_and_addresses(digit_file, tmp_path, monkeypatch):
         "https://host/scans", "s3://me:ge/heim@bucket/y.png", "gs://b/y.png?token=geheim",
     )  # fmt: skip
     config = InferConfig.create(sources=("-",), output=tmp_path / "o.parquet", engine="ray")
-    made = ray_job._find_files(config, 1, print, continues=False)
-    files = PartFiles(made.path)
+    table = TableFolder(str(config.output))
+    made = ray_job._find_files(config, table, 1, print, continues=False)
+    files = PartFiles(made.name)
     names = [name.decode() for part in range(made.parts) for name in files.of(part)]
     assert names == [str(path), "s3://bucket/x.png", f"file://{folder}/b.png"]
     sources = [failure.source for failure in made.failures]
@@ -93,10 +97,35 @@ def test_addresses_without_a_cluster_are_refused_line_by_line(digit_file, tmp_pa
     assert "geh" not in result.output
 
 
-def test_a_table_is_no_address(tmp_path, monkeypatch, digit_file):
+@pytest.mark.parametrize(
+    ("address", "options", "problem"),
+    [
+        (
+            "s3://me:geheim@bucket/o.parquet",
+            ["--engine", "ray"],
+            "--output must not hold a password",
+        ),
+        ("s3://bucket/o.parquet", [], "--output must be a path"),
+        ("s3://bucket/o.csv", ["--engine", "ray"], "ray requires"),
+    ],
+)
+def test_a_table_at_an_address_is_parquet_of_a_cluster(
+    tmp_path, monkeypatch, digit_file, address, options, problem
+):
     monkeypatch.chdir(tmp_path)
     path = digit_file(1)
-    result = run("infer", path, "--output", "s3://me:geheim@bucket/o.parquet", "--engine", "ray")
-    assert "--output must be a path" in one_error_line(result, 2)
+    result = run("infer", path, "--output", address, *options)
+    assert problem in one_error_line(result, 2)
     assert "geheim" not in result.output
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_address_is_taken_as_it_is_typed():
+    config = InferConfig.create(
+        sources=("a.png",), output=Path("s3://b/deep/o.parquet?scheme=http"), engine="ray"
+    )
+    assert config.output_address == "s3://b/deep/o.parquet?scheme=http"
+    assert config.state_output == Path("o.parquet")
+    assert config.output_files == {}
+    folder = TableFolder(config.output_address)
+    assert folder.beside(".files.parquet") == "s3://b/deep/o.parquet.files.parquet?scheme=http"
