@@ -172,7 +172,7 @@ RECIPES = {
         dataclasses.replace(
             _BEST,
             name="pages",
-            summary="best, trained on digits of synthetic pages, too: fewer letters are digits",
+            summary="best, trained on digits as the detector cuts them out of pages, too",
             epochs=30,
             pages=6000,
         ),
