@@ -9,6 +9,7 @@ trained on, with the digit that was written there or as an image without one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -59,8 +60,8 @@ def cut_out_digits(
 ) -> PageDigits:
     """Compose pages, and cut out what the shipped detector finds: about seven digits of each.
 
-    As many processes as torch may use threads compose them, 25 to 50 pages a second each; how
-    many there are does not change the result.
+    As many processes as torch may use threads compose them, about six pages a second each; how many
+    there are does not change the result.
 
     Args:
         data: the digits that are written on the pages.
@@ -71,6 +72,7 @@ def cut_out_digits(
     Raises:
         ModelError: the shipped detector or classifier is missing.
     """
+    Detector()  # here, too, where an error is seen as it is
     loader = DataLoader(
         _Pages(data, pages, seed),
         batch_size=None,
@@ -100,7 +102,10 @@ class _Pages(Dataset[_Cut]):
 
     def __init__(self, data: DigitData, pages: int, seed: int) -> None:
         self._data, self._pages, self._seed = data, pages, seed
-        self._strategy = PageStrategy(Detector())
+
+    @cached_property
+    def _strategy(self) -> PageStrategy:
+        return PageStrategy(Detector())  # of each process, as a session cannot be sent to it
 
     def __len__(self) -> int:
         return self._pages
