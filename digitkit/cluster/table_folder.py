@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from digitkit.cluster.stores import locate
-from digitkit.errors import ClusterError, OutputError, one_line
+from digitkit.errors import ClusterError, DigitkitError, OutputError, one_line
 from digitkit.sinks.parquet import SUFFIX, import_pyarrow, write_part
 from digitkit.sources.urls import is_address
 from digitkit.system import atomic
@@ -114,7 +114,7 @@ def writing(name: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OutputError):
+        if isinstance(error, DigitkitError):
             raise
         raise OutputError(f"cannot be written: {one_line(error)}", subject=name) from error
 

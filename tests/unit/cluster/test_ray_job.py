@@ -10,7 +10,8 @@ from support.cli import one_error_line, run
 
 from digitkit.cluster import ray_job
 from digitkit.cluster.manifest import PartFiles
-from digitkit.cluster.table_folder import TableFolder
+from digitkit.cluster.table_folder import TableFolder, writing
+from digitkit.errors import InputNotFoundError, OutputError
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.pipeline import Tally
 from digitkit.inference.worker import Form
@@ -129,3 +130,10 @@ def test_an_address_is_taken_as_it_is_typed():
     assert config.output_files == {}
     folder = TableFolder(config.output_address)
     assert folder.beside(".files.parquet") == "s3://b/deep/o.parquet.files.parquet?scheme=http"
+
+
+def test_an_error_of_what_is_listed_is_not_one_of_writing():
+    with pytest.raises(InputNotFoundError, match="no.png"), writing("s3://b/o.parquet"):
+        raise InputNotFoundError("does not exist", subject="no.png")
+    with pytest.raises(OutputError, match=r"o\.parquet"), writing("s3://b/o.parquet"):
+        raise OSError("no room")
