@@ -33,7 +33,7 @@ from digitkit.inference.outputs import table_form
 from digitkit.inference.pipeline import Summary, Tally
 from digitkit.inference.run_state import describe_run, open_run
 from digitkit.inference.worker import Form
-from digitkit.sinks.parquet import import_pyarrow, table_schema
+from digitkit.sinks.parquet import RowSink, TableForm, import_pyarrow, table_schema
 from digitkit.sources.files import expand_sources, list_sources
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import Item
@@ -231,8 +231,6 @@ def _write_unlisted(
     on_failure: Callable[[Failure], None],
 ) -> None:
     """Write the part of what could not be listed, unless it is there."""
-    from digitkit.sinks.parquet import RowSink, TableForm
-
     if folder.has(UNLISTED):
         return
     pa = import_pyarrow()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,13 @@ from digitkit.choices import (
 )
 from digitkit.errors import ConfigError, at_least, check_choice, check_range
 from digitkit.sources.suffixes import is_video
-from digitkit.sources.urls import holds_secret, is_address, is_stream, mask_password
+from digitkit.sources.urls import (
+    address_of,
+    holds_secret,
+    is_address,
+    is_stream,
+    mask_password,
+)
 
 if TYPE_CHECKING:
     from digitkit.reading.fields import Field
@@ -35,9 +40,6 @@ DEFAULT_HOLD = 5
 
 MAX_SIDE = 65_536
 """Longest side to request from a camera, pixels."""
-
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-"""How an address such as ``s3://bucket`` begins as a path; a drive of Windows has one letter."""
 
 MAX_LOG_MB, MAX_LOG_FILES = 1e6, 1000
 """Largest rotating file, megabytes, and most of them."""
@@ -271,7 +273,7 @@ class InferConfig:
             if path is not None and os.path.isfile(path)
         }
         for field, path in (*self.output_files.items(), *self.output_folders.items()):
-            if _ADDRESS.match(str(path)):  # which may have a password in it
+            if address_of(path):  # which may have a password in it
                 raise ConfigError("must be a path, got an address", field=field)
             try:
                 real = os.path.realpath(path)
@@ -351,11 +353,8 @@ class InferConfig:
 
     @property
     def output_address(self) -> str | None:
-        """The address of the table, where `output` is one; paths have one slash of its two."""
-        if self.output is None or not _ADDRESS.match(str(self.output)):
-            return None
-        scheme, _, rest = str(self.output).partition(":")
-        return f"{scheme}://{rest.lstrip('/')}"
+        """The address of the table, where `output` is one."""
+        return None if self.output is None else address_of(self.output)
 
     @property
     def state_output(self) -> Path:

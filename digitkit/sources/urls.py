@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 SCHEMES = frozenset(
     ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"),
@@ -27,6 +28,20 @@ def mask_password(url: str) -> str:
 def is_address(name: str) -> bool:
     """Whether a name is a URL of a stream or a file instead of a path, such as ``s3://bucket/a``."""
     return "://" in name
+
+
+_ADDRESS_AS_PATH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.S)
+"""How an address such as ``s3://bucket`` begins as a path; a drive of Windows has one letter."""
+
+
+def address_of(path: Path) -> str | None:
+    """The address that was given as a path, which keeps one slash of its two; None for a path.
+
+    >>> address_of(Path("s3://bucket/readings.parquet")), address_of(Path("readings.parquet"))
+    ('s3://bucket/readings.parquet', None)
+    """
+    found = _ADDRESS_AS_PATH.match(str(path))
+    return None if found is None else f"{found[1]}://{found[2]}"
 
 
 def is_stream(name: str) -> bool:
