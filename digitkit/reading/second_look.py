@@ -262,7 +262,7 @@ def _unexplained(strip: Strip, ink: Ink, known: Sequence[Member]) -> Iterator[_P
 
 
 def _is_ink(shape: Shape) -> bool:
-    """Whether a shape is no sign; a cross as high as the digits may be a 4."""
+    """Whether a shape may be a digit: it is not a sign, or is a high cross, which may be a 4."""
     kinds = [kind for kind, _ in classify([shape])]
     return kinds == ["ink"] or (kinds == ["sign"] and shape.height >= HIGH_CROSS)
 

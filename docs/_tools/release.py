@@ -77,11 +77,11 @@ def with_urls(pyproject: str, repository: str, number: str) -> str:
         number: the version.
 
     Raises:
-        ValueError: there is no place for the table, or it is there.
+        ValueError: the table exists, or there is not exactly one of the optional dependencies.
     """
     table = "[project.optional-dependencies]\n"
     if pyproject.count(table) != 1 or "[project.urls]" in pyproject:
-        raise ValueError("pyproject.toml has no place for [project.urls], or has it")
+        raise ValueError(f"pyproject.toml must have one {table.strip()} and no [project.urls]")
     files = f"{repository}/blob/v{number}"
     urls = {
         "Homepage": repository,
