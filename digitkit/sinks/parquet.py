@@ -100,7 +100,7 @@ class TableForm:
 
     def reading_rows(self, reading: Reading) -> list[dict[str, Any]]:
         """The rows of a reading: one; of numbers at least one."""
-        end = self._end(sum(vars(reading.ms).values()))
+        end = self._end(reading.ms.total)
         if self.rows == "numbers":
             return [
                 _number_row(place, record) | end

@@ -14,6 +14,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.results import Number, Reading
 from digitkit.sinks.records import Record, failure_record, reading_records
+from digitkit.sinks.review import encode_jpeg
 from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic
 from digitkit.system.scratch import scratch_folder
@@ -207,13 +208,12 @@ class XlsxSink:
 
 def insert_picture(sheet: Any, row: int, column: int, crop: U8, text: str) -> None:
     """Put a picture, as `fit_picture` makes it, into a cell; `text` describes it."""
-    encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
     sheet.insert_image(
         row,
         column,
         "number.jpg",
         {
-            "image_data": io.BytesIO(encoded),
+            "image_data": io.BytesIO(encode_jpeg(crop)),
             "description": text,
             "x_offset": 2,
             "y_offset": 2,
