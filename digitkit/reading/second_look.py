@@ -1,14 +1,15 @@
-"""The second look: digits that the detector missed, or took only a part of.
+"""The second look: digits that the detector missed, or took only a part of, and letters.
 
 Next to digits that are known, their row's strip shows all ink. A piece of it that is of a digit's
 size, and that no known digit explains, is classified like any other digit; one that is none as a
-whole may be two that touch.
+whole may be two that touch. Where most of what stands together is none, it is a word, and what was
+taken for digits in it are letters.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -42,6 +43,12 @@ BESIDE, MOSTLY = 0.6, 0.75
 """Ink that is at most the first apart, in heights, is of one number or word: of a number if one of
 its digits is known, and at least the second of its pieces are digits."""
 
+WORD_REACH, WORD_GAP, MIN_LETTERS, LETTERS_PER_DIGIT = 1.8, 0.3, 1.3, 0.7
+"""Words are looked for up to the first beyond a row's digits, in heights. Ink that is at most the
+second apart is a word if at least the third of other pieces are in it, and at least the fourth for
+each digit; a piece counts by how little it looks like a digit. Two letters beside what may be one
+make a word; one may be a unit or a sign."""
+
 TWO_DIGITS, MIN_HALF, CUTS = 0.9, 0.15, 6
 """Two digits that touch are at least this wide, each of them at least the second, in heights; how
 many cuts between them, the ones through the least ink, are tried."""
@@ -52,8 +59,8 @@ HIGH_CROSS = 0.8
 LINE_REACH = 0.1
 """A stroke ends at a ruled line that is this close, in heights."""
 
-OFF_LEVEL = 0.3
-"""The middle of a digit is at most this far from the row's, in heights."""
+OFF_LEVEL, LETTERS_LEVEL = 0.3, 0.45
+"""The middle of a digit, and that of a letter, is at most this far from the row's, in heights."""
 
 ROUNDS = 3
 """A row that has grown is looked at again, so many times."""
@@ -71,25 +78,34 @@ def look_again(
         min_confidence: threshold for a digit to be accepted, 0–1.
 
     Returns:
-        The members in reading order with those that were found, without those that these replace;
-        and the strips of the rows with an accepted digit.
+        The members in reading order with those that were found, without those that these replace,
+        letters no longer accepted; and the strips of the rows with an accepted digit.
     """
     sure = max(SURE_SHAPE, min_confidence)
     found, strips = list(members), dict[int, Strip]()
-    pending = {row for row, own in group_rows(members).items() if _has_accepted(own)}
+    with_others = set[int]()  # rows with ink that looks like no digit
+    pending = _accepted_rows(found)
     for rounds_left in reversed(range(ROUNDS + 1)):
         rows, grown = group_rows(found), set[int]()
-        strips |= {row: Strip(image, rows[row]) for row in sorted(pending)}
-        for row in sorted(pending) if rounds_left else ():
-            for new, replaced in _look_at(strips[row], found, classify_all, sure):
+        for row in sorted(pending):
+            strips[row] = Strip(image, rows[row])
+            spans = _find_spans(strips[row], found, classify_all, sure)
+            for new, replaced in _choose_new(spans) if rounds_left else ():
                 found = _insert(found, new, replaced)
                 grown.add(row)
+            if any(span.doubt > 0.5 for span in spans):
+                with_others.add(row)
         pending = grown
-    return found, strips
+    rows = group_rows(found)
+    wider = (Strip(image, rows[row], WORD_REACH) for row in sorted(with_others))
+    in_words = [_find_spans(strip, found, classify_all, sure) for strip in wider]
+    found = _doubt_letters(found, in_words, min_confidence)
+    kept = _accepted_rows(found)
+    return found, {row: strip for row, strip in strips.items() if row in kept}
 
 
-def _has_accepted(members: Sequence[Member]) -> bool:
-    return any(member.digit.accepted for member in members)
+def _accepted_rows(members: Sequence[Member]) -> set[int]:
+    return {member.digit.row for member in members if member.digit.accepted}
 
 
 def _insert(
@@ -136,53 +152,56 @@ class _Span(NamedTuple):
     Attributes:
         left: its left edge, in heights.
         right: its right edge.
-        known: of an accepted digit, True.
+        known: the accepted digit that it is; None for a piece of ink.
         found: the digits that a piece was read as; empty for none.
         replaced: the accepted digits that these replace.
+        doubt: how little a piece looks like a digit, 0–1.
     """
 
     left: float
     right: float
-    known: bool
-    found: list[Member]
-    replaced: list[Member]
+    known: Member | None = None
+    found: Sequence[Member] = ()
+    replaced: Sequence[Member] = ()
+    doubt: float = 0.0
 
 
-def _look_at(
+def _find_spans(
     strip: Strip, members: Sequence[Member], classify_all: Classify, sure: float
-) -> Iterator[tuple[list[Member], list[Member]]]:
-    """The digits that a strip shows and that are not known, or not as a whole.
-
-    Of ink in a word, some looks like digits; in a number, almost all does.
+) -> list[_Span]:
+    """What stands in a row: its accepted digits, and the pieces of ink that they do not explain.
 
     Args:
         strip: of the row.
         members: all digits of the image.
         classify_all: classifies detections.
-        sure: least confidence.
-
-    Yields:
-        New members, and the accepted ones that they replace.
+        sure: least confidence of a piece that is read.
     """
     ink = strip.ink
-    known = [member for member in members if member.digit.accepted]
     if ink is None:
-        return
+        return []
+    known = [member for member in members if member.digit.accepted]
     row = [member for member in known if member.digit.row == strip.row]
     spans = [
         _read_piece(strip, ink, p, row, classify_all, sure) for p in _unexplained(strip, ink, known)
     ]
+    gone = [id(member) for span in spans for member in span.replaced]
+    for placed in strip.place([member for member in row if id(member) not in gone]):
+        left, width = placed.left / strip.unit, placed.ink.shape[1] / strip.unit
+        spans.append(_Span(left, left + width, placed.member))
+    return spans
+
+
+def _choose_new(spans: Sequence[_Span]) -> Iterator[tuple[Sequence[Member], Sequence[Member]]]:
+    """The digits that were found: of ink in a word some looks like digits, in a number almost all.
+
+    Yields:
+        New members, and the accepted ones that they replace.
+    """
     if not any(span.found for span in spans):
         return
-    gone = [id(member) for span in spans for member in span.replaced]
-    spans += [
-        _Span(
-            placed.left / strip.unit, (placed.left + placed.ink.shape[1]) / strip.unit, True, [], []
-        )
-        for placed in strip.place([member for member in row if id(member) not in gone])
-    ]
-    for group in _group(spans):
-        read = sum(span.known or bool(span.found) for span in group)
+    for group in _group(spans, BESIDE):
+        read = sum(bool(span.known or span.found) for span in group)
         is_known = any(span.known or span.replaced for span in group)
         if is_known and read >= MOSTLY * len(group):
             for span in group:
@@ -190,12 +209,41 @@ def _look_at(
                     yield span.found, span.replaced
 
 
-def _group(spans: Sequence[_Span]) -> Iterator[list[_Span]]:
-    """Spans that stand close together, as in a number or a word."""
+def _doubt_letters(
+    members: Sequence[Member], rows: Iterable[Sequence[_Span]], min_confidence: float
+) -> list[Member]:
+    """The members, those in words with the confidence that they are digits all the same."""
+    factors = dict[int, float]()
+    for spans in rows:
+        for group in _group(spans, WORD_GAP):
+            known = [id(span.known) for span in group if span.known]
+            letters = sum(span.doubt for span in group)
+            if letters >= max(MIN_LETTERS, LETTERS_PER_DIGIT * len(known)):
+                factors |= dict.fromkeys(known, len(known) / (len(known) + letters))
+    return [_lower(each, factors.get(id(each), 1.0), min_confidence) for each in members]
+
+
+def _lower(member: Member, factor: float, min_confidence: float) -> Member:
+    """A member whose confidence is lower by a factor."""
+    digit = member.digit
+    if factor == 1:
+        return member
+    confidence = digit.confidence * factor
+    lowered = replace(
+        digit,
+        confidence=confidence,
+        is_digit=digit.is_digit * factor,
+        accepted=digit.accepted and confidence >= min_confidence,
+    )
+    return member._replace(digit=lowered)
+
+
+def _group(spans: Sequence[_Span], gap: float) -> Iterator[list[_Span]]:
+    """Spans that are at most so far apart, in heights, as in a number or a word."""
     group = list[_Span]()
     right = -math.inf
     for span in sorted(spans, key=lambda span: span.left):
-        if group and span.left - right > BESIDE:
+        if group and span.left - right > gap:
             yield group
             group = []
         group.append(span)
@@ -213,10 +261,13 @@ def _read_piece(
     sure: float,
 ) -> _Span:
     shape = piece.shape
-    span = _Span(shape.left, shape.left + shape.width, False, [], [])
+    span = _Span(shape.left, shape.left + shape.width)
+    if abs(shape.middle) > LETTERS_LEVEL and not piece.parts:
+        return span
+    whole, confidence = _read(strip, ink, [[shape]], classify_all, sure)
+    span = span._replace(doubt=1 - confidence)
     if abs(shape.middle) > OFF_LEVEL and not piece.parts:
         return span
-    whole = _read(strip, ink, [[shape]], classify_all, sure)
     if whole and whole[0].digit.digit == 1 and _meets_line(strip, ink, shape):
         return span
     if whole:
@@ -225,7 +276,7 @@ def _read_piece(
         attempts = [[shape] for shape in _remainders(strip, ink, piece)]
     else:
         attempts = list(_cut_in_two(strip, shape)) if shape.width >= TWO_DIGITS else []
-    parts = _read(strip, ink, attempts, classify_all, sure)
+    parts, _ = _read(strip, ink, attempts, classify_all, sure)
     return span._replace(found=parts) if _is_free(parts, row) else span
 
 
@@ -314,20 +365,21 @@ def _read(
     attempts: Sequence[Sequence[Shape]],
     classify_all: Classify,
     sure: float,
-) -> list[Member]:
-    """The digits of the attempt with the best worst one, if that is sure."""
+) -> tuple[list[Member], float]:
+    """The digits of the attempt with the best worst one, if that is sure; its confidence."""
     detections = [_to_detection(strip, ink, shape) for shapes in attempts for shape in shapes]
     classified = iter(classify_all(detections))
-    best, most = list[Classified](), sure
+    best, most = list[Classified](), 0.0
     for shapes in attempts:
         found = [next(classified) for _ in shapes]
         worst = min(each.prediction.confidence for each in found)
         if worst >= most:
             best, most = found, worst
-    return [
+    members = [
         Member(replace(each.to_digit(score=1.0, accepted=True), row=strip.row), each.detection)
         for each in best
     ]
+    return members if most >= sure else [], most
 
 
 def _to_detection(strip: Strip, ink: Ink, shape: Shape) -> Detection:

@@ -117,12 +117,13 @@ class Strip:
         shape: height and width of the strip, pixels.
     """
 
-    def __init__(self, image: GreyImage, members: Sequence[Member]) -> None:
+    def __init__(self, image: GreyImage, members: Sequence[Member], reach: float = REACH) -> None:
         """Lay it along a row.
 
         Args:
             image: that the row is in.
             members: the row's digits, at least one of them accepted.
+            reach: how far it goes on beyond its digits, in heights.
         """
         self._image = image
         self.row = members[0].digit.row
@@ -141,7 +142,7 @@ class Strip:
         self._knots = middles[:, 0], middles[:, 1] - self._start - self._slope * middles[:, 0]
         everything = self.to_level([member.digit.box for member in members])[:, 0]
         widest = max(member.digit.row_box[2] for member in members) / 2
-        room = widest + REACH * self.height
+        room = widest + reach * self.height
         self._left = float(everything.min()) - room
         self._top = -HALF * self.height
         width = round((float(everything.max()) + room - self._left) / self._scale)
