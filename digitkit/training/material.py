@@ -18,7 +18,7 @@ from digitkit.datasets.digits import DigitData, Images, TrainAndTest, digit_data
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import DatasetError
 from digitkit.system.progress import Progress
-from digitkit.training.page_digits import cut_out_digits
+from digitkit.training.page_digits import cut_out_digits, write_characters
 from digitkit.training.recipes import Recipe
 
 Index = npt.NDArray[np.int64]
@@ -157,10 +157,11 @@ def mix_epoch(material: Material, recipe: Recipe) -> Epoch:
 
 
 def add_pages(epoch: Epoch, recipe: Recipe, *, progress: Progress | None = None) -> Epoch:
-    """What an epoch trains on, with what the detector cuts out of pages of its digits.
+    """What an epoch trains on, with digits as the detector cuts them out of pages, and letters.
 
     Raises:
         ModelError: the shipped detector or classifier is missing.
+        DatasetError: the fonts are missing, as outside of a checkout.
     """
     cut = cut_out_digits(epoch.train, recipe.pages, recipe.seed, progress=progress)
     # In front, since the own images are the last ones.
@@ -169,7 +170,8 @@ def add_pages(epoch: Epoch, recipe: Recipe, *, progress: Progress | None = None)
         np.concatenate([cut.labels, epoch.train.labels]),
         f"{epoch.train.name} and pages of it",
     )
-    without_digit = np.concatenate([epoch.without_digit, cut.without_digit])
+    letters = write_characters(recipe.seed)
+    without_digit = np.concatenate([epoch.without_digit, cut.without_digit, letters])
     return replace(epoch, train=train, without_digit=without_digit)
 
 

@@ -3,7 +3,8 @@
 A classifier that has only seen MNIST meets blur, shadows, ruled lines and neighbours for the first
 time on a page, and letters and signs that the detector took for digits. So pages are composed of
 the training digits (`digitkit.training.scenes`), the detector finds them, and what it cuts out is
-trained on, with the digit that was written there or as an image without one.
+trained on, with the digit that was written there or as an image without one. Letters and signs of
+handwriting fonts that differ from every digit are further images without one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from digitkit.reading.detections import is_at
 from digitkit.reading.detector import Detector
 from digitkit.reading.strategies import PageStrategy
 from digitkit.system.progress import Progress
+from digitkit.training.scenes.fonts import DIGIT_HEIGHT, load_fonts
 from digitkit.training.scenes.scene import compose_scene
 
 SIDES = (300, 900)
@@ -33,6 +35,12 @@ SIDES = (300, 900)
 LIKE_A_DIGIT = 0.9
 """What shows no digit and is one with this confidence to the shipped classifier is left out: l, O
 and S look like digits to everyone, and only their line shows that they are none."""
+
+LOOKALIKES = frozenset("IOSZbgijloqsz!{}'(),-./:;[\\]_`|°ÖÜöü")
+"""Characters that look like a digit or like a stroke of one, at least in some hands."""
+
+HANDS = 2
+"""How often each other character of a font is written."""
 
 NO_DIGIT = 10
 """The label of what shows no digit, until it is sorted out."""
@@ -91,6 +99,29 @@ def cut_out_digits(
     predictions = Classifier("digits").classify(others)
     unlike = np.array([each.confidence < LIKE_A_DIGIT for each in predictions], bool)
     return PageDigits(found[label != NO_DIGIT], label[label != NO_DIGIT], others[unlike])
+
+
+def write_characters(seed: int) -> Images:
+    """Write letters and signs that differ from every digit, in each font and with several pens.
+
+    Args:
+        seed: the same seed gives the same images.
+
+    Returns:
+        uint8 ``[N, 28, 28]`` in normal form.
+
+    Raises:
+        DatasetError: the fonts are missing, as outside of a checkout.
+    """
+    rng = np.random.default_rng(seed)
+    written = [
+        normal_form(font.write(character, DIGIT_HEIGHT, int(rng.integers(0, 6)))[0])
+        for font in load_fonts()
+        for character in sorted(font.glyphs)
+        if character not in LOOKALIKES and not character.isdigit()
+        for _ in range(HANDS)
+    ]
+    return np.stack(written)
 
 
 def _use_one_thread(_: int) -> None:

@@ -58,8 +58,8 @@ class Recipe:
         hands: digits drawn from strokes that are added to the training images, as a fraction of
             their number (see `digitkit.training.stroke_digits`).
         pages: synthetic pages, whose digits are added to the training images as the detector cuts
-            them out, and what it took for digits there to the images without one (see
-            `digitkit.training.page_digits`); 0 for none.
+            them out, and what it took for digits there to the images without one, with letters and
+            signs of handwriting fonts (see `digitkit.training.page_digits`); 0 for none.
         negatives: images without a digit that are added to each batch, as a fraction of its size;
             the net learns to reject them (see `digitkit.training.negatives`).
         own: fraction of an epoch's images that are the user's own, repeated, where MNIST is mixed
@@ -172,6 +172,7 @@ RECIPES = {
         dataclasses.replace(
             _BEST,
             name="pages",
+            version=2,
             summary="best, trained on digits as the detector cuts them out of pages, too",
             epochs=30,
             pages=6000,

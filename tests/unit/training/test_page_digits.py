@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from digitkit import Classifier
 from digitkit.training.material import Epoch, add_pages
-from digitkit.training.page_digits import LIKE_A_DIGIT, cut_out_digits
+from digitkit.training.page_digits import LIKE_A_DIGIT, cut_out_digits, write_characters
 from digitkit.training.recipes import get_recipe
 from digitkit.training.threads import torch_threads
 
@@ -54,9 +54,21 @@ def test_own_images_stay_the_last_ones(mnist_train):
     assert np.array_equal(more.train.images[added:], train.images)
     assert np.array_equal(more.train.labels[added:], train.labels)
     assert np.array_equal(more.without_digit[0], epoch.without_digit[0])
+    letters = write_characters(get_recipe("pages").seed)
+    assert np.array_equal(more.without_digit[-len(letters) :], letters)
 
 
 def test_no_pages_no_digits(mnist_train):
     with torch_threads(1):
         nothing = cut_out_digits(mnist_train.take(np.arange(9)), 0, seed=0)
     assert nothing.images.shape == nothing.without_digit.shape == (0, 28, 28)
+
+
+def test_letters_are_written_in_many_hands():
+    letters = write_characters(5)
+    assert letters.dtype == np.uint8
+    assert letters.shape[1:] == (28, 28)
+    assert letters.max((1, 2)).min() > 128
+    assert np.array_equal(letters, write_characters(5))
+    assert not np.array_equal(letters, write_characters(6))
+    assert len({each.tobytes() for each in letters}) > 0.9 * len(letters) > 5000
