@@ -218,7 +218,7 @@ def main() -> None:
                 progress(kind, number + 1, options.count)
             rows.append(score.row(kind))
             print(f"{kind}, fields that are not complete and right: {dict(score.unread)}")
-        speed = measure_speed(form, fast, Path(name)) if fast else float("nan")
+        speed = measure_speed(form, fast, Path(name)) if fast else 0.0
         words = read_words(form, data, blank, options.words, options.seed)
         refused = 0
         others = [draw_blank(version=version) for version in range(1, 6)]
@@ -231,7 +231,8 @@ def main() -> None:
         print(f"words, {kind}: {accepted} of {count} taken for a number")
     if options.others:
         print(f"refused: {refused} of {options.others}")
-    print(f"scans at 150 dpi: {speed:.1f} forms per second of processor time")
+    if speed:
+        print(f"scans at 150 dpi: {speed:.1f} forms per second of processor time")
     print(
         f"digits: MNIST {options.digits}, seed {options.seed}; {ran_on()}, OpenCV {cv2.__version__}"
     )

@@ -7,6 +7,7 @@ what was taken for digits in it are letters.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -28,8 +29,11 @@ second apart is a word if at least the third of other pieces are in it, and at l
 each digit; a piece counts by how little it looks like a digit. Two letters beside what may be one
 make a word; one may be a unit or a sign."""
 
+UNIT = 1.5
+"""Behind two or more digits there may be a unit: so many letters count as one."""
+
 MAYBE_LETTER = 0.5
-"""Where there is as much of a letter beside a row's digits, it is looked at further out."""
+"""With as much of a letter beside its digits, a row is looked at as far as words reach."""
 
 ROUNDS = 3
 """A row that has grown is looked at again, so many times."""
@@ -38,7 +42,7 @@ ROUNDS = 3
 def look_again(
     image: GreyImage, members: Sequence[Member], classify_all: Classify, min_confidence: float
 ) -> tuple[list[Member], dict[int, Strip]]:
-    """Find the digits of an image's rows that are missing among those that were detected.
+    """Find the digits of an image's rows that were not detected, and doubt letters among them.
 
     Args:
         image: that the digits were found in.
@@ -56,6 +60,7 @@ def look_again(
     pending = _accepted_rows(found)
     for rounds_left in reversed(range(ROUNDS + 1)):
         rows, grown = group_rows(found), set[int]()
+        with_letters -= pending  # the last look decides
         for row in sorted(pending):
             strips[row] = Strip(image, rows[row])
             spans = find_spans(strips[row], found, classify_all, sure)
@@ -115,7 +120,7 @@ def _choose_new(spans: Sequence[Span]) -> Iterator[tuple[Sequence[Member], Seque
 def _doubt_letters(
     members: Sequence[Member], rows: Iterable[Sequence[Span]], min_confidence: float
 ) -> list[Member]:
-    """The members, those in words with the confidence that they are digits all the same."""
+    """The members; accepted ones in words with the confidence that they are digits all the same."""
     factors = dict[int, float]()
     for spans in rows:
         for known, letters in _count_letters(spans):
@@ -128,9 +133,14 @@ def _doubt_letters(
 def _count_letters(spans: Sequence[Span]) -> Iterator[tuple[list[Member], float]]:
     """The digits of each group of ink with digits, and how many letters stand among them."""
     for group in group_spans(spans, WORD_GAP):
-        known = [span.known for span in group if span.known]
+        digits = [[span.known] if span.known else [*span.replaced] for span in group]
+        known = list(itertools.chain(*digits))
+        letters = sum(span.doubt for span in group)
+        behind = itertools.dropwhile(bool, digits)
+        if len(known) >= 2 and not any(behind):
+            letters /= UNIT
         if known:
-            yield known, sum(span.doubt for span in group)
+            yield known, letters
 
 
 def _lower(member: Member, factor: float, min_confidence: float) -> Member:

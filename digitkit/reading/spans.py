@@ -69,8 +69,9 @@ class Span(NamedTuple):
         right: its right edge.
         known: the accepted digit that it is; None for a piece of ink.
         found: the digits that a piece was read as; empty for none.
-        replaced: the accepted digits that these replace.
-        doubt: how little a piece looks like a digit, 0–1.
+        replaced: the accepted digits that these replace, which have no span of their own.
+        doubt: how little a piece of ink apart from digits looks like one, 0–1; 0 where it was not
+            classified.
     """
 
     left: float
@@ -141,7 +142,8 @@ def _read_piece(
     if abs(shape.middle) > LETTERS_LEVEL and not piece.parts:
         return span
     whole, confidence = _read(strip, ink, [[shape]], classify_all, sure)
-    span = span._replace(doubt=1 - confidence)
+    if not piece.parts:
+        span = span._replace(doubt=1 - confidence)
     if abs(shape.middle) > OFF_LEVEL and not piece.parts:
         return span
     if whole and whole[0].digit.digit == 1 and _meets_line(strip, ink, shape):
@@ -153,7 +155,7 @@ def _read_piece(
     else:
         attempts = list(_cut_in_two(strip, shape)) if shape.width >= TWO_DIGITS else []
     parts, _ = _read(strip, ink, attempts, classify_all, sure)
-    return span._replace(found=parts) if _is_free(parts, row) else span
+    return span._replace(found=parts, doubt=0.0) if parts and _is_free(parts, row) else span
 
 
 def _unexplained(strip: Strip, ink: Ink, known: Sequence[Member]) -> Iterator[_Piece]:

@@ -4,7 +4,7 @@ A classifier that has only seen MNIST meets blur, shadows, ruled lines and neigh
 time on a page, and letters and signs that the detector took for digits. So pages are composed of
 the training digits (`digitkit.training.scenes`), the detector finds them, and what it cuts out is
 trained on, with the digit that was written there or as an image without one. Letters and signs of
-handwriting fonts that differ from every digit are further images without one.
+handwriting fonts are further images without one, but for those that are written like digits.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ LIKE_A_DIGIT = 0.9
 and S look like digits to everyone, and only their line shows that they are none."""
 
 LOOKALIKES = frozenset("IOSZbgijloqsz!{}'(),-./:;[\\]_`|°ÖÜöü")
-"""Characters that look like a digit or like a stroke of one, at least in some hands."""
+"""Characters that are written like a digit or a stroke of one. B, D, G and & differ from digits in
+most hands, and are there to be learnt, though one in eight looks like one to ``digits``."""
 
-HANDS = 2
-"""How often each other character of a font is written."""
+PENS = 2
+"""With how many pens each other character of a font is written."""
 
 NO_DIGIT = 10
 """The label of what shows no digit, until it is sorted out."""
@@ -79,8 +80,10 @@ def cut_out_digits(
 
     Raises:
         ModelError: the shipped detector or classifier is missing.
+        DatasetError: the fonts are missing, as outside of a checkout.
     """
-    Detector()  # here, too, where an error is seen as it is
+    load_fonts()  # here, too, where an error is seen as it is
+    Detector()
     loader = DataLoader(
         _Pages(data, pages, seed),
         batch_size=None,
@@ -102,7 +105,7 @@ def cut_out_digits(
 
 
 def write_characters(seed: int) -> Images:
-    """Write letters and signs that differ from every digit, in each font and with several pens.
+    """Write letters and signs other than `LOOKALIKES`, in each font and with several pens.
 
     Args:
         seed: the same seed gives the same images.
@@ -119,7 +122,7 @@ def write_characters(seed: int) -> Images:
         for font in load_fonts()
         for character in sorted(font.glyphs)
         if character not in LOOKALIKES and not character.isdigit()
-        for _ in range(HANDS)
+        for _ in range(PENS)
     ]
     return np.stack(written)
 

@@ -136,26 +136,25 @@ def write_in(font: Font, text: str) -> np.ndarray:
 def test_letters_of_a_name_are_not_read_as_digits(reader, name):
     readings = [reader.read(write_in(font, name)) for font in load_fonts("test")]
     silent = [not any(digit.accepted for digit in reading.digits) for reading in readings]
-    assert np.mean(silent) > 0.7  # with each letter by itself 40%
+    assert np.mean(silent) > 0.55  # with each letter by itself 40 to 45%
 
 
 def test_letters_lower_the_confidence_of_what_looks_like_a_digit(reader):
     font = next(font for font in load_fonts("test") if font.name == "handlee")
-    image = write_in(font, "GEORGE")
-    assert reader.read(image).digits
-    assert not reader.read(image).numbers
-    lenient = Reader(mode="page", min_confidence=0.3).read(image)
-    accepted = [digit.confidence for digit in lenient.digits if digit.accepted]
-    assert accepted
-    assert max(accepted) < 0.6
+    reading = reader.read(write_in(font, "GEORGE"))
+    lowered = [digit for digit in reading.digits if digit.digit in (6, 0)]
+    assert len(lowered) == 3
+    assert max(digit.confidence for digit in lowered) < 0.6
+    assert not any(digit.accepted for digit in lowered)
+    assert not reading.numbers
 
 
-@pytest.mark.parametrize("text", ["35 cm", "128 m"])
-def test_a_unit_does_not_make_a_word_of_a_number(reader, text):
+@pytest.mark.parametrize(("text", "least"), [("35 cm", 0.6), ("128 m", 0.6), ("35cm", 0.5)])
+def test_a_unit_does_not_make_a_word_of_a_number(reader, text, least):
     expected = [int(char) for char in text if char.isdecimal()]
     readings = [reader.read(write_in(font, text)) for font in load_fonts("test")]
     read = [[digit.digit for digit in each.digits if digit.accepted] for each in readings]
-    assert np.mean([own == expected for own in read]) > 0.6
+    assert np.mean([own == expected for own in read]) > least
 
 
 def write_closely(digits: Sequence[np.ndarray], gap: int) -> np.ndarray:

@@ -8,9 +8,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from digitkit import Classifier
+from digitkit.errors import DatasetError
+from digitkit.training import page_digits
 from digitkit.training.material import Epoch, add_pages
 from digitkit.training.page_digits import LIKE_A_DIGIT, cut_out_digits, write_characters
 from digitkit.training.recipes import get_recipe
+from digitkit.training.scenes.fonts import load_fonts
 from digitkit.training.threads import torch_threads
 
 
@@ -64,11 +67,30 @@ def test_no_pages_no_digits(mnist_train):
     assert nothing.images.shape == nothing.without_digit.shape == (0, 28, 28)
 
 
-def test_letters_are_written_in_many_hands():
+def test_letters_are_written_with_several_pens():
     letters = write_characters(5)
     assert letters.dtype == np.uint8
     assert letters.shape[1:] == (28, 28)
-    assert letters.max((1, 2)).min() > 128
     assert np.array_equal(letters, write_characters(5))
     assert not np.array_equal(letters, write_characters(6))
     assert len({each.tobytes() for each in letters}) > 0.9 * len(letters) > 5000
+
+
+def test_digits_and_what_is_written_like_one_are_left_out(monkeypatch):
+    font = load_fonts("train")[0]
+    some = replace(font, glyphs={each: font.glyphs[each] for each in "0O1lSA"})
+    monkeypatch.setattr(page_digits, "load_fonts", lambda: (some,))
+    written = write_characters(0)
+    just_a = replace(font, glyphs={"A": font.glyphs["A"]})
+    monkeypatch.setattr(page_digits, "load_fonts", lambda: (just_a,))
+    assert np.array_equal(written, write_characters(0))
+    assert len(written) == page_digits.PENS
+
+
+def test_missing_fonts_are_noticed_before_pages_are_composed(monkeypatch, mnist_train):
+    def missing():
+        raise DatasetError("does not exist", subject="glyphs.npz")
+
+    monkeypatch.setattr(page_digits, "load_fonts", missing)
+    with pytest.raises(DatasetError, match=r"glyphs\.npz"):
+        cut_out_digits(mnist_train, 10**6, seed=0)
