@@ -127,7 +127,10 @@ def _doubt_letters(
             if letters >= max(MIN_LETTERS, LETTERS_PER_DIGIT * len(known)):
                 factor = len(known) / (len(known) + letters)
                 factors |= dict.fromkeys(map(id, known), factor)
-    return [_lower(each, factors.get(id(each), 1.0), min_confidence) for each in members]
+    return [
+        _lower(each, factors[id(each)], min_confidence) if id(each) in factors else each
+        for each in members
+    ]
 
 
 def _count_letters(spans: Sequence[Span]) -> Iterator[tuple[list[Member], float]]:
@@ -146,8 +149,6 @@ def _count_letters(spans: Sequence[Span]) -> Iterator[tuple[list[Member], float]
 def _lower(member: Member, factor: float, min_confidence: float) -> Member:
     """A member whose confidence is lower by a factor."""
     digit = member.digit
-    if factor == 1:
-        return member
     confidence = digit.confidence * factor
     lowered = replace(
         digit,

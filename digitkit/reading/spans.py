@@ -139,12 +139,14 @@ def _read_piece(
 ) -> Span:
     shape = piece.shape
     span = Span(shape.left, shape.left + shape.width)
-    if abs(shape.middle) > LETTERS_LEVEL and not piece.parts:
+    # What known digits have a part in belongs to the row, and is no letter.
+    off_level = 0.0 if piece.parts else abs(shape.middle)
+    if off_level > LETTERS_LEVEL:
         return span
     whole, confidence = _read(strip, ink, [[shape]], classify_all, sure)
     if not piece.parts:
         span = span._replace(doubt=1 - confidence)
-    if abs(shape.middle) > OFF_LEVEL and not piece.parts:
+    if off_level > OFF_LEVEL:
         return span
     if whole and whole[0].digit.digit == 1 and _meets_line(strip, ink, shape):
         return span
@@ -253,11 +255,13 @@ def _read(
         worst = min(each.prediction.confidence for each in found)
         if worst >= most:
             best, most = found, worst
+    if most < sure:
+        return [], most
     members = [
         Member(replace(each.to_digit(score=1.0, accepted=True), row=strip.row), each.detection)
         for each in best
     ]
-    return members if most >= sure else [], most
+    return members, most
 
 
 def _to_detection(strip: Strip, ink: Ink, shape: Shape) -> Detection:
