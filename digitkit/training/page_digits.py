@@ -89,6 +89,7 @@ def cut_out_digits(
         batch_size=None,
         num_workers=torch.get_num_threads(),
         worker_init_fn=_use_one_thread,
+        multiprocessing_context="spawn",  # forked, OpenCV waits for threads that are not there
     )
     images, labels = list[Images](), list[Labels]()
     for i, (own_images, own_labels) in enumerate(loader):
