@@ -12,7 +12,7 @@ context. Weights of one half of the pages are measured on the other.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,26 +69,44 @@ def _is_any(box: Box, others: Sequence[Box]) -> bool:
     return any(is_at(box, other) for other in others)
 
 
-def fit(features: F64, is_digit: npt.NDArray[np.bool_], decay: float = DECAY) -> list[float]:
-    """Fit a logistic regression: the weights of a constant and of each feature."""
+def fit(
+    features: F64,
+    is_digit: npt.NDArray[np.bool_],
+    decay: float = DECAY,
+    signs: Mapping[int, float] | None = None,
+) -> list[float]:
+    """Fit a logistic regression: the weights of a constant and of each feature.
+
+    Args:
+        features: float64 ``[N, F]``.
+        is_digit: bool ``[N]``, what they are to tell.
+        decay: of the weights.
+        signs: features whose weights must not have the other sign, each with 1 or -1.
+    """
     mean, scale = features.mean(0), features.std(0) + 1e-9
     x = torch.from_numpy((features - mean) / scale)
     y = torch.from_numpy(is_digit.astype(np.float64))
     weights = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+    sign = torch.zeros(x.shape[1], dtype=torch.float64)
+    for place, value in (signs or {}).items():
+        sign[place] = value
+    optimiser = torch.optim.LBFGS([weights], max_iter=500, line_search_fn="strong_wolfe")
+
+    def slopes() -> torch.Tensor:
+        free = weights[1:]
+        return torch.where(sign == 0, free, sign * torch.nn.functional.softplus(4 * free - 2) / 4)
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        logits = weights[0] + x @ weights[1:]
+        logits = weights[0] + x @ slopes()
         value = torch.nn.functional.binary_cross_entropy_with_logits(logits, y)
-        value = value + decay * (weights[1:] ** 2).sum()
+        value = value + decay * (slopes() ** 2).sum()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    own = weights.detach().numpy()
-    slopes = own[1:] / scale
-    return [float(own[0] - slopes @ mean), *map(float, slopes)]
+    found = slopes().detach().numpy() / scale
+    return [float(weights[0]) - float(found @ mean), *map(float, found)]
 
 
 def fit_both(pages: Sequence[Page]) -> tuple[list[float], list[float]]:

@@ -50,11 +50,13 @@ class Sheet:
         image: uint8 ``[H, W, 3]`` BGR.
         numbers: what is written.
         signs: the boxes of operators and brackets.
+        digits: the box and the value of each digit.
     """
 
     image: U8
     numbers: tuple[Written, ...]
     signs: tuple[Box, ...] = ()
+    digits: tuple[tuple[Box, int], ...] = ()
 
 
 class Hand:
@@ -63,6 +65,7 @@ class Hand:
     Attributes:
         page: what is written on.
         rng: source of randomness.
+        digits: the box and the value of each digit that was written.
     """
 
     def __init__(self, data: DigitData, rng: Rng, width: int, height: int) -> None:
@@ -80,6 +83,7 @@ class Hand:
         page.ink = np.zeros((height, width), np.uint8)
         page.other = page.ink.copy()
         self.page = page
+        self.digits: list[tuple[Box, int]] = []
         self._colour = np.full(3, rng.uniform(0, 60)) if self._plain else page.ink_colour()
 
     def put(self, ink: U8, x: float, y: float, *, digit: bool = False) -> Box:
@@ -140,6 +144,7 @@ class Hand:
             ink, name = self.digit(tall)
             top = y + (height - tall) / 2 + self.rng.normal(0, 0.03) * height
             boxes.append(self.put(ink, x, top, digit=True))
+            self.digits.append((boxes[-1], int(name)))
             text += name
             x += ink.shape[1] + max(1.0, height * gap * self.rng.uniform(0.6, 1.4))
         return Written(text, enclose(boxes), 0, 0)
@@ -161,7 +166,7 @@ def make_strip(data: DigitData, rng: Rng) -> Sheet:
     gap = rng.uniform(0.02, 0.16)
     x, y = rng.uniform(8, 40), rng.uniform(8, 90 - height)
     number = hand.number(count, x, y, height, gap)
-    return Sheet(hand.finish(), (number,))
+    return Sheet(hand.finish(), (number,), (), tuple(hand.digits))
 
 
 def make_table(data: DigitData, rng: Rng) -> Sheet:
@@ -190,7 +195,7 @@ def make_table(data: DigitData, rng: Rng) -> Sheet:
                 made = hand.number(count, x + shift, y, height, gap)
                 numbers.append(Written(made.text, made.box, row, column))
             x += room[column]
-    return Sheet(hand.finish(), tuple(numbers))
+    return Sheet(hand.finish(), tuple(numbers), (), tuple(hand.digits))
 
 
 def _choose_gap(rng: Rng) -> float:
@@ -251,7 +256,7 @@ def make_rows(data: DigitData, rng: Rng) -> Sheet:
             signs_at.append(
                 _put_sign(hand, str(rng.choice([")", "="])), x + 0.3 * height, y, height)[0]
             )
-    return Sheet(hand.finish(), tuple(numbers), tuple(signs_at))
+    return Sheet(hand.finish(), tuple(numbers), tuple(signs_at), tuple(hand.digits))
 
 
 def _put_sign(hand: Hand, kind: str, x: float, y: float, height: float) -> tuple[Box, float]:

@@ -12,7 +12,7 @@ half of the images.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -37,6 +37,9 @@ SHARES = {"strips": 0.5, "tables": 0.3, "rows": 1.0}
 """Images of each kind, of ``--count``."""
 
 DECAY = 1e-5
+
+SIGNS = {0: 1.0, 1: 1.0, 8: -1.0, 9: 1.0}
+"""Features of a number that say how sure its digits are: a surer digit never makes it less sure."""
 
 LIMITS = (0.25, 0.5, 0.75, 0.9)
 
@@ -79,11 +82,13 @@ def collect_strokes(sheets: Sequence[Sheet], readings: Sequence[Reading]) -> tup
     return np.array(features), np.array(is_digit)
 
 
-def split_fit(features: F64, truth: Bools) -> tuple[list[float], F64]:
+def split_fit(
+    features: F64, truth: Bools, signs: Mapping[int, float] | None = None
+) -> tuple[list[float], F64]:
     """Weights of everything; and probabilities of the second half by the weights of the first."""
     half = len(features) // 2
-    weights = fit(features[:half], truth[:half], DECAY)
-    return fit(features, truth, DECAY), weigh(features[half:], weights)
+    weights = fit(features[:half], truth[:half], DECAY, signs)
+    return fit(features, truth, DECAY, signs), weigh(features[half:], weights)
 
 
 def main() -> None:
@@ -126,7 +131,7 @@ def main() -> None:
                 all_features.append(own)
                 right.append(found.guessed)
     outcome = np.array(right)
-    weights, probabilities = split_fit(np.array(all_features), outcome)
+    weights, probabilities = split_fit(np.array(all_features), outcome, SIGNS)
     truth = outcome[len(outcome) // 2 :]
     edges = np.quantile(probabilities, np.linspace(0, 1, 9))
     rows = []

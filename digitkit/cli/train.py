@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -18,11 +18,13 @@ from digitkit.models.calibration import MIN_CALIBRATION_IMAGES
 from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
-    from digitkit.training.detector_training import DetectorConfig
     from digitkit.training.folder import Run
     from digitkit.training.recipes import Recipe
     from digitkit.training.record import MixRecord, RunRecord
     from digitkit.training.run import TrainConfig
+    from digitkit.training.steps import StepConfig, StepTask
+
+    Task = StepTask[Any, Any]
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -41,6 +43,8 @@ digitkit train --resume runs/best-20260101-120000
 
 digitkit train --recipe finder --out runs/finder — the net that detects digits on pages; 75 minutes
 
+digitkit train --recipe lines --out runs/lines — the net that reads rows as a whole; 50 minutes
+
 [bold]Why the article's learning rate is 1.0[/]
 
 The article's code sets none, and Keras's default for Adadelta was 1.0 then. Today it is 0.001, \
@@ -55,6 +59,7 @@ ARTICLE_PAGE = "docs/article.ipynb"
 
 RECIPE_NAMES = (
     *("quick", "best", "best-tiny", "pages", "fine-tune", "article", "article-minimal", "finder"),
+    "lines",
 )
 """What the shell offers: the recipes themselves load torch."""
 
@@ -150,25 +155,24 @@ def command(
         raise needs_extra(error.name or "torch", "training") from error
     if recipe is None:
         recipe = _default_recipe(init, data)
-    if recipe == recipes.DETECTOR_RECIPE:
+    if recipe in recipes.STEP_RECIPES:
+        task = _step_tasks()[recipe]
         unused: dict[str, object] = {
             "--epochs": epochs, "--learning-rate": learning_rate,
             "--data": data, "--resume": resume,
         }  # fmt: skip
         _refuse(unused, f"cannot be used with the recipe {recipe}")
-        from digitkit.training.detector_training import RECIPE_FIELDS, DetectorConfig, parse_changes
-
         given: _Shortcuts = {"--batch-size": ("batch", batch_size), "--seed": ("seed", seed)}
         with _named_as_typed(given):
-            fields = parse_changes(_parse_changes(set_ or [], given))
-            detector = DetectorConfig(
-                out or Path("runs/finder"), init=init, threads=threads, overwrite=overwrite,
+            fields = task.parse_changes(_parse_changes(set_ or [], given))
+            steps = task.config(
+                out or Path("runs") / recipe, init=init, threads=threads, overwrite=overwrite,
                 **fields,
             )  # fmt: skip
         if list_:
-            _list(recipe, {field: getattr(detector, field) for field in RECIPE_FIELDS})
+            _list(recipe, {field: getattr(steps, field) for field in task.fields})
         else:
-            _train_detector(detector)
+            _train_steps(task, steps)
         return
     given = {
         "--epochs": ("epochs", epochs), "--batch-size": ("batch_size", batch_size),
@@ -191,10 +195,9 @@ def command(
             "--overwrite": overwrite or None, "--threads": threads or None,
         }  # fmt: skip
         _refuse(unused, "cannot be used with --resume, which continues a training as it began")
-        from digitkit.training.detector_training import WEIGHTS
-
-        if (resume / WEIGHTS).is_file():
-            _train_detector(resume)
+        tasks = [task for task in _step_tasks().values() if (resume / task.weights).is_file()]
+        if tasks:
+            _train_steps(tasks[0], resume)
         else:
             _train(resume, None)
     else:
@@ -241,37 +244,42 @@ def _stop(hint: str) -> NoReturn:
     raise typer.Exit(130) from None
 
 
-def _train_detector(work: DetectorConfig | Path) -> None:
-    """Train the detector, or resume the training in a folder."""
+def _step_tasks() -> dict[str, Task]:
+    """What is trained by steps, by the names of the recipes."""
+    from digitkit.training.detector_training import DETECTOR
+    from digitkit.training.line_training import LINES
+
+    return {task.recipe: task for task in (DETECTOR, LINES)}
+
+
+def _train_steps(task: Task, work: StepConfig | Path) -> None:
+    """Train a net by steps and export it, or resume the training in a folder."""
     from digitkit.export.detector_export import export_detector_run
-    from digitkit.training.detector_training import (
-        SAVED_STEPS,
-        WEIGHTS,
-        DetectorProgress,
-        resume_detector,
-        train_detector,
-    )
+    from digitkit.export.line_export import export_line_run
+    from digitkit.training.steps import SAVED_STEPS, StepProgress, resume_steps, train_steps
 
     folder = work if isinstance(work, Path) else work.out
-    weights = folder / WEIGHTS
+    weights = folder / task.weights
 
     def written() -> int:
         return weights.stat().st_mtime_ns if weights.is_file() else 0
 
     begun = 0 if isinstance(work, Path) else written()
 
-    def report(progress: DetectorProgress) -> None:
+    def report(progress: StepProgress) -> None:
         means = "  ".join(f"{name} {value:.4f}" for name, value in progress.terms.items())
         line = f"step {progress.step:,}/{progress.steps:,}  {means}"
         times = f"{progress.seconds:.0f} s, {progress.seconds_left:.0f} s left"
         print(f"{line}  {times}", file=sys.stderr, flush=True)
 
+    exports = {"finder": export_detector_run, "lines": export_line_run}
     try:
-        if isinstance(work, Path):
-            resume_detector(work, report)
-        else:
-            train_detector(work, report)
-        path = export_detector_run(folder)
+        with show.progress() as prepare:
+            if isinstance(work, Path):
+                resume_steps(task, work, report, prepare)
+            else:
+                train_steps(task, work, report, prepare)
+        path = exports[task.recipe](folder)
     except KeyboardInterrupt:
         if written() == begun:
             _stop("nothing is kept")
@@ -279,7 +287,7 @@ def _train_detector(work: DetectorConfig | Path) -> None:
             f"digitkit train --resume {folder} continues from the last saved step "
             f"(one in {SAVED_STEPS})"
         )
-    show.print_line(f"written to {path}; the shipped detector is exported/{path.name}")
+    show.print_line(f"written to {path}; the shipped {task.noun} is exported/{path.name}")
 
 
 _Shortcuts = Mapping[str, tuple[str, int | float | None]]
@@ -328,10 +336,8 @@ def _recipe_fields(recipe: Recipe) -> dict[str, object]:
 
 def _list(name: str, fields: dict[str, object]) -> None:
     """List the recipes, and the fields of the one of this name."""
-    from digitkit.training.detector_net import DetectorNet
-    from digitkit.training.detector_training import DETECTOR_RECIPE_VERSION, DetectorConfig
     from digitkit.training.nets import build_net, parameter_count
-    from digitkit.training.recipes import DETECTOR_RECIPE, RECIPES
+    from digitkit.training.recipes import RECIPES
 
     rows = [
         (
@@ -343,15 +349,16 @@ def _list(name: str, fields: dict[str, object]) -> None:
         )
         for recipe in RECIPES.values()
     ]
-    rows.append(
+    rows += [
         (
-            f"{DETECTOR_RECIPE} v{DETECTOR_RECIPE_VERSION}",
-            "U-Net",
-            f"{parameter_count(DetectorNet()):,}",
+            f"{task.recipe} v{task.version}",
+            task.kind,
+            f"{parameter_count(task.build()):,}",
             "–",
-            f"detects digits on pages; {DetectorConfig.steps:,} steps, 75 minutes",
+            task.summary,
         )
-    )
+        for task in _step_tasks().values()
+    ]
     show.print_table(Table(("recipe", "net", ">parameters", ">epochs", "description"), tuple(rows)))
     print(f"Fields of {name} that --set changes:")
     for field, value in fields.items():

@@ -8,6 +8,7 @@ from digitkit.errors import to_json
 from digitkit.models.classifier import Classifier
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.reading.detector import DETECTOR_FILE, Detector
+from digitkit.reading.line_reader import LINE_FILE, LineReader
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
 from digitkit.system.machine import cpu_name, versions
@@ -64,7 +65,7 @@ def write_card(folder: Path) -> None:
     models: list[tuple[Path, ModelContract]] = []
     sums = ""
     for path in sorted(folder.glob("[!.]*.onnx")):
-        if path.name == DETECTOR_FILE:
+        if path.name in (DETECTOR_FILE, LINE_FILE):
             sums += f"{file_sha256(path)}  {path.name}\n"
             continue
         model = Classifier(path)
@@ -77,6 +78,7 @@ def write_card(folder: Path) -> None:
         + _tables(models)
         + _figures(folder, models)
         + _detector(folder / DETECTOR_FILE)
+        + _line_reader(folder / LINE_FILE)
     )
     if (folder / NOTES).is_file():
         text += "\n" + (folder / NOTES).read_text(encoding="utf-8")
@@ -172,6 +174,21 @@ def _detector(path: Path) -> str:
         f"{metadata['digitkit.training']}, on scenes that `digitkit.training.scenes` composes. The "
         "digits in them are MNIST's training digits, digits drawn from strokes, and digits, words "
         "and signs of handwriting fonts; it was not trained on photographs.\n"
+    )
+
+
+def _line_reader(path: Path) -> str:
+    """The section on the line reader; empty if the folder has none."""
+    if not path.is_file():
+        return ""
+    metadata = LineReader(path).metadata
+    return (
+        f"\n## The line reader\n\n`{path.name}` ({path.stat().st_size:,} bytes, "
+        f"{int(metadata['digitkit.parameters']):,} parameters, fp32) reads rows of digits as a "
+        "whole: for each second column of a level row it predicts the digit whose middle it is, "
+        "or a sign, a decimal separator, or none (`digitkit.reading.line_reader`). "
+        f"{metadata['digitkit.training']} The digits are those of the detector's scenes, but for "
+        "the twelfth of MNIST's training digits that validates `digits`, which is left out.\n"
     )
 
 

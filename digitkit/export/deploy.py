@@ -43,6 +43,16 @@ class DeployedNet(nn.Module):
         return probabilities, torch.sigmoid(torch.logsumexp(scores, dim=1))
 
 
+def fold_normalisation(net: nn.Module) -> None:
+    """Fold batch normalisation into the convolutions before it, in all sequences of a net."""
+    for block in net.modules():
+        if not isinstance(block, nn.Sequential) or len(block) < 2:
+            continue
+        first, second = block[0], block[1]
+        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+            block[0], block[1] = fuse_conv_bn_eval(first, second), nn.Identity()
+
+
 def deploy_net(net: nn.Module, temperature: float, knows_digits: bool = False) -> DeployedNet:
     """Prepare a net for shipping: fold everything linear into the weights of its layers.
 

@@ -9,12 +9,11 @@ import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from digitkit.datasets.mnist import load_mnist
 from digitkit.errors import GateError
 from digitkit.export import graph
-from digitkit.export.deploy import trace_onnx
+from digitkit.export.deploy import fold_normalisation, trace_onnx
 from digitkit.images.convert import to_grey
 from digitkit.reading.detector import (
     CENTRE,
@@ -28,8 +27,9 @@ from digitkit.reading.detector import (
 from digitkit.system import atomic
 from digitkit.system.scratch import scratch_folder
 from digitkit.training.detector_net import DetectorNet
-from digitkit.training.detector_training import WEIGHTS, load_weights
+from digitkit.training.detector_training import DETECTOR
 from digitkit.training.scenes.scene import compose_scene
+from digitkit.training.steps import load_weights
 from digitkit.version import __version__
 
 PARITY = 1e-3
@@ -43,13 +43,7 @@ class _DeployedDetector(nn.Module):
     def __init__(self, net: DetectorNet) -> None:
         super().__init__()
         self.net = copy.deepcopy(net).eval().requires_grad_(False)
-        for block in self.net.modules():
-            if not isinstance(block, nn.Sequential) or len(block) < 2:
-                continue
-            first, second = block[0], block[1]
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                block[0], block[1] = fuse_conv_bn_eval(first, second), nn.Identity()
-
+        fold_normalisation(self.net)
         first = self.net.down2[1][0]  # type: ignore[index]
         self.net.down2 = nn.Sequential(_fold_unshuffle(first), nn.ReLU())
 
@@ -155,7 +149,7 @@ def export_detector_run(folder: Path) -> Path:
         GateError, OutputError: as `export_detector`.
     """
     net = DetectorNet()
-    how = load_weights(folder / WEIGHTS, net)
+    how = load_weights(DETECTOR, folder / DETECTOR.weights, net)
     training = f"Trained {how}, on scenes composed by `digitkit.training.scenes`."
     export_detector(net, folder / DETECTOR_FILE, training)
     return folder / DETECTOR_FILE

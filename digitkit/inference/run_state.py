@@ -15,6 +15,7 @@ import numpy as np
 from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
 from digitkit.reading.detector import detector_path
+from digitkit.reading.line_reader import line_reader_path
 from digitkit.reading.reader import Reader
 from digitkit.sources.files import INPUT_ERRORS, OpenedImage
 from digitkit.sources.frames import Failure
@@ -121,6 +122,7 @@ def describe_run(config: InferConfig, reader: Reader) -> dict[str, Any]:
     options["current folder"] = None if absolute else str(Path.cwd())
     options["model"] = reader.classifier.sha256
     options["detector"] = file_sha256(detector_path())
+    options["line reader"] = file_sha256(line_reader_path())
     return options
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from digitkit.models.classifier import Prediction
 
 
+MIN_REPORTED = 0.25
+"""Lowest confidence of a digit that is reported at all: below it, a detection is clutter."""
+
+
 @dataclass(frozen=True)
 class Detection:
     """One digit that was found in an image.

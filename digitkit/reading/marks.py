@@ -68,9 +68,12 @@ def _find_in(strip: Strip, members: Sequence[Member]) -> list[Mark]:
     shapes = [
         shape
         for shape in _find_others(strip, ink, placed)
-        if BAND[0] <= shape.middle <= BAND[1] and strip.strength(ink, shape) >= FAINT
+        if BAND[0] <= shape.middle <= BAND[1]
+        and strip.is_near(shape)
+        and strip.strength(ink, shape) >= FAINT
     ]
-    marks = [_to_mark(strip, "line", shape) for shape in strip.split(ink.upright)]
+    lines = filter(strip.is_near, strip.split(ink.upright))
+    marks = [_to_mark(strip, "line", shape) for shape in lines]
     marks += [_to_mark(strip, kind, shape) for kind, shape in classify(shapes)]
     for member in own:
         if not member.digit.accepted:

@@ -19,6 +19,7 @@ from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier, Prediction
 from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.detector import Detector
+from digitkit.reading.line_reader import LineReader
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.results import Reading, Timings
 from digitkit.reading.strategies import (
@@ -26,6 +27,7 @@ from digitkit.reading.strategies import (
     PageStrategy,
     SingleDigitStrategy,
     Strategy,
+    classify_with,
     is_clear,
 )
 from digitkit.reading.upright import is_clearly_better, surely_upright
@@ -67,6 +69,7 @@ class Reader:
         gap: float | None = None,
         threads: int = 1,
         detector: Detector | None = None,
+        line_reader: LineReader | None = None,
     ) -> None:
         """Load a model.
 
@@ -88,6 +91,8 @@ class Reader:
             threads: threads for one call of the classifier or the detector.
             detector: the detector; by default the shipped one, loaded for the first page or the
                 first image of one digit that is not clear.
+            line_reader: the network that reads rows; by default the shipped one, loaded for the
+                first page.
 
         Raises:
             InputNotFoundError: the model does not exist.
@@ -112,7 +117,7 @@ class Reader:
         self.min_confidence = (
             self.classifier.min_confidence if min_confidence is None else min_confidence
         )
-        self._given_detector = detector
+        self._given_detector, self._given_line_reader = detector, line_reader
 
     @overload
     def read(self, images: Image) -> Reading: ...  # type: ignore[overload-overlap]  # str
@@ -225,8 +230,13 @@ class Reader:
         return self._given_detector or Detector(threads=self.threads)
 
     @cached_property
+    def line_reader(self) -> LineReader:
+        """What reads rows of digits as a whole; loaded when it is first needed."""
+        return self._given_line_reader or LineReader(threads=self.threads)
+
+    @cached_property
     def _page(self) -> Strategy:
-        return PageStrategy(self.detector)
+        return PageStrategy(self.detector, self.line_reader)
 
     def _read_rotated(
         self, frame: Frame, image: GreyImage, strategy: Strategy, turn: int
@@ -301,8 +311,7 @@ class Reader:
         return reading, evidence
 
     def _classify(self, detections: Sequence[Detection]) -> list[Classified]:
-        images = [normal_form(detection.ink) for detection in detections]
-        return list(map(Classified, detections, images, self.classifier.classify(images)))
+        return classify_with(self.classifier, detections)
 
 
 @dataclass(frozen=True)

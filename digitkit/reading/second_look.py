@@ -1,97 +1,106 @@
-"""The second look: digits that the detector missed, or took only a part of, and letters.
+"""The second look: digits that the line reader sees where none was detected, or not all of one.
 
-In the rows of digits that are known, all other ink is read (`digitkit.reading.spans`). What is a
-digit beside another one was missed. Where most of what stands together is none, it is a word, and
-what was taken for digits in it are letters.
+Next to digits that are known, their row's strip shows all ink. Where the line reader sees the
+middle of a digit, and no accepted one is, the ink around it is cut out and classified like any
+other digit: it was missed, was detected with a part of its neighbour or without one of its own, or
+touches another one.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from digitkit.arrays import U8
+from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.detections import Classify
-from digitkit.reading.spans import Span, find_spans, group_spans, is_same
-from digitkit.reading.strips import Member, Strip, group_rows
+from digitkit.reading.detections import MIN_REPORTED, Classified, Classify, Detection, common_area
+from digitkit.reading.line_reader import LineReader
+from digitkit.reading.lines import (
+    Line,
+    classify_in_line,
+    find_peaks,
+    is_part,
+    match_peaks,
+    read_line,
+)
+from digitkit.reading.marks import beyond
+from digitkit.reading.results import Digit
+from digitkit.reading.shapes import Shape
+from digitkit.reading.strips import BAND, Ink, Member, Strip, group_rows
 
-SURE_SHAPE = 0.93
-"""Ink is a digit if the classifier is as sure as this; more than where the detector saw one."""
+HALF_WIDTH, CUT_ROOM = 0.65, 0.12
+"""A digit reaches at most the first to either side of its middle. Where its neighbour is nearer, it
+is cut off where there is the least ink, up to the second from between their middles, in heights."""
 
-BESIDE, MOSTLY = 0.6, 0.75
-"""Ink that is at most the first apart, in heights, is of one number or word: of a number if one of
-its digits is known, and at least the second of its pieces are digits."""
+HEIGHTS = (0.45, 1.5)
+"""Ink of this height may be a digit, in heights of the row's."""
 
-WORD_REACH, WORD_GAP, MIN_LETTERS, LETTERS_PER_DIGIT = 1.8, 0.3, 1.3, 0.7
-"""Words are looked for up to the first beyond a row's digits, in heights. Ink that is at most the
-second apart is a word if at least the third of other pieces are in it, and at least the fourth for
-each digit; a piece counts by how little it looks like a digit. Two letters beside what may be one
-make a word; one may be a unit or a sign."""
+MIN_SHARES = 0.3, 0.0
+"""A connected piece of which less is near a digit's middle is its neighbour's; or none is, where
+they touch. Both are tried."""
 
-UNIT = 1.5
-"""Behind two or more digits there may be a unit: so many letters count as one."""
+OVERLAP = 0.4
+"""Digits that are alike and share more than this fraction of the smaller box are one."""
 
-MAYBE_LETTER = 0.5
-"""With as much of a letter beside its digits, a row is looked at as far as words reach."""
+MIN_CLEAR = 0.6
+"""A digit that is found is only accepted if its row shows it with this probability."""
 
 ROUNDS = 3
-"""A row that has grown is looked at again, so many times."""
+"""A row that has grown is read again, so many times."""
 
 
 def look_again(
-    image: GreyImage, members: Sequence[Member], classify_all: Classify, min_confidence: float
-) -> tuple[list[Member], dict[int, Strip]]:
-    """Find the digits of an image's rows that were not detected, and doubt letters among them.
+    image: GreyImage,
+    members: Sequence[Member],
+    lines: Mapping[int, Line],
+    reader: LineReader,
+    classify_all: Classify,
+    min_confidence: float,
+) -> tuple[list[Member], dict[int, Line]]:
+    """Find the digits of an image's rows that were not detected as they are.
 
     Args:
         image: that the digits were found in.
         members: the digits that are reported, with their rows, in reading order.
+        lines: the rows that were read, by their numbers.
+        reader: reads rows that have grown.
         classify_all: classifies detections.
         min_confidence: threshold for a digit to be accepted, 0–1.
 
     Returns:
-        The members in reading order with those that were found, without those that these replace,
-        letters no longer accepted; and the strips of the rows with an accepted digit.
+        The members in reading order with those that were found, without those that these replace;
+        and the rows with an accepted digit as they were read last.
     """
-    sure = max(SURE_SHAPE, min_confidence)
-    found, strips = list(members), dict[int, Strip]()
-    with_letters = set[int]()  # rows that may have such beside a digit
-    pending = _accepted_rows(found)
-    for rounds_left in reversed(range(ROUNDS + 1)):
-        rows, grown = group_rows(found), set[int]()
-        with_letters -= pending  # the last look decides
-        for row in sorted(pending):
-            strips[row] = Strip(image, rows[row])
-            spans = find_spans(strips[row], found, classify_all, sure)
-            for new, replaced in _choose_new(spans) if rounds_left else ():
-                found = _insert(found, new, replaced)
-                grown.add(row)
-            if any(letters >= MAYBE_LETTER for _, letters in _count_letters(spans)):
-                with_letters.add(row)
-        pending = grown
-    rows = group_rows(found)
-    wider = (Strip(image, rows[row], WORD_REACH) for row in sorted(with_letters))
-    in_words = [find_spans(strip, found, classify_all, sure) for strip in wider]
-    found = _doubt_letters(found, in_words, min_confidence)
-    kept = _accepted_rows(found)
-    return found, {row: strip for row, strip in strips.items() if row in kept}
-
-
-def _accepted_rows(members: Sequence[Member]) -> set[int]:
-    return {member.digit.row for member in members if member.digit.accepted}
+    found, last = list(members), dict[int, Line]()
+    with_digits = {member.digit.row for member in members if member.digit.accepted}
+    for row, line in lines.items():
+        if row not in with_digits:
+            continue
+        for rounds_left in reversed(range(ROUNDS)):
+            own = [member for member in found if member.digit.row == row]
+            new, replaced = _look_at(line, own, classify_all, min_confidence)
+            found = _insert(found, new, replaced)
+            grown = any(line.strip.is_at_end(member) for member in new)
+            if not grown or not rounds_left:
+                break
+            again = read_line(image, group_rows(found)[row], reader)
+            if again is None:
+                break
+            line = again
+        last[row] = line
+    kept = {member.digit.row for member in found if member.digit.accepted}
+    return found, {row: line for row, line in last.items() if row in kept}
 
 
 def _insert(
     members: Sequence[Member], new: Sequence[Member], replaced: Sequence[Member]
 ) -> list[Member]:
     """The members in reading order with new ones, without those that these replace."""
-
-    def is_replaced(member: Member) -> bool:
-        same = any(is_same(member, each) for each in new)
-        return (same and not member.digit.accepted) or any(member is each for each in replaced)
-
-    kept = [member for member in members if not is_replaced(member)]
+    kept = [member for member in members if not any(member is each for each in replaced)]
 
     def place(member: Member) -> tuple[int, int]:
         x, _, w, _ = member.digit.row_box
@@ -100,60 +109,119 @@ def _insert(
     return sorted([*kept, *new], key=place)
 
 
-def _choose_new(spans: Sequence[Span]) -> Iterator[tuple[Sequence[Member], Sequence[Member]]]:
-    """The digits that were found: of ink in a word some looks like digits, in a number almost all.
-
-    Yields:
-        New members, and the accepted ones that they replace.
-    """
-    if not any(span.found for span in spans):
-        return
-    for group in group_spans(spans, BESIDE):
-        read = sum(bool(span.known or span.found) for span in group)
-        is_known = any(span.known or span.replaced for span in group)
-        if is_known and read >= MOSTLY * len(group):
-            for span in group:
-                if span.found:
-                    yield span.found, span.replaced
-
-
-def _doubt_letters(
-    members: Sequence[Member], rows: Iterable[Sequence[Span]], min_confidence: float
-) -> list[Member]:
-    """The members; accepted ones in words with the confidence that they are digits all the same."""
-    factors = dict[int, float]()
-    for spans in rows:
-        for known, letters in _count_letters(spans):
-            if letters >= max(MIN_LETTERS, LETTERS_PER_DIGIT * len(known)):
-                factor = len(known) / (len(known) + letters)
-                factors |= dict.fromkeys(map(id, known), factor)
-    return [
-        _lower(each, factors[id(each)], min_confidence) if id(each) in factors else each
-        for each in members
+def _look_at(
+    line: Line, own: Sequence[Member], classify_all: Classify, min_confidence: float
+) -> tuple[list[Member], list[Member]]:
+    """The digits of a row that were found, and the doubtful ones that these replace."""
+    strip, ink = line.strip, line.strip.ink
+    assert ink is not None  # else it would not have been read
+    peaks = find_peaks(line)
+    matches = match_peaks(strip, own, peaks)
+    open_peaks = [
+        i
+        for i, member in enumerate(matches)
+        if (member is None and not is_part(strip, peaks[i], own))
+        or (member is not None and not member.digit.accepted)
     ]
-
-
-def _count_letters(spans: Sequence[Span]) -> Iterator[tuple[list[Member], float]]:
-    """The digits of each group of ink with digits, and how many letters stand among them."""
-    for group in group_spans(spans, WORD_GAP):
-        digits = [[span.known] if span.known else [*span.replaced] for span in group]
-        known = list(itertools.chain(*digits))
-        letters = sum(span.doubt for span in group)
-        behind = itertools.dropwhile(bool, digits)
-        if len(known) >= 2 and not any(behind):
-            letters /= UNIT
+    if not open_peaks:
+        return [], []
+    accepted = [member for member in own if member.digit.accepted]
+    taken = strip.cover(strip.place(accepted))
+    middles = sorted({peak.x for peak in peaks} | {_middle(strip, each) for each in accepted})
+    attempts = [
+        (i, shape) for i in open_peaks for shape in _cut_out(strip, ink, taken, peaks[i].x, middles)
+    ]
+    classify = classify_in_line(classify_all, line)
+    classified = classify([_to_detection(strip, ink, shape) for _, shape in attempts])
+    best = dict[int, Classified]()
+    for (i, _), each in zip(attempts, classified, strict=True):
+        if i not in best or each.prediction.confidence > best[i].prediction.confidence:
+            best[i] = each
+    new, replaced = list[Member](), list[Member]()
+    for i, each in best.items():
+        known, confidence = matches[i], each.prediction.confidence
+        if confidence < MIN_REPORTED or (known and confidence <= known.digit.confidence):
+            continue
+        is_clear = bool(peaks[i].seen[each.prediction.digit] >= MIN_CLEAR)
+        digit = each.to_digit(score=1.0, accepted=is_clear and confidence >= min_confidence)
+        if any(_is_same(digit, other.digit) for other in (*accepted, *new)):
+            continue
+        new.append(Member(replace(digit, row=strip.row), each.detection))
         if known:
-            yield known, letters
+            replaced.append(known)
+    return new, replaced
 
 
-def _lower(member: Member, factor: float, min_confidence: float) -> Member:
-    """A member whose confidence is lower by a factor."""
-    digit = member.digit
-    confidence = digit.confidence * factor
-    lowered = replace(
-        digit,
-        confidence=confidence,
-        is_digit=digit.is_digit * factor,
-        accepted=digit.accepted and confidence >= min_confidence,
+def _is_same(a: Digit, b: Digit) -> bool:
+    """Whether two digits are one: they are alike, and at the same place of their row."""
+    first, second = a.row_box, b.row_box
+    smaller = min(first[2] * first[3], second[2] * second[3])
+    return a.digit == b.digit and common_area(first, second) > OVERLAP * smaller
+
+
+def _middle(strip: Strip, member: Member) -> float:
+    return float(strip.locate([member.digit.box])[0, 0])
+
+
+def _cut_out(
+    strip: Strip, ink: Ink, taken: U8, x: float, middles: Sequence[float]
+) -> Iterator[Shape]:
+    """The ink around the middle of a digit: all of it, and what no accepted digit has taken."""
+    width = ink.mask.shape[1]
+    reach = HALF_WIDTH * strip.unit
+    left = max([(each + x) / 2 for each in middles if each < x - 1], default=-reach)
+    right = min([(each + x) / 2 for each in middles if each > x + 1], default=width + reach)
+    start = round(x - reach) if left < x - reach else _find_cut(ink.mask, left, strip.unit)
+    end = round(x + reach) if right > x + reach else _find_cut(ink.mask, right, strip.unit)
+    start, end = max(0, start), min(width, end)
+    if end - start < 2:
+        return
+    masks = ink.mask, beyond(ink.mask, taken, strip.unit)
+    for mask, share in itertools.product(masks, MIN_SHARES):
+        part = _without_neighbours(ink, mask[:, start:end], start, share, strip.unit)
+        x0, y0, w, h = cv2.boundingRect(part)
+        if HEIGHTS[0] * strip.unit <= h <= HEIGHTS[1] * strip.unit:
+            yield strip.shape_of(part[y0 : y0 + h, x0 : x0 + w], start + x0, y0)
+
+
+def _find_cut(mask: U8, x: float, unit: float) -> int:
+    """The column with the least ink near a place between two digits."""
+    room = CUT_ROOM * unit
+    first, last = max(0, round(x - room)), min(mask.shape[1], round(x + room) + 1)
+    profile = mask[:, first:last].sum(0, dtype=np.int64)
+    nearest = np.abs(np.arange(first, last) - x)
+    return first + int(np.lexsort((nearest, profile))[0]) if last > first else round(x)
+
+
+def _without_neighbours(ink: Ink, mask: U8, start: int, share: float, unit: float) -> U8:
+    """A part of a mask without pieces of ink of which less than a share is in it; 0 or 1.
+
+    Args:
+        ink: of the strip.
+        mask: a part of the strip, as high as that.
+        start: where it begins.
+        share: least share of a piece.
+        unit: height of the row's digits, pixels.
+    """
+    labels = np.where(mask > 0, ink.labels[:, start : start + mask.shape[1]], 0)
+    inside = np.bincount(labels.ravel(), minlength=len(ink.stats))
+    areas = np.maximum(ink.stats[:, cv2.CC_STAT_AREA], 1)
+    middles = ink.stats[:, cv2.CC_STAT_TOP] + ink.stats[:, cv2.CC_STAT_HEIGHT] / 2
+    heights = (middles - mask.shape[0] / 2) / unit
+    kept = (inside >= share * areas) & (heights >= BAND[0]) & (heights <= BAND[1])
+    kept[0] = False
+    return np.asarray(kept[labels], np.uint8)
+
+
+def _to_detection(strip: Strip, ink: Ink, shape: Shape) -> Detection:
+    """The detection that a shape would be; its ink with the soft edges of its strokes."""
+    x, y = strip.place_of(shape)
+    height, width = shape.ink.shape
+    mask = cv2.dilate(
+        cv2.copyMakeBorder(shape.ink, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0),
+        np.ones((3, 3), np.uint8),
     )
-    return member._replace(digit=lowered)
+    framed = cv2.copyMakeBorder(ink.strength, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
+    own = framed[y : y + height + 4, x : x + width + 4] * mask
+    box, level_box = strip.to_boxes(shape)
+    return Detection(box, np.asarray(own, np.uint8), level_box=level_box, tilt=strip.tilt)

@@ -10,15 +10,16 @@ from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.ink import extract_ink, separability
-from digitkit.reading.detections import Classified, Classify, Detection
+from digitkit.images.normal_form import normal_form
+from digitkit.reading.detections import MIN_REPORTED, Classified, Classify, Detection
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.upright import orientation_evidence
 
 if TYPE_CHECKING:
+    from digitkit.models.classifier import Classifier
     from digitkit.reading.detector import Detector
-
-MIN_REPORTED = 0.25
-"""Lowest confidence of a digit that is reported at all: below it, a detection is clutter."""
+    from digitkit.reading.line_reader import LineReader
+    from digitkit.reading.strips import Member
 
 MIN_CUT_SCORE = 0.45
 """Lowest score of the detector of a digit that is reported although the image's border cuts it."""
@@ -143,9 +144,9 @@ class PageStrategy:
 
     can_be_rotated = True
 
-    def __init__(self, detector: Detector) -> None:
-        """Search with this detector."""
-        self._detector = detector
+    def __init__(self, detector: Detector, line_reader: LineReader | None = None) -> None:
+        """Search with this detector; to detect only, no line reader is needed."""
+        self._detector, self._line_reader = detector, line_reader
 
     def detect(self, image: GreyImage) -> list[Detection]:
         """What the detector finds; where that is little, the whole image as one digit, too."""
@@ -172,36 +173,69 @@ class PageStrategy:
         classify: Classify,
     ) -> Assembled:
         """Rescore by context, drop clutter, and put into reading order."""
-        from digitkit.reading.context import accept_beside, rescore
+        from digitkit.reading.lines import read_lines, settle_digits, settle_marks
         from digitkit.reading.marks import find_marks
-        from digitkit.reading.order import order_digits
         from digitkit.reading.second_look import look_again
-        from digitkit.reading.strips import Member
         from digitkit.reading.strokes import settle_strokes
+        from digitkit.reading.words import doubt_words
 
-        reported, evidence = list[tuple[Digit, Classified]](), 0.0
-        rescored = rescore(classified, min_confidence, max(image.shape))
-        for candidate, (score, cut) in zip(classified, rescored, strict=True):
-            confidence = candidate.prediction.confidence * score
-            accepted = confidence >= min_confidence and not cut
-            digit = candidate.to_digit(score=score, accepted=accepted, cut=cut)
-            evidence += orientation_evidence(digit)
-            # A digit that is cut may have a low confidence and still be one.
-            was_digit = cut and candidate.detection.score >= MIN_CUT_SCORE
-            if confidence >= MIN_REPORTED or was_digit:
-                reported.append((digit, candidate))
-        order = order_digits([digit for digit, _ in reported])
-        found = [reported[i][1] for i, _ in order]
-        ordered = accept_beside(
-            [replace(reported[i][0], row=row) for i, row in order],
-            [candidate.prediction.confidence for candidate in found],
-            min_confidence,
+        assert self._line_reader is not None  # without one, digits are only detected
+        members, evidence = find_members(classified, min_confidence, max(image.shape))
+        lines = read_lines(image, members, self._line_reader)
+        members = settle_digits(members, lines, min_confidence)
+        members, lines = look_again(
+            image, members, lines, self._line_reader, classify, min_confidence
         )
-        members = [
-            Member(digit, candidate.detection)
-            for digit, candidate in zip(ordered, found, strict=True)
-        ]
-        members, strips = look_again(image, members, classify, min_confidence)
-        marks = find_marks(strips, members, image.shape)
+        strips = {row: line.strip for row, line in lines.items()}
+        marks = settle_marks(find_marks(strips, members, image.shape), members, lines)
         digits, marks = settle_strokes([member.digit for member in members], marks)
+        digits = doubt_words(digits, marks, min_confidence)
         return Assembled(digits, evidence, marks)
+
+
+def find_members(
+    classified: Sequence[Classified], min_confidence: float, side: int
+) -> tuple[list[Member], float]:
+    """Rescore detections by context, drop clutter, and put them into reading order.
+
+    Args:
+        classified: all detections of one image.
+        min_confidence: threshold for a digit to be accepted, 0–1.
+        side: the image's longer side, pixels.
+
+    Returns:
+        The digits that are reported, with their rows, and how much they support the image's
+        orientation.
+    """
+    from digitkit.reading.context import accept_beside, rescore
+    from digitkit.reading.order import order_digits
+    from digitkit.reading.strips import Member
+
+    reported, evidence = list[tuple[Digit, Classified]](), 0.0
+    rescored = rescore(classified, min_confidence, side)
+    for candidate, (score, cut) in zip(classified, rescored, strict=True):
+        confidence = candidate.prediction.confidence * score
+        accepted = confidence >= min_confidence and not cut
+        digit = candidate.to_digit(score=score, accepted=accepted, cut=cut)
+        evidence += orientation_evidence(digit)
+        # A digit that is cut may have a low confidence and still be one.
+        was_digit = cut and candidate.detection.score >= MIN_CUT_SCORE
+        if confidence >= MIN_REPORTED or was_digit:
+            reported.append((digit, candidate))
+    order = order_digits([digit for digit, _ in reported])
+    found = [reported[i][1] for i, _ in order]
+    ordered = accept_beside(
+        [replace(reported[i][0], row=row) for i, row in order],
+        [candidate.prediction.confidence for candidate in found],
+        min_confidence,
+    )
+    members = [
+        Member(digit, candidate.detection) for digit, candidate in zip(ordered, found, strict=True)
+    ]
+    return members, evidence
+
+
+def classify_with(classifier: Classifier, detections: Sequence[Detection]) -> list[Classified]:
+    """Bring detections to normal form and classify them, in one batch."""
+    images = [normal_form(detection.ink) for detection in detections]
+    return list(map(Classified, detections, images, classifier.classify(images)))

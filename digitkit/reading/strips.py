@@ -26,8 +26,9 @@ from digitkit.reading.tilt import turn_points
 UNIT = 28
 """Height of a row's digits in its strip, pixels; smaller writing is enlarged at most twice."""
 
-REACH, HALF = 1.1, 0.85
-"""How far a strip reaches beyond its digits, and above and below their middles, in heights."""
+REACH, NEAR, HALF = 1.8, 1.1, 0.85
+"""How far a strip reaches beyond its digits, how far what may belong to their numbers is away, and
+how far it reaches above and below their middles, in heights."""
 
 MIN_STRENGTH = 0.4
 """Ink is at least this fraction as strong as that of most pixels of the digits."""
@@ -117,13 +118,12 @@ class Strip:
         shape: height and width of the strip, pixels.
     """
 
-    def __init__(self, image: GreyImage, members: Sequence[Member], reach: float = REACH) -> None:
+    def __init__(self, image: GreyImage, members: Sequence[Member]) -> None:
         """Lay it along a row.
 
         Args:
             image: that the row is in.
             members: the row's digits, at least one of them accepted.
-            reach: how far it goes on beyond its digits, in heights.
         """
         self._image = image
         self.row = members[0].digit.row
@@ -142,11 +142,12 @@ class Strip:
         self._knots = middles[:, 0], middles[:, 1] - self._start - self._slope * middles[:, 0]
         everything = self.to_level([member.digit.box for member in members])[:, 0]
         widest = max(member.digit.row_box[2] for member in members) / 2
-        room = widest + reach * self.height
+        room = widest + REACH * self.height
         self._left = float(everything.min()) - room
         self._top = -HALF * self.height
         width = round((float(everything.max()) + room - self._left) / self._scale)
         self.shape = round(2 * HALF * self.unit), width
+        self._near = REACH - NEAR, width / self.unit - (REACH - NEAR)
         # With the member, so that no other one gets its id.
         self._placed: dict[int, tuple[Member, Placed | None]] = {}
 
@@ -154,6 +155,16 @@ class Strip:
         """The centres of boxes of the image, turned so that the row is level, ``[N, 2]``."""
         array = np.array(boxes, np.float64)
         return turn_points(array[:, :2] + array[:, 2:] / 2, self.tilt)
+
+    def locate(self, boxes: Sequence[Box]) -> F64:
+        """Where the centres of boxes of the image are in the strip, ``[N, 2]``.
+
+        Their x coordinate in pixels of the strip, and how far they are below the row's middle line,
+        in heights.
+        """
+        centres = self.to_level(boxes)
+        x = (centres[:, 0] - self._left) / self._scale
+        return np.column_stack([x, (centres[:, 1] - self.middle(centres[:, 0])) / self.height])
 
     def middle(self, x: F64) -> F64:
         """The y coordinate of the row's middle line, where it is level."""
@@ -256,6 +267,16 @@ class Strip:
         """The x and y coordinates in the strip of a shape's left upper corner."""
         y = (shape.top - self._top / self.height) * self.unit
         return round(shape.left * self.unit), round(y)
+
+    def is_at_end(self, member: Member) -> bool:
+        """Whether a digit is so near to an end that there may be more of its number beyond."""
+        shape = self.shape_of_member(member)
+        width = self.shape[1] / self.unit
+        return shape.left < NEAR or shape.left + shape.width > width - NEAR
+
+    def is_near(self, shape: Shape) -> bool:
+        """Whether a shape, or a part of it, may belong to the numbers of the row's digits."""
+        return shape.left + shape.width > self._near[0] and shape.left < self._near[1]
 
     def strength(self, ink: Ink, shape: Shape) -> float:
         """How strong most of a shape's ink is: 1 as strong as most of the digits', 0 for paper."""

@@ -21,8 +21,8 @@ from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, MarkKind
 
 STROKE_WEIGHTS: tuple[float, ...] = (
-    *(6.29, -21.29, -13.65, -12.09, -4.30, 1.26, -1.40, -7.01, -7.08, 3.47, 3.73, 0.83),
-    *(-0.74, -0.15, 4.08, 4.05),
+    *(-0.69, -19.83, -12.34, -10.29, -10.04, 11.62, -1.56, -5.67, -5.35, 1.35, 3.40, 1.91),
+    *(-0.94, -0.65, 11.05, 6.61),
 )
 """Of a constant and `stroke_features`: whether a stroke is a digit."""
 

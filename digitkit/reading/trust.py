@@ -17,8 +17,8 @@ from digitkit.reading.context import weigh
 from digitkit.reading.results import Digit
 
 NUMBER_WEIGHTS: tuple[float, ...] = (
-    *(1.05, 0.02, 0.68, -0.11, -1.72, -3.07, -0.43, -2.80, 0.47, -0.01, 0.65, -0.53, -1.55),
-    *(0.69, 0.13, 1.28, 0.0, 0.0),
+    *(-4.49, 0.00, 0.00, -0.21, -0.93, -3.47, -0.30, -3.09, -0.21, -0.34, 0.00, -0.23, -0.57),
+    *(2.15, 0.44, 0.99, -1.65, 0.56),
 )
 """Of a constant and `number_features`."""
 

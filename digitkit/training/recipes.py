@@ -218,6 +218,14 @@ DETECTOR_RECIPE = "finder"
 `digitkit.training.detector_training`."""
 
 
+LINES_RECIPE = "lines"
+"""``digitkit train --recipe`` of the line reader; see `digitkit.training.line_training`."""
+
+
+STEP_RECIPES = (DETECTOR_RECIPE, LINES_RECIPE)
+"""The recipes of nets that are trained by steps; see `digitkit.training.steps`."""
+
+
 FINE_TUNE = "fine-tune"
 """The recipe that requires a net to start from, and mixes MNIST into what it is given."""
 

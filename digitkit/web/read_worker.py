@@ -145,6 +145,7 @@ class ImageReader:
             gap=gap,
             threads=own.threads,
             detector=own.detector,
+            line_reader=own.line_reader,
         )
 
 

@@ -110,9 +110,9 @@ def test_the_shell_completes_models_and_recipes(words, offered, tmp_path, monkey
 
 def test_every_recipe_is_offered():
     pytest.importorskip("torch")
-    from digitkit.training.recipes import DETECTOR_RECIPE, RECIPES
+    from digitkit.training.recipes import RECIPES, STEP_RECIPES
 
-    assert (*RECIPES, DETECTOR_RECIPE) == RECIPE_NAMES
+    assert (*RECIPES, *STEP_RECIPES) == RECIPE_NAMES
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -182,7 +182,8 @@ def test_ctrl_c_and_resume(here, few_digits, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "field"), [("quick", "augmentation.rotate=8"), ("finder", "steps=14000")]
+    ("name", "field"),
+    [("quick", "augmentation.rotate=8"), ("finder", "steps=14000"), ("lines", "scenes=18000")],
 )
 def test_train_list(name, field):
     pytest.importorskip("torch")
@@ -212,6 +213,8 @@ def test_train_list(name, field):
         ("train --recipe finder --set net=x", "'net'"),
         ("train --recipe finder --init nowhere", "nowhere"),
         ("train --recipe finder --threads -1", "--threads"),
+        ("train --recipe lines --set scenes=0", "scenes"),
+        ("train --recipe lines --data x", "--data"),
     ],
 )  # fmt: skip
 def test_mistakes(here, command, word):

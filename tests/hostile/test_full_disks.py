@@ -93,8 +93,10 @@ def test_training_names_the_run_folder(few_digits, tmp_path, size):
 
 def test_training_the_detector_names_its_weights(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
+    from digitkit.system.progress import no_progress
     from digitkit.training import detector_training
     from digitkit.training.detector_data import make_sample
+    from digitkit.training.steps import train_steps
 
     class Blank(torch.utils.data.IterableDataset):
         def __iter__(self):
@@ -106,7 +108,9 @@ def test_training_the_detector_names_its_weights(tmp_path, monkeypatch):
         tmp_path / "a", steps=1, batch=1, threads=1, workers=0
     )
     with files_of_at_most(1000):
-        error = error_of(OutputError, detector_training.train_detector, config, lambda *_: None)
+        ignore = lambda _: None  # noqa: E731
+        task = detector_training.DETECTOR
+        error = error_of(OutputError, train_steps, task, config, ignore, no_progress)
     assert error.subject == str(tmp_path / "a/finder.pt")
     assert list((tmp_path / "a").iterdir()) == []
 

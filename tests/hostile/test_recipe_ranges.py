@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch")
 from digitkit.errors import RecipeError
 from digitkit.training import recipes
 from digitkit.training.augment import Augmentation, augment
-from digitkit.training.detector_training import RECIPE_FIELDS, DetectorConfig
+from digitkit.training.detector_training import DETECTOR, DetectorConfig
+from digitkit.training.line_training import LINES, LineConfig
 from digitkit.training.ranges import Fraction, check_ranges, limits_of
 from digitkit.training.run import train
 
@@ -30,9 +31,15 @@ def test_no_field_takes_such_a_number(field, value):
 
 
 @pytest.mark.parametrize("value", [-5, 10**30])
-@pytest.mark.parametrize("field", RECIPE_FIELDS)
-def test_nor_does_one_of_the_detector(tmp_path, field, value):
-    assert error_of(RecipeError, DetectorConfig, tmp_path, **{field: value}).field == field
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        *((DetectorConfig, field) for field in DETECTOR.fields),
+        *((LineConfig, field) for field in LINES.fields),
+    ],
+)
+def test_nor_does_one_of_a_net_for_pages(tmp_path, config, field, value):
+    assert error_of(RecipeError, config, tmp_path, **{field: value}).field == field
 
 
 def test_a_recipe_made_in_python_is_checked_too():

@@ -16,10 +16,12 @@ torch = pytest.importorskip("torch")
 
 from digitkit.errors import RecipeError, RunError
 from digitkit.export.detector_export import export_detector_run as export
+from digitkit.system.progress import no_progress
 from digitkit.training import folder as run_folder
-from digitkit.training.detector_training import DetectorConfig, train_detector
+from digitkit.training.detector_training import DETECTOR, DetectorConfig
 from digitkit.training.folder import lock_run
 from digitkit.training.run import resume, train
+from digitkit.training.steps import train_steps
 
 
 def test_a_lock_is_never_held_twice(tmp_path):
@@ -92,7 +94,11 @@ def test_damaged_weights_of_a_detector(tmp_path, kind):
     else:
         torch.save(content, path)
     config = DetectorConfig(tmp_path / "new", init=tmp_path, workers=0)
-    for start in (lambda: train_detector(config, lambda *_: None), lambda: export(tmp_path)):
+
+    def start_training():
+        train_steps(DETECTOR, config, lambda _: None, no_progress)
+
+    for start in (start_training, lambda: export(tmp_path)):
         assert error_of(RunError, start).subject == str(path)
     assert list(tmp_path.iterdir()) == [path]
 

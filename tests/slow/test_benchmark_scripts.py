@@ -45,6 +45,7 @@ def run(script, monkeypatch, capsys):
     ("command", "rows"),
     [
         ("nondigits digits-int8", ["cut digit", "two digits", "letter", "letter*", "mean"]),
+        ("line_weights --count 8", ["classifier, in its context", "line reader", "both"]),
         ("startup --rounds 1", ["digitkit infer", "import typer", "digitkit --help"]),
         (
             "overhead --rounds 2 --paced 2 --images 3",

@@ -18,12 +18,13 @@ from digitkit import Classifier
 from digitkit.datasets.digits import stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import GateError
-from digitkit.export import detector_export, export_job, graph, verify
+from digitkit.export import detector_export, export_job, graph, line_export, verify
 from digitkit.export.export_job import ExportConfig, export_run
 from digitkit.models.calibration import fit_min_confidence
 from digitkit.models.evaluation import score_predictions
 from digitkit.reading.detector import Detector
-from digitkit.training import detector_training, negatives
+from digitkit.reading.line_reader import LineReader
+from digitkit.training import negatives, steps
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +113,12 @@ def test_the_parity_gate_covers_is_digit(tiny_run, tmp_path, monkeypatch):
 
 def test_a_trained_detector_can_be_used_and_trained_on(tmp_path, monkeypatch):
     monkeypatch.setattr("digitkit.training.detector_data.CROP", 96)
-    monkeypatch.setattr("digitkit.training.detector_training.CROP", 96)
     out = tmp_path / "a"
     options = ["--set", "steps=2", "--set", "workers=0", "--batch-size", 2, "--threads", 1]
     first = run("train", "--recipe", "finder", "--out", out, *options)
     assert first.exit_code == 0, first.output
     trained = Detector(out / "finder.onnx")
-    assert "2 steps of 2 crops of 96×96" in trained.metadata["digitkit.training"]
+    assert "2 steps of 2 crops" in trained.metadata["digitkit.training"]
     maps = trained.maps(np.full((50, 75), 128, np.uint8))
     assert (maps.ink.shape, maps.centre.shape) == ((25, 38), (13, 19))
     assert maps.reach.shape == (4, 13, 19)
@@ -138,20 +138,39 @@ def test_a_trained_detector_can_be_used_and_trained_on(tmp_path, monkeypatch):
     assert not (out / "finder.onnx").exists()
 
 
+def test_a_trained_line_reader_can_be_used_and_trained_on(tmp_path, monkeypatch):
+    out = tmp_path / "a"
+    options = ["--set", "steps=2", "--set", "scenes=3", "--set", "workers=0", "--threads", 1]
+    first = run("train", "--recipe", "lines", "--out", out, "--batch-size", 2, *options)
+    assert first.exit_code == 0, first.output
+    trained = LineReader(out / "lines.onnx")
+    assert "2 steps of 2 parts of rows of 192×48" in trained.metadata["digitkit.training"]
+    found = trained.read(np.full((48, 74), 128, np.uint8))
+    assert found.shape == (13, 37)
+    assert np.allclose(found.sum(0), 1, atol=1e-5)
+    further = ["--out", tmp_path / "b", "--init", out, "--set", "seed=3", *options]
+    assert run("train", "--recipe", "lines", *further).exit_code == 0
+    training = LineReader(tmp_path / "b/lines.onnx").metadata["digitkit.training"]
+    assert training.count("2 steps") == 2
+    (out / "lines.onnx").unlink()
+    monkeypatch.setattr(line_export, "PARITY", -1.0)
+    assert "probabilities" in str(error_of(GateError, line_export.export_line_run, out))
+    assert not (out / "lines.onnx").exists()
+
+
 def test_an_interrupted_training_of_the_detector_is_resumed(tmp_path, monkeypatch):
     monkeypatch.setattr("digitkit.training.detector_data.CROP", 96)
-    monkeypatch.setattr("digitkit.training.detector_training.CROP", 96)
-    monkeypatch.setattr(detector_training, "SAVED_STEPS", 1)
-    step = detector_training._take_step
+    monkeypatch.setattr(steps, "SAVED_STEPS", 1)
+    step = steps.take_step
     taken = []
 
-    def stop_at_the_third(training, batch):
+    def stop_at_the_third(task, training, batch):
         if training.step == 2 and not taken:
             taken.append(training.step)
             raise KeyboardInterrupt
-        return step(training, batch)
+        return step(task, training, batch)
 
-    monkeypatch.setattr(detector_training, "_take_step", stop_at_the_third)
+    monkeypatch.setattr(steps, "take_step", stop_at_the_third)
     options = ["--set", "steps=3", "--set", "workers=0", "--batch-size", 2, "--threads", 1]
     stopped = run("train", "--recipe", "finder", "--out", tmp_path, *options)
     assert stopped.exit_code == 130

@@ -239,18 +239,19 @@ def _count_sockets() -> int | None:
 
 
 def _hash_files(paths: list[Path], shipped: str | None) -> Iterator[FileFacts]:
-    """Each file of the model, and the detector's, with its SHA-256 and the listed one.
+    """Each file of the model and of the networks for pages, with its SHA-256 and the listed one.
 
     For a shipped name this includes a precision that is listed but does not exist.
     """
     from digitkit.models.registry import models_folder
-    from digitkit.reading.detector import DETECTOR_FILE
+    from digitkit.reading.detector import detector_path
+    from digitkit.reading.line_reader import line_reader_path
 
-    detector = models_folder() / DETECTOR_FILE
+    for_pages = [detector_path(), line_reader_path()]
     listed = _read_checksums(models_folder())
     both = [models_folder() / f"{shipped}-{precision}.onnx" for precision in ("int8", "fp32")]
     missing = [path for path in both if path.name in listed and path not in paths]
-    for path in [*paths, *missing, detector]:
+    for path in [*paths, *missing, *for_pages]:
         sha256 = None
         with suppress(OSError):
             sha256 = file_sha256(path)
@@ -258,7 +259,7 @@ def _hash_files(paths: list[Path], shipped: str | None) -> Iterator[FileFacts]:
             path.name,
             sha256,
             _read_checksums(path.parent).get(path.name),
-            shipped is not None or path == detector,
+            shipped is not None or path in for_pages,
         )
 
 

@@ -30,6 +30,7 @@ class Page:
         cut: bounding boxes of the visible parts of digits that the border cuts.
         glyphs: the ink of each digit, whole ones first, uint8 ``[h, w]``, with its left side and
             its top.
+        signs: the same of signs and decimal separators between digits, each with its character.
         hand: colour and opacity of the pen that the digits are written with; None without one.
         tags: what makes the page hard to read.
     """
@@ -52,6 +53,7 @@ class Page:
         self.ink = np.zeros((self.h, self.w), np.uint8)
         self.other = np.zeros((self.h, self.w), np.uint8)
         self.glyphs: list[tuple[U8, int, int]] = []
+        self.signs: list[tuple[U8, int, int, str]] = []
         self.hand: tuple[npt.NDArray[np.float64], float] | None = None
 
     def _paper(self) -> npt.NDArray[Any]:

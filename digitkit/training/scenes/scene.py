@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from digitkit.arrays import U8, Box
+from digitkit.images.cv import cv2
 from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.clutter import add_clutter, draw_ruling
 from digitkit.training.scenes.page import Page, Rng
@@ -34,6 +35,8 @@ class Scene:
         rows: the row of each, from 0 at the top.
         cut: bounding boxes of the visible parts of digits that the border cuts.
         tags: what makes it hard to read, such as ``ruled`` or ``touching``.
+        signs: bounding boxes of signs and decimal separators between digits, with the character of
+            each.
     """
 
     image: U8
@@ -44,6 +47,7 @@ class Scene:
     rows: list[int]
     cut: list[Box] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
+    signs: list[tuple[Box, str]] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -79,6 +83,16 @@ def compose_scene(
     add_clutter(page, float(np.median(heights)) if heights else page.h * 0.08, empty)
     if rng.random() < 0.35:
         turn_page(page, rng.normal(0, 8) if rng.random() < 0.6 else rng.uniform(-45, 45))
-    image = photograph(page)
+    return to_scene(page, photograph(page))
+
+
+def to_scene(page: Page, image: U8) -> Scene:
+    """The scene of a page and its photograph, uint8 ``[H, W, 3]`` BGR."""
+    signs = []
+    for ink, left, top, kind in page.signs:
+        x, y, w, h = cv2.boundingRect((ink > 40).astype(np.uint8))
+        signs.append(((left + x, top + y, w, h), kind))
     tags = sorted(set(page.tags))
-    return Scene(image, page.ink, page.other, page.boxes, page.digits, page.rows, page.cut, tags)
+    return Scene(
+        image, page.ink, page.other, page.boxes, page.digits, page.rows, page.cut, tags, signs
+    )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.training.scenes.page import Page
 
@@ -24,20 +28,12 @@ def turn_page(page: Page, degrees: float) -> None:
     boxes, digits, rows, cut = [], [], [], []
     values = [*zip(page.digits, page.rows, strict=True), *[(-1, -1)] * len(page.cut)]
     for (ink, x, y), (digit, row) in zip(page.glyphs, values, strict=True):
-        moved = np.array(matrix, np.float64)
-        moved[:, 2] += moved[:, :2] @ np.array([x, y], np.float64)
-        # Around the place where the page's matrix puts the glyph.
-        h, w = ink.shape
-        corners = np.array([(0, 0, 1), (w, 0, 1), (0, h, 1), (w, h, 1)]) @ moved.T
-        left, top = np.floor(corners.min(0)).astype(int) - 1
-        right, bottom = np.ceil(corners.max(0)).astype(int) + 1
-        moved[:, 2] -= left, top
-        turned = np.asarray(cv2.warpAffine(ink, moved, (int(right - left), int(bottom - top))))
+        turned, left, top = _turn_ink(ink, x, y, matrix)
         visible = turned[max(-top, 0) : max(page.h - top, 0), max(-left, 0) : max(page.w - left, 0)]
         bx, by, bw, bh = cv2.boundingRect((visible > 40).astype(np.uint8))
         if not (bw and bh):
             continue
-        box = (max(int(left), 0) + bx, max(int(top), 0) + by, bw, bh)
+        box = (max(left, 0) + bx, max(top, 0) + by, bw, bh)
         if digit >= 0 and visible.sum(dtype=np.int64) >= CUT_FRACTION * turned.sum(dtype=np.int64):
             boxes.append(box)
             digits.append(digit)
@@ -45,3 +41,17 @@ def turn_page(page: Page, degrees: float) -> None:
         else:
             cut.append(box)
     page.boxes, page.digits, page.rows, page.cut = boxes, digits, rows, cut
+    page.signs = [(*_turn_ink(ink, x, y, matrix), kind) for ink, x, y, kind in page.signs]
+
+
+def _turn_ink(ink: U8, x: int, y: int, matrix: npt.NDArray[Any]) -> tuple[U8, int, int]:
+    """Ink at a place of the page, turned with it, and where it is then."""
+    moved = np.array(matrix, np.float64)
+    moved[:, 2] += moved[:, :2] @ np.array([x, y], np.float64)
+    # Around the place where the page's matrix puts it.
+    h, w = ink.shape
+    corners = np.array([(0, 0, 1), (w, 0, 1), (0, h, 1), (w, h, 1)]) @ moved.T
+    left, top = (int(edge) for edge in np.floor(corners.min(0)).astype(int) - 1)
+    right, bottom = (int(edge) for edge in np.ceil(corners.max(0)).astype(int) + 1)
+    moved[:, 2] -= left, top
+    return np.asarray(cv2.warpAffine(ink, moved, (right - left, bottom - top)), np.uint8), left, top

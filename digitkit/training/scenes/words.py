@@ -58,7 +58,7 @@ def add_words(page: Page, size: float, empty: bool) -> None:
     if not empty and rng.random() < 0.6:
         for x, y, h, room in _next_to_rows(page):
             if rng.random() < 0.6:
-                text = _label(rng)
+                text = make_label(rng)
                 text = text.upper() if in_capitals else text
                 ink, _ = font.write(text, h * rng.uniform(0.6, 1.1), thicker, spacing)
                 if ink.size and ink.shape[1] < room - 0.3 * h:
@@ -104,7 +104,8 @@ def _next_to_rows(page: Page) -> list[tuple[float, float, float, float]]:
     return [*ends.values(), *starts.values()]
 
 
-def _label(rng: Rng) -> str:
+def make_label(rng: Rng) -> str:
+    """A word that stands next to numbers, or any other."""
     return str(rng.choice(WORDS)) if rng.random() < 0.7 else make_word(rng)
 
 
@@ -119,7 +120,7 @@ def _line(rng: Rng, font: Font, empty: bool) -> str:
         known = [c for c in font.glyphs if not c.isdigit()]
         return "".join(rng.choice(known, int(rng.integers(1, 6))))
     count = int(rng.integers(1, 7 if empty else 4))
-    return " ".join(make_word(rng) if rng.random() < 0.6 else _label(rng) for _ in range(count))
+    return " ".join(make_word(rng) if rng.random() < 0.6 else make_label(rng) for _ in range(count))
 
 
 def make_word(rng: Rng) -> str:

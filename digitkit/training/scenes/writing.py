@@ -79,12 +79,12 @@ class Writer:
             ink = wear_ink(ink, rng, self.wear)
         return ink, label
 
-    def sign(self, height: int) -> tuple[U8, float]:
+    def sign(self, height: int) -> tuple[U8, float, str]:
         """Draw a random sign for digits of this height, pixels.
 
         Returns:
-            Its ink, uint8 ``[h, w]``, and where its middle is: 0 at the digits' top, 1 at their
-            bottom.
+            Its ink, uint8 ``[h, w]``; where its middle is: 0 at the digits' top, 1 at their bottom;
+            and its character.
         """
         rng = self.page.rng
         fonts = load_fonts()
@@ -92,10 +92,10 @@ class Writer:
         character = str(rng.choice(list(SIGNS)))
         glyph = font.glyphs.get(character)
         if glyph is None:
-            return np.zeros((0, 0), np.uint8), 0.5
+            return np.zeros((0, 0), np.uint8), 0.5, character
         thicker = int(rng.integers(0, 5))
         ink = crop_to_ink(font.write(character, height, thicker)[0])
-        return ink, 1 + (glyph.top + glyph.ink.shape[0] / 2) / DIGIT_HEIGHT
+        return ink, 1 + (glyph.top + glyph.ink.shape[0] / 2) / DIGIT_HEIGHT, character
 
 
 def write_digits(page: Page, digits: U8, labels: U8) -> list[float]:
@@ -242,16 +242,11 @@ def _write_row(
         x = left + w + size * spacing * rng.uniform(0.8, 1.2)
         if operators and i < count - 1 and rng.random() < 0.6:
             page.tags.append("operators")
-            sign, middle = writer.sign(height)
+            sign, middle, character = writer.sign(height)
             if sign.size and x + sign.shape[1] < page.w:
-                page.put(
-                    sign,
-                    round(x),
-                    round(top + h * middle - sign.shape[0] / 2),
-                    writer.colour,
-                    writer.strength,
-                    other=True,
-                )
+                at = round(x), round(top + h * middle - sign.shape[0] / 2)
+                page.put(sign, *at, writer.colour, writer.strength, other=True)
+                page.signs.append((sign, *at, character))
                 x += sign.shape[1] + size * max(spacing, 0.3)
     return heights
 

@@ -8,7 +8,19 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from support.doctor import DETECTOR, FACTS, FILE, FRAME, PAGE, READING, failed, killed, look, states
+from support.doctor import (
+    DETECTOR,
+    FACTS,
+    FILE,
+    FRAME,
+    LINE_READER,
+    PAGE,
+    READING,
+    failed,
+    killed,
+    look,
+    states,
+)
 from support.machines import CAPTURED, Firmware, write
 
 from digitkit.device.doctor import packages
@@ -42,7 +54,7 @@ def case(name: str, state: str, remedy: str | None = None, patch=None, **evidenc
 
 
 def files(**change: object) -> dict[str, object]:
-    return {"files": (FILE, replace(DETECTOR, **change))}
+    return {"files": (FILE, replace(DETECTOR, **change), LINE_READER)}
 
 
 def webcam(answer: Answer) -> dict[str, object]:

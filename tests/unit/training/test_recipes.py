@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from digitkit.errors import ConfigError, RecipeError
 from digitkit.training import nets, recipes
-from digitkit.training.detector_training import DetectorConfig, parse_changes
+from digitkit.training.detector_training import DETECTOR, DetectorConfig
 
 
 def test_the_articles_net():
@@ -73,6 +73,6 @@ def test_the_detectors_config(tmp_path):
     for field, value in (("steps", 0), ("batch", 0), ("seed", -1), ("workers", -1)):
         assert field in str(error_of(RecipeError, DetectorConfig, tmp_path, **{field: value}))
     assert error_of(ConfigError, DetectorConfig, tmp_path, threads=-1).field == "threads"
-    assert parse_changes({"steps": "3", "workers": "0"}) == {"steps": 3, "workers": 0}
+    assert DETECTOR.parse_changes({"steps": "3", "workers": "0"}) == {"steps": 3, "workers": 0}
     for changes in ({"net": "x"}, {"steps": "many"}, {"out": "x"}):
-        assert next(iter(changes)) in str(error_of(RecipeError, parse_changes, changes))
+        assert next(iter(changes)) in str(error_of(RecipeError, DETECTOR.parse_changes, changes))

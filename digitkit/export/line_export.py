@@ -1,0 +1,104 @@
+"""The trained line reader as a verified ONNX file. Needs torch and onnx."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from digitkit.errors import GateError
+from digitkit.export import graph
+from digitkit.export.deploy import fold_normalisation, trace_onnx
+from digitkit.reading.line_reader import (
+    COLUMN,
+    HEIGHT,
+    INPUT,
+    LINE_FILE,
+    LINE_VERSION,
+    OUTPUT,
+    LineReader,
+)
+from digitkit.system import atomic
+from digitkit.system.scratch import scratch_folder
+from digitkit.training.line_net import LineNet
+from digitkit.training.line_training import LINES
+from digitkit.training.steps import load_weights
+from digitkit.version import __version__
+
+PARITY = 1e-4
+"""Gate: largest difference of a probability between torch and ONNX Runtime."""
+
+
+class _DeployedLineNet(nn.Module):
+    """The line reader as it is shipped: probabilities, no batch normalisation."""
+
+    def __init__(self, net: LineNet) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(net).eval().requires_grad_(False)
+        fold_normalisation(self.net)
+
+    def forward(self, line: Tensor) -> Tensor:
+        return torch.softmax(self.net(line.to(torch.float32)), dim=1)
+
+
+def export_line_reader(net: LineNet, path: Path, training: str) -> None:
+    """Write the net as an ONNX file, checked against torch.
+
+    Args:
+        net: the trained net.
+        path: where the file is written.
+        training: a sentence on how it was trained, stored in the file.
+
+    Raises:
+        GateError: ONNX Runtime's probabilities differ from torch's; nothing was written.
+        OutputError: the file cannot be written.
+    """
+    deployed = _DeployedLineNet(net)
+    columns = torch.export.Dim("columns", min=1)
+    example = torch.zeros(1, 1, HEIGHT, 37 * COLUMN, dtype=torch.uint8)
+    model = trace_onnx(deployed, example, INPUT, [OUTPUT], {3: COLUMN * columns})
+    metadata = {
+        "digitkit.lines": LINE_VERSION,
+        "digitkit.digitkit_version": __version__,
+        "digitkit.licence": "MIT",
+        "digitkit.parameters": str(graph.count_graph(model).parameters),
+        "digitkit.training": training,
+    }
+    content = graph.to_bytes(model, metadata)
+    _check_parity(deployed, content, path)
+    atomic.write_bytes(path, content)
+
+
+def _check_parity(deployed: nn.Module, content: bytes, path: Path) -> None:
+    """Gate: the file gives the same probabilities as torch."""
+    ink = np.random.default_rng(0).integers(0, 256, (HEIGHT, 101 * COLUMN)).astype(np.uint8)
+    with scratch_folder() as scratch:
+        trial = scratch / path.name
+        trial.write_bytes(content)
+        found = LineReader(trial).read(ink)
+    with torch.no_grad():
+        expected = deployed(torch.from_numpy(ink)[None, None])[0].numpy()
+    difference = float(np.abs(found - expected).max())
+    if difference > PARITY:
+        raise GateError(
+            f"parity failed: probabilities differ by {difference:.1e}",
+            subject=str(path),
+            hint="nothing was written",
+        )
+
+
+def export_line_run(folder: Path) -> Path:
+    """Export the line reader in a run folder to its ``lines.onnx``, and return the path.
+
+    Raises:
+        RunError: the folder contains no line reader.
+        GateError, OutputError: as `export_line_reader`.
+    """
+    net = LineNet()
+    how = load_weights(LINES, folder / LINES.weights, net)
+    training = f"Trained {how}, on rows of images composed by `digitkit.training.scenes`."
+    export_line_reader(net, folder / LINE_FILE, training)
+    return folder / LINE_FILE

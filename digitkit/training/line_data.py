@@ -1,0 +1,269 @@
+"""Training samples for the line reader: rows of synthetic pages, as the reader lays them out.
+
+Pages are composed of MNIST's training digits (`digitkit.training.scenes`), the shipped detector and
+classifier find the digits of each, and the strip of every row that they find is a sample: with its
+signs and words, with digits that were missed, and of rows that are no numbers at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from digitkit.arrays import F32, U8
+from digitkit.datasets.digits import DigitData
+from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
+from digitkit.models.classifier import Classifier
+from digitkit.reading.detections import Classified
+from digitkit.reading.detector import Detector
+from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, UNIT
+from digitkit.reading.lines import lay_strip, line_ink
+from digitkit.reading.strategies import PageStrategy, classify_with, find_members
+from digitkit.reading.strips import Member, group_rows
+from digitkit.system import atomic
+from digitkit.system.progress import Progress
+from digitkit.training.scenes.fonts import load_fonts
+from digitkit.training.scenes.lines import compose_lines
+from digitkit.training.scenes.scene import Scene, compose_scene
+
+SIDES, LINES = (250, 800), 0.65
+"""Smallest and largest longer side of pages, pixels; and the fraction of images that show only a
+few lines."""
+
+WIDTH = 192
+"""Width of a sample, pixels."""
+
+MIDDLE, NEAR = 3, 5
+"""A column at most the first from a digit's middle belongs to it; up to the second either answer is
+accepted. Pixels."""
+
+LEVEL, SIGN_LEVEL, OTHER_ROW = 0.45, 0.6, 0.75
+"""The middle of a row's digit is at most the first above or below the row's, and that of its sign
+the second, in heights; from the third on it is another row's."""
+
+SIZES = (0.5, 1.8)
+"""Sizes of a row's digits, in heights."""
+
+POINTS = ".,"
+"""Characters that are decimal separators."""
+
+IGNORED = -1
+"""Label of a column for which either answer is accepted."""
+
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LineStrip:
+    """A row as the line reader sees it.
+
+    Attributes:
+        ink: uint8 ``[HEIGHT, W]``.
+        digits: float32 ``[N, 5]``: of each digit or sign near it, the x coordinate of its middle,
+            pixels; how far that is below the row's, in heights; width and height, pixels; and its
+            value: the digit, `SIGN`, `POINT`, or `IGNORED` if the border cuts it.
+    """
+
+    ink: U8
+    digits: F32
+
+
+def cut_out_lines(data: DigitData, scenes: int, seed: int, progress: Progress) -> list[LineStrip]:
+    """Compose images, and lay out the rows that are found in each: about three of each.
+
+    As many processes as torch may use threads compose them, about ten images a second each; how
+    many there are does not change the result.
+
+    Args:
+        data: the digits that are written.
+        scenes: how many images.
+        seed: the same seed gives the same rows.
+        progress: called after each image.
+
+    Raises:
+        ModelError: the shipped detector or classifier is missing.
+        DatasetError: the fonts are missing, as outside of a checkout.
+    """
+    load_fonts()  # here, too, where an error is seen as it is
+    Detector()
+    loader = DataLoader(
+        _Scenes(data, scenes, seed),
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=torch.get_num_threads(),
+        worker_init_fn=_use_one_thread,
+        multiprocessing_context="spawn",  # forked, OpenCV waits for threads that are not there
+    )
+    strips = list[LineStrip]()
+    for i, own in enumerate(loader):
+        strips += own
+        progress("composing lines", i + 1, scenes)
+    return strips
+
+
+def _as_it_is(strips: list[LineStrip]) -> list[LineStrip]:
+    return strips
+
+
+def _use_one_thread(_: int) -> None:
+    cv2.setNumThreads(1)
+
+
+class _Scenes(Dataset[list[LineStrip]]):
+    """Images by their number, and the rows that are found in each."""
+
+    def __init__(self, data: DigitData, scenes: int, seed: int) -> None:
+        self._data, self._scenes, self._seed = data, scenes, seed
+
+    @cached_property
+    def _strategy(self) -> PageStrategy:
+        return PageStrategy(Detector())  # of each process, as a session cannot be sent to it
+
+    @cached_property
+    def _classifier(self) -> Classifier:
+        return Classifier("digits")
+
+    def __len__(self) -> int:
+        return self._scenes
+
+    def __getitem__(self, number: int) -> list[LineStrip]:
+        rng = np.random.default_rng([self._seed, number])
+        images, labels = self._data.images, self._data.labels
+        if rng.random() < LINES:
+            scene = compose_lines(images, labels, rng)
+        else:
+            scene = compose_scene(images, labels, rng, sides=SIDES)
+        grey = GreyImage.from_pixels(scene.image)
+        found: list[Classified] = classify_with(self._classifier, self._strategy.detect(grey))
+        members, _ = find_members(found, self._classifier.min_confidence, max(grey.shape))
+        rows = (_cut_out(grey, own, scene) for own in group_rows(members).values())
+        return [row for row in rows if row is not None]
+
+
+def _cut_out(image: GreyImage, members: Sequence[Member], scene: Scene) -> LineStrip | None:
+    strip = lay_strip(image, members)
+    ink = line_ink(strip)
+    if ink is None:
+        return None
+    signs = [POINT if kind in POINTS else SIGN for _, kind in scene.signs]
+    boxes = [*(box for box, _ in scene.signs), *scene.boxes, *scene.cut]
+    if not boxes:
+        return LineStrip(ink, np.empty((0, 5), np.float32))
+    scale = HEIGHT / strip.shape[0]
+    places = strip.locate(boxes)
+    sizes = np.array(boxes, np.float64)[:, 2:] * strip.unit / strip.height
+    values = [*signs, *scene.digits, *[IGNORED] * len(scene.cut)]
+    digits = np.column_stack([places[:, 0] * scale, places[:, 1], sizes * scale, values])
+    near = (np.abs(digits[:, 1]) < 1.2) & (np.abs(digits[:, 0] - ink.shape[1] / 2) < ink.shape[1])
+    return LineStrip(ink, digits[near].astype(np.float32))
+
+
+class LineSamples(Dataset[tuple[U8, Labels]]):
+    """Samples by their number: a part of a strip, varied, and what each of its columns shows."""
+
+    def __init__(self, path: Path, seed: int, first: int, count: int) -> None:
+        """Take strips from a file that `write_strips` wrote.
+
+        Args:
+            path: of the file.
+            seed: the same seed gives the same samples.
+            first: number of the first.
+            count: how many.
+        """
+        self._path, self._seed, self._first, self._count = path, seed, first, count
+
+    @cached_property
+    def _strips(self) -> list[LineStrip]:
+        return read_strips(self._path)  # of each process
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> tuple[U8, Labels]:
+        rng = np.random.default_rng([self._seed, self._first + number])
+        return vary(self._strips[int(rng.integers(len(self._strips)))], rng)
+
+
+def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels]:
+    """Cut a part out of a strip at random, stretched, moved, slanted, lighter or noisy.
+
+    Returns:
+        The ink, uint8 ``[HEIGHT, WIDTH]``, and for each column what it is the middle of: a digit,
+        `SIGN`, `POINT` or `NONE`; or `IGNORED`; int64 ``[WIDTH / COLUMN]``.
+    """
+    across, down = np.exp(rng.normal(0, 0.1)), np.exp(rng.normal(0, 0.05))
+    shift, slant = rng.normal(0, 1.5), rng.normal(0, 0.08)
+    left = rng.uniform(-40, max(strip.ink.shape[1] * across - WIDTH + 40, -39))
+    matrix = np.array(
+        [
+            [across, slant, -left - slant * HEIGHT / 2],
+            [0, down, HEIGHT / 2 * (1 - down) + shift],
+        ]
+    )
+    ink = cv2.warpAffine(strip.ink, matrix, (WIDTH, HEIGHT)).astype(np.float32)
+    ink *= np.exp(rng.normal(0, 0.2))
+    if rng.random() < 0.3:
+        ink = cv2.GaussianBlur(ink, (0, 0), rng.uniform(0.3, 1.2)).astype(np.float32)
+    if rng.random() < 0.5:
+        ink += rng.normal(0, rng.uniform(0, 14), ink.shape)
+    if rng.random() < 0.1:
+        change = cv2.dilate if rng.random() < 0.5 else cv2.erode
+        ink = change(ink, np.ones((2, 2), np.uint8)).astype(np.float32)
+    digits = strip.digits * np.array([across, 1, across, down, 1], np.float32)
+    digits[:, 0] -= left
+    return np.clip(ink, 0, 255).astype(np.uint8), label_columns(digits)
+
+
+def label_columns(digits: F32) -> Labels:
+    """What each column of a sample shows; `digits` as those of `LineStrip`."""
+    columns = np.arange(WIDTH // COLUMN) * COLUMN + COLUMN / 2
+    labels = np.full(len(columns), NONE, np.int64)
+    for x, y, width, height, value in digits.tolist():
+        distance = np.abs(columns - x)
+        if abs(y) > OTHER_ROW:
+            continue
+        if value in (SIGN, POINT):
+            if y > 0 if value == POINT else abs(y) <= SIGN_LEVEL:
+                labels[distance <= MIDDLE] = int(value)
+            continue
+        size = max(height, width / 2) / UNIT
+        is_partly_outside = x < width / 4 or x > WIDTH - width / 4
+        unclear = abs(y) > LEVEL or not SIZES[0] <= size <= SIZES[1] or is_partly_outside
+        if value == IGNORED or unclear:
+            labels[distance <= max(NEAR, width / 2)] = IGNORED
+            continue
+        labels[(distance <= NEAR) & (labels >= SIGN)] = IGNORED
+        labels[distance <= MIDDLE] = int(value)
+    return labels
+
+
+def write_strips(path: Path, strips: Sequence[LineStrip]) -> None:
+    """Write strips into a file.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with atomic.replace_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            ink=np.concatenate([strip.ink for strip in strips], axis=1),
+            widths=np.array([strip.ink.shape[1] for strip in strips], np.int64),
+            digits=np.concatenate([strip.digits for strip in strips]),
+            counts=np.array([len(strip.digits) for strip in strips], np.int64),
+        )
+
+
+def read_strips(path: Path) -> list[LineStrip]:
+    """Read strips from a file that `write_strips` wrote."""
+    with np.load(path) as data:
+        inks = np.split(data["ink"], np.cumsum(data["widths"])[:-1], axis=1)
+        digits = np.split(data["digits"], np.cumsum(data["counts"])[:-1])
+    return [LineStrip(ink, own) for ink, own in zip(inks, digits, strict=True)]

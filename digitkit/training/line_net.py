@@ -1,0 +1,71 @@
+"""The line reader's net."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from digitkit.reading.line_reader import NONE
+
+
+def _conv(inside: int, outside: int, stride: int | tuple[int, int]) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
+    )
+
+
+def _along(width: int, dilation: int) -> nn.Sequential:
+    """A layer along the line, which sees `dilation` columns to either side."""
+    padding, dilations = (0, dilation), (1, dilation)
+    return nn.Sequential(
+        nn.Conv2d(width, width, (1, 3), padding=padding, dilation=dilations, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    )
+
+
+class LineNet(nn.Module):
+    """Convolutions that reduce a line to one vector for each second column, and some along it."""
+
+    def __init__(
+        self,
+        widths: tuple[int, int, int, int, int] = (12, 20, 32, 48, 56),
+        columns: int = 80,
+        dilations: tuple[int, ...] = (1, 2, 4, 8),
+    ) -> None:
+        """Build the net.
+
+        Args:
+            widths: channels of the layers at 1/2, 1/4, 1/4, 1/8 and 1/16 of the line's height.
+            columns: channels of a column.
+            dilations: of the layers along the line.
+        """
+        super().__init__()
+        a, b, c, d, e = widths
+        self.body = nn.Sequential(
+            _conv(1, a, 2),
+            _conv(a, b, (2, 1)),
+            _conv(b, c, 1),
+            _conv(c, d, (2, 1)),
+            _conv(d, e, (2, 1)),
+            nn.Sequential(
+                nn.Conv2d(e, columns, (3, 1), bias=False), nn.BatchNorm2d(columns), nn.ReLU()
+            ),
+        )
+        self.along = nn.ModuleList([_along(columns, dilation) for dilation in dilations])
+        self.head = nn.Conv2d(columns, NONE + 1, 1)
+
+    def forward(self, line: Tensor) -> Tensor:
+        """Predict what each second column is the middle of.
+
+        Args:
+            line: ``[N, 1, 48, W]``, ink of 0 to 255; W even.
+
+        Returns:
+            float32 ``[N, 13, W/2]``: logits of the digits, of a sign, of a point, and of none.
+        """
+        x = self.body(line.float() / 255)
+        for layer in self.along:
+            x = x + layer(x)
+        return cast("Tensor", self.head(x)[:, :, 0])

@@ -1,0 +1,96 @@
+"""Training the line reader: a net that says of each column of a row which digit's middle it is.
+
+digitkit train --recipe lines
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from msgspec import Meta
+from torch import Tensor
+
+from digitkit.datasets.digits import stratified_split
+from digitkit.datasets.mnist import load_mnist
+from digitkit.reading.line_reader import HEIGHT
+from digitkit.system.progress import Progress
+from digitkit.training.line_data import (
+    IGNORED,
+    WIDTH,
+    LineSamples,
+    cut_out_lines,
+    write_strips,
+)
+from digitkit.training.line_net import LineNet
+from digitkit.training.ranges import Seed, Steps
+from digitkit.training.recipes import LINES_RECIPE
+from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
+
+STRIPS = "lines.npz"
+"""The strips that are trained on, in the run folder."""
+
+VALIDATION = 1 / 12
+"""This fraction of MNIST's training images is not used, so that what is left measures the net; the
+split is that of a classifier with the same seed."""
+
+
+@dataclass(frozen=True)
+class LineConfig(StepConfig):
+    """One training of the line reader; see `StepConfig`.
+
+    Attributes:
+        scenes: images whose rows are trained on.
+    """
+
+    steps: Steps = 10_000
+    batch: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    seed: Seed = 2
+    scenes: Annotated[int, Meta(ge=1, le=10_000_000)] = 18_000
+
+
+def line_loss(net: LineNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, float]]:
+    """The cross entropy of a batch's columns, and the fraction of them that is right.
+
+    Args:
+        net: the line reader.
+        batch: ink, uint8 ``[N, HEIGHT, W]``, and labels, int64 ``[N, W / COLUMN]``.
+    """
+    ink, labels = batch
+    ink = ink[:, None].float().contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
+        logits = net(ink)
+    logits = logits.float()
+    loss = F.cross_entropy(logits, labels, ignore_index=IGNORED)
+    counted = labels != IGNORED
+    wrong = ((logits.argmax(1) != labels) & counted).sum() / counted.sum().clamp(min=1)
+    return loss, {"loss": loss.item(), "columns wrong": wrong.item()}
+
+
+def _samples(config: LineConfig, step: int, prepare: Progress) -> LineSamples:
+    """The samples of a training; the strips are composed for its first step."""
+    path = config.out / STRIPS
+    if step == 0 or not path.is_file():
+        mnist = load_mnist("train")
+        train, _ = stratified_split(mnist.labels, VALIDATION, config.seed)
+        data = mnist.take(train, "MNIST training digits")
+        write_strips(path, cut_out_lines(data, config.scenes, config.seed, prepare))
+    first, count = step * config.batch, (config.steps - step) * config.batch
+    return LineSamples(path, config.seed, first, count)
+
+
+LINES = StepTask(
+    recipe=LINES_RECIPE,
+    version=1,
+    noun="line reader",
+    samples_noun=f"parts of rows of {WIDTH}×{HEIGHT} pixels",
+    summary=f"reads rows as a whole; {LineConfig.steps:,} steps, 50 minutes",
+    kind="row CNN",
+    config=LineConfig,
+    build=LineNet,
+    samples=_samples,
+    loss=line_loss,
+)
+"""The training of the line reader."""

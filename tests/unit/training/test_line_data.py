@@ -1,0 +1,113 @@
+"""What the line reader is trained on."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN
+from digitkit.system.progress import no_progress
+from digitkit.training import line_data
+from digitkit.training.line_data import IGNORED, WIDTH, LineSamples, label_columns
+from digitkit.training.line_net import LineNet
+from digitkit.training.scenes.lines import compose_lines
+from digitkit.training.threads import torch_threads
+
+
+@pytest.fixture(scope="module")
+def strips(mnist_train):
+    with torch_threads(1):
+        return line_data.cut_out_lines(mnist_train, 12, 5, no_progress)
+
+
+def test_lines_are_composed_as_their_seed_says(mnist_train):
+    def compose(seed):
+        return compose_lines(mnist_train.images, mnist_train.labels, np.random.default_rng(seed))
+
+    first, same, other = compose(3), compose(3), compose(4)
+    assert np.array_equal(first.image, same.image)
+    assert (first.boxes, first.digits, first.signs) == (same.boxes, same.digits, same.signs)
+    assert first.image.shape != other.image.shape or not np.array_equal(first.image, other.image)
+    scenes = [compose(seed) for seed in range(20)]
+    assert all(len(scene.boxes) == len(scene.digits) == len(scene.rows) for scene in scenes)
+    assert {kind for scene in scenes for _, kind in scene.signs} >= set("-+.,/")
+
+
+def test_digits_of_strips_are_where_their_ink_is(strips):
+    assert len(strips) > 20
+    for strip in strips:
+        assert (strip.ink.dtype, strip.ink.shape[0]) == (np.uint8, HEIGHT)
+        assert strip.ink.shape[1] % COLUMN == 0
+        assert set(strip.digits[:, 4]) <= {*range(10), SIGN, POINT, IGNORED}
+    inside = [
+        strip.ink[8:40, max(0, round(x - 6)) : round(x + 7)].max() > 100
+        for strip in strips
+        for x, y, _, _, value in strip.digits.tolist()
+        if value >= 0 and value < 10 and abs(y) < 0.3 and 5 < x < strip.ink.shape[1] - 5
+    ]
+    assert len(inside) > 40
+    assert np.mean(inside) > 0.95
+
+
+def test_the_number_of_processes_does_not_matter(strips, mnist_train):
+    seen = []
+    with torch_threads(2):
+        again = line_data.cut_out_lines(mnist_train, 12, 5, lambda *each: seen.append(each))
+    assert seen[-1] == ("composing lines", 12, 12)
+    for strip, same in zip(strips, again, strict=True):
+        assert np.array_equal(strip.ink, same.ink)
+        assert np.array_equal(strip.digits, same.digits)
+
+
+def columns_of(labels, value):
+    return (np.flatnonzero(labels == value) * COLUMN + COLUMN / 2).tolist()
+
+
+def test_columns_are_labelled_by_their_middles():
+    digits = np.array(
+        [[40, 0, 16, 28, 7], [70, 0, 20, 20, SIGN], [90, 0.5, 4, 4, POINT], [110, 0, 6, 28, 1]],
+        np.float32,
+    )
+    labels = label_columns(digits)
+    assert labels.shape == (WIDTH // COLUMN,)
+    for x, value in ((40, 7), (70, SIGN), (90, POINT), (110, 1)):
+        assert np.mean(columns_of(labels, value)) == x
+    assert set(np.unique(labels)) == {IGNORED, 1, 7, SIGN, POINT, NONE}
+
+
+@pytest.mark.parametrize(
+    ("digit", "label"),
+    [
+        ((90, 1.0, 16, 28, 7), NONE),  # of another row
+        ((90, 0.6, 16, 28, 7), IGNORED),  # hardly of this one
+        ((90, 0, 16, 60, 7), IGNORED),  # much larger than the others
+        ((90, 0, 16, 28, IGNORED), IGNORED),  # cut by the border
+        ((1, 0, 16, 28, 7), IGNORED),  # not quite in the sample
+        ((90, -0.5, 4, 4, POINT), NONE),  # the decimal point of the row above
+    ],
+)
+def test_what_is_not_clearly_a_digit_of_the_row(digit, label):
+    labels = label_columns(np.array([digit], np.float32))
+    assert labels[round(digit[0] / COLUMN - 0.5)] == label
+    assert not columns_of(labels, digit[4]) or digit[4] == label
+
+
+def test_samples_are_what_their_number_says(strips, tmp_path):
+    path = tmp_path / "lines.npz"
+    line_data.write_strips(path, strips)
+    for strip, same in zip(strips, line_data.read_strips(path), strict=True):
+        assert np.array_equal(strip.ink, same.ink)
+        assert np.array_equal(strip.digits, same.digits)
+    all_samples, later = LineSamples(path, 1, 0, 9), LineSamples(path, 1, 4, 5)
+    assert (len(all_samples), len(later)) == (9, 5)
+    for number in range(5):
+        ink, labels = later[number]
+        assert (ink.shape, ink.dtype) == ((HEIGHT, WIDTH), np.uint8)
+        assert np.array_equal(ink, all_samples[number + 4][0])
+        assert np.array_equal(labels, all_samples[number + 4][1])
+    assert not np.array_equal(all_samples[0][0], all_samples[1][0])
+
+
+def test_the_net_gives_a_vector_for_each_second_column():
+    found = LineNet()(torch.zeros(2, 1, HEIGHT, 50, dtype=torch.uint8))
+    assert found.shape == (2, NONE + 1, 50 // COLUMN)
