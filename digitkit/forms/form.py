@@ -17,6 +17,7 @@ from digitkit.forms.chains import Chain, chain_marks, cut_chain
 from digitkit.forms.checksums import Checksum
 from digitkit.forms.decide import Decision, decide
 from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
+from digitkit.forms.field_line import FIELD_WEIGHTS, read_field
 from digitkit.forms.geometry import Placement
 from digitkit.forms.marks import CellInk, Mark, Marks, comb_marks, cut_cells
 from digitkit.forms.registration import Picture, Registrar, Registration
@@ -24,6 +25,8 @@ from digitkit.forms.results import FieldDigit, FieldReading, FormReading
 from digitkit.forms.template import FormField, Template, load_templates
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
+from digitkit.reading.line_reader import LineReader
+from digitkit.reading.lines import combine
 from digitkit.sources.frames import Failure, Frame
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ class Form:
     Attributes:
         templates: the forms; the one that matches best is read.
         classifier: the model.
+        line_reader: what reads a field as a whole.
     """
 
     obeys_exif = True
@@ -88,6 +92,7 @@ class Form:
             self.classifier = model
         else:
             self.classifier = Classifier(model, precision=precision, threads=threads)
+        self.line_reader = LineReader(threads=threads)
 
     @overload
     def read(self, images: Image) -> FormReading: ...  # type: ignore[overload-overlap]  # str
@@ -183,11 +188,18 @@ class Form:
         ]
         predictions = iter(self.classifier.classify(images))
         found: dict[str, Marks] = {}
-        for (one, _), part in zip(pairs, cut, strict=True):
+        for (one, ink), part in zip(pairs, cut, strict=True):
+            members = part.runs if isinstance(part, Chain) else part
+            written = [each.box for each in members if each.image is not None]
+            seen = read_field(self.line_reader, ink, level, written)
+            both = iter(
+                [own if row is None else combine(own, row, FIELD_WEIGHTS)
+                 for row, own in zip(seen, predictions, strict=False)]
+            )  # fmt: skip
             if isinstance(part, Chain):
-                found[one.name] = chain_marks(one, part, [next(predictions) for _ in part.runs])
+                found[one.name] = chain_marks(one, part, list(both))
             else:
-                given = [None if cell.image is None else next(predictions) for cell in part]
+                given = [None if cell.image is None else next(both) for cell in part]
                 found[one.name] = comb_marks(one, part, given)
         return found
 
