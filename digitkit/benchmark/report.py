@@ -78,7 +78,7 @@ class Stages:
         decode_ms: from the file to pixels.
         locate_ms: detection of the digits and separation of their ink from the paper.
         normalise_ms: crops in MNIST's normal form.
-        classify_ms: the model, all digits in one batch, and their order.
+        classify_ms: the model, the line reader, and what their digits make up.
         total_ms: the whole reading, including the time between the steps.
     """
 

@@ -74,7 +74,7 @@ class Form:
                 form.
             model: a shipped name, the path of an ``.onnx`` file, or a `Classifier`.
             precision: which file of a shipped model.
-            threads: threads for one call of the classifier.
+            threads: threads for one call of a network.
             checksums: functions of your own, by the name of a field: called with its digits, they
                 return whether they are valid.
 

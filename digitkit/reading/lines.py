@@ -24,7 +24,7 @@ from digitkit.reading.detections import Classified, Classify, Detection
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, LineReader
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape
-from digitkit.reading.strips import Member, Strip, group_rows
+from digitkit.reading.strips import BAND, Member, Strip, group_rows
 
 AROUND = 3
 """The middle of a digit is found up to so many columns beside the middle of its box."""
@@ -48,15 +48,16 @@ class Weights(NamedTuple):
 
 
 PAGE_WEIGHTS = Weights(0.7, 1.0, 0.5)
-"""Those that ``benchmarks/line_weights.py`` fits on synthetic images trust the line reader more;
-on photos the classifier is the better one of the two, compared with these."""
+"""The weights that fit best on synthetic images (``benchmarks/line_weights.py``) trust the line
+reader more; on photos these read more digits right."""
 
 ALONE_WEIGHTS = Weights(0.8, 0.5, 0.3)
 """Of a digit that is alone in its row, of which the row says little."""
 
 MIN_DIGIT, MIN_SIGN, MAX_DOUBTED = 0.15, 0.5, 0.9
-"""What is less likely a digit than the first is none; other ink that is more likely a sign than the
-second is one, and so is a digit that is less sure than the third, whatever the threshold."""
+"""A detection that is less likely a digit than the first is dropped. Ink that is at least as likely
+a sign as the second is one. So is a detection there with less confidence than the third, whatever
+the threshold for digits is."""
 
 MIN_PEAK = 0.65
 """Where the digits of a column are at least as likely as this together, one is seen."""
@@ -71,9 +72,10 @@ for 1s, than the second."""
 SAME = 0.3
 """A digit and what the line reader sees are one if their middles are this near, in heights."""
 
-EXPLAINED, WITHIN = 0.65, 0.25
+EXPLAINED, WITHIN, LOW = 0.65, 0.25, 0.45
 """Ink at most the first from the middle of an accepted digit, in heights, is a part of it if the
-row shows nothing else there; an upright line, if it is at most the second away."""
+row shows nothing else there, and half of it is above or below the digit or it is not as high as the
+third; an upright line, if it is at most the second away."""
 
 MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
@@ -172,6 +174,26 @@ def find_peaks(line: Line) -> list[Peak]:
         elif peak.seen[peak.digit] > last.seen[last.digit]:
             kept[-1] = peak  # of one digit that might be two
     return kept
+
+
+def own_peaks(line: Line, members: Sequence[Member]) -> list[Peak]:
+    """The peaks without those of accepted digits of other rows.
+
+    Args:
+        line: the row.
+        members: all digits of the image.
+    """
+    strip = line.strip
+    others = [each.digit for each in members if each.digit.row != strip.row and each.digit.accepted]
+    peaks = find_peaks(line)
+    if not others:
+        return peaks
+    places = strip.locate([digit.box for digit in others])
+    level = (places[:, 1] >= BAND[0]) & (places[:, 1] <= BAND[1])
+    middles = places[level, 0]
+    return [
+        peak for peak in peaks if np.abs(middles - peak.x).min(initial=np.inf) > SAME * strip.unit
+    ]
 
 
 def match_peaks(
@@ -317,12 +339,13 @@ def settle_marks(
 def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) -> list[Mark]:
     strip = line.strip
     own = [member for member in members if member.digit.row == strip.row]
-    found = find_peaks(line)
+    found = own_peaks(line, members)
+    matches = match_peaks(strip, own, found)
     peaks = np.array([peak.x for peak in found])
     apart = np.array(
         [
             member is None and not is_part(strip, peak, own)
-            for peak, member in zip(found, match_peaks(strip, own, found), strict=True)
+            for peak, member in zip(found, matches, strict=True)
         ],
         bool,
     )
@@ -335,15 +358,29 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
         away = np.abs(peaks - strip.locate([mark.box])[0, 0]) / strip.unit
         reach = WITHIN if mark.kind == "line" else EXPLAINED
         is_sign = seen[SIGN] + seen[POINT] >= MAYBE_SIGN
-        if away.min(initial=np.inf) <= reach and not apart[away.argmin()] and not is_sign:
-            continue
+        if not is_sign and away.min(initial=np.inf) <= reach and not apart[away.argmin()]:
+            nearest = matches[int(away.argmin())]
+            if nearest is None or _belongs(mark, nearest.digit.row_box):
+                continue
         is_sign = mark.kind == "ink" and bool(seen[SIGN] >= MIN_SIGN)
         kept.append(replace(mark, kind="sign") if is_sign else mark)
     inks = [strip.locate([mark.box])[0, 0] for mark in kept if mark.kind == "ink"]
     for x in peaks[apart].tolist():
-        if not any(abs(x - ink) <= SAME * strip.unit for ink in inks):
-            kept.append(_unread(strip, x))
+        shape = Shape(x / strip.unit - SAME / 2, -0.5, SAME, 1.0, SAME, _ONE)
+        if strip.is_near(shape) and not any(abs(x - ink) <= SAME * strip.unit for ink in inks):
+            box, level_box = strip.to_boxes(shape)
+            kept.append(Mark("ink", box, strip.row, level_box))  # a digit that cannot be read
     return kept
+
+
+_ONE = np.ones((1, 1), np.uint8)
+
+
+def _belongs(mark: Mark, digit: Box) -> bool:
+    """Whether ink may be a part of a digit: it is above or below that, or not high."""
+    x, _, width, height = mark.row_box
+    common = min(x + width, digit[0] + digit[2]) - max(x, digit[0])
+    return 2 * common >= width or height < LOW * digit[3]
 
 
 def is_part(strip: Strip, peak: Peak, members: Sequence[Member]) -> bool:
@@ -353,14 +390,6 @@ def is_part(strip: Strip, peak: Peak, members: Sequence[Member]) -> bool:
         and abs(float(strip.locate([member.digit.box])[0, 0]) - peak.x) < PART * strip.unit
         for member in members
     )
-
-
-def _unread(strip: Strip, x: float) -> Mark:
-    """The mark of a digit that the line reader sees and that cannot be read."""
-    ink = np.ones((1, 1), np.uint8)
-    shape = Shape(x / strip.unit - SAME / 2, -0.5, SAME, 1.0, SAME, ink)
-    box, level_box = strip.to_boxes(shape)
-    return Mark("ink", box, strip.row, level_box)
 
 
 def combine(own: Prediction, seen: F32, weights: Weights = PAGE_WEIGHTS) -> Prediction:

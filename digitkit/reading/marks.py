@@ -33,23 +33,17 @@ FAINT = 0.48
 edge of a shadow."""
 
 
-def find_marks(
-    strips: Mapping[int, Strip], members: Sequence[Member], shape: tuple[int, int]
-) -> tuple[Mark, ...]:
+def find_marks(strips: Mapping[int, Strip], members: Sequence[Member]) -> list[Mark]:
     """Find the marks of an image's rows.
 
     Args:
         strips: of the rows with an accepted digit, by their number.
         members: the digits that are reported, with their rows.
-        shape: height and width of the image.
     """
-    marks: list[Mark] = []
-    for strip in strips.values():
-        marks += _within(_find_in(strip, members), *shape)
-    return tuple(marks)
+    return [mark for strip in strips.values() for mark in _find_in(strip, members)]
 
 
-def _within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark]:
+def keep_within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark]:
     """The marks in an image; the pixels of a strip beyond it repeat those at its border."""
     for mark in marks:
         x, y, w, h = mark.box

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import Box
-from digitkit.reading.results import Digit
+from digitkit.reading.results import Digit, Mark
 
 
 def median(values: npt.ArrayLike) -> float:
@@ -85,6 +86,30 @@ def order_digits(digits: Sequence[Digit]) -> list[tuple[int, int]]:
     for row in sorted(rows.keys() - sure):
         numbers[row] = len(numbers)
     return [(i, numbers[row]) for row in sorted(rows) for i in rows[row]]
+
+
+def number_rows(
+    digits: Sequence[Digit], marks: Sequence[Mark], order: Sequence[int]
+) -> tuple[tuple[Digit, ...], tuple[Mark, ...]]:
+    """The digits in reading order, and the marks, with rows numbered as `order_digits` does.
+
+    Args:
+        digits: of an image, some of them accepted or doubted since they were ordered.
+        marks: in their rows.
+        order: their rows from the top.
+    """
+    sure = {digit.row for digit in digits if digit.accepted}
+    rows = [*(row for row in order if row in sure), *(row for row in order if row not in sure)]
+    numbers, places = ({row: i for i, row in enumerate(each)} for each in (rows, order))
+
+    def place(digit: Digit) -> tuple[int, int]:
+        x, _, w, _ = digit.row_box
+        return places[digit.row], 2 * x + w
+
+    return (
+        tuple(replace(each, row=numbers[each.row]) for each in sorted(digits, key=place)),
+        tuple(replace(each, row=numbers[each.row]) for each in marks),
+    )
 
 
 def _find_home(box: Box, others: Sequence[tuple[Box, int]]) -> int | None:

@@ -54,7 +54,7 @@ class Reader:
         orientation: which side of it is up.
         gap: least gap between two numbers, in heights of the digits; None for one that depends on
             the page, infinity in mode ``number``.
-        threads: threads for the detector.
+        threads: threads for the detector and the line reader.
         min_confidence: the threshold for a digit to be accepted, 0–1.
     """
 
@@ -88,7 +88,7 @@ class Reader:
             min_confidence: threshold for a digit to be accepted, 0–1; the model's own by default.
             gap: least gap between two numbers of a row, in heights of the digits, at least 0; by
                 default it depends on the gaps of the row and of the page.
-            threads: threads for one call of the classifier or the detector.
+            threads: threads for one call of a network.
             detector: the detector; by default the shipped one, loaded for the first page or the
                 first image of one digit that is not clear.
             line_reader: the network that reads rows; by default the shipped one, loaded for the
@@ -286,7 +286,7 @@ class Reader:
         begun = time.perf_counter_ns()
         frame = read.frame
         classified = list(map(Classified, found.detections, found.images, predictions))
-        digits, evidence, marks = read.strategy.assemble(
+        digits, marks, evidence = read.strategy.assemble(
             classified, self.min_confidence, read.image, self._classify
         )
         numbers = find_numbers(digits, marks, gap=self.gap)

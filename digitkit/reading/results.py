@@ -154,7 +154,7 @@ class Timings:
         locate: detecting the digits and extracting their ink; of a large JPEG image with small
             digits also decoding the whole.
         normalise: bringing the ink to MNIST's normal form.
-        classify: the classifier, all digits of the image in one batch, and their order.
+        classify: the classifier, the line reader, and what their digits make up.
     """
 
     decode: float

@@ -17,14 +17,15 @@ import numpy as np
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.reading.crops import clip_box
 from digitkit.reading.detections import MIN_REPORTED, Classified, Classify, Detection, common_area
 from digitkit.reading.line_reader import LineReader
 from digitkit.reading.lines import (
     Line,
     classify_in_line,
-    find_peaks,
     is_part,
     match_peaks,
+    own_peaks,
     read_line,
 )
 from digitkit.reading.marks import beyond
@@ -40,8 +41,8 @@ HEIGHTS = (0.45, 1.5)
 """Ink of this height may be a digit, in heights of the row's."""
 
 MIN_SHARES = 0.3, 0.0
-"""A connected piece of which less is near a digit's middle is its neighbour's; or none is, where
-they touch. Both are tried."""
+"""Connected pieces with less than this share near a digit's middle are left out; 0 keeps all, for
+digits that touch. Both are tried."""
 
 OVERLAP = 0.4
 """Digits that are alike and share more than this fraction of the smaller box are one."""
@@ -80,13 +81,12 @@ def look_again(
     for row, line in lines.items():
         if row not in with_digits:
             continue
-        for rounds_left in reversed(range(ROUNDS)):
-            own = [member for member in found if member.digit.row == row]
-            new, replaced = _look_at(line, own, classify_all, min_confidence)
+        for _ in range(ROUNDS):
+            new, replaced = _look_at(image, line, found, classify_all, min_confidence)
             found = _insert(found, new, replaced)
-            grown = any(line.strip.is_at_end(member) for member in new)
-            if not grown or not rounds_left:
+            if not any(line.strip.is_at_end(member) for member in new):
                 break
+            # Also after the last round: what it shows beyond must not be lost.
             again = read_line(image, group_rows(found)[row], reader)
             if again is None:
                 break
@@ -110,23 +110,28 @@ def _insert(
 
 
 def _look_at(
-    line: Line, own: Sequence[Member], classify_all: Classify, min_confidence: float
+    image: GreyImage,
+    line: Line,
+    members: Sequence[Member],
+    classify_all: Classify,
+    min_confidence: float,
 ) -> tuple[list[Member], list[Member]]:
     """The digits of a row that were found, and the doubtful ones that these replace."""
     strip, ink = line.strip, line.strip.ink
     assert ink is not None  # else it would not have been read
-    peaks = find_peaks(line)
+    own = [member for member in members if member.digit.row == strip.row]
+    peaks = own_peaks(line, members)
     matches = match_peaks(strip, own, peaks)
     open_peaks = [
         i
         for i, member in enumerate(matches)
         if (member is None and not is_part(strip, peaks[i], own))
-        or (member is not None and not member.digit.accepted)
+        or (member is not None and not (member.digit.accepted or member.digit.cut))
     ]
     if not open_peaks:
         return [], []
+    taken = strip.cover(strip.place([each for each in members if each.digit.accepted]))
     accepted = [member for member in own if member.digit.accepted]
-    taken = strip.cover(strip.place(accepted))
     middles = sorted({peak.x for peak in peaks} | {_middle(strip, each) for each in accepted})
     attempts = [
         (i, shape) for i in open_peaks for shape in _cut_out(strip, ink, taken, peaks[i].x, middles)
@@ -142,14 +147,26 @@ def _look_at(
         known, confidence = matches[i], each.prediction.confidence
         if confidence < MIN_REPORTED or (known and confidence <= known.digit.confidence):
             continue
-        is_clear = bool(peaks[i].seen[each.prediction.digit] >= MIN_CLEAR)
-        digit = each.to_digit(score=1.0, accepted=is_clear and confidence >= min_confidence)
+        each, is_cut = _within(image, each)
+        is_clear = bool(peaks[i].seen[each.prediction.digit] >= MIN_CLEAR) and not is_cut
+        accepts = is_clear and confidence >= min_confidence
+        digit = each.to_digit(score=1.0, accepted=accepts, cut=is_cut)
         if any(_is_same(digit, other.digit) for other in (*accepted, *new)):
             continue
         new.append(Member(replace(digit, row=strip.row), each.detection))
         if known:
             replaced.append(known)
     return new, replaced
+
+
+def _within(image: GreyImage, found: Classified) -> tuple[Classified, bool]:
+    """What was found without what is beyond the image's border, which cuts it then."""
+    height, width = image.shape
+    x, y, w, h = found.detection.box
+    if x >= 0 and y >= 0 and x + w <= width and y + h <= height:
+        return found, False
+    box = clip_box(x, y, w, h, width, height)
+    return replace(found, detection=replace(found.detection, box=box)), True
 
 
 def _is_same(a: Digit, b: Digit) -> bool:

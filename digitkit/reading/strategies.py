@@ -43,13 +43,13 @@ class Assembled(NamedTuple):
 
     Attributes:
         digits: in reading order.
-        evidence: how much they support the image's orientation.
         marks: other ink in and next to their rows.
+        evidence: how much they support the image's orientation.
     """
 
     digits: tuple[Digit, ...]
+    marks: tuple[Mark, ...]
     evidence: float
-    marks: tuple[Mark, ...] = ()
 
 
 class Strategy(Protocol):
@@ -105,7 +105,7 @@ class SingleDigitStrategy:
             )
             for candidate in classified
         ]
-        return Assembled(tuple(digits), 0.0)
+        return Assembled(tuple(digits), (), 0.0)
 
 
 def is_clear(image: GreyImage) -> bool:
@@ -174,23 +174,26 @@ class PageStrategy:
     ) -> Assembled:
         """Rescore by context, drop clutter, and put into reading order."""
         from digitkit.reading.lines import read_lines, settle_digits, settle_marks
-        from digitkit.reading.marks import find_marks
+        from digitkit.reading.marks import find_marks, keep_within
+        from digitkit.reading.order import number_rows
         from digitkit.reading.second_look import look_again
         from digitkit.reading.strokes import settle_strokes
         from digitkit.reading.words import doubt_words
 
         assert self._line_reader is not None  # without one, digits are only detected
         members, evidence = find_members(classified, min_confidence, max(image.shape))
+        order = list(dict.fromkeys(member.digit.row for member in members))
         lines = read_lines(image, members, self._line_reader)
         members = settle_digits(members, lines, min_confidence)
         members, lines = look_again(
             image, members, lines, self._line_reader, classify, min_confidence
         )
         strips = {row: line.strip for row, line in lines.items()}
-        marks = settle_marks(find_marks(strips, members, image.shape), members, lines)
+        marks = settle_marks(find_marks(strips, members), members, lines)
+        marks = tuple(keep_within(marks, *image.shape))
         digits, marks = settle_strokes([member.digit for member in members], marks)
         digits = doubt_words(digits, marks, min_confidence)
-        return Assembled(digits, evidence, marks)
+        return Assembled(*number_rows(digits, marks, order), evidence)
 
 
 def find_members(

@@ -89,7 +89,6 @@ class Ink(NamedTuple):
 
     Attributes:
         mask: ink without ruled lines, uint8, 0 or 1.
-        lines: where ruled lines were, uint8, 0 or above.
         upright: upright ruled lines, uint8, 0 or 1.
         strength: of the ink, bright on dark: as strong as most of the digits' is 255; uint8.
         labels: the connected piece of `mask` that a pixel is in, from 1; int32.
@@ -97,7 +96,6 @@ class Ink(NamedTuple):
     """
 
     mask: U8
-    lines: U8
     upright: U8
     strength: U8
     labels: Labels
@@ -186,7 +184,6 @@ class Strip:
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         return Ink(
             mask,
-            lines,
             upright,
             strength,
             np.asarray(labels, np.int32),

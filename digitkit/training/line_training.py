@@ -15,6 +15,7 @@ from torch import Tensor
 
 from digitkit.datasets.digits import stratified_split
 from digitkit.datasets.mnist import load_mnist
+from digitkit.errors import RecipeError
 from digitkit.reading.line_reader import HEIGHT
 from digitkit.system.progress import Progress
 from digitkit.training.line_data import (
@@ -70,13 +71,20 @@ def line_loss(net: LineNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, floa
 
 
 def _samples(config: LineConfig, step: int, prepare: Progress) -> LineSamples:
-    """The samples of a training; the strips are composed for its first step."""
+    """The samples of a training; the strips are composed for its first step.
+
+    Raises:
+        RecipeError: there are so few images that no row is found in them.
+    """
     path = config.out / STRIPS
     if step == 0 or not path.is_file():
         mnist = load_mnist("train")
         train, _ = stratified_split(mnist.labels, VALIDATION, config.seed)
         data = mnist.take(train, "MNIST training digits")
-        write_strips(path, cut_out_lines(data, config.scenes, config.seed, prepare))
+        strips = cut_out_lines(data, config.scenes, config.seed, prepare)
+        if not strips:
+            raise RecipeError("is too small: no row was found", field="scenes")
+        write_strips(path, strips)
     first, count = step * config.batch, (config.steps - step) * config.batch
     return LineSamples(path, config.seed, first, count)
 

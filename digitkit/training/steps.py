@@ -281,15 +281,18 @@ def _fit(
     report: ReportProgress,
     prepare: Progress,
 ) -> None:
+    cores = os.cpu_count() or 1
+    with torch_threads(config.threads or cores):
+        data = task.samples(config, training.step, prepare)
     samples = DataLoader(
-        task.samples(config, training.step, prepare),
+        data,
         config.batch,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
         # Forked, OpenCV waits for threads that are not there.
         multiprocessing_context="spawn" if config.workers else None,
     )
-    threads = config.threads or max(1, (os.cpu_count() or 1) - config.workers)
+    threads = config.threads or max(1, cores - config.workers)
     begun, first = time.monotonic(), training.step
     sums: dict[str, float] = {}
     with torch_threads(threads):

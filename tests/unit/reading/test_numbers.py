@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from support.readings import make_digit, make_reading
 
 from digitkit.reading.numbers import find_candidates, find_numbers
+from digitkit.reading.order import number_rows
 from digitkit.reading.results import Digit, Mark, MarkKind, Number
 
 HEIGHT = 60  # of the digits of `make_digit`, at y = 50
@@ -171,6 +172,17 @@ def test_numbers_of_a_reading():
     assert reading.complete
     assert reading.confidence == pytest.approx(math.prod(n.confidence for n in reading.numbers))
     assert make_reading().confidence is None
+
+
+def test_rows_are_numbered_from_the_top_whatever_was_accepted_when():
+    def at(row, *, accepted=True):
+        return replace(sure(3, 0, row=row), accepted=accepted)
+
+    # The second one was in doubt when the rows were found, the third one is now.
+    digits = [at(0), at(2), at(1, accepted=False)]
+    numbered, marks = number_rows(digits, [Mark("ink", (2, 90, 30, 60), 2)], [0, 2, 1])
+    assert [(digit.row, digit.accepted) for digit in numbered] == [(0, True), (1, True), (2, False)]
+    assert [each.row for each in marks] == [1]
 
 
 KINDS: list[MarkKind] = ["point", "comma", "dash", "sign", "line", "ink", "stroke"]

@@ -60,6 +60,24 @@ def test_digits_that_were_not_detected_are_read(reader, one_of_each, detect_only
     assert (number.text, number.complete) == ("28402", True)
 
 
+@pytest.mark.parametrize("known", [0, 3, 7])
+def test_of_a_long_number_nothing_is_lost_in_silence(reader, one_of_each, detect_only, known):
+    image = write("28402573", one_of_each, lefts=range(30, 400, 46))
+    detect_only(lambda found: found[known : known + 1])
+    (number,) = reader.read(image).numbers
+    assert number.text == "28402573" or not number.complete
+
+
+def test_digits_of_other_rows_stay_there(reader, one_of_each):
+    image = np.full((260, 420), 235, np.uint8)
+    for text, x, y in (("28", 0, 0), ("57", 0, 80), ("39", 130, 40)):
+        part = write(text, one_of_each, lefts=(30, 76))[30:130, 20:160]
+        place = image[y + 20 : y + 120, x + 20 : x + 160]
+        np.minimum(place, part, out=place)
+    boxes = [digit.box for digit in reader.read(image).digits if digit.accepted]
+    assert len(boxes) == len(set(boxes)) == 6
+
+
 def test_a_found_digit_is_where_its_ink_is(reader, one_of_each, detect_only):
     image = write("28402", one_of_each)
     everything = reader.read(image)

@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
+from support.errors import error_of
 
 torch = pytest.importorskip("torch")
 
+from digitkit.errors import RecipeError
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN
 from digitkit.system.progress import no_progress
-from digitkit.training import line_data
+from digitkit.training import line_data, line_training
 from digitkit.training.line_data import IGNORED, WIDTH, LineSamples, label_columns
 from digitkit.training.line_net import LineNet
 from digitkit.training.scenes.lines import compose_lines
+from digitkit.training.steps import train_steps
 from digitkit.training.threads import torch_threads
 
 
@@ -106,6 +109,15 @@ def test_samples_are_what_their_number_says(strips, tmp_path):
         assert np.array_equal(ink, all_samples[number + 4][0])
         assert np.array_equal(labels, all_samples[number + 4][1])
     assert not np.array_equal(all_samples[0][0], all_samples[1][0])
+
+
+def test_too_few_images_are_an_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(line_training, "cut_out_lines", lambda *_: [])
+    config = line_training.LineConfig(tmp_path, steps=1, scenes=1, workers=0)
+    ignore = lambda _: None  # noqa: E731
+    error = error_of(RecipeError, train_steps, line_training.LINES, config, ignore, no_progress)
+    assert error.field == "scenes"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_net_gives_a_vector_for_each_second_column():
