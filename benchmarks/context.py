@@ -106,7 +106,7 @@ def fit(
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
     found = slopes().detach().numpy() / scale
-    return [float(weights[0]) - float(found @ mean), *map(float, found)]
+    return [weights[0].item() - float(found @ mean), *map(float, found)]
 
 
 def fit_both(pages: Sequence[Page]) -> tuple[list[float], list[float]]:

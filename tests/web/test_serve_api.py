@@ -215,7 +215,7 @@ def reviewed(tmp_path_factory):
     """A service that has read a picture with a threshold that few digits reach, twice."""
     with Serving(tmp_path_factory.mktemp("review")) as service:
         for _ in range(2):
-            service.read(NOTES, name="doubtful", min_confidence=0.9999)
+            service.read(NOTES, name="doubtful", min_confidence=0.999997)
         yield service
 
 
