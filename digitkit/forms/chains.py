@@ -253,13 +253,16 @@ def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> flo
     return prior
 
 
-def chain_marks(one: FormField, chain: Chain, predictions: Sequence[Prediction]) -> Marks:
+def chain_marks(
+    one: FormField, chain: Chain, predictions: Sequence[Prediction], own: Sequence[Prediction]
+) -> Marks:
     """The likeliest chains of digits of a free field.
 
     Args:
         one: the field.
         chain: its ink.
         predictions: of each run's image.
+        own: the same by the classifier alone.
     """
     if not chain.runs:
         return Marks((), chain.doubts)
@@ -294,5 +297,5 @@ def chain_marks(one: FormField, chain: Chain, predictions: Sequence[Prediction])
         share = probability / total[-1]
         if all(mark.options for mark in marks) and share >= MIN_SHARE:
             ways.append(Way(marks, separators, share))
-    doubts = word_doubt([predictions[place] for place in best[-1][0][1]])
+    doubts = word_doubt([own[place] for place in best[-1][0][1]])
     return Marks(tuple(ways), (*(chain.doubts if ways else ("its ink cannot be read",)), *doubts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -191,16 +192,17 @@ class Form:
         for (one, ink), part in zip(pairs, cut, strict=True):
             members = part.runs if isinstance(part, Chain) else part
             written = [each.box for each in members if each.image is not None]
+            own = list(itertools.islice(predictions, len(written)))
             seen = read_field(self.line_reader, ink, level, written)
-            both = iter(
-                [own if row is None else combine(own, row, FIELD_WEIGHTS)
-                 for row, own in zip(seen, predictions, strict=False)]
-            )  # fmt: skip
+            both = [
+                prediction if row is None else combine(prediction, row, FIELD_WEIGHTS)
+                for prediction, row in zip(own, seen, strict=True)
+            ]
             if isinstance(part, Chain):
-                found[one.name] = chain_marks(one, part, list(both))
+                marks = chain_marks(one, part, both, own)
             else:
-                given = [None if cell.image is None else next(both) for cell in part]
-                found[one.name] = comb_marks(one, part, given)
+                marks = comb_marks(one, part, both, own)
+            found[one.name] = marks
         return found
 
 

@@ -207,18 +207,23 @@ def own_ink(ink: U8, mine: U8) -> U8:
 
 
 def comb_marks(
-    one: FormField, cells: Sequence[CellInk], predictions: Sequence[Prediction | None]
+    one: FormField,
+    cells: Sequence[CellInk],
+    predictions: Sequence[Prediction],
+    own: Sequence[Prediction],
 ) -> Marks:
     """What each cell of a comb may be.
 
     Args:
         one: the field.
         cells: of it.
-        predictions: of each cell's image; None for an empty one.
+        predictions: of the cells that are not empty.
+        own: the same by the classifier alone.
     """
+    left = iter(predictions)
     marks = []
-    for cell, prediction in zip(cells, predictions, strict=True):
-        options = () if prediction is None else to_options(prediction)
+    for cell in cells:
+        options = () if cell.image is None else to_options(next(left))
         marks.append(Mark(options, cell.box, cell.image))
     filled = [i for i, cell in enumerate(cells) if cell.image is not None]
     doubts = [f"cell {i + 1} cannot be read" for i in filled if not marks[i].options]
@@ -230,5 +235,5 @@ def comb_marks(
             last = len(cells) - 1
         empty = [i + 1 for i in range(first, last + 1) if cells[i].image is None]
         doubts += [f"cell {i} is empty" for i in empty]
-    doubts += word_doubt([each for each in predictions if each is not None])
+    doubts += word_doubt(own)
     return Marks((Way(tuple(marks)),) if filled else (), tuple(doubts))
