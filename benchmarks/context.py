@@ -25,11 +25,10 @@ from digitkit.arrays import F64, Box
 from digitkit.cli import show
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.normal_form import normal_form
 from digitkit.reading.context import context_features, own_features, weigh
 from digitkit.reading.detections import Classified, is_at
 from digitkit.reading.detector import Detector
-from digitkit.reading.strategies import PageStrategy
+from digitkit.reading.strategies import PageStrategy, classify_with
 from digitkit.training.scenes.scene import Scene, compose_scene
 
 FALSE_PER_HUNDRED = (3, 10, 30)
@@ -59,8 +58,7 @@ def read_page(scene: Scene, strategy: PageStrategy, classifier: Classifier) -> P
     grey = GreyImage.from_pixels(scene.image)
     detections = [each for each in strategy.detect(grey) if not each.whole_image]
     detections = [each for each in detections if not _is_any(each.box, scene.cut)]
-    images = [normal_form(each.ink) for each in detections]
-    classified = list(map(Classified, detections, images, classifier.classify(images)))
+    classified = classify_with(classifier, detections)
     found = [_is_any(each.box, scene.boxes) for each in detections]
     return Page(classified, max(grey.shape), np.array(found, bool), len(scene.digits))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from digitkit.errors import to_json
@@ -167,8 +168,7 @@ def _detector(path: Path) -> str:
         return ""
     metadata = Detector(path).metadata
     return (
-        f"\n## The detector\n\n`{path.name}` ({path.stat().st_size:,} bytes, "
-        f"{int(metadata['digitkit.parameters']):,} parameters, fp32) finds the digits of a page: "
+        f"\n## The detector\n\n{_file_facts(path, metadata)} finds the digits of a page: "
         "for a grey image it predicts maps of their ink, of other ink, of their centres and of "
         "their bounding boxes (`digitkit.reading.detector`). It was trained "
         f"{metadata['digitkit.training']}, on scenes that `digitkit.training.scenes` composes. The "
@@ -183,13 +183,17 @@ def _line_reader(path: Path) -> str:
         return ""
     metadata = LineReader(path).metadata
     return (
-        f"\n## The line reader\n\n`{path.name}` ({path.stat().st_size:,} bytes, "
-        f"{int(metadata['digitkit.parameters']):,} parameters, fp32) reads rows of digits as a "
+        f"\n## The line reader\n\n{_file_facts(path, metadata)} reads rows of digits as a "
         "whole: for each second column of a level row it predicts the digit whose middle it is, "
         "or a sign, a decimal separator, or none (`digitkit.reading.line_reader`). "
         f"{metadata['digitkit.training']} The digits are those of the detector's scenes, but for "
         "the twelfth of MNIST's training digits that validates `digits`, which is left out.\n"
     )
+
+
+def _file_facts(path: Path, metadata: Mapping[str, str]) -> str:
+    parameters = int(metadata["digitkit.parameters"])
+    return f"`{path.name}` ({path.stat().st_size:,} bytes, {parameters:,} parameters, fp32)"
 
 
 def mistakes_name(name: str) -> str:

@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from digitkit.errors import ModelError
 from digitkit.export import graph
 from digitkit.models.contract import INPUT, IS_DIGIT, OUTPUT
+from digitkit.version import __version__
 
 
 class DeployedNet(nn.Module):
@@ -41,6 +42,26 @@ class DeployedNet(nn.Module):
         # As in training, "no digit" is an eleventh class with the score 0. The temperature, which
         # is fitted on digits, sharpens this, too.
         return probabilities, torch.sigmoid(torch.logsumexp(scores, dim=1))
+
+
+def describe_network(
+    model: onnx.ModelProto, kind: str, version: str, training: str
+) -> dict[str, str]:
+    """The metadata of a network for pages.
+
+    Args:
+        model: the network.
+        kind: key of its version, without ``digitkit.``.
+        version: of its input and output.
+        training: a sentence on how it was trained.
+    """
+    return {
+        f"digitkit.{kind}": version,
+        "digitkit.digitkit_version": __version__,
+        "digitkit.licence": "MIT",
+        "digitkit.parameters": str(graph.count_graph(model).parameters),
+        "digitkit.training": training,
+    }
 
 
 def fold_normalisation(net: nn.Module) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from digitkit.datasets.mnist import load_mnist
 from digitkit.errors import GateError
 from digitkit.export import graph
-from digitkit.export.deploy import fold_normalisation, trace_onnx
+from digitkit.export.deploy import describe_network, fold_normalisation, trace_onnx
 from digitkit.images.convert import to_grey
 from digitkit.reading.detector import (
     CENTRE,
@@ -30,7 +30,6 @@ from digitkit.training.detector_net import DetectorNet
 from digitkit.training.detector_training import DETECTOR
 from digitkit.training.scenes.scene import compose_scene
 from digitkit.training.steps import load_weights
-from digitkit.version import __version__
 
 PARITY = 1e-3
 """Gate: largest difference of a probability between torch and ONNX Runtime; of a distance to a side
@@ -83,13 +82,7 @@ def export_detector(net: DetectorNet, path: Path, training: str) -> None:
     example = torch.zeros(1, 1, 12 * STEP, 9 * STEP, dtype=torch.uint8)
     model = trace_onnx(deployed, example, INPUT, list(OUTPUTS), {2: STEP * rows, 3: STEP * columns})
     _scale_by_two(model)
-    metadata = {
-        "digitkit.finder": DETECTOR_VERSION,
-        "digitkit.digitkit_version": __version__,
-        "digitkit.licence": "MIT",
-        "digitkit.parameters": str(graph.count_graph(model).parameters),
-        "digitkit.training": training,
-    }
+    metadata = describe_network(model, "finder", DETECTOR_VERSION, training)
     content = graph.to_bytes(model, metadata)
     _check_parity(deployed, content, path)
     atomic.write_bytes(path, content)

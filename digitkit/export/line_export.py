@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from digitkit.errors import GateError
 from digitkit.export import graph
-from digitkit.export.deploy import fold_normalisation, trace_onnx
+from digitkit.export.deploy import describe_network, fold_normalisation, trace_onnx
 from digitkit.reading.line_reader import (
     COLUMN,
     HEIGHT,
@@ -26,7 +26,6 @@ from digitkit.system.scratch import scratch_folder
 from digitkit.training.line_net import LineNet
 from digitkit.training.line_training import LINES
 from digitkit.training.steps import load_weights
-from digitkit.version import __version__
 
 PARITY = 1e-4
 """Gate: largest difference of a probability between torch and ONNX Runtime."""
@@ -60,13 +59,7 @@ def export_line_reader(net: LineNet, path: Path, training: str) -> None:
     columns = torch.export.Dim("columns", min=1)
     example = torch.zeros(1, 1, HEIGHT, 37 * COLUMN, dtype=torch.uint8)
     model = trace_onnx(deployed, example, INPUT, [OUTPUT], {3: COLUMN * columns})
-    metadata = {
-        "digitkit.lines": LINE_VERSION,
-        "digitkit.digitkit_version": __version__,
-        "digitkit.licence": "MIT",
-        "digitkit.parameters": str(graph.count_graph(model).parameters),
-        "digitkit.training": training,
-    }
+    metadata = describe_network(model, "lines", LINE_VERSION, training)
     content = graph.to_bytes(model, metadata)
     _check_parity(deployed, content, path)
     atomic.write_bytes(path, content)

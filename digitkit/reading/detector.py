@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digitkit.arrays import F32, U8
-from digitkit.errors import ModelError, ModelRunError, one_line
+from digitkit.errors import ModelRunError, one_line
 from digitkit.images.cv import cv2
 from digitkit.models.registry import models_folder
-from digitkit.models.session import make_session
+from digitkit.models.session import load_network
 
 DETECTOR_FILE = "finder.onnx"
 """Its file among the shipped models."""
@@ -75,18 +75,9 @@ class Detector:
             ConfigError: `threads` is less than 1.
         """
         self.path = Path(path) if path is not None else detector_path()
-        if not self.path.is_file():
-            raise ModelError(
-                "the digit detector does not exist",
-                subject=str(self.path),
-                hint="reinstall digitkit",
-            )
-        self.session = make_session(self.path, threads)
-        self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
-        if self.metadata.get("digitkit.finder") != DETECTOR_VERSION:
-            raise ModelError(
-                f"is not a digit detector of version {DETECTOR_VERSION}", subject=str(self.path)
-            )
+        self.session, self.metadata = load_network(
+            self.path, threads, noun="digit detector", kind="finder", version=DETECTOR_VERSION
+        )
 
     def maps(self, grey: U8) -> Maps:
         """Run the network on an image.

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from digitkit.arrays import F32, U8
-from digitkit.errors import ModelError, ModelRunError, one_line
+from digitkit.errors import ModelRunError, one_line
 from digitkit.models.registry import models_folder
-from digitkit.models.session import make_session
+from digitkit.models.session import load_network
 
 LINE_FILE = "lines.onnx"
 """Its file among the shipped models."""
@@ -61,16 +61,9 @@ class LineReader:
             ConfigError: `threads` is less than 1.
         """
         self.path = Path(path) if path is not None else line_reader_path()
-        if not self.path.is_file():
-            raise ModelError(
-                "the line reader does not exist", subject=str(self.path), hint="reinstall digitkit"
-            )
-        self.session = make_session(self.path, threads)
-        self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
-        if self.metadata.get("digitkit.lines") != LINE_VERSION:
-            raise ModelError(
-                f"is not a line reader of version {LINE_VERSION}", subject=str(self.path)
-            )
+        self.session, self.metadata = load_network(
+            self.path, threads, noun="line reader", kind="lines", version=LINE_VERSION
+        )
 
     def read(self, ink: U8) -> F32:
         """Run the network on a row.

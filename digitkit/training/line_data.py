@@ -7,6 +7,7 @@ signs and words, with digits that were missed, and of rows that are no numbers a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,15 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from digitkit.arrays import F32, U8
 from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
-from digitkit.reading.detections import Classified
 from digitkit.reading.detector import Detector
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, UNIT
 from digitkit.reading.lines import lay_strip, line_ink
@@ -30,7 +29,7 @@ from digitkit.reading.strategies import PageStrategy, classify_with, find_member
 from digitkit.reading.strips import Member, group_rows
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
-from digitkit.training.scenes.fonts import load_fonts
+from digitkit.training.composing import compose_all
 from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 
@@ -92,29 +91,8 @@ def cut_out_lines(data: DigitData, scenes: int, seed: int, progress: Progress) -
         ModelError: the shipped detector or classifier is missing.
         DatasetError: the fonts are missing, as outside of a checkout.
     """
-    load_fonts()  # here, too, where an error is seen as it is
-    Detector()
-    loader = DataLoader(
-        _Scenes(data, scenes, seed),
-        batch_size=None,
-        collate_fn=_as_it_is,
-        num_workers=torch.get_num_threads(),
-        worker_init_fn=_use_one_thread,
-        multiprocessing_context="spawn",  # forked, OpenCV waits for threads that are not there
-    )
-    strips = list[LineStrip]()
-    for i, own in enumerate(loader):
-        strips += own
-        progress("composing lines", i + 1, scenes)
-    return strips
-
-
-def _as_it_is(strips: list[LineStrip]) -> list[LineStrip]:
-    return strips
-
-
-def _use_one_thread(_: int) -> None:
-    cv2.setNumThreads(1)
+    found = compose_all(_Scenes(data, scenes, seed), scenes, "composing lines", progress)
+    return list(itertools.chain.from_iterable(found))
 
 
 class _Scenes(Dataset[list[LineStrip]]):
@@ -142,7 +120,7 @@ class _Scenes(Dataset[list[LineStrip]]):
         else:
             scene = compose_scene(images, labels, rng, sides=SIDES)
         grey = GreyImage.from_pixels(scene.image)
-        found: list[Classified] = classify_with(self._classifier, self._strategy.detect(grey))
+        found = classify_with(self._classifier, self._strategy.detect(grey))
         members, _ = find_members(found, self._classifier.min_confidence, max(grey.shape))
         rows = (_cut_out(grey, own, scene) for own in group_rows(members).values())
         return [row for row in rows if row is not None]

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from digitkit.arrays import Labels
 from digitkit.datasets.digits import DigitData, Images
-from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier
@@ -26,6 +24,7 @@ from digitkit.reading.detections import is_at
 from digitkit.reading.detector import Detector
 from digitkit.reading.strategies import PageStrategy
 from digitkit.system.progress import Progress
+from digitkit.training.composing import compose_all
 from digitkit.training.scenes.fonts import DIGIT_HEIGHT, load_fonts
 from digitkit.training.scenes.scene import compose_scene
 
@@ -82,21 +81,11 @@ def cut_out_digits(
         ModelError: the shipped detector or classifier is missing.
         DatasetError: the fonts are missing, as outside of a checkout.
     """
-    load_fonts()  # here, too, where an error is seen as it is
-    Detector()
-    loader = DataLoader(
-        _Pages(data, pages, seed),
-        batch_size=None,
-        num_workers=torch.get_num_threads(),
-        worker_init_fn=_use_one_thread,
-        multiprocessing_context="spawn",  # forked, OpenCV waits for threads that are not there
-    )
     images, labels = list[Images](), list[Labels]()
-    for i, (own_images, own_labels) in enumerate(loader):
-        images.append(own_images.numpy())
-        labels.append(own_labels.numpy())
-        if progress:
-            progress("composing pages", i + 1, pages)
+    cut = compose_all(_Pages(data, pages, seed), pages, "composing pages", progress)
+    for own_images, own_labels in cut:
+        images.append(own_images)
+        labels.append(own_labels)
     found = np.concatenate([np.empty((0, 28, 28), np.uint8), *images])
     label = np.concatenate([np.empty(0, np.uint8), *labels])
     others = found[label == NO_DIGIT]
@@ -126,10 +115,6 @@ def write_characters(seed: int) -> Images:
         for _ in range(PENS)
     ]
     return np.stack(written)
-
-
-def _use_one_thread(_: int) -> None:
-    cv2.setNumThreads(1)
 
 
 class _Pages(Dataset[_Cut]):

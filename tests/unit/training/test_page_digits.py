@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from digitkit import Classifier
 from digitkit.errors import DatasetError
-from digitkit.training import page_digits
+from digitkit.training import composing, page_digits
 from digitkit.training.material import Epoch, add_pages
 from digitkit.training.page_digits import LIKE_A_DIGIT, cut_out_digits, write_characters
 from digitkit.training.recipes import get_recipe
@@ -91,6 +91,6 @@ def test_missing_fonts_are_noticed_before_pages_are_composed(monkeypatch, mnist_
     def missing():
         raise DatasetError("does not exist", subject="glyphs.npz")
 
-    monkeypatch.setattr(page_digits, "load_fonts", missing)
+    monkeypatch.setattr(composing, "load_fonts", missing)
     with pytest.raises(DatasetError, match=r"glyphs\.npz"):
         cut_out_digits(mnist_train, 10**6, seed=0)
