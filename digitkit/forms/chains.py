@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8
-from digitkit.forms.field_ink import READ_SIDE, FieldInk, find_residue, to_region
+from digitkit.forms.field_ink import FieldInk, find_residue, to_region
 from digitkit.forms.marks import Mark, Marks, Way, own_ink, place_of, to_options, word_doubt
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
@@ -28,9 +28,6 @@ MAX_PIECES = 60
 
 MAX_RUN = 6
 """Most pieces of a digit."""
-
-MIN_DIGIT = 0.008
-"""Least height of a digit in a tall field, as a fraction of the form's longer side."""
 
 DIRT = 0.06
 """Ink that is less high and wide than this, in heights of the field, is dirt."""
@@ -133,8 +130,6 @@ def cut_chain(one: FormField, ink: FieldInk, level: float) -> Chain:
     heights = stats[places, cv2.CC_STAT_HEIGHT]
     if not len(places):
         return Chain()
-    if heights.max() < min(0.2 * (bottom - top), MIN_DIGIT * READ_SIDE):
-        return Chain()  # specks
     if len(places) > MAX_PIECES:
         return Chain(doubts=("has too much ink to be read",))
     height = _usual_height(heights)
