@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -111,7 +112,8 @@ def line_ink(strip: Strip) -> U8 | None:
     return np.asarray(cv2.resize(strength, size, interpolation=how), np.uint8)
 
 
-class Line(NamedTuple):
+@dataclass(frozen=True)
+class Line:
     """A row that was read.
 
     Attributes:
@@ -130,6 +132,11 @@ class Line(NamedTuple):
         """The same, of each class where it is most likely near the box."""
         columns = _near(self.probabilities, self._place(box))
         return np.asarray(columns.max(1), np.float32) if columns.shape[1] else None
+
+    @cached_property
+    def peaks(self) -> list[Peak]:
+        """Where the line reader sees digits, from the left."""
+        return find_peaks(self)
 
     def _place(self, box: Box) -> float:
         return float(self.strip.locate([box])[0, 0]) * HEIGHT / self.strip.shape[0]
@@ -185,14 +192,15 @@ def own_peaks(line: Line, members: Sequence[Member]) -> list[Peak]:
     """
     strip = line.strip
     others = [each.digit for each in members if each.digit.row != strip.row and each.digit.accepted]
-    peaks = find_peaks(line)
     if not others:
-        return peaks
+        return line.peaks
     places = strip.locate([digit.box for digit in others])
     level = (places[:, 1] >= BAND[0]) & (places[:, 1] <= BAND[1])
     middles = places[level, 0]
     return [
-        peak for peak in peaks if np.abs(middles - peak.x).min(initial=np.inf) > SAME * strip.unit
+        peak
+        for peak in line.peaks
+        if np.abs(middles - peak.x).min(initial=np.inf) > SAME * strip.unit
     ]
 
 
