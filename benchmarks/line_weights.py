@@ -1,4 +1,4 @@
-"""Fit the weights of `digitkit.reading.lines` on synthetic images.
+"""Fit the weights of `digitkit.reading.settling` on synthetic images.
 
     python benchmarks/line_weights.py --count 400
 
@@ -29,7 +29,8 @@ from digitkit.images.grey import GreyImage
 from digitkit.reading.detections import is_at
 from digitkit.reading.detector import Detector
 from digitkit.reading.line_reader import SIGN, LineReader
-from digitkit.reading.lines import LEAST, read_lines
+from digitkit.reading.lines import read_lines
+from digitkit.reading.settling import LEAST
 from digitkit.reading.strategies import PageStrategy, classify_with, find_members
 from digitkit.training.scenes.scene import compose_scene
 

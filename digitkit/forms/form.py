@@ -27,7 +27,7 @@ from digitkit.forms.template import FormField, Template, load_templates
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
 from digitkit.reading.line_reader import LineReader
-from digitkit.reading.lines import combine
+from digitkit.reading.settling import combine
 from digitkit.sources.frames import Failure, Frame
 
 if TYPE_CHECKING:

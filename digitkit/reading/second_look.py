@@ -22,7 +22,6 @@ from digitkit.reading.detections import MIN_REPORTED, Classified, Classify, Dete
 from digitkit.reading.line_reader import LineReader
 from digitkit.reading.lines import (
     Line,
-    classify_in_line,
     is_part,
     match_peaks,
     own_peaks,
@@ -30,6 +29,7 @@ from digitkit.reading.lines import (
 )
 from digitkit.reading.marks import beyond
 from digitkit.reading.results import Digit
+from digitkit.reading.settling import classify_in_line
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strips import BAND, Ink, Member, Strip, group_rows
 

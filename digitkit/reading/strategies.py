@@ -173,10 +173,11 @@ class PageStrategy:
         classify: Classify,
     ) -> Assembled:
         """Rescore by context, drop clutter, and put into reading order."""
-        from digitkit.reading.lines import read_lines, settle_digits, settle_marks
+        from digitkit.reading.lines import read_lines
         from digitkit.reading.marks import find_marks, keep_within
         from digitkit.reading.order import number_rows
         from digitkit.reading.second_look import look_again
+        from digitkit.reading.settling import settle_digits, settle_marks
         from digitkit.reading.strokes import settle_strokes
         from digitkit.reading.words import doubt_words
 
