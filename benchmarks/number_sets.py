@@ -2,8 +2,8 @@
 
 ``strips``: one number of 3 to 6 digits, drawn close together, 400×100 pixels. ``tables``: two or
 three columns of numbers, ruled or not. ``rows``: numbers with operators, decimal separators and
-leading minus signs. Half of the images are drawn on plain paper, the others are photographed
-(`digitkit.training.scenes`).
+leading minus signs. ``dates``: three numbers with slashes close to their digits. Half of the images
+are drawn on plain paper, the others are photographed (`digitkit.training.scenes`).
 """
 
 from __future__ import annotations
@@ -296,8 +296,27 @@ def _write_decimal(
     return Written(text, enclose(boxes), 0, 0), x
 
 
+def make_dates(data: DigitData, rng: Rng) -> Sheet:
+    """A few dates, one below the other: day, month and year with slashes close to the digits."""
+    height, count = rng.uniform(26, 52), int(rng.integers(1, 4))
+    hand = Hand(data, rng, round(height * 13), round(height * (1.9 * count + 1)))
+    gap, room = rng.uniform(0.04, 0.2), height * rng.uniform(0.0, 0.18)
+    numbers, signs_at = list[Written](), list[Box]()
+    for row in range(count):
+        x, y = height * rng.uniform(0.3, 1.5), height * (0.5 + 1.9 * row)
+        for column, length in enumerate((2, 2, int(rng.choice([2, 4])))):
+            if column:
+                box, x = _put_sign(hand, "/", x + room, y, height)
+                signs_at.append(box)
+                x += room
+            made = hand.number(length, x, y, height, gap)
+            numbers.append(Written(made.text, made.box, row, column))
+            x = made.box[0] + made.box[2]
+    return Sheet(hand.finish(), tuple(numbers), tuple(signs_at), tuple(hand.digits))
+
+
 KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
-    "strips": make_strip, "tables": make_table, "rows": make_rows,
+    "strips": make_strip, "tables": make_table, "rows": make_rows, "dates": make_dates,
 }  # fmt: skip
 
 

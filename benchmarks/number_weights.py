@@ -2,7 +2,7 @@
 
     python benchmarks/number_weights.py --count 600
 
-Synthetic strips, tables and rows with operators are read (``number_sets.py``; digits that no
+Synthetic strips, tables, rows with operators and dates are read (``number_sets.py``; digits that no
 shipped classifier was trained on, with a seed of their own). First the strokes: which of the digits
 that were read as a 1 are signs. Then the numbers, with those weights: which are right, doubtful
 digits taken for what they most likely are. Prints the weights, and what they reach on the other
@@ -33,7 +33,7 @@ from digitkit.reading.detections import common_area
 from digitkit.reading.results import Reading
 
 SEED = 77
-SHARES = {"strips": 0.5, "tables": 0.3, "rows": 1.0}
+SHARES = {"strips": 0.5, "tables": 0.3, "rows": 1.0, "dates": 0.2}
 """Images of each kind, of ``--count``."""
 
 DECAY = 1e-5
