@@ -43,7 +43,7 @@ digitkit train --resume runs/best-20260101-120000
 
 digitkit train --recipe finder --out runs/finder — the net that detects digits on pages; 75 minutes
 
-digitkit train --recipe lines --out runs/lines — the net that reads rows as a whole; 35 minutes
+digitkit train --recipe lines --out runs/lines — the net that reads rows as a whole; 45 minutes
 
 [bold]Why the article's learning rate is 1.0[/]
 

@@ -198,7 +198,10 @@ class PageStrategy:
 
 
 def find_members(
-    classified: Sequence[Classified], min_confidence: float, side: int
+    classified: Sequence[Classified],
+    min_confidence: float,
+    side: int,
+    min_reported: float = MIN_REPORTED,
 ) -> tuple[list[Member], float]:
     """Rescore detections by context, drop clutter, and put them into reading order.
 
@@ -206,6 +209,7 @@ def find_members(
         classified: all detections of one image.
         min_confidence: threshold for a digit to be accepted, 0–1.
         side: the image's longer side, pixels.
+        min_reported: lowest confidence of a digit that is reported, 0–1.
 
     Returns:
         The digits that are reported, with their rows, and how much they support the image's
@@ -224,7 +228,7 @@ def find_members(
         evidence += orientation_evidence(digit)
         # A digit that is cut may have a low confidence and still be one.
         was_digit = cut and candidate.detection.score >= MIN_CUT_SCORE
-        if confidence >= MIN_REPORTED or was_digit:
+        if confidence >= min_reported or was_digit:
             reported.append((digit, candidate))
     order = order_digits([digit for digit, _ in reported])
     found = [reported[i][1] for i, _ in order]

@@ -19,9 +19,11 @@ from torch.utils.data import Dataset
 
 from digitkit.arrays import F32, U8
 from digitkit.datasets.digits import DigitData
+from digitkit.errors import DatasetError
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
+from digitkit.reading.detections import MIN_REPORTED
 from digitkit.reading.detector import Detector
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, UNIT
 from digitkit.reading.lines import lay_strip, line_ink
@@ -33,9 +35,12 @@ from digitkit.training.composing import compose_all
 from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 
-SIDES, LINES = (250, 800), 0.65
+SIDES, LINES = (250, 800), 0.72
 """Smallest and largest longer side of pages, pixels; and the fraction of images that show only a
 few lines."""
+
+WEAK = 0.05
+"""In some images rows are also made of detections with this confidence."""
 
 WIDTH = 192
 """Width of a sample, pixels."""
@@ -121,7 +126,8 @@ class _Scenes(Dataset[list[LineStrip]]):
             scene = compose_scene(images, labels, rng, sides=SIDES)
         grey = GreyImage.from_pixels(scene.image)
         found = classify_with(self._classifier, self._strategy.detect(grey))
-        members, _ = find_members(found, self._classifier.min_confidence, max(grey.shape))
+        least = WEAK if rng.random() < 0.3 else MIN_REPORTED
+        members, _ = find_members(found, self._classifier.min_confidence, max(grey.shape), least)
         rows = (_cut_out(grey, own, scene) for own in group_rows(members).values())
         return [row for row in rows if row is not None]
 
@@ -240,7 +246,13 @@ def write_strips(path: Path, strips: Sequence[LineStrip]) -> None:
 
 
 def read_strips(path: Path) -> list[LineStrip]:
-    """Read strips from a file that `write_strips` wrote."""
+    """Read strips from a file that `write_strips` wrote.
+
+    Raises:
+        DatasetError: it does not exist.
+    """
+    if not path.is_file():
+        raise DatasetError("does not exist", subject=str(path), hint="train again")
     with np.load(path) as data:
         inks = np.split(data["ink"], np.cumsum(data["widths"])[:-1], axis=1)
         digits = np.split(data["digits"], np.cumsum(data["counts"])[:-1])

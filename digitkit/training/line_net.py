@@ -30,9 +30,9 @@ class LineNet(nn.Module):
 
     def __init__(
         self,
-        widths: tuple[int, int, int, int, int] = (12, 20, 32, 48, 56),
-        columns: int = 80,
-        dilations: tuple[int, ...] = (1, 2, 4, 8),
+        widths: tuple[int, int, int, int, int] = (16, 24, 40, 56, 64),
+        columns: int = 96,
+        dilations: tuple[int, ...] = (1, 2, 4, 8, 16),
     ) -> None:
         """Build the net.
 
@@ -65,7 +65,11 @@ class LineNet(nn.Module):
         Returns:
             float32 ``[N, 13, W/2]``: logits of the digits, of a sign, of a point, and of none.
         """
-        x = self.body(line.float() / 255)
+        return self.score(line.float() / 255)[:, :, 0]
+
+    def score(self, line: Tensor) -> Tensor:
+        """The same of ink of 0 to 1: float32 ``[N, 13, 1, W/2]``."""
+        x = self.body(line)
         for layer in self.along:
             x = x + layer(x)
-        return cast("Tensor", self.head(x)[:, :, 0])
+        return cast("Tensor", self.head(x))

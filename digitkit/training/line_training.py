@@ -49,7 +49,7 @@ class LineConfig(StepConfig):
     steps: Steps = 10_000
     batch: Annotated[int, Meta(ge=1, le=10_000)] = 64
     seed: Seed = 2
-    scenes: Annotated[int, Meta(ge=1, le=10_000_000)] = 18_000
+    scenes: Annotated[int, Meta(ge=1, le=10_000_000)] = 22_000
 
 
 def line_loss(net: LineNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, float]]:
@@ -91,10 +91,10 @@ def _samples(config: LineConfig, step: int, prepare: Progress) -> LineSamples:
 
 LINES = StepTask(
     recipe=LINES_RECIPE,
-    version=1,
+    version=2,
     noun="line reader",
     samples_noun=f"parts of rows of {WIDTH}×{HEIGHT} pixels",
-    summary=f"reads rows as a whole; {LineConfig.steps:,} steps, 35 minutes",
+    summary=f"reads rows as a whole; {LineConfig.steps:,} steps, 45 minutes",
     kind="row CNN",
     config=LineConfig,
     build=LineNet,

@@ -15,6 +15,7 @@ from digitkit.training.scenes.fonts import load_fonts
 from digitkit.training.scenes.glyphs import crop_to_ink
 from digitkit.training.scenes.page import Page, Rng
 from digitkit.training.scenes.scene import Scene, to_scene
+from digitkit.training.scenes.shapes import add_shapes
 from digitkit.training.scenes.turn import turn_page
 from digitkit.training.scenes.words import make_label
 from digitkit.training.scenes.writing import Writer
@@ -30,7 +31,7 @@ _STROKES: dict[str, list[list[tuple[float, float]]]] = {
     "x": [[(0.25, 0.25), (0.75, 0.75)], [(0.75, 0.25), (0.25, 0.75)]],
     "=": [[(0.2, 0.38), (0.8, 0.38)], [(0.2, 0.64), (0.8, 0.64)]],
     "/": [[(0.2, 1.05), (0.75, -0.05)]],
-    "|": [[(0.5, -0.15), (0.5, 1.15)]],
+    "|": [[(0.5, -0.3), (0.5, 1.3)]],
     "(": [[(0.6 - 0.2 * np.cos(a), 0.5 + 0.6 * np.sin(a)) for a in _ARC]],
     ")": [[(0.4 + 0.2 * np.cos(a), 0.5 + 0.6 * np.sin(a)) for a in _ARC]],
     ",": [[(0.55, 0.9), (0.5, 1.02), (0.42, 1.14)]],
@@ -42,6 +43,13 @@ _STROKES: dict[str, list[list[tuple[float, float]]]] = {
 """Signs as lines of a pen; 0 to 1 from the digits' left to their right and top to bottom."""
 
 _BETWEEN = "+-x=/|():<√"
+_IN_DATES = "//.-:"
+
+_UNITS = "m g h l s t a b x k kg cm mm km EUR USD ml min st nd th °C € % kWh"
+_SYMBOLS = "No Nr A B C R T # x n"
+
+_WIDER = {"/": (0.55, 1.3)}
+"""How much wider a sign may be than its strokes say; a steeper slash would be a 1."""
 
 
 def compose_lines(digits: U8, labels: U8, rng: Rng) -> Scene:
@@ -63,6 +71,8 @@ def compose_lines(digits: U8, labels: U8, rng: Rng) -> Scene:
     if rng.random() < 0.3:
         heights = [box[3] for box in page.boxes]
         add_clutter(page, float(np.median(heights)) if heights else page.h * 0.1, not heights)
+    if page.boxes and rng.random() < 0.12:
+        add_shapes(page)
     if rng.random() < 0.2:
         turn_page(page, rng.normal(0, 6) if rng.random() < 0.7 else rng.uniform(-45, 45))
     image = photograph(page) if rng.random() < 0.75 else np.clip(page.pixels, 0, 255)
@@ -82,15 +92,21 @@ class _LineWriter:
         self._writer = Writer(page, digits, labels)
         largest = min(0.7 * page.h, 0.25 * page.w, 90)
         self.height = float(np.exp(rng.uniform(np.log(14), np.log(max(largest, 18)))))
-        # Between the digits of a number, in heights; most hands write closely.
-        self._gap = rng.uniform(-0.06, 0.2) if rng.random() < 0.6 else rng.uniform(0.1, 0.5)
+        # Between the digits of a number, in heights; most hands write closely, some join digits.
+        gaps = rng.choice([(-0.14, 0.02), (-0.06, 0.2), (0.1, 0.9)], p=[0.15, 0.5, 0.35])
+        self._gap = rng.uniform(*gaps)
+        self._links = rng.choice([0.0, 0.5], p=[0.85, 0.15])
+        self._zeros = rng.choice([0.0, 0.15, 0.6], p=[0.5, 0.35, 0.15])
         pen = self._writer.pen or rng.uniform(0.06, 0.13)
         self._pen = max(1, round(pen * self.height))
         fonts = load_fonts()
         self._font = self._writer.font or fonts[rng.integers(len(fonts))]
         self._thicker = int(rng.integers(0, 6))
+        self._spacing = int(rng.integers(4, 60)) if rng.random() < 0.35 else 0
         self._words = rng.choice([0.0, 0.3, 0.9], p=[0.45, 0.35, 0.2])
         self._signs = rng.choice([0.0, 0.6], p=[0.4, 0.6])
+        self._dates = rng.choice([0.0, 0.25, 0.8], p=[0.7, 0.22, 0.08])
+        self._units = rng.choice([0.0, 0.5], p=[0.7, 0.3])
 
     def write_line(self, y: float) -> None:
         """Write a line with its top at `y`."""
@@ -100,12 +116,16 @@ class _LineWriter:
             kind = rng.random()
             if kind < self._words:
                 x = self._word(x, y)
+            elif kind > 1 - self._dates * (1 - self._words):
+                x = self._date(x, y, row)
             else:
+                if rng.random() < 0.3 * self._units:
+                    x = self._word(x, y, str(rng.choice(_SYMBOLS.split())))
                 x = self._number(x, y, row)
-                if rng.random() < self._signs:
+                if rng.random() < self._units:
+                    x = self._word(x + rng.uniform(-0.05, 0.4) * self.height, y, self._unit())
+                elif rng.random() < self._signs:
                     x = self._sign(str(rng.choice(list(_BETWEEN))), x, y, (0.0, 0.7))
-                elif rng.random() < 0.1:
-                    x = self._word(x + rng.uniform(0, 0.4) * self.height, y)  # a unit
             if rng.random() < 0.15:
                 break
             x += self.height * rng.uniform(0.3, 2.5)
@@ -115,17 +135,65 @@ class _LineWriter:
         if self._signs and rng.random() < 0.15:
             x = self._sign(str(rng.choice(list("-($"))), x, y, (0.0, 0.2))
         point = int(rng.integers(1, 4)) if self._signs and rng.random() < 0.3 else 0
+        gap, before = self._gap, len(self._page.boxes)
         for place in range(int(rng.integers(1, 8))):
             if place and place == point:
                 x = self._sign(str(rng.choice(list(".,"))), x, y, (0.0, 0.15))
             x = self._digit(x, y, row)
             if x > self._page.w:
-                break
+                return x
+            if place != point - 1:
+                self._join(before)
+        if rng.random() < self._zeros:  # as at the end of amounts, joined by many hands
+            self._gap = min(gap, rng.uniform(-0.16, 0.1))
+            for _ in range(int(rng.integers(2, 4))):
+                x = self._digit(x, y, row, 0)
+                if x <= self._page.w:
+                    self._join(before)
+            self._gap = gap
         return x
 
-    def _digit(self, x: float, y: float, row: int) -> float:
+    def _join(self, first: int) -> None:
+        """Join the last digit to the one before it by a stroke, as hurried hands do."""
+        page, rng = self._page, self._rng
+        if len(page.boxes) - first < 2 or rng.random() > self._links:
+            return
+        ends = []
+        for (ink, left, top), at_right in zip(page.glyphs[-2:], (True, False), strict=True):
+            columns = np.flatnonzero(ink.max(0) > 127)
+            if not len(columns):
+                return
+            column = columns[-1 if at_right else 0]
+            ends.append((left + column, top + int(ink[:, column].argmax())))
+        (x0, y0), (x1, y1) = ends
+        if x1 - x0 > 0.3 * self.height:
+            return
+        layer = np.zeros((page.h, page.w), np.uint8)
+        sag = (x0 + x1) // 2, (y0 + y1) // 2 + round(rng.normal(0, 0.06) * self.height)
+        path = np.array([(x0, y0), sag, (x1, y1)], np.int32)
+        cv2.polylines(layer, [path], False, 255, self._pen, cv2.LINE_AA)
+        page.put(layer, 0, 0, self._writer.colour, self._writer.strength, digit=True)
+
+    def _date(self, x: float, y: float, row: int) -> float:
+        """A date, a time or a fraction: short numbers with the same sign close to them."""
+        rng = self._rng
+        kind, room = str(rng.choice(list(_IN_DATES))), rng.uniform(-0.05, 0.25)
+        for part in range(int(rng.integers(2, 4))):
+            if part:
+                x = self._sign(kind, x, y, (room, room + 0.05))
+            for _ in range(int(rng.choice([1, 2, 4], p=[0.25, 0.6, 0.15]))):
+                x = self._digit(x, y, row)
+                if x > self._page.w:
+                    return x
+        return x
+
+    def _unit(self) -> str:
+        rng = self._rng
+        return str(rng.choice(_UNITS.split())) if rng.random() < 0.7 else make_label(rng)
+
+    def _digit(self, x: float, y: float, row: int, value: int | None = None) -> float:
         page, rng, size = self._page, self._rng, self.height
-        ink, label = self._writer.glyph(max(10, round(size * rng.uniform(0.88, 1.12))))
+        ink, label = self._writer.glyph(max(10, round(size * rng.uniform(0.88, 1.12))), value)
         h, w = ink.shape
         left, top = round(x), round(y + (size - h) / 2 + rng.normal(0, 0.04) * size)
         if ink.size == 0 or top < 0 or top + h > page.h or left + w > page.w:
@@ -150,8 +218,10 @@ class _LineWriter:
         else:
             layer = np.zeros((round(2 * size), round(2 * size)), np.uint8)
             scale = size * rng.uniform(0.75, 1.2)
+            wider = rng.uniform(*_WIDER.get(kind, (0.8, 1.2)))
             for stroke in strokes:
                 points = np.array(stroke) - 0.5
+                points[:, 0] *= wider
                 points = points * scale + size + rng.normal(0, 0.03, points.shape) * size
                 path = np.rint(points * 16).astype(np.int32)
                 cv2.polylines(layer, [path], False, 255, self._pen, cv2.LINE_AA, 4)
@@ -166,11 +236,13 @@ class _LineWriter:
             self._page.signs.append((ink, round(x), round(top), kind))
         return float(x + ink.shape[1] + size * rng.uniform(*room))
 
-    def _word(self, x: float, y: float) -> float:
+    def _word(self, x: float, y: float, text: str = "") -> float:
         rng, size, pen = self._rng, self.height, self._writer
-        text = make_label(rng)
-        text = text.upper() if rng.random() < 0.3 else text
-        ink, _ = self._font.write(text, size * rng.uniform(0.7, 1.1), self._thicker)
+        if not text:
+            text = make_label(rng)
+            text = text.upper() if rng.random() < (0.6 if self._spacing else 0.3) else text
+        tall = size * rng.uniform(0.7, 1.1)
+        ink, _ = self._font.write(text, tall, self._thicker, self._spacing)
         if ink.size == 0:
             return x + size
         ink = crop_to_ink(ink)

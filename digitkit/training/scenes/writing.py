@@ -54,18 +54,23 @@ class Writer:
         self.slant = rng.normal(0, 0.08)
         page.hand = self.colour, self.strength
 
-    def glyph(self, height: int) -> tuple[U8, int]:
-        """Draw a random digit of this height, pixels: its ink, uint8 ``[h, w]``, and its value."""
+    def glyph(self, height: int, label: int | None = None) -> tuple[U8, int]:
+        """Draw a digit: its ink, uint8 ``[h, w]``, and its value.
+
+        Args:
+            height: of the digit, pixels.
+            label: its value; a random one by default.
+        """
         rng = self.page.rng
         pen = None if self.pen is None else max(1, round(self.pen * height))
         if self.font is not None:
-            label = int(rng.integers(10))
+            label = int(rng.integers(10)) if label is None else label
             ink = crop_to_ink(draw_digit(self.font, label, height, rng))
         elif self.drawn:
-            label = int(rng.integers(10))
+            label = int(rng.integers(10)) if label is None else label
             ink = crop_to_ink(draw_strokes(label, rng, height, pen or max(2, round(height * 0.09))))
         else:
-            which = int(rng.integers(len(self.digits)))
+            which = self._choose(label)
             label = int(self.labels[which])
             ink = glyph(self.digits[which], height, pen, rng)
         if self.slant and min(ink.shape) > 3:
@@ -78,6 +83,12 @@ class Writer:
         if self.wear:
             ink = wear_ink(ink, rng, self.wear)
         return ink, label
+
+    def _choose(self, label: int | None) -> int:
+        """A random one of MNIST's digits of this value, or of any."""
+        if label is None:
+            return int(self.page.rng.integers(len(self.digits)))
+        return int(self.page.rng.choice(np.flatnonzero(self.labels == label)))
 
     def sign(self, height: int) -> tuple[U8, float, str]:
         """Draw a random sign for digits of this height, pixels.

@@ -1,5 +1,7 @@
 """What the line reader is trained on."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from support.errors import error_of
@@ -34,6 +36,21 @@ def test_lines_are_composed_as_their_seed_says(mnist_train):
     scenes = [compose(seed) for seed in range(20)]
     assert all(len(scene.boxes) == len(scene.digits) == len(scene.rows) for scene in scenes)
     assert {kind for scene in scenes for _, kind in scene.signs} >= set("-+.,/")
+
+
+def test_some_hands_join_digits_and_end_numbers_with_zeros(mnist_train):
+    rng = np.random.default_rng(0)
+    joined, zeros, digits = 0, 0, 0
+    for _ in range(60):
+        scene = compose_lines(mnist_train.images, mnist_train.labels, rng)
+        zeros += scene.digits.count(0)
+        digits += len(scene.digits)
+        boxes = list(zip(scene.rows, scene.boxes, strict=True))
+        joined += sum(
+            a == b and x + w > following[0] for (a, (x, _, w, _)), (b, following) in pairwise(boxes)
+        )
+    assert joined > 0.05 * digits
+    assert zeros > 0.14 * digits
 
 
 def test_digits_of_strips_are_where_their_ink_is(strips):
