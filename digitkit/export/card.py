@@ -193,7 +193,8 @@ def _line_reader(path: Path) -> str:
 
 def _file_facts(path: Path, metadata: Mapping[str, str]) -> str:
     parameters = int(metadata["digitkit.parameters"])
-    return f"`{path.name}` ({path.stat().st_size:,} bytes, {parameters:,} parameters, fp32)"
+    numbers = metadata.get("digitkit.calibration", "fp32")
+    return f"`{path.name}` ({path.stat().st_size:,} bytes, {parameters:,} parameters, {numbers})"
 
 
 def mistakes_name(name: str) -> str:
