@@ -33,7 +33,7 @@ from digitkit.reading.detections import common_area
 from digitkit.reading.results import Reading
 
 SEED = 77
-SHARES = {"strips": 0.5, "tables": 0.3, "rows": 1.0, "dates": 0.2}
+SHARES = {"strips": 0.5, "tables": 0.3, "rows": 1.0, "dates": 0.08}
 """Images of each kind, of ``--count``."""
 
 DECAY = 1e-5

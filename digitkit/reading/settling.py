@@ -42,7 +42,7 @@ class Weights(NamedTuple):
     none: float
 
 
-PAGE_WEIGHTS = Weights(0.7, 1.0, 0.5)
+PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
 """The weights that fit best on synthetic images (``benchmarks/line_weights.py``) trust the line
 reader more; on photos these read more digits right."""
 

@@ -21,8 +21,8 @@ from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, MarkKind
 
 STROKE_WEIGHTS: tuple[float, ...] = (
-    *(-0.69, -19.83, -12.34, -10.29, -10.04, 11.62, -1.56, -5.67, -5.35, 1.35, 3.40, 1.91),
-    *(-0.94, -0.65, 11.05, 6.61),
+    *(-4.98, -9.84, -13.76, -7.18, -4.30, 13.56, -2.09, 2.48, 0.31, -5.22, 1.57),
+    *(0.49, -0.13, -1.01, 3.87, 4.39),
 )
 """Of a constant and `stroke_features`: whether a stroke is a digit."""
 

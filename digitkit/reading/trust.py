@@ -17,8 +17,8 @@ from digitkit.reading.context import weigh
 from digitkit.reading.results import Digit
 
 NUMBER_WEIGHTS: tuple[float, ...] = (
-    *(-4.49, 0.00, 0.00, -0.21, -0.93, -3.47, -0.30, -3.09, -0.21, -0.34, 0.00, -0.23, -0.57),
-    *(2.15, 0.44, 0.99, -1.65, 0.56),
+    *(-3.24, 0.00, 0.00, -0.32, -0.20, -2.20, 0.31, -2.33, -0.06, -0.43, 0.00, -0.11),
+    *(-0.35, 1.57, 0.20, 0.95, -2.01, -0.28),
 )
 """Of a constant and `number_features`."""
 
