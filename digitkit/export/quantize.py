@@ -93,7 +93,7 @@ def quantize(
 def quantize_rows(
     model: onnx.ModelProto, rows: Sequence[npt.NDArray[np.uint8]], target: Target = "x86"
 ) -> onnx.ModelProto:
-    """Quantise a line reader in the same way, but for its first convolution.
+    """Quantise a line reader as `quantize` does, but leave its first convolution as it is.
 
     Args:
         model: fp32, input uint8 ``[1, 1, H, W]`` followed by a Cast; left unchanged.

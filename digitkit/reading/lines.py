@@ -60,7 +60,7 @@ def line_ink(strip: Strip) -> U8 | None:
     return np.asarray(cv2.resize(strength, size, interpolation=how), np.uint8)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
     """A row that was read.
 

@@ -40,7 +40,7 @@ SIDES, LINES = (250, 800), 0.72
 few lines."""
 
 WEAK = 0.05
-"""In some images rows are also made of detections with this confidence."""
+"""In some images rows are made of all detections with at least this confidence."""
 
 WIDTH = 192
 """Width of a sample, pixels."""

@@ -68,7 +68,7 @@ class LineNet(nn.Module):
         return self.score(line.float() / 255)[:, :, 0]
 
     def score(self, line: Tensor) -> Tensor:
-        """The same of ink of 0 to 1: float32 ``[N, 13, 1, W/2]``."""
+        """The same of ink as the first layer takes it, 0 to 1: float32 ``[N, 13, 1, W/2]``."""
         x = self.body(line)
         for layer in self.along:
             x = x + layer(x)
