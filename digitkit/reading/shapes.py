@@ -20,9 +20,9 @@ MAX_DOT = 0.33
 LOW = 0.27
 """Points and commas are this far below the middle of the digits, in heights."""
 
-LONGER, BELOW_LINE = 0.055, 0.63
+LONGER, BELOW_LINE, LEANS = 0.1, 0.7, 0.0007
 """A comma, unlike a point, is this much higher than wide, or reaches this far below the middle of
-the digits, in heights."""
+the digits, in heights, or leans this much, in squares of the height."""
 
 PAIR_SHIFT = 0.2
 """The dots of a colon are at most this far from being one above the other, in heights."""
@@ -64,6 +64,14 @@ class Shape:
         return self.is_dot and max(self.width, self.height) <= 1.6 * min(self.width, self.height)
 
     @property
+    def lean(self) -> float:
+        """How much it leans as a slash does: minus the covariance of its ink's coordinates."""
+        y, x = np.nonzero(self.ink)
+        rows, columns = self.ink.shape
+        covariance = float(((x - x.mean()) * (y - y.mean())).mean()) if len(x) else 0.0
+        return -covariance * float(self.width / columns) * float(self.height / rows)
+
+    @property
     def is_dash(self) -> bool:
         """Whether it is a level stroke."""
         return 0.22 <= self.width <= 1.0 and self.height <= min(0.28, 0.55 * self.width)
@@ -94,9 +102,10 @@ def _find_pairs(shapes: Sequence[Shape]) -> Iterable[int]:
 
 def _kind(shape: Shape) -> MarkKind | None:
     bottom = shape.top + shape.height
-    hangs = shape.height > shape.width + LONGER or bottom > BELOW_LINE
-    if shape.is_dot and shape.middle >= LOW and not hangs:
-        return "point"
+    if shape.is_dot and shape.middle >= LOW:
+        hangs = shape.height > shape.width + LONGER or bottom > BELOW_LINE
+        if not (hangs or shape.lean > LEANS):
+            return "point"
     is_low = shape.middle >= 0.3 and bottom >= 0.45
     if is_low and shape.width <= 0.4 and 0.12 <= shape.height <= 0.6:
         return "comma"

@@ -8,6 +8,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
 from digitkit.reading.marks import _are_points
 from digitkit.reading.results import Mark
+from digitkit.reading.shapes import Shape, classify
 from digitkit.reading.strokes import settle_strokes
 
 SIDE = 60  # of a digit's cell; its ink is 20/28 of that
@@ -191,6 +192,17 @@ def test_high_ink_as_near_as_a_digit_makes_a_number_incomplete(reader, one_of_ea
     scribble = np.random.default_rng(2).integers((right, 76), (right + 34, 122), (9, 2))
     cv2.polylines(image, [scribble.astype(np.int32)], False, 40, 4, cv2.LINE_AA)
     assert not reader.read(image).numbers[-1].complete
+
+
+@pytest.mark.parametrize(
+    ("ends", "kind"),
+    [([(4, 4), (4, 4)], "point"), ([(6, 2), (2, 6)], "comma"), ([(2, 2), (6, 6)], "point")],
+)
+def test_a_short_comma_leans(ends, kind):
+    ink = np.zeros((9, 9), np.uint8)
+    cv2.line(ink, *ends, 1, 3)
+    shape = Shape(1.0, 0.4, 0.2, 0.2, 0.02, ink)
+    assert [found for found, _ in classify([shape])] == [kind]
 
 
 @pytest.mark.parametrize(("left", "is_point"), [(38, True), (44, False)])
