@@ -36,4 +36,5 @@ def surely_upright(reading: Reading) -> bool:
     accepted = [digit for digit in reading.digits if digit.accepted]
     direction = sum(_DIRECTION_WEIGHTS.get(digit.digit, 0.0) for digit in accepted)
     enough = direction >= max(2.0, 0.2 * len(accepted))
-    return enough and len(accepted) >= 0.9 * len(reading.digits)
+    doubts = sum(number.text.count("?") for number in reading.numbers)
+    return enough and len(accepted) >= 0.9 * max(len(reading.digits), len(accepted) + doubts)
