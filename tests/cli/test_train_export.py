@@ -183,7 +183,7 @@ def test_ctrl_c_and_resume(here, few_digits, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [("quick", "augmentation.rotate=8"), ("finder", "steps=14000"), ("lines", "scenes=18000")],
+    [("quick", "augmentation.rotate=8"), ("finder", "steps=14000"), ("lines", "scenes=22000")],
 )
 def test_train_list(name, field):
     pytest.importorskip("torch")
