@@ -9,7 +9,18 @@ import pytest
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("starlette")
 
-from support.served_page import ONE, PHONE, SAMPLES, SCRIBBLE, SECTIONS, THREE, draw, place, sample
+from support.served_page import (
+    ONE,
+    PHONE,
+    SAMPLES,
+    SCRIBBLE,
+    SECTIONS,
+    THREE,
+    draw,
+    place,
+    sample,
+    threshold_doubting,
+)
 from support.serving import Serving, until
 
 from digitkit.images.cv import cv2
@@ -28,7 +39,7 @@ def serving(tmp_path_factory):
 @pytest.fixture
 def doubtful(serve):
     """A service in which something is doubtful, with a history of its own."""
-    serving = serve("--min-confidence", "0.99997")
+    serving = serve("--min-confidence", threshold_doubting("notes.jpg", 2))
     serving.read((SAMPLES / "notes.jpg").read_bytes(), name="notes.jpg")
     return serving
 
@@ -109,10 +120,11 @@ def test_the_numbers_of_an_uploaded_page_are_seen(doubtful, open_page):
     page.set_input_files("#file", SAMPLES / "notes.jpg")
     numbers = page.locator("#read-numbers li")
     expect(numbers).to_have_count(6)
-    assert numbers.nth(2).locator(".text").inner_text() == "47??"
+    text = numbers.nth(2).locator(".text").inner_text()
+    assert (text[0], text.count("?")) == ("4", 2)
     expect(numbers.nth(2)).to_contain_text("incomplete")
     expect(numbers.nth(2)).to_contain_text("digit 4 is doubtful")
-    assert page.locator("#read-boxes g.incomplete text").all_text_contents() == ["47??"]
+    assert page.locator("#read-boxes g.incomplete text").all_text_contents() == [text]
     page.get_by_label("What the model saw").check()
     expect(page.locator(".seen-row img")).to_have_count(14)
     # The box is where the number is.

@@ -7,6 +7,7 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from digitkit import Reader
 from digitkit.images.cv import cv2
 from support.mjpeg import Server
 from support.paths import ROOT
@@ -19,6 +20,13 @@ PHONE = {
     "has_touch": True,
 }
 SECTIONS = ("live", "read", "draw", "history", "review", "device")
+
+
+def threshold_doubting(name: str, count: int) -> str:
+    """The threshold at which so many digits of a sample are doubtful."""
+    digits = Reader().read(SAMPLES / name).digits
+    confidences = sorted(digit.confidence for digit in digits)
+    return f"{(confidences[count - 1] + confidences[count]) / 2:.9f}"
 
 
 class Pages:
