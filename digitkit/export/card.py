@@ -193,8 +193,7 @@ def _line_reader(path: Path) -> str:
 
 def _file_facts(path: Path, metadata: Mapping[str, str]) -> str:
     parameters = int(metadata["digitkit.parameters"])
-    numbers = metadata.get("digitkit.calibration", "fp32")
-    return f"`{path.name}` ({path.stat().st_size:,} bytes, {parameters:,} parameters, {numbers})"
+    return f"`{path.name}` ({path.stat().st_size:,} bytes, {parameters:,} parameters, fp32)"
 
 
 def mistakes_name(name: str) -> str:

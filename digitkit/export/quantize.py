@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -83,46 +82,17 @@ def quantize(
     """
     if len(images) == 0:
         raise DatasetError("at least one image is required for calibration, got 0")
-    # One batch of all images: the ranges are over all of them anyway.
-    quantised = _quantize(model, [images.reshape(-1, 1, 28, 28)], target)
+    preset = PRESETS[target]
+    quantised = _quantize_statically(model, images, preset)
+    _take_raw_pixels(quantised, preset)
+    _leave_scores_float(quantised)
     _fold_pixels(quantised)
     graph.clean_graph(quantised)
     return quantised
 
 
-def quantize_rows(
-    model: onnx.ModelProto, rows: Sequence[npt.NDArray[np.uint8]], target: Target = "x86"
-) -> onnx.ModelProto:
-    """Quantise a line reader as `quantize` does, but leave its first convolution as it is.
-
-    Args:
-        model: fp32, input uint8 ``[1, 1, H, W]`` followed by a Cast; left unchanged.
-        rows: uint8 ``[H, W]`` each, rows that it was trained on.
-        target: the processors that it is for, see `PRESETS`.
-
-    Raises:
-        ModelError: the graph does not begin with a Cast of the pixels.
-        DatasetError: there are no rows.
-    """
-    if not rows:
-        raise DatasetError("at least one row is required for calibration, got 0")
-    quantised = _quantize(model, [row[None, None] for row in rows], target)
-    graph.clean_graph(quantised)
-    return quantised
-
-
-def _quantize(
-    model: onnx.ModelProto, inputs: Sequence[npt.NDArray[np.uint8]], target: Target
-) -> onnx.ModelProto:
-    preset = PRESETS[target]
-    quantised = _quantize_statically(model, inputs, preset)
-    _take_raw_pixels(quantised, preset)
-    _leave_scores_float(quantised)
-    return quantised
-
-
 def _quantize_statically(
-    model: onnx.ModelProto, inputs: Sequence[npt.NDArray[np.uint8]], preset: Preset
+    model: onnx.ModelProto, images: npt.NDArray[np.uint8], preset: Preset
 ) -> onnx.ModelProto:
     """ONNX Runtime's stock quantisation."""
     import onnx
@@ -134,11 +104,10 @@ def _quantize_statically(
     )
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """The inputs by their name."""
+        """One batch of all images: the ranges are over all of them anyway."""
 
         def __init__(self) -> None:
-            name = model.graph.input[0].name
-            self.batches = iter([{name: each} for each in inputs])
+            self.batches = iter([{INPUT: images.reshape(-1, 1, 28, 28)}])
 
         def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
             return next(self.batches, None)
@@ -186,7 +155,7 @@ def _take_raw_pixels(model: onnx.ModelProto, preset: Preset) -> None:
     from onnx import helper, numpy_helper
 
     chain = []
-    name = pixels = model.graph.input[0].name
+    name = INPUT
     for op_type in ("Cast", "QuantizeLinear", "DequantizeLinear"):
         users = _users(model, name)
         if len(users) != 1 or users[0].op_type != op_type:
@@ -205,11 +174,11 @@ def _take_raw_pixels(model: onnx.ModelProto, preset: Preset) -> None:
     )
     model.graph.node.remove(cast)
     if preset.activations == "uint8":
-        dequantiser.input[:] = [pixels, scale, zero]
+        dequantiser.input[:] = [INPUT, scale, zero]
         model.graph.node.remove(quantiser)
     else:
         model.graph.node.insert(
-            0, helper.make_node("DequantizeLinear", [pixels, scale, zero], ["pixel_values"])
+            0, helper.make_node("DequantizeLinear", [INPUT, scale, zero], ["pixel_values"])
         )
         quantiser.input[:] = ["pixel_values", scale, low]
         dequantiser.input[:] = [quantiser.output[0], scale, low]

@@ -65,11 +65,7 @@ class LineNet(nn.Module):
         Returns:
             float32 ``[N, 13, W/2]``: logits of the digits, of a sign, of a point, and of none.
         """
-        return self.score(line.float() / 255)[:, :, 0]
-
-    def score(self, line: Tensor) -> Tensor:
-        """The same of ink as the first layer takes it, 0 to 1: float32 ``[N, 13, 1, W/2]``."""
-        x = self.body(line)
+        x = self.body(line.float() / 255)
         for layer in self.along:
             x = x + layer(x)
-        return cast("Tensor", self.head(x))
+        return cast("Tensor", self.head(x)[:, :, 0])
