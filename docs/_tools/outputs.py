@@ -35,9 +35,9 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs/images"
 
 PICTURES = {
-    "annotated.jpg": "infer data/samples/notes.jpg --min-confidence 0.999 -q --annotate out",
+    "annotated.jpg": "infer data/samples/notes.jpg --min-confidence 0.9993 -q --annotate out",
     "page.jpg": "infer data/samples/page.jpg -q --annotate out",
-    "explained.jpg": "infer data/samples/notes.jpg --min-confidence 0.999 -q --explain out",
+    "explained.jpg": "infer data/samples/notes.jpg --min-confidence 0.9993 -q --explain out",
 }
 """Pictures of ``docs/images`` and the commands whose one picture in the folder ``out`` they are."""
 
