@@ -84,7 +84,7 @@ class Line:
     @cached_property
     def peaks(self) -> list[Peak]:
         """Where the line reader sees digits, from the left."""
-        return find_peaks(self)
+        return _find_peaks(self)
 
     def _place(self, box: Box) -> float:
         return float(self.strip.locate([box])[0, 0]) * HEIGHT / self.strip.shape[0]
@@ -107,8 +107,7 @@ class Peak(NamedTuple):
         return int(self.seen[:SIGN].argmax())
 
 
-def find_peaks(line: Line) -> list[Peak]:
-    """Where the line reader sees digits, from the left."""
+def _find_peaks(line: Line) -> list[Peak]:
     digits = line.probabilities[:SIGN]
     kinds = np.where(digits.sum(0) >= MIN_PEAK, digits.argmax(0), -1).tolist()
     scale = line.strip.shape[0] / HEIGHT

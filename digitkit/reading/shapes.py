@@ -66,9 +66,8 @@ class Shape:
     @property
     def lean(self) -> float:
         """How much it leans as a slash does: minus the covariance of its ink's coordinates."""
-        y, x = np.nonzero(self.ink)
         rows, columns = self.ink.shape
-        covariance = float(((x - x.mean()) * (y - y.mean())).mean()) if len(x) else 0.0
+        covariance = float(np.cov(np.nonzero(self.ink), bias=True)[0, 1])
         return -covariance * float(self.width / columns) * float(self.height / rows)
 
     @property

@@ -19,7 +19,6 @@ from torch.utils.data import Dataset
 
 from digitkit.arrays import F32, U8
 from digitkit.datasets.digits import DigitData
-from digitkit.errors import DatasetError
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
@@ -246,13 +245,7 @@ def write_strips(path: Path, strips: Sequence[LineStrip]) -> None:
 
 
 def read_strips(path: Path) -> list[LineStrip]:
-    """Read strips from a file that `write_strips` wrote.
-
-    Raises:
-        DatasetError: it does not exist.
-    """
-    if not path.is_file():
-        raise DatasetError("does not exist", subject=str(path), hint="train again")
+    """Read strips from a file that `write_strips` wrote."""
     with np.load(path) as data:
         inks = np.split(data["ink"], np.cumsum(data["widths"])[:-1], axis=1)
         digits = np.split(data["digits"], np.cumsum(data["counts"])[:-1])
