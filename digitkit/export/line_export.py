@@ -33,8 +33,8 @@ PARITY = 1e-4
 """Gate: largest difference of a probability between torch and ONNX Runtime."""
 
 SIGN_PRIOR = 0.5
-"""Signs are so much less frequent in what is read than in training, where half of the hands write
-dates or calculations."""
+"""Signs are rarer in what users read than in training, by this factor; their scores are lowered
+accordingly."""
 
 
 class _DeployedLineNet(nn.Module):

@@ -44,9 +44,11 @@ _STROKES: dict[str, list[list[tuple[float, float]]]] = {
 
 _BETWEEN = "+-x=/|():<√"
 _IN_DATES = "//.-:"
+"""Signs between numbers, and within dates and times."""
 
 _UNITS = "m g h l s t a b x k kg cm mm km EUR USD ml min st nd th °C € % kWh"
 _SYMBOLS = "No Nr A B C R T # x n"
+"""What stands close behind a number, and before it."""
 
 _WIDER = {"/": (0.55, 1.3)}
 """How much wider a sign may be than its strokes say; a steeper slash would be a 1."""

@@ -90,7 +90,7 @@ export function showLive(/** @type {AbortSignal} */ signal) {
   async function connect() {
     if (source !== null && source.readyState !== EventSource.CLOSED) return;
     health = await getJson("api/health", { signal });
-    // A history that cannot be read, on a full disk say, is no reason to show nothing.
+    // If the history cannot be read, for example because the disk is full, show the rest.
     const { readings } = await getJson(`api/readings?limit=${MAX_EVENTS}`, { signal }).catch(() => ({ readings: null }));
     if (signal.aborted) return;
     liveEvents = (readings ?? []).filter((/** @type {Stored} */ one) => one.event);

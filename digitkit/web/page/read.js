@@ -168,7 +168,8 @@ async function startCamera() {
   } catch (error) {
     byId("camera-start").disabled = false;
     const denied = error instanceof DOMException && error.name === "NotAllowedError";
-    say(byId("read-problem"), denied ? "The browser may not use the camera; allow it for this page." : "There is no camera that the browser can use.");
+    const denial = "The browser may not use the camera. Allow camera access for this page.";
+    say(byId("read-problem"), denied ? denial : "The browser found no camera.");
     return;
   }
   byId("read-figure").hidden = byId("read-result").hidden = true;
@@ -255,7 +256,7 @@ function takeFile(/** @type {DataTransfer|null} */ transfer) {
   else if (transfer && transfer.types.length) say(byId("read-problem"), "That is not a picture file.");
 }
 
-/** Copy the text of a reading; without HTTPS there is no clipboard, and it is selected instead. */
+/** Copy the text of a reading. Without HTTPS the clipboard is not available: select the text instead. */
 async function copyText(/** @type {HTMLElement} */ button) {
   const text = button.dataset.text ?? "";
   const area = /** @type {HTMLTextAreaElement} */ (make("textarea", "hidden-text"));
