@@ -91,7 +91,8 @@ def make_tilted(mnist: DigitData, rng: Rng, degrees: float) -> Made:
 def make_small(mnist: DigitData, rng: Rng, degrees: float) -> Made:
     """Rows of digits 10 pixels high somewhere in 4000×3000 pixels."""
     page = Page(rng, (4000, 4001))
-    page.dark_paper = False
+    while page.dark_paper:
+        page = Page(rng, (4000, 4001))
     writer = Writer(page, mnist.images, mnist.labels)
     left, top = rng.uniform(0.1, 0.6) * page.w, rng.uniform(0.1, 0.8) * page.h
     rows = []
