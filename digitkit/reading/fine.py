@@ -33,6 +33,10 @@ SURE_SCORE, SURE_INK = 0.5, 0.8
 """What was found needs no second look from this detection score and this mean probability of its
 ink on, 0–1. A paragraph of small writing, blurred, may look like a digit, but of faint ink."""
 
+FEW, LOW = 4, 40
+"""Up to so many candidates, all lower than the second, may each be a paragraph of small writing:
+pixels of the working scale."""
+
 _BLOCK = 32
 """Side of the blocks that are looked at or not, pixels of the working scale."""
 
@@ -42,7 +46,7 @@ _TILE = 10
 _CONTRAST = 9
 """Least local contrast of ink, grey levels."""
 
-_BUSY = (0.015, 0.5)
+_BUSY = (0.015, 0.6)
 """Fraction of such pixels in a block of writing; a block with more is a texture."""
 
 
@@ -70,7 +74,7 @@ def choose_tiles(
         ink, 0, rows * _BLOCK - work.shape[0], 0, columns * _BLOCK - work.shape[1],
         cv2.BORDER_CONSTANT,
     )  # fmt: skip
-    for candidate in candidates:
+    for candidate in () if are_few(candidates, ratio) else candidates:
         if candidate.score >= SURE_SCORE and _measure_ink(candidate, scale) >= SURE_INK:
             left, top, right, bottom = (round(edge / ratio) for edge in candidate.edges)
             framed[max(top - 3, 0) : bottom + 3, max(left - 3, 0) : right + 3] = 0
@@ -95,6 +99,18 @@ def choose_tiles(
             break
         tiles.append((round(x * block), round(y * block), round(w * block), round(h * block)))
     return fine_ratio, tiles
+
+
+def are_few(candidates: Sequence[Candidate], ratio: float) -> bool:
+    """Whether a large image shows so little that a closer look costs little.
+
+    Args:
+        candidates: what was found in it.
+        ratio: pixels of the image per pixel of the working scale.
+    """
+    likely = [candidate for candidate in candidates if candidate.score >= SURE_SCORE]
+    heights = [(candidate.edges[3] - candidate.edges[1]) / ratio for candidate in likely]
+    return ratio >= MIN_REDUCTION and 0 < len(likely) <= FEW and max(heights) < LOW
 
 
 def _measure_ink(candidate: Candidate, scale: Scale) -> float:

@@ -18,7 +18,7 @@ from digitkit.images.ink import extract_ink
 from digitkit.reading.crops import clip_box, crop_detection
 from digitkit.reading.detections import Detection
 from digitkit.reading.detector import CENTRE, Detector
-from digitkit.reading.fine import FINE_HEIGHT, choose_tiles, merge_fine
+from digitkit.reading.fine import FINE_HEIGHT, are_few, choose_tiles, merge_fine
 from digitkit.reading.scales import Candidate, Scale
 
 WORK_SIDE = REDUCED_SIDE
@@ -107,7 +107,8 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
             if candidate.rank_score >= MIN_FAINT_SCORE
         ]
         best = max((candidate.rank_score for candidate in candidates), default=0.0)
-        if best >= MIN_CLEAR_SCORE and min(heights) >= LARGE_HEIGHT:
+        is_clear = best >= MIN_CLEAR_SCORE and min(heights) >= LARGE_HEIGHT
+        if is_clear and not are_few(candidates, ratio[0]):
             return scales, candidates
     fine_ratio, tiles = choose_tiles(reduced, scales[0], candidates)
     for x, y, w, h in tiles:

@@ -180,12 +180,12 @@ def test_small_ink_is_looked_at_again():
     ratio, tiles = choose_tiles(work[80:130], scale(1.0, blank[40:65]), [])
     assert (ratio, len(tiles)) == (0.5, 1)  # a strip is enlarged
     assert choose_tiles(np.full((320, 640), 200, np.uint8), scale(3.0, blank), [])[1] == []
-    # Not where a digit of clear ink was found; a paragraph may look like one of faint ink.
+    # Not where digits of clear ink were found; a paragraph may look like one, of faint ink mostly.
     digit = Candidate((890, 280, 1030, 330), 0.7, 0.7)
-    for probability, count in ((0.95, 0), (0.6, 1)):
+    for probability, candidates, count in ((0.95, 5, 0), (0.6, 5, 1), (0.95, 1, 1)):
         ink = blank.copy()
         ink[48:54, 150:170] = probability
-        assert len(choose_tiles(work, scale(3.0, ink), [digit])[1]) == count
+        assert len(choose_tiles(work, scale(3.0, ink), [digit] * candidates)[1]) == count
 
 
 def test_parts_of_a_digit_do_not_replace_it():

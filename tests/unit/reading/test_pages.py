@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from digitkit import Reader
+from digitkit.datasets.mnist import load_mnist
 from digitkit.images import large
 from digitkit.images.cv import cv2
 from digitkit.reading.detector import Detector
@@ -86,6 +87,24 @@ def test_a_large_jpeg_is_decoded_completely_only_for_small_digits(
     assert len(calls) == 1 + decoded
     boxes = [[digit.box for digit in each.digits] for each in (reading, expected)]
     assert np.allclose(*boxes, atol=3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "side", "across", "down"),
+    [(["998", "507", "195", "223"], 17, 14, 20), (["3612", "7070", "1260", "9352"], 20, 16, 24)],
+)
+def test_a_paragraph_of_small_digits_is_not_one_digit(rows, side, across, down, reader):
+    """At the scale that is searched first, its rows are as close as the strokes of a digit."""
+    test = load_mnist("test")
+    page = np.full((3000, 4000), 225, np.float32)
+    for i, row in enumerate(rows):
+        for k, digit in enumerate(map(int, row)):
+            image = test.images[np.flatnonzero(test.labels == digit)[3]]
+            small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+            y, x = 1200 + i * down, 1500 + k * across
+            part = page[y : y + side, x : x + side]
+            np.minimum(part, 225 - 180.0 * small / 255, out=part)
+    assert reader.read(page.astype(np.uint8)).text == "\n".join(rows)
 
 
 def test_a_broken_off_bar_goes_to_its_digit(detector):
