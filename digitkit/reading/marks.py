@@ -23,7 +23,7 @@ from digitkit.reading.strips import BAND, HALF, STROKE, Ink, Member, Placed, Str
 SWALLOWED = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""
 
-REMNANT, MIN_ATTACHED = 0.06, 0.05
+REMNANT, MIN_ATTACHED = 0.06, 0.03
 """Ink this close to a digit's strokes is their edge, in heights; what goes on beyond that is ink of
 its own from this area on, in squares of the height."""
 

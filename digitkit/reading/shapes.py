@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from digitkit.arrays import U8
+from digitkit.arrays import F64, U8
 from digitkit.reading.results import MarkKind
 
 MIN_AREA = 0.003
@@ -23,6 +24,10 @@ LOW = 0.27
 LONGER, BELOW_LINE, LEANS = 0.1, 0.7, 0.0007
 """A comma, unlike a point, is this much higher than wide, or reaches this far below the middle of
 the digits, in heights, or leans this much, in squares of the height."""
+
+DASH_WIDTHS, DASH_THICK, DASH_SLOPE, DASH_FILLED = (0.22, 1.0), 0.28, 30, 0.7
+"""A dash is so wide and at most so thick, in heights, slopes by at most so many degrees, and fills
+this fraction of a straight bar."""
 
 PAIR_SHIFT = 0.2
 """The dots of a colon are at most this far from being one above the other, in heights."""
@@ -66,14 +71,26 @@ class Shape:
     @property
     def lean(self) -> float:
         """How much it leans as a slash does: minus the covariance of its ink's coordinates."""
-        rows, columns = self.ink.shape
-        covariance = float(np.cov(np.nonzero(self.ink), bias=True)[0, 1])
-        return -covariance * float(self.width / columns) * float(self.height / rows)
+        return -float(self._covariance[0, 1])
 
     @property
     def is_dash(self) -> bool:
-        """Whether it is a level stroke."""
-        return 0.22 <= self.width <= 1.0 and self.height <= min(0.28, 0.55 * self.width)
+        """Whether it is a nearly level stroke."""
+        if not (DASH_WIDTHS[0] <= self.width <= DASH_WIDTHS[1] and self.height <= self.width):
+            return False
+        (short, long), directions = np.linalg.eigh(self._covariance)
+        # Of an even bar the variance along a side is a twelfth of its square.
+        thickness, length = math.sqrt(12 * max(short, 0)), math.sqrt(12 * max(long, 0))
+        is_level = abs(directions[0, 1]) <= math.sin(math.radians(DASH_SLOPE))
+        is_filled = self.area >= DASH_FILLED * thickness * length
+        return bool(thickness <= min(DASH_THICK, 0.6 * length) and is_level and is_filled)
+
+    @property
+    def _covariance(self) -> F64:
+        """Of the coordinates of its ink, down and across, in squares of the height."""
+        rows, columns = self.ink.shape
+        pixel = np.array([self.height / rows, self.width / columns])
+        return np.asarray(np.cov(np.nonzero(self.ink), bias=True) * np.outer(pixel, pixel))
 
 
 def classify(shapes: Sequence[Shape]) -> list[tuple[MarkKind, Shape]]:

@@ -75,6 +75,17 @@ def test_signs_separate_and_points_join(reader, one_of_each, written, expected, 
     assert reading.complete
 
 
+@pytest.mark.parametrize(
+    ("ends", "thick"),
+    [((78, 102, 104, 98), 9), ((78, 105, 104, 96), 6), ((94, 100, 124, 100), 5)],
+    ids=["thick", "sloping", "touches the digit"],
+)
+def test_a_leading_minus_is_not_lost(reader, one_of_each, ends, thick):
+    image = write("  6455", one_of_each, step=40)
+    cv2.line(image, ends[:2], ends[2:], 47, thick, cv2.LINE_AA)
+    assert reader.read(image).text == "-6455"
+
+
 @pytest.mark.parametrize("degrees", [-25, 8, 25])
 def test_marks_are_found_in_tilted_rows(reader, one_of_each, degrees):
     image = turn(write("2840,25", one_of_each, height=400), degrees)
