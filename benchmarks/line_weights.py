@@ -26,11 +26,11 @@ from digitkit.cli import show
 from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.reading.combining import LEAST
 from digitkit.reading.detections import is_at
 from digitkit.reading.detector import Detector
 from digitkit.reading.line_reader import SIGN, LineReader
 from digitkit.reading.lines import read_lines
-from digitkit.reading.settling import LEAST
 from digitkit.reading.strategies import PageStrategy, classify_with, find_members
 from digitkit.training.scenes.scene import compose_scene
 

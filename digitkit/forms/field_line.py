@@ -9,9 +9,9 @@ import numpy as np
 from digitkit.arrays import F32, U8
 from digitkit.forms.field_ink import FieldInk
 from digitkit.images.cv import cv2
+from digitkit.reading.combining import Weights
 from digitkit.reading.line_reader import COLUMN, HEIGHT, UNIT, LineReader
 from digitkit.reading.lines import look_up
-from digitkit.reading.settling import Weights
 
 TALL = 0.55
 """Digits are at least this high, relative to the highest ink of their field."""

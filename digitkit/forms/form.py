@@ -26,8 +26,8 @@ from digitkit.forms.results import FieldDigit, FieldReading, FormReading
 from digitkit.forms.template import FormField, Template, load_templates
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
+from digitkit.reading.combining import combine
 from digitkit.reading.line_reader import LineReader
-from digitkit.reading.settling import combine
 from digitkit.sources.frames import Failure, Frame
 
 if TYPE_CHECKING:

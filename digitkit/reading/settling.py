@@ -7,40 +7,21 @@ combined to one probability for each digit and for none.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
-from digitkit.arrays import F32, Box
+from digitkit.arrays import Box
 from digitkit.models.classifier import Prediction
+from digitkit.reading.combining import Weights, combine
 from digitkit.reading.detections import Classified, Classify, Detection
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import SAME, Line, is_part, match_peaks, own_peaks
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strips import Member
-
-
-class Weights(NamedTuple):
-    """How the probabilities of two networks are combined.
-
-    A product of experts (Hinton, Training Products of Experts by Minimizing Contrastive Divergence,
-    Neural Computation 14, 2002).
-
-    Attributes:
-        own: exponent of the classifier's.
-        line: exponent of the line reader's.
-        none: what is added to the logarithm of no digit.
-    """
-
-    own: float
-    line: float
-    none: float
-
 
 PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
 """The weights that fit best on synthetic images (``benchmarks/line_weights.py``) trust the line
@@ -61,9 +42,6 @@ third; an upright line, if it is at most the second away."""
 
 MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
-
-LEAST = 1e-5
-"""Probabilities are not taken for less than this."""
 
 
 def settle_digits(
@@ -112,7 +90,9 @@ def classify_in_line(classify_all: Classify, line: Line | None) -> Classify:
     def classify(detections: Sequence[Detection]) -> list[Classified]:
         seen = [line.at(detection.box) for detection in detections]
         return [
-            each if own is None else replace(each, prediction=combine(each.prediction, own))
+            each
+            if own is None
+            else replace(each, prediction=combine(each.prediction, own, PAGE_WEIGHTS))
             for each, own in zip(classify_all(detections), seen, strict=True)
         ]
 
@@ -180,21 +160,3 @@ def _belongs(mark: Mark, digit: Box) -> bool:
     x, _, width, height = mark.row_box
     common = min(x + width, digit[0] + digit[2]) - max(x, digit[0])
     return 2 * common >= width or height < LOW * digit[3]
-
-
-def combine(own: Prediction, seen: F32, weights: Weights = PAGE_WEIGHTS) -> Prediction:
-    """What a digit is by the classifier and by its row.
-
-    Args:
-        own: the classifier's prediction.
-        seen: the row's probabilities, float32 ``[13]``.
-        weights: how much each of them counts.
-    """
-    none = weights.none + weights.own * math.log(max(1 - own.is_digit, LEAST))
-    none += weights.line * math.log(max(float(seen[SIGN:].sum()), LEAST))
-    logs = weights.own * np.log(np.maximum(own.probabilities * own.is_digit, LEAST))
-    logs = np.append(logs + weights.line * np.log(np.maximum(seen[:SIGN], LEAST)), none)
-    both = np.exp(logs - logs.max())
-    digits = both[:-1] / both.sum()
-    best, is_digit = int(digits.argmax()), float(digits.sum())
-    return Prediction(best, float(digits[best]), is_digit, (digits / is_digit).astype(np.float32))

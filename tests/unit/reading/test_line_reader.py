@@ -13,9 +13,9 @@ from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
 from digitkit.models.registry import models_folder
 from digitkit.reading import lines
+from digitkit.reading.combining import Weights, combine
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, SIGN, UNIT, LineReader
 from digitkit.reading.lines import look_up
-from digitkit.reading.settling import Weights, combine
 
 WEIGHTS = Weights(0.5, 1.0, 0.0)
 
