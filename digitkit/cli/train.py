@@ -13,14 +13,13 @@ import typer
 
 from digitkit.cli import show
 from digitkit.cli.options import complete_model
-from digitkit.errors import GateError, RecipeError, RunError, needs_extra
+from digitkit.cli.train_report import print_summary
+from digitkit.errors import RecipeError, RunError, needs_extra
 from digitkit.models.calibration import MIN_CALIBRATION_IMAGES
 from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
-    from digitkit.training.folder import Run
     from digitkit.training.recipes import Recipe
-    from digitkit.training.record import MixRecord, RunRecord
     from digitkit.training.run import TrainConfig
     from digitkit.training.steps import StepConfig, StepTask
 
@@ -52,9 +51,6 @@ with which the same code ends at 81.5% after ten epochs; so the recipes article 
 article-minimal set 1.0, with Keras's rho 0.95 and epsilon 1e-7. The notebook docs/article.ipynb \
 shows step by step what the article's layers do to the picture of a digit.
 """
-
-ARTICLE_PAGE = "docs/article.ipynb"
-"""What explains the recipes of the article, in a checkout."""
 
 
 RECIPE_NAMES = (
@@ -236,7 +232,7 @@ def _train(folder: Path, config: TrainConfig | None) -> None:
             _stop(f"digitkit train --resume {folder} continues after the last complete epoch")
     if not watcher.has_begun:
         show.print_line(f"{folder} is complete: nothing was trained now. Its results:", error=True)
-    _print_summary(done)
+    print_summary(done)
 
 
 def _stop(hint: str) -> NoReturn:
@@ -363,66 +359,3 @@ def _list(name: str, fields: dict[str, object]) -> None:
     print(f"Fields of {name} that --set changes:")
     for field, value in fields.items():
         print(f"  {field}={f'{value:.4g}' if isinstance(value, float) else value}")
-
-
-def _print_summary(run: Run) -> None:
-    from digitkit.training.forgetting import check_forgotten
-
-    record, test = run.record, run.record.test
-    assert test is not None  # a finished training has been tested
-    # As the article's script ends.
-    print(f"Test loss: {test.loss_uncalibrated:.4f}")
-    print(f"Test accuracy: {test.accuracy:.4f}")
-    wrong = round((1 - test.accuracy) * test.count)
-    show.print_wrapped(
-        f"{run.recipe.name}: {test.accuracy:.2%} on {record.data.test.name} "
-        f"({wrong} of {test.count:,} wrong), epoch {record.best_epoch} of "
-        f"{len(record.epochs)} kept, {record.wall_seconds:.0f} s, threads: {record.threads}"
-    )
-    show.print_wrapped(_describe_calibration(record))
-    if record.mix is not None:
-        show.print_wrapped(_describe_mix(record.mix, record))
-    if run.recipe.name.startswith("article"):
-        show.print_line(f"what each of its layers does is shown in the notebook {ARTICLE_PAGE}")
-    try:
-        check_forgotten(record, run.folder)
-    except GateError:
-        show.print_line(f"written to {run.folder}")
-        raise
-    show.print_line(f"written to {run.folder}; next: digitkit export {run.folder}")
-
-
-def _describe_mix(mix: MixRecord, record: RunRecord) -> str:
-    """What was read before and is read now."""
-    assert mix.result is not None  # a finished training has been tested
-    parts = [f"MNIST's test set: {mix.start.mnist:.2%} right before, {mix.result.mnist:.2%} now"]
-    if mix.start.own is not None and mix.result.own is not None:
-        count = mix.own_validation
-        before, now = (round(count * part) for part in (mix.start.own, mix.result.own))
-        parts.append(
-            f"{mix.own.name}, {count:,} held out of {mix.own.count:,}: {before:,} before, "
-            f"{now:,} now"
-        )
-    if mix.without_digit and not record.recipe.negatives:
-        parts.append(
-            f"{mix.without_digit:,} images without a digit are not used: the net does not tell "
-            "them from digits"
-        )
-    return "; ".join(parts)
-
-
-def _describe_calibration(record: RunRecord) -> str:
-    """Temperature and threshold, and where they are from."""
-    calibration, init = record.calibration, record.init
-    count = record.validation.count if record.validation else 0
-    source = f"fitted on {count:,} validation images"
-    if record.mix is not None and init is not None:
-        source = f"kept from {init.run}"
-    elif calibration.source != "validation":
-        kept = f"kept from {init.run}" if calibration.source == "init" and init else "defaults"
-        needed = f"{MIN_CALIBRATION_IMAGES:,} validation images, not {count:,}"
-        source = f"{kept}; fitting takes {needed}"
-    return (
-        f"temperature {calibration.temperature:.4g}, threshold {calibration.min_confidence:g}: "
-        f"{source}"
-    )

@@ -112,7 +112,7 @@ def test_train_and_export(here, few_digits, monkeypatch):
 
 @pytest.mark.slow
 def test_the_recipes_of_the_article_point_to_the_notebook(here, few_digits):
-    from digitkit.cli.train import ARTICLE_PAGE
+    from digitkit.cli.train_report import ARTICLE_PAGE
 
     assert (ROOT / ARTICLE_PAGE).is_file()
     assert ARTICLE_PAGE in run("train", "--help").output
