@@ -44,6 +44,8 @@ digitkit train --recipe finder --out runs/finder — the net that detects digits
 
 digitkit train --recipe lines --out runs/lines — the net that reads rows as a whole; 45 minutes
 
+digitkit train --recipe grey --out runs/grey — the net that reads poor images; 40 minutes
+
 [bold]Why the article's learning rate is 1.0[/]
 
 The article's code sets none, and Keras's default for Adadelta was 1.0 then. Today it is 0.001, \
@@ -55,7 +57,7 @@ shows step by step what the article's layers do to the picture of a digit.
 
 RECIPE_NAMES = (
     *("quick", "best", "best-tiny", "pages", "fine-tune", "article", "article-minimal", "finder"),
-    "lines",
+    *("lines", "grey"),
 )
 """What the shell offers: the recipes themselves load torch."""
 
@@ -243,14 +245,16 @@ def _stop(hint: str) -> NoReturn:
 def _step_tasks() -> dict[str, Task]:
     """What is trained by steps, by the names of the recipes."""
     from digitkit.training.detector_training import DETECTOR
+    from digitkit.training.grey_training import GREY
     from digitkit.training.line_training import LINES
 
-    return {task.recipe: task for task in (DETECTOR, LINES)}
+    return {task.recipe: task for task in (DETECTOR, LINES, GREY)}
 
 
 def _train_steps(task: Task, work: StepConfig | Path) -> None:
     """Train a net by steps and export it, or resume the training in a folder."""
     from digitkit.export.detector_export import export_detector_run
+    from digitkit.export.grey_export import export_grey_run
     from digitkit.export.line_export import export_line_run
     from digitkit.training.steps import SAVED_STEPS, StepProgress, resume_steps, train_steps
 
@@ -268,7 +272,11 @@ def _train_steps(task: Task, work: StepConfig | Path) -> None:
         times = f"{progress.seconds:.0f} s, {progress.seconds_left:.0f} s left"
         print(f"{line}  {times}", file=sys.stderr, flush=True)
 
-    exports = {"finder": export_detector_run, "lines": export_line_run}
+    exports = {
+        "finder": export_detector_run,
+        "lines": export_line_run,
+        "grey": export_grey_run,
+    }
     try:
         with show.progress() as prepare:
             if isinstance(work, Path):

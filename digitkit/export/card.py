@@ -9,6 +9,7 @@ from digitkit.errors import to_json
 from digitkit.models.classifier import Classifier
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.reading.detector import DETECTOR_FILE, Detector
+from digitkit.reading.grey_classifier import GREY_FILE, GreyClassifier
 from digitkit.reading.line_reader import LINE_FILE, LineReader
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
@@ -66,7 +67,7 @@ def write_card(folder: Path) -> None:
     models: list[tuple[Path, ModelContract]] = []
     sums = ""
     for path in sorted(folder.glob("[!.]*.onnx")):
-        if path.name in (DETECTOR_FILE, LINE_FILE):
+        if path.name in (DETECTOR_FILE, LINE_FILE, GREY_FILE):
             sums += f"{file_sha256(path)}  {path.name}\n"
             continue
         model = Classifier(path)
@@ -80,6 +81,7 @@ def write_card(folder: Path) -> None:
         + _figures(folder, models)
         + _detector(folder / DETECTOR_FILE)
         + _line_reader(folder / LINE_FILE)
+        + _grey_classifier(folder / GREY_FILE)
     )
     if (folder / NOTES).is_file():
         text += "\n" + (folder / NOTES).read_text(encoding="utf-8")
@@ -188,6 +190,21 @@ def _line_reader(path: Path) -> str:
         "or a sign, a decimal separator, or none (`digitkit.reading.line_reader`). "
         f"{metadata['digitkit.training']} The digits are those of the detector's scenes, but for "
         "the twelfth of MNIST's training digits that validates `digits`, which is left out.\n"
+    )
+
+
+def _grey_classifier(path: Path) -> str:
+    """The section on the grey classifier; empty if the folder has none."""
+    if not path.is_file():
+        return ""
+    metadata = GreyClassifier(path).metadata
+    return (
+        f"\n## The grey classifier\n\n{_file_facts(path, metadata)} reads the pixels of a digit "
+        "that stands alone, where its ink cannot be extracted well: for a grey image of any size, "
+        "fitted into 40×40, it predicts the probabilities of the ten digits and of none "
+        f"(`digitkit.reading.grey_classifier`). {metadata['digitkit.training']} The digits are "
+        "those of the line reader; letters, signs, parts of digits, objects and empty paper are "
+        "what it learnt to reject.\n"
     )
 
 

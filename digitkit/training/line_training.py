@@ -28,14 +28,10 @@ from digitkit.training.line_data import (
 from digitkit.training.line_net import LineNet
 from digitkit.training.ranges import Seed, Steps
 from digitkit.training.recipes import LINES_RECIPE
-from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
+from digitkit.training.steps import VALIDATION, StepConfig, StepTask, has_bfloat16
 
 STRIPS = "lines.npz"
 """The strips that are trained on, in the run folder."""
-
-VALIDATION = 1 / 12
-"""This fraction of MNIST's training images is not used, so that what is left measures the net; the
-split is that of a classifier with the same seed."""
 
 
 @dataclass(frozen=True)

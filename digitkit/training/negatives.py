@@ -61,7 +61,7 @@ _TURNS = (
 def _kinds(
     digits: Images, labels: Labels, rng: np.random.Generator
 ) -> dict[str, Callable[[], Images]]:
-    cuttable = np.flatnonzero(np.isin(labels, list(_CUTS)))
+    cuttable = np.flatnonzero(np.isin(labels, list(PARTS)))
 
     def cut_digit() -> Images:
         if len(cuttable) == 0:
@@ -83,7 +83,7 @@ def _kinds(
     }
 
 
-_CUTS = {0: "tb", 2: "b", 3: "lb", 4: "t", 5: "tlb", 8: "l"}
+PARTS = {0: "tb", 2: "b", 3: "lb", 4: "t", 5: "tlb", 8: "l"}
 """Parts that are not digits themselves: top, bottom or left. (Half an 8 is a 0, a 9's foot a 1.)"""
 
 
@@ -102,7 +102,7 @@ def cut(digit: Images, label: int, rng: np.random.Generator) -> Images:
     ink = digit[y : y + h, x : x + w]
     fraction = rng.uniform(0.3, 0.6)
     rows, columns = max(2, round(h * fraction)), max(2, round(w * fraction))
-    side = rng.choice(list(_CUTS[label]))
+    side = rng.choice(list(PARTS[label]))
     part = {"t": ink[:rows], "b": ink[-rows:], "l": ink[:, :columns]}[side]
     return normal_form(np.ascontiguousarray(part))
 

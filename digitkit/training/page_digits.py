@@ -27,6 +27,7 @@ from digitkit.system.progress import Progress
 from digitkit.training.composing import compose_all
 from digitkit.training.scenes.fonts import DIGIT_HEIGHT, load_fonts
 from digitkit.training.scenes.scene import compose_scene
+from digitkit.training.scenes.words import LOOKALIKES
 
 SIDES = (300, 900)
 """Smallest and largest longer side of the pages, pixels."""
@@ -34,10 +35,6 @@ SIDES = (300, 900)
 LIKE_A_DIGIT = 0.9
 """What shows no digit and is one with this confidence to the shipped classifier is left out: l, O
 and S look like digits to everyone, and only their line shows that they are none."""
-
-LOOKALIKES = frozenset("IOSZbgijloqsz!{}'(),-./:;[\\]_`|°ÖÜöü")
-"""Characters that are written like a digit or a stroke of one. B, D, G and & differ from digits in
-most hands, and are there to be learnt, though one in eight looks like one to ``digits``."""
 
 PENS = 2
 """With how many pens each other character of a font is written."""

@@ -222,7 +222,11 @@ LINES_RECIPE = "lines"
 """``digitkit train --recipe`` of the line reader; see `digitkit.training.line_training`."""
 
 
-STEP_RECIPES = (DETECTOR_RECIPE, LINES_RECIPE)
+GREY_RECIPE = "grey"
+"""``digitkit train --recipe`` of the grey classifier; see `digitkit.training.grey_training`."""
+
+
+STEP_RECIPES = (DETECTOR_RECIPE, LINES_RECIPE, GREY_RECIPE)
 """The recipes of nets that are trained by steps; see `digitkit.training.steps`."""
 
 

@@ -18,11 +18,19 @@ from digitkit import Classifier
 from digitkit.datasets.digits import stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import GateError
-from digitkit.export import detector_export, export_job, graph, line_export, verify
+from digitkit.export import (
+    detector_export,
+    export_job,
+    graph,
+    grey_export,
+    line_export,
+    verify,
+)
 from digitkit.export.export_job import ExportConfig, export_run
 from digitkit.models.calibration import fit_min_confidence
 from digitkit.models.evaluation import score_predictions
 from digitkit.reading.detector import Detector
+from digitkit.reading.grey_classifier import GreyClassifier
 from digitkit.reading.line_reader import LineReader
 from digitkit.training import negatives, steps
 
@@ -156,6 +164,29 @@ def test_a_trained_line_reader_can_be_used_and_trained_on(tmp_path, monkeypatch)
     monkeypatch.setattr(line_export, "PARITY", -1.0)
     assert "probabilities" in str(error_of(GateError, line_export.export_line_run, out))
     assert not (out / "lines.onnx").exists()
+
+
+def test_a_trained_grey_classifier_can_be_used_and_trained_on(tmp_path, monkeypatch):
+    out = tmp_path / "a"
+    options = ["--set", "steps=2", "--set", "images=130", "--threads", 1]
+    first = run("train", "--recipe", "grey", "--out", out, "--batch-size", 4, *options)
+    assert first.exit_code == 0, first.output
+    trained = GreyClassifier(out / "grey.onnx")
+    assert "2 steps of 4 images of 40×40" in trained.metadata["digitkit.training"]
+    found = trained.classify([np.full((30, 50), 128, np.uint8), np.eye(90, dtype=np.uint8)])
+    assert found.shape == (2, 11)
+    assert np.allclose(found.sum(1), 1, atol=1e-5)
+    with np.load(out / "grey.npz") as made:
+        assert made["images"].shape == (130, 40, 40)
+        assert 10 in made["labels"]
+    further = ["--out", tmp_path / "b", "--init", out, "--set", "seed=3", *options]
+    assert run("train", "--recipe", "grey", *further).exit_code == 0
+    training = GreyClassifier(tmp_path / "b/grey.onnx").metadata["digitkit.training"]
+    assert training.count("2 steps") == 2
+    (out / "grey.onnx").unlink()
+    monkeypatch.setattr(grey_export, "PARITY", -1.0)
+    assert "probabilities" in str(error_of(GateError, grey_export.export_grey_run, out))
+    assert not (out / "grey.onnx").exists()
 
 
 def test_an_interrupted_training_of_the_detector_is_resumed(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from support.machines import CAPTURED, NO_FIRMWARE
 FILE = answers.FileFacts("digits-int8.onnx", "ab", "ab", shipped=True)
 DETECTOR = answers.FileFacts("finder.onnx", "cd", "cd", shipped=True)
 LINE_READER = answers.FileFacts("lines.onnx", "ef", "ef", shipped=True)
+GREY_CLASSIFIER = answers.FileFacts("grey.onnx", "0a", "0a", shipped=True)
 CONTRACT = answers.ContractFacts(1, "int8", 0.9973, "MNIST test")
 READING = answers.ModelReading(FILE.name, "image", CONTRACT, text="0")
 PAGE = answers.PageReading("1984", "1984", "1984")
@@ -26,7 +27,7 @@ FACTS = {
     "opencv": answers.OpenCVFacts("4.11.0", windows=False),
     "onnxruntime": answers.OnnxRuntimeFacts("1.24.1", ("CPUExecutionProvider",), "1", False),
     "model": answers.ProbedModelFacts(
-        True, (FILE, DETECTOR, LINE_READER), (READING,), PAGE, 0, NO_PROFILE
+        True, (FILE, DETECTOR, LINE_READER, GREY_CLASSIFIER), (READING,), PAGE, 0, NO_PROFILE
     ),
 }
 

@@ -207,7 +207,8 @@ class ProbedModelFacts:
 
     Attributes:
         shipped: whether a shipped name was given.
-        files: the model's files, and the detector's and the line reader's.
+        files: the model's files, then those of the detector, the line reader and the grey
+            classifier.
         readings: one per file of the model; fewer if the probe failed before.
         page: None if the probe failed before, or no model loads.
         sockets_opened: how many sockets reading opened; None if not available.

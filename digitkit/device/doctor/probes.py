@@ -239,19 +239,20 @@ def _count_sockets() -> int | None:
 
 
 def _hash_files(paths: list[Path], shipped: str | None) -> Iterator[FileFacts]:
-    """Each file of the model and of the networks for pages, with its SHA-256 and the listed one.
+    """Each file of the model and of the other networks, with its SHA-256 and the listed one.
 
     For a shipped name this includes a precision that is listed but does not exist.
     """
     from digitkit.models.registry import models_folder
     from digitkit.reading.detector import detector_path
+    from digitkit.reading.grey_classifier import grey_classifier_path
     from digitkit.reading.line_reader import line_reader_path
 
-    for_pages = [detector_path(), line_reader_path()]
+    others = [detector_path(), line_reader_path(), grey_classifier_path()]
     listed = _read_checksums(models_folder())
     both = [models_folder() / f"{shipped}-{precision}.onnx" for precision in ("int8", "fp32")]
     missing = [path for path in both if path.name in listed and path not in paths]
-    for path in [*paths, *missing, *for_pages]:
+    for path in [*paths, *missing, *others]:
         sha256 = None
         with suppress(OSError):
             sha256 = file_sha256(path)
@@ -259,7 +260,7 @@ def _hash_files(paths: list[Path], shipped: str | None) -> Iterator[FileFacts]:
             path.name,
             sha256,
             _read_checksums(path.parent).get(path.name),
-            shipped is not None or path in for_pages,
+            shipped is not None or path in others,
         )
 
 

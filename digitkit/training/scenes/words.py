@@ -28,6 +28,10 @@ WORDS = tuple(_TEXT.split())
 LIKE_DIGITS = "SZOolIBGgqybszi"
 """Letters that look like digits: next to other letters they are none."""
 
+LOOKALIKES = frozenset("IOSZbgijloqsz!{}'(),-./:;[\\]_`|°ÖÜöü")
+"""Characters that are written like a digit or a stroke of one. B, D, G and & differ from digits in
+most hands, and are there to be learnt, though one in eight looks like one to ``digits``."""
+
 GREEK_AND_SIGNS = "+-=/*()[]<>#%&?!:;,.@{}~^x×÷€£§°"
 
 _VOWELS, _CONSONANTS = "aeiou", "bcdfghklmnprstvwz"

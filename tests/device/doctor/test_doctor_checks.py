@@ -13,6 +13,7 @@ from support.doctor import (
     FACTS,
     FILE,
     FRAME,
+    GREY_CLASSIFIER,
     LINE_READER,
     PAGE,
     READING,
@@ -54,7 +55,7 @@ def case(name: str, state: str, remedy: str | None = None, patch=None, **evidenc
 
 
 def files(**change: object) -> dict[str, object]:
-    return {"files": (FILE, replace(DETECTOR, **change), LINE_READER)}
+    return {"files": (FILE, replace(DETECTOR, **change), LINE_READER, GREY_CLASSIFIER)}
 
 
 def webcam(answer: Answer) -> dict[str, object]:

@@ -119,7 +119,7 @@ def test_a_shipped_model(tmp_path, monkeypatch):
     monkeypatch.setenv("DIGITKIT_PROFILE", str(tmp_path / "p.json"))
     facts = ask_model("digits").facts
     names = [file.name for file in facts.files]
-    assert names[1:] == ["digits-fp32.onnx", "finder.onnx", "lines.onnx"]
+    assert names[1:] == ["digits-fp32.onnx", "finder.onnx", "lines.onnx", "grey.onnx"]
     assert (facts.shipped, facts.sockets_opened in (0, None)) == (True, True)
     assert "p.json" in facts.profile.problem
 

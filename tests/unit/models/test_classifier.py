@@ -14,6 +14,7 @@ from digitkit.errors import ConfigError, InputNotFoundError, ModelError
 from digitkit.images.normal_form import normal_form
 from digitkit.models.registry import find_model, models_folder
 from digitkit.reading.detector import DETECTOR_FILE
+from digitkit.reading.grey_classifier import GREY_FILE
 from digitkit.reading.line_reader import LINE_FILE
 
 SHIPPED = {"digits": (0.997, 109_626, 150_000), "digits-tiny": (0.995, 32_506, 50_000)}
@@ -26,7 +27,7 @@ def test_shipped_models_and_checksums():
         reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines()
     )
     shipped = {f"{name}-{kind}.onnx" for name in SHIPPED for kind in ("fp32", "int8")}
-    shipped |= {DETECTOR_FILE, LINE_FILE}
+    shipped |= {DETECTOR_FILE, LINE_FILE, GREY_FILE}
     assert set(listed) == {p.name for p in folder.glob("*.onnx")} == shipped
     for name, digest in listed.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest

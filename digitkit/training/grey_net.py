@@ -1,0 +1,71 @@
+"""The grey classifier's net."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from digitkit.reading.grey_classifier import SIDE
+
+CLASSES = 11
+"""The digits, and no digit."""
+
+LEAST_CONTRAST = 2.0
+"""Images of less contrast are not stretched further: standard deviation, grey levels."""
+
+
+def _conv(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
+    )
+
+
+class _Residual(nn.Module):
+    """Two convolutions and a shortcut (He et al., Deep Residual Learning, CVPR 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _conv(width, width),
+            nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x))
+
+
+class GreyNet(nn.Module):
+    """Convolutions on an image of even contrast."""
+
+    def __init__(self, widths: tuple[int, int, int, int] = (24, 40, 64, 96)) -> None:
+        """Build the net.
+
+        Args:
+            widths: channels at the full size, 1/2, 1/4 and 1/8.
+        """
+        super().__init__()
+        a, b, c, d = widths
+        self.body = nn.Sequential(
+            _conv(1, a), _conv(a, b, 2), _conv(b, b),
+            _conv(b, c, 2), _Residual(c),
+            _conv(c, d, 2), _Residual(d),
+        )  # fmt: skip
+        self.dropout = nn.Dropout(0.2)
+        self.head = nn.Linear(d * (SIDE // 8) ** 2, CLASSES)
+
+    def forward(self, grey: Tensor) -> Tensor:
+        """Predict what images show.
+
+        Args:
+            grey: ``[N, 1, SIDE, SIDE]``, 0 to 255.
+
+        Returns:
+            float32 ``[N, 11]``: logits of the digits and of no digit.
+        """
+        x = grey.float()
+        x = x - x.mean((2, 3), keepdim=True)
+        contrast = (x * x).mean((2, 3), keepdim=True).sqrt().clamp(min=LEAST_CONTRAST)
+        x = self.body(x / contrast)
+        return cast("Tensor", self.head(self.dropout(x.flatten(1))))
