@@ -18,8 +18,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.ink import ink_is_dark
 from digitkit.reading.detections import Detection
-from digitkit.reading.line_reader import LineReader
-from digitkit.reading.strategies import PageStrategy
+from digitkit.reading.strategies import Judges, PageStrategy
 
 U8 = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -43,15 +42,15 @@ class Classical(Reader):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Build a `Reader` that searches pages in another way."""
         super().__init__(*arguments, **options)
-        self._page = ClassicalPage(self.line_reader)
+        self._page = ClassicalPage(Judges(self.line_reader, lambda: self.grey_classifier))
 
 
 class ClassicalPage(PageStrategy):
     """A page that is searched by `find_digits`."""
 
-    def __init__(self, line_reader: LineReader) -> None:
+    def __init__(self, judges: Judges) -> None:
         """Need no detector."""
-        self._line_reader = line_reader
+        self._judges = judges
 
     def detect(self, image: GreyImage) -> list[Detection]:
         """What `find_digits` finds."""

@@ -15,6 +15,7 @@ import numpy as np
 from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
 from digitkit.reading.detector import detector_path
+from digitkit.reading.grey_classifier import grey_classifier_path
 from digitkit.reading.line_reader import line_reader_path
 from digitkit.reading.reader import Reader
 from digitkit.sources.files import INPUT_ERRORS, OpenedImage
@@ -123,6 +124,7 @@ def describe_run(config: InferConfig, reader: Reader) -> dict[str, Any]:
     options["model"] = reader.classifier.sha256
     options["detector"] = file_sha256(detector_path())
     options["line reader"] = file_sha256(line_reader_path())
+    options["grey classifier"] = file_sha256(grey_classifier_path())
     return options
 
 

@@ -80,7 +80,7 @@ def rescore(classified: Sequence[Classified], min_confidence: float, side: int) 
     # Either the whole image is one digit, or the digits within it count.
     if whole.any():
         others = factor * confidence * ~whole
-        any_within = bool((~cut & (others >= min_confidence)).any())
+        any_within = bool((~whole & ~cut & (others >= min_confidence)).any())
         as_one = not any_within and float(confidence[whole].max()) >= float(others.max())
         # A digit that fills the image may show another one in a part of it.
         larger = float(h[whole].max()) >= FILLED * max(float(h[~whole].max(initial=0)), side / 2)

@@ -19,16 +19,17 @@ from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier, Prediction
 from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.detector import Detector
+from digitkit.reading.grey_classifier import GreyClassifier
 from digitkit.reading.line_reader import LineReader
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.results import Reading, Timings
+from digitkit.reading.single import settle_single
 from digitkit.reading.strategies import (
-    EnlargedStrategy,
+    Judges,
     PageStrategy,
     SingleDigitStrategy,
     Strategy,
     classify_with,
-    is_clear,
 )
 from digitkit.reading.upright import is_clearly_better, surely_upright
 from digitkit.sources.frames import Failure, Frame
@@ -70,6 +71,7 @@ class Reader:
         threads: int = 1,
         detector: Detector | None = None,
         line_reader: LineReader | None = None,
+        grey_classifier: GreyClassifier | None = None,
     ) -> None:
         """Load a model.
 
@@ -89,10 +91,11 @@ class Reader:
             gap: least gap between two numbers of a row, in heights of the digits, at least 0; by
                 default it depends on the gaps of the row and of the page.
             threads: threads for one call of a network.
-            detector: the detector; by default the shipped one, loaded for the first page or the
-                first image of one digit that is not clear.
+            detector: the detector; by default the shipped one, loaded for the first page.
             line_reader: the network that reads rows; by default the shipped one, loaded for the
                 first page.
+            grey_classifier: the network that reads images of one digit whose ink is not clear; by
+                default the shipped one, loaded for the first of them.
 
         Raises:
             InputNotFoundError: the model does not exist.
@@ -118,6 +121,7 @@ class Reader:
             self.classifier.min_confidence if min_confidence is None else min_confidence
         )
         self._given_detector, self._given_line_reader = detector, line_reader
+        self._given_grey_classifier = grey_classifier
 
     @overload
     def read(self, images: Image) -> Reading: ...  # type: ignore[overload-overlap]  # str
@@ -214,8 +218,7 @@ class Reader:
         for read, each in zip(reads, found, strict=True):
             own = predictions[start : start + len(each.images)]
             start += len(own)
-            reading, _ = self._assemble(read, each, own, ms)
-            readings.append(self._read_unclear(reading, read.frame, read.image, turn))
+            readings.append(self._assemble(read, each, own, ms)[0])
         return readings
 
     def _choose_strategy(self, frame: Frame) -> Strategy:
@@ -235,8 +238,13 @@ class Reader:
         return self._given_line_reader or LineReader(threads=self.threads)
 
     @cached_property
+    def grey_classifier(self) -> GreyClassifier:
+        """What reads an image of one digit itself, not its ink; loaded when it is first needed."""
+        return self._given_grey_classifier or GreyClassifier(threads=self.threads)
+
+    @cached_property
     def _page(self) -> Strategy:
-        return PageStrategy(self.detector, self.line_reader)
+        return PageStrategy(self.detector, Judges(self.line_reader, self._load_grey))
 
     def _read_rotated(
         self, frame: Frame, image: GreyImage, strategy: Strategy, turn: int
@@ -247,23 +255,6 @@ class Reader:
             The reading, and how much it supports that orientation.
         """
         image = image.rotated(turn)
-        reading, evidence = self._read_with(frame, image, strategy, turn)
-        if isinstance(strategy, SingleDigitStrategy):
-            reading = self._read_unclear(reading, frame, image, turn)
-        return reading, evidence
-
-    def _read_unclear(self, reading: Reading, frame: Frame, image: GreyImage, turn: int) -> Reading:
-        """The reading of an image of one digit; if it is doubtful and not clear, a second one."""
-        if reading.text or is_clear(image):
-            return reading
-        # Only now is the detector loaded.
-        again, _ = self._read_with(frame, image, EnlargedStrategy(self.detector), turn)
-        ms = _total([reading.ms, again.ms])
-        return replace(again if again.text else reading, ms=ms)
-
-    def _read_with(
-        self, frame: Frame, image: GreyImage, strategy: Strategy, turn: int
-    ) -> tuple[Reading, float]:
         found = self._find(image, strategy)
         begun = time.perf_counter_ns()
         predictions = self.classifier.classify(found.images)
@@ -285,6 +276,11 @@ class Reader:
         """A reading from what was found and classified, and how much it supports the rotation."""
         begun = time.perf_counter_ns()
         frame = read.frame
+        if isinstance(read.strategy, SingleDigitStrategy):
+            predictions = [
+                settle_single(own, read.image, self._load_grey, self.min_confidence)
+                for own in predictions
+            ]
         classified = list(map(Classified, found.detections, found.images, predictions))
         digits, marks, evidence = read.strategy.assemble(
             classified, self.min_confidence, read.image, self._classify
@@ -309,6 +305,9 @@ class Reader:
             marks=marks,
         )
         return reading, evidence
+
+    def _load_grey(self) -> GreyClassifier:
+        return self.grey_classifier
 
     def _classify(self, detections: Sequence[Detection]) -> list[Classified]:
         return classify_with(self.classifier, detections)

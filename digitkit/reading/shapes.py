@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -73,7 +74,7 @@ class Shape:
         """How much it leans as a slash does: minus the covariance of its ink's coordinates."""
         return -float(self._covariance[0, 1])
 
-    @property
+    @cached_property
     def is_dash(self) -> bool:
         """Whether it is a nearly level stroke."""
         if not (DASH_WIDTHS[0] <= self.width <= DASH_WIDTHS[1] and self.height <= self.width):

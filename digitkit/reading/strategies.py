@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from digitkit.arrays import U8
-from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.ink import extract_ink, separability
+from digitkit.images.ink import extract_ink
 from digitkit.images.normal_form import normal_form
 from digitkit.reading.detections import MIN_REPORTED, Classified, Classify, Detection
 from digitkit.reading.results import Digit, Mark
@@ -18,24 +17,16 @@ from digitkit.reading.upright import orientation_evidence
 if TYPE_CHECKING:
     from digitkit.models.classifier import Classifier
     from digitkit.reading.detector import Detector
+    from digitkit.reading.grey_classifier import GreyClassifier
     from digitkit.reading.line_reader import LineReader
     from digitkit.reading.strips import Member
 
 MIN_CUT_SCORE = 0.45
 """Lowest score of the detector of a digit that is reported although the image's border cuts it."""
 
-SPECK = 0.25
-"""A detection that is lower than this fraction of the highest one may be dirt."""
-
-ENLARGED_SIDE = 112
-"""Longer side of a doubtful image of one digit in which the detector searches, pixels."""
-
-CLEAR = 0.87
-"""An image of one digit is clear from this separability on (`digitkit.images.ink.separability`): so
-are 99% of MNIST's training digits."""
-
-MIN_FILLED = 0.35
-"""A digit fills at least this fraction of the longer side of an image of one digit."""
+MIN_PAGE, DIRT = 10, 0.05
+"""An image with fewer detections, or only with such that are lower than this fraction of its longer
+side, may be one digit: they are parts of it, or dirt around it."""
 
 
 class Assembled(NamedTuple):
@@ -108,35 +99,16 @@ class SingleDigitStrategy:
         return Assembled(tuple(digits), (), 0.0)
 
 
-def is_clear(image: GreyImage) -> bool:
-    """Whether ink and paper of an image of one digit differ so much that a threshold shows it."""
-    return separability(image.reduced) >= CLEAR
+class Judges(NamedTuple):
+    """The networks that decide about what was detected on a page, next to the classifier.
 
+    Attributes:
+        line_reader: reads rows as a whole.
+        load_grey: returns what reads a page as one digit; called when it may be one.
+    """
 
-class EnlargedStrategy(SingleDigitStrategy):
-    """The image is one digit that a plain threshold does not show: the detector finds its ink."""
-
-    def __init__(self, detector: Detector) -> None:
-        """Search with this detector."""
-        self._detector = detector
-
-    def detect(self, image: GreyImage) -> list[Detection]:
-        """The detection in the enlarged image, if it is large enough and the only such one."""
-        from digitkit.reading.crops import clip_box  # not at the top: seldom needed
-        from digitkit.reading.pages import detect_digits
-
-        grey = image.reduced
-        height, width = grey.shape
-        ratio = ENLARGED_SIDE / max(height, width)
-        size = max(1, round(width * ratio)), max(1, round(height * ratio))
-        large = cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC)
-        found = detect_digits(large, self._detector)  # type: ignore[arg-type]
-        found = [each for each in found if max(each.box[2:]) >= MIN_FILLED * ENLARGED_SIDE]
-        if len(found) != 1:
-            return []
-        scale = max(image.shape) / ENLARGED_SIDE
-        x, y, w, h = (edge * scale for edge in found[0].box)
-        return [replace(found[0], box=clip_box(x, y, w, h, *image.shape[::-1]))]
+    line_reader: LineReader
+    load_grey: Callable[[], GreyClassifier]
 
 
 class PageStrategy:
@@ -144,9 +116,9 @@ class PageStrategy:
 
     can_be_rotated = True
 
-    def __init__(self, detector: Detector, line_reader: LineReader | None = None) -> None:
-        """Search with this detector; to detect only, no line reader is needed."""
-        self._detector, self._line_reader = detector, line_reader
+    def __init__(self, detector: Detector, judges: Judges | None = None) -> None:
+        """Search with this detector; to detect only, no judges are needed."""
+        self._detector, self._judges = detector, judges
 
     def detect(self, image: GreyImage) -> list[Detection]:
         """What the detector finds; where that is little, the whole image as one digit, too."""
@@ -158,10 +130,9 @@ class PageStrategy:
 
         found = pages.detect_digits(image, self._detector)
         detections = list(straighten(found, image, detect))
-        # A page of one digit may be that digit and nothing else, up to the border; specks of dirt
-        # do not count.
-        heights = [detection.box[3] for detection in detections]
-        if sum(height > SPECK * max(heights) for height in heights) < 3:
+        # A page of one digit may be that digit and nothing else, up to the border.
+        highest = max((detection.box[3] for detection in detections), default=0)
+        if len(detections) < MIN_PAGE or highest < DIRT * max(image.shape):
             detections.append(pages.whole_image_detection(image))
         return detections
 
@@ -178,17 +149,18 @@ class PageStrategy:
         from digitkit.reading.order import number_rows
         from digitkit.reading.second_look import look_again
         from digitkit.reading.settling import settle_digits, settle_marks
+        from digitkit.reading.single import settle_whole
         from digitkit.reading.strokes import settle_strokes
         from digitkit.reading.words import doubt_words
 
-        assert self._line_reader is not None  # without one, digits are only detected
+        assert self._judges is not None  # without them, digits are only detected
+        line_reader, load_grey = self._judges
+        classified = settle_whole(classified, image, load_grey, min_confidence)
         members, evidence = find_members(classified, min_confidence, max(image.shape))
         order = list(dict.fromkeys(member.digit.row for member in members))
-        lines = read_lines(image, members, self._line_reader)
+        lines = read_lines(image, members, line_reader)
         members = settle_digits(members, lines, min_confidence)
-        members, lines = look_again(
-            image, members, lines, self._line_reader, classify, min_confidence
-        )
+        members, lines = look_again(image, members, lines, line_reader, classify, min_confidence)
         strips = {row: line.strip for row, line in lines.items()}
         marks = settle_marks(find_marks(strips, members), members, lines)
         marks = tuple(keep_within(marks, *image.shape))

@@ -146,6 +146,7 @@ class ImageReader:
             threads=own.threads,
             detector=own.detector,
             line_reader=own.line_reader,
+            grey_classifier=own.grey_classifier,
         )
 
 

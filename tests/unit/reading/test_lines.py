@@ -157,6 +157,7 @@ def test_a_digit_that_fills_the_image_and_shows_another_one():
     whole = seen(0, digit=9, height=900)
     whole = replace(whole, detection=replace(whole.detection, whole_image=True))
     assert [each.factor for each in rescore([part, whole], 0.9, 1000)] == [0, 1]
+    assert rescore([whole], 0.0, 4000)[0].factor == 1  # whatever the threshold
     doubtful = replace(whole, prediction=replace(whole.prediction, confidence=0.5))
     assert [each.factor for each in rescore([part, doubtful], 0.9, 1000)] == [1, 0]
 

@@ -47,29 +47,13 @@ def test_mode_auto_changes_at_64_pixels(reader, one_of_each):
     assert max(w, h) < 60
 
 
-def test_one_digit_needs_no_detector(one_of_each, shipped, monkeypatch):
+def test_one_clear_digit_needs_no_other_network(one_of_each, shipped, monkeypatch):
     missing = MagicMock(side_effect=ModelError("not found"))
-    monkeypatch.setattr("digitkit.reading.reader.Detector", missing)
+    for other in ("Detector", "LineReader", "GreyClassifier"):
+        monkeypatch.setattr(f"digitkit.reading.reader.{other}", missing)
     assert Reader(shipped).read(one_of_each[3]).text == "3"
     assert Reader(shipped, min_confidence=1.0).read(one_of_each[3]).text == ""  # it is clear
     error_of(ModelError, Reader(shipped).read, np.pad(one_of_each[3], 40))
-
-
-def test_a_digit_that_is_not_clear_is_searched_for(reader, one_of_each):
-    rng = np.random.default_rng(0)
-    paper = np.linspace(100, 150, 48)[None, :] + rng.normal(0, 7, (48, 48))
-    right = 0
-    for digit, image in enumerate(one_of_each):
-        ink = cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC) / 255.0
-        grey = np.clip(paper - 45 * ink, 0, 255).astype(np.uint8)
-        reading = reader.read(grey)
-        right += reading.text == str(digit)  # none of them without the detector
-        x, y, w, h = reading.digits[0].box
-        assert 0 < y < 24 < y + h < 48
-        assert 0 < x < 24 < x + w < 48
-    assert right >= 9
-    two = np.clip(np.hstack([paper[:, :32] - 45 * ink[:, 8:40]] * 2), 0, 255).astype(np.uint8)
-    assert reader.read(two).text == ""  # an image of this size is one digit or none
 
 
 def test_how_clear_ink_is(one_of_each):
@@ -153,4 +137,4 @@ def test_real_photos_of_single_digits(reader):
     singles = [line for line in lines if line["kind"] == "single"]
     frank = Reader(reader.classifier, min_confidence=0.0)
     right = sum(frank.read(labels.parent / s["file"]).text == s["text"] for s in singles)
-    assert right >= 0.9 * len(singles)
+    assert right >= 0.95 * len(singles)
