@@ -31,9 +31,6 @@ LIKELY = 0.75
 """From this probability on a detection keeps its confidence: a false digit costs as much as three
 missed ones."""
 
-FILLED = 1.4
-"""A digit that fills the image is at least this many times as high as what is found in it."""
-
 SURE_SHAPE, BESIDE, OFF_LEVEL, SIZES = 0.97, 0.35, 0.25, (0.75, 1.3)
 """A digit in doubt is accepted if the classifier is as sure of its shape as the first, and an
 accepted one of its row is at most this far beside it and above or below it, in heights of that, and
@@ -82,9 +79,6 @@ def rescore(classified: Sequence[Classified], min_confidence: float, side: int) 
         others = factor * confidence * ~whole
         any_within = bool((~whole & ~cut & (others >= min_confidence)).any())
         as_one = not any_within and float(confidence[whole].max()) >= float(others.max())
-        # A digit that fills the image may show another one in a part of it.
-        larger = float(h[whole].max()) >= FILLED * max(float(h[~whole].max(initial=0)), side / 2)
-        as_one |= larger and float(confidence[whole].max()) >= min_confidence
         dropped = ~whole if as_one else whole
         factor[dropped], cut[dropped] = 0.0, False
     return list(map(Rescored, factor.tolist(), cut.tolist()))
