@@ -23,9 +23,9 @@ from digitkit.reading.strips import BAND, HALF, STROKE, Ink, Member, Placed, Str
 SWALLOWED = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""
 
-REMNANT, MIN_ATTACHED = 0.06, 0.03
+REMNANT, MIN_ATTACHED, MIN_DASH = 0.06, 0.05, 0.03
 """Ink this close to a digit's strokes is their edge, in heights; what goes on beyond that is ink of
-its own from this area on, in squares of the height."""
+its own from the second area on, and from the third if it is a dash, in squares of the height."""
 
 
 FAINT = 0.48
@@ -92,10 +92,11 @@ def _find_others(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[Shape
         strip.to_shape(ink.labels, i, ink.stats[i].tolist()) for i in np.flatnonzero(apart).tolist()
     ]
     rest = beyond(ink.mask, taken, strip.unit)
-    least = round(MIN_ATTACHED * strip.unit**2)
+    least = round(MIN_DASH * strip.unit**2)
     if cv2.countNonZero(rest) >= least + sum(areas[apart]) // 2:
         rest[apart[ink.labels]] = 0
-        shapes += strip.split(rest, least)
+        attached = strip.split(rest, least)
+        shapes += [shape for shape in attached if shape.area >= MIN_ATTACHED or shape.is_dash]
     return shapes
 
 
