@@ -141,8 +141,11 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
             nearest = matches[int(away.argmin())]
             if nearest is None or _belongs(mark, nearest.digit.row_box):
                 continue
-        is_sign = mark.kind == "ink" and bool(seen[SIGN] >= MIN_SIGN)
-        kept.append(replace(mark, kind="sign") if is_sign else mark)
+        if mark.kind == "ink" and seen[SIGN] >= MIN_SIGN:
+            mark = replace(mark, kind="sign")
+        elif mark.kind == "dash" and not is_sign:
+            mark = replace(mark, kind="ink")
+        kept.append(mark)
     inks = [strip.locate([mark.box])[0, 0] for mark in kept if mark.kind == "ink"]
     for x in peaks[apart].tolist():
         shape = Shape(x / strip.unit - SAME / 2, -0.5, SAME, 1.0, SAME, _ONE)
