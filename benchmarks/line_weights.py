@@ -59,7 +59,9 @@ def read_digits(
 ) -> Iterator[tuple[Box, F64, F64]]:
     """Each digit's box, and its probabilities by the classifier and by its row, ``[11]``."""
     grey = GreyImage.from_pixels(image)
-    found = classify_with(classifier, strategy.detect(grey))
+    found = classify_with(
+        classifier, [each for each in strategy.detect(grey) if not each.whole_image]
+    )
     members, _ = find_members(found, classifier.min_confidence, max(grey.shape))
     lines = read_lines(grey, members, reader)
     for member in members:

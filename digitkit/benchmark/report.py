@@ -78,7 +78,8 @@ class Stages:
         decode_ms: from the file to pixels.
         locate_ms: detection of the digits and separation of their ink from the paper.
         normalise_ms: crops in MNIST's normal form.
-        classify_ms: the model, the line reader, and what their digits make up.
+        classify_ms: the model, the line reader and the grey classifier, and what their digits make
+            up.
         total_ms: the whole reading, including the time between the steps.
     """
 

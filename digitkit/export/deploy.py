@@ -47,7 +47,7 @@ class DeployedNet(nn.Module):
 def describe_network(
     model: onnx.ModelProto, kind: str, version: str, training: str
 ) -> dict[str, str]:
-    """The metadata of a network for pages.
+    """The metadata of a network next to the classifier.
 
     Args:
         model: the network.

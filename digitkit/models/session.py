@@ -144,7 +144,7 @@ def run_limited(
 def load_network(
     path: Path, threads: int, *, noun: str, kind: str, version: str
 ) -> tuple[Session, dict[str, str]]:
-    """Load a network for pages: its session, and how it was trained.
+    """Load one of the networks next to the classifier: its session, and how it was trained.
 
     Args:
         path: its file.

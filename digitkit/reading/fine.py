@@ -58,7 +58,7 @@ def choose_tiles(
     Args:
         work: the image at the working scale, uint8 ``[h, w]``.
         scale: the detector's output for it.
-        candidates: what was found in it, which needs no second look.
+        candidates: what was found in it; where it is much, what is clear needs no second look.
 
     Returns:
         Pixels of the whole image per pixel of the fine scale, and boxes in the whole image.
@@ -74,7 +74,9 @@ def choose_tiles(
         ink, 0, rows * _BLOCK - work.shape[0], 0, columns * _BLOCK - work.shape[1],
         cv2.BORDER_CONSTANT,
     )  # fmt: skip
-    for candidate in () if are_few(candidates, ratio) else candidates:
+    # A paragraph may be as clear as a digit. Where little was found, all of it is looked at again.
+    known = [] if are_few(candidates, ratio) else candidates
+    for candidate in known:
         if candidate.score >= SURE_SCORE and _measure_ink(candidate, scale) >= SURE_INK:
             left, top, right, bottom = (round(edge / ratio) for edge in candidate.edges)
             framed[max(top - 3, 0) : bottom + 3, max(left - 3, 0) : right + 3] = 0
@@ -107,6 +109,10 @@ def are_few(candidates: Sequence[Candidate], ratio: float) -> bool:
     Args:
         candidates: what was found in it.
         ratio: pixels of the image per pixel of the working scale.
+
+    Returns:
+        True for an image that was reduced by `MIN_REDUCTION` or more, with at most `FEW` likely
+        candidates, all of them lower than `LOW`.
     """
     likely = [candidate for candidate in candidates if candidate.score >= SURE_SCORE]
     heights = [(candidate.edges[3] - candidate.edges[1]) / ratio for candidate in likely]

@@ -108,7 +108,7 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
         ]
         best = max((candidate.rank_score for candidate in candidates), default=0.0)
         is_clear = best >= MIN_CLEAR_SCORE and min(heights) >= LARGE_HEIGHT
-        if is_clear and not are_few(candidates, ratio[0]):
+        if is_clear and not are_few(candidates, max(image.shape) / WORK_SIDE):
             return scales, candidates
     fine_ratio, tiles = choose_tiles(reduced, scales[0], candidates)
     for x, y, w, h in tiles:

@@ -23,7 +23,6 @@ from digitkit.reading.grey_classifier import GreyClassifier
 from digitkit.reading.line_reader import LineReader
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.results import Reading, Timings
-from digitkit.reading.single import settle_single
 from digitkit.reading.strategies import (
     Judges,
     PageStrategy,
@@ -55,7 +54,7 @@ class Reader:
         orientation: which side of it is up.
         gap: least gap between two numbers, in heights of the digits; None for one that depends on
             the page, infinity in mode ``number``.
-        threads: threads for the detector and the line reader.
+        threads: threads for the detector, the line reader and the grey classifier.
         min_confidence: the threshold for a digit to be accepted, 0–1.
     """
 
@@ -94,8 +93,9 @@ class Reader:
             detector: the detector; by default the shipped one, loaded for the first page.
             line_reader: the network that reads rows; by default the shipped one, loaded for the
                 first page.
-            grey_classifier: the network that reads images of one digit whose ink is not clear; by
-                default the shipped one, loaded for the first of them.
+            grey_classifier: the network that reads the pixels of images of one digit whose ink is
+                not clear or in doubt, and of pages that may be one digit; by default the shipped
+                one, loaded for the first of them. It decides there, whatever the model is.
 
         Raises:
             InputNotFoundError: the model does not exist.
@@ -184,6 +184,8 @@ class Reader:
 
         Raises:
             ImageError: of a large JPEG image, the rest of the pixels does not decode.
+            ModelError: one of the other networks cannot be loaded; it is when it is first needed.
+            ModelRunError: ONNX Runtime fails.
         """
         strategy, image = self._choose_strategy(frame), frame.grey
         if self.orientation not in ("exif", "auto"):
@@ -205,10 +207,11 @@ class Reader:
         """Read images for which `is_small` holds as `read_frame` does, in one call of the model.
 
         Returns:
-            A reading for each, in order; `Timings.classify` has an equal share of the call.
+            A reading for each, in order; `Timings.classify` has an equal share of the call, and the
+            grey classifier's time where an image's ink says too little.
         """
         turn = 0 if self.obeys_exif else int(self.orientation)
-        strategy = SingleDigitStrategy()
+        strategy = SingleDigitStrategy(self._load_grey)
         reads = [_Read(frame, frame.grey.rotated(turn), strategy, turn) for frame in frames]
         found = [self._find(read.image, strategy) for read in reads]
         begun = time.perf_counter_ns()
@@ -224,7 +227,7 @@ class Reader:
     def _choose_strategy(self, frame: Frame) -> Strategy:
         small = max(frame.shape) <= ONE_DIGIT_SIDE
         if self.mode == "digit" or (self.mode == "auto" and small):
-            return SingleDigitStrategy()
+            return SingleDigitStrategy(self._load_grey)
         return self._page
 
     @cached_property
@@ -276,11 +279,6 @@ class Reader:
         """A reading from what was found and classified, and how much it supports the rotation."""
         begun = time.perf_counter_ns()
         frame = read.frame
-        if isinstance(read.strategy, SingleDigitStrategy):
-            predictions = [
-                settle_single(own, read.image, self._load_grey, self.min_confidence)
-                for own in predictions
-            ]
         classified = list(map(Classified, found.detections, found.images, predictions))
         digits, marks, evidence = read.strategy.assemble(
             classified, self.min_confidence, read.image, self._classify

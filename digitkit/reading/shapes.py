@@ -26,9 +26,9 @@ LONGER, BELOW_LINE, LEANS = 0.1, 0.7, 0.0007
 """A comma, unlike a point, is this much higher than wide, or reaches this far below the middle of
 the digits, in heights, or leans this much, in squares of the height."""
 
-DASH_WIDTHS, DASH_THICK, DASH_SLOPE, DASH_FILLED = (0.22, 1.0), 0.28, 30, 0.7
-"""A dash is so wide and at most so thick, in heights, slopes by at most so many degrees, and fills
-this fraction of a straight bar."""
+DASH_WIDTHS, DASH_THICK, DASH_SHORT, DASH_SLOPE, DASH_FILLED = (0.22, 1.0), 0.28, 0.6, 30, 0.7
+"""A dash is so wide and at most so thick, in heights and in parts of its length, slopes by at most
+so many degrees, and fills this fraction of a straight bar."""
 
 PAIR_SHIFT = 0.2
 """The dots of a colon are at most this far from being one above the other, in heights."""
@@ -44,7 +44,7 @@ class Shape:
         width: of its bounding box.
         height: of its bounding box.
         area: of its ink.
-        ink: its pixels, bool ``[h, w]``.
+        ink: its pixels, bool ``[h, w]``, at least one of them ink.
     """
 
     left: float
@@ -84,7 +84,7 @@ class Shape:
         thickness, length = math.sqrt(12 * max(short, 0)), math.sqrt(12 * max(long, 0))
         is_level = abs(directions[0, 1]) <= math.sin(math.radians(DASH_SLOPE))
         is_filled = self.area >= DASH_FILLED * thickness * length
-        return bool(thickness <= min(DASH_THICK, 0.6 * length) and is_level and is_filled)
+        return bool(thickness <= min(DASH_THICK, DASH_SHORT * length) and is_level and is_filled)
 
     @property
     def _covariance(self) -> F64:

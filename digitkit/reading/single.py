@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digitkit.arrays import F32
+from digitkit.arrays import F32, U8
 from digitkit.images.grey import GreyImage, resize_to
 from digitkit.images.ink import WORK_SIDE, separability
 from digitkit.models.classifier import Prediction
@@ -16,7 +16,7 @@ from digitkit.reading.combining import DIGITS, Weights, combine
 from digitkit.reading.grey_classifier import GreyClassifier
 
 if TYPE_CHECKING:
-    from digitkit.reading.detections import Classified
+    from digitkit.reading.detections import Classified, Detection
 
 CLEAR = 0.87
 """Ink can be extracted from an image of one digit with this separability
@@ -26,65 +26,94 @@ SURE = 0.99
 """What the classifier reads in an image of one digit with this confidence is not doubted."""
 
 CLEAR_WEIGHTS = Weights(0.7, 0.3, 0.0)
-"""How much both classifiers count where the ink is clear; else only the grey one does."""
+"""How much both classifiers count where the ink is clear."""
 
 SPECK, MANY = 0.25, 3
-"""Detections lower than this fraction of the highest one may be dirt; an image with as many others
-is a page, unless both classifiers are sure that it is one digit."""
+"""From the second number of detections on, without those that are lower than the first fraction of
+the highest one, an image is a page; fewer may be strokes of one digit."""
 
-Load = Callable[[], GreyClassifier]
-"""Returns the grey classifier, which is only loaded when it is needed."""
+LoadGrey = Callable[[], GreyClassifier]
+"""Returns the grey classifier, which is only loaded when it is first needed."""
 
 
 def settle_single(
-    own: Prediction, image: GreyImage, load: Load, min_confidence: float
+    own: Prediction, image: GreyImage, load_grey: LoadGrey, min_confidence: float
 ) -> Prediction:
     """What an image of one digit shows.
 
     Args:
         own: the classifier's prediction of its ink.
         image: it.
-        load: the grey classifier.
+        load_grey: returns the grey classifier.
         min_confidence: threshold for a digit to be accepted, 0–1.
+
+    Returns:
+        The classifier's prediction where it is sure, or the ink is clear and it is accepted; what
+        both say of clear ink in doubt; and the grey classifier's where the ink is not clear, unless
+        that confirms a digit that is accepted.
+
+    Raises:
+        ModelError: the grey classifier cannot be loaded.
+        ModelRunError: ONNX Runtime fails.
     """
     if own.confidence >= SURE:
         return own
-    grey = image.reduced
-    if max(grey.shape) > WORK_SIDE:
-        grey = resize_to(grey, WORK_SIDE / max(grey.shape))
+    grey = _pixels(image)
+    is_accepted = own.confidence >= min_confidence
     is_clear = separability(grey) >= CLEAR
-    if is_clear and own.confidence >= min_confidence:
+    if is_clear and is_accepted:
         return own
-    seen = load().classify([grey])[0]
-    return combine(own, seen, CLEAR_WEIGHTS) if is_clear else to_prediction(seen)
+    seen = load_grey().classify([grey])[0]
+    if is_clear:
+        return combine(own, seen, CLEAR_WEIGHTS)
+    return own if is_accepted and own.digit == seen.argmax() else to_prediction(seen)
 
 
 def settle_whole(
-    classified: Sequence[Classified], image: GreyImage, load: Load, min_confidence: float
+    classified: Sequence[Classified],
+    image: GreyImage,
+    load_grey: LoadGrey,
+    min_confidence: float,
 ) -> Sequence[Classified]:
-    """The candidates of a page; the whole image, if it is one, with what its pixels say.
-
-    If both classifiers are sure that the page is one digit, nothing else is left: what was detected
-    are parts of it, or dirt. Ink that seems to go on beyond the border is a shadow then.
+    """What a page shows that may be one digit.
 
     Args:
-        classified: all detections of the page.
+        classified: all detections of the page; the last may be the whole image.
         image: it.
-        load: the grey classifier.
+        load_grey: returns the grey classifier.
         min_confidence: threshold for a digit to be accepted, 0–1.
+
+    Returns:
+        Only the whole image if both classifiers are sure that it is one digit: the others are its
+        parts, or dirt. Else the others, with the whole image as its pixels show it if they are few.
+        Where the pixels decided, ink that seems to go on beyond the border is a shadow.
+
+    Raises:
+        ModelError: the grey classifier cannot be loaded.
+        ModelRunError: ONNX Runtime fails.
     """
     if not classified or not classified[-1].detection.whole_image:
         return classified
     *others, whole = classified
     own = whole.prediction
     complete = replace(whole, detection=replace(whole.detection, cut_sides=0))
-    if own.confidence >= SURE and load().classify([image.reduced])[0, own.digit] >= SURE:
+    sure = max(SURE, min_confidence)
+    if own.confidence >= sure and load_grey().classify([_pixels(image)])[0, own.digit] >= SURE:
         return [complete]
-    heights = [each.detection.box[3] for each in others]
-    if sum(height > SPECK * max(heights) for height in heights) >= MANY:
+    if is_page([each.detection for each in others]):
         return others
-    settled = settle_single(own, image, load, min_confidence)
+    settled = settle_single(own, image, load_grey, min_confidence)
     return [*others, whole if settled is own else replace(complete, prediction=settled)]
+
+
+def is_page(detections: Sequence[Detection]) -> bool:
+    """Whether so much was detected that an image can hardly be one digit.
+
+    Args:
+        detections: of the image, without the one of the whole image.
+    """
+    heights = [detection.box[3] for detection in detections]
+    return sum(height > SPECK * max(heights) for height in heights) >= MANY
 
 
 def to_prediction(probabilities: F32) -> Prediction:
@@ -97,3 +126,10 @@ def to_prediction(probabilities: F32) -> Prediction:
     is_digit, best = float(digits.sum()), int(digits.argmax())
     given = np.asarray(digits / max(is_digit, 1e-9), np.float32)
     return Prediction(best, float(digits[best]), is_digit, given)
+
+
+def _pixels(image: GreyImage) -> U8:
+    """The image as both of its measures see it: at most `WORK_SIDE` large, uint8 ``[h, w]``."""
+    grey = image.reduced
+    longer = max(grey.shape)
+    return resize_to(grey, WORK_SIDE / longer) if longer > WORK_SIDE else grey

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -12,12 +12,12 @@ from digitkit.images.ink import extract_ink
 from digitkit.images.normal_form import normal_form
 from digitkit.reading.detections import MIN_REPORTED, Classified, Classify, Detection
 from digitkit.reading.results import Digit, Mark
+from digitkit.reading.single import LoadGrey, settle_single, settle_whole
 from digitkit.reading.upright import orientation_evidence
 
 if TYPE_CHECKING:
     from digitkit.models.classifier import Classifier
     from digitkit.reading.detector import Detector
-    from digitkit.reading.grey_classifier import GreyClassifier
     from digitkit.reading.line_reader import LineReader
     from digitkit.reading.strips import Member
 
@@ -25,8 +25,8 @@ MIN_CUT_SCORE = 0.45
 """Lowest score of the detector of a digit that is reported although the image's border cuts it."""
 
 MIN_PAGE, DIRT = 10, 0.05
-"""An image with fewer detections, or only with such that are lower than this fraction of its longer
-side, may be one digit: they are parts of it, or dirt around it."""
+"""With fewer detections, or only such as are lower than this fraction of its longer side, it is
+worth while to ask whether an image is one digit: they may be parts of it, or dirt around it."""
 
 
 class Assembled(NamedTuple):
@@ -77,6 +77,10 @@ class SingleDigitStrategy:
 
     can_be_rotated = False
 
+    def __init__(self, load_grey: LoadGrey) -> None:
+        """Ask this network where the ink says too little."""
+        self._load_grey = load_grey
+
     def detect(self, image: GreyImage) -> list[Detection]:
         """The whole image, as one detection."""
         height, width = image.shape
@@ -90,12 +94,12 @@ class SingleDigitStrategy:
         classify: Classify,
     ) -> Assembled:
         """The one digit, whatever its confidence."""
-        digits = [
-            candidate.to_digit(
-                score=1.0, accepted=candidate.prediction.confidence >= min_confidence
-            )
-            for candidate in classified
-        ]
+        digits = []
+        for candidate in classified:
+            settled = settle_single(candidate.prediction, image, self._load_grey, min_confidence)
+            accepted = settled.confidence >= min_confidence
+            digit = replace(candidate, prediction=settled).to_digit(score=1.0, accepted=accepted)
+            digits.append(digit)
         return Assembled(tuple(digits), (), 0.0)
 
 
@@ -104,11 +108,11 @@ class Judges(NamedTuple):
 
     Attributes:
         line_reader: reads rows as a whole.
-        load_grey: returns what reads a page as one digit; called when it may be one.
+        load_grey: returns what reads the pixels of a page that may be one digit.
     """
 
     line_reader: LineReader
-    load_grey: Callable[[], GreyClassifier]
+    load_grey: LoadGrey
 
 
 class PageStrategy:
@@ -149,7 +153,6 @@ class PageStrategy:
         from digitkit.reading.order import number_rows
         from digitkit.reading.second_look import look_again
         from digitkit.reading.settling import settle_digits, settle_marks
-        from digitkit.reading.single import settle_whole
         from digitkit.reading.strokes import settle_strokes
         from digitkit.reading.words import doubt_words
 

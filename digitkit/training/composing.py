@@ -9,7 +9,6 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from digitkit.images.cv import cv2
-from digitkit.reading.detector import Detector
 from digitkit.system.progress import Progress
 from digitkit.training.scenes.fonts import load_fonts
 
@@ -22,7 +21,7 @@ def compose_all(
     """Compose samples in as many processes as torch may use threads, which does not change them.
 
     Args:
-        samples: by their number, made with the fonts and the shipped detector.
+        samples: by their number, made with the fonts.
         count: how many there are.
         what: is done, for the progress.
         progress: called after each sample.
@@ -31,11 +30,9 @@ def compose_all(
         The samples, in order.
 
     Raises:
-        ModelError: the shipped detector is missing.
         DatasetError: the fonts are missing, as outside of a checkout.
     """
     load_fonts()  # here, too, where an error is seen as it is
-    Detector()
     loader = DataLoader(
         samples,
         batch_size=None,

@@ -132,13 +132,21 @@ def vary(image: U8, rng: np.random.Generator) -> U8:
 
 
 def _samples(config: GreyConfig, step: int, prepare: Progress) -> GreySamples:
-    """The samples of a training; the images are composed for its first step."""
+    """The samples of a training; the images are composed for its first step.
+
+    Raises:
+        DatasetError: the fonts are missing, as outside of a checkout.
+    """
     path = config.out / IMAGES
     if step == 0 or not path.is_file():
         mnist = load_mnist("train")
         train, _ = stratified_split(mnist.labels, VALIDATION, config.seed)
         data = _Composed(mnist.take(train, "MNIST training digits"), config.images, config.seed)
-        parts = list(compose_all(data, len(data), "composing images", prepare))
+
+        def report(what: str, done: int, total: int) -> None:
+            prepare(what, min(done * _TOGETHER, config.images), config.images)
+
+        parts = list(compose_all(data, len(data), "composing images", report))
         with atomic.replace_file(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,

@@ -22,10 +22,11 @@ from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
-from digitkit.reading.detections import MIN_REPORTED
+from digitkit.reading.detections import MIN_REPORTED, Detection
 from digitkit.reading.detector import Detector
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, UNIT
 from digitkit.reading.lines import lay_strip, line_ink
+from digitkit.reading.single import is_page
 from digitkit.reading.strategies import PageStrategy, classify_with, find_members
 from digitkit.reading.strips import Member, group_rows
 from digitkit.system import atomic
@@ -95,6 +96,7 @@ def cut_out_lines(data: DigitData, scenes: int, seed: int, progress: Progress) -
         ModelError: the shipped detector or classifier is missing.
         DatasetError: the fonts are missing, as outside of a checkout.
     """
+    Detector()  # here, too, where an error is seen as it is
     found = compose_all(_Scenes(data, scenes, seed), scenes, "composing lines", progress)
     return list(itertools.chain.from_iterable(found))
 
@@ -108,6 +110,12 @@ class _Scenes(Dataset[list[LineStrip]]):
     @cached_property
     def _strategy(self) -> PageStrategy:
         return PageStrategy(Detector())  # of each process, as a session cannot be sent to it
+
+    def _detect(self, image: GreyImage) -> list[Detection]:
+        """What may be digits; on a page, not the whole image as one."""
+        detections = self._strategy.detect(image)
+        others = [detection for detection in detections if not detection.whole_image]
+        return others if is_page(others) else detections
 
     @cached_property
     def _classifier(self) -> Classifier:
@@ -124,7 +132,7 @@ class _Scenes(Dataset[list[LineStrip]]):
         else:
             scene = compose_scene(images, labels, rng, sides=SIDES)
         grey = GreyImage.from_pixels(scene.image)
-        found = classify_with(self._classifier, self._strategy.detect(grey))
+        found = classify_with(self._classifier, self._detect(grey))
         least = WEAK if rng.random() < 0.3 else MIN_REPORTED
         members, _ = find_members(found, self._classifier.min_confidence, max(grey.shape), least)
         rows = (_cut_out(grey, own, scene) for own in group_rows(members).values())

@@ -79,6 +79,7 @@ def cut_out_digits(
         DatasetError: the fonts are missing, as outside of a checkout.
     """
     images, labels = list[Images](), list[Labels]()
+    Detector()  # here, too, where an error is seen as it is
     cut = compose_all(_Pages(data, pages, seed), pages, "composing pages", progress)
     for own_images, own_labels in cut:
         images.append(own_images)

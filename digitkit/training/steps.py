@@ -1,4 +1,4 @@
-"""Training a net by steps, on samples that are composed: the networks that read pages.
+"""Training a net by steps, on samples that are composed: the networks next to the classifier.
 
 The averaged weights and the state of a training are saved every so many steps, so that it can be
 resumed.

@@ -183,7 +183,12 @@ def test_ctrl_c_and_resume(here, few_digits, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [("quick", "augmentation.rotate=8"), ("finder", "steps=14000"), ("lines", "scenes=22000")],
+    [
+        ("quick", "augmentation.rotate=8"),
+        ("finder", "steps=14000"),
+        ("lines", "scenes=22000"),
+        ("grey", "images=240000"),
+    ],
 )
 def test_train_list(name, field):
     pytest.importorskip("torch")
@@ -215,6 +220,8 @@ def test_train_list(name, field):
         ("train --recipe finder --threads -1", "--threads"),
         ("train --recipe lines --set scenes=0", "scenes"),
         ("train --recipe lines --data x", "--data"),
+        ("train --recipe grey --set images=0", "images"),
+        ("train --recipe grey --data x", "--data"),
     ],
 )  # fmt: skip
 def test_mistakes(here, command, word):

@@ -172,6 +172,8 @@ def describe_failure(error: DigitkitError | ImportError) -> ProbeFailure:
 
 def _read_samples(facts: ProbedModelFacts, paths: list[Path]) -> Iterator[ProbedModelFacts]:
     """Load each file and read the sample digit with it, then the page with the first."""
+    import numpy
+
     from digitkit.images import samples
     from digitkit.models.classifier import Classifier
     from digitkit.reading.reader import Reader
@@ -201,6 +203,8 @@ def _read_samples(facts: ProbedModelFacts, paths: list[Path]) -> Iterator[Probed
         found = first.read(samples.SAMPLE_PAGE)
         digits = "".join(str(digit.digit) for digit in found.digits)
         page = replace(page, text=found.text, digits=digits)
+        # No sample is so unclear that it is asked.
+        first.grey_classifier.classify([numpy.zeros((28, 28), numpy.uint8)])
     except DigitkitError as error:
         page = replace(page, failure=describe_failure(error))
     yield replace(facts, page=page)

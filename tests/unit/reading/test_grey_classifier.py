@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from support.errors import error_of
 
-from digitkit import Classifier, Reader
+from digitkit import Reader
 from digitkit.errors import ModelError, ModelRunError
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.registry import models_folder
+from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.grey_classifier import SIDE, GreyClassifier, fit_square
-from digitkit.reading.single import settle_single, to_prediction
+from digitkit.reading.single import settle_single, settle_whole, to_prediction
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +58,71 @@ def test_what_is_no_grey_classifier(tmp_path):
     gone = error_of(ModelError, GreyClassifier, tmp_path / "grey.onnx")
     assert (gone.subject, gone.hint) == (str(tmp_path / "grey.onnx"), "reinstall digitkit")
     assert "version" in str(error_of(ModelError, GreyClassifier, models_folder() / "lines.onnx"))
-    colours = np.zeros((1, 1), np.uint8)[None].repeat(3, 0)
+    images = [np.zeros((1, 1), np.uint8)] * 3
     broken = GreyClassifier()
     broken.session = MagicMock(run=MagicMock(side_effect=RuntimeError("out of memory")))
-    assert "out of memory" in str(error_of(ModelRunError, broken.classify, list(colours)))
+    assert "out of memory" in str(error_of(ModelRunError, broken.classify, images))
 
 
-def test_only_what_is_in_doubt_is_read_again(one_of_each, shipped):
-    clear, poor = one_of_each[4], photograph(one_of_each[4])
-    load = MagicMock(side_effect=GreyClassifier)
-    sure = Classifier(shipped).classify([clear])[0]
-    assert settle_single(sure, GreyImage.from_pixels(clear), load, 0.9) is sure
+def says(digit: int, confidence: float) -> np.ndarray:
+    """The grey classifier's probabilities, float32 ``[11]``; 10 is no digit."""
+    found = np.full(11, (1 - confidence) / 10, np.float32)
+    found[digit] = confidence
+    return found
+
+
+def loads(*found: np.ndarray) -> MagicMock:
+    """Loads a grey classifier that says this of the images that it is asked."""
+    return MagicMock(return_value=MagicMock(classify=MagicMock(return_value=np.stack(found))))
+
+
+def test_only_what_is_in_doubt_is_read_again(one_of_each):
+    clear, poor = (
+        GreyImage.from_pixels(image) for image in (one_of_each[4], photograph(one_of_each[4]))
+    )
+    load = loads(says(4, 0.97))
+    sure, accepted, doubtful, other = (
+        to_prediction(says(*each)) for each in ((4, 0.995), (4, 0.95), (4, 0.8), (7, 0.95))
+    )
+    assert settle_single(sure, poor, load, 0.9) is sure
+    assert settle_single(accepted, clear, load, 0.9) is accepted
     load.assert_not_called()
-    nothing = to_prediction(np.eye(11, dtype=np.float32)[10])
-    assert settle_single(nothing, GreyImage.from_pixels(poor), load, 0.9).digit == 4
-    doubted = settle_single(nothing, GreyImage.from_pixels(clear), load, 0.9)
-    assert doubted.confidence < 0.9  # where the ink is clear, both count
+    # Where the ink is clear both count, else the pixels, unless they confirm what is accepted.
+    both = settle_single(doubtful, clear, load, 0.9)
+    assert both.digit == 4
+    assert doubtful.confidence < both.confidence < 0.97
+    assert settle_single(doubtful, clear, loads(says(10, 0.99)), 0.9).confidence < 0.8
+    assert settle_single(accepted, poor, load, 0.9) is accepted
+    assert settle_single(other, poor, load, 0.9).digit == 4
+    assert settle_single(doubtful, poor, loads(says(10, 0.99)), 0.9).confidence < 0.01
+
+
+def candidate(digit: int, confidence: float, height: int, **detection: object) -> Classified:
+    box = (0, 0, height // 2, height)
+    found = Detection(box, np.zeros((4, 4), np.uint8), **detection)
+    prediction = to_prediction(says(digit, confidence))
+    return Classified(found, np.zeros((28, 28), np.uint8), prediction)
+
+
+def test_a_page_is_one_digit_if_both_are_sure(one_of_each):
+    image = GreyImage.from_pixels(photograph(one_of_each[7], 300))
+    few = [candidate(1, 0.99, 90)]
+    many = [candidate(1, 0.99, height) for height in (90, 85, 80)]
+    whole = candidate(7, 0.998, 280, whole_image=True, cut_sides=2)
+    sure, unsure = loads(says(7, 0.995)), loads(says(7, 0.97))
+    for others in (few, many):
+        (only,) = settle_whole([*others, whole], image, sure, 0.9)
+        assert (only.prediction, only.detection.cut_sides) == (whole.prediction, 0)
+    assert settle_whole([*few, whole], image, sure, 0.9995) == [*few, whole]
+    assert settle_whole([*few, whole], image, unsure, 0.9) == [*few, whole]
+    assert settle_whole([*many, whole], image, unsure, 0.9) == many
+    # Specks are not many; and the pixels decide about a whole image in doubt.
+    specks = [candidate(1, 0.5, height) for height in (90, 12, 10, 9)]
+    doubtful = candidate(0, 0.3, 280, whole_image=True, cut_sides=2)
+    *others, settled = settle_whole([*specks, doubtful], image, unsure, 0.9)
+    assert others == specks
+    assert (settled.prediction.digit, settled.detection.cut_sides) == (7, 0)
+    assert settle_whole(many, image, sure, 0.9) is many
 
 
 @pytest.mark.parametrize("side", [30, 48, 64, 90, 140])
