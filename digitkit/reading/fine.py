@@ -34,8 +34,8 @@ SURE_SCORE, SURE_INK = 0.5, 0.8
 ink on, 0–1. A paragraph of small writing, blurred, may look like a digit, but of faint ink."""
 
 FEW, LOW = 4, 40
-"""Up to so many candidates, all lower than the second, may each be a paragraph of small writing:
-pixels of the working scale."""
+"""Up to so many candidates, all lower than the second, may not be all there is, or each be a
+paragraph of small writing: pixels of the scale that they were found in."""
 
 _BLOCK = 32
 """Side of the blocks that are looked at or not, pixels of the working scale."""
@@ -75,7 +75,7 @@ def choose_tiles(
         cv2.BORDER_CONSTANT,
     )  # fmt: skip
     # A paragraph may be as clear as a digit. Where little was found, all of it is looked at again.
-    known = [] if are_few(candidates, ratio) else candidates
+    known = [] if ratio >= MIN_REDUCTION and are_few(candidates, ratio) else candidates
     for candidate in known:
         if candidate.score >= SURE_SCORE and _measure_ink(candidate, scale) >= SURE_INK:
             left, top, right, bottom = (round(edge / ratio) for edge in candidate.edges)
@@ -104,19 +104,18 @@ def choose_tiles(
 
 
 def are_few(candidates: Sequence[Candidate], ratio: float) -> bool:
-    """Whether a large image shows so little that a closer look costs little.
+    """Whether so little was found, and so small, that a closer look is worth its time.
 
     Args:
-        candidates: what was found in it.
-        ratio: pixels of the image per pixel of the working scale.
+        candidates: what was found in an image.
+        ratio: pixels of the image per pixel of the scale in which it was found.
 
     Returns:
-        True for an image that was reduced by `MIN_REDUCTION` or more, with at most `FEW` likely
-        candidates, all of them lower than `LOW`.
+        True for at most `FEW` likely candidates, at least one, all of them lower than `LOW`.
     """
     likely = [candidate for candidate in candidates if candidate.score >= SURE_SCORE]
     heights = [(candidate.edges[3] - candidate.edges[1]) / ratio for candidate in likely]
-    return ratio >= MIN_REDUCTION and 0 < len(likely) <= FEW and max(heights) < LOW
+    return 0 < len(likely) <= FEW and max(heights) < LOW
 
 
 def _measure_ink(candidate: Candidate, scale: Scale) -> float:

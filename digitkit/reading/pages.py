@@ -92,10 +92,13 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
     """The image at several scales, the finest first, and the candidates in them.
 
     From coarse to fine, and no finer than useful: where digits are found and all of them are
-    large, a scale twice as fine costs four times as much and shows nothing new.
+    large, a scale twice as fine costs four times as much and shows nothing new. Unless they are few
+    and not that large: they may be what stands out among others, such as tilted ones.
     """
     scales: list[Scale] = []
     candidates: list[Candidate] = []
+    # A camera's frames follow each other, so each has little time.
+    is_frame = max(image.shape) <= CAMERA_SIDES[1]
     for reduced in _reduce(image):
         ratio = image.shape[1] / reduced.shape[1], image.shape[0] / reduced.shape[0]
         scale = _run_detector(reduced, ratio, (0.0, 0.0), detector)
@@ -108,7 +111,7 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
         ]
         best = max((candidate.rank_score for candidate in candidates), default=0.0)
         is_clear = best >= MIN_CLEAR_SCORE and min(heights) >= LARGE_HEIGHT
-        if is_clear and not are_few(candidates, max(image.shape) / WORK_SIDE):
+        if is_clear and (is_frame or not are_few(candidates, ratio[0])):
             return scales, candidates
     fine_ratio, tiles = choose_tiles(reduced, scales[0], candidates)
     for x, y, w, h in tiles:

@@ -107,6 +107,26 @@ def test_a_paragraph_of_small_digits_is_not_one_digit(rows, side, across, down, 
     assert reader.read(page.astype(np.uint8)).text == "\n".join(rows)
 
 
+@pytest.mark.parametrize(
+    ("rows", "width", "size", "finest"),
+    [(["385", "274"], 1000, 1.0, 500), (["38"], 1000, 1.0, 1000), (["38"], 640, 1.3, 240)],
+    ids=["many clear digits", "few", "few in a camera's frame"],
+)
+def test_a_finer_scale_is_searched_where_little_is_found(
+    one_of_each, detector, monkeypatch, rows, width, size, finest
+):
+    image = np.full((width * 3 // 4, width), 225, np.uint8)
+    page = cv2.resize(page_of(rows, one_of_each), None, fx=size, fy=size)
+    image[: page.shape[0], : page.shape[1]] = page
+    widths = list[int]()
+    maps = detector.maps
+    monkeypatch.setattr(
+        detector, "maps", lambda grey: (widths.append(grey.shape[1]), maps(grey))[1]
+    )
+    assert len(detect_digits(image, detector)) == len("".join(rows))
+    assert max(widths) == finest
+
+
 def test_a_broken_off_bar_goes_to_its_digit(detector):
     image = np.full((300, 300), 240, np.uint8)
     cv2.line(image, (130, 90), (125, 140), 20, 9)
