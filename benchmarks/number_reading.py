@@ -40,6 +40,9 @@ from digitkit.reading.detections import common_area
 THRESHOLDS = (0.0, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Of `Number.confidence`, in the table of risk and coverage; 0 keeps all complete numbers."""
 
+LEAST_KEPT = 50
+"""The risk of fewer numbers is not drawn: it is mostly chance."""
+
 Read = Sequence[tuple["Sheet", list["Found"]]]
 """Images, and what was read in each."""
 
@@ -169,7 +172,7 @@ def draw_curve(title: str, sheets: Mapping[str, Read]) -> bytes:
     figure.suptitle(title, fontsize=9)
     axes = figure.subplots()
     for kind, own in sheets.items():
-        curve = risk_coverage(own)
+        curve = [point for point in risk_coverage(own) if point.kept >= LEAST_KEPT]
         marks = [point for point in risk_coverage(own, THRESHOLDS) if point.kept]
         (line,) = axes.step(
             [100 * point.coverage for point in curve],
