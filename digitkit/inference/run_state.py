@@ -14,9 +14,9 @@ import numpy as np
 
 from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
-from digitkit.reading.detector import detector_path
-from digitkit.reading.grey_classifier import grey_classifier_path
-from digitkit.reading.line_reader import line_reader_path
+from digitkit.reading.detector import Detector
+from digitkit.reading.grey_classifier import GreyClassifier
+from digitkit.reading.line_reader import LineReader
 from digitkit.reading.reader import Reader
 from digitkit.sources.files import INPUT_ERRORS, OpenedImage
 from digitkit.sources.frames import Failure
@@ -122,9 +122,9 @@ def describe_run(config: InferConfig, reader: Reader) -> dict[str, Any]:
     absolute = "-" not in sources and all(Path(each).is_absolute() for each in sources)
     options["current folder"] = None if absolute else str(Path.cwd())
     options["model"] = reader.classifier.sha256
-    options["detector"] = file_sha256(detector_path())
-    options["line reader"] = file_sha256(line_reader_path())
-    options["grey classifier"] = file_sha256(grey_classifier_path())
+    options["detector"] = file_sha256(Detector.shipped_path())
+    options["line reader"] = file_sha256(LineReader.shipped_path())
+    options["grey classifier"] = file_sha256(GreyClassifier.shipped_path())
     return options
 
 

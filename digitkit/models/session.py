@@ -139,28 +139,3 @@ def run_limited(
     finally:
         timer.cancel()
         timer.join()  # decoders are silenced only while there is one thread
-
-
-def load_network(
-    path: Path, threads: int, *, noun: str, kind: str, version: str
-) -> tuple[Session, dict[str, str]]:
-    """Load one of the networks next to the classifier: its session, and how it was trained.
-
-    Args:
-        path: its file.
-        threads: threads that one call may use.
-        noun: what it is, in words.
-        kind: key of its version in the metadata, without ``digitkit.``.
-        version: the one that is known.
-
-    Raises:
-        ModelError: the file does not exist, or is not such a network of this version.
-        ConfigError: `threads` is less than 1.
-    """
-    if not path.is_file():
-        raise ModelError(f"the {noun} does not exist", subject=str(path), hint="reinstall digitkit")
-    session = make_session(path, threads)
-    metadata = dict(session.get_modelmeta().custom_metadata_map)
-    if metadata.get(f"digitkit.{kind}") != version:
-        raise ModelError(f"is not a {noun} of version {version}", subject=str(path))
-    return session, metadata

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from digitkit.arrays import F32, U8
-from digitkit.errors import ModelRunError, one_line
 from digitkit.images.cv import cv2
-from digitkit.models.registry import models_folder
-from digitkit.models.session import load_network
+from digitkit.models.network import Network
 
 DETECTOR_FILE = "finder.onnx"
 """Its file among the shipped models."""
@@ -31,11 +27,6 @@ DETECTOR_VERSION = "2"
 """Stored in the file as ``digitkit.finder``; increases when the maps change their meaning."""
 
 
-def detector_path() -> Path:
-    """The shipped detector's file."""
-    return models_folder() / DETECTOR_FILE
-
-
 @dataclass(frozen=True)
 class Maps:
     """The detector's output for an image of H×W pixels; sizes are rounded up.
@@ -54,30 +45,10 @@ class Maps:
     reach: F32
 
 
-class Detector:
-    """The network that locates digits; `digitkit.reading.pages` turns its maps into detections.
+class Detector(Network):
+    """The network that locates digits; `digitkit.reading.pages` turns its maps into detections."""
 
-    Attributes:
-        path: its file.
-        session: the ONNX Runtime session that runs it.
-        metadata: how it was trained, keys ``digitkit.*``.
-    """
-
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, threads: int = 1) -> None:
-        """Load it.
-
-        Args:
-            path: its file; the shipped one by default.
-            threads: threads that one call may use.
-
-        Raises:
-            ModelError: the file does not exist, or is not a detector that this version knows.
-            ConfigError: `threads` is less than 1.
-        """
-        self.path = Path(path) if path is not None else detector_path()
-        self.session, self.metadata = load_network(
-            self.path, threads, noun="digit detector", kind="finder", version=DETECTOR_VERSION
-        )
+    file, noun, kind, version = DETECTOR_FILE, "digit detector", "finder", DETECTOR_VERSION
 
     def maps(self, grey: U8) -> Maps:
         """Run the network on an image.
@@ -92,10 +63,7 @@ class Detector:
         down, right = -height % STEP, -width % STEP
         if down or right:
             grey = cv2.copyMakeBorder(grey, 0, down, 0, right, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
-        try:
-            ink, centre, reach = self.session.run(OUTPUTS, {INPUT: grey[None, None]})
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ModelRunError(one_line(error), subject=str(self.path)) from error
+        ink, centre, reach = self.run(OUTPUTS, {INPUT: grey[None, None]})
         # Without the padding.
         ink_height, ink_width = -(-height // INK), -(-width // INK)
         rows, columns = -(-height // CENTRE), -(-width // CENTRE)

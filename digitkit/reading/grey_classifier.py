@@ -6,18 +6,14 @@ paper, noise and halos no threshold extracts it; there this network reads the im
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from digitkit.arrays import F32, U8
-from digitkit.errors import ModelRunError, one_line
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
-from digitkit.models.registry import models_folder
-from digitkit.models.session import load_network
+from digitkit.models.network import Network
 
 GREY_FILE = "grey.onnx"
 """Its file among the shipped models."""
@@ -35,36 +31,10 @@ GREY_VERSION = "1"
 """Stored in the file as ``digitkit.grey``; increases when input or output change."""
 
 
-def grey_classifier_path() -> Path:
-    """The shipped grey classifier's file."""
-    return models_folder() / GREY_FILE
+class GreyClassifier(Network):
+    """The network that reads grey levels; no ink is extracted for it."""
 
-
-class GreyClassifier:
-    """The network that reads grey levels; no ink is extracted for it.
-
-    Attributes:
-        path: its file.
-        session: the ONNX Runtime session that runs it.
-        metadata: how it was trained, keys ``digitkit.*``.
-    """
-
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, threads: int = 1) -> None:
-        """Load it.
-
-        Args:
-            path: its file; the shipped one by default.
-            threads: threads that one call may use.
-
-        Raises:
-            ModelError: the file does not exist, or is not a grey classifier that this version
-                knows.
-            ConfigError: `threads` is less than 1.
-        """
-        self.path = Path(path) if path is not None else grey_classifier_path()
-        self.session, self.metadata = load_network(
-            self.path, threads, noun="grey classifier", kind="grey", version=GREY_VERSION
-        )
+    file, noun, kind, version = GREY_FILE, "grey classifier", "grey", GREY_VERSION
 
     def classify(self, images: Sequence[U8]) -> F32:
         """Read images of one digit each, or of none.
@@ -79,10 +49,7 @@ class GreyClassifier:
             ModelRunError: ONNX Runtime fails.
         """
         batch = np.stack([fit_square(image) for image in images])[:, None]
-        try:
-            (found,) = self.session.run([OUTPUT], {INPUT: batch})
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ModelRunError(one_line(error), subject=str(self.path)) from error
+        (found,) = self.run([OUTPUT], {INPUT: batch})
         return np.asarray(found, np.float32)
 
 

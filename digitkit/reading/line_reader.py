@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 
 from digitkit.arrays import F32, U8
-from digitkit.errors import ModelRunError, one_line
-from digitkit.models.registry import models_folder
-from digitkit.models.session import load_network
+from digitkit.models.network import Network
 
 LINE_FILE = "lines.onnx"
 """Its file among the shipped models."""
@@ -35,35 +30,10 @@ LINE_VERSION = "1"
 """Stored in the file as ``digitkit.lines``; increases when input or output change."""
 
 
-def line_reader_path() -> Path:
-    """The shipped line reader's file."""
-    return models_folder() / LINE_FILE
+class LineReader(Network):
+    """The network that reads rows; `digitkit.reading.lines` lays rows out for it."""
 
-
-class LineReader:
-    """The network that reads rows; `digitkit.reading.lines` lays rows out for it.
-
-    Attributes:
-        path: its file.
-        session: the ONNX Runtime session that runs it.
-        metadata: how it was trained, keys ``digitkit.*``.
-    """
-
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, threads: int = 1) -> None:
-        """Load it.
-
-        Args:
-            path: its file; the shipped one by default.
-            threads: threads that one call may use.
-
-        Raises:
-            ModelError: the file does not exist, or is not a line reader that this version knows.
-            ConfigError: `threads` is less than 1.
-        """
-        self.path = Path(path) if path is not None else line_reader_path()
-        self.session, self.metadata = load_network(
-            self.path, threads, noun="line reader", kind="lines", version=LINE_VERSION
-        )
+    file, noun, kind, version = LINE_FILE, "line reader", "lines", LINE_VERSION
 
     def read(self, ink: U8) -> F32:
         """Run the network on a row.
@@ -78,8 +48,5 @@ class LineReader:
         Raises:
             ModelRunError: ONNX Runtime fails.
         """
-        try:
-            (found,) = self.session.run([OUTPUT], {INPUT: ink[None, None]})
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ModelRunError(one_line(error), subject=str(self.path)) from error
+        (found,) = self.run([OUTPUT], {INPUT: ink[None, None]})
         return np.asarray(found[0], np.float32)

@@ -248,11 +248,11 @@ def _hash_files(paths: list[Path], shipped: str | None) -> Iterator[FileFacts]:
     For a shipped name this includes a precision that is listed but does not exist.
     """
     from digitkit.models.registry import models_folder
-    from digitkit.reading.detector import detector_path
-    from digitkit.reading.grey_classifier import grey_classifier_path
-    from digitkit.reading.line_reader import line_reader_path
+    from digitkit.reading.detector import Detector
+    from digitkit.reading.grey_classifier import GreyClassifier
+    from digitkit.reading.line_reader import LineReader
 
-    others = [detector_path(), line_reader_path(), grey_classifier_path()]
+    others = [each.shipped_path() for each in (Detector, LineReader, GreyClassifier)]
     listed = _read_checksums(models_folder())
     both = [models_folder() / f"{shipped}-{precision}.onnx" for precision in ("int8", "fp32")]
     missing = [path for path in both if path.name in listed and path not in paths]
