@@ -6,7 +6,8 @@ import contextlib
 import copy
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -14,9 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from digitkit.errors import ModelError
+from digitkit.errors import GateError, ModelError
 from digitkit.export import graph
 from digitkit.models.contract import INPUT, IS_DIGIT, OUTPUT
+from digitkit.models.network import Network
+from digitkit.system import atomic
+from digitkit.system.scratch import scratch_folder
 from digitkit.version import __version__
 
 
@@ -44,24 +48,46 @@ class DeployedNet(nn.Module):
         return probabilities, torch.sigmoid(torch.logsumexp(scores, dim=1))
 
 
-def describe_network(
-    model: onnx.ModelProto, kind: str, version: str, training: str
-) -> dict[str, str]:
-    """The metadata of a network next to the classifier.
+def write_network(
+    model: onnx.ModelProto,
+    network: type[Network],
+    path: Path,
+    training: str,
+    compare: Callable[[Path], Iterable[tuple[str, float, float]]],
+) -> None:
+    """Write a network next to the classifier as an ONNX file, checked against torch.
 
     Args:
         model: the network.
-        kind: key of its version, without ``digitkit.``.
-        version: of its input and output.
-        training: a sentence on how it was trained.
+        network: what loads it.
+        path: where the file is written.
+        training: a sentence on how it was trained, stored in the file.
+        compare: runs the file, and says of each output how far it is from torch's: what differs, in
+            words, by how much, and by how much it may.
+
+    Raises:
+        GateError: an output differs by more; nothing was written.
+        OutputError: the file cannot be written.
     """
-    return {
-        f"digitkit.{kind}": version,
+    metadata = {
+        f"digitkit.{network.kind}": network.version,
         "digitkit.digitkit_version": __version__,
         "digitkit.licence": "MIT",
         "digitkit.parameters": str(graph.count_graph(model).parameters),
         "digitkit.training": training,
     }
+    content = graph.to_bytes(model, metadata)
+    with scratch_folder() as scratch:
+        trial = scratch / path.name
+        trial.write_bytes(content)
+        for what, difference, limit in compare(trial):
+            if not difference <= limit:
+                raise GateError(
+                    f"parity failed: {what} by {difference:.1e}",
+                    subject=str(path),
+                    hint="nothing was written",
+                )
+    atomic.write_bytes(path, content)
 
 
 def fold_normalisation(net: nn.Module) -> None:

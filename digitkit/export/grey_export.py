@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from digitkit.errors import GateError
-from digitkit.export import graph
-from digitkit.export.deploy import describe_network, fold_normalisation, trace_onnx
+from digitkit.export.deploy import fold_normalisation, trace_onnx, write_network
 from digitkit.reading.grey_classifier import (
     GREY_FILE,
-    GREY_VERSION,
     INPUT,
     OUTPUT,
     SIDE,
     GreyClassifier,
 )
-from digitkit.system import atomic
-from digitkit.system.scratch import scratch_folder
 from digitkit.training.grey_net import GreyNet
 from digitkit.training.grey_training import GREY
 from digitkit.training.steps import load_weights
@@ -57,28 +53,15 @@ def export_grey_classifier(net: GreyNet, path: Path, training: str) -> None:
     deployed = _DeployedGreyNet(net)
     example = torch.zeros(2, 1, SIDE, SIDE, dtype=torch.uint8)
     model = trace_onnx(deployed, example, INPUT, [OUTPUT], {0: torch.export.Dim("N", min=1)})
-    metadata = describe_network(model, "grey", GREY_VERSION, training)
-    content = graph.to_bytes(model, metadata)
-    _check_parity(deployed, content, path)
-    atomic.write_bytes(path, content)
 
+    def compare(trial: Path) -> Iterator[tuple[str, float, float]]:
+        images = np.random.default_rng(0).integers(0, 256, (3, 1, SIDE, SIDE)).astype(np.uint8)
+        with torch.no_grad():
+            expected = deployed(torch.from_numpy(images)).numpy()
+        found = GreyClassifier(trial).classify(list(images[:, 0]))
+        yield "probabilities differ", float(np.abs(found - expected).max()), PARITY
 
-def _check_parity(deployed: nn.Module, content: bytes, path: Path) -> None:
-    """Gate: the file gives the same probabilities as torch."""
-    images = np.random.default_rng(0).integers(0, 256, (3, 1, SIDE, SIDE)).astype(np.uint8)
-    with scratch_folder() as scratch:
-        trial = scratch / path.name
-        trial.write_bytes(content)
-        found = GreyClassifier(trial).session.run([OUTPUT], {INPUT: images})[0]
-    with torch.no_grad():
-        expected = deployed(torch.from_numpy(images)).numpy()
-    difference = float(np.abs(found - expected).max())
-    if not difference <= PARITY:
-        raise GateError(
-            f"parity failed: probabilities differ by {difference:.1e}",
-            subject=str(path),
-            hint="nothing was written",
-        )
+    write_network(model, GreyClassifier, path, training, compare)
 
 
 def export_grey_run(folder: Path) -> Path:

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from digitkit.errors import GateError
-from digitkit.export import graph
-from digitkit.export.deploy import describe_network, fold_normalisation, trace_onnx
+from digitkit.export.deploy import fold_normalisation, trace_onnx, write_network
 from digitkit.reading.line_reader import (
     COLUMN,
     HEIGHT,
     INPUT,
     LINE_FILE,
-    LINE_VERSION,
     OUTPUT,
     SIGN,
     LineReader,
 )
-from digitkit.system import atomic
-from digitkit.system.scratch import scratch_folder
 from digitkit.training.line_net import LineNet
 from digitkit.training.line_training import LINES
 from digitkit.training.steps import load_weights
@@ -67,28 +63,15 @@ def export_line_reader(net: LineNet, path: Path, training: str) -> None:
     columns = torch.export.Dim("columns", min=1)
     example = torch.zeros(1, 1, HEIGHT, 37 * COLUMN, dtype=torch.uint8)
     model = trace_onnx(deployed, example, INPUT, [OUTPUT], {3: COLUMN * columns})
-    metadata = describe_network(model, "lines", LINE_VERSION, training)
-    content = graph.to_bytes(model, metadata)
-    _check_parity(deployed, content, path)
-    atomic.write_bytes(path, content)
 
+    def compare(trial: Path) -> Iterator[tuple[str, float, float]]:
+        ink = np.random.default_rng(0).integers(0, 256, (HEIGHT, 101 * COLUMN)).astype(np.uint8)
+        with torch.no_grad():
+            expected = deployed(torch.from_numpy(ink)[None, None])[0].numpy()
+        difference = float(np.abs(LineReader(trial).read(ink) - expected).max())
+        yield "probabilities differ", difference, PARITY
 
-def _check_parity(deployed: nn.Module, content: bytes, path: Path) -> None:
-    """Gate: the file gives the same probabilities as torch."""
-    ink = np.random.default_rng(0).integers(0, 256, (HEIGHT, 101 * COLUMN)).astype(np.uint8)
-    with scratch_folder() as scratch:
-        trial = scratch / path.name
-        trial.write_bytes(content)
-        found = LineReader(trial).read(ink)
-    with torch.no_grad():
-        expected = deployed(torch.from_numpy(ink)[None, None])[0].numpy()
-    difference = float(np.abs(found - expected).max())
-    if difference > PARITY:
-        raise GateError(
-            f"parity failed: probabilities differ by {difference:.1e}",
-            subject=str(path),
-            hint="nothing was written",
-        )
+    write_network(model, LineReader, path, training, compare)
 
 
 def export_line_run(folder: Path) -> Path:
