@@ -1,18 +1,68 @@
-"""Samples that are composed by several processes, as pages are."""
+"""Samples that are composed by several processes, of what, and how they are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from pathlib import Path
+from typing import Self, TypeVar
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from digitkit.datasets.digits import DigitData, stratified_split
+from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
 from digitkit.system.progress import Progress
 from digitkit.training.scenes.fonts import load_fonts
+from digitkit.training.steps import StepConfig
+
+VALIDATION = 1 / 12
+"""This fraction of MNIST's training images is not used, so that what is left measures the net; the
+split is that of a classifier with the same seed."""
 
 Sample = TypeVar("Sample")
+
+
+def training_digits(seed: int) -> DigitData:
+    """MNIST's training digits without those for `VALIDATION`."""
+    mnist = load_mnist("train")
+    train, _ = stratified_split(mnist.labels, VALIDATION, seed)
+    return mnist.take(train, "MNIST training digits")
+
+
+class StoredSamples(Dataset[Sample]):
+    """Samples by their number, each varied from what was composed into a file.
+
+    Attributes:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path, seed: int, first: int, count: int) -> None:
+        """Take samples from a file.
+
+        Args:
+            path: of the file.
+            seed: the same seed gives the same samples.
+            first: number of the first.
+            count: how many.
+        """
+        self.path = path
+        self._seed, self._first, self._count = seed, first, count
+
+    @classmethod
+    def from_step(cls, path: Path, config: StepConfig, step: int) -> Self:
+        """The samples of a training from one of its steps on."""
+        count = (config.steps - step) * config.batch
+        return cls(path, config.seed, step * config.batch, count)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self._count
+
+    def randomness(self, number: int) -> np.random.Generator:
+        """What decides a sample."""
+        return np.random.default_rng([self._seed, self._first + number])
 
 
 def compose_all(

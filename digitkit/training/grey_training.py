@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,18 +17,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from digitkit.arrays import U8
-from digitkit.datasets.digits import DigitData, stratified_split
-from digitkit.datasets.mnist import load_mnist
+from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
 from digitkit.reading.grey_classifier import SIDE, fit_square
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
-from digitkit.training.composing import compose_all
+from digitkit.training.composing import StoredSamples, compose_all, training_digits
 from digitkit.training.grey_net import GreyNet
 from digitkit.training.ranges import Seed, Steps
 from digitkit.training.recipes import GREY_RECIPE
 from digitkit.training.scenes.single import compose_single
-from digitkit.training.steps import VALIDATION, StepConfig, StepTask, has_bfloat16
+from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
 
 IMAGES = "grey.npz"
 """The images that are trained on, in the run folder."""
@@ -90,30 +88,16 @@ class _Composed(Dataset[tuple[U8, U8]]):
         return images, np.array([label for _, label in made], np.uint8)
 
 
-class GreySamples(Dataset[tuple[U8, int]]):
-    """Samples by their number: a composed image, varied, and what it shows."""
-
-    def __init__(self, path: Path, seed: int, first: int, count: int) -> None:
-        """Take images from a file.
-
-        Args:
-            path: of the file.
-            seed: the same seed gives the same samples.
-            first: number of the first.
-            count: how many.
-        """
-        self._path, self._seed, self._first, self._count = path, seed, first, count
+class GreySamples(StoredSamples[tuple[U8, int]]):
+    """A composed image, varied, and what it shows."""
 
     @cached_property
     def _made(self) -> tuple[U8, U8]:
-        with np.load(self._path) as data:  # of each process
+        with np.load(self.path) as data:  # of each process
             return data["images"], data["labels"]
 
-    def __len__(self) -> int:
-        return self._count
-
     def __getitem__(self, number: int) -> tuple[U8, int]:
-        rng = np.random.default_rng([self._seed, self._first + number])
+        rng = self.randomness(number)
         images, labels = self._made
         which = int(rng.integers(len(images)))
         return vary(images[which], rng), int(labels[which])
@@ -139,9 +123,7 @@ def _samples(config: GreyConfig, step: int, prepare: Progress) -> GreySamples:
     """
     path = config.out / IMAGES
     if step == 0 or not path.is_file():
-        mnist = load_mnist("train")
-        train, _ = stratified_split(mnist.labels, VALIDATION, config.seed)
-        data = _Composed(mnist.take(train, "MNIST training digits"), config.images, config.seed)
+        data = _Composed(training_digits(config.seed), config.images, config.seed)
 
         def report(what: str, done: int, total: int) -> None:
             prepare(what, min(done * _TOGETHER, config.images), config.images)
@@ -153,8 +135,7 @@ def _samples(config: GreyConfig, step: int, prepare: Progress) -> GreySamples:
                 images=np.concatenate([images for images, _ in parts]),
                 labels=np.concatenate([labels for _, labels in parts]),
             )
-    first, count = step * config.batch, (config.steps - step) * config.batch
-    return GreySamples(path, config.seed, first, count)
+    return GreySamples.from_step(path, config, step)
 
 
 GREY = StepTask(

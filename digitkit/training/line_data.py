@@ -31,7 +31,7 @@ from digitkit.reading.strategies import PageStrategy, classify_with, find_member
 from digitkit.reading.strips import Member, group_rows
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
-from digitkit.training.composing import compose_all
+from digitkit.training.composing import StoredSamples, compose_all
 from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 
@@ -157,29 +157,15 @@ def _cut_out(image: GreyImage, members: Sequence[Member], scene: Scene) -> LineS
     return LineStrip(ink, digits[near].astype(np.float32))
 
 
-class LineSamples(Dataset[tuple[U8, Labels]]):
-    """Samples by their number: a part of a strip, varied, and what each of its columns shows."""
-
-    def __init__(self, path: Path, seed: int, first: int, count: int) -> None:
-        """Take strips from a file that `write_strips` wrote.
-
-        Args:
-            path: of the file.
-            seed: the same seed gives the same samples.
-            first: number of the first.
-            count: how many.
-        """
-        self._path, self._seed, self._first, self._count = path, seed, first, count
+class LineSamples(StoredSamples[tuple[U8, Labels]]):
+    """A part of a strip, varied, and what each of its columns shows; from `write_strips`."""
 
     @cached_property
     def _strips(self) -> list[LineStrip]:
-        return read_strips(self._path)  # of each process
-
-    def __len__(self) -> int:
-        return self._count
+        return read_strips(self.path)  # of each process
 
     def __getitem__(self, number: int) -> tuple[U8, Labels]:
-        rng = np.random.default_rng([self._seed, self._first + number])
+        rng = self.randomness(number)
         return vary(self._strips[int(rng.integers(len(self._strips)))], rng)
 
 

@@ -13,11 +13,10 @@ import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor
 
-from digitkit.datasets.digits import stratified_split
-from digitkit.datasets.mnist import load_mnist
 from digitkit.errors import RecipeError
 from digitkit.reading.line_reader import HEIGHT
 from digitkit.system.progress import Progress
+from digitkit.training.composing import training_digits
 from digitkit.training.line_data import (
     IGNORED,
     WIDTH,
@@ -28,7 +27,7 @@ from digitkit.training.line_data import (
 from digitkit.training.line_net import LineNet
 from digitkit.training.ranges import Seed, Steps
 from digitkit.training.recipes import LINES_RECIPE
-from digitkit.training.steps import VALIDATION, StepConfig, StepTask, has_bfloat16
+from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
 
 STRIPS = "lines.npz"
 """The strips that are trained on, in the run folder."""
@@ -74,15 +73,11 @@ def _samples(config: LineConfig, step: int, prepare: Progress) -> LineSamples:
     """
     path = config.out / STRIPS
     if step == 0 or not path.is_file():
-        mnist = load_mnist("train")
-        train, _ = stratified_split(mnist.labels, VALIDATION, config.seed)
-        data = mnist.take(train, "MNIST training digits")
-        strips = cut_out_lines(data, config.scenes, config.seed, prepare)
+        strips = cut_out_lines(training_digits(config.seed), config.scenes, config.seed, prepare)
         if not strips:
             raise RecipeError("is too small: no row was found", field="scenes")
         write_strips(path, strips)
-    first, count = step * config.batch, (config.steps - step) * config.batch
-    return LineSamples(path, config.seed, first, count)
+    return LineSamples.from_step(path, config, step)
 
 
 LINES = StepTask(

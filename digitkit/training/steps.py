@@ -30,10 +30,6 @@ from digitkit.training.ranges import Seed, Steps, check_ranges
 from digitkit.training.recipes import parse_field
 from digitkit.training.threads import torch_threads
 
-VALIDATION = 1 / 12
-"""This fraction of MNIST's training images is not used, so that what is left measures the net; the
-split is that of a classifier with the same seed."""
-
 DECAY = 0.999
 """Decay per step of the moving average of the weights that is kept."""
 
