@@ -6,11 +6,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import F32
 from digitkit.models.classifier import Prediction
 
 DIGITS = 10
+"""The first so many probabilities are of the digits; what follows is none."""
 
 LEAST = 1e-5
 """Probabilities are not taken for less than this."""
@@ -47,6 +49,16 @@ def combine(own: Prediction, seen: F32, weights: Weights) -> Prediction:
     logs = weights.own * np.log(np.maximum(own.probabilities * own.is_digit, LEAST))
     logs = np.append(logs + weights.other * np.log(np.maximum(seen[:DIGITS], LEAST)), none)
     both = np.exp(logs - logs.max())
-    digits = both[:-1] / both.sum()
-    best, is_digit = int(digits.argmax()), float(digits.sum())
-    return Prediction(best, float(digits[best]), is_digit, (digits / is_digit).astype(np.float32))
+    return to_prediction(both / both.sum())
+
+
+def to_prediction(probabilities: npt.NDArray[np.floating]) -> Prediction:
+    """What a network says of an image.
+
+    Args:
+        probabilities: of the digits and of none, ``[11]``, which sum to 1.
+    """
+    digits = probabilities[:DIGITS]
+    is_digit, best = float(digits.sum()), int(digits.argmax())
+    given = np.asarray(digits / max(is_digit, 1e-9), np.float32)
+    return Prediction(best, float(digits[best]), is_digit, given)

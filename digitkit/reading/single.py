@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from digitkit.arrays import F32, U8
+from digitkit.arrays import U8
 from digitkit.images.grey import GreyImage, resize_to
 from digitkit.images.ink import WORK_SIDE, separability
 from digitkit.models.classifier import Prediction
-from digitkit.reading.combining import DIGITS, Weights, combine
+from digitkit.reading.combining import Weights, combine, to_prediction
 from digitkit.reading.grey_classifier import GreyClassifier
 
 if TYPE_CHECKING:
@@ -113,19 +111,8 @@ def is_page(detections: Sequence[Detection]) -> bool:
         detections: of the image, without the one of the whole image.
     """
     heights = [detection.box[3] for detection in detections]
-    return sum(height > SPECK * max(heights) for height in heights) >= MANY
-
-
-def to_prediction(probabilities: F32) -> Prediction:
-    """What the grey classifier says of an image.
-
-    Args:
-        probabilities: of the digits and of none, float32 ``[11]``.
-    """
-    digits = probabilities[:DIGITS]
-    is_digit, best = float(digits.sum()), int(digits.argmax())
-    given = np.asarray(digits / max(is_digit, 1e-9), np.float32)
-    return Prediction(best, float(digits[best]), is_digit, given)
+    speck = SPECK * max(heights, default=0)
+    return sum(height > speck for height in heights) >= MANY
 
 
 def _pixels(image: GreyImage) -> U8:

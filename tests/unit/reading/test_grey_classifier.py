@@ -11,9 +11,10 @@ from digitkit.errors import ModelError, ModelRunError
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.registry import models_folder
+from digitkit.reading.combining import to_prediction
 from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.grey_classifier import SIDE, GreyClassifier, fit_square
-from digitkit.reading.single import settle_single, settle_whole, to_prediction
+from digitkit.reading.single import settle_single, settle_whole
 
 
 @pytest.fixture(scope="module")
