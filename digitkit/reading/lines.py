@@ -22,6 +22,9 @@ AROUND = 3
 MIN_PEAK = 0.65
 """Where the digits of a column are at least as likely as this together, one is seen."""
 
+CLEAR_SIGN = 0.9
+"""A sign is seen where those of a column are at least as likely as this together."""
+
 RUN = 4
 """So many columns belong to the middle of a digit; twice as many to those of two 1s."""
 
@@ -80,6 +83,28 @@ class Line:
         """The same, of each class where it is most likely near the box."""
         columns = _near(self.probabilities, self._place(box))
         return np.asarray(columns.max(1), np.float32) if columns.shape[1] else None
+
+    def maybe_digit(self, box: Box) -> float:
+        """The probability of a digit where the row most likely shows a sign near a box."""
+        columns = _near(self.probabilities, self._place(box))
+        if not columns.shape[1]:
+            return 0.0
+        return float(columns[:SIGN, int(columns[SIGN].argmax())].sum())
+
+    @cached_property
+    def signs(self) -> list[Peak]:
+        """Where the row clearly shows signs and points, from the left."""
+        shown = self.probabilities[SIGN:NONE].sum(0)
+        scale = self.strip.shape[0] / HEIGHT
+        found, column = list[Peak](), 0
+        for clear, run in groupby((shown >= CLEAR_SIGN).tolist()):
+            length = len(list(run))
+            if clear:
+                best = column + int(shown[column : column + length].argmax())
+                x = (column + length / 2) * COLUMN * scale
+                found.append(Peak(x, self.probabilities[:, best]))
+            column += length
+        return found
 
     @cached_property
     def peaks(self) -> list[Peak]:

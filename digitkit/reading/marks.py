@@ -16,6 +16,8 @@ import numpy.typing as npt
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.reading.crops import clip_box
+from digitkit.reading.line_reader import POINT
+from digitkit.reading.lines import Line
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.shapes import LOW, MIN_AREA, PAIR_SHIFT, Shape, classify
 from digitkit.reading.strips import BAND, HALF, STROKE, Ink, Member, Placed, Strip
@@ -28,19 +30,19 @@ REMNANT, MIN_ATTACHED, MIN_DASH = 0.06, 0.05, 0.03
 its own from the second area on, and from the third if it is a dash, in squares of the height."""
 
 
-FAINT = 0.48
-"""Ink of the strokes' pen is at least as strong as this fraction of theirs; what is weaker is the
-edge of a shadow."""
+FAINT, SEEN = (0.48, 0.3), 0.9
+"""Ink of the strokes' pen is at least as strong as the first fraction of theirs; what is weaker is
+the edge of a shadow, but from the second on, where its row shows a point with this probability."""
 
 
-def find_marks(strips: Mapping[int, Strip], members: Sequence[Member]) -> list[Mark]:
+def find_marks(lines: Mapping[int, Line], members: Sequence[Member]) -> list[Mark]:
     """Find the marks of an image's rows.
 
     Args:
-        strips: of the rows with an accepted digit, by their number.
+        lines: the rows with an accepted digit, by their number.
         members: the digits that are reported, with their rows.
     """
-    return [mark for strip in strips.values() for mark in _find_in(strip, members)]
+    return [mark for line in lines.values() for mark in _find_in(line, members)]
 
 
 def keep_within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark]:
@@ -51,7 +53,8 @@ def keep_within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark
             yield replace(mark, box=clip_box(x, y, w, h, width, height))
 
 
-def _find_in(strip: Strip, members: Sequence[Member]) -> list[Mark]:
+def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
+    strip = line.strip
     ink = strip.ink
     if ink is None:
         return []
@@ -62,17 +65,25 @@ def _find_in(strip: Strip, members: Sequence[Member]) -> list[Mark]:
     shapes = [
         shape
         for shape in _find_others(strip, ink, placed)
-        if BAND[0] <= shape.middle <= BAND[1]
-        and strip.is_near(shape)
-        and strip.strength(ink, shape) >= FAINT
+        if BAND[0] <= shape.middle <= BAND[1] and strip.is_near(shape) and _is_ink(line, ink, shape)
     ]
-    lines = filter(strip.is_near, strip.split(ink.upright))
-    marks = [_to_mark(strip, "line", shape) for shape in lines]
+    upright = filter(strip.is_near, strip.split(ink.upright))
+    marks = [_to_mark(strip, "line", shape) for shape in upright]
     marks += [_to_mark(strip, kind, shape) for kind, shape in classify(shapes)]
     for member in own:
         if not member.digit.accepted:
             marks += _reclassify(strip, member)
     return marks
+
+
+def _is_ink(line: Line, ink: Ink, shape: Shape) -> bool:
+    """Whether a shape is as strong as ink is, or likely a point."""
+    strength = line.strip.strength(ink, shape)
+    if strength >= FAINT[0] or strength < FAINT[1]:
+        return strength >= FAINT[0]
+    box, _ = line.strip.to_boxes(shape)
+    seen = line.near(box)
+    return seen is not None and bool(seen[POINT] >= SEEN)
 
 
 def _find_others(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[Shape]:

@@ -7,8 +7,9 @@ combined to one probability for each digit and for none.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,10 +19,10 @@ from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import Weights, combine
 from digitkit.reading.detections import Classified, Classify, Detection
 from digitkit.reading.line_reader import POINT, SIGN
-from digitkit.reading.lines import SAME, Line, is_part, match_peaks, own_peaks
+from digitkit.reading.lines import SAME, Line, Peak, is_part, match_peaks, own_peaks
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape
-from digitkit.reading.strips import Member
+from digitkit.reading.strips import Member, Strip
 
 PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
 """The weights that fit best on synthetic images (``benchmarks/line_weights.py``) trust the line
@@ -42,6 +43,13 @@ third; an upright line, if it is at most the second away."""
 
 MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
+
+MAYBE_DIGIT, TALL = (0.2, 0.5), 0.7
+"""Ink at least as high as the last, in heights, is no sign if it is as likely a digit as the first;
+or as the second in a row with another sign, as in a date."""
+
+POINT_TOP = 0.25
+"""A point is so far below the digits' middles, in heights."""
 
 
 def settle_digits(
@@ -141,18 +149,39 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
             nearest = matches[int(away.argmin())]
             if nearest is None or _belongs(mark, nearest.digit.row_box):
                 continue
-        if mark.kind == "ink" and seen[SIGN] >= MIN_SIGN:
-            mark = replace(mark, kind="sign")
+        if mark.kind in ("ink", "sign"):
+            is_tall = mark.row_box[3] >= TALL * strip.height
+            limit = MAYBE_DIGIT[_has_other_sign(line, mark)]
+            is_clear = not is_tall or line.maybe_digit(mark.box) < limit
+            may_be = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
+            mark = replace(mark, kind="sign" if may_be and is_clear else "ink")
         elif mark.kind == "dash" and not is_sign:
             mark = replace(mark, kind="ink")
         kept.append(mark)
-    inks = [strip.locate([mark.box])[0, 0] for mark in kept if mark.kind == "ink"]
-    for x in peaks[apart].tolist():
-        shape = Shape(x / strip.unit - SAME / 2, -0.5, SAME, 1.0, SAME, _ONE)
-        if strip.is_near(shape) and not any(abs(x - ink) <= SAME * strip.unit for ink in inks):
+    inks = [mark.box for mark in kept if mark.kind == "ink"]
+    kept += _mark_unread(strip, itertools.compress(found, apart), inks)
+    taken = [each.box for each in kept] + [each.digit.box for each in own if each.digit.accepted]
+    return kept + _mark_unread(strip, line.signs, taken)
+
+
+def _has_other_sign(line: Line, mark: Mark) -> bool:
+    x = float(line.strip.locate([mark.box])[0, 0])
+    away = SAME * line.strip.unit
+    return any(abs(p.x - x) > away and p.seen.argmax() == SIGN for p in line.signs)
+
+
+def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Box]) -> list[Mark]:
+    """Marks of ink that cannot be read, at peaks that are not near what is taken."""
+    places = strip.locate(taken)[:, 0] if taken else np.empty(0)
+    marks = []
+    for peak in peaks:
+        top = POINT_TOP if peak.seen.argmax() == POINT else -0.5
+        shape = Shape(peak.x / strip.unit - SAME / 2, top, SAME, 0.5 - top, SAME, _ONE)
+        away = np.abs(places - peak.x).min(initial=np.inf)
+        if strip.is_near(shape) and away > SAME * strip.unit:
             box, level_box = strip.to_boxes(shape)
-            kept.append(Mark("ink", box, strip.row, level_box))  # a digit that cannot be read
-    return kept
+            marks.append(Mark("ink", box, strip.row, level_box))
+    return marks
 
 
 _ONE = np.ones((1, 1), np.uint8)

@@ -164,8 +164,7 @@ class PageStrategy:
         lines = read_lines(image, members, line_reader)
         members = settle_digits(members, lines, min_confidence)
         members, lines = look_again(image, members, lines, line_reader, classify, min_confidence)
-        strips = {row: line.strip for row, line in lines.items()}
-        marks = settle_marks(find_marks(strips, members), members, lines)
+        marks = settle_marks(find_marks(lines, members), members, lines)
         marks = tuple(keep_within(marks, *image.shape))
         digits, marks = settle_strokes([member.digit for member in members], marks)
         digits = doubt_words(digits, marks, min_confidence)

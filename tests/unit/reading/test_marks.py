@@ -1,11 +1,14 @@
 """Ink next to digits: signs, points, lines, and digits that were not found."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from digitkit import Digit, Reader
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
+from digitkit.reading.line_reader import NONE, POINT, SIGN, LineReader
 from digitkit.reading.marks import _are_points
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape, classify
@@ -221,3 +224,69 @@ def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
     # Paper, a digit, and what is beside its foot: apart from it, or reaching below it.
     pieces = [(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), (left, 30, 10, 8, 60)]
     assert list(_are_points(np.array(pieces, np.int32), 28)) == [False, False, is_point]
+
+
+@pytest.fixture
+def change_row(monkeypatch):
+    """Lets the line reader say something else of each row, by a function of its probabilities."""
+
+    def install(change: Callable[[np.ndarray], None]) -> None:
+        read = LineReader.read
+
+        def changed(self: LineReader, ink: np.ndarray) -> np.ndarray:
+            probabilities = read(self, ink).copy()
+            change(probabilities)
+            return probabilities
+
+        monkeypatch.setattr(LineReader, "read", changed)
+
+    return install
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.45])
+def test_a_bracket_that_may_be_a_digit_makes_a_number_incomplete(
+    reader, one_of_each, change_row, share
+):
+    image = write("28 42", one_of_each)
+    cv2.ellipse(image, (168, 100), (14, 26), 0, 100, 260, 40, 4, cv2.LINE_AA)
+    assert reader.read(image).text == "28 42"
+
+    def doubt(probabilities: np.ndarray) -> None:
+        signs = probabilities[SIGN] > 0.5
+        probabilities[:, signs] = 0
+        probabilities[SIGN, signs], probabilities[1, signs] = 1 - share, share
+
+    change_row(doubt)
+    assert all(number.complete for number in reader.read(image).numbers) == (share < 0.2)
+
+
+@pytest.mark.parametrize("kind", [SIGN, POINT])
+def test_a_sign_that_touches_a_digit_is_not_lost(reader, one_of_each, change_row, kind):
+    image = write("28402", one_of_each)
+    assert reader.read(image).text == "28402"
+
+    def touch(probabilities: np.ndarray) -> None:
+        first, second = np.flatnonzero(probabilities[[8, 4]].max(0) > 0.9)[[0, -1]]
+        between = (first + second) // 2
+        probabilities[:, between - 1 : between + 2] = 0
+        probabilities[kind, between - 1 : between + 2] = 1
+
+    change_row(touch)
+    (number,) = reader.read(image).numbers
+    assert (number.text, number.complete) == ("28?402", False)
+
+
+@pytest.mark.parametrize("shown", [0.2, 1.0])
+def test_a_pale_point_is_one_if_its_row_shows_it(reader, one_of_each, change_row, shown):
+    image = write("28.402", one_of_each)
+    assert reader.read(image).text == "28.402"
+    point = image[110:130, 140:164]
+    point[:] = 235 - np.uint8(0.4 * (235 - point))
+
+    def show(probabilities: np.ndarray) -> None:
+        points = probabilities[POINT] > 0.1
+        probabilities[:, points] = 0
+        probabilities[POINT, points], probabilities[NONE, points] = shown, 1 - shown
+
+    change_row(show)
+    assert reader.read(image).text == ("28.402" if shown == 1 else "28 402")
