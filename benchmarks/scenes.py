@@ -16,7 +16,7 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from common import DIGITS, load_digits
@@ -51,11 +51,13 @@ def make_empty(mnist: DigitData, rng: Rng, degrees: float) -> Made:
     return scene.image, {"kind": "empty", "text": "", "hard": False, "tags": scene.tags}
 
 
-def make_words(mnist: DigitData, rng: Rng, degrees: float) -> Made:
-    """One line of one to three words in a font for tests."""
+def make_words(
+    mnist: DigitData, rng: Rng, degrees: float, split: Literal["train", "test"] = "test"
+) -> Made:
+    """One line of one to three words in a font of a split."""
     page = Page(rng, (320, 1000))
     draw_ruling(page)
-    fonts = load_fonts("test")
+    fonts = load_fonts(split)
     font = fonts[rng.integers(len(fonts))]
     words = [str(rng.choice(WORDS)) for _ in range(int(rng.integers(1, 4)))]
     if rng.random() < 0.3:

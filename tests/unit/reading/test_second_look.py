@@ -1,4 +1,4 @@
-"""The second look: digits that the detector missed, or took only a part of; words."""
+"""The second look: digits that the detector missed, or took only a part of."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,7 +11,6 @@ from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
 from digitkit.reading import pages
 from digitkit.reading.detections import Detection
-from digitkit.training.scenes.fonts import Font, load_fonts
 
 SIDE = 60  # of a digit's cell; its ink is 20/28 of that
 
@@ -141,36 +140,6 @@ def test_letters_next_to_a_number_stay_unread(reader, one_of_each):
     digits = [d.digit for d in reader.read(image).digits if d.accepted]
     assert digits[:2] == [2, 8]
     assert len(digits) == 2
-
-
-def write_in(font: Font, text: str) -> np.ndarray:
-    """A line in a hand that nothing was trained on, dark on light paper."""
-    ink, _ = font.write(text, 60)
-    framed = cv2.copyMakeBorder(ink, 60, 60, 60, 60, cv2.BORDER_CONSTANT, value=0)
-    return (235 - 0.8 * framed).astype(np.uint8)
-
-
-@pytest.mark.parametrize("name", ["GEORGE", "OSCAR", "SOPHIE"])
-def test_letters_of_a_name_are_not_read_as_digits(reader, name):
-    readings = [reader.read(write_in(font, name)) for font in load_fonts("test")]
-    silent = [not any(digit.accepted for digit in reading.digits) for reading in readings]
-    assert np.mean(silent) > 0.55  # with each letter by itself 40 to 45%
-
-
-def test_letters_lower_the_confidence_of_what_looks_like_a_digit(reader):
-    font = next(font for font in load_fonts("test") if font.name == "handlee")
-    reading = reader.read(write_in(font, "GEORGE"))
-    assert not any(digit.accepted for digit in reading.digits)
-    assert max((digit.confidence for digit in reading.digits), default=0.0) < 0.6
-    assert not reading.numbers
-
-
-@pytest.mark.parametrize(("text", "least"), [("35 cm", 0.6), ("128 m", 0.6), ("35cm", 0.5)])
-def test_a_unit_does_not_make_a_word_of_a_number(reader, text, least):
-    expected = [int(char) for char in text if char.isdecimal()]
-    readings = [reader.read(write_in(font, text)) for font in load_fonts("test")]
-    read = [[digit.digit for digit in each.digits if digit.accepted] for each in readings]
-    assert np.mean([own == expected for own in read]) > least
 
 
 def write_closely(digits: Sequence[np.ndarray], gap: int) -> np.ndarray:

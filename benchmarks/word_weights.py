@@ -1,0 +1,120 @@
+"""Fit the weights of `digitkit.reading.words` on synthetic pages.
+
+    python benchmarks/word_weights.py --count 600
+
+Pages as the detector is trained on, such pages without a digit, lines of words in the fonts of the
+training, strips, tables, rows with operators and dates (``number_sets.py``), of digits that no
+shipped classifier was trained on, are read up to where words are told from numbers. Prints the
+weights; and how many digits are taken for letters, and how many of what is none for digits, by the
+weights of the other half of the images.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from common import load_digits, ran_on, table
+from context import fit
+from number_sets import make_sheet
+from scenes import make_words
+
+from digitkit import Classifier, Reader
+from digitkit.arrays import F64, U8, Box
+from digitkit.cli import show
+from digitkit.datasets.digits import DigitData
+from digitkit.images.cv import cv2
+from digitkit.reading import words
+from digitkit.reading.context import weigh
+from digitkit.reading.detections import is_at
+from digitkit.reading.results import Digit, Mark
+from digitkit.training.scenes.scene import compose_scene
+
+SEED = 105
+SHARES = {"pages": 2.0, "empty": 1.0, "words": 1.0, "rows": 0.2, "tables": 0.1, "strips": 0.2,
+          "dates": 0.05}  # fmt: skip
+"""Images of each kind, of ``--count``."""
+
+DECAY = 1e-4
+LIMITS = (0.3, 0.5, 0.7)
+
+Bools = npt.NDArray[np.bool_]
+
+
+def compose(data: DigitData, kind: str, number: int) -> tuple[U8, Sequence[Box]]:
+    """An image, and the boxes of its digits."""
+    rng = np.random.default_rng([SEED, number])
+    if kind in ("pages", "empty"):
+        scene = compose_scene(data.images, data.labels, rng, empty=kind == "empty")
+        return scene.image, [*scene.boxes, *scene.cut]
+    if kind == "words":
+        return make_words(data, rng, 0, split="train")[0], []
+    sheet = make_sheet(kind, data, SEED, number)
+    return sheet.image, [box for box, _ in sheet.digits]
+
+
+def read_words(reader: Reader, image: U8) -> Iterator[tuple[words.Word, Sequence[Box]]]:
+    """The words of an image, and the boxes of their digits."""
+    found = list[tuple[words.Word, Sequence[Box]]]()
+
+    def remember(
+        digits: Sequence[Digit],
+        marks: Sequence[Mark],
+        seen: Mapping[int, float],
+        min_confidence: float,
+    ) -> tuple[Digit, ...]:
+        for word in words.find_words(digits, marks, seen):
+            found.append((word, [digits[i].box for i in word.places]))
+        return tuple(digits)
+
+    words.doubt_words = remember
+    reader.read(image)
+    yield from found
+
+
+def main() -> None:
+    """Read, fit, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--count", type=int, default=600)
+    parser.add_argument("--model", default="digits-int8", help="the classifier")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    reader, data = Reader(Classifier(options.model)), load_digits("validation")
+    features, right, count, half = list[F64](), list[float](), list[int](), list[int]()
+    total = sum(round(options.count * share) for share in SHARES.values())
+    with show.progress() as report:
+        done = 0
+        for kind, share in SHARES.items():
+            for number in range(round(options.count * share)):
+                image, written = compose(data, kind, number)
+                for word, boxes in read_words(reader, image):
+                    hits = [any(is_at(box, other) for other in written) for box in boxes]
+                    features.append(word.features)
+                    right.append(float(np.mean(hits)))
+                    count.append(len(hits))
+                    half.append(number % 2)
+                done += 1
+                report("reading", done, total)
+    x, digits, halves = np.array(features), np.array(count), np.array(half)
+    shares = np.array(right)
+    is_number = shares > 0.5
+    probability = np.empty(len(x))
+    for own in (0, 1):
+        weights = fit(x[halves != own], is_number[halves != own], DECAY)
+        probability[halves == own] = weigh(x[halves == own], weights)
+    true, false = digits * shares, digits * (1 - shares)
+    rows = [
+        [f"{limit}", f"{true[probability < limit].sum() / true.sum():.2%}",
+         f"{false[probability >= limit].sum() / false.sum():.1%}"]
+        for limit in (0.0, *LIMITS)
+    ]  # fmt: skip
+    print(f"{ran_on()}; {total} images, {true.sum():.0f} digits and {false.sum():.0f} false ones\n")
+    print(table(["doubted below", "of the digits", "false ones left"], rows))
+    weights = fit(x, is_number, DECAY)
+    print(f"\nWORD_WEIGHTS = ({', '.join(f'{weight:.2f}' for weight in weights)})")
+
+
+if __name__ == "__main__":
+    main()
