@@ -27,7 +27,8 @@ MAX_SMALL_PIXELS = 100_000
 """Most pixels of such a small image: a strip, but no camera frame."""
 
 MIN_PARTS, MIN_PART_SCORE = 3, 0.5
-"""From so many small candidates with such a score on, a larger one around them is dropped."""
+"""From so many small candidates on with such a score, or its own if that is lower, a larger one
+around them is dropped."""
 
 SURE_SCORE, SURE_INK = 0.5, 0.8
 """What was found needs no second look from this detection score and this mean probability of its
@@ -142,7 +143,8 @@ def merge_fine(candidates: Sequence[Candidate], fine: Sequence[Candidate]) -> li
             if left < (other.edges[0] + other.edges[2]) / 2 < right
             and top < (other.edges[1] + other.edges[3]) / 2 < bottom
         ]
-        clear = [other for other in inside if other.score >= MIN_PART_SCORE]
+        least = min(MIN_PART_SCORE, candidate.score)
+        clear = [other for other in inside if other.score >= least]
         if len(clear) < MIN_PARTS:
             kept.append(candidate)
             added = [other for other in added if other not in inside]

@@ -194,6 +194,10 @@ def test_parts_of_a_digit_do_not_replace_it():
     assert merge_fine([digit], [*parts, apart]) == [digit, apart]
     text = [Candidate((x, 5, x + 5, 15), 0.8, 0.8) for x in (5, 15, 25)]
     assert merge_fine([digit], text) == text
+    faint = [Candidate((x, 5, x + 5, 15), 0.35, 0.35) for x in (5, 15, 25)]
+    assert merge_fine([digit], faint) == [digit]
+    blot = Candidate((0, 0, 40, 80), 0.3, 0.3)  # bold writing, at a scale at which it is one
+    assert merge_fine([blot], faint) == faint
 
 
 def test_a_doubtful_digit_close_to_accepted_ones_is_accepted():
