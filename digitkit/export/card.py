@@ -200,7 +200,8 @@ def _grey_classifier(path: Path) -> str:
     metadata = GreyClassifier(path).metadata
     return (
         f"\n## The grey classifier\n\n{_file_facts(path, metadata)} reads the pixels of a digit "
-        "that stands alone, where its ink cannot be extracted well: for a grey image of any size, "
+        "that stands alone, where its ink cannot be extracted well, and of those on a page with "
+        "few, to tell them from letters and drawings: for a grey image of any size, "
         "fitted into 40×40, it predicts the probabilities of the ten digits and of none "
         f"(`digitkit.reading.grey_classifier`). {metadata['digitkit.training']} The digits are "
         "those of the line reader; letters, signs, parts of digits, objects and empty paper are "

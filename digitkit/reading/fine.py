@@ -27,8 +27,8 @@ MAX_SMALL_PIXELS = 100_000
 """Most pixels of such a small image: a strip, but no camera frame."""
 
 MIN_PARTS, MIN_PART_SCORE = 3, 0.5
-"""From so many small candidates on with such a score, or its own if that is lower, a larger one
-around them is dropped."""
+"""A larger candidate is dropped if so many small ones in it have at least such a score, or the
+larger one's own if that is lower."""
 
 SURE_SCORE, SURE_INK = 0.5, 0.8
 """What was found needs no second look from this detection score and this mean probability of its

@@ -23,7 +23,7 @@ MIN_PEAK = 0.65
 """Where the digits of a column are at least as likely as this together, one is seen."""
 
 CLEAR_SIGN = 0.9
-"""A sign is seen where those of a column are at least as likely as this together."""
+"""A sign is seen where signs and points of a column are at least as likely as this together."""
 
 RUN = 4
 """So many columns belong to the middle of a digit; twice as many to those of two 1s."""
@@ -116,7 +116,7 @@ class Line:
 
 
 class Peak(NamedTuple):
-    """Where the line reader sees a digit.
+    """Where the line reader sees a digit or a sign.
 
     Attributes:
         x: of its middle, pixels of the strip.
@@ -155,24 +155,22 @@ def _find_peaks(line: Line) -> list[Peak]:
     return kept
 
 
-def own_peaks(line: Line, members: Sequence[Member]) -> list[Peak]:
+def own_peaks(strip: Strip, peaks: Sequence[Peak], members: Sequence[Member]) -> list[Peak]:
     """The peaks without those of accepted digits of other rows.
 
     Args:
-        line: the row.
+        strip: the row's.
+        peaks: what was seen in it.
         members: all digits of the image.
     """
-    strip = line.strip
     others = [each.digit for each in members if each.digit.row != strip.row and each.digit.accepted]
     if not others:
-        return line.peaks
+        return list(peaks)
     places = strip.locate([digit.box for digit in others])
     level = (places[:, 1] >= BAND[0]) & (places[:, 1] <= BAND[1])
     middles = places[level, 0]
     return [
-        peak
-        for peak in line.peaks
-        if np.abs(middles - peak.x).min(initial=np.inf) > SAME * strip.unit
+        peak for peak in peaks if np.abs(middles - peak.x).min(initial=np.inf) > SAME * strip.unit
     ]
 
 

@@ -32,7 +32,7 @@ its own from the second area on, and from the third if it is a dash, in squares 
 
 FAINT, SEEN = (0.48, 0.3), 0.9
 """Ink of the strokes' pen is at least as strong as the first fraction of theirs; what is weaker is
-the edge of a shadow, but from the second on, where its row shows a point with this probability."""
+the edge of a shadow. From the second on it is ink if its row shows a point, so likely at least."""
 
 
 def find_marks(lines: Mapping[int, Line], members: Sequence[Member]) -> list[Mark]:
@@ -79,8 +79,10 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
 def _is_ink(line: Line, ink: Ink, shape: Shape) -> bool:
     """Whether a shape is as strong as ink is, or likely a point."""
     strength = line.strip.strength(ink, shape)
-    if strength >= FAINT[0] or strength < FAINT[1]:
-        return strength >= FAINT[0]
+    if strength >= FAINT[0]:
+        return True
+    if strength < FAINT[1]:
+        return False
     box, _ = line.strip.to_boxes(shape)
     seen = line.near(box)
     return seen is not None and bool(seen[POINT] >= SEEN)

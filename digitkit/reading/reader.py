@@ -94,8 +94,9 @@ class Reader:
             line_reader: the network that reads rows; by default the shipped one, loaded for the
                 first page.
             grey_classifier: the network that reads the pixels of images of one digit whose ink is
-                not clear or in doubt, and of pages that may be one digit; by default the shipped
-                one, loaded for the first of them. It decides there, whatever the model is.
+                not clear or in doubt, and of pages that may be one digit, where it decides,
+                whatever the model is; and of digits on pages with few, where it is one of the
+                reasons to doubt them. By default the shipped one, loaded when it is first needed.
 
         Raises:
             InputNotFoundError: the model does not exist.

@@ -56,8 +56,8 @@ class Digit:
 
 MarkKind = Literal["point", "comma", "dash", "sign", "stroke", "line", "ink"]
 """What a `Mark` is: a point on the line, or a comma; a short level stroke; another sign, such as a
-plus or a colon; a 1 that may be a slash or a bracket; a ruled line across the row; or ink that may
-be a digit."""
+plus or a colon; a 1 that may be a slash or a bracket; a ruled line across the row; or ink that
+cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def _look_at(
     strip, ink = line.strip, line.strip.ink
     assert ink is not None  # else it would not have been read
     own = [member for member in members if member.digit.row == strip.row]
-    peaks = own_peaks(line, members)
+    peaks = own_peaks(strip, line.peaks, members)
     matches = match_peaks(strip, own, peaks)
     open_peaks = [
         i

@@ -45,8 +45,8 @@ MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
 
 MAYBE_DIGIT, TALL = (0.2, 0.5), 0.7
-"""Ink at least as high as the last, in heights, is no sign if it is as likely a digit as the first;
-or as the second in a row with another sign, as in a date."""
+"""Ink at least as high as the last, in heights, is no sign if it is a digit with at least the first
+probability; or with the second in a row with another sign, as in a date."""
 
 POINT_TOP = 0.25
 """A point is so far below the digits' middles, in heights."""
@@ -110,7 +110,9 @@ def classify_in_line(classify_all: Classify, line: Line | None) -> Classify:
 def settle_marks(
     marks: Sequence[Mark], members: Sequence[Member], lines: Mapping[int, Line]
 ) -> tuple[Mark, ...]:
-    """The marks as their rows show them: ink may be a sign, or a part of a digit.
+    """The marks as their rows show them: ink may be a sign or part of a digit, and a sign a digit.
+
+    Where a row shows a digit or a sign that nothing is known of, ink is added.
 
     Args:
         marks: of the image.
@@ -126,7 +128,7 @@ def settle_marks(
 def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) -> list[Mark]:
     strip = line.strip
     own = [member for member in members if member.digit.row == strip.row]
-    found = own_peaks(line, members)
+    found = own_peaks(strip, line.peaks, members)
     matches = match_peaks(strip, own, found)
     peaks = np.array([peak.x for peak in found])
     apart = np.array(
@@ -136,6 +138,7 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
         ],
         bool,
     )
+    doubtful = [member.digit.box for member in own if not member.digit.accepted]
     kept = list[Mark]()
     for mark in marks:
         seen = line.near(mark.box)
@@ -150,37 +153,43 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
             if nearest is None or _belongs(mark, nearest.digit.row_box):
                 continue
         if mark.kind in ("ink", "sign"):
-            is_tall = mark.row_box[3] >= TALL * strip.height
-            limit = MAYBE_DIGIT[_has_other_sign(line, mark)]
-            is_clear = not is_tall or line.maybe_digit(mark.box) < limit
             may_be = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
-            mark = replace(mark, kind="sign" if may_be and is_clear else "ink")
+            mark = replace(mark, kind="sign" if may_be and not _may_be_digit(line, mark) else "ink")
+            if mark.kind == "ink" and mark.box in doubtful:
+                continue  # the digit itself says so
         elif mark.kind == "dash" and not is_sign:
             mark = replace(mark, kind="ink")
         kept.append(mark)
     inks = [mark.box for mark in kept if mark.kind == "ink"]
     kept += _mark_unread(strip, itertools.compress(found, apart), inks)
-    taken = [each.box for each in kept] + [each.digit.box for each in own if each.digit.accepted]
-    return kept + _mark_unread(strip, line.signs, taken)
+    taken = [*(mark.box for mark in kept), *(member.digit.box for member in own)]
+    return kept + _mark_unread(strip, own_peaks(strip, line.signs, members), taken)
 
 
-def _has_other_sign(line: Line, mark: Mark) -> bool:
-    x = float(line.strip.locate([mark.box])[0, 0])
-    away = SAME * line.strip.unit
-    return any(abs(p.x - x) > away and p.seen.argmax() == SIGN for p in line.signs)
+def _may_be_digit(line: Line, mark: Mark) -> bool:
+    """Whether the row shows a mark that looks like a sign as a digit, too."""
+    strip = line.strip
+    if mark.row_box[3] < TALL * strip.height:
+        return False
+    x = float(strip.locate([mark.box])[0, 0])
+    has_others = any(
+        abs(peak.x - x) > SAME * strip.unit and peak.seen.argmax() == SIGN for peak in line.signs
+    )
+    return line.maybe_digit(mark.box) >= MAYBE_DIGIT[has_others]
 
 
 def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Box]) -> list[Mark]:
     """Marks of ink that cannot be read, at peaks that are not near what is taken."""
-    places = strip.locate(taken)[:, 0] if taken else np.empty(0)
+    places = strip.locate(taken)[:, 0].tolist() if taken else []
     marks = []
     for peak in peaks:
         top = POINT_TOP if peak.seen.argmax() == POINT else -0.5
         shape = Shape(peak.x / strip.unit - SAME / 2, top, SAME, 0.5 - top, SAME, _ONE)
-        away = np.abs(places - peak.x).min(initial=np.inf)
-        if strip.is_near(shape) and away > SAME * strip.unit:
+        is_taken = any(abs(x - peak.x) <= SAME * strip.unit for x in places)
+        if strip.is_near(shape) and not is_taken:
             box, level_box = strip.to_boxes(shape)
             marks.append(Mark("ink", box, strip.row, level_box))
+            places.append(peak.x)
     return marks
 
 

@@ -38,9 +38,12 @@ SPECK, MANY = 0.25, 3
 """From the second number of detections on, without those that are lower than the first fraction of
 the highest one, an image is a page; fewer may be strokes of one digit."""
 
+FILLED = 0.3
+"""A digit whose longer side is at least this fraction of its image's fills it."""
+
 FEW, SHORT, ROOM = 5, 3, 1.6
 """On a page with at most the first number of accepted digits, those of rows with at most the second
-are looked at in grey, in squares of the third size around them, in their longer sides."""
+are looked at in grey, in squares whose side is the third times their longer one."""
 
 LoadGrey = Callable[[], GreyClassifier]
 """Returns the grey classifier, which is only loaded when it is first needed."""
@@ -95,7 +98,8 @@ def settle_whole(
 
     Returns:
         Only the whole image if both classifiers are sure that it is one digit: the others are its
-        parts, or dirt. Else the others, with the whole image as its pixels show it if they are few.
+        parts, or dirt. Else the others, with the whole image as its pixels show it if they are few,
+        unless the grey classifier is sure that it shows none.
         Where the pixels decided, ink that seems to go on beyond the border is a shadow.
 
     Raises:
@@ -107,9 +111,12 @@ def settle_whole(
     *others, whole = classified
     own = whole.prediction
     complete = replace(whole, detection=replace(whole.detection, cut_sides=0))
-    sure = max(SURE, min_confidence)
-    if own.confidence >= sure and load_grey().classify([_pixels(image)])[0, own.digit] >= SURE:
-        return [complete]
+    if own.confidence >= max(SURE, min_confidence):
+        seen = load_grey().classify([_pixels(image)])[0]
+        if seen[own.digit] >= SURE:
+            return [complete]
+        if seen[DIGITS:].sum() >= SURE and fills(whole.detection, image):
+            return others
     if is_page([each.detection for each in others]):
         return others
     settled = settle_single(own, image, load_grey, min_confidence)
@@ -127,13 +134,18 @@ def is_page(detections: Sequence[Detection]) -> bool:
     return sum(height > speck for height in heights) >= MANY
 
 
+def fills(detection: Detection, image: GreyImage) -> bool:
+    """Whether an image is one digit that fills it, so that its pixels show it clearly."""
+    return detection.whole_image and max(detection.box[2:]) >= FILLED * max(image.shape)
+
+
 def look_at_few(
     digits: Sequence[Digit], members: Sequence[Member], image: GreyImage, load_grey: LoadGrey
 ) -> dict[int, float]:
-    """What the pixels of a page with few digits say of them, where no others tell.
+    """What the grey classifier says of the digits of a page with few, where no others tell.
 
     Args:
-        digits: of the page, none of which is all of it.
+        digits: of the page, none of which fills it.
         members: the same, before marks decided about them.
         image: it.
         load_grey: returns the grey classifier.

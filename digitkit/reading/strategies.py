@@ -12,7 +12,13 @@ from digitkit.images.ink import extract_ink
 from digitkit.images.normal_form import normal_form
 from digitkit.reading.detections import MIN_REPORTED, Classified, Classify, Detection
 from digitkit.reading.results import Digit, Mark
-from digitkit.reading.single import LoadGrey, look_at_few, settle_single, settle_whole
+from digitkit.reading.single import (
+    LoadGrey,
+    fills,
+    look_at_few,
+    settle_single,
+    settle_whole,
+)
 from digitkit.reading.upright import orientation_evidence
 
 if TYPE_CHECKING:
@@ -27,9 +33,6 @@ MIN_CUT_SCORE = 0.45
 MIN_PAGE, DIRT = 10, 0.05
 """With fewer detections, or only such as are lower than this fraction of its longer side, it is
 worth while to ask whether an image is one digit: they may be parts of it, or dirt around it."""
-
-FILLED = 0.3
-"""A digit as long as this fraction of its image, in the longer sides, fills it."""
 
 
 class Assembled(NamedTuple):
@@ -111,7 +114,7 @@ class Judges(NamedTuple):
 
     Attributes:
         line_reader: reads rows as a whole.
-        load_grey: returns what reads the pixels of a page that may be one digit.
+        load_grey: returns what reads the pixels of a page that may be one digit, or of few.
     """
 
     line_reader: LineReader
@@ -170,15 +173,10 @@ class PageStrategy:
         marks = settle_marks(find_marks(lines, members), members, lines)
         marks = tuple(keep_within(marks, *image.shape))
         digits, marks = settle_strokes([member.digit for member in members], marks)
-        if not any(_fills(member.detection, image) for member in members):
+        if not any(fills(member.detection, image) for member in members):
             seen = look_at_few(digits, members, image, load_grey)
             digits = doubt_words(digits, marks, seen, min_confidence)
         return Assembled(*number_rows(digits, marks, order), evidence)
-
-
-def _fills(detection: Detection, image: GreyImage) -> bool:
-    """Whether an image is one digit, which was then decided by its pixels already."""
-    return detection.whole_image and max(detection.box[2:]) >= FILLED * max(image.shape)
 
 
 def find_members(

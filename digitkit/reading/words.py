@@ -44,13 +44,14 @@ class Word:
 
     Attributes:
         places: of the digits, among all of the image.
-        features: float64 ``[10]``, as `WORD_WEIGHTS` weigh them: how many letters are in its row;
-            the logarithms of how many digits are accepted on the page and of the probability by
-            which the grey classifier sees digits, 0 where it was not asked; whether a letter is in
-            the word; the fraction of its digits that are zeros; whether it has only one; the mean
-            logarithm of the probability that they are none; the logarithm of one more than the
-            letters in other rows; how many signs are in it; and the logarithm of its row's height
-            over that of the page's highest digit.
+        features: float64 ``[10]``, as `WORD_WEIGHTS` weigh them: how many letters are in its row,
+            a digit in doubt counted as what is missing from its confidence; the logarithm of how
+            many digits are accepted on the page; that of the mean probability by which the grey
+            classifier sees digits in the row, 0 where it was not asked; whether at least one letter
+            is in the word; the fraction of its digits that are zeros; whether it has only one; the
+            mean logarithm of the probability that they are none; the logarithm of one more than the
+            letters in other rows; how many high signs are in it; and the logarithm of its row's
+            height over that of the page's highest digit.
     """
 
     places: list[int]
@@ -63,7 +64,7 @@ def doubt_words(
     seen: Mapping[int, float],
     min_confidence: float,
 ) -> tuple[Digit, ...]:
-    """The digits; those that are likely none with the confidence that they are all the same.
+    """The digits; the confidence of those in words that likely have none is lower in proportion.
 
     Args:
         digits: of a page.
@@ -88,25 +89,23 @@ def find_words(
     count = sum(digit.accepted for digit in digits)
     if not count:
         return []
-    rows = {digit.row: list[_Part]() for digit in digits}
-    for row, parts in rows.items():
-        own = [(i, digit) for i, digit in enumerate(digits) if digit.row == row]
-        inks = [mark for mark in marks if mark.row == row]
-        parts += _find_parts(own, inks, measure_height([digit for _, digit in own]))
-    letters = {row: sum(part.letters for part in parts) for row, parts in rows.items()}
+    rows = _find_rows(digits, marks)
+    letters = sum(row.letters for row in rows.values())
     highest = max(digit.row_box[3] for digit in digits if digit.accepted)
+    asked = {row: list[float]() for row in rows}
+    for i, probability in seen.items():
+        asked[digits[i].row].append(probability)
     words = []
-    for row, parts in rows.items():
-        height = measure_height([digit for digit in digits if digit.row == row])
-        asked = [seen[i] for i in seen if digits[i].row == row]
-        around = [
-            letters[row],
-            math.log(count),
-            math.log(max(float(np.mean(asked)), _LEAST_SEEN)) if asked else 0.0,
-            math.log1p(sum(letters.values()) - letters[row]),
-            math.log(height / max(highest, 1)),
-        ]
-        for group in _group(sorted(parts, key=lambda part: part.box[0]), GAP * height):
+    for number, row in rows.items():
+        own = asked[number]
+        around = _Around(
+            in_row=row.letters,
+            accepted=math.log(count),
+            seen=math.log(max(float(np.mean(own)), _LEAST_SEEN)) if own else 0.0,
+            elsewhere=math.log1p(letters - row.letters),
+            size=math.log(row.height / max(highest, 1)),
+        )
+        for group in _group(row):
             places = [part.place for part in group if part.place is not None]
             if places:
                 known = [digits[i] for i in places]
@@ -115,12 +114,51 @@ def find_words(
 
 
 class _Part(NamedTuple):
-    """A part of a row: an accepted digit, as much of a letter as other ink is, or a sign."""
+    """A part of a row: an accepted digit; as much of a letter as other ink is; or a sign."""
 
     box: Box
     place: int | None
     letters: float
     is_sign: bool = False
+
+
+class _Around(NamedTuple):
+    """The features of a word that are those of its row and page; see `Word`."""
+
+    in_row: float
+    accepted: float
+    seen: float
+    elsewhere: float
+    size: float
+
+
+class _Row(NamedTuple):
+    """A row: the height of its digits, pixels, and its parts from the left."""
+
+    height: float
+    parts: list[_Part]
+
+    @property
+    def letters(self) -> float:
+        """How many letters are in it."""
+        return sum(part.letters for part in self.parts)
+
+
+def _find_rows(digits: Sequence[Digit], marks: Sequence[Mark]) -> dict[int, _Row]:
+    """The rows with digits, by their numbers."""
+    members = dict[int, list[tuple[int, Digit]]]()
+    for i, digit in enumerate(digits):
+        members.setdefault(digit.row, []).append((i, digit))
+    others = {number: list[Mark]() for number in members}
+    for mark in marks:
+        if mark.row in others:
+            others[mark.row].append(mark)
+    rows = dict[int, _Row]()
+    for number, own in members.items():
+        height = measure_height([digit for _, digit in own])
+        parts = _find_parts(own, others[number], height)
+        rows[number] = _Row(height, sorted(parts, key=lambda part: part.box[0]))
+    return rows
 
 
 def _find_parts(
@@ -132,7 +170,7 @@ def _find_parts(
         yield _Part(digit.row_box, i if digit.accepted else None, doubt)
     for mark in marks:
         _, _, w, h = box = mark.row_box
-        if mark.kind == "line":
+        if mark.kind == "line":  # also the stems of l and k, so it joins what is beside it
             yield _Part(box, None, 0.0)
         elif mark.kind in ("ink", "sign") and h >= TALL * height:
             is_letter = mark.kind == "ink" and w >= SLIM * height
@@ -140,12 +178,12 @@ def _find_parts(
             yield _Part(box, None, letters, mark.kind == "sign")
 
 
-def _group(parts: Sequence[_Part], gap: float) -> Iterator[list[_Part]]:
-    """Parts that are at most so far apart, in pixels."""
+def _group(row: _Row) -> Iterator[list[_Part]]:
+    """The parts of each word of a row."""
     group, right = list[_Part](), -math.inf
-    for part in parts:
+    for part in row.parts:
         x, _, width, _ = part.box
-        if group and x - right > gap:
+        if group and x - right > GAP * row.height:
             yield group
             group = []
         group.append(part)
@@ -154,22 +192,21 @@ def _group(parts: Sequence[_Part], gap: float) -> Iterator[list[_Part]]:
         yield group
 
 
-def _describe(digits: Sequence[Digit], group: Sequence[_Part], around: Sequence[float]) -> F64:
+def _describe(digits: Sequence[Digit], group: Sequence[_Part], around: _Around) -> F64:
     """The features of a word, of its digits, all parts and what is around it."""
-    in_row, accepted, seen, elsewhere, size = around
     doubt = np.log([max(1 - digit.is_digit, _LEAST_DOUBT) for digit in digits])
     return np.array(
         [
-            in_row,
-            accepted,
-            seen,
+            around.in_row,
+            around.accepted,
+            around.seen,
             float(sum(part.letters for part in group) >= 1),
             sum(digit.digit == 0 for digit in digits) / len(digits),
             float(len(digits) == 1),
             doubt.mean(),
-            elsewhere,
+            around.elsewhere,
             float(sum(part.is_sign for part in group)),
-            size,
+            around.size,
         ]
     )
 

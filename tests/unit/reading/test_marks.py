@@ -260,8 +260,9 @@ def test_a_bracket_that_may_be_a_digit_makes_a_number_incomplete(
     assert all(number.complete for number in reader.read(image).numbers) == (share < 0.2)
 
 
+@pytest.mark.parametrize("middle", [1.0, 0.8])
 @pytest.mark.parametrize("kind", [SIGN, POINT])
-def test_a_sign_that_touches_a_digit_is_not_lost(reader, one_of_each, change_row, kind):
+def test_a_sign_that_touches_a_digit_is_not_lost(reader, one_of_each, change_row, kind, middle):
     image = write("28402", one_of_each)
     assert reader.read(image).text == "28402"
 
@@ -269,11 +270,12 @@ def test_a_sign_that_touches_a_digit_is_not_lost(reader, one_of_each, change_row
         first, second = np.flatnonzero(probabilities[[8, 4]].max(0) > 0.9)[[0, -1]]
         between = (first + second) // 2
         probabilities[:, between - 1 : between + 2] = 0
-        probabilities[kind, between - 1 : between + 2] = 1
+        probabilities[kind, between - 1 : between + 2] = 1, middle, 1
+        probabilities[NONE, between] = 1 - middle
 
     change_row(touch)
     (number,) = reader.read(image).numbers
-    assert (number.text, number.complete) == ("28?402", False)
+    assert (number.text, number.complete, number.unread) == ("28?402", False, 1)
 
 
 @pytest.mark.parametrize("shown", [0.2, 1.0])

@@ -47,7 +47,7 @@ def test_a_unit_does_not_make_a_word_of_a_number(reader, text, least):
     assert np.mean([own == expected for own in read]) > least
 
 
-@pytest.mark.parametrize("axes", [(30, 30), (26, 36)])
+@pytest.mark.parametrize("axes", [(30, 30), (26, 36), (120, 120), (200, 200)])
 def test_a_disc_is_no_zero(reader, axes):
     image = np.full((480, 640, 3), 225, np.uint8)
     cv2.ellipse(image, (320, 240), axes, 0, 0, 360, (60, 60, 190), -1, cv2.LINE_AA)
