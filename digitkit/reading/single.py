@@ -1,28 +1,20 @@
-"""Images of one digit, and pages of few: where ink says too little, their pixels are read."""
+"""Images of one digit: where their ink says too little, their pixels are read as they are."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from digitkit.arrays import U8
-from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, resize_to
 from digitkit.images.ink import WORK_SIDE, separability
 from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import DIGITS, Weights, combine, to_prediction
-from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.grey_classifier import GreyClassifier
 
 if TYPE_CHECKING:
     from digitkit.reading.detections import Classified, Detection
-    from digitkit.reading.results import Digit
-    from digitkit.reading.strips import Member
 
 CLEAR = 0.87
 """Ink can be extracted from an image of one digit with this separability
@@ -40,10 +32,6 @@ the highest one, an image is a page; fewer may be strokes of one digit."""
 
 FILLED = 0.3
 """A digit whose longer side is at least this fraction of its image's fills it."""
-
-FEW, SHORT, ROOM = 5, 3, 1.6
-"""On a page with at most the first number of accepted digits, those of rows with at most the second
-are looked at in grey, in squares whose side is the third times their longer one."""
 
 LoadGrey = Callable[[], GreyClassifier]
 """Returns the grey classifier, which is only loaded when it is first needed."""
@@ -137,52 +125,6 @@ def is_page(detections: Sequence[Detection]) -> bool:
 def fills(detection: Detection, image: GreyImage) -> bool:
     """Whether an image is one digit that fills it, so that its pixels show it clearly."""
     return detection.whole_image and max(detection.box[2:]) >= FILLED * max(image.shape)
-
-
-def look_at_few(
-    digits: Sequence[Digit], members: Sequence[Member], image: GreyImage, load_grey: LoadGrey
-) -> dict[int, float]:
-    """What the grey classifier says of the digits of a page with few, where no others tell.
-
-    Args:
-        digits: of the page, none of which fills it.
-        members: the same, before marks decided about them.
-        image: it.
-        load_grey: returns the grey classifier.
-
-    Returns:
-        By the places of the accepted digits, the probability that each is one, 0–1; none of a page
-        with more than `FEW`, or of a row with more than `SHORT`.
-
-    Raises:
-        ModelError: the grey classifier cannot be loaded.
-        ModelRunError: ONNX Runtime fails.
-    """
-    rows = Counter(digit.row for digit in digits if digit.accepted)
-    few = [i for i, digit in enumerate(digits) if digit.accepted and rows[digit.row] <= SHORT]
-    if not few or rows.total() > FEW:
-        return {}
-    seen = load_grey().classify([_cut_around(image, members[i]) for i in few])
-    return dict(zip(few, seen[:, :DIGITS].sum(1).tolist(), strict=True))
-
-
-def _cut_around(image: GreyImage, member: Member) -> U8:
-    """A square around a digit, turned so that its row is level; uint8 ``[S, S]``."""
-    x, y, width, height = member.digit.box
-    halvings = sharp_halvings(image, height)
-    scale = 0.5**halvings
-    side = max(1, round(ROOM * scale * max(member.digit.row_box[2:])))
-    tilt = math.radians(member.detection.tilt)
-    turn = np.array([[math.cos(tilt), -math.sin(tilt)], [math.sin(tilt), math.cos(tilt)]])
-    centre = np.array([x + width / 2, y + height / 2]) * scale - 0.5
-    matrix = np.column_stack([turn, centre - turn @ np.full(2, (side - 1) / 2)])
-    return np.asarray(
-        cv2.warpAffine(
-            image.halved(halvings), matrix, (side, side),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
-        ),
-        np.uint8,
-    )  # fmt: skip
 
 
 def _pixels(image: GreyImage) -> U8:

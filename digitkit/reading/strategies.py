@@ -12,13 +12,7 @@ from digitkit.images.ink import extract_ink
 from digitkit.images.normal_form import normal_form
 from digitkit.reading.detections import MIN_REPORTED, Classified, Classify, Detection
 from digitkit.reading.results import Digit, Mark
-from digitkit.reading.single import (
-    LoadGrey,
-    fills,
-    look_at_few,
-    settle_single,
-    settle_whole,
-)
+from digitkit.reading.single import LoadGrey, fills, settle_single, settle_whole
 from digitkit.reading.upright import orientation_evidence
 
 if TYPE_CHECKING:
@@ -154,6 +148,7 @@ class PageStrategy:
         classify: Classify,
     ) -> Assembled:
         """Rescore by context, drop clutter, and put into reading order."""
+        from digitkit.reading.few import look_at_few
         from digitkit.reading.lines import read_lines
         from digitkit.reading.marks import find_marks, keep_within
         from digitkit.reading.order import number_rows

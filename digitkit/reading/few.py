@@ -1,0 +1,67 @@
+"""Pages of few digits: what the grey classifier says of each, where no others tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from digitkit.arrays import U8
+from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
+from digitkit.reading.combining import DIGITS
+from digitkit.reading.crops import sharp_halvings
+from digitkit.reading.results import Digit
+from digitkit.reading.single import LoadGrey
+from digitkit.reading.strips import Member
+from digitkit.reading.tilt import turn_points
+
+FEW, SHORT, ROOM = 5, 3, 1.6
+"""On a page with at most the first number of accepted digits, those of rows with at most the second
+are looked at in grey, in squares whose side is the third times their longer one."""
+
+
+def look_at_few(
+    digits: Sequence[Digit], members: Sequence[Member], image: GreyImage, load_grey: LoadGrey
+) -> dict[int, float]:
+    """What the grey classifier says of the digits of a page with few, where no others tell.
+
+    Args:
+        digits: of the page, none of which fills it.
+        members: the same, before marks decided about them.
+        image: it.
+        load_grey: returns the grey classifier.
+
+    Returns:
+        By the places of the accepted digits, the probability that each is one, 0–1; none of a page
+        with more than `FEW`, or of a row with more than `SHORT`.
+
+    Raises:
+        ModelError: the grey classifier cannot be loaded.
+        ModelRunError: ONNX Runtime fails.
+    """
+    rows = Counter(digit.row for digit in digits if digit.accepted)
+    few = [i for i, digit in enumerate(digits) if digit.accepted and rows[digit.row] <= SHORT]
+    if not few or rows.total() > FEW:
+        return {}
+    seen = load_grey().classify([_cut_around(image, members[i]) for i in few])
+    return dict(zip(few, seen[:, :DIGITS].sum(1).tolist(), strict=True))
+
+
+def _cut_around(image: GreyImage, member: Member) -> U8:
+    """A square around a digit, turned so that its row is level; uint8 ``[S, S]``."""
+    x, y, width, height = member.digit.box
+    halvings = sharp_halvings(image, height)
+    scale = 0.5**halvings
+    side = max(1, round(ROOM * scale * max(member.digit.row_box[2:])))
+    turn = turn_points(np.eye(2), -member.detection.tilt).T
+    centre = np.array([x + width / 2, y + height / 2]) * scale - 0.5
+    matrix = np.column_stack([turn, centre - turn @ np.full(2, (side - 1) / 2)])
+    return np.asarray(
+        cv2.warpAffine(
+            image.halved(halvings), matrix, (side, side),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.uint8,
+    )  # fmt: skip
