@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
@@ -95,21 +96,24 @@ class Line:
     def signs(self) -> list[Peak]:
         """Where the row clearly shows signs and points, from the left."""
         shown = self.probabilities[SIGN:NONE].sum(0)
-        scale = self.strip.shape[0] / HEIGHT
-        found, column = list[Peak](), 0
-        for clear, run in groupby((shown >= CLEAR_SIGN).tolist()):
-            length = len(list(run))
-            if clear:
-                best = column + int(shown[column : column + length].argmax())
-                x = (column + length / 2) * COLUMN * scale
-                found.append(Peak(x, self.probabilities[:, best]))
-            column += length
-        return found
+        runs = _find_runs((shown >= CLEAR_SIGN).tolist())
+        return [self.peak(columns, shown) for is_clear, columns in runs if is_clear]
 
     @cached_property
     def peaks(self) -> list[Peak]:
         """Where the line reader sees digits, from the left."""
         return _find_peaks(self)
+
+    def peak(self, columns: npt.NDArray[np.intp], likely: F32) -> Peak:
+        """The peak of neighbouring columns, with what the likeliest of them shows.
+
+        Args:
+            columns: ``[N]``, at least one.
+            likely: how likely each column of the row is the peak, ``[C]``.
+        """
+        best = int(columns[likely[columns].argmax()])
+        x = (float(columns.mean()) + 0.5) * COLUMN * self.strip.shape[0] / HEIGHT
+        return Peak(x, self.probabilities[:, best])
 
     def _place(self, box: Box) -> float:
         return float(self.strip.locate([box])[0, 0]) * HEIGHT / self.strip.shape[0]
@@ -132,19 +136,23 @@ class Peak(NamedTuple):
         return int(self.seen[:SIGN].argmax())
 
 
+def _find_runs(values: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    """The columns of each run of equal values, and the value."""
+    column = 0
+    for value, run in groupby(values):
+        length = len(list(run))
+        yield value, np.arange(column, column + length)
+        column += length
+
+
 def _find_peaks(line: Line) -> list[Peak]:
     digits = line.probabilities[:SIGN]
     kinds = np.where(digits.sum(0) >= MIN_PEAK, digits.argmax(0), -1).tolist()
-    scale = line.strip.shape[0] / HEIGHT
-    peaks, column = list[Peak](), 0
-    for kind, run in groupby(kinds):
-        length = len(list(run))
-        count = max(1, (length + 1) // RUN) if kind == 1 else int(kind >= 0)
-        for part in np.array_split(np.arange(column, column + length), count) if count else ():
-            best = int(part[digits[kind, part].argmax()])
-            x = (float(part.mean()) + 0.5) * COLUMN * scale
-            peaks.append(Peak(x, line.probabilities[:, best]))
-        column += length
+    peaks = list[Peak]()
+    for kind, columns in _find_runs(kinds):
+        if kind >= 0:
+            count = max(1, (len(columns) + 1) // RUN) if kind == 1 else 1
+            peaks += [line.peak(part, digits[kind]) for part in np.array_split(columns, count)]
     kept = list[Peak]()
     for peak in peaks:
         last = kept[-1] if kept else None
