@@ -45,8 +45,8 @@ MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
 
 MAYBE_DIGIT, TALL = (0.2, 0.5), 0.7
-"""Ink at least as high as the last, in heights, is no sign if it is a digit with at least the first
-probability; or with the second in a row with another sign, as in a date."""
+"""Ink of at least the third height, in heights of the digits, is not taken for a sign if the
+probability that it is a digit is at least the first; in a row with another sign, the second."""
 
 POINT_TOP = 0.25
 """A point is so far below the digits' middles, in heights."""
@@ -145,7 +145,8 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
         if seen is None:
             kept.append(mark)
             continue
-        away = np.abs(peaks - strip.locate([mark.box])[0, 0]) / strip.unit
+        x = float(strip.locate([mark.box])[0, 0])
+        away = np.abs(peaks - x) / strip.unit
         reach = WITHIN if mark.kind == "line" else EXPLAINED
         is_sign = seen[SIGN] + seen[POINT] >= MAYBE_SIGN
         if not is_sign and away.min(initial=np.inf) <= reach and not apart[away.argmin()]:
@@ -154,7 +155,8 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
                 continue
         if mark.kind in ("ink", "sign"):
             may_be = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
-            mark = replace(mark, kind="sign" if may_be and not _may_be_digit(line, mark) else "ink")
+            is_clear = may_be and not _may_be_digit(line, mark, x)
+            mark = replace(mark, kind="sign" if is_clear else "ink")
             if mark.kind == "ink" and mark.box in doubtful:
                 continue  # the digit itself says so
         elif mark.kind == "dash" and not is_sign:
@@ -166,12 +168,11 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
     return kept + _mark_unread(strip, own_peaks(strip, line.signs, members), taken)
 
 
-def _may_be_digit(line: Line, mark: Mark) -> bool:
-    """Whether the row shows a mark that looks like a sign as a digit, too."""
+def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
+    """Whether the row shows a mark at x that looks like a sign as a digit, too."""
     strip = line.strip
     if mark.row_box[3] < TALL * strip.height:
         return False
-    x = float(strip.locate([mark.box])[0, 0])
     has_others = any(
         abs(peak.x - x) > SAME * strip.unit and peak.seen.argmax() == SIGN for peak in line.signs
     )
