@@ -1,7 +1,8 @@
-"""Shared by the benchmarks here: interleaved timing, and tables of text."""
+"""Shared by the benchmarks here: digits, options, interleaved timing, and tables of text."""
 
 from __future__ import annotations
 
+import argparse
 import gc
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from digitkit.datasets.digits import DigitData, stratified_split
 from digitkit.datasets.mnist import load_mnist
+from digitkit.images.cv import cv2
 from digitkit.system.machine import cpu_name, versions
 
 PEER = Path(__file__).resolve().parents[2] / "shared/peers/zoo-mnist-7.onnx"
@@ -79,6 +81,23 @@ def ratio(samples: Samples, base: Samples) -> tuple[float, float, float]:
     ratios = np.median(samples, axis=1) / np.median(base, axis=1)
     low, middle, high = np.percentile(ratios, [5, 50, 95])
     return float(middle), float(low), float(high)
+
+
+def fit_options(doc: str | None, count: int) -> argparse.Namespace:
+    """The options of a script that fits weights: ``--count`` and ``--model``.
+
+    OpenCV runs on one thread from then on.
+
+    Args:
+        doc: of the script.
+        count: its default.
+    """
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument("--count", type=int, default=count, metavar="N", help="images")
+    parser.add_argument("--model", default="digits-int8", help="the classifier")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    return options
 
 
 def ran_on() -> str:

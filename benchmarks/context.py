@@ -11,19 +11,17 @@ context. Weights of one half of the pages are measured on the other.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from common import load_digits, ran_on, table
+from common import fit_options, load_digits, ran_on, table
 
 from digitkit import Classifier
 from digitkit.arrays import F64, Box
 from digitkit.cli import show
-from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.context import context_features, own_features, weigh
 from digitkit.reading.detections import Classified, is_at
@@ -137,11 +135,7 @@ def find_rates(
 
 def main() -> None:
     """Fit, measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=2000, metavar="N", help="pages")
-    parser.add_argument("--model", default="digits-int8", help="the classifier")
-    options = parser.parse_args()
-    cv2.setNumThreads(1)
+    options = fit_options(__doc__, 2000)
     mnist, classifier = load_digits("validation"), Classifier(options.model)
     strategy = PageStrategy(Detector())
     pages = []

@@ -11,20 +11,18 @@ context, by the line reader, and by both.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from common import load_digits, ran_on, table
+from common import fit_options, load_digits, ran_on, table
 from number_sets import KINDS, make_sheet
 
 from digitkit import Classifier
 from digitkit.arrays import F64, U8, Box
 from digitkit.cli import show
 from digitkit.datasets.digits import DigitData
-from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.combining import LEAST
 from digitkit.reading.detections import is_at
@@ -110,11 +108,7 @@ def find_rates(probabilities: F64, labels: Labels) -> list[str]:
 
 def main() -> None:
     """Read, fit, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=800, metavar="N", help="images")
-    parser.add_argument("--model", default="digits-int8", help="the classifier")
-    options = parser.parse_args()
-    cv2.setNumThreads(1)
+    options = fit_options(__doc__, 800)
     data, classifier, reader = load_digits("validation"), Classifier(options.model), LineReader()
     strategy = PageStrategy(Detector())
     own, row, labels = list[F64](), list[F64](), list[int]()

@@ -11,13 +11,12 @@ half of the images.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from common import load_digits, ran_on, table
+from common import fit_options, load_digits, ran_on, table
 from context import fit
 from number_reading import match
 from number_sets import KINDS, Sheet, make_sheet
@@ -25,7 +24,6 @@ from number_sets import KINDS, Sheet, make_sheet
 from digitkit import Classifier, Reader
 from digitkit.arrays import F64
 from digitkit.cli import show
-from digitkit.images.cv import cv2
 from digitkit.models.calibration import expected_calibration_error
 from digitkit.reading import numbers, strokes, trust
 from digitkit.reading.context import weigh
@@ -83,21 +81,20 @@ def collect_strokes(sheets: Sequence[Sheet], readings: Sequence[Reading]) -> tup
 
 
 def split_fit(
-    features: F64, truth: Bools, signs: Mapping[int, float] | None = None
+    features: F64,
+    truth: Bools,
+    signs: Mapping[int, float] | None = None,
+    decay: float = DECAY,
 ) -> tuple[list[float], F64]:
     """Weights of everything; and probabilities of the second half by the weights of the first."""
     half = len(features) // 2
-    weights = fit(features[:half], truth[:half], DECAY, signs)
-    return fit(features, truth, DECAY, signs), weigh(features[half:], weights)
+    weights = fit(features[:half], truth[:half], decay, signs)
+    return fit(features, truth, decay, signs), weigh(features[half:], weights)
 
 
 def main() -> None:
     """Read, fit, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=600)
-    parser.add_argument("--model", default="digits-int8", help="the classifier")
-    options = parser.parse_args()
-    cv2.setNumThreads(1)
+    options = fit_options(__doc__, 600)
     reader, sheets = Reader(Classifier(options.model)), make_sheets(options.count)
 
     strokes.STROKE_WEIGHTS = (99.0, *(0.0,) * (len(strokes.STROKE_WEIGHTS) - 1))

@@ -11,23 +11,19 @@ weights of the other half of the images.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
-from common import load_digits, ran_on, table
-from context import fit
+from common import fit_options, load_digits, ran_on, table
 from number_sets import make_sheet
+from number_weights import split_fit
 from scenes import make_words
 
 from digitkit import Classifier, Reader
 from digitkit.arrays import F64, U8, Box
 from digitkit.cli import show
 from digitkit.datasets.digits import DigitData
-from digitkit.images.cv import cv2
 from digitkit.reading import words
-from digitkit.reading.context import weigh
 from digitkit.reading.detections import is_at
 from digitkit.reading.results import Digit, Mark
 from digitkit.training.scenes.scene import compose_scene
@@ -39,8 +35,6 @@ SHARES = {"pages": 2.0, "empty": 1.0, "words": 1.0, "rows": 0.2, "tables": 0.1, 
 
 DECAY = 1e-4
 LIMITS = (0.3, 0.5, 0.6, 0.7)
-
-Bools = npt.NDArray[np.bool_]
 
 
 def compose(data: DigitData, kind: str, number: int) -> tuple[U8, Sequence[Box]]:
@@ -61,64 +55,50 @@ Found = list[tuple[words.Word, Sequence[Box]]]
 
 def remember_words() -> Found:
     """A list that gets the words of each image that is read from now on; none is doubted."""
-    found = Found()
+    found, find = Found(), words.find_words
 
     def remember(
-        digits: Sequence[Digit],
-        marks: Sequence[Mark],
-        seen: Mapping[int, float],
-        min_confidence: float,
-    ) -> tuple[Digit, ...]:
-        for word in words.find_words(digits, marks, seen):
-            found.append((word, [digits[i].box for i in word.places]))
-        return tuple(digits)
+        digits: Sequence[Digit], marks: Sequence[Mark], seen: Mapping[int, float]
+    ) -> list[words.Word]:
+        own = find(digits, marks, seen)
+        found.extend((word, [digits[i].box for i in word.places]) for word in own)
+        return []
 
-    words.doubt_words = remember
+    words.find_words = remember
     return found
 
 
 def main() -> None:
     """Read, fit, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=600)
-    parser.add_argument("--model", default="digits-int8", help="the classifier")
-    options = parser.parse_args()
-    cv2.setNumThreads(1)
+    options = fit_options(__doc__, 600)
     reader, data = Reader(Classifier(options.model)), load_digits("validation")
+    numbers = {kind: round(options.count * share) for kind, share in SHARES.items()}
+    images = [(kind, number) for kind, count in numbers.items() for number in range(count)]
     found = remember_words()
-    features, right, count, half = list[F64](), list[float](), list[int](), list[int]()
-    total = sum(round(options.count * share) for share in SHARES.values())
+    features, right, count = list[F64](), list[float](), list[int]()
     with show.progress() as report:
-        done = 0
-        for kind, share in SHARES.items():
-            for number in range(round(options.count * share)):
-                image, written = compose(data, kind, number)
-                found.clear()
-                reader.read(image)
-                for word, boxes in found:
-                    hits = [any(is_at(box, other) for other in written) for box in boxes]
-                    features.append(word.features)
-                    right.append(float(np.mean(hits)))
-                    count.append(len(hits))
-                    half.append(number % 2)
-                done += 1
-                report("reading", done, total)
-    x, digits, halves = np.array(features), np.array(count), np.array(half)
-    shares = np.array(right)
-    is_number = shares > 0.5
-    probability = np.empty(len(x))
-    for own in (0, 1):
-        weights = fit(x[halves != own], is_number[halves != own], DECAY)
-        probability[halves == own] = weigh(x[halves == own], weights)
-    true, false = digits * shares, digits * (1 - shares)
+        for done, place in enumerate(np.random.default_rng(0).permutation(len(images)), 1):
+            image, written = compose(data, *images[place])
+            found.clear()
+            reader.read(image)
+            for word, boxes in found:
+                hits = [any(is_at(box, other) for other in written) for box in boxes]
+                features.append(word.features)
+                right.append(float(np.mean(hits)))
+                count.append(len(hits))
+            report("reading", done, len(images))
+    shares, digits = np.array(right), np.array(count)
+    weights, probability = split_fit(np.array(features), shares > 0.5, decay=DECAY)
+    second = slice(len(shares) - len(probability), None)
+    true, false = (digits * shares)[second], (digits * (1 - shares))[second]
     rows = [
         [f"{limit}", f"{true[probability < limit].sum() / true.sum():.2%}",
          f"{false[probability >= limit].sum() / false.sum():.1%}"]
         for limit in (0.0, *LIMITS)
     ]  # fmt: skip
-    print(f"{ran_on()}; {total} images, {true.sum():.0f} digits and {false.sum():.0f} false ones\n")
+    made = f"{len(images)} images, in half of them {true.sum():.0f} digits and {false.sum():.0f}"
+    print(f"{ran_on()}; {made} false ones\n")
     print(table(["doubted below", "of the digits", "false ones left"], rows))
-    weights = fit(x, is_number, DECAY)
     print(f"\nWORD_WEIGHTS = ({', '.join(f'{weight:.2f}' for weight in weights)})")
 
 
