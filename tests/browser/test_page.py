@@ -200,7 +200,6 @@ def test_a_picture_is_pasted_or_dropped(serving, open_page, event, target):
 
 
 def test_it_tries_again_where_too_many_wait(serving, open_page):
-    page = open_page(f"{serving.url}#read", expected=["status of 429"])
     answers = []
 
     def refuse_once(route):
@@ -211,7 +210,8 @@ def test_it_tries_again_where_too_many_wait(serving, open_page):
             body = json.dumps({"error": {"code": "queue_full", "message": "too many"}})
             route.fulfill(status=429, headers={"Retry-After": "1"}, body=body)
 
-    page.route("**/api/read*", refuse_once)
+    routes = {"**/api/read?*": refuse_once}
+    page = open_page(f"{serving.url}#read", expected=["status of 429"], routes=routes)
     page.set_input_files("#file", SAMPLES / "3-blue-pen.jpg")
     expect(page.locator("#read-numbers .text")).to_have_text("3")
     assert len(answers) == 2
@@ -242,8 +242,8 @@ def test_the_history_as_table_plot_and_csv(serve, open_page):
 
 
 def test_an_empty_history_says_so(serving, open_page):
-    page = open_page(f"{serving.url}#history")
-    page.route("**/api/readings?*", lambda route: route.fulfill(json={"readings": []}))
+    nothing = {"**/api/readings?*": lambda route: route.fulfill(json={"readings": []})}
+    page = open_page(f"{serving.url}#history", routes=nothing)
     page.get_by_role("button", name="Week").click()
     expect(page.locator("#history-none")).to_be_visible()
     expect(page.locator("#plot-card")).to_be_hidden()
@@ -289,9 +289,12 @@ def test_doubtful_digits_are_reviewed_with_the_keyboard(doubtful, open_page):
 
 
 def test_a_decision_that_is_not_saved_is_said(doubtful, open_page):
-    page = open_page(f"{doubtful.url}#review", expected=["ERR_CONNECTION", "ERR_FAILED"])
+    page = open_page(
+        f"{doubtful.url}#review",
+        expected=["ERR_CONNECTION", "ERR_FAILED"],
+        routes={"**/api/review/*": lambda route: route.abort()},
+    )
     expect(page.locator(".review-left")).to_have_text("2 left, 0 decided")
-    page.route("**/api/review/*", lambda route: route.abort())
     page.keyboard.press("1")
     expect(page.locator(".review-error")).to_contain_text("Not saved")
     expect(page.locator("#offline")).to_be_visible()

@@ -58,9 +58,9 @@ def test_the_camera_is_seen_with_its_numbers(watching, camera, open_page):
 
 
 def test_a_history_that_cannot_be_read_hides_no_picture(watching, open_page):
-    page = open_page(f"{watching.url}#draw", expected=["status of 503"])
     error = {"error": {"code": "unavailable", "message": "history.db cannot be read"}}
-    page.route("**/api/readings?*", lambda route: route.fulfill(status=503, json=error))
+    routes = {"**/api/readings?*": lambda route: route.fulfill(status=503, json=error)}
+    page = open_page(f"{watching.url}#draw", expected=["status of 503"], routes=routes)
     page.locator("#tabs a[href='#live']").click()
     expect(page.locator("#live-numbers .text")).to_have_text(NUMBERS)
     until(lambda: is_shown(page))

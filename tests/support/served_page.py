@@ -39,10 +39,12 @@ class Pages:
         self.complaints = []
         self.expected = ()
 
-    def open(self, browser, url, *, expected=(), **options):
+    def open(self, browser, url, *, expected=(), routes=None, **options):
         """Open a page in a profile of its own.
 
-        `expected` are parts of errors that the test provokes.
+        `expected` are parts of errors that the test provokes. `routes` are handlers of requests by
+        their pattern, from the first request on: a page that is already open may send one past
+        handlers that are added to it.
         """
         context = browser.new_context(**options)
         context.set_default_timeout(60_000)
@@ -50,6 +52,8 @@ class Pages:
         self.hosts.add(urlsplit(url).netloc)
         self.expected += tuple(expected)
         page = context.new_page()
+        for pattern, handler in (routes or {}).items():
+            page.route(pattern, handler)
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("console", lambda message: self.complain(message.type, message.text))
         page.on("pageerror", lambda error: self.complain("error", str(error)))
