@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from digitkit.choices import (
-    MAX_THREADS,
     Engine,
     Mode,
     Orientation,
@@ -18,15 +15,10 @@ from digitkit.choices import (
     PrecisionChoice,
     Rows,
 )
-from digitkit.errors import ConfigError, at_least, check_choice, check_range
+from digitkit.errors import ConfigError, check_range
+from digitkit.inference.infer_checks import check_infer, check_positive, check_sources
 from digitkit.sources.suffixes import is_video
-from digitkit.sources.urls import (
-    address_of,
-    holds_secret,
-    is_address,
-    is_stream,
-    mask_password,
-)
+from digitkit.sources.urls import address_of, is_address, is_stream
 
 if TYPE_CHECKING:
     from digitkit.reading.fields import Field
@@ -37,9 +29,6 @@ DEFAULT_RETRY = 30.0
 DEFAULT_HOLD = 5
 """Frames that a number must be stable for before it is reported."""
 
-
-MAX_SIDE = 65_536
-"""Longest side to request from a camera, pixels."""
 
 MAX_LOG_MB, MAX_LOG_FILES = 1e6, 1000
 """Largest rotating file, megabytes, and most of them."""
@@ -61,7 +50,7 @@ class RotatingOutput:
 
     def __post_init__(self) -> None:
         """Check the values; raises `ConfigError`."""
-        _check_positive("max_mb", self.max_mb)
+        check_positive("max_mb", self.max_mb)
         check_range("max_mb", self.max_mb, 0, MAX_LOG_MB)
         check_range("keep", self.keep, 1, MAX_LOG_FILES)
 
@@ -164,161 +153,11 @@ class InferConfig:
         Raises:
             ConfigError: a value is not valid; `field` names it.
         """
-        self._check_values()
+        check_infer(self)
         self._check_sources()
-        self._check_outputs()
-        self._check_format()
-        self._check_report()
-        self._check_engine()
-
-    def _check_format(self) -> None:
-        how = self.resolved_format
-        if how in ("xlsx", "parquet"):
-            if self.camera is not None:
-                raise ConfigError(
-                    f"cannot be {how} for a camera; use csv",
-                    field="format" if self.format is not None else "output",
-                )
-            if self.output is None:
-                raise ConfigError(f"{how} requires --output", field="format")
-        if self.rotating is not None and self.output is None and how == "csv":
-            raise ConfigError(
-                "must be jsonl or text where readings go to rotating files, of which only the "
-                "first would have a CSV header",
-                field="format",
-            )
-        if self.rows is not None:
-            check_choice("rows", self.rows, Rows)
-            if how != "parquet":
-                raise ConfigError("requires a Parquet table: --output FOLDER.parquet", field="rows")
-        if self.resume and not self.is_resumable:
-            raise ConfigError(
-                "requires files to read and an --output that is jsonl, csv or parquet",
-                field="resume",
-            )
-
-    def _check_report(self) -> None:
-        if self.report is None:
-            return
-        for field, given in (
-            ("camera", self.camera is not None),
-            ("watch", self.watch is not None),
-            ("resume", self.resume),
-            ("engine", self.engine != "local"),
-        ):
-            if given:
-                raise ConfigError(
-                    f"is made of files that are read in one run, without --{field}", field="report"
-                )
-
-    def _check_values(self) -> None:
-        for name in ("hold", "max_frames", "expect"):
-            value = getattr(self, name)
-            if value is not None:
-                at_least(name, value, 1)
-        for name in ("workers", "threads"):
-            value = getattr(self, name)
-            if value not in (None, "auto"):
-                check_range(name, value, 1, MAX_THREADS)
-        for name in ("fps", "duration", "input_scale"):
-            value = getattr(self, name)
-            if value is not None:
-                _check_positive(name, value)
-        if self.retry is not None:
-            at_least("retry", self.retry, 0)
-        if self.gap is not None:
-            at_least("gap", self.gap, 0)
-        if self.min_confidence is not None:
-            check_range("min_confidence", self.min_confidence, 0, 1)
-        if self.size is not None and not 1 <= min(self.size) <= max(self.size) <= MAX_SIDE:
-            raise ConfigError(f"must be a width and a height from 1 to {MAX_SIDE:,}", field="size")
-        check_choice("mode", self.mode, Mode)
-        check_choice("orientation", self.orientation, Orientation)
-        check_choice("precision", self.precision, PrecisionChoice)
-        if self.format is not None:
-            check_choice("format", self.format, OutputFormat)
-        if self.pattern is not None:
-            _ = self.number_rule  # compiles it
-
-    def _check_engine(self) -> None:
-        check_choice("engine", self.engine, Engine)
-        if self.engine == "local":
-            if self.ray_address is not None:
-                raise ConfigError("requires --engine ray", field="ray_address")
-            return
-        if not (self.resolved_format == "parquet" and self.is_resumable):
-            raise ConfigError(
-                "ray requires files to read and --output FOLDER.parquet", field="engine"
-            )
-        for name in ("annotate", "explain"):
-            if getattr(self, name) is not None:
-                raise ConfigError("cannot be combined with --engine ray", field=name)
-        addresses = [(source, "sources") for source in self.sources]
-        addresses += [(self.output_address, "output")] if self.output_address else []
-        for address, field in addresses:
-            if holds_secret(address):
-                raise ConfigError(
-                    f"must not hold a password, got {mask_password(address)}",
-                    hint="set it in the environment of the cluster's nodes",
-                    field=field,
-                )
-
-    def _check_outputs(self) -> None:
-        if self.output_address and self.engine == "local":
-            raise ConfigError("must be a path without --engine ray, got an address", field="output")
-        inputs = {"model": self.model, "config": self.config}
-        taken = {
-            os.path.realpath(path): field
-            for field, path in inputs.items()
-            if path is not None and os.path.isfile(path)
-        }
-        for field, path in (*self.output_files.items(), *self.output_folders.items()):
-            if address_of(path):  # which may have a password in it
-                raise ConfigError("must be a path, got an address", field=field)
-            try:
-                real = os.path.realpath(path)
-            except ValueError as error:  # a NUL byte
-                raise ConfigError(f"is not a valid path: {error}", field=field) from error
-            other = taken.setdefault(real, field)
-            if other != field:
-                raise ConfigError(f"must not be the same as {other}, got {path}", field=field)
 
     def _check_sources(self) -> None:
-        if self.camera is not None and self.sources:
-            raise ConfigError("cannot be combined with a camera", field="sources")
-        if self.watch is not None:
-            self._check_watch()
-        elif self.camera is None:
-            if not self.sources:
-                raise ConfigError("must name images, or use --camera N", field="sources")
-            self._check_still()
-            moving = any(source == "-" or is_video(Path(source)) for source in self.sources)
-            for name in ("max_frames", "duration"):
-                if getattr(self, name) is not None and not moving:
-                    raise ConfigError("requires a camera, a stream or a video", field=name)
-        elif self.workers != 1:
-            raise ConfigError("must be 1 for a camera", field="workers")
-        if self.null and "-" not in self.sources:
-            raise ConfigError("requires a list on standard input: -", field="null")
-
-    def _check_still(self) -> None:
-        """Check that nothing is set that only a camera has."""
-        for name in ("size", "fps", "retry", "show"):
-            if getattr(self, name) is not None and getattr(self, name) is not False:
-                raise ConfigError("requires a camera or a stream", field=name)
-
-    def _check_watch(self) -> None:
-        if self.sources or self.camera is not None:
-            raise ConfigError("cannot be combined with other sources", field="watch")
-        if self.engine != "local":
-            raise ConfigError("cannot be combined with --engine ray", field="watch")
-        if not self.is_resumable:
-            raise ConfigError(
-                "requires an --output that is jsonl, csv or parquet, which says what was read",
-                field="watch",
-            )
-        if self.workers != 1:
-            raise ConfigError("must be 1 where files are read as they arrive", field="workers")
+        check_sources(self)
 
     @property
     def output_files(self) -> dict[str, Path]:
@@ -428,8 +267,3 @@ class InferConfig:
         if "output" in chosen:
             values.pop("rotating", None)
         return cls(sources=tuple(sources), **(values | chosen))
-
-
-def _check_positive(field: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ConfigError(f"must be greater than 0, got {value:g}", field=field)

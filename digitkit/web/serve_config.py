@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from digitkit.errors import ConfigError
+from digitkit.inference.infer_checks import check_still
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.serve_options import ServeOptions
 from digitkit.system.folders import state_folder
@@ -32,7 +33,7 @@ class ServedConfig(InferConfig):
         if self.sources or self.camera is not None:
             super()._check_sources()
         else:
-            self._check_still()
+            check_still(self)
         if self.every_frame:
             raise ConfigError(
                 "cannot be combined with serve, which reports what changes", field="every_frame"

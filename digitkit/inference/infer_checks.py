@@ -1,0 +1,206 @@
+"""Whether the values of an `InferConfig` are valid, and go together."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from digitkit.choices import (
+    MAX_THREADS,
+    Engine,
+    Mode,
+    Orientation,
+    OutputFormat,
+    PrecisionChoice,
+    Rows,
+)
+from digitkit.errors import ConfigError, at_least, check_choice, check_range
+from digitkit.sources.suffixes import is_video
+from digitkit.sources.urls import address_of, holds_secret, mask_password
+
+if TYPE_CHECKING:
+    from digitkit.inference.infer_config import InferConfig
+
+MAX_SIDE = 65_536
+"""Longest side to request from a camera, pixels."""
+
+
+def check_infer(config: InferConfig) -> None:
+    """Check each value, and what goes with what but for the sources; see `check_sources`.
+
+    Raises:
+        ConfigError: a value is not valid; `field` names it.
+    """
+    _check_values(config)
+    _check_outputs(config)
+    _check_format(config)
+    _check_report(config)
+    _check_engine(config)
+
+
+def check_positive(field: str, value: float) -> None:
+    """Check that a value is above 0 and finite; raises `ConfigError`."""
+    if not 0 < value < math.inf:
+        raise ConfigError(f"must be greater than 0, got {value:g}", field=field)
+
+
+def _check_values(config: InferConfig) -> None:
+    for name in ("hold", "max_frames", "expect"):
+        value = getattr(config, name)
+        if value is not None:
+            at_least(name, value, 1)
+    for name in ("workers", "threads"):
+        value = getattr(config, name)
+        if value not in (None, "auto"):
+            check_range(name, value, 1, MAX_THREADS)
+    for name in ("fps", "duration", "input_scale"):
+        value = getattr(config, name)
+        if value is not None:
+            check_positive(name, value)
+    if config.retry is not None:
+        at_least("retry", config.retry, 0)
+    if config.gap is not None:
+        at_least("gap", config.gap, 0)
+    if config.min_confidence is not None:
+        check_range("min_confidence", config.min_confidence, 0, 1)
+    if config.size is not None and not 1 <= min(config.size) <= max(config.size) <= MAX_SIDE:
+        raise ConfigError(f"must be a width and a height from 1 to {MAX_SIDE:,}", field="size")
+    check_choice("mode", config.mode, Mode)
+    check_choice("orientation", config.orientation, Orientation)
+    check_choice("precision", config.precision, PrecisionChoice)
+    if config.format is not None:
+        check_choice("format", config.format, OutputFormat)
+    if config.pattern is not None:
+        _ = config.number_rule  # compiles it
+
+
+def check_sources(config: InferConfig) -> None:
+    """Check that something can be read, and in the way that is asked for.
+
+    Raises:
+        ConfigError: a value is not valid; `field` names it.
+    """
+    if config.camera is not None and config.sources:
+        raise ConfigError("cannot be combined with a camera", field="sources")
+    if config.watch is not None:
+        _check_watch(config)
+    elif config.camera is None:
+        if not config.sources:
+            raise ConfigError("must name images, or use --camera N", field="sources")
+        check_still(config)
+        moving = any(source == "-" or is_video(Path(source)) for source in config.sources)
+        for name in ("max_frames", "duration"):
+            if getattr(config, name) is not None and not moving:
+                raise ConfigError("requires a camera, a stream or a video", field=name)
+    elif config.workers != 1:
+        raise ConfigError("must be 1 for a camera", field="workers")
+    if config.null and "-" not in config.sources:
+        raise ConfigError("requires a list on standard input: -", field="null")
+
+
+def check_still(config: InferConfig) -> None:
+    """Check that nothing is set that only a camera has; raises `ConfigError`."""
+    for name in ("size", "fps", "retry", "show"):
+        if getattr(config, name) is not None and getattr(config, name) is not False:
+            raise ConfigError("requires a camera or a stream", field=name)
+
+
+def _check_watch(config: InferConfig) -> None:
+    if config.sources or config.camera is not None:
+        raise ConfigError("cannot be combined with other sources", field="watch")
+    if config.engine != "local":
+        raise ConfigError("cannot be combined with --engine ray", field="watch")
+    if not config.is_resumable:
+        raise ConfigError(
+            "requires an --output that is jsonl, csv or parquet, which says what was read",
+            field="watch",
+        )
+    if config.workers != 1:
+        raise ConfigError("must be 1 where files are read as they arrive", field="workers")
+
+
+def _check_outputs(config: InferConfig) -> None:
+    if config.output_address and config.engine == "local":
+        raise ConfigError("must be a path without --engine ray, got an address", field="output")
+    inputs = {"model": config.model, "config": config.config}
+    taken = {
+        os.path.realpath(path): field
+        for field, path in inputs.items()
+        if path is not None and os.path.isfile(path)
+    }
+    for field, path in (*config.output_files.items(), *config.output_folders.items()):
+        if address_of(path):  # which may have a password in it
+            raise ConfigError("must be a path, got an address", field=field)
+        try:
+            real = os.path.realpath(path)
+        except ValueError as error:  # a NUL byte
+            raise ConfigError(f"is not a valid path: {error}", field=field) from error
+        other = taken.setdefault(real, field)
+        if other != field:
+            raise ConfigError(f"must not be the same as {other}, got {path}", field=field)
+
+
+def _check_format(config: InferConfig) -> None:
+    how = config.resolved_format
+    if how in ("xlsx", "parquet"):
+        if config.camera is not None:
+            raise ConfigError(
+                f"cannot be {how} for a camera; use csv",
+                field="format" if config.format is not None else "output",
+            )
+        if config.output is None:
+            raise ConfigError(f"{how} requires --output", field="format")
+    if config.rotating is not None and config.output is None and how == "csv":
+        raise ConfigError(
+            "must be jsonl or text where readings go to rotating files, of which only the "
+            "first would have a CSV header",
+            field="format",
+        )
+    if config.rows is not None:
+        check_choice("rows", config.rows, Rows)
+        if how != "parquet":
+            raise ConfigError("requires a Parquet table: --output FOLDER.parquet", field="rows")
+    if config.resume and not config.is_resumable:
+        raise ConfigError(
+            "requires files to read and an --output that is jsonl, csv or parquet",
+            field="resume",
+        )
+
+
+def _check_report(config: InferConfig) -> None:
+    if config.report is None:
+        return
+    for field, given in (
+        ("camera", config.camera is not None),
+        ("watch", config.watch is not None),
+        ("resume", config.resume),
+        ("engine", config.engine != "local"),
+    ):
+        if given:
+            raise ConfigError(
+                f"is made of files that are read in one run, without --{field}", field="report"
+            )
+
+
+def _check_engine(config: InferConfig) -> None:
+    check_choice("engine", config.engine, Engine)
+    if config.engine == "local":
+        if config.ray_address is not None:
+            raise ConfigError("requires --engine ray", field="ray_address")
+        return
+    if not (config.resolved_format == "parquet" and config.is_resumable):
+        raise ConfigError("ray requires files to read and --output FOLDER.parquet", field="engine")
+    for name in ("annotate", "explain"):
+        if getattr(config, name) is not None:
+            raise ConfigError("cannot be combined with --engine ray", field=name)
+    addresses = [(source, "sources") for source in config.sources]
+    addresses += [(config.output_address, "output")] if config.output_address else []
+    for address, field in addresses:
+        if holds_secret(address):
+            raise ConfigError(
+                f"must not hold a password, got {mask_password(address)}",
+                hint="set it in the environment of the cluster's nodes",
+                field=field,
+            )
