@@ -29,6 +29,9 @@ REMNANT, MIN_ATTACHED, MIN_DASH = 0.06, 0.05, 0.03
 """Ink this close to a digit's strokes is their edge, in heights; what goes on beyond that is ink of
 its own from the second area on, and from the third if it is a dash, in squares of the height."""
 
+MIN_CUT = 0.12, 0.006
+"""Ink that the border of the image cuts is at least so high, in heights, with this area, in squares
+of the height; what it is cannot be told."""
 
 FAINT, SEEN = (0.48, 0.3), 0.9
 """Ink of the strokes' pen is at least as strong as the first fraction of theirs; what is weaker is
@@ -69,7 +72,15 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     ]
     upright = filter(strip.is_near, strip.split(ink.upright))
     marks = [_to_mark(strip, "line", shape) for shape in upright]
-    marks += [_to_mark(strip, kind, shape) for kind, shape in classify(shapes)]
+    whole, cut = list[Shape](), list[Shape]()
+    for shape in shapes:
+        (cut if strip.is_cut(strip.to_boxes(shape)[0]) else whole).append(shape)
+    marks += [_to_mark(strip, kind, shape) for kind, shape in classify(whole)]
+    marks += [
+        _to_mark(strip, "ink", shape)
+        for shape in cut
+        if shape.height >= MIN_CUT[0] and shape.area >= MIN_CUT[1]
+    ]
     for member in own:
         if not member.digit.accepted:
             marks += _reclassify(strip, member)

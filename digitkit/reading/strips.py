@@ -174,11 +174,16 @@ class Strip:
         height, width = self.shape
         if height * width > MAX_STRIP_PIXELS or width > MAX_STRIP_SIDE:
             return None
-        pixels = np.asarray(cv2.GaussianBlur(self._cut_out(), (3, 3), 0), np.uint8)
+        pixels, is_outside = self._cut_out()
+        pixels = np.asarray(cv2.GaussianBlur(pixels, (3, 3), 0), np.uint8)
         found = self._find_ink(pixels, self.draw(self.place(self._accepted)))
         if found is None:
             return None
         mask, strength = found
+        if is_outside.any():  # ink that the border cuts does not go on there
+            repeated = cv2.dilate(mask, np.ones((5, 5), np.uint8)) * is_outside
+            strength[repeated > 0] = 0
+            mask[is_outside] = 0
         lines, upright = self._find_lines(mask)
         mask[lines > 0] = 0
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
@@ -275,6 +280,11 @@ class Strip:
         """Whether a shape, or a part of it, may belong to the numbers of the row's digits."""
         return shape.left + shape.width > self._near[0] and shape.left < self._near[1]
 
+    def is_cut(self, box: Box) -> bool:
+        """Whether a box meets the left or right border of the image: ink there may go on beyond."""
+        room = 1 + self._scale
+        return box[0] <= room or box[0] + box[2] >= self._image.shape[1] - room
+
     def strength(self, ink: Ink, shape: Shape) -> float:
         """How strong most of a shape's ink is: 1 as strong as most of the digits', 0 for paper."""
         x, y = self.place_of(shape)
@@ -300,8 +310,11 @@ class Strip:
         x, y = self._offset.tolist()
         return box, _round_box(left + x, top + y, right + x, bottom + y)
 
-    def _cut_out(self) -> U8:
-        """The pixels, uint8 ``[height, width]``."""
+    def _cut_out(self) -> tuple[U8, npt.NDArray[np.bool_]]:
+        """The pixels, uint8 ``[height, width]``, and which are to the left or right of the image.
+
+        Those outside of the image repeat the ones at its border.
+        """
         height, width = self.shape
         halvings = sharp_halvings(self._image, self.height)
         x = np.asarray(self._left + (np.arange(width) + 0.5) * self._scale, np.float64)
@@ -318,7 +331,8 @@ class Strip:
             for each in (across, down)
         )
         strip = cv2.remap(grey, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(strip, np.uint8)
+        is_outside = (across < 0) | (across > self._image.shape[1])
+        return np.asarray(strip, np.uint8), is_outside
 
     def _find_ink(self, pixels: U8, digits: U8) -> tuple[U8, U8] | None:
         """What is as dark, or as light, as the digits; see `Ink.mask` and `Ink.strength`.

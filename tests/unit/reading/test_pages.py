@@ -268,3 +268,20 @@ def test_reading_order(kind):
     order = [(mixed[i], row) for i, row in reading_order([boxes[i] for i in mixed])]
     numbers = [number for number, row in enumerate(rows) for _ in row]
     assert order == list(enumerate(numbers))
+
+
+@pytest.mark.parametrize("visible", [20, 32])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_digit_that_the_border_cuts_is_missing(one_of_each, reader, side, visible):
+    page = page_of(["8450"], one_of_each)
+    page = page[:, 40:-40] if side == "left" else page[:, :-40]
+    ink = np.flatnonzero((page < 120).any(0))
+    if side == "left":
+        first = ink[ink < 90]
+        cut = page[:, first[-1] - visible :]
+    else:
+        last = ink[ink > page.shape[1] - 120]
+        cut = page[:, : last[0] + visible]
+    reading = reader.read(np.ascontiguousarray(cut))
+    assert reading.numbers
+    assert not reading.complete
