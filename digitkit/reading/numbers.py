@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from digitkit.arrays import F64
 from digitkit.reading.detections import enclose
+from digitkit.reading.order import median
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number
 from digitkit.reading.spacing import MAX_GAP, choose_gap, has_columns, number_columns
@@ -23,12 +24,16 @@ NEAR_POINT, BY_POINT = 0.7, 1.0
 """A decimal separator is at most the first from the digits on both sides. If it is further, but not
 as far as the second, the numbers on its sides may be one."""
 
+LIKELY, LIKELY_HEIGHT = 0.5, 0.6
+"""A doubtful digit apart from all numbers is reported if it is at least so confident, and so high,
+in heights of the accepted digits of its row."""
+
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
 
-NEAR_MINUS, BEFORE_MINUS = 0.6, 0.9
+NEAR_MINUS, BEFORE_MINUS, FAR_MINUS = 0.6, 0.9, 1.3
 """A leading minus is at most the first from its number, and at least the second from what is before
-it."""
+it. At the beginning of a row, a dash that is further, but not as far as the third, may be one."""
 
 
 def find_numbers(
@@ -49,11 +54,22 @@ def find_numbers(
             complete.
 
     Returns:
-        Those with an accepted digit, in reading order; each accepted digit is in exactly one.
+        Those with an accepted digit, and those with a likely one in the row of an accepted one, in
+        reading order; each accepted digit is in exactly one.
     """
     candidates = find_candidates(digits, marks, gap=gap)
-    sure = [n for n in candidates if any(digit.accepted for digit in n.digits)]
-    return finish_numbers(sure, gap=gap)
+    return finish_numbers([n for n in candidates if _is_reported(n, digits)], gap=gap)
+
+
+def _is_reported(number: Number, digits: Sequence[Digit]) -> bool:
+    """Whether a digit of a number is accepted, or likely one of a row of the page's digits."""
+    if any(digit.accepted for digit in number.digits):
+        return True
+    heights = [each.row_box[3] for each in digits if each.accepted and each.row == number.row]
+    return bool(heights) and any(
+        digit.confidence >= LIKELY and digit.row_box[3] >= LIKELY_HEIGHT * median(heights)
+        for digit in number.digits
+    )
 
 
 def finish_numbers(numbers: Sequence[Number], *, gap: float | None) -> tuple[Number, ...]:
@@ -115,7 +131,7 @@ def _group(parts: Sequence[Part], limit: float) -> Iterator[_Group]:
     within = _find_ink_within(parts, limit)
     for i, part in enumerate(parts):
         joined = i in within or (i - 1 in within and part.kind == "digit")
-        if group and not joined and not _continues(group, part, limit):
+        if group and not joined and not _continues(group, part, limit, before):
             yield _Group(group, before, part)
             before, group = group[-1], []
         if not group and not _begins(part, before):
@@ -137,8 +153,8 @@ def _find_ink_within(parts: Sequence[Part], limit: float) -> set[int]:
     }
 
 
-def _continues(group: Sequence[Part], part: Part, limit: float) -> bool:
-    """Whether a part belongs to the number on its left."""
+def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | None) -> bool:
+    """Whether a part belongs to the number on its left; `before` is what is before that."""
     last = group[-1]
     gap = last.gap_to(part)
     if math.isinf(limit):
@@ -150,12 +166,12 @@ def _continues(group: Sequence[Part], part: Part, limit: float) -> bool:
     if last.kind in _SEPARATORS:
         return part.kind in ("digit", "ink") and gap <= NEAR_POINT
     if last.kind == "dash":
-        return part.kind == "digit" and gap <= NEAR_MINUS
+        return part.kind == "digit" and gap <= (NEAR_MINUS if before else FAR_MINUS)
     if "ink" not in (part.kind, last.kind):
         return gap < limit
     # What is between two digits of a number belongs to it as well.
-    before = [each for each in group if each.kind == "digit"]
-    within = part.kind == "digit" and before and before[-1].gap_to(part) < limit
+    digits = [each for each in group if each.kind == "digit"]
+    within = part.kind == "digit" and digits and digits[-1].gap_to(part) < limit
     ink = part if part.kind == "ink" else last
     near = max(NEAR_INK, limit) if ink.is_tall else NEAR_INK
     return bool(within) or gap <= near
@@ -205,7 +221,9 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
             text += "" if text.endswith("?") else "?"
             reasons.append(_describe_ink(parts, place))
     if {",", "."} <= {sign for _, sign in signs}:
-        reasons.append("it has points and commas")
+        reasons.append("it has points and commas: thousands separators are not read")
+    if parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > NEAR_MINUS:
+        reasons.append("the dash on its left may be a minus")
     confidence = number_confidence(_features(replace(group, parts=parts), limit, height))
     if not reasons and confidence < MIN_COMPLETE:
         reasons.append(f"the number as a whole is doubtful ({confidence:.0%})")

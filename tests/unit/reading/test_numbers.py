@@ -86,6 +86,25 @@ def test_a_minus_leads_a_number_unless_it_stands_between_two(before, expected):
     assert signs == (((0, "-"),) if expected else ())
 
 
+@pytest.mark.parametrize(("gap", "text"), [(20, "-5"), (50, "-5"), (75, "-5"), (90, "5")])
+def test_a_dash_that_begins_a_row_may_be_a_minus(gap, text):
+    (number,) = find_numbers([sure(5, 100 + gap)], [mark("dash", 84, 76, 16, 5)])
+    assert number.text == text
+    doubtful = 0.6 * HEIGHT < gap < 1.3 * HEIGHT
+    assert number.reasons == (("the dash on its left may be a minus",) if doubtful else ())
+
+
+def test_a_doubtful_digit_in_a_cell_of_its_own_is_a_number():
+    row = [sure(7, 0), sure(2, 40), unsure(5, 400)]
+    seven, five = find_numbers(row)
+    assert (seven.text, five.text, five.guess, five.complete) == ("72", "?", "5", False)
+    assert five.reasons == ("digit 1 is doubtful (5 at 70%)",)
+    assert texts([*row[:2], unsure(5, 400, row=1)]) == ["72"]  # in no row of a digit
+    assert texts([*row[:2], make_digit({5: 0.4}, 400)]) == ["72"]  # likely none
+    low = replace(row[2], box=(400, 80, 30, 30))
+    assert texts([*row[:2], low]) == ["72"]
+
+
 def test_ink_that_touches_a_doubtful_digit_is_no_minus():
     digits = [sure(7, 0), unsure(4, 40), sure(2, 90)]
     assert texts(digits, mark("dash", 71, 76, 12, 5)) == ["7?2"]
