@@ -197,7 +197,8 @@ def _decide_alone(one: _Field) -> Decision:
     if not one.fitting:
         fault = one.field.find_fault(one.raw.text) if one.raw.text else None
         reasons = tuple(filter(None, (fault, *one.marks.doubts)))
-        return Decision(one.raw.text, "invalid", 0.0, reasons, one.raw.choice, one.raw.way)
+        status: Status = "invalid" if fault else "doubtful"
+        return Decision(one.raw.text, status, 0.0, reasons, one.raw.choice, one.raw.way)
     best = one.fitting[0]
     free = one.field.pattern is None and one.field.checksum is None and not one.field.is_quantity
     chance = 1.0 if free else CHANCE["checksum" if one.field.checksum else "limits"]

@@ -29,11 +29,21 @@ MAX_SHIFT = 3
 PRINT = 40
 """Darkness of the reference from which it is print, 0–255."""
 
+MIN_PRINT = 30
+"""Less print than so many pixels tells nothing."""
+
 SOLID = 100
 """Darkness of print from which no ink can be told from it."""
 
 MIN_INK = 28
 """Least darkness of handwriting against the paper, 0–255."""
+
+OUTSIDE = 0.1
+"""A field may be so far outside of the picture, in its heights."""
+
+SEEN_PRINT, MIN_SEEN = 0.35, 0.6
+"""Print is there where the picture is at least this fraction as dark. In each square of a field's
+print at least the second fraction of it is, or the field is not that of the template."""
 
 INK_SHARE = 0.38
 """Ink is at least this share of how dark a form's handwriting is."""
@@ -49,6 +59,8 @@ class FieldInk:
         ratio: its pixels per pixel of the reference.
         shift: how far the print was off its place, pixels of the reference.
         near: 1 where print is or nearly is, uint8 ``[h, w]``.
+        is_inside: whether the picture shows the whole field.
+        has_print: whether the print around and in it is that of the template.
     """
 
     ink: U8 = field(repr=False)
@@ -56,6 +68,8 @@ class FieldInk:
     ratio: float
     shift: tuple[float, float]
     near: U8 = field(repr=False)
+    is_inside: bool = True
+    has_print: bool = True
 
 
 class FieldCutter:
@@ -65,7 +79,7 @@ class FieldCutter:
         """Prepare a field of a reference, uint8 ``[H, W]``."""
         height, width = reference.shape
         self.ratio = READ_SIDE / max(height, width)
-        x, y, w, h = one.box
+        x, y, w, h = self._box = one.box
         room = SURROUND * min(h, w)
         left, top = max(0.0, x - room), max(0.0, y - room)
         right, bottom = min(float(width), x + w + room), min(float(height), y + h + room)
@@ -75,7 +89,7 @@ class FieldCutter:
         self._print = _darkness(sample)
         blurred = cv2.GaussianBlur(self._print, (0, 0), 0.8)
         self._soft = np.asarray(blurred, np.uint8)
-        self._has_print = int((self._print >= PRINT).sum()) >= 30
+        self._has_print = int((self._print >= PRINT).sum()) >= MIN_PRINT
         around = cv2.dilate(self._print, np.ones((3, 3), np.uint8))
         self._around = np.asarray(cv2.GaussianBlur(around, (0, 0), 0.7), np.uint8)
         thick = cv2.distanceTransform((self._print >= PRINT).astype(np.uint8), cv2.DIST_L2, 3)
@@ -97,8 +111,37 @@ class FieldCutter:
         if seen.shape != self._print.shape:  # rounded otherwise
             seen = np.asarray(cv2.resize(seen, (width, height)), np.uint8)
         shift = ((column - MAX_SHIFT) / self.ratio, (row - MAX_SHIFT) / self.ratio)
-        ink = self._subtract(seen)
-        return FieldInk(ink, (x + shift[0], y + shift[1]), self.ratio, shift, self._near)
+        gain = self._gain(seen)
+        return FieldInk(
+            self._subtract(seen, gain),
+            (x + shift[0], y + shift[1]),
+            self.ratio,
+            shift,
+            self._near,
+            self._is_inside(placement, image.shape),
+            self._least_print(seen, gain) >= MIN_SEEN,
+        )
+
+    def _is_inside(self, placement: Placement, shape: tuple[int, int]) -> bool:
+        x, y, w, h = self._box
+        room = OUTSIDE * min(w, h)
+        left, top, right, bottom = x + room, y + room, x + w - room, y + h - room
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        at = placement.to_picture(np.array(corners, np.float64))
+        return bool((at >= 0).all() and (at <= (shape[1], shape[0])).all())
+
+    def _least_print(self, seen: U8, gain: float) -> float:
+        """How much of the print is there, 0–1, in the square of the field that shows least."""
+        print_ = (self._print >= PRINT).astype(np.float32)
+        near = cv2.dilate(seen, np.ones((3, 3), np.uint8))
+        is_there = (near >= SEEN_PRINT * gain * self._print) * print_
+        side = max(1, min(print_.shape))
+        size = max(1, print_.shape[1] // side), max(1, print_.shape[0] // side)
+        expected, there = (
+            cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (print_, is_there)
+        )
+        counted = expected * side**2 >= MIN_PRINT
+        return float((there[counted] / expected[counted]).min(initial=1.0))
 
     def _find_shift(self, seen: U8) -> tuple[int, int]:
         if seen.shape[0] <= self._soft.shape[0] or seen.shape[1] <= self._soft.shape[1]:
@@ -107,12 +150,16 @@ class FieldCutter:
         best = cv2.minMaxLoc(scores)
         return best[3][0], best[3][1]
 
-    def _subtract(self, seen: U8) -> U8:
+    def _gain(self, seen: U8) -> float:
+        """How dark the print is here, against the reference."""
+        solid = self._print >= SOLID
+        if not solid.any():
+            return 1.0
+        gain = float(np.median(seen[solid])) / float(np.median(self._print[solid]))
+        return min(max(gain, 0.5), 1.6)
+
+    def _subtract(self, seen: U8, gain: float) -> U8:
         """The ink without the print."""
-        solid, gain = self._print >= SOLID, 1.0
-        if solid.any():  # how dark the print is here, against the reference
-            gain = float(np.median(seen[solid])) / float(np.median(self._print[solid]))
-            gain = min(max(gain, 0.5), 1.6)
         expected = cv2.convertScaleAbs(self._around, alpha=1.1 * gain)
         rest = cv2.subtract(seen, expected)
         hidden = (expected >= SOLID).astype(np.uint8)

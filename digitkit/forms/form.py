@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -21,7 +21,7 @@ from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
 from digitkit.forms.field_line import FIELD_WEIGHTS, read_field
 from digitkit.forms.geometry import Placement
 from digitkit.forms.marks import CellInk, Mark, Marks, comb_marks, cut_cells
-from digitkit.forms.registration import Picture, Registrar, Registration
+from digitkit.forms.registration import Picture, Registrar, Registration, is_better
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
 from digitkit.forms.template import FormField, Template, load_templates
 from digitkit.images.grey import GreyImage
@@ -163,13 +163,18 @@ class Form:
         best: tuple[_Known, Registration] | None = None
         for known in self._known:
             found = known.registrar.register(picture)
-            if found is not None and (best is None or found.score > best[1].score):
+            if found is not None and is_better(found, best[1] if best else None):
                 best = known, found
         if best is None:
             names = ", ".join(template.name for template in self.templates)
             raise FormError(
                 f"no form was found in it: it matches none of the templates ({names})",
                 hint="the picture must show most of the form",
+            )
+        if fault := best[1].fault:
+            raise FormError(
+                f"the form {best[0].template.name!r} was not found well enough: {fault}",
+                hint="take the picture again: all of the form, flat and sharp",
             )
         return best
 
@@ -202,7 +207,7 @@ class Form:
                 marks = chain_marks(one, part, both, own)
             else:
                 marks = comb_marks(one, part, both, own)
-            found[one.name] = marks
+            found[one.name] = _doubt_place(marks, ink)
         return found
 
 
@@ -214,6 +219,15 @@ def _prepare(template: Template) -> _Known:
         )
     cutters = tuple(FieldCutter(one, template.reference) for one in template.fields)
     return _Known(template, registrar, cutters)
+
+
+def _doubt_place(marks: Marks, ink: FieldInk) -> Marks:
+    """The marks, with a doubt where the picture does not show the whole field, or another one."""
+    if not ink.is_inside:
+        return Marks(doubts=("is not completely in the picture",))
+    if not ink.has_print:
+        return replace(marks, doubts=(*marks.doubts, "the print around it is not the template's"))
+    return marks
 
 
 def _to_reading(

@@ -73,6 +73,19 @@ class Registration:
     score: float
     method: str
 
+    @property
+    def fault(self) -> str | None:
+        """Why the form cannot be read there, in words; None if it can be."""
+        if self.score < MIN_SCORE:
+            return f"only {self.score:.0%} of its print was found, at least {MIN_SCORE:.0%} must be"
+        limit = MAX_RESIDUAL * max(self.placement.shape) / 1000
+        if self.residual > limit:
+            return (
+                f"its print is {self.residual:.1f} pixels of the reference off its place, at most "
+                f"{limit:.1f} are allowed"
+            )
+        return None
+
 
 @dataclass(frozen=True)
 class Features:
@@ -158,15 +171,18 @@ class Registrar:
         return len(self._places) >= MIN_PARTS
 
     def register(self, picture: Picture) -> Registration | None:
-        """Find the form in a picture; None where it is not there."""
+        """Find the form in a picture; None where it is not there.
+
+        What is returned may have a `Registration.fault`.
+        """
         best: Registration | None = None
         for guess, method in self._guesses(picture):
             if not guess.is_plausible(picture.image.shape):
                 continue
             found = self._refine(picture.image, guess)
-            if found is not None and (best is None or found.score > best.score):
+            if found is not None and is_better(found, best):
                 best = replace(found, method=method)
-                if found.score >= GOOD_SCORE:
+                if found.score >= GOOD_SCORE and not found.fault:
                     break  # no other guess would be better
         return best
 
@@ -203,9 +219,14 @@ class Registrar:
             near = off < 4e-3 * max(self.shape)
             score = float(alike[good][near].sum() / max(1, inside.sum()))
             residual = float(np.sqrt((off[near] ** 2).mean())) if near.any() else np.inf
-        if score < MIN_SCORE or residual > MAX_RESIDUAL * max(self.shape) / 1000:
-            return None
         return Registration(placement, residual, score, "")
+
+
+def is_better(found: Registration, best: Registration | None) -> bool:
+    """Whether a registration is better than the best one before: without a fault, then by score."""
+    if best is None:
+        return True
+    return (not found.fault, found.score) > (not best.fault, best.score)
 
 
 def _are_inside(points: F64, shape: tuple[int, int]) -> Any:

@@ -244,7 +244,7 @@ def load_template(path: Path) -> Template:
 
 def _read(path: Path) -> _File:
     try:
-        text = read_bounded(path, MAX_TEMPLATE_BYTES).decode("utf-8")
+        text = read_bounded(path, MAX_TEMPLATE_BYTES).decode("utf-8-sig")
         return msgspec.convert(tomllib.loads(text), _File)
     except FileNotFoundError as error:
         raise InputNotFoundError("template not found", subject=str(path)) from error

@@ -9,6 +9,7 @@ from typing import Literal, overload
 from digitkit.arrays import U8
 from digitkit.errors import (
     DigitkitError,
+    FormError,
     ImageError,
     InputNotFoundError,
     MissingDependencyError,
@@ -90,14 +91,15 @@ class Frame:
         return image.shape[0], image.shape[1]
 
 
-FailureKind = Literal["missing", "unreadable", "bad image", "not installed", "other"]
+FailureKind = Literal["missing", "unreadable", "bad image", "no form", "not installed", "other"]
 """What is wrong with a source: there is none, the system does not give it, it is not an image or is
-damaged, a package that reads it is not installed, or something else."""
+damaged, it shows none of the forms, a package that reads it is not installed, or something else."""
 
 _KINDS: tuple[tuple[type[DigitkitError], FailureKind], ...] = (
     (InputNotFoundError, "missing"),
     (MissingDependencyError, "not installed"),
     (SourceError, "unreadable"),
+    (FormError, "no form"),
     (ImageError, "bad image"),
 )
 

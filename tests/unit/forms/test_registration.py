@@ -20,7 +20,8 @@ def registrar() -> Registrar:
 
 
 def find(registrar, image):
-    return registrar.register(Picture(GreyImage.from_pixels(image)))
+    found = registrar.register(Picture(GreyImage.from_pixels(image)))
+    return None if found is None or found.fault else found
 
 
 def warp(page, homography, size) -> np.ndarray:

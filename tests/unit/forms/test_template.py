@@ -112,6 +112,13 @@ def test_a_template_that_cannot_be_read(tmp_path):
     error_of(TemplateError, load_template, tmp_path / "large.toml")
 
 
+def test_a_template_may_begin_with_a_byte_order_mark(tmp_path):
+    path = write_form(tmp_path)
+    expected = load_template(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_template(path).fields == expected.fields
+
+
 def test_a_written_template_is_read_as_it_was(tmp_path):
     template = load_template(write_form(tmp_path))
     plain = tuple(FormField(one.name, one.box, one.cells) for one in template.fields)
