@@ -25,6 +25,9 @@ from digitkit.reading.trust import MIN_COMPLETE
 MIN_PROBABILITY = 0.01
 """A less probable digit is never tried for a detection: a clear 7 stays a 7."""
 
+MAX_JOINED = 2.5
+"""Numbers that are further apart are never joined to one that fits, in heights of the digits."""
+
 MAX_TRIED = 10_000
 """Hypotheses about one number that are tried, the most likely first, before it is given up."""
 
@@ -38,9 +41,10 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
     A number whose accepted digits fit keeps them. For any other, the most likely hypothesis that
     fits is taken: its digits are accepted and all others of the number are not, whether or not they
     were accepted before; so a faint digit may be added and clutter may be dropped. Where none of a
-    row's numbers fits as it is, and all of them together do, they are one. Nothing in a number is
-    accepted if no hypothesis fits, if it most likely has no digits at all, or if none of the
-    `MAX_TRIED` most likely ones fits. A digit that the border cuts is never accepted.
+    row's numbers fits as it is, and all of them together do, they are one if they are close.
+    Nothing in a number is accepted if no hypothesis fits, if it most likely has no digits at all,
+    or if none of the `MAX_TRIED` most likely ones fits. A digit that the border cuts is never
+    accepted.
 
     In a changed number, the confidence of an accepted digit is its probability given that the more
     likely hypotheses, which do not fit, are wrong. It may be below the reader's threshold, and is
@@ -85,13 +89,13 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
 def _join_row(numbers: Sequence[Number], field: Field, marks: Sequence[Mark]) -> Sequence[Number]:
     """The numbers of a row; where none of them fits and all together do, that one.
 
-    Only gaps are overcome like that, no signs and no lines.
+    Only gaps below `MAX_JOINED` are overcome like that, no signs and no lines.
     """
     sure = [n for n in numbers if any(digit.accepted for digit in n.digits)]
     if len(sure) < 2 or any(field.fits(_accepted_text(n, n.digits, field)) for n in sure):
         return numbers
     digits = [digit for number in numbers for digit in number.digits]
-    joined = find_candidates(digits, marks, gap=math.inf)
+    joined = find_candidates(digits, marks, gap=MAX_JOINED)
     if len(joined) != 1 or not field.fits(
         text := _accepted_text(joined[0], joined[0].digits, field)
     ):

@@ -60,21 +60,31 @@ class Number(Protocol):
         """Why it is not complete."""
 
 
-def to_html(name: str, numbers: Sequence[Number], digits: Sequence[Digit]) -> str:
+def to_html(
+    name: str,
+    numbers: Sequence[Number],
+    digits: Sequence[Digit],
+    dropped: Sequence[Number] = (),
+) -> str:
     """A table with a row per number; doubtful ones have a question mark and a dashed frame.
 
     Args:
         name: of the image.
         numbers: what was read, in reading order.
         digits: all digits; those that are in no number are shown as not accepted.
+        dropped: numbers that do not meet a field, shown with the reasons.
 
     Returns:
         HTML without scripts, its pictures included.
     """
-    rows = [_number_row(number) for number in numbers[:MAX_NUMBERS]]
-    if more := len(numbers) - len(rows):
+    everything = [
+        *((number, "incomplete") for number in numbers),
+        *((n, "dropped") for n in dropped),
+    ]
+    rows = [_number_row(number, doubt) for number, doubt in everything[:MAX_NUMBERS]]
+    if more := len(everything) - len(rows):
         rows.append(f'<tr><td colspan="4">and {more:,} more</td></tr>')
-    used = {id(digit) for number in numbers for digit in number.digits}
+    used = {id(digit) for number, _ in everything for digit in number.digits}
     if alone := [digit for digit in digits if id(digit) not in used]:
         rows.append(_row("–", "", alone, "not accepted"))
     caption = f'<caption style="text-align:left">{escape(name)}</caption>'
@@ -84,10 +94,11 @@ def to_html(name: str, numbers: Sequence[Number], digits: Sequence[Digit]) -> st
     return f"<table>{caption}{head}{''.join(rows)}</table>"
 
 
-def _number_row(number: Number) -> str:
+def _number_row(number: Number, doubt: str) -> str:
+    """The row of a number; `doubt` says what it is if it is not complete."""
     text = f"<b>{escape(number.text)}</b>"
     if not number.complete:
-        text = f'<span style="border-bottom:{_DOUBTFUL}">{text}</span> incomplete'
+        text = f'<span style="border-bottom:{_DOUBTFUL}">{text}</span> {doubt}'
     confidence = _percent(number.confidence)
     return _row(text, confidence, number.digits, "; ".join(number.reasons))
 

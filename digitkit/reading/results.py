@@ -228,22 +228,24 @@ class Reading:
 
     @property
     def complete(self) -> bool:
-        """Whether all numbers are complete."""
-        return all(number.complete for number in self.numbers)
+        """Whether all numbers are complete, and not all of them were dropped."""
+        some = bool(self.numbers or not self.dropped)
+        return some and all(number.complete for number in self.numbers)
 
     def __repr__(self) -> str:
         """Short: what was read, not every digit."""
         frame = "" if self.frame is None else f", frame={self.frame}"
         confidence = "" if self.confidence is None else f", {_show(self.confidence)}"
-        complete = f", complete={self.complete}" if self.numbers else ""
-        return f"Reading({self.name!r}{frame}, text={self.text!r}{confidence}{complete})"
+        complete = f", complete={self.complete}" if self.numbers or self.dropped else ""
+        dropped = f", dropped={len(self.dropped)}" if self.dropped else ""
+        return f"Reading({self.name!r}{frame}, text={self.text!r}{confidence}{complete}{dropped})"
 
     def _repr_html_(self) -> str:
         """A table of the numbers, for notebooks."""
         from digitkit.reading.notebook import to_html  # not at the top: only notebooks need it
 
         name = self.name if self.frame is None else f"{self.name} #{self.frame}"
-        return to_html(name, self.numbers, self.digits)
+        return to_html(name, self.numbers, self.digits, self.dropped)
 
     def origin_json(self) -> dict[str, Any]:
         """Where and when it was read, as JSON lines have it."""

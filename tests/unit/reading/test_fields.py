@@ -268,8 +268,8 @@ def with_marks(digits: list[Digit], *marks: Mark) -> Reading:
 
 @pytest.mark.parametrize("kind", [None, "line", "sign", "ink"])
 def test_a_field_overcomes_gaps_but_nothing_else(kind):
-    marks = [] if kind is None else [Mark(kind, (200, 60, 20, 40), 0)]
-    reading = with_marks([*spaced("12", 0), *spaced("34", 350)], *marks)
+    marks = [] if kind is None else [Mark(kind, (125, 60, 20, 40), 0)]
+    reading = with_marks([*spaced("12", 0), *spaced("34", 200)], *marks)
     assert reading.text == "12 34"
     fitted = apply_field(reading, Field(expect=4))
     assert fitted.text == ("1234" if kind is None else "")
@@ -279,6 +279,11 @@ def test_a_field_overcomes_gaps_but_nothing_else(kind):
     else:
         assert [n.reasons for n in fitted.dropped] == [("has 2 digits, expected 4",)] * 2
         assert [n.column for n in fitted.dropped] == [0, 1]
+
+
+def test_numbers_of_two_columns_are_not_joined():
+    fitted = apply_field(read(*spaced("12", 0), *spaced("34", 350)), Field(expect=4))
+    assert [n.reasons for n in fitted.dropped] == [("has 2 digits, expected 4",)] * 2
 
 
 def test_a_clear_digit_that_a_field_overturns_leaves_doubt():
@@ -293,8 +298,8 @@ def test_a_clear_digit_that_a_field_overturns_leaves_doubt():
 
 
 def test_parts_do_not_overlap_what_is_between_them():
-    between = [detection({9: 0.6}, x=300 + 40 * i) for i in range(4)]
-    reading = read(*spaced("12", 0), *between, *spaced("34", 700))
+    between = [detection({9: 0.6}, x=200 + 40 * i) for i in range(4)]
+    reading = read(*spaced("12", 0), *between, *spaced("34", 480))
     (number,) = apply_field(reading, Field(expect=4)).numbers
     assert number.text == "1234"
     assert any("instead of 12????34" in reason for reason in number.reasons)
@@ -313,3 +318,10 @@ def test_a_field_does_not_explain_ink_next_to_a_doubtful_digit():
     (number,) = apply_field(reading, Field(expect=3)).numbers
     assert (number.text, number.complete) == ("124", False)
     assert "ink next to its digits cannot be read" in number.reasons
+
+
+def test_a_reading_of_which_all_is_dropped_is_not_complete():
+    fitted = apply_field(read(*clear("402")), Field(expect=5))
+    assert (fitted.text, fitted.complete) == ("", False)
+    assert repr(fitted).endswith("text='', complete=False, dropped=1)")
+    assert "has 3 digits, expected 5" in fitted._repr_html_()
