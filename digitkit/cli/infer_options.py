@@ -26,10 +26,10 @@ OutputOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write the readings to this file; .parquet: to a folder of Parquet files, with "
-        "--engine ray also at an address such as s3://bucket/readings.parquet. What is "
-        "read stays in jsonl, csv and parquet if the run is broken off; others are complete or "
-        "not there.",
+        help="Write the readings to this file; .parquet: to a folder of Parquet files (of forms: "
+        "one file), with --engine ray also at an address such as s3://bucket/readings.parquet. "
+        "What is read stays in jsonl, csv and parquet if the run is broken off; others are "
+        "complete or not there.",
     ),
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from digitkit.choices import (
     MAX_THREADS,
@@ -22,6 +22,11 @@ from digitkit.sources.urls import address_of, holds_secret, mask_password
 
 if TYPE_CHECKING:
     from digitkit.inference.infer_config import InferConfig
+
+TEXT_SUFFIXES = (".txt", ".text", ".log")
+"""Suffixes of outputs that are text, as those without a suffix are."""
+
+_TABLE_SUFFIXES = tuple(f".{name}" for name in get_args(OutputFormat) if name != "text")
 
 MAX_SIDE = 65_536
 """Longest side to request from a camera, pixels."""
@@ -143,6 +148,13 @@ def _check_outputs(config: InferConfig) -> None:
 
 
 def _check_format(config: InferConfig) -> None:
+    suffix = "" if config.output is None else config.state_output.suffix.lower()
+    if config.format is None and suffix not in ("", *TEXT_SUFFIXES, *_TABLE_SUFFIXES):
+        raise ConfigError(
+            f"has the unknown suffix {suffix}",
+            hint=f"use {', '.join(_TABLE_SUFFIXES)} or .txt, or --format",
+            field="output",
+        )
     how = config.resolved_format
     if how in ("xlsx", "parquet"):
         if config.camera is not None:

@@ -228,7 +228,7 @@ class InferConfig:
         if self.format is not None:
             return self.format
         target = (self.output and self.state_output) or (self.rotating and self.rotating.file)
-        suffix = target.suffix.removeprefix(".") if target else ""
+        suffix = target.suffix.removeprefix(".").lower() if target else ""
         return suffix if suffix in get_args(OutputFormat) else "text"  # type: ignore[return-value]
 
     @classmethod
