@@ -95,6 +95,9 @@ def reading_bar(*, wanted: bool) -> Iterator[ReadingBar]:
 def print_summary(summary: Summary, job: InferConfig) -> None:
     """What became of the images, in a line or, where there are many, three."""
     total = summary.images + summary.failures
+    if total == 0 and job.sources == ("-",) and not summary.done_before:
+        print_notice("standard input is empty: nothing was read")
+        return
     if total < 2 and not (summary.interrupted or summary.done_before):
         return
     if summary.done_before and not (summary.images or summary.failures):
@@ -104,6 +107,8 @@ def print_summary(summary: Summary, job: InferConfig) -> None:
     what = "images" if not summary.frames else "frames"
     if 0 < summary.frames < summary.images:
         what = "images and frames"
+    if summary.images == 1:
+        what = what.removesuffix("s")
     line = f"{summary.images:,} {what} in {summary.seconds:.1f} s, {rate:,.1f} per second"
     if summary.dropped is not None:
         line += f"; {summary.dropped:,} dropped in between"

@@ -111,7 +111,7 @@ def load_settings(path: Path) -> Settings:
 def _read_toml(path: Path) -> dict[str, Any]:
     name = str(path)
     try:
-        return tomllib.loads(read_bounded(path, MAX_SETTINGS_BYTES).decode("utf-8"))
+        return tomllib.loads(read_bounded(path, MAX_SETTINGS_BYTES).decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise InputNotFoundError("settings file not found", subject=name) from error
     except OSError as error:

@@ -137,6 +137,10 @@ class Classifier:
         self._scale = np.float32(DEFAULT_INPUT_SCALE if input_scale is None else input_scale)
         self._needs_softmax = self.contract is None and not self._returns_probabilities()
 
+    def __repr__(self) -> str:
+        """Which file it is."""
+        return f"Classifier({self.path.name!r})"
+
     def _returns_probabilities(self) -> bool:
         """Whether a third-party model's scores are probabilities already, by trying some images."""
         probe = np.random.default_rng(0).integers(0, 256, (4, 28, 28), dtype=np.uint8)

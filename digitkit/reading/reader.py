@@ -124,6 +124,10 @@ class Reader:
         self._given_detector, self._given_line_reader = detector, line_reader
         self._given_grey_classifier = grey_classifier
 
+    def __repr__(self) -> str:
+        """With which model, and how it reads."""
+        return f"Reader({self.classifier!r}, mode={self.mode!r}, orientation={self.orientation!r})"
+
     @overload
     def read(self, images: Image) -> Reading: ...  # type: ignore[overload-overlap]  # str
     @overload

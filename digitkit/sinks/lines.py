@@ -197,7 +197,7 @@ def _csv_record(record: Record) -> str:
 
 def guard(text: str) -> str:
     """A text that a spreadsheet does not run: a file's name may begin like a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def unguard(text: str) -> str:

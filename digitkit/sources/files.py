@@ -269,7 +269,7 @@ def load_item(item: Item, *, exif: bool = True) -> Frame:
         raise ImageError(
             f"has {image.count:,} pages",
             subject=image.name,
-            hint=f"read one of them as {page_name(image.name, 1)}, or all with Reader.read_pages",
+            hint=f"read one of them as {page_name(image.name, 1)}, or all with stream()",
         )
     return image.decode()
 

@@ -185,6 +185,9 @@ def _is_file(value: object) -> TypeGuard[BinaryFile]:
     return callable(getattr(value, "read", None)) and not isinstance(value, os.PathLike | type)
 
 
+_BINARY = "open the file in binary mode: open(name, 'rb')"
+
+
 def _read(file: BinaryFile) -> bytes:
     """The rest of an open file.
 
@@ -197,13 +200,15 @@ def _read(file: BinaryFile) -> bytes:
         data: object = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise SourceError(f"cannot be read: {os_reason(error)}", subject=_name(file)) from error
-    except ValueError as error:  # it is closed, or text that does not decode
+    except UnicodeDecodeError as error:
+        raise InputTypeError("is open in text mode", subject=_name(file), hint=_BINARY) from error
+    except ValueError as error:  # it is closed
         raise SourceError(f"cannot be read: {one_line(error)}", subject=_name(file)) from error
     if not isinstance(data, bytes | bytearray):
         raise InputTypeError(
             f"reading it gives {type(data).__name__}",
             subject=_name(file),
-            hint="open the file in binary mode: open(name, 'rb')",
+            hint=_BINARY,
         )
     if len(data) > MAX_FILE_BYTES:
         raise ImageError(f"is larger than {MAX_FILE_BYTES / 1e6:,.0f} MB", subject=_name(file))

@@ -79,7 +79,7 @@ def test_ctrl_c_keeps_what_was_read_and_resume_reads_the_rest(
         interrupt_after(patch, count)
         result = run(*arguments, output)
     assert result.exit_code == 130
-    assert f"{count} images" in result.stderr
+    assert f"{count} image" in result.stderr
     kept = rows_of(output)
     assert kept == rows_of(whole)[: len(kept)]
     again = run(*arguments, output)

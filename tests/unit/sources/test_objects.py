@@ -50,7 +50,7 @@ def test_addresses_are_no_files(reader):
 def test_pages(reader, scan):
     error = error_of(ImageError, reader.read, scan)
     assert "5 pages" in error.problem
-    assert "read_pages" in error.hint
+    assert "stream()" in error.hint
     assert f"{scan}#1" in error.hint
     readings = list(reader.read_pages(scan))
     assert [(r.source, r.page) for r in readings] == [(str(scan), page) for page in range(1, 6)]
@@ -87,6 +87,8 @@ def test_what_is_no_image(reader, wrong):
 def test_files_that_give_no_image(reader, digit_file):
     text = io.StringIO("text")
     assert "binary mode" in error_of(InputTypeError, reader.read, text).hint
+    with digit_file(1).open(encoding="utf-8") as undecodable:
+        assert "binary mode" in error_of(InputTypeError, reader.read, undecodable).hint
     closed = io.BytesIO(b"x")
     closed.close()
     error_of(SourceError, reader.read, closed)
