@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+
+import numpy as np
 
 from digitkit.arrays import Box
 from digitkit.reading.order import median
@@ -55,8 +57,9 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
 def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:
     """Number the columns of an image's numbers.
 
-    Numbers that overlap horizontally are in one column. Where that would put two numbers of a row
-    into one, as in running text, the column is the place in the row.
+    Numbers that overlap horizontally are in one column; one that spans several, such as a heading,
+    is in the first of them. Where that would put two numbers of a row into one, as in running text,
+    the column is the place in the row.
 
     Args:
         numbers: in reading order.
@@ -64,22 +67,49 @@ def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:
     Returns:
         The same with `Number.column`.
     """
-    columns: dict[int, int] = {}
-    groups: list[list[int]] = []
-    end = -math.inf
-    for i in sorted(range(len(numbers)), key=lambda i: numbers[i].box[0]):
-        x, _, w, _ = numbers[i].box
-        if x >= end:
-            groups.append([])
-        groups[-1].append(i)
-        columns[i] = len(groups) - 1
-        end = max(end, float(x + w))
-    if any(len({numbers[i].row for i in members}) < len(members) for members in groups):
-        places: dict[int, int] = {}
+    columns = _find_columns(numbers, range(len(numbers)))
+    if columns is None:
+        columns = _find_narrow_columns(numbers)
+    if columns is None:
+        columns, places = {}, dict[int, int]()
         for i, number in enumerate(numbers):
             columns[i] = places.get(number.row, 0)
             places[number.row] = columns[i] + 1
     return tuple(replace(number, column=columns[i]) for i, number in enumerate(numbers))
+
+
+def _find_columns(numbers: Sequence[Number], chosen: Iterable[int]) -> dict[int, int] | None:
+    """The columns of some numbers, by their places; None where two of a row would be in one."""
+    columns: dict[int, int] = {}
+    column, end, rows = -1, -math.inf, set[int]()
+    for i in sorted(chosen, key=lambda i: numbers[i].box[0]):
+        x, _, w, _ = numbers[i].box
+        if x >= end:
+            column, rows = column + 1, set()
+        if numbers[i].row in rows:
+            return None
+        rows.add(numbers[i].row)
+        columns[i] = column
+        end = max(end, float(x + w))
+    return columns
+
+
+def _find_narrow_columns(numbers: Sequence[Number]) -> dict[int, int] | None:
+    """The same of all, where those that are above or below several of a row make no column."""
+    boxes = np.array([number.box for number in numbers])
+    left, right = boxes[:, 0], boxes[:, 0] + boxes[:, 2]
+    rows = np.array([number.row for number in numbers])
+    over = [np.flatnonzero((left < right[i]) & (left[i] < right)) for i in range(len(numbers))]
+    spans = [len(np.unique(rows[each])) < len(each) for each in over]
+    narrow = _find_columns(numbers, [i for i, is_wide in enumerate(spans) if not is_wide])
+    if narrow is None:
+        return None
+    columns = dict(narrow)
+    for i, is_wide in enumerate(spans):
+        if is_wide:
+            columns[i] = min((narrow[k] for k in over[i].tolist() if k in narrow), default=0)
+    taken = {(number.row, columns[i]) for i, number in enumerate(numbers)}
+    return columns if len(taken) == len(numbers) else None
 
 
 MIN_ROWS = 3

@@ -105,6 +105,16 @@ def test_a_doubtful_digit_in_a_cell_of_its_own_is_a_number():
     assert texts([*row[:2], low]) == ["72"]
 
 
+def test_a_heading_above_a_table_leaves_its_columns():
+    table = [*in_a_row("12", 0, row=1), *in_a_row("34", 600, row=1), *in_a_row("5", 300, row=2)]
+    heading = in_a_row("1234567890123456")
+    places = {n.text: (n.row, n.column) for n in find_numbers([*heading, *table])}
+    assert places == {"1234567890123456": (0, 0), "12": (1, 0), "34": (1, 2), "5": (2, 1)}
+    text = [*in_a_row("12", 0), *in_a_row("34", 200), *in_a_row("5678", 60, row=1)]
+    text += in_a_row("90", 400, row=1)
+    assert [n.column for n in find_numbers(text)] == [0, 1, 0, 2]
+
+
 def test_ink_that_touches_a_doubtful_digit_is_no_minus():
     digits = [sure(7, 0), unsure(4, 40), sure(2, 90)]
     assert texts(digits, mark("dash", 71, 76, 12, 5)) == ["7?2"]
