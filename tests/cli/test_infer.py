@@ -43,7 +43,7 @@ def test_formats_and_files_whose_suffix_gives_the_format(digit_file, tmp_path):
     assert "new\\nline.png: 7 (" in text
     for line in (json.loads(jsonl), *csv.DictReader(io.StringIO(table))):
         assert (line["source"], line["text"]) == (str(path), "7")
-    for name, printed in (("a.txt", text), ("a.jsonl", jsonl), ("a.csv", table)):
+    for name, printed in (("a.txt", text), ("a.jsonl", jsonl), ("a.CSV", table)):
         out = tmp_path / "out" / name
         assert run("infer", path, "--output", out).stdout == ""
         assert out.read_text()[:40] == printed[:40]
@@ -160,7 +160,9 @@ def test_an_image_is_piped_in(digit_file, tmp_path, one_of_each):
         line = one_error_line(run("infer", "-", stdin=noise), 1)
         assert line.startswith("-: is neither")
         assert len(line) < 200
-    assert run("infer", "-", stdin="").exit_code == 0
+    result = run("infer", "-", stdin="")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "standard input is empty" in result.stderr
 
 
 def test_a_folder_says_what_was_not_read(digit_file, monkeypatch):
@@ -301,7 +303,7 @@ CAMERA = ("--camera", 0)
         *((["IMAGE", *options], options[0]) for options in (
             ("--fps", 5), ("--show",), ("--null",), ("--min-confidence", 1.5), ("--pattern", "4B"),
             ("--format", "xml"), ("--format", "xlsx"), ("--hold", "many"), ("--model",),
-            ("--output", "IMAGE"),
+            ("--output", "IMAGE"), ("--output", "table.ods"),
         )),
         *(([*CAMERA, *options], options[0]) for options in (
             ("--size", "wide"), ("--workers", 2), ("--fps", 0), ("--output", "table.xlsx"),
