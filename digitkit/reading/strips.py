@@ -281,9 +281,17 @@ class Strip:
         return shape.left + shape.width > self._near[0] and shape.left < self._near[1]
 
     def is_cut(self, box: Box) -> bool:
-        """Whether a box meets the left or right border of the image: ink there may go on beyond."""
-        room = 1 + self._scale
-        return box[0] <= room or box[0] + box[2] >= self._image.shape[1] - room
+        """Whether a box of ink, beside the row's digits, meets the left or right border.
+
+        The ink may go on beyond.
+        """
+        room, (x, _, width, _) = 1 + self._scale, box
+        if room < x < self._image.shape[1] - room - width:
+            return False
+        boxes = [member.digit.box for member in self._accepted]
+        return not any(
+            2 * (min(x + width, left + wide) - max(x, left)) >= width for left, _, wide, _ in boxes
+        )
 
     def strength(self, ink: Ink, shape: Shape) -> float:
         """How strong most of a shape's ink is: 1 as strong as most of the digits', 0 for paper."""

@@ -55,7 +55,7 @@ def reading_records(reading: Reading) -> Iterator[Record]:
     if not found:
         found = [(number, number.reasons, None) for number in reading.numbers]
         found += [
-            (replace(number, text=""), (describe_dropped(number),), None)
+            (replace(number, text=""), (_describe_fault(number),), None)
             for number in reading.dropped
         ]
     if not found:
@@ -76,7 +76,11 @@ def reading_records(reading: Reading) -> Iterator[Record]:
 
 def describe_dropped(number: Number) -> str:
     """Why a number does not meet a field: ``row 2: 60313 has 5 digits, expected 4``."""
-    return f"row {number.row + 1}: {number.text} {', '.join(number.reasons)}"
+    return f"row {number.row + 1}: {_describe_fault(number)}"
+
+
+def _describe_fault(number: Number) -> str:
+    return f"{number.text} {', '.join(number.reasons)}"
 
 
 def failure_record(failure: Failure) -> Record:
