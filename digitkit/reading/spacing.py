@@ -57,9 +57,9 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
 def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:
     """Number the columns of an image's numbers.
 
-    Numbers that overlap horizontally are in one column; one that spans several, such as a heading,
-    is in the first of them. Where that would put two numbers of a row into one, as in running text,
-    the column is the place in the row.
+    Numbers that overlap horizontally are in one column; one that spans several and is alone in its
+    row, such as a heading, is in the first of them. Where that would put two numbers of a row into
+    one, as in running text, the column is the place in the row.
 
     Args:
         numbers: in reading order.
@@ -95,12 +95,16 @@ def _find_columns(numbers: Sequence[Number], chosen: Iterable[int]) -> dict[int,
 
 
 def _find_narrow_columns(numbers: Sequence[Number]) -> dict[int, int] | None:
-    """The same of all, where those that are above or below several of a row make no column."""
+    """The same of all; those alone in their row, above or below several of another, make none."""
     boxes = np.array([number.box for number in numbers])
     left, right = boxes[:, 0], boxes[:, 0] + boxes[:, 2]
     rows = np.array([number.row for number in numbers])
     over = [np.flatnonzero((left < right[i]) & (left[i] < right)) for i in range(len(numbers))]
-    spans = [len(np.unique(rows[each])) < len(each) for each in over]
+    alone = [np.count_nonzero(rows == row) == 1 for row in rows]
+    spans = [
+        is_alone and len(np.unique(rows[each])) < len(each)
+        for is_alone, each in zip(alone, over, strict=True)
+    ]
     narrow = _find_columns(numbers, [i for i, is_wide in enumerate(spans) if not is_wide])
     if narrow is None:
         return None
