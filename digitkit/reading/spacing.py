@@ -100,20 +100,15 @@ def _find_narrow_columns(numbers: Sequence[Number]) -> dict[int, int] | None:
     left, right = boxes[:, 0], boxes[:, 0] + boxes[:, 2]
     rows = np.array([number.row for number in numbers])
     over = [np.flatnonzero((left < right[i]) & (left[i] < right)) for i in range(len(numbers))]
-    alone = [np.count_nonzero(rows == row) == 1 for row in rows]
     spans = [
-        is_alone and len(np.unique(rows[each])) < len(each)
-        for is_alone, each in zip(alone, over, strict=True)
+        np.count_nonzero(rows == row) == 1 and len(np.unique(rows[each])) < len(each)
+        for row, each in zip(rows, over, strict=True)
     ]
     narrow = _find_columns(numbers, [i for i, is_wide in enumerate(spans) if not is_wide])
     if narrow is None:
         return None
-    columns = dict(narrow)
-    for i, is_wide in enumerate(spans):
-        if is_wide:
-            columns[i] = min((narrow[k] for k in over[i].tolist() if k in narrow), default=0)
-    taken = {(number.row, columns[i]) for i, number in enumerate(numbers)}
-    return columns if len(taken) == len(numbers) else None
+    wide = np.flatnonzero(spans).tolist()
+    return narrow | {i: min(narrow[k] for k in over[i].tolist() if k in narrow) for i in wide}
 
 
 MIN_ROWS = 3
