@@ -132,13 +132,13 @@ class FieldCutter:
 
     def _least_print(self, seen: U8, gain: float) -> float:
         """How much of the print is there, 0–1, in the square of the field that shows least."""
-        print_ = (self._print >= PRINT).astype(np.float32)
+        printed = (self._print >= PRINT).astype(np.float32)
         near = cv2.dilate(seen, np.ones((3, 3), np.uint8))
-        is_there = (near >= SEEN_PRINT * gain * self._print) * print_
-        side = max(1, min(print_.shape))
-        size = max(1, print_.shape[1] // side), max(1, print_.shape[0] // side)
+        is_there = (near >= SEEN_PRINT * gain * self._print) * printed
+        side = max(1, min(printed.shape))
+        size = max(1, printed.shape[1] // side), max(1, printed.shape[0] // side)
         expected, there = (
-            cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (print_, is_there)
+            cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (printed, is_there)
         )
         counted = expected * side**2 >= MIN_PRINT
         return float((there[counted] / expected[counted]).min(initial=1.0))
