@@ -17,7 +17,7 @@ from common import table
 
 from digitkit import Reader
 from digitkit.errors import ImageError
-from digitkit.inference.infer_config import DEFAULT_HOLD
+from digitkit.inference.infer_values import DEFAULT_HOLD
 from digitkit.inference.pipeline import deliver, read_each
 from digitkit.reading.results import Reading
 from digitkit.sinks.base import Sink

@@ -8,6 +8,7 @@ and the attributes, never by the text.
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
 from typing import Any, get_args
@@ -230,6 +231,12 @@ def _show(value: float) -> str:
         return f"{value:g}"
     except OverflowError:  # an integer that no float can hold
         return "a number of hundreds of digits"
+
+
+def check_positive(field: str, value: float) -> None:
+    """Check that a value is above 0 and finite; raises `ConfigError`."""
+    if not 0 < value < math.inf:
+        raise ConfigError(f"must be greater than 0, got {value:g}", field=field)
 
 
 def check_range(field: str, value: float, minimum: float, maximum: float) -> None:

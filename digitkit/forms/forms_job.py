@@ -19,8 +19,9 @@ from digitkit.forms.results import FormReading
 from digitkit.forms.tables import FormLines, FormSink, FormTable, columns_of
 from digitkit.forms.template import refuse_to_replace
 from digitkit.images.cv import cv2
-from digitkit.inference.infer_config import DEFAULT_HOLD, InferConfig
+from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_job import count_workers, reader_factory
+from digitkit.inference.infer_values import DEFAULT_HOLD
 from digitkit.inference.input_files import InputFiles, find_inputs
 from digitkit.inference.outputs import open_lines, report_info
 from digitkit.inference.pipeline import Summary

@@ -1,11 +1,10 @@
-"""Whether the values of an `InferConfig` are valid, and go together."""
+"""Whether the values of a configuration of ``digitkit infer`` are valid, and go together."""
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from digitkit.choices import (
     MAX_THREADS,
@@ -16,12 +15,10 @@ from digitkit.choices import (
     PrecisionChoice,
     Rows,
 )
-from digitkit.errors import ConfigError, at_least, check_choice, check_range
+from digitkit.errors import ConfigError, at_least, check_choice, check_positive, check_range
+from digitkit.inference.infer_values import InferValues
 from digitkit.sources.suffixes import is_video
 from digitkit.sources.urls import address_of, holds_secret, mask_password
-
-if TYPE_CHECKING:
-    from digitkit.inference.infer_config import InferConfig
 
 TEXT_SUFFIXES = (".txt", ".text", ".log")
 """Suffixes of outputs that are text, as those without a suffix are."""
@@ -32,7 +29,7 @@ MAX_SIDE = 65_536
 """Longest side to request from a camera, pixels."""
 
 
-def check_infer(config: InferConfig) -> None:
+def check_infer(config: InferValues) -> None:
     """Check each value, and what goes with what but for the sources; see `check_sources`.
 
     Raises:
@@ -45,13 +42,7 @@ def check_infer(config: InferConfig) -> None:
     _check_engine(config)
 
 
-def check_positive(field: str, value: float) -> None:
-    """Check that a value is above 0 and finite; raises `ConfigError`."""
-    if not 0 < value < math.inf:
-        raise ConfigError(f"must be greater than 0, got {value:g}", field=field)
-
-
-def _check_values(config: InferConfig) -> None:
+def _check_values(config: InferValues) -> None:
     for name in ("hold", "max_frames", "expect"):
         value = getattr(config, name)
         if value is not None:
@@ -81,7 +72,7 @@ def _check_values(config: InferConfig) -> None:
         _ = config.number_rule  # compiles it
 
 
-def check_sources(config: InferConfig) -> None:
+def check_sources(config: InferValues) -> None:
     """Check that something can be read, and in the way that is asked for.
 
     Raises:
@@ -105,14 +96,14 @@ def check_sources(config: InferConfig) -> None:
         raise ConfigError("requires a list on standard input: -", field="null")
 
 
-def check_still(config: InferConfig) -> None:
+def check_still(config: InferValues) -> None:
     """Check that nothing is set that only a camera has; raises `ConfigError`."""
     for name in ("size", "fps", "retry", "show"):
         if getattr(config, name) is not None and getattr(config, name) is not False:
             raise ConfigError("requires a camera or a stream", field=name)
 
 
-def _check_watch(config: InferConfig) -> None:
+def _check_watch(config: InferValues) -> None:
     if config.sources or config.camera is not None:
         raise ConfigError("cannot be combined with other sources", field="watch")
     if config.engine != "local":
@@ -126,7 +117,7 @@ def _check_watch(config: InferConfig) -> None:
         raise ConfigError("must be 1 where files are read as they arrive", field="workers")
 
 
-def _check_outputs(config: InferConfig) -> None:
+def _check_outputs(config: InferValues) -> None:
     if config.output_address and config.engine == "local":
         raise ConfigError("must be a path without --engine ray, got an address", field="output")
     inputs = {"model": config.model, "config": config.config}
@@ -147,7 +138,7 @@ def _check_outputs(config: InferConfig) -> None:
             raise ConfigError(f"must not be the same as {other}, got {path}", field=field)
 
 
-def _check_format(config: InferConfig) -> None:
+def _check_format(config: InferValues) -> None:
     suffix = "" if config.output is None else config.state_output.suffix.lower()
     if config.format is None and suffix not in ("", *TEXT_SUFFIXES, *_TABLE_SUFFIXES):
         raise ConfigError(
@@ -181,7 +172,7 @@ def _check_format(config: InferConfig) -> None:
         )
 
 
-def _check_report(config: InferConfig) -> None:
+def _check_report(config: InferValues) -> None:
     if config.report is None:
         return
     for field, given in (
@@ -196,7 +187,7 @@ def _check_report(config: InferConfig) -> None:
             )
 
 
-def _check_engine(config: InferConfig) -> None:
+def _check_engine(config: InferValues) -> None:
     check_choice("engine", config.engine, Engine)
     if config.engine == "local":
         if config.ray_address is not None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.images.cv import cv2
-from digitkit.inference.infer_config import DEFAULT_RETRY, InferConfig
+from digitkit.inference.infer_config import InferConfig
+from digitkit.inference.infer_values import DEFAULT_RETRY
 from digitkit.inference.input_files import InputFiles, find_inputs
 from digitkit.inference.outputs import Outputs, open_outputs, table_form
 from digitkit.inference.pipeline import BATCH, Summary, deliver, read_each

@@ -16,7 +16,8 @@ from digitkit.errors import (
     one_line,
     os_reason,
 )
-from digitkit.inference.infer_config import InferConfig, RotatingOutput
+from digitkit.inference.infer_config import InferConfig
+from digitkit.inference.infer_values import RotatingOutput
 from digitkit.inference.parsing import parse_size
 from digitkit.inference.serve_options import ServeOptions
 from digitkit.system.bounded import read_bounded

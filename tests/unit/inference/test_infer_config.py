@@ -7,7 +7,8 @@ import pytest
 from support.errors import error_of
 
 from digitkit.errors import ConfigError
-from digitkit.inference.infer_config import InferConfig, RotatingOutput
+from digitkit.inference.infer_config import InferConfig
+from digitkit.inference.infer_values import RotatingOutput
 from digitkit.inference.parsing import parse_size
 
 FILES, CAMERA = {"sources": ("a.png",)}, {"camera": "0"}

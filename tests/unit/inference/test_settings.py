@@ -12,7 +12,7 @@ from support.paths import ROOT
 
 from digitkit.cli.app import _loaded
 from digitkit.errors import InputNotFoundError, OutputError, SettingsError
-from digitkit.inference.infer_config import RotatingOutput
+from digitkit.inference.infer_values import RotatingOutput
 from digitkit.inference.settings import KEYS, load_settings
 from digitkit.sinks.rotating import RotatingFile
 
