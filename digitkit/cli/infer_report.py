@@ -95,7 +95,7 @@ def reading_bar(*, wanted: bool) -> Iterator[ReadingBar]:
 def print_summary(summary: Summary, job: InferConfig) -> None:
     """What became of the images, in a line or, where there are many, three."""
     total = summary.images + summary.failures
-    if total == 0 and job.sources == ("-",) and not summary.done_before:
+    if total == 0 and job.sources == ("-",) and not (summary.done_before or summary.interrupted):
         print_notice("standard input is empty: nothing was read")
         return
     if total < 2 and not (summary.interrupted or summary.done_before):

@@ -42,8 +42,8 @@ OUTSIDE = 0.1
 """A field may be so far outside of the picture, in its heights."""
 
 SEEN_PRINT, MIN_SEEN = 0.35, 0.6
-"""Print is there where the picture is at least this fraction as dark. In each square of a field's
-print at least the second fraction of it is, or the field is not that of the template."""
+"""Solid print is there where the picture is at least this fraction as dark. In each square of a
+field at least the second fraction of it is, or the field is not that of the template."""
 
 INK_SHARE = 0.38
 """Ink is at least this share of how dark a form's handwriting is."""
@@ -60,7 +60,7 @@ class FieldInk:
         shift: how far the print was off its place, pixels of the reference.
         near: 1 where print is or nearly is, uint8 ``[h, w]``.
         is_inside: whether the picture shows the whole field.
-        has_print: whether the print around and in it is that of the template.
+        is_known: whether the print around and in it is that of the template.
     """
 
     ink: U8 = field(repr=False)
@@ -69,7 +69,7 @@ class FieldInk:
     shift: tuple[float, float]
     near: U8 = field(repr=False)
     is_inside: bool = True
-    has_print: bool = True
+    is_known: bool = True
 
 
 class FieldCutter:
@@ -96,8 +96,14 @@ class FieldCutter:
         on_lines = thick[thick > 0]
         wide = 2 * float(np.percentile(on_lines, 90)) if len(on_lines) else 2.0
         self._gap = min(13, int(wide) + 6) | 1
-        solid = (self._print >= PRINT).astype(np.uint8)
-        self._near = np.asarray(cv2.dilate(solid, np.ones((7, 7), np.uint8)), np.uint8)
+        printed = (self._print >= PRINT).astype(np.uint8)
+        self._near = np.asarray(cv2.dilate(printed, np.ones((7, 7), np.uint8)), np.uint8)
+        # How much solid print there is in each square of the field's height, and where it counts.
+        self._solid = (self._print >= SOLID).astype(np.float32)
+        side = max(1, min(printed.shape))
+        size = max(1, printed.shape[1] // side), max(1, printed.shape[0] // side)
+        self._expected = cv2.resize(self._solid, size, interpolation=cv2.INTER_AREA)
+        self._counted = np.asarray(self._expected * side**2 >= MIN_PRINT)
 
     def cut(self, image: GreyImage, placement: Placement) -> FieldInk:
         """The handwriting in a picture."""
@@ -132,16 +138,13 @@ class FieldCutter:
 
     def _least_print(self, seen: U8, gain: float) -> float:
         """How much of the print is there, 0–1, in the square of the field that shows least."""
-        printed = (self._print >= PRINT).astype(np.float32)
+        if not self._counted.any():
+            return 1.0
         near = cv2.dilate(seen, np.ones((3, 3), np.uint8))
-        is_there = (near >= SEEN_PRINT * gain * self._print) * printed
-        side = max(1, min(printed.shape))
-        size = max(1, printed.shape[1] // side), max(1, printed.shape[0] // side)
-        expected, there = (
-            cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (printed, is_there)
-        )
-        counted = expected * side**2 >= MIN_PRINT
-        return float((there[counted] / expected[counted]).min(initial=1.0))
+        is_there = ((near >= SEEN_PRINT * gain * self._print) * self._solid).astype(np.float32)
+        size = self._expected.shape[1], self._expected.shape[0]
+        there = cv2.resize(is_there, size, interpolation=cv2.INTER_AREA)
+        return float((there[self._counted] / self._expected[self._counted]).min())
 
     def _find_shift(self, seen: U8) -> tuple[int, int]:
         if seen.shape[0] <= self._soft.shape[0] or seen.shape[1] <= self._soft.shape[1]:

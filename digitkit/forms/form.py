@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 CROP_MARGIN = 0.25
 """Room around a field in the picture that a person checks, in its heights."""
 
+MIN_NAMED = 0.35
+"""With less of a form's print than this share, a picture shows another one or none."""
+
 
 @dataclass(frozen=True)
 class _Known:
@@ -165,7 +168,7 @@ class Form:
             found = known.registrar.register(picture)
             if found is not None and is_better(found, best[1] if best else None):
                 best = known, found
-        if best is None:
+        if best is None or best[1].score < MIN_NAMED:
             names = ", ".join(template.name for template in self.templates)
             raise FormError(
                 f"no form was found in it: it matches none of the templates ({names})",
@@ -179,7 +182,9 @@ class Form:
         return best
 
     def _read_fields(self, template: Template, inks: Sequence[FieldInk]) -> dict[str, Marks]:
-        level = ink_level(list(inks))
+        level = ink_level([ink for ink in inks if ink.is_inside])
+        # Of a black-and-white scan of pale print none is there.
+        has_print = any(ink.is_known for ink in inks)
         pairs = list(zip(template.fields, inks, strict=True))
         cut: list[list[CellInk] | Chain] = [
             cut_cells(one, ink, level) if one.cells else cut_chain(one, ink, level)
@@ -207,7 +212,12 @@ class Form:
                 marks = chain_marks(one, part, both, own)
             else:
                 marks = comb_marks(one, part, both, own)
-            found[one.name] = _doubt_place(marks, ink)
+            if not ink.is_inside:
+                marks = Marks(doubts=("is not completely in the picture",))
+            elif not ink.is_known and has_print:
+                doubt = "the print around it is not the template's"
+                marks = replace(marks, doubts=(*marks.doubts, doubt))
+            found[one.name] = marks
         return found
 
 
@@ -219,15 +229,6 @@ def _prepare(template: Template) -> _Known:
         )
     cutters = tuple(FieldCutter(one, template.reference) for one in template.fields)
     return _Known(template, registrar, cutters)
-
-
-def _doubt_place(marks: Marks, ink: FieldInk) -> Marks:
-    """The marks, with a doubt where the picture does not show the whole field, or another one."""
-    if not ink.is_inside:
-        return Marks(doubts=("is not completely in the picture",))
-    if not ink.has_print:
-        return replace(marks, doubts=(*marks.doubts, "the print around it is not the template's"))
-    return marks
 
 
 def _to_reading(

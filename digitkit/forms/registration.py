@@ -8,6 +8,7 @@ which also shows how the sheet is bent, and whether it is this form at all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -77,12 +78,15 @@ class Registration:
     def fault(self) -> str | None:
         """Why the form cannot be read there, in words; None if it can be."""
         if self.score < MIN_SCORE:
-            return f"only {self.score:.0%} of its print was found, at least {MIN_SCORE:.0%} must be"
+            return (
+                f"only {math.floor(100 * self.score)}% of its print was found, at least "
+                f"{MIN_SCORE:.0%} must be"
+            )
         limit = MAX_RESIDUAL * max(self.placement.shape) / 1000
         if self.residual > limit:
             return (
-                f"its print is {self.residual:.1f} pixels of the reference off its place, at most "
-                f"{limit:.1f} are allowed"
+                f"its print is {self.residual:.2f} pixels of the reference off its place, at most "
+                f"{limit:.2f} are allowed"
             )
         return None
 

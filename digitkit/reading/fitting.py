@@ -18,7 +18,12 @@ from itertools import groupby, islice
 from typing import Protocol
 
 from digitkit.reading.fields import MATCH_SECONDS, Field, slow_pattern
-from digitkit.reading.numbers import find_candidates, finish_numbers
+from digitkit.reading.numbers import (
+    accepted_heights,
+    find_candidates,
+    finish_numbers,
+    is_reported,
+)
 from digitkit.reading.results import Digit, Mark, Number, Reading
 from digitkit.reading.trust import MIN_COMPLETE
 
@@ -67,6 +72,7 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
     changed: dict[int, Digit] = {}
     kept, dropped = list[Number](), list[Number]()
     candidates = find_candidates(reading.digits, reading.marks, gap=gap)
+    heights = accepted_heights(reading.digits)
     for row, members in groupby(candidates, lambda number: number.row):
         marks = [mark for mark in reading.marks if mark.row == row]
         for number in _join_row(list(members), field, marks):
@@ -74,7 +80,7 @@ def apply_field(reading: Reading, field: Field, *, gap: float | None = None) -> 
             changed |= {id(old): new for old, new in zip(number.digits, digits, strict=True)}
             if any(digit.accepted for digit in digits):
                 kept.append(_rebuild(number, digits, field))
-            elif any(digit.accepted for digit in number.digits):
+            elif is_reported(number, heights):
                 dropped.append(_drop(number, digits, field))
     # The columns are those of all numbers.
     placed = finish_numbers([*kept, *dropped], gap=gap)

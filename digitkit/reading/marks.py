@@ -31,7 +31,7 @@ its own from the second area on, and from the third if it is a dash, in squares 
 
 MIN_CUT = 0.12, 0.006
 """Ink that the border of the image cuts is at least so high, in heights, with this area, in squares
-of the height; what it is cannot be told."""
+of the height; what it is cannot be told, unless it is a dash."""
 
 FAINT, SEEN = (0.48, 0.3), 0.9
 """Ink of the strokes' pen is at least as strong as the first fraction of theirs; what is weaker is
@@ -74,10 +74,11 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     marks = [_to_mark(strip, "line", shape) for shape in upright]
     whole, cut = list[Shape](), list[Shape]()
     for shape in shapes:
-        (cut if strip.is_cut(strip.to_boxes(shape)[0]) else whole).append(shape)
+        is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])
+        (cut if is_cut else whole).append(shape)
     marks += [_to_mark(strip, kind, shape) for kind, shape in classify(whole)]
     marks += [
-        _to_mark(strip, "ink", shape)
+        replace(_to_mark(strip, "ink", shape), cut=True)
         for shape in cut
         if shape.height >= MIN_CUT[0] and shape.area >= MIN_CUT[1]
     ]

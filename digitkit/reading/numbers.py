@@ -6,7 +6,7 @@ All distances are in heights of the row's digits, so that numbers are the same a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from digitkit.arrays import F64
@@ -58,16 +58,29 @@ def find_numbers(
         reading order; each accepted digit is in exactly one.
     """
     candidates = find_candidates(digits, marks, gap=gap)
-    return finish_numbers([n for n in candidates if _is_reported(n, digits)], gap=gap)
+    heights = accepted_heights(digits)
+    return finish_numbers([n for n in candidates if is_reported(n, heights)], gap=gap)
 
 
-def _is_reported(number: Number, digits: Sequence[Digit]) -> bool:
-    """Whether a digit of a number is accepted, or likely one of a row of the page's digits."""
-    if any(digit.accepted for digit in number.digits):
-        return True
-    heights = [each.row_box[3] for each in digits if each.accepted and each.row == number.row]
-    return bool(heights) and any(
-        digit.confidence >= LIKELY and digit.row_box[3] >= LIKELY_HEIGHT * median(heights)
+def accepted_heights(digits: Sequence[Digit]) -> dict[int, float]:
+    """The usual height of the accepted digits of each row that has some, pixels."""
+    heights: dict[int, list[int]] = {}
+    for digit in digits:
+        if digit.accepted:
+            heights.setdefault(digit.row, []).append(digit.row_box[3])
+    return {row: median(own) for row, own in heights.items()}
+
+
+def is_reported(number: Number, heights: Mapping[int, float]) -> bool:
+    """Whether a digit of a number is accepted, or likely one in the row of an accepted one.
+
+    Args:
+        number: as `find_candidates` returns it.
+        heights: as `accepted_heights` returns them.
+    """
+    least = LIKELY_HEIGHT * heights.get(number.row, math.inf)
+    return any(
+        digit.accepted or (digit.confidence >= LIKELY and digit.row_box[3] >= least)
         for digit in number.digits
     )
 
@@ -222,7 +235,8 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
             reasons.append(_describe_ink(parts, place))
     if {",", "."} <= {sign for _, sign in signs}:
         reasons.append("it has points and commas: thousands separators are not read")
-    if parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > NEAR_MINUS:
+    is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > NEAR_MINUS
+    if is_far:
         reasons.append("the dash on its left may be a minus")
     confidence = number_confidence(_features(replace(group, parts=parts), limit, height))
     if not reasons and confidence < MIN_COMPLETE:
@@ -239,7 +253,8 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         reasons=tuple(dict.fromkeys(reasons)),
         signs=tuple(signs),
         strokes=tuple(i for i, each in enumerate(e for e in parts if e.digit) if each.may_be_sign),
-        unread=sum(not each.digit and not _is_legible(parts, i) for i, each in enumerate(parts)),
+        unread=is_far
+        + sum(not each.digit and not _is_legible(parts, i) for i, each in enumerate(parts)),
     )
 
 

@@ -37,7 +37,7 @@ class Part:
         left: its left edge, in heights of the row's digits.
         right: its right edge.
         may_be_sign: of a digit: whether it is a stroke that may be a slash or a bracket.
-        is_tall: whether it is about as high as the row's digits.
+        is_tall: whether it is about as high as the row's digits, or may be, as the border cuts it.
     """
 
     item: Digit | Mark
@@ -97,7 +97,7 @@ def place_parts(
             box[0] / height,
             (box[0] + box[2]) / height,
             may_be_sign=box in strokes,
-            is_tall=box[3] >= TALL * height,
+            is_tall=box[3] >= TALL * height or (isinstance(item, Mark) and item.cut),
         )
         for item in items
         for box in (item.row_box,)

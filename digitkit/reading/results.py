@@ -70,12 +70,14 @@ class Mark:
         row: number of the row.
         level_box: where its row is tilted, the box in an image turned so that it is level; None
             elsewhere.
+        cut: whether the left or right border of the image cuts it.
     """
 
     kind: MarkKind
     box: Box
     row: int
     level_box: Box | None = field(default=None, repr=False)
+    cut: bool = field(default=False, repr=False)
 
     @property
     def row_box(self) -> Box:
@@ -99,11 +101,11 @@ class Number:
         row: number of its row, from 0 at the top.
         column: number of its column, from 0 at the left; where numbers are not in columns, its
             place in its row.
-        digits: its digits, at least one of them accepted.
+        digits: its digits, at least one of them accepted, or likely a digit.
         reasons: why it is not complete, or what a `digitkit.Field` changed; one phrase each.
         signs: its minus and decimal separators, each with the number of digits before it.
         strokes: places of its digits that may be slashes or brackets, from 0.
-        unread: pieces of ink in it that cannot be read.
+        unread: pieces of ink in it that cannot be read, or may not belong to it.
     """
 
     text: str

@@ -142,7 +142,7 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
     kept = list[Mark]()
     for mark in marks:
         seen = line.near(mark.box)
-        if seen is None or (mark.kind == "ink" and strip.is_cut(mark.box)):
+        if seen is None or mark.cut:
             kept.append(mark)
             continue
         x = float(strip.locate([mark.box])[0, 0])

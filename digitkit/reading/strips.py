@@ -180,7 +180,7 @@ class Strip:
         if found is None:
             return None
         mask, strength = found
-        if is_outside.any():  # ink that the border cuts does not go on there
+        if is_outside.any():  # ink that the border cuts does not go on there; the paper does
             repeated = cv2.dilate(mask, np.ones((5, 5), np.uint8)) * is_outside
             strength[repeated > 0] = 0
             mask[is_outside] = 0

@@ -116,7 +116,7 @@ class TableForm:
             "source": reading.source,
             "page": reading.page,
             "text": reading.text,
-            "complete": reading.complete if reading.numbers else None,
+            "complete": reading.complete if reading.numbers or reading.dropped else None,
             "confidence": None if confidence is None else round_confidence(confidence),
             "numbers": numbers,
             "dropped": [_number_cells(number) for number in reading.dropped],

@@ -269,7 +269,8 @@ def load_item(item: Item, *, exif: bool = True) -> Frame:
         raise ImageError(
             f"has {image.count:,} pages",
             subject=image.name,
-            hint=f"read one of them as {page_name(image.name, 1)}, or all with stream()",
+            hint=f"read one of them as {page_name(image.name, 1)}, or all with read_pages or "
+            "stream",
         )
     return image.decode()
 

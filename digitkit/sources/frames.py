@@ -91,15 +91,15 @@ class Frame:
         return image.shape[0], image.shape[1]
 
 
-FailureKind = Literal["missing", "unreadable", "bad image", "no form", "not installed", "other"]
+FailureKind = Literal["missing", "unreadable", "bad image", "unread form", "not installed", "other"]
 """What is wrong with a source: there is none, the system does not give it, it is not an image or is
-damaged, it shows none of the forms, a package that reads it is not installed, or something else."""
+damaged, a form in it cannot be read, a package that reads it is missing, or something else."""
 
 _KINDS: tuple[tuple[type[DigitkitError], FailureKind], ...] = (
     (InputNotFoundError, "missing"),
     (MissingDependencyError, "not installed"),
     (SourceError, "unreadable"),
-    (FormError, "no form"),
+    (FormError, "unread form"),
     (ImageError, "bad image"),
 )
 

@@ -325,3 +325,19 @@ def test_a_reading_of_which_all_is_dropped_is_not_complete():
     assert (fitted.text, fitted.complete) == ("", False)
     assert repr(fitted).endswith("text='', complete=False, dropped=1)")
     assert "has 3 digits, expected 5" in fitted._repr_html_()
+
+
+def test_a_lone_doubtful_digit_that_does_not_fit_is_dropped():
+    row = [*spaced("72", 0), detection({5: 0.7, 3: 0.2}, x=400)]
+    assert read(*row).text == "72 ?"
+    fitted = apply_field(read(*row), Field(expect=2))
+    assert fitted.text == "72"
+    assert [number.text for number in fitted.dropped] == ["?"]
+
+
+def test_a_field_does_not_settle_a_dash_that_may_be_a_minus():
+    dash = Mark("dash", (0, 80, 20, 6), 0)
+    digits = [*spaced("5", 70), detection({3: 0.7, 8: 0.2}, x=110)]
+    (number,) = apply_field(with_marks(digits, dash), Field(pattern=r"-?\d\d")).numbers
+    assert number.text == "-53"
+    assert not number.complete

@@ -285,3 +285,11 @@ def test_a_digit_that_the_border_cuts_is_missing(one_of_each, reader, side, visi
     reading = reader.read(np.ascontiguousarray(cut))
     assert reading.numbers
     assert not reading.complete
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_a_minus_at_the_border_is_one(one_of_each, reader, shift):
+    page = page_of(["547"], one_of_each)
+    page[82:88, 20:52] = 40
+    reading = reader.read(np.ascontiguousarray(page[:, 20 - shift :]))
+    assert [number.text for number in reading.numbers] == ["-547"]
