@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.geometry import Placement
+from digitkit.forms.geometry import Placement, are_inside
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, resize_to
@@ -89,14 +89,14 @@ class FieldCutter:
         self._print = _darkness(sample)
         blurred = cv2.GaussianBlur(self._print, (0, 0), 0.8)
         self._soft = np.asarray(blurred, np.uint8)
-        self._has_print = int((self._print >= PRINT).sum()) >= MIN_PRINT
+        printed = (self._print >= PRINT).astype(np.uint8)
+        self._has_print = cv2.countNonZero(printed) >= MIN_PRINT
         around = cv2.dilate(self._print, np.ones((3, 3), np.uint8))
         self._around = np.asarray(cv2.GaussianBlur(around, (0, 0), 0.7), np.uint8)
-        thick = cv2.distanceTransform((self._print >= PRINT).astype(np.uint8), cv2.DIST_L2, 3)
+        thick = cv2.distanceTransform(printed, cv2.DIST_L2, 3)
         on_lines = thick[thick > 0]
         wide = 2 * float(np.percentile(on_lines, 90)) if len(on_lines) else 2.0
         self._gap = min(13, int(wide) + 6) | 1
-        printed = (self._print >= PRINT).astype(np.uint8)
         self._near = np.asarray(cv2.dilate(printed, np.ones((7, 7), np.uint8)), np.uint8)
         # How much solid print there is in each square of the field's height, and where it counts.
         self._solid = (self._print >= SOLID).astype(np.float32)
@@ -133,8 +133,7 @@ class FieldCutter:
         room = OUTSIDE * min(w, h)
         left, top, right, bottom = x + room, y + room, x + w - room, y + h - room
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-        at = placement.to_picture(np.array(corners, np.float64))
-        return bool((at >= 0).all() and (at <= (shape[1], shape[0])).all())
+        return bool(are_inside(placement.to_picture(np.array(corners, np.float64)), shape).all())
 
     def _least_print(self, seen: U8, gain: float) -> float:
         """How much of the print is there, 0–1, in the square of the field that shows least."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
@@ -115,6 +116,11 @@ class Placement:
             image.halved(halvings), maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )  # type: ignore[call-overload]
         return np.asarray(seen, np.uint8)
+
+
+def are_inside(points: F64, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Which points, ``[N, 2]`` pixels, are in a picture of this height and width; ``[N]``."""
+    return np.asarray(((points > 0) & (points < (shape[1], shape[0]))).all(1))
 
 
 _TERMS = [(i, j) for i in range(DEGREE + 1) for j in range(DEGREE + 1 - i)]

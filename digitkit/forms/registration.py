@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from digitkit.arrays import F32, F64, U8
-from digitkit.forms.geometry import Placement, fit_bend
+from digitkit.forms.geometry import Placement, are_inside, fit_bend
 from digitkit.forms.markers import Markers
 from digitkit.images.cv import cv2
 from digitkit.images.grey import MAX_HALVINGS, GreyImage, resize_to
@@ -211,7 +211,7 @@ class Registrar:
             if seen.shape != self._fine.shape:
                 seen = cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR)
             moved, alike = _find_parts(self._fine, np.asarray(seen, np.uint8), self._places, reach)
-            inside = _are_inside(placement.to_picture(points), image.shape)
+            inside = are_inside(placement.to_picture(points), image.shape)
             good = inside & (alike >= MIN_ALIKE)
             if good.sum() < max(MIN_PARTS, 0.25 * inside.sum()) or inside.mean() < 0.5:
                 return None
@@ -231,13 +231,6 @@ def is_better(found: Registration, best: Registration | None) -> bool:
     if best is None:
         return True
     return (not found.fault, found.score) > (not best.fault, best.score)
-
-
-def _are_inside(points: F64, shape: tuple[int, int]) -> Any:
-    return (
-        (points[:, 0] > 0) & (points[:, 1] > 0)
-        & (points[:, 0] < shape[1]) & (points[:, 1] < shape[0])
-    )  # fmt: skip
 
 
 def _match(reference: Features, picture: Features, shape: tuple[int, int]) -> F64 | None:
