@@ -22,6 +22,7 @@ from digitkit.reading.detector import Detector
 from digitkit.reading.grey_classifier import GreyClassifier
 from digitkit.reading.line_reader import LineReader
 from digitkit.reading.numbers import find_numbers
+from digitkit.reading.outline import missing_margin, put_paper_around, without_margin
 from digitkit.reading.results import Reading, Timings
 from digitkit.reading.strategies import (
     Judges,
@@ -263,11 +264,14 @@ class Reader:
             The reading, and how much it supports that orientation.
         """
         image = image.rotated(turn)
+        margin = missing_margin(image) if strategy.can_be_rotated else 0
+        if margin:
+            image = put_paper_around(image, margin)
         found = self._find(image, strategy)
         begun = time.perf_counter_ns()
         predictions = self.classifier.classify(found.images)
         ms = (time.perf_counter_ns() - begun) / 1e6
-        return self._assemble(_Read(frame, image, strategy, turn), found, predictions, ms)
+        return self._assemble(_Read(frame, image, strategy, turn, margin), found, predictions, ms)
 
     def _find(self, image: GreyImage, strategy: Strategy) -> _Found:
         """What may be digits in an image, and what of it the classifier is to see."""
@@ -288,6 +292,10 @@ class Reader:
         digits, marks, evidence = read.strategy.assemble(
             classified, self.min_confidence, read.image, self._classify
         )
+        if read.margin:
+            height, width = (side - 2 * read.margin for side in read.image.shape)
+            digits = without_margin(digits, read.margin, (height, width))
+            marks = without_margin(marks, read.margin, (height, width))
         numbers = find_numbers(digits, marks, gap=self.gap)
         ms = Timings(
             frame.decode_ms,
@@ -325,12 +333,14 @@ class _Read:
         image: it, rotated by `turn`.
         strategy: how it becomes digits.
         turn: degrees clockwise.
+        margin: paper that `image` has around it and the frame has not, pixels.
     """
 
     frame: Frame
     image: GreyImage
     strategy: Strategy
     turn: int
+    margin: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""Images that are cut out along the outline of their ink, without a margin of paper.
+
+Such an image looks as if its borders cut the digits that meet them. With paper around, it reads as
+with a margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import U8
+from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
+from digitkit.reading.crops import clip_box
+from digitkit.reading.results import Digit, Mark
+
+MARGIN, LEAST_MARGIN = 0.1, 4
+"""How much paper is put around: a fraction of the shorter side, and pixels at least."""
+
+INK, MOST_INK = 0.25, 0.5
+"""A pixel on the border is ink from this fraction of the contrast; and of a border that ink meets,
+at most the second fraction is ink."""
+
+SOFT, DEPTH = 0.88, 4
+"""Ink ends at a border if it has at most this fraction of the strength that it has in the next
+pixels, so many: the outline of a stroke is half as dark as its middle. Where the border cuts a
+stroke, it is as dark as further in."""
+
+SAMPLED = 100
+"""The contrast is taken from so many rows or columns of the shorter side."""
+
+_Found = TypeVar("_Found", Digit, Mark)
+
+
+def missing_margin(image: GreyImage) -> int:
+    """How much paper an image needs around it, pixels; 0 for one that is not cut out like that."""
+    if image.halvings or min(image.shape) <= DEPTH:
+        return 0
+    grey = image.reduced
+    paper = round(float(np.median(_border(grey))))
+    step = max(1, min(grey.shape) // SAMPLED)
+    contrast = float(np.percentile(np.abs(grey[::step, ::step].astype(np.int16) - paper), 98))
+    limit = max(1.0, INK * contrast)
+    sides = grey, grey[::-1], grey.T, grey.T[::-1]
+    edges = [np.abs(side[: DEPTH + 1].astype(np.int16) - paper) for side in sides]
+    met = [levels for levels in edges if levels[0].max() > limit]
+    if not met or not all(_ends_there(levels, limit) for levels in met):
+        return 0
+    return max(LEAST_MARGIN, round(MARGIN * min(image.shape)))
+
+
+def _ends_there(levels: npt.NDArray[np.int16], limit: float) -> bool:
+    """Whether all ink on the first row ends there.
+
+    Args:
+        levels: difference from the paper, int16 ``[DEPTH + 1, W]``, from the border inwards.
+        limit: least one of ink.
+    """
+    is_ink = levels[0] > limit
+    if is_ink.mean() > MOST_INK:
+        return False
+    edges = np.flatnonzero(np.diff(is_ink, prepend=False, append=False)).reshape(-1, 2)
+    return all(
+        levels[0, start:end].max() <= SOFT * levels[1:, start:end].max() for start, end in edges
+    )
+
+
+def put_paper_around(image: GreyImage, margin: int) -> GreyImage:
+    """The image with a margin, pixels, of the level that most of its border has."""
+    grey = image.reduced
+    level = float(np.median(_border(grey)))
+    wider = cv2.copyMakeBorder(grey, *(margin,) * 4, cv2.BORDER_CONSTANT, value=level)
+    return GreyImage.from_pixels(np.asarray(wider, np.uint8))
+
+
+def without_margin(
+    found: Iterable[_Found], margin: int, shape: tuple[int, int]
+) -> tuple[_Found, ...]:
+    """What was found in an image with a margin, pixels, as it is in the image of this shape."""
+    return tuple(_move(each, margin, shape) for each in found)
+
+
+def _move(found: _Found, margin: int, shape: tuple[int, int]) -> _Found:
+    x, y, w, h = found.box
+    box = clip_box(x - margin, y - margin, w, h, shape[1], shape[0])
+    if found.level_box is None:
+        return replace(found, box=box)
+    x, y, w, h = found.level_box
+    return replace(found, box=box, level_box=(x - margin, y - margin, w, h))
+
+
+def _border(grey: U8) -> U8:
+    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
