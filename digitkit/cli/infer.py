@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.cli.infer_options import (
     EngineOption,
     FormatOption,
@@ -24,16 +23,21 @@ from digitkit.cli.infer_options import (
     WorkersOption,
 )
 from digitkit.cli.infer_report import print_notice, print_summary, reading_bar
-from digitkit.cli.options import (
+from digitkit.cli.options import ChecksumOption, FormOption, InputScaleOption
+from digitkit.cli.reading_options import (
     CAMERAS,
-    READING,
-    ChecksumOption,
-    FormOption,
+    ExpectOption,
     FpsOption,
-    InputScaleOption,
+    GapOption,
+    HoldOption,
     MinConfidenceOption,
+    ModelOption,
+    ModeOption,
+    OrientationOption,
+    PatternOption,
+    PrecisionOption,
     SizeOption,
-    complete_model,
+    ThreadsOption,
 )
 
 EXAMPLES = """\
@@ -87,8 +91,6 @@ digitkit infer --config /etc/digitkit.toml
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as a shell's own."""
 
-FIELDS = "Number fields"
-
 
 # Options that are not given are None, so that a settings file can set them.
 def command(
@@ -106,28 +108,13 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Settings of a service, TOML: a camera and options of this command by their "
-            "names. Options on the command line take precedence, and --output over its output "
-            "table.",
+            help="Settings of a service, TOML: a camera, and options of this command that apply to "
+            "one (an unknown key is answered with the list). Options on the command line take "
+            "precedence, and --output over its output table.",
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="A shipped model's name (digits, or digits-tiny for speed) or an .onnx file.",
-            show_default="digits",
-            autocompletion=complete_model,
-        ),
-    ] = None,
-    precision: Annotated[
-        PrecisionChoice | None,
-        typer.Option(
-            help="Which file of a shipped model; auto: the one that digitkit bench --save found to "
-            "be fastest here, else int8.",
-            show_default="auto",
-        ),
-    ] = None,
+    model: ModelOption = None,
+    precision: PrecisionOption = None,
     input_scale: InputScaleOption = None,
     format: FormatOption = None,
     output: OutputOption = None,
@@ -160,65 +147,16 @@ def command(
     unordered: UnorderedOption = False,
     engine: EngineOption = None,
     ray_address: RayAddressOption = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            help="CPU threads; by default 1, and for the classifier what digitkit bench --save "
-            "found best.",
-            show_default=False,
-        ),
-    ] = None,
+    threads: ThreadsOption = None,
     null: Annotated[
         bool, typer.Option("-0", "--null", help="The list on standard input is NUL-separated.")
     ] = False,
-    mode: Annotated[
-        Mode | None,
-        typer.Option(
-            help="digit: each image is one digit; number: it is one number, whatever the gaps; "
-            "page: detect the digits in it; auto: one digit up to 64 pixels on the longer side, "
-            "else a page.",
-            rich_help_panel=READING,
-            show_default="auto",
-        ),
-    ] = None,
-    orientation: Annotated[
-        Orientation | None,
-        typer.Option(
-            help="Which side is up. exif: as the file says; auto: that, or another quarter turn "
-            "where it reads clearly better; 0 to 270: rotate the pixels clockwise by this many "
-            "degrees, whatever the file says.",
-            rich_help_panel=READING,
-            show_default="exif",
-        ),
-    ] = None,
+    mode: ModeOption = None,
+    orientation: OrientationOption = None,
     min_confidence: MinConfidenceOption = None,
-    gap: Annotated[
-        float | None,
-        typer.Option(
-            metavar="HEIGHTS",
-            help="Least gap between two numbers of a row, in heights of its digits; by default it "
-            "depends on the gaps of the row and of the page.",
-            rich_help_panel=FIELDS,
-            show_default=False,
-        ),
-    ] = None,
-    expect: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Keep only numbers of N digits; doubtful digits count if they make up the number.",
-            rich_help_panel=FIELDS,
-        ),
-    ] = None,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGEX",
-            help=r"Keep only numbers that match, such as '[1-9]\d{3}' or '\d+,\d\d'; for uncertain "
-            "digits the next most likely ones are tried.",
-            rich_help_panel=FIELDS,
-        ),
-    ] = None,
+    gap: GapOption = None,
+    expect: ExpectOption = None,
+    pattern: PatternOption = None,
     form: FormOption = None,
     checksum: ChecksumOption = None,
     camera: Annotated[
@@ -232,16 +170,7 @@ def command(
     ] = None,
     size: SizeOption = None,
     fps: FpsOption = None,
-    hold: Annotated[
-        int | None,
-        typer.Option(
-            metavar="FRAMES",
-            help="Report that a number appeared, changed or disappeared once that is stable for "
-            "FRAMES frames; three times as many while it is not complete.",
-            rich_help_panel=CAMERAS,
-            show_default="5",
-        ),
-    ] = None,
+    hold: HoldOption = None,
     every_frame: Annotated[
         bool,
         typer.Option(
@@ -262,14 +191,17 @@ def command(
     max_frames: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Stop after N frames, of each video file.", rich_help_panel=CAMERAS
+            metavar="N",
+            help="Stop after N frames, of each video file; by default there is no limit.",
+            rich_help_panel=CAMERAS,
         ),
     ] = None,
     duration: Annotated[
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="Stop SECONDS after the first frame, of each video file.",
+            help="Stop SECONDS after the first frame, of each video file; by default there is no "
+            "limit.",
             rich_help_panel=CAMERAS,
         ),
     ] = None,

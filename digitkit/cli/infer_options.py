@@ -28,8 +28,8 @@ OutputOption = Annotated[
         metavar="FILE",
         help="Write the readings to this file; .parquet: to a folder of Parquet files (of forms: "
         "one file), with --engine ray also at an address such as s3://bucket/readings.parquet. "
-        "What is read stays in jsonl, csv and parquet if the run is broken off; others are "
-        "complete or not there.",
+        "What is read stays in jsonl, csv and parquet if the run is interrupted; other formats "
+        "are written at the end.",
     ),
 ]
 
@@ -37,7 +37,7 @@ ReportOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write a report, one HTML file without a network: pictures and confidences, the least "
+        help="Write a report, a self-contained .html file: pictures and confidences, the least "
         "certain first, and a review whose corrections digitkit corrections takes.",
     ),
 ]
@@ -56,7 +56,7 @@ ResumeOption = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Continue the --output (jsonl, csv, parquet) of a run that was broken off: only "
+        help="Continue the --output (jsonl, csv, parquet) of a run that was interrupted: only "
         "what is not in it is read, with the same model and options. Without one, begin it.",
         rich_help_panel=MANY,
     ),
@@ -77,7 +77,7 @@ WorkersOption = Annotated[
     typer.Option(
         metavar="N|auto",
         help="Processes that read image files; auto: one per core where there is enough to read. "
-        "Each takes a second to start, so they pay off from some hundred images on.",
+        "Each takes a second to start, so they pay off from a few hundred images.",
         rich_help_panel=MANY,
         show_default="1",
     ),
@@ -95,9 +95,9 @@ UnorderedOption = Annotated[
 EngineOption = Annotated[
     Engine | None,
     typer.Option(
-        help="Who reads: processes of this machine; or a Ray cluster, into a Parquet table in a "
-        "folder that all its nodes share. --workers is then the number of its reading processes, "
-        "one per CPU by default.",
+        help="Where images are read: in processes of this machine; or in a Ray cluster, into a "
+        "Parquet table in a folder that all its nodes share. --workers is then the number of its "
+        "reading processes, one per CPU by default.",
         rich_help_panel=MANY,
         show_default="local",
     ),

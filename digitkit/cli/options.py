@@ -73,26 +73,3 @@ ChecksumOption = Annotated[
         show_default=False,
     ),
 ]
-
-READING, CAMERAS = "Reading", "Cameras, streams and videos"
-"""Panels of the help."""
-
-SizeOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="WxH",
-        help="Request this size from the camera, pixels, such as 1280x720.",
-        rich_help_panel=CAMERAS,
-    ),
-]
-FpsOption = Annotated[
-    float | None,
-    typer.Option(help="Read at most this many frames a second.", rich_help_panel=CAMERAS),
-]
-MinConfidenceOption = Annotated[
-    float | None,
-    typer.Option(
-        help="Accept digits from this confidence on, 0 to 1; the model's own threshold by default.",
-        rich_help_panel=READING,
-    ),
-]

@@ -8,15 +8,21 @@ from typing import Annotated
 
 import typer
 
-from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.cli.infer_report import print_notice
-from digitkit.cli.options import (
+from digitkit.cli.reading_options import (
     CAMERAS,
-    READING,
+    ExpectOption,
     FpsOption,
+    GapOption,
+    HoldOption,
     MinConfidenceOption,
+    ModelOption,
+    ModeOption,
+    OrientationOption,
+    PatternOption,
+    PrecisionOption,
     SizeOption,
-    complete_model,
+    ThreadsOption,
 )
 from digitkit.cli.show import print_line
 from digitkit.errors import needs_extra
@@ -76,16 +82,7 @@ def command(
     ] = None,
     size: SizeOption = None,
     fps: FpsOption = None,
-    hold: Annotated[
-        int | None,
-        typer.Option(
-            metavar="FRAMES",
-            help="Report what a number does once that is stable for FRAMES frames; three times as "
-            "many while it is not complete.",
-            rich_help_panel=CAMERAS,
-            show_default="5",
-        ),
-    ] = None,
+    hold: HoldOption = None,
     retry: Annotated[
         float | None,
         typer.Option(
@@ -199,55 +196,15 @@ def command(
             show_default="500",
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="A shipped model's name, or an .onnx file.",
-            rich_help_panel=READING,
-            show_default="digits",
-            autocompletion=complete_model,
-        ),
-    ] = None,
-    precision: Annotated[
-        PrecisionChoice | None,
-        typer.Option(
-            help="Which file of a shipped model.", rich_help_panel=READING, show_default="auto"
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(help="CPU threads.", rich_help_panel=READING, show_default="1"),
-    ] = None,
-    mode: Annotated[
-        Mode | None,
-        typer.Option(
-            help="What an image holds; see digitkit infer --help.",
-            rich_help_panel=READING,
-            show_default="auto",
-        ),
-    ] = None,
-    orientation: Annotated[
-        Orientation | None,
-        typer.Option(
-            help="Which side is up; see digitkit infer --help.",
-            rich_help_panel=READING,
-            show_default="exif",
-        ),
-    ] = None,
+    model: ModelOption = None,
+    precision: PrecisionOption = None,
+    threads: ThreadsOption = None,
+    mode: ModeOption = None,
+    orientation: OrientationOption = None,
     min_confidence: MinConfidenceOption = None,
-    expect: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Keep only numbers of N digits.", rich_help_panel=READING),
-    ] = None,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGEX",
-            help="Keep only numbers that match.",
-            rich_help_panel=READING,
-        ),
-    ] = None,
+    gap: GapOption = None,
+    expect: ExpectOption = None,
+    pattern: PatternOption = None,
 ) -> None:
     """Read a camera, files and posted images, and show it on a web page and as an API.
 
@@ -288,6 +245,7 @@ def command(
         mode=mode,
         orientation=orientation,
         min_confidence=min_confidence,
+        gap=gap,
         expect=expect,
         pattern=pattern,
         config=config,
