@@ -38,7 +38,7 @@ def new(
         Path,
         typer.Argument(
             metavar="BLANK",
-            help="Scan or phone photo of a blank form, its upper side up.",
+            help="Scan or phone photo of a blank form, right side up.",
             show_default=False,
         ),
     ],
@@ -51,15 +51,16 @@ def new(
 ) -> None:
     """Find the fields of a blank form and write a template.
 
-    Writes three files: FILE (TOML), the reference picture (FILE.png: straightened, grey), and an
-    overview of the fields and their names (FILE-fields.png). Rename them in FILE, remove those that
-    are none, and say what is known of them: pattern, checksum, min, max, decimals, required, and
-    rules across fields.
+    For `--out NAME.toml` it writes that file, the reference picture NAME.png (straightened, grey),
+    and NAME-fields.png, an overview of the fields with their names. In NAME.toml, rename the
+    fields, delete those that are not fields, and add what is known of them: pattern, checksum, min,
+    max, decimals, required, and rules across fields.
     """
     from digitkit.forms.new_form import make_template
 
     files = make_template(blank, out, overwrite=overwrite)
-    print_line(f"{files.count} fields found; written: {files.template}, {files.reference}")
+    written = ", ".join(map(str, (files.template, files.reference, files.overview)))
+    print_line(f"{files.count} fields found; written: {written}")
     print_line(f"look at {files.overview}, and rename the fields in {files.template}")
 
 

@@ -23,7 +23,8 @@ from digitkit.forms.geometry import Placement
 from digitkit.forms.marks import CellInk, Mark, Marks, comb_marks, cut_cells
 from digitkit.forms.registration import Picture, Registrar, Registration, is_better
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
-from digitkit.forms.template import FormField, Template, load_templates
+from digitkit.forms.template import FormField, Template
+from digitkit.forms.template_file import load_templates
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
 from digitkit.reading.combining import combine
@@ -86,7 +87,8 @@ class Form:
             InputNotFoundError: a template or the model does not exist.
             TemplateError: a template has something that is not allowed, or too little print.
             ModelError: the model cannot be loaded, or is not a digit model.
-            ConfigError: no template is given, or `checksums` names a field that none has.
+            ConfigError: no template is given, `precision` or `threads` is not valid, or
+                `checksums` names a field that none has.
         """
         if not templates:
             raise ConfigError("requires a template", field="form")

@@ -35,7 +35,7 @@ FormOutcome = tuple[Frame, FormReading] | Failure
 """A picture and what was read of its form, or why nothing was."""
 
 OTHERS = ("camera", "watch", "gap", "expect", "pattern", "annotate", "explain", "min_confidence",
-          "rows", "max_frames", "duration", "ray_address")  # fmt: skip
+          "rows", "max_frames", "duration", "ray_address", "rotating")  # fmt: skip
 """Fields of an `InferConfig` that say nothing of forms."""
 
 
@@ -66,8 +66,8 @@ class FormConfig:
         given += ["hold"] if config.hold != DEFAULT_HOLD else []
         given += ["resume"] if config.resume else []
         given += ["engine"] if config.engine == "ray" else []
-        for name in given:
-            raise ConfigError("cannot be combined with forms", field=name)
+        if given:
+            raise ConfigError("cannot be combined with forms", field=given[0])
 
 
 def run_forms(
@@ -141,7 +141,10 @@ def run_forms(
 
 def _build_form(forms: FormConfig, make_reader: Callable[[], Reader]) -> Form:
     checksums = load_checksums(forms.checksums)
-    return Form(*forms.templates, model=make_reader().classifier, checksums=checksums)
+    reader = make_reader()
+    return Form(
+        *forms.templates, model=reader.classifier, threads=reader.threads, checksums=checksums
+    )
 
 
 def read_forms(form: Form, items: Iterable[Frame | Failure]) -> Iterator[FormOutcome]:

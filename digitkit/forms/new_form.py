@@ -15,7 +15,8 @@ from digitkit.forms.drawing import draw_fields, draw_reading
 from digitkit.forms.form import Form
 from digitkit.forms.propose import propose_fields, straighten
 from digitkit.forms.registration import Registrar
-from digitkit.forms.template import load_templates, refuse_to_replace, template_text
+from digitkit.forms.template import refuse_to_replace
+from digitkit.forms.template_file import load_templates, template_text
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
 from digitkit.sources.files import load_frame
@@ -103,22 +104,26 @@ def check_template(
     Raises:
         TemplateError: the template has something that is not allowed.
         FormError: the picture does not show the form.
-        ConfigError: `out` is the template, its reference or the picture.
+        ConfigError: `out` is not a ``.png`` file, or is the template, its reference or the picture.
     """
+    if out is not None and out.suffix.lower() != ".png":
+        raise ConfigError(f"must be a .png file, got {out}", field="out")
     functions = load_checksums(checksums)
     if picture is None:
         (loaded,) = load_templates([template], functions)
         path = out or Path(f"{template.stem}-check.png")
         refuse_to_replace(path, [template, loaded.reference_path])
         _write(path, draw_fields(loaded.reference, loaded.fields))
-        lines = [f"{loaded.name}: {len(loaded.fields)} fields, {len(loaded.rules)} rules"]
+        rules = f"{len(loaded.rules)} rule{'s' * (len(loaded.rules) != 1)}"
+        lines = [f"{loaded.name}: {len(loaded.fields)} fields, {rules}"]
         if not Registrar(loaded.reference).is_usable:
             raise TemplateError("its reference has too little print", subject=str(template))
         return path, lines
     form = Form(template, checksums=functions)
     frame = load_frame(picture)
     reading, shown, registration = form.read_located(frame)
-    path = out or Path(f"{picture.stem}-check.png")
+    page = "" if frame.page is None else f"-{frame.page}"
+    path = out or Path(f"{picture.stem}{page}-check.png")
     refuse_to_replace(path, [template, shown.reference_path, picture])
     _write(path, draw_reading(frame.grey, reading, shown, registration.placement))
     lines = [

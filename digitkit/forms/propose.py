@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.template import MAX_CELLS, FormField
+from digitkit.forms.template import FormField
+from digitkit.forms.template_file import MAX_CELLS
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
 

@@ -10,10 +10,10 @@ from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, write_fo
 import digitkit
 from digitkit import Form
 from digitkit.errors import ConfigError, FormError, TemplateError
-from digitkit.forms import template as template_module
+from digitkit.forms import template_file as template_module
 from digitkit.forms.decide import decide
 from digitkit.forms.marks import Mark, Marks, Way
-from digitkit.forms.template import load_template
+from digitkit.forms.template_file import load_template
 from digitkit.images.cv import cv2
 from digitkit.reading.fitting import Option
 from digitkit.sources.frames import Failure

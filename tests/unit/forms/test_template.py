@@ -9,7 +9,8 @@ from support.forms import FIELDS, RULES, blank_form, save, write_form
 from digitkit.errors import ConfigError, InputNotFoundError, TemplateError
 from digitkit.forms.checksums import CHECKSUMS, load_checksum
 from digitkit.forms.rules import make_rule
-from digitkit.forms.template import FormField, load_template, load_templates, template_text
+from digitkit.forms.template import FormField
+from digitkit.forms.template_file import load_template, load_templates, template_text
 
 ONE = '[[field]]\nname = "a"\nbox = [60, 320, 200, 48]\n'
 
@@ -47,7 +48,7 @@ def test_a_template_has_fields_rules_and_its_reference(tmp_path):
         (ONE + "min = 3\nmax = 2", "", "min must not be above max"),
         (ONE + "min = nan", "", "must be numbers"),
         (ONE + "decimals = 99", "", "decimals must be 0 to"),
-        (ONE + "colour = 3", "", "unknown field"),
+        (ONE + "cels = 3", "", "unknown key cels; did you mean cells?"),
         (ONE + 'required = "yes"', "", "field[0].required"),
         (ONE, '[rules]\na = "a"', "cycle: a -> a"),
         (FIELDS, '[rules]\na = "b"\nb = "total + 1"\ntotal = "a"', "cycle: a -> b -> total -> a"),
