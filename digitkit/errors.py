@@ -134,6 +134,10 @@ class ClusterError(DigitkitError, RuntimeError):
     """A cluster cannot be reached, has no room, or its work failed."""
 
 
+class ClusterRunError(ClusterError):
+    """A cluster's work failed after it had begun; what was read stays."""
+
+
 class MissingDependencyError(DigitkitError, ImportError):
     """A package or a system library that this command needs is not installed."""
 
@@ -236,7 +240,8 @@ def _show(value: float) -> str:
 def check_positive(field: str, value: float) -> None:
     """Check that a value is above 0 and finite; raises `ConfigError`."""
     if not 0 < value < math.inf:
-        raise ConfigError(f"must be greater than 0, got {value:g}", field=field)
+        limit = "" if value < math.inf else " and finite"
+        raise ConfigError(f"must be greater than 0{limit}, got {value:g}", field=field)
 
 
 def check_range(field: str, value: float, minimum: float, maximum: float) -> None:

@@ -19,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from digitkit.cli.option_values import OptionChecks, is_service, skip_checks
 from digitkit.errors import (
     AddressError,
+    ClusterRunError,
     ConfigError,
     DigitkitError,
     GateError,
@@ -125,7 +126,7 @@ def _exit_code(error: DigitkitError) -> int:
     if isinstance(error, OutputError):
         _drop_stdout()
         return SOME_FAILED
-    if isinstance(error, WorkerError):
+    if isinstance(error, (WorkerError, ClusterRunError)):
         return SOME_FAILED
     if isinstance(error, GateError):
         return GATE_FAILED

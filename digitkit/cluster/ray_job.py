@@ -25,7 +25,7 @@ from digitkit.cluster.manifest import (
 )
 from digitkit.cluster.part_reader import PartReader, unpack
 from digitkit.cluster.table_folder import TableFolder, manifest_name
-from digitkit.errors import ClusterError, ConfigError, needs_extra, one_line
+from digitkit.errors import ClusterError, ClusterRunError, ConfigError, needs_extra, one_line
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_job import reader_factory
 from digitkit.inference.input_files import guarded
@@ -282,7 +282,7 @@ def _read_parts(
             yield from unpack(table)
     except (ray.exceptions.RayError, ray.data.exceptions.ExecutionTimeoutError) as error:
         cause = getattr(error, "cause", None) or error
-        raise ClusterError(
+        raise ClusterRunError(
             f"the cluster's work failed: {one_line(str(cause))}",
             hint="what was read is kept: continue with --resume",
         ) from error

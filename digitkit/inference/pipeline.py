@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from digitkit.errors import ConfigError, ImageError
+from digitkit.errors import ConfigError, ImageError, ModelRunError
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Reading
 from digitkit.reading.streams import StreamReader
@@ -116,21 +116,31 @@ def read_each(
         if batch > 1 and isinstance(item, Frame) and item.number is None and reader.is_small(item):
             small.append(item)
             if len(small) == batch:
-                yield from zip(small, reader.read_small(small), strict=True)
+                yield from _read_batch(reader, small)
                 small = []
             continue
         if small:
-            yield from zip(small, reader.read_small(small), strict=True)
+            yield from _read_batch(reader, small)
             small = []
         if isinstance(item, Failure):
             yield item
             continue
         try:
             yield item, stream.read(item)
-        except ImageError as error:
+        except (ImageError, ModelRunError) as error:
+            if isinstance(error, ModelRunError) and item.number is not None:
+                raise  # the next frame would fail, too
             yield to_failure(item.source, error, page=item.page)
     if small:
+        yield from _read_batch(reader, small)
+
+
+def _read_batch(reader: Reader, small: Sequence[Frame]) -> Iterator[Outcome]:
+    try:
         yield from zip(small, reader.read_small(small), strict=True)
+    except ModelRunError as error:
+        for frame in small:
+            yield to_failure(frame.source, error, page=frame.page)
 
 
 class _Streams:

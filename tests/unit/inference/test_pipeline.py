@@ -1,5 +1,6 @@
 """From outcomes to sinks: tracking, failures, rules for rows, and worker processes."""
 
+import itertools
 import os
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from support.documents import pages_of, without_tag, write_tiff
 from support.errors import error_of
 from support.readings import make_digit, make_reading
 
-from digitkit.errors import ImageError, SourceError
+from digitkit.errors import ImageError, ModelRunError, SourceError
 from digitkit.inference import pipeline, workers
 from digitkit.inference.pipeline import read_each
 from digitkit.inference.worker import Form
@@ -45,6 +46,28 @@ class Kept:
 
     def fail(self, failure: Failure) -> None:
         self.failed.append(failure)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_model_that_fails_on_an_image_does_not_stop_the_others(monkeypatch, one_of_each, batch):
+    frames = [Frame(f"{digit}.png", one_of_each[digit]) for digit in range(3)]
+    reader, calls = Reader(), itertools.count()
+    classify = reader.classifier.classify
+
+    def fail_once(images):
+        if next(calls) == 0:
+            raise ModelRunError("fails: out of memory", subject="model.onnx")
+        return classify(images)
+
+    monkeypatch.setattr(reader.classifier, "classify", fail_once)
+    outcomes = list(read_each(reader, frames, batch=batch))
+    failed = [each for each in outcomes if isinstance(each, Failure)]
+    assert [each.source for each in failed] == ["0.png", "1.png"][:batch]
+    assert "out of memory" in failed[0].error
+    assert len(outcomes) == 3
+    calls = itertools.count()
+    with pytest.raises(ModelRunError):  # the next frame of a camera would fail, too
+        list(read_each(reader, [replace(frames[0], number=0)]))
 
 
 def outcome(text: str, number: int | None = None, source: str = "camera 0"):
