@@ -84,7 +84,10 @@ def check_sources(config: InferValues) -> None:
         _check_watch(config)
     elif config.camera is None:
         if not config.sources:
-            raise ConfigError("must name images, or use --camera N", field="sources")
+            raise ConfigError(
+                "must name pictures, folders or PDF files, such as photo.jpg; or use --camera N",
+                field="sources",
+            )
         check_still(config)
         moving = any(source == "-" or is_video(Path(source)) for source in config.sources)
         for name in ("max_frames", "duration"):
@@ -115,6 +118,10 @@ def _check_watch(config: InferValues) -> None:
         )
     if config.workers != 1:
         raise ConfigError("must be 1 where files are read as they arrive", field="workers")
+    check_still(config)
+    for name in ("max_frames", "duration"):
+        if getattr(config, name) is not None:
+            raise ConfigError("cannot be combined with watching a folder", field=name)
 
 
 def _check_outputs(config: InferValues) -> None:
@@ -133,6 +140,11 @@ def _check_outputs(config: InferValues) -> None:
             real = os.path.realpath(path)
         except ValueError as error:  # a NUL byte
             raise ConfigError(f"is not a valid path: {error}", field=field) from error
+        if field in config.output_files and Path(real).is_dir():
+            if config.resolved_format != "parquet":  # a table may be a folder of parts
+                raise ConfigError(f"must be a file, got the folder {path}", field=field)
+        elif field in config.output_folders and Path(real).is_file():
+            raise ConfigError(f"must be a folder, got the file {path}", field=field)
         other = taken.setdefault(real, field)
         if other != field:
             raise ConfigError(f"must not be the same as {other}, got {path}", field=field)
@@ -175,6 +187,8 @@ def _check_format(config: InferValues) -> None:
 def _check_report(config: InferValues) -> None:
     if config.report is None:
         return
+    if config.report.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"must be an .html file, got {config.report}", field="report")
     for field, given in (
         ("camera", config.camera is not None),
         ("watch", config.watch is not None),

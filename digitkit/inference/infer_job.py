@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from digitkit.choices import Mode, Orientation, PrecisionChoice
@@ -14,7 +15,7 @@ from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_values import DEFAULT_RETRY
 from digitkit.inference.input_files import InputFiles, find_inputs
-from digitkit.inference.outputs import Outputs, open_outputs, table_form
+from digitkit.inference.outputs import Outputs, check_live_output, open_outputs, table_form
 from digitkit.inference.pipeline import BATCH, Summary, deliver, read_each
 from digitkit.models.classifier import Classifier
 from digitkit.models.profiles import find_profile
@@ -26,6 +27,7 @@ from digitkit.system.interrupts import Interrupts, deferred_interrupts
 from digitkit.system.progress import Progress
 
 if TYPE_CHECKING:
+    from digitkit.sinks.base import Sink
     from digitkit.sources.items import Item
     from digitkit.sources.live import Live
 
@@ -76,11 +78,8 @@ def run_infer(
         every_frame=config.every_frame,
     )
     if config.camera is not None:
-        with (
-            open_outputs(config, reader, stdout) as outputs,
-            _open_camera(config, config.camera, notice) as live,
-        ):
-            return _read_camera(config, reader, live, outputs, call)
+        with _open_camera(config, config.camera, notice) as live:
+            return _read_camera(config, reader, live, stdout, call)
     inputs = find_inputs(config, notice)
     with open_outputs(config, reader, stdout) as outputs, ExitStack() as stack:
         files = _Files(config, inputs, outputs, on_failure, progress)
@@ -276,15 +275,20 @@ def _read_with_workers(
 
 
 def _read_camera(
-    config: InferConfig, reader: Reader, live: Live, outputs: Outputs, call: Callable[..., Summary]
+    config: InferConfig, reader: Reader, live: Live, stdout: TextIO, call: Callable[..., Summary]
 ) -> Summary:
-    sinks = outputs.sinks
+    check_live_output(config)
+    window: list[Sink] = []
     if config.show:
         from digitkit.sinks.window import WindowSink
 
-        sinks.append(WindowSink(live.stop))
-    with closing(read_each(reader, live)) as outcomes:
-        return replace(call(outcomes, sinks), dropped=live.dropped)
+        window.append(WindowSink(live.stop))
+    first = list(islice(live, 1))  # without a camera, the last run's output stays
+    with (
+        open_outputs(config, reader, stdout) as outputs,
+        closing(read_each(reader, chain(first, live))) as outcomes,
+    ):
+        return replace(call(outcomes, [*outputs.sinks, *window]), dropped=live.dropped)
 
 
 def make_live(config: InferConfig, camera: str, notice: Callable[[str], None]) -> Live:

@@ -85,6 +85,19 @@ def open_outputs(config: InferConfig, reader: Reader, stdout: TextIO) -> Iterato
         yield outputs
 
 
+def check_live_output(config: InferConfig) -> None:
+    """Check that a camera's readings can be written, before it is waited for; what is there stays.
+
+    Raises:
+        OutputError: they cannot be.
+    """
+    path = config.rotating.file if config.output is None and config.rotating else config.output
+    if path is not None and (path.is_file() or not path.exists()):
+        keep = path.stat().st_size if path.exists() else 0
+        with atomic.open_in_place(path, keep=keep):
+            pass
+
+
 def report_info(config: InferConfig, classifier: Classifier) -> ReportInfo:
     """What a configuration's report says of itself."""
     from digitkit.sinks.report.builder import ReportInfo

@@ -52,6 +52,9 @@ service can read."""
 _TEXTS = ("camera", "model", "pattern", "file", "token_file", "history")
 """Keys whose values must not be empty."""
 
+_NOUNS = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
+"""What a value of a type is called in messages."""
+
 _ANY_CAMERA = InferConfig(camera="0")
 """A valid configuration, of which one field at a time is replaced to check it."""
 
@@ -147,9 +150,10 @@ def _check_keys(
     problems: list[str] = []
     for key, value in table.items():
         if key not in allowed:
-            near = difflib.get_close_matches(key, [*allowed, OUTPUT, SERVE], 1)
+            names = allowed if prefix else (*allowed, OUTPUT, SERVE)
+            near = difflib.get_close_matches(key, names, 1)
             guess = f"did you mean {prefix}{near[0]}? " if near else ""
-            problems.append(f"unknown key {prefix}{key}; {guess}allowed keys: {', '.join(allowed)}")
+            problems.append(f"unknown key {prefix}{key}; {guess}allowed keys: {', '.join(names)}")
             continue
         try:
             values[key] = _convert(key, value, hints[key])
@@ -183,8 +187,9 @@ def _convert(key: str, value: Any, kind: Any) -> Any:
         # Which choices there are the configuration says better.
         return msgspec.convert(value, str if choices else kind)
     except msgspec.ValidationError as error:
-        reason = one_line(error).replace("`", "")
-        raise ConfigError(f"is {value!r}: {reason}", field=key) from error
+        kinds = [_NOUNS[part] for part in (kind, *get_args(kind)) if part in _NOUNS]
+        wanted = " or ".join(kinds or ["text in quotes"])
+        raise ConfigError(f"must be {wanted}, got {value!r}", field=key) from error
 
 
 def _check_output(table: dict[str, Any], folder: Path) -> tuple[RotatingOutput | None, list[str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from digitkit.errors import InputNotFoundError
+from digitkit.errors import InputNotFoundError, SourceError, os_reason
 from digitkit.sources.folders import FolderFiles, is_searched
 from digitkit.sources.frames import Failure
 
@@ -56,9 +56,15 @@ class FolderWatch:
 
         Raises:
             InputNotFoundError: it does not exist.
+            SourceError: it cannot be listed.
         """
         if not folder.is_dir():
             raise InputNotFoundError("is not a folder", subject=str(folder))
+        try:
+            next(folder.iterdir(), None)
+        except OSError as error:
+            problem = f"cannot be listed: {os_reason(error)}"
+            raise SourceError(problem, subject=str(folder)) from error
         self.idle: Callable[[], None] = lambda: None
         self._folder = folder
         self._given = _Given()

@@ -70,4 +70,5 @@ def _not_regular(name: str) -> UnreadableFileError:
 
 
 def _too_large(name: str, max_bytes: int) -> UnreadableFileError:
-    return UnreadableFileError(errno.EFBIG, f"it is larger than {max_bytes / 1e6:,.0f} MB", name)
+    limit = f"{max_bytes / 1e6:,.0f} MB" if max_bytes >= 1e6 else f"{max_bytes / 1e3:.0f} kB"
+    return UnreadableFileError(errno.EFBIG, f"it is larger than {limit}", name)

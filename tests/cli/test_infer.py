@@ -211,6 +211,13 @@ def test_images_threshold_and_mode(digit_file, tmp_path):
     assert line["digits"][0]["box"] == [0, 0, 200, 200]
 
 
+def test_without_its_camera_the_last_output_stays(tmp_path):
+    path = tmp_path / "readings.jsonl"
+    path.write_text("of yesterday\n")
+    assert run("infer", "--camera", 63, "--output", path, "--retry", 0).exit_code == 2
+    assert path.read_text() == "of yesterday\n"
+
+
 @pytest.fixture
 def camera(monkeypatch, one_of_each):
     """Stands in for a camera: so many frames of a 4, then what `ends` it happens."""
@@ -334,11 +341,11 @@ def test_outputs_that_cannot_be_written(digit_file, tmp_path):
     path = digit_file(1)
     taken = tmp_path / "file"
     taken.write_text("")
-    for options in (
-        ["--output", tmp_path], ["--output", taken / "x"], ["--annotate", taken],
-        ["--annotate", "seen.mkv"],
+    for *options, code in (
+        ["--output", tmp_path, 2], ["--annotate", taken, 2],
+        ["--output", taken / "x", 1], ["--annotate", "seen.mkv", 1],
     ):  # fmt: skip
-        assert str(options[1]) in one_error_line(run("infer", path, *options), 1)
+        assert str(options[1]) in one_error_line(run("infer", path, *options), code)
 
 
 def test_a_password_is_never_shown():

@@ -51,6 +51,14 @@ def test_a_parquet_table_is_that_of_one_process(scans, tmp_path, rows):
     assert tables[0].equals(tables[1])
 
 
+def test_rotating_files_are_written_next_to_the_lines(scans, tmp_path):
+    settings, log = tmp_path / "settings.toml", tmp_path / "log.jsonl"
+    settings.write_text(f"[output]\nfile = '{log}'\n")
+    result = run("infer", scans, "--config", settings, "--format", "jsonl", "--workers", 2)
+    assert result.exit_code == 1
+    assert log.read_text() == result.stdout
+
+
 def test_unordered_has_the_same_lines(scans):
     alone = without_times(run("infer", scans, "--format", "jsonl").stdout)
     result = run("infer", scans, "--format", "jsonl", "--workers", 2, "--unordered")

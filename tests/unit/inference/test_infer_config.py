@@ -12,6 +12,7 @@ from digitkit.inference.infer_values import RotatingOutput
 from digitkit.inference.parsing import parse_size
 
 FILES, CAMERA = {"sources": ("a.png",)}, {"camera": "0"}
+WATCH = {"watch": Path("arriving"), "output": Path("a.csv")}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,10 @@ FILES, CAMERA = {"sources": ("a.png",)}, {"camera": "0"}
         ("format", FILES | {"format": "xlsx"}),
         ("format", CAMERA | {"format": "xlsx", "output": Path("a")}),
         ("output", CAMERA | {"output": Path("a.xlsx")}),
+        ("output", FILES | {"output": Path("/")}),
+        ("annotate", FILES | {"annotate": Path(__file__)}),
+        ("report", FILES | {"report": Path("page.jpg")}),
+        *((name, WATCH | {name: 1}) for name in ("fps", "retry", "max_frames", "duration")),
     ],
 )  # fmt: skip
 def test_what_is_not_valid_names_its_field(field, values):
