@@ -21,7 +21,7 @@ import numpy.typing as npt
 from digitkit.arrays import U8, Box
 from digitkit.errors import ImageError
 from digitkit.images.convert import from_array
-from digitkit.images.cv import MAX_PIXELS, PIXEL_LIMIT
+from digitkit.images.cv import MAX_PIXELS, PIXEL_LIMIT, too_many_pixels
 from digitkit.images.decode import decode_array
 from digitkit.images.guards import check_claimed_size, check_pixels
 from digitkit.images.pages import MAX_PAGES, Pages
@@ -115,11 +115,7 @@ class AnimationPages(Pages):
         if max(shape) > MAX_SIDE:
             raise ImageError(f"is longer than {MAX_SIDE:,} pixels", subject=name)
         if pixels > (PIXEL_LIMIT or MAX_PIXELS):
-            raise ImageError(
-                f"is larger than {MAX_PIXELS // 10**6} megapixels",
-                subject=name,
-                hint="reduce it, or set OPENCV_IO_MAX_IMAGE_PIXELS",
-            )
+            raise too_many_pixels(name)
         check_pixels(width, height, len(data), name)
         most = max(1, MAX_ANIMATION_PIXELS // max(1, pixels))
         if len(parts) > most:

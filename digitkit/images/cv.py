@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from digitkit.errors import MissingDependencyError, one_line
+from digitkit.errors import ImageError, MissingDependencyError, one_line
 
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded, in pixels: 200 megapixels, 600 MB as colour."""
@@ -43,3 +43,12 @@ except ImportError as error:
             "installed, remove both and install one"
         )
     raise MissingDependencyError(f"OpenCV does not load ({reason})", hint=hint) from error
+
+
+def too_many_pixels(name: str) -> ImageError:
+    """The error for an image, of this name, that is larger than what OpenCV decodes here."""
+    return ImageError(
+        f"is larger than {(PIXEL_LIMIT or MAX_PIXELS) / 1e6:g} megapixels",
+        subject=name,
+        hint="reduce it, or set OPENCV_IO_MAX_IMAGE_PIXELS",
+    )

@@ -20,7 +20,7 @@ from digitkit.errors import (
     printable_path,
 )
 from digitkit.images.convert import from_array
-from digitkit.images.cv import MAX_PIXELS, cv2
+from digitkit.images.cv import cv2, too_many_pixels
 from digitkit.images.guards import check_claimed_size, check_complete
 from digitkit.images.orientation import read_exif_orientation, turn_upright
 from digitkit.system.bounded import read_bounded
@@ -147,11 +147,7 @@ def _decoding_error(error: cv2.error, name: str) -> ImageError:
     # All failed assertions of OpenCV have one code; only the asserted expression, which names the
     # limit (CV_IO_MAX_IMAGE_PIXELS, _WIDTH or _HEIGHT), separates a size over it from damage.
     if error.code == cv2.Error.StsAssert and "MAX_IMAGE" in error.err:
-        return ImageError(
-            f"is larger than {MAX_PIXELS // 10**6} megapixels",
-            subject=name,
-            hint="reduce it, or set OPENCV_IO_MAX_IMAGE_PIXELS",
-        )
+        return too_many_pixels(name)
     if error.code == cv2.Error.StsNoMem:
         return _memory_error(name)
     return ImageError(f"not an image OpenCV can decode ({one_line(error.err)})", subject=name)

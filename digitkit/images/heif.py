@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.errors import ImageError, needs_extra, one_line
-from digitkit.images.cv import MAX_PIXELS, PIXEL_LIMIT
+from digitkit.images.cv import MAX_PIXELS, PIXEL_LIMIT, too_many_pixels
 from digitkit.images.formats import HEAD_BYTES, detect_format
 
 
@@ -39,11 +39,7 @@ def decode_heif(data: bytes | bytearray, name: str) -> npt.NDArray[np.generic]:
         image: Any = pillow_heif.open_heif(bytes(data), bgr_mode=True)
         width, height = image.size
         if width * height > (PIXEL_LIMIT or MAX_PIXELS):
-            raise ImageError(
-                f"is larger than {MAX_PIXELS // 10**6} megapixels",
-                subject=name,
-                hint="reduce it, or set OPENCV_IO_MAX_IMAGE_PIXELS",
-            )
+            raise too_many_pixels(name)
         return np.asarray(image)
     except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, IndexError) as error:
         if isinstance(error, ImageError):

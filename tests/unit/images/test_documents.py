@@ -16,7 +16,7 @@ from support.documents import (
 from support.errors import error_of
 
 from digitkit.errors import ImageError, MissingDependencyError, install_command
-from digitkit.images import animations, heif, pages, pdf
+from digitkit.images import animations, cv, heif, pages, pdf
 from digitkit.images.convert import from_array, to_grey
 from digitkit.images.decode import decode
 from digitkit.images.documents import open_pages
@@ -351,3 +351,8 @@ def test_damaged_and_too_large_heic_images(write_heic, one_of_each, monkeypatch)
         assert "damaged" in error_of(ImageError, decode, cut, "x").problem
     monkeypatch.setattr(heif, "PIXEL_LIMIT", 1000)
     assert "megapixels" in error_of(ImageError, decode, data, "x").problem
+
+
+def test_the_limit_that_is_set_is_the_one_that_is_named(monkeypatch):
+    monkeypatch.setattr(cv, "PIXEL_LIMIT", 1_500_000)
+    assert "larger than 1.5 megapixels" in str(cv.too_many_pixels("x.png"))
