@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from digitkit.choices import PrecisionChoice
-from digitkit.errors import ConfigError, InputNotFoundError, ModelError, os_reason
+from digitkit.errors import ConfigError, InputNotFoundError, ModelError, check_choice, os_reason
 
 
 def models_folder() -> Path:
@@ -37,9 +37,10 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
 
     Raises:
         InputNotFoundError: neither a shipped model nor a file has this name.
-        ConfigError: a precision is given for a file, which has only its own.
+        ConfigError: a precision is unknown, or given for a file, which has only its own.
         ModelError: this user has no access to the file's folder.
     """
+    check_choice("precision", precision, PrecisionChoice)
     path = Path(model)
     text = os.fspath(model)
     if path.suffix == "" and text == path.name and not path.exists():

@@ -125,4 +125,4 @@ def _picture(digit: Digit) -> str:
 
 
 def _percent(confidence: float) -> str:
-    return f"{int(1000 * min(confidence, 0.999)) / 10:.1f}%"  # never rounded up
+    return f"{min(confidence, 0.999):.1%}"  # never rounded up to 100%

@@ -20,8 +20,9 @@ class Digit:
         confidence: probability that this is a digit and that it is this one, 0–1.
         box: bounding box of its ink, pixels of the upright image.
         row: number of its row, from 0 at the top.
-        accepted: whether it counts: its confidence reaches the threshold and the border does not
-            cut it, or a `digitkit.Field` required it.
+        accepted: whether it counts: its confidence reaches the threshold, the border does not cut
+            it, and its row does not show that it is a sign or a line; or a `digitkit.Field`
+            required it.
         image: what the classifier saw, uint8 ``[28, 28]``.
         probabilities: of the digits 0 to 9, given that it is one, float32 ``[10]``.
         is_digit: probability that this is a digit at all, 0–1; 1 where the model has no such
@@ -175,7 +176,8 @@ class Reading:
     """What was read from one image.
 
     Attributes:
-        source: the path, the camera, or ``array``.
+        source: the path or the name of the file, the camera, or ``array``, ``bytes``, ``file`` or
+            ``image`` for what has none.
         digits: all digits in reading order, including those that are not accepted.
         ms: the duration of each step.
         frame: number of the frame of a video or a live source, from 0; None for an image file.
@@ -288,9 +290,14 @@ def round_confidence(confidence: float) -> float:
     return round(min(confidence, 0.9999), 4)
 
 
+def format_confidence(confidence: float) -> str:
+    """A confidence for people; never rounded up to 100%."""
+    return f"{confidence:.1%}" if confidence < 0.9995 else ">99.9%"
+
+
 def _show(confidence: float) -> str:
     """For a short text; never rounded up to 1."""
-    return f"confidence={min(confidence, 0.9999):.4f}"
+    return f"confidence={round_confidence(confidence):.4f}"
 
 
 def _digit_json(digit: Digit) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Shape:
         width: of its bounding box.
         height: of its bounding box.
         area: of its ink.
-        ink: its pixels, bool ``[h, w]``, at least one of them ink.
+        ink: its pixels, 0 or 1, uint8 ``[h, w]``, at least one of them ink.
     """
 
     left: float

@@ -7,10 +7,9 @@ import numpy as np
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import BOX, SIDE
-from digitkit.reading.results import Digit, Reading
+from digitkit.reading.results import Digit, Reading, format_confidence
 from digitkit.sinks.drawing import GREEN, GREY, RED, draw
 from digitkit.sinks.labels import FONT, Room, around
-from digitkit.sinks.records import format_confidence
 
 BLUE = (150, 90, 20)
 """Numbers that link the image and the tiles, and the frame of a digit; BGR."""

@@ -10,13 +10,18 @@ from itertools import repeat
 from typing import Any, Literal, Protocol
 
 from digitkit.errors import OutputError, escape_controls, os_reason, to_json
-from digitkit.reading.results import Event, Reading, number_json
+from digitkit.reading.results import (
+    Event,
+    Reading,
+    format_confidence,
+    number_json,
+    round_confidence,
+)
 from digitkit.sinks.records import (
     Record,
     describe_dropped,
     describe_rejected,
     failure_record,
-    format_confidence,
     reading_records,
 )
 from digitkit.sources.frames import Failure, Frame
@@ -190,7 +195,7 @@ def _csv_record(record: Record) -> str:
             "column": number.column,
             "text": keep_text(number.text),
             "complete": "true" if number.complete else "false",
-            "confidence": f"{min(number.confidence, 0.9999):.4f}",  # never rounded up to 1
+            "confidence": f"{round_confidence(number.confidence):.4f}",
         }
     return csv_line([values.get(column) for column in CSV_COLUMNS])
 

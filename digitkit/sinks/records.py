@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from digitkit.arrays import Box
-from digitkit.reading.results import Digit, Number, Reading
+from digitkit.reading.results import Digit, Number, Reading, format_confidence
 from digitkit.sources.frames import Failure
 
 
@@ -106,8 +106,3 @@ def digit_label(digit: Digit) -> str:
     """``7``; ``7?`` if it is doubtful; ``7 cut`` if the image's border cuts it."""
     doubt = " cut" if digit.cut else "?"
     return f"{digit.digit}" if digit.accepted else f"{digit.digit}{doubt}"
-
-
-def format_confidence(confidence: float) -> str:
-    """A confidence for people; never rounded up to 100%."""
-    return f"{min(confidence, 0.9999):.1%}" if confidence < 0.9995 else ">99.9%"

@@ -217,7 +217,7 @@ def _digit_reasons(digit: Digit, may_be_sign: bool) -> tuple[str, ...]:
     if probability >= _SECOND and second != digit.digit:
         reasons.append(f"it may be a {second} ({min(probability, 0.99):.0%})")
     if not reasons and not digit.accepted:
-        reasons.append("its confidence is below the threshold")
+        reasons.append("it is not clear, or it may be a sign or a line")
     return tuple(reasons)
 
 

@@ -12,7 +12,7 @@ from digitkit.arrays import U8, Box
 from digitkit.errors import OutputError, needs_extra, os_reason
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
-from digitkit.reading.results import Number, Reading
+from digitkit.reading.results import Number, Reading, round_confidence
 from digitkit.sinks.records import Record, failure_record, reading_records
 from digitkit.sinks.review import encode_jpeg
 from digitkit.sources.frames import Failure, Frame
@@ -179,8 +179,7 @@ class XlsxSink:
             self._cell("column", number.column, plain)
             self._cell("text", number.text, self._text[doubt])
             self._cell("complete", number.complete, plain)
-            confidence = int(number.confidence * 10_000) / 10_000  # never rounded up to 100%
-            self._cell("confidence", min(confidence, 0.9999), self._percent[doubt])
+            self._cell("confidence", round_confidence(number.confidence), self._percent[doubt])
         self._cell("reasons", "; ".join(record.reasons) or None, self._text[doubt])
         self._cell("error", record.error, self._text[doubt])
         self._cell("frame", record.frame, plain)

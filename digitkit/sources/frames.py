@@ -45,7 +45,7 @@ class _Pixels:
         return image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One image on its way through the pipeline.
 

@@ -48,7 +48,7 @@ class LineConfig(StepConfig):
 
 
 def line_loss(net: LineNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """The cross entropy of a batch's columns, and the fraction of them that is right.
+    """The cross entropy of a batch's columns, and the fraction of them that is wrong.
 
     Args:
         net: the line reader.

@@ -17,11 +17,11 @@ from digitkit.images import containers
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
 from digitkit.reading.numbers import find_numbers
+from digitkit.reading.results import format_confidence
 from digitkit.sinks.drawing import GREEN, draw
 from digitkit.sinks.explain import BLUE, draw_tiles, explain
 from digitkit.sinks.images import AnnotatedImageSink, ExplanationSink
 from digitkit.sinks.lines import LineSink, format_text, keep_text
-from digitkit.sinks.records import format_confidence
 from digitkit.sinks.video_file import VideoSink
 from digitkit.sinks.window import WindowSink
 from digitkit.sources.frames import Failure, Frame
