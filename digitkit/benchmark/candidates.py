@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -113,25 +114,24 @@ def plan_variants(config: BenchConfig, candidates: Sequence[ModelCandidate]) -> 
     Those that cannot be measured have an error.
     """
     variants = []
-    for candidate in candidates:
-        for runtime in config.runtimes:
-            for threads in config.threads:
-                for batch in config.batches:
-                    error = candidate.error
-                    if error is None and batch > 1 and candidate.fixed_batch:
-                        problem = "takes one image at a time, its batch size is fixed at 1"
-                        error = f"{candidate.facts.file}: {problem}"
-                    variants.append(
-                        Variant(
-                            name=format_name(candidate.name, runtime, threads, batch),
-                            model=candidate.name,
-                            model_sha256=candidate.facts.sha256,
-                            runtime=runtime,
-                            threads=threads,
-                            batch=batch,
-                            error=error,
-                        )
-                    )
+    for candidate, runtime, threads, batch in itertools.product(
+        candidates, config.runtimes, config.threads, config.batches
+    ):
+        error = candidate.error
+        if error is None and batch > 1 and candidate.fixed_batch:
+            problem = "takes one image at a time, its batch size is fixed at 1"
+            error = f"{candidate.facts.file}: {problem}"
+        variants.append(
+            Variant(
+                name=format_name(candidate.name, runtime, threads, batch),
+                model=candidate.name,
+                model_sha256=candidate.facts.sha256,
+                runtime=runtime,
+                threads=threads,
+                batch=batch,
+                error=error,
+            )
+        )
     return variants
 
 

@@ -162,7 +162,7 @@ def read_corrections(path: Path) -> Iterator[Correction | DatasetError]:
 
     Raises:
         InputNotFoundError: the file does not exist.
-        DatasetError: it cannot be read.
+        DatasetError: it cannot be read, or is another file.
     """
     try:
         data = read_bounded(path, MAX_FILE_BYTES)
@@ -172,7 +172,14 @@ def read_corrections(path: Path) -> Iterator[Correction | DatasetError]:
         raise DatasetError(f"cannot be read: {os_reason(error)}", subject=str(path)) from error
     except ValueError as error:  # a NUL byte inside the name
         raise InputNotFoundError(f"is not a valid path: {error}", subject=str(path)) from error
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if data.strip() and not data.lstrip().startswith(b"{"):
+        raise DatasetError(
+            "is not a file of corrections (JSON lines)",
+            subject=str(path),
+            hint="download one from the review of digitkit infer --report or of digitkit serve",
+        )
+    for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
         try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
 
-from digitkit.forms.marks import Marks
+from digitkit.forms.hypotheses import Hypotheses
 from digitkit.forms.results import Status
 from digitkit.forms.rules import Rule
 from digitkit.forms.template import FormField, Template
@@ -51,14 +51,14 @@ class Candidate:
     Attributes:
         text: digits, and a decimal point in an amount.
         probability: of its digits, above 0.
-        choice: which digit each mark with options is taken for.
-        way: which of the ways to see digits in the field's ink.
+        choice: which digit each slot with options is taken for.
+        segmentation: which of the segmentations of its ink was taken.
     """
 
     text: str
     probability: float
     choice: tuple[int, ...] = ()
-    way: int = 0
+    segmentation: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Decision:
         confidence: 0–1.
         reasons: why it is not ``ok``, or what was corrected.
         choice: as of a `Candidate`.
-        way: likewise.
+        segmentation: likewise.
     """
 
     text: str
@@ -79,7 +79,7 @@ class Decision:
     confidence: float
     reasons: tuple[str, ...] = ()
     choice: tuple[int, ...] = ()
-    way: int = 0
+    segmentation: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _Field:
     """A field and its candidates."""
 
     field: FormField
-    marks: Marks
+    hypotheses: Hypotheses
     raw: Candidate
     fitting: tuple[Candidate, ...]
 
@@ -101,7 +101,7 @@ class _Field:
         return min(1.0, probability / max(total + chance * max(0.0, 1 - total), 1e-12))
 
 
-def decide(template: Template, found: Mapping[str, Marks]) -> dict[str, Decision]:
+def decide(template: Template, found: Mapping[str, Hypotheses]) -> dict[str, Decision]:
     """Decide what each field says.
 
     Args:
@@ -114,21 +114,23 @@ def decide(template: Template, found: Mapping[str, Marks]) -> dict[str, Decision
     fields = {one.name: _list_candidates(one, found[one.name]) for one in template.fields}
     decisions = {name: _decide_alone(one) for name, one in fields.items()}
     # Nothing is said of an empty total.
-    telling = [rule for rule in template.rules if not fields[rule.target].marks.is_empty]
+    telling = [rule for rule in template.rules if not fields[rule.target].hypotheses.is_empty]
     for rules in _groups(telling):
         decisions |= _decide_together(rules, fields, decisions)
     return decisions
 
 
-def _list_candidates(one: FormField, marks: Marks) -> _Field:
+def _list_candidates(one: FormField, hypotheses: Hypotheses) -> _Field:
     """The readings of a field that meet its own constraints."""
-    if not marks.ways:
+    if not hypotheses.segmentations:
         empty = Candidate("", 1.0)
-        return _Field(one, marks, empty, (empty,) if marks.is_empty and not one.required else ())
+        return _Field(
+            one, hypotheses, empty, (empty,) if hypotheses.is_empty and not one.required else ()
+        )
     raw: Candidate | None = None
     kept: dict[str, Candidate] = {}
     faults: dict[str, bool] = {}
-    for candidate in islice(_hypotheses(one, marks), MAX_TRIED):
+    for candidate in islice(_candidates(one, hypotheses), MAX_TRIED):
         text = candidate.text
         raw = raw or candidate
         if text not in faults:
@@ -142,26 +144,31 @@ def _list_candidates(one: FormField, marks: Marks) -> _Field:
             break
     assert raw is not None
     ordered = sorted(kept.values(), key=lambda each: -each.probability)
-    return _Field(one, marks, raw, tuple(ordered))
+    return _Field(one, hypotheses, raw, tuple(ordered))
 
 
-def _hypotheses(one: FormField, marks: Marks) -> Iterator[Candidate]:
+def _candidates(one: FormField, hypotheses: Hypotheses) -> Iterator[Candidate]:
     """What a field may say, the likeliest first."""
     streams = [
-        _of_way(one, place, [mark.options for mark in way.marks if mark.options], way.share)
-        for place, way in enumerate(marks.ways)
+        _of_segmentation(
+            one,
+            place,
+            [slot.options for slot in segmentation.slots if slot.options],
+            segmentation.share,
+        )
+        for place, segmentation in enumerate(hypotheses.segmentations)
     ]
     return heapq.merge(*streams, key=lambda each: -each.probability)
 
 
-def _of_way(
-    one: FormField, way: int, options: Sequence[Sequence[Option]], share: float
+def _of_segmentation(
+    one: FormField, segmentation: int, options: Sequence[Sequence[Option]], share: float
 ) -> Iterator[Candidate]:
     for number, (probability, choice) in enumerate(by_probability(options)):
         if number and probability * share < LEAST:
             return
-        taken = [ways[k].digit or 0 for ways, k in zip(options, choice, strict=True)]
-        yield Candidate(_make_text(one, taken), probability * share, tuple(taken), way)
+        taken = [each[k].digit or 0 for each, k in zip(options, choice, strict=True)]
+        yield Candidate(_make_text(one, taken), probability * share, tuple(taken), segmentation)
 
 
 def _make_text(one: FormField, taken: Sequence[int]) -> str:
@@ -178,7 +185,9 @@ def _separator_doubt(one: _Field, candidate: Candidate) -> str | None:
     if one.field.cells:
         return None
     count = len(candidate.choice)
-    places = {count - before for before in one.marks.ways[candidate.way].separators}
+    places = {
+        count - before for before in one.hypotheses.segmentations[candidate.segmentation].separators
+    }
     if not one.field.decimals:
         return "has a decimal separator" if places else None
     if not places:
@@ -190,21 +199,21 @@ def _separator_doubt(one: _Field, candidate: Candidate) -> str | None:
 
 def _decide_alone(one: _Field) -> Decision:
     """What a field says by itself."""
-    if one.marks.is_empty:
+    if one.hypotheses.is_empty:
         if one.field.required:
             return Decision("", "invalid", 1.0, ("is required, and empty",))
         return Decision("", "empty", 1.0)
     if not one.fitting:
         fault = one.field.find_fault(one.raw.text) if one.raw.text else None
-        reasons = tuple(filter(None, (fault, *one.marks.doubts)))
+        reasons = tuple(filter(None, (fault, *one.hypotheses.doubts)))
         status: Status = "invalid" if fault else "doubtful"
-        return Decision(one.raw.text, status, 0.0, reasons, one.raw.choice, one.raw.way)
+        return Decision(one.raw.text, status, 0.0, reasons, one.raw.choice, one.raw.segmentation)
     best = one.fitting[0]
     free = one.field.pattern is None and one.field.checksum is None and not one.field.is_quantity
     chance = 1.0 if free else CHANCE["checksum" if one.field.checksum else "limits"]
     confidence = one.confidence_of(best.probability, one.total, chance)
     doubt = _separator_doubt(one, best)
-    doubts = one.marks.doubts + (() if doubt is None else (doubt,))
+    doubts = one.hypotheses.doubts + (() if doubt is None else (doubt,))
     return _judge(one, best, confidence, doubts)
 
 
@@ -219,7 +228,7 @@ def _judge(
         confidence = min(confidence, DOUBTED)  # something is missing, however sure the rest is
     if status == "doubtful" and not doubts:
         reasons = (*reasons, f"a digit is doubtful ({confidence:.0%})")
-    return Decision(best.text, status, confidence, reasons, best.choice, best.way)
+    return Decision(best.text, status, confidence, reasons, best.choice, best.segmentation)
 
 
 # --- rules across fields ---
@@ -261,7 +270,7 @@ def _decide_together(
         for probability, choice in islice(by_probability(options), MAX_TRIED):
             if probability < LEAST * 1e-3 or (fits and probability < fits[0][0] * 1e-4):
                 break
-            chosen = [ways[k] for ways, k in zip(options, choice, strict=True)]
+            chosen = [each[k] for each, k in zip(options, choice, strict=True)]
             if _holds(rules, {n: c.text for n, c in zip(names, chosen, strict=True)}):
                 fits.append((probability, chosen))
     if not fits:
@@ -271,13 +280,13 @@ def _decide_together(
     shortest = min(len(best[names.index(rule.target)].choice) for rule in rules)
     chance = max(CHANCE["rule"], 0.1**shortest)
     for place, (name, one) in enumerate(zip(names, members, strict=True)):
-        if one.marks.is_empty:
+        if one.hypotheses.is_empty:
             continue
         text = best[place].text
         same = sum(probability for probability, chosen in fits if chosen[place].text == text)
         confidence = one.confidence_of(same, total, chance)
         # The rule says where the decimal point is.
-        decisions[name] = _judge(one, best[place], confidence, one.marks.doubts)
+        decisions[name] = _judge(one, best[place], confidence, one.hypotheses.doubts)
     return decisions
 
 

@@ -14,15 +14,15 @@ import numpy as np
 from digitkit.arrays import Box
 from digitkit.choices import PrecisionChoice
 from digitkit.errors import ConfigError, FormError, TemplateError
-from digitkit.forms.chains import Chain, chain_marks, cut_chain
 from digitkit.forms.checksums import Checksum
 from digitkit.forms.decide import Decision, decide
 from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
 from digitkit.forms.field_line import FIELD_WEIGHTS, read_field
 from digitkit.forms.geometry import Placement
-from digitkit.forms.marks import CellInk, Mark, Marks, comb_marks, cut_cells
+from digitkit.forms.hypotheses import CellInk, DigitSlot, Hypotheses, comb_hypotheses, cut_cells
 from digitkit.forms.registration import Picture, Registrar, Registration, is_better
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
+from digitkit.forms.segmentation import Lattice, cut_lattice, free_hypotheses
 from digitkit.forms.template import FormField, Template
 from digitkit.forms.template_file import load_templates
 from digitkit.images.grey import GreyImage
@@ -183,26 +183,26 @@ class Form:
             )
         return best
 
-    def _read_fields(self, template: Template, inks: Sequence[FieldInk]) -> dict[str, Marks]:
+    def _read_fields(self, template: Template, inks: Sequence[FieldInk]) -> dict[str, Hypotheses]:
         level = ink_level([ink for ink in inks if ink.is_inside])
         # Of a black-and-white scan of pale print none is there.
         has_print = any(ink.is_known for ink in inks)
         pairs = list(zip(template.fields, inks, strict=True))
-        cut: list[list[CellInk] | Chain] = [
-            cut_cells(one, ink, level) if one.cells else cut_chain(one, ink, level)
+        cut: list[list[CellInk] | Lattice] = [
+            cut_cells(one, ink, level) if one.cells else cut_lattice(one, ink, level)
             for one, ink in pairs
         ]
         # One batch for all fields.
         images = [
             each.image
             for part in cut
-            for each in (part.runs if isinstance(part, Chain) else part)
+            for each in (part.segments if isinstance(part, Lattice) else part)
             if each.image is not None
         ]
         predictions = iter(self.classifier.classify(images))
-        found: dict[str, Marks] = {}
+        found: dict[str, Hypotheses] = {}
         for (one, ink), part in zip(pairs, cut, strict=True):
-            members = part.runs if isinstance(part, Chain) else part
+            members = part.segments if isinstance(part, Lattice) else part
             written = [each.box for each in members if each.image is not None]
             own = list(itertools.islice(predictions, len(written)))
             seen = read_field(self.line_reader, ink, level, written)
@@ -210,16 +210,16 @@ class Form:
                 prediction if row is None else combine(prediction, row, FIELD_WEIGHTS)
                 for prediction, row in zip(own, seen, strict=True)
             ]
-            if isinstance(part, Chain):
-                marks = chain_marks(one, part, both, own)
+            if isinstance(part, Lattice):
+                hypotheses = free_hypotheses(part, both, own)
             else:
-                marks = comb_marks(one, part, both, own)
+                hypotheses = comb_hypotheses(one, part, both, own)
             if not ink.is_inside:
-                marks = Marks(doubts=("is not completely in the picture",))
+                hypotheses = Hypotheses(doubts=("is not completely in the picture",))
             elif not ink.is_known and has_print:
                 doubt = "the print around it is not the template's"
-                marks = replace(marks, doubts=(*marks.doubts, doubt))
-            found[one.name] = marks
+                hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, doubt))
+            found[one.name] = hypotheses
         return found
 
 
@@ -234,19 +234,25 @@ def _prepare(template: Template) -> _Known:
 
 
 def _to_reading(
-    one: FormField, decision: Decision, marks: Marks, placement: Placement, image: GreyImage
+    one: FormField,
+    decision: Decision,
+    hypotheses: Hypotheses,
+    placement: Placement,
+    image: GreyImage,
 ) -> FieldReading:
-    ways = marks.ways[decision.way : decision.way + 1]
-    written = [mark for way in ways for mark in way.marks if mark.options]
+    segmentations = hypotheses.segmentations[decision.segmentation : decision.segmentation + 1]
+    written = [
+        slot for segmentation in segmentations for slot in segmentation.slots if slot.options
+    ]
     is_doubtful = decision.status in ("doubtful", "invalid")
     digits = tuple(
         FieldDigit(
             digit,
-            _probability(mark, digit),
-            picture_box(placement, mark.box, image.shape),
-            mark.image if is_doubtful else None,
+            _probability(slot, digit),
+            picture_box(placement, slot.box, image.shape),
+            slot.image if is_doubtful else None,
         )
-        for mark, digit in zip(written, decision.choice, strict=False)
+        for slot, digit in zip(written, decision.choice, strict=False)
     )
     crop = None
     if is_doubtful:
@@ -261,8 +267,11 @@ def _to_reading(
     )  # fmt: skip
 
 
-def _probability(mark: Mark, digit: int) -> float:
-    return next((way.probability for way in mark.options if way.digit == digit), 0.0)
+def _probability(slot: DigitSlot, digit: int) -> float:
+    return next(
+        (option.probability for option in slot.options if option.digit == digit),
+        0.0,
+    )
 
 
 def picture_box(

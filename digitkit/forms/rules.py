@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,26 +115,12 @@ def check_cycles(rules: Sequence[Rule]) -> None:
     Raises:
         TemplateError: there is a cycle; the message shows it.
     """
-    by_target = {rule.target: rule for rule in rules}
-    done: set[str] = set()
-    for rule in rules:
-        path: list[str] = []
-        # Depth first, with a stack of its own: a template may nest deeper than Python does.
-        stack = [(rule.target, iter((rule.target,)))]
-        while stack:
-            step = next(stack[-1][1], None)
-            if step is None:
-                stack.pop()
-                if path:
-                    done.add(path.pop())
-                continue
-            if step in path:
-                cycle = " -> ".join([*path[path.index(step) :], step])
-                raise TemplateError(f"the rules have a cycle: {cycle}")
-            if step in done or step not in by_target:
-                continue
-            path.append(step)
-            stack.append((step, iter(by_target[step].sources)))
+    graph = {rule.target: rule.sources for rule in rules}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        cycle = " -> ".join(reversed(error.args[1]))
+        raise TemplateError(f"the rules have a cycle: {cycle}") from error
 
 
 def _evaluate(node: ast.expr, values: Mapping[str, Decimal]) -> Decimal:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from digitkit.arrays import U8
-from digitkit.errors import ImageError, printable_path
+from digitkit.errors import ImageError
 from digitkit.images.cv import PIXEL_LIMIT, cv2
-from digitkit.images.decode import check, decode_pixels, read_image_file
+from digitkit.images.decode import check, decode_pixels
 from digitkit.images.grey import GreyImage, count_halvings
 from digitkit.images.guards import jpeg_header
 from digitkit.images.orientation import read_exif_orientation
@@ -63,15 +62,6 @@ class LargeJpeg:
             return decode_pixels(self.data, self.name, self.orientation)
         except ImageError:
             return self._grey(0)
-
-
-def load_image(path: str | os.PathLike[str], *, exif: bool = True) -> U8 | LargeJpeg:
-    """Read an image file and decode it; see `load_bytes`.
-
-    Raises:
-        InputNotFoundError, SourceError, ImageError: as `decode_file` does.
-    """
-    return load_bytes(read_image_file(path), printable_path(path), exif=exif)
 
 
 def load_bytes(data: bytes, name: str, *, exif: bool = True) -> U8 | LargeJpeg:

@@ -269,8 +269,8 @@ def load_item(item: Item, *, exif: bool = True) -> Frame:
         raise ImageError(
             f"has {image.count:,} pages",
             subject=image.name,
-            hint=f"read one of them as {page_name(image.name, 1)}, or all with read_pages or "
-            "stream",
+            hint=f"name one of them, such as {page_name(image.name, 1)}; digitkit infer and "
+            "Reader.read_pages read all",
         )
     return image.decode()
 

@@ -12,7 +12,7 @@ from digitkit import Form
 from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms import template_file as template_module
 from digitkit.forms.decide import decide
-from digitkit.forms.marks import Mark, Marks, Way
+from digitkit.forms.hypotheses import DigitSlot, Hypotheses, Segmentation
 from digitkit.forms.template_file import load_template
 from digitkit.images.cv import cv2
 from digitkit.reading.fitting import Option
@@ -150,35 +150,36 @@ def test_what_a_form_is_made_of(folder, tmp_path):
 # --- decisions ---
 
 
-def marks(*digits: dict[int, float]) -> Marks:
+def seen(*digits: dict[int, float]) -> Hypotheses:
     """A field whose digits may be these."""
-    return Marks((Way(tuple(
-        Mark(tuple(Option(d, p) for d, p in sorted(each.items(), key=lambda one: -one[1])),
+    return Hypotheses((Segmentation(tuple(
+        DigitSlot(tuple(Option(d, p) for d, p in sorted(each.items(), key=lambda one: -one[1])),
              (0, 0, 1, 1)) for each in digits)),))  # fmt: skip
 
 
-def sure(text: str) -> Marks:
-    return marks(*({int(digit): 0.9999} for digit in text))
+def sure(text: str) -> Hypotheses:
+    return seen(*({int(digit): 0.9999} for digit in text))
 
 
 def test_a_checksum_corrects_a_digit(folder):
     template = load_template(write_form(folder))
-    found = {"a": Marks(), "b": Marks(), "total": Marks()}
+    found = {"a": Hypotheses(), "b": Hypotheses(), "total": Hypotheses()}
     digits = [{int(d): 0.999} for d in "45321"]
-    decision = decide(template, found | {"number": marks(*digits, {2: 0.6, 7: 0.39})})["number"]
+    decision = decide(template, found | {"number": seen(*digits, {2: 0.6, 7: 0.39})})["number"]
     assert (decision.text, decision.status) == ("453217", "ok")
     assert "453212" in decision.reasons[0]
     # Two corrections that are about as likely.
     decision = decide(
-        template, found | {"number": marks(*digits[:4], {1: 0.98, 6: 0.01}, {2: 0.98, 7: 0.01})}
+        template,
+        found | {"number": seen(*digits[:4], {1: 0.98, 6: 0.01}, {2: 0.98, 7: 0.01})},
     )["number"]
     assert decision.status == "doubtful"
 
 
 def test_a_sum_corrects_a_digit_and_says_so(folder):
     template = load_template(write_form(folder))
-    found = {"number": Marks(), "a": sure("731"), "b": sure("269")}
-    total = marks({1: 0.9999}, {0: 0.9999}, {8: 0.8, 0: 0.19}, {0: 0.9999})
+    found = {"number": Hypotheses(), "a": sure("731"), "b": sure("269")}
+    total = seen({1: 0.9999}, {0: 0.9999}, {8: 0.8, 0: 0.19}, {0: 0.9999})
     decisions = decide(template, found | {"total": total})
     assert decisions["total"].text == "1000"
     assert decisions["total"].status == "ok"
@@ -189,15 +190,15 @@ def test_a_sum_corrects_a_digit_and_says_so(folder):
 
 def test_an_empty_summand_is_nothing(folder):
     template = load_template(write_form(folder))
-    found = {"number": Marks(), "a": Marks(), "b": sure("269"), "total": sure("269")}
+    found = {"number": Hypotheses(), "a": Hypotheses(), "b": sure("269"), "total": sure("269")}
     decisions = decide(template, found)
     assert [decisions[name].status for name in ("a", "b", "total")] == ["empty", "ok", "ok"]
 
 
 def test_what_cannot_be_read_leaves_sure_fields_as_they_are(folder):
     template = load_template(write_form(folder))
-    unread = Marks((), ("its ink cannot be read",))
-    found = {"number": Marks(), "a": unread, "b": sure("269"), "total": sure("900")}
+    unread = Hypotheses((), ("its ink cannot be read",))
+    found = {"number": Hypotheses(), "a": unread, "b": sure("269"), "total": sure("900")}
     decisions = decide(template, found)
     assert decisions["a"].status == "doubtful"
     assert decisions["b"].status == "ok"
@@ -205,7 +206,12 @@ def test_what_cannot_be_read_leaves_sure_fields_as_they_are(folder):
 
 def test_without_a_constraint_a_doubtful_digit_is_doubtful(folder):
     template = load_template(write_form(folder, FIELDS, ""))
-    found = {"number": Marks(), "a": marks({7: 0.7, 1: 0.29}), "b": Marks(), "total": Marks()}
+    found = {
+        "number": Hypotheses(),
+        "a": seen({7: 0.7, 1: 0.29}),
+        "b": Hypotheses(),
+        "total": Hypotheses(),
+    }
     decision = decide(template, found)["a"]
     assert (decision.text, decision.status) == ("7", "doubtful")
     assert decision.confidence == pytest.approx(0.7)
@@ -213,7 +219,12 @@ def test_without_a_constraint_a_doubtful_digit_is_doubtful(folder):
 
 def test_a_rule_with_an_empty_total_says_nothing(folder):
     template = load_template(write_form(folder))
-    found = {"number": Marks(), "a": marks({7: 0.7, 1: 0.29}), "b": sure("269"), "total": Marks()}
+    found = {
+        "number": Hypotheses(),
+        "a": seen({7: 0.7, 1: 0.29}),
+        "b": sure("269"),
+        "total": Hypotheses(),
+    }
     decisions = decide(template, found)
     assert (decisions["a"].status, decisions["total"].status) == ("doubtful", "empty")
     assert decisions["a"].confidence == pytest.approx(0.7)
@@ -221,16 +232,18 @@ def test_a_rule_with_an_empty_total_says_nothing(folder):
 
 def test_a_total_of_one_digit_proves_little(folder):
     template = load_template(write_form(folder))
-    a, b = marks({1: 0.3, 7: 0.2}), marks({1: 0.3, 4: 0.2})
-    decisions = decide(template, {"number": Marks(), "a": a, "b": b, "total": marks({2: 0.9})})
+    a, b = seen({1: 0.3, 7: 0.2}), seen({1: 0.3, 4: 0.2})
+    decisions = decide(template, {"number": Hypotheses(), "a": a, "b": b, "total": seen({2: 0.9})})
     assert {decisions[name].status for name in ("a", "b")} == {"doubtful"}
 
 
 def test_what_is_doubted_is_not_certain(folder):
     template = load_template(write_form(folder, FIELDS, ""))
-    (way,) = sure("731").ways
-    found = {"number": Marks(), "b": Marks(), "total": Marks()}
-    decision = decide(template, found | {"a": Marks((way,), ("ink reaches over its edge",))})["a"]
+    (segmentation,) = sure("731").segmentations
+    found = {"number": Hypotheses(), "b": Hypotheses(), "total": Hypotheses()}
+    decision = decide(
+        template, found | {"a": Hypotheses((segmentation,), ("ink reaches over its edge",))}
+    )["a"]
     assert (decision.status, decision.confidence) == ("doubtful", 0.5)
 
 

@@ -13,7 +13,7 @@ from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
 from digitkit.images.grey import GreyImage
-from digitkit.images.large import LargeJpeg, load_image
+from digitkit.images.large import LargeJpeg, load_bytes
 from digitkit.sources.files import load_frame
 from digitkit.sources.frames import Frame
 
@@ -24,6 +24,10 @@ def drawing(height=400, width=2600) -> np.ndarray:
     cv2.circle(image, (width // 5, height // 3), height // 4, (200, 60, 20), -1)
     cv2.rectangle(image, (width // 2, height // 2), (width - 30, height - 30), (30, 160, 60), -1)
     return cv2.GaussianBlur(image, (0, 0), 3)
+
+
+def load_image(path, *, exif=True):
+    return load_bytes(path.read_bytes(), str(path), exif=exif)
 
 
 def write_jpeg(path, image, orientation=1):

@@ -50,7 +50,7 @@ def test_addresses_are_no_files(reader):
 def test_pages(reader, scan):
     error = error_of(ImageError, reader.read, scan)
     assert "5 pages" in error.problem
-    assert "read_pages or stream" in error.hint
+    assert "read_pages" in error.hint
     assert f"{scan}#1" in error.hint
     readings = list(reader.read_pages(scan))
     assert [(r.source, r.page) for r in readings] == [(str(scan), page) for page in range(1, 6)]

@@ -39,7 +39,7 @@ FAINT = 0.1
 
 
 @dataclass(frozen=True)
-class Mark:
+class DigitSlot:
     """One place of a field where a digit may be.
 
     Attributes:
@@ -54,36 +54,36 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to see digits in a field's ink.
+class Segmentation:
+    """One way to divide a field's ink into digits.
 
     Attributes:
-        marks: from left to right; of a comb one for each cell.
-        separators: how many marks come before each decimal separator.
-        share: probability that it is the right way, above 0.
+        slots: from left to right; of a comb one for each cell.
+        separators: how many slots come before each decimal separator.
+        share: probability that it is the right one, above 0.
     """
 
-    marks: tuple[Mark, ...]
+    slots: tuple[DigitSlot, ...]
     separators: tuple[int, ...] = ()
     share: float = 1.0
 
 
 @dataclass(frozen=True)
-class Marks:
+class Hypotheses:
     """What is written in a field.
 
     Attributes:
-        ways: to see digits in it, the likeliest first; none for an empty field.
+        segmentations: of its ink, the likeliest first; none for an empty field.
         doubts: what else is wrong with it.
     """
 
-    ways: tuple[Way, ...] = ()
+    segmentations: tuple[Segmentation, ...] = ()
     doubts: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is written."""
-        return not self.ways and not self.doubts
+        return not self.segmentations and not self.doubts
 
 
 @dataclass(frozen=True)
@@ -206,12 +206,12 @@ def own_ink(ink: U8, mine: U8) -> U8:
     return np.asarray(np.where(values < FAINT * 255, 0, values).clip(0, 255), np.uint8)
 
 
-def comb_marks(
+def comb_hypotheses(
     one: FormField,
     cells: Sequence[CellInk],
     predictions: Sequence[Prediction],
     own: Sequence[Prediction],
-) -> Marks:
+) -> Hypotheses:
     """What each cell of a comb may be.
 
     Args:
@@ -221,12 +221,12 @@ def comb_marks(
         own: the same by the classifier alone.
     """
     left = iter(predictions)
-    marks = []
+    slots = []
     for cell in cells:
         options = () if cell.image is None else to_options(next(left))
-        marks.append(Mark(options, cell.box, cell.image))
+        slots.append(DigitSlot(options, cell.box, cell.image))
     filled = [i for i, cell in enumerate(cells) if cell.image is not None]
-    doubts = [f"cell {i + 1} cannot be read" for i in filled if not marks[i].options]
+    doubts = [f"cell {i + 1} cannot be read" for i in filled if not slots[i].options]
     if filled:
         first, last = filled[0], filled[-1]
         if not (one.is_quantity or one.pattern):
@@ -236,4 +236,4 @@ def comb_marks(
         empty = [i + 1 for i in range(first, last + 1) if cells[i].image is None]
         doubts += [f"cell {i} is empty" for i in empty]
     doubts += word_doubt(own)
-    return Marks((Way(tuple(marks)),) if filled else (), tuple(doubts))
+    return Hypotheses((Segmentation(tuple(slots)),) if filled else (), tuple(doubts))

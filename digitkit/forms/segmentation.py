@@ -1,8 +1,10 @@
-"""The digits of a free field: its ink is cut into pieces, and the likeliest chain of digits chosen.
+"""The digits of a free field: its ink is cut too finely, and the likeliest segmentation chosen.
 
-Connected strokes are cut where they are thin; each run of neighbouring pieces may be a digit. The
-classifier says how likely each is one, and dynamic programming finds the chain of runs that is most
-probable as a whole, and how much more probable it is than all others.
+Over-segmentation with recognition (Casey and Lecolinet, A Survey of Methods and Strategies in
+Character Segmentation, 1996): connected strokes are cut where they are thin, and each run of
+neighbouring pieces, a segment, may be a digit. The classifier says how likely each is one, and
+dynamic programming finds the chain of segments that is most probable as a whole, and how much more
+probable it is than all others.
 """
 
 from __future__ import annotations
@@ -17,7 +19,15 @@ import numpy.typing as npt
 
 from digitkit.arrays import U8
 from digitkit.forms.field_ink import FieldInk, find_residue, to_region
-from digitkit.forms.marks import Mark, Marks, Way, own_ink, place_of, to_options, word_doubt
+from digitkit.forms.hypotheses import (
+    DigitSlot,
+    Hypotheses,
+    Segmentation,
+    own_ink,
+    place_of,
+    to_options,
+    word_doubt,
+)
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
@@ -26,7 +36,7 @@ from digitkit.models.classifier import Prediction
 MAX_PIECES = 60
 """Most pieces of ink of a field; beyond, it cannot be read."""
 
-MAX_RUN = 6
+MAX_SEGMENT_PIECES = 6
 """Most pieces of a digit."""
 
 DIRT = 0.06
@@ -48,18 +58,18 @@ TOUCH = 0.06
 """Pieces that are further apart than this, in heights of the digits, are of two digits if both are
 as high as digits."""
 
-MAX_WAYS = 4
+MAX_SEGMENTATIONS = 4
 """Chains that are kept; a rule across fields may choose another than the likeliest."""
 
 MIN_SHARE = 1e-3
 """Less probable chains are not kept."""
 
 MIN_DIGIT = 1e-6
-"""Least probability of a run: none is impossible."""
+"""Least probability of a segment: none is impossible."""
 
 
 @dataclass(frozen=True)
-class Run:
+class Segment:
     """Neighbouring pieces that may be a digit.
 
     Attributes:
@@ -78,18 +88,18 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Chain:
+class Lattice:
     """The ink of a free field.
 
     Attributes:
         pieces: how many pieces it was cut into.
-        runs: what may be digits.
+        segments: what may be digits.
         separators: x of each decimal separator, pixels of the reference.
         doubts: what is wrong with it.
     """
 
     pieces: int = 0
-    runs: tuple[Run, ...] = ()
+    segments: tuple[Segment, ...] = ()
     separators: tuple[float, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -107,7 +117,7 @@ class _Piece:
     cut_prior: float
 
 
-def cut_chain(one: FormField, ink: FieldInk, level: float) -> Chain:
+def cut_lattice(one: FormField, ink: FieldInk, level: float) -> Lattice:
     """Cut the ink of a free field into pieces, and list what may be digits.
 
     Args:
@@ -129,9 +139,9 @@ def cut_chain(one: FormField, ink: FieldInk, level: float) -> Chain:
     places = np.flatnonzero(kept)
     heights = stats[places, cv2.CC_STAT_HEIGHT]
     if not len(places):
-        return Chain()
+        return Lattice()
     if len(places) > MAX_PIECES:
-        return Chain(doubts=("has too much ink to be read",))
+        return Lattice(doubts=("has too much ink to be read",))
     height = _usual_height(heights)
     tall = places[heights >= SMALL * height]
     upper = float(np.median(stats[tall, cv2.CC_STAT_TOP]))
@@ -148,17 +158,17 @@ def cut_chain(one: FormField, ink: FieldInk, level: float) -> Chain:
         pieces += _cut(place, sx, sy, mask, height)
     pieces.sort(key=lambda piece: piece.x + piece.w / 2)
     if not pieces:
-        return Chain(doubts=("its ink cannot be read",))
+        return Lattice(doubts=("its ink cannot be read",))
     if len(pieces) > MAX_PIECES:
-        return Chain(doubts=("has too much ink to be read",))
+        return Lattice(doubts=("has too much ink to be read",))
     lefts = stats[:, cv2.CC_STAT_LEFT]
     ends = lefts + stats[:, cv2.CC_STAT_WIDTH]
     across = ((lefts < left) & (ends > left)) | ((lefts < right) & (ends > right))
     across &= ~kept & ~residue & (stats[:, cv2.CC_STAT_HEIGHT] >= SMALL * height)
     across[0] = False
     doubts = ("ink reaches over its edge",) if across.any() else ()
-    runs = tuple(_list_runs(pieces, ink, height))
-    return Chain(len(pieces), runs, tuple(sorted(separators)), doubts=doubts)
+    segments = tuple(_list_segments(pieces, ink, height))
+    return Lattice(len(pieces), segments, tuple(sorted(separators)), doubts=doubts)
 
 
 def _is_below(piece: npt.NDArray[np.int32], tall: npt.NDArray[np.int32]) -> bool:
@@ -199,10 +209,10 @@ def _cut(stroke: int, x: int, y: int, mask: npt.NDArray[np.bool_], height: float
     return pieces
 
 
-def _list_runs(pieces: Sequence[_Piece], ink: FieldInk, height: float) -> list[Run]:
-    runs = []
+def _list_segments(pieces: Sequence[_Piece], ink: FieldInk, height: float) -> list[Segment]:
+    segments = []
     for first in range(len(pieces)):
-        for end in range(first + 1, min(first + MAX_RUN, len(pieces)) + 1):
+        for end in range(first + 1, min(first + MAX_SEGMENT_PIECES, len(pieces)) + 1):
             members = pieces[first:end]
             prior = _prior(pieces, first, end, height)
             if prior <= 0:
@@ -217,8 +227,8 @@ def _list_runs(pieces: Sequence[_Piece], ink: FieldInk, height: float) -> list[R
             crop = ink.ink[y0 : y + h + 2, x0 : x + w + 2]
             own = own[y0 - y + 2 :, x0 - x + 2 :][: crop.shape[0], : crop.shape[1]]
             image = normal_form(own_ink(crop, own))
-            runs.append(Run(first, end, prior, image, place_of(ink, x, y, w, h)))
-    return runs
+            segments.append(Segment(first, end, prior, image, place_of(ink, x, y, w, h)))
+    return segments
 
 
 def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> float:
@@ -248,24 +258,23 @@ def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> flo
     return prior
 
 
-def chain_marks(
-    one: FormField, chain: Chain, predictions: Sequence[Prediction], own: Sequence[Prediction]
-) -> Marks:
+def free_hypotheses(
+    lattice: Lattice, predictions: Sequence[Prediction], own: Sequence[Prediction]
+) -> Hypotheses:
     """The likeliest chains of digits of a free field.
 
     Args:
-        one: the field.
-        chain: its ink.
-        predictions: of each run's image.
+        lattice: the field's ink.
+        predictions: of each segment's image.
         own: the same by the classifier alone.
     """
-    if not chain.runs:
-        return Marks((), chain.doubts)
-    ending: list[list[tuple[int, float]]] = [[] for _ in range(chain.pieces + 1)]
-    for place, (run, prediction) in enumerate(zip(chain.runs, predictions, strict=True)):
-        likely = max(prediction.is_digit * run.prior, MIN_DIGIT)
+    if not lattice.segments:
+        return Hypotheses((), lattice.doubts)
+    ending: list[list[tuple[int, float]]] = [[] for _ in range(lattice.pieces + 1)]
+    for place, (segment, prediction) in enumerate(zip(lattice.segments, predictions, strict=True)):
+        likely = max(prediction.is_digit * segment.prior, MIN_DIGIT)
         weight = likely * max(float(prediction.probabilities.max()), 0.1)
-        ending[run.end].append((place, weight))
+        ending[segment.end].append((place, weight))
     # Of the pieces up to each: the likeliest chains, and the probability of all.
     best: list[list[tuple[float, tuple[int, ...]]]] = [[(1.0, ())]]
     total = [1.0]
@@ -273,24 +282,30 @@ def chain_marks(
         longer = [
             (before * weight, (*taken, place))
             for place, weight in options
-            for before, taken in best[chain.runs[place].first]
+            for before, taken in best[lattice.segments[place].first]
         ]
-        best.append(sorted(longer, reverse=True)[:MAX_WAYS])
-        total.append(sum(total[chain.runs[place].first] * weight for place, weight in options))
+        best.append(sorted(longer, reverse=True)[:MAX_SEGMENTATIONS])
+        total.append(
+            sum(total[lattice.segments[place].first] * weight for place, weight in options)
+        )
     if not best[-1] or total[-1] <= 0:
-        return Marks((), ("its ink cannot be read",))
-    ways = []
+        return Hypotheses((), ("its ink cannot be read",))
+    segmentations = []
     for probability, taken in best[-1]:
-        runs = [chain.runs[place] for place in taken]
-        marks = tuple(
-            Mark(to_options(predictions[place]), run.box, run.image)
-            for place, run in zip(taken, runs, strict=True)
+        segments = [lattice.segments[place] for place in taken]
+        slots = tuple(
+            DigitSlot(to_options(predictions[place]), segment.box, segment.image)
+            for place, segment in zip(taken, segments, strict=True)
         )
         separators = tuple(
-            sum(run.box[0] + run.box[2] / 2 < x for run in runs) for x in chain.separators
+            sum(segment.box[0] + segment.box[2] / 2 < x for segment in segments)
+            for x in lattice.separators
         )
         share = probability / total[-1]
-        if all(mark.options for mark in marks) and share >= MIN_SHARE:
-            ways.append(Way(marks, separators, share))
+        if all(slot.options for slot in slots) and share >= MIN_SHARE:
+            segmentations.append(Segmentation(slots, separators, share))
     doubts = word_doubt([own[place] for place in best[-1][0][1]])
-    return Marks(tuple(ways), (*(chain.doubts if ways else ("its ink cannot be read",)), *doubts))
+    return Hypotheses(
+        tuple(segmentations),
+        (*(lattice.doubts if segmentations else ("its ink cannot be read",)), *doubts),
+    )
