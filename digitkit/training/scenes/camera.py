@@ -77,7 +77,10 @@ def _threshold(page: Page) -> U8:
         patches = cv2.resize(rng.uniform(0.35, 1, coarse).astype(np.float32), (w, h))
         contrast = contrast * patches + rng.normal(0, 6, (h, w))
     written = contrast[page.ink > 128] if page.ink.any() else contrast
-    ink = contrast > min(rng.uniform(25, 70), max(0.6 * float(np.median(written)), 4.0))
+    least = float(rng.uniform(25, 70))
+    if written.size:  # else no pixel is mostly ink
+        least = min(least, max(0.6 * float(np.median(written)), 4.0))
+    ink = contrast > least
     level = np.where(ink, 255 - 255 * (paper > 127), 255 * (paper > 127)).astype(np.uint8)
     return np.asarray(cv2.cvtColor(level, cv2.COLOR_GRAY2BGR), np.uint8)
 
