@@ -11,6 +11,9 @@ U8 = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint8]
 """Digits, 0 to 9."""
 
+I32 = npt.NDArray[np.int32]
+"""Connected components by their numbers, and OpenCV's figures of them."""
+
 F32 = npt.NDArray[np.float32]
 """Scores and probabilities."""
 

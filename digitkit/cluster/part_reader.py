@@ -17,7 +17,7 @@ from digitkit.errors import ClusterError, ModelError, one_line
 from digitkit.images.cv import cv2
 from digitkit.images.decode import MAX_FILE_BYTES
 from digitkit.inference.pipeline import BATCH, Summary, read_each
-from digitkit.inference.worker import Form, write_down
+from digitkit.inference.worker import ResultFormat, write_down
 from digitkit.reading.reader import Reader
 from digitkit.sinks.parquet import SUFFIX, TableForm, import_pyarrow, table_schema
 from digitkit.sources.files import read_frames
@@ -43,7 +43,7 @@ class PartReader:
     def __init__(
         self,
         make_reader: Callable[[], Reader],
-        form: Form,
+        form: ResultFormat,
         manifest: str,
         folder: TableFolder,
         current: Path,

@@ -32,7 +32,7 @@ from digitkit.inference.input_files import guarded
 from digitkit.inference.outputs import table_form
 from digitkit.inference.pipeline import Summary, Tally
 from digitkit.inference.run_state import describe_run, open_run
-from digitkit.inference.worker import Form
+from digitkit.inference.worker import ResultFormat
 from digitkit.sinks.parquet import RowSink, TableForm, import_pyarrow, table_schema
 from digitkit.sources.files import expand_sources, list_sources
 from digitkit.sources.frames import Failure
@@ -84,7 +84,7 @@ def run_on_ray(
     ray = import_ray()
     make_reader = reader_factory(config, notice)
     reader = make_reader()  # here too, so that a wrong model is reported before anything else
-    form = Form(table_form(config, reader), number_rule=config.number_rule)
+    form = ResultFormat(table_form(config, reader), number_rule=config.number_rule)
     folder = TableFolder(config.output_address or str(config.output.absolute()))
     run_is_open = open_run(config, describe_run(config, reader), is_there=folder.is_there)
     with run_is_open as run, _connect(ray, config):
@@ -225,7 +225,7 @@ def _find_files(
 
 def _write_unlisted(
     manifest: Manifest,
-    form: Form,
+    form: ResultFormat,
     folder: TableFolder,
     tally: Tally,
     on_failure: Callable[[Failure], None],

@@ -41,9 +41,12 @@ MIN_INK = 28
 OUTSIDE = 0.1
 """A field may be so far outside of the picture, in its heights."""
 
-SEEN_PRINT, MIN_SEEN = 0.35, 0.6
-"""Solid print is there where the picture is at least this fraction as dark. In each square of a
-field at least the second fraction of it is, or the field is not that of the template."""
+SEEN_PRINT = 0.35
+"""Solid print is there where the picture is at least this fraction as dark."""
+
+MIN_SEEN = 0.6
+"""Least fraction of it that is there in each square of a field; else the field is not that of the
+template."""
 
 INK_SHARE = 0.38
 """Ink is at least this share of how dark a form's handwriting is."""

@@ -180,7 +180,7 @@ def _read_files(
         make_form,
         inputs.items,
         count,
-        worker.Form(read=read_forms, keep_images=config.needs_images),
+        worker.ResultFormat(read=read_forms, keep_images=config.needs_images),
         ordered=not config.unordered,
     )
     with closing(results):

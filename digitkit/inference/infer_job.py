@@ -244,15 +244,15 @@ def _read_with_workers(
     workers: int,
     call: Callable[..., Summary],
 ) -> Summary:
-    from digitkit.inference.worker import Form
+    from digitkit.inference.worker import ResultFormat
     from digitkit.inference.workers import count_images, deliver_results, read_with_workers
 
     config, outputs = files.config, files.outputs
-    form = Form(keep_images=config.needs_images)
+    form = ResultFormat(keep_images=config.needs_images)
     if not config.needs_images:
         how = config.resolved_format
         table = table_form(config, reader) if how == "parquet" else how
-        form = Form(table, config.quiet, config.number_rule)  # type: ignore[arg-type]
+        form = ResultFormat(table, config.quiet, config.number_rule)  # type: ignore[arg-type]
     results = read_with_workers(
         make_reader,
         files.items,

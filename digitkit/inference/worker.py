@@ -35,7 +35,7 @@ result, it would leave the other side waiting for the rest."""
 
 
 class FrameReader(Protocol):
-    """What reads images in a process: a `Reader`, or what `Form.read` takes.
+    """What reads images in a process: a `Reader`, or what `ResultFormat.read` takes.
 
     Attributes:
         obeys_exif: whether a source is to rotate an image file as its EXIF data says.
@@ -51,8 +51,8 @@ ReadFrames = Callable[[Any, Iterable[Frame | Failure]], Iterator[Any]]
 
 
 @dataclass(frozen=True)
-class Form:
-    """In which form readings are wanted; can be pickled.
+class ResultFormat:
+    """In which format results are wanted; can be pickled.
 
     Written down where they are read, they cost the process that collects them nothing but a copy.
 
@@ -89,13 +89,13 @@ class Written:
 
 
 Result = Written | list[Outcome]
-"""What was read from a few files; the readings themselves where `Form.how` is None."""
+"""What was read from a few files; the readings themselves where `ResultFormat.how` is None."""
 
 
 class FileReader:
     """Reads files in the form that is wanted."""
 
-    def __init__(self, reader: FrameReader, form: Form) -> None:
+    def __init__(self, reader: FrameReader, form: ResultFormat) -> None:
         """Read with this reader."""
         self._reader = reader
         self._form = form
@@ -152,7 +152,7 @@ class FileReader:
 
 
 def read_with(
-    reader: FrameReader, frames: Iterable[Frame | Failure], form: Form, *, batch: int = 1
+    reader: FrameReader, frames: Iterable[Frame | Failure], form: ResultFormat, *, batch: int = 1
 ) -> Iterator[Outcome]:
     """Read images with what a form names; `batch` as for `read_each`."""
     if form.read is not None:
@@ -160,7 +160,7 @@ def read_with(
     return read_each(cast(Reader, reader), frames, batch=batch)
 
 
-def write_down(outcomes: Iterable[Outcome], reader: Reader, form: Form) -> Written:
+def write_down(outcomes: Iterable[Outcome], reader: Reader, form: ResultFormat) -> Written:
     """Write readings down as a form that says how.
 
     Args:
@@ -202,7 +202,7 @@ def _without_image(outcome: Outcome) -> Outcome:
 _file_reader: FileReader | None = None
 
 
-def start(make_reader: Callable[[], FrameReader], form: Form, ended: Connection) -> None:
+def start(make_reader: Callable[[], FrameReader], form: ResultFormat, ended: Connection) -> None:
     """Begin a worker process, which exits soon after the other end of `ended` is closed."""
     global _file_reader
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out work

@@ -13,9 +13,9 @@ from digitkit.errors import WorkerError
 from digitkit.inference.pipeline import Outcome, Summary, Tally
 from digitkit.inference.worker import (
     Answer,
-    Form,
     FrameReader,
     Result,
+    ResultFormat,
     Written,
     read_with,
     start,
@@ -52,7 +52,7 @@ def read_with_workers(
     make_reader: Callable[[], FrameReader],
     items: Iterable[Item | Failure],
     workers: int,
-    form: Form,
+    form: ResultFormat,
     *,
     ordered: bool = True,
     limits: VideoLimits = ALL_FRAMES,
@@ -164,7 +164,11 @@ class _Pool:
     """
 
     def __init__(
-        self, make_reader: Callable[[], FrameReader], workers: int, form: Form, limits: VideoLimits
+        self,
+        make_reader: Callable[[], FrameReader],
+        workers: int,
+        form: ResultFormat,
+        limits: VideoLimits,
     ) -> None:
         """Start the processes."""
         # Not at the top: one image is read sooner than these are loaded.

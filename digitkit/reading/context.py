@@ -31,10 +31,18 @@ LIKELY = 0.75
 """From this probability on a detection keeps its confidence: a false digit costs as much as three
 missed ones."""
 
-SURE_SHAPE, BESIDE, OFF_LEVEL, SIZES = 0.97, 0.35, 0.25, (0.75, 1.3)
-"""A digit in doubt is accepted if the classifier is as sure of its shape as the first, and an
-accepted one of its row is at most this far beside it and above or below it, in heights of that, and
-of its height within these factors."""
+SURE_SHAPE = 0.97
+"""A digit in doubt is accepted if the classifier is at least this sure of its shape, 0–1, and an
+accepted one of its row is beside it: see `BESIDE`, `OFF_LEVEL` and `SIZES`."""
+
+BESIDE = 0.35
+"""Greatest gap between them, in heights of the accepted one."""
+
+OFF_LEVEL = 0.25
+"""Most that it may be above or below that one, likewise."""
+
+SIZES = (0.75, 1.3)
+"""Least and greatest height of it, likewise."""
 
 _CERTAIN = 0.999
 """Probabilities are limited to this: what is certain tells no more."""

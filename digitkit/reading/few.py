@@ -17,9 +17,14 @@ from digitkit.reading.single import LoadGrey
 from digitkit.reading.strips import Member
 from digitkit.reading.tilt import turn_points
 
-FEW, SHORT, ROOM = 5, 3, 1.6
-"""On a page with at most the first number of accepted digits, those of rows with at most the second
-are looked at in grey, in squares whose side is the third times their longer one."""
+FEW = 5
+"""Digits are looked at in grey on pages with at most this number of accepted ones ..."""
+
+SHORT = 3
+"""... in rows with at most this number of them ..."""
+
+ROOM = 1.6
+"""... in squares whose side is so many times the digit's longer one."""
 
 
 def look_at_few(

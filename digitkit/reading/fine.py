@@ -26,17 +26,26 @@ twice their size."""
 MAX_SMALL_PIXELS = 100_000
 """Most pixels of such a small image: a strip, but no camera frame."""
 
-MIN_PARTS, MIN_PART_SCORE = 3, 0.5
-"""A larger candidate is dropped if so many small ones in it have at least such a score, or the
-larger one's own if that is lower."""
+MIN_PARTS = 3
+"""A larger candidate is dropped if so many small ones in it have a score of at least
+`MIN_PART_SCORE`."""
 
-SURE_SCORE, SURE_INK = 0.5, 0.8
-"""What was found needs no second look from this detection score and this mean probability of its
-ink on, 0–1. A paragraph of small writing, blurred, may look like a digit, but of faint ink."""
+MIN_PART_SCORE = 0.5
+"""The larger one's own score, if that is lower, 0–1."""
 
-FEW, LOW = 4, 40
-"""Up to so many candidates, all lower than the second, may not be all there is, or each be a
-paragraph of small writing: pixels of the scale that they were found in."""
+SURE_SCORE = 0.5
+"""What was found needs no second look from this detection score on, 0–1, if its ink is sure."""
+
+SURE_INK = 0.8
+"""Least mean probability of such ink, 0–1: a paragraph of small writing, blurred, may look like a
+digit, but of faint ink."""
+
+FEW = 4
+"""Up to so many candidates that are all lower than `LOW` may not be all there is, or each be a
+paragraph of small writing."""
+
+LOW = 40
+"""Pixels of the scale that they were found in."""
 
 _BLOCK = 32
 """Side of the blocks that are looked at or not, pixels of the working scale."""

@@ -29,9 +29,12 @@ CLEAR_SIGN = 0.9
 RUN = 4
 """So many columns belong to the middle of a digit; twice as many to those of two 1s."""
 
-APART, PART = 0.25, 0.4
-"""Two digits that are not alike are further apart than the first, in heights, and two that are, but
-for 1s, than the second."""
+APART = 0.25
+"""Of two different digits that are nearer than this, in heights, only the likelier one is there."""
+
+PART = 0.4
+"""A digit nearer than this to the middle of one that is alike, in heights, is a part of it; 1s may
+be so near."""
 
 SAME = 0.3
 """A digit and what the line reader sees are one if their middles are this near, in heights."""

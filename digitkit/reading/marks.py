@@ -25,17 +25,28 @@ from digitkit.reading.strips import BAND, HALF, STROKE, Ink, Member, Placed, Str
 SWALLOWED = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""
 
-REMNANT, MIN_ATTACHED, MIN_DASH = 0.06, 0.05, 0.03
-"""Ink this close to a digit's strokes is their edge, in heights; what goes on beyond that is ink of
-its own from the second area on, and from the third if it is a dash, in squares of the height."""
+REMNANT = 0.06
+"""Ink this close to a digit's strokes is their edge, in heights."""
+
+MIN_ATTACHED = 0.05
+"""Least area of what goes on beyond that and is ink of its own, in squares of the height."""
+
+MIN_DASH = 0.03
+"""The same of a dash."""
 
 MIN_CUT = 0.12, 0.006
-"""Ink that the border of the image cuts is at least so high, in heights, with this area, in squares
-of the height; what it is cannot be told, unless it is a dash."""
+"""Least height, in heights, and area, in squares of the height, of ink that the border of the image
+cuts; what it is cannot be told, unless it is a dash."""
 
-FAINT, SEEN = (0.48, 0.3), 0.9
-"""Ink of the strokes' pen is at least as strong as the first fraction of theirs; what is weaker is
-the edge of a shadow. From the second on it is ink if its row shows a point, so likely at least."""
+FAINT = 0.48
+"""Ink of the digits' pen is at least this fraction as strong as their strokes; what is weaker is
+the edge of a shadow."""
+
+FAINT_POINT = 0.3
+"""The same where the row shows a point."""
+
+SEEN = 0.9
+"""The row shows a point from this probability on."""
 
 
 def find_marks(lines: Mapping[int, Line], members: Sequence[Member]) -> list[Mark]:
@@ -91,9 +102,9 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
 def _is_ink(line: Line, ink: Ink, shape: Shape) -> bool:
     """Whether a shape is as strong as ink is, or likely a point."""
     strength = line.strip.strength(ink, shape)
-    if strength >= FAINT[0]:
+    if strength >= FAINT:
         return True
-    if strength < FAINT[1]:
+    if strength < FAINT_POINT:
         return False
     box, _ = line.strip.to_boxes(shape)
     seen = line.near(box)

@@ -20,20 +20,30 @@ from digitkit.reading.trust import MIN_COMPLETE, number_confidence, number_featu
 NEAR_INK = 0.4
 """Ink this close to a number belongs to it, or may."""
 
-NEAR_POINT, BY_POINT = 0.7, 1.0
-"""A decimal separator is at most the first from the digits on both sides. If it is further, but not
-as far as the second, the numbers on its sides may be one."""
+NEAR_POINT = 0.7
+"""A decimal separator is at most this far from the digits on both sides."""
 
-LIKELY, LIKELY_HEIGHT = 0.5, 0.6
-"""A doubtful digit apart from all numbers is reported if it is at least so confident, and so high,
-in heights of the accepted digits of its row."""
+BY_POINT = 1.0
+"""If it is further, but not as far as this, the numbers on its sides may be one."""
+
+LIKELY = 0.5
+"""A doubtful digit apart from all numbers is reported from this confidence on ..."""
+
+LIKELY_HEIGHT = 0.6
+"""... if it is at least this high, in heights of the accepted digits of its row."""
 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
 
-NEAR_MINUS, BEFORE_MINUS, FAR_MINUS = 0.6, 0.9, 1.3
-"""A leading minus is at most the first from its number, and at least the second from what is before
-it. At the beginning of a row, a dash that is further, but not as far as the third, may be one."""
+NEAR_MINUS = 0.6
+"""A leading minus is at most this far from its number ..."""
+
+BEFORE_MINUS = 0.9
+"""... and at least this far from what is before it."""
+
+FAR_MINUS = 1.3
+"""At the beginning of a row, a dash that is further from the number, but not as far as this, may be
+a minus."""
 
 
 def find_numbers(

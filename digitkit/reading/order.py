@@ -23,9 +23,12 @@ GUTTER = 1.8
 """Least width of a gutter between columns, in digit heights."""
 
 
-SAME_ROW, SAME_PLACE = 0.75, 3.0
-"""A digit in doubt belongs to a row whose nearest digit is at most this far above or below, and to
-the side, in heights of that."""
+SAME_ROW = 0.75
+"""A digit in doubt belongs to a row whose nearest digit is at most this far above or below it, in
+heights of that ..."""
+
+SAME_PLACE = 3.0
+"""... and at most this far to the side of it."""
 
 MAX_SKEW = 0.3
 """Largest slope of rows, pixels per pixel; larger ones are made level before."""

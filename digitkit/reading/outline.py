@@ -19,17 +19,24 @@ from digitkit.images.grey import GreyImage
 from digitkit.reading.crops import clip_box
 from digitkit.reading.results import Digit, Mark
 
-MARGIN, LEAST_MARGIN = 0.1, 4
-"""How much paper is put around: a fraction of the shorter side, and pixels at least."""
+MARGIN = 0.1
+"""How much paper is put around, in shorter sides of the image."""
 
-INK, MOST_INK = 0.25, 0.5
-"""A pixel on the border is ink from this fraction of the contrast; and of a border that ink meets,
-at most the second fraction is ink."""
+LEAST_MARGIN = 4
+"""The same in pixels, at least."""
 
-SOFT, DEPTH = 0.88, 4
-"""Ink ends at a border if it has at most this fraction of the strength that it has in the next
-pixels, so many: the outline of a stroke is half as dark as its middle. Where the border cuts a
-stroke, it is as dark as further in."""
+INK = 0.25
+"""A pixel on the border is ink from this fraction of the contrast on."""
+
+MOST_INK = 0.5
+"""A border of which more is ink is no paper."""
+
+SOFT = 0.88
+"""Ink ends at a border if it has at most this fraction of the strength that it has further in: the
+outline of a stroke is half as dark as its middle, and a stroke that the border cuts is not."""
+
+DEPTH = 4
+"""How far in that is, pixels."""
 
 SAMPLED = 100
 """The contrast is taken from so many rows or columns of the shorter side."""

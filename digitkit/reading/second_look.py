@@ -33,9 +33,12 @@ from digitkit.reading.settling import classify_in_line
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strips import BAND, Ink, Member, Strip, group_rows
 
-HALF_WIDTH, CUT_ROOM = 0.65, 0.12
-"""A digit reaches at most the first to either side of its middle. Where its neighbour is nearer, it
-is cut off where there is the least ink, up to the second from between their middles, in heights."""
+HALF_WIDTH = 0.65
+"""A digit reaches at most this far to either side of its middle, in heights."""
+
+CUT_ROOM = 0.12
+"""From a nearer neighbour it is cut off where there is the least ink, at most this far from halfway
+between their middles, in heights."""
 
 HEIGHTS = (0.45, 1.5)
 """Ink of this height may be a digit, in heights of the row's."""

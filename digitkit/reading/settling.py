@@ -31,22 +31,37 @@ reader more; on photos these read more digits right."""
 ALONE_WEIGHTS = Weights(0.8, 0.5, 0.3)
 """Of a digit that is alone in its row, of which the row says little."""
 
-MIN_DIGIT, MIN_SIGN, MAX_DOUBTED = 0.15, 0.5, 0.9
-"""A detection that is less likely a digit than the first is dropped. Ink that is at least as likely
-a sign as the second is one. So is a detection there with less confidence than the third, whatever
-the threshold for digits is."""
+MIN_DIGIT = 0.15
+"""A detection that is less likely a digit is dropped."""
 
-EXPLAINED, WITHIN, LOW = 0.65, 0.25, 0.45
-"""Ink at most the first from the middle of an accepted digit, in heights, is a part of it if the
-row shows nothing else there, and half of it is above or below the digit or it is not as high as the
-third; an upright line, if it is at most the second away."""
+MIN_SIGN = 0.5
+"""Ink that is at least as likely a sign is one."""
+
+MAX_DOUBTED = 0.9
+"""Where the row shows a sign, a detection with less confidence is one, whatever the threshold for
+digits is."""
+
+EXPLAINED = 0.65
+"""Ink at most this far from the middle of an accepted digit, in heights, is a part of it if the row
+shows nothing else there, and half of it is above or below the digit, or it is lower than `LOW`."""
+
+LOW = 0.45
+"""Ink that is higher is no part of a digit beside which it stands, in heights."""
+
+WITHIN = 0.25
+"""An upright line at most this far from the middle of an accepted digit is a part of it."""
 
 MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
 
-MAYBE_DIGIT, TALL = (0.2, 0.5), 0.7
-"""Ink of at least the third height, in heights of the digits, is not taken for a sign if the
-probability that it is a digit is at least the first; in a row with another sign, the second."""
+TALL = 0.7
+"""Ink of at least this height, in heights of the digits, may be a digit that was not read."""
+
+MAYBE_DIGIT = 0.2
+"""Such ink is not taken for a sign if the probability that it is a digit is at least this."""
+
+MAYBE_DIGIT_BESIDE_SIGN = 0.5
+"""The same in a row with another sign."""
 
 POINT_TOP = 0.25
 """A point is so far below the digits' middles, in heights."""
@@ -176,7 +191,8 @@ def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
     has_others = any(
         abs(peak.x - x) > SAME * strip.unit and peak.seen.argmax() == SIGN for peak in line.signs
     )
-    return line.maybe_digit(mark.box) >= MAYBE_DIGIT[has_others]
+    least = MAYBE_DIGIT_BESIDE_SIGN if has_others else MAYBE_DIGIT
+    return line.maybe_digit(mark.box) >= least
 
 
 def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Box]) -> list[Mark]:

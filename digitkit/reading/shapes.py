@@ -22,13 +22,29 @@ MAX_DOT = 0.33
 LOW = 0.27
 """Points and commas are this far below the middle of the digits, in heights."""
 
-LONGER, BELOW_LINE, LEANS = 0.1, 0.7, 0.0007
-"""A comma, unlike a point, is this much higher than wide, or reaches this far below the middle of
-the digits, in heights, or leans this much, in squares of the height."""
+LONGER = 0.1
+"""A comma, unlike a point, is this much higher than wide, in heights ..."""
 
-DASH_WIDTHS, DASH_THICK, DASH_SHORT, DASH_SLOPE, DASH_FILLED = (0.22, 1.0), 0.28, 0.6, 30, 0.7
-"""A dash is so wide and at most so thick, in heights and in parts of its length, slopes by at most
-so many degrees, and fills this fraction of a straight bar."""
+BELOW_LINE = 0.7
+"""... or reaches this far below the middle of the digits, in heights ..."""
+
+LEANS = 0.0007
+"""... or leans this much, in squares of the height."""
+
+DASH_WIDTHS = (0.22, 1.0)
+"""Least and greatest length of a dash, in heights."""
+
+DASH_THICK = 0.28
+"""Greatest thickness of a dash, in heights."""
+
+DASH_SHORT = 0.6
+"""The same in parts of its length."""
+
+DASH_SLOPE = 30
+"""Greatest slope of a dash, degrees."""
+
+DASH_FILLED = 0.7
+"""A dash fills at least this fraction of a straight bar."""
 
 PAIR_SHIFT = 0.2
 """The dots of a colon are at most this far from being one above the other, in heights."""

@@ -26,9 +26,11 @@ SURE = 0.99
 CLEAR_WEIGHTS = Weights(0.7, 0.3, 0.0)
 """How much both classifiers count where the ink is clear."""
 
-SPECK, MANY = 0.25, 3
-"""From the second number of detections on, without those that are lower than the first fraction of
-the highest one, an image is a page; fewer may be strokes of one digit."""
+MANY = 3
+"""From this number of detections on an image is a page; fewer may be strokes of one digit."""
+
+SPECK = 0.25
+"""Detections lower than this fraction of the highest one do not count for `MANY`."""
 
 FILLED = 0.3
 """A digit whose longer side is at least this fraction of its image's fills it."""

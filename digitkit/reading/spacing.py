@@ -13,20 +13,30 @@ from digitkit.arrays import Box
 from digitkit.reading.order import median
 from digitkit.reading.results import Number
 
-GAP_FACTOR, GAP_EXTRA = 1.9, 0.3
-"""Two numbers are at least this many times as far apart as most digits of one, and this much
-more."""
+GAP_FACTOR = 1.9
+"""Two numbers are at least this many times as far apart as most digits of one ..."""
 
-MIN_GAP, MAX_GAP = 0.55, 2.2
-"""Two numbers are at least the first apart, and what is further apart than the second is never one.
-"""
+GAP_EXTRA = 0.3
+"""... and this much more."""
 
-LEAP, CLOSE = 2.3, 0.2
+MIN_GAP = 0.55
+"""Least gap between two numbers."""
+
+MAX_GAP = 2.2
+"""Digits that are further apart are never of one number."""
+
+LEAP = 2.3
 """Where no gap of a row is between some size and this many times as much, the larger ones are
-between numbers; what is closer than the second counts as that."""
+between numbers."""
 
-COLUMN_GAP, LONE_GAP = 1.0, 1.4
-"""The second of these in tables, and the least gap where there is only one."""
+CLOSE = 0.2
+"""Smaller gaps count as this for `LEAP`."""
+
+COLUMN_GAP = 1.0
+"""The same in tables."""
+
+LONE_GAP = 1.4
+"""Least gap between two numbers of a row that has only one gap."""
 
 
 def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> float:
@@ -114,9 +124,11 @@ def _find_narrow_columns(numbers: Sequence[Number]) -> dict[int, int] | None:
 MIN_ROWS = 3
 """So many rows with digits on both sides of a gutter make columns."""
 
-MIN_GUTTER, GUTTER_FACTOR = 0.8, 1.5
-"""A gutter is at least so wide, in heights of the digits, and so many times as wide as the gaps
-between other digits."""
+MIN_GUTTER = 0.8
+"""Least width of a gutter between columns, in heights of the digits."""
+
+GUTTER_FACTOR = 1.5
+"""A gutter is at least this many times as wide as the gaps between other digits."""
 
 MAX_SINGLE = 3
 """More columns of single digits are rather numbers below each other, evenly spaced."""

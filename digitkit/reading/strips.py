@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F64, U8, Box
+from digitkit.arrays import F64, I32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.crops import sharp_halvings
@@ -26,9 +26,14 @@ from digitkit.reading.tilt import turn_points
 UNIT = 28
 """Height of a row's digits in its strip, pixels; smaller writing is enlarged at most twice."""
 
-REACH, NEAR, HALF = 1.8, 1.1, 0.85
-"""How far a strip reaches beyond its digits, how far what may belong to their numbers is away, and
-how far it reaches above and below their middles, in heights."""
+REACH = 1.8
+"""How far a strip reaches beyond its first and last digits, in heights."""
+
+NEAR = 1.1
+"""How far from them ink may belong to their numbers, in heights."""
+
+HALF = 0.85
+"""How far a strip reaches above and below the digits' middles, in heights."""
 
 MIN_STRENGTH = 0.4
 """Ink is at least this fraction as strong as that of most pixels of the digits."""
@@ -48,10 +53,11 @@ BAND = -0.6, 0.75
 STROKE = 64
 """A pixel of a digit's crop that is brighter than this belongs to its strokes, 0–255."""
 
-MAX_STRIP_PIXELS, MAX_STRIP_SIDE = 1 << 22, (1 << 15) - 2
-"""A strip of more pixels, or wider, is not searched; OpenCV remaps no wider image."""
+MAX_STRIP_PIXELS = 1 << 22
+"""A strip of more pixels is not searched."""
 
-Labels = npt.NDArray[np.int32]
+MAX_STRIP_SIDE = (1 << 15) - 2
+"""Nor is a wider one: OpenCV remaps no wider image."""
 
 
 class Member(NamedTuple):
@@ -98,8 +104,8 @@ class Ink(NamedTuple):
     mask: U8
     upright: U8
     strength: U8
-    labels: Labels
-    stats: Labels
+    labels: I32
+    stats: I32
 
 
 class Strip:
@@ -240,7 +246,7 @@ class Strip:
             if stats[i, cv2.CC_STAT_AREA] >= least
         ]
 
-    def to_shape(self, labels: Labels, i: int, stats: Sequence[int]) -> Shape:
+    def to_shape(self, labels: I32, i: int, stats: Sequence[int]) -> Shape:
         """The piece with a label; its stats are OpenCV's."""
         x, y, w, h, _ = stats
         return self.shape_of((labels[y : y + h, x : x + w] == i).astype(np.uint8), x, y)

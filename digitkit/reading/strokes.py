@@ -26,13 +26,21 @@ STROKE_WEIGHTS: tuple[float, ...] = (
 )
 """Of a constant and `stroke_features`: whether a stroke is a digit."""
 
-LIKELY, UNLIKELY = 0.75, 0.05
-"""From the first probability on a stroke is a 1 like any other, and below the second it is a sign,
-if there are others; between them its number is not complete."""
+LIKELY = 0.75
+"""From this probability on a stroke is a 1 like any other."""
 
-ALIGNED, SLIM, NEAR_LINE = 0.12, 0.3, 2.0
-"""A stroke continues a ruled line whose middle is at most the first aside, if it is at most as wide
-as the second and at most the third above or below it, in its height."""
+UNLIKELY = 0.05
+"""Below this probability a stroke is a sign, if its page has others; from here to `LIKELY` its
+number is not complete."""
+
+ALIGNED = 0.12
+"""A stroke may continue a ruled line whose middle is at most this far aside, in its height."""
+
+SLIM = 0.3
+"""Greatest width of a stroke that may continue a ruled line, in its height."""
+
+NEAR_LINE = 2.0
+"""It is at most this far above or below that line, in its height."""
 
 SHORT = 0.62
 """A stroke below this fraction of the digits' height is rather a piece of one, or a mark."""

@@ -28,9 +28,12 @@ MIN_COMPLETE = 0.6
 MAX_ROOM = 3.0
 """What is further away than this many times the least gap between numbers is not near."""
 
-WIDE, NEAR = 0.85, 2.2
-"""Two numbers were taken for one, or one for two, above all where a gap within a number is at least
-the first, or the room beside it less than the second, in least gaps between numbers."""
+WIDE = 0.85
+"""Two numbers may have been taken for one where a gap within a number is at least this wide, in
+least gaps between numbers."""
+
+NEAR = 2.2
+"""One number may have been taken for two where the gap beside it is less, likewise."""
 
 SURE = 0.99
 """Of most numbers that are right, all digits are right with this probability."""

@@ -30,9 +30,14 @@ much again as a missed one."""
 GAP = 0.3
 """Ink at most so far apart is a word, in heights."""
 
-TALL, SLIM, WIDE = 0.45, 0.3, 0.8
-"""A letter is at least as high as the first and as wide as the second, which the sides of a box are
-not, and seldom wider than the third, in heights."""
+TALL = 0.45
+"""Least height of a letter, in heights of the digits."""
+
+SLIM = 0.3
+"""Least width of a letter, likewise; the sides of a box are narrower."""
+
+WIDE = 0.8
+"""Letters are seldom wider, likewise."""
 
 _LEAST_SEEN, _LEAST_DOUBT = 0.02, 1e-4
 """Probabilities are not taken for less."""

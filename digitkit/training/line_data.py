@@ -35,9 +35,11 @@ from digitkit.training.composing import StoredSamples, compose_all
 from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 
-SIDES, LINES = (250, 800), 0.72
-"""Smallest and largest longer side of pages, pixels; and the fraction of images that show only a
-few lines."""
+SIDES = (250, 800)
+"""Smallest and largest longer side of pages, pixels."""
+
+LINES = 0.72
+"""Fraction of the images that show only a few lines."""
 
 WEAK = 0.05
 """In some images rows are made of all detections with at least this confidence."""
@@ -45,13 +47,20 @@ WEAK = 0.05
 WIDTH = 192
 """Width of a sample, pixels."""
 
-MIDDLE, NEAR = 3, 5
-"""A column at most the first from a digit's middle belongs to it; up to the second either answer is
-accepted. Pixels."""
+MIDDLE = 3
+"""A column at most this far from a digit's middle belongs to it, pixels."""
 
-LEVEL, SIGN_LEVEL, OTHER_ROW = 0.45, 0.6, 0.75
-"""The middle of a row's digit is at most the first above or below the row's, and that of its sign
-the second, in heights; from the third on it is another row's."""
+NEAR = 5
+"""Up to this distance either answer is accepted, pixels."""
+
+LEVEL = 0.45
+"""The middle of a row's digit is at most this far above or below the row's, in heights."""
+
+SIGN_LEVEL = 0.6
+"""The same of a sign."""
+
+OTHER_ROW = 0.75
+"""From this distance on it is another row's, in heights."""
 
 SIZES = (0.5, 1.8)
 """Sizes of a row's digits, in heights."""

@@ -13,7 +13,7 @@ from digitkit.cluster.table_folder import TableFolder
 from digitkit.errors import ClusterError, ConfigError, ModelError
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
-from digitkit.inference.worker import Form
+from digitkit.inference.worker import ResultFormat
 from digitkit.reading.reader import Reader
 from digitkit.sinks.parquet import TableForm
 from digitkit.sources.frames import Failure
@@ -60,7 +60,7 @@ def reader(digit_file, tmp_path, monkeypatch):
     made = write_manifest(str(tmp_path / "list.parquet"), [digit_file(3, "a.png"), "none.png"], 1)
     folder = tmp_path / "out.parquet"
     folder.mkdir()
-    form = Form(TableForm("pictures", Reader().classifier.sha256))
+    form = ResultFormat(TableForm("pictures", Reader().classifier.sha256))
     return PartReader(Reader, form, made.name, TableFolder(str(folder)), tmp_path), folder
 
 
@@ -85,7 +85,7 @@ def test_a_part_that_kills_its_processes_is_given_up(reader):
 
 
 def test_another_model_on_a_node_is_refused(reader, tmp_path):
-    form = Form(TableForm("pictures", "0" * 64))
+    form = ResultFormat(TableForm("pictures", "0" * 64))
     make = partial(
         PartReader,
         Reader,

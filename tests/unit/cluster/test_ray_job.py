@@ -14,7 +14,7 @@ from digitkit.cluster.table_folder import TableFolder, writing
 from digitkit.errors import InputNotFoundError, OutputError
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.pipeline import Tally
-from digitkit.inference.worker import Form
+from digitkit.inference.worker import ResultFormat
 from digitkit.sinks.parquet import TableForm
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -26,7 +26,7 @@ def begin(config: InferConfig, *, continues: bool) -> list[str]:
     folder = TableFolder(str(config.output))
     made = ray_job._find_files(config, folder, 1, print, continues=continues)
     folder.make()
-    form = Form(TableForm("pictures", "m"))
+    form = ResultFormat(TableForm("pictures", "m"))
     ray_job._write_unlisted(made, form, folder, Tally(), failures.append)
     return [failure.source for failure in failures]
 

@@ -17,7 +17,7 @@ from support.readings import make_digit, make_reading
 from digitkit.errors import ImageError, ModelRunError, SourceError
 from digitkit.inference import pipeline, workers
 from digitkit.inference.pipeline import read_each
-from digitkit.inference.worker import Form
+from digitkit.inference.worker import ResultFormat
 from digitkit.reading import fields
 from digitkit.reading.fields import Field
 from digitkit.reading.reader import Reader
@@ -29,7 +29,7 @@ from digitkit.sources.items import ImageBytes, PageOfFile
 
 def read_with_workers(make, items, count, **options):
     """The outcomes of images that several processes read."""
-    for result in workers.read_with_workers(make, items, count, Form(), **options):
+    for result in workers.read_with_workers(make, items, count, ResultFormat(), **options):
         yield from result
 
 
