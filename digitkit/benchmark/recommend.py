@@ -16,7 +16,8 @@ from digitkit.errors import ConfigError, GateError, ReportError, at_least
 from digitkit.models.profiles import Profile, check_shipped
 
 MAX_ACCURACY_DROP = 0.001
-"""Accuracy that may be given up for speed unless something else is asked for: 0.1 points."""
+"""Accuracy that may be given up for speed unless something else is asked for: 0.1 percentage
+points."""
 
 WORTHWHILE = 0.95
 """A variant that needs more (threads, a larger batch) must take at most this fraction of the time

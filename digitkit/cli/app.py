@@ -119,7 +119,8 @@ def _describe_usage(error: Any, ctx: Any) -> str:
         path = error.ctx.command_path
     else:  # an option without its value
         path = " ".join(filter(None, (ctx.command_path, ctx.invoked_subcommand)))
-    return f"{text[:1].lower()}{text[1:]}; {path} --help shows what there is"
+    separator = "" if text.endswith("?") else ";"
+    return f"{text[:1].lower()}{text[1:]}{separator} {path} --help shows what there is"
 
 
 def _exit_code(error: DigitkitError) -> int:

@@ -147,7 +147,8 @@ QuickOption = Annotated[
 MaxSpreadOption = Annotated[
     float | None,
     typer.Option(
-        help="The run is INVALID if a variant's processes differ by more than this; 0.15.",
+        help="The run is INVALID if a variant's processes differ by more than this fraction; 0.15 "
+        "(15%) by default.",
         rich_help_panel=LENGTH,
         show_default=False,
     ),
@@ -200,7 +201,8 @@ MaxAccuracyDropOption = Annotated[
     float | None,
     typer.Option(
         metavar="FRACTION",
-        help="Accuracy may be this much below the best; 0.001 is 0.1 points.",
+        help="Accuracy may be this much below the best, 0 to 1; 0.001 (0.1 percentage points) by "
+        "default.",
         rich_help_panel=ADVICE,
     ),
 ]

@@ -56,8 +56,9 @@ def command(
     """Export a training to ONNX, in fp32 and int8, and verify both.
 
     If a gate fails, the exit code is 3 and nothing is written: ONNX's checker; the same digit as
-    torch on every test image, probabilities within 1e-4; int8 at most 0.10 points below fp32. int8
-    is calibrated on training images. A model card and checksums are written next to the files.
+    torch on every test image, probabilities within 1e-4; int8 at most 0.10 percentage points below
+    fp32. int8 is calibrated on training images. A model card and checksums are written next to the
+    files.
     """
     try:
         from digitkit.export.export_job import ExportConfig, export_run

@@ -139,8 +139,8 @@ def command(
 
     The recipe fine-tune goes on with a model or a run. It mixes MNIST into your images, so that
     nothing is forgotten, and keeps temperature and threshold. If then MNIST's test set is read
-    less well by more than 0.1 points, the exit code is 3, and digitkit export and --init refuse the
-    run.
+    less well by more than 0.1 percentage points, the exit code is 3, and digitkit export and --init
+    refuse the run.
     """
     # OpenMP's threads spin while they wait for each other. If another program needs the cores, that
     # brings a training to a standstill; spinning less costs a tenth and shares fairly.

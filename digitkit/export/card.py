@@ -186,7 +186,7 @@ def _line_reader(path: Path) -> str:
     metadata = LineReader(path).metadata
     return (
         f"\n## The line reader\n\n{_file_facts(path, metadata)} reads rows of digits as a "
-        "whole: for each second column of a level row it predicts the digit whose middle it is, "
+        "whole: for every second column of a level row it predicts the digit whose middle it is, "
         "or a sign, a decimal separator, or none (`digitkit.reading.line_reader`). "
         f"{metadata['digitkit.training']} The digits are those of the detector's scenes, but for "
         "the twelfth of MNIST's training digits that validates `digits`, which is left out.\n"

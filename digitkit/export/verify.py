@@ -22,7 +22,7 @@ PARITY = 1e-4
 """Gate: largest difference of a probability between torch and ONNX Runtime, on any test image."""
 
 INT8_LOSS = 0.001
-"""Gate: how much test accuracy int8 may lose compared with fp32 (0.10 points)."""
+"""Gate: how much test accuracy int8 may lose compared with fp32 (0.10 percentage points)."""
 
 _BATCH = 256
 

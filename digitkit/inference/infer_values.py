@@ -91,7 +91,7 @@ class InferValues:
         output: file for the readings instead of standard output, for ``parquet`` a folder, with
             the engine ray also an address; ``xlsx`` and ``parquet`` require one.
         rows: what a row of a Parquet table is; None for pictures.
-        resume: continue the output of a run that was broken off, if there is one.
+        resume: continue the output of a run that was interrupted, if there is one.
         quiet: whether text is the numbers alone, and no summary is wanted.
         rotating: files for the readings next to standard output.
         annotate: folder for annotated images, or a video file (.mp4, .avi).
@@ -194,7 +194,7 @@ class InferValues:
 
     @property
     def is_resumable(self) -> bool:
-        """Whether what is read stays in the output where the run is broken off, and continues."""
+        """Whether what is read stays in the output where the run is interrupted, and continues."""
         resumable = self.resolved_format in ("jsonl", "csv", "parquet")
         return resumable and self.output is not None and self.camera is None
 

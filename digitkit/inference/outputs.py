@@ -37,7 +37,7 @@ class Outputs:
     Attributes:
         sinks: all that receive them.
         done: what an earlier run read, which this one continues; None for a new one.
-        resumable: whether what is read stays where the run is broken off.
+        resumable: whether what is read stays where the run is interrupted.
         finished: to be set when all is read: nothing is left to continue.
         in_vain: to be set where nothing of what was to be read could be.
         idle: to be called now and then while nothing is read.

@@ -1,4 +1,4 @@
-"""What is in the JSON lines or the CSV of a run that was broken off."""
+"""What is in the JSON lines or the CSV of a run that was interrupted."""
 
 from __future__ import annotations
 

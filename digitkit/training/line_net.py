@@ -26,7 +26,7 @@ def _along(width: int, dilation: int) -> nn.Sequential:
 
 
 class LineNet(nn.Module):
-    """Convolutions that reduce a line to one vector for each second column, and some along it."""
+    """Convolutions that reduce a line to one vector for every second column, and some along it."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class LineNet(nn.Module):
         self.head = nn.Conv2d(columns, NONE + 1, 1)
 
     def forward(self, line: Tensor) -> Tensor:
-        """Predict what each second column is the middle of.
+        """Predict what every second column is the middle of.
 
         Args:
             line: ``[N, 1, 48, W]``, ink of 0 to 255; W even.

@@ -50,7 +50,7 @@ def _to_line(number: Number, *, is_dropped: bool = False) -> Line:
 
 @contextmanager
 def open_report(path: Path, info: ReportInfo) -> Iterator[ReportBuilder]:
-    """A report that is written when all is read; not at all if that is broken off.
+    """A report that is written when all is read; not at all if that is interrupted.
 
     Raises:
         OutputError: the file cannot be written.
