@@ -109,38 +109,47 @@ def read_each(
         items: images, and failures that are passed on.
         batch: small images that are read in one call of the model; the first outcome of a batch
             comes when the last of its images is there.
+
+    Raises:
+        ModelRunError: the model fails on the first image, or on a frame of a video or a camera:
+            it would on the next one, too. On another image that is its failure.
     """
     stream = StreamReader(reader)
     small: list[Frame] = []
+    works = False
+
+    def read_small() -> Iterator[Outcome]:
+        nonlocal works
+        try:
+            yield from zip(small, reader.read_small(small), strict=True)
+            works = True
+        except ModelRunError as error:
+            if not works:
+                raise
+            for frame in small:
+                yield to_failure(frame.source, error, page=frame.page)
+        small.clear()
+
     for item in items:
         if batch > 1 and isinstance(item, Frame) and item.number is None and reader.is_small(item):
             small.append(item)
             if len(small) == batch:
-                yield from _read_batch(reader, small)
-                small = []
+                yield from read_small()
             continue
         if small:
-            yield from _read_batch(reader, small)
-            small = []
+            yield from read_small()
         if isinstance(item, Failure):
             yield item
             continue
         try:
             yield item, stream.read(item)
+            works = True
         except (ImageError, ModelRunError) as error:
-            if isinstance(error, ModelRunError) and item.number is not None:
-                raise  # the next frame would fail, too
+            if isinstance(error, ModelRunError) and (item.number is not None or not works):
+                raise
             yield to_failure(item.source, error, page=item.page)
     if small:
-        yield from _read_batch(reader, small)
-
-
-def _read_batch(reader: Reader, small: Sequence[Frame]) -> Iterator[Outcome]:
-    try:
-        yield from zip(small, reader.read_small(small), strict=True)
-    except ModelRunError as error:
-        for frame in small:
-            yield to_failure(frame.source, error, page=frame.page)
+        yield from read_small()
 
 
 class _Streams:

@@ -50,24 +50,25 @@ class Kept:
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_model_that_fails_on_an_image_does_not_stop_the_others(monkeypatch, one_of_each, batch):
-    frames = [Frame(f"{digit}.png", one_of_each[digit]) for digit in range(3)]
-    reader, calls = Reader(), itertools.count()
-    classify = reader.classifier.classify
+    frames = [Frame(f"{digit}.png", one_of_each[digit]) for digit in range(6)]
+    reader, failing = Reader(), {1}
+    classify, calls = reader.classifier.classify, itertools.count()
 
-    def fail_once(images):
-        if next(calls) == 0:
+    def fail_at_times(images):
+        if next(calls) in failing:
             raise ModelRunError("fails: out of memory", subject="model.onnx")
         return classify(images)
 
-    monkeypatch.setattr(reader.classifier, "classify", fail_once)
+    monkeypatch.setattr(reader.classifier, "classify", fail_at_times)
     outcomes = list(read_each(reader, frames, batch=batch))
     failed = [each for each in outcomes if isinstance(each, Failure)]
-    assert [each.source for each in failed] == ["0.png", "1.png"][:batch]
+    assert [each.source for each in failed] == (["1.png"] if batch == 1 else ["2.png", "3.png"])
     assert "out of memory" in failed[0].error
-    assert len(outcomes) == 3
-    calls = itertools.count()
-    with pytest.raises(ModelRunError):  # the next frame of a camera would fail, too
-        list(read_each(reader, [replace(frames[0], number=0)]))
+    assert len(outcomes) == 6
+    for items in (frames, [replace(frames[0], number=0)]):  # they would all fail
+        calls, failing = itertools.count(), {0}
+        with pytest.raises(ModelRunError):
+            list(read_each(reader, items, batch=batch))
 
 
 def outcome(text: str, number: int | None = None, source: str = "camera 0"):
