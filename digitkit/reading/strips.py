@@ -47,6 +47,9 @@ PAPER_SIDE = 0.75
 LINE_LENGTHS = 2.2, 1.55
 """Level and upright strokes longer than this are ruled lines, in heights."""
 
+LOW_IMAGE = 1.2
+"""In an image that is lower, in heights, no upright stroke is taken for a ruled line."""
+
 BAND = -0.6, 0.75
 """What is written in a row is between these, from the middle of its digits, in heights."""
 
@@ -325,9 +328,10 @@ class Strip:
         return box, _round_box(left + x, top + y, right + x, bottom + y)
 
     def _cut_out(self) -> tuple[U8, npt.NDArray[np.bool_]]:
-        """The pixels, uint8 ``[height, width]``, and which are to the left or right of the image.
+        """The pixels, uint8 ``[height, width]``, and where they show nothing of the image.
 
-        Those outside of the image repeat the ones at its border.
+        Those outside of the image repeat the ones at its border. Above and below they count as what
+        goes on there, such as a ruled line, unless the image is so low that a 1 would be one.
         """
         height, width = self.shape
         halvings = sharp_halvings(self._image, self.height)
@@ -345,7 +349,11 @@ class Strip:
             for each in (across, down)
         )
         strip = cv2.remap(grey, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        is_outside = (across < 0) | (across > self._image.shape[1])
+        image_height, image_width = self._image.shape
+        is_outside = (across < 0) | (across > image_width)
+        is_beyond = (down < 0) | (down > image_height)
+        if height - is_beyond.sum(0).min() < LOW_IMAGE * self.unit:
+            is_outside |= is_beyond
         return np.asarray(strip, np.uint8), is_outside
 
     def _find_ink(self, pixels: U8, digits: U8) -> tuple[U8, U8] | None:

@@ -112,6 +112,14 @@ def test_ruled_lines_and_cells_are_no_ink_that_is_missing(reader, one_of_each, t
     assert reading.complete
 
 
+def test_a_1_in_an_image_as_low_as_its_digits_is_no_ruled_line(reader, one_of_each):
+    image = write(" 58", one_of_each)
+    cv2.line(image, (58, 70), (58, 130), 47, 5, cv2.LINE_AA)
+    reading = reader.read(image[80:121].copy())  # the border cuts it above and below
+    assert reading.text.endswith("58")
+    assert reading.text != "58"
+
+
 def test_specks_and_noise_are_not_reported(reader, one_of_each):
     rng = np.random.default_rng(3)
     image = write("2840", one_of_each).astype(float)
