@@ -10,6 +10,8 @@ from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
+import numpy as np
+
 from digitkit.choices import Mode, Orientation, PrecisionChoice
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
@@ -151,6 +153,8 @@ def _build_reader(
     classifier = Classifier(
         model, precision=precision, threads=threads, input_scale=input_scale, batch=batch
     )
+    # A model that never works is found before anything is read; later, an image may be at fault.
+    classifier.classify([np.zeros((28, 28), np.uint8)])
     return Reader(
         classifier,
         mode=mode,
@@ -248,16 +252,16 @@ def _read_with_workers(
     from digitkit.inference.workers import count_images, deliver_results, read_with_workers
 
     config, outputs = files.config, files.outputs
-    form = ResultFormat(keep_images=config.needs_images)
-    if not config.needs_images:
+    wanted = ResultFormat(keep_images=config.needs_images)
+    if not config.needs_images and len(outputs.sinks) == 1:
         how = config.resolved_format
         table = table_form(config, reader) if how == "parquet" else how
-        form = ResultFormat(table, config.quiet, config.number_rule)  # type: ignore[arg-type]
+        wanted = ResultFormat(table, config.quiet, config.number_rule)  # type: ignore[arg-type]
     results = read_with_workers(
         make_reader,
         files.items,
         workers,
-        form,
+        wanted,
         ordered=not config.unordered,
         limits=files.limits,
     )
@@ -283,7 +287,9 @@ def _read_camera(
         from digitkit.sinks.window import WindowSink
 
         window.append(WindowSink(live.stop))
-    first = list(islice(live, 1))  # without a camera, the last run's output stays
+    first = list(islice(live, 1))
+    if not first:  # it was stopped while it waited for the camera: the last run's output stays
+        return replace(call((), window), dropped=live.dropped)
     with (
         open_outputs(config, reader, stdout) as outputs,
         closing(read_each(reader, chain(first, live))) as outcomes,

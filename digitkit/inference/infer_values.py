@@ -171,8 +171,8 @@ class InferValues:
 
     @property
     def needs_images(self) -> bool:
-        """Whether images are wanted once they are read: to be drawn, or for several outputs."""
-        wanted = self.annotate or self.explain or self.show or self.report or self.rotating
+        """Whether images are wanted once they are read: to be drawn, or for parts of them."""
+        wanted = self.annotate or self.explain or self.show or self.report
         return bool(wanted or self.resolved_format == "xlsx")
 
     @property

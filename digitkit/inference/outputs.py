@@ -92,9 +92,8 @@ def check_live_output(config: InferConfig) -> None:
         OutputError: they cannot be.
     """
     path = config.rotating.file if config.output is None and config.rotating else config.output
-    if path is not None and (path.is_file() or not path.exists()):
-        keep = path.stat().st_size if path.exists() else 0
-        with atomic.open_in_place(path, keep=keep):
+    if path is not None and (os.path.isfile(path) or not os.path.lexists(path)):
+        with atomic.open_in_place(path, keep=None):
             pass
 
 

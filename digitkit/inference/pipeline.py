@@ -111,23 +111,25 @@ def read_each(
             comes when the last of its images is there.
 
     Raises:
-        ModelRunError: the model fails on the first image, or on a frame of a video or a camera:
-            it would on the next one, too. On another image that is its failure.
+        ModelRunError: the model fails on a frame of a video or a camera: it would on the next one,
+            too. On another image that is its failure.
     """
     stream = StreamReader(reader)
     small: list[Frame] = []
-    works = False
+
+    def read_one(frame: Frame) -> Outcome:
+        try:
+            return frame, stream.read(frame)
+        except (ImageError, ModelRunError) as error:
+            if isinstance(error, ModelRunError) and frame.number is not None:
+                raise
+            return to_failure(frame.source, error, page=frame.page)
 
     def read_small() -> Iterator[Outcome]:
-        nonlocal works
         try:
             yield from zip(small, reader.read_small(small), strict=True)
-            works = True
-        except ModelRunError as error:
-            if not works:
-                raise
-            for frame in small:
-                yield to_failure(frame.source, error, page=frame.page)
+        except ModelRunError:
+            yield from map(read_one, small)
         small.clear()
 
     for item in items:
@@ -138,16 +140,7 @@ def read_each(
             continue
         if small:
             yield from read_small()
-        if isinstance(item, Failure):
-            yield item
-            continue
-        try:
-            yield item, stream.read(item)
-            works = True
-        except (ImageError, ModelRunError) as error:
-            if isinstance(error, ModelRunError) and (item.number is not None or not works):
-                raise
-            yield to_failure(item.source, error, page=item.page)
+        yield item if isinstance(item, Failure) else read_one(item)
     if small:
         yield from read_small()
 

@@ -93,12 +93,12 @@ Result = Written | list[Outcome]
 
 
 class FileReader:
-    """Reads files in the form that is wanted."""
+    """Reads files, and gives results as they are wanted."""
 
-    def __init__(self, reader: FrameReader, form: ResultFormat) -> None:
+    def __init__(self, reader: FrameReader, wanted: ResultFormat) -> None:
         """Read with this reader."""
         self._reader = reader
-        self._form = form
+        self._wanted = wanted
         self._opened: tuple[Path, OpenedImage] | None = None
         """The last file with several pages: its others are wanted next."""
 
@@ -120,11 +120,11 @@ class FileReader:
                 if pages > 1:
                     return
 
-        outcomes = read_with(self._reader, frames(), self._form, batch=BATCH)
+        outcomes = read_with(self._reader, frames(), self._wanted, batch=BATCH)
         result: Result
-        if self._form.how is not None:
-            result = write_down(outcomes, cast(Reader, self._reader), self._form)
-        elif self._form.keep_images:
+        if self._wanted.how is not None:
+            result = write_down(outcomes, cast(Reader, self._reader), self._wanted)
+        elif self._wanted.keep_images:
             result = list(outcomes)
         else:
             result = list(map(_without_image, outcomes))
@@ -152,38 +152,38 @@ class FileReader:
 
 
 def read_with(
-    reader: FrameReader, frames: Iterable[Frame | Failure], form: ResultFormat, *, batch: int = 1
+    reader: FrameReader, frames: Iterable[Frame | Failure], wanted: ResultFormat, *, batch: int = 1
 ) -> Iterator[Outcome]:
-    """Read images with what a form names; `batch` as for `read_each`."""
-    if form.read is not None:
-        return form.read(reader, frames)
+    """Read images with what `wanted` names; `batch` as for `read_each`."""
+    if wanted.read is not None:
+        return wanted.read(reader, frames)
     return read_each(cast(Reader, reader), frames, batch=batch)
 
 
-def write_down(outcomes: Iterable[Outcome], reader: Reader, form: ResultFormat) -> Written:
-    """Write readings down as a form that says how.
+def write_down(outcomes: Iterable[Outcome], reader: Reader, wanted: ResultFormat) -> Written:
+    """Write readings down as they are wanted.
 
     Args:
         outcomes: what was read.
         reader: what reads them; with its threshold and gap, numbers are compared with a field.
-        form: lines, or rows of a table.
+        wanted: lines, or rows of a table.
     """
     failures: list[Failure] = []
     text = io.StringIO()
     sink: LineSink | RowSink
-    assert form.how is not None
-    if isinstance(form.how, str):
-        sink = LineSink(text, form.how, quiet=form.quiet, header=False)
+    assert wanted.how is not None
+    if isinstance(wanted.how, str):
+        sink = LineSink(text, wanted.how, quiet=wanted.quiet, header=False)
     else:
         from digitkit.sinks.parquet import RowSink
 
-        sink = RowSink(form.how)
+        sink = RowSink(wanted.how)
     summary = deliver(
         outcomes,
         [sink],
         on_failure=failures.append,
         min_confidence=reader.min_confidence,
-        number_rule=form.number_rule,
+        number_rule=wanted.number_rule,
         gap=reader.gap,
     )
     data = text.getvalue() if isinstance(sink, LineSink) else sink.take()
@@ -202,14 +202,14 @@ def _without_image(outcome: Outcome) -> Outcome:
 _file_reader: FileReader | None = None
 
 
-def start(make_reader: Callable[[], FrameReader], form: ResultFormat, ended: Connection) -> None:
+def start(make_reader: Callable[[], FrameReader], wanted: ResultFormat, ended: Connection) -> None:
     """Begin a worker process, which exits soon after the other end of `ended` is closed."""
     global _file_reader
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out work
     threading.Thread(target=_exit_at, args=(ended,), daemon=True).start()
     silence_native_errors()
     cv2.setNumThreads(1)
-    _file_reader = FileReader(make_reader(), form)
+    _file_reader = FileReader(make_reader(), wanted)
 
 
 def _exit_at(ended: Connection) -> None:

@@ -52,7 +52,7 @@ def read_with_workers(
     make_reader: Callable[[], FrameReader],
     items: Iterable[Item | Failure],
     workers: int,
-    form: ResultFormat,
+    wanted: ResultFormat,
     *,
     ordered: bool = True,
     limits: VideoLimits = ALL_FRAMES,
@@ -68,7 +68,7 @@ def read_with_workers(
         make_reader: builds the reader of a process; must be picklable.
         items: files, as `digitkit.sources.files.expand_sources` gives them.
         workers: number of processes.
-        form: in which form the readings are wanted.
+        wanted: in which format the results are wanted.
         ordered: whether results come in the order of the items, instead of as soon as they are
             there.
         limits: how much of each video is read.
@@ -81,7 +81,7 @@ def read_with_workers(
     """
     from concurrent.futures.process import BrokenProcessPool
 
-    pool = _Pool(make_reader, workers, form, limits)
+    pool = _Pool(make_reader, workers, wanted, limits)
     try:
         yield from _in_order(pool, items) if ordered else _as_ready(pool, items)
     except BrokenProcessPool as error:
@@ -167,7 +167,7 @@ class _Pool:
         self,
         make_reader: Callable[[], FrameReader],
         workers: int,
-        form: ResultFormat,
+        wanted: ResultFormat,
         limits: VideoLimits,
     ) -> None:
         """Start the processes."""
@@ -179,14 +179,14 @@ class _Pool:
         self._out = deque[_Task]()
         self._latest: _Files = ()
         self._make_reader = make_reader
-        self._form = form
+        self._wanted = wanted
         self._limits = limits
         self._own_reader: FrameReader | None = None
         self._size = 1
         # Forked processes would inherit the locks of other threads; spawned ones are clean.
         context = multiprocessing.get_context("spawn")
         ended, self._running = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(workers, context, start, (make_reader, form, ended))
+        self._pool = ProcessPoolExecutor(workers, context, start, (make_reader, wanted, ended))
 
     def split(self, items: Iterable[Item | Failure]) -> Iterator[_Own | _Files]:
         """Items as tasks for the processes, and those between that are none."""
@@ -234,7 +234,7 @@ class _Pool:
             return iter([item])
         reader = self._own_reader = self._own_reader or self._make_reader()
         frames = read_frames([item], exif=reader.obeys_exif, limits=self._limits)
-        return read_with(reader, frames, self._form)
+        return read_with(reader, frames, self._wanted)
 
     def end(self) -> None:
         """End the processes, whatever they are doing."""

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from digitkit.arrays import U8
-from digitkit.errors import ConfigError, SourceError, at_least, check_positive, one_line
+from digitkit.errors import ConfigError, SourceError, at_least, one_line
 from digitkit.images.convert import from_array
 from digitkit.sources import picamera
 from digitkit.sources.capture import (
@@ -102,8 +102,8 @@ class Live:
         """
         at_least("retry", retry, 0)
         for field, value in (("fps", fps), ("max_frames", max_frames), ("duration", duration)):
-            if value is not None:
-                check_positive(field, value)
+            if value is not None and not value > 0:
+                raise ConfigError(f"must be greater than 0, got {value:g}", field=field)
         if size is not None and not min(size) > 0:
             raise ConfigError(
                 f"must be a width and a height greater than 0, got {size[0]}×{size[1]}",

@@ -55,14 +55,14 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def open_in_place(path: Path, *, keep: int = 0) -> Iterator[TextIO]:
+def open_in_place(path: Path, *, keep: int | None = 0) -> Iterator[TextIO]:
     """Open a text file (UTF-8) that is written where it is, so that others can follow it.
 
     Missing folders are created.
 
     Args:
         path: the file.
-        keep: how much of it stays, bytes; it is continued there.
+        keep: how much of it stays, bytes; it is continued there. None for all.
 
     Raises:
         OutputError: it is another user's link, or cannot be written.
@@ -70,7 +70,7 @@ def open_in_place(path: Path, *, keep: int = 0) -> Iterator[TextIO]:
     check_links(path)
     with _reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a" if keep else "w", encoding="utf-8", newline="") as stream:
+        with path.open("w" if keep == 0 else "a", encoding="utf-8", newline="") as stream:
             if keep:
                 stream.truncate(keep)
             yield stream

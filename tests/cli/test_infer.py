@@ -211,10 +211,13 @@ def test_images_threshold_and_mode(digit_file, tmp_path):
     assert line["digits"][0]["box"] == [0, 0, 200, 200]
 
 
-def test_without_its_camera_the_last_output_stays(tmp_path):
+def test_without_its_camera_the_last_output_stays(tmp_path, monkeypatch):
     path = tmp_path / "readings.jsonl"
     path.write_text("of yesterday\n")
     assert run("infer", "--camera", 63, "--output", path, "--retry", 0).exit_code == 2
+    assert path.read_text() == "of yesterday\n"
+    monkeypatch.setattr(live.Live, "__next__", lambda self: next(iter(())))  # stopped while waiting
+    assert run("infer", "--camera", 63, "--output", path).exit_code == 0
     assert path.read_text() == "of yesterday\n"
 
 
