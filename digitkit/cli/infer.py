@@ -109,7 +109,7 @@ def command(
         typer.Option(
             metavar="FILE",
             help="Settings of a service, TOML: a camera, and options of this command that apply to "
-            "one (an unknown key is answered with the list). Options on the command line take "
+            "one (the error for an unknown key lists them). Options on the command line take "
             "precedence, and --output over its output table.",
         ),
     ] = None,

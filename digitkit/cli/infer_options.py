@@ -28,8 +28,8 @@ OutputOption = Annotated[
         metavar="FILE",
         help="Write the readings to this file; .parquet: to a folder of Parquet files (of forms: "
         "one file), with --engine ray also at an address such as s3://bucket/readings.parquet. "
-        "What is read stays in jsonl, csv and parquet if the run is interrupted; other formats "
-        "are written at the end.",
+        "What is read stays in jsonl, csv and parquet if the run is interrupted; other formats, "
+        "and all tables of forms, are written at the end.",
     ),
 ]
 

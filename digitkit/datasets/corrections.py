@@ -172,14 +172,14 @@ def read_corrections(path: Path) -> Iterator[Correction | DatasetError]:
         raise DatasetError(f"cannot be read: {os_reason(error)}", subject=str(path)) from error
     except ValueError as error:  # a NUL byte inside the name
         raise InputNotFoundError(f"is not a valid path: {error}", subject=str(path)) from error
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if data.strip() and not data.lstrip().startswith(b"{"):
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if any(map(bytes.strip, lines)) and not any(line.lstrip().startswith(b"{") for line in lines):
         raise DatasetError(
             "is not a file of corrections (JSON lines)",
             subject=str(path),
             hint="download one from the review of digitkit infer --report or of digitkit serve",
         )
-    for number, line in enumerate(data.split(b"\n"), 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:

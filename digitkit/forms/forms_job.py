@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -11,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from digitkit.errors import ConfigError, ImageError
+from digitkit.errors import ConfigError, ImageError, ModelRunError
 from digitkit.forms.checksums import load_checksums
 from digitkit.forms.form import Form
 from digitkit.forms.report import add_form
@@ -35,7 +36,7 @@ FormOutcome = tuple[Frame, FormReading] | Failure
 """A picture and what was read of its form, or why nothing was."""
 
 OTHERS = ("camera", "watch", "gap", "expect", "pattern", "annotate", "explain", "min_confidence",
-          "rows", "max_frames", "duration", "ray_address", "rotating")  # fmt: skip
+          "rows", "max_frames", "duration", "ray_address")  # fmt: skip
 """Fields of an `InferConfig` that say nothing of forms."""
 
 
@@ -68,6 +69,12 @@ class FormConfig:
         given += ["engine"] if config.engine == "ray" else []
         if given:
             raise ConfigError("cannot be combined with forms", field=given[0])
+        if config.rotating is not None and config.output is None:
+            raise ConfigError(
+                "[output] of the settings cannot be combined with forms", hint="use --output"
+            )
+        if config.output is not None and os.path.isdir(config.output):
+            raise ConfigError(f"must be a file, got the folder {config.output}", field="output")
 
 
 def run_forms(
@@ -160,7 +167,7 @@ def read_forms(form: Form, items: Iterable[Frame | Failure]) -> Iterator[FormOut
         else:
             try:
                 yield item, form.read_frame(item)
-            except ImageError as error:
+            except (ImageError, ModelRunError) as error:
                 yield to_failure(item.source, error, page=item.page)
 
 

@@ -153,7 +153,10 @@ def _read(path: Path) -> _File:
         raise TemplateError("is not a template: it is not UTF-8 text", hint=hint) from error
     except msgspec.ValidationError as error:
         reason = one_line(error).replace("`", "").replace("$.", "")
-        raise TemplateError(f"is not a template: {reason}", hint=create) from error
+        is_other = not table.keys() & {"reference", "field"}
+        raise TemplateError(
+            f"is not a template: {reason}", hint=create if is_other else None
+        ) from error
     except (ValueError, RecursionError) as error:
         if isinstance(error, TemplateError):
             raise

@@ -140,10 +140,10 @@ def _check_outputs(config: InferValues) -> None:
             real = os.path.realpath(path)
         except ValueError as error:  # a NUL byte
             raise ConfigError(f"is not a valid path: {error}", field=field) from error
-        if field in config.output_files and Path(real).is_dir():
-            if config.resolved_format != "parquet":  # a table may be a folder of parts
-                raise ConfigError(f"must be a file, got the folder {path}", field=field)
-        elif field in config.output_folders and Path(real).is_file():
+        is_parts = field == "output" and config.resolved_format == "parquet"
+        if field in config.output_files and os.path.isdir(real) and not is_parts:
+            raise ConfigError(f"must be a file, got the folder {path}", field=field)
+        if field in config.output_folders and os.path.isfile(real):
             raise ConfigError(f"must be a folder, got the file {path}", field=field)
         other = taken.setdefault(real, field)
         if other != field:
