@@ -31,7 +31,7 @@ MIN_PARTS = 3
 `MIN_PART_SCORE`."""
 
 MIN_PART_SCORE = 0.5
-"""The larger one's own score, if that is lower, 0–1."""
+"""Least score of such small ones, 0–1; the larger one's own, if that is lower."""
 
 SURE_SCORE = 0.5
 """What was found needs no second look from this detection score on, 0–1, if its ink is sure."""
@@ -45,7 +45,7 @@ FEW = 4
 paragraph of small writing."""
 
 LOW = 40
-"""Pixels of the scale that they were found in."""
+"""Height of such candidates, pixels of the scale that they were found in."""
 
 _BLOCK = 32
 """Side of the blocks that are looked at or not, pixels of the working scale."""

@@ -33,7 +33,7 @@ CLOSE = 0.2
 """Smaller gaps count as this for `LEAP`."""
 
 COLUMN_GAP = 1.0
-"""The same in tables."""
+"""`MAX_GAP` in tables."""
 
 LONE_GAP = 1.4
 """Least gap between two numbers of a row that has only one gap."""

@@ -30,8 +30,8 @@ LIKELY = 0.75
 """From this probability on a stroke is a 1 like any other."""
 
 UNLIKELY = 0.05
-"""Below this probability a stroke is a sign, if its page has others; from here to `LIKELY` its
-number is not complete."""
+"""Below this probability a stroke is a sign, if its page has others; from here to `LIKELY`, or
+`RARE`, its number is not complete."""
 
 ALIGNED = 0.12
 """A stroke may continue a ruled line whose middle is at most this far aside, in its height."""
@@ -46,7 +46,7 @@ SHORT = 0.62
 """A stroke below this fraction of the digits' height is rather a piece of one, or a mark."""
 
 RARE = 0.25
-"""The first of these on a page without any other sign."""
+"""`LIKELY` on a page without any other sign."""
 
 MAX_GAP = 0.6
 """Wider gaps say no more than this one, in heights."""
