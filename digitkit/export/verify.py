@@ -124,7 +124,8 @@ def check_int8_loss(int8: Measurement, fp32: Measurement, name: str) -> None:
     if lost > INT8_LOSS + 1e-9:
         raise GateError(
             f"accuracy failed: {int8.evaluation.accuracy:.2%} on the test set is "
-            f"{100 * lost:.2f} points below fp32, but at most {100 * INT8_LOSS:.2f} are allowed",
+            f"{100 * lost:.2f} percentage points below fp32, but at most {100 * INT8_LOSS:.2f} are "
+            "allowed",
             subject=name,
             hint="nothing was written; export fp32 alone with --no-int8",
         )

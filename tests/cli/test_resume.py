@@ -1,4 +1,4 @@
-"""Runs that are broken off and continued: each picture ends up in the output once."""
+"""Runs that are interrupted and continued: each picture ends up in the output once."""
 
 import csv
 import json
