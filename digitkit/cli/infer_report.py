@@ -28,10 +28,11 @@ RATE_SECONDS = 30.0
 
 
 class ReadingBar:
-    """A bar with rate, failures and time left on standard error, if that is a terminal."""
+    """A bar with rate, failures and time left on standard error."""
 
-    def __init__(self) -> None:
-        """Nothing is read yet."""
+    def __init__(self, *, visible: bool) -> None:
+        """Nothing is read yet; an invisible bar only prints failures."""
+        self._visible = visible
         self._bars: Bars | None = None
         self._started = time.monotonic()
         self._first = 0
@@ -44,6 +45,8 @@ class ReadingBar:
 
     def report(self, what: str, done: int, total: int) -> None:
         """Draw the bar; see `digitkit.system.progress.Progress`."""
+        if not self._visible:
+            return
         if self._bars is None:
             self._bars = _make_bars()
             self._task = self._bars.add_task("", total=total or None, completed=done, figures="")
@@ -83,9 +86,7 @@ def reading_bar(*, wanted: bool) -> Iterator[ReadingBar]:
     Args:
         wanted: whether to draw it; it is only drawn where standard error is a terminal.
     """
-    bar = ReadingBar()
-    if not wanted or not sys.stderr.isatty():
-        bar.report = lambda what, done, total: None  # type: ignore[method-assign]
+    bar = ReadingBar(visible=wanted and sys.stderr.isatty())
     try:
         yield bar
     finally:

@@ -13,10 +13,10 @@ from digitkit.system.conditions import read_conditions
 from digitkit.system.machine import read_machine
 from support.machines import CAPTURED, NO_FIRMWARE
 
-FILE = answers.FileFacts("digits-int8.onnx", "ab", "ab", shipped=True)
-DETECTOR = answers.FileFacts("finder.onnx", "cd", "cd", shipped=True)
-LINE_READER = answers.FileFacts("lines.onnx", "ef", "ef", shipped=True)
-GREY_CLASSIFIER = answers.FileFacts("grey.onnx", "0a", "0a", shipped=True)
+FILE = answers.FileFacts("digits-int8.onnx", "ab", "ab", shipped=True, is_classifier=True)
+DETECTOR = answers.FileFacts("finder.onnx", "cd", "cd", shipped=True, is_classifier=False)
+LINE_READER = answers.FileFacts("lines.onnx", "ef", "ef", shipped=True, is_classifier=False)
+GREY_CLASSIFIER = answers.FileFacts("grey.onnx", "0a", "0a", shipped=True, is_classifier=False)
 CONTRACT = answers.ContractFacts(1, "int8", 0.9973, "MNIST test")
 READING = answers.ModelReading(FILE.name, "image", CONTRACT, text="0")
 PAGE = answers.PageReading("1984", "1984", "1984")

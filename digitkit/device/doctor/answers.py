@@ -134,12 +134,14 @@ class FileFacts:
         sha256: of its content; None if it is missing or unreadable.
         listed_sha256: as the ``SHA256SUMS`` next to it states; None if it is not listed.
         shipped: whether it comes with digitkit, and must be listed.
+        is_classifier: whether it is of the model that was named, and not another network.
     """
 
     name: str
     sha256: str | None
     listed_sha256: str | None
     shipped: bool
+    is_classifier: bool
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def _check_files(files: tuple[FileFacts, ...]) -> Check:
 
 
 def _model_files(facts: ProbedModelFacts) -> list[str]:
-    return [file.name for file in facts.files[:-3]]  # the last are the other networks'
+    return [file.name for file in facts.files if file.is_classifier]
 
 
 def _all_load(facts: ProbedModelFacts) -> bool:

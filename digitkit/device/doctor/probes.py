@@ -265,6 +265,7 @@ def _hash_files(paths: list[Path], shipped: str | None) -> Iterator[FileFacts]:
             sha256,
             _read_checksums(path.parent).get(path.name),
             shipped is not None or path in others,
+            path not in others,
         )
 
 
