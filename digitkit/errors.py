@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, get_args
 
@@ -270,3 +271,18 @@ def check_choice(field: str, value: object, choices: Any) -> None:
     if value not in allowed:
         text = f"must be one of {', '.join(map(str, allowed))}, got {value!r}"
         raise ConfigError(text, field=field)
+
+
+def unknown_key(key: str, allowed: Sequence[str], prefix: str = "") -> str:
+    """What is wrong with a key of a file that is none of the allowed ones.
+
+    Args:
+        key: it.
+        allowed: the keys of its table.
+        prefix: of the table's keys in messages, such as ``serve.``.
+    """
+    import difflib
+
+    near = difflib.get_close_matches(key, allowed, 1)
+    guess = f"did you mean {prefix}{near[0]}? " if near else ""
+    return f"unknown key {prefix}{key}; {guess}allowed keys: {', '.join(allowed)}"

@@ -268,10 +268,7 @@ def _to_reading(
 
 
 def _probability(slot: DigitSlot, digit: int) -> float:
-    return next(
-        (option.probability for option in slot.options if option.digit == digit),
-        0.0,
-    )
+    return next((option.probability for option in slot.options if option.digit == digit), 0.0)
 
 
 def picture_box(

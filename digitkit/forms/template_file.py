@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import keyword
 import os
@@ -24,6 +23,7 @@ from digitkit.errors import (
     TemplateError,
     one_line,
     os_reason,
+    unknown_key,
 )
 from digitkit.forms.checksums import CHECKSUMS, Checksum
 from digitkit.forms.rules import check_cycles, make_rule
@@ -48,6 +48,7 @@ MAX_DECIMALS = 6
 MIN_SIDE = 4
 """Least width and height of a box or a cell, pixels."""
 
+_CREATE = "create one with digitkit form new BLANK --out NAME.toml"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 OWN_COLUMNS = ("source", "page", "template", "confidence", "residual", "reasons", "error")
 """Columns of a table that no field may be named like."""
@@ -134,32 +135,33 @@ def load_template(path: Path) -> Template:
 
 
 def _read(path: Path) -> _File:
-    create = "create one with digitkit form new BLANK --out NAME.toml"
+    table = _parse(path)
+    _check_keys(table, _File)
+    fields = table.get("field")
+    for one in fields if isinstance(fields, list) else ():
+        if isinstance(one, dict):
+            _check_keys(one, _FieldTable, f"field {one.get('name', '')!r}: ")
     try:
-        text = read_bounded(path, MAX_TEMPLATE_BYTES).decode("utf-8-sig")
-        table = tomllib.loads(text)
-        _check_keys(table, _File)
-        fields = table.get("field")
-        for one in fields if isinstance(fields, list) else ():
-            if isinstance(one, dict):
-                _check_keys(one, _FieldTable, f"field {one.get('name', '')!r}: ")
         return msgspec.convert(table, _File)
-    except FileNotFoundError as error:
-        raise InputNotFoundError("does not exist", subject=str(path), hint=create) from error
-    except OSError as error:
-        raise TemplateError(f"cannot be read: {os_reason(error)}") from error
-    except UnicodeDecodeError as error:
-        hint = f"save it as UTF-8, or {create}"
-        raise TemplateError("is not a template: it is not UTF-8 text", hint=hint) from error
     except msgspec.ValidationError as error:
         reason = one_line(error).replace("`", "").replace("$.", "")
         is_other = not table.keys() & {"reference", "field"}
         raise TemplateError(
-            f"is not a template: {reason}", hint=create if is_other else None
+            f"is not a template: {reason}", hint=_CREATE if is_other else None
         ) from error
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read_bounded(path, MAX_TEMPLATE_BYTES).decode("utf-8-sig"))
+    except FileNotFoundError as error:
+        raise InputNotFoundError("does not exist", subject=str(path), hint=_CREATE) from error
+    except OSError as error:
+        raise TemplateError(f"cannot be read: {os_reason(error)}") from error
+    except UnicodeDecodeError as error:
+        hint = f"save it as UTF-8, or {_CREATE}"
+        raise TemplateError("is not a template: it is not UTF-8 text", hint=hint) from error
     except (ValueError, RecursionError) as error:
-        if isinstance(error, TemplateError):
-            raise
         raise TemplateError(f"is not valid TOML: {one_line(error)}") from error
 
 
@@ -167,11 +169,7 @@ def _check_keys(table: dict[str, Any], struct: type[msgspec.Struct], prefix: str
     allowed = struct.__struct_fields__
     for key in table:
         if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, 1)
-            guess = f"did you mean {near[0]}? " if near else ""
-            raise TemplateError(
-                f"{prefix}unknown key {key}; {guess}allowed keys: {', '.join(allowed)}"
-            )
+            raise TemplateError(prefix + unknown_key(key, allowed))
 
 
 def _check_fields(table: _File) -> tuple[FormField, ...]:

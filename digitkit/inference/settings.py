@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from digitkit.errors import (
     SourceError,
     one_line,
     os_reason,
+    unknown_key,
 )
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_values import RotatingOutput
@@ -151,9 +151,7 @@ def _check_keys(
     for key, value in table.items():
         if key not in allowed:
             names = allowed if prefix else (*allowed, OUTPUT, SERVE)
-            near = difflib.get_close_matches(key, names, 1)
-            guess = f"did you mean {prefix}{near[0]}? " if near else ""
-            problems.append(f"unknown key {prefix}{key}; {guess}allowed keys: {', '.join(names)}")
+            problems.append(unknown_key(key, names, prefix))
             continue
         try:
             values[key] = _convert(key, value, hints[key])
