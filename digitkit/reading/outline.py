@@ -29,7 +29,7 @@ INK = 0.25
 """A pixel on the border is ink from this fraction of the contrast on."""
 
 MOST_INK = 0.5
-"""A border of which more is ink is no paper."""
+"""A border with a greater fraction of ink does not show paper."""
 
 SOFT = 0.88
 """Ink ends at a border if it has at most this fraction of the strength that it has further in: the
@@ -49,7 +49,7 @@ def missing_margin(image: GreyImage) -> int:
     if image.halvings or min(image.shape) <= DEPTH:
         return 0
     grey = image.reduced
-    paper = round(float(np.median(_border(grey))))
+    paper = _paper_level(grey)
     step = max(1, min(grey.shape) // SAMPLED)
     contrast = float(np.percentile(np.abs(grey[::step, ::step].astype(np.int16) - paper), 98))
     limit = max(1.0, INK * contrast)
@@ -80,8 +80,8 @@ def _ends_there(levels: npt.NDArray[np.int16], limit: float) -> bool:
 def put_paper_around(image: GreyImage, margin: int) -> GreyImage:
     """The image with a margin, pixels, of the level that most of its border has."""
     grey = image.reduced
-    level = float(np.median(_border(grey)))
-    wider = cv2.copyMakeBorder(grey, *(margin,) * 4, cv2.BORDER_CONSTANT, value=level)
+    sides = (margin,) * 4
+    wider = cv2.copyMakeBorder(grey, *sides, cv2.BORDER_CONSTANT, value=_paper_level(grey))
     return GreyImage.from_pixels(np.asarray(wider, np.uint8))
 
 
@@ -101,5 +101,6 @@ def _move(found: _Found, margin: int, shape: tuple[int, int]) -> _Found:
     return replace(found, box=box, level_box=(x - margin, y - margin, w, h))
 
 
-def _border(grey: U8) -> U8:
-    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+def _paper_level(grey: U8) -> int:
+    """The level that most of the border has."""
+    return round(float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))))

@@ -46,7 +46,7 @@ EXPLAINED = 0.65
 shows nothing else there, and half of it is above or below the digit, or it is lower than `LOW`."""
 
 LOW = 0.45
-"""Ink that is higher is no part of a digit beside which it stands, in heights."""
+"""Ink beside a digit is not a part of it if it is higher than this, in heights of the digit."""
 
 WITHIN = 0.25
 """An upright line at most this far from the middle of an accepted digit is a part of it."""
