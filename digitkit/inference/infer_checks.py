@@ -88,13 +88,14 @@ def check_sources(config: InferValues) -> None:
                 "must name pictures, folders or PDF files, such as photo.jpg; or use --camera N",
                 field="sources",
             )
+    elif config.workers != 1:
+        raise ConfigError("must be 1 for a camera", field="workers")
+    if config.camera is None:
         check_still(config)
         moving = any(source == "-" or is_video(Path(source)) for source in config.sources)
         for name in ("max_frames", "duration"):
             if getattr(config, name) is not None and not moving:
                 raise ConfigError("requires a camera, a stream or a video", field=name)
-    elif config.workers != 1:
-        raise ConfigError("must be 1 for a camera", field="workers")
     if config.null and "-" not in config.sources:
         raise ConfigError("requires a list on standard input: -", field="null")
 
@@ -118,10 +119,6 @@ def _check_watch(config: InferValues) -> None:
         )
     if config.workers != 1:
         raise ConfigError("must be 1 where files are read as they arrive", field="workers")
-    check_still(config)
-    for name in ("max_frames", "duration"):
-        if getattr(config, name) is not None:
-            raise ConfigError("cannot be combined with watching a folder", field=name)
 
 
 def _check_outputs(config: InferValues) -> None:
