@@ -91,7 +91,8 @@ def check_live_output(config: InferConfig) -> None:
     Raises:
         OutputError: they cannot be.
     """
-    path = config.rotating.file if config.output is None and config.rotating else config.output
+    files = config.output_files
+    path = files.get("output", files.get("rotating"))
     if path is not None and (os.path.isfile(path) or not os.path.lexists(path)):
         with atomic.open_in_place(path, keep=None):
             pass
