@@ -11,13 +11,22 @@ from typing import Annotated
 import typer
 
 from digitkit.cli.infer_options import (
+    AnnotateOption,
+    DurationOption,
     EngineOption,
+    EveryFrameOption,
+    ExplainOption,
     FormatOption,
+    MaxFramesOption,
+    NullOption,
     OutputOption,
+    QuietOption,
     RayAddressOption,
     ReportOption,
     ResumeOption,
+    RetryOption,
     RowsOption,
+    ShowOption,
     UnorderedOption,
     WatchOption,
     WorkersOption,
@@ -25,7 +34,7 @@ from digitkit.cli.infer_options import (
 from digitkit.cli.infer_report import print_notice, print_summary, reading_bar
 from digitkit.cli.options import ChecksumOption, FormOption, InputScaleOption
 from digitkit.cli.reading_options import (
-    CAMERAS,
+    CameraOption,
     ExpectOption,
     FpsOption,
     GapOption,
@@ -120,27 +129,9 @@ def command(
     output: OutputOption = None,
     rows: RowsOption = None,
     resume: ResumeOption = False,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "-q",
-            "--quiet",
-            help="Print the numbers alone, those of a row on one line: no names, no confidences, "
-            "no summary.",
-        ),
-    ] = False,
-    annotate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR|VIDEO",
-            help="Save each image with its numbers and digits marked into a folder; or all frames "
-            "as a video if the name ends in .mp4 or .avi.",
-        ),
-    ] = None,
-    explain: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Save what the classifier saw of each digit, enlarged."),
-    ] = None,
+    quiet: QuietOption = False,
+    annotate: AnnotateOption = None,
+    explain: ExplainOption = None,
     report: ReportOption = None,
     watch: WatchOption = None,
     workers: WorkersOption = None,
@@ -148,9 +139,7 @@ def command(
     engine: EngineOption = None,
     ray_address: RayAddressOption = None,
     threads: ThreadsOption = None,
-    null: Annotated[
-        bool, typer.Option("-0", "--null", help="The list on standard input is NUL-separated.")
-    ] = False,
+    null: NullOption = False,
     mode: ModeOption = None,
     orientation: OrientationOption = None,
     min_confidence: MinConfidenceOption = None,
@@ -159,58 +148,15 @@ def command(
     pattern: PatternOption = None,
     form: FormOption = None,
     checksum: ChecksumOption = None,
-    camera: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|URL|picamera2",
-            help="Read a camera until Ctrl-C: its number, the URL of a stream (RTSP, HTTP), or the "
-            "Raspberry Pi's own camera.",
-            rich_help_panel=CAMERAS,
-        ),
-    ] = None,
+    camera: CameraOption = None,
     size: SizeOption = None,
     fps: FpsOption = None,
     hold: HoldOption = None,
-    every_frame: Annotated[
-        bool,
-        typer.Option(
-            "--every-frame",
-            help="Report each frame as it is, without tracking.",
-            rich_help_panel=CAMERAS,
-        ),
-    ] = False,
-    retry: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="When the camera or stream is lost, keep reconnecting for SECONDS (default 30; "
-            "0 = never, inf = forever).",
-            rich_help_panel=CAMERAS,
-        ),
-    ] = None,
-    max_frames: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Stop after N frames, of each video file; by default there is no limit.",
-            rich_help_panel=CAMERAS,
-        ),
-    ] = None,
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Stop SECONDS after the first frame, of each video file; by default there is no "
-            "limit.",
-            rich_help_panel=CAMERAS,
-        ),
-    ] = None,
-    show: Annotated[
-        bool,
-        typer.Option(
-            "--show", help="Also show the frames in a window; q quits.", rich_help_panel=CAMERAS
-        ),
-    ] = False,
+    every_frame: EveryFrameOption = False,
+    retry: RetryOption = None,
+    max_frames: MaxFramesOption = None,
+    duration: DurationOption = None,
+    show: ShowOption = False,
 ) -> None:
     """Read handwritten digits from images, whole pages, folders, lists, videos or a camera.
 

@@ -1,4 +1,4 @@
-"""Options of ``digitkit infer`` for many pictures: where readings go, and who reads."""
+"""Options of ``digitkit infer`` alone: where readings go, many pictures, and videos."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from digitkit.choices import Engine, OutputFormat, Rows
+from digitkit.cli.reading_options import CAMERAS
 
 MANY = "Many pictures"
 
@@ -111,5 +112,78 @@ RayAddressOption = Annotated[
         "this machine.",
         rich_help_panel=MANY,
         show_default=False,
+    ),
+]
+
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "-q",
+        "--quiet",
+        help="Print the numbers alone, those of a row on one line: no names, no confidences, "
+        "no summary.",
+    ),
+]
+
+AnnotateOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR|VIDEO",
+        help="Save each image with its numbers and digits marked into a folder; or all frames "
+        "as a video if the name ends in .mp4 or .avi.",
+    ),
+]
+
+ExplainOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Save what the classifier saw of each digit, enlarged."),
+]
+
+NullOption = Annotated[
+    bool, typer.Option("-0", "--null", help="The list on standard input is NUL-separated.")
+]
+
+EveryFrameOption = Annotated[
+    bool,
+    typer.Option(
+        "--every-frame",
+        help="Report each frame as it is, without tracking.",
+        rich_help_panel=CAMERAS,
+    ),
+]
+
+RetryOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="When the camera or stream is lost, keep reconnecting for SECONDS (default 30; "
+        "0 = never, inf = forever).",
+        rich_help_panel=CAMERAS,
+    ),
+]
+
+MaxFramesOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Stop after N frames of a camera, or of each video file; no limit by default.",
+        rich_help_panel=CAMERAS,
+    ),
+]
+
+DurationOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Stop SECONDS after the first frame of a camera, or of each video file; no limit by "
+        "default.",
+        rich_help_panel=CAMERAS,
+    ),
+]
+
+ShowOption = Annotated[
+    bool,
+    typer.Option(
+        "--show", help="Also show the frames in a window; q quits.", rich_help_panel=CAMERAS
     ),
 ]

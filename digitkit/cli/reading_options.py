@@ -96,6 +96,15 @@ PatternOption = Annotated[
         rich_help_panel=FIELDS,
     ),
 ]
+CameraOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|URL|picamera2",
+        help="Read a camera until Ctrl-C: its number, the URL of a stream (RTSP, HTTP), or the "
+        "Raspberry Pi's own camera.",
+        rich_help_panel=CAMERAS,
+    ),
+]
 SizeOption = Annotated[
     str | None,
     typer.Option(

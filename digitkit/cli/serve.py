@@ -11,6 +11,7 @@ import typer
 from digitkit.cli.infer_report import print_notice
 from digitkit.cli.reading_options import (
     CAMERAS,
+    CameraOption,
     ExpectOption,
     FpsOption,
     GapOption,
@@ -71,15 +72,7 @@ def command(
             "of this command by their names. Options on the command line take precedence.",
         ),
     ] = None,
-    camera: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|URL|picamera2",
-            help="Read a camera: its number, the URL of a stream (RTSP, HTTP), or the Raspberry "
-            "Pi's own camera.",
-            rich_help_panel=CAMERAS,
-        ),
-    ] = None,
+    camera: CameraOption = None,
     size: SizeOption = None,
     fps: FpsOption = None,
     hold: HoldOption = None,
