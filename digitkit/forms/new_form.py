@@ -13,8 +13,9 @@ from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms.checksums import load_checksums
 from digitkit.forms.drawing import draw_fields, draw_reading
 from digitkit.forms.form import Form
-from digitkit.forms.propose import propose_fields, straighten
+from digitkit.forms.propose import propose_fields
 from digitkit.forms.registration import Registrar
+from digitkit.forms.straighten import straighten
 from digitkit.forms.template import refuse_to_replace
 from digitkit.forms.template_file import load_templates, template_text
 from digitkit.images.cv import cv2

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
 from digitkit.forms.template import FormField
 from digitkit.forms.template_file import MAX_CELLS
 from digitkit.images.cv import cv2
-from digitkit.images.grey import resize_to
 
 DARK = 45
 """Darkness from which a pixel is print, 0–255."""
@@ -159,99 +157,3 @@ def _find_write_lines(level: U8, upright: U8, cells: Sequence[_Cell], side: int)
 def _overlap(box: Box, cell: _Cell) -> bool:
     x, y, w, h = box
     return x < cell.x + cell.w and cell.x < x + w and y < cell.y + cell.h and cell.y < y + h
-
-
-# --- the page of a photo ---
-
-MAX_GROUND = 0.75
-"""What a page lies on is at most this bright, against the page."""
-
-MIN_PAGE = 0.2
-"""A page covers at least this share of a photo."""
-
-
-def straighten(grey: U8) -> U8:
-    """A blank form upright and level: the page of a photo cut out, a scan turned by its lines.
-
-    Args:
-        grey: uint8 ``[H, W]``; the form's upper side is up.
-
-    Returns:
-        uint8 ``[h, w]``.
-    """
-    corners = _find_page(grey)
-    if corners is not None:
-        return _cut_page(grey, corners)
-    angle = _find_skew(grey)
-    if abs(angle) < 0.03:
-        return grey
-    height, width = grey.shape
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
-    turned = cv2.warpAffine(
-        grey, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(turned, np.uint8)
-
-
-def _find_page(grey: U8) -> npt.NDArray[np.float32] | None:
-    """The corners of a bright page on darker ground, from the upper left clockwise; None where the
-    page fills the picture.
-    """
-    ratio = min(1.0, 800 / max(grey.shape))
-    small = cv2.morphologyEx(resize_to(grey, ratio), cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
-    bright = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
-    contours, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not contours:
-        return None
-    page = max(contours, key=cv2.contourArea)
-    mask = np.zeros_like(bright)
-    cv2.drawContours(mask, [page], -1, 255, -1)
-    around = cv2.bitwise_not(cv2.dilate(mask, np.ones((5, 5), np.uint8)))
-    if cv2.mean(small, around)[0] > MAX_GROUND * cv2.mean(small, mask)[0]:
-        return None  # uneven light on a scan
-    area, whole = cv2.contourArea(page), small.shape[0] * small.shape[1]
-    if not MIN_PAGE * whole < area < 0.96 * whole:
-        return None
-    hull = cv2.convexHull(page)
-    for share in np.linspace(0.01, 0.1, 19):
-        outline = cv2.approxPolyDP(hull, share * cv2.arcLength(hull, True), True)
-        if len(outline) == 4:
-            break
-    else:
-        return None
-    points = outline.reshape(4, 2).astype(np.float32)
-    if cv2.contourArea(points) > 1.15 * area or not cv2.isContourConvex(points):
-        return None
-    sums, differences = points.sum(1), points[:, 0] - points[:, 1]
-    places = [sums.argmin(), differences.argmax(), sums.argmax(), differences.argmin()]
-    if len(set(map(int, places))) < 4:
-        return None
-    return np.asarray((points[places] + 0.5) / ratio, np.float32)
-
-
-def _cut_page(grey: U8, corners: npt.NDArray[np.float32]) -> U8:
-    sides = np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1)
-    width, height = float(max(sides[0], sides[2])), float(max(sides[1], sides[3]))
-    # Perspective shortens a side; most forms have the shape of A4, or of half of it.
-    shape = height / width
-    for usual in (np.sqrt(2), 1 / np.sqrt(2), 11 / 8.5):
-        if abs(shape / usual - 1) < 0.12:
-            height = width * usual
-            break
-    size = (round(width), round(height))
-    goal = np.array([(0, 0), (size[0], 0), size, (0, size[1])], np.float32)
-    turn = cv2.getPerspectiveTransform(corners, goal)
-    return np.asarray(cv2.warpPerspective(grey, turn, size, flags=cv2.INTER_CUBIC), np.uint8)
-
-
-def _find_skew(grey: U8) -> float:
-    """By how many degrees a scan's long lines rise to the right, negative for those that fall."""
-    edges = cv2.Canny(grey, 60, 180)
-    least = min(grey.shape) // 4
-    lines = cv2.HoughLinesP(edges, 1, np.pi / 1800, least, minLineLength=least, maxLineGap=8)
-    if lines is None:
-        return 0.0
-    x0, y0, x1, y1 = np.asarray(lines, np.float64).reshape(-1, 4).T
-    angles = np.degrees(np.arctan2(y1 - y0, x1 - x0))
-    level = angles[np.abs(angles) < 10]
-    return float(np.median(level)) if len(level) >= 2 else 0.0

@@ -1,0 +1,152 @@
+"""Finds the page in a photo: four straight sides with bright paper inside of them.
+
+Each side is a line along which the logarithm of the brightness rises towards the page, so uneven
+light and shadows matter little; lines are found by a Hough transform (Duda and Hart, Use of the
+Hough transformation to detect lines and curves in pictures, 1972).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import U8
+from digitkit.images.cv import cv2
+from digitkit.images.grey import resize_to
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+
+LONGER_SIDE = 400
+"""Longer side of the reduced picture in which the page is found, pixels."""
+
+PRINT = 9
+"""Print that is thinner than this is no side of a page, pixels of the reduced picture."""
+
+EDGE = 0.12
+"""Rise of the logarithm of the brightness over two pixels that is surely an edge."""
+
+BORDER = 0.5
+"""How sure the border of the picture is a side of the page, 0–1: where nothing better is found."""
+
+SLOPES = np.linspace(-0.6, 0.6, 97)
+"""Slopes of sides against level or upright: up to 31 degrees."""
+
+LINES = 6
+"""So many candidates are tried for each side."""
+
+MIN_SUPPORT = 0.3
+"""Mean sureness of a page's edge that each of its sides has at least, 0–1."""
+
+MIN_AREA, MAX_AREA = 0.2, 0.96
+"""A page covers at least this share of a photo; one that covers more than the other fills it."""
+
+AREA_WEIGHT = 0.2
+"""How much the share of the picture counts beside the sides, so that no part of a page is found."""
+
+OUTSIDE = 3
+"""So far outside of the reduced picture a corner may lie, pixels."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line that is roughly level in its map: ``row = middle + slope * (column - width / 2)``."""
+
+    slope: float
+    middle: float
+
+
+def find_page(grey: U8) -> F32 | None:
+    """Find a bright page on darker ground.
+
+    Args:
+        grey: uint8 ``[H, W]``, with the page's upper side up.
+
+    Returns:
+        Its corners ``[4, 2]``, pixels, from the upper left clockwise; None if it fills the picture.
+    """
+    ratio = min(1.0, LONGER_SIDE / max(grey.shape))
+    edges = _find_edges(resize_to(grey, ratio))
+    size = edges[0].shape[::-1]
+    lines = [_find_lines(side) for side in (edges[0], edges[1], edges[2].T, edges[3].T)]
+    near = [np.asarray(cv2.dilate(side, np.ones((3, 3))), np.float32) for side in edges]
+    best, corners = 0.0, None
+    for top, bottom, left, right in itertools.product(*lines):
+        points = np.array(
+            [_cross(level, upright, size) for level, upright in
+             ((top, left), (top, right), (bottom, right), (bottom, left))]
+        )  # fmt: skip
+        area = _area(points, size)
+        if area >= MIN_AREA:
+            supports = [
+                _support(side, points[list(ends)]) for side, ends in zip(near, _ENDS, strict=True)
+            ]
+            score = float(np.mean(supports)) + AREA_WEIGHT * area
+            if score > best and min(supports) >= MIN_SUPPORT:
+                best, corners = score, points
+    if corners is None or _area(corners, size) > MAX_AREA:
+        return None
+    return np.asarray((corners + 0.5) / ratio, np.float32)
+
+
+_ENDS = ((0, 1), (3, 2), (0, 3), (1, 2))
+"""The corners where the upper, lower, left and right side end."""
+
+
+def _find_edges(small: U8) -> list[F32]:
+    """How sure each pixel is on the upper, lower, left and right side of a page, 0–1."""
+    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((PRINT, PRINT), np.uint8))
+    level = np.log(cv2.GaussianBlur(paper, (0, 0), 1.0).astype(np.float32) + 8)
+    down, across = (cv2.Sobel(level, cv2.CV_32F, dx, 1 - dx) / 4 for dx in (0, 1))
+    rises = (down, -down, across, -across)
+    edges = [np.clip(rise / EDGE, 0, 1).astype(np.float32) for rise in rises]
+    for border in (edges[0][0], edges[1][-1], edges[2][:, 0], edges[3][:, -1]):
+        np.maximum(border, BORDER, out=border)
+    return edges
+
+
+def _find_lines(edges: npt.NDArray[np.float32]) -> list[_Line]:
+    """The roughly level lines with the most edge along them."""
+    height, width = edges.shape
+    sums = np.empty((len(SLOPES), height))
+    for place, slope in enumerate(SLOPES):
+        level = np.array([[1, 0, 0], [-slope, 1, slope * width / 2]])
+        sums[place] = cv2.warpAffine(np.ascontiguousarray(edges), level, (width, height)).sum(1)
+    found = []
+    for _ in range(LINES):
+        place, row = divmod(int(sums.argmax()), height)
+        found.append(_Line(float(SLOPES[place]), float(row)))
+        sums[max(0, place - 4) : place + 5, max(0, row - 6) : row + 7] = -1
+    return found
+
+
+def _cross(level: _Line, upright: _Line, size: Sequence[int]) -> tuple[float, float]:
+    """Where a level line and one that is level in the transposed map cross, x and y."""
+    width, height = size
+    offset = upright.middle - upright.slope * height / 2 - width / 2
+    y = (level.middle + level.slope * offset) / (1 - level.slope * upright.slope)
+    return upright.middle + upright.slope * (y - height / 2), y
+
+
+def _area(corners: F64, size: Sequence[int]) -> float:
+    """The share of a picture that a page covers; 0 if its corners are no page's."""
+    upper_left, upper_right, lower_right, lower_left = corners
+    if (corners < -OUTSIDE).any() or (corners > np.add(size, OUTSIDE)).any():
+        return 0.0
+    if min(lower_left[1] - upper_left[1], lower_right[1] - upper_right[1]) <= 0:
+        return 0.0
+    if min(upper_right[0] - upper_left[0], lower_right[0] - lower_left[0]) <= 0:
+        return 0.0
+    return cv2.contourArea(corners.astype(np.float32)) / (size[0] * size[1])
+
+
+def _support(edges: F32, ends: F64) -> float:
+    """The mean sureness of a page's edge between two corners, 0–1."""
+    points = ends[0] + (ends[1] - ends[0]) * np.linspace(0.02, 0.98, 60)[:, None]
+    limits = np.array(edges.shape[::-1]) - 1
+    x, y = np.clip(points.round().astype(int), 0, limits).T
+    return float(edges[y, x].mean())

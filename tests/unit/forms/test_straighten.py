@@ -1,0 +1,62 @@
+"""How ``digitkit form new`` makes the picture of a blank form level."""
+
+import numpy as np
+import pytest
+
+from digitkit.forms.page_outline import find_page
+from digitkit.forms.straighten import straighten
+from digitkit.images.cv import cv2
+
+WIDTH, HEIGHT = 827, 1169  # A4 at 100 dots per inch
+
+
+def sheet() -> np.ndarray:
+    """A page with a heading and a paragraph of small print, uint8 [HEIGHT, WIDTH]."""
+    page = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    cv2.putText(page, "Report of readings", (80, 90), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2)
+    for row in range(6):
+        text = "no one is to use a seal or a stamp as soon as we have seen an error on our account"
+        cv2.putText(page, text, (80, 800 + 12 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.35, 60, 1)
+    return page
+
+
+def photograph(page: np.ndarray, shadow: bool, ground: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of the page from an angle, in light that falls off, and its corners in it."""
+    corners = np.array([(210, 160), (880, 240), (900, 1230), (90, 1180)], np.float32)
+    whole = np.array([(0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT)], np.float32)
+    turn = cv2.getPerspectiveTransform(whole, corners)
+    rng = np.random.default_rng(0)
+    photo = rng.normal(ground, 4, (1400, 1050)).astype(np.float32)
+    cv2.warpPerspective(
+        page.astype(np.float32), turn, (1050, 1400), photo, borderMode=cv2.BORDER_TRANSPARENT
+    )
+    photo *= np.linspace(0.9, 0.4, 1050, dtype=np.float32)
+    if shadow:
+        dark = np.ones((1400, 1050), np.float32)
+        cv2.fillPoly(dark, [np.array([(1050, 300), (400, 700), (1050, 1400)])], 0.5)
+        photo *= cv2.GaussianBlur(dark, (0, 0), 12)
+    return photo.clip(0, 255).astype(np.uint8), corners
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+@pytest.mark.parametrize("ground", [40, 180])
+def test_the_page_of_a_photo_in_uneven_light(shadow, ground):
+    photo, corners = photograph(sheet(), shadow, ground)
+    assert find_page(photo) == pytest.approx(corners, abs=12)
+
+
+def test_a_scan_is_a_page_as_a_whole():
+    page = sheet()
+    cv2.rectangle(page, (60, 200), (760, 1100), 0, 2)  # a printed frame is no page
+    assert find_page(page) is None
+    assert find_page(np.full((1, 1), 255, np.uint8)) is None
+
+
+@pytest.mark.parametrize("degrees", [-7.3, -0.4, 0.0, 1.2])
+def test_a_scan_is_levelled_by_its_text_alone(degrees):
+    page = sheet()
+    turn = cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), degrees, 1)
+    scan = cv2.warpAffine(page, turn, (WIDTH, HEIGHT), borderValue=255)
+    level = straighten(scan)
+    inside = (slice(100, -100), slice(100, -100))
+    assert np.mean(np.abs(level[inside].astype(int) - page[inside])) < 4
