@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from digitkit.arrays import U8
+from digitkit.arrays import U8, Box
 from digitkit.forms.geometry import Placement
 from digitkit.forms.results import FormReading
 from digitkit.forms.template import FormField, Template
@@ -16,6 +16,9 @@ from digitkit.images.grey import GreyImage
 GREEN, YELLOW, RED, BLUE, GREY = (
     (60, 150, 40), (0, 150, 230), (40, 40, 220), (190, 90, 20), (150, 150, 150),
 )  # fmt: skip
+
+PRINT = 200
+"""Grey level below which a reference is print that no label should cover."""
 
 COLOURS = {"ok": GREEN, "doubtful": YELLOW, "invalid": RED, "empty": GREY}
 """Of a field's status; blue, green, red."""
@@ -32,14 +35,14 @@ def draw_fields(reference: U8, fields: Sequence[FormField]) -> U8:
         uint8 ``[H, W, 3]`` BGR.
     """
     page = np.asarray(cv2.cvtColor(_pale(reference), cv2.COLOR_GRAY2BGR), np.uint8)
-    thick = max(1, max(page.shape) // 900)
+    _, thick = _pen(page)
     for one in fields:
         x, y, w, h = one.box
         cv2.rectangle(page, (x, y), (x + w, y + h), BLUE, thick + 1)
         for left, _ in one.cells[1:]:
             cv2.line(page, (round(left), y), (round(left), y + h), BLUE, thick)
         text = one.name + (f": {len(one.cells)} cells" if one.cells else "")
-        _label(page, text, (x, y + h), BLUE, thick)
+        _label(page, text, (x, y + h - thick), BLUE)
     return page
 
 
@@ -65,14 +68,42 @@ def draw_reading(
     reference = cv2.resize(template.reference, seen.shape[::-1], interpolation=cv2.INTER_AREA)
     edges = cv2.Canny(reference, 80, 200)
     page[edges > 0] = BLUE
-    thick = max(1, max(page.shape) // 900)
-    for one in template.fields:
+    _, thick = _pen(page)
+    taken = np.where(reference < PRINT, 1, 0).astype(np.uint8)
+    boxes = [tuple(round(side * ratio) for side in one.box) for one in template.fields]
+    for x, y, w, h in boxes:
+        taken[y : y + h, x : x + w] = 1
+    for one, (x, y, w, h) in zip(template.fields, boxes, strict=True):
         read = reading[one.name]
-        x, y, w, h = (round(side * ratio) for side in one.box)
         colour = COLOURS[read.status]
         cv2.rectangle(page, (x, y), (x + w, y + h), colour, thick + 1)
-        _label(page, f"{one.name}: {read.text or '-'} {read.confidence:.0%}", (x, y), colour, thick)
+        text = f"{one.name}: {read.text or '-'} {read.confidence:.0%}"
+        _label(page, text, _find_room(taken, (x, y, w, h), _label_size(page, text)), colour)
     return page
+
+
+def _find_room(taken: U8, box: Box, size: tuple[int, int]) -> tuple[int, int]:
+    """The lower left corner of a label that covers least: below its field, above or beside it.
+
+    Args:
+        taken: uint8 ``[H, W]``, 1 where nothing should be covered; the label's place is added.
+        box: of the field.
+        size: the label's width and height.
+    """
+    (x, y, w, h), (width, height) = box, size
+    gap = height // 3
+    below, above = (x, y + h + gap + height), (x, y - gap)
+    places = (below, above, (x + w + gap, y + h), (x - gap - width, y + h))
+    inside = [
+        (min(max(0, left), max(0, taken.shape[1] - width)), min(max(height, low), taken.shape[0]))
+        for left, low in places
+    ]
+    left, low = min(
+        inside,
+        key=lambda at: np.count_nonzero(taken[at[1] - height : at[1], at[0] : at[0] + width]),
+    )
+    taken[low - height : low, left : left + width] = 1
+    return left, low
 
 
 def _pale(grey: U8) -> U8:
@@ -80,12 +111,22 @@ def _pale(grey: U8) -> U8:
     return np.asarray(cv2.convertScaleAbs(grey, alpha=0.6, beta=100), np.uint8)
 
 
-def _label(
-    page: U8, text: str, at: tuple[int, int], colour: tuple[int, int, int], thick: int
-) -> None:
-    scale = max(page.shape) / 3000
+def _label_size(page: U8, text: str) -> tuple[int, int]:
+    """The width and height of a label, pixels."""
+    scale, thick = _pen(page)
     (w, h), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
-    x, y = at[0], max(h + below, at[1] - thick)
-    cv2.rectangle(page, (x, y - h - below), (x + w, y), colour, -1)
+    return w, h + below
+
+
+def _label(page: U8, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    """Write a label whose lower left corner is at a place."""
+    scale, thick = _pen(page)
+    (w, h), (x, y) = _label_size(page, text), at
+    cv2.rectangle(page, (x, y - h), (x + w, y), colour, -1)
     white = (255, 255, 255)
-    cv2.putText(page, text, (x, y - below // 2), cv2.FONT_HERSHEY_SIMPLEX, scale, white, thick, 16)
+    cv2.putText(page, text, (x, y - h // 5), cv2.FONT_HERSHEY_SIMPLEX, scale, white, thick, 16)
+
+
+def _pen(page: U8) -> tuple[float, int]:
+    """The scale of letters on a page, and their thickness in pixels."""
+    return max(page.shape) / 3000, max(1, max(page.shape) // 900)

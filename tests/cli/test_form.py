@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tomllib
 import zipfile
 
 import numpy as np
@@ -11,9 +12,10 @@ from support.documents import write_tiff
 from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, write_form
 from support.paths import ROOT
 
-from digitkit.forms.drawing import draw_fields
+from digitkit.forms.drawing import COLOURS, draw_fields
 from digitkit.forms.propose import propose_fields
 from digitkit.forms.registration import Registrar
+from digitkit.images.cv import cv2
 
 SAMPLE = ROOT / "data/samples/form"
 
@@ -223,6 +225,11 @@ def test_check_draws_what_is_read(scans, template, tmp_path):
     assert result.exit_code == 0, result.output
     assert f"number: {WRITTEN['number']} ok" in result.stdout
     assert out.stat().st_size > 1000
+    drawn = cv2.imread(str(out))
+    printed = cv2.imread(str(template.with_suffix(".png")), cv2.IMREAD_GRAYSCALE) < 100
+    for x, y, w, h in (field["box"] for field in tomllib.loads(FIELDS)["field"]):
+        printed[y - 3 : y + h + 3, x - 3 : x + w + 3] = False
+    assert not (drawn[printed] == COLOURS["ok"]).all(1).any()  # no label covers the captions
     out.unlink()
     assert run("form", "check", template, "--out", out).exit_code == 0
     assert out.exists()
