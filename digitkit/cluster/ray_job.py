@@ -86,8 +86,8 @@ def run_on_ray(
     reader = make_reader()  # here too, so that a wrong model is reported before anything else
     form = ResultFormat(table_form(config, reader), number_rule=config.number_rule)
     folder = TableFolder(config.output_address or str(config.output.absolute()))
-    run_is_open = open_run(config, describe_run(config, reader), is_there=folder.is_there)
-    with run_is_open as run, _connect(ray, config):
+    header = describe_run(config, reader.classifier)
+    with open_run(config, header, is_there=folder.is_there) as run, _connect(ray, config):
         readers = count_readers(config, ray)
         manifest = _find_files(config, folder, readers, notice, continues=run.continues)
         folder.make()

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from digitkit.errors import OutputError, SourceError, os_reason
+from digitkit.errors import OutputError
 from digitkit.inference.infer_config import InferConfig
 from digitkit.sinks.lines import LineSink
 from digitkit.system import atomic
 from digitkit.version import __version__
 
 if TYPE_CHECKING:
-    from digitkit.inference.run_state import Done, OutputRun
+    from digitkit.inference.run_state import Done
     from digitkit.models.classifier import Classifier
     from digitkit.reading.reader import Reader
     from digitkit.sinks.base import Sink
-    from digitkit.sinks.lines import LineFormat, Stream
     from digitkit.sinks.parquet import TableForm
     from digitkit.sinks.report.builder import ReportInfo
-    from digitkit.sinks.written import Key
 
 # Sinks other than lines are imported where they are used: most runs print a few lines.
 
@@ -132,152 +129,43 @@ def _open_readings(
         from digitkit.sinks.xlsx import open_xlsx
 
         outputs.sinks.append(stack.enter_context(open_xlsx(config.output)))
+    elif how == "parquet":
+        stack.enter_context(_open_table(config, config.output, reader, outputs))
     elif config.is_resumable:
-        stack.enter_context(_open_resumable(config, config.output, reader, outputs))
+        from digitkit.inference.resumable_lines import open_resumable_lines
+        from digitkit.inference.run_state import describe_run
+        from digitkit.sinks.lines import CSV_COLUMNS
+
+        header = describe_run(config, reader.classifier)
+        lines = open_resumable_lines(config, header, CSV_COLUMNS, outputs)
+        stream, has_header = stack.enter_context(lines)
+        outputs.sinks.append(LineSink(stream, how, header=not has_header))
     else:
-        assert how != "parquet"
         is_live = config.camera is not None
-        stream: Stream = stack.enter_context(open_lines(config.output, is_live=is_live))
+        stream = stack.enter_context(open_lines(config.output, is_live=is_live))
         outputs.sinks.append(LineSink(stream, how, quiet=config.quiet))
 
 
 @contextmanager
-def _open_resumable(
+def _open_table(
     config: InferConfig, output: Path, reader: Reader, outputs: Outputs
 ) -> Iterator[None]:
-    """The output of a run that can be continued, and its state."""
-    from digitkit.inference.run_state import describe_run, open_run
-
-    how = config.resolved_format
-    assert how != "xlsx"
-    outputs.resumable = True
-    if how != "parquet":
-        atomic.check_writable(output)
-    with open_run(config, describe_run(config, reader)) as run, ExitStack() as stack:
-        if how == "parquet":
-            stack.enter_context(_open_table(config, output, reader, run, outputs))
-        else:
-            old = _set_aside(output, run)
-            stack.callback(_settle, config, output, run, outputs, old)
-            stack.enter_context(_open_continued(output, how, run, outputs))
-        yield
-
-
-def _set_aside(output: Path, run: OutputRun) -> Path | None:
-    """Rename the file that a new run's lines replace; where it is, also for a run that continues.
-
-    Raises:
-        OutputError: it cannot be renamed, or the state not be written.
-    """
-    target = Path(os.path.realpath(output))
-    if run.continues:
-        name = run.file.read_values().get("old")
-        return target.with_name(name) if isinstance(name, str) else None
-    if not target.exists():
-        return None
-    old, number = target.with_name(f"{target.name}.old"), 1
-    while os.path.lexists(old):  # somebody's own
-        number += 1
-        old = target.with_name(f"{target.name}.old{number}")
-    mode = stat.S_IMODE(target.stat().st_mode)
-    run.file.add_values({"old": old.name})
-    try:
-        target.rename(old)
-        try:
-            target.touch(mode=0o600)  # what only its owner may read stays private
-            target.chmod(mode)
-        except OSError:
-            old.replace(target)
-            raise
-    except OSError as error:
-        run.file.remove()
-        problem = f"cannot be replaced: {os_reason(error)}"
-        raise OutputError(problem, subject=str(output)) from error
-    return old
-
-
-def _settle(
-    config: InferConfig, output: Path, run: OutputRun, outputs: Outputs, old: Path | None
-) -> None:
-    """Remove the state of lines that nobody is to continue, and lines that were never begun.
-
-    Args:
-        config: of the run.
-        output: its lines.
-        run: its state.
-        outputs: says how it ended.
-        old: what `output` replaces, which goes when all is read, and comes back where nothing was.
-    """
-    from digitkit.sinks.written import CSV_HEADER_BYTES
-
-    if outputs.finished:
-        if old is not None and not outputs.in_vain:
-            old.unlink(missing_ok=True)
-            run.file.add_values({"old": None})  # a later file of this name is somebody's own
-        if not config.continues:
-            run.file.remove()
-        return
-    header = CSV_HEADER_BYTES if config.resolved_format == "csv" else 0
-    with suppress(OSError):
-        if not config.continues and output.stat().st_size <= header:
-            if old is None:
-                output.unlink()
-            else:
-                old.replace(os.path.realpath(output))
-            run.file.remove()
-
-
-@contextmanager
-def _open_table(
-    config: InferConfig, output: Path, reader: Reader, run: OutputRun, outputs: Outputs
-) -> Iterator[None]:
     """A Parquet table, after the parts that are there where it is continued."""
+    from digitkit.inference.run_state import Done, describe_run, open_run
     from digitkit.sinks.parquet import open_parquet, read_keys
 
     form = table_form(config, reader)
-    with open_parquet(output, form, run.file) as sink:
+    outputs.resumable = True
+    with (
+        open_run(config, describe_run(config, reader.classifier)) as run,
+        open_parquet(output, form, run.file) as sink,
+    ):
         if run.continues:
-            from digitkit.inference.run_state import Done
-
             parts = read_keys(output, form.rows)
             outputs.done = Done(key for part in parts for key in zip(*part, strict=True))
         outputs.sinks.append(sink)
         outputs.idle = sink.idle
         yield
-
-
-@contextmanager
-def _open_continued(
-    output: Path, how: LineFormat, run: OutputRun, outputs: Outputs
-) -> Iterator[None]:
-    """Lines, after those that are there where they are continued."""
-    keep = 0
-    if run.continues:
-        from digitkit.inference.run_state import Done
-        from digitkit.sinks.written import header_length, written_keys
-
-        keep = header_length(output, how)
-
-        def keys() -> Iterator[Key]:
-            nonlocal keep
-            for key, end in written_keys(output, how, run.file.read_values().get("whole")):
-                keep = end
-                yield key
-
-        outputs.done = Done(keys(), repeats=how != "csv")
-    try:
-        with atomic.open_in_place(output, keep=keep) as stream:
-            outputs.sinks.append(LineSink(stream, how, header=not keep))
-            yield
-    except (SystemExit, SourceError):  # SIGTERM waits for what is being written
-        _note_whole(output, run)
-        raise
-    _note_whole(output, run)
-
-
-def _note_whole(output: Path, run: OutputRun) -> None:
-    with suppress(OSError):  # without it, the last picture of CSV is read again
-        run.file.add_values({"whole": output.stat().st_size})
 
 
 @contextmanager

@@ -14,10 +14,10 @@ import numpy as np
 
 from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
+from digitkit.models.classifier import Classifier
 from digitkit.reading.detector import Detector
 from digitkit.reading.grey_classifier import GreyClassifier
 from digitkit.reading.line_reader import LineReader
-from digitkit.reading.reader import Reader
 from digitkit.sources.files import INPUT_ERRORS, OpenedImage
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name
@@ -112,7 +112,7 @@ class OutputRun:
     continues: bool
 
 
-def describe_run(config: InferConfig, reader: Reader) -> dict[str, Any]:
+def describe_run(config: InferConfig, classifier: Classifier) -> dict[str, Any]:
     """What a run's readings depend on; a run with other values cannot continue it."""
     options = {name: getattr(config, name) for name in _OPTIONS}
     options["format"] = config.resolved_format
@@ -121,7 +121,7 @@ def describe_run(config: InferConfig, reader: Reader) -> dict[str, Any]:
     # Relative names are those of other files elsewhere.
     absolute = "-" not in sources and all(Path(each).is_absolute() for each in sources)
     options["current folder"] = None if absolute else str(Path.cwd())
-    options["model"] = reader.classifier.sha256
+    options["model"] = classifier.sha256
     options["detector"] = file_sha256(Detector.shipped_path())
     options["line reader"] = file_sha256(LineReader.shipped_path())
     options["grey classifier"] = file_sha256(GreyClassifier.shipped_path())
