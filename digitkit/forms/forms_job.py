@@ -7,10 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from digitkit.errors import ConfigError, ImageError, ModelRunError
 from digitkit.forms.checksums import load_checksums
@@ -23,13 +23,19 @@ from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_job import count_workers, reader_factory
 from digitkit.inference.infer_values import DEFAULT_HOLD
-from digitkit.inference.input_files import InputFiles, find_inputs
-from digitkit.inference.outputs import open_lines, report_info
+from digitkit.inference.input_files import find_inputs
+from digitkit.inference.outputs import Outputs, open_lines, report_info
 from digitkit.inference.pipeline import Summary
+from digitkit.inference.resumable_lines import open_resumable_lines
+from digitkit.inference.run_state import describe_run
 from digitkit.reading.reader import Reader
+from digitkit.sinks.lines import Stream
 from digitkit.sinks.report.builder import ReportBuilder
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure, FailureKind, Frame, to_failure
+from digitkit.sources.items import Item
+from digitkit.system.hashes import file_sha256
+from digitkit.system.interrupts import deferred_interrupts
 from digitkit.system.progress import Progress
 
 FormOutcome = tuple[Frame, FormReading] | Failure
@@ -65,10 +71,11 @@ class FormConfig:
         given += ["orientation"] if config.orientation != "exif" else []
         given += ["every_frame"] if config.every_frame else []
         given += ["hold"] if config.hold != DEFAULT_HOLD else []
-        given += ["resume"] if config.resume else []
         given += ["engine"] if config.engine == "ray" else []
         if given:
             raise ConfigError("cannot be combined with forms", field=given[0])
+        if config.resume and not _is_resumable(config):
+            raise ConfigError("requires forms to be written as jsonl or csv", field="resume")
         if config.rotating is not None and config.output is None:
             raise ConfigError(
                 "[output] of the settings cannot be combined with forms", hint="use --output"
@@ -108,21 +115,58 @@ def run_forms(
     cv2.setNumThreads(config.threads or 1)
     make_form = partial(_build_form, forms, reader_factory(config, notice))
     form = make_form()  # here too, so that a wrong template is reported before anything else
-    begun, images, complete = time.monotonic(), 0, 0
-    failed = Counter[FailureKind]()
     inputs = find_inputs(config, notice)
+    outputs = Outputs()
     with ExitStack() as stack:
         read = [*forms.templates, *(template.reference_path for template in form.templates)]
         if config.output is not None:
             refuse_to_replace(config.output, read, "output")
         if config.report is not None:
             refuse_to_replace(config.report, read, "report")
-        sink = _open_sink(config, form, stdout, stack)
+        sink = _open_sink(config, forms, form, stdout, stack, outputs)
         report = _open_report(config, form, stack)
-        outcomes = _read_files(config, form, make_form, inputs)
-        for done, outcome in enumerate(stack.enter_context(closing(outcomes)), 1):
-            if progress is not None:
-                progress("reading", done, inputs.total if done <= inputs.total else 0)
+        items = inputs.items if outputs.done is None else outputs.done.remaining(inputs.items)
+        results = _read_files(config, form, make_form, items, inputs.total)
+        outcomes: Iterable[FormOutcome] = stack.enter_context(closing(results))
+        if outputs.resumable:
+            outcomes = stack.enter_context(deferred_interrupts()).between(outcomes)
+        before = 0 if outputs.done is None else outputs.done.total
+        watched = _watch(outcomes, before, inputs.total, progress)
+        summary = _deliver(watched, sink, report, on_failure, stoppable=outputs.resumable)
+        outputs.finished = not summary.interrupted
+        outputs.in_vain = not summary.images and not before
+    return replace(summary, done_before=before)
+
+
+def _is_resumable(config: InferConfig) -> bool:
+    """Whether forms that are read stay in the output where the run is interrupted."""
+    return config.is_resumable and config.resolved_format in ("jsonl", "csv")
+
+
+def _watch(
+    outcomes: Iterable[FormOutcome], before: int, total: int, progress: Progress | None
+) -> Iterator[FormOutcome]:
+    """Report the progress of outcomes, after those of an earlier run."""
+    for done, outcome in enumerate(outcomes, before + 1):
+        if progress is not None:
+            progress("reading", done, total if done <= total else 0)
+        yield outcome
+
+
+def _deliver(
+    outcomes: Iterable[FormOutcome],
+    sink: FormSink,
+    report: ReportBuilder | None,
+    on_failure: Callable[[Failure], None],
+    *,
+    stoppable: bool,
+) -> Summary:
+    """Write each form; a form of which all is blank is neither complete nor doubtful."""
+    begun, images, complete, doubtful = time.monotonic(), 0, 0, 0
+    failed = Counter[FailureKind]()
+    interrupted = False
+    try:
+        for outcome in outcomes:
             if isinstance(outcome, Failure):
                 failed[outcome.kind] += 1
                 on_failure(outcome)
@@ -132,17 +176,23 @@ def run_forms(
             else:
                 frame, reading = outcome
                 images += 1
-                complete += reading.complete
+                doubtful += not reading.complete
+                complete += reading.complete and any(one.text for one in reading.fields)
                 sink.write(reading)
                 if report is not None:
                     add_form(report, frame, reading)
+    except KeyboardInterrupt:
+        if not stoppable:
+            raise
+        interrupted = True
     return Summary(
         images,
         failed.total(),
         time.monotonic() - begun,
         complete=complete,
-        doubtful=images - complete,
+        doubtful=doubtful,
         failed=dict(failed),
+        interrupted=interrupted,
     )
 
 
@@ -175,17 +225,18 @@ def _read_files(
     config: InferConfig,
     form: Form,
     make_form: Callable[[], Form],
-    inputs: InputFiles,
+    items: Iterable[Item | Failure],
+    total: int,
 ) -> Generator[FormOutcome, None, None]:
-    count = count_workers(config, inputs.total)
+    count = count_workers(config, total)
     if count == 1:
-        yield from read_forms(form, read_frames(inputs.items, exif=True))
+        yield from read_forms(form, read_frames(items, exif=True))
         return
     from digitkit.inference import worker, workers  # not at the top: one is usual
 
     results = workers.read_with_workers(
         make_form,
-        inputs.items,
+        items,
         count,
         worker.ResultFormat(read=read_forms, keep_images=config.needs_images),
         ordered=not config.unordered,
@@ -204,7 +255,14 @@ def _open_report(config: InferConfig, form: Form, stack: ExitStack) -> ReportBui
     return stack.enter_context(open_report(config.report, info))
 
 
-def _open_sink(config: InferConfig, form: Form, stdout: TextIO, stack: ExitStack) -> FormSink:
+def _open_sink(
+    config: InferConfig,
+    forms: FormConfig,
+    form: Form,
+    stdout: TextIO,
+    stack: ExitStack,
+    outputs: Outputs,
+) -> FormSink:
     fields = list(dict.fromkeys(f.name for template in form.templates for f in template.fields))
     columns = columns_of(fields)
     twice = sorted({column for column in columns if columns.count(column) > 1})
@@ -229,7 +287,19 @@ def _open_sink(config: InferConfig, form: Form, stdout: TextIO, stack: ExitStack
 
         assert config.output is not None
         return stack.enter_context(open_form_parquet(config.output, fields))
-    stream: TextIO = stdout
-    if config.output is not None:
+    stream: Stream = stdout
+    has_header = False
+    if _is_resumable(config):
+        header = describe_run(config, form.classifier) | describe_forms(forms)
+        lines = open_resumable_lines(config, header, columns, outputs)
+        stream, has_header = stack.enter_context(lines)
+    elif config.output is not None:
         stream = stack.enter_context(open_lines(config.output, is_live=False))
-    return FormLines(stream, how, fields, quiet=config.quiet)
+    return FormLines(stream, how, fields, quiet=config.quiet, header=not has_header)
+
+
+def describe_forms(forms: FormConfig) -> dict[str, Any]:
+    """What readings depend on besides a run's options; see `describe_run`."""
+    names = list(map(str, forms.templates))
+    files = {f"template {path.name}": file_sha256(path) for path in forms.templates}
+    return files | {"--form": names, "--checksum": list(forms.checksums)}

@@ -17,7 +17,7 @@ from digitkit.system import atomic
 BATCH = 1000
 """So many rows are written together."""
 
-NUMBERS = {"page": "int32", "confidence": "float64", "residual": "float64"}
+TYPES = {"page": "int32", "complete": "bool", "confidence": "float64", "residual": "float64"}
 """The columns that are no text, with their types."""
 
 
@@ -67,7 +67,7 @@ def open_form_parquet(path: Path, fields: Sequence[str]) -> Iterator[FormParquet
     arrow = import_pyarrow()
     if path.is_dir():
         raise OutputError("is a folder; --output must name a file", subject=str(path))
-    schema = arrow.schema([(name, NUMBERS.get(name, "string")) for name in columns_of(fields)])
+    schema = arrow.schema([(name, TYPES.get(name, "string")) for name in columns_of(fields)])
     with (
         atomic.replace_file(path) as temporary,
         arrow.parquet.ParquetWriter(temporary, schema, compression="zstd") as writer,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BEFORE = ("source", "page", "template")
 """Columns before those of the fields."""
 
-AFTER = ("confidence", "residual", "reasons", "error")
+AFTER = ("complete", "confidence", "residual", "reasons", "error")
 """Columns after them."""
 
 DOUBTS = {"source": 36, "page": 6, "field": 16, "text": 16, "picture": 24, "status": 10,
@@ -56,7 +56,7 @@ def record_of(reading: FormReading | Failure, fields: Sequence[str]) -> list[Any
     """The row of a form, in the order of `columns_of`; None where there is nothing to say."""
     if isinstance(reading, Failure):
         blank = [None] * (2 * len(fields) + 1)
-        return [reading.source, reading.page, *blank, None, None, None, reading.error]
+        return [reading.source, reading.page, *blank, None, None, None, None, reading.error]
     read = {one.name: one for one in reading.fields}
     pairs = [
         value
@@ -66,7 +66,7 @@ def record_of(reading: FormReading | Failure, fields: Sequence[str]) -> list[Any
     reasons = "; ".join(reading.reasons) or None
     confidence = round_confidence(reading.confidence)
     return [
-        reading.source, reading.page, reading.template, *pairs, confidence,
+        reading.source, reading.page, reading.template, *pairs, reading.complete, confidence,
         round(reading.residual, 2), reasons, None,
     ]  # fmt: skip
 
@@ -92,18 +92,25 @@ class FormLines:
     """Writes one line per form, flushed at once."""
 
     def __init__(
-        self, stream: Stream, how: LineFormat, fields: Sequence[str], *, quiet: bool = False
+        self,
+        stream: Stream,
+        how: LineFormat,
+        fields: Sequence[str],
+        *,
+        quiet: bool = False,
+        header: bool = True,
     ) -> None:
         """Write to a stream.
 
         Args:
             stream: an open text file, which stays open.
-            how: the format; CSV begins with its header.
+            how: the format.
             fields: the columns of CSV, of all templates.
             quiet: whether text is the values alone.
+            header: whether CSV begins with its header.
         """
         self._stream, self._how, self._fields, self._quiet = stream, how, fields, quiet
-        if how == "csv":
+        if how == "csv" and header:
             put_text(stream, csv_line(columns_of(fields)))
 
     def write(self, reading: FormReading) -> None:
@@ -132,6 +139,8 @@ class FormLines:
 
 def _csv_value(column: str, value: Any) -> Any:
     """A value that a spreadsheet shows as it is, and does not run."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if not isinstance(value, str):
         return "" if value is None else value
     is_text = column in BEFORE or column in AFTER or column.endswith("_status")
@@ -226,5 +235,7 @@ class FormTable:
 def _write(sheet: Any, row: int, place: int, value: Any, text: Any, plain: Any) -> None:
     if isinstance(value, str):
         sheet.write_string(row, place, value[:MAX_TEXT], text)
+    elif isinstance(value, bool):
+        sheet.write_boolean(row, place, value, plain)
     elif value is not None:
         sheet.write_number(row, place, value, plain)

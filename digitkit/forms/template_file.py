@@ -50,7 +50,9 @@ MIN_SIDE = 4
 
 _CREATE = "create one with digitkit form new BLANK --out NAME.toml"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-OWN_COLUMNS = ("source", "page", "template", "confidence", "residual", "reasons", "error")
+OWN_COLUMNS = (
+    *("source", "page", "template", "complete", "confidence", "residual", "reasons", "error"),
+)
 """Columns of a table that no field may be named like."""
 
 

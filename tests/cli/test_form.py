@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 import tomllib
 import zipfile
 
@@ -15,6 +16,7 @@ from support.paths import ROOT
 from digitkit.forms.drawing import COLOURS, draw_fields
 from digitkit.forms.propose import propose_fields
 from digitkit.forms.registration import Registrar
+from digitkit.forms.tables import FormLines
 from digitkit.images.cv import cv2
 
 SAMPLE = ROOT / "data/samples/form"
@@ -153,7 +155,8 @@ def test_mistakes_are_one_line(scans, template, tmp_path):
         ("--mode", "digit"),
         ("--expect", 3),
         ("--checksum", "a"),
-        ("--resume", "--output", "t.csv"),
+        ("--resume", "--output", "t.xlsx"),
+        ("--resume", "--output", "t.parquet"),
         ("--rows", "numbers", "--output", "t.parquet"),
     ],
 )
@@ -161,6 +164,63 @@ def test_options_that_do_not_go_with_forms(scans, template, options):
     result = run("infer", scans, "--form", template, *options)
     assert result.exit_code == 2
     assert options[0] in result.stderr
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_keeps_forms_and_resume_reads_the_rest(
+    scans, template, tmp_path, monkeypatch, suffix, count, workers
+):
+    output, whole = tmp_path / f"out.{suffix}", tmp_path / f"whole.{suffix}"
+    command = ("infer", scans, "--form", template, "--workers", workers, "--output")
+    run(*command, whole)
+    with monkeypatch.context() as patch:
+        taken, write = iter(range(count)), FormLines.write
+
+        def interrupt(self, reading):
+            write(self, reading)
+            if next(taken, None) == count - 1:
+                signal.raise_signal(signal.SIGINT)
+
+        patch.setattr(FormLines, "write", interrupt)
+        stopped = run(*command, output)
+    assert stopped.exit_code == 130
+    assert "--resume" in stopped.stderr
+    kept = rows_of(output)
+    assert len(kept) == count
+    assert kept == rows_of(whole)[:count]
+    assert run(*command, output).exit_code == 2  # it would be replaced
+    resumed = run(*command, output, "--resume")
+    assert resumed.exit_code == 1  # of the form that is another
+    assert f"{count} were read before" in resumed.stderr
+    assert rows_of(output) == rows_of(whole)
+
+
+def rows_of(path):
+    """The rows of JSON lines or CSV, without times."""
+    lines = path.read_text("utf-8").splitlines()
+    if path.suffix == ".csv":
+        return list(csv.DictReader(lines))
+    return [json.loads(line) | {"ms": None} for line in lines]
+
+
+def test_another_template_does_not_resume(scans, template, tmp_path):
+    command = ("infer", scans, "--form", template, "--resume", "--output", tmp_path / "t.csv")
+    assert run(*command).exit_code == 1
+    template.write_text(template.read_text("utf-8").replace("cells = 6", "cells = 5"), "utf-8")
+    result = run(*command)
+    assert result.exit_code == 2
+    assert "form.toml" in result.stderr
+
+
+def test_a_blank_form_is_neither_complete_nor_doubtful(template, tmp_path):
+    folder = tmp_path / "blank"
+    folder.mkdir()
+    for name in ("1.png", "2.png"):
+        save(folder / name, blank_form())
+    result = run("infer", folder, "--form", template, "--output", tmp_path / "t.csv")
+    assert "0 complete, 0 doubtful, 2 without a number" in result.stderr
 
 
 def test_a_checksum_without_a_form(scans):
