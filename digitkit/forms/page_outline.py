@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,18 @@ F64 = npt.NDArray[np.float64]
 LONGER_SIDE = 400
 """Longer side of the reduced picture in which the page is found, pixels."""
 
-PRINT = 9
+THIN_PRINT = 9
 """Print that is thinner than this is no side of a page, pixels of the reduced picture."""
 
-EDGE = 0.12
-"""Rise of the logarithm of the brightness over two pixels that is surely an edge."""
+SURE_RISE, SURE_GROUND = 0.12, 0.25
+"""Rise of the logarithm of the brightness, over two pixels and from the ground, that is surely the
+edge of a page."""
+
+GROUND = 61
+"""Side of the square whose median is the brightness of the ground: a printed bar is thinner."""
+
+MIN_SIDE = 50
+"""Least side of the reduced picture, pixels."""
 
 BORDER = 0.5
 """How sure the border of the picture is a side of the page, 0–1: where nothing better is found."""
@@ -49,7 +57,7 @@ AREA_WEIGHT = 0.2
 """How much the share of the picture counts beside the sides, so that no part of a page is found."""
 
 OUTSIDE = 3
-"""So far outside of the reduced picture a corner may lie, pixels."""
+"""How far a corner may lie outside of the reduced picture, pixels."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +75,14 @@ def find_page(grey: U8) -> F32 | None:
         grey: uint8 ``[H, W]``, with the page's upper side up.
 
     Returns:
-        Its corners ``[4, 2]``, pixels, from the upper left clockwise; None if it fills the picture.
+        Its corners ``[4, 2]``, pixels, from the upper left clockwise; None if it fills the picture
+        or none is found.
     """
     ratio = min(1.0, LONGER_SIDE / max(grey.shape))
-    edges = _find_edges(resize_to(grey, ratio))
+    small = resize_to(grey, ratio)
+    if min(small.shape) < MIN_SIDE:
+        return None
+    edges = _find_edges(small)
     size = edges[0].shape[::-1]
     lines = [_find_lines(side) for side in (edges[0], edges[1], edges[2].T, edges[3].T)]
     near = [np.asarray(cv2.dilate(side, np.ones((3, 3))), np.float32) for side in edges]
@@ -99,17 +111,31 @@ _ENDS = ((0, 1), (3, 2), (0, 3), (1, 2))
 
 def _find_edges(small: U8) -> list[F32]:
     """How sure each pixel is on the upper, lower, left and right side of a page, 0–1."""
-    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((PRINT, PRINT), np.uint8))
-    level = np.log(cv2.GaussianBlur(paper, (0, 0), 1.0).astype(np.float32) + 8)
+    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((THIN_PRINT, THIN_PRINT), np.uint8))
+    level = _log(cv2.GaussianBlur(paper, (0, 0), 1.0))
+    ground = _log(cv2.medianBlur(paper, GROUND))
     down, across = (cv2.Sobel(level, cv2.CV_32F, dx, 1 - dx) / 4 for dx in (0, 1))
-    rises = (down, -down, across, -across)
-    edges = [np.clip(rise / EDGE, 0, 1).astype(np.float32) for rise in rises]
-    for border in (edges[0][0], edges[1][-1], edges[2][:, 0], edges[3][:, -1]):
+    edges = []
+    for rise, axis, way in ((down, 0, 1), (-down, 0, -1), (across, 1, 1), (-across, 1, -1)):
+        above_ground = _shift(level, axis, 2 * way) - _shift(ground, axis, -way * (GROUND // 2))
+        sure = np.clip(np.minimum(rise / SURE_RISE, above_ground / SURE_GROUND), 0, 1)
+        border = np.moveaxis(sure, axis, 0)[0 if way > 0 else -1]
         np.maximum(border, BORDER, out=border)
+        edges.append(np.asarray(sure, np.float32))
     return edges
 
 
-def _find_lines(edges: npt.NDArray[np.float32]) -> list[_Line]:
+def _log(image: npt.NDArray[Any]) -> F32:
+    return np.asarray(np.log(image.astype(np.float32) + 8), np.float32)
+
+
+def _shift(image: F32, axis: int, by: int) -> F32:
+    """What is `by` pixels further along an axis; beyond the border, what is there."""
+    size = image.shape[axis]
+    return np.asarray(np.take(image, np.clip(np.arange(size) + by, 0, size - 1), axis), np.float32)
+
+
+def _find_lines(edges: F32) -> list[_Line]:
     """The roughly level lines with the most edge along them."""
     height, width = edges.shape
     sums = np.empty((len(SLOPES), height))

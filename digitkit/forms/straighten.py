@@ -10,15 +10,21 @@ from digitkit.forms.page_outline import find_page
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
 
+SHAPES = (2**0.5, 2**-0.5, 11 / 8.5, 8.5 / 11)
+"""Usual ratios of a page's height to its width: A4 and Letter, upright and landscape."""
+
 MAX_SKEW = 10.0
 """Scans are deskewed by up to so many degrees."""
 
 SKEW_SIDE = 1000
 """Longer side of the reduced scan in which the skew is measured, pixels."""
 
+MARGIN = 0.02
+"""The outer part of a scan, as a fraction of its sides, where the edge of the sheet may be seen."""
+
 
 def straighten(grey: U8) -> U8:
-    """A blank form upright and level: the page of a photo cut out, a scan turned by its lines.
+    """A blank form upright and level: the page of a photo cut out, a scan deskewed.
 
     Args:
         grey: uint8 ``[H, W]``; the form's upper side is up.
@@ -43,16 +49,17 @@ def straighten(grey: U8) -> U8:
 def _cut_page(grey: U8, corners: npt.NDArray[np.float32]) -> U8:
     sides = np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1)
     width, height = float(max(sides[0], sides[2])), float(max(sides[1], sides[3]))
-    # Perspective shortens a side; most forms have the shape of A4, or of half of it.
-    shape = height / width
-    for usual in (np.sqrt(2), 1 / np.sqrt(2), 11 / 8.5):
-        if abs(shape / usual - 1) < 0.12:
-            height = width * usual
-            break
+    # Perspective shortens a side; most forms are A4, half of it, or Letter.
+    usual = min(SHAPES, key=lambda shape: abs(np.log(height / width / shape)))
+    if abs(height / width / usual - 1) < 0.12:
+        height = width * usual
     size = (round(width), round(height))
     goal = np.array([(0, 0), (size[0], 0), size, (0, size[1])], np.float32)
     turn = cv2.getPerspectiveTransform(corners, goal)
-    return np.asarray(cv2.warpPerspective(grey, turn, size, flags=cv2.INTER_CUBIC), np.uint8)
+    cut = cv2.warpPerspective(
+        grey, turn, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(cut, np.uint8)
 
 
 def _find_skew(grey: U8) -> float:
@@ -65,6 +72,8 @@ def _find_skew(grey: U8) -> float:
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
     dark = cv2.subtract(paper, small)
     size = (dark.shape[1], dark.shape[0])
+    right, down = (round(MARGIN * side) for side in size)
+    dark[:down], dark[size[1] - down :], dark[:, :right], dark[:, size[0] - right :] = 0, 0, 0, 0
 
     def variation(angle: float) -> float:
         shear = np.tan(np.radians(angle))
@@ -72,5 +81,9 @@ def _find_skew(grey: U8) -> float:
         sheared = cv2.warpAffine(dark, level, size, flags=cv2.INTER_LINEAR)
         return float(np.square(np.diff(sheared.sum(1, dtype=np.float64))).sum())
 
-    best = max(np.arange(-MAX_SKEW, MAX_SKEW + 0.1, 0.25), key=variation)
-    return float(max(best + np.arange(-0.25, 0.26, 0.05), key=variation))
+    def best_of(angles: npt.NDArray[np.float64]) -> float:
+        """The first of the best: of a page without print, the smallest."""
+        return float(max(sorted(angles, key=abs), key=variation))
+
+    coarse = best_of(np.arange(-MAX_SKEW, MAX_SKEW + 0.1, 0.25))
+    return best_of(coarse + np.arange(-0.25, 0.26, 0.05))

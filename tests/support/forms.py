@@ -94,6 +94,20 @@ def write_form(
     return path
 
 
+SHEET = (1169, 827)
+"""Height and width of `sheet`: A4 at 100 dots per inch."""
+
+
+def sheet() -> np.ndarray:
+    """A page with a heading and a paragraph of small print, uint8 of shape SHEET."""
+    page = np.full(SHEET, 255, np.uint8)
+    cv2.putText(page, "Report of readings", (80, 90), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2)
+    for row in range(6):
+        text = "no one is to use a seal or a stamp as soon as we have seen an error on our account"
+        cv2.putText(page, text, (80, 800 + 12 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.35, 60, 1)
+    return page
+
+
 def save(path: Path, image: np.ndarray) -> Path:
     """Write a picture; its path."""
     path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())

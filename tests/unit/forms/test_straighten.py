@@ -2,22 +2,13 @@
 
 import numpy as np
 import pytest
+from support.forms import SHEET, sheet
 
 from digitkit.forms.page_outline import find_page
 from digitkit.forms.straighten import straighten
 from digitkit.images.cv import cv2
 
-WIDTH, HEIGHT = 827, 1169  # A4 at 100 dots per inch
-
-
-def sheet() -> np.ndarray:
-    """A page with a heading and a paragraph of small print, uint8 [HEIGHT, WIDTH]."""
-    page = np.full((HEIGHT, WIDTH), 255, np.uint8)
-    cv2.putText(page, "Report of readings", (80, 90), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2)
-    for row in range(6):
-        text = "no one is to use a seal or a stamp as soon as we have seen an error on our account"
-        cv2.putText(page, text, (80, 800 + 12 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.35, 60, 1)
-    return page
+HEIGHT, WIDTH = SHEET
 
 
 def photograph(page: np.ndarray, shadow: bool, ground: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,6 +41,50 @@ def test_a_scan_is_a_page_as_a_whole():
     cv2.rectangle(page, (60, 200), (760, 1100), 0, 2)  # a printed frame is no page
     assert find_page(page) is None
     assert find_page(np.full((1, 1), 255, np.uint8)) is None
+
+
+@pytest.mark.parametrize("grey", [0, 100, 200])
+@pytest.mark.parametrize("top", [60, 350])
+def test_a_printed_bar_is_no_side_of_a_page(grey, top):
+    page = sheet()
+    page[top : top + 50, 50:-50] = grey
+    assert find_page(page) is None
+
+
+def test_a_tinted_form_is_a_page_as_a_whole():
+    page = np.minimum(sheet(), 225)
+    page[200:1100, 60:-60] = 255
+    assert find_page(page) is None
+
+
+@pytest.mark.parametrize("ratio", [2**0.5, 2**-0.5, 11 / 8.5, 8.5 / 11])
+def test_a_page_keeps_its_shape(ratio):
+    width = 600
+    photo = np.full((1000, 1000), 60, np.uint8)
+    photo[50 : 50 + round(width * ratio), 100 : 100 + width] = 250
+    cut = straighten(photo)
+    assert cut.shape[0] / cut.shape[1] == pytest.approx(ratio, abs=0.01)
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_a_page_without_print_stays(grey):
+    page = np.full(SHEET, grey, np.uint8)
+    assert (straighten(page) == page).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (10, 10), (3, 50), (20, 1000)])
+def test_small_pictures_stay(size):
+    assert straighten(np.full(size, 255, np.uint8)).shape == size
+
+
+def test_the_edge_of_the_sheet_is_no_line():
+    page = np.full(SHEET, 255, np.uint8)
+    cv2.putText(page, "Report of readings", (80, 190), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2)
+    turn = cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), 4, 1)
+    scan = cv2.warpAffine(page, turn, (WIDTH, HEIGHT), borderValue=255)
+    scan[:6] = 40
+    level = straighten(scan)
+    assert np.mean(np.abs(level[100:400].astype(int) - page[100:400])) < 4
 
 
 @pytest.mark.parametrize("degrees", [-7.3, -0.4, 0.0, 1.2])
