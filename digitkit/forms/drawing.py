@@ -17,7 +17,7 @@ GREEN, YELLOW, RED, BLUE, GREY = (
     (60, 150, 40), (0, 150, 230), (40, 40, 220), (190, 90, 20), (150, 150, 150),
 )  # fmt: skip
 
-PRINT = 200
+PRINT_GREY = 200
 """Grey level below which a reference is print that no label should cover."""
 
 COLOURS = {"ok": GREEN, "doubtful": YELLOW, "invalid": RED, "empty": GREY}
@@ -25,7 +25,7 @@ COLOURS = {"ok": GREEN, "doubtful": YELLOW, "invalid": RED, "empty": GREY}
 
 
 def draw_fields(reference: U8, fields: Sequence[FormField]) -> U8:
-    """A form with its fields: their names, inside of them, so that the print around stays seen.
+    """A form with its fields and their names, inside of them where they fit, else off the print.
 
     Args:
         reference: uint8 ``[H, W]``.
@@ -36,13 +36,16 @@ def draw_fields(reference: U8, fields: Sequence[FormField]) -> U8:
     """
     page = np.asarray(cv2.cvtColor(_pale(reference), cv2.COLOR_GRAY2BGR), np.uint8)
     _, thick = _pen(page)
+    taken = _taken(reference, [one.box for one in fields])
     for one in fields:
         x, y, w, h = one.box
         cv2.rectangle(page, (x, y), (x + w, y + h), BLUE, thick + 1)
         for left, _ in one.cells[1:]:
             cv2.line(page, (round(left), y), (round(left), y + h), BLUE, thick)
         text = one.name + (f": {len(one.cells)} cells" if one.cells else "")
-        _label(page, text, (x, y + h - thick), BLUE)
+        size = _label_size(page, text)
+        fits = size[0] <= w and size[1] <= h
+        _label(page, text, (x, y + h - thick) if fits else _find_room(taken, one.box, size), BLUE)
     return page
 
 
@@ -69,10 +72,8 @@ def draw_reading(
     edges = cv2.Canny(reference, 80, 200)
     page[edges > 0] = BLUE
     _, thick = _pen(page)
-    taken = np.where(reference < PRINT, 1, 0).astype(np.uint8)
-    boxes = [tuple(round(side * ratio) for side in one.box) for one in template.fields]
-    for x, y, w, h in boxes:
-        taken[y : y + h, x : x + w] = 1
+    boxes = [_scaled(one.box, ratio) for one in template.fields]
+    taken = _taken(np.asarray(reference, np.uint8), boxes)
     for one, (x, y, w, h) in zip(template.fields, boxes, strict=True):
         read = reading[one.name]
         colour = COLOURS[read.status]
@@ -80,6 +81,19 @@ def draw_reading(
         text = f"{one.name}: {read.text or '-'} {read.confidence:.0%}"
         _label(page, text, _find_room(taken, (x, y, w, h), _label_size(page, text)), colour)
     return page
+
+
+def _scaled(box: Box, ratio: float) -> Box:
+    x, y, w, h = (round(side * ratio) for side in box)
+    return x, y, w, h
+
+
+def _taken(reference: U8, boxes: Sequence[Box]) -> U8:
+    """Where no label should be, 1: on print and fields; uint8 ``[H, W]``."""
+    taken = (reference < PRINT_GREY).astype(np.uint8)
+    for x, y, w, h in boxes:
+        taken[y : y + h, x : x + w] = 1
+    return taken
 
 
 def _find_room(taken: U8, box: Box, size: tuple[int, int]) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from digitkit.forms.propose import propose_fields
 from digitkit.forms.registration import Registrar
 from digitkit.forms.straighten import straighten
 from digitkit.forms.template import refuse_to_replace
-from digitkit.forms.template_file import load_templates, template_text
+from digitkit.forms.template_file import MAX_FIELDS, load_templates, template_text
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
 from digitkit.sources.files import load_frame
@@ -78,6 +78,10 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
             "no boxes, combs or lines were found in it", subject=str(blank),
             hint="take a scan of a blank form, or a photo in even light",
         )  # fmt: skip
+    if len(fields) > MAX_FIELDS:
+        raise FormError(
+            f"has {len(fields)} boxes, at most {MAX_FIELDS} can be fields", subject=str(blank)
+        )
     if not Registrar(page).is_usable:
         raise FormError("has too little print to be found in a picture", subject=str(blank))
     _write(reference, page)

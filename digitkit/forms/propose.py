@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ ROOM = 0.025
 """Height of a field above a line, likewise."""
 
 DOT, DASH = 0.003, 0.005
-"""Dots of a line, and dashes, which are solid and not upright, are at most this high, likewise."""
+"""Largest height of a dot and of a dash, likewise; a dash is solid and not upright."""
 
 DOT_GAP = 0.006
 """Largest gap between them, likewise."""
@@ -40,14 +41,20 @@ DOT_GAP = 0.006
 CLEAR_ABOVE, CLEAR_BELOW = 0.007, 0.002
 """Heights above and below a line, likewise, that are free of print, or it is a part of a text."""
 
-MAX_PRINT = 0.1
+MAX_PRINT = 0.04
 """Share of them that may be dark all the same, 0–1."""
+
+UNEVEN = 0.9
+"""Standard deviation of a line's thickness, pixels; that of a row of small print is larger."""
 
 TICK = 0.003
 """A tick that divides the line of an open comb is at least this high, likewise."""
 
-EDGE = 0.02
+SHEET_EDGE = 0.02
 """What is this near to the upper or lower side is the edge of the sheet, in heights of the form."""
+
+WIDE = 1.6
+"""A cell of a comb is narrower than this, in heights of the cell."""
 
 CLOSE = 0.006
 """Boxes that are this near to each other are cells of one comb, likewise."""
@@ -73,7 +80,7 @@ def propose_fields(reference: U8) -> tuple[FormField, ...]:
     darkness = _darkness(reference)
     dark = (darkness >= DARK).astype(np.uint8)
     level, upright = _find_lines((darkness >= FAINT).astype(np.uint8))
-    cells = _find_cells(level, upright, side)
+    cells = _find_cells(level, upright)
     combs = _join_cells(cells, side)
     fields = [
         (_around(comb), comb if len(comb) > 1 else [])
@@ -100,10 +107,10 @@ def _in_rows(fields: list[tuple[Box, list[_Cell]]]) -> list[tuple[Box, list[_Cel
 
 
 def _darkness(reference: U8) -> U8:
-    """By how much a form is darker than the paper around, uint8 ``[H, W]``."""
-    window = max(reference.shape) // 30 | 1
-    paper = cv2.morphologyEx(reference, cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
-    return np.asarray(cv2.subtract(paper, reference), np.uint8)
+    """By how much thin print is darker than what is around, uint8 ``[H, W]``."""
+    window = max(7, max(reference.shape) // 150) | 1
+    around = cv2.morphologyEx(reference, cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
+    return np.asarray(cv2.subtract(around, reference), np.uint8)
 
 
 def _find_lines(dark: U8) -> tuple[U8, U8]:
@@ -133,18 +140,23 @@ def _find_dotted_lines(dark: U8) -> U8:
     )
 
 
-def _find_cells(level: U8, upright: U8, side: int) -> list[_Cell]:
+def _find_cells(level: U8, upright: U8) -> list[_Cell]:
     """Areas that lines enclose, of the size of a box or of a cell of a comb."""
+    height, width = level.shape
+    side = max(level.shape)
     walls = cv2.dilate(cv2.max(level, upright), np.ones((3, 3), np.uint8))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(
-        (walls == 0).astype(np.uint8), connectivity=4
-    )
+    free = (walls == 0).astype(np.uint8)
+    # The outlines: what is printed inside of a box does not count.
+    contours, parents = cv2.findContours(free, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     cells = []
-    for place in range(1, count):
-        x, y, w, h, area = stats[place].tolist()
+    for contour, (*_, parent) in zip(contours, parents[0], strict=True):
+        x, y, w, h = cv2.boundingRect(contour)
         fits = MIN_HEIGHT * side <= h <= MAX_HEIGHT * side and w >= MIN_WIDTH * side
-        if fits and area >= 0.85 * w * h and w < 0.95 * level.shape[1]:
-            cells.append(_Cell(x - 2, y - 2, w + 4, h + 4))
+        area = cv2.contourArea(cv2.convexHull(contour))
+        if parent < 0 and fits and area >= 0.85 * (w - 1) * (h - 1) and w < 0.95 * width:
+            left, top = max(0, x - 2), max(0, y - 2)
+            right, bottom = min(width, x + w + 2), min(height, y + h + 2)
+            cells.append(_Cell(left, top, right - left, bottom - top))
     return cells
 
 
@@ -156,7 +168,7 @@ def _join_cells(cells: Sequence[_Cell], side: int) -> list[list[_Cell]]:
             last = comb[-1]
             near = -4 <= cell.x - (last.x + last.w) <= max(CLOSE * side, 0.9 * last.w)
             level = abs(cell.y - last.y) < 0.25 * last.h and abs(cell.h - last.h) < 0.25 * last.h
-            alike = abs(cell.w - last.w) < 0.25 * min(cell.w, last.w) and cell.w < 1.6 * cell.h
+            alike = abs(cell.w - last.w) < 0.25 * min(cell.w, last.w) and cell.w < WIDE * cell.h
             if near and level and alike and len(comb) < MAX_CELLS:
                 comb.append(cell)
                 break
@@ -168,31 +180,33 @@ def _join_cells(cells: Sequence[_Cell], side: int) -> list[list[_Cell]]:
 def _around(cells: Sequence[_Cell]) -> Box:
     left, top = min(c.x for c in cells), min(c.y for c in cells)
     right, bottom = max(c.x + c.w for c in cells), max(c.y + c.h for c in cells)
-    return max(0, left), max(0, top), right - max(0, left), bottom - max(0, top)
+    return left, top, right - left, bottom - top
 
 
 def _find_write_lines(
-    dark: U8, level: U8, upright: U8, cells: Sequence[_Cell]
+    dark: U8, level: U8, upright: U8, boxes: Sequence[_Cell]
 ) -> list[tuple[Box, list[_Cell]]]:
     """Room above lines that stand alone, no side of a box or frame, and the cells of open combs."""
+    height, width = dark.shape
     side = max(dark.shape)
     thick = np.asarray(cv2.dilate(dark, np.ones((3, 3), np.uint8)), np.uint8)
-    near = cv2.dilate(upright, np.ones((5, 5), np.uint8))
+    beside_uprights = cv2.dilate(upright, np.ones((5, 5), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(level, connectivity=8)
     found: list[tuple[Box, list[_Cell]]] = []
     for place, (x, y, w, h) in enumerate(stats[1:, :4].tolist(), 1):
-        if h > 0.02 * side:
+        if h > 0.02 * side or w > 0.95 * width:
             continue
-        if y < EDGE * level.shape[0] or y + h > (1 - EDGE) * level.shape[0]:
-            continue  # of the sheet
+        if y < SHEET_EDGE * height or y + h > (1 - SHEET_EDGE) * height:
+            continue
         room = min(y, round(ROOM * side))
         box = (x, y - room, w, room)
-        if room < 0.5 * ROOM * side or any(_overlap(box, cell) for cell in cells):
+        if room < 0.5 * ROOM * side or any(_overlap(box, cell) for cell in boxes):
             continue
         own = labels[y : y + h, x : x + w] == place
         comb = _find_open_comb(thick, box, y + own.argmax(0))
-        meets = np.any(near[y : y + h, x : x + w] * own)
-        if comb or (w >= MIN_LINE * side and not meets and _is_clear(dark, (x, y, w, h))):
+        meets = np.any(beside_uprights[y : y + h, x : x + w] * own)
+        is_text = own.sum(0).std() > UNEVEN or not _is_clear(dark, (x, y, w, h))
+        if comb or (w >= MIN_LINE * side and not meets and not is_text):
             found.append((box, comb))
     return found
 
@@ -200,7 +214,7 @@ def _find_write_lines(
 def _is_clear(dark: U8, line: Box) -> bool:
     """Whether hardly anything is printed along a line, above and below it."""
     x, y, w, h = line
-    up, down = (round(near * max(dark.shape)) for near in (CLEAR_ABOVE, CLEAR_BELOW))
+    up, down = (max(1, round(near * max(dark.shape))) for near in (CLEAR_ABOVE, CLEAR_BELOW))
     above, below = dark[max(0, y - up) : y, x : x + w], dark[y + h : y + h + down, x : x + w]
     return max(float(above.mean()), float(below.mean())) <= MAX_PRINT
 
@@ -215,23 +229,28 @@ def _find_open_comb(thick: U8, box: Box, rows: npt.NDArray[np.int64]) -> list[_C
     """
     x, y, w, h = box
     side = max(thick.shape)
-    above = np.arange(1, round(TICK * side) + 1)[:, None]
-    rises = thick[np.maximum(rows - above, 0), x + np.arange(w)].all(0)
+    rises = _are_dark_above(thick, x, rows, round(TICK * side))
+    if _are_dark_above(thick, x, rows, round(1.3 * h)).any():
+        return []  # by the sides of something that is higher
     starts, ends = (
         np.flatnonzero(np.diff(rises.astype(np.int8), prepend=0, append=0) == way)
         for way in (1, -1)
     )
     ticks = (starts + ends) / 2
     margin = MIN_WIDTH * side / 2
-    edges = np.array([0, *ticks[(ticks > margin) & (ticks < w - margin)], w])
-    widths = np.diff(edges)
-    even = widths.min() >= max(0.75 * widths.max(), 2 * margin)
-    if not (even and 3 <= len(widths) <= MAX_CELLS):
-        return []
-    return [
-        _Cell(round(x + left), y, round(width), h)
-        for left, width in zip(edges, widths, strict=False)
-    ]
+    edges = [0, *ticks[(ticks > margin) & (ticks < w - margin)].tolist(), w]
+    cells = [_Cell(round(x + left), y, round(right - left), h) for left, right in pairwise(edges)]
+    least, most = (limit(cell.w for cell in cells) for limit in (min, max))
+    is_even = least >= max(0.75 * most, 2 * margin) and most < WIDE * h
+    return cells if is_even and 3 <= len(cells) <= MAX_CELLS else []
+
+
+def _are_dark_above(
+    thick: U8, x: int, rows: npt.NDArray[np.int64], height: int
+) -> npt.NDArray[np.bool_]:
+    """In which columns, from `x` on, all is print from a line's upper edge up to a height."""
+    above = np.maximum(rows - np.arange(1, height + 1)[:, None], 0)
+    return np.asarray(thick[above, x + np.arange(len(rows))].all(0), np.bool_)
 
 
 def _overlap(box: Box, cell: _Cell) -> bool:

@@ -13,10 +13,11 @@ from support.documents import write_tiff
 from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, write_form
 from support.paths import ROOT
 
-from digitkit.forms.drawing import COLOURS, draw_fields
+from digitkit.forms.drawing import BLUE, COLOURS, draw_fields
 from digitkit.forms.propose import propose_fields
 from digitkit.forms.registration import Registrar
 from digitkit.forms.tables import FormLines
+from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 
 SAMPLE = ROOT / "data/samples/form"
@@ -260,6 +261,27 @@ def test_new_names_fields_where_the_print_stays_seen(tmp_path):
         assert np.ptp(drawn[y + 3 : y + h - 3, x + 3 : x + w - 3].astype(int), axis=2).any()
         outside[y - 3 : y + h + 3, x - 3 : x + w + 3] = False
     assert not np.ptp(drawn[outside].astype(int), axis=1).any()  # nothing has a colour
+
+
+def test_the_names_of_narrow_fields_cover_no_print():
+    page = blank_form()
+    fields = [
+        FormField(f"field_{number}", (60 + 30 * number, 640, 24, 24)) for number in range(1, 8)
+    ]
+    page[638:641, 60:400] = 0
+    drawn, printed = draw_fields(page, fields), page < 100
+    printed[630:670, 60:400] = False
+    assert not (drawn[printed] == BLUE).all(1).any()
+
+
+def test_new_refuses_more_boxes_than_fields(tmp_path):
+    page = blank_form()
+    for x in range(30, 580, 26):
+        for y in range(180, 850, 14):
+            cv2.rectangle(page, (x, y), (x + 26, y + 14), 0, 1)
+    blank = save(tmp_path / "blank.png", page)
+    line = one_error_line(run("form", "new", blank, "--out", tmp_path / "x.toml"), 2)
+    assert "500" in line
 
 
 def test_new_refuses_what_is_no_form(tmp_path):

@@ -2,22 +2,14 @@
 
 import numpy as np
 import pytest
+from support.forms import SHEET, save, sheet
 
+from digitkit.forms.new_form import make_template
 from digitkit.forms.propose import propose_fields
+from digitkit.forms.template_file import load_templates
 from digitkit.images.cv import cv2
 
-WIDTH, HEIGHT = 827, 1169  # A4 at 100 dots per inch
 LEFT, RIGHT, LEVEL = 300, 540, 400  # where a line is drawn
-
-
-def sheet() -> np.ndarray:
-    """A page with a heading and a paragraph of small print, uint8 [HEIGHT, WIDTH]."""
-    page = np.full((HEIGHT, WIDTH), 255, np.uint8)
-    cv2.putText(page, "Report of readings", (80, 90), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2)
-    for row in range(6):
-        text = "no one is to use a seal or a stamp as soon as we have seen an error on our account"
-        cv2.putText(page, text, (80, 800 + 12 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.35, 60, 1)
-    return page
 
 
 def draw_line(page: np.ndarray, kind: str, grey: int = 0) -> None:
@@ -67,6 +59,56 @@ def test_a_comb_of_small_cells(grey, thickness, gap):
         cv2.rectangle(page, (x, 360), (x + 20, 390), grey, thickness)
     (found,) = propose_fields(page)
     assert len(found.cells) == 8
+
+
+def test_wide_parts_are_no_cells():
+    page = sheet()
+    draw_line(page, "line")
+    for x in (LEFT, 380, 460, RIGHT):
+        cv2.line(page, (x, LEVEL), (x, LEVEL - 8), 0, 2)
+    assert not any(found.cells for found in propose_fields(page))
+
+
+@pytest.mark.parametrize("size", [0.3, 0.4])
+def test_a_box_with_a_caption_inside(size):
+    page = sheet()
+    cv2.rectangle(page, (100, 300), (400, 340), 0, 1)
+    caption = "Customer number / tax identification"
+    cv2.putText(page, caption, (104, 312), cv2.FONT_HERSHEY_SIMPLEX, size, 0, 1, cv2.LINE_AA)
+    (found,) = propose_fields(page)
+    assert found.box == pytest.approx((100, 300, 300, 40), abs=5)
+
+
+@pytest.mark.parametrize("fill", [150, 190, 217])
+def test_a_shaded_comb(fill):
+    page = sheet()
+    for x in range(100, 420, 40):
+        cv2.rectangle(page, (x, 300), (x + 40, 330), fill, -1)
+        cv2.rectangle(page, (x, 300), (x + 40, 330), 0, 1)
+    (found,) = propose_fields(page)
+    assert len(found.cells) == 8
+
+
+def test_fields_in_grain(tmp_path):
+    page = sheet()
+    draw_line(page, "line")
+    for x in range(100, 420, 40):
+        cv2.rectangle(page, (x, 500), (x + 40, 530), 0, 1)
+    grain = np.random.default_rng(0).normal(0, 5, SHEET)
+    blank = save(tmp_path / "blank.png", np.clip(0.92 * page + grain, 0, 255).astype(np.uint8))
+    make_template(blank, tmp_path / "form.toml")
+    (template,) = load_templates([tmp_path / "form.toml"], {})
+    assert [len(field.cells) for field in template.fields] == [0, 8]
+
+
+def test_boxes_at_the_border_lie_in_the_picture():
+    page = sheet()
+    cv2.rectangle(page, (SHEET[1] - 200, 300), (SHEET[1] + 50, 340), 0, 2)
+    cv2.rectangle(page, (-20, 400), (200, 440), 0, 2)
+    fields = propose_fields(page)
+    assert len(fields) == 2
+    for x, _, w, _ in (each.box for each in fields):
+        assert 0 <= x < x + w <= SHEET[1]
 
 
 def test_text_has_no_lines_to_write_on():
