@@ -6,6 +6,7 @@ import ctypes
 import math
 import threading
 import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ DRAW_SECONDS = 30.0
 _PASSWORD_ERROR = 4
 _WHITE = 0xFFFFFFFF
 _POINTS_PER_INCH = 72
-_LOCK = threading.Lock()  # PDFium is not made for several threads
+_LOCK = threading.RLock()  # PDFium is not made for several threads
 
 
 class PdfPages(Pages):
@@ -51,6 +52,7 @@ class PdfPages(Pages):
         try:
             with _LOCK:
                 self._document: Any = pypdfium2.PdfDocument(data)
+                weakref.finalize(self, _close, self._document)
                 count = len(self._document)
         except pypdfium2.PdfiumError as error:
             raise _describe(error, name) from error
@@ -70,6 +72,12 @@ class PdfPages(Pages):
             raise ImageError(f"the page is damaged ({one_line(error)})", subject=name) from error
         except MemoryError as error:
             raise ImageError("does not fit into memory", subject=name) from error
+
+
+def _close(document: Any) -> None:
+    """Close a document; its own finaliser would, while another thread may be drawing."""
+    with _LOCK:
+        document.close()
 
 
 def _draw(page: Any, name: str) -> U8:

@@ -3,6 +3,7 @@
 import io
 import struct
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -262,6 +263,26 @@ def test_the_pages_of_a_pdf(scan, one_of_each, monkeypatch):
         assert abs(float(frame.mean()) - page.mean()) < 3
     monkeypatch.setattr(pdf, "MAX_RENDERED_PIXELS", 1000)
     assert all(frame.size < 1100 for frame in decode_all(scan))
+
+
+def test_a_pdf_is_closed_while_no_other_is_used(scan, monkeypatch):
+    import pypdfium2
+
+    closed, close = [], pypdfium2.PdfDocument.close
+
+    def watch(document):
+        free = []
+        other = threading.Thread(target=lambda: free.append(pdf._LOCK.acquire(timeout=0.01)))
+        other.start()
+        other.join()
+        closed.append(not free[0])
+        close(document)
+
+    monkeypatch.setattr(pypdfium2.PdfDocument, "close", watch)
+    pages = open_pages(scan, "x.pdf")
+    assert pages.count == 5
+    del pages
+    assert closed == [True]
 
 
 def test_a_page_of_a_pdf_that_takes_long(scan, monkeypatch):
