@@ -20,6 +20,7 @@ from digitkit.errors import (
     SourceError,
     one_line,
     os_reason,
+    printable_path,
 )
 from digitkit.images.convert import from_array
 from digitkit.images.decode import MAX_FILE_BYTES
@@ -178,7 +179,7 @@ def _name(image: object) -> str:
         name, other = getattr(image, "name", None), "file"
     else:
         return type(image).__name__
-    return os.fsdecode(name) if isinstance(name, str | bytes) and name else other
+    return printable_path(os.fsdecode(name)) if isinstance(name, str | bytes) and name else other
 
 
 def _is_file(value: object) -> TypeGuard[BinaryFile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterator
 from itertools import chain
@@ -59,6 +60,7 @@ def read_piped(stream: Stream, *, nul: bool = False, name: str = "-") -> Iterato
             if not nul
             else "pipe a whole image file, or paths that end in NUL",
         )
+    head = head.removeprefix(codecs.BOM_UTF8)
     yield from _split(chain((head,), chunks), b"\0" if nul else b"\n")
 
 

@@ -71,6 +71,10 @@ def read_slowly(data: bytes, step: int, **options) -> list:
     return list(read_piped(stream, **options))
 
 
+def test_a_list_may_begin_with_a_byte_order_mark():
+    assert read_slowly(b"\xef\xbb\xbfa.png\r\nb.png\r\n", 9) == ["a.png", "b.png"]
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp", ".pgm"])
 @pytest.mark.parametrize("nul", [False, True])
 def test_an_image_that_is_piped_in(digit_file, suffix, nul):

@@ -101,6 +101,12 @@ def test_files_that_give_no_image(reader, digit_file):
     assert [type(result) for result in results] == [Failure, Failure, Failure, Reading]
 
 
+def test_names_of_files_are_safe_to_display(reader, digit_file):
+    file = io.BytesIO(digit_file(4).read_bytes())
+    file.name = b"b\xff.png"
+    reader.read(file).source.encode()
+
+
 def test_too_large_a_file(reader, monkeypatch):
     monkeypatch.setattr("digitkit.sources.objects.MAX_FILE_BYTES", 10)
     error_of(ImageError, reader.read, io.BytesIO(b"x" * 11))
