@@ -32,9 +32,10 @@ class InferConfig(InferValues):
     def create(cls, settings: Mapping[str, Any] | None = None, **given: Any) -> Self:
         """Build a configuration from options over settings over the defaults.
 
-        Images that are named take the place of the settings' camera and of its rotating files;
-        an output file takes the place of the rotating files. A stream's URL among the sources is
-        a camera.
+        Images that are named, or a folder that is watched, take the place of the settings' camera
+        with what belongs to it, and of its rotating files; an output file takes the place of the
+        rotating files and of their format; a stream has no size. A stream's URL among the sources
+        is a camera.
 
         Args:
             settings: fields that a settings file sets; None for none.
@@ -58,9 +59,14 @@ class InferConfig(InferValues):
                 )
             chosen["camera"], sources = sources[0], ()
         values = dict(settings or {})
-        if sources and "camera" in values:
-            for name in ("camera", "size", "fps", "retry", "rotating"):
-                values.pop(name, None)
+        reads_files = bool(sources) or "watch" in chosen
+        dropped = ["camera", "size", "fps", "retry"] if reads_files else []
+        if reads_files and "camera" in values:
+            dropped.append("rotating")
         if "output" in chosen:
-            values.pop("rotating", None)
+            dropped += ["rotating", "format"]
+        if is_stream(str(chosen.get("camera", ""))):
+            dropped.append("size")
+        for name in dropped:
+            values.pop(name, None)
         return cls(sources=tuple(sources), **(values | chosen))

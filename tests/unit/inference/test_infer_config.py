@@ -102,6 +102,13 @@ def test_named_images_take_the_place_of_the_settings_camera():
     config = InferConfig.create(service, sources=("a.png",))
     assert (config.camera, config.size, config.fps, config.retry) == (None, None, None, None)
     assert (config.rotating, config.hold) == (None, 3)
+    config = InferConfig.create(service, watch=Path("in"), output=Path("a.csv"))
+    assert (config.camera, config.rotating) == (None, None)
+    assert InferConfig.create({"fps": 2.0}, sources=("a.png",)).fps is None
+    config = InferConfig.create({"format": "jsonl"}, sources=("a.png",), output=Path("a.csv"))
+    assert config.resolved_format == "csv"
+    config = InferConfig.create({"size": (640, 480)}, camera="rtsp://10.0.0.7/live")
+    assert config.size is None
     with pytest.raises(ConfigError):  # even the camera that the settings name
         InferConfig.create(service, sources=("a.png",), camera="0")
 
