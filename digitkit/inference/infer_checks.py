@@ -17,7 +17,7 @@ from digitkit.choices import (
 )
 from digitkit.errors import ConfigError, at_least, check_choice, check_positive, check_range
 from digitkit.inference.infer_values import InferValues
-from digitkit.sources.suffixes import is_video
+from digitkit.sources.suffixes import WRITTEN_VIDEO_SUFFIXES, is_video
 from digitkit.sources.urls import address_of, holds_secret, mask_password
 
 TEXT_SUFFIXES = (".txt", ".text", ".log")
@@ -124,6 +124,11 @@ def _check_watch(config: InferValues) -> None:
 def _check_outputs(config: InferValues) -> None:
     if config.output_address and config.engine == "local":
         raise ConfigError("must be a path without --engine ray, got an address", field="output")
+    video = config.annotate if config.annotates_video else None
+    if video is not None and video.suffix.lower() not in WRITTEN_VIDEO_SUFFIXES:
+        raise ConfigError(
+            f"must be a folder, or a video in .mp4 or .avi, got {video}", field="annotate"
+        )
     inputs = {"model": config.model, "config": config.config}
     taken = {
         os.path.realpath(path): field

@@ -58,13 +58,21 @@ def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFile
         watch = FolderWatch(config.watch)
         return InputFiles(guarded(config, watch), watch=watch)
 
-    def find(notice: Callable[[str], None] | None) -> Iterator[Item | Failure]:
-        return guarded(config, expand_sources(config.sources, nul=config.null, notice=notice))
-
+    files = expand_sources(config.sources, nul=config.null, notice=notice)
     if "-" in config.sources:
-        return InputFiles(find(notice))
-    total = sum(1 for _ in find(None))
-    return InputFiles(find(notice), total)
+        return InputFiles(guarded(config, files))
+    total = sum(1 for _ in guarded(config, expand_sources(config.sources, nul=config.null)))
+    return InputFiles(_without_written(config, files), total)
+
+
+def _without_written(
+    config: InferConfig, files: Iterable[Item | Failure]
+) -> Iterator[Item | Failure]:
+    """The files without those that this run has written into a folder that it searches."""
+    folders = {_real(path) for path in config.output_folders.values()}
+    for item in files:
+        if not (folders and isinstance(item, Path) and _real(item).parent in folders):
+            yield item
 
 
 def guarded(config: InferConfig, files: Iterable[_T]) -> Iterator[_T]:

@@ -28,6 +28,9 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Suffixes of videos, which give all their frames; they must be named, folders skip them."""
 
+WRITTEN_VIDEO_SUFFIXES = (".mp4", ".avi")
+"""Suffixes of videos that can be written."""
+
 
 def is_video(path: Path) -> bool:
     """Whether a file is taken for a video, by its suffix."""

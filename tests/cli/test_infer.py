@@ -141,6 +141,18 @@ def test_an_output_never_replaces_the_file_of_a_page(tmp_path, one_of_each, opti
     assert option in result.stderr
 
 
+def test_images_may_be_written_into_a_folder_below_the_searched_one(digit_file, tmp_path):
+    folder = digit_file(3, "in/3.png").parent
+    digit_file(8, "in/8.png")
+    seen = folder / "seen"
+    result = run("infer", folder, "--annotate", seen, "--output", tmp_path / "t.csv")
+    assert result.exit_code == 0, result.output
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 3
+    assert len(list(seen.iterdir())) == 2
+    again = run("infer", folder, "--annotate", seen, "--output", tmp_path / "t.csv")
+    assert "--annotate" in one_error_line(again, 2)  # they would be read
+
+
 def test_an_image_is_piped_in(digit_file, tmp_path, one_of_each):
     data = digit_file(7, size=100).read_bytes()
     (line,) = json_lines(run("infer", "-", "--format", "jsonl", stdin=data))
@@ -346,7 +358,7 @@ def test_outputs_that_cannot_be_written(digit_file, tmp_path):
     taken.write_text("")
     for *options, code in (
         ["--output", tmp_path, 2], ["--annotate", taken, 2],
-        ["--output", taken / "x", 1], ["--annotate", "seen.mkv", 1],
+        ["--output", taken / "x", 1], ["--annotate", "seen.mkv", 2],
     ):  # fmt: skip
         assert str(options[1]) in one_error_line(run("infer", path, *options), code)
 
