@@ -123,9 +123,14 @@ def print_summary(summary: Summary, job: InferConfig) -> None:
         line = f"{summary.complete:,} complete, {summary.doubtful:,} doubtful, {none:,} without"
         kinds = [f"{count:,} {kind}" for kind, count in sorted(summary.failed.items())]
         print_notice(f"{line} a number" + (f"; failed: {', '.join(kinds)}" if kinds else ""))
-    if summary.interrupted and job.watch is None and _is_continuable(job):
+    if summary.interrupted and job.watch is None:
         where = job.output_address or job.output
-        print_notice(f"stopped; what was read is in {where}: continue with --resume")
+        if _is_continuable(job):
+            print_notice(f"stopped; what was read is in {where}: continue with --resume")
+        elif summary.frames:
+            print_notice(f"stopped; what was read is in {where}")
+        if job.report is not None:
+            print_notice("no report was written: it is made when all is read")
 
 
 def _is_continuable(job: InferConfig) -> bool:

@@ -124,7 +124,7 @@ def run_forms(
         if config.report is not None:
             refuse_to_replace(config.report, read, "report")
         sink = _open_sink(config, forms, form, stdout, stack, outputs)
-        report = _open_report(config, form, stack)
+        report = _open_report(config, form, stack, outputs)
         items = inputs.items if outputs.done is None else outputs.done.remaining(inputs.items)
         results = _read_files(config, form, make_form, items, inputs.total)
         outcomes: Iterable[FormOutcome] = stack.enter_context(closing(results))
@@ -246,13 +246,15 @@ def _read_files(
             yield from result  # type: ignore[misc]  # nothing is written down there
 
 
-def _open_report(config: InferConfig, form: Form, stack: ExitStack) -> ReportBuilder | None:
+def _open_report(
+    config: InferConfig, form: Form, stack: ExitStack, outputs: Outputs
+) -> ReportBuilder | None:
     if config.report is None:
         return None
     from digitkit.sinks.report.report_sink import open_report  # not at the top: few want one
 
     info = report_info(config, form.classifier)
-    return stack.enter_context(open_report(config.report, info))
+    return stack.enter_context(open_report(config.report, info, lambda: outputs.finished))
 
 
 def _open_sink(

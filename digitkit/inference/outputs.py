@@ -36,6 +36,7 @@ class Outputs:
         done: what an earlier run read, which this one continues; None for a new one.
         resumable: whether what is read stays where the run is interrupted.
         finished: to be set when all is read: nothing is left to continue.
+        continuable: to be unset where what was read cannot be continued.
         in_vain: to be set where nothing of what was to be read could be.
         idle: to be called now and then while nothing is read.
     """
@@ -44,6 +45,7 @@ class Outputs:
     done: Done | None = None
     resumable: bool = False
     finished: bool = False
+    continuable: bool = True
     in_vain: bool = False
     idle: Callable[[], None] = lambda: None
 
@@ -77,7 +79,8 @@ def open_outputs(config: InferConfig, reader: Reader, stdout: TextIO) -> Iterato
             from digitkit.sinks.report.report_sink import ReportSink, open_report
 
             info = report_info(config, reader.classifier)
-            builder = stack.enter_context(open_report(config.report, info))
+            report = open_report(config.report, info, lambda: outputs.finished)
+            builder = stack.enter_context(report)
             sinks.append(ReportSink(builder))
         yield outputs
 

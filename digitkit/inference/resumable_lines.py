@@ -110,7 +110,7 @@ def _settle(
         outputs: says how it ended.
         old: what they replace, which goes when all is read, and comes back where nothing was.
     """
-    if outputs.finished:
+    if outputs.finished or not outputs.continuable:
         if old is not None and not outputs.in_vain:
             old.unlink(missing_ok=True)
             run.file.add_values({"old": None})  # a later file of this name is somebody's own

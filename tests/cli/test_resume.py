@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.cli import one_error_line, run
 from support.documents import pages_of, write_tiff
 from support.paths import ROOT
 
+from digitkit.images.cv import cv2
 from digitkit.models.classifier import Classifier
 from digitkit.reading.reader import Reader
 from digitkit.system.run_file import create_run_file, open_run_file, run_file_path
@@ -93,6 +95,33 @@ def test_ctrl_c_keeps_what_was_read_and_resume_reads_the_rest(
     result = run(*arguments, output, "--resume")
     assert result.exit_code == 0
     assert rows_of(output) == rows_of(whole)
+
+
+def test_a_stopped_run_has_no_report(scans, tmp_path, monkeypatch):
+    output, report = tmp_path / "out.csv", tmp_path / "report.html"
+    report.write_text("an older one")
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        result = run("infer", scans, "--output", output, "--report", report)
+    assert result.exit_code == 130
+    assert report.read_text() == "an older one"
+    assert "no report" in result.stderr
+
+
+def test_a_stopped_video_is_not_continued(tmp_path, monkeypatch):
+    video, output = tmp_path / "clip.avi", tmp_path / "out.jsonl"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240))
+    for _ in range(6):
+        writer.write(np.full((240, 320, 3), 255, np.uint8))
+    writer.release()
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3)
+        result = run("infer", video, "--every-frame", "--output", output)
+    assert result.exit_code == 130
+    assert str(output) in result.stderr
+    assert "--resume" not in result.stderr
+    assert len(output.read_text().splitlines()) == 3
+    assert run("infer", video, "--every-frame", "--output", output).exit_code == 0
 
 
 def test_resume_reads_what_was_added(scans, tmp_path, digit_file):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,8 +49,15 @@ def _to_line(number: Number, *, is_dropped: bool = False) -> Line:
 
 
 @contextmanager
-def open_report(path: Path, info: ReportInfo) -> Iterator[ReportBuilder]:
+def open_report(
+    path: Path, info: ReportInfo, is_finished: Callable[[], bool]
+) -> Iterator[ReportBuilder]:
     """A report that is written when all is read; not at all if that is interrupted.
+
+    Args:
+        path: of the file.
+        info: what the report says of itself.
+        is_finished: whether all was read; called at the end.
 
     Raises:
         OutputError: the file cannot be written.
@@ -60,4 +67,5 @@ def open_report(path: Path, info: ReportInfo) -> Iterator[ReportBuilder]:
     atomic.check_writable(path)
     builder = ReportBuilder(info)
     yield builder
-    atomic.write_bytes(path, make_page(builder).encode("utf-8", "replace"))
+    if is_finished():
+        atomic.write_bytes(path, make_page(builder).encode("utf-8", "replace"))
