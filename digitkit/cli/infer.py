@@ -66,7 +66,7 @@ digitkit infer --watch incoming/ --output readings.csv
 
 digitkit infer s3://bucket/scans --output s3://bucket/readings.parquet --engine ray
 
-digitkit infer 'meters/**/*.jpg' --format jsonl --expect 6
+digitkit infer 'slips/**/*.jpg' --format jsonl --expect 6
 
 digitkit infer letters/ --pattern '[1-9]\\d{3}' --orientation auto
 
