@@ -60,7 +60,7 @@ def new(
 
     files = make_template(blank, out, overwrite=overwrite)
     written = ", ".join(map(str, (files.template, files.reference, files.overview)))
-    print_line(f"{files.count} fields found; written: {written}")
+    print_line(f"{files.count} field{'s' * (files.count != 1)} found; written: {written}")
     print_line(f"look at {files.overview}, and rename the fields in {files.template}")
 
 

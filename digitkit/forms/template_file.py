@@ -158,6 +158,8 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_bounded(path, MAX_TEMPLATE_BYTES).decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise InputNotFoundError("does not exist", subject=str(path), hint=_CREATE) from error
+    except IsADirectoryError as error:
+        raise TemplateError("is a folder", hint="name the .toml file in it") from error
     except OSError as error:
         raise TemplateError(f"cannot be read: {os_reason(error)}") from error
     except UnicodeDecodeError as error:
