@@ -18,9 +18,9 @@ from digitkit.images.cv import cv2
 from digitkit.inference.pipeline import BATCH, Outcome, Summary, deliver, read_each
 from digitkit.reading.reader import Reader
 from digitkit.sinks.lines import LineFormat, LineSink
-from digitkit.sources.files import INPUT_ERRORS, OpenedImage
+from digitkit.sources.files import INPUT_ERRORS, FileOpener
 from digitkit.sources.frames import Failure, Frame, to_failure
-from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name
+from digitkit.sources.items import Item, PageOfFile, item_name
 from digitkit.system.streams import silence_native_errors
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ class FileReader:
         """Read with this reader."""
         self._reader = reader
         self._wanted = wanted
-        self._opened: tuple[Path, OpenedImage] | None = None
-        """The last file with several pages: its others are wanted next."""
+        self._opener = FileOpener(exif=reader.obeys_exif)
 
     def read(self, items: Sequence[Item]) -> tuple[Result, int, int]:
         """Read files and pages, up to the first page of a file with several pages.
@@ -133,17 +132,10 @@ class FileReader:
     def _load(self, item: Item) -> tuple[Frame | Failure, int]:
         """The first page of a file, and how many it has; or the page that was asked for, and 1."""
         page = item.page if isinstance(item, PageOfFile) else None
-        path = item.path if isinstance(item, PageOfFile) else item
         try:
-            if page is None or self._opened is None or self._opened[0] != path:
-                self._opened = None  # not both in memory
-                image = OpenedImage(item, exif=self._reader.obeys_exif)
-            else:
-                image = self._opened[1]
+            image = self._opener.open(item)
         except INPUT_ERRORS as error:
             return to_failure(item_name(item), error, page=page), 1
-        if image.count > 1 and not isinstance(path, ImageBytes):
-            self._opened = path, image
         try:
             frame: Frame | Failure = image.decode(page or 1)
         except INPUT_ERRORS as error:

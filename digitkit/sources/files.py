@@ -275,11 +275,43 @@ def load_item(item: Item, *, exif: bool = True) -> Frame:
     return image.decode()
 
 
-def item_frames(item: Item, *, exif: bool = True) -> Iterator[Frame | Failure]:
-    """Decode an item, one page after the other; a page that cannot be decoded is a failure."""
+class FileOpener:
+    """Opens files, and keeps the last one with several pages: its others are often wanted next."""
+
+    def __init__(self, *, exif: bool = True) -> None:
+        """Keep nothing yet; `exif` as for `OpenedImage`."""
+        self._exif = exif
+        self._kept: tuple[Path, OpenedImage] | None = None
+
+    def open(self, item: Item) -> OpenedImage:
+        """Open the file of an item, unless it is a page of the one that is kept.
+
+        Raises:
+            InputNotFoundError, SourceError, ImageError, MissingDependencyError: as `OpenedImage`.
+        """
+        path = item.path if isinstance(item, PageOfFile) else item
+        if isinstance(item, PageOfFile) and self._kept is not None and self._kept[0] == path:
+            return self._kept[1]
+        self._kept = None  # not both in memory
+        image = OpenedImage(item, exif=self._exif)
+        if image.count > 1 and isinstance(path, Path):
+            self._kept = path, image
+        return image
+
+
+def item_frames(
+    item: Item, *, exif: bool = True, opener: FileOpener | None = None
+) -> Iterator[Frame | Failure]:
+    """Decode an item, one page after the other; a page that cannot be decoded is a failure.
+
+    Args:
+        item: a file, a page of one, or the bytes of an image.
+        exif: turn the image upright by its EXIF orientation.
+        opener: what opens it; None for one of its own.
+    """
     asked = item.page if isinstance(item, PageOfFile) else None
     try:
-        image = OpenedImage(item, exif=exif)
+        image = (opener or FileOpener(exif=exif)).open(item)
     except INPUT_ERRORS as error:
         yield to_failure(item_name(item), error, page=asked)
         return
@@ -300,10 +332,11 @@ def read_frames(
         exif: turn image files upright by their EXIF orientation.
         limits: how much of each video is read.
     """
+    opener = FileOpener(exif=exif)
     for item in items:
         if isinstance(item, Failure):
             yield item
         elif isinstance(item, Path) and is_video(item):
             yield from limits.cut(video_frames(item))
         else:
-            yield from item_frames(item, exif=exif)
+            yield from item_frames(item, opener=opener)

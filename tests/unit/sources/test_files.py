@@ -10,6 +10,7 @@ import pytest
 from support.documents import pages_of, without_tag, write_tiff
 
 from digitkit.errors import ImageError, SourceError, install_command
+from digitkit.sources import files as source_files
 from digitkit.sources import folders, piped
 from digitkit.sources.files import expand_sources, read_frames
 from digitkit.sources.folders import image_files
@@ -254,3 +255,16 @@ def test_frames_come_one_by_one(digit_file):
     names = iter([str(digit_file(digit, f"{digit}.png")) for digit in range(3)])
     next(read_frames(expand_sources(names)))
     assert len(list(names)) == 2
+
+
+def test_pages_that_are_named_open_their_file_once(tmp_path, one_of_each, monkeypatch):
+    scan = write_tiff(tmp_path / "scan.tiff", pages_of(one_of_each))
+    opened, read = [], source_files.read_image_file
+    monkeypatch.setattr(
+        source_files, "read_image_file", lambda path: opened.append(path) or read(path)
+    )
+    items = [PageOfFile(scan, page) for page in range(1, 6)]
+    frames = list(read_frames([*items, PageOfFile(scan, 9)]))
+    assert [frame.page for frame in frames] == [1, 2, 3, 4, 5, 9]
+    assert isinstance(frames[-1], Failure)
+    assert opened == [scan]
