@@ -24,9 +24,10 @@ from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_job import count_workers, reader_factory
 from digitkit.inference.infer_values import DEFAULT_HOLD
 from digitkit.inference.input_files import find_inputs
-from digitkit.inference.outputs import Outputs, open_lines, report_info
+from digitkit.inference.outputs import open_lines, report_info
 from digitkit.inference.pipeline import Summary
 from digitkit.inference.resumable_lines import open_resumable_lines
+from digitkit.inference.run_outputs import Outputs
 from digitkit.inference.run_state import describe_run
 from digitkit.reading.reader import Reader
 from digitkit.sinks.lines import Stream

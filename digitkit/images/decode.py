@@ -30,7 +30,7 @@ MAX_FILE_BYTES = 1_000_000_000
 """Largest image file that is read: 200 megapixels as 16-bit colour are 1.2 GB uncompressed."""
 
 
-def decode_file(path: str | os.PathLike[str], *, exif: bool = True) -> U8:
+def decode_file(path: str | os.PathLike[str]) -> U8:
     """Read and decode an image file; see `decode`.
 
     Raises:
@@ -38,7 +38,7 @@ def decode_file(path: str | os.PathLike[str], *, exif: bool = True) -> U8:
         SourceError: it cannot be read.
         ImageError: it is not an image, is damaged or too large.
     """
-    return decode(read_image_file(path), printable_path(path), exif=exif)
+    return decode(read_image_file(path), printable_path(path))
 
 
 def read_image_file(path: str | os.PathLike[str]) -> bytes:
@@ -71,7 +71,7 @@ def decode(data: bytes, name: str, *, exif: bool = True) -> U8:
     Args:
         data: the file's bytes, in any format that this OpenCV decodes.
         name: of the file, for errors.
-        exif: turn the image upright by its EXIF orientation.
+        exif: turn the image upright by its EXIF orientation; a TIFF always is.
 
     Returns:
         uint8 ``[H, W]`` grey or ``[H, W, 3]`` BGR.

@@ -9,7 +9,7 @@ from digitkit.images.decode import decode_pixels
 from digitkit.images.guards import check_claimed_size
 from digitkit.images.pages import MAX_PAGES, Pages
 
-_SUBFILE_TYPE, _SHORT = 254, 3
+_SUBFILE_TYPE, _ORIENTATION, _SHORT = 254, 274, 3
 _REDUCED, _MASK = 1, 4
 
 
@@ -79,3 +79,28 @@ class TiffPages(Pages):
         # Pages may share their pixels, and so take time for many with the bytes of one.
         self._claimed += check_claimed_size(self._data, name, self._claimed)
         return decode_pixels(self._data, name, 1)  # the decoder turns it
+
+    def without_orientation(self, data: bytes) -> bytes:
+        """The same file with all pages as they are stored: OpenCV always obeys the orientation."""
+        count, size, value = ("Q", 20, 12) if self._is_big else ("H", 12, 8)
+        changed = bytearray(data)
+        for place in self._directories:
+            (entries,) = struct.unpack_from(self._order + count, data, place)
+            first = place + struct.calcsize(count)
+            for entry in range(first, first + size * entries, size):
+                tag, kind = struct.unpack_from(f"{self._order}HH", data, entry)
+                if (tag, kind) == (_ORIENTATION, _SHORT):
+                    struct.pack_into(f"{self._order}H", changed, entry + value, 1)
+        return bytes(changed)
+
+
+def as_stored(data: bytes, name: str) -> bytes:
+    """An image file's bytes, those of a TIFF without its orientation.
+
+    Args:
+        data: the file's bytes.
+        name: of the file, for errors.
+    """
+    if data[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return data
+    return TiffPages(data, name).without_orientation(data)

@@ -17,8 +17,9 @@ from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_values import DEFAULT_RETRY
 from digitkit.inference.input_files import InputFiles, find_inputs
-from digitkit.inference.outputs import Outputs, check_live_output, open_outputs, table_form
+from digitkit.inference.outputs import check_live_output, open_outputs, table_form
 from digitkit.inference.pipeline import BATCH, Summary, deliver, read_each
+from digitkit.inference.run_outputs import Outputs
 from digitkit.models.classifier import Classifier
 from digitkit.models.profiles import find_profile
 from digitkit.reading.reader import Reader

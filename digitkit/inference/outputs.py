@@ -3,51 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from digitkit.errors import OutputError
 from digitkit.inference.infer_config import InferConfig
+from digitkit.inference.run_outputs import Outputs
 from digitkit.sinks.lines import LineSink
 from digitkit.system import atomic
 from digitkit.version import __version__
 
 if TYPE_CHECKING:
-    from digitkit.inference.run_state import Done
     from digitkit.models.classifier import Classifier
     from digitkit.reading.reader import Reader
-    from digitkit.sinks.base import Sink
     from digitkit.sinks.parquet import TableForm
     from digitkit.sinks.report.builder import ReportInfo
 
 # Sinks other than lines are imported where they are used: most runs print a few lines.
-
-
-@dataclass
-class Outputs:
-    """Where the readings of a run go.
-
-    Attributes:
-        sinks: all that receive them.
-        done: what an earlier run read, which this one continues; None for a new one.
-        resumable: whether what is read stays where the run is interrupted.
-        finished: to be set when all is read: nothing is left to continue.
-        continuable: to be unset where what was read cannot be continued.
-        in_vain: to be set where nothing of what was to be read could be.
-        idle: to be called now and then while nothing is read.
-    """
-
-    sinks: list[Sink] = field(default_factory=list)
-    done: Done | None = None
-    resumable: bool = False
-    finished: bool = False
-    continuable: bool = True
-    in_vain: bool = False
-    idle: Callable[[], None] = lambda: None
 
 
 @contextmanager

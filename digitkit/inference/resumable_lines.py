@@ -11,7 +11,7 @@ from typing import Any
 
 from digitkit.errors import OutputError, SourceError, os_reason
 from digitkit.inference.infer_config import InferConfig
-from digitkit.inference.outputs import Outputs
+from digitkit.inference.run_outputs import Outputs
 from digitkit.inference.run_state import Done, OutputRun, open_run
 from digitkit.sinks.lines import Stream
 from digitkit.sinks.written import Key, WrittenLines

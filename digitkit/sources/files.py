@@ -199,6 +199,10 @@ class OpenedImage:
             data = item.data
         else:
             data = read_image_file(item.path if isinstance(item, PageOfFile) else item)
+        if not exif and not data.startswith(_SINGLE):
+            from digitkit.images.tiff_pages import as_stored  # not at the top: few ask for it
+
+            data = as_stored(data, self.name)
         self._exif = exif
         self._pages = _open_pages(data, self.name)
         self._data = data if self._pages is None else b""  # pages keep what they need

@@ -21,6 +21,7 @@ from digitkit.images import animations, cv, heif, pages, pdf
 from digitkit.images.convert import from_array, to_grey
 from digitkit.images.decode import decode
 from digitkit.images.documents import open_pages
+from digitkit.sources.files import read_frames
 
 
 def decode_all(data: bytes) -> list[np.ndarray]:
@@ -377,3 +378,22 @@ def test_damaged_and_too_large_heic_images(write_heic, one_of_each, monkeypatch)
 def test_the_limit_that_is_set_is_the_one_that_is_named(monkeypatch):
     monkeypatch.setattr(cv, "PIXEL_LIMIT", 1_500_000)
     assert "larger than 1.5 megapixels" in str(cv.too_many_pixels("x.png"))
+
+
+# --- orientation ---
+
+
+@pytest.mark.parametrize("pages", [1, 3])
+@pytest.mark.parametrize("big", [False, True])
+def test_a_tiff_is_read_as_it_is_stored(tmp_path, pages, big):
+    pil = pytest.importorskip("PIL.Image", reason="needs Pillow, as [dev] brings it")
+    stored = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30) % 251
+    first, *others = [pil.fromarray(stored.astype(np.uint8)) for _ in range(pages)]
+    path = tmp_path / "scan.tiff"
+    first.save(path, tiffinfo={274: 6}, save_all=pages > 1, append_images=others, big_tiff=big)
+    for exif, shape in ((True, (30, 20)), (False, (20, 30))):
+        frames = list(read_frames([path], exif=exif))
+        assert [frame.shape for frame in frames] == [shape] * pages
+        assert len(frames) == pages
+        if not exif:
+            assert np.array_equal(frames[-1].grey.halved(0), stored)
