@@ -6,15 +6,17 @@ from digitkit.images.formats import HEAD_BYTES, detect_format
 from digitkit.images.pages import Pages
 
 
-def open_pages(data: bytes, name: str) -> Pages | None:
+def open_pages(data: bytes, name: str, *, exif: bool = True) -> Pages | None:
     """The pages of a PDF (also of one page), or of a TIFF, GIF or WebP file that has several.
 
     Args:
         data: the file's bytes.
         name: of the file, for errors.
+        exif: turn images upright by their orientation.
 
     Returns:
-        None for a file of one image, or of no kind that is known here.
+        None for a file of one image that `digitkit.images.decode.decode` reads, or of no kind that
+        is known here.
 
     Raises:
         MissingDependencyError: a PDF, and pypdfium2 is not installed.
@@ -30,7 +32,9 @@ def open_pages(data: bytes, name: str) -> Pages | None:
     if kind == "tiff":
         from digitkit.images.tiff_pages import TiffPages
 
-        pages = TiffPages(data, name)
+        pages = TiffPages(data, name, exif=exif)
+        if not exif and pages.count:
+            return pages  # OpenCV would turn it
     elif kind in ("gif", "webp"):
         from digitkit.images.animations import open_animation
 

@@ -7,6 +7,7 @@ import struct
 from digitkit.arrays import U8
 from digitkit.images.decode import decode_pixels
 from digitkit.images.guards import check_claimed_size
+from digitkit.images.orientation import MAX_TIFF_TAGS
 from digitkit.images.pages import MAX_PAGES, Pages
 
 _SUBFILE_TYPE, _ORIENTATION, _SHORT = 254, 274, 3
@@ -20,19 +21,21 @@ class TiffPages(Pages):
     others, no page is decoded for the sake of another, and any OpenCV can do it.
     """
 
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(self, data: bytes, name: str, *, exif: bool = True) -> None:
         """Find the directories.
 
         Args:
             data: the file's bytes.
             name: of the file, for errors.
+            exif: turn pages upright by their orientation.
         """
+        self._exif = exif
         self._order = "<" if data.startswith(b"II") else ">"
         self._is_big = data[2:4] in (b"+\0", b"\0+")
         self._directories: list[int] = []
         problem = self._find_directories(data)
         super().__init__(name, len(self._directories), problem)
-        self._data = bytearray(data) if self.count > 1 else bytearray()
+        self._data = bytearray(data) if self.count > 1 or not exif else bytearray()
         self._claimed = 0
 
     def _find_directories(self, data: bytes) -> str | None:
@@ -75,32 +78,21 @@ class TiffPages(Pages):
 
     def _decode(self, page: int, name: str) -> U8:
         number, link = ("Q", 8) if self._is_big else ("I", 4)
-        struct.pack_into(self._order + number, self._data, link, self._directories[page - 1])
+        directory = self._directories[page - 1]
+        struct.pack_into(self._order + number, self._data, link, directory)
+        if not self._exif:
+            self._drop_orientation(directory)
         # Pages may share their pixels, and so take time for many with the bytes of one.
         self._claimed += check_claimed_size(self._data, name, self._claimed)
         return decode_pixels(self._data, name, 1)  # the decoder turns it
 
-    def without_orientation(self, data: bytes) -> bytes:
-        """The same file with all pages as they are stored: OpenCV always obeys the orientation."""
+    def _drop_orientation(self, directory: int) -> None:
+        """Let a page say that it is upright: OpenCV always obeys what it says."""
         count, size, value = ("Q", 20, 12) if self._is_big else ("H", 12, 8)
-        changed = bytearray(data)
-        for place in self._directories:
-            (entries,) = struct.unpack_from(self._order + count, data, place)
-            first = place + struct.calcsize(count)
-            for entry in range(first, first + size * entries, size):
-                tag, kind = struct.unpack_from(f"{self._order}HH", data, entry)
-                if (tag, kind) == (_ORIENTATION, _SHORT):
-                    struct.pack_into(f"{self._order}H", changed, entry + value, 1)
-        return bytes(changed)
-
-
-def as_stored(data: bytes, name: str) -> bytes:
-    """An image file's bytes, those of a TIFF without its orientation.
-
-    Args:
-        data: the file's bytes.
-        name: of the file, for errors.
-    """
-    if data[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return data
-    return TiffPages(data, name).without_orientation(data)
+        (entries,) = struct.unpack_from(self._order + count, self._data, directory)
+        first = directory + struct.calcsize(count)
+        for number in range(min(entries, MAX_TIFF_TAGS)):
+            entry = first + size * number
+            tag, kind = struct.unpack_from(f"{self._order}HH", self._data, entry)
+            if (tag, kind) == (_ORIENTATION, _SHORT):
+                struct.pack_into(f"{self._order}H", self._data, entry + value, 1)

@@ -16,6 +16,7 @@ from digitkit.images.cv import cv2
 from digitkit.reading.results import Reading
 from digitkit.sinks.drawing import draw
 from digitkit.sources.frames import Failure, Frame
+from digitkit.sources.suffixes import VIDEO_CODES
 from digitkit.system import atomic
 
 
@@ -142,10 +143,6 @@ class VideoSink:
 
     def fail(self, failure: Failure) -> None:
         """There is nothing to draw."""
-
-
-VIDEO_CODES = {".mp4": "mp4v", ".avi": "MJPG"}
-"""Suffixes of videos that can be written, with their codecs."""
 
 
 MIN_SIDE, MAX_SIDE = 16, 8190

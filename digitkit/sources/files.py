@@ -199,12 +199,8 @@ class OpenedImage:
             data = item.data
         else:
             data = read_image_file(item.path if isinstance(item, PageOfFile) else item)
-        if not exif and not data.startswith(_SINGLE):
-            from digitkit.images.tiff_pages import as_stored  # not at the top: few ask for it
-
-            data = as_stored(data, self.name)
         self._exif = exif
-        self._pages = _open_pages(data, self.name)
+        self._pages = _open_pages(data, self.name, exif=exif)
         self._data = data if self._pages is None else b""  # pages keep what they need
         self.count = 1 if self._pages is None else self._pages.count
         self._reading_ns = time.perf_counter_ns() - begun
@@ -237,12 +233,12 @@ class OpenedImage:
         return Frame(self.name, image, ms, page=self.page_number(page))
 
 
-def _open_pages(data: bytes, name: str) -> Pages | None:
+def _open_pages(data: bytes, name: str, *, exif: bool) -> Pages | None:
     if data.startswith(_SINGLE):
         return None
     from digitkit.images.documents import open_pages
 
-    return open_pages(data, name)
+    return open_pages(data, name, exif=exif)
 
 
 def load_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:
@@ -303,19 +299,11 @@ class FileOpener:
         return image
 
 
-def item_frames(
-    item: Item, *, exif: bool = True, opener: FileOpener | None = None
-) -> Iterator[Frame | Failure]:
-    """Decode an item, one page after the other; a page that cannot be decoded is a failure.
-
-    Args:
-        item: a file, a page of one, or the bytes of an image.
-        exif: turn the image upright by its EXIF orientation.
-        opener: what opens it; None for one of its own.
-    """
+def item_frames(item: Item, opener: FileOpener) -> Iterator[Frame | Failure]:
+    """Decode an item, one page after the other; a page that cannot be decoded is a failure."""
     asked = item.page if isinstance(item, PageOfFile) else None
     try:
-        image = (opener or FileOpener(exif=exif)).open(item)
+        image = opener.open(item)
     except INPUT_ERRORS as error:
         yield to_failure(item_name(item), error, page=asked)
         return
@@ -343,4 +331,4 @@ def read_frames(
         elif isinstance(item, Path) and is_video(item):
             yield from limits.cut(video_frames(item))
         else:
-            yield from item_frames(item, opener=opener)
+            yield from item_frames(item, opener)

@@ -25,7 +25,13 @@ from digitkit.errors import (
 from digitkit.images.convert import from_array
 from digitkit.images.decode import MAX_FILE_BYTES
 from digitkit.images.orientation import turn_upright
-from digitkit.sources.files import INPUT_ERRORS, address_error, item_frames, load_item
+from digitkit.sources.files import (
+    INPUT_ERRORS,
+    FileOpener,
+    address_error,
+    item_frames,
+    load_item,
+)
 from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.items import ImageBytes, Item, to_item
 from digitkit.sources.urls import is_address
@@ -140,7 +146,7 @@ def object_frames(image: object, *, exif: bool = True) -> Iterator[Frame | Failu
     if isinstance(source, Frame):
         yield source
     else:
-        yield from item_frames(source, exif=exif)
+        yield from item_frames(source, FileOpener(exif=exif))
 
 
 def _to_source(image: object, exif: bool) -> Item | Frame:

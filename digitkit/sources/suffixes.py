@@ -28,8 +28,8 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Suffixes of videos, which give all their frames; they must be named, folders skip them."""
 
-WRITTEN_VIDEO_SUFFIXES = (".mp4", ".avi")
-"""Suffixes of videos that can be written."""
+VIDEO_CODES = {".mp4": "mp4v", ".avi": "MJPG"}
+"""Suffixes of videos that can be written, with their codecs."""
 
 
 def is_video(path: Path) -> bool:

@@ -84,10 +84,10 @@ MOST_PAGES = 30
 
 
 def read_document(path: Path) -> None:
-    from digitkit.sources.files import item_frames
+    from digitkit.sources.files import FileOpener, item_frames
     from digitkit.sources.frames import Failure
 
-    for item in islice(item_frames(path), MOST_PAGES):
+    for item in islice(item_frames(path, FileOpener()), MOST_PAGES):
         if isinstance(item, Failure):
             expect("\n" not in item.error, item.error)
         else:
