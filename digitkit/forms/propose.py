@@ -148,6 +148,8 @@ def _find_cells(level: U8, upright: U8) -> list[_Cell]:
     free = (walls == 0).astype(np.uint8)
     # The outlines: what is printed inside of a box does not count.
     contours, parents = cv2.findContours(free, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if parents is None:  # nothing is free
+        return []
     cells = []
     for contour, (*_, parent) in zip(contours, parents[0], strict=True):
         x, y, w, h = cv2.boundingRect(contour)

@@ -111,5 +111,11 @@ def test_boxes_at_the_border_lie_in_the_picture():
         assert 0 <= x < x + w <= SHEET[1]
 
 
+def test_a_page_without_free_paper_has_no_fields():
+    page = np.full(SHEET, 255, np.uint8)
+    page[::3] = page[:, ::3] = 0
+    assert propose_fields(page) == ()
+
+
 def test_text_has_no_lines_to_write_on():
     assert propose_fields(sheet()) == ()
