@@ -126,11 +126,12 @@ def print_summary(summary: Summary, job: InferConfig) -> None:
     if summary.interrupted and job.watch is None:
         where = job.output_address or job.output
         if _is_continuable(job):
-            print_notice(f"stopped; what was read is in {where}: continue with --resume")
+            without = ", without --report" if job.report is not None else ""
+            print_notice(f"stopped; what was read is in {where}: continue with --resume{without}")
         elif summary.frames:
-            print_notice(f"stopped; what was read is in {where}")
+            print_notice("stopped; a run with a video cannot be continued")
         if job.report is not None:
-            print_notice("no report was written: it is made when all is read")
+            print_notice("no report was written: it is made by a run that is not stopped")
 
 
 def _is_continuable(job: InferConfig) -> bool:

@@ -126,7 +126,7 @@ def run_forms(
             refuse_to_replace(config.report, read, "report")
         sink = _open_sink(config, forms, form, stdout, stack, outputs)
         report = _open_report(config, form, stack, outputs)
-        items = inputs.items if outputs.done is None else outputs.done.remaining(inputs.items)
+        items = outputs.remaining(inputs.items)
         results = _read_files(config, form, make_form, items, inputs.total)
         outcomes: Iterable[FormOutcome] = stack.enter_context(closing(results))
         if outputs.resumable:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from digitkit.errors import OutputError, escape_controls, to_json
 from digitkit.forms.results import FieldReading, FormReading
+from digitkit.forms.template_file import COLUMNS_AFTER, COLUMNS_BEFORE
 from digitkit.reading.results import round_confidence
 from digitkit.sinks.lines import LineFormat, Stream, csv_line, guard, keep_text, put_text
 from digitkit.sinks.xlsx import (
@@ -21,12 +22,6 @@ from digitkit.sources.frames import Failure
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
-
-BEFORE = ("source", "page", "template")
-"""Columns before those of the fields."""
-
-AFTER = ("complete", "confidence", "residual", "reasons", "error")
-"""Columns after them."""
 
 DOUBTS = {"source": 36, "page": 6, "field": 16, "text": 16, "picture": 24, "status": 10,
           "confidence": 12, "reasons": 60}  # fmt: skip
@@ -49,7 +44,7 @@ class FormSink(Protocol):
 def columns_of(fields: Sequence[str]) -> list[str]:
     """The columns of a table of forms with these fields."""
     pairs = [column for name in fields for column in (name, f"{name}_status")]
-    return [*BEFORE, *pairs, *AFTER]
+    return [*COLUMNS_BEFORE, *pairs, *COLUMNS_AFTER]
 
 
 def record_of(reading: FormReading | Failure, fields: Sequence[str]) -> list[Any]:
@@ -143,7 +138,7 @@ def _csv_value(column: str, value: Any) -> Any:
         return "true" if value else "false"
     if not isinstance(value, str):
         return "" if value is None else value
-    is_text = column in BEFORE or column in AFTER or column.endswith("_status")
+    is_text = column in (*COLUMNS_BEFORE, *COLUMNS_AFTER) or column.endswith("_status")
     return guard(value) if is_text else keep_text(value)
 
 

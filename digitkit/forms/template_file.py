@@ -50,10 +50,11 @@ MIN_SIDE = 4
 
 _CREATE = "create one with digitkit form new BLANK --out NAME.toml"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-OWN_COLUMNS = (
-    *("source", "page", "template", "complete", "confidence", "residual", "reasons", "error"),
-)
-"""Columns of a table that no field may be named like."""
+COLUMNS_BEFORE = ("source", "page", "template")
+"""Columns of a table of forms before those of the fields."""
+
+COLUMNS_AFTER = ("complete", "confidence", "residual", "reasons", "error")
+"""Columns after them; no field may be named like one of all these."""
 
 
 class _FieldTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -180,7 +181,7 @@ def _check_fields(table: _File) -> tuple[FormField, ...]:
     if not 1 <= len(table.field) <= MAX_FIELDS:
         raise TemplateError(f"must have 1 to {MAX_FIELDS} fields, got {len(table.field)}")
     fields: list[FormField] = []
-    columns = set(OWN_COLUMNS)
+    columns = {*COLUMNS_BEFORE, *COLUMNS_AFTER}
     for one in table.field:
         if not _NAME.fullmatch(one.name):
             raise TemplateError(

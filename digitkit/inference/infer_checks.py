@@ -17,13 +17,14 @@ from digitkit.choices import (
 )
 from digitkit.errors import ConfigError, at_least, check_choice, check_positive, check_range
 from digitkit.inference.infer_values import InferValues
-from digitkit.sources.suffixes import WRITTEN_VIDEO_SUFFIXES, is_video
+from digitkit.sources.suffixes import VIDEO_CODES, is_video
 from digitkit.sources.urls import address_of, holds_secret, mask_password
 
 TEXT_SUFFIXES = (".txt", ".text", ".log")
 """Suffixes of outputs that are text, as those without a suffix are."""
 
-_TABLE_SUFFIXES = tuple(f".{name}" for name in get_args(OutputFormat) if name != "text")
+TABLE_SUFFIXES = tuple(f".{name}" for name in get_args(OutputFormat) if name != "text")
+"""Suffixes of outputs that say which other format they have."""
 
 MAX_SIDE = 65_536
 """Longest side to request from a camera, pixels."""
@@ -125,7 +126,7 @@ def _check_outputs(config: InferValues) -> None:
     if config.output_address and config.engine == "local":
         raise ConfigError("must be a path without --engine ray, got an address", field="output")
     video = config.annotate if config.annotates_video else None
-    if video is not None and video.suffix.lower() not in WRITTEN_VIDEO_SUFFIXES:
+    if video is not None and video.suffix.lower() not in VIDEO_CODES:
         raise ConfigError(
             f"must be a folder, or a video in .mp4 or .avi, got {video}", field="annotate"
         )
@@ -154,10 +155,10 @@ def _check_outputs(config: InferValues) -> None:
 
 def _check_format(config: InferValues) -> None:
     suffix = "" if config.output is None else config.state_output.suffix.lower()
-    if config.format is None and suffix not in ("", *TEXT_SUFFIXES, *_TABLE_SUFFIXES):
+    if config.format is None and suffix not in ("", *TEXT_SUFFIXES, *TABLE_SUFFIXES):
         raise ConfigError(
             f"has the unknown suffix {suffix}",
-            hint=f"use {', '.join(_TABLE_SUFFIXES)} or .txt, or --format",
+            hint=f"use {', '.join(TABLE_SUFFIXES)} or .txt, or --format",
             field="output",
         )
     how = config.resolved_format

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from digitkit.errors import ConfigError
-from digitkit.inference.infer_checks import check_infer, check_sources
+from digitkit.inference.infer_checks import TABLE_SUFFIXES, check_infer, check_sources
 from digitkit.inference.infer_values import InferValues
 from digitkit.sources.urls import is_address, is_stream
 
@@ -34,8 +35,8 @@ class InferConfig(InferValues):
 
         Images that are named, or a folder that is watched, take the place of the settings' camera
         with what belongs to it, and of its rotating files; an output file takes the place of the
-        rotating files and of their format; a stream has no size. A stream's URL among the sources
-        is a camera.
+        rotating files, and its suffix that of their format; a stream has no size. A stream's URL
+        among the sources is a camera.
 
         Args:
             settings: fields that a settings file sets; None for none.
@@ -64,7 +65,9 @@ class InferConfig(InferValues):
         if reads_files and "camera" in values:
             dropped.append("rotating")
         if "output" in chosen:
-            dropped += ["rotating", "format"]
+            dropped.append("rotating")
+            if Path(chosen["output"]).suffix.lower() in TABLE_SUFFIXES:
+                dropped.append("format")
         if is_stream(str(chosen.get("camera", ""))):
             dropped.append("size")
         for name in dropped:

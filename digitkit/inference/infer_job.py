@@ -97,9 +97,7 @@ def run_infer(
             summary = _read_with_workers(files, reader, make_reader, workers, call)
         else:
             summary = _read_here(files, reader, call)
-        # A video is followed from its beginning: what was read of it cannot be continued.
         outputs.finished = not summary.interrupted
-        outputs.continuable = not summary.frames
         outputs.in_vain = not summary.images and outputs.done is None
     return replace(summary, done_before=0 if outputs.done is None else outputs.done.total)
 
@@ -194,8 +192,7 @@ class _Files:
     @property
     def items(self) -> Iterable[Item | Failure]:
         """What was not read before."""
-        done = self.outputs.done
-        return self.inputs.items if done is None else done.remaining(self.inputs.items)
+        return self.outputs.remaining(self.inputs.items)
 
     @property
     def limits(self) -> VideoLimits:

@@ -56,12 +56,15 @@ def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFile
         from digitkit.sources.watch import FolderWatch
 
         watch = FolderWatch(config.watch)
-        return InputFiles(guarded(config, watch), watch=watch)
+        return InputFiles(guarded(config, _without_written(config, watch)), watch=watch)
 
     files = expand_sources(config.sources, nul=config.null, notice=notice)
     if "-" in config.sources:
         return InputFiles(guarded(config, files))
-    total = sum(1 for _ in guarded(config, expand_sources(config.sources, nul=config.null)))
+    found = expand_sources(config.sources, nul=config.null)
+    if config.resume:  # the run wrote them before it was stopped
+        found = _without_written(config, found)
+    total = sum(1 for _ in guarded(config, found))
     return InputFiles(_without_written(config, files), total)
 
 
@@ -70,8 +73,11 @@ def _without_written(
 ) -> Iterator[Item | Failure]:
     """The files without those that this run has written into a folder that it searches."""
     folders = {_real(path) for path in config.output_folders.values()}
+    if not folders:
+        yield from files
+        return
     for item in files:
-        if not (folders and isinstance(item, Path) and _real(item).parent in folders):
+        if not (isinstance(item, Path) and _real(item).parent in folders):
             yield item
 
 

@@ -110,19 +110,20 @@ def _settle(
         outputs: says how it ended.
         old: what they replace, which goes when all is read, and comes back where nothing was.
     """
-    if outputs.finished or not outputs.continuable:
+    if not outputs.finished and not config.continues:
+        with suppress(OSError):
+            if lines.are_empty():
+                if old is None:
+                    lines.path.unlink()
+                else:
+                    old.replace(os.path.realpath(lines.path))
+                run.file.remove()
+                return
+    if outputs.finished or outputs.has_video:
         if old is not None and not outputs.in_vain:
             old.unlink(missing_ok=True)
             run.file.add_values({"old": None})  # a later file of this name is somebody's own
         if not config.continues:
-            run.file.remove()
-        return
-    with suppress(OSError):
-        if not config.continues and lines.are_empty():
-            if old is None:
-                lines.path.unlink()
-            else:
-                old.replace(os.path.realpath(lines.path))
             run.file.remove()
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from digitkit.sources.suffixes import is_video
 
 if TYPE_CHECKING:
     from digitkit.inference.run_state import Done
     from digitkit.sinks.base import Sink
+    from digitkit.sources.frames import Failure
+    from digitkit.sources.items import Item
 
 
 @dataclass
@@ -20,7 +25,8 @@ class Outputs:
         done: what an earlier run read, which this one continues; None for a new one.
         resumable: whether what is read stays where the run is interrupted.
         finished: to be set when all is read: nothing is left to continue.
-        continuable: to be unset where what was read cannot be continued.
+        has_video: to be set when a video comes, which is followed from its beginning to its end:
+            what was read cannot be continued.
         in_vain: to be set where nothing of what was to be read could be.
         idle: to be called now and then while nothing is read.
     """
@@ -29,6 +35,12 @@ class Outputs:
     done: Done | None = None
     resumable: bool = False
     finished: bool = False
-    continuable: bool = True
+    has_video: bool = False
     in_vain: bool = False
     idle: Callable[[], None] = lambda: None
+
+    def remaining(self, items: Iterable[Item | Failure]) -> Iterator[Item | Failure]:
+        """The items that an earlier run did not read; notes whether one is a video."""
+        for item in items if self.done is None else self.done.remaining(items):
+            self.has_video |= isinstance(item, Path) and is_video(item)
+            yield item

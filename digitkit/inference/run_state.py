@@ -186,7 +186,7 @@ def _is_there(output: Path) -> bool:
 def _check_same(old: Any, new: dict[str, Any], output: Path | str) -> None:
     changed = [
         f"{_option(name)} was {_show(old.get(name))}, is {_show(value)}"
-        for name, value in new.items()
+        for name, value in {**dict.fromkeys(old), **new}.items()
         if old.get(name) != value
     ]
     if changed:

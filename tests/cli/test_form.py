@@ -161,7 +161,8 @@ def test_mistakes_are_one_line(scans, template, tmp_path):
         ("--rows", "numbers", "--output", "t.parquet"),
     ],
 )
-def test_options_that_do_not_go_with_forms(scans, template, options):
+def test_options_that_do_not_go_with_forms(scans, template, options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     result = run("infer", scans, "--form", template, *options)
     assert result.exit_code == 2
     assert options[0] in result.stderr
@@ -213,6 +214,17 @@ def test_another_template_does_not_resume(scans, template, tmp_path):
     result = run(*command)
     assert result.exit_code == 2
     assert "form.toml" in result.stderr
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_readings_do_not_continue_forms(scans, template, tmp_path, suffix):
+    output = tmp_path / f"t.{suffix}"
+    with_form = ("infer", scans, "--resume", "--output", output, "--form", template)
+    assert run(*with_form).exit_code == 1
+    before = output.read_bytes()
+    line = one_error_line(run(*with_form[:-2]), 2)
+    assert "--form" in line
+    assert output.read_bytes() == before
 
 
 def test_a_blank_form_is_neither_complete_nor_doubtful(template, tmp_path):

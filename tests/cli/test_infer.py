@@ -151,6 +151,10 @@ def test_images_may_be_written_into_a_folder_below_the_searched_one(digit_file, 
     assert len(list(seen.iterdir())) == 2
     again = run("infer", folder, "--annotate", seen, "--output", tmp_path / "t.csv")
     assert "--annotate" in one_error_line(again, 2)  # they would be read
+    resumed = ("infer", folder, "--annotate", seen, "--output", tmp_path / "r.csv", "--resume")
+    assert run(*resumed).exit_code == 0
+    assert run(*resumed).exit_code == 0
+    assert len((tmp_path / "r.csv").read_text().splitlines()) == 3
 
 
 def test_an_image_is_piped_in(digit_file, tmp_path, one_of_each):

@@ -106,22 +106,38 @@ def test_a_stopped_run_has_no_report(scans, tmp_path, monkeypatch):
     assert result.exit_code == 130
     assert report.read_text() == "an older one"
     assert "no report" in result.stderr
+    assert "without --report" in result.stderr
 
 
 def test_a_stopped_video_is_not_continued(tmp_path, monkeypatch):
-    video, output = tmp_path / "clip.avi", tmp_path / "out.jsonl"
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240))
-    for _ in range(6):
-        writer.write(np.full((240, 320, 3), 255, np.uint8))
-    writer.release()
+    video, output = make_clip(tmp_path), tmp_path / "out.jsonl"
     with monkeypatch.context() as patch:
         interrupt_after(patch, 3)
         result = run("infer", video, "--every-frame", "--output", output)
     assert result.exit_code == 130
-    assert str(output) in result.stderr
     assert "--resume" not in result.stderr
     assert len(output.read_text().splitlines()) == 3
     assert run("infer", video, "--every-frame", "--output", output).exit_code == 0
+
+
+def test_a_video_that_is_stopped_early_keeps_the_older_output(tmp_path, monkeypatch):
+    video, output = make_clip(tmp_path), tmp_path / "out.jsonl"
+    output.write_text("older\n")
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        assert run("infer", video, "--output", output).exit_code == 130
+    assert output.read_text() == "older\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.avi", "out.jsonl"]
+
+
+def make_clip(folder: Path) -> Path:
+    """A video of six white frames."""
+    video = folder / "clip.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240))
+    for _ in range(6):
+        writer.write(np.full((240, 320, 3), 255, np.uint8))
+    writer.release()
+    return video
 
 
 def test_resume_reads_what_was_added(scans, tmp_path, digit_file):

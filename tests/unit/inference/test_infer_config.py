@@ -107,6 +107,8 @@ def test_named_images_take_the_place_of_the_settings_camera():
     assert InferConfig.create({"fps": 2.0}, sources=("a.png",)).fps is None
     config = InferConfig.create({"format": "jsonl"}, sources=("a.png",), output=Path("a.csv"))
     assert config.resolved_format == "csv"
+    config = InferConfig.create({"format": "jsonl"}, sources=("a.png",), output=Path("a.log"))
+    assert config.resolved_format == "jsonl"
     config = InferConfig.create({"size": (640, 480)}, camera="rtsp://10.0.0.7/live")
     assert config.size is None
     with pytest.raises(ConfigError):  # even the camera that the settings name
