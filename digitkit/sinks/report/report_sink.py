@@ -50,7 +50,7 @@ def _to_line(number: Number, *, is_dropped: bool = False) -> Line:
 
 @contextmanager
 def open_report(
-    path: Path, info: ReportInfo, is_finished: Callable[[], bool]
+    path: Path, info: ReportInfo, is_finished: Callable[[], bool] = lambda: True
 ) -> Iterator[ReportBuilder]:
     """A report that is written when all is read; not at all if that is interrupted.
 
