@@ -85,7 +85,8 @@ def find_page(grey: U8) -> F32 | None:
     edges = _find_edges(small)
     size = edges[0].shape[::-1]
     lines = [_find_lines(side) for side in (edges[0], edges[1], edges[2].T, edges[3].T)]
-    near = [np.asarray(cv2.dilate(side, np.ones((3, 3))), np.float32) for side in edges]
+    box = np.ones((3, 3), np.uint8)
+    near = [np.asarray(cv2.dilate(side, box), np.float32) for side in edges]
     best, corners = 0.0, None
     for top, bottom, left, right in itertools.product(*lines):
         points = np.array(
