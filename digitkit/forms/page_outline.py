@@ -15,18 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import U8
+from digitkit.arrays import F32, F64, U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 
 LONGER_SIDE = 400
 """Longer side of the reduced picture in which the page is found, pixels."""
 
 THIN_PRINT = 9
-"""Print that is thinner than this is no side of a page, pixels of the reduced picture."""
+"""Thinner print is not taken for the side of a page; pixels of the reduced picture."""
 
 SURE_RISE, SURE_GROUND = 0.12, 0.25
 """Rise of the logarithm of the brightness, over two pixels and from the ground, that is surely the
@@ -138,17 +135,31 @@ def _shift(image: F32, axis: int, by: int) -> F32:
 
 def _find_lines(edges: F32) -> list[_Line]:
     """The roughly level lines with the most edge along them."""
-    height, width = edges.shape
-    sums = np.empty((len(SLOPES), height))
-    for place, slope in enumerate(SLOPES):
-        level = np.array([[1, 0, 0], [-slope, 1, slope * width / 2]])
-        sums[place] = cv2.warpAffine(np.ascontiguousarray(edges), level, (width, height)).sum(1)
+    height = edges.shape[0]
+    contiguous = np.ascontiguousarray(edges)
+    sums = np.array([row_profile(contiguous, slope) for slope in SLOPES])
     found = []
     for _ in range(LINES):
         place, row = divmod(int(sums.argmax()), height)
         found.append(_Line(float(SLOPES[place]), float(row)))
         sums[max(0, place - 4) : place + 5, max(0, row - 6) : row + 7] = -1
     return found
+
+
+def row_profile(image: U8 | F32, slope: float) -> F64:
+    """The sums along lines of one slope, by the row in which each crosses the middle.
+
+    Args:
+        image: uint8 or float32 ``[H, W]``.
+        slope: rows per column; positive lines fall to the right.
+
+    Returns:
+        float64 ``[H]``.
+    """
+    height, width = image.shape
+    level = np.array([[1, 0, 0], [-slope, 1, slope * width / 2]], np.float64)
+    sheared = np.asarray(cv2.warpAffine(image, level, (width, height)))
+    return np.asarray(sheared.sum(1, dtype=np.float64), np.float64)
 
 
 def _cross(level: _Line, upright: _Line, size: Sequence[int]) -> tuple[float, float]:

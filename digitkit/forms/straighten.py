@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from digitkit.arrays import U8
-from digitkit.forms.page_outline import find_page
+from digitkit.arrays import F32, F64, U8
+from digitkit.forms.page_outline import find_page, row_profile
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
 
@@ -46,7 +45,7 @@ def straighten(grey: U8) -> U8:
     return np.asarray(turned, np.uint8)
 
 
-def _cut_page(grey: U8, corners: npt.NDArray[np.float32]) -> U8:
+def _cut_page(grey: U8, corners: F32) -> U8:
     sides = np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1)
     width, height = float(max(sides[0], sides[2])), float(max(sides[1], sides[3]))
     # Perspective shortens a side; most forms are A4, half of it, or Letter.
@@ -70,18 +69,16 @@ def _find_skew(grey: U8) -> float:
     """
     small = resize_to(grey, min(1.0, SKEW_SIDE / max(grey.shape)))
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
-    dark = cv2.subtract(paper, small)
+    dark = np.asarray(cv2.subtract(paper, small), np.uint8)
     size = (dark.shape[1], dark.shape[0])
     right, down = (round(MARGIN * side) for side in size)
     dark[:down], dark[size[1] - down :], dark[:, :right], dark[:, size[0] - right :] = 0, 0, 0, 0
 
     def variation(angle: float) -> float:
-        shear = np.tan(np.radians(angle))
-        level = np.array([[1, 0, 0], [-shear, 1, shear * size[0] / 2]], np.float64)
-        sheared = cv2.warpAffine(dark, level, size, flags=cv2.INTER_LINEAR)
-        return float(np.square(np.diff(sheared.sum(1, dtype=np.float64))).sum())
+        profile = row_profile(dark, float(np.tan(np.radians(angle))))
+        return float(np.square(np.diff(profile)).sum())
 
-    def best_of(angles: npt.NDArray[np.float64]) -> float:
+    def best_of(angles: F64) -> float:
         """The first of the best: of a page without print, the smallest."""
         return float(max(sorted(angles, key=abs), key=variation))
 
