@@ -21,7 +21,7 @@ from digitkit.forms.tables import FormLines, FormSink, FormTable, columns_of
 from digitkit.forms.template import refuse_to_replace
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
-from digitkit.inference.infer_job import count_workers, reader_factory
+from digitkit.inference.infer_job import count_workers, reader_factory, report_progress
 from digitkit.inference.infer_values import DEFAULT_HOLD
 from digitkit.inference.input_files import find_inputs
 from digitkit.inference.outputs import open_lines, report_info
@@ -131,8 +131,8 @@ def run_forms(
         outcomes: Iterable[FormOutcome] = stack.enter_context(closing(results))
         if outputs.resumable:
             outcomes = stack.enter_context(deferred_interrupts()).between(outcomes)
-        before = 0 if outputs.done is None else outputs.done.total
-        watched = _watch(outcomes, before, inputs.total, progress)
+        before = outputs.done_before
+        watched = report_progress(outcomes, lambda _: 1, before, inputs.total, progress)
         summary = _deliver(watched, sink, report, on_failure, stoppable=outputs.resumable)
         outputs.finished = not summary.interrupted
         outputs.in_vain = not summary.images and not before
@@ -142,16 +142,6 @@ def run_forms(
 def _is_resumable(config: InferConfig) -> bool:
     """Whether forms that are read stay in the output where the run is interrupted."""
     return config.is_resumable and config.resolved_format in ("jsonl", "csv")
-
-
-def _watch(
-    outcomes: Iterable[FormOutcome], before: int, total: int, progress: Progress | None
-) -> Iterator[FormOutcome]:
-    """Report the progress of outcomes, after those of an earlier run."""
-    for done, outcome in enumerate(outcomes, before + 1):
-        if progress is not None:
-            progress("reading", done, total if done <= total else 0)
-        yield outcome
 
 
 def _deliver(
@@ -178,7 +168,7 @@ def _deliver(
                 frame, reading = outcome
                 images += 1
                 doubtful += not reading.complete
-                complete += reading.complete and any(one.text for one in reading.fields)
+                complete += reading.complete and not reading.is_blank
                 sink.write(reading)
                 if report is not None:
                     add_form(report, frame, reading)
@@ -293,7 +283,7 @@ def _open_sink(
     stream: Stream = stdout
     has_header = False
     if _is_resumable(config):
-        header = describe_run(config, form.classifier) | describe_forms(forms)
+        header = describe_run(config, form.classifier) | _describe_forms(forms)
         lines = open_resumable_lines(config, header, columns, outputs)
         stream, has_header = stack.enter_context(lines)
     elif config.output is not None:
@@ -301,7 +291,7 @@ def _open_sink(
     return FormLines(stream, how, fields, quiet=config.quiet, header=not has_header)
 
 
-def describe_forms(forms: FormConfig) -> dict[str, Any]:
+def _describe_forms(forms: FormConfig) -> dict[str, Any]:
     """What readings depend on besides a run's options; see `describe_run`."""
     names = list(map(str, forms.templates))
     files = {f"template {path.name}": file_sha256(path) for path in forms.templates}

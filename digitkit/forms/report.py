@@ -24,5 +24,5 @@ def add_form(builder: ReportBuilder, frame: Frame, reading: FormReading) -> None
     ]
     outcome: Outcome = "doubtful"
     if reading.complete:
-        outcome = "complete" if lines else "without"
+        outcome = "without" if reading.is_blank else "complete"
     builder.add(Picture(frame), lines, outcome, field_items(reading))

@@ -124,6 +124,11 @@ class FormReading:
         return all(one.status in ("ok", "empty") for one in self.fields)
 
     @property
+    def is_blank(self) -> bool:
+        """Whether nothing is written in any field."""
+        return all(one.status == "empty" for one in self.fields)
+
+    @property
     def confidence(self) -> float:
         """The least confidence of its fields, 0–1."""
         return min(one.confidence for one in self.fields)

@@ -99,7 +99,7 @@ def run_infer(
             summary = _read_here(files, reader, call)
         outputs.finished = not summary.interrupted
         outputs.in_vain = not summary.images and outputs.done is None
-    return replace(summary, done_before=0 if outputs.done is None else outputs.done.total)
+    return replace(summary, done_before=outputs.done_before)
 
 
 # --- the reader ---
@@ -203,13 +203,32 @@ class _Files:
         """Report the progress of results, each of which stands for so many images."""
         if self.interrupts is not None:
             results = self.interrupts.between(results)
-        before, total = self.outputs.done, self.inputs.total
-        done = 0 if before is None else before.total
-        for result in results:
-            done += count(result)
-            if self.progress is not None:
-                self.progress("reading", done, total if done <= total else 0)  # or it has pages
-            yield result
+        before, total = self.outputs.done_before, self.inputs.total
+        return report_progress(results, count, before, total, self.progress)
+
+
+def report_progress(
+    results: Iterable[_T],
+    count: Callable[[_T], int],
+    before: int,
+    total: int,
+    progress: Progress | None,
+) -> Iterator[_T]:
+    """Pass on results, and report how many images were read.
+
+    Args:
+        results: of files or pages.
+        count: for how many images a result stands.
+        before: how many an earlier run read.
+        total: how many files there are; 0 where that is not known.
+        progress: called with the numbers; None for no progress.
+    """
+    done = before
+    for result in results:
+        done += count(result)
+        if progress is not None:
+            progress("reading", done, total if done <= total else 0)  # or it has pages
+        yield result
 
 
 def count_workers(config: InferConfig, total: int) -> int:

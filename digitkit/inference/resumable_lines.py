@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from digitkit.system import atomic
 
 @contextmanager
 def open_resumable_lines(
-    config: InferConfig, header: Mapping[str, Any], columns: Sequence[str], outputs: Outputs
+    config: InferConfig, header: dict[str, Any], columns: Sequence[str], outputs: Outputs
 ) -> Iterator[tuple[Stream, bool]]:
     """Open a run's JSON lines or CSV, after the lines that are there where it is continued.
 
@@ -42,7 +42,7 @@ def open_resumable_lines(
     lines = WrittenLines(output, "csv" if config.resolved_format == "csv" else "jsonl", columns)
     outputs.resumable = True
     atomic.check_writable(output)
-    with open_run(config, dict(header)) as run, ExitStack() as stack:
+    with open_run(config, header) as run, ExitStack() as stack:
         old = _set_aside(output, run)
         stack.callback(_settle, config, lines, run, outputs, old)
         keep = 0

@@ -39,6 +39,11 @@ class Outputs:
     in_vain: bool = False
     idle: Callable[[], None] = lambda: None
 
+    @property
+    def done_before(self) -> int:
+        """How many pictures an earlier run read."""
+        return 0 if self.done is None else self.done.total
+
     def remaining(self, items: Iterable[Item | Failure]) -> Iterator[Item | Failure]:
         """The items that an earlier run did not read; notes whether one is a video."""
         for item in items if self.done is None else self.done.remaining(items):

@@ -45,7 +45,7 @@ class WrittenLines:
         return length if is_there else 0
 
     def are_empty(self) -> bool:
-        """Whether there is no more than a header; raises `OSError` if there is no file."""
+        """Whether the file has at most a header; raises `OSError` if it does not exist."""
         return self.path.stat().st_size <= self._header_bytes
 
     def keys(self, whole: int | None = None) -> Iterator[tuple[Key, int]]:
