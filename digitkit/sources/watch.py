@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from digitkit.errors import InputNotFoundError, SourceError, os_reason
+from digitkit.errors import InputNotFoundError, SourceError, os_reason, printable_path
 from digitkit.sources.folders import FolderFiles, is_searched
 from digitkit.sources.frames import Failure
 
@@ -72,10 +72,20 @@ class FolderWatch:
         """Files that may not be complete."""
 
     def __iter__(self) -> Iterator[Path | Failure]:
-        """Wait for files."""
+        """Wait for files; where the folder vanishes, give a `Failure` and wait for it."""
+        while True:
+            yield from self._watch()
+            problem = "the folder no longer exists; waiting until it is back"
+            yield Failure(printable_path(self._folder), problem, kind="missing")
+            while not self._exists():
+                time.sleep(LOOK_SECONDS)
+                self.idle()
+
+    def _watch(self) -> Iterator[Path]:
+        """The files of the folder, for as long as it exists."""
         arrived: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
         with _notified(self._folder, arrived) as is_notified:
-            while True:
+            while self._exists():
                 begun = time.monotonic()
                 yield from self._look()
                 now = time.monotonic()
@@ -83,6 +93,11 @@ class FolderWatch:
                 if is_notified and not self._changing:
                     pause = max(pause, NOTIFIED_LOOK_SECONDS)
                 yield from self._wait(arrived, now + pause)
+
+    def _exists(self) -> bool:
+        with suppress(OSError):  # as of a share that is no longer connected
+            return self._folder.is_dir()
+        return False
 
     def _look(self) -> Iterator[Path]:
         """The files that have not changed since the last look, and have not been given."""
@@ -123,6 +138,8 @@ class FolderWatch:
                 file, is_complete = arrived.get(timeout=min(left, LOOK_SECONDS))
             except queue.Empty:
                 self.idle()
+                if not self._exists():
+                    return
                 continue
             if not (is_searched(file, self._folder) and file.is_file()):
                 continue

@@ -9,6 +9,7 @@ from support.errors import error_of
 
 from digitkit.errors import InputNotFoundError
 from digitkit.sources import watch
+from digitkit.sources.frames import Failure
 from digitkit.sources.watch import FolderWatch
 
 
@@ -128,6 +129,25 @@ def test_idle_is_called(tmp_path, how):
     files.idle = idle
     assert next(iter(files)).name == "a.png"
     assert len(calls) >= 2
+
+
+def test_a_folder_that_vanishes_is_waited_for(tmp_path, how):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "old.png").write_bytes(b"1")
+    found, thread = collect(folder, 3)
+    while not found:
+        time.sleep(0.02)
+    folder.rename(tmp_path / "away")
+    end = time.monotonic() + 60
+    while len(found) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+    (tmp_path / "away").rename(folder)
+    (folder / "new.png").write_bytes(b"2")
+    thread.join(60)
+    old, gone, new = found
+    assert gone == Failure(str(folder), "the folder no longer exists; waiting until it is back")
+    assert (old.name, gone.kind, new.name) == ("old.png", "missing", "new.png")
 
 
 def test_no_folder(tmp_path):
