@@ -20,6 +20,7 @@ from digitkit.reading.results import (
 from digitkit.sinks.records import (
     Record,
     describe_dropped,
+    describe_moment,
     describe_rejected,
     failure_record,
     reading_records,
@@ -64,13 +65,8 @@ def format_event(reading: Reading, event: Event) -> str:
     The time of day is that of the frame; a video file has the position instead, ``0:01:07.3``.
     """
     name = escape_controls(reading.source)
-    if reading.time is not None:
-        name += f" {reading.time:%H:%M:%S}"
-    elif reading.seconds is not None:
-        minutes, seconds = divmod(round(reading.seconds, 1), 60)
-        name += f" {int(minutes) // 60}:{int(minutes) % 60:02d}:{seconds:04.1f}"
-    elif reading.frame is not None:
-        name += f" #{reading.frame}"
+    if moment := describe_moment(reading.time, reading.seconds, reading.frame):
+        name += f" {moment}"
     number = event.number
     before = "" if event.previous is None else f"{event.previous} to "
     line = f"{name}: {event.kind} {before}{number.text}"

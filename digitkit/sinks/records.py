@@ -74,6 +74,22 @@ def reading_records(reading: Reading) -> Iterator[Record]:
         )
 
 
+def describe_moment(time: datetime | None, seconds: float | None, number: int | None) -> str:
+    """When a frame was taken: ``14:03:12``, ``0:01:07.3`` into a video, or ``#7``; "" of a file.
+
+    Args:
+        time: when a live frame was taken.
+        seconds: position in a video file, seconds.
+        number: of the frame, for a video without times.
+    """
+    if time is not None:
+        return f"{time:%H:%M:%S}"
+    if seconds is not None:
+        minutes, seconds = divmod(round(seconds, 1), 60)
+        return f"{int(minutes) // 60}:{int(minutes) % 60:02d}:{seconds:04.1f}"
+    return "" if number is None else f"#{number}"
+
+
 def describe_dropped(number: Number) -> str:
     """Why a number does not meet a field: ``row 2: 60313 has 5 digits, expected 4``."""
     return f"row {number.row + 1}: {_describe_fault(number)}"

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from digitkit.reading.results import round_confidence
+from digitkit.sinks.records import describe_moment
 from digitkit.sinks.review import Picture, ReviewItem, encode_jpeg, to_inline_json
 from digitkit.sources.frames import Failure, FailureKind
 
@@ -79,7 +80,7 @@ class ShownPicture:
     """A picture that is shown.
 
     Attributes:
-        name: its source.
+        name: its source, of a frame with its moment.
         outcome: what became of it.
         lines: its least certain numbers or fields.
         more: how many others it has.
@@ -187,12 +188,13 @@ class ReportBuilder:
 
 
 def _show(picture: Picture, lines: Sequence[Line], outcome: Outcome) -> ShownPicture:
-    height, width = picture.shape
+    frame, (height, width) = picture.frame, picture.shape
+    moment = describe_moment(frame.time, frame.seconds, frame.number)
     whole = (0, 0, width, height)
     thumbnail, _ = picture.cut_out(whole, whole)
     least = sorted(lines, key=lambda line: (line.is_sure, line.confidence))[:MAX_LINES]
     return ShownPicture(
-        name=picture.frame.name,
+        name=f"{frame.name} {moment}".rstrip(),
         outcome=outcome,
         lines=tuple(least),
         more=len(lines) - len(least),

@@ -93,6 +93,17 @@ def test_a_digit_that_is_not_accepted_is_listed_but_is_no_number(tmp_path):
     assert sum(builder.histogram) == 1
 
 
+def test_frames_of_a_video_are_named_with_their_moment(tmp_path):
+    path, image = tmp_path / "report.html", np.zeros((99, 99), np.uint8)
+    with open_report(path, INFO) as builder:
+        sink = ReportSink(builder)
+        for number, seconds in ((0, 67.25), (1, None)):
+            frame = Frame("clip.mp4", image, number=number, seconds=seconds)
+            sink.write(frame, make_reading(make_digit(SURE), source="clip.mp4", frame=number))
+    names = re.findall(r"<h3>(.*?)</h3>", path.read_text())
+    assert names == ["clip.mp4 0:01:07.2", "clip.mp4 #1"]
+
+
 def test_totals_and_the_model(write):
     failures = [Failure("x.png", "does not exist", kind="missing")]
     page = _Page(write({"a.png": SURE, "b.png": DOUBTFUL, "c.png": None}, failures))
