@@ -32,7 +32,12 @@ from digitkit.cli.infer_options import (
     WorkersOption,
 )
 from digitkit.cli.infer_report import print_notice, print_summary, reading_bar
-from digitkit.cli.options import ChecksumOption, FormOption, InputScaleOption
+from digitkit.cli.options import (
+    ChecksumOption,
+    CorrectionsOption,
+    FormOption,
+    InputScaleOption,
+)
 from digitkit.cli.reading_options import (
     CameraOption,
     ExpectOption,
@@ -148,6 +153,7 @@ def command(
     pattern: PatternOption = None,
     form: FormOption = None,
     checksum: ChecksumOption = None,
+    corrections: CorrectionsOption = None,
     camera: CameraOption = None,
     size: SizeOption = None,
     fps: FpsOption = None,
@@ -225,11 +231,13 @@ def command(
     )
     piped = job.output is not None or not sys.stdout.isatty()  # else the lines show how it goes
     with reading_bar(wanted=piped and job.camera is None and not job.quiet) as bar:
-        if form or checksum:
+        if form or checksum or corrections:
             from digitkit.forms.forms_job import FormConfig, run_forms
 
-            templates = FormConfig(tuple(map(Path, form or ())), tuple(checksum or ()))
-            read = partial(run_forms, job, sys.stdout, forms=templates)
+            forms = FormConfig(
+                tuple(map(Path, form or ())), tuple(checksum or ()), tuple(corrections or ())
+            )
+            read = partial(run_forms, job, sys.stdout, forms=forms)
         elif job.engine == "ray":
             from digitkit.cluster.ray_job import run_on_ray
 

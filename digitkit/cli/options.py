@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -69,6 +70,16 @@ ChecksumOption = Annotated[
         metavar="FIELD=MODULE:FUNCTION",
         help="A checksum of your own for a form's field: a Python function that gets its digits "
         "and returns whether they are valid.",
+        rich_help_panel="Forms",
+        show_default=False,
+    ),
+]
+CorrectionsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="Put what was written in the review of an earlier --report in place of what is read "
+        "in fields of forms: a file downloaded from there. Rules are checked anew.",
         rich_help_panel="Forms",
         show_default=False,
     ),

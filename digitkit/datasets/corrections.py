@@ -73,7 +73,8 @@ class Correction:
             there is no digit.
         images: what the classifier saw of its digits, uint8 ``[28, 28]`` each, from the left.
         read: what was read.
-        source: the file or camera.
+        source: the file, with its page, or the camera.
+        name: of a form's field; "" elsewhere.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Correction:
     images: tuple[U8, ...] = field(repr=False, compare=False)
     read: str = ""
     source: str = ""
+    name: str = ""
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -98,6 +100,8 @@ class Correction:
             "id": self.id, "kind": self.kind, "source": self.source, "read": self.read,
             "text": self.text, "images": images,
         }  # fmt: skip
+        if self.name:
+            values["name"] = self.name
         return json.dumps(values) + "\n"
 
 
@@ -116,6 +120,7 @@ class _Line(msgspec.Struct):
     images: Annotated[list[_Base64], Meta(max_length=MAX_IMAGES)]
     read: str = ""
     source: str = ""
+    name: str = ""
 
 
 _decoder = msgspec.json.Decoder(_Line)
@@ -136,7 +141,9 @@ def parse_correction(line: bytes | str) -> Correction:
             f"is not a correction: the text of a digit must be 0 to 9 or empty, got {values.text!r}"
         )
     images = tuple(_decode_image(image) for image in values.images)
-    return Correction(values.id, values.kind, values.text, images, values.read, values.source)
+    return Correction(
+        values.id, values.kind, values.text, images, values.read, values.source, values.name
+    )
 
 
 def _decode_image(text: str) -> U8:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
 
-from digitkit.forms.hypotheses import Hypotheses
+from digitkit.forms.hypotheses import Hypotheses, Segmentation
 from digitkit.forms.results import Status
 from digitkit.forms.rules import Rule
 from digitkit.forms.template import FormField, Template
@@ -90,6 +90,7 @@ class _Field:
     hypotheses: Hypotheses
     raw: Candidate
     fitting: tuple[Candidate, ...]
+    is_corrected: bool = False
 
     @property
     def total(self) -> float:
@@ -101,18 +102,23 @@ class _Field:
         return min(1.0, probability / max(total + chance * max(0.0, 1 - total), 1e-12))
 
 
-def decide(template: Template, found: Mapping[str, Hypotheses]) -> dict[str, Decision]:
+def decide(
+    template: Template, found: Mapping[str, Hypotheses], corrected: Mapping[str, str] | None = None
+) -> dict[str, Decision]:
     """Decide what each field says.
 
     Args:
         template: the form.
         found: what is written in each field, by its name.
+        corrected: what a person says is written in some of them, by their names.
 
     Raises:
         ConfigError: comparing a field with its pattern takes too long.
     """
     fields = {one.name: _list_candidates(one, found[one.name]) for one in template.fields}
     decisions = {name: _decide_alone(one) for name, one in fields.items()}
+    for name, text in (corrected or {}).items():
+        fields[name], decisions[name] = _correct(fields[name], text)
     # Nothing is said of an empty total.
     telling = [rule for rule in template.rules if not fields[rule.target].hypotheses.is_empty]
     for rules in _groups(telling):
@@ -217,6 +223,33 @@ def _decide_alone(one: _Field) -> Decision:
     return _judge(one, best, confidence, doubts)
 
 
+def _correct(one: _Field, text: str) -> tuple[_Field, Decision]:
+    """A field of which a person says what is written in it, and what it says then."""
+    text = text.replace(",", ".")
+    own = Candidate(text, 1.0)
+    hypotheses = Hypotheses((Segmentation(()),) if text else ())
+    fault = (_find_misfit(one.field, text) or one.field.find_fault(text)) if text else None
+    known = _Field(one.field, hypotheses, own, () if fault else (own,), is_corrected=True)
+    if not text:
+        return known, _decide_alone(known)
+    how = "confirmed" if text == one.raw.text else f"corrected from {one.raw.text or 'nothing'}"
+    if fault:
+        return known, Decision(text, "invalid", DOUBTED, (f"{how} by hand", fault))
+    return known, Decision(text, "ok", 1.0, (f"{how} by hand",))
+
+
+def _find_misfit(one: FormField, text: str) -> str | None:
+    """Why a text cannot be written in a field; None if it can."""
+    whole, point, part = text.partition(".")
+    if not (whole + part).isdecimal() or (point and not one.decimals):
+        return "is not made of digits alone"
+    if one.decimals and len(part) != one.decimals:
+        return f"does not have {one.decimals} decimals"
+    if one.cells and len((whole + part).lstrip("0")) > len(one.cells):
+        return f"has more digits than its {len(one.cells)} cells"
+    return None
+
+
 def _judge(
     one: _Field, best: Candidate, confidence: float, doubts: tuple[str, ...], least: float = OK
 ) -> Decision:
@@ -280,7 +313,7 @@ def _decide_together(
     shortest = min(len(best[names.index(rule.target)].choice) for rule in rules)
     chance = max(CHANCE["rule"], 0.1**shortest)
     for place, (name, one) in enumerate(zip(names, members, strict=True)):
-        if one.hypotheses.is_empty:
+        if one.hypotheses.is_empty or one.is_corrected:
             continue
         text = best[place].text
         same = sum(probability for probability, chosen in fits if chosen[place].text == text)

@@ -15,6 +15,7 @@ from digitkit.arrays import Box
 from digitkit.choices import PrecisionChoice
 from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms.checksums import Checksum
+from digitkit.forms.corrections import load_field_texts
 from digitkit.forms.decide import Decision, decide
 from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
 from digitkit.forms.field_line import FIELD_WEIGHTS, read_field
@@ -60,6 +61,7 @@ class Form:
         templates: the forms; the one that matches best is read.
         classifier: the model.
         line_reader: what reads a field as a whole.
+        corrections: what people wrote about fields, by the name of a picture and of a field.
     """
 
     obeys_exif = True
@@ -71,6 +73,7 @@ class Form:
         precision: PrecisionChoice = "auto",
         threads: int = 1,
         checksums: Mapping[str, Checksum] | None = None,
+        corrections: Iterable[str | os.PathLike[str]] = (),
     ) -> None:
         """Load templates and a model.
 
@@ -82,9 +85,12 @@ class Form:
             threads: threads for one call of a network.
             checksums: functions of your own, by the name of a field: called with its digits, they
                 return whether they are valid.
+            corrections: files that were downloaded from reports; what people wrote there about
+                fields takes the place of what is read.
 
         Raises:
-            InputNotFoundError: a template or the model does not exist.
+            InputNotFoundError: a template, the model or a file of corrections does not exist.
+            DatasetError: a file of corrections is none.
             TemplateError: a template has something that is not allowed, or too little print.
             ModelError: the model cannot be loaded, or is not a digit model.
             ConfigError: no template is given, `precision` or `threads` is not valid, or
@@ -99,6 +105,7 @@ class Form:
         else:
             self.classifier = Classifier(model, precision=precision, threads=threads)
         self.line_reader = LineReader(threads=threads)
+        self.corrections = load_field_texts(corrections)
 
     @overload
     def read(self, images: Image) -> FormReading: ...  # type: ignore[overload-overlap]  # str
@@ -144,7 +151,9 @@ class Form:
         inks = [cutter.cut(image, registration.placement) for cutter in known.cutters]
         found = self._read_fields(known.template, inks)
         try:
-            decisions = decide(known.template, found)
+            given = self.corrections.get(frame.name, {})
+            own = {name: text for name, text in given.items() if name in found}
+            decisions = decide(known.template, found, own)
         except ConfigError as error:
             raise FormError(error.problem, hint=error.hint) from error
         fields = tuple(

@@ -54,10 +54,12 @@ class FormConfig:
     Attributes:
         templates: TOML files; the one that matches a picture best is taken.
         checksums: functions of the user's own, ``field=module:function`` each.
+        corrections: files of what people wrote about fields.
     """
 
     templates: tuple[Path, ...]
     checksums: tuple[str, ...] = ()
+    corrections: tuple[Path, ...] = ()
 
     def check(self, config: InferConfig) -> None:
         """Check what does not go with forms.
@@ -66,7 +68,8 @@ class FormConfig:
             ConfigError: an option has no meaning with forms.
         """
         if not self.templates:
-            raise ConfigError("requires a form", field="checksum")
+            field = "checksum" if self.checksums else "corrections"
+            raise ConfigError("requires a form", field=field)
         given = [name for name in OTHERS if getattr(config, name) is not None]
         given += ["mode"] if config.mode != "auto" else []
         given += ["orientation"] if config.orientation != "exif" else []
@@ -119,7 +122,8 @@ def run_forms(
     inputs = find_inputs(config, notice)
     outputs = Outputs()
     with ExitStack() as stack:
-        read = [*forms.templates, *(template.reference_path for template in form.templates)]
+        references = (template.reference_path for template in form.templates)
+        read = [*forms.templates, *forms.corrections, *references]
         if config.output is not None:
             refuse_to_replace(config.output, read, "output")
         if config.report is not None:
@@ -132,11 +136,31 @@ def run_forms(
         if outputs.resumable:
             outcomes = stack.enter_context(deferred_interrupts()).between(outcomes)
         before = outputs.done_before
+        if not before:
+            outcomes = _check_corrections(form, outcomes, notice)
         watched = report_progress(outcomes, lambda _: 1, before, inputs.total, progress)
         summary = _deliver(watched, sink, report, on_failure, stoppable=outputs.resumable)
         outputs.finished = not summary.interrupted
         outputs.in_vain = not summary.images and not before
     return replace(summary, done_before=before)
+
+
+def _check_corrections(
+    form: Form, outcomes: Iterable[FormOutcome], notice: Callable[[str], None]
+) -> Iterator[FormOutcome]:
+    """Pass on what was read, and say which corrections are of none of it."""
+    unused = {(source, name) for source, texts in form.corrections.items() for name in texts}
+    for outcome in outcomes:
+        if not isinstance(outcome, Failure):
+            _, reading = outcome
+            unused -= {(reading.name, one.name) for one in reading.fields}
+        yield outcome
+    if unused:
+        source, name = min(unused)
+        notice(
+            f"{len(unused):,} of the corrections were not used: their pictures or fields were not "
+            f"read, such as {name} of {source}"
+        )
 
 
 def _is_resumable(config: InferConfig) -> bool:
@@ -191,7 +215,11 @@ def _build_form(forms: FormConfig, make_reader: Callable[[], Reader]) -> Form:
     checksums = load_checksums(forms.checksums)
     reader = make_reader()
     return Form(
-        *forms.templates, model=reader.classifier, threads=reader.threads, checksums=checksums
+        *forms.templates,
+        model=reader.classifier,
+        threads=reader.threads,
+        checksums=checksums,
+        corrections=forms.corrections,
     )
 
 
@@ -295,4 +323,5 @@ def _describe_forms(forms: FormConfig) -> dict[str, Any]:
     """What readings depend on besides a run's options; see `describe_run`."""
     names = list(map(str, forms.templates))
     files = {f"template {path.name}": file_sha256(path) for path in forms.templates}
+    files |= {f"corrections {path.name}": file_sha256(path) for path in forms.corrections}
     return files | {"--form": names, "--checksum": list(forms.checksums)}

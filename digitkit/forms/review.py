@@ -39,4 +39,5 @@ def _to_item(reading: FormReading, one: FieldReading) -> ReviewItem:
         images=tuple(digit.image for digit in one.digits if digit.image is not None),
         source=reading.name,
         place=one.box,
+        name=one.name,
     )

@@ -58,6 +58,7 @@ class ReviewItem:
         source: the file with its page, or the camera.
         time: when a live frame was taken; None for a file.
         place: of it in the picture, pixels; tells items of a picture apart.
+        name: of a form's field; "" elsewhere.
     """
 
     kind: ReviewKind
@@ -70,6 +71,7 @@ class ReviewItem:
     source: str
     time: datetime | None = None
     place: Box = (0, 0, 0, 0)
+    name: str = ""
 
     @property
     def key(self) -> str:
@@ -252,6 +254,8 @@ def to_json(item: ReviewItem, id: str, image_url: str, seen_urls: Sequence[str])
         seen_urls: of its images.
     """
     values: dict[str, Any] = {"id": id, "kind": item.kind, "source": item.source}
+    if item.name:
+        values["name"] = item.name
     if item.time is not None:
         values["time"] = item.time.isoformat(timespec="milliseconds")
     return values | {

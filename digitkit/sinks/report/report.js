@@ -21,8 +21,8 @@ function storeDecisions(decisions) {
 
 function toLine(item, text) {
   const images = item.seen.map((url) => url.slice(url.indexOf(",") + 1));
-  const { id, kind, source, read } = item;
-  return `${JSON.stringify({ id, kind, source, read, text, images })}\n`;
+  const { id, kind, source, name, read } = item;
+  return `${JSON.stringify({ id, kind, source, name, read, text, images })}\n`;
 }
 
 function startReport() {

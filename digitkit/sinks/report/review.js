@@ -1,6 +1,6 @@
 // The review of doubtful digits, numbers and form fields: one after the other, one key each.
 //
-// An item is {id, kind: "digit"|"number"|"field", source, time?, read, confidence, reasons, image,
+// An item is {id, kind: "digit"|"number"|"field", source, name?, time?, read, confidence, reasons, image,
 // box: [x, y, w, h] in the image's pixels, seen: [URL of each 28×28 image]}.
 //
 // Nothing is fetched and nothing stored here: what is decided goes to the functions that are given.
