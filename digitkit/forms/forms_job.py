@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -25,7 +23,7 @@ from digitkit.inference.infer_job import count_workers, reader_factory, report_p
 from digitkit.inference.infer_values import DEFAULT_HOLD
 from digitkit.inference.input_files import find_inputs
 from digitkit.inference.outputs import open_lines, report_info
-from digitkit.inference.pipeline import Summary
+from digitkit.inference.pipeline import Summary, Tally
 from digitkit.inference.resumable_lines import open_resumable_lines
 from digitkit.inference.run_outputs import Outputs
 from digitkit.inference.run_state import describe_run
@@ -33,7 +31,7 @@ from digitkit.reading.reader import Reader
 from digitkit.sinks.lines import Stream
 from digitkit.sinks.report.builder import ReportBuilder
 from digitkit.sources.files import read_frames
-from digitkit.sources.frames import Failure, FailureKind, Frame, to_failure
+from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.items import Item
 from digitkit.system.hashes import file_sha256
 from digitkit.system.interrupts import deferred_interrupts
@@ -176,39 +174,27 @@ def _deliver(
     *,
     stoppable: bool,
 ) -> Summary:
-    """Write each form; a form of which all is blank is neither complete nor doubtful."""
-    begun, images, complete, doubtful = time.monotonic(), 0, 0, 0
-    failed = Counter[FailureKind]()
-    interrupted = False
+    """Write each form."""
+    tally = Tally()
     try:
         for outcome in outcomes:
             if isinstance(outcome, Failure):
-                failed[outcome.kind] += 1
+                tally.fail(outcome)
                 on_failure(outcome)
                 sink.fail(outcome)
                 if report is not None:
                     report.fail(outcome)
             else:
                 frame, reading = outcome
-                images += 1
-                doubtful += not reading.complete
-                complete += reading.complete and not reading.is_blank
+                tally.read(reading.verdict)
                 sink.write(reading)
                 if report is not None:
                     add_form(report, frame, reading)
     except KeyboardInterrupt:
         if not stoppable:
             raise
-        interrupted = True
-    return Summary(
-        images,
-        failed.total(),
-        time.monotonic() - begun,
-        complete=complete,
-        doubtful=doubtful,
-        failed=dict(failed),
-        interrupted=interrupted,
-    )
+        return tally.summary(interrupted=True)
+    return tally.summary()
 
 
 def _build_form(forms: FormConfig, make_reader: Callable[[], Reader]) -> Form:

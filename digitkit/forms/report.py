@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from digitkit.forms.results import FormReading
 from digitkit.forms.review import field_items
-from digitkit.sinks.report.builder import Line, Outcome, ReportBuilder
+from digitkit.sinks.report.builder import Line, ReportBuilder
 from digitkit.sinks.review import Picture
 from digitkit.sources.frames import Frame
 
@@ -22,7 +22,4 @@ def add_form(builder: ReportBuilder, frame: Frame, reading: FormReading) -> None
         for one in reading.fields
         if one.status != "empty"
     ]
-    outcome: Outcome = "doubtful"
-    if reading.complete:
-        outcome = "without" if reading.is_blank else "complete"
-    builder.add(Picture(frame), lines, outcome, field_items(reading))
+    builder.add(Picture(frame), lines, reading.verdict, field_items(reading))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from digitkit.arrays import U8, Box
 from digitkit.errors import page_name
-from digitkit.reading.results import round_confidence
+from digitkit.reading.results import Verdict, round_confidence
 
 Status = Literal["ok", "doubtful", "empty", "invalid"]
 """Of a field: its reading can be trusted; a person should look at it; nothing is written in it; it
@@ -127,6 +127,13 @@ class FormReading:
     def is_blank(self) -> bool:
         """Whether nothing is written in any field."""
         return all(one.status == "empty" for one in self.fields)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether a person should look at it."""
+        if not self.complete:
+            return "doubtful"
+        return "without" if self.is_blank else "complete"
 
     @property
     def confidence(self) -> float:

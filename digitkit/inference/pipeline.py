@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from digitkit.errors import ConfigError, ImageError, ModelRunError
 from digitkit.reading.reader import Reader
-from digitkit.reading.results import Reading
+from digitkit.reading.results import Reading, Verdict
 from digitkit.reading.streams import StreamReader
 from digitkit.sources.frames import Failure, FailureKind, Frame, to_failure
 
@@ -57,17 +57,15 @@ class Tally:
     def __init__(self) -> None:
         """Count from now on."""
         self._started = time.monotonic()
-        self._images = self._complete = self._doubtful = self._frames = 0
+        self._images = self._frames = 0
+        self._verdicts: Counter[Verdict] = Counter()
         self._failed: Counter[FailureKind] = Counter()
 
-    def read(self, reading: Reading) -> None:
-        """Count a reading."""
+    def read(self, verdict: Verdict, *, is_frame: bool = False) -> None:
+        """Count an image that was read, by the verdict on its reading."""
         self._images += 1
-        self._frames += reading.frame is not None
-        if reading.dropped or not reading.complete:
-            self._doubtful += 1
-        elif reading.numbers:
-            self._complete += 1
+        self._frames += is_frame
+        self._verdicts[verdict] += 1
 
     def fail(self, failure: Failure) -> None:
         """Count a failure."""
@@ -77,8 +75,8 @@ class Tally:
         """Count what was counted elsewhere."""
         self._images += summary.images
         self._frames += summary.frames
-        self._complete += summary.complete
-        self._doubtful += summary.doubtful
+        self._verdicts["complete"] += summary.complete
+        self._verdicts["doubtful"] += summary.doubtful
         self._failed.update(summary.failed)
 
     def summary(self, *, interrupted: bool = False) -> Summary:
@@ -88,8 +86,8 @@ class Tally:
             self._failed.total(),
             time.monotonic() - self._started,
             frames=self._frames,
-            complete=self._complete,
-            doubtful=self._doubtful,
+            complete=self._verdicts["complete"],
+            doubtful=self._verdicts["doubtful"],
             failed=dict(self._failed),
             interrupted=interrupted,
         )
@@ -239,7 +237,7 @@ def deliver(
             for sink in sinks:
                 if report or sink.wants_every_frame:
                     sink.write(frame, reading)
-            tally.read(reading)
+            tally.read(reading.verdict, is_frame=reading.frame is not None)
     except KeyboardInterrupt:
         if not stoppable:
             raise

@@ -10,6 +10,9 @@ from typing import Any, Literal
 from digitkit.arrays import F32, U8, Box
 from digitkit.errors import page_name
 
+Verdict = Literal["complete", "doubtful", "without"]
+"""Of a picture: all that is written in it is complete; something is not; nothing is written."""
+
 
 @dataclass(frozen=True)
 class Digit:
@@ -235,6 +238,13 @@ class Reading:
         """Whether all numbers are complete, and not all of them were dropped."""
         some = bool(self.numbers or not self.dropped)
         return some and all(number.complete for number in self.numbers)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether a person should look at it."""
+        if self.dropped or not self.complete:
+            return "doubtful"
+        return "complete" if self.numbers else "without"
 
     def __repr__(self) -> str:
         """Short: what was read, not every digit."""

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
-from digitkit.reading.results import round_confidence
+from digitkit.reading.results import Verdict, round_confidence
 from digitkit.sinks.records import describe_moment
 from digitkit.sinks.review import Picture, ReviewItem, encode_jpeg, to_inline_json
 from digitkit.sources.frames import Failure, FailureKind
@@ -29,9 +29,6 @@ MAX_LINES = 12
 
 BINS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 """Where the bins of the histogram begin, after 0."""
-
-Outcome = Literal["complete", "doubtful", "without"]
-"""Of a picture: all that is written in it is complete; something is not; nothing is written."""
 
 _T = TypeVar("_T")
 
@@ -81,7 +78,7 @@ class ShownPicture:
 
     Attributes:
         name: its source, of a frame with its moment.
-        outcome: what became of it.
+        verdict: on what was read in it.
         lines: its least certain numbers or fields.
         more: how many others it has.
         thumbnail: JPEG file.
@@ -89,7 +86,7 @@ class ShownPicture:
     """
 
     name: str
-    outcome: Outcome
+    verdict: Verdict
     lines: tuple[Line, ...]
     more: int
     thumbnail: bytes
@@ -124,7 +121,7 @@ class ReportBuilder:
 
     Attributes:
         info: what the report says of itself.
-        outcomes: how many pictures became what.
+        verdicts: how many pictures are what.
         failed: how many sources could not be read, by why.
         failures: the first of these.
         histogram: how many numbers have a confidence in each bin.
@@ -133,7 +130,7 @@ class ReportBuilder:
     def __init__(self, info: ReportInfo) -> None:
         """Begin an empty report."""
         self.info = info
-        self.outcomes: Counter[Outcome] = Counter()
+        self.verdicts: Counter[Verdict] = Counter()
         self.failed: Counter[FailureKind] = Counter()
         self.failures: list[Failure] = []
         self.histogram = [0] * (len(BINS) + 1)
@@ -159,7 +156,7 @@ class ReportBuilder:
         self,
         picture: Picture,
         lines: Sequence[Line],
-        outcome: Outcome,
+        verdict: Verdict,
         items: Sequence[ReviewItem],
     ) -> None:
         """Add a picture.
@@ -167,16 +164,16 @@ class ReportBuilder:
         Args:
             picture: its pixels.
             lines: what was read.
-            outcome: what became of it.
+            verdict: on what was read.
             items: what of it is to be reviewed.
         """
-        self.outcomes[outcome] += 1
+        self.verdicts[verdict] += 1
         for line in lines:
             if not line.is_alone:
                 self.histogram[sum(round_confidence(line.confidence) >= at for at in BINS)] += 1
         # Doubtful pictures first, those in which nothing was found last.
         key = min((line.is_sure + line.confidence for line in lines), default=2.0)
-        self._pictures.add(key, lambda: _show(picture, lines, outcome))
+        self._pictures.add(key, lambda: _show(picture, lines, verdict))
         for item in items:
             self._items.add(item.confidence, lambda item=item: json.dumps(to_inline_json(item)))  # type: ignore[misc]
 
@@ -187,7 +184,7 @@ class ReportBuilder:
             self.failures.append(failure)
 
 
-def _show(picture: Picture, lines: Sequence[Line], outcome: Outcome) -> ShownPicture:
+def _show(picture: Picture, lines: Sequence[Line], verdict: Verdict) -> ShownPicture:
     frame, (height, width) = picture.frame, picture.shape
     moment = describe_moment(frame.time, frame.seconds, frame.number)
     whole = (0, 0, width, height)
@@ -195,7 +192,7 @@ def _show(picture: Picture, lines: Sequence[Line], outcome: Outcome) -> ShownPic
     least = sorted(lines, key=lambda line: (line.is_sure, line.confidence))[:MAX_LINES]
     return ShownPicture(
         name=f"{frame.name} {moment}".rstrip(),
-        outcome=outcome,
+        verdict=verdict,
         lines=tuple(least),
         more=len(lines) - len(least),
         thumbnail=encode_jpeg(thumbnail, quality=75),

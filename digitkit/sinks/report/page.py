@@ -121,13 +121,13 @@ def _body(builder: ReportBuilder) -> Iterator[str]:
 
 
 def _totals(builder: ReportBuilder) -> Iterator[str]:
-    outcomes, failed = builder.outcomes, builder.failed.total()
+    verdicts, failed = builder.verdicts, builder.failed.total()
     yield '<dl class="totals">'
     for name, count in (
-        ("pictures", outcomes.total()),
-        ("complete", outcomes["complete"]),
-        ("doubtful", outcomes["doubtful"]),
-        ("without a number", outcomes["without"]),
+        ("pictures", verdicts.total()),
+        ("complete", verdicts["complete"]),
+        ("doubtful", verdicts["doubtful"]),
+        ("without a number", verdicts["without"]),
         ("failed", failed),
     ):
         yield f"<div><dt>{name}</dt><dd>{count:,}</dd></div>"
@@ -162,7 +162,7 @@ def _histogram(builder: ReportBuilder) -> Iterator[str]:
 
 def _picture(picture: ShownPicture) -> Iterator[str]:
     height, width = picture.shape
-    yield f'<li class="{picture.outcome}">'
+    yield f'<li class="{picture.verdict}">'
     yield (
         f'<img src="{data_uri(picture.thumbnail, "image/jpeg")}" width="{width}" '
         f'height="{height}" alt="" loading="lazy" decoding="async">'

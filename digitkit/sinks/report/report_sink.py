@@ -8,7 +8,7 @@ from pathlib import Path
 
 from digitkit.reading.results import Number, Reading
 from digitkit.sinks.records import digit_label, lone_digits
-from digitkit.sinks.report.builder import Line, Outcome, ReportBuilder, ReportInfo
+from digitkit.sinks.report.builder import Line, ReportBuilder, ReportInfo
 from digitkit.sinks.review import Picture, review_items
 from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic
@@ -31,13 +31,8 @@ class ReportSink:
             Line(digit_label(digit), digit.confidence, is_sure=False, is_alone=True)
             for digit in lone_digits(reading)
         ]
-        outcome: Outcome = "without"
-        if reading.dropped or not reading.complete:
-            outcome = "doubtful"
-        elif reading.numbers:
-            outcome = "complete"
         picture = Picture(frame, reading.turn)
-        self._builder.add(picture, lines, outcome, review_items(frame, reading))
+        self._builder.add(picture, lines, reading.verdict, review_items(frame, reading))
 
     def fail(self, failure: Failure) -> None:
         """Collect a failure."""

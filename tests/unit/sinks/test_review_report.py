@@ -89,7 +89,7 @@ def test_a_digit_that_is_not_accepted_is_listed_but_is_no_number(tmp_path):
     html = path.read_text()
     assert re.findall(r"<h3>(.*?)</h3>", html) == ["alone.png", "sure.png"]
     assert "<strong>7?</strong> <span>50.0%</span>" in html
-    assert builder.outcomes == {"complete": 1, "without": 1}
+    assert builder.verdicts == {"complete": 1, "without": 1}
     assert sum(builder.histogram) == 1
 
 
