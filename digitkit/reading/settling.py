@@ -63,6 +63,16 @@ MAYBE_DIGIT = 0.2
 MAYBE_DIGIT_BESIDE_SIGN = 0.5
 """The same in a row with another sign."""
 
+WIDEST_SIGN = 1.0
+"""A sign as high as digits is at most this wide, in heights of the digits."""
+
+STROKE_SIZE = 0.4, 1.1
+"""What is narrower and less high than this, and as high as digits, is rather a 1 than a slash or a
+bracket, whose strokes are longer; in heights of the digits."""
+
+TOUCHING = 0.12
+"""What is less high, and closer to a digit than this, is rather a piece of that, in heights."""
+
 POINT_TOP = 0.25
 """A point is so far below the digits' middles, in heights."""
 
@@ -170,7 +180,8 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
                 continue
         if mark.kind in ("ink", "sign"):
             may_be = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
-            is_clear = may_be and not _may_be_digit(line, mark, x)
+            is_clear = may_be and _looks_like_sign(mark, strip, own)
+            is_clear = is_clear and not _may_be_digit(line, mark, x)
             mark = replace(mark, kind="sign" if is_clear else "ink")
             if mark.kind == "ink" and mark.box in doubtful:
                 continue  # the digit itself says so
@@ -181,6 +192,19 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
     kept += _mark_unread(strip, itertools.compress(found, apart), inks)
     taken = [*(mark.box for mark in kept), *(member.digit.box for member in own)]
     return kept + _mark_unread(strip, own_peaks(strip, line.signs, members), taken)
+
+
+def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:
+    """Whether ink that the row shows as a sign has the size of one, and is apart from digits.
+
+    Pieces of a broken digit and digits that were missed are signs to the line reader at times.
+    """
+    x, _, width, height = (side / strip.height for side in mark.row_box)
+    if height >= TALL:
+        narrow, low = STROKE_SIZE
+        return width <= WIDEST_SIGN and not (width < narrow and height < low)
+    boxes = [[side / strip.height for side in member.digit.row_box] for member in own]
+    return all(max(left - x - width, x - left - wide) >= TOUCHING for left, _, wide, _ in boxes)
 
 
 def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:

@@ -1,6 +1,7 @@
 """Ink next to digits: signs, points, lines, and digits that were not found."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from digitkit.images.orientation import rotate_freely
 from digitkit.reading.line_reader import NONE, POINT, SIGN, LineReader
 from digitkit.reading.marks import _are_points
 from digitkit.reading.results import Mark
+from digitkit.reading.settling import _looks_like_sign
 from digitkit.reading.shapes import Shape, classify
 from digitkit.reading.strokes import settle_strokes
 
@@ -266,6 +268,42 @@ def test_a_bracket_that_may_be_a_digit_makes_a_number_incomplete(
 
     change_row(doubt)
     assert all(number.complete for number in reader.read(image).numbers) == (share < 0.2)
+
+
+@pytest.mark.parametrize(
+    ("strokes", "is_sign"),
+    [
+        ([(165, 70, 145, 128)], True),  # a slash
+        ([(174, 92, 174, 112)], False),  # a piece beside the 4
+        ([(132, 80, 176, 121), (132, 121, 176, 80)], False),  # wider than a times
+    ],
+)
+def test_what_has_not_the_size_of_a_sign_makes_numbers_incomplete(
+    reader, one_of_each, change_row, strokes, is_sign
+):
+    image = write("28 42", one_of_each)
+    for x0, y0, x1, y1 in strokes:
+        cv2.line(image, (x0, y0), (x1, y1), 40, 4, cv2.LINE_AA)
+
+    def show(probabilities: np.ndarray) -> None:
+        digits = [np.flatnonzero(probabilities[digit] > 0.5) for digit in (8, 4)]
+        between = slice(digits[0].max() + 3, digits[1].min() - 2)
+        probabilities[:, between] = 0
+        probabilities[SIGN, between] = 1
+
+    change_row(show)
+    numbers = reader.read(image).numbers
+    assert any(number.complete for number in numbers) == is_sign
+    assert "".join(number.text for number in numbers).replace("?", "") == "2842"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "is_sign"),
+    [(12, 52, True), (12, 42, False), (20, 42, True), (42, 52, False), (24, 24, True)],
+)
+def test_signs_by_their_size(width, height, is_sign):
+    mark = Mark("ink", (100, 0, width, height), 0, (100, 0, width, height))
+    assert _looks_like_sign(mark, SimpleNamespace(height=40), []) == is_sign
 
 
 @pytest.mark.parametrize("middle", [1.0, 0.8])
