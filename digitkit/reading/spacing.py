@@ -25,7 +25,10 @@ MIN_GAP = 0.55
 MAX_GAP = 2.2
 """Digits that are further apart are never of one number."""
 
-LEAP = 2.3
+FEW = 5
+"""With fewer gaps, a row says little: the gaps of the page count for it, too."""
+
+LEAP = 2.1
 """Where no gap of a row is between some size and this many times as much, the larger ones are
 between numbers."""
 
@@ -43,7 +46,7 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
     """The least gap between two numbers of a row.
 
     Hands differ: some leave as much between the digits of a number as others between numbers. So it
-    depends on the smaller gaps of the row.
+    depends on the smaller gaps of the row, and if it has few, on those of the page.
 
     Args:
         row: gaps between its digits.
@@ -53,15 +56,28 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
     gaps = page if table or len(row) < 2 else row
     if len(gaps) < 2:
         return LONE_GAP
-    ordered = sorted(max(gap, 0.0) for gap in gaps)
-    usual = ordered[(len(gaps) - 1) // 4]
+    ordered = _in_order(gaps)
+    usual = _usual(ordered)
+    if len(gaps) < FEW:
+        usual = max(usual, _usual(_in_order(page)))
     limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
     if table:
         return min(limit, COLUMN_GAP)
-    for lower, upper in pairwise(ordered):
-        if upper >= max(MIN_GAP, LEAP * max(lower, CLOSE)):
+    for place, (lower, upper) in enumerate(pairwise(ordered)):
+        # A single smaller gap proves nothing where others are usual.
+        close = max(lower, CLOSE if place else usual)
+        if upper >= max(MIN_GAP, LEAP * close):
             limit = min(limit, upper)
     return limit
+
+
+def _in_order(gaps: Sequence[float]) -> list[float]:
+    return sorted(max(gap, 0.0) for gap in gaps)
+
+
+def _usual(ordered: Sequence[float]) -> float:
+    """The gap between digits of one number: a quarter of all are smaller."""
+    return ordered[(len(ordered) - 1) // 4]
 
 
 def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:

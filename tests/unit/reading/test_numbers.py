@@ -12,6 +12,7 @@ from support.readings import make_digit, make_reading
 from digitkit.reading.numbers import find_candidates, find_numbers
 from digitkit.reading.order import number_rows
 from digitkit.reading.results import Digit, Mark, MarkKind, Number
+from digitkit.reading.spacing import choose_gap
 
 HEIGHT = 60  # of the digits of `make_digit`, at y = 50
 
@@ -139,6 +140,20 @@ def test_gaps_are_measured_against_the_row(gaps, expected):
     assert texts(digits) == expected
     assert texts(digits, gap=0.01) == list("1234")
     assert texts(digits, gap=math.inf) == ["1234"]
+
+
+@pytest.mark.parametrize(
+    ("row", "limit"),
+    [
+        ([0.74, 0.91, 0.29], 1.0),  # one small gap proves nothing where others are usual
+        ([0.3, 0.85, 0.27, 0.74, 0.3], 0.74),  # three numbers of two digits
+        ([0.1, 0.1, 0.8], 0.8),
+    ],
+)
+def test_rows_with_few_gaps_are_measured_against_the_page(row, limit):
+    page = [*row, 0.59, 0.75, 0.48, 0.4, 0.54, 0.46]
+    found = choose_gap(row, page, table=False)
+    assert found == limit if limit < 1 else found > limit
 
 
 def test_two_digits_alone_are_one_number_unless_far_apart():
