@@ -172,8 +172,7 @@ def _detector(path: Path) -> str:
     return (
         f"\n## The detector\n\n{_file_facts(path, metadata)} finds the digits of a page: "
         "for a grey image it predicts maps of their ink, of other ink, of their centres and of "
-        "their bounding boxes (`digitkit.reading.detector`). It was trained "
-        f"{metadata['digitkit.training']}, on scenes that `digitkit.training.scenes` composes. The "
+        f"their bounding boxes (`digitkit.reading.detector`). {metadata['digitkit.training']} The "
         "digits in them are MNIST's training digits, digits drawn from strokes, and digits, words "
         "and signs of handwriting fonts; it was not trained on photographs.\n"
     )

@@ -11,10 +11,11 @@ import torch
 from torch.utils.data import IterableDataset
 
 from digitkit.arrays import U8
-from digitkit.datasets.mnist import load_mnist
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
 from digitkit.reading.detector import CENTRE, INK
+from digitkit.training.composing import training_digits
+from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 
 CROP = 320
@@ -23,6 +24,16 @@ CROP = 320
 SIZES = (9, 140)
 """Smallest and largest side of digits that the net must find, pixels; larger ones are found in a
 reduced image. Up to 1.5 times the largest side, either answer is accepted."""
+
+LINES = 0.2
+"""Share of scenes that show lines of numbers, with signs, dates and units close to them."""
+
+ENLARGED = 0.3
+"""Share of scenes whose crops are enlarged: to large heavy digits, and blurred ones as of small
+images."""
+
+SCALES, ENLARGEMENTS = (0.55, 1.2), (1.2, 2.6)
+"""Smallest and largest scale of crops, and of enlarged ones."""
 
 MIXED = 64
 """Samples that wait in each worker to be mixed."""
@@ -37,11 +48,13 @@ learnt."""
 
 def cut_samples(scene: Scene, rng: np.random.Generator, count: int) -> Iterator[Sample]:
     """Cut `count` crops out of a scene, at a random scale, with what the net should predict."""
-    ratio = float(np.exp(rng.uniform(np.log(0.55), np.log(1.2))))
+    scales = ENLARGEMENTS if rng.random() < ENLARGED else SCALES
+    ratio = float(np.exp(rng.uniform(*np.log(scales))))
+    how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
     plain = to_grey(scene.image)
     size = (max(16, round(plain.shape[1] * ratio)), max(16, round(plain.shape[0] * ratio)))
     plain, ink, other = (
-        np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA), np.uint8)
+        np.asarray(cv2.resize(x, size, interpolation=how), np.uint8)
         for x in (plain, scene.ink, scene.other)
     )
     boxes = np.array([*scene.boxes, *scene.cut], np.float32).reshape(-1, 4) * ratio
@@ -127,18 +140,21 @@ class SceneSamples(IterableDataset[Sample]):
         self.seed, self.first = seed, first
 
     def __iter__(self) -> Iterator[Sample]:
-        """Compose scenes, two samples from each at two scales; every worker has its own.
+        """Compose scenes and lines, two samples of each at two scales; every worker has its own.
 
         They are mixed with those of other scenes, so that a batch shows many.
         """
         cv2.setNumThreads(1)
         info = torch.utils.data.get_worker_info()
         worker = info.id if info else 0
-        mnist = load_mnist("train")
+        mnist = training_digits(self.seed)
         waiting: list[Sample] = []
         for i in itertools.count(self.first):
             rng = np.random.default_rng([self.seed, worker, i])
-            scene = compose_scene(mnist.images, mnist.labels, rng, sides=(300, 720))
+            if rng.random() < LINES:
+                scene = compose_lines(mnist.images, mnist.labels, rng)
+            else:
+                scene = compose_scene(mnist.images, mnist.labels, rng, sides=(300, 720))
             for _ in range(2):
                 waiting += cut_samples(scene, rng, 2)
             while len(waiting) > MIXED:

@@ -3,7 +3,8 @@
 For every second pixel of a grey image it predicts whether it is ink of a digit (whatever the paper,
 the light and the polarity) or other ink, for every fourth whether it is the centre of a digit
 (CenterNet: Zhou, Wang and Krähenbühl, Objects as Points, 2019), and the distances from there to the
-sides of the digit's bounding box. It is trained on `digitkit.training.scenes` alone.
+sides of the digit's bounding box. It is trained on `digitkit.training.scenes` alone, without the
+images of MNIST that validate the classifier.
 
     digitkit train --recipe finder
 """
@@ -76,7 +77,7 @@ def _samples(config: DetectorConfig, step: int, prepare: Progress) -> SceneSampl
 
 DETECTOR = StepTask(
     recipe=DETECTOR_RECIPE,
-    version=2,
+    version=3,
     noun="detector",
     samples_noun=f"crops of {CROP}×{CROP} pixels",
     summary=f"detects digits on pages; {DetectorConfig.steps:,} steps, 75 minutes",

@@ -94,7 +94,7 @@ class StepTask(Generic[Config, Net]):
         samples: makes the samples of a training, from the first of a number of steps on; the
             last argument reports what takes long before the first.
         loss: the loss of a batch, and its terms by name.
-        learning_rate: its peak.
+        learning_rate: its peak; half of it for a training that starts from weights.
     """
 
     recipe: str
@@ -267,7 +267,7 @@ def _begin(task: StepTask[Config, Net], config: Config) -> tuple[Training[Net], 
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, task.learning_rate, total_steps=config.steps,
+        optimiser, task.learning_rate / (2 if config.init else 1), total_steps=config.steps,
         pct_start=0.1 if config.init else 0.3,
     )  # fmt: skip
     return Training(net, Average(net, DECAY), optimiser, schedule), words
