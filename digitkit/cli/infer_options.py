@@ -39,7 +39,8 @@ ReportOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="Write a report, a self-contained .html file: pictures and confidences, the least "
-        "certain first, and a review whose corrections digitkit corrections takes.",
+        "certain first, and a review whose corrections digitkit corrections takes, and of forms "
+        "--corrections.",
     ),
 ]
 

@@ -79,7 +79,8 @@ CorrectionsOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="Put what was written in the review of an earlier --report in place of what is read "
-        "in fields of forms: a file downloaded from there. Rules are checked anew.",
+        "in fields of forms: a file downloaded from there; of several, the later counts. Rules are "
+        "checked anew.",
         rich_help_panel="Forms",
         show_default=False,
     ),

@@ -21,18 +21,26 @@ def load_field_texts(files: Iterable[str | os.PathLike[str]]) -> FieldTexts:
 
     Raises:
         InputNotFoundError: a file does not exist.
-        DatasetError: a file cannot be read, a line is not a correction, or none is of a field.
+        DatasetError: a file cannot be read, a line is not a correction, none is of a field, or one
+            does not name it.
     """
     texts: dict[str, dict[str, str]] = {}
     for file in files:
-        named = False
+        some = False
         for one in read_corrections(Path(file)):
             if isinstance(one, DatasetError):
                 raise one
-            if one.name:
-                texts.setdefault(one.source, {})[one.name] = one.text
-                named = True
-        if not named:
+            if one.kind != "field":
+                continue
+            if not one.name:
+                raise DatasetError(
+                    "contains a correction that does not name its field",
+                    subject=str(file),
+                    hint="its report is of an earlier version of digitkit; write it again",
+                )
+            texts.setdefault(one.source, {})[one.name] = one.text
+            some = True
+        if not some:
             raise DatasetError(
                 "contains no correction of a form's field",
                 subject=str(file),

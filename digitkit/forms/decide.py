@@ -90,7 +90,8 @@ class _Field:
     hypotheses: Hypotheses
     raw: Candidate
     fitting: tuple[Candidate, ...]
-    is_corrected: bool = False
+    given: Decision | None = None
+    """What a person says; it stays so."""
 
     @property
     def total(self) -> float:
@@ -116,13 +117,21 @@ def decide(
         ConfigError: comparing a field with its pattern takes too long.
     """
     fields = {one.name: _list_candidates(one, found[one.name]) for one in template.fields}
-    decisions = {name: _decide_alone(one) for name, one in fields.items()}
-    for name, text in (corrected or {}).items():
-        fields[name], decisions[name] = _correct(fields[name], text)
+    decisions = _decide_all(template.rules, fields)
+    if not corrected:
+        return decisions
+    for name, text in corrected.items():
+        fields[name] = _correct(fields[name], text, decisions[name].text)
+    return _decide_all(template.rules, fields)
+
+
+def _decide_all(rules: Sequence[Rule], fields: Mapping[str, _Field]) -> dict[str, Decision]:
+    """What fields say by themselves and by their rules."""
+    decisions = {name: one.given or _decide_alone(one) for name, one in fields.items()}
     # Nothing is said of an empty total.
-    telling = [rule for rule in template.rules if not fields[rule.target].hypotheses.is_empty]
-    for rules in _groups(telling):
-        decisions |= _decide_together(rules, fields, decisions)
+    telling = [rule for rule in rules if not fields[rule.target].hypotheses.is_empty]
+    for group in _groups(telling):
+        decisions |= _decide_together(group, fields, decisions)
     return decisions
 
 
@@ -223,19 +232,33 @@ def _decide_alone(one: _Field) -> Decision:
     return _judge(one, best, confidence, doubts)
 
 
-def _correct(one: _Field, text: str) -> tuple[_Field, Decision]:
-    """A field of which a person says what is written in it, and what it says then."""
+def _correct(one: _Field, text: str, before: str) -> _Field:
+    """A field of which a person says what is written in it.
+
+    Args:
+        one: the field.
+        text: what that is; "" for nothing.
+        before: what was read.
+    """
     text = text.replace(",", ".")
-    own = Candidate(text, 1.0)
-    hypotheses = Hypotheses((Segmentation(()),) if text else ())
-    fault = (_find_misfit(one.field, text) or one.field.find_fault(text)) if text else None
-    known = _Field(one.field, hypotheses, own, () if fault else (own,), is_corrected=True)
-    if not text:
-        return known, _decide_alone(known)
-    how = "confirmed" if text == one.raw.text else f"corrected from {one.raw.text or 'nothing'}"
+    fault = "is required, and empty" if one.field.required else None
+    if text:
+        fault = _find_misfit(one.field, text) or one.field.find_fault(text)
+    how = "confirmed" if text == before else f"corrected from {before or 'nothing'}"
+    reasons = (f"{how} by hand", *([fault] if fault else []))
+    known = next((each for each in (one.raw, *one.fitting) if each.text == text), None)
+    digits = tuple(map(int, filter(str.isdecimal, text)))
+    own = replace(known, probability=1.0) if known else Candidate(text, 1.0, digits)
+    status: Status = "ok" if text else "empty"
+    given = Decision(text, status, 1.0, reasons)
+    if known:
+        given = replace(given, choice=own.choice, segmentation=own.segmentation)
     if fault:
-        return known, Decision(text, "invalid", DOUBTED, (f"{how} by hand", fault))
-    return known, Decision(text, "ok", 1.0, (f"{how} by hand",))
+        given = replace(given, status="invalid", confidence=DOUBTED)
+    hypotheses = Hypotheses(one.hypotheses.segmentations or (Segmentation(()),))
+    return _Field(
+        one.field, hypotheses if text else Hypotheses(), own, () if fault else (own,), given
+    )
 
 
 def _find_misfit(one: FormField, text: str) -> str | None:
@@ -245,8 +268,12 @@ def _find_misfit(one: FormField, text: str) -> str | None:
         return "is not made of digits alone"
     if one.decimals and len(part) != one.decimals:
         return f"does not have {one.decimals} decimals"
-    if one.cells and len((whole + part).lstrip("0")) > len(one.cells):
-        return f"has more digits than its {len(one.cells)} cells"
+    count, cells = len(whole + part), len(one.cells)
+    may_be_short = one.is_quantity or one.pattern is not None
+    if cells and (
+        count > max(cells, (one.decimals or 0) + 1) or (count < cells and not may_be_short)
+    ):
+        return f"has {count} digits, the field {cells} cells"
     return None
 
 
@@ -313,7 +340,7 @@ def _decide_together(
     shortest = min(len(best[names.index(rule.target)].choice) for rule in rules)
     chance = max(CHANCE["rule"], 0.1**shortest)
     for place, (name, one) in enumerate(zip(names, members, strict=True)):
-        if one.hypotheses.is_empty or one.is_corrected:
+        if one.hypotheses.is_empty or one.given:
             continue
         text = best[place].text
         same = sum(probability for probability, chosen in fits if chosen[place].text == text)

@@ -156,8 +156,8 @@ def _check_corrections(
     if unused:
         source, name = min(unused)
         notice(
-            f"{len(unused):,} of the corrections were not used: their pictures or fields were not "
-            f"read, such as {name} of {source}"
+            f"not used: {len(unused):,} of the corrections, such as {name} of {source}, which was "
+            "not read; name the pictures as in the run with the report"
         )
 
 
@@ -309,5 +309,6 @@ def _describe_forms(forms: FormConfig) -> dict[str, Any]:
     """What readings depend on besides a run's options; see `describe_run`."""
     names = list(map(str, forms.templates))
     files = {f"template {path.name}": file_sha256(path) for path in forms.templates}
-    files |= {f"corrections {path.name}": file_sha256(path) for path in forms.corrections}
+    if forms.corrections:
+        files["--corrections"] = " ".join(map(file_sha256, forms.corrections))
     return files | {"--form": names, "--checksum": list(forms.checksums)}

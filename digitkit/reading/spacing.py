@@ -32,9 +32,6 @@ LEAP = 2.1
 """Where no gap of a row is between some size and this many times as much, the larger ones are
 between numbers."""
 
-CLOSE = 0.2
-"""Smaller gaps count as this for `LEAP`."""
-
 COLUMN_GAP = 1.0
 """`MAX_GAP` in tables."""
 
@@ -65,8 +62,7 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
         return min(limit, COLUMN_GAP)
     for place, (lower, upper) in enumerate(pairwise(ordered)):
         # A single smaller gap proves nothing where others are usual.
-        close = max(lower, CLOSE if place else usual)
-        if upper >= max(MIN_GAP, LEAP * close):
+        if upper >= max(MIN_GAP, LEAP * (lower if place else usual)):
             limit = min(limit, upper)
     return limit
 

@@ -75,9 +75,9 @@ class FolderWatch:
         """Wait for files; where the folder vanishes, give a `Failure` and wait for it."""
         while True:
             yield from self._watch()
-            problem = "the folder no longer exists; waiting until it is back"
+            problem = "the folder was removed or replaced; waiting until there is one"
             yield Failure(printable_path(self._folder), problem, kind="missing")
-            while not self._exists():
+            while self._identity() is None:
                 time.sleep(LOOK_SECONDS)
                 self.idle()
 
@@ -85,19 +85,23 @@ class FolderWatch:
         """The files of the folder, for as long as it exists."""
         arrived: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
         with _notified(self._folder, arrived) as is_notified:
-            while self._exists():
+            watched = self._identity()
+            while watched is not None and self._identity() == watched:
                 begun = time.monotonic()
                 yield from self._look()
                 now = time.monotonic()
                 pause = max(LOOK_SECONDS, (now - begun) / MAX_SHARE)
                 if is_notified and not self._changing:
                     pause = max(pause, NOTIFIED_LOOK_SECONDS)
-                yield from self._wait(arrived, now + pause)
+                yield from self._wait(arrived, now + pause, watched)
 
-    def _exists(self) -> bool:
+    def _identity(self) -> tuple[int, int] | None:
+        """Which folder it is, as another one may take its place; None without one."""
         with suppress(OSError):  # as of a share that is no longer connected
-            return self._folder.is_dir()
-        return False
+            if self._folder.is_dir():
+                status = self._folder.stat()
+                return status.st_dev, status.st_ino
+        return None
 
     def _look(self) -> Iterator[Path]:
         """The files that have not changed since the last look, and have not been given."""
@@ -132,13 +136,15 @@ class FolderWatch:
             else:
                 self._changing[file] = state, since
 
-    def _wait(self, arrived: queue.SimpleQueue[_Arrival], until: float) -> Iterator[Path]:
+    def _wait(
+        self, arrived: queue.SimpleQueue[_Arrival], until: float, watched: tuple[int, int]
+    ) -> Iterator[Path]:
         while (left := until - time.monotonic()) > 0:
             try:
                 file, is_complete = arrived.get(timeout=min(left, LOOK_SECONDS))
             except queue.Empty:
                 self.idle()
-                if not self._exists():
+                if self._identity() != watched:
                     return
                 continue
             if not (is_searched(file, self._folder) and file.is_file()):

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 from support.browser import draw_page, open_page, result_of
-from support.cli import run
+from support.cli import json_lines, run
+from support.forms import WRITTEN, fill_form, save, write_form
 from support.odd_hand import draw_odd_digit
 
 from digitkit.datasets.corrections import parse_correction
@@ -65,6 +66,33 @@ def test_decisions_are_downloaded_as_corrections(report, tmp_path):
     file.write_text(result["text"])
     done = run("corrections", file, "--out", tmp_path / "corrections")
     assert "1 digit (1 of 1), 1 image without a digit" in done.stdout
+
+
+def test_what_is_typed_for_a_field_goes_back_into_the_table(tmp_path, one_of_each):
+    scan = save(tmp_path / "scan.png", fill_form(one_of_each, WRITTEN | {"total": "1234"}))
+    report = tmp_path / "report.html"
+    command = ("infer", scan, "--form", write_form(tmp_path / "template"), "--format", "jsonl")
+    run(*command, "--report", report)
+    act = ACT.replace(
+        'await press("1"); await press("n"); await press("4"); await press("u");',
+        """
+        while (document.querySelector(".review-read strong").textContent !== "1234") {
+          document.querySelector(".review-others button:nth-child(2)").click();
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        document.querySelector(".review-input").value = "1000";
+        document.querySelector(".review-form").requestSubmit();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        """,
+    )
+    page = report.with_name("acted.html")
+    page.write_text(with_script(report.read_text(), act))
+    text = result_of(open_page(page, tmp_path / "profile"))["text"]
+    file = tmp_path / "corrections.jsonl"
+    file.write_text(text)
+    (line,) = json_lines(run(*command, "--corrections", file))
+    assert line["complete"] is True
+    assert line["fields"]["total"]["text"] == "1000"
 
 
 def test_its_own_policy_allows_the_script_and_the_style(report, tmp_path):

@@ -146,8 +146,25 @@ def test_a_folder_that_vanishes_is_waited_for(tmp_path, how):
     (folder / "new.png").write_bytes(b"2")
     thread.join(60)
     old, gone, new = found
-    assert gone == Failure(str(folder), "the folder no longer exists; waiting until it is back")
+    assert gone == Failure(
+        str(folder), "the folder was removed or replaced; waiting until there is one"
+    )
     assert (old.name, gone.kind, new.name) == ("old.png", "missing", "new.png")
+
+
+def test_a_folder_that_is_replaced_is_watched_anew(tmp_path, how):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "old.png").write_bytes(b"1")
+    found, thread = collect(folder, 3)
+    while not found:
+        time.sleep(0.02)
+    (tmp_path / "other").mkdir()
+    folder.rename(tmp_path / "away")
+    (tmp_path / "other").rename(folder)
+    (folder / "new.png").write_bytes(b"2")
+    thread.join(60)
+    assert [getattr(each, "name", None) for each in found] == ["old.png", str(folder), "new.png"]
 
 
 def test_no_folder(tmp_path):
