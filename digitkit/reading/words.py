@@ -20,7 +20,7 @@ from digitkit.reading.context import weigh
 from digitkit.reading.parts import measure_height
 from digitkit.reading.results import Digit, Mark
 
-WORD_WEIGHTS = (-2.55, -0.24, 0.71, 1.62, -0.12, -0.60, 0.50, -0.62, -0.51, 2.06, -0.28)
+WORD_WEIGHTS = (*(-1.56, -0.17, 0.39, 1.22, -0.47, -0.38, 0.37, -0.55, -0.54, 1.55, -0.89),)
 """Of a constant and the features of `Word`: whether its digits are some."""
 
 LIKELY = 0.6

@@ -115,7 +115,8 @@ def _scribble(page: Page, size: float) -> None:
     rng = page.rng
     w, h = (int(min(size * rng.uniform(0.5, 4), 0.8 * side)) for side in (page.w, page.h))
     if rng.random() < 0.4:
-        w, h = int(min(size * rng.uniform(3, 9), 0.9 * page.w)), int(size * rng.uniform(0.5, 1.2))
+        w = int(min(size * rng.uniform(3, 9), 0.9 * page.w))
+        h = int(min(size * rng.uniform(0.5, 1.2), page.h))
     x, y = int(rng.uniform(0, page.w - w)), int(rng.uniform(0, page.h - h))
     if not is_free(page, x, y, w, h, 0.4 * size):
         return

@@ -7,6 +7,7 @@ from digitkit import Classifier
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
 from digitkit.training import negatives, stroke_digits
+from digitkit.training.scenes import clutter
 from digitkit.training.scenes.fonts import load_fonts
 from digitkit.training.scenes.glyphs import glyph, thin
 from digitkit.training.scenes.page import Page
@@ -144,3 +145,9 @@ def test_a_turned_page_knows_where_its_digits_are(mnist_test, degrees):
         assert page.ink[y : y + h, x : x + w].max() > 100
         outside[max(y - 2, 0) : y + h + 2, max(x - 2, 0) : x + w + 2] = 0
     assert outside.max() < 60
+
+
+def test_a_scribble_is_not_higher_than_its_page():
+    for seed in range(30):
+        page = Page(np.random.default_rng(seed), (120, 121))
+        clutter._scribble(page, 150.0)
