@@ -9,15 +9,18 @@ from pathlib import Path
 from digitkit.datasets.corrections import read_corrections
 from digitkit.errors import DatasetError
 
+File = str | os.PathLike[str]
+
 FieldTexts = Mapping[str, Mapping[str, str]]
 """What is written in fields: by the name of a picture, then by that of a field."""
 
 
-def load_field_texts(files: Iterable[str | os.PathLike[str]]) -> FieldTexts:
+def load_field_texts(files: File | Iterable[File]) -> FieldTexts:
     """Load the corrections of form fields; of two of the same field the later counts.
 
     Args:
-        files: JSON lines, as the report of ``digitkit infer --form --report`` gives them.
+        files: one or several of JSON lines, as the report of ``digitkit infer --form --report``
+            gives them.
 
     Raises:
         InputNotFoundError: a file does not exist.
@@ -25,7 +28,7 @@ def load_field_texts(files: Iterable[str | os.PathLike[str]]) -> FieldTexts:
             does not name it.
     """
     texts: dict[str, dict[str, str]] = {}
-    for file in files:
+    for file in [files] if isinstance(files, str | os.PathLike) else files:
         some = False
         for one in read_corrections(Path(file)):
             if isinstance(one, DatasetError):

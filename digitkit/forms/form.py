@@ -15,7 +15,7 @@ from digitkit.arrays import Box
 from digitkit.choices import PrecisionChoice
 from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms.checksums import Checksum
-from digitkit.forms.corrections import load_field_texts
+from digitkit.forms.corrections import File, load_field_texts
 from digitkit.forms.decide import Decision, decide
 from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
 from digitkit.forms.field_line import FIELD_WEIGHTS, read_field
@@ -73,7 +73,7 @@ class Form:
         precision: PrecisionChoice = "auto",
         threads: int = 1,
         checksums: Mapping[str, Checksum] | None = None,
-        corrections: Iterable[str | os.PathLike[str]] = (),
+        corrections: File | Iterable[File] = (),
     ) -> None:
         """Load templates and a model.
 
@@ -85,8 +85,8 @@ class Form:
             threads: threads for one call of a network.
             checksums: functions of your own, by the name of a field: called with its digits, they
                 return whether they are valid.
-            corrections: files that were downloaded from reports; what people wrote there about
-                fields takes the place of what is read.
+            corrections: a file or several that were downloaded from reports; what people wrote
+                there about fields takes the place of what is read.
 
         Raises:
             InputNotFoundError: a template, the model or a file of corrections does not exist.

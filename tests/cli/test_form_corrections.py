@@ -9,6 +9,8 @@ from support.cli import json_lines, one_error_line, run
 from support.documents import write_tiff
 from support.forms import WRITTEN, blank_form, fill_form, save, write_form
 
+from digitkit import Form
+
 
 @pytest.fixture
 def template(tmp_path):
@@ -94,6 +96,12 @@ def test_a_correction_settles_the_other_fields_of_a_rule(scan, template, correct
         "a": "965", "b": "269", "total": "1234",
     }  # fmt: skip
     assert line["complete"] is True
+
+
+def test_a_form_in_python_takes_one_file_or_several(scan, template, correct):
+    file = correct(total="1000")
+    for files in (file, str(file), [file]):
+        assert Form(template, corrections=files).read(scan).complete
 
 
 def test_corrections_of_other_pictures_are_named(scan, template, correct):
