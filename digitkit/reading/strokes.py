@@ -21,8 +21,8 @@ from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark, MarkKind
 
 STROKE_WEIGHTS: tuple[float, ...] = (
-    *(-4.98, -9.84, -13.76, -7.18, -4.30, 13.56, -2.09, 2.48, 0.31, -5.22, 1.57),
-    *(0.49, -0.13, -1.01, 3.87, 4.39),
+    *(-6.44, -2.13, -18.68, -19.17, -5.34, 12.79, -0.29, -0.86, -0.77, -0.60, 2.99),
+    *(0.25, -0.13, -1.20, 5.36, 5.46),
 )
 """Of a constant and `stroke_features`: whether a stroke is a digit."""
 
