@@ -20,7 +20,7 @@ from digitkit.reading.context import weigh
 from digitkit.reading.parts import measure_height
 from digitkit.reading.results import Digit, Mark
 
-WORD_WEIGHTS = (*(-1.56, -0.17, 0.39, 1.22, -0.47, -0.38, 0.37, -0.55, -0.54, 1.55, -0.89),)
+WORD_WEIGHTS = (-1.56, -0.17, 0.39, 1.22, -0.47, -0.38, 0.37, -0.55, -0.54, 1.55, -0.89)
 """Of a constant and the features of `Word`: whether its digits are some."""
 
 LIKELY = 0.6
