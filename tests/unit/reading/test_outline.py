@@ -19,8 +19,12 @@ def reader() -> Reader:
 @pytest.fixture
 def page(one_of_each) -> np.ndarray:
     """4006 in a row, dark on light, slightly blurred as in a photo."""
+    return write(one_of_each, "4006")
+
+
+def write(one_of_each, text: str) -> np.ndarray:
     ink = np.zeros((160, 340), np.uint8)
-    for place, digit in enumerate((4, 0, 0, 6)):
+    for place, digit in enumerate(map(int, text)):
         big = cv2.resize(one_of_each[digit], (84, 84), interpolation=cv2.INTER_CUBIC)
         x = 20 + 70 * place
         np.maximum(ink[40:124, x : x + 84], big, out=ink[40:124, x : x + 84])
@@ -48,6 +52,14 @@ def test_a_number_without_a_margin_is_read_as_with_one(reader, page, dark):
         )
         assert 0 <= b.box[0] <= width - b.box[2]
         assert 0 <= b.box[1] <= height - b.box[3]
+
+
+def test_a_1_at_the_end_without_a_margin_is_read_or_marked(reader, one_of_each):
+    page = write(one_of_each, "4001")
+    assert reader.read(page).text == "4001"
+    (number,) = reader.read(page[outline(page)].copy()).numbers
+    assert number.text in ("4001", "400?")
+    assert number.complete == (number.text == "4001")
 
 
 @pytest.mark.parametrize("side", ["left", "top", "right", "bottom"])
