@@ -208,15 +208,22 @@ def _separator_doubt(one: _Field, candidate: Candidate) -> str | None:
     if not places:
         return "no decimal separator was found"
     if places != {one.field.decimals}:
-        return f"does not have {one.field.decimals} decimals"
+        return _wrong_decimals(one.field)
     return None
+
+
+def _wrong_decimals(one: FormField) -> str:
+    return f"does not have {one.decimals} decimals"
+
+
+_MISSING = "is required, and empty"
 
 
 def _decide_alone(one: _Field) -> Decision:
     """What a field says by itself."""
     if one.hypotheses.is_empty:
         if one.field.required:
-            return Decision("", "invalid", 1.0, ("is required, and empty",))
+            return Decision("", "invalid", 1.0, (_MISSING,))
         return Decision("", "empty", 1.0)
     if not one.fitting:
         fault = one.field.find_fault(one.raw.text) if one.raw.text else None
@@ -241,7 +248,7 @@ def _correct(one: _Field, text: str, before: str) -> _Field:
         before: what was read.
     """
     text = text.replace(",", ".")
-    fault = "is required, and empty" if one.field.required else None
+    fault = _MISSING if one.field.required else None
     if text:
         fault = _find_misfit(one.field, text) or one.field.find_fault(text)
     how = "confirmed" if text == before else f"corrected from {before or 'nothing'}"
@@ -267,7 +274,7 @@ def _find_misfit(one: FormField, text: str) -> str | None:
     if not (whole + part).isdecimal() or (point and not one.decimals):
         return "is not made of digits alone"
     if one.decimals and len(part) != one.decimals:
-        return f"does not have {one.decimals} decimals"
+        return _wrong_decimals(one)
     count, cells = len(whole + part), len(one.cells)
     may_be_short = one.is_quantity or one.pattern is not None
     if cells and (

@@ -97,7 +97,7 @@ class FolderWatch:
 
     def _identity(self) -> tuple[int, int] | None:
         """Which folder it is, as another one may take its place; None without one."""
-        with suppress(OSError):  # as of a share that is no longer connected
+        with suppress(OSError):  # a network share may be disconnected
             if self._folder.is_dir():
                 status = self._folder.stat()
                 return status.st_dev, status.st_ino

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from digitkit.forms.hypotheses import DigitSlot, Hypotheses, Segmentation
 from digitkit.images.cv import cv2
+from digitkit.reading.fitting import Option
 from digitkit.system.hashes import file_sha256
 
 WIDTH, HEIGHT = 620, 877
@@ -112,3 +114,15 @@ def save(path: Path, image: np.ndarray) -> Path:
     """Write a picture; its path."""
     path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
     return path
+
+
+def seen(*digits: dict[int, float]) -> Hypotheses:
+    """A field whose digits may be these, with their probabilities."""
+    return Hypotheses((Segmentation(tuple(
+        DigitSlot(tuple(Option(d, p) for d, p in sorted(each.items(), key=lambda one: -one[1])),
+             (0, 0, 1, 1)) for each in digits)),))  # fmt: skip
+
+
+def sure(text: str) -> Hypotheses:
+    """A field that says this."""
+    return seen(*({int(digit): 0.9999} for digit in text))

@@ -1,26 +1,11 @@
 """What a person says of a field, next to what is read in the others."""
 
 import pytest
-from support.forms import FIELDS, RULES, write_form
+from support.forms import FIELDS, RULES, seen, sure, write_form
 
 from digitkit.forms.decide import Decision, decide
-from digitkit.forms.hypotheses import DigitSlot, Hypotheses, Segmentation
+from digitkit.forms.hypotheses import Hypotheses
 from digitkit.forms.template_file import load_template
-from digitkit.reading.fitting import Option
-
-
-def seen(*digits: dict[int, float]) -> Hypotheses:
-    """A field whose digits may be these, the likeliest first."""
-    slots = tuple(
-        DigitSlot(tuple(Option(digit, share) for digit, share in each.items()), (0, 0, 1, 1))
-        for each in digits
-    )
-    return Hypotheses((Segmentation(slots),))
-
-
-def sure(text: str) -> Hypotheses:
-    return seen(*({int(digit): 0.9999} for digit in text))
-
 
 DOUBTED = seen({7: 0.6, 1: 0.39}, {3: 0.9999}, {1: 0.9999})
 FOUND = {"number": Hypotheses(), "a": DOUBTED, "b": sure("0269"), "total": sure("1000")}

@@ -5,17 +5,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.errors import error_of
-from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, write_form
+from support.forms import (
+    FIELDS,
+    WRITTEN,
+    blank_form,
+    fill_form,
+    save,
+    seen,
+    sure,
+    write_form,
+)
 
 import digitkit
 from digitkit import Form
 from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms import template_file as template_module
 from digitkit.forms.decide import decide
-from digitkit.forms.hypotheses import DigitSlot, Hypotheses, Segmentation
+from digitkit.forms.hypotheses import Hypotheses
 from digitkit.forms.template_file import load_template
 from digitkit.images.cv import cv2
-from digitkit.reading.fitting import Option
 from digitkit.sources.frames import Failure
 from digitkit.training.scenes.fonts import load_fonts
 
@@ -148,17 +156,6 @@ def test_what_a_form_is_made_of(folder, tmp_path):
 
 
 # --- decisions ---
-
-
-def seen(*digits: dict[int, float]) -> Hypotheses:
-    """A field whose digits may be these."""
-    return Hypotheses((Segmentation(tuple(
-        DigitSlot(tuple(Option(d, p) for d, p in sorted(each.items(), key=lambda one: -one[1])),
-             (0, 0, 1, 1)) for each in digits)),))  # fmt: skip
-
-
-def sure(text: str) -> Hypotheses:
-    return seen(*({int(digit): 0.9999} for digit in text))
 
 
 def test_a_checksum_corrects_a_digit(folder):

@@ -131,13 +131,20 @@ def test_idle_is_called(tmp_path, how):
     assert len(calls) >= 2
 
 
-def test_a_folder_that_vanishes_is_waited_for(tmp_path, how):
+@pytest.fixture
+def watched(tmp_path, how):
+    """A folder of which one file was found, what is found, and the thread that finds three."""
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "old.png").write_bytes(b"1")
     found, thread = collect(folder, 3)
     while not found:
         time.sleep(0.02)
+    return folder, found, thread
+
+
+def test_a_folder_that_vanishes_is_waited_for(tmp_path, watched):
+    folder, found, thread = watched
     folder.rename(tmp_path / "away")
     end = time.monotonic() + 60
     while len(found) < 2 and time.monotonic() < end:
@@ -152,13 +159,8 @@ def test_a_folder_that_vanishes_is_waited_for(tmp_path, how):
     assert (old.name, gone.kind, new.name) == ("old.png", "missing", "new.png")
 
 
-def test_a_folder_that_is_replaced_is_watched_anew(tmp_path, how):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / "old.png").write_bytes(b"1")
-    found, thread = collect(folder, 3)
-    while not found:
-        time.sleep(0.02)
+def test_a_folder_that_is_replaced_is_watched_anew(tmp_path, watched):
+    folder, found, thread = watched
     (tmp_path / "other").mkdir()
     folder.rename(tmp_path / "away")
     (tmp_path / "other").rename(folder)
