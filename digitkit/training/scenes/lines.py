@@ -50,8 +50,11 @@ _UNITS = "m g h l s t a b x k kg cm mm km EUR USD ml min st nd th °C € % kWh"
 _SYMBOLS = "No Nr A B C R T # x n"
 """What stands close behind a number, and before it."""
 
-_WIDER = {"/": (0.55, 1.3)}
-"""How much wider a sign may be than its strokes say; a steeper slash would be a 1."""
+_WIDER = {"/": (0.3, 1.3)}
+"""How much wider a sign may be than its strokes say."""
+
+_STEEP = 0.7
+"""A slash that is narrower than this, likewise, is so much longer; else it would be a 1."""
 
 
 def compose_lines(digits: U8, labels: U8, rng: Rng) -> Scene:
@@ -107,7 +110,7 @@ class _LineWriter:
         self._spacing = int(rng.integers(4, 60)) if rng.random() < 0.35 else 0
         self._words = rng.choice([0.0, 0.3, 0.9], p=[0.45, 0.35, 0.2])
         self._signs = rng.choice([0.0, 0.6], p=[0.4, 0.6])
-        self._dates = rng.choice([0.0, 0.25, 0.8], p=[0.7, 0.22, 0.08])
+        self._dates = rng.choice([0.0, 0.25, 0.8], p=[0.6, 0.28, 0.12])
         self._units = rng.choice([0.0, 0.5], p=[0.7, 0.3])
 
     def write_line(self, y: float) -> None:
@@ -144,7 +147,7 @@ class _LineWriter:
             x = self._digit(x, y, row)
             if x > self._page.w:
                 return x
-            if place != point - 1:
+            if place != point:
                 self._join(before)
         if rng.random() < self._zeros:  # as at the end of amounts, joined by many hands
             self._gap = min(gap, rng.uniform(-0.16, 0.1))
@@ -221,6 +224,8 @@ class _LineWriter:
             layer = np.zeros((round(2 * size), round(2 * size)), np.uint8)
             scale = size * rng.uniform(0.75, 1.2)
             wider = rng.uniform(*_WIDER.get(kind, (0.8, 1.2)))
+            if kind == "/":
+                scale *= 1 + max(0, _STEEP - wider)
             for stroke in strokes:
                 points = np.array(stroke) - 0.5
                 points[:, 0] *= wider

@@ -14,7 +14,8 @@ from digitkit.system.progress import no_progress
 from digitkit.training import line_data, line_training
 from digitkit.training.line_data import IGNORED, WIDTH, LineSamples, label_columns
 from digitkit.training.line_net import LineNet
-from digitkit.training.scenes.lines import compose_lines
+from digitkit.training.scenes.lines import _LineWriter, compose_lines
+from digitkit.training.scenes.page import Page
 from digitkit.training.steps import train_steps
 from digitkit.training.threads import torch_threads
 
@@ -51,6 +52,47 @@ def test_some_hands_join_digits_and_end_numbers_with_zeros(mnist_train):
         )
     assert joined > 0.05 * digits
     assert zeros > 0.14 * digits
+
+
+@pytest.fixture
+def writer(mnist_train):
+    """A hand that writes on a large page, with signs, and joins its digits."""
+    page = Page(np.random.default_rng(0), (900, 901))
+    page.pixels = np.full((200, 900, 3), 255, np.float32)
+    page.h, page.w = page.pixels.shape[:2]
+    page.ink = page.other = np.zeros((page.h, page.w), np.uint8)
+    writer = _LineWriter(page, mnist_train.images, mnist_train.labels)
+    writer.height, writer._signs, writer._zeros = 30.0, 0.6, 0.0
+    return writer
+
+
+def test_no_stroke_joins_digits_across_a_point(writer, monkeypatch):
+    page, joined, points = writer._page, [], []
+
+    def sign(kind, x, y, room):
+        points.extend([len(page.boxes)] if kind in ".," else [])
+        return x + 5
+
+    monkeypatch.setattr(writer, "_join", lambda first: joined.append(len(page.boxes) - 1))
+    monkeypatch.setattr(writer, "_sign", sign)
+    pairs = set()
+    for _ in range(60):
+        first = len(page.boxes)
+        writer._number(10.0, 60.0, 0)
+        pairs.update(range(first + 1, len(page.boxes)))
+    inner = pairs & set(points)
+    assert inner
+    assert pairs - set(points) <= set(joined)
+    assert not inner & set(joined)
+
+
+def test_steep_slashes_are_longer_than_1s(writer):
+    for _ in range(60):
+        writer._sign("/", 100.0, 60.0, (0.0, 0.0))
+    sizes = [ink.shape for ink, *_ in writer._page.signs]
+    steep = [height for height, width in sizes if width < 0.3 * height]
+    assert len(steep) > 5
+    assert np.median(steep) > 1.3 * writer.height
 
 
 def test_digits_of_strips_are_where_their_ink_is(strips):
