@@ -9,7 +9,6 @@ those on its line, and the size of the page's largest digit. Both were fitted on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,7 +18,6 @@ from digitkit.reading.order import median
 
 if TYPE_CHECKING:
     from digitkit.reading.detections import Classified
-    from digitkit.reading.results import Digit
 
 OWN_WEIGHTS = (0.322, 1.475, 0.220, -0.447, 0.106, -0.764)
 """Of a constant and `own_features`: whether a detection is a digit, by itself."""
@@ -30,19 +28,6 @@ CONTEXT_WEIGHTS = (-1.086, 1.225, 0.205, -0.388, -0.168, -0.799, 1.605, 0.171, 0
 LIKELY = 0.75
 """From this probability on a detection keeps its confidence: a false digit costs as much as three
 missed ones."""
-
-SURE_SHAPE = 0.97
-"""A digit in doubt is accepted if the classifier is at least this sure of its shape, 0–1, and an
-accepted one of its row is beside it: see `BESIDE`, `OFF_LEVEL` and `SIZES`."""
-
-BESIDE = 0.35
-"""Greatest gap between them, in heights of the accepted one."""
-
-OFF_LEVEL = 0.25
-"""Most that it may be above or below that one, likewise."""
-
-SIZES = (0.75, 1.3)
-"""Least and greatest height of it, likewise."""
 
 _CERTAIN = 0.999
 """Probabilities are limited to this: what is certain tells no more."""
@@ -90,49 +75,6 @@ def rescore(classified: Sequence[Classified], min_confidence: float, side: int) 
         dropped = ~whole if as_one else whole
         factor[dropped], cut[dropped] = 0.0, False
     return list(map(Rescored, factor.tolist(), cut.tolist()))
-
-
-def accept_beside(
-    digits: Sequence[Digit], shapes: Sequence[float], min_confidence: float
-) -> list[Digit]:
-    """Accept digits in doubt that stand in a number like any other of its digits.
-
-    A stroke by itself may be anything; the same stroke close between digits of its size is a 1.
-    From an accepted digit this goes on to the next one.
-
-    Args:
-        digits: of one image, with their rows.
-        shapes: the classifier's confidence of each, before its context changed it, 0–1.
-        min_confidence: threshold for a digit to be accepted, 0–1, which is their confidence then.
-    """
-    settled = list(digits)
-    found = [i for i, digit in enumerate(digits) if digit.accepted]
-    doubtful = {
-        i
-        for i, digit in enumerate(digits)
-        if not (digit.accepted or digit.cut) and shapes[i] >= max(SURE_SHAPE, min_confidence)
-    }
-    while found:
-        known = digits[found.pop()]
-        for i in sorted(doubtful):
-            if digits[i].row == known.row and _is_beside(digits[i], known):
-                factor = min_confidence / max(digits[i].confidence, 1e-9)
-                settled[i] = replace(
-                    digits[i],
-                    accepted=True,
-                    confidence=max(digits[i].confidence, min_confidence),
-                    is_digit=min(1.0, digits[i].is_digit * max(1.0, factor)),
-                )
-                doubtful.remove(i)
-                found.append(i)
-    return settled
-
-
-def _is_beside(digit: Digit, known: Digit) -> bool:
-    (x, y, w, h), (left, top, width, height) = digit.row_box, known.row_box
-    across = max(left - x - w, x - left - width) / height
-    down = abs(y + h / 2 - top - height / 2) / height
-    return across <= BESIDE and down <= OFF_LEVEL and SIZES[0] <= h / height <= SIZES[1]
 
 
 def own_features(classified: Sequence[Classified], side: int) -> F64:

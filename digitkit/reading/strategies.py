@@ -192,7 +192,7 @@ def find_members(
         The digits that are reported, with their rows, and how much they support the image's
         orientation.
     """
-    from digitkit.reading.context import accept_beside, rescore
+    from digitkit.reading.context import rescore
     from digitkit.reading.order import order_digits
     from digitkit.reading.strips import Member
 
@@ -208,14 +208,9 @@ def find_members(
         if confidence >= min_reported or was_digit:
             reported.append((digit, candidate))
     order = order_digits([digit for digit, _ in reported])
-    found = [reported[i][1] for i, _ in order]
-    ordered = accept_beside(
-        [replace(reported[i][0], row=row) for i, row in order],
-        [candidate.prediction.confidence for candidate in found],
-        min_confidence,
-    )
     members = [
-        Member(digit, candidate.detection) for digit, candidate in zip(ordered, found, strict=True)
+        Member(replace(digit, row=row), candidate.detection)
+        for (digit, candidate), row in ((reported[i], row) for i, row in order)
     ]
     return members, evidence
 

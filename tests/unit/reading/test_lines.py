@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.readings import make_digit
 
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Prediction
 from digitkit.reading.context import (
-    accept_beside,
     context_features,
     own_features,
     rescore,
@@ -198,28 +196,3 @@ def test_parts_of_a_digit_do_not_replace_it():
     assert merge_fine([digit], faint) == [digit]
     blot = Candidate((0, 0, 40, 80), 0.3, 0.3)  # bold writing, at a scale at which it is one
     assert merge_fine([blot], faint) == faint
-
-
-def test_a_doubtful_digit_close_to_accepted_ones_is_accepted():
-    first, stroke, next_one, last = (
-        replace(make_digit({d: 0.99}, x), accepted=ok, confidence=c)
-        for d, x, ok, c in (
-            (8, 0, True, 0.99),
-            (1, 36, False, 0.5),
-            (1, 72, False, 0.4),
-            (7, 200, False, 0.4),
-        )
-    )
-    digits = [first, stroke, next_one, last]
-    settled = accept_beside(digits, [0.99] * 4, 0.9)
-    assert [digit.accepted for digit in settled] == [True, True, True, False]  # the last is far
-    assert [digit.confidence for digit in settled] == [0.99, 0.9, 0.9, 0.4]
-    assert settled[1].is_digit <= 1
-    # Neither an unsure shape, nor another size, row or height.
-    assert accept_beside(digits, [0.99, 0.9, 0.9, 0.99], 0.9) == digits
-    for changed in (
-        replace(stroke, box=(36, 50, 30, 30)), replace(stroke, row=1), replace(stroke, cut=True),
-        replace(stroke, box=(36, 90, 30, 60)),
-    ):  # fmt: skip
-        assert accept_beside([first, changed], [0.99] * 2, 0.9) == [first, changed]
-    assert accept_beside([stroke, next_one], [0.99] * 2, 0.9) == [stroke, next_one]
