@@ -1,10 +1,9 @@
-"""Fit the weights of `digitkit.reading.strokes` and `digitkit.reading.trust`.
+"""Fit the weights of `digitkit.reading.trust`.
 
     python benchmarks/number_weights.py --count 600
 
 Synthetic strips, tables, rows with operators and dates are read (``number_sets.py``; digits that no
-shipped classifier was trained on, with a seed of their own). First the strokes: which of the digits
-that were read as a 1 are signs. Then the numbers, with those weights: which are right, doubtful
+shipped classifier was trained on, with a seed of their own): which numbers are right, doubtful
 digits taken for what they most likely are. Prints the weights, and what they reach on the other
 half of the images.
 """
@@ -25,9 +24,8 @@ from digitkit import Classifier, Reader
 from digitkit.arrays import F64
 from digitkit.cli import show
 from digitkit.models.calibration import expected_calibration_error
-from digitkit.reading import numbers, strokes, trust
+from digitkit.reading import numbers, trust
 from digitkit.reading.context import weigh
-from digitkit.reading.detections import common_area
 from digitkit.reading.results import Reading
 
 SEED = 77
@@ -36,10 +34,8 @@ SHARES = {"strips": 0.5, "tables": 0.3, "rows": 1.0, "dates": 0.08}
 
 DECAY = 1e-5
 
-SIGNS = {0: 1.0, 1: 1.0, 8: -1.0, 9: 1.0}
+SIGNS = {0: 1.0, 1: 1.0, 7: -1.0, 8: 1.0}
 """Features of a number that say how sure its digits are: a surer digit never makes it less sure."""
-
-LIMITS = (0.25, 0.5, 0.75, 0.9)
 
 Bools = npt.NDArray[np.bool_]
 
@@ -65,21 +61,6 @@ def read_all(reader: Reader, sheets: Sequence[Sheet]) -> list[Reading]:
     return readings
 
 
-def collect_strokes(sheets: Sequence[Sheet], readings: Sequence[Reading]) -> tuple[F64, Bools]:
-    """The features of each stroke, and whether it is a digit."""
-    features, is_digit = [], []
-    for sheet, reading in zip(sheets, readings, strict=True):
-        for i, own in strokes.stroke_features(reading.digits, reading.marks).items():
-            box = reading.digits[i].box
-            signs = [
-                common_area(box, sign) > 0.5 * min(box[2] * box[3], sign[2] * sign[3])
-                for sign in sheet.signs
-            ]
-            features.append(own)
-            is_digit.append(not any(signs))
-    return np.array(features), np.array(is_digit)
-
-
 def split_fit(
     features: F64,
     truth: Bools,
@@ -96,20 +77,6 @@ def main() -> None:
     """Read, fit, print."""
     options = fit_options(__doc__, 600)
     reader, sheets = Reader(Classifier(options.model)), make_sheets(options.count)
-
-    strokes.STROKE_WEIGHTS = (99.0, *(0.0,) * (len(strokes.STROKE_WEIGHTS) - 1))
-    features, is_digit = collect_strokes(sheets, read_all(reader, sheets))
-    weights, probabilities = split_fit(features, is_digit)
-    truth = is_digit[len(is_digit) // 2 :]
-    rows = [
-        [f"{limit}", f"{(probabilities[truth] >= limit).mean():.1%}",
-         f"{(probabilities[~truth] >= limit).mean():.1%}"]
-        for limit in LIMITS
-    ]  # fmt: skip
-    print(f"{ran_on()}; {len(sheets)} images, {len(truth) * 2} strokes\n")
-    print(table(["probability at least", "of digits", "of signs"], rows))
-    print(f"\nSTROKE_WEIGHTS = ({', '.join(f'{weight:.2f}' for weight in weights)})\n")
-    strokes.STROKE_WEIGHTS = tuple(weights)
 
     kept: list[F64] = []
     own_confidence = trust.number_confidence
@@ -137,7 +104,7 @@ def main() -> None:
         rows.append([f"{low:.3f} to {high:.3f}", f"{probabilities[members].mean():.1%}",
                      f"{truth[members].mean():.1%}"])  # fmt: skip
     error = expected_calibration_error(probabilities, truth)
-    print(f"{len(outcome)} numbers; calibration error {error:.2%}\n")
+    print(f"{ran_on()}; {len(outcome)} numbers; calibration error {error:.2%}\n")
     print(table(["confidence", "mean", "right"], rows))
     print(f"\nNUMBER_WEIGHTS = ({', '.join(f'{weight:.2f}' for weight in weights)})")
 

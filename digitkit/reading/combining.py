@@ -35,17 +35,20 @@ class Weights(NamedTuple):
     none: float
 
 
-def combine(own: Prediction, seen: F32, weights: Weights) -> Prediction:
+def combine(own: Prediction, seen: F32, weights: Weights, least_sign: float = LEAST) -> Prediction:
     """What a digit is by the classifier and by another network.
 
     Args:
         own: the classifier's prediction.
         seen: the other's probabilities: of the ten digits and then of whatever is none, float32
-            ``[11]`` or longer.
+            ``[11]`` or longer; the first of these is of a sign, where there are several.
         weights: how much each of them counts.
+        least_sign: the classifier's probability of a sign is not taken for less than this, 0–1.
     """
-    none = weights.none + weights.own * math.log(max(1 - own.is_digit, LEAST))
-    none += weights.other * math.log(max(float(seen[DIGITS:].sum()), LEAST))
+    sign, rest = max(float(seen[DIGITS]), LEAST), float(seen[DIGITS + 1 :].sum())
+    by_sign, by_rest = (max(1 - own.is_digit, p) ** weights.own for p in (least_sign, LEAST))
+    none = weights.none + math.log((sign * by_sign + rest * by_rest) / (sign + rest))
+    none += weights.other * math.log(sign + rest)
     logs = weights.own * np.log(np.maximum(own.probabilities * own.is_digit, LEAST))
     logs = np.append(logs + weights.other * np.log(np.maximum(seen[:DIGITS], LEAST)), none)
     both = np.exp(logs - logs.max())

@@ -155,8 +155,6 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
         reasons.append("a digit was clear, and read as another one")
     if number.signs and not signs:
         reasons.append("a decimal separator or a minus was left out")
-    if any(digits[place].accepted for place in number.strokes):
-        reasons.append("a digit may be a slash or a bracket")
     if any(digit.cut for digit in digits):
         reasons.append("a digit is cut by the border")
     if number.unread:
@@ -171,7 +169,6 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
         text=text,
         guess=text,
         signs=signs,
-        strokes=(),
         complete=len(reasons) == 1 and confidence >= MIN_COMPLETE,
         confidence=confidence,
         digits=accepted,

@@ -88,6 +88,13 @@ class Line:
         columns = _near(self.probabilities, self._place(box))
         return np.asarray(columns.max(1), np.float32) if columns.shape[1] else None
 
+    def count_signs(self, box: Box) -> int:
+        """How many signs and points the row clearly shows at a box."""
+        if not self.signs:
+            return 0
+        x = float(self.strip.locate([box])[0, 0])
+        return sum(abs(sign.x - x) <= SAME * self.strip.unit for sign in self.signs)
+
     def maybe_digit(self, box: Box) -> float:
         """The probability of a digit where the row most likely shows a sign near a box."""
         columns = _near(self.probabilities, self._place(box))

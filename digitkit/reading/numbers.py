@@ -262,7 +262,6 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         digits=digits,
         reasons=tuple(dict.fromkeys(reasons)),
         signs=tuple(signs),
-        strokes=tuple(i for i, each in enumerate(e for e in parts if e.digit) if each.may_be_sign),
         unread=is_far
         + sum(not each.digit and not _is_legible(parts, i) for i, each in enumerate(parts)),
     )
@@ -300,7 +299,6 @@ def _features(group: _Group, limit: float, height: float) -> F64:
         digits,
         ink=sum(part.kind == "ink" for part in group.parts),
         signs=sum(part.kind in _TEXT for part in group.parts),
-        strokes=sum(part.may_be_sign for part in group.parts),
         beside_sign=any(
             other is not None and other.kind in ("sign", "dash")
             for other in (group.before, group.after)
@@ -316,7 +314,7 @@ def _doubts(part: Part, place: int) -> list[str]:
     digit = part.digit
     assert digit is not None
     if digit.accepted:
-        return [f"digit {place} may be a slash or a bracket"] if part.may_be_sign else []
+        return []
     if digit.cut:
         return [f"digit {place} is cut by the border"]
     return [f"digit {place} is doubtful ({digit.digit} at {min(digit.confidence, 0.99):.0%})"]

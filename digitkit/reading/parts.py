@@ -36,14 +36,12 @@ class Part:
         item: the digit or the mark.
         left: its left edge, in heights of the row's digits.
         right: its right edge.
-        may_be_sign: of a digit: whether it is a stroke that may be a slash or a bracket.
         is_tall: whether it is about as high as the row's digits, or may be, as the border cuts it.
     """
 
     item: Digit | Mark
     left: float
     right: float
-    may_be_sign: bool = False
     is_tall: bool = False
 
     @property
@@ -84,10 +82,8 @@ def place_parts(
         mark
         for mark in marks
         if mark.row == row
-        and mark.kind != "stroke"
         and not (mark.kind == "line" and any(_crosses(mark.row_box, box) for box in accepted))
     ]
-    strokes = [mark.row_box for mark in marks if mark.row == row and mark.kind == "stroke"]
     signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
     taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
     items: list[Digit | Mark] = [*taken, *_without_pieces(own, height)]
@@ -96,7 +92,6 @@ def place_parts(
             item,
             box[0] / height,
             (box[0] + box[2]) / height,
-            may_be_sign=box in strokes,
             is_tall=box[3] >= TALL * height or (isinstance(item, Mark) and item.cut),
         )
         for item in items

@@ -58,10 +58,9 @@ class Digit:
         return f"Digit({self.digit}, {_show(self.confidence)}, box={self.box}{doubt}{cut})"
 
 
-MarkKind = Literal["point", "comma", "dash", "sign", "stroke", "line", "ink"]
+MarkKind = Literal["point", "comma", "dash", "sign", "line", "ink"]
 """What a `Mark` is: a point on the line, or a comma; a short level stroke; another sign, such as a
-plus or a colon; a 1 that may be a slash or a bracket; a ruled line across the row; or ink that
-cannot be read."""
+plus, a colon or a slash; a ruled line across the row; or ink that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,6 @@ class Number:
         digits: its digits, at least one of them accepted, or likely a digit.
         reasons: why it is not complete, or what a `digitkit.Field` changed; one phrase each.
         signs: its minus and decimal separators, each with the number of digits before it.
-        strokes: places of its digits that may be slashes or brackets, from 0.
         unread: pieces of ink in it that cannot be read, or may not belong to it.
     """
 
@@ -122,7 +120,6 @@ class Number:
     digits: tuple[Digit, ...] = field(repr=False)
     reasons: tuple[str, ...] = ()
     signs: tuple[tuple[int, str], ...] = field(default=(), repr=False)
-    strokes: tuple[int, ...] = field(default=(), repr=False)
     unread: int = field(default=0, repr=False)
 
     def __repr__(self) -> str:

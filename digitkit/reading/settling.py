@@ -14,13 +14,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from digitkit.arrays import Box
+from digitkit.arrays import F32, Box
 from digitkit.models.classifier import Prediction
-from digitkit.reading.combining import Weights, combine
+from digitkit.reading.combining import LEAST, Weights, combine
 from digitkit.reading.detections import Classified, Classify, Detection
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import SAME, Line, Peak, is_part, match_peaks, own_peaks
-from digitkit.reading.results import Mark
+from digitkit.reading.results import Digit, Mark
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strips import Member, Strip
 
@@ -30,6 +30,13 @@ reader more; on photos these read more digits right."""
 
 ALONE_WEIGHTS = Weights(0.8, 0.5, 0.3)
 """Of a digit that is alone in its row, of which the row says little."""
+
+SLASH = 0.02
+"""To the classifier slashes and brackets are 1s. So a 1 is one of them with at least this
+probability, before its row is looked at, on a page with other signs."""
+
+RARE_SLASH = 0.001
+"""The same on a page without any."""
 
 MIN_DIGIT = 0.15
 """A detection that is less likely a digit is dropped."""
@@ -73,6 +80,15 @@ bracket, whose strokes are longer; in heights of the digits."""
 TOUCHING = 0.12
 """What is less high, and closer to a digit than this, is rather a piece of that, in heights."""
 
+ALIGNED = 0.12
+"""A stroke may continue a ruled line whose middle is at most this far aside, in its height."""
+
+SLIM = 0.3
+"""Greatest width of a stroke that may continue a ruled line, in its height."""
+
+NEAR_LINE = 2.0
+"""It is at most this far above or below that line, in its height."""
+
 POINT_TOP = 0.25
 """A point is so far below the digits' middles, in heights."""
 
@@ -89,14 +105,17 @@ def settle_digits(
     """
     settled = []
     rows = Counter(member.digit.row for member in members)
+    signs = sum(len(line.signs) for line in lines.values())
     for member in members:
         digit = member.digit
         line = lines.get(digit.row)
         seen = line.at(digit.box) if line else None
-        if seen is not None:
+        if line and seen is not None:
             own = Prediction(digit.digit, digit.confidence, digit.is_digit, digit.probabilities)
-            weights = PAGE_WEIGHTS if rows[digit.row] > 1 else ALONE_WEIGHTS
-            both = combine(own, seen, weights)
+            if rows[digit.row] > 1:
+                both = _combine(own, seen, has_signs=signs > line.count_signs(digit.box))
+            else:
+                both = combine(own, seen, ALONE_WEIGHTS)
             accepted = both.confidence >= min_confidence and not digit.cut
             member = member._replace(
                 digit=replace(
@@ -115,6 +134,14 @@ def settle_digits(
     return settled
 
 
+def _combine(own: Prediction, seen: F32, *, has_signs: bool) -> Prediction:
+    """What both networks say of a digit among others, on a page with other signs or without."""
+    least_sign = LEAST
+    if own.digit == 1:
+        least_sign = SLASH if has_signs else RARE_SLASH
+    return combine(own, seen, PAGE_WEIGHTS, least_sign)
+
+
 def classify_in_line(classify_all: Classify, line: Line | None) -> Classify:
     """A classifier of detections in a row that was read: it says what both say."""
     if line is None:
@@ -125,11 +152,39 @@ def classify_in_line(classify_all: Classify, line: Line | None) -> Classify:
         return [
             each
             if own is None
-            else replace(each, prediction=combine(each.prediction, own, PAGE_WEIGHTS))
+            else replace(each, prediction=_combine(each.prediction, own, has_signs=True))
             for each, own in zip(classify_all(detections), seen, strict=True)
         ]
 
     return classify
+
+
+def drop_pieces_of_lines(
+    digits: Sequence[Digit], marks: Sequence[Mark]
+) -> tuple[tuple[Digit, ...], tuple[Mark, ...]]:
+    """The digits and marks; a 1 that continues an upright line of another row is a line, too.
+
+    Args:
+        digits: of the image, with their rows.
+        marks: in their rows.
+    """
+    settled, found = list(digits), list(marks)
+    lines = [mark for mark in marks if mark.kind == "line"]
+    for i, digit in enumerate(digits):
+        is_stroke = digit.accepted and digit.digit == 1
+        if is_stroke and any(_continues(digit, line) for line in lines):
+            found.append(Mark("line", digit.box, digit.row, digit.level_box))
+            settled[i] = replace(digit, accepted=False)
+    return tuple(settled), tuple(found)
+
+
+def _continues(digit: Digit, line: Mark) -> bool:
+    (x, y, w, h), (left, top, width, height) = digit.row_box, line.row_box
+    aside = abs(x + w / 2 - left - width / 2)
+    apart = max(top - y - h, y - top - height)
+    return (
+        line.row != digit.row and aside <= ALIGNED * h and w <= SLIM * h and apart <= NEAR_LINE * h
+    )
 
 
 def settle_marks(

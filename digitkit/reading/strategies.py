@@ -153,8 +153,11 @@ class PageStrategy:
         from digitkit.reading.marks import find_marks, keep_within
         from digitkit.reading.order import number_rows
         from digitkit.reading.second_look import look_again
-        from digitkit.reading.settling import settle_digits, settle_marks
-        from digitkit.reading.strokes import settle_strokes
+        from digitkit.reading.settling import (
+            drop_pieces_of_lines,
+            settle_digits,
+            settle_marks,
+        )
         from digitkit.reading.words import doubt_words
 
         assert self._judges is not None  # without them, digits are only detected
@@ -167,7 +170,7 @@ class PageStrategy:
         members, lines = look_again(image, members, lines, line_reader, classify, min_confidence)
         marks = settle_marks(find_marks(lines, members), members, lines)
         marks = tuple(keep_within(marks, *image.shape))
-        digits, marks = settle_strokes([member.digit for member in members], marks)
+        digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
         if not any(fills(member.detection, image) for member in members):
             seen = look_at_few(digits, members, image, load_grey)
             digits = doubt_words(digits, marks, seen, min_confidence)

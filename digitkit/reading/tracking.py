@@ -129,7 +129,7 @@ def _is_part(mark: Mark, digits: Sequence[Digit], unseen: Sequence[Digit]) -> bo
     """Whether a mark is a digit's ink: of one that is accepted by its earlier frames, or that was
     not seen in this one.
     """
-    if mark.kind in ("line", "stroke"):
+    if mark.kind == "line":
         return False
     x, y = mark.box[0] + mark.box[2] / 2, mark.box[1] + mark.box[3] / 2
     return any(digit.accepted and digit.box == mark.box for digit in digits) or any(

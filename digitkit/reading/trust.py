@@ -17,7 +17,7 @@ from digitkit.reading.context import weigh
 from digitkit.reading.results import Digit
 
 NUMBER_WEIGHTS: tuple[float, ...] = (
-    *(-3.24, 0.00, 0.00, -0.32, -0.20, -2.20, 0.31, -2.33, -0.06, -0.43, 0.00, -0.11),
+    *(-3.24, 0.00, 0.00, -0.32, -0.20, -2.20, 0.31, -0.06, -0.43, 0.00, -0.11),
     *(-0.35, 1.57, 0.20, 0.95, -2.01, -0.28),
 )
 """Of a constant and `number_features`."""
@@ -46,7 +46,6 @@ def number_features(
     *,
     ink: int,
     signs: int,
-    strokes: int,
     beside_sign: bool,
     widest_gap: float,
     room: float,
@@ -58,14 +57,13 @@ def number_features(
         digits: of the number.
         ink: pieces of ink in it that cannot be read.
         signs: decimal separators and minus signs in it.
-        strokes: of its digits, those that may be slashes or brackets.
         beside_sign: whether a sign is next to it.
         widest_gap: between its digits, in least gaps between numbers.
         room: to the nearest digit or other ink beside it, likewise.
         height: of its row's digits, pixels.
 
     Returns:
-        float64 ``[17]``.
+        float64 ``[16]``.
     """
     right = math.prod(digit.confidence for digit in digits)
     right = min(max(right, _CERTAIN), 1 - _CERTAIN)
@@ -79,7 +77,6 @@ def number_features(
             float(doubtful),
             float(ink),
             float(signs),
-            float(strokes),
             float(beside_sign),
             # Between almost and quite certain the odds tell too little.
             math.log(1 - right),
@@ -88,7 +85,7 @@ def number_features(
             min(max(widest_gap, 0.0), 1.0),
             min(max(room, 0.0), MAX_ROOM),
             math.log2(max(height, 1.0) / 32),
-            float(not (doubtful or ink or signs or strokes or beside_sign)),
+            float(not (doubtful or ink or signs or beside_sign)),
             float(widest_gap >= WIDE),
             float(room < NEAR),
         ]

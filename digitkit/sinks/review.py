@@ -100,15 +100,8 @@ def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
     for number in reading.numbers:
         if number.complete:
             continue
-        doubtful = [
-            (place, digit)
-            for place, digit in enumerate(number.digits)
-            if not digit.cut and (not digit.accepted or place in number.strokes)
-        ]
-        items += [
-            _digit_item(picture, digit, number, may_be_sign=place in number.strokes)
-            for place, digit in doubtful
-        ]
+        doubtful = [digit for digit in number.digits if not (digit.cut or digit.accepted)]
+        items += [_digit_item(picture, digit, number) for digit in doubtful]
         both = {sign for _, sign in number.signs} >= {",", "."}
         cut = any(digit.cut for digit in number.digits)
         if number.unread or both or cut or not doubtful:
@@ -182,9 +175,7 @@ def _within(corner: Sequence[float], sides: Sequence[float], shape: tuple[int, .
     return x, y, w, h
 
 
-def _digit_item(
-    picture: Picture, digit: Digit, number: Number | None, *, may_be_sign: bool = False
-) -> ReviewItem:
+def _digit_item(picture: Picture, digit: Digit, number: Number | None) -> ReviewItem:
     x, y, w, h = digit.box
     height = max(w, h)
     if number is None:
@@ -197,21 +188,16 @@ def _digit_item(
         bottom = min(around[1] + around[3], round(y + h / 2 + _WIDEST / 2 * height))
         around = left, top, right - left, bottom - top
     crop, box = picture.cut_out(around, digit.box)
-    confidence = digit.confidence
-    if may_be_sign and number is not None:
-        confidence = min(confidence, number.confidence)
     return ReviewItem(
-        "digit", str(digit.digit), confidence, _digit_reasons(digit, may_be_sign), crop, box,
+        "digit", str(digit.digit), digit.confidence, _digit_reasons(digit), crop, box,
         () if digit.cut else (digit.image,), picture.frame.name, picture.frame.time, digit.box,
     )  # fmt: skip
 
 
-def _digit_reasons(digit: Digit, may_be_sign: bool) -> tuple[str, ...]:
+def _digit_reasons(digit: Digit) -> tuple[str, ...]:
     reasons = []
     if digit.cut:
         reasons.append("the border cuts it")
-    if may_be_sign:
-        reasons.append("it may be a slash or a bracket")
     if digit.is_digit < 0.5:
         reasons.append(f"it may be no digit ({min(1 - digit.is_digit, 0.99):.0%})")
     second = int(np.argsort(-digit.probabilities)[1])

@@ -100,6 +100,15 @@ def test_the_row_may_show_another_digit_or_none():
     assert combine(predict(0, 0.9, 0.9), row(none=0.999), WEIGHTS).is_digit < 0.1
 
 
+def test_a_stroke_that_is_sure_to_be_a_1_may_be_a_slash():
+    by_itself, in_row = predict(1, 1.0), row(sign=0.9, d1=0.09)
+    assert combine(by_itself, in_row, WEIGHTS).is_digit > 0.9
+    assert combine(by_itself, in_row, WEIGHTS, 0.02).is_digit < 0.5
+    # Of ink that is neither a digit nor a sign, the classifier is as sure as before.
+    paper = row(none=0.9, d1=0.0999, sign=0.0001)
+    assert combine(by_itself, paper, WEIGHTS, 0.02).is_digit > 0.9
+
+
 def test_a_certain_one_is_not_overruled_by_a_doubtful_one():
     both = combine(predict(3, 0.9999, 0.9999), row(d3=0.4, d5=0.5), WEIGHTS)
     assert both.digit == 3

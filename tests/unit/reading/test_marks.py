@@ -12,9 +12,8 @@ from digitkit.images.orientation import rotate_freely
 from digitkit.reading.line_reader import NONE, POINT, SIGN, LineReader
 from digitkit.reading.marks import _are_points
 from digitkit.reading.results import Mark
-from digitkit.reading.settling import _looks_like_sign
+from digitkit.reading.settling import _looks_like_sign, drop_pieces_of_lines
 from digitkit.reading.shapes import Shape, classify
-from digitkit.reading.strokes import settle_strokes
 
 SIDE = 60  # of a digit's cell; its ink is 20/28 of that
 
@@ -148,18 +147,6 @@ def test_a_long_tail_of_a_digit_is_no_ruled_line(reader, one_of_each):
     assert [digit.digit for digit in number.digits if digit.accepted] == [5, 2, 1, 6]
 
 
-def test_a_short_stroke_is_doubted(one_of_each):
-    def digit(value: int, x: int, y: int, height: int, width: int = 30) -> Digit:
-        box = (x, y, width, height)
-        return Digit(value, 0.99, box, 0, True, one_of_each[value], np.ones(10, np.float32) / 10)
-
-    for height, kinds in ((22, ["stroke"]), (38, [])):
-        row = (digit(2, 50, 20, 40), digit(1, 90, 60 - height, height, 6), digit(3, 106, 20, 40))
-        settled, marks = settle_strokes(row, ())
-        assert all(each.accepted for each in settled)
-        assert [mark.kind for mark in marks] == kinds
-
-
 def test_marks_belong_to_their_own_row(reader, one_of_each):
     page = np.vstack([write("28,40", one_of_each, 110), write("28 40", one_of_each, 110)])
     reading = reader.read(page)
@@ -174,6 +161,15 @@ def test_a_slash_is_a_sign_where_there_are_others(reader, one_of_each):
     cv2.line(image, (x - 12, 134), (x + 12, 64), 40, 4, cv2.LINE_AA)
     reading = reader.read(image)
     assert "1" not in "".join(n.text for n in reading.numbers if n.complete)
+
+
+@pytest.mark.parametrize(("step", "lean"), [(38, 8), (42, 5), (42, 8)])
+def test_steep_slashes_separate(reader, one_of_each, step, lean):
+    image = write("28 45 60", one_of_each, step=step)
+    for place in (2, 5):
+        x = 30 + step * place + SIDE // 2
+        cv2.line(image, (x - lean, 124), (x + lean, 76), 40, 4, cv2.LINE_AA)
+    assert [number.text for number in reader.read(image).numbers] == ["28", "45", "60"]
 
 
 def test_marks_are_within_the_image(reader, one_of_each):
@@ -205,7 +201,7 @@ def test_a_piece_of_a_table_line_is_no_one(one_of_each):
 
     line = Mark("line", (98, 70, 3, 70), 1)
     digits = (digit(2, 50, 0), digit(1, 97, 0, width=4), digit(3, 50, 1), digit(1, 140, 1, width=4))
-    settled, marks = settle_strokes(digits, (line,))
+    settled, marks = drop_pieces_of_lines(digits, (line,))
     assert [d.accepted for d in settled] == [True, False, True, True]
     assert [mark.row for mark in marks if mark.kind == "line"] == [1, 0]
 

@@ -190,9 +190,6 @@ def test_doubt_is_shown_and_explained():
     (number,) = find_numbers([sure(1, 0), sure(8, 40)], [mark("ink", 72, 60, 20, 40)])
     assert (number.text, number.guess) == ("18?", "18")
     assert number.reasons == ("ink on its right cannot be read",)
-    (number,) = find_numbers([sure(1, 0), sure(8, 40)], [mark("stroke", 0, 50, 30, 60)])
-    assert (number.text, number.complete) == ("18", False)
-    assert number.reasons == ("digit 1 may be a slash or a bracket",)
 
 
 def test_ink_far_away_and_doubtful_digits_alone_are_no_numbers():
@@ -229,7 +226,7 @@ def test_rows_are_numbered_from_the_top_whatever_was_accepted_when():
     assert [each.row for each in marks] == [1]
 
 
-KINDS: list[MarkKind] = ["point", "comma", "dash", "sign", "line", "ink", "stroke"]
+KINDS: list[MarkKind] = ["point", "comma", "dash", "sign", "line", "ink"]
 
 
 @st.composite
