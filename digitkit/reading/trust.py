@@ -22,7 +22,7 @@ NUMBER_WEIGHTS: tuple[float, ...] = (
 )
 """Of a constant and `number_features`."""
 
-MIN_COMPLETE = 0.7
+MIN_COMPLETE = 0.8
 """A number is not reported as complete below this probability."""
 
 MAX_ROOM = 3.0
