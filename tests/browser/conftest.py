@@ -18,9 +18,12 @@ ARGUMENTS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def launch():
-    """Starts Chromium with more arguments: the one that $CHROMIUM names, else that on PATH."""
+    """Starts Chromium with more arguments: the one that $CHROMIUM names, else that on PATH.
+
+    Of each file, as Playwright's event loop must not run in the tests of others.
+    """
     playwright = pytest.importorskip("playwright.sync_api")
     path = shutil.which(os.environ.get("CHROMIUM") or "chromium")
     if path is None:
@@ -40,7 +43,7 @@ def launch():
             browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(launch):
     return launch()
 
