@@ -269,7 +269,7 @@ def with_marks(digits: list[Digit], *marks: Mark) -> Reading:
 @pytest.mark.parametrize("kind", [None, "line", "sign", "ink"])
 def test_a_field_overcomes_gaps_but_nothing_else(kind):
     marks = [] if kind is None else [Mark(kind, (125, 60, 20, 40), 0)]
-    reading = with_marks([*spaced("12", 0), *spaced("34", 200)], *marks)
+    reading = with_marks([*spaced("12", 0), *spaced("34", 190)], *marks)
     assert reading.text == "12 34"
     fitted = apply_field(reading, Field(expect=4))
     assert fitted.text == ("1234" if kind is None else "")
@@ -279,6 +279,13 @@ def test_a_field_overcomes_gaps_but_nothing_else(kind):
     else:
         assert [n.reasons for n in fitted.dropped] == [("has 2 digits, expected 4",)] * 2
         assert [n.column for n in fitted.dropped] == [0, 1]
+
+
+def test_over_the_widest_gaps_a_joined_number_is_doubtful():
+    reading = with_marks([*spaced("12", 0), *spaced("34", 200)])
+    (number,) = apply_field(reading, Field(expect=4)).numbers
+    assert (number.text, number.complete) == ("1234", False)
+    assert len(number.reasons) == 2
 
 
 def test_numbers_of_two_columns_are_not_joined():
