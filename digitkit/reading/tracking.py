@@ -97,8 +97,8 @@ class Tracker:
         for track in waiting:
             track.missing += 1
         self._tracks = seen + [track for track in waiting if track.missing <= MAX_MISSING]
-        signs = {mark.box for mark in reading.marks if mark.kind == "sign"}
-        digits = [self._to_digit(track, signs) for track in self._tracks]
+        others = {mark.box for mark in reading.marks if mark.kind in ("sign", "line")}
+        digits = [self._to_digit(track, others) for track in self._tracks]
         order = order_digits(digits)
         self.tracks = tuple(self._tracks[i].name for i, _ in order)
         ordered = tuple(replace(digits[i], row=row) for i, row in order)
@@ -108,10 +108,11 @@ class Tracker:
         numbers = find_numbers(ordered, marks, gap=self.gap)
         return replace(reading, digits=ordered, numbers=numbers, marks=marks)
 
-    def _to_digit(self, track: _Track, signs: Container[Box]) -> Digit:
-        """The digit of a track; one that the reader took for a sign all the same stays one."""
+    def _to_digit(self, track: _Track, others: Container[Box]) -> Digit:
+        """The digit of a track; one that the reader took for a sign or a line stays one."""
         last, probabilities = track.digit, track.probabilities
-        is_sign = not last.accepted and last.confidence >= self.min_confidence and last.box in signs
+        is_clear = last.accepted or last.confidence < self.min_confidence
+        is_other = not is_clear and last.box in others
         best = int(probabilities[:10].argmax())
         is_digit = float(probabilities[:10].sum())
         confidence = float(probabilities[best])
@@ -119,7 +120,7 @@ class Tracker:
             last,
             digit=best,
             confidence=confidence,
-            accepted=confidence >= self.min_confidence and not last.cut and not is_sign,
+            accepted=confidence >= self.min_confidence and not last.cut and not is_other,
             probabilities=(probabilities[:10] / max(is_digit, 1e-9)).astype(np.float32),
             is_digit=is_digit,
         )

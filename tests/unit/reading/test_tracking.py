@@ -160,9 +160,10 @@ def test_a_doubtful_frame_makes_no_sign_of_a_digit():
     assert follow_all(reading(one, two, three), doubtful).text == "123"
 
 
-def test_a_slash_stays_a_slash():
+@pytest.mark.parametrize(("kind", "text"), [("sign", "7 8"), ("line", "7? 8")])
+def test_a_slash_and_a_piece_of_a_line_stay_what_they_are(kind, text):
     slash = replace(digit(1, 40), accepted=False)
-    frame = replace(reading(digit(7, 0), slash, digit(8, 80)), marks=(Mark("sign", slash.box, 0),))
+    frame = replace(reading(digit(7, 0), slash, digit(8, 80)), marks=(Mark(kind, slash.box, 0),))
     followed = follow_all(frame, frame)
-    assert followed.text == "7 8"
+    assert followed.text == text
     assert [each.accepted for each in followed.digits] == [True, False, True]
