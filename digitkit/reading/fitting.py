@@ -25,7 +25,7 @@ from digitkit.reading.numbers import (
     is_reported,
 )
 from digitkit.reading.results import Digit, Mark, Number, Reading
-from digitkit.reading.trust import MIN_COMPLETE
+from digitkit.reading.trust import MIN_COMPLETE, describe_doubt
 
 MIN_PROBABILITY = 0.01
 """A less probable digit is never tried for a detection: a clear 7 stays a 7."""
@@ -164,12 +164,14 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
     )
     # Not only the digits may be wrong.
     confidence = likely * min(1.0, number.confidence / max(before, 1e-9))
+    if len(reasons) == 1 and confidence < MIN_COMPLETE:
+        reasons.append(describe_doubt(confidence))
     return replace(
         number,
         text=text,
         guess=text,
         signs=signs,
-        complete=len(reasons) == 1 and confidence >= MIN_COMPLETE,
+        complete=len(reasons) == 1,
         confidence=confidence,
         digits=accepted,
         reasons=tuple(reasons),

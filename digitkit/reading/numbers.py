@@ -15,7 +15,12 @@ from digitkit.reading.order import median
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number
 from digitkit.reading.spacing import MAX_GAP, choose_gap, has_columns, number_columns
-from digitkit.reading.trust import MIN_COMPLETE, number_confidence, number_features
+from digitkit.reading.trust import (
+    MIN_COMPLETE,
+    describe_doubt,
+    number_confidence,
+    number_features,
+)
 
 NEAR_INK = 0.4
 """Ink this close to a number belongs to it, or may."""
@@ -250,7 +255,7 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         reasons.append("the dash on its left may be a minus")
     confidence = number_confidence(_features(replace(group, parts=parts), limit, height))
     if not reasons and confidence < MIN_COMPLETE:
-        reasons.append(f"the number as a whole is doubtful ({confidence:.0%})")
+        reasons.append(describe_doubt(confidence))
     return Number(
         text=text,
         guess=guess,

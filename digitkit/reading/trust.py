@@ -95,3 +95,8 @@ def number_features(
 def number_confidence(features: F64) -> float:
     """The probability that a number is right, from `number_features`; 0–1."""
     return float(weigh(features[None, :], NUMBER_WEIGHTS)[0])
+
+
+def describe_doubt(confidence: float) -> str:
+    """The reason of a number that is not complete for its confidence, 0–1."""
+    return f"the number as a whole is doubtful ({confidence:.0%})"
