@@ -49,13 +49,11 @@ class Sheet:
     Attributes:
         image: uint8 ``[H, W, 3]`` BGR.
         numbers: what is written.
-        signs: the boxes of operators and brackets.
         digits: the box and the value of each digit.
     """
 
     image: U8
     numbers: tuple[Written, ...]
-    signs: tuple[Box, ...] = ()
     digits: tuple[tuple[Box, int], ...] = ()
 
 
@@ -166,7 +164,7 @@ def make_strip(data: DigitData, rng: Rng) -> Sheet:
     gap = rng.uniform(0.02, 0.16)
     x, y = rng.uniform(8, 40), rng.uniform(8, 90 - height)
     number = hand.number(count, x, y, height, gap)
-    return Sheet(hand.finish(), (number,), (), tuple(hand.digits))
+    return Sheet(hand.finish(), (number,), tuple(hand.digits))
 
 
 def make_table(data: DigitData, rng: Rng) -> Sheet:
@@ -195,7 +193,7 @@ def make_table(data: DigitData, rng: Rng) -> Sheet:
                 made = hand.number(count, x + shift, y, height, gap)
                 numbers.append(Written(made.text, made.box, row, column))
             x += room[column]
-    return Sheet(hand.finish(), tuple(numbers), (), tuple(hand.digits))
+    return Sheet(hand.finish(), tuple(numbers), tuple(hand.digits))
 
 
 def _choose_gap(rng: Rng) -> float:
@@ -226,7 +224,7 @@ def make_rows(data: DigitData, rng: Rng) -> Sheet:
     height, count = rng.uniform(26, 52), int(rng.integers(1, 5))
     width = round(height * rng.uniform(10, 16))
     hand = Hand(data, rng, width, round(height * (1.9 * count + 1)))
-    numbers, signs_at = list[Written](), list[Box]()
+    numbers = list[Written]()
     gap = _choose_gap(rng)
     for row in range(count):
         x, y, column = height * rng.uniform(0.3, 1.5), height * (0.5 + 1.9 * row), 0
@@ -245,18 +243,15 @@ def make_rows(data: DigitData, rng: Rng) -> Sheet:
             if x + room > width:
                 break
             if between:
-                box, x = _put_sign(hand, between, x + space, y, height)
-                signs_at.append(box)
+                _, x = _put_sign(hand, between, x + space, y, height)
                 space = height * rng.uniform(0.15, 0.6)
             made, x = _write_decimal(hand, x + space, y, height, gap, length, decimals, signs)
             numbers.append(Written(made.text, made.box, row, column))
             column += 1
             between = str(rng.choice(list(OPERATORS))) if rng.random() < 0.7 else ""
         if column and rng.random() < 0.1:
-            signs_at.append(
-                _put_sign(hand, str(rng.choice([")", "="])), x + 0.3 * height, y, height)[0]
-            )
-    return Sheet(hand.finish(), tuple(numbers), tuple(signs_at), tuple(hand.digits))
+            _put_sign(hand, str(rng.choice([")", "="])), x + 0.3 * height, y, height)
+    return Sheet(hand.finish(), tuple(numbers), tuple(hand.digits))
 
 
 def _put_sign(hand: Hand, kind: str, x: float, y: float, height: float) -> tuple[Box, float]:
@@ -301,18 +296,17 @@ def make_dates(data: DigitData, rng: Rng) -> Sheet:
     height, count = rng.uniform(26, 52), int(rng.integers(1, 4))
     hand = Hand(data, rng, round(height * 13), round(height * (1.9 * count + 1)))
     gap, room = rng.uniform(0.04, 0.2), height * rng.uniform(0.0, 0.18)
-    numbers, signs_at = list[Written](), list[Box]()
+    numbers = list[Written]()
     for row in range(count):
         x, y = height * rng.uniform(0.3, 1.5), height * (0.5 + 1.9 * row)
         for column, length in enumerate((2, 2, int(rng.choice([2, 4])))):
             if column:
-                box, x = _put_sign(hand, "/", x + room, y, height)
-                signs_at.append(box)
+                _, x = _put_sign(hand, "/", x + room, y, height)
                 x += room
             made = hand.number(length, x, y, height, gap)
             numbers.append(Written(made.text, made.box, row, column))
             x = made.box[0] + made.box[2]
-    return Sheet(hand.finish(), tuple(numbers), tuple(signs_at), tuple(hand.digits))
+    return Sheet(hand.finish(), tuple(numbers), tuple(hand.digits))
 
 
 KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
