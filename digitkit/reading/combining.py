@@ -43,10 +43,12 @@ def combine(own: Prediction, seen: F32, weights: Weights, least_sign: float = LE
         seen: the other's probabilities: of the ten digits and then of whatever is none, float32
             ``[11]`` or longer; the first of these is of a sign, where there are several.
         weights: how much each of them counts.
-        least_sign: the classifier's probability of a sign is not taken for less than this, 0–1.
+        least_sign: where the other sees a sign, the classifier's probability of no digit is not
+            taken for less than this, 0–1.
     """
     sign, rest = max(float(seen[DIGITS]), LEAST), float(seen[DIGITS + 1 :].sum())
-    by_sign, by_rest = (max(1 - own.is_digit, p) ** weights.own for p in (least_sign, LEAST))
+    by_sign = max(1 - own.is_digit, least_sign) ** weights.own
+    by_rest = max(1 - own.is_digit, LEAST) ** weights.own
     none = weights.none + math.log((sign * by_sign + rest * by_rest) / (sign + rest))
     none += weights.other * math.log(sign + rest)
     logs = weights.own * np.log(np.maximum(own.probabilities * own.is_digit, LEAST))

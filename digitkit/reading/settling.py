@@ -32,8 +32,9 @@ ALONE_WEIGHTS = Weights(0.8, 0.5, 0.3)
 """Of a digit that is alone in its row, of which the row says little."""
 
 SLASH = 0.02
-"""To the classifier slashes and brackets are 1s. So a 1 is one of them with at least this
-probability, before its row is looked at, on a page with other signs."""
+"""To the classifier slashes and brackets are 1s. So a 1 among others of its row is one of them with
+at least this probability, before its row is looked at, on a page with other signs or points; and
+so is one that was not detected, on any page."""
 
 RARE_SLASH = 0.001
 """The same on a page without any."""
@@ -113,7 +114,8 @@ def settle_digits(
         if line and seen is not None:
             own = Prediction(digit.digit, digit.confidence, digit.is_digit, digit.probabilities)
             if rows[digit.row] > 1:
-                both = _combine(own, seen, has_signs=signs > line.count_signs(digit.box))
+                has_signs = digit.digit == 1 and signs > line.count_signs(digit.box)
+                both = _combine(own, seen, has_signs=has_signs)
             else:
                 both = combine(own, seen, ALONE_WEIGHTS)
             accepted = both.confidence >= min_confidence and not digit.cut
@@ -135,7 +137,9 @@ def settle_digits(
 
 
 def _combine(own: Prediction, seen: F32, *, has_signs: bool) -> Prediction:
-    """What both networks say of a digit among others, on a page with other signs or without."""
+    """What both networks say of a digit among others; whether its page has other signs or points
+    only matters for a 1.
+    """
     least_sign = LEAST
     if own.digit == 1:
         least_sign = SLASH if has_signs else RARE_SLASH

@@ -212,8 +212,7 @@ def find_members(
             reported.append((digit, candidate))
     order = order_digits([digit for digit, _ in reported])
     members = [
-        Member(replace(digit, row=row), candidate.detection)
-        for (digit, candidate), row in ((reported[i], row) for i, row in order)
+        Member(replace(reported[i][0], row=row), reported[i][1].detection) for i, row in order
     ]
     return members, evidence
 

@@ -87,7 +87,7 @@ class ReviewItem:
 def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
     """What of a reading is doubtful, the most doubtful first.
 
-    A digit is an item of its own if it is not accepted, or makes its number incomplete. A number is
+    A digit is an item of its own if it is not accepted. A number is
     one if it is incomplete for another reason: ink that cannot be read, a digit that the border
     cuts, a field that it does not meet.
 
@@ -204,7 +204,7 @@ def _digit_reasons(digit: Digit) -> tuple[str, ...]:
     probability = float(digit.probabilities[second]) * digit.is_digit
     if probability >= _SECOND and second != digit.digit:
         reasons.append(f"it may be a {second} ({min(probability, 0.99):.0%})")
-    if not reasons and not digit.accepted:
+    if not reasons:
         reasons.append("it is not clear, or it may be a sign or a line")
     return tuple(reasons)
 

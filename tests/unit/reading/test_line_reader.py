@@ -12,7 +12,7 @@ from digitkit.errors import ModelError, ModelRunError
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
 from digitkit.models.registry import models_folder
-from digitkit.reading import lines
+from digitkit.reading import lines, settling
 from digitkit.reading.combining import Weights, combine
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, SIGN, UNIT, LineReader
 from digitkit.reading.lines import look_up
@@ -107,6 +107,32 @@ def test_a_stroke_that_is_sure_to_be_a_1_may_be_a_slash():
     # Of ink that is neither a digit nor a sign, the classifier is as sure as before.
     paper = row(none=0.9, d1=0.0999, sign=0.0001)
     assert combine(by_itself, paper, WEIGHTS, 0.02).is_digit > 0.9
+
+
+def test_a_slash_is_likelier_on_a_page_with_other_signs():
+    stroke, in_row = predict(1, 1.0), row(sign=0.6, d1=0.39)
+    rare, frequent = (
+        settling._combine(stroke, in_row, has_signs=has_signs).confidence
+        for has_signs in (False, True)
+    )
+    assert frequent < 0.9 < rare
+    # Only a 1 looks like a slash.
+    seven, in_row = predict(7, 1.0), row(sign=0.6, d7=0.39)
+    assert settling._combine(seven, in_row, has_signs=True).confidence > 0.9
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_sign_is_no_other_sign_than_itself(line_reader, one_of_each, others):
+    ink = write(one_of_each, "25/47" + "+8" * others)
+    middle = ink.shape[0] / 2
+    strip = SimpleNamespace(
+        shape=ink.shape, unit=UNIT, locate=lambda boxes: np.array([[boxes[0][0], middle]])
+    )
+    line = lines.Line(strip, line_reader.read(ink))
+    assert len(line.signs) == 1 + others
+    slash = (10 + 2 * 30 + 11, 0, 10, 40)
+    assert line.count_signs(slash) == 1
+    assert line.count_signs((10, 0, 10, 40)) == 0
 
 
 def test_a_certain_one_is_not_overruled_by_a_doubtful_one():
