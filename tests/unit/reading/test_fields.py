@@ -281,6 +281,13 @@ def test_a_field_overcomes_gaps_but_nothing_else(kind):
         assert [n.column for n in fitted.dropped] == [0, 1]
 
 
+def test_a_changed_number_says_why_it_is_not_complete():
+    likely = [detection({2: 0.999}), detection({8: 0.6, 3: 0.4}, x=40)]
+    (number,) = apply_field(read(*likely), Field(expect=2)).numbers
+    assert (number.text, number.complete) == ("28", False)
+    assert number.reasons[1:] == (f"the number as a whole is doubtful ({number.confidence:.0%})",)
+
+
 def test_over_the_widest_gaps_a_joined_number_is_doubtful():
     reading = with_marks([*spaced("12", 0), *spaced("34", 200)])
     (number,) = apply_field(reading, Field(expect=4)).numbers
