@@ -32,9 +32,9 @@ ALONE_WEIGHTS = Weights(0.8, 0.5, 0.3)
 """Of a digit that is alone in its row, of which the row says little."""
 
 SLASH = 0.02
-"""To the classifier slashes and brackets are 1s. So a 1 among others of its row is one of them with
-at least this probability, before its row is looked at, on a page with other signs or points; and
-so is one that was not detected, on any page."""
+"""The classifier cannot tell slashes and brackets from 1s. Where the row shows a sign, a 1 next to
+other digits has at least this probability of being none, on pages with other signs or points; 1s
+that were not detected have it on all pages."""
 
 RARE_SLASH = 0.001
 """The same on a page without any."""

@@ -111,8 +111,8 @@ class Tracker:
     def _to_digit(self, track: _Track, others: Container[Box]) -> Digit:
         """The digit of a track; one that the reader took for a sign or a line stays one."""
         last, probabilities = track.digit, track.probabilities
-        is_clear = last.accepted or last.confidence < self.min_confidence
-        is_other = not is_clear and last.box in others
+        is_overruled = not last.accepted and last.confidence >= self.min_confidence
+        is_other = is_overruled and last.box in others
         best = int(probabilities[:10].argmax())
         is_digit = float(probabilities[:10].sum())
         confidence = float(probabilities[best])

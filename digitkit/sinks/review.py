@@ -87,9 +87,9 @@ class ReviewItem:
 def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
     """What of a reading is doubtful, the most doubtful first.
 
-    A digit is an item of its own if it is not accepted. A number is
-    one if it is incomplete for another reason: ink that cannot be read, a digit that the border
-    cuts, a field that it does not meet.
+    A digit is an item of its own if it is not accepted. A number is one if it is incomplete for
+    another reason: ink that cannot be read, a digit that the border cuts, a field that it does not
+    meet.
 
     Args:
         frame: the image that was read.
