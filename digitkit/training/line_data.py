@@ -252,4 +252,7 @@ def read_strips(path: Path) -> list[LineStrip]:
     with np.load(path) as data:
         inks = np.split(data["ink"], np.cumsum(data["widths"])[:-1], axis=1)
         digits = np.split(data["digits"], np.cumsum(data["counts"])[:-1])
-    return [LineStrip(ink, own) for ink, own in zip(inks, digits, strict=True)]
+    # Copies, as OpenCV reads no part of an array whose last row is over 2 GiB after its first.
+    return [
+        LineStrip(np.ascontiguousarray(ink), own) for ink, own in zip(inks, digits, strict=True)
+    ]
