@@ -54,6 +54,9 @@ LOW = 0.55
 CUT_PRIORS = ((1.0, 1e-4), (1.25, 2e-3), (1.5, 0.1), (1.8, 0.6), (np.inf, 0.95))
 """How likely connected ink is more than one digit, by its width in heights of the digits."""
 
+WIDEST = 2.4
+"""A digit of several pieces is at most this wide, in heights: a 2 with a long tail."""
+
 TOUCH = 0.06
 """Pieces that are further apart than this, in heights of the digits, are of two digits if both are
 as high as digits."""
@@ -235,7 +238,7 @@ def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> flo
     """How likely neighbouring pieces are one digit and no more, by their shape alone."""
     members = pieces[first:end]
     width = max(p.x + p.w for p in members) - min(p.x for p in members)
-    if width > 1.8 * height and len(members) > 1:
+    if width > WIDEST * height and len(members) > 1:
         return 0.0
     prior = 1.0
     for a, b in pairwise(members):

@@ -54,6 +54,17 @@ def test_a_form_is_read(form, one_of_each, tmp_path):
     assert form.read([path, path]) == [reading, reading]
 
 
+@pytest.mark.parametrize("wider", [1.5, 2.1])
+def test_a_digit_that_is_much_wider_than_high_is_read(form, one_of_each, wider):
+    page = fill_form(one_of_each, WRITTEN | {"a": ""})
+    x, y, w, h = cv2.boundingRect((one_of_each[2] > 64).astype(np.uint8))
+    size = round(wider * 26), 26
+    ink = cv2.resize(one_of_each[2][y : y + h, x : x + w], size, interpolation=cv2.INTER_CUBIC)
+    place = page[332 : 332 + size[1], 80 : 80 + size[0]]
+    np.minimum(place, 255 - ink, out=place)
+    assert form.read(page)["a"].text == "2"
+
+
 def test_boxes_are_those_of_a_picture_upside_down(form, one_of_each):
     page = np.ascontiguousarray(np.rot90(fill_form(one_of_each), 2))
     reading = form.read(cv2.resize(page, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
