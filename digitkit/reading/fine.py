@@ -87,7 +87,7 @@ def choose_tiles(
     # A paragraph may be as clear as a digit. Where little was found, all of it is looked at again.
     known = [] if ratio >= MIN_REDUCTION and are_few(candidates, ratio) else candidates
     for candidate in known:
-        if candidate.score >= SURE_SCORE and _measure_ink(candidate, scale) >= SURE_INK:
+        if candidate.score >= SURE_SCORE and measure_ink(candidate, scale) >= SURE_INK:
             left, top, right, bottom = (round(edge / ratio) for edge in candidate.edges)
             framed[max(top - 3, 0) : bottom + 3, max(left - 3, 0) : right + 3] = 0
     share = framed.reshape(rows, _BLOCK, columns, _BLOCK).mean((1, 3))
@@ -128,7 +128,7 @@ def are_few(candidates: Sequence[Candidate], ratio: float) -> bool:
     return 0 < len(likely) <= FEW and max(heights) < LOW
 
 
-def _measure_ink(candidate: Candidate, scale: Scale) -> float:
+def measure_ink(candidate: Candidate, scale: Scale) -> float:
     """The mean probability of a candidate's ink in a scale, 0–1; 0 without any."""
     left, top, right, bottom = (round(edge) for edge in scale.to_ink_map(candidate))
     part = slice(max(top, 0), bottom + 1), slice(max(left, 0), right + 1)

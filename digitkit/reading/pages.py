@@ -18,7 +18,13 @@ from digitkit.images.ink import extract_ink
 from digitkit.reading.crops import clip_box, crop_detection
 from digitkit.reading.detections import Detection
 from digitkit.reading.detector import CENTRE, Detector
-from digitkit.reading.fine import FINE_HEIGHT, are_few, choose_tiles, merge_fine
+from digitkit.reading.fine import (
+    FINE_HEIGHT,
+    are_few,
+    choose_tiles,
+    measure_ink,
+    merge_fine,
+)
 from digitkit.reading.scales import Candidate, Scale
 
 WORK_SIDE = REDUCED_SIDE
@@ -109,8 +115,9 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
             for candidate in candidates
             if candidate.rank_score >= MIN_FAINT_SCORE
         ]
-        best = max((candidate.rank_score for candidate in candidates), default=0.0)
-        is_clear = best >= MIN_CLEAR_SCORE and min(heights) >= LARGE_HEIGHT
+        clear = (each for each in candidates if each.rank_score >= MIN_CLEAR_SCORE)
+        has_ink = any(measure_ink(each, scale) > 0 for each in clear)
+        is_clear = has_ink and min(heights) >= LARGE_HEIGHT
         if is_clear and (is_frame or not are_few(candidates, ratio[0])):
             return scales, candidates
     fine_ratio, tiles = choose_tiles(reduced, scales[0], candidates)

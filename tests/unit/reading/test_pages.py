@@ -9,9 +9,11 @@ from digitkit import Reader
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images import large
 from digitkit.images.cv import cv2
+from digitkit.reading import pages
 from digitkit.reading.detector import Detector
 from digitkit.reading.order import reading_order
 from digitkit.reading.pages import detect_digits
+from digitkit.reading.scales import Candidate
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +127,22 @@ def test_a_finer_scale_is_searched_where_little_is_found(
     )
     assert len(detect_digits(image, detector)) == len("".join(rows))
     assert max(widths) == finest
+
+
+def test_a_candidate_without_ink_does_not_end_the_search(one_of_each, detector, monkeypatch):
+    page = page_of(["385", "274"], one_of_each)
+    page = cv2.resize(page, (400, 250), interpolation=cv2.INTER_AREA)
+    page = cv2.copyMakeBorder(page, 0, 390, 0, 190, cv2.BORDER_CONSTANT, value=225)
+    expected = sorted(each.box for each in detect_digits(page, detector))
+    find_peaks = pages._find_peaks
+
+    def add_false(scale):
+        false = Candidate((150, 300, 450, 620), 0.9, 0.9)
+        return [false, *find_peaks(scale)] if scale.ratio[0] > 8 else find_peaks(scale)
+
+    monkeypatch.setattr(pages, "_find_peaks", add_false)
+    assert sorted(each.box for each in detect_digits(page, detector)) == expected
+    assert len(expected) == 6
 
 
 def test_a_broken_off_bar_goes_to_its_digit(detector):
