@@ -127,7 +127,7 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
         if size != part.shape[::-1]:
             part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.uint8)
         scale = _run_detector(part, (fine_ratio, fine_ratio), (x, y), detector)
-        scale = replace(scale, max_height=FINE_HEIGHT)
+        scale = replace(scale, max_height=FINE_HEIGHT, is_part=True)
         found = [
             candidate
             for candidate in _find_peaks(scale)

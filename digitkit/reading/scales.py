@@ -12,6 +12,9 @@ from digitkit.reading.detector import INK, Maps
 INK_HEIGHT = 75
 """Greatest height of a digit whose ink is taken from a scale's ink map, pixels of that scale."""
 
+MAX_OUTSIDE = 0.1
+"""A digit is read in a part of an image if at most this fraction of its longer side is outside."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -39,6 +42,7 @@ class Scale:
         areas: pixels of each component, int32 ``[components + 1]``.
         origin: where its left top corner is, pixels of the whole image; not 0, 0 for a part.
         max_height: greatest height of a digit whose ink is taken from its ink map, pixels of it.
+        is_part: whether it shows a part of the image only.
     """
 
     ratio: tuple[float, float]
@@ -47,6 +51,7 @@ class Scale:
     areas: npt.NDArray[np.int32]
     origin: tuple[float, float] = (0.0, 0.0)
     max_height: float = INK_HEIGHT
+    is_part: bool = False
 
     def to_ink_map(self, candidate: Candidate) -> tuple[float, float, float, float]:
         """A candidate's edges in this scale's ink map: left, top, right, bottom."""
@@ -56,7 +61,11 @@ class Scale:
         return (left - x) / across, (top - y) / down, (right - x) / across, (bottom - y) / down
 
     def covers(self, candidate: Candidate) -> bool:
-        """Whether a candidate's middle is in this part of the image."""
+        """Whether a candidate is in this part of the image."""
         left, top, right, bottom = self.to_ink_map(candidate)
         height, width = self.maps.ink.shape
-        return bool(0 <= (left + right) / 2 < width and 0 <= (top + bottom) / 2 < height)
+        if not self.is_part:
+            return bool(0 <= (left + right) / 2 < width and 0 <= (top + bottom) / 2 < height)
+        slack = MAX_OUTSIDE * max(right - left, bottom - top)
+        outside = max(-left, -top, right - width, bottom - height)
+        return bool(outside <= slack)

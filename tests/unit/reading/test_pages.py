@@ -145,6 +145,22 @@ def test_a_candidate_without_ink_does_not_end_the_search(one_of_each, detector, 
     assert len(expected) == 6
 
 
+@pytest.mark.parametrize("middle", [(84, 0), (0, 82)], ids=["left of it", "above it"])
+def test_a_digit_at_the_border_of_a_part_that_is_enlarged_is_whole(
+    one_of_each, detector, monkeypatch, middle
+):
+    page = cv2.resize(page_of(["3", "8"], one_of_each), (66, 93), interpolation=cv2.INTER_AREA)
+    page = cv2.copyMakeBorder(page, 60, 60, 60, 60, cv2.BORDER_CONSTANT, value=225)
+    monkeypatch.setattr(pages, "choose_tiles", lambda *_: (0.5, [(0, 0, 186, 213)]))
+    expected = sorted(each.box for each in detect_digits(page, detector))
+    x, y = middle
+    tile = x, y, 186 - x, 213 - y
+    monkeypatch.setattr(pages, "choose_tiles", lambda *_: (0.5, [tile]))
+    found = sorted(each.box for each in detect_digits(page, detector))
+    assert len(found) == len(expected) == 2
+    assert np.abs(np.subtract(found, expected)).max() <= 3
+
+
 def test_a_broken_off_bar_goes_to_its_digit(detector):
     image = np.full((300, 300), 240, np.uint8)
     cv2.line(image, (130, 90), (125, 140), 20, 9)
