@@ -105,11 +105,15 @@ def common_area(a: Box, b: Box) -> int:
     return max(0, width) * max(0, height)
 
 
+def common_fraction(a: Box, b: Box) -> float:
+    """The fraction of the smaller of two boxes that is in the other one as well, 0–1."""
+    return common_area(a, b) / max(1, min(a[2] * a[3], b[2] * b[3]))
+
+
 def is_at(box: Box, other: Box) -> bool:
     """Whether two boxes are at about the same place, and of about the same size."""
-    area, other_area = box[2] * box[3], other[2] * other[3]
     ratio = max(box[2:]) / max(*other[2:], 1)
-    return 2 * common_area(box, other) > min(area, other_area) and 0.6 < ratio < 1.6
+    return common_fraction(box, other) > 0.5 and 0.6 < ratio < 1.6
 
 
 def enclose(boxes: Sequence[Box]) -> Box:

@@ -30,7 +30,8 @@ RUN = 4
 """So many columns belong to the middle of a digit; twice as many to those of two 1s."""
 
 APART = 0.25
-"""Of two different digits that are nearer than this, in heights, only the likelier one is there."""
+"""Of two digits that are nearer than this, in heights, only the likelier one is there; 1s may be so
+near."""
 
 PART = 0.4
 """A digit nearer than this to the middle of one that is alike, in heights, is a part of it; 1s may
@@ -166,7 +167,8 @@ def _find_peaks(line: Line) -> list[Peak]:
     kept = list[Peak]()
     for peak in peaks:
         last = kept[-1] if kept else None
-        if last is None or peak.digit == last.digit or peak.x - last.x > APART * line.strip.unit:
+        are_ones = last is not None and peak.digit == last.digit == 1
+        if last is None or are_ones or peak.x - last.x > APART * line.strip.unit:
             kept.append(peak)
         elif peak.seen[peak.digit] > last.seen[last.digit]:
             kept[-1] = peak  # of one digit that might be two

@@ -18,7 +18,13 @@ from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.crops import clip_box
-from digitkit.reading.detections import MIN_REPORTED, Classified, Classify, Detection, common_area
+from digitkit.reading.detections import (
+    MIN_REPORTED,
+    Classified,
+    Classify,
+    Detection,
+    common_fraction,
+)
 from digitkit.reading.line_reader import LineReader
 from digitkit.reading.lines import (
     Line,
@@ -140,7 +146,7 @@ def _look_at(
         (i, shape) for i in open_peaks for shape in _cut_out(strip, ink, taken, peaks[i].x, middles)
     ]
     classify = classify_in_line(classify_all, line)
-    classified = classify([_to_detection(strip, ink, shape) for _, shape in attempts])
+    classified = classify([to_detection(strip, ink, shape) for _, shape in attempts])
     best = dict[int, Classified]()
     for (i, _), each in zip(attempts, classified, strict=True):
         if i not in best or each.prediction.confidence > best[i].prediction.confidence:
@@ -174,9 +180,7 @@ def _within(image: GreyImage, found: Classified) -> tuple[Classified, bool]:
 
 def _is_same(a: Digit, b: Digit) -> bool:
     """Whether two digits are one: they are alike, and at the same place of their row."""
-    first, second = a.row_box, b.row_box
-    smaller = min(first[2] * first[3], second[2] * second[3])
-    return a.digit == b.digit and common_area(first, second) > OVERLAP * smaller
+    return a.digit == b.digit and common_fraction(a.row_box, b.row_box) > OVERLAP
 
 
 def _middle(strip: Strip, member: Member) -> float:
@@ -233,7 +237,7 @@ def _without_neighbours(ink: Ink, mask: U8, start: int, share: float, unit: floa
     return np.asarray(kept[labels], np.uint8)
 
 
-def _to_detection(strip: Strip, ink: Ink, shape: Shape) -> Detection:
+def to_detection(strip: Strip, ink: Ink, shape: Shape) -> Detection:
     """The detection that a shape would be; its ink with the soft edges of its strokes."""
     x, y = strip.place_of(shape)
     height, width = shape.ink.shape

@@ -115,7 +115,7 @@ def settle_digits(
             own = Prediction(digit.digit, digit.confidence, digit.is_digit, digit.probabilities)
             if rows[digit.row] > 1:
                 has_signs = digit.digit == 1 and signs > line.count_signs(digit.box)
-                both = _combine(own, seen, has_signs=has_signs)
+                both = combine_in_row(own, seen, has_signs=has_signs)
             else:
                 both = combine(own, seen, ALONE_WEIGHTS)
             accepted = both.confidence >= min_confidence and not digit.cut
@@ -136,9 +136,13 @@ def settle_digits(
     return settled
 
 
-def _combine(own: Prediction, seen: F32, *, has_signs: bool) -> Prediction:
-    """What both networks say of a digit among others; whether its page has other signs or points
-    only matters for a 1.
+def combine_in_row(own: Prediction, seen: F32, *, has_signs: bool) -> Prediction:
+    """What both networks say of a digit among others.
+
+    Args:
+        own: the classifier's prediction.
+        seen: what the row shows there, float32 ``[13]``.
+        has_signs: whether the page has other signs or points, which only matters for a 1.
     """
     least_sign = LEAST
     if own.digit == 1:
@@ -156,7 +160,7 @@ def classify_in_line(classify_all: Classify, line: Line | None) -> Classify:
         return [
             each
             if own is None
-            else replace(each, prediction=_combine(each.prediction, own, has_signs=True))
+            else replace(each, prediction=combine_in_row(each.prediction, own, has_signs=True))
             for each, own in zip(classify_all(detections), seen, strict=True)
         ]
 

@@ -152,6 +152,7 @@ class PageStrategy:
         from digitkit.reading.lines import read_lines
         from digitkit.reading.marks import find_marks, keep_within
         from digitkit.reading.order import number_rows
+        from digitkit.reading.recut import recut_digits
         from digitkit.reading.second_look import look_again
         from digitkit.reading.settling import (
             drop_pieces_of_lines,
@@ -168,6 +169,7 @@ class PageStrategy:
         lines = read_lines(image, members, line_reader)
         members = settle_digits(members, lines, min_confidence)
         members, lines = look_again(image, members, lines, line_reader, classify, min_confidence)
+        members = recut_digits(members, lines, classify, min_confidence)
         marks = settle_marks(find_marks(lines, members), members, lines)
         marks = tuple(keep_within(marks, *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
