@@ -20,7 +20,8 @@ from digitkit.reading.line_reader import POINT
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.shapes import LOW, MIN_AREA, PAIR_SHIFT, Shape, classify
-from digitkit.reading.strips import BAND, HALF, STROKE, Ink, Member, Placed, Strip
+from digitkit.reading.strip_ink import Ink
+from digitkit.reading.strips import BAND, HALF, STROKE, Member, Placed, Strip
 
 SWALLOWED = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""

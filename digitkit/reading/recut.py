@@ -21,7 +21,8 @@ from digitkit.reading.lines import Line, is_part, match_peaks, own_peaks
 from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond
 from digitkit.reading.second_look import to_detection
 from digitkit.reading.settling import MAYBE_SIGN, combine_in_row
-from digitkit.reading.strips import Ink, Member, Strip
+from digitkit.reading.strip_ink import Ink
+from digitkit.reading.strips import Member, Strip
 
 NEAR_PEAK = 0.55
 """A digit at most this far from the middle of another one, without a middle of its own that the row

@@ -37,7 +37,8 @@ from digitkit.reading.marks import beyond
 from digitkit.reading.results import Digit
 from digitkit.reading.settling import classify_in_line
 from digitkit.reading.shapes import Shape
-from digitkit.reading.strips import BAND, Ink, Member, Strip, group_rows
+from digitkit.reading.strip_ink import Ink
+from digitkit.reading.strips import BAND, Member, Strip, group_rows
 
 HALF_WIDTH = 0.65
 """A digit reaches at most this far to either side of its middle, in heights."""

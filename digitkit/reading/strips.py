@@ -21,6 +21,7 @@ from digitkit.reading.detections import Detection, ink_box
 from digitkit.reading.order import median
 from digitkit.reading.results import Digit
 from digitkit.reading.shapes import Shape
+from digitkit.reading.strip_ink import Ink, find_ink
 from digitkit.reading.tilt import turn_points
 
 UNIT = 28
@@ -34,18 +35,6 @@ NEAR = 1.1
 
 HALF = 0.85
 """How far a strip reaches above and below the digits' middles, in heights."""
-
-MIN_STRENGTH = 0.4
-"""Ink is at least this fraction as strong as that of most pixels of the digits."""
-
-MIN_LEVELS = 10
-"""Ink differs from paper by at least this many grey levels."""
-
-PAPER_SIDE = 0.75
-"""Ink is narrower than this, in heights; what is wider is paper, or a shadow on it."""
-
-LINE_LENGTHS = 2.2, 1.55
-"""Level and upright strokes longer than this are ruled lines, in heights."""
 
 LOW_IMAGE = 1.2
 """In an image that is lower, in heights, no upright stroke is taken for a ruled line."""
@@ -91,24 +80,6 @@ class Placed(NamedTuple):
         height, width = self.ink.shape
         part = layer[self.top + y : self.top + height, self.left + x : self.left + width]
         return part, self.ink[y : y + part.shape[0], x : x + part.shape[1]]
-
-
-class Ink(NamedTuple):
-    """What is written in a strip; all ``[height, width]`` but `stats`.
-
-    Attributes:
-        mask: ink without ruled lines, uint8, 0 or 1.
-        upright: upright ruled lines, uint8, 0 or 1.
-        strength: of the ink, bright on dark: as strong as most of the digits' is 255; uint8.
-        labels: the connected piece of `mask` that a pixel is in, from 1; int32.
-        stats: of the pieces as OpenCV gives them, int32 ``[N, 5]``.
-    """
-
-    mask: U8
-    upright: U8
-    strength: U8
-    labels: I32
-    stats: I32
 
 
 class Strip:
@@ -185,24 +156,7 @@ class Strip:
             return None
         pixels, is_outside = self._cut_out()
         pixels = np.asarray(cv2.GaussianBlur(pixels, (3, 3), 0), np.uint8)
-        found = self._find_ink(pixels, self.draw(self.place(self._accepted)))
-        if found is None:
-            return None
-        mask, strength = found
-        if is_outside.any():  # ink that the border cuts does not go on there; the paper does
-            repeated = cv2.dilate(mask, np.ones((5, 5), np.uint8)) * is_outside
-            strength[repeated > 0] = 0
-            mask[is_outside] = 0
-        lines, upright = self._find_lines(mask)
-        mask[lines > 0] = 0
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-        return Ink(
-            mask,
-            upright,
-            strength,
-            np.asarray(labels, np.int32),
-            np.asarray(stats, np.int32),
-        )
+        return find_ink(pixels, self.draw(self.place(self._accepted)), is_outside, self.unit)
 
     def place(self, members: Sequence[Member]) -> list[Placed]:
         """The ink of members in the strip, of those that are within it."""
@@ -355,46 +309,6 @@ class Strip:
         if height - is_beyond.sum(0).min() < LOW_IMAGE * self.unit:
             is_outside |= is_beyond
         return np.asarray(strip, np.uint8), is_outside
-
-    def _find_ink(self, pixels: U8, digits: U8) -> tuple[U8, U8] | None:
-        """What is as dark, or as light, as the digits; see `Ink.mask` and `Ink.strength`.
-
-        None where they do not stand out from the paper.
-        """
-        written = np.asarray(cv2.threshold(digits, 128, 255, cv2.THRESH_BINARY)[1], np.uint8)
-        blank = cv2.threshold(digits, 15, 255, cv2.THRESH_BINARY_INV)[1]
-        if not cv2.countNonZero(written):
-            return None
-        if cv2.mean(pixels, written)[0] > cv2.mean(pixels, blank)[0]:
-            pixels = cv2.bitwise_not(pixels)  # type: ignore[assignment]
-        # Paper has no details, so half the size shows it.
-        side = round(PAPER_SIDE * self.unit / 2) | 1
-        half = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        paper = cv2.morphologyEx(half, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
-        paper = cv2.resize(paper, pixels.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        darkness = cv2.subtract(paper, pixels)
-        levels = darkness[written > 0]
-        places = [int(share * (len(levels) - 1)) for share in (0.7, 0.85)]
-        strong, full = np.partition(levels, places)[places].tolist()
-        if strong < MIN_LEVELS:
-            return None
-        least = max(MIN_STRENGTH * strong, MIN_LEVELS)
-        mask = cv2.threshold(darkness, least, 1, cv2.THRESH_BINARY)[1]
-        strength = cv2.convertScaleAbs(darkness, alpha=255 / full)
-        return np.asarray(mask, np.uint8), np.asarray(strength, np.uint8)
-
-    def _find_lines(self, ink: U8) -> tuple[U8, U8]:
-        """Ruled lines, level or upright, and upright ones; uint8 ``[height, width]``."""
-        across, down = (round(length * self.unit) for length in LINE_LENGTHS)
-        level = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, across), np.uint8))
-        upright = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((down, 1), np.uint8))
-        # On to where a line is interrupted, as by digits, but not over what is thicker.
-        thick = cv2.morphologyEx(
-            ink, cv2.MORPH_OPEN, np.ones((max(3, round(self.unit / 8)), 1), np.uint8)
-        )
-        further = cv2.dilate(level, np.ones((3, across | 1), np.uint8)) * (1 - thick)
-        both = cv2.max(further, cv2.dilate(cv2.max(level, upright), np.ones((3, 3), np.uint8)))
-        return np.asarray(both, np.uint8), np.asarray(upright, np.uint8)
 
 
 def cut_to_ink(ink: U8) -> U8:

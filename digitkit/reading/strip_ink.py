@@ -1,0 +1,104 @@
+"""The ink in a strip: a plain threshold shows it, next to digits that are known."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import I32, U8
+from digitkit.images.cv import cv2
+
+MIN_STRENGTH = 0.4
+"""Ink is at least this fraction as strong as that of most pixels of the digits."""
+
+MIN_LEVELS = 10
+"""Ink differs from paper by at least this many grey levels."""
+
+PAPER_SIDE = 0.75
+"""Ink is narrower than this, in heights; what is wider is paper, or a shadow on it."""
+
+LINE_LENGTHS = 2.2, 1.55
+"""Level and upright strokes longer than this are ruled lines, in heights."""
+
+
+class Ink(NamedTuple):
+    """What is written in a strip; all ``[height, width]`` but `stats`.
+
+    Attributes:
+        mask: ink without ruled lines, uint8, 0 or 1.
+        upright: upright ruled lines, uint8, 0 or 1.
+        strength: of the ink, bright on dark: as strong as most of the digits' is 255; uint8.
+        labels: the connected piece of `mask` that a pixel is in, from 1; int32.
+        stats: of the pieces as OpenCV gives them, int32 ``[N, 5]``.
+    """
+
+    mask: U8
+    upright: U8
+    strength: U8
+    labels: I32
+    stats: I32
+
+
+def find_ink(pixels: U8, digits: U8, is_outside: npt.NDArray[np.bool_], unit: float) -> Ink | None:
+    """What is written in a strip; None where its digits do not stand out from the paper.
+
+    Args:
+        pixels: grey, uint8 ``[height, width]``.
+        digits: the ink of its accepted digits, bright on dark, uint8 ``[height, width]``.
+        is_outside: where it shows nothing of the image, ``[height, width]``.
+        unit: height of the row's digits, pixels of the strip.
+    """
+    found = _threshold(pixels, digits, unit)
+    if found is None:
+        return None
+    mask, strength = found
+    if is_outside.any():  # ink that the border cuts does not go on there; the paper does
+        repeated = cv2.dilate(mask, np.ones((5, 5), np.uint8)) * is_outside
+        strength[repeated > 0] = 0
+        mask[is_outside] = 0
+    lines, upright = _find_lines(mask, unit)
+    mask[lines > 0] = 0
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return Ink(mask, upright, strength, np.asarray(labels, np.int32), np.asarray(stats, np.int32))
+
+
+def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8] | None:
+    """What is as dark, or as light, as the digits: the `Ink.mask` and `Ink.strength`.
+
+    None where they do not stand out from the paper.
+    """
+    written = np.asarray(cv2.threshold(digits, 128, 255, cv2.THRESH_BINARY)[1], np.uint8)
+    blank = cv2.threshold(digits, 15, 255, cv2.THRESH_BINARY_INV)[1]
+    if not cv2.countNonZero(written):
+        return None
+    if cv2.mean(pixels, written)[0] > cv2.mean(pixels, blank)[0]:
+        pixels = cv2.bitwise_not(pixels)  # type: ignore[assignment]
+    # Paper has no details, so half the size shows it.
+    side = round(PAPER_SIDE * unit / 2) | 1
+    half = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    paper = cv2.morphologyEx(half, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    paper = cv2.resize(paper, pixels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    darkness = cv2.subtract(paper, pixels)
+    levels = darkness[written > 0]
+    places = [int(share * (len(levels) - 1)) for share in (0.7, 0.85)]
+    strong, full = np.partition(levels, places)[places].tolist()
+    if strong < MIN_LEVELS:
+        return None
+    least = max(MIN_STRENGTH * strong, MIN_LEVELS)
+    mask = cv2.threshold(darkness, least, 1, cv2.THRESH_BINARY)[1]
+    strength = cv2.convertScaleAbs(darkness, alpha=255 / full)
+    return np.asarray(mask, np.uint8), np.asarray(strength, np.uint8)
+
+
+def _find_lines(ink: U8, unit: float) -> tuple[U8, U8]:
+    """Ruled lines, level or upright, and upright ones; uint8 ``[height, width]``."""
+    across, down = (round(length * unit) for length in LINE_LENGTHS)
+    level = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, across), np.uint8))
+    upright = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((down, 1), np.uint8))
+    # On to where a line is interrupted, as by digits, but not over what is thicker.
+    thick = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((max(3, round(unit / 8)), 1), np.uint8))
+    further = cv2.dilate(level, np.ones((3, across | 1), np.uint8)) * (1 - thick)
+    both = cv2.max(further, cv2.dilate(cv2.max(level, upright), np.ones((3, 3), np.uint8)))
+    return np.asarray(both, np.uint8), np.asarray(upright, np.uint8)
