@@ -216,6 +216,35 @@ def match_peaks(
     return matches
 
 
+class RowMatch(NamedTuple):
+    """The digits of a row, and what the line reader sees in it.
+
+    Attributes:
+        members: the row's.
+        peaks: where it sees digits, without those of other rows.
+        matches: the member at each peak; None without one.
+        apart: whether no member is at a peak, and it is no part of a wide one.
+    """
+
+    members: list[Member]
+    peaks: list[Peak]
+    matches: list[Member | None]
+    apart: list[bool]
+
+
+def match_row(line: Line, members: Sequence[Member]) -> RowMatch:
+    """Match the digits of a row with what the line reader sees; `members` are all of the image."""
+    strip = line.strip
+    own = [member for member in members if member.digit.row == strip.row]
+    peaks = own_peaks(strip, line.peaks, members)
+    matches = match_peaks(strip, own, peaks)
+    apart = [
+        member is None and not is_part(strip, peak, own)
+        for peak, member in zip(peaks, matches, strict=True)
+    ]
+    return RowMatch(own, peaks, matches, apart)
+
+
 def look_up(probabilities: F32, x: float) -> F32 | None:
     """What a row shows near an x coordinate.
 

@@ -77,11 +77,7 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     # Of other rows, what is certain.
     others = [each for each in members if each.digit.row != strip.row and each.digit.accepted]
     placed = strip.place([*own, *others])
-    shapes = [
-        shape
-        for shape in _find_others(strip, ink, placed)
-        if BAND[0] <= shape.middle <= BAND[1] and strip.is_near(shape) and _is_ink(line, ink, shape)
-    ]
+    shapes = [shape for shape in _find_others(strip, ink, placed) if is_written(line, ink, shape)]
     upright = filter(strip.is_near, strip.split(ink.upright))
     marks = [_to_mark(strip, "line", shape) for shape in upright]
     whole, cut = list[Shape](), list[Shape]()
@@ -100,8 +96,10 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     return marks
 
 
-def _is_ink(line: Line, ink: Ink, shape: Shape) -> bool:
-    """Whether a shape is as strong as ink is, or likely a point."""
+def is_written(line: Line, ink: Ink, shape: Shape) -> bool:
+    """Whether a shape is in its row, and as strong as ink is, or likely a point."""
+    if not (BAND[0] <= shape.middle <= BAND[1] and line.strip.is_near(shape)):
+        return False
     strength = line.strip.strength(ink, shape)
     if strength >= FAINT:
         return True

@@ -1,8 +1,9 @@
-"""Digits that were cut out too small: cut out again, with all of their ink.
+"""Digits that were cut out too small are cut out again, and two boxes of one digit are joined.
 
-Where the detector's box of a digit is too small, ink beside it seems to belong to nothing. Where it
-has two boxes in one digit, a number gets a digit too many. If both networks still see the same
-digit with the ink beside it, or with the other box, that is a part of it.
+Where the detector's box of a digit is too small, the ink beside it seems to belong to nothing.
+Where it has two boxes in one digit, a number gets a digit too many. If the classifier and the line
+reader see the same digit with the ink or the other box, both are one digit. A second box in a digit
+that they do not join is in doubt.
 """
 
 from __future__ import annotations
@@ -13,54 +14,61 @@ from typing import NamedTuple
 
 import numpy as np
 
-from digitkit.arrays import U8
+from digitkit.arrays import F32, I32, U8
 from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
+from digitkit.reading.crops import clip_box
 from digitkit.reading.detections import Classified, Classify, Detection, common_fraction
 from digitkit.reading.line_reader import POINT, SIGN
-from digitkit.reading.lines import Line, is_part, match_peaks, own_peaks
-from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond
-from digitkit.reading.second_look import to_detection
+from digitkit.reading.lines import Line, RowMatch, match_row
+from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond, is_written
+from digitkit.reading.second_look import OVERLAP, to_detection
 from digitkit.reading.settling import MAYBE_SIGN, combine_in_row
 from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import Member, Strip
+from digitkit.reading.strips import STROKE, Member, Strip
 
 NEAR_PEAK = 0.55
-"""A digit at most this far from the middle of another one, without a middle of its own that the row
-shows, may be a part of that, in heights."""
+"""An accepted digit at which the row shows no middle may be a part of another one if their middles
+are at most this far apart, in heights."""
 
 MIN_OWN = 0.5
 """With all of its ink, the classifier itself sees the digit with at least this confidence."""
 
+MAX_LOSS = 0.05
+"""With all of its ink, the confidence of a digit is lower by at most this much."""
+
 WIDER, HIGHER = 0.9, 1.25
 """With ink that belonged to no digit, a digit is at most so much wider than without, and at most so
 high, in heights of the row's digits: more is a line or another drawing."""
-
-OVERLAP = 0.4
-"""A digit that may be a part of another one is doubtful if it shares more than this fraction of the
-smaller box with that."""
 
 
 class _Part(NamedTuple):
     """What may be a part of a digit.
 
     Attributes:
-        mask: its ink in the strip, uint8 ``[height, width]``, 0 or 1.
+        x: left edge of its ink in the strip.
+        y: top edge.
+        ink: uint8 ``[h, w]``, 0 or 1.
         member: the digit that it was taken for; None for ink that belongs to no digit.
     """
 
-    mask: U8
+    x: int
+    y: int
+    ink: U8
     member: Member | None = None
 
 
 class _Proposal(NamedTuple):
-    """A digit with a part, as one detection."""
+    """A digit and a part, cut out as one; and what the row shows there, float32 ``[13]``."""
 
     member: Member
     part: _Part
     detection: Detection
+    seen: F32
 
 
 def recut_digits(
+    image: GreyImage,
     members: Sequence[Member],
     lines: Mapping[int, Line],
     classify_all: Classify,
@@ -69,119 +77,183 @@ def recut_digits(
     """The members of an image, those that were cut out too small with all of their ink.
 
     Args:
+        image: that the digits were found in.
         members: the digits that are reported, with their rows.
         lines: the rows with an accepted digit, by their numbers.
         classify_all: classifies detections.
         min_confidence: threshold for a digit to be accepted, 0–1.
     """
+    height, width = image.shape
+    proposals = [
+        proposal
+        for line in lines.values()
+        for proposal in _propose(line, members)
+        if clip_box(*proposal.detection.box, width, height) == proposal.detection.box
+    ]
+    if not proposals:
+        return list(members)
+    classified = classify_all([proposal.detection for proposal in proposals])
+    confirmed = list[tuple[_Proposal, Member]]()
+    for proposal, each in zip(proposals, classified, strict=True):
+        whole = _confirm(proposal, each, min_confidence)
+        if whole is not None:
+            confirmed.append((proposal, whole))
+    # Two boxes first, then what gains most.
+    confirmed.sort(
+        key=lambda each: (
+            each[0].part.member is None,
+            each[0].member.digit.confidence - each[1].digit.confidence,
+        )
+    )
     changed = dict[int, Member | None]()  # by the ids of members; None for parts of others
-    for line in lines.values():
-        proposals = list(_propose(line, members))
-        classified = classify_all([each.detection for each in proposals]) if proposals else []
-        taken, doubtful = list[_Part](), list[Member]()
-        for proposal, each in zip(proposals, classified, strict=True):
-            member, part, _ = proposal
-            if not changed.keys().isdisjoint((id(member), id(part.member))):
-                continue
-            if any(part is other for other in taken):
-                continue
-            whole = _confirm(proposal, each, line, min_confidence)
-            if whole is not None:
-                changed[id(member)] = whole
-                taken.append(part)
-                if part.member is not None:
-                    changed[id(part.member)] = None
-            elif part.member is not None and _shares_box(part.member, member):
-                doubtful.append(part.member)
-        for member in doubtful:
-            doubted = member._replace(digit=replace(member.digit, accepted=False))
-            changed.setdefault(id(member), doubted)
+    taken = list[_Part]()
+    for (member, part, _, _), whole in confirmed:
+        is_used = not changed.keys().isdisjoint([id(member), id(part.member)])
+        if is_used or any(part is other for other in taken):
+            continue
+        changed[id(member)] = whole
+        taken.append(part)
+        if part.member is not None:
+            changed[id(part.member)] = None
+    for member, part, _, _ in proposals:
+        if part.member is not None and _shares_box(part.member, member):
+            doubtful = replace(part.member.digit, accepted=False)
+            changed.setdefault(id(part.member), part.member._replace(digit=doubtful))
     found = (changed.get(id(member), member) for member in members)
     return [member for member in found if member is not None]
 
 
-def _confirm(
-    proposal: _Proposal, classified: Classified, line: Line, min_confidence: float
-) -> Member | None:
-    """The digit with its part, if both networks see the same digit, or a more likely one."""
-    digit, own = proposal.member.digit, classified.prediction
-    seen = line.at(digit.box)
-    if seen is None or own.confidence < MIN_OWN:
+def _shares_box(a: Member, b: Member) -> bool:
+    return common_fraction(a.digit.row_box, b.digit.row_box) > OVERLAP
+
+
+def _confirm(proposal: _Proposal, classified: Classified, min_confidence: float) -> Member | None:
+    """The digit with its part, if both networks see it, or one that is likelier than both were."""
+    digit, part, own = proposal.member.digit, proposal.part.member, classified.prediction
+    both = combine_in_row(own, proposal.seen, has_signs=True)
+    if own.confidence < MIN_OWN or both.digit != own.digit or both.confidence < min_confidence:
         return None
-    both = combine_in_row(own, seen, has_signs=True)
-    is_better = both.digit == digit.digit or both.confidence > digit.confidence
-    if both.digit != own.digit or both.confidence < min_confidence or not is_better:
+    if both.digit == digit.digit:
+        is_clear = both.confidence >= digit.confidence - MAX_LOSS
+    else:
+        before = max(digit.confidence, part.digit.confidence if part else 0.0)
+        is_clear = both.confidence > before
+    if not is_clear:
         return None
     whole = replace(classified, prediction=both).to_digit(score=1.0, accepted=True)
     return Member(replace(whole, row=digit.row), classified.detection)
 
 
 def _propose(line: Line, members: Sequence[Member]) -> Iterator[_Proposal]:
-    """Each digit of a row with what is beside it, unless the row shows another digit there."""
+    """Each digit of a row with what is beside it."""
     strip, ink = line.strip, line.strip.ink
     assert ink is not None  # else it would not have been read
-    own = [each for each in members if each.digit.row == strip.row and not each.digit.cut]
-    peaks = own_peaks(strip, line.peaks, members)
-    matches = match_peaks(strip, own, peaks)
-    matched = [member for member in matches if member is not None]
-    parts = [*_find_rest(line, ink, members), *_find_unmatched(strip, own, matched)]
+    owners = _draw_owners(strip, members)
+    rest = beyond(ink.mask, np.asarray(owners > 0, np.uint8), strip.unit)
+    row = match_row(line, members)
+    doubles = list(_find_unmatched(strip, row))
+    parts = [*doubles, *_find_rest(line, ink, rest)]
     if not parts:
         return
-    open_peaks = [
-        peak.x
-        for peak, member in zip(peaks, matches, strict=True)
-        if member is None and not is_part(strip, peak, own)
-    ]
-    reach = 2 * max(1, round(REMNANT * strip.unit)) + 3
-    kernel = np.ones((reach, reach), np.uint8)
+    hosts = [each for each in row.members if not each.digit.cut]
+    hosts = [each for each in hosts if not any(each is part.member for part in doubles)]
+    sure = [each for each in hosts if each.digit.accepted and _is_in(each, row.matches)]
+    places = {id(member): place for place, member in enumerate(members, 1)}
     for part in parts:
-        near = cv2.dilate(part.mask, kernel, iterations=2)
-        for member in own if part.member is None else matched:
-            strokes = strip.cover(strip.place([member]))
-            if not cv2.countNonZero(cv2.bitwise_and(strokes, near)):
+        for member in sure if part.member else hosts:
+            seen = line.at(member.digit.box)
+            own = [places[id(each)] for each in (member, part.member) if each]
+            whole = _join(strip, ink, owners, part, own) if seen is not None else None
+            if seen is None or whole is None:
                 continue
-            others = [each for each in own if each is not member and each is not part.member]
-            both = cv2.max(strokes, part.mask)
-            free = ink.mask * (1 - strip.cover(strip.place(others)))
-            whole = cv2.max(both, cv2.dilate(both, kernel) * free)
-            x, y, w, h = cv2.boundingRect(whole)
-            wider = (w - cv2.boundingRect(strokes)[2]) / strip.unit
-            is_far = part.member is None and (wider > WIDER or h > HIGHER * strip.unit)
-            if not is_far and not any(x <= peak <= x + w for peak in open_peaks):
-                shape = strip.shape_of(np.asarray(whole[y : y + h, x : x + w], np.uint8), x, y)
-                yield _Proposal(member, part, to_detection(strip, ink, shape))
+            x, y, own_ink = whole
+            detection = to_detection(strip, ink, strip.shape_of(own_ink, x, y))
+            yield _Proposal(member, part, detection, seen)
 
 
-def _find_rest(line: Line, ink: Ink, members: Sequence[Member]) -> Iterator[_Part]:
-    """Ink beyond the strokes of all digits, where the row shows no sign."""
+def _is_in(member: Member, members: Sequence[Member | None]) -> bool:
+    return any(member is each for each in members)
+
+
+def _draw_owners(strip: Strip, members: Sequence[Member]) -> I32:
+    """Whose strokes are where in the strip: the member's place, from 1; int32 ``[h, w]``."""
+    owners = np.zeros(strip.shape, np.int32)
+    for place, member in enumerate(members, 1):
+        for placed in strip.place([member]):
+            layer, ink = placed.cut(owners)
+            layer[ink > STROKE] = place
+    return owners
+
+
+def _join(
+    strip: Strip, ink: Ink, owners: I32, part: _Part, own: Sequence[int]
+) -> tuple[int, int, U8] | None:
+    """A digit with a part.
+
+    Args:
+        strip: of their row.
+        ink: in it.
+        owners: as `_draw_owners` draws them.
+        part: that.
+        own: the owner's number, and that of the part if it was taken for a digit.
+
+    Returns:
+        Where its ink is, x and y, and the ink, uint8 ``[h, w]``; None where they do not touch, or
+        the digit would be too large.
+    """
+    reach = max(1, round(REMNANT * strip.unit)) + 1
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    h, w = part.ink.shape
+    # Around the part, as far as a digit reaches.
+    room = round((HIGHER + WIDER) * strip.unit)
+    x0, y0 = max(0, part.x - room), max(0, part.y - room)
+    window = slice(y0, part.y + h + room), slice(x0, part.x + w + room)
+    owner = owners[window]
+    strokes = np.asarray(owner == own[0], np.uint8)
+    both = np.zeros_like(strokes)
+    place = both[part.y - y0 : part.y - y0 + h, part.x - x0 : part.x - x0 + w]
+    np.maximum(place, part.ink, out=place)
+    if not cv2.countNonZero(cv2.bitwise_and(strokes, cv2.dilate(both, kernel, iterations=2))):
+        return None
+    both = np.maximum(both, strokes)
+    free = ink.mask[window] * ((owner == 0) | np.isin(owner, own))
+    both = np.maximum(both, cv2.dilate(both, kernel) * free).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(both)
+    wider = width - cv2.boundingRect(strokes)[2]
+    is_large = wider > WIDER * strip.unit or height > HIGHER * strip.unit
+    if part.member is None and is_large:
+        return None
+    return x0 + x, y0 + y, both[y : y + height, x : x + width]
+
+
+def _find_rest(line: Line, ink: Ink, rest: U8) -> Iterator[_Part]:
+    """Ink beyond the strokes of all digits, where the row shows no sign.
+
+    What the image's border cuts is left out: it may go on beyond.
+    """
     strip = line.strip
-    rest = beyond(ink.mask, strip.cover(strip.place(members)), strip.unit)
-    least = round(MIN_ATTACHED * strip.unit**2)
-    if cv2.countNonZero(rest) < least:
-        return
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
-    for i in range(1, count):
-        x, y, w, h, area = stats[i].tolist()
-        if area < least:
+    for shape in strip.split(rest, round(MIN_ATTACHED * strip.unit**2)):
+        box, _ = strip.to_boxes(shape)
+        seen = line.near(box)
+        if seen is None or strip.is_cut(box) or not is_written(line, ink, shape):
             continue
-        mask = np.asarray(labels == i, np.uint8)
-        seen = line.near(strip.to_boxes(strip.shape_of(mask[y : y + h, x : x + w], x, y))[0])
-        if seen is not None and seen[SIGN] + seen[POINT] < MAYBE_SIGN:
-            yield _Part(mask)
+        if seen[SIGN] + seen[POINT] < MAYBE_SIGN:
+            yield _Part(*strip.place_of(shape), shape.ink)
 
 
-def _find_unmatched(
-    strip: Strip, own: Sequence[Member], matched: Sequence[Member]
-) -> Iterator[_Part]:
-    """Accepted digits of which the row shows no middle, close to those of which it does."""
-    middles = strip.locate([each.digit.box for each in matched])[:, 0] if matched else np.empty(0)
-    for member in own:
-        if not member.digit.accepted or any(member is each for each in matched):
+def _find_unmatched(strip: Strip, row: RowMatch) -> Iterator[_Part]:
+    """Accepted digits at which the row shows no middle, close to a digit at which it shows one."""
+    matched = [member for member in row.matches if member is not None]
+    if not matched:
+        return
+    middles = strip.locate([each.digit.box for each in matched])[:, 0]
+    for member in row.members:
+        if not member.digit.accepted or _is_in(member, matched):
             continue
         x = float(strip.locate([member.digit.box])[0, 0])
-        if np.abs(middles - x).min(initial=np.inf) <= NEAR_PEAK * strip.unit:
-            yield _Part(strip.cover(strip.place([member])), member)
-
-
-def _shares_box(a: Member, b: Member) -> bool:
-    return common_fraction(a.digit.row_box, b.digit.row_box) > OVERLAP
+        if np.abs(middles - x).min() > NEAR_PEAK * strip.unit:
+            continue
+        mask = strip.cover(strip.place([member]))
+        x0, y0, w, h = cv2.boundingRect(mask)
+        if w:
+            yield _Part(x0, y0, mask[y0 : y0 + h, x0 : x0 + w], member)

@@ -61,7 +61,7 @@ class Scale:
         return (left - x) / across, (top - y) / down, (right - x) / across, (bottom - y) / down
 
     def covers(self, candidate: Candidate) -> bool:
-        """Whether a candidate is in this part of the image."""
+        """Whether a candidate's middle is in it; of a part of the image, whether nearly all is."""
         left, top, right, bottom = self.to_ink_map(candidate)
         height, width = self.maps.ink.shape
         if not self.is_part:

@@ -26,13 +26,7 @@ from digitkit.reading.detections import (
     common_fraction,
 )
 from digitkit.reading.line_reader import LineReader
-from digitkit.reading.lines import (
-    Line,
-    is_part,
-    match_peaks,
-    own_peaks,
-    read_line,
-)
+from digitkit.reading.lines import Line, match_row, read_line
 from digitkit.reading.marks import beyond
 from digitkit.reading.results import Digit
 from digitkit.reading.settling import classify_in_line
@@ -129,14 +123,11 @@ def _look_at(
     """The digits of a row that were found, and the doubtful ones that these replace."""
     strip, ink = line.strip, line.strip.ink
     assert ink is not None  # else it would not have been read
-    own = [member for member in members if member.digit.row == strip.row]
-    peaks = own_peaks(strip, line.peaks, members)
-    matches = match_peaks(strip, own, peaks)
+    own, peaks, matches, apart = match_row(line, members)
     open_peaks = [
         i
         for i, member in enumerate(matches)
-        if (member is None and not is_part(strip, peaks[i], own))
-        or (member is not None and not (member.digit.accepted or member.digit.cut))
+        if apart[i] or (member is not None and not (member.digit.accepted or member.digit.cut))
     ]
     if not open_peaks:
         return [], []

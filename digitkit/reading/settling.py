@@ -19,7 +19,7 @@ from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import LEAST, Weights, combine
 from digitkit.reading.detections import Classified, Classify, Detection
 from digitkit.reading.line_reader import POINT, SIGN
-from digitkit.reading.lines import SAME, Line, Peak, is_part, match_peaks, own_peaks
+from digitkit.reading.lines import SAME, Line, Peak, match_row, own_peaks
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strips import Member, Strip
@@ -215,17 +215,8 @@ def settle_marks(
 
 def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) -> list[Mark]:
     strip = line.strip
-    own = [member for member in members if member.digit.row == strip.row]
-    found = own_peaks(strip, line.peaks, members)
-    matches = match_peaks(strip, own, found)
+    own, found, matches, apart = match_row(line, members)
     peaks = np.array([peak.x for peak in found])
-    apart = np.array(
-        [
-            member is None and not is_part(strip, peak, own)
-            for peak, member in zip(found, matches, strict=True)
-        ],
-        bool,
-    )
     doubtful = [member.digit.box for member in own if not member.digit.accepted]
     kept = list[Mark]()
     for mark in marks:

@@ -169,7 +169,7 @@ class PageStrategy:
         lines = read_lines(image, members, line_reader)
         members = settle_digits(members, lines, min_confidence)
         members, lines = look_again(image, members, lines, line_reader, classify, min_confidence)
-        members = recut_digits(members, lines, classify, min_confidence)
+        members = recut_digits(image, members, lines, classify, min_confidence)
         marks = settle_marks(find_marks(lines, members), members, lines)
         marks = tuple(keep_within(marks, *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)

@@ -1,19 +1,22 @@
 """Digits that were cut out too small, or twice, are cut out again."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
 import pytest
+from support.readings import make_digit
 
 from digitkit import Reader
 from digitkit.images.cv import cv2
-from digitkit.reading import pages
-from digitkit.reading.detections import Detection
+from digitkit.models.classifier import Prediction
+from digitkit.reading import pages, recut
+from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.line_reader import HEIGHT, NONE
 from digitkit.reading.lines import Line
-from digitkit.reading.strips import Strip
+from digitkit.reading.strips import Member, Strip
 
 SIDE = 60  # of a digit's cell; its ink is 20/28 of that
 LEFTS = range(30, 330, 46)
@@ -40,10 +43,10 @@ def detect(monkeypatch):
     return install
 
 
-def write(text: str, digits) -> np.ndarray:
+def write(text: str, digits, lefts: Sequence[int] = LEFTS) -> np.ndarray:
     """A row of digits, dark on light paper."""
-    ink = np.zeros((160, LEFTS[len(text) - 1] + 120), np.uint8)
-    for char, left in zip(text, LEFTS, strict=False):
+    ink = np.zeros((160, lefts[len(text) - 1] + 120), np.uint8)
+    for char, left in zip(text, lefts, strict=False):
         part = ink[50 : 50 + SIDE, left : left + SIDE]
         big = cv2.resize(digits[int(char)], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         np.maximum(part, big, out=part)
@@ -89,6 +92,7 @@ def test_ink_that_a_detection_left_out_belongs_to_its_digit(
     ("digit", "parts"),
     [
         (6, [(0, 0, 0.4, 1), (0.3, 0.3, 1, 1)]),
+        (6, [(0, 0, 0.5, 0.6), (0.45, 0, 1, 1)]),  # ink is left out, too
         (4, [(0, 0, 0.5, 0.6), (0.3, 0, 1, 1)]),
         (9, [(0, 0, 1, 0.5), (0, 0, 1, 1)]),
     ],
@@ -97,15 +101,88 @@ def test_a_digit_that_was_detected_twice_is_one(reader, one_of_each, detect, dig
     image = write(f"28{digit}53", one_of_each)
     detect(2, lambda found: [cut(found, *part) for part in parts])
     (number,) = reader.read(image).numbers
-    assert number.text == f"28{digit}53" or not number.complete
-    assert sum(each.accepted for each in number.digits) <= 5
+    assert (number.text, number.complete) == (f"28{digit}53", True)
 
 
-def test_digits_that_touch_stay_two(reader, one_of_each):
-    image = write("2453", one_of_each)
-    cv2.line(image, (85, 80), (150, 80), 40, 3)
+def test_a_second_box_in_a_digit_that_is_not_joined_is_in_doubt(
+    reader, one_of_each, detect, monkeypatch
+):
+    monkeypatch.setattr(recut, "_confirm", lambda *_: None)
+    detect(2, lambda found: [cut(found, 0, 0, 0.4, 1), cut(found, 0.2, 0, 1, 1)])
+    (number,) = reader.read(write("28653", one_of_each)).numbers
+    assert not number.complete
+
+
+@pytest.mark.parametrize("pair", ["38", "26", "53"])
+def test_digits_that_touch_stay_two(reader, one_of_each, detect, pair):
+    image = write(f"2{pair}2", one_of_each)
+    cv2.line(image, (105, 82), (130, 82), 47, 3)  # joins them
+    detect(1, lambda found: [cut(found, 0, 0, 0.6, 1)])
     (number,) = reader.read(image).numbers
-    assert number.text == "2453" or not number.complete
+    assert number.text == f"2{pair}2" or not number.complete
+
+
+@pytest.mark.parametrize("text", ["244", "245", "274", "285"])
+def test_a_sliver_of_a_digit_at_the_border_is_not_lost(reader, one_of_each, text):
+    """It touches its neighbour, and may be more than what is seen of it."""
+    image = write(text, one_of_each, lefts=(30, 76, 110))[:, :132]
+    numbers = reader.read(np.ascontiguousarray(image)).numbers
+    assert not any(each.text == text[:2] and each.complete for each in numbers)
+
+
+@pytest.mark.parametrize("top", [59, 62, 65])
+def test_boxes_are_in_the_image(reader, one_of_each, detect, top):
+    detect(2, lambda found: [cut(found, 0.3, 0, 1, 1)])
+    image = np.ascontiguousarray(write("28053", one_of_each)[top:])
+    for digit in reader.read(image).digits:
+        x, y, w, h = digit.box
+        assert min(x, y) >= 0
+        assert x + w <= image.shape[1]
+        assert y + h <= image.shape[0]
+
+
+def seen_as(*likely: tuple[int, float]) -> np.ndarray:
+    """What a row shows, float32 [13]."""
+    seen = np.full(NONE + 1, 1e-4, np.float32)
+    for kind, probability in likely:
+        seen[kind] = probability
+    return seen / seen.sum()
+
+
+@pytest.mark.parametrize(
+    ("before", "own", "seen", "confirmed"),
+    [
+        ((6, 0.97), (6, 0.99), ((6, 0.99),), True),
+        ((6, 0.70), (6, 0.99), ((6, 0.99),), True),
+        ((6, 0.97), (6, 0.40), ((6, 0.99),), False),  # the classifier does not see it
+        ((6, 0.97), (6, 0.99), ((NONE, 0.99),), False),  # the row shows nothing
+        ((6, 0.999), (6, 0.99), ((6, 0.05), (NONE, 0.95)), False),  # less sure than before
+        ((7, 0.92), (2, 0.99), ((2, 0.99),), True),  # a 2 that had lost its tail
+        ((7, 0.9999), (2, 0.9), ((2, 0.5), (7, 0.5)), False),
+    ],
+)
+def test_when_ink_is_a_part_of_a_digit(before, own, seen, confirmed):
+    digit = make_digit({before[0]: before[1]})
+    detection = Detection(digit.box, np.full((60, 30), 255, np.uint8))
+    proposal = recut._Proposal(
+        Member(digit, detection), recut._Part(0, 0, detection.ink), detection, seen_as(*seen)
+    )
+    rest = (1 - own[1]) / 9
+    probabilities = np.full(10, rest, np.float32)
+    probabilities[own[0]] = own[1]
+    prediction = Prediction(own[0], own[1], 1.0, probabilities)
+    whole = recut._confirm(proposal, Classified(detection, digit.image, prediction), 0.85)
+    assert (whole is not None) == confirmed
+    assert whole is None or (whole.digit.digit, whole.digit.accepted) == (own[0], True)
+
+
+@pytest.mark.parametrize("digit", [5, 8])
+def test_a_drawing_that_touches_a_digit_is_no_part_of_it(reader, one_of_each, digit):
+    image = write(f"28{digit}53", one_of_each)
+    path = np.array([(166, 66), (178, 44), (200, 34), (250, 30)], np.int32)
+    cv2.polylines(image, [path], False, 47, 3)
+    heights = [each.box[3] for each in reader.read(image).digits if each.accepted]
+    assert max(heights) <= 52
 
 
 @pytest.mark.parametrize(("digit", "count"), [(3, 1), (1, 2)])
@@ -117,13 +194,3 @@ def test_alike_digits_closer_than_strokes_are_one_unless_they_are_ones(digit, co
         probabilities[digit, columns], probabilities[NONE, columns] = likely, 1 - likely
     strip = cast("Strip", SimpleNamespace(unit=28.0, shape=(HEIGHT, 80)))
     assert [peak.digit for peak in Line(strip, probabilities).peaks] == [digit] * count
-
-
-@pytest.mark.parametrize("digit", [7, 8])
-def test_a_drawing_that_touches_a_digit_is_no_part_of_it(reader, one_of_each, digit):
-    image = write(f"28{digit}53", one_of_each)
-    cv2.polylines(
-        image, [np.array([(166, 66), (178, 44), (200, 34), (250, 30)], np.int32)], False, 47, 3
-    )
-    heights = [each.box[3] for each in reader.read(image).digits if each.accepted]
-    assert max(heights) <= 52
