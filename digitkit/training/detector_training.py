@@ -77,7 +77,7 @@ def _samples(config: DetectorConfig, step: int, prepare: Progress) -> SceneSampl
 
 DETECTOR = StepTask(
     recipe=DETECTOR_RECIPE,
-    version=4,
+    version=5,
     noun="detector",
     samples_noun=f"crops of {CROP}×{CROP} pixels",
     summary=f"detects digits on pages; {DetectorConfig.steps:,} steps, 75 minutes",

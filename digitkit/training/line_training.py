@@ -82,7 +82,7 @@ def _samples(config: LineConfig, step: int, prepare: Progress) -> LineSamples:
 
 LINES = StepTask(
     recipe=LINES_RECIPE,
-    version=3,
+    version=4,
     noun="line reader",
     samples_noun=f"parts of rows of {WIDTH}×{HEIGHT} pixels",
     summary=f"reads rows as a whole; {LineConfig.steps:,} steps, 45 minutes",

@@ -98,7 +98,8 @@ class _LineWriter:
         largest = min(0.7 * page.h, 0.25 * page.w, 90)
         self.height = float(np.exp(rng.uniform(np.log(14), np.log(max(largest, 18)))))
         # Between the digits of a number, in heights; most hands write closely, some join digits.
-        gaps = rng.choice([(-0.14, 0.02), (-0.06, 0.2), (0.1, 0.9)], p=[0.15, 0.5, 0.35])
+        choices = [(-0.14, 0.02), (-0.06, 0.2), (0.1, 0.9), (0.8, 2.0)]
+        gaps = rng.choice(choices, p=[0.15, 0.48, 0.32, 0.05])
         self._gap = rng.uniform(*gaps)
         self._links = rng.choice([0.0, 0.5], p=[0.85, 0.15])
         self._zeros = rng.choice([0.0, 0.15, 0.6], p=[0.5, 0.35, 0.15])

@@ -44,7 +44,7 @@ def write(digits: Sequence[np.ndarray], text: str, step: int = 30) -> np.ndarray
 
 
 def test_digits_and_signs_are_told_apart(line_reader, one_of_each):
-    text = "25+83/47"
+    text = "25+86/47"
     found = line_reader.read(write(one_of_each, text))
     assert found.shape == (NONE + 1, (30 * len(text) + 20) // COLUMN)
     assert found.dtype == np.float32
