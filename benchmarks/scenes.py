@@ -4,7 +4,8 @@
     python benchmarks/photos.py FOLDER digits-int8
 
 Kinds: ``pages`` as the detector is trained on, with other seeds, and ``empty`` ones without a
-digit; ``words`` in handwriting fonts that nothing was trained on, without a digit; ``tilted``:
+digit; ``words`` in handwriting fonts that nothing was trained on, without a digit, and
+``capitals``: the same, written apart as on a form; ``tilted``:
 pages of rows, turned by ``--degrees`` either way; ``small``: rows of digits 10 pixels high in 12
 megapixels; ``single``: one digit in 20 to 100 pixels, by a poor camera. ``--digits test`` uses
 digits that neither net was trained on, for the final figure.
@@ -27,7 +28,7 @@ from digitkit.images.cv import cv2
 from digitkit.system import atomic
 from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.clutter import draw_ruling
-from digitkit.training.scenes.fonts import load_fonts
+from digitkit.training.scenes.fonts import Font, load_fonts
 from digitkit.training.scenes.page import Page, Rng
 from digitkit.training.scenes.scene import compose_scene
 from digitkit.training.scenes.turn import turn_page
@@ -55,18 +56,38 @@ def make_words(
     mnist: DigitData, rng: Rng, degrees: float, split: Literal["train", "test"] = "test"
 ) -> Made:
     """One line of one to three words in a font of a split."""
+    page, font = _take_page(rng, split)
+    return _write_line(page, font, _choose_words(rng))
+
+
+def make_capitals(
+    mnist: DigitData, rng: Rng, degrees: float, split: Literal["train", "test"] = "test"
+) -> Made:
+    """The same in capitals, written apart from each other as on a form."""
+    page, font = _take_page(rng, split)
+    return _write_line(page, font, _choose_words(rng).upper(), int(rng.integers(6, 40)))
+
+
+def _take_page(rng: Rng, split: Literal["train", "test"]) -> tuple[Page, Font]:
     page = Page(rng, (320, 1000))
     draw_ruling(page)
     fonts = load_fonts(split)
-    font = fonts[rng.integers(len(fonts))]
+    return page, fonts[rng.integers(len(fonts))]
+
+
+def _choose_words(rng: Rng) -> str:
     words = [str(rng.choice(WORDS)) for _ in range(int(rng.integers(1, 4)))]
     if rng.random() < 0.3:
         words[0] = "".join(rng.choice(list(LIKE_DIGITS), int(rng.integers(3, 7))))
-    text = " ".join(words)
-    ink, _ = font.write(text, 40)
+    return " ".join(words)
+
+
+def _write_line(page: Page, font: Font, text: str, spacing: int = 0) -> Made:
+    rng = page.rng
+    ink, _ = font.write(text, 40, 0, spacing)
     height = min(page.w * 0.85 / ink.shape[1], page.h * 0.6 / ink.shape[0]) * 40
     height = min(height, float(rng.uniform(24, 120)))
-    ink, _ = font.write(text, height, int(rng.integers(0, 4)))
+    ink, _ = font.write(text, height, int(rng.integers(0, 4)), spacing)
     x, y = (int(rng.uniform(0, room)) for room in (page.w - ink.shape[1], page.h - ink.shape[0]))
     page.put(ink, x, y, page.ink_colour(), rng.uniform(0.6, 1))
     return photograph(page), {"kind": "empty", "text": "", "hard": False, "notes": text}
@@ -132,7 +153,7 @@ def _label(text: str, boxes: list[Any], tags: list[str], *, in_order: bool) -> d
 
 KINDS: dict[str, Callable[[DigitData, Rng, float], Made]] = {
     "pages": make_page, "words": make_words, "tilted": make_tilted, "small": make_small,
-    "single": make_single, "empty": make_empty,
+    "single": make_single, "empty": make_empty, "capitals": make_capitals,
 }  # fmt: skip
 
 

@@ -1,23 +1,24 @@
 """Fit the weights of `digitkit.reading.words` on synthetic pages.
 
-    python benchmarks/word_weights.py --count 600
+    python benchmarks/word_weights.py --count 400
 
-Pages as the detector is trained on, such pages without a digit, lines of words in the fonts of the
-training, strips, tables, rows with operators and dates (``number_sets.py``), of digits that no
-shipped classifier was trained on, are read up to where words are told from numbers. Prints the
-weights; and how many digits are taken for letters, and how many of what is none for digits, by the
-weights of the other half of the images.
+Pages as the detector is trained on, such pages without a digit, lines of words and of capitals in
+the fonts of the training, a digit and a letter alone on its page, strips, tables, rows with
+operators and dates (``number_sets.py``), of digits that no shipped classifier was trained on, are
+read up to where words are told from numbers. Prints the weights; and how many digits are taken for
+letters, and how many of what is none for digits, by the weights of the other half of the images.
 """
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from common import fit_options, load_digits, ran_on, table
 from number_sets import make_sheet
 from number_weights import split_fit
-from scenes import make_words
+from scenes import make_capitals, make_words
 
 from digitkit import Classifier, Reader
 from digitkit.arrays import F64, U8, Box
@@ -26,11 +27,18 @@ from digitkit.datasets.digits import DigitData
 from digitkit.reading import words
 from digitkit.reading.detections import is_at
 from digitkit.reading.results import Digit, Mark
+from digitkit.training.scenes.camera import photograph
+from digitkit.training.scenes.clutter import draw_ruling
+from digitkit.training.scenes.fonts import load_fonts
+from digitkit.training.scenes.glyphs import crop_to_ink
+from digitkit.training.scenes.page import Page, Rng
 from digitkit.training.scenes.scene import compose_scene
+from digitkit.training.scenes.words import LIKE_DIGITS
+from digitkit.training.scenes.writing import Writer
 
 SEED = 105
-SHARES = {"pages": 2.0, "empty": 1.0, "words": 1.0, "rows": 0.2, "tables": 0.1, "strips": 0.2,
-          "dates": 0.05}  # fmt: skip
+SHARES = {"pages": 1.0, "empty": 1.0, "words": 1.5, "capitals": 0.75, "digit": 1.0, "letter": 1.0,
+          "rows": 0.2, "tables": 0.1, "strips": 0.2, "dates": 0.05}  # fmt: skip
 """Images of each kind, of ``--count``."""
 
 DECAY = 1e-4
@@ -43,10 +51,32 @@ def compose(data: DigitData, kind: str, number: int) -> tuple[U8, Sequence[Box]]
     if kind in ("pages", "empty"):
         scene = compose_scene(data.images, data.labels, rng, empty=kind == "empty")
         return scene.image, [*scene.boxes, *scene.cut]
-    if kind == "words":
-        return make_words(data, rng, 0, split="train")[0], []
+    if kind in ("words", "capitals"):
+        make = make_words if kind == "words" else make_capitals
+        return make(data, rng, 0, split="train")[0], []
+    if kind in ("digit", "letter"):
+        return _write_alone(data, rng, digit=kind == "digit")
     sheet = make_sheet(kind, data, SEED, number)
     return sheet.image, [box for box, _ in sheet.digits]
+
+
+def _write_alone(data: DigitData, rng: Rng, *, digit: bool) -> tuple[U8, Sequence[Box]]:
+    """A digit or a letter alone on its page, and the box of the digit."""
+    page = Page(rng, (160, 1000))
+    draw_ruling(page)
+    size = min(page.h, page.w) * rng.uniform(0.12, 0.7)
+    writer = Writer(page, data.images, data.labels)
+    if digit:
+        ink, _ = writer.glyph(round(size))
+    else:
+        fonts, letters = load_fonts(), list(LIKE_DIGITS) + list(string.ascii_letters)
+        font = fonts[rng.integers(len(fonts))]
+        ink = crop_to_ink(font.write(str(rng.choice(letters)), size, int(rng.integers(0, 4)))[0])
+    ink = ink[: page.h, : page.w]
+    h, w = ink.shape
+    x, y = int(rng.uniform(0, page.w - w)), int(rng.uniform(0, page.h - h))
+    page.put(ink, x, y, writer.colour, writer.strength)
+    return photograph(page), [(x, y, w, h)] if digit else []
 
 
 Found = list[tuple[words.Word, Sequence[Box]]]

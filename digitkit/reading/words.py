@@ -20,12 +20,12 @@ from digitkit.reading.context import weigh
 from digitkit.reading.parts import measure_height
 from digitkit.reading.results import Digit, Mark
 
-WORD_WEIGHTS = (-1.56, -0.17, 0.39, 1.22, -0.47, -0.38, 0.37, -0.55, -0.54, 1.55, -0.89)
+WORD_WEIGHTS = (-1.89, -0.39, 1.14, 5.32, 0.85, -1.70, 0.19, -0.49, -1.15, 0.26, -1.01)
 """Of a constant and the features of `Word`: whether its digits are some."""
 
-LIKELY = 0.6
-"""With less than this probability the digits of a word are doubted: a false digit costs half as
-much again as a missed one."""
+LIKELY = 0.3
+"""With less than this probability the digits of a word are doubted. Less than a half, as there are
+fewer words among the numbers that users read than among those that the weights are fitted on."""
 
 GAP = 0.3
 """Ink at most so far apart is a word, in heights."""
