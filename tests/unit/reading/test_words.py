@@ -17,9 +17,9 @@ def reader() -> Reader:
     return Reader(mode="page")
 
 
-def write_in(font: Font, text: str) -> np.ndarray:
+def write_in(font: Font, text: str, spacing: int = 0) -> np.ndarray:
     """A line in a hand that nothing was trained on, dark on light paper."""
-    ink, _ = font.write(text, 60)
+    ink, _ = font.write(text, 60, 0, spacing)
     framed = cv2.copyMakeBorder(ink, 60, 60, 60, 60, cv2.BORDER_CONSTANT, value=0)
     return (235 - 0.8 * framed).astype(np.uint8)
 
@@ -29,6 +29,14 @@ def test_letters_of_a_name_are_not_read_as_digits(reader, name):
     readings = [reader.read(write_in(font, name)) for font in load_fonts("test")]
     silent = [not any(digit.accepted for digit in reading.digits) for reading in readings]
     assert np.mean(silent) > 0.55  # with each letter by itself 40 to 45%
+
+
+@pytest.mark.parametrize(("name", "spacing", "least"), [("BOSTON", 16, 0.6), ("GEORGE", 28, 0.72)])
+def test_letters_that_are_written_apart_are_not_read_as_digits(reader, name, spacing, least):
+    fonts = load_fonts("test")
+    readings = [reader.read(write_in(font, name, spacing)) for font in fonts]
+    silent = [not any(digit.accepted for digit in reading.digits) for reading in readings]
+    assert np.mean(silent) > least
 
 
 def test_letters_lower_the_confidence_of_what_looks_like_a_digit(reader):
