@@ -25,7 +25,7 @@ from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond, is_written
 from digitkit.reading.second_look import OVERLAP, to_detection
 from digitkit.reading.settling import MAYBE_SIGN, combine_in_row
 from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import STROKE, Member, Strip
+from digitkit.reading.strips import STROKE, Member, Placed, Strip
 
 NEAR_PEAK = 0.55
 """An accepted digit at which the row shows no middle may be a part of another one if their middles
@@ -148,21 +148,21 @@ def _propose(line: Line, members: Sequence[Member]) -> Iterator[_Proposal]:
     """Each digit of a row with what is beside it."""
     strip, ink = line.strip, line.strip.ink
     assert ink is not None  # else it would not have been read
-    owners = _draw_owners(strip, members)
-    rest = beyond(ink.mask, np.asarray(owners > 0, np.uint8), strip.unit)
+    placed = strip.place(members)
+    rest = beyond(ink.mask, strip.cover(placed), strip.unit)
     row = match_row(line, members)
     doubles = list(_find_unmatched(strip, row))
     parts = [*doubles, *_find_rest(line, ink, rest)]
     if not parts:
         return
-    hosts = [each for each in row.members if not each.digit.cut]
+    owners, numbers = _draw_owners(strip, placed)
+    hosts = [each for each in row.members if not each.digit.cut and id(each) in numbers]
     hosts = [each for each in hosts if not any(each is part.member for part in doubles)]
     sure = [each for each in hosts if each.digit.accepted and _is_in(each, row.matches)]
-    places = {id(member): place for place, member in enumerate(members, 1)}
     for part in parts:
         for member in sure if part.member else hosts:
             seen = line.at(member.digit.box)
-            own = [places[id(each)] for each in (member, part.member) if each]
+            own = [numbers[id(each)] for each in (member, part.member) if each]
             whole = _join(strip, ink, owners, part, own) if seen is not None else None
             if seen is None or whole is None:
                 continue
@@ -175,14 +175,15 @@ def _is_in(member: Member, members: Sequence[Member | None]) -> bool:
     return any(member is each for each in members)
 
 
-def _draw_owners(strip: Strip, members: Sequence[Member]) -> I32:
-    """Whose strokes are where in the strip: the member's place, from 1; int32 ``[h, w]``."""
+def _draw_owners(strip: Strip, placed: Sequence[Placed]) -> tuple[I32, dict[int, int]]:
+    """Whose strokes are where in the strip, int32 ``[h, w]``: 0 for nobody's, else a number from 1;
+    and the numbers by the ids of members.
+    """
     owners = np.zeros(strip.shape, np.int32)
-    for place, member in enumerate(members, 1):
-        for placed in strip.place([member]):
-            layer, ink = placed.cut(owners)
-            layer[ink > STROKE] = place
-    return owners
+    for number, each in enumerate(placed, 1):
+        layer, ink = each.cut(owners)
+        layer[ink > STROKE] = number
+    return owners, {id(each.member): number for number, each in enumerate(placed, 1)}
 
 
 def _join(
@@ -193,9 +194,9 @@ def _join(
     Args:
         strip: of their row.
         ink: in it.
-        owners: as `_draw_owners` draws them.
+        owners: whose strokes are where, as `_draw_owners` draws them.
         part: that.
-        own: the owner's number, and that of the part if it was taken for a digit.
+        own: the digit's number, and that of the part if it was taken for a digit.
 
     Returns:
         Where its ink is, x and y, and the ink, uint8 ``[h, w]``; None where they do not touch, or
