@@ -51,7 +51,7 @@ def test_some_hands_join_digits_and_end_numbers_with_zeros(mnist_train):
             a == b and x + w > following[0] for (a, (x, _, w, _)), (b, following) in pairwise(boxes)
         )
     assert joined > 0.05 * digits
-    assert zeros > 0.14 * digits
+    assert zeros > 0.125 * digits
 
 
 @pytest.fixture
