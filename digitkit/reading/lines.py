@@ -194,7 +194,7 @@ def own_peaks(strip: Strip, peaks: Sequence[Peak], members: Sequence[Member]) ->
     ]
 
 
-def match_peaks(
+def _match_peaks(
     strip: Strip, members: Sequence[Member], peaks: Sequence[Peak]
 ) -> list[Member | None]:
     """The member at each peak, None without one: the nearest first, accepted ones before others."""
@@ -220,10 +220,10 @@ class RowMatch(NamedTuple):
     """The digits of a row, and what the line reader sees in it.
 
     Attributes:
-        members: the row's.
-        peaks: where it sees digits, without those of other rows.
-        matches: the member at each peak; None without one.
-        apart: whether no member is at a peak, and it is no part of a wide one.
+        members: the digits of the row.
+        peaks: where the line reader sees a digit, without the digits of other rows.
+        matches: the member at each peak; None where there is none.
+        apart: for each peak, whether it has no member and is not part of a wide digit.
     """
 
     members: list[Member]
@@ -233,13 +233,18 @@ class RowMatch(NamedTuple):
 
 
 def match_row(line: Line, members: Sequence[Member]) -> RowMatch:
-    """Match the digits of a row with what the line reader sees; `members` are all of the image."""
+    """Match the digits of a row with the peaks of the line reader.
+
+    Args:
+        line: the row.
+        members: all digits of the image.
+    """
     strip = line.strip
     own = [member for member in members if member.digit.row == strip.row]
     peaks = own_peaks(strip, line.peaks, members)
-    matches = match_peaks(strip, own, peaks)
+    matches = _match_peaks(strip, own, peaks)
     apart = [
-        member is None and not is_part(strip, peak, own)
+        member is None and not _is_part(strip, peak, own)
         for peak, member in zip(peaks, matches, strict=True)
     ]
     return RowMatch(own, peaks, matches, apart)
@@ -294,7 +299,7 @@ def read_line(image: GreyImage, members: Sequence[Member], reader: LineReader) -
     return None if ink is None else Line(strip, reader.read(ink))
 
 
-def is_part(strip: Strip, peak: Peak, members: Sequence[Member]) -> bool:
+def _is_part(strip: Strip, peak: Peak, members: Sequence[Member]) -> bool:
     """Whether what the line reader sees is a part of a wide digit, of which it sees two."""
     return any(
         member.digit.digit == peak.digit != 1

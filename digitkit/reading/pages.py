@@ -18,13 +18,7 @@ from digitkit.images.ink import extract_ink
 from digitkit.reading.crops import clip_box, crop_detection
 from digitkit.reading.detections import Detection
 from digitkit.reading.detector import CENTRE, Detector
-from digitkit.reading.fine import (
-    FINE_HEIGHT,
-    are_few,
-    choose_tiles,
-    measure_ink,
-    merge_fine,
-)
+from digitkit.reading.fine import FINE_HEIGHT, are_few, choose_tiles, measure_ink, merge_fine
 from digitkit.reading.scales import Candidate, Scale
 
 WORK_SIDE = REDUCED_SIDE

@@ -24,6 +24,7 @@ from digitkit.reading.lines import Line, RowMatch, match_row
 from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond, is_written
 from digitkit.reading.second_look import OVERLAP, to_detection
 from digitkit.reading.settling import MAYBE_SIGN, combine_in_row
+from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink
 from digitkit.reading.strips import STROKE, Member, Placed, Strip
 
@@ -163,12 +164,9 @@ def _propose(line: Line, members: Sequence[Member]) -> Iterator[_Proposal]:
         for member in sure if part.member else hosts:
             seen = line.at(member.digit.box)
             own = [numbers[id(each)] for each in (member, part.member) if each]
-            whole = _join(strip, ink, owners, part, own) if seen is not None else None
-            if seen is None or whole is None:
-                continue
-            x, y, own_ink = whole
-            detection = to_detection(strip, ink, strip.shape_of(own_ink, x, y))
-            yield _Proposal(member, part, detection, seen)
+            shape = _join(strip, ink, owners, part, own)
+            if seen is not None and shape is not None:
+                yield _Proposal(member, part, to_detection(strip, ink, shape), seen)
 
 
 def _is_in(member: Member, members: Sequence[Member | None]) -> bool:
@@ -176,8 +174,11 @@ def _is_in(member: Member, members: Sequence[Member | None]) -> bool:
 
 
 def _draw_owners(strip: Strip, placed: Sequence[Placed]) -> tuple[I32, dict[int, int]]:
-    """Whose strokes are where in the strip, int32 ``[h, w]``: 0 for nobody's, else a number from 1;
-    and the numbers by the ids of members.
+    """Number the digits from 1, and mark which one each pixel of the strip belongs to.
+
+    Returns:
+        The numbers of the pixels, 0 where there is no digit, int32 ``[h, w]``; and the numbers of
+        the members by their ids.
     """
     owners = np.zeros(strip.shape, np.int32)
     for number, each in enumerate(placed, 1):
@@ -186,21 +187,15 @@ def _draw_owners(strip: Strip, placed: Sequence[Placed]) -> tuple[I32, dict[int,
     return owners, {id(each.member): number for number, each in enumerate(placed, 1)}
 
 
-def _join(
-    strip: Strip, ink: Ink, owners: I32, part: _Part, own: Sequence[int]
-) -> tuple[int, int, U8] | None:
-    """A digit with a part.
+def _join(strip: Strip, ink: Ink, owners: I32, part: _Part, own: Sequence[int]) -> Shape | None:
+    """The shape of a digit with a part; None where they do not touch, or it would be too large.
 
     Args:
-        strip: of their row.
-        ink: in it.
-        owners: whose strokes are where, as `_draw_owners` draws them.
-        part: that.
+        strip: of the row.
+        ink: of the strip.
+        owners: the numbers of the pixels; see `_draw_owners`.
+        part: what may be a part of it.
         own: the digit's number, and that of the part if it was taken for a digit.
-
-    Returns:
-        Where its ink is, x and y, and the ink, uint8 ``[h, w]``; None where they do not touch, or
-        the digit would be too large.
     """
     reach = max(1, round(REMNANT * strip.unit)) + 1
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
@@ -224,7 +219,7 @@ def _join(
     is_large = wider > WIDER * strip.unit or height > HIGHER * strip.unit
     if part.member is None and is_large:
         return None
-    return x0 + x, y0 + y, both[y : y + height, x : x + width]
+    return strip.shape_of(both[y : y + height, x : x + width], x0 + x, y0 + y)
 
 
 def _find_rest(line: Line, ink: Ink, rest: U8) -> Iterator[_Part]:

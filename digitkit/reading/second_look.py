@@ -126,8 +126,8 @@ def _look_at(
     own, peaks, matches, apart = match_row(line, members)
     open_peaks = [
         i
-        for i, member in enumerate(matches)
-        if apart[i] or (member is not None and not (member.digit.accepted or member.digit.cut))
+        for i, (member, is_apart) in enumerate(zip(matches, apart, strict=True))
+        if is_apart or (member is not None and not (member.digit.accepted or member.digit.cut))
     ]
     if not open_peaks:
         return [], []
