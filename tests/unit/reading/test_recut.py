@@ -1,6 +1,5 @@
 """Digits that were cut out too small, or twice, are cut out again."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
@@ -8,18 +7,16 @@ from typing import cast
 import numpy as np
 import pytest
 from support.readings import make_digit
+from support.rows import change_detections, write_row
 
 from digitkit import Reader
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
-from digitkit.reading import pages, recut
+from digitkit.reading import recut
 from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.line_reader import HEIGHT, NONE
 from digitkit.reading.lines import Line
 from digitkit.reading.strips import Member, Strip
-
-SIDE = 60  # of a digit's cell; its ink is 20/28 of that
-LEFTS = range(30, 330, 46)
 
 
 @pytest.fixture(scope="module")
@@ -32,25 +29,11 @@ def detect(monkeypatch):
     """Lets a function change the detection at a place from the left into others."""
 
     def install(place: int, change) -> None:
-        detect_digits = pages.detect_digits
-
-        def changed(image, detector):
-            found = sorted(detect_digits(image, detector), key=lambda each: each.box)
-            return [*found[:place], *change(found[place]), *found[place + 1 :]]
-
-        monkeypatch.setattr(pages, "detect_digits", changed)
+        change_detections(
+            monkeypatch, lambda found: [*found[:place], *change(found[place]), *found[place + 1 :]]
+        )
 
     return install
-
-
-def write(text: str, digits, lefts: Sequence[int] = LEFTS) -> np.ndarray:
-    """A row of digits, dark on light paper."""
-    ink = np.zeros((160, lefts[len(text) - 1] + 120), np.uint8)
-    for char, left in zip(text, lefts, strict=False):
-        part = ink[50 : 50 + SIDE, left : left + SIDE]
-        big = cv2.resize(digits[int(char)], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-        np.maximum(part, big, out=part)
-    return (235 - 0.8 * ink).astype(np.uint8)
 
 
 def cut(detection: Detection, left: float, top: float, right: float, bottom: float) -> Detection:
@@ -79,7 +62,7 @@ def cut(detection: Detection, left: float, top: float, right: float, bottom: flo
 def test_ink_that_a_detection_left_out_belongs_to_its_digit(
     reader, one_of_each, detect, digit, part
 ):
-    image = write(f"28{digit}53", one_of_each)
+    image = write_row(f"28{digit}53", one_of_each)
     whole = reader.read(image).digits[2]
     detect(2, lambda found: [cut(found, *part)])
     reading = reader.read(image)
@@ -98,7 +81,7 @@ def test_ink_that_a_detection_left_out_belongs_to_its_digit(
     ],
 )
 def test_a_digit_that_was_detected_twice_is_one(reader, one_of_each, detect, digit, parts):
-    image = write(f"28{digit}53", one_of_each)
+    image = write_row(f"28{digit}53", one_of_each)
     detect(2, lambda found: [cut(found, *part) for part in parts])
     (number,) = reader.read(image).numbers
     assert (number.text, number.complete) == (f"28{digit}53", True)
@@ -109,13 +92,13 @@ def test_a_second_box_in_a_digit_that_is_not_joined_is_in_doubt(
 ):
     monkeypatch.setattr(recut, "_confirm", lambda *_: None)
     detect(2, lambda found: [cut(found, 0, 0, 0.4, 1), cut(found, 0.2, 0, 1, 1)])
-    (number,) = reader.read(write("28653", one_of_each)).numbers
+    (number,) = reader.read(write_row("28653", one_of_each)).numbers
     assert not number.complete
 
 
 @pytest.mark.parametrize("pair", ["38", "26", "53"])
 def test_digits_that_touch_stay_two(reader, one_of_each, detect, pair):
-    image = write(f"2{pair}2", one_of_each)
+    image = write_row(f"2{pair}2", one_of_each)
     cv2.line(image, (105, 82), (130, 82), 47, 3)  # joins them
     detect(1, lambda found: [cut(found, 0, 0, 0.6, 1)])
     (number,) = reader.read(image).numbers
@@ -125,7 +108,7 @@ def test_digits_that_touch_stay_two(reader, one_of_each, detect, pair):
 @pytest.mark.parametrize("text", ["244", "245", "274", "285"])
 def test_a_sliver_of_a_digit_at_the_border_is_not_lost(reader, one_of_each, text):
     """It touches its neighbour, and may be more than what is seen of it."""
-    image = write(text, one_of_each, lefts=(30, 76, 110))[:, :132]
+    image = write_row(text, one_of_each, lefts=(30, 76, 110))[:, :132]
     numbers = reader.read(np.ascontiguousarray(image)).numbers
     assert not any(each.text == text[:2] and each.complete for each in numbers)
 
@@ -133,7 +116,7 @@ def test_a_sliver_of_a_digit_at_the_border_is_not_lost(reader, one_of_each, text
 @pytest.mark.parametrize("top", [59, 62, 65])
 def test_boxes_are_in_the_image(reader, one_of_each, detect, top):
     detect(2, lambda found: [cut(found, 0.3, 0, 1, 1)])
-    image = np.ascontiguousarray(write("28053", one_of_each)[top:])
+    image = np.ascontiguousarray(write_row("28053", one_of_each)[top:])
     for digit in reader.read(image).digits:
         x, y, w, h = digit.box
         assert min(x, y) >= 0
@@ -178,7 +161,7 @@ def test_when_ink_is_a_part_of_a_digit(before, own, seen, confirmed):
 
 @pytest.mark.parametrize("digit", [5, 8])
 def test_a_drawing_that_touches_a_digit_is_no_part_of_it(reader, one_of_each, digit):
-    image = write(f"28{digit}53", one_of_each)
+    image = write_row(f"28{digit}53", one_of_each)
     path = np.array([(166, 66), (178, 44), (200, 34), (250, 30)], np.int32)
     cv2.polylines(image, [path], False, 47, 3)
     heights = [each.box[3] for each in reader.read(image).digits if each.accepted]

@@ -1,18 +1,16 @@
 """The second look: digits that the detector missed, or took only a part of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from support.rows import change_detections, write_row
 
 from digitkit import Reader
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
-from digitkit.reading import pages
-from digitkit.reading.detections import Detection
-
-SIDE = 60  # of a digit's cell; its ink is 20/28 of that
 
 
 @pytest.fixture(scope="module")
@@ -24,34 +22,13 @@ def reader() -> Reader:
 def detect_only(monkeypatch):
     """Lets the detector return what a function makes of its detections, from the left."""
 
-    def install(change: Callable[[list[Detection]], Sequence[Detection]]) -> None:
-        detect = pages.detect_digits
-
-        def changed(image, detector):
-            return change(sorted(detect(image, detector), key=lambda each: each.box))
-
-        monkeypatch.setattr(pages, "detect_digits", changed)
-
-    return install
-
-
-def write(
-    text: str, digits: Sequence[np.ndarray], lefts: Sequence[int] = range(30, 330, 46)
-) -> np.ndarray:
-    """A row of digits, dark on light paper."""
-    ink = np.zeros((160, lefts[len(text) - 1] + 120), np.uint8)
-    for char, left in zip(text, lefts, strict=False):
-        if char.isdecimal():
-            big = cv2.resize(digits[int(char)], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-            part = ink[50 : 50 + SIDE, left : left + SIDE]
-            np.maximum(part, big, out=part)
-    return (235 - 0.8 * ink).astype(np.uint8)
+    return partial(change_detections, monkeypatch)
 
 
 @pytest.mark.parametrize("places", [{0}, {2}, {4}, {0, 1}, {3, 4}, {1, 3}])
 @pytest.mark.parametrize("degrees", [0, 20])
 def test_digits_that_were_not_detected_are_read(reader, one_of_each, detect_only, places, degrees):
-    image = write("28402", one_of_each)
+    image = write_row("28402", one_of_each)
     if degrees:
         image = rotate_freely(image, degrees, 235)[0]
     detect_only(lambda found: [each for i, each in enumerate(found) if i not in places])
@@ -61,7 +38,7 @@ def test_digits_that_were_not_detected_are_read(reader, one_of_each, detect_only
 
 @pytest.mark.parametrize("known", [0, 3, 7])
 def test_of_a_long_number_nothing_is_lost_in_silence(reader, one_of_each, detect_only, known):
-    image = write("28402573", one_of_each, lefts=range(30, 400, 46))
+    image = write_row("28402573", one_of_each, lefts=range(30, 400, 46))
     detect_only(lambda found: found[known : known + 1])
     (number,) = reader.read(image).numbers
     assert number.text == "28402573" or not number.complete
@@ -70,7 +47,7 @@ def test_of_a_long_number_nothing_is_lost_in_silence(reader, one_of_each, detect
 def test_digits_of_other_rows_stay_there(reader, one_of_each):
     image = np.full((260, 420), 235, np.uint8)
     for text, x, y in (("28", 0, 0), ("57", 0, 80), ("39", 130, 40)):
-        part = write(text, one_of_each, lefts=(30, 76))[30:130, 20:160]
+        part = write_row(text, one_of_each, lefts=(30, 76))[30:130, 20:160]
         place = image[y + 20 : y + 120, x + 20 : x + 160]
         np.minimum(place, part, out=place)
     boxes = [digit.box for digit in reader.read(image).digits if digit.accepted]
@@ -78,7 +55,7 @@ def test_digits_of_other_rows_stay_there(reader, one_of_each):
 
 
 def test_a_found_digit_is_where_its_ink_is(reader, one_of_each, detect_only):
-    image = write("28402", one_of_each)
+    image = write_row("28402", one_of_each)
     everything = reader.read(image)
     detect_only(lambda found: found[:2] + found[3:])
     for digit, expected in zip(reader.read(image).digits, everything.digits, strict=True):
@@ -88,13 +65,13 @@ def test_a_found_digit_is_where_its_ink_is(reader, one_of_each, detect_only):
 
 def test_light_ink_on_dark_paper(reader, one_of_each, detect_only):
     detect_only(lambda found: found[1:])
-    assert reader.read(255 - write("28402", one_of_each)).text == "28402"
+    assert reader.read(255 - write_row("28402", one_of_each)).text == "28402"
 
 
 @pytest.mark.parametrize("place", [0, 2, 4])
 def test_ink_that_is_no_digit_makes_the_number_incomplete(reader, one_of_each, detect_only, place):
     text = "28402"
-    image = write(text[:place] + " " + text[place + 1 :], one_of_each)
+    image = write_row(text[:place] + " " + text[place + 1 :], one_of_each)
     x = 30 + 46 * place
     scribble = np.random.default_rng(0).integers((x + 12, 58), (x + 46, 102), (9, 2))
     cv2.polylines(image, [scribble.astype(np.int32)], False, 40, 4, cv2.LINE_AA)
@@ -105,7 +82,7 @@ def test_ink_that_is_no_digit_makes_the_number_incomplete(reader, one_of_each, d
 
 @pytest.mark.parametrize("pair", ["38", "26", "83"])
 def test_two_digits_that_touch_are_cut(reader, one_of_each, detect_only, pair):
-    image = write(f"2{pair}2", one_of_each, lefts=(30, 80, 118, 166))
+    image = write_row(f"2{pair}2", one_of_each, lefts=(30, 80, 118, 166))
     pieces = cv2.connectedComponents((image < 180).astype(np.uint8))[0] - 1
     assert pieces == 3
     detect_only(lambda found: [each for each in found if not 70 <= each.box[0] < 160])
@@ -113,7 +90,7 @@ def test_two_digits_that_touch_are_cut(reader, one_of_each, detect_only, pair):
 
 
 def test_a_digit_of_which_only_a_part_was_detected_is_read_again(reader, one_of_each, detect_only):
-    image = write("2862", one_of_each)
+    image = write_row("2862", one_of_each)
 
     def keep_lower_half(found):
         whole = found[2]
@@ -127,7 +104,7 @@ def test_a_digit_of_which_only_a_part_was_detected_is_read_again(reader, one_of_
 
 @pytest.mark.parametrize("thick", [1, 3])
 def test_the_sides_of_a_box_are_no_digits(reader, one_of_each, thick):
-    image = write("28 40", one_of_each)
+    image = write_row("28 40", one_of_each)
     for left in (30, 84, 138, 168, 222):
         cv2.rectangle(image, (left, 50), (left + 54, 112), 90, thick)
     digits = [d.digit for d in reader.read(image).digits if d.accepted]
@@ -135,7 +112,7 @@ def test_the_sides_of_a_box_are_no_digits(reader, one_of_each, thick):
 
 
 def test_letters_next_to_a_number_stay_unread(reader, one_of_each):
-    image = np.hstack([write("28", one_of_each), np.full((160, 300), 235, np.uint8)])
+    image = np.hstack([write_row("28", one_of_each), np.full((160, 300), 235, np.uint8)])
     cv2.putText(image, "min kg", (200, 104), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 40, 3, cv2.LINE_AA)
     digits = [d.digit for d in reader.read(image).digits if d.accepted]
     assert digits[:2] == [2, 8]
