@@ -90,7 +90,7 @@ def _straighten_groups(detections: Sequence[Detection]) -> Sequence[Detection]:
     if not tilts.any():
         return detections
     return [
-        _turn_detection(detection, tilt, centre)
+        _turn_detection(detection, tilt, centre) if tilt else detection
         for detection, tilt, centre in zip(detections, tilts, level, strict=True)
     ]
 
@@ -188,9 +188,10 @@ def turn_points(points: F64, degrees: float) -> F64:
 
 
 def _turn_detection(detection: Detection, tilt: float, centre: F64) -> Detection:
-    ink = rotate_freely(detection.ink, tilt)[0] if tilt else detection.ink
+    ink, _ = rotate_freely(detection.ink, tilt)
     _, _, w, h = ink_box(ink)
-    scale = max(detection.box[2:]) / max(*detection.ink.shape, 1)
+    # Around the ink is paper, which the box does not include.
+    scale = max(detection.box[2:]) / max(*ink_box(detection.ink)[2:], 1)
     width, height = max(1, round(w * scale)), max(1, round(h * scale))
     box = (round(centre[0] - width / 2), round(centre[1] - height / 2), width, height)
     return replace(detection, ink=ink, level_box=box, tilt=tilt)
