@@ -133,7 +133,9 @@ def _look_at(
         return [], []
     taken = strip.cover(strip.place([each for each in members if each.digit.accepted]))
     accepted = [member for member in own if member.digit.accepted]
-    middles = sorted({peak.x for peak in peaks} | {_middle(strip, each) for each in accepted})
+    middles = sorted(
+        {peak.x for peak in (*peaks, *line.signs)} | {_middle(strip, each) for each in accepted}
+    )
     attempts = [
         (i, shape) for i in open_peaks for shape in _cut_out(strip, ink, taken, peaks[i].x, middles)
     ]

@@ -89,6 +89,14 @@ def test_two_digits_that_touch_are_cut(reader, one_of_each, detect_only, pair):
     assert reader.read(image).text == f"2{pair}2"
 
 
+@pytest.mark.parametrize("left", [82, 83, 84, 86])
+def test_a_1_beside_a_slash_is_cut_off_from_it(reader, one_of_each, detect_only, left):
+    image = write_row("1 402", one_of_each, lefts=(30, 76, 108, 154, 200))
+    cv2.line(image, (left, 116), (left + 22, 44), 40, 4, cv2.LINE_AA)
+    detect_only(lambda found: [each for each in found if each.box[0] > 100])
+    assert [number.text for number in reader.read(image).numbers] == ["1", "402"]
+
+
 def test_a_digit_of_which_only_a_part_was_detected_is_read_again(reader, one_of_each, detect_only):
     image = write_row("2862", one_of_each)
 
