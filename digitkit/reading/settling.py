@@ -21,7 +21,7 @@ from digitkit.reading.detections import Classified, Classify, Detection
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import SAME, Line, Peak, match_row, own_peaks
 from digitkit.reading.results import Digit, Mark
-from digitkit.reading.shapes import Shape
+from digitkit.reading.shapes import HIGH_STROKE, Shape
 from digitkit.reading.strips import Member, Strip
 
 PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
@@ -70,6 +70,9 @@ MAYBE_DIGIT = 0.2
 
 MAYBE_DIGIT_BESIDE_SIGN = 0.5
 """The same in a row with another sign."""
+
+MAYBE_HIGH = 0.05
+"""The same of a stroke that is higher than digits; the row shows little of such a 1."""
 
 WIDEST_SIGN = 1.0
 """A sign as high as digits is at most this wide, in heights of the digits."""
@@ -270,6 +273,8 @@ def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
         abs(peak.x - x) > SAME * strip.unit and peak.seen.argmax() == SIGN for peak in line.signs
     )
     least = MAYBE_DIGIT_BESIDE_SIGN if has_others else MAYBE_DIGIT
+    if mark.row_box[3] >= HIGH_STROKE * strip.height:
+        least = MAYBE_HIGH
     return line.maybe_digit(mark.box) >= least
 
 

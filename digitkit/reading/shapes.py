@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -46,6 +46,15 @@ DASH_SLOPE = 30
 DASH_FILLED = 0.7
 """A dash fills at least this fraction of a straight bar."""
 
+HIGH_STROKE = 1.5
+"""Brackets and slashes may be so high, in heights; digits are lower."""
+
+STROKE_WIDTH = 0.25
+"""Greatest width of such a stroke where a level line crosses it, in heights."""
+
+CROSSED_ONCE = 0.9
+"""At least this fraction of the level lines cross such a stroke once."""
+
 PAIR_SHIFT = 0.2
 """The dots of a colon are at most this far from being one above the other, in heights."""
 
@@ -85,6 +94,27 @@ class Shape:
         """Whether it is a dot, and no piece of a stroke."""
         return self.is_dot and max(self.width, self.height) <= 1.6 * min(self.width, self.height)
 
+    @cached_property
+    def high_stroke(self) -> Shape | None:
+        """The single stroke, higher than a digit, that it is; None if it is none.
+
+        What crosses it in few level lines, such as a piece of a ruled line, is no part of it.
+        """
+        if self.height < HIGH_STROKE:
+            return None
+        pixel = self.width / self.ink.shape[1]
+        runs = np.count_nonzero(np.diff(self.ink, axis=1, prepend=0) == 1, axis=1)
+        widths = np.count_nonzero(self.ink, axis=1) * pixel
+        is_crossed_once = (runs == 1) & (widths <= STROKE_WIDTH)
+        if is_crossed_once.mean() < CROSSED_ONCE:
+            return None
+        columns = np.flatnonzero(self.ink[is_crossed_once].any(0))
+        left, right = int(columns[0]), int(columns[-1]) + 1
+        ink = self.ink[:, left:right]
+        area = self.area * float(ink.sum() / self.ink.sum())
+        width = (right - left) * pixel
+        return replace(self, left=self.left + left * pixel, width=width, area=area, ink=ink)
+
     @property
     def lean(self) -> float:
         """How much it leans as a slash does: minus the covariance of its ink's coordinates."""
@@ -115,6 +145,9 @@ def classify(shapes: Sequence[Shape]) -> list[tuple[MarkKind, Shape]]:
     paired = set(_find_pairs(shapes))
     kinds: list[tuple[MarkKind, Shape]] = []
     for i, shape in enumerate(shapes):
+        if shape.high_stroke:
+            kinds.append(("sign", shape.high_stroke))
+            continue
         kind = "sign" if i in paired else _kind(shape)
         if kind is not None:
             kinds.append((kind, shape))

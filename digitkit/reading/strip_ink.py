@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import I32, U8
 from digitkit.images.cv import cv2
+from digitkit.reading.shapes import Shape
 
 MIN_STRENGTH = 0.4
 """Ink is at least this fraction as strong as that of most pixels of the digits."""
@@ -21,6 +22,10 @@ PAPER_SIDE = 0.75
 
 LINE_LENGTHS = 2.2, 1.55
 """Level and upright strokes longer than this are ruled lines, in heights."""
+
+LEANS = 0.12
+"""A high stroke that is this much wider than its pen, in heights, is a slash or a bracket and no
+ruled line."""
 
 
 class Ink(NamedTuple):
@@ -95,10 +100,38 @@ def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8] | None:
 def _find_lines(ink: U8, unit: float) -> tuple[U8, U8]:
     """Ruled lines, level or upright, and upright ones; uint8 ``[height, width]``."""
     across, down = (round(length * unit) for length in LINE_LENGTHS)
-    level = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, across), np.uint8))
-    upright = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((down, 1), np.uint8))
+    level = _open(ink, 1, across)
+    upright = _open(ink, down, 1)
     # On to where a line is interrupted, as by digits, but not over what is thicker.
-    thick = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((max(3, round(unit / 8)), 1), np.uint8))
+    thick = _open(ink, max(3, round(unit / 8)), 1)
     further = cv2.dilate(level, np.ones((3, across | 1), np.uint8)) * (1 - thick)
-    both = cv2.max(further, cv2.dilate(cv2.max(level, upright), np.ones((3, 3), np.uint8)))
-    return np.asarray(both, np.uint8), np.asarray(upright, np.uint8)
+    lines = np.asarray(cv2.max(further, cv2.dilate(level, np.ones((3, 3), np.uint8))), np.uint8)
+    _drop_leaning(upright, np.asarray(cv2.subtract(ink, lines), np.uint8), unit)
+    lines = np.asarray(cv2.max(lines, cv2.dilate(upright, np.ones((3, 3), np.uint8))), np.uint8)
+    return lines, upright
+
+
+def _open(mask: U8, height: int, width: int) -> U8:
+    """A mask without what is smaller than a rectangle of this size, pixels."""
+    kernel = np.ones((max(1, height), max(1, width)), np.uint8)
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), np.uint8)
+
+
+def _drop_leaning(upright: U8, ink: U8, unit: float) -> None:
+    """Drop what is a part of a slash or a bracket from upright lines.
+
+    Args:
+        upright: changed.
+        ink: without level lines, uint8 ``[height, width]``, 0 or 1.
+        unit: height of the row's digits, pixels.
+    """
+    if not upright.any():
+        return
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    for i in np.unique(labels[upright > 0]).tolist():
+        x, y, width, height, area = stats[i].tolist()
+        piece = (labels[y : y + height, x : x + width] == i).astype(np.uint8)
+        shape = Shape(x / unit, y / unit, width / unit, height / unit, area / unit**2, piece)
+        stroke = shape.high_stroke
+        if i and stroke and stroke.width - stroke.area / stroke.height >= LEANS:
+            upright[labels == i] = 0

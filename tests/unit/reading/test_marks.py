@@ -172,6 +172,41 @@ def test_steep_slashes_separate(reader, one_of_each, step, lean):
     assert [number.text for number in reader.read(image).numbers] == ["28", "45", "60"]
 
 
+HIGH = {
+    "slash": [(142, 142), (168, 58)],
+    "steep slash": [(149, 142), (159, 58)],
+    "bracket": [(164, 58), (154, 78), (151, 100), (154, 122), (164, 142)],
+    "square bracket": [(162, 58), (150, 58), (150, 142), (162, 142)],
+}
+
+
+def between_8_and_4(probabilities: np.ndarray) -> slice:
+    """The columns of a row between these digits."""
+    digits = [np.flatnonzero(probabilities[digit] > 0.5) for digit in (8, 4)]
+    return slice(digits[0].max() + 3, digits[1].min() - 2)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1])
+@pytest.mark.parametrize("pen", [3, 6])
+@pytest.mark.parametrize("shape", HIGH)
+def test_what_is_higher_than_digits_separates_if_it_is_none(
+    reader, one_of_each, change_row, shape, pen, share
+):
+    image = write("28 42", one_of_each)
+    cv2.polylines(image, [np.array(HIGH[shape])], False, 40, pen, cv2.LINE_AA)
+    cv2.line(image, (0, 132), (image.shape[1], 132), 120, 1)  # what the digits stand on
+
+    def show_little(probabilities: np.ndarray) -> None:
+        between = between_8_and_4(probabilities)
+        probabilities[:, between] = 0
+        probabilities[NONE, between], probabilities[1, between] = 1 - share, share
+
+    change_row(show_little)
+    complete = [number.text for number in reader.read(image).numbers if number.complete]
+    is_ruled = shape == "square bracket"  # for its upright line
+    assert complete == (["28", "42"] if share < 0.05 or is_ruled else [])
+
+
 def test_marks_are_within_the_image(reader, one_of_each):
     image = write("20  45", one_of_each)[70:130]  # hardly higher than its digits
     cv2.line(image, (145, 0), (145, 59), 60, 3)  # a ruled line from border to border
@@ -282,8 +317,7 @@ def test_what_has_not_the_size_of_a_sign_makes_numbers_incomplete(
         cv2.line(image, (x0, y0), (x1, y1), 40, 4, cv2.LINE_AA)
 
     def show(probabilities: np.ndarray) -> None:
-        digits = [np.flatnonzero(probabilities[digit] > 0.5) for digit in (8, 4)]
-        between = slice(digits[0].max() + 3, digits[1].min() - 2)
+        between = between_8_and_4(probabilities)
         probabilities[:, between] = 0
         probabilities[SIGN, between] = 1
 
