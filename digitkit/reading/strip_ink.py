@@ -23,6 +23,12 @@ PAPER_SIDE = 0.75
 LINE_LENGTHS = 2.2, 1.55
 """Level and upright strokes longer than this are ruled lines, in heights."""
 
+FAINT_LINE = 0.5
+"""A level ruled line is at least this fraction as strong as the faintest ink."""
+
+THIN = 0.2
+"""Such a line is thinner than this, in heights; what is not is a shadow."""
+
 LEANS = 0.12
 """A high stroke that is this much wider than its pen, in heights, is a slash or a bracket and no
 ruled line."""
@@ -58,21 +64,22 @@ def find_ink(pixels: U8, digits: U8, is_outside: npt.NDArray[np.bool_], unit: fl
     found = _threshold(pixels, digits, unit)
     if found is None:
         return None
-    mask, strength = found
+    mask, faint, strength = found
     if is_outside.any():  # ink that the border cuts does not go on there; the paper does
         repeated = cv2.dilate(mask, np.ones((5, 5), np.uint8)) * is_outside
         strength[repeated > 0] = 0
-        mask[is_outside] = 0
-    lines, upright = _find_lines(mask, unit)
+        mask[is_outside] = faint[is_outside] = 0
+    lines, upright = _find_lines(mask, faint, unit)
     mask[lines > 0] = 0
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     return Ink(mask, upright, strength, np.asarray(labels, np.int32), np.asarray(stats, np.int32))
 
 
-def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8] | None:
+def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8, U8] | None:
     """What is as dark, or as light, as the digits: the `Ink.mask` and `Ink.strength`.
 
-    None where they do not stand out from the paper.
+    Between them, a mask of what may also be a fainter ruled line. None where the digits do not
+    stand out from the paper.
     """
     written = np.asarray(cv2.threshold(digits, 128, 255, cv2.THRESH_BINARY)[1], np.uint8)
     blank = cv2.threshold(digits, 15, 255, cv2.THRESH_BINARY_INV)[1]
@@ -93,14 +100,24 @@ def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8] | None:
         return None
     least = max(MIN_STRENGTH * strong, MIN_LEVELS)
     mask = cv2.threshold(darkness, least, 1, cv2.THRESH_BINARY)[1]
+    paler = max(FAINT_LINE * least, MIN_LEVELS / 2)
+    faint = cv2.threshold(darkness, paler, 1, cv2.THRESH_BINARY)[1]
     strength = cv2.convertScaleAbs(darkness, alpha=255 / full)
-    return np.asarray(mask, np.uint8), np.asarray(strength, np.uint8)
+    return np.asarray(mask, np.uint8), np.asarray(faint, np.uint8), np.asarray(strength, np.uint8)
 
 
-def _find_lines(ink: U8, unit: float) -> tuple[U8, U8]:
-    """Ruled lines, level or upright, and upright ones; uint8 ``[height, width]``."""
+def _find_lines(ink: U8, faint: U8, unit: float) -> tuple[U8, U8]:
+    """Ruled lines, level or upright, and upright ones; uint8 ``[height, width]``.
+
+    Args:
+        ink: 0 or 1, uint8 ``[height, width]``.
+        faint: the same with what is fainter, too: pieces of a faint level line are as dark as ink.
+        unit: height of the row's digits, pixels.
+    """
     across, down = (round(length * unit) for length in LINE_LENGTHS)
     level = _open(ink, 1, across)
+    if (paler := _open(faint, 1, across)).any():
+        level |= paler - _open(paler, round(THIN * unit), 1)
     upright = _open(ink, down, 1)
     # On to where a line is interrupted, as by digits, but not over what is thicker.
     thick = _open(ink, max(3, round(unit / 8)), 1)

@@ -207,6 +207,15 @@ def test_what_is_higher_than_digits_separates_if_it_is_none(
     assert complete == (["28", "42"] if share < 0.05 or is_ruled else [])
 
 
+@pytest.mark.parametrize("middle", [84, 88, 92, 96, 108])
+def test_a_pale_ruled_line_in_pieces_is_no_ink(reader, one_of_each, middle):
+    image = write("28 42 ", one_of_each).astype(np.float32)
+    across = np.arange(image.shape[1])
+    image[middle - 1 : middle + 2] -= 95 + 30 * np.sin(across / 9)  # in part as dark as ink
+    numbers = reader.read(image.clip(0, 255).astype(np.uint8)).numbers
+    assert [(number.text, number.complete) for number in numbers] == [("28", True), ("42", True)]
+
+
 def test_marks_are_within_the_image(reader, one_of_each):
     image = write("20  45", one_of_each)[70:130]  # hardly higher than its digits
     cv2.line(image, (145, 0), (145, 59), 60, 3)  # a ruled line from border to border
