@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -102,14 +103,14 @@ def place_parts(
 
 
 def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
-    """The marks without those above or below a large piece of ink: they are pieces of it."""
-    large = [m.row_box for m in marks if m.kind == "ink" and m.row_box[3] >= LARGE * height]
+    """The marks without those above or below large ink or a high sign: they are pieces of it."""
+    least = {"ink": LARGE * height, "sign": TALL * height}
+    large = [m.row_box for m in marks if m.row_box[3] >= least.get(m.kind, math.inf)]
 
     def is_piece(mark: Mark) -> bool:
         x, _, w, _ = mark.row_box
-        return mark.kind not in ("ink", "line") and any(
-            left <= x + w / 2 <= left + width for left, _, width, _ in large
-        )
+        is_small = mark.kind not in ("ink", "line") and mark.row_box not in large
+        return is_small and any(left <= x + w / 2 <= left + width for left, _, width, _ in large)
 
     return [mark for mark in marks if not is_piece(mark)]
 

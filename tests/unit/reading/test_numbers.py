@@ -52,6 +52,8 @@ POINT, COMMA = mark("point", 32, 102, 6, 6), mark("comma", 32, 100, 6, 18)
         ((mark("dash", 32, 78, 6, 4),), ["7", "5"]),
         ((mark("line", 34, 0, 1, 200),), ["7", "5"]),
         ((mark("ink", 32, 60, 6, 40),), ["7?5"]),
+        # A slash across a dotted line.
+        ((mark("sign", 31, 40, 10, 80), mark("point", 33, 102, 4, 4)), ["7", "5"]),
         # Pieces of a digit that nobody reads, two of which look like a colon.
         (
             (mark("ink", 31, 60, 8, 30), mark("sign", 32, 55, 4, 4), mark("sign", 33, 92, 4, 4)),
