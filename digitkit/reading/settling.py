@@ -235,6 +235,10 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
             nearest = matches[int(away.argmin())]
             if nearest is None or _belongs(mark, nearest.digit.row_box):
                 continue
+        if not is_sign and any(
+            member.digit.accepted and _is_over(mark, member.digit.row_box) for member in own
+        ):
+            continue
         if mark.kind in ("ink", "sign"):
             may_be = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
             is_clear = may_be and _looks_like_sign(mark, strip, own)
@@ -298,6 +302,10 @@ _ONE = np.ones((1, 1), np.uint8)
 
 def _belongs(mark: Mark, digit: Box) -> bool:
     """Whether ink may be a part of a digit: it is above or below that, or not high."""
-    x, _, width, height = mark.row_box
-    common = min(x + width, digit[0] + digit[2]) - max(x, digit[0])
-    return 2 * common >= width or height < LOW * digit[3]
+    return _is_over(mark, digit) or mark.row_box[3] < LOW * digit[3]
+
+
+def _is_over(mark: Mark, digit: Box) -> bool:
+    """Whether most of some ink is above or below a digit."""
+    x, _, width, _ = mark.row_box
+    return 2 * (min(x + width, digit[0] + digit[2]) - max(x, digit[0])) >= width
