@@ -163,7 +163,8 @@ def _group(parts: Sequence[Part], limit: float) -> Iterator[_Group]:
             yield _Group(group, before, part)
             before, group = group[-1], []
         if not group and not _begins(part, before):
-            before = part
+            if not _is_speck(parts, i):
+                before = part
         else:
             group.append(part)
     if group:
@@ -210,6 +211,20 @@ def _begins(part: Part, before: Part | None) -> bool:
     if part.kind == "dash":
         return before is None or before.gap_to(part) >= BEFORE_MINUS
     return part.kind in ("digit", "ink")
+
+
+def _is_speck(parts: Sequence[Part], place: int) -> bool:
+    """Whether what looks like a point or a comma is near to no digit or ink on its left.
+
+    Then it only belongs to the number on its right if it is close to that.
+    """
+    part = parts[place]
+    if part.kind not in _SEPARATORS:
+        return False
+    before = parts[place - 1] if place else None
+    if before and before.kind in ("digit", "ink") and before.gap_to(part) <= BY_POINT:
+        return False
+    return place + 1 == len(parts) or part.gap_to(parts[place + 1]) > NEAR_INK
 
 
 _TEXT = {"point": ".", "comma": ",", "dash": "-"}
