@@ -49,6 +49,13 @@ FAINT_POINT = 0.3
 SEEN = 0.9
 """The row shows a point from this probability on."""
 
+HIGHEST_TAIL, TAIL_REACH = 0.6, 0.2
+"""The end of a digit's stroke below a ruled line is at most so high, and so far from the digit, in
+heights."""
+
+HIGHEST_POINT = 0.15
+"""Such a point is this far below the middle of the digits, in heights."""
+
 
 def find_marks(lines: Mapping[int, Line], members: Sequence[Member]) -> list[Mark]:
     """Find the marks of an image's rows.
@@ -77,14 +84,22 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     # Of other rows, what is certain.
     others = [each for each in members if each.digit.row != strip.row and each.digit.accepted]
     placed = strip.place([*own, *others])
-    shapes = [shape for shape in _find_others(strip, ink, placed) if is_written(line, ink, shape)]
+    taken = strip.cover(placed)
+    shapes = [
+        shape
+        for shape in _find_others(strip, ink, placed, taken)
+        if is_written(line, ink, shape) and not _is_tail(strip, ink, shape, taken)
+    ]
     upright = filter(strip.is_near, strip.split(ink.upright))
     marks = [_to_mark(strip, "line", shape) for shape in upright]
     whole, cut = list[Shape](), list[Shape]()
     for shape in shapes:
         is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])
         (cut if is_cut else whole).append(shape)
-    marks += [_to_mark(strip, kind, shape) for kind, shape in classify(whole)]
+    kinds = classify(whole)
+    marks += [_to_mark(strip, kind, shape) for kind, shape in kinds]
+    unknown = [shape for shape in whole if all(shape is not known for _, known in kinds)]
+    marks += [_to_mark(strip, "point", each) for each in unknown if _is_shown_as_point(line, each)]
     marks += [
         replace(_to_mark(strip, "ink", shape), cut=True)
         for shape in cut
@@ -110,7 +125,32 @@ def is_written(line: Line, ink: Ink, shape: Shape) -> bool:
     return seen is not None and bool(seen[POINT] >= SEEN)
 
 
-def _find_others(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[Shape]:
+def _is_tail(strip: Strip, ink: Ink, shape: Shape, taken: U8) -> bool:
+    """Whether a low shape is the end of a digit's stroke across a level ruled line.
+
+    Args:
+        strip: of the row.
+        ink: what is written in it, and its lines.
+        shape: ink that belongs to no digit.
+        taken: the strokes of digits, uint8 ``[height, width]``, 0 or 1.
+    """
+    if shape.middle < LOW or shape.height > HIGHEST_TAIL:
+        return False
+    (x, y), width = strip.place_of(shape), shape.ink.shape[1]
+    reach = round(TAIL_REACH * strip.unit)
+    above = slice(max(0, y - reach), max(0, y - 1)), slice(x, x + width)
+    return bool(ink.level[above].any() and taken[above].any())
+
+
+def _is_shown_as_point(line: Line, shape: Shape) -> bool:
+    """Whether a dot is a point by its row, though it may be a little high for one."""
+    if not (shape.is_round and shape.middle >= HIGHEST_POINT):
+        return False
+    seen = line.near(line.strip.to_boxes(shape)[0])
+    return seen is not None and bool(seen[POINT] >= SEEN)
+
+
+def _find_others(strip: Strip, ink: Ink, placed: Sequence[Placed], taken: U8) -> list[Shape]:
     """Ink that belongs to no digit.
 
     Pieces apart from all digits stay as they are. Of one that is connected with a digit, what
@@ -118,7 +158,6 @@ def _find_others(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[Shape
     """
     areas = ink.stats[:, cv2.CC_STAT_AREA]
     # How much of each is a digit's.
-    taken = strip.cover(placed)
     shared = np.bincount(ink.labels[taken > 0], minlength=len(areas))
     apart = (shared < 0.1 * areas) | _are_points(ink.stats, strip.unit)
     apart[_find_swallowed(strip, ink, placed)] = True

@@ -9,7 +9,13 @@ import numpy.typing as npt
 
 from digitkit.arrays import I32, U8
 from digitkit.images.cv import cv2
-from digitkit.reading.shapes import Shape
+from digitkit.reading.ruled_lines import (
+    DIRECTIONS,
+    DOT_WIDTH,
+    find_dotted,
+    find_lines,
+    find_sloping,
+)
 
 MIN_STRENGTH = 0.4
 """Ink is at least this fraction as strong as that of most pixels of the digits."""
@@ -20,18 +26,8 @@ MIN_LEVELS = 10
 PAPER_SIDE = 0.75
 """Ink is narrower than this, in heights; what is wider is paper, or a shadow on it."""
 
-LINE_LENGTHS = 2.2, 1.55
-"""Level and upright strokes longer than this are ruled lines, in heights."""
-
 FAINT_LINE = 0.5
 """A level ruled line is at least this fraction as strong as the faintest ink."""
-
-THIN = 0.2
-"""Such a line is thinner than this, in heights; what is not is a shadow."""
-
-LEANS = 0.12
-"""A high stroke that is this much wider than its pen, in heights, is a slash or a bracket and no
-ruled line."""
 
 
 class Ink(NamedTuple):
@@ -40,6 +36,7 @@ class Ink(NamedTuple):
     Attributes:
         mask: ink without ruled lines, uint8, 0 or 1.
         upright: upright ruled lines, uint8, 0 or 1.
+        level: level ruled lines, or nearly level ones, uint8, 0 or 1.
         strength: of the ink, bright on dark: as strong as most of the digits' is 255; uint8.
         labels: the connected piece of `mask` that a pixel is in, from 1; int32.
         stats: of the pieces as OpenCV gives them, int32 ``[N, 5]``.
@@ -47,6 +44,7 @@ class Ink(NamedTuple):
 
     mask: U8
     upright: U8
+    level: U8
     strength: U8
     labels: I32
     stats: I32
@@ -69,10 +67,39 @@ def find_ink(pixels: U8, digits: U8, is_outside: npt.NDArray[np.bool_], unit: fl
         repeated = cv2.dilate(mask, np.ones((5, 5), np.uint8)) * is_outside
         strength[repeated > 0] = 0
         mask[is_outside] = faint[is_outside] = 0
-    lines, upright = _find_lines(mask, faint, unit)
-    mask[lines > 0] = 0
+    level, upright = find_lines(mask, faint, unit)
+    mask[cv2.max(level, cv2.dilate(upright, np.ones((3, 3), np.uint8))) > 0] = 0
+    labels, stats = _connect(mask)
+    for _ in range(DIRECTIONS):
+        sloping = find_sloping(mask, faint, stats, unit)
+        if sloping is None:
+            break
+        mask[sloping > 0] = 0
+        level |= sloping
+        labels, stats = _connect(mask)
+    if dotted := find_dotted(stats, unit):
+        _take_out(mask, strength, labels, stats, dotted, unit)
+        labels, stats = _connect(mask)
+    return Ink(mask, upright, level, strength, labels, stats)
+
+
+def _take_out(
+    mask: U8, strength: U8, labels: I32, stats: I32, dotted: list[int], unit: float
+) -> None:
+    """Take the pieces of a dotted line out of the mask, and its dots out of the strength as well.
+
+    They are points to the line reader.
+    """
+    mask[np.isin(labels, dotted)] = 0
+    dots = [i for i in dotted if stats[i, cv2.CC_STAT_WIDTH] <= DOT_WIDTH * unit]
+    edges = cv2.dilate(np.isin(labels, dots).astype(np.uint8), np.ones((3, 3), np.uint8))
+    strength[edges > mask] = 0
+
+
+def _connect(mask: U8) -> tuple[I32, I32]:
+    """The connected pieces of a mask, and their stats; see `Ink`."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    return Ink(mask, upright, strength, np.asarray(labels, np.int32), np.asarray(stats, np.int32))
+    return np.asarray(labels, np.int32), np.asarray(stats, np.int32)
 
 
 def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8, U8] | None:
@@ -104,51 +131,3 @@ def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8, U8] | None:
     faint = cv2.threshold(darkness, paler, 1, cv2.THRESH_BINARY)[1]
     strength = cv2.convertScaleAbs(darkness, alpha=255 / full)
     return np.asarray(mask, np.uint8), np.asarray(faint, np.uint8), np.asarray(strength, np.uint8)
-
-
-def _find_lines(ink: U8, faint: U8, unit: float) -> tuple[U8, U8]:
-    """Ruled lines, level or upright, and upright ones; uint8 ``[height, width]``.
-
-    Args:
-        ink: 0 or 1, uint8 ``[height, width]``.
-        faint: the same with what is fainter, too: pieces of a faint level line are as dark as ink.
-        unit: height of the row's digits, pixels.
-    """
-    across, down = (round(length * unit) for length in LINE_LENGTHS)
-    level = _open(ink, 1, across)
-    if (paler := _open(faint, 1, across)).any():
-        level |= paler - _open(paler, round(THIN * unit), 1)
-    upright = _open(ink, down, 1)
-    # On to where a line is interrupted, as by digits, but not over what is thicker.
-    thick = _open(ink, max(3, round(unit / 8)), 1)
-    further = cv2.dilate(level, np.ones((3, across | 1), np.uint8)) * (1 - thick)
-    lines = np.asarray(cv2.max(further, cv2.dilate(level, np.ones((3, 3), np.uint8))), np.uint8)
-    _drop_leaning(upright, np.asarray(cv2.subtract(ink, lines), np.uint8), unit)
-    lines = np.asarray(cv2.max(lines, cv2.dilate(upright, np.ones((3, 3), np.uint8))), np.uint8)
-    return lines, upright
-
-
-def _open(mask: U8, height: int, width: int) -> U8:
-    """A mask without what is smaller than a rectangle of this size, pixels."""
-    kernel = np.ones((max(1, height), max(1, width)), np.uint8)
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), np.uint8)
-
-
-def _drop_leaning(upright: U8, ink: U8, unit: float) -> None:
-    """Drop what is a part of a slash or a bracket from upright lines.
-
-    Args:
-        upright: changed.
-        ink: without level lines, uint8 ``[height, width]``, 0 or 1.
-        unit: height of the row's digits, pixels.
-    """
-    if not upright.any():
-        return
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    for i in np.unique(labels[upright > 0]).tolist():
-        x, y, width, height, area = stats[i].tolist()
-        piece = (labels[y : y + height, x : x + width] == i).astype(np.uint8)
-        shape = Shape(x / unit, y / unit, width / unit, height / unit, area / unit**2, piece)
-        stroke = shape.high_stroke
-        if i and stroke and stroke.width - stroke.area / stroke.height >= LEANS:
-            upright[labels == i] = 0

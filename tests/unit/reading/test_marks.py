@@ -10,7 +10,7 @@ from digitkit import Digit, Reader
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
 from digitkit.reading.line_reader import NONE, POINT, SIGN, LineReader
-from digitkit.reading.marks import _are_points
+from digitkit.reading.marks import _are_points, _is_tail
 from digitkit.reading.results import Mark
 from digitkit.reading.settling import _looks_like_sign, drop_pieces_of_lines
 from digitkit.reading.shapes import Shape, classify
@@ -207,13 +207,80 @@ def test_what_is_higher_than_digits_separates_if_it_is_none(
     assert complete == (["28", "42"] if share < 0.05 or is_ruled else [])
 
 
-@pytest.mark.parametrize("middle", [84, 88, 92, 96, 108])
-def test_a_pale_ruled_line_in_pieces_is_no_ink(reader, one_of_each, middle):
+@pytest.mark.parametrize("slope", [-0.1, -0.05, 0, 0.05, 0.1])
+@pytest.mark.parametrize("middle", [84, 88, 92, 96])
+def test_a_pale_ruled_line_in_pieces_is_no_ink(reader, one_of_each, middle, slope):
     image = write("28 42 ", one_of_each).astype(np.float32)
     across = np.arange(image.shape[1])
-    image[middle - 1 : middle + 2] -= 95 + 30 * np.sin(across / 9)  # in part as dark as ink
+    down = np.round(middle + slope * (across - across.mean())).astype(int)
+    for y in (down - 1, down, down + 1):
+        image[y, across] -= 95 + 30 * np.sin(across / 9)  # in part as dark as ink
     numbers = reader.read(image.clip(0, 255).astype(np.uint8)).numbers
     assert [(number.text, number.complete) for number in numbers] == [("28", True), ("42", True)]
+
+
+@pytest.mark.parametrize("hook", [0, 6])
+@pytest.mark.parametrize("end", [130, 136])
+@pytest.mark.parametrize("line", [114, 116, 118, 122])
+def test_digits_whose_strokes_cross_a_ruled_line(reader, one_of_each, line, end, hook):
+    image = write("749", one_of_each)
+    ink = image < 150
+    for left in (30, 76, 122):
+        bottom = int(np.flatnonzero(ink[:, left : left + 46].any(1))[-1])
+        x = left + int(np.flatnonzero(ink[bottom, left : left + 46]).mean())
+        tail = [(x, bottom - 2), (x, end), (x + hook, end - hook)]
+        cv2.polylines(image, [np.array(tail)], False, 40, 4, cv2.LINE_AA)
+    cv2.line(image, (0, line), (image.shape[1], line), 110, 3, cv2.LINE_AA)
+    (number,) = reader.read(image).numbers
+    assert (number.text, number.complete) == ("749", True)
+
+
+@pytest.mark.parametrize(
+    ("line", "digit", "is_tail"),
+    [((38, 3), (10, 38), True), ((38, 3), (10, 30), False), ((45, 3), (10, 38), False),
+     ((30, 2), (10, 30), False)],
+)  # fmt: skip
+def test_ink_below_a_line_that_a_digit_reaches_is_its_tail(line, digit, is_tail):
+    level, taken = (np.zeros((48, 60), np.uint8) for _ in range(2))
+    level[line[0] : line[0] + line[1]] = 1
+    taken[digit[0] : digit[1], 20:24] = 1
+    shape = Shape(20 / 28, 41 / 28 - 0.85, 5 / 28, 5 / 28, 0.02, np.ones((5, 5), np.uint8))
+    strip = SimpleNamespace(unit=28, place_of=lambda shape: (20, 41))
+    assert _is_tail(strip, SimpleNamespace(level=level), shape, taken) == is_tail
+
+
+@pytest.mark.parametrize("dash", [1, 9])
+@pytest.mark.parametrize("slope", [0, 0.05])
+def test_a_dotted_line_is_no_ink(reader, one_of_each, dash, slope):
+    image = write("28 42  ", one_of_each)
+    for x in range(10, image.shape[1] - 10, 14):
+        y = round(127 + slope * (x - 150))
+        cv2.line(image, (x, y), (x + dash, y), 60, 4, cv2.LINE_AA)
+    numbers = reader.read(image).numbers
+    assert [(number.text, number.complete) for number in numbers] == [("28", True), ("42", True)]
+
+
+@pytest.mark.parametrize(("shown", "text"), [(0.95, "28.4"), (0.5, "284")])
+def test_a_point_that_is_a_little_high(reader, one_of_each, change_row, shown, text):
+    image = write("284", one_of_each, step=58)
+    cv2.circle(image, (147, 108), 3, 40, -1, cv2.LINE_AA)
+
+    def show(probabilities: np.ndarray) -> None:
+        between = between_8_and_4(probabilities)
+        probabilities[:, between] = 0
+        probabilities[POINT, between], probabilities[NONE, between] = shown, 1 - shown
+
+    change_row(show)
+    assert reader.read(image).text == text
+
+
+@pytest.mark.parametrize(("left", "text"), [(10, "284"), (34, "?284")])
+def test_a_speck_left_of_a_number(reader, one_of_each, left, text):
+    image = np.hstack([np.full((200, 40), 235, np.uint8), write("284", one_of_each)])
+    first = np.flatnonzero((image < 150).any(0))[0]
+    cv2.circle(image, (int(first) - 44 + left, 120), 4, 40, -1, cv2.LINE_AA)
+    (number,) = reader.read(image).numbers
+    assert number.text == text
 
 
 def test_marks_are_within_the_image(reader, one_of_each):
