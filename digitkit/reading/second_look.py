@@ -195,8 +195,12 @@ def _cut_out(
     if end - start < 2:
         return
     masks = ink.mask, beyond(ink.mask, taken, strip.unit)
+    tried = list[U8]()
     for mask, share in itertools.product(masks, MIN_SHARES):
         part = _without_neighbours(ink, mask[:, start:end], start, share, strip.unit)
+        if any(np.array_equal(part, each) for each in tried):
+            continue
+        tried.append(part)
         x0, y0, w, h = cv2.boundingRect(part)
         if HEIGHTS[0] * strip.unit <= h <= HEIGHTS[1] * strip.unit:
             yield strip.shape_of(part[y0 : y0 + h, x0 : x0 + w], start + x0, y0)
