@@ -29,10 +29,16 @@ from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
 
 @dataclass(frozen=True)
 class DetectorConfig(StepConfig):
-    """One training of the detector, on crops of `CROP`×`CROP` pixels; see `StepConfig`."""
+    """One training of the detector, on crops of `CROP`×`CROP` pixels; see `StepConfig`.
+
+    Attributes:
+        first_scene: number of the first scene. Scenes of one seed are the same in all trainings; a
+            training that starts from weights (`init`) should see others than these did.
+    """
 
     steps: Steps = 14_000
     batch: Annotated[int, Meta(ge=1, le=10_000)] = 16
+    first_scene: Annotated[int, Meta(ge=0)] = 0
 
 
 def detector_loss(net: DetectorNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, float]]:
@@ -72,7 +78,7 @@ def detector_loss(net: DetectorNet, batch: list[Tensor]) -> tuple[Tensor, dict[s
 
 
 def _samples(config: DetectorConfig, step: int, prepare: Progress) -> SceneSamples:
-    return SceneSamples(config.seed, first=step * config.batch)
+    return SceneSamples(config.seed, first=config.first_scene + step * config.batch)
 
 
 DETECTOR = StepTask(

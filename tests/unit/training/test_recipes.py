@@ -8,7 +8,7 @@ from support.errors import error_of
 torch = pytest.importorskip("torch")
 
 from digitkit.errors import ConfigError, RecipeError
-from digitkit.training import nets, recipes
+from digitkit.training import detector_training, nets, recipes
 from digitkit.training.detector_training import DETECTOR, DetectorConfig
 
 
@@ -70,9 +70,21 @@ def test_recipes_and_nets_that_do_not_exist(find, name, words):
 
 
 def test_the_detectors_config(tmp_path):
-    for field, value in (("steps", 0), ("batch", 0), ("seed", -1), ("workers", -1)):
+    wrong = ("steps", 0), ("batch", 0), ("seed", -1), ("workers", -1), ("first_scene", -1)
+    for field, value in wrong:
         assert field in str(error_of(RecipeError, DetectorConfig, tmp_path, **{field: value}))
     assert error_of(ConfigError, DetectorConfig, tmp_path, threads=-1).field == "threads"
     assert DETECTOR.parse_changes({"steps": "3", "workers": "0"}) == {"steps": 3, "workers": 0}
     for changes in ({"net": "x"}, {"steps": "many"}, {"out": "x"}):
         assert next(iter(changes)) in str(error_of(RecipeError, DETECTOR.parse_changes, changes))
+
+
+def test_the_detectors_training_begins_at_a_scene(tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(
+        detector_training, "SceneSamples", lambda seed, first: begun.append((seed, first))
+    )
+    config = DetectorConfig(tmp_path, batch=4, seed=2, first_scene=100)
+    for step in (0, 10):
+        DETECTOR.samples(config, step, lambda *_: None)
+    assert begun == [(2, 100), (2, 140)]
