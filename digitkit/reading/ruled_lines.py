@@ -6,7 +6,7 @@ import numpy as np
 
 from digitkit.arrays import I32, U8
 from digitkit.images.cv import cv2
-from digitkit.reading.shapes import Shape
+from digitkit.reading.shapes import MIN_AREA, Shape
 
 LINE_LENGTHS = 2.2, 1.55
 """Level and upright strokes longer than this are ruled lines, in heights."""
@@ -128,20 +128,22 @@ def find_dotted(stats: I32, unit: float) -> list[int]:
         stats: of the connected pieces, as OpenCV gives them, int32 ``[N, 5]``.
         unit: height of the row's digits, pixels.
     """
-    left, top, width, height = (stats[:, :4] / unit).T
+    left, top, width, height, area = (stats / unit).T
     centre, middle, right = left + width / 2, top + height / 2, left + width
-    flat = np.flatnonzero(height <= FLAT)
+    flat = np.flatnonzero((height <= FLAT) & (area >= MIN_AREA * unit))
     flat = flat[np.argsort(left[flat], kind="stable")]
-    chains = list[list[int]]()
+    chains, near = list[list[int]](), list[list[int]]()
     for i in flat.tolist():
-        for chain in chains:
+        near = [chain for chain in near if left[i] - right[chain[-1]] <= DOTTED_GAP]
+        for chain in near:
             last = chain[-1]
             steepest = DOTTED_RISE + DOTTED_SLOPE * (centre[i] - centre[last])
-            if left[i] - right[last] <= DOTTED_GAP and abs(middle[i] - middle[last]) <= steepest:
+            if right[last] <= left[i] and abs(middle[i] - middle[last]) <= steepest:
                 chain.append(i)
                 break
         else:
-            chains.append([i])
+            near.append([i])
+            chains.append(near[-1])
     dotted = set[int]()
     for chain in chains:
         first, last = chain[0], chain[-1]
@@ -170,10 +172,10 @@ def _drop_leaning(upright: U8, ink: U8, unit: float) -> None:
     if not upright.any():
         return
     _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    for i in np.unique(labels[upright > 0]).tolist():
+    for i in filter(None, np.unique(labels[upright > 0]).tolist()):
         x, y, width, height, area = stats[i].tolist()
         piece = (labels[y : y + height, x : x + width] == i).astype(np.uint8)
         shape = Shape(x / unit, y / unit, width / unit, height / unit, area / unit**2, piece)
         stroke = shape.high_stroke
-        if i and stroke and stroke.width - stroke.area / stroke.height >= LEANS:
+        if stroke and stroke.width - stroke.area / stroke.height >= LEANS:
             upright[labels == i] = 0

@@ -235,7 +235,7 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
             nearest = matches[int(away.argmin())]
             if nearest is None or _belongs(mark, nearest.digit.row_box):
                 continue
-        if not is_sign and any(
+        if not (is_sign or mark.kind == "line") and any(
             member.digit.accepted and _is_over(mark, member.digit.row_box) for member in own
         ):
             continue
