@@ -188,7 +188,7 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
     gap = last.gap_to(part)
     if math.isinf(limit):
         return part.kind != "line"
-    if part.kind in ("line", "sign", "dash"):
+    if part.kind in ("line", "sign", "dash", "letter"):
         return False
     if part.kind in _SEPARATORS:
         return last.kind in ("digit", "ink") and gap <= NEAR_POINT
@@ -216,14 +216,15 @@ def _begins(part: Part, before: Part | None) -> bool:
 def _is_speck(parts: Sequence[Part], place: int) -> bool:
     """Whether what looks like a point or a comma is near to no digit or ink on its left.
 
-    Then it only belongs to the number on its right if it is close to that.
+    Then it only belongs to the number on its right if it is close to that, and no letter is before
+    it: the point of an abbreviation does not belong to it at all.
     """
     part = parts[place]
     if part.kind not in _SEPARATORS:
         return False
     before = parts[place - 1] if place else None
-    if before and before.kind in ("digit", "ink") and before.gap_to(part) <= BY_POINT:
-        return False
+    if before and before.gap_to(part) <= BY_POINT and before.kind in ("digit", "ink", "letter"):
+        return before.kind == "letter"
     return place + 1 == len(parts) or part.gap_to(parts[place + 1]) > NEAR_INK
 
 

@@ -25,6 +25,13 @@ it."""
 CROSSED = 0.08
 """A line runs through a digit if it is this far inside of its sides, in the digit's height."""
 
+MIN_TICKS, UNEVEN = 3, 1.4
+"""Boxes of a form for one digit each have at least so many sides, and the widest is at most this
+many times as wide as the narrowest."""
+
+SAME_LINE, NEAR_ROW = 0.25, 3.0
+"""A table's line is that far aside in a row that is that far away, at most, in heights."""
+
 TOUCHING = 0.1
 """Closer than this, a stroke touches a digit."""
 
@@ -85,6 +92,8 @@ def place_parts(
         if mark.row == row
         and not (mark.kind == "line" and any(_crosses(mark.row_box, box) for box in accepted))
     ]
+    if _are_ticks(own, marks, accepted, height):
+        own = [mark for mark in own if mark.kind != "line"]
     signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
     taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
     items: list[Digit | Mark] = [*taken, *_without_pieces(own, height)]
@@ -102,14 +111,54 @@ def place_parts(
     return [_doubt_stroke(part, parts) for part in parts]
 
 
+def _are_ticks(
+    own: Sequence[Mark], marks: Sequence[Mark], digits: Sequence[Box], height: float
+) -> bool:
+    """Whether the upright lines of a row are those of boxes for one digit each, as in a form.
+
+    They are evenly spaced, with one digit between two at most, and go on in no row nearby: then
+    they are a table's.
+
+    Args:
+        own: marks of the row.
+        marks: of all rows.
+        digits: boxes of its accepted digits.
+        height: of these, pixels.
+    """
+    lines = sorted(_middle(mark.row_box) for mark in own if mark.kind == "line")
+    lines = [x for i, x in enumerate(lines) if not i or x - lines[i - 1] > SAME_LINE * height]
+    if len(lines) < MIN_TICKS:
+        return False
+    rooms = [right - left for left, right in pairwise(lines)]
+    places = [_middle(box) for box in digits]
+    counts = [sum(left < x < right for x in places) for left, right in pairwise(lines)]
+    y = own[0].row_box[1]
+    return (
+        max(rooms) <= UNEVEN * min(rooms)
+        and max(counts) == 1
+        and sum(counts) >= 2
+        and not any(
+            mark.kind == "line"
+            and mark.row != own[0].row
+            and abs(mark.row_box[1] - y) <= NEAR_ROW * height
+            and min(abs(_middle(mark.row_box) - x) for x in lines) <= SAME_LINE * height
+            for mark in marks
+        )
+    )
+
+
+def _middle(box: Box) -> float:
+    return box[0] + box[2] / 2
+
+
 def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
     """The marks without those above or below large ink or a high sign: they are pieces of it."""
-    least = {"ink": LARGE * height, "sign": TALL * height}
+    least = {"ink": LARGE * height, "letter": LARGE * height, "sign": TALL * height}
     large = [m.row_box for m in marks if m.row_box[3] >= least.get(m.kind, math.inf)]
 
     def is_piece(mark: Mark) -> bool:
         x, _, w, _ = mark.row_box
-        is_small = mark.kind not in ("ink", "line") and mark.row_box not in large
+        is_small = mark.kind not in ("ink", "letter", "line") and mark.row_box not in large
         return is_small and any(left <= x + w / 2 <= left + width for left, _, width, _ in large)
 
     return [mark for mark in marks if not is_piece(mark)]

@@ -58,9 +58,10 @@ class Digit:
         return f"Digit({self.digit}, {_show(self.confidence)}, box={self.box}{doubt}{cut})"
 
 
-MarkKind = Literal["point", "comma", "dash", "sign", "line", "ink"]
+MarkKind = Literal["point", "comma", "dash", "sign", "line", "letter", "ink"]
 """What a `Mark` is: a point on the line, or a comma; a short level stroke; another sign, such as a
-plus, a colon or a slash; a ruled line across the row; or ink that cannot be read."""
+plus, a colon or a slash; a ruled line across the row; what is surely no digit, such as the letters
+of a unit; or ink that cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ combined to one probability for each digit and for none.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -73,6 +74,9 @@ MAYBE_DIGIT_BESIDE_SIGN = 0.5
 
 MAYBE_HIGH = 0.05
 """The same of a stroke that is higher than digits; the row shows little of such a 1."""
+
+SURELY_NONE = 0.01
+"""Ink beside digits that the row shows as any of them with at most this probability is a letter."""
 
 WIDEST_SIGN = 1.0
 """A sign as high as digits is at most this wide, in heights of the digits."""
@@ -243,7 +247,8 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
             may_be = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
             is_clear = may_be and _looks_like_sign(mark, strip, own)
             is_clear = is_clear and not _may_be_digit(line, mark, x)
-            mark = replace(mark, kind="sign" if is_clear else "ink")
+            is_letter = seen[:SIGN].max() <= SURELY_NONE and _is_apart(mark, strip, own)
+            mark = replace(mark, kind="sign" if is_clear else "letter" if is_letter else "ink")
             if mark.kind == "ink" and mark.box in doubtful:
                 continue  # the digit itself says so
         elif mark.kind == "dash" and not is_sign:
@@ -260,12 +265,19 @@ def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:
 
     Pieces of a broken digit and digits that were missed are signs to the line reader at times.
     """
-    x, _, width, height = (side / strip.height for side in mark.row_box)
+    width, height = (side / strip.height for side in mark.row_box[2:])
     if height >= TALL:
         narrow, low = STROKE_SIZE
         return width <= WIDEST_SIGN and not (width < narrow and height < low)
-    boxes = [[side / strip.height for side in member.digit.row_box] for member in own]
-    return all(max(left - x - width, x - left - wide) >= TOUCHING for left, _, wide, _ in boxes)
+    return _is_apart(mark, strip, own)
+
+
+def _is_apart(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:
+    """Whether ink is beside the digits of its row, and touches none."""
+    x, _, width, _ = mark.row_box
+    boxes = [member.digit.row_box for member in own]
+    gaps = [max(left - x - width, x - left - wide) for left, _, wide, _ in boxes]
+    return min(gaps, default=math.inf) >= TOUCHING * strip.height
 
 
 def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:

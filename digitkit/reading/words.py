@@ -177,8 +177,8 @@ def _find_parts(
         _, _, w, h = box = mark.row_box
         if mark.kind == "line":  # also the stems of l and k, so it joins what is beside it
             yield _Part(box, None, 0.0)
-        elif mark.kind in ("ink", "sign") and h >= TALL * height:
-            is_letter = mark.kind == "ink" and w >= SLIM * height
+        elif mark.kind in ("ink", "letter", "sign") and h >= TALL * height:
+            is_letter = mark.kind != "sign" and w >= SLIM * height
             letters = float(max(1, int(w / (WIDE * height)))) if is_letter else 0.0
             yield _Part(box, None, letters, mark.kind == "sign")
 

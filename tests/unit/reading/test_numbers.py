@@ -52,6 +52,9 @@ POINT, COMMA = mark("point", 32, 102, 6, 6), mark("comma", 32, 100, 6, 18)
         ((mark("dash", 32, 78, 6, 4),), ["7", "5"]),
         ((mark("line", 34, 0, 1, 200),), ["7", "5"]),
         ((mark("ink", 32, 60, 6, 40),), ["7?5"]),
+        ((mark("letter", 32, 60, 6, 40),), ["7", "5"]),
+        # An abbreviation, whose point belongs to no number.
+        ((mark("letter", 30, 70, 4, 30), mark("point", 35, 102, 4, 4)), ["7", "5"]),
         # A slash across a dotted line.
         ((mark("sign", 31, 40, 10, 80), mark("point", 33, 102, 4, 4)), ["7", "5"]),
         # Pieces of a digit that nobody reads, two of which look like a colon.
@@ -335,3 +338,22 @@ def test_equal_gaps_separate_alike_wherever_they_are(x):
         digits.append(sure(8, x))
         x += 30
     assert texts(digits) == ["8888"] * 3
+
+
+TICKS = [mark("line", x, 40, 2, 70) for x in (-6, 34, 74, 114)]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "expected"),
+    [
+        ("758", TICKS, ["758"]),
+        # Two digits between two lines; lines that are not evenly spaced; too few.
+        ("7582", [*TICKS[:2], TICKS[3], mark("line", 194, 40, 2, 70)], ["7", "58", "2"]),
+        ("758", [*TICKS[:3], mark("line", 140, 40, 2, 70)], ["7", "5", "8"]),
+        ("75", TICKS[:2], ["7", "5"]),
+        # They go on in the next row.
+        ("758", [*TICKS, Mark("line", (34, 140, 2, 70), 1)], ["7", "5", "8"]),
+    ],
+)
+def test_the_boxes_of_a_form_for_one_digit_each_do_not_separate(text, lines, expected):
+    assert texts(in_a_row(text), *lines) == expected
