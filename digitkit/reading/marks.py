@@ -53,6 +53,15 @@ HIGHEST_TAIL, TAIL_REACH = 0.6, 0.2
 """The end of a digit's stroke below a ruled line is at most so high, and so far from the digit, in
 heights."""
 
+LOWEST_FRAME, WIDEST_SIDE = 0.9, 0.25
+"""Least size of a box around digits, and greatest width of one of its sides, in heights."""
+
+STRAIGHT = 0.85
+"""So much of its ink is in straight strokes that are level or upright."""
+
+END = 3
+"""Such a side ends at most this far from a level line, pixels of the strip."""
+
 HIGHEST_POINT = 0.15
 """Such a point is this far below the middle of the digits, in heights."""
 
@@ -88,10 +97,16 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     shapes = [
         shape
         for shape in _find_others(strip, ink, placed, taken)
-        if is_written(line, ink, shape) and not _is_tail(strip, ink, shape, taken)
+        if is_written(line, ink, shape)
+        and not _is_tail(strip, ink, shape, taken)
+        and not _is_side(strip, ink, shape)
+        and not _is_frame(strip, shape, placed)
     ]
-    upright = filter(strip.is_near, strip.split(ink.upright))
-    marks = [_to_mark(strip, "line", shape) for shape in upright]
+    marks = [
+        _to_mark(strip, "line", shape)
+        for shape in filter(strip.is_near, strip.split(ink.upright))
+        if not _is_side(strip, ink, shape)
+    ]
     whole, cut = list[Shape](), list[Shape]()
     for shape in shapes:
         is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])
@@ -140,6 +155,34 @@ def _is_tail(strip: Strip, ink: Ink, shape: Shape, taken: U8) -> bool:
     reach = round(TAIL_REACH * strip.unit)
     above = slice(max(0, y - reach), max(0, y - 1)), slice(x, x + width)
     return bool(ink.level[above].any() and taken[above].any())
+
+
+def _is_side(strip: Strip, ink: Ink, shape: Shape) -> bool:
+    """Whether a shape is the upright side of a box: it ends at level lines, above and below.
+
+    Such sides do not separate: digits in the boxes of a form are one number.
+    """
+    if not (shape.height >= LOWEST_FRAME and shape.width <= WIDEST_SIDE):
+        return False
+    (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
+    end = y + height
+    if y <= END or end >= strip.shape[0] - END or shape.straight < STRAIGHT:
+        return False
+    return all(ink.level[at - END : at + END, x : x + width].any() for at in (y, end))
+
+
+def _is_frame(strip: Strip, shape: Shape, placed: Sequence[Placed]) -> bool:
+    """Whether a shape is a box around digits."""
+    if shape.height < LOWEST_FRAME or shape.width < LOWEST_FRAME or shape.straight < STRAIGHT:
+        return False
+    (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
+    return any(
+        x < each.left
+        and each.left + each.ink.shape[1] < x + width
+        and y < each.top + each.ink.shape[0] / 2 < y + height
+        and each.member.digit.accepted
+        for each in placed
+    )
 
 
 def _is_shown_as_point(line: Line, shape: Shape) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from digitkit.arrays import I32, U8
 from digitkit.images.cv import cv2
-from digitkit.reading.shapes import MIN_AREA, Shape
+from digitkit.reading.shapes import ARC, MIN_AREA, Shape
 
 LINE_LENGTHS = 2.2, 1.55
 """Level and upright strokes longer than this are ruled lines, in heights."""
@@ -44,9 +44,9 @@ DOTTED_GAP = 0.5
 DOTTED_RISE, DOTTED_SLOPE = 0.05, 0.12
 """... and one higher than the next by at most this, in heights, and this part of their distance."""
 
-LEANS = 0.12
-"""A high stroke that is this much wider than its pen, in heights, is a slash or a bracket and no
-ruled line."""
+LEANS = 0.07
+"""A high stroke that is this much wider beside the digits than its pen, in heights, is a slash or a
+bracket and no ruled line."""
 
 
 def find_lines(ink: U8, faint: U8, unit: float) -> tuple[U8, U8]:
@@ -162,7 +162,7 @@ def _open(mask: U8, height: int, width: int) -> U8:
 
 
 def _drop_leaning(upright: U8, ink: U8, unit: float) -> None:
-    """Drop what is a part of a slash or a bracket from upright lines.
+    """Drop what is a part of a slash, a bracket or a circle from upright lines.
 
     Args:
         upright: changed.
@@ -175,7 +175,10 @@ def _drop_leaning(upright: U8, ink: U8, unit: float) -> None:
     for i in filter(None, np.unique(labels[upright > 0]).tolist()):
         x, y, width, height, area = stats[i].tolist()
         piece = (labels[y : y + height, x : x + width] == i).astype(np.uint8)
-        shape = Shape(x / unit, y / unit, width / unit, height / unit, area / unit**2, piece)
+        top = (y - ink.shape[0] / 2) / unit
+        shape = Shape(x / unit, top, width / unit, height / unit, area / unit**2, piece)
         stroke = shape.high_stroke
-        if stroke and stroke.width - stroke.area / stroke.height >= LEANS:
+        if stroke and (
+            shape.width >= ARC[0] or stroke.width - stroke.area / stroke.height >= LEANS
+        ):
             upright[labels == i] = 0

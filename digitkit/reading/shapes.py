@@ -11,6 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from digitkit.arrays import F64, U8
+from digitkit.images.cv import cv2
 from digitkit.reading.results import MarkKind
 
 MIN_AREA = 0.003
@@ -49,11 +50,20 @@ DASH_FILLED = 0.7
 HIGH_STROKE = 1.5
 """Brackets and slashes may be so high, in heights; digits are lower."""
 
-STROKE_WIDTH = 0.25
+ARC = 0.6, 1.3
+"""A part of a circle around a number is at least so wide and high, in heights."""
+
+STROKE_WIDTH = 0.4
 """Greatest width of such a stroke where a level line crosses it, in heights."""
 
+BESIDE = 0.45
+"""So far above and below the middle of the digits, in heights, ..."""
+
 CROSSED_ONCE = 0.9
-"""At least this fraction of the level lines cross such a stroke once."""
+"""... at least this fraction of the level lines cross such a stroke once."""
+
+RUN = 0.5
+"""Least length of a straight run of ink, in heights."""
 
 PAIR_SHIFT = 0.2
 """The dots of a colon are at most this far from being one above the other, in heights."""
@@ -96,24 +106,36 @@ class Shape:
 
     @cached_property
     def high_stroke(self) -> Shape | None:
-        """The single stroke, higher than a digit, that it is; None if it is none.
+        """The single stroke, higher than a digit, that it is beside the digits; None if it is none.
 
-        What crosses it in few level lines, such as a piece of a ruled line, is no part of it.
+        What it is above and below them is no part of it: the ends of a bracket, a circle around the
+        number, or a piece of a ruled line.
         """
-        if self.height < HIGH_STROKE:
+        if self.height < (HIGH_STROKE if self.width < ARC[0] else ARC[1]):
             return None
-        pixel = self.width / self.ink.shape[1]
-        runs = np.count_nonzero(np.diff(self.ink, axis=1, prepend=0) == 1, axis=1)
-        widths = np.count_nonzero(self.ink, axis=1) * pixel
+        rows, columns = self.ink.shape
+        middles = self.top + (np.arange(rows) + 0.5) * self.height / rows
+        beside = self.ink[np.abs(middles) <= BESIDE]
+        runs = np.count_nonzero(np.diff(beside, axis=1, prepend=0) == 1, axis=1)
+        widths = np.count_nonzero(beside, axis=1) * self.width / columns
         is_crossed_once = (runs == 1) & (widths <= STROKE_WIDTH)
-        if is_crossed_once.mean() < CROSSED_ONCE:
+        if not len(beside) or is_crossed_once.mean() < CROSSED_ONCE:
             return None
-        columns = np.flatnonzero(self.ink[is_crossed_once].any(0))
-        left, right = int(columns[0]), int(columns[-1]) + 1
-        ink = self.ink[:, left:right]
+        across = np.flatnonzero(beside[is_crossed_once].any(0))
+        first, last = int(across[0]), int(across[-1]) + 1
+        ink, pixel = self.ink[:, first:last], self.width / columns
         area = self.area * float(ink.sum() / self.ink.sum())
-        width = (right - left) * pixel
-        return replace(self, left=self.left + left * pixel, width=width, area=area, ink=ink)
+        width = (last - first) * pixel
+        return replace(self, left=self.left + first * pixel, width=width, area=area, ink=ink)
+
+    @cached_property
+    def straight(self) -> float:
+        """The fraction of its ink in level or upright runs of at least `RUN` heights, 0–1."""
+        down = max(1, round(RUN * self.ink.shape[0] / self.height))
+        across = max(1, round(RUN * self.ink.shape[1] / self.width))
+        upright = cv2.morphologyEx(self.ink, cv2.MORPH_OPEN, np.ones((down, 1), np.uint8))
+        level = cv2.morphologyEx(self.ink, cv2.MORPH_OPEN, np.ones((1, across), np.uint8))
+        return cv2.countNonZero(cv2.max(upright, level)) / cv2.countNonZero(self.ink)
 
     @property
     def lean(self) -> float:

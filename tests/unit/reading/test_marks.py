@@ -202,9 +202,9 @@ def test_what_is_higher_than_digits_separates_if_it_is_none(
         probabilities[NONE, between], probabilities[1, between] = 1 - share, share
 
     change_row(show_little)
-    complete = [number.text for number in reader.read(image).numbers if number.complete]
+    complete = [number.complete for number in reader.read(image).numbers]
     is_ruled = shape == "square bracket"  # for its upright line
-    assert complete == (["28", "42"] if share < 0.05 or is_ruled else [])
+    assert all(complete) == (share < 0.05 or is_ruled)
 
 
 @pytest.mark.parametrize("slope", [-0.1, -0.05, 0, 0.05, 0.1])
@@ -258,6 +258,67 @@ def test_a_dotted_line_is_no_ink(reader, one_of_each, dash, slope):
         cv2.line(image, (x, y), (x + dash, y), 60, 4, cv2.LINE_AA)
     numbers = reader.read(image).numbers
     assert [(number.text, number.complete) for number in numbers] == [("28", True), ("42", True)]
+
+
+def around(image: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what is written in an image."""
+    rows, columns = np.nonzero(image < 150)
+    return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
+
+
+@pytest.mark.parametrize("thick", [2, 5])
+@pytest.mark.parametrize("room", [10, 14])
+def test_boxes_around_digits_are_no_ink(reader, one_of_each, room, thick):
+    image = write("284", one_of_each, step=58)
+    left, top, right, bottom = around(image)
+    cv2.rectangle(image, (left - room, top - room), (right + room, bottom + room), 50, thick)
+    for x in (92, 150):
+        cv2.line(image, (x, top - room), (x, bottom + room), 50, thick)
+    (number,) = reader.read(image).numbers
+    assert (number.text, number.complete) == ("284", True)
+
+
+def test_a_box_around_one_digit_is_no_ink(reader, one_of_each):
+    image = write("28 4", one_of_each)
+    cv2.rectangle(image, (168, 72), (220, 128), 50, 3)
+    numbers = reader.read(image).numbers
+    assert [(number.text, number.complete) for number in numbers] == [("28", True), ("4", True)]
+
+
+@pytest.mark.parametrize("thick", [2, 5])
+def test_a_circle_around_a_number_is_no_ink(reader, one_of_each, thick):
+    image = np.pad(write("284", one_of_each), ((0, 0), (60, 60)), "edge")
+    left, top, right, bottom = around(image)
+    middle, size = ((left + right) // 2, (top + bottom) // 2), (right - left, 2 * (bottom - top))
+    cv2.ellipse(image, middle, (size[0] * 4 // 5, size[1] // 2), 0, 0, 360, 50, thick, cv2.LINE_AA)
+    (number,) = reader.read(image).numbers
+    assert (number.text, number.complete) == ("284", True)
+
+
+@pytest.mark.parametrize("text", ["kg", "%", "EUR"])
+def test_a_unit_leaves_a_number_complete(reader, one_of_each, text):
+    image = np.hstack([write("284", one_of_each), np.full((200, 160), 235, np.uint8)])
+    _, _, right, bottom = around(image)
+    place = right + 14, bottom
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 1.4, 50, 3, cv2.LINE_AA)
+    reading = reader.read(image)
+    assert [(number.text, number.complete) for number in reading.numbers] == [("284", True)]
+    assert any(mark.kind == "letter" for mark in reading.marks)
+
+
+@pytest.mark.parametrize(("share", "is_complete"), [(0.005, True), (0.05, False)])
+def test_what_may_be_a_digit_is_no_letter(reader, one_of_each, change_row, share, is_complete):
+    image = np.hstack([write("284", one_of_each), np.full((200, 80), 235, np.uint8)])
+    _, _, right, bottom = around(image)
+    cv2.putText(image, "k", (right + 14, bottom), cv2.FONT_HERSHEY_SIMPLEX, 1.4, 50, 3, cv2.LINE_AA)
+
+    def show(probabilities: np.ndarray) -> None:
+        behind = slice(int(np.flatnonzero(probabilities[4] > 0.5).max()) + 4, None)
+        probabilities[:, behind] = 0
+        probabilities[NONE, behind], probabilities[6, behind] = 1 - share, share
+
+    change_row(show)
+    assert reader.read(image).complete == is_complete
 
 
 @pytest.mark.parametrize(("shown", "text"), [(0.95, "28.4"), (0.5, "284")])
