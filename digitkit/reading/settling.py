@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -74,6 +75,10 @@ MAYBE_DIGIT_BESIDE_SIGN = 0.5
 
 MAYBE_HIGH = 0.05
 """The same of a stroke that is higher than digits; the row shows little of such a 1."""
+
+SURE_SIGN, HIGHEST_SIGN = 0.95, 2.0
+"""Low ink that is at least as likely a sign is one, and no piece of a digit that it touches, if it
+is not higher than this, in its width."""
 
 SURELY_NONE = 0.01
 """Ink beside digits that the row shows as any of them with at most this probability is a letter."""
@@ -244,11 +249,7 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
         ):
             continue
         if mark.kind in ("ink", "sign"):
-            may_be = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
-            is_clear = may_be and _looks_like_sign(mark, strip, own)
-            is_clear = is_clear and not _may_be_digit(line, mark, x)
-            is_letter = seen[:SIGN].max() <= SURELY_NONE and _is_apart(mark, strip, own)
-            mark = replace(mark, kind="sign" if is_clear else "letter" if is_letter else "ink")
+            mark = replace(mark, kind=_tell_apart(mark, seen, x, line, own))
             if mark.kind == "ink" and mark.box in doubtful:
                 continue  # the digit itself says so
         elif mark.kind == "dash" and not is_sign:
@@ -258,6 +259,30 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
     kept += _mark_unread(strip, itertools.compress(found, apart), inks)
     taken = [*(mark.box for mark in kept), *(member.digit.box for member in own)]
     return kept + _mark_unread(strip, own_peaks(strip, line.signs, members), taken)
+
+
+def _tell_apart(
+    mark: Mark, seen: F32, x: float, line: Line, own: Sequence[Member]
+) -> Literal["sign", "letter", "ink"]:
+    """What ink is that is no point, comma, dash or line.
+
+    Args:
+        mark: the ink.
+        seen: what the row shows near it, float32 ``[13]``.
+        x: where its middle is, pixels of the strip.
+        line: the row.
+        own: its digits.
+    """
+    strip = line.strip
+    is_no_digit = bool(seen[:SIGN].max() <= SURELY_NONE)
+    _, _, width, height = mark.row_box
+    is_low = height < min(TALL * strip.height, HIGHEST_SIGN * width)
+    if is_no_digit and seen[SIGN] >= SURE_SIGN and is_low:
+        return "sign"  # also if it touches a digit
+    may_be_sign = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
+    if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
+        return "sign"
+    return "letter" if is_no_digit and _is_apart(mark, strip, own) else "ink"
 
 
 def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:

@@ -266,6 +266,22 @@ def around(image: np.ndarray) -> tuple[int, int, int, int]:
     return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
 
 
+@pytest.mark.parametrize(("share", "is_sign"), [(0.005, True), (0.03, False)])
+def test_a_sign_close_to_a_digit(reader, one_of_each, change_row, share, is_sign):
+    image = write("28 42", one_of_each)
+    left = int(np.flatnonzero((image[:, 160:] < 150).any(0))[0]) + 160
+    cv2.line(image, (left - 32, 101), (left - 5, 101), 40, 4, cv2.LINE_AA)
+    cv2.line(image, (left - 20, 88), (left - 20, 110), 40, 4, cv2.LINE_AA)
+
+    def show(probabilities: np.ndarray) -> None:
+        between = between_8_and_4(probabilities)
+        probabilities[:, between] = 0
+        probabilities[SIGN, between], probabilities[1, between] = 1 - share, share
+
+    change_row(show)
+    assert reader.read(image).complete == is_sign
+
+
 @pytest.mark.parametrize("thick", [2, 5])
 @pytest.mark.parametrize("room", [10, 14])
 def test_boxes_around_digits_are_no_ink(reader, one_of_each, room, thick):
