@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from common import fit_options, load_digits, ran_on, table
-from number_sets import KINDS, make_sheet
+from number_sets import FITTED, make_sheet
 
 from digitkit import Classifier
 from digitkit.arrays import F64, U8, Box
@@ -42,7 +42,7 @@ Labels = npt.NDArray[np.int64]
 
 def compose(data: DigitData, number: int) -> tuple[U8, Sequence[Box], Sequence[int]]:
     """An image, and the boxes and values of its digits."""
-    kinds = [*KINDS, "page"]
+    kinds = [*FITTED, "page"]
     kind = kinds[number % len(kinds)]
     if kind == "page":
         scene = compose_scene(data.images, data.labels, np.random.default_rng([SEED, number]))

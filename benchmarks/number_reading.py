@@ -4,9 +4,9 @@
     python benchmarks/number_reading.py --kind tables --count 60 --digits test --seed 6 --wrong
     python benchmarks/number_reading.py --digits test --curve curve.png
 
-Strips, tables, rows with operators and dates are composed of MNIST's digits (``number_sets.py``)
-and read as a user would: default options, one thread. A number that was read belongs to the written
-one whose box has most of it.
+Strips, tables, rows with operators and dates are composed of MNIST's digits, and notes with units
+and words of handwriting fonts (``number_sets.py``). They are read as a user would: default options,
+one thread. A number that was read belongs to the written one whose box has most of it.
 
 complete and right   written numbers that were read as they are written, and reported as complete
 complete and wrong   numbers reported as complete which no one wrote like that, per written number

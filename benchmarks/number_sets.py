@@ -2,8 +2,10 @@
 
 ``strips``: one number of 3 to 6 digits, drawn close together, 400×100 pixels. ``tables``: two or
 three columns of numbers, ruled or not. ``rows``: numbers with operators, decimal separators and
-leading minus signs. ``dates``: three numbers with slashes close to their digits. Half of the images
-are drawn on plain paper, the others are photographed (`digitkit.training.scenes`).
+leading minus signs. ``dates``: three numbers with slashes close to their digits. ``text``: numbers
+with units, words and signs, as notes have them, in handwriting fonts that no network was trained
+on. Half of the images are drawn on plain paper, the others are photographed
+(`digitkit.training.scenes`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
 from digitkit.reading.detections import enclose
 from digitkit.training.scenes.camera import photograph
+from digitkit.training.scenes.fonts import load_fonts
 from digitkit.training.scenes.glyphs import crop_to_ink
 from digitkit.training.scenes.page import Page, Rng
 
@@ -309,8 +312,43 @@ def make_dates(data: DigitData, rng: Rng) -> Sheet:
     return Sheet(hand.finish(), tuple(numbers), tuple(hand.digits))
 
 
+TEXTS = (
+    "{} kg", "{} cm", "{} m", "{} EUR", "{}%", "{}h", "{} pcs.", "No. {}", "Nr {}", "#{}", "ca. {}",
+    "Room {}", "Total: {}", "a) {}", "x = {}", "({})", "{} - {}", "{}x{}", "{}:{}", "{}/{}/{}",
+    "{}+{}={}", "{}",
+)  # fmt: skip
+"""What is written around numbers."""
+
+
+def make_text(data: DigitData, rng: Rng) -> Sheet:
+    """A few lines of one hand, each with a number or several among letters or signs."""
+    fonts = load_fonts("test")
+    font, count = fonts[int(rng.integers(len(fonts)))], int(rng.integers(1, 5))
+    height, thicker = rng.uniform(30, 52), int(rng.integers(0, 4))
+    hand = Hand(data, rng, round(height * 16), round(height * (2.4 * count + 1.2)))
+    numbers = list[Written]()
+    for row in range(count):
+        template = str(rng.choice(TEXTS))
+        most = 99 if "/" in template or "}:{" in template else 9999
+        parts = [str(rng.integers(most // 10, most)) for _ in range(template.count("{}"))]
+        text = template.format(*parts)
+        ink, boxes = font.write(text, height, thicker)
+        x, y = height * rng.uniform(0.5, 2), height * (0.6 + 2.4 * row)
+        left, top, _, _ = hand.put(ink, x, y)
+        boxes = [(left + bx, top + by, bw, bh) for bx, by, bw, bh in boxes]
+        places = [place for place, char in enumerate(text.replace(" ", "")) if char.isdecimal()]
+        for column, part in enumerate(parts):
+            own, places = places[: len(part)], places[len(part) :]
+            numbers.append(Written(part, enclose([boxes[i] for i in own]), row, column))
+    return Sheet(hand.finish(), tuple(numbers))
+
+
+FITTED = ("strips", "tables", "rows", "dates")
+"""The kinds that weights may be fitted on; fonts for tests are not among them."""
+
 KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
     "strips": make_strip, "tables": make_table, "rows": make_rows, "dates": make_dates,
+    "text": make_text,
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from common import fit_options, load_digits, ran_on, table
 from context import fit
 from number_reading import match
-from number_sets import KINDS, Sheet, make_sheet
+from number_sets import FITTED, Sheet, make_sheet
 
 from digitkit import Classifier, Reader
 from digitkit.arrays import F64
@@ -45,7 +45,7 @@ def make_sheets(count: int) -> list[Sheet]:
     data = load_digits("validation")
     sheets = [
         make_sheet(kind, data, SEED, i)
-        for kind in KINDS
+        for kind in FITTED
         for i in range(round(count * SHARES[kind]))
     ]
     return [sheets[i] for i in np.random.default_rng(0).permutation(len(sheets))]

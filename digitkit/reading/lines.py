@@ -96,6 +96,19 @@ class Line:
         x = float(self.strip.locate([box])[0, 0])
         return sum(abs(sign.x - x) <= SAME * self.strip.unit for sign in self.signs)
 
+    def most_digit(self, box: Box, width: float) -> float:
+        """The highest probability of any digit near a box, or along it.
+
+        Args:
+            box: in the image.
+            width: of it where the row is level, pixels of the image.
+        """
+        middle = self._place(box) / COLUMN - 0.5
+        half = max(width / self.strip.height * self.strip.unit * HEIGHT / self.strip.shape[0] / 2
+                   / COLUMN, AROUND)  # fmt: skip
+        columns = slice(max(0, round(middle - half)), max(0, round(middle + half) + 1))
+        return float(self.probabilities[:SIGN, columns].max(initial=0))
+
     def maybe_digit(self, box: Box) -> float:
         """The probability of a digit where the row most likely shows a sign near a box."""
         columns = _near(self.probabilities, self._place(box))

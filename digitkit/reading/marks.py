@@ -18,6 +18,7 @@ from digitkit.images.cv import cv2
 from digitkit.reading.crops import clip_box
 from digitkit.reading.line_reader import POINT
 from digitkit.reading.lines import Line
+from digitkit.reading.parts import is_one_per_box
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.shapes import LOW, MIN_AREA, PAIR_SHIFT, Shape, classify
 from digitkit.reading.strip_ink import Ink
@@ -56,8 +57,8 @@ heights."""
 LOWEST_FRAME, WIDEST_SIDE = 0.9, 0.25
 """Least size of a box around digits, and greatest width of one of its sides, in heights."""
 
-STRAIGHT = 0.85
-"""So much of its ink is in straight strokes that are level or upright."""
+LEANING_SIDE = 0.12
+"""Such a side is at most this much wider than its pen, in heights."""
 
 END = 3
 """Such a side ends at most this far from a level line, pixels of the strip."""
@@ -99,22 +100,30 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
         for shape in _find_others(strip, ink, placed, taken)
         if is_written(line, ink, shape)
         and not _is_tail(strip, ink, shape, taken)
-        and not _is_side(strip, ink, shape)
         and not _is_frame(strip, shape, placed)
     ]
-    marks = [
-        _to_mark(strip, "line", shape)
-        for shape in filter(strip.is_near, strip.split(ink.upright))
-        if not _is_side(strip, ink, shape)
-    ]
+    upright = list(filter(strip.is_near, strip.split(ink.upright)))
+    sides = [shape for shape in (*upright, *shapes) if _is_side(strip, ink, shape)]
+    upright, shapes = (
+        [shape for shape in each if all(shape is not side for side in sides)]
+        for each in (upright, shapes)
+    )
+    middles = [each.left + each.ink.shape[1] / 2 for each in placed if each.member.digit.accepted]
+    if not is_one_per_box([side.centre * strip.unit for side in sides], middles):
+        upright += sides  # of the cells of a table
+    marks = [_to_mark(strip, "line", shape) for shape in upright]
     whole, cut = list[Shape](), list[Shape]()
     for shape in shapes:
         is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])
         (cut if is_cut else whole).append(shape)
-    kinds = classify(whole)
+    kinds = [(_doubt_point(ink, kind, shape), shape) for kind, shape in classify(whole)]
     marks += [_to_mark(strip, kind, shape) for kind, shape in kinds]
     unknown = [shape for shape in whole if all(shape is not known for _, known in kinds)]
-    marks += [_to_mark(strip, "point", each) for each in unknown if _is_shown_as_point(line, each)]
+    marks += [
+        _to_mark(strip, _doubt_point(ink, "point", shape), shape)
+        for shape in unknown
+        if _is_shown_as_point(line, shape)
+    ]
     marks += [
         replace(_to_mark(strip, "ink", shape), cut=True)
         for shape in cut
@@ -158,22 +167,19 @@ def _is_tail(strip: Strip, ink: Ink, shape: Shape, taken: U8) -> bool:
 
 
 def _is_side(strip: Strip, ink: Ink, shape: Shape) -> bool:
-    """Whether a shape is the upright side of a box: it ends at level lines, above and below.
-
-    Such sides do not separate: digits in the boxes of a form are one number.
-    """
+    """Whether a shape is the upright side of a low box: it ends at level lines, above and below."""
     if not (shape.height >= LOWEST_FRAME and shape.width <= WIDEST_SIDE):
         return False
     (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
     end = y + height
-    if y <= END or end >= strip.shape[0] - END or shape.straight < STRAIGHT:
+    if y <= END or end >= strip.shape[0] - END or shape.width - shape.pen > LEANING_SIDE:
         return False
     return all(ink.level[at - END : at + END, x : x + width].any() for at in (y, end))
 
 
 def _is_frame(strip: Strip, shape: Shape, placed: Sequence[Placed]) -> bool:
-    """Whether a shape is a box around digits."""
-    if shape.height < LOWEST_FRAME or shape.width < LOWEST_FRAME or shape.straight < STRAIGHT:
+    """Whether a shape is a box around digits, and nothing else that touches it."""
+    if min(shape.height, shape.width) < LOWEST_FRAME or shape.besides_sides >= MIN_DASH:
         return False
     (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
     return any(
@@ -183,6 +189,12 @@ def _is_frame(strip: Strip, shape: Shape, placed: Sequence[Placed]) -> bool:
         and each.member.digit.accepted
         for each in placed
     )
+
+
+def _doubt_point(ink: Ink, kind: MarkKind, shape: Shape) -> MarkKind:
+    """The kind of a shape; what looks like a point may be one of a dotted line."""
+    is_dotted = any(each.runs_near(shape.centre, shape.middle + HALF) for each in ink.dotted)
+    return "ink" if is_dotted and kind in ("point", "comma") else kind
 
 
 def _is_shown_as_point(line: Line, shape: Shape) -> bool:

@@ -31,6 +31,10 @@ NEAR_POINT = 0.7
 BY_POINT = 1.0
 """If it is further, but not as far as this, the numbers on its sides may be one."""
 
+APART_FROM_LETTER = 0.25
+"""The point of an abbreviation is nearer to its letter than to the number, and at least so far from
+that."""
+
 LIKELY = 0.5
 """A doubtful digit apart from all numbers is reported from this confidence on ..."""
 
@@ -162,7 +166,7 @@ def _group(parts: Sequence[Part], limit: float) -> Iterator[_Group]:
         if group and not joined and not _continues(group, part, limit, before):
             yield _Group(group, before, part)
             before, group = group[-1], []
-        if not group and not _begins(part, before):
+        if not group and not _begins(part, before, limit):
             if not _is_speck(parts, i):
                 before = part
         else:
@@ -206,26 +210,27 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
     return bool(within) or gap <= near
 
 
-def _begins(part: Part, before: Part | None) -> bool:
+def _begins(part: Part, before: Part | None, limit: float) -> bool:
     """Whether a number may begin with a part."""
     if part.kind == "dash":
         return before is None or before.gap_to(part) >= BEFORE_MINUS
-    return part.kind in ("digit", "ink")
+    return part.kind in ("digit", "ink") or (part.kind == "letter" and math.isinf(limit))
 
 
 def _is_speck(parts: Sequence[Part], place: int) -> bool:
-    """Whether what looks like a point or a comma is near to no digit or ink on its left.
+    """Whether what looks like a point or a comma belongs to no number on its right.
 
-    Then it only belongs to the number on its right if it is close to that, and no letter is before
-    it: the point of an abbreviation does not belong to it at all.
+    It is far from it, with no digit or ink near on its left, or the point of an abbreviation.
     """
     part = parts[place]
     if part.kind not in _SEPARATORS:
         return False
+    after = part.gap_to(parts[place + 1]) if place + 1 < len(parts) else math.inf
     before = parts[place - 1] if place else None
-    if before and before.gap_to(part) <= BY_POINT and before.kind in ("digit", "ink", "letter"):
-        return before.kind == "letter"
-    return place + 1 == len(parts) or part.gap_to(parts[place + 1]) > NEAR_INK
+    if before and before.kind == "letter":
+        return after > max(before.gap_to(part), APART_FROM_LETTER)
+    is_near = before and before.kind in ("digit", "ink") and before.gap_to(part) <= BY_POINT
+    return not is_near and after > NEAR_POINT
 
 
 _TEXT = {"point": ".", "comma": ",", "dash": "-"}

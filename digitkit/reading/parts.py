@@ -25,9 +25,9 @@ it."""
 CROSSED = 0.08
 """A line runs through a digit if it is this far inside of its sides, in the digit's height."""
 
-MIN_TICKS, UNEVEN = 3, 1.4
-"""Boxes of a form for one digit each have at least so many sides, and the widest is at most this
-many times as wide as the narrowest."""
+MIN_TICKS, UNEVEN = 3, 0.34
+"""Boxes of a form for one digit each have at least so many sides, and each is as wide as the
+narrowest, or a multiple of it, up to this part of its width."""
 
 SAME_LINE, NEAR_ROW = 0.25, 3.0
 """A table's line is that far aside in a row that is that far away, at most, in heights."""
@@ -125,18 +125,19 @@ def _are_ticks(
         digits: boxes of its accepted digits.
         height: of these, pixels.
     """
-    lines = sorted(_middle(mark.row_box) for mark in own if mark.kind == "line")
+    uprights = [mark.row_box for mark in own if mark.kind == "line"]
+    lines = sorted(map(_middle, uprights))
     lines = [x for i, x in enumerate(lines) if not i or x - lines[i - 1] > SAME_LINE * height]
     if len(lines) < MIN_TICKS:
         return False
-    rooms = [right - left for left, right in pairwise(lines)]
+    rooms = [(right - left) for left, right in pairwise(lines)]
     places = [_middle(box) for box in digits]
-    counts = [sum(left < x < right for x in places) for left, right in pairwise(lines)]
-    y = own[0].row_box[1]
+    y = median([box[1] for box in uprights])
     return (
-        max(rooms) <= UNEVEN * min(rooms)
-        and max(counts) == 1
-        and sum(counts) >= 2
+        max(abs(room / min(rooms) - round(room / min(rooms))) for room in rooms) <= UNEVEN
+        and is_one_per_box(lines, places)
+        and sum(lines[0] < x < lines[-1] for x in places) >= 2
+        and 2 * sum(room < 1.5 * min(rooms) for room in rooms) >= len(rooms)
         and not any(
             mark.kind == "line"
             and mark.row != own[0].row
@@ -144,6 +145,23 @@ def _are_ticks(
             and min(abs(_middle(mark.row_box) - x) for x in lines) <= SAME_LINE * height
             for mark in marks
         )
+    )
+
+
+def is_one_per_box(lines: Sequence[float], digits: Sequence[float]) -> bool:
+    """Whether there is one digit at most between two upright lines.
+
+    Where these are further apart than others, some between them were not seen.
+
+    Args:
+        lines: x coordinates.
+        digits: those of their middles.
+    """
+    cells = list(pairwise(sorted(lines)))
+    narrowest = min((right - left for left, right in cells), default=0)
+    return all(
+        sum(left < x < right for x in digits) <= round((right - left) / max(narrowest, 1))
+        for left, right in cells
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from digitkit.arrays import I32, U8
+from digitkit.arrays import F64, I32, U8
 from digitkit.images.cv import cv2
 from digitkit.reading.shapes import ARC, MIN_AREA, Shape
 
@@ -13,6 +15,9 @@ LINE_LENGTHS = 2.2, 1.55
 
 THIN = 0.2
 """Such a line is thinner than this, in heights; what is not is a shadow."""
+
+CROSSING = 0.35, 0.8
+"""Strokes of this height that cross a line, in heights, such as a comma, stay whole."""
 
 SLOPING_LENGTH = 3.0
 """Lines that are not quite level are longer than this, in heights; some tails of digits are not."""
@@ -25,6 +30,12 @@ DIRECTIONS = 3
 
 SHORTEST_PIECE, HIGHEST_PIECE = 0.2, 0.5
 """Least width of a piece of such a line, in heights; and its greatest height, in its width."""
+
+MOST_PIECES = 8
+"""So many of these pieces are followed, the widest first."""
+
+WIDEST_SLOPING = 40
+"""In wider strips, in heights, no sloping lines are looked for: it would take long."""
 
 ALMOST_ALL = 0.92
 """So much of it is seen."""
@@ -49,12 +60,29 @@ LEANS = 0.07
 bracket and no ruled line."""
 
 
+class Dotted(NamedTuple):
+    """A dotted line.
+
+    Attributes:
+        x: where its dots are, from the left end of the strip, in heights; float64 ``[N]``, rising.
+        y: from its top, likewise.
+    """
+
+    x: F64
+    y: F64
+
+    def runs_near(self, x: float, y: float) -> bool:
+        """Whether it, or its continuation, is near a place, in heights."""
+        return abs(y - float(np.interp(x, self.x, self.y))) <= 2 * DOTTED_RISE
+
+
 def find_lines(ink: U8, faint: U8, unit: float) -> tuple[U8, U8]:
     """Level ruled lines, and upright ones; uint8 ``[height, width]``.
 
     Args:
         ink: 0 or 1, uint8 ``[height, width]``.
         faint: the same with what is fainter, too: pieces of a faint level line are as dark as ink.
+            Changed: dark lines are taken out.
         unit: height of the row's digits, pixels.
     """
     level = _find_level(ink, faint, unit)
@@ -67,12 +95,16 @@ def _find_level(ink: U8, faint: U8, unit: float) -> U8:
     """Level ruled lines; see `find_lines`."""
     across = round(LINE_LENGTHS[0] * unit)
     level = _open(ink, 1, across)
+    # Of a dark line, whole as it is, the soft edges are no other one.
+    faint[cv2.dilate(level, np.ones((5, 1), np.uint8)) > 0] = 0
     if (paler := _open(faint, 1, across)).any():
         level |= paler - _open(paler, round(THIN * unit), 1)
     # On to where a line is interrupted, as by digits, but not over what is thicker.
     thick = _open(ink, max(3, round(unit / 8)), 1)
     further = cv2.dilate(level, np.ones((3, across | 1), np.uint8)) * (1 - thick)
-    return np.asarray(cv2.max(further, cv2.dilate(level, np.ones((3, 3), np.uint8))), np.uint8)
+    lines = np.asarray(cv2.max(further, cv2.dilate(level, np.ones((3, 3), np.uint8))), np.uint8)
+    low, high = (_open(ink, round(height * unit), 1) for height in CROSSING)
+    return lines * (1 - (low - high))
 
 
 def find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
@@ -84,10 +116,12 @@ def find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
         stats: of the connected pieces of the ink, as OpenCV gives them, int32 ``[N, 5]``.
         unit: height of the row's digits, pixels.
     """
+    height, width = ink.shape
+    if width > WIDEST_SLOPING * unit:
+        return None
     slope = _find_slope(faint, stats, unit)
     if slope is None:
         return None
-    height, width = ink.shape
     shear = np.array([[1, 0, 0], [-slope, 1, max(slope, 0) * width]], np.float64)
     size = width, height + round(abs(slope) * width)
     # Where the slope is not quite that of the line, its pixels are in two rows.
@@ -105,9 +139,11 @@ def _find_slope(faint: U8, stats: I32, unit: float) -> float | None:
     """The slope of a line that a flat piece of ink is a part of, pixels down per pixel."""
     length = round(SLOPING_LENGTH * unit)
     thick = np.pad(cv2.dilate(faint, np.ones((3, 1), np.uint8)), 1)
-    for x, y, width, height, _ in stats[1:].tolist():
-        if width < SHORTEST_PIECE * unit or height > HIGHEST_PIECE * width:
-            continue
+    pieces = stats[1:, :4]
+    is_flat = pieces[:, 3] <= HIGHEST_PIECE * pieces[:, 2]
+    pieces = pieces[is_flat & (pieces[:, 2] >= SHORTEST_PIECE * unit)]
+    widest = np.argsort(-pieces[:, 2], kind="stable")[:MOST_PIECES]
+    for x, y, width, height in pieces[widest].tolist():
         middle = round(x + width / 2)
         across = np.arange(max(0, middle - length), min(faint.shape[1], middle + length))
         down = np.round(y + height / 2 + SLOPES[:, None] * (across - middle)).astype(np.intp)
@@ -119,10 +155,10 @@ def _find_slope(faint: U8, stats: I32, unit: float) -> float | None:
     return None
 
 
-def find_dotted(stats: I32, unit: float) -> list[int]:
-    """The pieces of ink that are dots or dashes of a dotted or broken line, by their labels.
+def find_dotted(stats: I32, unit: float) -> tuple[list[int], list[Dotted]]:
+    """The dots and dashes of dotted or broken lines, by their labels; and where these lines are.
 
-    Those that continue such a line beyond digits are among them.
+    They follow each other without a digit between them: beyond one, a dot may be a decimal point.
 
     Args:
         stats: of the connected pieces, as OpenCV gives them, int32 ``[N, 5]``.
@@ -144,15 +180,14 @@ def find_dotted(stats: I32, unit: float) -> list[int]:
         else:
             near.append([i])
             chains.append(near[-1])
-    dotted = set[int]()
+    dotted, lines = list[int](), list[Dotted]()
     for chain in chains:
         first, last = chain[0], chain[-1]
         if len(chain) < MIN_DOTTED or right[last] - left[first] < DOTTED_LENGTH:
             continue
-        slope = (middle[last] - middle[first]) / (centre[last] - centre[first])
-        off = middle[flat] - middle[first] - slope * (centre[flat] - centre[first])
-        dotted.update(chain, flat[np.abs(off) <= DOTTED_RISE].tolist())
-    return sorted(dotted)
+        lines.append(Dotted(centre[chain], middle[chain]))
+        dotted += chain
+    return dotted, lines
 
 
 def _open(mask: U8, height: int, width: int) -> U8:
@@ -178,7 +213,5 @@ def _drop_leaning(upright: U8, ink: U8, unit: float) -> None:
         top = (y - ink.shape[0] / 2) / unit
         shape = Shape(x / unit, top, width / unit, height / unit, area / unit**2, piece)
         stroke = shape.high_stroke
-        if stroke and (
-            shape.width >= ARC[0] or stroke.width - stroke.area / stroke.height >= LEANS
-        ):
+        if stroke and (shape.width >= ARC[0] or stroke.width - stroke.pen >= LEANS):
             upright[labels == i] = 0

@@ -22,6 +22,7 @@ from digitkit.reading.combining import LEAST, Weights, combine
 from digitkit.reading.detections import Classified, Classify, Detection
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import SAME, Line, Peak, match_row, own_peaks
+from digitkit.reading.numbers import NEAR_INK
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.shapes import HIGH_STROKE, Shape
 from digitkit.reading.strips import Member, Strip
@@ -54,6 +55,9 @@ digits is."""
 EXPLAINED = 0.65
 """Ink at most this far from the middle of an accepted digit, in heights, is a part of it if the row
 shows nothing else there, and half of it is above or below the digit, or it is lower than `LOW`."""
+
+WIDER = 1.5
+"""Ink that is wider than this, in widths of a digit, is no part of it."""
 
 LOW = 0.45
 """Ink beside a digit is not a part of it if it is higher than this, in heights of the digit."""
@@ -274,15 +278,26 @@ def _tell_apart(
         own: its digits.
     """
     strip = line.strip
-    is_no_digit = bool(seen[:SIGN].max() <= SURELY_NONE)
     _, _, width, height = mark.row_box
+    is_no_digit = line.most_digit(mark.box, width) <= SURELY_NONE
     is_low = height < min(TALL * strip.height, HIGHEST_SIGN * width)
     if is_no_digit and seen[SIGN] >= SURE_SIGN and is_low:
         return "sign"  # also if it touches a digit
     may_be_sign = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
     if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
         return "sign"
-    return "letter" if is_no_digit and _is_apart(mark, strip, own) else "ink"
+    is_letter = is_no_digit and seen[POINT] < MAYBE_SIGN and _is_apart(mark, strip, own)
+    return "letter" if is_letter and not _is_within(mark, strip, own) else "ink"
+
+
+def _is_within(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:
+    """Whether ink stands like a digit of a number, between two others."""
+    x, _, width, height = mark.row_box
+    boxes = [member.digit.row_box for member in own if member.digit.accepted]
+    near = NEAR_INK * strip.height
+    before = any(0 <= x - left - wide <= near for left, _, wide, _ in boxes)
+    after = any(0 <= left - x - width <= near for left, _, wide, _ in boxes)
+    return before and after and height >= TALL * strip.height
 
 
 def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:
@@ -343,6 +358,7 @@ def _belongs(mark: Mark, digit: Box) -> bool:
 
 
 def _is_over(mark: Mark, digit: Box) -> bool:
-    """Whether most of some ink is above or below a digit."""
+    """Whether most of some ink, which is not wider, is above or below a digit."""
     x, _, width, _ = mark.row_box
-    return 2 * (min(x + width, digit[0] + digit[2]) - max(x, digit[0])) >= width
+    common = min(x + width, digit[0] + digit[2]) - max(x, digit[0])
+    return 2 * common >= width and width <= WIDER * digit[2]

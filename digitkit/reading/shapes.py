@@ -62,8 +62,9 @@ BESIDE = 0.45
 CROSSED_ONCE = 0.9
 """... at least this fraction of the level lines cross such a stroke once."""
 
-RUN = 0.5
-"""Least length of a straight run of ink, in heights."""
+RUNS = 0.5, 1.0
+"""Least lengths of straight upright and level runs of a box's ink, in heights; of a minus they are
+shorter."""
 
 PAIR_SHIFT = 0.2
 """The dots of a colon are at most this far from being one above the other, in heights."""
@@ -88,6 +89,11 @@ class Shape:
     height: float
     area: float
     ink: U8
+
+    @property
+    def centre(self) -> float:
+        """Where its middle is, from the left edge of the strip."""
+        return self.left + self.width / 2
 
     @property
     def middle(self) -> float:
@@ -128,14 +134,22 @@ class Shape:
         width = (last - first) * pixel
         return replace(self, left=self.left + first * pixel, width=width, area=area, ink=ink)
 
-    @cached_property
-    def straight(self) -> float:
-        """The fraction of its ink in level or upright runs of at least `RUN` heights, 0–1."""
-        down = max(1, round(RUN * self.ink.shape[0] / self.height))
-        across = max(1, round(RUN * self.ink.shape[1] / self.width))
-        upright = cv2.morphologyEx(self.ink, cv2.MORPH_OPEN, np.ones((down, 1), np.uint8))
-        level = cv2.morphologyEx(self.ink, cv2.MORPH_OPEN, np.ones((1, across), np.uint8))
-        return cv2.countNonZero(cv2.max(upright, level)) / cv2.countNonZero(self.ink)
+    @property
+    def pen(self) -> float:
+        """How wide it is on average where a level line crosses it: an upright stroke's pen."""
+        return self.area / self.height
+
+    @property
+    def besides_sides(self) -> float:
+        """The area of its ink that is in no upright or level stroke that a box may have."""
+        height = max(1, round(RUNS[0] * self.ink.shape[0] / self.height))
+        width = max(1, round(RUNS[1] * self.ink.shape[1] / self.width))
+        whole = np.pad(self.ink, ((height, height), (width, width)))  # it ends at its sides
+        upright = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((height, 1), np.uint8))
+        level = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((1, width), np.uint8))
+        sides = cv2.dilate(cv2.max(upright, level), np.ones((3, 3), np.uint8))
+        rest = cv2.subtract(whole, sides)
+        return self.area * cv2.countNonZero(rest) / max(1, cv2.countNonZero(self.ink))
 
     @property
     def lean(self) -> float:

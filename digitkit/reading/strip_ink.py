@@ -12,6 +12,7 @@ from digitkit.images.cv import cv2
 from digitkit.reading.ruled_lines import (
     DIRECTIONS,
     DOT_WIDTH,
+    Dotted,
     find_dotted,
     find_lines,
     find_sloping,
@@ -31,12 +32,13 @@ FAINT_LINE = 0.5
 
 
 class Ink(NamedTuple):
-    """What is written in a strip; all ``[height, width]`` but `stats`.
+    """What is written in a strip; all ``[height, width]`` but `dotted` and `stats`.
 
     Attributes:
         mask: ink without ruled lines, uint8, 0 or 1.
         upright: upright ruled lines, uint8, 0 or 1.
         level: level ruled lines, or nearly level ones, uint8, 0 or 1.
+        dotted: dotted lines.
         strength: of the ink, bright on dark: as strong as most of the digits' is 255; uint8.
         labels: the connected piece of `mask` that a pixel is in, from 1; int32.
         stats: of the pieces as OpenCV gives them, int32 ``[N, 5]``.
@@ -45,6 +47,7 @@ class Ink(NamedTuple):
     mask: U8
     upright: U8
     level: U8
+    dotted: list[Dotted]
     strength: U8
     labels: I32
     stats: I32
@@ -77,10 +80,11 @@ def find_ink(pixels: U8, digits: U8, is_outside: npt.NDArray[np.bool_], unit: fl
         mask[sloping > 0] = 0
         level |= sloping
         labels, stats = _connect(mask)
-    if dotted := find_dotted(stats, unit):
-        _take_out(mask, strength, labels, stats, dotted, unit)
+    dots, dotted = find_dotted(stats, unit)
+    if dots:
+        _take_out(mask, strength, labels, stats, dots, unit)
         labels, stats = _connect(mask)
-    return Ink(mask, upright, level, strength, labels, stats)
+    return Ink(mask, upright, level, dotted, strength, labels, stats)
 
 
 def _take_out(

@@ -1,4 +1,4 @@
-"""Rows of digits as images, and detections that tests change."""
+"""Rows of digits and signs as images, and detections that tests change."""
 
 from collections.abc import Callable, Sequence
 
@@ -33,3 +33,51 @@ def change_detections(
         return change(sorted(detect(image, detector), key=lambda each: each.box))
 
     monkeypatch.setattr(pages, "detect_digits", changed)
+
+
+def write(text: str, digits, height: int = 200, step: int = 46) -> np.ndarray:
+    """A row of digits and signs of one height, dark on light paper."""
+    ink = np.zeros((height, 60 + step * len(text)), np.uint8)
+    y = height // 2 - SIDE // 2
+    for place, char in enumerate(text):
+        x = 30 + step * place
+        if char.isdecimal():
+            big = cv2.resize(digits[int(char)], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+            part = ink[y : y + SIDE, x : x + SIDE]
+            np.maximum(part, big[:, : part.shape[1]], out=part)
+        else:
+            draw_sign(ink, char, x + SIDE // 2, y + SIDE // 2)
+    return (235 - 0.8 * ink).astype(np.uint8)
+
+
+def draw_sign(ink: np.ndarray, sign: str, x: int, y: int) -> None:
+    def line(*ends: int) -> None:
+        a, b, c, d = ends
+        cv2.line(ink, (x + a, y + b), (x + c, y + d), 255, 4, cv2.LINE_AA)
+
+    if sign in "+-=":
+        line(-10, -5 * (sign == "="), 10, -5 * (sign == "="))
+    if sign == "+":
+        line(0, -10, 0, 10)
+    elif sign == "=":
+        line(-10, 6, 10, 6)
+    elif sign == "x":
+        line(-8, -8, 8, 8)
+        line(8, -8, -8, 8)
+    elif sign in ".:":
+        for down in (20,) if sign == "." else (-8, 12):
+            cv2.circle(ink, (x, y + down), 4, 255, -1, cv2.LINE_AA)
+    elif sign == ",":
+        line(2, 17, -3, 28)
+
+
+def around(image: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what is written in an image."""
+    rows, columns = np.nonzero(image < 150)
+    return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
+
+
+def between_8_and_4(probabilities: np.ndarray) -> slice:
+    """The columns of a row between these digits."""
+    digits = [np.flatnonzero(probabilities[digit] > 0.5) for digit in (8, 4)]
+    return slice(digits[0].max() + 3, digits[1].min() - 2)

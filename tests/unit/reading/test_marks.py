@@ -1,62 +1,19 @@
 """Ink next to digits: signs, points, lines, and digits that were not found."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.rows import SIDE, between_8_and_4, write
 
-from digitkit import Digit, Reader
+from digitkit import Digit
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
-from digitkit.reading.line_reader import NONE, POINT, SIGN, LineReader
-from digitkit.reading.marks import _are_points, _is_tail
+from digitkit.reading.line_reader import NONE, POINT, SIGN
+from digitkit.reading.marks import _are_points
 from digitkit.reading.results import Mark
 from digitkit.reading.settling import _looks_like_sign, drop_pieces_of_lines
 from digitkit.reading.shapes import Shape, classify
-
-SIDE = 60  # of a digit's cell; its ink is 20/28 of that
-
-
-@pytest.fixture(scope="module")
-def reader() -> Reader:
-    return Reader(mode="page")
-
-
-def write(text: str, digits, height: int = 200, step: int = 46) -> np.ndarray:
-    """A row of digits and signs, dark on light paper."""
-    ink = np.zeros((height, 60 + step * len(text)), np.uint8)
-    y = height // 2 - SIDE // 2
-    for place, char in enumerate(text):
-        x = 30 + step * place
-        if char.isdecimal():
-            big = cv2.resize(digits[int(char)], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-            part = ink[y : y + SIDE, x : x + SIDE]
-            np.maximum(part, big[:, : part.shape[1]], out=part)
-        else:
-            draw_sign(ink, char, x + SIDE // 2, y + SIDE // 2)
-    return (235 - 0.8 * ink).astype(np.uint8)
-
-
-def draw_sign(ink: np.ndarray, sign: str, x: int, y: int) -> None:
-    def line(*ends: int) -> None:
-        a, b, c, d = ends
-        cv2.line(ink, (x + a, y + b), (x + c, y + d), 255, 4, cv2.LINE_AA)
-
-    if sign in "+-=":
-        line(-10, -5 * (sign == "="), 10, -5 * (sign == "="))
-    if sign == "+":
-        line(0, -10, 0, 10)
-    elif sign == "=":
-        line(-10, 6, 10, 6)
-    elif sign == "x":
-        line(-8, -8, 8, 8)
-        line(8, -8, -8, 8)
-    elif sign in ".:":
-        for down in (20,) if sign == "." else (-8, 12):
-            cv2.circle(ink, (x, y + down), 4, 255, -1, cv2.LINE_AA)
-    elif sign == ",":
-        line(2, 17, -3, 28)
 
 
 def turn(image: np.ndarray, degrees: float) -> np.ndarray:
@@ -172,194 +129,6 @@ def test_steep_slashes_separate(reader, one_of_each, step, lean):
     assert [number.text for number in reader.read(image).numbers] == ["28", "45", "60"]
 
 
-HIGH = {
-    "slash": [(142, 142), (168, 58)],
-    "steep slash": [(149, 142), (159, 58)],
-    "bracket": [(164, 58), (154, 78), (151, 100), (154, 122), (164, 142)],
-    "square bracket": [(162, 58), (150, 58), (150, 142), (162, 142)],
-}
-
-
-def between_8_and_4(probabilities: np.ndarray) -> slice:
-    """The columns of a row between these digits."""
-    digits = [np.flatnonzero(probabilities[digit] > 0.5) for digit in (8, 4)]
-    return slice(digits[0].max() + 3, digits[1].min() - 2)
-
-
-@pytest.mark.parametrize("share", [0.02, 0.1])
-@pytest.mark.parametrize("pen", [3, 6])
-@pytest.mark.parametrize("shape", HIGH)
-def test_what_is_higher_than_digits_separates_if_it_is_none(
-    reader, one_of_each, change_row, shape, pen, share
-):
-    image = write("28 42", one_of_each)
-    cv2.polylines(image, [np.array(HIGH[shape])], False, 40, pen, cv2.LINE_AA)
-    cv2.line(image, (0, 132), (image.shape[1], 132), 120, 1)  # what the digits stand on
-
-    def show_little(probabilities: np.ndarray) -> None:
-        between = between_8_and_4(probabilities)
-        probabilities[:, between] = 0
-        probabilities[NONE, between], probabilities[1, between] = 1 - share, share
-
-    change_row(show_little)
-    complete = [number.complete for number in reader.read(image).numbers]
-    is_ruled = shape == "square bracket"  # for its upright line
-    assert all(complete) == (share < 0.05 or is_ruled)
-
-
-@pytest.mark.parametrize("slope", [-0.1, -0.05, 0, 0.05, 0.1])
-@pytest.mark.parametrize("middle", [84, 88, 92, 96])
-def test_a_pale_ruled_line_in_pieces_is_no_ink(reader, one_of_each, middle, slope):
-    image = write("28 42 ", one_of_each).astype(np.float32)
-    across = np.arange(image.shape[1])
-    down = np.round(middle + slope * (across - across.mean())).astype(int)
-    for y in (down - 1, down, down + 1):
-        image[y, across] -= 95 + 30 * np.sin(across / 9)  # in part as dark as ink
-    numbers = reader.read(image.clip(0, 255).astype(np.uint8)).numbers
-    assert [(number.text, number.complete) for number in numbers] == [("28", True), ("42", True)]
-
-
-@pytest.mark.parametrize("hook", [0, 6])
-@pytest.mark.parametrize("end", [130, 136])
-@pytest.mark.parametrize("line", [114, 116, 118, 122])
-def test_digits_whose_strokes_cross_a_ruled_line(reader, one_of_each, line, end, hook):
-    image = write("749", one_of_each)
-    ink = image < 150
-    for left in (30, 76, 122):
-        bottom = int(np.flatnonzero(ink[:, left : left + 46].any(1))[-1])
-        x = left + int(np.flatnonzero(ink[bottom, left : left + 46]).mean())
-        tail = [(x, bottom - 2), (x, end), (x + hook, end - hook)]
-        cv2.polylines(image, [np.array(tail)], False, 40, 4, cv2.LINE_AA)
-    cv2.line(image, (0, line), (image.shape[1], line), 110, 3, cv2.LINE_AA)
-    (number,) = reader.read(image).numbers
-    assert (number.text, number.complete) == ("749", True)
-
-
-@pytest.mark.parametrize(
-    ("line", "digit", "is_tail"),
-    [((38, 3), (10, 38), True), ((38, 3), (10, 30), False), ((45, 3), (10, 38), False),
-     ((30, 2), (10, 30), False)],
-)  # fmt: skip
-def test_ink_below_a_line_that_a_digit_reaches_is_its_tail(line, digit, is_tail):
-    level, taken = (np.zeros((48, 60), np.uint8) for _ in range(2))
-    level[line[0] : line[0] + line[1]] = 1
-    taken[digit[0] : digit[1], 20:24] = 1
-    shape = Shape(20 / 28, 41 / 28 - 0.85, 5 / 28, 5 / 28, 0.02, np.ones((5, 5), np.uint8))
-    strip = SimpleNamespace(unit=28, place_of=lambda shape: (20, 41))
-    assert _is_tail(strip, SimpleNamespace(level=level), shape, taken) == is_tail
-
-
-@pytest.mark.parametrize("dash", [1, 9])
-@pytest.mark.parametrize("slope", [0, 0.05])
-def test_a_dotted_line_is_no_ink(reader, one_of_each, dash, slope):
-    image = write("28 42  ", one_of_each)
-    for x in range(10, image.shape[1] - 10, 14):
-        y = round(127 + slope * (x - 150))
-        cv2.line(image, (x, y), (x + dash, y), 60, 4, cv2.LINE_AA)
-    numbers = reader.read(image).numbers
-    assert [(number.text, number.complete) for number in numbers] == [("28", True), ("42", True)]
-
-
-def around(image: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is written in an image."""
-    rows, columns = np.nonzero(image < 150)
-    return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
-
-
-@pytest.mark.parametrize(("share", "is_sign"), [(0.005, True), (0.03, False)])
-def test_a_sign_close_to_a_digit(reader, one_of_each, change_row, share, is_sign):
-    image = write("28 42", one_of_each)
-    left = int(np.flatnonzero((image[:, 160:] < 150).any(0))[0]) + 160
-    cv2.line(image, (left - 32, 101), (left - 5, 101), 40, 4, cv2.LINE_AA)
-    cv2.line(image, (left - 20, 88), (left - 20, 110), 40, 4, cv2.LINE_AA)
-
-    def show(probabilities: np.ndarray) -> None:
-        between = between_8_and_4(probabilities)
-        probabilities[:, between] = 0
-        probabilities[SIGN, between], probabilities[1, between] = 1 - share, share
-
-    change_row(show)
-    assert reader.read(image).complete == is_sign
-
-
-@pytest.mark.parametrize("thick", [2, 5])
-@pytest.mark.parametrize("room", [10, 14])
-def test_boxes_around_digits_are_no_ink(reader, one_of_each, room, thick):
-    image = write("284", one_of_each, step=58)
-    left, top, right, bottom = around(image)
-    cv2.rectangle(image, (left - room, top - room), (right + room, bottom + room), 50, thick)
-    for x in (92, 150):
-        cv2.line(image, (x, top - room), (x, bottom + room), 50, thick)
-    (number,) = reader.read(image).numbers
-    assert (number.text, number.complete) == ("284", True)
-
-
-def test_a_box_around_one_digit_is_no_ink(reader, one_of_each):
-    image = write("28 4", one_of_each)
-    cv2.rectangle(image, (168, 72), (220, 128), 50, 3)
-    numbers = reader.read(image).numbers
-    assert [(number.text, number.complete) for number in numbers] == [("28", True), ("4", True)]
-
-
-@pytest.mark.parametrize("thick", [2, 5])
-def test_a_circle_around_a_number_is_no_ink(reader, one_of_each, thick):
-    image = np.pad(write("284", one_of_each), ((0, 0), (60, 60)), "edge")
-    left, top, right, bottom = around(image)
-    middle, size = ((left + right) // 2, (top + bottom) // 2), (right - left, 2 * (bottom - top))
-    cv2.ellipse(image, middle, (size[0] * 4 // 5, size[1] // 2), 0, 0, 360, 50, thick, cv2.LINE_AA)
-    (number,) = reader.read(image).numbers
-    assert (number.text, number.complete) == ("284", True)
-
-
-@pytest.mark.parametrize("text", ["kg", "%", "EUR"])
-def test_a_unit_leaves_a_number_complete(reader, one_of_each, text):
-    image = np.hstack([write("284", one_of_each), np.full((200, 160), 235, np.uint8)])
-    _, _, right, bottom = around(image)
-    place = right + 14, bottom
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 1.4, 50, 3, cv2.LINE_AA)
-    reading = reader.read(image)
-    assert [(number.text, number.complete) for number in reading.numbers] == [("284", True)]
-    assert any(mark.kind == "letter" for mark in reading.marks)
-
-
-@pytest.mark.parametrize(("share", "is_complete"), [(0.005, True), (0.05, False)])
-def test_what_may_be_a_digit_is_no_letter(reader, one_of_each, change_row, share, is_complete):
-    image = np.hstack([write("284", one_of_each), np.full((200, 80), 235, np.uint8)])
-    _, _, right, bottom = around(image)
-    cv2.putText(image, "k", (right + 14, bottom), cv2.FONT_HERSHEY_SIMPLEX, 1.4, 50, 3, cv2.LINE_AA)
-
-    def show(probabilities: np.ndarray) -> None:
-        behind = slice(int(np.flatnonzero(probabilities[4] > 0.5).max()) + 4, None)
-        probabilities[:, behind] = 0
-        probabilities[NONE, behind], probabilities[6, behind] = 1 - share, share
-
-    change_row(show)
-    assert reader.read(image).complete == is_complete
-
-
-@pytest.mark.parametrize(("shown", "text"), [(0.95, "28.4"), (0.5, "284")])
-def test_a_point_that_is_a_little_high(reader, one_of_each, change_row, shown, text):
-    image = write("284", one_of_each, step=58)
-    cv2.circle(image, (147, 108), 3, 40, -1, cv2.LINE_AA)
-
-    def show(probabilities: np.ndarray) -> None:
-        between = between_8_and_4(probabilities)
-        probabilities[:, between] = 0
-        probabilities[POINT, between], probabilities[NONE, between] = shown, 1 - shown
-
-    change_row(show)
-    assert reader.read(image).text == text
-
-
-@pytest.mark.parametrize(("left", "text"), [(10, "284"), (34, "?284")])
-def test_a_speck_left_of_a_number(reader, one_of_each, left, text):
-    image = np.hstack([np.full((200, 40), 235, np.uint8), write("284", one_of_each)])
-    first = np.flatnonzero((image < 150).any(0))[0]
-    cv2.circle(image, (int(first) - 44 + left, 120), 4, 40, -1, cv2.LINE_AA)
-    (number,) = reader.read(image).numbers
-    assert number.text == text
-
-
 def test_marks_are_within_the_image(reader, one_of_each):
     image = write("20  45", one_of_each)[70:130]  # hardly higher than its digits
     cv2.line(image, (145, 0), (145, 59), 60, 3)  # a ruled line from border to border
@@ -418,23 +187,6 @@ def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
     # Paper, a digit, and what is beside its foot: apart from it, or reaching below it.
     pieces = [(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), (left, 30, 10, 8, 60)]
     assert list(_are_points(np.array(pieces, np.int32), 28)) == [False, False, is_point]
-
-
-@pytest.fixture
-def change_row(monkeypatch):
-    """Lets the line reader say something else of each row, by a function of its probabilities."""
-
-    def install(change: Callable[[np.ndarray], None]) -> None:
-        read = LineReader.read
-
-        def changed(self: LineReader, ink: np.ndarray) -> np.ndarray:
-            probabilities = read(self, ink).copy()
-            change(probabilities)
-            return probabilities
-
-        monkeypatch.setattr(LineReader, "read", changed)
-
-    return install
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.45])

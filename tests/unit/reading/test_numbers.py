@@ -53,8 +53,6 @@ POINT, COMMA = mark("point", 32, 102, 6, 6), mark("comma", 32, 100, 6, 18)
         ((mark("line", 34, 0, 1, 200),), ["7", "5"]),
         ((mark("ink", 32, 60, 6, 40),), ["7?5"]),
         ((mark("letter", 32, 60, 6, 40),), ["7", "5"]),
-        # An abbreviation, whose point belongs to no number.
-        ((mark("letter", 30, 70, 4, 30), mark("point", 35, 102, 4, 4)), ["7", "5"]),
         # A slash across a dotted line.
         ((mark("sign", 31, 40, 10, 80), mark("point", 33, 102, 4, 4)), ["7", "5"]),
         # Pieces of a digit that nobody reads, two of which look like a colon.
@@ -231,7 +229,7 @@ def test_rows_are_numbered_from_the_top_whatever_was_accepted_when():
     assert [each.row for each in marks] == [1]
 
 
-KINDS: list[MarkKind] = ["point", "comma", "dash", "sign", "line", "ink"]
+KINDS: list[MarkKind] = ["point", "comma", "dash", "sign", "line", "letter", "ink"]
 
 
 @st.composite
@@ -338,6 +336,12 @@ def test_equal_gaps_separate_alike_wherever_they_are(x):
         digits.append(sure(8, x))
         x += 30
     assert texts(digits) == ["8888"] * 3
+
+
+@pytest.mark.parametrize(("x", "expected"), [(-33, "7"), (-16, "?7"), (-6, "?7")])
+def test_the_point_of_an_abbreviation_is_nearer_to_its_letter(x, expected):
+    marks = mark("letter", -46, 70, 12, 30), mark("point", x, 102, 4, 4)
+    assert texts([sure(7, 0)], *marks) == [expected]
 
 
 TICKS = [mark("line", x, 40, 2, 70) for x in (-6, 34, 74, 114)]
