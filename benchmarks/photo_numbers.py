@@ -80,6 +80,8 @@ def main() -> None:
     rows = []
     for group in GROUPS:
         own = [counts for label, counts in judged if label.group == group]
+        if not own:
+            continue
         written, right, wrong, complete = (sum(each) for each in zip(*own, strict=True))
         shares = [f"{count / written:.1%}" if written else "–" for count in (right, wrong)]
         rows.append([group, f"{len(own)}", f"{written}", f"{complete}", *shares, f"{wrong}"])
