@@ -99,6 +99,8 @@ def _find_level(ink: U8, faint: U8, unit: float) -> U8:
     faint[cv2.dilate(level, np.ones((5, 1), np.uint8)) > 0] = 0
     if (paler := _open(faint, 1, across)).any():
         level |= paler - _open(paler, round(THIN * unit), 1)
+    if not level.any():
+        return level
     # On to where a line is interrupted, as by digits, but not over what is thicker.
     thick = _open(ink, max(3, round(unit / 8)), 1)
     further = cv2.dilate(level, np.ones((3, across | 1), np.uint8)) * (1 - thick)
@@ -137,11 +139,13 @@ def find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
 
 def _find_slope(faint: U8, stats: I32, unit: float) -> float | None:
     """The slope of a line that a flat piece of ink is a part of, pixels down per pixel."""
-    length = round(SLOPING_LENGTH * unit)
-    thick = np.pad(cv2.dilate(faint, np.ones((3, 1), np.uint8)), 1)
     pieces = stats[1:, :4]
     is_flat = pieces[:, 3] <= HIGHEST_PIECE * pieces[:, 2]
     pieces = pieces[is_flat & (pieces[:, 2] >= SHORTEST_PIECE * unit)]
+    if not len(pieces):
+        return None
+    length = round(SLOPING_LENGTH * unit)
+    thick = np.pad(cv2.dilate(faint, np.ones((3, 1), np.uint8)), 1)
     widest = np.argsort(-pieces[:, 2], kind="stable")[:MOST_PIECES]
     for x, y, width, height in pieces[widest].tolist():
         middle = round(x + width / 2)
@@ -167,6 +171,8 @@ def find_dotted(stats: I32, unit: float) -> tuple[list[int], list[Dotted]]:
     left, top, width, height, area = (stats / unit).T
     centre, middle, right = left + width / 2, top + height / 2, left + width
     flat = np.flatnonzero((height <= FLAT) & (area >= MIN_AREA * unit))
+    if len(flat) < MIN_DOTTED:
+        return [], []
     flat = flat[np.argsort(left[flat], kind="stable")]
     chains, near = list[list[int]](), list[list[int]]()
     for i in flat.tolist():
