@@ -38,7 +38,7 @@ class DetectorConfig(StepConfig):
 
     steps: Steps = 14_000
     batch: Annotated[int, Meta(ge=1, le=10_000)] = 16
-    first_scene: Annotated[int, Meta(ge=0)] = 0
+    first_scene: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
 
 
 def detector_loss(net: DetectorNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, float]]:
