@@ -1,6 +1,6 @@
 """Rows of digits and signs as images, and detections that tests change."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,14 +12,19 @@ SIDE = 60  # of a digit's cell; its ink is 20/28 of that
 LEFTS = range(30, 330, 46)
 
 
+def put_digit(ink: np.ndarray, digit: np.ndarray, left: int, top: int) -> None:
+    """Draw a digit of MNIST in a cell of `SIDE` pixels."""
+    large = cv2.resize(digit, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    part = ink[top : top + SIDE, left : left + SIDE]
+    np.maximum(part, large[:, : part.shape[1]], out=part)
+
+
 def write_row(text: str, digits: Sequence[np.ndarray], lefts: Sequence[int] = LEFTS) -> np.ndarray:
     """A row of digits, dark on light paper; other characters leave room."""
     ink = np.zeros((160, lefts[len(text) - 1] + 120), np.uint8)
     for char, left in zip(text, lefts, strict=False):
         if char.isdecimal():
-            big = cv2.resize(digits[int(char)], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-            part = ink[50 : 50 + SIDE, left : left + SIDE]
-            np.maximum(part, big, out=part)
+            put_digit(ink, digits[int(char)], left, 50)
     return (235 - 0.8 * ink).astype(np.uint8)
 
 
@@ -42,9 +47,7 @@ def write(text: str, digits, height: int = 200, step: int = 46) -> np.ndarray:
     for place, char in enumerate(text):
         x = 30 + step * place
         if char.isdecimal():
-            big = cv2.resize(digits[int(char)], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-            part = ink[y : y + SIDE, x : x + SIDE]
-            np.maximum(part, big[:, : part.shape[1]], out=part)
+            put_digit(ink, digits[int(char)], x, y)
         else:
             draw_sign(ink, char, x + SIDE // 2, y + SIDE // 2)
     return (235 - 0.8 * ink).astype(np.uint8)
@@ -77,7 +80,14 @@ def around(image: np.ndarray) -> tuple[int, int, int, int]:
     return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
 
 
-def between_8_and_4(probabilities: np.ndarray) -> slice:
-    """The columns of a row between these digits."""
-    digits = [np.flatnonzero(probabilities[digit] > 0.5) for digit in (8, 4)]
-    return slice(digits[0].max() + 3, digits[1].min() - 2)
+def shown_between_8_and_4(shown: Mapping[int, float]) -> Callable[[np.ndarray], None]:
+    """A change of a row: between these digits it shows classes with these probabilities."""
+
+    def show(probabilities: np.ndarray) -> None:
+        digits = [np.flatnonzero(probabilities[digit] > 0.5) for digit in (8, 4)]
+        between = slice(digits[0].max() + 3, digits[1].min() - 2)
+        probabilities[:, between] = 0
+        for kind, probability in shown.items():
+            probabilities[kind, between] = probability
+
+    return show

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support.rows import SIDE, between_8_and_4, write
+from support.rows import SIDE, shown_between_8_and_4, write
 
 from digitkit import Digit
 from digitkit.images.cv import cv2
@@ -221,12 +221,7 @@ def test_what_has_not_the_size_of_a_sign_makes_numbers_incomplete(
     for x0, y0, x1, y1 in strokes:
         cv2.line(image, (x0, y0), (x1, y1), 40, 4, cv2.LINE_AA)
 
-    def show(probabilities: np.ndarray) -> None:
-        between = between_8_and_4(probabilities)
-        probabilities[:, between] = 0
-        probabilities[SIGN, between] = 1
-
-    change_row(show)
+    change_row(shown_between_8_and_4({SIGN: 1}))
     numbers = reader.read(image).numbers
     assert any(number.complete for number in numbers) == is_sign
     assert "".join(number.text for number in numbers).replace("?", "") == "2842"

@@ -3,17 +3,11 @@
 import numpy as np
 import pytest
 
-from digitkit import Reader
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.outline import missing_margin
 
 PAPER, DARK = 235, 35
-
-
-@pytest.fixture(scope="module")
-def reader() -> Reader:
-    return Reader(mode="page")
 
 
 @pytest.fixture

@@ -21,11 +21,6 @@ def detector() -> Detector:
     return Detector()
 
 
-@pytest.fixture(scope="module")
-def reader() -> Reader:
-    return Reader(mode="page")
-
-
 def page_of(rows: list[str], digits, dark=True, shade=0.0) -> np.ndarray:
     """An image of rows of digits, dark or light ones, darker to the right by `shade`."""
     width = max(map(len, rows)) * 120 + 80

@@ -9,7 +9,6 @@ import pytest
 from support.readings import make_digit
 from support.rows import change_detections, write_row
 
-from digitkit import Reader
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
 from digitkit.reading import recut
@@ -17,11 +16,6 @@ from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.line_reader import HEIGHT, NONE
 from digitkit.reading.lines import Line
 from digitkit.reading.strips import Member, Strip
-
-
-@pytest.fixture(scope="module")
-def reader() -> Reader:
-    return Reader(mode="page")
 
 
 @pytest.fixture

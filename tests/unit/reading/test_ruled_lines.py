@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support.rows import around, between_8_and_4, write
+from support.rows import around, shown_between_8_and_4, write
 
 from digitkit import Reader
 from digitkit.images.cv import cv2
@@ -30,12 +30,7 @@ def test_what_is_higher_than_digits_separates_if_it_is_none(
     cv2.polylines(image, [np.array(HIGH[shape])], False, 40, pen, cv2.LINE_AA)
     cv2.line(image, (0, 132), (image.shape[1], 132), 120, 1)  # what the digits stand on
 
-    def show_little(probabilities: np.ndarray) -> None:
-        between = between_8_and_4(probabilities)
-        probabilities[:, between] = 0
-        probabilities[NONE, between], probabilities[1, between] = 1 - share, share
-
-    change_row(show_little)
+    change_row(shown_between_8_and_4({NONE: 1 - share, 1: share}))
     complete = [number.complete for number in reader.read(image).numbers]
     is_ruled = shape == "square bracket"  # for its upright line
     assert all(complete) == (share < 0.05 or is_ruled)
@@ -100,12 +95,7 @@ def test_a_sign_close_to_a_digit(reader, one_of_each, change_row, share, is_sign
     cv2.line(image, (left - 32, 101), (left - 5, 101), 40, 4, cv2.LINE_AA)
     cv2.line(image, (left - 20, 88), (left - 20, 110), 40, 4, cv2.LINE_AA)
 
-    def show(probabilities: np.ndarray) -> None:
-        between = between_8_and_4(probabilities)
-        probabilities[:, between] = 0
-        probabilities[SIGN, between], probabilities[1, between] = 1 - share, share
-
-    change_row(show)
+    change_row(shown_between_8_and_4({SIGN: 1 - share, 1: share}))
     assert reader.read(image).complete == is_sign
 
 
@@ -169,12 +159,7 @@ def test_a_point_that_is_a_little_high(reader, one_of_each, change_row, shown, t
     image = write("284", one_of_each, step=58)
     cv2.circle(image, (147, 108), 3, 40, -1, cv2.LINE_AA)
 
-    def show(probabilities: np.ndarray) -> None:
-        between = between_8_and_4(probabilities)
-        probabilities[:, between] = 0
-        probabilities[POINT, between], probabilities[NONE, between] = shown, 1 - shown
-
-    change_row(show)
+    change_row(shown_between_8_and_4({POINT: shown, NONE: 1 - shown}))
     assert reader.read(image).text == text
 
 

@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 from support.rows import change_detections, write_row
 
-from digitkit import Reader
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
-
-
-@pytest.fixture(scope="module")
-def reader() -> Reader:
-    return Reader(mode="page")
 
 
 @pytest.fixture

@@ -5,16 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from digitkit import Digit, Reader
+from digitkit import Digit
 from digitkit.images.cv import cv2
 from digitkit.reading.results import Mark
 from digitkit.reading.words import WORD_WEIGHTS, doubt_words, find_words
 from digitkit.training.scenes.fonts import Font, load_fonts
-
-
-@pytest.fixture(scope="module")
-def reader() -> Reader:
-    return Reader(mode="page")
 
 
 def write_in(font: Font, text: str, spacing: int = 0) -> np.ndarray:
