@@ -13,6 +13,7 @@ from digitkit.arrays import U8, Box
 from digitkit.forms.template import FormField
 from digitkit.forms.template_file import MAX_CELLS
 from digitkit.images.cv import cv2
+from digitkit.images.masks import connect, open_mask
 
 DARK, FAINT = 20, 8
 """Darkness from which a pixel is print, and from which it may be of a line, 0–255."""
@@ -118,16 +119,14 @@ def _find_lines(dark: U8) -> tuple[U8, U8]:
     side = max(dark.shape)
     # A line may rise a little: pieces of it are level.
     across, down = (max(9, round(length * side)) for length in (MIN_WIDTH, MIN_HEIGHT))
-    thick = cv2.dilate(dark, np.ones((3, 3), np.uint8))
-    level = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, across), np.uint8))
-    upright = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((down, 1), np.uint8))
-    return np.asarray(level, np.uint8), np.asarray(upright, np.uint8)
+    thick = np.asarray(cv2.dilate(dark, np.ones((3, 3), np.uint8)), np.uint8)
+    return open_mask(thick, 1, across), open_mask(thick, down, 1)
 
 
 def _find_dotted_lines(dark: U8) -> U8:
     """The level lines of dots or dashes, without their gaps, uint8 ``[H, W]`` of 0 and 1."""
     side = max(dark.shape)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
+    labels, stats = connect(dark)
     width, height, area = stats[:, cv2.CC_STAT_WIDTH :].T
     is_dash = (height <= DASH * side) & (width >= height) & (area > 0.75 * width * height)
     is_dot = (height <= DOT * side) | is_dash
@@ -135,9 +134,7 @@ def _find_dotted_lines(dark: U8) -> U8:
     dots = cv2.dilate(is_dot[labels].astype(np.uint8), np.ones((3, 3), np.uint8))
     gap, length = round(DOT_GAP * side), round(MIN_LINE * side)
     joined = cv2.morphologyEx(dots, cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8))
-    return np.asarray(
-        cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, length), np.uint8)), np.uint8
-    )
+    return open_mask(np.asarray(joined, np.uint8), 1, length)
 
 
 def _find_cells(level: U8, upright: U8) -> list[_Cell]:
@@ -193,7 +190,7 @@ def _find_write_lines(
     side = max(dark.shape)
     thick = np.asarray(cv2.dilate(dark, np.ones((3, 3), np.uint8)), np.uint8)
     beside_uprights = cv2.dilate(upright, np.ones((5, 5), np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(level, connectivity=8)
+    labels, stats = connect(level)
     found: list[tuple[Box, list[_Cell]]] = []
     for place, (x, y, w, h) in enumerate(stats[1:, :4].tolist(), 1):
         if h > 0.02 * side or w > 0.95 * width:

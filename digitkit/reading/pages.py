@@ -15,6 +15,7 @@ from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import REDUCED_SIDE, GreyImage
 from digitkit.images.ink import extract_ink
+from digitkit.images.masks import connect
 from digitkit.reading.crops import clip_box, crop_detection
 from digitkit.reading.detections import Detection
 from digitkit.reading.detector import CENTRE, Detector
@@ -166,15 +167,8 @@ def _run_detector(
 ) -> Scale:
     """Run the detector on an image, or a part of one, at some scale; see `Scale`."""
     maps = detector.maps(image)
-    mask = (maps.ink > MIN_INK).astype(np.uint8)
-    _, components, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    return Scale(
-        ratio,
-        maps,
-        np.asarray(components, np.int32),
-        np.asarray(stats[:, cv2.CC_STAT_AREA], np.int32),
-        origin,
-    )
+    components, stats = connect((maps.ink > MIN_INK).astype(np.uint8))
+    return Scale(ratio, maps, components, stats[:, cv2.CC_STAT_AREA], origin)
 
 
 def _find_peaks(scale: Scale) -> list[Candidate]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from digitkit.arrays import F64, I32, U8
 from digitkit.images.cv import cv2
+from digitkit.images.masks import connect, open_mask
 from digitkit.reading.shapes import ARC, MIN_AREA, Shape
 
 LINE_LENGTHS = 2.2, 1.55
@@ -86,7 +88,7 @@ def find_lines(ink: U8, faint: U8, unit: float) -> tuple[U8, U8]:
         unit: height of the row's digits, pixels.
     """
     level = _find_level(ink, faint, unit)
-    upright = _open(ink, round(LINE_LENGTHS[1] * unit), 1)
+    upright = open_mask(ink, round(LINE_LENGTHS[1] * unit), 1)
     _drop_leaning(upright, np.asarray(cv2.subtract(ink, level), np.uint8), unit)
     return level, upright
 
@@ -94,18 +96,18 @@ def find_lines(ink: U8, faint: U8, unit: float) -> tuple[U8, U8]:
 def _find_level(ink: U8, faint: U8, unit: float) -> U8:
     """Level ruled lines; see `find_lines`."""
     across = round(LINE_LENGTHS[0] * unit)
-    level = _open(ink, 1, across)
-    # Of a dark line, whole as it is, the soft edges are no other one.
-    faint[cv2.dilate(level, np.ones((5, 1), np.uint8)) > 0] = 0
-    if (paler := _open(faint, 1, across)).any():
-        level |= paler - _open(paler, round(THIN * unit), 1)
+    level = open_mask(ink, 1, across)
+    if level.any():  # its soft edges are no other line
+        faint[cv2.dilate(level, np.ones((5, 1), np.uint8)) > 0] = 0
+    if (paler := open_mask(faint, 1, across)).any():
+        level |= paler - open_mask(paler, round(THIN * unit), 1)
     if not level.any():
         return level
     # On to where a line is interrupted, as by digits, but not over what is thicker.
-    thick = _open(ink, max(3, round(unit / 8)), 1)
+    thick = open_mask(ink, max(3, round(unit / 8)), 1)
     further = cv2.dilate(level, np.ones((3, across | 1), np.uint8)) * (1 - thick)
     lines = np.asarray(cv2.max(further, cv2.dilate(level, np.ones((3, 3), np.uint8))), np.uint8)
-    low, high = (_open(ink, round(height * unit), 1) for height in CROSSING)
+    low, high = (open_mask(ink, round(height * unit), 1) for height in CROSSING)
     return lines * (1 - (low - high))
 
 
@@ -121,13 +123,16 @@ def find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
     height, width = ink.shape
     if width > WIDEST_SLOPING * unit:
         return None
-    slope = _find_slope(faint, stats, unit)
+    pieces = _find_flat(stats, unit)
+    if not pieces:
+        return None
+    # Where the slope is not quite that of the line, its pixels are in two rows.
+    thicker = np.asarray(cv2.dilate(faint, np.ones((3, 1), np.uint8)), np.uint8)
+    slope = _find_slope(thicker, pieces, unit)
     if slope is None:
         return None
     shear = np.array([[1, 0, 0], [-slope, 1, max(slope, 0) * width]], np.float64)
     size = width, height + round(abs(slope) * width)
-    # Where the slope is not quite that of the line, its pixels are in two rows.
-    thicker = cv2.dilate(faint, np.ones((3, 1), np.uint8))
     level = _find_level(
         np.asarray(cv2.warpAffine(ink, shear, size, flags=cv2.INTER_NEAREST), np.uint8),
         np.asarray(cv2.warpAffine(thicker, shear, size, flags=cv2.INTER_NEAREST), np.uint8),
@@ -137,21 +142,25 @@ def find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
     return np.asarray(cv2.warpAffine(level, shear, (width, height), flags=back), np.uint8)
 
 
-def _find_slope(faint: U8, stats: I32, unit: float) -> float | None:
+def _find_flat(stats: I32, unit: float) -> list[list[int]]:
+    """The boxes of the widest flat pieces of ink, which may be pieces of a line."""
+    boxes = stats[1:, :4]
+    is_flat = boxes[:, 3] <= HIGHEST_PIECE * boxes[:, 2]
+    boxes = boxes[is_flat & (boxes[:, 2] >= SHORTEST_PIECE * unit)]
+    widest = np.argsort(-boxes[:, 2], kind="stable")[:MOST_PIECES]
+    pieces: list[list[int]] = boxes[widest].tolist()
+    return pieces
+
+
+def _find_slope(thicker: U8, pieces: Sequence[Sequence[int]], unit: float) -> float | None:
     """The slope of a line that a flat piece of ink is a part of, pixels down per pixel."""
-    pieces = stats[1:, :4]
-    is_flat = pieces[:, 3] <= HIGHEST_PIECE * pieces[:, 2]
-    pieces = pieces[is_flat & (pieces[:, 2] >= SHORTEST_PIECE * unit)]
-    if not len(pieces):
-        return None
     length = round(SLOPING_LENGTH * unit)
-    thick = np.pad(cv2.dilate(faint, np.ones((3, 1), np.uint8)), 1)
-    widest = np.argsort(-pieces[:, 2], kind="stable")[:MOST_PIECES]
-    for x, y, width, height in pieces[widest].tolist():
+    framed = np.pad(thicker, 1)
+    for x, y, width, height in pieces:
         middle = round(x + width / 2)
-        across = np.arange(max(0, middle - length), min(faint.shape[1], middle + length))
+        across = np.arange(max(0, middle - length), min(thicker.shape[1], middle + length))
         down = np.round(y + height / 2 + SLOPES[:, None] * (across - middle)).astype(np.intp)
-        seen = thick[np.clip(down + 1, 0, thick.shape[0] - 1), across + 1]
+        seen = framed[np.clip(down + 1, 0, framed.shape[0] - 1), across + 1]
         total = np.pad(seen, ((0, 0), (1, 0))).cumsum(1, dtype=np.int64)
         longest = (total[:, length:] - total[:, :-length]).max(1, initial=0)
         if longest.max() >= ALMOST_ALL * length:
@@ -196,12 +205,6 @@ def find_dotted(stats: I32, unit: float) -> tuple[list[int], list[Dotted]]:
     return dotted, lines
 
 
-def _open(mask: U8, height: int, width: int) -> U8:
-    """A mask without what is smaller than a rectangle of this size, pixels."""
-    kernel = np.ones((max(1, height), max(1, width)), np.uint8)
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), np.uint8)
-
-
 def _drop_leaning(upright: U8, ink: U8, unit: float) -> None:
     """Drop what is a part of a slash, a bracket or a circle from upright lines.
 
@@ -212,7 +215,7 @@ def _drop_leaning(upright: U8, ink: U8, unit: float) -> None:
     """
     if not upright.any():
         return
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    labels, stats = connect(ink)
     for i in filter(None, np.unique(labels[upright > 0]).tolist()):
         x, y, width, height, area = stats[i].tolist()
         piece = (labels[y : y + height, x : x + width] == i).astype(np.uint8)

@@ -12,6 +12,7 @@ import numpy as np
 
 from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
+from digitkit.images.masks import open_mask
 from digitkit.reading.results import MarkKind
 
 MIN_AREA = 0.003
@@ -112,10 +113,10 @@ class Shape:
 
     @cached_property
     def high_stroke(self) -> Shape | None:
-        """The single stroke, higher than a digit, that it is beside the digits; None if it is none.
+        """The part beside the digits, if it is a single stroke higher than a digit; else None.
 
-        What it is above and below them is no part of it: the ends of a bracket, a circle around the
-        number, or a piece of a ruled line.
+        Ink above and below the digits is left out: the ends of a bracket, the rest of a circle
+        around the number, or a piece of a ruled line.
         """
         if self.height < (HIGH_STROKE if self.width < ARC[0] else ARC[1]):
             return None
@@ -145,9 +146,8 @@ class Shape:
         height = max(1, round(RUNS[0] * self.ink.shape[0] / self.height))
         width = max(1, round(RUNS[1] * self.ink.shape[1] / self.width))
         whole = np.pad(self.ink, ((height, height), (width, width)))  # it ends at its sides
-        upright = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((height, 1), np.uint8))
-        level = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((1, width), np.uint8))
-        sides = cv2.dilate(cv2.max(upright, level), np.ones((3, 3), np.uint8))
+        sides = cv2.max(open_mask(whole, height, 1), open_mask(whole, 1, width))
+        sides = cv2.dilate(sides, np.ones((3, 3), np.uint8))
         rest = cv2.subtract(whole, sides)
         return self.area * cv2.countNonZero(rest) / max(1, cv2.countNonZero(self.ink))
 

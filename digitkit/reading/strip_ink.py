@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import I32, U8
 from digitkit.images.cv import cv2
+from digitkit.images.masks import connect
 from digitkit.reading.ruled_lines import (
     DIRECTIONS,
     DOT_WIDTH,
@@ -72,18 +73,18 @@ def find_ink(pixels: U8, digits: U8, is_outside: npt.NDArray[np.bool_], unit: fl
         mask[is_outside] = faint[is_outside] = 0
     level, upright = find_lines(mask, faint, unit)
     mask[cv2.max(level, cv2.dilate(upright, np.ones((3, 3), np.uint8))) > 0] = 0
-    labels, stats = _connect(mask)
+    labels, stats = connect(mask)
     for _ in range(DIRECTIONS):
         sloping = find_sloping(mask, faint, stats, unit)
         if sloping is None:
             break
         mask[sloping > 0] = 0
         level |= sloping
-        labels, stats = _connect(mask)
+        labels, stats = connect(mask)
     dots, dotted = find_dotted(stats, unit)
     if dots:
         _take_out(mask, strength, labels, stats, dots, unit)
-        labels, stats = _connect(mask)
+        labels, stats = connect(mask)
     return Ink(mask, upright, level, dotted, strength, labels, stats)
 
 
@@ -98,12 +99,6 @@ def _take_out(
     dots = [i for i in dotted if stats[i, cv2.CC_STAT_WIDTH] <= DOT_WIDTH * unit]
     edges = cv2.dilate(np.isin(labels, dots).astype(np.uint8), np.ones((3, 3), np.uint8))
     strength[edges > mask] = 0
-
-
-def _connect(mask: U8) -> tuple[I32, I32]:
-    """The connected pieces of a mask, and their stats; see `Ink`."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    return np.asarray(labels, np.int32), np.asarray(stats, np.int32)
 
 
 def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8, U8] | None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from digitkit.arrays import F64, I32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.images.masks import connect
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import Detection, ink_box
 from digitkit.reading.order import median
@@ -196,10 +197,10 @@ class Strip:
         """The connected pieces of a mask, of at least so many pixels."""
         if cv2.countNonZero(mask) < least:
             return []
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        labels, stats = connect(mask)
         return [
-            self.to_shape(np.asarray(labels, np.int32), i, stats[i].tolist())
-            for i in range(1, count)
+            self.to_shape(labels, i, stats[i].tolist())
+            for i in range(1, len(stats))
             if stats[i, cv2.CC_STAT_AREA] >= least
         ]
 

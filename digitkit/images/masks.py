@@ -1,0 +1,34 @@
+"""Masks: images of 0 and 1, and what is connected in them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from digitkit.arrays import I32, U8
+from digitkit.images.cv import cv2
+
+
+def open_mask(mask: U8, height: int, width: int) -> U8:
+    """A mask without what a rectangle does not fit into; beyond its border all may be set.
+
+    Args:
+        mask: 0 or 1, uint8 ``[H, W]``.
+        height: of the rectangle, pixels; less than 1 counts as 1.
+        width: likewise.
+    """
+    kernel = np.ones((max(1, height), max(1, width)), np.uint8)
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), np.uint8)
+
+
+def connect(mask: U8) -> tuple[I32, I32]:
+    """The pieces of a mask whose pixels touch, also at their corners.
+
+    Args:
+        mask: 0 or 1, uint8 ``[H, W]``.
+
+    Returns:
+        The label of each pixel, int32 ``[H, W]``, 0 where nothing is set; and by label the left
+        side, the top, the width, the height and the area, pixels, int32 ``[N, 5]``.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return np.asarray(labels, np.int32), np.asarray(stats, np.int32)
