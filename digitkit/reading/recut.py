@@ -177,8 +177,8 @@ def _draw_owners(strip: Strip, placed: Sequence[Placed]) -> tuple[I32, dict[int,
     """Number the digits from 1, and mark which one each pixel of the strip belongs to.
 
     Returns:
-        The numbers of the pixels, 0 where there is no digit, int32 ``[h, w]``; and the numbers of
-        the members by their ids.
+        The number of the digit at each pixel, 0 for none, int32 ``[h, w]``; and the number of each
+        member by its id.
     """
     owners = np.zeros(strip.shape, np.int32)
     for number, each in enumerate(placed, 1):

@@ -57,7 +57,7 @@ EXPLAINED = 0.65
 shows nothing else there, and half of it is above or below the digit, or it is lower than `LOW`."""
 
 WIDER = 1.5
-"""Ink that is wider than this, in widths of a digit, is no part of it."""
+"""Ink wider than so many widths of a digit is not a part of it."""
 
 LOW = 0.45
 """Ink beside a digit is not a part of it if it is higher than this, in heights of the digit."""
@@ -268,7 +268,7 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
 def _tell_apart(
     mark: Mark, seen: F32, x: float, line: Line, own: Sequence[Member]
 ) -> Literal["sign", "letter", "ink"]:
-    """What ink is that is no point, comma, dash or line.
+    """Classify ink that is not a point, a comma, a dash or a line.
 
     Args:
         mark: the ink.
@@ -358,7 +358,7 @@ def _belongs(mark: Mark, digit: Box) -> bool:
 
 
 def _is_over(mark: Mark, digit: Box) -> bool:
-    """Whether most of some ink, which is not wider, is above or below a digit."""
+    """Whether most of a mark, which is not much wider, is above or below a digit."""
     x, _, width, _ = mark.row_box
     common = min(x + width, digit[0] + digit[2]) - max(x, digit[0])
     return 2 * common >= width and width <= WIDER * digit[2]
