@@ -103,11 +103,10 @@ class Line:
             box: in the image.
             width: of it where the row is level, pixels of the image.
         """
-        middle = self._place(box) / COLUMN - 0.5
-        half = max(width / self.strip.height * self.strip.unit * HEIGHT / self.strip.shape[0] / 2
-                   / COLUMN, AROUND)  # fmt: skip
-        columns = slice(max(0, round(middle - half)), max(0, round(middle + half) + 1))
-        return float(self.probabilities[:SIGN, columns].max(initial=0))
+        scale = self.strip.unit / self.strip.height * HEIGHT / self.strip.shape[0]
+        around = max(AROUND, round(width / 2 * scale / COLUMN))
+        columns = _near(self.probabilities, self._place(box), around)
+        return float(columns[:SIGN].max(initial=0))
 
     def maybe_digit(self, box: Box) -> float:
         """The probability of a digit where the row most likely shows a sign near a box."""
@@ -278,10 +277,10 @@ def look_up(probabilities: F32, x: float) -> F32 | None:
     return near[:, int(near[NONE].argmin())] if near.shape[1] else None
 
 
-def _near(probabilities: F32, x: float) -> F32:
+def _near(probabilities: F32, x: float, around: int = AROUND) -> F32:
     """The columns near an x coordinate of the line reader's input; none outside of the row."""
     column = round(x / COLUMN - 0.5)
-    return probabilities[:, max(0, column - AROUND) : max(0, column + AROUND + 1)]
+    return probabilities[:, max(0, column - around) : max(0, column + around + 1)]
 
 
 def read_lines(image: GreyImage, members: Sequence[Member], reader: LineReader) -> dict[int, Line]:

@@ -50,6 +50,9 @@ FAINT_POINT = 0.3
 SEEN = 0.9
 """The row shows a point from this probability on."""
 
+HIGHEST_POINT = 0.15
+"""Such a point is at least this far below the middle of the digits, in heights."""
+
 HIGHEST_TAIL, TAIL_REACH = 0.6, 0.2
 """The end of a digit's stroke below a ruled line is at most so high, and so far from the digit, in
 heights."""
@@ -62,9 +65,6 @@ LEANING_SIDE = 0.12
 
 END = 3
 """Such a side ends at most this far from a level line, pixels of the strip."""
-
-HIGHEST_POINT = 0.15
-"""Such a point is this far below the middle of the digits, in heights."""
 
 
 def find_marks(lines: Mapping[int, Line], members: Sequence[Member]) -> list[Mark]:
@@ -142,11 +142,7 @@ def is_written(line: Line, ink: Ink, shape: Shape) -> bool:
     strength = line.strip.strength(ink, shape)
     if strength >= FAINT:
         return True
-    if strength < FAINT_POINT:
-        return False
-    box, _ = line.strip.to_boxes(shape)
-    seen = line.near(box)
-    return seen is not None and bool(seen[POINT] >= SEEN)
+    return strength >= FAINT_POINT and _shows_point(line, shape)
 
 
 def _is_tail(strip: Strip, ink: Ink, shape: Shape, taken: U8) -> bool:
@@ -199,9 +195,13 @@ def _doubt_point(ink: Ink, kind: MarkKind, shape: Shape) -> MarkKind:
 
 def _is_shown_as_point(line: Line, shape: Shape) -> bool:
     """Whether a dot is a point by its row, though it may be a little high for one."""
-    if not (shape.is_round and shape.middle >= HIGHEST_POINT):
-        return False
-    seen = line.near(line.strip.to_boxes(shape)[0])
+    return shape.is_round and shape.middle >= HIGHEST_POINT and _shows_point(line, shape)
+
+
+def _shows_point(line: Line, shape: Shape) -> bool:
+    """Whether the row shows a point where a shape is."""
+    box, _ = line.strip.to_boxes(shape)
+    seen = line.near(box)
     return seen is not None and bool(seen[POINT] >= SEEN)
 
 

@@ -130,14 +130,15 @@ def _are_ticks(
     lines = [x for i, x in enumerate(lines) if not i or x - lines[i - 1] > SAME_LINE * height]
     if len(lines) < MIN_TICKS:
         return False
-    rooms = [(right - left) for left, right in pairwise(lines)]
+    rooms = [right - left for left, right in pairwise(lines)]
+    narrowest = min(rooms)
     places = [_middle(box) for box in digits]
     y = median([box[1] for box in uprights])
     return (
-        max(abs(room / min(rooms) - round(room / min(rooms))) for room in rooms) <= UNEVEN
+        max(abs(room / narrowest - round(room / narrowest)) for room in rooms) <= UNEVEN
         and is_one_per_box(lines, places)
         and sum(lines[0] < x < lines[-1] for x in places) >= 2
-        and 2 * sum(room < 1.5 * min(rooms) for room in rooms) >= len(rooms)
+        and 2 * sum(room < 1.5 * narrowest for room in rooms) >= len(rooms)
         and not any(
             mark.kind == "line"
             and mark.row != own[0].row
