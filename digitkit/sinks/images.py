@@ -23,12 +23,12 @@ class _ImageFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._used: set[str] = set()
+        self._used: dict[str, int] = {}
 
     def fail(self, failure: Failure) -> None:
         """There is nothing to draw."""
 
-    def _save(self, frame: Frame, image: U8, mark: str = "") -> None:
+    def _save(self, frame: Frame, image: U8) -> None:
         source = "stdin" if frame.source == "-" else frame.source
         encoded = Path(source).stem.encode("utf-8", "replace")
         stem = encoded[:MAX_STEM_BYTES].decode("utf-8", "ignore") or "image"
@@ -36,14 +36,14 @@ class _ImageFolder:
             stem += f"-page{frame.page}"
         if frame.number is not None:
             stem += f"-{frame.number:06d}"
-        name, count = f"{stem}{mark}.png", 1
         # Two folders may each contain a 1.png; neither replaces the other.
+        name, key = stem, stem.lower()
         while name.lower() in self._used:
-            count += 1
-            name = f"{stem}-{count}{mark}.png"
-        self._used.add(name.lower())
+            self._used[key] += 1
+            name = f"{stem}-{self._used[key]}"
+        self._used[name.lower()] = 1
         _, data = cv2.imencode(".png", image)
-        atomic.write_bytes(self.folder / name, data.tobytes())
+        atomic.write_bytes(self.folder / f"{name}.png", data.tobytes())
 
 
 class AnnotatedImageSink(_ImageFolder):
