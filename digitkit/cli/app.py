@@ -50,7 +50,7 @@ COMMANDS = {
     "camera.",
     "serve": "Read a camera, files and posted images, and show it on a web page and as an API.",
     "corrections": "Turn corrections into a folder for digitkit train --data.",
-    "form": "Mark the fields of a form once, so that digitkit infer --form reads it.",
+    "form": "Define the fields of a form once, so that digitkit infer --form reads it.",
     "eval": "Measure a model: loss, accuracy, calibration, per-digit precision and recall.",
     "inspect": "Show what a model is: its contract, operators, parameters, multiply-adds, size, "
     "hashes.",
@@ -180,11 +180,12 @@ def digitkit(
 ) -> None:
     """Handwritten digits, from training to an edge device.
 
-    Exit codes: 0 success; 1 some inputs failed, or doctor found a problem; 2 nothing could start
-    (an option, a model, a recipe, a settings file, a data folder); 3 a gate failed (parity,
-    accuracy, bench --strict on an invalid run); 78 instead of 2, to systemd only, for wrong
-    settings or a wrong model; 130 a training, or infer with an --output that can be continued, was
-    stopped by Ctrl-C.
+    Exit codes: 0 success; 1 some inputs failed, doctor found that infer cannot run, or bench could
+    measure nothing; 2 nothing could start (an option, a model, a recipe, a settings file, a data
+    folder); 3 a gate failed (parity, accuracy, fine-tuning that forgets MNIST, bench --strict or
+    --save on an invalid run, --recommend if nothing qualifies); 78 instead of 2, to systemd only,
+    for wrong settings or a wrong model; 130 a training, or infer with an --output that can be
+    continued, was stopped by Ctrl-C.
     """
 
 

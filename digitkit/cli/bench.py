@@ -112,8 +112,8 @@ def command(
     INVALID if the board throttled, the clock fell or the processes disagree, and noisy if other
     programs used the CPU. It takes about twenty seconds per variant, and half a minute per model
     for whole images and cold starts. Resident memory requires the package psutil (digitkit's extra
-    "bench"). Additional exit codes: 1 nothing could be measured; 3 with --strict for an invalid
-    run, with --recommend if nothing qualifies.
+    "bench"). Additional exit codes: 1 nothing could be measured; 3 with --strict or --save for an
+    invalid run, with --recommend if nothing qualifies.
     """
     if context.invoked_subcommand is not None:
         _refuse_options(context)

@@ -35,7 +35,7 @@ ThreadCountsOption = Annotated[
     str | None,
     typer.Option(
         metavar="N,…",
-        help="Threads per call; 1, and with --recommend 1, 2, 4 … up to the number of cores.",
+        help="Threads per call; by default 1, with --recommend 1, 2, 4 … up to the cores.",
         rich_help_panel=WHAT,
         show_default=False,
     ),
@@ -44,7 +44,7 @@ BatchesOption = Annotated[
     str | None,
     typer.Option(
         metavar="N,…",
-        help="Images per call; 1, and with --recommend 1, 8 and 64.",
+        help="Images per call; by default 1, with --recommend 1, 8 and 64.",
         rich_help_panel=WHAT,
         show_default=False,
     ),
@@ -63,7 +63,7 @@ PacedOption = Annotated[
     typer.Option(
         metavar="HZ",
         help="Also measure at a fixed rate, like a camera's: clocks and caches go cold in the "
-        "pauses. 10; 0 (none) with --recommend.",
+        "pauses. By default 10; with --recommend 0 (off).",
         rich_help_panel=WHAT,
         show_default=False,
     ),
@@ -73,7 +73,7 @@ WholeOption = Annotated[
     typer.Option(
         "--whole/--model-only",
         help="Also measure whole images, from file to digits, and the cold start of digitkit "
-        "infer. Yes; no with --recommend.",
+        "infer. On by default; off with --recommend.",
         rich_help_panel=WHAT,
         show_default=False,
     ),
@@ -98,7 +98,7 @@ DataOption = Annotated[
 ProcessesOption = Annotated[
     int | None,
     typer.Option(
-        help="Fresh processes per variant, in rounds that the variants share; 5.",
+        help="Fresh processes per variant, in rounds that the variants share; by default 5.",
         rich_help_panel=LENGTH,
         show_default=False,
     ),
@@ -106,7 +106,7 @@ ProcessesOption = Annotated[
 RunsOption = Annotated[
     int | None,
     typer.Option(
-        help="Minimum of timed calls per variant, over all processes; 1,024.",
+        help="Minimum of timed calls per variant, over all processes; by default 1,024.",
         rich_help_panel=LENGTH,
         show_default=False,
     ),
@@ -114,7 +114,7 @@ RunsOption = Annotated[
 SecondsOption = Annotated[
     float | None,
     typer.Option(
-        help="Minimum of timed seconds per variant, over all processes; 10.",
+        help="Minimum of timed seconds per variant, over all processes; by default 10.",
         rich_help_panel=LENGTH,
         show_default=False,
     ),
@@ -122,7 +122,7 @@ SecondsOption = Annotated[
 WarmupRunsOption = Annotated[
     int | None,
     typer.Option(
-        help="Minimum of calls before, in each process; 50.",
+        help="Minimum of warm-up calls in each process; by default 50.",
         rich_help_panel=LENGTH,
         show_default=False,
     ),
@@ -130,7 +130,7 @@ WarmupRunsOption = Annotated[
 WarmupSecondsOption = Annotated[
     float | None,
     typer.Option(
-        help="Minimum of seconds before, in each process; 0.5.",
+        help="Minimum of warm-up seconds in each process; by default 0.5.",
         rich_help_panel=LENGTH,
         show_default=False,
     ),

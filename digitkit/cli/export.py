@@ -23,7 +23,7 @@ digitkit export runs/quick-20260101-120000
 
 digitkit export runs/best-20260101-120000 --out models --name digits
 
-digitkit export runs/best-20260101-120000 --name meter --target arm
+digitkit export runs/best-20260101-120000 --name digits-arm --target arm
 
 [bold]Targets for int8[/]
 

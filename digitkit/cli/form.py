@@ -23,7 +23,7 @@ digitkit infer scans/ --form form.toml --output table.xlsx
 
 
 def command(ctx: typer.Context) -> None:
-    """Mark the fields of a form once, so that digitkit infer --form reads it.
+    """Define the fields of a form once, so that digitkit infer --form reads it.
 
     new finds the boxes, combs and lines of a blank form and writes a template; check shows how a
     filled-in form is found and read.

@@ -73,7 +73,7 @@ digitkit infer s3://bucket/scans --output s3://bucket/readings.parquet --engine 
 
 digitkit infer 'slips/**/*.jpg' --format jsonl --expect 6
 
-digitkit infer letters/ --pattern '[1-9]\\d{3}' --orientation auto
+digitkit infer envelopes/ --pattern '[1-9]\\d{3}' --orientation auto
 
 digitkit infer bills/ --pattern '\\d+,\\d\\d' --output amounts.csv
 
@@ -87,7 +87,7 @@ digitkit infer page.jpg --annotate seen --explain why
 
 digitkit infer scans/ --output readings.csv --report report.html
 
-digitkit infer scan.pdf letters.tiff#3
+digitkit infer scan.pdf slips.tiff#3
 
 scanimage --format png | digitkit infer -
 

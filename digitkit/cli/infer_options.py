@@ -29,8 +29,8 @@ OutputOption = Annotated[
         metavar="FILE",
         help="Write the readings to this file; .parquet: to a folder of Parquet files (of forms: "
         "one file), with --engine ray also at an address such as s3://bucket/readings.parquet. "
-        "What is read stays in jsonl, csv and parquet if the run is interrupted; other formats, "
-        "and all tables of forms, are written at the end.",
+        "If the run is interrupted, jsonl and csv keep what was read, and so does parquet except "
+        "for forms; everything else is written at the end.",
     ),
 ]
 
@@ -40,7 +40,7 @@ ReportOption = Annotated[
         metavar="FILE",
         help="Write a report, a self-contained .html file: pictures and confidences, the least "
         "certain first, and a review whose corrections digitkit corrections takes, and of forms "
-        "--corrections.",
+        "--corrections. Not with --camera, --watch, --resume or --engine ray.",
     ),
 ]
 
@@ -58,8 +58,9 @@ ResumeOption = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Continue the --output (jsonl, csv, parquet) of a run that was interrupted: only "
-        "what is not in it is read, with the same model and options. Without one, begin it.",
+        help="Continue the --output (jsonl, csv, parquet; of forms jsonl and csv) of a run that "
+        "was interrupted: only what is not in it is read, with the same model and options. "
+        "Without one, begin it.",
         rich_help_panel=MANY,
     ),
 ]

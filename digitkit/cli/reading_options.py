@@ -28,8 +28,8 @@ ModelOption = Annotated[
 PrecisionOption = Annotated[
     PrecisionChoice | None,
     typer.Option(
-        help="Which file of a shipped model; auto: the one that digitkit bench --save found to be "
-        "fastest here, else int8.",
+        help="Which file of a shipped model; auto: what digitkit bench --recommend --save "
+        "chose for this device, else int8.",
         rich_help_panel=READING,
         show_default="auto",
     ),
@@ -38,7 +38,7 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option(
         help="CPU threads, 1 to 1,024; by default 1, and for the classifier what digitkit bench "
-        "--save found best.",
+        "--recommend --save chose.",
         rich_help_panel=READING,
         show_default=False,
     ),
@@ -56,8 +56,8 @@ OrientationOption = Annotated[
     Orientation | None,
     typer.Option(
         help="Which side is up. exif: as the file says; auto: that, or another quarter turn where "
-        "it reads clearly better; 0 to 270: rotate the pixels clockwise by this many degrees, "
-        "whatever the file says.",
+        "it reads clearly better; 0 to 270: rotate the pixels clockwise by this many degrees and "
+        "ignore EXIF (TIFF and HEIC files are first rotated by their decoders).",
         rich_help_panel=READING,
         show_default="exif",
     ),
@@ -99,9 +99,9 @@ PatternOption = Annotated[
 CameraOption = Annotated[
     str | None,
     typer.Option(
-        metavar="N|URL|picamera2",
-        help="Read a camera until Ctrl-C: its number, the URL of a stream (RTSP, HTTP), or the "
-        "Raspberry Pi's own camera.",
+        metavar="N|DEVICE|URL|picamera2",
+        help="Read a camera until Ctrl-C: its number (0), its device (/dev/video0, on Linux), the "
+        "URL of a stream (RTSP, HTTP), or picamera2 for the Raspberry Pi's own camera.",
         rich_help_panel=CAMERAS,
     ),
 ]

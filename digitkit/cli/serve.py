@@ -175,7 +175,7 @@ def command(
         float | None,
         typer.Option(
             metavar="DAYS",
-            help="Days to keep readings; corrections stay.",
+            help="Days to keep readings; corrections have no age limit.",
             rich_help_panel=HISTORY,
             show_default="30",
         ),
@@ -184,7 +184,8 @@ def command(
         float | None,
         typer.Option(
             metavar="MB",
-            help="Largest size of the history, megabytes; the oldest goes first.",
+            help="Largest size of the history, megabytes; the oldest readings go first, "
+            "corrections last.",
             rich_help_panel=HISTORY,
             show_default="500",
         ),
