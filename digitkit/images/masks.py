@@ -16,8 +16,11 @@ def open_mask(mask: U8, height: int, width: int) -> U8:
         height: of the rectangle, pixels; less than 1 counts as 1.
         width: likewise.
     """
-    kernel = np.ones((max(1, height), max(1, width)), np.uint8)
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), np.uint8)
+    height, width = max(1, height), max(1, width)
+    kernel = np.ones((height, width), np.uint8)
+    # With the same anchor for both, as in cv2.MORPH_OPEN, even sides would move what is left.
+    anchor = width - 1 - width // 2, height - 1 - height // 2
+    return np.asarray(cv2.dilate(cv2.erode(mask, kernel), kernel, anchor=anchor), np.uint8)
 
 
 def connect(mask: U8) -> tuple[I32, I32]:
