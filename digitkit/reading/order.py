@@ -36,8 +36,9 @@ MAX_SKEW = 0.3
 MAX_PAIRS = 4000
 """So many pairs of neighbours tell the slope of a page's rows; more only take time."""
 
-NEAR = 6
-"""Boxes of a row are at most this far apart to tell its slope, in heights."""
+NEAR = 15
+"""Boxes of a row are at most this far apart to tell its slope, in heights. A number by itself tells
+little; those of a table are often more than ten heights from one to the next."""
 
 
 def reading_order(boxes: Sequence[Box]) -> list[tuple[int, int]]:
@@ -102,7 +103,9 @@ def number_rows(
         order: their rows from the top.
     """
     sure = {digit.row for digit in digits if digit.accepted}
-    rows = [*(row for row in order if row in sure), *(row for row in order if row not in sure)]
+    present = {digit.row for digit in digits} | {mark.row for mark in marks}
+    rows = [row for row in order if row in sure]
+    rows += [row for row in order if row in present - sure]
     numbers, places = ({row: i for i, row in enumerate(each)} for each in (rows, order))
 
     def place(digit: Digit) -> tuple[int, int]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from digitkit.arrays import Box
+from digitkit.arrays import F64, Box
+from digitkit.reading.detections import enclose
 from digitkit.reading.order import median
 from digitkit.reading.results import Number
 
@@ -81,7 +83,8 @@ def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:
 
     Numbers that overlap horizontally are in one column; one that spans several and is alone in its
     row, such as a heading, is in the first of them. Where that would put two numbers of a row into
-    one, as in running text, the column is the place in the row.
+    one, as in running text, the column is the place in the row. Rows of a page that is askew are
+    level for it, and columns upright.
 
     Args:
         numbers: in reading order.
@@ -89,44 +92,71 @@ def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:
     Returns:
         The same with `Number.column`.
     """
-    columns = _find_columns(numbers, range(len(numbers)))
-    if columns is None:
-        columns = _find_narrow_columns(numbers)
+    boxes = np.array([_level_box(number) for number in numbers], np.float64).reshape(-1, 4)
+    rows = [number.row for number in numbers]
+    columns = _find_any_columns(boxes, rows)
+    if columns is None:  # of a page that is askew: its columns lean as far as its rows slope
+        boxes[:, 0] += _estimate_slope(boxes, rows) * (boxes[:, 1] + boxes[:, 3] / 2)
+        columns = _find_any_columns(boxes, rows)
     if columns is None:
         columns, places = {}, dict[int, int]()
-        for i, number in enumerate(numbers):
-            columns[i] = places.get(number.row, 0)
-            places[number.row] = columns[i] + 1
+        for i, row in enumerate(rows):
+            columns[i] = places.get(row, 0)
+            places[row] = columns[i] + 1
     return tuple(replace(number, column=columns[i]) for i, number in enumerate(numbers))
 
 
-def _find_columns(numbers: Sequence[Number], chosen: Iterable[int]) -> dict[int, int] | None:
-    """The columns of some numbers, by their places; None where two of a row would be in one."""
+def _level_box(number: Number) -> Box:
+    """The box of a number where its row is level."""
+    return enclose([digit.row_box for digit in number.digits]) if number.digits else number.box
+
+
+def _estimate_slope(boxes: F64, rows: Sequence[int]) -> float:
+    """Pixels that rows fall per pixel to the right, from the numbers next to each other in them."""
+    middles = boxes[:, :2] + boxes[:, 2:] / 2
+    order = sorted(range(len(rows)), key=lambda i: (rows[i], middles[i, 0]))
+    steps = [middles[k] - middles[i] for i, k in pairwise(order) if rows[i] == rows[k]]
+    return median([down / max(across, 1) for across, down in steps]) if steps else 0.0
+
+
+def _find_any_columns(boxes: F64, rows: Sequence[int]) -> dict[int, int] | None:
+    """The columns of all boxes, or of those that are narrow; None without such."""
+    columns = _find_columns(boxes, rows, range(len(rows)))
+    return _find_narrow_columns(boxes, rows) if columns is None else columns
+
+
+def _find_columns(boxes: F64, rows: Sequence[int], chosen: Iterable[int]) -> dict[int, int] | None:
+    """The columns of some numbers, by their places; None where two of a row would be in one.
+
+    Args:
+        boxes: of all numbers where their rows are level, float64 ``[N, 4]``.
+        rows: the row of each.
+        chosen: places of those that make columns.
+    """
     columns: dict[int, int] = {}
-    column, end, rows = -1, -math.inf, set[int]()
-    for i in sorted(chosen, key=lambda i: numbers[i].box[0]):
-        x, _, w, _ = numbers[i].box
+    column, end, used = -1, -math.inf, set[int]()
+    for i in sorted(chosen, key=lambda i: float(boxes[i, 0])):
+        x, _, w, _ = boxes[i].tolist()
         if x >= end:
-            column, rows = column + 1, set()
-        if numbers[i].row in rows:
+            column, used = column + 1, set()
+        if rows[i] in used:
             return None
-        rows.add(numbers[i].row)
+        used.add(rows[i])
         columns[i] = column
-        end = max(end, float(x + w))
+        end = max(end, x + w)
     return columns
 
 
-def _find_narrow_columns(numbers: Sequence[Number]) -> dict[int, int] | None:
+def _find_narrow_columns(boxes: F64, rows: Sequence[int]) -> dict[int, int] | None:
     """The same of all; those alone in their row, above or below several of another, make none."""
-    boxes = np.array([number.box for number in numbers])
     left, right = boxes[:, 0], boxes[:, 0] + boxes[:, 2]
-    rows = np.array([number.row for number in numbers])
-    over = [np.flatnonzero((left < right[i]) & (left[i] < right)) for i in range(len(numbers))]
+    own, counts = np.array(rows), Counter(rows)
+    over = [np.flatnonzero((left < right[i]) & (left[i] < right)) for i in range(len(rows))]
     spans = [
-        np.count_nonzero(rows == row) == 1 and len(np.unique(rows[each])) < len(each)
+        counts[row] == 1 and len(np.unique(own[each])) < len(each)
         for row, each in zip(rows, over, strict=True)
     ]
-    narrow = _find_columns(numbers, [i for i, is_wide in enumerate(spans) if not is_wide])
+    narrow = _find_columns(boxes, rows, [i for i, is_wide in enumerate(spans) if not is_wide])
     if narrow is None:
         return None
     wide = np.flatnonzero(spans).tolist()

@@ -174,6 +174,18 @@ def test_columns_of_single_digits_are_numbers():
     ]
 
 
+@pytest.mark.parametrize("degrees", [-6, 5, 6])
+def test_a_sparse_table_that_is_askew_keeps_its_columns(degrees):
+    turn = complex(math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
+    cells = [(r, c) for r in range(20) for c in range(3) if (r, c) not in ((4, 0), (9, 1), (12, 0))]
+    digits = []
+    for row, column in cells:
+        for place in range(3):
+            at = complex(300 * column + 40 * place, 100 * row) * turn
+            digits.append(sure(place, 400 + round(at.real), row=row, y=200 + round(at.imag)))
+    assert [(n.row, n.column) for n in find_numbers(digits)] == cells
+
+
 def test_cells_of_a_sparse_table_keep_their_columns():
     cells = {(0, 0): "12", (0, 2): "7", (1, 1): "345", (2, 0): "6", (2, 2): "89"}
     digits = [
@@ -227,6 +239,8 @@ def test_rows_are_numbered_from_the_top_whatever_was_accepted_when():
     numbered, marks = number_rows(digits, [Mark("ink", (2, 90, 30, 60), 2)], [0, 2, 1])
     assert [(digit.row, digit.accepted) for digit in numbered] == [(0, True), (1, True), (2, False)]
     assert [each.row for each in marks] == [1]
+    left, _ = number_rows([at(0), at(2, accepted=False)], [], [0, 1, 2])
+    assert [digit.row for digit in left] == [0, 1]  # nothing is left in row 1
 
 
 KINDS: list[MarkKind] = ["point", "comma", "dash", "sign", "line", "letter", "ink"]
