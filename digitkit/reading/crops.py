@@ -248,7 +248,7 @@ def _extract_ink(crop: U8, mask: F32) -> U8 | None:
 
 def clip_box(x: float, y: float, w: float, h: float, width: int, height: int) -> Box:
     """A box rounded to whole pixels, at least 1×1, within an image of `width` × `height`."""
-    left, top = max(0, round(x)), max(0, round(y))
+    left, top = min(max(0, round(x)), width - 1), min(max(0, round(y)), height - 1)
     right, bottom = min(width, round(x + w)), min(height, round(y + h))
     return left, top, max(1, right - left), max(1, bottom - top)
 

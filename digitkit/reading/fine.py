@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
+from digitkit.reading.crops import clip_box
 from digitkit.reading.scales import Candidate, Scale
 
 FINE_RATIO = 0.5
@@ -15,6 +17,10 @@ FINE_RATIO = 0.5
 
 MAX_FINE_PIXELS = 2_500_000
 """At most so many pixels of the fine scale are searched in one image."""
+
+MAX_FINE_RATIO = 1.5
+"""Where there is much writing, the fine scale is coarser, so that more of it is searched: up to so
+many pixels of the image per pixel."""
 
 FINE_HEIGHT = 80
 """Higher digits of the fine scale have been seen before, pixels."""
@@ -51,7 +57,7 @@ _BLOCK = 32
 """Side of the blocks that are looked at or not, pixels of the working scale."""
 
 _TILE = 10
-"""Largest side of a tile, blocks."""
+"""Largest side of a tile, blocks, where they are few pixels."""
 
 _CONTRAST = 9
 """Least local contrast of ink, grey levels."""
@@ -73,31 +79,25 @@ def choose_tiles(
     Returns:
         Pixels of the whole image per pixel of the fine scale, and boxes in the whole image.
     """
-    ratio = scale.ratio[0]
-    fine_ratio = FINE_RATIO if ratio >= MIN_REDUCTION else ratio / 2
-    if ratio < MIN_REDUCTION and work.size > MAX_SMALL_PIXELS:
-        return fine_ratio, []
-    detail = cv2.absdiff(work, cv2.GaussianBlur(work, (0, 0), 2.5))
-    ink = cv2.threshold(detail, _CONTRAST, 1, cv2.THRESH_BINARY)[1]
-    rows, columns = -(-work.shape[0] // _BLOCK), -(-work.shape[1] // _BLOCK)
-    framed = cv2.copyMakeBorder(
-        ink, 0, rows * _BLOCK - work.shape[0], 0, columns * _BLOCK - work.shape[1],
-        cv2.BORDER_CONSTANT,
-    )  # fmt: skip
+    across, down = scale.ratio
+    is_reduced = across >= MIN_REDUCTION
+    if not is_reduced and work.size > MAX_SMALL_PIXELS:
+        return across / 2, []
     # A paragraph may be as clear as a digit. Where little was found, all of it is looked at again.
-    known = [] if ratio >= MIN_REDUCTION and are_few(candidates, ratio) else candidates
-    for candidate in known:
-        if candidate.score >= SURE_SCORE and measure_ink(candidate, scale) >= SURE_INK:
-            left, top, right, bottom = (round(edge / ratio) for edge in candidate.edges)
-            framed[max(top - 3, 0) : bottom + 3, max(left - 3, 0) : right + 3] = 0
-    share = framed.reshape(rows, _BLOCK, columns, _BLOCK).mean((1, 3))
-    active = ((share > _BUSY[0]) & (share < _BUSY[1])).astype(np.uint8)
-    if not active.any():
-        return fine_ratio, []
-    around = cv2.dilate(active, np.ones((3, 3), np.uint8))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(around, connectivity=8)
-    boxes = [box for x, y, w, h, _ in stats[1:count].tolist() for box in _split(x, y, w, h)]
-    block = _BLOCK * ratio
+    known = [] if is_reduced and are_few(candidates, across) else candidates
+    active = _find_writing(work, scale, known)
+    near = cv2.dilate(active, np.ones((3, 3), np.uint8))
+    fine_ratio = across / 2
+    if is_reduced:
+        area = int(near.sum()) * _BLOCK**2 * across * down
+        needed = math.sqrt(area / MAX_FINE_PIXELS)
+        fine_ratio = max(FINE_RATIO, min(needed, MAX_FINE_RATIO, fine_ratio))
+    # Two tiles of this side are searched in any case.
+    side = math.sqrt(MAX_FINE_PIXELS / 2) * fine_ratio / (_BLOCK * max(across, down))
+    most = min(_TILE, max(1, int(side) - 1))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+    boxes = [box for x, y, w, h, _ in stats[1:count].tolist() for box in _split(x, y, w, h, most)]
+    height, width = round(work.shape[0] * down), round(work.shape[1] * across)
 
     def worth(box: Box) -> float:
         x, y, w, h = box
@@ -106,11 +106,38 @@ def choose_tiles(
     tiles: list[Box] = []
     area = 0.0
     for x, y, w, h in sorted(boxes, key=worth, reverse=True):
-        area += w * h * (block / fine_ratio) ** 2
-        if area > MAX_FINE_PIXELS:
-            break
-        tiles.append((round(x * block), round(y * block), round(w * block), round(h * block)))
+        block = _BLOCK * across, _BLOCK * down
+        tile = clip_box(x * block[0], y * block[1], w * block[0], h * block[1], width, height)
+        pixels = tile[2] * tile[3] / fine_ratio**2
+        if worth((x, y, w, h)) and area + pixels <= MAX_FINE_PIXELS:
+            area += pixels
+            tiles.append(tile)
     return fine_ratio, tiles
+
+
+def _find_writing(work: U8, scale: Scale, known: Sequence[Candidate]) -> U8:
+    """The blocks of an image with ink like that of writing, 1 or 0, uint8 ``[H, W]``.
+
+    Args:
+        work: the image at the working scale, uint8 ``[h, w]``.
+        scale: the detector's output for it.
+        known: digits that were found in it; those that are clear are left out.
+    """
+    detail = cv2.absdiff(work, cv2.GaussianBlur(work, (0, 0), 2.5))
+    ink = cv2.threshold(detail, _CONTRAST, 1, cv2.THRESH_BINARY)[1]
+    rows, columns = -(-work.shape[0] // _BLOCK), -(-work.shape[1] // _BLOCK)
+    framed = cv2.copyMakeBorder(
+        ink, 0, rows * _BLOCK - work.shape[0], 0, columns * _BLOCK - work.shape[1],
+        cv2.BORDER_CONSTANT,
+    )  # fmt: skip
+    across, down = scale.ratio
+    for candidate in known:
+        if candidate.score >= SURE_SCORE and measure_ink(candidate, scale) >= SURE_INK:
+            left, right = (round(edge / across) for edge in candidate.edges[::2])
+            top, bottom = (round(edge / down) for edge in candidate.edges[1::2])
+            framed[max(top - 3, 0) : bottom + 3, max(left - 3, 0) : right + 3] = 0
+    share = framed.reshape(rows, _BLOCK, columns, _BLOCK).mean((1, 3))
+    return np.asarray((share > _BUSY[0]) & (share < _BUSY[1]), np.uint8)
 
 
 def are_few(candidates: Sequence[Candidate], ratio: float) -> bool:
@@ -160,9 +187,9 @@ def merge_fine(candidates: Sequence[Candidate], fine: Sequence[Candidate]) -> li
     return kept + added
 
 
-def _split(x: int, y: int, w: int, h: int) -> list[Box]:
-    """A box as tiles of at most `_TILE` blocks, which overlap by one."""
-    across, down = -(-w // _TILE), -(-h // _TILE)
+def _split(x: int, y: int, w: int, h: int, most: int) -> list[Box]:
+    """A box as tiles that are at most `most` blocks wide and high, and overlap by one more."""
+    across, down = -(-w // most), -(-h // most)
     wide, high = -(-w // across), -(-h // down)
     return [
         (x + i * wide, y + j * high, min(wide + 1, w - i * wide), min(high + 1, h - j * high))

@@ -81,8 +81,8 @@ def whole_image_detection(image: GreyImage) -> Detection:
     ink = extract_ink(image.reduced)
     x, y, w, h = cv2.boundingRect(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
     height, width = image.shape
-    ratio = width / ink.shape[1]
-    box = clip_box(x * ratio, y * ratio, w * ratio, h * ratio, width, height)
+    across, down = width / ink.shape[1], height / ink.shape[0]
+    box = clip_box(x * across, y * down, w * across, h * down, width, height)
     # Ink from one side to the opposite one, with space next to it, is an edge or a shadow.
     shorter, longer = sorted((w / ink.shape[1], h / ink.shape[0]))
     is_edge = longer >= 0.97 and shorter < 0.9

@@ -15,7 +15,7 @@ from digitkit.reading.context import (
 )
 from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.detector import Maps
-from digitkit.reading.fine import choose_tiles, merge_fine
+from digitkit.reading.fine import MAX_FINE_PIXELS, choose_tiles, merge_fine
 from digitkit.reading.scales import Candidate, Scale
 from digitkit.reading.tilt import straighten
 
@@ -191,6 +191,27 @@ def test_small_ink_is_looked_at_again():
         ink = blank.copy()
         ink[48:54, 150:170] = probability
         assert len(choose_tiles(work, scale(3.0, ink), [digit] * candidates)[1]) == count
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"), [(320, 32, 0.5), (640, 200, 0.74), (1280, 960, 1.5)]
+)
+def test_much_small_ink_is_searched_at_a_coarser_scale(width, height, expected):
+    work = np.full((960, 1280), 200, np.uint8)
+    work[:height:8, :width:4] = 40
+    ratio, tiles = choose_tiles(work, scale(3.1, np.zeros((480, 640), np.float32)), [])
+    assert ratio == pytest.approx(expected, abs=0.05)
+    pixels = sum(w * h for _, _, w, h in tiles) / ratio**2
+    assert MAX_FINE_PIXELS / 5 < pixels <= MAX_FINE_PIXELS
+    assert all(x + w <= 1280 * 3.1 and y + h <= 960 * 3.1 for x, y, w, h in tiles)
+
+
+def test_a_part_that_is_too_large_does_not_end_the_search():
+    work = np.full((960, 1280), 200, np.uint8)
+    work[100:500:8, 100:500:3] = 40
+    work[900:904, 1200:1240:4] = 40
+    _, tiles = choose_tiles(work, scale(3.1, np.zeros((480, 640), np.float32)), [])
+    assert any(x <= 3720 < x + w and y <= 2790 < y + h for x, y, w, h in tiles)
 
 
 def test_parts_of_a_digit_do_not_replace_it():

@@ -9,6 +9,7 @@ from digitkit import Reader
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images import large
 from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
 from digitkit.reading import pages
 from digitkit.reading.detector import Detector
 from digitkit.reading.order import reading_order
@@ -238,6 +239,44 @@ def test_odd_shapes_do_not_fail(shape, detector):
     assert all(fits(detection.box, shape) for detection in detect_digits(image, detector))
 
 
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize(("length", "width"), [(2000, 10), (3000, 15), (4000, 20), (8000, 53)])
+def test_the_end_of_a_thin_image_is_searched(one_of_each, reader, length, width, across):
+    image = np.full((length, width), 235, np.uint8)
+    side = round(1.2 * width)
+    digit = cv2.resize(one_of_each[3], (width, side), interpolation=cv2.INTER_AREA)
+    image[-side:] -= digit // 2
+    image = np.rot90(image) if across else image
+    assert all(fits(digit.box, image.shape) for digit in reader.read(image).digits)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1000, 40), (1000, 15), (40, 1000)])
+def test_the_box_of_a_digit_in_a_narrow_image_is_around_its_ink(height, width):
+    pixels = np.full((height, width), 235, np.uint8)
+    top, left = round(0.7 * (height - 1)), round(0.7 * (width - 1))
+    pixels[top : top + max(1, height // 5), left : left + max(1, width // 5)] = 30
+    x, y, w, h = pages.whole_image_detection(GreyImage.from_pixels(pixels)).box
+    assert abs(x - left) <= 2 + width // 20
+    assert abs(y - top) <= 2 + height // 20
+    assert fits((x, y, w, h), pixels.shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "places"),
+    [
+        ((6000, 600), 30, [(x, y) for y in range(60, 5900, 300) for x in (60, 240, 420)]),
+        ((100, 9000), 40, [(x, 30) for x in range(100, 8800, 400)]),
+    ],
+)
+def test_small_digits_of_long_strips_are_found(one_of_each, detector, shape, size, places):
+    image = np.full(shape, 235, np.uint8)
+    for place, (x, y) in enumerate(places):
+        side = round(1.4 * size)
+        digit = cv2.resize(one_of_each[place % 10], (side, side), interpolation=cv2.INTER_CUBIC)
+        image[y : y + side, x : x + side] -= np.asarray(0.75 * digit, np.uint8)
+    assert len(detect_digits(image, detector)) >= 0.9 * len(places)
+
+
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_orientation_auto_turns_what_reads_badly(one_of_each, turn):
     image = page_of(["2345", "7234"], one_of_each)
@@ -288,9 +327,29 @@ ORDERS = {
 """Rows of centres of digits, in reading order."""
 
 
+@pytest.mark.parametrize("skew", [-0.1, -0.07, 0.05, 0.1])
+def test_a_table_that_is_askew_is_read_across(skew):
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        assert_order(
+            [
+                [
+                    (x + step, 80 + 70 * row + skew * (x + step) + rng.normal(0, 2))
+                    for x in (0, 380, 760)
+                    for step in (0, 28, 56)
+                ]
+                for row in range(5)
+            ]
+        )
+
+
 @pytest.mark.parametrize("kind", ORDERS)
 def test_reading_order(kind):
-    rows = ORDERS[kind]
+    assert_order(ORDERS[kind])
+
+
+def assert_order(rows: list[list[tuple[float, float]]]) -> None:
+    """Digits with these middles are put into these rows, whatever their order."""
     boxes = [(round(x - 12), round(y - 20), 24, 40) for row in rows for x, y in row]
     mixed = list(range(len(boxes)))
     random.Random(len(boxes)).shuffle(mixed)
