@@ -176,12 +176,12 @@ def _split_columns(
         if place and boxes[i, 0] - end >= GUTTER * height:
             gutters.append((float(boxes[i, 0] - end), place))
         end = max(end, float(boxes[i, 0] + boxes[i, 2]))
+    across = _chain_neighbours(boxes, members, skew) if gutters else []
     for _, place in sorted(gutters, reverse=True):
         left, right = by_left[:place], by_left[place:]
         sides = [_chain_neighbours(boxes, side, skew) for side in (left, right)]
         if min(map(len, sides)) < 2:
             continue
-        across = _chain_neighbours(boxes, members, skew)
         if len(across) >= len(sides[0]) + len(sides[1]) - 0.5 * min(map(len, sides)):
             return left, right
     return None

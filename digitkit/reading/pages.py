@@ -192,16 +192,14 @@ def _find_peaks(scale: Scale) -> list[Candidate]:
 
 def _suppress_non_maxima(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Non-maximum suppression: of candidates that overlap, the one with the highest rank score."""
-    kept: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda candidate: -candidate.rank_score):
-        left, top, right, bottom = candidate.edges
-        area = (right - left) * (bottom - top)
-        for other in kept:
-            a, b, c, d = other.edges
-            width, height = min(right, c) - max(left, a), min(bottom, d) - max(top, b)
-            smaller = min(area, (c - a) * (d - b))
-            if width > 0 and height > 0 and width * height > MAX_OVERLAP * smaller:
-                break
-        else:
-            kept.append(candidate)
-    return kept
+    order = sorted(candidates, key=lambda candidate: -candidate.rank_score)
+    edges = np.array([candidate.edges for candidate in order]).reshape(-1, 4)
+    areas = (edges[:, 2:] - edges[:, :2]).prod(1)
+    kept = list[int]()
+    for i in range(len(order)):
+        first = np.maximum(edges[kept, :2], edges[i, :2])
+        last = np.minimum(edges[kept, 2:], edges[i, 2:])
+        common = np.maximum(last - first, 0).prod(1)
+        if not (common > MAX_OVERLAP * np.minimum(areas[kept], areas[i])).any():
+            kept.append(i)
+    return [order[i] for i in kept]
