@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, overload
 
 from digitkit.arrays import U8
 from digitkit.choices import Mode, Orientation, PrecisionChoice
-from digitkit.errors import at_least, check_choice, check_range
+from digitkit.errors import ImageError, at_least, check_choice, check_range, one_line
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
@@ -190,10 +190,17 @@ class Reader:
         """Read an image that a source has decoded; one of a single colour has no digits.
 
         Raises:
-            ImageError: of a large JPEG image, the rest of the pixels does not decode.
+            ImageError: the rest of a large JPEG image does not decode, or OpenCV fails.
             ModelError: one of the other networks cannot be loaded; it is when it is first needed.
             ModelRunError: ONNX Runtime fails.
         """
+        try:
+            return self._read(frame)
+        except cv2.error as error:  # such as without memory for so large an image
+            problem = f"cannot be processed by OpenCV: {one_line(error)}"
+            raise ImageError(problem, subject=frame.source) from error
+
+    def _read(self, frame: Frame) -> Reading:
         strategy, image = self._choose_strategy(frame), frame.grey
         if self.orientation not in ("exif", "auto"):
             return self._read_rotated(frame, image, strategy, int(self.orientation))[0]

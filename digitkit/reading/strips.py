@@ -19,14 +19,12 @@ from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connect
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import Detection, ink_box
+from digitkit.reading.line_reader import UNIT
 from digitkit.reading.order import median
 from digitkit.reading.results import Digit
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_ink
 from digitkit.reading.tilt import turn_points
-
-UNIT = 28
-"""Height of a row's digits in its strip, pixels; smaller writing is enlarged at most twice."""
 
 REACH = 1.8
 """How far a strip reaches beyond its first and last digits, in heights."""

@@ -113,6 +113,23 @@ def test_errors_and_stream(reader, digit_file, tmp_path):
     assert str(bad) not in results[1].error
 
 
+def test_an_image_on_which_opencv_fails_does_not_end_a_stream(reader, digit_file, monkeypatch):
+    detect = reader.detector.maps
+
+    def fail(image):
+        if max(image.shape) >= 200:
+            cv2.resize(image[:0], (1, 1))
+        return detect(image)
+
+    monkeypatch.setattr(reader.detector, "maps", fail)
+    page = np.tile(np.arange(200, dtype=np.uint8), (100, 1))
+    failure, reading = reader.stream([page, digit_file(7)])
+    assert isinstance(failure, Failure)
+    assert "cannot be processed by OpenCV" in str(failure.error)
+    assert "\n" not in str(failure.error)
+    assert reading.text == "7"
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "data/samples").glob("?-*")), ids=lambda p: p.name)
 def test_samples(reader, path):
     """8-pencil.png once came out as a 0: bright paper amid dark corners was taken for the ink."""
