@@ -44,6 +44,10 @@ LIKELY_HEIGHT = 0.6
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
 
+LEAP = 0.35
+"""A gap that stands out may be between two numbers from this width on, heights: that of a space in
+a close hand."""
+
 NEAR_MINUS = 0.6
 """A leading minus is at most this far from its number ..."""
 
@@ -77,6 +81,8 @@ def find_numbers(
         reading order; each accepted digit is in exactly one.
     """
     candidates = find_candidates(digits, marks, gap=gap)
+    if gap is None:
+        candidates = [_doubt_leap(number) for number in candidates]
     heights = accepted_heights(digits)
     return finish_numbers([n for n in candidates if is_reported(n, heights)], gap=gap)
 
@@ -102,6 +108,30 @@ def is_reported(number: Number, heights: Mapping[int, float]) -> bool:
         digit.accepted or (digit.confidence >= LIKELY and digit.row_box[3] >= least)
         for digit in number.digits
     )
+
+
+def _find_leap(number: Number) -> int | None:
+    """After which digit of a number a gap stands out that may be between two; None without one.
+
+    It is at least `LEAP` wide and twice as wide as any other, with two digits or more on each side.
+    """
+    if len(number.digits) < 4 or number.signs:
+        return None
+    height = measure_height(number.digits)
+    gaps = digit_gaps(place_parts(number.row, number.digits, (), height))
+    widest = max(range(len(gaps)), key=lambda i: gaps[i])
+    others = max(gaps[:widest] + gaps[widest + 1 :])
+    is_inside = 0 < widest < len(gaps) - 1
+    return widest + 1 if is_inside and gaps[widest] >= max(LEAP, 2 * others) else None
+
+
+def _doubt_leap(number: Number) -> Number:
+    """The number, which is not complete if it may be two."""
+    place = _find_leap(number)
+    if place is None:
+        return number
+    reason = f"the gap after digit {place} may be between two numbers"
+    return replace(number, complete=False, reasons=(*number.reasons, reason))
 
 
 def finish_numbers(numbers: Sequence[Number], *, gap: float | None) -> tuple[Number, ...]:

@@ -174,6 +174,29 @@ def test_columns_of_single_digits_are_numbers():
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "gap", "within", "is_complete"),
+    [
+        ("1234", 0.45, 0.1, False),
+        ("1234", 0.3, 0.1, True),  # it does not stand out enough
+        ("1234", 0.45, 0.25, True),  # all are wide
+        ("123", 0.45, 0.1, True),  # one digit may stand a little apart
+        ("12345678", 0.45, 0.1, False),
+    ],
+)
+def test_a_gap_that_stands_out_may_be_between_two_numbers(text, gap, within, is_complete):
+    half = len(text) // 2
+    first = in_a_row(text[:half], gap=round(within * HEIGHT))
+    start = first[-1].box[0] + 30 + round(gap * HEIGHT)
+    digits = [*first, *in_a_row(text[half:], start, gap=round(within * HEIGHT))]
+    (number,) = find_numbers(digits)
+    assert (number.text, number.complete) == (text, is_complete)
+    if not is_complete:
+        assert number.reasons == (f"the gap after digit {half} may be between two numbers",)
+    (number,) = find_numbers(digits, gap=1.0)
+    assert number.complete  # as the caller says
+
+
 @pytest.mark.parametrize("degrees", [-6, 5, 6])
 def test_a_sparse_table_that_is_askew_keeps_its_columns(degrees):
     turn = complex(math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
