@@ -92,7 +92,7 @@ def choose_tiles(
         area = int(near.sum()) * _BLOCK**2 * across * down
         needed = math.sqrt(area / MAX_FINE_PIXELS)
         fine_ratio = max(FINE_RATIO, min(needed, MAX_FINE_RATIO, fine_ratio))
-    # Two tiles of this side are searched in any case.
+    # Two parts of this side can be searched.
     side = math.sqrt(MAX_FINE_PIXELS / 2) * fine_ratio / (_BLOCK * max(across, down))
     most = min(_TILE, max(1, int(side) - 1))
     count, _, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
@@ -104,13 +104,12 @@ def choose_tiles(
         return float(active[y : y + h, x : x + w].mean())
 
     tiles: list[Box] = []
-    area = 0.0
-    for x, y, w, h in sorted(boxes, key=worth, reverse=True):
-        block = _BLOCK * across, _BLOCK * down
-        tile = clip_box(x * block[0], y * block[1], w * block[0], h * block[1], width, height)
-        pixels = tile[2] * tile[3] / fine_ratio**2
-        if worth((x, y, w, h)) and area + pixels <= MAX_FINE_PIXELS:
-            area += pixels
+    left = MAX_FINE_PIXELS * fine_ratio**2  # to be searched, pixels of the image
+    wide, high = _BLOCK * across, _BLOCK * down
+    for x, y, w, h in sorted(filter(worth, boxes), key=worth, reverse=True):
+        tile = clip_box(x * wide, y * high, w * wide, h * high, width, height)
+        if tile[2] * tile[3] <= left:
+            left -= tile[2] * tile[3]
             tiles.append(tile)
     return fine_ratio, tiles
 

@@ -44,9 +44,9 @@ LIKELY_HEIGHT = 0.6
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
 
-LEAP = 0.35
-"""A gap that stands out may be between two numbers from this width on, heights: that of a space in
-a close hand."""
+SPACE, OTHERS = 0.35, 2.0
+"""A gap within a number may be between two from the first width on, in heights, if it is so many
+times as wide as all others: as wide as a space in a close hand."""
 
 NEAR_MINUS = 0.6
 """A leading minus is at most this far from its number ..."""
@@ -82,7 +82,7 @@ def find_numbers(
     """
     candidates = find_candidates(digits, marks, gap=gap)
     if gap is None:
-        candidates = [_doubt_leap(number) for number in candidates]
+        candidates = [_doubt_space(number) for number in candidates]
     heights = accepted_heights(digits)
     return finish_numbers([n for n in candidates if is_reported(n, heights)], gap=gap)
 
@@ -110,10 +110,10 @@ def is_reported(number: Number, heights: Mapping[int, float]) -> bool:
     )
 
 
-def _find_leap(number: Number) -> int | None:
-    """After which digit of a number a gap stands out that may be between two; None without one.
+def _find_space(number: Number) -> int | None:
+    """After which digit of a number a gap may be between two; None without one.
 
-    It is at least `LEAP` wide and twice as wide as any other, with two digits or more on each side.
+    There are two digits or more on each side of it; see `SPACE`.
     """
     if len(number.digits) < 4 or number.signs:
         return None
@@ -122,12 +122,12 @@ def _find_leap(number: Number) -> int | None:
     widest = max(range(len(gaps)), key=lambda i: gaps[i])
     others = max(gaps[:widest] + gaps[widest + 1 :])
     is_inside = 0 < widest < len(gaps) - 1
-    return widest + 1 if is_inside and gaps[widest] >= max(LEAP, 2 * others) else None
+    return widest + 1 if is_inside and gaps[widest] >= max(SPACE, OTHERS * others) else None
 
 
-def _doubt_leap(number: Number) -> Number:
+def _doubt_space(number: Number) -> Number:
     """The number, which is not complete if it may be two."""
-    place = _find_leap(number)
+    place = _find_space(number)
     if place is None:
         return number
     reason = f"the gap after digit {place} may be between two numbers"
