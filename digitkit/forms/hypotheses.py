@@ -12,6 +12,7 @@ from digitkit.arrays import U8
 from digitkit.forms.field_ink import FieldInk, find_residue, to_region
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
+from digitkit.images.masks import connect
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Prediction
 from digitkit.reading.fitting import Option
@@ -172,9 +173,7 @@ def _assign(
     rows: tuple[float, float],
 ) -> npt.NDArray[np.int32]:
     """Which cell each pixel of ink belongs to, from 1; 0 for none. int32 ``[h, w]``."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(
-        (ink.ink >= level).astype(np.uint8), connectivity=8
-    )
+    labels, stats = connect((ink.ink >= level).astype(np.uint8))
     pieces = len(stats)
     shares = np.bincount(
         (labels.astype(np.int64) * count + columns[None, :]).ravel(), minlength=pieces * count

@@ -9,6 +9,7 @@ import numpy as np
 
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
+from digitkit.images.masks import connect
 from digitkit.reading.crops import clip_box
 from digitkit.reading.scales import Candidate, Scale
 
@@ -86,7 +87,7 @@ def choose_tiles(
     # A paragraph may be as clear as a digit. Where little was found, all of it is looked at again.
     known = [] if is_reduced and are_few(candidates, across) else candidates
     active = _find_writing(work, scale, known)
-    near = cv2.dilate(active, np.ones((3, 3), np.uint8))
+    near = np.asarray(cv2.dilate(active, np.ones((3, 3), np.uint8)), np.uint8)
     fine_ratio = across / 2
     if is_reduced:
         area = int(near.sum()) * _BLOCK**2 * across * down
@@ -95,8 +96,8 @@ def choose_tiles(
     # Two parts of this side can be searched.
     side = math.sqrt(MAX_FINE_PIXELS / 2) * fine_ratio / (_BLOCK * max(across, down))
     most = min(_TILE, max(1, int(side) - 1))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
-    boxes = [box for x, y, w, h, _ in stats[1:count].tolist() for box in _split(x, y, w, h, most)]
+    _, stats = connect(near)
+    boxes = [box for x, y, w, h, _ in stats[1:].tolist() for box in _split(x, y, w, h, most)]
     height, width = round(work.shape[0] * down), round(work.shape[1] * across)
 
     def worth(box: Box) -> float:

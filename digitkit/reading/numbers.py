@@ -81,10 +81,11 @@ def find_numbers(
         reading order; each accepted digit is in exactly one.
     """
     candidates = find_candidates(digits, marks, gap=gap)
-    if gap is None:
-        candidates = [_doubt_space(number) for number in candidates]
     heights = accepted_heights(digits)
-    return finish_numbers([n for n in candidates if is_reported(n, heights)], gap=gap)
+    numbers = [number for number in candidates if is_reported(number, heights)]
+    if gap is None:
+        numbers = [_doubt_space(number) for number in numbers]
+    return finish_numbers(numbers, gap=gap)
 
 
 def accepted_heights(digits: Sequence[Digit]) -> dict[int, float]:

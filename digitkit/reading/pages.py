@@ -197,8 +197,9 @@ def _suppress_non_maxima(candidates: Sequence[Candidate]) -> list[Candidate]:
     areas = (edges[:, 2:] - edges[:, :2]).prod(1)
     kept = list[int]()
     for i in range(len(order)):
-        first = np.maximum(edges[kept, :2], edges[i, :2])
-        last = np.minimum(edges[kept, 2:], edges[i, 2:])
+        others = edges[kept]
+        first = np.maximum(others[:, :2], edges[i, :2])
+        last = np.minimum(others[:, 2:], edges[i, 2:])
         common = np.maximum(last - first, 0).prod(1)
         if not (common > MAX_OVERLAP * np.minimum(areas[kept], areas[i])).any():
             kept.append(i)
