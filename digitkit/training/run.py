@@ -6,27 +6,15 @@ import os
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import torch
-from torch import nn
-
 from digitkit import figures
-from digitkit.arrays import F32
 from digitkit.choices import MAX_THREADS
 from digitkit.datasets.digits import DigitData
 from digitkit.errors import DatasetError, RunError, check_range
-from digitkit.models.calibration import (
-    MIN_CALIBRATION_IMAGES,
-    fit_min_confidence,
-    fit_temperature,
-    softmax,
-)
-from digitkit.models.evaluation import Evaluation, score_predictions
 from digitkit.system import atomic
 from digitkit.system.git import git_revision
 from digitkit.system.machine import cpu_name, usable_cores, versions
@@ -52,20 +40,17 @@ from digitkit.training.record import (
     FORMAT,
     RECORD,
     UNCALIBRATED,
-    CalibrationRecord,
     DataRecord,
     DatasetRecord,
     EpochRecord,
-    FinalScoreRecord,
     InitRecord,
     MachineRecord,
     MixRecord,
     RunRecord,
-    ScoreRecord,
-    ValidationRecord,
     read_record,
     write_record,
 )
+from digitkit.training.scoring import calibrate_and_validate, score_test
 from digitkit.training.start import Start, load_start
 from digitkit.training.threads import torch_threads
 from digitkit.version import __version__
@@ -265,11 +250,11 @@ def _train(
         net.eval()
         record = recorder.record
         if validation is not None:
-            record = _calibrate_and_validate(record, net, validation)
+            record = calibrate_and_validate(record, net, validation)
         if record.mix is not None:
             result = score_mixed(net, material, recipe)
             record = replace(record, mix=replace(record.mix, result=result))
-        test, scores = _score_test(recipe, net, material.test, record.calibration.temperature)
+        test, scores = score_test(recipe, net, material.test, record.calibration.temperature)
         record = replace(record, test=scores, status="complete")
     write_weights(out, net, recipe.net)
     curves = figures.curves(
@@ -296,62 +281,6 @@ def _what_is_harder(recipe: Recipe) -> list[str]:
         "weights that are not averaged": bool(recipe.ema),
     }
     return [reason for reason, applies in reasons.items() if applies]
-
-
-def _score_test(
-    recipe: Recipe, net: nn.Module, data: DigitData, temperature: float
-) -> tuple[Evaluation, FinalScoreRecord]:
-    """Score the test set: the only time that it is used."""
-    logits = _logits(net, data)
-    calibrated = score_predictions(
-        _to_probabilities(recipe, logits, temperature), data.labels, data.name
-    )
-    raw = score_predictions(_to_probabilities(recipe, logits, 1.0), data.labels, data.name)
-    scores = FinalScoreRecord(**asdict(_summarize(calibrated)), loss_uncalibrated=raw.loss)
-    return calibrated, scores
-
-
-def _calibrate_and_validate(record: RunRecord, net: nn.Module, data: DigitData) -> RunRecord:
-    """Fit temperature and threshold on the validation images, if they are enough, and score.
-
-    Where MNIST is mixed in, those of the start are kept: nearly all validation images are MNIST's,
-    and say nothing of what is new.
-    """
-    logits = _logits(net, data)
-    calibration = record.calibration
-    enough = len(data) >= MIN_CALIBRATION_IMAGES and record.mix is None
-    temperature = fit_temperature(logits, data.labels) if enough else calibration.temperature
-    probabilities = _to_probabilities(record.recipe, logits, temperature)
-    if enough:
-        min_confidence = fit_min_confidence(probabilities, data.labels)
-        calibration = CalibrationRecord("validation", temperature, min_confidence)
-    scores = _summarize(score_predictions(probabilities, data.labels, data.name))
-    validation = ValidationRecord(
-        **asdict(scores), temperature=temperature, min_confidence=calibration.min_confidence
-    )
-    return replace(record, calibration=calibration, validation=validation)
-
-
-def _logits(net: nn.Module, data: DigitData) -> F32:
-    return nets.logits(net, torch.from_numpy(data.images.copy())).numpy()
-
-
-def _to_probabilities(recipe: Recipe, logits: F32, temperature: float) -> F32:
-    """Probability of being each digit, as the exported model gives it: float32 ``[N, 10]``."""
-    if recipe.negatives:
-        # "No digit" is an eleventh class whose score is 0.
-        logits = np.pad(logits, ((0, 0), (0, 1)))
-    return softmax(logits, temperature)[:, :10]
-
-
-def _summarize(result: Evaluation) -> ScoreRecord:
-    return ScoreRecord(
-        accuracy=result.accuracy,
-        loss=result.loss,
-        count=result.count,
-        mean_confidence=result.mean_confidence,
-        calibration_error=result.calibration_error,
-    )
 
 
 def _new_record(config: TrainConfig, start: Start | None, material: Material) -> RunRecord:

@@ -56,8 +56,8 @@ def train_config(out: Path, data: Path, changes: dict[str, str] = FAST, name="qu
 
 def train_calibrated(config):
     """Train, and fit temperature and threshold on however few validation images."""
-    from digitkit.training import run
+    from digitkit.training import run, scoring
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "MIN_CALIBRATION_IMAGES", 1)
+        patch.setattr(scoring, "MIN_CALIBRATION_IMAGES", 1)
         return run.train(config, Silent())

@@ -21,7 +21,7 @@ from digitkit.errors import DatasetError, GateError, RunError
 from digitkit.export.export_job import ExportConfig, export_run
 from digitkit.images.normal_form import digit_image
 from digitkit.models.registry import models_folder
-from digitkit.training import forgetting, nets, recipes
+from digitkit.training import forgetting, nets, recipes, scoring
 from digitkit.training import run as training
 from digitkit.training.record import read_record
 from digitkit.training.run import TrainConfig
@@ -67,7 +67,7 @@ def test_the_record_says_where_it_started_and_what_was_mixed(config, small_mnist
 
 
 def test_temperature_and_threshold_stay(config, monkeypatch):
-    monkeypatch.setattr(training, "MIN_CALIBRATION_IMAGES", 1)
+    monkeypatch.setattr(scoring, "MIN_CALIBRATION_IMAGES", 1)
     calibration = training.train(config(), Silent()).record.calibration
     contract = Classifier("digits-tiny").contract
     assert calibration.source == "init"

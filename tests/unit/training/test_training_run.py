@@ -14,7 +14,7 @@ from support.training import FAST, Silent, train_config, write_idx
 
 from digitkit.errors import ConfigError, DatasetError, InputNotFoundError, RunError
 from digitkit.models.calibration import MIN_CALIBRATION_IMAGES
-from digitkit.training import run as training
+from digitkit.training import scoring
 from digitkit.training.folder import load_run
 from digitkit.training.record import UNCALIBRATED, read_record, write_record
 from digitkit.training.run import resume, train
@@ -157,7 +157,7 @@ def test_without_a_start_few_validation_images_leave_the_defaults(fast, tune):
 @pytest.mark.parametrize(("missing", "source"), [(0, "validation"), (1, "init")])
 def test_the_number_of_validation_images_decides(tune, fast_run, monkeypatch, missing, source):
     count = fast_run.record.validation.count
-    monkeypatch.setattr(training, "MIN_CALIBRATION_IMAGES", count + missing)
+    monkeypatch.setattr(scoring, "MIN_CALIBRATION_IMAGES", count + missing)
     assert tune("tuned", fast_run.folder).record.calibration.source == source
 
 
