@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from digitkit.cli.infer_report import print_notice
 from digitkit.cli.reading_options import (
-    CAMERAS,
     CameraOption,
     ExpectOption,
     FpsOption,
@@ -24,6 +19,23 @@ from digitkit.cli.reading_options import (
     PrecisionOption,
     SizeOption,
     ThreadsOption,
+)
+from digitkit.cli.serve_options import (
+    AllowOriginOption,
+    ConfigOption,
+    HistoryOption,
+    HostOption,
+    KeepMbOption,
+    KeepOption,
+    MaxMbOption,
+    NoTokenOption,
+    PortOption,
+    QueueOption,
+    RetryOption,
+    SourcesArgument,
+    TokenFileOption,
+    TokenOption,
+    WorkersOption,
 )
 from digitkit.cli.show import print_line
 from digitkit.errors import needs_extra
@@ -51,145 +63,27 @@ curl -N http://127.0.0.1:8080/api/live — events as they happen
 MAX_SERVED_PIXELS = 50_000_000
 """Largest image that a service decodes: 50 megapixels, 150 MB as colour."""
 
-SERVICE, HISTORY = "Service", "History"
-
 
 def command(
-    sources: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SOURCES",
-            help="Images, videos, folders and patterns to read once at the start; or the URL of "
-            "one stream. None: only what is posted is read.",
-            show_default=False,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Settings, TOML: those of digitkit infer --config, and a table serve with options "
-            "of this command by their names. Options on the command line take precedence.",
-        ),
-    ] = None,
+    sources: SourcesArgument = None,
+    config: ConfigOption = None,
     camera: CameraOption = None,
     size: SizeOption = None,
     fps: FpsOption = None,
     hold: HoldOption = None,
-    retry: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="When the camera is lost, keep reconnecting for SECONDS.",
-            rich_help_panel=CAMERAS,
-            show_default="inf",
-        ),
-    ] = None,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST",
-            help="Name or address to listen at; 0.0.0.0 for all of this machine, which requires a "
-            "token or --no-token.",
-            rich_help_panel=SERVICE,
-            show_default="127.0.0.1",
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            help="Port to listen at; 0 for any that is free.",
-            rich_help_panel=SERVICE,
-            show_default="8080",
-        ),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TOKEN",
-            help="Token that clients must send: as Authorization: Bearer TOKEN, or typed into the "
-            "page. Other users of this machine see it in the list of processes; --token-file and "
-            "the environment variable DIGITKIT_TOKEN are safer.",
-            rich_help_panel=SERVICE,
-            show_default=False,
-        ),
-    ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File whose first line is the token.",
-            rich_help_panel=SERVICE,
-        ),
-    ] = None,
-    no_token: Annotated[
-        bool,
-        typer.Option(
-            "--no-token",
-            help="Let everyone in who reaches the service.",
-            rich_help_panel=SERVICE,
-        ),
-    ] = False,
-    allow_origin: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ORIGIN",
-            help="Let pages of this origin use the API (CORS), such as https://example.org.",
-            rich_help_panel=SERVICE,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes that read posted images.", rich_help_panel=SERVICE, show_default="1"
-        ),
-    ] = None,
-    queue: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Posted images that may wait for these; more are refused (429).",
-            rich_help_panel=SERVICE,
-            show_default="32",
-        ),
-    ] = None,
-    max_mb: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MB",
-            help="Largest posted image, megabytes.",
-            rich_help_panel=SERVICE,
-            show_default="25",
-        ),
-    ] = None,
-    history: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="SQLite file of what was read, and of corrections.",
-            rich_help_panel=HISTORY,
-            show_default="~/.local/state/digitkit/history.db",
-        ),
-    ] = None,
-    keep: Annotated[
-        float | None,
-        typer.Option(
-            metavar="DAYS",
-            help="Days to keep readings; corrections have no age limit.",
-            rich_help_panel=HISTORY,
-            show_default="30",
-        ),
-    ] = None,
-    keep_mb: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MB",
-            help="Largest size of the history, megabytes; the oldest readings go first, "
-            "corrections last.",
-            rich_help_panel=HISTORY,
-            show_default="500",
-        ),
-    ] = None,
+    retry: RetryOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    no_token: NoTokenOption = False,
+    allow_origin: AllowOriginOption = None,
+    workers: WorkersOption = None,
+    queue: QueueOption = None,
+    max_mb: MaxMbOption = None,
+    history: HistoryOption = None,
+    keep: KeepOption = None,
+    keep_mb: KeepMbOption = None,
     model: ModelOption = None,
     precision: PrecisionOption = None,
     threads: ThreadsOption = None,
