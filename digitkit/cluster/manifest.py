@@ -21,7 +21,11 @@ from digitkit.errors import ClusterError, ConfigError, one_line
 from digitkit.sinks.parquet import import_pyarrow
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile
+from digitkit.sources.suffixes import HEIC_SUFFIXES, IMAGE_SUFFIXES, PDF_SUFFIXES
 from digitkit.sources.urls import holds_secret, mask_password
+
+FILE_SUFFIXES = IMAGE_SUFFIXES | PDF_SUFFIXES | HEIC_SUFFIXES
+"""Of the files at an address that are read."""
 
 PART_FILES = 500
 """Files of a part, at most: some seconds of pages, and not more files than a listing stands."""
@@ -148,14 +152,11 @@ def _names(items: Iterable[Item | Failure | str], failures: list[Failure]) -> It
 # --- remote files ---
 
 
-def list_remote(name: str, suffixes: frozenset[str]) -> Iterator[str | Failure]:
-    """The files at an address: itself, or those below it, as `image_files` finds those of a folder.
+def list_remote(name: str) -> Iterator[str | Failure]:
+    """The files at an address: itself, or those below it with a suffix of `FILE_SUFFIXES`.
 
     What is named like a file is taken as one, since asking would take a request for each of a list.
-
-    Args:
-        name: the address.
-        suffixes: of the files that are read.
+    Packages that read some of them are not looked for: the nodes need them, not this machine.
 
     Yields:
         Addresses; a `Failure` where there is nothing, or where the address holds a password.
@@ -168,7 +169,7 @@ def list_remote(name: str, suffixes: frozenset[str]) -> Iterator[str | Failure]:
         yield Failure(mask_password(name), error)
         return
     start, mark, query = name.partition("?")
-    if PurePosixPath(start).suffix.lower() in suffixes and not start.endswith("/"):
+    if PurePosixPath(start).suffix.lower() in FILE_SUFFIXES and not start.endswith("/"):
         yield name
         return
     try:
@@ -188,7 +189,7 @@ def list_remote(name: str, suffixes: frozenset[str]) -> Iterator[str | Failure]:
     except (pa.ArrowException, OSError, ValueError) as error:
         yield Failure(name, f"cannot be listed: {one_line(error)}", kind="unreadable")
         return
-    files = sorted(each for each in below if _is_read(PurePosixPath(each), suffixes))
+    files = sorted(each for each in below if _is_read(PurePosixPath(each)))
     if not files:
         yield Failure(name, "there are no image files", kind="missing")
     yield from (f"{start.rstrip('/')}/{quote(each)}{mark}{query}" for each in files)
@@ -201,6 +202,6 @@ def _list(system: Any, path: str) -> list[str]:
     return [each.path for each in system.get_file_info(selector) if each.type == fs.FileType.File]
 
 
-def _is_read(path: PurePosixPath, suffixes: frozenset[str]) -> bool:
+def _is_read(path: PurePosixPath) -> bool:
     is_hidden = any(part.startswith(".") and part != ".." for part in path.parts)
-    return path.suffix.lower() in suffixes and not is_hidden
+    return path.suffix.lower() in FILE_SUFFIXES and not is_hidden

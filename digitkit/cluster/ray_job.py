@@ -37,7 +37,6 @@ from digitkit.sinks.parquet import RowSink, TableForm, import_pyarrow, table_sch
 from digitkit.sources.files import expand_sources, list_sources
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import Item
-from digitkit.sources.suffixes import IMAGE_SUFFIXES, PDF_SUFFIXES
 from digitkit.sources.urls import is_address
 from digitkit.system.progress import Progress
 from digitkit.system.streams import silence_native_errors
@@ -209,14 +208,13 @@ def _find_files(
     name = manifest_name(folder)
     if continues and folder.has(UNLISTED):
         return read_manifest(name)
-    suffixes = IMAGE_SUFFIXES | PDF_SUFFIXES
 
     def find() -> Iterator[Item | Failure | str]:
         for source in list_sources(config.sources, nul=config.null):
             if not isinstance(source, str):
                 yield source
             elif is_address(source):
-                yield from list_remote(source, suffixes)
+                yield from list_remote(source)
             else:
                 yield from expand_sources([source], notice=notice)
 

@@ -120,8 +120,15 @@ def test_remote_files_may_have_any_name(tmp_path, one_of_each, name):
     folder = tmp_path / "scans"
     folder.mkdir()
     (folder / name).write_bytes(cv2.imencode(".png", one_of_each[7])[1].tobytes())
-    (address,) = manifest.list_remote(f"file://{folder}", frozenset({".png"}))
+    (address,) = manifest.list_remote(f"file://{folder}")
     assert isinstance(part_reader._load(address), ImageBytes)
+
+
+def test_all_kinds_of_files_that_are_read_are_listed_at_an_address(tmp_path):
+    for name in ("a.heic", "b.PDF", "c.png", "d.txt"):
+        (tmp_path / name).touch()
+    found = manifest.list_remote(f"file://{tmp_path}")
+    assert [address.rpartition("/")[2] for address in found] == ["a.heic", "b.PDF", "c.png"]
 
 
 def test_an_address_that_cannot_be_opened_is_a_failure():

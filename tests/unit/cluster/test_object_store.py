@@ -45,7 +45,7 @@ def listed(store):
     """Lists what is below a prefix: addresses without their end, and failures."""
 
     def list_below(prefix: str) -> list[str | Failure]:
-        found = list_remote(f"s3://{BUCKET}{prefix}{store[1]}", frozenset({".png"}))
+        found = list_remote(f"s3://{BUCKET}{prefix}{store[1]}")
         return [each.removesuffix(store[1]) if isinstance(each, str) else each for each in found]
 
     return list_below
@@ -87,7 +87,7 @@ def test_a_listing_of_several_answers(put, listed):
 
 @pytest.mark.parametrize("place", ["s3://scans/none", "s3://none/below", "s3://none"])
 def test_what_is_not_there(store, place):
-    (failure,) = list_remote(f"{place}{store[1]}", frozenset({".png"}))
+    (failure,) = list_remote(f"{place}{store[1]}")
     assert failure.kind == "missing"
     assert failure.error == "does not exist"
     assert _load(f"{place}/1.png{store[1]}").kind == "missing"
@@ -161,6 +161,6 @@ def test_files_are_asked_for_at_once(counted):
 
 @pytest.mark.parametrize("address", ["s3://[b/a", "s3:///a", "bla://b/a", "s3://b/a?x=y"])
 def test_no_address_of_a_file(address):
-    (failure,) = list_remote(address, frozenset({".png"}))
+    (failure,) = list_remote(address)
     assert failure.error.startswith("cannot be opened: ")
     assert _load(f"{address}.png").error.startswith("cannot be opened: ")
