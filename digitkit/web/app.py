@@ -13,7 +13,7 @@ from starlette.routing import Route
 from digitkit.errors import DigitkitError
 from digitkit.web import routes_device, routes_history, routes_live, routes_read
 from digitkit.web.access import Guard
-from digitkit.web.http import ApiError, on_error
+from digitkit.web.http import ApiError, to_api_error
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -70,12 +70,12 @@ def make_app(service: Service) -> Starlette:
         middleware.insert(0, cors)
 
     async def handle(request: Request, error: Exception) -> Response:
-        response = await on_error(request, error)
-        if isinstance(error, ApiError):
-            service.metrics.errors.labels(error.code).inc()
-        elif response.status_code == 500:
-            service.log(f"{request.method} {request.url.path}: {type(error).__name__}: {error}")
-        return response
+        answer = to_api_error(error)
+        service.metrics.errors.labels(answer.code).inc()
+        if answer.status >= 500:
+            kind = "" if isinstance(error, DigitkitError) else f"{type(error).__name__}: "
+            service.log(f"{request.method} {request.url.path}: {kind}{error}")
+        return answer.response()
 
     app = Starlette(
         routes=list(ROUTES),

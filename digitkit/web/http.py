@@ -90,22 +90,22 @@ class Json(JSONResponse):
         return to_json(content).encode("utf-8")
 
 
-async def on_error(request: Request, error: Exception) -> Response:
-    """Any exception as JSON, without a traceback."""
+def to_api_error(error: Exception) -> ApiError:
+    """Any exception as what a client is told of it."""
     if isinstance(error, ApiError):
-        return error.response()
+        return error
     if isinstance(error, HTTPException):
         message = {404: "there is no such resource", 405: "this method is not supported"}
         text = message.get(error.status_code, error.detail)
         code = error.status_code if error.status_code in CODES else 400
-        return ApiError(code, text, headers=error.headers).response()
+        return ApiError(code, text, headers=error.headers)
     if isinstance(error, (OutputError, WorkerError)):
-        return ApiError(503, str(error)).response()
+        return ApiError(503, str(error))
     if isinstance(error, DigitkitError):
-        return ApiError(400, str(error)).response()
+        return ApiError(400, str(error))
     if isinstance(error, ClientDisconnect):
-        return Response(status_code=400)  # nobody gets it
-    return ApiError(500, "an internal error; the service's log has it").response()
+        return ApiError(400, "the client has gone")  # nobody gets it
+    return ApiError(500, "an internal error; the service's log has it")
 
 
 class Query:

@@ -281,9 +281,11 @@ def test_health_device_metrics(serving, check):
     device = check(serving.client.get("api/device"))
     assert device["model"]["architecture"]
     assert "numpy" in device["machine"]["packages"]
+    assert serving.client.get("api/nothing").status_code == 404
     text = check(serving.client.get("metrics")).decode()
     assert re.search(r'digitkit_read_seconds_count{source="http"} [1-9]', text)
     assert re.search(r'digitkit_errors_total{code="not_an_image"} [1-9]', text)
+    assert re.search(r'digitkit_errors_total{code="not_found"} [1-9]', text)
 
 
 @pytest.mark.slow
