@@ -102,14 +102,18 @@ def _errors_as_lines(ctx: Any) -> Iterator[None]:
     try:
         yield
     except DigitkitError as error:
-        print(f"digitkit: {escape_controls(one_line(error))}", file=sys.stderr)
+        _print_error(one_line(error))
         raise typer.Exit(_exit_code(error)) from error
     except _UsageError as error:
-        print(f"digitkit: {escape_controls(_describe_usage(error, ctx))}", file=sys.stderr)
+        _print_error(_describe_usage(error, ctx))
         raise typer.Exit(USAGE) from error
     except BrokenPipeError as error:  # whoever reads our output has closed it
         _drop_stdout()
         raise typer.Exit(SOME_FAILED) from error
+
+
+def _print_error(line: str) -> None:
+    print(f"digitkit: {escape_controls(line)}", file=sys.stderr)
 
 
 def _describe_usage(error: Any, ctx: Any) -> str:
@@ -271,13 +275,12 @@ def _run() -> None:
         _drop_stdout()
         sys.exit(SOME_FAILED)
     except OutputError as error:
-        print(f"digitkit: {one_line(error)}", file=sys.stderr)
+        _print_error(one_line(error))
         _drop_stdout()
         sys.exit(SOME_FAILED)
     except OSError as error:
         # What pathlib raises when it only checks whether a file exists, up to Python 3.13.
         if error.errno not in (errno.ENAMETOOLONG, errno.EACCES) or error.filename is None:
             raise
-        line = one_line(f"{error.filename}: cannot be accessed: {os_reason(error)}")
-        print(f"digitkit: {line}", file=sys.stderr)
+        _print_error(one_line(f"{error.filename}: cannot be accessed: {os_reason(error)}"))
         sys.exit(WRONG_SETTINGS if is_service() else USAGE)

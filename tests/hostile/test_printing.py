@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from support.cli import run
@@ -29,6 +31,15 @@ def test_names_of_files(digit_file, tmp_path):
         assert not CONTROLS.search(result.output)
         assert "[v2]" in result.stdout
     assert json.loads(result.stdout.splitlines()[0])["source"] == str(bad)
+
+
+def test_a_name_that_is_too_long():
+    arguments = ["infer", "--model", "x\x1b[31m" + "y" * 300, "a.png"]
+    command = [sys.executable, "-m", "digitkit", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("digitkit: x\\x1b")
+    assert not CONTROLS.search(result.stderr)
 
 
 def test_brackets_in_the_name_of_a_model(tmp_path, small_data):
