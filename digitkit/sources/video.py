@@ -101,7 +101,8 @@ def _read_frames(
     pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     if pixels > MAX_PIXELS:
         capture.release()
-        yield Failure(name, f"its frames are larger than {MAX_PIXELS // 10**6} megapixels")
+        error = f"its frames are larger than {MAX_PIXELS // 10**6} megapixels"
+        yield Failure(name, error, kind="bad image")
         return
     try:
         count, last, lost = 0, 0.0, False
@@ -123,7 +124,7 @@ def _read_frames(
         )
     problem = _describe_problem(count, size, state, lost)
     if problem is not None:
-        yield Failure(name, problem)
+        yield Failure(name, problem, kind="bad image")
 
 
 def _has_undecoded(location: str, count: int, stated: float) -> bool:
@@ -197,4 +198,4 @@ def _ends_early(capture: cv2.VideoCapture, count: int, last: float, location: st
     if Path(location).suffix.lower() in (".3g2", ".3gp", ".m4v", ".mov", ".mp4"):
         return False
     total, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-    return count < 0.9 * total and last < 0.9 * total / rate
+    return rate > 0 and count < 0.9 * total and last < 0.9 * total / rate

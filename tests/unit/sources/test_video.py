@@ -95,6 +95,7 @@ def test_a_truncated_video_gives_what_it_has(tmp_path, suffix, capfd):
     assert 5 < len(frames) < FRAMES
     assert str(len(frames)) in error
     assert "truncated" in error
+    assert [item.kind for item in video_frames(path) if isinstance(item, Failure)] == ["bad image"]
     if suffix == ".mp4":  # an index behind the frames is lost
         path.write_bytes(data[: len(data) // 2])
         frames, (error,) = split(path)
