@@ -20,6 +20,7 @@ from digitkit.forms.results import Status
 from digitkit.forms.rules import Rule
 from digitkit.forms.template import FormField, Template
 from digitkit.reading.fitting import Option, by_probability
+from digitkit.reading.results import format_confidence
 
 MAX_TRIED = 3000
 """Hypotheses about a field, and combinations over fields, that are tried."""
@@ -294,7 +295,7 @@ def _judge(
     if doubts:
         confidence = min(confidence, DOUBTED)  # something is missing, however sure the rest is
     if status == "doubtful" and not doubts:
-        reasons = (*reasons, f"a digit is doubtful ({confidence:.0%})")
+        reasons = (*reasons, f"a digit is doubtful ({format_confidence(confidence, 0)})")
     return Decision(best.text, status, confidence, reasons, best.choice, best.segmentation)
 
 

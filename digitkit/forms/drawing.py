@@ -12,6 +12,7 @@ from digitkit.forms.results import FormReading
 from digitkit.forms.template import FormField, Template
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.reading.results import format_confidence
 
 GREEN, YELLOW, RED, BLUE, GREY = (
     (60, 150, 40), (0, 150, 230), (40, 40, 220), (190, 90, 20), (150, 150, 150),
@@ -78,7 +79,7 @@ def draw_reading(
         read = reading[one.name]
         colour = COLOURS[read.status]
         cv2.rectangle(page, (x, y), (x + w, y + h), colour, thick + 1)
-        text = f"{one.name}: {read.text or '-'} {read.confidence:.0%}"
+        text = f"{one.name}: {read.text or '-'} {format_confidence(read.confidence, 0)}"
         _label(page, text, _find_room(taken, (x, y, w, h), _label_size(page, text)), colour)
     return page
 

@@ -20,6 +20,7 @@ from digitkit.forms.template import refuse_to_replace
 from digitkit.forms.template_file import MAX_FIELDS, load_templates, template_text
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
+from digitkit.reading.results import format_confidence
 from digitkit.sources.files import load_frame
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
@@ -137,7 +138,8 @@ def check_template(
     ]
     for one in reading.fields:
         reasons = f" [{'; '.join(one.reasons)}]" if one.reasons else ""
-        lines.append(f"{one.name}: {one.text or '-'} {one.status} ({one.confidence:.1%}){reasons}")
+        confidence = format_confidence(one.confidence)
+        lines.append(f"{one.name}: {one.text or '-'} {one.status} ({confidence}){reasons}")
     return path, lines
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from digitkit.arrays import F64
-from digitkit.reading.order import median
 
 if TYPE_CHECKING:
     from digitkit.reading.detections import Classified
@@ -65,7 +64,7 @@ def rescore(classified: Sequence[Classified], min_confidence: float, side: int) 
     factor[whole] = 1.0
 
     heights = h[(confidence * factor >= min_confidence) & ~at_border & ~whole]
-    usual = median(heights) if len(heights) else 0.0
+    usual = float(np.median(heights)) if len(heights) else 0.0
     cut = at_border & ((confidence < 0.99) | (h < 0.85 * usual) | (sides > 1))
     # Either the whole image is one digit, or the digits within it count.
     if whole.any():

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
+from digitkit.reading.results import format_confidence
 
 MAX_NUMBERS, MAX_DIGITS = 100, 20
 """Numbers of a table, and pictures in a cell; the others are counted."""
@@ -99,7 +100,7 @@ def _number_row(number: Number, doubt: str) -> str:
     text = f"<b>{escape(number.text)}</b>"
     if not number.complete:
         text = f'<span style="border-bottom:{_DOUBTFUL}">{text}</span> {doubt}'
-    confidence = _percent(number.confidence)
+    confidence = format_confidence(number.confidence)
     return _row(text, confidence, number.digits, "; ".join(number.reasons))
 
 
@@ -116,13 +117,9 @@ def _picture(digit: Digit) -> str:
     png = cv2.imencode(".png", digit.image)[1].tobytes()
     data = base64.b64encode(png).decode("ascii")
     doubt = "" if digit.accepted else "?"
-    title = f"{digit.digit}{doubt} {_percent(digit.confidence)}"
+    title = escape(f"{digit.digit}{doubt} {format_confidence(digit.confidence)}")
     border = _CLEAR if digit.accepted else _DOUBTFUL
     return (
         f'<img src="data:image/png;base64,{data}" width="28" height="28" alt="{title}" '
         f'title="{title}" style="display:inline;margin:1px;border:{border}">'
     )
-
-
-def _percent(confidence: float) -> str:
-    return f"{min(confidence, 0.999):.1%}"  # never rounded up to 100%

@@ -9,11 +9,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from digitkit.arrays import F64
 from digitkit.reading.detections import enclose
-from digitkit.reading.order import median
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
-from digitkit.reading.results import Digit, Mark, Number
+from digitkit.reading.results import Digit, Mark, Number, format_confidence
 from digitkit.reading.spacing import MAX_GAP, choose_gap, has_columns, number_columns
 from digitkit.reading.trust import (
     MIN_COMPLETE,
@@ -94,7 +95,7 @@ def accepted_heights(digits: Sequence[Digit]) -> dict[int, float]:
     for digit in digits:
         if digit.accepted:
             heights.setdefault(digit.row, []).append(digit.row_box[3])
-    return {row: median(own) for row, own in heights.items()}
+    return {row: float(np.median(own)) for row, own in heights.items()}
 
 
 def is_reported(number: Number, heights: Mapping[int, float]) -> bool:
@@ -374,7 +375,9 @@ def _doubts(part: Part, place: int) -> list[str]:
         return []
     if digit.cut:
         return [f"digit {place} is cut by the border"]
-    return [f"digit {place} is doubtful ({digit.digit} at {min(digit.confidence, 0.99):.0%})"]
+    return [
+        f"digit {place} is doubtful ({digit.digit} at {format_confidence(digit.confidence, 0)})"
+    ]
 
 
 def _describe_ink(parts: Sequence[Part], place: int) -> str:

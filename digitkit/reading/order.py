@@ -12,13 +12,6 @@ import numpy.typing as npt
 from digitkit.arrays import Box
 from digitkit.reading.results import Digit, Mark
 
-
-def median(values: npt.ArrayLike) -> float:
-    """The median of at least one value; `np.median` would load masked arrays first, for 7 ms."""
-    ordered = np.sort(np.asarray(values, float))
-    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-
-
 GUTTER = 1.8
 """Least width of a gutter between columns, in digit heights."""
 
@@ -140,7 +133,7 @@ def _find_rows(boxes: npt.NDArray[np.float64], members: list[int], skew: float) 
     def start_height(row: list[int]) -> float:
         # Where the row would meet the page's left side.
         x, y = boxes[row, 0] + boxes[row, 2] / 2, boxes[row, 1] + boxes[row, 3] / 2
-        return median(y - skew * x)
+        return float(np.median(y - skew * x))
 
     return sorted(_chain_neighbours(boxes, members, skew), key=start_height)
 
@@ -169,7 +162,7 @@ def _split_columns(
 ) -> tuple[list[int], list[int]] | None:
     """The boxes on either side of a gutter between rows that are not level; None without one."""
     by_left = sorted(members, key=lambda i: float(boxes[i, 0]))
-    height = median(boxes[members, 3]) if members else 0.0
+    height = float(np.median(boxes[members, 3])) if members else 0.0
     gutters = []
     end = -np.inf
     for place, i in enumerate(by_left):

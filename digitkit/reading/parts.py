@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
+
 from digitkit.arrays import Box
 from digitkit.reading.detections import common_area
-from digitkit.reading.order import median
 from digitkit.reading.results import Digit, Mark
 
 NARROWEST = 0.45
@@ -78,7 +79,7 @@ def _slack(part: Part) -> float:
 def measure_height(digits: Sequence[Digit]) -> float:
     """The usual height of a row's digits, pixels."""
     boxes = [digit.row_box for digit in digits if digit.accepted] or [d.row_box for d in digits]
-    return max(1.0, median([max(box[3], box[2] / 2) for box in boxes]))
+    return max(1.0, float(np.median([max(box[3], box[2] / 2) for box in boxes])))
 
 
 def place_parts(
@@ -133,7 +134,7 @@ def _are_ticks(
     rooms = [right - left for left, right in pairwise(lines)]
     narrowest = min(rooms)
     places = [_middle(box) for box in digits]
-    y = median([box[1] for box in uprights])
+    y = float(np.median([box[1] for box in uprights]))
     return (
         max(abs(room / narrowest - round(room / narrowest)) for room in rooms) <= UNEVEN
         and is_one_per_box(lines, places)

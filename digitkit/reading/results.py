@@ -298,9 +298,11 @@ def round_confidence(confidence: float) -> float:
     return round(min(confidence, 0.9999), 4)
 
 
-def format_confidence(confidence: float) -> str:
-    """A confidence for people; never rounded up to 100%."""
-    return f"{confidence:.1%}" if confidence < 0.9995 else ">99.9%"
+def format_confidence(confidence: float, decimals: int = 1) -> str:
+    """A confidence for people, 0–1; never rounded up to 100%: ``>99.9%``."""
+    text = f"{confidence:.{decimals}%}"
+    most = 1 - 10 ** -(decimals + 2)
+    return text if float(text[:-1]) < 100 else f">{most:.{decimals}%}"
 
 
 def _show(confidence: float) -> str:

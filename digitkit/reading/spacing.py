@@ -12,7 +12,6 @@ import numpy as np
 
 from digitkit.arrays import F64, Box
 from digitkit.reading.detections import enclose
-from digitkit.reading.order import median
 from digitkit.reading.results import Number
 
 GAP_FACTOR = 1.9
@@ -116,7 +115,7 @@ def _estimate_slope(boxes: F64, rows: Sequence[int]) -> float:
     middles = boxes[:, :2] + boxes[:, 2:] / 2
     order = sorted(range(len(rows)), key=lambda i: (rows[i], middles[i, 0]))
     steps = [middles[k] - middles[i] for i, k in pairwise(order) if rows[i] == rows[k]]
-    return median([down / max(across, 1) for across, down in steps]) if steps else 0.0
+    return float(np.median([down / max(across, 1) for across, down in steps])) if steps else 0.0
 
 
 def _find_any_columns(boxes: F64, rows: Sequence[int]) -> dict[int, int] | None:
@@ -185,7 +184,7 @@ def has_columns(boxes: Sequence[Box], rows: Sequence[int]) -> bool:
     """
     if len(set(rows)) < MIN_ROWS:
         return False
-    height = median([box[3] for box in boxes])
+    height = float(np.median([box[3] for box in boxes]))
     order = sorted(range(len(boxes)), key=lambda i: boxes[i][0])
     end = float(boxes[order[0]][0])
     gutters = []
@@ -205,4 +204,4 @@ def has_columns(boxes: Sequence[Box], rows: Sequence[int]) -> bool:
     ]
     if not others:
         return len(gutters) < MAX_SINGLE
-    return max(right - left for left, right in gutters) >= GUTTER_FACTOR * median(others)
+    return max(right - left for left, right in gutters) >= GUTTER_FACTOR * float(np.median(others))

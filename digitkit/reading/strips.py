@@ -20,7 +20,6 @@ from digitkit.images.masks import connect
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import Detection, ink_box
 from digitkit.reading.line_reader import UNIT
-from digitkit.reading.order import median
 from digitkit.reading.results import Digit
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_ink
@@ -104,10 +103,10 @@ class Strip:
         """
         self._image = image
         self.row = members[0].digit.row
-        self.tilt = float(median([member.detection.tilt for member in members]))
+        self.tilt = float(np.median([member.detection.tilt for member in members]))
         self._accepted = [member for member in members if member.digit.accepted]
         sizes = np.array([member.digit.row_box[2:] for member in self._accepted], np.float64)
-        self.height = median(np.maximum(sizes[:, 1], sizes[:, 0] / 2))
+        self.height = float(np.median(np.maximum(sizes[:, 1], sizes[:, 0] / 2)))
         self._scale = max(self.height / UNIT, 0.5)  # pixels of the image per pixel of the strip
         self.unit = self.height / self._scale
         middles = self.to_level([member.digit.box for member in self._accepted])

@@ -14,7 +14,7 @@ import numpy as np
 
 from digitkit.arrays import F64
 from digitkit.reading.context import weigh
-from digitkit.reading.results import Digit
+from digitkit.reading.results import Digit, format_confidence
 
 NUMBER_WEIGHTS: tuple[float, ...] = (
     *(-3.24, 0.00, 0.00, -0.32, -0.20, -2.20, 0.31, -0.06, -0.43, 0.00, -0.11),
@@ -99,4 +99,4 @@ def number_confidence(features: F64) -> float:
 
 def describe_doubt(confidence: float) -> str:
     """The reason of a number that is not complete for its confidence, 0–1."""
-    return f"the number as a whole is doubtful ({confidence:.0%})"
+    return f"the number as a whole is doubtful ({format_confidence(confidence, 0)})"

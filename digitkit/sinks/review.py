@@ -15,7 +15,7 @@ from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.detections import enclose
-from digitkit.reading.results import Digit, Number, Reading, round_confidence
+from digitkit.reading.results import Digit, Number, Reading, format_confidence, round_confidence
 from digitkit.sinks.records import lone_digits
 from digitkit.sources.frames import Frame
 
@@ -199,11 +199,11 @@ def _digit_reasons(digit: Digit) -> tuple[str, ...]:
     if digit.cut:
         reasons.append("the border cuts it")
     if digit.is_digit < 0.5:
-        reasons.append(f"it may be no digit ({min(1 - digit.is_digit, 0.99):.0%})")
+        reasons.append(f"it may be no digit ({format_confidence(1 - digit.is_digit, 0)})")
     second = int(np.argsort(-digit.probabilities)[1])
     probability = float(digit.probabilities[second]) * digit.is_digit
     if probability >= _SECOND and second != digit.digit:
-        reasons.append(f"it may be a {second} ({min(probability, 0.99):.0%})")
+        reasons.append(f"it may be a {second} ({format_confidence(probability, 0)})")
     if not reasons:
         reasons.append("it is not clear, or it may be a sign or a line")
     return tuple(reasons)

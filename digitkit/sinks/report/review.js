@@ -34,7 +34,7 @@ function makeButton(text, key, title, act) {
 }
 
 function percent(confidence) {
-  return `${(Math.floor(Math.min(confidence, 0.9999) * 1000) / 10).toFixed(1)}%`;
+  return confidence < 0.9995 ? `${(100 * confidence).toFixed(1)}%` : ">99.9%";
 }
 
 // What the user types into belongs to the user.

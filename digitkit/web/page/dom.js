@@ -36,7 +36,7 @@ export const wait = (/** @type {number} */ ms) => new Promise((resolve) => setTi
 
 /** A confidence, never rounded up to 100%. */
 export function percent(/** @type {number} */ confidence) {
-  return `${(Math.floor(Math.min(confidence, 0.9999) * 1000) / 10).toFixed(1)}%`;
+  return confidence < 0.9995 ? `${(100 * confidence).toFixed(1)}%` : ">99.9%";
 }
 
 export function seconds(/** @type {number} */ value) {

@@ -133,10 +133,18 @@ def test_what_a_spreadsheet_would_change_is_kept_as_text(text, cell):
 
 
 @pytest.mark.parametrize(
-    ("confidence", "text"), [(0.99999, ">99.9%"), (0.9994, "99.9%"), (0.5, "50.0%")]
+    ("confidence", "decimals", "text"),
+    [
+        (0.99999, 1, ">99.9%"),
+        (0.9996, 1, ">99.9%"),
+        (0.9994, 1, "99.9%"),
+        (0.5, 1, "50.0%"),
+        (0.996, 0, ">99%"),
+        (0.994, 0, "99%"),
+    ],
 )
-def test_confidence_is_never_rounded_up_to_100_percent(confidence, text):
-    assert format_confidence(confidence) == text
+def test_confidence_is_never_rounded_up_to_100_percent(confidence, decimals, text):
+    assert format_confidence(confidence, decimals) == text
 
 
 @pytest.mark.parametrize("kind", [AnnotatedImageSink, ExplanationSink])
