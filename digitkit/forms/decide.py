@@ -19,8 +19,8 @@ from digitkit.forms.hypotheses import Hypotheses, Segmentation
 from digitkit.forms.results import Status
 from digitkit.forms.rules import Rule
 from digitkit.forms.template import FormField, Template
+from digitkit.reading.confidence import format_confidence
 from digitkit.reading.fitting import Option, by_probability
-from digitkit.reading.results import format_confidence
 
 MAX_TRIED = 3000
 """Hypotheses about a field, and combinations over fields, that are tried."""

@@ -12,7 +12,7 @@ from digitkit.forms.results import FormReading
 from digitkit.forms.template import FormField, Template
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.results import format_confidence
+from digitkit.reading.confidence import format_confidence
 
 GREEN, YELLOW, RED, BLUE, GREY = (
     (60, 150, 40), (0, 150, 230), (40, 40, 220), (190, 90, 20), (150, 150, 150),

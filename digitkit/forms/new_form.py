@@ -20,7 +20,7 @@ from digitkit.forms.template import refuse_to_replace
 from digitkit.forms.template_file import MAX_FIELDS, load_templates, template_text
 from digitkit.images.cv import cv2
 from digitkit.images.grey import resize_to
-from digitkit.reading.results import format_confidence
+from digitkit.reading.confidence import format_confidence
 from digitkit.sources.files import load_frame
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from digitkit.arrays import U8, Box
 from digitkit.errors import page_name
-from digitkit.reading.results import Verdict, round_confidence
+from digitkit.reading.confidence import round_confidence
+from digitkit.reading.results import Verdict
 
 Status = Literal["ok", "doubtful", "empty", "invalid"]
 """Of a field: its reading can be trusted; a person should look at it; nothing is written in it; it

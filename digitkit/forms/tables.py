@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from digitkit.errors import OutputError, escape_controls, to_json
 from digitkit.forms.results import FieldReading, FormReading
 from digitkit.forms.template_file import COLUMNS_AFTER, COLUMNS_BEFORE
-from digitkit.reading.results import round_confidence
+from digitkit.reading.confidence import round_confidence
 from digitkit.sinks.lines import LineFormat, Stream, csv_line, guard, keep_text, put_text
 from digitkit.sinks.xlsx import (
     HEIGHT,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
-from digitkit.reading.results import format_confidence
+from digitkit.reading.confidence import format_confidence
 
 MAX_NUMBERS, MAX_DIGITS = 100, 20
 """Numbers of a table, and pictures in a cell; the others are counted."""

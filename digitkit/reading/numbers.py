@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from digitkit.arrays import F64
+from digitkit.reading.confidence import format_confidence
 from digitkit.reading.detections import enclose
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
-from digitkit.reading.results import Digit, Mark, Number, format_confidence
+from digitkit.reading.results import Digit, Mark, Number
 from digitkit.reading.spacing import MAX_GAP, choose_gap, has_columns, number_columns
 from digitkit.reading.trust import (
     MIN_COMPLETE,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from digitkit.arrays import F32, U8, Box
 from digitkit.errors import page_name
+from digitkit.reading.confidence import round_confidence
 
 Verdict = Literal["complete", "doubtful", "without"]
 """Of a picture: all that is written in it is complete; something is not; nothing is written."""
@@ -291,18 +292,6 @@ class Reading:
         values["digits"] = [_digit_json(digit) for digit in self.digits]
         values["ms"] = {name: round(value, 3) for name, value in vars(self.ms).items()}
         return values
-
-
-def round_confidence(confidence: float) -> float:
-    """A confidence for tables and JSON: four decimals, never rounded up to 1."""
-    return round(min(confidence, 0.9999), 4)
-
-
-def format_confidence(confidence: float, decimals: int = 1) -> str:
-    """A confidence for people, 0–1; never rounded up to 100%: ``>99.9%``."""
-    text = f"{confidence:.{decimals}%}"
-    most = 1 - 10 ** -(decimals + 2)
-    return text if float(text[:-1]) < 100 else f">{most:.{decimals}%}"
 
 
 def _show(confidence: float) -> str:

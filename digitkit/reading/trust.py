@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from digitkit.arrays import F64
+from digitkit.reading.confidence import format_confidence
 from digitkit.reading.context import weigh
-from digitkit.reading.results import Digit, format_confidence
+from digitkit.reading.results import Digit
 
 NUMBER_WEIGHTS: tuple[float, ...] = (
     *(-3.24, 0.00, 0.00, -0.32, -0.20, -2.20, 0.31, -0.06, -0.43, 0.00, -0.11),

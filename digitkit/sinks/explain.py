@@ -7,7 +7,8 @@ import numpy as np
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import BOX, SIDE
-from digitkit.reading.results import Digit, Reading, format_confidence
+from digitkit.reading.confidence import format_confidence
+from digitkit.reading.results import Digit, Reading
 from digitkit.sinks.drawing import GREEN, GREY, RED, draw
 from digitkit.sinks.labels import FONT, Room, around
 

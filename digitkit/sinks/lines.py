@@ -10,13 +10,8 @@ from itertools import repeat
 from typing import Any, Literal, Protocol
 
 from digitkit.errors import OutputError, escape_controls, os_reason, to_json
-from digitkit.reading.results import (
-    Event,
-    Reading,
-    format_confidence,
-    number_json,
-    round_confidence,
-)
+from digitkit.reading.confidence import format_confidence, round_confidence
+from digitkit.reading.results import Event, Reading, number_json
 from digitkit.sinks.records import (
     Record,
     describe_dropped,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from digitkit.arrays import Box
 from digitkit.choices import Rows
 from digitkit.errors import OutputError, needs_extra, one_line, os_reason
-from digitkit.reading.results import Number, Reading, round_confidence
+from digitkit.reading.confidence import round_confidence
+from digitkit.reading.results import Number, Reading
 from digitkit.sinks.records import Record, failure_record, reading_records
 from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic

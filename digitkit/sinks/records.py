@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from digitkit.arrays import Box
-from digitkit.reading.results import Digit, Number, Reading, format_confidence
+from digitkit.reading.confidence import format_confidence
+from digitkit.reading.results import Digit, Number, Reading
 from digitkit.sources.frames import Failure
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
+from digitkit.reading.confidence import format_confidence, round_confidence
 from digitkit.reading.detections import enclose
-from digitkit.reading.results import Digit, Number, Reading, format_confidence, round_confidence
+from digitkit.reading.results import Digit, Number, Reading
 from digitkit.sinks.records import lone_digits
 from digitkit.sources.frames import Frame
 

@@ -12,7 +12,8 @@ from digitkit.arrays import U8, Box
 from digitkit.errors import OutputError, needs_extra, os_reason
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
-from digitkit.reading.results import Number, Reading, round_confidence
+from digitkit.reading.confidence import round_confidence
+from digitkit.reading.results import Number, Reading
 from digitkit.sinks.records import Record, failure_record, reading_records
 from digitkit.sinks.review import encode_jpeg
 from digitkit.sources.frames import Failure, Frame

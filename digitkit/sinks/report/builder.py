@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from digitkit.reading.results import Verdict, round_confidence
+from digitkit.reading.confidence import round_confidence
+from digitkit.reading.results import Verdict
 from digitkit.sinks.records import describe_moment
 from digitkit.sinks.review import Picture, ReviewItem, encode_jpeg, to_inline_json
 from digitkit.sources.frames import Failure, FailureKind

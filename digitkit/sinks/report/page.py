@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from digitkit.errors import escape_controls
-from digitkit.reading.results import format_confidence
+from digitkit.reading.confidence import format_confidence
 from digitkit.sinks.report.builder import BINS, MAX_LINES, Line, ReportBuilder, ShownPicture
 from digitkit.sinks.review import data_uri
 
