@@ -233,7 +233,7 @@ class Form:
 
 
 def _prepare(template: Template) -> _Known:
-    registrar = Registrar(template.reference)
+    registrar = Registrar(template.reference, [one.box for one in template.fields])
     if not registrar.is_usable:
         raise TemplateError(
             "its reference has too little print to be found in a picture", subject=template.name

@@ -9,14 +9,15 @@ which also shows how the sheet is bent, and whether it is this form at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from digitkit.arrays import F32, F64, U8
+from digitkit.arrays import F32, F64, U8, Box
 from digitkit.forms.geometry import Placement, are_inside, fit_bend
 from digitkit.forms.markers import Markers
 from digitkit.images.cv import cv2
@@ -37,14 +38,19 @@ GRID = (11, 15)
 MIN_PARTS = 12
 """Fewest parts of a reference that can be looked for."""
 
+BESIDE = PART // 2
+"""Parts whose middle is at most this far from a field may be written over, pixels of the fine
+reference; where there are enough others, these alone tell whether it is this form."""
+
 MIN_ALIKE = 0.45
 """Least correlation of a part with what is found in its place."""
 
-MIN_SCORE = 0.55
-"""Least share of the parts that must be found for a picture to be this form."""
+MIN_SCORE, MIN_SCORE_WRITTEN = 0.7, 0.55
+"""Least share of the parts that must be found for a picture to be this form; and where nearly all
+are beside fields, so that handwriting may hide some."""
 
-GOOD_SCORE = 0.68
-"""With this share no other guess is tried."""
+GOOD = 0.13
+"""With this much more no other guess is tried."""
 
 MAX_RESIDUAL = 1.5
 """Greatest distance of the parts from where they should be, root mean square, in thousandths of the
@@ -67,20 +73,22 @@ class Registration:
             pixels of the reference.
         score: share of the parts of the print that were found, 0–1, weighted by how alike they are.
         method: what the first guess came from: ``markers``, ``squares``, ``print``.
+        min_score: the least score of this form.
     """
 
     placement: Placement
     residual: float
     score: float
     method: str
+    min_score: float
 
     @property
     def fault(self) -> str | None:
         """Why the form cannot be read there, in words; None if it can be."""
-        if self.score < MIN_SCORE:
+        if self.score < self.min_score:
             return (
                 f"only {math.floor(100 * self.score)}% of its print was found, at least "
-                f"{MIN_SCORE:.0%} must be"
+                f"{self.min_score:.0%} must be"
             )
         limit = MAX_RESIDUAL * max(self.placement.shape) / 1000
         if self.residual > limit:
@@ -158,8 +166,13 @@ class Registrar:
         shape: height and width of the reference, pixels.
     """
 
-    def __init__(self, reference: U8) -> None:
-        """Look at the reference, uint8 ``[H, W]``; see `is_usable`."""
+    def __init__(self, reference: U8, fields: Sequence[Box] = ()) -> None:
+        """Look at the reference; see `is_usable`.
+
+        Args:
+            reference: uint8 ``[H, W]``.
+            fields: where handwriting may hide its print, pixels of it.
+        """
         self.shape = reference.shape[0], reference.shape[1]
         self._image = GreyImage.from_pixels(reference)
         self._markers = Markers(reference)
@@ -167,7 +180,12 @@ class Registrar:
         self._ratio = min(1.0, FINE_SIDE / max(self.shape))
         fine = cv2.GaussianBlur(resize_to(reference, self._ratio), (0, 0), 0.7)
         self._fine = np.asarray(fine, np.uint8)
-        self._places = _choose_parts(self._fine)
+        free = _free_of(fields, self._fine.shape, self._ratio)
+        self._places, self._counts = _choose_parts(self._fine, free)
+        is_enough = self._counts.sum() >= MIN_PARTS
+        self._min_score = MIN_SCORE if is_enough else MIN_SCORE_WRITTEN
+        if not is_enough:
+            self._counts[:] = True
 
     @property
     def is_usable(self) -> bool:
@@ -186,7 +204,7 @@ class Registrar:
             found = self._refine(picture.image, guess)
             if found is not None and is_better(found, best):
                 best = replace(found, method=method)
-                if found.score >= GOOD_SCORE and not found.fault:
+                if found.score >= found.min_score + GOOD and not found.fault:
                     break  # no other guess would be better
         return best
 
@@ -221,9 +239,12 @@ class Registrar:
             bend, off = fit_bend(points[good], targets[good], weights[good], self.shape)
             placement = replace(placement, bend=bend)
             near = off < 4e-3 * max(self.shape)
-            score = float(alike[good][near].sum() / max(1, inside.sum()))
+            counted = inside & self._counts
+            found = np.zeros_like(good)
+            found[good] = near
+            score = float(alike[found & counted].sum() / max(1, counted.sum()))
             residual = float(np.sqrt((off[near] ** 2).mean())) if near.any() else np.inf
-        return Registration(placement, residual, score, "")
+        return Registration(placement, residual, score, "", self._min_score)
 
 
 def is_better(found: Registration, best: Registration | None) -> bool:
@@ -259,8 +280,25 @@ def _match(reference: Features, picture: Features, shape: tuple[int, int]) -> F6
     return np.asarray(homography, np.float64)
 
 
-def _choose_parts(fine: U8) -> F64:
-    """Where parts of the print are that can be found in both directions; the middles' x and y."""
+def _free_of(fields: Sequence[Box], shape: tuple[int, ...], ratio: float) -> npt.NDArray[np.bool_]:
+    """Which pixels of the fine reference are not beside a field, bool ``[h, w]``."""
+    free = np.ones(shape, bool)
+    for x, y, w, h in fields:
+        left, top = (max(0, round(side * ratio) - BESIDE) for side in (x, y))
+        free[top : round((y + h) * ratio) + BESIDE, left : round((x + w) * ratio) + BESIDE] = False
+    return free
+
+
+def _choose_parts(fine: U8, free: npt.NDArray[np.bool_]) -> tuple[F64, npt.NDArray[np.bool_]]:
+    """Choose parts of the print that can be found in both directions, not in fields if possible.
+
+    Args:
+        fine: the fine reference, uint8 ``[h, w]``.
+        free: where nobody writes, bool ``[h, w]``.
+
+    Returns:
+        The x and y of their middles, float64 ``[N, 2]``, and which are in `free`.
+    """
     strength = cv2.cornerMinEigenVal(fine, PART // 2, ksize=3)
     margin = PART // 2 + 1
     strength[:margin], strength[-margin:], strength[:, :margin], strength[:, -margin:] = 0, 0, 0, 0
@@ -268,16 +306,18 @@ def _choose_parts(fine: U8) -> F64:
     down, across = (max(GRID), min(GRID)) if height >= width else (min(GRID), max(GRID))
     rows = np.linspace(0, height, down + 1).astype(int)
     columns = np.linspace(0, width, across + 1).astype(int)
+    least = max(0.02 * float(strength.max()), 1e-7)
+    strength[strength <= least] = 0
     found = []
     for top, bottom in pairwise(rows):
         for left, right in pairwise(columns):
-            cell = strength[top:bottom, left:right]
-            if cell.size:
+            whole, allowed = strength[top:bottom, left:right], free[top:bottom, left:right]
+            cell = whole * allowed if (whole * allowed).any() else whole
+            if cell.any():
                 y, x = np.unravel_index(int(cell.argmax()), cell.shape)
-                found.append((left + x, top + y, cell[y, x]))
+                found.append((left + x, top + y, allowed[y, x]))
     places = np.array(found, np.float64).reshape(-1, 3)
-    least = 0.02 * places[:, 2].max(initial=0.0)
-    return np.asarray(places[places[:, 2] > max(least, 1e-7)][:, :2])
+    return places[:, :2], places[:, 2] > 0
 
 
 def _find_parts(fine: U8, seen: U8, places: F64, reach: int) -> tuple[F64, F64]:

@@ -86,6 +86,28 @@ def test_a_cropped_form_in_uneven_light_is_found(registrar, one_of_each):
     assert np.abs(at - (280, 280)).max() < 1
 
 
+def test_a_form_whose_cells_are_all_filled_in_is_found(one_of_each):
+    page = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    cv2.putText(page, "Readings of the year", (30, 60), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2)
+    for line, text in enumerate(("One digit in each box", "Keep a copy", "Form 4711, page 2")):
+        cv2.putText(page, text, (30, 100 + 30 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0)
+    fields = [(30 + 290 * (i % 2), 240 + 100 * (i // 2), 264, 40) for i in range(12)]
+    for x, y, w, h in fields:
+        for left in range(x, x + w, 33):
+            cv2.rectangle(page, (left, y), (left + 33, y + h), 0, 1)
+    filled = page.copy()
+    rng = np.random.default_rng(1)
+    for x, y, w, _ in fields:
+        for left in range(x, x + w, 33):
+            ink = cv2.resize(one_of_each[rng.integers(10)], (28, 34))
+            part = filled[y + 3 : y + 37, left + 3 : left + 31]
+            part[:] = np.minimum(part, 255 - ink)
+    found = find(Registrar(page, fields), filled)
+    assert found is not None
+    assert found.score > 0.9
+    assert np.abs(found.placement.to_picture(CORNERS) - CORNERS).max() < 1
+
+
 def others():
     rng = np.random.default_rng(2)
     noise = rng.integers(0, 256, (800, 600), dtype=np.uint8)
