@@ -196,14 +196,25 @@ def _make_text(one: FormField, taken: Sequence[int]) -> str:
     return text
 
 
+def _places(one: _Field, candidate: Candidate) -> set[int]:
+    """How many digits are behind each decimal separator of a free field."""
+    segmentation = one.hypotheses.segmentations[candidate.segmentation]
+    return {len(candidate.choice) - before for before in segmentation.separators}
+
+
+def _states_scale(one: _Field, candidate: Candidate) -> bool:
+    """Whether a field shows where its decimal point is: by its cells, or by a separator."""
+    if one.given or one.hypotheses.is_empty:
+        return bool(candidate.text)
+    expected = {one.field.decimals} if one.field.decimals else set()
+    return bool(one.field.cells) or _places(one, candidate) == expected
+
+
 def _separator_doubt(one: _Field, candidate: Candidate) -> str | None:
     """What is wrong with the decimal separator of a free field."""
     if one.field.cells:
         return None
-    count = len(candidate.choice)
-    places = {
-        count - before for before in one.hypotheses.segmentations[candidate.segmentation].separators
-    }
+    places = _places(one, candidate)
     if not one.field.decimals:
         return "has a decimal separator" if places else None
     if not places:
@@ -321,9 +332,7 @@ def _groups(rules: Sequence[Rule]) -> list[list[Rule]]:
 def _holds(rules: Sequence[Rule], texts: Mapping[str, str]) -> bool:
     """Whether texts meet the rules; an empty field is 0, and nothing is said of an empty total."""
     values = {name: Decimal(text or "0") for name, text in texts.items()}
-    return all(
-        not texts[rule.target] or rule.evaluate(values) == values[rule.target] for rule in rules
-    )
+    return all(not texts[rule.target] or rule.holds(values) for rule in rules)
 
 
 def _decide_together(
@@ -347,14 +356,18 @@ def _decide_together(
     best = fits[0][1]
     shortest = min(len(best[names.index(rule.target)].choice) for rule in rules)
     chance = max(CHANCE["rule"], 0.1**shortest)
+    # One field that shows where the point is tells it of all; a sum of others holds as well if
+    # all of them are a hundred times as large.
+    has_scale = any(map(_states_scale, members, best))
     for place, (name, one) in enumerate(zip(names, members, strict=True)):
         if one.hypotheses.is_empty or one.given:
             continue
         text = best[place].text
         same = sum(probability for probability, chosen in fits if chosen[place].text == text)
         confidence = one.confidence_of(same, total, chance)
-        # The rule says where the decimal point is.
-        decisions[name] = _judge(one, best[place], confidence, one.hypotheses.doubts)
+        doubt = None if has_scale else _separator_doubt(one, best[place])
+        doubts = one.hypotheses.doubts + (() if doubt is None else (doubt,))
+        decisions[name] = _judge(one, best[place], confidence, doubts)
     return decisions
 
 

@@ -7,7 +7,7 @@ import graphlib
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import cache
 
 from digitkit.errors import TemplateError
@@ -54,6 +54,16 @@ class Rule:
         with localcontext(prec=PRECISION):
             return _evaluate(_parse(self.expression), values)
 
+    def holds(self, values: Mapping[str, Decimal]) -> bool:
+        """Whether values meet the rule, rounded half up to the decimals of the field on the left.
+
+        Args:
+            values: of its fields, by name.
+        """
+        total = values[self.target]
+        with localcontext(prec=PRECISION, rounding=ROUND_HALF_UP):
+            return self.evaluate(values).quantize(total) == total
+
     def __str__(self) -> str:
         return f"{self.target} = {self.expression}"
 
@@ -76,7 +86,7 @@ def make_rule(target: str, expression: str, names: Sequence[str]) -> Rule:
     if len(expression) > MAX_EXPRESSION:
         raise TemplateError(f"{where} has more than {MAX_EXPRESSION} characters")
     try:
-        body = _parse(expression)
+        body = _parse(expression := expression.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise TemplateError(
             f"{where}: {expression!r} is not an expression", hint='write it like "a + b"'

@@ -196,6 +196,40 @@ def test_a_sum_corrects_a_digit_and_says_so(folder):
     assert decisions["number"].status == "empty"
 
 
+AMOUNTS = "".join(
+    f'[[field]]\nname = "{name}"\nbox = [{20 + 200 * place}, 320, 180, 44]\ndecimals = 2\n'
+    for place, name in enumerate(("a", "b", "total"))
+)
+
+
+@pytest.mark.parametrize(
+    ("separators", "status"),
+    [
+        (((), (), ()), "doubtful"),  # all may be a hundred times as large
+        (((1,), (), ()), "ok"),
+        (((2,), (), ()), "doubtful"),
+        (((1,), (1,), (2,)), "ok"),
+    ],
+)
+def test_a_sum_does_not_say_where_the_decimal_point_is(folder, separators, status):
+    template = load_template(write_form(folder, AMOUNTS))
+    texts = {"a": "731", "b": "269", "total": "1000"}
+    found = {}
+    for (name, text), before in zip(texts.items(), separators, strict=True):
+        (segmentation,) = sure(text).segmentations
+        found[name] = Hypotheses((replace(segmentation, separators=before),))
+    decisions = decide(template, found)
+    assert decisions["total"].text == "10.00"
+    assert {decisions[name].status for name in texts} == {status}
+
+
+@pytest.mark.parametrize(("total", "status"), [("139", "ok"), ("138", "invalid")])
+def test_a_rule_is_rounded_to_the_decimals_of_its_total(folder, total, status):
+    template = load_template(write_form(folder, FIELDS, '[rules]\ntotal = " a * 0.19 "\n'))
+    found = {"number": Hypotheses(), "a": sure("731"), "b": Hypotheses(), "total": sure(total)}
+    assert decide(template, found)["total"].status == status
+
+
 def test_an_empty_summand_is_nothing(folder):
     template = load_template(write_form(folder))
     found = {"number": Hypotheses(), "a": Hypotheses(), "b": sure("269"), "total": sure("269")}
