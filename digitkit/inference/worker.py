@@ -131,16 +131,17 @@ class FileReader:
 
     def _load(self, item: Item) -> tuple[Frame | Failure, int]:
         """The first page of a file, and how many it has; or the page that was asked for, and 1."""
-        page = item.page if isinstance(item, PageOfFile) else None
+        asked = item.page if isinstance(item, PageOfFile) else None
         try:
             image = self._opener.open(item)
         except INPUT_ERRORS as error:
-            return to_failure(item_name(item), error, page=page), 1
+            return to_failure(item_name(item), error, page=asked), 1
+        page = 1 if asked is None else asked
         try:
-            frame: Frame | Failure = image.decode(page or 1)
+            frame: Frame | Failure = image.decode(page)
         except INPUT_ERRORS as error:
-            frame = to_failure(image.name, error, page=image.page_number(page or 1))
-        return frame, image.count if page is None else 1
+            frame = to_failure(image.name, error, page=image.page_number(page))
+        return frame, image.count if asked is None else 1
 
 
 def read_with(

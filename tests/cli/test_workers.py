@@ -40,6 +40,14 @@ def test_all_formats_are_those_of_one_process(scans, tmp_path, options):
         assert alone.exit_code == two.exit_code == 1
 
 
+def test_a_page_that_does_not_exist_is_that_of_one_process(scans):
+    sources = [f"{scans}/document.tiff#{page}" for page in (0, 3, 4)]
+    alone = run("infer", *sources, "--format", "jsonl")
+    two = run("infer", *sources, "--format", "jsonl", "--workers", 2)
+    assert without_times(alone.stdout) == without_times(two.stdout)
+    assert ["error" in line for line in without_times(two.stdout)] == [True, False, True]
+
+
 @pytest.mark.parametrize("rows", ["pictures", "numbers"])
 def test_a_parquet_table_is_that_of_one_process(scans, tmp_path, rows):
     pq = pytest.importorskip("pyarrow.parquet")
