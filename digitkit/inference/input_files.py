@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +14,7 @@ from digitkit.errors import ConfigError
 from digitkit.inference.infer_config import InferConfig
 from digitkit.sources.files import expand_sources
 from digitkit.sources.frames import Failure
-from digitkit.sources.items import Item, PageOfFile
+from digitkit.sources.items import ImageBytes, Item, PageOfFile
 from digitkit.sources.suffixes import is_video
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFile
         notice: called with a line for each folder of which files were skipped.
 
     Raises:
-        ConfigError: an output would replace a source, or a video is to be continued.
+        ConfigError: an output would replace a source, or a video or an image on standard input is
+            to be continued.
         InputNotFoundError: a folder that is to be watched does not exist.
     """
     if config.watch is not None:
@@ -60,7 +62,10 @@ def find_inputs(config: InferConfig, notice: Callable[[str], None]) -> InputFile
 
     files = expand_sources(config.sources, nul=config.null, notice=notice)
     if "-" in config.sources:
-        return InputFiles(guarded(config, files))
+        listed = guarded(config, files)
+        if config.resume:  # an image is refused before anything is written
+            listed = chain(list(islice(listed, 1)), listed)
+        return InputFiles(listed)
     found = expand_sources(config.sources, nul=config.null)
     if config.resume:  # the run wrote them before it was stopped
         found = _without_written(config, found)
@@ -86,7 +91,7 @@ def guarded(config: InferConfig, files: Iterable[_T]) -> Iterator[_T]:
 
     Raises:
         ConfigError: a source is an output file, or is in a folder that images are written to; or a
-            video cannot be read into this output.
+            video or an image on standard input cannot be read into this output.
     """
     outputs = {_real(path): field for field, path in config.output_files.items()}
     folders = {_real(path): field for field, path in config.output_folders.items()}
@@ -95,6 +100,13 @@ def guarded(config: InferConfig, files: Iterable[_T]) -> Iterator[_T]:
             if os.path.samestat(os.fstat(0), output.stat()):
                 raise ConfigError(f"must not be the list of sources, got {output}", field=name)
     for item in files:
+        if config.resume and isinstance(item, ImageBytes):
+            raise ConfigError(
+                "cannot be used with an image on standard input, which another run cannot tell "
+                "from the next one",
+                hint="name a file, or pipe a list of files",
+                field="resume",
+            )
         file = item.path if isinstance(item, PageOfFile) else item
         if isinstance(file, Path) and (outputs or folders):
             _check_video(config, file)

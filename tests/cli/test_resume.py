@@ -240,6 +240,19 @@ def test_what_cannot_be_continued(digit_file, tmp_path):
     assert "SOURCES" in result.stderr
 
 
+def test_an_image_on_standard_input_cannot_be_continued(digit_file, tmp_path):
+    image, output = digit_file(1), tmp_path / "out.csv"
+    command = ("infer", "-", "--output", output, "--resume")
+    result = run(*command, stdin=image.read_bytes())
+    assert "--resume" in one_error_line(result, 2)
+    assert [path.name for path in tmp_path.iterdir()] == [image.name]
+    assert run(*command, stdin=f"{image}\n").exit_code == 0
+    assert "--resume" in one_error_line(run(*command, stdin=image.read_bytes()), 2)
+    second = digit_file(2, "b.png")
+    assert run(*command, stdin=f"{image}\n{second}\n").exit_code == 0
+    assert [row["text"] for row in rows_of(output)] == ["1", "2"]
+
+
 def test_one_run_at_a_time(digit_file, tmp_path):
     output = tmp_path / "out.jsonl"
     command = ("infer", digit_file(1), "--output", output, "--resume")
