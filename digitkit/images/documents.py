@@ -33,8 +33,8 @@ def open_pages(data: bytes, name: str, *, exif: bool = True) -> Pages | None:
         from digitkit.images.tiff_pages import TiffPages
 
         pages = TiffPages(data, name, exif=exif)
-        if not exif and pages.count:
-            return pages  # OpenCV would turn it
+        if pages.count and not (exif and pages.begins_with_page):
+            return pages  # OpenCV would turn it, or decode what the file begins with
     elif kind in ("gif", "webp"):
         from digitkit.images.animations import open_animation
 

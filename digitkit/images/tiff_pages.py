@@ -19,6 +19,9 @@ class TiffPages(Pages):
 
     To decode a page, the header is made to name its directory. Damage in one does not hide the
     others, no page is decoded for the sake of another, and any OpenCV can do it.
+
+    Attributes:
+        begins_with_page: whether the first directory is not a smaller version or a mask.
     """
 
     def __init__(self, data: bytes, name: str, *, exif: bool = True) -> None:
@@ -33,9 +36,11 @@ class TiffPages(Pages):
         self._order = "<" if data.startswith(b"II") else ">"
         self._is_big = data[2:4] in (b"+\0", b"\0+")
         self._directories: list[int] = []
+        self.begins_with_page = True
         problem = self._find_directories(data)
         super().__init__(name, len(self._directories), problem)
-        self._data = bytearray(data) if self.count > 1 or not exif else bytearray()
+        is_used = self.count > 1 or not exif or not self.begins_with_page
+        self._data = bytearray(data) if is_used else bytearray()
         self._claimed = 0
 
     def _find_directories(self, data: bytes) -> str | None:
@@ -63,6 +68,8 @@ class TiffPages(Pages):
                     break
                 if not kind & (_REDUCED | _MASK):
                     self._directories.append(place)
+                elif not self._directories:
+                    self.begins_with_page = False
         except struct.error:
             pass
         return f"the TIFF file is truncated or damaged ({len(data)} bytes)"

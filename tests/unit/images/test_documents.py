@@ -137,6 +137,17 @@ def test_thumbnails_in_a_tiff_are_no_pages(tiff):
     assert [page.shape[0] for page in decode_all(bytes(small))] == [96, 104, 112]
 
 
+@pytest.mark.parametrize("exif", [True, False])
+def test_a_thumbnail_before_the_only_page_of_a_tiff_is_not_read(tmp_path, one_of_each, exif):
+    images = pages_of(one_of_each, "12")
+    small = bytearray(write_tiff(tmp_path / "x.tiff", images).read_bytes())
+    struct.pack_into("<I", small, tiff_directories(small)[0] + 2 + 8, 1)
+    (tmp_path / "x.tiff").write_bytes(small)
+    (frame,) = read_frames([tmp_path / "x.tiff"], exif=exif)
+    assert frame.page is None
+    assert np.array_equal(frame.image, images[1])
+
+
 def test_pages_that_share_their_pixels_have_a_limit_together(tiff, monkeypatch):
     monkeypatch.setattr("digitkit.images.guards.UNCHECKED_PIXELS", 40_000)
     monkeypatch.setattr("digitkit.images.guards.MAX_PIXELS_PER_BYTE", 0)
