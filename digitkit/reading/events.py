@@ -79,7 +79,8 @@ class EventFinder:
             same.stable = same.stable + 1 if number.text == same.number.text else 1
             same.number, same.tracks, same.missing = number, own, 0
             self._known.append(same)
-        used = frozenset().union(*(known.tracks for known in self._known))
+        used = {track for known in self._known for track in known.tracks}
+        used |= {names[id(digit)] for number in reading.dropped for digit in number.digits}
         events = self._miss(before, frozenset(tracks) - used)
         return (*events, *self._settle())
 
@@ -87,7 +88,7 @@ class EventFinder:
         """The numbers that are gone for long enough; the others are kept.
 
         One whose digits are all in doubt, as while they change, is not gone; one whose digits now
-        belong to another number is.
+        belong to another number is, also if that was dropped.
 
         Args:
             absent: numbers that are not in the frame.

@@ -9,6 +9,8 @@ from support.readings import make_reading as reading
 
 from digitkit.errors import ConfigError
 from digitkit.reading.events import EventFinder
+from digitkit.reading.fields import Field
+from digitkit.reading.fitting import apply_field
 from digitkit.reading.results import Digit, EventKind, Mark, Reading
 from digitkit.reading.tracking import MAX_MISSING, Tracker
 
@@ -20,11 +22,13 @@ def digit(value: int, x: int, confidence: float = 0.99, **more: float) -> Digit:
 Reported = tuple[int, EventKind, str, str | None]
 
 
-def reports(hold: int, readings, min_confidence=0.6) -> list[Reported]:
+def reports(hold: int, readings, min_confidence=0.6, field=None) -> list[Reported]:
     """The events of each frame: its number, what happened, to which text, and what was before."""
     tracker, finder, reported = Tracker(min_confidence), EventFinder(hold), []
     for i, frame in enumerate(readings):
         followed = tracker.follow(frame)
+        if field is not None:
+            followed = apply_field(followed, field)
         events = finder.update(followed, tracker.tracks)
         reported += [(i, each.kind, each.number.text, each.previous) for each in events]
     return reported
@@ -140,6 +144,14 @@ def test_numbers_that_join_leave_none_behind():
         ("appeared", "12", None), ("appeared", "34", None), ("disappeared", "34", None),
         ("changed", "1234", "12"), ("disappeared", "1234", None),
     ]  # fmt: skip
+
+
+def test_a_number_that_is_dropped_takes_the_place_of_another():
+    fits = reading(digit(5, 0), digit(5, 40), digit(6, 80))
+    other = reading(digit(9, 0, 0.999), digit(6, 80, 0.999))
+    found = reports(3, [fits] * 5 + [other] * 20, field=Field(pattern=r"5\d\d"))
+    assert [each[1:3] for each in found] == [("appeared", "556"), ("disappeared", "556")]
+    assert found[1][0] <= 5 + MAX_MISSING + 3 + 3  # while the digits' averages change
 
 
 def follow_all(*readings: Reading) -> Reading:
