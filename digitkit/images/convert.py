@@ -17,6 +17,8 @@ def from_array(array: npt.NDArray[np.generic], name: str = "array") -> U8:
         array: bool, integer or float; ``[H, W]``, or ``[H, W, C]`` with C of 1 (grey), 2 (grey,
             alpha), 3 (BGR) or 4 (BGR, alpha). uint8 is kept as it is; other types are stretched
             from their lowest to their highest value, except floats within 0–1, which are scaled.
+            Opaque is 255; in an integer array whose alpha exceeds that 65,535, or else the dtype's
+            maximum; in a float array 1.
         name: of the image, for errors.
 
     Returns:
@@ -89,28 +91,33 @@ def _to_8_bits(array: npt.NDArray[np.generic]) -> U8:
     return stretched
 
 
-def _compute_opacity(alpha: npt.NDArray[np.generic]) -> F32:
+def _find_opaque(alpha: npt.NDArray[np.generic]) -> int:
+    """The value of alpha that is opaque: 8 and 16 bits are often kept in a larger integer."""
+    if alpha.dtype.kind not in "iu":
+        return 1
+    most, largest = int(alpha.max()), int(np.iinfo(alpha.dtype.name).max)
+    return min(next((limit for limit in (255, 65_535) if most <= limit), largest), largest)
+
+
+def _compute_opacity(alpha: npt.NDArray[np.generic], opaque: int) -> F32:
     """Opacity, float32 ``[h, w]``, 0–1."""
-    opacity = np.nan_to_num(_to_float(alpha))
-    if np.issubdtype(alpha.dtype, np.integer):
-        opacity /= np.iinfo(alpha.dtype.name).max
-    return opacity.clip(0, 1).astype(np.float32)
+    return (np.nan_to_num(_to_float(alpha)) / opaque).clip(0, 1).astype(np.float32)
 
 
 def _flatten(image: U8, alpha: npt.NDArray[np.generic]) -> U8:
     """Lay a transparent image on white, or on black where the drawing is light."""
-    bands = _split_into_bands(image)
-    if all(_compute_opacity(alpha[band]).min() >= 1 for band in bands):
+    bands, opaque = _split_into_bands(image), _find_opaque(alpha)
+    if all(_compute_opacity(alpha[band], opaque).min() >= 1 for band in bands):
         return image
-    opaque = light = 0.0
+    drawn = light = 0.0
     for band in bands:
-        weight = _compute_opacity(alpha[band])
-        opaque += float(weight.sum())
+        weight = _compute_opacity(alpha[band], opaque)
+        drawn += float(weight.sum())
         light += float((to_grey(image[band]) * weight).sum())
-    paper = 0.0 if opaque > 0 and light / opaque > 127 else 255.0
+    paper = 0.0 if drawn > 0 and light / drawn > 127 else 255.0
     flat = np.empty_like(image)
     for band in bands:
-        weight = _compute_opacity(alpha[band])
+        weight = _compute_opacity(alpha[band], opaque)
         if image.ndim == 3:
             weight = weight[:, :, None]
         flat[band] = np.rint(image[band] * weight + paper * (1 - weight))

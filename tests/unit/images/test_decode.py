@@ -58,6 +58,20 @@ def test_a_damaged_exif_block_is_ignored(broken):
     assert decode(with_exif(encode(".jpg", UPRIGHT), broken), "x").shape[:2] == (40, 30)
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_of_8_and_16_bits_in_larger_integers(channels):
+    image = np.full((6, 8, channels), 255, np.uint8)
+    image[..., :-1] = np.arange(0, 240, 5, dtype=np.uint8).reshape(6, 8, 1)
+    image[0, 0, :-1], image[0, 1, :-1], image[2:4, 2:5, -1] = 255, 0, (0, 128, 200)
+    expected = from_array(image)
+    for dtype in (np.uint16, np.int16, np.int32, np.uint64):
+        assert np.array_equal(from_array(image.astype(dtype)), expected)
+    for dtype in (np.uint16, np.int32, np.uint64):
+        assert np.array_equal(from_array(image.astype(dtype) * dtype(257)), expected)
+    highest = image.astype(np.uint64) * np.uint64((2**64 - 1) // 255)
+    assert np.array_equal(from_array(highest), expected)
+
+
 def test_16_bit_colour_and_alpha_agree_with_8_bit_grey():
     black, white = (np.full((40, 30, 3), level, np.uint8) for level in (0, 255))
     for image, expected in (
