@@ -248,7 +248,11 @@ def _from_pillow(image: Any, exif: bool) -> U8:
 
 def _pillow_pixels(image: Any) -> npt.NDArray[np.generic]:
     """An image as `from_array` takes it."""
-    if "transparency" in image.info:
+    clear = image.info.get("transparency")
+    # Bytes are of a palette, which what was made of such an image may not have any more. Pillow's
+    # conversion clips 16 bits; of grey files, the value that is transparent stays what it is, too.
+    is_lost = isinstance(clear, bytes) or image.mode.startswith("I")
+    if clear is not None and (image.mode == "P" or not is_lost):
         image = image.convert("RGBA")
     how = {"P": "RGB", "PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
     if image.mode in how:

@@ -191,6 +191,25 @@ def test_colours_and_transparency_of_pillow(page):
     assert load_object(keyed).image[0, 0].tolist() == [255, 255, 255]
 
 
+def test_16_bits_and_transparency_of_pillow(tmp_path, page):
+    from PIL import Image
+
+    path = tmp_path / "x.png"
+    deep = Image.fromarray(np.asarray(page).astype(np.uint16) * 257)
+    deep.save(path, transparency=240 * 257)
+    with Image.open(path) as image:
+        assert image.info["transparency"] == 240 * 257
+        assert np.array_equal(load_object(image).image, load_object(path).image)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB"])
+def test_transparency_of_a_palette_that_is_gone(page, mode):
+    image = page.convert(mode, dither=0)
+    image.info["transparency"] = b"\0\1"
+    plain = load_object(page.convert(mode, dither=0)).image
+    assert np.array_equal(load_object(image).image, plain)
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 def test_pillow_obeys_the_orientation(tmp_path, page, suffix):
     from PIL import Image
