@@ -74,7 +74,7 @@ GapOption = Annotated[
     typer.Option(
         metavar="HEIGHTS",
         help="Least gap between two numbers of a row, in heights of its digits, 0 or more; by "
-        "default it depends on the gaps of the row and of the page.",
+        "default it depends on the gaps of the row and of the page. Not with --mode number.",
         rich_help_panel=FIELDS,
         show_default=False,
     ),

@@ -60,6 +60,8 @@ def _check_values(config: InferValues) -> None:
         at_least("retry", config.retry, 0)
     if config.gap is not None:
         at_least("gap", config.gap, 0)
+        if config.mode == "number":
+            raise ConfigError("cannot be combined with --mode number", field="gap")
     if config.min_confidence is not None:
         check_range("min_confidence", config.min_confidence, 0, 1)
     if config.size is not None and not 1 <= min(config.size) <= max(config.size) <= MAX_SIDE:

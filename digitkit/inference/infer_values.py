@@ -83,7 +83,7 @@ class InferValues:
         orientation: which side of it is up.
         min_confidence: threshold for a digit to be accepted, 0–1; None for the model's own.
         gap: least gap between two numbers of a row, in heights of the digits; None for one that
-            depends on the page.
+            depends on the page, and in mode ``number``.
         expect: number of digits that each number must have; None for any.
         pattern: regular expression that each number must match; None for any.
         format: how readings are written; None for what the suffix of the output file says, else

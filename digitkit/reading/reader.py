@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, overload
 
 from digitkit.arrays import U8
 from digitkit.choices import Mode, Orientation, PrecisionChoice
-from digitkit.errors import ImageError, at_least, check_choice, check_range, one_line
+from digitkit.errors import (
+    ConfigError,
+    ImageError,
+    at_least,
+    check_choice,
+    check_range,
+    one_line,
+)
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
@@ -89,7 +96,7 @@ class Reader:
                 TIFF and HEIC files, which their decoders rotate).
             min_confidence: threshold for a digit to be accepted, 0–1; the model's own by default.
             gap: least gap between two numbers of a row, in heights of the digits, at least 0; by
-                default it depends on the gaps of the row and of the page.
+                default it depends on the gaps of the row and of the page. Not in mode ``number``.
             threads: threads for one call of a network.
             detector: the detector; by default the shipped one, loaded for the first page.
             line_reader: the network that reads rows; by default the shipped one, loaded for the
@@ -111,6 +118,8 @@ class Reader:
             check_range("min_confidence", min_confidence, 0, 1)
         if gap is not None:
             at_least("gap", gap, 0)
+            if mode == "number":
+                raise ConfigError("cannot be combined with the mode number", field="gap")
         at_least("threads", threads, 1)
         if isinstance(model, Classifier):
             self.classifier = model

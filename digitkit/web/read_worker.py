@@ -132,9 +132,9 @@ class ImageReader:
     def _reader_for(self, request: ReadRequest) -> Reader:
         own = self._reader
         mode = request.mode or own.mode
-        gap = own.gap if request.gap is None else request.gap
-        if request.mode is not None and request.mode != own.mode and request.gap is None:
-            gap = None  # infinity, for a number, is not for others
+        gap = request.gap
+        if gap is None and "number" not in (mode, own.mode):  # which has its own: infinity
+            gap = own.gap
         return Reader(
             own.classifier,
             mode=mode,

@@ -5,12 +5,29 @@ import multiprocessing
 from multiprocessing.process import BaseProcess
 
 import pytest
+from support.paths import ROOT
 
 from digitkit.errors import WorkerError
+from digitkit.reading.reader import Reader
 
 pytest.importorskip("uvicorn")
 from digitkit.web.read_pool import ReadPool
-from digitkit.web.read_worker import ReadRequest
+from digitkit.web.read_worker import ImageReader, ReadRequest
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "expected"),
+    [
+        ({"mode": "number"}, None, 3),
+        ({"mode": "number"}, "page", 6),
+        ({"gap": 1.5}, "page", 4),
+        ({"gap": 1.5}, "number", 3),
+    ],
+)
+def test_a_request_for_another_mode(own, asked, expected):
+    data = (ROOT / "data/samples/notes.jpg").read_bytes()
+    answer = ImageReader(Reader(**own)).read(ReadRequest(data, mode=asked))
+    assert len(answer.line["numbers"]) == expected
 
 
 def never():

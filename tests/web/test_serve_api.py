@@ -144,6 +144,7 @@ def test_detail_says_what_the_classifier_saw(serving, check, one_of_each):
         ({"store": "1"}, "store"),
         ({"colour": "red"}, "colour"),
         ({"mode": ["digit", "page"]}, "mode"),
+        ({"mode": "number", "gap": "0.1"}, "gap"),
     ],
 )
 def test_a_wrong_option_is_named(serving, check, options, word):

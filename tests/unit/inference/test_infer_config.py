@@ -35,6 +35,7 @@ WATCH = {"watch": Path("arriving"), "output": Path("a.csv")}
         *(("size", CAMERA | {"size": (value, 480)}) for value in (65_537, 10**5000)),
         ("retry", CAMERA | {"retry": -1}),
         ("min_confidence", FILES | {"min_confidence": 1.5}),
+        ("gap", FILES | {"mode": "number", "gap": 0.1}),
         *((name, FILES | {name: "x"}) for name in ("mode", "orientation", "precision", "format")),
         ("pattern", FILES | {"pattern": "("}),
         ("pattern", FILES | {"pattern": "[a-z]"}),
@@ -89,6 +90,7 @@ def test_options_take_precedence_over_settings():
     config = InferConfig.create(service, min_confidence=0.0, hold=None, every_frame=False)
     assert (config.camera, config.fps, config.min_confidence, config.hold) == ("0", 5.0, 0.0, 3)
     assert InferConfig.create(service, camera="1").camera == "1"
+    assert InferConfig.create({"camera": "0", "gap": 0.5}, mode="number").gap is None
     # An output file takes the place of rotating files.
     service = {"camera": "0", "rotating": RotatingOutput(Path("r.csv"))}
     assert InferConfig.create(service, output=Path("a.csv")).rotating is None

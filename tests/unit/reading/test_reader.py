@@ -144,6 +144,10 @@ def test_values_that_are_not_valid(field, value):
     assert error_of(ConfigError, Reader, **{field: value}).field == field
 
 
+def test_one_number_has_no_gap_to_others():
+    assert error_of(ConfigError, Reader, mode="number", gap=0.1).field == "gap"
+
+
 @pytest.mark.slow
 def test_real_photos_of_single_digits(reader):
     """A floor, not an aim: what this version reads of digits it was never tuned to."""
