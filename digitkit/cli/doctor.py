@@ -9,7 +9,6 @@ import typer
 
 from digitkit.cli import show
 from digitkit.cli.options import complete_model
-from digitkit.errors import to_json
 
 if TYPE_CHECKING:
     from digitkit.device.doctor.checks import Check, Diagnosis
@@ -75,7 +74,7 @@ def command(
     with show.progress(still=True) as report:
         result = diagnosis.diagnose(config, progress=report)
     if json_:
-        print(to_json(result.to_json(), indent=2))
+        show.print_json(result.to_json())
     else:
         _print(result)
     if result.problems:

@@ -15,7 +15,7 @@ from digitkit.cli.options import (
     ReportOption,
     ThreadsOption,
 )
-from digitkit.errors import MissingDependencyError, to_json
+from digitkit.errors import MissingDependencyError
 from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def command(
         result = evaluate(classifier, digits, progress=report)
     if format_ == "json":
         model_facts = {"model": str(classifier.path), "sha256": classifier.sha256}
-        print(to_json(model_facts | result.to_json(), indent=2))
+        show.print_json(model_facts | result.to_json())
     else:
         show.print_line(f"{classifier.path} on {result.data}")
         show.print_table(_summary_table(result))

@@ -53,6 +53,7 @@ from digitkit.cli.reading_options import (
     SizeOption,
     ThreadsOption,
 )
+from digitkit.cli.show import write_utf8
 
 EXAMPLES = """\
 [bold]Examples[/]
@@ -229,6 +230,8 @@ def command(
         ray_address=ray_address,
         config=config,
     )
+    if job.resolved_format != "text":
+        write_utf8()
     piped = job.output is not None or not sys.stdout.isatty()  # else the lines show how it goes
     with reading_bar(wanted=piped and job.camera is None and not job.quiet) as bar:
         if form or checksum or corrections:

@@ -7,7 +7,6 @@ from typing import Any
 
 from digitkit.cli import show
 from digitkit.cli.options import ModelArgument, PrecisionOption, ReportOption
-from digitkit.errors import to_json
 from digitkit.system.tables import Table
 
 EXAMPLES = """\
@@ -53,7 +52,7 @@ def command(
             del description["not_counted"]
         facts |= description
     if format_ == "json":
-        print(to_json(facts, indent=2))
+        show.print_json(facts)
         return
     rows = tuple((name.replace("_", " "), _format(name, value)) for name, value in facts.items())
     show.print_table(Table(("", ""), rows))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import product
 from typing import TYPE_CHECKING
 
-from digitkit.errors import escape_controls
+from digitkit.errors import escape_controls, to_json
 from digitkit.system.progress import Progress
 from digitkit.system.tables import Table
 
@@ -38,6 +38,17 @@ def err() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False)
+
+
+def write_utf8() -> None:
+    """Let standard output be UTF-8, whatever the terminal's encoding is: a program reads it."""
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+
+
+def print_json(value: object) -> None:
+    """Print JSON text for programs, in UTF-8."""
+    write_utf8()
+    print(to_json(value, indent=2))
 
 
 def print_line(text: str, *, error: bool = False) -> None:

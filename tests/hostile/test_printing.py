@@ -1,6 +1,7 @@
 """Names and metadata that a terminal or rich would interpret are printed as they are."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -31,6 +32,19 @@ def test_names_of_files(digit_file, tmp_path):
         assert not CONTROLS.search(result.output)
         assert "[v2]" in result.stdout
     assert json.loads(result.stdout.splitlines()[0])["source"] == str(bad)
+
+
+@pytest.mark.parametrize(
+    ("command", "how"), [("infer", "jsonl"), ("infer", "csv"), ("inspect", "json")]
+)
+def test_programs_get_utf8(digit_file, tmp_path, command, how):
+    file = digit_file(7, "zwölf ☃")
+    if command == "inspect":
+        file.write_bytes(find_model("digits-tiny").read_bytes())
+    env = os.environ | {"PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
+    arguments = [sys.executable, "-m", "digitkit", command, "--format", how, str(file)]
+    result = subprocess.run(arguments, env=env, capture_output=True, check=True)
+    assert str(file) in result.stdout.decode()
 
 
 def test_a_name_that_is_too_long():
