@@ -155,8 +155,8 @@ def os_reason(error: OSError) -> str:
 
 
 def printable_path(path: str | os.PathLike[str]) -> str:
-    """A path as text that can be printed: bytes that are not UTF-8 become replacement marks."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    r"""A path as text that can be printed: bytes that are not UTF-8 are escaped: ``\xff``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def page_name(source: str, page: int | None) -> str:

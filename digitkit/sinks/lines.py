@@ -192,8 +192,12 @@ def _csv_record(record: Record) -> str:
 
 
 def guard(text: str) -> str:
-    """A text that a spreadsheet does not run: a file's name may begin like a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    """A text that a spreadsheet does not run: a file's name may begin like a formula.
+
+    One that begins as if it were guarded is, too, so that `unguard` gives each its own text.
+    """
+    own = text.lstrip("'")
+    return f"'{text}" if own.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def unguard(text: str) -> str:

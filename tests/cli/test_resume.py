@@ -174,6 +174,20 @@ def test_a_file_that_is_named_twice_is_not_read_again_into_csv(digit_file, tmp_p
         assert output.read_bytes() == before
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_strange_names_are_read_once(digit_file, tmp_path, monkeypatch, suffix):
+    image, output = digit_file(3, "a").read_bytes(), tmp_path / f"out.{suffix}"
+    (tmp_path / "scans").mkdir()
+    monkeypatch.chdir(tmp_path / "scans")
+    names = ["'=x.png", "=x.png", "''=x.png", "\udcff.png", "\udcfe.png"]
+    command = ("infer", "*.png", "--output", output, "--resume")
+    for count, name in enumerate(names, 1):
+        Path(name).write_bytes(image)
+        assert run(*command).exit_code == 0
+        assert len(rows_of(output)) == count
+    assert "nothing new" in run(*command).stderr
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_the_last_picture_of_a_csv_file_is_not_read_again(digit_file, tmp_path, monkeypatch, count):
     files = [digit_file(digit, f"{digit}.png") for digit in (3, 4, 5)]

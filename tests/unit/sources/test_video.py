@@ -191,7 +191,7 @@ def test_strange_names(tmp_path, monkeypatch, name):
     write_video(tmp_path / "plain.avi", 3).rename(os.fsdecode(name))
     frames, errors = split(os.fsdecode(name))
     assert (len(frames), errors) == (3, [])
-    assert frames[0].source == name.decode("utf-8", "replace")
+    assert frames[0].source == name.decode("utf-8", "backslashreplace")
 
 
 def test_among_other_sources(tmp_path, digit_file):
