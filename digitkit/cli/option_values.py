@@ -109,6 +109,8 @@ def _process_value(
     if kind in (str, str | None, list[str] | None):
         return value
     if kind == Path | None:
+        if not value:  # Path("") would be the current folder
+            raise ConfigError("must not be empty", field=name)
         return Path(value)
     choices = _choices(kind)
     if value in choices:

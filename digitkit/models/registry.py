@@ -43,6 +43,10 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
     check_choice("precision", precision, PrecisionChoice)
     path = Path(model)
     text = os.fspath(model)
+    if not text:
+        raise InputNotFoundError(
+            "the name of the model is empty", hint="use digits, or the path of an .onnx file"
+        )
     if path.suffix == "" and text == path.name and not path.exists():
         return _find_shipped(text, precision)
     if precision != "auto":

@@ -16,6 +16,7 @@ from digitkit.arrays import U8
 from digitkit.errors import (
     DigitkitError,
     ImageError,
+    InputNotFoundError,
     InputTypeError,
     SourceError,
     one_line,
@@ -152,6 +153,8 @@ def object_frames(image: object, *, exif: bool = True) -> Iterator[Frame | Failu
 def _to_source(image: object, exif: bool) -> Item | Frame:
     if isinstance(image, str | os.PathLike):
         path = os.fsdecode(image)
+        if not path:  # Path("") would be the current folder
+            raise InputNotFoundError("is an empty name", subject="''", hint="name a file")
         if is_address(path) and not os.path.lexists(path):
             raise address_error(path)
         try:

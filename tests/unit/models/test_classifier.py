@@ -33,6 +33,7 @@ def test_shipped_models_and_checksums():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
     assert find_model("digits").name == "digits-int8.onnx"
     assert find_model("digits", "fp32").name == "digits-fp32.onnx"
+    assert "empty" in error_of(InputNotFoundError, find_model, "").problem
 
 
 @pytest.mark.parametrize("name", SHIPPED)

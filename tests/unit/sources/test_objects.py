@@ -122,6 +122,12 @@ def test_impossible_names(reader, name):
     assert isinstance(failure, Failure)
 
 
+def test_an_empty_name_is_not_the_current_folder(reader):
+    assert "empty" in error_of(InputNotFoundError, reader.read, "").problem
+    (failure,) = reader.stream([""])
+    assert "empty" in failure.error
+
+
 # --- Pillow ---
 
 
