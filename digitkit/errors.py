@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from numbers import Real
 from typing import Any, get_args
 
 
@@ -227,8 +228,14 @@ def at_least(field: str, value: float, minimum: float) -> None:
     Raises:
         ConfigError: `value` is less than `minimum`, or not a number.
     """
+    _check_number(field, value)
     if not value >= minimum:
         raise ConfigError(f"must be at least {minimum:g}, got {_show(value)}", field=field)
+
+
+def _check_number(field: str, value: object) -> None:
+    if not isinstance(value, Real):  # as float and int are, and NumPy's
+        raise ConfigError(f"must be a number, got {value!r}", field=field)
 
 
 def _show(value: float) -> str:
@@ -240,6 +247,7 @@ def _show(value: float) -> str:
 
 def check_positive(field: str, value: float) -> None:
     """Check that a value is above 0 and finite; raises `ConfigError`."""
+    _check_number(field, value)
     if not 0 < value < math.inf:
         limit = "" if value < math.inf else " and finite"
         raise ConfigError(f"must be greater than 0{limit}, got {value:g}", field=field)
@@ -251,6 +259,7 @@ def check_range(field: str, value: float, minimum: float, maximum: float) -> Non
     Raises:
         ConfigError: `value` is not within `minimum` to `maximum`, or not a number.
     """
+    _check_number(field, value)
     if not minimum <= value <= maximum:
         text = f"must be between {minimum:g} and {maximum:g}, got {_show(value)}"
         raise ConfigError(text, field=field)

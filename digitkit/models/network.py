@@ -42,7 +42,7 @@ class Network:
 
         Raises:
             ModelError: the file does not exist, or is not such a network of this version.
-            ConfigError: `threads` is less than 1.
+            ConfigError: `threads` is not within 1 to 1,024.
         """
         self.path = Path(path) if path is not None else self.shipped_path()
         subject = str(self.path)

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.errors import MissingDependencyError, ModelError, at_least, one_line
+from digitkit.choices import MAX_THREADS
+from digitkit.errors import MissingDependencyError, ModelError, check_range, one_line
 
 
 class TensorInfo(Protocol):
@@ -77,14 +78,14 @@ def make_session(path: Path, threads: int = 1) -> Session:
 
     Args:
         path: the model file.
-        threads: threads that one call may use.
+        threads: threads that one call may use, 1 to 1,024.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
         MissingDependencyError: ONNX Runtime itself does not load.
-        ConfigError: `threads` is less than 1.
+        ConfigError: `threads` is not within that range.
     """
-    at_least("threads", threads, 1)
+    check_range("threads", threads, 1, MAX_THREADS)
     ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
 from digitkit.arrays import U8
-from digitkit.choices import Mode, Orientation, PrecisionChoice
+from digitkit.choices import MAX_THREADS, Mode, Orientation, PrecisionChoice
 from digitkit.errors import (
     ConfigError,
     ImageError,
@@ -97,7 +97,7 @@ class Reader:
             min_confidence: threshold for a digit to be accepted, 0–1; the model's own by default.
             gap: least gap between two numbers of a row, in heights of the digits, at least 0; by
                 default it depends on the gaps of the row and of the page. Not in mode ``number``.
-            threads: threads for one call of a network.
+            threads: threads for one call of a network, 1 to 1,024.
             detector: the detector; by default the shipped one, loaded for the first page.
             line_reader: the network that reads rows; by default the shipped one, loaded for the
                 first page.
@@ -120,7 +120,7 @@ class Reader:
             at_least("gap", gap, 0)
             if mode == "number":
                 raise ConfigError("cannot be combined with the mode number", field="gap")
-        at_least("threads", threads, 1)
+        check_range("threads", threads, 1, MAX_THREADS)
         if isinstance(model, Classifier):
             self.classifier = model
         else:
