@@ -266,12 +266,11 @@ def load_item(item: Item, *, exif: bool = True) -> Frame:
     if isinstance(item, PageOfFile):
         return image.decode(item.page)
     if image.count > 1:
-        raise ImageError(
-            f"has {image.count:,} pages",
-            subject=image.name,
-            hint=f"name one of them, such as {page_name(image.name, 1)}; digitkit infer and "
-            "Reader.read_pages read all",
-        )
+        hint = "Reader.read_pages reads all"
+        if isinstance(item, Path):
+            hint = f"name one of them, such as {page_name(image.name, 1)}; digitkit infer and "
+            hint += "Reader.read_pages read all"
+        raise ImageError(f"has {image.count:,} pages", subject=image.name, hint=hint)
     return image.decode()
 
 

@@ -52,6 +52,9 @@ def test_pages(reader, scan):
     assert "5 pages" in error.problem
     assert "read_pages" in error.hint
     assert f"{scan}#1" in error.hint
+    error = error_of(ImageError, reader.read, scan.read_bytes())  # whose pages have no names
+    assert "read_pages" in error.hint
+    assert "#1" not in error.hint
     readings = list(reader.read_pages(scan))
     assert [(r.source, r.page) for r in readings] == [(str(scan), page) for page in range(1, 6)]
     assert list(readings[1].to_json())[:3] == ["source", "page", "text"]
