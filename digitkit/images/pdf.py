@@ -55,7 +55,9 @@ class PdfPages(Pages):
                 weakref.finalize(self, _close, self._document)
                 count = len(self._document)
         except pypdfium2.PdfiumError as error:
-            raise _describe(error, name) from error
+            if not _can_be_loaded(data):
+                raise _describe(error, name) from error
+            count = 0  # newer versions of pypdfium2 raise an error, with the code of the last one
         if not count:
             raise ImageError("the PDF file has no pages", subject=name)
         super().__init__(name, count)
@@ -72,6 +74,17 @@ class PdfPages(Pages):
             raise ImageError(f"the page is damaged ({one_line(error)})", subject=name) from error
         except MemoryError as error:
             raise ImageError("does not fit into memory", subject=name) from error
+
+
+def _can_be_loaded(data: bytes) -> bool:
+    """Whether PDFium itself loads a PDF, even without pages."""
+    from pypdfium2 import raw
+
+    with _LOCK:
+        document = raw.FPDF_LoadMemDocument64(data, len(data), None)
+        if document:
+            raw.FPDF_CloseDocument(document)
+    return bool(document)
 
 
 def _close(document: Any) -> None:

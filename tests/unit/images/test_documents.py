@@ -318,11 +318,20 @@ trailer <</Root 1 0 R /Encrypt 4 0 R /ID [<00> <00>] /Size 5>>
 """ % (b"41" * 32, b"42" * 32)
 
 
+NO_PAGES = (
+    b"%PDF-1.7\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n"
+    b"2 0 obj\n<</Type/Pages/Count 0/Kids[]>>\nendobj\n"
+    b"xref\n0 3\n0000000000 65535 f \n0000000009 00000 n \n0000000054 00000 n \n"
+    b"trailer<</Size 3/Root 1 0 R>>\nstartxref\n100\n%%EOF"
+)
+
+
 def test_pdfs_that_cannot_be_opened(scan):
     for data, named in (
         (ENCRYPTED, "encrypted"),
         (b"%PDF-1.4 and so on", "damaged"),
         (scan[:300], "damaged"),
+        (NO_PAGES, "no pages"),
         (b"%PDF-1.4\n1 0 obj <</Type /Catalog>> endobj trailer <</Root 1 0 R>>", "PDF"),
     ):
         error = error_of(ImageError, open_pages, data, "x.pdf")
