@@ -5,12 +5,11 @@ Decoders pass over such files, print about them, or fill hundreds of megabytes w
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
-from collections.abc import Iterator
 
 from digitkit.errors import ImageError
+from digitkit.images.jpeg import END, SCAN, jpeg_header, jpeg_segments
 from digitkit.images.orientation import read_tiff_tags
 
 MAX_PIXELS_PER_BYTE = 25_000
@@ -51,12 +50,12 @@ def check_complete(data: bytes, name: str) -> None:
 def _check_jpeg(data: bytes, name: str) -> None:
     # Cameras may append data after the end marker; a thumbnail within a segment has its own.
     kind = scans = 0
-    for number, (kind, _) in enumerate(_jpeg_segments(data)):
-        scans += kind == _SCAN
+    for number, (kind, _) in enumerate(jpeg_segments(data)):
+        scans += kind == SCAN
         if scans > MAX_JPEG_SCANS or number > MAX_JPEG_SEGMENTS:
             what = "scans" if scans > MAX_JPEG_SCANS else "segments"
             raise ImageError(f"the JPEG file is damaged: it has too many {what}", subject=name)
-    if kind != _END:
+    if kind != END:
         raise ImageError(f"the JPEG file is truncated ({len(data)} bytes)", subject=name)
 
 
@@ -142,33 +141,3 @@ def _claimed_size(data: bytes | bytearray) -> tuple[int, int]:
         if tags.get(259, 1) in (1, 5, 7, 8, 32773, 32946):
             return tags.get(256, 0), tags.get(257, 0)
     return 0, 0
-
-
-def jpeg_header(data: bytes | bytearray) -> tuple[int, int, int]:
-    """Width, height and channels in the header of a JPEG file; 0, 0, 0 for other files."""
-    for kind, position in _jpeg_segments(data) if data.startswith(b"\xff\xd8") else ():
-        if kind in _FRAMES and position + 10 <= len(data):
-            height, width, channels = struct.unpack_from(">HHB", data, position + 5)
-            return width, height, channels
-    return 0, 0, 0
-
-
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN, _END = 0xDA, 0xD9
-# Not a marker: 0xFF as a pixel's byte (a 0 follows) or as filling. Of those without a length, the
-# marks within a scan (0xD0 to 0xD7), 1, and a second beginning (0xD8) decide nothing.
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
-
-
-def _jpeg_segments(data: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """Kind and position of each segment of a JPEG file up to its end, found as libjpeg does.
-
-    Bytes between segments, such as a scan's pixels, are passed over.
-    """
-    position = 2
-    while (marker := _MARKER.search(data, position)) is not None:
-        kind, position = marker[0][1], marker.start()
-        yield kind, position
-        if kind == _END:
-            return
-        position += 2 + int.from_bytes(data[position + 2 : position + 4])

@@ -10,7 +10,7 @@ from digitkit.errors import ImageError
 from digitkit.images.cv import PIXEL_LIMIT, cv2
 from digitkit.images.decode import check, decode_pixels
 from digitkit.images.grey import GreyImage, count_halvings
-from digitkit.images.guards import jpeg_header
+from digitkit.images.jpeg import jpeg_header
 from digitkit.images.orientation import read_exif_orientation
 
 _GREY_FLAGS = [

@@ -9,9 +9,7 @@ import numpy as np
 
 from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
-
-EXIF_SEARCHED_BYTES = 1 << 17
-"""The beginning of a JPEG file that is searched for EXIF data."""
+from digitkit.images.jpeg import APP1, SCAN, jpeg_segments
 
 EXIF_BYTES = 1 << 16
 """EXIF data that is read."""
@@ -26,8 +24,7 @@ def read_exif_orientation(data: bytes) -> int:
     OpenCV obeys it only when it also drops alpha and depth. TIFF is turned by its own decoder.
     """
     if data.startswith(b"\xff\xd8"):
-        start = data.find(b"Exif\x00\x00", 0, EXIF_SEARCHED_BYTES)
-        start += 6 * (start >= 0)
+        start = _find_jpeg_exif(data)
     elif data.startswith(b"\x89PNG"):
         start = data.find(b"eXIf")
         start += 4 * (start >= 0)
@@ -41,6 +38,16 @@ def read_exif_orientation(data: bytes) -> int:
     block = data[start : start + EXIF_BYTES]
     orientation = read_tiff_tags(block.removeprefix(b"Exif\x00\x00")).get(0x0112, 1)
     return orientation if 1 <= orientation <= 8 else 1
+
+
+def _find_jpeg_exif(data: bytes) -> int:
+    """Where the EXIF data of a JPEG file begins; -1 where there is none."""
+    for kind, position in jpeg_segments(data):
+        if kind == SCAN:
+            break
+        if kind == APP1 and data.startswith(b"Exif\x00\x00", position + 4):
+            return position + 10
+    return -1
 
 
 def read_tiff_tags(block: bytes | bytearray) -> dict[int, int]:

@@ -53,6 +53,16 @@ def test_exif_orientation(orientation, order):
     assert np.array_equal(to_grey(decode(png[:33] + exif + png[33:], "x.png")), UPRIGHT)
 
 
+def test_only_exif_data_turns_a_jpeg():
+    exif = b"Exif\0\0" + tiff_block(6, "<")
+    comment = b"\xff\xfe" + struct.pack(">H", len(exif) + 2) + exif
+    plain = encode(".jpg", UPRIGHT)
+    assert decode(plain[:2] + comment + plain[2:], "x").shape[:2] == (40, 30)
+    profile = (b"\xff\xe2" + struct.pack(">H", 65_000) + bytes(64_998)) * 3
+    jpeg = with_exif(plain, exif)
+    assert decode(jpeg[:2] + comment + profile + jpeg[2:], "x").shape[:2] == (30, 40)
+
+
 @pytest.mark.parametrize("broken", [b"", b"Exif\0\0II", b"Exif\0\0MM\0\x2a\xff\xff\xff\xff"])
 def test_a_damaged_exif_block_is_ignored(broken):
     assert decode(with_exif(encode(".jpg", UPRIGHT), broken), "x").shape[:2] == (40, 30)
