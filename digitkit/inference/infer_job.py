@@ -56,7 +56,8 @@ def run_infer(
         stdout: where readings go unless `config.output` names a file.
         on_failure: called with each source or image that could not be read.
         notice: called with a line for the user: a profile that does not fit, files of a folder
-            that were skipped, a camera that was lost or is back.
+            that were skipped, a camera that was lost or is back, a video of which nothing was
+            reported.
         progress: called with the number of images that were read; None for no progress.
 
     Raises:
@@ -83,6 +84,7 @@ def run_infer(
     if config.camera is not None:
         with _open_camera(config, config.camera, notice) as live:
             return _read_camera(config, reader, live, stdout, call)
+    call = partial(call, notice=notice)  # a video ends by itself
     inputs = find_inputs(config, notice)
     with open_outputs(config, reader, stdout) as outputs, ExitStack() as stack:
         files = _Files(config, inputs, outputs, on_failure, progress)

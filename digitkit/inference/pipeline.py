@@ -146,11 +146,19 @@ def read_each(
 class _Streams:
     """Follows the numbers of one video or camera after the other."""
 
-    def __init__(self, hold: int, min_confidence: float, gap: float | None) -> None:
+    def __init__(
+        self,
+        hold: int,
+        min_confidence: float,
+        gap: float | None,
+        notice: Callable[[str], None] | None,
+    ) -> None:
         self._hold = hold
         self._min_confidence = min_confidence
         self._gap = gap
+        self._notice = notice
         self._source: str | None = None
+        self._has_numbers = self._has_events = False
 
     def follow(self, reading: Reading) -> Reading:
         """A frame's reading with confidences averaged over frames."""
@@ -158,6 +166,7 @@ class _Streams:
         from digitkit.reading.tracking import Tracker
 
         if reading.source != self._source:
+            self.end()
             self._source = reading.source
             self._tracker = Tracker(self._min_confidence, gap=self._gap)
             self._events = EventFinder(self._hold)
@@ -165,7 +174,22 @@ class _Streams:
 
     def find_events(self, reading: Reading) -> Reading:
         """A followed reading with what became of its numbers."""
-        return replace(reading, events=self._events.update(reading, self._tracker.tracks))
+        events = self._events.update(reading, self._tracker.tracks)
+        self._has_numbers |= bool(reading.numbers)
+        self._has_events |= bool(events)
+        return replace(reading, events=events)
+
+    def end(self) -> None:
+        """Say of the last one if it had numbers, and none was stable for long enough."""
+        if self._has_numbers and not self._has_events and self._notice is not None:
+            from digitkit.reading.events import DOUBT_FACTOR
+
+            frames = f"{self._hold:,} frame{'s' * (self._hold != 1)}"
+            self._notice(
+                f"{self._source}: no number was stable for {frames}, or while it is not complete "
+                f"{DOUBT_FACTOR * self._hold:,}; use a smaller --hold, or --every-frame"
+            )
+        self._source, self._has_numbers, self._has_events = None, False, False
 
 
 def constrain(
@@ -200,6 +224,7 @@ def deliver(
     hold: int = 1,
     every_frame: bool = False,
     stoppable: bool = False,
+    notice: Callable[[str], None] | None = None,
 ) -> Summary:
     """Write each reading to the sinks; of frames in sequence, those in which a number changes.
 
@@ -213,9 +238,10 @@ def deliver(
         hold: frames that a number must be stable for before it is reported.
         every_frame: report each frame as it is, without tracking.
         stoppable: whether Ctrl-C ends this with a summary, instead of the program.
+        notice: called with a line for each video whose numbers were all too short to be reported.
     """
     tally = Tally()
-    streams = _Streams(hold, min_confidence, gap)
+    streams = _Streams(hold, min_confidence, gap, notice)
     try:
         for outcome in outcomes:
             if not isinstance(outcome, Failure):
@@ -238,6 +264,7 @@ def deliver(
                 if report or sink.wants_every_frame:
                     sink.write(frame, reading)
             tally.read(reading.verdict, is_frame=reading.frame is not None)
+        streams.end()
     except KeyboardInterrupt:
         if not stoppable:
             raise

@@ -309,6 +309,11 @@ def test_a_video_file(tmp_path, one_of_each, digit_file):
     assert [line["text"] for line in lines] == ["3", "8"]
     assert lines[0]["frame"] == 1
     assert lines[0]["seconds"] == pytest.approx(0.1, abs=0.02)
+    assert "--hold" not in result.stderr
+    result = run("infer", path, digit_file(7), "--hold", 7, "-q")
+    assert (result.exit_code, result.stdout) == (0, "7\n")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{path}: no number was stable for 7 frames")
     raw = run("infer", path, "--format", "csv", "--every-frame").stdout
     assert [row["frame"] for row in csv.DictReader(io.StringIO(raw))] == list("0123456789")
     for workers in (1, 2):

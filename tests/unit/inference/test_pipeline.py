@@ -112,6 +112,16 @@ def test_each_video_is_tracked_on_its_own():
     assert sink.read == [(1, "7"), (1, "7")]
 
 
+def test_videos_of_which_nothing_is_reported_are_named():
+    lengths = {"a.mp4": ("7", 2), "b.mp4": ("7", 3), "c.mp4": ("", 3), "d.mp4": ("7", 1)}
+    clips = [outcome(text, i, name) for name, (text, n) in lengths.items() for i in range(n)]
+    notices: list[str] = []
+    deliver(clips, hold=3, notice=notices.append)
+    assert [notice.partition(":")[0] for notice in notices] == ["a.mp4", "d.mp4"]
+    deliver(clips, hold=3, every_frame=True, notice=notices.append)
+    assert len(notices) == 2
+
+
 @pytest.mark.parametrize(("text", "expected"), [("42", []), ("423", [(1, "423")])])
 def test_rows_are_checked_after_tracking(text, expected):
     sink = Kept()
