@@ -161,7 +161,9 @@ def _expand_pattern(pattern: str) -> Iterator[Path | PageOfFile | Failure]:
     if isinstance(item, PageOfFile) or not glob.has_magic(pattern):
         yield item
         return
-    matches = sort_names(filter(os.path.isfile, glob.iglob(pattern, recursive=True)))
+    from digitkit.sources.folders import match_files
+
+    matches = sort_names(match_files(pattern))
     first = next(matches, None)
     if first is None:
         yield Failure(printable_path(pattern), "no file matches this pattern", kind="missing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -129,6 +130,43 @@ def walk(folder: Path) -> Iterator[Path | Failure]:
     finally:
         for _, entries in listings:
             entries.close()
+
+
+def match_files(pattern: str) -> Iterator[str]:
+    """The files that match a pattern of `glob`, in any order.
+
+    ``**`` stands for folders that are not hidden; links to folders are not followed, which may form
+    loops.
+    """
+    import glob
+
+    parts = pattern.split("/")
+    if "**" not in parts:
+        yield from filter(os.path.isfile, glob.iglob(pattern))
+        return
+    place = parts.index("**")
+    above, rest = "/".join(parts[:place]), "/".join(parts[place + 1 :] or ["*"])
+    if place and not above:
+        above = "/"
+    for base in glob.iglob(above) if above else ("",):
+        for folder in _folders_below(base):
+            yield from match_files(os.path.join(glob.escape(folder), rest))
+
+
+def _folders_below(base: str) -> Iterator[str]:
+    """A folder itself, empty for the current one, and all below it; what cannot be listed is one
+    without others.
+    """
+    waiting = [base]
+    while waiting:
+        folder = waiting.pop()
+        yield folder
+        with suppress(OSError), os.scandir(folder or ".") as entries:
+            waiting += [
+                os.path.join(folder, entry.name)
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+            ]
 
 
 _FILE, _FOLDER = "0", "1"

@@ -1,5 +1,6 @@
 """Files, folders, patterns and lists to frames and failures."""
 
+import glob
 import io
 import os
 import sys
@@ -63,6 +64,30 @@ def test_lists(tree, monkeypatch):
     os.close(write)
     with os.fdopen(read, "rb") as stream:
         assert list(read_piped(stream, nul=True)) == ["a b.png", "new\nline.png", "ä.png"]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("**", "**/", "**/*", "a/**", "./**/*.png", "**/b/*", "**/x/**/*.png", ".hidden/**/*"),
+        *("{}/**/*.png", "**/[[]x]/*", "**.png", "none/**", "b/2.png/**", "a//**/*"),
+    ],
+)
+def test_patterns_are_those_of_glob(tree, pattern):
+    for folder in ("a/b/x/y", "a/[x]", "b/**", "b/.hidden"):
+        (tree / folder).mkdir(parents=True)
+        (tree / folder / "z.png").touch()
+    pattern = pattern.format(tree)
+    expected = filter(os.path.isfile, glob.glob(pattern, recursive=True))
+    assert sorted(folders.match_files(pattern)) == sorted(expected)
+
+
+def test_links_to_folders_are_not_followed_below_two_stars(tree):
+    for name in ("one", "two"):  # which would lead to all combinations of them
+        Path("b", name).symlink_to(".")
+    assert paths("b/**/*.png") == ["b/2.png"]
+    assert paths("b/one/*.png") == ["b/one/2.png"]
+    assert paths("b/one/**") == ["b/one/10.JPG", "b/one/2.png"]
 
 
 def read_slowly(data: bytes, step: int, **options) -> list:
