@@ -26,7 +26,7 @@ from digitkit.reading.reader import Reader
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
 from digitkit.sources.video import VideoLimits
-from digitkit.system.interrupts import Interrupts, deferred_interrupts
+from digitkit.system.interrupts import Interrupts, deferred_interrupts, handle_signals
 from digitkit.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -347,28 +347,16 @@ def make_live(config: InferConfig, camera: str, notice: Callable[[str], None]) -
 @contextmanager
 def _open_camera(config: InferConfig, camera: str, notice: Callable[[str], None]) -> Iterator[Live]:
     """A camera that SIGINT and SIGTERM end cleanly, files closed; systemd is kept informed."""
-    import signal
-
     from digitkit.system.notify import notify_ready, notify_stopping
     from digitkit.system.streams import silence_native_errors
 
     live = make_live(config, camera, notice)
     restore_errors = silence_native_errors()  # many cameras' JPEG images are slightly wrong
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.getsignal(number) for number in signals}
-
-    def stop(number: int, frame: object) -> None:
-        live.stop()
-        signal.signal(number, previous[signal.Signals(number)])  # a second one ends at once
-
-    for number in signals:
-        signal.signal(number, stop)
     try:
-        with live:
+        # A second signal ends at once.
+        with handle_signals(lambda number: live.stop(), once=True, default=True), live:
             notify_ready()
             yield live
     finally:
         notify_stopping()
         restore_errors()
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -52,7 +52,7 @@ class Interrupts:
             self._writing = False
         self._raise_waiting()
 
-    def receive(self, number: int, frame: FrameType | None) -> None:
+    def receive(self, number: int) -> None:
         """Handle a signal; a second one does not wait."""
         if self._writing and self._waiting is None:
             self._waiting = number
@@ -70,7 +70,7 @@ class Interrupts:
 
 @contextmanager
 def deferred_interrupts(*, end_at_sigterm: bool = True) -> Iterator[Interrupts]:
-    """Receive SIGINT and SIGTERM; outside of the main thread, and where both are ignored, neither.
+    """Receive SIGINT and SIGTERM, as `handle_signals` does.
 
     A program that does not handle SIGTERM ends at it, which this leaves as it is.
 
@@ -78,18 +78,42 @@ def deferred_interrupts(*, end_at_sigterm: bool = True) -> Iterator[Interrupts]:
         end_at_sigterm: whether SIGTERM ends the program, instead of being another Ctrl-C.
     """
     interrupts = Interrupts(end_at_sigterm=end_at_sigterm)
-    if threading.current_thread() is not threading.main_thread():
+    with handle_signals(interrupts.receive):
         yield interrupts
+
+
+@contextmanager
+def handle_signals(
+    on_signal: Callable[[int], None], *, once: bool = False, default: bool = False
+) -> Iterator[None]:
+    """Handle SIGINT and SIGTERM; outside of the main thread neither, and none that is ignored.
+
+    Args:
+        on_signal: called with the number of one that came.
+        once: whether what comes after the first is handled as before.
+        default: whether one is handled, too, that the program itself does not handle.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
     previous = {
         number: handler
         for number in (signal.SIGINT, signal.SIGTERM)
-        if callable(handler := signal.getsignal(number))
+        if callable(handler := signal.getsignal(number)) or (default and handler == signal.SIG_DFL)
     }
-    for number in previous:
-        signal.signal(number, interrupts.receive)
-    try:
-        yield interrupts
-    finally:
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        if once:
+            restore()
+        on_signal(number)
+
+    def restore() -> None:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+    for number in previous:
+        signal.signal(number, receive)
+    try:
+        yield
+    finally:
+        restore()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.cli import one_error_line, run
@@ -119,3 +120,28 @@ def test_a_service_from_its_start_to_its_end(heard, tmp_path, digit_file):
     assert log.read_text() == line
     first, *alive, last = heard()
     assert (first, set(alive), last) == ("READY=1", {"WATCHDOG=1"}, "STOPPING=1")
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_camera_in_a_thread_or_with_ctrl_c_ignored(digit_file, ignored):
+    """As in a program with threads, and after nohup … &: the signals stay as they are."""
+    picture = digit_file(7, "seven.jpg", size=120).read_bytes()
+
+    def camera(number: int, write) -> None:
+        write.part(picture)
+        write.part(picture)
+        if ignored:
+            os.kill(os.getpid(), signal.SIGINT)
+        while not write.server.over.wait(0.05):
+            write.part(picture)
+
+    handler = signal.SIG_IGN if ignored else signal.default_int_handler
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with Server(camera) as server, ThreadPoolExecutor(1) as pool:
+            arguments = ("infer", "--camera", server.url, "--max-frames", 4, "--every-frame", "-q")
+            result = run(*arguments) if ignored else pool.submit(run, *arguments).result()
+    finally:
+        left = signal.signal(signal.SIGINT, before)
+    assert (result.exit_code, result.stdout) == (0, "7\n" * 4), result.output
+    assert left == handler
