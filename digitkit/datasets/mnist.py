@@ -125,18 +125,24 @@ def _download(url: str, progress: Progress | None) -> bytes:
     return b"".join(chunks)
 
 
-def load_mnist(split: Split, *, progress: Progress | None = None) -> DigitData:
-    """Load MNIST's training set (60,000) or test set (10,000), from disk or by download.
+def mnist_files(
+    split: Split, folder: Path | None = None, *, progress: Progress | None = None
+) -> dict[str, Path]:
+    """The two files of one of MNIST's splits, verified, by their names without ``.gz``.
 
-    MNIST is by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, CC BY-SA 3.0.
+    Args:
+        split: which.
+        folder: where they are, plain or gzipped; None to find or else download them.
+        progress: called while they are downloaded.
 
     Raises:
         DatasetError: the files are not MNIST's, or they are not there and downloading failed.
     """
-    folder = find_mnist(split)
+    folder = folder or find_mnist(split)
     if folder is None:
         folder = cache_folder() / "mnist"
         download_mnist(folder, progress=progress)
+    files = {}
     for stem in idx_names(split):
         path = find_idx_file(folder, stem)
         assert path is not None  # find_mnist and download_mnist ensure it
@@ -145,6 +151,19 @@ def load_mnist(split: Split, *, progress: Progress | None = None) -> DigitData:
             raise DatasetError(
                 f"is not MNIST's file (MD5 {digest} instead of {MNIST_MD5[stem]})",
                 subject=str(path),
-                hint="restore it, or name another data set with --data",
+                hint="restore it, or remove it to have MNIST searched elsewhere or downloaded",
             )
-    return load_idx(folder, split, name=f"MNIST {split}")
+        files[stem] = path
+    return files
+
+
+def load_mnist(split: Split, *, progress: Progress | None = None) -> DigitData:
+    """Load MNIST's training set (60,000) or test set (10,000), from disk or by download.
+
+    MNIST is by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, CC BY-SA 3.0.
+
+    Raises:
+        DatasetError: the files are not MNIST's, or they are not there and downloading failed.
+    """
+    images, _ = mnist_files(split, progress=progress).values()
+    return load_idx(images.parent, split, name=f"MNIST {split}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -118,8 +117,7 @@ def load_mnist_files(wheelhouse: Path | None, progress: Progress) -> dict[str, b
         DatasetError: it is damaged, or not here and must not be downloaded.
     """
     from digitkit.datasets.idx import idx_names
-    from digitkit.datasets.mnist import MNIST_MD5, download_mnist, find_mnist
-    from digitkit.system.folders import cache_folder
+    from digitkit.datasets.mnist import find_mnist, mnist_files
 
     folder = find_mnist("test")
     if folder is None and wheelhouse is not None:
@@ -130,23 +128,11 @@ def load_mnist_files(wheelhouse: Path | None, progress: Progress) -> dict[str, b
                 hint="name the folder of its IDX files in DIGITKIT_MNIST, or omit --wheelhouse to "
                 "download it",
             )
-    if folder is None:
-        folder = cache_folder() / "mnist"
-        download_mnist(folder, progress=progress)
     files = {}
-    for stem in idx_names("test"):
-        packed, plain = folder / f"{stem}.gz", folder / stem
-        data = (
-            packed.read_bytes()
-            if packed.is_file()
-            else gzip.compress(plain.read_bytes(), 9, mtime=0)
-        )
-        digest = hashlib.md5(gzip.decompress(data), usedforsecurity=False).hexdigest()
-        if digest != MNIST_MD5[stem]:
-            raise DatasetError(
-                "is not the file of MNIST", subject=str(folder / stem), hint="restore it"
-            )
-        files[f"{stem}.gz"] = data
+    for stem, path in mnist_files("test", folder, progress=progress).items():
+        data = path.read_bytes()
+        is_packed = data[:2] == b"\x1f\x8b"
+        files[f"{stem}.gz"] = data if is_packed else gzip.compress(data, 9, mtime=0)
     return files
 
 
