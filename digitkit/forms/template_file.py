@@ -6,7 +6,6 @@ import json
 import keyword
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -19,7 +18,6 @@ from digitkit.arrays import U8, Box
 from digitkit.errors import (
     ConfigError,
     DigitkitError,
-    InputNotFoundError,
     TemplateError,
     one_line,
     os_reason,
@@ -30,8 +28,8 @@ from digitkit.forms.rules import check_cycles, make_rule
 from digitkit.forms.template import FormField, Template
 from digitkit.images.convert import to_grey
 from digitkit.images.decode import decode_file
-from digitkit.system.bounded import read_bounded
 from digitkit.system.hashes import file_sha256
+from digitkit.system.toml import read_toml
 
 MAX_TEMPLATE_BYTES = 1 << 18
 """Largest template that is read."""
@@ -138,7 +136,7 @@ def load_template(path: Path) -> Template:
 
 
 def _read(path: Path) -> _File:
-    table = _parse(path)
+    table = read_toml(path, MAX_TEMPLATE_BYTES, TemplateError, create=_CREATE)
     _check_keys(table, _File)
     fields = table.get("field")
     for one in fields if isinstance(fields, list) else ():
@@ -152,22 +150,6 @@ def _read(path: Path) -> _File:
         raise TemplateError(
             f"is not a template: {reason}", hint=_CREATE if is_other else None
         ) from error
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(read_bounded(path, MAX_TEMPLATE_BYTES).decode("utf-8-sig"))
-    except FileNotFoundError as error:
-        raise InputNotFoundError("does not exist", subject=str(path), hint=_CREATE) from error
-    except IsADirectoryError as error:
-        raise TemplateError("is a folder", hint="name the .toml file in it") from error
-    except OSError as error:
-        raise TemplateError(f"cannot be read: {os_reason(error)}") from error
-    except UnicodeDecodeError as error:
-        hint = f"save it as UTF-8, or {_CREATE}"
-        raise TemplateError("is not a template: it is not UTF-8 text", hint=hint) from error
-    except (ValueError, RecursionError) as error:
-        raise TemplateError(f"is not valid TOML: {one_line(error)}") from error
 
 
 def _check_keys(table: dict[str, Any], struct: type[msgspec.Struct], prefix: str = "") -> None:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from digitkit.errors import (
-    ConfigError,
-    InputNotFoundError,
-    SettingsError,
-    SourceError,
-    one_line,
-    os_reason,
-    unknown_key,
-)
+from digitkit.errors import ConfigError, SettingsError, SourceError, unknown_key
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_values import RotatingOutput
 from digitkit.inference.parsing import parse_size
 from digitkit.inference.serve_options import ServeOptions
-from digitkit.system.bounded import read_bounded
+from digitkit.system.toml import read_toml
 
 KEYS = (
     *("camera", "size", "fps", "retry", "hold", "every_frame", "model", "precision"),
@@ -40,7 +31,7 @@ KEYS = (
 is of `ServeOptions`."""
 
 MAX_SETTINGS_BYTES = 1 << 16
-"""Largest settings file that is read; TOML of adversarial keys takes quadratic time."""
+"""Largest settings file that is read."""
 
 OUTPUT, SERVE = "output", "serve"
 """The tables of a file."""
@@ -113,24 +104,16 @@ def load_settings(path: Path) -> Settings:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    name = str(path)
     try:
-        return tomllib.loads(read_bounded(path, MAX_SETTINGS_BYTES).decode("utf-8-sig"))
-    except FileNotFoundError as error:
-        raise InputNotFoundError("settings file not found", subject=name) from error
-    except OSError as error:
-        hint = None
-        if isinstance(error, PermissionError) and path.absolute().is_relative_to("/etc"):
-            hint = (
+        return read_toml(path, MAX_SETTINGS_BYTES, SettingsError)
+    except SettingsError as error:
+        is_denied = isinstance(error.__cause__, PermissionError)
+        if is_denied and path.absolute().is_relative_to("/etc"):
+            error.hint = (
                 "a service's settings are readable by root and its group: use sudo, or "
                 "sudo usermod -aG video $USER and log in again"
             )
-        problem = f"cannot be read: {os_reason(error)}"
-        raise SettingsError(problem, subject=name, hint=hint) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError("is not UTF-8 text", subject=name, hint="save it as UTF-8") from error
-    except (ValueError, RecursionError) as error:  # not TOML, nested too deep, a NUL in the name
-        raise SettingsError(f"is not valid TOML: {one_line(error)}", subject=name) from error
+        raise
 
 
 def _check_keys(

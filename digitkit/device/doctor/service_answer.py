@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from digitkit.errors import one_line
+from digitkit.errors import DigitkitError, SettingsError, one_line
+from digitkit.inference.serve_options import TOKEN_VARIABLE, ServeOptions
+from digitkit.inference.settings import MAX_SETTINGS_BYTES
+from digitkit.system.toml import read_toml
 
 SETTINGS = "etc/digitkit.toml"
 """The settings of the installed service, below the root."""
-
-DEFAULT_PORT = 8080
 
 ANY = ("0.0.0.0", "::")
 """Hosts of the settings that are all addresses of this machine."""
@@ -55,26 +56,24 @@ def ask_service(url: str | None, root: Path) -> ServiceAnswer | None:
     Returns:
         Its answer; None where no URL is given and no settings of a service can be read.
     """
-    token = os.environ.get("DIGITKIT_TOKEN")
+    token = os.environ.get(TOKEN_VARIABLE)
     if url is not None:
         return _ask(url, token, required=True)
+    path = root / SETTINGS
     try:
-        with (root / SETTINGS).open("rb") as file:
-            table = tomllib.load(file).get("serve")
-    except (OSError, ValueError):
+        table = read_toml(path, MAX_SETTINGS_BYTES, SettingsError).get("serve")
+    except DigitkitError:
         return None  # none, or a broken one, which the service itself reports
     if not isinstance(table, dict):
         return None
     name = table.get("token_file")
     if token is None and isinstance(name, str):
-        try:
-            text = (root / SETTINGS).parent.joinpath(name).read_text("utf-8")
-            token = text.split("\n")[0].strip()
-        except (OSError, ValueError):
-            token = None  # only root and its group may read it: 401 is an answer, too
-    host = str(table.get("host", ANY[0])).strip("[]")
+        with suppress(DigitkitError):  # only root and its group may read it: 401 is an answer, too
+            token = ServeOptions(token_file=path.parent / name).find_token()
+    host = str(table.get("host", ServeOptions.host)).strip("[]")
     host = "127.0.0.1" if host in ANY else f"[{host}]" if ":" in host else host
-    return _ask(f"http://{host}:{table.get('port', DEFAULT_PORT)}", token, required=False)
+    port = table.get("port", ServeOptions.port)
+    return _ask(f"http://{host}:{port}", token, required=False)
 
 
 def _ask(url: str, token: str | None, *, required: bool) -> ServiceAnswer:

@@ -98,7 +98,7 @@ def test_files_that_cannot_be_read(file, tmp_path, monkeypatch):
     path.write_bytes(b"camera = '\xff'")
     error_of(SettingsError, load_settings, path)
     refuse = MagicMock(side_effect=PermissionError(13, "Permission denied"))
-    monkeypatch.setattr("digitkit.inference.settings.read_bounded", refuse)
+    monkeypatch.setattr("digitkit.system.toml.read_bounded", refuse)
     assert error_of(SettingsError, load_settings, path).hint is None
     error = error_of(SettingsError, load_settings, Path("/etc/digitkit.toml"))
     assert "usermod -aG video" in error.hint
