@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ import onnx
 import torch
 from common import PEER, interleaved, ran_on, ratio
 
-from digitkit.benchmark import plots
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist
 from digitkit.export import card, deploy, graph, quantize
+from digitkit.figures import encode_png, new_figure
 from digitkit.models.contract import INPUT, OUTPUT
 from digitkit.models.registry import models_folder
 from digitkit.models.session import make_session
@@ -163,6 +164,44 @@ def measure() -> list[dict[str, Any]]:
     return rows
 
 
+def plot_candidates(rows: Sequence[Mapping[str, Any]], machine: str) -> bytes:
+    """Validation error against latency, one point per network and precision.
+
+    Points that no other beats in both are joined.
+
+    Args:
+        rows: of each network ``name`` and, prefixed with ``fp32_`` and ``int8_``,
+            ``varied_accuracy`` (0–1) and ``ratio`` (latency relative to the reference network).
+        machine: where it was measured, for the title.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    figure = new_figure(9, 5.5)
+    axes = figure.subplots()
+    axes.set_title(f"candidate networks\n{machine}", fontsize=10)
+    points: list[tuple[float, float]] = []
+    for kind, colour, mark in (("fp32", "tab:blue", "s"), ("int8", "tab:orange", "o")):
+        ours = [(row[f"{kind}_ratio"], 100 * (1 - row[f"{kind}_varied_accuracy"])) for row in rows]
+        axes.scatter(*zip(*ours, strict=True), color=colour, marker=mark, label=kind)
+        for row, place in zip(rows, ours, strict=True):
+            axes.annotate(
+                row["name"], place, (5, 4), textcoords="offset points", fontsize=8, color=colour
+            )
+        points += ours
+    best = [p for p in points if not any(q[0] < p[0] and q[1] < p[1] for q in points)]
+    front = list(zip(*sorted(best), strict=True))
+    axes.plot(*front, color="grey", linestyle="--", linewidth=1, label="Pareto front")
+    axes.axvline(1.0, color="grey", linewidth=1, linestyle=":", label="ONNX model zoo's network")
+    axes.margins(x=0.1, y=0.1)
+    axes.set_xlim(left=0)
+    axes.set(xlabel="latency per image, relative to the model zoo's network")
+    axes.set(ylabel="error on slightly augmented validation images, %")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return encode_png(figure)
+
+
 def main() -> None:
     """Train, measure, draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -181,7 +220,7 @@ def main() -> None:
     rows = measure()
     record = {"machine": ran_on(), "reference": ZOO, **settings, "nets": rows}
     atomic.write_text(ROWS, json.dumps(record, indent=1) + "\n")
-    atomic.write_bytes(models_folder() / card.TRIED, plots.plot_candidates(rows, ran_on()))
+    atomic.write_bytes(models_folder() / card.TRIED, plot_candidates(rows, ran_on()))
     card.write_card(models_folder())
     for row in sorted(rows, key=lambda row: float(row["int8_ratio"])):
         print(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from digitkit.datasets.digits import Images
 
+MAX_MISTAKES = 40
+"""Most images that were read wrong in a figure."""
+
 
 class Epoch(Protocol):
     """What `curves` needs of an epoch: a `digitkit.training.record.EpochRecord` has it."""
@@ -160,25 +163,25 @@ def confusion(title: str, evaluation: Evaluation) -> bytes:
     return encode_png(figure)
 
 
-def mistakes(title: str, images: Images, evaluation: Evaluation, most: int = 40) -> bytes:
-    """Draw the images that were read wrong with the highest confidence.
+def mistakes(title: str, images: Images, evaluation: Evaluation) -> bytes:
+    """Draw the images that were read wrong with the highest confidence, up to `MAX_MISTAKES`.
 
     Args:
         title: of the figure.
         images: uint8 ``[N, 28, 28]``, the data that was evaluated.
         evaluation: the results.
-        most: number of images that are drawn at most.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    worst = evaluation.mistakes[:most]
+    worst = evaluation.mistakes[:MAX_MISTAKES]
     columns = 10
     rows = max(1, -(-len(worst) // columns))
     figure = new_figure(11, 0.9 + 1.45 * rows)
     count = len(evaluation.mistakes)
     noun = "mistake" if count == 1 else "mistakes"
-    figure.suptitle(f"{title}: {count} {noun}" + (f", the worst {most}" if count > most else ""))
+    most = f", the worst {MAX_MISTAKES}" if count > MAX_MISTAKES else ""
+    figure.suptitle(f"{title}: {count} {noun}{most}")
     for cell in range(rows * columns):
         axes = figure.add_subplot(rows, columns, cell + 1)
         axes.axis("off")

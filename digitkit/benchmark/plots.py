@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,44 +55,6 @@ def plot_latencies(report: BenchReport, samples: Mapping[str, Samples]) -> bytes
     figure.suptitle(_make_title(report), fontsize=10, color=colour)
     figure.draw_without_rendering()  # which places the axes
     _separate(points)
-    return encode_png(figure)
-
-
-def plot_candidates(rows: Sequence[Mapping[str, Any]], machine: str) -> bytes:
-    """Validation error against latency, one point per network and precision.
-
-    Points that no other beats in both are joined.
-
-    Args:
-        rows: of each network ``name`` and, prefixed with ``fp32_`` and ``int8_``,
-            ``varied_accuracy`` (0–1) and ``ratio`` (latency relative to the reference network).
-        machine: where it was measured, for the title.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
-    figure = new_figure(9, 5.5)
-    axes = figure.subplots()
-    axes.set_title(f"candidate networks\n{machine}", fontsize=10)
-    points: list[tuple[float, float]] = []
-    for kind, colour, mark in (("fp32", "tab:blue", "s"), ("int8", "tab:orange", "o")):
-        ours = [(row[f"{kind}_ratio"], 100 * (1 - row[f"{kind}_varied_accuracy"])) for row in rows]
-        axes.scatter(*zip(*ours, strict=True), color=colour, marker=mark, label=kind)
-        for row, place in zip(rows, ours, strict=True):
-            axes.annotate(
-                row["name"], place, (5, 4), textcoords="offset points", fontsize=8, color=colour
-            )
-        points += ours
-    best = [p for p in points if not any(q[0] < p[0] and q[1] < p[1] for q in points)]
-    front = list(zip(*sorted(best), strict=True))
-    axes.plot(*front, color="grey", linestyle="--", linewidth=1, label="Pareto front")
-    axes.axvline(1.0, color="grey", linewidth=1, linestyle=":", label="ONNX model zoo's network")
-    axes.margins(x=0.1, y=0.1)
-    axes.set_xlim(left=0)
-    axes.set(xlabel="latency per image, relative to the model zoo's network")
-    axes.set(ylabel="error on slightly augmented validation images, %")
-    axes.grid(alpha=0.3)
-    axes.legend()
     return encode_png(figure)
 
 

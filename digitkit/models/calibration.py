@@ -10,17 +10,17 @@ from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE
 
 
 def expected_calibration_error(
-    confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], bins: int = 15
+    confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]
 ) -> float:
-    """Mean difference of confidence and accuracy over bins of equal width, 0–1.
+    """Mean difference of confidence and accuracy over 15 bins of equal width, 0–1.
 
     Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017.
 
     Args:
         confidence: float64 ``[N]``, 0–1.
         right: bool ``[N]``, whether each prediction is right.
-        bins: number of bins.
     """
+    bins = 15
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = np.bincount(place, confidence, bins) - np.bincount(place, right, bins)
     return float(np.abs(gaps).sum() / len(confidence))

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from digitkit.datasets.digits import DigitData
     from digitkit.models.classifier import Classifier
 
+_BATCH = 256
+"""Images per run; affects only speed and memory."""
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -121,7 +124,6 @@ def predict_probabilities(
     model: Classifier,
     data: DigitData,
     *,
-    batch_size: int = 256,
     progress: Progress | None = None,
 ) -> F32:
     """Probability of being each digit: float32 ``[N, 10]`` (`Scores.joint`).
@@ -129,14 +131,13 @@ def predict_probabilities(
     Args:
         model: the model to run.
         data: images in normal form with their labels.
-        batch_size: images per run; affects only speed and memory.
         progress: called after every batch.
     """
     batches = []
-    for start in range(0, len(data), batch_size):
-        batches.append(model.scores(data.images[start : start + batch_size]).joint)
+    for start in range(0, len(data), _BATCH):
+        batches.append(model.scores(data.images[start : start + _BATCH]).joint)
         if progress:
-            progress("evaluating", min(start + batch_size, len(data)), len(data))
+            progress("evaluating", min(start + _BATCH, len(data)), len(data))
     return np.concatenate(batches)
 
 
@@ -144,9 +145,8 @@ def evaluate(
     model: Classifier,
     data: DigitData,
     *,
-    batch_size: int = 256,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Run a model on labelled digits and score it; arguments as for `predict_probabilities`."""
-    probabilities = predict_probabilities(model, data, batch_size=batch_size, progress=progress)
+    probabilities = predict_probabilities(model, data, progress=progress)
     return score_predictions(probabilities, data.labels, data.name)

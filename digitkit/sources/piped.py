@@ -29,7 +29,7 @@ class Stream(Protocol):
         """What is there, up to so many bytes; waits for the first one, and is empty at the end."""
 
 
-def read_piped(stream: Stream, *, nul: bool = False, name: str = "-") -> Iterator[str | ImageBytes]:
+def read_piped(stream: Stream, *, nul: bool = False) -> Iterator[str | ImageBytes]:
     """An image, told by its first bytes; else the paths of a list, without empty ones.
 
     Paths are given as they arrive, so that a pipe is answered without waiting for its end.
@@ -37,7 +37,6 @@ def read_piped(stream: Stream, *, nul: bool = False, name: str = "-") -> Iterato
     Args:
         stream: where from.
         nul: whether the paths are NUL-separated instead of one per line.
-        name: of the stream, for the image.
 
     Raises:
         SourceError: a path is longer than `MAX_PATH_BYTES`.
@@ -51,7 +50,7 @@ def read_piped(stream: Stream, *, nul: bool = False, name: str = "-") -> Iterato
         if not may_be_image(head):
             break
     if detect_format(head) is not None:
-        yield ImageBytes(_join(chain((head,), chunks)), name)
+        yield ImageBytes(_join(chain((head,), chunks)), "-")
         return
     if _is_binary(head, nul):
         raise ImageError(

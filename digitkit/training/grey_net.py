@@ -39,14 +39,10 @@ class _Residual(nn.Module):
 class GreyNet(nn.Module):
     """Convolutions on an image of even contrast."""
 
-    def __init__(self, widths: tuple[int, int, int, int] = (24, 40, 64, 96)) -> None:
-        """Build the net.
-
-        Args:
-            widths: channels at the full size, 1/2, 1/4 and 1/8.
-        """
+    def __init__(self) -> None:
+        """Build the net."""
         super().__init__()
-        a, b, c, d = widths
+        a, b, c, d = 24, 40, 64, 96  # channels at the full size, 1/2, 1/4 and 1/8
         self.body = nn.Sequential(
             _conv(1, a), _conv(a, b, 2), _conv(b, b),
             _conv(b, c, 2), _Residual(c),

@@ -149,13 +149,12 @@ def parameter_count(net: nn.Module) -> int:
 
 
 @torch.no_grad()
-def logits(net: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
+def logits(net: nn.Module, images: Tensor) -> Tensor:
     """The net's raw scores in evaluation mode.
 
     Args:
         net: as `build_net` makes it.
         images: uint8 ``[N, 28, 28]``.
-        batch_size: images per forward pass.
 
     Returns:
         float32 ``[N, 10]``.
@@ -163,7 +162,7 @@ def logits(net: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
     was_training = net.training
     net.eval()
     try:
-        scores = [net(to_input(batch)) for batch in torch.split(images, batch_size)]
+        scores = [net(to_input(batch)) for batch in torch.split(images, 500)]
     finally:
         net.train(was_training)
     return torch.cat(scores)

@@ -58,11 +58,6 @@ def check_ranges(settings: object, prefix: str = "") -> None:
             raise RecipeError(f"must be {allowed}, got {value}", field=f"{prefix}{name}")
 
 
-def limits_of(kind: type, field: str) -> Meta | None:
-    """The range that the type of a dataclass field declares; None for any value."""
-    return _all_limits(kind)[field]
-
-
 @functools.cache  # evaluating types is slow
 def _all_limits(kind: type) -> dict[str, Meta | None]:
     hints = typing.get_type_hints(kind, include_extras=True)

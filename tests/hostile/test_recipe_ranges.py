@@ -15,7 +15,7 @@ from digitkit.training import recipes
 from digitkit.training.augment import Augmentation, augment
 from digitkit.training.detector_training import DETECTOR, DetectorConfig
 from digitkit.training.line_training import LINES, LineConfig
-from digitkit.training.ranges import Fraction, check_ranges, limits_of
+from digitkit.training.ranges import Fraction, _all_limits, check_ranges
 from digitkit.training.run import train
 
 QUICK = recipes.get_recipe("quick")
@@ -76,7 +76,7 @@ def test_the_largest_seed_trains(tmp_path, few_digits, seed):
 def test_strongest_augmentation_gives_finite_pixels():
     images = torch.rand(16, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     for field in dataclasses.fields(Augmentation):
-        settings = Augmentation(**{field.name: limits_of(Augmentation, field.name).le})
+        settings = Augmentation(**{field.name: _all_limits(Augmentation)[field.name].le})
         out = augment(images, settings, torch.Generator().manual_seed(0))
         assert torch.isfinite(out).all(), field.name
 

@@ -348,6 +348,14 @@ def test_training_time_to_an_accuracy(script, accuracy, seconds):
     assert script("training").time_to(points, accuracy) == seconds
 
 
+def test_candidate_networks(script):
+    pytest.importorskip("matplotlib")
+    values = {"name": "a", "fp32_varied_accuracy": 0.98, "int8_varied_accuracy": 0.99}
+    rows = [values | {"fp32_ratio": 0.5 + i / 10, "int8_ratio": 0.4 + i / 10} for i in range(4)]
+    figure, again = (script("search").plot_candidates(rows, "a machine") for _ in range(2))
+    assert (figure == again, figure[:4]) == (True, b"\x89PNG")
+
+
 def test_the_page_of_results(script, tmp_path):
     results = script("results")
     assert results.PAGE.read_text("utf-8") == results.make_page(), "run benchmarks/results.py"

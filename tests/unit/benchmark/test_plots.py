@@ -22,16 +22,6 @@ def make_samples(*latencies: float, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def test_candidate_networks():
-    values = {"fp32_varied_accuracy": 0.98, "int8_varied_accuracy": 0.99}
-    rows = [
-        values | {"name": f"network {i}", "fp32_ratio": 0.5 + i / 10, "int8_ratio": 0.4 + i / 10}
-        for i in range(4)
-    ]
-    figure, again = (plots.plot_candidates(rows, "a machine") for _ in range(2))
-    assert (figure == again, decode(figure).shape[1]) == (True, 1080)
-
-
 def test_the_same_run_gives_the_same_figure(quick_run):
     report = quick_run.report
     figure = plots.plot_latencies(report, quick_run.samples)
