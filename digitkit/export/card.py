@@ -8,6 +8,7 @@ from pathlib import Path
 from digitkit.errors import to_json
 from digitkit.models.classifier import Classifier
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
+from digitkit.models.registry import CHECKSUMS
 from digitkit.reading.detector import DETECTOR_FILE, Detector
 from digitkit.reading.grey_classifier import GREY_FILE, GreyClassifier
 from digitkit.reading.line_reader import LINE_FILE, LineReader
@@ -15,7 +16,7 @@ from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
 from digitkit.system.machine import cpu_name, versions
 
-CARD, CHECKSUMS = "MODEL_CARD.md", "SHA256SUMS"
+CARD = "MODEL_CARD.md"
 NOTES, TRIED = "NOTES.md", "tried.png"
 """Optional files next to the models: more text for the card, and a figure of the nets tried."""
 

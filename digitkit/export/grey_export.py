@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from digitkit.export.deploy import fold_normalisation, trace_onnx, write_network
+from digitkit.export.verify import PARITY
 from digitkit.reading.grey_classifier import (
     GREY_FILE,
     INPUT,
@@ -21,9 +22,6 @@ from digitkit.reading.grey_classifier import (
 from digitkit.training.grey_net import GreyNet
 from digitkit.training.grey_training import GREY
 from digitkit.training.steps import load_weights
-
-PARITY = 1e-4
-"""Gate: largest difference of a probability between torch and ONNX Runtime."""
 
 
 class _DeployedGreyNet(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from digitkit.export.deploy import fold_normalisation, trace_onnx, write_network
+from digitkit.export.verify import PARITY
 from digitkit.reading.line_reader import (
     COLUMN,
     HEIGHT,
@@ -24,9 +25,6 @@ from digitkit.reading.line_reader import (
 from digitkit.training.line_net import LineNet
 from digitkit.training.line_training import LINES
 from digitkit.training.steps import load_weights
-
-PARITY = 1e-4
-"""Gate: largest difference of a probability between torch and ONNX Runtime."""
 
 SIGN_PRIOR = 0.5
 """Signs are rarer in what users read than in training, by this factor; their scores are lowered

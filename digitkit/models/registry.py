@@ -8,6 +8,9 @@ from pathlib import Path
 from digitkit.choices import PrecisionChoice
 from digitkit.errors import ConfigError, InputNotFoundError, ModelError, check_choice, os_reason
 
+CHECKSUMS = "SHA256SUMS"
+"""The list of the SHA-256 of a folder's models."""
+
 
 def models_folder() -> Path:
     """The folder of the shipped models: inside an installed package, next to it in a checkout."""

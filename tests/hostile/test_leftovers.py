@@ -133,7 +133,8 @@ def test_without_locks_a_file_is_written_all_the_same(tmp_path, monkeypatch):
 
 def test_a_killed_export_does_not_stop_the_next_one(tmp_path, shipped):
     pytest.importorskip("onnx")
-    from digitkit.export.card import CHECKSUMS, write_card
+    from digitkit.export.card import write_card
+    from digitkit.models.registry import CHECKSUMS
 
     shutil.copy(shipped, tmp_path)
     (tmp_path / ".other-fp32.digitkit-tmp-0.onnx").write_bytes(b"half")

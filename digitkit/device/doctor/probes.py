@@ -271,7 +271,7 @@ def _hash_files(paths: list[Path], shipped: str | None) -> Iterator[FileFacts]:
 
 def _read_checksums(folder: Path) -> dict[str, str]:
     """The SHA-256 of files by name, as the folder's own list states them."""
-    from digitkit.export.card import CHECKSUMS
+    from digitkit.models.registry import CHECKSUMS
 
     listed: dict[str, str] = {}
     with suppress(OSError, UnicodeDecodeError):
