@@ -13,7 +13,6 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from itertools import cycle
 from pathlib import Path
@@ -30,6 +29,7 @@ from digitkit.benchmark.job_results import (
     WorkDone,
 )
 from digitkit.errors import one_line
+from digitkit.system.kernel import parse_fields, parse_number, read_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -315,9 +315,10 @@ def resident_mb() -> float | None:
 def peak_mb() -> float | None:
     """Peak resident memory of this process, MB; None where the system has no such figure."""
     # psutil has a peak on Windows only. Linux counts into ru_maxrss what the parent process held.
-    with suppress(OSError, StopIteration, ValueError, IndexError):
-        lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
-        return int(next(s for s in lines if s.startswith("VmHWM:")).split()[1]) * 1024 / 1e6
+    fields = parse_fields(read_text(Path("/proc/self/status")))
+    kb = parse_number(fields.get("VmHWM", [""])[0].removesuffix(" kB"))
+    if kb is not None:
+        return kb * 1024 / 1e6
     try:
         import resource
     except ImportError:  # Windows

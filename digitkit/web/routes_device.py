@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cache, partial
-from importlib import metadata, resources
+from importlib import resources
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
@@ -92,20 +92,15 @@ async def device(request: Request) -> Response:
 
 @cache
 def _machine() -> dict[str, Any]:
-    from digitkit.system.machine import read_machine
+    from digitkit.system.machine import read_machine, versions
 
     machine = read_machine()
-    packages = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    packages = versions(*PACKAGES)
     return {
         "board": machine.board,
         "cpu": machine.cpu,
         "system": platform.platform(),
-        "python": platform.python_version(),
+        "python": packages.pop("python"),
         "packages": packages,
     }
 
