@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import Protocol
 
 from digitkit.arrays import U8
-from digitkit.errors import ConfigError, ImageError, SourceError, escape_controls, one_line
+from digitkit.errors import ConfigError, ImageError, SourceError, one_line
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode
 from digitkit.sources import picamera
-from digitkit.sources.urls import SCHEMES, is_stream, mask_password
+from digitkit.sources.camera_names import camera_kind, camera_name
 from digitkit.sources.video import BROKEN_FRAMES
 
 OPEN_SECONDS = 10.0
@@ -108,42 +108,20 @@ def make_opener(camera: str, size: tuple[int, int] | None = None) -> Opener:
         SourceError: `camera` names no kind of camera or stream.
         ConfigError: a size is asked of a stream.
     """
-    if camera == picamera.NAME:
+    kind, name = camera_kind(camera), camera_name(camera)
+    if kind == "picamera2":
         return lambda: picamera.PiCamera(size)
-    name = camera_name(camera)
-    try:
-        camera.encode()
-    except UnicodeEncodeError as error:  # OpenCV would crash
-        raise SourceError("is not UTF-8 text", subject=name) from error
-    if _is_number(camera):
+    if kind == "number":
         return lambda: _open_with_opencv(name, size, int(camera))
-    if camera.startswith("/dev/"):
+    if kind == "device":
         return lambda: _open_with_opencv(name, size, camera, cv2.CAP_V4L2)
-    if is_stream(camera):
-        if size:
-            raise ConfigError(
-                "does not apply to a stream, which has its own", field="size", hint="omit it"
-            )
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_SECONDS * 1000)]
-        limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(READ_SECONDS * 1000)]
-        return lambda: _open_with_opencv(name, None, camera, cv2.CAP_FFMPEG, limits)
-    raise SourceError(
-        "is not a camera",
-        subject=name or repr(name),
-        hint=(
-            "name a number (0), a device (/dev/video0), a URL "
-            f"({', '.join(sorted(SCHEMES))}) or {picamera.NAME}"
-        ),
-    )
-
-
-def camera_name(camera: str) -> str:
-    """The name of a camera or stream that is safe to display: ``camera 0``, a masked URL."""
-    return f"camera {camera}" if _is_number(camera) else escape_controls(mask_password(camera))
-
-
-def _is_number(camera: str) -> bool:
-    return camera.isascii() and camera.isdigit()
+    if size:
+        raise ConfigError(
+            "does not apply to a stream, which has its own", field="size", hint="omit it"
+        )
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_SECONDS * 1000)]
+    limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(READ_SECONDS * 1000)]
+    return lambda: _open_with_opencv(name, None, camera, cv2.CAP_FFMPEG, limits)
 
 
 def _open_with_opencv(

@@ -14,15 +14,8 @@ from typing import Self
 from digitkit.arrays import U8
 from digitkit.errors import ConfigError, SourceError, at_least, one_line
 from digitkit.images.convert import from_array
-from digitkit.sources import picamera
-from digitkit.sources.capture import (
-    OPEN_SECONDS,
-    READ_SECONDS,
-    Capture,
-    Opener,
-    camera_name,
-    make_opener,
-)
+from digitkit.sources.camera_names import PI_CAMERA, camera_name
+from digitkit.sources.capture import OPEN_SECONDS, READ_SECONDS, Capture, Opener, make_opener
 from digitkit.sources.frames import Failure, Frame, to_failure
 
 FIRST_PAUSE = 0.1
@@ -307,7 +300,7 @@ class Live:
                 "check that a video player shows it"
                 if "://" in self._camera
                 else "check that no other program uses it; a Raspberry Pi's camera module needs "
-                f"--camera {picamera.NAME}"
+                f"--camera {PI_CAMERA}"
             ),
         )
 

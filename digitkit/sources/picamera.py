@@ -20,9 +20,9 @@ import numpy as np
 from digitkit.arrays import U8
 from digitkit.errors import CameraMissingError, SourceError, os_reason
 from digitkit.images.cv import MAX_PIXELS
+from digitkit.sources.camera_names import PI_CAMERA
 from digitkit.sources.picamera_pipe import HEADER, MAGIC, MISSING
 
-NAME = "picamera2"
 PYTHON = "/usr/bin/python3"
 SCRIPT = Path(__file__).with_name("picamera_pipe.py")
 
@@ -81,7 +81,7 @@ class PiCamera:
         except OSError as error:
             raise SourceError(
                 f"{os.fspath(python)} cannot be run ({os_reason(error)})",
-                subject=NAME,
+                subject=PI_CAMERA,
                 hint="use Raspberry Pi OS, whose system Python has python3-picamera2",
             ) from error
         self._timeout = start_seconds
@@ -109,7 +109,7 @@ class PiCamera:
                 or count % height
                 or not 3 * width <= count // height <= 4 * width + 4096
             ):
-                raise SourceError("its process sent something other than frames", subject=NAME)
+                raise SourceError("its process sent something other than frames", subject=PI_CAMERA)
             rows = self._read_exactly(count, deadline).reshape(height, count // height)
             self._timeout = self._frame_seconds
             return np.ascontiguousarray(rows[:, : 3 * width]).reshape(height, width, 3)
@@ -122,7 +122,7 @@ class PiCamera:
         while rest:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
-                raise SourceError(f"gave no frame for {self._timeout:g} seconds", subject=NAME)
+                raise SourceError(f"gave no frame for {self._timeout:g} seconds", subject=PI_CAMERA)
             received = os.readv(self._process.stdout.fileno(), [rest])
             if not received:
                 raise self._read_failure()
@@ -137,14 +137,14 @@ class PiCamera:
         text = self._process.stderr.read().decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if not lines:
-            return SourceError(f"its process ended with code {code}", subject=NAME)
+            return SourceError(f"its process ended with code {code}", subject=PI_CAMERA)
         try:
             report = json.loads(lines[-1])
             reason, problem, hint = report["reason"], report["problem"], report["hint"]
         except (ValueError, TypeError, KeyError):  # Python could not run the script
-            return SourceError(lines[-1], subject=NAME)
+            return SourceError(lines[-1], subject=PI_CAMERA)
         kind = CameraMissingError if reason in MISSING else SourceError
-        return kind(problem, subject=NAME, hint=hint)
+        return kind(problem, subject=PI_CAMERA, hint=hint)
 
     def close(self) -> None:
         """End the process; a `read` in another thread then returns."""

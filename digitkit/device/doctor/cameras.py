@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from digitkit.device.doctor.checks import Check, State
-from digitkit.device.doctor.evidence import PI_CAMERA, Evidence
+from digitkit.device.doctor.evidence import Evidence
 from digitkit.sources import v4l2
+from digitkit.sources.camera_names import PI_CAMERA
+from digitkit.sources.urls import is_address
 
 DARK = 5.0
 """A frame of a mean brightness below this, of 255, shows nothing."""
@@ -126,7 +128,7 @@ def _check_frame(evidence: Evidence, name: str, camera: str | None = None) -> Ch
     facts, failure = answer.facts, answer.failure
     if facts is None:
         again = "disconnect it and connect it again; sudo dmesg | tail shows what USB detected"
-        if "://" in camera:
+        if is_address(camera):
             again = "check that a player such as ffplay can show it"
         if failure is None:
             return _Check(name, _failed(evidence), f"{camera} opens but gives no frames", again)

@@ -21,17 +21,15 @@ from digitkit.device.doctor.answers import (
     ProbedModelFacts,
 )
 from digitkit.device.doctor.service_answer import ServiceAnswer, ask_service
-from digitkit.errors import ConfigError
+from digitkit.errors import ConfigError, SourceError
 from digitkit.sources import v4l2
+from digitkit.sources.camera_names import PI_CAMERA, camera_kind
 from digitkit.sources.v4l2 import VideoDevice
 from digitkit.system.conditions import Conditions, read_conditions
 from digitkit.system.kernel import ROOT
 from digitkit.system.machine import Machine, read_machine
 from digitkit.system.processes import RunCommand, run_command
 from digitkit.system.progress import Progress, no_progress
-
-PI_CAMERA = "picamera2"
-"""The name of a Raspberry Pi's own camera; `digitkit.sources.picamera` loads NumPy."""
 
 
 @dataclass(frozen=True)
@@ -67,30 +65,24 @@ class DoctorConfig:
             return
         if not self.cameras:
             raise ConfigError("cannot be combined with --no-camera", field="camera")
-        local = self.device is not None or self._is_number or self.camera == PI_CAMERA
-        if not (local or self.remote):
-            raise ConfigError(
-                "must be a number (0), a device (/dev/video0), a URL or picamera2, got "
-                f"{self.camera!r}",
-                field="camera",
-            )
+        try:
+            camera_kind(self.camera)
+        except SourceError as error:
+            problem = f"{error.subject} {error.problem}"
+            raise ConfigError(problem, field="camera", hint=error.hint) from error
 
     @property
     def remote(self) -> bool:
         """Whether the camera is a stream."""
-        return self.camera is not None and "://" in self.camera
+        return self.camera is not None and camera_kind(self.camera) == "stream"
 
     @property
     def device(self) -> str | None:
         """The device file of a camera given by number or by file; None for others."""
-        if self._is_number and sys.platform == "linux":
+        kind = self.camera and camera_kind(self.camera)
+        if kind == "number" and sys.platform == "linux":
             return f"/dev/video{self.camera}"
-        named = self.camera is not None and self.camera.startswith("/dev/")
-        return self.camera if named else None
-
-    @property
-    def _is_number(self) -> bool:
-        return self.camera is not None and self.camera.isascii() and self.camera.isdigit()
+        return self.camera if kind == "device" else None
 
 
 @dataclass(frozen=True)

@@ -93,11 +93,18 @@ def test_json_and_options(command):
     assert not configs[-1].cameras
 
 
-@pytest.mark.parametrize("options", ["--camera 0 --no-camera", "--camera front", "--camer"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *("--camera 0 --no-camera", "--camera front", "--camera ftp://me:geheim@host/x"),
+        *("--camera \udcff", "--camer"),
+    ],
+)
 def test_wrong_options(options):
     result = run("doctor", *options.split())
     assert result.exit_code == 2
     assert "--camer" in result.stderr
+    assert "geheim" not in result.stderr
     assert "Traceback" not in result.output
 
 
