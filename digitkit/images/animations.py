@@ -21,7 +21,7 @@ import numpy.typing as npt
 from digitkit.arrays import U8, Box
 from digitkit.errors import ImageError
 from digitkit.images.convert import from_array
-from digitkit.images.cv import MAX_PIXELS, PIXEL_LIMIT, too_many_pixels
+from digitkit.images.cv import MAX_PIXELS, PIXEL_LIMIT, out_of_memory, too_many_pixels
 from digitkit.images.decode import decode_array
 from digitkit.images.guards import check_claimed_size, check_pixels
 from digitkit.images.pages import MAX_PAGES, Pages
@@ -138,7 +138,7 @@ class AnimationPages(Pages):
             try:
                 self._canvas = np.zeros((*self._shape, 4), np.uint8)
             except MemoryError as error:
-                raise ImageError("does not fit into memory", subject=name) from error
+                raise out_of_memory(name) from error
         while self._drawn < page - 1:
             with suppress(ImageError):  # its own page reports it
                 self._draw_next(name)
@@ -183,7 +183,7 @@ class AnimationPages(Pages):
         try:
             image = decode_array(file, name)
         except MemoryError as error:
-            raise ImageError("does not fit into memory", subject=name) from error
+            raise out_of_memory(name) from error
         if image.shape[:2] != (part.box[3], part.box[2]):
             raise ImageError("the frame is damaged: its size is wrong", subject=name)
         return _to_bgra(image)

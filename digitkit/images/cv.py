@@ -52,3 +52,8 @@ def too_many_pixels(name: str) -> ImageError:
         subject=name,
         hint="reduce it, or set OPENCV_IO_MAX_IMAGE_PIXELS",
     )
+
+
+def out_of_memory(name: str) -> ImageError:
+    """The error for an image, of this name, that does not fit into memory."""
+    return ImageError("does not fit into memory", subject=name, hint="reduce it")

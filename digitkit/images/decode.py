@@ -20,7 +20,7 @@ from digitkit.errors import (
     printable_path,
 )
 from digitkit.images.convert import from_array
-from digitkit.images.cv import cv2, too_many_pixels
+from digitkit.images.cv import cv2, out_of_memory, too_many_pixels
 from digitkit.images.guards import check_claimed_size, check_complete
 from digitkit.images.orientation import read_exif_orientation, turn_upright
 from digitkit.system.bounded import read_bounded
@@ -113,7 +113,7 @@ def decode_pixels(
     try:
         return turn_upright(from_array(decode_array(data, name, flags), name), orientation)
     except MemoryError as error:
-        raise _memory_error(name) from error
+        raise out_of_memory(name) from error
 
 
 def decode_array(
@@ -149,12 +149,8 @@ def _decoding_error(error: cv2.error, name: str) -> ImageError:
     if error.code == cv2.Error.StsAssert and "MAX_IMAGE" in error.err:
         return too_many_pixels(name)
     if error.code == cv2.Error.StsNoMem:
-        return _memory_error(name)
+        return out_of_memory(name)
     return ImageError(f"not an image OpenCV can decode ({one_line(error.err)})", subject=name)
-
-
-def _memory_error(name: str) -> ImageError:
-    return ImageError("does not fit into memory", subject=name, hint="reduce it")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.errors import ImageError, needs_extra, one_line
-from digitkit.images.cv import MAX_PIXELS, PIXEL_LIMIT, too_many_pixels
+from digitkit.images.cv import MAX_PIXELS, PIXEL_LIMIT, out_of_memory, too_many_pixels
 from digitkit.images.formats import HEAD_BYTES, detect_format
 
 
@@ -48,4 +48,4 @@ def decode_heif(data: bytes | bytearray, name: str) -> npt.NDArray[np.generic]:
             f"the HEIC file is truncated or damaged ({one_line(error)})", subject=name
         ) from error
     except MemoryError as error:
-        raise ImageError("does not fit into memory", subject=name, hint="reduce it") from error
+        raise out_of_memory(name) from error

@@ -13,6 +13,7 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.errors import ImageError, needs_extra, one_line
+from digitkit.images.cv import out_of_memory
 from digitkit.images.pages import Pages
 
 RENDERED_DPI = 200
@@ -73,7 +74,7 @@ class PdfPages(Pages):
         except self._error as error:
             raise ImageError(f"the page is damaged ({one_line(error)})", subject=name) from error
         except MemoryError as error:
-            raise ImageError("does not fit into memory", subject=name) from error
+            raise out_of_memory(name) from error
 
 
 def _can_be_loaded(data: bytes) -> bool:

@@ -24,6 +24,7 @@ from digitkit.errors import (
     printable_path,
 )
 from digitkit.images.convert import from_array
+from digitkit.images.cv import out_of_memory
 from digitkit.images.decode import MAX_FILE_BYTES
 from digitkit.images.orientation import turn_upright
 from digitkit.sources.files import (
@@ -244,7 +245,7 @@ def _from_pillow(image: Any, exif: bool) -> U8:
     except _PILLOW_ERRORS as error:
         raise ImageError(f"Pillow cannot decode it ({one_line(error)})", subject=name) from error
     except MemoryError as error:
-        raise ImageError("does not fit into memory", subject=name, hint="reduce it") from error
+        raise out_of_memory(name) from error
     upright = from_array(pixels, name)
     return turn_upright(upright, orientation) if orientation in range(1, 9) else upright
 
