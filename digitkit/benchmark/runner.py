@@ -27,15 +27,12 @@ from digitkit.datasets.load import load_test
 from digitkit.system.conditions import Conditions, read_conditions
 from digitkit.system.git import git_revision
 from digitkit.system.machine import Machine, read_machine, versions
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 from digitkit.system.scratch import scratch_folder
 from digitkit.version import __version__
 
 
-def run_benchmark(
-    config: BenchConfig,
-    progress: Progress = lambda what, done, total: None,
-) -> BenchResult:
+def run_benchmark(config: BenchConfig, progress: Progress = no_progress) -> BenchResult:
     """Measure models on this machine; takes about twenty seconds per variant.
 
     Args:

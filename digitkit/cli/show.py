@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from digitkit.errors import escape_controls, to_json
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 from digitkit.system.tables import Table
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def progress(*, still: bool = False) -> Iterator[Progress]:
             measured.
     """
     if not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield no_progress
         return
     bars: Bars | None = None
     tasks = {}

@@ -9,7 +9,7 @@ import numpy as np
 
 from digitkit.datasets.digits import DigitData, digit_data
 from digitkit.errors import DatasetError, ImageError, InputNotFoundError, SourceError
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 
 
 def has_class_folders(folder: Path) -> bool:
@@ -55,7 +55,7 @@ def class_files(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def load_class_folders(
-    folder: Path, *, name: str | None = None, progress: Progress | None = None
+    folder: Path, *, name: str | None = None, progress: Progress = no_progress
 ) -> DigitData:
     """Load images of any size and polarity from one folder per class, in normal form.
 
@@ -79,7 +79,7 @@ def load_class_folders(
         except (ImageError, InputNotFoundError, SourceError) as error:
             hint = error.hint or "repair or remove it"
             raise DatasetError(error.problem, subject=error.subject, hint=hint) from error
-        if progress and (i % 100 == 0 or i == len(files) - 1):
+        if i % 100 == 0 or i == len(files) - 1:
             progress("reading images", i + 1, len(files))
     labels = np.array([label for _, label in files], np.uint8)
     return digit_data(images, labels, name or folder.name)

@@ -11,13 +11,13 @@ from digitkit.datasets.digits import DigitData, TrainAndTest, stratified_split
 from digitkit.datasets.idx import find_idx_file, load_idx
 from digitkit.datasets.mnist import MNIST_MD5, load_mnist
 from digitkit.errors import DatasetError, InputNotFoundError, os_reason
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 
 HELD_OUT = 0.15
 """Fraction of a data set without a test set that is held out as one."""
 
 
-def load_train_and_test(folder: Path | None, *, progress: Progress | None = None) -> TrainAndTest:
+def load_train_and_test(folder: Path | None, *, progress: Progress = no_progress) -> TrainAndTest:
     """Load the data to train on: MNIST, or the contents of `folder`.
 
     Args:
@@ -54,7 +54,7 @@ def load_train_and_test(folder: Path | None, *, progress: Progress | None = None
     )
 
 
-def load_test(folder: Path | None, *, progress: Progress | None = None) -> DigitData:
+def load_test(folder: Path | None, *, progress: Progress = no_progress) -> DigitData:
     """Load the data to evaluate on: MNIST's test set, or the contents of `folder`.
 
     Args:

@@ -17,7 +17,7 @@ from digitkit.datasets.idx import decompress, find_idx_file, idx_names, load_idx
 from digitkit.errors import DatasetError, one_line
 from digitkit.system import atomic
 from digitkit.system.folders import cache_folder
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 
 MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -70,7 +70,7 @@ def _mnist_folders() -> Iterator[Path]:
 
 
 def download_mnist(
-    folder: Path, *, mirrors: tuple[str, ...] = MNIST_MIRRORS, progress: Progress | None = None
+    folder: Path, *, mirrors: tuple[str, ...] = MNIST_MIRRORS, progress: Progress = no_progress
 ) -> None:
     """Download MNIST's four files into `folder`; a file is kept only if its MD5 is correct.
 
@@ -108,7 +108,7 @@ def download_mnist(
             )
 
 
-def _download(url: str, progress: Progress | None) -> bytes:
+def _download(url: str, progress: Progress) -> bytes:
     with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as response:
         total = int(response.headers.get("Content-Length") or 0)
         chunks: list[bytes] = []
@@ -118,15 +118,14 @@ def _download(url: str, progress: Progress | None) -> bytes:
             done += len(chunk)
             if done > MAX_DOWNLOAD_BYTES:
                 raise OSError(f"is larger than {MAX_DOWNLOAD_BYTES / 1e6:,.0f} MB")
-            if progress:
-                progress(f"downloading {url.rsplit('/', 1)[1]}", done, total)
+            progress(f"downloading {url.rsplit('/', 1)[1]}", done, total)
     if total and done != total:
         raise OSError(f"the connection was lost after {done} of {total} bytes")
     return b"".join(chunks)
 
 
 def mnist_files(
-    split: Split, folder: Path | None = None, *, progress: Progress | None = None
+    split: Split, folder: Path | None = None, *, progress: Progress = no_progress
 ) -> dict[str, Path]:
     """The two files of one of MNIST's splits, verified, by their names without ``.gz``.
 
@@ -157,7 +156,7 @@ def mnist_files(
     return files
 
 
-def load_mnist(split: Split, *, progress: Progress | None = None) -> DigitData:
+def load_mnist(split: Split, *, progress: Progress = no_progress) -> DigitData:
     """Load MNIST's training set (60,000) or test set (10,000), from disk or by download.
 
     MNIST is by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, CC BY-SA 3.0.

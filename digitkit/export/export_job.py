@@ -28,7 +28,7 @@ from digitkit.images.normal_form import NORMAL_FORM_VERSION
 from digitkit.models.contract import ModelContract
 from digitkit.models.evaluation import Evaluation
 from digitkit.system import atomic
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 from digitkit.training.folder import Run, load_run
 from digitkit.training.forgetting import check_forgotten
 from digitkit.training.material import Material, load_material, split_material
@@ -107,7 +107,7 @@ def export_run(
     config: ExportConfig,
     *,
     step: Callable[[str], None] = lambda what: None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> list[Exported]:
     """Export a training to ``NAME-fp32.onnx`` and ``NAME-int8.onnx``, verified.
 
@@ -170,7 +170,7 @@ def export_run(
     return _write(config.out or config.run / "exported", name, candidates, figure)
 
 
-def _load_data(run: Run, folder: Path | None, progress: Progress | None) -> Material:
+def _load_data(run: Run, folder: Path | None, progress: Progress) -> Material:
     """Load the data that a run was trained on, and check that it is the same."""
     recorded = run.record.data
     if folder is None and recorded.source:

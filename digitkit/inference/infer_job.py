@@ -27,7 +27,7 @@ from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
 from digitkit.sources.video import VideoLimits
 from digitkit.system.interrupts import Interrupts, deferred_interrupts, handle_signals
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from digitkit.sinks.base import Sink
@@ -45,7 +45,7 @@ def run_infer(
     *,
     on_failure: Callable[[Failure], None],
     notice: Callable[[str], None],
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Summary:
     """Read everything that a configuration names, and write it where it says.
 
@@ -58,7 +58,7 @@ def run_infer(
         notice: called with a line for the user: a profile that does not fit, files of a folder
             that were skipped, a camera that was lost or is back, a video of which nothing was
             reported.
-        progress: called with the number of images that were read; None for no progress.
+        progress: called with the number of images that were read.
 
     Raises:
         ConfigError: an output would replace a source.
@@ -180,7 +180,7 @@ class _Files:
         inputs: what is to be read.
         outputs: where it goes.
         on_failure: called with each failure.
-        progress: called with the number of images that were read; None for no progress.
+        progress: called with the number of images that were read.
         interrupts: what Ctrl-C waits for; None where it ends the program.
     """
 
@@ -188,7 +188,7 @@ class _Files:
     inputs: InputFiles
     outputs: Outputs
     on_failure: Callable[[Failure], None]
-    progress: Progress | None
+    progress: Progress
     interrupts: Interrupts | None = None
 
     @property

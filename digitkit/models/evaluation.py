@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, Labels
 from digitkit.models.calibration import expected_calibration_error
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from digitkit.datasets.digits import DigitData
@@ -121,10 +121,7 @@ def _divide(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> tuple[
 
 
 def predict_probabilities(
-    model: Classifier,
-    data: DigitData,
-    *,
-    progress: Progress | None = None,
+    model: Classifier, data: DigitData, *, progress: Progress = no_progress
 ) -> F32:
     """Probability of being each digit: float32 ``[N, 10]`` (`Scores.joint`).
 
@@ -136,17 +133,11 @@ def predict_probabilities(
     batches = []
     for start in range(0, len(data), _BATCH):
         batches.append(model.scores(data.images[start : start + _BATCH]).joint)
-        if progress:
-            progress("evaluating", min(start + _BATCH, len(data)), len(data))
+        progress("evaluating", min(start + _BATCH, len(data)), len(data))
     return np.concatenate(batches)
 
 
-def evaluate(
-    model: Classifier,
-    data: DigitData,
-    *,
-    progress: Progress | None = None,
-) -> Evaluation:
+def evaluate(model: Classifier, data: DigitData, *, progress: Progress = no_progress) -> Evaluation:
     """Run a model on labelled digits and score it; arguments as for `predict_probabilities`."""
     probabilities = predict_probabilities(model, data, progress=progress)
     return score_predictions(probabilities, data.labels, data.name)

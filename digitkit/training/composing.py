@@ -66,7 +66,7 @@ class StoredSamples(Dataset[Sample]):
 
 
 def compose_all(
-    samples: Dataset[Sample], count: int, what: str, progress: Progress | None
+    samples: Dataset[Sample], count: int, what: str, progress: Progress
 ) -> Iterator[Sample]:
     """Compose samples in as many processes as torch may use threads, which does not change them.
 
@@ -93,8 +93,7 @@ def compose_all(
     )
     for i, sample in enumerate(loader):
         yield sample
-        if progress:
-            progress(what, i + 1, count)
+        progress(what, i + 1, count)
 
 
 def _as_it_is(sample: Sample) -> Sample:

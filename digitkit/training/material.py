@@ -17,7 +17,7 @@ from digitkit.datasets.corrections import is_corrections_folder, load_correction
 from digitkit.datasets.digits import DigitData, Images, TrainAndTest, digit_data, stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import DatasetError
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 from digitkit.training.page_digits import cut_out_digits, write_characters
 from digitkit.training.recipes import Recipe
 
@@ -49,7 +49,7 @@ class Material:
 
 
 def load_material(
-    folder: Path | None, recipe: Recipe, *, progress: Progress | None = None
+    folder: Path | None, recipe: Recipe, *, progress: Progress = no_progress
 ) -> Material:
     """Load what a recipe trains on.
 
@@ -156,7 +156,7 @@ def mix_epoch(material: Material, recipe: Recipe) -> Epoch:
     return Epoch(material.train.take(index), len(repeated), validation, without)
 
 
-def add_pages(epoch: Epoch, recipe: Recipe, *, progress: Progress | None = None) -> Epoch:
+def add_pages(epoch: Epoch, recipe: Recipe, *, progress: Progress = no_progress) -> Epoch:
     """What an epoch trains on, with digits as the detector cuts them out of pages, and letters.
 
     Raises:

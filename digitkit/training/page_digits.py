@@ -23,7 +23,7 @@ from digitkit.models.classifier import Classifier
 from digitkit.reading.detections import is_at
 from digitkit.reading.detector import Detector
 from digitkit.reading.strategies import PageStrategy
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 from digitkit.training.composing import compose_all
 from digitkit.training.scenes.fonts import DIGIT_HEIGHT, load_fonts
 from digitkit.training.scenes.scene import compose_scene
@@ -61,7 +61,7 @@ class PageDigits:
 
 
 def cut_out_digits(
-    data: DigitData, pages: int, seed: int, *, progress: Progress | None = None
+    data: DigitData, pages: int, seed: int, *, progress: Progress = no_progress
 ) -> PageDigits:
     """Compose pages, and cut out what the shipped detector finds: about seven digits of each.
 

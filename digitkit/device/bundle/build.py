@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from digitkit.device.bundle.archive import Bundle, Entry, pack
 from digitkit.device.bundle.bundle_config import BundleConfig
@@ -27,16 +26,14 @@ from digitkit.device.bundle.wheels import (
 from digitkit.errors import BundleError, InputNotFoundError
 from digitkit.images import samples
 from digitkit.system import atomic
+from digitkit.system.progress import Progress, no_progress
 from digitkit.system.scratch import scratch_folder
-
-if TYPE_CHECKING:
-    from digitkit.system.progress import Progress
 
 
 def build_bundle(
     config: BundleConfig,
     *,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
     log: Callable[[str], None] = lambda line: None,
 ) -> Bundle:
     """Build a device's bundle.
