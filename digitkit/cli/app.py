@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from digitkit.cli.exit_codes import GATE_FAILED, SOME_FAILED, USAGE, WRONG_SETTINGS
 from digitkit.cli.option_values import OptionChecks, is_service, skip_checks
 from digitkit.errors import (
     AddressError,
@@ -35,13 +36,8 @@ from digitkit.errors import (
 )
 from digitkit.version import __version__
 
-SOME_FAILED, USAGE, GATE_FAILED = 1, 2, 3
-
 # The base of what is raised for wrong options; where it is defined changes with typer's version.
 _UsageError: Any = typer.BadParameter.__mro__[1]
-
-WRONG_SETTINGS = 78
-"""Instead of `USAGE`, to systemd: a restart would not help (``EX_CONFIG`` of sysexits.h)."""
 
 COMMANDS = {
     "train": "Train a net by a recipe, on MNIST or on your own digits.",

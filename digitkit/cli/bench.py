@@ -37,6 +37,7 @@ from digitkit.cli.bench_options import (
     WholeOption,
     WorkersOption,
 )
+from digitkit.cli.exit_codes import SOME_FAILED
 from digitkit.cli.options import InputScaleOption
 from digitkit.errors import (
     ConfigError,
@@ -162,7 +163,7 @@ def command(
     finally:  # minutes of measuring must not be lost with a full disk, nor with a closed pipe
         outputs.print(result.report)
     if not result.report.measured:
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)
     if problem is not None:
         raise problem
     _print_advice(result.report, saved, to_stderr=json_ == STDOUT)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from digitkit.cli import show
+from digitkit.cli.exit_codes import SOME_FAILED
 from digitkit.errors import DigitkitError, escape_controls, one_line
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def command(
 
     _print_summary(out, add_corrections(out, read()))
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)
 
 
 def _read(files: list[Path]) -> Iterator[Correction | DigitkitError]:

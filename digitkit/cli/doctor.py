@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from digitkit.cli import show
+from digitkit.cli.exit_codes import SOME_FAILED
 from digitkit.cli.options import complete_model
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def command(
     else:
         _print(result)
     if result.problems:
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)
 
 
 def _print(diagnosis: Diagnosis) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from digitkit.cli.exit_codes import SOME_FAILED, USAGE
 from digitkit.cli.options import ChecksumOption
 from digitkit.cli.show import print_line
 from digitkit.errors import FormError
@@ -30,7 +31,7 @@ def command(ctx: typer.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
-        raise typer.Exit(2)
+        raise typer.Exit(USAGE)
 
 
 def new(
@@ -94,7 +95,7 @@ def check(
         path, lines = check_template(template, picture, out, tuple(checksum or ()))
     except FormError as error:
         print_line(f"{picture}: {error}", error=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(SOME_FAILED) from error
     for line in lines:
         print_line(line)
     print_line(f"written: {path}")

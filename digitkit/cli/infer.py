@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from digitkit.cli.exit_codes import INTERRUPTED, SOME_FAILED
 from digitkit.cli.infer_options import (
     AnnotateOption,
     DurationOption,
@@ -102,9 +103,6 @@ digitkit infer --camera picamera2 --fps 5
 
 digitkit infer --config /etc/digitkit.toml
 """
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as a shell's own."""
 
 
 # Options that are not given are None, so that a settings file can set them.
@@ -253,4 +251,4 @@ def command(
     if summary.interrupted and job.watch is None:
         raise typer.Exit(INTERRUPTED)
     if summary.failures:
-        raise typer.Exit(1)
+        raise typer.Exit(SOME_FAILED)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from digitkit.cli import show
+from digitkit.cli.exit_codes import INTERRUPTED
 from digitkit.cli.options import complete_model
 from digitkit.cli.train_report import print_summary
 from digitkit.errors import RecipeError, RunError, needs_extra
@@ -239,7 +240,7 @@ def _train(folder: Path, config: TrainConfig | None) -> None:
 
 def _stop(hint: str) -> NoReturn:
     show.print_line(f"stopped; {hint}", error=True)
-    raise typer.Exit(130) from None
+    raise typer.Exit(INTERRUPTED) from None
 
 
 def _step_tasks() -> dict[str, Task]:

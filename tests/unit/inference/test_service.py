@@ -17,7 +17,7 @@ from support.cli import one_error_line, run
 from support.mjpeg import Server
 from support.paths import ROOT
 
-from digitkit.cli.app import WRONG_SETTINGS
+from digitkit.cli.exit_codes import WRONG_SETTINGS
 from digitkit.system import notify
 
 
