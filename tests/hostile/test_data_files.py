@@ -16,6 +16,7 @@ from digitkit.benchmark.stats import MAX_PROCESSES
 from digitkit.datasets import idx, mnist
 from digitkit.errors import ConfigError, DatasetError, ReportError, SettingsError
 from digitkit.inference.settings import load_settings
+from digitkit.system.progress import no_progress
 
 
 def test_a_nul_in_a_path_of_the_settings(tmp_path):
@@ -53,6 +54,17 @@ def test_a_small_file_that_decompresses_to_a_large_one(tmp_path, monkeypatch):
     assert idx.read_maybe_gzipped(path) == bytes(5000)
     monkeypatch.setattr(idx, "MAX_IDX_BYTES", 4999)
     assert error_of(DatasetError, idx.read_maybe_gzipped, path).subject == str(path)
+
+
+@pytest.mark.parametrize("data", [b"\x1f\x8b\x08damaged", b"plain"])
+def test_damaged_mnist_for_a_bundle(tmp_path, monkeypatch, data):
+    pytest.importorskip("packaging", reason="needs the extra bundle")
+    from digitkit.device.bundle.contents import load_mnist_files
+
+    for stem in idx.idx_names("test"):
+        (tmp_path / f"{stem}.gz").write_bytes(data)
+    monkeypatch.setenv("DIGITKIT_MNIST", str(tmp_path))
+    assert error_of(DatasetError, load_mnist_files, None, no_progress).subject
 
 
 @pytest.mark.parametrize("name", ["p50_us", "spread", "latency", "ratio", "processes"])
