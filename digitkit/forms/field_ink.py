@@ -6,6 +6,7 @@ closed across the line in the direction in which it goes on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +23,16 @@ READ_SIDE = 1754
 
 SURROUND = 0.3
 """Room around a field that is looked at, too, in its heights: people write across lines."""
+
+ASIDE = 0.7
+"""The same on its left and right, where a number may go on that is too long for it."""
+
+TALL = 0.5
+"""Ink beside a field may belong to its number if it is at least this high, in heights of its digits
+..."""
+
+LEVEL = 0.3
+"""... and its middle at most this much above or below theirs."""
 
 MAX_SHIFT = 3
 """How far the print of a field is looked for around its place, pixels as it is read."""
@@ -62,6 +73,7 @@ class FieldInk:
         ratio: its pixels per pixel of the reference.
         shift: how far the print was off its place, pixels of the reference.
         near: 1 where print is or nearly is, uint8 ``[h, w]``.
+        others: 1 where another field is, uint8 ``[h, w]``.
         is_inside: whether the picture shows the whole field.
         is_known: whether the print around and in it is that of the template.
     """
@@ -71,6 +83,7 @@ class FieldInk:
     ratio: float
     shift: tuple[float, float]
     near: U8 = field(repr=False)
+    others: U8 = field(repr=False)
     is_inside: bool = True
     is_known: bool = True
 
@@ -78,14 +91,15 @@ class FieldInk:
 class FieldCutter:
     """Cuts the handwriting of one field out of pictures."""
 
-    def __init__(self, one: FormField, reference: U8) -> None:
-        """Prepare a field of a reference, uint8 ``[H, W]``."""
+    def __init__(self, one: FormField, reference: U8, others: Sequence[Box] = ()) -> None:
+        """Prepare a field of a reference, uint8 ``[H, W]``; with the boxes of the other fields."""
         height, width = reference.shape
         self.ratio = READ_SIDE / max(height, width)
         x, y, w, h = self._box = one.box
         room = SURROUND * min(h, w)
-        left, top = max(0.0, x - room), max(0.0, y - room)
-        right, bottom = min(float(width), x + w + room), min(float(height), y + h + room)
+        aside = ASIDE * min(w, h)
+        left, top = max(0.0, x - aside), max(0.0, y - room)
+        right, bottom = min(float(width), x + w + aside), min(float(height), y + h + room)
         self.region = left, top, right - left, bottom - top
         flat = Placement.flat(np.eye(3), (height, width))
         sample = flat.sample(GreyImage.from_pixels(reference), self.region, self.ratio)
@@ -101,10 +115,17 @@ class FieldCutter:
         wide = 2 * float(np.percentile(on_lines, 90)) if len(on_lines) else 2.0
         self._gap = min(13, int(wide) + 6) | 1
         self._near = np.asarray(cv2.dilate(printed, np.ones((7, 7), np.uint8)), np.uint8)
+        self._others = np.zeros_like(printed)
+        for ox, oy, ow, oh in others:
+            ends = ox - left, oy - top, ox + ow - left, oy + oh - top
+            x0, y0, x1, y1 = (max(0, round(end * self.ratio)) for end in ends)
+            self._others[y0:y1, x0:x1] = 1
         # How much solid print there is in each square of the field's height, and where it counts.
-        self._solid = (self._print >= SOLID).astype(np.float32)
-        side = max(1, min(printed.shape))
-        size = max(1, printed.shape[1] // side), max(1, printed.shape[0] // side)
+        at = max(0, round((x - room - left) * self.ratio))
+        self._checked = slice(at, at + round((w + 2 * room) * self.ratio))
+        self._solid = (self._print[:, self._checked] >= SOLID).astype(np.float32)
+        side = max(1, min(self._solid.shape))
+        size = max(1, self._solid.shape[1] // side), max(1, self._solid.shape[0] // side)
         self._expected = cv2.resize(self._solid, size, interpolation=cv2.INTER_AREA)
         self._counted = np.asarray(self._expected * side**2 >= MIN_PRINT)
 
@@ -127,6 +148,7 @@ class FieldCutter:
             self.ratio,
             shift,
             self._near,
+            self._others,
             self._is_inside(placement, image.shape),
             self._least_print(seen, gain) >= MIN_SEEN,
         )
@@ -142,8 +164,9 @@ class FieldCutter:
         """How much of the print is there, 0–1, in the square of the field that shows least."""
         if not self._counted.any():
             return 1.0
-        near = cv2.dilate(seen, np.ones((3, 3), np.uint8))
-        is_there = ((near >= SEEN_PRINT * gain * self._print) * self._solid).astype(np.float32)
+        near = cv2.dilate(seen[:, self._checked], np.ones((3, 3), np.uint8))
+        dark = SEEN_PRINT * gain * self._print[:, self._checked]
+        is_there = ((near >= dark) * self._solid).astype(np.float32)
         size = self._expected.shape[1], self._expected.shape[0]
         there = cv2.resize(is_there, size, interpolation=cv2.INTER_AREA)
         return float((there[self._counted] / self._expected[self._counted]).min())
@@ -210,6 +233,9 @@ def ink_level(inks: list[FieldInk]) -> float:
     return max(float(MIN_INK), INK_SHARE * float(np.percentile(values, 75)))
 
 
+OVER_EDGE = "ink reaches over its edge"
+"""Why a field is doubtful that ink beside it belongs to."""
+
 RESIDUE = 1.6
 """Ink next to print is a remainder of it, if it is paler than this many times the least ink."""
 
@@ -234,6 +260,31 @@ def find_residue(
     pale = (beside > 0.7) & (darkness < RESIDUE * level)
     thin = (beside > 0.9) & (area < 1.8 * side)
     return np.asarray(pale | thin)
+
+
+def is_beside(
+    one: FieldInk, box: Box, stats: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Which pieces of ink left and right of a field are as high as its digits, and level with them.
+
+    Args:
+        one: the field's ink.
+        box: of the field, pixels of the reference.
+        stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
+        kept: which are the field's own, bool ``[N]``.
+    """
+    if not kept.any():
+        return np.zeros_like(kept)
+    left, _, right, _ = to_region(box, one)
+    x, y = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
+    w, h = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
+    height = float(np.median(h[kept][h[kept] >= TALL * h[kept].max()]))
+    middle = float(np.median((y + h / 2)[kept]))
+    across, down = (x + w // 2).clip(0, one.ink.shape[1] - 1), y + h // 2
+    is_level = np.abs(down - middle) <= LEVEL * height
+    is_out = (across < left) | (across > right)
+    is_free = one.others[down.clip(0, one.ink.shape[0] - 1), across] == 0
+    return np.asarray(is_out & is_free & is_level & (h >= TALL * height) & ~kept)
 
 
 def to_region(box: Box, one: FieldInk) -> tuple[float, float, float, float]:

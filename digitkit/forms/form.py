@@ -20,7 +20,7 @@ from digitkit.forms.decide import Decision, decide
 from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
 from digitkit.forms.field_line import FIELD_WEIGHTS, read_field
 from digitkit.forms.geometry import Placement
-from digitkit.forms.hypotheses import CellInk, DigitSlot, Hypotheses, comb_hypotheses, cut_cells
+from digitkit.forms.hypotheses import Comb, DigitSlot, Hypotheses, comb_hypotheses, cut_cells
 from digitkit.forms.registration import Picture, Registrar, Registration, is_better
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
 from digitkit.forms.segmentation import Lattice, cut_lattice, free_hypotheses
@@ -197,22 +197,16 @@ class Form:
         # Of a black-and-white scan of pale print none is there.
         has_print = any(ink.is_known for ink in inks)
         pairs = list(zip(template.fields, inks, strict=True))
-        cut: list[list[CellInk] | Lattice] = [
+        cut: list[Comb | Lattice] = [
             cut_cells(one, ink, level) if one.cells else cut_lattice(one, ink, level)
             for one, ink in pairs
         ]
         # One batch for all fields.
-        images = [
-            each.image
-            for part in cut
-            for each in (part.segments if isinstance(part, Lattice) else part)
-            if each.image is not None
-        ]
+        images = [each.image for part in cut for each in part.segments if each.image is not None]
         predictions = iter(self.classifier.classify(images))
         found: dict[str, Hypotheses] = {}
         for (one, ink), part in zip(pairs, cut, strict=True):
-            members = part.segments if isinstance(part, Lattice) else part
-            written = [each.box for each in members if each.image is not None]
+            written = [each.box for each in part.segments if each.image is not None]
             own = list(itertools.islice(predictions, len(written)))
             seen = read_field(self.line_reader, ink, level, written)
             both = [
@@ -233,12 +227,16 @@ class Form:
 
 
 def _prepare(template: Template) -> _Known:
-    registrar = Registrar(template.reference, [one.box for one in template.fields])
+    boxes = [one.box for one in template.fields]
+    registrar = Registrar(template.reference, boxes)
     if not registrar.is_usable:
         raise TemplateError(
             "its reference has too little print to be found in a picture", subject=template.name
         )
-    cutters = tuple(FieldCutter(one, template.reference) for one in template.fields)
+    cutters = tuple(
+        FieldCutter(one, template.reference, [box for box in boxes if box != one.box])
+        for one in template.fields
+    )
     return _Known(template, registrar, cutters)
 
 

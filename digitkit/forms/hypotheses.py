@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8
-from digitkit.forms.field_ink import FieldInk, find_residue, to_region
+from digitkit.forms.field_ink import OVER_EDGE, FieldInk, find_residue, is_beside, to_region
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
@@ -100,6 +100,19 @@ class CellInk:
     box: tuple[float, float, float, float]
 
 
+@dataclass(frozen=True)
+class Comb:
+    """The ink of a comb.
+
+    Attributes:
+        segments: that of each cell, from left to right.
+        doubts: what is wrong with it.
+    """
+
+    segments: tuple[CellInk, ...]
+    doubts: tuple[str, ...] = ()
+
+
 def to_options(prediction: Prediction) -> tuple[Option, ...]:
     """What a digit may be, the most likely first, down to `MIN_PROBABILITY`."""
     is_digit = FIELD_ODDS * prediction.is_digit
@@ -122,7 +135,7 @@ def word_doubt(predictions: Sequence[Prediction]) -> tuple[str, ...]:
 # --- combs ---
 
 
-def cut_cells(one: FormField, ink: FieldInk, level: float) -> list[CellInk]:
+def cut_cells(one: FormField, ink: FieldInk, level: float) -> Comb:
     """The ink of each cell of a comb.
 
     A connected stroke belongs to the cell that has most of it, also where it reaches out; one that
@@ -133,13 +146,12 @@ def cut_cells(one: FormField, ink: FieldInk, level: float) -> list[CellInk]:
         ink: of the field.
         level: from which darkness on it is ink.
     """
-    _, top, _, bottom = to_region(one.box, ink)
     edges = [(x - ink.origin[0]) * ink.ratio for x, _ in one.cells]
     ends = [(x + w - ink.origin[0]) * ink.ratio for x, w in one.cells]
     borders = [(end + start) / 2 for end, start in zip(ends, edges[1:], strict=False)]
     width = ink.ink.shape[1]
     columns = np.searchsorted(np.array(borders), np.arange(width) + 0.5).astype(np.int64)
-    owner = _assign(ink, level, columns, len(one.cells), bottom - top, (top, bottom))
+    owner, is_over = _assign(one, ink, level, columns)
     cells = []
     for i in range(len(one.cells)):
         mine = (owner == i + 1).astype(np.uint8)
@@ -152,7 +164,7 @@ def cut_cells(one: FormField, ink: FieldInk, level: float) -> list[CellInk]:
         cells.append(
             CellInk(normal_form(own_ink(ink.ink[part], mine[part])), place_of(ink, x, y, w, h))
         )
-    return cells
+    return Comb(tuple(cells), (OVER_EDGE,) if is_over else ())
 
 
 def place_of(
@@ -165,14 +177,14 @@ def place_of(
 
 
 def _assign(
-    ink: FieldInk,
-    level: float,
-    columns: npt.NDArray[np.int64],
-    count: int,
-    height: float,
-    rows: tuple[float, float],
-) -> npt.NDArray[np.int32]:
-    """Which cell each pixel of ink belongs to, from 1; 0 for none. int32 ``[h, w]``."""
+    one: FormField, ink: FieldInk, level: float, columns: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int32], bool]:
+    """Which cell each pixel of ink belongs to, from 1; 0 for none. int32 ``[h, w]``.
+
+    Also whether ink beside the comb goes on with its number.
+    """
+    left, top, right, bottom = to_region(one.box, ink)
+    height, count = bottom - top, len(one.cells)
     labels, stats = connect((ink.ink >= level).astype(np.uint8))
     pieces = len(stats)
     shares = np.bincount(
@@ -181,18 +193,20 @@ def _assign(
     areas = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
     most = shares.argmax(1)
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
-    middle = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2
-    own = ~find_residue(ink, np.asarray(labels, np.int32), np.asarray(stats, np.int32), level)
-    own &= (middle > rows[0]) & (middle < rows[1])
+    across = stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] / 2
+    down = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2
+    written = ~find_residue(ink, np.asarray(labels, np.int32), np.asarray(stats, np.int32), level)
+    written[0] = False
+    own = written & (down > top) & (down < bottom) & (across > left) & (across < right)
     kept = (side >= SPECK * height) & own
     # A dot of a stroke that a line has broken stays, next to larger ink.
     kept |= (side >= SPECK / 2 * height) & own & (
         np.bincount(most[kept], minlength=count)[most] > 0
     )  # fmt: skip
-    kept[0] = False
     whole = 1 - shares[np.arange(pieces), most] / areas <= SPILL
     owner = np.where(whole[labels], most[labels], columns[None, :]) + 1
-    return np.where(kept[labels], owner, 0).astype(np.int32)
+    beside = is_beside(ink, one.box, np.asarray(stats, np.int32), kept) & written
+    return np.where(kept[labels], owner, 0).astype(np.int32), bool(beside.any())
 
 
 def own_ink(ink: U8, mine: U8) -> U8:
@@ -207,7 +221,7 @@ def own_ink(ink: U8, mine: U8) -> U8:
 
 def comb_hypotheses(
     one: FormField,
-    cells: Sequence[CellInk],
+    comb: Comb,
     predictions: Sequence[Prediction],
     own: Sequence[Prediction],
 ) -> Hypotheses:
@@ -215,11 +229,11 @@ def comb_hypotheses(
 
     Args:
         one: the field.
-        cells: of it.
+        comb: its ink.
         predictions: of the cells that are not empty.
         own: the same by the classifier alone.
     """
-    left = iter(predictions)
+    left, cells = iter(predictions), comb.segments
     slots = []
     for cell in cells:
         options = () if cell.image is None else to_options(next(left))
@@ -234,5 +248,5 @@ def comb_hypotheses(
             last = len(cells) - 1
         empty = [i + 1 for i in range(first, last + 1) if cells[i].image is None]
         doubts += [f"cell {i} is empty" for i in empty]
-    doubts += word_doubt(own)
+    doubts += [*word_doubt(own), *comb.doubts]
     return Hypotheses((Segmentation(tuple(slots)),) if filled else (), tuple(doubts))

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8
-from digitkit.forms.field_ink import FieldInk, find_residue, to_region
+from digitkit.forms.field_ink import OVER_EDGE, FieldInk, find_residue, is_beside, to_region
 from digitkit.forms.hypotheses import (
     DigitSlot,
     Hypotheses,
@@ -167,9 +167,11 @@ def cut_lattice(one: FormField, ink: FieldInk, level: float) -> Lattice:
     lefts = stats[:, cv2.CC_STAT_LEFT]
     ends = lefts + stats[:, cv2.CC_STAT_WIDTH]
     across = ((lefts < left) & (ends > left)) | ((lefts < right) & (ends > right))
-    across &= ~kept & ~residue & (stats[:, cv2.CC_STAT_HEIGHT] >= SMALL * height)
+    across &= ~kept & (stats[:, cv2.CC_STAT_HEIGHT] >= SMALL * height)
+    across |= is_beside(ink, one.box, np.asarray(stats, np.int32), kept)
+    across &= ~residue
     across[0] = False
-    doubts = ("ink reaches over its edge",) if across.any() else ()
+    doubts = (OVER_EDGE,) if across.any() else ()
     segments = tuple(_list_segments(pieces, ink, height))
     return Lattice(len(pieces), segments, tuple(sorted(separators)), doubts=doubts)
 

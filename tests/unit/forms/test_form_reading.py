@@ -298,6 +298,34 @@ def test_a_digit_across_the_edge_of_a_field_is_noticed(form, one_of_each):
     assert (one.text, one.status) != ("731", "ok")
 
 
+@pytest.mark.parametrize(("name", "place"), [("a", (326, 264)), ("total", (444, 528))])
+def test_a_digit_beside_a_field_is_noticed(form, one_of_each, name, place):
+    page = fill_form(one_of_each)
+    ink = cv2.resize(one_of_each[8], (36, 36), interpolation=cv2.INTER_CUBIC)
+    y, x = place
+    part = page[y : y + 36, x : x + 36]
+    np.minimum(part, 255 - (ink * 0.85).astype(np.uint8), out=part)
+    one = form.read(page)[name]
+    assert (one.text, one.status) == (WRITTEN[name], "doubtful")
+    assert one.reasons == ("ink reaches over its edge",)
+
+
+def test_what_is_written_in_a_neighbouring_field_is_not_beside_one(folder, one_of_each):
+    fields = FIELDS.replace("box = [60, 320, 200, 48]", "box = [60, 320, 100, 48]")
+    beside = '[[field]]\nname = "beside"\nbox = [164, 320, 96, 48]\n'
+    form = Form(write_form(folder, fields + beside, ""))
+    page = blank_form()
+    for x, digit in ((70, 7), (115, 3), (168, 1)):
+        ink = cv2.resize(one_of_each[digit], (36, 36), interpolation=cv2.INTER_CUBIC)
+        part = page[326:362, x : x + 36]
+        np.minimum(part, 255 - (ink * 0.85).astype(np.uint8), out=part)
+    reading = form.read(page)
+    assert [(reading[n].text, reading[n].status) for n in ("a", "beside")] == [
+        ("73", "ok"),
+        ("1", "ok"),
+    ]
+
+
 def test_checksums_of_the_users_own_for_a_loaded_template(folder, one_of_each):
     template = load_template(write_form(folder))
     odd = {"a": lambda text: int(text) % 2 == 1}  # 731
