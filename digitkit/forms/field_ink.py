@@ -27,9 +27,9 @@ SURROUND = 0.3
 ASIDE = 0.7
 """The same on its left and right, where a number may go on that is too long for it."""
 
-TALL = 0.5
-"""Ink beside a field may belong to its number if it is at least this high, in heights of its digits
-..."""
+TALL = (0.5, 1.6)
+"""Ink beside a field may belong to its number if it is so high, in heights of its digits, but not
+a line of the print ..."""
 
 LEVEL = 0.3
 """... and its middle at most this much above or below theirs."""
@@ -72,6 +72,7 @@ class FieldInk:
         origin: where its left upper corner is, x and y in pixels of the reference.
         ratio: its pixels per pixel of the reference.
         shift: how far the print was off its place, pixels of the reference.
+        print_level: how dark solid print is there, 0–255; 0 for a field without any.
         near: 1 where print is or nearly is, uint8 ``[h, w]``.
         others: 1 where another field is, uint8 ``[h, w]``.
         is_inside: whether the picture shows the whole field.
@@ -82,6 +83,7 @@ class FieldInk:
     origin: tuple[float, float]
     ratio: float
     shift: tuple[float, float]
+    print_level: float
     near: U8 = field(repr=False)
     others: U8 = field(repr=False)
     is_inside: bool = True
@@ -104,6 +106,8 @@ class FieldCutter:
         flat = Placement.flat(np.eye(3), (height, width))
         sample = flat.sample(GreyImage.from_pixels(reference), self.region, self.ratio)
         self._print = _darkness(sample)
+        solid = self._print[self._print >= SOLID]
+        self._level = float(np.median(solid)) if len(solid) else 0.0
         blurred = cv2.GaussianBlur(self._print, (0, 0), 0.8)
         self._soft = np.asarray(blurred, np.uint8)
         printed = (self._print >= PRINT).astype(np.uint8)
@@ -147,6 +151,7 @@ class FieldCutter:
             (x + shift[0], y + shift[1]),
             self.ratio,
             shift,
+            gain * self._level,
             self._near,
             self._others,
             self._is_inside(placement, image.shape),
@@ -180,10 +185,9 @@ class FieldCutter:
 
     def _gain(self, seen: U8) -> float:
         """How dark the print is here, against the reference."""
-        solid = self._print >= SOLID
-        if not solid.any():
+        if not self._level:
             return 1.0
-        gain = float(np.median(seen[solid])) / float(np.median(self._print[solid]))
+        gain = float(np.median(seen[self._print >= SOLID])) / self._level
         return min(max(gain, 0.5), 1.6)
 
     def _subtract(self, seen: U8, gain: float) -> U8:
@@ -239,6 +243,12 @@ OVER_EDGE = "ink reaches over its edge"
 RESIDUE = 1.6
 """Ink next to print is a remainder of it, if it is paler than this many times the least ink."""
 
+THIN, HAIR = 2.3, 1.8
+"""So is a line that is less than so many pixels wide, the second number for a dark one."""
+
+DARK = 0.45
+"""A line is dark if it is at least this share as dark as the print."""
+
 
 def find_residue(
     one: FieldInk, labels: npt.NDArray[np.int32], stats: npt.NDArray[np.int32], level: float
@@ -258,7 +268,8 @@ def find_residue(
     darkness = np.bincount(flat, one.ink.ravel(), count) / area
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     pale = (beside > 0.7) & (darkness < RESIDUE * level)
-    thin = (beside > 0.9) & (area < 1.8 * side)
+    width = np.where(darkness < DARK * one.print_level, THIN, HAIR)
+    thin = (beside > 0.9) & (area < width * side)
     return np.asarray(pale | thin)
 
 
@@ -278,13 +289,14 @@ def is_beside(
     left, _, right, _ = to_region(box, one)
     x, y = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
     w, h = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
-    height = float(np.median(h[kept][h[kept] >= TALL * h[kept].max()]))
+    height = float(np.median(h[kept][h[kept] >= TALL[0] * h[kept].max()]))
     middle = float(np.median((y + h / 2)[kept]))
     across, down = (x + w // 2).clip(0, one.ink.shape[1] - 1), y + h // 2
     is_level = np.abs(down - middle) <= LEVEL * height
     is_out = (across < left) | (across > right)
     is_free = one.others[down.clip(0, one.ink.shape[0] - 1), across] == 0
-    return np.asarray(is_out & is_free & is_level & (h >= TALL * height) & ~kept)
+    is_digit = (h >= TALL[0] * height) & (h <= TALL[1] * height)
+    return np.asarray(is_out & is_free & is_level & is_digit & ~kept)
 
 
 def to_region(box: Box, one: FieldInk) -> tuple[float, float, float, float]:

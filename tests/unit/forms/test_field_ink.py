@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.forms import WRITTEN, blank_form, fill_form
 
-from digitkit.forms.field_ink import FieldCutter, ink_level
+from digitkit.forms.field_ink import FieldCutter, FieldInk, find_residue, ink_level
 from digitkit.forms.geometry import Placement
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
@@ -51,3 +51,14 @@ def test_pale_print_vanishes_too(one_of_each, grey):
     mask = (ink.ink >= ink_level([ink])).astype(np.uint8)
     columns = mask.any(0)
     assert 6 <= np.count_nonzero(np.diff(columns.astype(int)) == 1) <= 7
+
+
+@pytest.mark.parametrize(("darkness", "is_residue"), [(50, True), (85, True), (120, False)])
+def test_a_pale_line_beside_print_is_no_digit(darkness, is_residue):
+    """As on a photo of a blank form, whose lines are blurred otherwise than the reference's."""
+    ink = np.zeros((60, 200), np.uint8)
+    ink[15:45, 100:102] = darkness
+    ones = np.ones_like(ink)
+    one = FieldInk(ink, (0.0, 0.0), 1.0, (0.0, 0.0), 210.0, ones, 0 * ones)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((ink >= 28).astype(np.uint8))
+    assert find_residue(one, labels, stats, 28.0)[1] == is_residue
