@@ -129,17 +129,20 @@ class FormLines:
 
     def _put_record(self, reading: FormReading | Failure) -> None:
         record = record_of(reading, self._fields)
-        put_text(self._stream, csv_line(list(map(_csv_value, columns_of(self._fields), record))))
+        values = (
+            _csv_value(value, is_number=column in self._fields)
+            for column, value in zip(columns_of(self._fields), record, strict=True)
+        )
+        put_text(self._stream, csv_line(list(values)))
 
 
-def _csv_value(column: str, value: Any) -> Any:
+def _csv_value(value: Any, *, is_number: bool) -> Any:
     """A value that a spreadsheet shows as it is, and does not run."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
         return "" if value is None else value
-    is_text = column in (*COLUMNS_BEFORE, *COLUMNS_AFTER) or column.endswith("_status")
-    return guard(value) if is_text else keep_text(value)
+    return keep_text(value) if is_number else guard(value)
 
 
 class FormTable:
@@ -199,8 +202,9 @@ class FormTable:
 
     def _put(self, record: Sequence[Any], doubtful: set[str]) -> None:
         self._rows = self._next(self._rows)
+        marked = doubtful | {f"{name}_status" for name in doubtful}
         for place, (column, value) in enumerate(zip(self._columns, record, strict=True)):
-            form = self._doubtful if column.removesuffix("_status") in doubtful else self._text
+            form = self._doubtful if column in marked else self._text
             _write(self._forms, self._rows, place, value, form, self._plain)
 
     def _list(self, reading: FormReading, one: FieldReading) -> None:

@@ -117,6 +117,15 @@ def test_columns_of_two_templates_must_differ(template, scans, tmp_path):
     assert "two columns 'a_status'" in one_error_line(result, 2)
 
 
+def test_a_field_may_be_named_as_a_status(one_of_each, tmp_path):
+    fields = FIELDS.replace('name = "a"', 'name = "family_status"')
+    template = write_form(tmp_path, fields, "")
+    cv2.imwrite(str(tmp_path / "scan.png"), fill_form(one_of_each, WRITTEN | {"a": "07"}))
+    result = run("infer", tmp_path / "scan.png", "--form", template, "--format", "csv")
+    (row,) = csv.DictReader(result.stdout.splitlines())
+    assert (row["family_status"], row["family_status_status"]) == ('="07"', "ok")
+
+
 def test_csv_is_safe_for_spreadsheets(template, one_of_each, tmp_path, monkeypatch):
     folder = tmp_path / "scans"
     folder.mkdir()
