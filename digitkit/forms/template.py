@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
+
 from digitkit.arrays import U8, Box
 from digitkit.errors import ConfigError, one_line
 from digitkit.forms.checksums import Checksum
@@ -56,12 +58,17 @@ class FormField:
         if not digits or self.check is None:
             return False
         try:
-            return bool(self.check(digits))
+            result: object = self.check(digits)
         except Exception as error:  # whatever a function of the user's raises
             reason = one_line(error)
             raise ConfigError(
                 f"the checksum of {self.name} failed on {digits}: {reason}"
             ) from error
+        if not isinstance(result, (bool, np.bool_)):
+            raise ConfigError(
+                f"the checksum of {self.name} must return True or False, got {result!r:.40}"
+            )
+        return bool(result)
 
     @property
     def is_quantity(self) -> bool:

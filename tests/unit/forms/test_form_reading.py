@@ -372,3 +372,12 @@ def test_a_checksum_that_raises_is_an_error_of_the_picture(folder, one_of_each):
     form = Form(write_form(folder), checksums={"number": lambda text: text[20] == "1"})
     error = error_of(FormError, form.read, fill_form(one_of_each))
     assert "checksum of number failed" in str(error)
+
+
+def test_a_checksum_says_yes_or_no(folder, one_of_each):
+    def find_digit(text):  # the digit that must follow, say
+        return "7"
+
+    form = Form(write_form(folder), checksums={"number": find_digit})
+    error = error_of(FormError, form.read, fill_form(one_of_each))
+    assert "must return True or False, got '7'" in str(error)
