@@ -78,7 +78,7 @@ def propose_fields(reference: U8) -> tuple[FormField, ...]:
         reference: upright, uint8 ``[H, W]``.
     """
     side = max(reference.shape)
-    darkness = _darkness(reference)
+    darkness = _black_hat(reference)
     dark = (darkness >= DARK).astype(np.uint8)
     level, upright = _find_lines((darkness >= FAINT).astype(np.uint8))
     cells = _find_cells(level, upright)
@@ -107,11 +107,11 @@ def _in_rows(fields: list[tuple[Box, list[_Cell]]]) -> list[tuple[Box, list[_Cel
     return [each for row in rows for each in sorted(row, key=lambda one: one[0][0])]
 
 
-def _darkness(reference: U8) -> U8:
+def _black_hat(reference: U8) -> U8:
     """By how much thin print is darker than what is around, uint8 ``[H, W]``."""
-    window = max(7, max(reference.shape) // 150) | 1
-    around = cv2.morphologyEx(reference, cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
-    return np.asarray(cv2.subtract(around, reference), np.uint8)
+    side = max(7, max(reference.shape) // 150) | 1
+    window = np.ones((side, side), np.uint8)
+    return np.asarray(cv2.morphologyEx(reference, cv2.MORPH_BLACKHAT, window), np.uint8)
 
 
 def _find_lines(dark: U8) -> tuple[U8, U8]:

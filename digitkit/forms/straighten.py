@@ -68,8 +68,8 @@ def _find_skew(grey: U8) -> float:
     structures and skew scan in digitized documents, 1986).
     """
     small = resize_to(grey, min(1.0, SKEW_SIDE / max(grey.shape)))
-    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
-    dark = np.asarray(cv2.subtract(paper, small), np.uint8)
+    window = np.ones((15, 15), np.uint8)
+    dark = np.asarray(cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, window), np.uint8)
     size = (dark.shape[1], dark.shape[0])
     right, down = (round(MARGIN * side) for side in size)
     dark[:down], dark[size[1] - down :], dark[:, :right], dark[:, size[0] - right :] = 0, 0, 0, 0
