@@ -18,7 +18,7 @@ from itertools import islice
 from digitkit.forms.hypotheses import Hypotheses, Segmentation
 from digitkit.forms.results import Status
 from digitkit.forms.rules import Rule
-from digitkit.forms.template import FormField, Template
+from digitkit.forms.template import FormField, Template, chance_to_fit
 from digitkit.reading.confidence import format_confidence
 from digitkit.reading.fitting import Option, by_probability
 
@@ -33,7 +33,8 @@ LEAST = 1e-7
 
 CHANCE = {"limits": 0.05, "checksum": 0.005, "rule": 2e-4}
 """By what a reading has to meet: which part of the others, if wrong, would meet it by chance. More
-of them meet a rule of which the total has few digits: one in ten if it has one."""
+of them meet wide limits (`chance_to_fit`), and a rule of which the total has few digits: one in ten
+if it has one."""
 
 OK = 0.9
 """Least confidence of a field that can be trusted, 0–1."""
@@ -184,16 +185,7 @@ def _of_segmentation(
         if number and probability * share < LEAST:
             return
         taken = [each[k].digit or 0 for each, k in zip(options, choice, strict=True)]
-        yield Candidate(_make_text(one, taken), probability * share, tuple(taken), segmentation)
-
-
-def _make_text(one: FormField, taken: Sequence[int]) -> str:
-    """The text of digits, with a decimal point before the decimals of an amount."""
-    text = "".join(map(str, taken))
-    if text and one.decimals:
-        text = text.rjust(one.decimals + 1, "0")
-        return f"{text[: -one.decimals]}.{text[-one.decimals :]}"
-    return text
+        yield Candidate(one.to_text(taken), probability * share, tuple(taken), segmentation)
 
 
 def _places(one: _Field, candidate: Candidate) -> set[int]:
@@ -243,8 +235,9 @@ def _decide_alone(one: _Field) -> Decision:
         status: Status = "invalid" if fault else "doubtful"
         return Decision(one.raw.text, status, 0.0, reasons, one.raw.choice, one.raw.segmentation)
     best = one.fitting[0]
-    free = one.field.pattern is None and one.field.checksum is None and not one.field.is_quantity
-    chance = 1.0 if free else CHANCE["checksum" if one.field.checksum else "limits"]
+    chance = CHANCE["checksum"]
+    if not one.field.checksum:
+        chance = max(CHANCE["limits"], chance_to_fit(one.field, len(best.choice)))
     confidence = one.confidence_of(best.probability, one.total, chance)
     doubt = _separator_doubt(one, best)
     doubts = one.hypotheses.doubts + (() if doubt is None else (doubt,))

@@ -259,6 +259,19 @@ def test_without_a_constraint_a_doubtful_digit_is_doubtful(folder):
     assert decision.confidence == pytest.approx(0.7)
 
 
+def test_limits_that_exclude_nothing_prove_nothing(folder):
+    others = {"b": Hypotheses(), "number": Hypotheses(), "total": Hypotheses()}
+    box = "box = [60, 320, 200, 48]"
+    confidences = []
+    for limits in ("", "min = 0", "pattern = '.*'", "max = 79", "max = 75"):
+        template = load_template(write_form(folder, FIELDS.replace(box, f"{box}\n{limits}"), ""))
+        found = others | {"a": seen({7: 0.999}, {1: 0.7, 7: 0.2})}
+        confidences.append(decide(template, found)["a"].confidence)
+    assert confidences[:3] == pytest.approx([0.7, 0.7, 0.7], abs=1e-3)
+    assert 0.7 < confidences[3] < 0.73  # 77 is within the limit, too
+    assert confidences[4] > 0.74
+
+
 def test_a_rule_with_an_empty_total_says_nothing(folder):
     template = load_template(write_form(folder))
     found = {

@@ -9,7 +9,7 @@ from support.forms import FIELDS, RULES, blank_form, save, write_form
 from digitkit.errors import ConfigError, InputNotFoundError, TemplateError
 from digitkit.forms.checksums import CHECKSUMS, load_checksum
 from digitkit.forms.rules import make_rule
-from digitkit.forms.template import FormField
+from digitkit.forms.template import FormField, chance_to_fit
 from digitkit.forms.template_file import load_template, load_templates, template_text
 
 ONE = '[[field]]\nname = "a"\nbox = [60, 320, 200, 48]\n'
@@ -169,3 +169,19 @@ def test_a_rule_is_exact_and_knows_only_arithmetic():
     rule = make_rule("c", "2 * (a - b) + 0.1", ["a", "b", "c"])
     assert rule.evaluate({"a": Decimal("0.3"), "b": Decimal("0.1")}) == Decimal("0.5")
     assert RULES.strip().endswith('"a + b"')
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "least", "most"),
+    [
+        ({}, 3, 1, 1),
+        ({"minimum": Decimal(0)}, 3, 1, 1),
+        ({"minimum": Decimal(1), "maximum": Decimal(20)}, 2, 0.1, 0.3),
+        ({"minimum": Decimal(1), "maximum": Decimal(20)}, 4, 0, 0.02),
+        ({"pattern": r"[1-9]\d*"}, 5, 0.85, 0.95),
+        ({"decimals": 2, "maximum": Decimal("4.99")}, 3, 0.4, 0.6),
+        ({"minimum": Decimal(1)}, 0, 1, 1),
+    ],
+)
+def test_how_much_constraints_exclude(options, count, least, most):
+    assert least <= chance_to_fit(FormField("x", (0, 0, 9, 9), **options), count) <= most
