@@ -47,7 +47,7 @@ MIN_ALIKE = 0.45
 
 MIN_SCORE, MIN_SCORE_WRITTEN = 0.7, 0.55
 """Least share of the parts that must be found for a picture to be this form; and where nearly all
-are beside fields, so that handwriting may hide some."""
+that it can show are beside fields, so that handwriting may hide some."""
 
 GOOD = 0.13
 """With this much more no other guess is tried."""
@@ -73,7 +73,7 @@ class Registration:
             pixels of the reference.
         score: share of the parts of the print that were found, 0–1, weighted by how alike they are.
         method: what the first guess came from: ``markers``, ``squares``, ``print``.
-        min_score: the least score of this form.
+        min_score: the least score of this form in this picture.
     """
 
     placement: Placement
@@ -181,11 +181,7 @@ class Registrar:
         fine = cv2.GaussianBlur(resize_to(reference, self._ratio), (0, 0), 0.7)
         self._fine = np.asarray(fine, np.uint8)
         free = _free_of(fields, self._fine.shape, self._ratio)
-        self._places, self._counts = _choose_parts(self._fine, free)
-        is_enough = self._counts.sum() >= MIN_PARTS
-        self._min_score = MIN_SCORE if is_enough else MIN_SCORE_WRITTEN
-        if not is_enough:
-            self._counts[:] = True
+        self._places, self._is_free = _choose_parts(self._fine, free)
 
     @property
     def is_usable(self) -> bool:
@@ -239,12 +235,16 @@ class Registrar:
             bend, off = fit_bend(points[good], targets[good], weights[good], self.shape)
             placement = replace(placement, bend=bend)
             near = off < 4e-3 * max(self.shape)
-            counted = inside & self._counts
+            counted = inside & self._is_free
+            is_enough = counted.sum() >= MIN_PARTS
+            if not is_enough:
+                counted = inside
             found = np.zeros_like(good)
             found[good] = near
             score = float(alike[found & counted].sum() / max(1, counted.sum()))
             residual = float(np.sqrt((off[near] ** 2).mean())) if near.any() else np.inf
-        return Registration(placement, residual, score, "", self._min_score)
+        min_score = MIN_SCORE if is_enough else MIN_SCORE_WRITTEN
+        return Registration(placement, residual, score, "", min_score)
 
 
 def is_better(found: Registration, best: Registration | None) -> bool:

@@ -108,6 +108,16 @@ def test_a_form_whose_cells_are_all_filled_in_is_found(one_of_each):
     assert np.abs(found.placement.to_picture(CORNERS) - CORNERS).max() < 1
 
 
+@pytest.mark.parametrize(("top", "bottom", "limit"), [(0, HEIGHT, 0.7), (140, 620, 0.55)])
+def test_where_little_print_is_away_from_fields_all_of_it_counts(one_of_each, top, bottom, limit):
+    fields = [(40, 160, 540, 390)]
+    found = find(Registrar(blank_form(), fields), fill_form(one_of_each)[top:bottom])
+    assert found is not None
+    assert found.min_score == limit
+    shown = np.array([(60.0, 160), (560, 160), (560, 540), (60, 540)])
+    assert np.abs(found.placement.to_picture(shown) - (shown - (0, top))).max() < 3
+
+
 def others():
     rng = np.random.default_rng(2)
     noise = rng.integers(0, 256, (800, 600), dtype=np.uint8)
