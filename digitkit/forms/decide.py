@@ -188,32 +188,24 @@ def _of_segmentation(
         yield Candidate(one.to_text(taken), probability * share, tuple(taken), segmentation)
 
 
-def _places(one: _Field, candidate: Candidate) -> set[int]:
-    """How many digits are behind each decimal separator of a free field."""
-    segmentation = one.hypotheses.segmentations[candidate.segmentation]
-    return {len(candidate.choice) - before for before in segmentation.separators}
-
-
-def _states_scale(one: _Field, candidate: Candidate) -> bool:
-    """Whether a field shows where its decimal point is: by its cells, or by a separator."""
-    if one.given or one.hypotheses.is_empty:
-        return bool(candidate.text)
-    expected = {one.field.decimals} if one.field.decimals else set()
-    return bool(one.field.cells) or _places(one, candidate) == expected
-
-
-def _separator_doubt(one: _Field, candidate: Candidate) -> str | None:
+def _separator_doubts(one: _Field, candidate: Candidate) -> tuple[str, ...]:
     """What is wrong with the decimal separator of a free field."""
     if one.field.cells:
-        return None
-    places = _places(one, candidate)
+        return ()
+    separators = one.hypotheses.segmentations[candidate.segmentation].separators
+    places = {len(candidate.choice) - before for before in separators}
     if not one.field.decimals:
-        return "has a decimal separator" if places else None
+        return ("has a decimal separator",) if places else ()
     if not places:
-        return "no decimal separator was found"
-    if places != {one.field.decimals}:
-        return _wrong_decimals(one.field)
-    return None
+        return ("no decimal separator was found",)
+    return () if places == {one.field.decimals} else (_wrong_decimals(one.field),)
+
+
+def _shows_scale(one: _Field, candidate: Candidate) -> bool:
+    """Whether a field tells where its decimal point is: by its cells, a separator, or a person."""
+    if one.given or one.hypotheses.is_empty:
+        return bool(candidate.text)
+    return not _separator_doubts(one, candidate)
 
 
 def _wrong_decimals(one: FormField) -> str:
@@ -239,8 +231,7 @@ def _decide_alone(one: _Field) -> Decision:
     if not one.field.checksum:
         chance = max(CHANCE["limits"], chance_to_fit(one.field, len(best.choice)))
     confidence = one.confidence_of(best.probability, one.total, chance)
-    doubt = _separator_doubt(one, best)
-    doubts = one.hypotheses.doubts + (() if doubt is None else (doubt,))
+    doubts = one.hypotheses.doubts + _separator_doubts(one, best)
     return _judge(one, best, confidence, doubts)
 
 
@@ -351,15 +342,16 @@ def _decide_together(
     chance = max(CHANCE["rule"], 0.1**shortest)
     # One field that shows where the point is tells it of all; a sum of others holds as well if
     # all of them are a hundred times as large.
-    has_scale = any(map(_states_scale, members, best))
+    has_scale = any(map(_shows_scale, members, best))
     for place, (name, one) in enumerate(zip(names, members, strict=True)):
         if one.hypotheses.is_empty or one.given:
             continue
         text = best[place].text
         same = sum(probability for probability, chosen in fits if chosen[place].text == text)
         confidence = one.confidence_of(same, total, chance)
-        doubt = None if has_scale else _separator_doubt(one, best[place])
-        doubts = one.hypotheses.doubts + (() if doubt is None else (doubt,))
+        doubts = one.hypotheses.doubts
+        if not has_scale:
+            doubts += _separator_doubts(one, best[place])
         decisions[name] = _judge(one, best[place], confidence, doubts)
     return decisions
 
