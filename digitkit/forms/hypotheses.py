@@ -195,7 +195,7 @@ def _assign(
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     across = stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] / 2
     down = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2
-    written = ~find_residue(ink, np.asarray(labels, np.int32), np.asarray(stats, np.int32), level)
+    written = ~find_residue(ink, labels, stats, level)
     written[0] = False
     own = written & (down > top) & (down < bottom) & (across > left) & (across < right)
     kept = (side >= SPECK * height) & own
@@ -205,7 +205,7 @@ def _assign(
     )  # fmt: skip
     whole = 1 - shares[np.arange(pieces), most] / areas <= SPILL
     owner = np.where(whole[labels], most[labels], columns[None, :]) + 1
-    beside = is_beside(ink, one.box, np.asarray(stats, np.int32), kept) & written
+    beside = is_beside(ink, one.box, stats, kept) & written
     return np.where(kept[labels], owner, 0).astype(np.int32), bool(beside.any())
 
 

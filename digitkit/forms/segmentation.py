@@ -129,14 +129,13 @@ def cut_lattice(one: FormField, ink: FieldInk, level: float) -> Lattice:
         level: from which darkness on it is ink.
     """
     left, top, right, bottom = to_region(one.box, ink)
-    _, labels, stats, middles = cv2.connectedComponentsWithStats(
-        (ink.ink >= level).astype(np.uint8), connectivity=8
-    )
-    x, y = middles.T
+    found = cv2.connectedComponentsWithStats((ink.ink >= level).astype(np.uint8), connectivity=8)
+    labels, stats = np.asarray(found[1], np.int32), np.asarray(found[2], np.int32)
+    x, y = found[3].T
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     kept = (x > left) & (x < right) & (y > top) & (y < bottom + 0.15 * (bottom - top))
     kept &= side >= max(2.0, DIRT * (bottom - top))
-    residue = find_residue(ink, np.asarray(labels, np.int32), np.asarray(stats, np.int32), level)
+    residue = find_residue(ink, labels, stats, level)
     kept &= ~residue
     kept[0] = False
     places = np.flatnonzero(kept)
@@ -168,7 +167,7 @@ def cut_lattice(one: FormField, ink: FieldInk, level: float) -> Lattice:
     ends = lefts + stats[:, cv2.CC_STAT_WIDTH]
     across = ((lefts < left) & (ends > left)) | ((lefts < right) & (ends > right))
     across &= ~kept & (stats[:, cv2.CC_STAT_HEIGHT] >= SMALL * height)
-    across |= is_beside(ink, one.box, np.asarray(stats, np.int32), kept)
+    across |= is_beside(ink, one.box, stats, kept)
     across &= ~residue
     across[0] = False
     doubts = (OVER_EDGE,) if across.any() else ()
