@@ -65,6 +65,13 @@ def blank_form(other: int = 0) -> np.ndarray:
     return page
 
 
+def put_digit(page: np.ndarray, digit: np.ndarray, x: int, y: int) -> None:
+    """Write a digit, uint8 [28, 28], onto a page, 36 pixels high, with its left top at x and y."""
+    ink = cv2.resize(digit, (36, 36), interpolation=cv2.INTER_CUBIC)
+    part = page[y : y + 36, x : x + 36]
+    np.minimum(part, 255 - (ink * 0.85).astype(np.uint8), out=part)
+
+
 def fill_form(one_of_each, written=WRITTEN, page=None) -> np.ndarray:
     """The form filled in, uint8 [HEIGHT, WIDTH]."""
     page = blank_form() if page is None else page.copy()
@@ -77,9 +84,7 @@ def fill_form(one_of_each, written=WRITTEN, page=None) -> np.ndarray:
             start = cells - len(text)
             spots = [(x + pitch * (start + i) + pitch // 2 - 18, y + 4) for i in range(len(text))]
         for (x, y), digit in zip(spots, text, strict=True):
-            ink = cv2.resize(one_of_each[int(digit)], (36, 36), interpolation=cv2.INTER_CUBIC)
-            part = page[y : y + 36, x : x + 36]
-            np.minimum(part, 255 - (ink * 0.85).astype(np.uint8), out=part)
+            put_digit(page, one_of_each[int(digit)], x, y)
     return page
 
 
