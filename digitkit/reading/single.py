@@ -23,6 +23,10 @@ CLEAR = 0.87
 SURE = 0.99
 """What the classifier reads in an image of one digit with this confidence is not doubted."""
 
+LIKELY_NONE = 0.5
+"""Except on a page that it fills, if the grey classifier sees no digit with this probability: it
+does so in words, shadows and drawings, but hardly in a digit that the other is sure of."""
+
 CLEAR_WEIGHTS = Weights(0.7, 0.3, 0.0)
 """How much both classifiers count where the ink is clear."""
 
@@ -89,7 +93,7 @@ def settle_whole(
     Returns:
         Only the whole image if both classifiers are sure that it is one digit: the others are its
         parts, or dirt. Else the others, with the whole image as its pixels show it if they are few,
-        unless the grey classifier is sure that it shows none.
+        unless the grey classifier takes it for none.
         Where the pixels decided, ink that seems to go on beyond the border is a shadow.
 
     Raises:
@@ -105,7 +109,7 @@ def settle_whole(
         seen = load_grey().classify([_pixels(image)])[0]
         if seen[own.digit] >= SURE:
             return [complete]
-        if seen[DIGITS:].sum() >= SURE and fills(whole.detection, image):
+        if seen[DIGITS:].sum() >= LIKELY_NONE and fills(whole.detection, image):
             return others
     if is_page([each.detection for each in others]):
         return others

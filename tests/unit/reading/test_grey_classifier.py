@@ -126,6 +126,15 @@ def test_a_page_is_one_digit_if_both_are_sure(one_of_each):
     assert settle_whole(many, image, sure, 0.9) is many
 
 
+@pytest.mark.parametrize(("none", "is_dropped"), [(0.6, True), (0.4, False)])
+def test_a_shadow_is_no_digit_if_its_pixels_show_none(one_of_each, none, is_dropped):
+    image = GreyImage.from_pixels(photograph(one_of_each[1], 300))
+    few = [candidate(1, 0.4, 90)]
+    whole = candidate(1, 0.995, 280, whole_image=True)
+    seen = loads(says(10, none))
+    assert settle_whole([*few, whole], image, seen, 0.9) == (few if is_dropped else [*few, whole])
+
+
 @pytest.mark.parametrize("side", [30, 48, 64, 90, 140])
 def test_a_digit_that_is_not_clear(shipped, one_of_each, side):
     """None is read without the grey classifier up to 64 pixels, where no detector searches."""
