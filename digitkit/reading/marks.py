@@ -20,7 +20,15 @@ from digitkit.reading.line_reader import POINT
 from digitkit.reading.lines import Line
 from digitkit.reading.parts import is_one_per_box
 from digitkit.reading.results import Mark, MarkKind
-from digitkit.reading.shapes import LOW, MIN_AREA, PAIR_SHIFT, Shape, classify
+from digitkit.reading.shapes import (
+    LOW,
+    MIN_AREA,
+    PAIR_APART,
+    PAIR_SHIFT,
+    ROUND,
+    Shape,
+    classify,
+)
 from digitkit.reading.strip_ink import Ink
 from digitkit.reading.strips import BAND, HALF, STROKE, Member, Placed, Strip
 
@@ -239,7 +247,8 @@ def beyond(mask: U8, taken: U8, unit: float) -> U8:
 def _are_points(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool_]:
     """Which pieces may be points or commas that a digit's detection took with it.
 
-    They are small, and neither above nor below any larger piece, as those of a digit are.
+    They are small, and neither above nor below any larger piece, as those of a digit are. And they
+    are low, or one above the other, as the dots of a colon.
 
     Args:
         stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
@@ -251,12 +260,12 @@ def _are_points(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.boo
     small = (w <= 0.4) & (h <= np.where(low, 0.6, 0.3)) & (area >= MIN_AREA) & (area < 0.1)
     large = ~small & (area >= MIN_ATTACHED)
     large[0] = False
-    middle = (x + w / 2)[:, None]
     overlap = (x < (x + w)[:, None]) & (x[:, None] < x + w) & large
     small &= ~overlap.any(1)
-    # A dot in the upper half is a piece of a digit, or the upper one of a colon.
-    beside = np.abs(middle - (x + w / 2)) < PAIR_SHIFT
-    return np.asarray(small & (low | (beside & small & low).any(1)))
+    round_ones = small & (np.maximum(w, h) <= ROUND * np.minimum(w, h))
+    shift, apart = (np.abs(middle[:, None] - middle) for middle in (x + w / 2, y + h / 2))
+    above = (shift < PAIR_SHIFT) & (apart > PAIR_APART[0]) & (apart < PAIR_APART[1])
+    return np.asarray(small & low | round_ones & (above & round_ones).any(1))
 
 
 def _find_swallowed(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[int]:

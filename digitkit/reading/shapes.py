@@ -21,6 +21,9 @@ MIN_AREA = 0.003
 MAX_DOT = 0.33
 """A dot is at most this wide and high, in heights."""
 
+ROUND = 1.6
+"""It is round if it is at most so many times as long as wide; else it is a piece of a stroke."""
+
 LOW = 0.27
 """Points and commas are this far below the middle of the digits, in heights."""
 
@@ -67,8 +70,9 @@ RUNS = 0.5, 1.0
 """Least lengths of straight upright and level runs of a box's ink, in heights; of a minus they are
 shorter."""
 
-PAIR_SHIFT = 0.2
-"""The dots of a colon are at most this far from being one above the other, in heights."""
+PAIR_SHIFT, PAIR_APART = 0.2, (0.12, 0.8)
+"""The dots of a colon are at most this far from being one above the other, and so far apart, in
+heights."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Shape:
     @property
     def is_round(self) -> bool:
         """Whether it is a dot, and no piece of a stroke."""
-        return self.is_dot and max(self.width, self.height) <= 1.6 * min(self.width, self.height)
+        return self.is_dot and max(self.width, self.height) <= ROUND * min(self.width, self.height)
 
     @cached_property
     def high_stroke(self) -> Shape | None:
@@ -198,7 +202,7 @@ def _find_pairs(shapes: Sequence[Shape]) -> Iterable[int]:
             continue
         shift = abs((a.left + a.width / 2) - (b.left + b.width / 2))
         apart = abs(a.middle - b.middle)
-        if shift < PAIR_SHIFT and 0.12 < apart < 0.8:
+        if shift < PAIR_SHIFT and PAIR_APART[0] < apart < PAIR_APART[1]:
             yield from (i, j)
 
 

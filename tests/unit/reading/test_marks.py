@@ -189,6 +189,19 @@ def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
     assert list(_are_points(np.array(pieces, np.int32), 28)) == [False, False, is_point]
 
 
+@pytest.mark.parametrize(
+    ("pieces", "are_points"),
+    [
+        ([(38, 18, 4, 4, 12), (39, 25, 4, 4, 12)], True),
+        ([(38, 18, 4, 4, 12), (30, 18, 4, 4, 12)], False),
+        ([(38, 14, 3, 7, 18), (38, 24, 3, 7, 18)], False),  # a stroke with a gap
+    ],
+)
+def test_the_dots_of_a_colon_belong_to_no_digit(pieces, are_points):
+    stats = np.array([(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), *pieces], np.int32)
+    assert list(_are_points(stats, 28)) == [False, False, *[are_points] * 2]
+
+
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.45])
 def test_a_bracket_that_may_be_a_digit_makes_a_number_incomplete(
     reader, one_of_each, change_row, share
