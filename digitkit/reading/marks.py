@@ -18,6 +18,7 @@ from digitkit.images.cv import cv2
 from digitkit.reading.crops import clip_box
 from digitkit.reading.line_reader import POINT
 from digitkit.reading.lines import Line
+from digitkit.reading.numbers import BEFORE_MINUS
 from digitkit.reading.parts import is_one_per_box
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.shapes import (
@@ -71,6 +72,9 @@ LOWEST_FRAME, WIDEST_SIDE = 0.9, 0.25
 LEANING_SIDE = 0.12
 """Such a side is at most this much wider than its pen, in heights."""
 
+LOWEST_BEFORE = 0.4
+"""Ink of at least this height before a dash may be a digit or a letter, in heights."""
+
 END = 3
 """Such a side ends at most this far from a level line, pixels of the strip."""
 
@@ -100,12 +104,13 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
         return []
     own = [each for each in members if each.digit.row == strip.row]
     # Of other rows, what is certain.
-    others = [each for each in members if each.digit.row != strip.row and each.digit.accepted]
-    placed = strip.place([*own, *others])
+    certain = [each for each in members if each.digit.row != strip.row and each.digit.accepted]
+    placed = strip.place([*own, *certain])
     taken = strip.cover(placed)
+    others = _find_others(strip, ink, placed, taken)
     shapes = [
         shape
-        for shape in _find_others(strip, ink, placed, taken)
+        for shape in others
         if is_written(line, ink, shape)
         and not _is_tail(strip, ink, shape, taken)
         and not _is_frame(strip, shape, placed)
@@ -124,11 +129,12 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     for shape in shapes:
         is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])
         (cut if is_cut else whole).append(shape)
-    kinds = [(_doubt_point(ink, kind, shape), shape) for kind, shape in classify(whole)]
+    far = [shape for shape in others if shape.height >= LOWEST_BEFORE and not strip.is_near(shape)]
+    kinds = [(_doubt(ink, kind, shape, far), shape) for kind, shape in classify(whole)]
     marks += [_to_mark(strip, kind, shape) for kind, shape in kinds]
     unknown = [shape for shape in whole if all(shape is not known for _, known in kinds)]
     marks += [
-        _to_mark(strip, _doubt_point(ink, "point", shape), shape)
+        _to_mark(strip, _doubt(ink, "point", shape, far), shape)
         for shape in unknown
         if _is_shown_as_point(line, shape)
     ]
@@ -195,10 +201,17 @@ def _is_frame(strip: Strip, shape: Shape, placed: Sequence[Placed]) -> bool:
     )
 
 
-def _doubt_point(ink: Ink, kind: MarkKind, shape: Shape) -> MarkKind:
-    """The kind of a shape; what looks like a point may be one of a dotted line."""
-    is_dotted = any(each.runs_near(shape.centre, shape.middle + HALF) for each in ink.dotted)
-    return "ink" if is_dotted and kind in ("point", "comma") else kind
+def _doubt(ink: Ink, kind: MarkKind, shape: Shape, far: Sequence[Shape]) -> MarkKind:
+    """The kind of a shape, which may not be what it looks like.
+
+    A point may be one of a dotted line; and a dash that is close to ink before it is no minus, also
+    where that ink is too far from the row's digits to be a mark.
+    """
+    if kind in ("point", "comma"):
+        is_dotted = any(each.runs_near(shape.centre, shape.middle + HALF) for each in ink.dotted)
+        return "ink" if is_dotted else kind
+    ends = (each.left + each.width for each in far if each.left < shape.left)
+    return "sign" if kind == "dash" and any(shape.left - x < BEFORE_MINUS for x in ends) else kind
 
 
 def _is_shown_as_point(line: Line, shape: Shape) -> bool:

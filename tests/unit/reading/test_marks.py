@@ -47,6 +47,15 @@ def test_a_leading_minus_is_not_lost(reader, one_of_each, ends, thick):
     assert reader.read(image).text == "-6455"
 
 
+@pytest.mark.parametrize(("room", "text"), [(14, "6455"), (60, "-6455")])
+def test_a_dash_close_to_ink_before_it_is_no_minus(reader, one_of_each, room, text):
+    image = np.hstack([np.full((200, 120), 235, np.uint8), write("6455", one_of_each, step=40)])
+    left = int(np.flatnonzero((image < 150).any(0))[0])
+    cv2.line(image, (left - 40, 100), (left - 15, 100), 47, 4, cv2.LINE_AA)
+    cv2.putText(image, "h", (left - 62 - room, 118), cv2.FONT_HERSHEY_SIMPLEX, 1.4, 47, 4)
+    assert reader.read(image).numbers[-1].text == text
+
+
 @pytest.mark.parametrize("degrees", [-25, 8, 25])
 def test_marks_are_found_in_tilted_rows(reader, one_of_each, degrees):
     image = turn(write("2840,25", one_of_each, height=400), degrees)
