@@ -54,7 +54,10 @@ NEAR_MINUS = 0.6
 """A leading minus is at most this far from its number ..."""
 
 BEFORE_MINUS = 0.9
-"""... and at least this far from what is before it."""
+"""... and at least this far from what is before it, unless that is a ruled line ..."""
+
+AFTER_SIGN = 0.1
+"""... or an operator, which is lower than digits: from that it is at least this far."""
 
 FAR_MINUS = 1.3
 """At the beginning of a row, a dash that is further from the number, but not as far as this, may be
@@ -232,7 +235,8 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
     if last.kind in _SEPARATORS:
         return part.kind in ("digit", "ink") and gap <= NEAR_POINT
     if last.kind == "dash":
-        return part.kind == "digit" and gap <= (NEAR_MINUS if before else FAR_MINUS)
+        is_first = before is None or before.kind == "line"
+        return part.kind == "digit" and gap <= (FAR_MINUS if is_first else NEAR_MINUS)
     if "ink" not in (part.kind, last.kind):
         return gap < limit
     # What is between two digits of a number belongs to it as well.
@@ -246,7 +250,10 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
 def _begins(part: Part, before: Part | None, limit: float) -> bool:
     """Whether a number may begin with a part."""
     if part.kind == "dash":
-        return before is None or before.gap_to(part) >= BEFORE_MINUS
+        if before is None or before.kind == "line":
+            return True
+        is_operator = before.kind == "sign" and not before.is_tall
+        return before.gap_to(part) >= (AFTER_SIGN if is_operator else BEFORE_MINUS)
     return part.kind in ("digit", "ink") or (part.kind == "letter" and math.isinf(limit))
 
 

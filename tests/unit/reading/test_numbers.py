@@ -90,6 +90,20 @@ def test_a_minus_leads_a_number_unless_it_stands_between_two(before, expected):
     assert signs == (((0, "-"),) if expected else ())
 
 
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        (mark("line", 70, 0, 2, 160), "-5"),
+        (mark("sign", 50, 70, 24, 20), "-5"),  # the sign of a sum
+        (mark("sign", 60, 40, 12, 80), "5"),  # a bracket that closes
+        (mark("letter", 50, 60, 24, 40), "5"),
+    ],
+)
+def test_a_minus_may_be_close_to_a_line_and_an_operator(before, text):
+    dash = mark("dash", 84, 78, 24, 5)
+    assert texts([sure(5, 120)], before, dash)[-1] == text
+
+
 @pytest.mark.parametrize(("gap", "text"), [(20, "-5"), (50, "-5"), (75, "-5"), (90, "5")])
 def test_a_dash_that_begins_a_row_may_be_a_minus(gap, text):
     (number,) = find_numbers([sure(5, 100 + gap)], [mark("dash", 84, 76, 16, 5)])
