@@ -22,6 +22,9 @@ from digitkit.reading.numbers import BEFORE_MINUS
 from digitkit.reading.parts import is_one_per_box
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.shapes import (
+    DASH_MIDDLE,
+    DASH_THICK,
+    DASH_WIDTHS,
     LOW,
     MIN_AREA,
     PAIR_APART,
@@ -71,6 +74,9 @@ LOWEST_FRAME, WIDEST_SIDE = 0.9, 0.25
 
 LEANING_SIDE = 0.12
 """Such a side is at most this much wider than its pen, in heights."""
+
+DASH_COVERED = 0.15
+"""At most this part of a dash is above or below a digit that took it with it."""
 
 LOWEST_BEFORE = 0.4
 """Ink of at least this height before a dash may be a digit or a letter, in heights."""
@@ -235,7 +241,7 @@ def _find_others(strip: Strip, ink: Ink, placed: Sequence[Placed], taken: U8) ->
     areas = ink.stats[:, cv2.CC_STAT_AREA]
     # How much of each is a digit's.
     shared = np.bincount(ink.labels[taken > 0], minlength=len(areas))
-    apart = (shared < 0.1 * areas) | _are_points(ink.stats, strip.unit)
+    apart = (shared < 0.1 * areas) | _are_marks(ink.stats, strip.unit)
     apart[_find_swallowed(strip, ink, placed)] = True
     apart[0] = False
     shapes = [
@@ -257,11 +263,11 @@ def beyond(mask: U8, taken: U8, unit: float) -> U8:
     return np.asarray(cv2.subtract(mask, near), np.uint8)
 
 
-def _are_points(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool_]:
-    """Which pieces may be points or commas that a digit's detection took with it.
+def _are_marks(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool_]:
+    """Which pieces may be marks that a digit's detection took with it.
 
-    They are small, and neither above nor below any larger piece, as those of a digit are. And they
-    are low, or one above the other, as the dots of a colon.
+    Points and commas are small and low, and neither above nor below any larger piece, as those of a
+    digit are; the dots of a colon are one above the other, and a dash is level and in the middle.
 
     Args:
         stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
@@ -269,16 +275,21 @@ def _are_points(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.boo
     """
     x, y, w, h, area = (stats / unit).T
     area = area / unit
-    low = y + h / 2 - HALF >= LOW
+    middle = y + h / 2 - HALF
+    low = middle >= LOW
     small = (w <= 0.4) & (h <= np.where(low, 0.6, 0.3)) & (area >= MIN_AREA) & (area < 0.1)
-    large = ~small & (area >= MIN_ATTACHED)
+    flat = (w >= DASH_WIDTHS[0]) & (w <= DASH_WIDTHS[1]) & (h <= np.minimum(DASH_THICK, w / 2))
+    flat &= np.abs(middle) <= DASH_MIDDLE
+    large = ~(small | flat) & (area >= MIN_ATTACHED)
     large[0] = False
-    overlap = (x < (x + w)[:, None]) & (x[:, None] < x + w) & large
-    small &= ~overlap.any(1)
+    common = np.minimum((x + w)[:, None], x + w) - np.maximum(x[:, None], x)
+    covered = np.where(large, common, 0).max(1, initial=0) / np.maximum(w, 1e-6)
+    small &= covered <= 0
     round_ones = small & (np.maximum(w, h) <= ROUND * np.minimum(w, h))
-    shift, apart = (np.abs(middle[:, None] - middle) for middle in (x + w / 2, y + h / 2))
+    shift, apart = (np.abs(at[:, None] - at) for at in (x + w / 2, middle))
     above = (shift < PAIR_SHIFT) & (apart > PAIR_APART[0]) & (apart < PAIR_APART[1])
-    return np.asarray(small & low | round_ones & (above & round_ones).any(1))
+    is_colon = round_ones & (above & round_ones).any(1)
+    return np.asarray(small & low | is_colon | flat & (covered <= DASH_COVERED))
 
 
 def _find_swallowed(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[int]:

@@ -48,6 +48,9 @@ DASH_SHORT = 0.6
 DASH_SLOPE = 30
 """Greatest slope of a dash, degrees."""
 
+DASH_MIDDLE = 0.32
+"""The middle of a dash is at most this far from that of the digits, in heights."""
+
 DASH_FILLED = 0.7
 """A dash fills at least this fraction of a straight bar."""
 
@@ -215,7 +218,7 @@ def _kind(shape: Shape) -> MarkKind | None:
     is_low = shape.middle >= 0.3 and bottom >= 0.45
     if is_low and shape.width <= 0.4 and 0.12 <= shape.height <= 0.6:
         return "comma"
-    if shape.is_dash and abs(shape.middle) <= 0.32:
+    if shape.is_dash and abs(shape.middle) <= DASH_MIDDLE:
         return "dash"
     if shape.height <= max(0.12, 0.2 * shape.width):
         return None  # a piece of a ruled line

@@ -10,7 +10,7 @@ from digitkit import Digit
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
 from digitkit.reading.line_reader import NONE, POINT, SIGN
-from digitkit.reading.marks import _are_points
+from digitkit.reading.marks import _are_marks
 from digitkit.reading.results import Mark
 from digitkit.reading.settling import _looks_like_sign, drop_pieces_of_lines
 from digitkit.reading.shapes import Shape, classify
@@ -195,7 +195,7 @@ def test_a_short_comma_leans(ends, kind):
 def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
     # Paper, a digit, and what is beside its foot: apart from it, or reaching below it.
     pieces = [(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), (left, 30, 10, 8, 60)]
-    assert list(_are_points(np.array(pieces, np.int32), 28)) == [False, False, is_point]
+    assert list(_are_marks(np.array(pieces, np.int32), 28)) == [False, False, is_point]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,16 @@ def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
 )
 def test_the_dots_of_a_colon_belong_to_no_digit(pieces, are_points):
     stats = np.array([(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), *pieces], np.int32)
-    assert list(_are_points(stats, 28)) == [False, False, *[are_points] * 2]
+    assert list(_are_marks(stats, 28)) == [False, False, *[are_points] * 2]
+
+
+@pytest.mark.parametrize(
+    ("left", "height", "is_dash"), [(38, 4, True), (46, 4, False), (38, 8, False)]
+)
+def test_a_dash_beside_a_digit_is_no_part_of_it(left, height, is_dash):
+    # Paper, a digit, and a level stroke beside it or across it.
+    pieces = [(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), (left, 22, 12, height, 12 * height)]
+    assert list(_are_marks(np.array(pieces, np.int32), 28)) == [False, False, is_dash]
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.45])
