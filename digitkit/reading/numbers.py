@@ -33,6 +33,10 @@ NEAR_POINT = 0.7
 BY_POINT = 1.0
 """If it is further, but not as far as this, the numbers on its sides may be one."""
 
+SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 2.5
+"""A point or comma joins no numbers if the gap behind it has the first width and is so many times as
+wide as that before it; from the second width on it is a full stop or the comma of a list."""
+
 APART_FROM_LETTER = 0.25
 """The point of an abbreviation is nearer to its letter than to the number, and at least so far from
 that."""
@@ -200,6 +204,8 @@ def _group(parts: Sequence[Part], limit: float) -> Iterator[_Group]:
     for i, part in enumerate(parts):
         joined = i in within or (i - 1 in within and part.kind == "digit")
         if group and not joined and not _continues(group, part, limit, before):
+            if _is_spaced(group, part) and group[-1].gap_to(part) >= STOPPED:
+                group = group[:-1]
             yield _Group(group, before, part)
             before, group = group[-1], []
         if not group and not _begins(part, before, limit):
@@ -233,7 +239,8 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
     if part.kind in _SEPARATORS:
         return last.kind in ("digit", "ink") and gap <= NEAR_POINT
     if last.kind in _SEPARATORS:
-        return part.kind in ("digit", "ink") and gap <= NEAR_POINT
+        near = gap <= NEAR_POINT and not _is_spaced(group, part)
+        return part.kind in ("digit", "ink") and near
     if last.kind == "dash":
         is_first = before is None or before.kind == "line"
         return part.kind == "digit" and gap <= (FAR_MINUS if is_first else NEAR_MINUS)
@@ -245,6 +252,14 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
     ink = part if part.kind == "ink" else last
     near = max(NEAR_INK, limit) if ink.is_tall else NEAR_INK
     return bool(within) or gap <= near
+
+
+def _is_spaced(group: Sequence[Part], part: Part) -> bool:
+    """Whether a number ends with a separator that is far closer to it than to the next part."""
+    if len(group) < 2 or group[-1].kind not in _SEPARATORS:
+        return False
+    before, after = group[-2].gap_to(group[-1]), group[-1].gap_to(part)
+    return after >= max(SPACED, LOPSIDED * before)
 
 
 def _begins(part: Part, before: Part | None, limit: float) -> bool:

@@ -68,6 +68,18 @@ def test_what_is_between_two_digits(between, expected):
     assert all(number.complete == ("?" not in number.text) for number in numbers)
 
 
+@pytest.mark.parametrize(
+    ("gap", "expected"), [(12, ["7,5"]), (22, ["7?", "?5"]), (30, ["7", "5"]), (60, ["7", "5"])]
+)
+def test_a_comma_with_a_space_behind_it_is_that_of_a_list(gap, expected):
+    numbers = find_numbers([sure(7, 0), sure(5, 38 + gap)], [COMMA])
+    assert [number.text for number in numbers] == expected
+    assert all(number.complete == ("?" not in number.text) for number in numbers)
+    # A separator with as much room before it joins.
+    wide = find_numbers([sure(7, 0), sure(5, 56 + 22)], [replace(COMMA, box=(50, 100, 6, 18))])
+    assert [number.text for number in wide] == ["7,5"]
+
+
 def test_a_separator_that_joins_nothing_is_never_lost():
     # Too far from the 5: either a list, "7, 5", or a number that breaks off.
     assert texts([sure(7, 0), sure(5, 120)], COMMA) == ["7", "5"]
