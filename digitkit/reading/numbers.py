@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from digitkit.arrays import F64
+from digitkit.arrays import F64, Box
 from digitkit.reading.confidence import format_confidence
 from digitkit.reading.detections import enclose
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
@@ -34,8 +34,8 @@ BY_POINT = 1.0
 """If it is further, but not as far as this, the numbers on its sides may be one."""
 
 SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 2.5
-"""A point or comma joins no numbers if the gap behind it has the first width and is so many times as
-wide as that before it; from the second width on it is a full stop or the comma of a list."""
+"""A point or comma joins no numbers if the gap behind it has the first width and is so many times
+as wide as that before it; from the second width on it is a full stop or the comma of a list."""
 
 APART_FROM_LETTER = 0.25
 """The point of an abbreviation is nearer to its letter than to the number, and at least so far from
@@ -43,6 +43,10 @@ that."""
 
 LIKELY = 0.5
 """A doubtful digit apart from all numbers is reported from this confidence on ..."""
+
+SMALL, RAISED = 0.72, 0.2
+"""The last digit or two of a number may be an exponent or cents if they are less high than this, in
+heights of the lowest other, and end at most so far below the middle of the one before."""
 
 LIKELY_HEIGHT = 0.6
 """... if it is at least this high, in heights of the accepted digits of its row."""
@@ -324,6 +328,9 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         else:
             text += "" if text.endswith("?") else "?"
             reasons.append(_describe_ink(parts, place))
+    raised = _find_raised([digit.row_box for digit in digits])
+    if raised is not None:
+        reasons.append(f"digit {raised + 1} is small and raised, as in an exponent")
     if {",", "."} <= {sign for _, sign in signs}:
         reasons.append("it has points and commas: thousands separators are not read")
     is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > NEAR_MINUS
@@ -346,6 +353,21 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
         unread=is_far
         + sum(not each.digit and not _is_legible(parts, i) for i, each in enumerate(parts)),
     )
+
+
+def _find_raised(boxes: Sequence[Box]) -> int | None:
+    """From which digit of a number on the last one or two are small and raised; None without such.
+
+    Args:
+        boxes: of the digits where their row is level.
+    """
+    for place in range(max(1, len(boxes) - 2), len(boxes)):
+        height = min(box[3] for box in boxes[:place])
+        _, top, _, tall = boxes[place - 1]
+        lowest = top + tall / 2 + RAISED * height
+        if all(h < SMALL * height and y + h < lowest for _, y, _, h in boxes[place:]):
+            return place
+    return None
 
 
 def _is_near(a: Part, b: Part | None) -> bool:

@@ -34,7 +34,7 @@ LEAP = 2.1
 between numbers."""
 
 COLUMN_GAP = 1.0
-"""`MAX_GAP` in tables."""
+"""`MAX_GAP` in tables, and in a row of single digits on a page of numbers."""
 
 LONE_GAP = 1.4
 """Least gap between two numbers of a row that has only one gap."""
@@ -59,7 +59,7 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
     if len(gaps) < FEW:
         usual = max(usual, _usual(_in_order(page)))
     limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
-    if table:
+    if table or _are_single(row, page):
         return min(limit, COLUMN_GAP)
     for place, (lower, upper) in enumerate(pairwise(ordered)):
         # A single smaller gap proves nothing where others are usual.
@@ -68,7 +68,16 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
     return limit
 
 
-def _in_order(gaps: Sequence[float]) -> list[float]:
+def _are_single(row: Sequence[float], page: Sequence[float]) -> bool:
+    """Whether all gaps of a row are far wider than nearly all others of the page."""
+    others = _in_order((Counter(page) - Counter(row)).elements())
+    if not row or len(others) < FEW:
+        return False
+    most = others[3 * (len(others) - 1) // 4]
+    return min(row) >= max(COLUMN_GAP, LEAP * most + GAP_EXTRA)
+
+
+def _in_order(gaps: Iterable[float]) -> list[float]:
     return sorted(max(gap, 0.0) for gap in gaps)
 
 

@@ -80,6 +80,26 @@ def test_a_comma_with_a_space_behind_it_is_that_of_a_list(gap, expected):
     assert [number.text for number in wide] == ["7,5"]
 
 
+@pytest.mark.parametrize(
+    ("top", "height", "is_raised"), [(45, 30, True), (80, 30, False), (45, 50, False)]
+)
+def test_a_small_raised_digit_may_be_an_exponent(top, height, is_raised):
+    last = replace(sure(2, 80), box=(80, top, 18, height))
+    (number,) = find_numbers([sure(9, 0), sure(4, 40), last])
+    reasons = ("digit 3 is small and raised, as in an exponent",) if is_raised else ()
+    assert (number.guess, number.reasons) == ("942", reasons)
+    # Where others follow on the line, it is a small digit of a number.
+    small = replace(last, box=(40, *last.box[1:]))
+    assert all(each.complete for each in find_numbers([sure(9, 0), small, sure(4, 68)]))
+
+
+def test_single_digits_of_a_page_of_numbers_are_not_one_number():
+    digits = [digit for row in range(3) for digit in in_a_row("284", row=row)]
+    singles = in_a_row("7684", gap=90, row=3)
+    assert texts([*digits, *singles])[-4:] == ["7", "6", "8", "4"]
+    assert texts(in_a_row("7684", gap=90)) == ["7684"]  # a wide hand
+
+
 def test_a_separator_that_joins_nothing_is_never_lost():
     # Too far from the 5: either a list, "7, 5", or a number that breaks off.
     assert texts([sure(7, 0), sure(5, 120)], COMMA) == ["7", "5"]
