@@ -16,9 +16,9 @@ import numpy.typing as npt
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.reading.crops import clip_box
+from digitkit.reading.grouping import BEFORE_MINUS
 from digitkit.reading.line_reader import POINT
 from digitkit.reading.lines import Line
-from digitkit.reading.numbers import BEFORE_MINUS
 from digitkit.reading.parts import is_one_per_box
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.shapes import (

@@ -1,4 +1,4 @@
-"""Digits to numbers: which of a row belong together, and whether anything is missing.
+"""Digits to numbers: what they say, and whether anything is missing.
 
 All distances are in heights of the row's digits, so that numbers are the same at any scale.
 """
@@ -6,14 +6,15 @@ All distances are in heights of the row's digits, so that numbers are the same a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from digitkit.arrays import F64, Box
 from digitkit.reading.confidence import format_confidence
 from digitkit.reading.detections import enclose
+from digitkit.reading.grouping import BY_POINT, NEAR_MINUS, SEPARATORS, Group, group_parts
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number
 from digitkit.reading.spacing import MAX_GAP, choose_gap, has_columns, number_columns
@@ -24,32 +25,15 @@ from digitkit.reading.trust import (
     number_features,
 )
 
-NEAR_INK = 0.4
-"""Ink this close to a number belongs to it, or may."""
-
-NEAR_POINT = 0.7
-"""A decimal separator is at most this far from the digits on both sides."""
-
-BY_POINT = 1.0
-"""If it is further, but not as far as this, the numbers on its sides may be one."""
-
-SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 2.5
-"""A point or comma joins no numbers if the gap behind it has the first width and is so many times
-as wide as that before it; from the second width on it is a full stop or the comma of a list."""
-
-APART_FROM_LETTER = 0.25
-"""The point of an abbreviation is nearer to its letter than to the number, and at least so far from
-that."""
-
 LIKELY = 0.5
 """A doubtful digit apart from all numbers is reported from this confidence on ..."""
+
+LIKELY_HEIGHT = 0.6
+"""... if it is at least this high, in heights of the accepted digits of its row."""
 
 SMALL, RAISED = 0.72, 0.2
 """The last digit or two of a number may be an exponent or cents if they are less high than this, in
 heights of the lowest other, and end at most so far below the middle of the one before."""
-
-LIKELY_HEIGHT = 0.6
-"""... if it is at least this high, in heights of the accepted digits of its row."""
 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
@@ -57,19 +41,6 @@ MIN_LIMIT = 1e-3
 SPACE, OTHERS = 0.35, 2.0
 """A gap within a number may be between two from the first width on, in heights, if it is so many
 times as wide as all others: as wide as a space in a close hand."""
-
-NEAR_MINUS = 0.6
-"""A leading minus is at most this far from its number ..."""
-
-BEFORE_MINUS = 0.9
-"""... and at least this far from what is before it, unless that is a ruled line ..."""
-
-AFTER_SIGN = 0.1
-"""... or an operator, which is lower than digits: from that it is at least this far."""
-
-FAR_MINUS = 1.3
-"""At the beginning of a row, a dash that is further from the number, but not as far as this, may be
-a minus."""
 
 
 def find_numbers(
@@ -185,118 +156,16 @@ def find_candidates(
             limit = choose_gap(digit_gaps(members), page_gaps, table=table)
         numbers += [
             _to_number(group, row, limit, heights[row])
-            for group in _group(members, limit)
+            for group in group_parts(members, limit)
             if any(part.digit for part in group.parts)
         ]
     return numbers
 
 
-@dataclass(frozen=True)
-class _Group:
-    """The parts of one number, and what is next to them: None for nothing."""
-
-    parts: list[Part]
-    before: Part | None
-    after: Part | None
-
-
-def _group(parts: Sequence[Part], limit: float) -> Iterator[_Group]:
-    """The parts of each number of a row, from the left."""
-    group: list[Part] = []
-    before: Part | None = None
-    within = _find_ink_within(parts, limit)
-    for i, part in enumerate(parts):
-        joined = i in within or (i - 1 in within and part.kind == "digit")
-        if group and not joined and not _continues(group, part, limit, before):
-            if _is_spaced(group, part) and group[-1].gap_to(part) >= STOPPED:
-                group = group[:-1]
-            yield _Group(group, before, part)
-            before, group = group[-1], []
-        if not group and not _begins(part, before, limit):
-            if not _is_speck(parts, i):
-                before = part
-        else:
-            group.append(part)
-    if group:
-        yield _Group(group, before, None)
-
-
-def _find_ink_within(parts: Sequence[Part], limit: float) -> set[int]:
-    """Places of ink that stands like a digit of a number between two others."""
-    return {
-        i
-        for i in range(1, len(parts) - 1)
-        if [each.kind for each in parts[i - 1 : i + 2]] == ["digit", "ink", "digit"]
-        and parts[i - 1].gap_to(parts[i]) < limit
-        and parts[i].gap_to(parts[i + 1]) < limit
-    }
-
-
-def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | None) -> bool:
-    """Whether a part belongs to the number on its left; `before` is what is before that."""
-    last = group[-1]
-    gap = last.gap_to(part)
-    if math.isinf(limit):
-        return part.kind != "line"
-    if part.kind in ("line", "sign", "dash", "letter"):
-        return False
-    if part.kind in _SEPARATORS:
-        return last.kind in ("digit", "ink") and gap <= NEAR_POINT
-    if last.kind in _SEPARATORS:
-        near = gap <= NEAR_POINT and not _is_spaced(group, part)
-        return part.kind in ("digit", "ink") and near
-    if last.kind == "dash":
-        is_first = before is None or before.kind == "line"
-        return part.kind == "digit" and gap <= (FAR_MINUS if is_first else NEAR_MINUS)
-    if "ink" not in (part.kind, last.kind):
-        return gap < limit
-    # What is between two digits of a number belongs to it as well.
-    digits = [each for each in group if each.kind == "digit"]
-    within = part.kind == "digit" and digits and digits[-1].gap_to(part) < limit
-    ink = part if part.kind == "ink" else last
-    near = max(NEAR_INK, limit) if ink.is_tall else NEAR_INK
-    return bool(within) or gap <= near
-
-
-def _is_spaced(group: Sequence[Part], part: Part) -> bool:
-    """Whether a number ends with a separator that is far closer to it than to the next part."""
-    if len(group) < 2 or group[-1].kind not in _SEPARATORS:
-        return False
-    before, after = group[-2].gap_to(group[-1]), group[-1].gap_to(part)
-    return after >= max(SPACED, LOPSIDED * before)
-
-
-def _begins(part: Part, before: Part | None, limit: float) -> bool:
-    """Whether a number may begin with a part."""
-    if part.kind == "dash":
-        if before is None or before.kind == "line":
-            return True
-        is_operator = before.kind == "sign" and not before.is_tall
-        return before.gap_to(part) >= (AFTER_SIGN if is_operator else BEFORE_MINUS)
-    return part.kind in ("digit", "ink") or (part.kind == "letter" and math.isinf(limit))
-
-
-def _is_speck(parts: Sequence[Part], place: int) -> bool:
-    """Whether what looks like a point or a comma belongs to no number on its right.
-
-    It is far from it, with no digit or ink near on its left, or the point of an abbreviation.
-    """
-    part = parts[place]
-    if part.kind not in _SEPARATORS:
-        return False
-    after = part.gap_to(parts[place + 1]) if place + 1 < len(parts) else math.inf
-    before = parts[place - 1] if place else None
-    if before and before.kind == "letter":
-        return after > max(before.gap_to(part), APART_FROM_LETTER)
-    is_near = before and before.kind in ("digit", "ink") and before.gap_to(part) <= BY_POINT
-    return not is_near and after > NEAR_POINT
-
-
 _TEXT = {"point": ".", "comma": ",", "dash": "-"}
-_SEPARATORS = ("point", "comma")
 
 
-def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
+def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
     """The number that a group of a row's parts is.
 
     Args:
@@ -308,9 +177,9 @@ def _to_number(group: _Group, row: int, limit: float, height: float) -> Number:
     parts = list(group.parts)
     if parts[0].kind == "dash" and parts[1].kind != "digit":
         parts = parts[1:]
-    if parts[-1].kind in _SEPARATORS and not _is_near(parts[-1], group.after):
+    if parts[-1].kind in SEPARATORS and not _is_near(parts[-1], group.after):
         parts = parts[:-1]  # the full stop of a sentence
-    if group.before and group.before.kind in _SEPARATORS and _is_near(group.before, parts[0]):
+    if group.before and group.before.kind in SEPARATORS and _is_near(group.before, parts[0]):
         parts = [group.before, *parts]
     digits = tuple(part.item for part in parts if isinstance(part.item, Digit))
     text, guess, reasons, signs = "", "", list[str](), list[tuple[int, str]]()
@@ -381,10 +250,10 @@ def _is_legible(parts: Sequence[Part], place: int) -> bool:
     if parts[place].kind == "dash":
         return place == 0 and after
     before = place > 0 and parts[place - 1].kind == "digit"
-    return parts[place].kind in _SEPARATORS and before and after
+    return parts[place].kind in SEPARATORS and before and after
 
 
-def _features(group: _Group, limit: float, height: float) -> F64:
+def _features(group: Group, limit: float, height: float) -> F64:
     """What the probability of a number depends on; see `digitkit.reading.trust`."""
     digits = [part.digit for part in group.parts if part.digit]
     gaps = digit_gaps(group.parts)

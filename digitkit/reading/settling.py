@@ -20,9 +20,9 @@ from digitkit.arrays import F32, Box
 from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import LEAST, Weights, combine
 from digitkit.reading.detections import Classified, Classify, Detection
+from digitkit.reading.grouping import NEAR_INK
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import SAME, Line, Peak, match_row, own_peaks
-from digitkit.reading.numbers import NEAR_INK
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.shapes import HIGH_STROKE, Shape
 from digitkit.reading.strips import Member, Strip
