@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from digitkit.arrays import U8, Box
+from digitkit.arrays import F64, U8, Box
 from digitkit.images.cv import cv2
-from digitkit.images.masks import connect
+from digitkit.images.grey import GreyImage
+from digitkit.images.masks import connect, open_mask
 from digitkit.reading.crops import clip_box
 from digitkit.reading.scales import Candidate, Scale
 
@@ -55,7 +56,7 @@ LOW = 40
 """Height of such candidates, pixels of the scale that they were found in."""
 
 _BLOCK = 32
-"""Side of the blocks that are looked at or not, pixels of the working scale."""
+"""Side of the blocks that are looked at or not, pixels of the scale."""
 
 _TILE = 10
 """Largest side of a tile, blocks, where they are few pixels."""
@@ -65,6 +66,21 @@ _CONTRAST = 9
 
 _BUSY = (0.015, 0.6)
 """Fraction of such pixels in a block of writing; a block with more is a texture."""
+
+_SIDE = 800
+"""The image in which other writing is looked for is at most this large, pixels."""
+
+_CLEAR, _MUCH = 20, 0.04
+"""The least contrast of such writing, grey levels, and its least fraction of a block."""
+
+_LINE = 17
+"""Level and upright runs of this length are lines, pixels."""
+
+_ROOM = 0.2
+"""Ink up to so far around a candidate belongs to it, in its height."""
+
+_OTHER = 0.4
+"""Ink that the detector takes for letters, signs or lines with this probability is explained."""
 
 
 def choose_tiles(
@@ -123,21 +139,70 @@ def _find_writing(work: U8, scale: Scale, known: Sequence[Candidate]) -> U8:
         scale: the detector's output for it.
         known: digits that were found in it; those that are clear are left out.
     """
-    detail = cv2.absdiff(work, cv2.GaussianBlur(work, (0, 0), 2.5))
-    ink = cv2.threshold(detail, _CONTRAST, 1, cv2.THRESH_BINARY)[1]
-    rows, columns = -(-work.shape[0] // _BLOCK), -(-work.shape[1] // _BLOCK)
-    framed = cv2.copyMakeBorder(
-        ink, 0, rows * _BLOCK - work.shape[0], 0, columns * _BLOCK - work.shape[1],
-        cv2.BORDER_CONSTANT,
-    )  # fmt: skip
-    across, down = scale.ratio
+    ink = _find_contrast(work, _CONTRAST)
     for candidate in known:
         if candidate.score >= SURE_SCORE and measure_ink(candidate, scale) >= SURE_INK:
-            left, right = (round(edge / across) for edge in candidate.edges[::2])
-            top, bottom = (round(edge / down) for edge in candidate.edges[1::2])
-            framed[max(top - 3, 0) : bottom + 3, max(left - 3, 0) : right + 3] = 0
-    share = framed.reshape(rows, _BLOCK, columns, _BLOCK).mean((1, 3))
+            ink[_place(candidate, scale.ratio, 3)] = 0
+    share = _share_of_blocks(ink)
     return np.asarray((share > _BUSY[0]) & (share < _BUSY[1]), np.uint8)
+
+
+def has_other_writing(
+    image: GreyImage, scale: Scale, known: Sequence[Candidate], *, is_resolved: bool
+) -> bool:
+    """Whether an image has ink like that of writing beside what was found at a coarse scale.
+
+    Args:
+        image: the image.
+        scale: the detector's output for it.
+        known: digits that were found.
+        is_resolved: whether the scale is so fine that the detector tells letters and lines from
+            small digits.
+    """
+    times = image.halvings + 1
+    while max(image.shape) >> times > _SIDE:
+        times += 1
+    grey = image.halved(times)
+    ratio = image.shape[1] / grey.shape[1], image.shape[0] / grey.shape[0]
+    ink = _find_contrast(grey, _CLEAR)
+    is_texture = _share_of_blocks(ink) >= _BUSY[1]
+    lines = cv2.max(open_mask(ink, 1, _LINE), open_mask(ink, _LINE, 1))
+    ink = np.asarray(cv2.subtract(ink, cv2.dilate(lines, np.ones((3, 3), np.uint8))), np.uint8)
+    if is_resolved:
+        other = cv2.resize(scale.maps.other, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        ink[cv2.dilate(other, np.ones((5, 5), np.uint8)) >= _OTHER] = 0
+    for candidate in known:
+        if candidate.score >= SURE_SCORE:
+            _, top, _, bottom = candidate.edges
+            ink[_place(candidate, ratio, _ROOM * (bottom - top) / ratio[1])] = 0
+    busy = (_share_of_blocks(ink) > _MUCH) & ~is_texture
+    return bool((busy[:, 1:] & busy[:, :-1]).any())
+
+
+def _find_contrast(grey: U8, least: int) -> U8:
+    """The pixels that are brighter or darker than those around them, 1 or 0."""
+    detail = cv2.absdiff(grey, cv2.GaussianBlur(grey, (0, 0), 2.5))
+    return np.asarray(cv2.threshold(detail, least, 1, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def _place(candidate: Candidate, ratio: tuple[float, float], room: float) -> tuple[slice, slice]:
+    """The rows and columns of a reduced image that show a candidate, with room around it."""
+    left, top, right, bottom = candidate.edges
+    return _between(top, bottom, ratio[1], room), _between(left, right, ratio[0], room)
+
+
+def _between(first: float, last: float, ratio: float, room: float) -> slice:
+    return slice(max(round(first / ratio - room), 0), max(round(last / ratio + room), 0))
+
+
+def _share_of_blocks(ink: U8) -> F64:
+    """How much of each block is ink, 0–1, float64 ``[H, W]``."""
+    rows, columns = -(-ink.shape[0] // _BLOCK), -(-ink.shape[1] // _BLOCK)
+    framed = cv2.copyMakeBorder(
+        ink, 0, rows * _BLOCK - ink.shape[0], 0, columns * _BLOCK - ink.shape[1],
+        cv2.BORDER_CONSTANT,
+    )  # fmt: skip
+    return np.asarray(framed.reshape(rows, _BLOCK, columns, _BLOCK).mean((1, 3)), np.float64)
 
 
 def are_few(candidates: Sequence[Candidate], ratio: float) -> bool:

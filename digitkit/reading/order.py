@@ -15,6 +15,8 @@ from digitkit.reading.results import Digit, Mark
 GUTTER = 1.8
 """Least width of a gutter between columns, in digit heights."""
 
+MAX_TIMES = 4.0
+"""A digit that is more than so many times as high as another is not in one row with it."""
 
 SAME_ROW = 0.75
 """A digit in doubt belongs to a row whose nearest digit is at most this far above or below it, in
@@ -194,6 +196,7 @@ def _chain_neighbours(
     rise = np.abs(level[None, :] - level[:, None])
     # Close neighbours may drift more than distant ones.
     linked = (cx[None, :] > cx[:, None]) & (rise < np.where(gap < 2 * size, 0.6, 0.45) * size)
+    linked &= size <= MAX_TIMES * np.minimum(height[:, None], height[None, :])
     starts, ends = np.nonzero(linked)
     cost = (gap + 2.0 * rise)[linked]
     links = [(members[starts[k]], members[ends[k]]) for k in np.argsort(cost, kind="stable")]

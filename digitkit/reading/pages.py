@@ -19,7 +19,14 @@ from digitkit.images.masks import connect
 from digitkit.reading.crops import clip_box, crop_detection
 from digitkit.reading.detections import Detection
 from digitkit.reading.detector import CENTRE, Detector
-from digitkit.reading.fine import FINE_HEIGHT, are_few, choose_tiles, measure_ink, merge_fine
+from digitkit.reading.fine import (
+    FINE_HEIGHT,
+    are_few,
+    choose_tiles,
+    has_other_writing,
+    measure_ink,
+    merge_fine,
+)
 from digitkit.reading.scales import Candidate, Scale
 
 WORK_SIDE = REDUCED_SIDE
@@ -33,6 +40,9 @@ CAMERA_RATIO = 0.75
 
 REDUCTIONS = (1, 2, 4, 8)
 """Further reductions of the image, for large digits; half sizes overlap."""
+
+SHARES = (0.7, 0.35)
+"""A scale is the finest from the first part of its size on, and the one before from the second."""
 
 MIN_SIDE = 40
 """The image is not reduced below this longer side, pixels."""
@@ -94,7 +104,8 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
 
     From coarse to fine, and no finer than useful: where digits are found and all of them are
     large, a scale twice as fine costs four times as much and shows nothing new. Unless they are few
-    and not that large: they may be what stands out among others, such as tilted ones.
+    and not that large: they may be what stands out among others, such as tilted ones. Or there is
+    other writing, too small for the scale.
     """
     scales: list[Scale] = []
     candidates: list[Candidate] = []
@@ -108,13 +119,18 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
         heights = [
             (candidate.edges[3] - candidate.edges[1]) / scale.ratio[1]
             for candidate in candidates
-            if candidate.rank_score >= MIN_FAINT_SCORE
+            if candidate.score >= MIN_FAINT_SCORE
         ]
         clear = (each for each in candidates if each.rank_score >= MIN_CLEAR_SCORE)
         has_ink = any(measure_ink(each, scale) > 0 for each in clear)
         is_clear = has_ink and min(heights) >= LARGE_HEIGHT
         if is_clear and (is_frame or not are_few(candidates, ratio[0])):
-            return scales, candidates
+            share = max(reduced.shape) / (_work_ratio(image.shape) * max(image.shape))
+            is_finest, is_resolved = share > SHARES[0], share > SHARES[1]
+            if is_finest or not has_other_writing(
+                image, scale, candidates, is_resolved=is_resolved
+            ):
+                return scales, candidates
     fine_ratio, tiles = choose_tiles(reduced, scales[0], candidates)
     for x, y, w, h in tiles:
         part = image.halved(0)[y : y + h, x : x + w]
@@ -137,9 +153,7 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
 def _reduce(image: GreyImage) -> Iterator[U8]:
     """The image at each scale, the coarsest first."""
     height, width = image.shape
-    side = max(height, width)
-    camera_ratio = CAMERA_RATIO if CAMERA_SIDES[0] <= side <= CAMERA_SIDES[1] else 1.0
-    ratios = [min(camera_ratio, WORK_SIDE / side) / reduction for reduction in REDUCTIONS]
+    ratios = [_work_ratio(image.shape) / reduction for reduction in REDUCTIONS]
     finest, *sizes = [
         (max(1, round(width * ratio)), max(1, round(height * ratio))) for ratio in ratios
     ]
@@ -154,6 +168,13 @@ def _reduce(image: GreyImage) -> Iterator[U8]:
             images.append(_resize(images[-1], size))
     yield from reversed(images[1:])
     yield _resize(image.reduced, finest) if image.halvings else images[0]
+
+
+def _work_ratio(shape: tuple[int, int]) -> float:
+    """Pixels of the finest scale per pixel of an image."""
+    side = max(shape)
+    camera_ratio = CAMERA_RATIO if CAMERA_SIDES[0] <= side <= CAMERA_SIDES[1] else 1.0
+    return min(camera_ratio, WORK_SIDE / side)
 
 
 def _resize(image: U8, size: tuple[int, int]) -> U8:

@@ -381,3 +381,24 @@ def test_a_minus_at_the_border_is_one(one_of_each, reader, shift):
     page[82:88, 20:52] = 40
     reading = reader.read(np.ascontiguousarray(page[:, 20 - shift :]))
     assert [number.text for number in reading.numbers] == ["-547"]
+
+
+@pytest.mark.parametrize("large", [7, None])
+def test_small_digits_beside_a_large_one_are_found(reader, one_of_each, large):
+    ink = np.zeros((560, 700), np.uint8)
+
+    def put(digit: int, x: int, y: int, side: int) -> None:
+        ink[y : y + side, x : x + side] = cv2.resize(one_of_each[digit], (side, side))
+
+    if large is not None:
+        put(large, 30, 120, 280)
+    else:  # a drawing
+        cv2.circle(ink, (170, 260), 120, 255, 10, cv2.LINE_AA)
+        cv2.line(ink, (90, 200), (250, 330), 255, 10, cv2.LINE_AA)
+    for row in range(4):
+        for place, digit in enumerate((2, 8, 4, 0)):
+            put(digit, 420 + 26 * place, 80 + 90 * row, 34)
+    numbers = reader.read((235 - 0.8 * ink).astype(np.uint8)).numbers
+    texts = [number.text for number in numbers if number.complete]
+    assert texts.count("2840") == 4
+    assert large is None or str(large) in texts
