@@ -55,14 +55,22 @@ def new(
     For `--out NAME.toml` it writes that file, the reference picture NAME.png (straightened, grey),
     and NAME-fields.png, an overview of the fields with their names. In NAME.toml, rename the
     fields, delete those that are not fields, and add what is known of them: pattern, checksum, min,
-    max, decimals, required, and rules across fields.
+    max, decimals, required, and rules across fields. Fields that are not found can be added by
+    hand, with their box in the reference.
     """
     from digitkit.forms.new_form import make_template
 
     files = make_template(blank, out, overwrite=overwrite)
     written = ", ".join(map(str, (files.template, files.reference, files.overview)))
     print_line(f"{files.count} field{'s' * (files.count != 1)} found; written: {written}")
-    print_line(f"look at {files.overview}, and rename the fields in {files.template}")
+    if files.count:
+        print_line(f"look at {files.overview}, and rename the fields in {files.template}")
+    else:
+        print_line(
+            f"warning: no boxes, combs or lines were found; add fields to {files.template} by "
+            f"hand, with their boxes in {files.reference}",
+            error=True,
+        )
 
 
 def check(

@@ -52,6 +52,8 @@ class NewForm:
 def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm:
     """Find the fields of a blank form, and write a template, its reference and an overview.
 
+    Where no field is found they are written all the same, for fields that are added by hand.
+
     Args:
         blank: scan or photo of the form, its upper side up.
         out: template to write; the others are written beside it.
@@ -59,7 +61,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
 
     Raises:
         InputNotFoundError, ImageError: `blank` cannot be read.
-        FormError: it has no fields, or too little print to be found in a picture.
+        FormError: it has too many fields, or too little print to be found in a picture.
         ConfigError: `out` is no ``.toml`` file; or a file exists, or is the blank form itself.
         OutputError: a file cannot be written.
     """
@@ -74,11 +76,6 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
             raise ConfigError(f"{path} exists; choose another name, or --overwrite", field="out")
     page = _whiten(_reduce(straighten(load_frame(blank).grey.halved(0))))
     fields = propose_fields(page)
-    if not fields:
-        raise FormError(
-            "no boxes, combs or lines were found in it", subject=str(blank),
-            hint="take a scan of a blank form, or a photo in even light",
-        )  # fmt: skip
     if len(fields) > MAX_FIELDS:
         raise FormError(
             f"has {len(fields)} boxes, at most {MAX_FIELDS} can be fields", subject=str(blank)

@@ -71,7 +71,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     reference: str
     sha256: str
     size: tuple[int, int]
-    field: list[_FieldTable]
+    field: list[_FieldTable] = []
     rules: dict[str, str] = {}
 
 
@@ -274,7 +274,8 @@ def template_text(
     """A template as `load_template` reads it.
 
     Args:
-        fields: with boxes and cells; their constraints are not written.
+        fields: with boxes and cells; their constraints are not written. Without any the text shows
+            how one is added, without which it is no template yet.
         reference: name of the reference picture, beside the template.
         sha256: of that file.
         size: its width and height, pixels.
@@ -287,6 +288,8 @@ def template_text(
         "# decimals, required. Rules across fields come last, in a table:",
         "# [rules]", '# total = "a + b"',
     ]  # fmt: skip
+    if not fields:
+        lines += ["", "# [[field]]", '# name = "number"', "# box = [x, y, width, height]"]
     for one in fields:
         lines += ["", "[[field]]", f'name = "{one.name}"', f"box = {list(one.box)}"]
         if one.cells:

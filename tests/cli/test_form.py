@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.cli import json_lines, one_error_line, run
 from support.documents import write_tiff
-from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, write_form
+from support.forms import FIELDS, WRITTEN, blank_form, fill_form, save, sheet, write_form
 from support.paths import ROOT
 
 from digitkit.forms.drawing import BLUE, COLOURS, draw_fields
@@ -310,6 +310,19 @@ def test_new_refuses_what_is_no_form(tmp_path):
     line = one_error_line(run("form", "new", blank, "--out", tmp_path / "x.toml"), 2)
     assert "blank.png" in line
     assert list(tmp_path.glob("x*")) == []
+
+
+def test_new_writes_a_template_to_add_fields_to_where_none_are_found(tmp_path):
+    page = sheet()
+    cv2.circle(page, (300, 400), 20, 0, 1)
+    blank, out = save(tmp_path / "blank.png", page), tmp_path / "x.toml"
+    result = run("form", "new", blank, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "x.toml" in one_error_line(result, 0)
+    assert "1 to 500 fields" in one_error_line(run("form", "check", out), 2)
+    with out.open("a", encoding="utf-8") as file:
+        file.write('[[field]]\nname = "rating"\nbox = [280, 380, 40, 40]\n')
+    assert run("form", "check", out, "--out", tmp_path / "check.png").exit_code == 0
 
 
 def test_check_finds_the_form_once(scans, template, tmp_path, monkeypatch):
