@@ -98,7 +98,7 @@ def find_page(grey: U8) -> F32 | None:
             score = float(np.mean(supports)) + AREA_WEIGHT * area
             if score > best and min(supports) >= MIN_SUPPORT:
                 best, corners = score, points
-    if corners is None or _area(corners, size) > MAX_AREA:
+    if corners is None or _area(corners, size) > MAX_AREA or not _is_in_front(corners, size):
         return None
     return np.asarray((corners + 0.5) / ratio, np.float32)
 
@@ -180,6 +180,20 @@ def _area(corners: F64, size: Sequence[int]) -> float:
     if min(upper_right[0] - upper_left[0], lower_right[0] - lower_left[0]) <= 0:
         return 0.0
     return cv2.contourArea(corners.astype(np.float32)) / (size[0] * size[1])
+
+
+def _is_in_front(corners: F64, size: Sequence[int]) -> bool:
+    """Whether a level and an upright side of a page are not the border of the picture.
+
+    A page that is bounded above or below only, or on the left or right only, may as well be the
+    part of a scan beside a dark bar that is printed up to the edge.
+    """
+    by_axis = []
+    for axis, sides in ((1, _ENDS[:2]), (0, _ENDS[2:])):
+        at = corners[list(sides), axis]  # of both ends of two sides
+        limits = np.array([[0], [size[axis] - 1]])
+        by_axis.append(bool((np.abs(at - limits).max(1) > OUTSIDE).any()))
+    return all(by_axis)
 
 
 def _support(edges: F32, ends: F64) -> float:

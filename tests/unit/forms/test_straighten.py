@@ -51,6 +51,22 @@ def test_a_printed_bar_is_no_side_of_a_page(grey, top):
     assert find_page(page) is None
 
 
+@pytest.mark.parametrize("grey", [0, 90])
+@pytest.mark.parametrize("bottom", [0, 100])
+def test_a_bar_up_to_the_edge_of_the_sheet_is_no_ground(grey, bottom):
+    page = sheet()
+    page[:130] = page[HEIGHT - bottom :] = grey
+    assert find_page(page) is None
+    assert find_page(np.ascontiguousarray(page.T)) is None
+
+
+def test_a_sheet_in_the_corner_of_a_scanner_is_a_page():
+    scan = np.full((1169, 827), 40, np.uint8)
+    scan[:800, :560] = 250
+    corners = [(0, 0), (560, 0), (560, 800), (0, 800)]
+    assert find_page(scan) == pytest.approx(np.array(corners), abs=12)
+
+
 def test_a_tinted_form_is_a_page_as_a_whole():
     page = np.minimum(sheet(), 225)
     page[200:1100, 60:-60] = 255
