@@ -21,7 +21,7 @@ from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
 from digitkit.forms.field_line import FIELD_WEIGHTS, read_field
 from digitkit.forms.geometry import Placement
 from digitkit.forms.hypotheses import Comb, DigitSlot, Hypotheses, comb_hypotheses, cut_cells
-from digitkit.forms.registration import Picture, Registrar, Registration, is_better
+from digitkit.forms.registration import ROUNDS, Picture, Registrar, Registration, is_better
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
 from digitkit.forms.segmentation import Lattice, cut_lattice, free_hypotheses
 from digitkit.forms.template import FormField, Template
@@ -175,10 +175,13 @@ class Form:
     def _find(self, image: GreyImage) -> tuple[_Known, Registration]:
         picture = Picture(image)
         best: tuple[_Known, Registration] | None = None
-        for known in self._known:
-            found = known.registrar.register(picture)
-            if found is not None and is_better(found, best[1] if best else None):
-                best = known, found
+        for kinds in ROUNDS:
+            for known in self._known:
+                found = known.registrar.register(picture, kinds)
+                if found is not None and is_better(found, best[1] if best else None):
+                    best = known, found
+            if best is not None and not best[1].fault:
+                break
         if best is None or best[1].score < MIN_NAMED:
             names = ", ".join(template.name for template in self.templates)
             raise FormError(

@@ -1,9 +1,10 @@
 """Registration: where a form lies in a picture, found by its own print or by markers.
 
 A first guess comes from markers, else from features of the print (ORB, Rublee et al., ICCV 2011;
-where that fails SIFT, Lowe, IJCV 2004) and a robust homography (MAGSAC++, Barath et al., CVPR
-2020). It is refined by looking for many small parts of the reference near where they should be,
-which also shows how the sheet is bent, and whether it is this form at all.
+where that fails SIFT, Lowe, IJCV 2004, at last on a finer scale) and a robust homography
+(MAGSAC++, Barath et al., CVPR 2020). It is refined by looking for many small parts of the reference
+near where they should be, which also shows how the sheet is bent, and whether it is this form at
+all.
 """
 
 from __future__ import annotations
@@ -131,9 +132,13 @@ class Picture:
         return self._found[kind]
 
 
-KINDS = {"orb": (700, 800), "sift": (800, 900)}
-"""Kinds of features, the faster one first; longer sides of the reference and of a picture in which
+KINDS = {"orb": (700, 800), "sift": (800, 900), "fine": (1000, 1200)}
+"""Kinds of features, the faster ones first; longer sides of the reference and of a picture in which
 they are found, pixels."""
+
+ROUNDS = (("markers", "orb", "sift"), ("fine",))
+"""Where first guesses come from, and what takes long and is left for pictures in which no form is
+found otherwise."""
 
 
 def find_features(image: GreyImage, kind: str, side: int) -> Features:
@@ -188,31 +193,38 @@ class Registrar:
         """Whether the reference has enough print to find it by."""
         return len(self._places) >= MIN_PARTS
 
-    def register(self, picture: Picture) -> Registration | None:
+    def register(self, picture: Picture, kinds: Sequence[str] = ROUNDS[0]) -> Registration | None:
         """Find the form in a picture; None where it is not there.
 
         What is returned may have a `Registration.fault`.
+
+        Args:
+            picture: the picture.
+            kinds: what first guesses come from: ``markers``, and keys of `KINDS`.
         """
         best: Registration | None = None
-        for guess, method in self._guesses(picture):
-            if not guess.is_plausible(picture.image.shape):
-                continue
-            found = self._refine(picture.image, guess)
-            if found is not None and is_better(found, best):
-                best = replace(found, method=method)
-                if found.score >= found.min_score + GOOD and not found.fault:
-                    break  # no other guess would be better
+        for kind in kinds:
+            for guess, method in self._guesses(picture, kind):
+                if not guess.is_plausible(picture.image.shape):
+                    continue
+                found = self._refine(picture.image, guess)
+                if found is not None and is_better(found, best):
+                    best = replace(found, method=method)
+                    if found.score >= found.min_score + GOOD and not found.fault:
+                        return best  # no other guess would be better
         return best
 
-    def _guesses(self, picture: Picture) -> Iterator[tuple[Placement, str]]:
-        for homography, method in self._markers.find(picture.image):
-            yield Placement.flat(homography, self.shape), method
-        for kind, (side, _) in KINDS.items():
-            if kind not in self._features:
-                self._features[kind] = find_features(self._image, kind, side)
-            found = _match(self._features[kind], picture.features(kind), picture.image.shape)
-            if found is not None:
-                yield Placement.flat(found, self.shape), "print"
+    def _guesses(self, picture: Picture, kind: str) -> Iterator[tuple[Placement, str]]:
+        """Where the form may lie by its markers, or by features of a kind of `KINDS`."""
+        if kind == "markers":
+            for homography, method in self._markers.find(picture.image):
+                yield Placement.flat(homography, self.shape), method
+            return
+        if kind not in self._features:
+            self._features[kind] = find_features(self._image, kind, KINDS[kind][0])
+        found = _match(self._features[kind], picture.features(kind), picture.image.shape)
+        if found is not None:
+            yield Placement.flat(found, self.shape), "print"
 
     def _refine(self, image: GreyImage, guess: Placement) -> Registration | None:
         """Look for the parts of the print, and fit the bend to where they are."""

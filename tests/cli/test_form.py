@@ -328,7 +328,7 @@ def test_new_writes_a_template_to_add_fields_to_where_none_are_found(tmp_path):
 def test_check_finds_the_form_once(scans, template, tmp_path, monkeypatch):
     found, register = [], Registrar.register
     monkeypatch.setattr(
-        Registrar, "register", lambda self, picture: found.append(1) or register(self, picture)
+        Registrar, "register", lambda self, *given: found.append(1) or register(self, *given)
     )
     command = ("form", "check", template, scans / "1.png", "--out", tmp_path / "check.png")
     assert run(*command).exit_code == 0

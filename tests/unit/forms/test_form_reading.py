@@ -23,9 +23,11 @@ from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms import template_file as template_module
 from digitkit.forms.decide import decide
 from digitkit.forms.hypotheses import Hypotheses
-from digitkit.forms.template_file import load_template
+from digitkit.forms.template import FormField
+from digitkit.forms.template_file import load_template, template_text
 from digitkit.images.cv import cv2
 from digitkit.sources.frames import Failure
+from digitkit.system.hashes import file_sha256
 from digitkit.training.scenes.fonts import load_fonts
 
 
@@ -64,6 +66,37 @@ def test_a_digit_that_is_much_wider_than_high_is_read(form, one_of_each, wider):
     place = page[332 : 332 + size[1], 80 : 80 + size[0]]
     np.minimum(place, 255 - ink, out=place)
     assert form.read(page)["a"].text == "2"
+
+
+def pale_slip() -> np.ndarray:
+    """A payment slip in pale print."""
+    page = np.full((620, 1240), 255, np.uint8)
+    cv2.putText(page, "Payment order", (60, 60), cv2.FONT_HERSHEY_SIMPLEX, 1, 200, 2, cv2.LINE_AA)
+    rows = ("Payee, name, company", "IBAN of the payee", "Bank code", "Reference", "Date")
+    for row, (text, cells) in enumerate(zip(rows, (1, 22, 11, 15, 8), strict=True)):
+        y = 110 + 100 * row
+        place = (60, y - 8)
+        cv2.putText(page, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 200, 1, cv2.LINE_AA)
+        for x in range(60, 60 + 38 * cells, 38):
+            cv2.rectangle(page, (x, y), (x + 38, y + 46), 200, 1)
+    return page
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_pale_form_is_found_in_a_dim_photo(tmp_path, seed):
+    picture = save(tmp_path / "slip.png", pale_slip())
+    field = FormField("date", (60, 510, 304, 46))
+    text = template_text((field,), picture.name, file_sha256(picture), (1240, 620))
+    (tmp_path / "slip.toml").write_text(text, "utf-8")
+    turn = np.array([[1.1, 0.077, 160], [-0.055, 1.1, 400], [6e-5, -4e-5, 1]])
+    photo = cv2.warpPerspective(
+        pale_slip(), turn, (2000, 1500), flags=cv2.INTER_AREA, borderValue=90
+    )
+    photo = 0.6 * cv2.GaussianBlur(photo, (0, 0), 0.8)
+    photo += np.random.default_rng(seed).normal(0, 1.5, photo.shape)
+    reading = Form(tmp_path / "slip.toml").read(photo.clip(0, 255).astype(np.uint8))
+    assert reading.score > 0.9
+    assert reading["date"].text == ""
 
 
 def test_boxes_are_those_of_a_picture_upside_down(form, one_of_each):
