@@ -54,6 +54,10 @@ TICK = 0.003
 SHEET_EDGE = 0.02
 """What is this near to the upper or lower side is the edge of the sheet, in heights of the form."""
 
+FREE_HEIGHT, FREE_WIDTH = 0.5, 0.75
+"""Print in a box, such as a caption or a unit, leaves this share of its height or of its width
+free; what leaves less is a label."""
+
 WIDE = 1.6
 """A cell of a comb is narrower than this, in heights of the cell."""
 
@@ -86,7 +90,7 @@ def propose_fields(reference: U8) -> tuple[FormField, ...]:
     fields = [
         (_around(comb), comb if len(comb) > 1 else [])
         for comb in combs
-        if len(comb) > 1 or comb[0].w >= MIN_BOX * side
+        if len(comb) > 1 or (comb[0].w >= MIN_BOX * side and _has_room(dark, comb[0]))
     ]
     level |= _find_dotted_lines(dark)
     fields += _find_write_lines(dark, level, upright, cells)
@@ -174,6 +178,26 @@ def _join_cells(cells: Sequence[_Cell], side: int) -> list[list[_Cell]]:
         else:
             combs.append([cell])
     return combs
+
+
+def _has_room(dark: U8, box: _Cell) -> bool:
+    """Whether print inside of a box leaves room to write."""
+    least = DOT * max(dark.shape)
+    _, stats = connect(dark[box.y : box.y + box.h, box.x : box.x + box.w])
+    rows, columns = np.zeros(box.h, bool), np.zeros(box.w, bool)
+    for x, y, w, h in stats[1:, :4].tolist():
+        is_inside = x > 0 and y > 0 and x + w < box.w and y + h < box.h  # no side of the box
+        if is_inside and min(w, h) > least:
+            rows[y : y + h] = columns[x : x + w] = True
+    return (
+        _longest_free(rows) >= FREE_HEIGHT * box.h or _longest_free(columns) >= FREE_WIDTH * box.w
+    )
+
+
+def _longest_free(is_print: npt.NDArray[np.bool_]) -> int:
+    """Length of the longest run without print."""
+    edges = np.flatnonzero(np.concatenate([[True], is_print, [True]]))
+    return int(np.diff(edges).max()) - 1
 
 
 def _around(cells: Sequence[_Cell]) -> Box:

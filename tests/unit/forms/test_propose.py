@@ -79,6 +79,25 @@ def test_a_box_with_a_caption_inside(size):
     assert found.box == pytest.approx((100, 300, 300, 40), abs=5)
 
 
+def put_in_box(text: str, x: int) -> np.ndarray:
+    """A box of 160x40 pixels with print in its middle row."""
+    page = sheet()
+    cv2.rectangle(page, (100, 300), (260, 340), 0, 1)
+    cv2.putText(page, text, (x, 327), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0, 1, cv2.LINE_AA)
+    return page
+
+
+@pytest.mark.parametrize(("text", "x"), [("Monday", 106), ("Hours", 150), ("Km  Exp", 140)])
+def test_a_box_with_a_label_is_no_field(text, x):
+    assert propose_fields(put_in_box(text, x)) == ()
+
+
+@pytest.mark.parametrize(("text", "x"), [("kg", 232), ("No", 106), (".", 180)])
+def test_a_unit_or_a_point_leaves_room_in_a_box(text, x):
+    (found,) = propose_fields(put_in_box(text, x))
+    assert found.box == pytest.approx((100, 300, 160, 40), abs=5)
+
+
 @pytest.mark.parametrize("fill", [150, 190, 217])
 def test_a_shaded_comb(fill):
     page = sheet()
