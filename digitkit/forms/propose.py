@@ -21,6 +21,9 @@ DARK, FAINT = 20, 8
 MIN_HEIGHT, MAX_HEIGHT = 0.008, 0.07
 """A box to write in is this high, in longer sides of the form."""
 
+MAX_CELL_HEIGHT = 0.14
+"""A cell of a comb is at most this high, likewise: as on a small card."""
+
 MIN_WIDTH = 0.008
 """A cell of a comb is at least this wide, likewise."""
 
@@ -85,14 +88,19 @@ def propose_fields(reference: U8) -> tuple[FormField, ...]:
     darkness = _black_hat(reference)
     dark = (darkness >= DARK).astype(np.uint8)
     level, upright = _find_lines((darkness >= FAINT).astype(np.uint8))
-    cells = _find_cells(level, upright)
-    combs = _join_cells(cells, side)
+    combs = [
+        comb
+        for comb in _join_cells(_find_cells(level, upright), side)
+        if max(cell.h for cell in comb) <= MAX_HEIGHT * side
+        or (len(comb) > 1 and all(_has_room(dark, cell) for cell in comb))
+    ]
     fields = [
         (_around(comb), comb if len(comb) > 1 else [])
         for comb in combs
         if len(comb) > 1 or (comb[0].w >= MIN_BOX * side and _has_room(dark, comb[0]))
     ]
     level |= _find_dotted_lines(dark)
+    cells = [cell for comb in combs for cell in comb]
     fields += _find_write_lines(dark, level, upright, cells)
     return tuple(
         FormField(f"field_{number}", box, tuple((float(cell.x), float(cell.w)) for cell in members))
@@ -154,7 +162,7 @@ def _find_cells(level: U8, upright: U8) -> list[_Cell]:
     cells = []
     for contour, (*_, parent) in zip(contours, parents[0], strict=True):
         x, y, w, h = cv2.boundingRect(contour)
-        fits = MIN_HEIGHT * side <= h <= MAX_HEIGHT * side and w >= MIN_WIDTH * side
+        fits = MIN_HEIGHT * side <= h <= MAX_CELL_HEIGHT * side and w >= MIN_WIDTH * side
         area = cv2.contourArea(cv2.convexHull(contour))
         if parent < 0 and fits and area >= 0.85 * (w - 1) * (h - 1) and w < 0.95 * width:
             left, top = max(0, x - 2), max(0, y - 2)

@@ -79,6 +79,26 @@ def test_a_box_with_a_caption_inside(size):
     assert found.box == pytest.approx((100, 300, 300, 40), abs=5)
 
 
+def draw_card(*labels: str) -> np.ndarray:
+    """A row of boxes of 60x78 pixels with these labels."""
+    page = sheet()[:500]
+    for x, label in zip(range(100, 700, 90), labels, strict=False):
+        cv2.rectangle(page, (x, 300), (x + 60, 378), 0, 2)
+        cv2.putText(page, label, (x + 8, 345), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0, 1, cv2.LINE_AA)
+    return page
+
+
+def test_large_boxes_in_a_row_are_a_comb():
+    (found,) = propose_fields(draw_card("", "", "", "", ""))
+    assert len(found.cells) == 5
+    assert found.box == pytest.approx((100, 300, 420, 78), abs=5)
+
+
+@pytest.mark.parametrize("labels", [[""], ["Seal", "Post"]])
+def test_a_large_box_alone_or_with_a_label_is_no_field(labels):
+    assert propose_fields(draw_card(*labels)) == ()
+
+
 def put_in_box(text: str, x: int) -> np.ndarray:
     """A box of 160x40 pixels with print in its middle row."""
     page = sheet()
