@@ -54,6 +54,9 @@ UNEVEN = 0.9
 TICK = 0.003
 """A tick that divides the line of an open comb is at least this high, likewise."""
 
+DOTTED = 0.8
+"""A dotted line that divides a box goes up this share of its height at least."""
+
 SHEET_EDGE = 0.02
 """What is this near to the upper or lower side is the edge of the sheet, in heights of the form."""
 
@@ -94,14 +97,17 @@ def propose_fields(reference: U8) -> tuple[FormField, ...]:
         if max(cell.h for cell in comb) <= MAX_HEIGHT * side
         or (len(comb) > 1 and all(_has_room(dark, cell) for cell in comb))
     ]
+    thick = np.asarray(cv2.dilate(dark, np.ones((3, 3), np.uint8)), np.uint8)
+    gap = np.ones((round(DOT_GAP * side), 1), np.uint8)
+    dotted = np.asarray(cv2.morphologyEx(thick, cv2.MORPH_CLOSE, gap), np.uint8)
     fields = [
-        (_around(comb), comb if len(comb) > 1 else [])
+        (_around(comb), comb if len(comb) > 1 else _divide_box(thick, dotted, level, comb[0]))
         for comb in combs
         if len(comb) > 1 or (comb[0].w >= MIN_BOX * side and _has_room(dark, comb[0]))
     ]
     level |= _find_dotted_lines(dark)
     cells = [cell for comb in combs for cell in comb]
-    fields += _find_write_lines(dark, level, upright, cells)
+    fields += _find_write_lines(dark, thick, level, upright, cells)
     return tuple(
         FormField(f"field_{number}", box, tuple((float(cell.x), float(cell.w)) for cell in members))
         for number, (box, members) in enumerate(_in_rows(fields), 1)
@@ -215,12 +221,11 @@ def _around(cells: Sequence[_Cell]) -> Box:
 
 
 def _find_write_lines(
-    dark: U8, level: U8, upright: U8, boxes: Sequence[_Cell]
+    dark: U8, thick: U8, level: U8, upright: U8, boxes: Sequence[_Cell]
 ) -> list[tuple[Box, list[_Cell]]]:
     """Room above lines that stand alone, no side of a box or frame, and the cells of open combs."""
     height, width = dark.shape
     side = max(dark.shape)
-    thick = np.asarray(cv2.dilate(dark, np.ones((3, 3), np.uint8)), np.uint8)
     beside_uprights = cv2.dilate(upright, np.ones((5, 5), np.uint8))
     labels, stats = connect(level)
     found: list[tuple[Box, list[_Cell]]] = []
@@ -258,11 +263,33 @@ def _find_open_comb(thick: U8, box: Box, rows: npt.NDArray[np.int64]) -> list[_C
         box: the room above the line.
         rows: of the line's upper edge in each column of the room.
     """
-    x, y, w, h = box
-    side = max(thick.shape)
-    rises = _are_dark_above(thick, x, rows, round(TICK * side))
+    x, _, _, h = box
     if _are_dark_above(thick, x, rows, round(1.3 * h)).any():
         return []  # by the sides of something that is higher
+    side = max(thick.shape)
+    return _divide(_are_dark_above(thick, x, rows, round(TICK * side)), box, side)
+
+
+def _divide_box(thick: U8, dotted: U8, level: U8, box: _Cell) -> list[_Cell]:
+    """The cells of a box that ticks on its lower side, or dotted lines, divide evenly.
+
+    Args:
+        thick: what is printed, thickened, uint8 ``[H, W]`` of 0 and 1.
+        dotted: that with the gaps between dots of upright lines filled, likewise.
+        level: the level lines, likewise.
+        box: the box.
+    """
+    side, middle = max(thick.shape), box.y + box.h // 2
+    lower = level[middle : box.y + box.h + 2, box.x : box.x + box.w]
+    rows = np.where(lower.any(0), middle + lower.argmax(0), box.y + box.h)
+    is_tick = _are_dark_above(thick, box.x, rows, round(TICK * side))
+    is_line = _are_dark_above(dotted, box.x, rows, round(DOTTED * box.h))
+    return _divide(is_tick | is_line, (box.x, box.y, box.w, box.h), side)
+
+
+def _divide(rises: npt.NDArray[np.bool_], box: Box, side: int) -> list[_Cell]:
+    """The even cells of a box, or of the room above a line, between what rises in its columns."""
+    x, y, w, h = box
     starts, ends = (
         np.flatnonzero(np.diff(rises.astype(np.int8), prepend=0, append=0) == way)
         for way in (1, -1)

@@ -69,6 +69,30 @@ def test_wide_parts_are_no_cells():
     assert not any(found.cells for found in propose_fields(page))
 
 
+@pytest.mark.parametrize("divider", ["ticks", "dots", "dashes"])
+def test_a_box_that_ticks_or_dotted_lines_divide(divider):
+    page = sheet()
+    cv2.rectangle(page, (300, 350), (540, 390), 0, 1)
+    for x in range(330, 540, 30):
+        if divider == "ticks":
+            cv2.line(page, (x, 378), (x, 390), 0, 1)
+        else:
+            for y in range(352, 388, {"dots": 4, "dashes": 7}[divider]):
+                cv2.line(page, (x, y), (x, y + (1 if divider == "dots" else 3)), 0, 1)
+    (found,) = propose_fields(page)
+    assert found.box == pytest.approx((300, 350, 240, 40), abs=5)
+    assert [x for x, _ in found.cells] == pytest.approx(range(300, 540, 30), abs=5)
+
+
+def test_a_caption_at_the_lower_side_divides_no_box():
+    page = sheet()
+    cv2.rectangle(page, (300, 340), (540, 390), 0, 1)
+    for x in range(312, 530, 20):
+        cv2.putText(page, "I", (x, 386), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, cv2.LINE_AA)
+    (found,) = propose_fields(page)
+    assert not found.cells
+
+
 @pytest.mark.parametrize("size", [0.3, 0.4])
 def test_a_box_with_a_caption_inside(size):
     page = sheet()
