@@ -118,7 +118,8 @@ class FieldCutter:
         on_lines = thick[thick > 0]
         wide = 2 * float(np.percentile(on_lines, 90)) if len(on_lines) else 2.0
         self._gap = min(13, int(wide) + 6) | 1
-        self._near = np.asarray(cv2.dilate(printed, np.ones((7, 7), np.uint8)), np.uint8)
+        beside = cv2.dilate(_mark_print(self._print), np.ones((7, 7), np.uint8))
+        self._near = np.asarray(beside, np.uint8)
         self._others = np.zeros_like(printed)
         for ox, oy, ow, oh in others:
             ends = ox - left, oy - top, ox + ow - left, oy + oh - top
@@ -215,6 +216,13 @@ def _strokes(length: int) -> list[U8]:
         cv2.line(kernel, start, (round(half + dx), round(half + dy)), 1, 1)
         kernels.append(kernel)
     return kernels
+
+
+def _mark_print(darkness: U8) -> U8:
+    """Where print is, uint8: 1 there, also on a thin line that two pixels share the darkness of."""
+    wide = cv2.boxFilter(darkness, -1, (3, 1), normalize=False)
+    high = cv2.boxFilter(darkness, -1, (1, 3), normalize=False)
+    return (np.maximum(wide, high) >= PRINT).astype(np.uint8)
 
 
 def _darkness(grey: U8) -> U8:

@@ -62,3 +62,16 @@ def test_a_pale_line_beside_print_is_no_digit(darkness, is_residue):
     one = FieldInk(ink, (0.0, 0.0), 1.0, (0.0, 0.0), 210.0, ones, 0 * ones)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((ink >= 28).astype(np.uint8))
     assert find_residue(one, labels, stats, 28.0)[1] == is_residue
+
+
+def test_a_thin_grey_line_that_a_scan_shows_darker_is_no_digit():
+    reference = np.asarray(cv2.resize(blank_form(), None, fx=2, fy=2), np.uint8)
+    page = reference.copy()
+    reference[410:480, 640:642] = 227, 235  # between two pixels
+    page[410:480, 640] = 130
+    placement = Placement.flat(np.eye(3), reference.shape)
+    field = FormField("number", (120, 400, 540, 88))
+    ink = FieldCutter(field, reference).cut(GreyImage.from_pixels(page), placement)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((ink.ink >= 28).astype(np.uint8))
+    assert len(stats) > 1
+    assert find_residue(ink, labels, stats, 28.0)[1:].all()
