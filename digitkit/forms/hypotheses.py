@@ -35,6 +35,9 @@ SPECK = 0.2
 SPILL = 0.25
 """A stroke with more than this share of its ink in a neighbouring cell is cut at the border."""
 
+SLIVER = 0.15
+"""Less than this share of the largest part of a stroke that is cut is no digit, but of the next."""
+
 FAINT = 0.1
 """Ink in a digit's edge that is left out, as a share of its darkness."""
 
@@ -139,7 +142,7 @@ def cut_cells(one: FormField, ink: FieldInk, level: float) -> Comb:
     """The ink of each cell of a comb.
 
     A connected stroke belongs to the cell that has most of it, also where it reaches out; one that
-    two cells share is cut.
+    two cells share is cut, but not into parts that are too small for a digit.
 
     Args:
         one: the field, with cells.
@@ -204,7 +207,12 @@ def _assign(
         np.bincount(most[kept], minlength=count)[most] > 0
     )  # fmt: skip
     whole = 1 - shares[np.arange(pieces), most] / areas <= SPILL
-    owner = np.where(whole[labels], most[labels], columns[None, :]) + 1
+    cells = np.arange(count)
+    target = np.tile(most[:, None], count)
+    for place in np.flatnonzero(kept & ~whole).tolist():
+        digits = np.flatnonzero(shares[place] >= SLIVER * shares[place].max())
+        target[place] = digits[np.abs(cells[:, None] - digits).argmin(1)]
+    owner = target[labels, columns[None, :]] + 1
     beside = is_beside(ink, one.box, stats, kept) & written
     return np.where(kept[labels], owner, 0).astype(np.int32), bool(beside.any())
 

@@ -6,6 +6,7 @@ from support.forms import WRITTEN, blank_form, fill_form
 
 from digitkit.forms.field_ink import FieldCutter, FieldInk, find_residue, ink_level
 from digitkit.forms.geometry import Placement
+from digitkit.forms.hypotheses import cut_cells
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
@@ -75,3 +76,17 @@ def test_a_thin_grey_line_that_a_scan_shows_darker_is_no_digit():
     _, labels, stats, _ = cv2.connectedComponentsWithStats((ink.ink >= 28).astype(np.uint8))
     assert len(stats) > 1
     assert find_residue(ink, labels, stats, 28.0)[1:].all()
+
+
+@pytest.mark.parametrize(("bottom", "is_digit"), [(24, False), (45, True)])
+def test_the_tip_of_digits_that_touch_is_no_digit_of_the_next_cell(bottom, is_digit):
+    ink = np.zeros((60, 120), np.uint8)
+    for x in (42, 82):
+        cv2.rectangle(ink, (x, 15), (x + 30, 45), 200, 3)
+    ink[28:31, 72:82] = 200
+    ink[15:bottom, 36:42] = 200
+    nothing = np.zeros_like(ink)
+    one = FieldInk(ink, (0.0, 0.0), 1.0, (0.0, 0.0), 0.0, nothing, nothing)
+    cells = tuple((40.0 * i, 40.0) for i in range(3))
+    segments = cut_cells(FormField("number", (0, 0, 120, 60), cells), one, 28.0).segments
+    assert [each.image is not None for each in segments] == [is_digit, True, True]
