@@ -24,6 +24,7 @@ from digitkit.forms.hypotheses import Comb, DigitSlot, Hypotheses, comb_hypothes
 from digitkit.forms.registration import ROUNDS, Picture, Registrar, Registration, is_better
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
 from digitkit.forms.segmentation import Lattice, cut_lattice, free_hypotheses
+from digitkit.forms.streaks import without_streaks
 from digitkit.forms.template import FormField, Template
 from digitkit.forms.template_file import load_templates
 from digitkit.images.grey import GreyImage
@@ -148,7 +149,8 @@ class Form:
         image = frame.grey
         known, registration = self._find(image)
         located = time.perf_counter_ns()
-        inks = [cutter.cut(image, registration.placement) for cutter in known.cutters]
+        clean = without_streaks(image)
+        inks = [cutter.cut(clean, registration.placement) for cutter in known.cutters]
         found = self._read_fields(known.template, inks)
         try:
             given = self.corrections.get(frame.name, {})
