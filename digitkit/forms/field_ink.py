@@ -281,6 +281,42 @@ def find_residue(
     return np.asarray(pale | thin)
 
 
+CROSSED_OUT = "is crossed out"
+"""Why a field is doubtful through whose number a line goes."""
+
+LINE = 2.0
+"""A straight line that is so long, in heights of the field, is no stroke of a digit ..."""
+
+LINE_SLOPES = np.deg2rad(np.arange(-12, 13, 2))
+"""... if it is one of these, from level; pens are wide enough for those between ..."""
+
+MIDDLE = 0.2
+"""... and this far from the upper and lower edge of the field, in its heights."""
+
+
+def is_crossed_out(one: FieldInk, box: Box, level: float) -> bool:
+    """Whether a line goes through what is written in a field.
+
+    Args:
+        one: the field's ink.
+        box: of the field, pixels of the reference.
+        level: from which darkness on it is ink.
+    """
+    left, top, right, bottom = (max(0, round(end)) for end in to_region(box, one))
+    length, room = round(LINE * (bottom - top)), round(MIDDLE * (bottom - top))
+    ink = (one.ink[top + room : bottom - room, left:right] >= level).astype(np.uint8)
+    widths = cv2.connectedComponentsWithStats(ink, connectivity=8)[2][1:, cv2.CC_STAT_WIDTH]
+    if not (widths >= length).any():
+        return False
+    for slope in LINE_SLOPES:
+        rise = round(length * np.tan(slope))
+        line = np.zeros((abs(rise) + 1, length), np.uint8)
+        cv2.line(line, (0, max(0, -rise)), (length - 1, max(0, rise)), 1, 1)
+        if cv2.erode(ink, line, borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
+            return True
+    return False
+
+
 def is_beside(
     one: FieldInk, box: Box, stats: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
