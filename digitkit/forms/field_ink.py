@@ -77,6 +77,7 @@ class FieldInk:
         others: 1 where another field is, uint8 ``[h, w]``.
         is_inside: whether the picture shows the whole field.
         is_known: whether the print around and in it is that of the template.
+        edges: 1 where it is dark beside brighter paper, but no stroke, uint8 ``[h, w]``.
     """
 
     ink: U8 = field(repr=False)
@@ -88,6 +89,7 @@ class FieldInk:
     others: U8 = field(repr=False)
     is_inside: bool = True
     is_known: bool = True
+    edges: U8 | None = field(default=None, repr=False)
 
 
 class FieldCutter:
@@ -139,12 +141,15 @@ class FieldCutter:
         pad = MAX_SHIFT / self.ratio
         x, y, w, h = self.region
         wider = (x - pad, y - pad, w + 2 * pad, h + 2 * pad)
-        seen = _darkness(placement.sample(image, wider, self.ratio))
+        grey = placement.sample(image, wider, self.ratio)
+        seen = _darkness(grey)
+        edges = _find_edges(grey, seen)
         height, width = self._print.shape
         column, row = self._find_shift(seen) if self._has_print else (MAX_SHIFT, MAX_SHIFT)
-        seen = seen[row : row + height, column : column + width]
+        seen, edges = (each[row : row + height, column : column + width] for each in (seen, edges))
         if seen.shape != self._print.shape:  # rounded otherwise
             seen = np.asarray(cv2.resize(seen, (width, height)), np.uint8)
+            edges = np.asarray(cv2.resize(edges, (width, height)), np.uint8)
         shift = ((column - MAX_SHIFT) / self.ratio, (row - MAX_SHIFT) / self.ratio)
         gain = self._gain(seen)
         return FieldInk(
@@ -157,6 +162,7 @@ class FieldCutter:
             self._others,
             self._is_inside(placement, image.shape),
             self._least_print(seen, gain) >= MIN_SEEN,
+            edges,
         )
 
     def _is_inside(self, placement: Placement, shape: tuple[int, int]) -> bool:
@@ -234,6 +240,14 @@ def _darkness(grey: U8) -> U8:
     paper = cv2.resize(paper, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
     bright = np.maximum(paper, 1).astype(np.float32)
     return np.asarray(((bright - grey) * (255 / bright)).clip(0, 255), np.uint8)
+
+
+def _find_edges(grey: U8, darkness: U8) -> U8:
+    """Where something large and dark begins: darker than the paper, but not than its own sides."""
+    size = min(grey.shape) // 3 | 1  # half of the field's height: wider than a stroke
+    fine = cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, np.ones((size, size), np.uint8))
+    most = grey * (darkness / np.maximum(255.0 - darkness, 1))
+    return np.asarray(fine < 0.5 * most, np.uint8)
 
 
 def ink_level(inks: list[FieldInk]) -> float:
@@ -315,6 +329,37 @@ def is_crossed_out(one: FieldInk, box: Box, level: float) -> bool:
         if cv2.erode(ink, line, borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
             return True
     return False
+
+
+COVERED = "is partly covered"
+"""Why a field is doubtful in which something dark begins that is no ink."""
+
+EDGE = 0.5
+"""Ink is the edge of something if more than this share of it is."""
+
+EDGE_HEIGHT = 0.3
+"""Lower ink tells nothing, in heights of the field."""
+
+
+def is_covered(one: FieldInk, box: Box, level: float) -> bool:
+    """Whether the edge of something large and dark is in a field, as of a finger.
+
+    Args:
+        one: the field's ink.
+        box: of the field, pixels of the reference.
+        level: from which darkness on it is ink.
+    """
+    if one.edges is None:
+        return False
+    left, top, right, bottom = (max(0, round(end)) for end in to_region(box, one))
+    part = slice(top, bottom), slice(left, right)
+    found = cv2.connectedComponentsWithStats((one.ink[part] >= level).astype(np.uint8))
+    labels, stats = np.asarray(found[1]), np.asarray(found[2])
+    edge = np.bincount(labels.ravel(), one.edges[part].ravel(), len(stats))
+    beside = np.bincount(labels.ravel(), one.near[part].ravel(), len(stats))
+    area, high = stats[:, cv2.CC_STAT_AREA], stats[:, cv2.CC_STAT_HEIGHT]
+    is_edge = (high >= EDGE_HEIGHT * (bottom - top)) & (edge > EDGE * area) & (beside < EDGE * area)
+    return bool(is_edge[1:].any())
 
 
 def is_beside(

@@ -17,7 +17,15 @@ from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms.checksums import Checksum
 from digitkit.forms.corrections import File, load_field_texts
 from digitkit.forms.decide import Decision, decide
-from digitkit.forms.field_ink import CROSSED_OUT, FieldCutter, FieldInk, ink_level, is_crossed_out
+from digitkit.forms.field_ink import (
+    COVERED,
+    CROSSED_OUT,
+    FieldCutter,
+    FieldInk,
+    ink_level,
+    is_covered,
+    is_crossed_out,
+)
 from digitkit.forms.field_line import FIELD_WEIGHTS, read_field
 from digitkit.forms.geometry import Placement
 from digitkit.forms.hypotheses import Comb, DigitSlot, Hypotheses, comb_hypotheses, cut_cells
@@ -227,6 +235,8 @@ class Form:
             elif not ink.is_known and has_print:
                 doubt = "the print around it is not the template's"
                 hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, doubt))
+            elif is_covered(ink, one.box, level):
+                hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, COVERED))
             elif is_crossed_out(ink, one.box, level):
                 hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, CROSSED_OUT))
             found[one.name] = hypotheses
