@@ -159,6 +159,7 @@ class PageStrategy:
             settle_digits,
             settle_marks,
         )
+        from digitkit.reading.strikes import find_strikes
         from digitkit.reading.words import doubt_words
 
         assert self._judges is not None  # without them, digits are only detected
@@ -171,7 +172,7 @@ class PageStrategy:
         members, lines = look_again(image, members, lines, line_reader, classify, min_confidence)
         members = recut_digits(image, members, lines, classify, min_confidence)
         marks = settle_marks(find_marks(lines, members), members, lines)
-        marks = tuple(keep_within(marks, *image.shape))
+        marks = tuple(keep_within((*marks, *find_strikes(lines, members)), *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
         if not any(fills(member.detection, image) for member in members):
             seen = look_at_few(digits, members, image, load_grey)

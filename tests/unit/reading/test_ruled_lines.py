@@ -231,3 +231,14 @@ def test_in_an_image_of_one_number_letters_are_missing_from_it(one_of_each, befo
     cv2.putText(image, "k", place, cv2.FONT_HERSHEY_SIMPLEX, 1.4, 50, 3, cv2.LINE_AA)
     (number,) = Reader(mode="number").read(image).numbers
     assert not number.complete
+
+
+@pytest.mark.parametrize("ends", ["number", "image"])
+def test_a_number_that_is_crossed_out_is_not_complete(reader, one_of_each, ends):
+    image = np.hstack([write(text, one_of_each, step=40) for text in ("  2840", "  2840  ")])
+    left, _, right, _ = around(image[:, : image.shape[1] // 2])
+    left, right = (left - 8, right + 8) if ends == "number" else (0, image.shape[1])
+    cv2.line(image, (left, 103), (right, 101), 47, 4, cv2.LINE_AA)
+    numbers = reader.read(image).numbers
+    assert [number.guess for number in numbers] == ["2840", "2840"]
+    assert [number.complete for number in numbers] == [ends == "image", True]

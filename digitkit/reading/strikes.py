@@ -1,0 +1,90 @@
+"""Strikes: level lines through numbers that were crossed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.reading.lines import Line
+from digitkit.reading.results import Mark
+from digitkit.reading.strip_ink import Ink
+from digitkit.reading.strips import HALF, Member, Strip
+
+LEVEL, AROUND = 0.25, 0.45
+"""A strike is mostly not further above or below the middle of the digits than the first, in
+heights, and does not go on within the second."""
+
+GAP = 0.4
+"""It is interrupted by the strokes of digits, for less than this, in heights."""
+
+COVERED = 0.6
+"""It goes through at least this part of the width of two digits."""
+
+SEEN, STRONG = 0.97, 100
+"""From the first of these digits to the last there is ink in this part of the columns, at least so
+strong, 0–255: where only bars of digits are level, there are gaps."""
+
+INSIDE = 0.3
+"""It ends at least this far inside of the row's strip, in heights; a ruled line goes on."""
+
+
+def find_strikes(lines: Mapping[int, Line], members: Sequence[Member]) -> Iterator[Mark]:
+    """Find the lines through numbers: ink that makes them incomplete.
+
+    Args:
+        lines: the rows with an accepted digit, by their number.
+        members: the digits that are reported, with their rows.
+    """
+    for row, line in lines.items():
+        ink = line.strip.ink
+        if ink is None:
+            continue
+        digits = [each for each in members if each.digit.row == row and each.digit.accepted]
+        for start, end in _find_runs(line.strip, ink):
+            crossed = [each for each in digits if _is_covered(line.strip, each, start, end)]
+            if len(crossed) > 1 and _has_no_gaps(line.strip, ink, crossed):
+                rows = _rows(line.strip, LEVEL)
+                shape = line.strip.shape_of(ink.level[rows, start:end], start, rows.start)
+                box, level_box = line.strip.to_boxes(shape)
+                if not line.strip.is_cut(box):  # else it may go on beyond the image
+                    yield Mark("ink", box, row, level_box)
+
+
+def _find_runs(strip: Strip, ink: Ink) -> Iterator[tuple[int, int]]:
+    """Where level lines through the middle of a strip begin and end, if both are in it, pixels."""
+    columns = np.flatnonzero(ink.level[_rows(strip, AROUND)].any(0))
+    in_middle = np.asarray(ink.level[_rows(strip, LEVEL)].any(0))
+    room, width = INSIDE * strip.unit, strip.shape[1]
+    for run in _split(columns, GAP * strip.unit):
+        start, end = int(run[0]), int(run[-1]) + 1
+        if start >= room and end <= width - room and in_middle[run].mean() > 0.5:
+            yield start, end
+
+
+def _rows(strip: Strip, reach: float) -> slice:
+    """The pixels of a strip at most so far above and below its middle, in heights."""
+    return slice(round((HALF - reach) * strip.unit), round((HALF + reach) * strip.unit))
+
+
+def _split(columns: npt.NDArray[np.intp], gap: float) -> list[npt.NDArray[np.intp]]:
+    """Runs of columns with no wider gap within."""
+    runs = np.split(columns, np.flatnonzero(np.diff(columns) > gap) + 1)
+    return [run for run in runs if len(run)]
+
+
+def _has_no_gaps(strip: Strip, ink: Ink, members: Sequence[Member]) -> bool:
+    """Whether there is ink in the middle of a strip all the way from a digit to another."""
+    shapes = [strip.shape_of_member(member) for member in members]
+    first = round(min(shape.left for shape in shapes) * strip.unit)
+    last = round(max(shape.left + shape.width for shape in shapes) * strip.unit)
+    darkest = np.asarray(ink.strength[_rows(strip, LEVEL), max(first, 0) : last].max(0))
+    return float((darkest >= STRONG).mean()) >= SEEN
+
+
+def _is_covered(strip: Strip, member: Member, start: int, end: int) -> bool:
+    """Whether a line from a column to another goes through most of a digit's width."""
+    shape = strip.shape_of_member(member)
+    left, right = shape.left * strip.unit, (shape.left + shape.width) * strip.unit
+    return min(right, end) - max(left, start) >= COVERED * (right - left)
