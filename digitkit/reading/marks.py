@@ -282,14 +282,18 @@ def _are_marks(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool
     flat &= np.abs(middle) <= DASH_MIDDLE
     large = ~(small | flat) & (area >= MIN_ATTACHED)
     large[0] = False
-    common = np.minimum((x + w)[:, None], x + w) - np.maximum(x[:, None], x)
-    covered = np.where(large, common, 0).max(1, initial=0) / np.maximum(w, 1e-6)
+    found, big = np.flatnonzero(small | flat), np.flatnonzero(large)
+    ends = x + w
+    common = np.minimum(ends[found, None], ends[big]) - np.maximum(x[found, None], x[big])
+    covered = np.zeros(len(x))
+    covered[found] = common.max(1, initial=0) / w[found]
     small &= covered <= 0
-    round_ones = small & (np.maximum(w, h) <= ROUND * np.minimum(w, h))
-    shift, apart = (np.abs(at[:, None] - at) for at in (x + w / 2, middle))
+    dots = np.flatnonzero(small & (np.maximum(w, h) <= ROUND * np.minimum(w, h)))
+    shift, apart = (np.abs(at[dots, None] - at[dots]) for at in (x + w / 2, middle))
     above = (shift < PAIR_SHIFT) & (apart > PAIR_APART[0]) & (apart < PAIR_APART[1])
-    is_colon = round_ones & (above & round_ones).any(1)
-    return np.asarray(small & low | is_colon | flat & (covered <= DASH_COVERED))
+    are_marks = (small & low) | (flat & (covered <= DASH_COVERED))
+    are_marks[dots[above.any(1)]] = True
+    return np.asarray(are_marks)
 
 
 def _find_swallowed(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[int]:
