@@ -6,9 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from digitkit.arrays import U8
+from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, resize_to
 from digitkit.images.ink import WORK_SIDE, separability
+from digitkit.images.masks import connect
 from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import DIGITS, Weights, combine, to_prediction
 from digitkit.reading.grey_classifier import GreyClassifier
@@ -35,6 +39,9 @@ MANY = 3
 
 SPECK = 0.25
 """Detections lower than this fraction of the highest one do not count for `MANY`."""
+
+MANY_PIECES, PIECE = 4, 0.2
+"""Ink in so many pieces, each with this part of the largest one's area, is not one digit."""
 
 FILLED = 0.3
 """A digit whose longer side is at least this fraction of its image's fills it."""
@@ -93,7 +100,7 @@ def settle_whole(
     Returns:
         Only the whole image if both classifiers are sure that it is one digit: the others are its
         parts, or dirt. Else the others, with the whole image as its pixels show it if they are few,
-        unless the grey classifier takes it for none.
+        unless its ink is in many pieces or the grey classifier takes it for none.
         Where the pixels decided, ink that seems to go on beyond the border is a shadow.
 
     Raises:
@@ -103,6 +110,8 @@ def settle_whole(
     if not classified or not classified[-1].detection.whole_image:
         return classified
     *others, whole = classified
+    if _is_in_pieces(whole.detection.ink):
+        return others
     own = whole.prediction
     complete = replace(whole, detection=replace(whole.detection, cut_sides=0))
     if own.confidence >= max(SURE, min_confidence):
@@ -115,6 +124,13 @@ def settle_whole(
         return others
     settled = settle_single(own, image, load_grey, min_confidence)
     return [*others, whole if settled is own else replace(complete, prediction=settled)]
+
+
+def _is_in_pieces(ink: U8) -> bool:
+    """Whether ink, uint8 ``[h, w]``, is in many pieces of similar size, such as a list."""
+    _, stats = connect(np.asarray(cv2.threshold(ink, 127, 1, cv2.THRESH_BINARY)[1], np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    return int((areas >= PIECE * areas.max(initial=0)).sum()) >= MANY_PIECES
 
 
 def is_page(detections: Sequence[Detection]) -> bool:

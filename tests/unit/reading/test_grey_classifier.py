@@ -1,5 +1,6 @@
 """Digits that stand alone, whose ink is not clear: their pixels are read as they are."""
 
+from dataclasses import replace
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -124,6 +125,19 @@ def test_a_page_is_one_digit_if_both_are_sure(one_of_each):
     assert others == specks
     assert (settled.prediction.digit, settled.detection.cut_sides) == (7, 0)
     assert settle_whole(many, image, sure, 0.9) is many
+
+
+@pytest.mark.parametrize(("pieces", "is_one"), [(3, True), (4, False)])
+def test_ink_in_many_pieces_is_not_one_digit(one_of_each, pieces, is_one):
+    image = GreyImage.from_pixels(photograph(one_of_each[8], 300))
+    ink = np.zeros((160, 160), np.uint8)
+    for place in range(pieces):
+        ink[10 + 40 * place : 40 + 40 * place, 20:140] = 255
+    ink[5, 5] = 255  # a speck is no piece
+    whole = candidate(8, 0.999, 280, whole_image=True)
+    whole = replace(whole, detection=replace(whole.detection, ink=ink))
+    found = settle_whole([candidate(1, 0.4, 90), whole], image, loads(says(8, 0.999)), 0.9)
+    assert (found[-1].prediction.digit == 8) == is_one
 
 
 @pytest.mark.parametrize(("none", "is_dropped"), [(0.6, True), (0.4, False)])
