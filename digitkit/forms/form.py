@@ -17,18 +17,11 @@ from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms.checksums import Checksum
 from digitkit.forms.corrections import File, load_field_texts
 from digitkit.forms.decide import Decision, decide
-from digitkit.forms.field_ink import (
-    COVERED,
-    CROSSED_OUT,
-    FieldCutter,
-    FieldInk,
-    ink_level,
-    is_covered,
-    is_crossed_out,
-)
+from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
 from digitkit.forms.field_line import FIELD_WEIGHTS, read_field
 from digitkit.forms.geometry import Placement
 from digitkit.forms.hypotheses import Comb, DigitSlot, Hypotheses, comb_hypotheses, cut_cells
+from digitkit.forms.obstructions import find_obstruction
 from digitkit.forms.registration import ROUNDS, Picture, Registrar, Registration, is_better
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
 from digitkit.forms.segmentation import Lattice, cut_lattice, free_hypotheses
@@ -232,13 +225,12 @@ class Form:
                 hypotheses = comb_hypotheses(one, part, both, own)
             if not ink.is_inside:
                 hypotheses = Hypotheses(doubts=("is not completely in the picture",))
-            elif not ink.is_known and has_print:
-                doubt = "the print around it is not the template's"
-                hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, doubt))
-            elif is_covered(ink, one.box, level):
-                hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, COVERED))
-            elif is_crossed_out(ink, one.box, level):
-                hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, CROSSED_OUT))
+            else:
+                doubt: str | None = "the print around it is not the template's"
+                if ink.is_known or not has_print:
+                    doubt = find_obstruction(ink, one.box, level)
+                if doubt:
+                    hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, doubt))
             found[one.name] = hypotheses
         return found
 

@@ -1,0 +1,72 @@
+"""Obstructions of a field: a line that crosses out its number, or an object that covers a part."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from digitkit.arrays import U8, Box
+from digitkit.forms.field_ink import FieldInk, to_region
+from digitkit.images.cv import cv2
+from digitkit.images.masks import connect
+
+LINE = 2.0
+"""Least length of a straight line that crosses out a number, in heights of the field."""
+
+LINE_SLOPES = np.deg2rad(np.arange(-12, 13, 2))
+"""Slopes of such lines that are tested; a pen is wide enough for the slopes between them."""
+
+MIDDLE = 0.2
+"""Such a line is at least this far from the upper and lower edge of the field, in its heights."""
+
+EDGE = 0.5
+"""A piece of ink is the edge of an object if more than this share of it is."""
+
+EDGE_HEIGHT = 0.3
+"""Least height of such a piece, in heights of the field."""
+
+
+def find_obstruction(one: FieldInk, box: Box, level: float) -> str | None:
+    """Why a field is doubtful, in words: it is partly covered, or crossed out. None if neither.
+
+    Args:
+        one: the field's ink.
+        box: of the field, pixels of the reference.
+        level: from which darkness on it is ink.
+    """
+    left, top, right, bottom = (max(0, round(end)) for end in to_region(box, one))
+    part = slice(top, bottom), slice(left, right)
+    ink = (one.ink[part] >= level).astype(np.uint8)
+    if one.edges is not None and _is_covered(ink, one.edges[part], one.near[part]):
+        return "is partly covered"
+    return "is crossed out" if _is_crossed_out(ink) else None
+
+
+def _is_covered(ink: U8, edges: U8, near: U8) -> bool:
+    """Whether the edge of a large dark object, such as a finger, is in a field.
+
+    Args:
+        ink: in the field, uint8 ``[h, w]`` of 0 and 1.
+        edges: likewise; see `FieldInk.edges`.
+        near: likewise; see `FieldInk.near`.
+    """
+    labels, stats = connect(ink)
+    edge, beside = (np.bincount(labels.ravel(), each.ravel(), len(stats)) for each in (edges, near))
+    area, high = stats[:, cv2.CC_STAT_AREA], stats[:, cv2.CC_STAT_HEIGHT]
+    is_edge = (high >= EDGE_HEIGHT * len(ink)) & (edge > EDGE * area) & (beside < EDGE * area)
+    return bool(is_edge[1:].any())
+
+
+def _is_crossed_out(ink: U8) -> bool:
+    """Whether a long line goes through the ink of a field, uint8 ``[h, w]`` of 0 and 1."""
+    length, room = round(LINE * len(ink)), round(MIDDLE * len(ink))
+    ink = ink[room : len(ink) - room]
+    _, stats = connect(ink)
+    if not (stats[1:, cv2.CC_STAT_WIDTH] >= length).any():
+        return False
+    for slope in LINE_SLOPES:
+        rise = round(length * np.tan(slope))
+        line = np.zeros((abs(rise) + 1, length), np.uint8)
+        cv2.line(line, (0, max(0, -rise)), (length - 1, max(0, rise)), 1, 1)
+        if cv2.erode(ink, line, borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
+            return True
+    return False
