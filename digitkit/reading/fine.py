@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import F64, U8, Box
 from digitkit.images.cv import cv2
@@ -147,36 +149,46 @@ def _find_writing(work: U8, scale: Scale, known: Sequence[Candidate]) -> U8:
     return np.asarray((share > _BUSY[0]) & (share < _BUSY[1]), np.uint8)
 
 
-def has_other_writing(
-    image: GreyImage, scale: Scale, known: Sequence[Candidate], *, is_resolved: bool
-) -> bool:
-    """Whether an image has ink like that of writing beside what was found at a coarse scale.
+class Writing:
+    """The ink of an image that may be writing, to compare with what is found at each scale."""
 
-    Args:
-        image: the image.
-        scale: the detector's output for it.
-        known: digits that were found.
-        is_resolved: whether the scale is so fine that the detector tells letters and lines from
-            small digits.
-    """
-    times = image.halvings + 1
-    while max(image.shape) >> times > _SIDE:
-        times += 1
-    grey = image.halved(times)
-    ratio = image.shape[1] / grey.shape[1], image.shape[0] / grey.shape[0]
-    ink = _find_contrast(grey, _CLEAR)
-    is_texture = _share_of_blocks(ink) >= _BUSY[1]
-    lines = cv2.max(open_mask(ink, 1, _LINE), open_mask(ink, _LINE, 1))
-    ink = np.asarray(cv2.subtract(ink, cv2.dilate(lines, np.ones((3, 3), np.uint8))), np.uint8)
-    if is_resolved:
-        other = cv2.resize(scale.maps.other, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        ink[cv2.dilate(other, np.ones((5, 5), np.uint8)) >= _OTHER] = 0
-    for candidate in known:
-        if candidate.score >= SURE_SCORE:
-            _, top, _, bottom = candidate.edges
-            ink[_place(candidate, ratio, _ROOM * (bottom - top) / ratio[1])] = 0
-    busy = (_share_of_blocks(ink) > _MUCH) & ~is_texture
-    return bool((busy[:, 1:] & busy[:, :-1]).any())
+    def __init__(self, image: GreyImage) -> None:
+        """Look at the image when first asked."""
+        self._image = image
+
+    @cached_property
+    def _ink(self) -> tuple[U8, npt.NDArray[np.bool_]]:
+        """Ink without lines, 1 or 0, uint8 ``[h, w]``; and which of its blocks are textures."""
+        times = self._image.halvings + 1
+        while max(self._image.shape) >> times > _SIDE:
+            times += 1
+        ink = _find_contrast(self._image.halved(times), _CLEAR)
+        is_texture = np.asarray(_share_of_blocks(ink) >= _BUSY[1])
+        lines = cv2.max(open_mask(ink, 1, _LINE), open_mask(ink, _LINE, 1))
+        rest = cv2.subtract(ink, cv2.dilate(lines, np.ones((3, 3), np.uint8)))
+        return np.asarray(rest, np.uint8), is_texture
+
+    def is_beside(self, scale: Scale, known: Sequence[Candidate], *, is_resolved: bool) -> bool:
+        """Whether there is writing beside what was found at a coarse scale.
+
+        Args:
+            scale: the detector's output.
+            known: digits that were found.
+            is_resolved: whether the scale is so fine that the detector tells letters and lines from
+                small digits.
+        """
+        ink, is_texture = self._ink[0].copy(), self._ink[1]
+        height, width = ink.shape
+        ratio = self._image.shape[1] / width, self._image.shape[0] / height
+        if is_resolved:
+            other = cv2.resize(scale.maps.other, (width, height), interpolation=cv2.INTER_LINEAR)
+            ink[cv2.dilate(other, np.ones((5, 5), np.uint8)) >= _OTHER] = 0
+        for candidate in known:
+            if candidate.score >= SURE_SCORE:
+                _, top, _, bottom = candidate.edges
+                ink[_place(candidate, ratio, _ROOM * (bottom - top) / ratio[1])] = 0
+        busy = (_share_of_blocks(ink) > _MUCH) & ~is_texture
+        return bool((busy[:, 1:] & busy[:, :-1]).any())
 
 
 def _find_contrast(grey: U8, least: int) -> U8:

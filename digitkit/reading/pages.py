@@ -21,9 +21,9 @@ from digitkit.reading.detections import Detection
 from digitkit.reading.detector import CENTRE, Detector
 from digitkit.reading.fine import (
     FINE_HEIGHT,
+    Writing,
     are_few,
     choose_tiles,
-    has_other_writing,
     measure_ink,
     merge_fine,
 )
@@ -109,6 +109,7 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
     """
     scales: list[Scale] = []
     candidates: list[Candidate] = []
+    writing = Writing(image)
     # A camera's frames follow each other, so each has little time.
     is_frame = max(image.shape) <= CAMERA_SIDES[1]
     for reduced in _reduce(image):
@@ -127,9 +128,7 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
         if is_clear and (is_frame or not are_few(candidates, ratio[0])):
             share = max(reduced.shape) / (_work_ratio(image.shape) * max(image.shape))
             is_finest, is_resolved = share > SHARES[0], share > SHARES[1]
-            if is_finest or not has_other_writing(
-                image, scale, candidates, is_resolved=is_resolved
-            ):
+            if is_finest or not writing.is_beside(scale, candidates, is_resolved=is_resolved):
                 return scales, candidates
     fine_ratio, tiles = choose_tiles(reduced, scales[0], candidates)
     for x, y, w, h in tiles:
