@@ -38,18 +38,35 @@ def find_strikes(lines: Mapping[int, Line], members: Sequence[Member]) -> Iterat
         members: the digits that are reported, with their rows.
     """
     for row, line in lines.items():
-        ink = line.strip.ink
+        strip, ink = line.strip, line.strip.ink
         if ink is None:
             continue
-        digits = [each for each in members if each.digit.row == row and each.digit.accepted]
-        for start, end in _find_runs(line.strip, ink):
-            crossed = [each for each in digits if _is_covered(line.strip, each, start, end)]
-            if len(crossed) > 1 and _has_no_gaps(line.strip, ink, crossed):
-                rows = _rows(line.strip, LEVEL)
-                shape = line.strip.shape_of(ink.level[rows, start:end], start, rows.start)
-                box, level_box = line.strip.to_boxes(shape)
-                if not line.strip.is_cut(box):  # else it may go on beyond the image
+        runs = list(_find_runs(strip, ink))
+        if not runs:
+            continue
+        sides = [
+            _sides_of(strip, each)
+            for each in members
+            if each.digit.row == row and each.digit.accepted
+        ]
+        for start, end in runs:
+            crossed = [
+                (left, right)
+                for left, right in sides
+                if min(right, end) - max(left, start) >= COVERED * (right - left)
+            ]
+            if len(crossed) > 1 and _has_no_gaps(strip, ink, crossed):
+                rows = _rows(strip, LEVEL)
+                shape = strip.shape_of(ink.level[rows, start:end], start, rows.start)
+                box, level_box = strip.to_boxes(shape)
+                if not strip.is_cut(box):  # else it may go on beyond the image
                     yield Mark("ink", box, row, level_box)
+
+
+def _sides_of(strip: Strip, member: Member) -> tuple[float, float]:
+    """The left and right side of a digit, pixels of the strip."""
+    shape = strip.shape_of_member(member)
+    return shape.left * strip.unit, (shape.left + shape.width) * strip.unit
 
 
 def _find_runs(strip: Strip, ink: Ink) -> Iterator[tuple[int, int]]:
@@ -74,17 +91,8 @@ def _split(columns: npt.NDArray[np.intp], gap: float) -> list[npt.NDArray[np.int
     return [run for run in runs if len(run)]
 
 
-def _has_no_gaps(strip: Strip, ink: Ink, members: Sequence[Member]) -> bool:
-    """Whether there is ink in the middle of a strip all the way from a digit to another."""
-    shapes = [strip.shape_of_member(member) for member in members]
-    first = round(min(shape.left for shape in shapes) * strip.unit)
-    last = round(max(shape.left + shape.width for shape in shapes) * strip.unit)
+def _has_no_gaps(strip: Strip, ink: Ink, sides: Sequence[tuple[float, float]]) -> bool:
+    """Whether there is ink in the middle of a strip from the first of some digits to the last."""
+    first, last = round(min(left for left, _ in sides)), round(max(right for _, right in sides))
     darkest = np.asarray(ink.strength[_rows(strip, LEVEL), max(first, 0) : last].max(0))
     return float((darkest >= STRONG).mean()) >= SEEN
-
-
-def _is_covered(strip: Strip, member: Member, start: int, end: int) -> bool:
-    """Whether a line from a column to another goes through most of a digit's width."""
-    shape = strip.shape_of_member(member)
-    left, right = shape.left * strip.unit, (shape.left + shape.width) * strip.unit
-    return min(right, end) - max(left, start) >= COVERED * (right - left)
