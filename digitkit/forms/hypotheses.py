@@ -36,7 +36,8 @@ SPILL = 0.25
 """A stroke with more than this share of its ink in a neighbouring cell is cut at the border."""
 
 SLIVER = 0.15
-"""Less than this share of the largest part of a stroke that is cut is no digit, but of the next."""
+"""A stroke that is cut may leave a part with less than this share of its largest part: it goes to
+the nearest cell with a digit."""
 
 FAINT = 0.1
 """Ink in a digit's edge that is left out, as a share of its darkness."""

@@ -274,8 +274,8 @@ def template_text(
     """A template as `load_template` reads it.
 
     Args:
-        fields: with boxes and cells; their constraints are not written. Without any the text shows
-            how one is added, without which it is no template yet.
+        fields: with boxes and cells; their constraints are not written. Without
+            fields the text has a commented example of one.
         reference: name of the reference picture, beside the template.
         sha256: of that file.
         size: its width and height, pixels.

@@ -210,8 +210,8 @@ def _is_frame(strip: Strip, shape: Shape, placed: Sequence[Placed]) -> bool:
 def _doubt(ink: Ink, kind: MarkKind, shape: Shape, far: Sequence[Shape]) -> MarkKind:
     """The kind of a shape, which may not be what it looks like.
 
-    A point may be one of a dotted line; and a dash that is close to ink before it is no minus, also
-    where that ink is too far from the row's digits to be a mark.
+    A point may belong to a dotted line. A dash is not a minus if ink stands close before it, even
+    if that ink is too far from the row's digits to be a mark.
     """
     if kind in ("point", "comma"):
         is_dotted = any(each.runs_near(shape.centre, shape.middle + HALF) for each in ink.dotted)
