@@ -7,6 +7,7 @@ The file is `digitkit/benchmark/bench-report.schema.json`; a test fails when it 
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -41,9 +42,11 @@ def _describe(definition: dict[str, Any]) -> None:
 
     What may be missing in an older report is always written: all properties are required.
     """
-    about, _, attributes = definition["description"].partition("\n    Attributes:\n")
+    # Not every version of msgspec takes the indentation away.
+    docstring = inspect.cleandoc(definition["description"])
+    about, _, attributes = docstring.partition("\nAttributes:\n")
     definition["description"] = " ".join(about.split())
-    words = re.split(r"^        (\w+): ", attributes, flags=re.MULTILINE)[1:]
+    words = re.split(r"^    (\w+): ", attributes, flags=re.MULTILINE)[1:]
     described = dict(zip(words[::2], words[1::2], strict=True))
     properties = definition["properties"]
     for name, schema in properties.items():
