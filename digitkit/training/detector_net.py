@@ -6,20 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from digitkit.training.blocks import conv
 
-def _conv(
-    inside: int, outside: int, kernel: int = 3, stride: int = 1, groups: int = 1
-) -> nn.Module:
+
+def _separable(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outside),
-        nn.ReLU(inplace=True),
-    )
-
-
-def _separable(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Module:
-    return nn.Sequential(
-        _conv(inside, inside, kernel, stride, groups=inside), _conv(inside, outside, 1)
+        conv(inputs, inputs, kernel, stride, groups=inputs), conv(inputs, outputs, 1)
     )
 
 
@@ -34,16 +26,16 @@ class DetectorNet(nn.Module):
         """
         super().__init__()
         a, b, c, d = widths
-        self.down2 = nn.Sequential(nn.PixelUnshuffle(2), _conv(4, a))
-        self.down4 = nn.Sequential(_conv(a, b, stride=2), _separable(b, b))
+        self.down2 = nn.Sequential(nn.PixelUnshuffle(2), conv(4, a))
+        self.down4 = nn.Sequential(conv(a, b, stride=2), _separable(b, b))
         self.down8 = nn.Sequential(_separable(b, c, stride=2), _separable(c, c), _separable(c, c))
         # Whether a glyph belongs to a number or to a word is decided by its line: here, a layer
         # sees 80 pixels and costs little.
         self.down16 = nn.Sequential(
             _separable(c, d, stride=2), *(_separable(d, d, kernel=5) for _ in range(4))
         )
-        self.up8, self.at8 = _conv(d, c, 1), _separable(c, c)
-        self.up4, self.at4 = _conv(c, b, 1), _separable(b, b)
+        self.up8, self.at8 = conv(d, c, 1), _separable(c, c)
+        self.up4, self.at4 = conv(c, b, 1), _separable(b, b)
         self.place = nn.Sequential(_separable(b, b), nn.Conv2d(b, 5, 1))
         # Four values per cell, rearranged as two by two: a layer at half size would take a third of
         # the net's time.

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from digitkit.reading.grey_classifier import SIDE
+from digitkit.training.blocks import conv
 
 CLASSES = 11
 """The digits, and no digit."""
@@ -16,19 +17,13 @@ LEAST_CONTRAST = 2.0
 """Images of less contrast are not stretched further: standard deviation, grey levels."""
 
 
-def _conv(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
-    )
-
-
 class _Residual(nn.Module):
     """Two convolutions and a shortcut (He et al., Deep Residual Learning, CVPR 2016)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            _conv(width, width),
+            conv(width, width),
             nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)),
         )
 
@@ -44,9 +39,9 @@ class GreyNet(nn.Module):
         super().__init__()
         a, b, c, d = 24, 40, 64, 96  # channels at the full size, 1/2, 1/4 and 1/8
         self.body = nn.Sequential(
-            _conv(1, a), _conv(a, b, 2), _conv(b, b),
-            _conv(b, c, 2), _Residual(c),
-            _conv(c, d, 2), _Residual(d),
+            conv(1, a), conv(a, b, stride=2), conv(b, b),
+            conv(b, c, stride=2), _Residual(c),
+            conv(c, d, stride=2), _Residual(d),
         )  # fmt: skip
         self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(d * (SIDE // 8) ** 2, CLASSES)

@@ -7,22 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from digitkit.reading.line_reader import NONE
-
-
-def _conv(inside: int, outside: int, stride: int | tuple[int, int]) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
-    )
-
-
-def _along(width: int, dilation: int) -> nn.Sequential:
-    """A layer along the line, which sees `dilation` columns to either side."""
-    padding, dilations = (0, dilation), (1, dilation)
-    return nn.Sequential(
-        nn.Conv2d(width, width, (1, 3), padding=padding, dilation=dilations, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-    )
+from digitkit.training.blocks import conv
 
 
 class LineNet(nn.Module):
@@ -44,16 +29,18 @@ class LineNet(nn.Module):
         super().__init__()
         a, b, c, d, e = widths
         self.body = nn.Sequential(
-            _conv(1, a, 2),
-            _conv(a, b, (2, 1)),
-            _conv(b, c, 1),
-            _conv(c, d, (2, 1)),
-            _conv(d, e, (2, 1)),
-            nn.Sequential(
-                nn.Conv2d(e, columns, (3, 1), bias=False), nn.BatchNorm2d(columns), nn.ReLU()
-            ),
+            conv(1, a, stride=2),
+            conv(a, b, stride=(2, 1)),
+            conv(b, c),
+            conv(c, d, stride=(2, 1)),
+            conv(d, e, stride=(2, 1)),
+            conv(e, columns, kernel=(3, 1), padding=0),
         )
-        self.along = nn.ModuleList([_along(columns, dilation) for dilation in dilations])
+        # Along the line: each sees `dilation` columns to either side.
+        self.along = nn.ModuleList(
+            conv(columns, columns, (1, 3), padding=(0, dilation), dilation=(1, dilation))
+            for dilation in dilations
+        )
         self.head = nn.Conv2d(columns, NONE + 1, 1)
 
     def forward(self, line: Tensor) -> Tensor:

@@ -14,18 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from digitkit.errors import RecipeError
+from digitkit.training.blocks import conv
 
 State = dict[str, Tensor]
 """A net's weights and statistics by name, as ``state_dict`` gives them."""
-
-
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> nn.Module:
-    """Convolution, batch normalisation, ReLU: one block, one convolution once exported."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
 
 
 def convnet(layers: str) -> nn.Sequential:
@@ -47,7 +39,7 @@ def convnet(layers: str) -> nn.Sequential:
             raise RecipeError(f"layer {word!r} must be written CHANNELSxKERNEL[sSTRIDE][pPADDING]")
         outputs, kernel = int(match[1]), int(match[2])
         stride, padding = int(match[3] or 1), int(match[4] or 0)
-        blocks.append(_conv(channels, outputs, kernel, stride, padding))
+        blocks.append(conv(channels, outputs, kernel, stride, padding))
         channels, side = outputs, (side + 2 * padding - kernel) // stride + 1
         if side < 1:
             raise RecipeError(f"layer {word!r} has an input that is smaller than its kernel")
