@@ -15,6 +15,7 @@ from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, SIGN, LineReader
+from digitkit.reading.strip_ink import Ink
 from digitkit.reading.strips import BAND, Member, Strip, group_rows
 
 AROUND = 3
@@ -57,9 +58,12 @@ def lay_strip(image: GreyImage, members: Sequence[Member]) -> Strip:
 
 def line_ink(strip: Strip) -> U8 | None:
     """A row's ink as the line reader takes it, uint8 ``[HEIGHT, W]``; None if there is none."""
-    if strip.ink is None:
-        return None
-    strength = strip.ink.strength
+    return None if strip.ink is None else _to_input(strip.ink)
+
+
+def _to_input(ink: Ink) -> U8:
+    """The ink of a strip as the line reader takes it, uint8 ``[HEIGHT, W]``."""
+    strength = ink.strength
     height, width = strength.shape
     size = max(1, round(width * HEIGHT / height / COLUMN)) * COLUMN, HEIGHT
     if size == (width, height):
@@ -74,10 +78,12 @@ class Line:
 
     Attributes:
         strip: the row.
+        ink: what is written in it.
         probabilities: float32 ``[13, C]`` as `LineReader.read` returns them.
     """
 
     strip: Strip
+    ink: Ink
     probabilities: F32
 
     def at(self, box: Box) -> F32 | None:
@@ -93,7 +99,7 @@ class Line:
         """How many signs and points the row clearly shows at a box."""
         if not self.signs:
             return 0
-        x = float(self.strip.locate([box])[0, 0])
+        x = self.strip.x_of(box)
         return sum(abs(sign.x - x) <= SAME * self.strip.unit for sign in self.signs)
 
     def most_digit(self, box: Box, width: float) -> float:
@@ -139,7 +145,7 @@ class Line:
         return Peak(x, self.probabilities[:, best])
 
     def _place(self, box: Box) -> float:
-        return float(self.strip.locate([box])[0, 0]) * HEIGHT / self.strip.shape[0]
+        return self.strip.x_of(box) * HEIGHT / self.strip.shape[0]
 
 
 class Peak(NamedTuple):
@@ -307,14 +313,14 @@ def read_lines(image: GreyImage, members: Sequence[Member], reader: LineReader) 
 def read_line(image: GreyImage, members: Sequence[Member], reader: LineReader) -> Line | None:
     """Read the row of some digits as a whole; None where they do not stand out from the paper."""
     strip = lay_strip(image, members)
-    ink = line_ink(strip)
-    return None if ink is None else Line(strip, reader.read(ink))
+    ink = strip.ink
+    return None if ink is None else Line(strip, ink, reader.read(_to_input(ink)))
 
 
 def _is_part(strip: Strip, peak: Peak, members: Sequence[Member]) -> bool:
     """Whether what the line reader sees is a part of a wide digit, of which it sees two."""
     return any(
         member.digit.digit == peak.digit != 1
-        and abs(float(strip.locate([member.digit.box])[0, 0]) - peak.x) < PART * strip.unit
+        and abs(strip.x_of(member.digit.box) - peak.x) < PART * strip.unit
         for member in members
     )

@@ -105,24 +105,21 @@ def keep_within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark
 
 def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     strip = line.strip
-    ink = strip.ink
-    if ink is None:
-        return []
     own = [each for each in members if each.digit.row == strip.row]
     # Of other rows, what is certain.
     certain = [each for each in members if each.digit.row != strip.row and each.digit.accepted]
     placed = strip.place([*own, *certain])
     taken = strip.cover(placed)
-    others = _find_others(strip, ink, placed, taken)
+    others = _find_others(line, placed, taken)
     shapes = [
         shape
         for shape in others
-        if is_written(line, ink, shape)
-        and not _is_tail(strip, ink, shape, taken)
+        if is_written(line, shape)
+        and not _is_tail(line, shape, taken)
         and not _is_frame(strip, shape, placed)
     ]
-    upright = list(filter(strip.is_near, strip.split(ink.upright)))
-    sides = [shape for shape in (*upright, *shapes) if _is_side(strip, ink, shape)]
+    upright = list(filter(strip.is_near, strip.split(line.ink.upright)))
+    sides = [shape for shape in (*upright, *shapes) if _is_side(line, shape)]
     upright, shapes = (
         [shape for shape in each if all(shape is not side for side in sides)]
         for each in (upright, shapes)
@@ -136,11 +133,11 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
         is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])
         (cut if is_cut else whole).append(shape)
     far = [shape for shape in others if shape.height >= LOWEST_BEFORE and not strip.is_near(shape)]
-    kinds = [(_doubt(ink, kind, shape, far), shape) for kind, shape in classify(whole)]
+    kinds = [(_doubt(line.ink, kind, shape, far), shape) for kind, shape in classify(whole)]
     marks += [_to_mark(strip, kind, shape) for kind, shape in kinds]
     unknown = [shape for shape in whole if all(shape is not known for _, known in kinds)]
     marks += [
-        _to_mark(strip, _doubt(ink, "point", shape, far), shape)
+        _to_mark(strip, _doubt(line.ink, "point", shape, far), shape)
         for shape in unknown
         if _is_shown_as_point(line, shape)
     ]
@@ -155,42 +152,43 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     return marks
 
 
-def is_written(line: Line, ink: Ink, shape: Shape) -> bool:
+def is_written(line: Line, shape: Shape) -> bool:
     """Whether a shape is in its row, and as strong as ink is, or likely a point."""
     if not (BAND[0] <= shape.middle <= BAND[1] and line.strip.is_near(shape)):
         return False
-    strength = line.strip.strength(ink, shape)
+    strength = line.strip.strength(line.ink, shape)
     if strength >= FAINT:
         return True
     return strength >= FAINT_POINT and _shows_point(line, shape)
 
 
-def _is_tail(strip: Strip, ink: Ink, shape: Shape, taken: U8) -> bool:
+def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
     """Whether a low shape is the end of a digit's stroke across a level ruled line.
 
     Args:
-        strip: of the row.
-        ink: what is written in it, and its lines.
+        line: the row.
         shape: ink that belongs to no digit.
         taken: the strokes of digits, uint8 ``[height, width]``, 0 or 1.
     """
     if shape.middle < LOW or shape.height > HIGHEST_TAIL:
         return False
+    strip = line.strip
     (x, y), width = strip.place_of(shape), shape.ink.shape[1]
     reach = round(TAIL_REACH * strip.unit)
     above = slice(max(0, y - reach), max(0, y - 1)), slice(x, x + width)
-    return bool(ink.level[above].any() and taken[above].any())
+    return bool(line.ink.level[above].any() and taken[above].any())
 
 
-def _is_side(strip: Strip, ink: Ink, shape: Shape) -> bool:
+def _is_side(line: Line, shape: Shape) -> bool:
     """Whether a shape is the upright side of a low box: it ends at level lines, above and below."""
     if not (shape.height >= LOWEST_FRAME and shape.width <= WIDEST_SIDE):
         return False
+    strip = line.strip
     (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
     end = y + height
     if y <= END or end >= strip.shape[0] - END or shape.width - shape.pen > LEANING_SIDE:
         return False
-    return all(ink.level[at - END : at + END, x : x + width].any() for at in (y, end))
+    return all(line.ink.level[at - END : at + END, x : x + width].any() for at in (y, end))
 
 
 def _is_frame(strip: Strip, shape: Shape, placed: Sequence[Placed]) -> bool:
@@ -232,17 +230,18 @@ def _shows_point(line: Line, shape: Shape) -> bool:
     return seen is not None and bool(seen[POINT] >= SEEN)
 
 
-def _find_others(strip: Strip, ink: Ink, placed: Sequence[Placed], taken: U8) -> list[Shape]:
+def _find_others(line: Line, placed: Sequence[Placed], taken: U8) -> list[Shape]:
     """Ink that belongs to no digit.
 
     Pieces apart from all digits stay as they are. Of one that is connected with a digit, what
     is beyond the digit's strokes stays, if it is more than their edges.
     """
+    strip, ink = line.strip, line.ink
     areas = ink.stats[:, cv2.CC_STAT_AREA]
     # How much of each is a digit's.
     shared = np.bincount(ink.labels[taken > 0], minlength=len(areas))
     apart = (shared < 0.1 * areas) | _are_marks(ink.stats, strip.unit)
-    apart[_find_swallowed(strip, ink, placed)] = True
+    apart[_find_swallowed(line, placed)] = True
     apart[0] = False
     shapes = [
         strip.to_shape(ink.labels, i, ink.stats[i].tolist()) for i in np.flatnonzero(apart).tolist()
@@ -296,8 +295,9 @@ def _are_marks(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool
     return np.asarray(are_marks)
 
 
-def _find_swallowed(strip: Strip, ink: Ink, placed: Sequence[Placed]) -> list[int]:
+def _find_swallowed(line: Line, placed: Sequence[Placed]) -> list[int]:
     """Strokes that a digit's detection took with it: as high as the digit, and beside it."""
+    strip, ink = line.strip, line.ink
     left, _, width, height, _ = ink.stats.T
     tall = np.flatnonzero(height >= SWALLOWED * strip.unit)
     tall = tall[tall > 0]

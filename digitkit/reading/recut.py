@@ -25,7 +25,6 @@ from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond, is_written
 from digitkit.reading.second_look import OVERLAP, to_detection
 from digitkit.reading.settling import MAYBE_SIGN, combine_in_row
 from digitkit.reading.shapes import Shape
-from digitkit.reading.strip_ink import Ink
 from digitkit.reading.strips import STROKE, Member, Placed, Strip
 
 NEAR_PEAK = 0.55
@@ -147,13 +146,12 @@ def _confirm(proposal: _Proposal, classified: Classified, min_confidence: float)
 
 def _propose(line: Line, members: Sequence[Member]) -> Iterator[_Proposal]:
     """Each digit of a row with what is beside it."""
-    strip, ink = line.strip, line.strip.ink
-    assert ink is not None  # else it would not have been read
+    strip = line.strip
     placed = strip.place(members)
-    rest = beyond(ink.mask, strip.cover(placed), strip.unit)
+    rest = beyond(line.ink.mask, strip.cover(placed), strip.unit)
     row = match_row(line, members)
     doubles = list(_find_unmatched(strip, row))
-    parts = [*doubles, *_find_rest(line, ink, rest)]
+    parts = [*doubles, *_find_rest(line, rest)]
     if not parts:
         return
     owners, numbers = _draw_owners(strip, placed)
@@ -164,9 +162,9 @@ def _propose(line: Line, members: Sequence[Member]) -> Iterator[_Proposal]:
         for member in sure if part.member else hosts:
             seen = line.at(member.digit.box)
             own = [numbers[id(each)] for each in (member, part.member) if each]
-            shape = _join(strip, ink, owners, part, own)
+            shape = _join(line, owners, part, own)
             if seen is not None and shape is not None:
-                yield _Proposal(member, part, to_detection(strip, ink, shape), seen)
+                yield _Proposal(member, part, to_detection(line, shape), seen)
 
 
 def _is_in(member: Member, members: Sequence[Member | None]) -> bool:
@@ -187,16 +185,16 @@ def _draw_owners(strip: Strip, placed: Sequence[Placed]) -> tuple[I32, dict[int,
     return owners, {id(each.member): number for number, each in enumerate(placed, 1)}
 
 
-def _join(strip: Strip, ink: Ink, owners: I32, part: _Part, own: Sequence[int]) -> Shape | None:
+def _join(line: Line, owners: I32, part: _Part, own: Sequence[int]) -> Shape | None:
     """The shape of a digit with a part; None where they do not touch, or it would be too large.
 
     Args:
-        strip: of the row.
-        ink: of the strip.
+        line: the row.
         owners: the numbers of the pixels; see `_draw_owners`.
         part: what may be a part of it.
         own: the digit's number, and that of the part if it was taken for a digit.
     """
+    strip = line.strip
     reach = max(1, round(REMNANT * strip.unit)) + 1
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     h, w = part.ink.shape
@@ -212,7 +210,7 @@ def _join(strip: Strip, ink: Ink, owners: I32, part: _Part, own: Sequence[int]) 
     if not cv2.countNonZero(cv2.bitwise_and(strokes, cv2.dilate(both, kernel, iterations=2))):
         return None
     both = np.maximum(both, strokes)
-    free = ink.mask[window] * ((owner == 0) | np.isin(owner, own))
+    free = line.ink.mask[window] * ((owner == 0) | np.isin(owner, own))
     both = np.maximum(both, cv2.dilate(both, kernel) * free).astype(np.uint8)
     x, y, width, height = cv2.boundingRect(both)
     wider = width - cv2.boundingRect(strokes)[2]
@@ -222,7 +220,7 @@ def _join(strip: Strip, ink: Ink, owners: I32, part: _Part, own: Sequence[int]) 
     return strip.shape_of(both[y : y + height, x : x + width], x0 + x, y0 + y)
 
 
-def _find_rest(line: Line, ink: Ink, rest: U8) -> Iterator[_Part]:
+def _find_rest(line: Line, rest: U8) -> Iterator[_Part]:
     """Ink beyond the strokes of all digits, where the row shows no sign.
 
     What the image's border cuts is left out: it may go on beyond.
@@ -231,7 +229,7 @@ def _find_rest(line: Line, ink: Ink, rest: U8) -> Iterator[_Part]:
     for shape in strip.split(rest, round(MIN_ATTACHED * strip.unit**2)):
         box, _ = strip.to_boxes(shape)
         seen = line.near(box)
-        if seen is None or strip.is_cut(box) or not is_written(line, ink, shape):
+        if seen is None or strip.is_cut(box) or not is_written(line, shape):
             continue
         if seen[SIGN] + seen[POINT] < MAYBE_SIGN:
             yield _Part(*strip.place_of(shape), shape.ink)
@@ -246,7 +244,7 @@ def _find_unmatched(strip: Strip, row: RowMatch) -> Iterator[_Part]:
     for member in row.members:
         if not member.digit.accepted or _is_in(member, matched):
             continue
-        x = float(strip.locate([member.digit.box])[0, 0])
+        x = strip.x_of(member.digit.box)
         if np.abs(middles - x).min() > NEAR_PEAK * strip.unit:
             continue
         mask = strip.cover(strip.place([member]))

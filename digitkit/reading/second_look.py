@@ -32,7 +32,7 @@ from digitkit.reading.results import Digit
 from digitkit.reading.settling import classify_in_line
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import BAND, Member, Strip, group_rows
+from digitkit.reading.strips import BAND, Member, group_rows
 
 HALF_WIDTH = 0.65
 """A digit reaches at most this far to either side of its middle, in heights."""
@@ -121,8 +121,7 @@ def _look_at(
     min_confidence: float,
 ) -> tuple[list[Member], list[Member]]:
     """The digits of a row that were found, and the doubtful ones that these replace."""
-    strip, ink = line.strip, line.strip.ink
-    assert ink is not None  # else it would not have been read
+    strip = line.strip
     own, peaks, matches, apart = match_row(line, members)
     open_peaks = [
         i
@@ -134,13 +133,14 @@ def _look_at(
     taken = strip.cover(strip.place([each for each in members if each.digit.accepted]))
     accepted = [member for member in own if member.digit.accepted]
     middles = sorted(
-        {peak.x for peak in (*peaks, *line.signs)} | {_middle(strip, each) for each in accepted}
+        {peak.x for peak in (*peaks, *line.signs)}
+        | {strip.x_of(each.digit.box) for each in accepted}
     )
     attempts = [
-        (i, shape) for i in open_peaks for shape in _cut_out(strip, ink, taken, peaks[i].x, middles)
+        (i, shape) for i in open_peaks for shape in _cut_out(line, taken, peaks[i].x, middles)
     ]
     classify = classify_in_line(classify_all, line)
-    classified = classify([to_detection(strip, ink, shape) for _, shape in attempts])
+    classified = classify([to_detection(line, shape) for _, shape in attempts])
     best = dict[int, Classified]()
     for (i, _), each in zip(attempts, classified, strict=True):
         if i not in best or each.prediction.confidence > best[i].prediction.confidence:
@@ -177,14 +177,9 @@ def _is_same(a: Digit, b: Digit) -> bool:
     return a.digit == b.digit and common_fraction(a.row_box, b.row_box) > OVERLAP
 
 
-def _middle(strip: Strip, member: Member) -> float:
-    return float(strip.locate([member.digit.box])[0, 0])
-
-
-def _cut_out(
-    strip: Strip, ink: Ink, taken: U8, x: float, middles: Sequence[float]
-) -> Iterator[Shape]:
+def _cut_out(line: Line, taken: U8, x: float, middles: Sequence[float]) -> Iterator[Shape]:
     """The ink around the middle of a digit: all of it, and what no accepted digit has taken."""
+    strip, ink = line.strip, line.ink
     width = ink.mask.shape[1]
     reach = HALF_WIDTH * strip.unit
     left = max([(each + x) / 2 for each in middles if each < x - 1], default=-reach)
@@ -235,15 +230,16 @@ def _without_neighbours(ink: Ink, mask: U8, start: int, share: float, unit: floa
     return np.asarray(kept[labels], np.uint8)
 
 
-def to_detection(strip: Strip, ink: Ink, shape: Shape) -> Detection:
+def to_detection(line: Line, shape: Shape) -> Detection:
     """The detection that a shape would be; its ink with the soft edges of its strokes."""
+    strip = line.strip
     x, y = strip.place_of(shape)
     height, width = shape.ink.shape
     mask = cv2.dilate(
         cv2.copyMakeBorder(shape.ink, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0),
         np.ones((3, 3), np.uint8),
     )
-    framed = cv2.copyMakeBorder(ink.strength, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
+    framed = cv2.copyMakeBorder(line.ink.strength, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
     own = framed[y : y + height + 4, x : x + width + 4] * mask
     box, level_box = strip.to_boxes(shape)
     return Detection(box, np.asarray(own, np.uint8), level_box=level_box, tilt=strip.tilt)

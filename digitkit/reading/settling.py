@@ -240,7 +240,7 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
         if seen is None or mark.cut:
             kept.append(mark)
             continue
-        x = float(strip.locate([mark.box])[0, 0])
+        x = strip.x_of(mark.box)
         away = np.abs(peaks - x) / strip.unit
         reach = WITHIN if mark.kind == "line" else EXPLAINED
         is_sign = seen[SIGN] + seen[POINT] >= MAYBE_SIGN

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Mark
-from digitkit.reading.strip_ink import Ink
 from digitkit.reading.strips import HALF, Member, Strip
 
 LEVEL, AROUND = 0.25, 0.45
@@ -38,10 +37,8 @@ def find_strikes(lines: Mapping[int, Line], members: Sequence[Member]) -> Iterat
         members: the digits that are reported, with their rows.
     """
     for row, line in lines.items():
-        strip, ink = line.strip, line.strip.ink
-        if ink is None:
-            continue
-        runs = list(_find_runs(strip, ink))
+        strip = line.strip
+        runs = list(_find_runs(line))
         if not runs:
             continue
         sides = [
@@ -55,9 +52,9 @@ def find_strikes(lines: Mapping[int, Line], members: Sequence[Member]) -> Iterat
                 for left, right in sides
                 if min(right, end) - max(left, start) >= COVERED * (right - left)
             ]
-            if len(crossed) > 1 and _has_no_gaps(strip, ink, crossed):
+            if len(crossed) > 1 and _has_no_gaps(line, crossed):
                 rows = _rows(strip, LEVEL)
-                shape = strip.shape_of(ink.level[rows, start:end], start, rows.start)
+                shape = strip.shape_of(line.ink.level[rows, start:end], start, rows.start)
                 box, level_box = strip.to_boxes(shape)
                 if not strip.is_cut(box):  # else it may go on beyond the image
                     yield Mark("ink", box, row, level_box)
@@ -69,10 +66,11 @@ def _sides_of(strip: Strip, member: Member) -> tuple[float, float]:
     return shape.left * strip.unit, (shape.left + shape.width) * strip.unit
 
 
-def _find_runs(strip: Strip, ink: Ink) -> Iterator[tuple[int, int]]:
+def _find_runs(line: Line) -> Iterator[tuple[int, int]]:
     """Where level lines through the middle of a strip begin and end, if both are in it, pixels."""
-    columns = np.flatnonzero(ink.level[_rows(strip, AROUND)].any(0))
-    in_middle = np.asarray(ink.level[_rows(strip, LEVEL)].any(0))
+    strip, level = line.strip, line.ink.level
+    columns = np.flatnonzero(level[_rows(strip, AROUND)].any(0))
+    in_middle = np.asarray(level[_rows(strip, LEVEL)].any(0))
     room, width = INSIDE * strip.unit, strip.shape[1]
     for run in _split(columns, GAP * strip.unit):
         start, end = int(run[0]), int(run[-1]) + 1
@@ -91,8 +89,8 @@ def _split(columns: npt.NDArray[np.intp], gap: float) -> list[npt.NDArray[np.int
     return [run for run in runs if len(run)]
 
 
-def _has_no_gaps(strip: Strip, ink: Ink, sides: Sequence[tuple[float, float]]) -> bool:
+def _has_no_gaps(line: Line, sides: Sequence[tuple[float, float]]) -> bool:
     """Whether there is ink in the middle of a strip from the first of some digits to the last."""
     first, last = round(min(left for left, _ in sides)), round(max(right for _, right in sides))
-    darkest = np.asarray(ink.strength[_rows(strip, LEVEL), max(first, 0) : last].max(0))
+    darkest = np.asarray(line.ink.strength[_rows(line.strip, LEVEL), max(first, 0) : last].max(0))
     return float((darkest >= STRONG).mean()) >= SEEN

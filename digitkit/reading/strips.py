@@ -142,6 +142,10 @@ class Strip:
         x = (centres[:, 0] - self._left) / self._scale
         return np.column_stack([x, (centres[:, 1] - self.middle(centres[:, 0])) / self.height])
 
+    def x_of(self, box: Box) -> float:
+        """The x coordinate of the centre of a box of the image, pixels of the strip."""
+        return float(self.locate([box])[0, 0])
+
     def middle(self, x: F64) -> F64:
         """The y coordinate of the row's middle line, where it is level."""
         return np.asarray(self._start + self._slope * x + np.interp(x, *self._knots))

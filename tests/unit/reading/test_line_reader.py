@@ -124,11 +124,8 @@ def test_a_slash_is_likelier_on_a_page_with_other_signs():
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_sign_is_no_other_sign_than_itself(line_reader, one_of_each, others):
     ink = write(one_of_each, "25/47" + "+8" * others)
-    middle = ink.shape[0] / 2
-    strip = SimpleNamespace(
-        shape=ink.shape, unit=UNIT, locate=lambda boxes: np.array([[boxes[0][0], middle]])
-    )
-    line = lines.Line(strip, line_reader.read(ink))
+    strip = SimpleNamespace(shape=ink.shape, unit=UNIT, x_of=lambda box: box[0])
+    line = lines.Line(strip, SimpleNamespace(), line_reader.read(ink))
     assert len(line.signs) == 1 + others
     slash = (10 + 2 * 30 + 11, 0, 10, 40)
     assert line.count_signs(slash) == 1

@@ -15,6 +15,7 @@ from digitkit.reading import recut
 from digitkit.reading.detections import Classified, Detection
 from digitkit.reading.line_reader import HEIGHT, NONE
 from digitkit.reading.lines import Line
+from digitkit.reading.strip_ink import Ink
 from digitkit.reading.strips import Member, Strip
 
 
@@ -170,4 +171,5 @@ def test_alike_digits_closer_than_strokes_are_one_unless_they_are_ones(digit, co
         probabilities[:, columns] = 0
         probabilities[digit, columns], probabilities[NONE, columns] = likely, 1 - likely
     strip = cast("Strip", SimpleNamespace(unit=28.0, shape=(HEIGHT, 80)))
-    assert [peak.digit for peak in Line(strip, probabilities).peaks] == [digit] * count
+    line = Line(strip, cast("Ink", None), probabilities)
+    assert [peak.digit for peak in line.peaks] == [digit] * count
