@@ -51,7 +51,7 @@ def lay_strip(image: GreyImage, members: Sequence[Member]) -> Strip:
     """
     if not any(member.digit.accepted for member in members):
         members = [
-            member._replace(digit=replace(member.digit, accepted=True)) for member in members
+            replace(member, digit=replace(member.digit, accepted=True)) for member in members
         ]
     return Strip(image, members)
 

@@ -120,10 +120,8 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     ]
     upright = list(filter(strip.is_near, strip.split(line.ink.upright)))
     sides = [shape for shape in (*upright, *shapes) if _is_side(line, shape)]
-    upright, shapes = (
-        [shape for shape in each if all(shape is not side for side in sides)]
-        for each in (upright, shapes)
-    )
+    upright = [shape for shape in upright if shape not in sides]
+    shapes = [shape for shape in shapes if shape not in sides]
     middles = [each.left + each.ink.shape[1] / 2 for each in placed if each.member.digit.accepted]
     if not is_one_per_box([side.centre * strip.unit for side in sides], middles):
         upright += sides  # of the cells of a table
@@ -135,11 +133,11 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     far = [shape for shape in others if shape.height >= LOWEST_BEFORE and not strip.is_near(shape)]
     kinds = [(_doubt(line.ink, kind, shape, far), shape) for kind, shape in classify(whole)]
     marks += [_to_mark(strip, kind, shape) for kind, shape in kinds]
-    unknown = [shape for shape in whole if all(shape is not known for _, known in kinds)]
+    known = [shape for _, shape in kinds]
     marks += [
         _to_mark(strip, _doubt(line.ink, "point", shape, far), shape)
-        for shape in unknown
-        if _is_shown_as_point(line, shape)
+        for shape in whole
+        if shape not in known and _is_shown_as_point(line, shape)
     ]
     marks += [
         replace(_to_mark(strip, "ink", shape), cut=True)

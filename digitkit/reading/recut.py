@@ -9,7 +9,7 @@ that they do not join is in doubt.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -42,8 +42,9 @@ WIDER, HIGHER = 0.9, 1.25
 high, in heights of the row's digits: more is a line or another drawing."""
 
 
-class _Part(NamedTuple):
-    """What may be a part of a digit.
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What may be a part of a digit; equal to itself only.
 
     Attributes:
         x: left edge of its ink in the strip.
@@ -105,21 +106,20 @@ def recut_digits(
             each[0].member.digit.confidence - each[1].digit.confidence,
         )
     )
-    changed = dict[int, Member | None]()  # by the ids of members; None for parts of others
+    changed = dict[Member, Member | None]()  # None for parts of others
     taken = list[_Part]()
     for (member, part, _, _), whole in confirmed:
-        is_used = not changed.keys().isdisjoint([id(member), id(part.member)])
-        if is_used or any(part is other for other in taken):
+        if member in changed or part.member in changed or part in taken:
             continue
-        changed[id(member)] = whole
+        changed[member] = whole
         taken.append(part)
         if part.member is not None:
-            changed[id(part.member)] = None
+            changed[part.member] = None
     for member, part, _, _ in proposals:
         if part.member is not None and _shares_box(part.member, member):
             doubtful = replace(part.member.digit, accepted=False)
-            changed.setdefault(id(part.member), part.member._replace(digit=doubtful))
-    found = (changed.get(id(member), member) for member in members)
+            changed.setdefault(part.member, replace(part.member, digit=doubtful))
+    found = (changed.get(member, member) for member in members)
     return [member for member in found if member is not None]
 
 
@@ -155,34 +155,31 @@ def _propose(line: Line, members: Sequence[Member]) -> Iterator[_Proposal]:
     if not parts:
         return
     owners, numbers = _draw_owners(strip, placed)
-    hosts = [each for each in row.members if not each.digit.cut and id(each) in numbers]
-    hosts = [each for each in hosts if not any(each is part.member for part in doubles)]
-    sure = [each for each in hosts if each.digit.accepted and _is_in(each, row.matches)]
+    doubled = [part.member for part in doubles]
+    hosts = [each for each in row.members if not each.digit.cut and each in numbers]
+    hosts = [each for each in hosts if each not in doubled]
+    sure = [each for each in hosts if each.digit.accepted and each in row.matches]
     for part in parts:
         for member in sure if part.member else hosts:
             seen = line.at(member.digit.box)
-            own = [numbers[id(each)] for each in (member, part.member) if each]
+            own = [numbers[each] for each in (member, part.member) if each]
             shape = _join(line, owners, part, own)
             if seen is not None and shape is not None:
                 yield _Proposal(member, part, to_detection(line, shape), seen)
 
 
-def _is_in(member: Member, members: Sequence[Member | None]) -> bool:
-    return any(member is each for each in members)
-
-
-def _draw_owners(strip: Strip, placed: Sequence[Placed]) -> tuple[I32, dict[int, int]]:
+def _draw_owners(strip: Strip, placed: Sequence[Placed]) -> tuple[I32, dict[Member, int]]:
     """Number the digits from 1, and mark which one each pixel of the strip belongs to.
 
     Returns:
         The number of the digit at each pixel, 0 for none, int32 ``[h, w]``; and the number of each
-        member by its id.
+        member.
     """
     owners = np.zeros(strip.shape, np.int32)
     for number, each in enumerate(placed, 1):
         layer, ink = each.cut(owners)
         layer[ink > STROKE] = number
-    return owners, {id(each.member): number for number, each in enumerate(placed, 1)}
+    return owners, {each.member: number for number, each in enumerate(placed, 1)}
 
 
 def _join(line: Line, owners: I32, part: _Part, own: Sequence[int]) -> Shape | None:
@@ -242,7 +239,7 @@ def _find_unmatched(strip: Strip, row: RowMatch) -> Iterator[_Part]:
         return
     middles = strip.locate([each.digit.box for each in matched])[:, 0]
     for member in row.members:
-        if not member.digit.accepted or _is_in(member, matched):
+        if not member.digit.accepted or member in matched:
             continue
         x = strip.x_of(member.digit.box)
         if np.abs(middles - x).min() > NEAR_PEAK * strip.unit:

@@ -260,6 +260,11 @@ class Reading:
         name = self.name if self.frame is None else f"{self.name} #{self.frame}"
         return to_html(name, self.numbers, self.digits, self.dropped)
 
+    def digit_places(self) -> list[list[int]]:
+        """For each of the numbers, the places of its digits in `digits`, from 0."""
+        places = {id(digit): place for place, digit in enumerate(self.digits)}
+        return [[places[id(digit)] for digit in number.digits] for number in self.numbers]
+
     def origin_json(self) -> dict[str, Any]:
         """Where and when it was read, as JSON lines have it."""
         values: dict[str, Any] = {"source": self.source}
@@ -279,10 +284,9 @@ class Reading:
         values["text"] = self.text
         if self.turn:
             values["turn"] = self.turn
-        places = {id(digit): place for place, digit in enumerate(self.digits)}
         values["numbers"] = [
-            number_json(number) | {"digits": [places[id(digit)] for digit in number.digits]}
-            for number in self.numbers
+            number_json(number) | {"digits": places}
+            for number, places in zip(self.numbers, self.digit_places(), strict=True)
         ]
         if self.dropped:
             values["dropped"] = [

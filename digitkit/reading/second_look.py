@@ -104,7 +104,7 @@ def _insert(
     members: Sequence[Member], new: Sequence[Member], replaced: Sequence[Member]
 ) -> list[Member]:
     """The members in reading order with new ones, without those that these replace."""
-    kept = [member for member in members if not any(member is each for each in replaced)]
+    kept = [member for member in members if member not in replaced]
 
     def place(member: Member) -> tuple[int, int]:
         x, _, w, _ = member.digit.row_box

@@ -135,7 +135,8 @@ def settle_digits(
             else:
                 both = combine(own, seen, ALONE_WEIGHTS)
             accepted = both.confidence >= min_confidence and not digit.cut
-            member = member._replace(
+            member = replace(
+                member,
                 digit=replace(
                     digit,
                     digit=both.digit,
@@ -143,7 +144,7 @@ def settle_digits(
                     is_digit=both.is_digit,
                     probabilities=both.probabilities,
                     accepted=accepted,
-                )
+                ),
             )
             is_sign = seen[SIGN] >= MIN_SIGN and both.confidence < MAX_DOUBTED
             if (both.is_digit < MIN_DIGIT or is_sign) and not digit.cut:

@@ -78,9 +78,9 @@ PAIR_SHIFT, PAIR_APART = 0.2, (0.12, 0.8)
 heights."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shape:
-    """A piece of ink in a strip, all in heights of the row's digits.
+    """A piece of ink in a strip, all in heights of the row's digits; equal to itself only.
 
     Attributes:
         left: its left edge, from that of the strip.

@@ -7,6 +7,7 @@ it is also known how ink and paper look: here a plain threshold shows all that i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -50,8 +51,9 @@ MAX_STRIP_SIDE = (1 << 15) - 2
 """Nor is a wider one: OpenCV remaps no wider image."""
 
 
-class Member(NamedTuple):
-    """A digit of a row, and the detection that it was."""
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A digit of a row, and the detection that it was; equal to itself only."""
 
     digit: Digit
     detection: Detection
@@ -124,8 +126,7 @@ class Strip:
         width = round((float(everything.max()) + room - self._left) / self._scale)
         self.shape = round(2 * HALF * self.unit), width
         self._near = REACH - NEAR, width / self.unit - (REACH - NEAR)
-        # With the member, so that no other one gets its id.
-        self._placed: dict[int, tuple[Member, Placed | None]] = {}
+        self._placed: dict[Member, Placed | None] = {}
 
     def to_level(self, boxes: Sequence[Box]) -> F64:
         """The centres of boxes of the image, turned so that the row is level, ``[N, 2]``."""
@@ -162,13 +163,13 @@ class Strip:
 
     def place(self, members: Sequence[Member]) -> list[Placed]:
         """The ink of members in the strip, of those that are within it."""
-        new = [member for member in members if id(member) not in self._placed]
+        new = [member for member in members if member not in self._placed]
         if new:
             centres = self.to_level([member.digit.box for member in new])
             tops = centres[:, 1] - self.middle(centres[:, 0]) - self._top
             for member, x, y in zip(new, centres[:, 0].tolist(), tops.tolist(), strict=True):
-                self._placed[id(member)] = member, self._place(member, x, y)
-        found = (self._placed[id(member)][1] for member in members)
+                self._placed[member] = self._place(member, x, y)
+        found = (self._placed[member] for member in members)
         return [each for each in found if each is not None]
 
     def _place(self, member: Member, x: float, y: float) -> Placed | None:

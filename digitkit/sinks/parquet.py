@@ -107,10 +107,9 @@ class TableForm:
                 _number_row(place, record) | end
                 for place, record in enumerate(reading_records(reading))
             ]
-        places = {id(digit): place for place, digit in enumerate(reading.digits)}
         numbers = [
-            _number_cells(number) | {"digits": [places[id(digit)] for digit in number.digits]}
-            for number in reading.numbers
+            _number_cells(number) | {"digits": places}
+            for number, places in zip(reading.numbers, reading.digit_places(), strict=True)
         ]
         confidence = reading.confidence
         row = {
