@@ -17,9 +17,9 @@ from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.reading.crops import clip_box
 from digitkit.reading.grouping import BEFORE_MINUS
+from digitkit.reading.line_parts import split_lines
 from digitkit.reading.line_reader import POINT
 from digitkit.reading.lines import Line
-from digitkit.reading.parts import is_one_per_box
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.shapes import (
     DASH_MIDDLE,
@@ -27,13 +27,13 @@ from digitkit.reading.shapes import (
     DASH_WIDTHS,
     LOW,
     MIN_AREA,
+    MIN_DASH,
     PAIR_APART,
     PAIR_SHIFT,
     ROUND,
     Shape,
     classify,
 )
-from digitkit.reading.strip_ink import Ink
 from digitkit.reading.strips import BAND, HALF, STROKE, Member, Placed, Strip
 
 SWALLOWED = 0.7
@@ -44,9 +44,6 @@ REMNANT = 0.06
 
 MIN_ATTACHED = 0.05
 """Least area of what goes on beyond that and is ink of its own, in squares of the height."""
-
-MIN_DASH = 0.03
-"""The same of a dash."""
 
 MIN_CUT = 0.12, 0.006
 """Least height, in heights, and area, in squares of the height, of ink that the border of the image
@@ -65,24 +62,11 @@ SEEN = 0.9
 HIGHEST_POINT = 0.15
 """Such a point is at least this far below the middle of the digits, in heights."""
 
-HIGHEST_TAIL, TAIL_REACH = 0.6, 0.2
-"""The end of a digit's stroke below a ruled line is at most so high, and so far from the digit, in
-heights."""
-
-LOWEST_FRAME, WIDEST_SIDE = 0.9, 0.25
-"""Least size of a box around digits, and greatest width of one of its sides, in heights."""
-
-LEANING_SIDE = 0.12
-"""Such a side is at most this much wider than its pen, in heights."""
-
 DASH_COVERED = 0.15
 """At most this part of a dash is above or below a digit that took it with it."""
 
 LOWEST_BEFORE = 0.4
 """Ink of at least this height before a dash may be a digit or a letter, in heights."""
-
-END = 3
-"""Such a side ends at most this far from a level line, pixels of the strip."""
 
 
 def find_marks(lines: Mapping[int, Line], members: Sequence[Member]) -> list[Mark]:
@@ -111,31 +95,19 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     placed = strip.place([*own, *certain])
     taken = strip.cover(placed)
     others = _find_others(line, placed, taken)
-    shapes = [
-        shape
-        for shape in others
-        if is_written(line, shape)
-        and not _is_tail(line, shape, taken)
-        and not _is_frame(strip, shape, placed)
-    ]
-    upright = list(filter(strip.is_near, strip.split(line.ink.upright)))
-    sides = [shape for shape in (*upright, *shapes) if _is_side(line, shape)]
-    upright = [shape for shape in upright if shape not in sides]
-    shapes = [shape for shape in shapes if shape not in sides]
-    middles = [each.left + each.ink.shape[1] / 2 for each in placed if each.member.digit.accepted]
-    if not is_one_per_box([side.centre * strip.unit for side in sides], middles):
-        upright += sides  # of the cells of a table
+    written = [shape for shape in others if is_written(line, shape)]
+    upright, shapes = split_lines(line, written, placed, taken)
     marks = [_to_mark(strip, "line", shape) for shape in upright]
     whole, cut = list[Shape](), list[Shape]()
     for shape in shapes:
         is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])
         (cut if is_cut else whole).append(shape)
     far = [shape for shape in others if shape.height >= LOWEST_BEFORE and not strip.is_near(shape)]
-    kinds = [(_doubt(line.ink, kind, shape, far), shape) for kind, shape in classify(whole)]
+    kinds = [(_doubt(line, kind, shape, far), shape) for kind, shape in classify(whole)]
     marks += [_to_mark(strip, kind, shape) for kind, shape in kinds]
     known = [shape for _, shape in kinds]
     marks += [
-        _to_mark(strip, _doubt(line.ink, "point", shape, far), shape)
+        _to_mark(strip, _doubt(line, "point", shape, far), shape)
         for shape in whole
         if shape not in known and _is_shown_as_point(line, shape)
     ]
@@ -160,57 +132,14 @@ def is_written(line: Line, shape: Shape) -> bool:
     return strength >= FAINT_POINT and _shows_point(line, shape)
 
 
-def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
-    """Whether a low shape is the end of a digit's stroke across a level ruled line.
-
-    Args:
-        line: the row.
-        shape: ink that belongs to no digit.
-        taken: the strokes of digits, uint8 ``[height, width]``, 0 or 1.
-    """
-    if shape.middle < LOW or shape.height > HIGHEST_TAIL:
-        return False
-    strip = line.strip
-    (x, y), width = strip.place_of(shape), shape.ink.shape[1]
-    reach = round(TAIL_REACH * strip.unit)
-    above = slice(max(0, y - reach), max(0, y - 1)), slice(x, x + width)
-    return bool(line.ink.level[above].any() and taken[above].any())
-
-
-def _is_side(line: Line, shape: Shape) -> bool:
-    """Whether a shape is the upright side of a low box: it ends at level lines, above and below."""
-    if not (shape.height >= LOWEST_FRAME and shape.width <= WIDEST_SIDE):
-        return False
-    strip = line.strip
-    (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
-    end = y + height
-    if y <= END or end >= strip.shape[0] - END or shape.width - shape.pen > LEANING_SIDE:
-        return False
-    return all(line.ink.level[at - END : at + END, x : x + width].any() for at in (y, end))
-
-
-def _is_frame(strip: Strip, shape: Shape, placed: Sequence[Placed]) -> bool:
-    """Whether a shape is a box around digits, and nothing else that touches it."""
-    if min(shape.height, shape.width) < LOWEST_FRAME or shape.besides_sides >= MIN_DASH:
-        return False
-    (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
-    return any(
-        x < each.left
-        and each.left + each.ink.shape[1] < x + width
-        and y < each.top + each.ink.shape[0] / 2 < y + height
-        and each.member.digit.accepted
-        for each in placed
-    )
-
-
-def _doubt(ink: Ink, kind: MarkKind, shape: Shape, far: Sequence[Shape]) -> MarkKind:
+def _doubt(line: Line, kind: MarkKind, shape: Shape, far: Sequence[Shape]) -> MarkKind:
     """The kind of a shape, which may not be what it looks like.
 
     A point may belong to a dotted line. A dash is not a minus if ink stands close before it, even
     if that ink is too far from the row's digits to be a mark.
     """
     if kind in ("point", "comma"):
-        is_dotted = any(each.runs_near(shape.centre, shape.middle + HALF) for each in ink.dotted)
+        is_dotted = line.ink.lines.runs_dotted(shape.centre, shape.middle + HALF)
         return "ink" if is_dotted else kind
     ends = (each.left + each.width for each in far if each.left < shape.left)
     return "sign" if kind == "dash" and any(shape.left - x < BEFORE_MINUS for x in ends) else kind

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import F64, I32, U8
 from digitkit.images.cv import cv2
@@ -78,7 +80,82 @@ class Dotted(NamedTuple):
         return abs(y - float(np.interp(x, self.x, self.y))) <= 2 * DOTTED_RISE
 
 
-def find_lines(ink: U8, faint: U8, unit: float) -> tuple[U8, U8]:
+@dataclass(frozen=True, eq=False)
+class RuledLines:
+    """The ruled lines of a strip.
+
+    Attributes:
+        level: level lines, or nearly level ones, uint8 ``[height, width]``, 0 or 1.
+        upright: upright lines, likewise.
+        dotted: dotted lines.
+    """
+
+    level: U8
+    upright: U8
+    dotted: Sequence[Dotted]
+
+    def has_level(self, rows: slice, columns: slice) -> bool:
+        """Whether there is a piece of a level line in a part of the strip."""
+        return bool(self.level[rows, columns].any())
+
+    def level_columns(self, rows: slice) -> npt.NDArray[np.bool_]:
+        """In which columns there is a piece of a level line in some rows, ``[width]``."""
+        return np.asarray(self.level[rows].any(0))
+
+    def runs_dotted(self, x: float, y: float) -> bool:
+        """Whether a dotted line, or its continuation, is near a place.
+
+        Args:
+            x: from the left end of the strip, in heights.
+            y: from its top, in heights.
+        """
+        return any(each.runs_near(x, y) for each in self.dotted)
+
+
+def remove_lines(mask: U8, faint: U8, strength: U8, unit: float) -> tuple[RuledLines, I32, I32]:
+    """Find the ruled lines of a strip, and take them out of its ink.
+
+    Args:
+        mask: ink, uint8 ``[height, width]``, 0 or 1. Changed: the lines are taken out.
+        faint: the same with what is fainter, too. Changed: dark lines are taken out.
+        strength: how strong the ink is, uint8 ``[height, width]``. Changed: the dots of dotted
+            lines are taken out.
+        unit: height of the row's digits, pixels of the strip.
+
+    Returns:
+        The lines; and the connected pieces of the ink that is left, as `connect` returns them.
+    """
+    level, upright = _find_straight(mask, faint, unit)
+    mask[cv2.max(level, cv2.dilate(upright, np.ones((3, 3), np.uint8))) > 0] = 0
+    labels, stats = connect(mask)
+    for _ in range(DIRECTIONS):
+        sloping = _find_sloping(mask, faint, stats, unit)
+        if sloping is None:
+            break
+        mask[sloping > 0] = 0
+        level |= sloping
+        labels, stats = connect(mask)
+    dots, dotted = _find_dotted(stats, unit)
+    if dots:
+        _take_out(mask, strength, labels, stats, dots, unit)
+        labels, stats = connect(mask)
+    return RuledLines(level, upright, dotted), labels, stats
+
+
+def _take_out(
+    mask: U8, strength: U8, labels: I32, stats: I32, dotted: list[int], unit: float
+) -> None:
+    """Take the pieces of a dotted line out of the mask, and its dots out of the strength as well.
+
+    They are points to the line reader.
+    """
+    mask[np.isin(labels, dotted)] = 0
+    dots = [i for i in dotted if stats[i, cv2.CC_STAT_WIDTH] <= DOT_WIDTH * unit]
+    edges = cv2.dilate(np.isin(labels, dots).astype(np.uint8), np.ones((3, 3), np.uint8))
+    strength[edges > mask] = 0
+
+
+def _find_straight(ink: U8, faint: U8, unit: float) -> tuple[U8, U8]:
     """Level ruled lines, and upright ones; uint8 ``[height, width]``.
 
     Args:
@@ -94,7 +171,7 @@ def find_lines(ink: U8, faint: U8, unit: float) -> tuple[U8, U8]:
 
 
 def _find_level(ink: U8, faint: U8, unit: float) -> U8:
-    """Level ruled lines; see `find_lines`."""
+    """Level ruled lines; see `_find_straight`."""
     across = round(LINE_LENGTHS[0] * unit)
     level = open_mask(ink, 1, across)
     if level.any():  # its soft edges are no other line
@@ -111,11 +188,11 @@ def _find_level(ink: U8, faint: U8, unit: float) -> U8:
     return lines * (1 - (low - high))
 
 
-def find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
+def _find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
     """Ruled lines that are not quite level, all of one slope; None without any.
 
     Args:
-        ink: as for `find_lines`.
+        ink: as for `_find_straight`.
         faint: likewise.
         stats: of the connected pieces of the ink, as OpenCV gives them, int32 ``[N, 5]``.
         unit: height of the row's digits, pixels.
@@ -168,7 +245,7 @@ def _find_slope(thicker: U8, pieces: Sequence[Sequence[int]], unit: float) -> fl
     return None
 
 
-def find_dotted(stats: I32, unit: float) -> tuple[list[int], list[Dotted]]:
+def _find_dotted(stats: I32, unit: float) -> tuple[list[int], list[Dotted]]:
     """The dots and dashes of dotted or broken lines, by their labels; and where these lines are.
 
     They follow each other without a digit between them: beyond one, a dot may be a decimal point.
@@ -217,10 +294,9 @@ def _drop_leaning(upright: U8, ink: U8, unit: float) -> None:
         return
     labels, stats = connect(ink)
     for i in filter(None, np.unique(labels[upright > 0]).tolist()):
-        x, y, width, height, area = stats[i].tolist()
+        x, y, width, height, _ = stats[i].tolist()
         piece = (labels[y : y + height, x : x + width] == i).astype(np.uint8)
-        top = (y - ink.shape[0] / 2) / unit
-        shape = Shape(x / unit, top, width / unit, height / unit, area / unit**2, piece)
+        shape = Shape.from_ink(piece, x / unit, (y - ink.shape[0] / 2) / unit, unit)
         stroke = shape.high_stroke
         if stroke and (shape.width >= ARC[0] or stroke.width - stroke.pen >= LEANS):
             upright[labels == i] = 0

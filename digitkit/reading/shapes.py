@@ -73,6 +73,9 @@ RUNS = 0.5, 1.0
 """Least lengths of straight upright and level runs of a box's ink, in heights; of a minus they are
 shorter."""
 
+MIN_DASH = 0.03
+"""Least area of attached ink that is a dash, in squares of the height."""
+
 PAIR_SHIFT, PAIR_APART = 0.2, (0.12, 0.8)
 """The dots of a colon are at most this far from being one above the other, and so far apart, in
 heights."""
@@ -97,6 +100,20 @@ class Shape:
     height: float
     area: float
     ink: U8
+
+    @classmethod
+    def from_ink(cls, ink: U8, left: float, top: float, unit: float) -> Shape:
+        """A piece of ink.
+
+        Args:
+            ink: its pixels, 0 or 1, uint8 ``[h, w]``.
+            left: its left edge, from that of the strip, in heights.
+            top: its upper edge, from the middle of the digits, in heights.
+            unit: height of the row's digits, pixels of the strip.
+        """
+        height, width = ink.shape
+        area = cv2.countNonZero(ink) / unit**2
+        return cls(left, top, width / unit, height / unit, area, ink)
 
     @property
     def centre(self) -> float:

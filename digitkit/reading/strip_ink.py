@@ -9,15 +9,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import I32, U8
 from digitkit.images.cv import cv2
-from digitkit.images.masks import connect
-from digitkit.reading.ruled_lines import (
-    DIRECTIONS,
-    DOT_WIDTH,
-    Dotted,
-    find_dotted,
-    find_lines,
-    find_sloping,
-)
+from digitkit.reading.ruled_lines import RuledLines, remove_lines
 
 MIN_STRENGTH = 0.4
 """Ink is at least this fraction as strong as that of most pixels of the digits."""
@@ -33,22 +25,18 @@ FAINT_LINE = 0.5
 
 
 class Ink(NamedTuple):
-    """What is written in a strip; all ``[height, width]`` but `dotted` and `stats`.
+    """What is written in a strip; all ``[height, width]`` but `lines` and `stats`.
 
     Attributes:
         mask: ink without ruled lines, uint8, 0 or 1.
-        upright: upright ruled lines, uint8, 0 or 1.
-        level: level ruled lines, or nearly level ones, uint8, 0 or 1.
-        dotted: dotted lines.
+        lines: the ruled lines.
         strength: of the ink, bright on dark: as strong as most of the digits' is 255; uint8.
         labels: the connected piece of `mask` that a pixel is in, from 1; int32.
         stats: of the pieces as OpenCV gives them, int32 ``[N, 5]``.
     """
 
     mask: U8
-    upright: U8
-    level: U8
-    dotted: list[Dotted]
+    lines: RuledLines
     strength: U8
     labels: I32
     stats: I32
@@ -71,34 +59,8 @@ def find_ink(pixels: U8, digits: U8, is_outside: npt.NDArray[np.bool_], unit: fl
         repeated = cv2.dilate(mask, np.ones((5, 5), np.uint8)) * is_outside
         strength[repeated > 0] = 0
         mask[is_outside] = faint[is_outside] = 0
-    level, upright = find_lines(mask, faint, unit)
-    mask[cv2.max(level, cv2.dilate(upright, np.ones((3, 3), np.uint8))) > 0] = 0
-    labels, stats = connect(mask)
-    for _ in range(DIRECTIONS):
-        sloping = find_sloping(mask, faint, stats, unit)
-        if sloping is None:
-            break
-        mask[sloping > 0] = 0
-        level |= sloping
-        labels, stats = connect(mask)
-    dots, dotted = find_dotted(stats, unit)
-    if dots:
-        _take_out(mask, strength, labels, stats, dots, unit)
-        labels, stats = connect(mask)
-    return Ink(mask, upright, level, dotted, strength, labels, stats)
-
-
-def _take_out(
-    mask: U8, strength: U8, labels: I32, stats: I32, dotted: list[int], unit: float
-) -> None:
-    """Take the pieces of a dotted line out of the mask, and its dots out of the strength as well.
-
-    They are points to the line reader.
-    """
-    mask[np.isin(labels, dotted)] = 0
-    dots = [i for i in dotted if stats[i, cv2.CC_STAT_WIDTH] <= DOT_WIDTH * unit]
-    edges = cv2.dilate(np.isin(labels, dots).astype(np.uint8), np.ones((3, 3), np.uint8))
-    strength[edges > mask] = 0
+    lines, labels, stats = remove_lines(mask, faint, strength, unit)
+    return Ink(mask, lines, strength, labels, stats)
 
 
 def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8, U8] | None:

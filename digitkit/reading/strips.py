@@ -213,10 +213,8 @@ class Strip:
 
     def shape_of(self, ink: U8, x: int, y: int) -> Shape:
         """The shape of ink, uint8 ``[h, w]`` of 0 and 1, at a place of the strip."""
-        unit, (h, w) = self.unit, ink.shape
-        top = y / unit + self._top / self.height
-        area = cv2.countNonZero(ink) / unit**2
-        return Shape(x / unit, top, w / unit, h / unit, area, ink)
+        top = y / self.unit + self._top / self.height
+        return Shape.from_ink(ink, x / self.unit, top, self.unit)
 
     def shape_of_member(self, member: Member) -> Shape:
         """The shape of a member's ink."""

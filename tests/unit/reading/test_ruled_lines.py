@@ -8,8 +8,9 @@ from support.rows import around, shown_between_8_and_4, write
 
 from digitkit import Reader
 from digitkit.images.cv import cv2
+from digitkit.reading.line_parts import _is_tail
 from digitkit.reading.line_reader import NONE, POINT, SIGN
-from digitkit.reading.marks import _is_tail
+from digitkit.reading.ruled_lines import RuledLines
 from digitkit.reading.shapes import Shape
 
 HIGH = {
@@ -75,7 +76,8 @@ def test_ink_below_a_line_that_a_digit_reaches_is_its_tail(line, digit, is_tail)
     taken[digit[0] : digit[1], 20:24] = 1
     shape = Shape(20 / 28, 41 / 28 - 0.85, 5 / 28, 5 / 28, 0.02, np.ones((5, 5), np.uint8))
     strip = SimpleNamespace(unit=28, place_of=lambda shape: (20, 41))
-    row = SimpleNamespace(strip=strip, ink=SimpleNamespace(level=level))
+    lines = RuledLines(level, np.zeros_like(level), [])
+    row = SimpleNamespace(strip=strip, ink=SimpleNamespace(lines=lines))
     assert _is_tail(row, shape, taken) == is_tail
 
 
