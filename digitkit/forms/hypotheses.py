@@ -15,6 +15,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Prediction
+from digitkit.reading.detections import quantile
 from digitkit.reading.fitting import Option
 
 MIN_PROBABILITY = 1e-4
@@ -222,8 +223,7 @@ def own_ink(ink: U8, mine: U8) -> U8:
     """A digit's ink alone, at full contrast, with the soft edges of its strokes; uint8."""
     near = cv2.dilate(mine, np.ones((3, 3), np.uint8))
     strong = ink[mine > 0]
-    place = int(0.85 * (len(strong) - 1))
-    contrast = max(1.0, float(np.partition(strong, place)[place]))
+    contrast = max(1.0, quantile(strong))
     values = np.where(near > 0, ink, 0) * (255 / contrast)
     return np.asarray(np.where(values < FAINT * 255, 0, values).clip(0, 255), np.uint8)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.detections import Detection, ink_box
+from digitkit.reading.detections import Detection, ink_box, quantile
 from digitkit.reading.detector import INK
 from digitkit.reading.scales import Candidate, Scale
 
@@ -237,8 +237,7 @@ def _extract_ink(crop: U8, mask: F32) -> U8 | None:
     contrast = difference[clear]
     if float(contrast.mean()) < 0:
         difference, contrast = -difference, -contrast
-    place = int(0.85 * (len(contrast) - 1))
-    strong = float(np.partition(contrast, place)[place])
+    strong = quantile(contrast)
     if strong < MIN_CONTRAST:
         return None
     # The mask decides where ink is, the image its edges.

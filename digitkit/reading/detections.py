@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
 
 MIN_REPORTED = 0.25
 """Lowest confidence of a digit that is reported at all: below it, a detection is clutter."""
+
+INK_LEVEL = 96
+"""Minimum brightness of ink in the crop of a digit, exclusive, 0–255."""
+
+FULL_INK = 0.85
+"""Fraction of a stroke's pixels that are at most as strong as full ink: the rest is stronger."""
 
 
 @dataclass(frozen=True)
@@ -125,5 +134,16 @@ def enclose(boxes: Sequence[Box]) -> Box:
 
 def ink_box(ink: U8) -> Box:
     """The box of a detection's ink in its crop, uint8 ``[h, w]``; of no size without any."""
-    x, y, w, h = cv2.boundingRect(cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1])
+    x, y, w, h = cv2.boundingRect(cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1])
     return x, y, w, h
+
+
+def quantile(levels: npt.NDArray[Any], share: float = FULL_INK) -> float:
+    """The level that a share of pixels does not exceed; by default that of full ink.
+
+    Args:
+        levels: of the pixels, at least one, ``[N]``.
+        share: 0–1.
+    """
+    place = int(share * (len(levels) - 1))
+    return float(np.partition(levels, place)[place])

@@ -22,6 +22,8 @@ from digitkit.reading.line_reader import POINT
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.shapes import (
+    COMMA_HEIGHTS,
+    COMMA_WIDTH,
     DASH_MIDDLE,
     DASH_THICK,
     DASH_WIDTHS,
@@ -44,6 +46,20 @@ REMNANT = 0.06
 
 MIN_ATTACHED = 0.05
 """Least area of what goes on beyond that and is ink of its own, in squares of the height."""
+
+SHARED = 0.1
+"""A piece of ink belongs to a digit if at least this fraction of it are strokes of digits."""
+
+NEXT_TO, OVERLAPS = 0.2, 0.2
+"""A stroke is next to a digit if its middle is at most the first number of heights outside of the
+digit's box, and less than the second fraction of its width above or below the digit's own ink."""
+
+MAX_HIGH_DOT, MAX_SMALL = 0.3, 0.1
+"""Maximum height of a dot that is not low, in heights; and maximum area, exclusive, of a dot or a
+comma, in squares of the height."""
+
+DASH_RATIO = 0.5
+"""Maximum height of a dash, in its width."""
 
 MIN_CUT = 0.12, 0.006
 """Least height, in heights, and area, in squares of the height, of ink that the border of the image
@@ -167,7 +183,7 @@ def _find_others(line: Line, placed: Sequence[Placed], taken: U8) -> list[Shape]
     areas = ink.stats[:, cv2.CC_STAT_AREA]
     # How much of each is a digit's.
     shared = np.bincount(ink.labels[taken > 0], minlength=len(areas))
-    apart = (shared < 0.1 * areas) | _are_marks(ink.stats, strip.unit)
+    apart = (shared < SHARED * areas) | _are_marks(ink.stats, strip.unit)
     apart[_find_swallowed(line, placed)] = True
     apart[0] = False
     shapes = [
@@ -203,8 +219,10 @@ def _are_marks(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool
     area = area / unit
     middle = y + h / 2 - HALF
     low = middle >= LOW
-    small = (w <= 0.4) & (h <= np.where(low, 0.6, 0.3)) & (area >= MIN_AREA) & (area < 0.1)
-    flat = (w >= DASH_WIDTHS[0]) & (w <= DASH_WIDTHS[1]) & (h <= np.minimum(DASH_THICK, w / 2))
+    small = (w <= COMMA_WIDTH) & (h <= np.where(low, COMMA_HEIGHTS[1], MAX_HIGH_DOT))
+    small &= (area >= MIN_AREA) & (area < MAX_SMALL)
+    flat = (w >= DASH_WIDTHS[0]) & (w <= DASH_WIDTHS[1])
+    flat &= h <= np.minimum(DASH_THICK, DASH_RATIO * w)
     flat &= np.abs(middle) <= DASH_MIDDLE
     large = ~(small | flat) & (area >= MIN_ATTACHED)
     large[0] = False
@@ -228,7 +246,7 @@ def _find_swallowed(line: Line, placed: Sequence[Placed]) -> list[int]:
     left, _, width, height, _ = ink.stats.T
     tall = np.flatnonzero(height >= SWALLOWED * strip.unit)
     tall = tall[tall > 0]
-    main, beside, reach = set[int](), set[int](), 0.2 * strip.unit
+    main, beside, reach = set[int](), set[int](), NEXT_TO * strip.unit
     middles = left[tall] + width[tall] / 2
     for each in placed:
         if each.member.digit.row != strip.row or not each.member.digit.accepted:
@@ -243,7 +261,7 @@ def _find_swallowed(line: Line, placed: Sequence[Placed]) -> list[int]:
         main.add(int(own_piece))
         common = np.minimum(left[near] + width[near], left[own_piece] + width[own_piece])
         common = common - np.maximum(left[near], left[own_piece])
-        beside.update(near[(common < 0.2 * width[near]) & (near != own_piece)].tolist())
+        beside.update(near[(common < OVERLAPS * width[near]) & (near != own_piece)].tolist())
     return sorted(beside - main)
 
 

@@ -76,6 +76,37 @@ shorter."""
 MIN_DASH = 0.03
 """Least area of attached ink that is a dash, in squares of the height."""
 
+COMMA_MIDDLE, COMMA_BOTTOM = 0.3, 0.45
+"""Minimum distance of a comma's middle and of its lower end below the middle of the digits, in
+heights."""
+
+COMMA_WIDTH, COMMA_HEIGHTS = 0.4, (0.12, 0.6)
+"""Maximum width of a comma, and its minimum and maximum height, in heights."""
+
+FLAT, FLAT_RATIO = 0.12, 0.2
+"""Maximum height of a piece of a ruled line, in heights and in its width; the greater counts."""
+
+MIN_INK, MIN_LONG, LONG = 0.03, 0.02, 0.3
+"""Minimum area of ink that matters, in squares of the height; the minimum area of a long piece; and
+the minimum length of the longer side of a long piece, in heights."""
+
+CROSS_SIDES, CROSS_RATIOS = (0.25, 1.0), (0.6, 1.7)
+"""Minimum and maximum width and height of a plus or a times, in heights; and of its width as a
+multiple of its height."""
+
+CROSS_MIDDLE = 0.4
+"""Maximum distance of the middle of a plus or a times from that of the digits, in heights."""
+
+PLUS_ARM, PLUS_INK = 0.16, 0.85
+"""Half the width of a plus's strokes, in its sides; and the minimum fraction of its ink in them."""
+
+TIMES_ARM, TIMES_INK = 0.24, 0.9
+"""Half the width of a times's strokes along its sides, in its sides; and the minimum fraction of
+its ink in them."""
+
+SIDE_MIDDLE = 0.2
+"""Half the length of the middle of a side, which a plus reaches, in the side."""
+
 PAIR_SHIFT, PAIR_APART = 0.2, (0.12, 0.8)
 """The dots of a colon are at most this far from being one above the other, and so far apart, in
 heights."""
@@ -232,35 +263,38 @@ def _kind(shape: Shape) -> MarkKind | None:
         hangs = shape.height > shape.width + LONGER or bottom > BELOW_LINE
         if not (hangs or shape.lean > LEANS):
             return "point"
-    is_low = shape.middle >= 0.3 and bottom >= 0.45
-    if is_low and shape.width <= 0.4 and 0.12 <= shape.height <= 0.6:
+    is_low = shape.middle >= COMMA_MIDDLE and bottom >= COMMA_BOTTOM
+    shortest, longest = COMMA_HEIGHTS
+    if is_low and shape.width <= COMMA_WIDTH and shortest <= shape.height <= longest:
         return "comma"
     if shape.is_dash and abs(shape.middle) <= DASH_MIDDLE:
         return "dash"
-    if shape.height <= max(0.12, 0.2 * shape.width):
+    if shape.height <= max(FLAT, FLAT_RATIO * shape.width):
         return None  # a piece of a ruled line
     if _is_cross(shape):
         return "sign"
-    large = max(shape.width, shape.height) >= 0.3 and shape.area >= 0.02
-    return "ink" if large or shape.area >= 0.03 else None
+    least = MIN_LONG if max(shape.width, shape.height) >= LONG else MIN_INK
+    return "ink" if shape.area >= least else None
 
 
 def _is_cross(shape: Shape) -> bool:
     """Whether it is a plus or a times: two strokes that cross in the middle."""
-    if not (0.25 <= shape.width <= 1.0 and 0.25 <= shape.height <= 1.0):
+    (smallest, largest), (narrowest, widest) = CROSS_SIDES, CROSS_RATIOS
+    if not all(smallest <= side <= largest for side in (shape.width, shape.height)):
         return False
-    if not 0.6 <= shape.width / shape.height <= 1.7 or abs(shape.middle) > 0.4:
+    ratio = shape.width / shape.height
+    if not narrowest <= ratio <= widest or abs(shape.middle) > CROSS_MIDDLE:
         return False
     height, width = shape.ink.shape
     ink = shape.ink > 0
     x = ((np.arange(width) + 0.5) / width - 0.5)[None, :]
     y = ((np.arange(height) + 0.5) / height - 0.5)[:, None]
-    upright = (np.minimum(np.abs(x), np.abs(y)) < 0.16)[ink].mean()
-    diagonal = (np.minimum(np.abs(x - y), np.abs(x + y)) < 0.24)[ink].mean()
+    upright = (np.minimum(np.abs(x), np.abs(y)) < PLUS_ARM)[ink].mean()
+    diagonal = (np.minimum(np.abs(x - y), np.abs(x + y)) < TIMES_ARM)[ink].mean()
     # A plus reaches the middles of the sides, a times the corners; a 4 or a t does not.
-    rows, columns = np.abs(y[:, 0]) < 0.2, np.abs(x[0]) < 0.2
+    rows, columns = np.abs(y[:, 0]) < SIDE_MIDDLE, np.abs(x[0]) < SIDE_MIDDLE
     ends = ink[rows, :2], ink[rows, -2:], ink[:2, columns], ink[-2:, columns]
     third = max(1, width // 3)
     corners = ink[:3, :third], ink[:3, -third:], ink[-3:, :third], ink[-3:, -third:]
-    is_plus = upright > 0.85 and all(end.any() for end in ends)
-    return bool(is_plus or (diagonal > 0.9 and all(corner.any() for corner in corners)))
+    is_plus = upright > PLUS_INK and all(end.any() for end in ends)
+    return bool(is_plus or (diagonal > TIMES_INK and all(corner.any() for corner in corners)))

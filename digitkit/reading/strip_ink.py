@@ -9,10 +9,14 @@ import numpy.typing as npt
 
 from digitkit.arrays import I32, U8
 from digitkit.images.cv import cv2
+from digitkit.reading.detections import quantile
 from digitkit.reading.ruled_lines import RuledLines, remove_lines
 
 MIN_STRENGTH = 0.4
 """Ink is at least this fraction as strong as that of most pixels of the digits."""
+
+MOST_INK = 0.7
+"""Fraction of the digits' pixels that are at most as strong as the ink of most of them."""
 
 MIN_LEVELS = 10
 """Ink differs from paper by at least this many grey levels."""
@@ -82,8 +86,7 @@ def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8, U8] | None:
     paper = cv2.resize(paper, pixels.shape[::-1], interpolation=cv2.INTER_LINEAR)
     darkness = cv2.subtract(paper, pixels)
     levels = darkness[written > 0]
-    places = [int(share * (len(levels) - 1)) for share in (0.7, 0.85)]
-    strong, full = np.partition(levels, places)[places].tolist()
+    strong, full = quantile(levels, MOST_INK), quantile(levels)
     if strong < MIN_LEVELS:
         return None
     least = max(MIN_STRENGTH * strong, MIN_LEVELS)

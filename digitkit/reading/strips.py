@@ -19,7 +19,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connect
 from digitkit.reading.crops import sharp_halvings
-from digitkit.reading.detections import Detection, ink_box
+from digitkit.reading.detections import INK_LEVEL, Detection, ink_box, quantile
 from digitkit.reading.line_reader import UNIT
 from digitkit.reading.results import Digit
 from digitkit.reading.shapes import Shape
@@ -219,7 +219,7 @@ class Strip:
     def shape_of_member(self, member: Member) -> Shape:
         """The shape of a member's ink."""
         size = [max(1, round(side / self._scale)) for side in member.digit.row_box[2:]]
-        ink = (cut_to_ink(member.detection.ink) > 96).astype(np.uint8)
+        ink = (cut_to_ink(member.detection.ink) > INK_LEVEL).astype(np.uint8)
         ink = np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         centre = self.to_level([member.digit.box])[0]
         middle = centre[1] - float(self.middle(centre[:1])[0])
@@ -262,8 +262,7 @@ class Strip:
         x, y = self.place_of(shape)
         height, width = shape.ink.shape
         levels = ink.strength[y : y + height, x : x + width][shape.ink > 0]
-        place = int(0.85 * (len(levels) - 1))
-        return float(np.partition(levels, place)[place]) / 255
+        return quantile(levels) / 255
 
     def to_boxes(self, shape: Shape) -> tuple[Box, Box | None]:
         """Where a shape is in the image; and where the row is level, None if it is not tilted."""
