@@ -9,7 +9,7 @@ from digitkit.images.cv import cv2
 from digitkit.models.network import Network
 
 DETECTOR_FILE = "finder.onnx"
-"""Its file among the shipped models."""
+"""Name of the detector's file among the shipped models."""
 
 INPUT = "page"
 """uint8 ``[1, 1, H, W]``: grey levels; H and W multiples of `STEP`."""

@@ -18,13 +18,13 @@ from digitkit.reading.strips import Member
 from digitkit.reading.tilt import turn_points
 
 FEW = 5
-"""Digits are looked at in grey on pages with at most this number of accepted ones ..."""
+"""Maximum number of accepted digits of a page on which digits are looked at in grey."""
 
 SHORT = 3
-"""... in rows with at most this number of them ..."""
+"""Maximum number of accepted digits of a row in which digits are looked at in grey."""
 
 ROOM = 1.6
-"""... in squares whose side is so many times the digit's longer one."""
+"""Side of the square around a digit that is looked at in grey, in the longer side of the digit."""
 
 
 def look_at_few(

@@ -34,28 +34,30 @@ MIN_REDUCTION = 1.6
 twice their size."""
 
 MAX_SMALL_PIXELS = 100_000
-"""Most pixels of such a small image: a strip, but no camera frame."""
+"""Maximum number of pixels of a small image, which is searched again at twice its size: a strip,
+but no camera frame."""
 
 MIN_PARTS = 3
 """A larger candidate is dropped if so many small ones in it have a score of at least
 `MIN_PART_SCORE`."""
 
 MIN_PART_SCORE = 0.5
-"""Least score of such small ones, 0–1; the larger one's own, if that is lower."""
+"""Minimum score of the small candidates that `MIN_PARTS` counts, 0–1; that of the larger candidate
+around them, if it is lower."""
 
 SURE_SCORE = 0.5
 """What was found needs no second look from this detection score on, 0–1, if its ink is sure."""
 
 SURE_INK = 0.8
-"""Least mean probability of such ink, 0–1: a paragraph of small writing, blurred, may look like a
-digit, but of faint ink."""
+"""Minimum mean ink probability of a candidate that needs no second look, 0–1: a paragraph of small
+writing, blurred, may look like a digit, but of faint ink."""
 
 FEW = 4
 """Up to so many candidates that are all lower than `LOW` may not be all there is, or each be a
 paragraph of small writing."""
 
 LOW = 40
-"""Height of such candidates, pixels of the scale that they were found in."""
+"""Height below which a candidate is low, pixels of the scale that it was found in."""
 
 _BLOCK = 32
 """Side of the blocks that are looked at or not, pixels of the scale."""
@@ -67,13 +69,15 @@ _CONTRAST = 9
 """Least local contrast of ink, grey levels."""
 
 _BUSY = (0.015, 0.6)
-"""Fraction of such pixels in a block of writing; a block with more is a texture."""
+"""Minimum and maximum fraction of a block's pixels that are ink, both exclusive, where it is
+writing; a block with more ink is a texture."""
 
 _SIDE = 800
-"""The image in which other writing is looked for is at most this large, pixels."""
+"""Maximum longer side of the image in which writing beside the candidates is looked for, pixels."""
 
 _CLEAR, _MUCH = 20, 0.04
-"""The least contrast of such writing, grey levels, and its least fraction of a block."""
+"""Minimum contrast of writing beside the candidates, grey levels, and the minimum fraction of a
+block that it covers."""
 
 _LINE = 17
 """Level and upright runs of this length are lines, pixels."""

@@ -16,7 +16,7 @@ from digitkit.images.grey import resize_to
 from digitkit.models.network import Network
 
 GREY_FILE = "grey.onnx"
-"""Its file among the shipped models."""
+"""Name of the grey classifier's file among the shipped models."""
 
 INPUT = "grey"
 """uint8 ``[N, 1, SIDE, SIDE]``: grey levels, dark on light or light on dark."""
@@ -25,7 +25,7 @@ OUTPUT = "probabilities"
 """float32 ``[N, 11]``: of the digits 0 to 9, and of no digit."""
 
 SIDE = 40
-"""Height and width of its input, pixels."""
+"""Height and width of the grey classifier's input, pixels."""
 
 GREY_VERSION = "1"
 """Stored in the file as ``digitkit.grey``; increases when input or output change."""

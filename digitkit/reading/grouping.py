@@ -15,10 +15,11 @@ NEAR_INK = 0.4
 """Ink this close to a number belongs to it, or may."""
 
 NEAR_POINT = 0.7
-"""A decimal separator is at most this far from the digits on both sides."""
+"""Maximum distance of a decimal separator from the digits on both sides, in heights."""
 
 BY_POINT = 1.0
-"""If it is further, but not as far as this, the numbers on its sides may be one."""
+"""Maximum distance of a point or comma from two numbers that it may join, in heights; see
+`NEAR_POINT` for those that it does join."""
 
 SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 2.5
 """A point or comma joins no numbers if the gap behind it has the first width and is so many times
@@ -29,17 +30,19 @@ APART_FROM_LETTER = 0.25
 that."""
 
 NEAR_MINUS = 0.6
-"""A leading minus is at most this far from its number ..."""
+"""Maximum distance of a leading minus from its number, in heights."""
 
 BEFORE_MINUS = 0.9
-"""... and at least this far from what is before it, unless that is a ruled line ..."""
+"""Minimum distance of a leading minus from what is before it, in heights, unless that is a ruled
+line or an operator."""
 
 AFTER_SIGN = 0.1
-"""... or an operator, which is lower than digits: from that it is at least this far."""
+"""Minimum distance of a leading minus from an operator before it, in heights; an operator is a sign
+that is lower than digits."""
 
 FAR_MINUS = 1.3
-"""At the beginning of a row, a dash that is further from the number, but not as far as this, may be
-a minus."""
+"""Maximum distance of a dash at the beginning of a row from a number whose minus it may be, in
+heights."""
 
 SEPARATORS = ("point", "comma")
 """Kinds of marks that may be decimal separators."""

@@ -25,27 +25,29 @@ LOWEST_FRAME, WIDEST_SIDE = 0.9, 0.25
 """Least size of a box around digits, and greatest width of one of its sides, in heights."""
 
 LEANING_SIDE = 0.12
-"""Such a side is at most this much wider than its pen, in heights."""
+"""Maximum difference between the width of an upright side of a box and its pen, in heights."""
 
 END = 3
-"""Such a side ends at most this far from a level line, pixels of the strip."""
+"""Maximum distance of a box side's end from the level line it meets, strip pixels."""
 
 LEVEL, AROUND = 0.25, 0.45
 """A strike is mostly not further above or below the middle of the digits than the first, in
 heights, and does not go on within the second."""
 
 GAP = 0.4
-"""It is interrupted by the strokes of digits, for less than this, in heights."""
+"""Maximum length of a gap in a strike, where it meets the strokes of digits, in heights."""
 
 COVERED = 0.6
-"""It goes through at least this part of the width of two digits."""
+"""Minimum fraction of the width of a digit that a strike goes through; it does so in two digits."""
 
 SEEN, STRONG = 0.97, 100
-"""From the first of these digits to the last there is ink in this part of the columns, at least so
-strong, 0–255: where only bars of digits are level, there are gaps."""
+"""Minimum fraction of the columns with ink in the middle of the row, from the first digit that a
+strike goes through to the last; and the minimum strength of that ink, 0–255. Where only bars of
+digits are level, there are gaps."""
 
 INSIDE = 0.3
-"""It ends at least this far inside of the row's strip, in heights; a ruled line goes on."""
+"""Minimum distance of a strike's ends from those of the row's strip, in heights; a ruled line goes
+on."""
 
 
 def split_lines(

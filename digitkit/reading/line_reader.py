@@ -8,7 +8,7 @@ from digitkit.arrays import F32, U8
 from digitkit.models.network import Network
 
 LINE_FILE = "lines.onnx"
-"""Its file among the shipped models."""
+"""Name of the line reader's file among the shipped models."""
 
 INPUT = "line"
 """uint8 ``[1, 1, HEIGHT, W]``: the ink of a level row, bright on dark; W a multiple of `COLUMN`."""
@@ -17,7 +17,7 @@ OUTPUT = "probabilities"
 """float32 ``[1, 13, W / COLUMN]``; see `LineReader.read`."""
 
 HEIGHT, UNIT = 48, 28
-"""Height of its input, and about that of the row's digits in its middle, pixels."""
+"""Height of the line reader's input, and about that of the row's digits in its middle, pixels."""
 
 COLUMN = 2
 """Pixels of the row per column of the output."""

@@ -28,7 +28,7 @@ CLEAR_SIGN = 0.9
 """A sign is seen where signs and points of a column are at least as likely as this together."""
 
 RUN = 4
-"""So many columns belong to the middle of a digit; twice as many to those of two 1s."""
+"""Number of columns that belong to the middle of a digit; twice as many to those of two 1s."""
 
 APART = 0.25
 """Of two digits that are nearer than this, in heights, only the likelier one is there; 1s may be so

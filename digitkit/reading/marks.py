@@ -45,7 +45,8 @@ REMNANT = 0.06
 """Ink this close to a digit's strokes is their edge, in heights."""
 
 MIN_ATTACHED = 0.05
-"""Least area of what goes on beyond that and is ink of its own, in squares of the height."""
+"""Minimum area of ink connected with a digit that is ink of its own, in squares of the digit
+height; the edges of the digit's strokes (`REMNANT`) do not count."""
 
 SHARED = 0.1
 """A piece of ink belongs to a digit if at least this fraction of it are strokes of digits."""
@@ -70,13 +71,14 @@ FAINT = 0.48
 the edge of a shadow."""
 
 FAINT_POINT = 0.3
-"""The same where the row shows a point."""
+"""Minimum strength of a point that the row shows, as a fraction of that of the digits' strokes."""
 
 SEEN = 0.9
-"""The row shows a point from this probability on."""
+"""Minimum probability at which the row shows a point, 0–1."""
 
 HIGHEST_POINT = 0.15
-"""Such a point is at least this far below the middle of the digits, in heights."""
+"""Minimum distance of a point that the row shows from the middle of the digits, downwards, in
+heights."""
 
 DASH_COVERED = 0.15
 """At most this part of a dash is above or below a digit that took it with it."""

@@ -26,10 +26,11 @@ from digitkit.reading.trust import (
 )
 
 LIKELY = 0.5
-"""A doubtful digit apart from all numbers is reported from this confidence on ..."""
+"""Minimum confidence of a doubtful digit apart from all numbers that is reported, 0–1."""
 
 LIKELY_HEIGHT = 0.6
-"""... if it is at least this high, in heights of the accepted digits of its row."""
+"""Minimum height of a doubtful digit apart from all numbers that is reported, in heights of the
+accepted digits of its row."""
 
 SMALL, RAISED = 0.72, 0.2
 """The last digit or two of a number may be an exponent or cents if they are less high than this, in

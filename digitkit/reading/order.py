@@ -19,17 +19,18 @@ MAX_TIMES = 4.0
 """A digit that is more than so many times as high as another is not in one row with it."""
 
 SAME_ROW = 0.75
-"""A digit in doubt belongs to a row whose nearest digit is at most this far above or below it, in
-heights of that ..."""
+"""Maximum distance, up or down, of a digit in doubt from the nearest digit of the row that it
+belongs to, in heights of that digit."""
 
 SAME_PLACE = 3.0
-"""... and at most this far to the side of it."""
+"""Maximum distance, to the side, of a digit in doubt from the nearest digit of the row that it
+belongs to, in heights of that digit."""
 
 MAX_SKEW = 0.3
 """Largest slope of rows, pixels per pixel; larger ones are made level before."""
 
 MAX_PAIRS = 4000
-"""So many pairs of neighbours tell the slope of a page's rows; more only take time."""
+"""Maximum number of pairs of neighbours that tell the slope of a page's rows, to save time."""
 
 NEAR = 15
 """Boxes of a row are at most this far apart to tell its slope, in heights. A number by itself tells

@@ -23,7 +23,7 @@ MARGIN = 0.1
 """How much paper is put around, in shorter sides of the image."""
 
 LEAST_MARGIN = 4
-"""The same in pixels, at least."""
+"""Minimum width of the paper that is put around an image, pixels."""
 
 INK = 0.25
 """A pixel on the border is ink from this fraction of the contrast on."""
@@ -36,7 +36,8 @@ SOFT = 0.88
 outline of a stroke is half as dark as its middle, and a stroke that the border cuts is not."""
 
 DEPTH = 4
-"""How far in that is, pixels."""
+"""Number of rows or columns inside of the border in which the full strength of ink is looked for,
+pixels."""
 
 SAMPLED = 100
 """The contrast is taken from so many rows or columns of the shorter side."""

@@ -18,7 +18,7 @@ LINE_LENGTHS = 2.2, 1.55
 """Level and upright strokes longer than this are ruled lines, in heights."""
 
 THIN = 0.2
-"""Such a line is thinner than this, in heights; what is not is a shadow."""
+"""Maximum thickness of a ruled line, in heights; what is thicker is a shadow."""
 
 CROSSING = 0.35, 0.8
 """Strokes of this height that cross a line, in heights, such as a comma, stay whole."""
@@ -30,34 +30,36 @@ SLOPES = np.linspace(-0.18, 0.18, 25)
 """Slopes that ruled lines may have where they are not quite level."""
 
 DIRECTIONS = 3
-"""So many slopes are dealt with in one strip."""
+"""Maximum number of different slopes of ruled lines removed from one strip."""
 
 SHORTEST_PIECE, HIGHEST_PIECE = 0.2, 0.5
-"""Least width of a piece of such a line, in heights; and its greatest height, in its width."""
+"""Minimum width of a flat piece of a sloping line, in heights; and its maximum height, in its
+width."""
 
 MOST_PIECES = 8
-"""So many of these pieces are followed, the widest first."""
+"""Number of widest flat pieces tested as seeds of a sloping line."""
 
 WIDEST_SLOPING = 40
 """In wider strips, in heights, no sloping lines are looked for: it would take long."""
 
 ALMOST_ALL = 0.92
-"""So much of it is seen."""
+"""Minimum fraction of a candidate line's pixels that must be ink."""
 
 FLAT = 0.25
 """Dots and dashes of a dotted or broken line are not higher than this, in heights."""
 
 DOT_WIDTH = 0.25
-"""What is wider is a dash, in heights."""
+"""Maximum width of a dot of a dotted line, in heights; what is wider is a dash."""
 
 MIN_DOTTED, DOTTED_LENGTH = 3, 1.0
-"""It has at least so many, and is at least so long, in heights."""
+"""Minimum number of dots and dashes of a dotted line; and its minimum length, in heights."""
 
 DOTTED_GAP = 0.5
-"""They are at most this far apart, in heights, ..."""
+"""Maximum gap between two dots or dashes of a dotted line, in heights."""
 
 DOTTED_RISE, DOTTED_SLOPE = 0.05, 0.12
-"""... and one higher than the next by at most this, in heights, and this part of their distance."""
+"""Maximum difference in height between two dots that follow each other in a dotted line: a number
+of heights, plus a fraction of their distance."""
 
 LEANS = 0.07
 """A high stroke that is this much wider beside the digits than its pen, in heights, is a slash or a

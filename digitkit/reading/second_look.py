@@ -38,8 +38,8 @@ HALF_WIDTH = 0.65
 """A digit reaches at most this far to either side of its middle, in heights."""
 
 CUT_ROOM = 0.12
-"""From a nearer neighbour it is cut off where there is the least ink, at most this far from halfway
-between their middles, in heights."""
+"""Maximum distance of the cut between two digits from halfway between their middles, in heights; it
+is where there is the least ink."""
 
 HEIGHTS = (0.45, 1.5)
 """Ink of this height may be a digit, in heights of the row's."""
@@ -55,7 +55,7 @@ MIN_CLEAR = 0.6
 """A digit that is found is only accepted if its row shows it with this probability."""
 
 ROUNDS = 3
-"""A row that has grown is read again, so many times."""
+"""Maximum number of times that a row is read again because it has grown."""
 
 
 def look_again(

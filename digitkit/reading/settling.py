@@ -32,7 +32,7 @@ PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
 reader more; on photos these read more digits right."""
 
 ALONE_WEIGHTS = Weights(0.8, 0.5, 0.3)
-"""Of a digit that is alone in its row, of which the row says little."""
+"""Weights for a digit that is alone in its row: the row says little of it."""
 
 SLASH = 0.02
 """The classifier cannot tell slashes and brackets from 1s. Where the row shows a sign, a 1 next to
@@ -40,7 +40,7 @@ other digits has at least this probability of being none, on pages with other si
 that were not detected have it on all pages."""
 
 RARE_SLASH = 0.001
-"""The same on a page without any."""
+"""`SLASH` on a page without other signs or points."""
 
 MIN_DIGIT = 0.15
 """A detection that is less likely a digit is dropped."""
@@ -72,13 +72,13 @@ TALL = 0.7
 """Ink of at least this height, in heights of the digits, may be a digit that was not read."""
 
 MAYBE_DIGIT = 0.2
-"""Such ink is not taken for a sign if the probability that it is a digit is at least this."""
+"""Minimum probability of a digit at which tall ink is not taken for a sign, 0–1."""
 
 MAYBE_DIGIT_BESIDE_SIGN = 0.5
-"""The same in a row with another sign."""
+"""`MAYBE_DIGIT` in a row that has another sign."""
 
 MAYBE_HIGH = 0.05
-"""The same of a stroke that is higher than digits; the row shows little of such a 1."""
+"""`MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
 
 SURE_SIGN, HIGHEST_SIGN = 0.95, 2.0
 """Low ink that is at least as likely a sign is one, and no piece of a digit that it touches, if it
@@ -95,7 +95,8 @@ STROKE_SIZE = 0.4, 1.1
 bracket, whose strokes are longer; in heights of the digits."""
 
 TOUCHING = 0.12
-"""What is less high, and closer to a digit than this, is rather a piece of that, in heights."""
+"""Minimum gap between digits and a letter or a low sign, in heights of the digits; what is closer
+is rather a piece of a digit."""
 
 ALIGNED = 0.12
 """A stroke may continue a ruled line whose middle is at most this far aside, in its height."""
@@ -104,7 +105,8 @@ SLIM = 0.3
 """Greatest width of a stroke that may continue a ruled line, in its height."""
 
 NEAR_LINE = 2.0
-"""It is at most this far above or below that line, in its height."""
+"""Maximum distance of a stroke above or below the ruled line that it continues, in the height of
+the stroke."""
 
 POINT_TOP = 0.25
 """A point is so far below the digits' middles, in heights."""

@@ -22,19 +22,22 @@ MAX_DOT = 0.33
 """A dot is at most this wide and high, in heights."""
 
 ROUND = 1.6
-"""It is round if it is at most so many times as long as wide; else it is a piece of a stroke."""
+"""Maximum ratio of the length and the width of a round dot; a longer one is a piece of a stroke."""
 
 LOW = 0.27
 """Points and commas are this far below the middle of the digits, in heights."""
 
 LONGER = 0.1
-"""A comma, unlike a point, is this much higher than wide, in heights ..."""
+"""Minimum difference between the height and the width of a comma, in heights, if it neither leans
+nor reaches below the line."""
 
 BELOW_LINE = 0.7
-"""... or reaches this far below the middle of the digits, in heights ..."""
+"""Minimum distance of the lower end of a comma below the middle of the digits, in heights, if it is
+neither long nor leans."""
 
 LEANS = 0.0007
-"""... or leans this much, in squares of the height."""
+"""Minimum lean of a comma, in squares of the height, if it is neither long nor reaches below the
+line; see `Shape.lean`."""
 
 DASH_WIDTHS = (0.22, 1.0)
 """Least and greatest length of a dash, in heights."""
@@ -43,7 +46,7 @@ DASH_THICK = 0.28
 """Greatest thickness of a dash, in heights."""
 
 DASH_SHORT = 0.6
-"""The same in parts of its length."""
+"""Maximum thickness of a dash, in its length."""
 
 DASH_SLOPE = 30
 """Greatest slope of a dash, degrees."""
@@ -61,20 +64,21 @@ ARC = 0.6, 1.3
 """A part of a circle around a number is at least so wide and high, in heights."""
 
 STROKE_WIDTH = 0.4
-"""Greatest width of such a stroke where a level line crosses it, in heights."""
+"""Maximum width of a bracket, a slash or an arc where a level line crosses it, in heights."""
 
 BESIDE = 0.45
-"""So far above and below the middle of the digits, in heights, ..."""
+"""Distance above and below the middle of the digits within which a high stroke is beside them, in
+heights."""
 
 CROSSED_ONCE = 0.9
-"""... at least this fraction of the level lines cross such a stroke once."""
+"""Minimum fraction of the level lines beside the digits that cross a high stroke exactly once."""
 
 RUNS = 0.5, 1.0
 """Least lengths of straight upright and level runs of a box's ink, in heights; of a minus they are
 shorter."""
 
 MIN_DASH = 0.03
-"""Least area of attached ink that is a dash, in squares of the height."""
+"""Minimum area of attached ink that is a dash, in squares of the digit height."""
 
 COMMA_MIDDLE, COMMA_BOTTOM = 0.3, 0.45
 """Minimum distance of a comma's middle and of its lower end below the middle of the digits, in

@@ -28,8 +28,9 @@ SURE = 0.99
 """What the classifier reads in an image of one digit with this confidence is not doubted."""
 
 LIKELY_NONE = 0.5
-"""Except on a page that it fills, if the grey classifier sees no digit with this probability: it
-does so in words, shadows and drawings, but hardly in a digit that the other is sure of."""
+"""Minimum probability of no digit, by the grey classifier, at which a digit that fills its page is
+none, 0–1, although the classifier is sure of it. The grey classifier sees none in words, shadows
+and drawings, but hardly in digits that the other is sure of."""
 
 CLEAR_WEIGHTS = Weights(0.7, 0.3, 0.0)
 """How much both classifiers count where the ink is clear."""

@@ -15,10 +15,11 @@ from digitkit.reading.detections import enclose
 from digitkit.reading.results import Number
 
 GAP_FACTOR = 1.9
-"""Two numbers are at least this many times as far apart as most digits of one ..."""
+"""Factor of the least gap between two numbers: it is `GAP_FACTOR` usual gaps between the digits of
+one, plus `GAP_EXTRA`."""
 
 GAP_EXTRA = 0.3
-"""... and this much more."""
+"""What is added to `GAP_FACTOR` usual gaps for the least gap between two numbers, in heights."""
 
 MIN_GAP = 0.55
 """Least gap between two numbers."""
@@ -172,7 +173,7 @@ def _find_narrow_columns(boxes: F64, rows: Sequence[int]) -> dict[int, int] | No
 
 
 MIN_ROWS = 3
-"""So many rows with digits on both sides of a gutter make columns."""
+"""Minimum number of rows with digits on both sides of a gutter that make columns."""
 
 MIN_GUTTER = 0.8
 """Least width of a gutter between columns, in heights of the digits."""

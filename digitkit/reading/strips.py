@@ -30,7 +30,8 @@ REACH = 1.8
 """How far a strip reaches beyond its first and last digits, in heights."""
 
 NEAR = 1.1
-"""How far from them ink may belong to their numbers, in heights."""
+"""Maximum distance of ink from the first and last digit of a row to whose numbers it may belong, in
+heights."""
 
 HALF = 0.85
 """How far a strip reaches above and below the digits' middles, in heights."""
@@ -45,10 +46,10 @@ STROKE = 64
 """A pixel of a digit's crop that is brighter than this belongs to its strokes, 0–255."""
 
 MAX_STRIP_PIXELS = 1 << 22
-"""A strip of more pixels is not searched."""
+"""Maximum number of pixels of a strip that is searched."""
 
 MAX_STRIP_SIDE = (1 << 15) - 2
-"""Nor is a wider one: OpenCV remaps no wider image."""
+"""Maximum width of a strip that is searched, pixels: OpenCV remaps no wider image."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,8 @@ MIN_REDETECTED = 0.92
 fraction of before. Tilted writing seldom does. Chosen on synthetic pages."""
 
 CLEAR_SCORE = 0.65
-"""Detections with a lower score do not count there."""
+"""Minimum detection score, 0–1, of the digits that are compared upright and turned; see
+`MIN_REDETECTED`."""
 
 MIN_DIGITS = 3
 """Fewer digits do not show a tilt."""

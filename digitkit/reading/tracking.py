@@ -21,7 +21,8 @@ MAX_SHIFTS = 200
 """Movements of a page between two frames that are tried."""
 
 MAX_COMPARED = 4_000_000
-"""Pairs of digits that are compared for them; so of pages of hundreds, fewer are tried."""
+"""Maximum number of pairs of digits that are compared to find how a page moved; so on pages of
+hundreds, fewer movements are tried."""
 
 MAX_MISSING = 2
 """A track ends after its digit was missing, blurred or hidden, for more frames than this."""

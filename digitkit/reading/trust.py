@@ -34,7 +34,8 @@ WIDE = 0.85
 least gaps between numbers."""
 
 NEAR = 2.2
-"""One number may have been taken for two where the gap beside it is less, likewise."""
+"""One number may have been taken for two where the gap beside it is less than this, in least gaps
+between numbers."""
 
 SURE = 0.99
 """Of most numbers that are right, all digits are right with this probability."""

@@ -34,10 +34,10 @@ TALL = 0.45
 """Least height of a letter, in heights of the digits."""
 
 SLIM = 0.3
-"""Least width of a letter, likewise; the sides of a box are narrower."""
+"""Minimum width of a letter, in heights of the digits; the sides of a box are narrower."""
 
 WIDE = 0.8
-"""Letters are seldom wider, likewise."""
+"""Width that most letters do not exceed, in heights of the digits; wider ink is several letters."""
 
 _LEAST_SEEN, _LEAST_DOUBT = 0.02, 1e-4
 """Probabilities are not taken for less."""
