@@ -25,7 +25,7 @@ import numpy as np
 from digitkit import Reader
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
-from digitkit.inference.pipeline import deliver, read_each
+from digitkit.inference.pipeline import Reporting, deliver, read_each
 from digitkit.reading.results import Reading
 from digitkit.sources.frames import Failure, Frame
 from digitkit.sources.live import Live
@@ -140,10 +140,8 @@ def main() -> None:
         watch = Watch(min(2 * CLIP, count // 2))
         at_start = resident()
         with live:
-            summary = deliver(
-                read_each(reader, live), [watch], on_failure=watch.fail,
-                min_confidence=reader.min_confidence, hold=5,
-            )  # fmt: skip
+            reporting = Reporting(reader.min_confidence, hold=5)
+            summary = deliver(read_each(reader, live), [watch], reporting, on_failure=watch.fail)
         seconds, at_end = summary.seconds, resident()
     warm, peak = watch.warm or at_start, max(watch.peak, at_end)
     print(

@@ -18,7 +18,7 @@ from common import table
 from digitkit import Reader
 from digitkit.errors import ImageError
 from digitkit.inference.infer_values import DEFAULT_HOLD
-from digitkit.inference.pipeline import deliver, read_each
+from digitkit.inference.pipeline import Reporting, deliver, read_each
 from digitkit.reading.results import Reading
 from digitkit.sinks.base import Sink
 from digitkit.sources.files import read_frames
@@ -79,9 +79,8 @@ def play(path: Path, timeline: Timeline, reader: Reader) -> Playback:
     deliver(
         read_each(reader, read_frames([path])),
         [sink],
+        Reporting(reader.min_confidence, hold=DEFAULT_HOLD),
         on_failure=lambda failure: None,
-        min_confidence=reader.min_confidence,
-        hold=DEFAULT_HOLD,
     )
     return judge(path.name, timeline, sink.reports)
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import numpy as np
 
-from digitkit.choices import Mode, Orientation, PrecisionChoice
+from digitkit.choices import PrecisionChoice
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_values import DEFAULT_RETRY
 from digitkit.inference.input_files import InputFiles, find_inputs
 from digitkit.inference.outputs import check_live_output, open_outputs, table_form
-from digitkit.inference.pipeline import BATCH, Summary, deliver, read_each
+from digitkit.inference.pipeline import BATCH, Reporting, Summary, deliver, read_each
 from digitkit.inference.run_outputs import Outputs
 from digitkit.models.classifier import Classifier
 from digitkit.models.profiles import find_profile
@@ -72,22 +72,12 @@ def run_infer(
     cv2.setNumThreads(config.threads or 1)
     make_reader = reader_factory(config, notice)
     reader = make_reader()  # here too, so that a wrong model is reported before anything else
-    call = partial(
-        deliver,
-        on_failure=on_failure,
-        min_confidence=reader.min_confidence,
-        number_rule=config.number_rule,
-        gap=reader.gap,
-        hold=config.hold,
-        every_frame=config.every_frame,
-    )
     if config.camera is not None:
         with _open_camera(config, config.camera, notice) as live:
-            return _read_camera(config, reader, live, stdout, call)
-    call = partial(call, notice=notice)  # a video ends by itself
+            return _read_camera(config, reader, live, stdout, on_failure)
     inputs = find_inputs(config, notice)
     with open_outputs(config, reader, stdout) as outputs, ExitStack() as stack:
-        files = _Files(config, inputs, outputs, on_failure, progress)
+        files = _Files(config, inputs, outputs, on_failure, notice, progress)
         if outputs.resumable:
             ends = config.watch is None
             deferred = deferred_interrupts(end_at_sigterm=ends)
@@ -96,9 +86,9 @@ def run_infer(
                 inputs.watch.idle = partial(files.interrupts.call, outputs.idle)
         workers = count_workers(config, inputs.total)
         if workers > 1:
-            summary = _read_with_workers(files, reader, make_reader, workers, call)
+            summary = _read_with_workers(files, reader, make_reader, workers)
         else:
-            summary = _read_here(files, reader, call)
+            summary = _read_here(files, reader)
         outputs.finished = not summary.interrupted
         outputs.in_vain = not summary.images and outputs.done is None
     return replace(summary, done_before=outputs.done_before)
@@ -125,46 +115,28 @@ def reader_factory(config: InferConfig, notice: Callable[[str], None]) -> Callab
         if profile is not None:
             precision, batch = profile.precision, profile.batch
             threads = config.threads or profile.threads
-    return partial(
-        _build_reader,
-        config.model,
-        precision,
-        threads,
-        batch,
-        config.input_scale,
-        detector_threads=config.threads or 1,
-        mode=config.mode,
-        orientation=config.orientation,
-        min_confidence=config.min_confidence,
-        gap=config.gap,
-    )
+    return partial(_build_reader, config, precision, threads, batch)
 
 
 def _build_reader(
-    model: str,
-    precision: PrecisionChoice,
-    threads: int,
-    batch: int | None,
-    input_scale: float | None,
-    *,
-    detector_threads: int,
-    mode: Mode,
-    orientation: Orientation,
-    min_confidence: float | None,
-    gap: float | None,
+    config: InferConfig, precision: PrecisionChoice, threads: int, batch: int | None
 ) -> Reader:
     classifier = Classifier(
-        model, precision=precision, threads=threads, input_scale=input_scale, batch=batch
+        config.model,
+        precision=precision,
+        threads=threads,
+        input_scale=config.input_scale,
+        batch=batch,
     )
     # A model that never works is found before anything is read; later, an image may be at fault.
     classifier.classify([np.zeros((28, 28), np.uint8)])
     return Reader(
         classifier,
-        mode=mode,
-        orientation=orientation,
-        min_confidence=min_confidence,
-        gap=gap,
-        threads=detector_threads,
+        mode=config.mode,
+        orientation=config.orientation,
+        min_confidence=config.min_confidence,
+        gap=config.gap,
+        threads=config.threads or 1,
     )
 
 
@@ -180,6 +152,7 @@ class _Files:
         inputs: what is to be read.
         outputs: where it goes.
         on_failure: called with each failure.
+        notice: called with a line for the user.
         progress: called with the number of images that were read.
         interrupts: what Ctrl-C waits for; None where it ends the program.
     """
@@ -188,6 +161,7 @@ class _Files:
     inputs: InputFiles
     outputs: Outputs
     on_failure: Callable[[Failure], None]
+    notice: Callable[[str], None]
     progress: Progress
     interrupts: Interrupts | None = None
 
@@ -250,24 +224,23 @@ def count_workers(config: InferConfig, total: int) -> int:
     return max(1, cores if not total else min(cores, total // FILES_PER_WORKER))
 
 
-def _read_here(files: _Files, reader: Reader, call: Callable[..., Summary]) -> Summary:
+def _read_here(files: _Files, reader: Reader) -> Summary:
     # On a terminal, and in a pipe, each image is wanted as soon as it is read.
     batch = 1 if files.config.output is None or files.inputs.watch is not None else BATCH
     frames = read_frames(files.items, exif=reader.obeys_exif, limits=files.limits)
     with closing(read_each(reader, frames, batch=batch)) as outcomes:
-        return call(
+        return deliver(
             files.watch(outcomes, lambda _: 1),
             files.outputs.sinks,
+            Reporting.create(reader, files.config),
+            on_failure=files.on_failure,
             stoppable=files.outputs.resumable,
+            notice=files.notice,
         )
 
 
 def _read_with_workers(
-    files: _Files,
-    reader: Reader,
-    make_reader: Callable[[], Reader],
-    workers: int,
-    call: Callable[..., Summary],
+    files: _Files, reader: Reader, make_reader: Callable[[], Reader], workers: int
 ) -> Summary:
     from digitkit.inference.worker import ResultFormat
     from digitkit.inference.workers import count_images, deliver_results, read_with_workers
@@ -290,8 +263,9 @@ def _read_with_workers(
         return deliver_results(
             files.watch(results, count_images),
             outputs.sinks,
-            call,
+            Reporting.create(reader, config),
             on_failure=files.on_failure,
+            notice=files.notice,
             interrupts=files.interrupts,
         )
 
@@ -300,8 +274,13 @@ def _read_with_workers(
 
 
 def _read_camera(
-    config: InferConfig, reader: Reader, live: Live, stdout: TextIO, call: Callable[..., Summary]
+    config: InferConfig,
+    reader: Reader,
+    live: Live,
+    stdout: TextIO,
+    on_failure: Callable[[Failure], None],
 ) -> Summary:
+    reporting = Reporting.create(reader, config)
     check_live_output(config)
     window: list[Sink] = []
     if config.show:
@@ -310,12 +289,15 @@ def _read_camera(
         window.append(WindowSink(live.stop))
     first = list(islice(live, 1))
     if not first:  # it was stopped while it waited for the camera: the last run's output stays
-        return replace(call((), window), dropped=live.dropped)
+        summary = deliver((), window, reporting, on_failure=on_failure)
+        return replace(summary, dropped=live.dropped)
     with (
         open_outputs(config, reader, stdout) as outputs,
         closing(read_each(reader, chain(first, live))) as outcomes,
     ):
-        return replace(call(outcomes, [*outputs.sinks, *window]), dropped=live.dropped)
+        sinks = [*outputs.sinks, *window]
+        summary = deliver(outcomes, sinks, reporting, on_failure=on_failure)
+        return replace(summary, dropped=live.dropped)
 
 
 def make_live(config: InferConfig, camera: str, notice: Callable[[str], None]) -> Live:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from digitkit.errors import ConfigError, ImageError, ModelRunError
 from digitkit.reading.reader import Reader
@@ -15,11 +15,42 @@ from digitkit.reading.streams import StreamReader
 from digitkit.sources.frames import Failure, FailureKind, Frame, to_failure
 
 if TYPE_CHECKING:
+    from digitkit.inference.infer_config import InferConfig
     from digitkit.reading.fields import Field
     from digitkit.sinks.base import Sink
 
 Outcome = tuple[Frame, Reading] | Failure
 """An image and what was read from it, or why nothing was."""
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """Which numbers are reported, and when.
+
+    Attributes:
+        min_confidence: threshold for digits that were tracked over frames, 0–1.
+        gap: least gap between two numbers; see `digitkit.reading.numbers.find_numbers`.
+        number_rule: what each number must look like; None for anything.
+        hold: frames that a number must be stable for before it is reported.
+        every_frame: whether each frame is reported as it is, without tracking.
+    """
+
+    min_confidence: float
+    gap: float | None = None
+    number_rule: Field | None = None
+    hold: int = 1
+    every_frame: bool = False
+
+    @classmethod
+    def create(cls, reader: Reader, config: InferConfig) -> Self:
+        """What a configuration asks for, with the threshold and the gap of its reader."""
+        return cls(
+            reader.min_confidence,
+            reader.gap,
+            config.number_rule,
+            hold=config.hold,
+            every_frame=config.every_frame,
+        )
 
 
 @dataclass(frozen=True)
@@ -146,16 +177,8 @@ def read_each(
 class _Streams:
     """Follows the numbers of one video or camera after the other."""
 
-    def __init__(
-        self,
-        hold: int,
-        min_confidence: float,
-        gap: float | None,
-        notice: Callable[[str], None] | None,
-    ) -> None:
-        self._hold = hold
-        self._min_confidence = min_confidence
-        self._gap = gap
+    def __init__(self, reporting: Reporting, notice: Callable[[str], None] | None) -> None:
+        self._reporting = reporting
         self._notice = notice
         self._source: str | None = None
         self._has_numbers = self._has_events = False
@@ -168,8 +191,9 @@ class _Streams:
         if reading.source != self._source:
             self.end()
             self._source = reading.source
-            self._tracker = Tracker(self._min_confidence, gap=self._gap)
-            self._events = EventFinder(self._hold)
+            reporting = self._reporting
+            self._tracker = Tracker(reporting.min_confidence, gap=reporting.gap)
+            self._events = EventFinder(reporting.hold)
         return self._tracker.follow(reading)
 
     def find_events(self, reading: Reading) -> Reading:
@@ -184,31 +208,29 @@ class _Streams:
         if self._has_numbers and not self._has_events and self._notice is not None:
             from digitkit.reading.events import DOUBT_FACTOR
 
-            frames = f"{self._hold:,} frame{'s' * (self._hold != 1)}"
+            hold = self._reporting.hold
+            frames = f"{hold:,} frame{'s' * (hold != 1)}"
             self._notice(
                 f"{self._source}: no number was stable for {frames}, or while it is not complete "
-                f"{DOUBT_FACTOR * self._hold:,}; use a smaller --hold, or --every-frame"
+                f"{DOUBT_FACTOR * hold:,}; use a smaller --hold, or --every-frame"
             )
         self._source, self._has_numbers, self._has_events = None, False, False
 
 
-def constrain(
-    frame: Frame, reading: Reading, number_rule: Field | None, gap: float | None
-) -> Outcome:
-    """A reading whose numbers meet a rule; a failure where comparing them takes too long.
+def constrain(frame: Frame, reading: Reading, reporting: Reporting) -> Outcome:
+    """A reading whose numbers meet the rule; a failure where comparing them takes too long.
 
     Args:
         frame: the image.
         reading: what was read from it.
-        number_rule: what each number must look like; None for anything.
-        gap: least gap between two numbers; see `digitkit.reading.numbers.find_numbers`.
+        reporting: the rule, and the least gap between two numbers.
     """
-    if number_rule is None:
+    if reporting.number_rule is None:
         return frame, reading
     from digitkit.reading.fitting import apply_field
 
     try:
-        return frame, apply_field(reading, number_rule, gap=gap)
+        return frame, apply_field(reading, reporting.number_rule, gap=reporting.gap)
     except ConfigError as error:
         return to_failure(frame.source, error, page=frame.page)
 
@@ -216,13 +238,9 @@ def constrain(
 def deliver(
     outcomes: Iterable[Outcome],
     sinks: Sequence[Sink],
+    reporting: Reporting,
     *,
     on_failure: Callable[[Failure], None],
-    min_confidence: float,
-    number_rule: Field | None = None,
-    gap: float | None = None,
-    hold: int = 1,
-    every_frame: bool = False,
     stoppable: bool = False,
     notice: Callable[[str], None] | None = None,
 ) -> Summary:
@@ -231,25 +249,21 @@ def deliver(
     Args:
         outcomes: what was read.
         sinks: where it goes. Those with `Sink.wants_every_frame` get every frame.
+        reporting: which numbers are reported, and when.
         on_failure: called with each failure, which the sinks get as well.
-        min_confidence: threshold for digits that were tracked over frames, 0–1.
-        number_rule: what each number must look like; None for anything.
-        gap: least gap between two numbers; see `digitkit.reading.numbers.find_numbers`.
-        hold: frames that a number must be stable for before it is reported.
-        every_frame: report each frame as it is, without tracking.
         stoppable: whether Ctrl-C ends this with a summary, instead of the program.
         notice: called with a line for each video whose numbers were all too short to be reported.
     """
     tally = Tally()
-    streams = _Streams(hold, min_confidence, gap, notice)
+    streams = _Streams(reporting, notice)
     try:
         for outcome in outcomes:
             if not isinstance(outcome, Failure):
                 frame, reading = outcome
-                in_sequence = frame.number is not None and not every_frame
+                in_sequence = frame.number is not None and not reporting.every_frame
                 if in_sequence:
                     reading = streams.follow(reading)
-                outcome = constrain(frame, reading, number_rule, gap)
+                outcome = constrain(frame, reading, reporting)
             if isinstance(outcome, Failure):
                 tally.fail(outcome)
                 on_failure(outcome)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 
 from digitkit.images.cv import cv2
-from digitkit.inference.pipeline import BATCH, Outcome, Summary, deliver, read_each
+from digitkit.inference.pipeline import BATCH, Outcome, Reporting, Summary, deliver, read_each
 from digitkit.reading.reader import Reader
 from digitkit.sinks.lines import LineFormat, LineSink
 from digitkit.sources.files import INPUT_ERRORS, FileOpener
@@ -171,14 +171,8 @@ def write_down(outcomes: Iterable[Outcome], reader: Reader, wanted: ResultFormat
         from digitkit.sinks.parquet import RowSink
 
         sink = RowSink(wanted.how)
-    summary = deliver(
-        outcomes,
-        [sink],
-        on_failure=failures.append,
-        min_confidence=reader.min_confidence,
-        number_rule=wanted.number_rule,
-        gap=reader.gap,
-    )
+    reporting = Reporting(reader.min_confidence, reader.gap, wanted.number_rule)
+    summary = deliver(outcomes, [sink], reporting, on_failure=failures.append)
     data = text.getvalue() if isinstance(sink, LineSink) else sink.take()
     return Written(data, summary, tuple(failures))
 

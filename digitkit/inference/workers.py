@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digitkit.errors import WorkerError
-from digitkit.inference.pipeline import Outcome, Summary, Tally
+from digitkit.inference.pipeline import Outcome, Reporting, Summary, Tally, deliver
 from digitkit.inference.worker import (
     Answer,
     FrameReader,
@@ -99,9 +99,10 @@ def read_with_workers(
 def deliver_results(
     results: Iterable[Result | Iterator[Outcome]],
     sinks: Sequence[Sink],
-    deliver: Callable[[Iterable[Outcome], Sequence[Sink]], Summary],
+    reporting: Reporting,
     *,
     on_failure: Callable[[Failure], None],
+    notice: Callable[[str], None],
     interrupts: Interrupts | None,
 ) -> Summary:
     """Write what several processes read.
@@ -109,8 +110,9 @@ def deliver_results(
     Args:
         results: as `read_with_workers` yields them.
         sinks: where they go; if they are written down, one `LineSink` or `ParquetSink`.
-        deliver: writes outcomes that are not.
-        on_failure: called with each failure that is written down.
+        reporting: which numbers are reported of what is not written down, and when.
+        on_failure: called with each failure.
+        notice: called with a line for each video whose numbers were all too short to be reported.
         interrupts: what Ctrl-C waits for, which ends this with a summary; None where it ends the
             program.
     """
@@ -123,10 +125,10 @@ def deliver_results(
                 tally.add(result.summary)
                 for failure in result.failures:
                     on_failure(failure)
-            elif interrupts is None or isinstance(result, list):
-                tally.add(deliver(result, sinks))
             else:
-                tally.add(deliver(interrupts.between(result), sinks))
+                if interrupts is not None and not isinstance(result, list):
+                    result = interrupts.between(result)
+                tally.add(deliver(result, sinks, reporting, on_failure=on_failure, notice=notice))
     except KeyboardInterrupt:
         if interrupts is None:
             raise

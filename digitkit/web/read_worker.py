@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from digitkit.choices import Mode, Orientation
 from digitkit.errors import DigitkitError
 from digitkit.images.cv import cv2
-from digitkit.inference.pipeline import constrain
+from digitkit.inference.pipeline import Reporting, constrain
 from digitkit.reading.fields import Field
 from digitkit.reading.reader import Reader
 from digitkit.sinks.review import ReviewItem, data_uri, encode_png, review_items
@@ -114,7 +114,8 @@ class ImageReader:
             reading = reader.read_frame(frame)
         except DigitkitError as error:
             return ReadFailure(error.problem)
-        outcome = constrain(frame, reading, request.number_rule, reader.gap)
+        reporting = Reporting(reader.min_confidence, reader.gap, request.number_rule)
+        outcome = constrain(frame, reading, reporting)
         if isinstance(outcome, Failure):
             return ReadFailure(outcome.error, is_option=True)
         reading = outcome[1]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from digitkit.errors import DigitkitError, one_line
 from digitkit.inference.infer_job import make_live
 from digitkit.inference.input_files import find_inputs
-from digitkit.inference.pipeline import deliver, read_each
+from digitkit.inference.pipeline import Reporting, deliver, read_each
 from digitkit.sinks.lines import event_json
 from digitkit.sinks.review import review_items
 from digitkit.sources.files import read_frames
@@ -150,11 +150,8 @@ class ReadingLoop:
             deliver(
                 outcomes,
                 [self._sink],
+                Reporting.create(reader, config),
                 on_failure=lambda failure: self._notice(f"{failure.name}: {failure.error}"),
-                min_confidence=reader.min_confidence,
-                number_rule=config.number_rule,
-                gap=reader.gap,
-                hold=config.hold,
             )
         if self._live is not None:
             self._live.close()

@@ -16,7 +16,7 @@ from support.readings import make_digit, make_reading
 
 from digitkit.errors import ImageError, ModelRunError, SourceError
 from digitkit.inference import pipeline, workers
-from digitkit.inference.pipeline import read_each
+from digitkit.inference.pipeline import Reporting, read_each
 from digitkit.inference.worker import ResultFormat
 from digitkit.reading import fields
 from digitkit.reading.fields import Field
@@ -79,10 +79,11 @@ def outcome(text: str, number: int | None = None, source: str = "camera 0"):
     return frame, make_reading(*digits, source=source, frame=number)
 
 
-def deliver(outcomes, *sinks, **options):
+def deliver(outcomes, *sinks, notice=None, **options):
     failures: list[Failure] = []
+    reporting = Reporting(0.5, **options)
     summary = pipeline.deliver(
-        outcomes, sinks, on_failure=failures.append, min_confidence=0.5, **options
+        outcomes, sinks, reporting, on_failure=failures.append, notice=notice
     )
     return summary, failures
 
