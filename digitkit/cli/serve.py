@@ -113,7 +113,7 @@ def command(
     except ImportError as error:
         raise needs_extra(error.name or "starlette", "digitkit serve", "web") from error
 
-    settings, table = None, {}
+    settings, table = None, None
     if config is not None:
         from digitkit.inference.settings import load_settings
 
@@ -138,25 +138,21 @@ def command(
         pattern=pattern,
         config=config,
     )
-    given = {
-        "host": host,
-        "port": port,
-        "token": token,
-        "token_file": token_file,
-        "no_token": no_token or None,
-        "allow_origin": allow_origin,
-        "workers": workers,
-        "queue": queue,
-        "max_mb": max_mb,
-        "history": history,
-        "keep": keep,
-        "keep_mb": keep_mb,
-    }
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if chosen.keys() & {"token", "token_file", "no_token"}:
-        for name in ("token_file", "no_token"):
-            table.pop(name, None)
-    options = ServeOptions(**(table | chosen))
+    options = ServeOptions.create(
+        table,
+        host=host,
+        port=port,
+        token=token,
+        token_file=token_file,
+        no_token=no_token,
+        allow_origin=allow_origin,
+        workers=workers,
+        queue=queue,
+        max_mb=max_mb,
+        history=history,
+        keep=keep,
+        keep_mb=keep_mb,
+    )
     run_serve(
         ServeConfig(reading, options),
         notice=print_notice,

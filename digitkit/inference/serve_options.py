@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from digitkit.errors import ConfigError, InputNotFoundError, at_least, check_range, os_reason
@@ -80,6 +82,29 @@ class ServeOptions:
                     f"must be an origin such as https://example.org, got {self.allow_origin!r}",
                     field="allow_origin",
                 )
+
+    @classmethod
+    def create(cls, settings: Mapping[str, Any] | None = None, **given: Any) -> Self:
+        """Build the options from those given over settings over the defaults.
+
+        A token, its file or `no_token` that is given takes the place of the settings' token file
+        and `no_token`.
+
+        Args:
+            settings: fields that a settings file sets; None for none.
+            **given: fields; None and False stand for "not given".
+
+        Raises:
+            ConfigError: a value is not valid, or two do not go together.
+        """
+        chosen = {
+            name: value for name, value in given.items() if value is not None and value is not False
+        }
+        values = dict(settings or {})
+        if chosen.keys() & {"token", "token_file", "no_token"}:
+            for name in ("token_file", "no_token"):
+                values.pop(name, None)
+        return cls(**(values | chosen))
 
     @property
     def is_local(self) -> bool:

@@ -48,15 +48,15 @@ async def read(request: Request) -> Response:
         data, name = await read_image(request, max_bytes, take)
         wanted = ReadRequest(
             data,
-            clean_name(query.text("name") or name),
-            mode,
-            orientation,
-            min_confidence,
-            gap,
-            number_rule,
-            detail,
-            picture,
-            store,
+            name=clean_name(query.text("name") or name),
+            mode=mode,
+            orientation=orientation,
+            min_confidence=min_confidence,
+            gap=gap,
+            number_rule=number_rule,
+            detail=detail,
+            picture=picture,
+            review=store,
         )
         answer = await _read(request, service, wanted)
     headers = await _keep(service, answer, store=store)

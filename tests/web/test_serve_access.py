@@ -2,10 +2,13 @@
 
 import re
 import socket
+from pathlib import Path
 
 import pytest
 from support.cli import one_error_line, run
 from support.serving import Serving, httpx
+
+from digitkit.inference.serve_options import ServeOptions
 
 pytest.importorskip("uvicorn")
 
@@ -202,6 +205,21 @@ def test_the_token_of_the_environment(tmp_path):
         assert service.client.get("api/health").status_code == 401
         headers = {"Authorization": f"Bearer {TOKEN}"}
         assert service.client.get("api/health", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"token_file": Path("a")}),
+        ({"token": TOKEN}, {"token": TOKEN}),
+        ({"token_file": Path("b")}, {"token_file": Path("b")}),
+        ({"no_token": True}, {"no_token": True}),
+        ({"no_token": False, "port": 0}, {"token_file": Path("a"), "port": 0}),
+    ],
+)
+def test_a_token_that_is_given_takes_the_place_of_that_of_the_settings(given, expected):
+    settings = {"token_file": Path("a"), "keep": 3.0}
+    assert ServeOptions.create(settings, **given) == ServeOptions(keep=3.0, **expected)
 
 
 def test_settings_name_what_the_service_needs(tmp_path):
