@@ -20,7 +20,6 @@ from digitkit.forms.template import refuse_to_replace
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_job import count_workers, reader_factory, report_progress
-from digitkit.inference.infer_values import DEFAULT_HOLD
 from digitkit.inference.input_files import find_inputs
 from digitkit.inference.outputs import open_lines, report_info
 from digitkit.inference.pipeline import Summary, Tally
@@ -41,7 +40,8 @@ FormOutcome = tuple[Frame, FormReading] | Failure
 """A picture and what was read of its form, or why nothing was."""
 
 OTHERS = ("camera", "watch", "gap", "expect", "pattern", "annotate", "explain", "min_confidence",
-          "rows", "max_frames", "duration", "ray_address")  # fmt: skip
+          "rows", "max_frames", "duration", "ray_address", "mode", "orientation", "every_frame",
+          "hold", "engine")  # fmt: skip
 """Fields of an `InferConfig` that say nothing of forms."""
 
 
@@ -68,12 +68,7 @@ class FormConfig:
         if not self.templates:
             field = "checksum" if self.checksums else "corrections"
             raise ConfigError("requires a form", field=field)
-        given = [name for name in OTHERS if getattr(config, name) is not None]
-        given += ["mode"] if config.mode != "auto" else []
-        given += ["orientation"] if config.orientation != "exif" else []
-        given += ["every_frame"] if config.every_frame else []
-        given += ["hold"] if config.hold != DEFAULT_HOLD else []
-        given += ["engine"] if config.engine == "ray" else []
+        given = [name for name in OTHERS if getattr(config, name) != getattr(InferConfig, name)]
         if given:
             raise ConfigError("cannot be combined with forms", field=given[0])
         if config.resume and not _is_resumable(config):

@@ -76,7 +76,6 @@ class InferValues:
         every_frame: report each frame as it is, without tracking.
         model: a shipped model's name or an ``.onnx`` file.
         precision: which file of a shipped model.
-        input_scale: factor for the pixels (0–255) of a third-party model; None for 1/255.
         threads: CPU threads, 1 to 1,024; None for 1, and for the classifier what
             ``digitkit bench --save`` found best.
         mode: what an image holds.
@@ -86,6 +85,7 @@ class InferValues:
             depends on the page, and in mode ``number``.
         expect: number of digits that each number must have; None for any.
         pattern: regular expression that each number must match; None for any.
+        input_scale: factor for the pixels (0–255) of a third-party model; None for 1/255.
         format: how readings are written; None for what the suffix of the output file says, else
             text.
         output: file for the readings instead of standard output, for ``parquet`` a folder, with
@@ -121,7 +121,6 @@ class InferValues:
     every_frame: bool = False
     model: str = "digits"
     precision: PrecisionChoice = "auto"
-    input_scale: float | None = None
     threads: int | None = None
     mode: Mode = "auto"
     orientation: Orientation = "exif"
@@ -129,6 +128,7 @@ class InferValues:
     gap: float | None = None
     expect: int | None = None
     pattern: str | None = None
+    input_scale: float | None = None
     format: OutputFormat | None = None
     output: Path | None = None
     rows: Rows | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,15 @@ from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name
 from digitkit.system.hashes import file_sha256
 from digitkit.system.run_file import RunFile, create_run_file, open_run_file, run_file_path
 
-_OPTIONS = (
-    *("mode", "orientation", "min_confidence", "gap", "expect", "pattern", "input_scale"),
-    *("rows", "engine"),
-)
+_FREE = ("sources", "watch", "null", "camera", "size", "fps", "retry", "max_frames", "duration",
+         "show", "hold", "every_frame", "model", "precision", "threads", "format", "output",
+         "resume", "quiet", "rotating", "annotate", "explain", "report", "workers", "unordered",
+         "ray_address", "config")  # fmt: skip
+"""Fields of an `InferConfig` on which the reading of an image does not depend, or of which
+`describe_run` says more than their value."""
+
+_OPTIONS = tuple(option.name for option in fields(InferConfig) if option.name not in _FREE)
+"""The others, also those that are added some day: readings of different options are not mixed."""
 
 
 class Done:

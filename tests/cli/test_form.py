@@ -164,6 +164,8 @@ def test_mistakes_are_one_line(scans, template, tmp_path):
         ("--gap", 1),
         ("--mode", "digit"),
         ("--expect", 3),
+        ("--orientation", "auto"),
+        ("--hold", 3),
         ("--checksum", "a"),
         ("--resume", "--output", "t.xlsx"),
         ("--resume", "--output", "t.parquet"),
