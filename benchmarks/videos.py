@@ -47,7 +47,7 @@ class Playback:
     right: float
 
 
-class _Reports(Sink):
+class _Reports(Sink[Reading]):
     """Collects what is reported."""
 
     wants_every_frame = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,22 +13,22 @@ from typing import Any, TextIO
 from digitkit.errors import ConfigError, ImageError, ModelRunError
 from digitkit.forms.checksums import load_checksums
 from digitkit.forms.form import Form
-from digitkit.forms.report import add_form
+from digitkit.forms.report import FormReportSink
 from digitkit.forms.results import FormReading
-from digitkit.forms.tables import FormLines, FormSink, FormTable, columns_of
+from digitkit.forms.tables import FormLines, FormTable, columns_of
 from digitkit.forms.template import refuse_to_replace
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.infer_job import count_workers, reader_factory, report_progress
 from digitkit.inference.input_files import find_inputs
 from digitkit.inference.outputs import open_lines, report_info
-from digitkit.inference.pipeline import Summary, Tally
+from digitkit.inference.pipeline import Summary, write_each
 from digitkit.inference.resumable_lines import open_resumable_lines
 from digitkit.inference.run_outputs import Outputs
 from digitkit.inference.run_state import describe_run
 from digitkit.reading.reader import Reader
+from digitkit.sinks.base import Sink
 from digitkit.sinks.lines import Stream
-from digitkit.sinks.report.builder import ReportBuilder
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.items import Item
@@ -113,7 +113,7 @@ def run_forms(
     make_form = partial(_build_form, forms, reader_factory(config, notice))
     form = make_form()  # here too, so that a wrong template is reported before anything else
     inputs = find_inputs(config, notice)
-    outputs = Outputs()
+    outputs = Outputs[FormReading]()
     with ExitStack() as stack:
         references = (template.reference_path for template in form.templates)
         read = [*forms.templates, *forms.corrections, *references]
@@ -121,8 +121,9 @@ def run_forms(
             refuse_to_replace(config.output, read, "output")
         if config.report is not None:
             refuse_to_replace(config.report, read, "report")
-        sink = _open_sink(config, forms, form, stdout, stack, outputs)
-        report = _open_report(config, form, stack, outputs)
+        outputs.sinks.append(_open_sink(config, forms, form, stdout, stack, outputs))
+        if config.report is not None:
+            outputs.sinks.append(_open_report(config, config.report, form, stack, outputs))
         items = outputs.remaining(inputs.items)
         results = _read_files(config, form, make_form, items, inputs.total)
         outcomes: Iterable[FormOutcome] = stack.enter_context(closing(results))
@@ -132,10 +133,10 @@ def run_forms(
         if not before:
             outcomes = _check_corrections(form, outcomes, notice)
         watched = report_progress(outcomes, lambda _: 1, before, inputs.total, progress)
-        summary = _deliver(watched, sink, report, on_failure, stoppable=outputs.resumable)
-        outputs.finished = not summary.interrupted
-        outputs.in_vain = not summary.images and not before
-    return replace(summary, done_before=before)
+        summary = write_each(
+            watched, outputs.sinks, on_failure=on_failure, stoppable=outputs.resumable
+        )
+        return outputs.settle(summary)
 
 
 def _check_corrections(
@@ -159,37 +160,6 @@ def _check_corrections(
 def _is_resumable(config: InferConfig) -> bool:
     """Whether forms that are read stay in the output where the run is interrupted."""
     return config.is_resumable and config.resolved_format in ("jsonl", "csv")
-
-
-def _deliver(
-    outcomes: Iterable[FormOutcome],
-    sink: FormSink,
-    report: ReportBuilder | None,
-    on_failure: Callable[[Failure], None],
-    *,
-    stoppable: bool,
-) -> Summary:
-    """Write each form."""
-    tally = Tally()
-    try:
-        for outcome in outcomes:
-            if isinstance(outcome, Failure):
-                tally.fail(outcome)
-                on_failure(outcome)
-                sink.fail(outcome)
-                if report is not None:
-                    report.fail(outcome)
-            else:
-                frame, reading = outcome
-                tally.read(reading.verdict)
-                sink.write(reading)
-                if report is not None:
-                    add_form(report, frame, reading)
-    except KeyboardInterrupt:
-        if not stoppable:
-            raise
-        return tally.summary(interrupted=True)
-    return tally.summary()
 
 
 def _build_form(forms: FormConfig, make_reader: Callable[[], Reader]) -> Form:
@@ -247,14 +217,13 @@ def _read_files(
 
 
 def _open_report(
-    config: InferConfig, form: Form, stack: ExitStack, outputs: Outputs
-) -> ReportBuilder | None:
-    if config.report is None:
-        return None
+    config: InferConfig, path: Path, form: Form, stack: ExitStack, outputs: Outputs[FormReading]
+) -> FormReportSink:
     from digitkit.sinks.report.report_sink import open_report  # not at the top: few want one
 
     info = report_info(config, form.classifier)
-    return stack.enter_context(open_report(config.report, info, lambda: outputs.finished))
+    report = open_report(path, info, lambda: outputs.finished)
+    return FormReportSink(stack.enter_context(report))
 
 
 def _open_sink(
@@ -263,8 +232,8 @@ def _open_sink(
     form: Form,
     stdout: TextIO,
     stack: ExitStack,
-    outputs: Outputs,
-) -> FormSink:
+    outputs: Outputs[FormReading],
+) -> Sink[FormReading]:
     fields = list(dict.fromkeys(f.name for template in form.templates for f in template.fields))
     columns = columns_of(fields)
     twice = sorted({column for column in columns if columns.count(column) > 1})

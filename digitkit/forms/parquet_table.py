@@ -11,7 +11,7 @@ from digitkit.errors import OutputError
 from digitkit.forms.results import FormReading
 from digitkit.forms.tables import columns_of, record_of
 from digitkit.sinks.parquet import import_pyarrow
-from digitkit.sources.frames import Failure
+from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic
 
 BATCH = 1000
@@ -24,12 +24,14 @@ TYPES = {"page": "int32", "complete": "bool", "confidence": "float64", "residual
 class FormParquet:
     """Writes rows of forms; texts of fields stay texts, so that no leading zero is lost."""
 
+    wants_every_frame = False
+
     def __init__(self, writer: Any, schema: Any, fields: Sequence[str]) -> None:
         """Write with a ``pyarrow.parquet.ParquetWriter`` of this schema."""
         self._writer, self._schema, self._fields = writer, schema, fields
         self._rows: list[list[Any]] = []
 
-    def write(self, reading: FormReading) -> None:
+    def write(self, frame: Frame, reading: FormReading) -> None:
         """Write a row for the form."""
         self._put(record_of(reading, self._fields))
 

@@ -1,4 +1,4 @@
-"""Forms in a report."""
+"""The sink that writes forms into a report."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ from digitkit.forms.results import FormReading
 from digitkit.forms.review import field_items
 from digitkit.sinks.report.builder import Line, ReportBuilder
 from digitkit.sinks.review import Picture
-from digitkit.sources.frames import Frame
+from digitkit.sources.frames import Failure, Frame
 
 
-def add_form(builder: ReportBuilder, frame: Frame, reading: FormReading) -> None:
-    """Add a form to a report: its fields that are not empty.
+class FormReportSink:
+    """Collects forms for a report; see `digitkit.sinks.report.report_sink.open_report`."""
 
-    Args:
-        builder: of the report.
-        frame: the picture that was read.
-        reading: what was read from it.
-    """
-    lines = [
-        Line(one.text, one.confidence, one.status == "ok", one.name)
-        for one in reading.fields
-        if one.status != "empty"
-    ]
-    builder.add(Picture(frame), lines, reading.verdict, field_items(reading))
+    wants_every_frame = False
+
+    def __init__(self, builder: ReportBuilder) -> None:
+        """Collect into a builder."""
+        self._builder = builder
+
+    def write(self, frame: Frame, reading: FormReading) -> None:
+        """Collect a form: its fields that are not empty."""
+        lines = [
+            Line(one.text, one.confidence, one.status == "ok", one.name)
+            for one in reading.fields
+            if one.status != "empty"
+        ]
+        self._builder.add(Picture(frame), lines, reading.verdict, field_items(reading))
+
+    def fail(self, failure: Failure) -> None:
+        """Collect a failure."""
+        self._builder.fail(failure)

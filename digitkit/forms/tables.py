@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from digitkit.errors import OutputError, escape_controls, to_json
 from digitkit.forms.results import FieldReading, FormReading
@@ -18,7 +18,7 @@ from digitkit.sinks.xlsx import (
     fit_picture,
     insert_picture,
 )
-from digitkit.sources.frames import Failure
+from digitkit.sources.frames import Failure, Frame
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -29,16 +29,6 @@ DOUBTS = {"source": 36, "page": 6, "field": 16, "text": 16, "picture": 24, "stat
 
 SIGNS = {"ok": "", "doubtful": "?", "invalid": "!", "empty": ""}
 """After a field's text, for people."""
-
-
-class FormSink(Protocol):
-    """Receives forms one by one."""
-
-    def write(self, reading: FormReading) -> None:
-        """Receive what was read from a form."""
-
-    def fail(self, failure: Failure) -> None:
-        """Receive a picture that could not be read, or shows none of the forms."""
 
 
 def columns_of(fields: Sequence[str]) -> list[str]:
@@ -86,6 +76,8 @@ def format_form(reading: FormReading, *, quiet: bool = False) -> str:
 class FormLines:
     """Writes one line per form, flushed at once."""
 
+    wants_every_frame = False
+
     def __init__(
         self,
         stream: Stream,
@@ -108,7 +100,7 @@ class FormLines:
         if how == "csv" and header:
             put_text(stream, csv_line(columns_of(fields)))
 
-    def write(self, reading: FormReading) -> None:
+    def write(self, frame: Frame, reading: FormReading) -> None:
         """Write a form."""
         if self._how == "jsonl":
             put_text(self._stream, to_json(reading.to_json()) + "\n")
@@ -148,6 +140,8 @@ def _csv_value(value: Any, *, is_number: bool) -> Any:
 class FormTable:
     """Writes an Excel table: a sheet with a row per form, and one with each field in doubt."""
 
+    wants_every_frame = False
+
     def __init__(self, workbook: Workbook, name: str, fields: Sequence[str]) -> None:
         """Write into a new workbook; `name` is the file's, for messages."""
         self._name, self._fields = name, fields
@@ -170,7 +164,7 @@ class FormTable:
         wide = {"source": 36, "page": 6, "reasons": 60, "error": 30}
         return {column: wide.get(column, max(10, len(column) + 1)) for column in self._columns}
 
-    def write(self, reading: FormReading) -> None:
+    def write(self, frame: Frame, reading: FormReading) -> None:
         """Write a row for the form, and one for each of its fields that is in doubt.
 
         Raises:

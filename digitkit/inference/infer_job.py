@@ -30,6 +30,7 @@ from digitkit.system.interrupts import Interrupts, deferred_interrupts, handle_s
 from digitkit.system.progress import Progress, no_progress
 
 if TYPE_CHECKING:
+    from digitkit.reading.results import Reading
     from digitkit.sinks.base import Sink
     from digitkit.sources.items import Item
     from digitkit.sources.live import Live
@@ -89,9 +90,7 @@ def run_infer(
             summary = _read_with_workers(files, reader, make_reader, workers)
         else:
             summary = _read_here(files, reader)
-        outputs.finished = not summary.interrupted
-        outputs.in_vain = not summary.images and outputs.done is None
-    return replace(summary, done_before=outputs.done_before)
+        return outputs.settle(summary)
 
 
 # --- the reader ---
@@ -159,7 +158,7 @@ class _Files:
 
     config: InferConfig
     inputs: InputFiles
-    outputs: Outputs
+    outputs: Outputs[Reading]
     on_failure: Callable[[Failure], None]
     notice: Callable[[str], None]
     progress: Progress
@@ -282,7 +281,7 @@ def _read_camera(
 ) -> Summary:
     reporting = Reporting.create(reader, config)
     check_live_output(config)
-    window: list[Sink] = []
+    window: list[Sink[Reading]] = []
     if config.show:
         from digitkit.sinks.window import WindowSink
 

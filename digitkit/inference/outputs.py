@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from digitkit.errors import OutputError
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.run_outputs import Outputs
+from digitkit.reading.results import Reading
 from digitkit.sinks.lines import LineSink
 from digitkit.system import atomic
 from digitkit.version import __version__
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_outputs(config: InferConfig, reader: Reader, stdout: TextIO) -> Iterator[Outputs]:
+def open_outputs(config: InferConfig, reader: Reader, stdout: TextIO) -> Iterator[Outputs[Reading]]:
     """Open the files that a configuration names; what is read stays in those of lines and Parquet.
 
     Raises:
@@ -34,7 +35,7 @@ def open_outputs(config: InferConfig, reader: Reader, stdout: TextIO) -> Iterato
         MissingDependencyError: a table needs a package that is not installed.
         OutputError: a file cannot be written.
     """
-    outputs = Outputs()
+    outputs = Outputs[Reading]()
     with ExitStack() as stack:
         _open_readings(config, reader, stdout, stack, outputs)
         sinks = outputs.sinks
@@ -90,7 +91,11 @@ def table_form(config: InferConfig, reader: Reader) -> TableForm:
 
 
 def _open_readings(
-    config: InferConfig, reader: Reader, stdout: TextIO, stack: ExitStack, outputs: Outputs
+    config: InferConfig,
+    reader: Reader,
+    stdout: TextIO,
+    stack: ExitStack,
+    outputs: Outputs[Reading],
 ) -> None:
     """Open where the readings themselves go: a table, or lines."""
     how = config.resolved_format
@@ -126,7 +131,7 @@ def _open_readings(
 
 @contextmanager
 def _open_table(
-    config: InferConfig, output: Path, reader: Reader, outputs: Outputs
+    config: InferConfig, output: Path, reader: Reader, outputs: Outputs[Reading]
 ) -> Iterator[None]:
     """A Parquet table, after the parts that are there where it is continued."""
     from digitkit.inference.run_state import Done, describe_run, open_run

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from digitkit.errors import ConfigError, ImageError, ModelRunError
 from digitkit.reading.reader import Reader
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 
 Outcome = tuple[Frame, Reading] | Failure
 """An image and what was read from it, or why nothing was."""
+
+
+class Judged(Protocol):
+    """What was read from an image: its numbers, or a form."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether a person should look at it."""
+
+
+_Reading = TypeVar("_Reading", bound=Judged)
 
 
 @dataclass(frozen=True)
@@ -237,7 +248,7 @@ def constrain(frame: Frame, reading: Reading, reporting: Reporting) -> Outcome:
 
 def deliver(
     outcomes: Iterable[Outcome],
-    sinks: Sequence[Sink],
+    sinks: Sequence[Sink[Reading]],
     reporting: Reporting,
     *,
     on_failure: Callable[[Failure], None],
@@ -254,16 +265,52 @@ def deliver(
         stoppable: whether Ctrl-C ends this with a summary, instead of the program.
         notice: called with a line for each video whose numbers were all too short to be reported.
     """
-    tally = Tally()
+
+    def is_news(frame: Frame, reading: Reading) -> bool:
+        return frame.number is None or reporting.every_frame or bool(reading.events)
+
+    followed = _follow(outcomes, reporting, notice)
+    return write_each(followed, sinks, on_failure=on_failure, is_news=is_news, stoppable=stoppable)
+
+
+def _follow(
+    outcomes: Iterable[Outcome], reporting: Reporting, notice: Callable[[str], None] | None
+) -> Iterator[Outcome]:
+    """Track the numbers of frames in sequence, and apply the rule to all numbers."""
     streams = _Streams(reporting, notice)
+    for outcome in outcomes:
+        if not isinstance(outcome, Failure):
+            frame, reading = outcome
+            in_sequence = frame.number is not None and not reporting.every_frame
+            if in_sequence:
+                reading = streams.follow(reading)
+            outcome = constrain(frame, reading, reporting)
+            if in_sequence and not isinstance(outcome, Failure):
+                outcome = frame, streams.find_events(outcome[1])
+        yield outcome
+    streams.end()
+
+
+def write_each(
+    outcomes: Iterable[tuple[Frame, _Reading] | Failure],
+    sinks: Sequence[Sink[_Reading]],
+    *,
+    on_failure: Callable[[Failure], None],
+    is_news: Callable[[Frame, _Reading], bool] = lambda frame, reading: True,
+    stoppable: bool = False,
+) -> Summary:
+    """Write each reading to the sinks, and count it.
+
+    Args:
+        outcomes: what was read: numbers, or forms.
+        sinks: where it goes.
+        on_failure: called with each failure, which the sinks get as well.
+        is_news: whether a reading is for all sinks, instead of those with `Sink.wants_every_frame`.
+        stoppable: whether Ctrl-C ends this with a summary, instead of the program.
+    """
+    tally = Tally()
     try:
         for outcome in outcomes:
-            if not isinstance(outcome, Failure):
-                frame, reading = outcome
-                in_sequence = frame.number is not None and not reporting.every_frame
-                if in_sequence:
-                    reading = streams.follow(reading)
-                outcome = constrain(frame, reading, reporting)
             if isinstance(outcome, Failure):
                 tally.fail(outcome)
                 on_failure(outcome)
@@ -271,14 +318,11 @@ def deliver(
                     sink.fail(outcome)
                 continue
             frame, reading = outcome
-            if in_sequence:
-                reading = streams.find_events(reading)
-            report = not in_sequence or reading.events
+            is_new = is_news(frame, reading)
             for sink in sinks:
-                if report or sink.wants_every_frame:
+                if is_new or sink.wants_every_frame:
                     sink.write(frame, reading)
-            tally.read(reading.verdict, is_frame=reading.frame is not None)
-        streams.end()
+            tally.read(reading.verdict, is_frame=frame.number is not None)
     except KeyboardInterrupt:
         if not stoppable:
             raise

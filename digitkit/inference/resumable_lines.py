@@ -20,7 +20,7 @@ from digitkit.system import atomic
 
 @contextmanager
 def open_resumable_lines(
-    config: InferConfig, header: dict[str, Any], columns: Sequence[str], outputs: Outputs
+    config: InferConfig, header: dict[str, Any], columns: Sequence[str], outputs: Outputs[Any]
 ) -> Iterator[tuple[Stream, bool]]:
     """Open a run's JSON lines or CSV, after the lines that are there where it is continued.
 
@@ -99,7 +99,11 @@ def _set_aside(output: Path, run: OutputRun) -> Path | None:
 
 
 def _settle(
-    config: InferConfig, lines: WrittenLines, run: OutputRun, outputs: Outputs, old: Path | None
+    config: InferConfig,
+    lines: WrittenLines,
+    run: OutputRun,
+    outputs: Outputs[Any],
+    old: Path | None,
 ) -> None:
     """Remove the state of lines that nobody is to continue, and lines that were never begun.
 

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from digitkit.sources.suffixes import is_video
 
 if TYPE_CHECKING:
+    from digitkit.inference.pipeline import Summary
     from digitkit.inference.run_state import Done
     from digitkit.sinks.base import Sink
     from digitkit.sources.frames import Failure
     from digitkit.sources.items import Item
 
+_Reading = TypeVar("_Reading")
+
 
 @dataclass
-class Outputs:
+class Outputs(Generic[_Reading]):
     """Where the readings of a run go.
 
     Attributes:
         sinks: all that receive them.
         done: what an earlier run read, which this one continues; None for a new one.
         resumable: whether what is read stays where the run is interrupted.
-        finished: to be set when all is read: nothing is left to continue.
+        finished: whether all was read: nothing is left to continue.
         has_video: to be set when a video comes, which is followed from its beginning to its end:
             what was read cannot be continued.
-        in_vain: to be set where nothing of what was to be read could be.
+        in_vain: whether nothing of what was to be read could be.
         idle: to be called now and then while nothing is read.
     """
 
-    sinks: list[Sink] = field(default_factory=list)
+    sinks: list[Sink[_Reading]] = field(default_factory=list)
     done: Done | None = None
     resumable: bool = False
     finished: bool = False
@@ -49,3 +52,9 @@ class Outputs:
         for item in items if self.done is None else self.done.remaining(items):
             self.has_video |= isinstance(item, Path) and is_video(item)
             yield item
+
+    def settle(self, summary: Summary) -> Summary:
+        """Note how the run ended; the summary, with how many pictures an earlier run read."""
+        self.finished = not summary.interrupted
+        self.in_vain = not summary.images and self.done is None
+        return replace(summary, done_before=self.done_before)

@@ -30,6 +30,7 @@ from digitkit.sources.video import ALL_FRAMES, VideoLimits
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from digitkit.reading.results import Reading
     from digitkit.sinks.base import Sink
     from digitkit.system.interrupts import Interrupts
 
@@ -98,7 +99,7 @@ def read_with_workers(
 
 def deliver_results(
     results: Iterable[Result | Iterator[Outcome]],
-    sinks: Sequence[Sink],
+    sinks: Sequence[Sink[Reading]],
     reporting: Reporting,
     *,
     on_failure: Callable[[Failure], None],

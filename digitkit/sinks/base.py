@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from digitkit.reading.results import Reading
 from digitkit.sources.frames import Failure, Frame
 
+_Reading = TypeVar("_Reading", contravariant=True)
 
-class Sink(Protocol):
-    """Receives readings one by one.
+
+class Sink(Protocol[_Reading]):
+    """Receives readings one by one: of numbers, or of forms.
 
     Attributes:
         wants_every_frame: whether it gets every frame of a video or camera, instead of only
@@ -18,7 +19,7 @@ class Sink(Protocol):
 
     wants_every_frame: bool
 
-    def write(self, frame: Frame, reading: Reading) -> None:
+    def write(self, frame: Frame, reading: _Reading) -> None:
         """Receive what was read from an image."""
 
     def fail(self, failure: Failure) -> None:

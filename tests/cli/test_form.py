@@ -191,8 +191,8 @@ def test_ctrl_c_keeps_forms_and_resume_reads_the_rest(
     with monkeypatch.context() as patch:
         taken, write = iter(range(count)), FormLines.write
 
-        def interrupt(self, reading):
-            write(self, reading)
+        def interrupt(self, frame, reading):
+            write(self, frame, reading)
             if next(taken, None) == count - 1:
                 signal.raise_signal(signal.SIGINT)
 
