@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from digitkit.choices import OutputFormat
 from digitkit.errors import ConfigError, ImageError, ModelRunError
 from digitkit.forms.checksums import load_checksums
 from digitkit.forms.form import Form
@@ -34,7 +35,7 @@ from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.items import Item
 from digitkit.system.hashes import file_sha256
 from digitkit.system.interrupts import deferred_interrupts
-from digitkit.system.progress import Progress
+from digitkit.system.progress import Progress, no_progress
 
 FormOutcome = tuple[Frame, FormReading] | Failure
 """A picture and what was read of its form, or why nothing was."""
@@ -43,6 +44,9 @@ OTHERS = ("camera", "watch", "gap", "expect", "pattern", "annotate", "explain", 
           "rows", "max_frames", "duration", "ray_address", "mode", "orientation", "every_frame",
           "hold", "engine")  # fmt: skip
 """Fields of an `InferConfig` that say nothing of forms."""
+
+RESUMABLE: tuple[OutputFormat, ...] = ("jsonl", "csv")
+"""Formats of forms that a run can continue."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class FormConfig:
         given = [name for name in OTHERS if getattr(config, name) != getattr(InferConfig, name)]
         if given:
             raise ConfigError("cannot be combined with forms", field=given[0])
-        if config.resume and not _is_resumable(config):
+        if config.resume and not config.is_resumable(RESUMABLE):
             raise ConfigError("requires forms to be written as jsonl or csv", field="resume")
         if config.rotating is not None and config.output is None:
             raise ConfigError(
@@ -88,7 +92,7 @@ def run_forms(
     forms: FormConfig,
     on_failure: Callable[[Failure], None],
     notice: Callable[[str], None],
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Summary:
     """Read the forms in everything that a configuration names, and write them where it says.
 
@@ -98,7 +102,7 @@ def run_forms(
         forms: the templates.
         on_failure: called with each picture that could not be read or shows none of the forms.
         notice: called with a line for the user.
-        progress: called with the number of pictures that were read; None for no progress.
+        progress: called with the number of pictures that were read.
 
     Raises:
         ConfigError: an option does not go with forms, or an output would replace a source.
@@ -155,11 +159,6 @@ def _check_corrections(
             f"not used: {len(unused):,} of the corrections, such as {name} of {source}, which was "
             "not read; name the pictures as in the run with the report"
         )
-
-
-def _is_resumable(config: InferConfig) -> bool:
-    """Whether forms that are read stay in the output where the run is interrupted."""
-    return config.is_resumable and config.resolved_format in ("jsonl", "csv")
 
 
 def _build_form(forms: FormConfig, make_reader: Callable[[], Reader]) -> Form:
@@ -260,7 +259,7 @@ def _open_sink(
         return stack.enter_context(open_form_parquet(config.output, fields))
     stream: Stream = stdout
     has_header = False
-    if _is_resumable(config):
+    if config.is_resumable(RESUMABLE):
         header = describe_run(config, form.classifier) | _describe_forms(forms)
         lines = open_resumable_lines(config, header, columns, outputs)
         stream, has_header = stack.enter_context(lines)

@@ -115,7 +115,7 @@ def _check_watch(config: InferValues) -> None:
         raise ConfigError("cannot be combined with other sources", field="watch")
     if config.engine != "local":
         raise ConfigError("cannot be combined with --engine ray", field="watch")
-    if not config.is_resumable:
+    if not config.is_resumable():
         raise ConfigError(
             "requires an --output that is jsonl, csv or parquet, which says what was read",
             field="watch",
@@ -182,7 +182,7 @@ def _check_format(config: InferValues) -> None:
         check_choice("rows", config.rows, Rows)
         if how != "parquet":
             raise ConfigError("requires a Parquet table: --output FOLDER.parquet", field="rows")
-    if config.resume and not config.is_resumable:
+    if config.resume and not config.is_resumable():
         raise ConfigError(
             "requires files to read and an --output that is jsonl, csv or parquet",
             field="resume",
@@ -212,7 +212,7 @@ def _check_engine(config: InferValues) -> None:
         if config.ray_address is not None:
             raise ConfigError("requires --engine ray", field="ray_address")
         return
-    if not (config.resolved_format == "parquet" and config.is_resumable):
+    if not config.is_resumable(["parquet"]):
         raise ConfigError("ray requires files to read and --output FOLDER.parquet", field="engine")
     for name in ("annotate", "explain"):
         if getattr(config, name) is not None:

@@ -187,7 +187,7 @@ def report_progress(
     count: Callable[[_T], int],
     before: int,
     total: int,
-    progress: Progress | None,
+    progress: Progress,
 ) -> Iterator[_T]:
     """Pass on results, and report how many images were read.
 
@@ -196,13 +196,12 @@ def report_progress(
         count: for how many images a result stands.
         before: how many an earlier run read.
         total: how many files there are; 0 where that is not known.
-        progress: called with the numbers; None for no progress.
+        progress: called with the numbers.
     """
     done = before
     for result in results:
         done += count(result)
-        if progress is not None:
-            progress("reading", done, total if done <= total else 0)  # or it has pages
+        progress("reading", done, total if done <= total else 0)  # or it has pages
         yield result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -192,10 +193,13 @@ class InferValues:
         """Whether an output that is there is continued."""
         return self.resume or self.watch is not None
 
-    @property
-    def is_resumable(self) -> bool:
-        """Whether what is read stays in the output where the run is interrupted, and continues."""
-        resumable = self.resolved_format in ("jsonl", "csv", "parquet")
+    def is_resumable(self, formats: Sequence[OutputFormat] = ("jsonl", "csv", "parquet")) -> bool:
+        """Whether what is read stays in the output where the run is interrupted, and continues.
+
+        Args:
+            formats: those that can be continued.
+        """
+        resumable = self.resolved_format in formats
         return resumable and self.output is not None and self.camera is None
 
     @property

@@ -114,7 +114,7 @@ def _open_readings(
         outputs.sinks.append(stack.enter_context(open_xlsx(config.output)))
     elif how == "parquet":
         stack.enter_context(_open_table(config, config.output, reader, outputs))
-    elif config.is_resumable:
+    elif config.is_resumable():
         from digitkit.inference.resumable_lines import open_resumable_lines
         from digitkit.inference.run_state import describe_run
         from digitkit.sinks.lines import CSV_COLUMNS
