@@ -152,14 +152,21 @@ def command(
         from digitkit.training.run import TrainConfig
     except ImportError as error:
         raise needs_extra(error.name or "torch", "training") from error
+    if resume is not None:
+        unused: dict[str, object] = {
+            "--recipe": recipe, "--list": list_ or None, "--set": set_, "--epochs": epochs,
+            "--batch-size": batch_size, "--learning-rate": learning_rate, "--seed": seed,
+            "--data": data, "--init": init, "--out": out, "--overwrite": overwrite or None,
+            "--threads": threads or None,
+        }  # fmt: skip
+        _refuse(unused, "cannot be used with --resume, which continues a training as it began")
+        _resume(resume)
+        return
     if recipe is None:
         recipe = _default_recipe(init, data)
     if recipe in recipes.STEP_RECIPES:
         task = _step_tasks()[recipe]
-        unused: dict[str, object] = {
-            "--epochs": epochs, "--learning-rate": learning_rate,
-            "--data": data, "--resume": resume,
-        }  # fmt: skip
+        unused = {"--epochs": epochs, "--learning-rate": learning_rate, "--data": data}
         _refuse(unused, f"cannot be used with the recipe {recipe}")
         given: _Shortcuts = {"--batch-size": ("batch", batch_size), "--seed": ("seed", seed)}
         with _named_as_typed(given):
@@ -187,18 +194,6 @@ def command(
         chosen = recipes.override(chosen, changes)
     if list_:
         _list(recipe, _recipe_fields(chosen))
-    elif resume is not None:
-        unused = {
-            "--set": set_, "--epochs": epochs, "--batch-size": batch_size, "--seed": seed,
-            "--learning-rate": learning_rate, "--data": data, "--init": init, "--out": out,
-            "--overwrite": overwrite or None, "--threads": threads or None,
-        }  # fmt: skip
-        _refuse(unused, "cannot be used with --resume, which continues a training as it began")
-        tasks = [task for task in _step_tasks().values() if (resume / task.weights).is_file()]
-        if tasks:
-            _train_steps(tasks[0], resume)
-        else:
-            _train(resume, None)
     else:
         folder = out or default_out(chosen)
         config = TrainConfig(chosen, changes, folder, data, init, threads, overwrite)
@@ -216,10 +211,19 @@ def _default_recipe(init: Path | None, data: Path | None) -> str:
 
 
 def _refuse(options: Mapping[str, object], reason: str) -> None:
-    """Raise `RunError` if one of these options is given; None stands for an omitted one."""
-    for option, value in options.items():
-        if value is not None:
-            raise RunError(f"{option} {reason}")
+    """Raise `RunError` if any of these options is given; None stands for an omitted one."""
+    given = [option for option, value in options.items() if value is not None]
+    if given:
+        raise RunError(f"{', '.join(given)} {reason}")
+
+
+def _resume(folder: Path) -> None:
+    """Resume the training in a folder, by steps or by epochs."""
+    tasks = [task for task in _step_tasks().values() if (folder / task.weights).is_file()]
+    if tasks:
+        _train_steps(tasks[0], folder)
+    else:
+        _train(folder, None)
 
 
 def _train(folder: Path, config: TrainConfig | None) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -146,6 +147,20 @@ def test_resuming_a_finished_training_says_that_nothing_is_trained(fast_run):
     (line,) = result.stderr.splitlines()
     assert f"{fast_run.folder} is complete" in line
     assert "\nTest accuracy: 0." in result.stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--recipe quick", "--recipe lines", "--list", "--set depth=2", "--set epochs",
+        "--epochs 0 --seed 1 --threads 2",
+    ],
+)  # fmt: skip
+def test_resuming_refuses_all_options_that_it_would_not_use(here, options):
+    pytest.importorskip("torch")
+    line = one_error_line(run("train", "--resume", "run", *options.split()), 2)
+    for word in ("--resume", *re.findall("--[a-z]+", options)):
+        assert word in line
 
 
 def test_the_bar_of_a_training_is_that_of_its_epoch(monkeypatch, few_digits, tmp_path):
