@@ -149,7 +149,7 @@ def command(
     try:
         from digitkit.training import recipes
         from digitkit.training.folder import default_out
-        from digitkit.training.run import TrainConfig
+        from digitkit.training.run import TrainConfig, fit_to_start
     except ImportError as error:
         raise needs_extra(error.name or "torch", "training") from error
     if resume is not None:
@@ -185,18 +185,13 @@ def command(
         "--learning-rate": ("learning_rate", learning_rate), "--seed": ("seed", seed),
     }  # fmt: skip
     changes = _parse_changes(set_ or [], given)
-    chosen = recipes.get_recipe(recipe)
-    if chosen.own and init is not None:
-        from digitkit.training.start import adapt, load_start
-
-        chosen = adapt(chosen, load_start(init))
     with _named_as_typed(given):
-        chosen = recipes.override(chosen, changes)
+        chosen = recipes.override(recipes.get_recipe(recipe), changes)
+    folder = out or default_out(chosen)
+    config = TrainConfig(chosen, changes, folder, data, init, threads, overwrite)
     if list_:
-        _list(recipe, _recipe_fields(chosen))
+        _list(recipe, _recipe_fields(fit_to_start(config)[0].recipe))
     else:
-        folder = out or default_out(chosen)
-        config = TrainConfig(chosen, changes, folder, data, init, threads, overwrite)
         _train(folder, config)
 
 

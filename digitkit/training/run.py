@@ -35,7 +35,7 @@ from digitkit.training.folder import (
 )
 from digitkit.training.forgetting import score_mixed
 from digitkit.training.material import Material, add_pages, load_material, mix_epoch, own_validation
-from digitkit.training.recipes import Recipe
+from digitkit.training.recipes import FINE_TUNE, Recipe, override
 from digitkit.training.record import (
     FORMAT,
     RECORD,
@@ -51,7 +51,7 @@ from digitkit.training.record import (
     write_record,
 )
 from digitkit.training.scoring import calibrate_and_validate, score_test
-from digitkit.training.start import Start, load_start
+from digitkit.training.start import Start, adapt, load_start
 from digitkit.training.threads import torch_threads
 from digitkit.version import __version__
 
@@ -61,7 +61,8 @@ class TrainConfig:
     """One training.
 
     Attributes:
-        recipe: how to train, overrides applied.
+        recipe: how to train, overrides applied. The recipe `FINE_TUNE` is adapted to `init`, see
+            `fit_to_start`.
         overrides: the recipe fields that were changed, as given.
         out: the run folder.
         data: folder of the data (see `digitkit.datasets.load.load_train_and_test`); None for
@@ -114,19 +115,17 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
         KeyboardInterrupt: it was stopped; the last epoch's checkpoint is in the folder.
     """
     check_free(config.out, config.overwrite)
-    start: Start | None = None
-    if config.init is not None:
-        start = load_start(config.init)
-        if start.net != config.recipe.net:
-            raise RunError(
-                f"has the net {start.net!r}, but the recipe {config.recipe.name!r} trains "
-                f"{config.recipe.net!r}",
-                subject=str(config.init),
-            )
-    elif config.recipe.own:
+    config, start = fit_to_start(config)
+    if start is None and config.recipe.own:
         raise RunError(
             f"the recipe {config.recipe.name} requires a net to start from",
             hint="name it with --init: digits, or a run folder",
+        )
+    if start is not None and start.net != config.recipe.net:
+        raise RunError(
+            f"has the net {start.net!r}, but the recipe {config.recipe.name!r} trains "
+            f"{config.recipe.net!r}",
+            subject=str(config.init),
         )
     material = load_material(config.data, config.recipe, progress=watcher.preparing)
     record = _new_record(config, start, material)
@@ -136,6 +135,27 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
         write_record(config.out, record)
         state = start.state if start else None
         return _train(config, _Recorder(config.out, record, watcher), material, start=state)
+
+
+def fit_to_start(config: TrainConfig) -> tuple[TrainConfig, Start | None]:
+    """Load what a training starts from, and adapt the recipe `FINE_TUNE` to it.
+
+    Its net, seed and negatives are then those of `digitkit.training.start.adapt`, unless they are
+    among the overrides.
+
+    Returns:
+        The training with this recipe, and its start; None for fresh weights.
+
+    Raises:
+        GateError, InputNotFoundError, RunError, ModelError: as `load_start`.
+    """
+    if config.init is None:
+        return config, None
+    start = load_start(config.init)
+    if config.recipe.name == FINE_TUNE:
+        recipe = override(adapt(config.recipe, start), config.overrides)
+        config = replace(config, recipe=recipe)
+    return config, start
 
 
 def resume(folder: Path, watcher: Watcher) -> Run:

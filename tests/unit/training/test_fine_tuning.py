@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -21,11 +22,11 @@ from digitkit.errors import DatasetError, GateError, RunError
 from digitkit.export.export_job import ExportConfig, export_run
 from digitkit.images.normal_form import digit_image
 from digitkit.models.registry import models_folder
-from digitkit.training import forgetting, nets, recipes, scoring
+from digitkit.training import forgetting, nets, recipes, scoring, start
 from digitkit.training import run as training
 from digitkit.training.record import read_record
 from digitkit.training.run import TrainConfig
-from digitkit.training.start import adapt, load_start
+from digitkit.training.start import load_start
 
 
 @pytest.fixture
@@ -44,11 +45,17 @@ def config(small_mnist, corrections, tmp_path):
     """Fine-tunes digits-tiny for a moment."""
 
     def make(name: str = "run", init: Path = Path("digits-tiny"), **changes: str) -> TrainConfig:
-        recipe = adapt(recipes.get_recipe("fine-tune"), load_start(init))
-        recipe = recipes.override(recipe, changes)
+        recipe = recipes.override(recipes.get_recipe("fine-tune"), changes)
         return TrainConfig(recipe, changes, tmp_path / name, corrections, init, threads=1)
 
     return make
+
+
+@pytest.mark.parametrize(("changes", "seed"), [({}, 2), ({"own": "0"}, 2), ({"seed": "5"}, 5)])
+def test_net_and_seed_are_those_of_the_start_unless_they_are_changed(config, changes, seed):
+    fitted, _ = training.fit_to_start(config(**changes))
+    assert (fitted.recipe.net, fitted.recipe.seed) == ("digits-tiny", seed)
+    assert fitted.recipe.negatives == recipes.get_recipe("fine-tune").negatives
 
 
 def test_the_record_says_where_it_started_and_what_was_mixed(config, small_mnist):
@@ -132,7 +139,11 @@ def test_a_net_that_forgets_does_not_pass_the_gate(config, corrections):
     assert "MNIST's test set" in one_error_line(run("export", out), 3)
 
 
-def test_the_command_chooses_recipe_and_net(small_mnist, corrections, tmp_path, fast_run):
+def test_the_command_chooses_recipe_and_net(
+    small_mnist, corrections, tmp_path, fast_run, monkeypatch
+):
+    load_model = Mock(wraps=start._load_model)
+    monkeypatch.setattr(start, "_load_model", load_model)
     for init, net in (("digits-tiny", "digits-tiny"), (fast_run.folder, "article-minimal")):
         out = tmp_path / net
         done = run("train", "--init", init, "--data", corrections, "--out", out, "--epochs", 1)
@@ -142,6 +153,13 @@ def test_the_command_chooses_recipe_and_net(small_mnist, corrections, tmp_path, 
         assert "held out of 20" in done.stdout
         assert f"kept from {init}" in done.stdout
     assert "1 images without a digit are not used" in done.stdout
+    load_model.assert_called_once()
+
+
+def test_the_command_lists_the_recipe_for_what_it_starts_from():
+    done = run("train", "--list", "--init", "digits-tiny", "--set", "seed=7")
+    for field in ("net=digits-tiny", "seed=7"):
+        assert f"  {field}\n" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -191,9 +209,9 @@ def test_distilling_keeps_what_was_said_before(config, mnist_test):
         """How far probabilities of known images move, at a high learning rate."""
         changes = {"learning_rate": "0.01", "epochs": "1", "distill": distill, "ema": "0"}
         done = training.train(config(distill, **changes), Silent())
-        start = load_start(Path("digits-tiny"))
-        before = nets.build_net(start.net)
-        before.load_state_dict(start.state)
+        shipped = load_start(Path("digits-tiny"))
+        before = nets.build_net(shipped.net)
+        before.load_state_dict(shipped.state)
         images = torch.from_numpy(mnist_test.images[500:900].copy())
         said = [torch.softmax(nets.logits(net, images), 1) for net in (before, done.net)]
         return float((said[0] - said[1]).abs().sum(1).mean())
@@ -207,15 +225,15 @@ def test_what_is_no_digit_is_learned(small_mnist, tmp_path, mnist_test):
     lines = [Correction(f"n{i}", "digit", "", (image,)) for i, image in enumerate(slashed[:40])]
     lines.append(Correction("d", "digit", "3", (mnist_test.images[200],)))
     add_corrections(tmp_path / "corrections", lines)
-    start = load_start(Path("digits-tiny"))
-    recipe = adapt(recipes.get_recipe("fine-tune"), start)
+    recipe = recipes.get_recipe("fine-tune")
     recipe = recipes.override(recipe, {"learning_rate": "0.003", "epochs": "6"})
     done = training.train(
         TrainConfig(recipe, {}, tmp_path / "run", tmp_path / "corrections", Path("digits-tiny"), 1),
         Silent(),
     )
-    before = nets.build_net(start.net)
-    before.load_state_dict(start.state)
+    shipped = load_start(Path("digits-tiny"))
+    before = nets.build_net(shipped.net)
+    before.load_state_dict(shipped.state)
     fresh = torch.from_numpy(np.stack(slashed[40:]))
     evidence = [nets.logits(net, fresh).logsumexp(1).mean() for net in (before, done.net)]
     assert evidence[1] < evidence[0] - 1  # log-odds of a digit
