@@ -19,7 +19,7 @@ from digitkit.images.decode import MAX_FILE_BYTES
 from digitkit.inference.pipeline import BATCH, Summary, read_each
 from digitkit.inference.worker import ResultFormat, write_down
 from digitkit.reading.reader import Reader
-from digitkit.sinks.parquet import SUFFIX, TableForm, import_pyarrow, table_schema
+from digitkit.sinks.parquet import SUFFIX, TableForm, import_pyarrow, parse_rows, table_schema
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, to_item
@@ -104,7 +104,8 @@ class PartReader:
         folder.note(tries, b"." * (begun + 1))
         frames = read_frames(_items(names), exif=self._reader.obeys_exif)
         written = write_down(read_each(self._reader, frames, batch=BATCH), self._reader, self._form)
-        rows = pa.ipc.read_record_batch(pa.py_buffer(written.data), self._schema)
+        assert isinstance(written.data, bytes)
+        rows = parse_rows(written.data, self._schema)
         folder.write(name, pa.Table.from_batches([rows]))
         folder.delete(tries)
         return written.summary, written.failures

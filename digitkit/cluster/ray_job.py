@@ -33,7 +33,7 @@ from digitkit.inference.outputs import table_form
 from digitkit.inference.pipeline import Summary, Tally
 from digitkit.inference.run_state import describe_run, open_run
 from digitkit.inference.worker import ResultFormat
-from digitkit.sinks.parquet import RowSink, TableForm, import_pyarrow, table_schema
+from digitkit.sinks.parquet import RowSink, TableForm, import_pyarrow
 from digitkit.sources.files import expand_sources, list_sources
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import Item
@@ -238,9 +238,7 @@ def _write_unlisted(
         sink.fail(failure)
         tally.fail(failure)
         on_failure(failure)
-    schema = table_schema(form.how.rows)
-    rows = pa.ipc.read_record_batch(pa.py_buffer(sink.take()), schema)
-    folder.write(UNLISTED, pa.Table.from_batches([rows]))
+    folder.write(UNLISTED, pa.Table.from_batches([sink.take_batch()]))
 
 
 def _read_parts(

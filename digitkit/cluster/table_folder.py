@@ -10,9 +10,8 @@ from typing import Any
 
 from digitkit.cluster.stores import locate
 from digitkit.errors import ClusterError, DigitkitError, OutputError, one_line
-from digitkit.sinks.parquet import SUFFIX, import_pyarrow, write_part
+from digitkit.sinks.parquet import SUFFIX, import_pyarrow, make_writer, open_writer, write_part
 from digitkit.sources.urls import is_address
-from digitkit.system import atomic
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ class TableFolder:
             return
         pa = import_pyarrow()
         buffer = pa.BufferOutputStream()
-        pa.parquet.write_table(table, buffer, compression="zstd")
+        with make_writer(buffer, table.schema) as writer:
+            writer.write_table(table)
         self.note(file, buffer.getvalue())
 
     def note(self, file: str, data: Any) -> None:
@@ -128,19 +128,12 @@ def open_rows(name: str, schema: Any) -> Iterator[Any]:
     Raises:
         OutputError: it cannot be written.
     """
-    pa = import_pyarrow()
     if not is_address(name):
-        with (
-            atomic.replace_file(Path(name)) as temporary,
-            pa.parquet.ParquetWriter(temporary, schema, compression="zstd") as writer,
-        ):
+        with open_writer(Path(name), schema) as writer:
             yield writer
         return
     system, path = locate(name)
-    with (
-        writing(name),
-        pa.parquet.ParquetWriter(path, schema, compression="zstd", filesystem=system) as writer,
-    ):
+    with writing(name), make_writer(path, schema, system) as writer:
         yield writer
 
 

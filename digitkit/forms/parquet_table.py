@@ -10,9 +10,8 @@ from typing import Any
 from digitkit.errors import OutputError
 from digitkit.forms.results import FormReading
 from digitkit.forms.tables import columns_of, record_of
-from digitkit.sinks.parquet import import_pyarrow
+from digitkit.sinks.parquet import import_pyarrow, open_writer
 from digitkit.sources.frames import Failure, Frame
-from digitkit.system import atomic
 
 BATCH = 1000
 """So many rows are written together."""
@@ -70,10 +69,7 @@ def open_form_parquet(path: Path, fields: Sequence[str]) -> Iterator[FormParquet
     if path.is_dir():
         raise OutputError("is a folder; --output must name a file", subject=str(path))
     schema = arrow.schema([(name, TYPES.get(name, "string")) for name in columns_of(fields)])
-    with (
-        atomic.replace_file(path) as temporary,
-        arrow.parquet.ParquetWriter(temporary, schema, compression="zstd") as writer,
-    ):
+    with open_writer(path, schema) as writer:
         table = FormParquet(writer, schema, fields)
         yield table
         table.finish()

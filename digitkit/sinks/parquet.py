@@ -201,10 +201,20 @@ class RowSink:
         self.rows += self._form.failure_rows(failure)
 
     def take(self) -> bytes:
-        """The rows as an Arrow record batch's message; they are not kept."""
+        """The rows as an Arrow record batch's message, see `parse_rows`; they are not kept."""
+        return bytes(self.take_batch().serialize())
+
+    def take_batch(self) -> Any:
+        """The rows as a ``pyarrow.RecordBatch``; they are not kept."""
         batch = import_pyarrow().RecordBatch.from_pylist(self.rows, schema=self._schema)
         self.rows = []
-        return bytes(batch.serialize())
+        return batch
+
+
+def parse_rows(data: bytes, schema: Any) -> Any:
+    """The ``pyarrow.RecordBatch`` of this schema that `RowSink.take` gave as bytes."""
+    pa = import_pyarrow()
+    return pa.ipc.read_record_batch(pa.py_buffer(data), schema)
 
 
 # --- parts ---
@@ -215,8 +225,22 @@ def part_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
 
 
-def write_part(path: Path, table: Any) -> None:
-    """Write a ``pyarrow.Table`` as a Parquet file: completely or not at all.
+def make_writer(target: Any, schema: Any, system: Any = None) -> Any:
+    """A ``pyarrow.parquet.ParquetWriter``, compressed as all tables are.
+
+    Args:
+        target: a path, or a stream of pyarrow.
+        schema: of what is written.
+        system: the ``pyarrow.fs.FileSystem`` of the path; None for that of this machine.
+    """
+    return import_pyarrow().parquet.ParquetWriter(
+        target, schema, filesystem=system, compression="zstd"
+    )
+
+
+@contextmanager
+def open_writer(path: Path, schema: Any) -> Iterator[Any]:
+    """A ``pyarrow.parquet.ParquetWriter`` of a file that is there whole or not at all.
 
     Raises:
         OutputError: it cannot be written.
@@ -224,9 +248,20 @@ def write_part(path: Path, table: Any) -> None:
     pa = import_pyarrow()
     with atomic.replace_file(path) as temporary:
         try:
-            pa.parquet.write_table(table, temporary, compression="zstd")
+            with make_writer(temporary, schema) as writer:
+                yield writer
         except pa.ArrowException as error:
             raise OutputError(f"cannot be written: {one_line(error)}", subject=str(path)) from error
+
+
+def write_part(path: Path, table: Any) -> None:
+    """Write a ``pyarrow.Table`` as a Parquet file: completely or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with open_writer(path, table.schema) as writer:
+        writer.write_table(table)
 
 
 class ParquetSink:
@@ -310,8 +345,7 @@ class ParquetSink:
             self.add(self._row_sink.take())
 
     def _keep(self, data: bytes) -> None:
-        pa = import_pyarrow()
-        batch = pa.ipc.read_record_batch(pa.py_buffer(data), self._schema)
+        batch = parse_rows(data, self._schema)
         self._batches.append(batch)
         self._rows += batch.num_rows
         self._bytes += len(data)

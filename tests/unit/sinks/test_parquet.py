@@ -5,8 +5,12 @@ import time
 
 import pytest
 from support.cli import run
+from support.errors import error_of
 from support.readings import make_digit, make_reading
 
+from digitkit.cluster.table_folder import open_rows
+from digitkit.errors import OutputError
+from digitkit.forms.parquet_table import open_form_parquet
 from digitkit.models.classifier import Classifier
 from digitkit.sinks import parquet
 from digitkit.sinks.parquet import RowSink, TableForm, open_parquet, table_schema
@@ -14,6 +18,7 @@ from digitkit.sources.frames import Failure
 from digitkit.system.run_file import create_run_file, open_run_file
 from digitkit.version import __version__
 
+pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 READING = make_reading(make_digit({4: 0.99}), make_digit({2: 0.6}, 40), source="a.png", frame=None)
@@ -95,6 +100,26 @@ def test_rows_in_no_part_are_in_the_state(tmp_path, monkeypatch):
     state.write_bytes(before)  # killed before the part was written
     with open_run_file(state) as file, open_parquet(folder, form, file):
         assert len(pq.read_table(folder)) == 3
+
+
+def open_form_table(path):
+    return open_form_parquet(path, ["amount"])
+
+
+def open_list(path):
+    return open_rows(str(path), pa.schema([("source", pa.string())]))
+
+
+@pytest.mark.parametrize("opened", [open_form_table, open_list])
+def test_what_arrow_cannot_write_is_an_error_that_names_the_file(tmp_path, opened):
+    path = tmp_path / "out.parquet"
+
+    def write() -> None:
+        with opened(path):
+            raise pa.ArrowNotImplementedError("no such type")
+
+    assert error_of(OutputError, write).subject == str(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_options(digit_file, tmp_path):
