@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from digitkit.reading.confidence import round_confidence
 from digitkit.reading.results import Verdict
@@ -112,6 +112,9 @@ class _Smallest(Generic[_T]):
     def sorted(self) -> list[_T]:
         return [value for _, _, value in sorted(self._heap, key=lambda one: (-one[0], -one[1]))]
 
+    def __len__(self) -> int:
+        return len(self._heap)
+
     @property
     def left_out(self) -> int:
         return self._added - len(self._heap)
@@ -144,9 +147,14 @@ class ReportBuilder:
         return self._pictures.sorted()
 
     @property
-    def items(self) -> list[dict[str, Any]]:
-        """The least certain items, these first; see `digitkit.sinks.review.to_json`."""
-        return [json.loads(text) for text in self._items.sorted()]
+    def items_json(self) -> str:
+        """The least certain items, these first, as a JSON array of `to_inline_json`."""
+        return f"[{', '.join(self._items.sorted())}]"
+
+    @property
+    def item_count(self) -> int:
+        """How many items `items_json` has."""
+        return len(self._items)
 
     @property
     def hidden(self) -> tuple[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
@@ -30,7 +29,7 @@ def make_page(builder: ReportBuilder) -> str:
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
         f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
     )
-    items = json.dumps(builder.items)
+    items = builder.items_json
     key = hashlib.sha256(items.encode()).hexdigest()[:16]
     body = "\n".join(_body(builder))
     return f"""\
@@ -93,10 +92,9 @@ def _body(builder: ReportBuilder) -> Iterator[str]:
         "<code>--corrections corrections.jsonl</code> puts them into the table.</p>"
     )
     if hidden_items:
-        shown = len(builder.items)
         yield (
-            f'<p class="note">These are the {shown:,} most doubtful; {hidden_items:,} less '
-            "doubtful ones are left out.</p>"
+            f'<p class="note">These are the {builder.item_count:,} most doubtful; '
+            f"{hidden_items:,} less doubtful ones are left out.</p>"
         )
     yield '<div id="review"><p>The review requires JavaScript.</p></div>'
     yield (
