@@ -253,9 +253,9 @@ def _step_tasks() -> dict[str, Task]:
 
 def _train_steps(task: Task, work: StepConfig | Path) -> None:
     """Train a net by steps and export it, or resume the training in a folder."""
-    from digitkit.export.detector_export import export_detector_run
-    from digitkit.export.grey_export import export_grey_run
-    from digitkit.export.line_export import export_line_run
+    from digitkit.export.detector_export import DETECTOR_EXPORT
+    from digitkit.export.grey_export import GREY_EXPORT
+    from digitkit.export.line_export import LINE_EXPORT
     from digitkit.training.steps import SAVED_STEPS, StepProgress, resume_steps, train_steps
 
     folder = work if isinstance(work, Path) else work.out
@@ -272,11 +272,7 @@ def _train_steps(task: Task, work: StepConfig | Path) -> None:
         times = f"{progress.seconds:.0f} s, {progress.seconds_left:.0f} s left"
         print(f"{line}  {times}", file=sys.stderr, flush=True)
 
-    exports = {
-        "finder": export_detector_run,
-        "lines": export_line_run,
-        "grey": export_grey_run,
-    }
+    exports = {one.task.recipe: one.run for one in (DETECTOR_EXPORT, LINE_EXPORT, GREY_EXPORT)}
     try:
         with show.progress() as prepare:
             if isinstance(work, Path):

@@ -6,22 +6,19 @@ import contextlib
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from digitkit.errors import GateError, ModelError
+from digitkit.errors import ModelError
 from digitkit.export import graph
 from digitkit.models.contract import INPUT, IS_DIGIT, OUTPUT
-from digitkit.models.network import Network
-from digitkit.system import atomic
-from digitkit.system.scratch import scratch_folder
-from digitkit.version import __version__
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class DeployedNet(nn.Module):
@@ -48,56 +45,32 @@ class DeployedNet(nn.Module):
         return probabilities, torch.sigmoid(torch.logsumexp(scores, dim=1))
 
 
-def write_network(
-    model: onnx.ModelProto,
-    network: type[Network],
-    path: Path,
-    training: str,
-    compare: Callable[[Path], Iterable[tuple[str, float, float]]],
-) -> None:
-    """Write a network next to the classifier as an ONNX file, checked against torch.
+class SoftmaxNet(nn.Module):
+    """A net of classes as it is shipped: uint8 pixels in, probabilities out."""
 
-    Args:
-        model: the network.
-        network: what loads it.
-        path: where the file is written.
-        training: a sentence on how it was trained, stored in the file.
-        compare: runs the file, and says of each output how far it is from torch's: what differs, in
-            words, by how much, and by how much it may.
+    def __init__(self, net: nn.Module) -> None:
+        """Ship a net that `prepare` gave, whose logits have the classes in the second dimension."""
+        super().__init__()
+        self.net = net
 
-    Raises:
-        GateError: an output differs by more; nothing was written.
-        OutputError: the file cannot be written.
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Probabilities, float32, of uint8 pixels."""
+        return torch.softmax(self.net(pixels.to(torch.float32)), dim=1)
+
+
+def prepare(net: Net) -> Net:
+    """A copy of a net in evaluation mode, without gradients.
+
+    Batch normalisation is folded into the convolutions before it, in all sequences of the net.
     """
-    metadata = {
-        f"digitkit.{network.kind}": network.version,
-        "digitkit.digitkit_version": __version__,
-        "digitkit.licence": "MIT",
-        "digitkit.parameters": str(graph.count_graph(model).parameters),
-        "digitkit.training": training,
-    }
-    content = graph.to_bytes(model, metadata)
-    with scratch_folder() as scratch:
-        trial = scratch / path.name
-        trial.write_bytes(content)
-        for what, difference, limit in compare(trial):
-            if not difference <= limit:
-                raise GateError(
-                    f"parity failed: {what} by {difference:.1e}",
-                    subject=str(path),
-                    hint="nothing was written",
-                )
-    atomic.write_bytes(path, content)
-
-
-def fold_normalisation(net: nn.Module) -> None:
-    """Fold batch normalisation into the convolutions before it, in all sequences of a net."""
+    net = copy.deepcopy(net).eval().requires_grad_(False)
     for block in net.modules():
         if not isinstance(block, nn.Sequential) or len(block) < 2:
             continue
         first, second = block[0], block[1]
         if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
             block[0], block[1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    return net
 
 
 def deploy_net(net: nn.Module, temperature: float, knows_digits: bool = False) -> DeployedNet:

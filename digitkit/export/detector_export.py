@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,20 +12,13 @@ from torch import Tensor, nn
 
 from digitkit.datasets.mnist import load_mnist
 from digitkit.export import graph
-from digitkit.export.deploy import fold_normalisation, trace_onnx, write_network
+from digitkit.export.deploy import prepare, trace_onnx
+from digitkit.export.network_export import NetworkExport
 from digitkit.images.convert import to_grey
-from digitkit.reading.detector import (
-    CENTRE,
-    DETECTOR_FILE,
-    INPUT,
-    OUTPUTS,
-    STEP,
-    Detector,
-)
+from digitkit.reading.detector import CENTRE, INPUT, OUTPUTS, STEP, Detector
 from digitkit.training.detector_net import DetectorNet
 from digitkit.training.detector_training import DETECTOR
 from digitkit.training.scenes.scene import compose_scene
-from digitkit.training.steps import load_weights
 
 PARITY = 1e-3
 """Gate: largest difference of a probability between torch and ONNX Runtime; of a distance to a side
@@ -38,8 +30,7 @@ class _DeployedDetector(nn.Module):
 
     def __init__(self, net: DetectorNet) -> None:
         super().__init__()
-        self.net = copy.deepcopy(net).eval().requires_grad_(False)
-        fold_normalisation(self.net)
+        self.net = prepare(net)
         first = self.net.down2[1][0]  # type: ignore[index]
         self.net.down2 = nn.Sequential(_fold_unshuffle(first), nn.ReLU())
 
@@ -61,25 +52,13 @@ def _fold_unshuffle(conv: nn.Conv2d) -> nn.Conv2d:
     return folded
 
 
-def export_detector(net: DetectorNet, path: Path, training: str) -> None:
-    """Write the net as an ONNX file, checked against torch on a synthetic page.
-
-    Args:
-        net: the trained net.
-        path: where the file is written.
-        training: a sentence on how it was trained, stored in the file.
-
-    Raises:
-        GateError: ONNX Runtime's maps differ from torch's; nothing was written.
-        OutputError: the file cannot be written.
-    """
-    deployed = _DeployedDetector(net)
+def _trace(deployed: nn.Module) -> onnx.ModelProto:
     # It runs with a batch of 1; height and width vary in multiples of 16.
     rows, columns = torch.export.Dim("rows", min=1), torch.export.Dim("columns", min=1)
     example = torch.zeros(1, 1, 12 * STEP, 9 * STEP, dtype=torch.uint8)
     model = trace_onnx(deployed, example, INPUT, list(OUTPUTS), {2: STEP * rows, 3: STEP * columns})
     _scale_by_two(model)
-    write_network(model, Detector, path, training, lambda trial: _compare(deployed, trial))
+    return model
 
 
 def _compare(deployed: nn.Module, trial: Path) -> Iterator[tuple[str, float, float]]:
@@ -120,15 +99,12 @@ def _scale_by_two(model: onnx.ModelProto) -> None:
     graph.clean_graph(model)
 
 
-def export_detector_run(folder: Path) -> Path:
-    """Export the detector in a run folder to its ``finder.onnx``, and return the path.
-
-    Raises:
-        RunError: the folder contains no detector.
-        GateError, OutputError: as `export_detector`.
-    """
-    net = DetectorNet()
-    how = load_weights(DETECTOR, folder / DETECTOR.weights, net)
-    training = f"Trained {how}, on scenes composed by `digitkit.training.scenes`."
-    export_detector(net, folder / DETECTOR_FILE, training)
-    return folder / DETECTOR_FILE
+DETECTOR_EXPORT = NetworkExport(
+    task=DETECTOR,
+    network=Detector,
+    trained_on="scenes composed by `digitkit.training.scenes`",
+    deploy=_DeployedDetector,
+    trace=_trace,
+    compare=_compare,
+)
+"""The export of the detector, checked on a synthetic page."""

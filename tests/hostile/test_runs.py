@@ -15,7 +15,7 @@ from digitkit.system import atomic
 torch = pytest.importorskip("torch")
 
 from digitkit.errors import RecipeError, RunError
-from digitkit.export.detector_export import export_detector_run as export
+from digitkit.export.detector_export import DETECTOR_EXPORT
 from digitkit.system.progress import no_progress
 from digitkit.training import folder as run_folder
 from digitkit.training.detector_training import DETECTOR, DetectorConfig
@@ -98,7 +98,7 @@ def test_damaged_weights_of_a_detector(tmp_path, kind):
     def start_training():
         train_steps(DETECTOR, config, lambda _: None, no_progress)
 
-    for start in (start_training, lambda: export(tmp_path)):
+    for start in (start_training, lambda: DETECTOR_EXPORT.run(tmp_path)):
         assert error_of(RunError, start).subject == str(path)
     assert list(tmp_path.iterdir()) == [path]
 

@@ -142,7 +142,7 @@ def test_a_trained_detector_can_be_used_and_trained_on(tmp_path, monkeypatch):
     assert "complete" in one_error_line(run("train", "--resume", out), 2)
     (out / "finder.onnx").unlink()
     monkeypatch.setattr(detector_export, "PARITY", -1.0)
-    assert "ink" in str(error_of(GateError, detector_export.export_detector_run, out))
+    assert "ink" in str(error_of(GateError, detector_export.DETECTOR_EXPORT.run, out))
     assert not (out / "finder.onnx").exists()
 
 
@@ -162,7 +162,7 @@ def test_a_trained_line_reader_can_be_used_and_trained_on(tmp_path, monkeypatch)
     assert training.count("2 steps") == 2
     (out / "lines.onnx").unlink()
     monkeypatch.setattr(line_export, "PARITY", -1.0)
-    assert "probabilities" in str(error_of(GateError, line_export.export_line_run, out))
+    assert "probabilities" in str(error_of(GateError, line_export.LINE_EXPORT.run, out))
     assert not (out / "lines.onnx").exists()
 
 
@@ -185,7 +185,7 @@ def test_a_trained_grey_classifier_can_be_used_and_trained_on(tmp_path, monkeypa
     assert training.count("2 steps") == 2
     (out / "grey.onnx").unlink()
     monkeypatch.setattr(grey_export, "PARITY", -1.0)
-    assert "probabilities" in str(error_of(GateError, grey_export.export_grey_run, out))
+    assert "probabilities" in str(error_of(GateError, grey_export.GREY_EXPORT.run, out))
     assert not (out / "grey.onnx").exists()
 
 
