@@ -164,8 +164,7 @@ def command(
         return
     if recipe is None:
         recipe = _default_recipe(init, data)
-    if recipe in recipes.STEP_RECIPES:
-        task = _step_tasks()[recipe]
+    if task := step_tasks().get(recipe):
         unused = {"--epochs": epochs, "--learning-rate": learning_rate, "--data": data}
         _refuse(unused, f"cannot be used with the recipe {recipe}")
         given: _Shortcuts = {"--batch-size": ("batch", batch_size), "--seed": ("seed", seed)}
@@ -214,7 +213,7 @@ def _refuse(options: Mapping[str, object], reason: str) -> None:
 
 def _resume(folder: Path) -> None:
     """Resume the training in a folder, by steps or by epochs."""
-    tasks = [task for task in _step_tasks().values() if (folder / task.weights).is_file()]
+    tasks = [task for task in step_tasks().values() if (folder / task.weights).is_file()]
     if tasks:
         _train_steps(tasks[0], folder)
     else:
@@ -242,7 +241,7 @@ def _stop(hint: str) -> NoReturn:
     raise typer.Exit(INTERRUPTED) from None
 
 
-def _step_tasks() -> dict[str, Task]:
+def step_tasks() -> dict[str, Task]:
     """What is trained by steps, by the names of the recipes."""
     from digitkit.training.detector_training import DETECTOR
     from digitkit.training.grey_training import GREY
@@ -357,7 +356,7 @@ def _list(name: str, fields: dict[str, object]) -> None:
             "–",
             task.summary,
         )
-        for task in _step_tasks().values()
+        for task in step_tasks().values()
     ]
     show.print_table(Table(("recipe", "net", ">parameters", ">epochs", "description"), tuple(rows)))
     print(f"Fields of {name} that --set changes:")

@@ -22,8 +22,7 @@ from torch import Tensor
 from digitkit.system.progress import Progress
 from digitkit.training.detector_data import CROP, SceneSamples
 from digitkit.training.detector_net import DetectorNet
-from digitkit.training.ranges import Steps
-from digitkit.training.recipes import DETECTOR_RECIPE
+from digitkit.training.ranges import Batch, Steps
 from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
 
 
@@ -37,7 +36,7 @@ class DetectorConfig(StepConfig):
     """
 
     steps: Steps = 14_000
-    batch: Annotated[int, Meta(ge=1, le=10_000)] = 16
+    batch: Batch = 16
     first_scene: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
 
 
@@ -82,7 +81,7 @@ def _samples(config: DetectorConfig, step: int, prepare: Progress) -> SceneSampl
 
 
 DETECTOR = StepTask(
-    recipe=DETECTOR_RECIPE,
+    recipe="finder",
     version=5,
     noun="detector",
     samples_noun=f"crops of {CROP}×{CROP} pixels",

@@ -24,8 +24,7 @@ from digitkit.system import atomic
 from digitkit.system.progress import Progress
 from digitkit.training.composing import StoredSamples, compose_all, training_digits
 from digitkit.training.grey_net import GreyNet
-from digitkit.training.ranges import Seed, Steps
-from digitkit.training.recipes import GREY_RECIPE
+from digitkit.training.ranges import Batch, Seed, Steps, Workers
 from digitkit.training.scenes.single import compose_single
 from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
 
@@ -44,9 +43,9 @@ class GreyConfig(StepConfig):
     """
 
     steps: Steps = 12_000
-    batch: Annotated[int, Meta(ge=1, le=10_000)] = 128
+    batch: Batch = 128
     seed: Seed = 2
-    workers: Annotated[int, Meta(ge=0, le=256)] = 0
+    workers: Workers = 0
     images: Annotated[int, Meta(ge=1, le=10_000_000)] = 240_000
 
 
@@ -139,7 +138,7 @@ def _samples(config: GreyConfig, step: int, prepare: Progress) -> GreySamples:
 
 
 GREY = StepTask(
-    recipe=GREY_RECIPE,
+    recipe="grey",
     version=1,
     noun="grey classifier",
     samples_noun=f"images of {SIDE}×{SIDE} pixels",

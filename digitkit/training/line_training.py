@@ -25,8 +25,7 @@ from digitkit.training.line_data import (
     write_strips,
 )
 from digitkit.training.line_net import LineNet
-from digitkit.training.ranges import Seed, Steps
-from digitkit.training.recipes import LINES_RECIPE
+from digitkit.training.ranges import Batch, Seed, Steps
 from digitkit.training.steps import StepConfig, StepTask, has_bfloat16
 
 STRIPS = "lines.npz"
@@ -42,7 +41,7 @@ class LineConfig(StepConfig):
     """
 
     steps: Steps = 10_000
-    batch: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    batch: Batch = 64
     seed: Seed = 2
     scenes: Annotated[int, Meta(ge=1, le=10_000_000)] = 22_000
 
@@ -81,7 +80,7 @@ def _samples(config: LineConfig, step: int, prepare: Progress) -> LineSamples:
 
 
 LINES = StepTask(
-    recipe=LINES_RECIPE,
+    recipe="lines",
     version=4,
     noun="line reader",
     samples_noun=f"parts of rows of {WIDTH}×{HEIGHT} pixels",

@@ -24,6 +24,10 @@ Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 Steps = Annotated[int, Meta(ge=1, le=1_000_000)]
 
+Batch = Annotated[int, Meta(ge=1, le=10_000)]
+
+Workers = Annotated[int, Meta(ge=0, le=256)]
+
 Seed = Annotated[int, Meta(ge=0, le=2**46)]
 """Leaves room for a seed per epoch in the 64 bits that torch takes."""
 

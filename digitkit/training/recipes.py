@@ -213,23 +213,6 @@ RECIPES = {
 }
 
 
-DETECTOR_RECIPE = "finder"
-"""``digitkit train --recipe`` of the detector, which has a loop and a configuration of its own; see
-`digitkit.training.detector_training`."""
-
-
-LINES_RECIPE = "lines"
-"""``digitkit train --recipe`` of the line reader; see `digitkit.training.line_training`."""
-
-
-GREY_RECIPE = "grey"
-"""``digitkit train --recipe`` of the grey classifier; see `digitkit.training.grey_training`."""
-
-
-STEP_RECIPES = (DETECTOR_RECIPE, LINES_RECIPE, GREY_RECIPE)
-"""The recipes of nets that are trained by steps; see `digitkit.training.steps`."""
-
-
 FINE_TUNE = "fine-tune"
 """The recipe that requires a net to start from, and mixes MNIST into what it is given."""
 

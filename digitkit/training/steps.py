@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -26,7 +25,7 @@ from digitkit.system import atomic
 from digitkit.system.progress import Progress
 from digitkit.training.folder import read_tensors
 from digitkit.training.loop import Average
-from digitkit.training.ranges import Seed, Steps, check_ranges
+from digitkit.training.ranges import Batch, Seed, Steps, Workers, check_ranges
 from digitkit.training.recipes import parse_field
 from digitkit.training.threads import torch_threads
 
@@ -61,11 +60,11 @@ class StepConfig:
 
     out: Path
     steps: Steps
-    batch: Annotated[int, Meta(ge=1, le=10_000)]
+    batch: Batch
     seed: Seed = 0
     init: Path | None = None
     threads: int = 0
-    workers: Annotated[int, Meta(ge=0, le=256)] = 1
+    workers: Workers = 1
     overwrite: bool = False
 
     def __post_init__(self) -> None:
