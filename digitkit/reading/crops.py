@@ -24,6 +24,10 @@ SHARP_HEIGHT = 20
 """Digits of at least this height in a reduced image are cut out of it, pixels: the height that they
 have in the normal form."""
 
+MIN_COARSE_HEIGHT = 26
+"""Minimum height of a digit whose ink is taken from a coarser scale than the finest that fits,
+pixels of the coarser one."""
+
 _MARGIN = 3
 """Paper around a digit's ink in its crop, pixels of the ink map."""
 
@@ -46,14 +50,15 @@ def crop_detection(
         None where there is no ink, or none that stands out from the paper.
     """
     # The finest ink map in which the detector sees enough context: a long stroke alone, as of a 1,
-    # could be anything.
+    # could be anything. Of a large digit, a coarser one may show more.
     digit_height = candidate.edges[3] - candidate.edges[1]
-    fitting = (
+    finest, *coarser = [
         scale
         for scale in scales
         if digit_height / scale.ratio[1] <= scale.max_height and scale.covers(candidate)
-    )
-    scale = next(fitting, scales[-1])
+    ] or [scales[-1]]
+    large = [scale for scale in coarser if digit_height / scale.ratio[1] >= MIN_COARSE_HEIGHT]
+    scale = next((scale for scale in (finest, *large) if scale.shows_whole(candidate)), finest)
     mask, x, y = _own_ink_mask(candidate, candidates, scale)
     if mask is None:
         return None

@@ -16,6 +16,10 @@ MAX_OUTSIDE = 0.1
 """A digit is read in a part of an image if at most this fraction of its longer side is outside."""
 
 
+MIN_SEEN = 0.8
+"""Minimum fraction of the rows, and of the columns, of a whole digit's box that show ink of it."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A bounding box that the detector proposes.
@@ -69,3 +73,9 @@ class Scale:
         slack = MAX_OUTSIDE * max(right - left, bottom - top)
         outside = max(-left, -top, right - width, bottom - height)
         return bool(outside <= slack)
+
+    def shows_whole(self, candidate: Candidate) -> bool:
+        """Whether there is ink along a candidate's whole height and width."""
+        left, top, right, bottom = (round(edge) for edge in self.to_ink_map(candidate))
+        ink = self.components[max(top, 0) : bottom, max(left, 0) : right] > 0
+        return bool(ink.size and min(ink.any(0).mean(), ink.any(1).mean()) >= MIN_SEEN)

@@ -10,11 +10,13 @@ from digitkit.datasets.mnist import load_mnist
 from digitkit.images import large
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.images.masks import connect
 from digitkit.reading import pages
-from digitkit.reading.detector import Detector
+from digitkit.reading.crops import crop_detection
+from digitkit.reading.detector import INK, Detector, Maps
 from digitkit.reading.order import reading_order
 from digitkit.reading.pages import detect_digits
-from digitkit.reading.scales import Candidate
+from digitkit.reading.scales import Candidate, Scale
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +166,25 @@ def test_a_broken_off_bar_goes_to_its_digit(detector):
     cv2.line(image, (150, 86), (195, 82), 20, 9)  # the 5's bar, a gap away
     (detection,) = detect_digits(image, detector)
     assert detection.box[0] + detection.box[2] > 190
+
+
+def test_a_large_digit_is_cut_out_of_the_scale_that_shows_all_of_it():
+    image = np.full((200, 200), 240, np.uint8)
+    image[60:130, 95:106] = 20
+    maps = [np.zeros((side // INK, side // INK), np.float32) for side in (200, 100)]
+    maps[0][30:46, 47:53] = maps[1][15:33, 23:27] = 0.9  # at full size, the upper part only
+
+    def make_scale(ink, ratio):
+        components, stats = connect((ink > 0).astype(np.uint8))
+        seen = Maps(ink, np.zeros_like(ink), np.zeros_like(ink), np.zeros((4, *ink.shape)))
+        return Scale((ratio, ratio), seen, components, stats[:, cv2.CC_STAT_AREA])
+
+    scales = [make_scale(maps[0], 1.0), make_scale(maps[1], 2.0)]
+    candidate = Candidate((94, 59, 107, 131), 0.8, 0.8)
+    found = crop_detection(GreyImage.from_pixels(image), candidate, [candidate], scales)
+    assert found.box[3] >= 65
+    found = crop_detection(GreyImage.from_pixels(image), candidate, [candidate], scales[:1])
+    assert found.box[3] < 50
 
 
 def test_ruling_shadow_and_clutter_are_ignored(one_of_each, reader):
