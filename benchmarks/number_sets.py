@@ -4,8 +4,8 @@
 three columns of numbers, ruled or not. ``rows``: numbers with operators, decimal separators and
 leading minus signs. ``dates``: three numbers with slashes close to their digits. ``text``: numbers
 with units, words and signs, as notes have them, in handwriting fonts that no network was trained
-on. Half of the images are drawn on plain paper, the others are photographed
-(`digitkit.training.scenes`).
+on; ``bold``: the same with a broad pen. Half of the images are drawn on plain paper, the others are
+photographed (`digitkit.training.scenes`).
 """
 
 from __future__ import annotations
@@ -320,11 +320,19 @@ TEXTS = (
 """What is written around numbers."""
 
 
-def make_text(data: DigitData, rng: Rng) -> Sheet:
-    """A few lines of one hand, each with a number or several among letters or signs."""
+def make_text(data: DigitData, rng: Rng, pens: tuple[int, int] = (0, 4)) -> Sheet:
+    """A few lines of one hand, each with a number or several among letters or signs.
+
+    Args:
+        data: needless, as digits are those of fonts.
+        rng: source of randomness.
+        pens: how much wider than the font's its pen is, in fortieths of the digits' height: from
+            the first to below the second. From 4 on, characters are written further apart.
+    """
     fonts = load_fonts("test")
     font, count = fonts[int(rng.integers(len(fonts)))], int(rng.integers(1, 5))
-    height, thicker = rng.uniform(30, 52), int(rng.integers(0, 4))
+    height, thicker = rng.uniform(30, 52), int(rng.integers(*pens))
+    spacing = max(0, thicker - 3)
     hand = Hand(data, rng, round(height * 16), round(height * (2.4 * count + 1.2)))
     numbers = list[Written]()
     for row in range(count):
@@ -332,7 +340,7 @@ def make_text(data: DigitData, rng: Rng) -> Sheet:
         most = 99 if "/" in template or "}:{" in template else 9999
         parts = [str(rng.integers(most // 10, most)) for _ in range(template.count("{}"))]
         text = template.format(*parts)
-        ink, boxes = font.write(text, height, thicker)
+        ink, boxes = font.write(text, height, thicker, spacing)
         x, y = height * rng.uniform(0.5, 2), height * (0.6 + 2.4 * row)
         left, top, _, _ = hand.put(ink, x, y)
         boxes = [(left + bx, top + by, bw, bh) for bx, by, bw, bh in boxes]
@@ -343,12 +351,17 @@ def make_text(data: DigitData, rng: Rng) -> Sheet:
     return Sheet(hand.finish(), tuple(numbers))
 
 
+def make_bold(data: DigitData, rng: Rng) -> Sheet:
+    """As `make_text`, with a broad pen."""
+    return make_text(data, rng, (4, 9))
+
+
 FITTED = ("strips", "tables", "rows", "dates")
 """The kinds that weights may be fitted on; fonts for tests are not among them."""
 
 KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
     "strips": make_strip, "tables": make_table, "rows": make_rows, "dates": make_dates,
-    "text": make_text,
+    "text": make_text, "bold": make_bold,
 }  # fmt: skip
 
 
