@@ -17,8 +17,8 @@ FormatOption = Annotated[
     typer.Option(
         metavar="FORMAT",
         help="text for people, jsonl and csv (a record per number) for programs, xlsx for "
-        "Excel, parquet (a record per picture) for tables of any size; by default as the "
-        "suffix of --output says, else text.",
+        "Excel, parquet (a record per picture) for tables of any size. Default: the suffix of "
+        "--output, otherwise text.",
         show_default=False,
     ),
 ]
@@ -27,10 +27,10 @@ OutputOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write the readings to this file; .parquet: to a folder of Parquet files (of forms: "
-        "one file), with --engine ray also at an address such as s3://bucket/readings.parquet. "
-        "If the run is interrupted, jsonl and csv keep what was read, and so does parquet except "
-        "for forms; everything else is written at the end.",
+        help="Write the readings to this file. A .parquet output is a folder of Parquet files, "
+        "with --engine ray also at an address such as s3://bucket/readings.parquet; with --form it "
+        "is one file. When a run is interrupted, jsonl, csv and parquet keep what was read; xlsx, "
+        "and parquet with --form, are written at the end.",
     ),
 ]
 
@@ -38,9 +38,10 @@ ReportOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write a report, a self-contained .html file: pictures and confidences, the least "
-        "certain first, and a review whose corrections digitkit corrections takes, and of forms "
-        "--corrections. Not with --camera, --watch, --resume or --engine ray.",
+        help="Write a report, a self-contained .html file: pictures with confidences, the least "
+        "certain first, and a page to review them. Its corrections can be saved and passed to "
+        "digitkit corrections, or to --corrections for forms. Not with --camera, --watch, --resume "
+        "or --engine ray.",
     ),
 ]
 
@@ -58,9 +59,9 @@ ResumeOption = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Continue the --output (jsonl, csv, parquet; of forms jsonl and csv) of a run that "
-        "was interrupted: only what is not in it is read, with the same model and options. "
-        "Without one, begin it.",
+        help="Continue an interrupted run: read only what --output (jsonl, csv, parquet; with "
+        "--form: jsonl, csv) does not contain yet, with the same model and options. Starts a new "
+        "run if there is no output yet.",
         rich_help_panel=MANY,
     ),
 ]
@@ -69,8 +70,8 @@ WatchOption = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Read the files of this folder, and those that arrive, until Ctrl-C. --output (jsonl, "
-        "csv, parquet) says what was read: the next time it goes on from there.",
+        help="Read the files of this folder, then new ones as they arrive, until Ctrl-C. A later "
+        "run continues from --output (jsonl, csv, parquet).",
         rich_help_panel=MANY,
     ),
 ]
@@ -90,7 +91,7 @@ UnorderedOption = Annotated[
     bool,
     typer.Option(
         "--unordered",
-        help="Write what several processes read as soon as it is there, in any order.",
+        help="With --workers: write each reading as soon as it is there, in any order.",
         rich_help_panel=MANY,
     ),
 ]
@@ -110,8 +111,8 @@ RayAddressOption = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="The Ray cluster; by default the one that RAY_ADDRESS names, else one is begun on "
-        "this machine.",
+        help="Address of the Ray cluster. Default: the one that RAY_ADDRESS names, otherwise a "
+        "cluster is started on this machine.",
         rich_help_panel=MANY,
         show_default=False,
     ),

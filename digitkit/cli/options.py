@@ -58,8 +58,8 @@ FormOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="TEMPLATE",
-        help="Read forms: a template, as digitkit form new writes it; of several (pages, versions) "
-        "the one that matches is taken.",
+        help="Read forms: a template made by digitkit form new. With several (pages, versions), "
+        "the best match is used for each picture.",
         rich_help_panel="Forms",
         show_default=False,
     ),
@@ -68,8 +68,8 @@ ChecksumOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FIELD=MODULE:FUNCTION",
-        help="A checksum of your own for a form's field: a Python function that gets its digits "
-        "and returns whether they are valid.",
+        help="Your own checksum for a field of a form: a Python function that gets its digits and "
+        "returns whether they are valid.",
         rich_help_panel="Forms",
         show_default=False,
     ),
@@ -78,9 +78,9 @@ CorrectionsOption = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FILE",
-        help="Put what was written in the review of an earlier --report in place of what is read "
-        "in fields of forms: a file downloaded from there; of several, the later counts. Rules are "
-        "checked anew.",
+        help="Corrections saved from the report of an earlier run: their texts replace what is "
+        "read in those fields of forms, and rules are checked again. Where several files correct a "
+        "field, the last one counts.",
         rich_help_panel="Forms",
         show_default=False,
     ),

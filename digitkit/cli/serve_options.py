@@ -16,7 +16,7 @@ SourcesArgument = Annotated[
     typer.Argument(
         metavar="SOURCES",
         help="Images, videos, folders and patterns to read once at the start; or the URL of "
-        "one stream. None: only what is posted is read.",
+        "one stream. Without sources, only posted images are read.",
         show_default=False,
     ),
 ]

@@ -138,10 +138,10 @@ def command(
     which epoch is kept (unless the recipe keeps the last one) and, if they are enough, calibrate
     the confidence. The test set is used once, at the end.
 
-    The recipe fine-tune goes on with a model or a run. It mixes MNIST into your images, so that
-    nothing is forgotten, and keeps temperature and threshold. If then MNIST's test set is read
-    less well by more than 0.1 percentage points, the exit code is 3, and digitkit export and --init
-    refuse the run.
+    The recipe fine-tune continues the training of a model or a run. It mixes MNIST into your
+    images, so that nothing is forgotten, and keeps temperature and threshold. If MNIST's test set
+    is then read less well by more than 0.1 percentage points, the exit code is 3, and digitkit
+    export and --init refuse the run.
     """
     # OpenMP's threads spin while they wait for each other. If another program needs the cores, that
     # brings a training to a standstill; spinning less costs a tenth and shares fairly.
