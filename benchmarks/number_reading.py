@@ -169,7 +169,7 @@ def draw_curve(title: str, sheets: Mapping[str, Read]) -> bytes:
         MissingDependencyError: matplotlib is not installed.
     """
     figure = figures.new_figure(6.4, 4)
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(title.replace("; ", "\n"), fontsize=9)
     axes = figure.subplots()
     for kind, own in sheets.items():
         curve = [point for point in risk_coverage(own) if point.kept >= LEAST_KEPT]
