@@ -37,7 +37,8 @@ class EventFinder:
     """Finds the events of a stream's numbers.
 
     A number is the same as in the frame before if it has digits of the same tracks, whatever they
-    are read as. It is reported once its text is stable for some frames, and as gone once it was
+    are read as; or if it has the same text at the same place as one whose tracks are lost, as by a
+    bad frame. It is reported once its text is stable for some frames, and as gone once it was
     missing for as many.
 
     Attributes:
@@ -73,6 +74,8 @@ class EventFinder:
             own = frozenset(names[id(digit)] for digit in number.digits)
             same = max(before, key=lambda known: len(known.tracks & own), default=None)
             if same is None or not same.tracks & own:
+                same = _find_lost(before, number, frozenset(tracks))
+            if same is None:
                 self._known.append(_Known(number, own))
                 continue
             before.remove(same)
@@ -115,3 +118,14 @@ class EventFinder:
             events.append(Event(kind, known.number, known.reported))
             known.reported, known.last = known.number.text, known.number
         return events
+
+
+def _find_lost(absent: Sequence[_Known], number: Number, tracks: Set[int]) -> _Known | None:
+    """The number with the same text at the same place that has none of the frame's tracks."""
+    for known in absent:
+        if known.number.text == number.text and not known.tracks & tracks:
+            (x0, y0, w0, h0), (x1, y1, w1, h1) = known.number.box, number.box
+            height = max(h0, h1)
+            if abs(x0 - x1 + (w0 - w1) / 2) < height and abs(y0 - y1 + (h0 - h1) / 2) < height:
+                return known
+    return None

@@ -72,6 +72,16 @@ def test_one_bad_frame_changes_nothing():
     assert reports(3, frames) == [(2, "appeared", "71", None)]
 
 
+def test_a_torn_frame_makes_no_number_disappear():
+    good, torn = reading(digit(7, 10), digit(1, 60)), reading(digit(9, 500), digit(9, 560))
+    frames = [good] * 5 + ([torn] + [good] * 6) * 3
+    assert reports(3, frames) == [(2, "appeared", "71", None)]
+    elsewhere = reading(digit(7, 510), digit(1, 560))
+    assert [each[1] for each in reports(3, [good] * 5 + [torn] + [elsewhere] * 6)] == [
+        "appeared", "disappeared", "appeared",
+    ]  # fmt: skip
+
+
 def test_digits_are_not_mixed_up_while_the_camera_moves():
     shifts = (*range(0, 180, 12), *range(180, -30, -14))
     moving = [reading(digit(1, 10 + shift), digit(7, 30 + shift)) for shift in shifts]
