@@ -49,9 +49,9 @@ class SoftmaxNet(nn.Module):
     """A net of classes as it is shipped: uint8 pixels in, probabilities out."""
 
     def __init__(self, net: nn.Module) -> None:
-        """Ship a net that `prepare` gave, whose logits have the classes in the second dimension."""
+        """Prepare a net whose logits have the classes in the second dimension."""
         super().__init__()
-        self.net = net
+        self.net = prepare(net)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Probabilities, float32, of uint8 pixels."""

@@ -10,16 +10,11 @@ import onnx
 import torch
 from torch import nn
 
-from digitkit.export.deploy import SoftmaxNet, prepare, trace_onnx
+from digitkit.export.deploy import SoftmaxNet, trace_onnx
 from digitkit.export.network_export import NetworkExport
 from digitkit.export.verify import PARITY
 from digitkit.reading.grey_classifier import INPUT, OUTPUT, SIDE, GreyClassifier
-from digitkit.training.grey_net import GreyNet
 from digitkit.training.grey_training import GREY
-
-
-def _deploy(net: GreyNet) -> SoftmaxNet:
-    return SoftmaxNet(prepare(net))
 
 
 def _trace(deployed: nn.Module) -> onnx.ModelProto:
@@ -39,7 +34,7 @@ GREY_EXPORT = NetworkExport(
     task=GREY,
     network=GreyClassifier,
     trained_on="images composed by `digitkit.training.scenes.single`",
-    deploy=_deploy,
+    deploy=SoftmaxNet,
     trace=_trace,
     compare=_compare,
 )

@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import nn
 
-from digitkit.export.deploy import SoftmaxNet, prepare, trace_onnx
+from digitkit.export.deploy import SoftmaxNet, trace_onnx
 from digitkit.export.network_export import NetworkExport
 from digitkit.export.verify import PARITY
 from digitkit.reading.line_reader import COLUMN, HEIGHT, INPUT, OUTPUT, SIGN, LineReader
@@ -24,10 +24,10 @@ accordingly."""
 
 
 def _deploy(net: LineNet) -> SoftmaxNet:
-    prepared = prepare(net)
+    deployed = SoftmaxNet(net)
     with torch.no_grad():
-        prepared.head.bias[SIGN] += math.log(SIGN_PRIOR)  # type: ignore[index]
-    return SoftmaxNet(prepared)
+        deployed.get_parameter("net.head.bias")[SIGN] += math.log(SIGN_PRIOR)
+    return deployed
 
 
 def _trace(deployed: nn.Module) -> onnx.ModelProto:
