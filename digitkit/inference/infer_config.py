@@ -10,6 +10,7 @@ from typing import Any, Self
 from digitkit.errors import ConfigError
 from digitkit.inference.infer_checks import TABLE_SUFFIXES, check_infer, check_sources
 from digitkit.inference.infer_values import InferValues
+from digitkit.inference.parsing import only_given
 from digitkit.sources.urls import is_address, is_stream
 
 
@@ -45,9 +46,7 @@ class InferConfig(InferValues):
         Raises:
             ConfigError: a value is not valid, or two do not go together.
         """
-        chosen = {
-            name: value for name, value in given.items() if value is not None and value is not False
-        }
+        chosen = only_given(given)
         sources: Sequence[str] = tuple(chosen.pop("sources", ()))
         if chosen.get("engine") == "ray":
             chosen.setdefault("workers", "auto")

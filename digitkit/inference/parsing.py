@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from digitkit.errors import ConfigError
+
+
+def only_given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given; None and False stand for those that were not."""
+    return {
+        name: value for name, value in options.items() if value is not None and value is not False
+    }
 
 
 def parse_size(text: str) -> tuple[int, int]:

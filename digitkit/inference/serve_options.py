@@ -11,6 +11,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from digitkit.errors import ConfigError, InputNotFoundError, at_least, check_range, os_reason
+from digitkit.inference.parsing import only_given
 from digitkit.system.bounded import read_bounded
 
 TOKEN_VARIABLE = "DIGITKIT_TOKEN"  # the name of a variable, not a token
@@ -97,9 +98,7 @@ class ServeOptions:
         Raises:
             ConfigError: a value is not valid, or two do not go together.
         """
-        chosen = {
-            name: value for name, value in given.items() if value is not None and value is not False
-        }
+        chosen = only_given(given)
         values = dict(settings or {})
         if chosen.keys() & {"token", "token_file", "no_token"}:
             for name in ("token_file", "no_token"):
