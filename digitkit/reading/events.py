@@ -70,11 +70,12 @@ class EventFinder:
         """
         names = {id(digit): track for digit, track in zip(reading.digits, tracks, strict=True)}
         before, self._known = self._known, []
+        alive = frozenset(tracks)
         for number in reading.numbers:
             own = frozenset(names[id(digit)] for digit in number.digits)
             same = max(before, key=lambda known: len(known.tracks & own), default=None)
             if same is None or not same.tracks & own:
-                same = _find_lost(before, number, frozenset(tracks))
+                same = _find_lost(before, number, alive)
             if same is None:
                 self._known.append(_Known(number, own))
                 continue
@@ -84,7 +85,7 @@ class EventFinder:
             self._known.append(same)
         used = {track for known in self._known for track in known.tracks}
         used |= {names[id(digit)] for number in reading.dropped for digit in number.digits}
-        events = self._miss(before, frozenset(tracks) - used)
+        events = self._miss(before, alive - used)
         return (*events, *self._settle())
 
     def _miss(self, absent: Sequence[_Known], tracks: Set[int]) -> list[Event]:
