@@ -49,16 +49,8 @@ def crop_detection(
     Returns:
         None where there is no ink, or none that stands out from the paper.
     """
-    # The finest ink map in which the detector sees enough context: a long stroke alone, as of a 1,
-    # could be anything. Of a large digit, a coarser one may show more.
     digit_height = candidate.edges[3] - candidate.edges[1]
-    finest, *coarser = [
-        scale
-        for scale in scales
-        if digit_height / scale.ratio[1] <= scale.max_height and scale.covers(candidate)
-    ] or [scales[-1]]
-    large = [scale for scale in coarser if digit_height / scale.ratio[1] >= MIN_COARSE_HEIGHT]
-    scale = next((scale for scale in (finest, *large) if scale.shows_whole(candidate)), finest)
+    scale = _choose_scale(candidate, digit_height, scales)
     mask, x, y = _own_ink_mask(candidate, candidates, scale)
     if mask is None:
         return None
@@ -99,6 +91,21 @@ def crop_detection(
         _count_cut_sides(ink, at_border),
         other=float(other.mean()),
     )
+
+
+def _choose_scale(candidate: Candidate, height: float, scales: Sequence[Scale]) -> Scale:
+    """The scale whose ink map shows a digit of this height, pixels of the image, best.
+
+    It is the finest in which the detector sees enough context: a long stroke alone, as of a 1,
+    could be anything. Of a large digit, a coarser one may show more.
+    """
+    finest, *coarser = [
+        scale
+        for scale in scales
+        if height / scale.ratio[1] <= scale.max_height and scale.covers(candidate)
+    ] or [scales[-1]]
+    large = [scale for scale in coarser if height / scale.ratio[1] >= MIN_COARSE_HEIGHT]
+    return next((scale for scale in (finest, *large) if scale.shows_whole(candidate)), finest)
 
 
 def sharp_halvings(image: GreyImage, height: float) -> int:

@@ -15,7 +15,6 @@ INK_HEIGHT = 75
 MAX_OUTSIDE = 0.1
 """A digit is read in a part of an image if at most this fraction of its longer side is outside."""
 
-
 MIN_SEEN = 0.8
 """Minimum fraction of the rows, and of the columns, of a whole digit's box that show ink of it."""
 
