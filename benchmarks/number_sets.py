@@ -324,7 +324,7 @@ def make_text(data: DigitData, rng: Rng, pens: tuple[int, int] = (0, 4)) -> Shee
     """A few lines of one hand, each with a number or several among letters or signs.
 
     Args:
-        data: needless, as digits are those of fonts.
+        data: not used, as the digits are drawn in fonts.
         rng: source of randomness.
         pens: how much wider than the font's its pen is, in fortieths of the digits' height: from
             the first to below the second. From 4 on, characters are written further apart.

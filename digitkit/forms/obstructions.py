@@ -10,19 +10,20 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
 
 LINE = 2.0
-"""Least length of a straight line that crosses out a number, in heights of the field."""
+"""Minimum length of a straight line that crosses out a number, in heights of the field."""
 
 LINE_SLOPES = np.deg2rad(np.arange(-12, 13, 2))
-"""Slopes of such lines that are tested; a pen is wide enough for the slopes between them."""
+"""Slopes of a line that crosses out a number, radians; a pen is wide enough for those between."""
 
 MIDDLE = 0.2
-"""Such a line is at least this far from the upper and lower edge of the field, in its heights."""
+"""Minimum distance of a line that crosses out a number from the upper and lower edge of the field,
+in its heights."""
 
 EDGE = 0.5
 """A piece of ink is the edge of an object if more than this share of it is."""
 
 EDGE_HEIGHT = 0.3
-"""Least height of such a piece, in heights of the field."""
+"""Minimum height of a piece of ink that is the edge of an object, in heights of the field."""
 
 
 def find_obstruction(one: FieldInk, box: Box, level: float) -> str | None:

@@ -1,4 +1,4 @@
-"""Parts of lines: ink of ruled lines, of boxes around digits, and of strikes, which is no sign.
+"""Tells ruled lines, boxes around digits and strikes from the signs of a row.
 
 A strike is a level line through a number that was crossed out.
 """
