@@ -24,6 +24,10 @@ MAX_COMPARED = 4_000_000
 """Maximum number of pairs of digits that are compared to find how a page moved; so on pages of
 hundreds, fewer movements are tried."""
 
+LIKENESS = 0.7
+"""Weight of two digits at the same place that differ, against two that are the same, 0–1, when it
+is decided how a page moved: the rows of a list look alike."""
+
 MAX_MISSING = 2
 """A track ends after its digit was missing, blurred or hidden, for more frames than this."""
 
@@ -37,12 +41,28 @@ class _Track:
         probabilities: smoothed, of the digits 0 to 9 and of none, float64 ``[11]``.
         name: tells the tracks of a tracker apart.
         missing: frames since it was last seen.
+        other: the digit that the last frame accepted, if it is not that of the frames before.
     """
 
     digit: Digit
     probabilities: npt.NDArray[np.float64]
     name: int
     missing: int = 0
+    other: int | None = None
+
+    def see(self, digit: Digit, probabilities: npt.NDArray[np.float64]) -> None:
+        """Take it as it is in a frame; the average starts anew once it is another digit.
+
+        That is, once two frames in a row accept the same one; and once it is no longer cut.
+        """
+        accepted = digit.digit if digit.accepted else None
+        differs = accepted is not None and accepted != int(self.probabilities[:10].argmax())
+        if (accepted is not None and accepted == self.other) or (self.digit.cut and not digit.cut):
+            self.probabilities, self.other = probabilities, None
+        else:
+            self.probabilities = SMOOTHING * self.probabilities + (1 - SMOOTHING) * probabilities
+            self.other = accepted if differs else None
+        self.digit, self.missing = digit, 0
 
 
 class Tracker:
@@ -84,10 +104,7 @@ class Tracker:
             )
             if i in pairs:
                 track = self._tracks[pairs[i]]
-                track.probabilities = (
-                    SMOOTHING * track.probabilities + (1 - SMOOTHING) * probabilities
-                )
-                track.digit, track.missing = digit, 0
+                track.see(digit, probabilities)
             else:
                 track = _Track(digit, probabilities, next(self._names))
             seen.append(track)
@@ -171,13 +188,14 @@ def _match_digits(before: Sequence[Digit], now: Sequence[Digit]) -> dict[int, in
     width = np.maximum(new[:, None, 2], old[None, :, 2])
     height = np.maximum(new[:, None, 3], old[None, :, 3])
     alike = np.array([[a.digit == b.digit for b in before] for a in now])
-    near = (np.abs(dx) < 2 * height) & (np.abs(dy) < height) & alike
+    likeness = np.where(alike, 1.0, LIKENESS)
+    near = (np.maximum(np.abs(dx), np.abs(dy)) < 2 * height) & alike
     best, shift = -1.0, (0.0, 0.0)
     tried = max(1, min(MAX_SHIFTS, MAX_COMPARED // dx.size))
     for sx, sy in [(0.0, 0.0), *zip(dx[near][:tried], dy[near][:tried], strict=True)]:
         distance = np.hypot((dx - sx) / width, (dy - sy) / height)
         # The nearer the better, so that a digit's own place wins over half a digit's shift.
-        score = float(np.clip(1 - 2 * distance.min(1), 0, 1).sum())
+        score = float((np.clip(1 - 2 * distance, 0, 1) * likeness).max(1).sum())
         score -= 0.1 * float(np.hypot(sx, sy) > 0)
         if score > best:
             best, shift = score, (float(sx), float(sy))

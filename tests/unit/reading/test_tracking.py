@@ -82,6 +82,35 @@ def test_a_torn_frame_makes_no_number_disappear():
     ]  # fmt: skip
 
 
+FRAME = 640, 480
+
+
+def passing(text: str, left: float) -> Reading:
+    """What is to be seen in `FRAME` of a number whose first digit begins at this x."""
+    places = [(int(each), round(left + 45 * k)) for k, each in enumerate(text)]
+    return reading(*[digit(value, x) for value, x in places if 0 <= x <= FRAME[0] - 30])
+
+
+def test_a_number_that_changes_all_the_time_is_reported():
+    frames = [passing(str(683 + i // 7), 10) for i in range(28)]
+    assert [each[2] for each in reports(5, frames, 0.9)] == ["683", "684", "685", "686"]
+
+
+def test_a_list_that_scrolls_is_not_another_list():
+    texts = ["407", "518", "962", "337", "845", "221"]
+
+    def page(first: int) -> Reading:
+        digits = []
+        for row, text in enumerate(texts[first : first + 4]):
+            for k, each in enumerate(text):
+                placed = digit(int(each), 100 + 45 * k)
+                digits.append(replace(placed, row=row, box=(placed.box[0], 60 + 80 * row, 30, 60)))
+        return reading(*digits)
+
+    found = reports(2, [page(0)] * 4 + [page(1)] * 4 + [page(2)] * 4)
+    assert {each[1] for each in found} == {"appeared", "disappeared"}
+
+
 def test_digits_are_not_mixed_up_while_the_camera_moves():
     shifts = (*range(0, 180, 12), *range(180, -30, -14))
     moving = [reading(digit(1, 10 + shift), digit(7, 30 + shift)) for shift in shifts]
