@@ -207,9 +207,11 @@ class _Streams:
             self._events = EventFinder(reporting.hold)
         return self._tracker.follow(reading)
 
-    def find_events(self, reading: Reading) -> Reading:
-        """A followed reading with what became of its numbers."""
-        events = self._events.update(reading, self._tracker.tracks)
+    def find_events(self, frame: Frame, reading: Reading) -> Reading:
+        """A followed reading of a frame with what became of its numbers."""
+        height, width = frame.image.shape[:2]
+        size = (height, width) if reading.turn % 180 else (width, height)
+        events = self._events.update(reading, self._tracker.tracks, size)
         self._has_numbers |= bool(reading.numbers)
         self._has_events |= bool(events)
         return replace(reading, events=events)
@@ -286,7 +288,7 @@ def _follow(
                 reading = streams.follow(reading)
             outcome = constrain(frame, reading, reporting)
             if in_sequence and not isinstance(outcome, Failure):
-                outcome = frame, streams.find_events(outcome[1])
+                outcome = frame, streams.find_events(*outcome)
         yield outcome
     streams.end()
 

@@ -22,14 +22,14 @@ def digit(value: int, x: int, confidence: float = 0.99, **more: float) -> Digit:
 Reported = tuple[int, EventKind, str, str | None]
 
 
-def reports(hold: int, readings, min_confidence=0.6, field=None) -> list[Reported]:
+def reports(hold: int, readings, min_confidence=0.6, field=None, size=None) -> list[Reported]:
     """The events of each frame: its number, what happened, to which text, and what was before."""
     tracker, finder, reported = Tracker(min_confidence), EventFinder(hold), []
     for i, frame in enumerate(readings):
         followed = tracker.follow(frame)
         if field is not None:
             followed = apply_field(followed, field)
-        events = finder.update(followed, tracker.tracks)
+        events = finder.update(followed, tracker.tracks, size)
         reported += [(i, each.kind, each.number.text, each.previous) for each in events]
     return reported
 
@@ -91,9 +91,53 @@ def passing(text: str, left: float) -> Reading:
     return reading(*[digit(value, x) for value, x in places if 0 <= x <= FRAME[0] - 30])
 
 
+@pytest.mark.parametrize("step", [1.5, 4])
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_number_that_passes_is_not_reported_in_parts(way, step):
+    count = round(1100 / step)
+    lefts = [-200 + step * i if way > 0 else 660 - step * i for i in range(count)]
+    found = reports(5, [passing("4072", left) for left in lefts], size=FRAME)
+    assert [each[1:3] for each in found] == [("appeared", "4072"), ("disappeared", "4072")]
+
+
+@pytest.mark.parametrize("left", [5, 480])
+def test_a_number_that_stands_at_the_border_is_reported(left):
+    frames = [passing("407", left + i % 2) for i in range(8)]
+    assert reports(5, frames, size=FRAME) == [(4, "appeared", "407", None)]
+    # So is one that leaves, and is still whole.
+    inwards = 1 if left > 320 else -1
+    frames = [passing("407", left + 2 * inwards * i) for i in range(5)][: 5 if left > 320 else 3]
+    assert reports(3, frames, size=FRAME)[0][1:3] == ("appeared", "407")
+
+
 def test_a_number_that_changes_all_the_time_is_reported():
     frames = [passing(str(683 + i // 7), 10) for i in range(28)]
     assert [each[2] for each in reports(5, frames, 0.9)] == ["683", "684", "685", "686"]
+
+
+def test_a_doubtful_frame_does_not_begin_the_count_anew():
+    clear = reading(digit(4, 10), digit(2, 60))
+    doubtful = reading(digit(4, 10, 0.3), digit(2, 60))
+    frames = [clear] * 2 + [doubtful] + [clear] * 3  # the average is in doubt for two frames
+    assert reports(4, frames, 0.9) == [(5, "appeared", "42", None)]
+    assert reports(4, [clear] + [doubtful] * 20, 0.9)[0][2] == "?2"
+
+
+def test_a_number_disappears_from_where_it_was_last():
+    tracker, finder, events = Tracker(0.6), EventFinder(2), []
+    moving = [reading(digit(4, 10 + 5 * i), digit(2, 60 + 5 * i)) for i in range(10)]
+    for frame in moving + [reading()] * 9:
+        events += finder.update(tracker.follow(frame), tracker.tracks)
+    assert [(each.kind, each.number.box[0]) for each in events] == [
+        ("appeared", 15), ("disappeared", 55),
+    ]  # fmt: skip
+
+
+def test_clutter_where_a_number_was_does_not_keep_it():
+    page, clutter = reading(digit(4, 10)), reading(digit(4, 10, is_digit=0.3))
+    assert [each[:3] for each in reports(3, [page] * 4 + [clutter] * 12)] == [
+        (2, "appeared", "4"), (13, "disappeared", "4"),
+    ]  # fmt: skip
 
 
 def test_a_list_that_scrolls_is_not_another_list():
