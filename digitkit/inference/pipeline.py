@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from digitkit.errors import ConfigError, ImageError, ModelRunError
 from digitkit.reading.reader import Reader
-from digitkit.reading.results import Reading, Verdict
+from digitkit.reading.results import Number, Reading, Verdict
 from digitkit.reading.streams import StreamReader
 from digitkit.sources.frames import Failure, FailureKind, Frame, to_failure
 
@@ -192,19 +192,23 @@ class _Streams:
         self._reporting = reporting
         self._notice = notice
         self._source: str | None = None
+        self._frame = 0
         self._has_numbers = self._has_events = False
+        self._dropped: Number | None = None
 
     def follow(self, reading: Reading) -> Reading:
         """A frame's reading with confidences averaged over frames."""
         from digitkit.reading.events import EventFinder  # not at the top: files need none
         from digitkit.reading.tracking import Tracker
 
-        if reading.source != self._source:
+        number = reading.frame or 0
+        if reading.source != self._source or number <= self._frame:  # the same video once more
             self.end()
             self._source = reading.source
             reporting = self._reporting
             self._tracker = Tracker(reporting.min_confidence, gap=reporting.gap)
             self._events = EventFinder(reporting.hold)
+        self._frame = number
         return self._tracker.follow(reading)
 
     def find_events(self, frame: Frame, reading: Reading) -> Reading:
@@ -214,20 +218,28 @@ class _Streams:
         events = self._events.update(reading, self._tracker.tracks, size)
         self._has_numbers |= bool(reading.numbers)
         self._has_events |= bool(events)
+        self._dropped = next(iter(reading.dropped), self._dropped)
         return replace(reading, events=events)
 
     def end(self) -> None:
-        """Say of the last one if it had numbers, and none was stable for long enough."""
-        if self._has_numbers and not self._has_events and self._notice is not None:
-            from digitkit.reading.events import DOUBT_FACTOR
+        """Say of the last one if it had numbers, and none was reported."""
+        if self._notice is not None and not self._has_events:
+            if self._has_numbers:
+                from digitkit.reading.events import DOUBT_FACTOR
 
-            hold = self._reporting.hold
-            frames = f"{hold:,} frame{'s' * (hold != 1)}"
-            self._notice(
-                f"{self._source}: no number was stable for {frames}, or while it is not complete "
-                f"{DOUBT_FACTOR * hold:,}; use a smaller --hold, or --every-frame"
-            )
+                hold = self._reporting.hold
+                frames = f"{hold:,} frame{'s' * (hold != 1)}"
+                self._notice(
+                    f"{self._source}: no number was stable for {frames}, or while it is not "
+                    f"complete {DOUBT_FACTOR * hold:,}; use a smaller --hold, or --every-frame"
+                )
+            elif self._dropped is not None:
+                from digitkit.sinks.records import describe_dropped
+
+                dropped = describe_dropped(self._dropped)
+                self._notice(f"{self._source}: all numbers were dropped, such as {dropped}")
         self._source, self._has_numbers, self._has_events = None, False, False
+        self._dropped = None
 
 
 def constrain(frame: Frame, reading: Reading, reporting: Reporting) -> Outcome:
@@ -265,7 +277,7 @@ def deliver(
         reporting: which numbers are reported, and when.
         on_failure: called with each failure, which the sinks get as well.
         stoppable: whether Ctrl-C ends this with a summary, instead of the program.
-        notice: called with a line for each video whose numbers were all too short to be reported.
+        notice: called with a line for each video that had numbers, none of which was reported.
     """
 
     def is_news(frame: Frame, reading: Reading) -> bool:

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.cli import json_lines, one_error_line, run
-from support.documents import pages_of, without_tag, write_tiff
+from support.documents import pages_of, without_tag, write_tiff, write_video
 from support.paths import ROOT
 
 from digitkit.errors import install_command
@@ -299,10 +299,7 @@ def test_a_camera_reports_a_stable_reading_once(camera, tmp_path):
 
 def test_a_video_file(tmp_path, one_of_each, digit_file):
     path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240))
-    for digit in (3, 3, 3, 3, 8, 8, 8, 8, 8, 8):
-        writer.write(photo_of(one_of_each[digit]))
-    writer.release()
+    write_video(path, [photo_of(one_of_each[digit]) for digit in (3, 3, 3, 3, 8, 8, 8, 8, 8, 8)])
     result = run("infer", path, "--format", "jsonl", "--hold", 2)
     lines = json_lines(result)
     assert result.exit_code == 0
@@ -323,6 +320,20 @@ def test_a_video_file(tmp_path, one_of_each, digit_file):
         assert "5 images and frames in" in result.stderr
     result = run("infer", path, "--duration", 0.3, "--every-frame")
     assert (len(result.stdout.splitlines()), "3 frames in" in result.stderr) == (3, True)
+
+
+def test_numbers_of_a_video_that_are_all_dropped_are_named(tmp_path, one_of_each):
+    path = write_video(tmp_path / "clip.avi", [photo_of(one_of_each[3])] * 4)
+    result = run("infer", path, "--expect", 2, "--hold", 2)
+    assert (result.exit_code, result.stdout) == (0, "")
+    (line,) = result.stderr.splitlines()[:1]
+    assert line == f"{path}: all numbers were dropped, such as row 1: 3 has 1 digit, expected 2"
+
+
+def test_a_video_that_is_named_twice_is_followed_twice(tmp_path, one_of_each):
+    path = write_video(tmp_path / "clip.avi", [photo_of(one_of_each[3])] * 4)
+    result = run("infer", path, path, "--hold", 2, "--format", "jsonl")
+    assert [line["event"] for line in json_lines(result)] == ["appeared", "appeared"]
 
 
 CAMERA = ("--camera", 0)

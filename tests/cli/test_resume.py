@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.cli import one_error_line, run
-from support.documents import pages_of, write_tiff
+from support.documents import pages_of, write_tiff, write_video
 from support.paths import ROOT
 
-from digitkit.images.cv import cv2
 from digitkit.models.classifier import Classifier
 from digitkit.reading.reader import Reader
 from digitkit.system.run_file import create_run_file, open_run_file, run_file_path
@@ -132,12 +131,7 @@ def test_a_video_that_is_stopped_early_keeps_the_older_output(tmp_path, monkeypa
 
 def make_clip(folder: Path) -> Path:
     """A video of six white frames."""
-    video = folder / "clip.avi"
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240))
-    for _ in range(6):
-        writer.write(np.full((240, 320, 3), 255, np.uint8))
-    writer.release()
-    return video
+    return write_video(folder / "clip.avi", [np.full((240, 320, 3), 255, np.uint8)] * 6)
 
 
 def test_resume_reads_what_was_added(scans, tmp_path, digit_file):

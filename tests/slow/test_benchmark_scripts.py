@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 from support import reports
+from support.documents import write_video
 from support.errors import error_of
 from support.paths import ROOT, SHARED
 
@@ -225,12 +226,7 @@ def test_what_a_video_shows(script):
 def test_photos_play_videos(run, tmp_path, one_of_each):
     page = np.full((240, 320), 230, np.uint8)
     page[80:160, 120:200] -= (cv2.resize(one_of_each[7], (80, 80)) * 0.8).astype(np.uint8)
-    video = cv2.VideoWriter(
-        str(tmp_path / "x.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 240)
-    )
-    for _ in range(12):
-        video.write(cv2.cvtColor(page, cv2.COLOR_GRAY2BGR))
-    video.release()
+    write_video(tmp_path / "x.avi", [cv2.cvtColor(page, cv2.COLOR_GRAY2BGR)] * 12)
     label = {"file": "x.avi", "kind": "video", "text": "7", "timeline": [[0, 1.2, "7"]]}
     (tmp_path / "labels.jsonl").write_text(json.dumps(label))
     figures = tmp_path / "figures.json"

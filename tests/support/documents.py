@@ -1,4 +1,4 @@
-"""Files with several pages, written for tests."""
+"""Files with several pages, or frames, written for tests."""
 
 from pathlib import Path
 
@@ -20,6 +20,16 @@ def pages_of(one_of_each, digits: str = "12345") -> list[np.ndarray]:
 
 def write_tiff(path: Path, pages: list[np.ndarray]) -> Path:
     assert cv2.imwritemulti(str(path), pages)
+    return path
+
+
+def write_video(path: Path, frames: list[np.ndarray]) -> Path:
+    """A Motion JPEG video of colour frames of one size, uint8 [h, w, 3], 10 a second."""
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (width, height))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
     return path
 
 
