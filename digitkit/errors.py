@@ -155,6 +155,14 @@ def os_reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def cannot_write(
+    output: str | os.PathLike[str], reason: OSError | str, *, hint: str | None = None
+) -> OutputError:
+    """The error for an output that cannot be written; an `OSError` gives its `os_reason`."""
+    text = os_reason(reason) if isinstance(reason, OSError) else reason
+    return OutputError(f"cannot be written: {text}", subject=str(output), hint=hint)
+
+
 def printable_path(path: str | os.PathLike[str]) -> str:
     r"""A path as text that can be printed: bytes that are not UTF-8 are escaped: ``\xff``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

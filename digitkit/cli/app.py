@@ -30,6 +30,7 @@ from digitkit.errors import (
     OutputError,
     SettingsError,
     WorkerError,
+    cannot_write,
     escape_controls,
     one_line,
     os_reason,
@@ -227,8 +228,7 @@ class _StandardOutput(io.FileIO):
         except BrokenPipeError:
             raise
         except OSError as error:
-            problem = f"cannot be written: {os_reason(error)}"
-            raise OutputError(problem, subject="standard output") from error
+            raise cannot_write("standard output", error) from error
 
 
 def _open_stdout(stream: Any) -> io.TextIOWrapper:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from digitkit.cluster.stores import locate
-from digitkit.errors import ClusterError, DigitkitError, OutputError, one_line
+from digitkit.errors import ClusterError, DigitkitError, cannot_write, one_line
 from digitkit.sinks.parquet import SUFFIX, import_pyarrow, make_writer, open_writer, write_part
 from digitkit.sources.urls import is_address
 
@@ -116,7 +116,7 @@ def writing(name: str) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, DigitkitError):
             raise
-        raise OutputError(f"cannot be written: {one_line(error)}", subject=name) from error
+        raise cannot_write(name, one_line(error)) from error
 
 
 @contextmanager

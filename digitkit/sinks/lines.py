@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Any, Literal, Protocol
 
-from digitkit.errors import OutputError, escape_controls, os_reason, to_json
+from digitkit.errors import OutputError, cannot_write, escape_controls, to_json
 from digitkit.reading.confidence import format_confidence, round_confidence
 from digitkit.reading.results import Event, Reading, number_json
 from digitkit.sinks.records import (
@@ -107,7 +107,7 @@ def put_text(stream: Stream, text: str) -> None:
         raise
     except OSError as error:
         name = "standard output" if stream is sys.stdout else stream.name
-        raise OutputError(f"cannot be written: {os_reason(error)}", subject=name) from error
+        raise cannot_write(name, error) from error
 
 
 class LineSink:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from digitkit.arrays import Box
 from digitkit.choices import Rows
-from digitkit.errors import OutputError, needs_extra, one_line, os_reason
+from digitkit.errors import OutputError, cannot_write, needs_extra, one_line
 from digitkit.reading.confidence import round_confidence
 from digitkit.reading.results import Number, Reading
 from digitkit.sinks.records import Record, failure_record, reading_records
@@ -251,7 +251,7 @@ def open_writer(path: Path, schema: Any) -> Iterator[Any]:
             with make_writer(temporary, schema) as writer:
                 yield writer
         except pa.ArrowException as error:
-            raise OutputError(f"cannot be written: {one_line(error)}", subject=str(path)) from error
+            raise cannot_write(path, one_line(error)) from error
 
 
 def write_part(path: Path, table: Any) -> None:
@@ -377,8 +377,7 @@ def open_parquet(folder: Path, form: TableForm, run: RunFile) -> Iterator[Parque
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        problem = f"cannot be written: {os_reason(error)}"
-        raise OutputError(problem, subject=str(folder)) from error
+        raise cannot_write(folder, error) from error
     sink = ParquetSink(folder, form, run)
     try:
         yield sink

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from digitkit.errors import DigitkitError, OutputError, os_reason, printable_path
+from digitkit.errors import DigitkitError, cannot_write, printable_path
 from digitkit.system.atomic import check_links
 
 
@@ -47,9 +47,7 @@ class RotatingFile:
         except OSError as error:
             if isinstance(error, DigitkitError):
                 raise
-            raise OutputError(
-                f"cannot be written: {os_reason(error)}", subject=self.name
-            ) from error
+            raise cannot_write(self.name, error) from error
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from digitkit.arrays import U8, Box
-from digitkit.errors import OutputError, needs_extra, os_reason
+from digitkit.errors import OutputError, cannot_write, needs_extra
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.confidence import round_confidence
@@ -97,8 +97,8 @@ def open_workbook(path: Path, make: Callable[[Workbook, str], _Table]) -> Iterat
             workbook.close()
         except XlsxFileError as error:
             cause = error.args[0] if error.args else error
-            reason = os_reason(cause) if isinstance(cause, OSError) else str(error)
-            raise OutputError(f"cannot be written: {reason}", subject=str(path)) from error
+            reason = cause if isinstance(cause, OSError) else str(error)
+            raise cannot_write(path, reason) from error
         finally:
             if not workbook.fileclosed:
                 with suppress(Exception):  # the error is on its way; this closes its files

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from digitkit.errors import DigitkitError, OutputError, os_reason
+from digitkit.errors import DigitkitError, OutputError, cannot_write, os_reason
 
 
 def _new_mode() -> int:
@@ -131,7 +131,7 @@ def _reporting(path: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, DigitkitError):
             raise
-        raise OutputError(f"cannot be written: {os_reason(error)}", subject=str(path)) from error
+        raise cannot_write(path, error) from error
 
 
 _MARK = ".digitkit-tmp"
@@ -219,8 +219,7 @@ def check_writable(path: Path) -> None:
     except OSError as error:
         if isinstance(error, DigitkitError):
             raise
-        problem = f"cannot be written: {os_reason(error)} ({folder})"
-        raise OutputError(problem, subject=str(path)) from error
+        raise cannot_write(path, f"{os_reason(error)} ({folder})") from error
 
 
 def check_links(path: Path) -> None:

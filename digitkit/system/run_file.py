@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from digitkit.errors import OutputError, os_reason
+from digitkit.errors import OutputError, cannot_write, os_reason
 from digitkit.system import atomic
 
 MAX_HEADER_BYTES = 1 << 20
@@ -75,9 +75,9 @@ class RunFile:
             self._file.truncate(begin)  # else later entries, after half of one, would be lost
             self._file.seek(begin)
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
         # A full disk takes what fits, and reports nothing.
-        raise OutputError("cannot be written: the disk is full", subject=str(self.path))
+        raise cannot_write(self.path, "the disk is full")
 
     def read_values(self) -> dict[str, Any]:
         """What `add_values` wrote; empty where nothing is there."""
@@ -102,7 +102,7 @@ class RunFile:
             self._file.truncate(self._start)
             self._file.seek(self._start)
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     def remove(self) -> None:
         """Delete the file: there is nothing to continue."""
@@ -189,7 +189,3 @@ def _lock(file: BinaryIO, path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot be written: {os_reason(error)}", subject=str(path))

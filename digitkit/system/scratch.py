@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from digitkit.errors import DigitkitError, OutputError, os_reason
+from digitkit.errors import DigitkitError, OutputError, cannot_write
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -53,11 +53,8 @@ def scratch_file() -> Iterator[BinaryIO]:
 
 
 def _no_room(folder: str | None, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot be written: {os_reason(error)}",
-        subject=folder or "temporary files",
-        hint="make room, or set TMPDIR to a folder that has some",
-    )
+    hint = "make room, or set TMPDIR to a folder that has some"
+    return cannot_write(folder or "temporary files", error, hint=hint)
 
 
 def _is_about(error: OSError, folder: str) -> bool:

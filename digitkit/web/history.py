@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from digitkit.errors import OutputError, one_line
+from digitkit.errors import OutputError, cannot_write, one_line
 from digitkit.sinks.review import encode_jpeg, to_json
 
 if TYPE_CHECKING:
@@ -224,12 +224,11 @@ class History:
                 for operation, _ in work:
                     results.append(operation(self._writer))
         except Exception as error:  # whatever it is, this thread must go on
-            problem = f"cannot be written: {one_line(error)}"
             if not self._failed:
-                self._notice(f"{self.path}: {problem}")
+                self._notice(str(cannot_write(self.path, one_line(error))))
             self._failed = True
             for _, future in work:
-                future.set_exception(OutputError(problem, subject=str(self.path)))
+                future.set_exception(cannot_write(self.path, one_line(error)))
             return
         self._failed = False
         for (_, future), result in zip(work, results, strict=True):
