@@ -32,6 +32,7 @@ from digitkit.errors import (
     os_reason,
 )
 from digitkit.images.cv import cv2
+from digitkit.images.encode import encode_png
 from digitkit.system import atomic
 from digitkit.system.bounded import MAX_JSON_BYTES, read_bounded
 
@@ -92,10 +93,7 @@ class Correction:
 
     def to_line(self) -> str:
         """The line of a corrections file, with its newline."""
-        images = [
-            base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode("ascii")
-            for image in self.images
-        ]
+        images = [base64.b64encode(encode_png(image)).decode("ascii") for image in self.images]
         values = {
             "id": self.id, "kind": self.kind, "source": self.source, "read": self.read,
             "text": self.text, "images": images,
@@ -271,8 +269,7 @@ def _write(folder: Path, ledger: _Ledger, added: Iterable[Correction]) -> None:
     after = set(_place_images(ledger))
     for path in sorted(after):
         if path.stem in pixels:
-            data = cv2.imencode(".png", pixels[path.stem])[1].tobytes()
-            atomic.write_bytes(folder / path, data)
+            atomic.write_bytes(folder / path, encode_png(pixels[path.stem]))
     for path in before - after:
         (folder / path).unlink(missing_ok=True)
     # Last: after an interruption it still says what else is to be removed.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from digitkit.forms.form import CROP_MARGIN
 from digitkit.forms.results import FieldReading, FormReading
-from digitkit.images.cv import cv2
+from digitkit.images.grey import resize_to
 from digitkit.sinks.review import MAX_CROP, ReviewItem
 
 
@@ -25,8 +23,7 @@ def _to_item(reading: FormReading, one: FieldReading) -> ReviewItem:
     assert crop is not None
     fit = min(1.0, MAX_CROP / max(crop.shape))
     if fit < 1:
-        size = [max(1, round(side * fit)) for side in crop.shape[::-1]]
-        crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+        crop = resize_to(crop, fit)
     height, width = crop.shape
     room = min(round(height * CROP_MARGIN / (1 + 2 * CROP_MARGIN)), (width - 1) // 2)
     return ReviewItem(

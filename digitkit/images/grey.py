@@ -81,11 +81,11 @@ def count_halvings(shape: tuple[int, int]) -> int:
     return times
 
 
-def resize_to(grey: U8, ratio: float) -> U8:
-    """Reduce or enlarge an image by a ratio, uint8 ``[h, w]``; to a pixel at least."""
-    height, width = (max(1, round(side * ratio)) for side in grey.shape)
+def resize_to(image: U8, ratio: float) -> U8:
+    """Resize an image, uint8 ``[h, w]`` or ``[h, w, 3]``, by a ratio; to a pixel at least."""
+    height, width = (max(1, round(side * ratio)) for side in image.shape[:2])
     how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(grey, (width, height), interpolation=how), np.uint8)
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 
 def halve(grey: U8) -> U8:

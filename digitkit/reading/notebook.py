@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from html import escape
 from typing import Protocol
 
 from digitkit.arrays import U8
-from digitkit.images.cv import cv2
+from digitkit.images.encode import data_uri, encode_png
 from digitkit.reading.confidence import format_confidence
 
 MAX_NUMBERS, MAX_DIGITS = 100, 20
@@ -114,12 +113,11 @@ def _row(text: str, confidence: str, digits: Sequence[Digit], reasons: str) -> s
 
 def _picture(digit: Digit) -> str:
     """The image as a PNG in the HTML itself; about 400 bytes."""
-    png = cv2.imencode(".png", digit.image)[1].tobytes()
-    data = base64.b64encode(png).decode("ascii")
+    png = data_uri(encode_png(digit.image), "image/png")
     doubt = "" if digit.accepted else "?"
     title = escape(f"{digit.digit}{doubt} {format_confidence(digit.confidence)}")
     border = _CLEAR if digit.accepted else _DOUBTFUL
     return (
-        f'<img src="data:image/png;base64,{data}" width="28" height="28" alt="{title}" '
+        f'<img src="{png}" width="28" height="28" alt="{title}" '
         f'title="{title}" style="display:inline;margin:1px;border:{border}">'
     )

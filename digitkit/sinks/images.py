@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from digitkit.arrays import U8
-from digitkit.images.cv import cv2
+from digitkit.images.encode import encode_png
 from digitkit.reading.results import Reading
 from digitkit.sinks.drawing import draw
 from digitkit.sinks.explain import explain
@@ -42,8 +42,7 @@ class _ImageFolder:
             self._used[key] += 1
             name = f"{stem}-{self._used[key]}"
         self._used[name.lower()] = 1
-        _, data = cv2.imencode(".png", image)
-        atomic.write_bytes(self.folder / f"{name}.png", data.tobytes())
+        atomic.write_bytes(self.folder / f"{name}.png", encode_png(image))
 
 
 class AnnotatedImageSink(_ImageFolder):

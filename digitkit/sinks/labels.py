@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
+from digitkit.images.grey import resize_to
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
 
@@ -160,10 +161,9 @@ class Room:
 
 def _sum_ink(image: U8, ratio: float) -> NDArray[np.int32]:
     """The integral of what differs from its surroundings; int32 ``[h + 1, w + 1]``."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
     if ratio < 1:
-        size = [max(1, round(side * ratio)) for side in image.shape[1::-1]]
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        grey = resize_to(grey, ratio)
     contrast = cv2.absdiff(cv2.blur(grey, (3, 3)), cv2.blur(grey, (25, 25)))
     # On paper with a pattern ink is what stands out from that.
     ink = cv2.compare(contrast, max(INK_CONTRAST, 3 * contrast.mean()), cv2.CMP_GT) // 255

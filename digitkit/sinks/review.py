@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.images.cv import cv2
+from digitkit.images.encode import data_uri, encode_jpeg, encode_png
+from digitkit.images.grey import resize_to
 from digitkit.images.orientation import rotate
 from digitkit.reading.confidence import format_confidence, round_confidence
 from digitkit.reading.detections import enclose
@@ -148,8 +148,7 @@ class Picture:
         crop = pixels[y:bottom, x:right]
         fit = min(1.0, MAX_CROP / max(crop.shape[:2]))
         if fit < 1:
-            size = [max(1, round(side * fit)) for side in crop.shape[1::-1]]
-            crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+            crop = resize_to(crop, fit)
         moved = [(box[0] * ratio - x) * fit, (box[1] * ratio - y) * fit]
         sides = [side * ratio * fit for side in box[2:]]
         return np.ascontiguousarray(crop), _within(moved, sides, crop.shape)
@@ -259,18 +258,3 @@ def to_inline_json(item: ReviewItem) -> dict[str, Any]:
     """An item with its `ReviewItem.key` as id, and with its pictures within, as data URIs."""
     seen = [data_uri(encode_png(image), "image/png") for image in item.images]
     return to_json(item, item.key, data_uri(encode_jpeg(item.crop), "image/jpeg"), seen)
-
-
-def encode_png(image: U8) -> bytes:
-    """An image (uint8 ``[h, w]`` or ``[h, w, 3]`` BGR) as a PNG file."""
-    return cv2.imencode(".png", image)[1].tobytes()
-
-
-def encode_jpeg(image: U8, quality: int = 85) -> bytes:
-    """An image (uint8 ``[h, w]`` or ``[h, w, 3]`` BGR) as a JPEG file; quality is 0–100."""
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-
-
-def data_uri(data: bytes, mime: str) -> str:
-    """A file within a URL."""
-    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"

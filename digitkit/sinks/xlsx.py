@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from digitkit.arrays import U8, Box
 from digitkit.errors import OutputError, cannot_write, needs_extra
-from digitkit.images.cv import cv2
+from digitkit.images.encode import encode_jpeg
+from digitkit.images.grey import resize_to
 from digitkit.images.orientation import rotate
 from digitkit.reading.confidence import round_confidence
 from digitkit.reading.results import Number, Reading
 from digitkit.sinks.records import Record, failure_record, reading_records
-from digitkit.sinks.review import encode_jpeg
 from digitkit.sources.frames import Failure, Frame
 from digitkit.system import atomic
 from digitkit.system.scratch import scratch_folder
@@ -242,7 +242,4 @@ def crop_number(image: U8, box: Box) -> U8:
 
 def fit_picture(crop: U8) -> U8:
     """A picture scaled to fit twice `WIDTH` × `HEIGHT`, uint8 ``[h, w]`` or ``[h, w, 3]``."""
-    ratio = min(2 * WIDTH / crop.shape[1], 2 * HEIGHT / crop.shape[0])
-    size = [max(1, round(side * ratio)) for side in crop.shape[1::-1]]
-    how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC
-    return cv2.resize(crop, size, interpolation=how)  # type: ignore[return-value]
+    return resize_to(crop, min(2 * WIDTH / crop.shape[1], 2 * HEIGHT / crop.shape[0]))

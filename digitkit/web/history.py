@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from digitkit.errors import OutputError, cannot_write, one_line
-from digitkit.sinks.review import encode_jpeg, to_json
+from digitkit.images.encode import encode_jpeg
+from digitkit.sinks.review import to_json
 
 if TYPE_CHECKING:
     from digitkit.arrays import U8

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from digitkit.images import encode
 from digitkit.images.cv import cv2
 from digitkit.reading.results import number_json
-from digitkit.sinks import review
 from digitkit.sinks.drawing import draw
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def encode_jpeg(image: U8, reading: Reading | None) -> bytes:
     ratio = MAX_SIDE / max(drawn.shape[:2])
     if ratio < 1:
         drawn = cv2.resize(drawn, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
-    return review.encode_jpeg(drawn, JPEG_QUALITY)
+    return encode.encode_jpeg(drawn, JPEG_QUALITY)
 
 
 class Subscriber:

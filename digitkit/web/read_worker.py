@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from digitkit.choices import Mode, Orientation
 from digitkit.errors import DigitkitError
 from digitkit.images.cv import cv2
+from digitkit.images.encode import data_uri, encode_png
 from digitkit.inference.pipeline import Reporting, constrain
 from digitkit.reading.fields import Field
 from digitkit.reading.reader import Reader
-from digitkit.sinks.review import ReviewItem, data_uri, encode_png, review_items
+from digitkit.sinks.review import ReviewItem, review_items
 from digitkit.sources.files import load_item
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes

@@ -13,8 +13,8 @@ from starlette.responses import Response, StreamingResponse
 
 from digitkit.datasets.corrections import Correction
 from digitkit.errors import to_json
+from digitkit.images.encode import encode_png
 from digitkit.sinks.lines import csv_line, guard, keep_text
-from digitkit.sinks.review import encode_png
 from digitkit.web.http import ApiError, Json, Query, read_field
 from digitkit.web.service import service_of
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from digitkit.images.encode import encode_jpeg
 from digitkit.reading.confidence import round_confidence
 from digitkit.reading.results import Verdict
 from digitkit.sinks.records import describe_moment
-from digitkit.sinks.review import Picture, ReviewItem, encode_jpeg, to_inline_json
+from digitkit.sinks.review import Picture, ReviewItem, to_inline_json
 from digitkit.sources.frames import Failure, FailureKind
 
 MAX_PICTURES = 1000

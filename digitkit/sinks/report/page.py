@@ -10,9 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from digitkit.errors import escape_controls
+from digitkit.images.encode import data_uri
 from digitkit.reading.confidence import format_confidence
 from digitkit.sinks.report.builder import BINS, MAX_LINES, Line, ReportBuilder, ShownPicture
-from digitkit.sinks.review import data_uri
 
 _FOLDER = Path(__file__).parent
 
