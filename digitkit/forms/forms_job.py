@@ -16,7 +16,7 @@ from digitkit.forms.checksums import load_checksums
 from digitkit.forms.form import Form
 from digitkit.forms.report import FormReportSink
 from digitkit.forms.results import FormReading
-from digitkit.forms.tables import FormLines, FormTable, columns_of
+from digitkit.forms.tables import FormLines, columns_of, open_form_table
 from digitkit.forms.template import refuse_to_replace
 from digitkit.images.cv import cv2
 from digitkit.inference.infer_config import InferConfig
@@ -247,11 +247,8 @@ def _open_sink(
         )
     how = config.resolved_format
     if how == "xlsx":
-        from digitkit.sinks.xlsx import open_workbook  # not at the top: an extra
-
         assert config.output is not None  # an `InferConfig` has checked it
-        make = partial(FormTable, fields=fields)
-        return stack.enter_context(open_workbook(config.output, make))
+        return stack.enter_context(open_form_table(config.output, fields))
     if how == "parquet":
         from digitkit.forms.parquet_table import open_form_parquet
 

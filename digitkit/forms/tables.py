@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from digitkit.errors import OutputError, escape_controls, to_json
+from digitkit.errors import escape_controls, to_json
 from digitkit.forms.results import FieldReading, FormReading
 from digitkit.forms.template_file import COLUMNS_AFTER, COLUMNS_BEFORE
 from digitkit.reading.confidence import round_confidence
 from digitkit.sinks.lines import LineFormat, Stream, csv_line, guard, keep_text, put_text
-from digitkit.sinks.xlsx import (
-    HEIGHT,
-    MAX_PICTURES,
-    MAX_ROWS,
-    MAX_TEXT,
-    fit_picture,
-    insert_picture,
-)
+from digitkit.sinks.workbook import Sheet, fit_picture, open_workbook
 from digitkit.sources.frames import Failure, Frame
 
-if TYPE_CHECKING:
-    from xlsxwriter import Workbook
+WIDTHS = {"source": 36, "page": 6, "reasons": 60, "error": 30}
+"""Of the columns of the sheet of forms, characters; others are as wide as their names."""
 
 DOUBTS = {"source": 36, "page": 6, "field": 16, "text": 16, "picture": 24, "status": 10,
           "confidence": 12, "reasons": 60}  # fmt: skip
@@ -137,32 +133,23 @@ def _csv_value(value: Any, *, is_number: bool) -> Any:
     return keep_text(value) if is_number else guard(value)
 
 
+@contextmanager
+def open_form_table(path: Path, fields: Sequence[str]) -> Iterator[FormTable]:
+    """An Excel table of forms with these fields; see `open_workbook`."""
+    widths = {column: WIDTHS.get(column, max(10, len(column) + 1)) for column in columns_of(fields)}
+    with open_workbook(path, {"forms": widths, "doubts": DOUBTS}) as (forms, doubts):
+        yield FormTable(forms, doubts, fields)
+
+
 class FormTable:
     """Writes an Excel table: a sheet with a row per form, and one with each field in doubt."""
 
     wants_every_frame = False
 
-    def __init__(self, workbook: Workbook, name: str, fields: Sequence[str]) -> None:
-        """Write into a new workbook; `name` is the file's, for messages."""
-        self._name, self._fields = name, fields
+    def __init__(self, forms: Sheet, doubts: Sheet, fields: Sequence[str]) -> None:
+        """Write into sheets; that of forms has the columns of these fields."""
+        self._forms, self._doubts, self._fields = forms, doubts, fields
         self._columns = columns_of(fields)
-        self._forms = workbook.add_worksheet("forms")
-        self._doubts = workbook.add_worksheet("doubts")
-        self._rows = self._listed = self._pictures = 0
-        bold = workbook.add_format({"bold": True, "bottom": 1})
-        middle = {"valign": "vcenter"}
-        self._plain = workbook.add_format(middle)
-        self._text = workbook.add_format(middle | {"num_format": "@"})
-        self._doubtful = workbook.add_format(middle | {"num_format": "@", "bg_color": "#FFF2CC"})
-        for sheet, widths in ((self._forms, self._widths()), (self._doubts, DOUBTS)):
-            for place, (title, width) in enumerate(widths.items()):
-                sheet.set_column(place, place, width)
-                sheet.write_string(0, place, title, bold)
-            sheet.freeze_panes(1, 0)
-
-    def _widths(self) -> dict[str, int]:
-        wide = {"source": 36, "page": 6, "reasons": 60, "error": 30}
-        return {column: wide.get(column, max(10, len(column) + 1)) for column in self._columns}
 
     def write(self, frame: Frame, reading: FormReading) -> None:
         """Write a row for the form, and one for each of its fields that is in doubt.
@@ -171,7 +158,7 @@ class FormTable:
             OutputError: a sheet is full.
         """
         doubtful = {one.name for one in reading.fields if one.status in ("doubtful", "invalid")}
-        self._put(record_of(reading, self._fields), doubtful)
+        self._put(reading, doubtful | {f"{name}_status" for name in doubtful})
         for one in reading.fields:
             if one.name in doubtful:
                 self._list(reading, one)
@@ -182,53 +169,18 @@ class FormTable:
         Raises:
             OutputError: the sheet is full.
         """
-        self._put(record_of(failure, self._fields), {"error"})
+        self._put(failure, {"error"})
 
-    def finish(self) -> None:
-        """Complete the sheets, before the workbook is closed."""
-        from xlsxwriter.utility import xl_col_to_name
-
-        self._forms.autofilter(0, 0, self._rows, len(self._columns) - 1)
-        self._doubts.autofilter(0, 0, self._listed, len(DOUBTS) - 1)
-        cells = f"A2:{xl_col_to_name(len(self._columns) - 1)}{MAX_ROWS + 1}"
-        self._forms.ignore_errors({"number_stored_as_text": cells})
-        self._doubts.ignore_errors({"number_stored_as_text": f"D2:D{MAX_ROWS + 1}"})
-
-    def _put(self, record: Sequence[Any], doubtful: set[str]) -> None:
-        self._rows = self._next(self._rows)
-        marked = doubtful | {f"{name}_status" for name in doubtful}
-        for place, (column, value) in enumerate(zip(self._columns, record, strict=True)):
-            form = self._doubtful if column in marked else self._text
-            _write(self._forms, self._rows, place, value, form, self._plain)
+    def _put(self, reading: FormReading | Failure, doubtful: set[str]) -> None:
+        record = record_of(reading, self._fields)
+        self._forms.add_row(dict(zip(self._columns, record, strict=True)), doubtful)
 
     def _list(self, reading: FormReading, one: FieldReading) -> None:
-        self._listed = self._next(self._listed)
-        values = (
-            reading.source, reading.page, one.name, one.text, None, one.status,
-            round_confidence(one.confidence), "; ".join(one.reasons),
-        )  # fmt: skip
-        place = list(DOUBTS).index("picture")
-        self._doubts.set_row_pixels(self._listed, HEIGHT + 4)
-        for column, value in enumerate(values):
-            if column == place and one.crop is not None and self._pictures == MAX_PICTURES:
-                value = "not shown"
-            _write(self._doubts, self._listed, column, value, self._text, self._plain)
-        if one.crop is not None and self._pictures < MAX_PICTURES:
-            self._pictures += 1
-            insert_picture(self._doubts, self._listed, place, fit_picture(one.crop), one.text)
-
-    def _next(self, row: int) -> int:
-        if row == MAX_ROWS:
-            raise OutputError(
-                f"cannot have more than {MAX_ROWS:,} rows", subject=self._name, hint="use csv"
-            )
-        return row + 1
-
-
-def _write(sheet: Any, row: int, place: int, value: Any, text: Any, plain: Any) -> None:
-    if isinstance(value, str):
-        sheet.write_string(row, place, value[:MAX_TEXT], text)
-    elif isinstance(value, bool):
-        sheet.write_boolean(row, place, value, plain)
-    elif value is not None:
-        sheet.write_number(row, place, value, plain)
+        values = {
+            "source": reading.source, "page": reading.page, "field": one.name, "text": one.text,
+            "status": one.status, "confidence": round_confidence(one.confidence),
+            "reasons": "; ".join(one.reasons),
+        }  # fmt: skip
+        self._doubts.add_row(values, tall=True)
+        if one.crop is not None:
+            self._doubts.add_picture("picture", partial(fit_picture, one.crop), one.text)

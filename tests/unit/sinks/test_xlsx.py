@@ -14,7 +14,7 @@ from support.readings import make_digit, make_reading
 
 from digitkit.errors import MissingDependencyError, OutputError, install_command
 from digitkit.reading.results import Event
-from digitkit.sinks import xlsx
+from digitkit.sinks import workbook
 from digitkit.sinks.xlsx import COLUMNS, crop_number, open_xlsx
 from digitkit.sources.frames import Failure, Frame
 
@@ -96,7 +96,7 @@ def test_a_picture_of_each_number_that_is_not_complete(tmp_path, monkeypatch):
     assert first["complete"] == ("b", "0")
     assert "doubtful (8 at 60%)" in first["reasons"][1]
     assert pictures(path) == ["xl/media/image1.jpeg"]
-    monkeypatch.setattr(xlsx, "MAX_PICTURES", 1)
+    monkeypatch.setattr(workbook, "MAX_PICTURES", 1)
     write(path, reading, reading)
     assert len(pictures(path)) == 1
     assert table(path)[2]["picture"] == ("s", "not shown")
@@ -122,8 +122,8 @@ def test_pictures_of_any_number():
         (7, 1, 1, 99),
     ):
         crop = crop_number(image, box)
-        assert 1 <= crop.shape[0] <= 2 * xlsx.HEIGHT
-        assert 1 <= crop.shape[1] <= 2 * xlsx.WIDTH
+        assert 1 <= crop.shape[0] <= 2 * workbook.HEIGHT
+        assert 1 <= crop.shape[1] <= 2 * workbook.WIDTH
 
 
 def test_a_table_that_is_not_completed_leaves_no_file(tmp_path, monkeypatch):
@@ -132,7 +132,7 @@ def test_a_table_that_is_not_completed_leaves_no_file(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt), open_xlsx(path) as sink:
         sink.write(FRAME, make_reading(*number("12")))
         raise KeyboardInterrupt
-    monkeypatch.setattr(xlsx, "MAX_ROWS", 2)
+    monkeypatch.setattr(workbook, "MAX_ROWS", 2)
     readings = [make_reading(*number("1"))] * 3
     assert "csv" in str(error_of(OutputError, write, path, *readings))
     assert not list(tmp_path.iterdir())
