@@ -37,11 +37,15 @@ _IN_CLUSTER = frozenset(
     (b"\xe7", b"\xa3", b"\xa0", b"\xab", b"\xa7", b"\xaf", b"\x58\x54", *_ANYWHERE)
 )
 
+_FLV = b"FLV\x01"
+_FLV_TAGS = (8, 9, 18)  # sound, picture, data
+_ASF = b"\x30\x26\xb2\x75"
+
 _SIGNATURES = (
     b"RIFF",  # AVI
     _EBML,  # Matroska, WebM
-    b"\x30\x26\xb2\x75",  # ASF, WMV
-    b"FLV\x01",
+    _ASF,  # WMV
+    _FLV,
     b"OggS",
     b"\xff\xd8",  # JPEG images one after the other
     b"\0\0\1",  # MPEG program and video streams
@@ -71,9 +75,9 @@ def check_container(file: BinaryIO) -> State | None:
         file: a seekable binary file; its position changes.
 
     Returns:
-        The state of AVI (RIFF), MP4 and MOV (ISO base media), MKV and WebM (EBML); None for other
-        files, where the size was left open, as live recorders do, and of more than `MAX_CHUNKS`.
-        Damage inside a chunk is not noticed.
+        The state of AVI (RIFF), MP4 and MOV (ISO base media), MKV and WebM (EBML), FLV, WMV (ASF);
+        None for other files, where the size was left open, as live recorders do, and of more than
+        `MAX_CHUNKS`. Damage inside a chunk is not noticed.
     """
     try:
         return _check(file, iter(range(MAX_CHUNKS)))
@@ -87,19 +91,38 @@ def _check(file: BinaryIO, budget: Iterator[int]) -> State | None:
     file.seek(0)
     head = file.read(SIGNATURE_BYTES)
     if head[:4] == b"RIFF" and len(head) >= 8:
-        stated: int = struct.unpack_from("<I", head, 4)[0]
-        if not stated:
-            return None
-        if size < 8 + stated:
-            return "truncated"
-        lists = (b"movi", b"rec ")
-        return "whole" if _riff_chunks_fit(file, 12, 8 + stated, lists, budget) else "damaged"
+        return _check_riff(file, size, budget)
     if head[4:8] in _BOXES:
         return "whole" if _iso_boxes_fit(file, size, budget) else "truncated"
     if head.startswith(_EBML):
         at = head.find(_SEGMENT)
         return _check_segment(file, at, size, budget) if at >= 0 else None
+    if head.startswith(_FLV):
+        return _check_flv(file, size, budget)
+    if head.startswith(_ASF):
+        return _check_asf(file, size, budget)
     return None
+
+
+def _check_riff(file: BinaryIO, size: int, budget: Iterator[int]) -> State | None:
+    """RIFF: an AVI of more than a gigabyte is several in sequence; the first is looked into."""
+    at = 0
+    while at < size:
+        next(budget)
+        file.seek(at)
+        head = file.read(8)
+        if head[:4] != b"RIFF" or len(head) < 8:
+            return "damaged"
+        stated: int = struct.unpack_from("<I", head, 4)[0]
+        end = at + 8 + stated
+        if not stated:
+            return None
+        if size < end:
+            return "truncated"
+        if at == 0 and not _riff_chunks_fit(file, 12, end, (b"movi", b"rec "), budget):
+            return "damaged"
+        at = end + stated % 2
+    return "whole"
 
 
 def _riff_chunks_fit(
@@ -196,3 +219,32 @@ def _read_element(file: BinaryIO, at: int) -> tuple[bytes, int, int | None] | No
     bits = 7 * width
     length = int.from_bytes(head[code : code + width]) & ((1 << bits) - 1)
     return head[:code], at + code + width, None if length == (1 << bits) - 1 else length
+
+
+def _check_flv(file: BinaryIO, size: int, budget: Iterator[int]) -> State:
+    """FLV: tags of a kind, a length and a body, in sequence; each is followed by its length."""
+    at = 13
+    while at < size:
+        next(budget)
+        file.seek(at)
+        head = file.read(4)
+        if head[0] & 0x1F not in _FLV_TAGS:
+            return "damaged"
+        at += 11 + int.from_bytes(head[1:]) + 4
+    # Some writers leave out the last length.
+    return "whole" if size in (at, at - 4) else "truncated"
+
+
+def _check_asf(file: BinaryIO, size: int, budget: Iterator[int]) -> State | None:
+    """ASF: objects of a name and a length in sequence: the header, the packets, indexes."""
+    at = number = 0
+    while at < size:
+        next(budget)
+        file.seek(at + 16)
+        length = int.from_bytes(file.read(8), "little")
+        if number == 1 and length <= 50:  # left open: no packet has room in it
+            return None
+        if length < 24 or (number > 1 and at + length > size):
+            return "damaged"
+        at, number = at + length, number + 1
+    return "whole" if number > 1 and at == size else "truncated"

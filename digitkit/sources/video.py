@@ -105,14 +105,13 @@ def _read_frames(
         yield Failure(name, error, kind="bad image")
         return
     try:
-        count, last, lost = 0, 0.0, False
+        count, lost = 0, False
         for frame in _decode_frames(capture, name):
             if frame is None:
                 lost = True
             else:
                 yield frame
-                count, last = count + 1, frame.seconds or last
-        lost = lost or _ends_early(capture, count, last, location)
+                count += 1
         stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         codec = int(capture.get(cv2.CAP_PROP_FOURCC))
     finally:
@@ -130,7 +129,8 @@ def _read_frames(
 def _has_undecoded(location: str, count: int, stated: float) -> bool:
     """Whether a video that gave `count` frames, and states more, has more to decode.
 
-    It need not: a trimmed MP4 hides frames, and the number is often an estimate.
+    It need not: a trimmed MP4 hides frames, and the number is often an estimate from the duration,
+    which counts the sound and, before a late start, the time without a picture.
     """
     capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG)
     try:
@@ -189,13 +189,3 @@ def _decode_frames(capture: cv2.VideoCapture, name: str) -> Iterator[Frame | Non
             seconds = last = position
         yield Frame(name, image, decode_ms, number, seconds=seconds)
         number += 1
-
-
-def _ends_early(capture: cv2.VideoCapture, count: int, last: float, location: str) -> bool:
-    """Whether a video that has ended after `count` frames, at `last` seconds, should be longer."""
-    # Many files only estimate their count, and a trimmed MP4 hides frames on purpose; so both the
-    # count and the time must be far from the end.
-    if Path(location).suffix.lower() in (".3g2", ".3gp", ".m4v", ".mov", ".mp4"):
-        return False
-    total, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-    return rate > 0 and count < 0.9 * total and last < 0.9 * total / rate

@@ -17,11 +17,12 @@ from digitkit.sources.video import VideoLimits, video_frames
 
 FRAMES, RATE = 40, 20
 CODECS = {".avi": "MJPG", ".mp4": "mp4v", ".mov": "mp4v", ".mkv": "MJPG", ".webm": "VP80"}
+OTHER_CODECS = {".flv": "FLV1", ".ts": "mp4v", ".wmv": "WMV2"}
 
 
 def write_video(path: Path, frames: int = FRAMES) -> Path:
     """Frame i is of level 5·i, 64×48, with a white corner at the top left."""
-    code = cv2.VideoWriter_fourcc(*CODECS[path.suffix])
+    code = cv2.VideoWriter_fourcc(*(CODECS | OTHER_CODECS)[path.suffix])
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, RATE, (64, 48))
     if not writer.isOpened():
         pytest.skip(f"this OpenCV writes no {path.suffix}")
@@ -82,7 +83,7 @@ def index_first(data: bytes) -> bytes:
     return data[:ftyp] + bytes(moov) + data[ftyp:start]
 
 
-@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".webm", ".mp4"])
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".webm", ".mp4", ".flv", ".wmv"])
 def test_a_truncated_video_gives_what_it_has(tmp_path, suffix, capfd):
     path = write_video(tmp_path / f"video{suffix}")
     data = path.read_bytes()
@@ -142,7 +143,9 @@ def test_a_playlist_in_a_video_opens_no_other_file(tmp_path, text):
     assert (frames, len(errors)) == ([], 1)
 
 
-@pytest.mark.parametrize(("suffix", "last"), [(".avi", True), (".mkv", False)])
+@pytest.mark.parametrize(
+    ("suffix", "last"), [(".avi", True), (".mkv", False), (".flv", False), (".wmv", False)]
+)
 def test_damage_is_skipped_and_reported(tmp_path, suffix, last):
     """In the middle of a video, and up to its end."""
     path = write_video(tmp_path / f"video{suffix}")
@@ -167,6 +170,44 @@ def test_an_mp4_trimmed_by_its_edit_list_is_complete(tmp_path):
     path.write_bytes(data)
     frames, errors = split(path)
     assert (len(frames), errors) == (FRAMES // 2, [])
+
+
+ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+DURATIONS = {
+    ".mkv": (b"\x44\x89\x88", 3, struct.pack(">d", 9000)),
+    ".webm": (b"\x44\x89\x88", 3, struct.pack(">d", 9000)),
+    ".flv": (b"duration\0", 9, struct.pack(">d", 9)),
+    ".wmv": (ASF_FILE_PROPERTIES, 64, struct.pack("<Q", 9 * 10**7)),
+}
+"""The duration in a file's header: what is in front of it, how far away it is, and nine seconds."""
+
+
+@pytest.mark.parametrize("suffix", DURATIONS)
+def test_a_file_that_lasts_longer_than_its_picture_is_complete(tmp_path, suffix):
+    """As with a longer sound, or where the first frame is late."""
+    path = write_video(tmp_path / f"video{suffix}")
+    data = path.read_bytes()
+    mark, distance, duration = DURATIONS[suffix]
+    at = data.index(mark) + distance
+    path.write_bytes(data[:at] + duration + data[at + 8 :])
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) > 2 * FRAMES
+    frames, errors = split(path)
+    assert (len(frames), errors) == (FRAMES, [])
+
+
+def test_a_transport_stream_with_a_longer_sound_is_complete(tmp_path):
+    data = write_video(tmp_path / "sound.ts", FRAMES + 10).read_bytes()
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    sound = b"".join(  # as stream 0x101 instead of 0x100, in packets of sound
+        packet[:2] + b"\x01" + packet[3:].replace(b"\0\0\1\xe0", b"\0\0\1\xc0")
+        for packet in packets
+        if packet[1] & 0x1F == 1 and packet[2] == 0
+    )
+    path = write_video(tmp_path / "video.ts")
+    path.write_bytes(sound + path.read_bytes())
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) > FRAMES / 0.9
+    frames, errors = split(path)
+    assert (len(frames), errors) == (FRAMES, [])
 
 
 @pytest.mark.parametrize(
@@ -250,6 +291,14 @@ def movi(*chunks: bytes) -> bytes:
 
 
 CHUNK = b"00dc" + struct.pack("<I", 3) + b"abc\0"
+FLV = b"FLV\x01\x01" + struct.pack(">2I", 9, 0)
+TAG = b"\x09\0\0\x02" + bytes(7) + b"ab" + struct.pack(">I", 13)
+
+
+def asf(*lengths: int) -> bytes:
+    """Objects of these lengths, which contain nothing."""
+    objects = (bytes(16) + struct.pack("<Q", length) + bytes(length - 24) for length in lengths)
+    return b"\x30\x26\xb2\x75" + b"".join(objects)[4:]
 
 
 def test_nested_lists_and_endless_chunks(monkeypatch):
@@ -286,6 +335,7 @@ def test_beginnings(head, known):
             SEGMENT + b"\x82" + VOID, SEGMENT + b"\x40\x02" + VOID,
             SEGMENT + b"\x89" + CLUSTER + b"\x82" + VOID + VOID,
             SEGMENT + b"\x87" + CLUSTER + b"\xffab",  # where it ends is open
+            riff() + riff(movi(CHUNK)), FLV + TAG + TAG, FLV + TAG[:-4], asf(30, 60, 24),
         ]),
         ("truncated", [
             riff(movi(CHUNK))[:-1],
@@ -294,14 +344,18 @@ def test_beginnings(head, known):
             FTYP + b"\0\0\0\x08moov\0\0\0\x01mdat" + struct.pack(">Q", 19) + b"ab",
             FTYP + b"\0\0\0\x08moov\0\0",
             SEGMENT + b"\x83" + VOID, SEGMENT + b"\x40\x03" + VOID,
+            riff() + riff(movi(CHUNK))[:-1], FLV[:8], FLV + TAG + TAG[:-5], FLV + TAG[:2],
+            asf(30), asf(30, 60)[:-1],
         ]),
         ("damaged", [
             riff(movi(CHUNK, bytes(8))), riff(movi(CHUNK.replace(b"\3", b"\5"))),
             SEGMENT + b"\x82ab", SEGMENT + b"\x82\xec\x81", SEGMENT + b"\x81\xec",
             SEGMENT + b"\x89" + CLUSTER + b"\x82ab" + VOID,
+            riff() + bytes(9), FLV + TAG + bytes(9), asf(30, 60) + bytes(30),
         ]),
         (None, [
             b"RIFF" + bytes(16), SEGMENT + b"\xff", SEGMENT,  # interrupted or live recorders'
+            riff() + b"RIFF" + bytes(8), asf(30, 50) + bytes(30),
             b"\x1a\x45\xdf\xa3", b"RIFF", b"", b"text",
         ]),
     ],
