@@ -19,14 +19,17 @@ from digitkit.sources.frames import Failure, Frame
 from digitkit.sources.suffixes import VIDEO_CODES
 from digitkit.system import atomic
 
+WAITING_BYTES = 128 << 20
+"""Frames that are not live wait, up to so many bytes, until the video's frame rate is chosen."""
+
 
 class VideoSink:
     """Writes annotated frames as a video, at the times at which they were taken.
 
-    Frames of a video file keep their rate. A camera's frame is shown until the next one was taken,
-    but no longer than `MAX_FRAME_SECONDS`; an image file for `IMAGE_SECONDS`. All are fitted into
-    the size of the first. To be used in a ``with`` statement: the file gets its name at the end,
-    and an error leaves none behind.
+    Frames of a video file keep their rate; where it varies, the highest one at its beginning. A
+    camera's frame is shown until the next one was taken, but no longer than `MAX_FRAME_SECONDS`; an
+    image file for `IMAGE_SECONDS`. All are fitted into the size of the first. To be used in a
+    ``with`` statement: the file gets its name at the end, and an error leaves none behind.
     """
 
     wants_every_frame = True
@@ -64,7 +67,12 @@ class VideoSink:
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._fps = self.LIVE_FPS
-        # The last frame is written when the next one says for how long it is shown.
+        self._shortest: float | None = None  # step between two frames of a video file, seconds
+        # Frames and the seconds that they are shown; None for one frame's time. Phones and screen
+        # recorders vary the rate, and the first step may be a long one: the shortest of several
+        # gives a rate at which none of these frames is left out.
+        self._waiting: list[tuple[U8, float | None]] = []
+        # The last frame is shown when the next one says for how long.
         self._last: U8 | None = None
         self._source = ""
         self._taken: float | None = None
@@ -85,20 +93,24 @@ class VideoSink:
         Raises:
             OutputError: it could not be written completely.
         """
-        if kind is None and self._last is not None:
-            self._show(1 / self._fps if self._taken is not None else self.IMAGE_SECONDS)
-        if self._writer is not None:
+        if kind is not None:
+            if self._writer is not None:
+                self._writer.release()
+            self._file.__exit__(kind, error, traceback)
+            return
+        with self._file:
+            if self._last is not None:
+                self._show(None if self._taken is not None else self.IMAGE_SECONDS)
+                self._write_waiting()
+            if self._writer is None:
+                return
             self._writer.release()
-        if kind is None and self._writer is not None:
             with self._temporary.open("rb") as file:
-                if (
-                    containers.check_container(file) != "whole"
-                ):  # the writer does not report a full disk
-                    self._file.__exit__(OutputError, OutputError("incomplete"), None)
+                # The writer does not report a full disk.
+                if containers.check_container(file) != "whole":
                     raise OutputError(
                         "could not be written completely; is the disk full?", subject=str(self.path)
                     )
-        self._file.__exit__(kind, error, traceback)
 
     def write(self, frame: Frame, reading: Reading) -> None:
         """Draw and append.
@@ -111,28 +123,42 @@ class VideoSink:
         if self._last is not None:
             following = at is not None and self._taken is not None and frame.source == self._source
             step = (at or 0.0) - (self._taken or 0.0) if following else 0.0
-            if self._writer is None and following and frame.time is None and step > 0:
-                self._fps = min(max(1 / step, self.MIN_FPS), self.MAX_FPS)
-            if not 0 < step <= self.MAX_FRAME_SECONDS:
-                step = 1 / self._fps if at is not None else self.IMAGE_SECONDS
-            self._show(step)
+            if following and frame.time is None and step > 0:
+                self._shortest = min(self._shortest or step, step)
+            if 0 < step <= self.MAX_FRAME_SECONDS:
+                self._show(step)
+            else:
+                self._show(None if at is not None else self.IMAGE_SECONDS)
+            full = len(self._waiting) * self._waiting[0][0].nbytes >= WAITING_BYTES
+            if self._writer is not None or frame.time is not None or full:
+                self._write_waiting()
         self._last, self._taken, self._source = drawn, at, frame.source
 
-    def _show(self, seconds: float) -> None:
-        """Write the last frame as often as it takes to show it for this long."""
+    def _show(self, seconds: float | None) -> None:
+        """Show the last frame for this long; None for one frame's time."""
         assert self._last is not None
-        if self._writer is None:
-            self._open(self._last)
-        assert self._writer is not None
-        self._owed += seconds * self._fps
-        fitted = _fit_to_size(self._last, self._size)
-        # A frame that would be shown for less than half a frame's time is left out.
-        for _ in range(round(self._owed)):
-            self._writer.write(fitted)
-        self._owed -= round(self._owed)
+        if not any(self._size):
+            self._size = _choose_size(self._last)
+        self._waiting.append((_fit_to_size(self._last, self._size), seconds))
 
-    def _open(self, drawn: U8) -> None:
-        self._size = _choose_size(drawn)
+    def _write_waiting(self) -> None:
+        """Write each frame as often as it takes to show it for its time."""
+        if self._writer is None:
+            self._open()
+        assert self._writer is not None
+        for fitted, seconds in self._waiting:
+            self._owed += 1 if seconds is None else seconds * self._fps
+            # A frame that would be shown for less than half a frame's time is left out; exactly
+            # half is enough, as after a step of one and a half.
+            times = int(self._owed + 0.5 + 1e-6)
+            for _ in range(times):
+                self._writer.write(fitted)
+            self._owed -= times
+        self._waiting.clear()
+
+    def _open(self) -> None:
+        if self._shortest is not None:
+            self._fps = min(max(1 / self._shortest, self.MIN_FPS), self.MAX_FPS)
         self._temporary = self._file.enter_context(atomic.replace_file(self.path))
         code = cv2.VideoWriter.fourcc(*(self._code or ""))
         self._writer = cv2.VideoWriter(str(self._temporary), code, self._fps, self._size)

@@ -211,6 +211,26 @@ def test_videos_keep_their_rate_and_follow_each_other(tmp_path, frame, reading, 
     assert len(write_clip(path, frames, reading)) == 24
 
 
+@pytest.mark.parametrize("waiting", [None, 1])
+def test_no_frame_of_a_varying_rate_is_left_out(tmp_path, frame, reading, monkeypatch, waiting):
+    """The first step is long; later ones are of one frame's time and of one and a half."""
+    seconds = np.cumsum([0, 1.5, *[1 / 30, 1 / 20, 1 / 30] * 4])
+    frames = [
+        replace(frame, image=np.full_like(frame.image, 18 * i), number=i, seconds=at)
+        for i, at in enumerate(seconds)
+    ]
+    if waiting is not None:
+        monkeypatch.setattr("digitkit.sinks.video_file.WAITING_BYTES", waiting)
+    made = write_clip(tmp_path / "seen.avi", frames, reading)
+    shown = [round(one.image[-2, -2].mean() / 18) for one in made]
+    if waiting is None:
+        assert sorted(set(shown)) == list(range(len(frames)))
+        begun = [made[shown.index(i)].seconds for i in range(len(frames))]
+        assert begun == pytest.approx(seconds, abs=1 / 30)
+    else:  # memory is limited: the rate is that of the first step
+        assert len(made) < 4
+
+
 def test_a_cameras_frames_are_shown_until_the_next(tmp_path, frame, reading):
     start = datetime(2026, 1, 1, tzinfo=UTC)
     # A gap of half a second; one of an hour, as after a reconnection; and a clock that is set back.
@@ -242,6 +262,8 @@ def test_a_video_that_is_not_completed_leaves_no_file(tmp_path, frame, reading, 
     monkeypatch.setattr(
         containers, "check_container", lambda file: "truncated"
     )  # as on a full disk
+    error_of(OutputError, write_clip, tmp_path / "seen.avi", [frame], reading)
+    monkeypatch.setattr(cv2.VideoWriter, "isOpened", lambda self: False)
     error_of(OutputError, write_clip, tmp_path / "seen.avi", [frame], reading)
     assert not list(tmp_path.iterdir())
 
