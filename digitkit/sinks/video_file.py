@@ -19,7 +19,7 @@ from digitkit.sources.frames import Failure, Frame
 from digitkit.sources.suffixes import VIDEO_CODES
 from digitkit.system import atomic
 
-WAITING_BYTES = 128 << 20
+WAITING_BYTES = 64 << 20
 """Frames that are not live wait, up to so many bytes, until the video's frame rate is chosen."""
 
 
@@ -75,6 +75,7 @@ class VideoSink:
         # The last frame is shown when the next one says for how long.
         self._last: U8 | None = None
         self._source = ""
+        self._is_frame = False
         self._taken: float | None = None
         self._owed = 0.0  # frames still to be written, a fraction of one
 
@@ -100,7 +101,7 @@ class VideoSink:
             return
         with self._file:
             if self._last is not None:
-                self._show(None if self._taken is not None else self.IMAGE_SECONDS)
+                self._show(None if self._is_frame else self.IMAGE_SECONDS)
                 self._write_waiting()
             if self._writer is None:
                 return
@@ -128,11 +129,12 @@ class VideoSink:
             if 0 < step <= self.MAX_FRAME_SECONDS:
                 self._show(step)
             else:
-                self._show(None if at is not None else self.IMAGE_SECONDS)
+                self._show(None if self._is_frame else self.IMAGE_SECONDS)
             full = len(self._waiting) * self._waiting[0][0].nbytes >= WAITING_BYTES
             if self._writer is not None or frame.time is not None or full:
                 self._write_waiting()
         self._last, self._taken, self._source = drawn, at, frame.source
+        self._is_frame = frame.number is not None
 
     def _show(self, seconds: float | None) -> None:
         """Show the last frame for this long; None for one frame's time."""

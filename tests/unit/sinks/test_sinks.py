@@ -253,6 +253,12 @@ def test_images_of_several_sizes_are_fitted_into_one_video(tmp_path, frame, read
     assert len(made) == 2 * round(VideoSink.IMAGE_SECONDS * VideoSink.LIVE_FPS)
 
 
+def test_frames_without_times_are_shown_for_one_frames_time(tmp_path, frame, reading):
+    untimed = [replace(frame, number=number, seconds=None) for number in range(5)]
+    made = write_clip(tmp_path / "seen.avi", [frame, *untimed], reading)
+    assert len(made) == round(VideoSink.IMAGE_SECONDS * VideoSink.LIVE_FPS) + 5
+
+
 def test_a_video_that_is_not_completed_leaves_no_file(tmp_path, frame, reading, monkeypatch):
     with pytest.raises(KeyboardInterrupt), VideoSink(tmp_path / "seen.mp4") as sink:
         sink.write(frame, reading)
