@@ -2,10 +2,10 @@
 
 ``strips``: one number of 3 to 6 digits, drawn close together, 400×100 pixels. ``tables``: two or
 three columns of numbers, ruled or not. ``rows``: numbers with operators, decimal separators and
-leading minus signs. ``dates``: three numbers with slashes close to their digits. ``text``: numbers
-with units, words and signs, as notes have them, in handwriting fonts that no network was trained
-on; ``bold``: the same with a broad pen. Half of the images are drawn on plain paper, the others are
-photographed (`digitkit.training.scenes`).
+leading minus signs. ``dates``: three numbers with slashes close to their digits. ``long``: numbers
+of 7 to 12 digits. ``text``: numbers with units, words and signs, as notes have them, in handwriting
+fonts that no network was trained on; ``bold``: the same with a broad pen. Half of the images are
+drawn on plain paper, the others are photographed (`digitkit.training.scenes`).
 """
 
 from __future__ import annotations
@@ -312,6 +312,20 @@ def make_dates(data: DigitData, rng: Rng) -> Sheet:
     return Sheet(hand.finish(), tuple(numbers), tuple(hand.digits))
 
 
+def make_long(data: DigitData, rng: Rng) -> Sheet:
+    """A few numbers of 7 to 12 digits, as of accounts or telephones, one below the other."""
+    height, count = rng.uniform(26, 52), int(rng.integers(1, 4))
+    gap, lengths = _choose_gap(rng), rng.integers(7, 13, count).tolist()
+    width = height * ((0.9 + 1.2 * gap) * max(lengths) + 2)
+    hand = Hand(data, rng, round(width), round(height * (1.9 * count + 1)))
+    numbers = list[Written]()
+    for row, length in enumerate(lengths):
+        x, y = height * rng.uniform(0.3, 1.2), height * (0.5 + 1.9 * row)
+        made = hand.number(length, x, y, height, gap)
+        numbers.append(Written(made.text, made.box, row, 0))
+    return Sheet(hand.finish(), tuple(numbers), tuple(hand.digits))
+
+
 TEXTS = (
     "{} kg", "{} cm", "{} m", "{} EUR", "{}%", "{}h", "{} pcs.", "No. {}", "Nr {}", "#{}", "ca. {}",
     "Room {}", "Total: {}", "a) {}", "x = {}", "({})", "{} - {}", "{}x{}", "{}:{}", "{}/{}/{}",
@@ -361,7 +375,7 @@ FITTED = ("strips", "tables", "rows", "dates")
 
 KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
     "strips": make_strip, "tables": make_table, "rows": make_rows, "dates": make_dates,
-    "text": make_text, "bold": make_bold,
+    "long": make_long, "text": make_text, "bold": make_bold,
 }  # fmt: skip
 
 

@@ -37,6 +37,10 @@ NEAR = 2.2
 """One number may have been taken for two where the gap beside it is less than this, in least gaps
 between numbers."""
 
+MOST_DIGITS = 7
+"""Longer numbers count as of so many digits: the weights are fitted on shorter ones, and a long
+one is as sure as its digits say."""
+
 SURE = 0.99
 """Of most numbers that are right, all digits are right with this probability."""
 
@@ -75,7 +79,7 @@ def number_features(
         [
             math.log(right / (1 - right)),
             math.log(min(max(weakest, _CERTAIN), 1 - _CERTAIN)),
-            float(len(digits)),
+            float(min(len(digits), MOST_DIGITS)),
             float(doubtful),
             float(ink),
             float(signs),

@@ -282,6 +282,13 @@ def test_ink_far_away_and_doubtful_digits_alone_are_no_numbers():
     assert [n.text for n in find_candidates([unsure(1, 0), unsure(2, 40)])] == ["??"]
 
 
+def test_a_long_number_is_as_sure_as_its_digits():
+    (seven,), (ten,) = (find_numbers(in_a_row(text)) for text in ("1234567", "1234567890"))
+    assert seven.confidence == pytest.approx(ten.confidence, abs=0.01)
+    doubtful = [*in_a_row("123456789"), unsure(1, 9 * 46)]
+    assert find_numbers(doubtful)[0].confidence < ten.confidence
+
+
 def test_confidence_falls_with_doubt():
     clear, doubtful = in_a_row("1984"), in_a_row("1984")
     doubtful[2] = replace(make_digit({8: 0.92}, 80), box=doubtful[2].box)
