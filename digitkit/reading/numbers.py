@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -39,9 +40,10 @@ heights of the lowest other, and end at most so far below the middle of the one 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
 
-SPACE, OTHERS = 0.35, 2.0
-"""A gap within a number may be between two from the first width on, in heights, if it is so many
-times as wide as all others: as wide as a space in a close hand."""
+SPACE, SPACES, OTHERS = 0.35, 0.2, 2.0
+"""A gap within a number may be between two from the first width on, and several gaps from the
+second on, in heights, if they are so many times as wide as all others: as wide as a space in a
+close hand."""
 
 
 def find_numbers(
@@ -96,28 +98,31 @@ def is_reported(number: Number, heights: Mapping[int, float]) -> bool:
     )
 
 
-def _find_space(number: Number) -> int | None:
-    """After which digit of a number a gap may be between two; None without one.
+def _find_spaces(number: Number) -> list[int]:
+    """After which digits of a number a gap may be between two.
 
-    There are two digits or more on each side of it; see `SPACE`.
+    There are two digits or more on each side of each; see `SPACE`.
     """
     if len(number.digits) < 4 or number.signs:
-        return None
+        return []
     height = measure_height(number.digits)
     gaps = digit_gaps(place_parts(number.row, number.digits, (), height))
-    widest = max(range(len(gaps)), key=lambda i: gaps[i])
-    others = max(gaps[:widest] + gaps[widest + 1 :])
-    is_inside = 0 < widest < len(gaps) - 1
-    return widest + 1 if is_inside and gaps[widest] >= max(SPACE, OTHERS * others) else None
+    for lower, upper in pairwise(sorted(gaps)):
+        spaces = [place for place, gap in enumerate(gaps, 1) if gap >= upper]
+        are_wide = upper >= max(SPACE if len(spaces) == 1 else SPACES, OTHERS * lower)
+        ends = [0, *spaces, len(gaps) + 1]
+        if are_wide and min(end - start for start, end in pairwise(ends)) > 1:
+            return spaces
+    return []
 
 
 def _doubt_space(number: Number) -> Number:
-    """The number, which is not complete if it may be two."""
-    place = _find_space(number)
-    if place is None:
-        return number
-    reason = f"the gap after digit {place} may be between two numbers"
-    return replace(number, complete=False, reasons=(*number.reasons, reason))
+    """The number, which is not complete if it may be several."""
+    reasons = [
+        f"the gap after digit {place} may be between two numbers" for place in _find_spaces(number)
+    ]
+    complete = number.complete and not reasons
+    return replace(number, complete=complete, reasons=(*number.reasons, *reasons))
 
 
 def finish_numbers(numbers: Sequence[Number], *, gap: float | None) -> tuple[Number, ...]:

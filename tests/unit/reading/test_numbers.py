@@ -243,6 +243,21 @@ def test_a_gap_that_stands_out_may_be_between_two_numbers(text, gap, within, is_
     assert number.complete  # as the caller says
 
 
+@pytest.mark.parametrize(("gap", "within", "is_complete"), [(0.3, 0.1, False), (0.3, 0.2, True)])
+def test_several_gaps_that_stand_out_may_be_between_numbers(gap, within, is_complete):
+    digits, x = [], 0
+    for text in ("14", "78", "39"):
+        digits += in_a_row(text, x, gap=round(within * HEIGHT))
+        x = digits[-1].box[0] + 30 + round(gap * HEIGHT)
+    (number,) = find_numbers(digits)
+    assert (number.text, number.complete) == ("147839", is_complete)
+    if not is_complete:
+        assert number.reasons == (
+            "the gap after digit 2 may be between two numbers",
+            "the gap after digit 4 may be between two numbers",
+        )
+
+
 @pytest.mark.parametrize("degrees", [-6, 5, 6])
 def test_a_sparse_table_that_is_askew_keeps_its_columns(degrees):
     turn = complex(math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
