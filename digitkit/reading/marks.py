@@ -30,11 +30,11 @@ from digitkit.reading.shapes import (
     LOW,
     MIN_AREA,
     MIN_DASH,
-    PAIR_APART,
-    PAIR_SHIFT,
     ROUND,
     Shape,
+    are_pair,
     classify,
+    is_above,
 )
 from digitkit.reading.strips import BAND, HALF, STROKE, Member, Placed, Strip
 
@@ -83,6 +83,9 @@ heights."""
 DASH_COVERED = 0.15
 """At most this part of a dash is above or below a digit that took it with it."""
 
+DOT_COVERED = 0.7
+"""At most this part of a colon's dot is above or below a digit, which is slanted."""
+
 LOWEST_BEFORE = 0.4
 """Ink of at least this height before a dash may be a digit or a letter, in heights."""
 
@@ -113,7 +116,7 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     placed = strip.place([*own, *certain])
     taken = strip.cover(placed)
     others = _find_others(line, placed, taken)
-    written = [shape for shape in others if is_written(line, shape)]
+    written = _find_written(line, others)
     upright, shapes = split_lines(line, written, placed, taken)
     marks = [_to_mark(strip, "line", shape) for shape in upright]
     whole, cut = list[Shape](), list[Shape]()
@@ -138,6 +141,19 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
         if not member.digit.accepted:
             marks += _reclassify(strip, member)
     return marks
+
+
+def _find_written(line: Line, shapes: Sequence[Shape]) -> list[Shape]:
+    """The shapes that are written; of a colon, one dot may be faint."""
+    written = [shape for shape in shapes if is_written(line, shape)]
+    faint = [
+        shape
+        for shape in shapes
+        if shape not in written
+        and any(shape.is_round and are_pair(shape, other) for other in written)
+        and line.strip.strength(line.ink, shape) >= FAINT_POINT
+    ]
+    return written + faint
 
 
 def is_written(line: Line, shape: Shape) -> bool:
@@ -233,12 +249,13 @@ def _are_marks(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool
     common = np.minimum(ends[found, None], ends[big]) - np.maximum(x[found, None], x[big])
     covered = np.zeros(len(x))
     covered[found] = common.max(1, initial=0) / w[found]
+    is_round = np.maximum(w, h) <= ROUND * np.minimum(w, h)
+    dots = np.flatnonzero(small & is_round & (covered <= DOT_COVERED))
     small &= covered <= 0
-    dots = np.flatnonzero(small & (np.maximum(w, h) <= ROUND * np.minimum(w, h)))
-    shift, apart = (np.abs(at[dots, None] - at[dots]) for at in (x + w / 2, middle))
-    above = (shift < PAIR_SHIFT) & (apart > PAIR_APART[0]) & (apart < PAIR_APART[1])
+    centre = x + w / 2
+    pairs = is_above(centre[dots, None] - centre[dots], middle[dots] - middle[dots, None])
     are_marks = (small & low) | (flat & (covered <= DASH_COVERED))
-    are_marks[dots[above.any(1)]] = True
+    are_marks[dots[pairs.any(0) | pairs.any(1)]] = True
     return np.asarray(are_marks)
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
+from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
@@ -111,9 +113,9 @@ its ink in them."""
 SIDE_MIDDLE = 0.2
 """Half the length of the middle of a side, which a plus reaches, in the side."""
 
-PAIR_SHIFT, PAIR_APART = 0.2, (0.12, 0.8)
-"""The dots of a colon are at most this far from being one above the other, and so far apart, in
-heights."""
+PAIR_SHIFT, PAIR_LEAN, PAIR_APART = 0.2, 0.5, (0.12, 0.8)
+"""The dots of a colon are at most this far from being one above the other, in heights, and so far
+apart; in slanted writing the upper one is further to the right by up to so much of that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,13 +254,34 @@ def classify(shapes: Sequence[Shape]) -> list[tuple[MarkKind, Shape]]:
 def _find_pairs(shapes: Sequence[Shape]) -> Iterable[int]:
     """The dots of colons and the dashes of equals signs."""
     for (i, a), (j, b) in combinations(enumerate(shapes), 2):
-        alike = (a.is_round and b.is_round) or (a.is_dash and b.is_dash)
-        if not alike:
-            continue
-        shift = abs((a.left + a.width / 2) - (b.left + b.width / 2))
-        apart = abs(a.middle - b.middle)
-        if shift < PAIR_SHIFT and PAIR_APART[0] < apart < PAIR_APART[1]:
+        if are_pair(a, b):
             yield from (i, j)
+
+
+def are_pair(a: Shape, b: Shape) -> bool:
+    """Whether two pieces of ink are the dots of a colon, or the dashes of an equals sign."""
+    upper, lower = (a, b) if a.middle < b.middle else (b, a)
+    alike = (a.is_round and b.is_round) or (a.is_dash and b.is_dash)
+    return alike and is_above(upper.centre - lower.centre, lower.middle - upper.middle)
+
+
+@overload
+def is_above(right: float, above: float) -> bool: ...
+
+
+@overload
+def is_above(right: F64, above: F64) -> npt.NDArray[np.bool_]: ...
+
+
+def is_above(right: float | F64, above: float | F64) -> bool | npt.NDArray[np.bool_]:
+    """Whether one of two dots is above the other as in a colon.
+
+    Args:
+        right: how far the upper one is to the right of the other, in heights.
+        above: how far it is above it, likewise.
+    """
+    is_apart = (above > PAIR_APART[0]) & (above < PAIR_APART[1])
+    return is_apart & (right > -PAIR_SHIFT) & (right < PAIR_SHIFT + PAIR_LEAN * above)
 
 
 def _kind(shape: Shape) -> MarkKind | None:

@@ -202,6 +202,9 @@ def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
     ("pieces", "are_points"),
     [
         ([(38, 18, 4, 4, 12), (39, 25, 4, 4, 12)], True),
+        ([(42, 18, 4, 4, 12), (36, 28, 4, 4, 12)], True),  # slanted
+        ([(36, 18, 4, 4, 12), (44, 26, 4, 4, 12)], False),
+        ([(67, 18, 4, 4, 12), (66, 27, 4, 4, 12)], True),  # one below the edge of a slanted digit
         ([(38, 18, 4, 4, 12), (30, 18, 4, 4, 12)], False),
         ([(38, 14, 3, 7, 18), (38, 24, 3, 7, 18)], False),  # a stroke with a gap
     ],
@@ -209,6 +212,14 @@ def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
 def test_the_dots_of_a_colon_belong_to_no_digit(pieces, are_points):
     stats = np.array([(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), *pieces], np.int32)
     assert list(_are_marks(stats, 28)) == [False, False, *[are_points] * 2]
+
+
+@pytest.mark.parametrize("paler", [0.6, 0.45])
+def test_one_dot_of_a_colon_may_be_faint(reader, one_of_each, paler):
+    image = write("12:30", one_of_each).astype(np.float32)
+    upper = image[: image.shape[0] // 2, 30 + 46 * 2 + 22 : 30 + 46 * 2 + 38]
+    upper[:] = 235 - paler * (235 - upper)
+    assert reader.read(image.astype(np.uint8)).text == "12 30"
 
 
 @pytest.mark.parametrize(
