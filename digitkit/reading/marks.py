@@ -76,6 +76,10 @@ FAINT_POINT = 0.3
 SEEN = 0.9
 """Minimum probability at which the row shows a point, 0–1."""
 
+TUCKED = 0.25
+"""Minimum probability at which the row shows a point that is above or below a part of a digit, as
+beside the foot of a 7, 0–1."""
+
 HIGHEST_POINT = 0.15
 """Minimum distance of a point that the row shows from the middle of the digits, downwards, in
 heights."""
@@ -184,11 +188,11 @@ def _is_shown_as_point(line: Line, shape: Shape) -> bool:
     return shape.is_round and shape.middle >= HIGHEST_POINT and _shows_point(line, shape)
 
 
-def _shows_point(line: Line, shape: Shape) -> bool:
+def _shows_point(line: Line, shape: Shape, least: float = SEEN) -> bool:
     """Whether the row shows a point where a shape is."""
     box, _ = line.strip.to_boxes(shape)
     seen = line.near(box)
-    return seen is not None and bool(seen[POINT] >= SEEN)
+    return seen is not None and bool(seen[POINT] >= least)
 
 
 def _find_others(line: Line, placed: Sequence[Placed], taken: U8) -> list[Shape]:
@@ -202,6 +206,9 @@ def _find_others(line: Line, placed: Sequence[Placed], taken: U8) -> list[Shape]
     # How much of each is a digit's.
     shared = np.bincount(ink.labels[taken > 0], minlength=len(areas))
     apart = (shared < SHARED * areas) | _are_marks(ink.stats, strip.unit)
+    for i in np.flatnonzero(_are_low(ink.stats, strip.unit) & ~apart).tolist():
+        shape = strip.to_shape(ink.labels, i, ink.stats[i].tolist())
+        apart[i] = _shows_point(line, shape, TUCKED)
     apart[_find_swallowed(line, placed)] = True
     apart[0] = False
     shapes = [
@@ -236,9 +243,9 @@ def _are_marks(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool
     x, y, w, h, area = (stats / unit).T
     area = area / unit
     middle = y + h / 2 - HALF
-    low = middle >= LOW
-    small = (w <= COMMA_WIDTH) & (h <= np.where(low, COMMA_HEIGHTS[1], MAX_HIGH_DOT))
-    small &= (area >= MIN_AREA) & (area < MAX_SMALL)
+    low = _are_low(stats, unit)
+    small = (w <= COMMA_WIDTH) & (h <= MAX_HIGH_DOT) & (area >= MIN_AREA) & (area < MAX_SMALL)
+    small = low | ((middle < LOW) & small)
     flat = (w >= DASH_WIDTHS[0]) & (w <= DASH_WIDTHS[1])
     flat &= h <= np.minimum(DASH_THICK, DASH_RATIO * w)
     flat &= np.abs(middle) <= DASH_MIDDLE
@@ -257,6 +264,14 @@ def _are_marks(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool
     are_marks = (small & low) | (flat & (covered <= DASH_COVERED))
     are_marks[dots[pairs.any(0) | pairs.any(1)]] = True
     return np.asarray(are_marks)
+
+
+def _are_low(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool_]:
+    """Which pieces are as low and small as points and commas; arguments as for `_are_marks`."""
+    _, y, w, h, area = (stats / unit).T
+    area = area / unit
+    small = (w <= COMMA_WIDTH) & (h <= COMMA_HEIGHTS[1]) & (area >= MIN_AREA) & (area < MAX_SMALL)
+    return np.asarray(small & (y + h / 2 - HALF >= LOW))
 
 
 def _find_swallowed(line: Line, placed: Sequence[Placed]) -> list[int]:

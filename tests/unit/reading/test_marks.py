@@ -214,6 +214,14 @@ def test_the_dots_of_a_colon_belong_to_no_digit(pieces, are_points):
     assert list(_are_marks(stats, 28)) == [False, False, *[are_points] * 2]
 
 
+@pytest.mark.parametrize("left", [73, 76, 79, 82])
+def test_a_point_below_the_end_of_a_7_joins(reader, one_of_each, left):
+    image = write("75", one_of_each)
+    assert not (image[110:, left - 5 : left + 8] < 150).any()
+    cv2.circle(image, (left, 118), 3, 40, -1, cv2.LINE_AA)
+    assert reader.read(image).text == "7.5"
+
+
 @pytest.mark.parametrize("paler", [0.6, 0.45])
 def test_one_dot_of_a_colon_may_be_faint(reader, one_of_each, paler):
     image = write("12:30", one_of_each).astype(np.float32)
