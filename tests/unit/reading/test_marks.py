@@ -222,6 +222,21 @@ def test_a_point_below_the_end_of_a_7_joins(reader, one_of_each, left):
     assert reader.read(image).text == "7.5"
 
 
+def test_a_point_that_the_row_shows_beside_a_narrow_digit_is_not_lost(
+    reader, one_of_each, change_row
+):
+    def show(probabilities: np.ndarray) -> None:
+        one = np.flatnonzero(probabilities[1] > 0.5)[-1]
+        probabilities[:, one + 2 : one + 4] = 0
+        probabilities[POINT, one + 2 : one + 4] = 1
+
+    image = write("18", one_of_each)
+    assert reader.read(image).complete
+    change_row(show)
+    (number,) = reader.read(image).numbers
+    assert (number.text, number.complete) == ("1?8", False)
+
+
 @pytest.mark.parametrize("paler", [0.6, 0.45])
 def test_one_dot_of_a_colon_may_be_faint(reader, one_of_each, paler):
     image = write("12:30", one_of_each).astype(np.float32)
