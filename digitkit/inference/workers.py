@@ -113,7 +113,7 @@ def deliver_results(
         sinks: where they go; if they are written down, one `LineSink` or `ParquetSink`.
         reporting: which numbers are reported of what is not written down, and when.
         on_failure: called with each failure.
-        notice: called with a line for each video whose numbers were all too short to be reported.
+        notice: called with a line for each video that had numbers, none of which was reported.
         interrupts: what Ctrl-C waits for, which ends this with a summary; None where it ends the
             program.
     """

@@ -46,7 +46,7 @@ class _Known:
     doubts: int = 0
     missing: int = 0
     speed: _Point = (0.0, 0.0)
-    most: int = 0
+    most: int = 1
     reported: str | None = None
     last: Number | None = None
 
@@ -59,7 +59,7 @@ class _Known:
             )
             dx, dy = (step / len(common) * (1 - SPEED_SMOOTHING) for step in steps)
             self.speed = SPEED_SMOOTHING * self.speed[0] + dx, SPEED_SMOOTHING * self.speed[1] + dy
-        self.most = max(self.most, len(places), len(self.places))
+        self.most = max(self.most, len(places))
         self.places, self.missing = places, 0
         if number.text == self.number.text:
             self.stable, self.doubts = self.stable + 1, 0
@@ -140,7 +140,7 @@ class EventFinder:
             if same is None or not same.places.keys() & own:
                 same = _find_lost(before, number, alive)
             if same is None:
-                self._known.append(_Known(number, own))
+                self._known.append(_Known(number, own, most=len(own)))
                 continue
             before.remove(same)
             same.see(number, own, self.hold)
