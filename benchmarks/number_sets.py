@@ -4,13 +4,14 @@
 three columns of numbers, ruled or not. ``rows``: numbers with operators, decimal separators and
 leading minus signs. ``dates``: three numbers with slashes close to their digits. ``long``: numbers
 of 7 to 12 digits. ``text``: numbers with units, words and signs, as notes have them, in handwriting
-fonts that no network was trained on; ``bold``: the same with a broad pen. Half of the images are
-drawn on plain paper, the others are photographed (`digitkit.training.scenes`).
+fonts that no network was trained on; ``marked``: two numbers with a sign between them, or one with
+a decimal separator, in these fonts; ``bold``: text with a broad pen. Half of the images are drawn
+on plain paper, the others are photographed (`digitkit.training.scenes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -333,8 +334,16 @@ TEXTS = (
 )  # fmt: skip
 """What is written around numbers."""
 
+MARKED = ("{}.{}", "{},{}", "{}:{}", "{}-{}", "{}/{}", "{}+{}")
+"""A mark between two numbers, or a decimal separator in one."""
 
-def make_text(data: DigitData, rng: Rng, pens: tuple[int, int] = (0, 4)) -> Sheet:
+
+def make_text(
+    data: DigitData,
+    rng: Rng,
+    pens: tuple[int, int] = (0, 4),
+    templates: Sequence[str] = TEXTS,
+) -> Sheet:
     """A few lines of one hand, each with a number or several among letters or signs.
 
     Args:
@@ -342,6 +351,7 @@ def make_text(data: DigitData, rng: Rng, pens: tuple[int, int] = (0, 4)) -> Shee
         rng: source of randomness.
         pens: how much wider than the font's its pen is, in fortieths of the digits' height: from
             the first to below the second. From 4 on, characters are written further apart.
+        templates: what is written in a line, ``{}`` for each number.
     """
     fonts = load_fonts("test")
     font, count = fonts[int(rng.integers(len(fonts)))], int(rng.integers(1, 5))
@@ -350,7 +360,7 @@ def make_text(data: DigitData, rng: Rng, pens: tuple[int, int] = (0, 4)) -> Shee
     hand = Hand(data, rng, round(height * 16), round(height * (2.4 * count + 1.2)))
     numbers = list[Written]()
     for row in range(count):
-        template = str(rng.choice(TEXTS))
+        template = str(rng.choice(templates))
         most = 99 if "/" in template or "}:{" in template else 9999
         parts = [str(rng.integers(most // 10, most)) for _ in range(template.count("{}"))]
         text = template.format(*parts)
@@ -358,6 +368,9 @@ def make_text(data: DigitData, rng: Rng, pens: tuple[int, int] = (0, 4)) -> Shee
         x, y = height * rng.uniform(0.5, 2), height * (0.6 + 2.4 * row)
         left, top, _, _ = hand.put(ink, x, y)
         boxes = [(left + bx, top + by, bw, bh) for bx, by, bw, bh in boxes]
+        if template in ("{}.{}", "{},{}"):
+            numbers.append(Written(text, enclose(boxes), row, 0))
+            continue
         places = [place for place, char in enumerate(text.replace(" ", "")) if char.isdecimal()]
         for column, part in enumerate(parts):
             own, places = places[: len(part)], places[len(part) :]
@@ -370,12 +383,17 @@ def make_bold(data: DigitData, rng: Rng) -> Sheet:
     return make_text(data, rng, (4, 9))
 
 
+def make_marked(data: DigitData, rng: Rng) -> Sheet:
+    """As `make_text`, with a mark between two numbers and nothing else."""
+    return make_text(data, rng, templates=MARKED)
+
+
 FITTED = ("strips", "tables", "rows", "dates")
 """The kinds that weights may be fitted on; fonts for tests are not among them."""
 
 KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
     "strips": make_strip, "tables": make_table, "rows": make_rows, "dates": make_dates,
-    "long": make_long, "text": make_text, "bold": make_bold,
+    "long": make_long, "text": make_text, "marked": make_marked, "bold": make_bold,
 }  # fmt: skip
 
 
