@@ -14,7 +14,7 @@ import numpy.typing as npt
 from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, SIGN, LineReader
+from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, LineReader
 from digitkit.reading.strip_ink import Ink
 from digitkit.reading.strips import BAND, Member, Strip, group_rows
 
@@ -24,8 +24,9 @@ AROUND = 3
 MIN_PEAK = 0.65
 """Where the digits of a column are at least as likely as this together, one is seen."""
 
-CLEAR_SIGN = 0.9
-"""A sign is seen where signs and points of a column are at least as likely as this together."""
+CLEAR_SIGN, CLEAR_POINT = 0.9, 0.8
+"""A sign is seen where signs and points of a column are at least as likely as the first together, a
+point where points are at least as likely as the second."""
 
 RUN = 4
 """Number of columns that belong to the middle of a digit; twice as many to those of two 1s."""
@@ -124,8 +125,15 @@ class Line:
     @cached_property
     def signs(self) -> list[Peak]:
         """Where the row clearly shows signs and points, from the left."""
-        shown = self.probabilities[SIGN:NONE].sum(0)
-        runs = _find_runs((shown >= CLEAR_SIGN).tolist())
+        return self._find_shown(self.probabilities[SIGN:NONE].sum(0), CLEAR_SIGN)
+
+    @cached_property
+    def points(self) -> list[Peak]:
+        """Where the row clearly shows decimal points and commas, from the left."""
+        return self._find_shown(self.probabilities[POINT], CLEAR_POINT)
+
+    def _find_shown(self, shown: F32, least: float) -> list[Peak]:
+        runs = _find_runs((shown >= least).tolist())
         return [self.peak(columns, shown) for is_clear, columns in runs if is_clear]
 
     @cached_property
