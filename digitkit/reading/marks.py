@@ -257,12 +257,13 @@ def _are_marks(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool
     covered = np.zeros(len(x))
     covered[found] = common.max(1, initial=0) / w[found]
     is_round = np.maximum(w, h) <= ROUND * np.minimum(w, h)
-    dots = np.flatnonzero(small & is_round & (covered <= DOT_COVERED))
+    upper = np.flatnonzero(small & is_round & (covered <= DOT_COVERED))
+    lower = np.flatnonzero(small & (is_round | low) & (covered <= DOT_COVERED))
     small &= covered <= 0
     centre = x + w / 2
-    pairs = is_above(centre[dots, None] - centre[dots], middle[dots] - middle[dots, None])
+    pairs = is_above(centre[upper, None] - centre[lower], middle[lower] - middle[upper, None])
     are_marks = (small & low) | (flat & (covered <= DASH_COVERED))
-    are_marks[dots[pairs.any(0) | pairs.any(1)]] = True
+    are_marks[upper[pairs.any(1)]] = are_marks[lower[pairs.any(0)]] = True
     return np.asarray(are_marks)
 
 

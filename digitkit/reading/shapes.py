@@ -259,10 +259,12 @@ def _find_pairs(shapes: Sequence[Shape]) -> Iterable[int]:
 
 
 def are_pair(a: Shape, b: Shape) -> bool:
-    """Whether two pieces of ink are the dots of a colon, or the dashes of an equals sign."""
+    """Whether two pieces of ink are those of a colon, a semicolon or an equals sign."""
     upper, lower = (a, b) if a.middle < b.middle else (b, a)
-    alike = (a.is_round and b.is_round) or (a.is_dash and b.is_dash)
-    return alike and is_above(upper.centre - lower.centre, lower.middle - upper.middle)
+    is_colon = upper.is_round and (lower.is_round or _kind(lower) == "comma")
+    return (is_colon or (a.is_dash and b.is_dash)) and is_above(
+        upper.centre - lower.centre, lower.middle - upper.middle
+    )
 
 
 @overload

@@ -206,12 +206,22 @@ def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
         ([(36, 18, 4, 4, 12), (44, 26, 4, 4, 12)], False),
         ([(67, 18, 4, 4, 12), (66, 27, 4, 4, 12)], True),  # one below the edge of a slanted digit
         ([(38, 18, 4, 4, 12), (30, 18, 4, 4, 12)], False),
+        ([(38, 18, 4, 4, 12), (38, 27, 4, 9, 24)], True),  # of a semicolon
         ([(38, 14, 3, 7, 18), (38, 24, 3, 7, 18)], False),  # a stroke with a gap
     ],
 )
 def test_the_dots_of_a_colon_belong_to_no_digit(pieces, are_points):
     stats = np.array([(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), *pieces], np.int32)
     assert list(_are_marks(stats, 28)) == [False, False, *[are_points] * 2]
+
+
+def test_a_semicolon_separates(reader, one_of_each):
+    image = write("28 42", one_of_each)
+    x = 30 + 46 * 2 + SIDE // 2
+    cv2.circle(image, (x, 95), 4, 40, -1, cv2.LINE_AA)
+    cv2.line(image, (x + 2, 115), (x - 4, 128), 40, 5, cv2.LINE_AA)
+    reading = reader.read(image)
+    assert (reading.text, reading.complete) == ("28 42", True)
 
 
 @pytest.mark.parametrize("left", [73, 76, 79, 82])
