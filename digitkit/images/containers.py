@@ -40,6 +40,8 @@ _IN_CLUSTER = frozenset(
 _FLV = b"FLV\x01"
 _FLV_TAGS = (8, 9, 18)  # sound, picture, data
 _ASF = b"\x30\x26\xb2\x75"
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_HEAD = 4096  # bytes in which an FLV or ASF file states its size
 
 _SIGNATURES = (
     b"RIFF",  # AVI
@@ -105,14 +107,17 @@ def _check(file: BinaryIO, budget: Iterator[int]) -> State | None:
 
 
 def _check_riff(file: BinaryIO, size: int, budget: Iterator[int]) -> State | None:
-    """RIFF: an AVI of more than a gigabyte is several in sequence; the first is looked into."""
+    """RIFF: an AVI of more than a gigabyte is several in sequence; the first is looked into.
+
+    Other bytes behind it do not matter.
+    """
     at = 0
     while at < size:
         next(budget)
         file.seek(at)
         head = file.read(8)
         if head[:4] != b"RIFF" or len(head) < 8:
-            return "damaged"
+            break
         stated: int = struct.unpack_from("<I", head, 4)[0]
         end = at + 8 + stated
         if not stated:
@@ -221,10 +226,16 @@ def _read_element(file: BinaryIO, at: int) -> tuple[bytes, int, int | None] | No
     return head[:code], at + code + width, None if length == (1 << bits) - 1 else length
 
 
-def _check_flv(file: BinaryIO, size: int, budget: Iterator[int]) -> State:
-    """FLV: tags of a kind, a length and a body, in sequence; each is followed by its length."""
+def _check_flv(file: BinaryIO, size: int, budget: Iterator[int]) -> State | None:
+    """FLV: tags of a kind, a length and a body, in sequence; each is followed by its length.
+
+    The first may state the size of the file: what is behind that does not matter.
+    """
+    end = _stated_size(file, size, b"filesize\0", 9, ">d")
+    if end > size:
+        return "truncated"
     at = 13
-    while at < size:
+    while at < end:
         next(budget)
         file.seek(at)
         head = file.read(4)
@@ -232,19 +243,35 @@ def _check_flv(file: BinaryIO, size: int, budget: Iterator[int]) -> State:
             return "damaged"
         at += 11 + int.from_bytes(head[1:]) + 4
     # Some writers leave out the last length.
-    return "whole" if size in (at, at - 4) else "truncated"
+    return "whole" if end in (at, at - 4) else "truncated"
 
 
 def _check_asf(file: BinaryIO, size: int, budget: Iterator[int]) -> State | None:
-    """ASF: objects of a name and a length in sequence: the header, the packets, indexes."""
+    """ASF: objects of a name and a length in sequence: the header, the packets, indexes.
+
+    The header states the size of the file: what is behind that does not matter.
+    """
+    end = _stated_size(file, size, _ASF_PROPERTIES, 40, "<Q")
+    if end > size:
+        return "truncated"
     at = number = 0
-    while at < size:
+    while at < end:
         next(budget)
         file.seek(at + 16)
         length = int.from_bytes(file.read(8), "little")
         if number == 1 and length <= 50:  # left open: no packet has room in it
             return None
-        if length < 24 or (number > 1 and at + length > size):
+        if length < 24 or (number > 1 and at + length > end):
             return "damaged"
         at, number = at + length, number + 1
-    return "whole" if number > 1 and at == size else "truncated"
+    return "whole" if number > 1 and at == end else "truncated"
+
+
+def _stated_size(file: BinaryIO, size: int, mark: bytes, distance: int, form: str) -> int:
+    """The size that the beginning of a file states so many bytes behind a mark; else its own."""
+    file.seek(0)
+    head = file.read(_HEAD)
+    place = head.find(mark) + distance
+    if distance <= place <= len(head) - struct.calcsize(form):
+        return int(struct.unpack_from(form, head, place)[0]) or size
+    return size

@@ -105,6 +105,17 @@ def test_a_truncated_video_gives_what_it_has(tmp_path, suffix, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_an_flv_that_ends_behind_a_tag_is_truncated(tmp_path):
+    path = write_video(tmp_path / "video.flv")
+    data, at = path.read_bytes(), 13
+    while at < len(data) // 2:
+        at += 15 + int.from_bytes(data[at + 1 : at + 4])
+    path.write_bytes(data[:at])
+    frames, (error,) = split(path)
+    assert 5 < len(frames) < FRAMES
+    assert "truncated" in error
+
+
 @pytest.mark.parametrize("suffix", CODECS)
 def test_no_frame_is_lost_silently(tmp_path, suffix):
     path = write_video(tmp_path / f"video{suffix}", 12)
@@ -191,6 +202,20 @@ def test_a_file_that_lasts_longer_than_its_picture_is_complete(tmp_path, suffix)
     at = data.index(mark) + distance
     path.write_bytes(data[:at] + duration + data[at + 8 :])
     assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) > 2 * FRAMES
+    frames, errors = split(path)
+    assert (len(frames), errors) == (FRAMES, [])
+    with path.open("ab") as file:
+        file.write(bytes(100))  # as some programs leave behind the end
+    frames, errors = split(path)
+    assert (len(frames), errors) == (FRAMES, [])
+
+
+def test_bytes_behind_the_end_of_an_avi_do_not_matter(tmp_path):
+    path = write_video(tmp_path / "video.avi")
+    data = bytearray(path.read_bytes())
+    count = data.index(struct.pack("<I", FRAMES), data.index(b"avih"))
+    data[count : count + 4] = struct.pack("<I", FRAMES + 2)  # as where the last ones are hidden
+    path.write_bytes(data + bytes(100))
     frames, errors = split(path)
     assert (len(frames), errors) == (FRAMES, [])
 
@@ -336,6 +361,7 @@ def test_beginnings(head, known):
             SEGMENT + b"\x89" + CLUSTER + b"\x82" + VOID + VOID,
             SEGMENT + b"\x87" + CLUSTER + b"\xffab",  # where it ends is open
             riff() + riff(movi(CHUNK)), FLV + TAG + TAG, FLV + TAG[:-4], asf(30, 60, 24),
+            riff() + bytes(9),  # other bytes at the end
         ]),
         ("truncated", [
             riff(movi(CHUNK))[:-1],
@@ -351,7 +377,7 @@ def test_beginnings(head, known):
             riff(movi(CHUNK, bytes(8))), riff(movi(CHUNK.replace(b"\3", b"\5"))),
             SEGMENT + b"\x82ab", SEGMENT + b"\x82\xec\x81", SEGMENT + b"\x81\xec",
             SEGMENT + b"\x89" + CLUSTER + b"\x82ab" + VOID,
-            riff() + bytes(9), FLV + TAG + bytes(9), asf(30, 60) + bytes(30),
+            FLV + TAG + bytes(9), asf(30, 60) + bytes(30),
         ]),
         (None, [
             b"RIFF" + bytes(16), SEGMENT + b"\xff", SEGMENT,  # interrupted or live recorders'
