@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import fmean
 from types import TracebackType
 from typing import Self
 
@@ -26,10 +28,11 @@ WAITING_BYTES = 64 << 20
 class VideoSink:
     """Writes annotated frames as a video, at the times at which they were taken.
 
-    Frames of a video file keep their rate; where it varies, the highest one at its beginning. A
-    camera's frame is shown until the next one was taken, but no longer than `MAX_FRAME_SECONDS`; an
-    image file for `IMAGE_SECONDS`. All are fitted into the size of the first. To be used in a
-    ``with`` statement: the file gets its name at the end, and an error leaves none behind.
+    Frames of a video file keep their rate; where it varies, the highest usual one at its
+    beginning. A camera's frame is shown until the next one was taken, but no longer than
+    `MAX_FRAME_SECONDS`; an image file for `IMAGE_SECONDS`. All are fitted into the size of the
+    first. To be used in a ``with`` statement: the file gets its name at the end, and an error
+    leaves none behind.
     """
 
     wants_every_frame = True
@@ -67,10 +70,9 @@ class VideoSink:
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._fps = self.LIVE_FPS
-        self._shortest: float | None = None  # step between two frames of a video file, seconds
+        self._steps: list[float] = []  # between the frames of a video file that wait, seconds
         # Frames and the seconds that they are shown; None for one frame's time. Phones and screen
-        # recorders vary the rate, and the first step may be a long one: the shortest of several
-        # gives a rate at which none of these frames is left out.
+        # recorders vary the rate, and the first step may be a long one.
         self._waiting: list[tuple[U8, float | None]] = []
         # The last frame is shown when the next one says for how long.
         self._last: U8 | None = None
@@ -124,8 +126,8 @@ class VideoSink:
         if self._last is not None:
             following = at is not None and self._taken is not None and frame.source == self._source
             step = (at or 0.0) - (self._taken or 0.0) if following else 0.0
-            if following and frame.time is None and step > 0:
-                self._shortest = min(self._shortest or step, step)
+            if following and frame.time is None and step > 0 and self._writer is None:
+                self._steps.append(step)
             if 0 < step <= self.MAX_FRAME_SECONDS:
                 self._show(step)
             else:
@@ -159,8 +161,9 @@ class VideoSink:
         self._waiting.clear()
 
     def _open(self) -> None:
-        if self._shortest is not None:
-            self._fps = min(max(1 / self._shortest, self.MIN_FPS), self.MAX_FPS)
+        if self._steps:
+            rate = 1 / _usual_step(self._steps)
+            self._fps = min(max(rate, self.MIN_FPS), self.MAX_FPS)
         self._temporary = self._file.enter_context(atomic.replace_file(self.path))
         code = cv2.VideoWriter.fourcc(*(self._code or ""))
         self._writer = cv2.VideoWriter(str(self._temporary), code, self._fps, self._size)
@@ -176,6 +179,18 @@ class VideoSink:
 MIN_SIDE, MAX_SIDE = 16, 8190
 """Shortest and longest side of a video, pixels: MPEG-4 allows up to 8,191; beyond, OpenCV's writer
 of AVI corrupts memory."""
+
+
+FEW_STEPS, ROUNDING = 0.05, 0.0015
+"""Fraction of the steps between frames that may be shorter than the usual ones; and by how much
+these differ where times are rounded to milliseconds, seconds."""
+
+
+def _usual_step(steps: Sequence[float]) -> float:
+    """The shortest usual step between frames, seconds: a rate at which few are left out."""
+    ordered = sorted(steps)
+    low = ordered[int(FEW_STEPS * len(ordered))]
+    return fmean(step for step in ordered if abs(step - low) <= ROUNDING)
 
 
 def _choose_size(image: U8) -> tuple[int, int]:

@@ -211,24 +211,41 @@ def test_videos_keep_their_rate_and_follow_each_other(tmp_path, frame, reading, 
     assert len(write_clip(path, frames, reading)) == 24
 
 
-@pytest.mark.parametrize("waiting", [None, 1])
-def test_no_frame_of_a_varying_rate_is_left_out(tmp_path, frame, reading, monkeypatch, waiting):
-    """The first step is long; later ones are of one frame's time and of one and a half."""
-    seconds = np.cumsum([0, 1.5, *[1 / 30, 1 / 20, 1 / 30] * 4])
-    frames = [
-        replace(frame, image=np.full_like(frame.image, 18 * i), number=i, seconds=at)
+def timed(frame, seconds):
+    """Frames of a video at these times, each of another grey."""
+    return [
+        replace(frame, image=np.full_like(frame.image, 18 * (i % 14)), number=i, seconds=at)
         for i, at in enumerate(seconds)
     ]
-    if waiting is not None:
-        monkeypatch.setattr("digitkit.sinks.video_file.WAITING_BYTES", waiting)
+
+
+VARYING = np.cumsum([0, 1.5, *[1 / 30, 1 / 20, 1 / 30] * 4])
+"""Times of frames, of which the first is shown for long."""
+
+
+def test_no_frame_of_a_varying_rate_is_left_out(tmp_path, frame, reading):
+    frames = timed(frame, VARYING)
     made = write_clip(tmp_path / "seen.avi", frames, reading)
     shown = [round(one.image[-2, -2].mean() / 18) for one in made]
-    if waiting is None:
-        assert sorted(set(shown)) == list(range(len(frames)))
-        begun = [made[shown.index(i)].seconds for i in range(len(frames))]
-        assert begun == pytest.approx(seconds, abs=1 / 30)
-    else:  # memory is limited: the rate is that of the first step
-        assert len(made) < 4
+    assert sorted(set(shown)) == list(range(len(frames)))
+    begun = [made[shown.index(i)].seconds for i in range(len(frames))]
+    assert begun == pytest.approx(VARYING, abs=1 / 30)
+
+
+def test_where_memory_is_limited_the_rate_is_that_of_the_first_steps(
+    tmp_path, frame, reading, monkeypatch
+):
+    monkeypatch.setattr("digitkit.sinks.video_file.WAITING_BYTES", 1)
+    assert len(write_clip(tmp_path / "seen.avi", timed(frame, VARYING), reading)) < 4
+
+
+@pytest.mark.parametrize(("rate", "late"), [(60, 0), (24, 0), (30, 0.0325)])
+def test_a_rate_is_that_of_most_steps(tmp_path, frame, reading, rate, late):
+    """Times are rounded to milliseconds, or one frame is late."""
+    seconds = [round(i / rate, 3) for i in range(60)]
+    seconds[30] += late
+    made = write_clip(tmp_path / "seen.avi", timed(frame, seconds), reading)
+    assert len(made) == pytest.approx(60, abs=1)
 
 
 def test_a_cameras_frames_are_shown_until_the_next(tmp_path, frame, reading):
