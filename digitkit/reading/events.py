@@ -14,12 +14,15 @@ DOUBT_FACTOR = 3
 """How many times longer a number must be stable while it is not complete, and must be missing while
 only its digits are in doubt."""
 
-MAX_SPEED = 0.01
+MAX_SPEED = 0.005
 """A number that is less than a digit's height from the border and moves towards it or away from it,
 faster than this, may be part of one that enters or leaves; digit heights a frame."""
 
 SPEED_SMOOTHING = 0.7
 """Weight of the earlier frames in a number's speed, 0–1."""
+
+MAX_DOUBTFUL = 6
+"""A number with more doubtful digits says nothing about one that was seen before."""
 
 _Point = tuple[float, float]
 
@@ -31,11 +34,13 @@ class _Known:
     Attributes:
         number: as last seen, but for doubtful frames.
         places: the tracks of its digits, each with its centre: x, y.
-        stable: frames with this text, in a row or nearly.
+        stable: frames with this text since it was another, less those without it.
         doubts: frames in a row in which it was the same but for doubtful digits.
-        missing: frames in a row without it, times `DOUBT_FACTOR`; less if its digits are in doubt.
+        missing: frames in a row without it, of which those with only its digits, in doubt, count as
+            1, and others as `DOUBT_FACTOR`.
         speed: to the right and down, pixels a frame, smoothed.
-        most: the most digits that it had.
+        most: the most digits that it had since it came near the border.
+        is_part: whether digits of it may be outside of the frame.
         reported: its text when it was last reported; None if it never was.
         last: as it was last seen with that text.
     """
@@ -46,7 +51,8 @@ class _Known:
     doubts: int = 0
     missing: int = 0
     speed: _Point = (0.0, 0.0)
-    most: int = 1
+    most: int = 0
+    is_part: bool = False
     reported: str | None = None
     last: Number | None = None
 
@@ -59,7 +65,6 @@ class _Known:
             )
             dx, dy = (step / len(common) * (1 - SPEED_SMOOTHING) for step in steps)
             self.speed = SPEED_SMOOTHING * self.speed[0] + dx, SPEED_SMOOTHING * self.speed[1] + dy
-        self.most = max(self.most, len(places))
         self.places, self.missing = places, 0
         if number.text == self.number.text:
             self.stable, self.doubts = self.stable + 1, 0
@@ -72,24 +77,21 @@ class _Known:
         if number.text == self.reported:
             self.last = number
 
-    def is_part(self, size: tuple[int, int]) -> bool:
-        """Whether digits of it may be outside of a frame of this width and height.
+    def place_within(self, size: tuple[int, int]) -> None:
+        """Tell whether digits of it may be outside of a frame of this width and height.
 
         They may be while it enters, and while it leaves once it has lost some.
         """
         x, y, w, h = self.number.box
-        height = max(digit.box[3] for digit in self.number.digits)
-        is_whole = len(self.places) == self.most and not any(d.cut for d in self.number.digits)
-        for before, after, speed in (
-            (x, size[0] - x - w, self.speed[0]),
-            (y, size[1] - y - h, self.speed[1]),
-        ):
-            near, far = sorted((before, after))
-            outwards = (speed if after < before else -speed) / height
-            moves = outwards < -MAX_SPEED or (outwards > MAX_SPEED and not is_whole)
-            if near < height <= far and moves:
-                return True
-        return False
+        (right, down), height = self.speed, max(digit.box[3] for digit in self.number.digits)
+        borders = ((x, -right), (size[0] - x - w, right), (y, -down), (size[1] - y - h, down))
+        outwards = [speed / height for margin, speed in borders if margin < height]
+        count = len(self.places)
+        self.most = max(self.most, count) if outwards else count
+        is_whole = count == self.most and not any(digit.cut for digit in self.number.digits)
+        self.is_part = any(
+            speed < -MAX_SPEED or (speed > MAX_SPEED and not is_whole) for speed in outwards
+        )
 
 
 class EventFinder:
@@ -98,7 +100,8 @@ class EventFinder:
     A number is the same as in the frame before if it has digits of the same tracks, whatever they
     are read as; or if it has the same text at the same place as one whose tracks are lost, as by a
     bad frame. It is reported once its text is stable for some frames, and as gone once it was
-    missing for as many. While it enters or leaves the frame, it is not.
+    missing for as many; `DOUBT_FACTOR` times as many while only its digits are there, in doubt.
+    While it enters or leaves the frame, it is not reported.
 
     Attributes:
         hold: that number of frames.
@@ -140,7 +143,7 @@ class EventFinder:
             if same is None or not same.places.keys() & own:
                 same = _find_lost(before, number, alive)
             if same is None:
-                self._known.append(_Known(number, own, most=len(own)))
+                self._known.append(_Known(number, own))
                 continue
             before.remove(same)
             same.see(number, own, self.hold)
@@ -174,10 +177,10 @@ class EventFinder:
         """The numbers that are stable for long enough, and new or different."""
         events = []
         for known in self._known:
+            if size is not None:
+                known.place_within(size)
             needed = self.hold * (1 if known.number.complete else DOUBT_FACTOR)
-            if known.stable < needed or known.number.text == known.reported:
-                continue
-            if size is not None and known.is_part(size):
+            if known.is_part or known.stable < needed or known.number.text == known.reported:
                 continue
             kind: EventKind = "appeared" if known.reported is None else "changed"
             events.append(Event(kind, known.number, known.reported))
@@ -203,7 +206,7 @@ def _centre(box: Box) -> _Point:
 
 def _may_be(doubtful: Number, known: Number) -> bool:
     """Whether a number that is not complete may be one that is: each ``?`` is a digit, or none."""
-    if doubtful.complete or not known.complete:
+    if doubtful.complete or not known.complete or doubtful.text.count("?") > MAX_DOUBTFUL:
         return False
     pattern = "".join(".?" if each == "?" else re.escape(each) for each in doubtful.text)
     return re.fullmatch(pattern, known.text) is not None

@@ -41,7 +41,7 @@ class _Track:
         probabilities: smoothed, of the digits 0 to 9 and of none, float64 ``[11]``.
         name: tells the tracks of a tracker apart.
         missing: frames since it was last seen.
-        other: the digit that the last frame accepted, if it is not that of the frames before.
+        other: the digit that the last frame accepted, if the average was another one.
     """
 
     digit: Digit

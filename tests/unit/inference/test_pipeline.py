@@ -48,6 +48,20 @@ class Kept:
         self.failed.append(failure)
 
 
+def test_the_border_of_a_turned_camera_is_that_of_the_upright_frame():
+    """A number that moves inwards, where the frame would end if it were not turned."""
+    kept = Kept()
+    outcomes = []
+    for i in range(8):
+        left = 450 - 3 * i
+        digits = [make_digit({4: 0.991}, left), make_digit({0: 0.991}, left + 45)]
+        reading = replace(make_reading(*digits, frame=i), turn=90)
+        frame = Frame("camera 0", np.zeros((640, 480), np.uint8), number=i)
+        outcomes.append((frame, reading))
+    pipeline.deliver(outcomes, [kept], Reporting(0.9, hold=3), on_failure=kept.failed.append)
+    assert kept.read == [(2, "40")]
+
+
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_model_that_fails_on_an_image_does_not_stop_the_others(monkeypatch, one_of_each, batch):
     frames = [Frame(f"{digit}.png", one_of_each[digit]) for digit in range(6)]

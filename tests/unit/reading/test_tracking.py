@@ -85,10 +85,17 @@ def test_a_torn_frame_makes_no_number_disappear():
 FRAME = 640, 480
 
 
-def passing(text: str, left: float) -> Reading:
+def passing(text: str, left: float, top: int = 50) -> Reading:
     """What is to be seen in `FRAME` of a number whose first digit begins at this x."""
-    places = [(int(each), round(left + 45 * k)) for k, each in enumerate(text)]
-    return reading(*[digit(value, x) for value, x in places if 0 <= x <= FRAME[0] - 30])
+    digits = []
+    for k, each in enumerate(text):
+        x, bottom = round(left + 45 * k), min(top + 60, FRAME[1])
+        if 0 <= x <= FRAME[0] - 30 and bottom - max(top, 0) > 20:
+            box = (x, max(top, 0), 30, bottom - max(top, 0))
+            cut = box[3] < 60
+            whole = digit(int(each), x)
+            digits.append(replace(whole, box=box, cut=cut, accepted=not cut))
+    return reading(*digits)
 
 
 @pytest.mark.parametrize("step", [1.5, 4])
@@ -100,14 +107,37 @@ def test_a_number_that_passes_is_not_reported_in_parts(way, step):
     assert [each[1:3] for each in found] == [("appeared", "4072"), ("disappeared", "4072")]
 
 
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_number_that_passes_from_above_or_below_is_not_reported_in_parts(way):
+    tops = [-70 + 2 * i if way > 0 else 490 - 2 * i for i in range(280)]
+    found = reports(5, [passing("47", 200, top) for top in tops], size=FRAME)
+    assert [each[1:3] for each in found] == [("appeared", "47"), ("disappeared", "47")]
+
+
 @pytest.mark.parametrize("left", [5, 480])
 def test_a_number_that_stands_at_the_border_is_reported(left):
-    frames = [passing("407", left + i % 2) for i in range(8)]
+    frames = [passing("407", left)] * 8
     assert reports(5, frames, size=FRAME) == [(4, "appeared", "407", None)]
-    # So is one that leaves, and is still whole.
-    inwards = 1 if left > 320 else -1
-    frames = [passing("407", left + 2 * inwards * i) for i in range(5)][: 5 if left > 320 else 3]
-    assert reports(3, frames, size=FRAME)[0][1:3] == ("appeared", "407")
+
+
+def test_a_whole_number_that_leaves_is_reported():
+    frames = [passing("407", 480 + 2 * i) for i in range(5)]
+    assert reports(3, frames, size=FRAME) == [(2, "appeared", "407", None)]
+
+
+def test_a_number_that_lost_a_digit_far_from_the_border_is_reported():
+    frames = [passing("407", 300)] * 4 + [passing("40", 300 + 3 * i) for i in range(86)]
+    found = reports(3, frames, size=FRAME)
+    assert [each[1:3] for each in found] == [("appeared", "407"), ("changed", "40")]
+    frames = [passing("407", 300)] * 4 + [passing("40", 300)] * 4
+    frames += [passing("40" if i < 10 else "49", 480 + 3 * i) for i in range(30)]
+    assert reports(3, frames, size=FRAME)[-1][1:3] == ("changed", "49")
+
+
+def test_a_number_that_flickers_is_not_stable():
+    page = reading(digit(4, 10))
+    frames = ([page] + [reading(digit(7, 500))] * 2) * 12
+    assert [each[2] for each in reports(4, frames)] == ["7"]
 
 
 def test_a_number_that_changes_all_the_time_is_reported():
