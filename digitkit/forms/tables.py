@@ -17,7 +17,7 @@ from digitkit.sinks.workbook import Sheet, fit_picture, open_workbook
 from digitkit.sources.frames import Failure, Frame
 
 WIDTHS = {"source": 36, "page": 6, "reasons": 60, "error": 30}
-"""Of the columns of the sheet of forms, characters; others are as wide as their names."""
+"""Of the columns of the sheet of forms, characters; others are at least as wide as their names."""
 
 DOUBTS = {"source": 36, "page": 6, "field": 16, "text": 16, "picture": 24, "status": 10,
           "confidence": 12, "reasons": 60}  # fmt: skip

@@ -264,10 +264,9 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
         kept.append(mark)
     inks = [mark.box for mark in kept if mark.kind == "ink"]
     kept += _mark_unread(strip, itertools.compress(found, apart), inks)
-    # A point may be near the middle of a narrow digit, if the row shows that digit as well.
-    unseen = [member.digit.box for member in own if member not in matches]
+    # A point may be near the middle of a narrow digit; a sign there is that digit.
     points = own_peaks(strip, line.points, members)
-    kept += _mark_unread(strip, points, [*(mark.box for mark in kept), *unseen])
+    kept += _mark_unread(strip, points, [mark.box for mark in kept])
     taken = [*(mark.box for mark in kept), *(member.digit.box for member in own)]
     return kept + _mark_unread(strip, own_peaks(strip, line.signs, members), taken)
 

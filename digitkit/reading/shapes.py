@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
-from typing import overload
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
@@ -267,20 +266,15 @@ def are_pair(a: Shape, b: Shape) -> bool:
     )
 
 
-@overload
-def is_above(right: float, above: float) -> bool: ...
-
-
-@overload
-def is_above(right: F64, above: F64) -> npt.NDArray[np.bool_]: ...
-
-
-def is_above(right: float | F64, above: float | F64) -> bool | npt.NDArray[np.bool_]:
+def is_above(right: Any, above: Any) -> Any:
     """Whether one of two dots is above the other as in a colon.
 
     Args:
-        right: how far the upper one is to the right of the other, in heights.
+        right: how far the upper one is to the right of the other, in heights; a number or an array.
         above: how far it is above it, likewise.
+
+    Returns:
+        bool, of the same shape.
     """
     is_apart = (above > PAIR_APART[0]) & (above < PAIR_APART[1])
     return is_apart & (right > -PAIR_SHIFT) & (right < PAIR_SHIFT + PAIR_LEAN * above)

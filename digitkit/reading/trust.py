@@ -38,8 +38,8 @@ NEAR = 2.2
 between numbers."""
 
 MOST_DIGITS = 7
-"""Longer numbers count as of so many digits: the weights are fitted on shorter ones, and a long
-one is as sure as its digits say."""
+"""Longer numbers are treated as if they had so many digits: the weights are fitted on shorter ones,
+and a long one is as sure as its digits say."""
 
 SURE = 0.99
 """Of most numbers that are right, all digits are right with this probability."""
