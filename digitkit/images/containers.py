@@ -226,7 +226,7 @@ def _read_element(file: BinaryIO, at: int) -> tuple[bytes, int, int | None] | No
     return head[:code], at + code + width, None if length == (1 << bits) - 1 else length
 
 
-def _check_flv(file: BinaryIO, size: int, budget: Iterator[int]) -> State | None:
+def _check_flv(file: BinaryIO, size: int, budget: Iterator[int]) -> State:
     """FLV: tags of a kind, a length and a body, in sequence; each is followed by its length.
 
     The first may state the size of the file: what is behind that does not matter.

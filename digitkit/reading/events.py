@@ -40,7 +40,7 @@ class _Known:
             1, and others as `DOUBT_FACTOR`.
         speed: to the right and down, pixels a frame, smoothed.
         most: the most digits that it had since it came near the border.
-        is_part: whether digits of it may be outside of the frame.
+        is_part: whether digits of it may be outside the frame.
         reported: its text when it was last reported; None if it never was.
         last: as it was last seen with that text.
     """
@@ -57,7 +57,7 @@ class _Known:
     last: Number | None = None
 
     def see(self, number: Number, places: Mapping[int, _Point], max_doubts: int) -> None:
-        """Take it as it is in a frame; so many doubtful ones in a row do not count."""
+        """Update it with a frame; up to `max_doubts` doubtful frames in a row are ignored."""
         if common := self.places.keys() & places.keys():
             steps = (
                 sum(places[track][axis] - self.places[track][axis] for track in common)
@@ -78,7 +78,7 @@ class _Known:
             self.last = number
 
     def place_within(self, size: tuple[int, int]) -> None:
-        """Tell whether digits of it may be outside of a frame of this width and height.
+        """Decide whether digits of it may be outside a frame of this width and height.
 
         They may be while it enters, and while it leaves once it has lost some.
         """

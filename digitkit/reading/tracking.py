@@ -51,17 +51,19 @@ class _Track:
     other: int | None = None
 
     def see(self, digit: Digit, probabilities: npt.NDArray[np.float64]) -> None:
-        """Take it as it is in a frame; the average starts anew once it is another digit.
+        """Update the track with its digit of a frame.
 
-        That is, once two frames in a row accept the same one; and once it is no longer cut.
+        The average restarts when two frames in a row accept the same other digit, and when the
+        digit is no longer cut.
         """
+        best = int(self.probabilities[:10].argmax())
         accepted = digit.digit if digit.accepted else None
-        differs = accepted is not None and accepted != int(self.probabilities[:10].argmax())
-        if (accepted is not None and accepted == self.other) or (self.digit.cut and not digit.cut):
+        is_other = accepted is not None and accepted == self.other
+        if is_other or (self.digit.cut and not digit.cut):
             self.probabilities, self.other = probabilities, None
         else:
             self.probabilities = SMOOTHING * self.probabilities + (1 - SMOOTHING) * probabilities
-            self.other = accepted if differs else None
+            self.other = None if accepted == best else accepted
         self.digit, self.missing = digit, 0
 
 
