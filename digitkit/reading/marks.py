@@ -205,15 +205,13 @@ def _find_others(line: Line, placed: Sequence[Placed], taken: U8) -> list[Shape]
     areas = ink.stats[:, cv2.CC_STAT_AREA]
     # How much of each is a digit's.
     shared = np.bincount(ink.labels[taken > 0], minlength=len(areas))
-    apart = (shared < SHARED * areas) | _are_marks(ink.stats, strip.unit)
-    for i in np.flatnonzero(_are_low(ink.stats, strip.unit) & ~apart).tolist():
-        shape = strip.to_shape(ink.labels, i, ink.stats[i].tolist())
-        apart[i] = _shows_point(line, shape, TUCKED)
+    low = _are_low(ink.stats, strip.unit)
+    apart = (shared < SHARED * areas) | _are_marks(ink.stats, low, strip.unit)
+    for i in np.flatnonzero(low & ~apart).tolist():
+        apart[i] = _shows_point(line, strip.to_shape(ink.labels, ink.stats, i), TUCKED)
     apart[_find_swallowed(line, placed)] = True
     apart[0] = False
-    shapes = [
-        strip.to_shape(ink.labels, i, ink.stats[i].tolist()) for i in np.flatnonzero(apart).tolist()
-    ]
+    shapes = [strip.to_shape(ink.labels, ink.stats, i) for i in np.flatnonzero(apart).tolist()]
     rest = beyond(ink.mask, taken, strip.unit)
     least = round(MIN_DASH * strip.unit**2)
     if cv2.countNonZero(rest) >= least + sum(areas[apart]) // 2:
@@ -230,7 +228,9 @@ def beyond(mask: U8, taken: U8, unit: float) -> U8:
     return np.asarray(cv2.subtract(mask, near), np.uint8)
 
 
-def _are_marks(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool_]:
+def _are_marks(
+    stats: npt.NDArray[np.int32], low: npt.NDArray[np.bool_], unit: float
+) -> npt.NDArray[np.bool_]:
     """Which pieces may be marks that a digit's detection took with it.
 
     Points and commas are small and low, and neither above nor below any larger piece, as those of a
@@ -238,12 +238,12 @@ def _are_marks(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool
 
     Args:
         stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
+        low: as `_are_low` returns them.
         unit: height of the row's digits, pixels of the strip.
     """
     x, y, w, h, area = (stats / unit).T
     area = area / unit
     middle = y + h / 2 - HALF
-    low = _are_low(stats, unit)
     small = (w <= COMMA_WIDTH) & (h <= MAX_HIGH_DOT) & (area >= MIN_AREA) & (area < MAX_SMALL)
     small = low | ((middle < LOW) & small)
     flat = (w >= DASH_WIDTHS[0]) & (w <= DASH_WIDTHS[1])

@@ -202,14 +202,14 @@ class Strip:
             return []
         labels, stats = connect(mask)
         return [
-            self.to_shape(labels, i, stats[i].tolist())
+            self.to_shape(labels, stats, i)
             for i in range(1, len(stats))
             if stats[i, cv2.CC_STAT_AREA] >= least
         ]
 
-    def to_shape(self, labels: I32, i: int, stats: Sequence[int]) -> Shape:
-        """The piece with a label; its stats are OpenCV's."""
-        x, y, w, h, _ = stats
+    def to_shape(self, labels: I32, stats: I32, i: int) -> Shape:
+        """The piece with label `i`; labels and stats as `connect` returns them."""
+        x, y, w, h, _ = stats[i].tolist()
         return self.shape_of((labels[y : y + h, x : x + w] == i).astype(np.uint8), x, y)
 
     def shape_of(self, ink: U8, x: int, y: int) -> Shape:
