@@ -150,9 +150,9 @@ def find_strikes(lines: Mapping[int, Line], members: Sequence[Member]) -> Iterat
             if len(crossed) > 1 and _has_no_gaps(line, crossed):
                 rows = _rows(strip, LEVEL)
                 shape = strip.shape_of(line.ink.lines.level[rows, start:end], start, rows.start)
-                box, level_box = strip.to_boxes(shape)
-                if not strip.is_cut(box):  # else it may go on beyond the image
-                    yield Mark("ink", box, row, level_box)
+                mark = strip.to_mark("ink", shape)
+                if not strip.is_cut(mark.box):  # else it may go on beyond the image
+                    yield mark
 
 
 def _sides_of(strip: Strip, member: Member) -> tuple[float, float]:

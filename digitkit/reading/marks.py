@@ -122,22 +122,22 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     others = _find_others(line, placed, taken)
     written = _find_written(line, others)
     upright, shapes = split_lines(line, written, placed, taken)
-    marks = [_to_mark(strip, "line", shape) for shape in upright]
+    marks = [strip.to_mark("line", shape) for shape in upright]
     whole, cut = list[Shape](), list[Shape]()
     for shape in shapes:
         is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])
         (cut if is_cut else whole).append(shape)
     far = [shape for shape in others if shape.height >= LOWEST_BEFORE and not strip.is_near(shape)]
     kinds = [(_doubt(line, kind, shape, far), shape) for kind, shape in classify(whole)]
-    marks += [_to_mark(strip, kind, shape) for kind, shape in kinds]
+    marks += [strip.to_mark(kind, shape) for kind, shape in kinds]
     known = [shape for _, shape in kinds]
     marks += [
-        _to_mark(strip, _doubt(line, "point", shape, far), shape)
+        strip.to_mark(_doubt(line, "point", shape, far), shape)
         for shape in whole
         if shape not in known and _is_shown_as_point(line, shape)
     ]
     marks += [
-        replace(_to_mark(strip, "ink", shape), cut=True)
+        replace(strip.to_mark("ink", shape), cut=True)
         for shape in cut
         if shape.height >= MIN_CUT[0] and shape.area >= MIN_CUT[1]
     ]
@@ -307,8 +307,3 @@ def _reclassify(strip: Strip, member: Member) -> list[Mark]:
     if kind == "ink":
         return []
     return [Mark(kind, member.digit.box, strip.row, member.digit.level_box)]
-
-
-def _to_mark(strip: Strip, kind: MarkKind, shape: Shape) -> Mark:
-    box, level_box = strip.to_boxes(shape)
-    return Mark(kind, box, strip.row, level_box)

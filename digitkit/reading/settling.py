@@ -349,8 +349,7 @@ def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Box]) -> l
         shape = Shape(peak.x / strip.unit - SAME / 2, top, SAME, 0.5 - top, SAME, _ONE)
         is_taken = any(abs(x - peak.x) <= SAME * strip.unit for x in places)
         if strip.is_near(shape) and not is_taken:
-            box, level_box = strip.to_boxes(shape)
-            marks.append(Mark("ink", box, strip.row, level_box))
+            marks.append(strip.to_mark("ink", shape))
             places.append(peak.x)
     return marks
 

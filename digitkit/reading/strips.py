@@ -21,7 +21,7 @@ from digitkit.images.masks import connect
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import INK_LEVEL, Detection, ink_box, quantile
 from digitkit.reading.line_reader import UNIT
-from digitkit.reading.results import Digit
+from digitkit.reading.results import Digit, Mark, MarkKind
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_ink
 from digitkit.reading.tilt import turn_points
@@ -281,6 +281,11 @@ class Strip:
         box = _round_box(*corners.min(0), *corners.max(0))
         x, y = self._offset.tolist()
         return box, _round_box(left + x, top + y, right + x, bottom + y)
+
+    def to_mark(self, kind: MarkKind, shape: Shape) -> Mark:
+        """The mark of this kind that a shape is."""
+        box, level_box = self.to_boxes(shape)
+        return Mark(kind, box, self.row, level_box)
 
     def _cut_out(self) -> tuple[U8, npt.NDArray[np.bool_]]:
         """The pixels, uint8 ``[height, width]``, and where they show nothing of the image.
