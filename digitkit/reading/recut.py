@@ -72,7 +72,7 @@ def recut_digits(
     image: GreyImage,
     members: Sequence[Member],
     lines: Mapping[int, Line],
-    classify_all: Classify,
+    classify: Classify,
     min_confidence: float,
 ) -> list[Member]:
     """The members of an image, those that were cut out too small with all of their ink.
@@ -81,7 +81,7 @@ def recut_digits(
         image: that the digits were found in.
         members: the digits that are reported, with their rows.
         lines: the rows with an accepted digit, by their numbers.
-        classify_all: classifies detections.
+        classify: classifies detections.
         min_confidence: threshold for a digit to be accepted, 0–1.
     """
     height, width = image.shape
@@ -93,7 +93,7 @@ def recut_digits(
     ]
     if not proposals:
         return list(members)
-    classified = classify_all([proposal.detection for proposal in proposals])
+    classified = classify([proposal.detection for proposal in proposals])
     confirmed = list[tuple[_Proposal, Member]]()
     for proposal, each in zip(proposals, classified, strict=True):
         whole = _confirm(proposal, each, min_confidence)

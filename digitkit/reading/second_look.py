@@ -63,7 +63,7 @@ def look_again(
     members: Sequence[Member],
     lines: Mapping[int, Line],
     reader: LineReader,
-    classify_all: Classify,
+    classify: Classify,
     min_confidence: float,
 ) -> tuple[list[Member], dict[int, Line]]:
     """Find the digits of an image's rows that were not detected as they are.
@@ -73,7 +73,7 @@ def look_again(
         members: the digits that are reported, with their rows, in reading order.
         lines: the rows that were read, by their numbers.
         reader: reads rows that have grown.
-        classify_all: classifies detections.
+        classify: classifies detections.
         min_confidence: threshold for a digit to be accepted, 0–1.
 
     Returns:
@@ -86,7 +86,7 @@ def look_again(
         if row not in with_digits:
             continue
         for _ in range(ROUNDS):
-            new, replaced = _look_at(image, line, found, classify_all, min_confidence)
+            new, replaced = _look_at(image, line, found, classify, min_confidence)
             found = _insert(found, new, replaced)
             if not any(line.strip.is_at_end(member) for member in new):
                 break
@@ -117,7 +117,7 @@ def _look_at(
     image: GreyImage,
     line: Line,
     members: Sequence[Member],
-    classify_all: Classify,
+    classify: Classify,
     min_confidence: float,
 ) -> tuple[list[Member], list[Member]]:
     """The digits of a row that were found, and the doubtful ones that these replace."""
@@ -139,8 +139,8 @@ def _look_at(
     attempts = [
         (i, shape) for i in open_peaks for shape in _cut_out(line, taken, peaks[i].x, middles)
     ]
-    classify = classify_in_line(classify_all, line)
-    classified = classify([to_detection(line, shape) for _, shape in attempts])
+    detections = [to_detection(line, shape) for _, shape in attempts]
+    classified = classify_in_line(detections, line, classify)
     best = dict[int, Classified]()
     for (i, _), each in zip(attempts, classified, strict=True):
         if i not in best or each.prediction.confidence > best[i].prediction.confidence:

@@ -169,21 +169,17 @@ def combine_in_row(own: Prediction, seen: F32, *, has_signs: bool) -> Prediction
     return combine(own, seen, PAGE_WEIGHTS, least_sign)
 
 
-def classify_in_line(classify_all: Classify, line: Line | None) -> Classify:
-    """A classifier of detections in a row that was read: it says what both say."""
-    if line is None:
-        return classify_all
-
-    def classify(detections: Sequence[Detection]) -> list[Classified]:
-        seen = [line.at(detection.box) for detection in detections]
-        return [
-            each
-            if own is None
-            else replace(each, prediction=combine_in_row(each.prediction, own, has_signs=True))
-            for each, own in zip(classify_all(detections), seen, strict=True)
-        ]
-
-    return classify
+def classify_in_line(
+    detections: Sequence[Detection], line: Line, classify: Classify
+) -> list[Classified]:
+    """Classify detections in a row, each also by what the row shows there."""
+    classified = []
+    for each in classify(detections):
+        seen = line.at(each.detection.box)
+        if seen is not None:
+            each = replace(each, prediction=combine_in_row(each.prediction, seen, has_signs=True))
+        classified.append(each)
+    return classified
 
 
 def drop_pieces_of_lines(
