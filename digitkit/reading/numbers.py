@@ -18,7 +18,7 @@ from digitkit.reading.detections import enclose
 from digitkit.reading.grouping import BY_POINT, NEAR_MINUS, SEPARATORS, Group, group_parts
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number
-from digitkit.reading.spacing import MAX_GAP, choose_gap, has_columns, number_columns
+from digitkit.reading.spacing import choose_gap, has_columns, number_columns
 from digitkit.reading.trust import (
     MIN_COMPLETE,
     describe_doubt,
@@ -265,14 +265,11 @@ def _features(group: Group, limit: float, height: float) -> F64:
     gaps = digit_gaps(group.parts)
     first, last = group.parts[0], group.parts[-1]
     limit = max(limit, MIN_LIMIT)
-    room = [
-        gap / limit
-        for gap, other in (
-            (group.before.gap_to(first) if group.before else MAX_GAP, group.before),
-            (last.gap_to(group.after) if group.after else MAX_GAP, group.after),
-        )
-        if other and other.kind in ("digit", "ink")
-    ]
+    room = []
+    if group.before and group.before.kind in ("digit", "ink"):
+        room.append(group.before.gap_to(first) / limit)
+    if group.after and group.after.kind in ("digit", "ink"):
+        room.append(last.gap_to(group.after) / limit)
     return number_features(
         digits,
         ink=sum(part.kind == "ink" for part in group.parts),
