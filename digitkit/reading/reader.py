@@ -248,8 +248,7 @@ class Reader:
         return readings
 
     def _choose_strategy(self, frame: Frame) -> Strategy:
-        small = max(frame.shape) <= ONE_DIGIT_SIDE
-        if self.mode == "digit" or (self.mode == "auto" and small):
+        if self.mode == "digit" or self.is_small(frame):
             return SingleDigitStrategy(self._load_grey)
         return self._page
 
