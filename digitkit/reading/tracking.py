@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import Box
+from digitkit.reading.combining import to_prediction
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.order import order_digits
 from digitkit.reading.results import Digit, Mark, Reading
@@ -130,19 +131,16 @@ class Tracker:
 
     def _to_digit(self, track: _Track, others: Container[Box]) -> Digit:
         """The digit of a track; one that the reader took for a sign or a line stays one."""
-        last, probabilities = track.digit, track.probabilities
+        last, mean = track.digit, to_prediction(track.probabilities)
         is_overruled = not last.accepted and last.confidence >= self.min_confidence
         is_other = is_overruled and last.box in others
-        best = int(probabilities[:10].argmax())
-        is_digit = float(probabilities[:10].sum())
-        confidence = float(probabilities[best])
         return replace(
             last,
-            digit=best,
-            confidence=confidence,
-            accepted=confidence >= self.min_confidence and not last.cut and not is_other,
-            probabilities=(probabilities[:10] / max(is_digit, 1e-9)).astype(np.float32),
-            is_digit=is_digit,
+            digit=mean.digit,
+            confidence=mean.confidence,
+            accepted=mean.confidence >= self.min_confidence and not last.cut and not is_other,
+            probabilities=mean.probabilities,
+            is_digit=mean.is_digit,
         )
 
 
