@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from digitkit.forms.template import FormField
 from digitkit.forms.template_file import MAX_CELLS
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connect, open_mask
+from digitkit.reading.detections import enclose, overlaps
 
 DARK, FAINT = 20, 8
 """Darkness from which a pixel is print, and from which it may be of a line, 0–255."""
@@ -71,9 +72,8 @@ CLOSE = 0.006
 """Boxes that are this near to each other are cells of one comb, likewise."""
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """An area that lines enclose."""
+class _Cell(NamedTuple):
+    """The box of an area that lines enclose."""
 
     x: int
     y: int
@@ -101,7 +101,7 @@ def propose_fields(reference: U8) -> tuple[FormField, ...]:
     gap = np.ones((round(DOT_GAP * side), 1), np.uint8)
     dotted = np.asarray(cv2.morphologyEx(thick, cv2.MORPH_CLOSE, gap), np.uint8)
     fields = [
-        (_around(comb), comb if len(comb) > 1 else _divide_box(thick, dotted, level, comb[0]))
+        (enclose(comb), comb if len(comb) > 1 else _divide_box(thick, dotted, level, comb[0]))
         for comb in combs
         if len(comb) > 1 or (comb[0].w >= MIN_BOX * side and _has_room(dark, comb[0]))
     ]
@@ -214,12 +214,6 @@ def _longest_free(is_print: npt.NDArray[np.bool_]) -> int:
     return int(np.diff(edges).max()) - 1
 
 
-def _around(cells: Sequence[_Cell]) -> Box:
-    left, top = min(c.x for c in cells), min(c.y for c in cells)
-    right, bottom = max(c.x + c.w for c in cells), max(c.y + c.h for c in cells)
-    return left, top, right - left, bottom - top
-
-
 def _find_write_lines(
     dark: U8, thick: U8, level: U8, upright: U8, boxes: Sequence[_Cell]
 ) -> list[tuple[Box, list[_Cell]]]:
@@ -236,7 +230,7 @@ def _find_write_lines(
             continue
         room = min(y, round(ROOM * side))
         box = (x, y - room, w, room)
-        if room < 0.5 * ROOM * side or any(_overlap(box, cell) for cell in boxes):
+        if room < 0.5 * ROOM * side or any(overlaps(box, cell) for cell in boxes):
             continue
         own = labels[y : y + h, x : x + w] == place
         comb = _find_open_comb(thick, box, y + own.argmax(0))
@@ -284,7 +278,7 @@ def _divide_box(thick: U8, dotted: U8, level: U8, box: _Cell) -> list[_Cell]:
     rows = np.where(lower.any(0), middle + lower.argmax(0), box.y + box.h)
     is_tick = _are_dark_above(thick, box.x, rows, round(TICK * side))
     is_line = _are_dark_above(dotted, box.x, rows, round(DOTTED * box.h))
-    return _divide(is_tick | is_line, (box.x, box.y, box.w, box.h), side)
+    return _divide(is_tick | is_line, box, side)
 
 
 def _divide(rises: npt.NDArray[np.bool_], box: Box, side: int) -> list[_Cell]:
@@ -309,8 +303,3 @@ def _are_dark_above(
     """In which columns, from `x` on, all is print from a line's upper edge up to a height."""
     above = np.maximum(rows - np.arange(1, height + 1)[:, None], 0)
     return np.asarray(thick[above, x + np.arange(len(rows))].all(0), np.bool_)
-
-
-def _overlap(box: Box, cell: _Cell) -> bool:
-    x, y, w, h = box
-    return x < cell.x + cell.w and cell.x < x + w and y < cell.y + cell.h and cell.y < y + h
