@@ -19,6 +19,7 @@ from digitkit.forms.straighten import straighten
 from digitkit.forms.template import refuse_to_replace
 from digitkit.forms.template_file import MAX_FIELDS, load_templates, template_text
 from digitkit.images.cv import cv2
+from digitkit.images.encode import encode_png
 from digitkit.images.grey import resize_to
 from digitkit.reading.confidence import format_confidence
 from digitkit.sources.files import load_frame
@@ -74,7 +75,8 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
             raise ConfigError(f"must not replace the blank form {blank}", field="out")
         if path.exists() and not overwrite:
             raise ConfigError(f"{path} exists; choose another name, or --overwrite", field="out")
-    page = _whiten(_reduce(straighten(load_frame(blank).grey.halved(0))))
+    page = straighten(load_frame(blank).grey.halved(0))
+    page = _whiten(resize_to(page, min(1.0, REFERENCE_SIDE / max(page.shape))))
     fields = propose_fields(page)
     if len(fields) > MAX_FIELDS:
         raise FormError(
@@ -82,11 +84,11 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
         )
     if not Registrar(page).is_usable:
         raise FormError("has too little print to be found in a picture", subject=str(blank))
-    _write(reference, page)
+    atomic.write_bytes(reference, encode_png(page))
     size = (page.shape[1], page.shape[0])
     text = template_text(fields, reference.name, file_sha256(reference), size)
     atomic.write_text(out, text)
-    _write(overview, draw_fields(page, fields))
+    atomic.write_bytes(overview, encode_png(draw_fields(page, fields)))
     return NewForm(out, reference, overview, len(fields))
 
 
@@ -116,7 +118,7 @@ def check_template(
         (loaded,) = load_templates([template], functions)
         path = out or Path(f"{template.stem}-check.png")
         refuse_to_replace(path, [template, loaded.reference_path])
-        _write(path, draw_fields(loaded.reference, loaded.fields))
+        atomic.write_bytes(path, encode_png(draw_fields(loaded.reference, loaded.fields)))
         rules = f"{len(loaded.rules)} rule{'s' * (len(loaded.rules) != 1)}"
         lines = [f"{loaded.name}: {len(loaded.fields)} fields, {rules}"]
         if not Registrar(loaded.reference).is_usable:
@@ -128,7 +130,8 @@ def check_template(
     page = "" if frame.page is None else f"-{frame.page}"
     path = out or Path(f"{picture.stem}{page}-check.png")
     refuse_to_replace(path, [template, shown.reference_path, picture])
-    _write(path, draw_reading(frame.grey, reading, shown, registration.placement))
+    drawn = draw_reading(frame.grey, reading, shown, registration.placement)
+    atomic.write_bytes(path, encode_png(drawn))
     lines = [
         f"{reading.template}: found by its {reading.method}, score {reading.score:.2f}, residual "
         f"{reading.residual:.2f} pixels of the reference"
@@ -140,21 +143,9 @@ def check_template(
     return path, lines
 
 
-def _reduce(page: U8) -> U8:
-    ratio = REFERENCE_SIDE / max(page.shape)
-    if ratio >= 1:
-        return page
-    return resize_to(page, ratio)
-
-
 def _whiten(page: U8) -> U8:
     """A page in even light, its paper white."""
     side = max(page.shape) // 40 | 1
     paper = cv2.morphologyEx(page, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     paper = cv2.blur(paper, (side, side))
     return np.asarray(cv2.divide(page, paper, scale=255 * WHITE), np.uint8)
-
-
-def _write(path: Path, image: U8) -> None:
-    suffix = path.suffix.lower() if path.suffix.lower() in (".png", ".jpg") else ".png"
-    atomic.write_bytes(path, cv2.imencode(suffix, image)[1].tobytes())
