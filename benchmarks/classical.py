@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from digitkit import Reader
 from digitkit.images.cv import cv2
-from digitkit.images.grey import GreyImage
+from digitkit.images.grey import GreyImage, resize_to
 from digitkit.images.ink import ink_is_dark
 from digitkit.reading.detections import Detection
 from digitkit.reading.strategies import Judges, PageStrategy
@@ -61,10 +61,7 @@ def find_digits(plain: U8) -> list[Detection]:
     """Detect the digits of a grey image, uint8 ``[H, W]``, in no particular order."""
     height, width = plain.shape
     ratio = min(1.0, WORK_SIDE / max(height, width))
-    if ratio < 1:
-        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        plain = cv2.resize(plain, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    ink = ink_of_page(plain)
+    ink = ink_of_page(resize_to(plain, ratio))
     if ink is None:
         return []
     mask = cv2.threshold(ink, 110, 255, cv2.THRESH_BINARY)[1]
@@ -91,12 +88,10 @@ def ink_of_page(plain: U8) -> U8 | None:
         uint8 ``[H, W]``; None if nothing stands out from the paper.
     """
     # The paper's own brightness is smooth, so a small image is enough to estimate it.
-    ratio = min(1.0, 256 / max(plain.shape))
-    size = (max(1, round(plain.shape[1] * ratio)), max(1, round(plain.shape[0] * ratio)))
-    small = np.asarray(cv2.resize(plain, size, interpolation=cv2.INTER_AREA), np.uint8)
+    small = resize_to(plain, min(1.0, 256 / max(plain.shape)))
     if _ink_is_dark(small):
         plain, small = 255 - plain, 255 - small
-    side = max(size) // 3 | 1
+    side = max(small.shape) // 3 | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))
     paper = cv2.blur(cv2.morphologyEx(small, cv2.MORPH_OPEN, kernel), (side // 2 | 1,) * 2)
     paper = cv2.resize(paper, plain.shape[::-1], interpolation=cv2.INTER_LINEAR)

@@ -147,9 +147,7 @@ def find_features(image: GreyImage, kind: str, side: int) -> Features:
     while halvings < MAX_HALVINGS and max(image.shape) >> halvings > 2 * side:
         halvings += 1
     grey = image.halved(halvings)
-    ratio = min(1.0, side / max(grey.shape))
-    if ratio < 1:
-        grey = resize_to(grey, ratio)
+    grey = resize_to(grey, min(1.0, side / max(grey.shape)))
     if min(grey.shape) < MIN_PICTURE:
         return Features(np.empty((0, 2)), None)
     library: Any = cv2  # whose type hints lack both
@@ -340,7 +338,7 @@ def _find_parts(fine: U8, seen: U8, places: F64, reach: int) -> tuple[F64, F64]:
     moved, alike = np.zeros((len(places), 2)), np.zeros(len(places))
     for i, (x, y) in enumerate(places.astype(int).tolist()):
         part = fine[y - half : y + half + 1, x - half : x + half + 1]
-        around = padded[y : y + 2 * (reach + half) + 1, x : x + 2 * (reach + half) + 1]
+        around = padded[y : y + 2 * room + 1, x : x + 2 * room + 1]
         scores = np.asarray(cv2.matchTemplate(around, part, cv2.TM_CCOEFF_NORMED), np.float32)
         _, best, _, (column, row) = cv2.minMaxLoc(scores)
         alike[i] = best if np.isfinite(best) else 0.0

@@ -19,11 +19,8 @@ def field_items(reading: FormReading) -> list[ReviewItem]:
 
 
 def _to_item(reading: FormReading, one: FieldReading) -> ReviewItem:
-    crop = one.crop
-    assert crop is not None
-    fit = min(1.0, MAX_CROP / max(crop.shape))
-    if fit < 1:
-        crop = resize_to(crop, fit)
+    assert one.crop is not None
+    crop = resize_to(one.crop, min(1.0, MAX_CROP / max(one.crop.shape)))
     height, width = crop.shape
     room = min(round(height * CROP_MARGIN / (1 + 2 * CROP_MARGIN)), (width - 1) // 2)
     return ReviewItem(

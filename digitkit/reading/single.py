@@ -152,6 +152,4 @@ def fills(detection: Detection, image: GreyImage) -> bool:
 
 def _pixels(image: GreyImage) -> U8:
     """The image as both of its measures see it: at most `WORK_SIDE` large, uint8 ``[h, w]``."""
-    grey = image.reduced
-    longer = max(grey.shape)
-    return resize_to(grey, WORK_SIDE / longer) if longer > WORK_SIDE else grey
+    return resize_to(image.reduced, min(1.0, WORK_SIDE / max(image.reduced.shape)))
