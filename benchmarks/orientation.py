@@ -34,7 +34,7 @@ def main() -> None:
     corrected = turned = 0
     with show.progress() as report:
         for i in range(options.count):
-            page, _ = make_tilted(mnist, np.random.default_rng([2027, options.seed, i]), 0.0)
+            page, _ = make_tilted(mnist, np.random.default_rng([2027, options.seed, i]))
             turned += reader.read(page).turn != 0
             turn = 90 * (1 + i % 3)
             corrected += (reader.read(rotate(page, turn)).turn + turn) % 360 == 0

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,30 +40,26 @@ Made = tuple[U8, dict[str, Any]]
 """An image, and its label without the name of the file."""
 
 
-def make_page(mnist: DigitData, rng: Rng, degrees: float) -> Made:
+def make_page(mnist: DigitData, rng: Rng) -> Made:
     """A page as the detector is trained on."""
     scene = compose_scene(mnist.images, mnist.labels, rng)
     order = not {"scattered", "turned", "columns"} & {*scene.tags}
     return scene.image, _label(scene.text, scene.boxes, scene.tags, in_order=order)
 
 
-def make_empty(mnist: DigitData, rng: Rng, degrees: float) -> Made:
+def make_empty(mnist: DigitData, rng: Rng) -> Made:
     """A page or a desk without a digit: words, drawings, print, rulers, hands."""
     scene = compose_scene(mnist.images, mnist.labels, rng, empty=True)
     return scene.image, {"kind": "empty", "text": "", "hard": False, "tags": scene.tags}
 
 
-def make_words(
-    mnist: DigitData, rng: Rng, degrees: float, split: Literal["train", "test"] = "test"
-) -> Made:
+def make_words(mnist: DigitData, rng: Rng, split: Literal["train", "test"] = "test") -> Made:
     """One line of one to three words in a font of a split."""
     page, font = _take_page(rng, split)
     return _write_line(page, font, _choose_words(rng))
 
 
-def make_capitals(
-    mnist: DigitData, rng: Rng, degrees: float, split: Literal["train", "test"] = "test"
-) -> Made:
+def make_capitals(mnist: DigitData, rng: Rng, split: Literal["train", "test"] = "test") -> Made:
     """The same in capitals, written apart from each other as on a form."""
     page, font = _take_page(rng, split)
     return _write_line(page, font, _choose_words(rng).upper(), int(rng.integers(6, 40)))
@@ -93,8 +90,8 @@ def _write_line(page: Page, font: Font, text: str, spacing: int = 0) -> Made:
     return photograph(page), {"kind": "empty", "text": "", "hard": False, "notes": text}
 
 
-def make_tilted(mnist: DigitData, rng: Rng, degrees: float) -> Made:
-    """Rows of digits, turned clockwise or counter-clockwise; level for 0 degrees."""
+def make_tilted(mnist: DigitData, rng: Rng, degrees: float = 0.0) -> Made:
+    """Rows of digits, turned by an angle clockwise or counter-clockwise."""
     page = Page(rng, (900, 1200))
     while len(page.boxes) < 6:
         page = Page(rng, (900, 1200))
@@ -111,7 +108,7 @@ def make_tilted(mnist: DigitData, rng: Rng, degrees: float) -> Made:
     return photograph(page), label
 
 
-def make_small(mnist: DigitData, rng: Rng, degrees: float) -> Made:
+def make_small(mnist: DigitData, rng: Rng) -> Made:
     """Rows of digits 10 pixels high somewhere in 4000×3000 pixels."""
     page = Page(rng, (4000, 4001))
     while page.dark_paper:
@@ -130,7 +127,7 @@ def make_small(mnist: DigitData, rng: Rng, degrees: float) -> Made:
     return page.pixels.clip(0, 255).astype(np.uint8), _label("\n".join(rows), [], [], in_order=True)
 
 
-def make_single(mnist: DigitData, rng: Rng, degrees: float) -> Made:
+def make_single(mnist: DigitData, rng: Rng) -> Made:
     """One digit in 20 to 100 pixels, by a poor camera: grey, blurred, noisy, with halos."""
     side = round(float(np.exp(rng.uniform(np.log(20), np.log(100)))))
     page = Page(rng, (side, side + 1))
@@ -151,7 +148,7 @@ def _label(text: str, boxes: list[Any], tags: list[str], *, in_order: bool) -> d
     }  # fmt: skip
 
 
-KINDS: dict[str, Callable[[DigitData, Rng, float], Made]] = {
+KINDS: dict[str, Callable[[DigitData, Rng], Made]] = {
     "pages": make_page, "words": make_words, "tilted": make_tilted, "small": make_small,
     "single": make_single, "empty": make_empty, "capitals": make_capitals,
 }  # fmt: skip
@@ -167,11 +164,13 @@ def main() -> None:
     parser.add_argument("--degrees", type=float, default=0.0, help="tilt of --kind tilted")
     parser.add_argument("--digits", choices=DIGITS, default=DIGITS[0], help="of MNIST")
     options = parser.parse_args()
+    is_tilted = options.kind == "tilted"
+    make = partial(make_tilted, degrees=options.degrees) if is_tilted else KINDS[options.kind]
     mnist = load_digits(options.digits)
     lines = []
     for i in range(options.count):
         rng = np.random.default_rng([2026, options.seed, i])
-        image, label = KINDS[options.kind](mnist, rng, options.degrees)
+        image, label = make(mnist, rng)
         name = f"scene-{i:04d}.png"
         _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         atomic.write_bytes(options.folder / name, data.tobytes())

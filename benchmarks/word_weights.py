@@ -53,7 +53,7 @@ def compose(data: DigitData, kind: str, number: int) -> tuple[U8, Sequence[Box]]
         return scene.image, [*scene.boxes, *scene.cut]
     if kind in ("words", "capitals"):
         make = make_words if kind == "words" else make_capitals
-        return make(data, rng, 0, split="train")[0], []
+        return make(data, rng, split="train")[0], []
     if kind in ("digit", "letter"):
         return _write_alone(data, rng, digit=kind == "digit")
     sheet = make_sheet(kind, data, SEED, number)
