@@ -47,6 +47,7 @@ from digitkit.cluster.manifest import write_manifest
 from digitkit.cluster.table_folder import TableFolder, manifest_name
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
+from digitkit.images.encode import encode_jpeg, encode_png
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.input_files import find_inputs, guarded
 from digitkit.sinks.parquet import import_pyarrow
@@ -84,12 +85,7 @@ def write_crops(folder: Path, count: int) -> None:
     for i in range(count):
         path = folder / f"{i // FOLDER:04d}" / f"{i:07d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(to_png(images[i % len(images)]))
-
-
-def to_png(image: np.ndarray) -> bytes:
-    """An image as a PNG file."""
-    return cv2.imencode(".png", image)[1].tobytes()
+        path.write_bytes(encode_png(images[i % len(images)]))
 
 
 def few_of(pages: int) -> int:
@@ -104,7 +100,7 @@ def write_pages(folder: Path, count: int) -> None:
         moved = np.roll(page, (i % 23 - 11, i % 17 - 8), (0, 1))
         path = folder / ("few" if i < few_of(count) else "more") / f"{i:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cv2.imencode(".jpg", moved)[1].tobytes())
+        path.write_bytes(encode_jpeg(moved, 95))
 
 
 def write_names(folder: Path, count: int, per_folder: int) -> None:
@@ -117,7 +113,7 @@ def write_names(folder: Path, count: int, per_folder: int) -> None:
         if i % per_folder == 0:
             path.parent.mkdir(parents=True)
         if i < len(images):
-            path.write_bytes(to_png(images[i]))
+            path.write_bytes(encode_png(images[i]))
             files.append(path)
         else:
             os.link(files[i % len(files)], path)

@@ -33,6 +33,7 @@ import numpy as np
 import psutil
 
 from digitkit.images.cv import cv2
+from digitkit.images.encode import encode_jpeg
 from digitkit.system.machine import cpu_name, versions
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -180,7 +181,7 @@ def main() -> None:
     options: Any = parser.parse_args()
     for name in PAGES:
         image = cv2.resize(cv2.imread(str(SAMPLES / name)), (640, 480))
-        Camera.frames.append(cv2.imencode(".jpg", image)[1].tobytes())
+        Camera.frames.append(encode_jpeg(np.asarray(image, np.uint8), 95))
     Camera.begun = time.monotonic()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
     server.daemon_threads = True

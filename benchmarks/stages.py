@@ -32,6 +32,7 @@ from digitkit.datasets.mnist import load_mnist
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
+from digitkit.images.encode import encode_jpeg
 from digitkit.inference.pipeline import read_each
 from digitkit.reading.detector import Detector, Maps
 from digitkit.reading.pages import detect_digits
@@ -91,8 +92,7 @@ def write_photo(path: Path, notes: U8, size: tuple[int, int], fraction: float) -
     photo[top : top + page[1], left : left + page[0]] = cv2.resize(notes, page, interpolation=how)
     noise = np.random.default_rng(0).normal(0, 6, photo.shape).astype(np.float32)
     photo += cv2.GaussianBlur(noise, (0, 0), 0.7)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
-    path.write_bytes(cv2.imencode(".jpg", photo.clip(0, 255).astype(np.uint8), quality)[1])
+    path.write_bytes(encode_jpeg(photo.clip(0, 255).astype(np.uint8), 92))
 
 
 def time_files(reader: Reader, notes: U8, runs: int) -> list[list[str]]:
