@@ -11,17 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from digitkit import Reader
+from digitkit.arrays import I32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, resize_to
 from digitkit.images.ink import ink_is_dark
-from digitkit.reading.detections import Detection
+from digitkit.images.masks import connect
+from digitkit.reading.detections import Detection, enclose
 from digitkit.reading.strategies import Judges, PageStrategy
-
-U8 = npt.NDArray[np.uint8]
-Box = tuple[int, int, int, int]
 
 WORK_SIDE = 1024
 """Images are reduced to this longer side before detection, pixels."""
@@ -65,8 +63,7 @@ def find_digits(plain: U8) -> list[Detection]:
     if ink is None:
         return []
     mask = cv2.threshold(ink, 110, 255, cv2.THRESH_BINARY)[1]
-    _, labels, all_stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    stats = np.asarray(all_stats, np.int32)
+    labels, stats = connect(np.asarray(mask, np.uint8))
     components = [[i] for i in range(1, len(stats)) if stats[i, cv2.CC_STAT_AREA] >= 6]
     crops = []
     for group in _join_pieces(components, stats):
@@ -123,15 +120,11 @@ def _ink_is_dark(small: U8) -> bool:
 _CLEAR_SKEW = 0.5
 
 
-def _bounding_box(group: list[int], stats: npt.NDArray[np.int32]) -> Box:
-    members = stats[group]
-    x, y = int(members[:, 0].min()), int(members[:, 1].min())
-    right = int((members[:, 0] + members[:, 2]).max())
-    bottom = int((members[:, 1] + members[:, 3]).max())
-    return x, y, right - x, bottom - y
+def _bounding_box(group: list[int], stats: I32) -> Box:
+    return enclose(stats[group, :4].tolist())
 
 
-def _join_pieces(components: list[list[int]], stats: npt.NDArray[np.int32]) -> list[list[int]]:
+def _join_pieces(components: list[list[int]], stats: I32) -> list[list[int]]:
     """Join small pieces of ink (a 5's bar) with the digit next to them; drop the others."""
     if not components:
         return []

@@ -6,13 +6,11 @@ A photo is taken by a pinhole camera above a sheet that is bent like a part of a
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from digitkit.arrays import U8
+from digitkit.arrays import F32, F64, U8
 from digitkit.images.cv import cv2
 
 Rng = np.random.Generator
-F64 = npt.NDArray[np.float64]
 
 COARSE = 16
 """Where a pixel of the photo comes from is computed for one of so many, across and down."""
@@ -168,13 +166,13 @@ class _Sheet:
         return at
 
 
-def _desk(size: tuple[int, int], rng: Rng) -> npt.NDArray[np.float32]:
+def _desk(size: tuple[int, int], rng: Rng) -> F32:
     grain = rng.normal(0, 1, (size[1] // 8, max(4, size[0] // 60))).astype(np.float32)
     wood = cv2.resize(grain, size, interpolation=cv2.INTER_CUBIC)[:, :, None]
     return np.asarray(rng.uniform(20, 150, 3) + 12 * wood, np.float32)
 
 
-def _light(size: tuple[int, int], rng: Rng) -> npt.NDArray[np.float32]:
+def _light(size: tuple[int, int], rng: Rng) -> F32:
     """Uneven light, a shadow with a soft edge, and the colour of the lamp; ``[H, W, 3]``."""
     width, height = size
     ys, xs = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)

@@ -26,13 +26,13 @@ import numpy as np
 from common import ran_on, table
 from stages import frame_of
 
-from digitkit import Classifier, Reader, arrays
+from digitkit import Classifier, Reader
+from digitkit.arrays import U8
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
 from digitkit.images.ink import extract_ink
 from digitkit.images.normal_form import digit_image, normal_form
 
-U8 = arrays.U8
 Call = tuple[Callable[[Any], object], Sequence[Any]]
 """A function and its inputs, one call each."""
 

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from common import ran_on, table
 
-from digitkit import Reader, arrays
+from digitkit import Reader
+from digitkit.arrays import U8
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
@@ -39,7 +40,6 @@ from digitkit.reading.pages import detect_digits
 from digitkit.sources.files import load_frame
 from digitkit.sources.frames import Frame
 
-U8 = arrays.U8
 NOTES = Path(__file__).parents[1] / "data" / "samples" / "notes.jpg"
 
 PHOTOS = {

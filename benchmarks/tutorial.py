@@ -14,17 +14,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from digitkit import Classifier
+from digitkit.arrays import U8, Box
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.results import Digit, Reading, Timings
 from digitkit.sources.frames import Frame
-
-U8 = npt.NDArray[np.uint8]
-Box = tuple[int, int, int, int]
 
 LONGER_SIDE = 1000
 """Larger images are reduced to this, pixels."""
