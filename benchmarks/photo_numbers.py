@@ -38,27 +38,22 @@ def digits_of(numbers: Sequence[Number]) -> str:
 
 def judge(label: Label, reading: Reading) -> Counts:
     """Compare the rows of a reading with those of the label."""
-    truth = Counter(label.text.split())
+    lines = label.text.split()
+    truth = Counter(lines)
     printed = "".join(filter(str.isdecimal, label.printed))
     right, wrong = 0, list[str]()
     for row in reading.rows:
         text = digits_of(row)
         if not all(number.complete for number in row):
-            wrong += [
-                own
-                for number in row
-                if number.complete
-                for own in (digits_of([number]),)
-                if not any(own in line for line in label.text.split())
-            ]
+            complete = [digits_of([number]) for number in row if number.complete]
+            wrong += [own for own in complete if not any(own in line for line in lines)]
         elif truth[text] > 0:
             truth[text] -= 1
             right += 1
         else:
             wrong.append(text)
-    complete = sum(number.complete for number in reading.numbers)
     wrong = [text for text in wrong if text not in printed]
-    return len(label.text.split()), right, len(wrong), complete
+    return len(lines), right, len(wrong), sum(number.complete for number in reading.numbers)
 
 
 def main() -> None:

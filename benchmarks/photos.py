@@ -188,11 +188,11 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     digits = sum(len("".join(outcome.label.text.split())) for outcome in outcomes)
     wrong = sum(edit.total for edit in edits)
     false = sum(edit.false for edit in edits)
-    timed = [outcome for outcome in outcomes if outcome.reading]
-    megapixels = sum(outcome.megapixels for outcome in timed)
+    readings = [outcome.reading for outcome in outcomes if outcome.reading]
+    megapixels = sum(outcome.megapixels for outcome in outcomes if outcome.reading)
     ms: dict[str, Any] = {}
     for stage in STAGES:
-        durations = [getattr(outcome.reading.ms, stage) for outcome in timed if outcome.reading]
+        durations = [getattr(reading.ms, stage) for reading in readings]
         ms[stage] = {
             "median": float(np.median(durations)) if durations else None,
             "largest": max(durations) if durations else None,
@@ -200,7 +200,7 @@ def summarize(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         }
     return {
         "images": len(outcomes),
-        "refused": len(outcomes) - len(timed),
+        "refused": len(outcomes) - len(readings),
         "images_right": sum(edit.total == 0 for edit in edits),
         "digits": digits,
         "digits_right": 1 - wrong / digits if digits else None,
