@@ -26,7 +26,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import httpx
 import numpy as np
@@ -70,7 +70,7 @@ class Camera(BaseHTTPRequestHandler):
 
 @dataclass
 class Load:
-    """What viewers and clients saw.
+    """What viewers and clients saw, and how the service did meanwhile.
 
     Attributes:
         pictures: that viewers got.
@@ -78,6 +78,10 @@ class Load:
         seconds: that each page took that was read.
         acknowledged: numbers in the history that the service named.
         events: numbers in the history of the events that a client heard of.
+        rate: frames a second that the service read.
+        settled_mb: its resident memory after a quarter of the time, MB.
+        last_mb: the same at the end.
+        end_seconds: how long it took to end.
     """
 
     pictures: int = 0
@@ -85,6 +89,10 @@ class Load:
     seconds: list[float] = field(default_factory=list)
     acknowledged: list[int] = field(default_factory=list)
     events: set[int] = field(default_factory=set)
+    rate: float = 0.0
+    settled_mb: float = 0.0
+    last_mb: float = 0.0
+    end_seconds: float = 0.0
 
 
 async def watch(port: int, load: Load) -> None:
@@ -123,29 +131,34 @@ async def follow(port: int, load: Load) -> None:
         writer.close()
 
 
-async def put_under_load(url: str, port: int, options: argparse.Namespace, load: Load) -> float:
-    """Watch and post for a while, then end the service; how long that took, seconds."""
-    data = (SAMPLES / PAGES[0]).read_bytes()
+async def put_under_load(
+    api: httpx.Client, service: subprocess.Popen[str], options: argparse.Namespace
+) -> Load:
+    """Watch and post for a while, then end the service."""
+    load, data, port = Load(), (SAMPLES / PAGES[0]).read_bytes(), api.base_url.port
+    assert port is not None
+    first, begun = count_frames(api), time.monotonic()
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=api.base_url, timeout=120, limits=limits) as client:
         viewers = [asyncio.create_task(watch(port, load)) for _ in range(options.viewers)]
         viewers.append(asyncio.create_task(follow(port, load)))
         clients = [asyncio.create_task(post(client, data, load)) for _ in range(options.clients)]
         await asyncio.sleep(options.seconds / 4)
-        options.settled()
+        load.settled_mb = resident_mb(service.pid)
         await asyncio.sleep(options.seconds * 3 / 4)
         for task in clients:
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
-        options.measured()
+        load.rate = (count_frames(api) - first) / (time.monotonic() - begun)
+        load.last_mb = resident_mb(service.pid)
         begun = time.monotonic()
-        options.service.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(options.service.wait, 30)
-        seconds = time.monotonic() - begun
+        service.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(service.wait, 30)
+        load.end_seconds = time.monotonic() - begun
         for task in viewers:
             task.cancel()
         await asyncio.gather(*viewers, return_exceptions=True)
-    return seconds
+    return load
 
 
 def count_frames(client: httpx.Client) -> float:
@@ -178,7 +191,7 @@ def main() -> None:
     parser.add_argument("--viewers", type=int, default=50, help="of the stream")
     parser.add_argument("--clients", type=int, default=20, help="that post pages")
     parser.add_argument("--fps", type=float, default=5, help="that the service is asked for")
-    options: Any = parser.parse_args()
+    options = parser.parse_args()
     for name in PAGES:
         image = cv2.resize(cv2.imread(str(SAMPLES / name)), (640, 480))
         Camera.frames.append(encode_jpeg(np.asarray(image, np.uint8), 95))
@@ -199,32 +212,25 @@ def main() -> None:
         )
         assert service.stdout is not None
         url = service.stdout.readline().split()[2]
-        options.service = service
         with httpx.Client(base_url=url, timeout=60) as client:
             client.post("api/read", content=(SAMPLES / PAGES[0]).read_bytes())  # starts its process
             time.sleep(5)
-            measure(client, url, options, history)
+            measure(client, service, options, history)
 
 
-def measure(client: httpx.Client, url: str, options: Any, history: Path) -> None:
+def measure(
+    client: httpx.Client,
+    service: subprocess.Popen[str],
+    options: argparse.Namespace,
+    history: Path,
+) -> None:
     """Measure a service that runs, which is ended."""
     first, begun = count_frames(client), time.monotonic()
     time.sleep(options.seconds / 2)
     alone = (count_frames(client) - first) / (time.monotonic() - begun)
-    before = resident_mb(options.service.pid)
-    first, begun = count_frames(client), time.monotonic()
-    found: dict[str, float] = {}
-
-    def measured() -> None:
-        found["rate"] = (count_frames(client) - first) / (time.monotonic() - begun)
-        found["memory"] = resident_mb(options.service.pid)
-
-    options.measured = measured
-    options.settled = lambda: found.update(settled=resident_mb(options.service.pid))
+    before = resident_mb(service.pid)
     known = read_history(history)[1]
-    load = Load()
-    port = int(url.rpartition(":")[2].strip("/"))
-    end = asyncio.run(put_under_load(url, port, options, load))
+    load = asyncio.run(put_under_load(client, service, options))
     numbers, events = read_history(history)
     lost = len(set(load.acknowledged) - numbers)
     latency = np.percentile(load.seconds, [50, 95]) if load.seconds else [np.nan, np.nan]
@@ -233,7 +239,7 @@ def measure(client: httpx.Client, url: str, options: Any, history: Path) -> None
     print(f"camera alone: {alone:.2f} frames per second of {options.fps:g}")
     print(
         f"with {options.viewers} viewers and {options.clients} clients for {options.seconds:g} s: "
-        f"{found['rate']:.2f}, ratio {found['rate'] / alone:.2f}"
+        f"{load.rate:.2f}, ratio {load.rate / alone:.2f}"
     )
     print(f"pictures that viewers got: {load.pictures}")
     print(
@@ -248,10 +254,11 @@ def measure(client: httpx.Client, url: str, options: Any, history: Path) -> None
         f"heard {len(heard & load.events)}"
     )
     print(
-        f"resident memory: {before:.0f} MB before, {found['settled']:.0f} MB after a quarter, "
-        f"{found['memory']:.0f} MB at the end"
+        f"resident memory: {before:.0f} MB before, {load.settled_mb:.0f} MB after a quarter, "
+        f"{load.last_mb:.0f} MB at the end"
     )
-    print(f"end at SIGTERM with all viewers: {end:.2f} s, exit code {options.service.returncode}")
+    ended = f"{load.end_seconds:.2f} s, exit code {service.returncode}"
+    print(f"end at SIGTERM with all viewers: {ended}")
 
 
 if __name__ == "__main__":
