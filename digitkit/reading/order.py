@@ -74,10 +74,10 @@ def order_digits(digits: Sequence[Digit]) -> list[tuple[int, int]]:
     for i, row in reading_order(boxes):
         rows.setdefault(row, []).append(i)
     sure = {row for row, members in rows.items() if any(digits[i].accepted for i in members)}
-    accepted = [(i, row) for row in sure for i in rows[row] if digits[i].accepted]
+    accepted = [(boxes[i], row) for row in sure for i in rows[row] if digits[i].accepted]
     for row in rows.keys() - sure:
         for i in tuple(rows[row]):
-            home = _find_home(boxes[i], [(boxes[k], home) for k, home in accepted])
+            home = _find_home(boxes[i], accepted)
             if home is not None:
                 rows[row].remove(i)
                 rows[home].append(i)
