@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from digitkit.images.cv import cv2
-from digitkit.reading import pages
-from digitkit.reading.detections import Detection
 
 SIDE = 60  # of a digit's cell; its ink is 20/28 of that
 LEFTS = range(30, 330, 46)
@@ -26,18 +24,6 @@ def write_row(text: str, digits: Sequence[np.ndarray], lefts: Sequence[int] = LE
         if char.isdecimal():
             put_digit(ink, digits[int(char)], left, 50)
     return (235 - 0.8 * ink).astype(np.uint8)
-
-
-def change_detections(
-    monkeypatch, change: Callable[[list[Detection]], Sequence[Detection]]
-) -> None:
-    """Let the detector return what a function makes of its detections, from the left."""
-    detect = pages.detect_digits
-
-    def changed(image, detector):
-        return change(sorted(detect(image, detector), key=lambda each: each.box))
-
-    monkeypatch.setattr(pages, "detect_digits", changed)
 
 
 def write(text: str, digits, height: int = 200, step: int = 46) -> np.ndarray:

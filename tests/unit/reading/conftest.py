@@ -1,11 +1,13 @@
 """Fixtures for reading."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 from digitkit import Reader
+from digitkit.reading import pages
+from digitkit.reading.detections import Detection
 from digitkit.reading.line_reader import LineReader
 
 
@@ -28,5 +30,20 @@ def change_row(monkeypatch):
             return probabilities
 
         monkeypatch.setattr(LineReader, "read", changed)
+
+    return install
+
+
+@pytest.fixture
+def detect_only(monkeypatch):
+    """Lets the detector return what a function makes of its detections, from the left."""
+
+    def install(change: Callable[[list[Detection]], Sequence[Detection]]) -> None:
+        detect = pages.detect_digits
+
+        def changed(image, detector):
+            return change(sorted(detect(image, detector), key=lambda each: each.box))
+
+        monkeypatch.setattr(pages, "detect_digits", changed)
 
     return install

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import pytest
 from support.readings import make_digit
-from support.rows import change_detections, write_row
+from support.rows import write_row
 
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
@@ -20,13 +20,11 @@ from digitkit.reading.strips import Member, Strip
 
 
 @pytest.fixture
-def detect(monkeypatch):
+def detect(detect_only):
     """Lets a function change the detection at a place from the left into others."""
 
     def install(place: int, change) -> None:
-        change_detections(
-            monkeypatch, lambda found: [*found[:place], *change(found[place]), *found[place + 1 :]]
-        )
+        detect_only(lambda found: [*found[:place], *change(found[place]), *found[place + 1 :]])
 
     return install
 

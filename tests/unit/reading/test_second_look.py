@@ -2,21 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
-from support.rows import change_detections, write_row
+from support.rows import write_row
 
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
-
-
-@pytest.fixture
-def detect_only(monkeypatch):
-    """Lets the detector return what a function makes of its detections, from the left."""
-
-    return partial(change_detections, monkeypatch)
 
 
 @pytest.mark.parametrize("places", [{0}, {2}, {4}, {0, 1}, {3, 4}, {1, 3}])
