@@ -12,6 +12,9 @@ from digitkit.images.cv import cv2
 
 Rng = np.random.Generator
 
+PHOTO_SIZE = 2250, 3000
+"""Width and height of a photo, pixels."""
+
 COARSE = 16
 """Where a pixel of the photo comes from is computed for one of so many, across and down."""
 
@@ -61,19 +64,18 @@ def _turn(image: U8, corners: F64, rng: Rng) -> tuple[U8, F64]:
     return np.ascontiguousarray(image), corners
 
 
-def take_photo(page: U8, rng: Rng, size: tuple[int, int] = (2250, 3000)) -> tuple[U8, F64]:
+def take_photo(page: U8, rng: Rng) -> tuple[U8, F64]:
     """Photograph a page.
 
     Args:
         page: uint8 ``[H, W, 3]``.
         rng: source of randomness.
-        size: width and height of the photo, pixels.
 
     Returns:
         uint8 ``[h, w, 3]``; and where the page's corners are in it, ``[4, 2]``.
     """
     sheet = _Sheet(page.shape[1] / page.shape[0], rng)
-    width, height = size
+    width, height = size = PHOTO_SIZE
     xs, ys = np.meshgrid(
         *((np.arange(side // COARSE) + 0.5) * side / (side // COARSE) for side in (width, height))
     )

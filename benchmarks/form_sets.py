@@ -97,9 +97,9 @@ class Sheet:
     dpi: int = 0
 
 
-def to_pixels(millimetres: float, dpi: float = DPI) -> int:
-    """A length in pixels."""
-    return round(millimetres * dpi / 25.4)
+def to_pixels(millimetres: float) -> int:
+    """A length in pixels at `DPI`."""
+    return round(millimetres * DPI / 25.4)
 
 
 def draw_blank(*, markers: bool = False, version: int = 0) -> U8:

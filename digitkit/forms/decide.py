@@ -280,13 +280,11 @@ def _find_misfit(one: FormField, text: str) -> str | None:
     return None
 
 
-def _judge(
-    one: _Field, best: Candidate, confidence: float, doubts: tuple[str, ...], least: float = OK
-) -> Decision:
+def _judge(one: _Field, best: Candidate, confidence: float, doubts: tuple[str, ...]) -> Decision:
     reasons = doubts
     if best.text != one.raw.text:
         reasons = (f"read as {best.text} instead of {one.raw.text}", *doubts)
-    status: Status = "ok" if confidence >= least and not doubts else "doubtful"
+    status: Status = "ok" if confidence >= OK and not doubts else "doubtful"
     if doubts:
         confidence = min(confidence, DOUBTED)  # something is missing, however sure the rest is
     if status == "doubtful" and not doubts:

@@ -269,8 +269,8 @@ class Likely(Protocol):
         """How likely it is, above 0."""
 
 
-def list_options(digit: Digit, least: float = MIN_PROBABILITY) -> list[Option]:
-    """What a detection may be, the most likely first, down to a least probability."""
+def list_options(digit: Digit) -> list[Option]:
+    """What a detection may be, the most likely first, down to `MIN_PROBABILITY`."""
     if digit.cut:
         return [Option(None, 1.0)]
     # In float64: the rounding of float32 sums exceeds the least likely hypotheses.
@@ -279,7 +279,7 @@ def list_options(digit: Digit, least: float = MIN_PROBABILITY) -> list[Option]:
     options = [Option(d, p * scale) for d, p in enumerate(probabilities)]
     options.append(Option(None, 1.0 - digit.is_digit))
     options.sort(key=lambda option: -option.probability)
-    return [option for option in options if option.probability >= least]
+    return [option for option in options if option.probability >= MIN_PROBABILITY]
 
 
 def by_probability(options: Sequence[Sequence[Likely]]) -> Iterator[tuple[float, list[int]]]:
