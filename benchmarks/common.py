@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.datasets.digits import DigitData, stratified_split
-from digitkit.datasets.mnist import load_mnist
+from digitkit.datasets.digits import DigitData
+from digitkit.datasets.mnist import load_mnist, split_mnist
 from digitkit.images.cv import cv2
 from digitkit.system.machine import cpu_name, versions
 
@@ -23,23 +23,17 @@ Samples = npt.NDArray[np.float64]
 DIGITS = ("validation", "train", "test")
 """Parts of MNIST that images are composed of: see `load_digits`."""
 
-SPLIT = 1 / 12, 2
-"""How the shipped classifiers' training images were split: the fraction for validation, the seed.
-"""
-
 
 def load_digits(part: str) -> DigitData:
     """MNIST's digits for composed images.
 
     Args:
-        part: ``validation`` for the training images that no shipped classifier was trained on,
+        part: ``validation`` for the training images that no shipped network was trained on,
             ``train`` for all training images, or ``test``, for final figures only.
     """
     if part != "validation":
         return load_mnist("test" if part == "test" else "train")
-    data = load_mnist("train")
-    fraction, seed = SPLIT
-    return data.take(stratified_split(data.labels, fraction, seed)[1], "MNIST validation")
+    return split_mnist()[1]
 
 
 def interleaved(

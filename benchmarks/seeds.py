@@ -7,9 +7,8 @@
     python benchmarks/seeds.py runs/best-0 runs/best-1 runs/best-2
 
 The rule was fixed before the trainings: the run with the highest validation accuracy ships, with
-the lowest validation loss as the tie-breaker. (Each seed splits off its own validation images, so
-the choice partly depends on the split: it is a rule, not a guarantee of the best.) Mean and spread
-of the test accuracy are what to expect from training the recipe again.
+the lowest validation loss as the tie-breaker. All seeds are validated on the same images. Mean and
+spread of the test accuracy are what to expect from training the recipe again.
 """
 
 from __future__ import annotations

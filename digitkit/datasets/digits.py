@@ -82,6 +82,14 @@ class TrainAndTest:
     test: DigitData
 
 
+VALIDATION = 1 / 12
+"""The fraction of the training images that is split off for validation."""
+
+SPLIT_SEED = 2
+"""The seed of that split, whatever the seed of the training: no network has seen the validation
+digits of MNIST, and trainings with different seeds are compared on the same images."""
+
+
 def stratified_split(
     labels: Labels, fraction: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

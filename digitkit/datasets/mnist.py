@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from digitkit.datasets.digits import DigitData, Split
+from digitkit.datasets.digits import SPLIT_SEED, VALIDATION, DigitData, Split, stratified_split
 from digitkit.datasets.idx import decompress, find_idx_file, idx_names, load_idx, read_maybe_gzipped
 from digitkit.errors import DatasetError, one_line
 from digitkit.system import atomic
@@ -166,3 +166,14 @@ def load_mnist(split: Split, *, progress: Progress = no_progress) -> DigitData:
     """
     images, _ = mnist_files(split, progress=progress).values()
     return load_idx(images.parent, split, name=f"MNIST {split}")
+
+
+def split_mnist() -> tuple[DigitData, DigitData]:
+    """MNIST's training set, split into what the shipped networks are trained and validated on.
+
+    Raises:
+        DatasetError: as `load_mnist` raises.
+    """
+    data = load_mnist("train")
+    kept, split_off = stratified_split(data.labels, VALIDATION, SPLIT_SEED)
+    return data.take(kept, "MNIST training digits"), data.take(split_off, "MNIST validation")

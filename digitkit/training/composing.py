@@ -10,25 +10,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from digitkit.datasets.digits import DigitData, stratified_split
-from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
 from digitkit.system.progress import Progress
 from digitkit.training.scenes.fonts import load_fonts
 from digitkit.training.steps import StepConfig
 
-VALIDATION = 1 / 12
-"""This fraction of MNIST's training images is not used, so that what is left measures the net; the
-split is that of a classifier with the same seed."""
-
 Sample = TypeVar("Sample")
-
-
-def training_digits(seed: int) -> DigitData:
-    """MNIST's training digits without those for `VALIDATION`."""
-    mnist = load_mnist("train")
-    train, _ = stratified_split(mnist.labels, VALIDATION, seed)
-    return mnist.take(train, "MNIST training digits")
 
 
 class StoredSamples(Dataset[Sample]):

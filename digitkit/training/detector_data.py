@@ -11,10 +11,10 @@ import torch
 from torch.utils.data import IterableDataset
 
 from digitkit.arrays import U8
+from digitkit.datasets.mnist import split_mnist
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
 from digitkit.reading.detector import CENTRE, INK
-from digitkit.training.composing import training_digits
 from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 
@@ -147,7 +147,7 @@ class SceneSamples(IterableDataset[Sample]):
         cv2.setNumThreads(1)
         info = torch.utils.data.get_worker_info()
         worker = info.id if info else 0
-        mnist = training_digits(self.seed)
+        mnist = split_mnist()[0]
         waiting: list[Sample] = []
         for i in itertools.count(self.first):
             rng = np.random.default_rng([self.seed, worker, i])

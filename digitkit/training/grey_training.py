@@ -18,11 +18,12 @@ from torch.utils.data import Dataset
 
 from digitkit.arrays import U8
 from digitkit.datasets.digits import DigitData
+from digitkit.datasets.mnist import split_mnist
 from digitkit.images.cv import cv2
 from digitkit.reading.grey_classifier import SIDE, fit_square
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
-from digitkit.training.composing import StoredSamples, compose_all, training_digits
+from digitkit.training.composing import StoredSamples, compose_all
 from digitkit.training.grey_net import GreyNet
 from digitkit.training.ranges import Batch, Seed, Steps, Workers
 from digitkit.training.scenes.single import compose_single
@@ -122,7 +123,7 @@ def _samples(config: GreyConfig, step: int, prepare: Progress) -> GreySamples:
     """
     path = config.out / IMAGES
     if step == 0 or not path.is_file():
-        data = _Composed(training_digits(config.seed), config.images, config.seed)
+        data = _Composed(split_mnist()[0], config.images, config.seed)
 
         def report(what: str, done: int, total: int) -> None:
             prepare(what, min(done * _TOGETHER, config.images), config.images)

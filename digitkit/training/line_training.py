@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from msgspec import Meta
 from torch import Tensor
 
+from digitkit.datasets.mnist import split_mnist
 from digitkit.errors import RecipeError
 from digitkit.reading.line_reader import HEIGHT
 from digitkit.system.progress import Progress
-from digitkit.training.composing import training_digits
 from digitkit.training.line_data import (
     IGNORED,
     WIDTH,
@@ -72,7 +72,7 @@ def _samples(config: LineConfig, step: int, prepare: Progress) -> LineSamples:
     """
     path = config.out / STRIPS
     if step == 0 or not path.is_file():
-        strips = cut_out_lines(training_digits(config.seed), config.scenes, config.seed, prepare)
+        strips = cut_out_lines(split_mnist()[0], config.scenes, config.seed, prepare)
         if not strips:
             raise RecipeError("is too small: no row was found", field="scenes")
         write_strips(path, strips)

@@ -14,7 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.datasets.corrections import is_corrections_folder, load_corrections
-from digitkit.datasets.digits import DigitData, Images, TrainAndTest, digit_data, stratified_split
+from digitkit.datasets.digits import (
+    SPLIT_SEED,
+    DigitData,
+    Images,
+    TrainAndTest,
+    digit_data,
+    stratified_split,
+)
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import DatasetError
 from digitkit.system.progress import Progress, no_progress
@@ -91,7 +98,7 @@ def split_validation(data: DigitData, recipe: Recipe) -> tuple[DigitData, DigitD
     Returns:
         The two parts; the second is None if the recipe does not validate.
     """
-    kept, split_off = stratified_split(data.labels, recipe.validation, recipe.seed)
+    kept, split_off = stratified_split(data.labels, recipe.validation, SPLIT_SEED)
     return data.take(kept), data.take(split_off, "validation") if len(split_off) else None
 
 
@@ -102,10 +109,10 @@ def split_material(material: Material, recipe: Recipe) -> tuple[Index, Index]:
     """
     labels = material.train.labels
     if material.own is None:
-        return stratified_split(labels, recipe.validation, recipe.seed)
+        return stratified_split(labels, recipe.validation, SPLIT_SEED)
     first = len(labels) - len(material.own)
-    kept, split_off = stratified_split(labels[:first], recipe.validation, recipe.seed)
-    own_kept, own_off = stratified_split(labels[first:], recipe.validation, recipe.seed)
+    kept, split_off = stratified_split(labels[:first], recipe.validation, SPLIT_SEED)
+    own_kept, own_off = stratified_split(labels[first:], recipe.validation, SPLIT_SEED)
     return np.concatenate([kept, first + own_kept]), np.concatenate([split_off, first + own_off])
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from digitkit.datasets.digits import VALIDATION
 from digitkit.errors import RecipeError
 from digitkit.training.augment import Augmentation
 from digitkit.training.ranges import (
@@ -48,8 +49,8 @@ class Recipe:
         label_smoothing: fraction of the target that is spread over all classes, 0–1.
         ema: decay per step of the exponential moving average of the weights that is validated and
             kept instead of the raw ones; 0 for none.
-        validation: fraction of the training images that is split off for validation, 0–1, seeded
-            and stratified; 0 trains on all of them and keeps the last epoch.
+        validation: fraction of the training images that is split off for validation, 0–1,
+            stratified and the same for all seeds; 0 trains on all of them and keeps the last epoch.
         keep: which epoch's weights are kept: the ``best`` on validation, or the ``last``. When the
             rate falls to 0 the last epoch is the better choice on average: a few thousand
             validation images distinguish good epochs only by chance.
@@ -68,7 +69,7 @@ class Recipe:
             all images but the own ones (Li and Hoiem, Learning without Forgetting, ECCV 2016).
         statistics: of batch normalisation: those of each ``batch``, or ``fixed`` ones, with which a
             net that was trained before goes on as it is.
-        seed: of initialisation, order, dropout, augmentation and the split.
+        seed: of initialisation, order, dropout and augmentation.
 
     Raises:
         RecipeError: a value is out of range; the message names its field.
@@ -87,7 +88,7 @@ class Recipe:
     warmup: PartialFraction = 0.2
     label_smoothing: PartialFraction = 0.0
     ema: PartialFraction = 0.0
-    validation: PartialFraction = 1 / 12
+    validation: PartialFraction = VALIDATION
     keep: Literal["best", "last"] = "best"
     patience: Count = 0
     augmentation: Augmentation = Augmentation()
@@ -125,7 +126,7 @@ _MANY_HANDS = Augmentation(
 
 _BEST = Recipe(
     name="best",
-    version=1,
+    version=2,
     summary="trains the model that ships as digits: accuracy first",
     net="digits",
     epochs=70,
@@ -147,7 +148,7 @@ RECIPES = {
     for recipe in (
         Recipe(
             name="quick",
-            version=1,
+            version=2,
             summary="the default: over 99.2% on MNIST in under two minutes on two cores",
             net="quick",
             epochs=8,
@@ -172,7 +173,7 @@ RECIPES = {
         dataclasses.replace(
             _BEST,
             name="pages",
-            version=2,
+            version=3,
             summary="best, trained on digits as the detector cuts them out of pages, too",
             epochs=30,
             pages=6000,
@@ -201,7 +202,7 @@ RECIPES = {
         ),
         Recipe(
             name="article-minimal",
-            version=1,
+            version=2,
             summary="the article's worked example: one convolution, one pooling, one dense layer",
             net="article-minimal",
             epochs=10,

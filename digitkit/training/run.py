@@ -140,7 +140,7 @@ def train(config: TrainConfig, watcher: Watcher) -> Run:
 def fit_to_start(config: TrainConfig) -> tuple[TrainConfig, Start | None]:
     """Load what a training starts from, and adapt the recipe `FINE_TUNE` to it.
 
-    Its net, seed and negatives are then those of `digitkit.training.start.adapt`, unless they are
+    Its net and negatives are then those of `digitkit.training.start.adapt`, unless they are
     among the overrides.
 
     Returns:

@@ -37,7 +37,6 @@ class Start:
         net: the name of its net.
         state: its weights.
         calibration: its temperature and threshold.
-        seed: of its training, which decides what of MNIST it was validated on.
         knows_digits: whether it was trained with images without a digit.
     """
 
@@ -45,7 +44,6 @@ class Start:
     net: str
     state: nets.State
     calibration: CalibrationRecord
-    seed: int
     knows_digits: bool
 
 
@@ -83,7 +81,6 @@ def _load_run(folder: Path) -> Start:
         run.recipe.net,
         run.net.state_dict(),
         calibration,
-        run.recipe.seed,
         run.recipe.negatives > 0,
     )
 
@@ -91,11 +88,10 @@ def _load_run(folder: Path) -> Start:
 def adapt(recipe: Recipe, start: Start) -> Recipe:
     """A recipe for fine-tuning, for what it starts from.
 
-    The net is that of the start, and so is the seed: the images of MNIST that it was validated on
-    are not trained on either. A net that was trained without images that show no digit stays so.
+    The net is that of the start. One that was trained without images that show no digit stays so.
     """
     negatives = recipe.negatives if start.knows_digits else 0.0
-    return replace(recipe, net=start.net, seed=start.seed, negatives=negatives)
+    return replace(recipe, net=start.net, negatives=negatives)
 
 
 # --- exported models ---
@@ -131,7 +127,6 @@ def _load_model(init: Path) -> Start:
         contract.architecture,
         net.state_dict(),
         calibration,
-        contract.seed,
         any(output.name == IS_DIGIT for output in model.graph.output),
     )
 
@@ -188,7 +183,11 @@ def _unfold(
     if [weight.shape for weight, _ in layers] != shapes or any(
         bias.shape != weight.shape[:1] for weight, bias in layers
     ):
-        raise ModelError("its weights do not fit its net", subject=name)
+        raise ModelError(
+            "its weights do not fit its net",
+            subject=name,
+            hint="another version of digitkit may have written it: train again",
+        )
     rest = iter(layers)
     bias = torch.zeros(0)
     for module in net.modules():

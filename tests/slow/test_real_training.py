@@ -15,7 +15,7 @@ import onnxruntime as ort
 import torch
 
 from digitkit import Classifier
-from digitkit.datasets.digits import stratified_split
+from digitkit.datasets.digits import SPLIT_SEED, stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import GateError
 from digitkit.export import (
@@ -98,7 +98,7 @@ def test_a_run_is_scored_as_its_export_is(exported, tiny_run, small_data):
     data = load_train_and_test(small_data)
     result = score_predictions(fp32.scores(data.test.images).joint, data.test.labels, "test")
     assert result.loss == pytest.approx(tiny_run.record.test.loss, abs=1e-4)
-    _, off = stratified_split(data.train.labels, recipe.validation, recipe.seed)
+    _, off = stratified_split(data.train.labels, recipe.validation, SPLIT_SEED)
     validation = data.train.take(off)
     fitted = fit_min_confidence(fp32.scores(validation.images).joint, validation.labels)
     assert fitted == pytest.approx(fp32.min_confidence, abs=0.002)

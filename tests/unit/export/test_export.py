@@ -14,7 +14,7 @@ from support.errors import error_of
 from support.training import FAST, Silent, train_config, write_idx
 
 from digitkit import Classifier
-from digitkit.datasets.digits import stratified_split
+from digitkit.datasets.digits import SPLIT_SEED, stratified_split
 from digitkit.datasets.load import load_train_and_test
 from digitkit.errors import ConfigError, DatasetError, GateError
 from digitkit.export import export_job, quantize, verify
@@ -139,7 +139,7 @@ def test_int8_gate_and_calibration(fast_run, few_digits, tmp_path, monkeypatch):
     assert "--no-int8" in error.hint
     assert not (tmp_path / "out").exists()
     train = load_train_and_test(few_digits).train
-    kept, off = stratified_split(train.labels, fast_run.recipe.validation, 0)
+    kept, off = stratified_split(train.labels, fast_run.recipe.validation, SPLIT_SEED)
     used = {image.tobytes() for image in seen[0]}
     assert used <= {image.tobytes() for image in train.images[kept]}
     assert not used & {image.tobytes() for image in train.images[off]}

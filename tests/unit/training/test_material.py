@@ -11,6 +11,7 @@ from support.errors import error_of
 from support.training import write_idx
 
 from digitkit.datasets.corrections import Correction, add_corrections
+from digitkit.datasets.mnist import split_mnist
 from digitkit.errors import DatasetError
 from digitkit.training import recipes
 from digitkit.training.material import (
@@ -68,6 +69,14 @@ def test_mnist_is_split_as_if_it_was_alone(small_mnist, corrections):
     alone, _ = split_validation(small_mnist.train, RECIPE)
     kept, _ = split_material(load_material(corrections, RECIPE), RECIPE)
     np.testing.assert_array_equal(small_mnist.train.images[kept[kept < 500]], alone.images)
+
+
+def test_all_networks_are_validated_on_the_same_digits(mnist_train):
+    trained, unseen = split_mnist()
+    for seed in (0, 1):
+        recipe = replace(recipes.get_recipe("best"), seed=seed)
+        kept, split_off = split_validation(mnist_train, recipe)
+        assert (kept.digest, split_off.digest) == (trained.digest, unseen.digest)
 
 
 def test_many_own_images_are_all_used(small_mnist, tmp_path, mnist_test):
