@@ -15,7 +15,8 @@ from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, LineReader
-from digitkit.reading.strip_ink import Ink
+from digitkit.reading.shapes import Shape
+from digitkit.reading.strip_ink import Ink, find_edges
 from digitkit.reading.strips import BAND, Member, Strip, group_rows
 
 AROUND = 3
@@ -27,6 +28,9 @@ MIN_PEAK = 0.65
 CLEAR_SIGN, CLEAR_POINT = 0.9, 0.8
 """A sign is seen where signs and points of a column are at least as likely as the first together, a
 point where points are at least as likely as the second."""
+
+MIN_SLOPE = 0.01
+"""Edges that are less steep than this on average are no measure for others."""
 
 RUN = 4
 """Number of columns that belong to the middle of a digit; twice as many to those of two 1s."""
@@ -95,6 +99,29 @@ class Line:
         """The same, of each class where it is most likely near the box."""
         columns = _near(self.probabilities, self._place(box))
         return np.asarray(columns.max(1), np.float32) if columns.shape[1] else None
+
+    def sharpness(self, shape: Shape) -> float:
+        """How steep a shape's edges are, relative to those of the row's digits."""
+        x, y = self.strip.place_of(shape)
+        height, width = shape.ink.shape
+        mask = np.zeros_like(self.ink.mask)
+        mask[y : y + height, x : x + width] = shape.ink
+        return self._slope_of(mask) / max(self._digits_slope, MIN_SLOPE)
+
+    def _slope_of(self, mask: U8) -> float:
+        """How steep the edges of ink in a mask are on average, relative to its strength."""
+        near = cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0
+        slopes = self._edges[near & (self._edges > 0)]
+        strength = cv2.mean(self.ink.strength, mask)[0]
+        return float(slopes.mean()) / strength if len(slopes) and strength else 0.0
+
+    @cached_property
+    def _digits_slope(self) -> float:
+        return self._slope_of(self.strip.digits)
+
+    @cached_property
+    def _edges(self) -> F32:
+        return find_edges(self.ink)
 
     def count_signs(self, box: Box) -> int:
         """How many signs and points the row clearly shows at a box."""

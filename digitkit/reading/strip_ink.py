@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import I32, U8
+from digitkit.arrays import F32, I32, U8
 from digitkit.images.cv import cv2
 from digitkit.reading.detections import quantile
 from digitkit.reading.ruled_lines import RuledLines, remove_lines
@@ -44,6 +44,15 @@ class Ink(NamedTuple):
     strength: U8
     labels: I32
     stats: I32
+
+
+def find_edges(ink: Ink) -> F32:
+    """How steep ink is at its edges, in levels per pixel, and 0 elsewhere; as large as its mask."""
+    square = np.ones((3, 3), np.uint8)
+    edges = cv2.subtract(cv2.dilate(ink.mask, square), cv2.erode(ink.mask, square))
+    down = cv2.Sobel(ink.strength, cv2.CV_32F, 0, 1, scale=1 / 8)
+    along = cv2.Sobel(ink.strength, cv2.CV_32F, 1, 0, scale=1 / 8)
+    return np.asarray(cv2.magnitude(down, along) * edges, np.float32)
 
 
 def find_ink(pixels: U8, digits: U8, is_outside: npt.NDArray[np.bool_], unit: float) -> Ink | None:

@@ -162,6 +162,11 @@ class Strip:
         pixels = np.asarray(cv2.GaussianBlur(pixels, (3, 3), 0), np.uint8)
         return find_ink(pixels, self.draw(self.place(self._accepted)), is_outside, self.unit)
 
+    @property
+    def digits(self) -> U8:
+        """Where the strokes of the accepted digits are, uint8 ``[height, width]``, 0 or 1."""
+        return self.cover(self.place(self._accepted))
+
     def place(self, members: Sequence[Member]) -> list[Placed]:
         """The ink of members in the strip, of those that are within it."""
         new = [member for member in members if member not in self._placed]

@@ -10,10 +10,16 @@ from digitkit import Digit
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
 from digitkit.reading.line_reader import NONE, POINT, SIGN
-from digitkit.reading.marks import _are_marks
+from digitkit.reading.marks import _are_low, _are_marks
 from digitkit.reading.results import Mark
 from digitkit.reading.settling import _looks_like_sign, drop_pieces_of_lines
 from digitkit.reading.shapes import Shape, classify
+
+
+def tell_marks(pieces: list[tuple[int, ...]]) -> list[bool]:
+    """Which pieces of ink may be marks, in a strip with digits 28 pixels high."""
+    stats = np.array(pieces, np.int32)
+    return list(_are_marks(stats, _are_low(stats, 28), 28))
 
 
 def turn(image: np.ndarray, degrees: float) -> np.ndarray:
@@ -106,6 +112,17 @@ def test_the_edge_of_a_shadow_is_no_ink(reader, one_of_each, corners):
     assert (number.text, number.complete) == ("583", True)
 
 
+@pytest.mark.parametrize(("blur", "complete"), [(2, False), (4, True), (6, True)])
+def test_a_dark_spot_beside_a_number_is_ink_if_it_is_as_sharp_as_digits(
+    reader, one_of_each, blur, complete
+):
+    spot = np.zeros((200, 244), np.float32)
+    cv2.ellipse(spot, (30, 110), (14, 10), 0, 0, 360, 190, -1)
+    image = write("2746", one_of_each) - cv2.GaussianBlur(spot, (0, 0), blur)
+    (number,) = reader.read(image.clip(0, 255).astype(np.uint8)).numbers
+    assert (number.text, number.complete) == ("2746" if complete else "?2746", complete)
+
+
 def test_a_long_tail_of_a_digit_is_no_ruled_line(reader, one_of_each):
     image = write("52 16", one_of_each)
     cv2.line(image, (90, 118), (166, 116), 40, 6, cv2.LINE_AA)
@@ -195,7 +212,7 @@ def test_a_short_comma_leans(ends, kind):
 def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
     # Paper, a digit, and what is beside its foot: apart from it, or reaching below it.
     pieces = [(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), (left, 30, 10, 8, 60)]
-    assert list(_are_marks(np.array(pieces, np.int32), 28)) == [False, False, is_point]
+    assert tell_marks(pieces) == [False, False, is_point]
 
 
 @pytest.mark.parametrize(
@@ -211,8 +228,8 @@ def test_the_foot_of_a_broken_stroke_is_no_comma(left, is_point):
     ],
 )
 def test_the_dots_of_a_colon_belong_to_no_digit(pieces, are_points):
-    stats = np.array([(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), *pieces], np.int32)
-    assert list(_are_marks(stats, 28)) == [False, False, *[are_points] * 2]
+    marks = tell_marks([(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), *pieces])
+    assert marks == [False, False, *[are_points] * 2]
 
 
 def test_a_semicolon_separates(reader, one_of_each):
@@ -261,7 +278,7 @@ def test_one_dot_of_a_colon_may_be_faint(reader, one_of_each, paler):
 def test_a_dash_beside_a_digit_is_no_part_of_it(left, height, is_dash):
     # Paper, a digit, and a level stroke beside it or across it.
     pieces = [(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), (left, 22, 12, height, 12 * height)]
-    assert list(_are_marks(np.array(pieces, np.int32), 28)) == [False, False, is_dash]
+    assert tell_marks(pieces) == [False, False, is_dash]
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.45])
