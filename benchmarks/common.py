@@ -1,17 +1,18 @@
-"""Shared by the benchmarks here: digits, options, interleaved timing, and tables of text."""
+"""Shared by the benchmarks here: digits, options, progress, interleaved timing, and tables."""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from digitkit.cli import show
 from digitkit.datasets.digits import DigitData
 from digitkit.datasets.mnist import load_mnist, split_mnist
 from digitkit.images.cv import cv2
@@ -19,6 +20,7 @@ from digitkit.system.machine import cpu_name, versions
 
 PEER = Path(__file__).resolve().parents[2] / "shared/peers/zoo-mnist-7.onnx"
 Samples = npt.NDArray[np.float64]
+Item = TypeVar("Item")
 
 DIGITS = ("validation", "train", "test")
 """Parts of MNIST that images are composed of: see `load_digits`."""
@@ -34,6 +36,14 @@ def load_digits(part: str) -> DigitData:
     if part != "validation":
         return load_mnist("test" if part == "test" else "train")
     return split_mnist()[1]
+
+
+def tracked(items: Sequence[Item], what: str = "reading") -> Iterator[Item]:
+    """The items, with a progress bar on standard error."""
+    with show.progress() as report:
+        for done, item in enumerate(items, 1):
+            yield item
+            report(what, done, len(items))
 
 
 def interleaved(

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from common import fit_options, load_digits, ran_on, table
+from common import fit_options, load_digits, ran_on, table, tracked
 
 from digitkit import Classifier
 from digitkit.arrays import F64, Box
-from digitkit.cli import show
 from digitkit.images.grey import GreyImage
 from digitkit.reading.context import context_features, own_features, weigh
 from digitkit.reading.detections import Classified, is_at
@@ -139,13 +138,11 @@ def main() -> None:
     mnist, classifier = load_digits("validation"), Classifier(options.model)
     strategy = PageStrategy(Detector())
     pages = []
-    with show.progress() as report:
-        for i in range(options.count):
-            scene = compose_scene(mnist.images, mnist.labels, np.random.default_rng([SEED, i]))
-            page = read_page(scene, strategy, classifier)
-            if page.classified:
-                pages.append(page)
-            report("reading", i + 1, options.count)
+    for i in tracked(range(options.count)):
+        scene = compose_scene(mnist.images, mnist.labels, np.random.default_rng([SEED, i]))
+        page = read_page(scene, strategy, classifier)
+        if page.classified:
+            pages.append(page)
     parts: list[list[F64]] = [[], [], []]
     truth = []
     for half in (0, 1):

@@ -16,12 +16,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from common import fit_options, load_digits, ran_on, table
+from common import fit_options, load_digits, ran_on, table, tracked
 from number_sets import FITTED, make_sheet
 
 from digitkit import Classifier
 from digitkit.arrays import F64, U8, Box
-from digitkit.cli import show
 from digitkit.datasets.digits import DigitData
 from digitkit.images.grey import GreyImage
 from digitkit.reading.combining import LEAST
@@ -112,16 +111,14 @@ def main() -> None:
     data, classifier, reader = load_digits("validation"), Classifier(options.model), LineReader()
     strategy = PageStrategy(Detector())
     own, row, labels = list[F64](), list[F64](), list[int]()
-    with show.progress() as report:
-        for number in range(options.count):
-            image, boxes, values = compose(data, number)
-            for box, by_itself, in_row in read_digits(strategy, classifier, reader, image):
-                written = [v for b, v in zip(boxes, values, strict=True) if is_at(box, b)]
-                if len(written) <= 1:
-                    own.append(by_itself)
-                    row.append(in_row)
-                    labels.append(int(written[0]) if written else NO_DIGIT)
-            report("reading", number + 1, options.count)
+    for number in tracked(range(options.count)):
+        image, boxes, values = compose(data, number)
+        for box, by_itself, in_row in read_digits(strategy, classifier, reader, image):
+            written = [v for b, v in zip(boxes, values, strict=True) if is_at(box, b)]
+            if len(written) <= 1:
+                own.append(by_itself)
+                row.append(in_row)
+                labels.append(int(written[0]) if written else NO_DIGIT)
     truth = np.array(labels)
     weights, both = fit(np.array(own), np.array(row), truth)
     names = ("classifier, in its context", "line reader", "both")

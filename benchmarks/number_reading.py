@@ -28,11 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import DIGITS, load_digits, ran_on, table
+from common import DIGITS, load_digits, ran_on, table, tracked
 from number_sets import KINDS, Sheet, Written, make_sheet
 
 from digitkit import Classifier, Number, Reader, figures
-from digitkit.cli import show
 from digitkit.images.cv import cv2
 from digitkit.models.calibration import expected_calibration_error
 from digitkit.reading.detections import common_area
@@ -226,18 +225,16 @@ def main() -> None:
     rows, lines = [], []
     for kind in [options.kind] if options.kind else KINDS:
         sheets = read[kind] = []
-        with show.progress() as report:
-            for i in range(options.count):
-                sheet = make_sheet(kind, data, options.seed, i)
-                found = match(sheet, reader.read(sheet.image).numbers)
-                sheets.append((sheet, found))
-                report(f"reading {kind}", i + 1, options.count)
-                lines += [
-                    f"{kind} {i}: {each.written.text if each.written else 'nothing'} read as "
-                    f"{each.number.text}, confidence {each.number.confidence:.4f}"
-                    for each in found
-                    if each.number.complete and not each.right
-                ]
+        for i in tracked(range(options.count), f"reading {kind}"):
+            sheet = make_sheet(kind, data, options.seed, i)
+            found = match(sheet, reader.read(sheet.image).numbers)
+            sheets.append((sheet, found))
+            lines += [
+                f"{kind} {i}: {each.written.text if each.written else 'nothing'} read as "
+                f"{each.number.text}, confidence {each.number.confidence:.4f}"
+                for each in found
+                if each.number.complete and not each.right
+            ]
         rows.append([kind, *summarize(sheets)])
     heads = ["", "numbers", "complete and right", "complete and wrong", "incomplete", "cells",
              "calibration error"]  # fmt: skip

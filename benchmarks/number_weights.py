@@ -15,14 +15,13 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from common import fit_options, load_digits, ran_on, table
+from common import fit_options, load_digits, ran_on, table, tracked
 from context import fit
 from number_reading import match
 from number_sets import FITTED, Sheet, make_sheet
 
 from digitkit import Classifier, Reader
 from digitkit.arrays import F64
-from digitkit.cli import show
 from digitkit.models.calibration import expected_calibration_error
 from digitkit.reading import numbers, trust
 from digitkit.reading.context import weigh
@@ -53,12 +52,7 @@ def make_sheets(count: int) -> list[Sheet]:
 
 def read_all(reader: Reader, sheets: Sequence[Sheet]) -> list[Reading]:
     """Read each image."""
-    readings = []
-    with show.progress() as report:
-        for i, sheet in enumerate(sheets):
-            readings.append(reader.read(sheet.image))
-            report("reading", i + 1, len(sheets))
-    return readings
+    return [reader.read(sheet.image) for sheet in tracked(sheets)]
 
 
 def split_fit(

@@ -11,11 +11,10 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from common import ran_on
+from common import ran_on, tracked
 from scenes import make_tilted
 
 from digitkit import Classifier, Reader
-from digitkit.cli import show
 from digitkit.datasets.mnist import load_mnist
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
@@ -32,13 +31,11 @@ def main() -> None:
     mnist = load_mnist("train")
     reader = Reader(Classifier(options.model), orientation="auto")
     corrected = turned = 0
-    with show.progress() as report:
-        for i in range(options.count):
-            page, _ = make_tilted(mnist, np.random.default_rng([2027, options.seed, i]))
-            turned += reader.read(page).turn != 0
-            turn = 90 * (1 + i % 3)
-            corrected += (reader.read(rotate(page, turn)).turn + turn) % 360 == 0
-            report("reading", i + 1, options.count)
+    for i in tracked(range(options.count)):
+        page, _ = make_tilted(mnist, np.random.default_rng([2027, options.seed, i]))
+        turned += reader.read(page).turn != 0
+        turn = 90 * (1 + i % 3)
+        corrected += (reader.read(rotate(page, turn)).turn + turn) % 360 == 0
     print(f"{ran_on()}; {options.count} pages")
     print(f"turned pages corrected: {corrected / options.count:.1%}")
     print(f"level pages turned: {turned / options.count:.1%} ({turned})")

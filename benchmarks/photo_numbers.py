@@ -19,11 +19,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import ran_on, table
+from common import ran_on, table, tracked
 from photos import GROUPS, Label, read_labels
 
 from digitkit import Classifier, Number, Reader
-from digitkit.cli import show
 from digitkit.images.cv import cv2
 from digitkit.reading.results import Reading
 
@@ -67,11 +66,9 @@ def main() -> None:
     reader = Reader(Classifier(options.model))
     labels = [label for label in read_labels(options.folder) if label.kind != "video"]
     judged: list[tuple[Label, Counts]] = []
-    with show.progress() as report:
-        for i, label in enumerate(labels):
-            counts = judge(label, reader.read(options.folder / label.file))
-            judged.append((label, counts))
-            report("reading", i + 1, len(labels))
+    for label in tracked(labels):
+        counts = judge(label, reader.read(options.folder / label.file))
+        judged.append((label, counts))
     rows = []
     for group in GROUPS:
         own = [counts for label, counts in judged if label.group == group]

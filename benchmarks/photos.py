@@ -43,13 +43,12 @@ from typing import Any
 import numpy as np
 from alignment import Edits, align
 from classical import Classical
-from common import ran_on, table
+from common import ran_on, table, tracked
 from general_ocr import GeneralOcr
 from tutorial import Tutorial
 from videos import Playback, play, print_videos
 
 from digitkit import Classifier, Reader
-from digitkit.cli import show
 from digitkit.errors import DigitkitError, ImageError, printable_path
 from digitkit.images.cv import cv2
 from digitkit.models.calibration import expected_calibration_error
@@ -160,14 +159,12 @@ def read_all(
     """Every image by every reader; the readers take turns, in a rotating order."""
     outcomes: dict[str, list[Outcome]] = {name: [] for name in readers}
     names = list(readers)
-    with show.progress() as report:
-        for number, label in enumerate(labels):
-            path = folder / label.file
-            path.stat()  # a labelled file must exist
-            for i in range(len(names)):
-                name = names[(number + i) % len(names)]
-                outcomes[name].append(_read(path, label, readers[name]))
-            report("reading", number + 1, len(labels))
+    for number, label in enumerate(tracked(labels)):
+        path = folder / label.file
+        path.stat()  # a labelled file must exist
+        for i in range(len(names)):
+            name = names[(number + i) % len(names)]
+            outcomes[name].append(_read(path, label, readers[name]))
     return outcomes
 
 

@@ -15,14 +15,13 @@ import string
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from common import fit_options, load_digits, ran_on, table
+from common import fit_options, load_digits, ran_on, table, tracked
 from number_sets import make_sheet
 from number_weights import split_fit
 from scenes import make_capitals, make_words
 
 from digitkit import Classifier, Reader
 from digitkit.arrays import F64, U8, Box
-from digitkit.cli import show
 from digitkit.datasets.digits import DigitData
 from digitkit.reading import words
 from digitkit.reading.detections import is_at
@@ -106,17 +105,15 @@ def main() -> None:
     images = [(kind, number) for kind, count in numbers.items() for number in range(count)]
     found = remember_words()
     features, right, count = list[F64](), list[float](), list[int]()
-    with show.progress() as report:
-        for done, place in enumerate(np.random.default_rng(0).permutation(len(images)), 1):
-            image, written = compose(data, *images[place])
-            found.clear()
-            reader.read(image)
-            for word, boxes in found:
-                hits = [any(is_at(box, other) for other in written) for box in boxes]
-                features.append(word.features)
-                right.append(float(np.mean(hits)))
-                count.append(len(hits))
-            report("reading", done, len(images))
+    for place in tracked(np.random.default_rng(0).permutation(len(images)).tolist()):
+        image, written = compose(data, *images[place])
+        found.clear()
+        reader.read(image)
+        for word, boxes in found:
+            hits = [any(is_at(box, other) for other in written) for box in boxes]
+            features.append(word.features)
+            right.append(float(np.mean(hits)))
+            count.append(len(hits))
     shares, digits = np.array(right), np.array(count)
     weights, probability = split_fit(np.array(features), shares > 0.5, decay=DECAY)
     second = slice(len(shares) - len(probability), None)
