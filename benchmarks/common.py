@@ -30,7 +30,7 @@ def load_digits(part: str) -> DigitData:
     """MNIST's digits for composed images.
 
     Args:
-        part: ``validation`` for the training images that no shipped network was trained on,
+        part: ``validation`` for the training images that no shipped classifier was trained on,
             ``train`` for all training images, or ``test``, for final figures only.
     """
     if part != "validation":

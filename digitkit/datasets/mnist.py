@@ -169,7 +169,7 @@ def load_mnist(split: Split, *, progress: Progress = no_progress) -> DigitData:
 
 
 def split_mnist() -> tuple[DigitData, DigitData]:
-    """MNIST's training set, split into what the shipped networks are trained and validated on.
+    """MNIST's training set, split into what networks are trained on and validated on.
 
     Raises:
         DatasetError: as `load_mnist` raises.
