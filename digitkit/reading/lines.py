@@ -30,7 +30,7 @@ CLEAR_SIGN, CLEAR_POINT = 0.9, 0.8
 point where points are at least as likely as the second."""
 
 MIN_SLOPE = 0.01
-"""Edges that are less steep than this on average are no measure for others."""
+"""The edges of digits count as at least this steep, per pixel and relative to their strength."""
 
 RUN = 4
 """Number of columns that belong to the middle of a digit; twice as many to those of two 1s."""
@@ -103,21 +103,29 @@ class Line:
     def sharpness(self, shape: Shape) -> float:
         """How steep a shape's edges are, relative to those of the row's digits."""
         x, y = self.strip.place_of(shape)
-        height, width = shape.ink.shape
-        mask = np.zeros_like(self.ink.mask)
-        mask[y : y + height, x : x + width] = shape.ink
-        return self._slope_of(mask) / max(self._digits_slope, MIN_SLOPE)
+        mask = cv2.copyMakeBorder(shape.ink, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+        # The window with a border of a pixel, as far as it is in the strip.
+        (top, bottom), (left, right) = (
+            (max(0, start - 1), min(side, start + length + 1))
+            for start, length, side in zip(
+                (y, x), shape.ink.shape, self.ink.mask.shape, strict=True
+            )
+        )
+        own = np.asarray(mask[top - y + 1 : bottom - y + 1, left - x + 1 : right - x + 1], np.uint8)
+        window = slice(top, bottom), slice(left, right)
+        return self._slope_of(own, window) / max(self._digits_slope, MIN_SLOPE)
 
-    def _slope_of(self, mask: U8) -> float:
-        """How steep the edges of ink in a mask are on average, relative to its strength."""
+    def _slope_of(self, mask: U8, window: tuple[slice, slice]) -> float:
+        """How steep the edges of a window's ink are on average, relative to its strength."""
+        edges, strength = self._edges[window], self.ink.strength[window]
         near = cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0
-        slopes = self._edges[near & (self._edges > 0)]
-        strength = cv2.mean(self.ink.strength, mask)[0]
-        return float(slopes.mean()) / strength if len(slopes) and strength else 0.0
+        slopes = edges[near & (edges > 0)]
+        own = cv2.mean(strength, mask)[0]
+        return float(slopes.mean()) / own if len(slopes) and own else 0.0
 
     @cached_property
     def _digits_slope(self) -> float:
-        return self._slope_of(self.strip.digits)
+        return self._slope_of(self.strip.digits, (slice(None), slice(None)))
 
     @cached_property
     def _edges(self) -> F32:

@@ -70,9 +70,9 @@ FAINT = 0.48
 """Ink of the digits' pen is at least this fraction as strong as their strokes; what is weaker is
 the edge of a shadow."""
 
-SHARP, SHADOW = 0.6, 0.3
-"""Ink whose edges are less steep than this fraction of those of its row's digits, and whose longer
-side is at least this, in heights, is a shadow or a reflection."""
+SHARP, SHADOW = 0.6, 1.1
+"""Ink whose edges are less steep than this fraction of those of its row's digits, and that is wider
+than this, in heights, is a shadow or a reflection; what is narrower may be a smudged digit."""
 
 FAINT_POINT = 0.3
 """Minimum strength of a point that the row shows, as a fraction of that of the digits' strokes."""
@@ -165,12 +165,12 @@ def _find_written(line: Line, shapes: Sequence[Shape]) -> list[Shape]:
 
 
 def is_written(line: Line, shape: Shape) -> bool:
-    """Whether a shape is in its row, as strong as ink is, or likely a point, and no shadow."""
+    """Whether a shape is in its row, and as strong as ink is and no shadow, or likely a point."""
     if not (BAND[0] <= shape.middle <= BAND[1] and line.strip.is_near(shape)):
         return False
     strength = line.strip.strength(line.ink, shape)
     if strength >= FAINT:
-        return max(shape.width, shape.height) < SHADOW or line.sharpness(shape) >= SHARP
+        return shape.width <= SHADOW or line.sharpness(shape) >= SHARP
     return strength >= FAINT_POINT and _shows_point(line, shape)
 
 

@@ -116,11 +116,27 @@ def test_the_edge_of_a_shadow_is_no_ink(reader, one_of_each, corners):
 def test_a_dark_spot_beside_a_number_is_ink_if_it_is_as_sharp_as_digits(
     reader, one_of_each, blur, complete
 ):
-    spot = np.zeros((200, 244), np.float32)
-    cv2.ellipse(spot, (30, 110), (14, 10), 0, 0, 360, 190, -1)
-    image = write("2746", one_of_each) - cv2.GaussianBlur(spot, (0, 0), blur)
+    image = np.hstack([np.full((200, 100), 235, np.uint8), write("2746", one_of_each)])
+    spot = np.zeros(image.shape, np.float32)
+    cv2.ellipse(spot, (90, 105), (60, 10), 0, 0, 360, 230, -1)
+    image = image - cv2.GaussianBlur(spot, (0, 0), blur)
     (number,) = reader.read(image.clip(0, 255).astype(np.uint8)).numbers
     assert (number.text, number.complete) == ("2746" if complete else "?2746", complete)
+
+
+@pytest.mark.parametrize("blur", [4, 5])
+def test_a_smudged_point_is_no_shadow(reader, one_of_each, blur):
+    image = write("27  5", one_of_each, step=30)
+    point = cv2.circle(np.zeros(image.shape, np.float32), (133, 123), 7, 190, -1)
+    image = image - cv2.GaussianBlur(point, (0, 0), blur)
+    assert reader.read(image.clip(0, 255).astype(np.uint8)).text == "27.5"
+
+
+@pytest.mark.parametrize("last", "35")
+def test_a_smudged_digit_is_no_shadow(reader, one_of_each, last):
+    image = write(f"274{last}", one_of_each)
+    image[:, 174:] = cv2.GaussianBlur(image, (0, 0), 6)[:, 174:]
+    assert reader.read(image).text == "274?"
 
 
 def test_a_long_tail_of_a_digit_is_no_ruled_line(reader, one_of_each):
