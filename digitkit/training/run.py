@@ -35,7 +35,7 @@ from digitkit.training.folder import (
 )
 from digitkit.training.forgetting import score_mixed
 from digitkit.training.material import Material, add_pages, load_material, mix_epoch, own_validation
-from digitkit.training.recipes import FINE_TUNE, Recipe, override
+from digitkit.training.recipes import FINE_TUNE, RECIPES, Recipe, override
 from digitkit.training.record import (
     FORMAT,
     RECORD,
@@ -166,7 +166,7 @@ def resume(folder: Path, watcher: Watcher) -> Run:
 
     Raises:
         RunError: the folder contains no run, its record or checkpoint is damaged or does not fit
-            its recipe, or another process trains in it.
+            its recipe, this digitkit has another version of that, or another process trains in it.
         DatasetError: the data has changed since the training began.
     """
     if not (folder / RECORD).is_file():
@@ -175,9 +175,18 @@ def resume(folder: Path, watcher: Watcher) -> Run:
         record = read_record(folder)
         if record.status == "complete":
             return load_run(folder)
+        recipe = record.recipe
+        known = RECIPES.get(recipe.name)
+        if known is not None and recipe.version != known.version:
+            raise RunError(
+                f"was started with version {recipe.version} of the recipe {recipe.name}, and this "
+                f"digitkit has version {known.version}",
+                subject=str(folder),
+                hint="start a new training",
+            )
         source = record.data.source
         config = TrainConfig(
-            recipe=record.recipe,
+            recipe=recipe,
             overrides=record.overrides,
             out=folder,
             data=Path(source) if source else None,

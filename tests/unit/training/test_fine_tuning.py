@@ -57,6 +57,7 @@ def test_net_and_negatives_are_those_of_the_start_unless_they_are_changed(
 ):
     fitted, _ = training.fit_to_start(config(**changes))
     assert (fitted.recipe.net, fitted.recipe.negatives) == ("digits-tiny", negatives)
+    assert fitted.recipe.seed == 0  # not that of the start, 2
 
 
 def test_the_record_says_where_it_started_and_what_was_mixed(config, small_mnist):
