@@ -3,8 +3,8 @@
     python benchmarks/line_weights.py --count 400
 
 Strips, tables, rows with operators, dates (``number_sets.py``) and pages as the detector is trained
-on, all of digits that no shipped network was trained on, are read up to where the classifier's and
-the line reader's probabilities are combined. Prints the weights that make what was written most
+on, all of digits that no shipped classifier was trained on, are read up to where the probabilities
+of classifier and line reader are combined. Prints the weights that make what was written most
 likely, without the least probability of slashes, and how many digits are right at each number of
 wrong ones: by the classifier in its context, by the line reader, and by both.
 """

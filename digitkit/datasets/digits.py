@@ -86,8 +86,8 @@ VALIDATION = 1 / 12
 """The fraction of the training images that is split off for validation."""
 
 SPLIT_SEED = 2
-"""The seed of that split, whatever the seed of the training: all trainings leave the same digits of
-MNIST unseen, and those with different seeds are compared on the same images."""
+"""The seed of that split, whatever the seed of the training: trainings that validate leave the same
+digits of MNIST unseen, and those with different seeds are compared on the same images."""
 
 
 def stratified_split(
