@@ -103,33 +103,25 @@ class Line:
     def sharpness(self, shape: Shape) -> float:
         """How steep a shape's edges are, relative to those of the row's digits."""
         x, y = self.strip.place_of(shape)
-        mask = cv2.copyMakeBorder(shape.ink, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-        # The window with a border of a pixel, as far as it is in the strip.
-        (top, bottom), (left, right) = (
-            (max(0, start - 1), min(side, start + length + 1))
-            for start, length, side in zip(
-                (y, x), shape.ink.shape, self.ink.mask.shape, strict=True
-            )
-        )
-        own = np.asarray(mask[top - y + 1 : bottom - y + 1, left - x + 1 : right - x + 1], np.uint8)
-        window = slice(top, bottom), slice(left, right)
-        return self._slope_of(own, window) / max(self._digits_slope, MIN_SLOPE)
+        return self._edge_slope(shape.ink, x, y) / max(self._digits_slope, MIN_SLOPE)
 
-    def _slope_of(self, mask: U8, window: tuple[slice, slice]) -> float:
-        """How steep the edges of a window's ink are on average, relative to its strength."""
-        edges, strength = self._edges[window], self.ink.strength[window]
-        near = cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0
+    def _edge_slope(self, ink: U8, x: int, y: int) -> float:
+        """How steep the edges of ink at a place are on average, relative to its strength."""
+        height, width = ink.shape
+        edges = self._edges[y : y + height + 2, x : x + width + 2]
+        near = cv2.dilate(np.pad(ink, 1), np.ones((3, 3), np.uint8)) > 0
         slopes = edges[near & (edges > 0)]
-        own = cv2.mean(strength, mask)[0]
-        return float(slopes.mean()) / own if len(slopes) and own else 0.0
+        strength = cv2.mean(self.ink.strength[y : y + height, x : x + width], ink)[0]
+        return float(slopes.mean()) / strength if len(slopes) and strength else 0.0
 
     @cached_property
     def _digits_slope(self) -> float:
-        return self._slope_of(self.strip.digits, (slice(None), slice(None)))
+        return self._edge_slope(self.strip.digits, 0, 0)
 
     @cached_property
     def _edges(self) -> F32:
-        return find_edges(self.ink)
+        """As `find_edges` returns them, with a border of a pixel around."""
+        return np.pad(find_edges(self.ink), 1)
 
     def count_signs(self, box: Box) -> int:
         """How many signs and points the row clearly shows at a box."""
