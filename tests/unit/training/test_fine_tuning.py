@@ -51,13 +51,17 @@ def config(small_mnist, corrections, tmp_path):
     return make
 
 
-@pytest.mark.parametrize(("changes", "negatives"), [({}, 0.25), ({"negatives": "0"}, 0)])
-def test_net_and_negatives_are_those_of_the_start_unless_they_are_changed(
-    config, changes, negatives
-):
+@pytest.mark.parametrize(
+    ("changes", "seed", "negatives"),
+    [
+        ({}, 0, 0.25), ({"own": "0"}, 0, 0.25), ({"seed": "5"}, 5, 0.25),
+        ({"negatives": "0"}, 0, 0.0),
+    ],
+)  # fmt: skip
+def test_the_net_is_that_of_the_start_and_the_rest_the_recipes(config, changes, seed, negatives):
     fitted, _ = training.fit_to_start(config(**changes))
-    assert (fitted.recipe.net, fitted.recipe.negatives) == ("digits-tiny", negatives)
-    assert fitted.recipe.seed == 0  # not that of the start, 2
+    assert (fitted.recipe.net, fitted.recipe.seed) == ("digits-tiny", seed)  # the start has seed 2
+    assert fitted.recipe.negatives == negatives
 
 
 def test_the_record_says_where_it_started_and_what_was_mixed(config, small_mnist):
@@ -72,6 +76,7 @@ def test_the_record_says_where_it_started_and_what_was_mixed(config, small_mnist
     assert record.data.train.count == 520
     assert record.data.train.name == "MNIST train and corrections"
     assert record.data.test.digest == small_mnist.test.digest
+    assert record.recipe.seed == 0
 
 
 def test_temperature_and_threshold_stay(config, monkeypatch):
