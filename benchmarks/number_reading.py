@@ -171,8 +171,10 @@ def draw_curve(title: str, sheets: Mapping[str, Read]) -> bytes:
     figure.suptitle(title.replace("; ", "\n"), fontsize=9)
     axes = figure.subplots()
     for kind, own in sheets.items():
-        curve = [point for point in risk_coverage(own) if point.kept >= LEAST_KEPT]
-        marks = [point for point in risk_coverage(own, THRESHOLDS) if point.kept]
+        curve, marks = (
+            [point for point in risk_coverage(own, limits) if point.kept >= LEAST_KEPT]
+            for limits in (None, THRESHOLDS)
+        )
         (line,) = axes.step(
             [100 * point.coverage for point in curve],
             [100 * point.risk for point in curve],

@@ -330,6 +330,8 @@ def test_risk_and_coverage(script):
     assert [point.threshold for point in reading.risk_coverage(sheets)] == [0.9, 0.8]
     assert reading.risk_coverage([(sheet, [])]) == []
     assert reading.draw_curve("nothing was read", {"strips": [(sheet, [])]})
+    few, none = (reading.draw_curve("a", {"strips": own}) for own in (sheets, [(sheet, [])]))
+    assert few == none  # the risk of three numbers is chance
 
 
 def test_orientations_are_counted(run):
