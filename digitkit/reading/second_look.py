@@ -32,7 +32,7 @@ from digitkit.reading.results import Digit
 from digitkit.reading.settling import classify_in_line
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import BAND, Member, group_rows
+from digitkit.reading.strips import BAND, Member, Strip, group_rows
 
 HALF_WIDTH = 0.65
 """A digit reaches at most this far to either side of its middle, in heights."""
@@ -50,6 +50,9 @@ digits that touch. Both are tried."""
 
 OVERLAP = 0.4
 """Digits that are alike and share more than this fraction of the smaller box are one."""
+
+SHARED = 0.7
+"""A doubtful digit is a part of a new one if that has more than this fraction of its ink."""
 
 MIN_CLEAR = 0.6
 """A digit that is found is only accepted if its row shows it with this probability."""
@@ -159,7 +162,20 @@ def _look_at(
         new.append(Member(replace(digit, row=strip.row), each.detection))
         if known:
             replaced.append(known)
-    return new, replaced
+    return new, [*replaced, *_find_parts(strip, own, new)]
+
+
+def _find_parts(strip: Strip, own: Sequence[Member], new: Sequence[Member]) -> Iterator[Member]:
+    """The doubtful digits of a row whose ink belongs to new ones that are accepted."""
+    accepted = [member for member in new if member.digit.accepted]
+    if not accepted:
+        return
+    found = strip.cover(strip.place(accepted))
+    for member in own:
+        ink = strip.cover(strip.place([member]))
+        shared = cv2.countNonZero(ink & found)
+        if not member.digit.accepted and shared > SHARED * cv2.countNonZero(ink):
+            yield member
 
 
 def _within(image: GreyImage, found: Classified) -> tuple[Classified, bool]:

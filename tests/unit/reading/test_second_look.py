@@ -96,6 +96,24 @@ def test_a_digit_of_which_only_a_part_was_detected_is_read_again(reader, one_of_
     assert reader.read(image).text == "2862"
 
 
+def test_two_parts_of_a_digit_that_were_detected_are_one(reader, one_of_each, detect_only):
+    image = write_row("28 2", one_of_each)
+    cv2.line(image, (140, 58), (144, 88), 40, 3, cv2.LINE_AA)
+    cv2.ellipse(image, (158, 88), (14, 12), 0, 0, 360, 40, 3, cv2.LINE_AA)
+
+    def split(found):
+        whole = found[2]
+        x, y, w, h = whole.box
+        height, width = whole.ink.shape
+        stem = replace(whole, box=(x, y, w // 5, h * 4 // 5))
+        stem = replace(stem, ink=whole.ink[: height * 4 // 5, : width // 5])
+        bowl = replace(whole, box=(x, y + h // 2, w, h - h // 2), ink=whole.ink[height // 2 :])
+        return [*found[:2], stem, bowl, found[3]]
+
+    detect_only(split)
+    assert reader.read(image).text == "2862"
+
+
 @pytest.mark.parametrize("thick", [1, 3])
 def test_the_sides_of_a_box_are_no_digits(reader, one_of_each, thick):
     image = write_row("28 40", one_of_each)
