@@ -13,6 +13,7 @@ import msgspec
 
 from digitkit.benchmark import jobs
 from digitkit.benchmark.job_results import WorkDone
+from digitkit.errors import os_reason
 from digitkit.system.processes import Child, ChildResult, call_in_child
 
 P = ParamSpec("P")
@@ -52,7 +53,8 @@ def run_throughput(limit: float, workers: int, /, **arguments: Any) -> float:
         arguments: those of `jobs.measure_throughput`.
 
     Raises:
-        JobError: one of them failed; the sum of the others would be taken for all.
+        JobError: one of them failed, or cannot be started; the sum of the others would be taken
+            for all.
     """
     name = jobs.measure_throughput.__name__
     children: list[Child] = []
@@ -65,8 +67,12 @@ def run_throughput(limit: float, workers: int, /, **arguments: Any) -> float:
     with ExitStack() as stack:
         stack.callback(watch.cancel)
         watch.start()
-        for _ in range(workers):
-            child = Child(jobs.__name__, name, arguments, errors=False)
+        for count in range(workers):
+            try:
+                child = Child(jobs.__name__, name, arguments, errors=False)
+            except OSError as error:
+                reason = f"only {count} of {workers} processes can be started"
+                raise JobError(f"{reason}: {os_reason(error)}") from error
             children.append(stack.enter_context(child))
         for child in children:
             child.read_item()

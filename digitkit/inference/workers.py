@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digitkit.errors import WorkerError
+from digitkit.errors import WorkerError, os_reason
 from digitkit.inference.pipeline import Outcome, Reporting, Summary, Tally, deliver
 from digitkit.inference.worker import (
     Answer,
@@ -78,7 +78,7 @@ def read_with_workers(
         What was read of some files; for what this process reads, an iterator of outcomes.
 
     Raises:
-        WorkerError: a process died, for example because memory ran out.
+        WorkerError: a process died, for example because memory ran out, or cannot be started.
     """
     from concurrent.futures.process import BrokenProcessPool
 
@@ -209,9 +209,20 @@ class _Pool:
             yield files
 
     def submit(self, files: _Files) -> _Task:
-        """Hand out a task."""
+        """Hand out a task; starts a process if none is free.
+
+        Raises:
+            WorkerError: it cannot be started.
+        """
         self._latest = files
-        task = _Task(files, self._pool.submit(work, files))
+        try:
+            task = _Task(files, self._pool.submit(work, files))
+        except OSError as error:
+            raise WorkerError(
+                f"a worker process cannot be started: {os_reason(error)}",
+                subject=item_name(files[0]),
+                hint="use fewer --workers",
+            ) from error
         self._out.append(task)
         return task
 

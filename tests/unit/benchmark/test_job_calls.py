@@ -1,5 +1,6 @@
 """Jobs in real processes: results, failures, and what is left after an interrupt."""
 
+import errno
 import os
 import shutil
 import signal
@@ -77,6 +78,15 @@ def test_throughput_of_which_one_fails(stand_in, tmp_path, model):
     """The others' sum would be taken for all."""
     with pytest.raises(JobError, match="one of 2 processes: "):
         run_throughput(1.0 if model == "hang" else 60, 2, model=model, folder=str(tmp_path))
+
+
+def test_more_processes_than_can_be_started(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(job_calls, "Child", refuse)
+    with pytest.raises(JobError, match="only 0 of 2 processes can be started: Too many open files"):
+        run_throughput(60, 2, model="fine")
 
 
 def ps(*options: object) -> list[str]:

@@ -1,5 +1,6 @@
 """From outcomes to sinks: tracking, failures, rules for rows, and worker processes."""
 
+import errno
 import itertools
 import os
 import time
@@ -14,7 +15,7 @@ from support.documents import pages_of, without_tag, write_tiff
 from support.errors import error_of
 from support.readings import make_digit, make_reading
 
-from digitkit.errors import ImageError, ModelRunError, SourceError
+from digitkit.errors import ImageError, ModelRunError, SourceError, WorkerError
 from digitkit.inference import pipeline, workers
 from digitkit.inference.pipeline import Reporting, read_each
 from digitkit.inference.worker import ResultFormat
@@ -178,6 +179,16 @@ def test_a_worker_that_dies_is_one_clear_error(digit_file, count):
     dies = partial(os._exit, 9)
     error = error_of(SourceError, list, read_with_workers(dies, slowly(), 1))
     assert "1.png" in str(error)
+    assert "--workers" in error.hint
+
+
+def test_a_worker_that_cannot_be_started(monkeypatch, digit_file):
+    def refuse(_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
+    error = error_of(WorkerError, list, read_with_workers(Reader, [digit_file(1, "1.png")], 2))
+    assert "cannot be started: Too many open files" in str(error)
     assert "--workers" in error.hint
 
 
