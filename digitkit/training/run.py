@@ -216,10 +216,12 @@ def resume(folder: Path, watcher: Watcher) -> Run:
 
 
 def is_recorded(material: Material, record: RunRecord) -> bool:
-    """Whether these are the images that a training was begun with."""
-    mix = record.mix
-    return material.train.digest == record.data.train.digest and (
-        mix is None or material.without_digit_sha256 == mix.without_digit_sha256
+    """Whether these are the images that a training was begun with, to train and to test on."""
+    mix, data = record.mix, record.data
+    return (
+        material.train.digest == data.train.digest
+        and material.test.digest == data.test.digest
+        and (mix is None or material.without_digit_sha256 == mix.without_digit_sha256)
     )
 
 

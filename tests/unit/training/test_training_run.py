@@ -284,5 +284,7 @@ def test_resume_refuses_what_does_not_fit(tmp_path, few_digits, mnist_test):
     (out / "run.json").write_bytes(before)
     (out / "checkpoint.pt").write_bytes(b"nothing")
     assert error_of(RunError, resume, out, Silent()).subject == str(out / "checkpoint.pt")
-    write_idx(data, "train", mnist_test.take(np.arange(300)))
-    assert error_of(DatasetError, resume, out, Silent()).subject == str(data)
+    for split in ("test", "train"):
+        write_idx(data, split, mnist_test.take(np.arange(300)))
+        assert error_of(DatasetError, resume, out, Silent()).subject == str(data)
+        shutil.copytree(few_digits, data, dirs_exist_ok=True)
