@@ -12,7 +12,7 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,21 +159,18 @@ def _connect(ray: Any, config: InferConfig) -> Iterator[None]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address == "local":
         options["include_dashboard"] = False
-    restore_errors = silence_native_errors()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ray.init(address, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        restore_errors()
-        raise ClusterError(
-            f"the Ray cluster cannot be reached: {one_line(error)}", subject=address
-        ) from error
-    try:
+    with ExitStack() as stack:
+        stack.callback(silence_native_errors())
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(address, **options)
+        except Exception as error:  # that itself, for example, where a node does not start in time
+            raise ClusterError(
+                f"the Ray cluster cannot be reached: {one_line(error)}", subject=address
+            ) from error
+        stack.callback(ray.shutdown)
         yield
-    finally:
-        ray.shutdown()
-        restore_errors()
 
 
 def _check_reachable(address: str) -> None:
