@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from digitkit.errors import to_json
+from digitkit.errors import ModelError, to_json
 from digitkit.models.classifier import Classifier
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.models.registry import CHECKSUMS
@@ -61,8 +61,9 @@ this page from the models' metadata; do not edit it.
 def write_card(folder: Path) -> None:
     """Write ``MODEL_CARD.md`` and ``SHA256SUMS`` for the digitkit models in `folder`.
 
+    Other networks in it are left out.
+
     Raises:
-        ModelError: a model cannot be loaded.
         OutputError: the files cannot be written.
     """
     models: list[tuple[Path, ModelContract]] = []
@@ -71,7 +72,10 @@ def write_card(folder: Path) -> None:
         if path.name in (DETECTOR_FILE, LINE_FILE, GREY_FILE):
             sums += f"{file_sha256(path)}  {path.name}\n"
             continue
-        model = Classifier(path)
+        try:
+            model = Classifier(path)
+        except ModelError:
+            continue  # not a digit model
         if model.contract is not None:
             models.append((path, model.contract))
             sums += f"{model.sha256}  {path.name}\n"
@@ -85,7 +89,7 @@ def write_card(folder: Path) -> None:
         + _grey_classifier(folder / GREY_FILE)
     )
     if (folder / NOTES).is_file():
-        text += "\n" + (folder / NOTES).read_text(encoding="utf-8")
+        text += "\n" + (folder / NOTES).read_text(encoding="utf-8", errors="replace")
     atomic.write_text(folder / CARD, text)
     atomic.write_text(folder / CHECKSUMS, sums)
 

@@ -87,6 +87,16 @@ def test_where_an_unfitted_calibration_is_from(fast_run, few_digits, tmp_path, s
         assert "a-fp32" not in line
 
 
+def test_other_networks_and_notes_in_the_folder_do_not_matter(shipped, tmp_path):
+    shutil.copy(shipped, tmp_path)
+    shutil.copy(shipped.parent / "lines.onnx", tmp_path / "another.onnx")
+    (tmp_path / "NOTES.md").write_bytes("Größe".encode("latin-1"))
+    write_card(tmp_path)
+    sums = (tmp_path / "SHA256SUMS").read_text()
+    assert [line.split()[1] for line in sums.splitlines()] == [shipped.name]
+    assert "Gr" in (tmp_path / "MODEL_CARD.md").read_text().splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("name", ""), ("name", "."), ("name", ".."), ("name", "a/b"), ("target", "z80")],
