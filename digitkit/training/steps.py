@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from digitkit.choices import MAX_THREADS
 from digitkit.errors import RecipeError, RunError, check_range, one_line
 from digitkit.system import atomic
+from digitkit.system.machine import usable_cores
 from digitkit.system.progress import Progress
 from digitkit.training.folder import read_tensors
 from digitkit.training.loop import Average
@@ -264,7 +264,7 @@ def _begin(task: StepTask[Config, Net], config: Config) -> tuple[Training[Net], 
         words = f"{load_weights(task, config.init / task.weights, net)}, then {words}"
     # Channels last is 1.5 times as fast on a CPU.
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, task.learning_rate / (2 if config.init else 1), total_steps=config.steps,
         pct_start=0.1 if config.init else 0.3,
@@ -280,7 +280,7 @@ def _fit(
     report: ReportProgress,
     prepare: Progress,
 ) -> None:
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     with torch_threads(config.threads or cores):
         data = task.samples(config, training.step, prepare)
     samples = DataLoader(
