@@ -134,12 +134,7 @@ def _items(names: Iterable[bytes]) -> Iterator[Item | Failure]:
 
 
 def _item(name: str) -> Item | Failure:
-    if is_address(name):
-        return _load(name)
-    try:
-        return to_item(name)
-    except (OSError, ValueError):  # reading it says what is wrong
-        return Path(name)
+    return _load(name) if is_address(name) else to_item(name)
 
 
 def _load(name: str) -> ImageBytes | Failure:

@@ -243,23 +243,18 @@ def _open_pages(data: bytes, name: str, *, exif: bool) -> Pages | None:
     return open_pages(data, name, exif=exif)
 
 
-def load_frame(path: str | os.PathLike[str], *, exif: bool = True) -> Frame:
+def load_frame(path: str | os.PathLike[str]) -> Frame:
     """Decode one image file; a large JPEG image only as far as reading digits needs.
 
     Args:
         path: of the file; or ``scan.tiff#2`` for a page of it.
-        exif: turn the image upright by its EXIF orientation.
 
     Raises:
         InputNotFoundError, SourceError: the file does not exist, or cannot be read.
         ImageError: it is not an image that digits can be read from, or has several pages.
         MissingDependencyError: a package that reads it is not installed.
     """
-    try:
-        item: Item = to_item(path)
-    except (OSError, ValueError):  # reading it says what is wrong
-        item = Path(path)
-    return load_item(item, exif=exif)
+    return load_item(to_item(path))
 
 
 def load_item(item: Item, *, exif: bool = True) -> Frame:

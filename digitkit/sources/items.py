@@ -43,11 +43,7 @@ Item = Path | PageOfFile | ImageBytes
 
 
 def to_item(path: str | os.PathLike[str]) -> Path | PageOfFile:
-    """A file; or ``scan.tiff#2``, where there is no file of this name, the page of one.
-
-    Raises:
-        OSError, ValueError: the name cannot be looked up.
-    """
+    """A file; or ``scan.tiff#2``, where there is no file of this name, the page of one."""
     text = os.fspath(path)
     parts = _PAGE.fullmatch(text)
     if parts is None or os.path.lexists(text) or not os.path.isfile(parts[1]):

@@ -6,7 +6,6 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, Protocol, TypeGuard, TypeVar
 
 import numpy as np
@@ -158,10 +157,7 @@ def _to_source(image: object, exif: bool) -> Item | Frame:
             raise InputNotFoundError("is an empty name", subject="''", hint="name a file")
         if is_address(path) and not os.path.lexists(path):
             raise address_error(path)
-        try:
-            return to_item(path)
-        except (OSError, ValueError):  # reading it says what is wrong
-            return Path(path)
+        return to_item(path)
     if isinstance(image, np.ndarray):
         return Frame("array", from_array(image))
     if isinstance(image, bytes | bytearray | memoryview):
