@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from digitkit.errors import DigitkitError, one_line
@@ -131,8 +132,6 @@ class ReadingLoop:
             ended = "the camera has ended" if self._live else "all files are read"
         except DigitkitError as error:
             ended = one_line(error)
-        except _StoppedError:
-            return
         except Exception as error:  # the page stays, and says so
             ended = f"reading has ended: {type(error).__name__}: {one_line(error)}"
         self._view.ended = ended
@@ -146,7 +145,8 @@ class ReadingLoop:
             items = find_inputs(config, self._notice).items
             limits = VideoLimits(config.max_frames, config.duration)
             frames = read_frames(items, exif=reader.obeys_exif, limits=limits)
-        with closing(read_each(reader, self._until_stopped(frames))) as outcomes:
+        frames = takewhile(lambda _: not self._stopped, frames)
+        with closing(read_each(reader, frames)) as outcomes:
             deliver(
                 outcomes,
                 [self._sink],
@@ -155,13 +155,3 @@ class ReadingLoop:
             )
         if self._live is not None:
             self._live.close()
-
-    def _until_stopped(self, frames: Any) -> Any:
-        for frame in frames:
-            if self._stopped:
-                raise _StoppedError
-            yield frame
-
-
-class _StoppedError(Exception):
-    """The service ends while files are read."""
