@@ -50,6 +50,11 @@ ReadFrames = Callable[[Any, Iterable[Frame | Failure]], Iterator[Any]]
 """Reads images with what reads them: pairs of an image and what was read, and failures."""
 
 
+def read_readings(reader: Reader, frames: Iterable[Frame | Failure]) -> Iterator[Outcome]:
+    """Read images, small ones in batches."""
+    return read_each(reader, frames, batch=BATCH)
+
+
 @dataclass(frozen=True)
 class ResultFormat:
     """In which format results are wanted; can be pickled.
@@ -62,15 +67,15 @@ class ResultFormat:
         number_rule: what each number must look like; None for anything.
         keep_images: of the readings themselves: whether the images are wanted, too; without them a
             frame's image is a single pixel.
-        read: reads images, a function of a module; None for `read_each`. What it returns is not
-            written down.
+        read: reads images, a function of a module. What another one than `read_readings` returns
+            is not written down.
     """
 
     how: LineFormat | TableForm | None = None
     quiet: bool = False
     number_rule: Field | None = None
     keep_images: bool = False
-    read: ReadFrames | None = None
+    read: ReadFrames = read_readings
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ class FileReader:
                 if pages > 1:
                     return
 
-        outcomes = read_with(self._reader, frames(), self._wanted, batch=BATCH)
+        outcomes = self._wanted.read(self._reader, frames())
         result: Result
         if self._wanted.how is not None:
             result = write_down(outcomes, cast(Reader, self._reader), self._wanted)
@@ -142,15 +147,6 @@ class FileReader:
         except INPUT_ERRORS as error:
             frame = to_failure(image.name, error, page=image.page_number(page))
         return frame, image.count if asked is None else 1
-
-
-def read_with(
-    reader: FrameReader, frames: Iterable[Frame | Failure], wanted: ResultFormat, *, batch: int = 1
-) -> Iterator[Outcome]:
-    """Read images with what `wanted` names; `batch` as for `read_each`."""
-    if wanted.read is not None:
-        return wanted.read(reader, frames)
-    return read_each(cast(Reader, reader), frames, batch=batch)
 
 
 def write_down(outcomes: Iterable[Outcome], reader: Reader, wanted: ResultFormat) -> Written:

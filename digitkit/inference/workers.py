@@ -17,7 +17,6 @@ from digitkit.inference.worker import (
     Result,
     ResultFormat,
     Written,
-    read_with,
     start,
     work,
 )
@@ -248,7 +247,7 @@ class _Pool:
             return iter([item])
         reader = self._own_reader = self._own_reader or self._make_reader()
         frames = read_frames([item], exif=reader.obeys_exif, limits=self._limits)
-        return read_with(reader, frames, self._wanted)
+        return self._wanted.read(reader, frames)
 
     def end(self) -> None:
         """End the processes, whatever they are doing."""
