@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from digitkit.benchmark import jobs
 from digitkit.benchmark.bench_config import BenchConfig
 from digitkit.benchmark.job_calls import JobError, run_job
-from digitkit.benchmark.report import ModelFacts
+from digitkit.benchmark.job_results import ModelFacts
 from digitkit.benchmark.variants import Variant
 from digitkit.errors import ModelError, ReportError, printable_path
 from digitkit.models.classifier import DEFAULT_INPUT_SCALE
@@ -87,10 +87,10 @@ def inspect_models(config: BenchConfig, paths: Sequence[tuple[str, Path]]) -> li
 
 
 def _inspect(config: BenchConfig, name: str, path: Path) -> ModelCandidate:
-    file = printable_path(path.name)
     try:
-        inspection = run_job(config.time_limit, jobs.inspect_model, model=str(path))
+        inspection = run_job(config.time_limit, jobs.inspect_model, model=str(path), name=name)
     except JobError as error:
+        file = printable_path(path.name)
         facts = ModelFacts(name, file, file_sha256(path), path.stat().st_size)
         return ModelCandidate(name, path, facts, error=str(error))
     scale = None
@@ -99,7 +99,7 @@ def _inspect(config: BenchConfig, name: str, path: Path) -> ModelCandidate:
     return ModelCandidate(
         name,
         path,
-        ModelFacts(name, file, **asdict(inspection.facts)),
+        inspection.facts,
         scale,
         inspection.fixed_batch,
         None,

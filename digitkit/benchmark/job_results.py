@@ -100,33 +100,50 @@ class StartedProgram:
 
 
 @dataclass(frozen=True)
-class ModelInspection:
-    """What a model is; see `digitkit.benchmark.report.ModelFacts`.
+class ModelFacts:
+    """A model that was measured.
 
     Attributes:
-        onnxruntime: version of ONNX Runtime.
-        onnxruntime_build: how it describes its build.
-        fixed_batch: whether the model takes one image at a time only.
-        facts: the remaining fields of `ModelFacts`, without name and file.
+        name: its name in the report.
+        file: its file's name, without folders, since reports travel.
+        sha256: SHA-256 of the file; null if it could not be read.
+        bytes: size of the file.
+        precision: ``fp32`` or ``int8``; null for a third-party model.
+        opset: version of the ONNX operators.
+        parameters: number of trained values.
+        multiply_adds: multiply-accumulate operations per image.
+        op_counts: number of nodes per operator.
+        not_counted: why the counts are null.
+        card_accuracy: accuracy on its test set as the model's contract states it, 0–1.
+        card_count: number of images in that test set.
     """
 
-    onnxruntime: str
-    onnxruntime_build: str
-    fixed_batch: bool
-    facts: InspectedFacts
-
-
-@dataclass(frozen=True)
-class InspectedFacts:
-    """The fields of `digitkit.benchmark.report.ModelFacts` that are read from the file."""
-
-    sha256: str
-    bytes: int
-    precision: Precision | None
-    card_accuracy: float | None
-    card_count: int | None
+    name: str
+    file: str
+    sha256: str | None = None
+    bytes: int | None = None
+    precision: Precision | None = None
     opset: int | None = None
     parameters: int | None = None
     multiply_adds: int | None = None
     op_counts: dict[str, int] | None = None
     not_counted: str | None = None
+    card_accuracy: float | None = None
+    card_count: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelInspection:
+    """A model that can be measured, and what measures it.
+
+    Attributes:
+        onnxruntime: version of ONNX Runtime.
+        onnxruntime_build: how it describes its build.
+        fixed_batch: whether the model takes one image at a time only.
+        facts: what the model is.
+    """
+
+    onnxruntime: str
+    onnxruntime_build: str
+    fixed_batch: bool
+    facts: ModelFacts

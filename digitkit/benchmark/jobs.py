@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from digitkit.benchmark.job_results import (
     ImageReadings,
-    InspectedFacts,
+    ModelFacts,
     ModelInspection,
     PacedSamples,
     Score,
@@ -28,7 +28,7 @@ from digitkit.benchmark.job_results import (
     SteadyState,
     WorkDone,
 )
-from digitkit.errors import one_line
+from digitkit.errors import one_line, printable_path
 from digitkit.system.kernel import parse_fields, parse_number, read_text
 
 if TYPE_CHECKING:
@@ -260,8 +260,12 @@ def start_program(command: Sequence[str]) -> StartedProgram:
     return StartedProgram(ms, peak)
 
 
-def inspect_model(model: str) -> ModelInspection:
+def inspect_model(model: str, name: str) -> ModelInspection:
     """Load a model as digitkit does, and describe it.
+
+    Args:
+        model: path of its file.
+        name: its name in the report.
 
     Raises:
         ModelError: it is not a digit model.
@@ -277,7 +281,9 @@ def inspect_model(model: str) -> ModelInspection:
         ort.__version__,
         ort.get_build_info(),
         classifier.fixed_batch,
-        InspectedFacts(
+        ModelFacts(
+            name,
+            printable_path(classifier.path.name),
             sha256=classifier.sha256,
             bytes=classifier.path.stat().st_size,
             precision=contract.precision if contract else None,

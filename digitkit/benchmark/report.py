@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 
 from digitkit.benchmark.findings import Finding
+from digitkit.benchmark.job_results import ModelFacts
 from digitkit.benchmark.stats import Samples
 from digitkit.benchmark.variants import MeasuredVariant, Variant
-from digitkit.choices import Precision
 from digitkit.errors import InputNotFoundError, ReportError, one_line, os_reason
 from digitkit.models.profiles import Profile
 from digitkit.system import atomic
@@ -30,39 +30,6 @@ from digitkit.system.machine import Machine
 
 REPORT_FORMAT: Final = "digitkit-bench/1"
 """In every report; the number goes up when an older digitkit could not read it correctly."""
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """A model that was measured.
-
-    Attributes:
-        name: its name in the report.
-        file: its file's name, without folders, since reports travel.
-        sha256: SHA-256 of the file; null if it could not be read.
-        bytes: size of the file.
-        precision: ``fp32`` or ``int8``; null for a third-party model.
-        opset: version of the ONNX operators.
-        parameters: number of trained values.
-        multiply_adds: multiply-accumulate operations per image.
-        op_counts: number of nodes per operator.
-        not_counted: why the counts are null.
-        card_accuracy: accuracy on its test set as the model's contract states it, 0–1.
-        card_count: number of images in that test set.
-    """
-
-    name: str
-    file: str
-    sha256: str | None = None
-    bytes: int | None = None
-    precision: Precision | None = None
-    opset: int | None = None
-    parameters: int | None = None
-    multiply_adds: int | None = None
-    op_counts: dict[str, int] | None = None
-    not_counted: str | None = None
-    card_accuracy: float | None = None
-    card_count: int | None = None
 
 
 @dataclass(frozen=True)

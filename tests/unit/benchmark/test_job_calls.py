@@ -25,7 +25,7 @@ def test_errors_name_files_without_folders(tmp_path):
     file = tmp_path / "broken.onnx"
     file.write_bytes(b"no model")
     for job, arguments in (
-        (jobs.inspect_model, {}),
+        (jobs.inspect_model, {"name": "broken"}),
         (jobs.measure_accuracy, {"runtime": "onnxruntime", "batch": 1, "scale": 1, "data": None}),
         (jobs.measure_stages, {"threads": 1, "scale": 1, "pictures": [], "runs": []}),
     ):

@@ -168,8 +168,9 @@ def test_whole_images(digit_file, shipped):
 
 
 def test_the_facts_of_a_model(shipped):
-    inspection = jobs.inspect_model(str(shipped))
+    inspection = jobs.inspect_model(str(shipped), "a")
     facts = inspection.facts
+    assert (facts.name, facts.file) == ("a", shipped.name)
     assert (facts.precision, facts.opset, inspection.fixed_batch) == ("int8", 18, False)
     assert (facts.bytes, facts.parameters > 10_000) == (shipped.stat().st_size, True)
     assert 0.99 < facts.card_accuracy < 1

@@ -127,9 +127,11 @@ class Jobs:
     def get_calls(self, job: str) -> list[dict]:
         return [values for name, values in self.calls if name == job]
 
-    def inspect_model(self, model):
+    def inspect_model(self, model, name):
         card = ("int8", 0.995, 10_000) if "digits" in model else (None, None, None)
-        facts = job_results.InspectedFacts("0" * 64, 1, *card)
+        fields = ("precision", "card_accuracy", "card_count")
+        stated = dict(zip(fields, card, strict=True))
+        facts = job_results.ModelFacts(name, Path(model).name, "0" * 64, 1, **stated)
         return job_results.ModelInspection("1.32.0", "x", self.fixed_batch, facts)
 
     def measure_accuracy(self, **values):
