@@ -8,10 +8,11 @@ from pathlib import Path
 from digitkit.errors import ModelError, to_json
 from digitkit.models.classifier import Classifier
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
+from digitkit.models.network import Network
 from digitkit.models.registry import CHECKSUMS
-from digitkit.reading.detector import DETECTOR_FILE, Detector
-from digitkit.reading.grey_classifier import GREY_FILE, GreyClassifier
-from digitkit.reading.line_reader import LINE_FILE, LineReader
+from digitkit.reading.detector import Detector
+from digitkit.reading.grey_classifier import GreyClassifier
+from digitkit.reading.line_reader import LineReader
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
 from digitkit.system.machine import cpu_name, versions
@@ -69,7 +70,7 @@ def write_card(folder: Path) -> None:
     models: list[tuple[Path, ModelContract]] = []
     sums = ""
     for path in sorted(folder.glob("[!.]*.onnx")):
-        if path.name in (DETECTOR_FILE, LINE_FILE, GREY_FILE):
+        if path.name in [kind.file for kind, *_ in _NETWORKS]:
             sums += f"{file_sha256(path)}  {path.name}\n"
             continue
         try:
@@ -84,9 +85,7 @@ def write_card(folder: Path) -> None:
         + _HEAD
         + _tables(models)
         + _figures(folder, models)
-        + _detector(folder / DETECTOR_FILE)
-        + _line_reader(folder / LINE_FILE)
-        + _grey_classifier(folder / GREY_FILE)
+        + "".join(_network(folder / kind.file, kind, *words) for kind, *words in _NETWORKS)
     )
     if (folder / NOTES).is_file():
         text += "\n" + (folder / NOTES).read_text(encoding="utf-8", errors="replace")
@@ -169,48 +168,54 @@ def _tables(models: list[tuple[Path, ModelContract]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _detector(path: Path) -> str:
-    """The section on the detector; empty if the folder has none."""
+def _network(path: Path, kind: type[Network], title: str, reads: str, trained: str) -> str:
+    """The section on a network next to the classifiers; empty if the folder has none.
+
+    Args:
+        path: its file.
+        kind: what loads it.
+        title: of the section.
+        reads: what it does, in words that follow its name.
+        trained: what it was trained on, after how it was.
+    """
     if not path.is_file():
         return ""
-    metadata = Detector(path).metadata
+    metadata = kind(path).metadata
     return (
-        f"\n## The detector\n\n{_file_facts(path, metadata)} finds the digits of a page: "
-        "for a grey image it predicts maps of their ink, of other ink, of their centres and of "
-        f"their bounding boxes (`digitkit.reading.detector`). {metadata['digitkit.training']} The "
-        "digits in them are MNIST's training digits, digits drawn from strokes, and digits, words "
-        "and signs of handwriting fonts; it was not trained on photographs.\n"
+        f"\n## {title}\n\n{_file_facts(path, metadata)} {reads} "
+        f"{metadata['digitkit.training']} {trained}\n"
     )
 
 
-def _line_reader(path: Path) -> str:
-    """The section on the line reader; empty if the folder has none."""
-    if not path.is_file():
-        return ""
-    metadata = LineReader(path).metadata
-    return (
-        f"\n## The line reader\n\n{_file_facts(path, metadata)} reads rows of digits as a "
-        "whole: for every second column of a level row it predicts the digit whose middle it is, "
-        "or a sign, a decimal separator, or none (`digitkit.reading.line_reader`). "
-        f"{metadata['digitkit.training']} The digits are those of the detector's scenes, but for "
-        "the twelfth of MNIST's training digits that validates `digits`, which is left out.\n"
-    )
-
-
-def _grey_classifier(path: Path) -> str:
-    """The section on the grey classifier; empty if the folder has none."""
-    if not path.is_file():
-        return ""
-    metadata = GreyClassifier(path).metadata
-    return (
-        f"\n## The grey classifier\n\n{_file_facts(path, metadata)} reads the pixels of a digit "
-        "that stands alone, where its ink cannot be extracted well, and of those on a page with "
-        "few, to tell them from letters and drawings: for a grey image of any size, "
-        "fitted into 40×40, it predicts the probabilities of the ten digits and of none "
-        f"(`digitkit.reading.grey_classifier`). {metadata['digitkit.training']} The digits are "
-        "those of the line reader; letters, signs, parts of digits, objects and empty paper are "
-        "what it learnt to reject.\n"
-    )
+_NETWORKS: tuple[tuple[type[Network], str, str, str], ...] = (
+    (
+        Detector,
+        "The detector",
+        "finds the digits of a page: for a grey image it predicts maps of their ink, of other ink, "
+        "of their centres and of their bounding boxes (`digitkit.reading.detector`).",
+        "The digits in them are MNIST's training digits, digits drawn from strokes, and digits, "
+        "words and signs of handwriting fonts; it was not trained on photographs.",
+    ),
+    (
+        LineReader,
+        "The line reader",
+        "reads rows of digits as a whole: for every second column of a level row it predicts the "
+        "digit whose middle it is, or a sign, a decimal separator, or none "
+        "(`digitkit.reading.line_reader`).",
+        "The digits are those of the detector's scenes, but for the twelfth of MNIST's training "
+        "digits that validates `digits`, which is left out.",
+    ),
+    (
+        GreyClassifier,
+        "The grey classifier",
+        "reads the pixels of a digit that stands alone, where its ink cannot be extracted well, "
+        "and of those on a page with few, to tell them from letters and drawings: for a grey "
+        "image of any size, fitted into 40×40, it predicts the probabilities of the ten digits "
+        "and of none (`digitkit.reading.grey_classifier`).",
+        "The digits are those of the line reader; letters, signs, parts of digits, objects and "
+        "empty paper are what it learnt to reject.",
+    ),
+)
 
 
 def _file_facts(path: Path, metadata: Mapping[str, str]) -> str:
