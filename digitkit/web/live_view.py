@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from digitkit.images import encode
-from digitkit.images.cv import cv2
+from digitkit.images.encode import encode_jpeg
+from digitkit.images.grey import resize_to
 from digitkit.reading.results import number_json
 from digitkit.sinks.drawing import draw
 
@@ -79,18 +79,16 @@ class LiveEvent:
     line: dict[str, Any]
 
 
-def encode_jpeg(image: U8, reading: Reading | None) -> bytes:
+def draw_jpeg(image: U8, reading: Reading) -> bytes:
     """A picture for people, as JPEG: with its numbers marked, and reduced.
 
     Args:
         image: uint8 ``[H, W]`` or ``[H, W, 3]`` BGR.
-        reading: what was read from it; None to leave it as it is.
+        reading: what was read from it.
     """
-    drawn: Any = image if reading is None else draw(image, reading)
+    drawn = draw(image, reading)
     ratio = MAX_SIDE / max(drawn.shape[:2])
-    if ratio < 1:
-        drawn = cv2.resize(drawn, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
-    return encode.encode_jpeg(drawn, JPEG_QUALITY)
+    return encode_jpeg(resize_to(drawn, ratio) if ratio < 1 else drawn, JPEG_QUALITY)
 
 
 class Subscriber:
@@ -107,7 +105,7 @@ class Subscriber:
         except asyncio.QueueFull:
             self._lost = True
 
-    async def next(self, seconds: float) -> LiveEvent | None:
+    async def next(self, seconds: float) -> LiveEvent:
         """The next event.
 
         Raises:
@@ -239,7 +237,7 @@ class LiveView:
             if shown is None:
                 return None
             if self._jpeg is None or self._jpeg[0] != shown.number:
-                data = await asyncio.to_thread(encode_jpeg, shown.frame.image, shown.reading)
+                data = await asyncio.to_thread(draw_jpeg, shown.frame.image, shown.reading)
                 self._jpeg = shown.number, data
             return self._jpeg[1]
 

@@ -23,7 +23,7 @@ from digitkit.sources.files import load_item
 from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes
 from digitkit.system.streams import silence_native_errors
-from digitkit.web.live_view import encode_jpeg
+from digitkit.web.live_view import draw_jpeg
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -126,7 +126,7 @@ class ImageReader:
                 values |= _detail(digit)
         return ReadAnswer(
             line,
-            encode_jpeg(frame.image, reading) if request.picture else None,
+            draw_jpeg(frame.image, reading) if request.picture else None,
             tuple(review_items(frame, reading)) if request.review else (),
             reading.ms.total,
         )

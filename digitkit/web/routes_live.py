@@ -101,7 +101,6 @@ async def _events(service: Service, last: int | None) -> AsyncIterator[bytes]:
                 continue
             except StopAsyncIteration:
                 return
-            assert event is not None
             if last is None or event.id is None or event.id > last:
                 yield _message(event.line["event"], event.line, event.id)
 

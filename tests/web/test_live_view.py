@@ -24,7 +24,7 @@ def count_encodings(monkeypatch) -> list[int]:
         encoded.append(int(image[0, 0, 0]))
         return bytes([encoded[-1]])
 
-    monkeypatch.setattr(live_view, "encode_jpeg", encode)
+    monkeypatch.setattr(live_view, "draw_jpeg", encode)
     return encoded
 
 
