@@ -43,7 +43,6 @@ from digitkit.errors import (
     ConfigError,
     DigitkitError,
     GateError,
-    InputNotFoundError,
     ReportError,
 )
 
@@ -207,7 +206,7 @@ def compare(
         _note(f"warning: {line}")
     if not any(comparison.rows for comparison in comparisons):
         names = " and ".join(map(str, reports))
-        raise InputNotFoundError("have no variant in common", subject=names)
+        raise ReportError("have no variant in common", subject=names)
 
 
 SUBCOMMANDS = {"compare": (compare, COMPARE_EXAMPLES)}

@@ -15,7 +15,7 @@ from digitkit.cli import show
 from digitkit.cli.exit_codes import INTERRUPTED
 from digitkit.cli.options import complete_model
 from digitkit.cli.train_report import print_summary
-from digitkit.errors import RecipeError, RunError, needs_extra
+from digitkit.errors import ConfigError, RecipeError, needs_extra
 from digitkit.models.calibration import MIN_CALIBRATION_IMAGES
 from digitkit.system.tables import Table
 
@@ -205,10 +205,10 @@ def _default_recipe(init: Path | None, data: Path | None) -> str:
 
 
 def _refuse(options: Mapping[str, object], reason: str) -> None:
-    """Raise `RunError` if any of these options is given; None stands for an omitted one."""
+    """Raise `ConfigError` if any of these options is given; None stands for an omitted one."""
     given = [option for option, value in options.items() if value is not None]
     if given:
-        raise RunError(f"{', '.join(given)} {reason}")
+        raise ConfigError(f"{', '.join(given)} {reason}")
 
 
 def _resume(folder: Path) -> None:
