@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from digitkit.arrays import Box
 from digitkit.reading.confidence import format_confidence
 from digitkit.reading.results import Digit, Number, Reading
 from digitkit.sources.frames import Failure
@@ -38,11 +37,6 @@ class Record:
     frame: int | None = None
     time: datetime | None = None
     position: float | None = None
-
-    @property
-    def box(self) -> Box | None:
-        """Bounding box of the number, pixels of the upright image."""
-        return None if self.number is None else self.number.box
 
 
 def reading_records(reading: Reading) -> Iterator[Record]:

@@ -86,8 +86,8 @@ class XlsxSink:
                 "text": number.text,
                 "complete": number.complete,
                 "confidence": round_confidence(number.confidence),
+                **dict(zip(("x", "y", "width", "height"), number.box, strict=True)),
             }
-        values |= zip(("x", "y", "width", "height"), record.box or (), strict=False)
         incomplete = number is not None and not number.complete
         doubtful = COLUMNS if record.error or incomplete else ()
         self._sheet.add_row(values, doubtful, percent=("confidence",), tall=incomplete)

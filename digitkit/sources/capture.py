@@ -14,6 +14,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.decode import decode
 from digitkit.sources import picamera
 from digitkit.sources.camera_names import camera_kind, camera_name
+from digitkit.sources.urls import is_address
 from digitkit.sources.video import BROKEN_FRAMES
 
 OPEN_SECONDS = 10.0
@@ -127,7 +128,7 @@ def make_opener(camera: str, size: tuple[int, int] | None = None) -> Opener:
 def _open_with_opencv(
     name: str, size: tuple[int, int] | None, *arguments: int | str | list[int]
 ) -> Capture:
-    is_stream = "://" in name
+    is_stream = is_address(name)
     try:
         capture = cv2.VideoCapture(*arguments)
     except cv2.error as error:

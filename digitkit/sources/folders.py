@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,10 +80,8 @@ def _kind_of(path: Path) -> _Kind:
     return "video" if is_video(path) else "other file"
 
 
-def _is_read(kind: _Kind, without: Container[_Kind] = ()) -> bool:
+def _is_read(kind: _Kind) -> bool:
     """Whether files of a kind are read: of some, where a package is installed."""
-    if kind in without:
-        return False
     return kind == "image" or (kind in _PACKAGES and find_spec(_PACKAGES[kind]) is not None)
 
 
@@ -97,7 +95,8 @@ def image_files(folder: Path) -> Iterator[Path | Failure]:
         A path for each file; a `Failure` for each folder that cannot be listed.
     """
     for item in walk(folder):
-        if isinstance(item, Failure) or _is_read(_kind_of(item), without=("PDF file",)):
+        kind = None if isinstance(item, Failure) else _kind_of(item)
+        if kind is None or (kind != "PDF file" and _is_read(kind)):
             yield item
 
 

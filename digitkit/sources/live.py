@@ -17,6 +17,7 @@ from digitkit.images.convert import from_array
 from digitkit.sources.camera_names import PI_CAMERA, camera_name
 from digitkit.sources.capture import OPEN_SECONDS, READ_SECONDS, Capture, Opener, make_opener
 from digitkit.sources.frames import Failure, Frame, to_failure
+from digitkit.sources.urls import is_address
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -108,7 +109,7 @@ class Live:
         self._camera = camera
         self._opener = opener or make_opener(camera, size)
         self._retry = retry
-        self._patient = retry == math.inf or ("://" in camera and retry > 0)
+        self._patient = retry == math.inf or (is_address(camera) and retry > 0)
         self._interval = 1 / fps if fps else 0.0
         self._remaining = math.inf if max_frames is None else max_frames
         self._duration = math.inf if duration is None else duration
@@ -298,7 +299,7 @@ class Live:
             subject=self.name,
             hint=(
                 "check that a video player shows it"
-                if "://" in self._camera
+                if is_address(self._camera)
                 else "check that no other program uses it; a Raspberry Pi's camera module needs "
                 f"--camera {PI_CAMERA}"
             ),
@@ -314,7 +315,7 @@ class Live:
         """An opener's or a capture's error with this source as its subject, safe to display."""
 
         def mask(text: str) -> str:  # a library's text may quote the URL, and so the password
-            return text.replace(self._camera, self.name) if "://" in self._camera else text
+            return text.replace(self._camera, self.name) if is_address(self._camera) else text
 
         hint = None if error.hint is None else mask(error.hint)
         return type(error)(mask(error.problem), subject=self.name, hint=hint)

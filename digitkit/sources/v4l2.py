@@ -41,7 +41,7 @@ class VideoDevice:
     card: str = ""
     driver: str = ""
     captures: bool = False
-    trouble: str | None = None
+    trouble: Trouble | None = None
     group: str = "video"
 
     @property
