@@ -50,12 +50,20 @@ MIN_SCORE, MIN_SCORE_WRITTEN = 0.7, 0.55
 """Least share of the parts that must be found for a picture to be this form; and where nearly all
 that it can show are beside fields, so that handwriting may hide some."""
 
-GOOD = 0.13
-"""With this much more no other guess is tried."""
+GOOD, CLOSE = 0.13, 0.3
+"""With this much more, and at most this share of the residual that is allowed, no other guess is
+tried: where only some of the print is away from fields, the rest may be off its place."""
 
 MAX_RESIDUAL = 1.5
 """Greatest distance of the parts from where they should be, root mean square, in thousandths of the
 reference's longer side: half a millimetre of A4."""
+
+MIN_FOUND = 0.45
+"""Where at least this share of the parts is found in all regions, it is handwriting that moves them
+further."""
+
+REGIONS, MIN_REGION = (3, 4), 6
+"""Regions of the reference, across and down; those with fewer parts in the picture do not count."""
 
 MIN_PICTURE = 64
 """Least side of a picture in which features are looked for, pixels, as it was reduced."""
@@ -75,6 +83,7 @@ class Registration:
         score: share of the parts of the print that were found, 0–1, weighted by how alike they are.
         method: what the first guess came from: ``markers``, ``squares``, ``print``.
         min_score: the least score of this form in this picture.
+        least_found: the share of the parts that were found, 0–1, in the region where it is least.
     """
 
     placement: Placement
@@ -82,6 +91,7 @@ class Registration:
     score: float
     method: str
     min_score: float
+    least_found: float
 
     @property
     def fault(self) -> str | None:
@@ -91,13 +101,22 @@ class Registration:
                 f"only {math.floor(100 * self.score)}% of its print was found, at least "
                 f"{self.min_score:.0%} must be"
             )
-        limit = MAX_RESIDUAL * max(self.placement.shape) / 1000
-        if self.residual > limit:
+        if self.residual > self.limit and self.least_found < MIN_FOUND:
             return (
                 f"its print is {self.residual:.2f} pixels of the reference off its place, at most "
-                f"{limit:.2f} are allowed"
+                f"{self.limit:.2f} are allowed"
             )
         return None
+
+    @property
+    def limit(self) -> float:
+        """The greatest residual with which it can be read, pixels of the reference."""
+        return MAX_RESIDUAL * max(self.placement.shape) / 1000
+
+    @property
+    def quality(self) -> float:
+        """How good it is: 1 if all of the print is found, and in its place."""
+        return self.score - self.residual / self.limit
 
 
 @dataclass(frozen=True)
@@ -208,7 +227,8 @@ class Registrar:
                 found = self._refine(picture.image, guess)
                 if found is not None and is_better(found, best):
                     best = replace(found, method=method)
-                    if found.score >= found.min_score + GOOD and not found.fault:
+                    is_found = found.score >= found.min_score + GOOD
+                    if is_found and found.residual <= CLOSE * found.limit:
                         return best  # no other guess would be better
         return best
 
@@ -254,14 +274,15 @@ class Registrar:
             score = float(alike[found & counted].sum() / max(1, counted.sum()))
             residual = float(np.sqrt((off[near] ** 2).mean())) if near.any() else np.inf
         min_score = MIN_SCORE if is_enough else MIN_SCORE_WRITTEN
-        return Registration(placement, residual, score, "", min_score)
+        least_found = _least_found(self._places / self._fine.shape[::-1], found, inside)
+        return Registration(placement, residual, score, "", min_score, least_found)
 
 
 def is_better(found: Registration, best: Registration | None) -> bool:
-    """Whether a registration is better than the best one before: without a fault, then by score."""
+    """Whether a registration is better than the best before: without a fault, and by quality."""
     if best is None:
         return True
-    return (not found.fault, found.score) > (not best.fault, best.score)
+    return (not found.fault, found.quality) > (not best.fault, best.quality)
 
 
 def _match(reference: Features, picture: Features, shape: tuple[int, int]) -> F64 | None:
@@ -328,6 +349,21 @@ def _choose_parts(fine: U8, free: npt.NDArray[np.bool_]) -> tuple[F64, npt.NDArr
                 found.append((left + x, top + y, allowed[y, x]))
     places = np.array(found, np.float64).reshape(-1, 3)
     return places[:, :2], places[:, 2] > 0
+
+
+def _least_found(places: F64, found: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_]) -> float:
+    """The share of the parts that were found, 0–1, in the region where it is least.
+
+    Args:
+        places: of the parts, 0–1 across and down, ``[N, 2]``.
+        found: which were found, bool ``[N]``.
+        inside: which the picture shows, bool ``[N]``.
+    """
+    across, down = REGIONS
+    region = (places[:, 0] * across).astype(int) + across * (places[:, 1] * down).astype(int)
+    shown, seen = (np.bincount(region, each, across * down) for each in (inside, found & inside))
+    counts = shown >= MIN_REGION
+    return float((seen[counts] / shown[counts]).min(initial=1.0))
 
 
 def _find_parts(fine: U8, seen: U8, places: F64, reach: int) -> tuple[F64, F64]:
