@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from digitkit.arrays import F32, U8
-from digitkit.forms.field_ink import FieldInk
+from digitkit.arrays import F32, U8, Box
+from digitkit.forms.field_ink import FieldInk, to_region
 from digitkit.images.cv import cv2
 from digitkit.reading.combining import Weights
 from digitkit.reading.line_reader import COLUMN, HEIGHT, UNIT, LineReader
-from digitkit.reading.lines import look_up
+from digitkit.reading.lines import find_peaks, look_up
 
 TALL = 0.55
 """Digits are at least this high, relative to the highest ink of their field."""
@@ -26,30 +27,47 @@ Place = tuple[float, float, float, float]
 """A box of the reference: left, top, width and height, pixels."""
 
 
+@dataclass(frozen=True)
+class FieldLine:
+    """What the line reader sees in a field.
+
+    Attributes:
+        seen: the probabilities of all classes at each place, float32 ``[13]``; None for one that is
+            outside.
+        digits: how many digits it sees between the field's left and right edge.
+    """
+
+    seen: tuple[F32 | None, ...] = field(default=(), repr=False)
+    digits: int = 0
+
+
 def read_field(
-    reader: LineReader, ink: FieldInk, level: float, places: Sequence[Place]
-) -> list[F32 | None]:
-    """What the line reader sees at each place of a field.
+    reader: LineReader, ink: FieldInk, box: Box, level: float, places: Sequence[Place]
+) -> FieldLine:
+    """Read a field as a whole.
 
     Args:
         reader: the network.
         ink: of the field.
+        box: of the field.
         level: from which darkness on it is ink.
         places: the boxes of what may be digits.
-
-    Returns:
-        For each the probabilities of all classes, float32 ``[13]``; None where it is outside.
     """
     if not places:
-        return []
+        return FieldLine()
     boxes = np.array(places, np.float64)
     tall = boxes[boxes[:, 3] >= TALL * boxes[:, 3].max()]
     height = float(np.median(tall[:, 3])) * ink.ratio
     middle = (float(np.median(tall[:, 1] + tall[:, 3] / 2)) - ink.origin[1]) * ink.ratio
     scale = UNIT / max(height, 1.0)
     line = reader.read(_to_line(ink.ink, level, scale, middle))
-    centres = (boxes[:, 0] + boxes[:, 2] / 2 - ink.origin[0]) * ink.ratio * scale
-    return [look_up(line, x) for x in centres.tolist()]
+    centres = (boxes[:, 0] + boxes[:, 2] / 2 - ink.origin[0]) * ink.ratio
+    left, _, right, _ = to_region(box, ink)
+    peaks = find_peaks(line, 1 / scale, height)
+    return FieldLine(
+        tuple(look_up(line, x * scale) for x in centres.tolist()),
+        sum(left <= peak.x <= right for peak in peaks),
+    )
 
 
 def _to_line(ink: U8, level: float, scale: float, middle: float) -> U8:

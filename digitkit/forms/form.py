@@ -214,13 +214,13 @@ class Form:
         for (one, ink), part in zip(pairs, cut, strict=True):
             written = [each.box for each in part.segments if each.image is not None]
             own = list(itertools.islice(predictions, len(written)))
-            seen = read_field(self.line_reader, ink, level, written)
+            line = read_field(self.line_reader, ink, one.box, level, written)
             both = [
                 prediction if row is None else combine(prediction, row, FIELD_WEIGHTS)
-                for prediction, row in zip(own, seen, strict=True)
+                for prediction, row in zip(own, line.seen, strict=True)
             ]
             if isinstance(part, Lattice):
-                hypotheses = free_hypotheses(part, both, own)
+                hypotheses = free_hypotheses(part, both, own, line.digits)
             else:
                 hypotheses = comb_hypotheses(one, part, both, own)
             if not ink.is_inside:

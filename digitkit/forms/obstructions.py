@@ -1,11 +1,13 @@
-"""Obstructions of a field: a line that crosses out its number, or an object that covers a part."""
+"""What makes a field doubtful: a line that crosses out its number, an object that covers a part, or
+something written in paler ink than the rest of the form.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.field_ink import FieldInk, to_region
+from digitkit.forms.field_ink import MIN_INK, FieldInk, find_residue, to_region
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
 
@@ -25,9 +27,14 @@ EDGE = 0.5
 EDGE_HEIGHT = 0.3
 """Minimum height of a piece of ink that is the edge of an object, in heights of the field."""
 
+PALE_HEIGHTS = 0.3, 0.95
+"""A piece of paler ink between these heights may be a digit, in heights of the field."""
+
 
 def find_obstruction(one: FieldInk, box: Box, level: float) -> str | None:
-    """Why a field is doubtful, in words: it is partly covered, or crossed out. None if neither.
+    """Why a field is doubtful, in words; None if nothing is wrong with it.
+
+    It is partly covered or crossed out, or paler ink than that of the form may be a digit.
 
     Args:
         one: the field's ink.
@@ -39,7 +46,9 @@ def find_obstruction(one: FieldInk, box: Box, level: float) -> str | None:
     ink = (one.ink[part] >= level).astype(np.uint8)
     if one.edges is not None and _is_covered(ink, one.edges[part], one.near[part]):
         return "is partly covered"
-    return "is crossed out" if _is_crossed_out(ink) else None
+    if _is_crossed_out(ink):
+        return "is crossed out"
+    return "has paler ink, which is not read" if _has_paler_ink(one, box, level) else None
 
 
 def _is_covered(ink: U8, edges: U8, near: U8) -> bool:
@@ -71,3 +80,17 @@ def _is_crossed_out(ink: U8) -> bool:
         if cv2.erode(ink, line, borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
             return True
     return False
+
+
+def _has_paler_ink(one: FieldInk, box: Box, level: float) -> bool:
+    """Whether there is ink as high as a digit in a field of which nothing is as dark as `level`."""
+    left, top, right, bottom = to_region(box, one)
+    labels, stats = connect((one.ink >= MIN_INK).astype(np.uint8))
+    strong = np.bincount(labels.ravel(), (one.ink >= level).ravel(), len(stats))
+    x = stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] / 2
+    y = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2
+    height = stats[:, cv2.CC_STAT_HEIGHT] / (bottom - top)
+    is_pale = (left < x) & (x < right) & (top < y) & (y < bottom) & (strong == 0)
+    is_pale &= (height > PALE_HEIGHTS[0]) & (height < PALE_HEIGHTS[1])
+    is_pale &= ~find_residue(one, labels, stats, MIN_INK)
+    return bool(is_pale[1:].any())

@@ -263,7 +263,7 @@ def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> flo
 
 
 def free_hypotheses(
-    lattice: Lattice, predictions: Sequence[Prediction], own: Sequence[Prediction]
+    lattice: Lattice, predictions: Sequence[Prediction], own: Sequence[Prediction], seen: int
 ) -> Hypotheses:
     """The likeliest chains of digits of a free field.
 
@@ -271,6 +271,7 @@ def free_hypotheses(
         lattice: the field's ink.
         predictions: of each segment's image.
         own: the same by the classifier alone.
+        seen: how many digits the line reader sees in the field.
     """
     if not lattice.segments:
         return Hypotheses((), lattice.doubts)
@@ -308,7 +309,10 @@ def free_hypotheses(
         share = probability / total[-1]
         if all(slot.options for slot in slots) and share >= MIN_SHARE:
             segmentations.append(Segmentation(slots, separators, share))
-    doubts = word_doubt([own[place] for place in best[-1][0][1]])
+    chosen = best[-1][0][1]
+    doubts = word_doubt([own[place] for place in chosen])
+    if seen > len(chosen):
+        doubts = (*doubts, "two of its digits may touch")
     return Hypotheses(
         tuple(segmentations),
         (*(lattice.doubts if segmentations else ("its ink cannot be read",)), *doubts),

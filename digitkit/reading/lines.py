@@ -161,26 +161,24 @@ class Line:
 
     def _find_shown(self, shown: F32, least: float) -> list[Peak]:
         runs = _find_runs((shown >= least).tolist())
-        return [self.peak(columns, shown) for is_clear, columns in runs if is_clear]
+        return [
+            _to_peak(self.probabilities, columns, shown, self._scale)
+            for is_clear, columns in runs
+            if is_clear
+        ]
 
     @cached_property
     def peaks(self) -> list[Peak]:
         """Where the line reader sees digits, from the left."""
-        return _find_peaks(self)
+        return find_peaks(self.probabilities, self._scale, self.strip.unit)
 
-    def peak(self, columns: npt.NDArray[np.intp], likely: F32) -> Peak:
-        """The peak of neighbouring columns, with what the likeliest of them shows.
-
-        Args:
-            columns: ``[N]``, at least one.
-            likely: how likely each column of the row is the peak, ``[C]``.
-        """
-        best = int(columns[likely[columns].argmax()])
-        x = (float(columns.mean()) + 0.5) * COLUMN * self.strip.shape[0] / HEIGHT
-        return Peak(x, self.probabilities[:, best])
+    @property
+    def _scale(self) -> float:
+        """Pixels of the strip per pixel of the line reader's input."""
+        return self.strip.shape[0] / HEIGHT
 
     def _place(self, box: Box) -> float:
-        return self.strip.x_of(box) * HEIGHT / self.strip.shape[0]
+        return self.strip.x_of(box) / self._scale
 
 
 class Peak(NamedTuple):
@@ -209,19 +207,40 @@ def _find_runs(values: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.intp
         column += length
 
 
-def _find_peaks(line: Line) -> list[Peak]:
-    digits = line.probabilities[:SIGN]
+def _to_peak(probabilities: F32, columns: npt.NDArray[np.intp], likely: F32, scale: float) -> Peak:
+    """The peak of neighbouring columns, with what the likeliest of them shows.
+
+    Args:
+        probabilities: of the row.
+        columns: ``[N]``, at least one.
+        likely: how likely each column of the row is the peak, ``[C]``.
+        scale: of the peak's x coordinate, per pixel of the line reader's input.
+    """
+    best = int(columns[likely[columns].argmax()])
+    return Peak((float(columns.mean()) + 0.5) * COLUMN * scale, probabilities[:, best])
+
+
+def find_peaks(probabilities: F32, scale: float, unit: float) -> list[Peak]:
+    """Where the line reader sees digits, from the left.
+
+    Args:
+        probabilities: of a row, float32 ``[13, C]`` as `LineReader.read` returns them.
+        scale: pixels of the row, those of the peaks, per pixel of the line reader's input.
+        unit: height of the digits, pixels of the row.
+    """
+    digits = probabilities[:SIGN]
     kinds = np.where(digits.sum(0) >= MIN_PEAK, digits.argmax(0), -1).tolist()
     peaks = list[Peak]()
     for kind, columns in _find_runs(kinds):
         if kind >= 0:
             count = max(1, (len(columns) + 1) // RUN) if kind == 1 else 1
-            peaks += [line.peak(part, digits[kind]) for part in np.array_split(columns, count)]
+            parts = np.array_split(columns, count)
+            peaks += [_to_peak(probabilities, part, digits[kind], scale) for part in parts]
     kept = list[Peak]()
     for peak in peaks:
         last = kept[-1] if kept else None
         are_ones = last is not None and peak.digit == last.digit == 1
-        if last is None or are_ones or peak.x - last.x > APART * line.strip.unit:
+        if last is None or are_ones or peak.x - last.x > APART * unit:
             kept.append(peak)
         elif peak.seen[peak.digit] > last.seen[last.digit]:
             kept[-1] = peak  # of one digit that might be two

@@ -1,0 +1,43 @@
+"""Fields that are doubtful because there may be more in them than was read."""
+
+import numpy as np
+import pytest
+from support.forms import WRITTEN, blank_form, fill_form, put_digit, write_form
+
+from digitkit import Form
+
+
+@pytest.fixture(scope="module")
+def form(tmp_path_factory) -> Form:
+    return Form(write_form(tmp_path_factory.mktemp("form"), rules=""))
+
+
+@pytest.mark.parametrize(("text", "places"), [("617", (461, 2, 482)), ("814", (572, 416, 24))])
+def test_a_1_that_touches_the_next_digit_is_not_lost(form, mnist_test, text, places):
+    page = blank_form()
+    left = 66
+    for place, room in zip(places, (2, -5, 0), strict=True):
+        digit = mnist_test.images[place]
+        columns = np.flatnonzero(digit.max(0) > 64) * 36 // 28
+        put_digit(page, digit, left - int(columns[0]), 326)
+        left += int(columns[-1] - columns[0]) + room
+    one = form.read(page)["a"]
+    assert one.text == text or (one.status, one.reasons) == (
+        "doubtful", ("two of its digits may touch",),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("strength", [0.2, 0.35])
+@pytest.mark.parametrize("text", ["", "73"])
+def test_paler_ink_is_not_taken_for_nothing(form, one_of_each, text, strength):
+    dark = fill_form(one_of_each, WRITTEN | {"a": text}).astype(np.float64)
+    whole = fill_form(one_of_each)
+    one = form.read((dark + strength * (whole - dark)).astype(np.uint8))["a"]
+    assert (one.text, one.status) == (text, "doubtful")
+    assert "has paler ink, which is not read" in one.reasons
+
+
+def test_a_form_in_pale_ink_is_read(form, one_of_each):
+    blank = blank_form().astype(np.float64)
+    pale = (blank + 0.3 * (fill_form(one_of_each) - blank)).astype(np.uint8)
+    assert form.read(pale).values == WRITTEN
