@@ -10,6 +10,7 @@ constraints by chance although a digit was missed or is none.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -19,7 +20,6 @@ from digitkit.forms.hypotheses import Hypotheses, Segmentation
 from digitkit.forms.results import Status
 from digitkit.forms.rules import Rule
 from digitkit.forms.template import FormField, Template, chance_to_fit
-from digitkit.reading.confidence import format_confidence
 from digitkit.reading.fitting import Option, by_probability
 
 MAX_TRIED = 3000
@@ -288,7 +288,7 @@ def _judge(one: _Field, best: Candidate, confidence: float, doubts: tuple[str, .
     if doubts:
         confidence = min(confidence, DOUBTED)  # something is missing, however sure the rest is
     if status == "doubtful" and not doubts:
-        reasons = (*reasons, f"a digit is doubtful ({format_confidence(confidence, 0)})")
+        reasons = (*reasons, f"a digit is doubtful ({math.floor(100 * confidence)}%)")
     return Decision(best.text, status, confidence, reasons, best.choice, best.segmentation)
 
 

@@ -291,6 +291,8 @@ def test_without_a_constraint_a_doubtful_digit_is_doubtful(folder):
     decision = decide(template, found)["a"]
     assert (decision.text, decision.status) == ("7", "doubtful")
     assert decision.confidence == pytest.approx(0.7)
+    found["a"] = seen({7: 0.8969, 1: 0.1})  # 90% is certain enough
+    assert decide(template, found)["a"].reasons == ("a digit is doubtful (89%)",)
 
 
 def test_limits_that_exclude_nothing_prove_nothing(folder):
