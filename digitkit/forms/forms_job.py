@@ -148,17 +148,19 @@ def _check_corrections(
 ) -> Iterator[FormOutcome]:
     """Pass on what was read, and say which corrections are of none of it."""
     unused = {(source, name) for source, texts in form.corrections.items() for name in texts}
+    read = set[str]()
     for outcome in outcomes:
         if not isinstance(outcome, Failure):
             _, reading = outcome
+            read.add(reading.name)
             unused -= {(reading.name, one.name) for one in reading.fields}
         yield outcome
     if unused:
         source, name = min(unused)
-        notice(
-            f"not used: {len(unused):,} of the corrections, such as {name} of {source}, which was "
-            "not read; name the pictures as in the run with the report"
-        )
+        why = "which was not read; name the pictures as in the run with the report"
+        if source in read:
+            why = "whose form has no such field"
+        notice(f"not used: {len(unused):,} of the corrections, such as {name} of {source}, {why}")
 
 
 def _build_form(forms: FormConfig, make_reader: Callable[[], Reader]) -> Form:

@@ -112,6 +112,13 @@ def test_corrections_of_other_pictures_are_named(scan, template, correct):
     assert "not used: 1 of the corrections, such as total of" in result.stderr
 
 
+def test_a_correction_of_a_field_that_the_form_has_not(scan, template, correct):
+    file = correct(total="1000")
+    file.write_text(file.read_text().replace('"total"', '"sum"'))
+    result = run("infer", scan, "--form", template, "--corrections", file)
+    assert f"such as sum of {scan}, whose form has no such field" in result.stderr
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_pages_and_workers(template, one_of_each, tmp_path, workers):
     wrong = fill_form(one_of_each, WRITTEN | {"total": "1234"})
