@@ -41,7 +41,7 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
     Raises:
         InputNotFoundError: neither a shipped model nor a file has this name.
         ConfigError: a precision is unknown, or given for a file, which has only its own.
-        ModelError: this user has no access to the file's folder.
+        ModelError: it is a folder, or this user has no access to the file's folder.
     """
     check_choice("precision", precision, PrecisionChoice)
     path = Path(model)
@@ -50,20 +50,27 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
         raise InputNotFoundError(
             "the name of the model is empty", hint="use digits, or the path of an .onnx file"
         )
-    if path.suffix == "" and text == path.name and not path.exists():
+    is_name = path.suffix == "" and text == path.name
+    if is_name and (shipped_files(text) or not path.exists()):
         return _find_shipped(text, precision)
     if precision != "auto":
         raise ConfigError(
             f"applies to shipped models such as digits, but {text} is a file", field="precision"
         )
     try:
-        exists = path.is_file()
+        exists, is_folder = path.is_file(), path.is_dir()
     except PermissionError as error:  # raised up to Python 3.13
         raise ModelError(
             f"cannot be accessed: {os_reason(error)}",
             subject=text,
             hint="move it to where this user may read (a service does not see home folders)",
         ) from error
+    if is_folder:
+        raise ModelError(
+            "is a folder, not an .onnx file",
+            subject=text,
+            hint="digitkit export makes models of a run, in its folder exported",
+        )
     if not exists:
         raise InputNotFoundError("does not exist", subject=text)
     return path

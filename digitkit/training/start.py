@@ -25,7 +25,7 @@ from digitkit.training import nets
 from digitkit.training.folder import MAX_WEIGHTS_BYTES, WEIGHTS, load_run
 from digitkit.training.forgetting import check_forgotten
 from digitkit.training.recipes import Recipe
-from digitkit.training.record import UNCALIBRATED, CalibrationRecord, InitKind, InitRecord
+from digitkit.training.record import RECORD, UNCALIBRATED, CalibrationRecord, InitKind, InitRecord
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,10 @@ class Start:
 
 def is_model(init: Path) -> bool:
     """Whether what a training is to start from is an exported model, not a run folder."""
-    named = init.suffix == ".onnx" or init.name == str(init)
-    return named and not init.is_dir()
+    if init.is_dir():  # a folder with the name of a shipped model is not what is meant
+        is_run = (init / RECORD).is_file() or not shipped_files(str(init))
+        return not is_run
+    return init.suffix == ".onnx" or init.name == str(init)
 
 
 def load_start(init: Path, kind: InitKind | None = None) -> Start:
@@ -133,7 +135,7 @@ def _load_model(init: Path) -> Start:
 
 def _find_fp32(init: Path) -> Path:
     """The fp32 file of a shipped name, or the file itself."""
-    if init.suffix == "" and not init.exists():
+    if str(init) == init.name:
         for path in shipped_files(init.name):
             if path.stem.endswith("-fp32"):
                 return path

@@ -53,6 +53,10 @@ def test_a_shipped_name_is_its_fp32_file(tmp_path, monkeypatch):
     file = load_start(models_folder() / "digits-fp32.onnx")
     assert named.record.weights_sha256 == file.record.weights_sha256
     assert (named.record.run, named.record.kind, named.record.recipe) == ("digits", "model", "best")
+    Path("digits").mkdir()
+    assert load_start(Path("digits")).record == named.record
+    Path("digits/run.json").touch()  # a run folder
+    error_of(RunError, load_start, Path("digits"))
 
 
 @pytest.mark.parametrize("run", ["fast_run", "tiny_run"])
