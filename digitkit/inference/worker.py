@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from digitkit.sinks.lines import LineFormat, LineSink
 from digitkit.sources.files import INPUT_ERRORS, FileOpener
 from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.items import Item, PageOfFile, item_name
+from digitkit.system.interrupts import ignore_interrupts
 from digitkit.system.streams import silence_native_errors
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ _file_reader: FileReader | None = None
 def start(make_reader: Callable[[], FrameReader], wanted: ResultFormat, ended: Connection) -> None:
     """Begin a worker process, which exits soon after the other end of `ended` is closed."""
     global _file_reader
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out work
+    ignore_interrupts()  # Ctrl-C is for the process that hands out work
     threading.Thread(target=_exit_at, args=(ended,), daemon=True).start()
     silence_native_errors()
     cv2.setNumThreads(1)

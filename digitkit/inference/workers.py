@@ -25,6 +25,7 @@ from digitkit.sources.frames import Failure
 from digitkit.sources.items import ImageBytes, Item, PageOfFile, item_name
 from digitkit.sources.suffixes import is_video
 from digitkit.sources.video import ALL_FRAMES, VideoLimits
+from digitkit.system.interrupts import blocked_interrupts
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -215,7 +216,8 @@ class _Pool:
         """
         self._latest = files
         try:
-            task = _Task(files, self._pool.submit(work, files))
+            with blocked_interrupts():  # else one would show where a new process is
+                task = _Task(files, self._pool.submit(work, files))
         except OSError as error:
             raise WorkerError(
                 f"a worker process cannot be started: {os_reason(error)}",

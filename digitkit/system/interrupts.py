@@ -117,3 +117,23 @@ def handle_signals(
         yield
     finally:
         restore()
+
+
+@contextmanager
+def blocked_interrupts() -> Iterator[None]:
+    """Let SIGINT wait, also in processes that are started meanwhile; see `ignore_interrupts`."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_interrupts() -> None:
+    """Ignore SIGINT in a process that was started while it was blocked."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
