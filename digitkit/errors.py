@@ -286,7 +286,8 @@ def check_choice(field: str, value: object, choices: Any) -> None:
     """
     allowed = get_args(choices)
     if value not in allowed:
-        text = f"must be one of {', '.join(map(str, allowed))}, got {value!r}"
+        got = f"{value!r}, which is no text" if str(value) in allowed else repr(value)
+        text = f"must be one of {', '.join(map(str, allowed))}, got {got}"
         raise ConfigError(text, field=field)
 
 

@@ -13,7 +13,14 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
 from digitkit.choices import PrecisionChoice
-from digitkit.errors import ConfigError, ModelRunError, at_least, one_line
+from digitkit.errors import (
+    ConfigError,
+    ImageError,
+    InputTypeError,
+    ModelRunError,
+    at_least,
+    one_line,
+)
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE, ModelContract
 from digitkit.models.registry import find_model
 from digitkit.models.session import make_session, run_limited
@@ -162,7 +169,8 @@ class Classifier:
             float32 ``[N, 10]``, rows sum to 1.
 
         Raises:
-            ValueError: wrong shape or dtype.
+            ImageError: wrong shape or dtype.
+            InputTypeError: not an array.
         """
         return self.scores(images).probabilities
 
@@ -174,7 +182,8 @@ class Classifier:
                 `digitkit.images.normal_form`): ink bright on dark. N may be 0.
 
         Raises:
-            ValueError: wrong shape or dtype.
+            ImageError: wrong shape or dtype.
+            InputTypeError: not an array.
             ModelError: the model fails, or returns no probabilities.
         """
         scores = self._scores(images)
@@ -185,8 +194,10 @@ class Classifier:
 
     def _scores(self, images: U8) -> Scores:
         """`scores`, without a look at the values."""
+        if not isinstance(images, np.ndarray):
+            raise InputTypeError(f"images must be an array, got {type(images).__name__}")
         if images.dtype != np.uint8 or images.shape[1:] not in ((28, 28), (1, 28, 28)):
-            raise ValueError(
+            raise ImageError(
                 f"images must be uint8 [N, 28, 28], got {images.dtype} {list(images.shape)}"
             )
         if len(images) == 0:
@@ -253,7 +264,8 @@ class Classifier:
             A `Prediction` for one image; a list in the same order for many.
 
         Raises:
-            ValueError: wrong shape or dtype.
+            ImageError: wrong shape or dtype.
+            InputTypeError: not an array.
             ModelError: the model fails, or returns no probabilities.
         """
         if isinstance(images, np.ndarray) and images.ndim == 2:

@@ -122,6 +122,8 @@ class Reader:
                 raise ConfigError("cannot be combined with the mode number", field="gap")
         check_range("threads", threads, 1, MAX_THREADS)
         if isinstance(model, Classifier):
+            if precision != "auto":
+                raise ConfigError("cannot be combined with a Classifier", field="precision")
             self.classifier = model
         else:
             self.classifier = Classifier(model, precision=precision, threads=threads)

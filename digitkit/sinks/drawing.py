@@ -6,8 +6,10 @@ from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
+from digitkit.images.convert import from_array
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.results import Digit, Number, Reading
@@ -27,7 +29,7 @@ MAX_LABELS = 1000
 """Most digits for whose labels room is looked for; a thousand take a second."""
 
 
-def draw(image: U8, reading: Reading) -> U8:
+def draw(image: npt.NDArray[np.generic], reading: Reading) -> U8:
     """The image with its numbers and digits marked.
 
     Above each number there is a bracket with its text; it is dashed and red, with a ``?`` in the
@@ -36,14 +38,17 @@ def draw(image: U8, reading: Reading) -> U8:
     their confidence.
 
     Args:
-        image: uint8 ``[H, W]`` or ``[H, W, 3]``, as the source decoded it.
+        image: as it was read; an array that `Reader.read` takes.
         reading: what was read from it.
 
     Returns:
         uint8 ``[h, w, 3]`` BGR, upright; small images are enlarged so that the labels are
         legible.
+
+    Raises:
+        ImageError: `image` is not an image.
     """
-    image = rotate(image, reading.turn)
+    image = rotate(from_array(image), reading.turn)
     canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
     ratio = max(1, -(-MIN_SIDE // max(image.shape[:2])))
     if ratio > 1:

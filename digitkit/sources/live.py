@@ -59,7 +59,7 @@ class Live:
 
     def __init__(
         self,
-        camera: str,
+        camera: str | int,
         *,
         size: tuple[int, int] | None = None,
         retry: float = 30.0,
@@ -94,6 +94,7 @@ class Live:
             SourceError: `camera` names no kind of camera or stream.
             ConfigError: a value is out of range, or a size is asked of a stream.
         """
+        camera = str(camera)
         at_least("retry", retry, 0)
         for field, value in (("fps", fps), ("max_frames", max_frames), ("duration", duration)):
             if value is not None and not value > 0:

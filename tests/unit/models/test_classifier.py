@@ -9,8 +9,14 @@ import pytest
 from support.errors import error_of
 from support.paths import SHARED
 
-from digitkit import Classifier, Prediction, evaluate
-from digitkit.errors import ConfigError, InputNotFoundError, ModelError
+from digitkit import Classifier, Prediction, Reader, evaluate
+from digitkit.errors import (
+    ConfigError,
+    ImageError,
+    InputNotFoundError,
+    InputTypeError,
+    ModelError,
+)
 from digitkit.images.normal_form import normal_form
 from digitkit.models.registry import find_model, models_folder
 from digitkit.reading.detector import DETECTOR_FILE
@@ -34,6 +40,26 @@ def test_shipped_models_and_checksums():
     assert find_model("digits").name == "digits-int8.onnx"
     assert find_model("digits", "fp32").name == "digits-fp32.onnx"
     assert "empty" in error_of(InputNotFoundError, find_model, "").problem
+
+
+def test_a_folder_is_no_model(tmp_path, monkeypatch):
+    """Also one with the name of a shipped model, such as a folder of photos of digits."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("digits", "digits-fp32", "photos"):
+        Path(name).mkdir()
+    assert find_model("digits") == models_folder() / "digits-int8.onnx"
+    assert find_model("digits-fp32") == models_folder() / "digits-fp32.onnx"
+    for name in ("photos", "./digits"):
+        assert "is a folder" in str(error_of(ModelError, find_model, name))
+
+
+def test_what_are_no_images(shipped):
+    classifier = Classifier(shipped)
+    assert "got list" in str(error_of(InputTypeError, classifier.probabilities, [[0.0]]))
+    shape = np.zeros((1, 28, 28), np.float32)
+    assert "got float32" in str(error_of(ImageError, classifier.probabilities, shape))
+    assert error_of(ConfigError, Reader, classifier, precision="fp32").field == "precision"
+    assert "got 90, which is no text" in str(error_of(ConfigError, Reader, orientation=90))
 
 
 @pytest.mark.parametrize("name", SHIPPED)

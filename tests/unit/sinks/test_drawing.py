@@ -159,3 +159,10 @@ def test_sizes_and_places():
 def test_nothing_to_draw():
     empty: Reading = make_reading()
     assert draw(np.zeros((1, 1), np.uint8), empty).shape == (480, 480, 3)
+
+
+def test_an_image_is_drawn_as_it_was_read():
+    reading = make_reading(*digits("12"))
+    expected = draw(PAPER, reading)
+    for image in (PAPER / np.float32(255), PAPER[:, :, None]):
+        assert np.array_equal(draw(image, reading), expected)

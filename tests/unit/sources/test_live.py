@@ -51,7 +51,7 @@ def test_only_the_newest_frame_is_kept():
 
 
 def test_max_frames_and_the_fields_of_a_frame():
-    with Live("0", opener=Endless) as source:
+    with Live(0, opener=Endless) as source:
         pass
     assert list(source) == []  # closed before the first frame
     with Live("0", opener=Endless, max_frames=3) as source:
