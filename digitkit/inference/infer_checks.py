@@ -139,6 +139,9 @@ def _check_outputs(config: InferValues) -> None:
         if path is not None and os.path.isfile(path)
     }
     for field, path in (*config.output_files.items(), *config.output_folders.items()):
+        if str(path) == "-":
+            text = "must be a file or folder, got -, which stands for standard input"
+            raise ConfigError(text, hint="without --output standard output is used", field=field)
         if address_of(path):  # which may have a password in it
             raise ConfigError("must be a path, got an address", field=field)
         try:
@@ -184,7 +187,7 @@ def _check_format(config: InferValues) -> None:
             raise ConfigError("requires a Parquet table: --output FOLDER.parquet", field="rows")
     if config.resume and not config.is_resumable():
         raise ConfigError(
-            "requires files to read and an --output that is jsonl, csv or parquet",
+            "requires files to read and an --output that is jsonl, csv or, without --form, parquet",
             field="resume",
         )
 

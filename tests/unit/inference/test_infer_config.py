@@ -45,6 +45,7 @@ WATCH = {"watch": Path("arriving"), "output": Path("a.csv")}
         ("format", CAMERA | {"format": "xlsx", "output": Path("a")}),
         ("output", CAMERA | {"output": Path("a.xlsx")}),
         ("output", FILES | {"output": Path("/")}),
+        ("output", FILES | {"output": Path("-")}),
         ("annotate", FILES | {"annotate": Path(__file__)}),
         ("report", FILES | {"report": Path("page.jpg")}),
         *((name, WATCH | {name: 1}) for name in ("fps", "retry", "max_frames", "duration")),
