@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -97,7 +98,8 @@ def command(
     show.print_table(Table(("part", ">MB"), rows))
     show.print_line(f"{bundle.path}: {bundle.size / 1e6:.1f} MB, SHA-256 {bundle.sha256}")
     show.print_line(
-        f"next: copy it to the device, then: tar xf {bundle.path.name} && cd {bundle.folder} && "
+        "next: copy it to the device, then: "
+        f"tar xf {shlex.quote(bundle.path.name)} && cd {shlex.quote(bundle.folder)} && "
         "./install.sh",
         error=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,7 +100,7 @@ def _print_summary(out: Path, converted: Converted) -> None:
             "fewer digits are written than were seen, so that it is not known which is which"
         )
     if total:
-        show.print_line(f"next: digitkit train --init digits --data {out}")
+        show.print_line(f"next: digitkit train --init digits --data {shlex.quote(str(out))}")
 
 
 def _count(count: int, noun: str) -> str:

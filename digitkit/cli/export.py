@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +81,8 @@ def command(
             f"only int8 {only_int8}"
         )
     show.print_line(f"written to {exported[0].path.parent}")
-    show.print_line(f"next: digitkit infer IMAGE --model {exported[-1].path}")
+    model = shlex.quote(str(exported[-1].path))
+    show.print_line(f"next: digitkit infer IMAGE --model {model}")
 
 
 def _make_table(exported: list[Exported]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -220,6 +221,10 @@ def _resume(folder: Path) -> None:
         _train(folder, None)
 
 
+def _resume_command(folder: Path) -> str:
+    return f"digitkit train --resume {shlex.quote(str(folder))}"
+
+
 def _train(folder: Path, config: TrainConfig | None) -> None:
     """Train by `config`, or resume the training in `folder`."""
     from digitkit.cli.training_progress import TrainingProgress
@@ -230,7 +235,7 @@ def _train(folder: Path, config: TrainConfig | None) -> None:
             done = run.train(config, watcher) if config else run.resume(folder, watcher)
         except KeyboardInterrupt:
             watcher.stop()
-            _stop(f"digitkit train --resume {folder} continues after the last complete epoch")
+            _stop(f"{_resume_command(folder)} continues after the last complete epoch")
     if not watcher.has_begun:
         show.print_line(f"{folder} is complete: nothing was trained now. Its results:", error=True)
     print_summary(done)
@@ -283,8 +288,7 @@ def _train_steps(task: Task, work: StepConfig | Path) -> None:
         if written() == begun:
             _stop("nothing is kept")
         _stop(
-            f"digitkit train --resume {folder} continues from the last saved step "
-            f"(one in {SAVED_STEPS})"
+            f"{_resume_command(folder)} continues from the last saved step (one in {SAVED_STEPS})"
         )
     show.print_line(f"written to {path}; the shipped {task.noun} is exported/{path.name}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from digitkit.cli import show
@@ -45,7 +46,9 @@ def print_summary(run: Run) -> None:
     except GateError:
         show.print_line(f"written to {run.folder}")
         raise
-    show.print_line(f"written to {run.folder}; next: digitkit export {run.folder}")
+    show.print_line(
+        f"written to {run.folder}; next: digitkit export {shlex.quote(str(run.folder))}"
+    )
 
 
 def _describe_mix(mix: MixRecord, record: RunRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def load_run(folder: Path) -> Run:
         raise RunError(
             "this training is not finished",
             subject=str(folder),
-            hint=f"continue it with digitkit train --resume {folder}",
+            hint=f"continue it with digitkit train --resume {shlex.quote(str(folder))}",
         )
     try:
         net = nets.build_net(record.recipe.net)
