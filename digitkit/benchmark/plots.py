@@ -109,15 +109,17 @@ def _draw_points(axes: Axes, variants: Mapping[int, MeasuredVariant], *, numbere
     for point, name, colour in sorted(points):
         axes.plot(*point, "o", color=colour)
         axes.annotate(name, point, _OFFSETS[0], textcoords="offset points", fontsize=8)
+    if not points:
+        axes.set(xticks=[], yticks=[], xlabel="accuracy was not measured")
+        return
     axes.set(xlabel="p50 per image, µs", ylabel="error, %")
     across = [point[0] for point, _, _ in points]
-    if across and max(across) > LOG_FROM * min(across):
+    if max(across) > LOG_FROM * min(across):
         axes.set_xscale("log")
         axes.set_xlim(0.8 * min(across), 2 * max(across))
     else:
-        axes.set_xlim(0, 1.35 * max(across, default=1))
-    highest = axes.dataLim.y1 if axes.has_data() else 0.0
-    axes.set_ylim(0, 1.2 * highest or 1)  # the error may be 0
+        axes.set_xlim(0, 1.35 * max(across))
+    axes.set_ylim(0, 1.2 * axes.dataLim.y1 or 1)  # the error may be 0
     axes.grid(alpha=0.3)
 
 

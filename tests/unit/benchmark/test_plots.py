@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,14 @@ def test_points_can_be_told_from_one_another(monkeypatch, latencies, labels, sca
     assert [axes.get_ylabel() for axes in histograms] == names
     assert bool(figure.get_size_inches()[1] > 5) is many
     assert "an INVALID run" in figure.get_suptitle()
+
+
+def test_a_run_without_accuracy_has_no_points(monkeypatch):
+    monkeypatch.setattr(plots, "encode_png", lambda figure: figure)
+    report = make_report(replace(make_variant("m0", 30.0), accuracy=None))
+    points = plots.plot_latencies(report, make_samples(30.0)).axes[-1]
+    assert points.get_xlabel() == "accuracy was not measured"
+    assert len(points.get_xticks()) == 0
 
 
 def test_names_of_points_do_not_cover_one_another(monkeypatch):
