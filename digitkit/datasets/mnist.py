@@ -50,19 +50,26 @@ def find_mnist(split: Split) -> Path | None:
     installs next to its environment (test set only), the download cache.
 
     Raises:
-        DatasetError: a folder contains a file both plain and gzipped.
+        DatasetError: ``$DIGITKIT_MNIST`` lacks a file, or a folder contains one both plain and
+            gzipped.
         OutputError: the user has no home folder, and the MNIST files are nowhere else.
     """
-    for folder in _mnist_folders():
+    named = os.environ.get("DIGITKIT_MNIST")
+    for folder in (*([Path(named)] if named else []), *_mnist_folders()):
         with suppress(PermissionError):  # in another user's folder, up to Python 3.13
-            if all(find_idx_file(folder, stem) for stem in idx_names(split)):
+            missing = [stem for stem in idx_names(split) if not find_idx_file(folder, stem)]
+            if not missing:
                 return folder
+            if named and folder == Path(named):
+                raise DatasetError(
+                    f"is named by DIGITKIT_MNIST, but has no {missing[0]}.gz",
+                    subject=named,
+                    hint="name a folder with MNIST's files, or unset the variable",
+                )
     return None
 
 
 def _mnist_folders() -> Iterator[Path]:
-    if named := os.environ.get("DIGITKIT_MNIST"):
-        yield Path(named)
     yield Path("data/mnist")
     yield Path(__file__).resolve().parents[2] / "data/mnist"
     yield Path(sys.prefix).parent / "mnist"

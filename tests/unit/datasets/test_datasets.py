@@ -149,6 +149,14 @@ def test_mnist_in_a_bundle(tmp_path, monkeypatch, mnist_test):
     assert load_mnist("test").digest == mnist_test.digest
 
 
+def test_a_named_folder_without_mnist_is_an_error(tmp_path, monkeypatch, mnist_test):
+    monkeypatch.setenv("DIGITKIT_MNIST", str(tmp_path))
+    error = error_of(DatasetError, find_mnist, "test")
+    assert (error.subject, "DIGITKIT_MNIST" in error.problem) == (str(tmp_path), True)
+    write_idx(tmp_path, "test", mnist_test)
+    assert find_mnist("test") == tmp_path
+
+
 def test_unreadable_folders_are_skipped_and_changed_files_refused(tmp_path, monkeypatch, few):
     is_really_file = Path.is_file
 
