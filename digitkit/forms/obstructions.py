@@ -86,11 +86,12 @@ def _has_paler_ink(one: FieldInk, box: Box, level: float) -> bool:
     """Whether there is ink as high as a digit in a field of which nothing is as dark as `level`."""
     left, top, right, bottom = to_region(box, one)
     labels, stats = connect((one.ink >= MIN_INK).astype(np.uint8))
-    strong = np.bincount(labels.ravel(), (one.ink >= level).ravel(), len(stats))
+    is_dark = np.zeros(len(stats), bool)
+    is_dark[labels[one.ink >= level]] = True
     x = stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] / 2
     y = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2
     height = stats[:, cv2.CC_STAT_HEIGHT] / (bottom - top)
-    is_pale = (left < x) & (x < right) & (top < y) & (y < bottom) & (strong == 0)
+    is_pale = (left < x) & (x < right) & (top < y) & (y < bottom) & ~is_dark
     is_pale &= (height > PALE_HEIGHTS[0]) & (height < PALE_HEIGHTS[1])
-    is_pale &= ~find_residue(one, labels, stats, MIN_INK)
-    return bool(is_pale[1:].any())
+    is_pale[0] = False
+    return bool(is_pale.any() and (is_pale & ~find_residue(one, labels, stats, MIN_INK)).any())
