@@ -51,7 +51,7 @@ def find_model(model: str | os.PathLike[str], precision: PrecisionChoice = "auto
             "the name of the model is empty", hint="use digits, or the path of an .onnx file"
         )
     is_name = path.suffix == "" and text == path.name
-    if is_name and (shipped_files(text) or not path.exists()):
+    if is_name and (not path.exists() or shipped_files(text)):
         return _find_shipped(text, precision)
     if precision != "auto":
         raise ConfigError(

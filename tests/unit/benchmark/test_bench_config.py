@@ -7,7 +7,7 @@ from support.errors import error_of
 
 from digitkit.benchmark.bench_config import BenchConfig
 from digitkit.benchmark.candidates import find_models, format_name
-from digitkit.errors import ConfigError, InputNotFoundError
+from digitkit.errors import ConfigError, InputNotFoundError, ModelError
 from digitkit.models.registry import models_folder, shipped_files
 
 FLOATS = (-0.1, float("nan"), float("inf"))
@@ -91,9 +91,12 @@ def test_models_are_found_by_name_by_stem_and_by_file_once(tmp_path, monkeypatch
 
 def test_a_model_that_does_not_exist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "digits").mkdir()  # hides the shipped model, and is not one
-    for name in ("nothing", "none.onnx", "", "digits-int4", "digits"):
+    for name in ("nothing", "none.onnx", "", "digits-int4"):
         error_of(InputNotFoundError, find_models, [name])
+    for name in ("digits", "photos"):
+        (tmp_path / name).mkdir()
+    assert find_models(["digits"])[0][1] == shipped_files("digits")[0].resolve()
+    error_of(ModelError, find_models, ["photos"])
 
 
 def test_names_of_variants():
