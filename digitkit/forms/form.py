@@ -183,7 +183,7 @@ class Form:
                 found = known.registrar.register(picture, kinds)
                 if found is not None and is_better(found, best[1] if best else None):
                     best = known, found
-            if best is not None and not best[1].fault:
+            if best is not None and best[1].is_in_place:
                 break
         if best is None or best[1].score < MIN_NAMED:
             names = ", ".join(template.name for template in self.templates)

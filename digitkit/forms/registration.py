@@ -50,9 +50,8 @@ MIN_SCORE, MIN_SCORE_WRITTEN = 0.7, 0.55
 """Least share of the parts that must be found for a picture to be this form; and where nearly all
 that it can show are beside fields, so that handwriting may hide some."""
 
-GOOD, CLOSE = 0.13, 0.3
-"""With this much more, and at most this share of the residual that is allowed, no other guess is
-tried: where only some of the print is away from fields, the rest may be off its place."""
+GOOD = 0.13
+"""With this much more no other guess is tried."""
 
 MAX_RESIDUAL = 1.5
 """Greatest distance of the parts from where they should be, root mean square, in thousandths of the
@@ -110,13 +109,13 @@ class Registration:
 
     @property
     def limit(self) -> float:
-        """The greatest residual with which it can be read, pixels of the reference."""
+        """The greatest residual that needs no other sign that the form is there, pixels of it."""
         return MAX_RESIDUAL * max(self.placement.shape) / 1000
 
     @property
-    def quality(self) -> float:
-        """How good it is: 1 if all of the print is found, and in its place."""
-        return self.score - self.residual / self.limit
+    def is_in_place(self) -> bool:
+        """Whether it has no fault, and its print is not further off than that."""
+        return not self.fault and self.residual <= self.limit
 
 
 @dataclass(frozen=True)
@@ -227,8 +226,7 @@ class Registrar:
                 found = self._refine(picture.image, guess)
                 if found is not None and is_better(found, best):
                     best = replace(found, method=method)
-                    is_found = found.score >= found.min_score + GOOD
-                    if is_found and found.residual <= CLOSE * found.limit:
+                    if found.score >= found.min_score + GOOD and found.is_in_place:
                         return best  # no other guess would be better
         return best
 
@@ -279,10 +277,14 @@ class Registrar:
 
 
 def is_better(found: Registration, best: Registration | None) -> bool:
-    """Whether a registration is better than the best before: without a fault, and by quality."""
+    """Whether a registration is better than the best one before.
+
+    It is without a fault, then it is in place, then by score.
+    """
     if best is None:
         return True
-    return (not found.fault, found.quality) > (not best.fault, best.quality)
+    ours, theirs = ((not one.fault, one.is_in_place, one.score) for one in (found, best))
+    return ours > theirs
 
 
 def _match(reference: Features, picture: Features, shape: tuple[int, int]) -> F64 | None:
