@@ -286,7 +286,9 @@ def check_choice(field: str, value: object, choices: Any) -> None:
     """
     allowed = get_args(choices)
     if value not in allowed:
-        got = f"{value!r}, which is no text" if str(value) in allowed else repr(value)
+        got = repr(value)
+        if str(value) in allowed:  # an int, for example
+            got = f"the {type(value).__name__} {value!r} instead of text"
         text = f"must be one of {', '.join(map(str, allowed))}, got {got}"
         raise ConfigError(text, field=field)
 

@@ -109,12 +109,12 @@ class Registration:
 
     @property
     def limit(self) -> float:
-        """The greatest residual that needs no other sign that the form is there, pixels of it."""
+        """The greatest residual of a form that is in place, pixels of the reference."""
         return MAX_RESIDUAL * max(self.placement.shape) / 1000
 
     @property
     def is_in_place(self) -> bool:
-        """Whether it has no fault, and its print is not further off than that."""
+        """Whether it has no fault, and its residual is at most `limit`."""
         return not self.fault and self.residual <= self.limit
 
 

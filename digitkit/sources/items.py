@@ -43,7 +43,7 @@ Item = Path | PageOfFile | ImageBytes
 
 
 def to_item(path: str | os.PathLike[str]) -> Path | PageOfFile:
-    """A file; or ``scan.tiff#2``, where there is no file of this name, the page of one."""
+    """The file of a name; of ``scan.tiff#2``, if there is no such file, page 2 of ``scan.tiff``."""
     text = os.fspath(path)
     parts = _PAGE.fullmatch(text)
     if parts is None or os.path.lexists(text) or not os.path.isfile(parts[1]):

@@ -59,7 +59,7 @@ def test_what_are_no_images(shipped):
     shape = np.zeros((1, 28, 28), np.float32)
     assert "got float32" in str(error_of(ImageError, classifier.probabilities, shape))
     assert error_of(ConfigError, Reader, classifier, precision="fp32").field == "precision"
-    assert "got 90, which is no text" in str(error_of(ConfigError, Reader, orientation=90))
+    assert "got the int 90 instead of text" in str(error_of(ConfigError, Reader, orientation=90))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
