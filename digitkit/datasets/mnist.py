@@ -55,7 +55,7 @@ def find_mnist(split: Split) -> Path | None:
         OutputError: the user has no home folder, and the MNIST files are nowhere else.
     """
     named = os.environ.get("DIGITKIT_MNIST")
-    for folder in (*([Path(named)] if named else []), *_mnist_folders()):
+    for folder in _mnist_folders(named):
         with suppress(PermissionError):  # in another user's folder, up to Python 3.13
             missing = [stem for stem in idx_names(split) if not find_idx_file(folder, stem)]
             if not missing:
@@ -69,7 +69,9 @@ def find_mnist(split: Split) -> Path | None:
     return None
 
 
-def _mnist_folders() -> Iterator[Path]:
+def _mnist_folders(named: str | None) -> Iterator[Path]:
+    if named:
+        yield Path(named)
     yield Path("data/mnist")
     yield Path(__file__).resolve().parents[2] / "data/mnist"
     yield Path(sys.prefix).parent / "mnist"
