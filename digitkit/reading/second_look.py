@@ -172,9 +172,10 @@ def _find_parts(strip: Strip, own: Sequence[Member], new: Sequence[Member]) -> I
         return
     found = strip.cover(strip.place(accepted))
     for member in own:
+        if member.digit.accepted:
+            continue
         ink = strip.cover(strip.place([member]))
-        shared = cv2.countNonZero(ink & found)
-        if not member.digit.accepted and shared > SHARED * cv2.countNonZero(ink):
+        if cv2.countNonZero(ink & found) > SHARED * cv2.countNonZero(ink):
             yield member
 
 
