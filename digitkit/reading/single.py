@@ -25,7 +25,8 @@ CLEAR = 0.87
 (`digitkit.images.ink.separability`): so it can of 99% of MNIST's training digits."""
 
 SURE = 0.99
-"""What the classifier reads in an image of one digit with this confidence is not doubted."""
+"""What the classifier reads in an image of one digit with this confidence is only doubted where the
+ink is not clear and the grey classifier sees another digit."""
 
 LIKELY_NONE = 0.5
 """Minimum probability of no digit, by the grey classifier, at which a digit that fills its page is
@@ -63,25 +64,26 @@ def settle_single(
         min_confidence: threshold for a digit to be accepted, 0–1.
 
     Returns:
-        The classifier's prediction where it is sure, or the ink is clear and it is accepted; what
-        both say of clear ink in doubt; and the grey classifier's where the ink is not clear, unless
-        that confirms a digit that is accepted.
+        The classifier's prediction where it is sure or accepted, and the ink is clear; what both
+        say of clear ink in doubt; and the grey classifier's where the ink is not clear, unless that
+        confirms a digit that is accepted, or sees no other where the classifier is sure.
 
     Raises:
         ModelError: the grey classifier cannot be loaded.
         ModelRunError: ONNX Runtime fails.
     """
-    if own.confidence >= SURE:
-        return own
     grey = _pixels(image)
-    is_accepted = own.confidence >= min_confidence
+    is_sure = own.confidence >= SURE
+    is_accepted = is_sure or own.confidence >= min_confidence
     is_clear = separability(grey) >= CLEAR
     if is_clear and is_accepted:
         return own
     seen = load_grey().classify([grey])[0]
     if is_clear:
         return combine(own, seen, CLEAR_WEIGHTS)
-    return own if is_accepted and own.digit == seen.argmax() else to_prediction(seen)
+    best = seen.argmax()
+    is_confirmed = best == own.digit or (is_sure and best == DIGITS)
+    return own if is_accepted and is_confirmed else to_prediction(seen)
 
 
 def settle_whole(

@@ -83,12 +83,14 @@ def test_only_what_is_in_doubt_is_read_again(one_of_each):
         GreyImage.from_pixels(image) for image in (one_of_each[4], photograph(one_of_each[4]))
     )
     load = loads(says(4, 0.97))
-    sure, accepted, doubtful, other = (
-        to_prediction(says(*each)) for each in ((4, 0.995), (4, 0.95), (4, 0.8), (7, 0.95))
+    sure, accepted, doubtful, other, surely_other = (
+        to_prediction(says(*each))
+        for each in ((4, 0.995), (4, 0.95), (4, 0.8), (7, 0.95), (7, 0.995))
     )
-    assert settle_single(sure, poor, load, 0.9) is sure
+    assert settle_single(sure, clear, load, 0.9) is sure
     assert settle_single(accepted, clear, load, 0.9) is accepted
     load.assert_not_called()
+    assert settle_single(sure, poor, load, 0.9) is sure
     # Where the ink is clear both count, else the pixels, unless they confirm what is accepted.
     both = settle_single(doubtful, clear, load, 0.9)
     assert both.digit == 4
@@ -96,6 +98,7 @@ def test_only_what_is_in_doubt_is_read_again(one_of_each):
     assert settle_single(doubtful, clear, loads(says(10, 0.99)), 0.9).confidence < 0.8
     assert settle_single(accepted, poor, load, 0.9) is accepted
     assert settle_single(other, poor, load, 0.9).digit == 4
+    assert settle_single(surely_other, poor, load, 0.9).digit == 4
     assert settle_single(doubtful, poor, loads(says(10, 0.99)), 0.9).confidence < 0.01
 
 
