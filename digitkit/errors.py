@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, get_args
 
 
@@ -230,20 +230,21 @@ def install_command(extra: str | None = None) -> str:
     return f"pip install {shlex.quote(source + suffix)}"
 
 
-def at_least(field: str, value: float, minimum: float) -> None:
-    """Check a number of a configuration.
+def at_least(field: str, value: float, minimum: float, *, whole: bool = False) -> None:
+    """Check a number of a configuration, an integer if it is to be `whole`.
 
     Raises:
-        ConfigError: `value` is less than `minimum`, or not a number.
+        ConfigError: `value` is less than `minimum`, or not such a number.
     """
-    _check_number(field, value)
+    _check_number(field, value, whole=whole)
     if not value >= minimum:
         raise ConfigError(f"must be at least {minimum:g}, got {_show(value)}", field=field)
 
 
-def _check_number(field: str, value: object) -> None:
-    if not isinstance(value, Real):  # as float and int are, and NumPy's
-        raise ConfigError(f"must be a number, got {value!r}", field=field)
+def _check_number(field: str, value: object, *, whole: bool = False) -> None:
+    if not isinstance(value, Integral if whole else Real):  # as int and float are, and NumPy's
+        kind = "an integer" if whole else "a number"
+        raise ConfigError(f"must be {kind}, got {value!r}", field=field)
 
 
 def _show(value: float) -> str:
@@ -261,13 +262,15 @@ def check_positive(field: str, value: float) -> None:
         raise ConfigError(f"must be greater than 0{limit}, got {value:g}", field=field)
 
 
-def check_range(field: str, value: float, minimum: float, maximum: float) -> None:
-    """Check a number of a configuration.
+def check_range(
+    field: str, value: float, minimum: float, maximum: float, *, whole: bool = False
+) -> None:
+    """Check a number of a configuration, an integer if it is to be `whole`.
 
     Raises:
-        ConfigError: `value` is not within `minimum` to `maximum`, or not a number.
+        ConfigError: `value` is not within `minimum` to `maximum`, or not such a number.
     """
-    _check_number(field, value)
+    _check_number(field, value, whole=whole)
     if not minimum <= value <= maximum:
         text = f"must be between {minimum:g} and {maximum:g}, got {_show(value)}"
         raise ConfigError(text, field=field)

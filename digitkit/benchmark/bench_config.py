@@ -102,6 +102,9 @@ class BenchConfig:
         for name in ("models", "runtimes", "threads", "batches"):
             if not getattr(self, name):
                 raise ConfigError("must not be empty", field=name)
+        for name in ("models", "runtimes"):
+            if isinstance(getattr(self, name), str):
+                raise ConfigError("must be a tuple of names, not text", field=name)
         for name, most in MAXIMA.items():
             for value in getattr(self, name):
                 if not 1 <= value <= most:
@@ -109,8 +112,8 @@ class BenchConfig:
         for name in ("runtimes", "threads", "batches", "workers"):
             if len({*getattr(self, name)}) < len(getattr(self, name)):
                 raise ConfigError("contains duplicates", field=name)
-        at_least("runs", self.runs, 1)
-        check_range("processes", self.processes, 1, MAX_PROCESSES)
+        at_least("runs", self.runs, 1, whole=True)
+        check_range("processes", self.processes, 1, MAX_PROCESSES, whole=True)
         for name in ("seconds", "warmup_runs", "warmup_seconds", "paced", "max_spread"):
             at_least(name, getattr(self, name), 0)
             if math.isinf(getattr(self, name)):

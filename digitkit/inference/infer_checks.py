@@ -47,11 +47,11 @@ def _check_values(config: InferValues) -> None:
     for name in ("hold", "max_frames", "expect"):
         value = getattr(config, name)
         if value is not None:
-            at_least(name, value, 1)
+            at_least(name, value, 1, whole=True)
     for name in ("workers", "threads"):
         value = getattr(config, name)
         if value not in (None, "auto"):
-            check_range(name, value, 1, MAX_THREADS)
+            check_range(name, value, 1, MAX_THREADS, whole=True)
     for name in ("fps", "duration", "input_scale"):
         value = getattr(config, name)
         if value is not None:

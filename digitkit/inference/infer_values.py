@@ -50,7 +50,7 @@ class RotatingOutput:
         """Check the values; raises `ConfigError`."""
         check_positive("max_mb", self.max_mb)
         check_range("max_mb", self.max_mb, 0, MAX_LOG_MB)
-        check_range("keep", self.keep, 1, MAX_LOG_FILES)
+        check_range("keep", self.keep, 1, MAX_LOG_FILES, whole=True)
 
 
 @dataclass(frozen=True)

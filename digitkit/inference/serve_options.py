@@ -62,11 +62,11 @@ class ServeOptions:
         """Check the values; raises `ConfigError`."""
         if not self.host:
             raise ConfigError("must not be empty", field="host")
-        check_range("port", self.port, 0, 65_535)
+        check_range("port", self.port, 0, 65_535, whole=True)
         at_least("keep", self.keep, 0)
         at_least("keep_mb", self.keep_mb, 1)
-        check_range("workers", self.workers, 1, 64)
-        check_range("queue", self.queue, 0, 10_000)
+        check_range("workers", self.workers, 1, 64, whole=True)
+        check_range("queue", self.queue, 0, 10_000, whole=True)
         check_range("max_mb", self.max_mb, 0.001, 1000)
         if self.token is not None:
             _check_token(self.token, "token")

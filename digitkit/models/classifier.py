@@ -121,7 +121,7 @@ class Classifier:
                 unknown or given for a file, or `input_scale` for a digitkit model.
         """
         if batch is not None:
-            at_least("batch", batch, 1)
+            at_least("batch", batch, 1, whole=True)
         self.path = find_model(model, precision)
         self.session = make_session(self.path, threads)
         metadata = self.session.get_modelmeta().custom_metadata_map

@@ -85,7 +85,7 @@ def make_session(path: Path, threads: int = 1) -> Session:
         MissingDependencyError: ONNX Runtime itself does not load.
         ConfigError: `threads` is not within that range.
     """
-    check_range("threads", threads, 1, MAX_THREADS)
+    check_range("threads", threads, 1, MAX_THREADS, whole=True)
     ort = load_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

@@ -116,7 +116,7 @@ class EventFinder:
         Raises:
             ConfigError: `hold` is less than 1.
         """
-        at_least("hold", hold, 1)
+        at_least("hold", hold, 1, whole=True)
         self.hold = hold
         self._known: list[_Known] = []
 

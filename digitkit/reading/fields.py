@@ -64,7 +64,7 @@ class Field:
         if self.expect is None and self.pattern is None and self.checksum is None:
             raise ConfigError("a field requires expect, pattern or checksum")
         if self.expect is not None:
-            at_least("expect", self.expect, 1)
+            at_least("expect", self.expect, 1, whole=True)
         if self.pattern is not None:
             compiled, has_signs = _compile_pattern(self.pattern)
             object.__setattr__(self, "_regex", compiled)

@@ -120,7 +120,7 @@ class Reader:
             at_least("gap", gap, 0)
             if mode == "number":
                 raise ConfigError("cannot be combined with the mode number", field="gap")
-        check_range("threads", threads, 1, MAX_THREADS)
+        check_range("threads", threads, 1, MAX_THREADS, whole=True)
         if isinstance(model, Classifier):
             if precision != "auto":
                 raise ConfigError("cannot be combined with a Classifier", field="precision")

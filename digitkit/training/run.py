@@ -85,7 +85,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check the values; raises `ConfigError`."""
-        check_range("threads", self.threads, 0, MAX_THREADS)
+        check_range("threads", self.threads, 0, MAX_THREADS, whole=True)
 
 
 class Watcher(loop.Observer, Protocol):

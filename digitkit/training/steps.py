@@ -70,7 +70,7 @@ class StepConfig:
     def __post_init__(self) -> None:
         """Check the values; raises `RecipeError` or `ConfigError`."""
         check_ranges(self)
-        check_range("threads", self.threads, 0, MAX_THREADS)
+        check_range("threads", self.threads, 0, MAX_THREADS, whole=True)
 
 
 Config = TypeVar("Config", bound=StepConfig)

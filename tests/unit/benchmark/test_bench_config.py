@@ -16,12 +16,12 @@ FLOATS = (-0.1, float("nan"), float("inf"))
 @pytest.mark.parametrize(
     ("field", "values"),
     [
-        ("models", ((),)),
-        ("runtimes", ((), ("opencv", "opencv"), ("torch",))),
+        ("models", ((), "digits")),
+        ("runtimes", ((), ("opencv", "opencv"), ("torch",), "opencv")),
         ("threads", ((), (1, 0), (10**9,), (1, 2, 1))),
         ("batches", ((), (-1,), (10**20,))),
         ("workers", ((0,), (2, 2))),
-        *(("processes", (0,)), ("runs", (0,)), ("warmup_runs", (-1,))),
+        *(("processes", (0, 1.5)), ("runs", (0, 1.5)), ("warmup_runs", (-1,))),
         *((name, FLOATS) for name in ("seconds", "warmup_seconds", "paced", "max_spread")),
     ],
 )

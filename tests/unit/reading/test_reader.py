@@ -140,7 +140,13 @@ def test_samples(reader, path):
     ("field", "value"),
     [
         *(("mode", "both"), ("orientation", "45"), ("min_confidence", 2), ("threads", 0)),
-        *(("threads", 10**9), ("threads", "2"), ("min_confidence", "0.5"), ("gap", "1")),
+        *(
+            ("threads", 10**9),
+            ("threads", "2"),
+            ("threads", 1.5),
+            ("min_confidence", "0.5"),
+            ("gap", "1"),
+        ),
     ],
 )
 def test_values_that_are_not_valid(field, value):
