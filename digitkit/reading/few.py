@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -50,11 +51,33 @@ def look_at_few(
     few = [i for i, digit in enumerate(digits) if digit.accepted and rows[digit.row] <= SHORT]
     if not few or rows.total() > FEW:
         return {}
-    seen = load_grey().classify([_cut_around(image, members[i]) for i in few])
+    seen = load_grey().classify([_cut_between(image, digits, members, i) for i in few])
     return dict(zip(few, seen[:, :DIGITS].sum(1).tolist(), strict=True))
 
 
-def _cut_around(image: GreyImage, member: Member) -> U8:
+def _cut_between(
+    image: GreyImage, digits: Sequence[Digit], members: Sequence[Member], place: int
+) -> U8:
+    """A square around a digit without its neighbours in its row, uint8 ``[S, W]``.
+
+    With these, a digit of a narrow hand would be several.
+    """
+    square = cut_around(image, members[place])
+    x, _, width, height = digits[place].row_box
+    middle = x + width / 2
+    own = [each.row_box for each in digits if each.row == digits[place].row]
+    ends = [left + wide for left, _, wide, _ in own if left + wide / 2 < middle]
+    starts = [left for left, _, wide, _ in own if left + wide / 2 > middle]
+    half = square.shape[1] / 2
+    scale = half / (ROOM / 2 * max(width, height))
+    left = (max(ends) + x) / 2 if ends else -math.inf
+    right = (min(starts) + x + width) / 2 if starts else math.inf
+    first = round(half - 1 - min(half - 1, scale * max(0.0, middle - left)))
+    last = round(half + 1 + min(half - 1, scale * max(0.0, right - middle)))
+    return square[:, first:last]
+
+
+def cut_around(image: GreyImage, member: Member) -> U8:
     """A square around a digit, turned so that its row is level; uint8 ``[S, S]``."""
     x, y, width, height = member.digit.box
     halvings = sharp_halvings(image, height)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from support.rows import around, write
 
 from digitkit import Digit
 from digitkit.images.cv import cv2
@@ -126,3 +127,11 @@ def test_words_are_split_by_gaps():
     assert [word.places for word in words] == [[0, 1], [2]]
     assert all(len(word.features) == len(WORD_WEIGHTS) - 1 for word in words)
     assert [word.features[3] for word in words] == [0.0, 1.0]
+
+
+def test_a_short_number_of_a_narrow_hand_is_no_word(reader, one_of_each):
+    image = write("25", one_of_each)
+    left, top, right, bottom = around(image)
+    part = image[top - 20 : bottom + 20, left - 20 : right + 20]
+    narrow = cv2.resize(part, None, fx=0.65, fy=1.0, interpolation=cv2.INTER_AREA)
+    assert reader.read(np.pad(narrow, 40, "edge")).text == "25"
