@@ -149,7 +149,6 @@ class PageStrategy:
     ) -> Assembled:
         """Rescore by context, drop clutter, and put into reading order."""
         from digitkit.reading.few import look_at_few
-        from digitkit.reading.line_parts import find_strikes
         from digitkit.reading.lines import read_lines
         from digitkit.reading.marks import find_marks, keep_within
         from digitkit.reading.order import number_rows
@@ -160,6 +159,7 @@ class PageStrategy:
             settle_digits,
             settle_marks,
         )
+        from digitkit.reading.strikes import find_strikes
         from digitkit.reading.words import doubt_words
 
         assert self._judges is not None  # without them, digits are only detected

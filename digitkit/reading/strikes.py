@@ -1,0 +1,211 @@
+"""Strikes: lines through numbers that were crossed out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.reading.lines import Line
+from digitkit.reading.results import Mark
+from digitkit.reading.strip_ink import Ink
+from digitkit.reading.strips import HALF, STROKE, Member, Placed, Strip
+
+LEVEL, AROUND = 0.25, 0.45
+"""A strike is mostly not further above or below the middle of the digits than the first, in
+heights, and does not go on within the second."""
+
+GAP = 0.4
+"""Maximum length of a gap in a strike, where it meets the strokes of digits, in heights."""
+
+COVERED = 0.6
+"""Minimum fraction of the width of a digit that a strike goes through; it does so in two digits."""
+
+SEEN, STRONG = 0.97, 100
+"""Minimum fraction of the columns with ink in the middle of the row, from the first digit that a
+strike goes through to the last; and the minimum strength of that ink, 0–255. Where only bars of
+digits are level, there are gaps."""
+
+SLOPES = np.linspace(-1.2, 1.2, 49)
+"""Slopes that a short strike may have."""
+
+FLAT = 0.35
+"""Greatest slope of a strike through one digit that is alone."""
+
+OFF_MIDDLE = 0.25
+"""A short strike passes the middle of its digits at most so far above or below, in heights."""
+
+SHORTENED = 0.12
+"""A short strike reaches at least from so far within its first digit to so far within its last, in
+heights."""
+
+STICKS_OUT, GOES_ON = 0.1, 1.0
+"""By how much a short strike sticks out beyond the digits at least, and at most, in heights; bars
+of digits that touch do not."""
+
+THICK, HALF_HEIGHT = 0.12, 0.6
+"""What is beyond the first from a strike, and within the second from the digits' middle, is ink of
+the digits, in heights."""
+
+APART = 1.0
+"""A digit is a number by itself if it is so far from all others, in heights."""
+
+BARRED = (1, 4, 7)
+"""Digits that may have a bar of their own: alone, one is not struck through by it."""
+
+INSIDE = 0.3
+"""Minimum distance of a strike's ends from those of the row's strip, in heights; a ruled line goes
+on."""
+
+
+def find_strikes(lines: Mapping[int, Line], members: Sequence[Member]) -> Iterator[Mark]:
+    """Find the lines through numbers: ink that makes them incomplete.
+
+    Args:
+        lines: the rows with an accepted digit, by their number.
+        members: the digits that are reported, with their rows.
+    """
+    for row, line in lines.items():
+        own = [each for each in members if each.digit.row == row and each.digit.accepted]
+        for mark in (*_find_long(line, own), *_find_short(line, own)):
+            if not line.strip.is_cut(mark.box):  # else it may go on beyond the image
+                yield mark
+
+
+def _find_long(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
+    """Level strikes that are as long as ruled lines; `own` are the row's accepted digits."""
+    strip = line.strip
+    runs = list(_find_runs(line))
+    sides = [_sides_of(strip, each) for each in own] if runs else []
+    for start, end in runs:
+        crossed = [
+            (left, right)
+            for left, right in sides
+            if min(right, end) - max(left, start) >= COVERED * (right - left)
+        ]
+        if len(crossed) > 1 and _has_no_gaps(line, crossed):
+            rows = _rows(strip, LEVEL)
+            shape = strip.shape_of(line.ink.lines.level[rows, start:end], start, rows.start)
+            yield strip.to_mark("ink", shape)
+
+
+def _find_short(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
+    """Straight strikes of any slope through digits that they join; and flat ones through one.
+
+    Args:
+        line: the row.
+        own: its accepted digits.
+    """
+    strip, ink = line.strip, line.ink
+    groups = dict[int, list[Placed]]()  # by the piece of ink that most of their strokes are in
+    for each in strip.place(own):
+        labels, strokes = each.cut(ink.labels)
+        counts = np.bincount(labels[strokes > STROKE], minlength=1)
+        counts[0] = 0
+        if counts.any():
+            groups.setdefault(int(counts.argmax()), []).append(each)
+    for group in groups.values():
+        if len(group) == 1 and not _is_alone(group[0], own, strip):
+            continue
+        left, right = (
+            min(each.left for each in group),
+            max(each.left + each.ink.shape[1] for each in group),
+        )
+        middle = float(np.mean([each.top + each.ink.shape[0] / 2 for each in group]))
+        found = _find_straight(ink, (left, right), middle, strip.unit, is_flat=len(group) == 1)
+        if found is not None:
+            columns, rows = found
+            x, y = int(columns[0]), int(rows.min())
+            band = np.zeros((int(rows.max()) - y + 1, int(columns[-1]) - x + 1), np.uint8)
+            band[rows - y, columns - x] = 1
+            yield strip.to_mark("ink", strip.shape_of(band, x, y))
+
+
+def _is_alone(placed: Placed, own: Sequence[Member], strip: Strip) -> bool:
+    """Whether a digit is a number by itself, and has no bar of its own."""
+    x, _, width, _ = placed.member.digit.row_box
+    boxes = [each.digit.row_box for each in own if each is not placed.member]
+    gaps = (max(left - x - width, x - left - wide) for left, _, wide, _ in boxes)
+    is_apart = min(gaps, default=math.inf) >= APART * strip.height
+    return is_apart and placed.member.digit.digit not in BARRED
+
+
+def _find_straight(
+    ink: Ink, sides: tuple[int, int], middle: float, unit: float, *, is_flat: bool
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]] | None:
+    """A straight line of ink from one side of some digits to the other.
+
+    Args:
+        ink: of the strip.
+        sides: the left and right side of the digits, pixels of the strip.
+        middle: the row of their middle, likewise.
+        unit: height of the row's digits, likewise.
+        is_flat: whether only flat lines are looked for.
+
+    Returns:
+        The columns of the strip that it goes through, and the row in each; None if there is none.
+    """
+    is_ink = ink.strength >= STRONG
+    height, width = is_ink.shape
+    (left, right), room = sides, round(GOES_ON * unit)
+    columns = np.arange(max(0, left - room), min(width, right + room))
+    within = (columns >= left + SHORTENED * unit) & (columns < right - SHORTENED * unit)
+    slopes = SLOPES[np.abs(SLOPES) < FLAT] if is_flat else SLOPES
+    starts = np.arange(middle - OFF_MIDDLE * unit, middle + OFF_MIDDLE * unit + 1)
+    rows = starts[None, :, None] + slopes[:, None, None] * (columns - (left + right) / 2)
+    rows = np.clip(np.rint(rows), 0, height - 1).astype(np.intp)
+    seen = is_ink[rows, columns]
+    share = seen[..., within].mean(-1) if within.any() else np.zeros(seen.shape[:2])
+    best = np.unravel_index(int(share.argmax()), share.shape)
+    if share[best] < SEEN:
+        return None
+    run = max(_split(np.flatnonzero(seen[best]), 2), key=len)
+    if run[0] == 0 or run[-1] == len(columns) - 1:
+        return None
+    columns, rows = columns[run], rows[best][run]
+    # What is not a part of it leaves room at both ends.
+    at, slope = np.arange(height)[:, None], slopes[best[0]]
+    other = is_ink[:, columns] & (np.abs(at - rows) > THICK * unit * math.hypot(1, slope))
+    beside = np.flatnonzero((other & (np.abs(at - middle) <= HALF_HEIGHT * unit)).any(0))
+    ends = STICKS_OUT * unit / math.hypot(1, slope)
+    if len(beside) and (beside[0] < ends or beside[-1] >= len(columns) - ends):
+        return None
+    return columns, rows
+
+
+def _sides_of(strip: Strip, member: Member) -> tuple[float, float]:
+    """The left and right side of a digit, pixels of the strip."""
+    shape = strip.shape_of_member(member)
+    return shape.left * strip.unit, (shape.left + shape.width) * strip.unit
+
+
+def _find_runs(line: Line) -> Iterator[tuple[int, int]]:
+    """Where level lines through the middle of a strip begin and end, if both are in it, pixels."""
+    strip, lines = line.strip, line.ink.lines
+    columns = np.flatnonzero(lines.level_columns(_rows(strip, AROUND)))
+    in_middle = lines.level_columns(_rows(strip, LEVEL))
+    room, width = INSIDE * strip.unit, strip.shape[1]
+    for run in _split(columns, GAP * strip.unit):
+        start, end = int(run[0]), int(run[-1]) + 1
+        if start >= room and end <= width - room and in_middle[run].mean() > 0.5:
+            yield start, end
+
+
+def _rows(strip: Strip, reach: float) -> slice:
+    """The pixels of a strip at most so far above and below its middle, in heights."""
+    return slice(round((HALF - reach) * strip.unit), round((HALF + reach) * strip.unit))
+
+
+def _split(columns: npt.NDArray[np.intp], gap: float) -> list[npt.NDArray[np.intp]]:
+    """Runs of columns with no wider gap within."""
+    runs = np.split(columns, np.flatnonzero(np.diff(columns) > gap) + 1)
+    return [run for run in runs if len(run)]
+
+
+def _has_no_gaps(line: Line, sides: Sequence[tuple[float, float]]) -> bool:
+    """Whether there is ink in the middle of a strip from the first of some digits to the last."""
+    first, last = round(min(left for left, _ in sides)), round(max(right for _, right in sides))
+    darkest = np.asarray(line.ink.strength[_rows(line.strip, LEVEL), max(first, 0) : last].max(0))
+    return float((darkest >= STRONG).mean()) >= SEEN
