@@ -152,6 +152,7 @@ class PageStrategy:
         from digitkit.reading.lines import read_lines
         from digitkit.reading.marks import find_marks, keep_within
         from digitkit.reading.order import number_rows
+        from digitkit.reading.plausibility import doubt_shapes
         from digitkit.reading.recut import recut_digits
         from digitkit.reading.second_look import look_again
         from digitkit.reading.settling import (
@@ -174,6 +175,7 @@ class PageStrategy:
         marks = settle_marks(find_marks(lines, members), members, lines)
         marks = tuple(keep_within((*marks, *find_strikes(lines, members)), *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
+        digits = doubt_shapes(digits, members, image, load_grey)
         if not any(fills(member.detection, image) for member in members):
             seen = look_at_few(digits, members, image, load_grey)
             digits = doubt_words(digits, marks, seen, min_confidence)

@@ -1,0 +1,93 @@
+"""Shapes that no digit has: discs, rings around digits, and strokes that were cut off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from digitkit.arrays import U8
+from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
+from digitkit.images.masks import connect
+from digitkit.reading.combining import DIGITS
+from digitkit.reading.detections import INK_LEVEL
+from digitkit.reading.few import cut_around
+from digitkit.reading.results import Digit
+from digitkit.reading.single import LoadGrey
+from digitkit.reading.strips import Member
+
+NARROWEST = 0.2
+"""Any digit but a 1 is at least this wide, in its height."""
+
+ALONE = 1.0
+"""A 0 that is so far from the other digits of its row, in its height, may be a hole or a ring."""
+
+SURELY_NONE = 0.95
+"""Minimum probability of no digit, by the grey classifier, at which a 0 that is alone is none, 0–1:
+discs, such as punched holes, nearly always have it, and digits do not."""
+
+INNER = 0.35
+"""Ink within a 0, apart from it and this high, in its height, is a digit in a ring."""
+
+
+def doubt_shapes(
+    digits: Sequence[Digit], members: Sequence[Member], image: GreyImage, load_grey: LoadGrey
+) -> tuple[Digit, ...]:
+    """The digits; those whose shape no digit has are not accepted.
+
+    Args:
+        digits: of an image.
+        members: the same, before marks decided about them.
+        image: it.
+        load_grey: returns the grey classifier.
+
+    Raises:
+        ModelError: the grey classifier cannot be loaded.
+        ModelRunError: ONNX Runtime fails.
+    """
+    accepted = [i for i, digit in enumerate(digits) if digit.accepted]
+    none = {i for i in accepted if digits[i].digit != 1 and _is_stroke(digits[i])}
+    zeros = [i for i in accepted if digits[i].digit == 0 and _is_alone(digits[i], digits)]
+    if zeros:
+        seen = load_grey().classify([cut_around(image, members[i]) for i in zeros])
+        discs = seen[:, DIGITS:].sum(1) >= SURELY_NONE
+        none |= {
+            i for i, is_disc in zip(zeros, discs.tolist(), strict=True)
+            if is_disc or is_ring(members[i].detection.ink)
+        }  # fmt: skip
+    return tuple(
+        replace(digit, accepted=False, confidence=0.0, is_digit=0.0) if i in none else digit
+        for i, digit in enumerate(digits)
+    )
+
+
+def _is_stroke(digit: Digit) -> bool:
+    _, _, width, height = digit.row_box
+    return width < NARROWEST * height
+
+
+def _is_alone(digit: Digit, digits: Sequence[Digit]) -> bool:
+    x, _, width, height = digit.row_box
+    others = [each.row_box for each in digits if each.row == digit.row and each is not digit]
+    gaps = (max(left - x - width, x - left - wide) for left, _, wide, _ in others)
+    return min(gaps, default=math.inf) >= ALONE * height
+
+
+def is_ring(ink: U8) -> bool:
+    """Whether ink that looks like a 0 is a ring around a digit.
+
+    Args:
+        ink: bright on dark, uint8 ``[h, w]``.
+    """
+    _, pieces = connect(np.asarray(ink > INK_LEVEL, np.uint8))
+    if len(pieces) < 3:
+        return False
+    x, y, w, h, _ = pieces[1 + int(pieces[1:, cv2.CC_STAT_AREA].argmax())].tolist()
+    return any(
+        height >= INNER * h and left > x and top > y and left + width < x + w
+        and top + height < y + h
+        for left, top, width, height, _ in pieces[1:].tolist()
+    )  # fmt: skip

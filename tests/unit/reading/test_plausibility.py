@@ -1,0 +1,51 @@
+"""Shapes that are read as digits, and are none."""
+
+from dataclasses import replace
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+from support.readings import make_digit
+from support.rows import write
+
+from digitkit.images.cv import cv2
+from digitkit.reading.plausibility import doubt_shapes, is_ring
+
+
+def page(one_of_each) -> np.ndarray:
+    """Three numbers below each other, with room on the left."""
+    rows = [write(text, one_of_each, height=150) for text in ("384", "472", "506")]
+    return np.pad(np.vstack(rows), ((0, 0), (160, 0)), "edge")
+
+
+def test_punched_holes_are_no_zeros(reader, one_of_each):
+    image = page(one_of_each)
+    for y in (75, 225, 375):
+        cv2.circle(image, (60, y), 18, 70, -1, cv2.LINE_AA)
+    image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0))
+    assert [number.text for number in reader.read(image).numbers] == ["384", "472", "506"]
+
+
+@pytest.mark.parametrize(
+    ("value", "width", "is_digit"), [(3, 8, False), (3, 20, True), (1, 8, True)]
+)
+def test_only_a_1_is_as_narrow_as_a_stroke(value, width, is_digit):
+    digit = replace(make_digit({value: 0.99}), box=(0, 0, width, 60))
+    (kept,) = doubt_shapes([digit], [], MagicMock(), MagicMock())
+    assert kept.accepted == is_digit
+
+
+def test_a_zero_that_is_alone_is_one(reader, one_of_each):
+    image = page(one_of_each)
+    zero = cv2.resize(one_of_each[0], (60, 60), interpolation=cv2.INTER_CUBIC)
+    image[195:255, 30:90] = 235 - 0.8 * zero
+    assert [n.text for n in reader.read(image).numbers] == ["384", "0", "472", "506"]
+
+
+@pytest.mark.parametrize(("height", "is_one"), [(0, False), (4, False), (22, True)])
+def test_a_zero_with_a_digit_in_it_is_a_ring(height, is_one):
+    ink = np.zeros((60, 60), np.uint8)
+    cv2.ellipse(ink, (30, 30), (26, 27), 0, 0, 360, 255, 3)
+    if height:  # a dot is a part of some zeros
+        cv2.line(ink, (30, 30 - height // 2), (30, 30 + height // 2), 255, 3)
+    assert is_ring(ink) == is_one
