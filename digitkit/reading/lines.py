@@ -269,19 +269,23 @@ def own_peaks(strip: Strip, peaks: Sequence[Peak], members: Sequence[Member]) ->
 def _match_peaks(
     strip: Strip, members: Sequence[Member], peaks: Sequence[Peak]
 ) -> list[Member | None]:
-    """The member at each peak, None without one: the nearest first, accepted ones before others."""
+    """The member at each peak, None without one.
+
+    Accepted ones come before others, those that the row shows as the same digit before others, and
+    near ones before others.
+    """
     matches: list[Member | None] = [None] * len(peaks)
     if not members:
         return matches
     middles = strip.locate([member.digit.box for member in members])[:, 0].tolist()
     pairs = sorted(
-        (not member.digit.accepted, away, i, k)
+        (not member.digit.accepted, member.digit.digit != peak.digit, away, i, k)
         for k, (member, middle) in enumerate(zip(members, middles, strict=True))
         for i, peak in enumerate(peaks)
         if (away := abs(peak.x - middle)) <= SAME * strip.unit
     )
     used = set[int]()
-    for _, _, i, k in pairs:
+    for *_, i, k in pairs:
         if matches[i] is None and k not in used:
             matches[i] = members[k]
             used.add(k)

@@ -48,7 +48,7 @@ MIN_SHARES = 0.3, 0.0
 """Connected pieces with less than this share near a digit's middle are left out; 0 keeps all, for
 digits that touch. Both are tried."""
 
-OVERLAP = 0.4
+OVERLAP = 0.25
 """Digits that are alike and share more than this fraction of the smaller box are one."""
 
 SHARED = 0.7
