@@ -29,12 +29,17 @@ APART_FROM_LETTER = 0.25
 """The point of an abbreviation is nearer to its letter than to the number, and at least so far from
 that."""
 
-NEAR_MINUS = 0.6
-"""Maximum distance of a leading minus from its number, in heights."""
+SURE_MINUS, NEAR_MINUS = 0.5, 0.6
+"""A dash up to the first distance before a number is its minus, and up to the second may be, in
+heights; the bullet of a list is further away than most signs."""
 
 BEFORE_MINUS = 0.9
 """Minimum distance of a leading minus from what is before it, in heights, unless that is a ruled
-line or an operator."""
+line or an operator, or the minus is far nearer to its number (`is_minus_by_gaps`)."""
+
+CLOSE_MINUS, CLOSER = 0.3, 2.0
+"""A minus that is closer to its number than the first, in heights, may be less far from what is no
+digit before it, such as a word: the second is how many times as far as from its number."""
 
 AFTER_SIGN = 0.1
 """Minimum distance of a leading minus from an operator before it, in heights; an operator is a sign
@@ -69,7 +74,8 @@ def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
                 group = group[:-1]
             yield Group(group, before, part)
             before, group = group[-1], []
-        if not group and not _begins(part, before, limit):
+        after = parts[i + 1] if i + 1 < len(parts) else None
+        if not group and not _begins(part, before, after, limit):
             if not _is_speck(parts, i):
                 before = part
         else:
@@ -123,14 +129,33 @@ def _is_spaced(group: Sequence[Part], part: Part) -> bool:
     return after >= max(SPACED, LOPSIDED * before)
 
 
-def _begins(part: Part, before: Part | None, limit: float) -> bool:
-    """Whether a number may begin with a part."""
+def _begins(part: Part, before: Part | None, after: Part | None, limit: float) -> bool:
+    """Whether a number may begin with a part, by what is before and after it."""
     if part.kind == "dash":
         if before is None or before.kind == "line":
             return True
         is_operator = before.kind == "sign" and not before.is_tall
-        return before.gap_to(part) >= (AFTER_SIGN if is_operator else BEFORE_MINUS)
+        gap = before.gap_to(part)
+        if gap >= (AFTER_SIGN if is_operator else BEFORE_MINUS):
+            return True
+        is_apart = before.digit is None or not before.digit.accepted
+        return (
+            is_apart
+            and after is not None
+            and after.kind == "digit"
+            and is_minus_by_gaps(gap, part.gap_to(after))
+        )
     return part.kind in ("digit", "ink") or (part.kind == "letter" and math.isinf(limit))
+
+
+def is_minus_by_gaps(before: float, after: float) -> bool:
+    """Whether a dash is so much closer to a number than to what is before it that it is its minus.
+
+    Args:
+        before: the gap between what is before it and the dash, in heights.
+        after: that between the dash and the number.
+    """
+    return after <= CLOSE_MINUS and before >= max(CLOSE_MINUS, CLOSER * after)
 
 
 def _is_speck(parts: Sequence[Part], place: int) -> bool:

@@ -7,6 +7,7 @@ shape.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.reading.crops import clip_box
-from digitkit.reading.grouping import BEFORE_MINUS
+from digitkit.reading.grouping import BEFORE_MINUS, is_minus_by_gaps
 from digitkit.reading.line_parts import split_lines
 from digitkit.reading.line_reader import POINT
 from digitkit.reading.lines import Line
@@ -126,17 +127,19 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     others = _find_others(line, placed, taken)
     written = _find_written(line, others)
     upright, shapes = split_lines(line, written, placed, taken)
-    marks = [strip.to_mark("line", shape) for shape in upright]
+    marks = [
+        strip.to_mark("ink" if strip.is_smeared(shape) else "line", shape) for shape in upright
+    ]
     whole, cut = list[Shape](), list[Shape]()
     for shape in shapes:
         is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])
         (cut if is_cut else whole).append(shape)
     far = [shape for shape in others if shape.height >= LOWEST_BEFORE and not strip.is_near(shape)]
-    kinds = [(_doubt(line, kind, shape, far), shape) for kind, shape in classify(whole)]
+    kinds = [(_doubt(line, kind, shape, far, own), shape) for kind, shape in classify(whole)]
     marks += [strip.to_mark(kind, shape) for kind, shape in kinds]
     known = [shape for _, shape in kinds]
     marks += [
-        strip.to_mark(_doubt(line, "point", shape, far), shape)
+        strip.to_mark(_doubt(line, "point", shape, far, own), shape)
         for shape in whole
         if shape not in known and _is_shown_as_point(line, shape)
     ]
@@ -174,17 +177,34 @@ def is_written(line: Line, shape: Shape) -> bool:
     return strength >= FAINT_POINT and _shows_point(line, shape)
 
 
-def _doubt(line: Line, kind: MarkKind, shape: Shape, far: Sequence[Shape]) -> MarkKind:
+def _doubt(
+    line: Line, kind: MarkKind, shape: Shape, far: Sequence[Shape], own: Sequence[Member]
+) -> MarkKind:
     """The kind of a shape, which may not be what it looks like.
 
-    A point may belong to a dotted line. A dash is not a minus if ink stands close before it, even
-    if that ink is too far from the row's digits to be a mark.
+    A point may belong to a dotted line, and a dash may be a hyphen.
     """
     if kind in ("point", "comma"):
         is_dotted = line.ink.lines.runs_dotted(shape.centre, shape.middle + HALF)
         return "ink" if is_dotted else kind
-    ends = (each.left + each.width for each in far if each.left < shape.left)
-    return "sign" if kind == "dash" and any(shape.left - x < BEFORE_MINUS for x in ends) else kind
+    return "sign" if kind == "dash" and _is_hyphen(line.strip, shape, far, own) else kind
+
+
+def _is_hyphen(strip: Strip, dash: Shape, far: Sequence[Shape], own: Sequence[Member]) -> bool:
+    """Whether a dash is no minus, as ink stands close before it.
+
+    Args:
+        strip: of its row.
+        dash: it.
+        far: ink that is too far from the row's digits to be a mark.
+        own: the digits of the row.
+    """
+    ends = (each.left + each.width for each in far if each.left < dash.left)
+    digits = (strip.shape_of_member(each).left for each in own if each.digit.accepted)
+    starts = (left for left in digits if left > dash.left)
+    before = dash.left - max(ends, default=-math.inf)
+    after = min(starts, default=math.inf) - dash.left - dash.width
+    return before < BEFORE_MINUS and not is_minus_by_gaps(before, after)
 
 
 def _is_shown_as_point(line: Line, shape: Shape) -> bool:

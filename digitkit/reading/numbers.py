@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
 from digitkit.arrays import F64, Box
 from digitkit.reading.confidence import format_confidence
 from digitkit.reading.detections import enclose
-from digitkit.reading.grouping import BY_POINT, NEAR_MINUS, SEPARATORS, Group, group_parts
+from digitkit.reading.doubts import doubt_numbers
+from digitkit.reading.grouping import BY_POINT, SEPARATORS, SURE_MINUS, Group, group_parts
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number
 from digitkit.reading.spacing import choose_gap, has_columns, number_columns
@@ -39,11 +39,6 @@ heights of the lowest other, and end at most so far below the middle of the one 
 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
-
-SPACE, SPACES, OTHERS = 0.35, 0.2, 2.0
-"""A gap within a number may be between two from the first width on, and several gaps from the
-second on, in heights, if they are so many times as wide as all others: as wide as a space in a
-close hand."""
 
 
 def find_numbers(
@@ -70,8 +65,7 @@ def find_numbers(
     candidates = find_candidates(digits, marks, gap=gap)
     heights = accepted_heights(digits)
     numbers = [number for number in candidates if is_reported(number, heights)]
-    if gap is None:
-        numbers = [_doubt_space(number) for number in numbers]
+    numbers = doubt_numbers(numbers, digits, may_be_several=gap is None)
     return finish_numbers(numbers, gap=gap)
 
 
@@ -96,33 +90,6 @@ def is_reported(number: Number, heights: Mapping[int, float]) -> bool:
         digit.accepted or (digit.confidence >= LIKELY and digit.row_box[3] >= least)
         for digit in number.digits
     )
-
-
-def _find_spaces(number: Number) -> list[int]:
-    """After which digits of a number a gap may be between two.
-
-    There are two digits or more on each side of each; see `SPACE`.
-    """
-    if len(number.digits) < 4 or number.signs:
-        return []
-    height = measure_height(number.digits)
-    gaps = digit_gaps(place_parts(number.row, number.digits, (), height))
-    for lower, upper in pairwise(sorted(gaps)):
-        spaces = [place for place, gap in enumerate(gaps, 1) if gap >= upper]
-        are_wide = upper >= max(SPACE if len(spaces) == 1 else SPACES, OTHERS * lower)
-        ends = [0, *spaces, len(gaps) + 1]
-        if are_wide and min(end - start for start, end in pairwise(ends)) > 1:
-            return spaces
-    return []
-
-
-def _doubt_space(number: Number) -> Number:
-    """The number, which is not complete if it may be several."""
-    reasons = [
-        f"the gap after digit {place} may be between two numbers" for place in _find_spaces(number)
-    ]
-    complete = number.complete and not reasons
-    return replace(number, complete=complete, reasons=(*number.reasons, *reasons))
 
 
 def finish_numbers(numbers: Sequence[Number], *, gap: float | None) -> tuple[Number, ...]:
@@ -185,8 +152,9 @@ def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
         parts = parts[1:]
     if parts[-1].kind in SEPARATORS and not _is_near(parts[-1], group.after):
         parts = parts[:-1]  # the full stop of a sentence
+    box = enclose([part.item.box for part in parts])
     if group.before and group.before.kind in SEPARATORS and _is_near(group.before, parts[0]):
-        parts = [group.before, *parts]
+        parts = [group.before, *parts]  # which is in the number before it, too
     digits = tuple(part.item for part in parts if isinstance(part.item, Digit))
     text, guess, reasons, signs = "", "", list[str](), list[tuple[int, str]]()
     count = 0
@@ -208,7 +176,7 @@ def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
         reasons.append(f"digit {raised + 1} is small and raised, as in an exponent")
     if {",", "."} <= {sign for _, sign in signs}:
         reasons.append("it has points and commas: thousands separators are not read")
-    is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > NEAR_MINUS
+    is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
     if is_far:
         reasons.append("the dash on its left may be a minus")
     confidence = number_confidence(_features(replace(group, parts=parts), limit, height))
@@ -219,7 +187,7 @@ def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
         guess=guess,
         complete=not reasons,
         confidence=confidence,
-        box=enclose([part.item.box for part in parts]),
+        box=box,
         row=row,
         column=0,
         digits=digits,

@@ -77,12 +77,20 @@ MAYBE_DIGIT = 0.2
 MAYBE_DIGIT_BESIDE_SIGN = 0.5
 """`MAYBE_DIGIT` in a row that has another sign."""
 
+MAYBE_LEANING = 0.1
+"""`MAYBE_DIGIT` for a stroke that is no higher than digits, in a row without another sign: it may
+be the 1 of a hand that leans."""
+
 MAYBE_HIGH = 0.05
 """`MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
 
 SURE_SIGN, HIGHEST_SIGN = 0.95, 2.0
 """Low ink that is at least as likely a sign is one, and no piece of a digit that it touches, if it
 is not higher than this, in its width."""
+
+DOT, SURE_DOT = 0.3, 0.9
+"""Two dots, one above the other, that are not larger than the first, in heights of the digits, and
+that the row shows as a sign with the second probability, are a colon, however close digits are."""
 
 SURELY_NONE = 0.01
 """Ink beside digits that the row shows as any of them with at most this probability is a letter."""
@@ -285,6 +293,8 @@ def _tell_apart(
     is_low = height < min(TALL * strip.height, HIGHEST_SIGN * width)
     if is_no_digit and seen[SIGN] >= SURE_SIGN and is_low:
         return "sign"  # also if it touches a digit
+    if mark.kind == "sign" and max(width, height) <= DOT * strip.height and seen[SIGN] >= SURE_DOT:
+        return "sign"  # of a close hand, whose row shows the digits beside it there, too
     may_be_sign = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
     if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
         return "sign"
@@ -330,9 +340,13 @@ def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
     has_others = any(
         abs(peak.x - x) > SAME * strip.unit and peak.seen.argmax() == SIGN for peak in line.signs
     )
-    least = MAYBE_DIGIT_BESIDE_SIGN if has_others else MAYBE_DIGIT
-    if mark.row_box[3] >= HIGH_STROKE * strip.height:
+    height = mark.row_box[3] / strip.height
+    if height >= HIGH_STROKE:
         least = MAYBE_HIGH
+    elif has_others:
+        least = MAYBE_DIGIT_BESIDE_SIGN
+    else:
+        least = MAYBE_LEANING if height < STROKE_SIZE[1] else MAYBE_DIGIT
     return line.maybe_digit(mark.box) >= least
 
 

@@ -263,6 +263,19 @@ class Strip:
             2 * (min(x + width, left + wide) - max(x, left)) >= width for left, _, wide, _ in boxes
         )
 
+    def is_smeared(self, shape: Shape) -> bool:
+        """Whether an upright stroke is the end of a digit that the upper or lower border cuts.
+
+        Beyond the border a strip repeats what is at it; a ruled line goes on on the other side.
+        """
+        _, top, _, height = self.to_boxes(shape)[0]
+        boxes = [member.digit.box for member in self._accepted]
+        ends_above = top + height < np.median([y + h for _, y, _, h in boxes])
+        begins_below = top > np.median([y for _, y, _, _ in boxes])
+        return bool(
+            (top < 0 and ends_above) or (top + height > self._image.shape[0] and begins_below)
+        )
+
     def strength(self, ink: Ink, shape: Shape) -> float:
         """How strong most of a shape's ink is: 1 as strong as most of the digits', 0 for paper."""
         x, y = self.place_of(shape)

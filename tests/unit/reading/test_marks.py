@@ -62,6 +62,48 @@ def test_a_dash_close_to_ink_before_it_is_no_minus(reader, one_of_each, room, te
     assert reader.read(image).numbers[-1].text == text
 
 
+@pytest.mark.parametrize("room", [24, 34])
+def test_a_dash_far_closer_to_a_number_than_to_a_word_is_its_minus(reader, one_of_each, room):
+    image = np.hstack([np.full((200, 160), 235, np.uint8), write("6455", one_of_each, step=40)])
+    left = int(np.flatnonzero((image < 150).any(0))[0])
+    cv2.line(image, (left - 28, 100), (left - 6, 100), 47, 4, cv2.LINE_AA)
+    cv2.putText(image, "h", (left - 50 - room, 118), cv2.FONT_HERSHEY_SIMPLEX, 1.4, 47, 4)
+    assert reader.read(image).numbers[-1].text == "-6455"
+
+
+@pytest.mark.parametrize(("text", "above"), [("41417", True), ("1437", False)])
+def test_what_the_border_cuts_is_missing_from_a_number(reader, one_of_each, text, above):
+    image = write(text, one_of_each, step=40)
+    moved = np.roll(image[:, :70], -14 if above else 14, 0)  # the first digits are nearer to it
+    image[:, :70] = moved
+    image = image[84:] if above else image[:-84]
+    assert not any(number.complete for number in reader.read(image).numbers)
+
+
+@pytest.mark.parametrize("shown", [0.93, 0.8])
+def test_a_colon_may_be_close_to_digits(reader, one_of_each, change_row, shown):
+    image = write("28 42", one_of_each, step=34)
+    left = int(np.flatnonzero((image[:, 120:] < 150).any(0))[0]) + 120
+    for y in (92, 112):
+        cv2.circle(image, (left - 8, y), 4, 47, -1, cv2.LINE_AA)
+    change_row(shown_between_8_and_4({SIGN: shown, 3: 1 - shown}))
+    texts = [number.text for number in reader.read(image).numbers if number.complete]
+    assert (texts == ["28", "42"]) == (shown > 0.9)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15])
+@pytest.mark.parametrize("height", [42, 54])
+def test_a_leaning_stroke_that_may_be_a_1_makes_a_number_incomplete(
+    reader, one_of_each, change_row, share, height
+):
+    image = write("28 42", one_of_each)
+    cv2.line(image, (144, 100 + height // 2), (166, 100 - height // 2), 47, 4, cv2.LINE_AA)
+    change_row(shown_between_8_and_4({SIGN: 1 - share, 1: share}))
+    is_higher = height > 50  # than digits, as slashes are
+    complete = [number.complete for number in reader.read(image).numbers]
+    assert all(complete) == (share < 0.1 or is_higher)
+
+
 @pytest.mark.parametrize("degrees", [-25, 8, 25])
 def test_marks_are_found_in_tilted_rows(reader, one_of_each, degrees):
     image = turn(write("2840,25", one_of_each, height=400), degrees)

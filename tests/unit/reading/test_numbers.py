@@ -129,18 +129,24 @@ def test_a_minus_leads_a_number_unless_it_stands_between_two(before, expected):
         (mark("sign", 50, 70, 24, 20), "-5"),  # the sign of a sum
         (mark("sign", 60, 40, 12, 80), "5"),  # a bracket that closes
         (mark("letter", 50, 60, 24, 40), "5"),
+        (mark("letter", 26, 60, 24, 40), "-5"),  # the end of a word
+        (sure(5, 26), "5"),
     ],
 )
 def test_a_minus_may_be_close_to_a_line_and_an_operator(before, text):
     dash = mark("dash", 84, 78, 24, 5)
-    assert texts([sure(5, 120)], before, dash)[-1] == text
+    digits = [before] if isinstance(before, Digit) else []
+    marks = [dash] if digits else [before, dash]
+    assert texts([*digits, sure(5, 120)], *marks)[-1] == text
 
 
-@pytest.mark.parametrize(("gap", "text"), [(20, "-5"), (50, "-5"), (75, "-5"), (90, "5")])
+@pytest.mark.parametrize(
+    ("gap", "text"), [(20, "-5"), (35, "-5"), (50, "-5"), (75, "-5"), (90, "5")]
+)
 def test_a_dash_that_begins_a_row_may_be_a_minus(gap, text):
     (number,) = find_numbers([sure(5, 100 + gap)], [mark("dash", 84, 76, 16, 5)])
     assert number.text == text
-    doubtful = 0.6 * HEIGHT < gap < 1.3 * HEIGHT
+    doubtful = 0.5 * HEIGHT < gap < 1.3 * HEIGHT
     assert number.reasons == (("the dash on its left may be a minus",) if doubtful else ())
 
 

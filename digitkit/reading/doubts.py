@@ -1,0 +1,117 @@
+"""Doubts about a number as a whole: by its gaps, its last digit, and what is around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from digitkit.arrays import F64
+from digitkit.reading.parts import digit_gaps, measure_height, place_parts
+from digitkit.reading.results import Digit, Number
+
+SPACE, SPACES, OTHERS = 0.35, 0.2, 2.0
+"""A gap within a number may be between two from the first width on, and several gaps from the
+second on, in heights, if they are so many times as wide as all others: as wide as a space in a
+close hand."""
+
+HANGS = 0.12, 0.2
+"""A 9 whose top and bottom are so much lower than those of the digits before it, in their height,
+may be the letter g of a unit."""
+
+UNIT_GAP, BEFORE_UNIT = 1.5, 4
+"""Such a letter is at most so far from the number before it, in heights, of which so many digits
+are looked at."""
+
+LEVEL, BESIDE = 0.2, (-0.3, 0.7)
+"""Digits of two rows may be of one number if they have at least the first in common vertically, and
+the gap between them is within the second, in heights."""
+
+ALIKE = 1.6
+"""Digits of one number are at most so many times as high as each other."""
+
+
+def doubt_numbers(
+    numbers: Sequence[Number],
+    digits: Sequence[Digit],
+    *,
+    may_be_several: bool,
+) -> list[Number]:
+    """The numbers; those that may be others than they seem to be are not complete.
+
+    Args:
+        numbers: of an image.
+        digits: of it, with the rows of the numbers.
+        may_be_several: whether a number may be several by its gaps.
+    """
+    accepted = [digit for digit in digits if digit.accepted]
+    torn = _find_torn(accepted)
+    doubted = []
+    for number in numbers:
+        reasons = []
+        if torn.intersection(number.digits):
+            reasons.append("a digit close beside it is in another row")
+        if _ends_in_unit(number, accepted):
+            reasons.append(f"digit {len(number.digits)} hangs below the line: it may be a g")
+        if may_be_several:
+            reasons += [
+                f"the gap after digit {place} may be between two numbers"
+                for place in _find_spaces(number)
+            ]
+        complete = number.complete and not reasons
+        doubted.append(replace(number, complete=complete, reasons=(*number.reasons, *reasons)))
+    return doubted
+
+
+def _find_spaces(number: Number) -> list[int]:
+    """After which digits of a number a gap may be between two.
+
+    There are two digits or more on each side of each; see `SPACE`.
+    """
+    if len(number.digits) < 4 or number.signs:
+        return []
+    height = measure_height(number.digits)
+    gaps = digit_gaps(place_parts(number.row, number.digits, (), height))
+    for lower, upper in pairwise(sorted(gaps)):
+        spaces = [place for place, gap in enumerate(gaps, 1) if gap >= upper]
+        are_wide = upper >= max(SPACE if len(spaces) == 1 else SPACES, OTHERS * lower)
+        ends = [0, *spaces, len(gaps) + 1]
+        if are_wide and min(end - start for start, end in pairwise(ends)) > 1:
+            return spaces
+    return []
+
+
+def _ends_in_unit(number: Number, accepted: Sequence[Digit]) -> bool:
+    """Whether the last digit of a number is a 9 that hangs below those before it in its row."""
+    last = number.digits[-1]
+    if last.digit != 9:
+        return False
+    x, y, _, height = last.row_box
+    before = [
+        each.row_box for each in accepted
+        if each.row == last.row and each is not last and each.row_box[0] < x
+    ]  # fmt: skip
+    before = sorted(before)[-BEFORE_UNIT:]
+    if not before:
+        return False
+    boxes = np.array(before, np.float64)
+    unit = float(np.median(boxes[:, 3]))
+    top, bottom = np.median(boxes[:, 1]), np.median(boxes[:, 1] + boxes[:, 3])
+    is_near = x - (boxes[:, 0] + boxes[:, 2]).max() <= UNIT_GAP * unit
+    return bool(is_near and y - top >= HANGS[0] * unit and y + height - bottom >= HANGS[1] * unit)
+
+
+def _find_torn(accepted: Sequence[Digit]) -> set[Digit]:
+    """The digits beside which another row has one that is nearly level with it."""
+    boxes: F64 = np.array([digit.row_box for digit in accepted], np.float64).reshape(-1, 4)
+    left, top, width, height = boxes.T
+    rows = np.array([digit.row for digit in accepted])
+    lower = np.minimum(height[:, None], height)
+    common = np.minimum((top + height)[:, None], top + height) - np.maximum(top[:, None], top)
+    apart = np.maximum(left[:, None], left) - np.minimum((left + width)[:, None], left + width)
+    is_torn = (rows[:, None] != rows) & (common >= LEVEL * lower)
+    is_torn &= (apart >= BESIDE[0] * lower) & (apart <= BESIDE[1] * lower)
+    is_torn &= np.maximum(height[:, None], height) <= ALIKE * lower
+    return {accepted[i] for i in np.flatnonzero(is_torn.any(1)).tolist()}

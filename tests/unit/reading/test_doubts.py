@@ -1,0 +1,44 @@
+"""Numbers that what is around them shows to be others than they seem to be."""
+
+from dataclasses import replace
+
+import pytest
+from support.readings import make_digit
+
+from digitkit.reading.numbers import find_numbers
+from digitkit.reading.results import Digit
+
+HEIGHT = 60
+
+
+def digit(value: int, x: int, y: int = 50, row: int = 0) -> Digit:
+    return replace(make_digit({value: 0.99999}, x, row=row), box=(x, y, 30, HEIGHT))
+
+
+@pytest.mark.parametrize(
+    ("value", "lower", "is_doubted"),
+    [(9, 18, True), (9, 8, False), (9, -18, False), (7, 18, False)],
+)  # fmt: skip
+def test_a_last_9_that_hangs_may_be_the_unit_g(value, lower, is_doubted):
+    number, *_ = find_numbers([digit(2, 0), digit(5, 40), digit(value, 80, 50 + lower)])
+    assert number.text == f"25{value}"
+    reason = "digit 3 hangs below the line: it may be a g"
+    assert number.reasons == ((reason,) if is_doubted else ())
+
+
+@pytest.mark.parametrize(("gap", "is_doubted"), [(70, True), (130, False)])
+def test_a_9_behind_a_number_may_be_its_unit(gap, is_doubted):
+    first, second = find_numbers([digit(2, 0), digit(5, 40), digit(9, 70 + gap, 68)])
+    assert first.complete
+    assert (second.text, second.complete) == ("9", not is_doubted)
+
+
+@pytest.mark.parametrize(
+    ("x", "lower", "is_doubted"),
+    [(80, 40, True), (80, 52, False), (140, 40, False)],
+)  # fmt: skip
+def test_digits_of_two_rows_that_are_nearly_level_may_be_one_number(x, lower, is_doubted):
+    numbers = find_numbers([digit(7, 0), digit(9, 40), digit(5, x, 50 + lower, row=1)])
+    assert [number.text for number in numbers] == ["79", "5"]
+    reasons = ("a digit close beside it is in another row",) if is_doubted else ()
+    assert {number.reasons for number in numbers} == {reasons}
