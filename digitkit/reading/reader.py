@@ -31,6 +31,7 @@ from digitkit.reading.line_reader import LineReader
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.outline import missing_margin, put_paper_around, without_margin
 from digitkit.reading.results import Reading, Timings
+from digitkit.reading.rings import erase_rings
 from digitkit.reading.strategies import (
     Judges,
     PageStrategy,
@@ -285,6 +286,8 @@ class Reader:
         margin = missing_margin(image) if strategy.can_be_rotated else 0
         if margin:
             image = put_paper_around(image, margin)
+        if strategy.can_be_rotated:
+            image = erase_rings(image)
         found = self._find(image, strategy)
         begun = time.perf_counter_ns()
         predictions = self.classifier.classify(found.images)

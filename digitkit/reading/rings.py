@@ -1,0 +1,140 @@
+"""Rings around digits, as of a list's numbers: they hide from the detector what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import U8, Box
+from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
+from digitkit.images.masks import connect
+
+SIDE = 800
+"""Rings are looked for in an image that is halved at least once, to at most this longer side."""
+
+SIZES = 16, 240
+"""Least height and width of a ring, and greatest, pixels of that image."""
+
+ASPECT = 0.45, 2.4
+"""Height of a ring, in its width."""
+
+PEN = 11
+"""Strokes are narrower than this, pixels."""
+
+CONTRAST = 18
+"""Ink differs from the paper beside it by at least this many grey levels."""
+
+DARK = 110
+"""With a lower median, an image is light on dark."""
+
+THIN = 0.42
+"""A ring covers at most this fraction of its box with ink."""
+
+ROUND = 0.64, 0.88
+"""Fraction of its box that a ring encloses: an ellipse 0.79, a box 1, a triangle 0.5."""
+
+TOUCHED = 0.02
+"""At most this fraction of a ring's ink is further in than a ring of its ink would be thick: what
+touches a ring from within would be erased with it."""
+
+INNER = 0.3, 0.8
+"""Height of at least one piece of ink in a ring, in its height; none is higher."""
+
+MOST = 4
+"""Maximum number of pieces that are so high."""
+
+ROOM = 3
+"""The box of a ring that is erased has so much room around it, pixels."""
+
+
+def erase_rings(image: GreyImage) -> GreyImage:
+    """An image without the rings around digits; the same one if there are none.
+
+    Args:
+        image: upright; dark on light, or light on dark where most of it is dark.
+    """
+    times = 1
+    while max(image.shape) >> times > SIDE:
+        times += 1
+    small = image.halved(times)
+    is_dark = np.median(small[::4, ::4]) < DARK
+    rings = list(_find_rings(np.asarray(cv2.bitwise_not(small), np.uint8) if is_dark else small))
+    if not rings:
+        return image
+
+    def make(halvings: int) -> U8:
+        pixels, ratio = image.halved(halvings).copy(), 2.0 ** (times - halvings)
+        side = max(3, round(1.25 * PEN * ratio)) | 1
+        for box, ring in rings:
+            x, y, w, h = (int(edge * ratio) for edge in box)
+            part = pixels[y : y + h, x : x + w]
+            if part.size:
+                how = cv2.MORPH_OPEN if is_dark else cv2.MORPH_CLOSE
+                paper = cv2.morphologyEx(part, how, np.ones((side, side), np.uint8))
+                mask = cv2.resize(ring, part.shape[::-1], interpolation=cv2.INTER_LINEAR)
+                np.copyto(part, paper, where=mask > 0)
+        return pixels
+
+    return GreyImage(image.shape, make, image.halvings + 1)
+
+
+def _find_rings(grey: U8) -> Iterator[tuple[Box, U8]]:
+    """The boxes of rings in an image with dark ink, and which pixels in them to erase, 0 or 1."""
+    paper = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((PEN, PEN), np.uint8))
+    darkness = cv2.subtract(paper, grey)
+    ink = np.asarray(cv2.threshold(darkness, CONTRAST, 1, cv2.THRESH_BINARY)[1], np.uint8)
+    if not _is_nested(ink):
+        return
+    labels, stats = connect(ink)
+    left, top, w, h, area = stats.T
+    may_be = (np.minimum(w, h) >= SIZES[0]) & (np.maximum(w, h) <= SIZES[1])
+    may_be &= (area <= THIN * w * h) & (h >= ASPECT[0] * w) & (h <= ASPECT[1] * w)
+    may_be[0] = False
+    for i in np.flatnonzero(may_be).tolist():
+        x, y, wide, high, _ = stats[i].tolist()
+        within = (left > x) & (left + w < x + wide) & (top > y) & (top + h < y + high)
+        if not (within & (h >= INNER[0] * high) & (h <= INNER[1] * high)).any():
+            continue
+        part = labels[y : y + high, x : x + wide]
+        own = part == i
+        enclosed = _fill(own)
+        inner = np.unique(part[enclosed & (part > 0)])
+        heights = stats[inner, cv2.CC_STAT_HEIGHT] / high
+        is_written = 1 <= (heights >= INNER[0]).sum() <= MOST and heights.max() <= INNER[1]
+        if is_written and _is_ring(own, enclosed):
+            x0, y0 = max(0, x - ROOM), max(0, y - ROOM)
+            around = labels[y0 : y + high + ROOM, x0 : x + wide + ROOM]
+            ring = cv2.dilate((around == i).astype(np.uint8), np.ones((5, 5), np.uint8))
+            others = ((around > 0) & (around != i)).astype(np.uint8)
+            ring[cv2.dilate(others, np.ones((3, 3), np.uint8)) > 0] = 0
+            yield (x0, y0, around.shape[1], around.shape[0]), np.asarray(ring, np.uint8)
+
+
+def _is_nested(ink: U8) -> bool:
+    """Whether there is ink in a hole of other ink; to see this is quicker than to label all ink."""
+    _, hierarchy = cv2.findContours(ink, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    if hierarchy is None:
+        return False
+    parents = hierarchy[0, :, 3]  # of holes the ink around them, of ink in them the holes
+    return bool((parents[parents[parents >= 0]] >= 0).any())
+
+
+def _fill(own: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """What a piece of ink encloses, ``[h, w]``."""
+    outside = np.pad(own.astype(np.uint8), 1)
+    cv2.floodFill(outside, None, (0, 0), 2)
+    return np.asarray(outside[1:-1, 1:-1] == 0)
+
+
+def _is_ring(own: npt.NDArray[np.bool_], enclosed: npt.NDArray[np.bool_]) -> bool:
+    """Whether ink is an oval ring, by what it encloses, and nothing in it touches it."""
+    count = int(own.sum())
+    if not ROUND[0] <= (count + enclosed.sum()) / own.size <= ROUND[1]:
+        return False
+    side = 2 * round(count / sum(own.shape)) + 1
+    filled = np.pad((enclosed | own).astype(np.uint8), 1)
+    core = cv2.erode(filled, np.ones((side, side), np.uint8))[1:-1, 1:-1] > 0
+    return bool((own & core).sum() <= TOUCHED * count)
