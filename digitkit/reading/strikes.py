@@ -28,7 +28,7 @@ SEEN, STRONG = 0.97, 100
 strike goes through to the last; and the minimum strength of that ink, 0–255. Where only bars of
 digits are level, there are gaps."""
 
-SLOPES = np.linspace(-1.2, 1.2, 49)
+SLOPES = np.linspace(-1.2, 1.2, 33)
 """Slopes that a short strike may have."""
 
 FLAT = 0.35
@@ -147,27 +147,31 @@ def _find_straight(
     Returns:
         The columns of the strip that it goes through, and the row in each; None if there is none.
     """
-    is_ink = ink.strength >= STRONG
-    height, width = is_ink.shape
     (left, right), room = sides, round(GOES_ON * unit)
-    columns = np.arange(max(0, left - room), min(width, right + room))
-    within = (columns >= left + SHORTENED * unit) & (columns < right - SHORTENED * unit)
+    first, last = max(0, left - room), min(ink.strength.shape[1], right + room)
+    is_ink = ink.strength[:, first:last] >= STRONG
+    columns = np.arange(first, last)
     slopes = SLOPES[np.abs(SLOPES) < FLAT] if is_flat else SLOPES
     starts = np.arange(middle - OFF_MIDDLE * unit, middle + OFF_MIDDLE * unit + 1)
-    rows = starts[None, :, None] + slopes[:, None, None] * (columns - (left + right) / 2)
-    rows = np.clip(np.rint(rows), 0, height - 1).astype(np.intp)
-    seen = is_ink[rows, columns]
-    share = seen[..., within].mean(-1) if within.any() else np.zeros(seen.shape[:2])
+    within = columns[(columns >= left + SHORTENED * unit) & (columns < right - SHORTENED * unit)]
+    if not len(within):
+        return None
+    highest = len(is_ink) - 1
+    away = within - (left + right) / 2
+    rows = np.rint(starts[None, :, None] + slopes[:, None, None] * away).clip(0, highest)
+    share = is_ink[rows.astype(np.intp), within - first].mean(-1)
     best = np.unravel_index(int(share.argmax()), share.shape)
     if share[best] < SEEN:
         return None
-    run = max(_split(np.flatnonzero(seen[best]), 2), key=len)
+    start, slope = float(starts[best[1]]), float(slopes[best[0]])
+    rows = np.rint(start + slope * (columns - (left + right) / 2)).clip(0, highest).astype(np.intp)
+    run = max(_split(np.flatnonzero(is_ink[rows, columns - first]), 2), key=len)
     if run[0] == 0 or run[-1] == len(columns) - 1:
         return None
-    columns, rows = columns[run], rows[best][run]
+    columns, rows = columns[run], rows[run]
     # What is not a part of it leaves room at both ends.
-    at, slope = np.arange(height)[:, None], slopes[best[0]]
-    other = is_ink[:, columns] & (np.abs(at - rows) > THICK * unit * math.hypot(1, slope))
+    at = np.arange(len(is_ink))[:, None]
+    other = is_ink[:, columns - first] & (np.abs(at - rows) > THICK * unit * math.hypot(1, slope))
     beside = np.flatnonzero((other & (np.abs(at - middle) <= HALF_HEIGHT * unit)).any(0))
     ends = STICKS_OUT * unit / math.hypot(1, slope)
     if len(beside) and (beside[0] < ends or beside[-1] >= len(columns) - ends):
