@@ -64,7 +64,8 @@ def test_text_is_one_line_per_image(frame, reading):
     text = format_text(with_digits(reading, doubtful, eight))
     assert text.startswith("two\\ndigits.png: ?8 (")  # it keeps its place
     assert text.endswith(") [?8: digit 1 is doubtful (1 at 70%)]")
-    below = replace(eight, row=1, confidence=0.98)
+    x, y, w, h = eight.box
+    below = replace(eight, row=1, confidence=0.98, box=(x, y + 100, w, h))
     text = format_text(with_digits(reading, one, below))
     assert re.fullmatch(r"two\\ndigits.png: 1 / 8 \(at least \d\d\.\d%\)", text)
     cut = replace(eight, accepted=False, cut=True, row=1, confidence=0.5)
