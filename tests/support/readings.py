@@ -13,7 +13,7 @@ def make_digit(likely: dict[int, float], x=0, is_digit=1.0, row=0, cut=False, th
     digit = int(probabilities.argmax())
     confidence = float(probabilities[digit]) * is_digit
     return Digit(
-        digit=digit, confidence=confidence, box=(x, 50, 30, 60), row=row,
+        digit=digit, confidence=confidence, box=(x, 50 + 100 * row, 30, 60), row=row,
         accepted=confidence >= threshold and not cut, image=np.zeros((28, 28), np.uint8),
         probabilities=probabilities, is_digit=is_digit, cut=cut,
     )  # fmt: skip
