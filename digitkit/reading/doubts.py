@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import F64
 from digitkit.reading.parts import digit_gaps, measure_height, place_parts
@@ -32,6 +33,8 @@ the gap between them is within the second, in heights."""
 ALIKE = 1.6
 """Digits of one number are at most so many times as high as each other."""
 
+_AT_ONCE = 256  # digits that are compared with all others at once, for the memory
+
 
 def doubt_numbers(
     numbers: Sequence[Number],
@@ -47,13 +50,16 @@ def doubt_numbers(
         may_be_several: whether a number may be several by its gaps.
     """
     accepted = [digit for digit in digits if digit.accepted]
-    torn = _find_torn(accepted)
+    rows: dict[int, list[Digit]] = {}
+    for digit in accepted:
+        rows.setdefault(digit.row, []).append(digit)
+    torn = _find_torn(accepted) if len(rows) > 1 else set()
     doubted = []
     for number in numbers:
         reasons = []
         if torn.intersection(number.digits):
             reasons.append("a digit close beside it is in another row")
-        if _ends_in_unit(number, accepted):
+        if _ends_in_unit(number, rows.get(number.row, ())):
             reasons.append(f"digit {len(number.digits)} hangs below the line: it may be a g")
         if may_be_several:
             reasons += [
@@ -83,16 +89,13 @@ def _find_spaces(number: Number) -> list[int]:
     return []
 
 
-def _ends_in_unit(number: Number, accepted: Sequence[Digit]) -> bool:
-    """Whether the last digit of a number is a 9 that hangs below those before it in its row."""
+def _ends_in_unit(number: Number, row: Sequence[Digit]) -> bool:
+    """Whether a number's last digit is a 9 that hangs below the accepted ones before it."""
     last = number.digits[-1]
     if last.digit != 9:
         return False
     x, y, _, height = last.row_box
-    before = [
-        each.row_box for each in accepted
-        if each.row == last.row and each is not last and each.row_box[0] < x
-    ]  # fmt: skip
+    before = [each.row_box for each in row if each is not last and each.row_box[0] < x]
     before = sorted(before)[-BEFORE_UNIT:]
     if not before:
         return False
@@ -105,13 +108,22 @@ def _ends_in_unit(number: Number, accepted: Sequence[Digit]) -> bool:
 
 def _find_torn(accepted: Sequence[Digit]) -> set[Digit]:
     """The digits beside which another row has one that is nearly level with it."""
-    boxes: F64 = np.array([digit.row_box for digit in accepted], np.float64).reshape(-1, 4)
-    left, top, width, height = boxes.T
+    boxes: F64 = np.array([digit.row_box for digit in accepted], np.float64)
     rows = np.array([digit.row for digit in accepted])
-    lower = np.minimum(height[:, None], height)
-    common = np.minimum((top + height)[:, None], top + height) - np.maximum(top[:, None], top)
-    apart = np.maximum(left[:, None], left) - np.minimum((left + width)[:, None], left + width)
-    is_torn = (rows[:, None] != rows) & (common >= LEVEL * lower)
-    is_torn &= (apart >= BESIDE[0] * lower) & (apart <= BESIDE[1] * lower)
-    is_torn &= np.maximum(height[:, None], height) <= ALIKE * lower
-    return {accepted[i] for i in np.flatnonzero(is_torn.any(1)).tolist()}
+    torn = set[Digit]()
+    for start in range(0, len(accepted), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        is_torn = _are_nearly_level(boxes[part], boxes) & (rows[part, None] != rows)
+        torn.update(accepted[start + i] for i in np.flatnonzero(is_torn.any(1)).tolist())
+    return torn
+
+
+def _are_nearly_level(boxes: F64, others: F64) -> npt.NDArray[np.bool_]:
+    """Which boxes, ``[N, 4]``, are beside others, ``[M, 4]``, and nearly level; ``[N, M]``."""
+    left, top, width, height = (side[:, None] for side in boxes.T)
+    left2, top2, width2, height2 = others.T
+    lower, higher = np.minimum(height, height2), np.maximum(height, height2)
+    common = np.minimum(top + height, top2 + height2) - np.maximum(top, top2)
+    apart = np.maximum(left, left2) - np.minimum(left + width, left2 + width2)
+    are_beside = (apart >= BESIDE[0] * lower) & (apart <= BESIDE[1] * lower)
+    return np.asarray(are_beside & (common >= LEVEL * lower) & (higher <= ALIKE * lower))
