@@ -49,6 +49,9 @@ THICK, HALF_HEIGHT = 0.12, 0.6
 """What is beyond the first from a strike, and within the second from the digits' middle, is ink of
 the digits, in heights."""
 
+WIDEST = 30.0
+"""Short strikes are looked for in what is not wider than this, in heights, for the time."""
+
 APART = 1.0
 """A digit is a number by itself if it is so far from all others, in heights."""
 
@@ -109,10 +112,10 @@ def _find_short(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
     for group in groups.values():
         if len(group) == 1 and not _is_alone(group[0], own, strip):
             continue
-        left, right = (
-            min(each.left for each in group),
-            max(each.left + each.ink.shape[1] for each in group),
-        )
+        left = min(each.left for each in group)
+        right = max(each.left + each.ink.shape[1] for each in group)
+        if right - left > WIDEST * strip.unit:
+            continue
         middle = float(np.mean([each.top + each.ink.shape[0] / 2 for each in group]))
         found = _find_straight(ink, (left, right), middle, strip.unit, is_flat=len(group) == 1)
         if found is not None:
