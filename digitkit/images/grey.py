@@ -61,6 +61,13 @@ class GreyImage:
         """The image as digits are searched in it, uint8 ``[h, w]``."""
         return self.halved(self.halvings)
 
+    def halvings_to(self, side: int) -> int:
+        """How often it is halved, at least once, so that its longer side is at most this long."""
+        times = 1
+        while max(self.shape) >> times > side:
+            times += 1
+        return times
+
     def rotated(self, turn: int) -> GreyImage:
         """The image turned clockwise by 0, 90, 180 or 270 degrees."""
         if not turn:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,16 @@ def common_area(a: Box, b: Box) -> int:
 def common_fraction(a: Box, b: Box) -> float:
     """The fraction of the smaller of two boxes that is in the other one as well, 0–1."""
     return common_area(a, b) / max(1, min(a[2] * a[3], b[2] * b[3]))
+
+
+def gap_beside(box: Box, others: Iterable[Box]) -> float:
+    """The horizontal gap between a box and the nearest of others, pixels.
+
+    It is negative where they overlap, and infinite without others.
+    """
+    x, _, width, _ = box
+    gaps = (max(left - x - width, x - left - wide) for left, _, wide, _ in others)
+    return min(gaps, default=math.inf)
 
 
 def is_at(box: Box, other: Box) -> bool:

@@ -163,10 +163,8 @@ class Writing:
     @cached_property
     def _ink(self) -> tuple[U8, npt.NDArray[np.bool_]]:
         """Ink without lines, 1 or 0, uint8 ``[h, w]``; and which of its blocks are textures."""
-        times = self._image.halvings + 1
-        while max(self._image.shape) >> times > _SIDE:
-            times += 1
-        ink = _find_contrast(self._image.halved(times), _CLEAR)
+        small = self._image.halved(self._image.halvings_to(_SIDE))
+        ink = _find_contrast(small, _CLEAR)
         is_texture = np.asarray(_share_of_blocks(ink) >= _BUSY[1])
         lines = cv2.max(open_mask(ink, 1, _LINE), open_mask(ink, _LINE, 1))
         rest = cv2.subtract(ink, cv2.dilate(lines, np.ones((3, 3), np.uint8)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connect
 from digitkit.reading.combining import DIGITS
-from digitkit.reading.detections import INK_LEVEL
+from digitkit.reading.detections import INK_LEVEL, gap_beside
 from digitkit.reading.few import cut_around
 from digitkit.reading.results import Digit
 from digitkit.reading.single import LoadGrey
@@ -26,8 +25,8 @@ ALONE = 1.0
 """A 0 that is so far from the other digits of its row, in its height, may be a hole or a ring."""
 
 SURELY_NONE = 0.95
-"""Minimum probability of no digit, by the grey classifier, at which a 0 that is alone is none, 0–1:
-discs, such as punched holes, nearly always have it, and digits do not."""
+"""A 0 that is alone is rejected if the grey classifier sees no digit there with at least this
+probability, 0–1. Discs, such as punched holes, nearly always reach it, and digits do not."""
 
 INNER = 0.35
 """Ink within a 0, apart from it and this high, in its height, is a digit in a ring."""
@@ -36,7 +35,7 @@ INNER = 0.35
 def doubt_shapes(
     digits: Sequence[Digit], members: Sequence[Member], image: GreyImage, load_grey: LoadGrey
 ) -> tuple[Digit, ...]:
-    """The digits; those whose shape no digit has are not accepted.
+    """Reject digits with a shape that no digit has.
 
     Args:
         digits: of an image.
@@ -70,10 +69,8 @@ def _is_stroke(digit: Digit) -> bool:
 
 
 def _is_alone(digit: Digit, digits: Sequence[Digit]) -> bool:
-    x, _, width, height = digit.row_box
-    others = [each.row_box for each in digits if each.row == digit.row and each is not digit]
-    gaps = (max(left - x - width, x - left - wide) for left, _, wide, _ in others)
-    return min(gaps, default=math.inf) >= ALONE * height
+    others = (each.row_box for each in digits if each.row == digit.row and each is not digit)
+    return gap_beside(digit.row_box, others) >= ALONE * digit.row_box[3]
 
 
 def is_ring(ink: U8) -> bool:

@@ -282,12 +282,10 @@ class Reader:
         Returns:
             The reading, and how much it supports that orientation.
         """
-        image = image.rotated(turn)
-        margin = missing_margin(image) if strategy.can_be_rotated else 0
-        if margin:
-            image = put_paper_around(image, margin)
+        image, margin = image.rotated(turn), 0
         if strategy.can_be_rotated:
-            image = erase_rings(image)
+            margin = missing_margin(image)
+            image = erase_rings(put_paper_around(image, margin) if margin else image)
         found = self._find(image, strategy)
         begun = time.perf_counter_ns()
         predictions = self.classifier.classify(found.images)

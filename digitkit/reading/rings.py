@@ -56,9 +56,7 @@ def erase_rings(image: GreyImage) -> GreyImage:
     Args:
         image: upright; dark on light, or light on dark where most of it is dark.
     """
-    times = 1
-    while max(image.shape) >> times > SIDE:
-        times += 1
+    times = image.halvings_to(SIDE)
     small = image.halved(times)
     is_dark = np.median(small[::4, ::4]) < DARK
     rings = list(_find_rings(np.asarray(cv2.bitwise_not(small), np.uint8) if is_dark else small))

@@ -8,7 +8,6 @@ combined to one probability for each digit and for none.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ import numpy as np
 from digitkit.arrays import F32, Box
 from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import LEAST, Weights, combine
-from digitkit.reading.detections import Classified, Classify, Detection
+from digitkit.reading.detections import Classified, Classify, Detection, gap_beside
 from digitkit.reading.grouping import NEAR_INK
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import SAME, Line, Peak, match_row, own_peaks
@@ -78,8 +77,8 @@ MAYBE_DIGIT_BESIDE_SIGN = 0.5
 """`MAYBE_DIGIT` in a row that has another sign."""
 
 MAYBE_LEANING = 0.1
-"""`MAYBE_DIGIT` for a stroke that is no higher than digits, in a row without another sign: it may
-be the 1 of a hand that leans."""
+"""`MAYBE_DIGIT` for a stroke that is not taller than the digits and is the only sign in its row: it
+may be a 1 in slanted handwriting."""
 
 MAYBE_HIGH = 0.05
 """`MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
@@ -89,8 +88,8 @@ SURE_SIGN, HIGHEST_SIGN = 0.95, 2.0
 is not higher than this, in its width."""
 
 DOT, SURE_DOT = 0.3, 0.9
-"""Two dots, one above the other, that are not larger than the first, in heights of the digits, and
-that the row shows as a sign with the second probability, are a colon, however close digits are."""
+"""Two dots, one above the other, are a colon, even if they touch digits: the maximum size of a dot,
+in heights of the digits, and the minimum probability of a sign there."""
 
 SURELY_NONE = 0.01
 """Ink beside digits that the row shows as any of them with at most this probability is a letter."""
@@ -294,7 +293,7 @@ def _tell_apart(
     if is_no_digit and seen[SIGN] >= SURE_SIGN and is_low:
         return "sign"  # also if it touches a digit
     if mark.kind == "sign" and max(width, height) <= DOT * strip.height and seen[SIGN] >= SURE_DOT:
-        return "sign"  # of a close hand, whose row shows the digits beside it there, too
+        return "sign"  # in narrow writing the row shows the neighbouring digits here, too
     may_be_sign = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
     if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
         return "sign"
@@ -326,10 +325,8 @@ def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:
 
 def _is_apart(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:
     """Whether ink is beside the digits of its row, and touches none."""
-    x, _, width, _ = mark.row_box
-    boxes = [member.digit.row_box for member in own]
-    gaps = [max(left - x - width, x - left - wide) for left, _, wide, _ in boxes]
-    return min(gaps, default=math.inf) >= TOUCHING * strip.height
+    gap = gap_beside(mark.row_box, (member.digit.row_box for member in own))
+    return gap >= TOUCHING * strip.height
 
 
 def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from digitkit.reading.detections import gap_beside
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Mark
 from digitkit.reading.strip_ink import Ink
@@ -128,11 +129,10 @@ def _find_short(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
 
 def _is_alone(placed: Placed, own: Sequence[Member], strip: Strip) -> bool:
     """Whether a digit is a number by itself, and has no bar of its own."""
-    x, _, width, _ = placed.member.digit.row_box
-    boxes = [each.digit.row_box for each in own if each is not placed.member]
-    gaps = (max(left - x - width, x - left - wide) for left, _, wide, _ in boxes)
-    is_apart = min(gaps, default=math.inf) >= APART * strip.height
-    return is_apart and placed.member.digit.digit not in BARRED
+    digit = placed.member.digit
+    others = (each.digit.row_box for each in own if each is not placed.member)
+    is_apart = gap_beside(digit.row_box, others) >= APART * strip.height
+    return is_apart and digit.digit not in BARRED
 
 
 def _find_straight(
