@@ -19,19 +19,19 @@ second on, in heights, if they are so many times as wide as all others: as wide 
 close hand."""
 
 HANGS = 0.12, 0.2
-"""A 9 whose top and bottom are so much lower than those of the digits before it, in their height,
-may be the letter g of a unit."""
+"""A 9 may be the letter g of a unit if its top and its bottom are lower than those of the digits
+before it by at least these fractions of their height."""
 
 UNIT_GAP, BEFORE_UNIT = 1.5, 4
-"""Such a letter is at most so far from the number before it, in heights, of which so many digits
-are looked at."""
+"""Maximum gap between a number and such a unit, in heights; and how many digits before the unit are
+compared with it."""
 
 LEVEL, BESIDE = 0.2, (-0.3, 0.7)
-"""Digits of two rows may be of one number if they have at least the first in common vertically, and
-the gap between them is within the second, in heights."""
+"""Digits of two rows may belong to one number if they overlap vertically by at least the first
+value and the gap between them is within the second, in heights."""
 
 ALIKE = 1.6
-"""Digits of one number are at most so many times as high as each other."""
+"""Maximum ratio between the heights of two digits of one number."""
 
 _AT_ONCE = 256  # digits that are compared with all others at once, for the memory
 
@@ -42,7 +42,7 @@ def doubt_numbers(
     *,
     may_be_several: bool,
 ) -> list[Number]:
-    """The numbers; those that may be others than they seem to be are not complete.
+    """Mark numbers as incomplete if what is around them casts doubt on them.
 
     Args:
         numbers: of an image.

@@ -30,16 +30,16 @@ APART_FROM_LETTER = 0.25
 that."""
 
 SURE_MINUS, NEAR_MINUS = 0.5, 0.6
-"""A dash up to the first distance before a number is its minus, and up to the second may be, in
-heights; the bullet of a list is further away than most signs."""
+"""Maximum gap between a minus and its number, in heights. From the first value on it is doubtful,
+since it may be the bullet of a list."""
 
 BEFORE_MINUS = 0.9
-"""Minimum distance of a leading minus from what is before it, in heights, unless that is a ruled
-line or an operator, or the minus is far nearer to its number (`is_minus_by_gaps`)."""
+"""Minimum gap between a leading minus and what is before it, in heights, unless that is a ruled
+line or an operator, or the minus is much closer to its number (`is_minus_by_gaps`)."""
 
 CLOSE_MINUS, CLOSER = 0.3, 2.0
-"""A minus that is closer to its number than the first, in heights, may be less far from what is no
-digit before it, such as a word: the second is how many times as far as from its number."""
+"""A dash after something that is not a digit, such as a word, is a minus if the gap to its number
+is at most the first value, in heights, and the gap before it is at least so many times as wide."""
 
 AFTER_SIGN = 0.1
 """Minimum distance of a leading minus from an operator before it, in heights; an operator is a sign
@@ -149,7 +149,7 @@ def _begins(part: Part, before: Part | None, after: Part | None, limit: float) -
 
 
 def is_minus_by_gaps(before: float, after: float) -> bool:
-    """Whether a dash is so much closer to a number than to what is before it that it is its minus.
+    """Whether a dash is a minus because it is much closer to its number than to what is before it.
 
     Args:
         before: the gap between what is before it and the dash, in heights.

@@ -191,7 +191,7 @@ def _doubt(
 
 
 def _is_hyphen(strip: Strip, dash: Shape, far: Sequence[Shape], own: Sequence[Member]) -> bool:
-    """Whether a dash is no minus, as ink stands close before it.
+    """Whether a dash is a hyphen and not a minus, because other ink is close to its left.
 
     Args:
         strip: of its row.

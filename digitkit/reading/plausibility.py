@@ -19,17 +19,19 @@ from digitkit.reading.single import LoadGrey
 from digitkit.reading.strips import Member
 
 NARROWEST = 0.2
-"""Any digit but a 1 is at least this wide, in its height."""
+"""Minimum width of any digit except 1, as a fraction of its height."""
 
 ALONE = 1.0
-"""A 0 that is so far from the other digits of its row, in its height, may be a hole or a ring."""
+"""A 0 with at least this gap to the other digits of its row, in its height, may be a hole or a
+ring."""
 
 SURELY_NONE = 0.95
 """A 0 that is alone is rejected if the grey classifier sees no digit there with at least this
 probability, 0–1. Discs, such as punched holes, nearly always reach it, and digits do not."""
 
 INNER = 0.35
-"""Ink within a 0, apart from it and this high, in its height, is a digit in a ring."""
+"""Minimum height of separate ink inside a 0, as a fraction of its height, at which it is a ring
+around a digit."""
 
 
 def doubt_shapes(

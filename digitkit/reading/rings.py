@@ -16,7 +16,7 @@ SIDE = 800
 """Rings are looked for in an image that is halved at least once, to at most this longer side."""
 
 SIZES = 16, 240
-"""Least height and width of a ring, and greatest, pixels of that image."""
+"""Minimum and maximum width and height of a ring, pixels of that image."""
 
 ASPECT = 0.45, 2.4
 """Height of a ring, in its width."""
@@ -31,23 +31,24 @@ DARK = 110
 """With a lower median, an image is light on dark."""
 
 THIN = 0.42
-"""A ring covers at most this fraction of its box with ink."""
+"""Maximum fraction of its box that the ink of a ring covers."""
 
 ROUND = 0.64, 0.88
 """Fraction of its box that a ring encloses: an ellipse 0.79, a box 1, a triangle 0.5."""
 
 TOUCHED = 0.02
-"""At most this fraction of a ring's ink is further in than a ring of its ink would be thick: what
-touches a ring from within would be erased with it."""
+"""Maximum fraction of a ring's ink that is inside its outline: a digit that touches the ring would
+be erased with it."""
 
 INNER = 0.3, 0.8
-"""Height of at least one piece of ink in a ring, in its height; none is higher."""
+"""Minimum height of the tallest ink inside a ring, and maximum height of any, as fractions of the
+height of the ring."""
 
 MOST = 4
-"""Maximum number of pieces that are so high."""
+"""Maximum number of pieces of such tall ink."""
 
 ROOM = 3
-"""The box of a ring that is erased has so much room around it, pixels."""
+"""Margin around the box of a ring that is erased, pixels."""
 
 
 def erase_rings(image: GreyImage) -> GreyImage:

@@ -36,28 +36,27 @@ FLAT = 0.35
 """Greatest slope of a strike through one digit that is alone."""
 
 OFF_MIDDLE = 0.25
-"""A short strike passes the middle of its digits at most so far above or below, in heights."""
+"""Maximum vertical distance of a short strike from the middle of its digits, in heights."""
 
 SHORTENED = 0.12
-"""A short strike reaches at least from so far within its first digit to so far within its last, in
-heights."""
+"""A short strike may end so far inside the outer sides of its first and last digit, in heights."""
 
 STICKS_OUT, GOES_ON = 0.1, 1.0
-"""By how much a short strike sticks out beyond the digits at least, and at most, in heights; bars
-of digits that touch do not."""
+"""Minimum and maximum length by which a short strike extends beyond its digits, in heights. The
+bars of touching digits do not."""
 
 THICK, HALF_HEIGHT = 0.12, 0.6
-"""What is beyond the first from a strike, and within the second from the digits' middle, is ink of
-the digits, in heights."""
+"""Ink farther from a strike than the first value, and closer to the middle of the digits than the
+second, belongs to the digits; in heights."""
 
 WIDEST = 30.0
-"""Short strikes are looked for in what is not wider than this, in heights, for the time."""
+"""Short strikes are not looked for in wider groups of digits, in heights, to limit the time."""
 
 APART = 1.0
-"""A digit is a number by itself if it is so far from all others, in heights."""
+"""Minimum gap between a digit that is a number by itself and all others, in heights."""
 
 BARRED = (1, 4, 7)
-"""Digits that may have a bar of their own: alone, one is not struck through by it."""
+"""Digits that may have a horizontal bar: such a digit alone is not crossed out by one."""
 
 INSIDE = 0.3
 """Minimum distance of a strike's ends from those of the row's strip, in heights; a ruled line goes

@@ -43,7 +43,7 @@ Item = Path | PageOfFile | ImageBytes
 
 
 def to_item(path: str | os.PathLike[str]) -> Path | PageOfFile:
-    """The file of a name; of ``scan.tiff#2``, if there is no such file, page 2 of ``scan.tiff``."""
+    """The file at a path. If ``scan.tiff#2`` does not exist, it means page 2 of ``scan.tiff``."""
     text = os.fspath(path)
     parts = _PAGE.fullmatch(text)
     if parts is None or os.path.lexists(text) or not os.path.isfile(parts[1]):
