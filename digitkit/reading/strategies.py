@@ -147,7 +147,39 @@ class PageStrategy:
         image: GreyImage,
         classify: Classify,
     ) -> Assembled:
-        """Rescore by context, drop clutter, and put into reading order."""
+        """Rescore by context, drop clutter, and put into reading order.
+
+        Writing that is slanted is read as it is, and upright.
+        """
+        from digitkit.reading.slant import (
+            Rows,
+            choose_rows,
+            estimate_slant,
+            is_clear,
+            make_slanted,
+            make_upright,
+        )
+
+        seen = self._judge(classified, min_confidence, image, classify)
+        has_digits = any(digit.accepted for digit in seen.digits)
+        slant = estimate_slant([each.detection for each in classified], has_digits=has_digits)
+        if not slant or is_clear(Rows(seen.digits, seen.marks)):
+            return seen
+        sheared = make_upright(image, slant)
+        again = self._judge(classify(self.detect(sheared)), min_confidence, sheared, classify)
+        if any(digit.level_box for digit in again.digits):
+            return seen
+        upright = make_slanted(Rows(again.digits, again.marks), slant, image.shape)
+        chosen = choose_rows(Rows(seen.digits, seen.marks), upright)
+        return Assembled(chosen.digits, chosen.marks, seen.evidence)
+
+    def _judge(
+        self,
+        classified: Sequence[Classified],
+        min_confidence: float,
+        image: GreyImage,
+        classify: Classify,
+    ) -> Assembled:
         from digitkit.reading.few import look_at_few
         from digitkit.reading.lines import read_lines
         from digitkit.reading.marks import find_marks, keep_within
