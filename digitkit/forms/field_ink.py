@@ -34,6 +34,9 @@ a line of the print ..."""
 LEVEL = 0.3
 """... and its middle at most this much above or below theirs."""
 
+CLOSE = 0.35
+"""Ink in another field may belong to a number that is closer, in heights of its digits."""
+
 MAX_SHIFT = 3
 """How far the print of a field is looked for around its place, pixels as it is read."""
 
@@ -317,8 +320,10 @@ def is_beside(
     is_level = np.abs(down - middle) <= LEVEL * height
     is_out = (across < left) | (across > right)
     is_free = one.others[down.clip(0, one.ink.shape[0] - 1), across] == 0
+    start, end = x[kept].min(), (x + w)[kept].max()
+    is_close = np.maximum(x - end, start - x - w) < CLOSE * height
     is_digit = (h >= TALL[0] * height) & (h <= TALL[1] * height)
-    return np.asarray(is_out & is_free & is_level & is_digit & ~kept)
+    return np.asarray(is_out & (is_free | is_close) & is_level & is_digit & ~kept)
 
 
 def to_region(box: Box, one: FieldInk) -> tuple[float, float, float, float]:
