@@ -34,11 +34,12 @@ class FieldLine:
     Attributes:
         seen: the probabilities of all classes at each place, float32 ``[13]``; None for one that is
             outside.
-        digits: how many digits it sees between the field's left and right edge.
+        digits: x of the middle of each digit that it sees between the field's left and right edge,
+            pixels of the reference.
     """
 
     seen: tuple[F32 | None, ...] = field(default=(), repr=False)
-    digits: int = 0
+    digits: tuple[float, ...] = ()
 
 
 def read_field(
@@ -66,7 +67,7 @@ def read_field(
     peaks = find_peaks(line, 1 / scale, height)
     return FieldLine(
         tuple(look_up(line, x * scale) for x in centres.tolist()),
-        sum(left <= peak.x <= right for peak in peaks),
+        tuple(ink.origin[0] + peak.x / ink.ratio for peak in peaks if left <= peak.x <= right),
     )
 
 

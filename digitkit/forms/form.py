@@ -220,7 +220,7 @@ class Form:
                 for prediction, row in zip(own, line.seen, strict=True)
             ]
             if isinstance(part, Lattice):
-                hypotheses = free_hypotheses(part, both, own, line.digits)
+                hypotheses = free_hypotheses(part, both, own, line)
             else:
                 hypotheses = comb_hypotheses(one, part, both, own)
             if not ink.is_inside:
