@@ -72,7 +72,8 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
     overview = out.with_name(f"{out.stem}-fields.png")
     for path in (out, reference, overview):
         if path.exists() and path.resolve() == blank.resolve():
-            raise ConfigError(f"must not replace the blank form {blank}", field="out")
+            problem = f"writes {path.name}, too, which would replace the blank form {blank}"
+            raise ConfigError(f"{problem}; choose another name", field="out")
         if path.exists() and not overwrite:
             raise ConfigError(f"{path} exists; choose another name, or --overwrite", field="out")
     page = straighten(load_frame(blank).grey.halved(0))

@@ -270,7 +270,8 @@ def test_new_finds_the_fields_of_a_scan(tmp_path):
     assert text.count("cells = ") == 3
     assert run("form", "new", blank, "--out", out).exit_code == 2  # they exist
     assert run("form", "new", blank, "--out", out, "--overwrite").exit_code == 0
-    assert run("form", "new", blank, "--out", tmp_path / "blank.toml").exit_code == 2
+    line = one_error_line(run("form", "new", blank, "--out", tmp_path / "blank.toml"), 2)
+    assert "writes blank.png, too, which would replace the blank form" in line
 
 
 def test_new_names_fields_where_the_print_stays_seen(tmp_path):
