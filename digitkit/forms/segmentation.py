@@ -169,14 +169,14 @@ def cut_lattice(one: FormField, ink: FieldInk, level: float) -> Lattice:
     if len(places) > MAX_PIECES:
         return Lattice(doubts=("has too much ink to be read",))
     height = _usual_height(heights)
-    is_tall = heights >= SMALL * height
-    # A tall one whose middle is below the field is of what is written there.
-    is_other = is_tall & (y[places] >= bottom)
+    # A digit whose middle is below the field, and in another one, belongs to that.
+    middles = np.rint(np.stack([y, x])[:, places]).astype(np.int64)
+    is_other = (heights >= SMALL * height) & (middles[0] >= bottom) & (ink.others[*middles] > 0)
     kept[places[is_other]] = False
-    places, is_tall = places[~is_other], is_tall[~is_other]
-    if not is_tall.any():
+    places, heights = places[~is_other], heights[~is_other]
+    tall = places[heights >= SMALL * height]
+    if not len(tall):
         return Lattice()
-    tall = places[is_tall]
     upper = float(np.median(stats[tall, cv2.CC_STAT_TOP]))
     separators, pieces, has_sign = list[float](), list[_Piece](), False
     for place in places.tolist():

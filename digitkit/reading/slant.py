@@ -149,7 +149,7 @@ def _middles(digits: Sequence[Digit]) -> dict[int, float]:
 
 
 def is_clear(seen: Rows) -> bool:
-    """Whether numbers are seen, and all of them is read."""
+    """Whether there are numbers, and all of their ink is read."""
     numbers = find_numbers(seen.digits, seen.marks)
     return bool(numbers) and not any("?" in number.text for number in numbers)
 

@@ -180,6 +180,7 @@ class PageStrategy:
         image: GreyImage,
         classify: Classify,
     ) -> Assembled:
+        """What one image shows, which is as it is or was made upright."""
         from digitkit.reading.few import look_at_few
         from digitkit.reading.lines import read_lines
         from digitkit.reading.marks import find_marks, keep_within

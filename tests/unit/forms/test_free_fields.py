@@ -53,10 +53,16 @@ def test_a_number_that_goes_on_in_the_next_field_is_doubtful(tmp_path, one_of_ea
         assert "ink reaches over its edge" in reading[name].reasons
 
 
-def test_a_digit_that_is_below_a_field_is_not_its_own(form, one_of_each):
-    assert form.read(write(one_of_each, "8", (80,), top=355))["a"].status == "empty"
-    page = write(one_of_each, "8", (80,), top=348)  # across its lower edge
-    assert form.read(page)["a"].text == "8"
+def test_a_digit_in_the_field_below_is_not_read_in_both(tmp_path, one_of_each):
+    below = '[[field]]\nname = "below"\nbox = [60, 369, 200, 48]\n'
+    form = Form(write_form(tmp_path, FIELDS + below, ""))
+    reading = form.read(write(one_of_each, "8", (80,), top=355))
+    assert (reading["a"].status, reading["below"].text) == ("empty", "8")
+
+
+def test_a_digit_that_is_written_low_is_read(form, one_of_each):
+    for top in (348, 355):
+        assert form.read(write(one_of_each, "8", (80,), top=top))["a"].text == "8"
 
 
 @pytest.mark.parametrize(
