@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
-from digitkit.reading.results import Digit
+from digitkit.reading.results import Digit, Mark
 
 if TYPE_CHECKING:
     from digitkit.models.classifier import Prediction
@@ -99,6 +99,20 @@ class Classified:
 
 Classify = Callable[[Sequence[Detection]], list[Classified]]
 """Brings detections to normal form and classifies them, in one batch."""
+
+
+class Assembled(NamedTuple):
+    """What an image shows.
+
+    Attributes:
+        digits: in reading order.
+        marks: other ink in and next to their rows.
+        evidence: how much they support the image's orientation.
+    """
+
+    digits: tuple[Digit, ...]
+    marks: tuple[Mark, ...]
+    evidence: float
 
 
 def overlaps(a: Box, b: Box) -> bool:

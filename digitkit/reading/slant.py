@@ -15,8 +15,8 @@ import numpy as np
 from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.crops import clip_box
-from digitkit.reading.detections import Detection
+from digitkit.reading.crops import clip_box, map_edges
+from digitkit.reading.detections import Assembled, Detection
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.order import number_rows
 from digitkit.reading.results import Digit, Mark, Number
@@ -49,19 +49,6 @@ LONE_DIGITS = 2
 be any shape that leans."""
 
 _Found = TypeVar("_Found", Digit, Mark)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What was read in an image.
-
-    Attributes:
-        digits: in reading order.
-        marks: other ink in and next to their rows.
-    """
-
-    digits: tuple[Digit, ...]
-    marks: tuple[Mark, ...]
 
 
 def estimate_slant(detections: Sequence[Detection], *, has_digits: bool) -> float:
@@ -113,22 +100,21 @@ def _shear(slant: float, height: int) -> F64:
     return np.array([[1, slant, max(0.0, -slant) * height], [0, 1, 0]], np.float64)
 
 
-def make_slanted(upright: Rows, slant: float, shape: tuple[int, int]) -> Rows:
+def make_slanted(upright: Assembled, slant: float, shape: tuple[int, int]) -> Assembled:
     """What was read in a sheared image, as it is in the image itself, of this shape."""
     middles = _middles(upright.digits)
     back = np.asarray(cv2.invertAffineTransform(_shear(slant, shape[0])), np.float64)
 
     def put_back(found: _Found) -> _Found:
         x, y, w, h = found.box
-        corners = np.array([(x, y, 1), (x + w, y, 1), (x, y + h, 1), (x + w, y + h, 1)]) @ back.T
-        (left, top), (right, bottom) = corners.min(0), corners.max(0)
+        left, top, right, bottom = map_edges(found.box, back)
         box = clip_box(left, top, right - left, bottom - top, shape[1], shape[0])
         # Its row is level as it is; only moved, so that columns stay above each other.
         start = round(float(back[0] @ (x, middles.get(found.row, y + h / 2), 1)))
         return replace(found, box=box, level_box=(start, y, w, h))
 
     digits = (_doubt_at_border(put_back(digit), shape[1]) for digit in upright.digits)
-    return Rows(tuple(digits), tuple(map(put_back, upright.marks)))
+    return upright._replace(digits=tuple(digits), marks=tuple(map(put_back, upright.marks)))
 
 
 def _doubt_at_border(digit: Digit, width: int) -> Digit:
@@ -148,13 +134,13 @@ def _middles(digits: Sequence[Digit]) -> dict[int, float]:
 # --- two readings of one image ---
 
 
-def is_clear(seen: Rows) -> bool:
+def is_clear(seen: Assembled) -> bool:
     """Whether there are numbers, and all of their ink is read."""
     numbers = find_numbers(seen.digits, seen.marks)
     return bool(numbers) and not any("?" in number.text for number in numbers)
 
 
-def choose_rows(as_is: Rows, upright: Rows) -> Rows:
+def choose_rows(as_is: Assembled, upright: Assembled) -> Assembled:
     """The rows of an image as they are, or where that shows more, as they are upright.
 
     A row is read upright if more of its digits are in complete numbers then, and if nothing
@@ -180,7 +166,8 @@ def choose_rows(as_is: Rows, upright: Rows) -> Rows:
             marks = [mark for mark in marks if mark.row not in old]
             digits += _move(after.digits, places)
             marks += _move([mark for mark in upright.marks if mark.row in new], places)
-    return Rows(*number_rows(digits, marks, order))
+    ordered, numbered = number_rows(digits, marks, order)
+    return as_is._replace(digits=ordered, marks=numbered)
 
 
 def _is_whole(digits: Sequence[Digit], numbers: Sequence[Number]) -> bool:
@@ -194,7 +181,7 @@ def _move(found: Sequence[_Found], places: Mapping[int, int]) -> Iterator[_Found
 def _pair_rows(
     first: Sequence[Digit], second: Sequence[Digit]
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Rows of two readings that are at the same height; the second has no more of them there.
+    """Assembled of two readings that are at the same height; the second has no more of them there.
 
     The middle halves of digits at one height overlap, directly or by others between them.
     """
@@ -230,7 +217,7 @@ class _Part:
     signs: tuple[Mark, ...]
 
     @classmethod
-    def of(cls, seen: Rows, numbers: Sequence[Number], rows: Sequence[int]) -> _Part:
+    def of(cls, seen: Assembled, numbers: Sequence[Number], rows: Sequence[int]) -> _Part:
         """What some rows have."""
         digits = tuple(digit for digit in seen.digits if digit.row in rows)
         starts = [digit.row_box[0] for digit in digits]

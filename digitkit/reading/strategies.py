@@ -10,8 +10,14 @@ from digitkit.arrays import U8
 from digitkit.images.grey import GreyImage
 from digitkit.images.ink import extract_ink
 from digitkit.images.normal_form import normal_form
-from digitkit.reading.detections import MIN_REPORTED, Classified, Classify, Detection
-from digitkit.reading.results import Digit, Mark
+from digitkit.reading.detections import (
+    MIN_REPORTED,
+    Assembled,
+    Classified,
+    Classify,
+    Detection,
+)
+from digitkit.reading.results import Digit
 from digitkit.reading.single import LoadGrey, fills, settle_single, settle_whole
 from digitkit.reading.upright import orientation_evidence
 
@@ -27,20 +33,6 @@ MIN_CUT_SCORE = 0.45
 MIN_PAGE, DIRT = 10, 0.05
 """With fewer detections, or only such as are lower than this fraction of its longer side, it is
 worth while to ask whether an image is one digit: they may be parts of it, or dirt around it."""
-
-
-class Assembled(NamedTuple):
-    """What an image shows.
-
-    Attributes:
-        digits: in reading order.
-        marks: other ink in and next to their rows.
-        evidence: how much they support the image's orientation.
-    """
-
-    digits: tuple[Digit, ...]
-    marks: tuple[Mark, ...]
-    evidence: float
 
 
 class Strategy(Protocol):
@@ -152,7 +144,6 @@ class PageStrategy:
         Writing that is slanted is read as it is, and upright.
         """
         from digitkit.reading.slant import (
-            Rows,
             choose_rows,
             estimate_slant,
             is_clear,
@@ -163,15 +154,13 @@ class PageStrategy:
         seen = self._judge(classified, min_confidence, image, classify)
         has_digits = any(digit.accepted for digit in seen.digits)
         slant = estimate_slant([each.detection for each in classified], has_digits=has_digits)
-        if not slant or is_clear(Rows(seen.digits, seen.marks)):
+        if not slant or is_clear(seen):
             return seen
         sheared = make_upright(image, slant)
         again = self._judge(classify(self.detect(sheared)), min_confidence, sheared, classify)
         if any(digit.level_box for digit in again.digits):
             return seen
-        upright = make_slanted(Rows(again.digits, again.marks), slant, image.shape)
-        chosen = choose_rows(Rows(seen.digits, seen.marks), upright)
-        return Assembled(chosen.digits, chosen.marks, seen.evidence)
+        return choose_rows(seen, make_slanted(again, slant, image.shape))
 
     def _judge(
         self,

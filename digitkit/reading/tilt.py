@@ -12,7 +12,7 @@ from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.orientation import rotate_freely
-from digitkit.reading.crops import clip_box
+from digitkit.reading.crops import clip_box, map_edges
 from digitkit.reading.detections import Detection, ink_box
 
 LARGEST_TILT = 48
@@ -100,15 +100,13 @@ def _detect_turned(image: GreyImage, tilt: float, detect: Detect) -> list[Detect
     """Detect the digits of an image after turning it by its tilt."""
     grey = image.reduced
     turned, matrix = rotate_freely(grey, tilt, float(np.median(grey[::8, ::8])))
-    back = cv2.invertAffineTransform(matrix)
+    back = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
     ratio = max(image.shape) / max(grey.shape)
     height, width = image.shape
     found = []
     for detection in detect(turned):
         x, y, w, h = detection.box
-        corners = np.array([(x, y, 1), (x + w, y, 1), (x, y + h, 1), (x + w, y + h, 1)])
-        left, top = (corners @ back.T).min(0) * ratio
-        right, bottom = (corners @ back.T).max(0) * ratio
+        left, top, right, bottom = (ratio * edge for edge in map_edges(detection.box, back))
         box = clip_box(left, top, right - left, bottom - top, width, height)
         at_border = left <= 0 or top <= 0 or right >= width or bottom >= height
         level_box = (round(x * ratio), round(y * ratio), round(w * ratio), round(h * ratio))

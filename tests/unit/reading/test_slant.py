@@ -9,10 +9,10 @@ from support.rows import around, write
 
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.detections import Detection
+from digitkit.reading.detections import Assembled, Detection
 from digitkit.reading.pages import detect_digits
 from digitkit.reading.results import Digit, Mark
-from digitkit.reading.slant import Rows, choose_rows, estimate_slant, make_slanted, make_upright
+from digitkit.reading.slant import choose_rows, estimate_slant, make_slanted, make_upright
 
 
 def slanted(text: str, one_of_each, slant: float, step: int = 42) -> np.ndarray:
@@ -116,17 +116,17 @@ def one(value: int, x: int, row: int = 0) -> Digit:
     return make_digit({value: 1.0}, x=x, row=row)
 
 
-def as_rows(*digits, marks=()) -> Rows:
-    return Rows(digits, tuple(marks))
+def as_rows(*digits, marks=()) -> Assembled:
+    return Assembled(digits, tuple(marks), 0.0)
 
 
 @pytest.fixture
-def doubtful() -> Rows:
+def doubtful() -> Assembled:
     """1?3: the second digit is not accepted."""
     return as_rows(one(1, 0), replace(one(2, 40), accepted=False), one(3, 80))
 
 
-def texts(rows: Rows) -> list[int]:
+def texts(rows: Assembled) -> list[int]:
     return [digit.digit for digit in rows.digits]
 
 
