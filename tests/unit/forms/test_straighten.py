@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from support.forms import SHEET, sheet
+from support.forms import SHEET, blank_form, put_digit, save, sheet
 
+from digitkit import Form
+from digitkit.forms.new_form import make_template
 from digitkit.forms.page_outline import find_page
 from digitkit.forms.straighten import straighten
 from digitkit.images.cv import cv2
@@ -111,3 +113,30 @@ def test_a_scan_is_levelled_by_its_text_alone(degrees):
     level = straighten(scan)
     inside = (slice(100, -100), slice(100, -100))
     assert np.mean(np.abs(level[inside].astype(int) - page[inside])) < 4
+
+
+def tinted_form() -> np.ndarray:
+    """A form of which nearly all but the boxes is printed in a pale shade."""
+    page = blank_form()
+    shade = np.full_like(page, 228)
+    for x, y, w, h in ((60, 200, 240, 44), (60, 320, 200, 48), (340, 320, 180, 44)):
+        shade[y : y + h, x : x + w] = 255
+    return np.minimum(page, shade)
+
+
+def test_the_shade_of_a_form_in_even_light_stays_in_its_reference(tmp_path, one_of_each):
+    page = tinted_form()
+    new = make_template(save(tmp_path / "blank.png", page), tmp_path / "form.toml")
+    reference = cv2.imread(str(new.reference), cv2.IMREAD_GRAYSCALE)
+    is_paper = page >= 228
+    assert np.abs(reference.astype(int) - page)[is_paper].max() <= 3
+    put_digit(page, one_of_each[7], 70, 326)
+    (written,) = (one for one in Form(new.template).read(page).fields if one.status != "empty")
+    assert (written.text, written.status) == ("7", "ok")
+
+
+def test_paper_in_uneven_light_is_white_in_a_reference(tmp_path):
+    page = blank_form() * np.linspace(0.5, 0.9, blank_form().shape[1])
+    new = make_template(save(tmp_path / "blank.png", page.astype(np.uint8)), tmp_path / "form.toml")
+    reference = cv2.imread(str(new.reference), cv2.IMREAD_GRAYSCALE)
+    assert (reference[600:620, 100:500] == 255).all()
