@@ -18,6 +18,9 @@ from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, resize_to
 
+Place = tuple[float, float, float, float]
+"""A box of the reference: left, top, width and height, pixels."""
+
 READ_SIDE = 1754
 """Longer side of a form as its fields are read, pixels: A4 at 150 dots per inch."""
 
@@ -36,6 +39,10 @@ LEVEL = 0.3
 
 CLOSE = 0.35
 """Ink in another field may belong to a number that is closer, in heights of its digits."""
+
+CELL_ROOM, CELL_LINE = 0.15, 0.8
+"""The lines of a table's cells are looked for so far around the edges of a field, in its heights;
+they are there if at least this share of them is."""
 
 MAX_SHIFT = 3
 """How far the print of a field is looked for around its place, pixels as it is read."""
@@ -94,6 +101,17 @@ class FieldInk:
     is_known: bool = True
     edges: U8 | None = field(default=None, repr=False)
 
+    def to_pixels(self, box: Box) -> tuple[float, float, float, float]:
+        """A box of the reference in pixels of the ink: left, top, right, bottom."""
+        x, y, w, h = box
+        left, top = (x - self.origin[0]) * self.ratio, (y - self.origin[1]) * self.ratio
+        return left, top, left + w * self.ratio, top + h * self.ratio
+
+    def to_reference(self, x: float, y: float, w: float, h: float) -> Place:
+        """A box of the ink, its left upper corner and its size, in pixels of the reference."""
+        left, top = self.origin[0] + x / self.ratio, self.origin[1] + y / self.ratio
+        return left, top, w / self.ratio, h / self.ratio
+
 
 class FieldCutter:
     """Cuts the handwriting of one field out of pictures."""
@@ -130,6 +148,7 @@ class FieldCutter:
             ends = ox - left, oy - top, ox + ow - left, oy + oh - top
             x0, y0, x1, y1 = (max(0, round(end * self.ratio)) for end in ends)
             self._others[y0:y1, x0:x1] = 1
+        self._mark_cells_beside(printed)
         # How much solid print there is in each square of the field's height, and where it counts.
         at = max(0, round((x - room - left) * self.ratio))
         self._checked = slice(at, at + round((w + 2 * room) * self.ratio))
@@ -138,6 +157,29 @@ class FieldCutter:
         size = max(1, self._solid.shape[1] // side), max(1, self._solid.shape[0] // side)
         self._expected = cv2.resize(self._solid, size, interpolation=cv2.INTER_AREA)
         self._counted = np.asarray(self._expected * side**2 >= MIN_PRINT)
+
+    def _mark_cells_beside(self, printed: U8) -> None:
+        """Take the cells of a table on the left and right for fields, also if none is there.
+
+        Such a cell is behind an upright line, and the lines above and below the field go on.
+        """
+        x, y, w, h = self._box
+        left, top = (x - self.region[0]) * self.ratio, (y - self.region[1]) * self.ratio
+        right, bottom = left + w * self.ratio, top + h * self.ratio
+        room = CELL_ROOM * (bottom - top)
+
+        def rows(at: float) -> slice:
+            return slice(max(0, round(at - room)), round(at + room))
+
+        goes_on = np.asarray(printed[rows(top)].any(0) & printed[rows(bottom)].any(0))
+        rises = printed[round(top) : round(bottom)].mean(0) >= CELL_LINE
+        for edge, beside in (
+            (left, slice(0, max(0, round(left - room)))),
+            (right, slice(round(right + room), None)),
+        ):
+            has_line = rises[rows(edge)].any()
+            if has_line and len(goes_on[beside]) and goes_on[beside].mean() >= CELL_LINE:
+                self._others[:, beside] = 1
 
     def cut(self, image: GreyImage, placement: Placement) -> FieldInk:
         """The handwriting in a picture."""
@@ -311,7 +353,7 @@ def is_beside(
     """
     if not kept.any():
         return np.zeros_like(kept)
-    left, _, right, _ = to_region(box, one)
+    left, _, right, _ = one.to_pixels(box)
     x, y = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
     w, h = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
     height = float(np.median(h[kept][h[kept] >= TALL[0] * h[kept].max()]))
@@ -324,10 +366,3 @@ def is_beside(
     is_close = np.maximum(x - end, start - x - w) < CLOSE * height
     is_digit = (h >= TALL[0] * height) & (h <= TALL[1] * height)
     return np.asarray(is_out & (is_free | is_close) & is_level & is_digit & ~kept)
-
-
-def to_region(box: Box, one: FieldInk) -> tuple[float, float, float, float]:
-    """A box of the reference in the pixels of a field's ink: left, top, right, bottom."""
-    x, y, w, h = box
-    left, top = (x - one.origin[0]) * one.ratio, (y - one.origin[1]) * one.ratio
-    return left, top, left + w * one.ratio, top + h * one.ratio

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from digitkit.arrays import F32, U8, Box
-from digitkit.forms.field_ink import FieldInk, to_region
+from digitkit.forms.field_ink import FieldInk, Place
 from digitkit.images.cv import cv2
 from digitkit.reading.combining import Weights
-from digitkit.reading.line_reader import COLUMN, HEIGHT, UNIT, LineReader
-from digitkit.reading.lines import find_peaks, look_up
+from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, SIGN, UNIT, LineReader
+from digitkit.reading.lines import APART, find_peaks, look_up
 
 TALL = 0.55
 """Digits are at least this high, relative to the highest ink of their field."""
@@ -23,23 +23,32 @@ BRIGHT = 85
 FIELD_WEIGHTS = Weights(1.0, 0.5, 0.0)
 """How much classifier and line reader count."""
 
-Place = tuple[float, float, float, float]
-"""A box of the reference: left, top, width and height, pixels."""
-
 
 @dataclass(frozen=True)
 class FieldLine:
     """What the line reader sees in a field.
 
     Attributes:
-        seen: the probabilities of all classes at each place, float32 ``[13]``; None for one that is
-            outside.
+        probabilities: of all classes in each column, float32 ``[13, C]``; C is 0 of an empty field.
+        start: x of the first column's left side, pixels of the reference.
+        scale: pixels of the line reader's input per pixel of the reference.
         digits: x of the middle of each digit that it sees between the field's left and right edge,
             pixels of the reference.
     """
 
-    seen: tuple[F32 | None, ...] = field(default=(), repr=False)
+    probabilities: F32 = field(
+        default_factory=lambda: np.zeros((NONE + 1, 0), np.float32), repr=False
+    )
+    start: float = 0.0
+    scale: float = 1.0
     digits: tuple[float, ...] = ()
+
+    def look_up(self, place: Place) -> F32 | None:
+        """The probabilities of all classes in the middle of a box, float32 ``[13]``; None for one
+        that is outside.
+        """
+        x, _, width, _ = place
+        return look_up(self.probabilities, (x + width / 2 - self.start) * self.scale)
 
 
 def read_field(
@@ -52,7 +61,7 @@ def read_field(
         ink: of the field.
         box: of the field.
         level: from which darkness on it is ink.
-        places: the boxes of what may be digits.
+        places: the boxes of its ink.
     """
     if not places:
         return FieldLine()
@@ -62,13 +71,29 @@ def read_field(
     middle = (float(np.median(tall[:, 1] + tall[:, 3] / 2)) - ink.origin[1]) * ink.ratio
     scale = UNIT / max(height, 1.0)
     line = reader.read(_to_line(ink.ink, level, scale, middle))
-    centres = (boxes[:, 0] + boxes[:, 2] / 2 - ink.origin[0]) * ink.ratio
-    left, _, right, _ = to_region(box, ink)
-    peaks = find_peaks(line, 1 / scale, height)
-    return FieldLine(
-        tuple(look_up(line, x * scale) for x in centres.tolist()),
-        tuple(ink.origin[0] + peak.x / ink.ratio for peak in peaks if left <= peak.x <= right),
-    )
+    left, _, right, _ = ink.to_pixels(box)
+    digits = list[float]()
+    for peak in find_peaks(line, 1 / scale, height):
+        # What shows 1s so close to each other is one.
+        is_apart = not digits or peak.x - digits[-1] > APART * height
+        if left <= peak.x <= right and is_apart:
+            digits.append(peak.x)
+    middles = tuple(ink.origin[0] + x / ink.ratio for x in digits)
+    return FieldLine(line, ink.origin[0], scale * ink.ratio, middles)
+
+
+def sees_other(seen: F32 | None, digit: int, least: float) -> bool:
+    """Whether the line reader sees another digit.
+
+    Args:
+        seen: the probabilities of all classes at a digit, float32 ``[13]``; None outside.
+        digit: what is read, 0–9.
+        least: probability from which the line reader sees a digit, 0–1.
+    """
+    if seen is None:
+        return False
+    other = int(seen[:SIGN].argmax())
+    return other != digit and bool(seen[other] > least)
 
 
 def _to_line(ink: U8, level: float, scale: float, middle: float) -> U8:

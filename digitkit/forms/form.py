@@ -18,7 +18,7 @@ from digitkit.forms.checksums import Checksum
 from digitkit.forms.corrections import File, load_field_texts
 from digitkit.forms.decide import Decision, decide
 from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
-from digitkit.forms.field_line import FIELD_WEIGHTS, read_field
+from digitkit.forms.field_line import FIELD_WEIGHTS
 from digitkit.forms.geometry import Placement
 from digitkit.forms.hypotheses import Comb, DigitSlot, Hypotheses, comb_hypotheses, cut_cells
 from digitkit.forms.obstructions import find_obstruction
@@ -204,7 +204,7 @@ class Form:
         has_print = any(ink.is_known for ink in inks)
         pairs = list(zip(template.fields, inks, strict=True))
         cut: list[Comb | Lattice] = [
-            cut_cells(one, ink, level) if one.cells else cut_lattice(one, ink, level)
+            (cut_cells if one.cells else cut_lattice)(one, ink, level, self.line_reader)
             for one, ink in pairs
         ]
         # One batch for all fields.
@@ -214,25 +214,28 @@ class Form:
         for (one, ink), part in zip(pairs, cut, strict=True):
             written = [each.box for each in part.segments if each.image is not None]
             own = list(itertools.islice(predictions, len(written)))
-            line = read_field(self.line_reader, ink, one.box, level, written)
+            seen = [part.line.look_up(place) for place in written]
             both = [
                 prediction if row is None else combine(prediction, row, FIELD_WEIGHTS)
-                for prediction, row in zip(own, line.seen, strict=True)
+                for prediction, row in zip(own, seen, strict=True)
             ]
             if isinstance(part, Lattice):
-                hypotheses = free_hypotheses(part, both, own, line)
+                hypotheses = free_hypotheses(part, both, own, seen)
             else:
-                hypotheses = comb_hypotheses(one, part, both, own)
+                hypotheses = comb_hypotheses(one, part, both, own, seen)
             if not ink.is_inside:
                 hypotheses = Hypotheses(doubts=("is not completely in the picture",))
-            else:
-                doubt: str | None = "the print around it is not the template's"
-                if ink.is_known or not has_print:
-                    doubt = find_obstruction(ink, one.box, level)
-                if doubt:
-                    hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, doubt))
+            elif doubt := _find_doubt(ink, one.box, level, has_print=has_print):
+                hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, doubt))
             found[one.name] = hypotheses
         return found
+
+
+def _find_doubt(ink: FieldInk, box: Box, level: float, *, has_print: bool) -> str | None:
+    """Why a field is doubtful whatever is read in it; None if nothing is wrong with it."""
+    if has_print and not ink.is_known:
+        return "the print around it is not the template's"
+    return find_obstruction(ink, box, level)
 
 
 def _prepare(template: Template) -> _Known:

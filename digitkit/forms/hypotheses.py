@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import U8
-from digitkit.forms.field_ink import OVER_EDGE, FieldInk, find_residue, is_beside, to_region
+from digitkit.arrays import F32, U8
+from digitkit.forms.field_ink import OVER_EDGE, FieldInk, Place, find_residue, is_beside
+from digitkit.forms.field_line import FieldLine, read_field, sees_other
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
@@ -17,6 +18,7 @@ from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Prediction
 from digitkit.reading.detections import quantile
 from digitkit.reading.fitting import Option
+from digitkit.reading.line_reader import LineReader
 
 MIN_PROBABILITY = 1e-4
 """Less probable digits are never tried: a rule across fields decides between many."""
@@ -29,6 +31,10 @@ WORD = (1.0, 5.0)
 """Ink in a field may be a word if the mean evidence that its pieces are digits at all is less, as
 logarithm of the model's odds: of one piece, and of several. In 2,300 fields of training digits that
 were read right it was 2.3 and 6.1 at least."""
+
+MIN_OTHER = 0.9
+"""Probability from which another digit that the line reader sees makes a cell doubtful: a stroke
+that two cells share may be cut at a wrong place."""
 
 SPECK = 0.2
 """Ink that is less high and wide than this, in heights of the field, is dirt."""
@@ -55,7 +61,7 @@ class DigitSlot:
     """
 
     options: tuple[Option, ...]
-    box: tuple[float, float, float, float]
+    box: Place
     image: U8 | None = field(default=None, repr=False, compare=False)
 
 
@@ -102,7 +108,7 @@ class CellInk:
     """
 
     image: U8 | None = field(repr=False)
-    box: tuple[float, float, float, float]
+    box: Place
 
 
 @dataclass(frozen=True)
@@ -112,10 +118,12 @@ class Comb:
     Attributes:
         segments: that of each cell, from left to right.
         doubts: what is wrong with it.
+        line: what the line reader sees in it.
     """
 
     segments: tuple[CellInk, ...]
     doubts: tuple[str, ...] = ()
+    line: FieldLine = field(default_factory=FieldLine, repr=False)
 
 
 def to_options(prediction: Prediction) -> tuple[Option, ...]:
@@ -140,7 +148,7 @@ def word_doubt(predictions: Sequence[Prediction]) -> tuple[str, ...]:
 # --- combs ---
 
 
-def cut_cells(one: FormField, ink: FieldInk, level: float) -> Comb:
+def cut_cells(one: FormField, ink: FieldInk, level: float, reader: LineReader) -> Comb:
     """The ink of each cell of a comb.
 
     A connected stroke belongs to the cell that has most of it, also where it reaches out; one that
@@ -150,6 +158,10 @@ def cut_cells(one: FormField, ink: FieldInk, level: float) -> Comb:
         one: the field, with cells.
         ink: of the field.
         level: from which darkness on it is ink.
+        reader: the line reader, which reads the field as a whole.
+
+    Raises:
+        ModelRunError: ONNX Runtime fails.
     """
     edges = [(x - ink.origin[0]) * ink.ratio for x, _ in one.cells]
     ends = [(x + w - ink.origin[0]) * ink.ratio for x, w in one.cells]
@@ -167,18 +179,11 @@ def cut_cells(one: FormField, ink: FieldInk, level: float) -> Comb:
             continue
         part = slice(max(0, y - 2), y + h + 2), slice(max(0, x - 2), x + w + 2)
         cells.append(
-            CellInk(normal_form(own_ink(ink.ink[part], mine[part])), place_of(ink, x, y, w, h))
+            CellInk(normal_form(own_ink(ink.ink[part], mine[part])), ink.to_reference(x, y, w, h))
         )
-    return Comb(tuple(cells), (OVER_EDGE,) if is_over else ())
-
-
-def place_of(
-    ink: FieldInk, x: float, y: float, w: float, h: float
-) -> tuple[float, float, float, float]:
-    """A box of a field's ink in pixels of the reference."""
-    return (
-        ink.origin[0] + x / ink.ratio, ink.origin[1] + y / ink.ratio, w / ink.ratio, h / ink.ratio
-    )  # fmt: skip
+    written = [cell.box for cell in cells if cell.image is not None]
+    line = read_field(reader, ink, one.box, level, written)
+    return Comb(tuple(cells), (OVER_EDGE,) * is_over, line)
 
 
 def _assign(
@@ -188,7 +193,7 @@ def _assign(
 
     Also whether ink beside the comb goes on with its number.
     """
-    left, top, right, bottom = to_region(one.box, ink)
+    left, top, right, bottom = ink.to_pixels(one.box)
     height, count = bottom - top, len(one.cells)
     labels, stats = connect((ink.ink >= level).astype(np.uint8))
     pieces = len(stats)
@@ -233,6 +238,7 @@ def comb_hypotheses(
     comb: Comb,
     predictions: Sequence[Prediction],
     own: Sequence[Prediction],
+    seen: Sequence[F32 | None],
 ) -> Hypotheses:
     """What each cell of a comb may be.
 
@@ -241,6 +247,7 @@ def comb_hypotheses(
         comb: its ink.
         predictions: of the cells that are not empty.
         own: the same by the classifier alone.
+        seen: what the line reader sees in the middle of each, float32 ``[13]``; None outside.
     """
     left, cells = iter(predictions), comb.segments
     slots = []
@@ -257,5 +264,8 @@ def comb_hypotheses(
             last = len(cells) - 1
         empty = [i + 1 for i in range(first, last + 1) if cells[i].image is None]
         doubts += [f"cell {i} is empty" for i in empty]
+    for i, prediction, row in zip(filled, predictions, seen, strict=True):
+        if sees_other(row, prediction.digit, MIN_OTHER):
+            doubts.append(f"cell {i + 1} may be another digit")
     doubts += [*word_doubt(own), *comb.doubts]
     return Hypotheses((Segmentation(tuple(slots)),) if filled else (), tuple(doubts))

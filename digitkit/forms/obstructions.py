@@ -7,9 +7,12 @@ from __future__ import annotations
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.field_ink import MIN_INK, FieldInk, find_residue, to_region
+from digitkit.forms.field_ink import MIN_INK, FieldInk, find_residue
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
+
+CROSSED_OUT = "is crossed out"
+"""Why a field is doubtful through whose number a line goes."""
 
 LINE = 2.0
 """Minimum length of a straight line that crosses out a number, in heights of the field."""
@@ -41,13 +44,13 @@ def find_obstruction(one: FieldInk, box: Box, level: float) -> str | None:
         box: of the field, pixels of the reference.
         level: from which darkness on it is ink.
     """
-    left, top, right, bottom = (max(0, round(end)) for end in to_region(box, one))
+    left, top, right, bottom = (max(0, round(end)) for end in one.to_pixels(box))
     part = slice(top, bottom), slice(left, right)
     ink = (one.ink[part] >= level).astype(np.uint8)
     if one.edges is not None and _is_covered(ink, one.edges[part], one.near[part]):
         return "is partly covered"
     if _is_crossed_out(ink):
-        return "is crossed out"
+        return CROSSED_OUT
     return "has paler ink, which is not read" if _has_paler_ink(one, box, level) else None
 
 
@@ -68,8 +71,17 @@ def _is_covered(ink: U8, edges: U8, near: U8) -> bool:
 
 def _is_crossed_out(ink: U8) -> bool:
     """Whether a long line goes through the ink of a field, uint8 ``[h, w]`` of 0 and 1."""
-    length, room = round(LINE * len(ink)), round(MIDDLE * len(ink))
-    ink = ink[room : len(ink) - room]
+    room = round(MIDDLE * len(ink))
+    return has_line(ink[room : len(ink) - room], round(LINE * len(ink)))
+
+
+def has_line(ink: U8, length: int) -> bool:
+    """Whether some straight line of this length, level or nearly so, is all ink.
+
+    Args:
+        ink: uint8 ``[h, w]`` of 0 and 1.
+        length: of the line, pixels, 1 or more.
+    """
     _, stats = connect(ink)
     if not (stats[1:, cv2.CC_STAT_WIDTH] >= length).any():
         return False
@@ -84,7 +96,7 @@ def _is_crossed_out(ink: U8) -> bool:
 
 def _has_paler_ink(one: FieldInk, box: Box, level: float) -> bool:
     """Whether there is ink as high as a digit in a field of which nothing is as dark as `level`."""
-    left, top, right, bottom = to_region(box, one)
+    left, top, right, bottom = one.to_pixels(box)
     labels, stats = connect((one.ink >= MIN_INK).astype(np.uint8))
     is_dark = np.zeros(len(stats), bool)
     is_dark[labels[one.ink >= level]] = True

@@ -5,6 +5,9 @@ import pytest
 from support.forms import WRITTEN, blank_form, fill_form, put_digit, write_form
 
 from digitkit import Form
+from digitkit.forms.hypotheses import CellInk, Comb, comb_hypotheses
+from digitkit.forms.template import FormField
+from digitkit.models.classifier import Prediction
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +44,16 @@ def test_a_form_in_pale_ink_is_read(form, one_of_each):
     blank = blank_form().astype(np.float64)
     pale = (blank + 0.3 * (fill_form(one_of_each) - blank)).astype(np.uint8)
     assert form.read(pale).values == WRITTEN
+
+
+@pytest.mark.parametrize(("likely", "is_doubtful"), [(0.95, True), (0.6, False)])
+def test_a_cell_in_which_the_line_reader_sees_another_digit(likely, is_doubtful):
+    probabilities = np.zeros(10, np.float32)
+    probabilities[3] = 1
+    prediction = Prediction(3, 1.0, 1.0, probabilities)
+    seen = np.zeros(13, np.float32)
+    seen[8] = likely
+    field = FormField("one", (0, 0, 40, 40), ((0.0, 40.0),))
+    comb = Comb((CellInk(np.zeros((28, 28), np.uint8), (0, 0, 40, 40)),))
+    doubts = comb_hypotheses(field, comb, [prediction], [prediction], [seen]).doubts
+    assert doubts == (("cell 1 may be another digit",) if is_doubtful else ())

@@ -10,6 +10,7 @@ from digitkit.forms.hypotheses import cut_cells
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.reading.line_reader import LineReader
 
 FIELD = FormField("number", (60, 200, 240, 44), tuple((60.0 + 40 * i, 40.0) for i in range(6)))
 
@@ -88,5 +89,6 @@ def test_the_tip_of_digits_that_touch_is_no_digit_of_the_next_cell(bottom, is_di
     nothing = np.zeros_like(ink)
     one = FieldInk(ink, (0.0, 0.0), 1.0, (0.0, 0.0), 0.0, nothing, nothing)
     cells = tuple((40.0 * i, 40.0) for i in range(3))
-    segments = cut_cells(FormField("number", (0, 0, 120, 60), cells), one, 28.0).segments
+    comb = cut_cells(FormField("number", (0, 0, 120, 60), cells), one, 28.0, LineReader())
+    segments = comb.segments
     assert [each.image is not None for each in segments] == [is_digit, True, True]

@@ -1,10 +1,20 @@
 """Fields without cells: what is written in them beside plain digits."""
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
-from support.forms import FIELDS, blank_form, put_digit, write_form
+from support.forms import FIELDS, blank_form, put_digit, save, write_form
 
 from digitkit import Form
+from digitkit.forms.field_ink import FieldInk
+from digitkit.forms.field_line import read_field
 from digitkit.images.cv import cv2
+from digitkit.reading.line_reader import COLUMN, NONE
+from digitkit.system.hashes import file_sha256
+
+TOUCHING = [("1885", 16), ("6421", 16), ("7236", 16), ("9009", 16), ("3780", 18), ("8935", 18)]
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +86,58 @@ def test_touching_digits_are_cut_where_the_line_reader_sees_them(form, one_of_ea
 def test_a_cut_is_doubtful_where_the_line_reader_sees_another_digit(form, one_of_each):
     page = write(one_of_each, "758", (80, 96, 112))  # the 5 has the arm of the 7
     assert form.read(page)["a"].status == "doubtful"
+
+
+@pytest.mark.parametrize(
+    ("text", "step"), TOUCHING, ids=[f"{text} every {step} pixels" for text, step in TOUCHING]
+)
+def test_digits_that_touch_are_cut_midway_between_them(form, one_of_each, text, step):
+    one = form.read(write(one_of_each, text, range(80, 80 + len(text) * step, step)))["a"]
+    assert (one.text, one.status) == (text, "ok")
+
+
+class OneOfTwoPeaks:
+    """A line reader that sees a 1, in so many columns that they might be two."""
+
+    def read(self, ink):
+        probabilities = np.zeros((NONE + 1, ink.shape[1] // COLUMN), np.float32)
+        probabilities[NONE] = 1
+        probabilities[NONE, 11:18], probabilities[1, 11:18] = 0, 1
+        return probabilities
+
+
+def test_a_1_that_shows_two_peaks_is_one_digit():
+    ink = np.zeros((48, 80), np.uint8)
+    ink[10:38, 24:36] = 255
+    nothing = np.zeros_like(ink)
+    field = FieldInk(ink, (0.0, 0.0), 1.0, (0.0, 0.0), 0.0, nothing, nothing)
+    line = read_field(OneOfTwoPeaks(), field, (0, 0, 80, 48), 28.0, [(24, 10, 12, 28)])
+    assert len(line.digits) == 1
+
+
+@pytest.mark.parametrize("rise", [0, 4])
+def test_a_short_number_that_is_crossed_out_is_doubtful(tmp_path, one_of_each, rise):
+    form = Form(write_form(tmp_path, FIELDS.replace("200, 48]", "200, 90]"), ""))
+    page = write(one_of_each, "496", (80, 100, 120), top=350)
+    assert form.read(page)["a"].status == "ok"
+    cv2.line(page, (82, 368 + rise), (152, 368 - rise), 40, 3, cv2.LINE_AA)
+    one = form.read(page)["a"]
+    assert one.status == "doubtful"
+    assert "is crossed out" in one.reasons
+
+
+@pytest.mark.parametrize("is_table", [True, False])
+def test_writing_in_the_next_cell_of_a_table_is_not_of_the_number(tmp_path, one_of_each, is_table):
+    template = Path(write_form(tmp_path, rules=""))
+    reference = blank_form()
+    if is_table:
+        cv2.rectangle(reference, (260, 320), (330, 368), 0, 1)
+    save(template.with_suffix(".png"), reference)
+    sha256 = file_sha256(template.with_suffix(".png"))
+    template.write_text(re.sub('sha256 = ".*"', f'sha256 = "{sha256}"', template.read_text()))
+    page = np.minimum(reference, write(one_of_each, "72", (180, 214)))
+    put_digit(page, one_of_each[4], 264, 326)
+    one = Form(template).read(page)["a"]
+    assert one.text == "72"
+    assert ("ink reaches over its edge" in one.reasons) != is_table
+    assert (one.status == "ok") == is_table

@@ -1,0 +1,139 @@
+"""The strokes of a free field: which are the field's own, and how high its digits are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import Box
+from digitkit.forms.field_ink import FieldInk, find_residue, is_beside
+from digitkit.forms.obstructions import has_line
+from digitkit.images.cv import cv2
+from digitkit.images.masks import connect
+
+DIRT = 0.06
+"""Ink that is less high and wide than this, in heights of the field, is dirt."""
+
+SMALL = 0.5
+"""Least height of ink that can be a digit by itself, in heights of the field's digits."""
+
+BELOW = 0.15
+"""The middle of a digit may be so far below the field, in its heights."""
+
+LOW = 0.55
+"""The middle of a decimal separator is below this, from the digits' top, in their heights ..."""
+
+NARROW = 0.45
+"""... it is less wide than this, in heights ..."""
+
+BESIDE = 0.7
+"""... and at most this share of its width is below a digit, of which it would be a part."""
+
+BAR_SHAPE, BAR_WIDTH, BAR_MIDDLE = 1.3, 0.2, (0.25, 0.75)
+"""A small stroke beside the digits may be a minus if it is so many times as wide as high, at least
+this wide, and its middle between these, from their top: in heights of the digits ..."""
+
+BAR_APART = 0.3
+"""... and at most this share of its width is above or below a digit."""
+
+STRIKE_WIDTH, STRIKE_HEIGHTS = 0.9, 1.6
+"""A line crosses several digits out if it is at least this share of their width, and so many of
+their heights; it is in the middle half of these."""
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """The connected strokes of a field's ink.
+
+    Attributes:
+        labels: of each pixel's stroke, int32 ``[h, w]``; 0 is the paper.
+        stats: of the strokes, as OpenCV gives them, int32 ``[N, 5]``.
+        own: labels of those that belong to the field, intp ``[K]``.
+        height: of the field's digits, pixels; 0 without any.
+        is_over: whether a stroke beside the field may belong to its number.
+    """
+
+    labels: npt.NDArray[np.int32] = field(repr=False)
+    stats: npt.NDArray[np.int32] = field(repr=False)
+    own: npt.NDArray[np.intp] = field(repr=False)
+    height: float = 0.0
+    is_over: bool = False
+
+    @property
+    def tall(self) -> npt.NDArray[np.intp]:
+        """Labels of the field's own strokes that may be a digit each, intp ``[K]``."""
+        is_tall = self.stats[:, cv2.CC_STAT_HEIGHT] >= SMALL * self.height
+        return self.own[is_tall[self.own]]
+
+    @property
+    def top(self) -> float:
+        """The usual top of the digits, pixels."""
+        return float(np.median(self.stats[self.tall, cv2.CC_STAT_TOP]))
+
+    def may_be_separator(self, label: int) -> bool:
+        """Whether a stroke may be a decimal separator: small, low and not below a digit."""
+        _, y, w, h = self.stats[label, : cv2.CC_STAT_AREA].tolist()
+        if h >= SMALL * self.height or w >= NARROW * self.height:
+            return False
+        is_low = y + h / 2 - self.top > LOW * self.height
+        return is_low and self._share_in_digit(label) <= BESIDE
+
+    def may_be_minus(self, label: int) -> bool:
+        """Whether a stroke is short and level, beside or between digits."""
+        _, y, w, h = self.stats[label, : cv2.CC_STAT_AREA].tolist()
+        if w < max(BAR_SHAPE * h, BAR_WIDTH * self.height):
+            return False
+        is_in_middle = BAR_MIDDLE[0] < (y + h / 2 - self.top) / self.height < BAR_MIDDLE[1]
+        return is_in_middle and self._share_in_digit(label) <= BAR_APART
+
+    def is_crossed_out(self, label: int) -> bool:
+        """Whether a straight line goes through all digits of a stroke that are joined by it."""
+        x, _, w, _ = self.stats[label, : cv2.CC_STAT_AREA].tolist()
+        upper, lower = (max(0, round(self.top + share * self.height)) for share in (0.25, 0.75))
+        middle = (self.labels[upper:lower, x : x + w] == label).astype(np.uint8)
+        length = round(max(STRIKE_WIDTH * w, STRIKE_HEIGHTS * self.height))
+        return has_line(middle, length)
+
+    def _share_in_digit(self, label: int) -> float:
+        """The share of a stroke's width that is above or below one digit: of a broken one."""
+        x, _, w, _ = self.stats[label, : cv2.CC_STAT_AREA].tolist()
+        left, _, width, _ = self.stats[self.tall, : cv2.CC_STAT_AREA].T
+        common = np.minimum(x + w, left + width) - np.maximum(x, left)
+        return float(common.max() / w)
+
+
+def find_strokes(ink: FieldInk, box: Box, level: float) -> Strokes:
+    """Find the strokes of a free field.
+
+    Args:
+        ink: of the field.
+        box: of the field, pixels of the reference.
+        level: from which darkness on it is ink.
+    """
+    left, top, right, bottom = ink.to_pixels(box)
+    labels, stats = connect((ink.ink >= level).astype(np.uint8))
+    x, y, w, h = stats[:, : cv2.CC_STAT_AREA].T
+    across, down = x + w / 2, y + h / 2
+    is_ink = ~find_residue(ink, labels, stats, level)
+    is_ink[0] = False  # the paper
+    kept = (across > left) & (across < right) & (down > top)
+    kept &= down < bottom + BELOW * (bottom - top)
+    kept &= is_ink & (np.maximum(w, h) >= max(2.0, DIRT * (bottom - top)))
+    if not kept.any():
+        return Strokes(labels, stats, np.flatnonzero(kept))
+    height = _usual_height(h[kept])
+    is_tall = h >= SMALL * height
+    # A digit whose middle is below the field, and in another one, belongs to that.
+    middles = down.astype(np.int64), across.astype(np.int64)
+    kept &= ~(is_tall & (down >= bottom) & (ink.others[middles] > 0))
+    is_over = ((x < left) & (x + w > left)) | ((x < right) & (x + w > right))
+    is_over &= ~kept & is_tall
+    is_over |= is_beside(ink, box, stats, kept)
+    return Strokes(labels, stats, np.flatnonzero(kept), height, bool((is_over & is_ink).any()))
+
+
+def _usual_height(heights: npt.NDArray[np.int32]) -> float:
+    """The height of a field's digits: the median of what is not much lower than the highest."""
+    return float(np.median(heights[heights >= 0.55 * heights.max()]))
