@@ -32,6 +32,9 @@ is decided how a page moved: the rows of a list look alike."""
 MAX_MISSING = 2
 """A track ends after its digit was missing, blurred or hidden, for more frames than this."""
 
+MIN_IS_DIGIT = 1e-6
+"""Least probability that something is a digit: with 0 its other probabilities would be lost."""
+
 
 @dataclass
 class _Track:
@@ -102,8 +105,9 @@ class Tracker:
         pairs = _match_digits([track.digit for track in self._tracks], reading.digits)
         seen = []
         for i, digit in enumerate(reading.digits):
+            is_digit = max(digit.is_digit, MIN_IS_DIGIT)
             probabilities = np.append(
-                digit.probabilities.astype(np.float64) * digit.is_digit, 1 - digit.is_digit
+                digit.probabilities.astype(np.float64) * is_digit, 1 - is_digit
             )
             if i in pairs:
                 track = self._tracks[pairs[i]]

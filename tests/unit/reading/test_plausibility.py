@@ -9,7 +9,11 @@ from support.readings import make_digit
 from support.rows import write
 
 from digitkit.images.cv import cv2
+from digitkit.reading.fields import Field
+from digitkit.reading.fitting import apply_field
 from digitkit.reading.plausibility import doubt_shapes, is_ring
+from digitkit.reading.tracking import Tracker
+from digitkit.sources.frames import Frame
 
 
 def page(one_of_each) -> np.ndarray:
@@ -24,6 +28,9 @@ def test_punched_holes_are_no_zeros(reader, one_of_each):
         cv2.circle(image, (60, y), 18, 70, -1, cv2.LINE_AA)
     image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0))
     assert [number.text for number in reader.read(image).numbers] == ["384", "472", "506"]
+    frame = reader.read_frame(Frame("video", image, number=0))
+    followed = apply_field(Tracker(0.9).follow(frame), Field(expect=3))  # as of a video
+    assert [number.text for number in followed.numbers] == ["384", "472", "506"]
 
 
 @pytest.mark.parametrize(
