@@ -145,7 +145,9 @@ def _begins(part: Part, before: Part | None, after: Part | None, limit: float) -
             and after.kind == "digit"
             and is_minus_by_gaps(gap, part.gap_to(after))
         )
-    return part.kind in ("digit", "ink") or (part.kind == "letter" and math.isinf(limit))
+    # What is before the only number of an image belongs to it, too.
+    is_before = math.isinf(limit) and part.kind in ("letter", "sign")
+    return part.kind in ("digit", "ink") or is_before
 
 
 def is_minus_by_gaps(before: float, after: float) -> bool:

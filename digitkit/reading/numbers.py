@@ -148,7 +148,7 @@ def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
         height: of the row's digits, pixels.
     """
     parts = list(group.parts)
-    if parts[0].kind == "dash" and parts[1].kind != "digit":
+    if parts[0].kind == "dash" and parts[1].kind != "digit" and not math.isinf(limit):
         parts = parts[1:]
     if parts[-1].kind in SEPARATORS and not _is_near(parts[-1], group.after):
         parts = parts[:-1]  # the full stop of a sentence

@@ -198,6 +198,22 @@ def test_gaps_are_measured_against_the_row(gaps, expected):
 
 
 @pytest.mark.parametrize(
+    ("signs", "expected"),
+    [
+        ((mark("sign", 2, 60, 22, 22),), "?5"),
+        ((mark("dash", 0, 78, 12, 4), mark("dash", 16, 78, 10, 4)), "?5"),
+        ((mark("dash", 12, 78, 14, 4),), "-5"),
+        ((mark("sign", 64, 60, 22, 22),), "5?"),
+    ],
+    ids=["plus before", "two dashes", "minus", "plus after"],
+)
+def test_what_is_beside_the_only_number_belongs_to_it(signs, expected):
+    (number,) = find_numbers([sure(5, 30)], signs, gap=math.inf)
+    assert number.text == expected
+    assert number.complete == (expected == "-5")
+
+
+@pytest.mark.parametrize(
     ("row", "limit"),
     [
         ([0.74, 0.91, 0.29], 1.0),  # one small gap proves nothing where others are usual
