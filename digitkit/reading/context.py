@@ -9,14 +9,12 @@ those on its line, and the size of the page's largest digit. Both were fitted on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from digitkit.arrays import F64
-
-if TYPE_CHECKING:
-    from digitkit.reading.detections import Classified
+from digitkit.reading.detections import Classified, blocks
 
 OWN_WEIGHTS = (0.322, 1.475, 0.220, -0.447, 0.106, -0.764)
 """Of a constant and `own_features`: whether a detection is a digit, by itself."""
@@ -114,17 +112,19 @@ def context_features(classified: Sequence[Classified], probabilities: F64) -> F6
     """
     x, y, w, h = _boxes(classified).T
     within = ~np.array([each.detection.whole_image for each in classified], bool)
-    # Each (down) next to each (across).
-    tall = np.maximum(h[:, None], h[None, :])
-    gap = np.maximum(x[None, :] - (x + w)[:, None], x[:, None] - (x + w)[None, :])
-    level = np.abs((y + h / 2)[None, :] - (y + h / 2)[:, None]) < 0.6 * tall
-    near = level & (gap < 4 * tall) & (np.minimum(h[:, None], h[None, :]) > 0.6 * tall) & within
-    np.fill_diagonal(near, False)
-    count = near.sum(1)
+    right, middle = x + w, y + h / 2
+    count, likely = np.zeros(len(x)), np.zeros(len(x))
+    for some in blocks(len(x)):  # each of some (down) next to each (across)
+        tall = np.maximum(h[some, None], h)
+        gap = np.maximum(x - right[some, None], x[some, None] - right)
+        near = (np.abs(middle - middle[some, None]) < 0.6 * tall) & (gap < 4 * tall) & within
+        near &= np.minimum(h[some, None], h) > 0.6 * tall
+        np.fill_diagonal(near[:, some], False)
+        count[some], likely[some] = near.sum(1), near @ probabilities
     sizes = np.maximum(w, h)
     largest = sizes[(probabilities > 0.5) & within].max(initial=1.0)
     smaller = np.minimum(np.log(np.maximum(sizes, 1) / largest), 0)
-    return np.column_stack([near @ probabilities / np.maximum(count, 1), count == 0, smaller])
+    return np.column_stack([likely / np.maximum(count, 1), count == 0, smaller])
 
 
 def weigh(features: F64, weights: Sequence[float]) -> F64:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -113,6 +113,15 @@ class Assembled(NamedTuple):
     digits: tuple[Digit, ...]
     marks: tuple[Mark, ...]
     evidence: float
+
+
+AT_ONCE = 256
+"""Boxes that are compared with all others at once: all with all would need too much memory."""
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """Slices of at most `AT_ONCE` that cover `count` items; one, though empty, of none."""
+    return (slice(start, start + AT_ONCE) for start in range(0, max(1, count), AT_ONCE))
 
 
 def overlaps(a: Box, b: Box) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F64
+from digitkit.reading.detections import blocks
 from digitkit.reading.parts import digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Number
 
@@ -32,8 +33,6 @@ value and the gap between them is within the second, in heights."""
 
 ALIKE = 1.6
 """Maximum ratio between the heights of two digits of one number."""
-
-_AT_ONCE = 256  # digits that are compared with all others at once, for the memory
 
 
 def doubt_numbers(
@@ -111,10 +110,9 @@ def _find_torn(accepted: Sequence[Digit]) -> set[Digit]:
     boxes: F64 = np.array([digit.row_box for digit in accepted], np.float64)
     rows = np.array([digit.row for digit in accepted])
     torn = set[Digit]()
-    for start in range(0, len(accepted), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        is_torn = _are_nearly_level(boxes[part], boxes) & (rows[part, None] != rows)
-        torn.update(accepted[start + i] for i in np.flatnonzero(is_torn.any(1)).tolist())
+    for some in blocks(len(accepted)):
+        is_torn = _are_nearly_level(boxes[some], boxes) & (rows[some, None] != rows)
+        torn.update(accepted[some.start + i] for i in np.flatnonzero(is_torn.any(1)).tolist())
     return torn
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import Box
+from digitkit.reading.detections import blocks
 from digitkit.reading.results import Digit, Mark
 
 GUTTER = 1.8
@@ -144,14 +145,17 @@ def _find_rows(boxes: npt.NDArray[np.float64], members: list[int], skew: float) 
 def _estimate_skew(boxes: npt.NDArray[np.float64]) -> float:
     """Pixels that rows fall per pixel to the right: where most boxes are level with those near."""
     cx, cy, h = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2, boxes[:, 3]
-    # From each (down) to each (across) on its right.
-    dx, dy = cx[None, :] - cx[:, None], cy[None, :] - cy[:, None]
-    size = np.maximum(h[:, None], h[None, :])
-    near = (dx > 0) & (dx < NEAR * size) & (np.minimum(h[:, None], h[None, :]) > 0.5 * size)
-    near &= np.abs(dy) < 0.5 * size + MAX_SKEW * dx
-    if np.count_nonzero(near) < 3:
+    pairs = []
+    for some in blocks(len(boxes)):  # from each of some (down) to each (across) on its right
+        dx, dy = cx - cx[some, None], cy - cy[some, None]
+        size = np.maximum(h[some, None], h)
+        near = (dx > 0) & (dx < NEAR * size) & (np.minimum(h[some, None], h) > 0.5 * size)
+        near &= np.abs(dy) < 0.5 * size + MAX_SKEW * dx
+        pairs.append([each[near] for each in (dx, dy, size)])
+    dx, dy, size = np.hstack(pairs)
+    if len(dx) < 3:
         return 0.0
-    dx, dy, weight = dx[near] / size[near], dy[near] / size[near], size[near] / dx[near]
+    dx, dy, weight = dx / size, dy / size, size / dx
     step = -(-len(dx) // MAX_PAIRS)
     dx, dy, weight = dx[::step], dy[::step], weight[::step]
     slopes = np.linspace(-MAX_SKEW, MAX_SKEW, 2 * round(MAX_SKEW / 0.01) + 1)
@@ -191,15 +195,17 @@ def _chain_neighbours(
     left, right, height = own[:, 0], own[:, 0] + own[:, 2], own[:, 3]
     cx = (left + right) / 2
     level = own[:, 1] + height / 2 - skew * cx
-    # From each (down) to each (across) on its right that is about level.
-    size = np.maximum(height[:, None], height[None, :])
-    gap = np.maximum(0.0, left[None, :] - right[:, None])
-    rise = np.abs(level[None, :] - level[:, None])
-    # Close neighbours may drift more than distant ones.
-    linked = (cx[None, :] > cx[:, None]) & (rise < np.where(gap < 2 * size, 0.6, 0.45) * size)
-    linked &= size <= MAX_TIMES * np.minimum(height[:, None], height[None, :])
-    starts, ends = np.nonzero(linked)
-    cost = (gap + 2.0 * rise)[linked]
+    found = []
+    for some in blocks(len(own)):  # from each of some (down) to each (across) on its right
+        size = np.maximum(height[some, None], height)
+        gap = np.maximum(0.0, left - right[some, None])
+        rise = np.abs(level - level[some, None])
+        # Close neighbours may drift more than distant ones.
+        linked = (cx > cx[some, None]) & (rise < np.where(gap < 2 * size, 0.6, 0.45) * size)
+        linked &= size <= MAX_TIMES * np.minimum(height[some, None], height)
+        before, after = np.nonzero(linked)
+        found.append((before + some.start, after, (gap + 2.0 * rise)[linked]))
+    starts, ends, cost = (np.concatenate(each) for each in zip(*found, strict=True))
     links = [(members[starts[k]], members[ends[k]]) for k in np.argsort(cost, kind="stable")]
     successors: dict[int, int] = {}
     has_predecessor: set[int] = set()

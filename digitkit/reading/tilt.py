@@ -13,7 +13,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.orientation import rotate_freely
 from digitkit.reading.crops import clip_box, map_edges
-from digitkit.reading.detections import Detection, ink_box
+from digitkit.reading.detections import Detection, blocks, ink_box
 
 LARGEST_TILT = 48
 """Tilts are looked for up to this angle either way, degrees."""
@@ -161,9 +161,11 @@ def estimate_tilt(centres: F64, sizes: F64) -> float:
 
 def _are_near(centres: F64, sizes: F64) -> npt.NDArray[np.bool_]:
     """Which digits may be on one line: bool ``[N, N]``, each with itself."""
-    dx, dy = (centres[None, :, axis] - centres[:, None, axis] for axis in (0, 1))
-    size, smaller = (f(sizes[:, None], sizes[None, :]) for f in (np.maximum, np.minimum))
-    near: npt.NDArray[np.bool_] = (np.hypot(dx, dy) < _NEAR * size) & (smaller > 0.5 * size)
+    near = np.zeros((len(centres), len(centres)), np.bool_)
+    for some in blocks(len(centres)):
+        dx, dy = (centres[:, axis] - centres[some, None, axis] for axis in (0, 1))
+        size, smaller = (f(sizes[some, None], sizes) for f in (np.maximum, np.minimum))
+        near[some] = (np.hypot(dx, dy) < _NEAR * size) & (smaller > 0.5 * size)
     return near
 
 
