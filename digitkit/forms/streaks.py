@@ -30,7 +30,8 @@ def without_streaks(image: GreyImage) -> GreyImage:
     """A scan with its streaks made as bright as what is beside them; each size when asked for."""
 
     def make(halvings: int) -> U8:
-        return _brighten(_brighten(image.halved(halvings)).T).T
+        turned = _brighten(_brighten(image.halved(halvings)).T)
+        return np.ascontiguousarray(turned.T)  # else each field's cut copies the image
 
     return GreyImage(image.shape, make, MAX_HALVINGS)
 

@@ -34,3 +34,11 @@ def test_printed_lines_and_patterns_stay(columns):
     rows = slice(30, -30) if columns.step is None else slice(None)  # lines have margins
     page[rows, columns] = 0
     assert np.array_equal(without_streaks(GreyImage.from_pixels(page)).halved(0), page)
+
+
+def test_a_scan_with_a_level_streak_lies_in_memory_row_by_row():
+    scan = np.full((900, 600), 240, np.uint8)
+    scan[300] = 100
+    clean = without_streaks(GreyImage.from_pixels(scan)).halved(0)
+    assert clean[300].min() > 200
+    assert clean.flags.c_contiguous  # or OpenCV copies all of it for each field
