@@ -28,6 +28,7 @@ from digitkit.forms.segmentation import Lattice, cut_lattice, free_hypotheses
 from digitkit.forms.streaks import without_streaks
 from digitkit.forms.template import FormField, Template
 from digitkit.forms.template_file import load_templates
+from digitkit.images.cv import errors_of
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
 from digitkit.reading.combining import combine
@@ -140,12 +141,17 @@ class Form:
 
         Raises:
             FormError: it shows none of the forms, or a pattern takes too long to compare.
-            ImageError: of a large JPEG image, the rest of the pixels does not decode.
+            ImageError: the rest of a large JPEG image does not decode, or OpenCV fails.
+            ModelRunError: ONNX Runtime fails.
         """
         return self.read_located(frame)[0]
 
     def read_located(self, frame: Frame) -> tuple[FormReading, Template, Registration]:
         """Read a picture as `read_frame` does; also its form's template, and where it lies."""
+        with errors_of(frame.source):
+            return self._read_located(frame)
+
+    def _read_located(self, frame: Frame) -> tuple[FormReading, Template, Registration]:
         begun = time.perf_counter_ns()
         image = frame.grey
         known, registration = self._find(image)

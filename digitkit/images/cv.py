@@ -6,6 +6,8 @@ Everything in digitkit takes ``cv2`` from here.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from digitkit.errors import ImageError, MissingDependencyError, one_line
 
@@ -43,6 +45,17 @@ except ImportError as error:
             "installed, remove both and install one"
         )
     raise MissingDependencyError(f"OpenCV does not load ({reason})", hint=hint) from error
+
+
+@contextmanager
+def errors_of(name: str) -> Iterator[None]:
+    """Raise an `ImageError` for an image, of this name, in which OpenCV fails."""
+    try:
+        yield
+    except cv2.error as error:  # such as without memory for so large an image
+        raise ImageError(
+            f"cannot be processed by OpenCV: {one_line(error)}", subject=name
+        ) from error
 
 
 def too_many_pixels(name: str) -> ImageError:

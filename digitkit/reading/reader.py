@@ -14,13 +14,11 @@ from digitkit.arrays import U8
 from digitkit.choices import MAX_THREADS, Mode, Orientation, PrecisionChoice
 from digitkit.errors import (
     ConfigError,
-    ImageError,
     at_least,
     check_choice,
     check_range,
-    one_line,
 )
-from digitkit.images.cv import cv2
+from digitkit.images.cv import cv2, errors_of
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier, Prediction
@@ -206,11 +204,8 @@ class Reader:
             ModelError: one of the other networks cannot be loaded; it is when it is first needed.
             ModelRunError: ONNX Runtime fails.
         """
-        try:
+        with errors_of(frame.source):
             return self._read(frame)
-        except cv2.error as error:  # such as without memory for so large an image
-            problem = f"cannot be processed by OpenCV: {one_line(error)}"
-            raise ImageError(problem, subject=frame.source) from error
 
     def _read(self, frame: Frame) -> Reading:
         strategy, image = self._choose_strategy(frame), frame.grey

@@ -53,6 +53,24 @@ def test_a_row_per_form(scans, template, tmp_path):
     assert "no form" in third["error"]
 
 
+def test_a_picture_on_which_opencv_fails_does_not_end_a_run(scans, template, monkeypatch):
+    register = Registrar.register
+
+    def fail(self, picture, kinds):
+        if picture.image.halved(0).min() == 1:
+            cv2.resize(np.zeros((0, 1), np.uint8), (1, 1))
+        return register(self, picture, kinds)
+
+    monkeypatch.setattr(Registrar, "register", fail)
+    page = cv2.imread(str(scans / "1.png"), cv2.IMREAD_GRAYSCALE)
+    save(scans / "1.png", np.maximum(page, 1))
+    save(scans / "2.png", page // 2 * 2)
+    first, second, third = json_lines(run("infer", scans, "--form", template, "--format", "jsonl"))
+    assert "cannot be processed by OpenCV" in first["error"]
+    assert "error" not in second
+    assert "no form" in third["error"]
+
+
 def test_json_lines_have_boxes_and_standard_output_is_text(scans, template):
     first, second, third = json_lines(run("infer", scans, "--form", template, "--format", "jsonl"))
     assert first["fields"]["number"]["text"] == WRITTEN["number"]
