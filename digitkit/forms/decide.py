@@ -100,9 +100,16 @@ class _Field:
         """Probability of all candidates."""
         return min(1.0, sum(one.probability for one in self.fitting))
 
-    def confidence_of(self, probability: float, total: float, chance: float) -> float:
-        """See the module; 0–1."""
-        return min(1.0, probability / max(total + chance * max(0.0, 1 - total), 1e-12))
+
+def _to_confidence(probability: float, total: float, chance: float) -> float:
+    """Confidence of a reading, 0–1.
+
+    Args:
+        probability: of it.
+        total: of all readings that are kept, with it.
+        chance: share of all others, if wrong, that would be kept by chance.
+    """
+    return min(1.0, probability / max(total + chance * max(0.0, 1 - total), 1e-12))
 
 
 def decide(
@@ -230,7 +237,7 @@ def _decide_alone(one: _Field) -> Decision:
     chance = CHANCE["checksum"]
     if not one.field.checksum:
         chance = max(CHANCE["limits"], chance_to_fit(one.field, len(best.choice)))
-    confidence = one.confidence_of(best.probability, one.total, chance)
+    confidence = _to_confidence(best.probability, one.total, chance)
     doubts = one.hypotheses.doubts + _separator_doubts(one, best)
     return _judge(one, best, confidence, doubts)
 
@@ -346,7 +353,7 @@ def _decide_together(
             continue
         text = best[place].text
         same = sum(probability for probability, chosen in fits if chosen[place].text == text)
-        confidence = one.confidence_of(same, total, chance)
+        confidence = _to_confidence(same, total, chance)
         doubts = one.hypotheses.doubts
         if not has_scale:
             doubts += _separator_doubts(one, best[place])

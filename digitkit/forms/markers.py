@@ -134,7 +134,10 @@ def _corner_squares(squares: F64, size: Sequence[int]) -> F64:
 
 
 def _outer_four(squares: F64) -> F64:
-    """The four squares that span the largest area, clockwise; empty with fewer than four."""
+    """The squares with the least and the greatest x + y and x - y, clockwise from the upper left.
+
+    Empty where these are not four, as near 45 degrees of rotation.
+    """
     if len(squares) < 4:
         return np.empty((0, 2))
     sums, differences = squares.sum(1), squares[:, 0] - squares[:, 1]

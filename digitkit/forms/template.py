@@ -34,7 +34,7 @@ class FormField:
         pattern: regular expression that the text must match; None for any.
         checksum: name of its checksum, one of `CHECKSUMS`, or of the function given instead; None
             for none.
-        check: what computes it.
+        check: function that verifies the digits.
         minimum: least value; None for any.
         maximum: greatest value; None for any.
         decimals: digits after the decimal separator; None for a field that is no amount.

@@ -17,8 +17,8 @@ from digitkit.reading.scales import Candidate, Scale
 MIN_CONTRAST = 4
 """Least difference between ink and paper, grey levels."""
 
-CROP_HEIGHT = 56
-"""Height that a digit is reduced to before it is brought to normal form, pixels."""
+CROP_HEIGHT = 72.8
+"""Greatest height of a digit's ink mask, with its margin, in its crop, pixels."""
 
 SHARP_HEIGHT = 20
 """Digits of at least this height in a reduced image are cut out of it, pixels: the height that they
@@ -67,7 +67,7 @@ def crop_detection(
     if right - left < 2 or bottom - top < 2:
         return None
     crop = plain[top:bottom, left:right]
-    ratio = min(1.0, CROP_HEIGHT / ink_height * 1.3)
+    ratio = min(1.0, CROP_HEIGHT / ink_height)
     size = (max(2, round(crop.shape[1] * ratio)), max(2, round(crop.shape[0] * ratio)))
     crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
     resized_mask = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
@@ -232,19 +232,17 @@ def _extract_ink(crop: U8, mask: F32) -> U8 | None:
         mask: float32 ``[h, w]``, probability of the digit's ink; below 0 for the ink of others.
 
     Returns:
-        uint8 ``[h, w]``; None where ink and paper have the same grey.
+        uint8 ``[h, w]``; None where ink and paper have the same grey, or none is sure.
     """
     level = crop.astype(np.float32)
     blank = ((mask < 0.15) & (mask > -0.1)).astype(np.float32)
+    clear = mask > 0.5
+    if not (blank.any() and clear.any()):
+        return None
     side = (2 * max(crop.shape) // 3 | 1,) * 2
     weight = cv2.blur(blank, side, borderType=cv2.BORDER_CONSTANT)
     paper = cv2.blur(level * blank, side, borderType=cv2.BORDER_CONSTANT) / np.maximum(weight, 1e-3)
-    if not blank.any():
-        return None
     difference = paper - level
-    clear = mask > 0.5
-    if not clear.any():
-        return None
     # Around thin strokes much of it is paper; so the mean and a high percentile.
     contrast = difference[clear]
     if float(contrast.mean()) < 0:

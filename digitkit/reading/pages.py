@@ -49,7 +49,7 @@ MIN_SIDE = 40
 
 LARGE_HEIGHT, MIN_FAINT_SCORE, MIN_CLEAR_SCORE = 26, 0.25, 0.6
 """No finer scale is searched once some candidate has a clear score, and all with at least a faint
-one are as high as `LARGE_HEIGHT`: pixels, and rank scores of 0–1."""
+one are as high as `LARGE_HEIGHT`: pixels, a score and a rank score of 0–1."""
 
 KNOWN_HEIGHTS = (20, 140)
 """Heights of digits that the detector knows well, pixels of a scale."""
@@ -110,8 +110,8 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
     scales: list[Scale] = []
     candidates: list[Candidate] = []
     writing = Writing(image)
-    # A camera's frames follow each other, so each has little time.
-    is_frame = max(image.shape) <= CAMERA_SIDES[1]
+    # Of an image no larger than a camera's frame, one of many, each search costs too much.
+    is_small = max(image.shape) <= CAMERA_SIDES[1]
     for reduced in _reduce(image):
         ratio = image.shape[1] / reduced.shape[1], image.shape[0] / reduced.shape[0]
         scale = _run_detector(reduced, ratio, (0.0, 0.0), detector)
@@ -125,7 +125,7 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
         clear = (each for each in candidates if each.rank_score >= MIN_CLEAR_SCORE)
         has_ink = any(measure_ink(each, scale) > 0 for each in clear)
         is_clear = has_ink and min(heights) >= LARGE_HEIGHT
-        if is_clear and (is_frame or not are_few(candidates, ratio[0])):
+        if is_clear and (is_small or not are_few(candidates, ratio[0])):
             share = max(reduced.shape) / (_work_ratio(image.shape) * max(image.shape))
             is_finest, is_resolved = share > SHARES[0], share > SHARES[1]
             if is_finest or not writing.is_beside(scale, candidates, is_resolved=is_resolved):

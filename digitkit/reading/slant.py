@@ -181,7 +181,7 @@ def _move(found: Sequence[_Found], places: Mapping[int, int]) -> Iterator[_Found
 def _pair_rows(
     first: Sequence[Digit], second: Sequence[Digit]
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Assembled of two readings that are at the same height; the second has no more of them there.
+    """Rows of two readings that are at the same height; the second has no more of them there.
 
     The middle halves of digits at one height overlap, directly or by others between them.
     """
