@@ -152,18 +152,18 @@ def _list_candidates(one: FormField, hypotheses: Hypotheses) -> _Field:
             one, hypotheses, empty, (empty,) if hypotheses.is_empty and not one.required else ()
         )
     raw: Candidate | None = None
-    kept: dict[str, Candidate] = {}
-    faults: dict[str, bool] = {}
+    kept, rejected = dict[str, Candidate](), set[str]()
     for candidate in islice(_candidates(one, hypotheses), MAX_TRIED):
         text = candidate.text
         raw = raw or candidate
-        if text not in faults:
-            faults[text] = bool(text) and one.find_fault(text) is not None
-        if not faults[text]:
-            known = kept.setdefault(text, candidate)
-            if known is not candidate:
-                both = min(1.0, known.probability + candidate.probability)
-                kept[text] = replace(known, probability=both)
+        if known := kept.get(text):
+            both = min(1.0, known.probability + candidate.probability)
+            kept[text] = replace(known, probability=both)
+        elif text not in rejected:
+            if text and one.find_fault(text) is not None:
+                rejected.add(text)
+            else:
+                kept[text] = candidate
         if len(kept) >= MAX_TEXTS:
             break
     assert raw is not None

@@ -81,7 +81,6 @@ class FieldInk:
         ink: darkness of the handwriting alone, uint8 ``[h, w]``: bright on dark, paper 0.
         origin: where its left upper corner is, x and y in pixels of the reference.
         ratio: its pixels per pixel of the reference.
-        shift: how far the print was off its place, pixels of the reference.
         print_level: how dark solid print is there, 0–255; 0 for a field without any.
         near: 1 where print is or nearly is, uint8 ``[h, w]``.
         others: 1 where another field is, uint8 ``[h, w]``.
@@ -93,7 +92,6 @@ class FieldInk:
     ink: U8 = field(repr=False)
     origin: tuple[float, float]
     ratio: float
-    shift: tuple[float, float]
     print_level: float
     near: U8 = field(repr=False)
     others: U8 = field(repr=False)
@@ -201,7 +199,6 @@ class FieldCutter:
             self._subtract(seen, gain),
             (x + shift[0], y + shift[1]),
             self.ratio,
-            shift,
             gain * self._level,
             self._near,
             self._others,

@@ -259,8 +259,7 @@ class Registrar:
                 return None
             moved = moved / self._ratio
             targets = moved + placement.bend_at(points + moved)
-            weights = np.where(good, alike, 0)
-            bend, off = fit_bend(points[good], targets[good], weights[good], self.shape)
+            bend, off = fit_bend(points[good], targets[good], alike[good], self.shape)
             placement = replace(placement, bend=bend)
             near = off < 4e-3 * max(self.shape)
             counted = inside & self._is_free

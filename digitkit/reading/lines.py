@@ -61,12 +61,7 @@ def lay_strip(image: GreyImage, members: Sequence[Member]) -> Strip:
     return Strip(image, members)
 
 
-def line_ink(strip: Strip) -> U8 | None:
-    """A row's ink as the line reader takes it, uint8 ``[HEIGHT, W]``; None if there is none."""
-    return None if strip.ink is None else _to_input(strip.ink)
-
-
-def _to_input(ink: Ink) -> U8:
+def to_input(ink: Ink) -> U8:
     """The ink of a strip as the line reader takes it, uint8 ``[HEIGHT, W]``."""
     strength = ink.strength
     height, width = strength.shape
@@ -372,7 +367,7 @@ def read_line(image: GreyImage, members: Sequence[Member], reader: LineReader) -
     """Read the row of some digits as a whole; None where they do not stand out from the paper."""
     strip = lay_strip(image, members)
     ink = strip.ink
-    return None if ink is None else Line(strip, ink, reader.read(_to_input(ink)))
+    return None if ink is None else Line(strip, ink, reader.read(to_input(ink)))
 
 
 def _is_part(strip: Strip, peak: Peak, members: Sequence[Member]) -> bool:

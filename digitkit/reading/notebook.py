@@ -63,16 +63,16 @@ class Number(Protocol):
 def to_html(
     name: str,
     numbers: Sequence[Number],
-    digits: Sequence[Digit],
-    dropped: Sequence[Number] = (),
+    dropped: Sequence[Number],
+    alone: Sequence[Digit],
 ) -> str:
     """A table with a row per number; doubtful ones have a question mark and a dashed frame.
 
     Args:
         name: of the image.
         numbers: what was read, in reading order.
-        digits: all digits; those that are in no number are shown as not accepted.
         dropped: numbers that do not meet a field, shown with the reasons.
+        alone: digits that are not accepted and in no number.
 
     Returns:
         HTML without scripts, its pictures included.
@@ -84,8 +84,7 @@ def to_html(
     rows = [_number_row(number, doubt) for number, doubt in everything[:MAX_NUMBERS]]
     if more := len(everything) - len(rows):
         rows.append(f'<tr><td colspan="4">and {more:,} more</td></tr>')
-    used = {id(digit) for number, _ in everything for digit in number.digits}
-    if alone := [digit for digit in digits if id(digit) not in used]:
+    if alone:
         rows.append(_row("–", "", alone, "not accepted"))
     caption = f'<caption style="text-align:left">{escape(name)}</caption>'
     if not rows:

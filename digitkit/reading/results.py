@@ -223,6 +223,14 @@ class Reading:
         return tuple(map(tuple, rows.values()))
 
     @property
+    def lone_digits(self) -> tuple[Digit, ...]:
+        """The digits that are not accepted and in no number."""
+        numbers = (*self.numbers, *self.dropped)
+        used = {id(digit) for number in numbers for digit in number.digits}
+        alone = (digit for digit in self.digits if id(digit) not in used)
+        return tuple(digit for digit in alone if not digit.accepted)
+
+    @property
     def text(self) -> str:
         """The numbers in reading order: rows separated by newlines, numbers in a row by spaces."""
         return "\n".join(" ".join(number.text for number in row) for row in self.rows)
@@ -258,7 +266,7 @@ class Reading:
         from digitkit.reading.notebook import to_html  # not at the top: only notebooks need it
 
         name = self.name if self.frame is None else f"{self.name} #{self.frame}"
-        return to_html(name, self.numbers, self.digits, self.dropped)
+        return to_html(name, self.numbers, self.dropped, self.lone_digits)
 
     def digit_places(self) -> list[list[int]]:
         """For each of the numbers, the places of its digits in `digits`, from 0."""

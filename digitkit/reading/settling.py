@@ -225,11 +225,11 @@ def settle_marks(
     Where a row shows a digit or a sign that nothing is known of, ink is added.
 
     Args:
-        marks: of the image.
-        members: its digits.
+        marks: of the rows.
+        members: the image's digits.
         lines: the rows.
     """
-    settled = [mark for mark in marks if mark.row not in lines]
+    settled = list[Mark]()
     for row, line in lines.items():
         settled += _settle_row([mark for mark in marks if mark.row == row], members, line)
     return tuple(settled)

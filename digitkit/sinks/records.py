@@ -99,17 +99,11 @@ def failure_record(failure: Failure) -> Record:
     return Record(failure.source, page=failure.page, error=failure.error)
 
 
-def lone_digits(reading: Reading) -> list[Digit]:
-    """The digits that are not accepted and in no number."""
-    numbers = (*reading.numbers, *reading.dropped)
-    used = {id(digit) for number in numbers for digit in number.digits}
-    return [digit for digit in reading.digits if not digit.accepted and id(digit) not in used]
-
-
 def describe_rejected(reading: Reading) -> str:
     """The digits that are not accepted and in no number: ``not accepted: 8? 61.9%``; else empty."""
-    alone = lone_digits(reading)
-    doubts = ", ".join(f"{digit_label(d)} {format_confidence(d.confidence)}" for d in alone)
+    doubts = ", ".join(
+        f"{digit_label(d)} {format_confidence(d.confidence)}" for d in reading.lone_digits
+    )
     return f"not accepted: {doubts}" if doubts else ""
 
 

@@ -17,7 +17,6 @@ from digitkit.images.orientation import rotate
 from digitkit.reading.confidence import format_confidence, round_confidence
 from digitkit.reading.detections import enclose
 from digitkit.reading.results import Digit, Number, Reading
-from digitkit.sinks.records import lone_digits
 from digitkit.sources.frames import Frame
 
 ReviewKind = Literal["digit", "number", "field"]
@@ -108,7 +107,7 @@ def review_items(frame: Frame, reading: Reading) -> list[ReviewItem]:
         if number.unread or both or cut or not doubtful:
             items.append(_number_item(picture, number))
     items += [_number_item(picture, number) for number in reading.dropped]
-    items += [_digit_item(picture, digit, None) for digit in lone_digits(reading)]
+    items += [_digit_item(picture, digit, None) for digit in reading.lone_digits]
     return sorted(items, key=lambda item: item.confidence)
 
 

@@ -25,7 +25,7 @@ from digitkit.models.classifier import Classifier
 from digitkit.reading.detections import MIN_REPORTED, Detection
 from digitkit.reading.detector import Detector
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, UNIT
-from digitkit.reading.lines import lay_strip, line_ink
+from digitkit.reading.lines import lay_strip, to_input
 from digitkit.reading.single import is_page
 from digitkit.reading.strategies import PageStrategy, classify_with, find_members
 from digitkit.reading.strips import Member, group_rows
@@ -150,9 +150,9 @@ class _Scenes(Dataset[list[LineStrip]]):
 
 def _cut_out(image: GreyImage, members: Sequence[Member], scene: Scene) -> LineStrip | None:
     strip = lay_strip(image, members)
-    ink = line_ink(strip)
-    if ink is None:
+    if strip.ink is None:
         return None
+    ink = to_input(strip.ink)
     signs = [POINT if kind in POINTS else SIGN for _, kind in scene.signs]
     boxes = [*(box for box, _ in scene.signs), *scene.boxes, *scene.cut]
     if not boxes:

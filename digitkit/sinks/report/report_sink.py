@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from digitkit.reading.results import Number, Reading
-from digitkit.sinks.records import digit_label, lone_digits
+from digitkit.sinks.records import digit_label
 from digitkit.sinks.report.builder import Line, ReportBuilder, ReportInfo
 from digitkit.sinks.review import Picture, review_items
 from digitkit.sources.frames import Failure, Frame
@@ -29,7 +29,7 @@ class ReportSink:
         lines += [_to_line(number, is_dropped=True) for number in reading.dropped]
         lines += [
             Line(digit_label(digit), digit.confidence, is_sure=False, is_alone=True)
-            for digit in lone_digits(reading)
+            for digit in reading.lone_digits
         ]
         picture = Picture(frame, reading.turn)
         self._builder.add(picture, lines, reading.verdict, review_items(frame, reading))

@@ -30,7 +30,8 @@ def test_nothing_remains_of_a_blank_form():
 def test_print_that_is_a_little_off_is_found(shift):
     page = np.roll(blank_form(), shift[::-1], (0, 1))
     ink = cut(page)
-    assert np.abs(np.array(ink.shift) - shift).max() < 0.6
+    place = FieldCutter(FIELD, blank_form()).region[:2]
+    assert np.abs(np.array(ink.origin) - place - shift).max() < 0.6
     assert int((ink.ink >= 60).sum()) == 0
 
 
@@ -61,7 +62,7 @@ def test_a_pale_line_beside_print_is_no_digit(darkness, is_residue):
     ink = np.zeros((60, 200), np.uint8)
     ink[15:45, 100:102] = darkness
     ones = np.ones_like(ink)
-    one = FieldInk(ink, (0.0, 0.0), 1.0, (0.0, 0.0), 210.0, ones, 0 * ones)
+    one = FieldInk(ink, (0.0, 0.0), 1.0, 210.0, ones, 0 * ones)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((ink >= 28).astype(np.uint8))
     assert find_residue(one, labels, stats, 28.0)[1] == is_residue
 
@@ -87,7 +88,7 @@ def test_the_tip_of_digits_that_touch_is_no_digit_of_the_next_cell(bottom, is_di
     ink[28:31, 72:82] = 200
     ink[15:bottom, 36:42] = 200
     nothing = np.zeros_like(ink)
-    one = FieldInk(ink, (0.0, 0.0), 1.0, (0.0, 0.0), 0.0, nothing, nothing)
+    one = FieldInk(ink, (0.0, 0.0), 1.0, 0.0, nothing, nothing)
     cells = tuple((40.0 * i, 40.0) for i in range(3))
     comb = cut_cells(FormField("number", (0, 0, 120, 60), cells), one, 28.0, LineReader())
     segments = comb.segments

@@ -110,7 +110,7 @@ def test_a_1_that_shows_two_peaks_is_one_digit():
     ink = np.zeros((48, 80), np.uint8)
     ink[10:38, 24:36] = 255
     nothing = np.zeros_like(ink)
-    field = FieldInk(ink, (0.0, 0.0), 1.0, (0.0, 0.0), 0.0, nothing, nothing)
+    field = FieldInk(ink, (0.0, 0.0), 1.0, 0.0, nothing, nothing)
     line = read_field(OneOfTwoPeaks(), field, (0, 0, 80, 48), 28.0, [(24, 10, 12, 28)])
     assert len(line.digits) == 1
 
