@@ -166,17 +166,17 @@ class FieldCutter:
         right, bottom = left + w * self.ratio, top + h * self.ratio
         room = CELL_ROOM * (bottom - top)
 
-        def rows(at: float) -> slice:
-            return slice(max(0, round(at - room)), round(at + room))
+        def near(edge: float) -> slice:
+            return slice(max(0, round(edge - room)), round(edge + room) + 1)
 
-        goes_on = np.asarray(printed[rows(top)].any(0) & printed[rows(bottom)].any(0))
-        rises = printed[round(top) : round(bottom)].mean(0) >= CELL_LINE
+        goes_on = np.asarray(printed[near(top)].any(0) & printed[near(bottom)].any(0))
+        rises = printed[round(top) : round(bottom) + 1].mean(0) >= CELL_LINE
         for edge, beside in (
             (left, slice(0, max(0, round(left - room)))),
             (right, slice(round(right + room), None)),
         ):
-            has_line = rises[rows(edge)].any()
-            if has_line and len(goes_on[beside]) and goes_on[beside].mean() >= CELL_LINE:
+            share = goes_on[beside].mean() if goes_on[beside].size else 0.0
+            if rises[near(edge)].any() and share >= CELL_LINE:
                 self._others[:, beside] = 1
 
     def cut(self, image: GreyImage, placement: Placement) -> FieldInk:

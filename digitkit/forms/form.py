@@ -232,7 +232,8 @@ class Form:
             if not ink.is_inside:
                 hypotheses = Hypotheses(doubts=("is not completely in the picture",))
             elif doubt := _find_doubt(ink, one.box, level, has_print=has_print):
-                hypotheses = replace(hypotheses, doubts=(*hypotheses.doubts, doubt))
+                doubts = dict.fromkeys((*hypotheses.doubts, doubt))
+                hypotheses = replace(hypotheses, doubts=tuple(doubts))
             found[one.name] = hypotheses
         return found
 

@@ -126,6 +126,12 @@ def test_a_short_number_that_is_crossed_out_is_doubtful(tmp_path, one_of_each, r
     assert "is crossed out" in one.reasons
 
 
+def test_a_reason_is_given_once(form, one_of_each):
+    page = write(one_of_each, "4964", (80, 104, 128, 152))
+    cv2.line(page, (82, 346), (186, 346), 40, 3, cv2.LINE_AA)
+    assert form.read(page)["a"].reasons.count("is crossed out") == 1
+
+
 @pytest.mark.parametrize("is_table", [True, False])
 def test_writing_in_the_next_cell_of_a_table_is_not_of_the_number(tmp_path, one_of_each, is_table):
     template = Path(write_form(tmp_path, rules=""))
