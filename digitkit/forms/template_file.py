@@ -28,6 +28,7 @@ from digitkit.forms.rules import check_cycles, make_rule
 from digitkit.forms.template import FormField, Template
 from digitkit.images.convert import to_grey
 from digitkit.images.decode import decode_file
+from digitkit.sources.suffixes import IMAGE_SUFFIXES
 from digitkit.system.hashes import file_sha256
 from digitkit.system.toml import read_toml
 
@@ -136,6 +137,8 @@ def load_template(path: Path) -> Template:
 
 
 def _read(path: Path) -> _File:
+    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        raise TemplateError("is a picture, not a template", hint=_CREATE)
     table = read_toml(path, MAX_TEMPLATE_BYTES, TemplateError, create=_CREATE)
     _check_keys(table, _File)
     fields = table.get("field")
@@ -170,7 +173,9 @@ def _check_fields(table: _File) -> tuple[FormField, ...]:
                 f"field {one.name!r}: a name is a letter, then letters, digits and _, up to 64"
             )
         if keyword.iskeyword(one.name):
-            raise TemplateError(f"field {one.name!r}: is a reserved word; choose another name")
+            raise TemplateError(
+                f"field {one.name!r}: is a reserved word of Python; choose another name"
+            )
         for column in (one.name, f"{one.name}_status"):
             if column in columns:
                 raise TemplateError(f"field {one.name!r}: there is another column {column!r}")

@@ -172,6 +172,8 @@ def test_an_excel_table_lists_what_is_in_doubt(scans, template, tmp_path):
 
 def test_mistakes_are_one_line(scans, template, tmp_path):
     assert "none.toml" in one_error_line(run("infer", scans, "--form", tmp_path / "none.toml"), 2)
+    line = one_error_line(run("infer", scans, "--form", scans / "1.png"), 2)
+    assert "1.png: is a picture, not a template; create one with digitkit form new" in line
     template.write_text("reference = 3", "utf-8")
     assert str(template) in one_error_line(run("infer", scans, "--form", template), 2)
 
