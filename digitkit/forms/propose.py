@@ -37,6 +37,9 @@ MIN_LINE = 0.08
 ROOM = 0.025
 """Height of a field above a line, likewise."""
 
+CELL_SHAPE = 1.4
+"""The room above an open comb is so many times as high as its cells are wide, if that is more."""
+
 DOT, DASH = 0.003, 0.005
 """Largest height of a dot and of a dash, likewise; a dash is solid and not upright."""
 
@@ -237,8 +240,18 @@ def _find_write_lines(
         meets = np.any(beside_uprights[y : y + h, x : x + w] * own)
         is_text = own.sum(0).std() > UNEVEN or not _is_clear(dark, (x, y, w, h))
         if comb or (w >= MIN_LINE * side and not meets and not is_text):
-            found.append((box, comb))
+            found.append((_raise(dark, box, comb) if comb else box, comb))
     return found
+
+
+def _raise(dark: U8, box: Box, comb: Sequence[_Cell]) -> Box:
+    """The room above an open comb as high as digits of its cells' width may be, up to print."""
+    x, y, w, h = box
+    bottom = y + h
+    top = max(0, min(y, bottom - round(CELL_SHAPE * float(np.median([cell.w for cell in comb])))))
+    printed = np.flatnonzero(dark[top:y, x : x + w].any(1))
+    top += int(printed[-1]) + 1 if len(printed) else 0
+    return x, top, w, bottom - top
 
 
 def _is_clear(dark: U8, line: Box) -> bool:

@@ -43,6 +43,19 @@ def test_an_open_comb(ticks, height):
     assert [w for _, w in found.cells] == pytest.approx([30] * 8, abs=4)
 
 
+@pytest.mark.parametrize(("above", "height"), [(0, 56), (40, 39), (80, 56)])
+def test_an_open_comb_has_room_for_digits_of_its_width(above, height):
+    page = sheet()
+    draw_line(page, "line")
+    for x in range(300, 541, 40):
+        cv2.line(page, (x, 400), (x, 390), 0, 2)
+    if above:
+        cv2.putText(page, "Number", (310, 400 - above), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0, 1)
+    (found,) = propose_fields(page)
+    assert len(found.cells) == 6
+    assert found.box[3] == pytest.approx(height, abs=4)
+
+
 def test_uneven_ticks_are_no_comb():
     page = sheet()
     draw_line(page, "line")
