@@ -41,8 +41,8 @@ CLOSE = 0.35
 """Ink in another field may belong to a number that is closer, in heights of its digits."""
 
 CELL_ROOM, CELL_LINE = 0.15, 0.8
-"""The lines of a table's cells are looked for so far around the edges of a field, in its heights;
-they are there if at least this share of them is."""
+"""Maximum distance of the lines of a table's cell from the edges of the field, in heights of the
+field; minimum share of such a line that must be printed."""
 
 MAX_SHIFT = 3
 """How far the print of a field is looked for around its place, pixels as it is read."""
@@ -101,9 +101,7 @@ class FieldInk:
 
     def to_pixels(self, box: Box) -> tuple[float, float, float, float]:
         """A box of the reference in pixels of the ink: left, top, right, bottom."""
-        x, y, w, h = box
-        left, top = (x - self.origin[0]) * self.ratio, (y - self.origin[1]) * self.ratio
-        return left, top, left + w * self.ratio, top + h * self.ratio
+        return _to_pixels(box, self.origin, self.ratio)
 
     def to_reference(self, x: float, y: float, w: float, h: float) -> Place:
         """A box of the ink, its left upper corner and its size, in pixels of the reference."""
@@ -142,9 +140,9 @@ class FieldCutter:
         beside = cv2.dilate(_mark_print(self._print), np.ones((7, 7), np.uint8))
         self._near = np.asarray(beside, np.uint8)
         self._others = np.zeros_like(printed)
-        for ox, oy, ow, oh in others:
-            ends = ox - left, oy - top, ox + ow - left, oy + oh - top
-            x0, y0, x1, y1 = (max(0, round(end * self.ratio)) for end in ends)
+        for other in others:
+            ends = _to_pixels(other, (left, top), self.ratio)
+            x0, y0, x1, y1 = (max(0, round(end)) for end in ends)
             self._others[y0:y1, x0:x1] = 1
         self._mark_cells_beside(printed)
         # How much solid print there is in each square of the field's height, and where it counts.
@@ -157,13 +155,11 @@ class FieldCutter:
         self._counted = np.asarray(self._expected * side**2 >= MIN_PRINT)
 
     def _mark_cells_beside(self, printed: U8) -> None:
-        """Take the cells of a table on the left and right for fields, also if none is there.
+        """Mark the neighbouring cells of a table as other fields, also if the template has none.
 
-        Such a cell is behind an upright line, and the lines above and below the field go on.
+        A vertical line separates such a cell, and the lines above and below the field continue.
         """
-        x, y, w, h = self._box
-        left, top = (x - self.region[0]) * self.ratio, (y - self.region[1]) * self.ratio
-        right, bottom = left + w * self.ratio, top + h * self.ratio
+        left, top, right, bottom = _to_pixels(self._box, self.region[:2], self.ratio)
         room = CELL_ROOM * (bottom - top)
 
         def near(edge: float) -> slice:
@@ -251,6 +247,15 @@ class FieldCutter:
         for kernel in _strokes(self._gap):
             filled = np.maximum(filled, cv2.morphologyEx(bare, cv2.MORPH_CLOSE, kernel))
         return np.where(hidden > 0, filled, bare)
+
+
+def _to_pixels(
+    box: Box, origin: tuple[float, float], ratio: float
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a box of the reference in pixels of a part of it."""
+    x, y, w, h = box
+    left, top = (x - origin[0]) * ratio, (y - origin[1]) * ratio
+    return left, top, left + w * ratio, top + h * ratio
 
 
 def _strokes(length: int) -> list[U8]:

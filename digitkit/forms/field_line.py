@@ -74,7 +74,7 @@ def read_field(
     left, _, right, _ = ink.to_pixels(box)
     digits = list[float]()
     for peak in find_peaks(line, 1 / scale, height):
-        # What shows 1s so close to each other is one.
+        # Peaks of 1s that are so close to each other belong to one digit.
         is_apart = not digits or peak.x - digits[-1] > APART * height
         if left <= peak.x <= right and is_apart:
             digits.append(peak.x)

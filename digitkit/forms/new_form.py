@@ -30,15 +30,15 @@ REFERENCE_SIDE = 1754
 """Longest side of a reference picture, pixels: A4 at 150 dots per inch; a larger one is reduced."""
 
 WHITE = 1.12
-"""Gain by which paper becomes white: its grain is less dark."""
+"""Gain that makes paper white, with its grain."""
 
 WHITE_PERCENT, SCAN_WHITE = 98, 240
-"""White paper is as bright as this percentile of all paper; in a scan it is as bright as the second
-number at least, 0–255 ..."""
+"""Percentile of the paper's brightness that is white paper; minimum brightness of white paper in a
+scan, 0–255."""
 
 EVEN_LEVELS, EVEN_SHARE = 24, 0.9
-"""... and so many grey levels make up at least this share of the paper, as the light is even: what
-is darker than other paper is a printed shade."""
+"""The light is even if this many grey levels make up at least this share of the paper: darker paper
+is a printed shade then."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,11 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
             raise ConfigError(f"{path} exists; choose another name, or --overwrite", field="out")
     page = straighten(load_frame(blank).grey.halved(0))
     page = resize_to(page, min(1.0, REFERENCE_SIDE / max(page.shape)))
-    fields, page = propose_fields(_whiten(page)), _without_grain(page)
+    paper, smooth = _find_paper(page)
+    white = np.asarray(cv2.divide(page, smooth, scale=255 * WHITE), np.uint8)
+    fields = propose_fields(white)
+    shaded = _keep_shades(page, paper, smooth)
+    page = white if shaded is None else shaded
     if len(fields) > MAX_FIELDS:
         raise FormError(
             f"has {len(fields)} boxes, at most {MAX_FIELDS} can be fields", subject=str(blank)
@@ -152,27 +156,24 @@ def check_template(
     return path, lines
 
 
-def _whiten(page: U8) -> U8:
-    """A page in even light, its paper white, and so are large printed shades."""
-    size = _large(page)
-    paper = cv2.blur(cv2.morphologyEx(page, cv2.MORPH_CLOSE, np.ones(size, np.uint8)), size)
-    return np.asarray(cv2.divide(page, paper, scale=255 * WHITE), np.uint8)
+def _find_paper(page: U8) -> tuple[U8, U8]:
+    """The brightness of the paper at each pixel, uint8 ``[H, W]``: as it is, and smoothed."""
+    side = max(page.shape) // 40 | 1  # print is thinner, but for shades
+    paper = cv2.morphologyEx(page, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    return np.asarray(paper, np.uint8), np.asarray(cv2.blur(paper, (side, side)), np.uint8)
 
 
-def _without_grain(page: U8) -> U8:
-    """A page with its large printed shades if its light is even, as in a scan; else `_whiten`."""
-    size = _large(page)
-    paper = np.asarray(cv2.morphologyEx(page, cv2.MORPH_CLOSE, np.ones(size, np.uint8)), np.uint8)
-    smooth = np.asarray(cv2.blur(paper, size), np.uint8)
+def _keep_shades(page: U8, paper: U8, smooth: U8) -> U8 | None:
+    """A page without the grain of its paper, with its printed shades; None in uneven light.
+
+    Args:
+        page: uint8 ``[H, W]``.
+        paper: as `_find_paper` returns it.
+        smooth: likewise.
+    """
     white = float(np.percentile(smooth, WHITE_PERCENT))
     most = np.sort(np.bincount(smooth.ravel(), minlength=256))[-EVEN_LEVELS:].sum()
     if white < SCAN_WHITE or most < EVEN_SHARE * smooth.size:
-        return _whiten(page)
+        return None
     plain = np.where(page * WHITE >= paper, paper, page)
     return np.asarray(cv2.convertScaleAbs(plain, alpha=255 / white), np.uint8)
-
-
-def _large(page: U8) -> tuple[int, int]:
-    """A window that is larger than print, but for shades."""
-    side = max(page.shape) // 40 | 1
-    return side, side

@@ -38,7 +38,7 @@ ROOM = 0.025
 """Height of a field above a line, likewise."""
 
 CELL_SHAPE = 1.4
-"""The room above an open comb is so many times as high as its cells are wide, if that is more."""
+"""Minimum ratio of height to width of an open comb's cells, if no print is in the way."""
 
 DOT, DASH = 0.003, 0.005
 """Largest height of a dot and of a dash, likewise; a dash is solid and not upright."""
@@ -240,12 +240,12 @@ def _find_write_lines(
         meets = np.any(beside_uprights[y : y + h, x : x + w] * own)
         is_text = own.sum(0).std() > UNEVEN or not _is_clear(dark, (x, y, w, h))
         if comb or (w >= MIN_LINE * side and not meets and not is_text):
-            found.append((_raise(dark, box, comb) if comb else box, comb))
+            found.append((_make_room(dark, box, comb) if comb else box, comb))
     return found
 
 
-def _raise(dark: U8, box: Box, comb: Sequence[_Cell]) -> Box:
-    """The room above an open comb as high as digits of its cells' width may be, up to print."""
+def _make_room(dark: U8, box: Box, comb: Sequence[_Cell]) -> Box:
+    """The box of an open comb, extended upwards to `CELL_SHAPE` or up to the print above it."""
     x, y, w, h = box
     bottom = y + h
     top = max(0, min(y, bottom - round(CELL_SHAPE * float(np.median([cell.w for cell in comb])))))

@@ -3,9 +3,8 @@
 Over-segmentation with recognition (Casey and Lecolinet, A Survey of Methods and Strategies in
 Character Segmentation, 1996): a stroke is cut between digits that the line reader sees in it, and
 each run of neighbouring pieces, a segment, may be a digit. The classifier says how likely each is
-one, and
-dynamic programming finds the chain of segments that is most probable as a whole, and how much more
-probable it is than all others.
+one, and dynamic programming finds the chain of segments that is most probable as a whole, and how
+much more probable it is than all others.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ MAX_SEGMENT_PIECES = 6
 """Most pieces of a digit."""
 
 DECIMAL, STRAY = 0.004, 0.02
-"""Less ink than this, in squares of the digits' height, is no decimal separator; the second where
-none is expected."""
+"""Minimum area of a decimal separator in a field with decimals and in any other, in squared heights
+of the digits."""
 
 SEEN_PRIORS = (0.03, 1.0, 0.03)
 """How likely a segment is one digit if the line reader sees none, one, or more in it."""
@@ -163,11 +162,8 @@ def cut_lattice(one: FormField, ink: FieldInk, level: float, reader: LineReader)
     pieces.sort(key=lambda piece: piece.x + piece.w / 2)
     if len(pieces) > MAX_PIECES:
         return Lattice(doubts=("has too much ink to be read",))
-    doubts = (
-        *(OVER_EDGE,) * strokes.is_over,
-        *(SIGN_DOUBT,) * has_sign,
-        *(CROSSED_OUT,) * is_crossed_out,
-    )
+    found = {OVER_EDGE: strokes.is_over, SIGN_DOUBT: has_sign, CROSSED_OUT: is_crossed_out}
+    doubts = tuple(doubt for doubt, holds in found.items() if holds)
     segments = tuple(_list_segments(pieces, ink, strokes.height))
     return Lattice(len(pieces), segments, tuple(sorted(separators)), doubts, line)
 

@@ -14,33 +14,25 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
 
 DIRT = 0.06
-"""Ink that is less high and wide than this, in heights of the field, is dirt."""
+"""Minimum of the longer side of a stroke, in heights of the field; a smaller one is dirt."""
 
 SMALL = 0.5
-"""Least height of ink that can be a digit by itself, in heights of the field's digits."""
+"""Minimum height of a stroke that can be a digit by itself, in heights of the field's digits."""
 
 BELOW = 0.15
-"""The middle of a digit may be so far below the field, in its heights."""
+"""Maximum distance of a digit's middle below the field, in heights of the field."""
 
-LOW = 0.55
-"""The middle of a decimal separator is below this, from the digits' top, in their heights ..."""
+LOW, NARROW, BESIDE = 0.55, 0.45, 0.7
+"""Decimal separator: minimum distance of its middle below the top of the digits and maximum width,
+in heights of the digits; maximum share of its width below a digit, which it would be a part of."""
 
-NARROW = 0.45
-"""... it is less wide than this, in heights ..."""
-
-BESIDE = 0.7
-"""... and at most this share of its width is below a digit, of which it would be a part."""
-
-BAR_SHAPE, BAR_WIDTH, BAR_MIDDLE = 1.3, 0.2, (0.25, 0.75)
-"""A small stroke beside the digits may be a minus if it is so many times as wide as high, at least
-this wide, and its middle between these, from their top: in heights of the digits ..."""
-
-BAR_APART = 0.3
-"""... and at most this share of its width is above or below a digit."""
+BAR_SHAPE, BAR_WIDTH, BAR_MIDDLE, BAR_APART = 1.3, 0.2, (0.25, 0.75), 0.3
+"""Minus: minimum ratio of width to height, minimum width, and range of its middle below the top of
+the digits, in heights of the digits; maximum share of its width above or below a digit."""
 
 STRIKE_WIDTH, STRIKE_HEIGHTS = 0.9, 1.6
-"""A line crosses several digits out if it is at least this share of their width, and so many of
-their heights; it is in the middle half of these."""
+"""Line through several digits: minimum length, as a share of the width of the stroke and in heights
+of the digits. Only the middle half of their height is searched."""
 
 
 @dataclass(frozen=True)
