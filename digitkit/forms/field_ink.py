@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
 from digitkit.forms.geometry import Placement, are_inside
@@ -24,21 +24,12 @@ Place = tuple[float, float, float, float]
 READ_SIDE = 1754
 """Longer side of a form as its fields are read, pixels: A4 at 150 dots per inch."""
 
-SURROUND = 0.3
-"""Room around a field that is looked at, too, in its heights: people write across lines."""
+SURROUND, FAR = 0.3, 1.0
+"""Room around a field that is looked at, too, in its heights: people write across lines. The second
+number is for a field whose ink continues beyond that."""
 
 ASIDE = 0.7
 """The same on its left and right, where a number may go on that is too long for it."""
-
-TALL = (0.5, 1.6)
-"""Ink beside a field may belong to its number if it is so high, in heights of its digits, but not
-a line of the print ..."""
-
-LEVEL = 0.3
-"""... and its middle at most this much above or below theirs."""
-
-CLOSE = 0.35
-"""Ink in another field may belong to a number that is closer, in heights of its digits."""
 
 CELL_ROOM, CELL_LINE = 0.15, 0.8
 """Maximum distance of the lines of a table's cell from the edges of the field, in heights of the
@@ -112,15 +103,31 @@ class FieldInk:
 class FieldCutter:
     """Cuts the handwriting of one field out of pictures."""
 
-    def __init__(self, one: FormField, reference: U8, others: Sequence[Box] = ()) -> None:
-        """Prepare a field of a reference, uint8 ``[H, W]``; with the boxes of the other fields."""
+    def __init__(
+        self,
+        one: FormField,
+        reference: U8,
+        others: Sequence[Box] = (),
+        *,
+        surround: float = SURROUND,
+    ) -> None:
+        """Prepare a field.
+
+        Args:
+            one: the field.
+            reference: of the form, uint8 ``[H, W]``.
+            others: boxes of the other fields.
+            surround: room above and below it, in its heights.
+        """
+        self._parts = one, reference, others
         height, width = reference.shape
         self.ratio = READ_SIDE / max(height, width)
         x, y, w, h = self._box = one.box
         room = SURROUND * min(h, w)
         aside = ASIDE * min(w, h)
-        left, top = max(0.0, x - aside), max(0.0, y - room)
-        right, bottom = min(float(width), x + w + aside), min(float(height), y + h + room)
+        over = surround * min(h, w)
+        left, top = max(0.0, x - aside), max(0.0, y - over)
+        right, bottom = min(float(width), x + w + aside), min(float(height), y + h + over)
         self.region = left, top, right - left, bottom - top
         flat = Placement.flat(np.eye(3), (height, width))
         sample = flat.sample(GreyImage.from_pixels(reference), self.region, self.ratio)
@@ -153,6 +160,11 @@ class FieldCutter:
         size = max(1, self._solid.shape[1] // side), max(1, self._solid.shape[0] // side)
         self._expected = cv2.resize(self._solid, size, interpolation=cv2.INTER_AREA)
         self._counted = np.asarray(self._expected * side**2 >= MIN_PRINT)
+
+    @cached_property
+    def taller(self) -> FieldCutter:
+        """Cuts the same field with more room above and below it."""
+        return FieldCutter(*self._parts, surround=FAR)
 
     def _mark_cells_beside(self, printed: U8) -> None:
         """Mark the neighbouring cells of a table as other fields, also if the template has none.
@@ -304,67 +316,3 @@ def ink_level(inks: list[FieldInk]) -> float:
     if len(values) < 30:
         return float(MIN_INK)
     return max(float(MIN_INK), INK_SHARE * float(np.percentile(values, 75)))
-
-
-OVER_EDGE = "ink reaches over its edge"
-"""Why a field is doubtful that ink beside it belongs to."""
-
-RESIDUE = 1.6
-"""Ink next to print is a remainder of it, if it is paler than this many times the least ink."""
-
-THIN, HAIR = 2.3, 1.8
-"""So is a line that is less than so many pixels wide, the second number for a dark one."""
-
-DARK = 0.45
-"""A line is dark if it is at least this share as dark as the print."""
-
-
-def find_residue(
-    one: FieldInk, labels: npt.NDArray[np.int32], stats: npt.NDArray[np.int32], level: float
-) -> npt.NDArray[np.bool_]:
-    """Which connected pieces of ink are remainders of print: next to it, and pale or thin.
-
-    Args:
-        one: the field's ink.
-        labels: of its pieces, int32 ``[h, w]``.
-        stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
-        level: from which darkness on it is ink.
-    """
-    count = len(stats)
-    flat = labels.ravel()
-    area = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
-    beside = np.bincount(flat, one.near.ravel(), count) / area
-    darkness = np.bincount(flat, one.ink.ravel(), count) / area
-    side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
-    pale = (beside > 0.7) & (darkness < RESIDUE * level)
-    width = np.where(darkness < DARK * one.print_level, THIN, HAIR)
-    thin = (beside > 0.9) & (area < width * side)
-    return np.asarray(pale | thin)
-
-
-def is_beside(
-    one: FieldInk, box: Box, stats: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.bool_]:
-    """Which pieces of ink left and right of a field are as high as its digits, and level with them.
-
-    Args:
-        one: the field's ink.
-        box: of the field, pixels of the reference.
-        stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
-        kept: which are the field's own, bool ``[N]``.
-    """
-    if not kept.any():
-        return np.zeros_like(kept)
-    left, _, right, _ = one.to_pixels(box)
-    x, y = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
-    w, h = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
-    height = float(np.median(h[kept][h[kept] >= TALL[0] * h[kept].max()]))
-    middle = float(np.median((y + h / 2)[kept]))
-    across, down = (x + w // 2).clip(0, one.ink.shape[1] - 1), y + h // 2
-    is_level = np.abs(down - middle) <= LEVEL * height
-    is_out = (across < left) | (across > right)
-    is_free = one.others[down.clip(0, one.ink.shape[0] - 1), across] == 0
-    start, end = x[kept].min(), (x + w)[kept].max()
-    is_close = np.maximum(x - end, start - x - w) < CLOSE * height
-    is_digit = (h >= TALL[0] * height) & (h <= TALL[1] * height)
-    return np.asarray(is_out & (is_free | is_close) & is_level & is_digit & ~kept)

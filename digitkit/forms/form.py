@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
 
@@ -21,6 +21,7 @@ from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
 from digitkit.forms.field_line import FIELD_WEIGHTS
 from digitkit.forms.geometry import Placement
 from digitkit.forms.hypotheses import Comb, DigitSlot, Hypotheses, comb_hypotheses, cut_cells
+from digitkit.forms.ink_pieces import OVER_EDGE, is_cut_off
 from digitkit.forms.obstructions import find_obstruction
 from digitkit.forms.registration import ROUNDS, Picture, Registrar, Registration, is_better
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
@@ -157,8 +158,7 @@ class Form:
         known, registration = self._find(image)
         located = time.perf_counter_ns()
         clean = without_streaks(image)
-        inks = [cutter.cut(clean, registration.placement) for cutter in known.cutters]
-        found = self._read_fields(known.template, inks)
+        found = self._read_fields(known, clean, registration.placement)
         try:
             given = self.corrections.get(frame.name, {})
             own = {name: text for name, text in given.items() if name in found}
@@ -204,11 +204,17 @@ class Form:
             )
         return best
 
-    def _read_fields(self, template: Template, inks: Sequence[FieldInk]) -> dict[str, Hypotheses]:
+    def _read_fields(
+        self, known: _Known, image: GreyImage, placement: Placement
+    ) -> dict[str, Hypotheses]:
+        inks = [cutter.cut(image, placement) for cutter in known.cutters]
         level = ink_level([ink for ink in inks if ink.is_inside])
         # Of a black-and-white scan of pale print none is there.
         has_print = any(ink.is_known for ink in inks)
-        pairs = list(zip(template.fields, inks, strict=True))
+        pairs = [
+            (one, cutter.taller.cut(image, placement) if is_cut_off(ink, one.box, level) else ink)
+            for one, cutter, ink in zip(known.template.fields, known.cutters, inks, strict=True)
+        ]
         cut: list[Comb | Lattice] = [
             (cut_cells if one.cells else cut_lattice)(one, ink, level, self.line_reader)
             for one, ink in pairs
@@ -242,6 +248,8 @@ def _find_doubt(ink: FieldInk, box: Box, level: float, *, has_print: bool) -> st
     """Why a field is doubtful whatever is read in it; None if nothing is wrong with it."""
     if has_print and not ink.is_known:
         return "the print around it is not the template's"
+    if is_cut_off(ink, box, level):
+        return OVER_EDGE
     return find_obstruction(ink, box, level)
 
 

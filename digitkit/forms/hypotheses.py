@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
-from digitkit.forms.field_ink import OVER_EDGE, FieldInk, Place, find_residue, is_beside
+from digitkit.forms.field_ink import FieldInk, Place
 from digitkit.forms.field_line import FieldLine, read_field, sees_other
+from digitkit.forms.ink_pieces import OVER_EDGE, find_residue, is_beside
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
@@ -204,10 +205,12 @@ def _assign(
     most = shares.argmax(1)
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     across = stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] / 2
-    down = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2
+    high = stats[:, cv2.CC_STAT_HEIGHT]
+    down = stats[:, cv2.CC_STAT_TOP] + high / 2
     written = ~find_residue(ink, labels, stats, level)
     written[0] = False
-    own = written & (down > top) & (down < bottom) & (across > left) & (across < right)
+    reaches = down + high / 2 > (top + bottom) / 2
+    own = written & ((down > top) | reaches) & (down < bottom) & (across > left) & (across < right)
     kept = (side >= SPECK * height) & own
     # A dot of a stroke that a line has broken stays, next to larger ink.
     kept |= (side >= SPECK / 2 * height) & own & (

@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.field_ink import MIN_INK, FieldInk, find_residue
+from digitkit.forms.field_ink import MIN_INK, FieldInk
+from digitkit.forms.ink_pieces import find_residue
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
 

@@ -34,8 +34,12 @@ MIN_BOX = 0.02
 MIN_LINE = 0.08
 """A line to write on is at least this long, likewise."""
 
-ROOM = 0.025
-"""Height of a field above a line, likewise."""
+ROOM, MAX_ROOM = 0.025, 0.05
+"""Minimum and maximum height of a field above a line, likewise."""
+
+LINE_SHAPE, MIN_LETTERS = 3.5, 20
+"""Height of such a field between these, in median heights of the form's letters, if no print is in
+the way; minimum number of letters, without which it is the minimum."""
 
 CELL_SHAPE = 1.4
 """Minimum ratio of height to width of an open comb's cells, if no print is in the way."""
@@ -222,7 +226,7 @@ def _find_write_lines(
 ) -> list[tuple[Box, list[_Cell]]]:
     """Room above lines that stand alone, no side of a box or frame, and the cells of open combs."""
     height, width = dark.shape
-    side = max(dark.shape)
+    side, letter_height = max(dark.shape), _find_letter_height(dark)
     beside_uprights = cv2.dilate(upright, np.ones((5, 5), np.uint8))
     labels, stats = connect(level)
     found: list[tuple[Box, list[_Cell]]] = []
@@ -239,16 +243,31 @@ def _find_write_lines(
         comb = _find_open_comb(thick, box, y + own.argmax(0))
         meets = np.any(beside_uprights[y : y + h, x : x + w] * own)
         is_text = own.sum(0).std() > UNEVEN or not _is_clear(dark, (x, y, w, h))
-        if comb or (w >= MIN_LINE * side and not meets and not is_text):
-            found.append((_make_room(dark, box, comb) if comb else box, comb))
+        if comb:
+            needed = CELL_SHAPE * float(np.median([cell.w for cell in comb]))
+        elif w >= MIN_LINE * side and not meets and not is_text:
+            needed = min(LINE_SHAPE * letter_height, MAX_ROOM * side)
+        else:
+            continue
+        found.append((_make_room(dark, box, needed), comb))
     return found
 
 
-def _make_room(dark: U8, box: Box, comb: Sequence[_Cell]) -> Box:
-    """The box of an open comb, extended upwards to `CELL_SHAPE` or up to the print above it."""
+def _find_letter_height(dark: U8) -> float:
+    """Median height of a form's letters, pixels; 0 with less than `MIN_LETTERS`."""
+    side = max(dark.shape)
+    _, stats = connect(dark)
+    width, height = stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT]
+    is_letter = (height > DOT * side) & (height < ROOM * side) & (width < 1.5 * height)
+    heights = height[is_letter & (height < 5 * width)]
+    return float(np.median(heights)) if len(heights) >= MIN_LETTERS else 0.0
+
+
+def _make_room(dark: U8, box: Box, height: float) -> Box:
+    """The box above a line, extended upwards to a height or up to the print above it."""
     x, y, w, h = box
     bottom = y + h
-    top = max(0, min(y, bottom - round(CELL_SHAPE * float(np.median([cell.w for cell in comb])))))
+    top = max(0, min(y, bottom - round(height)))
     printed = np.flatnonzero(dark[top:y, x : x + w].any(1))
     top += int(printed[-1]) + 1 if len(printed) else 0
     return x, top, w, bottom - top

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
-from digitkit.forms.field_ink import OVER_EDGE, FieldInk, Place
+from digitkit.forms.field_ink import FieldInk, Place
 from digitkit.forms.field_line import FieldLine, read_field, sees_other
 from digitkit.forms.hypotheses import (
     DigitSlot,
@@ -27,6 +27,7 @@ from digitkit.forms.hypotheses import (
     to_options,
     word_doubt,
 )
+from digitkit.forms.ink_pieces import OVER_EDGE
 from digitkit.forms.obstructions import CROSSED_OUT
 from digitkit.forms.strokes import SMALL, Strokes, find_strokes
 from digitkit.forms.template import FormField

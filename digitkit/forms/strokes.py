@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import Box
-from digitkit.forms.field_ink import FieldInk, find_residue, is_beside
+from digitkit.forms.field_ink import FieldInk
+from digitkit.forms.ink_pieces import find_residue, is_beside
 from digitkit.forms.obstructions import has_line
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
@@ -110,7 +111,8 @@ def find_strokes(ink: FieldInk, box: Box, level: float) -> Strokes:
     across, down = x + w / 2, y + h / 2
     is_ink = ~find_residue(ink, labels, stats, level)
     is_ink[0] = False  # the paper
-    kept = (across > left) & (across < right) & (down > top)
+    kept = (across > left) & (across < right)
+    kept &= (down > top) | (y + h > (top + bottom) / 2)
     kept &= down < bottom + BELOW * (bottom - top)
     kept &= is_ink & (np.maximum(w, h) >= max(2.0, DIRT * (bottom - top)))
     if not kept.any():

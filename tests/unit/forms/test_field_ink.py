@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from support.forms import WRITTEN, blank_form, fill_form
 
-from digitkit.forms.field_ink import FieldCutter, FieldInk, find_residue, ink_level
+from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
 from digitkit.forms.geometry import Placement
 from digitkit.forms.hypotheses import cut_cells
+from digitkit.forms.ink_pieces import find_residue
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage

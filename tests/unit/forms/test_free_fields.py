@@ -75,6 +75,23 @@ def test_a_digit_that_is_written_low_is_read(form, one_of_each):
         assert form.read(write(one_of_each, "8", (80,), top=top))["a"].text == "8"
 
 
+@pytest.mark.parametrize("text", ["479", "202"])
+@pytest.mark.parametrize("cells", ["", "cells = [[70, 34], [104, 34], [138, 34]]"])
+def test_digits_that_are_higher_than_their_field_are_read(tmp_path, one_of_each, text, cells):
+    fields = FIELDS.replace("box = [60, 320, 200, 48]", f"box = [60, 343, 200, 14]\n{cells}")
+    form = Form(write_form(tmp_path, fields, ""))
+    one = form.read(write(one_of_each, text, (72, 106, 140)))["a"]
+    assert (one.text, one.status) == (text, "ok")
+
+
+def test_digits_that_are_much_higher_than_their_field_are_doubtful(tmp_path, one_of_each):
+    fields = FIELDS.replace("box = [60, 320, 200, 48]", "box = [60, 344, 200, 5]")
+    form = Form(write_form(tmp_path, fields, ""))
+    one = form.read(write(one_of_each, "479", (72, 106, 140)))["a"]
+    assert one.status == "doubtful"
+    assert "ink reaches over its edge" in one.reasons
+
+
 @pytest.mark.parametrize(
     ("text", "step"), [("132", 16), ("807", 16), ("204", 18), ("320", 18), ("765", 20)]
 )

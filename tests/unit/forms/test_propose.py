@@ -56,6 +56,22 @@ def test_an_open_comb_has_room_for_digits_of_its_width(above, height):
     assert found.box[3] == pytest.approx(height, abs=4)
 
 
+@pytest.mark.parametrize(
+    ("size", "above", "height"),
+    [(0.5, 0, 0.025), (1.0, 0, 0.045), (1.5, 0, 0.05), (1.5, 45, 0.036)],
+)
+def test_a_line_has_room_by_the_size_of_the_print(size, above, height):
+    page = sheet()
+    draw_line(page, "line")
+    for row in range(3):
+        at = (100, 600 + 100 * row)
+        cv2.putText(page, "name and number", at, cv2.FONT_HERSHEY_SIMPLEX, size, 0, 2)
+    if above:
+        cv2.putText(page, "Number", (310, LEVEL - above), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0, 1)
+    (found,) = propose_fields(page)
+    assert found.box[3] / max(page.shape) == pytest.approx(height, abs=0.003)
+
+
 def test_uneven_ticks_are_no_comb():
     page = sheet()
     draw_line(page, "line")

@@ -1,0 +1,110 @@
+"""Pieces of ink in and around a field: which are remainders of print, its own, or cut off."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from digitkit.arrays import Box
+from digitkit.forms.field_ink import FieldInk
+from digitkit.images.cv import cv2
+from digitkit.images.masks import connect
+
+TALL = (0.5, 1.6)
+"""Ink beside a field may belong to its number if it is so high, in heights of its digits, but not
+a line of the print ..."""
+
+LEVEL = 0.3
+"""... and its middle at most this much above or below theirs."""
+
+CLOSE = 0.35
+"""Ink in another field may belong to a number that is closer, in heights of its digits."""
+
+REACH = 0.25
+"""Minimum height within the field of a piece of ink that continues beyond what was cut out, in
+heights of the field."""
+
+OVER_EDGE = "ink reaches over its edge"
+"""Why a field is doubtful to which more ink belongs than is read."""
+
+RESIDUE = 1.6
+"""Ink next to print is a remainder of it, if it is paler than this many times the least ink."""
+
+THIN, HAIR = 2.3, 1.8
+"""So is a line that is less than so many pixels wide, the second number for a dark one."""
+
+DARK = 0.45
+"""A line is dark if it is at least this share as dark as the print."""
+
+
+def find_residue(
+    one: FieldInk, labels: npt.NDArray[np.int32], stats: npt.NDArray[np.int32], level: float
+) -> npt.NDArray[np.bool_]:
+    """Which connected pieces of ink are remainders of print: next to it, and pale or thin.
+
+    Args:
+        one: the field's ink.
+        labels: of its pieces, int32 ``[h, w]``.
+        stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
+        level: from which darkness on it is ink.
+    """
+    count = len(stats)
+    flat = labels.ravel()
+    area = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
+    beside = np.bincount(flat, one.near.ravel(), count) / area
+    darkness = np.bincount(flat, one.ink.ravel(), count) / area
+    side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    pale = (beside > 0.7) & (darkness < RESIDUE * level)
+    width = np.where(darkness < DARK * one.print_level, THIN, HAIR)
+    thin = (beside > 0.9) & (area < width * side)
+    return np.asarray(pale | thin)
+
+
+def is_beside(
+    one: FieldInk, box: Box, stats: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Which pieces of ink left and right of a field are as high as its digits, and level with them.
+
+    Args:
+        one: the field's ink.
+        box: of the field, pixels of the reference.
+        stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
+        kept: which are the field's own, bool ``[N]``.
+    """
+    if not kept.any():
+        return np.zeros_like(kept)
+    left, _, right, _ = one.to_pixels(box)
+    x, y = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
+    w, h = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
+    height = float(np.median(h[kept][h[kept] >= TALL[0] * h[kept].max()]))
+    middle = float(np.median((y + h / 2)[kept]))
+    across, down = (x + w // 2).clip(0, one.ink.shape[1] - 1), y + h // 2
+    is_level = np.abs(down - middle) <= LEVEL * height
+    is_out = (across < left) | (across > right)
+    is_free = one.others[down.clip(0, one.ink.shape[0] - 1), across] == 0
+    start, end = x[kept].min(), (x + w)[kept].max()
+    is_close = np.maximum(x - end, start - x - w) < CLOSE * height
+    is_digit = (h >= TALL[0] * height) & (h <= TALL[1] * height)
+    return np.asarray(is_out & (is_free | is_close) & is_level & is_digit & ~kept)
+
+
+def is_cut_off(one: FieldInk, box: Box, level: float) -> bool:
+    """Whether ink of the field continues above or below what was cut out.
+
+    Args:
+        one: the field's ink.
+        box: of the field, pixels of the reference.
+        level: from which darkness on it is ink.
+    """
+    left, top, right, bottom = one.to_pixels(box)
+    columns = slice(max(0, round(left)), round(right))
+    if not (one.ink[[0, -1], columns] >= level).any():
+        return False
+    labels, stats = connect((one.ink >= level).astype(np.uint8))
+    _, y, _, h, _ = stats.T
+    reach = REACH * (bottom - top)
+    is_off = (y == 0) & (y + h > top + reach)
+    is_off |= (y + h == len(one.ink)) & (y < bottom - reach)
+    is_off &= ~find_residue(one, labels, stats, level)
+    is_off[0] = False  # the paper
+    return bool(is_off[labels[[0, -1], columns]].any())
