@@ -14,6 +14,9 @@ from digitkit.images.jpeg import APP1, SCAN, jpeg_segments
 EXIF_BYTES = 1 << 16
 """EXIF data that is read."""
 
+MAX_CHUNKS = 10_000
+"""Chunks of a PNG or WebP file among which the EXIF data is searched."""
+
 MAX_TIFF_TAGS = 512
 """Tags of a TIFF directory or of EXIF data that are read."""
 
@@ -26,11 +29,9 @@ def read_exif_orientation(data: bytes) -> int:
     if data.startswith(b"\xff\xd8"):
         start = _find_jpeg_exif(data)
     elif data.startswith(b"\x89PNG"):
-        start = data.find(b"eXIf")
-        start += 4 * (start >= 0)
+        start = _find_png_exif(data)
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        start = data.find(b"EXIF")
-        start += 8 * (start >= 0)
+        start = _find_webp_exif(data)
     else:
         return 1
     if start < 0:
@@ -47,6 +48,32 @@ def _find_jpeg_exif(data: bytes) -> int:
             break
         if kind == APP1 and data.startswith(b"Exif\x00\x00", position + 4):
             return position + 10
+    return -1
+
+
+def _find_png_exif(data: bytes) -> int:
+    """The same of a PNG file."""
+    position = 8
+    for _ in range(MAX_CHUNKS):
+        if position + 8 > len(data):
+            break
+        length, kind = struct.unpack_from(">I4s", data, position)
+        if kind == b"eXIf":
+            return position + 8
+        position += 12 + length  # a checksum of 4 bytes follows
+    return -1
+
+
+def _find_webp_exif(data: bytes) -> int:
+    """The same of a WebP file."""
+    position = 12
+    for _ in range(MAX_CHUNKS):
+        if position + 8 > len(data):
+            break
+        kind, length = struct.unpack_from("<4sI", data, position)
+        if kind == b"EXIF":
+            return position + 8
+        position += 8 + length + length % 2
     return -1
 
 

@@ -11,6 +11,7 @@ from digitkit.errors import ImageError, InputNotFoundError, SourceError
 from digitkit.images.convert import from_array, to_grey
 from digitkit.images.cv import cv2
 from digitkit.images.decode import decode, decode_file
+from digitkit.images.orientation import read_exif_orientation
 
 UPRIGHT = np.full((40, 30), 255, np.uint8)  # an L upside down
 UPRIGHT[5:9, 3:20] = 0
@@ -51,6 +52,25 @@ def test_exif_orientation(orientation, order):
     body = b"eXIf" + block
     exif = struct.pack(">I", len(block)) + body + struct.pack(">I", zlib.crc32(body))
     assert np.array_equal(to_grey(decode(png[:33] + exif + png[33:], "x.png")), UPRIGHT)
+
+
+def test_only_exif_data_turns_a_png():
+    body = b"tEXtComment\0eXIf" + tiff_block(6, "<")
+    text = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    png = encode(".png", UPRIGHT)
+    assert decode(png[:33] + text + png[33:], "x").shape[:2] == UPRIGHT.shape
+
+
+@pytest.mark.parametrize(("kind", "is_turned"), [(b"EXIF", True), (b"XMP ", False)])
+def test_only_exif_data_turns_a_webp(kind, is_turned):
+    block = tiff_block(6, "<")
+    body = block if is_turned else b"EXIF\x20\0\0\0" + block
+    chunk = kind + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+    webp = encode(".webp", UPRIGHT)
+    webp = webp[:4] + struct.pack("<I", len(webp) - 8 + len(chunk)) + webp[8:] + chunk
+    height, width = UPRIGHT.shape
+    assert read_exif_orientation(webp) == (6 if is_turned else 1)
+    assert decode(webp, "x").shape[:2] == ((width, height) if is_turned else (height, width))
 
 
 def test_only_exif_data_turns_a_jpeg():
