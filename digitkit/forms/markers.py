@@ -101,7 +101,7 @@ def _find_aruco(image: GreyImage, detector: Any) -> dict[int, F64]:
 def _find_squares(image: GreyImage) -> F64:
     """The middles of solid dark squares, ``[N, 2]`` pixels, the largest first."""
     grey, factor = _reduced(image)
-    side = max(grey.shape) // 12 | 1
+    side = max(3, max(grey.shape) // 12 | 1)
     dark = cv2.adaptiveThreshold(
         grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, side, 25
     )

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from support.errors import error_of
 from support.forms import SHEET, save, sheet
 
+from digitkit.errors import FormError
 from digitkit.forms.new_form import make_template
 from digitkit.forms.propose import propose_fields
 from digitkit.forms.template_file import load_templates
@@ -191,6 +193,12 @@ def test_fields_in_grain(tmp_path):
     make_template(blank, tmp_path / "form.toml")
     (template,) = load_templates([tmp_path / "form.toml"], {})
     assert [len(field.cells) for field in template.fields] == [0, 8]
+
+
+def test_a_tiny_blank_has_too_little_print(tmp_path):
+    blank = save(tmp_path / "blank.png", np.full((20, 20), 255, np.uint8))
+    error = error_of(FormError, make_template, blank, tmp_path / "form.toml")
+    assert "has too little print" in str(error)
 
 
 def test_boxes_at_the_border_lie_in_the_picture():
