@@ -168,7 +168,7 @@ def read_each(
     def read_small() -> Iterator[Outcome]:
         try:
             yield from zip(small, reader.read_small(small), strict=True)
-        except ModelRunError:
+        except (ImageError, ModelRunError):
             yield from map(read_one, small)
         small.clear()
 

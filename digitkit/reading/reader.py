@@ -230,7 +230,14 @@ class Reader:
         Returns:
             A reading for each, in order; `Timings.classify` has an equal share of the call, and the
             grey classifier's time where an image's ink says too little.
+
+        Raises:
+            ImageError, ModelError, ModelRunError: as `read_frame` raises; not for which image.
         """
+        with errors_of(frames[0].source):
+            return self._read_small(frames)
+
+    def _read_small(self, frames: Sequence[Frame]) -> list[Reading]:
         turn = 0 if self.obeys_exif else int(self.orientation)
         strategy = SingleDigitStrategy(self._load_grey)
         reads = [_Read(frame, frame.grey.rotated(turn), strategy, turn) for frame in frames]

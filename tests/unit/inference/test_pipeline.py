@@ -16,6 +16,7 @@ from support.errors import error_of
 from support.readings import make_digit, make_reading
 
 from digitkit.errors import ImageError, ModelRunError, SourceError, WorkerError
+from digitkit.images.cv import cv2
 from digitkit.inference import pipeline, workers
 from digitkit.inference.pipeline import Reporting, read_each
 from digitkit.inference.worker import ResultFormat
@@ -23,6 +24,7 @@ from digitkit.reading import fields
 from digitkit.reading.fields import Field
 from digitkit.reading.reader import Reader
 from digitkit.reading.results import Reading
+from digitkit.reading.strategies import SingleDigitStrategy
 from digitkit.sources.files import read_frames
 from digitkit.sources.frames import Failure, Frame
 from digitkit.sources.items import ImageBytes, PageOfFile
@@ -85,6 +87,23 @@ def test_a_model_that_fails_on_an_image_does_not_stop_the_others(monkeypatch, on
     calls, failing = itertools.count(), {0}
     with pytest.raises(ModelRunError):  # the next frame of a camera would fail, too
         list(read_each(reader, [replace(frames[0], number=0)]))
+
+
+def test_an_image_on_which_opencv_fails_does_not_stop_a_batch(monkeypatch, one_of_each):
+    frames = [Frame(f"{digit}.png", one_of_each[digit]) for digit in range(4)]
+    reader = Reader()
+    classify = reader.classifier.classify
+
+    def fail_for_a_one(images):
+        if any(np.count_nonzero(image) == np.count_nonzero(ones[0]) for image in images):
+            cv2.resize(np.zeros((0, 1), np.uint8), (1, 1))
+        return classify(images)
+
+    ones = reader._find(frames[1].grey, SingleDigitStrategy(reader._load_grey)).images
+    monkeypatch.setattr(reader.classifier, "classify", fail_for_a_one)
+    outcomes = list(read_each(reader, frames, batch=4))
+    assert [each.source for each in outcomes if isinstance(each, Failure)] == ["1.png"]
+    assert len(outcomes) == 4
 
 
 def outcome(text: str, number: int | None = None, source: str = "camera 0"):
