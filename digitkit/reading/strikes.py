@@ -29,11 +29,15 @@ SEEN, STRONG = 0.97, 100
 strike goes through to the last; and the minimum strength of that ink, 0–255. Where only bars of
 digits are level, there are gaps."""
 
-SLOPES = np.linspace(-1.2, 1.2, 33)
-"""Slopes that a short strike may have."""
+STEEP, SLOPES = 1.2, (9, 33, 129)
+"""Maximum slope of a short strike; the number of slopes that are tried for a digit that is alone,
+and the minimum and maximum for several digits."""
 
 FLAT = 0.35
-"""Greatest slope of a strike through one digit that is alone."""
+"""Maximum slope of a strike through one digit that is alone, or that was taken for a ruled line."""
+
+ON_LINE = 0.4
+"""Minimum fraction of the width of each digit that such a line goes through."""
 
 OFF_MIDDLE = 0.25
 """Maximum vertical distance of a short strike from the middle of its digits, in heights."""
@@ -41,7 +45,7 @@ OFF_MIDDLE = 0.25
 SHORTENED = 0.12
 """A short strike may end so far inside the outer sides of its first and last digit, in heights."""
 
-STICKS_OUT, GOES_ON = 0.1, 1.0
+STICKS_OUT, GOES_ON = 0.1, (1.0, 1.6)
 """Minimum and maximum length by which a short strike extends beyond its digits, in heights. The
 bars of touching digits do not."""
 
@@ -102,14 +106,16 @@ def _find_short(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
         own: its accepted digits.
     """
     strip, ink = line.strip, line.ink
+    placed = strip.place(own)
     groups = dict[int, list[Placed]]()  # by the piece of ink that most of their strokes are in
-    for each in strip.place(own):
+    for each in placed:
         labels, strokes = each.cut(ink.labels)
         counts = np.bincount(labels[strokes > STROKE], minlength=1)
         counts[0] = 0
         if counts.any():
             groups.setdefault(int(counts.argmax()), []).append(each)
-    for group in groups.values():
+    on_lines = list(_group_on_lines(line, placed))
+    for group in (*groups.values(), *on_lines):
         if len(group) == 1 and not _is_alone(group[0], own, strip):
             continue
         left = min(each.left for each in group)
@@ -117,13 +123,33 @@ def _find_short(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
         if right - left > WIDEST * strip.unit:
             continue
         middle = float(np.mean([each.top + each.ink.shape[0] / 2 for each in group]))
-        found = _find_straight(ink, (left, right), middle, strip.unit, is_flat=len(group) == 1)
+        is_alone, is_line = len(group) == 1, group in on_lines
+        found = _find_straight(
+            ink, (left, right), middle, strip.unit, is_alone=is_alone, is_line=is_line
+        )
         if found is not None:
             columns, rows = found
             x, y = int(columns[0]), int(rows.min())
             band = np.zeros((int(rows.max()) - y + 1, int(columns[-1]) - x + 1), np.uint8)
             band[rows - y, columns - x] = 1
             yield strip.to_mark("ink", strip.shape_of(band, x, y))
+
+
+def _group_on_lines(line: Line, placed: Sequence[Placed]) -> Iterator[list[Placed]]:
+    """Neighbouring digits on what was taken for a ruled line, without which they are apart."""
+    strip, group = line.strip, list[Placed]()
+    is_line = line.ink.lines.level_columns(_rows(strip, AROUND))
+    for each in sorted(placed, key=lambda one: one.left):
+        left, right = max(each.left, 0), each.left + each.ink.shape[1]
+        end = group[-1].left + group[-1].ink.shape[1] if group else left
+        if is_line[left:right].mean() >= ON_LINE and left - end <= APART * strip.unit:
+            group.append(each)
+            continue
+        if len(group) > 1:
+            yield group
+        group = []
+    if len(group) > 1:
+        yield group
 
 
 def _is_alone(placed: Placed, own: Sequence[Member], strip: Strip) -> bool:
@@ -135,7 +161,7 @@ def _is_alone(placed: Placed, own: Sequence[Member], strip: Strip) -> bool:
 
 
 def _find_straight(
-    ink: Ink, sides: tuple[int, int], middle: float, unit: float, *, is_flat: bool
+    ink: Ink, sides: tuple[int, int], middle: float, unit: float, *, is_alone: bool, is_line: bool
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]] | None:
     """A straight line of ink from one side of some digits to the other.
 
@@ -144,16 +170,20 @@ def _find_straight(
         sides: the left and right side of the digits, pixels of the strip.
         middle: the row of their middle, likewise.
         unit: height of the row's digits, likewise.
-        is_flat: whether only flat lines are looked for.
+        is_alone: whether it is one digit.
+        is_line: whether the line was taken for a ruled one.
 
     Returns:
         The columns of the strip that it goes through, and the row in each; None if there is none.
     """
-    (left, right), room = sides, round(GOES_ON * unit)
+    (left, right), room = sides, round(GOES_ON[is_line] * unit)
     first, last = max(0, left - room), min(ink.strength.shape[1], right + room)
     is_ink = ink.strength[:, first:last] >= STRONG
     columns = np.arange(first, last)
-    slopes = SLOPES[np.abs(SLOPES) < FLAT] if is_flat else SLOPES
+    steep = FLAT if is_alone or is_line else STEEP
+    # So many that the ends of a line are tried in each row; few for a digit that is alone.
+    count = SLOPES[0] if is_alone else min(max(round(steep * (right - left)), SLOPES[1]), SLOPES[2])
+    slopes = np.linspace(-steep, steep, count | 1)
     starts = np.arange(middle - OFF_MIDDLE * unit, middle + OFF_MIDDLE * unit + 1)
     within = columns[(columns >= left + SHORTENED * unit) & (columns < right - SHORTENED * unit)]
     if not len(within):
@@ -162,11 +192,14 @@ def _find_straight(
     away = within - (left + right) / 2
     rows = np.rint(starts[None, :, None] + slopes[:, None, None] * away).clip(0, highest)
     share = is_ink[rows.astype(np.intp), within - first].mean(-1)
-    best = np.unravel_index(int(share.argmax()), share.shape)
-    if share[best] < SEEN:
+    if share.max() < SEEN:
         return None
-    start, slope = float(starts[best[1]]), float(slopes[best[0]])
-    rows = np.rint(start + slope * (columns - (left + right) / 2)).clip(0, highest).astype(np.intp)
+    # Of the best lines the one that goes on as far as the strike does.
+    best = np.argwhere(share == share.max())
+    rises = slopes[best[:, :1]] * (columns - (left + right) / 2)
+    paths = np.rint(starts[best[:, 1:]] + rises).clip(0, highest).astype(np.intp)
+    longest = int(is_ink[paths, columns - first].sum(1).argmax())
+    rows, slope = paths[longest], float(slopes[best[longest, 0]])
     run = max(_split(np.flatnonzero(is_ink[rows, columns - first]), 2), key=len)
     if run[0] == 0 or run[-1] == len(columns) - 1:
         return None

@@ -20,6 +20,18 @@ def test_a_short_stroke_through_a_number_makes_it_incomplete(reader, one_of_each
     assert not any(number.complete for number in reader.read(image).numbers)
 
 
+@pytest.mark.parametrize("text", ["2465", "3782", "9056"])
+@pytest.mark.parametrize(
+    ("beyond", "rise"), [(20, 0), (24, 5), (30, 4), (40, 0), (15, 12), (10, 15)]
+)
+def test_a_stroke_that_is_as_long_as_a_ruled_line(reader, one_of_each, text, beyond, rise):
+    image = np.pad(write(text, one_of_each, step=46), ((0, 0), (160, 160)), "edge")
+    left, top, right, bottom = around(image)
+    y = (top + bottom) // 2
+    cv2.line(image, (left - beyond, y + rise), (right + beyond, y - rise), 40, 4, cv2.LINE_AA)
+    assert not any(number.complete for number in reader.read(image).numbers)
+
+
 @pytest.mark.parametrize("digit", [2, 5, 8])
 def test_a_single_digit_may_be_crossed_out(reader, one_of_each, digit):
     image = write(f"{digit}    31", one_of_each, step=46)
