@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from digitkit.arrays import F64
 from digitkit.reading.detections import blocks
-from digitkit.reading.parts import digit_gaps, measure_height, place_parts
-from digitkit.reading.results import Digit, Number
+from digitkit.reading.parts import digit_gaps, measure_height, place_parts, rows_with_line
+from digitkit.reading.results import Digit, Mark, Number
 
 SPACE, SPACES, OTHERS = 0.35, 0.2, 2.0
 """A gap within a number may be between two from the first width on, and several gaps from the
@@ -31,6 +31,9 @@ LEVEL, BESIDE = 0.2, (-0.3, 0.7)
 """Digits of two rows may belong to one number if they overlap vertically by at least the first
 value and the gap between them is within the second, in heights."""
 
+COLUMN_ROWS = 6.0
+"""Maximum distance of the rows in which a line between columns is looked for, in heights."""
+
 ALIKE = 1.6
 """Maximum ratio between the heights of two digits of one number."""
 
@@ -38,6 +41,7 @@ ALIKE = 1.6
 def doubt_numbers(
     numbers: Sequence[Number],
     digits: Sequence[Digit],
+    marks: Sequence[Mark] = (),
     *,
     may_be_several: bool,
 ) -> list[Number]:
@@ -46,6 +50,7 @@ def doubt_numbers(
     Args:
         numbers: of an image.
         digits: of it, with the rows of the numbers.
+        marks: likewise.
         may_be_several: whether a number may be several by its gaps.
     """
     accepted = [digit for digit in digits if digit.accepted]
@@ -65,6 +70,8 @@ def doubt_numbers(
                 f"the gap after digit {place} may be between two numbers"
                 for place in _find_spaces(number)
             ]
+            if _is_over_column_line(number, marks):
+                reasons.append("it goes across a line between columns")
         complete = number.complete and not reasons
         doubted.append(replace(number, complete=complete, reasons=(*number.reasons, *reasons)))
     return doubted
@@ -86,6 +93,25 @@ def _find_spaces(number: Number) -> list[int]:
         if are_wide and min(end - start for start, end in pairwise(ends)) > 1:
             return spaces
     return []
+
+
+def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
+    """Whether several rows nearby have an upright line at a place with digits on both sides.
+
+    A digit at the end of a number may be across a line of a table.
+    """
+    if len(number.digits) < 2:
+        return False
+    height = measure_height(number.digits)
+    boxes = np.array([digit.row_box for digit in number.digits], np.float64)
+    middle = float(np.median(boxes[:, 1] + boxes[:, 3] / 2))
+    first, last = (boxes[:, 0] + boxes[:, 2]).min(), boxes[:, 0].max()
+    places = {mark.row_box[0] + mark.row_box[2] / 2 for mark in marks if mark.kind == "line"}
+    return any(
+        len(rows_with_line(x, middle, marks, height, COLUMN_ROWS)) > 1
+        for x in places
+        if first < x < last
+    )
 
 
 def _ends_in_unit(number: Number, row: Sequence[Digit]) -> bool:

@@ -65,7 +65,7 @@ def find_numbers(
     candidates = find_candidates(digits, marks, gap=gap)
     heights = accepted_heights(digits)
     numbers = [number for number in candidates if is_reported(number, heights)]
-    numbers = doubt_numbers(numbers, digits, may_be_several=gap is None)
+    numbers = doubt_numbers(numbers, digits, marks, may_be_several=gap is None)
     return finish_numbers(numbers, gap=gap)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -87,13 +87,14 @@ def place_parts(
 ) -> list[Part]:
     """The digits and marks of a row from the left; of what is both, the mark."""
     accepted = [digit.row_box for digit in digits if digit.accepted]
+    others = [mark for mark in marks if mark.row != row]
     own = [
         mark
         for mark in marks
         if mark.row == row
         and not (mark.kind == "line" and any(_crosses(mark.row_box, box) for box in accepted))
     ]
-    if _are_ticks(own, marks, accepted, height):
+    if _are_ticks(own, others, accepted, height):
         own = [mark for mark in own if mark.kind != "line"]
     signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
     taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
@@ -113,7 +114,7 @@ def place_parts(
 
 
 def _are_ticks(
-    own: Sequence[Mark], marks: Sequence[Mark], digits: Sequence[Box], height: float
+    own: Sequence[Mark], others: Sequence[Mark], digits: Sequence[Box], height: float
 ) -> bool:
     """Whether the upright lines of a row are those of boxes for one digit each, as in a form.
 
@@ -122,7 +123,7 @@ def _are_ticks(
 
     Args:
         own: marks of the row.
-        marks: of all rows.
+        others: marks of the other rows.
         digits: boxes of its accepted digits.
         height: of these, pixels.
     """
@@ -134,19 +135,13 @@ def _are_ticks(
     rooms = [right - left for left, right in pairwise(lines)]
     narrowest = min(rooms)
     places = [_middle(box) for box in digits]
-    y = float(np.median([box[1] for box in uprights]))
+    y = float(np.median([_centre(box)[1] for box in uprights]))
     return (
         max(abs(room / narrowest - round(room / narrowest)) for room in rooms) <= UNEVEN
         and is_one_per_box(lines, places)
         and sum(lines[0] < x < lines[-1] for x in places) >= 2
         and 2 * sum(room < 1.5 * narrowest for room in rooms) >= len(rooms)
-        and not any(
-            mark.kind == "line"
-            and mark.row != own[0].row
-            and abs(mark.row_box[1] - y) <= NEAR_ROW * height
-            and min(abs(_middle(mark.row_box) - x) for x in lines) <= SAME_LINE * height
-            for mark in marks
-        )
+        and not any(rows_with_line(x, y, others, height) for x in lines)
     )
 
 
@@ -171,6 +166,10 @@ def _middle(box: Box) -> float:
     return box[0] + box[2] / 2
 
 
+def _centre(box: Box) -> tuple[float, float]:
+    return box[0] + box[2] / 2, box[1] + box[3] / 2
+
+
 def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
     """The marks without those above or below large ink or a high sign: they are pieces of it."""
     least = {"ink": LARGE * height, "letter": LARGE * height, "sign": TALL * height}
@@ -188,6 +187,28 @@ def _crosses(line: Box, digit: Box) -> bool:
     """Whether an upright line runs through a digit: who writes across it does not end a number."""
     inside = line[0] + line[2] / 2 - digit[0]
     return CROSSED * digit[3] < inside < digit[2] - CROSSED * digit[3]
+
+
+def rows_with_line(
+    x: float, y: float, marks: Iterable[Mark], height: float, near: float = NEAR_ROW
+) -> set[int]:
+    """The rows nearby that have an upright line at a place: all of a table's have.
+
+    Args:
+        x: of the place, pixels.
+        y: the middle of a row there, pixels.
+        marks: in which the lines are searched.
+        height: of digits, pixels.
+        near: maximum distance of a row, in heights.
+    """
+    return {
+        mark.row
+        for mark in marks
+        for left, top, w, h in (mark.row_box,)
+        if mark.kind == "line"
+        and abs(top + h / 2 - y) <= near * height
+        and abs(left + w / 2 - x) <= SAME_LINE * height
+    }
 
 
 def _doubt_stroke(part: Part, parts: Sequence[Part]) -> Part:

@@ -6,7 +6,7 @@ import pytest
 from support.readings import make_digit
 
 from digitkit.reading.numbers import find_numbers
-from digitkit.reading.results import Digit
+from digitkit.reading.results import Digit, Mark
 
 HEIGHT = 60
 
@@ -42,3 +42,19 @@ def test_digits_of_two_rows_that_are_nearly_level_may_be_one_number(x, lower, is
     assert [number.text for number in numbers] == ["79", "5"]
     reasons = ("a digit close beside it is in another row",) if is_doubted else ()
     assert {number.reasons for number in numbers} == {reasons}
+
+
+@pytest.mark.parametrize(
+    ("line_rows", "x", "is_doubted"),
+    [((1, 2), 75, True), ((0, 1), 92, True), ((1,), 75, False), ((1, 2), 145, False)],
+    ids=["in two other rows", "through a digit", "in one other row", "at the end"],
+)
+def test_a_number_across_a_line_between_columns_may_be_two(line_rows, x, is_doubted):
+    number, *_ = find_numbers(
+        [digit(value, 40 * place) for place, value in enumerate((4, 2, 1, 7))]
+        + [digit(5, 0, 50 + 130 * row, row) for row in (1, 2)],
+        [Mark("line", (x, 20 + 130 * row, 3, 130), row) for row in line_rows],
+    )
+    assert number.text == "4217"
+    reasons = ("it goes across a line between columns",) if is_doubted else ()
+    assert number.reasons == reasons
