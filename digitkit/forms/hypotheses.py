@@ -11,7 +11,7 @@ import numpy.typing as npt
 from digitkit.arrays import F32, U8
 from digitkit.forms.field_ink import FieldInk, Place
 from digitkit.forms.field_line import FieldLine, read_field, sees_other
-from digitkit.forms.ink_pieces import OVER_EDGE, find_residue, is_beside
+from digitkit.forms.ink_pieces import OVER_EDGE, find_residue, is_astride, is_beside
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
@@ -223,8 +223,8 @@ def _assign(
         digits = np.flatnonzero(shares[place] >= SLIVER * shares[place].max())
         target[place] = digits[np.abs(cells[:, None] - digits).argmin(1)]
     owner = target[labels, columns[None, :]] + 1
-    beside = is_beside(ink, one.box, stats, kept) & written
-    return np.where(kept[labels], owner, 0).astype(np.int32), bool(beside.any())
+    over = is_beside(ink, one.box, stats, kept) | is_astride(ink, one.box, stats, kept)
+    return np.where(kept[labels], owner, 0).astype(np.int32), bool((over & written).any())
 
 
 def own_ink(ink: U8, mine: U8) -> U8:

@@ -24,6 +24,10 @@ REACH = 0.25
 """Minimum height within the field of a piece of ink that continues beyond what was cut out, in
 heights of the field."""
 
+ASTRIDE_HEIGHT, ASTRIDE = 0.4, 0.25
+"""Minimum height of a piece of ink that may be a digit of a field though most of it is above or
+below, in heights of the field; and the minimum share of its height within the field."""
+
 OVER_EDGE = "ink reaches over its edge"
 """Why a field is doubtful to which more ink belongs than is read."""
 
@@ -86,6 +90,26 @@ def is_beside(
     is_close = np.maximum(x - end, start - x - w) < CLOSE * height
     is_digit = (h >= TALL[0] * height) & (h <= TALL[1] * height)
     return np.asarray(is_out & (is_free | is_close) & is_level & is_digit & ~kept)
+
+
+def is_astride(
+    one: FieldInk, box: Box, stats: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Which high pieces of ink are partly in a field, and mostly above or below it.
+
+    Args:
+        one: the field's ink.
+        box: of the field, pixels of the reference.
+        stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
+        kept: which are the field's own, bool ``[N]``.
+    """
+    left, top, right, bottom = one.to_pixels(box)
+    x, y, w, h, _ = stats.T
+    across, down = x + w // 2, (y + h // 2).clip(0, len(one.ink) - 1)
+    inside = np.minimum(y + h, bottom) - np.maximum(y, top)
+    is_high = (h >= ASTRIDE_HEIGHT * (bottom - top)) & (inside >= ASTRIDE * h)
+    is_free = one.others[down, across.clip(0, one.ink.shape[1] - 1)] == 0
+    return np.asarray((across > left) & (across < right) & is_high & is_free & ~kept)
 
 
 def is_cut_off(one: FieldInk, box: Box, level: float) -> bool:

@@ -144,7 +144,7 @@ def cut_lattice(one: FormField, ink: FieldInk, level: float, reader: LineReader)
     if len(strokes.own) > MAX_PIECES:
         return Lattice(doubts=("has too much ink to be read",))
     if not len(strokes.tall):
-        return Lattice()
+        return Lattice(doubts=(OVER_EDGE,) * strokes.is_over)
     boxes = strokes.stats[strokes.tall, : cv2.CC_STAT_AREA].tolist()
     line = read_field(reader, ink, one.box, level, [ink.to_reference(*box) for box in boxes])
     digits = [(x - ink.origin[0]) * ink.ratio for x in line.digits]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import Box
 from digitkit.forms.field_ink import FieldInk
-from digitkit.forms.ink_pieces import find_residue, is_beside
+from digitkit.forms.ink_pieces import find_residue, is_astride, is_beside
 from digitkit.forms.obstructions import has_line
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connect
@@ -115,8 +115,9 @@ def find_strokes(ink: FieldInk, box: Box, level: float) -> Strokes:
     kept &= (down > top) | (y + h > (top + bottom) / 2)
     kept &= down < bottom + BELOW * (bottom - top)
     kept &= is_ink & (np.maximum(w, h) >= max(2.0, DIRT * (bottom - top)))
+    astride = bool((is_astride(ink, box, stats, kept) & is_ink).any())
     if not kept.any():
-        return Strokes(labels, stats, np.flatnonzero(kept))
+        return Strokes(labels, stats, np.flatnonzero(kept), is_over=astride)
     height = _usual_height(h[kept])
     is_tall = h >= SMALL * height
     # A digit whose middle is below the field, and in another one, belongs to that.
@@ -125,7 +126,9 @@ def find_strokes(ink: FieldInk, box: Box, level: float) -> Strokes:
     is_over = ((x < left) & (x + w > left)) | ((x < right) & (x + w > right))
     is_over &= ~kept & is_tall
     is_over |= is_beside(ink, box, stats, kept)
-    return Strokes(labels, stats, np.flatnonzero(kept), height, bool((is_over & is_ink).any()))
+    return Strokes(
+        labels, stats, np.flatnonzero(kept), height, astride or bool((is_over & is_ink).any())
+    )
 
 
 def _usual_height(heights: npt.NDArray[np.int32]) -> float:

@@ -84,6 +84,16 @@ def test_digits_that_are_higher_than_their_field_are_read(tmp_path, one_of_each,
     assert (one.text, one.status) == (text, "ok")
 
 
+@pytest.mark.parametrize("cells", ["", "cells = [[70, 34], [104, 34], [138, 34]]"])
+@pytest.mark.parametrize("top", [302, 347, 350])
+def test_digits_mostly_above_or_below_their_field_are_not_empty(tmp_path, one_of_each, cells, top):
+    fields = FIELDS.replace("box = [60, 320, 200, 48]", f"box = [60, 324, 200, 40]\n{cells}")
+    form = Form(write_form(tmp_path, fields, ""))
+    one = form.read(write(one_of_each, "479", (72, 106, 140), top=top))["a"]
+    assert one.text == "479" or one.status == "doubtful"
+    assert one.status in ("ok", "doubtful")
+
+
 def test_digits_that_are_much_higher_than_their_field_are_doubtful(tmp_path, one_of_each):
     fields = FIELDS.replace("box = [60, 320, 200, 48]", "box = [60, 344, 200, 5]")
     form = Form(write_form(tmp_path, fields, ""))
