@@ -37,6 +37,10 @@ SMALL, RAISED = 0.72, 0.2
 """The last digit or two of a number may be an exponent or cents if they are less high than this, in
 heights of the lowest other, and end at most so far below the middle of the one before."""
 
+CENTS_RAISED = 0.15
+"""The last two digits may be cents, whatever their height, if both are less high than all others
+and end at least this far above these, in heights of the lowest."""
+
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
 
@@ -173,7 +177,7 @@ def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
             reasons.append(_describe_ink(parts, place))
     raised = _find_raised([digit.row_box for digit in digits])
     if raised is not None:
-        reasons.append(f"digit {raised + 1} is small and raised, as in an exponent")
+        reasons.append(f"digit {raised + 1} is raised, as in an exponent or in cents")
     if {",", "."} <= {sign for _, sign in signs}:
         reasons.append("it has points and commas: thousands separators are not read")
     is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
@@ -210,7 +214,13 @@ def _find_raised(boxes: Sequence[Box]) -> int | None:
         lowest = top + tall / 2 + RAISED * height
         if all(h < SMALL * height and y + h < lowest for _, y, _, h in boxes[place:]):
             return place
-    return None
+    before, last = boxes[:-2], boxes[-2:]
+    if not before:
+        return None
+    # Underlined cents are higher, but not as high as the others.
+    height, base = min(box[3] for box in before), min(y + h for _, y, _, h in before)
+    is_above = all(h < height and y + h < base - CENTS_RAISED * height for _, y, _, h in last)
+    return len(before) if is_above else None
 
 
 def _is_near(a: Part, b: Part | None) -> bool:

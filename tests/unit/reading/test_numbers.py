@@ -86,11 +86,25 @@ def test_a_comma_with_a_space_behind_it_is_that_of_a_list(gap, expected):
 def test_a_small_raised_digit_may_be_an_exponent(top, height, is_raised):
     last = replace(sure(2, 80), box=(80, top, 18, height))
     (number,) = find_numbers([sure(9, 0), sure(4, 40), last])
-    reasons = ("digit 3 is small and raised, as in an exponent",) if is_raised else ()
+    reasons = ("digit 3 is raised, as in an exponent or in cents",) if is_raised else ()
     assert (number.guess, number.reasons) == ("942", reasons)
     # Where others follow on the line, it is a small digit of a number.
     small = replace(last, box=(40, *last.box[1:]))
     assert all(each.complete for each in find_numbers([sure(9, 0), small, sure(4, 68)]))
+
+
+@pytest.mark.parametrize(
+    ("bottoms", "height", "is_raised"),
+    [((90, 90), 48, True), ((103, 90), 48, False), ((90, 90), 62, False)],
+)
+def test_underlined_cents_are_raised(bottoms, height, is_raised):
+    cents = [
+        replace(sure(9, x), box=(x, bottom - height, 30, height))
+        for x, bottom in zip((80, 120), bottoms, strict=True)
+    ]
+    (number,) = find_numbers([sure(8, 0), sure(4, 40), *cents])
+    reasons = ("digit 3 is raised, as in an exponent or in cents",) if is_raised else ()
+    assert (number.guess, number.reasons) == ("8499", reasons)
 
 
 def test_single_digits_of_a_page_of_numbers_are_not_one_number():
