@@ -56,7 +56,7 @@ CLEAR_ABOVE, CLEAR_BELOW = 0.007, 0.002
 MAX_PRINT = 0.04
 """Share of them that may be dark all the same, 0–1."""
 
-UNEVEN = 0.9
+UNEVEN = 1.0
 """Standard deviation of a line's thickness, pixels; that of a row of small print is larger."""
 
 TICK = 0.003

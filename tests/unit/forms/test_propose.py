@@ -195,6 +195,20 @@ def test_fields_in_grain(tmp_path):
     assert [len(field.cells) for field in template.fields] == [0, 8]
 
 
+@pytest.mark.parametrize("degrees", [-2.0, -0.5, 0.6, 1.3])
+def test_lines_of_a_tilted_scan_are_all_found(tmp_path, degrees):
+    page = sheet()
+    for y in (400, 520, 640):
+        cv2.line(page, (160, y), (540, y), 40, 2)
+        cv2.line(page, (620, y), (1000, y), 40, 2)
+    height, width = SHEET
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    page = cv2.warpAffine(page, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=255)
+    grain = np.random.default_rng(1).normal(0, 4, SHEET)
+    blank = save(tmp_path / "blank.png", np.clip(0.96 * page + grain, 0, 255).astype(np.uint8))
+    assert make_template(blank, tmp_path / "form.toml").count == 6
+
+
 def test_a_tiny_blank_has_too_little_print(tmp_path):
     blank = save(tmp_path / "blank.png", np.full((20, 20), 255, np.uint8))
     error = error_of(FormError, make_template, blank, tmp_path / "form.toml")
