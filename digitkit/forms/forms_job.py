@@ -250,12 +250,16 @@ def _open_sink(
     how = config.resolved_format
     if how == "xlsx":
         assert config.output is not None  # an `InferConfig` has checked it
-        return stack.enter_context(open_form_table(config.output, fields))
+        table = stack.enter_context(open_form_table(config.output, fields))
+        stack.callback(outputs.keep_old, config.output)
+        return table
     if how == "parquet":
         from digitkit.forms.parquet_table import open_form_parquet
 
         assert config.output is not None
-        return stack.enter_context(open_form_parquet(config.output, fields))
+        rows = stack.enter_context(open_form_parquet(config.output, fields))
+        stack.callback(outputs.keep_old, config.output)
+        return rows
     stream: Stream = stdout
     has_header = False
     if config.is_resumable(RESUMABLE):
@@ -264,6 +268,7 @@ def _open_sink(
         stream, has_header = stack.enter_context(lines)
     elif config.output is not None:
         stream = stack.enter_context(open_lines(config.output, is_live=False))
+        stack.callback(outputs.keep_old, config.output)
     return FormLines(stream, how, fields, quiet=config.quiet, header=not has_header)
 
 

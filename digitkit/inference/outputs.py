@@ -112,6 +112,7 @@ def _open_readings(
         from digitkit.sinks.xlsx import open_xlsx
 
         outputs.sinks.append(stack.enter_context(open_xlsx(config.output)))
+        stack.callback(outputs.keep_old, config.output)
     elif how == "parquet":
         stack.enter_context(_open_table(config, config.output, reader, outputs))
     elif config.is_resumable():
@@ -126,6 +127,8 @@ def _open_readings(
     else:
         is_live = config.camera is not None
         stream = stack.enter_context(open_lines(config.output, is_live=is_live))
+        if not is_live:
+            stack.callback(outputs.keep_old, config.output)
         outputs.sinks.append(LineSink(stream, how, quiet=config.quiet))
 
 

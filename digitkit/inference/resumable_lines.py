@@ -77,10 +77,7 @@ def _set_aside(output: Path, run: OutputRun) -> Path | None:
         return target.with_name(name) if isinstance(name, str) else None
     if not target.exists():
         return None
-    old, number = target.with_name(f"{target.name}.old"), 1
-    while os.path.lexists(old):  # somebody's own
-        number += 1
-        old = target.with_name(f"{target.name}.old{number}")
+    old = atomic.free_name(target)
     mode = stat.S_IMODE(target.stat().st_mode)
     run.file.add_values({"old": old.name})
     try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from digitkit.errors import cannot_write
 from digitkit.sources.suffixes import is_video
+from digitkit.system import atomic
 
 if TYPE_CHECKING:
     from digitkit.inference.pipeline import Summary
@@ -58,3 +62,21 @@ class Outputs(Generic[_Reading]):
         self.finished = not summary.interrupted
         self.in_vain = not summary.images and self.done is None
         return replace(summary, done_before=self.done_before)
+
+    def keep_old(self, path: Path) -> None:
+        """Copy the file that the output of a run in vain is about to replace, as after a mistyped
+        source.
+
+        Args:
+            path: the output; the copy is beside it.
+
+        Raises:
+            OutputError: the copy cannot be written.
+        """
+        target = Path(os.path.realpath(path))
+        if not self.in_vain or not target.is_file():
+            return
+        try:
+            shutil.copy2(target, atomic.free_name(target))
+        except OSError as error:
+            raise cannot_write(path, error) from error

@@ -76,6 +76,15 @@ def open_in_place(path: Path, *, keep: int | None = 0) -> Iterator[TextIO]:
             yield stream
 
 
+def free_name(path: Path) -> Path:
+    """A name beside `path` that no file has: its own with ``.old``, ``.old2`` and so on."""
+    old, number = path.with_name(f"{path.name}.old"), 1
+    while os.path.lexists(old):  # somebody's own
+        number += 1
+        old = path.with_name(f"{path.name}.old{number}")
+    return old
+
+
 LOCK_SECONDS = 10.0
 """How long `hold_lock` waits for others, who hold the lock while they write a small file."""
 

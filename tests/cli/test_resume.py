@@ -400,3 +400,19 @@ def test_a_finished_table_stays_until_the_next_one_is(digit_file, tmp_path, monk
     run("infer", *files, "--output", tmp_path / f"new.{suffix}")
     assert run("infer", *files, "--output", tmp_path / f"new.{suffix}").exit_code == 0
     assert not list(tmp_path.glob("new.*.old*"))
+
+
+@pytest.mark.parametrize("suffix", ["txt", "xlsx"])
+def test_a_mistyped_source_does_not_cost_a_table(digit_file, tmp_path, suffix):
+    if suffix == "xlsx":
+        pytest.importorskip("xlsxwriter")
+    output, old = tmp_path / f"out.{suffix}", tmp_path / f"out.{suffix}.old"
+    run("infer", digit_file(3), "--output", output)
+    output.chmod(0o600)
+    before = output.read_bytes()
+    assert run("infer", tmp_path / "nosuch.png", "--output", output).exit_code == 1
+    assert old.read_bytes() == before
+    assert {output.stat().st_mode & 0o777, old.stat().st_mode & 0o777} == {0o600}
+    run("infer", digit_file(4), "--output", output)
+    assert old.read_bytes() == before
+    assert [path.name for path in tmp_path.glob("out.*.old*")] == [old.name]
