@@ -25,6 +25,9 @@ _ELEMENT = regex.compile(
 )
 """The elements of a pattern; an atom matches one digit or sign."""
 
+_DASH_INSIDE = regex.compile(r"(?:\d|\\d|\]|[\d\]d]\{\d+,?\d*\})\\?-(?![^\[]*\])")
+"""A dash right after what matches digits, and in no class."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -161,6 +164,11 @@ def _check_elements(pattern: str, quoted: str) -> bool:
                 f"{quoted} has more than {MAX_PATTERN_ATOMS:,} elements with its repeats"
             )
         position = element.end()
+    if _DASH_INSIDE.search(pattern):
+        raise _pattern_error(
+            f"{quoted}: a '-' between digits matches nothing: a dash separates numbers",
+            r"match each of them, as with \d{4}|\d{2}",
+        )
     if not digits:
         raise _pattern_error(f"{quoted} matches no digits", r"use digits, such as \d{4}")
     return signs > 0
