@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +13,12 @@ from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 
 REDUCED_SIDE = 1280
-"""Reading begins with an image halved as often as leaves its longer side this long, pixels."""
+"""Reading begins with an image halved as often as leaves its longer side this long, pixels; that of
+a long strip is longer, see `reduced_side`."""
+
+LONG_ASPECT, REDUCED_ASPECT = 8.0, 3.0
+"""From the first ratio of its sides on, an image keeps the area of one of the second ratio when it
+is reduced: the digits of a long strip would be too small."""
 
 MAX_HALVINGS = 3
 """Images are halved no more often: JPEG decoders give an eighth at least."""
@@ -76,12 +82,18 @@ class GreyImage:
         return GreyImage(shape, lambda times: rotate(self.halved(times), turn), self.halvings)
 
 
+def reduced_side(shape: tuple[int, int]) -> float:
+    """The longer side of an image of this shape as digits are searched in it, at most, pixels."""
+    aspect = max(shape) / max(1, min(shape))
+    return REDUCED_SIDE * math.sqrt(aspect / REDUCED_ASPECT if aspect >= LONG_ASPECT else 1.0)
+
+
 def count_halvings(shape: tuple[int, int]) -> int:
     """How often an image of this shape is halved before digits are searched in it."""
-    times = 0
+    times, least = 0, reduced_side(shape)
     while (
         times < MAX_HALVINGS
-        and max(shape) >> (times + 1) >= REDUCED_SIDE
+        and max(shape) >> (times + 1) >= least
         and min(shape) >> (times + 2) > 0  # so that it can be halved once more
     ):
         times += 1

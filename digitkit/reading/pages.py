@@ -13,7 +13,7 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
-from digitkit.images.grey import REDUCED_SIDE, GreyImage
+from digitkit.images.grey import GreyImage, reduced_side
 from digitkit.images.ink import extract_ink
 from digitkit.images.masks import connect
 from digitkit.reading.crops import clip_box, crop_detection
@@ -28,9 +28,6 @@ from digitkit.reading.fine import (
     merge_fine,
 )
 from digitkit.reading.scales import Candidate, Scale
-
-WORK_SIDE = REDUCED_SIDE
-"""Images are reduced to this longer side before detection, pixels."""
 
 CAMERA_SIDES = (480, 640)
 """Longer sides of an image that is taken for a camera frame, pixels."""
@@ -173,7 +170,7 @@ def _work_ratio(shape: tuple[int, int]) -> float:
     """Pixels of the finest scale per pixel of an image."""
     side = max(shape)
     camera_ratio = CAMERA_RATIO if CAMERA_SIDES[0] <= side <= CAMERA_SIDES[1] else 1.0
-    return min(camera_ratio, WORK_SIDE / side)
+    return min(camera_ratio, reduced_side(shape) / side)
 
 
 def _resize(image: U8, size: tuple[int, int]) -> U8:

@@ -57,13 +57,21 @@ def test_every_size_is_the_same_upright_image(tmp_path, orientation):
     ("side", "halvings"), [(2559, 0), (2560, 1), (5119, 1), (5120, 2), (10_240, 3), (21_000, 3)]
 )
 def test_the_longer_side_stays_what_reading_needs(tmp_path, side, halvings):
-    image = GreyImage.from_pixels(np.zeros((100, side), np.uint8))
+    height = side // 7
+    image = GreyImage.from_pixels(np.zeros((height, side), np.uint8))
     assert image.halvings == halvings
     assert image.reduced.shape[1] == side >> halvings
-    loaded = load_image(write_jpeg(tmp_path / "a.jpg", drawing(64, side)))
+    loaded = load_image(write_jpeg(tmp_path / "a.jpg", drawing(height, side)))
     assert isinstance(loaded, LargeJpeg) == (halvings > 0)
     if halvings:
         assert loaded.reduced.shape[1] == -(-side >> halvings) or loaded.reduced.shape[1] > 1279
+
+
+@pytest.mark.parametrize(("shape", "halvings"), [((100, 5120), 0), ((700, 12_000), 1)])
+def test_long_strips_are_halved_less_often(shape, halvings):
+    image = GreyImage.from_pixels(np.zeros(shape, np.uint8))
+    assert image.halvings == GreyImage.from_pixels(np.zeros(shape[::-1], np.uint8)).halvings
+    assert image.halvings == halvings
 
 
 @pytest.mark.parametrize("shape", [(1, 4001), (2, 4001), (3, 2561), (5, 2600)])
@@ -83,7 +91,7 @@ def test_memory_is_free_at_once():
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 def test_turning(turn):
-    pixels = drawing(300, 2600)[:, :, 0]
+    pixels = drawing(400, 2600)[:, :, 0]
     turned = GreyImage.from_pixels(pixels).rotated(turn)
     expected = np.rot90(pixels, -turn // 90)
     assert turned.shape == turned.halved(0).shape == expected.shape

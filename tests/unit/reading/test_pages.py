@@ -287,6 +287,7 @@ def test_the_box_of_a_digit_in_a_narrow_image_is_around_its_ink(height, width):
     [
         ((6000, 600), 30, [(x, y) for y in range(60, 5900, 300) for x in (60, 240, 420)]),
         ((100, 9000), 40, [(x, 30) for x in range(100, 8800, 400)]),
+        ((12000, 700), 55, [(x, y) for y in range(60, 11800, 118) for x in range(60, 260, 60)]),
     ],
 )
 def test_small_digits_of_long_strips_are_found(one_of_each, detector, shape, size, places):
