@@ -37,9 +37,10 @@ SMALL, RAISED = 0.72, 0.2
 """The last digit or two of a number may be an exponent or cents if they are less high than this, in
 heights of the lowest other, and end at most so far below the middle of the one before."""
 
-CENTS_RAISED = 0.15
+CENTS_RAISED, SLIM = 0.15, 0.4
 """The last two digits may be cents, whatever their height, if both are less high than all others
-and end at least this far above these, in heights of the lowest."""
+and end at least this far above these, in heights of the lowest. Not if all others are narrower
+than the second number, in their heights: a 1 may be higher."""
 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
@@ -215,7 +216,7 @@ def _find_raised(boxes: Sequence[Box]) -> int | None:
         if all(h < SMALL * height and y + h < lowest for _, y, _, h in boxes[place:]):
             return place
     before, last = boxes[:-2], boxes[-2:]
-    if not before:
+    if all(w < SLIM * h for _, _, w, h in before):
         return None
     # Underlined cents are higher, but not as high as the others.
     height, base = min(box[3] for box in before), min(y + h for _, y, _, h in before)
