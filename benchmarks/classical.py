@@ -14,12 +14,13 @@ import numpy as np
 
 from digitkit import Reader
 from digitkit.arrays import I32, U8, Box
+from digitkit.boxes import bounding_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, resize_to
 from digitkit.images.ink import ink_is_dark
-from digitkit.images.masks import connect
-from digitkit.reading.detections import Detection, enclose
-from digitkit.reading.strategies import Judges, PageStrategy
+from digitkit.images.masks import connected_components
+from digitkit.reading.detections import Detection
+from digitkit.reading.strategies import PageNetworks, PageStrategy
 
 WORK_SIDE = 1024
 """Images are reduced to this longer side before detection, pixels."""
@@ -40,13 +41,13 @@ class Classical(Reader):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Build a `Reader` that searches pages in another way."""
         super().__init__(*arguments, **options)
-        self._page = ClassicalPage(Judges(self.line_reader, lambda: self.grey_classifier))
+        self._page = ClassicalPage(PageNetworks(self.line_reader, lambda: self.grey_classifier))
 
 
 class ClassicalPage(PageStrategy):
     """A page that is searched by `find_digits`."""
 
-    def __init__(self, judges: Judges) -> None:
+    def __init__(self, judges: PageNetworks) -> None:
         """Need no detector."""
         self._judges = judges
 
@@ -63,7 +64,7 @@ def find_digits(plain: U8) -> list[Detection]:
     if ink is None:
         return []
     mask = cv2.threshold(ink, 110, 255, cv2.THRESH_BINARY)[1]
-    labels, stats = connect(np.asarray(mask, np.uint8))
+    labels, stats = connected_components(np.asarray(mask, np.uint8))
     components = [[i] for i in range(1, len(stats)) if stats[i, cv2.CC_STAT_AREA] >= 6]
     crops = []
     for group in _join_pieces(components, stats):
@@ -121,7 +122,7 @@ _CLEAR_SKEW = 0.5
 
 
 def _bounding_box(group: list[int], stats: I32) -> Box:
-    return enclose(stats[group, :4].tolist())
+    return bounding_box(stats[group, :4].tolist())
 
 
 def _join_pieces(components: list[list[int]], stats: I32) -> list[list[int]]:

@@ -21,9 +21,10 @@ from common import fit_options, load_digits, ran_on, table, tracked
 
 from digitkit import Classifier
 from digitkit.arrays import F64, Box
+from digitkit.boxes import is_at
 from digitkit.images.grey import GreyImage
-from digitkit.reading.context import context_features, own_features, weigh
-from digitkit.reading.detections import Classified, is_at
+from digitkit.reading.context import context_features, own_features, predict_logistic
+from digitkit.reading.detections import ClassifiedDetection
 from digitkit.reading.detector import Detector
 from digitkit.reading.strategies import PageStrategy, classify_with
 from digitkit.training.scenes.scene import Scene, compose_scene
@@ -44,7 +45,7 @@ class Page:
         written: digits on the page.
     """
 
-    classified: list[Classified]
+    classified: list[ClassifiedDetection]
     side: int
     is_digit: npt.NDArray[np.bool_]
     written: int
@@ -115,7 +116,7 @@ def fit_both(pages: Sequence[Page]) -> tuple[list[float], list[float]]:
 
 def with_context(page: Page, own: F64, own_weights: Sequence[float]) -> F64:
     """The features of a page's detections and of their context."""
-    return np.hstack([own, context_features(page.classified, weigh(own, own_weights))])
+    return np.hstack([own, context_features(page.classified, predict_logistic(own, own_weights))])
 
 
 def find_rates(
@@ -151,8 +152,8 @@ def main() -> None:
             own = own_features(page.classified, page.side)
             plain = [each.detection.score * each.prediction.confidence for each in page.classified]
             parts[0].append(np.array(plain))
-            parts[1].append(weigh(own, own_weights))
-            parts[2].append(weigh(with_context(page, own, own_weights), context_weights))
+            parts[1].append(predict_logistic(own, own_weights))
+            parts[2].append(predict_logistic(with_context(page, own, own_weights), context_weights))
             truth.append(page.is_digit)
     is_digit = np.concatenate(truth)
     names = ("score × confidence", "by itself", "in its context")

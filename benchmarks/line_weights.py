@@ -1,4 +1,4 @@
-"""Fit the weights of `digitkit.reading.settling` on synthetic images.
+"""Fit the weights of `digitkit.reading.fusion` on synthetic images.
 
     python benchmarks/line_weights.py --count 400
 
@@ -21,10 +21,10 @@ from number_sets import FITTED, make_sheet
 
 from digitkit import Classifier
 from digitkit.arrays import F64, U8, Box
+from digitkit.boxes import is_at
 from digitkit.datasets.digits import DigitData
 from digitkit.images.grey import GreyImage
 from digitkit.reading.combining import LEAST
-from digitkit.reading.detections import is_at
 from digitkit.reading.detector import Detector
 from digitkit.reading.line_reader import SIGN, LineReader
 from digitkit.reading.lines import read_lines

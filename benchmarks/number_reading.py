@@ -32,9 +32,9 @@ from common import DIGITS, load_digits, ran_on, table, tracked
 from number_sets import KINDS, Sheet, Written, make_sheet
 
 from digitkit import Classifier, Number, Reader, figures
+from digitkit.boxes import intersection_area
 from digitkit.images.cv import cv2
 from digitkit.models.calibration import expected_calibration_error
-from digitkit.reading.detections import common_area
 
 THRESHOLDS = (0.0, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Of `Number.confidence`, in the table of risk and coverage; 0 keeps all complete numbers."""
@@ -68,7 +68,7 @@ def match(sheet: Sheet, numbers: Sequence[Number]) -> list[Found]:
     """Match what was read with what is written: each with the one that it covers most of."""
     found = []
     for number in numbers:
-        shares = [common_area(number.box, written.box) for written in sheet.numbers]
+        shares = [intersection_area(number.box, written.box) for written in sheet.numbers]
         best = int(np.argmax(shares)) if shares else -1
         written = sheet.numbers[best] if shares and shares[best] > 0 else None
         found.append(Found(number, written))

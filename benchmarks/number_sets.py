@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from digitkit.arrays import U8, Box
+from digitkit.boxes import bounding_box
 from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
-from digitkit.reading.detections import enclose
 from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.fonts import load_fonts
 from digitkit.training.scenes.glyphs import crop_to_ink
@@ -149,7 +149,7 @@ class Hand:
             self.digits.append((boxes[-1], int(name)))
             text += name
             x += ink.shape[1] + max(1.0, height * gap * self.rng.uniform(0.6, 1.4))
-        return Written(text, enclose(boxes), 0, 0)
+        return Written(text, bounding_box(boxes), 0, 0)
 
     def finish(self) -> U8:
         """The image: plain, or photographed; uint8 ``[H, W, 3]`` BGR."""
@@ -292,7 +292,7 @@ def _write_decimal(
         made = hand.number(decimals, x + space, y, height, gap)
         boxes += [box, made.box]
         text, x = text + kind + made.text, made.box[0] + made.box[2]
-    return Written(text, enclose(boxes), 0, 0), x
+    return Written(text, bounding_box(boxes), 0, 0), x
 
 
 def make_dates(data: DigitData, rng: Rng) -> Sheet:
@@ -369,12 +369,12 @@ def make_text(
         left, top, _, _ = hand.put(ink, x, y)
         boxes = [(left + bx, top + by, bw, bh) for bx, by, bw, bh in boxes]
         if template in ("{}.{}", "{},{}"):
-            numbers.append(Written(text, enclose(boxes), row, 0))
+            numbers.append(Written(text, bounding_box(boxes), row, 0))
             continue
         places = [place for place, char in enumerate(text.replace(" ", "")) if char.isdecimal()]
         for column, part in enumerate(parts):
             own, places = places[: len(part)], places[len(part) :]
-            numbers.append(Written(part, enclose([boxes[i] for i in own]), row, column))
+            numbers.append(Written(part, bounding_box([boxes[i] for i in own]), row, column))
     return Sheet(hand.finish(), tuple(numbers))
 
 

@@ -1,4 +1,4 @@
-"""Fit the weights of `digitkit.reading.trust`.
+"""Fit the weights of `digitkit.reading.number_confidence`.
 
     python benchmarks/number_weights.py --count 600
 
@@ -23,8 +23,8 @@ from number_sets import FITTED, Sheet, make_sheet
 from digitkit import Classifier, Reader
 from digitkit.arrays import F64
 from digitkit.models.calibration import expected_calibration_error
-from digitkit.reading import numbers, trust
-from digitkit.reading.context import weigh
+from digitkit.reading import number_confidence, numbers
+from digitkit.reading.context import predict_logistic
 from digitkit.reading.results import Reading
 
 SEED = 77
@@ -64,7 +64,7 @@ def split_fit(
     """Weights of everything; and probabilities of the second half by the weights of the first."""
     half = len(features) // 2
     weights = fit(features[:half], truth[:half], decay, signs)
-    return fit(features, truth, decay, signs), weigh(features[half:], weights)
+    return fit(features, truth, decay, signs), predict_logistic(features[half:], weights)
 
 
 def main() -> None:
@@ -73,7 +73,7 @@ def main() -> None:
     reader, sheets = Reader(Classifier(options.model)), make_sheets(options.count)
 
     kept: list[F64] = []
-    own_confidence = trust.number_confidence
+    own_confidence = number_confidence.number_confidence
 
     def remember(features: F64) -> float:
         kept.append(features)

@@ -22,9 +22,9 @@ from scenes import make_capitals, make_words
 
 from digitkit import Classifier, Reader
 from digitkit.arrays import F64, U8, Box
+from digitkit.boxes import is_at
 from digitkit.datasets.digits import DigitData
 from digitkit.reading import words
-from digitkit.reading.detections import is_at
 from digitkit.reading.results import Digit, Mark
 from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.clutter import draw_ruling

@@ -31,7 +31,7 @@ from digitkit.system import atomic
 from digitkit.system.progress import Progress, no_progress
 from digitkit.training.folder import Run, load_run
 from digitkit.training.forgetting import check_forgotten
-from digitkit.training.material import Material, load_material, split_material
+from digitkit.training.material import TrainingData, load_material, split_material
 from digitkit.version import __version__
 
 
@@ -170,7 +170,7 @@ def export_run(
     return _write(config.out or config.run / "exported", name, candidates, figure)
 
 
-def _load_data(run: Run, folder: Path | None, progress: Progress) -> Material:
+def _load_data(run: Run, folder: Path | None, progress: Progress) -> TrainingData:
     """Load the data that a run was trained on, and check that it is the same."""
     recorded = run.record.data
     if folder is None and recorded.source:
@@ -189,7 +189,7 @@ def _load_data(run: Run, folder: Path | None, progress: Progress) -> Material:
     return data
 
 
-def _select_calibration_images(run: Run, data: Material) -> Images:
+def _select_calibration_images(run: Run, data: TrainingData) -> Images:
     """Training images to quantise with, never validation images: uint8 ``[M, 28, 28]``."""
     train = data.train
     kept, _ = split_material(data, run.recipe)
@@ -203,7 +203,7 @@ def _select_calibration_images(run: Run, data: Material) -> Images:
 def _make_candidate(
     name: str,
     run: Run,
-    data: Material,
+    data: TrainingData,
     model: onnx.ModelProto,
     measurement: Measurement,
     *,

@@ -19,8 +19,8 @@ from itertools import islice
 from digitkit.forms.hypotheses import Hypotheses, Segmentation
 from digitkit.forms.results import Status
 from digitkit.forms.rules import Rule
-from digitkit.forms.template import FormField, Template, chance_to_fit
-from digitkit.reading.fitting import Option, by_probability
+from digitkit.forms.template import FormField, Template, random_pass_rate
+from digitkit.reading.fitting import Option, k_best_choices
 
 MAX_TRIED = 3000
 """Hypotheses about a field, and combinations over fields, that are tried."""
@@ -33,8 +33,8 @@ LEAST = 1e-7
 
 CHANCE = {"limits": 0.05, "checksum": 0.005, "rule": 2e-4}
 """By what a reading has to meet: which part of the others, if wrong, would meet it by chance. More
-of them meet wide limits (`chance_to_fit`), and a rule of which the total has few digits: one in ten
-if it has one."""
+of them meet wide limits (`random_pass_rate`), and a rule of which the total has few digits: one in
+ten if it has one."""
 
 OK = 0.9
 """Least confidence of a field that can be trusted, 0–1."""
@@ -188,7 +188,7 @@ def _candidates(one: FormField, hypotheses: Hypotheses) -> Iterator[Candidate]:
 def _of_segmentation(
     one: FormField, segmentation: int, options: Sequence[Sequence[Option]], share: float
 ) -> Iterator[Candidate]:
-    for number, (probability, choice) in enumerate(by_probability(options)):
+    for number, (probability, choice) in enumerate(k_best_choices(options)):
         if number and probability * share < LEAST:
             return
         taken = [each[k].digit or 0 for each, k in zip(options, choice, strict=True)]
@@ -236,7 +236,7 @@ def _decide_alone(one: _Field) -> Decision:
     best = one.fitting[0]
     chance = CHANCE["checksum"]
     if not one.field.checksum:
-        chance = max(CHANCE["limits"], chance_to_fit(one.field, len(best.choice)))
+        chance = max(CHANCE["limits"], random_pass_rate(one.field, len(best.choice)))
     confidence = _to_confidence(best.probability, one.total, chance)
     doubts = one.hypotheses.doubts + _separator_doubts(one, best)
     return _judge(one, best, confidence, doubts)
@@ -333,7 +333,7 @@ def _decide_together(
     options = [one.fitting for one in members]
     fits: list[tuple[float, list[Candidate]]] = []
     if all(options):
-        for probability, choice in islice(by_probability(options), MAX_TRIED):
+        for probability, choice in islice(k_best_choices(options), MAX_TRIED):
             if probability < LEAST * 1e-3 or (fits and probability < fits[0][0] * 1e-4):
                 break
             chosen = [each[k] for each, k in zip(options, choice, strict=True)]

@@ -17,7 +17,7 @@ from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms.checksums import Checksum
 from digitkit.forms.corrections import File, load_field_texts
 from digitkit.forms.decide import Decision, decide
-from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
+from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_threshold
 from digitkit.forms.field_line import FIELD_WEIGHTS
 from digitkit.forms.geometry import Placement
 from digitkit.forms.hypotheses import Comb, DigitSlot, Hypotheses, comb_hypotheses, cut_cells
@@ -208,7 +208,7 @@ class Form:
         self, known: _Known, image: GreyImage, placement: Placement
     ) -> dict[str, Hypotheses]:
         inks = [cutter.cut(image, placement) for cutter in known.cutters]
-        level = ink_level([ink for ink in inks if ink.is_inside])
+        level = ink_threshold([ink for ink in inks if ink.is_inside])
         # Of a black-and-white scan of pale print none is there.
         has_print = any(ink.is_known for ink in inks)
         pairs = [

@@ -14,7 +14,7 @@ from digitkit.forms.field_line import FieldLine, read_field, sees_other
 from digitkit.forms.ink_pieces import OVER_EDGE, find_residue, is_astride, is_beside
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
-from digitkit.images.masks import connect
+from digitkit.images.masks import connected_components
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Prediction
 from digitkit.reading.detections import quantile
@@ -196,7 +196,7 @@ def _assign(
     """
     left, top, right, bottom = ink.to_pixels(one.box)
     height, count = bottom - top, len(one.cells)
-    labels, stats = connect((ink.ink >= level).astype(np.uint8))
+    labels, stats = connected_components((ink.ink >= level).astype(np.uint8))
     pieces = len(stats)
     shares = np.bincount(
         (labels.astype(np.int64) * count + columns[None, :]).ravel(), minlength=pieces * count

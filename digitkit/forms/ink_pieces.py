@@ -8,7 +8,7 @@ import numpy.typing as npt
 from digitkit.arrays import Box
 from digitkit.forms.field_ink import FieldInk
 from digitkit.images.cv import cv2
-from digitkit.images.masks import connect
+from digitkit.images.masks import connected_components
 
 TALL = (0.5, 1.6)
 """Ink beside a field may belong to its number if it is so high, in heights of its digits, but not
@@ -124,7 +124,7 @@ def is_cut_off(one: FieldInk, box: Box, level: float) -> bool:
     columns = slice(max(0, round(left)), round(right))
     if not (one.ink[[0, -1], columns] >= level).any():
         return False
-    labels, stats = connect((one.ink >= level).astype(np.uint8))
+    labels, stats = connected_components((one.ink >= level).astype(np.uint8))
     _, y, _, h, _ = stats.T
     reach = REACH * (bottom - top)
     is_off = (y == 0) & (y + h > top + reach)

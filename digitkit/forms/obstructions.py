@@ -10,7 +10,7 @@ from digitkit.arrays import U8, Box
 from digitkit.forms.field_ink import MIN_INK, FieldInk
 from digitkit.forms.ink_pieces import find_residue
 from digitkit.images.cv import cv2
-from digitkit.images.masks import connect
+from digitkit.images.masks import connected_components
 
 CROSSED_OUT = "is crossed out"
 """Why a field is doubtful through whose number a line goes."""
@@ -63,7 +63,7 @@ def _is_covered(ink: U8, edges: U8, near: U8) -> bool:
         edges: likewise; see `FieldInk.edges`.
         near: likewise; see `FieldInk.near`.
     """
-    labels, stats = connect(ink)
+    labels, stats = connected_components(ink)
     edge, beside = (np.bincount(labels.ravel(), each.ravel(), len(stats)) for each in (edges, near))
     area, high = stats[:, cv2.CC_STAT_AREA], stats[:, cv2.CC_STAT_HEIGHT]
     is_edge = (high >= EDGE_HEIGHT * len(ink)) & (edge > EDGE * area) & (beside < EDGE * area)
@@ -83,7 +83,7 @@ def has_line(ink: U8, length: int) -> bool:
         ink: uint8 ``[h, w]`` of 0 and 1.
         length: of the line, pixels, 1 or more.
     """
-    _, stats = connect(ink)
+    _, stats = connected_components(ink)
     if not (stats[1:, cv2.CC_STAT_WIDTH] >= length).any():
         return False
     for slope in LINE_SLOPES:
@@ -98,7 +98,7 @@ def has_line(ink: U8, length: int) -> bool:
 def _has_paler_ink(one: FieldInk, box: Box, level: float) -> bool:
     """Whether there is ink as high as a digit in a field of which nothing is as dark as `level`."""
     left, top, right, bottom = one.to_pixels(box)
-    labels, stats = connect((one.ink >= MIN_INK).astype(np.uint8))
+    labels, stats = connected_components((one.ink >= MIN_INK).astype(np.uint8))
     is_dark = np.zeros(len(stats), bool)
     is_dark[labels[one.ink >= level]] = True
     x = stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] / 2

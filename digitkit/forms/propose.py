@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
+from digitkit.boxes import bounding_box, intersects
 from digitkit.forms.template import FormField
 from digitkit.forms.template_file import MAX_CELLS
 from digitkit.images.cv import cv2
-from digitkit.images.masks import connect, open_mask
-from digitkit.reading.detections import enclose, overlaps
+from digitkit.images.masks import connected_components, open_mask
 
 DARK, FAINT = 20, 8
 """Darkness from which a pixel is print, and from which it may be of a line, 0–255."""
@@ -45,7 +45,7 @@ CELL_SHAPE = 1.4
 """Minimum ratio of height to width of an open comb's cells, if no print is in the way."""
 
 DOT, DASH = 0.003, 0.005
-"""Largest height of a dot and of a dash, likewise; a dash is solid and not upright."""
+"""Largest height of a dot and of a dash, likewise; a dash is solid and not vertical."""
 
 DOT_GAP = 0.006
 """Largest gap between them, likewise."""
@@ -97,10 +97,10 @@ def propose_fields(reference: U8) -> tuple[FormField, ...]:
     side = max(reference.shape)
     darkness = _black_hat(reference)
     dark = (darkness >= DARK).astype(np.uint8)
-    level, upright = _find_lines((darkness >= FAINT).astype(np.uint8))
+    horizontal, vertical = _find_lines((darkness >= FAINT).astype(np.uint8))
     combs = [
         comb
-        for comb in _join_cells(_find_cells(level, upright), side)
+        for comb in _join_cells(_find_cells(horizontal, vertical), side)
         if max(cell.h for cell in comb) <= MAX_HEIGHT * side
         or (len(comb) > 1 and all(_has_room(dark, cell) for cell in comb))
     ]
@@ -108,13 +108,16 @@ def propose_fields(reference: U8) -> tuple[FormField, ...]:
     gap = np.ones((round(DOT_GAP * side), 1), np.uint8)
     dotted = np.asarray(cv2.morphologyEx(thick, cv2.MORPH_CLOSE, gap), np.uint8)
     fields = [
-        (enclose(comb), comb if len(comb) > 1 else _divide_box(thick, dotted, level, comb[0]))
+        (
+            bounding_box(comb),
+            comb if len(comb) > 1 else _divide_box(thick, dotted, horizontal, comb[0]),
+        )
         for comb in combs
         if len(comb) > 1 or (comb[0].w >= MIN_BOX * side and _has_room(dark, comb[0]))
     ]
-    level |= _find_dotted_lines(dark)
+    horizontal |= _find_dotted_lines(dark)
     cells = [cell for comb in combs for cell in comb]
-    fields += _find_write_lines(dark, thick, level, upright, cells)
+    fields += _find_write_lines(dark, thick, horizontal, vertical, cells)
     return tuple(
         FormField(f"field_{number}", box, tuple((float(cell.x), float(cell.w)) for cell in members))
         for number, (box, members) in enumerate(_in_rows(fields), 1)
@@ -140,18 +143,18 @@ def _black_hat(reference: U8) -> U8:
 
 
 def _find_lines(dark: U8) -> tuple[U8, U8]:
-    """The level and the upright lines of a form, uint8 ``[H, W]`` of 0 and 1."""
+    """The horizontal and the vertical lines of a form, uint8 ``[H, W]`` of 0 and 1."""
     side = max(dark.shape)
-    # A line may rise a little: pieces of it are level.
+    # A line may rise a little: pieces of it are horizontal.
     across, down = (max(9, round(length * side)) for length in (MIN_WIDTH, MIN_HEIGHT))
     thick = np.asarray(cv2.dilate(dark, np.ones((3, 3), np.uint8)), np.uint8)
     return open_mask(thick, 1, across), open_mask(thick, down, 1)
 
 
 def _find_dotted_lines(dark: U8) -> U8:
-    """The level lines of dots or dashes, without their gaps, uint8 ``[H, W]`` of 0 and 1."""
+    """The horizontal lines of dots or dashes, without their gaps, uint8 ``[H, W]`` of 0 and 1."""
     side = max(dark.shape)
-    labels, stats = connect(dark)
+    labels, stats = connected_components(dark)
     width, height, area = stats[:, cv2.CC_STAT_WIDTH :].T
     is_dash = (height <= DASH * side) & (width >= height) & (area > 0.75 * width * height)
     is_dot = (height <= DOT * side) | is_dash
@@ -162,11 +165,11 @@ def _find_dotted_lines(dark: U8) -> U8:
     return open_mask(np.asarray(joined, np.uint8), 1, length)
 
 
-def _find_cells(level: U8, upright: U8) -> list[_Cell]:
+def _find_cells(horizontal: U8, vertical: U8) -> list[_Cell]:
     """Areas that lines enclose, of the size of a box or of a cell of a comb."""
-    height, width = level.shape
-    side = max(level.shape)
-    walls = cv2.dilate(cv2.max(level, upright), np.ones((3, 3), np.uint8))
+    height, width = horizontal.shape
+    side = max(horizontal.shape)
+    walls = cv2.dilate(cv2.max(horizontal, vertical), np.ones((3, 3), np.uint8))
     free = (walls == 0).astype(np.uint8)
     # The outlines: what is printed inside of a box does not count.
     contours, parents = cv2.findContours(free, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
@@ -191,9 +194,9 @@ def _join_cells(cells: Sequence[_Cell], side: int) -> list[list[_Cell]]:
         for comb in combs:
             last = comb[-1]
             near = -4 <= cell.x - (last.x + last.w) <= max(CLOSE * side, 0.9 * last.w)
-            level = abs(cell.y - last.y) < 0.25 * last.h and abs(cell.h - last.h) < 0.25 * last.h
+            is_level = abs(cell.y - last.y) < 0.25 * last.h and abs(cell.h - last.h) < 0.25 * last.h
             alike = abs(cell.w - last.w) < 0.25 * min(cell.w, last.w) and cell.w < WIDE * cell.h
-            if near and level and alike and len(comb) < MAX_CELLS:
+            if near and is_level and alike and len(comb) < MAX_CELLS:
                 comb.append(cell)
                 break
         else:
@@ -204,7 +207,7 @@ def _join_cells(cells: Sequence[_Cell], side: int) -> list[list[_Cell]]:
 def _has_room(dark: U8, box: _Cell) -> bool:
     """Whether print inside of a box leaves room to write."""
     least = DOT * max(dark.shape)
-    _, stats = connect(dark[box.y : box.y + box.h, box.x : box.x + box.w])
+    _, stats = connected_components(dark[box.y : box.y + box.h, box.x : box.x + box.w])
     rows, columns = np.zeros(box.h, bool), np.zeros(box.w, bool)
     for x, y, w, h in stats[1:, :4].tolist():
         is_inside = x > 0 and y > 0 and x + w < box.w and y + h < box.h  # no side of the box
@@ -222,13 +225,13 @@ def _longest_free(is_print: npt.NDArray[np.bool_]) -> int:
 
 
 def _find_write_lines(
-    dark: U8, thick: U8, level: U8, upright: U8, boxes: Sequence[_Cell]
+    dark: U8, thick: U8, horizontal: U8, vertical: U8, boxes: Sequence[_Cell]
 ) -> list[tuple[Box, list[_Cell]]]:
     """Room above lines that stand alone, no side of a box or frame, and the cells of open combs."""
     height, width = dark.shape
     side, letter_height = max(dark.shape), _find_letter_height(dark)
-    beside_uprights = cv2.dilate(upright, np.ones((5, 5), np.uint8))
-    labels, stats = connect(level)
+    beside_verticals = cv2.dilate(vertical, np.ones((5, 5), np.uint8))
+    labels, stats = connected_components(horizontal)
     found: list[tuple[Box, list[_Cell]]] = []
     for place, (x, y, w, h) in enumerate(stats[1:, :4].tolist(), 1):
         if h > 0.02 * side or w > 0.95 * width:
@@ -237,11 +240,11 @@ def _find_write_lines(
             continue
         room = min(y, round(ROOM * side))
         box = (x, y - room, w, room)
-        if room < 0.5 * ROOM * side or any(overlaps(box, cell) for cell in boxes):
+        if room < 0.5 * ROOM * side or any(intersects(box, cell) for cell in boxes):
             continue
         own = labels[y : y + h, x : x + w] == place
         comb = _find_open_comb(thick, box, y + own.argmax(0))
-        meets = np.any(beside_uprights[y : y + h, x : x + w] * own)
+        meets = np.any(beside_verticals[y : y + h, x : x + w] * own)
         is_text = own.sum(0).std() > UNEVEN or not _is_clear(dark, (x, y, w, h))
         if comb:
             needed = CELL_SHAPE * float(np.median([cell.w for cell in comb]))
@@ -256,7 +259,7 @@ def _find_write_lines(
 def _find_letter_height(dark: U8) -> float:
     """Median height of a form's letters, pixels; 0 with less than `MIN_LETTERS`."""
     side = max(dark.shape)
-    _, stats = connect(dark)
+    _, stats = connected_components(dark)
     width, height = stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT]
     is_letter = (height > DOT * side) & (height < ROOM * side) & (width < 1.5 * height)
     heights = height[is_letter & (height < 5 * width)]
@@ -296,17 +299,17 @@ def _find_open_comb(thick: U8, box: Box, rows: npt.NDArray[np.int64]) -> list[_C
     return _divide(_are_dark_above(thick, x, rows, round(TICK * side)), box, side)
 
 
-def _divide_box(thick: U8, dotted: U8, level: U8, box: _Cell) -> list[_Cell]:
+def _divide_box(thick: U8, dotted: U8, horizontal: U8, box: _Cell) -> list[_Cell]:
     """The cells of a box that ticks on its lower side, or dotted lines, divide evenly.
 
     Args:
         thick: what is printed, thickened, uint8 ``[H, W]`` of 0 and 1.
-        dotted: that with the gaps between dots of upright lines filled, likewise.
-        level: the level lines, likewise.
+        dotted: that with the gaps between dots of vertical lines filled, likewise.
+        horizontal: the horizontal lines, likewise.
         box: the box.
     """
     side, middle = max(thick.shape), box.y + box.h // 2
-    lower = level[middle : box.y + box.h + 2, box.x : box.x + box.w]
+    lower = horizontal[middle : box.y + box.h + 2, box.x : box.x + box.w]
     rows = np.where(lower.any(0), middle + lower.argmax(0), box.y + box.h)
     is_tick = _are_dark_above(thick, box.x, rows, round(TICK * side))
     is_line = _are_dark_above(dotted, box.x, rows, round(DOTTED * box.h))

@@ -153,7 +153,7 @@ def cut_lattice(one: FormField, ink: FieldInk, level: float, reader: LineReader)
     for label in strokes.own.tolist():
         if strokes.may_be_separator(label):
             x, _, w, _, area = strokes.stats[label].tolist()
-            if area > (DECIMAL if one.decimals else STRAY) * strokes.height**2:
+            if area > (DECIMAL if one.decimals else STRAY) * strokes.digit_height**2:
                 separators.append(ink.origin[0] + (x + w / 2) / ink.ratio)
             continue
         parts = _cut(strokes, label, digits)
@@ -165,7 +165,7 @@ def cut_lattice(one: FormField, ink: FieldInk, level: float, reader: LineReader)
         return Lattice(doubts=("has too much ink to be read",))
     found = {OVER_EDGE: strokes.is_over, SIGN_DOUBT: has_sign, CROSSED_OUT: is_crossed_out}
     doubts = tuple(doubt for doubt, holds in found.items() if holds)
-    segments = tuple(_list_segments(pieces, ink, strokes.height))
+    segments = tuple(_list_segments(pieces, ink, strokes.digit_height))
     return Lattice(len(pieces), segments, tuple(sorted(separators)), doubts, line)
 
 

@@ -12,7 +12,7 @@ from digitkit.forms.field_ink import FieldInk
 from digitkit.forms.ink_pieces import find_residue, is_astride, is_beside
 from digitkit.forms.obstructions import has_line
 from digitkit.images.cv import cv2
-from digitkit.images.masks import connect
+from digitkit.images.masks import connected_components
 
 DIRT = 0.06
 """Minimum of the longer side of a stroke, in heights of the field; a smaller one is dirt."""
@@ -44,20 +44,20 @@ class Strokes:
         labels: of each pixel's stroke, int32 ``[h, w]``; 0 is the paper.
         stats: of the strokes, as OpenCV gives them, int32 ``[N, 5]``.
         own: labels of those that belong to the field, intp ``[K]``.
-        height: of the field's digits, pixels; 0 without any.
+        digit_height: of the field's digits, pixels; 0 without any.
         is_over: whether a stroke beside the field may belong to its number.
     """
 
     labels: npt.NDArray[np.int32] = field(repr=False)
     stats: npt.NDArray[np.int32] = field(repr=False)
     own: npt.NDArray[np.intp] = field(repr=False)
-    height: float = 0.0
+    digit_height: float = 0.0
     is_over: bool = False
 
     @property
     def tall(self) -> npt.NDArray[np.intp]:
         """Labels of the field's own strokes that may be a digit each, intp ``[K]``."""
-        is_tall = self.stats[:, cv2.CC_STAT_HEIGHT] >= SMALL * self.height
+        is_tall = self.stats[:, cv2.CC_STAT_HEIGHT] >= SMALL * self.digit_height
         return self.own[is_tall[self.own]]
 
     @property
@@ -68,25 +68,27 @@ class Strokes:
     def may_be_separator(self, label: int) -> bool:
         """Whether a stroke may be a decimal separator: small, low and not below a digit."""
         _, y, w, h = self.stats[label, : cv2.CC_STAT_AREA].tolist()
-        if h >= SMALL * self.height or w >= NARROW * self.height:
+        if h >= SMALL * self.digit_height or w >= NARROW * self.digit_height:
             return False
-        is_low = y + h / 2 - self.top > LOW * self.height
+        is_low = y + h / 2 - self.top > LOW * self.digit_height
         return is_low and self._share_in_digit(label) <= BESIDE
 
     def may_be_minus(self, label: int) -> bool:
         """Whether a stroke is short and level, beside or between digits."""
         _, y, w, h = self.stats[label, : cv2.CC_STAT_AREA].tolist()
-        if w < max(BAR_SHAPE * h, BAR_WIDTH * self.height):
+        if w < max(BAR_SHAPE * h, BAR_WIDTH * self.digit_height):
             return False
-        is_in_middle = BAR_MIDDLE[0] < (y + h / 2 - self.top) / self.height < BAR_MIDDLE[1]
+        is_in_middle = BAR_MIDDLE[0] < (y + h / 2 - self.top) / self.digit_height < BAR_MIDDLE[1]
         return is_in_middle and self._share_in_digit(label) <= BAR_APART
 
     def is_crossed_out(self, label: int) -> bool:
         """Whether a straight line goes through all digits of a stroke that are joined by it."""
         x, _, w, _ = self.stats[label, : cv2.CC_STAT_AREA].tolist()
-        upper, lower = (max(0, round(self.top + share * self.height)) for share in (0.25, 0.75))
+        upper, lower = (
+            max(0, round(self.top + share * self.digit_height)) for share in (0.25, 0.75)
+        )
         middle = (self.labels[upper:lower, x : x + w] == label).astype(np.uint8)
-        length = round(max(STRIKE_WIDTH * w, STRIKE_HEIGHTS * self.height))
+        length = round(max(STRIKE_WIDTH * w, STRIKE_HEIGHTS * self.digit_height))
         return has_line(middle, length)
 
     def _share_in_digit(self, label: int) -> float:
@@ -106,7 +108,7 @@ def find_strokes(ink: FieldInk, box: Box, level: float) -> Strokes:
         level: from which darkness on it is ink.
     """
     left, top, right, bottom = ink.to_pixels(box)
-    labels, stats = connect((ink.ink >= level).astype(np.uint8))
+    labels, stats = connected_components((ink.ink >= level).astype(np.uint8))
     x, y, w, h = stats[:, : cv2.CC_STAT_AREA].T
     across, down = x + w / 2, y + h / 2
     is_ink = ~find_residue(ink, labels, stats, level)

@@ -110,7 +110,7 @@ class FormField:
 
 
 @lru_cache(maxsize=1000)
-def chance_to_fit(one: FormField, count: int) -> float:
+def random_pass_rate(one: FormField, count: int) -> float:
     """Which part of random texts of so many digits has no fault in a field, 0–1.
 
     Raises:

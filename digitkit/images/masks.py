@@ -23,7 +23,7 @@ def open_mask(mask: U8, height: int, width: int) -> U8:
     return np.asarray(cv2.dilate(cv2.erode(mask, kernel), kernel, anchor=anchor), np.uint8)
 
 
-def connect(mask: U8) -> tuple[I32, I32]:
+def connected_components(mask: U8) -> tuple[I32, I32]:
     """The pieces of a mask whose pixels touch, also at their corners.
 
     Args:

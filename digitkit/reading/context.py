@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from digitkit.arrays import F64
-from digitkit.reading.detections import Classified, blocks
+from digitkit.boxes import chunk_slices
+from digitkit.reading.detections import ClassifiedDetection
 
 OWN_WEIGHTS = (0.322, 1.475, 0.220, -0.447, 0.106, -0.764)
 """Of a constant and `own_features`: whether a detection is a digit, by itself."""
@@ -30,14 +31,16 @@ _CERTAIN = 0.999
 """Probabilities are limited to this: what is certain tells no more."""
 
 
-class Rescored(NamedTuple):
+class ContextScore(NamedTuple):
     """A detection in its context: the factor for its confidence, 0–1; whether a part is missing."""
 
     factor: float
     cut: bool
 
 
-def rescore(classified: Sequence[Classified], min_confidence: float, side: int) -> list[Rescored]:
+def rescore(
+    classified: Sequence[ClassifiedDetection], min_confidence: float, side: int
+) -> list[ContextScore]:
     """Rescore detections by context.
 
     A detection that is likely a digit keeps its confidence; another loses it in proportion. A digit
@@ -71,10 +74,10 @@ def rescore(classified: Sequence[Classified], min_confidence: float, side: int) 
         as_one = not any_within and float(confidence[whole].max()) >= float(others.max())
         dropped = ~whole if as_one else whole
         factor[dropped], cut[dropped] = 0.0, False
-    return list(map(Rescored, factor.tolist(), cut.tolist()))
+    return list(map(ContextScore, factor.tolist(), cut.tolist()))
 
 
-def own_features(classified: Sequence[Classified], side: int) -> F64:
+def own_features(classified: Sequence[ClassifiedDetection], side: int) -> F64:
     """What is known of each detection by itself.
 
     Args:
@@ -96,7 +99,7 @@ def own_features(classified: Sequence[Classified], side: int) -> F64:
     ])  # fmt: skip
 
 
-def context_features(classified: Sequence[Classified], probabilities: F64) -> F64:
+def context_features(classified: Sequence[ClassifiedDetection], probabilities: F64) -> F64:
     """What the others say of each detection; first of all those of its line.
 
     They are of about its height, level with it, and not far.
@@ -114,7 +117,7 @@ def context_features(classified: Sequence[Classified], probabilities: F64) -> F6
     within = ~np.array([each.detection.whole_image for each in classified], bool)
     right, middle = x + w, y + h / 2
     count, likely = np.zeros(len(x)), np.zeros(len(x))
-    for some in blocks(len(x)):  # each of some (down) next to each (across)
+    for some in chunk_slices(len(x)):  # each of some (down) next to each (across)
         tall = np.maximum(h[some, None], h)
         gap = np.maximum(x - right[some, None], x[some, None] - right)
         near = (np.abs(middle - middle[some, None]) < 0.6 * tall) & (gap < 4 * tall) & within
@@ -127,7 +130,7 @@ def context_features(classified: Sequence[Classified], probabilities: F64) -> F6
     return np.column_stack([likely / np.maximum(count, 1), count == 0, smaller])
 
 
-def weigh(features: F64, weights: Sequence[float]) -> F64:
+def predict_logistic(features: F64, weights: Sequence[float]) -> F64:
     """Probabilities by a logistic regression.
 
     Args:
@@ -140,14 +143,14 @@ def weigh(features: F64, weights: Sequence[float]) -> F64:
     return np.asarray(1 / (1 + np.exp(-(weights[0] + features @ np.array(weights[1:])))))
 
 
-def _probabilities(classified: Sequence[Classified], side: int) -> F64:
+def _probabilities(classified: Sequence[ClassifiedDetection], side: int) -> F64:
     own = own_features(classified, side)
-    context = context_features(classified, weigh(own, OWN_WEIGHTS))
-    return weigh(np.hstack([own, context]), CONTEXT_WEIGHTS)
+    context = context_features(classified, predict_logistic(own, OWN_WEIGHTS))
+    return predict_logistic(np.hstack([own, context]), CONTEXT_WEIGHTS)
 
 
-def _boxes(classified: Sequence[Classified]) -> F64:
-    """Boxes of level lines, float64 ``[N, 4]``."""
+def _boxes(classified: Sequence[ClassifiedDetection]) -> F64:
+    """Boxes of horizontal lines, float64 ``[N, 4]``."""
     boxes = [each.detection.row_box for each in classified]
     return np.array(boxes, np.float64).reshape(-1, 4)
 

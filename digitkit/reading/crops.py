@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F32, F64, U8, Box
+from digitkit.arrays import F32, U8
+from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.detections import Detection, ink_box, quantile
@@ -253,21 +254,6 @@ def _extract_ink(crop: U8, mask: F32) -> U8 | None:
     # The mask decides where ink is, the image its edges.
     gate = np.clip((mask - 0.1) * 3, 0, 1)
     return np.asarray(np.clip(difference * gate * (255 / strong), 0, 255), np.uint8)
-
-
-def map_edges(box: Box, matrix: F64) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of a box after an affine transform, float64 ``[2, 3]``."""
-    x, y, w, h = box
-    corners = np.array([(x, y, 1), (x + w, y, 1), (x, y + h, 1), (x + w, y + h, 1)]) @ matrix.T
-    (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
-    return left, top, right, bottom
-
-
-def clip_box(x: float, y: float, w: float, h: float, width: int, height: int) -> Box:
-    """A box rounded to whole pixels, at least 1×1, within an image of `width` × `height`."""
-    left, top = min(max(0, round(x)), width - 1), min(max(0, round(y)), height - 1)
-    right, bottom = min(width, round(x + w)), min(height, round(y + h))
-    return left, top, max(1, right - left), max(1, bottom - top)
 
 
 def _count_cut_sides(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> int:

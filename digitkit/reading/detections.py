@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -62,7 +61,7 @@ class Detection:
 
 
 @dataclass(frozen=True)
-class Classified:
+class ClassifiedDetection:
     """A detection and what the classifier says of it.
 
     Attributes:
@@ -97,11 +96,11 @@ class Classified:
         )
 
 
-Classify = Callable[[Sequence[Detection]], list[Classified]]
+Classify = Callable[[Sequence[Detection]], list[ClassifiedDetection]]
 """Brings detections to normal form and classifies them, in one batch."""
 
 
-class Assembled(NamedTuple):
+class PageContent(NamedTuple):
     """What an image shows.
 
     Attributes:
@@ -113,57 +112,6 @@ class Assembled(NamedTuple):
     digits: tuple[Digit, ...]
     marks: tuple[Mark, ...]
     evidence: float
-
-
-AT_ONCE = 256
-"""Boxes that are compared with all others at once: all with all would need too much memory."""
-
-
-def blocks(count: int) -> Iterator[slice]:
-    """Slices of at most `AT_ONCE` that cover `count` items; one, though empty, of none."""
-    return (slice(start, start + AT_ONCE) for start in range(0, max(1, count), AT_ONCE))
-
-
-def overlaps(a: Box, b: Box) -> bool:
-    """Whether two boxes intersect."""
-    return (
-        a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
-    )  # fmt: skip
-
-
-def common_area(a: Box, b: Box) -> int:
-    """The area that two boxes have in common, square pixels."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    return max(0, width) * max(0, height)
-
-
-def common_fraction(a: Box, b: Box) -> float:
-    """The fraction of the smaller of two boxes that is in the other one as well, 0–1."""
-    return common_area(a, b) / max(1, min(a[2] * a[3], b[2] * b[3]))
-
-
-def gap_beside(box: Box, others: Iterable[Box]) -> float:
-    """The horizontal gap between a box and the nearest of others, pixels.
-
-    It is negative where they overlap, and infinite without others.
-    """
-    x, _, width, _ = box
-    gaps = (max(left - x - width, x - left - wide) for left, _, wide, _ in others)
-    return min(gaps, default=math.inf)
-
-
-def is_at(box: Box, other: Box) -> bool:
-    """Whether two boxes are at about the same place, and of about the same size."""
-    ratio = max(box[2:]) / max(*other[2:], 1)
-    return common_fraction(box, other) > 0.5 and 0.6 < ratio < 1.6
-
-
-def enclose(boxes: Sequence[Box]) -> Box:
-    """The smallest box around others, at least one."""
-    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
-    right, bottom = max(b[0] + b[2] for b in boxes), max(b[1] + b[3] for b in boxes)
-    return left, top, right - left, bottom - top
 
 
 def ink_box(ink: U8) -> Box:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F64, U8, Box
+from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.masks import connect, open_mask
-from digitkit.reading.crops import clip_box
+from digitkit.images.masks import connected_components, open_mask
 from digitkit.reading.scales import Candidate, Scale
 
 FINE_RATIO = 0.5
@@ -118,7 +118,7 @@ def choose_tiles(
     # Two parts of this side can be searched.
     side = math.sqrt(MAX_FINE_PIXELS / 2) * fine_ratio / (_BLOCK * max(across, down))
     most = min(_TILE, max(1, int(side) - 1))
-    _, stats = connect(near)
+    _, stats = connected_components(near)
     boxes = [box for x, y, w, h, _ in stats[1:].tolist() for box in _split(x, y, w, h, most)]
     height, width = round(work.shape[0] * down), round(work.shape[1] * across)
 

@@ -18,6 +18,7 @@ from itertools import groupby, islice
 from typing import Protocol
 
 from digitkit.reading.fields import MATCH_SECONDS, Field, slow_pattern
+from digitkit.reading.number_confidence import MIN_COMPLETE, describe_doubt
 from digitkit.reading.numbers import (
     accepted_heights,
     find_candidates,
@@ -25,7 +26,6 @@ from digitkit.reading.numbers import (
     is_reported,
 )
 from digitkit.reading.results import Digit, Mark, Number, Reading
-from digitkit.reading.trust import MIN_COMPLETE, describe_doubt
 
 MIN_PROBABILITY = 0.01
 """A less probable digit is never tried for a detection: a clear 7 stays a 7."""
@@ -195,7 +195,7 @@ def _fit_digits(number: Number, field: Field) -> list[Digit]:
     slow = 0.0  # seconds
     # Probability of the hypotheses that are wrong: of all, and of those with each option.
     wrong, wrong_with = 0.0, [[0.0] * len(choices) for choices in options]
-    for probability, choice in islice(by_probability(options), MAX_TRIED):
+    for probability, choice in islice(k_best_choices(options), MAX_TRIED):
         chosen = [choices[k] for choices, k in zip(options, choice, strict=True)]
         taken = [option.digit for option in chosen]
         if all(digit is None for digit in taken):
@@ -282,7 +282,7 @@ def list_options(digit: Digit) -> list[Option]:
     return [option for option in options if option.probability >= MIN_PROBABILITY]
 
 
-def by_probability(options: Sequence[Sequence[Likely]]) -> Iterator[tuple[float, list[int]]]:
+def k_best_choices(options: Sequence[Sequence[Likely]]) -> Iterator[tuple[float, list[int]]]:
     """All hypotheses, the most likely first, each once.
 
     Args:

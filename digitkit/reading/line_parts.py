@@ -8,7 +8,7 @@ from digitkit.arrays import U8
 from digitkit.reading.lines import Line
 from digitkit.reading.parts import is_one_per_box
 from digitkit.reading.shapes import LOW, MIN_DASH, Shape
-from digitkit.reading.strips import Placed, Strip
+from digitkit.reading.strips import PlacedDigit, Strip
 
 HIGHEST_TAIL, TAIL_REACH = 0.6, 0.2
 """The end of a digit's stroke below a ruled line is at most so high, and so far from the digit, in
@@ -18,14 +18,14 @@ LOWEST_FRAME, WIDEST_SIDE = 0.9, 0.25
 """Least size of a box around digits, and greatest width of one of its sides, in heights."""
 
 LEANING_SIDE = 0.12
-"""Maximum difference between the width of an upright side of a box and its pen, in heights."""
+"""Maximum difference between the width of an vertical side of a box and its pen, in heights."""
 
 END = 3
-"""Maximum distance of a box side's end from the level line it meets, strip pixels."""
+"""Maximum distance of a box side's end from the horizontal line it meets, strip pixels."""
 
 
 def split_lines(
-    line: Line, shapes: Sequence[Shape], placed: Sequence[Placed], taken: U8
+    line: Line, shapes: Sequence[Shape], placed: Sequence[PlacedDigit], taken: U8
 ) -> tuple[list[Shape], list[Shape]]:
     """Tell ruled lines and boxes from other ink of a row.
 
@@ -36,7 +36,7 @@ def split_lines(
         taken: the strokes of these, uint8 ``[height, width]``, 0 or 1.
 
     Returns:
-        The upright lines between numbers; and the shapes that are a part of no line and no box.
+        The vertical lines between numbers; and the shapes that are a part of no line and no box.
     """
     strip = line.strip
     others = [
@@ -44,18 +44,18 @@ def split_lines(
         for shape in shapes
         if not (_is_tail(line, shape, taken) or _is_frame(strip, shape, placed))
     ]
-    upright = list(filter(strip.is_near, strip.split(line.ink.lines.upright)))
-    sides = [shape for shape in (*upright, *others) if _is_side(line, shape)]
-    upright = [shape for shape in upright if shape not in sides]
+    vertical = list(filter(strip.is_near, strip.split(line.ink.lines.vertical)))
+    sides = [shape for shape in (*vertical, *others) if _is_side(line, shape)]
+    vertical = [shape for shape in vertical if shape not in sides]
     others = [shape for shape in others if shape not in sides]
     middles = [each.left + each.ink.shape[1] / 2 for each in placed if each.member.digit.accepted]
     if not is_one_per_box([side.centre * strip.unit for side in sides], middles):
-        upright += sides  # of the cells of a table
-    return upright, others
+        vertical += sides  # of the cells of a table
+    return vertical, others
 
 
 def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
-    """Whether a low shape is the end of a digit's stroke across a level ruled line.
+    """Whether a low shape is the end of a digit's stroke across a horizontal ruled line.
 
     Args:
         line: the row.
@@ -68,25 +68,25 @@ def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
     (x, y), width = strip.place_of(shape), shape.ink.shape[1]
     reach = round(TAIL_REACH * strip.unit)
     above = slice(max(0, y - reach), max(0, y - 1)), slice(x, x + width)
-    return line.ink.lines.has_level(*above) and bool(taken[above].any())
+    return line.ink.lines.has_horizontal(*above) and bool(taken[above].any())
 
 
 def _is_side(line: Line, shape: Shape) -> bool:
-    """Whether a shape is the upright side of a low box: it ends at level lines, above and below."""
+    """Whether a shape is the vertical side of a low box: it ends at horizontal lines."""
     if not (shape.height >= LOWEST_FRAME and shape.width <= WIDEST_SIDE):
         return False
     strip = line.strip
     (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
     end = y + height
-    if y <= END or end >= strip.shape[0] - END or shape.width - shape.pen > LEANING_SIDE:
+    if y <= END or end >= strip.shape[0] - END or shape.width - shape.stroke_width > LEANING_SIDE:
         return False
     lines, columns = line.ink.lines, slice(x, x + width)
-    return all(lines.has_level(slice(at - END, at + END), columns) for at in (y, end))
+    return all(lines.has_horizontal(slice(at - END, at + END), columns) for at in (y, end))
 
 
-def _is_frame(strip: Strip, shape: Shape, placed: Sequence[Placed]) -> bool:
+def _is_frame(strip: Strip, shape: Shape, placed: Sequence[PlacedDigit]) -> bool:
     """Whether a shape is a box around digits, and nothing else that touches it."""
-    if min(shape.height, shape.width) < LOWEST_FRAME or shape.besides_sides >= MIN_DASH:
+    if min(shape.height, shape.width) < LOWEST_FRAME or shape.off_axis_area >= MIN_DASH:
         return False
     (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
     return any(

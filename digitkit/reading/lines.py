@@ -17,7 +17,7 @@ from digitkit.images.grey import GreyImage
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, LineReader
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_edges
-from digitkit.reading.strips import BAND, Member, Strip, group_rows
+from digitkit.reading.strips import BAND, RowDigit, Strip, group_rows
 
 AROUND = 3
 """The middle of a digit is found up to so many columns beside the middle of its box."""
@@ -47,7 +47,7 @@ SAME = 0.3
 """A digit and what the line reader sees are one if their middles are this near, in heights."""
 
 
-def lay_strip(image: GreyImage, members: Sequence[Member]) -> Strip:
+def lay_strip(image: GreyImage, members: Sequence[RowDigit]) -> Strip:
     """The strip of a row, accepted digits or not.
 
     Args:
@@ -132,7 +132,7 @@ class Line:
             box: in the image.
             width: of it where the row is level, pixels of the image.
         """
-        scale = self.strip.unit / self.strip.height * HEIGHT / self.strip.shape[0]
+        scale = self.strip.unit / self.strip.digit_height * HEIGHT / self.strip.shape[0]
         around = max(AROUND, round(width / 2 * scale / COLUMN))
         columns = _near(self.probabilities, self._place(box), around)
         return float(columns[:SIGN].max(initial=0))
@@ -242,7 +242,7 @@ def find_peaks(probabilities: F32, scale: float, unit: float) -> list[Peak]:
     return kept
 
 
-def own_peaks(strip: Strip, peaks: Sequence[Peak], members: Sequence[Member]) -> list[Peak]:
+def own_peaks(strip: Strip, peaks: Sequence[Peak], members: Sequence[RowDigit]) -> list[Peak]:
     """The peaks without those of accepted digits of other rows.
 
     Args:
@@ -262,14 +262,14 @@ def own_peaks(strip: Strip, peaks: Sequence[Peak], members: Sequence[Member]) ->
 
 
 def _match_peaks(
-    strip: Strip, members: Sequence[Member], peaks: Sequence[Peak]
-) -> list[Member | None]:
+    strip: Strip, members: Sequence[RowDigit], peaks: Sequence[Peak]
+) -> list[RowDigit | None]:
     """The member at each peak, None without one.
 
     Accepted ones come before others, those that the row shows as the same digit before others, and
     near ones before others.
     """
-    matches: list[Member | None] = [None] * len(peaks)
+    matches: list[RowDigit | None] = [None] * len(peaks)
     if not members:
         return matches
     middles = strip.locate([member.digit.box for member in members])[:, 0].tolist()
@@ -297,13 +297,13 @@ class RowMatch(NamedTuple):
         apart: for each peak, whether it has no member and is not part of a wide digit.
     """
 
-    members: list[Member]
+    members: list[RowDigit]
     peaks: list[Peak]
-    matches: list[Member | None]
+    matches: list[RowDigit | None]
     apart: list[bool]
 
 
-def match_row(line: Line, members: Sequence[Member]) -> RowMatch:
+def match_row(line: Line, members: Sequence[RowDigit]) -> RowMatch:
     """Match the digits of a row with the peaks of the line reader.
 
     Args:
@@ -342,7 +342,9 @@ def _near(probabilities: F32, x: float, around: int = AROUND) -> F32:
     return probabilities[:, max(0, column - around) : max(0, column + around + 1)]
 
 
-def read_lines(image: GreyImage, members: Sequence[Member], reader: LineReader) -> dict[int, Line]:
+def read_lines(
+    image: GreyImage, members: Sequence[RowDigit], reader: LineReader
+) -> dict[int, Line]:
     """Read each row of an image as a whole.
 
     Args:
@@ -363,14 +365,14 @@ def read_lines(image: GreyImage, members: Sequence[Member], reader: LineReader) 
     return lines
 
 
-def read_line(image: GreyImage, members: Sequence[Member], reader: LineReader) -> Line | None:
+def read_line(image: GreyImage, members: Sequence[RowDigit], reader: LineReader) -> Line | None:
     """Read the row of some digits as a whole; None where they do not stand out from the paper."""
     strip = lay_strip(image, members)
     ink = strip.ink
     return None if ink is None else Line(strip, ink, reader.read(to_input(ink)))
 
 
-def _is_part(strip: Strip, peak: Peak, members: Sequence[Member]) -> bool:
+def _is_part(strip: Strip, peak: Peak, members: Sequence[RowDigit]) -> bool:
     """Whether what the line reader sees is a part of a wide digit, of which it sees two."""
     return any(
         member.digit.digit == peak.digit != 1

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8
+from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
-from digitkit.reading.crops import clip_box
 from digitkit.reading.grouping import BEFORE_MINUS, is_minus_by_gaps
 from digitkit.reading.line_parts import split_lines
 from digitkit.reading.line_reader import POINT
@@ -37,7 +37,7 @@ from digitkit.reading.shapes import (
     classify,
     is_above,
 )
-from digitkit.reading.strips import BAND, HALF, STROKE, Member, Placed, Strip
+from digitkit.reading.strips import BAND, HALF, STROKE, PlacedDigit, RowDigit, Strip
 
 SWALLOWED = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""
@@ -99,7 +99,7 @@ LOWEST_BEFORE = 0.4
 """Ink of at least this height before a dash may be a digit or a letter, in heights."""
 
 
-def find_marks(lines: Mapping[int, Line], members: Sequence[Member]) -> list[Mark]:
+def find_marks(lines: Mapping[int, Line], members: Sequence[RowDigit]) -> list[Mark]:
     """Find the marks of an image's rows.
 
     Args:
@@ -117,7 +117,7 @@ def keep_within(marks: Iterable[Mark], height: int, width: int) -> Iterator[Mark
             yield replace(mark, box=clip_box(x, y, w, h, width, height))
 
 
-def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
+def _find_in(line: Line, members: Sequence[RowDigit]) -> list[Mark]:
     strip = line.strip
     own = [each for each in members if each.digit.row == strip.row]
     # Of other rows, what is certain.
@@ -126,9 +126,9 @@ def _find_in(line: Line, members: Sequence[Member]) -> list[Mark]:
     taken = strip.cover(placed)
     others = _find_others(line, placed, taken)
     written = _find_written(line, others)
-    upright, shapes = split_lines(line, written, placed, taken)
+    vertical, shapes = split_lines(line, written, placed, taken)
     marks = [
-        strip.to_mark("ink" if strip.is_smeared(shape) else "line", shape) for shape in upright
+        strip.to_mark("ink" if strip.is_smeared(shape) else "line", shape) for shape in vertical
     ]
     whole, cut = list[Shape](), list[Shape]()
     for shape in shapes:
@@ -178,7 +178,7 @@ def is_written(line: Line, shape: Shape) -> bool:
 
 
 def _doubt(
-    line: Line, kind: MarkKind, shape: Shape, far: Sequence[Shape], own: Sequence[Member]
+    line: Line, kind: MarkKind, shape: Shape, far: Sequence[Shape], own: Sequence[RowDigit]
 ) -> MarkKind:
     """The kind of a shape, which may not be what it looks like.
 
@@ -190,7 +190,7 @@ def _doubt(
     return "sign" if kind == "dash" and _is_hyphen(line.strip, shape, far, own) else kind
 
 
-def _is_hyphen(strip: Strip, dash: Shape, far: Sequence[Shape], own: Sequence[Member]) -> bool:
+def _is_hyphen(strip: Strip, dash: Shape, far: Sequence[Shape], own: Sequence[RowDigit]) -> bool:
     """Whether a dash is a hyphen and not a minus, because other ink is close to its left.
 
     Args:
@@ -219,7 +219,7 @@ def _shows_point(line: Line, shape: Shape, least: float = SEEN) -> bool:
     return seen is not None and bool(seen[POINT] >= least)
 
 
-def _find_others(line: Line, placed: Sequence[Placed], taken: U8) -> list[Shape]:
+def _find_others(line: Line, placed: Sequence[PlacedDigit], taken: U8) -> list[Shape]:
     """Ink that belongs to no digit.
 
     Pieces apart from all digits stay as they are. Of one that is connected with a digit, what
@@ -299,7 +299,7 @@ def _are_low(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool_]
     return np.asarray(small & (y + h / 2 - HALF >= LOW))
 
 
-def _find_swallowed(line: Line, placed: Sequence[Placed]) -> list[int]:
+def _find_swallowed(line: Line, placed: Sequence[PlacedDigit]) -> list[int]:
     """Strokes that a digit's detection took with it: as high as the digit, and beside it."""
     strip, ink = line.strip, line.ink
     left, _, width, height, _ = ink.stats.T
@@ -324,7 +324,7 @@ def _find_swallowed(line: Line, placed: Sequence[Placed]) -> list[int]:
     return sorted(beside - main)
 
 
-def _reclassify(strip: Strip, member: Member) -> list[Mark]:
+def _reclassify(strip: Strip, member: RowDigit) -> list[Mark]:
     """The mark that a digit in doubt is, if its shape is one of a sign."""
     shape = strip.shape_of_member(member)
     (kind, _), *_ = classify([shape]) or [("ink", shape)]

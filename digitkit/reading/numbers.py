@@ -12,19 +12,19 @@ from dataclasses import replace
 import numpy as np
 
 from digitkit.arrays import F64, Box
+from digitkit.boxes import bounding_box
 from digitkit.reading.confidence import format_confidence
-from digitkit.reading.detections import enclose
-from digitkit.reading.doubts import doubt_numbers
 from digitkit.reading.grouping import BY_POINT, SEPARATORS, SURE_MINUS, Group, group_parts
-from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
-from digitkit.reading.results import Digit, Mark, Number
-from digitkit.reading.spacing import choose_gap, has_columns, number_columns
-from digitkit.reading.trust import (
+from digitkit.reading.number_checks import flag_numbers
+from digitkit.reading.number_confidence import (
     MIN_COMPLETE,
     describe_doubt,
     number_confidence,
     number_features,
 )
+from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
+from digitkit.reading.results import Digit, Mark, Number
+from digitkit.reading.spacing import choose_gap, has_columns, number_columns
 
 LIKELY = 0.5
 """Minimum confidence of a doubtful digit apart from all numbers that is reported, 0–1."""
@@ -70,7 +70,7 @@ def find_numbers(
     candidates = find_candidates(digits, marks, gap=gap)
     heights = accepted_heights(digits)
     numbers = [number for number in candidates if is_reported(number, heights)]
-    numbers = doubt_numbers(numbers, digits, marks, may_be_several=gap is None)
+    numbers = flag_numbers(numbers, digits, marks, may_be_several=gap is None)
     return finish_numbers(numbers, gap=gap)
 
 
@@ -157,7 +157,7 @@ def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
         parts = parts[1:]
     if parts[-1].kind in SEPARATORS and not _is_near(parts[-1], group.after):
         parts = parts[:-1]  # the full stop of a sentence
-    box = enclose([part.item.box for part in parts])
+    box = bounding_box([part.item.box for part in parts])
     if group.before and group.before.kind in SEPARATORS and _is_near(group.before, parts[0]):
         parts = [group.before, *parts]  # which is in the number before it, too
     digits = tuple(part.item for part in parts if isinstance(part.item, Digit))
@@ -239,7 +239,7 @@ def _is_legible(parts: Sequence[Part], place: int) -> bool:
 
 
 def _features(group: Group, limit: float, height: float) -> F64:
-    """What the probability of a number depends on; see `digitkit.reading.trust`."""
+    """What the probability of a number depends on; see `digitkit.reading.number_confidence`."""
     digits = [part.digit for part in group.parts if part.digit]
     gaps = digit_gaps(group.parts)
     first, last = group.parts[0], group.parts[-1]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import Box
-from digitkit.reading.detections import blocks
+from digitkit.boxes import chunk_slices
 from digitkit.reading.results import Digit, Mark
 
 GUTTER = 1.8
@@ -146,7 +146,7 @@ def _estimate_skew(boxes: npt.NDArray[np.float64]) -> float:
     """Pixels that rows fall per pixel to the right: where most boxes are level with those near."""
     cx, cy, h = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2, boxes[:, 3]
     pairs = []
-    for some in blocks(len(boxes)):  # from each of some (down) to each (across) on its right
+    for some in chunk_slices(len(boxes)):  # from each of some (down) to each (across) on its right
         dx, dy = cx - cx[some, None], cy - cy[some, None]
         size = np.maximum(h[some, None], h)
         near = (dx > 0) & (dx < NEAR * size) & (np.minimum(h[some, None], h) > 0.5 * size)
@@ -196,7 +196,7 @@ def _chain_neighbours(
     cx = (left + right) / 2
     level = own[:, 1] + height / 2 - skew * cx
     found = []
-    for some in blocks(len(own)):  # from each of some (down) to each (across) on its right
+    for some in chunk_slices(len(own)):  # from each of some (down) to each (across) on its right
         size = np.maximum(height[some, None], height)
         gap = np.maximum(0.0, left - right[some, None])
         rise = np.abs(level - level[some, None])

@@ -12,11 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from digitkit.arrays import U8
+from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, reduced_side
 from digitkit.images.ink import extract_ink
-from digitkit.images.masks import connect
-from digitkit.reading.crops import clip_box, crop_detection
+from digitkit.images.masks import connected_components
+from digitkit.reading.crops import crop_detection
 from digitkit.reading.detections import Detection
 from digitkit.reading.detector import CENTRE, Detector
 from digitkit.reading.fine import (
@@ -184,7 +185,7 @@ def _run_detector(
 ) -> Scale:
     """Run the detector on an image, or a part of one, at some scale; see `Scale`."""
     maps = detector.maps(image)
-    components, stats = connect((maps.ink > MIN_INK).astype(np.uint8))
+    components, stats = connected_components((maps.ink > MIN_INK).astype(np.uint8))
     return Scale(ratio, maps, components, stats[:, cv2.CC_STAT_AREA], origin)
 
 

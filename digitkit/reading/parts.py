@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from digitkit.arrays import Box
-from digitkit.reading.detections import common_area
+from digitkit.boxes import intersection_area
 from digitkit.reading.results import Digit, Mark
 
 NARROWEST = 0.45
@@ -116,7 +116,7 @@ def place_parts(
 def _are_ticks(
     own: Sequence[Mark], others: Sequence[Mark], digits: Sequence[Box], height: float
 ) -> bool:
-    """Whether the upright lines of a row are those of boxes for one digit each, as in a form.
+    """Whether the vertical lines of a row are those of boxes for one digit each, as in a form.
 
     They are evenly spaced, with one digit between two at most, and go on in no row nearby: then
     they are a table's.
@@ -127,15 +127,15 @@ def _are_ticks(
         digits: boxes of its accepted digits.
         height: of these, pixels.
     """
-    uprights = [mark.row_box for mark in own if mark.kind == "line"]
-    lines = sorted(map(_middle, uprights))
+    verticals = [mark.row_box for mark in own if mark.kind == "line"]
+    lines = sorted(map(_middle, verticals))
     lines = [x for i, x in enumerate(lines) if not i or x - lines[i - 1] > SAME_LINE * height]
     if len(lines) < MIN_TICKS:
         return False
     rooms = [right - left for left, right in pairwise(lines)]
     narrowest = min(rooms)
     places = [_middle(box) for box in digits]
-    y = float(np.median([_centre(box)[1] for box in uprights]))
+    y = float(np.median([_centre(box)[1] for box in verticals]))
     return (
         max(abs(room / narrowest - round(room / narrowest)) for room in rooms) <= UNEVEN
         and is_one_per_box(lines, places)
@@ -146,7 +146,7 @@ def _are_ticks(
 
 
 def is_one_per_box(lines: Sequence[float], digits: Sequence[float]) -> bool:
-    """Whether there is one digit at most between two upright lines.
+    """Whether there is one digit at most between two vertical lines.
 
     Where these are further apart than others, some between them were not seen.
 
@@ -184,7 +184,7 @@ def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
 
 
 def _crosses(line: Box, digit: Box) -> bool:
-    """Whether an upright line runs through a digit: who writes across it does not end a number."""
+    """Whether an vertical line runs through a digit: who writes across it does not end a number."""
     inside = line[0] + line[2] / 2 - digit[0]
     return CROSSED * digit[3] < inside < digit[2] - CROSSED * digit[3]
 
@@ -192,7 +192,7 @@ def _crosses(line: Box, digit: Box) -> bool:
 def rows_with_line(
     x: float, y: float, marks: Iterable[Mark], height: float, near: float = NEAR_ROW
 ) -> set[int]:
-    """The rows nearby that have an upright line at a place: all of a table's have.
+    """The rows nearby that have an vertical line at a place: all of a table's have.
 
     Args:
         x: of the place, pixels.
@@ -226,7 +226,7 @@ def _doubt_stroke(part: Part, parts: Sequence[Part]) -> Part:
 
 def _is_same(a: Box, b: Box) -> bool:
     """Whether two boxes have the larger part of both in common."""
-    return 2 * common_area(a, b) > max(a[2] * a[3], b[2] * b[3])
+    return 2 * intersection_area(a, b) > max(a[2] * a[3], b[2] * b[3])
 
 
 def digit_gaps(parts: Sequence[Part]) -> list[float]:

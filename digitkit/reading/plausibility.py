@@ -8,15 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from digitkit.arrays import U8
+from digitkit.boxes import gap_beside
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.masks import connect
+from digitkit.images.masks import connected_components
 from digitkit.reading.combining import DIGITS
-from digitkit.reading.detections import INK_LEVEL, gap_beside
-from digitkit.reading.few import cut_around
+from digitkit.reading.detections import INK_LEVEL
+from digitkit.reading.few_digits import cut_around
 from digitkit.reading.results import Digit
 from digitkit.reading.single import LoadGrey
-from digitkit.reading.strips import Member
+from digitkit.reading.strips import RowDigit
 
 NARROWEST = 0.2
 """Minimum width of any digit except 1, as a fraction of its height."""
@@ -34,8 +35,8 @@ INNER = 0.35
 around a digit."""
 
 
-def doubt_shapes(
-    digits: Sequence[Digit], members: Sequence[Member], image: GreyImage, load_grey: LoadGrey
+def reject_implausible(
+    digits: Sequence[Digit], members: Sequence[RowDigit], image: GreyImage, load_grey: LoadGrey
 ) -> tuple[Digit, ...]:
     """Reject digits with a shape that no digit has.
 
@@ -81,7 +82,7 @@ def is_ring(ink: U8) -> bool:
     Args:
         ink: bright on dark, uint8 ``[h, w]``.
     """
-    _, pieces = connect(np.asarray(ink > INK_LEVEL, np.uint8))
+    _, pieces = connected_components(np.asarray(ink > INK_LEVEL, np.uint8))
     if len(pieces) < 3:
         return False
     x, y, w, h, _ = pieces[1 + int(pieces[1:, cv2.CC_STAT_AREA].argmax())].tolist()

@@ -22,22 +22,22 @@ from digitkit.images.cv import cv2, errors_of
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier, Prediction
-from digitkit.reading.detections import Classified, Detection
+from digitkit.reading.detections import ClassifiedDetection, Detection
 from digitkit.reading.detector import Detector
 from digitkit.reading.grey_classifier import GreyClassifier
 from digitkit.reading.line_reader import LineReader
+from digitkit.reading.margins import add_margin, remove_margin, required_margin
 from digitkit.reading.numbers import find_numbers
-from digitkit.reading.outline import missing_margin, put_paper_around, without_margin
+from digitkit.reading.page_orientation import is_clearly_better, surely_upright
 from digitkit.reading.results import Reading, Timings
 from digitkit.reading.rings import erase_rings
 from digitkit.reading.strategies import (
-    Judges,
+    PageNetworks,
     PageStrategy,
     SingleDigitStrategy,
     Strategy,
     classify_with,
 )
-from digitkit.reading.upright import is_clearly_better, surely_upright
 from digitkit.sources.frames import Failure, Frame
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class Reader:
         if self.orientation not in ("exif", "auto"):
             return self._read_rotated(frame, image, strategy, int(self.orientation))[0]
         upright, evidence = self._read_rotated(frame, image, strategy, 0)
-        if self.orientation == "exif" or not strategy.can_be_rotated or surely_upright(upright):
+        if self.orientation == "exif" or not strategy.reads_pages or surely_upright(upright):
             return upright
         tried = [(upright, evidence)]
         tried += [self._read_rotated(frame, image, strategy, turn) for turn in (90, 180, 270)]
@@ -274,7 +274,7 @@ class Reader:
 
     @cached_property
     def _page(self) -> Strategy:
-        return PageStrategy(self.detector, Judges(self.line_reader, self._load_grey))
+        return PageStrategy(self.detector, PageNetworks(self.line_reader, self._load_grey))
 
     def _read_rotated(
         self, frame: Frame, image: GreyImage, strategy: Strategy, turn: int
@@ -285,9 +285,9 @@ class Reader:
             The reading, and how much it supports that orientation.
         """
         image, margin = image.rotated(turn), 0
-        if strategy.can_be_rotated:
-            margin = missing_margin(image)
-            image = erase_rings(put_paper_around(image, margin) if margin else image)
+        if strategy.reads_pages:
+            margin = required_margin(image)
+            image = erase_rings(add_margin(image, margin) if margin else image)
         found = self._find(image, strategy)
         begun = time.perf_counter_ns()
         predictions = self.classifier.classify(found.images)
@@ -309,14 +309,14 @@ class Reader:
         """A reading from what was found and classified, and how much it supports the rotation."""
         begun = time.perf_counter_ns()
         frame = read.frame
-        classified = list(map(Classified, found.detections, found.images, predictions))
+        classified = list(map(ClassifiedDetection, found.detections, found.images, predictions))
         digits, marks, evidence = read.strategy.assemble(
             classified, self.min_confidence, read.image, self._classify
         )
         if read.margin:
             height, width = (side - 2 * read.margin for side in read.image.shape)
-            digits = without_margin(digits, read.margin, (height, width))
-            marks = without_margin(marks, read.margin, (height, width))
+            digits = remove_margin(digits, read.margin, (height, width))
+            marks = remove_margin(marks, read.margin, (height, width))
         numbers = find_numbers(digits, marks, gap=self.gap)
         ms = Timings(
             frame.decode_ms,
@@ -341,7 +341,7 @@ class Reader:
     def _load_grey(self) -> GreyClassifier:
         return self.grey_classifier
 
-    def _classify(self, detections: Sequence[Detection]) -> list[Classified]:
+    def _classify(self, detections: Sequence[Detection]) -> list[ClassifiedDetection]:
         return classify_with(self.classifier, detections)
 
 

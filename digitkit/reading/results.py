@@ -60,9 +60,9 @@ class Digit:
 
 
 MarkKind = Literal["point", "comma", "dash", "sign", "line", "letter", "ink"]
-"""What a `Mark` is: a point on the line, or a comma; a short level stroke; another sign, such as a
-plus, a colon or a slash; a ruled line across the row; what is surely no digit, such as the letters
-of a unit; or ink that cannot be read."""
+"""What a `Mark` is: a point on the line, or a comma; a short horizontal stroke; another sign, such
+as a plus, a colon or a slash; a ruled line across the row; what is surely no digit, such as the
+letters of a unit; or ink that cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.masks import connect
+from digitkit.images.masks import connected_components
 
 SIDE = 800
 """Rings are looked for in an image that is halved at least once, to at most this longer side."""
@@ -87,7 +87,7 @@ def _find_rings(grey: U8) -> Iterator[tuple[Box, U8]]:
     ink = np.asarray(cv2.threshold(darkness, CONTRAST, 1, cv2.THRESH_BINARY)[1], np.uint8)
     if not _is_nested(ink):
         return
-    labels, stats = connect(ink)
+    labels, stats = connected_components(ink)
     left, top, w, h, area = stats.T
     may_be = (np.minimum(w, h) >= SIZES[0]) & (np.maximum(w, h) <= SIZES[1])
     may_be &= (area <= THIN * w * h) & (h >= ASPECT[0] * w) & (h <= ASPECT[1] * w)

@@ -1,4 +1,4 @@
-"""Ruled lines in a strip: level, nearly level, and upright ones, whole or in pieces."""
+"""Ruled lines in a strip: horizontal, nearly horizontal, and vertical ones, whole or in pieces."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from digitkit.arrays import F64, I32, U8
 from digitkit.images.cv import cv2
-from digitkit.images.masks import connect, open_mask
+from digitkit.images.masks import connected_components, open_mask
 from digitkit.reading.shapes import ARC, MIN_AREA, Shape
 
 LINE_LENGTHS = 2.2, 1.55
-"""Level and upright strokes longer than this are ruled lines, in heights."""
+"""Horizontal and vertical strokes longer than this are ruled lines, in heights."""
 
 THIN = 0.2
 """Maximum thickness of a ruled line, in heights; what is thicker is a shadow."""
@@ -24,10 +24,10 @@ CROSSING = 0.35, 0.8
 """Strokes of this height that cross a line, in heights, such as a comma, stay whole."""
 
 SLOPING_LENGTH = 3.0
-"""Lines that are not quite level are longer than this, in heights; some tails of digits are not."""
+"""Lines that are not quite horizontal are longer than this, in heights; tails of digits seldom."""
 
 SLOPES = np.linspace(-0.18, 0.18, 25)
-"""Slopes that ruled lines may have where they are not quite level."""
+"""Slopes that ruled lines may have where they are not quite horizontal."""
 
 DIRECTIONS = 3
 """Maximum number of different slopes of ruled lines removed from one strip."""
@@ -87,22 +87,22 @@ class RuledLines:
     """The ruled lines of a strip.
 
     Attributes:
-        level: level lines, or nearly level ones, uint8 ``[height, width]``, 0 or 1.
-        upright: upright lines, likewise.
+        horizontal: horizontal lines, or nearly horizontal ones, uint8 ``[height, width]``, 0 or 1.
+        vertical: vertical lines, likewise.
         dotted: dotted lines.
     """
 
-    level: U8
-    upright: U8
+    horizontal: U8
+    vertical: U8
     dotted: Sequence[Dotted]
 
-    def has_level(self, rows: slice, columns: slice) -> bool:
-        """Whether there is a piece of a level line in a part of the strip."""
-        return bool(self.level[rows, columns].any())
+    def has_horizontal(self, rows: slice, columns: slice) -> bool:
+        """Whether there is a piece of a horizontal line in a part of the strip."""
+        return bool(self.horizontal[rows, columns].any())
 
-    def level_columns(self, rows: slice) -> npt.NDArray[np.bool_]:
-        """In which columns there is a piece of a level line in some rows, ``[width]``."""
-        return np.asarray(self.level[rows].any(0))
+    def horizontal_columns(self, rows: slice) -> npt.NDArray[np.bool_]:
+        """In which columns there is a piece of a horizontal line in some rows, ``[width]``."""
+        return np.asarray(self.horizontal[rows].any(0))
 
     def runs_dotted(self, x: float, y: float) -> bool:
         """Whether a dotted line, or its continuation, is near a place.
@@ -125,23 +125,24 @@ def remove_lines(mask: U8, faint: U8, strength: U8, unit: float) -> tuple[RuledL
         unit: height of the row's digits, pixels of the strip.
 
     Returns:
-        The lines; and the connected pieces of the ink that is left, as `connect` returns them.
+        The lines; and the connected pieces of the ink that is left, as `connected_components`
+        returns them.
     """
-    level, upright = _find_straight(mask, faint, unit)
-    mask[cv2.max(level, cv2.dilate(upright, np.ones((3, 3), np.uint8))) > 0] = 0
-    labels, stats = connect(mask)
+    horizontal, vertical = _find_straight(mask, faint, unit)
+    mask[cv2.max(horizontal, cv2.dilate(vertical, np.ones((3, 3), np.uint8))) > 0] = 0
+    labels, stats = connected_components(mask)
     for _ in range(DIRECTIONS):
         sloping = _find_sloping(mask, faint, stats, unit)
         if sloping is None:
             break
         mask[sloping > 0] = 0
-        level |= sloping
-        labels, stats = connect(mask)
+        horizontal |= sloping
+        labels, stats = connected_components(mask)
     dots, dotted = _find_dotted(stats, unit)
     if dots:
         _take_out(mask, strength, labels, stats, dots, unit)
-        labels, stats = connect(mask)
-    return RuledLines(level, upright, dotted), labels, stats
+        labels, stats = connected_components(mask)
+    return RuledLines(horizontal, vertical, dotted), labels, stats
 
 
 def _take_out(
@@ -158,40 +159,42 @@ def _take_out(
 
 
 def _find_straight(ink: U8, faint: U8, unit: float) -> tuple[U8, U8]:
-    """Level ruled lines, and upright ones; uint8 ``[height, width]``.
+    """Horizontal ruled lines, and vertical ones; uint8 ``[height, width]``.
 
     Args:
         ink: 0 or 1, uint8 ``[height, width]``.
-        faint: the same with what is fainter, too: pieces of a faint level line are as dark as ink.
-            Changed: dark lines are taken out.
+        faint: the same with what is fainter, too: pieces of a faint horizontal line are as dark as
+            ink. Changed: dark lines are taken out.
         unit: height of the row's digits, pixels.
     """
-    level = _find_level(ink, faint, unit)
-    upright = open_mask(ink, round(LINE_LENGTHS[1] * unit), 1)
-    _drop_leaning(upright, np.asarray(cv2.subtract(ink, level), np.uint8), unit)
-    return level, upright
+    horizontal = _find_horizontal(ink, faint, unit)
+    vertical = open_mask(ink, round(LINE_LENGTHS[1] * unit), 1)
+    _drop_leaning(vertical, np.asarray(cv2.subtract(ink, horizontal), np.uint8), unit)
+    return horizontal, vertical
 
 
-def _find_level(ink: U8, faint: U8, unit: float) -> U8:
-    """Level ruled lines; see `_find_straight`."""
+def _find_horizontal(ink: U8, faint: U8, unit: float) -> U8:
+    """Horizontal ruled lines; see `_find_straight`."""
     across = round(LINE_LENGTHS[0] * unit)
-    level = open_mask(ink, 1, across)
-    if level.any():  # its soft edges are no other line
-        faint[cv2.dilate(level, np.ones((5, 1), np.uint8)) > 0] = 0
+    horizontal = open_mask(ink, 1, across)
+    if horizontal.any():  # its soft edges are no other line
+        faint[cv2.dilate(horizontal, np.ones((5, 1), np.uint8)) > 0] = 0
     if (paler := open_mask(faint, 1, across)).any():
-        level |= paler - open_mask(paler, round(THIN * unit), 1)
-    if not level.any():
-        return level
+        horizontal |= paler - open_mask(paler, round(THIN * unit), 1)
+    if not horizontal.any():
+        return horizontal
     # On to where a line is interrupted, as by digits, but not over what is thicker.
     thick = open_mask(ink, max(3, round(unit / 8)), 1)
-    further = cv2.dilate(level, np.ones((3, across | 1), np.uint8)) * (1 - thick)
-    lines = np.asarray(cv2.max(further, cv2.dilate(level, np.ones((3, 3), np.uint8))), np.uint8)
+    further = cv2.dilate(horizontal, np.ones((3, across | 1), np.uint8)) * (1 - thick)
+    lines = np.asarray(
+        cv2.max(further, cv2.dilate(horizontal, np.ones((3, 3), np.uint8))), np.uint8
+    )
     low, high = (open_mask(ink, round(height * unit), 1) for height in CROSSING)
     return lines * (1 - (low - high))
 
 
 def _find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
-    """Ruled lines that are not quite level, all of one slope; None without any.
+    """Ruled lines that are not quite horizontal, all of one slope; None without any.
 
     Args:
         ink: as for `_find_straight`.
@@ -212,13 +215,13 @@ def _find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
         return None
     shear = np.array([[1, 0, 0], [-slope, 1, max(slope, 0) * width]], np.float64)
     size = width, height + round(abs(slope) * width)
-    level = _find_level(
+    horizontal = _find_horizontal(
         np.asarray(cv2.warpAffine(ink, shear, size, flags=cv2.INTER_NEAREST), np.uint8),
         np.asarray(cv2.warpAffine(thicker, shear, size, flags=cv2.INTER_NEAREST), np.uint8),
         unit,
     )
     back = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(level, shear, (width, height), flags=back), np.uint8)
+    return np.asarray(cv2.warpAffine(horizontal, shear, (width, height), flags=back), np.uint8)
 
 
 def _find_flat(stats: I32, unit: float) -> list[list[int]]:
@@ -284,21 +287,21 @@ def _find_dotted(stats: I32, unit: float) -> tuple[list[int], list[Dotted]]:
     return dotted, lines
 
 
-def _drop_leaning(upright: U8, ink: U8, unit: float) -> None:
-    """Drop what is a part of a slash, a bracket or a circle from upright lines.
+def _drop_leaning(vertical: U8, ink: U8, unit: float) -> None:
+    """Drop what is a part of a slash, a bracket or a circle from vertical lines.
 
     Args:
-        upright: changed.
-        ink: without level lines, uint8 ``[height, width]``, 0 or 1.
+        vertical: changed.
+        ink: without horizontal lines, uint8 ``[height, width]``, 0 or 1.
         unit: height of the row's digits, pixels.
     """
-    if not upright.any():
+    if not vertical.any():
         return
-    labels, stats = connect(ink)
-    for i in filter(None, np.unique(labels[upright > 0]).tolist()):
+    labels, stats = connected_components(ink)
+    for i in filter(None, np.unique(labels[vertical > 0]).tolist()):
         x, y, width, height, _ = stats[i].tolist()
         piece = (labels[y : y + height, x : x + width] == i).astype(np.uint8)
         shape = Shape.from_ink(piece, x / unit, (y - ink.shape[0] / 2) / unit, unit)
         stroke = shape.high_stroke
-        if stroke and (shape.width >= ARC[0] or stroke.width - stroke.pen >= LEANS):
-            upright[labels == i] = 0
+        if stroke and (shape.width >= ARC[0] or stroke.width - stroke.stroke_width >= LEANS):
+            vertical[labels == i] = 0

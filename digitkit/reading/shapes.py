@@ -65,18 +65,18 @@ ARC = 0.6, 1.3
 """A part of a circle around a number is at least so wide and high, in heights."""
 
 STROKE_WIDTH = 0.4
-"""Maximum width of a bracket, a slash or an arc where a level line crosses it, in heights."""
+"""Maximum width of a bracket, a slash or an arc where a horizontal line crosses it, in heights."""
 
 BESIDE = 0.45
 """Distance above and below the middle of the digits within which a high stroke is beside them, in
 heights."""
 
 CROSSED_ONCE = 0.9
-"""Minimum fraction of the level lines beside the digits that cross a high stroke exactly once."""
+"""Minimum fraction of the pixel rows beside the digits that cross a tall stroke exactly once."""
 
 RUNS = 0.5, 1.0
-"""Least lengths of straight upright and level runs of a box's ink, in heights; of a minus they are
-shorter."""
+"""Minimum lengths of straight vertical and horizontal runs of a box's ink, in heights; those of a
+minus are shorter."""
 
 MIN_DASH = 0.03
 """Minimum area of attached ink that is a dash, in squares of the digit height."""
@@ -196,13 +196,13 @@ class Shape:
         return replace(self, left=self.left + first * pixel, width=width, area=area, ink=ink)
 
     @property
-    def pen(self) -> float:
-        """How wide it is on average where a level line crosses it: an upright stroke's pen."""
+    def stroke_width(self) -> float:
+        """Its mean width, in heights: of a vertical stroke, that of the pen."""
         return self.area / self.height
 
     @property
-    def besides_sides(self) -> float:
-        """The area of its ink that is in no upright or level stroke that a box may have."""
+    def off_axis_area(self) -> float:
+        """The area of its ink that is in no vertical or horizontal stroke that a box may have."""
         height = max(1, round(RUNS[0] * self.ink.shape[0] / self.height))
         width = max(1, round(RUNS[1] * self.ink.shape[1] / self.width))
         whole = np.pad(self.ink, ((height, height), (width, width)))  # it ends at its sides
@@ -218,7 +218,7 @@ class Shape:
 
     @cached_property
     def is_dash(self) -> bool:
-        """Whether it is a nearly level stroke."""
+        """Whether it is a nearly horizontal stroke."""
         if not (DASH_WIDTHS[0] <= self.width <= DASH_WIDTHS[1] and self.height <= self.width):
             return False
         (short, long), directions = np.linalg.eigh(self._covariance)

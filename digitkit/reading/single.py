@@ -12,13 +12,13 @@ from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, resize_to
 from digitkit.images.ink import WORK_SIDE, separability
-from digitkit.images.masks import connect
+from digitkit.images.masks import connected_components
 from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import DIGITS, Weights, combine, to_prediction
 from digitkit.reading.grey_classifier import GreyClassifier
 
 if TYPE_CHECKING:
-    from digitkit.reading.detections import Classified, Detection
+    from digitkit.reading.detections import ClassifiedDetection, Detection
 
 CLEAR = 0.87
 """Ink can be extracted from an image of one digit with this separability
@@ -52,7 +52,7 @@ LoadGrey = Callable[[], GreyClassifier]
 """Returns the grey classifier, which is only loaded when it is first needed."""
 
 
-def settle_single(
+def fuse_single_digit(
     own: Prediction, image: GreyImage, load_grey: LoadGrey, min_confidence: float
 ) -> Prediction:
     """What an image of one digit shows.
@@ -86,12 +86,12 @@ def settle_single(
     return own if is_accepted and is_confirmed else to_prediction(seen)
 
 
-def settle_whole(
-    classified: Sequence[Classified],
+def resolve_whole_image(
+    classified: Sequence[ClassifiedDetection],
     image: GreyImage,
     load_grey: LoadGrey,
     min_confidence: float,
-) -> Sequence[Classified]:
+) -> Sequence[ClassifiedDetection]:
     """What a page shows that may be one digit.
 
     Args:
@@ -125,13 +125,15 @@ def settle_whole(
             return others
     if is_page([each.detection for each in others]):
         return others
-    settled = settle_single(own, image, load_grey, min_confidence)
+    settled = fuse_single_digit(own, image, load_grey, min_confidence)
     return [*others, whole if settled is own else replace(complete, prediction=settled)]
 
 
 def _is_in_pieces(ink: U8) -> bool:
     """Whether ink, uint8 ``[h, w]``, is in many pieces of similar size, such as a list."""
-    _, stats = connect(np.asarray(cv2.threshold(ink, 127, 1, cv2.THRESH_BINARY)[1], np.uint8))
+    _, stats = connected_components(
+        np.asarray(cv2.threshold(ink, 127, 1, cv2.THRESH_BINARY)[1], np.uint8)
+    )
     areas = stats[1:, cv2.CC_STAT_AREA]
     return int((areas >= PIECE * areas.max(initial=0)).sum()) >= MANY_PIECES
 

@@ -13,10 +13,10 @@ from typing import TypeVar
 import numpy as np
 
 from digitkit.arrays import F64, U8
+from digitkit.boxes import clip_box, map_edges
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.crops import clip_box, map_edges
-from digitkit.reading.detections import Assembled, Detection
+from digitkit.reading.detections import Detection, PageContent
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.order import number_rows
 from digitkit.reading.results import Digit, Mark, Number
@@ -80,7 +80,7 @@ def _lean(ink: U8) -> float:
     return -moments["mu11"] / moments["mu02"] if moments["mu02"] else 0.0
 
 
-def make_upright(image: GreyImage, slant: float) -> GreyImage:
+def deslant(image: GreyImage, slant: float) -> GreyImage:
     """The image sheared so that writing with this slant is upright; rows stay at their heights."""
     height, width = image.shape
     wider = width + round(abs(slant) * height)
@@ -100,7 +100,7 @@ def _shear(slant: float, height: int) -> F64:
     return np.array([[1, slant, max(0.0, -slant) * height], [0, 1, 0]], np.float64)
 
 
-def make_slanted(upright: Assembled, slant: float, shape: tuple[int, int]) -> Assembled:
+def undo_deslant(upright: PageContent, slant: float, shape: tuple[int, int]) -> PageContent:
     """What was read in a sheared image, as it is in the image itself, of this shape."""
     middles = _middles(upright.digits)
     back = np.asarray(cv2.invertAffineTransform(_shear(slant, shape[0])), np.float64)
@@ -134,13 +134,13 @@ def _middles(digits: Sequence[Digit]) -> dict[int, float]:
 # --- two readings of one image ---
 
 
-def is_clear(seen: Assembled) -> bool:
+def is_clear(seen: PageContent) -> bool:
     """Whether there are numbers, and all of their ink is read."""
     numbers = find_numbers(seen.digits, seen.marks)
     return bool(numbers) and not any("?" in number.text for number in numbers)
 
 
-def choose_rows(as_is: Assembled, upright: Assembled) -> Assembled:
+def choose_rows(as_is: PageContent, upright: PageContent) -> PageContent:
     """The rows of an image as they are, or where that shows more, as they are upright.
 
     A row is read upright if more of its digits are in complete numbers then, and if nothing
@@ -217,7 +217,7 @@ class _Part:
     signs: tuple[Mark, ...]
 
     @classmethod
-    def of(cls, seen: Assembled, numbers: Sequence[Number], rows: Sequence[int]) -> _Part:
+    def of(cls, seen: PageContent, numbers: Sequence[Number], rows: Sequence[int]) -> _Part:
         """What some rows have."""
         digits = tuple(digit for digit in seen.digits if digit.row in rows)
         starts = [digit.row_box[0] for digit in digits]

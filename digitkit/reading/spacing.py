@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from digitkit.arrays import F64, Box
-from digitkit.reading.detections import enclose
+from digitkit.boxes import bounding_box
 from digitkit.reading.results import Number
 
 GAP_FACTOR = 1.9
@@ -117,7 +117,7 @@ def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:
 
 def _level_box(number: Number) -> Box:
     """The box of a number where its row is level."""
-    return enclose([digit.row_box for digit in number.digits]) if number.digits else number.box
+    return bounding_box([digit.row_box for digit in number.digits]) if number.digits else number.box
 
 
 def _estimate_slope(boxes: F64, rows: Sequence[int]) -> float:

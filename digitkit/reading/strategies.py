@@ -12,20 +12,20 @@ from digitkit.images.ink import extract_ink
 from digitkit.images.normal_form import normal_form
 from digitkit.reading.detections import (
     MIN_REPORTED,
-    Assembled,
-    Classified,
+    ClassifiedDetection,
     Classify,
     Detection,
+    PageContent,
 )
+from digitkit.reading.page_orientation import orientation_score
 from digitkit.reading.results import Digit
-from digitkit.reading.single import LoadGrey, fills, settle_single, settle_whole
-from digitkit.reading.upright import orientation_evidence
+from digitkit.reading.single import LoadGrey, fills, fuse_single_digit, resolve_whole_image
 
 if TYPE_CHECKING:
     from digitkit.models.classifier import Classifier
     from digitkit.reading.detector import Detector
     from digitkit.reading.line_reader import LineReader
-    from digitkit.reading.strips import Member
+    from digitkit.reading.strips import RowDigit
 
 MIN_CUT_SCORE = 0.45
 """Lowest score of the detector of a digit that is reported although the image's border cuts it."""
@@ -39,21 +39,21 @@ class Strategy(Protocol):
     """How an image becomes digits.
 
     Attributes:
-        can_be_rotated: whether other orientations of the image are worth a try.
+        reads_pages: whether other orientations of the image are worth a try.
     """
 
-    can_be_rotated: bool
+    reads_pages: bool
 
     def detect(self, image: GreyImage) -> list[Detection]:
         """Find what may be digits in an upright image."""
 
     def assemble(
         self,
-        classified: Sequence[Classified],
+        classified: Sequence[ClassifiedDetection],
         min_confidence: float,
         image: GreyImage,
         classify: Classify,
-    ) -> Assembled:
+    ) -> PageContent:
         """Decide which of the classified detections are digits, and put them into order.
 
         Args:
@@ -67,7 +67,7 @@ class Strategy(Protocol):
 class SingleDigitStrategy:
     """The image is one digit that fills it."""
 
-    can_be_rotated = False
+    reads_pages = False
 
     def __init__(self, load_grey: LoadGrey) -> None:
         """Ask this network where the ink says too little."""
@@ -80,22 +80,24 @@ class SingleDigitStrategy:
 
     def assemble(
         self,
-        classified: Sequence[Classified],
+        classified: Sequence[ClassifiedDetection],
         min_confidence: float,
         image: GreyImage,
         classify: Classify,
-    ) -> Assembled:
+    ) -> PageContent:
         """The one digit, whatever its confidence."""
         digits = []
         for candidate in classified:
-            settled = settle_single(candidate.prediction, image, self._load_grey, min_confidence)
+            settled = fuse_single_digit(
+                candidate.prediction, image, self._load_grey, min_confidence
+            )
             accepted = settled.confidence >= min_confidence
             digit = replace(candidate, prediction=settled).to_digit(score=1.0, accepted=accepted)
             digits.append(digit)
-        return Assembled(tuple(digits), (), 0.0)
+        return PageContent(tuple(digits), (), 0.0)
 
 
-class Judges(NamedTuple):
+class PageNetworks(NamedTuple):
     """The networks that decide about what was detected on a page, next to the classifier.
 
     Attributes:
@@ -110,9 +112,9 @@ class Judges(NamedTuple):
 class PageStrategy:
     """The image holds any number of digits, which the detector finds."""
 
-    can_be_rotated = True
+    reads_pages = True
 
-    def __init__(self, detector: Detector, judges: Judges | None = None) -> None:
+    def __init__(self, detector: Detector, judges: PageNetworks | None = None) -> None:
         """Search with this detector; to detect only, no judges are needed."""
         self._detector, self._judges = detector, judges
 
@@ -134,21 +136,21 @@ class PageStrategy:
 
     def assemble(
         self,
-        classified: Sequence[Classified],
+        classified: Sequence[ClassifiedDetection],
         min_confidence: float,
         image: GreyImage,
         classify: Classify,
-    ) -> Assembled:
+    ) -> PageContent:
         """Rescore by context, drop clutter, and put into reading order.
 
         Writing that is slanted is read as it is, and upright.
         """
         from digitkit.reading.slant import (
             choose_rows,
+            deslant,
             estimate_slant,
             is_clear,
-            make_slanted,
-            make_upright,
+            undo_deslant,
         )
 
         seen = self._judge(classified, min_confidence, image, classify)
@@ -156,60 +158,62 @@ class PageStrategy:
         slant = estimate_slant([each.detection for each in classified], has_digits=has_digits)
         if not slant or is_clear(seen):
             return seen
-        sheared = make_upright(image, slant)
+        sheared = deslant(image, slant)
         again = self._judge(classify(self.detect(sheared)), min_confidence, sheared, classify)
         if any(digit.level_box for digit in again.digits):
             return seen
-        return choose_rows(seen, make_slanted(again, slant, image.shape))
+        return choose_rows(seen, undo_deslant(again, slant, image.shape))
 
     def _judge(
         self,
-        classified: Sequence[Classified],
+        classified: Sequence[ClassifiedDetection],
         min_confidence: float,
         image: GreyImage,
         classify: Classify,
-    ) -> Assembled:
+    ) -> PageContent:
         """What one image shows, which is as it is or was made upright."""
-        from digitkit.reading.few import look_at_few
+        from digitkit.reading.few_digits import read_few_in_grey
+        from digitkit.reading.fusion import (
+            drop_pieces_of_lines,
+            fuse_predictions,
+            reclassify_marks,
+        )
         from digitkit.reading.lines import read_lines
         from digitkit.reading.marks import find_marks, keep_within
+        from digitkit.reading.missed_digits import find_missed_digits
         from digitkit.reading.order import number_rows
-        from digitkit.reading.plausibility import doubt_shapes
-        from digitkit.reading.recut import recut_digits
-        from digitkit.reading.second_look import look_again
-        from digitkit.reading.settling import (
-            drop_pieces_of_lines,
-            settle_digits,
-            settle_marks,
-        )
-        from digitkit.reading.strikes import find_strikes
-        from digitkit.reading.words import doubt_words
+        from digitkit.reading.plausibility import reject_implausible
+        from digitkit.reading.resegmentation import resegment_digits
+        from digitkit.reading.strikethroughs import find_strikethroughs
+        from digitkit.reading.words import rescore_words
 
         assert self._judges is not None  # without them, digits are only detected
         line_reader, load_grey = self._judges
-        classified = settle_whole(classified, image, load_grey, min_confidence)
+        classified = resolve_whole_image(classified, image, load_grey, min_confidence)
         members, evidence = find_members(classified, min_confidence, max(image.shape))
         order = list(dict.fromkeys(member.digit.row for member in members))
         lines = read_lines(image, members, line_reader)
-        members = settle_digits(members, lines, min_confidence)
-        members, lines = look_again(image, members, lines, line_reader, classify, min_confidence)
-        members = recut_digits(image, members, lines, classify, min_confidence)
-        marks = settle_marks(find_marks(lines, members), members, lines)
-        marks = tuple(keep_within((*marks, *find_strikes(lines, members)), *image.shape))
+        members = fuse_predictions(members, lines, min_confidence)
+        members, lines = find_missed_digits(
+            image, members, lines, line_reader, classify, min_confidence
+        )
+        members = resegment_digits(image, members, lines, classify, min_confidence)
+        marks = reclassify_marks(find_marks(lines, members), members, lines)
+        marks = tuple(keep_within((*marks, *find_strikethroughs(lines, members)), *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
-        digits = doubt_shapes(digits, members, image, load_grey)
+        digits = reject_implausible(digits, members, image, load_grey)
         if not any(fills(member.detection, image) for member in members):
-            seen = look_at_few(digits, members, image, load_grey)
-            digits = doubt_words(digits, marks, seen, min_confidence)
-        return Assembled(*number_rows(digits, marks, order), evidence)
+            seen = read_few_in_grey(digits, members, image, load_grey)
+            digits = rescore_words(digits, marks, seen, min_confidence)
+        return PageContent(*number_rows(digits, marks, order), evidence)
 
 
 def find_members(
-    classified: Sequence[Classified],
+    classified: Sequence[ClassifiedDetection],
     min_confidence: float,
     side: int,
     min_reported: float = MIN_REPORTED,
-) -> tuple[list[Member], float]:
+) -> tuple[list[RowDigit], float]:
     """Rescore detections by context, drop clutter, and put them into reading order.
 
     Args:
@@ -224,27 +228,29 @@ def find_members(
     """
     from digitkit.reading.context import rescore
     from digitkit.reading.order import order_digits
-    from digitkit.reading.strips import Member
+    from digitkit.reading.strips import RowDigit
 
-    reported, evidence = list[tuple[Digit, Classified]](), 0.0
+    reported, evidence = list[tuple[Digit, ClassifiedDetection]](), 0.0
     rescored = rescore(classified, min_confidence, side)
     for candidate, (score, cut) in zip(classified, rescored, strict=True):
         confidence = candidate.prediction.confidence * score
         accepted = confidence >= min_confidence and not cut
         digit = candidate.to_digit(score=score, accepted=accepted, cut=cut)
-        evidence += orientation_evidence(digit)
+        evidence += orientation_score(digit)
         # A digit that is cut may have a low confidence and still be one.
         was_digit = cut and candidate.detection.score >= MIN_CUT_SCORE
         if confidence >= min_reported or was_digit:
             reported.append((digit, candidate))
     order = order_digits([digit for digit, _ in reported])
     members = [
-        Member(replace(reported[i][0], row=row), reported[i][1].detection) for i, row in order
+        RowDigit(replace(reported[i][0], row=row), reported[i][1].detection) for i, row in order
     ]
     return members, evidence
 
 
-def classify_with(classifier: Classifier, detections: Sequence[Detection]) -> list[Classified]:
+def classify_with(
+    classifier: Classifier, detections: Sequence[Detection]
+) -> list[ClassifiedDetection]:
     """Bring detections to normal form and classify them, in one batch."""
     images = [normal_form(detection.ink) for detection in detections]
-    return list(map(Classified, detections, images, classifier.classify(images)))
+    return list(map(ClassifiedDetection, detections, images, classifier.classify(images)))

@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F64, I32, U8, Box
+from digitkit.boxes import round_edges, turn_points
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.masks import connect
+from digitkit.images.masks import connected_components
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import INK_LEVEL, Detection, ink_box, quantile
 from digitkit.reading.line_reader import UNIT
 from digitkit.reading.results import Digit, Mark, MarkKind
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_ink
-from digitkit.reading.tilt import turn_points
 
 REACH = 1.8
 """How far a strip reaches beyond its first and last digits, in heights."""
@@ -37,7 +37,7 @@ HALF = 0.85
 """How far a strip reaches above and below the digits' middles, in heights."""
 
 LOW_IMAGE = 1.2
-"""In an image that is lower, in heights, no upright stroke is taken for a ruled line."""
+"""In an image that is lower, in heights, no vertical stroke is taken for a ruled line."""
 
 BAND = -0.6, 0.75
 """What is written in a row is between these, from the middle of its digits, in heights."""
@@ -53,14 +53,14 @@ MAX_STRIP_SIDE = (1 << 15) - 2
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class RowDigit:
     """A digit of a row, and the detection that it was; equal to itself only."""
 
     digit: Digit
     detection: Detection
 
 
-class Placed(NamedTuple):
+class PlacedDigit(NamedTuple):
     """A member's ink in a strip.
 
     Attributes:
@@ -70,7 +70,7 @@ class Placed(NamedTuple):
         ink: bright on dark, uint8 ``[h, w]``.
     """
 
-    member: Member
+    member: RowDigit
     left: int
     top: int
     ink: U8
@@ -92,12 +92,12 @@ class Strip:
     Attributes:
         row: its number.
         tilt: of the row, degrees.
-        height: of its digits, pixels of the image.
+        digit_height: height of its digits, pixels of the image.
         unit: the same in pixels of the strip.
         shape: height and width of the strip, pixels.
     """
 
-    def __init__(self, image: GreyImage, members: Sequence[Member]) -> None:
+    def __init__(self, image: GreyImage, members: Sequence[RowDigit]) -> None:
         """Lay it along a row.
 
         Args:
@@ -109,9 +109,11 @@ class Strip:
         self.tilt = float(np.median([member.detection.tilt for member in members]))
         self._accepted = [member for member in members if member.digit.accepted]
         sizes = np.array([member.digit.row_box[2:] for member in self._accepted], np.float64)
-        self.height = float(np.median(np.maximum(sizes[:, 1], sizes[:, 0] / 2)))
-        self._scale = max(self.height / UNIT, 0.5)  # pixels of the image per pixel of the strip
-        self.unit = self.height / self._scale
+        self.digit_height = float(np.median(np.maximum(sizes[:, 1], sizes[:, 0] / 2)))
+        self._scale = max(
+            self.digit_height / UNIT, 0.5
+        )  # pixels of the image per pixel of the strip
+        self.unit = self.digit_height / self._scale
         middles = self.to_level([member.digit.box for member in self._accepted])
         # From here to where the digits' level boxes are.
         boxes = np.array([member.digit.row_box for member in self._accepted], np.float64)
@@ -121,13 +123,13 @@ class Strip:
         self._knots = middles[:, 0], middles[:, 1] - self._start - self._slope * middles[:, 0]
         everything = self.to_level([member.digit.box for member in members])[:, 0]
         widest = max(member.digit.row_box[2] for member in members) / 2
-        room = widest + REACH * self.height
+        room = widest + REACH * self.digit_height
         self._left = float(everything.min()) - room
-        self._top = -HALF * self.height
+        self._top = -HALF * self.digit_height
         width = round((float(everything.max()) + room - self._left) / self._scale)
         self.shape = round(2 * HALF * self.unit), width
         self._near = REACH - NEAR, width / self.unit - (REACH - NEAR)
-        self._placed: dict[Member, Placed | None] = {}
+        self._placed: dict[RowDigit, PlacedDigit | None] = {}
 
     def to_level(self, boxes: Sequence[Box]) -> F64:
         """The centres of boxes of the image, turned so that the row is level, ``[N, 2]``."""
@@ -142,7 +144,9 @@ class Strip:
         """
         centres = self.to_level(boxes)
         x = (centres[:, 0] - self._left) / self._scale
-        return np.column_stack([x, (centres[:, 1] - self.middle(centres[:, 0])) / self.height])
+        return np.column_stack(
+            [x, (centres[:, 1] - self.middle(centres[:, 0])) / self.digit_height]
+        )
 
     def x_of(self, box: Box) -> float:
         """The x coordinate of the centre of a box of the image, pixels of the strip."""
@@ -167,7 +171,7 @@ class Strip:
         """Where the strokes of the accepted digits are, uint8 ``[height, width]``, 0 or 1."""
         return self.cover(self.place(self._accepted))
 
-    def place(self, members: Sequence[Member]) -> list[Placed]:
+    def place(self, members: Sequence[RowDigit]) -> list[PlacedDigit]:
         """The ink of members in the strip, of those that are within it."""
         new = [member for member in members if member not in self._placed]
         if new:
@@ -178,7 +182,7 @@ class Strip:
         found = (self._placed[member] for member in members)
         return [each for each in found if each is not None]
 
-    def _place(self, member: Member, x: float, y: float) -> Placed | None:
+    def _place(self, member: RowDigit, x: float, y: float) -> PlacedDigit | None:
         width, height = (max(1, round(side / self._scale)) for side in member.digit.row_box[2:])
         left = round((x - self._left) / self._scale - width / 2)
         top = round(y / self._scale - height / 2)
@@ -186,9 +190,9 @@ class Strip:
             return None
         crop = cut_to_ink(member.detection.ink)
         ink = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
-        return Placed(member, left, top, np.asarray(ink, np.uint8))
+        return PlacedDigit(member, left, top, np.asarray(ink, np.uint8))
 
-    def draw(self, placed: Sequence[Placed]) -> U8:
+    def draw(self, placed: Sequence[PlacedDigit]) -> U8:
         """A layer with the ink of members, uint8 ``[height, width]``."""
         layer = np.zeros(self.shape, np.uint8)
         for each in placed:
@@ -196,7 +200,7 @@ class Strip:
             np.maximum(part, ink, out=part)
         return layer
 
-    def cover(self, placed: Sequence[Placed]) -> U8:
+    def cover(self, placed: Sequence[PlacedDigit]) -> U8:
         """Where the strokes of members are, uint8 ``[height, width]``, 0 or 1."""
         drawn = self.draw(placed)
         return np.asarray(cv2.threshold(drawn, STROKE, 1, cv2.THRESH_BINARY)[1], np.uint8)
@@ -205,7 +209,7 @@ class Strip:
         """The connected pieces of a mask, of at least so many pixels."""
         if cv2.countNonZero(mask) < least:
             return []
-        labels, stats = connect(mask)
+        labels, stats = connected_components(mask)
         return [
             self.to_shape(labels, stats, i)
             for i in range(1, len(stats))
@@ -213,34 +217,33 @@ class Strip:
         ]
 
     def to_shape(self, labels: I32, stats: I32, i: int) -> Shape:
-        """The piece with label `i`; labels and stats as `connect` returns them."""
+        """The piece with label `i`; labels and stats as `connected_components` returns them."""
         x, y, w, h, _ = stats[i].tolist()
         return self.shape_of((labels[y : y + h, x : x + w] == i).astype(np.uint8), x, y)
 
     def shape_of(self, ink: U8, x: int, y: int) -> Shape:
         """The shape of ink, uint8 ``[h, w]`` of 0 and 1, at a place of the strip."""
-        top = y / self.unit + self._top / self.height
+        top = y / self.unit + self._top / self.digit_height
         return Shape.from_ink(ink, x / self.unit, top, self.unit)
 
-    def shape_of_member(self, member: Member) -> Shape:
+    def shape_of_member(self, member: RowDigit) -> Shape:
         """The shape of a member's ink."""
         size = [max(1, round(side / self._scale)) for side in member.digit.row_box[2:]]
         ink = (cut_to_ink(member.detection.ink) > INK_LEVEL).astype(np.uint8)
         ink = np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         centre = self.to_level([member.digit.box])[0]
         middle = centre[1] - float(self.middle(centre[:1])[0])
-        width, height = (side / self.height for side in member.digit.row_box[2:])
-        return Shape(
-            (centre[0] - self._left) / self.height - width / 2, middle / self.height - height / 2,
-            width, height, float(ink.sum()) / self.unit**2, ink,
-        )  # fmt: skip
+        width, height = (side / self.digit_height for side in member.digit.row_box[2:])
+        left = (centre[0] - self._left) / self.digit_height - width / 2
+        top = middle / self.digit_height - height / 2
+        return Shape(left, top, width, height, float(ink.sum()) / self.unit**2, ink)
 
     def place_of(self, shape: Shape) -> tuple[int, int]:
         """The x and y coordinates in the strip of a shape's left upper corner."""
-        y = (shape.top - self._top / self.height) * self.unit
+        y = (shape.top - self._top / self.digit_height) * self.unit
         return round(shape.left * self.unit), round(y)
 
-    def is_at_end(self, member: Member) -> bool:
+    def is_at_end(self, member: RowDigit) -> bool:
         """Whether a digit is so near to an end that there may be more of its number beyond."""
         shape = self.shape_of_member(member)
         width = self.shape[1] / self.unit
@@ -264,7 +267,7 @@ class Strip:
         )
 
     def is_smeared(self, shape: Shape) -> bool:
-        """Whether an upright stroke is the end of a digit that the upper or lower border cuts.
+        """Whether an vertical stroke is the end of a digit that the upper or lower border cuts.
 
         Beyond the border a strip repeats what is at it; a ruled line goes on on the other side.
         """
@@ -285,20 +288,20 @@ class Strip:
 
     def to_boxes(self, shape: Shape) -> tuple[Box, Box | None]:
         """Where a shape is in the image; and where the row is level, None if it is not tilted."""
-        left = self._left + shape.left * self.height
-        right = left + shape.width * self.height
+        left = self._left + shape.left * self.digit_height
+        right = left + shape.width * self.digit_height
         offset = float(self.middle(np.array([(left + right) / 2]))[0])
         top, bottom = (
-            offset + edge * self.height for edge in (shape.top, shape.top + shape.height)
+            offset + edge * self.digit_height for edge in (shape.top, shape.top + shape.height)
         )
-        level = _round_box(left, top, right, bottom)
+        level = round_edges(left, top, right, bottom)
         if not self.tilt:
             return level, None
         corners = np.array([(left, top), (right, top), (left, bottom), (right, bottom)])
         corners = turn_points(corners, -self.tilt)
-        box = _round_box(*corners.min(0), *corners.max(0))
+        box = round_edges(*corners.min(0), *corners.max(0))
         x, y = self._offset.tolist()
-        return box, _round_box(left + x, top + y, right + x, bottom + y)
+        return box, round_edges(left + x, top + y, right + x, bottom + y)
 
     def to_mark(self, kind: MarkKind, shape: Shape) -> Mark:
         """The mark of this kind that a shape is."""
@@ -312,7 +315,7 @@ class Strip:
         goes on there, such as a ruled line, unless the image is so low that a 1 would be one.
         """
         height, width = self.shape
-        halvings = sharp_halvings(self._image, self.height)
+        halvings = sharp_halvings(self._image, self.digit_height)
         x = np.asarray(self._left + (np.arange(width) + 0.5) * self._scale, np.float64)
         y = self._top + (np.arange(height) + 0.5) * self._scale
         across = np.empty((height, width), np.float32)
@@ -341,17 +344,12 @@ def cut_to_ink(ink: U8) -> U8:
     return ink[y : y + h, x : x + w] if w and h else ink
 
 
-def group_rows(members: Sequence[Member]) -> dict[int, list[Member]]:
+def group_rows(members: Sequence[RowDigit]) -> dict[int, list[RowDigit]]:
     """The members of each row."""
-    rows: dict[int, list[Member]] = {}
+    rows: dict[int, list[RowDigit]] = {}
     for member in members:
         rows.setdefault(member.digit.row, []).append(member)
     return rows
-
-
-def _round_box(left: float, top: float, right: float, bottom: float) -> Box:
-    x, y = round(left), round(top)
-    return x, y, max(1, round(right) - x), max(1, round(bottom) - y)
 
 
 def _fit_line(points: F64) -> tuple[float, float]:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F64, U8
+from digitkit.boxes import chunk_slices, clip_box, map_edges, turn_points
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.orientation import rotate_freely
-from digitkit.reading.crops import clip_box, map_edges
-from digitkit.reading.detections import Detection, blocks, ink_box
+from digitkit.reading.detections import Detection, ink_box
 
 LARGEST_TILT = 48
 """Tilts are looked for up to this angle either way, degrees."""
@@ -162,7 +162,7 @@ def estimate_tilt(centres: F64, sizes: F64) -> float:
 def _are_near(centres: F64, sizes: F64) -> npt.NDArray[np.bool_]:
     """Which digits may be on one line: bool ``[N, N]``, each with itself."""
     near = np.zeros((len(centres), len(centres)), np.bool_)
-    for some in blocks(len(centres)):
+    for some in chunk_slices(len(centres)):
         dx, dy = (centres[:, axis] - centres[some, None, axis] for axis in (0, 1))
         size, smaller = (f(sizes[some, None], sizes) for f in (np.maximum, np.minimum))
         near[some] = (np.hypot(dx, dy) < _NEAR * size) & (smaller > 0.5 * size)
@@ -180,12 +180,6 @@ def _groups(centres: F64, sizes: F64) -> list[npt.NDArray[np.intp]]:
         groups.append(np.flatnonzero(group))
         left &= ~group
     return groups
-
-
-def turn_points(points: F64, degrees: float) -> F64:
-    """Points of an image, ``[N, 2]``, turned counter-clockwise about (0, 0)."""
-    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return np.asarray(points @ np.array([[cos, -sin], [sin, cos]]))
 
 
 def _turn_detection(detection: Detection, tilt: float, centre: F64) -> Detection:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from digitkit.arrays import F64, Box
-from digitkit.reading.context import weigh
+from digitkit.reading.context import predict_logistic
 from digitkit.reading.parts import measure_height
 from digitkit.reading.results import Digit, Mark
 
@@ -63,7 +63,7 @@ class Word:
     features: F64
 
 
-def doubt_words(
+def rescore_words(
     digits: Sequence[Digit],
     marks: Sequence[Mark],
     seen: Mapping[int, float],
@@ -80,7 +80,7 @@ def doubt_words(
     """
     settled = list(digits)
     for word in find_words(digits, marks, seen):
-        probability = float(weigh(word.features[None, :], WORD_WEIGHTS)[0])
+        probability = float(predict_logistic(word.features[None, :], WORD_WEIGHTS)[0])
         if probability < LIKELY:
             for i in word.places:
                 settled[i] = _lower(digits[i], probability, min_confidence)
@@ -90,7 +90,7 @@ def doubt_words(
 def find_words(
     digits: Sequence[Digit], marks: Sequence[Mark], seen: Mapping[int, float]
 ) -> list[Word]:
-    """The words with accepted digits; arguments as for `doubt_words`."""
+    """The words with accepted digits; arguments as for `rescore_words`."""
     count = sum(digit.accepted for digit in digits)
     if not count:
         return []

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from digitkit.arrays import U8, Box
+from digitkit.boxes import bounding_box
 from digitkit.images.encode import data_uri, encode_jpeg, encode_png
 from digitkit.images.grey import resize_to
 from digitkit.images.orientation import rotate
 from digitkit.reading.confidence import format_confidence, round_confidence
-from digitkit.reading.detections import enclose
 from digitkit.reading.results import Digit, Number, Reading
 from digitkit.sources.frames import Frame
 
@@ -210,7 +210,7 @@ def _digit_reasons(digit: Digit) -> tuple[str, ...]:
 
 def _number_item(picture: Picture, number: Number) -> ReviewItem:
     height = max(digit.box[3] for digit in number.digits)
-    box = enclose([number.box, *(digit.box for digit in number.digits)])
+    box = bounding_box([number.box, *(digit.box for digit in number.digits)])
     crop, place = picture.cut_out(_grow(box, _MARGIN * height), box)
     images = tuple(digit.image for digit in number.digits if not digit.cut)
     return ReviewItem(

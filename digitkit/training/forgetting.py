@@ -10,7 +10,7 @@ from torch import nn
 from digitkit.datasets.digits import DigitData
 from digitkit.errors import GateError
 from digitkit.training import nets
-from digitkit.training.material import Material, own_validation
+from digitkit.training.material import TrainingData, own_validation
 from digitkit.training.recipes import Recipe
 from digitkit.training.record import MixedScoreRecord, RunRecord
 
@@ -18,7 +18,7 @@ MAX_FORGOTTEN = 0.001
 """Fraction of MNIST's test set that may be read less well than before."""
 
 
-def score_mixed(net: nn.Module, material: Material, recipe: Recipe) -> MixedScoreRecord:
+def score_mixed(net: nn.Module, material: TrainingData, recipe: Recipe) -> MixedScoreRecord:
     """What a net reads right of MNIST's test set, and of the own validation images.
 
     Args:

@@ -28,7 +28,7 @@ from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, UNIT
 from digitkit.reading.lines import lay_strip, to_input
 from digitkit.reading.single import is_page
 from digitkit.reading.strategies import PageStrategy, classify_with, find_members
-from digitkit.reading.strips import Member, group_rows
+from digitkit.reading.strips import RowDigit, group_rows
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
 from digitkit.training.composing import StoredSamples, compose_all
@@ -148,7 +148,7 @@ class _Scenes(Dataset[list[LineStrip]]):
         return [row for row in rows if row is not None]
 
 
-def _cut_out(image: GreyImage, members: Sequence[Member], scene: Scene) -> LineStrip | None:
+def _cut_out(image: GreyImage, members: Sequence[RowDigit], scene: Scene) -> LineStrip | None:
     strip = lay_strip(image, members)
     if strip.ink is None:
         return None
@@ -159,7 +159,7 @@ def _cut_out(image: GreyImage, members: Sequence[Member], scene: Scene) -> LineS
         return LineStrip(ink, np.empty((0, 5), np.float32))
     scale = HEIGHT / strip.shape[0]
     places = strip.locate(boxes)
-    sizes = np.array(boxes, np.float64)[:, 2:] * strip.unit / strip.height
+    sizes = np.array(boxes, np.float64)[:, 2:] * strip.unit / strip.digit_height
     values = [*signs, *scene.digits, *[IGNORED] * len(scene.cut)]
     digits = np.column_stack([places[:, 0] * scale, places[:, 1], sizes * scale, values])
     near = (np.abs(digits[:, 1]) < 1.2) & (np.abs(digits[:, 0] - ink.shape[1] / 2) < ink.shape[1])

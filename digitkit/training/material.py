@@ -32,7 +32,7 @@ Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """The images of a training.
 
     Attributes:
@@ -57,7 +57,7 @@ class Material:
 
 def load_material(
     folder: Path | None, recipe: Recipe, *, progress: Progress = no_progress
-) -> Material:
+) -> TrainingData:
     """Load what a recipe trains on.
 
     Args:
@@ -72,7 +72,7 @@ def load_material(
     """
     if not recipe.own:
         data = load_train_and_test(folder, progress=progress)
-        return Material(data.train, data.test)
+        return TrainingData(data.train, data.test)
     if folder is None:
         raise DatasetError(
             "is trained on anyway", subject="MNIST", hint="name your own images with --data"
@@ -89,7 +89,7 @@ def load_material(
     images = np.concatenate([mnist.train.images, data.train.images])
     labels = np.concatenate([mnist.train.labels, data.train.labels])
     train = digit_data(images, labels, f"{mnist.train.name} and {data.train.name}")
-    return Material(train, data.test, data.train, without_digit, mnist.test)
+    return TrainingData(train, data.test, data.train, without_digit, mnist.test)
 
 
 def split_validation(data: DigitData, recipe: Recipe) -> tuple[DigitData, DigitData | None]:
@@ -102,8 +102,8 @@ def split_validation(data: DigitData, recipe: Recipe) -> tuple[DigitData, DigitD
     return data.take(kept), data.take(split_off, "validation") if len(split_off) else None
 
 
-def split_material(material: Material, recipe: Recipe) -> tuple[Index, Index]:
-    """Places of the images of `Material.train` that are trained on, and validated on.
+def split_material(material: TrainingData, recipe: Recipe) -> tuple[Index, Index]:
+    """Places of the images of `TrainingData.train` that are trained on, and validated on.
 
     MNIST is split as if it was alone, and the own images for themselves.
     """
@@ -133,7 +133,7 @@ class Epoch:
     without_digit: Images
 
 
-def mix_epoch(material: Material, recipe: Recipe) -> Epoch:
+def mix_epoch(material: TrainingData, recipe: Recipe) -> Epoch:
     """What an epoch trains on.
 
     Where MNIST is mixed in, the own images are repeated so that they are the recipe's part of the
@@ -182,7 +182,7 @@ def add_pages(epoch: Epoch, recipe: Recipe, *, progress: Progress = no_progress)
     return replace(epoch, train=train, without_digit=without_digit)
 
 
-def own_validation(material: Material, recipe: Recipe) -> DigitData | None:
+def own_validation(material: TrainingData, recipe: Recipe) -> DigitData | None:
     """The own images that are validated on; None where there is none, or nothing is mixed."""
     if material.own is None:
         return None

@@ -16,11 +16,11 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from digitkit.arrays import Labels
+from digitkit.boxes import is_at
 from digitkit.datasets.digits import DigitData, Images
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier
-from digitkit.reading.detections import is_at
 from digitkit.reading.detector import Detector
 from digitkit.reading.strategies import PageStrategy
 from digitkit.system.progress import Progress, no_progress

@@ -34,7 +34,13 @@ from digitkit.training.folder import (
     write_weights,
 )
 from digitkit.training.forgetting import score_mixed
-from digitkit.training.material import Material, add_pages, load_material, mix_epoch, own_validation
+from digitkit.training.material import (
+    TrainingData,
+    add_pages,
+    load_material,
+    mix_epoch,
+    own_validation,
+)
 from digitkit.training.recipes import FINE_TUNE, RECIPES, Recipe, override
 from digitkit.training.record import (
     FORMAT,
@@ -215,7 +221,7 @@ def resume(folder: Path, watcher: Watcher) -> Run:
         return _train(config, recorder, material, start=start, checkpoint=checkpoint)
 
 
-def is_recorded(material: Material, record: RunRecord) -> bool:
+def is_recorded(material: TrainingData, record: RunRecord) -> bool:
     """Whether these are the images that a training was begun with, to train and to test on."""
     mix, data = record.mix, record.data
     return (
@@ -252,7 +258,7 @@ class _Recorder:
 def _train(
     config: TrainConfig,
     recorder: _Recorder,
-    material: Material,
+    material: TrainingData,
     *,
     start: nets.State | None = None,
     checkpoint: loop.Checkpoint | None = None,
@@ -314,7 +320,7 @@ def _what_is_harder(recipe: Recipe) -> list[str]:
     return [reason for reason, applies in reasons.items() if applies]
 
 
-def _new_record(config: TrainConfig, start: Start | None, material: Material) -> RunRecord:
+def _new_record(config: TrainConfig, start: Start | None, material: TrainingData) -> RunRecord:
     def describe(part: DigitData) -> DatasetRecord:
         return DatasetRecord(part.name, len(part), part.digest)
 
@@ -351,7 +357,7 @@ def _describe_init(config: TrainConfig, start: Start | None) -> InitRecord | Non
     return replace(start.record, run=str(config.init.resolve()))
 
 
-def _new_mix(recipe: Recipe, start: Start | None, material: Material) -> MixRecord | None:
+def _new_mix(recipe: Recipe, start: Start | None, material: TrainingData) -> MixRecord | None:
     """What MNIST is mixed into, and what is read before the training; None for other trainings."""
     own = material.own
     if own is None or start is None:

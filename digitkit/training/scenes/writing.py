@@ -7,9 +7,9 @@ import string
 import numpy as np
 
 from digitkit.arrays import U8
+from digitkit.boxes import intersects
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
-from digitkit.reading.detections import overlaps
 from digitkit.training.scenes.fonts import DIGIT_HEIGHT, draw_digit, load_fonts
 from digitkit.training.scenes.glyphs import break_stroke, crop_to_ink, glyph, wear_ink
 from digitkit.training.scenes.page import Page
@@ -240,7 +240,7 @@ def _write_row(
             left -= round(w * 0.08 + spacing * size)
         if top < 2 or top + h > page.h - 2 or left < 2:
             continue
-        if any(overlaps((left, top, w, h), other) for other in page.cut):
+        if any(intersects((left, top, w, h), other) for other in page.cut):
             continue
         if abs(lean) > 0.15 and not is_free(page, left, top, w, h, 0):
             continue

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.forms import WRITTEN, blank_form, fill_form
 
-from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_level
+from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_threshold
 from digitkit.forms.geometry import Placement
 from digitkit.forms.hypotheses import cut_cells
 from digitkit.forms.ink_pieces import find_residue
@@ -40,7 +40,7 @@ def test_a_stroke_across_lines_stays_in_one_piece():
     page = blank_form()
     cv2.line(page, (75, 190), (125, 255), 40, 4, cv2.LINE_AA)  # over three lines of the comb
     ink = cut(page)
-    mask = (ink.ink >= ink_level([ink])).astype(np.uint8)
+    mask = (ink.ink >= ink_threshold([ink])).astype(np.uint8)
     count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     large = [area for area in stats[1:count, cv2.CC_STAT_AREA] if area > 30]
     assert len(large) == 1
@@ -52,7 +52,7 @@ def test_pale_print_vanishes_too(one_of_each, grey):
     page = fill_form(one_of_each, WRITTEN, reference)
     ink = cut(page, reference)
     assert int((cut(reference, reference).ink >= 28).sum()) == 0
-    mask = (ink.ink >= ink_level([ink])).astype(np.uint8)
+    mask = (ink.ink >= ink_threshold([ink])).astype(np.uint8)
     columns = mask.any(0)
     assert 6 <= np.count_nonzero(np.diff(columns.astype(int)) == 1) <= 7
 

@@ -6,7 +6,7 @@ from support.forms import SHEET, blank_form, put_digit, save, sheet
 
 from digitkit import Form
 from digitkit.forms.new_form import make_template
-from digitkit.forms.page_outline import find_page
+from digitkit.forms.page_detection import find_page
 from digitkit.forms.straighten import straighten
 from digitkit.images.cv import cv2
 

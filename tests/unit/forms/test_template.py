@@ -9,7 +9,7 @@ from support.forms import FIELDS, RULES, blank_form, save, write_form
 from digitkit.errors import ConfigError, InputNotFoundError, TemplateError
 from digitkit.forms.checksums import CHECKSUMS, load_checksum
 from digitkit.forms.rules import make_rule
-from digitkit.forms.template import FormField, chance_to_fit
+from digitkit.forms.template import FormField, random_pass_rate
 from digitkit.forms.template_file import load_template, load_templates, template_text
 
 ONE = '[[field]]\nname = "a"\nbox = [60, 320, 200, 48]\n'
@@ -184,4 +184,4 @@ def test_a_rule_is_exact_and_knows_only_arithmetic():
     ],
 )
 def test_how_much_constraints_exclude(options, count, least, most):
-    assert least <= chance_to_fit(FormField("x", (0, 0, 9, 9), **options), count) <= most
+    assert least <= random_pass_rate(FormField("x", (0, 0, 9, 9), **options), count) <= most

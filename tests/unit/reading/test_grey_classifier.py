@@ -13,9 +13,9 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.registry import models_folder
 from digitkit.reading.combining import to_prediction
-from digitkit.reading.detections import Classified, Detection
+from digitkit.reading.detections import ClassifiedDetection, Detection
 from digitkit.reading.grey_classifier import SIDE, GreyClassifier, fit_square
-from digitkit.reading.single import settle_single, settle_whole
+from digitkit.reading.single import fuse_single_digit, resolve_whole_image
 
 
 @pytest.fixture(scope="module")
@@ -87,26 +87,28 @@ def test_only_what_is_in_doubt_is_read_again(one_of_each):
         to_prediction(says(*each))
         for each in ((4, 0.995), (4, 0.95), (4, 0.8), (7, 0.95), (7, 0.995))
     )
-    assert settle_single(sure, clear, load, 0.9) is sure
-    assert settle_single(accepted, clear, load, 0.9) is accepted
+    assert fuse_single_digit(sure, clear, load, 0.9) is sure
+    assert fuse_single_digit(accepted, clear, load, 0.9) is accepted
     load.assert_not_called()
-    assert settle_single(sure, poor, load, 0.9) is sure
+    assert fuse_single_digit(sure, poor, load, 0.9) is sure
     # Where the ink is clear both count, else the pixels, unless they confirm what is accepted.
-    both = settle_single(doubtful, clear, load, 0.9)
+    both = fuse_single_digit(doubtful, clear, load, 0.9)
     assert both.digit == 4
     assert doubtful.confidence < both.confidence < 0.97
-    assert settle_single(doubtful, clear, loads(says(10, 0.99)), 0.9).confidence < 0.8
-    assert settle_single(accepted, poor, load, 0.9) is accepted
-    assert settle_single(other, poor, load, 0.9).digit == 4
-    assert settle_single(surely_other, poor, load, 0.9).digit == 4
-    assert settle_single(doubtful, poor, loads(says(10, 0.99)), 0.9).confidence < 0.01
+    assert fuse_single_digit(doubtful, clear, loads(says(10, 0.99)), 0.9).confidence < 0.8
+    assert fuse_single_digit(accepted, poor, load, 0.9) is accepted
+    assert fuse_single_digit(other, poor, load, 0.9).digit == 4
+    assert fuse_single_digit(surely_other, poor, load, 0.9).digit == 4
+    assert fuse_single_digit(doubtful, poor, loads(says(10, 0.99)), 0.9).confidence < 0.01
 
 
-def candidate(digit: int, confidence: float, height: int, **detection: object) -> Classified:
+def candidate(
+    digit: int, confidence: float, height: int, **detection: object
+) -> ClassifiedDetection:
     box = (0, 0, height // 2, height)
     found = Detection(box, np.zeros((4, 4), np.uint8), **detection)
     prediction = to_prediction(says(digit, confidence))
-    return Classified(found, np.zeros((28, 28), np.uint8), prediction)
+    return ClassifiedDetection(found, np.zeros((28, 28), np.uint8), prediction)
 
 
 def test_a_page_is_one_digit_if_both_are_sure(one_of_each):
@@ -116,18 +118,18 @@ def test_a_page_is_one_digit_if_both_are_sure(one_of_each):
     whole = candidate(7, 0.998, 280, whole_image=True, cut_sides=2)
     sure, unsure = loads(says(7, 0.995)), loads(says(7, 0.97))
     for others in (few, many):
-        (only,) = settle_whole([*others, whole], image, sure, 0.9)
+        (only,) = resolve_whole_image([*others, whole], image, sure, 0.9)
         assert (only.prediction, only.detection.cut_sides) == (whole.prediction, 0)
-    assert settle_whole([*few, whole], image, sure, 0.9995) == [*few, whole]
-    assert settle_whole([*few, whole], image, unsure, 0.9) == [*few, whole]
-    assert settle_whole([*many, whole], image, unsure, 0.9) == many
+    assert resolve_whole_image([*few, whole], image, sure, 0.9995) == [*few, whole]
+    assert resolve_whole_image([*few, whole], image, unsure, 0.9) == [*few, whole]
+    assert resolve_whole_image([*many, whole], image, unsure, 0.9) == many
     # Specks are not many; and the pixels decide about a whole image in doubt.
     specks = [candidate(1, 0.5, height) for height in (90, 12, 10, 9)]
     doubtful = candidate(0, 0.3, 280, whole_image=True, cut_sides=2)
-    *others, settled = settle_whole([*specks, doubtful], image, unsure, 0.9)
+    *others, settled = resolve_whole_image([*specks, doubtful], image, unsure, 0.9)
     assert others == specks
     assert (settled.prediction.digit, settled.detection.cut_sides) == (7, 0)
-    assert settle_whole(many, image, sure, 0.9) is many
+    assert resolve_whole_image(many, image, sure, 0.9) is many
 
 
 @pytest.mark.parametrize(("pieces", "is_one"), [(3, True), (4, False)])
@@ -139,7 +141,7 @@ def test_ink_in_many_pieces_is_not_one_digit(one_of_each, pieces, is_one):
     ink[5, 5] = 255  # a speck is no piece
     whole = candidate(8, 0.999, 280, whole_image=True)
     whole = replace(whole, detection=replace(whole.detection, ink=ink))
-    found = settle_whole([candidate(1, 0.4, 90), whole], image, loads(says(8, 0.999)), 0.9)
+    found = resolve_whole_image([candidate(1, 0.4, 90), whole], image, loads(says(8, 0.999)), 0.9)
     assert (found[-1].prediction.digit == 8) == is_one
 
 
@@ -149,7 +151,9 @@ def test_a_shadow_is_no_digit_if_its_pixels_show_none(one_of_each, none, is_drop
     few = [candidate(1, 0.4, 90)]
     whole = candidate(1, 0.995, 280, whole_image=True)
     seen = loads(says(10, none))
-    assert settle_whole([*few, whole], image, seen, 0.9) == (few if is_dropped else [*few, whole])
+    assert resolve_whole_image([*few, whole], image, seen, 0.9) == (
+        few if is_dropped else [*few, whole]
+    )
 
 
 @pytest.mark.parametrize("side", [30, 48, 64, 90, 140])

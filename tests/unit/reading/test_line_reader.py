@@ -12,7 +12,7 @@ from digitkit.errors import ModelError, ModelRunError
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
 from digitkit.models.registry import models_folder
-from digitkit.reading import lines, settling
+from digitkit.reading import fusion, lines
 from digitkit.reading.combining import Weights, combine
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, SIGN, UNIT, LineReader
 from digitkit.reading.lines import look_up
@@ -112,13 +112,13 @@ def test_a_stroke_that_is_sure_to_be_a_1_may_be_a_slash():
 def test_a_slash_is_likelier_on_a_page_with_other_signs():
     stroke, in_row = predict(1, 1.0), row(sign=0.6, d1=0.39)
     rare, frequent = (
-        settling.combine_in_row(stroke, in_row, has_signs=has_signs).confidence
+        fusion.combine_in_row(stroke, in_row, has_signs=has_signs).confidence
         for has_signs in (False, True)
     )
     assert frequent < 0.9 < rare
     # Only a 1 looks like a slash.
     seven, in_row = predict(7, 1.0), row(sign=0.6, d7=0.39)
-    assert settling.combine_in_row(seven, in_row, has_signs=True).confidence > 0.9
+    assert fusion.combine_in_row(seven, in_row, has_signs=True).confidence > 0.9
 
 
 @pytest.mark.parametrize("others", [0, 1])

@@ -8,12 +8,8 @@ import pytest
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Prediction
-from digitkit.reading.context import (
-    context_features,
-    own_features,
-    rescore,
-)
-from digitkit.reading.detections import Classified, Detection
+from digitkit.reading.context import context_features, own_features, rescore
+from digitkit.reading.detections import ClassifiedDetection, Detection
 from digitkit.reading.detector import Maps
 from digitkit.reading.fine import MAX_FINE_PIXELS, choose_tiles, merge_fine
 from digitkit.reading.scales import Candidate, Scale
@@ -126,7 +122,7 @@ def seen(x: int, y: int = 0, *, digit=3, height=40, score=0.9, other=0.0, confid
     prediction = Prediction(digit, confidence, 1.0, probabilities)
     box = (x, y, height * 2 // 3, height)
     detection = Detection(box, np.zeros((4, 4), np.uint8), score, other=other)
-    return Classified(detection, np.zeros((28, 28), np.uint8), prediction)
+    return ClassifiedDetection(detection, np.zeros((28, 28), np.uint8), prediction)
 
 
 def test_what_is_known_of_a_detection():

@@ -10,7 +10,7 @@ from digitkit.datasets.mnist import load_mnist
 from digitkit.images import large
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.masks import connect
+from digitkit.images.masks import connected_components
 from digitkit.reading import pages
 from digitkit.reading.crops import crop_detection
 from digitkit.reading.detector import INK, Detector, Maps
@@ -175,7 +175,7 @@ def test_a_large_digit_is_cut_out_of_the_scale_that_shows_all_of_it():
     maps[0][30:46, 47:53] = maps[1][15:33, 23:27] = 0.9  # at full size, the upper part only
 
     def make_scale(ink, ratio):
-        components, stats = connect((ink > 0).astype(np.uint8))
+        components, stats = connected_components((ink > 0).astype(np.uint8))
         seen = Maps(ink, np.zeros_like(ink), np.zeros_like(ink), np.zeros((4, *ink.shape)))
         return Scale((ratio, ratio), seen, components, stats[:, cv2.CC_STAT_AREA])
 

@@ -11,7 +11,7 @@ from support.rows import write
 from digitkit.images.cv import cv2
 from digitkit.reading.fields import Field
 from digitkit.reading.fitting import apply_field
-from digitkit.reading.plausibility import doubt_shapes, is_ring
+from digitkit.reading.plausibility import is_ring, reject_implausible
 from digitkit.reading.tracking import Tracker
 from digitkit.sources.frames import Frame
 
@@ -38,7 +38,7 @@ def test_punched_holes_are_no_zeros(reader, one_of_each):
 )
 def test_only_a_1_is_as_narrow_as_a_stroke(value, width, is_digit):
     digit = replace(make_digit({value: 0.99}), box=(0, 0, width, 60))
-    (kept,) = doubt_shapes([digit], [], MagicMock(), MagicMock())
+    (kept,) = reject_implausible([digit], [], MagicMock(), MagicMock())
     assert kept.accepted == is_digit
 
 

@@ -9,10 +9,10 @@ from support.rows import around, write
 
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.detections import Assembled, Detection
+from digitkit.reading.detections import Detection, PageContent
 from digitkit.reading.pages import detect_digits
 from digitkit.reading.results import Digit, Mark
-from digitkit.reading.slant import choose_rows, estimate_slant, make_slanted, make_upright
+from digitkit.reading.slant import choose_rows, deslant, estimate_slant, undo_deslant
 
 
 def slanted(text: str, one_of_each, slant: float, step: int = 42) -> np.ndarray:
@@ -100,7 +100,7 @@ def test_shapes_that_lean_to_both_sides_show_no_slant():
 @pytest.mark.parametrize("slant", [-0.5, 0.5])
 def test_an_image_is_sheared_at_all_sizes(one_of_each, slant):
     whole = GreyImage.from_pixels(cv2.resize(slanted("1", one_of_each, slant), None, fx=8, fy=8))
-    upright = make_upright(whole, slant)
+    upright = deslant(whole, slant)
     left, top, right, bottom = around(upright.halved(0))
     for times in range(1, 4):
         pixels = upright.halved(times)
@@ -116,17 +116,17 @@ def one(value: int, x: int, row: int = 0) -> Digit:
     return make_digit({value: 1.0}, x=x, row=row)
 
 
-def as_rows(*digits, marks=()) -> Assembled:
-    return Assembled(digits, tuple(marks), 0.0)
+def as_rows(*digits, marks=()) -> PageContent:
+    return PageContent(digits, tuple(marks), 0.0)
 
 
 @pytest.fixture
-def doubtful() -> Assembled:
+def doubtful() -> PageContent:
     """1?3: the second digit is not accepted."""
     return as_rows(one(1, 0), replace(one(2, 40), accepted=False), one(3, 80))
 
 
-def texts(rows: Assembled) -> list[int]:
+def texts(rows: PageContent) -> list[int]:
     return [digit.digit for digit in rows.digits]
 
 
@@ -177,6 +177,6 @@ def test_a_lone_shape_is_not_a_digit_because_it_is_one_when_upright():
 def test_what_was_sheared_is_put_back():
     digit = one(4, 100)
     x, y, w, h = digit.box
-    (back,) = make_slanted(as_rows(digit), 0.5, (400, 600)).digits
+    (back,) = undo_deslant(as_rows(digit), 0.5, (400, 600)).digits
     assert back.box == (round(x - 0.5 * (y + h)), y, round(w + 0.5 * h), h)
     assert back.level_box == (round(x - 0.5 * (y + h / 2)), y, w, h)

@@ -9,7 +9,7 @@ from support.rows import around, write
 from digitkit import Digit
 from digitkit.images.cv import cv2
 from digitkit.reading.results import Mark
-from digitkit.reading.words import WORD_WEIGHTS, doubt_words, find_words
+from digitkit.reading.words import WORD_WEIGHTS, find_words, rescore_words
 from digitkit.training.scenes.fonts import Font, load_fonts
 
 
@@ -91,7 +91,7 @@ def accepted(
     digits: Sequence[Digit], marks: Sequence[Mark] = (), grey: float | None = None
 ) -> list[int]:
     asked = {} if grey is None else {i: grey for i, each in enumerate(digits) if each.accepted}
-    settled = doubt_words(digits, marks, asked, 0.9)
+    settled = rescore_words(digits, marks, asked, 0.9)
     assert [each.box for each in settled] == [each.box for each in digits]
     return [each.digit for each in settled if each.accepted]
 

@@ -5,7 +5,7 @@ import pytest
 
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.outline import missing_margin
+from digitkit.reading.margins import required_margin
 
 PAPER, DARK = 235, 35
 
@@ -65,15 +65,15 @@ def test_a_stroke_that_the_border_cuts_goes_on(page, side):
         "top": np.s_[rows.start + 14 : rows.stop, columns],
         "bottom": np.s_[rows.start : rows.stop - 14, columns],
     }[side]
-    assert not missing_margin(GreyImage.from_pixels(page[cut].copy()))
+    assert not required_margin(GreyImage.from_pixels(page[cut].copy()))
 
 
 def test_a_margin_is_only_missing_where_ink_ends_at_the_border(page):
-    assert not missing_margin(GreyImage.from_pixels(page))  # it has one
+    assert not required_margin(GreyImage.from_pixels(page))  # it has one
     rows, columns = outline(page)
     tight = page[rows, columns].copy()
-    assert missing_margin(GreyImage.from_pixels(tight))
+    assert required_margin(GreyImage.from_pixels(tight))
     framed = tight.copy()
     framed[:2] = DARK  # a border of its own: no paper there
-    assert not missing_margin(GreyImage.from_pixels(framed))
-    assert not missing_margin(GreyImage.from_pixels(tight[:4]))  # too low to tell
+    assert not required_margin(GreyImage.from_pixels(framed))
+    assert not required_margin(GreyImage.from_pixels(tight[:4]))  # too low to tell

@@ -16,15 +16,16 @@ from typing import Literal
 import numpy as np
 
 from digitkit.arrays import F32, Box
+from digitkit.boxes import gap_beside
 from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import LEAST, Weights, combine
-from digitkit.reading.detections import Classified, Classify, Detection, gap_beside
+from digitkit.reading.detections import ClassifiedDetection, Classify, Detection
 from digitkit.reading.grouping import NEAR_INK
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import SAME, Line, Peak, match_row, own_peaks
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.shapes import HIGH_STROKE, Shape
-from digitkit.reading.strips import Member, Strip
+from digitkit.reading.strips import RowDigit, Strip
 
 PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
 """The weights that fit best on synthetic images (``benchmarks/line_weights.py``) trust the line
@@ -62,7 +63,7 @@ LOW = 0.45
 """Ink beside a digit is not a part of it if it is higher than this, in heights of the digit."""
 
 WITHIN = 0.25
-"""An upright line at most this far from the middle of an accepted digit is a part of it."""
+"""An vertical line at most this far from the middle of an accepted digit is a part of it."""
 
 MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
@@ -119,9 +120,9 @@ POINT_TOP = 0.25
 """A point is so far below the digits' middles, in heights."""
 
 
-def settle_digits(
-    members: Sequence[Member], lines: Mapping[int, Line], min_confidence: float
-) -> list[Member]:
+def fuse_predictions(
+    members: Sequence[RowDigit], lines: Mapping[int, Line], min_confidence: float
+) -> list[RowDigit]:
     """The members with what both the classifier and their row say, without those that are none.
 
     Args:
@@ -178,7 +179,7 @@ def combine_in_row(own: Prediction, seen: F32, *, has_signs: bool) -> Prediction
 
 def classify_in_line(
     detections: Sequence[Detection], line: Line, classify: Classify
-) -> list[Classified]:
+) -> list[ClassifiedDetection]:
     """Classify detections in a row, each also by what the row shows there."""
     classified = []
     for each in classify(detections):
@@ -192,7 +193,7 @@ def classify_in_line(
 def drop_pieces_of_lines(
     digits: Sequence[Digit], marks: Sequence[Mark]
 ) -> tuple[tuple[Digit, ...], tuple[Mark, ...]]:
-    """The digits and marks; a 1 that continues an upright line of another row is a line, too.
+    """The digits and marks; a 1 that continues an vertical line of another row is a line, too.
 
     Args:
         digits: of the image, with their rows.
@@ -217,8 +218,8 @@ def _continues(digit: Digit, line: Mark) -> bool:
     )
 
 
-def settle_marks(
-    marks: Sequence[Mark], members: Sequence[Member], lines: Mapping[int, Line]
+def reclassify_marks(
+    marks: Sequence[Mark], members: Sequence[RowDigit], lines: Mapping[int, Line]
 ) -> tuple[Mark, ...]:
     """The marks as their rows show them: ink may be a sign or part of a digit, and a sign a digit.
 
@@ -235,7 +236,7 @@ def settle_marks(
     return tuple(settled)
 
 
-def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) -> list[Mark]:
+def _settle_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Line) -> list[Mark]:
     strip = line.strip
     own, found, matches, apart = match_row(line, members)
     peaks = np.array([peak.x for peak in found])
@@ -275,7 +276,7 @@ def _settle_row(marks: Sequence[Mark], members: Sequence[Member], line: Line) ->
 
 
 def _tell_apart(
-    mark: Mark, seen: F32, x: float, line: Line, own: Sequence[Member]
+    mark: Mark, seen: F32, x: float, line: Line, own: Sequence[RowDigit]
 ) -> Literal["sign", "letter", "ink"]:
     """Classify ink that is not a point, a comma, a dash or a line.
 
@@ -289,10 +290,14 @@ def _tell_apart(
     strip = line.strip
     _, _, width, height = mark.row_box
     is_no_digit = line.most_digit(mark.box, width) <= SURELY_NONE
-    is_low = height < min(TALL * strip.height, HIGHEST_SIGN * width)
+    is_low = height < min(TALL * strip.digit_height, HIGHEST_SIGN * width)
     if is_no_digit and seen[SIGN] >= SURE_SIGN and is_low:
         return "sign"  # also if it touches a digit
-    if mark.kind == "sign" and max(width, height) <= DOT * strip.height and seen[SIGN] >= SURE_DOT:
+    if (
+        mark.kind == "sign"
+        and max(width, height) <= DOT * strip.digit_height
+        and seen[SIGN] >= SURE_DOT
+    ):
         return "sign"  # in narrow writing the row shows the neighbouring digits here, too
     may_be_sign = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
     if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
@@ -301,43 +306,43 @@ def _tell_apart(
     return "letter" if is_letter and not _is_within(mark, strip, own) else "ink"
 
 
-def _is_within(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:
+def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     """Whether ink stands like a digit of a number, between two others."""
     x, _, width, height = mark.row_box
     boxes = [member.digit.row_box for member in own if member.digit.accepted]
-    near = NEAR_INK * strip.height
+    near = NEAR_INK * strip.digit_height
     before = any(0 <= x - left - wide <= near for left, _, wide, _ in boxes)
     after = any(0 <= left - x - width <= near for left, _, wide, _ in boxes)
-    return before and after and height >= TALL * strip.height
+    return before and after and height >= TALL * strip.digit_height
 
 
-def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:
+def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     """Whether ink that the row shows as a sign has the size of one, and is apart from digits.
 
     Pieces of a broken digit and digits that were missed are signs to the line reader at times.
     """
-    width, height = (side / strip.height for side in mark.row_box[2:])
+    width, height = (side / strip.digit_height for side in mark.row_box[2:])
     if height >= TALL:
         narrow, low = STROKE_SIZE
         return width <= WIDEST_SIGN and not (width < narrow and height < low)
     return _is_apart(mark, strip, own)
 
 
-def _is_apart(mark: Mark, strip: Strip, own: Sequence[Member]) -> bool:
+def _is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     """Whether ink is beside the digits of its row, and touches none."""
     gap = gap_beside(mark.row_box, (member.digit.row_box for member in own))
-    return gap >= TOUCHING * strip.height
+    return gap >= TOUCHING * strip.digit_height
 
 
 def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
     """Whether the row shows a mark at x that looks like a sign as a digit, too."""
     strip = line.strip
-    if mark.row_box[3] < TALL * strip.height:
+    if mark.row_box[3] < TALL * strip.digit_height:
         return False
     has_others = any(
         abs(peak.x - x) > SAME * strip.unit and peak.seen.argmax() == SIGN for peak in line.signs
     )
-    height = mark.row_box[3] / strip.height
+    height = mark.row_box[3] / strip.digit_height
     if height >= HIGH_STROKE:
         least = MAYBE_HIGH
     elif has_others:

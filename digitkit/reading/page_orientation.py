@@ -9,7 +9,7 @@ _DIRECTION_WEIGHTS = {2: 0.5, 3: 1.0, 4: 1.0, 5: 0.5, 7: 1.0}
 2 and 5 resemble themselves in some hands."""
 
 
-def orientation_evidence(digit: Digit) -> float:
+def orientation_score(digit: Digit) -> float:
     """Evidence of one digit for the way the image is turned, -0.05 to 1.5.
 
     Turned the wrong way, fewer digits are accepted, and most of them show no direction. What is in

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.reading.detections import gap_beside
+from digitkit.boxes import gap_beside
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Mark
 from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import HALF, STROKE, Member, Placed, Strip
+from digitkit.reading.strips import HALF, STROKE, PlacedDigit, RowDigit, Strip
 
 LEVEL, AROUND = 0.25, 0.45
 """A strike is mostly not further above or below the middle of the digits than the first, in
@@ -67,7 +67,7 @@ INSIDE = 0.3
 on."""
 
 
-def find_strikes(lines: Mapping[int, Line], members: Sequence[Member]) -> Iterator[Mark]:
+def find_strikethroughs(lines: Mapping[int, Line], members: Sequence[RowDigit]) -> Iterator[Mark]:
     """Find the lines through numbers: ink that makes them incomplete.
 
     Args:
@@ -81,8 +81,8 @@ def find_strikes(lines: Mapping[int, Line], members: Sequence[Member]) -> Iterat
                 yield mark
 
 
-def _find_long(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
-    """Level strikes that are as long as ruled lines; `own` are the row's accepted digits."""
+def _find_long(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
+    """Horizontal strikes that are as long as ruled lines; `own` are the row's accepted digits."""
     strip = line.strip
     runs = list(_find_runs(line))
     sides = [_sides_of(strip, each) for each in own] if runs else []
@@ -94,11 +94,11 @@ def _find_long(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
         ]
         if len(crossed) > 1 and _has_no_gaps(line, crossed):
             rows = _rows(strip, LEVEL)
-            shape = strip.shape_of(line.ink.lines.level[rows, start:end], start, rows.start)
+            shape = strip.shape_of(line.ink.lines.horizontal[rows, start:end], start, rows.start)
             yield strip.to_mark("ink", shape)
 
 
-def _find_short(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
+def _find_short(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
     """Straight strikes of any slope through digits that they join; and flat ones through one.
 
     Args:
@@ -107,7 +107,7 @@ def _find_short(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
     """
     strip, ink = line.strip, line.ink
     placed = strip.place(own)
-    groups = dict[int, list[Placed]]()  # by the piece of ink that most of their strokes are in
+    groups = dict[int, list[PlacedDigit]]()  # by the piece of ink that most of their strokes are in
     for each in placed:
         labels, strokes = each.cut(ink.labels)
         counts = np.bincount(labels[strokes > STROKE], minlength=1)
@@ -135,10 +135,10 @@ def _find_short(line: Line, own: Sequence[Member]) -> Iterator[Mark]:
             yield strip.to_mark("ink", strip.shape_of(band, x, y))
 
 
-def _group_on_lines(line: Line, placed: Sequence[Placed]) -> Iterator[list[Placed]]:
+def _group_on_lines(line: Line, placed: Sequence[PlacedDigit]) -> Iterator[list[PlacedDigit]]:
     """Neighbouring digits on what was taken for a ruled line, without which they are apart."""
-    strip, group = line.strip, list[Placed]()
-    is_line = line.ink.lines.level_columns(_rows(strip, AROUND))
+    strip, group = line.strip, list[PlacedDigit]()
+    is_line = line.ink.lines.horizontal_columns(_rows(strip, AROUND))
     for each in sorted(placed, key=lambda one: one.left):
         left, right = max(each.left, 0), each.left + each.ink.shape[1]
         end = group[-1].left + group[-1].ink.shape[1] if group else left
@@ -152,11 +152,11 @@ def _group_on_lines(line: Line, placed: Sequence[Placed]) -> Iterator[list[Place
         yield group
 
 
-def _is_alone(placed: Placed, own: Sequence[Member], strip: Strip) -> bool:
+def _is_alone(placed: PlacedDigit, own: Sequence[RowDigit], strip: Strip) -> bool:
     """Whether a digit is a number by itself, and has no bar of its own."""
     digit = placed.member.digit
     others = (each.digit.row_box for each in own if each is not placed.member)
-    is_apart = gap_beside(digit.row_box, others) >= APART * strip.height
+    is_apart = gap_beside(digit.row_box, others) >= APART * strip.digit_height
     return is_apart and digit.digit not in BARRED
 
 
@@ -214,17 +214,17 @@ def _find_straight(
     return columns, rows
 
 
-def _sides_of(strip: Strip, member: Member) -> tuple[float, float]:
+def _sides_of(strip: Strip, member: RowDigit) -> tuple[float, float]:
     """The left and right side of a digit, pixels of the strip."""
     shape = strip.shape_of_member(member)
     return shape.left * strip.unit, (shape.left + shape.width) * strip.unit
 
 
 def _find_runs(line: Line) -> Iterator[tuple[int, int]]:
-    """Where level lines through the middle of a strip begin and end, if both are in it, pixels."""
+    """Where horizontal lines through the middle of a strip begin and end within it, pixels."""
     strip, lines = line.strip, line.ink.lines
-    columns = np.flatnonzero(lines.level_columns(_rows(strip, AROUND)))
-    in_middle = lines.level_columns(_rows(strip, LEVEL))
+    columns = np.flatnonzero(lines.horizontal_columns(_rows(strip, AROUND)))
+    in_middle = lines.horizontal_columns(_rows(strip, LEVEL))
     room, width = INSIDE * strip.unit, strip.shape[1]
     for run in _split(columns, GAP * strip.unit):
         start, end = int(run[0]), int(run[-1]) + 1

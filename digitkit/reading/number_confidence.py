@@ -14,7 +14,7 @@ import numpy as np
 
 from digitkit.arrays import F64
 from digitkit.reading.confidence import format_confidence
-from digitkit.reading.context import weigh
+from digitkit.reading.context import predict_logistic
 from digitkit.reading.results import Digit
 
 NUMBER_WEIGHTS: tuple[float, ...] = (
@@ -100,7 +100,7 @@ def number_features(
 
 def number_confidence(features: F64) -> float:
     """The probability that a number is right, from `number_features`; 0–1."""
-    return float(weigh(features[None, :], NUMBER_WEIGHTS)[0])
+    return float(predict_logistic(features[None, :], NUMBER_WEIGHTS)[0])
 
 
 def describe_doubt(confidence: float) -> str:

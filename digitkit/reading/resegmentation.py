@@ -15,17 +15,17 @@ from typing import NamedTuple
 import numpy as np
 
 from digitkit.arrays import F32, I32, U8
+from digitkit.boxes import clip_box, overlap_fraction
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.crops import clip_box
-from digitkit.reading.detections import Classified, Classify, Detection, common_fraction
+from digitkit.reading.detections import ClassifiedDetection, Classify, Detection
+from digitkit.reading.fusion import MAYBE_SIGN, combine_in_row
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import Line, RowMatch, match_row
 from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond, is_written
-from digitkit.reading.second_look import OVERLAP, to_detection
-from digitkit.reading.settling import MAYBE_SIGN, combine_in_row
+from digitkit.reading.missed_digits import OVERLAP, to_detection
 from digitkit.reading.shapes import Shape
-from digitkit.reading.strips import STROKE, Member, Placed, Strip
+from digitkit.reading.strips import STROKE, PlacedDigit, RowDigit, Strip
 
 NEAR_PEAK = 0.55
 """An accepted digit at which the row shows no middle may be a part of another one if their middles
@@ -56,25 +56,25 @@ class _Part:
     x: int
     y: int
     ink: U8
-    member: Member | None = None
+    member: RowDigit | None = None
 
 
 class _Proposal(NamedTuple):
     """A digit and a part, cut out as one; and what the row shows there, float32 ``[13]``."""
 
-    member: Member
+    member: RowDigit
     part: _Part
     detection: Detection
     seen: F32
 
 
-def recut_digits(
+def resegment_digits(
     image: GreyImage,
-    members: Sequence[Member],
+    members: Sequence[RowDigit],
     lines: Mapping[int, Line],
     classify: Classify,
     min_confidence: float,
-) -> list[Member]:
+) -> list[RowDigit]:
     """The members of an image, those that were cut out too small with all of their ink.
 
     Args:
@@ -94,7 +94,7 @@ def recut_digits(
     if not proposals:
         return list(members)
     classified = classify([proposal.detection for proposal in proposals])
-    confirmed = list[tuple[_Proposal, Member]]()
+    confirmed = list[tuple[_Proposal, RowDigit]]()
     for proposal, each in zip(proposals, classified, strict=True):
         whole = _confirm(proposal, each, min_confidence)
         if whole is not None:
@@ -106,7 +106,7 @@ def recut_digits(
             each[0].member.digit.confidence - each[1].digit.confidence,
         )
     )
-    changed = dict[Member, Member | None]()  # None for parts of others
+    changed = dict[RowDigit, RowDigit | None]()  # None for parts of others
     taken = list[_Part]()
     for (member, part, _, _), whole in confirmed:
         if member in changed or part.member in changed or part in taken:
@@ -123,11 +123,13 @@ def recut_digits(
     return [member for member in found if member is not None]
 
 
-def _shares_box(a: Member, b: Member) -> bool:
-    return common_fraction(a.digit.row_box, b.digit.row_box) > OVERLAP
+def _shares_box(a: RowDigit, b: RowDigit) -> bool:
+    return overlap_fraction(a.digit.row_box, b.digit.row_box) > OVERLAP
 
 
-def _confirm(proposal: _Proposal, classified: Classified, min_confidence: float) -> Member | None:
+def _confirm(
+    proposal: _Proposal, classified: ClassifiedDetection, min_confidence: float
+) -> RowDigit | None:
     """The digit with its part, if both networks see it, or one that is likelier than both were."""
     digit, part, own = proposal.member.digit, proposal.part.member, classified.prediction
     both = combine_in_row(own, proposal.seen, has_signs=True)
@@ -141,10 +143,10 @@ def _confirm(proposal: _Proposal, classified: Classified, min_confidence: float)
     if not is_clear:
         return None
     whole = replace(classified, prediction=both).to_digit(score=1.0, accepted=True)
-    return Member(replace(whole, row=digit.row), classified.detection)
+    return RowDigit(replace(whole, row=digit.row), classified.detection)
 
 
-def _propose(line: Line, members: Sequence[Member]) -> Iterator[_Proposal]:
+def _propose(line: Line, members: Sequence[RowDigit]) -> Iterator[_Proposal]:
     """Each digit of a row with what is beside it."""
     strip = line.strip
     placed = strip.place(members)
@@ -168,7 +170,7 @@ def _propose(line: Line, members: Sequence[Member]) -> Iterator[_Proposal]:
                 yield _Proposal(member, part, to_detection(line, shape), seen)
 
 
-def _draw_owners(strip: Strip, placed: Sequence[Placed]) -> tuple[I32, dict[Member, int]]:
+def _draw_owners(strip: Strip, placed: Sequence[PlacedDigit]) -> tuple[I32, dict[RowDigit, int]]:
     """Number the digits from 1, and mark which one each pixel of the strip belongs to.
 
     Returns:

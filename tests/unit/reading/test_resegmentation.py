@@ -11,12 +11,12 @@ from support.rows import write_row
 
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
-from digitkit.reading import recut
-from digitkit.reading.detections import Classified, Detection
+from digitkit.reading import resegmentation
+from digitkit.reading.detections import ClassifiedDetection, Detection
 from digitkit.reading.line_reader import HEIGHT, NONE
 from digitkit.reading.lines import Line, Peak, _match_peaks
 from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import Member, Strip
+from digitkit.reading.strips import RowDigit, Strip
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_digit_that_was_detected_twice_is_one(reader, one_of_each, detect, dig
 def test_a_second_box_in_a_digit_that_is_not_joined_is_in_doubt(
     reader, one_of_each, detect, monkeypatch
 ):
-    monkeypatch.setattr(recut, "_confirm", lambda *_: None)
+    monkeypatch.setattr(resegmentation, "_confirm", lambda *_: None)
     detect(2, lambda found: [cut(found, 0, 0, 0.4, 1), cut(found, 0.2, 0, 1, 1)])
     (number,) = reader.read(write_row("28653", one_of_each)).numbers
     assert not number.complete
@@ -140,14 +140,14 @@ def seen_as(*likely: tuple[int, float]) -> np.ndarray:
 def test_when_ink_is_a_part_of_a_digit(before, own, seen, confirmed):
     digit = make_digit({before[0]: before[1]})
     detection = Detection(digit.box, np.full((60, 30), 255, np.uint8))
-    proposal = recut._Proposal(
-        Member(digit, detection), recut._Part(0, 0, detection.ink), detection, seen_as(*seen)
-    )
+    part = resegmentation._Part(0, 0, detection.ink)
+    proposal = resegmentation._Proposal(RowDigit(digit, detection), part, detection, seen_as(*seen))
     rest = (1 - own[1]) / 9
     probabilities = np.full(10, rest, np.float32)
     probabilities[own[0]] = own[1]
     prediction = Prediction(own[0], own[1], 1.0, probabilities)
-    whole = recut._confirm(proposal, Classified(detection, digit.image, prediction), 0.85)
+    classified = ClassifiedDetection(detection, digit.image, prediction)
+    whole = resegmentation._confirm(proposal, classified, 0.85)
     assert (whole is not None) == confirmed
     assert whole is None or (whole.digit.digit, whole.digit.accepted) == (own[0], True)
 
@@ -176,7 +176,7 @@ def test_alike_digits_closer_than_strokes_are_one_unless_they_are_ones(digit, co
 def test_a_wide_digit_in_which_the_row_shows_two_is_matched_with_its_own(one_of_each):
     box = 20, 0, 24, 28
     digit = replace(make_digit({9: 0.99}), box=box)
-    member = Member(digit, Detection(box, one_of_each[9]))
+    member = RowDigit(digit, Detection(box, one_of_each[9]))
     middle = np.array([[32.0, 0.0]])
     strip = cast("Strip", SimpleNamespace(unit=28.0, locate=lambda boxes: middle))
     classes = np.eye(NONE + 1, dtype=np.float32)

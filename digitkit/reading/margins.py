@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import U8
+from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.crops import clip_box
 from digitkit.reading.results import Digit, Mark
 
 MARGIN = 0.1
@@ -45,7 +45,7 @@ SAMPLED = 100
 _Found = TypeVar("_Found", Digit, Mark)
 
 
-def missing_margin(image: GreyImage) -> int:
+def required_margin(image: GreyImage) -> int:
     """How much paper an image needs around it, pixels; 0 for one that is not cut out like that."""
     if image.halvings or min(image.shape) <= DEPTH:
         return 0
@@ -78,7 +78,7 @@ def _ends_there(levels: npt.NDArray[np.int16], limit: float) -> bool:
     )
 
 
-def put_paper_around(image: GreyImage, margin: int) -> GreyImage:
+def add_margin(image: GreyImage, margin: int) -> GreyImage:
     """The image with a margin, pixels, of the level that most of its border has."""
     grey = image.reduced
     sides = (margin,) * 4
@@ -86,7 +86,7 @@ def put_paper_around(image: GreyImage, margin: int) -> GreyImage:
     return GreyImage.from_pixels(np.asarray(wider, np.uint8))
 
 
-def without_margin(
+def remove_margin(
     found: Iterable[_Found], margin: int, shape: tuple[int, int]
 ) -> tuple[_Found, ...]:
     """What was found in an image with a margin, pixels, as it is in the image of this shape."""

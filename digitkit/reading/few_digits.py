@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from digitkit.arrays import U8
+from digitkit.boxes import turn_points
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.combining import DIGITS
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.results import Digit
 from digitkit.reading.single import LoadGrey
-from digitkit.reading.strips import Member
-from digitkit.reading.tilt import turn_points
+from digitkit.reading.strips import RowDigit
 
 FEW = 5
 """Maximum number of accepted digits of a page on which digits are looked at in grey."""
@@ -28,8 +28,8 @@ ROOM = 1.6
 """Side of the square around a digit that is looked at in grey, in the longer side of the digit."""
 
 
-def look_at_few(
-    digits: Sequence[Digit], members: Sequence[Member], image: GreyImage, load_grey: LoadGrey
+def read_few_in_grey(
+    digits: Sequence[Digit], members: Sequence[RowDigit], image: GreyImage, load_grey: LoadGrey
 ) -> dict[int, float]:
     """What the grey classifier says of the digits of a page with few, where no others tell.
 
@@ -56,7 +56,7 @@ def look_at_few(
 
 
 def _cut_between(
-    image: GreyImage, digits: Sequence[Digit], members: Sequence[Member], place: int
+    image: GreyImage, digits: Sequence[Digit], members: Sequence[RowDigit], place: int
 ) -> U8:
     """A square around a digit without its neighbours in its row, uint8 ``[S, W]``.
 
@@ -77,7 +77,7 @@ def _cut_between(
     return square[:, first:last]
 
 
-def cut_around(image: GreyImage, member: Member) -> U8:
+def cut_around(image: GreyImage, member: RowDigit) -> U8:
     """A square around a digit, turned so that its row is level; uint8 ``[S, S]``."""
     x, y, width, height = member.digit.box
     halvings = sharp_halvings(image, height)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F64
-from digitkit.reading.detections import blocks
+from digitkit.boxes import chunk_slices
 from digitkit.reading.parts import digit_gaps, measure_height, place_parts, rows_with_line
 from digitkit.reading.results import Digit, Mark, Number
 
@@ -38,7 +38,7 @@ ALIKE = 1.6
 """Maximum ratio between the heights of two digits of one number."""
 
 
-def doubt_numbers(
+def flag_numbers(
     numbers: Sequence[Number],
     digits: Sequence[Digit],
     marks: Sequence[Mark] = (),
@@ -96,7 +96,7 @@ def _find_spaces(number: Number) -> list[int]:
 
 
 def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
-    """Whether several rows nearby have an upright line at a place with digits on both sides.
+    """Whether several rows nearby have an vertical line at a place with digits on both sides.
 
     A digit at the end of a number may be across a line of a table.
     """
@@ -136,7 +136,7 @@ def _find_torn(accepted: Sequence[Digit]) -> set[Digit]:
     boxes: F64 = np.array([digit.row_box for digit in accepted], np.float64)
     rows = np.array([digit.row for digit in accepted])
     torn = set[Digit]()
-    for some in blocks(len(accepted)):
+    for some in chunk_slices(len(accepted)):
         is_torn = _are_nearly_level(boxes[some], boxes) & (rows[some, None] != rows)
         torn.update(accepted[some.start + i] for i in np.flatnonzero(is_torn.any(1)).tolist())
     return torn

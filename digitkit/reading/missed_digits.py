@@ -15,24 +15,18 @@ from dataclasses import replace
 import numpy as np
 
 from digitkit.arrays import U8
+from digitkit.boxes import clip_box, overlap_fraction
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.crops import clip_box
-from digitkit.reading.detections import (
-    MIN_REPORTED,
-    Classified,
-    Classify,
-    Detection,
-    common_fraction,
-)
+from digitkit.reading.detections import MIN_REPORTED, ClassifiedDetection, Classify, Detection
+from digitkit.reading.fusion import classify_in_line
 from digitkit.reading.line_reader import LineReader
 from digitkit.reading.lines import Line, match_row, read_line
 from digitkit.reading.marks import beyond
 from digitkit.reading.results import Digit
-from digitkit.reading.settling import classify_in_line
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import BAND, Member, Strip, group_rows
+from digitkit.reading.strips import BAND, RowDigit, Strip, group_rows
 
 HALF_WIDTH = 0.65
 """A digit reaches at most this far to either side of its middle, in heights."""
@@ -61,14 +55,14 @@ ROUNDS = 3
 """Maximum number of times that a row is read again because it has grown."""
 
 
-def look_again(
+def find_missed_digits(
     image: GreyImage,
-    members: Sequence[Member],
+    members: Sequence[RowDigit],
     lines: Mapping[int, Line],
     reader: LineReader,
     classify: Classify,
     min_confidence: float,
-) -> tuple[list[Member], dict[int, Line]]:
+) -> tuple[list[RowDigit], dict[int, Line]]:
     """Find the digits of an image's rows that were not detected as they are.
 
     Args:
@@ -104,12 +98,12 @@ def look_again(
 
 
 def _insert(
-    members: Sequence[Member], new: Sequence[Member], replaced: Sequence[Member]
-) -> list[Member]:
+    members: Sequence[RowDigit], new: Sequence[RowDigit], replaced: Sequence[RowDigit]
+) -> list[RowDigit]:
     """The members in reading order with new ones, without those that these replace."""
     kept = [member for member in members if member not in replaced]
 
-    def place(member: Member) -> tuple[int, int]:
+    def place(member: RowDigit) -> tuple[int, int]:
         x, _, w, _ = member.digit.row_box
         return member.digit.row, 2 * x + w
 
@@ -119,10 +113,10 @@ def _insert(
 def _look_at(
     image: GreyImage,
     line: Line,
-    members: Sequence[Member],
+    members: Sequence[RowDigit],
     classify: Classify,
     min_confidence: float,
-) -> tuple[list[Member], list[Member]]:
+) -> tuple[list[RowDigit], list[RowDigit]]:
     """The digits of a row that were found, and the doubtful ones that these replace."""
     strip = line.strip
     own, peaks, matches, apart = match_row(line, members)
@@ -144,11 +138,11 @@ def _look_at(
     ]
     detections = [to_detection(line, shape) for _, shape in attempts]
     classified = classify_in_line(detections, line, classify)
-    best = dict[int, Classified]()
+    best = dict[int, ClassifiedDetection]()
     for (i, _), each in zip(attempts, classified, strict=True):
         if i not in best or each.prediction.confidence > best[i].prediction.confidence:
             best[i] = each
-    new, replaced = list[Member](), list[Member]()
+    new, replaced = list[RowDigit](), list[RowDigit]()
     for i, each in best.items():
         known, confidence = matches[i], each.prediction.confidence
         if confidence < MIN_REPORTED or (known and confidence <= known.digit.confidence):
@@ -159,13 +153,15 @@ def _look_at(
         digit = each.to_digit(score=1.0, accepted=accepts, cut=is_cut)
         if any(_is_same(digit, other.digit) for other in (*accepted, *new)):
             continue
-        new.append(Member(replace(digit, row=strip.row), each.detection))
+        new.append(RowDigit(replace(digit, row=strip.row), each.detection))
         if known:
             replaced.append(known)
     return new, [*replaced, *_find_parts(strip, own, new)]
 
 
-def _find_parts(strip: Strip, own: Sequence[Member], new: Sequence[Member]) -> Iterator[Member]:
+def _find_parts(
+    strip: Strip, own: Sequence[RowDigit], new: Sequence[RowDigit]
+) -> Iterator[RowDigit]:
     """The doubtful digits of a row whose ink belongs to new ones that are accepted."""
     accepted = [member for member in new if member.digit.accepted]
     if not accepted:
@@ -179,7 +175,7 @@ def _find_parts(strip: Strip, own: Sequence[Member], new: Sequence[Member]) -> I
             yield member
 
 
-def _within(image: GreyImage, found: Classified) -> tuple[Classified, bool]:
+def _within(image: GreyImage, found: ClassifiedDetection) -> tuple[ClassifiedDetection, bool]:
     """What was found without what is beyond the image's border, which cuts it then."""
     height, width = image.shape
     x, y, w, h = found.detection.box
@@ -191,7 +187,7 @@ def _within(image: GreyImage, found: Classified) -> tuple[Classified, bool]:
 
 def _is_same(a: Digit, b: Digit) -> bool:
     """Whether two digits are one: they are alike, and at the same place of their row."""
-    return a.digit == b.digit and common_fraction(a.row_box, b.row_box) > OVERLAP
+    return a.digit == b.digit and overlap_fraction(a.row_box, b.row_box) > OVERLAP
 
 
 def _cut_out(line: Line, taken: U8, x: float, middles: Sequence[float]) -> Iterator[Shape]:
