@@ -310,7 +310,7 @@ def _find_edges(grey: U8, darkness: U8) -> U8:
 
 
 def ink_threshold(inks: list[FieldInk]) -> float:
-    """From which darkness on a pixel is ink, 0–255: by how dark a form's handwriting is."""
+    """Minimum darkness of ink, 0–255: by how dark a form's handwriting is."""
     strong = [one.ink[one.ink >= MIN_INK] for one in inks]
     values = np.concatenate(strong) if strong else np.empty(0, np.uint8)
     if len(values) < 30:

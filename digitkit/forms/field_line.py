@@ -52,7 +52,7 @@ class FieldLine:
 
 
 def read_field(
-    reader: LineReader, ink: FieldInk, box: Box, level: float, places: Sequence[Place]
+    reader: LineReader, ink: FieldInk, box: Box, threshold: float, places: Sequence[Place]
 ) -> FieldLine:
     """Read a field as a whole.
 
@@ -60,7 +60,7 @@ def read_field(
         reader: the network.
         ink: of the field.
         box: of the field.
-        level: from which darkness on it is ink.
+        threshold: minimum darkness of ink, 0–255.
         places: the boxes of its ink.
     """
     if not places:
@@ -70,7 +70,7 @@ def read_field(
     height = float(np.median(tall[:, 3])) * ink.ratio
     middle = (float(np.median(tall[:, 1] + tall[:, 3] / 2)) - ink.origin[1]) * ink.ratio
     scale = UNIT / max(height, 1.0)
-    line = reader.read(_to_line(ink.ink, level, scale, middle))
+    line = reader.read(_to_line(ink.ink, threshold, scale, middle))
     left, _, right, _ = ink.to_pixels(box)
     digits = list[float]()
     for peak in find_peaks(line, 1 / scale, height):
@@ -96,9 +96,9 @@ def sees_other(seen: F32 | None, digit: int, least: float) -> bool:
     return other != digit and bool(seen[other] > least)
 
 
-def _to_line(ink: U8, level: float, scale: float, middle: float) -> U8:
+def _to_line(ink: U8, threshold: float, scale: float, middle: float) -> U8:
     """The ink as the line reader takes it, with the middle of its digits in the middle."""
-    strong = ink[ink >= level]
+    strong = ink[ink >= threshold]
     full = float(np.percentile(strong, BRIGHT)) if len(strong) else 255.0
     bright = cv2.convertScaleAbs(ink, alpha=255 / max(full, 1.0))
     columns = max(1, round(ink.shape[1] * scale / COLUMN))

@@ -208,15 +208,18 @@ class Form:
         self, known: _Known, image: GreyImage, placement: Placement
     ) -> dict[str, Hypotheses]:
         inks = [cutter.cut(image, placement) for cutter in known.cutters]
-        level = ink_threshold([ink for ink in inks if ink.is_inside])
+        threshold = ink_threshold([ink for ink in inks if ink.is_inside])
         # Of a black-and-white scan of pale print none is there.
         has_print = any(ink.is_known for ink in inks)
         pairs = [
-            (one, cutter.taller.cut(image, placement) if is_cut_off(ink, one.box, level) else ink)
+            (
+                one,
+                cutter.taller.cut(image, placement) if is_cut_off(ink, one.box, threshold) else ink,
+            )
             for one, cutter, ink in zip(known.template.fields, known.cutters, inks, strict=True)
         ]
         cut: list[Comb | Lattice] = [
-            (cut_cells if one.cells else cut_lattice)(one, ink, level, self.line_reader)
+            (cut_cells if one.cells else cut_lattice)(one, ink, threshold, self.line_reader)
             for one, ink in pairs
         ]
         # One batch for all fields.
@@ -237,20 +240,20 @@ class Form:
                 hypotheses = comb_hypotheses(one, part, both, own, seen)
             if not ink.is_inside:
                 hypotheses = Hypotheses(doubts=("is not completely in the picture",))
-            elif doubt := _find_doubt(ink, one.box, level, has_print=has_print):
+            elif doubt := _find_doubt(ink, one.box, threshold, has_print=has_print):
                 doubts = dict.fromkeys((*hypotheses.doubts, doubt))
                 hypotheses = replace(hypotheses, doubts=tuple(doubts))
             found[one.name] = hypotheses
         return found
 
 
-def _find_doubt(ink: FieldInk, box: Box, level: float, *, has_print: bool) -> str | None:
+def _find_doubt(ink: FieldInk, box: Box, threshold: float, *, has_print: bool) -> str | None:
     """Why a field is doubtful whatever is read in it; None if nothing is wrong with it."""
     if has_print and not ink.is_known:
         return "the print around it is not the template's"
-    if is_cut_off(ink, box, level):
+    if is_cut_off(ink, box, threshold):
         return OVER_EDGE
-    return find_obstruction(ink, box, level)
+    return find_obstruction(ink, box, threshold)
 
 
 def _prepare(template: Template) -> _Known:

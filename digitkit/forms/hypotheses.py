@@ -149,7 +149,7 @@ def word_doubt(predictions: Sequence[Prediction]) -> tuple[str, ...]:
 # --- combs ---
 
 
-def cut_cells(one: FormField, ink: FieldInk, level: float, reader: LineReader) -> Comb:
+def cut_cells(one: FormField, ink: FieldInk, threshold: float, reader: LineReader) -> Comb:
     """The ink of each cell of a comb.
 
     A connected stroke belongs to the cell that has most of it, also where it reaches out; one that
@@ -158,7 +158,7 @@ def cut_cells(one: FormField, ink: FieldInk, level: float, reader: LineReader) -
     Args:
         one: the field, with cells.
         ink: of the field.
-        level: from which darkness on it is ink.
+        threshold: minimum darkness of ink, 0–255.
         reader: the line reader, which reads the field as a whole.
 
     Raises:
@@ -169,7 +169,7 @@ def cut_cells(one: FormField, ink: FieldInk, level: float, reader: LineReader) -
     borders = [(end + start) / 2 for end, start in zip(ends, edges[1:], strict=False)]
     width = ink.ink.shape[1]
     columns = np.searchsorted(np.array(borders), np.arange(width) + 0.5).astype(np.int64)
-    owner, is_over = _assign(one, ink, level, columns)
+    owner, is_over = _assign(one, ink, threshold, columns)
     cells = []
     for i in range(len(one.cells)):
         mine = (owner == i + 1).astype(np.uint8)
@@ -183,12 +183,12 @@ def cut_cells(one: FormField, ink: FieldInk, level: float, reader: LineReader) -
             CellInk(normal_form(own_ink(ink.ink[part], mine[part])), ink.to_reference(x, y, w, h))
         )
     written = [cell.box for cell in cells if cell.image is not None]
-    line = read_field(reader, ink, one.box, level, written)
+    line = read_field(reader, ink, one.box, threshold, written)
     return Comb(tuple(cells), (OVER_EDGE,) * is_over, line)
 
 
 def _assign(
-    one: FormField, ink: FieldInk, level: float, columns: npt.NDArray[np.int64]
+    one: FormField, ink: FieldInk, threshold: float, columns: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int32], bool]:
     """Which cell each pixel of ink belongs to, from 1; 0 for none. int32 ``[h, w]``.
 
@@ -196,7 +196,7 @@ def _assign(
     """
     left, top, right, bottom = ink.to_pixels(one.box)
     height, count = bottom - top, len(one.cells)
-    labels, stats = connected_components((ink.ink >= level).astype(np.uint8))
+    labels, stats = connected_components((ink.ink >= threshold).astype(np.uint8))
     pieces = len(stats)
     shares = np.bincount(
         (labels.astype(np.int64) * count + columns[None, :]).ravel(), minlength=pieces * count
@@ -207,7 +207,7 @@ def _assign(
     across = stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] / 2
     high = stats[:, cv2.CC_STAT_HEIGHT]
     down = stats[:, cv2.CC_STAT_TOP] + high / 2
-    written = ~find_residue(ink, labels, stats, level)
+    written = ~find_residue(ink, labels, stats, threshold)
     written[0] = False
     reaches = down + high / 2 > (top + bottom) / 2
     own = written & ((down > top) | reaches) & (down < bottom) & (across > left) & (across < right)

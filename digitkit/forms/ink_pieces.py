@@ -42,7 +42,7 @@ DARK = 0.45
 
 
 def find_residue(
-    one: FieldInk, labels: npt.NDArray[np.int32], stats: npt.NDArray[np.int32], level: float
+    one: FieldInk, labels: npt.NDArray[np.int32], stats: npt.NDArray[np.int32], threshold: float
 ) -> npt.NDArray[np.bool_]:
     """Which connected pieces of ink are remainders of print: next to it, and pale or thin.
 
@@ -50,7 +50,7 @@ def find_residue(
         one: the field's ink.
         labels: of its pieces, int32 ``[h, w]``.
         stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
-        level: from which darkness on it is ink.
+        threshold: minimum darkness of ink, 0–255.
     """
     count = len(stats)
     flat = labels.ravel()
@@ -58,7 +58,7 @@ def find_residue(
     beside = np.bincount(flat, one.near.ravel(), count) / area
     darkness = np.bincount(flat, one.ink.ravel(), count) / area
     side = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
-    pale = (beside > 0.7) & (darkness < RESIDUE * level)
+    pale = (beside > 0.7) & (darkness < RESIDUE * threshold)
     width = np.where(darkness < DARK * one.print_level, THIN, HAIR)
     thin = (beside > 0.9) & (area < width * side)
     return np.asarray(pale | thin)
@@ -112,23 +112,23 @@ def is_astride(
     return np.asarray((across > left) & (across < right) & is_high & is_free & ~kept)
 
 
-def is_cut_off(one: FieldInk, box: Box, level: float) -> bool:
+def is_cut_off(one: FieldInk, box: Box, threshold: float) -> bool:
     """Whether ink of the field continues above or below what was cut out.
 
     Args:
         one: the field's ink.
         box: of the field, pixels of the reference.
-        level: from which darkness on it is ink.
+        threshold: minimum darkness of ink, 0–255.
     """
     left, top, right, bottom = one.to_pixels(box)
     columns = slice(max(0, round(left)), round(right))
-    if not (one.ink[[0, -1], columns] >= level).any():
+    if not (one.ink[[0, -1], columns] >= threshold).any():
         return False
-    labels, stats = connected_components((one.ink >= level).astype(np.uint8))
+    labels, stats = connected_components((one.ink >= threshold).astype(np.uint8))
     _, y, _, h, _ = stats.T
     reach = REACH * (bottom - top)
     is_off = (y == 0) & (y + h > top + reach)
     is_off |= (y + h == len(one.ink)) & (y < bottom - reach)
-    is_off &= ~find_residue(one, labels, stats, level)
+    is_off &= ~find_residue(one, labels, stats, threshold)
     is_off[0] = False  # the paper
     return bool(is_off[labels[[0, -1], columns]].any())

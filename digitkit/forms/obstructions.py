@@ -35,7 +35,7 @@ PALE_HEIGHTS = 0.3, 0.95
 """A piece of paler ink between these heights may be a digit, in heights of the field."""
 
 
-def find_obstruction(one: FieldInk, box: Box, level: float) -> str | None:
+def find_obstruction(one: FieldInk, box: Box, threshold: float) -> str | None:
     """Why a field is doubtful, in words; None if nothing is wrong with it.
 
     It is partly covered or crossed out, or paler ink than that of the form may be a digit.
@@ -43,16 +43,16 @@ def find_obstruction(one: FieldInk, box: Box, level: float) -> str | None:
     Args:
         one: the field's ink.
         box: of the field, pixels of the reference.
-        level: from which darkness on it is ink.
+        threshold: minimum darkness of ink, 0–255.
     """
     left, top, right, bottom = (max(0, round(end)) for end in one.to_pixels(box))
     part = slice(top, bottom), slice(left, right)
-    ink = (one.ink[part] >= level).astype(np.uint8)
+    ink = (one.ink[part] >= threshold).astype(np.uint8)
     if one.edges is not None and _is_covered(ink, one.edges[part], one.near[part]):
         return "is partly covered"
     if _is_crossed_out(ink):
         return CROSSED_OUT
-    return "has paler ink, which is not read" if _has_paler_ink(one, box, level) else None
+    return "has paler ink, which is not read" if _has_paler_ink(one, box, threshold) else None
 
 
 def _is_covered(ink: U8, edges: U8, near: U8) -> bool:
@@ -77,7 +77,7 @@ def _is_crossed_out(ink: U8) -> bool:
 
 
 def has_line(ink: U8, length: int) -> bool:
-    """Whether some straight line of this length, level or nearly so, is all ink.
+    """Whether some straight line of this length, horizontal or nearly so, is all ink.
 
     Args:
         ink: uint8 ``[h, w]`` of 0 and 1.
@@ -95,12 +95,12 @@ def has_line(ink: U8, length: int) -> bool:
     return False
 
 
-def _has_paler_ink(one: FieldInk, box: Box, level: float) -> bool:
-    """Whether there is ink as high as a digit in a field of which nothing is as dark as `level`."""
+def _has_paler_ink(one: FieldInk, box: Box, threshold: float) -> bool:
+    """Whether a field has ink as high as a digit of which nothing is as dark as `threshold`."""
     left, top, right, bottom = one.to_pixels(box)
     labels, stats = connected_components((one.ink >= MIN_INK).astype(np.uint8))
     is_dark = np.zeros(len(stats), bool)
-    is_dark[labels[one.ink >= level]] = True
+    is_dark[labels[one.ink >= threshold]] = True
     x = stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] / 2
     y = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2
     height = stats[:, cv2.CC_STAT_HEIGHT] / (bottom - top)

@@ -128,25 +128,25 @@ class Lattice:
     line: FieldLine = field(default_factory=FieldLine, repr=False)
 
 
-def cut_lattice(one: FormField, ink: FieldInk, level: float, reader: LineReader) -> Lattice:
+def cut_lattice(one: FormField, ink: FieldInk, threshold: float, reader: LineReader) -> Lattice:
     """Cut the ink of a free field into pieces, and list what may be digits.
 
     Args:
         one: the field.
         ink: of it.
-        level: from which darkness on it is ink.
+        threshold: minimum darkness of ink, 0–255.
         reader: the line reader, which says where its digits are.
 
     Raises:
         ModelRunError: ONNX Runtime fails.
     """
-    strokes = find_strokes(ink, one.box, level)
+    strokes = find_strokes(ink, one.box, threshold)
     if len(strokes.own) > MAX_PIECES:
         return Lattice(doubts=("has too much ink to be read",))
     if not len(strokes.tall):
         return Lattice(doubts=(OVER_EDGE,) * strokes.is_over)
     boxes = strokes.stats[strokes.tall, : cv2.CC_STAT_AREA].tolist()
-    line = read_field(reader, ink, one.box, level, [ink.to_reference(*box) for box in boxes])
+    line = read_field(reader, ink, one.box, threshold, [ink.to_reference(*box) for box in boxes])
     digits = [(x - ink.origin[0]) * ink.ratio for x in line.digits]
     separators, pieces = list[float](), list[_Piece]()
     has_sign = is_crossed_out = False

@@ -74,7 +74,7 @@ class Strokes:
         return is_low and self._share_in_digit(label) <= BESIDE
 
     def may_be_minus(self, label: int) -> bool:
-        """Whether a stroke is short and level, beside or between digits."""
+        """Whether a stroke is short and horizontal, beside or between digits."""
         _, y, w, h = self.stats[label, : cv2.CC_STAT_AREA].tolist()
         if w < max(BAR_SHAPE * h, BAR_WIDTH * self.digit_height):
             return False
@@ -99,19 +99,19 @@ class Strokes:
         return float(common.max() / w)
 
 
-def find_strokes(ink: FieldInk, box: Box, level: float) -> Strokes:
+def find_strokes(ink: FieldInk, box: Box, threshold: float) -> Strokes:
     """Find the strokes of a free field.
 
     Args:
         ink: of the field.
         box: of the field, pixels of the reference.
-        level: from which darkness on it is ink.
+        threshold: minimum darkness of ink, 0–255.
     """
     left, top, right, bottom = ink.to_pixels(box)
-    labels, stats = connected_components((ink.ink >= level).astype(np.uint8))
+    labels, stats = connected_components((ink.ink >= threshold).astype(np.uint8))
     x, y, w, h = stats[:, : cv2.CC_STAT_AREA].T
     across, down = x + w / 2, y + h / 2
-    is_ink = ~find_residue(ink, labels, stats, level)
+    is_ink = ~find_residue(ink, labels, stats, threshold)
     is_ink[0] = False  # the paper
     kept = (across > left) & (across < right)
     kept &= (down > top) | (y + h > (top + bottom) / 2)
