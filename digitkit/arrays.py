@@ -21,4 +21,5 @@ F64 = npt.NDArray[np.float64]
 """Coordinates, angles and features."""
 
 Box = tuple[int, int, int, int]
-"""A bounding box: left, top, width and height, pixels of the upright image."""
+"""A bounding box: left, top, width and height, pixels; of the upright image unless another is
+named."""

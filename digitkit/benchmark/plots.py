@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from digitkit.arrays import F64
 from digitkit.benchmark.report import BenchReport
 from digitkit.benchmark.stats import Samples
 from digitkit.benchmark.variants import MeasuredVariant
@@ -26,7 +26,7 @@ LOG_FROM = 20.0
 _OFFSETS = [(x, y) for y in (4, -11, 16, -23, 28, -35, 40, -47, 52, -59) for x in (6, -6)]
 """Where the name of a point may go, from it, points: the first that is free."""
 
-Microseconds = npt.NDArray[np.float64]
+Microseconds = F64
 
 
 def plot_latencies(report: BenchReport, samples: Mapping[str, Samples]) -> bytes:

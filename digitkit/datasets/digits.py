@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import Labels
+from digitkit.arrays import U8, Labels
 from digitkit.errors import DatasetError
 
-Images = npt.NDArray[np.uint8]
+Images = U8
 """uint8 ``[N, 28, 28]`` or ``[28, 28]``, in MNIST's normal form."""
 
 Split = Literal["train", "test"]

@@ -10,8 +10,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from digitkit.arrays import U8
 from digitkit.datasets.digits import DigitData, Split, digit_data
 from digitkit.errors import DatasetError, one_line, os_reason
 from digitkit.system.bounded import read_bounded
@@ -53,7 +53,7 @@ def decompress(data: bytes) -> bytes:
     return data
 
 
-def parse_idx(data: bytes, name: str) -> npt.NDArray[np.uint8]:
+def parse_idx(data: bytes, name: str) -> U8:
     """Decode an IDX file of unsigned bytes (the format that MNIST is published in).
 
     Args:

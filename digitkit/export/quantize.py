@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from digitkit.arrays import U8
 from digitkit.choices import Target
 from digitkit.errors import DatasetError, ModelError
 from digitkit.export import graph
@@ -54,9 +54,7 @@ def describe_target(target: Target) -> str:
     )
 
 
-def quantize(
-    model: onnx.ModelProto, images: npt.NDArray[np.uint8], target: Target = "x86"
-) -> onnx.ModelProto:
+def quantize(model: onnx.ModelProto, images: U8, target: Target = "x86") -> onnx.ModelProto:
     """Quantise a model that `digitkit.export` made, statically, in QDQ form.
 
     Ranges come from `images`; weights are int8 with a scale per output channel. Compared with the
@@ -91,9 +89,7 @@ def quantize(
     return quantised
 
 
-def _quantize_statically(
-    model: onnx.ModelProto, images: npt.NDArray[np.uint8], preset: Preset
-) -> onnx.ModelProto:
+def _quantize_statically(model: onnx.ModelProto, images: U8, preset: Preset) -> onnx.ModelProto:
     """ONNX Runtime's stock quantisation."""
     import onnx
     from onnxruntime.quantization import (
@@ -109,7 +105,7 @@ def _quantize_statically(
         def __init__(self) -> None:
             self.batches = iter([{INPUT: images.reshape(-1, 1, 28, 28)}])
 
-        def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
+        def get_next(self) -> dict[str, U8] | None:
             return next(self.batches, None)
 
     root = logging.getLogger()

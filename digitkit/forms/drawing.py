@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from digitkit.arrays import U8, Box
+from digitkit.forms.field_ink import READ_SIDE
 from digitkit.forms.geometry import Placement
 from digitkit.forms.results import FormReading
 from digitkit.forms.template import FormField, Template
@@ -66,7 +67,7 @@ def draw_reading(
         in the colours of `COLOURS`.
     """
     height, width = template.reference.shape
-    ratio = min(1.0, 1754 / max(height, width))
+    ratio = min(1.0, READ_SIDE / max(height, width))
     seen = placement.sample(image, (0.0, 0.0, float(width), float(height)), ratio)
     page = np.asarray(cv2.cvtColor(_pale(seen), cv2.COLOR_GRAY2BGR), np.uint8)
     reference = cv2.resize(template.reference, seen.shape[::-1], interpolation=cv2.INTER_AREA)

@@ -22,7 +22,8 @@ Place = tuple[float, float, float, float]
 """A box of the reference: left, top, width and height, pixels."""
 
 READ_SIDE = 1754
-"""Longer side of a form as its fields are read, pixels: A4 at 150 dots per inch."""
+"""Longer side of a form as its fields are read, pixels: A4 at 150 dots per inch. A reference has at
+most this size, and drawings of a form, too."""
 
 SURROUND, FAR = 0.3, 1.0
 """Room around a field that is looked at, too, in its heights: people write across lines. The second

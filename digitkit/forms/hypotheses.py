@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F32, U8
+from digitkit.arrays import F32, I32, U8
 from digitkit.forms.field_ink import FieldInk, Place
 from digitkit.forms.field_line import FieldLine, read_field, sees_other
 from digitkit.forms.ink_pieces import OVER_EDGE, find_residue, is_astride, is_beside
@@ -189,7 +189,7 @@ def cut_cells(one: FormField, ink: FieldInk, threshold: float, reader: LineReade
 
 def _assign(
     one: FormField, ink: FieldInk, threshold: float, columns: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int32], bool]:
+) -> tuple[I32, bool]:
     """Which cell each pixel of ink belongs to, from 1; 0 for none. int32 ``[h, w]``.
 
     Also whether ink beside the comb goes on with its number.

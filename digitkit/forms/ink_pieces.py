@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import Box
+from digitkit.arrays import I32, Box
 from digitkit.forms.field_ink import FieldInk
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
@@ -41,9 +41,7 @@ DARK = 0.45
 """A line is dark if it is at least this share as dark as the print."""
 
 
-def find_residue(
-    one: FieldInk, labels: npt.NDArray[np.int32], stats: npt.NDArray[np.int32], threshold: float
-) -> npt.NDArray[np.bool_]:
+def find_residue(one: FieldInk, labels: I32, stats: I32, threshold: float) -> npt.NDArray[np.bool_]:
     """Which connected pieces of ink are remainders of print: next to it, and pale or thin.
 
     Args:
@@ -65,7 +63,7 @@ def find_residue(
 
 
 def is_beside(
-    one: FieldInk, box: Box, stats: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]
+    one: FieldInk, box: Box, stats: I32, kept: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Which pieces of ink left and right of a field are as high as its digits, and level with them.
 
@@ -93,7 +91,7 @@ def is_beside(
 
 
 def is_astride(
-    one: FieldInk, box: Box, stats: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]
+    one: FieldInk, box: Box, stats: I32, kept: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Which high pieces of ink are partly in a field, and mostly above or below it.
 

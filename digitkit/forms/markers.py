@@ -10,7 +10,7 @@ import numpy as np
 
 from digitkit.arrays import F64, U8
 from digitkit.images.cv import cv2
-from digitkit.images.grey import MAX_HALVINGS, GreyImage
+from digitkit.images.grey import GreyImage
 
 SIDE = 1300
 """Longer side of the picture in which markers are looked for, pixels, or a little more."""
@@ -81,9 +81,7 @@ def _detector(family: str) -> Any:
 
 def _reduced(image: GreyImage) -> tuple[U8, int]:
     """A picture of about `SIDE`, and by which factor it was reduced."""
-    halvings = 0
-    while halvings < MAX_HALVINGS and max(image.shape) >> halvings >= 1.6 * SIDE:
-        halvings += 1
+    halvings = image.halvings_to(round(1.6 * SIDE), least=0)
     return image.halved(halvings), 2**halvings
 
 

@@ -12,6 +12,7 @@ from digitkit.arrays import U8
 from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms.checksums import load_checksums
 from digitkit.forms.drawing import draw_fields, draw_reading
+from digitkit.forms.field_ink import READ_SIDE
 from digitkit.forms.form import Form
 from digitkit.forms.propose import propose_fields
 from digitkit.forms.registration import Registrar
@@ -25,9 +26,6 @@ from digitkit.reading.confidence import format_confidence
 from digitkit.sources.files import load_frame
 from digitkit.system import atomic
 from digitkit.system.hashes import file_sha256
-
-REFERENCE_SIDE = 1754
-"""Longest side of a reference picture, pixels: A4 at 150 dots per inch; a larger one is reduced."""
 
 WHITE = 1.12
 """Gain that makes paper white, with its grain."""
@@ -85,7 +83,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
         if path.exists() and not overwrite:
             raise ConfigError(f"{path} exists; choose another name, or --overwrite", field="out")
     page = straighten(load_frame(blank).grey.halved(0))
-    page = resize_to(page, min(1.0, REFERENCE_SIDE / max(page.shape)))
+    page = resize_to(page, min(1.0, READ_SIDE / max(page.shape)))
     paper, smooth = _find_paper(page)
     white = np.asarray(cv2.divide(page, smooth, scale=255 * WHITE), np.uint8)
     fields = propose_fields(white)

@@ -34,8 +34,7 @@ from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Prediction
-from digitkit.reading.combining import DIGITS
-from digitkit.reading.line_reader import LineReader
+from digitkit.reading.line_reader import SIGN, LineReader
 
 MAX_PIECES = 60
 """Most pieces of ink of a field; beyond, it cannot be read."""
@@ -324,4 +323,4 @@ def _agreement(segment: Segment, line: FieldLine) -> float:
 
 def _may_be_sign(prediction: Prediction, seen: F32 | None) -> bool:
     """Whether the line reader sees a sign where a 1 is read."""
-    return seen is not None and prediction.digit == 1 and bool(seen[DIGITS] > MIN_SIGN)
+    return seen is not None and prediction.digit == 1 and bool(seen[SIGN] > MIN_SIGN)

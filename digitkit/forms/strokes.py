@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import Box
+from digitkit.arrays import I32, Box
 from digitkit.forms.field_ink import FieldInk
 from digitkit.forms.ink_pieces import find_residue, is_astride, is_beside
 from digitkit.forms.obstructions import has_line
@@ -48,8 +48,8 @@ class Strokes:
         is_over: whether a stroke beside the field may belong to its number.
     """
 
-    labels: npt.NDArray[np.int32] = field(repr=False)
-    stats: npt.NDArray[np.int32] = field(repr=False)
+    labels: I32 = field(repr=False)
+    stats: I32 = field(repr=False)
     own: npt.NDArray[np.intp] = field(repr=False)
     digit_height: float = 0.0
     is_over: bool = False
@@ -133,6 +133,6 @@ def find_strokes(ink: FieldInk, box: Box, threshold: float) -> Strokes:
     )
 
 
-def _usual_height(heights: npt.NDArray[np.int32]) -> float:
+def _usual_height(heights: I32) -> float:
     """The height of a field's digits: the median of what is not much lower than the highest."""
     return float(np.median(heights[heights >= 0.55 * heights.max()]))

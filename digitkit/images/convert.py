@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F32, U8
+from digitkit.arrays import F32, F64, U8
 from digitkit.errors import ImageError
 from digitkit.images.cv import cv2
 
@@ -63,11 +63,11 @@ def _split_into_bands(array: npt.NDArray[np.generic]) -> list[slice]:
     return [slice(first, first + rows) for first in range(0, len(array), rows)]
 
 
-def _to_finite(array: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+def _to_finite(array: npt.NDArray[np.generic]) -> F64:
     return np.nan_to_num(_to_float(array), nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _to_float(array: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+def _to_float(array: npt.NDArray[np.generic]) -> F64:
     with np.errstate(invalid="ignore"):  # of signalling NaNs
         return array.astype(np.float64)
 

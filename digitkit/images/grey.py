@@ -67,9 +67,14 @@ class GreyImage:
         """The image as digits are searched in it, uint8 ``[h, w]``."""
         return self.halved(self.halvings)
 
-    def halvings_to(self, side: int) -> int:
-        """How often it is halved, at least once, so that its longer side is at most this long."""
-        times = 1
+    def halvings_to(self, side: int, *, least: int = 1) -> int:
+        """How often it is halved, at least so often, so that its longer side is at most this long.
+
+        Args:
+            side: pixels.
+            least: number of times.
+        """
+        times = least
         while max(self.shape) >> times > side:
             times += 1
         return times

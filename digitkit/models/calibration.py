@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F32, Labels
+from digitkit.arrays import F32, F64, Labels
 from digitkit.models.contract import DEFAULT_MIN_CONFIDENCE
 
 
-def expected_calibration_error(
-    confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]
-) -> float:
+def expected_calibration_error(confidence: F64, right: npt.NDArray[np.bool_]) -> float:
     """Mean difference of confidence and accuracy over 15 bins of equal width, 0–1.
 
     Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017.

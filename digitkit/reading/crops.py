@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F32, U8
+from digitkit.arrays import F32, F64, I32, U8
 from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
@@ -158,7 +158,7 @@ def _own_ink_mask(
 
 
 def _own_pixels(
-    components: npt.NDArray[np.int32],
+    components: I32,
     inside: npt.NDArray[np.bool_],
     nearest: npt.NDArray[np.bool_] | None,
     scale: Scale,
@@ -190,8 +190,8 @@ def _own_pixels(
 def _nearest(
     candidate: Candidate,
     candidates: Sequence[Candidate],
-    xs: npt.NDArray[np.float64],
-    ys: npt.NDArray[np.float64],
+    xs: F64,
+    ys: F64,
     scale: Scale,
 ) -> npt.NDArray[np.bool_] | None:
     """Where this digit's centre is the nearest, in units of each digit's size; bool ``[h, w]``.
@@ -199,7 +199,7 @@ def _nearest(
     None where no other digit is near.
     """
 
-    def distance(digit: Candidate) -> npt.NDArray[np.float64]:
+    def distance(digit: Candidate) -> F64:
         left, top, right, bottom = scale.to_ink_map(digit)
         dx = (xs - (left + right) / 2) / max(right - left, 1)
         dy = (ys - (top + bottom) / 2) / max(bottom - top, 1)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import U8
+from digitkit.arrays import I32, U8
 from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.reading.grouping import BEFORE_MINUS, is_minus_by_gaps
@@ -252,9 +252,7 @@ def beyond(mask: U8, taken: U8, unit: float) -> U8:
     return np.asarray(cv2.subtract(mask, near), np.uint8)
 
 
-def _are_marks(
-    stats: npt.NDArray[np.int32], low: npt.NDArray[np.bool_], unit: float
-) -> npt.NDArray[np.bool_]:
+def _are_marks(stats: I32, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArray[np.bool_]:
     """Which pieces may be marks that a digit's detection took with it.
 
     Points and commas are small and low, and neither above nor below any larger piece, as those of a
@@ -291,7 +289,7 @@ def _are_marks(
     return np.asarray(are_marks)
 
 
-def _are_low(stats: npt.NDArray[np.int32], unit: float) -> npt.NDArray[np.bool_]:
+def _are_low(stats: I32, unit: float) -> npt.NDArray[np.bool_]:
     """Which pieces are as low and small as points and commas; arguments as for `_are_marks`."""
     _, y, w, h, area = (stats / unit).T
     area = area / unit

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from digitkit.arrays import F64
 from digitkit.boxes import chunk_slices
 from digitkit.reading.parts import digit_gaps, measure_height, place_parts, rows_with_line
-from digitkit.reading.results import Digit, Mark, Number
+from digitkit.reading.results import Digit, Mark, Number, group_by_row
 
 SPACE, SPACES, OTHERS = 0.35, 0.2, 2.0
 """A gap within a number may be between two from the first width on, and several gaps from the
@@ -54,9 +54,7 @@ def flag_numbers(
         may_be_several: whether a number may be several by its gaps.
     """
     accepted = [digit for digit in digits if digit.accepted]
-    rows: dict[int, list[Digit]] = {}
-    for digit in accepted:
-        rows.setdefault(digit.row, []).append(digit)
+    rows = group_by_row(accepted)
     torn = _find_torn(accepted) if len(rows) > 1 else set()
     doubted = []
     for number in numbers:

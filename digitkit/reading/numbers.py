@@ -23,7 +23,7 @@ from digitkit.reading.number_confidence import (
     number_features,
 )
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
-from digitkit.reading.results import Digit, Mark, Number
+from digitkit.reading.results import Digit, Mark, Number, group_by_row
 from digitkit.reading.spacing import choose_gap, has_columns, number_columns
 
 LIKELY = 0.5
@@ -76,11 +76,8 @@ def find_numbers(
 
 def accepted_heights(digits: Sequence[Digit]) -> dict[int, float]:
     """The usual height of the accepted digits of each row that has some, pixels."""
-    heights: dict[int, list[int]] = {}
-    for digit in digits:
-        if digit.accepted:
-            heights.setdefault(digit.row, []).append(digit.row_box[3])
-    return {row: float(np.median(own)) for row, own in heights.items()}
+    rows = group_by_row(digit for digit in digits if digit.accepted)
+    return {row: float(np.median([d.row_box[3] for d in own])) for row, own in rows.items()}
 
 
 def is_reported(number: Number, heights: Mapping[int, float]) -> bool:
@@ -120,9 +117,7 @@ def find_candidates(
 
     Each digit is in at most one. Arguments are those of `find_numbers`.
     """
-    rows: dict[int, list[Digit]] = {}
-    for digit in digits:
-        rows.setdefault(digit.row, []).append(digit)
+    rows = group_by_row(digits)
     heights = {row: measure_height(members) for row, members in rows.items()}
     parts = {row: place_parts(row, members, marks, heights[row]) for row, members in rows.items()}
     page_gaps = [gap for row in parts.values() for gap in digit_gaps(row)]

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from digitkit.arrays import Box
+from digitkit.arrays import F64, Box
 from digitkit.boxes import chunk_slices
 from digitkit.reading.results import Digit, Mark
 
@@ -127,7 +126,7 @@ def _find_home(box: Box, others: Sequence[tuple[Box, int]]) -> int | None:
     return home
 
 
-def _find_rows(boxes: npt.NDArray[np.float64], members: list[int], skew: float) -> list[list[int]]:
+def _find_rows(boxes: F64, members: list[int], skew: float) -> list[list[int]]:
     """Rows of those of the boxes, float64 ``[n, 4]``, that are members, in reading order."""
     columns = _split_columns(boxes, members, skew)
     if columns is not None:
@@ -142,7 +141,7 @@ def _find_rows(boxes: npt.NDArray[np.float64], members: list[int], skew: float) 
     return sorted(_chain_neighbours(boxes, members, skew), key=start_height)
 
 
-def _estimate_skew(boxes: npt.NDArray[np.float64]) -> float:
+def _estimate_skew(boxes: F64) -> float:
     """Pixels that rows fall per pixel to the right: where most boxes are level with those near."""
     cx, cy, h = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2, boxes[:, 3]
     pairs = []
@@ -165,7 +164,7 @@ def _estimate_skew(boxes: npt.NDArray[np.float64]) -> float:
 
 
 def _split_columns(
-    boxes: npt.NDArray[np.float64], members: list[int], skew: float
+    boxes: F64, members: list[int], skew: float
 ) -> tuple[list[int], list[int]] | None:
     """The boxes on either side of a gutter between rows that are not level; None without one."""
     by_left = sorted(members, key=lambda i: float(boxes[i, 0]))
@@ -187,9 +186,7 @@ def _split_columns(
     return None
 
 
-def _chain_neighbours(
-    boxes: npt.NDArray[np.float64], members: list[int], skew: float
-) -> list[list[int]]:
+def _chain_neighbours(boxes: F64, members: list[int], skew: float) -> list[list[int]]:
     """Rows as chains of neighbours, each from the left."""
     own = boxes[np.array(members)]
     left, right, height = own[:, 0], own[:, 0] + own[:, 2], own[:, 3]

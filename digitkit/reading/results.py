@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from digitkit.arrays import F32, U8, Box
 from digitkit.errors import page_name
@@ -98,8 +99,9 @@ class Number:
         text: as a person would write it down: digits, ``?`` for a digit in doubt and for ink that
             cannot be read, a decimal separator (``.`` or ``,``) and a leading ``-``.
         guess: the same with doubtful digits as what they most likely are, and without other ink.
-        complete: whether nothing is missing: each digit is accepted, none is cut, and no ink in it
-            or directly beside it is unexplained.
+        complete: whether it can be trusted: each digit is accepted, none is cut, no ink in it or
+            directly beside it is unexplained, its confidence is at least 80%, and nothing around it
+            casts doubt on it; else `reasons` say why.
         confidence: probability that `guess` is right as a whole, 0–1; calibrated on synthetic
             pages.
         box: bounding box of its ink, pixels of the upright image.
@@ -217,10 +219,7 @@ class Reading:
     @property
     def rows(self) -> tuple[tuple[Number, ...], ...]:
         """The numbers by rows, from the top; those of a row from the left."""
-        rows: dict[int, list[Number]] = {}
-        for number in self.numbers:
-            rows.setdefault(number.row, []).append(number)
-        return tuple(map(tuple, rows.values()))
+        return tuple(map(tuple, group_by_row(self.numbers).values()))
 
     @property
     def lone_digits(self) -> tuple[Digit, ...]:
@@ -304,6 +303,22 @@ class Reading:
         values["digits"] = [_digit_json(digit) for digit in self.digits]
         values["ms"] = {name: round(value, 3) for name, value in vars(self.ms).items()}
         return values
+
+
+class _InRow(Protocol):
+    @property
+    def row(self) -> int: ...
+
+
+_Item = TypeVar("_Item", bound=_InRow)
+
+
+def group_by_row(items: Iterable[_Item]) -> dict[int, list[_Item]]:
+    """Digits, marks or numbers by the number of their row, in the order in which they come."""
+    rows: dict[int, list[_Item]] = {}
+    for item in items:
+        rows.setdefault(item.row, []).append(item)
+    return rows
 
 
 def _show(confidence: float) -> str:

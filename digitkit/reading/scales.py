@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from digitkit.arrays import I32
 from digitkit.reading.detector import INK, Maps
 
 INK_HEIGHT = 75
@@ -50,8 +48,8 @@ class Scale:
 
     ratio: tuple[float, float]
     maps: Maps
-    components: npt.NDArray[np.int32]
-    areas: npt.NDArray[np.int32]
+    components: I32
+    areas: I32
     origin: tuple[float, float] = (0.0, 0.0)
     max_height: float = INK_HEIGHT
     is_part: bool = False

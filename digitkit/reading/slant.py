@@ -19,7 +19,7 @@ from digitkit.images.grey import GreyImage
 from digitkit.reading.detections import Detection, PageContent
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.order import number_rows
-from digitkit.reading.results import Digit, Mark, Number
+from digitkit.reading.results import Digit, Mark, Number, group_by_row
 
 MIN_SCORE = 0.4
 """Detections with a lower score of the detector do not show a slant, 0–1."""
@@ -125,10 +125,10 @@ def _doubt_at_border(digit: Digit, width: int) -> Digit:
 
 def _middles(digits: Sequence[Digit]) -> dict[int, float]:
     """How far down the middle of each row is, pixels."""
-    rows: dict[int, list[float]] = {}
-    for digit in digits:
-        rows.setdefault(digit.row, []).append(digit.box[1] + digit.box[3] / 2)
-    return {row: float(np.mean(each)) for row, each in rows.items()}
+    return {
+        row: float(np.mean([digit.box[1] + digit.box[3] / 2 for digit in own]))
+        for row, own in group_by_row(digits).items()
+    }
 
 
 # --- two readings of one image ---

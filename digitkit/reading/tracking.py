@@ -7,9 +7,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from digitkit.arrays import Box
+from digitkit.arrays import F64, Box
 from digitkit.reading.combining import to_prediction
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.order import order_digits
@@ -49,12 +48,12 @@ class _Track:
     """
 
     digit: Digit
-    probabilities: npt.NDArray[np.float64]
+    probabilities: F64
     name: int
     missing: int = 0
     other: int | None = None
 
-    def see(self, digit: Digit, probabilities: npt.NDArray[np.float64]) -> None:
+    def see(self, digit: Digit, probabilities: F64) -> None:
         """Update the track with its digit of a frame.
 
         The average restarts when two frames in a row accept the same other digit, and when the

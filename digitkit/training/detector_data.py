@@ -6,11 +6,10 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import IterableDataset
 
-from digitkit.arrays import U8
+from digitkit.arrays import F32, U8
 from digitkit.datasets.mnist import split_mnist
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
@@ -38,8 +37,8 @@ SCALES, ENLARGEMENTS = (0.55, 1.2), (1.2, 2.6)
 MIXED = 64
 """Samples that wait in each worker to be mixed."""
 
-Sample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32],
-               npt.NDArray[np.float32], npt.NDArray[np.float32]]  # fmt: skip
+Sample = tuple[U8, F32, F32,
+               F32, F32]  # fmt: skip
 """Image uint8 ``[CROP, CROP]``; ink of digits and other ink, 0 or 1, float32 at 1/2 of the size;
 nearness of a centre 0–1, or -1 if it does not matter, at 1/4; and ``[5, …]`` at 1/4: the logarithms
 of the distances to the left, top, right and bottom of the box in cells, and 1 where they are to be
@@ -70,7 +69,7 @@ def make_sample(
     plain: U8,
     ink: U8,
     other: U8,
-    boxes: npt.NDArray[np.float32],
+    boxes: F32,
     x: int,
     y: int,
 ) -> Sample:
@@ -118,7 +117,7 @@ def make_sample(
     return image, stroke, other_stroke, heat, reach
 
 
-def _shrink(ink: U8) -> npt.NDArray[np.float32]:
+def _shrink(ink: U8) -> F32:
     small = cv2.resize(ink, (CROP // INK, CROP // INK), interpolation=cv2.INTER_AREA)
     return (small > 60).astype(np.float32)
 

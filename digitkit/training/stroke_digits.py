@@ -9,9 +9,8 @@ normal form like an image of a digit.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from digitkit.arrays import Labels
+from digitkit.arrays import F64, Labels
 from digitkit.datasets.digits import Images
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import SIDE, normal_form
@@ -171,7 +170,7 @@ def draw_strokes(
     return page
 
 
-def _smooth(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _smooth(points: F64) -> F64:
     """A curve through the points (Catmull and Rom, 1974), ten segments between any two."""
     padded = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
     t = np.linspace(0, 1, 10, endpoint=False)[:, None]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from digitkit.arrays import F64
 from digitkit.images.cv import cv2
 from digitkit.training.scenes.camera import add_surface
 from digitkit.training.scenes.desk import add_blob, add_desk, add_objects
@@ -101,7 +101,7 @@ def _word(rng: Rng) -> str:
     return word if rng.random() < 0.3 else word.capitalize() if rng.random() < 0.5 else word.lower()
 
 
-def _cursive(rng: Rng, w: int, h: int) -> npt.NDArray[np.float64]:
+def _cursive(rng: Rng, w: int, h: int) -> F64:
     """A continuous line in loops, like words in a hurried hand."""
     t = np.linspace(0, 2 * np.pi * max(2, w / (0.5 * h)), 240)
     amplitude = np.interp(t, np.linspace(0, t[-1], 12), rng.uniform(0.15, 1, 12)) * 0.32 * h

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import U8, Box
+from digitkit.arrays import F64, U8, Box
 from digitkit.images.cv import cv2
 
 Rng = np.random.Generator
@@ -54,7 +54,7 @@ class Page:
         self.other = np.zeros((self.h, self.w), np.uint8)
         self.glyphs: list[tuple[U8, int, int]] = []
         self.signs: list[tuple[U8, int, int, str]] = []
-        self.hand: tuple[npt.NDArray[np.float64], float] | None = None
+        self.hand: tuple[F64, float] | None = None
 
     def _paper(self) -> npt.NDArray[Any]:
         rng = self.rng
@@ -118,7 +118,7 @@ class Page:
             np.maximum(part, ink[y0 - y : y1 - y, x0 - x : x1 - x], out=part)
         return True
 
-    def ink_colour(self) -> npt.NDArray[np.float64]:
+    def ink_colour(self) -> F64:
         """A random colour that contrasts with the paper, BGR, 0–255."""
         rng = self.rng
         if self.dark_paper:
