@@ -6,7 +6,7 @@ import json
 import keyword
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path, PurePath
@@ -77,7 +77,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def load_templates(
-    templates: Iterable[str | os.PathLike[str] | Template], checksums: Mapping[str, Checksum]
+    templates: Sequence[str | os.PathLike[str] | Template], checksums: Mapping[str, Checksum]
 ) -> list[Template]:
     """Load templates, with the user's own checksums.
 
@@ -88,8 +88,19 @@ def load_templates(
 
     Raises:
         InputNotFoundError, TemplateError: as `load_template` raises.
-        ConfigError: `checksums` names a field that no template has.
+        ConfigError: `templates` or `checksums` have something else in them, or `checksums` names a
+            field that no template has.
     """
+    for one in templates:
+        if not isinstance(one, str | os.PathLike | Template):
+            raise ConfigError(
+                f"must be templates or their files, got {type(one).__name__}",
+                field="templates",
+                hint='pass several as Form("a.toml", "b.toml")',
+            )
+    for name, function in checksums.items():
+        if not callable(function):
+            raise ConfigError(f"of {name!r} must be a function, got {function!r}", field="checksum")
     loaded = [one if isinstance(one, Template) else load_template(Path(one)) for one in templates]
     known = {one.name for template in loaded for one in template.fields}
     if missing := checksums.keys() - known:
@@ -144,15 +155,23 @@ def _read(path: Path) -> _File:
     fields = table.get("field")
     for one in fields if isinstance(fields, list) else ():
         if isinstance(one, dict):
-            _check_keys(one, _FieldTable, f"field {one.get('name', '')!r}: ")
+            name = f"field {one.get('name', '')!r}: "
+            _check_keys(one, _FieldTable, name)
+            try:
+                msgspec.convert(one, _FieldTable)
+            except msgspec.ValidationError as error:
+                raise TemplateError(name + _reason(error)) from error
     try:
         return msgspec.convert(table, _File)
     except msgspec.ValidationError as error:
-        reason = one_line(error).replace("`", "").replace("$.", "")
         is_other = not table.keys() & {"reference", "field"}
         raise TemplateError(
-            f"is not a template: {reason}", hint=_CREATE if is_other else None
+            f"is not a template: {_reason(error)}", hint=_CREATE if is_other else None
         ) from error
+
+
+def _reason(error: msgspec.ValidationError) -> str:
+    return one_line(error).replace("`", "").replace("$.", "")
 
 
 def _check_keys(table: dict[str, Any], struct: type[msgspec.Struct], prefix: str = "") -> None:

@@ -6,15 +6,14 @@ from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
-from digitkit.images.convert import from_array
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate
 from digitkit.reading.results import Digit, Number, Reading
 from digitkit.sinks.labels import Colour, Label, Point, Room, above, around, text_sizes
 from digitkit.sinks.records import digit_label
+from digitkit.sources.objects import Image, load_object
 
 GREEN, RED, GREY = (60, 150, 30), (40, 40, 220), (110, 110, 110)
 """What is accepted and complete, what is not, and further text; BGR."""
@@ -29,7 +28,7 @@ MAX_LABELS = 1000
 """Most digits for whose labels room is looked for; a thousand take a second."""
 
 
-def draw(image: npt.NDArray[np.generic], reading: Reading) -> U8:
+def draw(image: Image, reading: Reading) -> U8:
     """The image with its numbers and digits marked.
 
     Above each number there is a bracket with its text; it is dashed and red, with a ``?`` in the
@@ -38,7 +37,7 @@ def draw(image: npt.NDArray[np.generic], reading: Reading) -> U8:
     their confidence.
 
     Args:
-        image: as it was read; an array that `Reader.read` takes.
+        image: as it was read; whatever `Reader.read` takes.
         reading: what was read from it.
 
     Returns:
@@ -47,10 +46,11 @@ def draw(image: npt.NDArray[np.generic], reading: Reading) -> U8:
 
     Raises:
         ImageError: `image` is not an image.
+        DigitkitError: as `Reader.read` raises for images that cannot be read.
     """
-    image = rotate(from_array(image), reading.turn)
-    canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
-    ratio = max(1, -(-MIN_SIDE // max(image.shape[:2])))
+    pixels = rotate(load_object(image).image, reading.turn)
+    canvas = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR) if pixels.ndim == 2 else pixels.copy()
+    ratio = max(1, -(-MIN_SIDE // max(pixels.shape[:2])))
     if ratio > 1:
         how = cv2.INTER_NEAREST if ratio > 4 else cv2.INTER_CUBIC
         canvas = cv2.resize(canvas, None, fx=ratio, fy=ratio, interpolation=how)

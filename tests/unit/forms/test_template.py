@@ -36,7 +36,7 @@ def test_a_template_has_fields_rules_and_its_reference(tmp_path):
         (ONE.replace("[60, 320, 200, 48]", "[-1, 320, 200, 48]"), "", "must have a place"),
         (ONE.replace("[60, 320, 200, 48]", "[nan, 320, 200, 48]"), "", "numbers of pixels"),
         (ONE.replace("[60, 320, 200, 48]", "[inf, 320, 200, 48]"), "", "numbers of pixels"),
-        (ONE.replace("[60, 320, 200, 48]", "[60, 320, 200]"), "", "field[0].box"),
+        (ONE.replace("[60, 320, 200, 48]", "[60, 320, 200]"), "", "field 'a': "),
         (ONE + "cells = 0", "", "cells must be 1 to"),
         (ONE + "cells = 1000000000", "", "cells must be 1 to"),
         (ONE + "cells = 49", "", None),
@@ -49,7 +49,7 @@ def test_a_template_has_fields_rules_and_its_reference(tmp_path):
         (ONE + "min = nan", "", "must be numbers"),
         (ONE + "decimals = 99", "", "decimals must be 0 to"),
         (ONE + "cels = 3", "", "unknown key cels; did you mean cells?"),
-        (ONE + 'required = "yes"', "", "field[0].required"),
+        (ONE + 'required = "yes"', "", "field 'a': Expected bool, got str - at required"),
         (ONE, '[rules]\na = "a"', "cycle: a -> a"),
         (FIELDS, '[rules]\na = "b"\nb = "total + 1"\ntotal = "a"', "cycle: a -> b -> total -> a"),
         (FIELDS, '[rules]\na = "c"', "no field 'c'"),
@@ -185,3 +185,17 @@ def test_a_rule_is_exact_and_knows_only_arithmetic():
 )
 def test_how_much_constraints_exclude(options, count, least, most):
     assert least <= random_pass_rate(FormField("x", (0, 0, 9, 9), **options), count) <= most
+
+
+def test_a_value_of_another_type_is_said_with_its_field(tmp_path):
+    path = write_form(tmp_path, ONE + 'cells = "8"\n', "")
+    error = error_of(TemplateError, load_template, path)
+    assert "field 'a': " in error.problem
+    assert error.problem.endswith("at cells")
+
+
+def test_what_is_no_template_or_no_function_is_refused(tmp_path):
+    path = write_form(tmp_path)
+    assert error_of(ConfigError, load_templates, [[path]], {}).field == "templates"
+    error = error_of(ConfigError, load_templates, [path], {"number": 3})
+    assert "must be a function" in error.problem

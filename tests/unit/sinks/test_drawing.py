@@ -5,8 +5,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from support.errors import error_of
 from support.readings import make_digit, make_reading
 
+from digitkit.errors import InputNotFoundError
+from digitkit.images.cv import cv2
 from digitkit.reading.results import Reading
 from digitkit.sinks import drawing
 from digitkit.sinks.drawing import GREEN, RED, draw
@@ -166,3 +169,13 @@ def test_an_image_is_drawn_as_it_was_read():
     expected = draw(PAPER, reading)
     for image in (PAPER / np.float32(255), PAPER[:, :, None]):
         assert np.array_equal(draw(image, reading), expected)
+
+
+def test_an_image_may_be_given_as_to_a_reader(tmp_path):
+    path = tmp_path / "page.png"
+    assert cv2.imwrite(str(path), PAPER)
+    reading = make_reading(*digits("4788"))
+    expected = draw(PAPER, reading)
+    for image in (path, str(path), path.read_bytes()):
+        assert np.array_equal(draw(image, reading), expected)
+    error_of(InputNotFoundError, draw, tmp_path / "none.png", reading)
