@@ -29,12 +29,14 @@ SEEN, STRONG = 0.97, 100
 strike goes through to the last; and the minimum strength of that ink, 0–255. Where only bars of
 digits are level, there are gaps."""
 
-STEEP, SLOPES = 1.2, (9, 33, 129)
-"""Maximum slope of a short strike; the number of slopes that are tried for a digit that is alone,
-and the minimum and maximum for several digits."""
+SLOPES = np.linspace(-1.2, 1.2, 33)
+"""Slopes that a short strike may have."""
 
 FLAT = 0.35
 """Maximum slope of a strike through one digit that is alone, or that was taken for a ruled line."""
+
+FINE_SLOPES = np.linspace(-FLAT, FLAT, 49)
+"""Slopes of a strike that was taken for a ruled line."""
 
 ON_LINE = 0.4
 """Minimum fraction of the width of each digit that such a line goes through."""
@@ -180,10 +182,7 @@ def _find_straight(
     first, last = max(0, left - room), min(ink.strength.shape[1], right + room)
     is_ink = ink.strength[:, first:last] >= STRONG
     columns = np.arange(first, last)
-    steep = FLAT if is_alone or is_line else STEEP
-    # So many that the ends of a line are tried in each row; few for a digit that is alone.
-    count = SLOPES[0] if is_alone else min(max(round(steep * (right - left)), SLOPES[1]), SLOPES[2])
-    slopes = np.linspace(-steep, steep, count | 1)
+    slopes = SLOPES[np.abs(SLOPES) < FLAT] if is_alone else FINE_SLOPES if is_line else SLOPES
     starts = np.arange(middle - OFF_MIDDLE * unit, middle + OFF_MIDDLE * unit + 1)
     within = columns[(columns >= left + SHORTENED * unit) & (columns < right - SHORTENED * unit)]
     if not len(within):
@@ -194,8 +193,8 @@ def _find_straight(
     share = is_ink[rows.astype(np.intp), within - first].mean(-1)
     if share.max() < SEEN:
         return None
-    # Of the best lines the one that goes on as far as the strike does.
-    best = np.argwhere(share == share.max())
+    # Of the best lines the first, or the one that goes on as far as what was taken for a line.
+    best = np.argwhere(share == share.max())[: None if is_line else 1]
     rises = slopes[best[:, :1]] * (columns - (left + right) / 2)
     paths = np.rint(starts[best[:, 1:]] + rises).clip(0, highest).astype(np.intp)
     longest = int(is_ink[paths, columns - first].sum(1).argmax())
