@@ -97,8 +97,8 @@ class Form:
             DatasetError: a file of corrections is none.
             TemplateError: a template has something that is not allowed, or too little print.
             ModelError: the model cannot be loaded, or is not a digit model.
-            ConfigError: no template is given, `precision` or `threads` is not valid, or
-                `checksums` names a field that none has.
+            ConfigError: no template is given, or what is none, `precision` or `threads` is not
+                valid, or `checksums` names a field that none has, or something else than functions.
         """
         if not templates:
             raise ConfigError("requires a template", field="form")
@@ -211,13 +211,13 @@ class Form:
         threshold = ink_threshold([ink for ink in inks if ink.is_inside])
         # Of a black-and-white scan of pale print none is there.
         has_print = any(ink.is_known for ink in inks)
-        pairs = [
-            (
-                one,
-                cutter.taller.cut(image, placement) if is_cut_off(ink, one.box, threshold) else ink,
-            )
-            for one, cutter, ink in zip(known.template.fields, known.cutters, inks, strict=True)
-        ]
+        fields = known.template.fields
+        for i, (one, cutter) in enumerate(zip(fields, known.cutters, strict=True)):
+            if is_cut_off(inks[i], one.box, threshold):
+                # The print farther away says nothing of the field.
+                taller = cutter.taller.cut(image, placement)
+                inks[i] = replace(taller, is_known=inks[i].is_known)
+        pairs = list(zip(fields, inks, strict=True))
         cut: list[Comb | Lattice] = [
             (cut_cells if one.cells else cut_lattice)(one, ink, threshold, self.line_reader)
             for one, ink in pairs

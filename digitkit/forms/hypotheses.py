@@ -209,7 +209,8 @@ def _assign(
     down = stats[:, cv2.CC_STAT_TOP] + high / 2
     written = ~find_residue(ink, labels, stats, threshold)
     written[0] = False
-    reaches = down + high / 2 > (top + bottom) / 2
+    middles = down.astype(np.int64), across.astype(np.int64)
+    reaches = (down + high / 2 > (top + bottom) / 2) & (ink.others[middles] == 0)
     own = written & ((down > top) | reaches) & (down < bottom) & (across > left) & (across < right)
     kept = (side >= SPECK * height) & own
     # A dot of a stroke that a line has broken stays, next to larger ink.

@@ -39,7 +39,7 @@ BORDER = 0.5
 """How sure the border of the picture is a side of the page, 0–1: where nothing better is found."""
 
 SLOPES = np.linspace(-0.6, 0.6, 97)
-"""Slopes of sides against level or upright: up to 31 degrees."""
+"""Slopes of sides against horizontal or vertical: up to 31 degrees."""
 
 LINES = 6
 """So many candidates are tried for each side."""
@@ -59,7 +59,7 @@ OUTSIDE = 3
 
 @dataclass(frozen=True)
 class _Line:
-    """A line that is roughly level in its map: ``row = middle + slope * (column - width / 2)``."""
+    """A roughly horizontal line of its map: ``row = middle + slope * (column - width / 2)``."""
 
     slope: float
     middle: float
@@ -87,7 +87,7 @@ def find_page(grey: U8) -> F32 | None:
     best, corners = 0.0, None
     for top, bottom, left, right in itertools.product(*lines):
         points = np.array(
-            [_cross(level, upright, size) for level, upright in
+            [_cross(horizontal, vertical, size) for horizontal, vertical in
              ((top, left), (top, right), (bottom, right), (bottom, left))]
         )  # fmt: skip
         area = _area(points, size)
@@ -134,7 +134,7 @@ def _shift(image: F32, axis: int, by: int) -> F32:
 
 
 def _find_lines(edges: F32) -> list[_Line]:
-    """The roughly level lines with the most edge along them."""
+    """The roughly horizontal lines with the most edge along them."""
     height = edges.shape[0]
     contiguous = np.ascontiguousarray(edges)
     sums = np.array([row_profile(contiguous, slope) for slope in SLOPES])
@@ -162,12 +162,12 @@ def row_profile(image: U8 | F32, slope: float) -> F64:
     return np.asarray(sheared.sum(1, dtype=np.float64), np.float64)
 
 
-def _cross(level: _Line, upright: _Line, size: Sequence[int]) -> tuple[float, float]:
-    """Where a level line and one that is level in the transposed map cross, x and y."""
+def _cross(horizontal: _Line, vertical: _Line, size: Sequence[int]) -> tuple[float, float]:
+    """Where a horizontal line and one that is so in the transposed map cross, x and y."""
     width, height = size
-    offset = upright.middle - upright.slope * height / 2 - width / 2
-    y = (level.middle + level.slope * offset) / (1 - level.slope * upright.slope)
-    return upright.middle + upright.slope * (y - height / 2), y
+    offset = vertical.middle - vertical.slope * height / 2 - width / 2
+    y = (horizontal.middle + horizontal.slope * offset) / (1 - horizontal.slope * vertical.slope)
+    return vertical.middle + vertical.slope * (y - height / 2), y
 
 
 def _area(corners: F64, size: Sequence[int]) -> float:
@@ -183,7 +183,7 @@ def _area(corners: F64, size: Sequence[int]) -> float:
 
 
 def _is_in_front(corners: F64, size: Sequence[int]) -> bool:
-    """Whether a level and an upright side of a page are not the border of the picture.
+    """Whether a horizontal and a vertical side of a page are not the border of the picture.
 
     A page that is bounded above or below only, or on the left or right only, may as well be the
     part of a scan beside a dark bar that is printed up to the edge.

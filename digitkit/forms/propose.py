@@ -231,6 +231,7 @@ def _find_write_lines(
     height, width = dark.shape
     side, letter_height = max(dark.shape), _find_letter_height(dark)
     beside_verticals = cv2.dilate(vertical, np.ones((5, 5), np.uint8))
+    printed = np.asarray(cv2.max(dark, cv2.max(horizontal, vertical)), np.uint8)
     labels, stats = connected_components(horizontal)
     found: list[tuple[Box, list[_Cell]]] = []
     for place, (x, y, w, h) in enumerate(stats[1:, :4].tolist(), 1):
@@ -252,7 +253,7 @@ def _find_write_lines(
             needed = min(LINE_SHAPE * letter_height, MAX_ROOM * side)
         else:
             continue
-        found.append((_make_room(dark, box, needed), comb))
+        found.append((_make_room(printed, box, needed), comb))
     return found
 
 

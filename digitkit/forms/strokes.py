@@ -122,9 +122,10 @@ def find_strokes(ink: FieldInk, box: Box, threshold: float) -> Strokes:
         return Strokes(labels, stats, np.flatnonzero(kept), is_over=astride)
     height = _usual_height(h[kept])
     is_tall = h >= SMALL * height
-    # A digit whose middle is below the field, and in another one, belongs to that.
+    # A digit whose middle is above or below the field, and in another one, belongs to that.
     middles = down.astype(np.int64), across.astype(np.int64)
-    kept &= ~(is_tall & (down >= bottom) & (ink.others[middles] > 0))
+    is_out = (down >= bottom) | (down <= top)
+    kept &= ~(is_tall & is_out & (ink.others[middles] > 0))
     is_over = ((x < left) & (x + w > left)) | ((x < right) & (x + w > right))
     is_over &= ~kept & is_tall
     is_over |= is_beside(ink, box, stats, kept)

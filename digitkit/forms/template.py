@@ -32,8 +32,8 @@ class FormField:
         cells: of a comb, left side and width of each in pixels of the reference; empty for a free
             field.
         pattern: regular expression that the text must match; None for any.
-        checksum: name of its checksum, one of `CHECKSUMS`, or a text for a function of the user's
-            own, as in messages; None for none.
+        checksum: name of its checksum, one of `CHECKSUMS`, or how messages name a function of the
+            user's own; None for none.
         check: function that verifies the digits.
         minimum: least value; None for any.
         maximum: greatest value; None for any.

@@ -100,7 +100,9 @@ def load_templates(
             )
     for name, function in checksums.items():
         if not callable(function):
-            raise ConfigError(f"of {name!r} must be a function, got {function!r}", field="checksum")
+            raise ConfigError(
+                f"must be functions, got {function!r} for {name!r}", field="checksums"
+            )
     loaded = [one if isinstance(one, Template) else load_template(Path(one)) for one in templates]
     known = {one.name for template in loaded for one in template.fields}
     if missing := checksums.keys() - known:

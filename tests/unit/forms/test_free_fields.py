@@ -70,6 +70,17 @@ def test_a_digit_in_the_field_below_is_not_read_in_both(tmp_path, one_of_each):
     assert (reading["a"].status, reading["below"].text) == ("empty", "8")
 
 
+@pytest.mark.parametrize("top", [305, 309, 312])
+@pytest.mark.parametrize("cells", ["", "cells = [[70, 34], [104, 34], [138, 34]]"])
+def test_a_digit_is_not_read_in_two_fields_one_above_the_other(tmp_path, one_of_each, top, cells):
+    fields = FIELDS.replace("box = [60, 320, 200, 48]", f"box = [60, 318, 200, 18]\n{cells}")
+    below = f'[[field]]\nname = "below"\nbox = [60, 336, 200, 18]\n{cells}\n'
+    form = Form(write_form(tmp_path, fields + below, ""))
+    reading = form.read(write(one_of_each, "77", (72, 106), top=top))
+    assert sum(reading[name].status == "ok" for name in ("a", "below")) <= 1
+    assert reading["below"].text == "" or reading["below"].status == "doubtful"
+
+
 def test_a_digit_that_is_written_low_is_read(form, one_of_each):
     for top in (348, 355):
         assert form.read(write(one_of_each, "8", (80,), top=top))["a"].text == "8"

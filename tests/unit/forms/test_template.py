@@ -198,4 +198,4 @@ def test_what_is_no_template_or_no_function_is_refused(tmp_path):
     path = write_form(tmp_path)
     assert error_of(ConfigError, load_templates, [[path]], {}).field == "templates"
     error = error_of(ConfigError, load_templates, [path], {"number": 3})
-    assert "must be a function" in error.problem
+    assert (error.field, error.problem) == ("checksums", "must be functions, got 3 for 'number'")
