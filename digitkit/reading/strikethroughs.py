@@ -116,8 +116,9 @@ def _find_short(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
         counts[0] = 0
         if counts.any():
             groups.setdefault(int(counts.argmax()), []).append(each)
-    on_lines = list(_group_on_lines(line, placed))
-    for group in (*groups.values(), *on_lines):
+    joined = ((group, False) for group in groups.values())
+    on_lines = ((group, True) for group in _group_on_lines(line, placed))
+    for group, is_line in (*joined, *on_lines):
         if len(group) == 1 and not _is_alone(group[0], own, strip):
             continue
         left = min(each.left for each in group)
@@ -125,9 +126,8 @@ def _find_short(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
         if right - left > WIDEST * strip.unit:
             continue
         middle = float(np.mean([each.top + each.ink.shape[0] / 2 for each in group]))
-        is_alone, is_line = len(group) == 1, group in on_lines
         found = _find_straight(
-            ink, (left, right), middle, strip.unit, is_alone=is_alone, is_line=is_line
+            ink, (left, right), middle, strip.unit, is_alone=len(group) == 1, is_line=is_line
         )
         if found is not None:
             columns, rows = found
@@ -144,12 +144,13 @@ def _group_on_lines(line: Line, placed: Sequence[PlacedDigit]) -> Iterator[list[
     for each in sorted(placed, key=lambda one: one.left):
         left, right = max(each.left, 0), each.left + each.ink.shape[1]
         end = group[-1].left + group[-1].ink.shape[1] if group else left
-        if is_line[left:right].mean() >= ON_LINE and left - end <= APART * strip.unit:
+        is_on_line = is_line[left:right].mean() >= ON_LINE
+        if is_on_line and left - end <= APART * strip.unit:
             group.append(each)
             continue
         if len(group) > 1:
             yield group
-        group = []
+        group = [each] if is_on_line else []
     if len(group) > 1:
         yield group
 
@@ -178,7 +179,7 @@ def _find_straight(
     Returns:
         The columns of the strip that it goes through, and the row in each; None if there is none.
     """
-    (left, right), room = sides, round(GOES_ON[is_line] * unit)
+    (left, right), room = sides, round(GOES_ON[1 if is_line else 0] * unit)
     first, last = max(0, left - room), min(ink.strength.shape[1], right + room)
     is_ink = ink.strength[:, first:last] >= STRONG
     columns = np.arange(first, last)

@@ -20,16 +20,36 @@ def test_a_short_stroke_through_a_number_makes_it_incomplete(reader, one_of_each
     assert not any(number.complete for number in reader.read(image).numbers)
 
 
-@pytest.mark.parametrize("text", ["2465", "3782", "9056"])
 @pytest.mark.parametrize(
-    ("beyond", "rise"), [(20, 0), (24, 5), (30, 4), (40, 0), (15, 12), (10, 15)]
-)
-def test_a_stroke_that_is_as_long_as_a_ruled_line(reader, one_of_each, text, beyond, rise):
+    ("beyond", "rise", "text"),
+    [
+        (15, 12, "3782"), (20, 0, "2038"), (24, 5, "9328"), (30, 4, "8206"), (40, 0, "6280"),
+        (50, 2, "8206"), (60, 3, "2038"),
+    ],
+)  # fmt: skip
+def test_a_stroke_that_is_as_long_as_a_ruled_line(reader, one_of_each, beyond, rise, text):
     image = np.pad(write(text, one_of_each, step=46), ((0, 0), (160, 160)), "edge")
+    (number,) = reader.read(image).numbers
+    assert (number.text, number.complete) == (text, True)
     left, top, right, bottom = around(image)
     y = (top + bottom) // 2
     cv2.line(image, (left - beyond, y + rise), (right + beyond, y - rise), 40, 4, cv2.LINE_AA)
-    assert not any(number.complete for number in reader.read(image).numbers)
+    struck = reader.read(image).numbers
+    assert struck
+    assert not any(number.complete for number in struck)
+
+
+def test_two_numbers_of_a_row_are_both_crossed_out(reader, one_of_each):
+    image = np.pad(write("38       62", one_of_each, step=46), ((0, 0), (120, 120)), "edge")
+    assert [number.text for number in reader.read(image).numbers] == ["38", "62"]
+    _, top, _, bottom = around(image)
+    y = (top + bottom) // 2
+    for place in (0, 9):
+        left = 150 + 46 * place
+        cv2.line(image, (left - 36, y), (left + 92 + 36, y), 40, 4, cv2.LINE_AA)
+    struck = reader.read(image).numbers
+    assert len(struck) == 2
+    assert not any(number.complete for number in struck)
 
 
 @pytest.mark.parametrize("digit", [2, 5, 8])
