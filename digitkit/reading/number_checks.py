@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from digitkit.arrays import F64
 from digitkit.boxes import chunk_slices
-from digitkit.reading.parts import digit_gaps, measure_height, place_parts, rows_with_line
+from digitkit.reading.parts import (
+    digit_gaps,
+    is_crossed,
+    measure_height,
+    place_parts,
+    rows_with_line,
+)
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
 
 SPACE, SPACES, OTHERS = 0.35, 0.2, 2.0
@@ -56,7 +62,7 @@ def flag_numbers(
     accepted = [digit for digit in digits if digit.accepted]
     rows = group_by_row(accepted)
     torn = _find_torn(accepted) if len(rows) > 1 else set()
-    doubted = []
+    flagged = []
     for number in numbers:
         reasons = []
         if torn.intersection(number.digits):
@@ -71,8 +77,8 @@ def flag_numbers(
             if _is_over_column_line(number, marks):
                 reasons.append("it goes across a line between columns")
         complete = number.complete and not reasons
-        doubted.append(replace(number, complete=complete, reasons=(*number.reasons, *reasons)))
-    return doubted
+        flagged.append(replace(number, complete=complete, reasons=(*number.reasons, *reasons)))
+    return flagged
 
 
 def _find_spaces(number: Number) -> list[int]:
@@ -94,7 +100,7 @@ def _find_spaces(number: Number) -> list[int]:
 
 
 def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
-    """Whether several rows nearby have an vertical line at a place with digits on both sides.
+    """Whether several rows nearby have a vertical line at a place with digits on both sides.
 
     A digit at the end of a number may be across a line of a table.
     """
@@ -104,10 +110,14 @@ def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
     boxes = np.array([digit.row_box for digit in number.digits], np.float64)
     middle = float(np.median(boxes[:, 1] + boxes[:, 3] / 2))
     first, last = (boxes[:, 0] + boxes[:, 2]).min(), boxes[:, 0].max()
-    places = {mark.row_box[0] + mark.row_box[2] / 2 for mark in marks if mark.kind == "line"}
+    lines = [mark for mark in marks if mark.kind == "line"]
+    # A line of its own row that runs through no digit separates, or is that of a box for a digit.
+    own = [mark for mark in lines if mark.row == number.row]
+    ticks = [mark for mark in own if not any(is_crossed(d.row_box, mark) for d in number.digits)]
     return any(
-        len(rows_with_line(x, middle, marks, height, COLUMN_ROWS)) > 1
-        for x in places
+        len(rows_with_line(x, middle, lines, height, COLUMN_ROWS)) > 1
+        and not rows_with_line(x, middle, ticks, height)
+        for x in {mark.row_box[0] + mark.row_box[2] / 2 for mark in lines}
         if first < x < last
     )
 

@@ -92,7 +92,7 @@ def place_parts(
         mark
         for mark in marks
         if mark.row == row
-        and not (mark.kind == "line" and any(_crosses(mark.row_box, box) for box in accepted))
+        and not (mark.kind == "line" and any(is_crossed(box, mark) for box in accepted))
     ]
     if _are_ticks(own, others, accepted, height):
         own = [mark for mark in own if mark.kind != "line"]
@@ -135,7 +135,7 @@ def _are_ticks(
     rooms = [right - left for left, right in pairwise(lines)]
     narrowest = min(rooms)
     places = [_middle(box) for box in digits]
-    y = float(np.median([_centre(box)[1] for box in verticals]))
+    y = float(np.median([box[1] + box[3] / 2 for box in verticals]))
     return (
         max(abs(room / narrowest - round(room / narrowest)) for room in rooms) <= UNEVEN
         and is_one_per_box(lines, places)
@@ -166,10 +166,6 @@ def _middle(box: Box) -> float:
     return box[0] + box[2] / 2
 
 
-def _centre(box: Box) -> tuple[float, float]:
-    return box[0] + box[2] / 2, box[1] + box[3] / 2
-
-
 def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
     """The marks without those above or below large ink or a high sign: they are pieces of it."""
     least = {"ink": LARGE * height, "letter": LARGE * height, "sign": TALL * height}
@@ -183,16 +179,16 @@ def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
     return [mark for mark in marks if not is_piece(mark)]
 
 
-def _crosses(line: Box, digit: Box) -> bool:
-    """Whether an vertical line runs through a digit: who writes across it does not end a number."""
-    inside = line[0] + line[2] / 2 - digit[0]
+def is_crossed(digit: Box, line: Mark) -> bool:
+    """Whether a vertical line runs through a digit: who writes across it does not end a number."""
+    inside = _middle(line.row_box) - digit[0]
     return CROSSED * digit[3] < inside < digit[2] - CROSSED * digit[3]
 
 
 def rows_with_line(
     x: float, y: float, marks: Iterable[Mark], height: float, near: float = NEAR_ROW
 ) -> set[int]:
-    """The rows nearby that have an vertical line at a place: all of a table's have.
+    """The rows nearby that have a vertical line at a place: all of a table's have.
 
     Args:
         x: of the place, pixels.

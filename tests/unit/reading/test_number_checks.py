@@ -58,3 +58,21 @@ def test_a_number_across_a_line_between_columns_may_be_two(line_rows, x, is_doub
     assert number.text == "4217"
     reasons = ("it goes across a line between columns",) if is_doubted else ()
     assert number.reasons == reasons
+
+
+@pytest.mark.parametrize("apart", [150, 210, 300])
+def test_boxes_for_a_digit_each_are_no_columns(apart):
+    """Two rows of boxes of a form, one above the other."""
+    rows = ("4217", "5386")
+    digits = [
+        digit(int(text), 50 * place, 50 + apart * row, row)
+        for row, value in enumerate(rows)
+        for place, text in enumerate(value)
+    ]
+    lines = [
+        Mark("line", (50 * place - 11, 20 + apart * row, 3, 120), row)
+        for row in range(len(rows))
+        for place in range(5)
+    ]
+    for number in find_numbers(digits, lines):
+        assert "it goes across a line between columns" not in number.reasons
