@@ -25,8 +25,11 @@ _ELEMENT = regex.compile(
 )
 """The elements of a pattern; an atom matches one digit or sign."""
 
-_DASH_INSIDE = regex.compile(r"(?:\d|\\d|\]|[\d\]d]\{\d+,?\d*\})\\?-(?![^\[]*\])")
-"""A dash right after what matches digits, and in no class."""
+_LOOKAROUND = regex.compile(r"\(\?<?[=!][^()]*\)")
+_DASH_INSIDE = regex.compile(
+    r"[\d\])d](?:[+*]|\{\d+,?\d*\}[+?]?)?(?:\\?-|\[\\?-\])(?![?*]|\{0)(?![^\[]*\])"
+)
+"""A dash that must stand after what matches digits, and is in no class with others."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +167,9 @@ def _check_elements(pattern: str, quoted: str) -> bool:
                 f"{quoted} has more than {MAX_PATTERN_ATOMS:,} elements with its repeats"
             )
         position = element.end()
-    if _DASH_INSIDE.search(pattern):
+    if _DASH_INSIDE.search(_LOOKAROUND.sub("", pattern)):
         raise _pattern_error(
-            f"{quoted}: a '-' between digits matches nothing: a dash separates numbers",
+            f"{quoted}: a '-' after a digit matches nothing: a dash separates numbers",
             r"match each of them, as with \d{4}|\d{2}",
         )
     if not digits:

@@ -220,13 +220,25 @@ def test_patterns_that_match_no_digits(pattern, word):
     assert "\n" not in error.problem
 
 
-@pytest.mark.parametrize("pattern", [r"\d{4}-\d\d", "12-3", r"[0-9]-\d", r"\d\-\d", r"\d{2,}-1"])
-def test_a_dash_between_digits_is_refused(pattern):
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"\d{4}-\d\d", "12-3", r"[0-9]-\d", r"\d\-\d", r"\d{2,}-1", r"\d+-\d+", r"\d*-\d",
+        r"(\d\d)-\d\d", r"\d{2}[-]\d{2}", r"\d{4}-",
+    ],
+)  # fmt: skip
+def test_a_dash_after_a_digit_is_refused(pattern):
     error = error_of(ConfigError, Field, pattern=pattern)
-    assert "a '-' between digits matches nothing" in error.problem
+    assert "a '-' after a digit matches nothing" in error.problem
 
 
-@pytest.mark.parametrize("pattern", [r"-?\d+", r"-\d|\d", r"[-5]\d", r"\d[0-9]", r"(?!00)-\d\d"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"-?\d+", r"-\d|\d", r"[-5]\d", r"\d[0-9]", r"(?!00)-\d\d", r"\d{2}-?\d{2}", r"\d?-\d",
+        r"\d[-.]\d", r"\d\d-{0,1}\d",
+    ],
+)  # fmt: skip
 def test_a_dash_elsewhere_is_a_minus_or_a_range(pattern):
     assert Field(pattern=pattern).pattern == pattern
 
