@@ -47,9 +47,9 @@ class Classical(Reader):
 class ClassicalPage(PageStrategy):
     """A page that is searched by `find_digits`."""
 
-    def __init__(self, judges: PageNetworks) -> None:
+    def __init__(self, networks: PageNetworks) -> None:
         """Need no detector."""
-        self._judges = judges
+        self._networks = networks
 
     def detect(self, image: GreyImage) -> list[Detection]:
         """What `find_digits` finds."""

@@ -68,7 +68,7 @@ class GreyImage:
         return self.halved(self.halvings)
 
     def halvings_to(self, side: int, *, least: int = 1) -> int:
-        """How often it is halved, at least so often, so that its longer side is at most this long.
+        """How often it is halved, `least` times or more, until its longer side is at most `side`.
 
         Args:
             side: pixels.

@@ -14,7 +14,7 @@ from digitkit.images.jpeg import APP1, SCAN, jpeg_segments
 EXIF_BYTES = 1 << 16
 """EXIF data that is read."""
 
-MAX_CHUNKS = 10_000
+MAX_CHUNKS = 100_000
 """Chunks of a PNG or WebP file among which the EXIF data is searched."""
 
 MAX_TIFF_TAGS = 512
@@ -60,6 +60,8 @@ def _find_png_exif(data: bytes) -> int:
         length, kind = struct.unpack_from(">I4s", data, position)
         if kind == b"eXIf":
             return position + 8
+        if kind == b"IEND":  # what comes after it is no part of the image
+            break
         position += 12 + length  # a checksum of 4 bytes follows
     return -1
 

@@ -74,7 +74,7 @@ class Outputs(Generic[_Reading]):
             OutputError: the copy cannot be written.
         """
         target = Path(os.path.realpath(path))
-        if not self.in_vain or not target.is_file():
+        if not self.in_vain or not target.is_file() or not target.stat().st_size:
             return
         try:
             shutil.copy2(target, atomic.free_name(target))

@@ -63,7 +63,7 @@ LOW = 0.45
 """Ink beside a digit is not a part of it if it is higher than this, in heights of the digit."""
 
 WITHIN = 0.25
-"""An vertical line at most this far from the middle of an accepted digit is a part of it."""
+"""A vertical line at most this far from the middle of an accepted digit is a part of it."""
 
 MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
@@ -130,7 +130,7 @@ def fuse_predictions(
         lines: the rows.
         min_confidence: threshold for a digit to be accepted, 0–1.
     """
-    settled = []
+    fused = []
     rows = Counter(member.digit.row for member in members)
     signs = sum(len(line.signs) for line in lines.values())
     for member in members:
@@ -159,8 +159,8 @@ def fuse_predictions(
             is_sign = seen[SIGN] >= MIN_SIGN and both.confidence < MAX_DOUBTED
             if (both.is_digit < MIN_DIGIT or is_sign) and not digit.cut:
                 continue
-        settled.append(member)
-    return settled
+        fused.append(member)
+    return fused
 
 
 def combine_in_row(own: Prediction, seen: F32, *, has_signs: bool) -> Prediction:
@@ -193,20 +193,20 @@ def classify_in_line(
 def drop_pieces_of_lines(
     digits: Sequence[Digit], marks: Sequence[Mark]
 ) -> tuple[tuple[Digit, ...], tuple[Mark, ...]]:
-    """The digits and marks; a 1 that continues an vertical line of another row is a line, too.
+    """The digits and marks; a 1 that continues a vertical line of another row is a line, too.
 
     Args:
         digits: of the image, with their rows.
         marks: in their rows.
     """
-    settled, found = list(digits), list(marks)
+    fused, found = list(digits), list(marks)
     lines = [mark for mark in marks if mark.kind == "line"]
     for i, digit in enumerate(digits):
         is_stroke = digit.accepted and digit.digit == 1
         if is_stroke and any(_continues(digit, line) for line in lines):
             found.append(Mark("line", digit.box, digit.row, digit.level_box))
-            settled[i] = replace(digit, accepted=False)
-    return tuple(settled), tuple(found)
+            fused[i] = replace(digit, accepted=False)
+    return tuple(fused), tuple(found)
 
 
 def _continues(digit: Digit, line: Mark) -> bool:
@@ -230,13 +230,13 @@ def reclassify_marks(
         members: the image's digits.
         lines: the rows.
     """
-    settled = list[Mark]()
+    fused = list[Mark]()
     for row, line in lines.items():
-        settled += _settle_row([mark for mark in marks if mark.row == row], members, line)
-    return tuple(settled)
+        fused += _reclassify_row([mark for mark in marks if mark.row == row], members, line)
+    return tuple(fused)
 
 
-def _settle_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Line) -> list[Mark]:
+def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Line) -> list[Mark]:
     strip = line.strip
     own, found, matches, apart = match_row(line, members)
     peaks = np.array([peak.x for peak in found])

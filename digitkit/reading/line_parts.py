@@ -18,7 +18,7 @@ LOWEST_FRAME, WIDEST_SIDE = 0.9, 0.25
 """Least size of a box around digits, and greatest width of one of its sides, in heights."""
 
 LEANING_SIDE = 0.12
-"""Maximum difference between the width of an vertical side of a box and its pen, in heights."""
+"""Maximum difference between the width of a vertical side of a box and its pen, in heights."""
 
 END = 3
 """Maximum distance of a box side's end from the horizontal line it meets, strip pixels."""

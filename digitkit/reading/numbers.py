@@ -199,7 +199,7 @@ def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
 
 
 def _find_raised(boxes: Sequence[Box]) -> int | None:
-    """From which digit of a number on the last one or two are small and raised; None without such.
+    """From which digit of a number on the last one or two are raised; None without such.
 
     Args:
         boxes: of the digits where their row is level.

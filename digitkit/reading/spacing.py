@@ -38,7 +38,7 @@ COLUMN_GAP = 1.0
 """`MAX_GAP` in tables, and in a row of single digits on a page of numbers."""
 
 LONE_GAP = 1.4
-"""Minimum gap between two numbers on a page that has less than two gaps."""
+"""Minimum gap between two numbers on a page that has fewer than two gaps."""
 
 
 def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> float:

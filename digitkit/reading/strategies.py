@@ -39,7 +39,7 @@ class Strategy(Protocol):
     """How an image becomes digits.
 
     Attributes:
-        reads_pages: whether other orientations of the image are worth a try.
+        reads_pages: whether it searches a page: one may be turned, get a margin and lose rings.
     """
 
     reads_pages: bool
@@ -114,9 +114,9 @@ class PageStrategy:
 
     reads_pages = True
 
-    def __init__(self, detector: Detector, judges: PageNetworks | None = None) -> None:
-        """Search with this detector; to detect only, no judges are needed."""
-        self._detector, self._judges = detector, judges
+    def __init__(self, detector: Detector, networks: PageNetworks | None = None) -> None:
+        """Search with this detector; to detect only, no networks are needed."""
+        self._detector, self._networks = detector, networks
 
     def detect(self, image: GreyImage) -> list[Detection]:
         """What the detector finds; where that is little, the whole image as one digit, too."""
@@ -153,18 +153,18 @@ class PageStrategy:
             undo_deslant,
         )
 
-        seen = self._judge(classified, min_confidence, image, classify)
+        seen = self._correct(classified, min_confidence, image, classify)
         has_digits = any(digit.accepted for digit in seen.digits)
         slant = estimate_slant([each.detection for each in classified], has_digits=has_digits)
         if not slant or is_clear(seen):
             return seen
         sheared = deslant(image, slant)
-        again = self._judge(classify(self.detect(sheared)), min_confidence, sheared, classify)
+        again = self._correct(classify(self.detect(sheared)), min_confidence, sheared, classify)
         if any(digit.level_box for digit in again.digits):
             return seen
         return choose_rows(seen, undo_deslant(again, slant, image.shape))
 
-    def _judge(
+    def _correct(
         self,
         classified: Sequence[ClassifiedDetection],
         min_confidence: float,
@@ -187,8 +187,8 @@ class PageStrategy:
         from digitkit.reading.strikethroughs import find_strikethroughs
         from digitkit.reading.words import rescore_words
 
-        assert self._judges is not None  # without them, digits are only detected
-        line_reader, load_grey = self._judges
+        assert self._networks is not None  # without them, digits are only detected
+        line_reader, load_grey = self._networks
         classified = resolve_whole_image(classified, image, load_grey, min_confidence)
         members, evidence = find_members(classified, min_confidence, max(image.shape))
         order = list(dict.fromkeys(member.digit.row for member in members))

@@ -267,7 +267,7 @@ class Strip:
         )
 
     def is_smeared(self, shape: Shape) -> bool:
-        """Whether an vertical stroke is the end of a digit that the upper or lower border cuts.
+        """Whether a vertical stroke is the end of a digit that the upper or lower border cuts.
 
         Beyond the border a strip repeats what is at it; a ruled line goes on on the other side.
         """

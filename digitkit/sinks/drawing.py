@@ -28,7 +28,7 @@ MAX_LABELS = 1000
 """Most digits for whose labels room is looked for; a thousand take a second."""
 
 
-def draw(image: Image, reading: Reading) -> U8:
+def draw(image: Image, reading: Reading, *, exif: bool = True) -> U8:
     """The image with its numbers and digits marked.
 
     Above each number there is a bracket with its text; it is dashed and red, with a ``?`` in the
@@ -37,8 +37,10 @@ def draw(image: Image, reading: Reading) -> U8:
     their confidence.
 
     Args:
-        image: as it was read; whatever `Reader.read` takes.
+        image: as it was read; whatever `Reader.read` takes, such as ``scan.tiff#2`` for a page.
         reading: what was read from it.
+        exif: whether the image is turned by its EXIF orientation first; False for a `Reader` with
+            a fixed `orientation`, which ignores it.
 
     Returns:
         uint8 ``[h, w, 3]`` BGR, upright; small images are enlarged so that the labels are
@@ -48,7 +50,7 @@ def draw(image: Image, reading: Reading) -> U8:
         ImageError: `image` is not an image.
         DigitkitError: as `Reader.read` raises for images that cannot be read.
     """
-    pixels = rotate(load_object(image).image, reading.turn)
+    pixels = rotate(load_object(image, exif=exif).image, reading.turn)
     canvas = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR) if pixels.ndim == 2 else pixels.copy()
     ratio = max(1, -(-MIN_SIDE // max(pixels.shape[:2])))
     if ratio > 1:

@@ -237,7 +237,7 @@ def _learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 @dataclass(frozen=True)
-class _Material:
+class _TrainingData:
     """What is trained on: digits with their labels, and images without a digit."""
 
     images: Tensor  # uint8 [N, 28, 28]
@@ -247,7 +247,7 @@ class _Material:
     new: range  # places of the images that what was trained before does not know
 
 
-def _prepare(recipe: Recipe, train: DigitData, others: Images | None, new: int) -> _Material:
+def _prepare(recipe: Recipe, train: DigitData, others: Images | None, new: int) -> _TrainingData:
     images, labels = _to_tensors(train)
     if recipe.hands:
         count = round(recipe.hands * len(train))
@@ -262,7 +262,7 @@ def _prepare(recipe: Recipe, train: DigitData, others: Images | None, new: int) 
         made = made if others is None else np.concatenate([made, others])
         without_digit = torch.from_numpy(made)
     places = range(len(train) - new, len(train))
-    return _Material(images, labels, without_digit, count, places)
+    return _TrainingData(images, labels, without_digit, count, places)
 
 
 def _loss(recipe: Recipe, scores: Tensor, target: Tensor) -> Tensor:
@@ -288,7 +288,7 @@ def _train_epoch(
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: Average | None,
-    material: _Material,
+    material: _TrainingData,
     epoch: int,
     observer: Observer,
     teacher: Teacher | None,

@@ -28,7 +28,7 @@ NEXT = "90.0.0"
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class Material:
     """What the checks work with.
 
     Attributes:
@@ -63,7 +63,7 @@ def _build_next_wheel() -> Path:
     return build_checkout(copy, MATERIAL, offline=True)
 
 
-def make_material(bundle: Path | None, pythons: Sequence[str]) -> TrainingData:
+def make_material(bundle: Path | None, pythons: Sequence[str]) -> Material:
     """Build the bundle under test, unless it is given, and the rest of the material."""
     shutil.rmtree(MATERIAL, ignore_errors=True)
     MATERIAL.mkdir(parents=True)
@@ -86,4 +86,4 @@ def make_material(bundle: Path | None, pythons: Sequence[str]) -> TrainingData:
     measured = MATERIAL / "here.npz"
     command = [sys.executable, compare.__file__, str(measured), str(images)]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(PROJECT)})
-    return TrainingData(first, upgrade, images, measured)
+    return Material(first, upgrade, images, measured)

@@ -23,7 +23,7 @@ from pathlib import Path
 import checks
 import compare
 from emulation import CPUS, HarnessError, Machine
-from material import TrainingData, make_material
+from material import Material, make_material
 from roots import BUILD, SUITES, make_root
 
 failures: list[str] = []
@@ -43,7 +43,7 @@ def check(name: str, test: Callable[..., str], *arguments: object) -> bool:
     return mark != "FAIL"
 
 
-def check_installation(suite: str, cpus: list[str], material: TrainingData) -> None:
+def check_installation(suite: str, cpus: list[str], material: Material) -> None:
     """Install, read on each processor, then upgrade."""
     python = SUITES[suite]
     with Machine(BUILD / suite) as machine:
@@ -66,7 +66,7 @@ def check_installation(suite: str, cpus: list[str], material: TrainingData) -> N
         check(f"{suite}: upgrade, uninstall.sh", checks.upgrade, machine, bundle)
 
 
-def check_system_and_space(suite: str, material: TrainingData) -> None:
+def check_system_and_space(suite: str, material: Material) -> None:
     """The system-wide installation, and a disk that fills up."""
     first = material.first
     with Machine(BUILD / suite) as machine:

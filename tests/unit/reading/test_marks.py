@@ -334,7 +334,7 @@ def test_one_dot_of_a_colon_may_be_faint(reader, one_of_each, paler):
     ("left", "height", "is_dash"), [(38, 4, True), (46, 4, False), (38, 8, False)]
 )
 def test_a_dash_beside_a_digit_is_no_part_of_it(left, height, is_dash):
-    # Paper, a digit, and a level stroke beside it or across it.
+    # Paper, a digit, and a horizontal stroke beside it or across it.
     pieces = [(0, 0, 400, 48, 9000), (50, 10, 18, 28, 250), (left, 22, 12, height, 12 * height)]
     assert tell_marks(pieces) == [False, False, is_dash]
 

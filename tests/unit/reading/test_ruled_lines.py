@@ -33,7 +33,7 @@ def test_what_is_higher_than_digits_separates_if_it_is_none(
 
     change_row(shown_between_8_and_4({NONE: 1 - share, 1: share}))
     complete = [number.complete for number in reader.read(image).numbers]
-    is_ruled = shape == "square bracket"  # for its upright line
+    is_ruled = shape == "square bracket"  # for its vertical line
     assert all(complete) == (share < 0.05 or is_ruled)
 
 
