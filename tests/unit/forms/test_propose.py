@@ -60,10 +60,10 @@ def test_an_open_comb_has_room_for_digits_of_its_width(above, height):
 
 @pytest.mark.parametrize(
     ("size", "above", "height"),
-    [(0.5, 0, 0.025), (1.0, 0, 0.045), (1.5, 0, 0.05), (1.5, 45, 0.036)],
+    [(0.4, 0, 0.025), (0.8, 0, 0.042), (1.5, 0, 0.05), (1.5, 45, 0.036)],
 )
 def test_a_line_has_room_by_the_size_of_the_print(size, above, height):
-    page = sheet()
+    page = np.full(SHEET, 255, np.uint8)
     draw_line(page, "line")
     for row in range(3):
         at = (100, 600 + 100 * row)
