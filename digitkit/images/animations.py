@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
 from digitkit.errors import ImageError
+from digitkit.images.chunks import end_of_chunk, webp_chunks
 from digitkit.images.convert import from_array
 from digitkit.images.cv import MAX_PIXELS, PIXEL_LIMIT, out_of_memory, too_many_pixels
 from digitkit.images.decode import decode_array
@@ -254,15 +255,14 @@ def _behind_pieces(data: bytes, at: int) -> int:
 
 def _webp_parts(data: bytes) -> Iterator[_Part]:
     at = 12
-    while at + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, at)
+    for kind, body, length in webp_chunks(data):
         if kind == b"ANMF":
             left, top, right, bottom = (
-                int.from_bytes(data[i : i + 3], "little") for i in range(at + 8, at + 20, 3)
+                int.from_bytes(data[i : i + 3], "little") for i in range(body, body + 12, 3)
             )
-            flags = data[at + 23]
+            flags = data[body + 15]
             box = (2 * left, 2 * top, right + 1, bottom + 1)
-            start, end = at + 24, at + 8 + length
+            start, end = body + 16, body + length
             head = _webp_head(data[start : start + 4], box, end - start)
             yield _Part(
                 (start, end),
@@ -273,7 +273,7 @@ def _webp_parts(data: bytes) -> Iterator[_Part]:
             )
             if end > len(data):
                 return
-        at += 8 + length + length % 2
+        at = end_of_chunk(body, length)
     if at < 8 + int.from_bytes(data[4:8], "little") or at > len(data) + 1:
         raise EOFError
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
+from itertools import islice
 
 import numpy as np
 
 from digitkit.arrays import F64, U8
+from digitkit.images.chunks import png_chunks, webp_chunks
 from digitkit.images.cv import cv2
 from digitkit.images.jpeg import APP1, SCAN, jpeg_segments
 
@@ -52,31 +54,15 @@ def _find_jpeg_exif(data: bytes) -> int:
 
 
 def _find_png_exif(data: bytes) -> int:
-    """The same of a PNG file."""
-    position = 8
-    for _ in range(MAX_CHUNKS):
-        if position + 8 > len(data):
-            break
-        length, kind = struct.unpack_from(">I4s", data, position)
-        if kind == b"eXIf":
-            return position + 8
-        if kind == b"IEND":  # what comes after it is no part of the image
-            break
-        position += 12 + length  # a checksum of 4 bytes follows
-    return -1
+    """Likewise of a PNG file."""
+    chunks = islice(png_chunks(data), MAX_CHUNKS)
+    return next((body for kind, body in chunks if kind == b"eXIf"), -1)
 
 
 def _find_webp_exif(data: bytes) -> int:
-    """The same of a WebP file."""
-    position = 12
-    for _ in range(MAX_CHUNKS):
-        if position + 8 > len(data):
-            break
-        kind, length = struct.unpack_from("<4sI", data, position)
-        if kind == b"EXIF":
-            return position + 8
-        position += 8 + length + length % 2
-    return -1
+    """Likewise of a WebP file."""
+    chunks = islice(webp_chunks(data), MAX_CHUNKS)
+    return next((body for kind, body, _ in chunks if kind == b"EXIF"), -1)
 
 
 def read_tiff_tags(block: bytes | bytearray) -> dict[int, int]:
