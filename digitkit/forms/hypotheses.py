@@ -11,7 +11,13 @@ import numpy.typing as npt
 from digitkit.arrays import F32, I32, U8
 from digitkit.forms.field_ink import FieldInk, Place
 from digitkit.forms.field_line import FieldLine, read_field, sees_other
-from digitkit.forms.ink_pieces import OVER_EDGE, find_residue, is_astride, is_beside
+from digitkit.forms.ink_pieces import (
+    OVER_EDGE,
+    find_residue,
+    is_astride,
+    is_beside,
+    is_in_other_field,
+)
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
@@ -209,8 +215,7 @@ def _assign(
     down = stats[:, cv2.CC_STAT_TOP] + high / 2
     written = ~find_residue(ink, labels, stats, threshold)
     written[0] = False
-    middles = down.astype(np.int64), across.astype(np.int64)
-    reaches = (down + high / 2 > (top + bottom) / 2) & (ink.others[middles] == 0)
+    reaches = (down + high / 2 > (top + bottom) / 2) & ~is_in_other_field(ink, stats)
     own = written & ((down > top) | reaches) & (down < bottom) & (across > left) & (across < right)
     kept = (side >= SPECK * height) & own
     # A dot of a stroke that a line has broken stays, next to larger ink.

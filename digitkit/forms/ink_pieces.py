@@ -83,11 +83,24 @@ def is_beside(
     across, down = (x + w // 2).clip(0, one.ink.shape[1] - 1), y + h // 2
     is_level = np.abs(down - middle) <= LEVEL * height
     is_out = (across < left) | (across > right)
-    is_free = one.others[down.clip(0, one.ink.shape[0] - 1), across] == 0
+    is_free = ~is_in_other_field(one, stats)
     start, end = x[kept].min(), (x + w)[kept].max()
     is_close = np.maximum(x - end, start - x - w) < CLOSE * height
     is_digit = (h >= TALL[0] * height) & (h <= TALL[1] * height)
     return np.asarray(is_out & (is_free | is_close) & is_level & is_digit & ~kept)
+
+
+def is_in_other_field(one: FieldInk, stats: I32) -> npt.NDArray[np.bool_]:
+    """Which pieces of ink have their middle in another field.
+
+    Args:
+        one: the field's ink.
+        stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
+    """
+    x, y, w, h, _ = stats.T
+    height, width = one.others.shape
+    middles = (y + h // 2).clip(0, height - 1), (x + w // 2).clip(0, width - 1)
+    return np.asarray(one.others[middles] > 0)
 
 
 def is_astride(
@@ -103,11 +116,11 @@ def is_astride(
     """
     left, top, right, bottom = one.to_pixels(box)
     x, y, w, h, _ = stats.T
-    across, down = x + w // 2, (y + h // 2).clip(0, len(one.ink) - 1)
+    across = x + w // 2
     inside = np.minimum(y + h, bottom) - np.maximum(y, top)
     is_high = (h >= ASTRIDE_HEIGHT * (bottom - top)) & (inside >= ASTRIDE * h)
-    is_free = one.others[down, across.clip(0, one.ink.shape[1] - 1)] == 0
-    return np.asarray((across > left) & (across < right) & is_high & is_free & ~kept)
+    is_free = (across > left) & (across < right) & ~is_in_other_field(one, stats)
+    return np.asarray(is_free & is_high & ~kept)
 
 
 def is_cut_off(one: FieldInk, box: Box, threshold: float) -> bool:

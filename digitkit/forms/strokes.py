@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import I32, Box
 from digitkit.forms.field_ink import FieldInk
-from digitkit.forms.ink_pieces import find_residue, is_astride, is_beside
+from digitkit.forms.ink_pieces import find_residue, is_astride, is_beside, is_in_other_field
 from digitkit.forms.obstructions import has_line
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
@@ -123,9 +123,8 @@ def find_strokes(ink: FieldInk, box: Box, threshold: float) -> Strokes:
     height = _usual_height(h[kept])
     is_tall = h >= SMALL * height
     # A digit whose middle is above or below the field, and in another one, belongs to that.
-    middles = down.astype(np.int64), across.astype(np.int64)
     is_out = (down >= bottom) | (down <= top)
-    kept &= ~(is_tall & is_out & (ink.others[middles] > 0))
+    kept &= ~(is_tall & is_out & is_in_other_field(ink, stats))
     is_over = ((x < left) & (x + w > left)) | ((x < right) & (x + w > right))
     is_over &= ~kept & is_tall
     is_over |= is_beside(ink, box, stats, kept)
