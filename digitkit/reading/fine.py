@@ -80,7 +80,7 @@ _CLEAR, _MUCH = 20, 0.04
 block that it covers."""
 
 _LINE = 17
-"""Level and upright runs of this length are lines, pixels."""
+"""Horizontal and vertical runs of this length are lines, pixels."""
 
 _ROOM = 0.2
 """Ink up to so far around a candidate belongs to it, in its height."""

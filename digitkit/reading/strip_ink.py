@@ -25,7 +25,7 @@ PAPER_SIDE = 0.75
 """Ink is narrower than this, in heights; what is wider is paper, or a shadow on it."""
 
 FAINT_LINE = 0.5
-"""A level ruled line is at least this fraction as strong as the faintest ink."""
+"""A horizontal ruled line is at least this fraction as strong as the faintest ink."""
 
 
 class Ink(NamedTuple):
