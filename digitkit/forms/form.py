@@ -15,17 +15,18 @@ from digitkit.arrays import Box
 from digitkit.choices import PrecisionChoice
 from digitkit.errors import ConfigError, FormError, TemplateError
 from digitkit.forms.checksums import Checksum
+from digitkit.forms.combs import Comb, cut_cells
 from digitkit.forms.corrections import File, load_field_texts
 from digitkit.forms.decide import Decision, decide
 from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_threshold
 from digitkit.forms.field_line import FIELD_WEIGHTS
 from digitkit.forms.geometry import Placement
-from digitkit.forms.hypotheses import Comb, DigitSlot, Hypotheses, comb_hypotheses, cut_cells
+from digitkit.forms.hypotheses import DigitSlot, Hypotheses
 from digitkit.forms.ink_pieces import OVER_EDGE, is_cut_off
 from digitkit.forms.obstructions import find_obstruction
 from digitkit.forms.registration import ROUNDS, Picture, Registrar, Registration, is_better
 from digitkit.forms.results import FieldDigit, FieldReading, FormReading
-from digitkit.forms.segmentation import Lattice, cut_lattice, free_hypotheses
+from digitkit.forms.segmentation import Lattice, cut_lattice
 from digitkit.forms.streaks import without_streaks
 from digitkit.forms.template import FormField, Template
 from digitkit.forms.template_file import load_templates
@@ -234,10 +235,7 @@ class Form:
                 prediction if row is None else combine(prediction, row, FIELD_WEIGHTS)
                 for prediction, row in zip(own, seen, strict=True)
             ]
-            if isinstance(part, Lattice):
-                hypotheses = free_hypotheses(part, both, own, seen)
-            else:
-                hypotheses = comb_hypotheses(one, part, both, own, seen)
+            hypotheses = part.hypotheses(both, own, seen)
             if not ink.is_inside:
                 hypotheses = Hypotheses(doubts=("is not completely in the picture",))
             elif doubt := _find_doubt(ink, one.box, threshold, has_print=has_print):

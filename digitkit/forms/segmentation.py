@@ -58,6 +58,8 @@ Of 539 1s that were read right it was higher for 0.2%, of 91 slashes and bracket
 
 SIGN_DOUBT = "may have a sign, which is not read"
 
+UNREADABLE = "its ink cannot be read"
+
 WIDEST = 2.4
 """A digit of several pieces is at most this wide, in heights: a 2 with a long tail."""
 
@@ -73,6 +75,9 @@ MIN_SHARE = 1e-3
 
 MIN_DIGIT = 1e-6
 """Least probability of a segment: none is impossible."""
+
+Chain = tuple[int, ...]
+"""Places of neighbouring segments that make up a field's ink, from left to right."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,70 @@ class Lattice:
     separators: tuple[float, ...] = ()
     doubts: tuple[str, ...] = ()
     line: FieldLine = field(default_factory=FieldLine, repr=False)
+
+    def hypotheses(
+        self,
+        predictions: Sequence[Prediction],
+        own: Sequence[Prediction],
+        seen: Sequence[F32 | None],
+    ) -> Hypotheses:
+        """The likeliest chains of digits.
+
+        Args:
+            predictions: of each segment's image.
+            own: the same by the classifier alone.
+            seen: what the line reader sees in the middle of each, float32 ``[13]``; None outside.
+        """
+        if not self.segments:
+            return Hypotheses((), self.doubts)
+        chains = self._find_chains(predictions)
+        if not chains:
+            return Hypotheses((), (UNREADABLE,))
+        segmentations = [
+            self._to_segmentation(chosen, predictions, share)
+            for share, chosen in chains
+            if share >= MIN_SHARE and all(to_options(predictions[place]) for place in chosen)
+        ]
+        doubts = _find_doubts(self, chains[0][1], predictions, own, seen)
+        first = self.doubts if segmentations else (UNREADABLE,)
+        return Hypotheses(tuple(segmentations), tuple(dict.fromkeys((*first, *doubts))))
+
+    def _find_chains(self, predictions: Sequence[Prediction]) -> list[tuple[float, Chain]]:
+        """The likeliest chains of segments, each with its share of the probability of all."""
+        ending: list[list[tuple[int, float]]] = [[] for _ in range(self.pieces + 1)]
+        for place, (segment, prediction) in enumerate(zip(self.segments, predictions, strict=True)):
+            prior = segment.prior * _agreement(segment, self.line)
+            likely = max(prediction.is_digit * prior, MIN_DIGIT)
+            weight = likely * max(float(prediction.probabilities.max()), 0.1)
+            ending[segment.end].append((place, weight))
+        # Of the pieces up to each: the likeliest chains, and the probability of all.
+        best: list[list[tuple[float, Chain]]] = [[(1.0, ())]]
+        total = [1.0]
+        for options in ending[1:]:
+            longer = [
+                (before * weight, (*chain, place))
+                for place, weight in options
+                for before, chain in best[self.segments[place].first]
+            ]
+            best.append(sorted(longer, reverse=True)[:MAX_SEGMENTATIONS])
+            total.append(
+                sum(total[self.segments[place].first] * weight for place, weight in options)
+            )
+        return [(weight / total[-1], chain) for weight, chain in best[-1]] if total[-1] > 0 else []
+
+    def _to_segmentation(
+        self, chain: Chain, predictions: Sequence[Prediction], share: float
+    ) -> Segmentation:
+        segments = [self.segments[place] for place in chain]
+        slots = tuple(
+            DigitSlot(to_options(predictions[place]), segment.box, segment.image)
+            for place, segment in zip(chain, segments, strict=True)
+        )
+        separators = tuple(
+            sum(segment.box[0] + segment.box[2] / 2 < x for segment in segments)
+            for x in self.separators
+        )
+        return Segmentation(slots, separators, share)
 
 
 def cut_lattice(one: FormField, ink: FieldInk, threshold: float, reader: LineReader) -> Lattice:
@@ -234,65 +303,9 @@ def _is_cut(pieces: Sequence[_Piece], place: int) -> bool:
     return 0 < place < len(pieces) and pieces[place - 1].stroke == pieces[place].stroke
 
 
-def free_hypotheses(
-    lattice: Lattice,
-    predictions: Sequence[Prediction],
-    own: Sequence[Prediction],
-    seen: Sequence[F32 | None],
-) -> Hypotheses:
-    """The likeliest chains of digits of a free field.
-
-    Args:
-        lattice: the field's ink.
-        predictions: of each segment's image.
-        own: the same by the classifier alone.
-        seen: what the line reader sees in the middle of each, float32 ``[13]``; None outside.
-    """
-    if not lattice.segments:
-        return Hypotheses((), lattice.doubts)
-    ending: list[list[tuple[int, float]]] = [[] for _ in range(lattice.pieces + 1)]
-    for place, (segment, prediction) in enumerate(zip(lattice.segments, predictions, strict=True)):
-        prior = segment.prior * _agreement(segment, lattice.line)
-        likely = max(prediction.is_digit * prior, MIN_DIGIT)
-        weight = likely * max(float(prediction.probabilities.max()), 0.1)
-        ending[segment.end].append((place, weight))
-    # Of the pieces up to each: the likeliest chains, and the probability of all.
-    best: list[list[tuple[float, tuple[int, ...]]]] = [[(1.0, ())]]
-    total = [1.0]
-    for options in ending[1:]:
-        longer = [
-            (before * weight, (*taken, place))
-            for place, weight in options
-            for before, taken in best[lattice.segments[place].first]
-        ]
-        best.append(sorted(longer, reverse=True)[:MAX_SEGMENTATIONS])
-        total.append(
-            sum(total[lattice.segments[place].first] * weight for place, weight in options)
-        )
-    if not best[-1] or total[-1] <= 0:
-        return Hypotheses((), ("its ink cannot be read",))
-    segmentations = []
-    for probability, taken in best[-1]:
-        segments = [lattice.segments[place] for place in taken]
-        slots = tuple(
-            DigitSlot(to_options(predictions[place]), segment.box, segment.image)
-            for place, segment in zip(taken, segments, strict=True)
-        )
-        separators = tuple(
-            sum(segment.box[0] + segment.box[2] / 2 < x for segment in segments)
-            for x in lattice.separators
-        )
-        share = probability / total[-1]
-        if all(slot.options for slot in slots) and share >= MIN_SHARE:
-            segmentations.append(Segmentation(slots, separators, share))
-    doubts = _find_doubts(lattice, best[-1][0][1], predictions, own, seen)
-    first = lattice.doubts if segmentations else ("its ink cannot be read",)
-    return Hypotheses(tuple(segmentations), tuple(dict.fromkeys((*first, *doubts))))
-
-
 def _find_doubts(
     lattice: Lattice,
-    chosen: Sequence[int],
+    chosen: Chain,
     predictions: Sequence[Prediction],
     own: Sequence[Prediction],
     seen: Sequence[F32 | None],

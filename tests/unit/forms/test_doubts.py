@@ -5,7 +5,7 @@ import pytest
 from support.forms import WRITTEN, blank_form, fill_form, put_digit, write_form
 
 from digitkit import Form
-from digitkit.forms.hypotheses import CellInk, Comb, comb_hypotheses
+from digitkit.forms.combs import CellInk, Comb
 from digitkit.forms.template import FormField
 from digitkit.models.classifier import Prediction
 
@@ -54,6 +54,6 @@ def test_a_cell_in_which_the_line_reader_sees_another_digit(likely, is_doubtful)
     seen = np.zeros(13, np.float32)
     seen[8] = likely
     field = FormField("one", (0, 0, 40, 40), ((0.0, 40.0),))
-    comb = Comb((CellInk(np.zeros((28, 28), np.uint8), (0, 0, 40, 40)),))
-    doubts = comb_hypotheses(field, comb, [prediction], [prediction], [seen]).doubts
+    comb = Comb(field, (CellInk(np.zeros((28, 28), np.uint8), (0, 0, 40, 40)),))
+    doubts = comb.hypotheses([prediction], [prediction], [seen]).doubts
     assert doubts == (("cell 1 may be another digit",) if is_doubtful else ())

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from support.forms import WRITTEN, blank_form, fill_form
 
+from digitkit.forms.combs import cut_cells
 from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_threshold
 from digitkit.forms.geometry import Placement
-from digitkit.forms.hypotheses import cut_cells
 from digitkit.forms.ink_pieces import find_residue
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
