@@ -56,8 +56,8 @@ def _weight(size: float) -> tuple[int, int]:
     return max(1, round(size / 14)), max(2, round(size / 6))
 
 
-def _plate_size(text: str, size: float) -> tuple[int, int]:
-    """Width and height of a text's plate."""
+def plate_size(text: str, size: float) -> tuple[int, int]:
+    """Width and height of a text's plate; the text is `size` pixels high."""
     thickness, pad = _weight(size)
     (width, height), _ = cv2.getTextSize(text, FONT, size / 30, thickness)
     return width + 2 * pad, height + 2 * pad
@@ -174,7 +174,7 @@ def above(text: str, line: tuple[Point, Point], sizes: Sequence[float]) -> Itera
     """Labels above a line that goes from the left to the right: at its left, middle and right."""
     (x0, y0), (x1, y1) = line
     for size in sizes:
-        width, height = _plate_size(text, size)
+        width, height = plate_size(text, size)
         for left in (x0, (x0 + x1 - width) / 2, x1 - width):
             # A tilted line is highest at one of the plate's ends.
             lowest = min(float(np.interp(x, (x0, x1), (y0, y1))) for x in (left, left + width))
@@ -196,7 +196,7 @@ def around(
     """
     x, y, w, h = box
     for size in sizes:
-        width, height = _plate_size(text, size)
+        width, height = plate_size(text, size)
         middle, level = round(x + (w - width) / 2), round(y + (h - height) / 2)
         sides = [(x + w + gap, level), (x - gap - width, level)]
         ends = [(left, y + h + gap) for left in (middle, x, x + w - width)]
