@@ -56,13 +56,16 @@ def new(
     and NAME-fields.png, an overview of the fields with their names. In NAME.toml, rename the
     fields, delete those that are not fields, and add what is known of them: pattern, checksum, min,
     max, decimals, required, and rules across fields. Fields that are not found can be added by
-    hand, with their box in the reference.
+    hand, with their box in the reference. It warns of a form that is small, upside down or filled
+    in.
     """
     from digitkit.forms.new_form import make_template
 
     files = make_template(blank, out, overwrite=overwrite)
     written = ", ".join(map(str, (files.template, files.reference, files.overview)))
     print_line(f"{files.count} field{'s' * (files.count != 1)} found; written: {written}")
+    for doubt in files.doubts:
+        print_line(f"warning: {blank} {doubt}", error=True)
     if files.count:
         print_line(f"look at {files.overview}, and rename the fields in {files.template}")
     else:

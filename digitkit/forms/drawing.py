@@ -14,7 +14,7 @@ from digitkit.forms.template import FormField, Template
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.confidence import format_confidence
-from digitkit.sinks.labels import Label, Room, around, plate_size
+from digitkit.sinks.labels import MIN_SIZE, Label, Room, around, plate_size
 
 GREEN, YELLOW, RED, BLUE, GREY = (
     (60, 150, 40), (0, 150, 230), (40, 40, 220), (190, 90, 20), (150, 150, 150),
@@ -111,4 +111,4 @@ def _pale(grey: U8) -> U8:
 
 def _pen(page: U8) -> tuple[float, int]:
     """The height of letters on a page, and the width of its lines; pixels."""
-    return max(page.shape) / LETTERS, max(1, max(page.shape) // 900)
+    return max(MIN_SIZE, max(page.shape) / LETTERS), max(1, max(page.shape) // 900)

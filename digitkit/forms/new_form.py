@@ -10,6 +10,7 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.errors import ConfigError, FormError, TemplateError
+from digitkit.forms.blank_checks import check_blank
 from digitkit.forms.checksums import load_checksums
 from digitkit.forms.drawing import draw_fields, draw_reading
 from digitkit.forms.field_ink import READ_SIDE
@@ -48,12 +49,14 @@ class NewForm:
         reference: the blank form, straightened.
         overview: the reference with its fields and their names.
         count: how many fields were found.
+        doubts: what may be wrong with the blank form.
     """
 
     template: Path
     reference: Path
     overview: Path
     count: int
+    doubts: tuple[str, ...] = ()
 
 
 def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm:
@@ -87,6 +90,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
     paper, smooth = _find_paper(page)
     white = np.asarray(cv2.divide(page, smooth, scale=255 * WHITE), np.uint8)
     fields = propose_fields(white)
+    doubts = tuple(check_blank(white, fields))
     shaded = _keep_shades(page, paper, smooth)
     page = white if shaded is None else shaded
     if len(fields) > MAX_FIELDS:
@@ -100,7 +104,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
     text = template_text(fields, reference.name, file_sha256(reference), size)
     atomic.write_text(out, text)
     atomic.write_bytes(overview, encode_png(draw_fields(page, fields)))
-    return NewForm(out, reference, overview, len(fields))
+    return NewForm(out, reference, overview, len(fields), doubts)
 
 
 def check_template(

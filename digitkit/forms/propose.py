@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import U8, Box
+from digitkit.arrays import I32, U8, Box
 from digitkit.boxes import bounding_box, intersects
 from digitkit.forms.template import FormField
 from digitkit.forms.template_file import MAX_CELLS
@@ -95,7 +95,7 @@ def propose_fields(reference: U8) -> tuple[FormField, ...]:
         reference: upright, uint8 ``[H, W]``.
     """
     side = max(reference.shape)
-    darkness = _black_hat(reference)
+    darkness = find_print(reference)
     dark = (darkness >= DARK).astype(np.uint8)
     horizontal, vertical = _find_lines((darkness >= FAINT).astype(np.uint8))
     combs = [
@@ -135,8 +135,12 @@ def _in_rows(fields: list[tuple[Box, list[_Cell]]]) -> list[tuple[Box, list[_Cel
     return [each for row in rows for each in sorted(row, key=lambda one: one[0][0])]
 
 
-def _black_hat(reference: U8) -> U8:
-    """By how much thin print is darker than what is around, uint8 ``[H, W]``."""
+def find_print(reference: U8) -> U8:
+    """By how much thin print is darker than what is around, uint8 ``[H, W]``.
+
+    Args:
+        reference: grey levels, uint8 ``[H, W]``.
+    """
     side = max(7, max(reference.shape) // 150) | 1
     window = np.ones((side, side), np.uint8)
     return np.asarray(cv2.morphologyEx(reference, cv2.MORPH_BLACKHAT, window), np.uint8)
@@ -229,7 +233,8 @@ def _find_write_lines(
 ) -> list[tuple[Box, list[_Cell]]]:
     """Room above lines that stand alone, no side of a box or frame, and the cells of open combs."""
     height, width = dark.shape
-    side, letter_height = max(dark.shape), _find_letter_height(dark)
+    side, letters = max(dark.shape), find_letters(dark)
+    letter_height = float(np.median(letters[:, 3])) if len(letters) else 0.0
     beside_verticals = cv2.dilate(vertical, np.ones((5, 5), np.uint8))
     printed = np.asarray(cv2.max(dark, cv2.max(horizontal, vertical)), np.uint8)
     labels, stats = connected_components(horizontal)
@@ -257,14 +262,19 @@ def _find_write_lines(
     return found
 
 
-def _find_letter_height(dark: U8) -> float:
-    """Median height of a form's letters, pixels; 0 with less than `MIN_LETTERS`."""
+def find_letters(dark: U8) -> I32:
+    """The boxes of a form's letters, int32 ``[N, 4]``; none of less than `MIN_LETTERS`.
+
+    Args:
+        dark: print, uint8 ``[H, W]`` of 0 and 1.
+    """
     side = max(dark.shape)
     _, stats = connected_components(dark)
-    width, height = stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT]
+    boxes = stats[1:, : cv2.CC_STAT_AREA]
+    width, height = boxes[:, 2], boxes[:, 3]
     is_letter = (height > DOT * side) & (height < ROOM * side) & (width < 1.5 * height)
-    heights = height[is_letter & (height < 5 * width)]
-    return float(np.median(heights)) if len(heights) >= MIN_LETTERS else 0.0
+    letters = boxes[is_letter & (height < 5 * width)]
+    return letters if len(letters) >= MIN_LETTERS else letters[:0]
 
 
 def _make_room(dark: U8, box: Box, height: float) -> Box:
