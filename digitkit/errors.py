@@ -238,7 +238,7 @@ def at_least(field: str, value: float, minimum: float, *, whole: bool = False) -
     """
     _check_number(field, value, whole=whole)
     if not value >= minimum:
-        raise ConfigError(f"must be at least {minimum:g}, got {_show(value)}", field=field)
+        raise ConfigError(f"must be at least {_show(minimum)}, got {_show(value)}", field=field)
 
 
 def _check_number(field: str, value: object, *, whole: bool = False) -> None:
@@ -248,6 +248,8 @@ def _check_number(field: str, value: object, *, whole: bool = False) -> None:
 
 
 def _show(value: float) -> str:
+    if isinstance(value, Integral) and abs(value) < 10**15:
+        return str(value)
     try:
         return f"{value:g}"
     except OverflowError:  # an integer that no float can hold
@@ -272,7 +274,7 @@ def check_range(
     """
     _check_number(field, value, whole=whole)
     if not minimum <= value <= maximum:
-        text = f"must be between {minimum:g} and {maximum:g}, got {_show(value)}"
+        text = f"must be between {_show(minimum)} and {_show(maximum)}, got {_show(value)}"
         raise ConfigError(text, field=field)
 
 

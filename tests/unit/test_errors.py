@@ -1,4 +1,4 @@
-"""What errors advise."""
+"""What errors say and advise."""
 
 import json
 from importlib import metadata
@@ -8,7 +8,7 @@ import pytest
 from support.paths import ROOT
 
 from digitkit import errors
-from digitkit.errors import install_command
+from digitkit.errors import ConfigError, check_range, install_command
 
 
 def test_in_a_checkout_the_checkout_is_installed(monkeypatch, tmp_path):
@@ -33,3 +33,19 @@ def test_elsewhere_it_is_installed_from_where_it_came(monkeypatch, tmp_path, ori
     monkeypatch.setattr(metadata, "distribution", lambda name: installed())
     monkeypatch.setattr(errors, "__file__", str(Path(tmp_path, "lib/digitkit/errors.py")))
     assert install_command("train") == expected.format(path=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (99_999_999, "99999999"),
+        (0.25, "0.25"),
+        (1e9, "1e+09"),
+        (-5, "-5"),
+        (10**400, "a number of hundreds"),
+    ],
+)
+def test_values_out_of_range_are_shown_as_they_were_given(value, shown):
+    with pytest.raises(ConfigError) as caught:
+        check_range("port", value, 1, 10_000_000)
+    assert caught.value.problem.startswith(f"must be between 1 and 10000000, got {shown}")
