@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ from digitkit.sources.frames import Failure
 from digitkit.sources.suffixes import HEIC_SUFFIXES, IMAGE_SUFFIXES, PDF_SUFFIXES, is_video
 from digitkit.system.sorting import sort_names
 
-_Kind = Literal["image", "PDF file", "HEIC file", "video", "other file"]
+_Kind = Literal["image", "PDF file", "HEIC file", "video", "linked folder", "other file"]
 _PACKAGES = {"PDF file": "pypdfium2", "HEIC file": "pillow_heif"}
 _EXTRAS = {"PDF file": "pdf", "HEIC file": "heic"}
 
@@ -34,7 +34,7 @@ class FolderFiles:
         Images by their suffixes; PDF and HEIC files where the package that reads them is installed.
         Hidden files and folders are passed over, and links to folders are not followed.
         """
-        for item in walk(self._folder):
+        for item in walk(self._folder, linked=self._count_link):
             if isinstance(item, Failure):
                 yield item
                 continue
@@ -44,21 +44,29 @@ class FolderFiles:
             else:
                 self._skipped[kind] += 1
 
+    def _count_link(self) -> None:
+        self._skipped["linked folder"] += 1
+
     @property
     def skipped(self) -> str | None:
         """``skipped 3 PDF files (pip install 'digitkit[pdf]'), 1 other file``; None for nothing."""
-        kinds: tuple[_Kind, ...] = ("PDF file", "HEIC file", "video", "other file")
+        kinds: tuple[_Kind, ...] = (
+            "PDF file", "HEIC file", "video", "linked folder", "other file",
+        )  # fmt: skip
         counted = [
-            f"{count:,} {kind}{'s' * (count > 1)}{_remedy(kind)}"
+            f"{count:,} {kind}{'s' * (count > 1)}{_remedy(kind, count)}"
             for kind in kinds
             if (count := self._skipped[kind])
         ]
         return f"skipped {', '.join(counted)}" if counted else None
 
 
-def _remedy(kind: _Kind) -> str:
+def _remedy(kind: _Kind, count: int) -> str:
     if kind == "video":
         return " (name them to read every frame)"
+    if kind == "linked folder":
+        them = "them" if count > 1 else "it"
+        return f" (name {them} to read what is in {them})"
     return f" ({install_command(_EXTRAS[kind])})" if kind in _EXTRAS else ""
 
 
@@ -100,8 +108,12 @@ def image_files(folder: Path) -> Iterator[Path | Failure]:
             yield item
 
 
-def walk(folder: Path) -> Iterator[Path | Failure]:
+def walk(folder: Path, *, linked: Callable[[], None] = lambda: None) -> Iterator[Path | Failure]:
     """All files under a folder that are not hidden, as `image_files` gives images.
+
+    Args:
+        folder: it.
+        linked: called for each link to a folder, which is not followed.
 
     Raises:
         OutputError: there are so many that they are sorted on disk, which is full.
@@ -124,6 +136,8 @@ def walk(folder: Path) -> Iterator[Path | Failure]:
             path = base / entry[1:]
             if entry.startswith(_FILE):
                 yield path
+            elif entry.startswith(_LINK):
+                linked()
             else:
                 listings.append((path, sort_names(_entries(path))))
     finally:
@@ -168,8 +182,9 @@ def _folders_below(base: str) -> Iterator[str]:
             ]
 
 
-_FILE, _FOLDER = "0", "1"
-"""Before a name in a folder, so that its files come before its folders."""
+_FILE, _FOLDER, _LINK = "0", "1", "2"
+"""Before a name in a folder, so that its files come before its folders, and links to folders
+last."""
 
 
 def _entries(folder: Path) -> Iterator[str]:
@@ -179,8 +194,8 @@ def _entries(folder: Path) -> Iterator[str]:
                 continue
             if not _is_folder(entry):
                 yield _FILE + entry.name
-            elif not entry.is_symlink():
-                yield _FOLDER + entry.name
+            else:
+                yield (_LINK if entry.is_symlink() else _FOLDER) + entry.name
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

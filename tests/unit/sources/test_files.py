@@ -169,6 +169,23 @@ def test_what_a_folder_has_and_is_not_read(tree, monkeypatch):
     assert len(lines) == 1
 
 
+def test_links_to_folders_are_counted_and_not_followed(tree):
+    Path("empty/link").symlink_to("../b")
+    Path("a/loop").symlink_to(".")
+    Path("a/3.png").symlink_to("../b/2.png")
+    (failure,) = expand_sources(["empty"])
+    skipped = "skipped 1 linked folder (name it to read what is in it)"
+    assert failure.error == f"the folder contains no image files; {skipped}"
+    lines: list[str] = []
+    items = [str(item) for item in expand_sources(["a"], notice=lines.append)]
+    assert items == ["a/1.tif", "a/3.png"]
+    assert lines == [f"a: {skipped}, 2 other files"]
+    assert [str(item) for item in expand_sources(["empty/link"])] == [
+        "empty/link/10.JPG",
+        "empty/link/2.png",
+    ]
+
+
 @pytest.fixture
 def scan(tmp_path, one_of_each, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
