@@ -274,7 +274,7 @@ def find_letters(dark: U8) -> I32:
     width, height = boxes[:, 2], boxes[:, 3]
     is_letter = (height > DOT * side) & (height < ROOM * side) & (width < 1.5 * height)
     letters = boxes[is_letter & (height < 5 * width)]
-    return letters if len(letters) >= MIN_LETTERS else letters[:0]
+    return np.asarray(letters if len(letters) >= MIN_LETTERS else letters[:0], np.int32)
 
 
 def _make_room(dark: U8, box: Box, height: float) -> Box:
