@@ -15,8 +15,8 @@ from digitkit.images.grey import GreyImage
 from digitkit.reading.combining import DIGITS
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.results import Digit
+from digitkit.reading.rows import RowDigit
 from digitkit.reading.single import LoadGrey
-from digitkit.reading.strips import RowDigit
 
 FEW = 5
 """Maximum number of accepted digits of a page on which digits are looked at in grey."""

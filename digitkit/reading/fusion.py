@@ -24,8 +24,9 @@ from digitkit.reading.grouping import NEAR_INK
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import SAME, Line, Peak, match_row, own_peaks
 from digitkit.reading.results import Digit, Mark
+from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import HIGH_STROKE, Shape
-from digitkit.reading.strips import RowDigit, Strip
+from digitkit.reading.strips import Strip
 
 PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
 """The weights that fit best on synthetic images (``benchmarks/line_weights.py``) trust the line

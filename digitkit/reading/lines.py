@@ -15,9 +15,10 @@ from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, LineReader
+from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_edges
-from digitkit.reading.strips import BAND, RowDigit, Strip, group_rows
+from digitkit.reading.strips import BAND, Strip
 
 AROUND = 3
 """The middle of a digit is found up to so many columns beside the middle of its box."""

@@ -22,6 +22,7 @@ from digitkit.reading.line_parts import split_lines
 from digitkit.reading.line_reader import POINT
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Mark, MarkKind
+from digitkit.reading.rows import HALF, RowDigit
 from digitkit.reading.shapes import (
     COMMA_HEIGHTS,
     COMMA_WIDTH,
@@ -37,7 +38,7 @@ from digitkit.reading.shapes import (
     classify,
     is_above,
 )
-from digitkit.reading.strips import BAND, HALF, STROKE, PlacedDigit, RowDigit, Strip
+from digitkit.reading.strips import BAND, STROKE, PlacedDigit, Strip
 
 SWALLOWED = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""

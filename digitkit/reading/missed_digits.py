@@ -24,9 +24,10 @@ from digitkit.reading.line_reader import LineReader
 from digitkit.reading.lines import Line, match_row, read_line
 from digitkit.reading.marks import beyond
 from digitkit.reading.results import Digit
+from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import BAND, RowDigit, Strip, group_rows
+from digitkit.reading.strips import BAND, Strip
 
 HALF_WIDTH = 0.65
 """A digit reaches at most this far to either side of its middle, in heights."""

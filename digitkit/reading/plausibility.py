@@ -16,8 +16,8 @@ from digitkit.reading.combining import DIGITS
 from digitkit.reading.detections import INK_LEVEL
 from digitkit.reading.few_digits import cut_around
 from digitkit.reading.results import Digit
+from digitkit.reading.rows import RowDigit
 from digitkit.reading.single import LoadGrey
-from digitkit.reading.strips import RowDigit
 
 NARROWEST = 0.2
 """Minimum width of any digit except 1, as a fraction of its height."""

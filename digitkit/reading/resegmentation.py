@@ -24,8 +24,9 @@ from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import Line, RowMatch, match_row
 from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond, is_written
 from digitkit.reading.missed_digits import OVERLAP, to_detection
+from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import Shape
-from digitkit.reading.strips import STROKE, PlacedDigit, RowDigit, Strip
+from digitkit.reading.strips import STROKE, PlacedDigit, Strip
 
 NEAR_PEAK = 0.55
 """An accepted digit at which the row shows no middle may be a part of another one if their middles

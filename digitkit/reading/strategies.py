@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from digitkit.models.classifier import Classifier
     from digitkit.reading.detector import Detector
     from digitkit.reading.line_reader import LineReader
-    from digitkit.reading.strips import RowDigit
+    from digitkit.reading.rows import RowDigit
 
 MIN_CUT_SCORE = 0.45
 """Lowest score of the detector of a digit that is reported although the image's border cuts it."""
@@ -228,7 +228,7 @@ def find_members(
     """
     from digitkit.reading.context import rescore
     from digitkit.reading.order import order_digits
-    from digitkit.reading.strips import RowDigit
+    from digitkit.reading.rows import RowDigit
 
     reported, evidence = list[tuple[Digit, ClassifiedDetection]](), 0.0
     rescored = rescore(classified, min_confidence, side)

@@ -7,34 +7,27 @@ it is also known how ink and paper look: here a plain threshold shows all that i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F64, I32, U8, Box
-from digitkit.boxes import round_edges, turn_points
+from digitkit.arrays import I32, U8, Box
+from digitkit.boxes import turn_points
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connected_components
 from digitkit.reading.crops import sharp_halvings
-from digitkit.reading.detections import INK_LEVEL, Detection, ink_box, quantile
-from digitkit.reading.line_reader import UNIT
-from digitkit.reading.results import Digit, Mark, MarkKind
+from digitkit.reading.detections import INK_LEVEL, ink_box, quantile
+from digitkit.reading.results import Mark, MarkKind
+from digitkit.reading.rows import REACH, RowDigit, RowGeometry
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_ink
-
-REACH = 1.8
-"""How far a strip reaches beyond its first and last digits, in heights."""
 
 NEAR = 1.1
 """Maximum distance of ink from the first and last digit of a row to whose numbers it may belong, in
 heights."""
-
-HALF = 0.85
-"""How far a strip reaches above and below the digits' middles, in heights."""
 
 LOW_IMAGE = 1.2
 """In an image that is lower, in heights, no vertical stroke is taken for a ruled line."""
@@ -50,14 +43,6 @@ MAX_STRIP_PIXELS = 1 << 22
 
 MAX_STRIP_SIDE = (1 << 15) - 2
 """Maximum width of a strip that is searched, pixels: OpenCV remaps no wider image."""
-
-
-@dataclass(frozen=True, eq=False)
-class RowDigit:
-    """A digit of a row, and the detection that it was; equal to itself only."""
-
-    digit: Digit
-    detection: Detection
 
 
 class PlacedDigit(NamedTuple):
@@ -83,19 +68,8 @@ class PlacedDigit(NamedTuple):
         return part, self.ink[y : y + part.shape[0], x : x + part.shape[1]]
 
 
-class Strip:
-    """A row, level and at a fixed size.
-
-    Its x axis follows the row's direction, and its middle line the middles of its digits. So rows
-    that slope or bend are level in it; upright digits in a sloping row stay upright.
-
-    Attributes:
-        row: its number.
-        tilt: of the row, degrees.
-        digit_height: height of its digits, pixels of the image.
-        unit: the same in pixels of the strip.
-        shape: height and width of the strip, pixels.
-    """
+class Strip(RowGeometry):
+    """A row, level and at a fixed size: its pixels, and the ink in them."""
 
     def __init__(self, image: GreyImage, members: Sequence[RowDigit]) -> None:
         """Lay it along a row.
@@ -104,57 +78,9 @@ class Strip:
             image: that the row is in.
             members: the row's digits, at least one of them accepted.
         """
+        super().__init__(members)
         self._image = image
-        self.row = members[0].digit.row
-        self.tilt = float(np.median([member.detection.tilt for member in members]))
-        self._accepted = [member for member in members if member.digit.accepted]
-        sizes = np.array([member.digit.row_box[2:] for member in self._accepted], np.float64)
-        self.digit_height = float(np.median(np.maximum(sizes[:, 1], sizes[:, 0] / 2)))
-        self._scale = max(
-            self.digit_height / UNIT, 0.5
-        )  # pixels of the image per pixel of the strip
-        self.unit = self.digit_height / self._scale
-        middles = self.to_level([member.digit.box for member in self._accepted])
-        # From here to where the digits' level boxes are.
-        boxes = np.array([member.digit.row_box for member in self._accepted], np.float64)
-        self._offset = (boxes[:, :2] + boxes[:, 2:] / 2 - middles).mean(0)
-        middles = middles[np.argsort(middles[:, 0], kind="stable")]
-        self._slope, self._start = _fit_line(middles)
-        self._knots = middles[:, 0], middles[:, 1] - self._start - self._slope * middles[:, 0]
-        everything = self.to_level([member.digit.box for member in members])[:, 0]
-        widest = max(member.digit.row_box[2] for member in members) / 2
-        room = widest + REACH * self.digit_height
-        self._left = float(everything.min()) - room
-        self._top = -HALF * self.digit_height
-        width = round((float(everything.max()) + room - self._left) / self._scale)
-        self.shape = round(2 * HALF * self.unit), width
-        self._near = REACH - NEAR, width / self.unit - (REACH - NEAR)
         self._placed: dict[RowDigit, PlacedDigit | None] = {}
-
-    def to_level(self, boxes: Sequence[Box]) -> F64:
-        """The centres of boxes of the image, turned so that the row is level, ``[N, 2]``."""
-        array = np.array(boxes, np.float64)
-        return turn_points(array[:, :2] + array[:, 2:] / 2, self.tilt)
-
-    def locate(self, boxes: Sequence[Box]) -> F64:
-        """Where the centres of boxes of the image are in the strip, ``[N, 2]``.
-
-        Their x coordinate in pixels of the strip, and how far they are below the row's middle line,
-        in heights.
-        """
-        centres = self.to_level(boxes)
-        x = (centres[:, 0] - self._left) / self._scale
-        return np.column_stack(
-            [x, (centres[:, 1] - self.middle(centres[:, 0])) / self.digit_height]
-        )
-
-    def x_of(self, box: Box) -> float:
-        """The x coordinate of the centre of a box of the image, pixels of the strip."""
-        return float(self.locate([box])[0, 0])
-
-    def middle(self, x: F64) -> F64:
-        """The y coordinate of the row's middle line, where it is level."""
-        return np.asarray(self._start + self._slope * x + np.interp(x, *self._knots))
 
     @cached_property
     def ink(self) -> Ink | None:
@@ -164,28 +90,28 @@ class Strip:
             return None
         pixels, is_outside = self._cut_out()
         pixels = np.asarray(cv2.GaussianBlur(pixels, (3, 3), 0), np.uint8)
-        return find_ink(pixels, self.draw(self.place(self._accepted)), is_outside, self.unit)
+        return find_ink(pixels, self.draw(self.place(self.accepted)), is_outside, self.unit)
 
     @property
     def digits(self) -> U8:
         """Where the strokes of the accepted digits are, uint8 ``[height, width]``, 0 or 1."""
-        return self.cover(self.place(self._accepted))
+        return self.cover(self.place(self.accepted))
 
     def place(self, members: Sequence[RowDigit]) -> list[PlacedDigit]:
         """The ink of members in the strip, of those that are within it."""
         new = [member for member in members if member not in self._placed]
         if new:
             centres = self.to_level([member.digit.box for member in new])
-            tops = centres[:, 1] - self.middle(centres[:, 0]) - self._top
+            tops = centres[:, 1] - self.middle(centres[:, 0]) - self.top
             for member, x, y in zip(new, centres[:, 0].tolist(), tops.tolist(), strict=True):
                 self._placed[member] = self._place(member, x, y)
         found = (self._placed[member] for member in members)
         return [each for each in found if each is not None]
 
     def _place(self, member: RowDigit, x: float, y: float) -> PlacedDigit | None:
-        width, height = (max(1, round(side / self._scale)) for side in member.digit.row_box[2:])
-        left = round((x - self._left) / self._scale - width / 2)
-        top = round(y / self._scale - height / 2)
+        width, height = (max(1, round(side / self.scale)) for side in member.digit.row_box[2:])
+        left = round((x - self.left) / self.scale - width / 2)
+        top = round(y / self.scale - height / 2)
         if left >= self.shape[1] or top >= self.shape[0] or left + width <= 0 or top + height <= 0:
             return None
         crop = cut_to_ink(member.detection.ink)
@@ -223,24 +149,24 @@ class Strip:
 
     def shape_of(self, ink: U8, x: int, y: int) -> Shape:
         """The shape of ink, uint8 ``[h, w]`` of 0 and 1, at a place of the strip."""
-        top = y / self.unit + self._top / self.digit_height
+        top = y / self.unit + self.top / self.digit_height
         return Shape.from_ink(ink, x / self.unit, top, self.unit)
 
     def shape_of_member(self, member: RowDigit) -> Shape:
         """The shape of a member's ink."""
-        size = [max(1, round(side / self._scale)) for side in member.digit.row_box[2:]]
+        size = [max(1, round(side / self.scale)) for side in member.digit.row_box[2:]]
         ink = (cut_to_ink(member.detection.ink) > INK_LEVEL).astype(np.uint8)
         ink = np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         centre = self.to_level([member.digit.box])[0]
         middle = centre[1] - float(self.middle(centre[:1])[0])
         width, height = (side / self.digit_height for side in member.digit.row_box[2:])
-        left = (centre[0] - self._left) / self.digit_height - width / 2
+        left = (centre[0] - self.left) / self.digit_height - width / 2
         top = middle / self.digit_height - height / 2
         return Shape(left, top, width, height, float(ink.sum()) / self.unit**2, ink)
 
     def place_of(self, shape: Shape) -> tuple[int, int]:
         """The x and y coordinates in the strip of a shape's left upper corner."""
-        y = (shape.top - self._top / self.digit_height) * self.unit
+        y = (shape.top - self.top / self.digit_height) * self.unit
         return round(shape.left * self.unit), round(y)
 
     def is_at_end(self, member: RowDigit) -> bool:
@@ -251,17 +177,19 @@ class Strip:
 
     def is_near(self, shape: Shape) -> bool:
         """Whether a shape, or a part of it, may belong to the numbers of the row's digits."""
-        return shape.left + shape.width > self._near[0] and shape.left < self._near[1]
+        beyond = REACH - NEAR
+        width = self.shape[1] / self.unit
+        return shape.left + shape.width > beyond and shape.left < width - beyond
 
     def is_cut(self, box: Box) -> bool:
         """Whether a box of ink, beside the row's digits, meets the left or right border.
 
         The ink may go on beyond.
         """
-        room, (x, _, width, _) = 1 + self._scale, box
+        room, (x, _, width, _) = 1 + self.scale, box
         if room < x < self._image.shape[1] - room - width:
             return False
-        boxes = [member.digit.box for member in self._accepted]
+        boxes = [member.digit.box for member in self.accepted]
         return not any(
             2 * (min(x + width, left + wide) - max(x, left)) >= width for left, _, wide, _ in boxes
         )
@@ -272,7 +200,7 @@ class Strip:
         Beyond the border a strip repeats what is at it; a ruled line goes on on the other side.
         """
         _, top, _, height = self.to_boxes(shape)[0]
-        boxes = [member.digit.box for member in self._accepted]
+        boxes = [member.digit.box for member in self.accepted]
         ends_above = top + height < np.median([y + h for _, y, _, h in boxes])
         begins_below = top > np.median([y for _, y, _, _ in boxes])
         return bool(
@@ -285,23 +213,6 @@ class Strip:
         height, width = shape.ink.shape
         levels = ink.strength[y : y + height, x : x + width][shape.ink > 0]
         return quantile(levels) / 255
-
-    def to_boxes(self, shape: Shape) -> tuple[Box, Box | None]:
-        """Where a shape is in the image; and where the row is level, None if it is not tilted."""
-        left = self._left + shape.left * self.digit_height
-        right = left + shape.width * self.digit_height
-        offset = float(self.middle(np.array([(left + right) / 2]))[0])
-        top, bottom = (
-            offset + edge * self.digit_height for edge in (shape.top, shape.top + shape.height)
-        )
-        level = round_edges(left, top, right, bottom)
-        if not self.tilt:
-            return level, None
-        corners = np.array([(left, top), (right, top), (left, bottom), (right, bottom)])
-        corners = turn_points(corners, -self.tilt)
-        box = round_edges(*corners.min(0), *corners.max(0))
-        x, y = self._offset.tolist()
-        return box, round_edges(left + x, top + y, right + x, bottom + y)
 
     def to_mark(self, kind: MarkKind, shape: Shape) -> Mark:
         """The mark of this kind that a shape is."""
@@ -316,8 +227,8 @@ class Strip:
         """
         height, width = self.shape
         halvings = sharp_halvings(self._image, self.digit_height)
-        x = np.asarray(self._left + (np.arange(width) + 0.5) * self._scale, np.float64)
-        y = self._top + (np.arange(height) + 0.5) * self._scale
+        x = np.asarray(self.left + (np.arange(width) + 0.5) * self.scale, np.float64)
+        y = self.top + (np.arange(height) + 0.5) * self.scale
         across = np.empty((height, width), np.float32)
         across[:] = x
         down = np.add.outer(y.astype(np.float32), self.middle(x).astype(np.float32))
@@ -342,19 +253,3 @@ def cut_to_ink(ink: U8) -> U8:
     """Ink without the paper around, as a digit's box is."""
     x, y, w, h = ink_box(ink)
     return ink[y : y + h, x : x + w] if w and h else ink
-
-
-def group_rows(members: Sequence[RowDigit]) -> dict[int, list[RowDigit]]:
-    """The members of each row."""
-    rows: dict[int, list[RowDigit]] = {}
-    for member in members:
-        rows.setdefault(member.digit.row, []).append(member)
-    return rows
-
-
-def _fit_line(points: F64) -> tuple[float, float]:
-    """The slope of the straight line through points, and where it begins."""
-    (x, y), middle = points.T, points.mean(0)
-    spread = float(((x - middle[0]) ** 2).sum())
-    slope = float(((x - middle[0]) * (y - middle[1])).sum()) / spread if spread > 0 else 0.0
-    return slope, float(middle[1] - slope * middle[0])

@@ -15,8 +15,9 @@ from digitkit.reading import resegmentation
 from digitkit.reading.detections import ClassifiedDetection, Detection
 from digitkit.reading.line_reader import HEIGHT, NONE
 from digitkit.reading.lines import Line, Peak, _match_peaks
+from digitkit.reading.rows import RowDigit
 from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import RowDigit, Strip
+from digitkit.reading.strips import Strip
 
 
 @pytest.fixture
