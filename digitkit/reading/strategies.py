@@ -121,13 +121,13 @@ class PageStrategy:
     def detect(self, image: GreyImage) -> list[Detection]:
         """What the detector finds; where that is little, the whole image as one digit, too."""
         from digitkit.reading import pages  # not at the top: one digit is read without it
-        from digitkit.reading.tilt import straighten
+        from digitkit.reading.tilt import deskew_detections
 
         def detect(grey: U8) -> list[Detection]:
             return pages.detect_digits(grey, self._detector)
 
         found = pages.detect_digits(image, self._detector)
-        detections = list(straighten(found, image, detect))
+        detections = list(deskew_detections(found, image, detect))
         # A page of one digit may be that digit and nothing else, up to the border.
         highest = max((detection.box[3] for detection in detections), default=0)
         if len(detections) < MIN_PAGE or highest < DIRT * max(image.shape):

@@ -50,7 +50,7 @@ Detect = Callable[[U8], list[Detection]]
 """Detects digits in a grey image, uint8 ``[h, w]``."""
 
 
-def straighten(
+def deskew_detections(
     detections: Sequence[Detection], image: GreyImage, detect: Detect
 ) -> Sequence[Detection]:
     """Turn tilted writing so that its lines are level.
@@ -77,10 +77,10 @@ def straighten(
         best = max(turned, key=_total_score)
         is_tilted = _total_score(best) >= MIN_REDETECTED * _total_score(detections)
         return best if is_tilted else detections
-    return _straighten_groups(detections)
+    return _deskew_groups(detections)
 
 
-def _straighten_groups(detections: Sequence[Detection]) -> Sequence[Detection]:
+def _deskew_groups(detections: Sequence[Detection]) -> Sequence[Detection]:
     """Turn the ink of the numbers that are tilted by themselves."""
     centres, sizes = _measure(detections)
     tilts, level = np.zeros(len(detections)), centres.copy()

@@ -13,7 +13,7 @@ from digitkit.reading.detections import ClassifiedDetection, Detection
 from digitkit.reading.detector import Maps
 from digitkit.reading.fine import MAX_FINE_PIXELS, choose_tiles, merge_fine
 from digitkit.reading.scales import Candidate, Scale
-from digitkit.reading.tilt import straighten
+from digitkit.reading.tilt import deskew_detections
 
 
 def leaning_stroke(degrees: float) -> np.ndarray:
@@ -53,7 +53,7 @@ def detect(grey: np.ndarray) -> list[Detection]:
 
 
 def straightened(image: GreyImage) -> list[Detection]:
-    return list(straighten(detect(image.halved(0)), image, detect))
+    return list(deskew_detections(detect(image.halved(0)), image, detect))
 
 
 @pytest.mark.parametrize("degrees", [-44, -40, -12, 12, 40, 44])
@@ -105,8 +105,8 @@ def test_a_turn_after_which_less_is_found_is_undone():
     def detect_worse(grey: np.ndarray) -> list[Detection]:
         return [replace(each, score=0.9) for each in detect(grey)]
 
-    assert straighten(before, image, detect_worse) == before
-    assert all(each.level_box for each in straighten(before, image, detect))
+    assert deskew_detections(before, image, detect_worse) == before
+    assert all(each.level_box for each in deskew_detections(before, image, detect))
 
 
 def test_scattered_digits_are_not_tilted():
