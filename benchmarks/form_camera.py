@@ -64,18 +64,19 @@ def _turn(image: U8, corners: F64, rng: Rng) -> tuple[U8, F64]:
     return np.ascontiguousarray(image), corners
 
 
-def take_photo(page: U8, rng: Rng) -> tuple[U8, F64]:
+def take_photo(page: U8, rng: Rng, size: tuple[int, int] = PHOTO_SIZE) -> tuple[U8, F64]:
     """Photograph a page.
 
     Args:
         page: uint8 ``[H, W, 3]``.
         rng: source of randomness.
+        size: width and height of the photo, pixels.
 
     Returns:
         uint8 ``[h, w, 3]``; and where the page's corners are in it, ``[4, 2]``.
     """
     sheet = _Sheet(page.shape[1] / page.shape[0], rng)
-    width, height = size = PHOTO_SIZE
+    width, height = size
     xs, ys = np.meshgrid(
         *((np.arange(side // COARSE) + 0.5) * side / (side // COARSE) for side in (width, height))
     )
