@@ -248,7 +248,7 @@ def _check_number(field: str, value: object, *, whole: bool = False) -> None:
 
 
 def _show(value: float) -> str:
-    if isinstance(value, Integral) and abs(value) < 10**15:
+    if isinstance(value, Integral) and abs(value) < 10**15:  # a longer one is hard to read
         return str(value)
     try:
         return f"{value:g}"

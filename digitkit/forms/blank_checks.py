@@ -15,9 +15,12 @@ from digitkit.images.masks import connected_components
 MIN_SIDE = 800
 """A form of a smaller longer side has too few pixels for small print."""
 
-MIN_ON_LINE, AROUND = 5, (6.0, 0.6)
-"""Letters on one line are at most so far apart, horizontally and vertically, in median heights; and
-at least so many are compared with each other."""
+AROUND = 6.0, 0.6
+"""Letters are compared with those that are at most so far away, horizontally and vertically, in
+median heights."""
+
+MIN_AROUND = 5
+"""Minimum number of letters that are compared."""
 
 STANDS_OUT, LEVEL = 0.2, 0.15
 """A letter has an ascender or a descender if one of its ends stands out by at least the first
@@ -27,8 +30,8 @@ SIGNIFICANT, MORE = 2.0, 1.5
 """Print is upside down if its descenders are more than its ascenders by so many standard deviations
 of chance, and by so many times."""
 
-WRITTEN = 0.35, 0.95
-"""Ink of this height in a field, in its heights, may be a digit: it touches no side of it."""
+WRITTEN_HEIGHT = 0.35, 0.95
+"""Minimum and maximum height of ink in a field that may be a digit, in heights of the field."""
 
 MAX_WRITTEN = 0.2
 """A form is filled in if there is such ink in more than this share of its fields."""
@@ -46,21 +49,21 @@ def check_blank(page: U8, fields: Sequence[FormField]) -> list[str]:
     found = []
     if max(page.shape) < MIN_SIDE:
         found.append(
-            f"has only {width}×{height} pixels: scan it with at least 150 dpi, or photograph it "
-            "from nearer"
+            f"shows the form with only {width}×{height} pixels: scan it with at least 150 dpi, or "
+            "photograph it from nearer"
         )
     if is_upside_down(dark):
-        found.append("seems to be upside down: turn it, and repeat this")
+        found.append("seems to be upside down; if it is, turn it, and repeat this")
     if is_filled_in(dark, fields):
-        found.append("has ink in several fields: use a form that is not filled in")
+        found.append("has ink or print in several fields; if it is filled in, use one that is not")
     return found
 
 
 def is_upside_down(dark: U8) -> bool:
     """Whether print is upside down: letters with descenders are more than those with ascenders.
 
-    In upright print it is the other way round (Bloomberg, Kopec and Dasari, Measuring document
-    image skew and orientation, SPIE 2422, 1995).
+    In upright print of Latin letters it is the other way round (Bloomberg, Kopec and Dasari,
+    Measuring document image skew and orientation, SPIE 2422, 1995).
 
     Args:
         dark: print, uint8 ``[H, W]`` of 0 and 1.
@@ -72,7 +75,7 @@ def is_upside_down(dark: U8) -> bool:
     ascenders = descenders = 0
     for middle_x, middle_y, top, high in zip(x + w / 2, y + h / 2, y, h, strict=True):
         near = (np.abs(x + w / 2 - middle_x) < across) & (np.abs(y + h / 2 - middle_y) < down)
-        if near.sum() < MIN_ON_LINE:
+        if near.sum() < MIN_AROUND:
             continue
         line_top, line_bottom = float(np.median(y[near])), float(np.median((y + h)[near]))
         above, below = line_top - top, top + high - line_bottom
@@ -81,11 +84,11 @@ def is_upside_down(dark: U8) -> bool:
         descenders += below > stands_out and abs(above) < level
     more = descenders - ascenders
     is_significant = more > SIGNIFICANT * math.sqrt(descenders + ascenders)
-    return is_significant and descenders >= MORE * ascenders
+    return bool(is_significant and descenders >= MORE * ascenders)
 
 
 def is_filled_in(dark: U8, fields: Sequence[FormField]) -> bool:
-    """Whether there is ink like digits in several fields.
+    """Whether there is ink, or print, like digits in several fields, apart from their sides.
 
     Args:
         dark: print and ink, uint8 ``[H, W]`` of 0 and 1.
@@ -106,4 +109,6 @@ def _is_written(dark: U8, box: Box) -> bool:
     _, stats = connected_components(np.ascontiguousarray(dark[y : y + h, x : x + w]))
     left, top, wide, high, _ = stats[1:].T
     is_apart = (left > 0) & (top > 0) & (left + wide < w) & (top + high < h)
-    return bool((is_apart & (high >= WRITTEN[0] * h) & (high <= WRITTEN[1] * h)).any())
+    return bool(
+        (is_apart & (high >= WRITTEN_HEIGHT[0] * h) & (high <= WRITTEN_HEIGHT[1] * h)).any()
+    )

@@ -20,8 +20,8 @@ GREEN, YELLOW, RED, BLUE, GREY = (
     (60, 150, 40), (0, 150, 230), (40, 40, 220), (190, 90, 20), (150, 150, 150),
 )  # fmt: skip
 
-LETTERS = 100
-"""Height of a page, in heights of the letters of its labels."""
+LETTERS_PER_PAGE = 100
+"""Longer side of a page, in heights of the letters of its labels."""
 
 COLOURS = {"ok": GREEN, "doubtful": YELLOW, "invalid": RED, "empty": GREY}
 """Of a field's status; blue, green, red."""
@@ -111,4 +111,4 @@ def _pale(grey: U8) -> U8:
 
 def _pen(page: U8) -> tuple[float, int]:
     """The height of letters on a page, and the width of its lines; pixels."""
-    return max(MIN_SIZE, max(page.shape) / LETTERS), max(1, max(page.shape) // 900)
+    return max(MIN_SIZE, max(page.shape) / LETTERS_PER_PAGE), max(1, max(page.shape) // 900)

@@ -98,7 +98,10 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
             f"has {len(fields)} boxes, at most {MAX_FIELDS} can be fields", subject=str(blank)
         )
     if not Registrar(page).is_usable:
-        raise FormError("has too little print to be found in a picture", subject=str(blank))
+        raise FormError(
+            "has too little print to be found in a picture", subject=str(blank),
+            hint="; ".join(f"it {doubt}" for doubt in doubts) or None,
+        )  # fmt: skip
     atomic.write_bytes(reference, encode_png(page))
     size = (page.shape[1], page.shape[0])
     text = template_text(fields, reference.name, file_sha256(reference), size)

@@ -27,11 +27,13 @@ def connected_components(mask: U8) -> tuple[I32, I32]:
     """The pieces of a mask whose pixels touch, also at their corners.
 
     Args:
-        mask: 0 or 1, uint8 ``[H, W]``.
+        mask: 0 or 1, uint8 ``[H, W]``; may be empty, for which OpenCV would crash.
 
     Returns:
         The label of each pixel, int32 ``[H, W]``, 0 where nothing is set; and by label the left
         side, the top, the width, the height and the area, pixels, int32 ``[N, 5]``.
     """
+    if not mask.size:
+        return np.zeros(mask.shape, np.int32), np.zeros((1, 5), np.int32)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     return np.asarray(labels, np.int32), np.asarray(stats, np.int32)

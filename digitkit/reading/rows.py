@@ -38,7 +38,7 @@ def group_rows(members: Sequence[RowDigit]) -> dict[int, list[RowDigit]]:
 
 
 class RowGeometry:
-    """Where a row lies: its direction, its middle line and its size.
+    """Where a row lies, and the strip along it: its direction, its middle line and its size.
 
     Its x axis follows the row's direction, and its middle line the middles of its digits. So rows
     that slope or bend are level in it; upright digits in a sloping row stay upright.

@@ -34,7 +34,7 @@ class FolderFiles:
         Images by their suffixes; PDF and HEIC files where the package that reads them is installed.
         Hidden files and folders are passed over, and links to folders are not followed.
         """
-        for item in walk(self._folder, linked=self._count_link):
+        for item in walk(self._folder, on_link=self._count_link):
             if isinstance(item, Failure):
                 yield item
                 continue
@@ -108,12 +108,12 @@ def image_files(folder: Path) -> Iterator[Path | Failure]:
             yield item
 
 
-def walk(folder: Path, *, linked: Callable[[], None] = lambda: None) -> Iterator[Path | Failure]:
+def walk(folder: Path, *, on_link: Callable[[], None] = lambda: None) -> Iterator[Path | Failure]:
     """All files under a folder that are not hidden, as `image_files` gives images.
 
     Args:
-        folder: it.
-        linked: called for each link to a folder, which is not followed.
+        folder: that is searched.
+        on_link: called for each link to a folder, which is not followed.
 
     Raises:
         OutputError: there are so many that they are sorted on disk, which is full.
@@ -137,7 +137,7 @@ def walk(folder: Path, *, linked: Callable[[], None] = lambda: None) -> Iterator
             if entry.startswith(_FILE):
                 yield path
             elif entry.startswith(_LINK):
-                linked()
+                on_link()
             else:
                 listings.append((path, sort_names(_entries(path))))
     finally:

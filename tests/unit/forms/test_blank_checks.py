@@ -50,13 +50,13 @@ def test_a_blank_that_is_filled_in(page, one_of_each):
     filled = fill_form(one_of_each)
     filled = cv2.resize(filled, page.shape[::-1], interpolation=cv2.INTER_CUBIC)
     (doubt,) = doubts(np.minimum(page, filled))
-    assert "ink in several fields" in doubt
+    assert "ink or print in several fields" in doubt
 
 
 def test_a_blank_that_is_small(page):
     small = cv2.resize(page, None, fx=0.45, fy=0.45, interpolation=cv2.INTER_AREA)
     (doubt,) = doubts(small)
-    assert f"only {small.shape[1]}×{small.shape[0]} pixels" in doubt
+    assert f"with only {small.shape[1]}×{small.shape[0]} pixels" in doubt
 
 
 def test_new_warns_of_it(page, tmp_path):

@@ -52,7 +52,7 @@ def detect(grey: np.ndarray) -> list[Detection]:
     ]
 
 
-def straightened(image: GreyImage) -> list[Detection]:
+def deskewed(image: GreyImage) -> list[Detection]:
     return list(deskew_detections(detect(image.halved(0)), image, detect))
 
 
@@ -60,7 +60,7 @@ def straightened(image: GreyImage) -> list[Detection]:
 def test_tilted_lines_become_level(degrees):
     y = 700 - round(5 * 100 * np.sin(np.radians(degrees)) / 2)
     image = page((degrees, 6, 400, y), (degrees, 6, 400, y + 230))
-    upright = straightened(image)
+    upright = deskewed(image)
     assert len(upright) == 12
     for each in upright:
         ys, xs = np.nonzero(each.ink > 128)
@@ -78,7 +78,7 @@ def test_tilted_lines_become_level(degrees):
 
 def test_a_climbing_number_among_level_ones():
     image = page((0, 6, 100, 100), (-30, 4, 100, 900), (0, 6, 100, 1300), (0, 6, 900, 1300))
-    upright = straightened(image)
+    upright = deskewed(image)
     level = [each for each in upright if not 300 < each.box[1] < 1200]
     climbing = [each for each in upright if 300 < each.box[1] < 1200]
     assert len(climbing) == 4
@@ -95,7 +95,7 @@ def test_a_climbing_number_among_level_ones():
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_level_digits_stay_as_they_are(count):
     image = page((4, count, 100, 700))
-    assert straightened(image) == detect(image.reduced)
+    assert deskewed(image) == detect(image.reduced)
 
 
 def test_a_turn_after_which_less_is_found_is_undone():
@@ -112,7 +112,7 @@ def test_a_turn_after_which_less_is_found_is_undone():
 def test_scattered_digits_are_not_tilted():
     places = np.random.default_rng(0).uniform(0, 1400, (9, 2)).astype(int).tolist()
     image = page(*[(0, 1, x, y) for x, y in places])
-    assert straightened(image) == detect(image.reduced)
+    assert deskewed(image) == detect(image.reduced)
 
 
 def seen(x: int, y: int = 0, *, digit=3, height=40, score=0.9, other=0.0, confidence=0.99):
