@@ -15,7 +15,6 @@ from digitkit.forms.hypotheses import (
     DigitSlot,
     Hypotheses,
     Segmentation,
-    own_ink,
     to_options,
     word_doubt,
 )
@@ -25,6 +24,7 @@ from digitkit.forms.ink_pieces import (
     is_astride,
     is_beside,
     is_in_other_field,
+    own_ink,
 )
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
@@ -33,7 +33,7 @@ from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Prediction
 from digitkit.reading.line_reader import LineReader
 
-MIN_OTHER = 0.9
+MIN_OTHER_IN_CELL = 0.9
 """Probability from which another digit that the line reader sees makes a cell doubtful: a stroke
 that two cells share may be cut at a wrong place."""
 
@@ -63,11 +63,11 @@ class CellInk:
 
 @dataclass(frozen=True)
 class Comb:
-    """The ink of a comb.
+    """The ink of a comb; like a `Lattice` it has segments, a line and hypotheses.
 
     Attributes:
         one: the field.
-        segments: that of each cell, from left to right.
+        segments: the ink of each cell, from left to right.
         doubts: what is wrong with it.
         line: what the line reader sees in it.
     """
@@ -106,7 +106,7 @@ class Comb:
             empty = [i + 1 for i in range(first, last + 1) if cells[i].image is None]
             doubts += [f"cell {i} is empty" for i in empty]
         for i, prediction, row in zip(filled, predictions, seen, strict=True):
-            if sees_other(row, prediction.digit, MIN_OTHER):
+            if sees_other(row, prediction.digit, MIN_OTHER_IN_CELL):
                 doubts.append(f"cell {i + 1} may be another digit")
         doubts += [*word_doubt(own), *self.doubts]
         return Hypotheses((Segmentation(tuple(slots)),) if filled else (), tuple(doubts))

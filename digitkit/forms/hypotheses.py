@@ -9,9 +9,7 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.forms.field_ink import Place
-from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
-from digitkit.reading.detections import quantile
 from digitkit.reading.fitting import Option
 
 MIN_PROBABILITY = 1e-4
@@ -25,9 +23,6 @@ WORD = (1.0, 5.0)
 """Ink in a field may be a word if the mean evidence that its pieces are digits at all is less, as
 logarithm of the model's odds: of one piece, and of several. In 2,300 fields of training digits that
 were read right it was 2.3 and 6.1 at least."""
-
-FAINT = 0.1
-"""Ink in a digit's edge that is left out, as a share of its darkness."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +90,3 @@ def word_doubt(predictions: Sequence[Prediction]) -> tuple[str, ...]:
     is_digit = np.array([each.is_digit for each in predictions], np.float64).clip(1e-6, 1 - 1e-6)
     evidence = float(np.log(is_digit / (1 - is_digit)).mean())
     return ("may be a word",) if evidence < WORD[len(predictions) > 1] else ()
-
-
-def own_ink(ink: U8, mine: U8) -> U8:
-    """A digit's ink alone, at full contrast, with the soft edges of its strokes; uint8."""
-    near = cv2.dilate(mine, np.ones((3, 3), np.uint8))
-    strong = ink[mine > 0]
-    contrast = max(1.0, quantile(strong))
-    values = np.where(near > 0, ink, 0) * (255 / contrast)
-    return np.asarray(np.where(values < FAINT * 255, 0, values).clip(0, 255), np.uint8)

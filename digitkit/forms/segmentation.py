@@ -23,11 +23,10 @@ from digitkit.forms.hypotheses import (
     DigitSlot,
     Hypotheses,
     Segmentation,
-    own_ink,
     to_options,
     word_doubt,
 )
-from digitkit.forms.ink_pieces import OVER_EDGE
+from digitkit.forms.ink_pieces import OVER_EDGE, own_ink
 from digitkit.forms.obstructions import CROSSED_OUT
 from digitkit.forms.strokes import SMALL, Strokes, find_strokes
 from digitkit.forms.template import FormField
@@ -49,7 +48,7 @@ of the digits."""
 SEEN_PRIORS = (0.03, 1.0, 0.03)
 """How likely a segment is one digit if the line reader sees none, one, or more in it."""
 
-MIN_OTHER = 0.5
+MIN_OTHER_IN_CUT = 0.5
 """Probability from which another digit that the line reader sees in cut ink makes it doubtful."""
 
 MIN_SIGN = 0.9
@@ -149,11 +148,12 @@ class Lattice:
         chains = self._find_chains(predictions)
         if not chains:
             return Hypotheses((), (UNREADABLE,))
-        segmentations = [
+        found = [
             self._to_segmentation(chosen, predictions, share)
             for share, chosen in chains
-            if share >= MIN_SHARE and all(to_options(predictions[place]) for place in chosen)
+            if share >= MIN_SHARE
         ]
+        segmentations = [each for each in found if all(slot.options for slot in each.slots)]
         doubts = _find_doubts(self, chains[0][1], predictions, own, seen)
         first = self.doubts if segmentations else (UNREADABLE,)
         return Hypotheses(tuple(segmentations), tuple(dict.fromkeys((*first, *doubts))))
@@ -318,7 +318,7 @@ def _find_doubts(
     ]
     doubts = [*word_doubt(evidence)]
     is_other = any(
-        cut and sees_other(seen[place], predictions[place].digit, MIN_OTHER)
+        cut and sees_other(seen[place], predictions[place].digit, MIN_OTHER_IN_CUT)
         for place, cut in zip(chosen, is_cut, strict=True)
     )
     if is_other or len(lattice.line.digits) > len(chosen):
