@@ -5,160 +5,24 @@ three columns of numbers, ruled or not. ``rows``: numbers with operators, decima
 leading minus signs. ``dates``: three numbers with slashes close to their digits. ``long``: numbers
 of 7 to 12 digits. ``text``: numbers with units, words and signs, as notes have them, in handwriting
 fonts that no network was trained on; ``marked``: two numbers with a sign between them, or one with
-a decimal separator, in these fonts; ``bold``: text with a broad pen. Half of the images are drawn
-on plain paper, the others are photographed (`digitkit.training.scenes`).
+a decimal separator, in these fonts; ``bold``: text with a broad pen. ``corrected``: one number of
+which a digit, or all, is struck out or written over, so that none is complete and right. Half of
+the images are drawn on plain paper, the others are photographed (`digitkit.training.scenes`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from number_hand import Hand, Sheet, Written
 
-from digitkit.arrays import U8, Box
+from digitkit.arrays import Box
 from digitkit.boxes import bounding_box
 from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
-from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.fonts import load_fonts
-from digitkit.training.scenes.glyphs import crop_to_ink
-from digitkit.training.scenes.page import Page, Rng
-
-PAPERS = (255, 250, 235, 215)
-"""Grey levels of plain paper."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """One number as it was written.
-
-    Attributes:
-        text: with its decimal separator and leading minus, if it has any.
-        box: of its ink.
-        row: of the image, from 0.
-        column: of a table, from 0; the place in its row elsewhere.
-    """
-
-    text: str
-    box: Box
-    row: int
-    column: int
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One image and the numbers in it, in reading order.
-
-    Attributes:
-        image: uint8 ``[H, W, 3]`` BGR.
-        numbers: what is written.
-        digits: the box and the value of each digit.
-    """
-
-    image: U8
-    numbers: tuple[Written, ...]
-    digits: tuple[tuple[Box, int], ...] = ()
-
-
-class Hand:
-    """Writes MNIST's digits, and signs of one pen, on a sheet.
-
-    Attributes:
-        page: what is written on.
-        rng: source of randomness.
-        digits: the box and the value of each digit that was written.
-    """
-
-    def __init__(self, data: DigitData, rng: Rng, width: int, height: int) -> None:
-        """Take a blank sheet of `width` × `height` pixels."""
-        self._data = data
-        self.rng = rng
-        self._plain = rng.random() < 0.5
-        page = Page(rng, (max(width, height), max(width, height) + 1))
-        if self._plain:
-            page.dark_paper = False
-            page.pixels = np.full((height, width, 3), rng.choice(PAPERS), np.float32)
-        else:
-            page.pixels = cv2.resize(page.pixels, (width, height), interpolation=cv2.INTER_AREA)
-        page.h, page.w = height, width
-        page.ink = np.zeros((height, width), np.uint8)
-        page.other = page.ink.copy()
-        self.page = page
-        self.digits: list[tuple[Box, int]] = []
-        self._colour = np.full(3, rng.uniform(0, 60)) if self._plain else page.ink_colour()
-
-    def put(self, ink: U8, x: float, y: float, *, digit: bool = False) -> Box:
-        """Put ink with its left upper corner at a place; where it is."""
-        self.page.put(ink, round(x), round(y), self._colour, 1.0, digit=digit, other=not digit)
-        return round(x), round(y), ink.shape[1], ink.shape[0]
-
-    def digit(self, height: float) -> tuple[U8, str]:
-        """A digit of any hand, its ink this high."""
-        i = int(self.rng.integers(len(self._data.labels)))
-        ink = crop_to_ink(self._data.images[i])
-        size = max(2, round(ink.shape[1] * height / ink.shape[0])), max(2, round(height))
-        large = cv2.resize(ink, size, interpolation=cv2.INTER_CUBIC)
-        return np.asarray(large, np.uint8), str(self._data.labels[i])
-
-    def sign(self, kind: str, height: float) -> U8:
-        """A sign, for digits of this height."""
-        side = round(height)
-        layer = np.zeros((2 * side, 2 * side), np.uint8)
-        pen = max(1, round(height * self.rng.uniform(0.06, 0.14)))
-
-        def line(*points: tuple[float, float]) -> None:
-            jitter = self.rng.normal(0, 0.03, (len(points), 2))
-            path = (side / 2 + height * (np.array(points) + jitter)).round().astype(np.int32)
-            cv2.polylines(layer, [path], False, 255, pen, cv2.LINE_AA)
-
-        if kind in ".:":
-            for y in (0.5,) if kind == "." else (0.25, 0.75):
-                centre = (side, round(side / 2 + y * height))
-                cv2.circle(layer, centre, max(1, round(0.75 * pen)), 255, -1, cv2.LINE_AA)
-        elif kind == ",":
-            line((0.52, 0.4), (0.5, 0.52), (0.42, 0.64))
-        elif kind in "-−":
-            line((0.25, 0.5), (0.75, 0.5))
-        elif kind == "+":
-            line((0.2, 0.5), (0.8, 0.5))
-            line((0.5, 0.2), (0.5, 0.8))
-        elif kind == "×":
-            line((0.28, 0.28), (0.72, 0.72))
-            line((0.72, 0.28), (0.28, 0.72))
-        elif kind == "/":
-            tall = self.rng.uniform(0.45, 0.65)
-            line((0.5 - 0.4 * tall, 0.5 + tall), (0.5 + 0.4 * tall, 0.5 - tall))
-        elif kind == "=":
-            line((0.2, 0.38), (0.8, 0.38))
-            line((0.2, 0.64), (0.8, 0.64))
-        else:
-            sign = -1 if kind == "(" else 1
-            tall, deep = self.rng.uniform(0.55, 0.68), self.rng.uniform(0.12, 0.24)
-            line(*[(0.5 + sign * deep * np.cos(a), 0.5 + tall * np.sin(a)) for a in _ARC])
-        return crop_to_ink(layer)
-
-    def number(self, text_length: int, x: float, y: float, height: float, gap: float) -> Written:
-        """Write a number; its digits are `gap` heights apart, its top is at `y`."""
-        boxes, text = [], ""
-        for _ in range(text_length):
-            tall = height * self.rng.uniform(0.9, 1.1)
-            ink, name = self.digit(tall)
-            top = y + (height - tall) / 2 + self.rng.normal(0, 0.03) * height
-            boxes.append(self.put(ink, x, top, digit=True))
-            self.digits.append((boxes[-1], int(name)))
-            text += name
-            x += ink.shape[1] + max(1.0, height * gap * self.rng.uniform(0.6, 1.4))
-        return Written(text, bounding_box(boxes), 0, 0)
-
-    def finish(self) -> U8:
-        """The image: plain, or photographed; uint8 ``[H, W, 3]`` BGR."""
-        if self._plain:
-            return np.asarray(self.page.pixels.clip(0, 255), np.uint8)
-        return photograph(self.page)
-
-
-_ARC = np.linspace(-np.pi / 2, np.pi / 2, 9)
+from digitkit.training.scenes.page import Rng
 
 
 def make_strip(data: DigitData, rng: Rng) -> Sheet:
@@ -388,12 +252,40 @@ def make_marked(data: DigitData, rng: Rng) -> Sheet:
     return make_text(data, rng, templates=MARKED)
 
 
+UNREADABLE = "?"
+"""What is written where a digit is struck out or written over."""
+
+
+def make_corrected(data: DigitData, rng: Rng) -> Sheet:
+    """One number of 2 to 5 digits, as strips; a digit or all are struck out or written over."""
+    hand = Hand(data, rng, 440, 110)
+    height, count = rng.uniform(36, 60), int(rng.integers(2, 6))
+    gap = rng.uniform(0.02, 0.3)
+    number = hand.number(count, rng.uniform(25, 60), rng.uniform(20, 90 - height), height, gap)
+    boxes = [box for box, _ in hand.digits]
+    if rng.random() < 0.2:
+        hand.put_strokes(number.box, rng.choice(["wave", "scribble"]))
+        text = UNREADABLE * count
+    else:
+        place = int(rng.integers(count))
+        digit = hand.digits[place][1]
+        if rng.random() < 0.5:
+            hand.write_over(boxes[place], digit)
+        else:
+            # A stroke of a 0 or a 1 may be a part of it, and so may a bar of a 4 or a 7.
+            kinds = ["cross", "scribble"] if digit in (0, 1, 4, 7) else ["slash", "cross", "bar"]
+            hand.put_strokes(boxes[place], rng.choice(kinds))
+        text = number.text[:place] + UNREADABLE + number.text[place + 1 :]
+    return Sheet(hand.finish(), (Written(text, number.box, 0, 0),), tuple(hand.digits))
+
+
 FITTED = ("strips", "tables", "rows", "dates")
 """The kinds that weights may be fitted on; fonts for tests are not among them."""
 
 KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
     "strips": make_strip, "tables": make_table, "rows": make_rows, "dates": make_dates,
     "long": make_long, "text": make_text, "marked": make_marked, "bold": make_bold,
+    "corrected": make_corrected,
 }  # fmt: skip
 
 
