@@ -26,12 +26,13 @@ from digitkit.reading.detections import MIN_REPORTED, Detection
 from digitkit.reading.detector import Detector
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, UNIT
 from digitkit.reading.lines import lay_strip, to_input
+from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.single import is_page
 from digitkit.reading.strategies import PageStrategy, classify_with, find_members
-from digitkit.reading.strips import RowDigit, group_rows
 from digitkit.system import atomic
 from digitkit.system.progress import Progress
 from digitkit.training.composing import StoredSamples, compose_all
+from digitkit.training.scenes import spoiling
 from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 
@@ -40,6 +41,10 @@ SIDES = (250, 800)
 
 LINES = 0.72
 """Fraction of the images that show only a few lines."""
+
+SPOILED_SHARES = 0.4, 0.12
+"""In this fraction of the images of lines digits are struck out or written over, and how likely
+each is."""
 
 WEAK = 0.05
 """In some images rows are made of all detections with at least this confidence."""
@@ -65,8 +70,8 @@ OTHER_ROW = 0.75
 SIZES = (0.5, 1.8)
 """Sizes of a row's digits, in heights."""
 
-POINTS = ".,"
-"""Characters that are decimal separators."""
+SIGN_LABELS = {".": POINT, ",": POINT, spoiling.SPOILED: NONE}
+"""Labels of signs; of all others `SIGN`. A spoiled digit is none."""
 
 IGNORED = -1
 """Label of a column for which either answer is accepted."""
@@ -82,7 +87,8 @@ class LineStrip:
         ink: uint8 ``[HEIGHT, W]``.
         digits: float32 ``[N, 5]``: of each digit or sign near it, the x coordinate of its middle,
             pixels; how far that is below the row's, in heights; width and height, pixels; and its
-            value: the digit, `SIGN`, `POINT`, or `IGNORED` if the border cuts it.
+            value: the digit, `SIGN`, `POINT`, `NONE` if it is spoiled, or `IGNORED` if the border
+            cuts it.
     """
 
     ink: U8
@@ -137,7 +143,9 @@ class _Scenes(Dataset[list[LineStrip]]):
         rng = np.random.default_rng([self._seed, number])
         images, labels = self._data.images, self._data.labels
         if rng.random() < LINES:
-            scene = compose_lines(images, labels, rng)
+            pages, own = SPOILED_SHARES
+            spoiled = own if rng.random() < pages else 0
+            scene = compose_lines(images, labels, rng, spoiled=spoiled)
         else:
             scene = compose_scene(images, labels, rng, sides=SIDES)
         grey = GreyImage.from_pixels(scene.image)
@@ -153,7 +161,7 @@ def _cut_out(image: GreyImage, members: Sequence[RowDigit], scene: Scene) -> Lin
     if strip.ink is None:
         return None
     ink = to_input(strip.ink)
-    signs = [POINT if kind in POINTS else SIGN for _, kind in scene.signs]
+    signs = [SIGN_LABELS.get(kind, SIGN) for _, kind in scene.signs]
     boxes = [*(box for box, _ in scene.signs), *scene.boxes, *scene.cut]
     if not boxes:
         return LineStrip(ink, np.empty((0, 5), np.float32))
@@ -214,7 +222,7 @@ def label_columns(digits: F32) -> Labels:
     labels = np.full(len(columns), NONE, np.int64)
     for x, y, width, height, value in digits.tolist():
         distance = np.abs(columns - x)
-        if abs(y) > OTHER_ROW:
+        if abs(y) > OTHER_ROW or value == NONE:
             continue
         if value in (SIGN, POINT):
             if y > 0 if value == POINT else abs(y) <= SIGN_LEVEL:

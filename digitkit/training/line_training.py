@@ -81,7 +81,7 @@ def _samples(config: LineConfig, step: int, prepare: Progress) -> LineSamples:
 
 LINES = StepTask(
     recipe="lines",
-    version=4,
+    version=5,
     noun="line reader",
     samples_noun=f"parts of rows of {WIDTH}×{HEIGHT} pixels",
     summary=f"reads rows as a whole; {LineConfig.steps:,} steps, 45 minutes",

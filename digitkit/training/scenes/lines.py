@@ -16,6 +16,7 @@ from digitkit.training.scenes.glyphs import crop_to_ink
 from digitkit.training.scenes.page import Page, Rng
 from digitkit.training.scenes.scene import Scene, to_scene
 from digitkit.training.scenes.shapes import add_shapes
+from digitkit.training.scenes.spoiling import SPOILED, strike_out, write_over
 from digitkit.training.scenes.turn import turn_page
 from digitkit.training.scenes.words import make_label
 from digitkit.training.scenes.writing import Writer
@@ -57,18 +58,21 @@ _STEEP = 0.7
 """A slash that is narrower than this, likewise, is so much longer; else it would be a 1."""
 
 
-def compose_lines(digits: U8, labels: U8, rng: Rng) -> Scene:
+def compose_lines(digits: U8, labels: U8, rng: Rng, *, spoiled: float = 0) -> Scene:
     """Compose an image of one or a few lines.
 
     Args:
         digits: uint8 ``[N, 28, 28]`` in normal form, of the training set.
         labels: uint8 ``[N]``.
         rng: source of randomness; the same state gives the same image.
+        spoiled: probability that a digit is struck out or written over, 0–1; half as likely a whole
+            number is. They are signs of the kind `SPOILED`; the ink of such a number stays in
+            `Scene.ink`.
     """
     page = Page(rng, SIDES)
     if rng.random() < 0.5:
         draw_ruling(page)
-    writer = _LineWriter(page, digits, labels)
+    writer = _LineWriter(page, digits, labels, spoiled)
     y = writer.height * rng.uniform(0.1, 0.6)
     while y + 1.15 * writer.height < page.h:
         writer.write_line(y)
@@ -91,7 +95,7 @@ class _LineWriter:
         height: of its digits, pixels.
     """
 
-    def __init__(self, page: Page, digits: U8, labels: U8) -> None:
+    def __init__(self, page: Page, digits: U8, labels: U8, spoiled: float = 0) -> None:
         rng = page.rng
         self._page, self._rng = page, rng
         self._writer = Writer(page, digits, labels)
@@ -113,6 +117,7 @@ class _LineWriter:
         self._signs = rng.choice([0.0, 0.6], p=[0.4, 0.6])
         self._dates = rng.choice([0.0, 0.25, 0.8], p=[0.6, 0.28, 0.12])
         self._units = rng.choice([0.0, 0.5], p=[0.7, 0.3])
+        self._spoiled = spoiled
 
     def write_line(self, y: float) -> None:
         """Write a line with its top at `y`."""
@@ -145,18 +150,22 @@ class _LineWriter:
         for place in range(int(rng.integers(1, 8))):
             if place and place == point:
                 x = self._sign(str(rng.choice(list(".,"))), x, y, (0.0, 0.15))
+            written = len(self._page.boxes)
             x = self._digit(x, y, row)
             if x > self._page.w:
                 return x
-            if place != point:
+            if place != point and len(self._page.boxes) > written:
                 self._join(before)
         if rng.random() < self._zeros:  # as at the end of amounts, joined by many hands
             self._gap = min(gap, rng.uniform(-0.16, 0.1))
             for _ in range(int(rng.integers(2, 4))):
+                written = len(self._page.boxes)
                 x = self._digit(x, y, row, 0)
-                if x <= self._page.w:
+                if len(self._page.boxes) > written:
                     self._join(before)
             self._gap = gap
+        if self._spoiled and rng.random() < self._spoiled / 2:
+            self._strike_out(before)
         return x
 
     def _join(self, first: int) -> None:
@@ -204,13 +213,52 @@ class _LineWriter:
         left, top = round(x), round(y + (size - h) / 2 + rng.normal(0, 0.04) * size)
         if ink.size == 0 or top < 0 or top + h > page.h or left + w > page.w:
             return page.w + 1.0
+        gap = self._gap * rng.uniform(0.4, 1.6) if self._gap > 0 else self._gap
+        if self._spoiled and rng.random() < self._spoiled and self._spoil(ink, label, left, top):
+            return float(x + w + size * gap)
         page.put(ink, left, top, self._writer.colour, self._writer.strength, digit=True)
         page.glyphs.append((ink, left, top))
         page.boxes.append((left, top, w, h))
         page.digits.append(label)
         page.rows.append(row)
-        gap = self._gap * rng.uniform(0.4, 1.6) if self._gap > 0 else self._gap
         return float(x + w + size * gap)
+
+    def _spoil(self, ink: U8, label: int, left: int, top: int) -> bool:
+        """Write a digit that is struck out or written over; whether chance found one."""
+        rng, (h, w) = self._rng, ink.shape
+        if rng.random() < 0.5:
+            other, value = self._writer.glyph(max(10, round(h * rng.uniform(0.85, 1.1))))
+            if value == label or not other.size:
+                return False
+            both = write_over(ink, other, rng)
+            if both is None:
+                return False
+            self._put_spoiled(both, left + (w - both.shape[1]) // 2, top + (h - both.shape[0]) // 2)
+            return True
+        strokes, margin = strike_out(label, h, w, self._pen, rng)
+        strokes[margin : margin + h, margin : margin + w] |= ink
+        self._put_spoiled(strokes, left - margin, top - margin)
+        return True
+
+    def _strike_out(self, first: int) -> None:
+        """Strike out the digits from number `first` of the page on by one line."""
+        page = self._page
+        if len(page.boxes) - first < 2:
+            return
+        boxes = np.array(page.boxes[first:])
+        left, top = boxes[:, :2].min(0)
+        right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(0)
+        strokes, margin = strike_out(None, bottom - top, right - left, self._pen, self._rng)
+        pen = self._writer
+        page.put(strokes, left - margin, top - margin, pen.colour, pen.strength, other=True)
+        page.signs += [(*glyph, SPOILED) for glyph in page.glyphs[first:]]
+        for values in (page.boxes, page.glyphs, page.digits, page.rows):
+            del values[first:]
+
+    def _put_spoiled(self, ink: U8, left: int, top: int) -> None:
+        pen = self._writer
+        self._page.put(ink, left, top, pen.colour, pen.strength, other=True)
+        self._page.signs.append((ink, left, top, SPOILED))
 
     def _sign(self, kind: str, x: float, y: float, room: tuple[float, float]) -> float:
         """Put a sign with room around it, in heights: of the font, or strokes of the pen."""

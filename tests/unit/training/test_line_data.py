@@ -16,6 +16,7 @@ from digitkit.training.line_data import IGNORED, WIDTH, LineSamples, label_colum
 from digitkit.training.line_net import LineNet
 from digitkit.training.scenes.lines import _LineWriter, compose_lines
 from digitkit.training.scenes.page import Page
+from digitkit.training.scenes.spoiling import SPOILED, strike_out, write_over
 from digitkit.training.steps import train_steps
 from digitkit.training.threads import torch_threads
 
@@ -100,7 +101,7 @@ def test_digits_of_strips_are_where_their_ink_is(strips):
     for strip in strips:
         assert (strip.ink.dtype, strip.ink.shape[0]) == (np.uint8, HEIGHT)
         assert strip.ink.shape[1] % COLUMN == 0
-        assert set(strip.digits[:, 4]) <= {*range(10), SIGN, POINT, IGNORED}
+        assert set(strip.digits[:, 4]) <= {*range(10), SIGN, POINT, NONE, IGNORED}
     inside = [
         strip.ink[8:40, max(0, round(x - 6)) : round(x + 7)].max() > 100
         for strip in strips
@@ -147,6 +148,7 @@ def test_columns_are_labelled_by_their_middles():
         ((90, 0, 16, 28, IGNORED), IGNORED),  # cut by the border
         ((1, 0, 16, 28, 7), IGNORED),  # not quite in the sample
         ((90, -0.5, 4, 4, POINT), NONE),  # the decimal point of the row above
+        ((90, 0, 16, 28, NONE), NONE),  # struck out or written over
     ],
 )
 def test_what_is_not_clearly_a_digit_of_the_row(digit, label):
@@ -183,3 +185,37 @@ def test_too_few_images_are_an_error(monkeypatch, tmp_path):
 def test_the_net_gives_a_vector_for_each_second_column():
     found = LineNet()(torch.zeros(2, 1, HEIGHT, 50, dtype=torch.uint8))
     assert found.shape == (2, NONE + 1, 50 // COLUMN)
+
+
+def test_some_digits_are_struck_out_or_written_over(mnist_train):
+    rng = np.random.default_rng(0)
+    images, labels = mnist_train.images, mnist_train.labels
+    plain = [compose_lines(images, labels, np.random.default_rng(seed)) for seed in range(10)]
+    assert not any(kind == SPOILED for scene in plain for _, kind in scene.signs)
+    scenes = [compose_lines(images, labels, rng, spoiled=0.2) for _ in range(20)]
+    digits = sum(len(scene.digits) for scene in scenes)
+    spoiled = [(scene, box) for scene in scenes for box, kind in scene.signs if kind == SPOILED]
+    assert 0.1 * digits < len(spoiled) < 0.5 * digits
+    for scene, (x, y, w, h) in spoiled:
+        assert scene.other[max(y, 0) : y + h, max(x, 0) : x + w].any()
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_strokes_reach_over_the_digit_that_they_strike_out(digit):
+    rng = np.random.default_rng(digit)
+    for _ in range(20):
+        ink, margin = strike_out(digit, 40, 30, 4, rng)
+        assert ink.shape == (40 + 2 * margin, 30 + 2 * margin)
+        inside = ink[margin:-margin, margin:-margin] > 127
+        assert inside.sum() > 60
+        assert inside.any(0).mean() > 0.6
+
+
+def test_two_digits_that_cover_each_other_are_not_spoiled():
+    rng = np.random.default_rng(0)
+    bar = np.full((40, 8), 255, np.uint8)
+    block = np.full((40, 30), 255, np.uint8)
+    assert all(write_over(block, block, rng) is None for _ in range(20))
+    both = write_over(bar, np.full((8, 40), 255, np.uint8), rng)
+    assert both is not None
+    assert (both > 0).sum() > 0.9 * (2 * 320 - 64)
