@@ -5,8 +5,10 @@
     python benchmarks/number_reading.py --digits test --curve curve.png
 
 Strips, tables, rows with operators and dates are composed of MNIST's digits, and notes with units
-and words of handwriting fonts (``number_sets.py``). They are read as a user would: default options,
-one thread. A number that was read belongs to the written one whose box has most of it.
+and words of handwriting fonts (``number_sets.py``). With ``--kind corrected``, numbers in which a
+digit is struck out or written over, of which none should be complete. They are read as a user
+would: default options, one thread. A number that was read belongs to the written one whose box has
+most of it.
 
 complete and right   written numbers that were read as they are written, and reported as complete
 complete and wrong   numbers reported as complete which no one wrote like that, per written number
@@ -29,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 from common import DIGITS, load_digits, ran_on, table, tracked
-from number_sets import KINDS, Sheet, Written, make_sheet
+from number_sets import CORRECTED, KINDS, Sheet, Written, make_sheet
 
 from digitkit import Classifier, Number, Reader, figures
 from digitkit.boxes import intersection_area
@@ -207,7 +209,9 @@ def draw_curve(title: str, sheets: Mapping[str, Read]) -> bytes:
 def main() -> None:
     """Compose, read, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kind", choices=KINDS, help="only this kind")
+    parser.add_argument(
+        "--kind", choices=KINDS, help=f"only this kind; by default all but {CORRECTED}"
+    )
     parser.add_argument("--count", type=int, default=200, help="images of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--digits", choices=DIGITS, default=DIGITS[0], help="of MNIST")
@@ -225,7 +229,7 @@ def main() -> None:
     data = load_digits(options.digits)
     read: dict[str, list[tuple[Sheet, list[Found]]]] = {}
     rows, lines = [], []
-    for kind in [options.kind] if options.kind else KINDS:
+    for kind in [options.kind] if options.kind else [each for each in KINDS if each != CORRECTED]:
         sheets = read[kind] = []
         for i in tracked(range(options.count), f"reading {kind}"):
             sheet = make_sheet(kind, data, options.seed, i)

@@ -279,13 +279,16 @@ def make_corrected(data: DigitData, rng: Rng) -> Sheet:
     return Sheet(hand.finish(), (Written(text, number.box, 0, 0),), tuple(hand.digits))
 
 
+CORRECTED = "corrected"
+"""The kind of which no number can be complete and right."""
+
 FITTED = ("strips", "tables", "rows", "dates")
 """The kinds that weights may be fitted on; fonts for tests are not among them."""
 
 KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
     "strips": make_strip, "tables": make_table, "rows": make_rows, "dates": make_dates,
     "long": make_long, "text": make_text, "marked": make_marked, "bold": make_bold,
-    "corrected": make_corrected,
+    CORRECTED: make_corrected,
 }  # fmt: skip
 
 
