@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from digitkit.export.deploy import SoftmaxNet, trace_onnx
+from digitkit.export.deploy import prepare, trace_onnx
 from digitkit.export.network_export import NetworkExport
 from digitkit.export.verify import PARITY
-from digitkit.reading.line_reader import COLUMN, HEIGHT, INPUT, OUTPUT, SIGN, LineReader
+from digitkit.reading.line_reader import COLUMN, HEIGHT, INPUT, OUTPUT, SIGN, SPOILED, LineReader
 from digitkit.training.line_net import LineNet
 from digitkit.training.line_training import LINES
 
@@ -23,8 +23,22 @@ SIGN_PRIOR = 0.5
 accordingly."""
 
 
-def _deploy(net: LineNet) -> SoftmaxNet:
-    deployed = SoftmaxNet(net)
+class _Deployed(nn.Module):
+    """The net as it is shipped: uint8 pixels in, probabilities out."""
+
+    def __init__(self, net: LineNet) -> None:
+        super().__init__()
+        self.net = prepare(net)
+
+    def forward(self, line: Tensor) -> Tensor:
+        """Probabilities of the classes, and of a spoiled digit, float32 ``[N, 14, W / COLUMN]``."""
+        logits = self.net(line)
+        classes, spoiled = logits[:, :SPOILED], logits[:, SPOILED:]
+        return torch.cat([torch.softmax(classes, dim=1), torch.sigmoid(spoiled)], 1)
+
+
+def _deploy(net: LineNet) -> _Deployed:
+    deployed = _Deployed(net)
     with torch.no_grad():
         deployed.get_parameter("net.head.bias")[SIGN] += math.log(SIGN_PRIOR)
     return deployed

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, I32, U8
 from digitkit.forms.field_ink import FieldInk, Place
-from digitkit.forms.field_line import FieldLine, read_field, sees_other
+from digitkit.forms.field_line import SPOILED_DOUBT, FieldLine, is_spoiled, read_field, sees_other
 from digitkit.forms.hypotheses import (
     DigitSlot,
     Hypotheses,
@@ -88,7 +88,7 @@ class Comb:
         Args:
             predictions: of the cells that are not empty.
             own: the same by the classifier alone.
-            seen: what the line reader sees in the middle of each, float32 ``[13]``; None outside.
+            seen: what the line reader sees in the middle of each, float32 ``[14]``; None outside.
         """
         one, left, cells = self.one, iter(predictions), self.segments
         slots = []
@@ -108,6 +108,8 @@ class Comb:
         for i, prediction, row in zip(filled, predictions, seen, strict=True):
             if sees_other(row, prediction.digit, MIN_OTHER_IN_CELL):
                 doubts.append(f"cell {i + 1} may be another digit")
+            if is_spoiled(row):
+                doubts.append(f"cell {i + 1} {SPOILED_DOUBT}")
         doubts += [*word_doubt(own), *self.doubts]
         return Hypotheses((Segmentation(tuple(slots)),) if filled else (), tuple(doubts))
 

@@ -11,7 +11,15 @@ from digitkit.arrays import F32, U8, Box
 from digitkit.forms.field_ink import FieldInk, Place
 from digitkit.images.cv import cv2
 from digitkit.reading.combining import Weights
-from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, SIGN, UNIT, LineReader
+from digitkit.reading.line_reader import (
+    COLUMN,
+    HEIGHT,
+    MAX_SPOILED,
+    SIGN,
+    SPOILED,
+    UNIT,
+    LineReader,
+)
 from digitkit.reading.lines import APART, find_peaks, look_up
 
 TALL = 0.55
@@ -19,6 +27,8 @@ TALL = 0.55
 
 BRIGHT = 85
 """So much of the ink, in percent, is at most as dark as full ink."""
+
+SPOILED_DOUBT = "may be struck out or written over"
 
 FIELD_WEIGHTS = Weights(1.0, 0.5, 0.0)
 """How much classifier and line reader count."""
@@ -29,7 +39,8 @@ class FieldLine:
     """What the line reader sees in a field.
 
     Attributes:
-        probabilities: of all classes in each column, float32 ``[13, C]``; C is 0 of an empty field.
+        probabilities: as `LineReader.read` returns them, float32 ``[14, C]``; C is 0 of an empty
+            field.
         start: x of the first column's left side, pixels of the reference.
         scale: pixels of the line reader's input per pixel of the reference.
         digits: x of the middle of each digit that it sees between the field's left and right edge,
@@ -37,16 +48,14 @@ class FieldLine:
     """
 
     probabilities: F32 = field(
-        default_factory=lambda: np.zeros((NONE + 1, 0), np.float32), repr=False
+        default_factory=lambda: np.zeros((SPOILED + 1, 0), np.float32), repr=False
     )
     start: float = 0.0
     scale: float = 1.0
     digits: tuple[float, ...] = ()
 
     def look_up(self, place: Place) -> F32 | None:
-        """The probabilities of all classes in the middle of a box, float32 ``[13]``; None for one
-        that is outside.
-        """
+        """What the line reader sees in the middle of a box, float32 ``[14]``; None outside."""
         x, _, width, _ = place
         return look_up(self.probabilities, (x + width / 2 - self.start) * self.scale)
 
@@ -86,7 +95,7 @@ def sees_other(seen: F32 | None, digit: int, least: float) -> bool:
     """Whether the line reader sees another digit.
 
     Args:
-        seen: the probabilities of all classes at a digit, float32 ``[13]``; None outside.
+        seen: what the line reader sees at a digit, float32 ``[14]``; None outside.
         digit: what is read, 0–9.
         least: probability from which the line reader sees a digit, 0–1.
     """
@@ -94,6 +103,11 @@ def sees_other(seen: F32 | None, digit: int, least: float) -> bool:
         return False
     other = int(seen[:SIGN].argmax())
     return other != digit and bool(seen[other] > least)
+
+
+def is_spoiled(seen: F32 | None) -> bool:
+    """Whether a digit is struck out or written over; `seen` as for `sees_other`."""
+    return seen is not None and bool(seen[SPOILED] >= MAX_SPOILED)
 
 
 def _to_line(ink: U8, threshold: float, scale: float, middle: float) -> U8:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
 from digitkit.forms.field_ink import FieldInk, Place
-from digitkit.forms.field_line import FieldLine, read_field, sees_other
+from digitkit.forms.field_line import SPOILED_DOUBT, FieldLine, is_spoiled, read_field, sees_other
 from digitkit.forms.hypotheses import (
     DigitSlot,
     Hypotheses,
@@ -141,7 +141,7 @@ class Lattice:
         Args:
             predictions: of each segment's image.
             own: the same by the classifier alone.
-            seen: what the line reader sees in the middle of each, float32 ``[13]``; None outside.
+            seen: what the line reader sees in the middle of each, float32 ``[14]``; None outside.
         """
         if not self.segments:
             return Hypotheses((), self.doubts)
@@ -325,6 +325,8 @@ def _find_doubts(
         doubts.append("two of its digits may touch")
     if any(_may_be_sign(predictions[place], seen[place]) for place in chosen):
         doubts.append(SIGN_DOUBT)
+    if any(is_spoiled(seen[place]) for place in chosen):
+        doubts.append(f"a digit {SPOILED_DOUBT}")
     return doubts
 
 

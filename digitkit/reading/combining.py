@@ -14,6 +14,9 @@ from digitkit.models.classifier import Prediction
 DIGITS = 10
 """The first so many probabilities are of the digits; what follows is none."""
 
+CLASSES = 13
+"""The first so many probabilities are of classes, of which one holds; see `LineReader.read`."""
+
 LEAST = 1e-5
 """Probabilities are not taken for less than this."""
 
@@ -41,12 +44,13 @@ def combine(own: Prediction, seen: F32, weights: Weights, least_sign: float = LE
     Args:
         own: the classifier's prediction.
         seen: the other's probabilities: of the ten digits and then of whatever is none, float32
-            ``[11]`` or longer; the first of these is of a sign, where there are several.
+            ``[11]``, or as `LineReader.read` returns them; the first of these is of a sign, where
+            there are several.
         weights: how much each of them counts.
         least_sign: where the other sees a sign, the classifier's probability of no digit is not
             taken for less than this, 0–1.
     """
-    sign, rest = max(float(seen[DIGITS]), LEAST), float(seen[DIGITS + 1 :].sum())
+    sign, rest = max(float(seen[DIGITS]), LEAST), float(seen[DIGITS + 1 : CLASSES].sum())
     by_sign = max(1 - own.is_digit, least_sign) ** weights.own
     by_rest = max(1 - own.is_digit, LEAST) ** weights.own
     none = weights.none + math.log((sign * by_sign + rest * by_rest) / (sign + rest))

@@ -169,7 +169,7 @@ def combine_in_row(own: Prediction, seen: F32, *, has_signs: bool) -> Prediction
 
     Args:
         own: the classifier's prediction.
-        seen: what the row shows there, float32 ``[13]``.
+        seen: what the row shows there, float32 ``[14]``.
         has_signs: whether the page has other signs or points, which only matters for a 1.
     """
     least_sign = LEAST
@@ -283,7 +283,7 @@ def _tell_apart(
 
     Args:
         mark: the ink.
-        seen: what the row shows near it, float32 ``[13]``.
+        seen: what the row shows near it, float32 ``[14]``.
         x: where its middle is, pixels of the strip.
         line: the row.
         own: its digits.
@@ -341,7 +341,7 @@ def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
     if mark.row_box[3] < TALL * strip.digit_height:
         return False
     has_others = any(
-        abs(peak.x - x) > SAME * strip.unit and peak.seen.argmax() == SIGN for peak in line.signs
+        abs(peak.x - x) > SAME * strip.unit and peak.kind == SIGN for peak in line.signs
     )
     height = mark.row_box[3] / strip.digit_height
     if height >= HIGH_STROKE:
@@ -358,7 +358,7 @@ def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Box]) -> l
     places = strip.locate(taken)[:, 0].tolist() if taken else []
     marks = []
     for peak in peaks:
-        top = POINT_TOP if peak.seen.argmax() == POINT else -0.5
+        top = POINT_TOP if peak.kind == POINT else -0.5
         shape = Shape(peak.x / strip.unit - SAME / 2, top, SAME, 0.5 - top, SAME, _ONE)
         is_taken = any(abs(x - peak.x) <= SAME * strip.unit for x in places)
         if strip.is_near(shape) and not is_taken:

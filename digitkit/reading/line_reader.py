@@ -14,7 +14,7 @@ INPUT = "line"
 """uint8 ``[1, 1, HEIGHT, W]``: the ink of a level row, bright on dark; W a multiple of `COLUMN`."""
 
 OUTPUT = "probabilities"
-"""float32 ``[1, 13, W / COLUMN]``; see `LineReader.read`."""
+"""float32 ``[1, 14, W / COLUMN]``; see `LineReader.read`."""
 
 HEIGHT, UNIT = 48, 28
 """Height of the line reader's input, and about that of the row's digits in its middle, pixels."""
@@ -26,7 +26,13 @@ SIGN, POINT, NONE = 10, 11, 12
 """The classes of a column that is not the middle of a digit: of a sign such as a plus, a slash or a
 bracket; of a decimal point or comma; of neither."""
 
-LINE_VERSION = "1"
+SPOILED = 13
+"""The row of the output that says whether a digit is struck out or written over; no class."""
+
+MAX_SPOILED = 0.9
+"""Probability from which on a digit is taken for one that is struck out or written over, 0–1."""
+
+LINE_VERSION = "2"
 """Stored in the file as ``digitkit.lines``; increases when input or output change."""
 
 
@@ -42,8 +48,9 @@ class LineReader(Network):
             ink: uint8 ``[HEIGHT, W]``, bright on dark; W a multiple of `COLUMN`.
 
         Returns:
-            float32 ``[13, W / COLUMN]``: of each column, the probabilities that it is the middle of
-            each digit, of a sign, of a point or comma, and of none.
+            float32 ``[14, W / COLUMN]``: of each column, the probabilities that it is the middle of
+            each digit, of a sign, of a point or comma, and of none; and in the last row that a
+            digit there is struck out or written over.
 
         Raises:
             ModelRunError: ONNX Runtime fails.

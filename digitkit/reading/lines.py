@@ -14,6 +14,7 @@ import numpy.typing as npt
 from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.reading.combining import CLASSES
 from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, LineReader
 from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.shapes import Shape
@@ -80,7 +81,7 @@ class Line:
     Attributes:
         strip: the row.
         ink: what is written in it.
-        probabilities: float32 ``[13, C]`` as `LineReader.read` returns them.
+        probabilities: float32 ``[14, C]`` as `LineReader.read` returns them.
     """
 
     strip: Strip
@@ -88,7 +89,7 @@ class Line:
     probabilities: F32
 
     def at(self, box: Box) -> F32 | None:
-        """What the row shows at a box: the probabilities of all classes, ``[13]``; None outside."""
+        """What the row shows at a box: the probabilities of all classes, ``[14]``; None outside."""
         return look_up(self.probabilities, self._place(box))
 
     def near(self, box: Box) -> F32 | None:
@@ -182,11 +183,16 @@ class Peak(NamedTuple):
 
     Attributes:
         x: of its middle, pixels of the strip.
-        seen: the probabilities of all classes there, float32 ``[13]``.
+        seen: the probabilities of all classes there, float32 ``[14]``.
     """
 
     x: float
     seen: F32
+
+    @property
+    def kind(self) -> int:
+        """The most likely class."""
+        return int(self.seen[:CLASSES].argmax())
 
     @property
     def digit(self) -> int:
@@ -220,7 +226,7 @@ def find_peaks(probabilities: F32, scale: float, unit: float) -> list[Peak]:
     """Where the line reader sees digits, from the left.
 
     Args:
-        probabilities: of a row, float32 ``[13, C]`` as `LineReader.read` returns them.
+        probabilities: of a row, float32 ``[14, C]`` as `LineReader.read` returns them.
         scale: pixels of the row, those of the peaks, per pixel of the line reader's input.
         unit: height of the digits, pixels of the row.
     """
@@ -330,7 +336,7 @@ def look_up(probabilities: F32, x: float) -> F32 | None:
         x: in pixels of its input.
 
     Returns:
-        The probabilities of all classes, float32 ``[13]``, where it is most likely the middle of
+        The probabilities of all classes, float32 ``[14]``, where it is most likely the middle of
         something; None outside of the row.
     """
     near = _near(probabilities, x)

@@ -1,8 +1,11 @@
-"""Shapes that no digit has: discs, rings around digits, and strokes that were cut off."""
+"""Digits that are none by their shape, or that a hand has struck out or written over.
+
+No digit has the shape of a disc, of a ring around digits, or of a stroke that was cut off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +18,8 @@ from digitkit.images.masks import connected_components
 from digitkit.reading.combining import DIGITS
 from digitkit.reading.detections import INK_LEVEL
 from digitkit.reading.few_digits import cut_around
+from digitkit.reading.line_reader import MAX_SPOILED, SPOILED
+from digitkit.reading.lines import Line
 from digitkit.reading.results import Digit
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.single import LoadGrey
@@ -63,6 +68,29 @@ def reject_implausible(
     return tuple(
         replace(digit, accepted=False, confidence=0.0, is_digit=0.0) if i in none else digit
         for i, digit in enumerate(digits)
+    )
+
+
+def reject_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Digit, ...]:
+    """Doubt digits that are struck out, or written over another one.
+
+    Args:
+        digits: of an image.
+        lines: its rows, by their numbers.
+    """
+    return tuple(_reject_spoiled(digit, lines.get(digit.row)) for digit in digits)
+
+
+def _reject_spoiled(digit: Digit, line: Line | None) -> Digit:
+    seen = line.at(digit.box) if line and digit.accepted else None
+    if seen is None or len(seen) <= SPOILED or seen[SPOILED] < MAX_SPOILED:
+        return digit
+    most = 1 - float(seen[SPOILED])
+    return replace(
+        digit,
+        accepted=False,
+        confidence=min(digit.confidence, most),
+        is_digit=min(digit.is_digit, most),
     )
 
 

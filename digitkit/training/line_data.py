@@ -24,7 +24,7 @@ from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
 from digitkit.reading.detections import MIN_REPORTED, Detection
 from digitkit.reading.detector import Detector
-from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, UNIT
+from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, SPOILED, UNIT
 from digitkit.reading.lines import lay_strip, to_input
 from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.single import is_page
@@ -70,8 +70,8 @@ OTHER_ROW = 0.75
 SIZES = (0.5, 1.8)
 """Sizes of a row's digits, in heights."""
 
-SIGN_LABELS = {".": POINT, ",": POINT, spoiling.SPOILED: NONE}
-"""Labels of signs; of all others `SIGN`. A spoiled digit is none."""
+SIGN_LABELS = {".": POINT, ",": POINT, spoiling.SPOILED: SPOILED}
+"""Labels of signs; of all others `SIGN`."""
 
 IGNORED = -1
 """Label of a column for which either answer is accepted."""
@@ -87,8 +87,7 @@ class LineStrip:
         ink: uint8 ``[HEIGHT, W]``.
         digits: float32 ``[N, 5]``: of each digit or sign near it, the x coordinate of its middle,
             pixels; how far that is below the row's, in heights; width and height, pixels; and its
-            value: the digit, `SIGN`, `POINT`, `NONE` if it is spoiled, or `IGNORED` if the border
-            cuts it.
+            value: the digit, `SIGN`, `POINT`, `SPOILED`, or `IGNORED` if the border cuts it.
     """
 
     ink: U8
@@ -174,24 +173,25 @@ def _cut_out(image: GreyImage, members: Sequence[RowDigit], scene: Scene) -> Lin
     return LineStrip(ink, digits[near].astype(np.float32))
 
 
-class LineSamples(StoredSamples[tuple[U8, Labels]]):
+class LineSamples(StoredSamples[tuple[U8, Labels, Labels]]):
     """A part of a strip, varied, and what each of its columns shows; from `write_strips`."""
 
     @cached_property
     def _strips(self) -> list[LineStrip]:
         return read_strips(self.path)  # of each process
 
-    def __getitem__(self, number: int) -> tuple[U8, Labels]:
+    def __getitem__(self, number: int) -> tuple[U8, Labels, Labels]:
         rng = self.randomness(number)
         return vary(self._strips[int(rng.integers(len(self._strips)))], rng)
 
 
-def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels]:
+def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels, Labels]:
     """Cut a part out of a strip at random, stretched, moved, slanted, lighter or noisy.
 
     Returns:
         The ink, uint8 ``[HEIGHT, WIDTH]``, and for each column what it is the middle of: a digit,
-        `SIGN`, `POINT` or `NONE`; or `IGNORED`; int64 ``[WIDTH / COLUMN]``.
+        `SIGN`, `POINT` or `NONE`; or `IGNORED`; int64 ``[WIDTH / COLUMN]``. And as `label_spoiled`
+        returns it.
     """
     across, down = np.exp(rng.normal(0, 0.1)), np.exp(rng.normal(0, 0.05))
     shift, slant = rng.normal(0, 1.5), rng.normal(0, 0.08)
@@ -213,7 +213,7 @@ def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels]:
         ink = change(ink, np.ones((2, 2), np.uint8)).astype(np.float32)
     digits = strip.digits * np.array([across, 1, across, down, 1], np.float32)
     digits[:, 0] -= left
-    return np.clip(ink, 0, 255).astype(np.uint8), label_columns(digits)
+    return np.clip(ink, 0, 255).astype(np.uint8), label_columns(digits), label_spoiled(digits)
 
 
 def label_columns(digits: F32) -> Labels:
@@ -222,7 +222,7 @@ def label_columns(digits: F32) -> Labels:
     labels = np.full(len(columns), NONE, np.int64)
     for x, y, width, height, value in digits.tolist():
         distance = np.abs(columns - x)
-        if abs(y) > OTHER_ROW or value == NONE:
+        if abs(y) > OTHER_ROW:
             continue
         if value in (SIGN, POINT):
             if y > 0 if value == POINT else abs(y) <= SIGN_LEVEL:
@@ -231,11 +231,25 @@ def label_columns(digits: F32) -> Labels:
         size = max(height, width / 2) / UNIT
         is_partly_outside = x < width / 4 or x > WIDTH - width / 4
         unclear = abs(y) > LEVEL or not SIZES[0] <= size <= SIZES[1] or is_partly_outside
-        if value == IGNORED or unclear:
+        if value in (IGNORED, SPOILED) or unclear:
             labels[distance <= max(NEAR, width / 2)] = IGNORED
             continue
         labels[(distance <= NEAR) & (labels >= SIGN)] = IGNORED
         labels[distance <= MIDDLE] = int(value)
+    return labels
+
+
+def label_spoiled(digits: F32) -> Labels:
+    """In which columns a digit is struck out or written over, 0 or 1, int64 ``[WIDTH / COLUMN]``.
+
+    `IGNORED` where no digit of the row is; `digits` as those of `LineStrip`.
+    """
+    columns = np.arange(WIDTH // COLUMN) * COLUMN + COLUMN / 2
+    labels = np.full(len(columns), IGNORED, np.int64)
+    for x, y, _, _, value in digits.tolist():
+        if abs(y) <= LEVEL and (0 <= value < SIGN or value == SPOILED):
+            near = np.abs(columns - x) <= MIDDLE
+            labels[near] = np.maximum(labels[near], int(value == SPOILED))
     return labels
 
 

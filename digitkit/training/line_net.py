@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
-
+import torch
 from torch import Tensor, nn
 
-from digitkit.reading.line_reader import NONE
+from digitkit.reading.line_reader import HEIGHT, NONE
 from digitkit.training.blocks import conv
+
+STROKES = 4
+"""After so many layers, at 1/8 of the line's height, strokes are still told apart."""
 
 
 class LineNet(nn.Module):
@@ -18,6 +20,7 @@ class LineNet(nn.Module):
         widths: tuple[int, int, int, int, int] = (16, 24, 40, 56, 64),
         columns: int = 96,
         dilations: tuple[int, ...] = (1, 2, 4, 8, 16),
+        spoiled: int = 32,
     ) -> None:
         """Build the net.
 
@@ -25,6 +28,7 @@ class LineNet(nn.Module):
             widths: channels of the layers at 1/2, 1/4, 1/4, 1/8 and 1/16 of the line's height.
             columns: channels of a column.
             dilations: of the layers along the line.
+            spoiled: channels of the layers that tell spoiled digits.
         """
         super().__init__()
         a, b, c, d, e = widths
@@ -42,6 +46,13 @@ class LineNet(nn.Module):
             for dilation in dilations
         )
         self.head = nn.Conv2d(columns, NONE + 1, 1)
+        self.spoiled = nn.Sequential(
+            nn.Conv2d(d * HEIGHT // 8 + columns, spoiled, (1, 3), padding=(0, 1)),
+            nn.ReLU(),
+            nn.Conv2d(spoiled, spoiled, (1, 5), padding=(0, 2)),
+            nn.ReLU(),
+            nn.Conv2d(spoiled, 1, 1),
+        )
 
     def forward(self, line: Tensor) -> Tensor:
         """Predict what every second column is the middle of.
@@ -50,9 +61,13 @@ class LineNet(nn.Module):
             line: ``[N, 1, 48, W]``, ink of 0 to 255; W even.
 
         Returns:
-            float32 ``[N, 13, W/2]``: logits of the digits, of a sign, of a point, and of none.
+            float32 ``[N, 14, W/2]``: logits of the digits, of a sign, of a point, and of none; and
+            of a digit that is struck out or written over.
         """
-        x = self.body(line.float() / 255)
+        strokes = self.body[:STROKES](line.float() / 255)
+        x = self.body[STROKES:](strokes)
         for layer in self.along:
             x = x + layer(x)
-        return cast("Tensor", self.head(x)[:, :, 0])
+        # What is learnt of spoiled digits changes nothing else.
+        seen = torch.cat([strokes.detach().flatten(1, 2).unsqueeze(2), x.detach()], 1)
+        return torch.cat([self.head(x), self.spoiled(seen)], 1)[:, :, 0]

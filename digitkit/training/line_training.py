@@ -15,7 +15,7 @@ from torch import Tensor
 
 from digitkit.datasets.mnist import split_mnist
 from digitkit.errors import RecipeError
-from digitkit.reading.line_reader import HEIGHT
+from digitkit.reading.line_reader import HEIGHT, SPOILED
 from digitkit.system.progress import Progress
 from digitkit.training.line_data import (
     IGNORED,
@@ -47,20 +47,25 @@ class LineConfig(StepConfig):
 
 
 def line_loss(net: LineNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """The cross entropy of a batch's columns, and the fraction of them that is wrong.
+    """The cross entropies of a batch's columns, and the fraction of them that is wrong.
 
     Args:
         net: the line reader.
-        batch: ink, uint8 ``[N, HEIGHT, W]``, and labels, int64 ``[N, W / COLUMN]``.
+        batch: ink, uint8 ``[N, HEIGHT, W]``; labels, and whether a digit is spoiled, int64
+            ``[N, W / COLUMN]`` each.
     """
-    ink, labels = batch
+    ink, labels, is_spoiled = batch
     ink = ink[:, None].float().contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
         logits = net(ink)
     logits = logits.float()
-    loss = F.cross_entropy(logits, labels, ignore_index=IGNORED)
+    classes, spoiled = logits[:, :SPOILED], logits[:, SPOILED]
+    loss = F.cross_entropy(classes, labels, ignore_index=IGNORED)
     counted = labels != IGNORED
-    wrong = ((logits.argmax(1) != labels) & counted).sum() / counted.sum().clamp(min=1)
+    wrong = ((classes.argmax(1) != labels) & counted).sum() / counted.sum().clamp(min=1)
+    weights = (is_spoiled != IGNORED).float()
+    own = F.binary_cross_entropy_with_logits(spoiled, is_spoiled.float(), weights, reduction="sum")
+    loss = loss + own / weights.sum().clamp(min=1)
     return loss, {"loss": loss.item(), "columns wrong": wrong.item()}
 
 

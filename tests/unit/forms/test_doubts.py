@@ -7,7 +7,9 @@ from support.forms import WRITTEN, blank_form, fill_form, put_digit, write_form
 from digitkit import Form
 from digitkit.forms.combs import CellInk, Comb
 from digitkit.forms.template import FormField
+from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
+from digitkit.reading.line_reader import SPOILED
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +53,32 @@ def test_a_cell_in_which_the_line_reader_sees_another_digit(likely, is_doubtful)
     probabilities = np.zeros(10, np.float32)
     probabilities[3] = 1
     prediction = Prediction(3, 1.0, 1.0, probabilities)
-    seen = np.zeros(13, np.float32)
+    seen = np.zeros(14, np.float32)
     seen[8] = likely
     field = FormField("one", (0, 0, 40, 40), ((0.0, 40.0),))
     comb = Comb(field, (CellInk(np.zeros((28, 28), np.uint8), (0, 0, 40, 40)),))
     doubts = comb.hypotheses([prediction], [prediction], [seen]).doubts
     assert doubts == (("cell 1 may be another digit",) if is_doubtful else ())
+
+
+@pytest.mark.parametrize(("likely", "is_doubtful"), [(0.95, True), (0.8, False)])
+def test_a_cell_whose_digit_the_line_reader_takes_for_a_spoiled_one(likely, is_doubtful):
+    probabilities = np.zeros(10, np.float32)
+    probabilities[3] = 1
+    prediction = Prediction(3, 1.0, 1.0, probabilities)
+    seen = np.zeros(14, np.float32)
+    seen[3], seen[SPOILED] = 1, likely
+    field = FormField("one", (0, 0, 40, 40), ((0.0, 40.0),))
+    comb = Comb(field, (CellInk(np.zeros((28, 28), np.uint8), (0, 0, 40, 40)),))
+    doubts = comb.hypotheses([prediction], [prediction], [seen]).doubts
+    assert doubts == (("cell 1 may be struck out or written over",) if is_doubtful else ())
+
+
+@pytest.mark.parametrize("name", ["a", "number"])
+def test_a_digit_that_is_struck_out_makes_its_field_doubtful(form, one_of_each, name):
+    page = fill_form(one_of_each)
+    x, y, w, h = form.read(page)[name].digits[-1].box
+    assert form.read(page)[name].status == "ok"
+    cv2.line(page, (x - 6, y + h + 4), (x + w + 6, y - 4), 60, 3, cv2.LINE_AA)
+    cv2.line(page, (x - 6, y - 4), (x + w + 6, y + h + 4), 60, 3, cv2.LINE_AA)
+    assert form.read(page)[name].status == "doubtful"

@@ -14,7 +14,7 @@ from digitkit.models.classifier import Prediction
 from digitkit.models.registry import models_folder
 from digitkit.reading import fusion, lines
 from digitkit.reading.combining import Weights, combine
-from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, SIGN, UNIT, LineReader
+from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, SIGN, SPOILED, UNIT, LineReader
 from digitkit.reading.lines import look_up
 
 WEIGHTS = Weights(0.5, 1.0, 0.0)
@@ -46,11 +46,13 @@ def write(digits: Sequence[np.ndarray], text: str, step: int = 30) -> np.ndarray
 def test_digits_and_signs_are_told_apart(line_reader, one_of_each):
     text = "25+86/47"
     found = line_reader.read(write(one_of_each, text))
-    assert found.shape == (NONE + 1, (30 * len(text) + 20) // COLUMN)
+    assert found.shape == (SPOILED + 1, (30 * len(text) + 20) // COLUMN)
     assert found.dtype == np.float32
-    assert np.allclose(found.sum(0), 1, atol=1e-4)
+    assert np.allclose(found[:SPOILED].sum(0), 1, atol=1e-4)
+    assert (found[SPOILED] >= 0).all()
+    assert (found[SPOILED] <= 1).all()
     for place, char in enumerate(text):
-        seen = look_up(found, 10 + place * 30 + 11)
+        seen = look_up(found, 10 + place * 30 + 11)[:SPOILED]
         assert seen.argmax() == (SIGN if char in "+/" else int(char))
 
 

@@ -9,14 +9,21 @@ from support.errors import error_of
 torch = pytest.importorskip("torch")
 
 from digitkit.errors import RecipeError
-from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN
+from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, SPOILED
 from digitkit.system.progress import no_progress
 from digitkit.training import line_data, line_training
-from digitkit.training.line_data import IGNORED, WIDTH, LineSamples, label_columns
+from digitkit.training.line_data import (
+    IGNORED,
+    WIDTH,
+    LineSamples,
+    label_columns,
+    label_spoiled,
+)
 from digitkit.training.line_net import LineNet
+from digitkit.training.scenes import spoiling
 from digitkit.training.scenes.lines import _LineWriter, compose_lines
 from digitkit.training.scenes.page import Page
-from digitkit.training.scenes.spoiling import SPOILED, strike_out, write_over
+from digitkit.training.scenes.spoiling import strike_out, write_over
 from digitkit.training.steps import train_steps
 from digitkit.training.threads import torch_threads
 
@@ -101,7 +108,7 @@ def test_digits_of_strips_are_where_their_ink_is(strips):
     for strip in strips:
         assert (strip.ink.dtype, strip.ink.shape[0]) == (np.uint8, HEIGHT)
         assert strip.ink.shape[1] % COLUMN == 0
-        assert set(strip.digits[:, 4]) <= {*range(10), SIGN, POINT, NONE, IGNORED}
+        assert set(strip.digits[:, 4]) <= {*range(10), SIGN, POINT, SPOILED, IGNORED}
     inside = [
         strip.ink[8:40, max(0, round(x - 6)) : round(x + 7)].max() > 100
         for strip in strips
@@ -148,13 +155,36 @@ def test_columns_are_labelled_by_their_middles():
         ((90, 0, 16, 28, IGNORED), IGNORED),  # cut by the border
         ((1, 0, 16, 28, 7), IGNORED),  # not quite in the sample
         ((90, -0.5, 4, 4, POINT), NONE),  # the decimal point of the row above
-        ((90, 0, 16, 28, NONE), NONE),  # struck out or written over
+        ((90, 0, 16, 28, SPOILED), IGNORED),  # struck out or written over
     ],
 )
 def test_what_is_not_clearly_a_digit_of_the_row(digit, label):
     labels = label_columns(np.array([digit], np.float32))
     assert labels[round(digit[0] / COLUMN - 0.5)] == label
     assert not columns_of(labels, digit[4]) or digit[4] == label
+
+
+def test_spoiled_digits_are_told_from_others():
+    digits = np.array(
+        [[40, 0, 16, 28, 7], [70, 0, 20, 28, SPOILED], [100, 0, 20, 20, SIGN],
+         [130, 1.0, 16, 28, SPOILED]],
+        np.float32,
+    )  # fmt: skip
+    labels = label_spoiled(digits)
+    assert np.mean(columns_of(labels, 0)) == 40
+    assert np.mean(columns_of(labels, 1)) == 70
+    assert set(labels[80 // COLUMN :]) == {IGNORED}
+
+
+def test_what_is_learnt_of_spoiled_digits_changes_nothing_else():
+    torch.manual_seed(0)
+    net, ink = LineNet(), torch.randint(0, 256, (2, 1, HEIGHT, 50), dtype=torch.uint8)
+    net(ink)[:, SPOILED].sum().backward()
+    learning = {
+        name for name, value in net.named_parameters()
+        if value.grad is not None and value.grad.any()
+    }  # fmt: skip
+    assert learning == {name for name, _ in net.named_parameters() if name.startswith("spoiled.")}
 
 
 def test_samples_are_what_their_number_says(strips, tmp_path):
@@ -166,10 +196,12 @@ def test_samples_are_what_their_number_says(strips, tmp_path):
     all_samples, later = LineSamples(path, 1, 0, 9), LineSamples(path, 1, 4, 5)
     assert (len(all_samples), len(later)) == (9, 5)
     for number in range(5):
-        ink, labels = later[number]
+        ink, labels, _ = later[number]
         assert (ink.shape, ink.dtype) == ((HEIGHT, WIDTH), np.uint8)
         assert np.array_equal(ink, all_samples[number + 4][0])
-        assert np.array_equal(labels, all_samples[number + 4][1])
+        for own, same in zip(later[number], all_samples[number + 4], strict=True):
+            assert np.array_equal(own, same)
+        assert labels.shape == (WIDTH // COLUMN,)
     assert not np.array_equal(all_samples[0][0], all_samples[1][0])
 
 
@@ -184,17 +216,19 @@ def test_too_few_images_are_an_error(monkeypatch, tmp_path):
 
 def test_the_net_gives_a_vector_for_each_second_column():
     found = LineNet()(torch.zeros(2, 1, HEIGHT, 50, dtype=torch.uint8))
-    assert found.shape == (2, NONE + 1, 50 // COLUMN)
+    assert found.shape == (2, SPOILED + 1, 50 // COLUMN)
 
 
 def test_some_digits_are_struck_out_or_written_over(mnist_train):
     rng = np.random.default_rng(0)
     images, labels = mnist_train.images, mnist_train.labels
     plain = [compose_lines(images, labels, np.random.default_rng(seed)) for seed in range(10)]
-    assert not any(kind == SPOILED for scene in plain for _, kind in scene.signs)
+    assert not any(kind == spoiling.SPOILED for scene in plain for _, kind in scene.signs)
     scenes = [compose_lines(images, labels, rng, spoiled=0.2) for _ in range(20)]
     digits = sum(len(scene.digits) for scene in scenes)
-    spoiled = [(scene, box) for scene in scenes for box, kind in scene.signs if kind == SPOILED]
+    spoiled = [
+        (scene, box) for scene in scenes for box, kind in scene.signs if kind == spoiling.SPOILED
+    ]
     assert 0.1 * digits < len(spoiled) < 0.5 * digits
     for scene, (x, y, w, h) in spoiled:
         assert scene.other[max(y, 0) : y + h, max(x, 0) : x + w].any()
