@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, I32, U8
 from digitkit.forms.field_ink import FieldInk, Place
-from digitkit.forms.field_line import SPOILED_DOUBT, FieldLine, is_spoiled, read_field, sees_other
+from digitkit.forms.field_line import FieldLine, is_spoiled, read_field, sees_other
 from digitkit.forms.hypotheses import (
     DigitSlot,
     Hypotheses,
@@ -31,7 +31,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Prediction
-from digitkit.reading.line_reader import LineReader
+from digitkit.reading.line_reader import SPOILED_DOUBT, LineReader
 
 MIN_OTHER_IN_CELL = 0.9
 """Probability from which another digit that the line reader sees makes a cell doubtful: a stroke

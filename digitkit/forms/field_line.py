@@ -14,7 +14,6 @@ from digitkit.reading.combining import Weights
 from digitkit.reading.line_reader import (
     COLUMN,
     HEIGHT,
-    MAX_SPOILED,
     SIGN,
     SPOILED,
     UNIT,
@@ -28,7 +27,9 @@ TALL = 0.55
 BRIGHT = 85
 """So much of the ink, in percent, is at most as dark as full ink."""
 
-SPOILED_DOUBT = "may be struck out or written over"
+MAX_SPOILED = 0.97
+"""Probability from which on a digit is taken for one that is struck out or written over, 0–1;
+higher than on pages, as remainders of print look alike."""
 
 FIELD_WEIGHTS = Weights(1.0, 0.5, 0.0)
 """How much classifier and line reader count."""

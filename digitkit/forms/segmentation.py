@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32, U8
 from digitkit.forms.field_ink import FieldInk, Place
-from digitkit.forms.field_line import SPOILED_DOUBT, FieldLine, is_spoiled, read_field, sees_other
+from digitkit.forms.field_line import FieldLine, is_spoiled, read_field, sees_other
 from digitkit.forms.hypotheses import (
     DigitSlot,
     Hypotheses,
@@ -33,7 +33,7 @@ from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Prediction
-from digitkit.reading.line_reader import SIGN, LineReader
+from digitkit.reading.line_reader import SIGN, SPOILED_DOUBT, LineReader
 
 MAX_PIECES = 60
 """Most pieces of ink of a field; beyond, it cannot be read."""
@@ -325,7 +325,8 @@ def _find_doubts(
         doubts.append("two of its digits may touch")
     if any(_may_be_sign(predictions[place], seen[place]) for place in chosen):
         doubts.append(SIGN_DOUBT)
-    if any(is_spoiled(seen[place]) for place in chosen):
+    # Digits that touch look as if one were written over the other.
+    if any(not cut and is_spoiled(seen[place]) for place, cut in zip(chosen, is_cut, strict=True)):
         doubts.append(f"a digit {SPOILED_DOUBT}")
     return doubts
 

@@ -18,6 +18,7 @@ from itertools import groupby, islice
 from typing import Protocol
 
 from digitkit.reading.fields import MATCH_SECONDS, Field, slow_pattern
+from digitkit.reading.line_reader import SPOILED_DOUBT
 from digitkit.reading.number_confidence import MIN_COMPLETE, describe_doubt
 from digitkit.reading.numbers import (
     accepted_heights,
@@ -157,6 +158,8 @@ def _rebuild(number: Number, digits: Sequence[Digit], field: Field) -> Number:
         reasons.append("a decimal separator or a minus was left out")
     if any(digit.cut for digit in digits):
         reasons.append("a digit is cut by the border")
+    if any(digit.spoiled for digit in accepted):
+        reasons.append(f"a digit {SPOILED_DOUBT}")
     if number.unread:
         reasons.append("ink next to its digits cannot be read")
     likely, before = (

@@ -32,6 +32,8 @@ SPOILED = 13
 MAX_SPOILED = 0.9
 """Probability from which on a digit is taken for one that is struck out or written over, 0–1."""
 
+SPOILED_DOUBT = "may be struck out or written over"
+
 LINE_VERSION = "2"
 """Stored in the file as ``digitkit.lines``; increases when input or output change."""
 

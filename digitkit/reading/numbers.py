@@ -15,6 +15,7 @@ from digitkit.arrays import F64, Box
 from digitkit.boxes import bounding_box
 from digitkit.reading.confidence import format_confidence
 from digitkit.reading.grouping import BY_POINT, SEPARATORS, SURE_MINUS, Group, group_parts
+from digitkit.reading.line_reader import SPOILED_DOUBT
 from digitkit.reading.number_checks import flag_numbers
 from digitkit.reading.number_confidence import (
     MIN_COMPLETE,
@@ -263,7 +264,7 @@ def _doubts(part: Part, place: int) -> list[str]:
     digit = part.digit
     assert digit is not None
     if digit.accepted:
-        return []
+        return [f"digit {place} {SPOILED_DOUBT}"] if digit.spoiled else []
     if digit.cut:
         return [f"digit {place} is cut by the border"]
     return [

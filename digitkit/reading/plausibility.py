@@ -71,27 +71,21 @@ def reject_implausible(
     )
 
 
-def reject_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Digit, ...]:
-    """Doubt digits that are struck out, or written over another one.
+def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Digit, ...]:
+    """The digits, with `Digit.spoiled` where the line reader sees it.
 
     Args:
         digits: of an image.
         lines: its rows, by their numbers.
     """
-    return tuple(_reject_spoiled(digit, lines.get(digit.row)) for digit in digits)
-
-
-def _reject_spoiled(digit: Digit, line: Line | None) -> Digit:
-    seen = line.at(digit.box) if line and digit.accepted else None
-    if seen is None or len(seen) <= SPOILED or seen[SPOILED] < MAX_SPOILED:
-        return digit
-    most = 1 - float(seen[SPOILED])
-    return replace(
-        digit,
-        accepted=False,
-        confidence=min(digit.confidence, most),
-        is_digit=min(digit.is_digit, most),
+    return tuple(
+        replace(digit, spoiled=_is_spoiled(digit, lines.get(digit.row))) for digit in digits
     )
+
+
+def _is_spoiled(digit: Digit, line: Line | None) -> bool:
+    seen = line.at(digit.box) if line else None
+    return seen is not None and len(seen) > SPOILED and bool(seen[SPOILED] >= MAX_SPOILED)
 
 
 def _is_stroke(digit: Digit) -> bool:

@@ -35,6 +35,8 @@ class Digit:
         cut: whether the image's border seems to cut off a part of it; it is then not accepted.
         level_box: where its line is tilted, the box in an image turned so that it is level; None
             elsewhere.
+        spoiled: whether its row shows that it is struck out, or written over another one; its
+            number is then not complete.
     """
 
     digit: int
@@ -47,6 +49,7 @@ class Digit:
     is_digit: float = 1.0
     cut: bool = False
     level_box: Box | None = field(default=None, repr=False)
+    spoiled: bool = False
 
     @property
     def row_box(self) -> Box:
@@ -56,8 +59,9 @@ class Digit:
     def __repr__(self) -> str:
         """Short, without arrays; what is as usual is left out."""
         doubt = "" if self.accepted else ", accepted=False"
-        cut = ", cut=True" if self.cut else ""
-        return f"Digit({self.digit}, {_show(self.confidence)}, box={self.box}{doubt}{cut})"
+        doubt += ", cut=True" if self.cut else ""
+        doubt += ", spoiled=True" if self.spoiled else ""
+        return f"Digit({self.digit}, {_show(self.confidence)}, box={self.box}{doubt})"
 
 
 MarkKind = Literal["point", "comma", "dash", "sign", "line", "letter", "ink"]
@@ -335,7 +339,8 @@ def _digit_json(digit: Digit) -> dict[str, Any]:
         "box": list(digit.box),
         "row": digit.row,
     }
-    return values | ({"cut": True} if digit.cut else {})
+    values |= {"cut": True} if digit.cut else {}
+    return values | ({"spoiled": True} if digit.spoiled else {})
 
 
 def number_json(number: Number) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def test_a_cell_in_which_the_line_reader_sees_another_digit(likely, is_doubtful)
     assert doubts == (("cell 1 may be another digit",) if is_doubtful else ())
 
 
-@pytest.mark.parametrize(("likely", "is_doubtful"), [(0.95, True), (0.8, False)])
+@pytest.mark.parametrize(("likely", "is_doubtful"), [(0.98, True), (0.9, False)])
 def test_a_cell_whose_digit_the_line_reader_takes_for_a_spoiled_one(likely, is_doubtful):
     probabilities = np.zeros(10, np.float32)
     probabilities[3] = 1

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from support.rows import write_row
 
-from digitkit import Reader
+from digitkit import Field, Reader
 from digitkit.images.cv import cv2
+from digitkit.reading.fitting import apply_field
 
 LEFTS = range(30, 400, 56)
 
@@ -27,14 +28,18 @@ def test_without_them_the_number_is_complete(reader, page):
     assert (number.text, number.complete) == ("2853", True)
 
 
+def slash(image: np.ndarray, place: int, rise: int) -> np.ndarray:
+    x, middle = LEFTS[place] + 30, image.shape[0] // 2
+    return strike(image, (x - 26, middle + 34 * rise), (x + 26, middle - 34 * rise))
+
+
 @pytest.mark.parametrize("place", range(4))
 @pytest.mark.parametrize("rise", [-1, 1])
 def test_a_digit_that_is_struck_out(reader, page, place, rise):
-    x, half = LEFTS[place] + 30, 26
-    middle = page.shape[0] // 2
-    ends = ((x - half, middle + 34 * rise), (x + half, middle - 34 * rise))
-    reading = reader.read(strike(page, *ends))
-    assert not any(number.complete for number in reading.numbers)
+    (number,) = reader.read(slash(page, place, rise)).numbers
+    doubt = f"digit {place + 1} may be struck out or written over"
+    assert doubt in number.reasons or "?" in number.text
+    assert not number.complete
 
 
 @pytest.mark.parametrize(("place", "digit"), [(0, 5), (1, 4), (2, 2), (3, 0), (3, 9)])
@@ -45,6 +50,18 @@ def test_a_digit_that_is_written_over_another(reader, one_of_each, page, place, 
     page[:h, :w] = np.minimum(page[:h, :w], over[:h, :w])
     reading = reader.read(page)
     assert not any(number.complete for number in reading.numbers)
+
+
+@pytest.mark.parametrize(("place", "rise"), [(0, -1), (2, 1)])
+def test_a_field_does_not_settle_it(reader, page, place, rise):
+    reading = apply_field(reader.read(slash(page, place, rise)), Field(expect=4))
+    (number,) = reading.numbers
+    assert "a digit may be struck out or written over" in number.reasons
+    assert not number.complete
+    assert number.digits[place].spoiled
+    assert "spoiled=True" in repr(number.digits[place])
+    digits = reading.to_json()["digits"]
+    assert [digit.get("spoiled", False) for digit in digits] == [i == place for i in range(4)]
 
 
 def test_a_line_reader_without_that_output_doubts_none(page, reader):
