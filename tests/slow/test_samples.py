@@ -27,7 +27,9 @@ def test_the_sample_form_is_drawn_as_it_is(tmp_path, mnist_train):
     for name in ("blank.jpg", "scan.jpg", "photo.jpg"):
         drawn, known = (cv2.imread(str(where / name)) for where in (folder, SAMPLE))
         assert drawn.shape == known.shape
-        assert np.abs(drawn.astype(int) - known).mean() < 2
+        # The print of the samples is in the font of OpenCV 5.
+        limit = 2 if int(cv2.__version__.split(".")[0]) >= 5 else 6
+        assert np.abs(drawn.astype(int) - known).mean() < limit
     assert cv2.imread(str(tmp_path / "docs/images/forms-fields.jpg")) is not None
     made, kept = (Form(where / "form.toml") for where in (folder, SAMPLE))
     for name in ("scan.jpg", "photo.jpg"):
