@@ -24,9 +24,9 @@ from digitkit.arrays import F64, U8, Box
 from digitkit.boxes import is_at
 from digitkit.datasets.digits import DigitData
 from digitkit.images.grey import GreyImage
-from digitkit.reading.combining import CLASSES, LEAST
+from digitkit.reading.combining import LEAST
 from digitkit.reading.detector import Detector
-from digitkit.reading.line_reader import SIGN, LineReader
+from digitkit.reading.line_reader import SIGN, SPOILED, LineReader
 from digitkit.reading.lines import read_lines
 from digitkit.reading.strategies import PageStrategy, classify_with, find_members
 from digitkit.training.scenes.scene import compose_scene
@@ -67,7 +67,7 @@ def read_digits(
         seen = line.at(digit.box) if line else None
         if seen is not None and not digit.cut:
             own = np.append(digit.probabilities * digit.is_digit, 1 - digit.is_digit)
-            row = np.append(seen[:SIGN], seen[SIGN:CLASSES].sum())
+            row = np.append(seen[:SIGN], seen[SIGN:SPOILED].sum())
             yield digit.box, own.astype(np.float64), row.astype(np.float64)
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F32, I32, U8
+from digitkit.arrays import I32, U8
 from digitkit.forms.field_ink import FieldInk, Place
-from digitkit.forms.field_line import FieldLine, is_spoiled, read_field, sees_other
+from digitkit.forms.field_line import MAX_SPOILED, FieldLine, read_field, sees_other
 from digitkit.forms.hypotheses import (
     DigitSlot,
     Hypotheses,
     Segmentation,
+    SegmentReading,
     to_options,
     word_doubt,
 )
@@ -30,8 +31,7 @@ from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 from digitkit.images.normal_form import normal_form
-from digitkit.models.classifier import Prediction
-from digitkit.reading.line_reader import SPOILED_DOUBT, LineReader
+from digitkit.reading.line_reader import SPOILED_DOUBT, LineReader, is_spoiled
 
 MIN_OTHER_IN_CELL = 0.9
 """Probability from which another digit that the line reader sees makes a cell doubtful: a stroke
@@ -77,23 +77,16 @@ class Comb:
     doubts: tuple[str, ...] = ()
     line: FieldLine = field(default_factory=FieldLine, repr=False)
 
-    def hypotheses(
-        self,
-        predictions: Sequence[Prediction],
-        own: Sequence[Prediction],
-        seen: Sequence[F32 | None],
-    ) -> Hypotheses:
+    def hypotheses(self, readings: Sequence[SegmentReading]) -> Hypotheses:
         """What each cell may be.
 
         Args:
-            predictions: of the cells that are not empty.
-            own: the same by the classifier alone.
-            seen: what the line reader sees in the middle of each, float32 ``[14]``; None outside.
+            readings: of the cells that are not empty.
         """
-        one, left, cells = self.one, iter(predictions), self.segments
+        one, left, cells = self.one, iter(readings), self.segments
         slots = []
         for cell in cells:
-            options = () if cell.image is None else to_options(next(left))
+            options = () if cell.image is None else to_options(next(left).prediction)
             slots.append(DigitSlot(options, cell.box, cell.image))
         filled = [i for i, cell in enumerate(cells) if cell.image is not None]
         doubts = [f"cell {i + 1} cannot be read" for i in filled if not slots[i].options]
@@ -105,12 +98,12 @@ class Comb:
                 last = len(cells) - 1
             empty = [i + 1 for i in range(first, last + 1) if cells[i].image is None]
             doubts += [f"cell {i} is empty" for i in empty]
-        for i, prediction, row in zip(filled, predictions, seen, strict=True):
+        for i, (prediction, _, row) in zip(filled, readings, strict=True):
             if sees_other(row, prediction.digit, MIN_OTHER_IN_CELL):
                 doubts.append(f"cell {i + 1} may be another digit")
-            if is_spoiled(row):
+            if is_spoiled(row, MAX_SPOILED):
                 doubts.append(f"cell {i + 1} {SPOILED_DOUBT}")
-        doubts += [*word_doubt(own), *self.doubts]
+        doubts += [*word_doubt([each.own for each in readings]), *self.doubts]
         return Hypotheses((Segmentation(tuple(slots)),) if filled else (), tuple(doubts))
 
 

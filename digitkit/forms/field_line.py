@@ -106,11 +106,6 @@ def sees_other(seen: F32 | None, digit: int, least: float) -> bool:
     return other != digit and bool(seen[other] > least)
 
 
-def is_spoiled(seen: F32 | None) -> bool:
-    """Whether a digit is struck out or written over; `seen` as for `sees_other`."""
-    return seen is not None and bool(seen[SPOILED] >= MAX_SPOILED)
-
-
 def _to_line(ink: U8, threshold: float, scale: float, middle: float) -> U8:
     """The ink as the line reader takes it, with the middle of its digits in the middle."""
     strong = ink[ink >= threshold]

@@ -21,7 +21,7 @@ from digitkit.forms.decide import Decision, decide
 from digitkit.forms.field_ink import FieldCutter, FieldInk, ink_threshold
 from digitkit.forms.field_line import FIELD_WEIGHTS
 from digitkit.forms.geometry import Placement
-from digitkit.forms.hypotheses import DigitSlot, Hypotheses
+from digitkit.forms.hypotheses import DigitSlot, Hypotheses, SegmentReading
 from digitkit.forms.ink_pieces import OVER_EDGE, is_cut_off
 from digitkit.forms.obstructions import find_obstruction
 from digitkit.forms.registration import ROUNDS, Picture, Registrar, Registration, is_better
@@ -230,12 +230,12 @@ class Form:
         for (one, ink), part in zip(pairs, cut, strict=True):
             written = [each.box for each in part.segments if each.image is not None]
             own = list(itertools.islice(predictions, len(written)))
-            seen = [part.line.look_up(place) for place in written]
-            both = [
-                prediction if row is None else combine(prediction, row, FIELD_WEIGHTS)
-                for prediction, row in zip(own, seen, strict=True)
-            ]
-            hypotheses = part.hypotheses(both, own, seen)
+            readings = []
+            for prediction, place in zip(own, written, strict=True):
+                row = part.line.look_up(place)
+                both = prediction if row is None else combine(prediction, row, FIELD_WEIGHTS)
+                readings.append(SegmentReading(both, prediction, row))
+            hypotheses = part.hypotheses(readings)
             if not ink.is_inside:
                 hypotheses = Hypotheses(doubts=("is not completely in the picture",))
             elif doubt := _find_doubt(ink, one.box, threshold, has_print=has_print):

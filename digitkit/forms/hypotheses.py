@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
-from digitkit.arrays import U8
+from digitkit.arrays import F32, U8
 from digitkit.forms.field_ink import Place
 from digitkit.models.classifier import Prediction
 from digitkit.reading.fitting import Option
@@ -23,6 +24,20 @@ WORD = (1.0, 5.0)
 """Ink in a field may be a word if the mean evidence that its pieces are digits at all is less, as
 logarithm of the model's odds: of one piece, and of several. In 2,300 fields of training digits that
 were read right it was 2.3 and 6.1 at least."""
+
+
+class SegmentReading(NamedTuple):
+    """What the networks say of ink that may be a digit.
+
+    Attributes:
+        prediction: of the classifier and the line reader together.
+        own: of the classifier alone.
+        row: what the line reader sees in its middle, float32 ``[14]``; None outside.
+    """
+
+    prediction: Prediction
+    own: Prediction
+    row: F32 | None
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F32, U8
+from digitkit.arrays import U8
 from digitkit.forms.field_ink import FieldInk, Place
-from digitkit.forms.field_line import FieldLine, is_spoiled, read_field, sees_other
+from digitkit.forms.field_line import MAX_SPOILED, FieldLine, read_field, sees_other
 from digitkit.forms.hypotheses import (
     DigitSlot,
     Hypotheses,
     Segmentation,
+    SegmentReading,
     to_options,
     word_doubt,
 )
@@ -32,8 +33,7 @@ from digitkit.forms.strokes import SMALL, Strokes, find_strokes
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.images.normal_form import normal_form
-from digitkit.models.classifier import Prediction
-from digitkit.reading.line_reader import SIGN, SPOILED_DOUBT, LineReader
+from digitkit.reading.line_reader import SIGN, SPOILED_DOUBT, LineReader, is_spoiled
 
 MAX_PIECES = 60
 """Most pieces of ink of a field; beyond, it cannot be read."""
@@ -130,38 +130,32 @@ class Lattice:
     doubts: tuple[str, ...] = ()
     line: FieldLine = field(default_factory=FieldLine, repr=False)
 
-    def hypotheses(
-        self,
-        predictions: Sequence[Prediction],
-        own: Sequence[Prediction],
-        seen: Sequence[F32 | None],
-    ) -> Hypotheses:
+    def hypotheses(self, readings: Sequence[SegmentReading]) -> Hypotheses:
         """The likeliest chains of digits.
 
         Args:
-            predictions: of each segment's image.
-            own: the same by the classifier alone.
-            seen: what the line reader sees in the middle of each, float32 ``[14]``; None outside.
+            readings: of the segments.
         """
         if not self.segments:
             return Hypotheses((), self.doubts)
-        chains = self._find_chains(predictions)
+        chains = self._find_chains(readings)
         if not chains:
             return Hypotheses((), (UNREADABLE,))
         found = [
-            self._to_segmentation(chosen, predictions, share)
+            self._to_segmentation(chosen, readings, share)
             for share, chosen in chains
             if share >= MIN_SHARE
         ]
         segmentations = [each for each in found if all(slot.options for slot in each.slots)]
-        doubts = _find_doubts(self, chains[0][1], predictions, own, seen)
+        doubts = _find_doubts(self, chains[0][1], readings)
         first = self.doubts if segmentations else (UNREADABLE,)
         return Hypotheses(tuple(segmentations), tuple(dict.fromkeys((*first, *doubts))))
 
-    def _find_chains(self, predictions: Sequence[Prediction]) -> list[tuple[float, Chain]]:
+    def _find_chains(self, readings: Sequence[SegmentReading]) -> list[tuple[float, Chain]]:
         """The likeliest chains of segments, each with its share of the probability of all."""
         ending: list[list[tuple[int, float]]] = [[] for _ in range(self.pieces + 1)]
-        for place, (segment, prediction) in enumerate(zip(self.segments, predictions, strict=True)):
+        for place, (segment, reading) in enumerate(zip(self.segments, readings, strict=True)):
+            prediction = reading.prediction
             prior = segment.prior * _agreement(segment, self.line)
             likely = max(prediction.is_digit * prior, MIN_DIGIT)
             weight = likely * max(float(prediction.probabilities.max()), 0.1)
@@ -182,11 +176,11 @@ class Lattice:
         return [(weight / total[-1], chain) for weight, chain in best[-1]] if total[-1] > 0 else []
 
     def _to_segmentation(
-        self, chain: Chain, predictions: Sequence[Prediction], share: float
+        self, chain: Chain, readings: Sequence[SegmentReading], share: float
     ) -> Segmentation:
         segments = [self.segments[place] for place in chain]
         slots = tuple(
-            DigitSlot(to_options(predictions[place]), segment.box, segment.image)
+            DigitSlot(to_options(readings[place].prediction), segment.box, segment.image)
             for place, segment in zip(chain, segments, strict=True)
         )
         separators = tuple(
@@ -303,30 +297,21 @@ def _is_cut(pieces: Sequence[_Piece], place: int) -> bool:
     return 0 < place < len(pieces) and pieces[place - 1].stroke == pieces[place].stroke
 
 
-def _find_doubts(
-    lattice: Lattice,
-    chosen: Chain,
-    predictions: Sequence[Prediction],
-    own: Sequence[Prediction],
-    seen: Sequence[F32 | None],
-) -> list[str]:
+def _find_doubts(lattice: Lattice, chosen: Chain, readings: Sequence[SegmentReading]) -> list[str]:
     """What is wrong with the chain of the chosen segments."""
-    is_cut = [lattice.segments[place].is_cut for place in chosen]
+    digits = [(readings[place], lattice.segments[place].is_cut) for place in chosen]
     # Of ink that was cut the classifier alone cannot say.
-    evidence = [
-        predictions[place] if cut else own[place] for place, cut in zip(chosen, is_cut, strict=True)
-    ]
-    doubts = [*word_doubt(evidence)]
+    doubts = [*word_doubt([each.prediction if cut else each.own for each, cut in digits])]
     is_other = any(
-        cut and sees_other(seen[place], predictions[place].digit, MIN_OTHER_IN_CUT)
-        for place, cut in zip(chosen, is_cut, strict=True)
+        cut and sees_other(each.row, each.prediction.digit, MIN_OTHER_IN_CUT)
+        for each, cut in digits
     )
     if is_other or len(lattice.line.digits) > len(chosen):
         doubts.append("two of its digits may touch")
-    if any(_may_be_sign(predictions[place], seen[place]) for place in chosen):
+    if any(_may_be_sign(each) for each, _ in digits):
         doubts.append(SIGN_DOUBT)
     # Digits that touch look as if one were written over the other.
-    if any(not cut and is_spoiled(seen[place]) for place, cut in zip(chosen, is_cut, strict=True)):
+    if any(not cut and is_spoiled(each.row, MAX_SPOILED) for each, cut in digits):
         doubts.append(f"a digit {SPOILED_DOUBT}")
     return doubts
 
@@ -337,6 +322,7 @@ def _agreement(segment: Segment, line: FieldLine) -> float:
     return SEEN_PRIORS[min(2, sum(x <= each <= x + width for each in line.digits))]
 
 
-def _may_be_sign(prediction: Prediction, seen: F32 | None) -> bool:
+def _may_be_sign(reading: SegmentReading) -> bool:
     """Whether the line reader sees a sign where a 1 is read."""
-    return seen is not None and prediction.digit == 1 and bool(seen[SIGN] > MIN_SIGN)
+    prediction, _, row = reading
+    return row is not None and prediction.digit == 1 and bool(row[SIGN] > MIN_SIGN)

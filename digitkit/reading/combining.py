@@ -10,12 +10,10 @@ import numpy.typing as npt
 
 from digitkit.arrays import F32
 from digitkit.models.classifier import Prediction
+from digitkit.reading.line_reader import SPOILED
 
 DIGITS = 10
 """The first so many probabilities are of the digits; what follows is none."""
-
-CLASSES = 13
-"""The first so many probabilities are of classes, of which one holds; see `LineReader.read`."""
 
 LEAST = 1e-5
 """Probabilities are not taken for less than this."""
@@ -50,7 +48,7 @@ def combine(own: Prediction, seen: F32, weights: Weights, least_sign: float = LE
         least_sign: where the other sees a sign, the classifier's probability of no digit is not
             taken for less than this, 0–1.
     """
-    sign, rest = max(float(seen[DIGITS]), LEAST), float(seen[DIGITS + 1 : CLASSES].sum())
+    sign, rest = max(float(seen[DIGITS]), LEAST), float(seen[DIGITS + 1 : SPOILED].sum())
     by_sign = max(1 - own.is_digit, least_sign) ** weights.own
     by_rest = max(1 - own.is_digit, LEAST) ** weights.own
     none = weights.none + math.log((sign * by_sign + rest * by_rest) / (sign + rest))

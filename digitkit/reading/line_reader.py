@@ -59,3 +59,14 @@ class LineReader(Network):
         """
         (found,) = self.run([OUTPUT], {INPUT: ink[None, None]})
         return np.asarray(found[0], np.float32)
+
+
+def is_spoiled(seen: F32 | None, least: float = MAX_SPOILED) -> bool:
+    """Whether a digit is struck out or written over.
+
+    Args:
+        seen: what the line reader sees there, float32 ``[14]``; without the last, nothing is known
+            of it, nor with None.
+        least: probability from which it is.
+    """
+    return seen is not None and len(seen) > SPOILED and bool(seen[SPOILED] >= least)

@@ -14,8 +14,7 @@ import numpy.typing as npt
 from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.combining import CLASSES
-from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, LineReader
+from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, SPOILED, LineReader
 from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_edges
@@ -192,7 +191,7 @@ class Peak(NamedTuple):
     @property
     def kind(self) -> int:
         """The most likely class."""
-        return int(self.seen[:CLASSES].argmax())
+        return int(self.seen[:SPOILED].argmax())
 
     @property
     def digit(self) -> int:

@@ -18,7 +18,7 @@ from digitkit.images.masks import connected_components
 from digitkit.reading.combining import DIGITS
 from digitkit.reading.detections import INK_LEVEL
 from digitkit.reading.few_digits import cut_around
-from digitkit.reading.line_reader import MAX_SPOILED, SPOILED
+from digitkit.reading.line_reader import is_spoiled
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Digit
 from digitkit.reading.rows import RowDigit
@@ -78,14 +78,11 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
         digits: of an image.
         lines: its rows, by their numbers.
     """
-    return tuple(
-        replace(digit, spoiled=_is_spoiled(digit, lines.get(digit.row))) for digit in digits
-    )
-
-
-def _is_spoiled(digit: Digit, line: Line | None) -> bool:
-    seen = line.at(digit.box) if line else None
-    return seen is not None and len(seen) > SPOILED and bool(seen[SPOILED] >= MAX_SPOILED)
+    marked = []
+    for digit in digits:
+        line = lines.get(digit.row)
+        marked.append(replace(digit, spoiled=is_spoiled(line.at(digit.box) if line else None)))
+    return tuple(marked)
 
 
 def _is_stroke(digit: Digit) -> bool:

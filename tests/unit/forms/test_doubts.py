@@ -6,6 +6,7 @@ from support.forms import WRITTEN, blank_form, fill_form, put_digit, write_form
 
 from digitkit import Form
 from digitkit.forms.combs import CellInk, Comb
+from digitkit.forms.hypotheses import SegmentReading
 from digitkit.forms.template import FormField
 from digitkit.images.cv import cv2
 from digitkit.models.classifier import Prediction
@@ -48,29 +49,28 @@ def test_a_form_in_pale_ink_is_read(form, one_of_each):
     assert form.read(pale).values == WRITTEN
 
 
-@pytest.mark.parametrize(("likely", "is_doubtful"), [(0.95, True), (0.6, False)])
-def test_a_cell_in_which_the_line_reader_sees_another_digit(likely, is_doubtful):
+def doubts_of(seen):
+    """Of a cell with a 3, by what the line reader sees there."""
     probabilities = np.zeros(10, np.float32)
     probabilities[3] = 1
     prediction = Prediction(3, 1.0, 1.0, probabilities)
-    seen = np.zeros(14, np.float32)
-    seen[8] = likely
+    row = np.zeros(14, np.float32)
+    for place, likely in seen.items():
+        row[place] = likely
     field = FormField("one", (0, 0, 40, 40), ((0.0, 40.0),))
     comb = Comb(field, (CellInk(np.zeros((28, 28), np.uint8), (0, 0, 40, 40)),))
-    doubts = comb.hypotheses([prediction], [prediction], [seen]).doubts
+    return comb.hypotheses([SegmentReading(prediction, prediction, row)]).doubts
+
+
+@pytest.mark.parametrize(("likely", "is_doubtful"), [(0.95, True), (0.6, False)])
+def test_a_cell_in_which_the_line_reader_sees_another_digit(likely, is_doubtful):
+    doubts = doubts_of({8: likely})
     assert doubts == (("cell 1 may be another digit",) if is_doubtful else ())
 
 
 @pytest.mark.parametrize(("likely", "is_doubtful"), [(0.98, True), (0.9, False)])
 def test_a_cell_whose_digit_the_line_reader_takes_for_a_spoiled_one(likely, is_doubtful):
-    probabilities = np.zeros(10, np.float32)
-    probabilities[3] = 1
-    prediction = Prediction(3, 1.0, 1.0, probabilities)
-    seen = np.zeros(14, np.float32)
-    seen[3], seen[SPOILED] = 1, likely
-    field = FormField("one", (0, 0, 40, 40), ((0.0, 40.0),))
-    comb = Comb(field, (CellInk(np.zeros((28, 28), np.uint8), (0, 0, 40, 40)),))
-    doubts = comb.hypotheses([prediction], [prediction], [seen]).doubts
+    doubts = doubts_of({3: 1, SPOILED: likely})
     assert doubts == (("cell 1 may be struck out or written over",) if is_doubtful else ())
 
 
