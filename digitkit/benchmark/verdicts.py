@@ -113,22 +113,22 @@ def _confirm(report: BenchReport) -> str:
     measured = [variant.processes for variant in report.measured]
     if not measured:
         return "nothing could be measured"
-    seen = []
+    passed = []
     environment = report.environment
     if environment.after.throttled is not None:
-        seen.append("no throttling")
+        passed.append("no throttling")
     # A virtual machine may report the same clock forever.
     real_clock = environment.governor is not None or environment.machine.virtual is not True
     if real_clock and all(
         any(process.frequencies_mhz) for processes in measured for process in processes
     ):
-        seen.append("stable clock")
+        passed.append("stable clock")
     if min(map(len, measured)) > 1:
-        seen.append("processes agree")
-    if not seen:
+        passed.append("processes agree")
+    if not passed:
         return "nothing speaks against the run, but this machine reports little"
     noisy = ", though noisy" if report.noisy else ""
-    return f"the run is valid{noisy}: {', '.join(seen)}"
+    return f"the run is valid{noisy}: {', '.join(passed)}"
 
 
 def recommendations(report: BenchReport) -> list[str]:

@@ -70,9 +70,9 @@ def draw_reading(
     """
     height, width = template.reference.shape
     ratio = min(1.0, READ_SIDE / max(height, width))
-    seen = placement.sample(image, (0.0, 0.0, float(width), float(height)), ratio)
-    page = _to_colour(_pale(seen))
-    reference = cv2.resize(template.reference, seen.shape[::-1], interpolation=cv2.INTER_AREA)
+    sampled = placement.sample(image, (0.0, 0.0, float(width), float(height)), ratio)
+    page = _to_colour(_pale(sampled))
+    reference = cv2.resize(template.reference, sampled.shape[::-1], interpolation=cv2.INTER_AREA)
     edges = cv2.Canny(reference, 80, 200)
     page[edges > 0] = BLUE
     size, thick = _pen(page)

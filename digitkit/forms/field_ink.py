@@ -194,25 +194,27 @@ class FieldCutter:
         x, y, w, h = self.region
         wider = (x - pad, y - pad, w + 2 * pad, h + 2 * pad)
         grey = placement.sample(image, wider, self.ratio)
-        seen = _darkness(grey)
-        edges = _find_edges(grey, seen)
+        darkness = _darkness(grey)
+        edges = _find_edges(grey, darkness)
         height, width = self._print.shape
-        column, row = self._find_shift(seen) if self._has_print else (MAX_SHIFT, MAX_SHIFT)
-        seen, edges = (each[row : row + height, column : column + width] for each in (seen, edges))
-        if seen.shape != self._print.shape:  # rounded otherwise
-            seen = np.asarray(cv2.resize(seen, (width, height)), np.uint8)
+        column, row = self._find_shift(darkness) if self._has_print else (MAX_SHIFT, MAX_SHIFT)
+        darkness, edges = (
+            each[row : row + height, column : column + width] for each in (darkness, edges)
+        )
+        if darkness.shape != self._print.shape:  # rounded otherwise
+            darkness = np.asarray(cv2.resize(darkness, (width, height)), np.uint8)
             edges = np.asarray(cv2.resize(edges, (width, height)), np.uint8)
         shift = ((column - MAX_SHIFT) / self.ratio, (row - MAX_SHIFT) / self.ratio)
-        gain = self._gain(seen)
+        gain = self._gain(darkness)
         return FieldInk(
-            self._subtract(seen, gain),
+            self._subtract(darkness, gain),
             (x + shift[0], y + shift[1]),
             self.ratio,
             gain * self._level,
             self._near,
             self._others,
             self._is_inside(placement, image.shape),
-            self._least_print(seen, gain) >= MIN_SEEN,
+            self._least_print(darkness, gain) >= MIN_SEEN,
             edges,
         )
 
@@ -223,35 +225,35 @@ class FieldCutter:
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
         return bool(are_inside(placement.to_picture(np.array(corners, np.float64)), shape).all())
 
-    def _least_print(self, seen: U8, gain: float) -> float:
+    def _least_print(self, darkness: U8, gain: float) -> float:
         """How much of the print is there, 0–1, in the square of the field that shows least."""
         if not self._counted.any():
             return 1.0
-        near = cv2.dilate(seen[:, self._checked], np.ones((3, 3), np.uint8))
+        near = cv2.dilate(darkness[:, self._checked], np.ones((3, 3), np.uint8))
         dark = SEEN_PRINT * gain * self._print[:, self._checked]
         is_there = ((near >= dark) * self._solid).astype(np.float32)
         size = self._expected.shape[1], self._expected.shape[0]
         there = cv2.resize(is_there, size, interpolation=cv2.INTER_AREA)
         return float((there[self._counted] / self._expected[self._counted]).min())
 
-    def _find_shift(self, seen: U8) -> tuple[int, int]:
-        if seen.shape[0] <= self._soft.shape[0] or seen.shape[1] <= self._soft.shape[1]:
+    def _find_shift(self, darkness: U8) -> tuple[int, int]:
+        if darkness.shape[0] <= self._soft.shape[0] or darkness.shape[1] <= self._soft.shape[1]:
             return MAX_SHIFT, MAX_SHIFT
-        scores = cv2.matchTemplate(seen, self._soft, cv2.TM_CCORR)
+        scores = cv2.matchTemplate(darkness, self._soft, cv2.TM_CCORR)
         best = cv2.minMaxLoc(scores)
         return best[3][0], best[3][1]
 
-    def _gain(self, seen: U8) -> float:
+    def _gain(self, darkness: U8) -> float:
         """How dark the print is here, against the reference."""
         if not self._level:
             return 1.0
-        gain = float(np.median(seen[self._print >= SOLID])) / self._level
+        gain = float(np.median(darkness[self._print >= SOLID])) / self._level
         return min(max(gain, 0.5), 1.6)
 
-    def _subtract(self, seen: U8, gain: float) -> U8:
+    def _subtract(self, darkness: U8, gain: float) -> U8:
         """The ink without the print."""
         expected = cv2.convertScaleAbs(self._around, alpha=1.1 * gain)
-        rest = cv2.subtract(seen, expected)
+        rest = cv2.subtract(darkness, expected)
         hidden = (expected >= SOLID).astype(np.uint8)
         if not hidden.any():
             return np.asarray(rest, np.uint8)

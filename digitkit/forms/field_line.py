@@ -92,18 +92,18 @@ def read_field(
     return FieldLine(line, ink.origin[0], scale * ink.ratio, middles)
 
 
-def sees_other(seen: F32 | None, digit: int, least: float) -> bool:
+def sees_other(probabilities: F32 | None, digit: int, least: float) -> bool:
     """Whether the line reader sees another digit.
 
     Args:
-        seen: what the line reader sees at a digit, float32 ``[14]``; None outside.
+        probabilities: what the line reader sees at a digit, float32 ``[14]``; None outside.
         digit: what is read, 0–9.
         least: probability from which the line reader sees a digit, 0–1.
     """
-    if seen is None:
+    if probabilities is None:
         return False
-    other = int(seen[:SIGN].argmax())
-    return other != digit and bool(seen[other] > least)
+    other = int(probabilities[:SIGN].argmax())
+    return other != digit and bool(probabilities[other] > least)
 
 
 def _to_line(ink: U8, threshold: float, scale: float, middle: float) -> U8:

@@ -112,10 +112,10 @@ class Placement:
         maps = cv2.resize(
             coarse.astype(np.float32), (columns * STEP, rows * STEP), interpolation=cv2.INTER_LINEAR
         )[STEP : STEP + size[1], STEP : STEP + size[0]]
-        seen = cv2.remap(
+        sampled = cv2.remap(
             image.halved(halvings), maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )  # type: ignore[call-overload]
-        return np.asarray(seen, np.uint8)
+        return np.asarray(sampled, np.uint8)
 
 
 def are_inside(points: F64, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:

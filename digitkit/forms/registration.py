@@ -245,11 +245,13 @@ class Registrar:
         points = (self._places + 0.5) / self._ratio
         whole = (0.0, 0.0, float(self.shape[1]), float(self.shape[0]))
         for reach in REACHES:
-            seen = cv2.GaussianBlur(placement.sample(image, whole, self._ratio), (0, 0), 0.7)
+            sampled = cv2.GaussianBlur(placement.sample(image, whole, self._ratio), (0, 0), 0.7)
             size = self._fine.shape[1], self._fine.shape[0]
-            if seen.shape != self._fine.shape:
-                seen = cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR)
-            moved, alike = _find_parts(self._fine, np.asarray(seen, np.uint8), self._places, reach)
+            if sampled.shape != self._fine.shape:
+                sampled = cv2.resize(sampled, size, interpolation=cv2.INTER_LINEAR)
+            moved, alike = _find_parts(
+                self._fine, np.asarray(sampled, np.uint8), self._places, reach
+            )
             inside = are_inside(placement.to_picture(points), image.shape)
             good = inside & (alike >= MIN_ALIKE)
             if good.sum() < max(MIN_PARTS, 0.25 * inside.sum()) or inside.mean() < 0.5:
@@ -359,16 +361,16 @@ def _least_found(places: F64, found: npt.NDArray[np.bool_], inside: npt.NDArray[
     """
     across, down = REGIONS
     region = (places[:, 0] * across).astype(int) + across * (places[:, 1] * down).astype(int)
-    shown, seen = (np.bincount(region, each, across * down) for each in (inside, found & inside))
+    shown, matched = (np.bincount(region, each, across * down) for each in (inside, found & inside))
     counts = shown >= MIN_REGION
-    return float((seen[counts] / shown[counts]).min(initial=1.0))
+    return float((matched[counts] / shown[counts]).min(initial=1.0))
 
 
-def _find_parts(fine: U8, seen: U8, places: F64, reach: int) -> tuple[F64, F64]:
+def _find_parts(fine: U8, sampled: U8, places: F64, reach: int) -> tuple[F64, F64]:
     """Where each part is in a picture, relative to its place, and how alike it is there."""
     half = PART // 2
     room = reach + half
-    padded = cv2.copyMakeBorder(seen, room, room, room, room, cv2.BORDER_REPLICATE)
+    padded = cv2.copyMakeBorder(sampled, room, room, room, room, cv2.BORDER_REPLICATE)
     moved, alike = np.zeros((len(places), 2)), np.zeros(len(places))
     for i, (x, y) in enumerate(places.astype(int).tolist()):
         part = fine[y - half : y + half + 1, x - half : x + half + 1]

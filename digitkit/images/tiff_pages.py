@@ -51,15 +51,15 @@ class TiffPages(Pages):
         """
         number, size = ("Q", 8) if self._is_big else ("I", 4)
         count, entry_size = ("Q", 20) if self._is_big else ("H", 12)
-        link, seen = size, set[int]()
+        link, visited = size, set[int]()
         try:
-            while len(seen) <= 2 * MAX_PAGES:
+            while len(visited) <= 2 * MAX_PAGES:
                 (place,) = struct.unpack_from(self._order + number, data, link)
                 if not place:
                     return None
-                if place in seen:
+                if place in visited:
                     return "the TIFF file is damaged: its pages form a loop"
-                seen.add(place)
+                visited.add(place)
                 (entries,) = struct.unpack_from(self._order + count, data, place)
                 first = place + struct.calcsize(count)
                 link = first + entry_size * entries

@@ -36,25 +36,25 @@ class Weights(NamedTuple):
     none: float
 
 
-def combine(own: Prediction, seen: F32, weights: Weights, least_sign: float = LEAST) -> Prediction:
+def combine(own: Prediction, other: F32, weights: Weights, least_sign: float = LEAST) -> Prediction:
     """What a digit is by the classifier and by another network.
 
     Args:
         own: the classifier's prediction.
-        seen: the other's probabilities: of the ten digits and then of whatever is none, float32
+        other: the other's probabilities: of the ten digits and then of whatever is none, float32
             ``[11]``, or as `LineReader.read` returns them; the first of these is of a sign, where
             there are several.
         weights: how much each of them counts.
         least_sign: where the other sees a sign, the classifier's probability of no digit is not
             taken for less than this, 0–1.
     """
-    sign, rest = max(float(seen[DIGITS]), LEAST), float(seen[DIGITS + 1 : SPOILED].sum())
+    sign, rest = max(float(other[DIGITS]), LEAST), float(other[DIGITS + 1 : SPOILED].sum())
     by_sign = max(1 - own.is_digit, least_sign) ** weights.own
     by_rest = max(1 - own.is_digit, LEAST) ** weights.own
     none = weights.none + math.log((sign * by_sign + rest * by_rest) / (sign + rest))
     none += weights.other * math.log(sign + rest)
     logs = weights.own * np.log(np.maximum(own.probabilities * own.is_digit, LEAST))
-    logs = np.append(logs + weights.other * np.log(np.maximum(seen[:DIGITS], LEAST)), none)
+    logs = np.append(logs + weights.other * np.log(np.maximum(other[:DIGITS], LEAST)), none)
     both = np.exp(logs - logs.max())
     return to_prediction(both / both.sum())
 

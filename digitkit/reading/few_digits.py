@@ -51,8 +51,8 @@ def read_few_in_grey(
     few = [i for i, digit in enumerate(digits) if digit.accepted and rows[digit.row] <= SHORT]
     if not few or rows.total() > FEW:
         return {}
-    seen = load_grey().classify([_cut_between(image, digits, members, i) for i in few])
-    return dict(zip(few, seen[:, :DIGITS].sum(1).tolist(), strict=True))
+    probabilities = load_grey().classify([_cut_between(image, digits, members, i) for i in few])
+    return dict(zip(few, probabilities[:, :DIGITS].sum(1).tolist(), strict=True))
 
 
 def _cut_between(

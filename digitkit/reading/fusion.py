@@ -137,14 +137,14 @@ def fuse_predictions(
     for member in members:
         digit = member.digit
         line = lines.get(digit.row)
-        seen = line.at(digit.box) if line else None
-        if line and seen is not None:
+        probabilities = line.at(digit.box) if line else None
+        if line and probabilities is not None:
             own = Prediction(digit.digit, digit.confidence, digit.is_digit, digit.probabilities)
             if rows[digit.row] > 1:
                 has_signs = digit.digit == 1 and signs > line.count_signs(digit.box)
-                both = combine_in_row(own, seen, has_signs=has_signs)
+                both = combine_in_row(own, probabilities, has_signs=has_signs)
             else:
-                both = combine(own, seen, ALONE_WEIGHTS)
+                both = combine(own, probabilities, ALONE_WEIGHTS)
             accepted = both.confidence >= min_confidence and not digit.cut
             member = replace(
                 member,
@@ -157,25 +157,25 @@ def fuse_predictions(
                     accepted=accepted,
                 ),
             )
-            is_sign = seen[SIGN] >= MIN_SIGN and both.confidence < MAX_DOUBTED
+            is_sign = probabilities[SIGN] >= MIN_SIGN and both.confidence < MAX_DOUBTED
             if (both.is_digit < MIN_DIGIT or is_sign) and not digit.cut:
                 continue
         fused.append(member)
     return fused
 
 
-def combine_in_row(own: Prediction, seen: F32, *, has_signs: bool) -> Prediction:
+def combine_in_row(own: Prediction, probabilities: F32, *, has_signs: bool) -> Prediction:
     """What both networks say of a digit among others.
 
     Args:
         own: the classifier's prediction.
-        seen: what the row shows there, float32 ``[14]``.
+        probabilities: what the row shows there, float32 ``[14]``.
         has_signs: whether the page has other signs or points, which only matters for a 1.
     """
     least_sign = LEAST
     if own.digit == 1:
         least_sign = SLASH if has_signs else RARE_SLASH
-    return combine(own, seen, PAGE_WEIGHTS, least_sign)
+    return combine(own, probabilities, PAGE_WEIGHTS, least_sign)
 
 
 def classify_in_line(
@@ -184,9 +184,11 @@ def classify_in_line(
     """Classify detections in a row, each also by what the row shows there."""
     classified = []
     for each in classify(detections):
-        seen = line.at(each.detection.box)
-        if seen is not None:
-            each = replace(each, prediction=combine_in_row(each.prediction, seen, has_signs=True))
+        probabilities = line.at(each.detection.box)
+        if probabilities is not None:
+            each = replace(
+                each, prediction=combine_in_row(each.prediction, probabilities, has_signs=True)
+            )
         classified.append(each)
     return classified
 
@@ -244,14 +246,14 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
     doubtful = [member.digit.box for member in own if not member.digit.accepted]
     kept = list[Mark]()
     for mark in marks:
-        seen = line.near(mark.box)
-        if seen is None or mark.cut:
+        probabilities = line.near(mark.box)
+        if probabilities is None or mark.cut:
             kept.append(mark)
             continue
         x = strip.x_of(mark.box)
         away = np.abs(peaks - x) / strip.unit
         reach = WITHIN if mark.kind == "line" else EXPLAINED
-        is_sign = seen[SIGN] + seen[POINT] >= MAYBE_SIGN
+        is_sign = probabilities[SIGN] + probabilities[POINT] >= MAYBE_SIGN
         if not is_sign and away.min(initial=np.inf) <= reach and not apart[away.argmin()]:
             nearest = matches[int(away.argmin())]
             if nearest is None or _belongs(mark, nearest.digit.row_box):
@@ -261,7 +263,7 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
         ):
             continue
         if mark.kind in ("ink", "sign"):
-            mark = replace(mark, kind=_tell_apart(mark, seen, x, line, own))
+            mark = replace(mark, kind=_tell_apart(mark, probabilities, x, line, own))
             if mark.kind == "ink" and mark.box in doubtful:
                 continue  # the digit itself says so
         elif mark.kind == "dash" and not is_sign:
@@ -277,13 +279,13 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
 
 
 def _tell_apart(
-    mark: Mark, seen: F32, x: float, line: Line, own: Sequence[RowDigit]
+    mark: Mark, probabilities: F32, x: float, line: Line, own: Sequence[RowDigit]
 ) -> Literal["sign", "letter", "ink"]:
     """Classify ink that is not a point, a comma, a dash or a line.
 
     Args:
         mark: the ink.
-        seen: what the row shows near it, float32 ``[14]``.
+        probabilities: what the row shows near it, float32 ``[14]``.
         x: where its middle is, pixels of the strip.
         line: the row.
         own: its digits.
@@ -292,18 +294,18 @@ def _tell_apart(
     _, _, width, height = mark.row_box
     is_no_digit = line.most_digit(mark.box, width) <= SURELY_NONE
     is_low = height < min(TALL * strip.digit_height, HIGHEST_SIGN * width)
-    if is_no_digit and seen[SIGN] >= SURE_SIGN and is_low:
+    if is_no_digit and probabilities[SIGN] >= SURE_SIGN and is_low:
         return "sign"  # also if it touches a digit
     if (
         mark.kind == "sign"
         and max(width, height) <= DOT * strip.digit_height
-        and seen[SIGN] >= SURE_DOT
+        and probabilities[SIGN] >= SURE_DOT
     ):
         return "sign"  # in narrow writing the row shows the neighbouring digits here, too
-    may_be_sign = mark.kind == "sign" or seen[SIGN] >= MIN_SIGN
+    may_be_sign = mark.kind == "sign" or probabilities[SIGN] >= MIN_SIGN
     if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
         return "sign"
-    is_letter = is_no_digit and seen[POINT] < MAYBE_SIGN and _is_apart(mark, strip, own)
+    is_letter = is_no_digit and probabilities[POINT] < MAYBE_SIGN and _is_apart(mark, strip, own)
     return "letter" if is_letter and not _is_within(mark, strip, own) else "ink"
 
 

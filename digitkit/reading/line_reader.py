@@ -61,12 +61,16 @@ class LineReader(Network):
         return np.asarray(found[0], np.float32)
 
 
-def is_spoiled(seen: F32 | None, least: float = MAX_SPOILED) -> bool:
+def is_spoiled(probabilities: F32 | None, least: float = MAX_SPOILED) -> bool:
     """Whether a digit is struck out or written over.
 
     Args:
-        seen: what the line reader sees there, float32 ``[14]``; without the last, nothing is known
-            of it, nor with None.
-        least: probability from which it is.
+        probabilities: of all classes at the digit, float32 ``[14]``. False is returned for None,
+            and for ``[13]``, of a line reader without this class.
+        least: least probability of a spoiled digit, 0–1.
     """
-    return seen is not None and len(seen) > SPOILED and bool(seen[SPOILED] >= least)
+    return (
+        probabilities is not None
+        and len(probabilities) > SPOILED
+        and bool(probabilities[SPOILED] >= least)
+    )

@@ -182,21 +182,21 @@ class Peak(NamedTuple):
 
     Attributes:
         x: of its middle, pixels of the strip.
-        seen: the probabilities of all classes there, float32 ``[14]``.
+        probabilities: the probabilities of all classes there, float32 ``[14]``.
     """
 
     x: float
-    seen: F32
+    probabilities: F32
 
     @property
     def kind(self) -> int:
         """The most likely class."""
-        return int(self.seen[:SPOILED].argmax())
+        return int(self.probabilities[:SPOILED].argmax())
 
     @property
     def digit(self) -> int:
         """The most likely digit."""
-        return int(self.seen[:SIGN].argmax())
+        return int(self.probabilities[:SIGN].argmax())
 
 
 def _find_runs(values: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
@@ -243,7 +243,7 @@ def find_peaks(probabilities: F32, scale: float, unit: float) -> list[Peak]:
         are_ones = last is not None and peak.digit == last.digit == 1
         if last is None or are_ones or peak.x - last.x > APART * unit:
             kept.append(peak)
-        elif peak.seen[peak.digit] > last.seen[last.digit]:
+        elif peak.probabilities[peak.digit] > last.probabilities[last.digit]:
             kept[-1] = peak  # of one digit that might be two
     return kept
 

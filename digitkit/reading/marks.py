@@ -216,8 +216,8 @@ def _is_shown_as_point(line: Line, shape: Shape) -> bool:
 def _shows_point(line: Line, shape: Shape, least: float = SEEN) -> bool:
     """Whether the row shows a point where a shape is."""
     box, _ = line.strip.to_boxes(shape)
-    seen = line.near(box)
-    return seen is not None and bool(seen[POINT] >= least)
+    probabilities = line.near(box)
+    return probabilities is not None and bool(probabilities[POINT] >= least)
 
 
 def _find_others(line: Line, placed: Sequence[PlacedDigit], taken: U8) -> list[Shape]:

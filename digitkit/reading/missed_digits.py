@@ -149,7 +149,7 @@ def _look_at(
         if confidence < MIN_REPORTED or (known and confidence <= known.digit.confidence):
             continue
         each, is_cut = _within(image, each)
-        is_clear = bool(peaks[i].seen[each.prediction.digit] >= MIN_CLEAR) and not is_cut
+        is_clear = bool(peaks[i].probabilities[each.prediction.digit] >= MIN_CLEAR) and not is_cut
         accepts = is_clear and confidence >= min_confidence
         digit = each.to_digit(score=1.0, accepted=accepts, cut=is_cut)
         if any(_is_same(digit, other.digit) for other in (*accepted, *new)):

@@ -59,8 +59,8 @@ def reject_implausible(
     none = {i for i in accepted if digits[i].digit != 1 and _is_stroke(digits[i])}
     zeros = [i for i in accepted if digits[i].digit == 0 and _is_alone(digits[i], digits)]
     if zeros:
-        seen = load_grey().classify([cut_around(image, members[i]) for i in zeros])
-        discs = seen[:, DIGITS:].sum(1) >= SURELY_NONE
+        probabilities = load_grey().classify([cut_around(image, members[i]) for i in zeros])
+        discs = probabilities[:, DIGITS:].sum(1) >= SURELY_NONE
         none |= {
             i for i, is_disc in zip(zeros, discs.tolist(), strict=True)
             if is_disc or is_ring(members[i].detection.ink)

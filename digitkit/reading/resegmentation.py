@@ -66,7 +66,7 @@ class _Proposal(NamedTuple):
     member: RowDigit
     part: _Part
     detection: Detection
-    seen: F32
+    probabilities: F32
 
 
 def resegment_digits(
@@ -133,7 +133,7 @@ def _confirm(
 ) -> RowDigit | None:
     """The digit with its part, if both networks see it, or one that is likelier than both were."""
     digit, part, own = proposal.member.digit, proposal.part.member, classified.prediction
-    both = combine_in_row(own, proposal.seen, has_signs=True)
+    both = combine_in_row(own, proposal.probabilities, has_signs=True)
     if own.confidence < MIN_OWN or both.digit != own.digit or both.confidence < min_confidence:
         return None
     if both.digit == digit.digit:
@@ -164,11 +164,11 @@ def _propose(line: Line, members: Sequence[RowDigit]) -> Iterator[_Proposal]:
     sure = [each for each in hosts if each.digit.accepted and each in row.matches]
     for part in parts:
         for member in sure if part.member else hosts:
-            seen = line.at(member.digit.box)
+            probabilities = line.at(member.digit.box)
             own = [numbers[each] for each in (member, part.member) if each]
             shape = _join(line, owners, part, own)
-            if seen is not None and shape is not None:
-                yield _Proposal(member, part, to_detection(line, shape), seen)
+            if probabilities is not None and shape is not None:
+                yield _Proposal(member, part, to_detection(line, shape), probabilities)
 
 
 def _draw_owners(strip: Strip, placed: Sequence[PlacedDigit]) -> tuple[I32, dict[RowDigit, int]]:
@@ -228,10 +228,10 @@ def _find_rest(line: Line, rest: U8) -> Iterator[_Part]:
     strip = line.strip
     for shape in strip.split(rest, round(MIN_ATTACHED * strip.unit**2)):
         box, _ = strip.to_boxes(shape)
-        seen = line.near(box)
-        if seen is None or strip.is_cut(box) or not is_written(line, shape):
+        probabilities = line.near(box)
+        if probabilities is None or strip.is_cut(box) or not is_written(line, shape):
             continue
-        if seen[SIGN] + seen[POINT] < MAYBE_SIGN:
+        if probabilities[SIGN] + probabilities[POINT] < MAYBE_SIGN:
             yield _Part(*strip.place_of(shape), shape.ink)
 
 

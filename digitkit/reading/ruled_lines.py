@@ -242,8 +242,8 @@ def _find_slope(thicker: U8, pieces: Sequence[Sequence[int]], unit: float) -> fl
         middle = round(x + width / 2)
         across = np.arange(max(0, middle - length), min(thicker.shape[1], middle + length))
         down = np.round(y + height / 2 + SLOPES[:, None] * (across - middle)).astype(np.intp)
-        seen = framed[np.clip(down + 1, 0, framed.shape[0] - 1), across + 1]
-        total = np.pad(seen, ((0, 0), (1, 0))).cumsum(1, dtype=np.int64)
+        sampled = framed[np.clip(down + 1, 0, framed.shape[0] - 1), across + 1]
+        total = np.pad(sampled, ((0, 0), (1, 0))).cumsum(1, dtype=np.int64)
         longest = (total[:, length:] - total[:, :-length]).max(1, initial=0)
         if longest.max() >= ALMOST_ALL * length:
             return float(SLOPES[longest.argmax()])

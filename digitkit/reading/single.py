@@ -78,12 +78,12 @@ def fuse_single_digit(
     is_clear = separability(grey) >= CLEAR
     if is_clear and is_accepted:
         return own
-    seen = load_grey().classify([grey])[0]
+    probabilities = load_grey().classify([grey])[0]
     if is_clear:
-        return combine(own, seen, CLEAR_WEIGHTS)
-    best = seen.argmax()
+        return combine(own, probabilities, CLEAR_WEIGHTS)
+    best = probabilities.argmax()
     is_confirmed = best == own.digit or (is_sure and best == DIGITS)
-    return own if is_accepted and is_confirmed else to_prediction(seen)
+    return own if is_accepted and is_confirmed else to_prediction(probabilities)
 
 
 def resolve_whole_image(
@@ -118,10 +118,10 @@ def resolve_whole_image(
     own = whole.prediction
     complete = replace(whole, detection=replace(whole.detection, cut_sides=0))
     if own.confidence >= max(SURE, min_confidence):
-        seen = load_grey().classify([_pixels(image)])[0]
-        if seen[own.digit] >= SURE:
+        probabilities = load_grey().classify([_pixels(image)])[0]
+        if probabilities[own.digit] >= SURE:
             return [complete]
-        if seen[DIGITS:].sum() >= LIKELY_NONE and fills(whole.detection, image):
+        if probabilities[DIGITS:].sum() >= LIKELY_NONE and fills(whole.detection, image):
             return others
     if is_page([each.detection for each in others]):
         return others

@@ -134,9 +134,9 @@ def _middles(digits: Sequence[Digit]) -> dict[int, float]:
 # --- two readings of one image ---
 
 
-def is_clear(seen: PageContent) -> bool:
+def is_clear(content: PageContent) -> bool:
     """Whether there are numbers, and all of their ink is read."""
-    numbers = find_numbers(seen.digits, seen.marks)
+    numbers = find_numbers(content.digits, content.marks)
     return bool(numbers) and not any("?" in number.text for number in numbers)
 
 
@@ -217,13 +217,13 @@ class _Part:
     signs: tuple[Mark, ...]
 
     @classmethod
-    def of(cls, seen: PageContent, numbers: Sequence[Number], rows: Sequence[int]) -> _Part:
+    def of(cls, content: PageContent, numbers: Sequence[Number], rows: Sequence[int]) -> _Part:
         """What some rows have."""
-        digits = tuple(digit for digit in seen.digits if digit.row in rows)
+        digits = tuple(digit for digit in content.digits if digit.row in rows)
         starts = [digit.row_box[0] for digit in digits]
         signs = (
             mark
-            for mark in seen.marks
+            for mark in content.marks
             if mark.row in rows
             and mark.kind in ("sign", "dash")
             and min(starts) < mark.row_box[0] < max(starts)

@@ -153,16 +153,16 @@ class PageStrategy:
             undo_deslant,
         )
 
-        seen = self._correct(classified, min_confidence, image, classify)
-        has_digits = any(digit.accepted for digit in seen.digits)
+        content = self._correct(classified, min_confidence, image, classify)
+        has_digits = any(digit.accepted for digit in content.digits)
         slant = estimate_slant([each.detection for each in classified], has_digits=has_digits)
-        if not slant or is_clear(seen):
-            return seen
+        if not slant or is_clear(content):
+            return content
         sheared = deslant(image, slant)
         again = self._correct(classify(self.detect(sheared)), min_confidence, sheared, classify)
         if any(digit.level_box for digit in again.digits):
-            return seen
-        return choose_rows(seen, undo_deslant(again, slant, image.shape))
+            return content
+        return choose_rows(content, undo_deslant(again, slant, image.shape))
 
     def _correct(
         self,
@@ -204,8 +204,8 @@ class PageStrategy:
         digits = mark_spoiled(digits, lines)
         digits = reject_implausible(digits, members, image, load_grey)
         if not any(fills(member.detection, image) for member in members):
-            seen = read_few_in_grey(digits, members, image, load_grey)
-            digits = rescore_words(digits, marks, seen, min_confidence)
+            digit_probabilities = read_few_in_grey(digits, members, image, load_grey)
+            digits = rescore_words(digits, marks, digit_probabilities, min_confidence)
         return PageContent(*number_rows(digits, marks, order), evidence)
 
 

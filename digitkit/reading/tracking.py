@@ -102,7 +102,7 @@ class Tracker:
         appear: then the scene has changed.
         """
         pairs = _match_digits([track.digit for track in self._tracks], reading.digits)
-        seen = []
+        current = []
         for i, digit in enumerate(reading.digits):
             is_digit = max(digit.is_digit, MIN_IS_DIGIT)
             probabilities = np.append(
@@ -113,14 +113,14 @@ class Tracker:
                 track.see(digit, probabilities)
             else:
                 track = _Track(digit, probabilities, next(self._names))
-            seen.append(track)
+            current.append(track)
         waiting = []
-        if len(pairs) == len(seen):  # no new digit
+        if len(pairs) == len(current):  # no new digit
             matched = set(pairs.values())
             waiting = [track for k, track in enumerate(self._tracks) if k not in matched]
         for track in waiting:
             track.missing += 1
-        self._tracks = seen + [track for track in waiting if track.missing <= MAX_MISSING]
+        self._tracks = current + [track for track in waiting if track.missing <= MAX_MISSING]
         others = {mark.box for mark in reading.marks if mark.kind in ("sign", "line")}
         digits = [self._to_digit(track, others) for track in self._tracks]
         order = order_digits(digits)

@@ -39,7 +39,7 @@ SLIM = 0.3
 WIDE = 0.8
 """Width that most letters do not exceed, in heights of the digits; wider ink is several letters."""
 
-_LEAST_SEEN, _LEAST_DOUBT = 0.02, 1e-4
+_MIN_DIGIT, _MIN_DOUBT = 0.02, 1e-4
 """Probabilities are not taken for less."""
 
 
@@ -66,7 +66,7 @@ class Word:
 def rescore_words(
     digits: Sequence[Digit],
     marks: Sequence[Mark],
-    seen: Mapping[int, float],
+    digit_probabilities: Mapping[int, float],
     min_confidence: float,
 ) -> tuple[Digit, ...]:
     """The digits; the confidence of those in words that likely have none is lower in proportion.
@@ -74,12 +74,12 @@ def rescore_words(
     Args:
         digits: of a page.
         marks: in their rows.
-        seen: of those that the grey classifier was asked about, by their places, the probability
-            that it sees a digit, 0–1.
+        digit_probabilities: the grey classifier's probability of any digit, 0–1, by the index of
+            the digit; only of those that it was asked about.
         min_confidence: threshold for a digit to be accepted, 0–1.
     """
     settled = list(digits)
-    for word in find_words(digits, marks, seen):
+    for word in find_words(digits, marks, digit_probabilities):
         probability = float(predict_logistic(word.features[None, :], WORD_WEIGHTS)[0])
         if probability < LIKELY:
             for i in word.places:
@@ -88,7 +88,7 @@ def rescore_words(
 
 
 def find_words(
-    digits: Sequence[Digit], marks: Sequence[Mark], seen: Mapping[int, float]
+    digits: Sequence[Digit], marks: Sequence[Mark], digit_probabilities: Mapping[int, float]
 ) -> list[Word]:
     """The words with accepted digits; arguments as for `rescore_words`."""
     count = sum(digit.accepted for digit in digits)
@@ -98,7 +98,7 @@ def find_words(
     letters = sum(row.letters for row in rows.values())
     highest = max(digit.row_box[3] for digit in digits if digit.accepted)
     asked = {row: list[float]() for row in rows}
-    for i, probability in seen.items():
+    for i, probability in digit_probabilities.items():
         asked[digits[i].row].append(probability)
     words = []
     for number, row in rows.items():
@@ -106,7 +106,7 @@ def find_words(
         around = _Around(
             in_row=row.letters,
             accepted=math.log(count),
-            seen=math.log(max(float(np.mean(own)), _LEAST_SEEN)) if own else 0.0,
+            log_digit=math.log(max(float(np.mean(own)), _MIN_DIGIT)) if own else 0.0,
             elsewhere=math.log1p(letters - row.letters),
             size=math.log(row.height / max(highest, 1)),
         )
@@ -132,7 +132,7 @@ class _Around(NamedTuple):
 
     in_row: float
     accepted: float
-    seen: float
+    log_digit: float
     elsewhere: float
     size: float
 
@@ -199,12 +199,12 @@ def _group(row: _Row) -> Iterator[list[_Part]]:
 
 def _describe(digits: Sequence[Digit], group: Sequence[_Part], around: _Around) -> F64:
     """The features of a word, of its digits, all parts and what is around it."""
-    doubt = np.log([max(1 - digit.is_digit, _LEAST_DOUBT) for digit in digits])
+    doubt = np.log([max(1 - digit.is_digit, _MIN_DOUBT) for digit in digits])
     return np.array(
         [
             around.in_row,
             around.accepted,
-            around.seen,
+            around.log_digit,
             float(sum(part.letters for part in group) >= 1),
             sum(digit.digit == 0 for digit in digits) / len(digits),
             float(len(digits) == 1),
