@@ -86,7 +86,7 @@ class Comb:
         one, left, cells = self.one, iter(readings), self.segments
         slots = []
         for cell in cells:
-            options = () if cell.image is None else to_options(next(left).prediction)
+            options = () if cell.image is None else to_options(next(left).combined)
             slots.append(DigitSlot(options, cell.box, cell.image))
         filled = [i for i, cell in enumerate(cells) if cell.image is not None]
         doubts = [f"cell {i + 1} cannot be read" for i in filled if not slots[i].options]
@@ -98,12 +98,13 @@ class Comb:
                 last = len(cells) - 1
             empty = [i + 1 for i in range(first, last + 1) if cells[i].image is None]
             doubts += [f"cell {i} is empty" for i in empty]
-        for i, (prediction, _, row) in zip(filled, readings, strict=True):
-            if sees_other(row, prediction.digit, MIN_OTHER_IN_CELL):
+        for i, reading in zip(filled, readings, strict=True):
+            probabilities = reading.line_probabilities
+            if sees_other(probabilities, reading.combined.digit, MIN_OTHER_IN_CELL):
                 doubts.append(f"cell {i + 1} may be another digit")
-            if is_spoiled(row, MAX_SPOILED):
+            if is_spoiled(probabilities, MAX_SPOILED):
                 doubts.append(f"cell {i + 1} {SPOILED_DOUBT}")
-        doubts += [*word_doubt([each.own for each in readings]), *self.doubts]
+        doubts += [*word_doubt([each.classifier for each in readings]), *self.doubts]
         return Hypotheses((Segmentation(tuple(slots)),) if filled else (), tuple(doubts))
 
 

@@ -232,9 +232,11 @@ class Form:
             own = list(itertools.islice(predictions, len(written)))
             readings = []
             for prediction, place in zip(own, written, strict=True):
-                row = part.line.look_up(place)
-                both = prediction if row is None else combine(prediction, row, FIELD_WEIGHTS)
-                readings.append(SegmentReading(both, prediction, row))
+                in_line = part.line.look_up(place)
+                both = (
+                    prediction if in_line is None else combine(prediction, in_line, FIELD_WEIGHTS)
+                )
+                readings.append(SegmentReading(both, prediction, in_line))
             hypotheses = part.hypotheses(readings)
             if not ink.is_inside:
                 hypotheses = Hypotheses(doubts=("is not completely in the picture",))

@@ -30,14 +30,15 @@ class SegmentReading(NamedTuple):
     """What the networks say of ink that may be a digit.
 
     Attributes:
-        prediction: of the classifier and the line reader together.
-        own: of the classifier alone.
-        row: what the line reader sees in its middle, float32 ``[14]``; None outside.
+        combined: prediction of the classifier and the line reader together.
+        classifier: prediction of the classifier alone.
+        line_probabilities: of the line reader at its middle, float32 ``[14]``; None outside of
+            what the line reader was given.
     """
 
-    prediction: Prediction
-    own: Prediction
-    row: F32 | None
+    combined: Prediction
+    classifier: Prediction
+    line_probabilities: F32 | None
 
 
 @dataclass(frozen=True)

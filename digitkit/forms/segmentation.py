@@ -155,7 +155,7 @@ class Lattice:
         """The likeliest chains of segments, each with its share of the probability of all."""
         ending: list[list[tuple[int, float]]] = [[] for _ in range(self.pieces + 1)]
         for place, (segment, reading) in enumerate(zip(self.segments, readings, strict=True)):
-            prediction = reading.prediction
+            prediction = reading.combined
             prior = segment.prior * _agreement(segment, self.line)
             likely = max(prediction.is_digit * prior, MIN_DIGIT)
             weight = likely * max(float(prediction.probabilities.max()), 0.1)
@@ -180,7 +180,7 @@ class Lattice:
     ) -> Segmentation:
         segments = [self.segments[place] for place in chain]
         slots = tuple(
-            DigitSlot(to_options(readings[place].prediction), segment.box, segment.image)
+            DigitSlot(to_options(readings[place].combined), segment.box, segment.image)
             for place, segment in zip(chain, segments, strict=True)
         )
         separators = tuple(
@@ -301,9 +301,9 @@ def _find_doubts(lattice: Lattice, chosen: Chain, readings: Sequence[SegmentRead
     """What is wrong with the chain of the chosen segments."""
     digits = [(readings[place], lattice.segments[place].is_cut) for place in chosen]
     # Of ink that was cut the classifier alone cannot say.
-    doubts = [*word_doubt([each.prediction if cut else each.own for each, cut in digits])]
+    doubts = [*word_doubt([each.combined if cut else each.classifier for each, cut in digits])]
     is_other = any(
-        cut and sees_other(each.row, each.prediction.digit, MIN_OTHER_IN_CUT)
+        cut and sees_other(each.line_probabilities, each.combined.digit, MIN_OTHER_IN_CUT)
         for each, cut in digits
     )
     if is_other or len(lattice.line.digits) > len(chosen):
@@ -311,7 +311,7 @@ def _find_doubts(lattice: Lattice, chosen: Chain, readings: Sequence[SegmentRead
     if any(_may_be_sign(each) for each, _ in digits):
         doubts.append(SIGN_DOUBT)
     # Digits that touch look as if one were written over the other.
-    if any(not cut and is_spoiled(each.row, MAX_SPOILED) for each, cut in digits):
+    if any(not cut and is_spoiled(each.line_probabilities, MAX_SPOILED) for each, cut in digits):
         doubts.append(f"a digit {SPOILED_DOUBT}")
     return doubts
 

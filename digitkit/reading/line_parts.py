@@ -49,7 +49,7 @@ def split_lines(
     vertical = [shape for shape in vertical if shape not in sides]
     others = [shape for shape in others if shape not in sides]
     middles = [each.left + each.ink.shape[1] / 2 for each in placed if each.member.digit.accepted]
-    if not is_one_per_box([side.centre * strip.unit for side in sides], middles):
+    if not is_one_per_box([side.centre_x * strip.unit for side in sides], middles):
         vertical += sides  # of the cells of a table
     return vertical, others
 
@@ -62,7 +62,7 @@ def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
         shape: ink that belongs to no digit.
         taken: the strokes of digits, uint8 ``[height, width]``, 0 or 1.
     """
-    if shape.middle < LOW or shape.height > HIGHEST_TAIL:
+    if shape.centre_y < LOW or shape.height > HIGHEST_TAIL:
         return False
     strip = line.strip
     (x, y), width = strip.place_of(shape), shape.ink.shape[1]

@@ -170,7 +170,7 @@ def _find_written(line: Line, shapes: Sequence[Shape]) -> list[Shape]:
 
 def is_written(line: Line, shape: Shape) -> bool:
     """Whether a shape is in its row, and as strong as ink is and no shadow, or likely a point."""
-    if not (BAND[0] <= shape.middle <= BAND[1] and line.strip.is_near(shape)):
+    if not (BAND[0] <= shape.centre_y <= BAND[1] and line.strip.is_near(shape)):
         return False
     strength = line.strip.strength(line.ink, shape)
     if strength >= FAINT:
@@ -186,7 +186,7 @@ def _doubt(
     A point may belong to a dotted line, and a dash may be a hyphen.
     """
     if kind in ("point", "comma"):
-        is_dotted = line.ink.lines.runs_dotted(shape.centre, shape.middle + HALF)
+        is_dotted = line.ink.lines.runs_dotted(shape.centre_x, shape.centre_y + HALF)
         return "ink" if is_dotted else kind
     return "sign" if kind == "dash" and _is_hyphen(line.strip, shape, far, own) else kind
 
@@ -210,7 +210,7 @@ def _is_hyphen(strip: Strip, dash: Shape, far: Sequence[Shape], own: Sequence[Ro
 
 def _is_shown_as_point(line: Line, shape: Shape) -> bool:
     """Whether a dot is a point by its row, though it may be a little high for one."""
-    return shape.is_round and shape.middle >= HIGHEST_POINT and _shows_point(line, shape)
+    return shape.is_round and shape.centre_y >= HIGHEST_POINT and _shows_point(line, shape)
 
 
 def _shows_point(line: Line, shape: Shape, least: float = SEEN) -> bool:

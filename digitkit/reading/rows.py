@@ -97,14 +97,14 @@ class RowGeometry:
         centres = self.to_level(boxes)
         x = (centres[:, 0] - self.left) / self.scale
         return np.column_stack(
-            [x, (centres[:, 1] - self.middle(centres[:, 0])) / self.digit_height]
+            [x, (centres[:, 1] - self.middle_y(centres[:, 0])) / self.digit_height]
         )
 
     def x_of(self, box: Box) -> float:
         """The x coordinate of the centre of a box of the image, pixels of the strip."""
         return float(self.locate([box])[0, 0])
 
-    def middle(self, x: F64) -> F64:
+    def middle_y(self, x: F64) -> F64:
         """The y coordinate of the row's middle line, where it is level."""
         return np.asarray(self._start + self._slope * x + np.interp(x, *self._knots))
 
@@ -112,7 +112,7 @@ class RowGeometry:
         """Where a shape is in the image; and where the row is level, None if it is not tilted."""
         left = self.left + shape.left * self.digit_height
         right = left + shape.width * self.digit_height
-        offset = float(self.middle(np.array([(left + right) / 2]))[0])
+        offset = float(self.middle_y(np.array([(left + right) / 2]))[0])
         top, bottom = (
             offset + edge * self.digit_height for edge in (shape.top, shape.top + shape.height)
         )

@@ -260,7 +260,7 @@ def _find_dotted(stats: I32, unit: float) -> tuple[list[int], list[Dotted]]:
         unit: height of the row's digits, pixels.
     """
     left, top, width, height, area = (stats / unit).T
-    centre, middle, right = left + width / 2, top + height / 2, left + width
+    centre_x, centre_y, right = left + width / 2, top + height / 2, left + width
     flat = np.flatnonzero((height <= FLAT) & (area >= MIN_AREA * unit))
     if len(flat) < MIN_DOTTED:
         return [], []
@@ -270,8 +270,8 @@ def _find_dotted(stats: I32, unit: float) -> tuple[list[int], list[Dotted]]:
         near = [chain for chain in near if left[i] - right[chain[-1]] <= DOTTED_GAP]
         for chain in near:
             last = chain[-1]
-            steepest = DOTTED_RISE + DOTTED_SLOPE * (centre[i] - centre[last])
-            if right[last] <= left[i] and abs(middle[i] - middle[last]) <= steepest:
+            steepest = DOTTED_RISE + DOTTED_SLOPE * (centre_x[i] - centre_x[last])
+            if right[last] <= left[i] and abs(centre_y[i] - centre_y[last]) <= steepest:
                 chain.append(i)
                 break
         else:
@@ -282,7 +282,7 @@ def _find_dotted(stats: I32, unit: float) -> tuple[list[int], list[Dotted]]:
         first, last = chain[0], chain[-1]
         if len(chain) < MIN_DOTTED or right[last] - left[first] < DOTTED_LENGTH:
             continue
-        lines.append(Dotted(centre[chain], middle[chain]))
+        lines.append(Dotted(centre_x[chain], centre_y[chain]))
         dotted += chain
     return dotted, lines
 

@@ -152,13 +152,13 @@ class Shape:
         return cls(left, top, width / unit, height / unit, area, ink)
 
     @property
-    def centre(self) -> float:
-        """Where its middle is, from the left edge of the strip."""
+    def centre_x(self) -> float:
+        """The x coordinate of its centre, from the left edge of the strip."""
         return self.left + self.width / 2
 
     @property
-    def middle(self) -> float:
-        """The height of its middle, from that of the digits; positive below it."""
+    def centre_y(self) -> float:
+        """The y coordinate of its centre, from the middle of the digits; positive below it."""
         return self.top + self.height / 2
 
     @property
@@ -259,10 +259,10 @@ def _find_pairs(shapes: Sequence[Shape]) -> Iterable[int]:
 
 def are_pair(a: Shape, b: Shape) -> bool:
     """Whether two pieces of ink are those of a colon, a semicolon or an equals sign."""
-    upper, lower = (a, b) if a.middle < b.middle else (b, a)
+    upper, lower = (a, b) if a.centre_y < b.centre_y else (b, a)
     is_colon = upper.is_round and (lower.is_round or _kind(lower) == "comma")
     return (is_colon or (a.is_dash and b.is_dash)) and is_above(
-        upper.centre - lower.centre, lower.middle - upper.middle
+        upper.centre_x - lower.centre_x, lower.centre_y - upper.centre_y
     )
 
 
@@ -282,15 +282,15 @@ def is_above(right: Any, above: Any) -> Any:
 
 def _kind(shape: Shape) -> MarkKind | None:
     bottom = shape.top + shape.height
-    if shape.is_dot and shape.middle >= LOW:
+    if shape.is_dot and shape.centre_y >= LOW:
         hangs = shape.height > shape.width + LONGER or bottom > BELOW_LINE
         if not (hangs or shape.lean > LEANS):
             return "point"
-    is_low = shape.middle >= COMMA_MIDDLE and bottom >= COMMA_BOTTOM
+    is_low = shape.centre_y >= COMMA_MIDDLE and bottom >= COMMA_BOTTOM
     shortest, longest = COMMA_HEIGHTS
     if is_low and shape.width <= COMMA_WIDTH and shortest <= shape.height <= longest:
         return "comma"
-    if shape.is_dash and abs(shape.middle) <= DASH_MIDDLE:
+    if shape.is_dash and abs(shape.centre_y) <= DASH_MIDDLE:
         return "dash"
     if shape.height <= max(FLAT, FLAT_RATIO * shape.width):
         return None  # a piece of a ruled line
@@ -306,7 +306,7 @@ def _is_cross(shape: Shape) -> bool:
     if not all(smallest <= side <= largest for side in (shape.width, shape.height)):
         return False
     ratio = shape.width / shape.height
-    if not narrowest <= ratio <= widest or abs(shape.middle) > CROSS_MIDDLE:
+    if not narrowest <= ratio <= widest or abs(shape.centre_y) > CROSS_MIDDLE:
         return False
     height, width = shape.ink.shape
     ink = shape.ink > 0

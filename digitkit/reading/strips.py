@@ -102,7 +102,7 @@ class Strip(RowGeometry):
         new = [member for member in members if member not in self._placed]
         if new:
             centres = self.to_level([member.digit.box for member in new])
-            tops = centres[:, 1] - self.middle(centres[:, 0]) - self.top
+            tops = centres[:, 1] - self.middle_y(centres[:, 0]) - self.top
             for member, x, y in zip(new, centres[:, 0].tolist(), tops.tolist(), strict=True):
                 self._placed[member] = self._place(member, x, y)
         found = (self._placed[member] for member in members)
@@ -158,7 +158,7 @@ class Strip(RowGeometry):
         ink = (cut_to_ink(member.detection.ink) > INK_LEVEL).astype(np.uint8)
         ink = np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         centre = self.to_level([member.digit.box])[0]
-        middle = centre[1] - float(self.middle(centre[:1])[0])
+        middle = centre[1] - float(self.middle_y(centre[:1])[0])
         width, height = (side / self.digit_height for side in member.digit.row_box[2:])
         left = (centre[0] - self.left) / self.digit_height - width / 2
         top = middle / self.digit_height - height / 2
@@ -231,7 +231,7 @@ class Strip(RowGeometry):
         y = self.top + (np.arange(height) + 0.5) * self.scale
         across = np.empty((height, width), np.float32)
         across[:] = x
-        down = np.add.outer(y.astype(np.float32), self.middle(x).astype(np.float32))
+        down = np.add.outer(y.astype(np.float32), self.middle_y(x).astype(np.float32))
         if self.tilt:
             points = turn_points(np.stack([across, down], 2).reshape(-1, 2), -self.tilt)
             across, down = points.astype(np.float32).reshape(*across.shape, 2).transpose(2, 0, 1)
