@@ -15,7 +15,7 @@ from digitkit.export import graph
 from digitkit.export.deploy import prepare, trace_onnx
 from digitkit.export.network_export import NetworkExport
 from digitkit.images.convert import to_grey
-from digitkit.reading.detector import CENTRE, INPUT, OUTPUTS, STEP, Detector
+from digitkit.reading.detector import CENTRE_STRIDE, INPUT, INPUT_MULTIPLE, OUTPUTS, Detector
 from digitkit.training.detector_net import DetectorNet
 from digitkit.training.detector_training import DETECTOR
 from digitkit.training.scenes.scene import compose_scene
@@ -36,7 +36,7 @@ class _DeployedDetector(nn.Module):
 
     def forward(self, page: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ink, centre, reach = self.net(page.to(torch.float32))
-        return torch.sigmoid(ink), torch.sigmoid(centre), torch.exp(reach) * CENTRE
+        return torch.sigmoid(ink), torch.sigmoid(centre), torch.exp(reach) * CENTRE_STRIDE
 
 
 def _fold_unshuffle(conv: nn.Conv2d) -> nn.Conv2d:
@@ -55,8 +55,14 @@ def _fold_unshuffle(conv: nn.Conv2d) -> nn.Conv2d:
 def _trace(deployed: nn.Module) -> onnx.ModelProto:
     # It runs with a batch of 1; height and width vary in multiples of 16.
     rows, columns = torch.export.Dim("rows", min=1), torch.export.Dim("columns", min=1)
-    example = torch.zeros(1, 1, 12 * STEP, 9 * STEP, dtype=torch.uint8)
-    model = trace_onnx(deployed, example, INPUT, list(OUTPUTS), {2: STEP * rows, 3: STEP * columns})
+    example = torch.zeros(1, 1, 12 * INPUT_MULTIPLE, 9 * INPUT_MULTIPLE, dtype=torch.uint8)
+    model = trace_onnx(
+        deployed,
+        example,
+        INPUT,
+        list(OUTPUTS),
+        {2: INPUT_MULTIPLE * rows, 3: INPUT_MULTIPLE * columns},
+    )
     _scale_by_two(model)
     return model
 
@@ -66,7 +72,7 @@ def _compare(deployed: nn.Module, trial: Path) -> Iterator[tuple[str, float, flo
     mnist = load_mnist("train")
     page = compose_scene(mnist.images, mnist.labels, np.random.default_rng(0), sides=(300, 400))
     plain = to_grey(page.image)[:288, :208]
-    height, width = (side // STEP * STEP for side in plain.shape)
+    height, width = (side // INPUT_MULTIPLE * INPUT_MULTIPLE for side in plain.shape)
     plain = np.ascontiguousarray(plain[:height, :width])
     maps = Detector(trial).maps(plain)
     with torch.no_grad():

@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from digitkit.export.deploy import prepare, trace_onnx
 from digitkit.export.network_export import NetworkExport
 from digitkit.export.verify import PARITY
-from digitkit.reading.line_reader import COLUMN, HEIGHT, INPUT, OUTPUT, SIGN, SPOILED, LineReader
+from digitkit.reading.line_reader import (
+    COLUMN_STRIDE,
+    HEIGHT,
+    INPUT,
+    OUTPUT,
+    SIGN,
+    SPOILED,
+    LineReader,
+)
 from digitkit.training.line_net import LineNet
 from digitkit.training.line_training import LINES
 
@@ -31,7 +39,7 @@ class _Deployed(nn.Module):
         self.net = prepare(net)
 
     def forward(self, line: Tensor) -> Tensor:
-        """Probabilities of the classes, and of a spoiled digit, float32 ``[N, 14, W / COLUMN]``."""
+        """Probabilities of the classes, and of a spoiled digit, float32 ``[N, 14, W / COLUMN_STRIDE]``."""
         logits = self.net(line)
         classes, spoiled = logits[:, :SPOILED], logits[:, SPOILED:]
         return torch.cat([torch.softmax(classes, dim=1), torch.sigmoid(spoiled)], 1)
@@ -46,12 +54,12 @@ def _deploy(net: LineNet) -> _Deployed:
 
 def _trace(deployed: nn.Module) -> onnx.ModelProto:
     columns = torch.export.Dim("columns", min=1)
-    example = torch.zeros(1, 1, HEIGHT, 37 * COLUMN, dtype=torch.uint8)
-    return trace_onnx(deployed, example, INPUT, [OUTPUT], {3: COLUMN * columns})
+    example = torch.zeros(1, 1, HEIGHT, 37 * COLUMN_STRIDE, dtype=torch.uint8)
+    return trace_onnx(deployed, example, INPUT, [OUTPUT], {3: COLUMN_STRIDE * columns})
 
 
 def _compare(deployed: nn.Module, trial: Path) -> Iterator[tuple[str, float, float]]:
-    ink = np.random.default_rng(0).integers(0, 256, (HEIGHT, 101 * COLUMN)).astype(np.uint8)
+    ink = np.random.default_rng(0).integers(0, 256, (HEIGHT, 101 * COLUMN_STRIDE)).astype(np.uint8)
     with torch.no_grad():
         expected = deployed(torch.from_numpy(ink)[None, None])[0].numpy()
     difference = float(np.abs(LineReader(trial).read(ink) - expected).max())

@@ -12,11 +12,11 @@ from digitkit.forms.field_ink import FieldInk, Place
 from digitkit.images.cv import cv2
 from digitkit.reading.combining import Weights
 from digitkit.reading.line_reader import (
-    COLUMN,
+    COLUMN_STRIDE,
+    DIGIT_HEIGHT,
     HEIGHT,
     SIGN,
     SPOILED,
-    UNIT,
     LineReader,
 )
 from digitkit.reading.lines import APART, find_peaks, look_up
@@ -79,7 +79,7 @@ def read_field(
     tall = boxes[boxes[:, 3] >= TALL * boxes[:, 3].max()]
     height = float(np.median(tall[:, 3])) * ink.ratio
     middle = (float(np.median(tall[:, 1] + tall[:, 3] / 2)) - ink.origin[1]) * ink.ratio
-    scale = UNIT / max(height, 1.0)
+    scale = DIGIT_HEIGHT / max(height, 1.0)
     line = reader.read(_to_line(ink.ink, threshold, scale, middle))
     left, _, right, _ = ink.to_pixels(box)
     digits = list[float]()
@@ -111,8 +111,8 @@ def _to_line(ink: U8, threshold: float, scale: float, middle: float) -> U8:
     strong = ink[ink >= threshold]
     full = float(np.percentile(strong, BRIGHT)) if len(strong) else 255.0
     bright = cv2.convertScaleAbs(ink, alpha=255 / max(full, 1.0))
-    columns = max(1, round(ink.shape[1] * scale / COLUMN))
+    columns = max(1, round(ink.shape[1] * scale / COLUMN_STRIDE))
     matrix = np.array([[scale, 0, 0], [0, scale, HEIGHT / 2 - scale * middle]])
     if scale < 1:  # without aliasing
         bright = cv2.GaussianBlur(bright, (0, 0), 0.4 / scale)
-    return np.asarray(cv2.warpAffine(bright, matrix, (columns * COLUMN, HEIGHT)), np.uint8)
+    return np.asarray(cv2.warpAffine(bright, matrix, (columns * COLUMN_STRIDE, HEIGHT)), np.uint8)

@@ -12,7 +12,7 @@ from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.detections import Detection, ink_box, quantile
-from digitkit.reading.detector import INK
+from digitkit.reading.detector import INK_STRIDE
 from digitkit.reading.scales import Candidate, Scale
 
 MIN_CONTRAST = 4
@@ -60,11 +60,11 @@ def crop_detection(
     across, down = (ratio / reduction for ratio in scale.ratio)
     height, width = plain.shape
     # The paper around belongs to the crop, since ink is measured against it.
-    ink_height = mask.shape[0] * INK * down
+    ink_height = mask.shape[0] * INK_STRIDE * down
     x0, y0 = (edge / reduction for edge in scale.origin)
-    left, top = max(0, int(x0 + x * INK * across)), max(0, int(y0 + y * INK * down))
-    right = min(width, int(np.ceil(x0 + (x + mask.shape[1]) * INK * across)))
-    bottom = min(height, int(np.ceil(y0 + (y + mask.shape[0]) * INK * down)))
+    left, top = max(0, int(x0 + x * INK_STRIDE * across)), max(0, int(y0 + y * INK_STRIDE * down))
+    right = min(width, int(np.ceil(x0 + (x + mask.shape[1]) * INK_STRIDE * across)))
+    bottom = min(height, int(np.ceil(y0 + (y + mask.shape[0]) * INK_STRIDE * down)))
     if right - left < 2 or bottom - top < 2:
         return None
     crop = plain[top:bottom, left:right]

@@ -12,15 +12,15 @@ DETECTOR_FILE = "finder.onnx"
 """Name of the detector's file among the shipped models."""
 
 INPUT = "page"
-"""uint8 ``[1, 1, H, W]``: grey levels; H and W multiples of `STEP`."""
+"""uint8 ``[1, 1, H, W]``: grey levels; H and W multiples of `INPUT_MULTIPLE`."""
 
 OUTPUTS = ("ink", "centre", "reach")
 """float32 ``[1, 2, H/2, W/2]``, ``[1, 1, H/4, W/4]`` and ``[1, 4, H/4, W/4]``; see `Maps`."""
 
-STEP = 16
+INPUT_MULTIPLE = 16
 """The input is padded to multiples of this, pixels."""
 
-INK, CENTRE = 2, 4
+INK_STRIDE, CENTRE_STRIDE = 2, 4
 """Pixels of the image per pixel of the ink map, and of the centre and reach maps."""
 
 DETECTOR_VERSION = "2"
@@ -60,13 +60,13 @@ class Detector(Network):
             ModelRunError: ONNX Runtime fails.
         """
         height, width = grey.shape
-        down, right = -height % STEP, -width % STEP
+        down, right = -height % INPUT_MULTIPLE, -width % INPUT_MULTIPLE
         if down or right:
             grey = cv2.copyMakeBorder(grey, 0, down, 0, right, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
         ink, centre, reach = self.run(OUTPUTS, {INPUT: grey[None, None]})
         # Without the padding.
-        ink_height, ink_width = -(-height // INK), -(-width // INK)
-        rows, columns = -(-height // CENTRE), -(-width // CENTRE)
+        ink_height, ink_width = -(-height // INK_STRIDE), -(-width // INK_STRIDE)
+        rows, columns = -(-height // CENTRE_STRIDE), -(-width // CENTRE_STRIDE)
         return Maps(
             ink[0, 0, :ink_height, :ink_width],
             ink[0, 1, :ink_height, :ink_width],

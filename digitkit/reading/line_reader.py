@@ -11,15 +11,15 @@ LINE_FILE = "lines.onnx"
 """Name of the line reader's file among the shipped models."""
 
 INPUT = "line"
-"""uint8 ``[1, 1, HEIGHT, W]``: the ink of a level row, bright on dark; W a multiple of `COLUMN`."""
+"""uint8 ``[1, 1, HEIGHT, W]``: the ink of a level row, bright on dark; W a multiple of `COLUMN_STRIDE`."""
 
 OUTPUT = "probabilities"
-"""float32 ``[1, 14, W / COLUMN]``; see `LineReader.read`."""
+"""float32 ``[1, 14, W / COLUMN_STRIDE]``; see `LineReader.read`."""
 
-HEIGHT, UNIT = 48, 28
+HEIGHT, DIGIT_HEIGHT = 48, 28
 """Height of the line reader's input, and about that of the row's digits in its middle, pixels."""
 
-COLUMN = 2
+COLUMN_STRIDE = 2
 """Pixels of the row per column of the output."""
 
 SIGN, POINT, NONE = 10, 11, 12
@@ -47,10 +47,10 @@ class LineReader(Network):
         """Run the network on a row.
 
         Args:
-            ink: uint8 ``[HEIGHT, W]``, bright on dark; W a multiple of `COLUMN`.
+            ink: uint8 ``[HEIGHT, W]``, bright on dark; W a multiple of `COLUMN_STRIDE`.
 
         Returns:
-            float32 ``[14, W / COLUMN]``: of each column, the probabilities that it is the middle of
+            float32 ``[14, W / COLUMN_STRIDE]``: of each column, the probabilities that it is the middle of
             each digit, of a sign, of a point or comma, and of none; and in the last row that a
             digit there is struck out or written over.
 

@@ -14,7 +14,15 @@ import numpy.typing as npt
 from digitkit.arrays import F32, U8, Box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, SPOILED, LineReader
+from digitkit.reading.line_reader import (
+    COLUMN_STRIDE,
+    HEIGHT,
+    NONE,
+    POINT,
+    SIGN,
+    SPOILED,
+    LineReader,
+)
 from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_edges
@@ -66,7 +74,7 @@ def to_input(ink: Ink) -> U8:
     """The ink of a strip as the line reader takes it, uint8 ``[HEIGHT, W]``."""
     strength = ink.strength
     height, width = strength.shape
-    size = max(1, round(width * HEIGHT / height / COLUMN)) * COLUMN, HEIGHT
+    size = max(1, round(width * HEIGHT / height / COLUMN_STRIDE)) * COLUMN_STRIDE, HEIGHT
     if size == (width, height):
         return strength
     how = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_LINEAR
@@ -134,7 +142,7 @@ class Line:
             width: of it where the row is level, pixels of the image.
         """
         scale = self.strip.unit / self.strip.digit_height * HEIGHT / self.strip.shape[0]
-        around = max(AROUND, round(width / 2 * scale / COLUMN))
+        around = max(AROUND, round(width / 2 * scale / COLUMN_STRIDE))
         columns = _near(self.probabilities, self._place(box), around)
         return float(columns[:SIGN].max(initial=0))
 
@@ -218,7 +226,7 @@ def _to_peak(probabilities: F32, columns: npt.NDArray[np.intp], likely: F32, sca
         scale: of the peak's x coordinate, per pixel of the line reader's input.
     """
     best = int(columns[likely[columns].argmax()])
-    return Peak((float(columns.mean()) + 0.5) * COLUMN * scale, probabilities[:, best])
+    return Peak((float(columns.mean()) + 0.5) * COLUMN_STRIDE * scale, probabilities[:, best])
 
 
 def find_peaks(probabilities: F32, scale: float, unit: float) -> list[Peak]:
@@ -344,7 +352,7 @@ def look_up(probabilities: F32, x: float) -> F32 | None:
 
 def _near(probabilities: F32, x: float, around: int = AROUND) -> F32:
     """The columns near an x coordinate of the line reader's input; none outside of the row."""
-    column = round(x / COLUMN - 0.5)
+    column = round(x / COLUMN_STRIDE - 0.5)
     return probabilities[:, max(0, column - around) : max(0, column + around + 1)]
 
 

@@ -19,7 +19,7 @@ from digitkit.images.ink import extract_ink
 from digitkit.images.masks import connected_components
 from digitkit.reading.crops import crop_detection
 from digitkit.reading.detections import Detection
-from digitkit.reading.detector import CENTRE, Detector
+from digitkit.reading.detector import CENTRE_STRIDE, Detector
 from digitkit.reading.fine import (
     FINE_HEIGHT,
     Writing,
@@ -197,7 +197,11 @@ def _find_peaks(scale: Scale) -> list[Candidate]:
     candidates = []
     for y, x in zip(ys.tolist(), xs.tolist(), strict=True):
         left, top, right, bottom = maps.reach[:, y, x].tolist()
-        cx, cy, score = (x + 0.5) * CENTRE, (y + 0.5) * CENTRE, float(maps.centre[y, x])
+        cx, cy, score = (
+            (x + 0.5) * CENTRE_STRIDE,
+            (y + 0.5) * CENTRE_STRIDE,
+            float(maps.centre[y, x]),
+        )
         height = top + bottom
         known = min(1.0, height / KNOWN_HEIGHTS[0], KNOWN_HEIGHTS[1] / height)
         edges = (

@@ -10,7 +10,7 @@ import numpy as np
 from digitkit.arrays import F64, Box
 from digitkit.boxes import round_edges, turn_points
 from digitkit.reading.detections import Detection
-from digitkit.reading.line_reader import UNIT
+from digitkit.reading.line_reader import DIGIT_HEIGHT
 from digitkit.reading.results import Digit
 from digitkit.reading.shapes import Shape
 
@@ -66,7 +66,7 @@ class RowGeometry:
         self.accepted = [member for member in members if member.digit.accepted]
         sizes = np.array([member.digit.row_box[2:] for member in self.accepted], np.float64)
         self.digit_height = float(np.median(np.maximum(sizes[:, 1], sizes[:, 0] / 2)))
-        self.scale = max(self.digit_height / UNIT, 0.5)
+        self.scale = max(self.digit_height / DIGIT_HEIGHT, 0.5)
         self.unit = self.digit_height / self.scale
         middles = self.to_level([member.digit.box for member in self.accepted])
         # From here to where the digits' level boxes are.

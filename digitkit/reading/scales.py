@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from digitkit.arrays import I32
-from digitkit.reading.detector import INK, Maps
+from digitkit.reading.detector import INK_STRIDE, Maps
 
 INK_HEIGHT = 75
 """Greatest height of a digit whose ink is taken from a scale's ink map, pixels of that scale."""
@@ -56,7 +56,7 @@ class Scale:
 
     def to_ink_map(self, candidate: Candidate) -> tuple[float, float, float, float]:
         """A candidate's edges in this scale's ink map: left, top, right, bottom."""
-        across, down = (INK * ratio for ratio in self.ratio)
+        across, down = (INK_STRIDE * ratio for ratio in self.ratio)
         left, top, right, bottom = candidate.edges
         x, y = self.origin
         return (left - x) / across, (top - y) / down, (right - x) / across, (bottom - y) / down

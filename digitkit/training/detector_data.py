@@ -13,7 +13,7 @@ from digitkit.arrays import F32, U8
 from digitkit.datasets.mnist import split_mnist
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
-from digitkit.reading.detector import CENTRE, INK
+from digitkit.reading.detector import CENTRE_STRIDE, INK_STRIDE
 from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 
@@ -85,15 +85,18 @@ def make_sample(
     """
     image = _crop(plain, x, y, cv2.BORDER_REPLICATE)
     stroke, other_stroke = (_shrink(_crop(a, x, y, cv2.BORDER_CONSTANT)) for a in (ink, other))
-    side = CROP // CENTRE
+    side = CROP // CENTRE_STRIDE
     heat, reach = np.zeros((side, side), np.float32), np.zeros((5, side, side), np.float32)
     either = np.zeros((side, side), bool)
     at = np.arange(side, dtype=np.float32) + 0.5
     for bx, by, bw, bh in boxes:
-        left, top = max(bx - x, 0.0) / CENTRE, max(by - y, 0.0) / CENTRE
-        right, bottom = min(bx + bw - x, CROP) / CENTRE, min(by + bh - y, CROP) / CENTRE
+        left, top = max(bx - x, 0.0) / CENTRE_STRIDE, max(by - y, 0.0) / CENTRE_STRIDE
+        right, bottom = (
+            min(bx + bw - x, CROP) / CENTRE_STRIDE,
+            min(by + bh - y, CROP) / CENTRE_STRIDE,
+        )
         w, h = right - left, bottom - top
-        if w <= 0 or h <= 0 or w * h * CENTRE**2 < 0.3 * bw * bh:
+        if w <= 0 or h <= 0 or w * h * CENTRE_STRIDE**2 < 0.3 * bw * bh:
             continue
         size = float(max(bw, bh))
         if not SIZES[0] <= size <= SIZES[1]:
@@ -118,7 +121,7 @@ def make_sample(
 
 
 def _shrink(ink: U8) -> F32:
-    small = cv2.resize(ink, (CROP // INK, CROP // INK), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(ink, (CROP // INK_STRIDE, CROP // INK_STRIDE), interpolation=cv2.INTER_AREA)
     return (small > 60).astype(np.float32)
 
 

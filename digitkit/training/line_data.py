@@ -24,7 +24,15 @@ from digitkit.images.grey import GreyImage
 from digitkit.models.classifier import Classifier
 from digitkit.reading.detections import MIN_REPORTED, Detection
 from digitkit.reading.detector import Detector
-from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, SPOILED, UNIT
+from digitkit.reading.line_reader import (
+    COLUMN_STRIDE,
+    DIGIT_HEIGHT,
+    HEIGHT,
+    NONE,
+    POINT,
+    SIGN,
+    SPOILED,
+)
 from digitkit.reading.lines import lay_strip, to_input
 from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.single import is_page
@@ -190,7 +198,7 @@ def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels, Labels
 
     Returns:
         The ink, uint8 ``[HEIGHT, WIDTH]``, and for each column what it is the middle of: a digit,
-        `SIGN`, `POINT` or `NONE`; or `IGNORED`; int64 ``[WIDTH / COLUMN]``. And as `label_spoiled`
+        `SIGN`, `POINT` or `NONE`; or `IGNORED`; int64 ``[WIDTH / COLUMN_STRIDE]``. And as `label_spoiled`
         returns it.
     """
     across, down = np.exp(rng.normal(0, 0.1)), np.exp(rng.normal(0, 0.05))
@@ -218,7 +226,7 @@ def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels, Labels
 
 def label_columns(digits: F32) -> Labels:
     """What each column of a sample shows; `digits` as those of `LineStrip`."""
-    columns = np.arange(WIDTH // COLUMN) * COLUMN + COLUMN / 2
+    columns = np.arange(WIDTH // COLUMN_STRIDE) * COLUMN_STRIDE + COLUMN_STRIDE / 2
     labels = np.full(len(columns), NONE, np.int64)
     for x, y, width, height, value in digits.tolist():
         distance = np.abs(columns - x)
@@ -228,7 +236,7 @@ def label_columns(digits: F32) -> Labels:
             if y > 0 if value == POINT else abs(y) <= SIGN_LEVEL:
                 labels[distance <= MIDDLE] = int(value)
             continue
-        size = max(height, width / 2) / UNIT
+        size = max(height, width / 2) / DIGIT_HEIGHT
         is_partly_outside = x < width / 4 or x > WIDTH - width / 4
         unclear = abs(y) > LEVEL or not SIZES[0] <= size <= SIZES[1] or is_partly_outside
         if value in (IGNORED, SPOILED) or unclear:
@@ -240,11 +248,11 @@ def label_columns(digits: F32) -> Labels:
 
 
 def label_spoiled(digits: F32) -> Labels:
-    """In which columns a digit is struck out or written over, 0 or 1, int64 ``[WIDTH / COLUMN]``.
+    """In which columns a digit is struck out or written over, 0 or 1, int64 ``[WIDTH / COLUMN_STRIDE]``.
 
     `IGNORED` where no digit of the row is; `digits` as those of `LineStrip`.
     """
-    columns = np.arange(WIDTH // COLUMN) * COLUMN + COLUMN / 2
+    columns = np.arange(WIDTH // COLUMN_STRIDE) * COLUMN_STRIDE + COLUMN_STRIDE / 2
     labels = np.full(len(columns), IGNORED, np.int64)
     for x, y, _, _, value in digits.tolist():
         if abs(y) <= LEVEL and (0 <= value < SIGN or value == SPOILED):

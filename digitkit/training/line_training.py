@@ -52,7 +52,7 @@ def line_loss(net: LineNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, floa
     Args:
         net: the line reader.
         batch: ink, uint8 ``[N, HEIGHT, W]``; labels, and whether a digit is spoiled, int64
-            ``[N, W / COLUMN]`` each.
+            ``[N, W / COLUMN_STRIDE]`` each.
     """
     ink, labels, is_spoiled = batch
     ink = ink[:, None].float().contiguous(memory_format=torch.channels_last)

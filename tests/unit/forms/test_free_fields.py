@@ -11,7 +11,7 @@ from digitkit import Form
 from digitkit.forms.field_ink import FieldInk
 from digitkit.forms.field_line import read_field
 from digitkit.images.cv import cv2
-from digitkit.reading.line_reader import COLUMN, NONE
+from digitkit.reading.line_reader import COLUMN_STRIDE, NONE
 from digitkit.system.hashes import file_sha256
 
 TOUCHING = [("1885", 16), ("6421", 16), ("7236", 16), ("9009", 16), ("3780", 18), ("8935", 18)]
@@ -138,7 +138,7 @@ class OneOfTwoPeaks:
     """A line reader that sees a 1, in so many columns that they might be two."""
 
     def read(self, ink):
-        probabilities = np.zeros((NONE + 1, ink.shape[1] // COLUMN), np.float32)
+        probabilities = np.zeros((NONE + 1, ink.shape[1] // COLUMN_STRIDE), np.float32)
         probabilities[NONE] = 1
         probabilities[NONE, 11:18], probabilities[1, 11:18] = 0, 1
         return probabilities

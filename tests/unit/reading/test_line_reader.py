@@ -14,7 +14,15 @@ from digitkit.models.classifier import Prediction
 from digitkit.models.registry import models_folder
 from digitkit.reading import fusion, lines
 from digitkit.reading.combining import Weights, combine
-from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, SIGN, SPOILED, UNIT, LineReader
+from digitkit.reading.line_reader import (
+    COLUMN_STRIDE,
+    DIGIT_HEIGHT,
+    HEIGHT,
+    NONE,
+    SIGN,
+    SPOILED,
+    LineReader,
+)
 from digitkit.reading.lines import look_up
 
 WEIGHTS = Weights(0.5, 1.0, 0.0)
@@ -36,7 +44,7 @@ def write(digits: Sequence[np.ndarray], text: str, step: int = 30) -> np.ndarray
             cv2.line(ink, (left + 3, 24), (left + 19, 24), 255, 3, cv2.LINE_AA)
             cv2.line(ink, (left + 11, 16), (left + 11, 32), 255, 3, cv2.LINE_AA)
         elif char.isdecimal():
-            side = round(UNIT * 28 / 20)
+            side = round(DIGIT_HEIGHT * 28 / 20)
             big = cv2.resize(digits[int(char)], (side, side), interpolation=cv2.INTER_CUBIC)
             part = ink[4 : 4 + side, left - 8 : left - 8 + side]
             np.maximum(part, big[:, : part.shape[1]], out=part)
@@ -46,7 +54,7 @@ def write(digits: Sequence[np.ndarray], text: str, step: int = 30) -> np.ndarray
 def test_digits_and_signs_are_told_apart(line_reader, one_of_each):
     text = "25+86/47"
     found = line_reader.read(write(one_of_each, text))
-    assert found.shape == (SPOILED + 1, (30 * len(text) + 20) // COLUMN)
+    assert found.shape == (SPOILED + 1, (30 * len(text) + 20) // COLUMN_STRIDE)
     assert found.dtype == np.float32
     assert np.allclose(found[:SPOILED].sum(0), 1, atol=1e-4)
     assert (found[SPOILED] >= 0).all()
@@ -57,7 +65,7 @@ def test_digits_and_signs_are_told_apart(line_reader, one_of_each):
 
 
 def test_paper_is_nothing(line_reader):
-    found = line_reader.read(np.zeros((HEIGHT, 2 * COLUMN), np.uint8))
+    found = line_reader.read(np.zeros((HEIGHT, 2 * COLUMN_STRIDE), np.uint8))
     assert (found[NONE] > 0.9).all()
 
 
@@ -126,7 +134,7 @@ def test_a_slash_is_likelier_on_a_page_with_other_signs():
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_sign_is_no_other_sign_than_itself(line_reader, one_of_each, others):
     ink = write(one_of_each, "25/47" + "+8" * others)
-    strip = SimpleNamespace(shape=ink.shape, unit=UNIT, x_of=lambda box: box[0])
+    strip = SimpleNamespace(shape=ink.shape, unit=DIGIT_HEIGHT, x_of=lambda box: box[0])
     line = lines.Line(strip, SimpleNamespace(), line_reader.read(ink))
     assert len(line.signs) == 1 + others
     slash = (10 + 2 * 30 + 11, 0, 10, 40)

@@ -13,7 +13,7 @@ from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connected_components
 from digitkit.reading import pages
 from digitkit.reading.crops import crop_detection
-from digitkit.reading.detector import INK, Detector, Maps
+from digitkit.reading.detector import INK_STRIDE, Detector, Maps
 from digitkit.reading.order import reading_order
 from digitkit.reading.pages import detect_digits
 from digitkit.reading.scales import Candidate, Scale
@@ -171,7 +171,7 @@ def test_a_broken_off_bar_goes_to_its_digit(detector):
 def test_a_large_digit_is_cut_out_of_the_scale_that_shows_all_of_it():
     image = np.full((200, 200), 240, np.uint8)
     image[60:130, 95:106] = 20
-    maps = [np.zeros((side // INK, side // INK), np.float32) for side in (200, 100)]
+    maps = [np.zeros((side // INK_STRIDE, side // INK_STRIDE), np.float32) for side in (200, 100)]
     maps[0][30:46, 47:53] = maps[1][15:33, 23:27] = 0.9  # at full size, the upper part only
 
     def make_scale(ink, ratio):

@@ -9,7 +9,7 @@ from support.errors import error_of
 torch = pytest.importorskip("torch")
 
 from digitkit.errors import RecipeError
-from digitkit.reading.line_reader import COLUMN, HEIGHT, NONE, POINT, SIGN, SPOILED
+from digitkit.reading.line_reader import COLUMN_STRIDE, HEIGHT, NONE, POINT, SIGN, SPOILED
 from digitkit.system.progress import no_progress
 from digitkit.training import line_data, line_training
 from digitkit.training.line_data import (
@@ -107,7 +107,7 @@ def test_digits_of_strips_are_where_their_ink_is(strips):
     assert len(strips) > 20
     for strip in strips:
         assert (strip.ink.dtype, strip.ink.shape[0]) == (np.uint8, HEIGHT)
-        assert strip.ink.shape[1] % COLUMN == 0
+        assert strip.ink.shape[1] % COLUMN_STRIDE == 0
         assert set(strip.digits[:, 4]) <= {*range(10), SIGN, POINT, SPOILED, IGNORED}
     inside = [
         strip.ink[8:40, max(0, round(x - 6)) : round(x + 7)].max() > 100
@@ -131,7 +131,7 @@ def test_the_number_of_processes_does_not_matter(strips, mnist_train):
 
 
 def columns_of(labels, value):
-    return (np.flatnonzero(labels == value) * COLUMN + COLUMN / 2).tolist()
+    return (np.flatnonzero(labels == value) * COLUMN_STRIDE + COLUMN_STRIDE / 2).tolist()
 
 
 def test_columns_are_labelled_by_their_middles():
@@ -140,7 +140,7 @@ def test_columns_are_labelled_by_their_middles():
         np.float32,
     )
     labels = label_columns(digits)
-    assert labels.shape == (WIDTH // COLUMN,)
+    assert labels.shape == (WIDTH // COLUMN_STRIDE,)
     for x, value in ((40, 7), (70, SIGN), (90, POINT), (110, 1)):
         assert np.mean(columns_of(labels, value)) == x
     assert set(np.unique(labels)) == {IGNORED, 1, 7, SIGN, POINT, NONE}
@@ -160,7 +160,7 @@ def test_columns_are_labelled_by_their_middles():
 )
 def test_what_is_not_clearly_a_digit_of_the_row(digit, label):
     labels = label_columns(np.array([digit], np.float32))
-    assert labels[round(digit[0] / COLUMN - 0.5)] == label
+    assert labels[round(digit[0] / COLUMN_STRIDE - 0.5)] == label
     assert not columns_of(labels, digit[4]) or digit[4] == label
 
 
@@ -173,7 +173,7 @@ def test_spoiled_digits_are_told_from_others():
     labels = label_spoiled(digits)
     assert np.mean(columns_of(labels, 0)) == 40
     assert np.mean(columns_of(labels, 1)) == 70
-    assert set(labels[80 // COLUMN :]) == {IGNORED}
+    assert set(labels[80 // COLUMN_STRIDE :]) == {IGNORED}
 
 
 def test_what_is_learnt_of_spoiled_digits_changes_nothing_else():
@@ -201,7 +201,7 @@ def test_samples_are_what_their_number_says(strips, tmp_path):
         assert np.array_equal(ink, all_samples[number + 4][0])
         for own, same in zip(later[number], all_samples[number + 4], strict=True):
             assert np.array_equal(own, same)
-        assert labels.shape == (WIDTH // COLUMN,)
+        assert labels.shape == (WIDTH // COLUMN_STRIDE,)
     assert not np.array_equal(all_samples[0][0], all_samples[1][0])
 
 
@@ -216,7 +216,7 @@ def test_too_few_images_are_an_error(monkeypatch, tmp_path):
 
 def test_the_net_gives_a_vector_for_each_second_column():
     found = LineNet()(torch.zeros(2, 1, HEIGHT, 50, dtype=torch.uint8))
-    assert found.shape == (2, SPOILED + 1, 50 // COLUMN)
+    assert found.shape == (2, SPOILED + 1, 50 // COLUMN_STRIDE)
 
 
 def test_some_digits_are_struck_out_or_written_over(mnist_train):
