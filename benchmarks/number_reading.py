@@ -41,7 +41,7 @@ from digitkit.models.calibration import expected_calibration_error
 THRESHOLDS = (0.0, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Of `Number.confidence`, in the table of risk and coverage; 0 keeps all complete numbers."""
 
-LEAST_KEPT = 50
+MIN_KEPT = 50
 """The risk of fewer numbers is not drawn: it is mostly chance."""
 
 Read = Sequence[tuple["Sheet", list["Found"]]]
@@ -174,7 +174,7 @@ def draw_curve(title: str, sheets: Mapping[str, Read]) -> bytes:
     axes = figure.subplots()
     for kind, own in sheets.items():
         curve, marks = (
-            [point for point in risk_coverage(own, limits) if point.kept >= LEAST_KEPT]
+            [point for point in risk_coverage(own, limits) if point.kept >= MIN_KEPT]
             for limits in (None, THRESHOLDS)
         )
         (line,) = axes.step(

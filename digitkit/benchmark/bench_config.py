@@ -38,7 +38,7 @@ QUICK: dict[str, Any] = {
 _TIME_LIMIT = 600.0
 """Seconds that a process gets in addition to 20 times what it is asked to take."""
 
-_MOST_SECONDS = 2e6
+_MAX_SECONDS = 2e6
 """Seconds that a process gets at most: poll counts milliseconds in 32 bits."""
 
 
@@ -165,7 +165,7 @@ class BenchConfig:
         """Seconds after which a process that measures is stopped."""
         asleep = self.paced_calls / self.paced if self.paced else 0.0
         expected = self.warmup_seconds + self.seconds + asleep
-        return min(_TIME_LIMIT + 20 * expected, _MOST_SECONDS)
+        return min(_TIME_LIMIT + 20 * expected, _MAX_SECONDS)
 
     @property
     def settings(self) -> BenchSettings:

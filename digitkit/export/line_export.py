@@ -39,7 +39,11 @@ class _Deployed(nn.Module):
         self.net = prepare(net)
 
     def forward(self, line: Tensor) -> Tensor:
-        """Probabilities of the classes, and of a spoiled digit, float32 ``[N, 14, W / COLUMN_STRIDE]``."""
+        """Probabilities of the classes, and of a spoiled digit.
+
+        Returns:
+            float32 ``[N, 14, W / COLUMN_STRIDE]``.
+        """
         logits = self.net(line)
         classes, spoiled = logits[:, :SPOILED], logits[:, SPOILED:]
         return torch.cat([torch.softmax(classes, dim=1), torch.sigmoid(spoiled)], 1)

@@ -12,7 +12,7 @@ from digitkit.forms.propose import DARK, find_letters, find_print
 from digitkit.forms.template import FormField
 from digitkit.images.masks import connected_components
 
-MIN_SIDE = 800
+MIN_FORM_SIDE = 800
 """A form of a smaller longer side has too few pixels for small print."""
 
 AROUND = 6.0, 0.6
@@ -47,7 +47,7 @@ def check_blank(page: U8, fields: Sequence[FormField]) -> list[str]:
     dark = (find_print(page) >= DARK).astype(np.uint8)
     height, width = page.shape
     found = []
-    if max(page.shape) < MIN_SIDE:
+    if max(page.shape) < MIN_FORM_SIDE:
         found.append(
             f"shows the form with only {width}×{height} pixels: scan it with at least 150 dpi, or "
             "photograph it from nearer"

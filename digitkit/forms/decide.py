@@ -28,7 +28,7 @@ MAX_TRIED = 3000
 MAX_TEXTS = 100
 """Texts of a field that are kept, the most probable ones."""
 
-LEAST = 1e-7
+MIN_PROBABILITY = 1e-7
 """A less probable hypothesis is not tried."""
 
 CHANCE = {"limits": 0.05, "checksum": 0.005, "rule": 2e-4}
@@ -189,7 +189,7 @@ def _of_segmentation(
     one: FormField, segmentation: int, options: Sequence[Sequence[Option]], share: float
 ) -> Iterator[Candidate]:
     for number, (probability, choice) in enumerate(k_best_choices(options)):
-        if number and probability * share < LEAST:
+        if number and probability * share < MIN_PROBABILITY:
             return
         taken = [each[k].digit or 0 for each, k in zip(options, choice, strict=True)]
         yield Candidate(one.to_text(taken), probability * share, tuple(taken), segmentation)
@@ -334,7 +334,7 @@ def _decide_together(
     fits: list[tuple[float, list[Candidate]]] = []
     if all(options):
         for probability, choice in islice(k_best_choices(options), MAX_TRIED):
-            if probability < LEAST * 1e-3 or (fits and probability < fits[0][0] * 1e-4):
+            if probability < MIN_PROBABILITY * 1e-3 or (fits and probability < fits[0][0] * 1e-4):
                 break
             chosen = [each[k] for each, k in zip(options, choice, strict=True)]
             if _holds(rules, {n: c.text for n, c in zip(names, chosen, strict=True)}):

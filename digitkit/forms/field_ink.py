@@ -48,7 +48,7 @@ MIN_PRINT = 30
 SOLID = 100
 """Darkness of print from which no ink can be told from it."""
 
-MIN_INK = 28
+MIN_DARKNESS = 28
 """Least darkness of handwriting against the paper, 0–255."""
 
 OUTSIDE = 0.1
@@ -314,8 +314,8 @@ def _find_edges(grey: U8, darkness: U8) -> U8:
 
 def ink_threshold(inks: list[FieldInk]) -> float:
     """Minimum darkness of ink, 0–255: by how dark a form's handwriting is."""
-    strong = [one.ink[one.ink >= MIN_INK] for one in inks]
+    strong = [one.ink[one.ink >= MIN_DARKNESS] for one in inks]
     values = np.concatenate(strong) if strong else np.empty(0, np.uint8)
     if len(values) < 30:
-        return float(MIN_INK)
-    return max(float(MIN_INK), INK_SHARE * float(np.percentile(values, 75)))
+        return float(MIN_DARKNESS)
+    return max(float(MIN_DARKNESS), INK_SHARE * float(np.percentile(values, 75)))

@@ -21,7 +21,7 @@ from digitkit.reading.line_reader import (
 )
 from digitkit.reading.lines import APART, find_peaks, look_up
 
-TALL = 0.55
+MIN_DIGIT_HEIGHT = 0.55
 """Digits are at least this high, relative to the highest ink of their field."""
 
 BRIGHT = 85
@@ -76,7 +76,7 @@ def read_field(
     if not places:
         return FieldLine()
     boxes = np.array(places, np.float64)
-    tall = boxes[boxes[:, 3] >= TALL * boxes[:, 3].max()]
+    tall = boxes[boxes[:, 3] >= MIN_DIGIT_HEIGHT * boxes[:, 3].max()]
     height = float(np.median(tall[:, 3])) * ink.ratio
     middle = (float(np.median(tall[:, 1] + tall[:, 3] / 2)) - ink.origin[1]) * ink.ratio
     scale = DIGIT_HEIGHT / max(height, 1.0)

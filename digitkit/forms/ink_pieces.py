@@ -11,14 +11,14 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 from digitkit.reading.detections import quantile
 
-TALL = (0.5, 1.6)
+HEIGHTS = (0.5, 1.6)
 """Ink beside a field may belong to its number if it is so high, in heights of its digits, but not
 a line of the print ..."""
 
 LEVEL = 0.3
 """... and its middle at most this much above or below theirs."""
 
-CLOSE = 0.35
+MAX_NEAR_GAP = 0.35
 """Ink in another field may belong to a number that is closer, in heights of its digits."""
 
 REACH = 0.25
@@ -82,15 +82,15 @@ def is_beside(
     left, _, right, _ = one.to_pixels(box)
     x, y = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
     w, h = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
-    height = float(np.median(h[kept][h[kept] >= TALL[0] * h[kept].max()]))
+    height = float(np.median(h[kept][h[kept] >= HEIGHTS[0] * h[kept].max()]))
     middle = float(np.median((y + h / 2)[kept]))
     across, down = (x + w // 2).clip(0, one.ink.shape[1] - 1), y + h // 2
     is_level = np.abs(down - middle) <= LEVEL * height
     is_out = (across < left) | (across > right)
     is_free = ~is_in_other_field(one, stats)
     start, end = x[kept].min(), (x + w)[kept].max()
-    is_close = np.maximum(x - end, start - x - w) < CLOSE * height
-    is_digit = (h >= TALL[0] * height) & (h <= TALL[1] * height)
+    is_close = np.maximum(x - end, start - x - w) < MAX_NEAR_GAP * height
+    is_digit = (h >= HEIGHTS[0] * height) & (h <= HEIGHTS[1] * height)
     return np.asarray(is_out & (is_free | is_close) & is_level & is_digit & ~kept)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.forms.field_ink import MIN_INK, FieldInk
+from digitkit.forms.field_ink import MIN_DARKNESS, FieldInk
 from digitkit.forms.ink_pieces import find_residue
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
@@ -98,7 +98,7 @@ def has_line(ink: U8, length: int) -> bool:
 def _has_paler_ink(one: FieldInk, box: Box, threshold: float) -> bool:
     """Whether a field has ink as high as a digit of which nothing is as dark as `threshold`."""
     left, top, right, bottom = one.to_pixels(box)
-    labels, stats = connected_components((one.ink >= MIN_INK).astype(np.uint8))
+    labels, stats = connected_components((one.ink >= MIN_DARKNESS).astype(np.uint8))
     is_dark = np.zeros(len(stats), bool)
     is_dark[labels[one.ink >= threshold]] = True
     x = stats[:, cv2.CC_STAT_LEFT] + stats[:, cv2.CC_STAT_WIDTH] / 2
@@ -107,4 +107,4 @@ def _has_paler_ink(one: FieldInk, box: Box, threshold: float) -> bool:
     is_pale = (left < x) & (x < right) & (top < y) & (y < bottom) & ~is_dark
     is_pale &= (height > PALE_HEIGHTS[0]) & (height < PALE_HEIGHTS[1])
     is_pale[0] = False
-    return bool(is_pale.any() and (is_pale & ~find_residue(one, labels, stats, MIN_INK)).any())
+    return bool(is_pale.any() and (is_pale & ~find_residue(one, labels, stats, MIN_DARKNESS)).any())

@@ -32,7 +32,7 @@ edge of a page."""
 GROUND = 61
 """Side of the square whose median is the brightness of the ground: a printed bar is thinner."""
 
-MIN_SIDE = 50
+MIN_PAGE_SIDE = 50
 """Least side of the reduced picture, pixels."""
 
 BORDER = 0.5
@@ -77,7 +77,7 @@ def find_page(grey: U8) -> F32 | None:
     """
     ratio = min(1.0, LONGER_SIDE / max(grey.shape))
     small = resize_to(grey, ratio)
-    if min(small.shape) < MIN_SIDE:
+    if min(small.shape) < MIN_PAGE_SIDE:
         return None
     edges = _find_edges(small)
     size = edges[0].shape[::-1]

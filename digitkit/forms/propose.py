@@ -72,10 +72,10 @@ FREE_HEIGHT, FREE_WIDTH = 0.5, 0.75
 """Print in a box, such as a caption or a unit, leaves this share of its height or of its width
 free; what leaves less is a label."""
 
-WIDE = 1.6
+MAX_CELL_ASPECT = 1.6
 """A cell of a comb is narrower than this, in heights of the cell."""
 
-CLOSE = 0.006
+MAX_CELL_GAP = 0.006
 """Boxes that are this near to each other are cells of one comb, likewise."""
 
 
@@ -197,9 +197,12 @@ def _join_cells(cells: Sequence[_Cell], side: int) -> list[list[_Cell]]:
     for cell in sorted(cells, key=lambda each: each.x):
         for comb in combs:
             last = comb[-1]
-            near = -4 <= cell.x - (last.x + last.w) <= max(CLOSE * side, 0.9 * last.w)
+            near = -4 <= cell.x - (last.x + last.w) <= max(MAX_CELL_GAP * side, 0.9 * last.w)
             is_level = abs(cell.y - last.y) < 0.25 * last.h and abs(cell.h - last.h) < 0.25 * last.h
-            alike = abs(cell.w - last.w) < 0.25 * min(cell.w, last.w) and cell.w < WIDE * cell.h
+            alike = (
+                abs(cell.w - last.w) < 0.25 * min(cell.w, last.w)
+                and cell.w < MAX_CELL_ASPECT * cell.h
+            )
             if near and is_level and alike and len(comb) < MAX_CELLS:
                 comb.append(cell)
                 break
@@ -339,7 +342,7 @@ def _divide(rises: npt.NDArray[np.bool_], box: Box, side: int) -> list[_Cell]:
     edges = [0, *ticks[(ticks > margin) & (ticks < w - margin)].tolist(), w]
     cells = [_Cell(round(x + left), y, round(right - left), h) for left, right in pairwise(edges)]
     least, most = (limit(cell.w for cell in cells) for limit in (min, max))
-    is_even = least >= max(0.75 * most, 2 * margin) and most < WIDE * h
+    is_even = least >= max(0.75 * most, 2 * margin) and most < MAX_CELL_ASPECT * h
     return cells if is_even and 3 <= len(cells) <= MAX_CELLS else []
 
 

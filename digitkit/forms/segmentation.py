@@ -59,7 +59,7 @@ SIGN_DOUBT = "may have a sign, which is not read"
 
 UNREADABLE = "its ink cannot be read"
 
-WIDEST = 2.4
+MAX_DIGIT_WIDTH = 2.4
 """A digit of several pieces is at most this wide, in heights: a 2 with a long tail."""
 
 TOUCH = 0.06
@@ -274,7 +274,7 @@ def _prior(pieces: Sequence[_Piece], first: int, end: int, height: float) -> flo
     """How likely neighbouring pieces are one digit and no more, by their shape alone."""
     members = pieces[first:end]
     width = max(p.x + p.w for p in members) - min(p.x for p in members)
-    if width > WIDEST * height and len(members) > 1:
+    if width > MAX_DIGIT_WIDTH * height and len(members) > 1:
         return 0.0
     prior = 1.0
     for a, b in pairwise(members):

@@ -12,7 +12,7 @@ from digitkit.images.grey import resize_to
 SHAPES = (2**0.5, 2**-0.5, 11 / 8.5, 8.5 / 11)
 """Usual ratios of a page's height to its width: A4 and Letter, upright and landscape."""
 
-MAX_SKEW = 10.0
+MAX_SKEW_DEGREES = 10.0
 """Scans are deskewed by up to so many degrees."""
 
 SKEW_SIDE = 1000
@@ -82,5 +82,5 @@ def _find_skew(grey: U8) -> float:
         """The first of the best: of a page without print, the smallest."""
         return float(max(sorted(angles, key=abs), key=variation))
 
-    coarse = best_of(np.arange(-MAX_SKEW, MAX_SKEW + 0.1, 0.25))
+    coarse = best_of(np.arange(-MAX_SKEW_DEGREES, MAX_SKEW_DEGREES + 0.1, 0.25))
     return best_of(coarse + np.arange(-0.25, 0.26, 0.05))

@@ -44,7 +44,7 @@ MAX_CELLS = 50
 MAX_DECIMALS = 6
 """Most decimals of an amount."""
 
-MIN_SIDE = 4
+MIN_BOX_SIDE = 4
 """Least width and height of a box or a cell, pixels."""
 
 _CREATE = "create one with digitkit form new BLANK --out NAME.toml"
@@ -210,9 +210,9 @@ def _check_fields(table: _File) -> tuple[FormField, ...]:
 
 def _check_field(one: _FieldTable, size: tuple[int, int]) -> FormField:
     x, y, w, h = (round(side) for side in _finite(one.box))
-    if not (w >= MIN_SIDE and h >= MIN_SIDE and x >= 0 and y >= 0):
+    if not (w >= MIN_BOX_SIDE and h >= MIN_BOX_SIDE and x >= 0 and y >= 0):
         raise TemplateError(
-            f"box {list(one.box)} must have a place and a size of {MIN_SIDE} or more"
+            f"box {list(one.box)} must have a place and a size of {MIN_BOX_SIDE} or more"
         )
     if x + w > size[0] or y + h > size[1]:
         raise TemplateError(f"box {list(one.box)} is outside the picture of {size[0]}x{size[1]}")
@@ -246,9 +246,9 @@ def _check_cells(
         cells = [(x + width * i / count, width / count) for i in range(count)]
     at = float(x) - 1
     for left, wide in map(_finite, cells):
-        if wide < MIN_SIDE or left < at or left + wide > x + width + 1:
+        if wide < MIN_BOX_SIDE or left < at or left + wide > x + width + 1:
             raise TemplateError(
-                f"cells must be in the box from left to right, {MIN_SIDE} pixels wide or more, "
+                f"cells must be in the box from left to right, {MIN_BOX_SIDE} pixels wide or more, "
                 f"got [{left:g}, {wide:g}]"
             )
         at = left + wide - 1

@@ -15,7 +15,7 @@ from digitkit.reading.line_reader import SPOILED
 DIGITS = 10
 """The first so many probabilities are of the digits; what follows is none."""
 
-LEAST = 1e-5
+MIN_PROBABILITY = 1e-5
 """Probabilities are not taken for less than this."""
 
 
@@ -36,7 +36,9 @@ class Weights(NamedTuple):
     none: float
 
 
-def combine(own: Prediction, other: F32, weights: Weights, least_sign: float = LEAST) -> Prediction:
+def combine(
+    own: Prediction, other: F32, weights: Weights, least_sign: float = MIN_PROBABILITY
+) -> Prediction:
     """What a digit is by the classifier and by another network.
 
     Args:
@@ -48,13 +50,18 @@ def combine(own: Prediction, other: F32, weights: Weights, least_sign: float = L
         least_sign: where the other sees a sign, the classifier's probability of no digit is not
             taken for less than this, 0–1.
     """
-    sign, rest = max(float(other[DIGITS]), LEAST), float(other[DIGITS + 1 : SPOILED].sum())
+    sign, rest = (
+        max(float(other[DIGITS]), MIN_PROBABILITY),
+        float(other[DIGITS + 1 : SPOILED].sum()),
+    )
     by_sign = max(1 - own.is_digit, least_sign) ** weights.own
-    by_rest = max(1 - own.is_digit, LEAST) ** weights.own
+    by_rest = max(1 - own.is_digit, MIN_PROBABILITY) ** weights.own
     none = weights.none + math.log((sign * by_sign + rest * by_rest) / (sign + rest))
     none += weights.other * math.log(sign + rest)
-    logs = weights.own * np.log(np.maximum(own.probabilities * own.is_digit, LEAST))
-    logs = np.append(logs + weights.other * np.log(np.maximum(other[:DIGITS], LEAST)), none)
+    logs = weights.own * np.log(np.maximum(own.probabilities * own.is_digit, MIN_PROBABILITY))
+    logs = np.append(
+        logs + weights.other * np.log(np.maximum(other[:DIGITS], MIN_PROBABILITY)), none
+    )
     both = np.exp(logs - logs.max())
     return to_prediction(both / both.sum())
 

@@ -27,7 +27,7 @@ LIKELY = 0.75
 """From this probability on a detection keeps its confidence: a false digit costs as much as three
 missed ones."""
 
-_CERTAIN = 0.999
+_MAX_PROBABILITY = 0.999
 """Probabilities are limited to this: what is certain tells no more."""
 
 
@@ -156,5 +156,5 @@ def _boxes(classified: Sequence[ClassifiedDetection]) -> F64:
 
 
 def _log_odds(probabilities: Sequence[float]) -> F64:
-    p = np.clip(np.array(probabilities, np.float64), 1 - _CERTAIN, _CERTAIN)
+    p = np.clip(np.array(probabilities, np.float64), 1 - _MAX_PROBABILITY, _MAX_PROBABILITY)
     return np.asarray(np.log(p / (1 - p)))

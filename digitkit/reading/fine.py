@@ -53,10 +53,10 @@ SURE_INK = 0.8
 writing, blurred, may look like a digit, but of faint ink."""
 
 FEW = 4
-"""Up to so many candidates that are all lower than `LOW` may not be all there is, or each be a
-paragraph of small writing."""
+"""Up to so many candidates, all of them lower than `MAX_LOW_HEIGHT`, may not be all there is, or
+each be a paragraph of small writing."""
 
-LOW = 40
+MAX_LOW_HEIGHT = 40
 """Height below which a candidate is low, pixels of the scale that it was found in."""
 
 _BLOCK = 32
@@ -227,11 +227,12 @@ def are_few(candidates: Sequence[Candidate], ratio: float) -> bool:
         ratio: pixels of the image per pixel of the scale in which it was found.
 
     Returns:
-        True for at most `FEW` likely candidates, at least one, all of them lower than `LOW`.
+        True for at most `FEW` likely candidates, at least one, all of them lower than
+        `MAX_LOW_HEIGHT`.
     """
     likely = [candidate for candidate in candidates if candidate.score >= SURE_SCORE]
     heights = [(candidate.edges[3] - candidate.edges[1]) / ratio for candidate in likely]
-    return 0 < len(likely) <= FEW and max(heights) < LOW
+    return 0 < len(likely) <= FEW and max(heights) < MAX_LOW_HEIGHT
 
 
 def measure_ink(candidate: Candidate, scale: Scale) -> float:

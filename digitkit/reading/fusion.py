@@ -18,7 +18,7 @@ import numpy as np
 from digitkit.arrays import F32, Box
 from digitkit.boxes import gap_beside
 from digitkit.models.classifier import Prediction
-from digitkit.reading.combining import LEAST, Weights, combine
+from digitkit.reading.combining import MIN_PROBABILITY, Weights, combine
 from digitkit.reading.detections import ClassifiedDetection, Classify, Detection
 from digitkit.reading.grouping import NEAR_INK
 from digitkit.reading.line_reader import POINT, SIGN
@@ -55,12 +55,13 @@ digits is."""
 
 EXPLAINED = 0.65
 """Ink at most this far from the middle of an accepted digit, in heights, is a part of it if the row
-shows nothing else there, and half of it is above or below the digit, or it is lower than `LOW`."""
+shows nothing else there, and half of it is above or below the digit, or it is lower than
+`MAX_PIECE_HEIGHT`."""
 
 WIDER = 1.5
 """Ink wider than so many widths of a digit is not a part of it."""
 
-LOW = 0.45
+MAX_PIECE_HEIGHT = 0.45
 """Ink beside a digit is not a part of it if it is higher than this, in heights of the digit."""
 
 WITHIN = 0.25
@@ -69,7 +70,7 @@ WITHIN = 0.25
 MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
 
-TALL = 0.7
+MIN_DIGIT_HEIGHT = 0.7
 """Ink of at least this height, in heights of the digits, may be a digit that was not read."""
 
 MAYBE_DIGIT = 0.2
@@ -85,7 +86,7 @@ may be a 1 in slanted handwriting."""
 MAYBE_HIGH = 0.05
 """`MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
 
-SURE_SIGN, HIGHEST_SIGN = 0.95, 2.0
+SURE_SIGN, MAX_LOW_SIGN_ASPECT = 0.95, 2.0
 """Low ink that is at least as likely a sign is one, and no piece of a digit that it touches, if it
 is not higher than this, in its width."""
 
@@ -93,10 +94,10 @@ DOT, SURE_DOT = 0.3, 0.9
 """Two dots, one above the other, are a colon, even if they touch digits: the maximum size of a dot,
 in heights of the digits, and the minimum probability of a sign there."""
 
-SURELY_NONE = 0.01
+MAX_LETTER_DIGIT = 0.01
 """Ink beside digits that the row shows as any of them with at most this probability is a letter."""
 
-WIDEST_SIGN = 1.0
+MAX_SIGN_WIDTH = 1.0
 """A sign as high as digits is at most this wide, in heights of the digits."""
 
 STROKE_SIZE = 0.4, 1.1
@@ -110,10 +111,10 @@ is rather a piece of a digit."""
 ALIGNED = 0.12
 """A stroke may continue a ruled line whose middle is at most this far aside, in its height."""
 
-SLIM = 0.3
+MAX_STROKE_WIDTH = 0.3
 """Greatest width of a stroke that may continue a ruled line, in its height."""
 
-NEAR_LINE = 2.0
+MAX_LINE_DISTANCE = 2.0
 """Maximum distance of a stroke above or below the ruled line that it continues, in the height of
 the stroke."""
 
@@ -172,7 +173,7 @@ def combine_in_row(own: Prediction, probabilities: F32, *, has_signs: bool) -> P
         probabilities: what the row shows there, float32 ``[14]``.
         has_signs: whether the page has other signs or points, which only matters for a 1.
     """
-    least_sign = LEAST
+    least_sign = MIN_PROBABILITY
     if own.digit == 1:
         least_sign = SLASH if has_signs else RARE_SLASH
     return combine(own, probabilities, PAGE_WEIGHTS, least_sign)
@@ -217,7 +218,10 @@ def _continues(digit: Digit, line: Mark) -> bool:
     aside = abs(x + w / 2 - left - width / 2)
     apart = max(top - y - h, y - top - height)
     return (
-        line.row != digit.row and aside <= ALIGNED * h and w <= SLIM * h and apart <= NEAR_LINE * h
+        line.row != digit.row
+        and aside <= ALIGNED * h
+        and w <= MAX_STROKE_WIDTH * h
+        and apart <= MAX_LINE_DISTANCE * h
     )
 
 
@@ -292,8 +296,8 @@ def _tell_apart(
     """
     strip = line.strip
     _, _, width, height = mark.row_box
-    is_no_digit = line.most_digit(mark.box, width) <= SURELY_NONE
-    is_low = height < min(TALL * strip.digit_height, HIGHEST_SIGN * width)
+    is_no_digit = line.most_digit(mark.box, width) <= MAX_LETTER_DIGIT
+    is_low = height < min(MIN_DIGIT_HEIGHT * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
     if is_no_digit and probabilities[SIGN] >= SURE_SIGN and is_low:
         return "sign"  # also if it touches a digit
     if (
@@ -316,7 +320,7 @@ def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     near = NEAR_INK * strip.digit_height
     before = any(0 <= x - left - wide <= near for left, _, wide, _ in boxes)
     after = any(0 <= left - x - width <= near for left, _, wide, _ in boxes)
-    return before and after and height >= TALL * strip.digit_height
+    return before and after and height >= MIN_DIGIT_HEIGHT * strip.digit_height
 
 
 def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
@@ -325,9 +329,9 @@ def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     Pieces of a broken digit and digits that were missed are signs to the line reader at times.
     """
     width, height = (side / strip.digit_height for side in mark.row_box[2:])
-    if height >= TALL:
+    if height >= MIN_DIGIT_HEIGHT:
         narrow, low = STROKE_SIZE
-        return width <= WIDEST_SIGN and not (width < narrow and height < low)
+        return width <= MAX_SIGN_WIDTH and not (width < narrow and height < low)
     return _is_apart(mark, strip, own)
 
 
@@ -340,7 +344,7 @@ def _is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
 def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
     """Whether the row shows a mark at x that looks like a sign as a digit, too."""
     strip = line.strip
-    if mark.row_box[3] < TALL * strip.digit_height:
+    if mark.row_box[3] < MIN_DIGIT_HEIGHT * strip.digit_height:
         return False
     has_others = any(
         abs(peak.x - x) > SAME * strip.unit and peak.kind == SIGN for peak in line.signs
@@ -374,7 +378,7 @@ _ONE = np.ones((1, 1), np.uint8)
 
 def _belongs(mark: Mark, digit: Box) -> bool:
     """Whether ink may be a part of a digit: it is above or below that, or not high."""
-    return _is_over(mark, digit) or mark.row_box[3] < LOW * digit[3]
+    return _is_over(mark, digit) or mark.row_box[3] < MAX_PIECE_HEIGHT * digit[3]
 
 
 def _is_over(mark: Mark, digit: Box) -> bool:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from digitkit.arrays import U8
 from digitkit.reading.lines import Line
 from digitkit.reading.parts import is_one_per_box
-from digitkit.reading.shapes import LOW, MIN_DASH, Shape
+from digitkit.reading.shapes import MIN_DASH, POINT_CENTRE, Shape
 from digitkit.reading.strips import PlacedDigit, Strip
 
-HIGHEST_TAIL, TAIL_REACH = 0.6, 0.2
+MAX_TAIL_HEIGHT, TAIL_REACH = 0.6, 0.2
 """The end of a digit's stroke below a ruled line is at most so high, and so far from the digit, in
 heights."""
 
-LOWEST_FRAME, WIDEST_SIDE = 0.9, 0.25
+MIN_FRAME_SIZE, MAX_SIDE_WIDTH = 0.9, 0.25
 """Least size of a box around digits, and greatest width of one of its sides, in heights."""
 
 LEANING_SIDE = 0.12
@@ -62,7 +62,7 @@ def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
         shape: ink that belongs to no digit.
         taken: the strokes of digits, uint8 ``[height, width]``, 0 or 1.
     """
-    if shape.centre_y < LOW or shape.height > HIGHEST_TAIL:
+    if shape.centre_y < POINT_CENTRE or shape.height > MAX_TAIL_HEIGHT:
         return False
     strip = line.strip
     (x, y), width = strip.place_of(shape), shape.ink.shape[1]
@@ -73,7 +73,7 @@ def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
 
 def _is_side(line: Line, shape: Shape) -> bool:
     """Whether a shape is the vertical side of a low box: it ends at horizontal lines."""
-    if not (shape.height >= LOWEST_FRAME and shape.width <= WIDEST_SIDE):
+    if not (shape.height >= MIN_FRAME_SIZE and shape.width <= MAX_SIDE_WIDTH):
         return False
     strip = line.strip
     (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
@@ -86,7 +86,7 @@ def _is_side(line: Line, shape: Shape) -> bool:
 
 def _is_frame(strip: Strip, shape: Shape, placed: Sequence[PlacedDigit]) -> bool:
     """Whether a shape is a box around digits, and nothing else that touches it."""
-    if min(shape.height, shape.width) < LOWEST_FRAME or shape.off_axis_area >= MIN_DASH:
+    if min(shape.height, shape.width) < MIN_FRAME_SIZE or shape.off_axis_area >= MIN_DASH:
         return False
     (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
     return any(

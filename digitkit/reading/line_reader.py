@@ -11,7 +11,8 @@ LINE_FILE = "lines.onnx"
 """Name of the line reader's file among the shipped models."""
 
 INPUT = "line"
-"""uint8 ``[1, 1, HEIGHT, W]``: the ink of a level row, bright on dark; W a multiple of `COLUMN_STRIDE`."""
+"""uint8 ``[1, 1, HEIGHT, W]``: the ink of a level row, bright on dark; W is a multiple of
+`COLUMN_STRIDE`."""
 
 OUTPUT = "probabilities"
 """float32 ``[1, 14, W / COLUMN_STRIDE]``; see `LineReader.read`."""
@@ -50,9 +51,9 @@ class LineReader(Network):
             ink: uint8 ``[HEIGHT, W]``, bright on dark; W a multiple of `COLUMN_STRIDE`.
 
         Returns:
-            float32 ``[14, W / COLUMN_STRIDE]``: of each column, the probabilities that it is the middle of
-            each digit, of a sign, of a point or comma, and of none; and in the last row that a
-            digit there is struck out or written over.
+            float32 ``[14, W / COLUMN_STRIDE]``: of each column, the probabilities that it is the
+            middle of each digit, of a sign, of a point or comma, and of none; and in the last row
+            that a digit there is struck out or written over.
 
         Raises:
             ModelRunError: ONNX Runtime fails.

@@ -22,13 +22,13 @@ from digitkit.reading.results import Digit, Mark
 MARGIN = 0.1
 """How much paper is put around, in shorter sides of the image."""
 
-LEAST_MARGIN = 4
+MIN_MARGIN = 4
 """Minimum width of the paper that is put around an image, pixels."""
 
-INK = 0.25
+BORDER_CONTRAST = 0.25
 """A pixel on the border is ink from this fraction of the contrast on."""
 
-MOST_INK = 0.5
+MAX_BORDER_INK = 0.5
 """A border with a greater fraction of ink does not show paper."""
 
 SOFT = 0.88
@@ -53,13 +53,13 @@ def required_margin(image: GreyImage) -> int:
     paper = _paper_level(grey)
     step = max(1, min(grey.shape) // SAMPLED)
     contrast = float(np.percentile(np.abs(grey[::step, ::step].astype(np.int16) - paper), 98))
-    limit = max(1.0, INK * contrast)
+    limit = max(1.0, BORDER_CONTRAST * contrast)
     sides = grey, grey[::-1], grey.T, grey.T[::-1]
     edges = [np.abs(side[: DEPTH + 1].astype(np.int16) - paper) for side in sides]
     met = [levels for levels in edges if levels[0].max() > limit]
     if not met or not all(_ends_there(levels, limit) for levels in met):
         return 0
-    return max(LEAST_MARGIN, round(MARGIN * min(image.shape)))
+    return max(MIN_MARGIN, round(MARGIN * min(image.shape)))
 
 
 def _ends_there(levels: npt.NDArray[np.int16], limit: float) -> bool:
@@ -70,7 +70,7 @@ def _ends_there(levels: npt.NDArray[np.int16], limit: float) -> bool:
         limit: least one of ink.
     """
     is_ink = levels[0] > limit
-    if is_ink.mean() > MOST_INK:
+    if is_ink.mean() > MAX_BORDER_INK:
         return False
     edges = np.flatnonzero(np.diff(is_ink, prepend=False, append=False)).reshape(-1, 2)
     return all(

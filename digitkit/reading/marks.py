@@ -29,9 +29,9 @@ from digitkit.reading.shapes import (
     DASH_MIDDLE,
     DASH_THICK,
     DASH_WIDTHS,
-    LOW,
     MIN_AREA,
     MIN_DASH,
+    POINT_CENTRE,
     ROUND,
     Shape,
     are_pair,
@@ -86,7 +86,7 @@ TUCKED = 0.25
 """Minimum probability at which the row shows a point that is above or below a part of a digit, as
 beside the foot of a 7, 0–1."""
 
-HIGHEST_POINT = 0.15
+MIN_POINT_CENTRE = 0.15
 """Minimum distance of a point that the row shows from the middle of the digits, downwards, in
 heights."""
 
@@ -96,7 +96,7 @@ DASH_COVERED = 0.15
 DOT_COVERED = 0.7
 """At most this part of a colon's dot is above or below a digit, which is slanted."""
 
-LOWEST_BEFORE = 0.4
+MIN_LETTER_HEIGHT = 0.4
 """Ink of at least this height before a dash may be a digit or a letter, in heights."""
 
 
@@ -135,7 +135,9 @@ def _find_in(line: Line, members: Sequence[RowDigit]) -> list[Mark]:
     for shape in shapes:
         is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])
         (cut if is_cut else whole).append(shape)
-    far = [shape for shape in others if shape.height >= LOWEST_BEFORE and not strip.is_near(shape)]
+    far = [
+        shape for shape in others if shape.height >= MIN_LETTER_HEIGHT and not strip.is_near(shape)
+    ]
     kinds = [(_doubt(line, kind, shape, far, own), shape) for kind, shape in classify(whole)]
     marks += [strip.to_mark(kind, shape) for kind, shape in kinds]
     known = [shape for _, shape in kinds]
@@ -210,7 +212,7 @@ def _is_hyphen(strip: Strip, dash: Shape, far: Sequence[Shape], own: Sequence[Ro
 
 def _is_shown_as_point(line: Line, shape: Shape) -> bool:
     """Whether a dot is a point by its row, though it may be a little high for one."""
-    return shape.is_round and shape.centre_y >= HIGHEST_POINT and _shows_point(line, shape)
+    return shape.is_round and shape.centre_y >= MIN_POINT_CENTRE and _shows_point(line, shape)
 
 
 def _shows_point(line: Line, shape: Shape, least: float = SEEN) -> bool:
@@ -268,7 +270,7 @@ def _are_marks(stats: I32, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArr
     area = area / unit
     middle = y + h / 2 - HALF
     small = (w <= COMMA_WIDTH) & (h <= MAX_HIGH_DOT) & (area >= MIN_AREA) & (area < MAX_SMALL)
-    small = low | ((middle < LOW) & small)
+    small = low | ((middle < POINT_CENTRE) & small)
     flat = (w >= DASH_WIDTHS[0]) & (w <= DASH_WIDTHS[1])
     flat &= h <= np.minimum(DASH_THICK, DASH_RATIO * w)
     flat &= np.abs(middle) <= DASH_MIDDLE
@@ -295,7 +297,7 @@ def _are_low(stats: I32, unit: float) -> npt.NDArray[np.bool_]:
     _, y, w, h, area = (stats / unit).T
     area = area / unit
     small = (w <= COMMA_WIDTH) & (h <= COMMA_HEIGHTS[1]) & (area >= MIN_AREA) & (area < MAX_SMALL)
-    return np.asarray(small & (y + h / 2 - HALF >= LOW))
+    return np.asarray(small & (y + h / 2 - HALF >= POINT_CENTRE))
 
 
 def _find_swallowed(line: Line, placed: Sequence[PlacedDigit]) -> list[int]:

@@ -29,22 +29,22 @@ MIN_COMPLETE = 0.8
 MAX_ROOM = 3.0
 """What is further away than this many times the least gap between numbers is not near."""
 
-WIDE = 0.85
+WIDE_GAP = 0.85
 """Two numbers may have been taken for one where a gap within a number is at least this wide, in
 least gaps between numbers."""
 
-NEAR = 2.2
+NEAR_GAP = 2.2
 """One number may have been taken for two where the gap beside it is less than this, in least gaps
 between numbers."""
 
-MOST_DIGITS = 7
+MAX_DIGITS = 7
 """Longer numbers are treated as if they had so many digits: the weights are fitted on shorter ones,
 and a long one is as sure as its digits say."""
 
-SURE = 0.99
+SURE_DIGITS = 0.99
 """Of most numbers that are right, all digits are right with this probability."""
 
-_CERTAIN = 1e-4
+_MIN_PROBABILITY = 1e-4
 
 
 def number_features(
@@ -72,28 +72,28 @@ def number_features(
         float64 ``[16]``.
     """
     right = math.prod(digit.confidence for digit in digits)
-    right = min(max(right, _CERTAIN), 1 - _CERTAIN)
+    right = min(max(right, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)
     weakest = min(digit.confidence for digit in digits)
     doubtful = sum(not digit.accepted for digit in digits)
     return np.array(
         [
             math.log(right / (1 - right)),
-            math.log(min(max(weakest, _CERTAIN), 1 - _CERTAIN)),
-            float(min(len(digits), MOST_DIGITS)),
+            math.log(min(max(weakest, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)),
+            float(min(len(digits), MAX_DIGITS)),
             float(doubtful),
             float(ink),
             float(signs),
             float(beside_sign),
             # Between almost and quite certain the odds tell too little.
             math.log(1 - right),
-            float(right > SURE),
+            float(right > SURE_DIGITS),
             float(sum(digit.digit == 1 for digit in digits)),
             min(max(widest_gap, 0.0), 1.0),
             min(max(room, 0.0), MAX_ROOM),
             math.log2(max(height, 1.0) / 32),
             float(not (doubtful or ink or signs or beside_sign)),
-            float(widest_gap >= WIDE),
-            float(room < NEAR),
+            float(widest_gap >= WIDE_GAP),
+            float(room < NEAR_GAP),
         ]
     )
 

@@ -34,7 +34,7 @@ LIKELY_HEIGHT = 0.6
 """Minimum height of a doubtful digit apart from all numbers that is reported, in heights of the
 accepted digits of its row."""
 
-SMALL, RAISED = 0.72, 0.2
+MAX_RAISED_HEIGHT, RAISED = 0.72, 0.2
 """The last digit or two of a number may be an exponent or cents if they are less high than this, in
 heights of the lowest other, and end at most so far below the middle of the one before."""
 
@@ -209,7 +209,7 @@ def _find_raised(boxes: Sequence[Box]) -> int | None:
         height = min(box[3] for box in boxes[:place])
         _, top, _, tall = boxes[place - 1]
         lowest = top + tall / 2 + RAISED * height
-        if all(h < SMALL * height and y + h < lowest for _, y, _, h in boxes[place:]):
+        if all(h < MAX_RAISED_HEIGHT * height and y + h < lowest for _, y, _, h in boxes[place:]):
             return place
     before, last = boxes[:-2], boxes[-2:]
     if all(w < SLIM * h for _, _, w, h in before):

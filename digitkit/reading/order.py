@@ -22,17 +22,17 @@ SAME_ROW = 0.75
 """Maximum distance, up or down, of a digit in doubt from the nearest digit of the row that it
 belongs to, in heights of that digit."""
 
-SAME_PLACE = 3.0
+MAX_ROW_DISTANCE = 3.0
 """Maximum distance, to the side, of a digit in doubt from the nearest digit of the row that it
 belongs to, in heights of that digit."""
 
-MAX_SKEW = 0.3
+MAX_SLOPE = 0.3
 """Largest slope of rows, pixels per pixel; larger ones are made level before."""
 
 MAX_PAIRS = 4000
 """Maximum number of pairs of neighbours that tell the slope of a page's rows, to save time."""
 
-NEAR = 15
+MAX_PAIR_DISTANCE = 15
 """Boxes of a row are at most this far apart to tell its slope, in heights. A number by itself tells
 little; those of a table are often more than ten heights from one to the next."""
 
@@ -121,7 +121,7 @@ def _find_home(box: Box, others: Sequence[tuple[Box, int]]) -> int | None:
     for (left, top, width, height), row in others:
         down = abs(y + h / 2 - top - height / 2) / height
         across = max(left - x - w, x - left - width, 0) / height
-        if down <= SAME_ROW and across <= SAME_PLACE and down + across < best:
+        if down <= SAME_ROW and across <= MAX_ROW_DISTANCE and down + across < best:
             best, home = down + across, row
     return home
 
@@ -148,8 +148,10 @@ def _estimate_skew(boxes: F64) -> float:
     for some in chunk_slices(len(boxes)):  # from each of some (down) to each (across) on its right
         dx, dy = cx - cx[some, None], cy - cy[some, None]
         size = np.maximum(h[some, None], h)
-        near = (dx > 0) & (dx < NEAR * size) & (np.minimum(h[some, None], h) > 0.5 * size)
-        near &= np.abs(dy) < 0.5 * size + MAX_SKEW * dx
+        near = (
+            (dx > 0) & (dx < MAX_PAIR_DISTANCE * size) & (np.minimum(h[some, None], h) > 0.5 * size)
+        )
+        near &= np.abs(dy) < 0.5 * size + MAX_SLOPE * dx
         pairs.append([each[near] for each in (dx, dy, size)])
     dx, dy, size = np.hstack(pairs)
     if len(dx) < 3:
@@ -157,7 +159,7 @@ def _estimate_skew(boxes: F64) -> float:
     dx, dy, weight = dx / size, dy / size, size / dx
     step = -(-len(dx) // MAX_PAIRS)
     dx, dy, weight = dx[::step], dy[::step], weight[::step]
-    slopes = np.linspace(-MAX_SKEW, MAX_SKEW, 2 * round(MAX_SKEW / 0.01) + 1)
+    slopes = np.linspace(-MAX_SLOPE, MAX_SLOPE, 2 * round(MAX_SLOPE / 0.01) + 1)
     off = dy[None, :] - slopes[:, None] * dx[None, :]
     scores = (weight * np.exp(-((off / 0.2) ** 2))).sum(1) * (1 - np.abs(slopes))
     return float(slopes[scores.argmax()])

@@ -55,7 +55,7 @@ KNOWN_HEIGHTS = (20, 140)
 MIN_CENTRE_SCORE = 0.2
 """A peak of the centre map is a candidate from this score, 0–1."""
 
-MIN_INK = 0.4
+MIN_INK_PROBABILITY = 0.4
 """A pixel is ink from this probability, 0–1."""
 
 MAX_OVERLAP = 0.55
@@ -185,7 +185,7 @@ def _run_detector(
 ) -> Scale:
     """Run the detector on an image, or a part of one, at some scale; see `Scale`."""
     maps = detector.maps(image)
-    components, stats = connected_components((maps.ink > MIN_INK).astype(np.uint8))
+    components, stats = connected_components((maps.ink > MIN_INK_PROBABILITY).astype(np.uint8))
     return Scale(ratio, maps, components, stats[:, cv2.CC_STAT_AREA], origin)
 
 

@@ -13,10 +13,10 @@ from digitkit.arrays import Box
 from digitkit.boxes import intersection_area
 from digitkit.reading.results import Digit, Mark
 
-NARROWEST = 0.45
+ASSUMED_WIDTH = 0.45
 """A digit counts as at least this wide: a 1 stands in as much room as any."""
 
-TALL = 0.6
+MIN_DIGIT_HEIGHT = 0.6
 """Ink this high, in heights, may be a digit: it belongs to a number as far as digits do."""
 
 LARGE = 0.35
@@ -73,7 +73,7 @@ def _slack(part: Part) -> float:
     """By how much a narrow digit counts as wider, at either side."""
     if part.kind != "digit":
         return 0.0
-    return max(0.0, NARROWEST - (part.right - part.left)) / 2
+    return max(0.0, ASSUMED_WIDTH - (part.right - part.left)) / 2
 
 
 def measure_height(digits: Sequence[Digit]) -> float:
@@ -104,7 +104,7 @@ def place_parts(
             item,
             box[0] / height,
             (box[0] + box[2]) / height,
-            is_tall=box[3] >= TALL * height or (isinstance(item, Mark) and item.cut),
+            is_tall=box[3] >= MIN_DIGIT_HEIGHT * height or (isinstance(item, Mark) and item.cut),
         )
         for item in items
         for box in (item.row_box,)
@@ -168,7 +168,7 @@ def _middle(box: Box) -> float:
 
 def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
     """The marks without those above or below large ink or a high sign: they are pieces of it."""
-    least = {"ink": LARGE * height, "letter": LARGE * height, "sign": TALL * height}
+    least = {"ink": LARGE * height, "letter": LARGE * height, "sign": MIN_DIGIT_HEIGHT * height}
     large = [m.row_box for m in marks if m.row_box[3] >= least.get(m.kind, math.inf)]
 
     def is_piece(mark: Mark) -> bool:

@@ -24,18 +24,18 @@ from digitkit.reading.results import Digit
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.single import LoadGrey
 
-NARROWEST = 0.2
+MIN_WIDTH = 0.2
 """Minimum width of any digit except 1, as a fraction of its height."""
 
-ALONE = 1.0
+MIN_LONE_GAP = 1.0
 """A 0 with at least this gap to the other digits of its row, in its height, may be a hole or a
 ring."""
 
-SURELY_NONE = 0.95
+MIN_NOT_DIGIT = 0.95
 """A 0 that is alone is rejected if the grey classifier sees no digit there with at least this
 probability, 0–1. Discs, such as punched holes, nearly always reach it, and digits do not."""
 
-INNER = 0.35
+MIN_INNER_HEIGHT = 0.35
 """Minimum height of separate ink inside a 0, as a fraction of its height, at which it is a ring
 around a digit."""
 
@@ -60,7 +60,7 @@ def reject_implausible(
     zeros = [i for i in accepted if digits[i].digit == 0 and _is_alone(digits[i], digits)]
     if zeros:
         probabilities = load_grey().classify([cut_around(image, members[i]) for i in zeros])
-        discs = probabilities[:, DIGITS:].sum(1) >= SURELY_NONE
+        discs = probabilities[:, DIGITS:].sum(1) >= MIN_NOT_DIGIT
         none |= {
             i for i, is_disc in zip(zeros, discs.tolist(), strict=True)
             if is_disc or is_ring(members[i].detection.ink)
@@ -87,12 +87,12 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
 
 def _is_stroke(digit: Digit) -> bool:
     _, _, width, height = digit.row_box
-    return width < NARROWEST * height
+    return width < MIN_WIDTH * height
 
 
 def _is_alone(digit: Digit, digits: Sequence[Digit]) -> bool:
     others = (each.row_box for each in digits if each.row == digit.row and each is not digit)
-    return gap_beside(digit.row_box, others) >= ALONE * digit.row_box[3]
+    return gap_beside(digit.row_box, others) >= MIN_LONE_GAP * digit.row_box[3]
 
 
 def is_ring(ink: U8) -> bool:
@@ -106,7 +106,7 @@ def is_ring(ink: U8) -> bool:
         return False
     x, y, w, h, _ = pieces[1 + int(pieces[1:, cv2.CC_STAT_AREA].argmax())].tolist()
     return any(
-        height >= INNER * h and left > x and top > y and left + width < x + w
+        height >= MIN_INNER_HEIGHT * h and left > x and top > y and left + width < x + w
         and top + height < y + h
         for left, top, width, height, _ in pieces[1:].tolist()
     )  # fmt: skip

@@ -30,7 +30,7 @@ CONTRAST = 18
 DARK = 110
 """With a lower median, an image is light on dark."""
 
-THIN = 0.42
+MAX_RING_INK = 0.42
 """Maximum fraction of its box that the ink of a ring covers."""
 
 ROUND = 0.64, 0.88
@@ -44,7 +44,7 @@ INNER = 0.3, 0.8
 """Minimum height of the tallest ink inside a ring, and maximum height of any, as fractions of the
 height of the ring."""
 
-MOST = 4
+MAX_PIECES = 4
 """Maximum number of pieces of such tall ink."""
 
 ROOM = 3
@@ -90,7 +90,7 @@ def _find_rings(grey: U8) -> Iterator[tuple[Box, U8]]:
     labels, stats = connected_components(ink)
     left, top, w, h, area = stats.T
     may_be = (np.minimum(w, h) >= SIZES[0]) & (np.maximum(w, h) <= SIZES[1])
-    may_be &= (area <= THIN * w * h) & (h >= ASPECT[0] * w) & (h <= ASPECT[1] * w)
+    may_be &= (area <= MAX_RING_INK * w * h) & (h >= ASPECT[0] * w) & (h <= ASPECT[1] * w)
     may_be[0] = False
     for i in np.flatnonzero(may_be).tolist():
         x, y, wide, high, _ = stats[i].tolist()
@@ -102,7 +102,7 @@ def _find_rings(grey: U8) -> Iterator[tuple[Box, U8]]:
         enclosed = _fill(own)
         inner = np.unique(part[enclosed & (part > 0)])
         heights = stats[inner, cv2.CC_STAT_HEIGHT] / high
-        is_written = 1 <= (heights >= INNER[0]).sum() <= MOST and heights.max() <= INNER[1]
+        is_written = 1 <= (heights >= INNER[0]).sum() <= MAX_PIECES and heights.max() <= INNER[1]
         if is_written and _is_ring(own, enclosed):
             x0, y0 = max(0, x - ROOM), max(0, y - ROOM)
             around = labels[y0 : y + high + ROOM, x0 : x + wide + ROOM]

@@ -17,7 +17,7 @@ from digitkit.reading.shapes import ARC, MIN_AREA, Shape
 LINE_LENGTHS = 2.2, 1.55
 """Horizontal and vertical strokes longer than this are ruled lines, in heights."""
 
-THIN = 0.2
+MAX_THICKNESS = 0.2
 """Maximum thickness of a ruled line, in heights; what is thicker is a shadow."""
 
 CROSSING = 0.35, 0.8
@@ -32,17 +32,17 @@ SLOPES = np.linspace(-0.18, 0.18, 25)
 DIRECTIONS = 3
 """Maximum number of different slopes of ruled lines removed from one strip."""
 
-SHORTEST_PIECE, HIGHEST_PIECE = 0.2, 0.5
+MIN_PIECE_WIDTH, MAX_PIECE_ASPECT = 0.2, 0.5
 """Minimum width of a flat piece of a sloping line, in heights; and its maximum height, in its
 width."""
 
-MOST_PIECES = 8
+MAX_SEEDS = 8
 """Number of widest flat pieces tested as seeds of a sloping line."""
 
-WIDEST_SLOPING = 40
+MAX_SLOPING_WIDTH = 40
 """In wider strips, in heights, no sloping lines are looked for: it would take long."""
 
-ALMOST_ALL = 0.92
+MIN_LINE_INK = 0.92
 """Minimum fraction of a candidate line's pixels that must be ink."""
 
 FLAT = 0.25
@@ -180,7 +180,7 @@ def _find_horizontal(ink: U8, faint: U8, unit: float) -> U8:
     if horizontal.any():  # its soft edges are no other line
         faint[cv2.dilate(horizontal, np.ones((5, 1), np.uint8)) > 0] = 0
     if (paler := open_mask(faint, 1, across)).any():
-        horizontal |= paler - open_mask(paler, round(THIN * unit), 1)
+        horizontal |= paler - open_mask(paler, round(MAX_THICKNESS * unit), 1)
     if not horizontal.any():
         return horizontal
     # On to where a line is interrupted, as by digits, but not over what is thicker.
@@ -203,7 +203,7 @@ def _find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
         unit: height of the row's digits, pixels.
     """
     height, width = ink.shape
-    if width > WIDEST_SLOPING * unit:
+    if width > MAX_SLOPING_WIDTH * unit:
         return None
     pieces = _find_flat(stats, unit)
     if not pieces:
@@ -227,9 +227,9 @@ def _find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
 def _find_flat(stats: I32, unit: float) -> list[list[int]]:
     """The boxes of the widest flat pieces of ink, which may be pieces of a line."""
     boxes = stats[1:, :4]
-    is_flat = boxes[:, 3] <= HIGHEST_PIECE * boxes[:, 2]
-    boxes = boxes[is_flat & (boxes[:, 2] >= SHORTEST_PIECE * unit)]
-    widest = np.argsort(-boxes[:, 2], kind="stable")[:MOST_PIECES]
+    is_flat = boxes[:, 3] <= MAX_PIECE_ASPECT * boxes[:, 2]
+    boxes = boxes[is_flat & (boxes[:, 2] >= MIN_PIECE_WIDTH * unit)]
+    widest = np.argsort(-boxes[:, 2], kind="stable")[:MAX_SEEDS]
     pieces: list[list[int]] = boxes[widest].tolist()
     return pieces
 
@@ -245,7 +245,7 @@ def _find_slope(thicker: U8, pieces: Sequence[Sequence[int]], unit: float) -> fl
         sampled = framed[np.clip(down + 1, 0, framed.shape[0] - 1), across + 1]
         total = np.pad(sampled, ((0, 0), (1, 0))).cumsum(1, dtype=np.int64)
         longest = (total[:, length:] - total[:, :-length]).max(1, initial=0)
-        if longest.max() >= ALMOST_ALL * length:
+        if longest.max() >= MIN_LINE_INK * length:
             return float(SLOPES[longest.argmax()])
     return None
 

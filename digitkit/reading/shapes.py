@@ -25,7 +25,7 @@ MAX_DOT = 0.33
 ROUND = 1.6
 """Maximum ratio of the length and the width of a round dot; a longer one is a piece of a stroke."""
 
-LOW = 0.27
+POINT_CENTRE = 0.27
 """Points and commas are this far below the middle of the digits, in heights."""
 
 LONGER = 0.1
@@ -91,7 +91,7 @@ COMMA_WIDTH, COMMA_HEIGHTS = 0.4, (0.12, 0.6)
 FLAT, FLAT_RATIO = 0.12, 0.2
 """Maximum height of a piece of a ruled line, in heights and in its width; the greater counts."""
 
-MIN_INK, MIN_LONG, LONG = 0.03, 0.02, 0.3
+MIN_INK_AREA, MIN_LONG, LONG = 0.03, 0.02, 0.3
 """Minimum area of ink that matters, in squares of the height; the minimum area of a long piece; and
 the minimum length of the longer side of a long piece, in heights."""
 
@@ -282,7 +282,7 @@ def is_above(right: Any, above: Any) -> Any:
 
 def _kind(shape: Shape) -> MarkKind | None:
     bottom = shape.top + shape.height
-    if shape.is_dot and shape.centre_y >= LOW:
+    if shape.is_dot and shape.centre_y >= POINT_CENTRE:
         hangs = shape.height > shape.width + LONGER or bottom > BELOW_LINE
         if not (hangs or shape.lean > LEANS):
             return "point"
@@ -296,7 +296,7 @@ def _kind(shape: Shape) -> MarkKind | None:
         return None  # a piece of a ruled line
     if _is_cross(shape):
         return "sign"
-    least = MIN_LONG if max(shape.width, shape.height) >= LONG else MIN_INK
+    least = MIN_LONG if max(shape.width, shape.height) >= LONG else MIN_INK_AREA
     return "ink" if shape.area >= least else None
 
 

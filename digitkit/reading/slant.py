@@ -34,14 +34,14 @@ MIN_SLANT, MAX_SLANT = 0.2, 0.8
 """Writing that is slanted less is read as it is, and more is taken for this: pixels to the right
 for one upwards."""
 
-MIN_CLEAR = 3
+MIN_CLEAR_COUNT = 3
 """With fewer detections of a high score, the others show the slant, too."""
 
 MIN_LEANS, SURE_ERRORS = 2, 1.5
 """Where no digit is accepted, a slant is told from at least this many detections, and must exceed
 `MIN_SLANT` by this many standard errors: shapes that are not digits lean to either side."""
 
-SAME_PLACE = 0.4
+MAX_SAME_DISTANCE = 0.4
 """Digits whose middles are closer than this are the same one, read twice; in heights."""
 
 LONE_DIGITS = 2
@@ -64,7 +64,7 @@ def estimate_slant(detections: Sequence[Detection], *, has_digits: bool) -> floa
         return 0.0
     parts = [each for each in detections if not each.whole_image]
     clear = [each for each in parts if each.score >= MIN_SCORE]
-    leans = [_lean(each.ink) for each in (clear if len(clear) >= MIN_CLEAR else parts)]
+    leans = [_lean(each.ink) for each in (clear if len(clear) >= MIN_CLEAR_COUNT else parts)]
     if len(leans) < (1 if has_digits else MIN_LEANS):
         return 0.0
     slant = (float(np.mean(leans)) - UPRIGHT_LEAN) / LEAN_PER_SLANT
@@ -273,5 +273,5 @@ def _nearest(digit: Digit, others: Sequence[_Found]) -> _Found | None:
         left, _, wide, _ = other.box
         return abs(x + width / 2 - left - wide / 2) / height
 
-    near = [other for other in others if distance(other) < SAME_PLACE]
+    near = [other for other in others if distance(other) < MAX_SAME_DISTANCE]
     return min(near, key=distance, default=None)

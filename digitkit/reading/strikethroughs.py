@@ -19,10 +19,10 @@ LEVEL, AROUND = 0.25, 0.45
 """A strike is mostly not further above or below the middle of the digits than the first, in
 heights, and does not go on within the second."""
 
-GAP = 0.4
+MAX_STRIKE_GAP = 0.4
 """Maximum length of a gap in a strike, where it meets the strokes of digits, in heights."""
 
-COVERED = 0.6
+MIN_COVERED = 0.6
 """Minimum fraction of the width of a digit that a strike goes through; it does so in two digits."""
 
 SEEN, STRONG = 0.97, 100
@@ -56,7 +56,7 @@ THICK, HALF_HEIGHT = 0.12, 0.6
 """Ink farther from a strike than the first value, and closer to the middle of the digits than the
 second, belongs to the digits; in heights."""
 
-WIDEST = 30.0
+MAX_GROUP_WIDTH = 30.0
 """Short strikes are not looked for in wider groups of digits, in heights, to limit the time."""
 
 APART = 1.0
@@ -93,7 +93,7 @@ def _find_long(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
         crossed = [
             (left, right)
             for left, right in sides
-            if min(right, end) - max(left, start) >= COVERED * (right - left)
+            if min(right, end) - max(left, start) >= MIN_COVERED * (right - left)
         ]
         if len(crossed) > 1 and _has_no_gaps(line, crossed):
             rows = _rows(strip, LEVEL)
@@ -124,7 +124,7 @@ def _find_short(line: Line, own: Sequence[RowDigit]) -> Iterator[Mark]:
             continue
         left = min(each.left for each in group)
         right = max(each.left + each.ink.shape[1] for each in group)
-        if right - left > WIDEST * strip.unit:
+        if right - left > MAX_GROUP_WIDTH * strip.unit:
             continue
         middle = float(np.mean([each.top + each.ink.shape[0] / 2 for each in group]))
         found = _find_straight(
@@ -227,7 +227,7 @@ def _find_runs(line: Line) -> Iterator[tuple[int, int]]:
     columns = np.flatnonzero(lines.horizontal_columns(_rows(strip, AROUND)))
     in_middle = lines.horizontal_columns(_rows(strip, LEVEL))
     room, width = INSIDE * strip.unit, strip.shape[1]
-    for run in _split(columns, GAP * strip.unit):
+    for run in _split(columns, MAX_STRIKE_GAP * strip.unit):
         start, end = int(run[0]), int(run[-1]) + 1
         if start >= room and end <= width - room and in_middle[run].mean() > 0.5:
             yield start, end

@@ -15,7 +15,7 @@ from digitkit.reading.ruled_lines import RuledLines, remove_lines
 MIN_STRENGTH = 0.4
 """Ink is at least this fraction as strong as that of most pixels of the digits."""
 
-MOST_INK = 0.7
+INK_QUANTILE = 0.7
 """Fraction of the digits' pixels that are at most as strong as the ink of most of them."""
 
 MIN_LEVELS = 10
@@ -95,7 +95,7 @@ def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8, U8] | None:
     paper = cv2.resize(paper, pixels.shape[::-1], interpolation=cv2.INTER_LINEAR)
     darkness = cv2.subtract(paper, pixels)
     levels = darkness[written > 0]
-    strong, full = quantile(levels, MOST_INK), quantile(levels)
+    strong, full = quantile(levels, INK_QUANTILE), quantile(levels)
     if strong < MIN_LEVELS:
         return None
     least = max(MIN_STRENGTH * strong, MIN_LEVELS)

@@ -25,7 +25,7 @@ from digitkit.reading.rows import REACH, RowDigit, RowGeometry
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_ink
 
-NEAR = 1.1
+MAX_INK_DISTANCE = 1.1
 """Maximum distance of ink from the first and last digit of a row to whose numbers it may belong, in
 heights."""
 
@@ -173,11 +173,11 @@ class Strip(RowGeometry):
         """Whether a digit is so near to an end that there may be more of its number beyond."""
         shape = self.shape_of_member(member)
         width = self.shape[1] / self.unit
-        return shape.left < NEAR or shape.left + shape.width > width - NEAR
+        return shape.left < MAX_INK_DISTANCE or shape.left + shape.width > width - MAX_INK_DISTANCE
 
     def is_near(self, shape: Shape) -> bool:
         """Whether a shape, or a part of it, may belong to the numbers of the row's digits."""
-        beyond = REACH - NEAR
+        beyond = REACH - MAX_INK_DISTANCE
         width = self.shape[1] / self.unit
         return shape.left + shape.width > beyond and shape.left < width - beyond
 

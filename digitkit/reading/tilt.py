@@ -15,7 +15,7 @@ from digitkit.images.grey import GreyImage
 from digitkit.images.orientation import rotate_freely
 from digitkit.reading.detections import Detection, ink_box
 
-LARGEST_TILT = 48
+MAX_TILT = 48
 """Tilts are looked for up to this angle either way, degrees."""
 
 LEVEL_TILT = 7
@@ -140,7 +140,7 @@ def estimate_tilt(centres: F64, sizes: F64) -> float:
     size = np.maximum(sizes[first], sizes[second])
     dx, dy = ((centres[second] - centres[first]) / size[:, None]).T
     weight = 1 / (np.hypot(dx, dy) + 0.5)
-    angles = np.arange(-LARGEST_TILT, LARGEST_TILT + 1, _STEP)
+    angles = np.arange(-MAX_TILT, MAX_TILT + 1, _STEP)
     radians = np.radians(angles)[:, None]
     off = np.cos(radians) * dy - np.sin(radians) * dx
     scores = (weight * np.exp(-((off / 0.25) ** 2))).sum(1) * (1 - 0.1 * np.abs(angles) / 45)

@@ -27,16 +27,16 @@ LIKELY = 0.3
 """With less than this probability the digits of a word are doubted. Less than a half, as there are
 fewer words among the numbers that users read than among those that the weights are fitted on."""
 
-GAP = 0.3
+MAX_LETTER_GAP = 0.3
 """Ink at most so far apart is a word, in heights."""
 
-TALL = 0.45
+MIN_LETTER_HEIGHT = 0.45
 """Least height of a letter, in heights of the digits."""
 
-SLIM = 0.3
+MIN_LETTER_WIDTH = 0.3
 """Minimum width of a letter, in heights of the digits; the sides of a box are narrower."""
 
-WIDE = 0.8
+MAX_LETTER_WIDTH = 0.8
 """Width that most letters do not exceed, in heights of the digits; wider ink is several letters."""
 
 _MIN_DIGIT, _MIN_DOUBT = 0.02, 1e-4
@@ -177,9 +177,9 @@ def _find_parts(
         _, _, w, h = box = mark.row_box
         if mark.kind == "line":  # also the stems of l and k, so it joins what is beside it
             yield _Part(box, None, 0.0)
-        elif mark.kind in ("ink", "letter", "sign") and h >= TALL * height:
-            is_letter = mark.kind != "sign" and w >= SLIM * height
-            letters = float(max(1, int(w / (WIDE * height)))) if is_letter else 0.0
+        elif mark.kind in ("ink", "letter", "sign") and h >= MIN_LETTER_HEIGHT * height:
+            is_letter = mark.kind != "sign" and w >= MIN_LETTER_WIDTH * height
+            letters = float(max(1, int(w / (MAX_LETTER_WIDTH * height)))) if is_letter else 0.0
             yield _Part(box, None, letters, mark.kind == "sign")
 
 
@@ -188,7 +188,7 @@ def _group(row: _Row) -> Iterator[list[_Part]]:
     group, right = list[_Part](), -math.inf
     for part in row.parts:
         x, _, width, _ = part.box
-        if group and x - right > GAP * row.height:
+        if group and x - right > MAX_LETTER_GAP * row.height:
             yield group
             group = []
         group.append(part)

@@ -31,7 +31,7 @@ LARGE = 2560
 _MARGIN, _ALONE = 0.5, 1.5
 """Room around a number, and around a digit that is in none, in heights of the digit."""
 
-_WIDEST = 8.0
+_MAX_CROP_WIDTH = 8.0
 """Of a wider number only this much around a digit is shown, in heights of the digit."""
 
 _SHARP = 160
@@ -181,10 +181,10 @@ def _digit_item(picture: Picture, digit: Digit, number: Number | None) -> Review
         around = _grow(digit.box, _ALONE * height)
     else:
         around = _grow(number.box, _MARGIN * height)
-        left = max(around[0], round(x + w / 2 - _WIDEST / 2 * height))
-        right = min(around[0] + around[2], round(x + w / 2 + _WIDEST / 2 * height))
-        top = max(around[1], round(y + h / 2 - _WIDEST / 2 * height))
-        bottom = min(around[1] + around[3], round(y + h / 2 + _WIDEST / 2 * height))
+        left = max(around[0], round(x + w / 2 - _MAX_CROP_WIDTH / 2 * height))
+        right = min(around[0] + around[2], round(x + w / 2 + _MAX_CROP_WIDTH / 2 * height))
+        top = max(around[1], round(y + h / 2 - _MAX_CROP_WIDTH / 2 * height))
+        bottom = min(around[1] + around[3], round(y + h / 2 + _MAX_CROP_WIDTH / 2 * height))
         around = left, top, right - left, bottom - top
     crop, box = picture.cut_out(around, digit.box)
     return ReviewItem(

@@ -20,7 +20,7 @@ from digitkit.sources.frames import Failure, Frame, to_failure
 from digitkit.sources.urls import is_address
 
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
+MAX_PAUSE = 5.0
 """The pause between attempts to reconnect doubles from the first to the longest, seconds."""
 
 CLOSE_SECONDS = 0.5
@@ -28,11 +28,11 @@ CLOSE_SECONDS = 0.5
 
 
 def backoff_delays() -> Iterator[float]:
-    """The pauses between attempts to reconnect, seconds: doubling, up to `LONGEST_PAUSE`."""
+    """The pauses between attempts to reconnect, seconds: doubling, up to `MAX_PAUSE`."""
     pause = FIRST_PAUSE
     while True:
         yield pause
-        pause = min(2 * pause, LONGEST_PAUSE)
+        pause = min(2 * pause, MAX_PAUSE)
 
 
 class Live:
@@ -251,7 +251,7 @@ class Live:
             if self._grabbed > before:
                 loss, since = None, now
                 # Not after a short session: a source that flaps must not be opened all the time.
-                if self._last_grab - begun > LONGEST_PAUSE:
+                if self._last_grab - begun > MAX_PAUSE:
                     delays = backoff_delays()
             remaining = since + self._retry - now
             if self._retry == 0 or not (self._grabbed or self._patient):

@@ -18,7 +18,7 @@ MAX_PATH_BYTES = 1 << 16
 
 _CHUNK = 1 << 16
 _SAMPLE_BYTES = 4096
-_MOST_CONTROLS = 0.05
+_MAX_CONTROLS = 0.05
 """Text has hardly any control characters; of compressed data they are a tenth."""
 
 
@@ -78,7 +78,7 @@ def _is_binary(head: bytes, nul: bool) -> bool:
         return True
     sample = head[:_SAMPLE_BYTES]
     controls = sum(byte < 32 and byte not in b"\0\t\n\r" for byte in sample)
-    return controls > _MOST_CONTROLS * len(sample) + 1
+    return controls > _MAX_CONTROLS * len(sample) + 1
 
 
 def _split(chunks: Iterator[bytes], separator: bytes) -> Iterator[str]:

@@ -13,7 +13,7 @@ from digitkit.training.blocks import conv
 CLASSES = 11
 """The digits, and no digit."""
 
-LEAST_CONTRAST = 2.0
+MIN_CONTRAST = 2.0
 """Images of less contrast are not stretched further: standard deviation, grey levels."""
 
 
@@ -57,6 +57,6 @@ class GreyNet(nn.Module):
         """
         x = grey.float()
         x = x - x.mean((2, 3), keepdim=True)
-        contrast = (x * x).mean((2, 3), keepdim=True).sqrt().clamp(min=LEAST_CONTRAST)
+        contrast = (x * x).mean((2, 3), keepdim=True).sqrt().clamp(min=MIN_CONTRAST)
         x = self.body(x / contrast)
         return cast("Tensor", self.head(self.dropout(x.flatten(1))))

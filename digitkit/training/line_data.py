@@ -198,8 +198,8 @@ def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels, Labels
 
     Returns:
         The ink, uint8 ``[HEIGHT, WIDTH]``, and for each column what it is the middle of: a digit,
-        `SIGN`, `POINT` or `NONE`; or `IGNORED`; int64 ``[WIDTH / COLUMN_STRIDE]``. And as `label_spoiled`
-        returns it.
+        `SIGN`, `POINT` or `NONE`; or `IGNORED`; int64 ``[WIDTH / COLUMN_STRIDE]``. And what
+        `label_spoiled` returns.
     """
     across, down = np.exp(rng.normal(0, 0.1)), np.exp(rng.normal(0, 0.05))
     shift, slant = rng.normal(0, 1.5), rng.normal(0, 0.08)
@@ -248,9 +248,13 @@ def label_columns(digits: F32) -> Labels:
 
 
 def label_spoiled(digits: F32) -> Labels:
-    """In which columns a digit is struck out or written over, 0 or 1, int64 ``[WIDTH / COLUMN_STRIDE]``.
+    """In which columns a digit is struck out or written over.
 
-    `IGNORED` where no digit of the row is; `digits` as those of `LineStrip`.
+    Args:
+        digits: as those of `LineStrip`.
+
+    Returns:
+        0, 1, or `IGNORED` where the row has no digit, int64 ``[WIDTH / COLUMN_STRIDE]``.
     """
     columns = np.arange(WIDTH // COLUMN_STRIDE) * COLUMN_STRIDE + COLUMN_STRIDE / 2
     labels = np.full(len(columns), IGNORED, np.int64)
