@@ -64,10 +64,10 @@ def read_digits(
     for member in members:
         digit = member.digit
         line = lines.get(digit.row)
-        seen = line.at(digit.box) if line else None
-        if seen is not None and not digit.cut:
+        probabilities = line.probabilities_at(digit.box) if line else None
+        if probabilities is not None and not digit.cut:
             own = np.append(digit.probabilities * digit.is_digit, 1 - digit.is_digit)
-            row = np.append(seen[:SIGN], seen[SIGN:SPOILED].sum())
+            row = np.append(probabilities[:SIGN], probabilities[SIGN:SPOILED].sum())
             yield digit.box, own.astype(np.float64), row.astype(np.float64)
 
 

@@ -302,7 +302,7 @@ def unknown_key(key: str, allowed: Sequence[str], prefix: str = "") -> str:
     """What is wrong with a key of a file that is none of the allowed ones.
 
     Args:
-        key: it.
+        key: the unknown key.
         allowed: the keys of its table.
         prefix: of the table's keys in messages, such as ``serve.``.
     """

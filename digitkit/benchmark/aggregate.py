@@ -22,7 +22,7 @@ class Measurements:
     Attributes:
         variant: the variant; with an error once a process has failed.
         processes: what each process found, in the order of the rounds.
-        samples: nanoseconds of its timed calls, likewise.
+        samples: nanoseconds of each process's timed calls, in the order of the rounds.
     """
 
     variant: Variant

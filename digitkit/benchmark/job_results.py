@@ -34,7 +34,7 @@ class SteadyState:
         create_ms: from the file to a session that is ready to run.
         first_ms: the first call.
         resident_import_mb: resident memory after the import, MB of 10⁶ bytes; None without psutil.
-        resident_load_mb: resident memory after the first call; likewise.
+        resident_load_mb: resident memory after the first call, MB; None without psutil.
         peak_mb: peak memory up to the end of the warm-up; None where the system has no such figure.
         cpu_s_per_1000_images: CPU time of all threads during the timed calls.
         frequencies_mhz: clocks at the beginning and at the end of the timed calls.

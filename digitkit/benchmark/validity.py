@@ -91,7 +91,7 @@ def judge(
         before: read before the run.
         after: read after it.
         first: as for `frequency_fall`; `before` and `after` see idle clocks.
-        last: likewise.
+        last: as for `frequency_fall`.
     """
     findings = []
     if after.throttled is not None:

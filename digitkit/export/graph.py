@@ -102,8 +102,8 @@ class ModelDescription:
     Attributes:
         opset: version of the ONNX operator set; None if it is not known.
         op_counts: as in `GraphFacts`; None if they could not be counted.
-        parameters: likewise.
-        multiply_adds: likewise.
+        parameters: as in `GraphFacts`; None if they could not be counted.
+        multiply_adds: as in `GraphFacts`; None if they could not be counted.
         not_counted: why they could not be counted; None if they were.
     """
 

@@ -42,8 +42,9 @@ OK = 0.9
 DOUBTED = 0.5
 """Most confidence of a field in which something cannot be read, or that breaks a rule."""
 
-SURE = 0.98
-"""The same where a rule could not be checked, since another field of it cannot be read."""
+SURE_UNCHECKED = 0.98
+"""Confidence below which a field is doubtful if one of its rules could not be checked, since
+another field of the rule cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Decision:
         confidence: 0–1.
         reasons: why it is not ``ok``, or what was corrected.
         choice: as of a `Candidate`.
-        segmentation: likewise.
+        segmentation: as of a `Candidate`.
     """
 
     text: str
@@ -375,7 +376,7 @@ def _explain_broken(
                 known, status="invalid", confidence=min(known.confidence, DOUBTED),
                 reasons=(*known.reasons, f"breaks the rule {broken}"),
             )  # fmt: skip
-        elif name in unread or (known.status == "ok" and known.confidence < SURE):
+        elif name in unread or (known.status == "ok" and known.confidence < SURE_UNCHECKED):
             decisions[name] = replace(
                 known, status="doubtful" if known.status == "ok" else known.status,
                 reasons=(*known.reasons, f"the rule {broken} could not be checked"),

@@ -30,7 +30,8 @@ SURROUND, FAR = 0.3, 1.0
 number is for a field whose ink continues beyond that."""
 
 ASIDE = 0.7
-"""The same on its left and right, where a number may go on that is too long for it."""
+"""Room on the left and right of a field that is looked at, too, in its heights: a number may be too
+long for it."""
 
 CELL_ROOM, CELL_LINE = 0.15, 0.8
 """Maximum distance of the lines of a table's cell from the edges of the field, in heights of the

@@ -12,11 +12,11 @@ from digitkit.images.masks import connected_components
 from digitkit.reading.detections import quantile
 
 HEIGHTS = (0.5, 1.6)
-"""Ink beside a field may belong to its number if it is so high, in heights of its digits, but not
-a line of the print ..."""
+"""Minimum and maximum height of ink beside a field that may belong to its number and is no line of
+the print, in heights of the number's digits."""
 
-LEVEL = 0.3
-"""... and its middle at most this much above or below theirs."""
+MAX_LEVEL = 0.3
+"""The middle of such ink is at most so far above or below that of the digits, in their heights."""
 
 MAX_NEAR_GAP = 0.35
 """Ink in another field may belong to a number that is closer, in heights of its digits."""
@@ -36,7 +36,8 @@ RESIDUE = 1.6
 """Ink next to print is a remainder of it, if it is paler than this many times the least ink."""
 
 THIN, HAIR = 2.3, 1.8
-"""So is a line that is less than so many pixels wide, the second number for a dark one."""
+"""A line next to print that is less than so many pixels wide is a remainder of it, too; the second
+number is for a dark line."""
 
 DARK = 0.45
 """A line is dark if it is at least this share as dark as the print."""
@@ -85,7 +86,7 @@ def is_beside(
     height = float(np.median(h[kept][h[kept] >= HEIGHTS[0] * h[kept].max()]))
     middle = float(np.median((y + h / 2)[kept]))
     across, down = (x + w // 2).clip(0, one.ink.shape[1] - 1), y + h // 2
-    is_level = np.abs(down - middle) <= LEVEL * height
+    is_level = np.abs(down - middle) <= MAX_LEVEL * height
     is_out = (across < left) | (across > right)
     is_free = ~is_in_other_field(one, stats)
     start, end = x[kept].min(), (x + w)[kept].max()

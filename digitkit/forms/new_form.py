@@ -174,7 +174,7 @@ def _keep_shades(page: U8, paper: U8, smooth: U8) -> U8 | None:
     Args:
         page: uint8 ``[H, W]``.
         paper: as `_find_paper` returns it.
-        smooth: likewise.
+        smooth: as `_find_paper` returns it.
     """
     white = float(np.percentile(smooth, WHITE_PERCENT))
     most = np.sort(np.bincount(smooth.ravel(), minlength=256))[-EVEN_LEVELS:].sum()

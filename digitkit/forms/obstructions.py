@@ -60,8 +60,8 @@ def _is_covered(ink: U8, edges: U8, near: U8) -> bool:
 
     Args:
         ink: in the field, uint8 ``[h, w]`` of 0 and 1.
-        edges: likewise; see `FieldInk.edges`.
-        near: likewise; see `FieldInk.near`.
+        edges: uint8 ``[h, w]`` of 0 and 1; see `FieldInk.edges`.
+        near: uint8 ``[h, w]`` of 0 and 1; see `FieldInk.near`.
     """
     labels, stats = connected_components(ink)
     edge, beside = (np.bincount(labels.ravel(), each.ravel(), len(stats)) for each in (edges, near))

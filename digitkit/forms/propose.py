@@ -1,4 +1,7 @@
-"""Proposes the fields of a blank form: its boxes, combs and lines to write on."""
+"""Proposes the fields of a blank form: its boxes, combs and lines to write on.
+
+Sizes and distances are fractions of the form's longer side, unless something else is said.
+"""
 
 from __future__ import annotations
 
@@ -20,50 +23,51 @@ DARK, FAINT = 20, 8
 """Darkness from which a pixel is print, and from which it may be of a line, 0–255."""
 
 MIN_HEIGHT, MAX_HEIGHT = 0.008, 0.07
-"""A box to write in is this high, in longer sides of the form."""
+"""Minimum and maximum height of a box to write in."""
 
 MAX_CELL_HEIGHT = 0.14
-"""A cell of a comb is at most this high, likewise: as on a small card."""
+"""A cell of a comb is at most this high: as on a small card."""
 
 MIN_WIDTH = 0.008
-"""A cell of a comb is at least this wide, likewise."""
+"""A cell of a comb is at least this wide."""
 
 MIN_BOX = 0.02
-"""A box alone is at least this wide, likewise: large letters enclose areas, too."""
+"""A box alone is at least this wide: large letters enclose areas, too."""
 
 MIN_LINE = 0.08
-"""A line to write on is at least this long, likewise."""
+"""A line to write on is at least this long."""
 
 ROOM, MAX_ROOM = 0.025, 0.05
-"""Minimum and maximum height of a field above a line, likewise."""
+"""Minimum and maximum height of a field above a line."""
 
 LINE_SHAPE, MIN_LETTERS = 3.5, 20
-"""Height of such a field between these, in median heights of the form's letters, if no print is in
-the way; minimum number of letters, without which it is the minimum."""
+"""Height of a field above a line, in median heights of the form's letters, if no print is in the
+way; it is limited to `ROOM` and `MAX_ROOM`. With fewer letters than the second number it is `ROOM`.
+"""
 
 CELL_SHAPE = 1.4
 """Minimum ratio of height to width of an open comb's cells, if no print is in the way."""
 
 DOT, DASH = 0.003, 0.005
-"""Largest height of a dot and of a dash, likewise; a dash is solid and not vertical."""
+"""Largest height of a dot and of a dash; a dash is solid and not vertical."""
 
 DOT_GAP = 0.006
-"""Largest gap between them, likewise."""
+"""Largest gap between the dots or dashes of a line."""
 
 CLEAR_ABOVE, CLEAR_BELOW = 0.007, 0.002
-"""Heights above and below a line, likewise, that are free of print, or it is a part of a text."""
+"""Heights above and below a line that are free of print; otherwise it is a part of a text."""
 
 MAX_PRINT = 0.04
-"""Share of them that may be dark all the same, 0–1."""
+"""Share of the pixels above and below such a line that may be dark all the same, 0–1."""
 
 UNEVEN = 1.0
 """Standard deviation of a line's thickness, pixels; that of a row of small print is larger."""
 
 TICK = 0.003
-"""A tick that divides the line of an open comb is at least this high, likewise."""
+"""A tick that divides the line of an open comb is at least this high."""
 
 DOTTED = 0.8
-"""A dotted line that divides a box goes up this share of its height at least."""
+"""Minimum length of a dotted line that divides a box, as a share of the box's height."""
 
 SHEET_EDGE = 0.02
 """What is this near to the upper or lower side is the edge of the sheet, in heights of the form."""
@@ -76,7 +80,7 @@ MAX_CELL_ASPECT = 1.6
 """A cell of a comb is narrower than this, in heights of the cell."""
 
 MAX_CELL_GAP = 0.006
-"""Boxes that are this near to each other are cells of one comb, likewise."""
+"""Boxes that are this near to each other are cells of one comb."""
 
 
 class _Cell(NamedTuple):
@@ -318,8 +322,8 @@ def _divide_box(thick: U8, dotted: U8, horizontal: U8, box: _Cell) -> list[_Cell
 
     Args:
         thick: what is printed, thickened, uint8 ``[H, W]`` of 0 and 1.
-        dotted: that with the gaps between dots of vertical lines filled, likewise.
-        horizontal: the horizontal lines, likewise.
+        dotted: `thick` with the gaps between dots of vertical lines filled.
+        horizontal: the horizontal lines.
         box: the box.
     """
     side, middle = max(thick.shape), box.y + box.h // 2

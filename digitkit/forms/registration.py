@@ -31,7 +31,7 @@ PART = 31
 """Side of a part of the reference that is looked for, pixels of the fine reference."""
 
 REACHES = (16, 6, 3)
-"""How far from its place a part is looked for, one round after the other, likewise."""
+"""How far from its place a part is looked for, round by round, pixels of the fine reference."""
 
 GRID = (11, 15)
 """Parts are chosen from so many places across the shorter and along the longer side."""
@@ -50,8 +50,8 @@ MIN_SCORE, MIN_SCORE_WRITTEN = 0.7, 0.55
 """Least share of the parts that must be found for a picture to be this form; and where nearly all
 that it can show are beside fields, so that handwriting may hide some."""
 
-GOOD = 0.13
-"""With this much more no other guess is tried."""
+SCORE_MARGIN = 0.13
+"""A guess whose score is this much above its minimum ends the search."""
 
 MAX_RESIDUAL = 1.5
 """Greatest distance of the parts from where they should be, root mean square, in thousandths of the
@@ -223,7 +223,7 @@ class Registrar:
                 found = self._refine(picture.image, guess)
                 if found is not None and is_better(found, best):
                     best = replace(found, method=method)
-                    if found.score >= found.min_score + GOOD and found.is_in_place:
+                    if found.score >= found.min_score + SCORE_MARGIN and found.is_in_place:
                         return best  # no other guess would be better
         return best
 

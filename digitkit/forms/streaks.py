@@ -10,11 +10,11 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import MAX_HALVINGS, GreyImage
 
 DARKER = 10
-"""A streak is at least so much darker than what is on both sides of it, 0–255 ..."""
+"""A streak is at least so much darker than what is on both sides of it, 0–255."""
 
 LONG, ENDS = 0.7, (0.02, 0.5)
-"""... over this share of the picture; and over the second share of each end, as long as the first:
-printed lines have margins."""
+"""A streak is that dark over at least this share of the picture's length; and over the second share
+of each end, as long as the first: printed lines have margins."""
 
 WIDTH = 1 / 400
 """A streak is less wide than this, in widths of the picture, or than three pixels."""

@@ -108,7 +108,7 @@ def check_pixels(width: int, height: int, size: int, name: str, others: int = 0)
 
     Args:
         width: of the image; negative where that means something.
-        height: likewise.
+        height: of the image; negative where that means something.
         size: of the file, bytes.
         name: of the file, for errors.
         others: pixels that other pages of the file claimed.

@@ -14,7 +14,7 @@ def open_mask(mask: U8, height: int, width: int) -> U8:
     Args:
         mask: 0 or 1, uint8 ``[H, W]``.
         height: of the rectangle, pixels; less than 1 counts as 1.
-        width: likewise.
+        width: of the rectangle, pixels; less than 1 counts as 1.
     """
     height, width = max(1, height), max(1, width)
     kernel = np.ones((height, width), np.uint8)

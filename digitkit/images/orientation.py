@@ -54,13 +54,13 @@ def _find_jpeg_exif(data: bytes) -> int:
 
 
 def _find_png_exif(data: bytes) -> int:
-    """Likewise of a PNG file."""
+    """Where the EXIF block of a PNG file begins; -1 without one."""
     chunks = islice(png_chunks(data), MAX_CHUNKS)
     return next((body for kind, body in chunks if kind == b"eXIf"), -1)
 
 
 def _find_webp_exif(data: bytes) -> int:
-    """Likewise of a WebP file."""
+    """Where the EXIF block of a WebP file begins; -1 without one."""
     chunks = islice(webp_chunks(data), MAX_CHUNKS)
     return next((body for kind, body, _ in chunks if kind == b"EXIF"), -1)
 

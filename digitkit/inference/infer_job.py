@@ -303,7 +303,7 @@ def make_live(config: InferConfig, camera: str, notice: Callable[[str], None]) -
 
     Args:
         config: how it is read.
-        camera: it.
+        camera: a number, a device or an address, as the command line takes it.
         notice: called with a line when it is lost, and when it is back.
 
     Raises:

@@ -36,7 +36,7 @@ def read_few_in_grey(
     Args:
         digits: of the page, none of which fills it.
         members: the same, before marks decided about them.
-        image: it.
+        image: the page.
         load_grey: returns the grey classifier.
 
     Returns:

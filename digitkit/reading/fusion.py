@@ -138,7 +138,7 @@ def fuse_predictions(
     for member in members:
         digit = member.digit
         line = lines.get(digit.row)
-        probabilities = line.at(digit.box) if line else None
+        probabilities = line.probabilities_at(digit.box) if line else None
         if line and probabilities is not None:
             own = Prediction(digit.digit, digit.confidence, digit.is_digit, digit.probabilities)
             if rows[digit.row] > 1:
@@ -185,7 +185,7 @@ def classify_in_line(
     """Classify detections in a row, each also by what the row shows there."""
     classified = []
     for each in classify(detections):
-        probabilities = line.at(each.detection.box)
+        probabilities = line.probabilities_at(each.detection.box)
         if probabilities is not None:
             each = replace(
                 each, prediction=combine_in_row(each.prediction, probabilities, has_signs=True)
@@ -250,7 +250,7 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
     doubtful = [member.digit.box for member in own if not member.digit.accepted]
     kept = list[Mark]()
     for mark in marks:
-        probabilities = line.near(mark.box)
+        probabilities = line.max_probabilities_near(mark.box)
         if probabilities is None or mark.cut:
             kept.append(mark)
             continue
@@ -296,7 +296,7 @@ def _tell_apart(
     """
     strip = line.strip
     _, _, width, height = mark.row_box
-    is_no_digit = line.most_digit(mark.box, width) <= MAX_LETTER_DIGIT
+    is_no_digit = line.max_digit_probability(mark.box, width) <= MAX_LETTER_DIGIT
     is_low = height < min(MIN_DIGIT_HEIGHT * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
     if is_no_digit and probabilities[SIGN] >= SURE_SIGN and is_low:
         return "sign"  # also if it touches a digit
@@ -356,7 +356,7 @@ def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
         least = MAYBE_DIGIT_BESIDE_SIGN
     else:
         least = MAYBE_LEANING if height < STROKE_SIZE[1] else MAYBE_DIGIT
-    return line.maybe_digit(mark.box) >= least
+    return line.digit_probability_at_sign(mark.box) >= least
 
 
 def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Box]) -> list[Mark]:

@@ -95,12 +95,12 @@ class Line:
     ink: Ink
     probabilities: F32
 
-    def at(self, box: Box) -> F32 | None:
+    def probabilities_at(self, box: Box) -> F32 | None:
         """What the row shows at a box: the probabilities of all classes, ``[14]``; None outside."""
         return look_up(self.probabilities, self._place(box))
 
-    def near(self, box: Box) -> F32 | None:
-        """The same, of each class where it is most likely near the box."""
+    def max_probabilities_near(self, box: Box) -> F32 | None:
+        """The highest probability of each class near a box, ``[14]``; None outside of the row."""
         columns = _near(self.probabilities, self._place(box))
         return np.asarray(columns.max(1), np.float32) if columns.shape[1] else None
 
@@ -134,7 +134,7 @@ class Line:
         x = self.strip.x_of(box)
         return sum(abs(sign.x - x) <= SAME * self.strip.unit for sign in self.signs)
 
-    def most_digit(self, box: Box, width: float) -> float:
+    def max_digit_probability(self, box: Box, width: float) -> float:
         """The highest probability of any digit near a box, or along it.
 
         Args:
@@ -146,7 +146,7 @@ class Line:
         columns = _near(self.probabilities, self._place(box), around)
         return float(columns[:SIGN].max(initial=0))
 
-    def maybe_digit(self, box: Box) -> float:
+    def digit_probability_at_sign(self, box: Box) -> float:
         """The probability of a digit where the row most likely shows a sign near a box."""
         columns = _near(self.probabilities, self._place(box))
         if not columns.shape[1]:

@@ -198,7 +198,7 @@ def _is_hyphen(strip: Strip, dash: Shape, far: Sequence[Shape], own: Sequence[Ro
 
     Args:
         strip: of its row.
-        dash: it.
+        dash: the dash.
         far: ink that is too far from the row's digits to be a mark.
         own: the digits of the row.
     """
@@ -218,7 +218,7 @@ def _is_shown_as_point(line: Line, shape: Shape) -> bool:
 def _shows_point(line: Line, shape: Shape, least: float = SEEN) -> bool:
     """Whether the row shows a point where a shape is."""
     box, _ = line.strip.to_boxes(shape)
-    probabilities = line.near(box)
+    probabilities = line.max_probabilities_near(box)
     return probabilities is not None and bool(probabilities[POINT] >= least)
 
 

@@ -55,8 +55,8 @@ def flag_numbers(
 
     Args:
         numbers: of an image.
-        digits: of it, with the rows of the numbers.
-        marks: likewise.
+        digits: of the image, with the rows of the numbers.
+        marks: of the image, with the rows of the numbers.
         may_be_several: whether a number may be several by its gaps.
     """
     accepted = [digit for digit in digits if digit.accepted]

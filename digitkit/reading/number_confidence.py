@@ -65,7 +65,7 @@ def number_features(
         signs: decimal separators and minus signs in it.
         beside_sign: whether a sign is next to it.
         widest_gap: between its digits, in least gaps between numbers.
-        room: to the nearest digit or other ink beside it, likewise.
+        room: gap to the nearest digit or other ink beside it, in least gaps between numbers.
         height: of its row's digits, pixels.
 
     Returns:

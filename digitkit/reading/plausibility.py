@@ -48,7 +48,7 @@ def reject_implausible(
     Args:
         digits: of an image.
         members: the same, before marks decided about them.
-        image: it.
+        image: that image.
         load_grey: returns the grey classifier.
 
     Raises:
@@ -81,7 +81,9 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
     marked = []
     for digit in digits:
         line = lines.get(digit.row)
-        marked.append(replace(digit, spoiled=is_spoiled(line.at(digit.box) if line else None)))
+        marked.append(
+            replace(digit, spoiled=is_spoiled(line.probabilities_at(digit.box) if line else None))
+        )
     return tuple(marked)
 
 

@@ -164,7 +164,7 @@ def _propose(line: Line, members: Sequence[RowDigit]) -> Iterator[_Proposal]:
     sure = [each for each in hosts if each.digit.accepted and each in row.matches]
     for part in parts:
         for member in sure if part.member else hosts:
-            probabilities = line.at(member.digit.box)
+            probabilities = line.probabilities_at(member.digit.box)
             own = [numbers[each] for each in (member, part.member) if each]
             shape = _join(line, owners, part, own)
             if probabilities is not None and shape is not None:
@@ -228,7 +228,7 @@ def _find_rest(line: Line, rest: U8) -> Iterator[_Part]:
     strip = line.strip
     for shape in strip.split(rest, round(MIN_ATTACHED * strip.unit**2)):
         box, _ = strip.to_boxes(shape)
-        probabilities = line.near(box)
+        probabilities = line.max_probabilities_near(box)
         if probabilities is None or strip.is_cut(box) or not is_written(line, shape):
             continue
         if probabilities[SIGN] + probabilities[POINT] < MAYBE_SIGN:

@@ -71,7 +71,7 @@ class Dotted(NamedTuple):
 
     Attributes:
         x: where its dots are, from the left end of the strip, in heights; float64 ``[N]``, rising.
-        y: from its top, likewise.
+        y: where they are, from the top of the strip, in heights; float64 ``[N]``.
     """
 
     x: F64
@@ -88,7 +88,7 @@ class RuledLines:
 
     Attributes:
         horizontal: horizontal lines, or nearly horizontal ones, uint8 ``[height, width]``, 0 or 1.
-        vertical: vertical lines, likewise.
+        vertical: vertical lines, uint8 ``[height, width]``, 0 or 1.
         dotted: dotted lines.
     """
 
@@ -198,7 +198,7 @@ def _find_sloping(ink: U8, faint: U8, stats: I32, unit: float) -> U8 | None:
 
     Args:
         ink: as for `_find_straight`.
-        faint: likewise.
+        faint: as for `_find_straight`.
         stats: of the connected pieces of the ink, as OpenCV gives them, int32 ``[N, 5]``.
         unit: height of the row's digits, pixels.
     """

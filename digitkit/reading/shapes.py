@@ -271,7 +271,7 @@ def is_above(right: Any, above: Any) -> Any:
 
     Args:
         right: how far the upper one is to the right of the other, in heights; a number or an array.
-        above: how far it is above it, likewise.
+        above: how far the upper one is above the other, in heights; as `right`.
 
     Returns:
         bool, of the same shape.

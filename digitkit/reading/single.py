@@ -59,7 +59,7 @@ def fuse_single_digit(
 
     Args:
         own: the classifier's prediction of its ink.
-        image: it.
+        image: the page.
         load_grey: returns the grey classifier.
         min_confidence: threshold for a digit to be accepted, 0–1.
 
@@ -96,7 +96,7 @@ def resolve_whole_image(
 
     Args:
         classified: all detections of the page; the last may be the whole image.
-        image: it.
+        image: the page.
         load_grey: returns the grey classifier.
         min_confidence: threshold for a digit to be accepted, 0–1.
 

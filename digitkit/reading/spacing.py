@@ -157,7 +157,7 @@ def _find_columns(boxes: F64, rows: Sequence[int], chosen: Iterable[int]) -> dic
 
 
 def _find_narrow_columns(boxes: F64, rows: Sequence[int]) -> dict[int, int] | None:
-    """The same of all; those alone in their row, above or below several of another, make none."""
+    """The columns of the numbers, without those alone in their row that span several of another."""
     left, right = boxes[:, 0], boxes[:, 0] + boxes[:, 2]
     own, counts = np.array(rows), Counter(rows)
     over = [np.flatnonzero((left < right[i]) & (left[i] < right)) for i in range(len(rows))]

@@ -172,8 +172,8 @@ def _find_straight(
     Args:
         ink: of the strip.
         sides: the left and right side of the digits, pixels of the strip.
-        middle: the row of their middle, likewise.
-        unit: height of the row's digits, likewise.
+        middle: y coordinate of their middle, pixels of the strip.
+        unit: height of the row's digits, pixels of the strip.
         is_alone: whether it is one digit.
         is_line: whether the line was taken for a ruled one.
 

@@ -24,7 +24,7 @@ QUIET_SECONDS = 5.0
 """How long a file must not have changed where it cannot be known who has it open."""
 
 NOTIFIED_LOOK_SECONDS = 60.0
-"""The same where the system says what arrives: for what it may have missed."""
+"""Time between two looks at a folder where the system says what arrives, which may miss some."""
 
 MAX_SHARE = 0.1
 """A look at a large folder takes at most this share of the time."""

@@ -16,7 +16,7 @@ def read_toml(
     """Read a TOML file, which may begin with a byte order mark.
 
     Args:
-        path: it.
+        path: of the file.
         max_bytes: the largest file that is read; TOML of adversarial keys takes quadratic time.
         error_class: raised where it cannot be read.
         create: what makes such a file, for hints.

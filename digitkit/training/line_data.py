@@ -70,7 +70,7 @@ LEVEL = 0.45
 """The middle of a row's digit is at most this far above or below the row's, in heights."""
 
 SIGN_LEVEL = 0.6
-"""The same of a sign."""
+"""The middle of a row's sign is at most this far above or below the row's, in heights."""
 
 OTHER_ROW = 0.75
 """From this distance on it is another row's, in heights."""

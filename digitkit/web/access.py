@@ -91,7 +91,7 @@ class Guard:
         """Guard an application.
 
         Args:
-            app: it.
+            app: the application.
             token: what clients must send; None for nothing.
             local_only: whether requests must go to a name of this machine.
             origin: of pages that may use the API, next to its own.

@@ -50,7 +50,7 @@ class Shown:
 
     Attributes:
         number: counts the frames, from 1.
-        frame: it.
+        frame: the frame.
         reading: what was read from it.
         monotonic: when it was read, by `time.monotonic`.
     """

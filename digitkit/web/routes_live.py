@@ -73,7 +73,7 @@ async def _events(service: Service, last: int | None) -> AsyncIterator[bytes]:
     """What a client gets.
 
     Args:
-        service: it.
+        service: that reads the camera.
         last: number of the last event that it has; None for what comes from now on.
     """
     with service.view.subscribe() as events:  # first, so that nothing is missed in between

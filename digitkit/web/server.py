@@ -156,7 +156,7 @@ class Server(uvicorn.Server):
         """Serve an application.
 
         Args:
-            app: it.
+            app: the application.
             on_end: called when the end begins, so that streams end.
             on_tick: called every `TICK_SECONDS`.
         """

@@ -96,9 +96,9 @@ class Evidence:
         conditions: see there.
         on_board: whether it is a single-board computer.
         numpy: what NumPy's probe answered.
-        opencv: likewise; not asked if NumPy does not load.
-        onnxruntime: likewise; not asked if NumPy does not load.
-        model: likewise; not asked if one of the three does not load.
+        opencv: what OpenCV's probe answered; not asked if NumPy does not load.
+        onnxruntime: what ONNX Runtime's probe answered; not asked if NumPy does not load.
+        model: what the model's probe answered; not asked if one of the three does not load.
         devices: the cameras of Video4Linux.
         frames: what the probes of cameras answered, by the camera's name.
         service: what ``digitkit serve`` answered; None where it was not asked.

@@ -21,7 +21,7 @@ MAX_PICTURES = 1000
 """Most pictures that are shown: a thousand are about 10 MB."""
 
 MAX_ITEMS = 1000
-"""Most items that are reviewed, likewise."""
+"""Most items that are reviewed, which are of about the same size."""
 
 MAX_FAILURES = 200
 """Most failures that are listed; all are counted."""

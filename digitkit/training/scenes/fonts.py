@@ -64,7 +64,7 @@ class Font:
             text: characters that the font lacks become spaces.
             height: of its digits, pixels.
             thicker: how much wider the pen is, in pixels at `DIGIT_HEIGHT`.
-            spacing: how much further apart the characters are, likewise.
+            spacing: how much further apart the characters are, in pixels at `DIGIT_HEIGHT`.
 
         Returns:
             Its ink, uint8 ``[h, w]``, and the bounding box of each character but spaces.

@@ -55,7 +55,7 @@ _WIDER = {"/": (0.3, 1.3)}
 """How much wider a sign may be than its strokes say."""
 
 _STEEP = 0.7
-"""A slash that is narrower than this, likewise, is so much longer; else it would be a 1."""
+"""A slash narrower than this, in heights, is drawn so much longer: else it would be a 1."""
 
 
 def compose_lines(digits: U8, labels: U8, rng: Rng, *, spoiled: float = 0) -> Scene:
