@@ -85,6 +85,11 @@ _LINE = 17
 _ROOM = 0.2
 """Ink up to so far around a candidate belongs to it, in its height."""
 
+_MAX_PIECES, _MIN_TALLEST = 16, 0.4
+"""A candidate with more separate pieces of ink than this is a block of writing, unless one of them
+has at least this share of its height. Digits have up to sixteen, as the outlines of broad strokes
+are pieces, too."""
+
 _OTHER = 0.4
 """Ink that the detector takes for letters, signs or lines with this probability is explained."""
 
@@ -191,6 +196,14 @@ class Writing:
                 ink[_place(candidate, ratio, _ROOM * (bottom - top) / ratio[1])] = 0
         busy = (_share_of_blocks(ink) > _MUCH) & ~is_texture
         return bool((busy[:, 1:] & busy[:, :-1]).any())
+
+    def is_block(self, candidate: Candidate) -> bool:
+        """Whether what was found is several rows of small writing instead of a digit."""
+        ink = self._ink[0]
+        ratio = self._image.shape[1] / ink.shape[1], self._image.shape[0] / ink.shape[0]
+        part = ink[_place(candidate, ratio, 0)]
+        heights = connected_components(part)[1][1:, cv2.CC_STAT_HEIGHT]
+        return len(heights) > _MAX_PIECES and bool(heights.max() < _MIN_TALLEST * part.shape[0])
 
 
 def _find_contrast(grey: U8, least: int) -> U8:

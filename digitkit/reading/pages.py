@@ -103,7 +103,7 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
     From coarse to fine, and no finer than useful: where digits are found and all of them are
     large, a scale twice as fine costs four times as much and shows nothing new. Unless they are few
     and not that large: they may be what stands out among others, such as tilted ones. Or there is
-    other writing, too small for the scale.
+    other writing, too small for the scale, beside them, or they are blocks of it themselves.
     """
     scales: list[Scale] = []
     candidates: list[Candidate] = []
@@ -120,13 +120,16 @@ def _scan_scales(image: GreyImage, detector: Detector) -> tuple[list[Scale], lis
             for candidate in candidates
             if candidate.score >= MIN_FAINT_SCORE
         ]
-        clear = (each for each in candidates if each.rank_score >= MIN_CLEAR_SCORE)
+        clear = [each for each in candidates if each.rank_score >= MIN_CLEAR_SCORE]
         has_ink = any(measure_ink(each, scale) > 0 for each in clear)
         is_clear = has_ink and min(heights) >= LARGE_HEIGHT
         if is_clear and (is_small or not are_few(candidates, ratio[0])):
             share = max(reduced.shape) / (_work_ratio(image.shape) * max(image.shape))
             is_finest, is_resolved = share > SHARES[0], share > SHARES[1]
-            if is_finest or not writing.is_beside(scale, candidates, is_resolved=is_resolved):
+            if is_finest or not (
+                writing.is_beside(scale, candidates, is_resolved=is_resolved)
+                or all(writing.is_block(each) for each in clear)
+            ):
                 return scales, candidates
     fine_ratio, tiles = choose_tiles(reduced, scales[0], candidates)
     for x, y, w, h in tiles:

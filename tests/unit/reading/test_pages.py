@@ -17,6 +17,7 @@ from digitkit.reading.detector import INK_STRIDE, Detector, Maps
 from digitkit.reading.order import reading_order
 from digitkit.reading.pages import detect_digits
 from digitkit.reading.scales import Candidate, Scale
+from digitkit.training.scenes.glyphs import crop_to_ink
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,21 @@ def test_a_paragraph_of_small_digits_is_not_one_digit(rows, side, across, down, 
             part = page[y : y + side, x : x + side]
             np.minimum(part, 225 - 180.0 * small / 255, out=part)
     assert reader.read(page.astype(np.uint8)).text == "\n".join(rows)
+
+
+@pytest.mark.parametrize("rows", [["703", "980", "884", "399"], ["365", "969", "533", "951"]])
+def test_a_column_of_short_rows_is_not_one_digit(rows, one_of_each, reader):
+    """At a coarse scale it looks like one, and is all that is written on the page."""
+    page = np.full((600, 600), 245, np.uint8)
+    for i, row in enumerate(rows):
+        for k, digit in enumerate(row):
+            ink = crop_to_ink(one_of_each[int(digit)])
+            size = max(4, round(30 * ink.shape[1] / ink.shape[0])), 30
+            small = cv2.resize(ink, size, interpolation=cv2.INTER_AREA)
+            y, x = 40 + 46 * i, 280 + 26 * k
+            part = page[y : y + 30, x : x + size[0]]
+            np.minimum(part, 245 - (0.9 * small).astype(np.uint8), out=part)
+    assert reader.read(page).text == "\n".join(rows)
 
 
 @pytest.mark.parametrize(
