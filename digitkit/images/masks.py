@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import I32, U8
 from digitkit.images.cv import cv2
@@ -21,6 +22,16 @@ def open_mask(mask: U8, height: int, width: int) -> U8:
     # With the same anchor for both, as in cv2.MORPH_OPEN, even sides would move what is left.
     anchor = width - 1 - width // 2, height - 1 - height // 2
     return np.asarray(cv2.dilate(cv2.erode(mask, kernel), kernel, anchor=anchor), np.uint8)
+
+
+def find_runs(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """The first index of each run of True and the index after its last, intp ``[N, 2]``.
+
+    Args:
+        mask: bool ``[N]``.
+    """
+    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
+    return np.asarray(edges.reshape(-1, 2), np.intp)
 
 
 def connected_components(mask: U8) -> tuple[I32, I32]:

@@ -251,7 +251,7 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
     kept = list[Mark]()
     for mark in marks:
         probabilities = line.max_probabilities_near(mark.box)
-        if probabilities is None or mark.cut:
+        if probabilities is None or mark.cut or mark.kind == "side":
             kept.append(mark)
             continue
         x = strip.x_of(mark.box)

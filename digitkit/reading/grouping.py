@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from digitkit.reading.parts import Part
+from digitkit.reading.parts import Part, are_in_neighbouring_boxes
 
 NEAR_INK = 0.4
 """Ink this close to a number belongs to it, or may."""
@@ -112,7 +112,7 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
         is_first = before is None or before.kind == "line"
         return part.kind == "digit" and gap <= (FAR_MINUS if is_first else NEAR_MINUS)
     if "ink" not in (part.kind, last.kind):
-        return gap < limit
+        return gap < limit or are_in_neighbouring_boxes(last, part)
     # What is between two digits of a number belongs to it as well.
     digits = [each for each in group if each.kind == "digit"]
     within = part.kind == "digit" and digits and digits[-1].gap_to(part) < limit

@@ -26,7 +26,7 @@ END = 3
 
 def split_lines(
     line: Line, shapes: Sequence[Shape], placed: Sequence[PlacedDigit], taken: U8
-) -> tuple[list[Shape], list[Shape]]:
+) -> tuple[list[Shape], list[Shape], list[Shape]]:
     """Tell ruled lines and boxes from other ink of a row.
 
     Args:
@@ -36,7 +36,8 @@ def split_lines(
         taken: the strokes of these, uint8 ``[height, width]``, 0 or 1.
 
     Returns:
-        The vertical lines between numbers; and the shapes that are a part of no line and no box.
+        The vertical lines between numbers; the sides of boxes for one digit each; and the shapes
+        that are a part of no line and no box.
     """
     strip = line.strip
     others = [
@@ -50,8 +51,8 @@ def split_lines(
     others = [shape for shape in others if shape not in sides]
     middles = [each.left + each.ink.shape[1] / 2 for each in placed if each.member.digit.accepted]
     if not is_one_per_box([side.centre_x * strip.unit for side in sides], middles):
-        vertical += sides  # of the cells of a table
-    return vertical, others
+        vertical, sides = vertical + sides, []  # of the cells of a table
+    return vertical, sides, others
 
 
 def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
@@ -72,16 +73,23 @@ def _is_tail(line: Line, shape: Shape, taken: U8) -> bool:
 
 
 def _is_side(line: Line, shape: Shape) -> bool:
-    """Whether a shape is the vertical side of a low box: it ends at horizontal lines."""
+    """Whether a shape is the vertical side of a low box.
+
+    It ends at a horizontal line, or beyond the strip, both above and below.
+    """
     if not (shape.height >= MIN_FRAME_SIZE and shape.width <= MAX_SIDE_WIDTH):
         return False
     strip = line.strip
     (x, y), (height, width) = strip.place_of(shape), shape.ink.shape
-    end = y + height
-    if y <= END or end >= strip.shape[0] - END or shape.width - shape.stroke_width > LEANING_SIDE:
+    if shape.width - shape.stroke_width > LEANING_SIDE:
         return False
-    lines, columns = line.ink.lines, slice(x, x + width)
-    return all(lines.has_horizontal(slice(at - END, at + END), columns) for at in (y, end))
+
+    def ends(at: int, *, below: bool) -> bool:
+        if END < at < strip.shape[0] - END:
+            return line.ink.lines.has_horizontal(slice(at - END, at + END), slice(x, x + width))
+        return strip.ends_beyond(shape, below=below)
+
+    return ends(y, below=False) and ends(y + height, below=True)
 
 
 def _is_frame(strip: Strip, shape: Shape, placed: Sequence[PlacedDigit]) -> bool:

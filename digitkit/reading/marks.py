@@ -127,10 +127,11 @@ def _find_in(line: Line, members: Sequence[RowDigit]) -> list[Mark]:
     taken = strip.cover(placed)
     others = _find_others(line, placed, taken)
     written = _find_written(line, others)
-    vertical, shapes = split_lines(line, written, placed, taken)
+    vertical, sides, shapes = split_lines(line, written, placed, taken)
     marks = [
         strip.to_mark("ink" if strip.is_smeared(shape) else "line", shape) for shape in vertical
     ]
+    marks += [strip.to_mark("side", shape) for shape in sides]
     whole, cut = list[Shape](), list[Shape]()
     for shape in shapes:
         is_cut = not shape.is_dash and strip.is_cut(strip.to_boxes(shape)[0])

@@ -72,7 +72,7 @@ def flag_numbers(
         if may_be_several:
             reasons += [
                 f"the gap after digit {place} may be between two numbers"
-                for place in _find_spaces(number)
+                for place in _find_spaces(number, marks)
             ]
             if _is_over_column_line(number, marks):
                 reasons.append("it goes across a line between columns")
@@ -81,12 +81,14 @@ def flag_numbers(
     return flagged
 
 
-def _find_spaces(number: Number) -> list[int]:
-    """After which digits of a number a gap may be between two.
+def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
+    """After which digits of a number a gap may be between two; none where boxes set the gaps.
 
     There are two digits or more on each side of each; see `SPACE`.
     """
     if len(number.digits) < 4 or number.signs:
+        return []
+    if any(mark.kind == "side" and mark.row == number.row for mark in marks):
         return []
     height = measure_height(number.digits)
     gaps = digit_gaps(place_parts(number.row, number.digits, (), height))

@@ -46,12 +46,15 @@ class Part:
         left: its left edge, in heights of the row's digits.
         right: its right edge.
         is_tall: whether it is about as high as the row's digits, or may be, as the border cuts it.
+        cell: of the row's boxes for one digit each the one that it is in, from the left; None for a
+            part that is in none.
     """
 
     item: Digit | Mark
     left: float
     right: float
     is_tall: bool = False
+    cell: int | None = None
 
     @property
     def digit(self) -> Digit | None:
@@ -67,6 +70,11 @@ class Part:
         """The room between this and one on its right; narrow digits count as wider."""
         # Rounded, so that equal gaps are equal wherever they are.
         return round((other.left - _slack(other)) - (self.right + _slack(self)), 6)
+
+
+def are_in_neighbouring_boxes(a: Part, b: Part) -> bool:
+    """Whether b is in the box on the right of that of a, in a row of boxes for one digit each."""
+    return a.cell is not None and b.cell == a.cell + 1
 
 
 def _slack(part: Part) -> float:
@@ -94,8 +102,12 @@ def place_parts(
         if mark.row == row
         and not (mark.kind == "line" and any(is_crossed(box, mark) for box in accepted))
     ]
+    sides = [_middle(mark.row_box) for mark in own if mark.kind == "side"]
+    own = [mark for mark in own if mark.kind != "side"]
     if _are_ticks(own, others, accepted, height):
+        sides += [_middle(mark.row_box) for mark in own if mark.kind == "line"]
         own = [mark for mark in own if mark.kind != "line"]
+    sides = _merge(sides, height)
     signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
     taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
     items: list[Digit | Mark] = [*taken, *_without_pieces(own, height)]
@@ -105,6 +117,7 @@ def place_parts(
             box[0] / height,
             (box[0] + box[2]) / height,
             is_tall=box[3] >= MIN_DIGIT_HEIGHT * height or (isinstance(item, Mark) and item.cut),
+            cell=_find_cell(_middle(box), sides),
         )
         for item in items
         for box in (item.row_box,)
@@ -128,8 +141,7 @@ def _are_ticks(
         height: of these, pixels.
     """
     verticals = [mark.row_box for mark in own if mark.kind == "line"]
-    lines = sorted(map(_middle, verticals))
-    lines = [x for i, x in enumerate(lines) if not i or x - lines[i - 1] > SAME_LINE * height]
+    lines = _merge(map(_middle, verticals), height)
     if len(lines) < MIN_TICKS:
         return False
     rooms = [right - left for left, right in pairwise(lines)]
@@ -160,6 +172,33 @@ def is_one_per_box(lines: Sequence[float], digits: Sequence[float]) -> bool:
         sum(left < x < right for x in digits) <= round((right - left) / max(narrowest, 1))
         for left, right in cells
     )
+
+
+def _merge(lines: Iterable[float], height: float) -> list[float]:
+    """The x coordinates of vertical lines from the left, of those of one line only the first."""
+    ordered = sorted(lines)
+    return [x for i, x in enumerate(ordered) if not i or x - ordered[i - 1] > SAME_LINE * height]
+
+
+def _find_cell(x: float, sides: Sequence[float]) -> int | None:
+    """The number of the box that a place is in, from the left; None outside of them.
+
+    Boxes that are a multiple of the narrowest one are several, of which sides were not seen.
+
+    Args:
+        x: of the place.
+        sides: x coordinates of the boxes' sides, rising.
+    """
+    if len(sides) < MIN_TICKS:
+        return None
+    narrowest = min(right - left for left, right in pairwise(sides))
+    number = 0
+    for left, right in pairwise(sides):
+        count = max(1, round((right - left) / narrowest))
+        if left <= x < right:
+            return number + int(count * (x - left) / (right - left))
+        number += count
+    return None
 
 
 def _middle(box: Box) -> float:
@@ -226,5 +265,9 @@ def _is_same(a: Box, b: Box) -> bool:
 
 
 def digit_gaps(parts: Sequence[Part]) -> list[float]:
-    """The gaps between neighbours that are both digits."""
-    return [a.gap_to(b) for a, b in pairwise(parts) if a.kind == b.kind == "digit"]
+    """The gaps between neighbours that are both digits, but for those in neighbouring boxes."""
+    return [
+        a.gap_to(b)
+        for a, b in pairwise(parts)
+        if a.kind == b.kind == "digit" and not are_in_neighbouring_boxes(a, b)
+    ]

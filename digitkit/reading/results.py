@@ -64,9 +64,10 @@ class Digit:
         return f"Digit({self.digit}, {_show(self.confidence)}, box={self.box}{doubt})"
 
 
-MarkKind = Literal["point", "comma", "dash", "sign", "line", "letter", "ink"]
+MarkKind = Literal["point", "comma", "dash", "sign", "line", "side", "letter", "ink"]
 """What a `Mark` is: a point on the line, or a comma; a short horizontal stroke; another sign, such
-as a plus, a colon or a slash; a ruled line across the row; what is surely no digit, such as the
+as a plus, a colon or a slash; a ruled line across the row; a side of a box for one digit, as in a
+form; what is surely no digit, such as the
 letters of a unit; or ink that cannot be read."""
 
 

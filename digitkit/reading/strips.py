@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import I32, U8, Box
+from digitkit.arrays import F32, F64, I32, U8, Box
 from digitkit.boxes import turn_points
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.masks import connected_components
+from digitkit.images.masks import connected_components, find_runs
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import INK_LEVEL, ink_box, quantile
 from digitkit.reading.results import Mark, MarkKind
@@ -37,6 +37,14 @@ BAND = -0.6, 0.75
 
 STROKE = 64
 """A pixel of a digit's crop that is brighter than this belongs to its strokes, 0–255."""
+
+BEYOND, MIN_END = 0.8, 0.15
+"""A vertical line ends beyond a strip if at most this far outside it is not seen for at least the
+second length, in heights."""
+
+LINE_SAMPLED, ASIDE, FADED = 0.5, 0.12, 0.4
+"""The contrast of a line is that of its last part in the strip, so long, to what is so far beside
+it, in heights; the line is not seen where the contrast is less than the third number times that."""
 
 MAX_STRIP_PIXELS = 1 << 22
 """Maximum number of pixels of a strip that is searched."""
@@ -207,6 +215,26 @@ class Strip(RowGeometry):
             (top < 0 and ends_above) or (top + height > self._image.shape[0] and begins_below)
         )
 
+    def ends_beyond(self, shape: Shape, *, below: bool) -> bool:
+        """Whether a vertical line that meets the upper or lower border ends soon beyond it.
+
+        The lines of a table go on to the next row; the sides of a box of a form do not.
+        """
+        unit, step = self.digit_height, self.scale / self.digit_height
+        end = shape.top + shape.height if below else shape.top
+        out = np.arange(-LINE_SAMPLED, BEYOND, step)  # from the line's end, in heights
+        aside = max(shape.width / 2, step) + ASIDE
+        count = round(aside / step)
+        across = np.arange(-count, count + 1, dtype=np.float64) * step
+        pixels = self._sample(
+            np.asarray(self.left + (shape.centre_x + across) * unit, np.float64),
+            np.asarray((end + (out if below else -out)) * unit, np.float64),
+        )[0].astype(np.float64)
+        is_line = np.abs(across) <= max(shape.width / 2, step / 2)
+        contrast = np.abs(pixels[:, is_line].mean(1)[:, None] - pixels[:, [0, -1]]).max(1)
+        is_faded = (out > 0) & (contrast < FADED * np.median(contrast[out < 0]))
+        return any((end - start) * step >= MIN_END for start, end in find_runs(is_faded).tolist())
+
     def strength(self, ink: Ink, shape: Shape) -> float:
         """How strong most of a shape's ink is: 1 as strong as most of the digits', 0 for paper."""
         x, y = self.place_of(shape)
@@ -226,10 +254,28 @@ class Strip(RowGeometry):
         goes on there, such as a ruled line, unless the image is so low that a 1 would be one.
         """
         height, width = self.shape
-        halvings = sharp_halvings(self._image, self.digit_height)
         x = np.asarray(self.left + (np.arange(width) + 0.5) * self.scale, np.float64)
-        y = self.top + (np.arange(height) + 0.5) * self.scale
-        across = np.empty((height, width), np.float32)
+        y = np.asarray(self.top + (np.arange(height) + 0.5) * self.scale, np.float64)
+        strip, across, down = self._sample(x, y)
+        image_height, image_width = self._image.shape
+        is_outside = (across < 0) | (across > image_width)
+        is_beyond = (down < 0) | (down > image_height)
+        if height - is_beyond.sum(0).min() < LOW_IMAGE * self.unit:
+            is_outside |= is_beyond
+        return strip, is_outside
+
+    def _sample(self, x: F64, y: F64) -> tuple[U8, F32, F32]:
+        """The pixels of the image at places along the row, and where these are in the image.
+
+        Args:
+            x: where the row is level, pixels, float64 ``[W]``.
+            y: from the row's middle line, pixels, float64 ``[H]``.
+
+        Returns:
+            uint8 ``[H, W]``, and x and y coordinates in the image, float32 ``[H, W]``.
+        """
+        halvings = sharp_halvings(self._image, self.digit_height)
+        across = np.empty((len(y), len(x)), np.float32)
         across[:] = x
         down = np.add.outer(y.astype(np.float32), self.middle_y(x).astype(np.float32))
         if self.tilt:
@@ -240,13 +286,8 @@ class Strip(RowGeometry):
             np.ascontiguousarray(each * np.float32(1 / reduction) - np.float32(0.5))
             for each in (across, down)
         )
-        strip = cv2.remap(grey, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        image_height, image_width = self._image.shape
-        is_outside = (across < 0) | (across > image_width)
-        is_beyond = (down < 0) | (down > image_height)
-        if height - is_beyond.sum(0).min() < LOW_IMAGE * self.unit:
-            is_outside |= is_beyond
-        return np.asarray(strip, np.uint8), is_outside
+        pixels = cv2.remap(grey, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(pixels, np.uint8), across, down
 
 
 def cut_to_ink(ink: U8) -> U8:

@@ -509,3 +509,20 @@ TICKS = [mark("line", x, 40, 2, 70) for x in (-6, 34, 74, 114)]
 )
 def test_the_boxes_of_a_form_for_one_digit_each_do_not_separate(text, lines, expected):
     assert texts(in_a_row(text), *lines) == expected
+
+
+@pytest.mark.parametrize(
+    ("places", "sides", "expected"),
+    [
+        ((0, 1, 2), (0, 1, 2, 3), ["758"]),
+        ((0, 1, 2), (0, 2, 3), ["758"]),  # one side was not seen
+        ((0, 1, 3), (0, 1, 2, 3), ["75", "8"]),  # the last digit is in no box
+        ((0, 1, 3), (0, 1, 2, 3, 4), ["75", "8"]),  # a box is empty
+        ((0, 1, 2), (), ["7", "5", "8"]),
+    ],
+)
+def test_digits_in_neighbouring_boxes_are_one_number(places, sides, expected):
+    """However far they are apart."""
+    digits = [sure(int(d), 180 * place) for d, place in zip("758", places, strict=True)]
+    marks = [mark("side", 180 * place - 76, 40, 2, 90) for place in sides]
+    assert texts(digits, *marks) == expected

@@ -114,6 +114,37 @@ def test_boxes_around_digits_are_no_ink(reader, one_of_each, room, thick):
     assert (number.text, number.complete) == ("284", True)
 
 
+@pytest.mark.parametrize("room", [12, 20])
+@pytest.mark.parametrize("step", [52, 58, 66])
+def test_boxes_of_several_rows_do_not_separate(reader, one_of_each, room, step):
+    """Unlike the lines of a table they do not go on from one row to the next."""
+    image = write("2845", one_of_each, step=step)
+    _, top, _, bottom = around(image)
+    sides = [60 - step // 2 + step * i for i in range(5)]
+    for x in sides:
+        cv2.line(image, (x, top - room), (x, bottom + room), 50, 2)
+    for y in (top - room, bottom + room):
+        cv2.line(image, (sides[0], y), (sides[-1], y), 50, 2)
+    row = image[top - room - 20 : bottom + room + 20]
+    page = cv2.copyMakeBorder(np.vstack([row] * 3), *[40] * 4, cv2.BORDER_CONSTANT, value=235)
+    numbers = reader.read(page).numbers
+    assert [(number.text, number.complete) for number in numbers] == [("2845", True)] * 3
+
+
+@pytest.mark.parametrize("room", [12, 20])
+def test_the_lines_of_a_table_of_single_digits_separate(reader, one_of_each, room):
+    image = write("2845", one_of_each, step=66)
+    _, top, _, bottom = around(image)
+    row = image[top - room : bottom + room]
+    page = cv2.copyMakeBorder(np.vstack([row] * 3), *[40] * 4, cv2.BORDER_CONSTANT, value=235)
+    height = len(row)
+    for x in range(67, 67 + 5 * 66, 66):
+        cv2.line(page, (x, 40), (x, 40 + 3 * height), 50, 2)
+    for y in range(40, 41 + 3 * height, height):
+        cv2.line(page, (67, y), (67 + 4 * 66, y), 50, 2)
+    assert reader.read(page).text == "\n".join(["2 8 4 5"] * 3)
+
+
 def test_a_box_around_one_digit_is_no_ink(reader, one_of_each):
     image = write("28 4", one_of_each)
     cv2.rectangle(image, (168, 72), (220, 128), 50, 3)
