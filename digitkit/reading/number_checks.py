@@ -104,14 +104,14 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
 def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
     """Whether several rows nearby have a vertical line at a place with digits on both sides.
 
-    A digit at the end of a number may be across a line of a table.
+    It may run through the end of a digit: what counts are the middles of the digits.
     """
     if len(number.digits) < 2:
         return False
     height = measure_height(number.digits)
     boxes = np.array([digit.row_box for digit in number.digits], np.float64)
     middle = float(np.median(boxes[:, 1] + boxes[:, 3] / 2))
-    first, last = (boxes[:, 0] + boxes[:, 2]).min(), boxes[:, 0].max()
+    centres = boxes[:, 0] + boxes[:, 2] / 2
     lines = [mark for mark in marks if mark.kind == "line"]
     # A line of its own row that runs through no digit separates, or is that of a box for a digit.
     own = [mark for mark in lines if mark.row == number.row]
@@ -120,7 +120,7 @@ def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
         len(rows_with_line(x, middle, lines, height, COLUMN_ROWS)) > 1
         and not rows_with_line(x, middle, ticks, height)
         for x in {mark.row_box[0] + mark.row_box[2] / 2 for mark in lines}
-        if first < x < last
+        if centres.min() < x < centres.max()
     )
 
 

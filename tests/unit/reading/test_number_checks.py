@@ -46,8 +46,20 @@ def test_digits_of_two_rows_that_are_nearly_level_may_be_one_number(x, lower, is
 
 @pytest.mark.parametrize(
     ("line_rows", "x", "is_doubted"),
-    [((1, 2), 75, True), ((0, 1), 92, True), ((1,), 75, False), ((1, 2), 145, False)],
-    ids=["in two other rows", "through a digit", "in one other row", "at the end"],
+    [
+        ((1, 2), 75, True),
+        ((0, 1), 92, True),
+        ((0, 1), 22, True),
+        ((1,), 75, False),
+        ((1, 2), 145, False),
+    ],
+    ids=[
+        "in two other rows",
+        "through a digit",
+        "through the end of the first digit",
+        "in one other row",
+        "at the end",
+    ],
 )
 def test_a_number_across_a_line_between_columns_may_be_two(line_rows, x, is_doubted):
     number, *_ = find_numbers(
