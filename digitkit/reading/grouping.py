@@ -41,6 +41,10 @@ CLOSE_MINUS, CLOSER = 0.3, 2.0
 """A dash after something that is not a digit, such as a word, is a minus if the gap to its number
 is at most the first value, in heights, and the gap before it is at least so many times as wide."""
 
+AFTER_NUMBER = 0.6
+"""After another number such a dash is a minus if the gap before it is at least this wide, in
+heights: the gaps beside an operator are alike."""
+
 AFTER_SIGN = 0.1
 """Minimum distance of a leading minus from an operator before it, in heights; an operator is a sign
 that is lower than digits."""
@@ -138,7 +142,7 @@ def _begins(part: Part, before: Part | None, after: Part | None, limit: float) -
         gap = before.gap_to(part)
         if gap >= (AFTER_SIGN if is_operator else BEFORE_MINUS):
             return True
-        is_apart = before.digit is None or not before.digit.accepted
+        is_apart = before.digit is None or not before.digit.accepted or gap >= AFTER_NUMBER
         return (
             is_apart
             and after is not None

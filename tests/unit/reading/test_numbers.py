@@ -133,8 +133,8 @@ def test_a_separator_that_joins_nothing_is_never_lost():
 
 
 @pytest.mark.parametrize(
-    ("before", "expected"), [((), "-5"), (((0,)), None), ((-130,), "-5")]
-)  # fmt: skip
+    ("before", "expected"), [((), "-5"), ((0,), None), ((-130,), "-5"), ((-40,), "-5")]
+)
 def test_a_minus_leads_a_number_unless_it_stands_between_two(before, expected):
     digits = [*(sure(3, x) for x in before), sure(5, 60)]
     dash = mark("dash", 36, 76, 16, 5)
