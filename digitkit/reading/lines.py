@@ -161,7 +161,11 @@ class Line:
     @cached_property
     def points(self) -> list[Peak]:
         """Where the row clearly shows decimal points and commas, from the left."""
-        return self._find_shown(self.probabilities[POINT], CLEAR_POINT)
+        return self.find_points(CLEAR_POINT)
+
+    def find_points(self, least: float) -> list[Peak]:
+        """Where the row shows decimal points and commas with this probability, from the left."""
+        return self._find_shown(self.probabilities[POINT], least)
 
     def _find_shown(self, shown: F32, least: float) -> list[Peak]:
         runs = _find_runs((shown >= least).tolist())

@@ -17,18 +17,21 @@ import numpy.typing as npt
 from digitkit.arrays import I32, U8
 from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
+from digitkit.images.masks import find_runs
 from digitkit.reading.grouping import BEFORE_MINUS, is_minus_by_gaps
 from digitkit.reading.line_parts import split_lines
 from digitkit.reading.line_reader import POINT
-from digitkit.reading.lines import Line
+from digitkit.reading.lines import SAME, Line
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.rows import HALF, RowDigit
 from digitkit.reading.shapes import (
+    BELOW_LINE,
     COMMA_HEIGHTS,
     COMMA_WIDTH,
     DASH_MIDDLE,
     DASH_THICK,
     DASH_WIDTHS,
+    LONGER,
     MIN_AREA,
     MIN_DASH,
     POINT_CENTRE,
@@ -85,6 +88,12 @@ SEEN = 0.9
 TUCKED = 0.25
 """Minimum probability at which the row shows a point that is above or below a part of a digit, as
 beside the foot of a 7, 0–1."""
+
+TOUCHING_POINT = 0.5
+"""Minimum probability at which the row shows a point where low ink touches a digit, 0–1."""
+
+TOUCHING_TOP, MIN_POINT_WIDTH = 0.2, 0.06
+"""Such ink is all this far below the middle of the digits, and at least so wide, in heights."""
 
 MIN_POINT_CENTRE = 0.15
 """Minimum distance of a point that the row shows from the middle of the digits, downwards, in
@@ -155,7 +164,36 @@ def _find_in(line: Line, members: Sequence[RowDigit]) -> list[Mark]:
     for member in own:
         if not member.digit.accepted:
             marks += _reclassify(strip, member)
-    return marks
+    return marks + _find_touching_points(line, marks)
+
+
+def _find_touching_points(line: Line, marks: Sequence[Mark]) -> list[Mark]:
+    """The points and commas that touch the foot of a digit, which took them with it.
+
+    Args:
+        line: the row.
+        marks: what is known already in it.
+    """
+    strip, mask = line.strip, line.ink.mask
+    top = round((TOUCHING_TOP - strip.top / strip.digit_height) * strip.unit)
+    is_low = np.asarray(mask[top:].any(0) & ~mask[:top].any(0))
+    known = [strip.x_of(mark.box) for mark in marks if mark.kind not in ("line", "side")]
+    found = []
+    for peak in line.find_points(TOUCHING_POINT):
+        if any(abs(x - peak.x) <= SAME * strip.unit for x in known):
+            continue
+        for start, end in find_runs(is_low).tolist():
+            width = (end - start) / strip.unit
+            if start <= peak.x <= end and MIN_POINT_WIDTH <= width <= COMMA_WIDTH:
+                _, y, _, height = cv2.boundingRect(mask[top:, start:end])
+                ink = mask[top + y : top + y + height, start:end]
+                shape = strip.shape_of(ink, start, top + y)
+                # It may lean as a part of the digit's foot is in it, too.
+                is_long = shape.height > shape.width + LONGER
+                hangs = is_long or shape.top + shape.height > BELOW_LINE
+                kind: MarkKind = "comma" if hangs else "point"
+                found.append(strip.to_mark(kind, shape))
+    return found
 
 
 def _find_written(line: Line, shapes: Sequence[Shape]) -> list[Shape]:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support.rows import SIDE, shown_between_8_and_4, write
+from support.rows import SIDE, shown_between_8_and_4, write, write_row
 
 from digitkit import Digit
 from digitkit.images.cv import cv2
@@ -418,3 +418,33 @@ def test_a_pale_point_is_one_if_its_row_shows_it(reader, one_of_each, change_row
 
     change_row(show)
     assert reader.read(image).text == ("28.402" if shown == 1 else "28 402")
+
+
+@pytest.mark.parametrize(
+    ("digit", "left", "radius"), [(1, -4, 3), (1, -6, 4), (2, -3, 3), (2, -5, 4)]
+)
+def test_a_point_that_touches_the_foot_of_the_next_digit_is_not_lost(
+    reader, one_of_each, digit, left, radius
+):
+    lefts = (30, 70, 120, 160)
+    image = write_row(f"28{digit}5", one_of_each, lefts)
+    foot = np.flatnonzero((image[88:98, lefts[2] : lefts[3]] < 150).any(0))[0]
+    cv2.circle(image, (lefts[2] + int(foot) + left, 99), radius, 47, -1, cv2.LINE_AA)
+    assert reader.read(image).text == f"28.{digit}5"
+
+
+@pytest.mark.parametrize(("shown", "text"), [(0.6, "28.25"), (0.4, "2825")])
+def test_low_ink_at_a_digit_is_a_point_where_the_row_shows_one(
+    reader, one_of_each, change_row, shown, text
+):
+    lefts = (30, 70, 120, 160)
+    image = write_row("2825", one_of_each, lefts)
+    foot = np.flatnonzero((image[88:98, lefts[2] : lefts[3]] < 150).any(0))[0]
+    cv2.circle(image, (lefts[2] + int(foot) - 3, 99), 3, 47, -1, cv2.LINE_AA)
+
+    def show(probabilities: np.ndarray) -> None:
+        points = probabilities[POINT]
+        points *= shown / points.max()
+
+    change_row(show)
+    assert reader.read(image).text == text
