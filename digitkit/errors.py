@@ -120,6 +120,10 @@ class OutputError(DigitkitError, OSError):
     """A result could not be written: a full disk, a folder without permission."""
 
 
+class OutputPathError(OutputError):
+    """A result cannot be written where it is to be: nothing was read or measured yet."""
+
+
 class SettingsError(DigitkitError, ValueError):
     """A settings file has an unknown key or a value that its key does not allow."""
 

@@ -28,6 +28,7 @@ from digitkit.errors import (
     ModelError,
     ModelRunError,
     OutputError,
+    OutputPathError,
     SettingsError,
     WorkerError,
     cannot_write,
@@ -127,7 +128,7 @@ def _describe_usage(error: Any, ctx: Any) -> str:
 def _exit_code(error: DigitkitError) -> int:
     if isinstance(error, OutputError):
         _drop_stdout()
-        return SOME_FAILED
+        return USAGE if isinstance(error, OutputPathError) else SOME_FAILED
     if isinstance(error, (WorkerError, ClusterRunError)):
         return SOME_FAILED
     if isinstance(error, GateError):

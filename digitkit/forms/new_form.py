@@ -73,6 +73,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
         InputNotFoundError, ImageError: `blank` cannot be read.
         FormError: it has too many fields, or too little print to be found in a picture.
         ConfigError: `out` is no ``.toml`` file; or a file exists, or is the blank form itself.
+        OutputPathError: the folder cannot be written.
         OutputError: a file cannot be written.
     """
     if out.suffix.lower() != ".toml" or out.is_dir():
@@ -85,6 +86,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
             raise ConfigError(f"{problem}; choose another name", field="out")
         if path.exists() and not overwrite:
             raise ConfigError(f"{path} exists; choose another name, or --overwrite", field="out")
+    atomic.check_writable(out)
     page = straighten(load_frame(blank).grey.halved(0))
     page = resize_to(page, min(1.0, READ_SIDE / max(page.shape)))
     paper, smooth = _find_paper(page)

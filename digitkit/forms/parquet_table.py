@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from digitkit.errors import OutputError
+from digitkit.errors import OutputPathError
 from digitkit.forms.results import FormReading
 from digitkit.forms.tables import columns_of, record_of
 from digitkit.sinks.parquet import import_pyarrow, open_writer
@@ -63,11 +63,12 @@ def open_form_parquet(path: Path, fields: Sequence[str]) -> Iterator[FormParquet
 
     Raises:
         MissingDependencyError: pyarrow is not installed.
-        OutputError: the path is a folder, or cannot be written.
+        OutputPathError: the path is a folder.
+        OutputError: it cannot be written.
     """
     arrow = import_pyarrow()
     if path.is_dir():
-        raise OutputError("is a folder; --output must name a file", subject=str(path))
+        raise OutputPathError("is a folder; --output must name a file", subject=str(path))
     schema = arrow.schema([(name, TYPES.get(name, "string")) for name in columns_of(fields)])
     with open_writer(path, schema) as writer:
         table = FormParquet(writer, schema, fields)

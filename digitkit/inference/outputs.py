@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from digitkit.errors import OutputError
+from digitkit.errors import OutputPathError
 from digitkit.inference.infer_config import InferConfig
 from digitkit.inference.run_outputs import Outputs
 from digitkit.reading.results import Reading
@@ -159,10 +159,11 @@ def open_lines(path: Path, *, is_live: bool) -> Iterator[TextIO]:
     """A file for lines: complete or not at all, but of a camera line by line.
 
     Raises:
-        OutputError: it is a folder, or cannot be written.
+        OutputPathError: it is a folder.
+        OutputError: it cannot be written.
     """
     if path.is_dir():
-        raise OutputError("is a folder; --output must name a file", subject=str(path))
+        raise OutputPathError("is a folder; --output must name a file", subject=str(path))
     if not is_live:
         with (
             atomic.replace_file(path) as temporary,

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from digitkit.errors import DigitkitError, OutputError, cannot_write, os_reason
+from digitkit.errors import DigitkitError, OutputError, OutputPathError, cannot_write, os_reason
 
 
 def _new_mode() -> int:
@@ -211,8 +211,8 @@ def check_writable(path: Path) -> None:
     """Check that `path` can be written, before work that may take minutes.
 
     Raises:
-        OutputError: `path` is a folder, not a regular file or another user's link, or its folder
-            cannot be created or written.
+        OutputPathError: `path` is a folder, or its folder cannot be created or written.
+        OutputError: `path` is not a regular file, or another user's link.
     """
     import tempfile
 
@@ -221,14 +221,15 @@ def check_writable(path: Path) -> None:
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
             if stat.S_ISDIR(path.stat().st_mode):
-                raise OutputError("is a folder", subject=str(path), hint="name a file")
+                raise OutputPathError("is a folder", subject=str(path), hint="name a file")
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         if isinstance(error, DigitkitError):
             raise
-        raise cannot_write(path, f"{os_reason(error)} ({folder})") from error
+        problem = f"cannot be written: {os_reason(error)} ({folder})"
+        raise OutputPathError(problem, subject=str(path)) from error
 
 
 def check_links(path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from digitkit.errors import OutputError, cannot_write, one_line
+from digitkit.errors import OutputError, OutputPathError, cannot_write, one_line
 from digitkit.images.encode import encode_jpeg
 from digitkit.sinks.review import to_json
 
@@ -124,7 +124,7 @@ class History:
             notice: called with a line where something is wrong that does not end the service.
 
         Raises:
-            OutputError: it cannot be written, or has a schema of a newer version.
+            OutputPathError: it cannot be written, or has a schema of a newer version.
         """
         self.path = path
         self._keep_days = keep_days
@@ -144,7 +144,7 @@ class History:
             self._reader.execute("PRAGMA query_only = ON")
         except (OSError, sqlite3.Error) as error:
             problem = f"cannot be used as history: {one_line(error)}"
-            raise OutputError(problem, subject=str(path)) from error
+            raise OutputPathError(problem, subject=str(path)) from error
         self._thread = threading.Thread(target=self._write_all, name="history", daemon=True)
         self._thread.start()
 

@@ -114,11 +114,11 @@ def test_places_that_cannot_be_written(measured, tmp_path, monkeypatch):
     (tmp_path / "r.samples.npz").mkdir()
     for option in ("--json", "--markdown", "--plot"):
         for path in (tmp_path, tmp_path / "file/r"):
-            assert str(path) in one_error_line(bench(option, path), 1)
+            assert str(path) in one_error_line(bench(option, path), 2)
     for name, refused in (("r", "r.samples.npz"), ("x" * 248, "x.samples.npz")):
-        assert refused in one_error_line(bench("--json", tmp_path / f"{name}.json"), 1)
+        assert refused in one_error_line(bench("--json", tmp_path / f"{name}.json"), 2)
     monkeypatch.setenv("DIGITKIT_PROFILE", str(tmp_path))
-    assert str(tmp_path) in one_error_line(bench("--recommend", "--save"), 1)
+    assert str(tmp_path) in one_error_line(bench("--recommend", "--save"), 2)
     for name in ("matplotlib", "matplotlib.figure"):  # the latter may be loaded already
         monkeypatch.setitem(sys.modules, name, None)
     assert install_command("train") in one_error_line(bench("--plot", tmp_path / "p.png"), 2)
