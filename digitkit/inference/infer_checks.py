@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -60,8 +61,11 @@ def _check_values(config: InferValues) -> None:
         at_least("retry", config.retry, 0)
     if config.gap is not None:
         at_least("gap", config.gap, 0)
-        if config.mode == "number":
-            raise ConfigError("cannot be combined with --mode number", field="gap")
+        if config.mode in ("number", "digit"):
+            raise ConfigError(f"cannot be combined with --mode {config.mode}", field="gap")
+    if config.mode == "digit" and config.expect is not None and config.expect > 1:
+        hint = "each image is read as one digit"
+        raise ConfigError("must be 1 with --mode digit", hint=hint, field="expect")
     if config.min_confidence is not None:
         check_range("min_confidence", config.min_confidence, 0, 1)
     if config.size is not None and not 1 <= min(config.size) <= max(config.size) <= MAX_SIDE:
@@ -95,12 +99,39 @@ def check_sources(config: InferValues) -> None:
         raise ConfigError("must be 1 for a camera", field="workers")
     if config.camera is None:
         check_still(config)
-        moving = any(source == "-" or is_video(Path(source)) for source in config.sources)
-        for name in ("max_frames", "duration"):
-            if getattr(config, name) is not None and not moving:
-                raise ConfigError("requires a camera, a stream or a video", field=name)
+        _check_pictures(config)
+    if config.unordered and config.workers == 1:
+        raise ConfigError("requires --workers of 2 or more", field="unordered")
     if config.null and "-" not in config.sources:
         raise ConfigError("requires a list on standard input: -", field="null")
+
+
+def _check_pictures(config: InferValues) -> None:
+    """Check that nothing is set that only a sequence of frames has, unless a source is one."""
+    for name in ("max_frames", "duration"):
+        if getattr(config, name) is not None and not _has_frames(config.sources):
+            raise ConfigError("requires a camera, a stream or a video", field=name)
+
+
+def check_given(given: Container[str], sources: Sequence[str]) -> None:
+    """Check options that a settings file may have for its camera while pictures are read.
+
+    Args:
+        given: names of the options that are given beside the settings.
+        sources: files and folders that are read; none for a camera.
+
+    Raises:
+        ConfigError: one of them has no effect.
+    """
+    for name in ("hold", "every_frame"):
+        if name in given and sources and not _has_frames(sources):
+            raise ConfigError("requires a camera, a stream or a video", field=name)
+    if "hold" in given and "every_frame" in given:
+        raise ConfigError("cannot be combined with --every-frame", field="hold")
+
+
+def _has_frames(sources: Sequence[str]) -> bool:
+    return any(source == "-" or is_video(Path(source)) for source in sources)
 
 
 def check_still(config: InferValues) -> None:
@@ -155,7 +186,8 @@ def _check_outputs(config: InferValues) -> None:
             raise ConfigError(f"must be a folder, got the file {path}", field=field)
         other = taken.setdefault(real, field)
         if other != field:
-            raise ConfigError(f"must not be the same as {other}, got {path}", field=field)
+            same = f"must not be the same as --{other.replace('_', '-')}, got {path}"
+            raise ConfigError(same, field=field)
 
 
 def _check_format(config: InferValues) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from digitkit.errors import ConfigError
-from digitkit.inference.infer_checks import TABLE_SUFFIXES, check_infer, check_sources
+from digitkit.inference.infer_checks import TABLE_SUFFIXES, check_given, check_infer, check_sources
 from digitkit.inference.infer_values import InferValues
 from digitkit.inference.parsing import only_given
 from digitkit.sources.urls import is_address, is_stream
@@ -58,6 +58,7 @@ class InferConfig(InferValues):
                     field="sources",
                 )
             chosen["camera"], sources = sources[0], ()
+        check_given(chosen, sources)
         values = dict(settings or {})
         reads_files = bool(sources) or "watch" in chosen
         dropped = ["camera", "size", "fps", "retry"] if reads_files else []
