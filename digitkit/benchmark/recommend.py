@@ -12,7 +12,7 @@ from digitkit.benchmark.report import BenchReport
 from digitkit.benchmark.units import format_threads
 from digitkit.benchmark.variants import MeasuredVariant
 from digitkit.choices import Precision
-from digitkit.errors import ConfigError, GateError, ReportError, at_least
+from digitkit.errors import ConfigError, GateError, ReportError, check_positive
 from digitkit.models.profiles import Profile, check_shipped
 
 MAX_ACCURACY_DROP = 0.001
@@ -46,7 +46,7 @@ class RecommendConfig:
     def __post_init__(self) -> None:
         """Refuse limits that are out of range."""
         if self.max_latency is not None:
-            at_least("max_latency", self.max_latency, 0)
+            check_positive("max_latency", self.max_latency)
         drop = self.max_accuracy_drop
         if drop is not None and not 0 <= drop <= 1:
             raise ConfigError(f"must be from 0 to 1, got {drop:g}", field="max_accuracy_drop")

@@ -67,7 +67,9 @@ def command(
             else:
                 yield one
 
-    _print_summary(out, add_corrections(out, read()))
+    converted = add_corrections(out, read())
+    if converted.corrections or not failed:
+        _print_summary(out, converted)
     if failed:
         raise typer.Exit(SOME_FAILED)
 

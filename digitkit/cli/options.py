@@ -41,8 +41,8 @@ ModelArgument = Annotated[
 PrecisionOption = Annotated[
     PrecisionChoice,
     typer.Option(
-        help="Which file of a shipped model; auto: the one that digitkit bench --save found to be "
-        "fastest here, else int8."
+        help="Which file of a shipped model; auto: what digitkit bench --recommend --save chose "
+        "for this device, else int8."
     ),
 ]
 InputScaleOption = Annotated[

@@ -102,6 +102,12 @@ def make_session(path: Path, threads: int = 1) -> Session:
         _ = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         size = path.stat().st_size if path.exists() else 0
+        if type(error).__name__ == "InvalidProtobuf":  # which ONNX Runtime does not export
+            raise ModelError(
+                f"is not an ONNX model ({size:,} bytes)",
+                subject=str(path),
+                hint="name an .onnx file, or a shipped model",
+            ) from error
         raise ModelError(
             f"ONNX Runtime {ort.__version__} cannot load it ({size} bytes): {one_line(error)}",
             subject=str(path),

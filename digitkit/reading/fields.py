@@ -142,6 +142,9 @@ def _check_elements(pattern: str, quoted: str) -> bool:
         if element is None:
             length = 2 if pattern[position] == "\\" else 1
             unknown = _quote(pattern[position : position + length])
+            end = {"[": "]", "{": "}"}.get(pattern[position])
+            if end and end not in pattern[position:]:
+                raise _pattern_error(f"{quoted}: {unknown} is not closed", f"add {end}")
             raise _pattern_error(
                 f"{quoted}: {unknown} matches no digit", r"use digits, such as [1-9]\d{3}"
             )

@@ -225,7 +225,7 @@ def get_recipe(name: str) -> Recipe:
         RecipeError: it does not exist; similar names are listed.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.4)
+        near = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(RECIPES)}"
         raise RecipeError(f"recipe {name!r} does not exist", hint=hint)
     return RECIPES[name]

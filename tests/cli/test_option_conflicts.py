@@ -1,0 +1,64 @@
+"""Options that have no effect, or that contradict each other, and outputs that cannot be."""
+
+import pytest
+from support.cli import one_error_line, run
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--hold", 3), "--hold requires a camera, a stream or a video"),
+        (("--every-frame",), "--every-frame requires a camera, a stream or a video"),
+        (("--unordered",), "--unordered requires --workers of 2 or more"),
+        (("--mode", "digit", "--gap", 1), "--gap cannot be combined with --mode digit"),
+        (
+            ("--mode", "digit", "--expect", 4),
+            "--expect must be 1 with --mode digit; each image is read as one digit",
+        ),
+        (("--pattern", "[0-9"), "--pattern '[0-9': '[' is not closed; add ]"),
+        (("--pattern", r"\d{4"), r"--pattern '\d{4': '{' is not closed; add }"),
+    ],
+)
+def test_options_without_effect_are_refused(digit_file, options, line):
+    assert line in one_error_line(run("infer", digit_file(1), *options), 2)
+
+
+def test_hold_goes_with_tracked_frames_only():
+    result = run("infer", "clip.avi", "--every-frame", "--hold", 3)
+    assert "--hold cannot be combined with --every-frame" in one_error_line(result, 2)
+
+
+def test_the_other_option_of_a_path_that_is_taken_is_named_as_it_is_typed(digit_file, tmp_path):
+    folder = tmp_path / "seen"
+    result = run("infer", digit_file(1), "--annotate", folder, "--explain", folder)
+    line = one_error_line(result, 2)
+    assert "--explain must not be the same as --annotate" in line or (
+        "--annotate must not be the same as --explain" in line
+    )
+
+
+def test_an_output_that_cannot_be_written_is_a_usage_error(tmp_path):
+    """Nothing was measured yet."""
+    assert "is a folder" in one_error_line(run("bench", "--json", tmp_path, "--quick"), 2)
+
+
+@pytest.mark.parametrize("command", [("inspect",), ("infer", "--model")])
+def test_a_file_that_is_no_model_is_called_that(tmp_path, digit_file, command):
+    path = tmp_path / "page.onnx"
+    path.write_bytes(b"\xff" * 100)
+    result = run(*command, path, *([digit_file(1)] if len(command) > 1 else []))
+    assert "page.onnx: is not an ONNX model (100 bytes)" in one_error_line(result, 2)
+
+
+def test_a_binary_file_is_no_file_of_corrections(tmp_path):
+    path = tmp_path / "page.jpg"
+    path.write_bytes(b"\xff\xd8\x00\n{\n\x00{\n" * 20)
+    result = run("corrections", path, "--out", tmp_path / "corrections")
+    assert "is not a file of corrections" in one_error_line(result, 1)
+    assert not result.stdout
+
+
+def test_the_blank_form_is_not_read_for_a_template_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run("form", "new", "blank.png", "--out", tmp_path / "file" / "form.toml")
+    assert one_error_line(result, 2)
