@@ -17,7 +17,7 @@ UNITS = {"million": 10**6, "GB": 10**9, "MB": 10**6, "kB": 1000, "KiB": 1 << 10,
 SEVERAL_VALUES = {"MAXIMA", "VideoSink", "_RANGES", "RotatingOutput", "ServeOptions"}
 """Names in the table that are no single number."""
 
-IN_WORDS = {"MAX_VIDEO_BYTES", "LONGEST_PAUSE", "CAMERA_TIMEOUT"}
+IN_WORDS = {"MAX_VIDEO_BYTES", "MAX_PAUSE", "CAMERA_TIMEOUT"}
 """Numbers that the table states, but not at the beginning of a part of their own."""
 
 
