@@ -22,7 +22,7 @@ from digitkit.forms.template import refuse_to_replace
 from digitkit.forms.template_file import MAX_FIELDS, load_templates, template_text
 from digitkit.images.cv import cv2
 from digitkit.images.encode import encode_png
-from digitkit.images.grey import resize_to
+from digitkit.images.grey import reduce_to
 from digitkit.reading.confidence import format_confidence
 from digitkit.sources.files import load_frame
 from digitkit.system import atomic
@@ -88,7 +88,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
             raise ConfigError(f"{path} exists; choose another name, or --overwrite", field="out")
     atomic.check_writable(out)
     page = straighten(load_frame(blank).grey.halved(0))
-    page = resize_to(page, min(1.0, READ_SIDE / max(page.shape)))
+    page = reduce_to(page, READ_SIDE)
     paper, smooth = _find_paper(page)
     white = np.asarray(cv2.divide(page, smooth, scale=255 * WHITE), np.uint8)
     fields = propose_fields(white)

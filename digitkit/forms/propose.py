@@ -17,7 +17,7 @@ from digitkit.boxes import bounding_box, intersects
 from digitkit.forms.template import FormField
 from digitkit.forms.template_file import MAX_CELLS
 from digitkit.images.cv import cv2
-from digitkit.images.masks import connected_components, open_mask
+from digitkit.images.masks import connected_components, find_runs, open_mask
 
 DARK, FAINT = 20, 8
 """Darkness from which a pixel is print, and from which it may be of a line, 0–255."""
@@ -231,8 +231,8 @@ def _has_room(dark: U8, box: _Cell) -> bool:
 
 def _longest_free(is_print: npt.NDArray[np.bool_]) -> int:
     """Length of the longest run without print."""
-    edges = np.flatnonzero(np.concatenate([[True], is_print, [True]]))
-    return int(np.diff(edges).max()) - 1
+    starts, ends = find_runs(~is_print).T
+    return int((ends - starts).max(initial=0))
 
 
 def _find_write_lines(
@@ -337,11 +337,7 @@ def _divide_box(thick: U8, dotted: U8, horizontal: U8, box: _Cell) -> list[_Cell
 def _divide(rises: npt.NDArray[np.bool_], box: Box, side: int) -> list[_Cell]:
     """The even cells of a box, or of the room above a line, between what rises in its columns."""
     x, y, w, h = box
-    starts, ends = (
-        np.flatnonzero(np.diff(rises.astype(np.int8), prepend=0, append=0) == way)
-        for way in (1, -1)
-    )
-    ticks = (starts + ends) / 2
+    ticks = find_runs(rises).sum(1) / 2
     margin = MIN_WIDTH * side / 2
     edges = [0, *ticks[(ticks > margin) & (ticks < w - margin)].tolist(), w]
     cells = [_Cell(round(x + left), y, round(right - left), h) for left, right in pairwise(edges)]

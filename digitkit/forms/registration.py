@@ -22,7 +22,7 @@ from digitkit.arrays import F32, F64, U8, Box
 from digitkit.forms.geometry import Placement, are_inside, fit_bend
 from digitkit.forms.markers import Markers
 from digitkit.images.cv import cv2
-from digitkit.images.grey import GreyImage, resize_to
+from digitkit.images.grey import GreyImage, reduce_to, resize_to
 
 FINE_SIDE = 877
 """Longer side of the reference where parts of it are looked for, pixels: A4 at 75 dots per inch."""
@@ -162,7 +162,7 @@ found otherwise."""
 def find_features(image: GreyImage, kind: str, side: int) -> Features:
     """The features of a picture reduced to a longer side."""
     grey = image.halved(image.halvings_to(2 * side, least=0))
-    grey = resize_to(grey, min(1.0, side / max(grey.shape)))
+    grey = reduce_to(grey, side)
     if min(grey.shape) < MIN_PICTURE:
         return Features(np.empty((0, 2)), None)
     library: Any = cv2  # whose type hints lack both

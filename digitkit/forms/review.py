@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from digitkit.forms.form import CROP_MARGIN
 from digitkit.forms.results import FieldReading, FormReading
-from digitkit.images.grey import resize_to
+from digitkit.images.grey import reduce_to
 from digitkit.sinks.review import MAX_CROP, ReviewItem
 
 
@@ -20,7 +20,7 @@ def field_items(reading: FormReading) -> list[ReviewItem]:
 
 def _to_item(reading: FormReading, one: FieldReading) -> ReviewItem:
     assert one.crop is not None
-    crop = resize_to(one.crop, min(1.0, MAX_CROP / max(one.crop.shape)))
+    crop = reduce_to(one.crop, MAX_CROP)
     height, width = crop.shape
     room = min(round(height * CROP_MARGIN / (1 + 2 * CROP_MARGIN)), (width - 1) // 2)
     return ReviewItem(

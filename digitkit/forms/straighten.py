@@ -7,7 +7,7 @@ import numpy as np
 from digitkit.arrays import F32, F64, U8
 from digitkit.forms.page_detection import find_page, row_profile
 from digitkit.images.cv import cv2
-from digitkit.images.grey import resize_to
+from digitkit.images.grey import reduce_to
 
 SHAPES = (2**0.5, 2**-0.5, 11 / 8.5, 8.5 / 11)
 """Usual ratios of a page's height to its width: A4 and Letter, upright and landscape."""
@@ -67,7 +67,7 @@ def _find_skew(grey: U8) -> float:
     The angle at which the profile of its rows varies most (Postl, Detection of linear oblique
     structures and skew scan in digitized documents, 1986).
     """
-    small = resize_to(grey, min(1.0, SKEW_SIDE / max(grey.shape)))
+    small = reduce_to(grey, SKEW_SIDE)
     window = np.ones((15, 15), np.uint8)
     dark = np.asarray(cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, window), np.uint8)
     size = (dark.shape[1], dark.shape[0])

@@ -112,6 +112,11 @@ def resize_to(image: U8, ratio: float) -> U8:
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 
+def reduce_to(image: U8, side: int) -> U8:
+    """An image, uint8 ``[h, w]`` or ``[h, w, 3]``, reduced to a longer side; smaller ones stay."""
+    return resize_to(image, min(1.0, side / max(image.shape[:2])))
+
+
 def halve(grey: U8) -> U8:
     """Halve an image, uint8 ``[h, w]``; without the last row or column of an odd number."""
     height, width = (max(1, side // 2) for side in grey.shape)

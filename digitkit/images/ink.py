@@ -6,6 +6,7 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
+from digitkit.images.grey import reduce_to
 
 WORK_SIDE = 160
 """An image of one digit is reduced to this side before its ink is extracted, pixels."""
@@ -27,11 +28,7 @@ def extract_ink(grey: U8) -> U8:
     Returns:
         uint8 ``[h, w]``, reduced to at most `WORK_SIDE`.
     """
-    height, width = grey.shape
-    ratio = WORK_SIDE / max(height, width)
-    if ratio < 1:
-        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    grey = reduce_to(grey, WORK_SIDE)
     mask = _otsu_mask(grey)
     ink = grey
     if _paper_is_bright(mask):

@@ -13,6 +13,7 @@ from digitkit.arrays import U8
 from digitkit.errors import ImageError
 from digitkit.images.convert import to_grey
 from digitkit.images.cv import cv2
+from digitkit.images.grey import resize_to
 from digitkit.images.ink import extract_ink
 
 NORMAL_FORM_VERSION = 1
@@ -78,15 +79,11 @@ def normal_form(ink: U8) -> U8:
         if abs(mx - _CENTRE) <= 0.6 and abs(my - _CENTRE) <= 0.6:
             return ink
     crop = _widen_strokes(ink[y : y + height, x : x + width])
-    height, width = crop.shape
-    ratio = BOX / max(height, width)
-    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-    how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC
-    small = cv2.resize(crop, size, interpolation=how)
+    small = resize_to(crop, BOX / max(crop.shape))
     peak = cv2.minMaxLoc(small)[1]
     if 0 < peak < 255:
-        small = cv2.convertScaleAbs(small, alpha=255 / peak)
-    return _place_centred(small)  # type: ignore[arg-type]
+        small = np.asarray(cv2.convertScaleAbs(small, alpha=255 / peak), np.uint8)
+    return _place_centred(small)
 
 
 def _centre_of_mass(ink: U8) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from digitkit.arrays import F32, F64, I32, U8
 from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.images.masks import find_runs
 from digitkit.reading.detections import Detection, ink_box, quantile
 from digitkit.reading.detector import INK_STRIDE
 from digitkit.reading.scales import Candidate, Scale
@@ -272,9 +273,8 @@ def _count_cut_sides(ink: U8, at_border: tuple[bool, bool, bool, bool]) -> int:
     for is_border, side in zip(at_border, sides, strict=True):
         if not is_border or not side[0].any():
             continue
-        ends = np.flatnonzero(np.diff(np.r_[False, side[0], False]))
-        for start, end in ends.reshape(-1, 2):
-            length = int(end - start)
+        for start, end in find_runs(side[0]).tolist():
+            length = end - start
             # How deep the stroke goes straight in, and how wide it is there.
             depth = float(
                 np.argmin(np.vstack([side[:, start:end], [[False] * length]]), axis=0).mean()

@@ -17,6 +17,7 @@ from digitkit.arrays import U8
 from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
+from digitkit.images.masks import find_runs
 from digitkit.reading.results import Digit, Mark
 
 MARGIN = 0.1
@@ -72,9 +73,9 @@ def _ends_there(levels: npt.NDArray[np.int16], limit: float) -> bool:
     is_ink = levels[0] > limit
     if is_ink.mean() > MAX_BORDER_INK:
         return False
-    edges = np.flatnonzero(np.diff(is_ink, prepend=False, append=False)).reshape(-1, 2)
     return all(
-        levels[0, start:end].max() <= SOFT * levels[1:, start:end].max() for start, end in edges
+        levels[0, start:end].max() <= SOFT * levels[1:, start:end].max()
+        for start, end in find_runs(is_ink).tolist()
     )
 
 

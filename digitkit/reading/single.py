@@ -10,7 +10,7 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
-from digitkit.images.grey import GreyImage, resize_to
+from digitkit.images.grey import GreyImage, reduce_to
 from digitkit.images.ink import WORK_SIDE, separability
 from digitkit.images.masks import connected_components
 from digitkit.models.classifier import Prediction
@@ -156,4 +156,4 @@ def fills(detection: Detection, image: GreyImage) -> bool:
 
 def _pixels(image: GreyImage) -> U8:
     """The image as both of its measures see it: at most `WORK_SIDE` large, uint8 ``[h, w]``."""
-    return resize_to(image.reduced, min(1.0, WORK_SIDE / max(image.reduced.shape)))
+    return reduce_to(image.reduced, WORK_SIDE)
