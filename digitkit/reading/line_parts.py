@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from digitkit.arrays import U8
 from digitkit.reading.lines import Line
-from digitkit.reading.parts import is_one_per_box
+from digitkit.reading.parts import MIN_TICKS, is_one_per_box
 from digitkit.reading.shapes import MIN_DASH, POINT_CENTRE, Shape
 from digitkit.reading.strips import PlacedDigit, Strip
 
@@ -50,8 +50,9 @@ def split_lines(
     vertical = [shape for shape in vertical if shape not in sides]
     others = [shape for shape in others if shape not in sides]
     middles = [each.left + each.ink.shape[1] / 2 for each in placed if each.member.digit.accepted]
-    if not is_one_per_box([side.centre_x * strip.unit for side in sides], middles):
-        vertical, sides = vertical + sides, []  # of the cells of a table
+    edges = [side.centre_x * strip.unit for side in sides]
+    if len(sides) < MIN_TICKS or not is_one_per_box(edges, middles):
+        vertical, sides = vertical + sides, []  # of the cells of a table, or a bar
     return vertical, sides, others
 
 

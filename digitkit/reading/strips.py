@@ -231,7 +231,10 @@ class Strip(RowGeometry):
             np.asarray((end + (out if below else -out)) * unit, np.float64),
         )[0].astype(np.float64)
         is_line = np.abs(across) <= max(shape.width / 2, step / 2)
-        contrast = np.abs(pixels[:, is_line].mean(1)[:, None] - pixels[:, [0, -1]]).max(1)
+        line = pixels[:, is_line].mean(1)
+        # Against most of the paper: where a line crosses another one, there is ink beside it, too.
+        paper = [np.median(pixels[part][:, [0, -1]]) for part in (out < 0, out > 0)]
+        contrast = np.abs(line - np.where(out < 0, *paper))
         is_faded = (out > 0) & (contrast < FADED * np.median(contrast[out < 0]))
         return any((end - start) * step >= MIN_END for start, end in find_runs(is_faded).tolist())
 

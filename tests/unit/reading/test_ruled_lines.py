@@ -131,17 +131,25 @@ def test_boxes_of_several_rows_do_not_separate(reader, one_of_each, room, step):
     assert [(number.text, number.complete) for number in numbers] == [("2845", True)] * 3
 
 
-@pytest.mark.parametrize("room", [12, 20])
-def test_the_lines_of_a_table_of_single_digits_separate(reader, one_of_each, room):
+@pytest.mark.parametrize("reach", [1.7, 2.2, 2.8])
+def test_a_lone_bar_between_numbers_separates(reader, one_of_each, reach):
+    image = write("28 42", one_of_each, height=300, step=48)
+    half = round(reach * 43 / 2)
+    cv2.line(image, (154, 150 - half), (154, 150 + half), 50, 4, cv2.LINE_AA)
+    assert {number.text for number in reader.read(image).numbers if number.complete} == {"28", "42"}
+
+
+@pytest.mark.parametrize(("room", "thick"), [(12, 2), (20, 2), (20, 9)])
+def test_the_lines_of_a_table_of_single_digits_separate(reader, one_of_each, room, thick):
     image = write("2845", one_of_each, step=66)
     _, top, _, bottom = around(image)
     row = image[top - room : bottom + room]
     page = cv2.copyMakeBorder(np.vstack([row] * 3), *[40] * 4, cv2.BORDER_CONSTANT, value=235)
     height = len(row)
     for x in range(67, 67 + 5 * 66, 66):
-        cv2.line(page, (x, 40), (x, 40 + 3 * height), 50, 2)
+        cv2.line(page, (x, 40), (x, 40 + 3 * height), 50, thick)
     for y in range(40, 41 + 3 * height, height):
-        cv2.line(page, (67, y), (67 + 4 * 66, y), 50, 2)
+        cv2.line(page, (67, y), (67 + 4 * 66, y), 50, thick)
     assert reader.read(page).text == "\n".join(["2 8 4 5"] * 3)
 
 
