@@ -116,7 +116,9 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
         is_first = before is None or before.kind == "line"
         return part.kind == "digit" and gap <= (FAR_MINUS if is_first else NEAR_MINUS)
     if "ink" not in (part.kind, last.kind):
-        return gap < limit or are_in_neighbouring_boxes(last, part)
+        if last.cell is not None and part.cell is not None:
+            return are_in_neighbouring_boxes(last, part) or last.cell == part.cell
+        return gap < limit
     # What is between two digits of a number belongs to it as well.
     digits = [each for each in group if each.kind == "digit"]
     within = part.kind == "digit" and digits and digits[-1].gap_to(part) < limit

@@ -88,7 +88,10 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
     """
     if len(number.digits) < 4 or number.signs:
         return []
-    if any(mark.kind == "side" and mark.row == number.row for mark in marks):
+    boxes = [digit.row_box for digit in number.digits]
+    left, right = min(x for x, *_ in boxes), max(x + w for x, _, w, _ in boxes)
+    sides = (mark for mark in marks if mark.kind == "side" and mark.row == number.row)
+    if any(left < mark.row_box[0] < right for mark in sides):
         return []
     height = measure_height(number.digits)
     gaps = digit_gaps(place_parts(number.row, number.digits, (), height))

@@ -30,6 +30,9 @@ MIN_TICKS, UNEVEN = 3, 0.34
 """Boxes of a form for one digit each have at least so many sides, and each is as wide as the
 narrowest, or a multiple of it, up to this part of its width."""
 
+MAX_BOX = 2.5
+"""Maximum width of a box for one digit, in heights."""
+
 SAME_LINE, NEAR_ROW = 0.25, 3.0
 """A table's line is that far aside in a row that is that far away, at most, in heights."""
 
@@ -105,7 +108,6 @@ def place_parts(
     sides = [_middle(mark.row_box) for mark in own if mark.kind == "side"]
     own = [mark for mark in own if mark.kind != "side"]
     if _are_ticks(own, others, accepted, height):
-        sides += [_middle(mark.row_box) for mark in own if mark.kind == "line"]
         own = [mark for mark in own if mark.kind != "line"]
     sides = _merge(sides, height)
     signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
@@ -117,7 +119,7 @@ def place_parts(
             box[0] / height,
             (box[0] + box[2]) / height,
             is_tall=box[3] >= MIN_DIGIT_HEIGHT * height or (isinstance(item, Mark) and item.cut),
-            cell=_find_cell(_middle(box), sides),
+            cell=_find_cell(_middle(box), sides, height),
         )
         for item in items
         for box in (item.row_box,)
@@ -180,21 +182,26 @@ def _merge(lines: Iterable[float], height: float) -> list[float]:
     return [x for i, x in enumerate(ordered) if not i or x - ordered[i - 1] > SAME_LINE * height]
 
 
-def _find_cell(x: float, sides: Sequence[float]) -> int | None:
+def _find_cell(x: float, sides: Sequence[float], height: float) -> int | None:
     """The number of the box that a place is in, from the left; None outside of them.
 
-    Boxes that are a multiple of the narrowest one are several, of which sides were not seen.
+    Boxes that are a multiple of the usual one are several, of which sides were not seen. A space
+    between two groups of boxes counts as an empty box.
 
     Args:
         x: of the place.
         sides: x coordinates of the boxes' sides, rising.
+        height: of digits, pixels; boxes that are too wide for one digit are none.
     """
     if len(sides) < MIN_TICKS:
         return None
-    narrowest = min(right - left for left, right in pairwise(sides))
+    widths = sorted(right - left for left, right in pairwise(sides))
+    usual = widths[(len(widths) - 1) // 2]
+    if usual > MAX_BOX * height:
+        return None
     number = 0
     for left, right in pairwise(sides):
-        count = max(1, round((right - left) / narrowest))
+        count = max(1, round((right - left) / usual))
         if left <= x < right:
             return number + int(count * (x - left) / (right - left))
         number += count
@@ -265,9 +272,5 @@ def _is_same(a: Box, b: Box) -> bool:
 
 
 def digit_gaps(parts: Sequence[Part]) -> list[float]:
-    """The gaps between neighbours that are both digits, but for those in neighbouring boxes."""
-    return [
-        a.gap_to(b)
-        for a, b in pairwise(parts)
-        if a.kind == b.kind == "digit" and not are_in_neighbouring_boxes(a, b)
-    ]
+    """The gaps between neighbours that are both digits."""
+    return [a.gap_to(b) for a, b in pairwise(parts) if a.kind == b.kind == "digit"]

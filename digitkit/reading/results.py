@@ -67,8 +67,7 @@ class Digit:
 MarkKind = Literal["point", "comma", "dash", "sign", "line", "side", "letter", "ink"]
 """What a `Mark` is: a point on the line, or a comma; a short horizontal stroke; another sign, such
 as a plus, a colon or a slash; a ruled line across the row; a side of a box for one digit, as in a
-form; what is surely no digit, such as the
-letters of a unit; or ink that cannot be read."""
+form; what is surely no digit, such as the letters of a unit; or ink that cannot be read."""
 
 
 @dataclass(frozen=True)

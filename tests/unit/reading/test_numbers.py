@@ -377,7 +377,7 @@ def test_rows_are_numbered_from_the_top_whatever_was_accepted_when():
     assert [digit.row for digit in left] == [0, 1]  # nothing is left in row 1
 
 
-KINDS: list[MarkKind] = ["point", "comma", "dash", "sign", "line", "letter", "ink"]
+KINDS: list[MarkKind] = ["point", "comma", "dash", "sign", "line", "side", "letter", "ink"]
 
 
 @st.composite
@@ -518,11 +518,33 @@ def test_the_boxes_of_a_form_for_one_digit_each_do_not_separate(text, lines, exp
         ((0, 1, 2), (0, 2, 3), ["758"]),  # one side was not seen
         ((0, 1, 3), (0, 1, 2, 3), ["75", "8"]),  # the last digit is in no box
         ((0, 1, 3), (0, 1, 2, 3, 4), ["75", "8"]),  # a box is empty
-        ((0, 1, 2), (), ["7", "5", "8"]),
+        ((0, 1, 2), (), ["7", "58"]),
     ],
 )
 def test_digits_in_neighbouring_boxes_are_one_number(places, sides, expected):
-    """However far they are apart."""
-    digits = [sure(int(d), 180 * place) for d, place in zip("758", places, strict=True)]
-    marks = [mark("side", 180 * place - 76, 40, 2, 90) for place in sides]
+    """Though one is at the left end of its box, and the next at the right end."""
+    lefts = [140 * place + 70 * (place == 1) for place in places]
+    digits = [sure(int(d), x) for d, x in zip("758", lefts, strict=True)]
+    marks = [mark("side", 140 * place - 20, 40, 2, 90) for place in sides]
     assert texts(digits, *marks) == expected
+
+
+@pytest.mark.parametrize("space", [20, 50, 90])
+def test_groups_of_boxes_are_numbers_of_their_own(space):
+    """As for a date: the space between two groups is narrower than a box, or wider."""
+    edges, digits = [0], []
+    for i, digit in enumerate("12052026"):
+        if i in (2, 4):
+            edges.append(edges[-1] + space)
+        digits.append(sure(int(digit), edges[-1] + 22))
+        edges.append(edges[-1] + 75)
+    sides = [mark("side", x, 40, 2, 90) for x in edges]
+    assert texts(digits, *sides) == ["12", "05", "2026"]
+
+
+def test_boxes_beside_a_number_leave_its_doubts():
+    digits = [*in_a_row("4217"), *in_a_row("35", start=600)]
+    digits[2:4] = [replace(each, box=(each.box[0] + 14, *each.box[1:])) for each in digits[2:4]]
+    sides = [mark("side", x, 40, 2, 90) for x in (590, 635, 680)]
+    number, _ = find_numbers(digits, sides)
+    assert number.reasons == ("the gap after digit 2 may be between two numbers",)
