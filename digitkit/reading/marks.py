@@ -164,17 +164,19 @@ def _find_in(line: Line, members: Sequence[RowDigit]) -> list[Mark]:
     for member in own:
         if not member.digit.accepted:
             marks += _reclassify(strip, member)
-    return marks + _find_touching_points(line, marks)
+    return marks + _find_touching_points(line, taken, marks)
 
 
-def _find_touching_points(line: Line, marks: Sequence[Mark]) -> list[Mark]:
+def _find_touching_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
     """The points and commas that touch the foot of a digit, which took them with it.
 
     Args:
         line: the row.
+        taken: the strokes of digits, uint8 ``[height, width]``, 0 or 1.
         marks: what is known already in it.
     """
     strip, mask = line.strip, line.ink.mask
+    touching = np.unique(line.ink.labels[taken > 0])
     top = round((TOUCHING_TOP - strip.top / strip.digit_height) * strip.unit)
     is_low = np.asarray(mask[top:].any(0) & ~mask[:top].any(0))
     known = [strip.x_of(mark.box) for mark in marks if mark.kind not in ("line", "side")]
@@ -188,6 +190,10 @@ def _find_touching_points(line: Line, marks: Sequence[Mark]) -> list[Mark]:
                 _, y, _, height = cv2.boundingRect(mask[top:, start:end])
                 ink = mask[top + y : top + y + height, start:end]
                 shape = strip.shape_of(ink, start, top + y)
+                labels = line.ink.labels[top + y : top + y + height, start:end][ink > 0]
+                touches = bool(np.isin(labels, touching).any())
+                if not touches or strip.strength(line.ink, shape) < FAINT:
+                    continue
                 # It may lean as a part of the digit's foot is in it, too.
                 is_long = shape.height > shape.width + LONGER
                 hangs = is_long or shape.top + shape.height > BELOW_LINE

@@ -448,3 +448,21 @@ def test_low_ink_at_a_digit_is_a_point_where_the_row_shows_one(
 
     change_row(show)
     assert reader.read(image).text == text
+
+
+@pytest.mark.parametrize(("away", "grey"), [(9, 47), (9, 190)], ids=["dark", "pale"])
+def test_a_dot_apart_from_digits_is_judged_by_its_shape(
+    reader, one_of_each, change_row, away, grey
+):
+    """That the row is half sure does not make a point of what is pale."""
+    lefts = (30, 70, 140, 180)
+    image = write_row("2825", one_of_each, lefts)
+    foot = np.flatnonzero((image[88:98, lefts[2] : lefts[3]] < 150).any(0))[0]
+    cv2.circle(image, (lefts[2] + int(foot) - away, 99), 3, grey, -1, cv2.LINE_AA)
+
+    def show(probabilities: np.ndarray) -> None:
+        points = probabilities[POINT]
+        points *= 0.6 / points.max()
+
+    change_row(show)
+    assert (reader.read(image).text == "28.25") == (grey < 150)
