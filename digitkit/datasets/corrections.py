@@ -183,7 +183,7 @@ def read_corrections(path: Path) -> Iterator[Correction | DatasetError]:
         raise InputNotFoundError(f"is not a valid path: {error}", subject=str(path)) from error
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     is_other = any(map(bytes.strip, lines)) and not any(map(_is_object, lines))
-    if is_other or b"\0" in data:
+    if is_other or b"\0" in lines[0]:
         raise DatasetError(
             "is not a file of corrections (JSON lines)",
             subject=str(path),

@@ -61,11 +61,8 @@ def _check_values(config: InferValues) -> None:
         at_least("retry", config.retry, 0)
     if config.gap is not None:
         at_least("gap", config.gap, 0)
-        if config.mode in ("number", "digit"):
-            raise ConfigError(f"cannot be combined with --mode {config.mode}", field="gap")
-    if config.mode == "digit" and config.expect is not None and config.expect > 1:
-        hint = "each image is read as one digit"
-        raise ConfigError("must be 1 with --mode digit", hint=hint, field="expect")
+        if config.mode == "number":
+            raise ConfigError("cannot be combined with --mode number", field="gap")
     if config.min_confidence is not None:
         check_range("min_confidence", config.min_confidence, 0, 1)
     if config.size is not None and not 1 <= min(config.size) <= max(config.size) <= MAX_SIDE:
@@ -100,10 +97,21 @@ def check_sources(config: InferValues) -> None:
     if config.camera is None:
         check_still(config)
         _check_pictures(config)
+    if config.mode == "digit":
+        _check_digit(config)
     if config.unordered and config.workers == 1:
         raise ConfigError("requires --workers of 2 or more", field="unordered")
     if config.null and "-" not in config.sources:
         raise ConfigError("requires a list on standard input: -", field="null")
+
+
+def _check_digit(config: InferValues) -> None:
+    """Check that nothing is set that an image of one digit has not; a service has other modes."""
+    if config.gap is not None:
+        raise ConfigError("cannot be combined with --mode digit", field="gap")
+    if config.expect is not None and config.expect > 1:
+        hint = "each image is read as one digit"
+        raise ConfigError("must be 1 with --mode digit", hint=hint, field="expect")
 
 
 def _check_pictures(config: InferValues) -> None:
@@ -117,21 +125,26 @@ def check_given(given: Container[str], sources: Sequence[str]) -> None:
     """Check options that a settings file may have for its camera while pictures are read.
 
     Args:
-        given: names of the options that are given beside the settings.
+        given: names of the options that are given beside the settings, such as ``watch``.
         sources: files and folders that are read; none for a camera.
 
     Raises:
         ConfigError: one of them has no effect.
     """
     for name in ("hold", "every_frame"):
-        if name in given and sources and not _has_frames(sources):
+        reads_pictures = "watch" in given or (sources and not _has_frames(sources))
+        if name in given and reads_pictures:
             raise ConfigError("requires a camera, a stream or a video", field=name)
     if "hold" in given and "every_frame" in given:
         raise ConfigError("cannot be combined with --every-frame", field="hold")
 
 
 def _has_frames(sources: Sequence[str]) -> bool:
-    return any(source == "-" or is_video(Path(source)) for source in sources)
+    """Whether a source is, or may be, a video; a pattern may match one."""
+    return any(
+        source == "-" or is_video(Path(source)) or not set("*?[").isdisjoint(source)
+        for source in sources
+    )
 
 
 def check_still(config: InferValues) -> None:

@@ -36,8 +36,9 @@ class InferConfig(InferValues):
 
         Images that are named, or a folder that is watched, take the place of the settings' camera
         with what belongs to it, and of its rotating files; an output file takes the place of the
-        rotating files, and its suffix that of their format; a stream has no size, and the mode
-        ``number`` no gap. A stream's URL among the sources is a camera.
+        rotating files, and its suffix that of their format; a stream has no size, the modes
+        ``number`` and ``digit`` no gap, and ``digit`` no number of digits. A stream's URL among the
+        sources is a camera.
 
         Args:
             settings: fields that a settings file sets; None for none.
@@ -70,8 +71,10 @@ class InferConfig(InferValues):
                 dropped.append("format")
         if is_stream(str(chosen.get("camera", ""))):
             dropped.append("size")
-        if chosen.get("mode") == "number":
+        if chosen.get("mode") in ("number", "digit"):
             dropped.append("gap")
+        if chosen.get("mode") == "digit":
+            dropped.append("expect")
         for name in dropped:
             values.pop(name, None)
         return cls(sources=tuple(sources), **(values | chosen))

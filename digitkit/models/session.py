@@ -104,9 +104,9 @@ def make_session(path: Path, threads: int = 1) -> Session:
         size = path.stat().st_size if path.exists() else 0
         if type(error).__name__ == "InvalidProtobuf":  # which ONNX Runtime does not export
             raise ModelError(
-                f"is not an ONNX model ({size:,} bytes)",
+                f"is not an ONNX model, or only a part of one ({size:,} bytes)",
                 subject=str(path),
-                hint="name an .onnx file, or a shipped model",
+                hint="copy it anew, or name another .onnx file or a shipped model",
             ) from error
         raise ModelError(
             f"ONNX Runtime {ort.__version__} cannot load it ({size} bytes): {one_line(error)}",

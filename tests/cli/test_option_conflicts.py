@@ -23,6 +23,25 @@ def test_options_without_effect_are_refused(digit_file, options, line):
     assert line in one_error_line(run("infer", digit_file(1), *options), 2)
 
 
+def test_a_pattern_may_match_videos(digit_file):
+    path = digit_file(1)
+    result = run("infer", f"{path.parent}/*.png", "--hold", 3)
+    assert result.exit_code == 0
+    assert path.name in result.stdout
+
+
+def test_a_watched_folder_has_no_frames(tmp_path):
+    result = run("infer", "--watch", tmp_path, "--output", tmp_path / "o.csv", "--hold", 3)
+    assert "--hold requires a camera" in one_error_line(result, 2)
+
+
+def test_the_settings_of_pages_do_not_stop_another_mode(digit_file, tmp_path):
+    settings = tmp_path / "digitkit.toml"
+    settings.write_text("gap = 1.0\nexpect = 4\n")
+    result = run("infer", digit_file(1), "--config", settings, "--mode", "digit")
+    assert result.exit_code == 0, result.output
+
+
 def test_hold_goes_with_tracked_frames_only():
     result = run("infer", "clip.avi", "--every-frame", "--hold", 3)
     assert "--hold cannot be combined with --every-frame" in one_error_line(result, 2)
@@ -47,7 +66,9 @@ def test_a_file_that_is_no_model_is_called_that(tmp_path, digit_file, command):
     path = tmp_path / "page.onnx"
     path.write_bytes(b"\xff" * 100)
     result = run(*command, path, *([digit_file(1)] if len(command) > 1 else []))
-    assert "page.onnx: is not an ONNX model (100 bytes)" in one_error_line(result, 2)
+    assert "page.onnx: is not an ONNX model, or only a part of one (100 bytes)" in one_error_line(
+        result, 2
+    )
 
 
 def test_a_binary_file_is_no_file_of_corrections(tmp_path):
@@ -56,6 +77,15 @@ def test_a_binary_file_is_no_file_of_corrections(tmp_path):
     result = run("corrections", path, "--out", tmp_path / "corrections")
     assert "is not a file of corrections" in one_error_line(result, 1)
     assert not result.stdout
+
+
+def test_corrections_before_a_torn_end_are_kept(tmp_path):
+    """Of a power cut, zeros may be left at the end of a file."""
+    path = tmp_path / "corrections.jsonl"
+    path.write_bytes(b'{"a": 1}\n' + bytes(64))
+    result = run("corrections", path, "--out", tmp_path / "corrections")
+    assert result.exit_code == 1
+    assert [line.split(":")[2] for line in result.stderr.splitlines()] == ["1", "2"]
 
 
 def test_the_blank_form_is_not_read_for_a_template_that_cannot_be_written(tmp_path):
