@@ -175,6 +175,12 @@ class Writing:
         rest = cv2.subtract(ink, cv2.dilate(lines, np.ones((3, 3), np.uint8)))
         return np.asarray(rest, np.uint8), is_texture
 
+    @property
+    def _ratio(self) -> tuple[float, float]:
+        """Pixels of the image per pixel of its ink, across and down."""
+        height, width = self._ink[0].shape
+        return self._image.shape[1] / width, self._image.shape[0] / height
+
     def is_beside(self, scale: Scale, known: Sequence[Candidate], *, is_resolved: bool) -> bool:
         """Whether there is writing beside what was found at a coarse scale.
 
@@ -186,7 +192,7 @@ class Writing:
         """
         ink, is_texture = self._ink[0].copy(), self._ink[1]
         height, width = ink.shape
-        ratio = self._image.shape[1] / width, self._image.shape[0] / height
+        ratio = self._ratio
         if is_resolved:
             other = cv2.resize(scale.maps.other, (width, height), interpolation=cv2.INTER_LINEAR)
             ink[cv2.dilate(other, np.ones((5, 5), np.uint8)) >= _OTHER] = 0
@@ -199,9 +205,7 @@ class Writing:
 
     def is_block(self, candidate: Candidate) -> bool:
         """Whether what was found is several rows of small writing instead of a digit."""
-        ink = self._ink[0]
-        ratio = self._image.shape[1] / ink.shape[1], self._image.shape[0] / ink.shape[0]
-        part = ink[_place(candidate, ratio, 0)]
+        part = self._ink[0][_place(candidate, self._ratio, 0)]
         heights = connected_components(part)[1][1:, cv2.CC_STAT_HEIGHT]
         return len(heights) > _MAX_PIECES and bool(heights.max() < _MIN_TALLEST * part.shape[0])
 

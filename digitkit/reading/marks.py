@@ -176,29 +176,31 @@ def _find_touching_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[
         marks: what is known already in it.
     """
     strip, mask = line.strip, line.ink.mask
+    known = [strip.x_of(mark.box) for mark in marks if mark.kind not in ("line", "side")]
+    peaks = [
+        peak.x
+        for peak in line.find_points(TOUCHING_POINT)
+        if all(abs(x - peak.x) > SAME * strip.unit for x in known)
+    ]
+    if not peaks:
+        return []
     touching = np.unique(line.ink.labels[taken > 0])
     top = round((TOUCHING_TOP - strip.top / strip.digit_height) * strip.unit)
     is_low = np.asarray(mask[top:].any(0) & ~mask[:top].any(0))
-    known = [strip.x_of(mark.box) for mark in marks if mark.kind not in ("line", "side")]
     found = []
-    for peak in line.find_points(TOUCHING_POINT):
-        if any(abs(x - peak.x) <= SAME * strip.unit for x in known):
+    for start, end in find_runs(is_low).tolist():
+        is_narrow = MIN_POINT_WIDTH <= (end - start) / strip.unit <= COMMA_WIDTH
+        if not (is_narrow and any(start <= x <= end for x in peaks)):
             continue
-        for start, end in find_runs(is_low).tolist():
-            width = (end - start) / strip.unit
-            if start <= peak.x <= end and MIN_POINT_WIDTH <= width <= COMMA_WIDTH:
-                _, y, _, height = cv2.boundingRect(mask[top:, start:end])
-                ink = mask[top + y : top + y + height, start:end]
-                shape = strip.shape_of(ink, start, top + y)
-                labels = line.ink.labels[top + y : top + y + height, start:end][ink > 0]
-                touches = bool(np.isin(labels, touching).any())
-                if not touches or strip.strength(line.ink, shape) < FAINT:
-                    continue
-                # It may lean as a part of the digit's foot is in it, too.
-                is_long = shape.height > shape.width + LONGER
-                hangs = is_long or shape.top + shape.height > BELOW_LINE
-                kind: MarkKind = "comma" if hangs else "point"
-                found.append(strip.to_mark(kind, shape))
+        _, y, _, height = cv2.boundingRect(mask[top:, start:end])
+        place = slice(top + y, top + y + height), slice(start, end)
+        shape = strip.shape_of(mask[place], start, top + y)
+        touches = np.isin(line.ink.labels[place][shape.ink > 0], touching).any()
+        if touches and strip.strength(line.ink, shape) >= FAINT:
+            # It may lean as a part of the digit's foot is in it, too.
+            is_long = shape.height > shape.width + LONGER
+            hangs = is_long or shape.top + shape.height > BELOW_LINE
+            found.append(strip.to_mark("comma" if hangs else "point", shape))
     return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -24,13 +23,7 @@ from digitkit.reading.number_confidence import (
     number_confidence,
     number_features,
 )
-from digitkit.reading.parts import (
-    Part,
-    are_in_neighbouring_boxes,
-    digit_gaps,
-    measure_height,
-    place_parts,
-)
+from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
 from digitkit.reading.spacing import choose_gap, has_columns, number_columns
 
@@ -244,11 +237,7 @@ def _is_legible(parts: Sequence[Part], place: int) -> bool:
 def _features(group: Group, limit: float, height: float) -> F64:
     """What the probability of a number depends on; see `digitkit.reading.number_confidence`."""
     digits = [part.digit for part in group.parts if part.digit]
-    gaps = [
-        a.gap_to(b)
-        for a, b in pairwise(group.parts)
-        if a.kind == b.kind == "digit" and not are_in_neighbouring_boxes(a, b)
-    ]
+    gaps = digit_gaps(group.parts, boxed=False)
     first, last = group.parts[0], group.parts[-1]
     limit = max(limit, MIN_LIMIT)
     room = []

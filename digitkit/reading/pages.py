@@ -200,11 +200,8 @@ def _find_peaks(scale: Scale) -> list[Candidate]:
     candidates = []
     for y, x in zip(ys.tolist(), xs.tolist(), strict=True):
         left, top, right, bottom = maps.reach[:, y, x].tolist()
-        cx, cy, score = (
-            (x + 0.5) * CENTRE_STRIDE,
-            (y + 0.5) * CENTRE_STRIDE,
-            float(maps.centre[y, x]),
-        )
+        cx, cy = (x + 0.5) * CENTRE_STRIDE, (y + 0.5) * CENTRE_STRIDE
+        score = float(maps.centre[y, x])
         height = top + bottom
         known = min(1.0, height / KNOWN_HEIGHTS[0], KNOWN_HEIGHTS[1] / height)
         edges = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -109,7 +110,7 @@ def place_parts(
     own = [mark for mark in own if mark.kind != "side"]
     if _are_ticks(own, others, accepted, height):
         own = [mark for mark in own if mark.kind != "line"]
-    sides = _merge(sides, height)
+    boxes = _find_boxes(_merge(sides, height), height)
     signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
     taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
     items: list[Digit | Mark] = [*taken, *_without_pieces(own, height)]
@@ -119,7 +120,7 @@ def place_parts(
             box[0] / height,
             (box[0] + box[2]) / height,
             is_tall=box[3] >= MIN_DIGIT_HEIGHT * height or (isinstance(item, Mark) and item.cut),
-            cell=_find_cell(_middle(box), sides, height),
+            cell=_find_cell(_middle(box), boxes),
         )
         for item in items
         for box in (item.row_box,)
@@ -182,30 +183,32 @@ def _merge(lines: Iterable[float], height: float) -> list[float]:
     return [x for i, x in enumerate(ordered) if not i or x - ordered[i - 1] > SAME_LINE * height]
 
 
-def _find_cell(x: float, sides: Sequence[float], height: float) -> int | None:
-    """The number of the box that a place is in, from the left; None outside of them.
+def _find_boxes(sides: Sequence[float], height: float) -> list[float]:
+    """The x coordinates of the sides of boxes for one digit each, from the left; empty for none.
 
-    Boxes that are a multiple of the usual one are several, of which sides were not seen. A space
+    What is a multiple of the usual width is several boxes, of which sides were not seen. A space
     between two groups of boxes counts as an empty box.
 
     Args:
-        x: of the place.
-        sides: x coordinates of the boxes' sides, rising.
+        sides: x coordinates of those that were seen, rising.
         height: of digits, pixels; boxes that are too wide for one digit are none.
     """
     if len(sides) < MIN_TICKS:
-        return None
+        return []
     widths = sorted(right - left for left, right in pairwise(sides))
     usual = widths[(len(widths) - 1) // 2]
     if usual > MAX_BOX * height:
-        return None
-    number = 0
+        return []
+    edges = [sides[0]]
     for left, right in pairwise(sides):
         count = max(1, round((right - left) / usual))
-        if left <= x < right:
-            return number + int(count * (x - left) / (right - left))
-        number += count
-    return None
+        edges += [left + (right - left) * i / count for i in range(1, count + 1)]
+    return edges
+
+
+def _find_cell(x: float, edges: Sequence[float]) -> int | None:
+    """The number of the box that a place is in, from the left; None outside of them."""
+    return bisect_right(edges, x) - 1 if edges and edges[0] <= x < edges[-1] else None
 
 
 def _middle(box: Box) -> float:
@@ -271,6 +274,15 @@ def _is_same(a: Box, b: Box) -> bool:
     return 2 * intersection_area(a, b) > max(a[2] * a[3], b[2] * b[3])
 
 
-def digit_gaps(parts: Sequence[Part]) -> list[float]:
-    """The gaps between neighbours that are both digits."""
-    return [a.gap_to(b) for a, b in pairwise(parts) if a.kind == b.kind == "digit"]
+def digit_gaps(parts: Sequence[Part], *, boxed: bool = True) -> list[float]:
+    """The gaps between neighbours that are both digits.
+
+    Args:
+        parts: of a row, from the left.
+        boxed: whether those between neighbouring boxes count, which say nothing of the writing.
+    """
+    return [
+        a.gap_to(b)
+        for a, b in pairwise(parts)
+        if a.kind == b.kind == "digit" and (boxed or not are_in_neighbouring_boxes(a, b))
+    ]
