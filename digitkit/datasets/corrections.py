@@ -159,10 +159,6 @@ def _decode_image(text: str) -> U8:
     return np.asarray(image, np.uint8)
 
 
-def _is_object(line: bytes) -> bool:
-    return line.lstrip().startswith(b"{")
-
-
 def read_corrections(path: Path) -> Iterator[Correction | DatasetError]:
     """Read a corrections file line by line; empty lines are passed over.
 
@@ -182,7 +178,8 @@ def read_corrections(path: Path) -> Iterator[Correction | DatasetError]:
     except ValueError as error:  # a NUL byte inside the name
         raise InputNotFoundError(f"is not a valid path: {error}", subject=str(path)) from error
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    is_other = any(map(bytes.strip, lines)) and not any(map(_is_object, lines))
+    written = [line.lstrip() for line in lines if line.strip()]
+    is_other = bool(written) and not any(line.startswith(b"{") for line in written)
     if is_other or b"\0" in lines[0]:
         raise DatasetError(
             "is not a file of corrections (JSON lines)",

@@ -27,6 +27,8 @@ TEXT_SUFFIXES = (".txt", ".text", ".log")
 TABLE_SUFFIXES = tuple(f".{name}" for name in get_args(OutputFormat) if name != "text")
 """Suffixes of outputs that say which other format they have."""
 
+REQUIRES_FRAMES = "requires a camera, a stream or a video"
+
 MAX_SIDE = 65_536
 """Longest side to request from a camera, pixels."""
 
@@ -118,7 +120,7 @@ def _check_pictures(config: InferValues) -> None:
     """Check that nothing is set that only a sequence of frames has, unless a source is one."""
     for name in ("max_frames", "duration"):
         if getattr(config, name) is not None and not _has_frames(config.sources):
-            raise ConfigError("requires a camera, a stream or a video", field=name)
+            raise ConfigError(REQUIRES_FRAMES, field=name)
 
 
 def check_given(given: Container[str], sources: Sequence[str]) -> None:
@@ -131,10 +133,10 @@ def check_given(given: Container[str], sources: Sequence[str]) -> None:
     Raises:
         ConfigError: one of them has no effect.
     """
-    for name in ("hold", "every_frame"):
-        reads_pictures = "watch" in given or (sources and not _has_frames(sources))
-        if name in given and reads_pictures:
-            raise ConfigError("requires a camera, a stream or a video", field=name)
+    if "watch" in given or (sources and not _has_frames(sources)):
+        for name in ("hold", "every_frame"):
+            if name in given:
+                raise ConfigError(REQUIRES_FRAMES, field=name)
     if "hold" in given and "every_frame" in given:
         raise ConfigError("cannot be combined with --every-frame", field="hold")
 

@@ -71,10 +71,7 @@ class InferConfig(InferValues):
                 dropped.append("format")
         if is_stream(str(chosen.get("camera", ""))):
             dropped.append("size")
-        if chosen.get("mode") in ("number", "digit"):
-            dropped.append("gap")
-        if chosen.get("mode") == "digit":
-            dropped.append("expect")
+        dropped += {"number": ["gap"], "digit": ["gap", "expect"]}.get(chosen.get("mode", ""), [])
         for name in dropped:
             values.pop(name, None)
         return cls(sources=tuple(sources), **(values | chosen))
