@@ -12,8 +12,8 @@ from digitkit.images.masks import connected_components
 from digitkit.reading.detections import quantile
 
 HEIGHTS = (0.5, 1.6)
-"""Minimum and maximum height of ink beside a field that may belong to its number and is no line of
-the print, in heights of the number's digits."""
+"""Minimum and maximum height of ink beside a field that may belong to its number, in heights of the
+number's digits. Lines of the print do not belong to it."""
 
 MAX_LEVEL = 0.3
 """The middle of such ink is at most so far above or below that of the digits, in their heights."""
