@@ -6,10 +6,12 @@ All distances are in heights of the row's digits.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from digitkit.reading.parts import Part, are_in_neighbouring_boxes
+from digitkit.reading.parts import Part, are_in_neighbouring_boxes, digit_gaps
 
 NEAR_INK = 0.4
 """Ink this close to a number belongs to it, or may."""
@@ -53,17 +55,37 @@ FAR_MINUS = 1.3
 """Maximum distance of a dash at the beginning of a row from a number whose minus it may be, in
 heights."""
 
+SPACE, SPACE_FACTOR = 0.35, 2.0
+"""The gap between a whole number and the fraction on its right is at least this wide, in heights,
+and so many times as wide as that to the slash and the usual one between other digits."""
+
+MIN_SLASH_GAP = 0.05
+"""Smaller gaps to a slash count as this wide for `SPACE_FACTOR`, in heights."""
+
 SEPARATORS = ("point", "comma")
 """Kinds of marks that may be decimal separators."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The parts of one number, and what is next to them: None for nothing."""
+    """The parts of one number.
+
+    Attributes:
+        parts: at least one, from the left.
+        before: what is on their left in their row; None for nothing.
+        after: what is on their right.
+        limit: least gap between two numbers of their row, in heights.
+    """
 
     parts: list[Part]
     before: Part | None
     after: Part | None
+    limit: float
+
+    @property
+    def row(self) -> int:
+        """The number of their row."""
+        return self.parts[0].item.row
 
 
 def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
@@ -76,7 +98,7 @@ def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
         if group and not joined and not _continues(group, part, limit, before):
             if _is_spaced(group, part) and group[-1].gap_to(part) >= STOPPED:
                 group = group[:-1]
-            yield Group(group, before, part)
+            yield Group(group, before, part, limit)
             before, group = group[-1], []
         after = parts[i + 1] if i + 1 < len(parts) else None
         if not group and not _begins(part, before, after, limit):
@@ -85,7 +107,41 @@ def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
         else:
             group.append(part)
     if group:
-        yield Group(group, before, None)
+        yield Group(group, before, None, limit)
+
+
+def split_mixed_numbers(groups: Sequence[Group]) -> list[Group]:
+    """Divide each whole number from the numerator that stands beside it, as in ``3 5/7``.
+
+    Args:
+        groups: of all rows of a page.
+    """
+    spaces = [_find_space_at_slash(group) for group in groups]
+    within = Counter(gap for group in groups for gap in digit_gaps(group.parts))
+    others = sorted((within - Counter(gap for gap, _ in filter(None, spaces))).elements())
+    usual = others[(len(others) - 1) // 2] if others else 0.0
+    divided = list[Group]()
+    for group, space in zip(groups, spaces, strict=True):
+        if space and space[0] >= SPACE_FACTOR * usual:
+            _, place = space
+            before, after = group.parts[:place], group.parts[place:]
+            divided.append(replace(group, parts=before, after=after[0]))
+            divided.append(replace(group, parts=after, before=before[-1]))
+        else:
+            divided.append(group)
+    return divided
+
+
+def _find_space_at_slash(group: Group) -> tuple[float, int] | None:
+    """The gap before what may be a numerator in a group of digits, and the numerator's place."""
+    parts, after = group.parts, group.after
+    if after is None or after.kind != "sign" or not after.is_tall:
+        return None
+    if len(parts) < 2 or any(part.kind != "digit" for part in parts):
+        return None
+    *others, space = sorted((a.gap_to(b), i) for i, (a, b) in enumerate(pairwise(parts), 1))
+    close = max(MIN_SLASH_GAP, parts[-1].gap_to(after), *(gap for gap, _ in others))
+    return space if space[0] >= max(SPACE, SPACE_FACTOR * close) else None
 
 
 def _find_ink_within(parts: Sequence[Part], limit: float) -> set[int]:

@@ -14,7 +14,14 @@ import numpy as np
 from digitkit.arrays import F64, Box
 from digitkit.boxes import bounding_box
 from digitkit.reading.confidence import format_confidence
-from digitkit.reading.grouping import BY_POINT, SEPARATORS, SURE_MINUS, Group, group_parts
+from digitkit.reading.grouping import (
+    BY_POINT,
+    SEPARATORS,
+    SURE_MINUS,
+    Group,
+    group_parts,
+    split_mixed_numbers,
+)
 from digitkit.reading.line_reader import SPOILED_DOUBT
 from digitkit.reading.number_checks import flag_numbers
 from digitkit.reading.number_confidence import (
@@ -42,6 +49,11 @@ CENTS_RAISED, SLIM = 0.15, 0.4
 """The last two digits may be cents, whatever their height, if both are less high than all others
 and end at least this far above these, in heights of the lowest. Not if all others are narrower
 than the second number, in their heights: a 1 may be higher."""
+
+STEP, APART = 0.3, 0.3
+"""They may be the numerator of a fraction, as high as the whole number before it, if their middle
+is this far above that of the digit before them and the gap is this wide, in heights of the lowest
+digit before them."""
 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
@@ -123,33 +135,33 @@ def find_candidates(
     parts = {row: place_parts(row, members, marks, heights[row]) for row, members in rows.items()}
     page_gaps = [gap for row in parts.values() for gap in digit_gaps(row)]
     table = has_columns([digit.row_box for digit in digits], [digit.row for digit in digits])
-    numbers: list[Number] = []
-    for row, members in parts.items():
+    groups = list[Group]()
+    for members in parts.values():
         limit = gap
         if limit is None:
             limit = choose_gap(digit_gaps(members), page_gaps, table=table)
-        numbers += [
-            _to_number(group, row, limit, heights[row])
-            for group in group_parts(members, limit)
-            if any(part.digit for part in group.parts)
-        ]
-    return numbers
+        groups += group_parts(members, limit)
+    if gap is None:
+        groups = split_mixed_numbers(groups)
+    return [
+        _to_number(group, heights[group.row])
+        for group in groups
+        if any(part.digit for part in group.parts)
+    ]
 
 
 _TEXT = {"point": ".", "comma": ",", "dash": "-"}
 
 
-def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
+def _to_number(group: Group, height: float) -> Number:
     """The number that a group of a row's parts is.
 
     Args:
         group: the parts.
-        row: number of the row.
-        limit: least gap between two numbers, in heights.
         height: of the row's digits, pixels.
     """
     parts = list(group.parts)
-    if parts[0].kind == "dash" and parts[1].kind != "digit" and not math.isinf(limit):
+    if parts[0].kind == "dash" and parts[1].kind != "digit" and not math.isinf(group.limit):
         parts = parts[1:]
     if parts[-1].kind in SEPARATORS and not _is_near(parts[-1], group.after):
         parts = parts[:-1]  # the full stop of a sentence
@@ -174,13 +186,13 @@ def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
             reasons.append(_describe_ink(parts, place))
     raised = _find_raised([digit.row_box for digit in digits])
     if raised is not None:
-        reasons.append(f"digit {raised + 1} is raised, as in an exponent or in cents")
+        reasons.append(f"digit {raised + 1} is raised, as in an exponent, a fraction or cents")
     if {",", "."} <= {sign for _, sign in signs}:
         reasons.append("it has points and commas: thousands separators are not read")
     is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
     if is_far:
         reasons.append("the dash on its left may be a minus")
-    confidence = number_confidence(_features(replace(group, parts=parts), limit, height))
+    confidence = number_confidence(_features(replace(group, parts=parts), height))
     if not reasons and confidence < MIN_COMPLETE:
         reasons.append(describe_doubt(confidence))
     return Number(
@@ -189,7 +201,7 @@ def _to_number(group: Group, row: int, limit: float, height: float) -> Number:
         complete=not reasons,
         confidence=confidence,
         box=box,
-        row=row,
+        row=group.row,
         column=0,
         digits=digits,
         reasons=tuple(dict.fromkeys(reasons)),
@@ -207,9 +219,13 @@ def _find_raised(boxes: Sequence[Box]) -> int | None:
     """
     for place in range(max(1, len(boxes) - 2), len(boxes)):
         height = min(box[3] for box in boxes[:place])
-        _, top, _, tall = boxes[place - 1]
-        lowest = top + tall / 2 + RAISED * height
-        if all(h < MAX_RAISED_HEIGHT * height and y + h < lowest for _, y, _, h in boxes[place:]):
+        left, top, wide, tall = boxes[place - 1]
+        middle = top + tall / 2
+        lowest, raised = middle + RAISED * height, boxes[place:]
+        if all(h < MAX_RAISED_HEIGHT * height and y + h < lowest for _, y, _, h in raised):
+            return place
+        is_apart = boxes[place][0] - left - wide >= APART * height
+        if is_apart and all(middle - y - h / 2 >= STEP * height for _, y, _, h in raised):
             return place
     before, last = boxes[:-2], boxes[-2:]
     if all(w < SLIM * h for _, _, w, h in before):
@@ -234,12 +250,12 @@ def _is_legible(parts: Sequence[Part], place: int) -> bool:
     return parts[place].kind in SEPARATORS and before and after
 
 
-def _features(group: Group, limit: float, height: float) -> F64:
+def _features(group: Group, height: float) -> F64:
     """What the probability of a number depends on; see `digitkit.reading.number_confidence`."""
     digits = [part.digit for part in group.parts if part.digit]
     gaps = digit_gaps(group.parts, boxed=False)
     first, last = group.parts[0], group.parts[-1]
-    limit = max(limit, MIN_LIMIT)
+    limit = max(group.limit, MIN_LIMIT)
     room = []
     if group.before and group.before.kind in ("digit", "ink"):
         room.append(group.before.gap_to(first) / limit)

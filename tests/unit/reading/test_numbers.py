@@ -86,11 +86,40 @@ def test_a_comma_with_a_space_behind_it_is_that_of_a_list(gap, expected):
 def test_a_small_raised_digit_may_be_an_exponent(top, height, is_raised):
     last = replace(sure(2, 80), box=(80, top, 18, height))
     (number,) = find_numbers([sure(9, 0), sure(4, 40), last])
-    reasons = ("digit 3 is raised, as in an exponent or in cents",) if is_raised else ()
+    reasons = ("digit 3 is raised, as in an exponent, a fraction or cents",) if is_raised else ()
     assert (number.guess, number.reasons) == ("942", reasons)
     # Where others follow on the line, it is a small digit of a number.
     small = replace(last, box=(40, *last.box[1:]))
     assert all(each.complete for each in find_numbers([sure(9, 0), small, sure(4, 68)]))
+
+
+@pytest.mark.parametrize(
+    ("y", "gap", "is_raised"), [(14, 30, True), (40, 30, False), (14, 5, False), (86, 30, False)]
+)
+def test_a_numerator_is_raised(y, gap, is_raised):
+    (number,) = find_numbers([sure(8, 0), sure(5, 30 + gap, y=y)])
+    reasons = ("digit 2 is raised, as in an exponent, a fraction or cents",) if is_raised else ()
+    assert (number.guess, number.reasons) == ("85", reasons)
+
+
+SLASH = mark("sign", 90, 45, 20, 70)
+
+
+@pytest.mark.parametrize(
+    ("whole", "sign", "others", "expected"),
+    [
+        (0, SLASH, (), ["3", "5", "7"]),
+        (30, SLASH, (), ["35", "7"]),  # too close
+        (0, replace(SLASH, box=(110, 45, 20, 70)), (), ["35", "7"]),  # no closer to the slash
+        (0, replace(SLASH, box=(90, 70, 20, 20)), (), ["35", "7"]),  # an operator
+        (0, SLASH, in_a_row("28", gap=28, row=1), ["35", "7", "28"]),  # a wide hand
+        (0, SLASH, in_a_row("28", gap=4, row=1), ["3", "5", "7", "28"]),
+    ],
+)
+def test_a_mixed_number_is_a_whole_number_and_a_fraction(whole, sign, others, expected):
+    digits = [sure(3, whole), sure(5, 58), sure(7, sign.box[0] + 24), *others]
+    assert texts(digits, sign) == expected
+    assert texts(digits, sign, gap=1.0)[0] == "35"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +132,7 @@ def test_underlined_cents_are_raised(bottoms, height, is_raised):
         for x, bottom in zip((80, 120), bottoms, strict=True)
     ]
     (number,) = find_numbers([sure(8, 0), sure(4, 40), *cents])
-    reasons = ("digit 3 is raised, as in an exponent or in cents",) if is_raised else ()
+    reasons = ("digit 3 is raised, as in an exponent, a fraction or cents",) if is_raised else ()
     assert (number.guess, number.reasons) == ("8499", reasons)
 
 
