@@ -21,8 +21,8 @@ from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import MIN_PROBABILITY, Weights, combine
 from digitkit.reading.detections import ClassifiedDetection, Classify, Detection
 from digitkit.reading.grouping import NEAR_INK
-from digitkit.reading.line_reader import POINT, SIGN
-from digitkit.reading.lines import SAME, Line, Peak, match_row, own_peaks
+from digitkit.reading.line_reader import NONE, POINT, SIGN
+from digitkit.reading.lines import CLEAR_SIGN, SAME, Line, Peak, match_row, own_peaks
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import HIGH_STROKE, Shape
@@ -48,6 +48,9 @@ MIN_DIGIT = 0.15
 
 MIN_SIGN = 0.5
 """Ink that is at least as likely a sign is one."""
+
+SIGN_BETWEEN = 0.6
+"""Between two digits a sign is seen where signs and points are at least as likely together."""
 
 MAX_DOUBTED = 0.9
 """Where the row shows a sign, a detection with less confidence is one, whatever the threshold for
@@ -90,9 +93,9 @@ SURE_SIGN, MAX_LOW_SIGN_ASPECT = 0.95, 2.0
 """Low ink that is at least as likely a sign is one, and no piece of a digit that it touches, if it
 is not higher than this, in its width."""
 
-DOT, SURE_DOT = 0.3, 0.9
+DOT, MIN_COLON = 0.3, 0.8
 """Two dots, one above the other, are a colon, even if they touch digits: the maximum size of a dot,
-in heights of the digits, and the minimum probability of a sign there."""
+in heights of the digits, and the minimum probability of a sign or a point there."""
 
 MAX_LETTER_DIGIT = 0.01
 """Ink beside digits that the row shows as any of them with at most this probability is a letter."""
@@ -279,7 +282,14 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
     points = own_peaks(strip, line.points, members)
     kept += _mark_unread(strip, points, [mark.box for mark in kept])
     taken = [*(mark.box for mark in kept), *(member.digit.box for member in own)]
-    return kept + _mark_unread(strip, own_peaks(strip, line.signs, members), taken)
+    places = [strip.x_of(member.digit.box) for member in own if member.digit.accepted]
+    first, last = min(places, default=np.inf), max(places, default=-np.inf)
+    signs = [
+        sign
+        for sign in own_peaks(strip, line.find_signs(SIGN_BETWEEN), members)
+        if sign.probabilities[SIGN:NONE].sum() >= CLEAR_SIGN or first < sign.x < last
+    ]
+    return kept + _mark_unread(strip, signs, taken)
 
 
 def _tell_apart(
@@ -303,7 +313,7 @@ def _tell_apart(
     if (
         mark.kind == "sign"
         and max(width, height) <= DOT * strip.digit_height
-        and probabilities[SIGN] >= SURE_DOT
+        and probabilities[SIGN] + probabilities[POINT] >= MIN_COLON
     ):
         return "sign"  # in narrow writing the row shows the neighbouring digits here, too
     may_be_sign = mark.kind == "sign" or probabilities[SIGN] >= MIN_SIGN

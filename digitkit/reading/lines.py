@@ -156,7 +156,11 @@ class Line:
     @cached_property
     def signs(self) -> list[Peak]:
         """Where the row clearly shows signs and points, from the left."""
-        return self._find_shown(self.probabilities[SIGN:NONE].sum(0), CLEAR_SIGN)
+        return self.find_signs(CLEAR_SIGN)
+
+    def find_signs(self, least: float) -> list[Peak]:
+        """Where the row shows signs and points with this probability together, from the left."""
+        return self._find_shown(self.probabilities[SIGN:NONE].sum(0), least)
 
     @cached_property
     def points(self) -> list[Peak]:

@@ -15,23 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import I32, U8
-from digitkit.boxes import clip_box
+from digitkit.boxes import clip_box, intersection_area
 from digitkit.images.cv import cv2
-from digitkit.images.masks import find_runs
 from digitkit.reading.grouping import BEFORE_MINUS, is_minus_by_gaps
 from digitkit.reading.line_parts import split_lines
 from digitkit.reading.line_reader import POINT
-from digitkit.reading.lines import SAME, Line
+from digitkit.reading.lines import Line
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.rows import HALF, RowDigit
 from digitkit.reading.shapes import (
-    BELOW_LINE,
     COMMA_HEIGHTS,
     COMMA_WIDTH,
     DASH_MIDDLE,
     DASH_THICK,
     DASH_WIDTHS,
-    LONGER,
     MIN_AREA,
     MIN_DASH,
     POINT_CENTRE,
@@ -42,6 +39,7 @@ from digitkit.reading.shapes import (
     is_above,
 )
 from digitkit.reading.strips import BAND, STROKE, PlacedDigit, Strip
+from digitkit.reading.touching import find_colons, find_points
 
 SWALLOWED = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""
@@ -88,12 +86,6 @@ SEEN = 0.9
 TUCKED = 0.25
 """Minimum probability at which the row shows a point that is above or below a part of a digit, as
 beside the foot of a 7, 0–1."""
-
-TOUCHING_POINT = 0.5
-"""Minimum probability at which the row shows a point where low ink touches a digit, 0–1."""
-
-TOUCHING_TOP, MIN_POINT_WIDTH = 0.2, 0.06
-"""Such ink is all this far below the middle of the digits, and at least so wide, in heights."""
 
 MIN_POINT_CENTRE = 0.15
 """Minimum distance of a point that the row shows from the middle of the digits, downwards, in
@@ -164,44 +156,20 @@ def _find_in(line: Line, members: Sequence[RowDigit]) -> list[Mark]:
     for member in own:
         if not member.digit.accepted:
             marks += _reclassify(strip, member)
-    return marks + _find_touching_points(line, taken, marks)
-
-
-def _find_touching_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
-    """The points and commas that touch the foot of a digit, which took them with it.
-
-    Args:
-        line: the row.
-        taken: the strokes of digits, uint8 ``[height, width]``, 0 or 1.
-        marks: what is known already in it.
-    """
-    strip, mask = line.strip, line.ink.mask
-    known = [strip.x_of(mark.box) for mark in marks if mark.kind not in ("line", "side")]
-    peaks = [
-        peak.x
-        for peak in line.find_points(TOUCHING_POINT)
-        if all(abs(x - peak.x) > SAME * strip.unit for x in known)
+    signs = [mark.box for mark in marks if mark.kind == "sign"]
+    dots = [
+        dot for dot in find_colons(line) if not any(intersection_area(dot.box, s) for s in signs)
     ]
-    if not peaks:
-        return []
-    touching = np.unique(line.ink.labels[taken > 0])
-    top = round((TOUCHING_TOP - strip.top / strip.digit_height) * strip.unit)
-    is_low = np.asarray(mask[top:].any(0) & ~mask[:top].any(0))
-    found = []
-    for start, end in find_runs(is_low).tolist():
-        is_narrow = MIN_POINT_WIDTH <= (end - start) / strip.unit <= COMMA_WIDTH
-        if not (is_narrow and any(start <= x <= end for x in peaks)):
-            continue
-        _, y, _, height = cv2.boundingRect(mask[top:, start:end])
-        place = slice(top + y, top + y + height), slice(start, end)
-        shape = strip.shape_of(mask[place], start, top + y)
-        touches = np.isin(line.ink.labels[place][shape.ink > 0], touching).any()
-        if touches and strip.strength(line.ink, shape) >= FAINT:
-            # It may lean as a part of the digit's foot is in it, too.
-            is_long = shape.height > shape.width + LONGER
-            hangs = is_long or shape.top + shape.height > BELOW_LINE
-            found.append(strip.to_mark("comma" if hangs else "point", shape))
-    return found
+    marks = [mark for mark in marks if not _is_one_of(mark, dots)] + dots
+    return marks + find_points(line, taken, marks)
+
+
+def _is_one_of(mark: Mark, dots: Sequence[Mark]) -> bool:
+    """Whether a mark, which is about as small, is at the place of a colon's dot."""
+    return mark.kind in ("point", "comma", "ink") and any(
+        intersection_area(mark.box, dot.box) and max(mark.box[2:]) <= 2 * max(dot.box[2:])
+        for dot in dots
+    )
 
 
 def _find_written(line: Line, shapes: Sequence[Shape]) -> list[Shape]:

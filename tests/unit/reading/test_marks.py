@@ -466,3 +466,17 @@ def test_a_dot_apart_from_digits_is_judged_by_its_shape(
 
     change_row(show)
     assert (reader.read(image).text == "28.25") == (grey < 150)
+
+
+@pytest.mark.parametrize(
+    ("digit", "left", "radius"),
+    [(3, -4, 2), (3, -3, 3), (5, -4, 3), (0, -4, 2), (0, -4, 3), (0, -3, 3)],
+)
+def test_a_colon_that_touches_the_next_digit_separates(reader, one_of_each, digit, left, radius):
+    lefts = (30, 70, 124, 164)
+    image = write_row(f"28{digit}4", one_of_each, lefts)
+    ink = image[:, lefts[2] : lefts[3]] < 150
+    edge = lefts[2] + int(np.flatnonzero(ink.any(0))[0])
+    for y in (74, 90):
+        cv2.circle(image, (edge + left, y), radius, 47, -1, cv2.LINE_AA)
+    assert reader.read(image).text == f"28 {digit}4"
