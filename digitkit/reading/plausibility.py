@@ -35,6 +35,10 @@ MIN_NOT_DIGIT = 0.95
 """A 0 that is alone is rejected if the grey classifier sees no digit there with at least this
 probability, 0–1. Discs, such as punched holes, nearly always reach it, and digits do not."""
 
+MAY_BE_SLASHED, MIN_SLASHED, MAX_SPOILED = 0.5, (2, 0.5), 0.05
+"""A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
+struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
+
 MIN_INNER_HEIGHT = 0.35
 """Minimum height of separate ink inside a 0, as a fraction of its height, at which it is a ring
 around a digit."""
@@ -72,19 +76,26 @@ def reject_implausible(
 
 
 def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Digit, ...]:
-    """The digits, with `Digit.spoiled` where the line reader sees it.
+    """The digits, with `Digit.spoiled` where the line reader sees it; slashed zeros are not.
 
     Args:
         digits: of an image.
         lines: its rows, by their numbers.
     """
-    marked = []
+    marked, slashed, others = list[Digit](), list[bool](), list[bool]()
     for digit in digits:
         line = lines.get(digit.row)
-        marked.append(
-            replace(digit, spoiled=is_spoiled(line.probabilities_at(digit.box) if line else None))
-        )
-    return tuple(marked)
+        probabilities = line.probabilities_at(digit.box) if line else None
+        marked.append(replace(digit, spoiled=is_spoiled(probabilities)))
+        if digit.accepted and digit.digit == 0:
+            slashed.append(is_spoiled(probabilities, MAY_BE_SLASHED))
+        elif digit.accepted:
+            others.append(marked[-1].spoiled)
+    count, share = MIN_SLASHED
+    slashes_zeros = sum(slashed) >= max(count, share * len(slashed))
+    if not slashes_zeros or sum(others) > MAX_SPOILED * len(others):
+        return tuple(marked)
+    return tuple(replace(each, spoiled=each.spoiled and each.digit != 0) for each in marked)
 
 
 def _is_stroke(digit: Digit) -> bool:

@@ -33,6 +33,27 @@ def slash(image: np.ndarray, place: int, rise: int) -> np.ndarray:
     return strike(image, (x - 26, middle + 34 * rise), (x + 26, middle - 34 * rise))
 
 
+@pytest.mark.parametrize(
+    ("slashed", "struck", "is_complete"),
+    [
+        ((1, 3), (), True),
+        ((1,), (), False),  # the other zero is not slashed
+        ((1, 3), (0,), False),  # another digit is struck out, too
+    ],
+)
+def test_slashed_zeros_are_not_struck_out(reader, one_of_each, slashed, struck, is_complete):
+    page = write_row("2 5 ", one_of_each, lefts=LEFTS)
+    for place in (1, 3):
+        cv2.ellipse(page, (LEFTS[place] + 28, 78), (12, 20), 0, 0, 360, 47, 4, cv2.LINE_AA)
+    for place in slashed:
+        x = LEFTS[place] + 28
+        cv2.line(page, (x - 9, 91), (x + 9, 65), 47, 3, cv2.LINE_AA)
+    for place in struck:
+        slash(page, place, 1)
+    (number,) = reader.read(page).numbers
+    assert (len(number.guess), number.complete) == (4, is_complete)
+
+
 @pytest.mark.parametrize("place", range(4))
 @pytest.mark.parametrize("rise", [-1, 1])
 def test_a_digit_that_is_struck_out(reader, page, place, rise):
