@@ -40,6 +40,14 @@ value and the gap between them is within the second, in heights."""
 COLUMN_ROWS = 6.0
 """Maximum distance of the rows in which a line between columns is looked for, in heights."""
 
+MIN_SLASH_HEIGHT, MAX_SLASH_CONFIDENCE = 1.04, 0.995
+"""A 1 between two digits may be a slash if it is at least so many times as high as both, and its
+confidence is at most the second value."""
+
+SLASH_GAP, MIN_SLASH_GAP, SLASH_SPACE = 0.3, 0.1, 2.0
+"""The gaps on both sides of such a slash are this wide on average, and each as wide as the second
+value, in heights, or wider; and on average so many times as wide as all others of the number."""
+
 ALIKE = 1.6
 """Maximum ratio between the heights of two digits of one number."""
 
@@ -70,6 +78,7 @@ def flag_numbers(
         if _ends_in_unit(number, rows.get(number.row, ())):
             reasons.append(f"digit {len(number.digits)} hangs below the line: it may be a g")
         if may_be_several:
+            reasons += [f"digit {place} may be a slash" for place in _find_slashes(number)]
             reasons += [
                 f"the gap after digit {place} may be between two numbers"
                 for place in _find_spaces(number, marks)
@@ -102,6 +111,26 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
         if are_wide and min(end - start for start, end in pairwise(ends)) > 1:
             return spaces
     return []
+
+
+def _find_slashes(number: Number) -> list[int]:
+    """Which digits of a number may be slashes with space around them, as in ``6 / 9``, from 1."""
+    boxes = [digit.row_box for digit in number.digits]
+    height = measure_height(number.digits)
+    gaps = [(b[0] - a[0] - a[2]) / height for a, b in pairwise(boxes)]
+    found = []
+    for place in range(1, len(boxes) - 1):
+        around, others = gaps[place - 1 : place + 1], gaps[: place - 1] + gaps[place + 1 :]
+        digit, tall = number.digits[place], max(boxes[place - 1][3], boxes[place + 1][3])
+        if (
+            digit.digit == 1
+            and digit.confidence <= MAX_SLASH_CONFIDENCE
+            and boxes[place][3] >= MIN_SLASH_HEIGHT * tall
+            and min(around) >= MIN_SLASH_GAP
+            and sum(around) / 2 >= max([SLASH_GAP, *(SLASH_SPACE * gap for gap in others)])
+        ):
+            found.append(place + 1)
+    return found
 
 
 def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:

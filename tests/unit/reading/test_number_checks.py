@@ -26,6 +26,34 @@ def test_a_last_9_that_hangs_may_be_the_unit_g(value, lower, is_doubted):
     assert number.reasons == ((reason,) if is_doubted else ())
 
 
+@pytest.mark.parametrize(
+    ("value", "confidence", "height", "gap", "text", "is_doubted"),
+    [
+        (1, 0.98, 66, 25, "6?9", True),
+        (1, 0.999, 66, 25, "6?9", False),  # surely a 1
+        (7, 0.98, 66, 25, "6?9", False),
+        (1, 0.98, 60, 25, "6?9", False),  # no higher than the digits
+        (1, 0.98, 66, 12, "6?9", False),  # no space around it
+        (1, 0.98, 66, 25, "46?9", True),
+        (1, 0.98, 66, 25, "?69", False),
+    ],
+)
+def test_a_1_with_space_around_it_may_be_a_slash(value, confidence, height, gap, text, is_doubted):
+    stroke = replace(make_digit({value: confidence}, 0), accepted=True)
+    digits, x = list[Digit](), 0
+    for char in text:
+        x += gap if digits and "?" in (char, text[len(digits) - 1]) else 5
+        width, top = (14, 83 - height) if char == "?" else (30, 23)
+        each = stroke if char == "?" else digit(int(char), 0)
+        digits.append(replace(each, box=(x, top, width, height if char == "?" else HEIGHT)))
+        x += width
+    (number,) = find_numbers(digits)
+    place = text.index("?") + 1
+    assert number.reasons == ((f"digit {place} may be a slash",) if is_doubted else ())
+    if is_doubted:
+        assert all(each.complete for each in find_numbers(digits, gap=9.0))
+
+
 @pytest.mark.parametrize(("gap", "is_doubted"), [(70, True), (130, False)])
 def test_a_9_behind_a_number_may_be_its_unit(gap, is_doubted):
     first, second = find_numbers([digit(2, 0), digit(5, 40), digit(9, 70 + gap, 68)])
