@@ -31,6 +31,7 @@ from digitkit.reading.shapes import (
     DASH_WIDTHS,
     MIN_AREA,
     MIN_DASH,
+    MIN_PAIR_AREA,
     POINT_CENTRE,
     ROUND,
     Shape,
@@ -284,8 +285,9 @@ def _are_marks(stats: I32, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArr
     x, y, w, h, area = (stats / unit).T
     area = area / unit
     middle = y + h / 2 - HALF
-    small = (w <= COMMA_WIDTH) & (h <= MAX_HIGH_DOT) & (area >= MIN_AREA) & (area < MAX_SMALL)
-    small = low | ((middle < POINT_CENTRE) & small)
+    small = (w <= COMMA_WIDTH) & (h <= MAX_HIGH_DOT) & (area < MAX_SMALL)
+    paired = low | (small & (area >= MIN_PAIR_AREA))
+    small = low | (small & (middle < POINT_CENTRE) & (area >= MIN_AREA))
     flat = (w >= DASH_WIDTHS[0]) & (w <= DASH_WIDTHS[1])
     flat &= h <= np.minimum(DASH_THICK, DASH_RATIO * w)
     flat &= np.abs(middle) <= DASH_MIDDLE
@@ -297,8 +299,8 @@ def _are_marks(stats: I32, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArr
     covered = np.zeros(len(x))
     covered[found] = common.max(1, initial=0) / w[found]
     is_round = np.maximum(w, h) <= ROUND * np.minimum(w, h)
-    upper = np.flatnonzero(small & is_round & (covered <= DOT_COVERED))
-    lower = np.flatnonzero(small & (is_round | low) & (covered <= DOT_COVERED))
+    upper = np.flatnonzero(paired & is_round & (covered <= DOT_COVERED))
+    lower = np.flatnonzero(paired & (is_round | low) & (covered <= DOT_COVERED))
     small &= covered <= 0
     centre = x + w / 2
     pairs = is_above(centre[upper, None] - centre[lower], middle[lower] - middle[upper, None])

@@ -16,8 +16,9 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import open_mask
 from digitkit.reading.results import MarkKind
 
-MIN_AREA = 0.003
-"""Smaller pieces of ink are noise, in squares of the height."""
+MIN_AREA, MIN_PAIR_AREA = 0.003, 0.0015
+"""Smaller pieces of ink are noise, in squares of the height; of two dots one above the other, those
+smaller than the second."""
 
 MAX_DOT = 0.33
 """A dot is at most this wide and high, in heights."""
@@ -168,8 +169,9 @@ class Shape:
 
     @property
     def is_round(self) -> bool:
-        """Whether it is a dot, and no piece of a stroke."""
-        return self.is_dot and max(self.width, self.height) <= ROUND * min(self.width, self.height)
+        """Whether it may be a dot of a colon, and is no piece of a stroke."""
+        shorter, longer = sorted((self.width, self.height))
+        return longer <= min(MAX_DOT, ROUND * shorter) and self.area >= MIN_PAIR_AREA
 
     @cached_property
     def high_stroke(self) -> Shape | None:
