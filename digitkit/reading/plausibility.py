@@ -16,13 +16,14 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connected_components
 from digitkit.reading.combining import DIGITS
-from digitkit.reading.detections import INK_LEVEL
+from digitkit.reading.detections import INK_LEVEL, quantile
 from digitkit.reading.few_digits import cut_around
 from digitkit.reading.line_reader import is_spoiled
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Digit
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.single import LoadGrey
+from digitkit.reading.strips import STROKE
 
 MIN_WIDTH = 0.2
 """Minimum width of any digit except 1, as a fraction of its height."""
@@ -38,6 +39,10 @@ probability, 0–1. Discs, such as punched holes, nearly always reach it, and di
 MAY_BE_SLASHED, MIN_SLASHED, MAX_SPOILED = 0.5, (2, 0.5), 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
+
+MIN_STRENGTH, PALE = 0.4, 0.4
+"""The ink of digits is at least this fraction as strong as that of most in their row; paler ones
+shine through from the other side of the paper. The confidence of these is lowered by a factor."""
 
 MIN_INNER_HEIGHT = 0.35
 """Minimum height of separate ink inside a 0, as a fraction of its height, at which it is a ring
@@ -96,6 +101,37 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
     if not slashes_zeros or sum(others) > MAX_SPOILED * len(others):
         return tuple(marked)
     return tuple(replace(each, spoiled=each.spoiled and each.digit != 0) for each in marked)
+
+
+def doubt_pale(
+    digits: Sequence[Digit], members: Sequence[RowDigit], lines: Mapping[int, Line]
+) -> tuple[Digit, ...]:
+    """The digits; those that are far paler than others of their row are not accepted.
+
+    Args:
+        digits: of an image.
+        members: the same, before marks decided about them.
+        lines: the rows, by their numbers.
+    """
+    pale = set[int]()
+    for row, line in lines.items():
+        places = [i for i, each in enumerate(digits) if each.row == row and each.accepted]
+        for placed in line.strip.place([members[i] for i in places]):
+            levels, ink = placed.cut(line.ink.strength)
+            strokes = levels[ink > STROKE]
+            if strokes.size and quantile(strokes) < 255 * MIN_STRENGTH:
+                pale.add(members.index(placed.member))
+    return tuple(
+        replace(
+            digit,
+            accepted=False,
+            confidence=digit.confidence * PALE,
+            is_digit=digit.is_digit * PALE,
+        )
+        if i in pale
+        else digit
+        for i, digit in enumerate(digits)
+    )
 
 
 def _is_stroke(digit: Digit) -> bool:

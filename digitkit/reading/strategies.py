@@ -182,7 +182,11 @@ class PageStrategy:
         from digitkit.reading.marks import find_marks, keep_within
         from digitkit.reading.missed_digits import find_missed_digits
         from digitkit.reading.order import number_rows
-        from digitkit.reading.plausibility import mark_spoiled, reject_implausible
+        from digitkit.reading.plausibility import (
+            doubt_pale,
+            mark_spoiled,
+            reject_implausible,
+        )
         from digitkit.reading.resegmentation import resegment_digits
         from digitkit.reading.strikethroughs import find_strikethroughs
         from digitkit.reading.words import rescore_words
@@ -201,7 +205,7 @@ class PageStrategy:
         marks = reclassify_marks(find_marks(lines, members), members, lines)
         marks = tuple(keep_within((*marks, *find_strikethroughs(lines, members)), *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
-        digits = mark_spoiled(digits, lines)
+        digits = doubt_pale(mark_spoiled(digits, lines), members, lines)
         digits = reject_implausible(digits, members, image, load_grey)
         if not any(fills(member.detection, image) for member in members):
             digit_probabilities = read_few_in_grey(digits, members, image, load_grey)

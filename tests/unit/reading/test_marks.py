@@ -484,8 +484,6 @@ def test_a_colon_that_touches_the_next_digit_separates(reader, one_of_each, digi
 
 @pytest.mark.parametrize(("side", "kinds"), [(2, ["sign", "sign"]), (1, [])])
 def test_the_dots_of_a_colon_may_be_smaller_than_a_point(side, kinds):
-    dots = [
-        Shape.from_ink(np.ones((side, side), np.uint8), 1.0, top, 40.0) for top in (-0.15, 0.3)
-    ]
+    dots = [Shape.from_ink(np.ones((side, side), np.uint8), 1.0, top, 40.0) for top in (-0.15, 0.3)]
     assert [kind for kind, _ in classify(dots)] == kinds
     assert classify(dots[1:]) == []

@@ -6,7 +6,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 from support.readings import make_digit
-from support.rows import write
+from support.rows import LEFTS, write, write_row
 
 from digitkit.images.cv import cv2
 from digitkit.reading.fields import Field
@@ -56,3 +56,16 @@ def test_a_zero_with_a_digit_in_it_is_a_ring(height, is_one):
     if height:  # a dot is a part of some zeros
         cv2.line(ink, (30, 30 - height // 2), (30, 30 + height // 2), 255, 3)
     assert is_ring(ink) == is_one
+
+
+@pytest.mark.parametrize(("strength", "is_complete"), [(0.3, False), (0.6, True), (1.0, True)])
+def test_a_digit_far_paler_than_others_shines_through_the_paper(
+    reader, one_of_each, strength, is_complete
+):
+    image = write_row("2846", one_of_each)
+    pale = write_row("   5", one_of_each, (*LEFTS[:3], LEFTS[3] + 45))
+    wide = np.full(pale.shape, 235, np.uint8)
+    wide[:, : image.shape[1]] = image
+    image = np.minimum(wide, 235 - strength * (235.0 - pale)).astype(np.uint8)
+    (number,) = reader.read(image).numbers
+    assert number.complete == is_complete
