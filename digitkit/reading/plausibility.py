@@ -10,20 +10,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from digitkit.arrays import U8
+from digitkit.arrays import U8, Box
 from digitkit.boxes import gap_beside
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connected_components
 from digitkit.reading.combining import DIGITS
-from digitkit.reading.detections import INK_LEVEL, quantile
+from digitkit.reading.crops import sharp_halvings
+from digitkit.reading.detections import INK_LEVEL
 from digitkit.reading.few_digits import cut_around
 from digitkit.reading.line_reader import is_spoiled
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Digit
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.single import LoadGrey
-from digitkit.reading.strips import STROKE
 
 MIN_WIDTH = 0.2
 """Minimum width of any digit except 1, as a fraction of its height."""
@@ -40,9 +40,13 @@ MAY_BE_SLASHED, MIN_SLASHED, MAX_SPOILED = 0.5, (2, 0.5), 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
 
-MIN_STRENGTH, PALE = 0.4, 0.4
-"""The ink of digits is at least this fraction as strong as that of most in their row; paler ones
-shine through from the other side of the paper. The confidence of these is lowered by a factor."""
+MIN_CONTRAST, PALE = 0.3, 0.4
+"""The contrast of a digit is at least this fraction of the usual one of its page; paler ones shine
+through from the other side of the paper. The confidence of these is lowered by a factor."""
+
+SAMPLES, DARKEST = 16, 0.05
+"""A digit's contrast is that of its darkest and lightest pixels, without this fraction of either;
+of at least so many of its rows and columns."""
 
 MIN_INNER_HEIGHT = 0.35
 """Minimum height of separate ink inside a 0, as a fraction of its height, at which it is a ring
@@ -103,24 +107,17 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
     return tuple(replace(each, spoiled=each.spoiled and each.digit != 0) for each in marked)
 
 
-def doubt_pale(
-    digits: Sequence[Digit], members: Sequence[RowDigit], lines: Mapping[int, Line]
-) -> tuple[Digit, ...]:
-    """The digits; those that are far paler than others of their row are not accepted.
+def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
+    """The digits; those that are far paler than most of their page are not accepted.
 
     Args:
         digits: of an image.
-        members: the same, before marks decided about them.
-        lines: the rows, by their numbers.
+        image: that image.
     """
-    pale = set[int]()
-    for row, line in lines.items():
-        places = [i for i, each in enumerate(digits) if each.row == row and each.accepted]
-        for placed in line.strip.place([members[i] for i in places]):
-            levels, ink = placed.cut(line.ink.strength)
-            strokes = levels[ink > STROKE]
-            if strokes.size and quantile(strokes) < 255 * MIN_STRENGTH:
-                pale.add(members.index(placed.member))
+    contrasts = {i: _contrast(each.box, image) for i, each in enumerate(digits) if each.accepted}
+    if not contrasts:
+        return tuple(digits)
+    least = MIN_CONTRAST * float(np.median(list(contrasts.values())))
     return tuple(
         replace(
             digit,
@@ -128,10 +125,21 @@ def doubt_pale(
             confidence=digit.confidence * PALE,
             is_digit=digit.is_digit * PALE,
         )
-        if i in pale
+        if contrasts.get(i, least) < least
         else digit
         for i, digit in enumerate(digits)
     )
+
+
+def _contrast(box: Box, image: GreyImage) -> float:
+    """How much ink differs from paper, relative to both (after Michelson), 0–1."""
+    halvings = sharp_halvings(image, box[3])
+    x, y, w, h = (side >> halvings for side in box)
+    part = image.halved(halvings)[y : y + max(h, 1), x : x + max(w, 1)]
+    part = part[:: max(1, part.shape[0] // SAMPLES), :: max(1, part.shape[1] // SAMPLES)]
+    levels = np.sort(part, axis=None).astype(np.float64)
+    low, high = (float(levels[round(q * (len(levels) - 1))]) for q in (DARKEST, 1 - DARKEST))
+    return (high - low) / max(high + low, 1.0)
 
 
 def _is_stroke(digit: Digit) -> bool:

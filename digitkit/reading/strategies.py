@@ -205,7 +205,7 @@ class PageStrategy:
         marks = reclassify_marks(find_marks(lines, members), members, lines)
         marks = tuple(keep_within((*marks, *find_strikethroughs(lines, members)), *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
-        digits = doubt_pale(mark_spoiled(digits, lines), members, lines)
+        digits = doubt_pale(mark_spoiled(digits, lines), image)
         digits = reject_implausible(digits, members, image, load_grey)
         if not any(fills(member.detection, image) for member in members):
             digit_probabilities = read_few_in_grey(digits, members, image, load_grey)
