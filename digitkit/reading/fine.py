@@ -150,7 +150,7 @@ def _find_writing(work: U8, scale: Scale, known: Sequence[Candidate]) -> U8:
         scale: the detector's output for it.
         known: digits that were found in it; those that are clear are left out.
     """
-    ink = _find_contrast(work, _CONTRAST)
+    ink = find_contrast(work, _CONTRAST)
     for candidate in known:
         if candidate.score >= SURE_SCORE and measure_ink(candidate, scale) >= SURE_INK:
             ink[_place(candidate, scale.ratio, 3)] = 0
@@ -169,7 +169,7 @@ class Writing:
     def _ink(self) -> tuple[U8, npt.NDArray[np.bool_]]:
         """Ink without lines, 1 or 0, uint8 ``[h, w]``; and which of its blocks are textures."""
         small = self._image.halved(self._image.halvings_to(_SIDE))
-        ink = _find_contrast(small, _CLEAR)
+        ink = find_contrast(small, _CLEAR)
         is_texture = np.asarray(_share_of_blocks(ink) >= _BUSY[1])
         lines = cv2.max(open_mask(ink, 1, _LINE), open_mask(ink, _LINE, 1))
         rest = cv2.subtract(ink, cv2.dilate(lines, np.ones((3, 3), np.uint8)))
@@ -210,8 +210,13 @@ class Writing:
         return len(heights) > _MAX_PIECES and bool(heights.max() < _MIN_TALLEST * part.shape[0])
 
 
-def _find_contrast(grey: U8, least: int) -> U8:
-    """The pixels that are brighter or darker than those around them, 1 or 0."""
+def find_contrast(grey: U8, least: int) -> U8:
+    """The pixels that are brighter or darker than those around them, 1 or 0.
+
+    Args:
+        grey: uint8 ``[h, w]``.
+        least: minimum difference from the mean around them, grey levels.
+    """
     detail = cv2.absdiff(grey, cv2.GaussianBlur(grey, (0, 0), 2.5))
     return np.asarray(cv2.threshold(detail, least, 1, cv2.THRESH_BINARY)[1], np.uint8)
 

@@ -19,6 +19,7 @@ from digitkit.reading.combining import DIGITS
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import INK_LEVEL
 from digitkit.reading.few_digits import cut_around
+from digitkit.reading.fine import find_contrast
 from digitkit.reading.line_reader import is_spoiled
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Digit
@@ -35,6 +36,13 @@ ring."""
 MIN_NOT_DIGIT = 0.95
 """A 0 that is alone is rejected if the grey classifier sees no digit there with at least this
 probability, 0–1. Discs, such as punched holes, nearly always reach it, and digits do not."""
+
+ROUND = 0.92
+"""Minimum ratio of the sides of a circle; most zeros are higher than wide."""
+
+DRAWN_SIDE, DRAWN_LEVELS, DRAWN = 400, 20, 0.5
+"""There are other drawings on a page if the ink beside its circles, in an image of this side and
+with this many grey levels of local contrast, is at least this many times as much as theirs."""
 
 MAY_BE_SLASHED, MIN_SLASHED, MAX_SPOILED = 0.5, (2, 0.5), 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
@@ -78,10 +86,25 @@ def reject_implausible(
             i for i, is_disc in zip(zeros, discs.tolist(), strict=True)
             if is_disc or is_ring(members[i].detection.ink)
         }  # fmt: skip
+        if zeros == accepted and _are_drawings([digits[i].row_box for i in zeros], image):
+            none.update(zeros)
     return tuple(
         replace(digit, accepted=False, confidence=0.0, is_digit=0.0) if i in none else digit
         for i, digit in enumerate(digits)
     )
+
+
+def _are_drawings(boxes: Sequence[Box], image: GreyImage) -> bool:
+    """Whether the only digits of a page, zeros with these boxes, are circles among drawings."""
+    if any(min(w, h) < ROUND * max(w, h) for _, _, w, h in boxes):
+        return False
+    halvings = image.halvings_to(DRAWN_SIDE)
+    ink = find_contrast(image.halved(halvings), DRAWN_LEVELS)
+    total, circles = cv2.countNonZero(ink), 0
+    for box in boxes:
+        x, y, w, h = (side >> halvings for side in box)
+        circles += cv2.countNonZero(ink[max(y - 2, 0) : y + h + 3, max(x - 2, 0) : x + w + 3])
+    return total - circles >= DRAWN * circles
 
 
 def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Digit, ...]:

@@ -69,3 +69,17 @@ def test_a_digit_far_paler_than_others_shines_through_the_paper(
     image = np.minimum(wide, 235 - strength * (235.0 - pale)).astype(np.uint8)
     (number,) = reader.read(image).numbers
     assert number.complete == is_complete
+
+
+@pytest.mark.parametrize(
+    ("axes", "drawn", "expected"),
+    [((22, 22), True, []), ((22, 22), False, ["0"]), ((17, 26), True, ["0"])],
+)
+def test_a_circle_among_drawings_is_no_zero(reader, axes, drawn, expected):
+    image = np.full((400, 500), 235, np.uint8)
+    cv2.ellipse(image, (330, 120), axes, 0, 0, 360, 47, 3, cv2.LINE_AA)
+    if drawn:
+        corners = np.array([(60, 330), (160, 330), (110, 240)])
+        cv2.polylines(image, [corners], True, 47, 3, cv2.LINE_AA)
+    numbers = reader.read(image).numbers
+    assert [number.text for number in numbers if number.complete] == expected
