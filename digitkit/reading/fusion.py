@@ -20,10 +20,10 @@ from digitkit.boxes import gap_beside
 from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import MIN_PROBABILITY, Weights, combine
 from digitkit.reading.detections import ClassifiedDetection, Classify, Detection
-from digitkit.reading.grouping import NEAR_INK
+from digitkit.reading.grouping import NEAR_INK, SEPARATORS
 from digitkit.reading.line_reader import NONE, POINT, SIGN
 from digitkit.reading.lines import CLEAR_SIGN, SAME, Line, Peak, match_row, own_peaks
-from digitkit.reading.results import Digit, Mark
+from digitkit.reading.results import Mark
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import HIGH_STROKE, Shape
 from digitkit.reading.strips import Strip
@@ -73,6 +73,10 @@ WITHIN = 0.25
 MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
 
+SURE_POINT = 0.6
+"""A point or a comma between two digits that is less likely one, by its row, is ink that cannot be
+read, 0–1."""
+
 MIN_DIGIT_HEIGHT = 0.7
 """Ink of at least this height, in heights of the digits, may be a digit that was not read."""
 
@@ -110,16 +114,6 @@ bracket, whose strokes are longer; in heights of the digits."""
 TOUCHING = 0.12
 """Minimum gap between digits and a letter or a low sign, in heights of the digits; what is closer
 is rather a piece of a digit."""
-
-ALIGNED = 0.12
-"""A stroke may continue a ruled line whose middle is at most this far aside, in its height."""
-
-MAX_STROKE_WIDTH = 0.3
-"""Greatest width of a stroke that may continue a ruled line, in its height."""
-
-MAX_LINE_DISTANCE = 2.0
-"""Maximum distance of a stroke above or below the ruled line that it continues, in the height of
-the stroke."""
 
 POINT_TOP = 0.25
 """A point is so far below the digits' middles, in heights."""
@@ -197,37 +191,6 @@ def classify_in_line(
     return classified
 
 
-def drop_pieces_of_lines(
-    digits: Sequence[Digit], marks: Sequence[Mark]
-) -> tuple[tuple[Digit, ...], tuple[Mark, ...]]:
-    """The digits and marks; a 1 that continues a vertical line of another row is a line, too.
-
-    Args:
-        digits: of the image, with their rows.
-        marks: in their rows.
-    """
-    fused, found = list(digits), list(marks)
-    lines = [mark for mark in marks if mark.kind == "line"]
-    for i, digit in enumerate(digits):
-        is_stroke = digit.accepted and digit.digit == 1
-        if is_stroke and any(_continues(digit, line) for line in lines):
-            found.append(Mark("line", digit.box, digit.row, digit.level_box))
-            fused[i] = replace(digit, accepted=False)
-    return tuple(fused), tuple(found)
-
-
-def _continues(digit: Digit, line: Mark) -> bool:
-    (x, y, w, h), (left, top, width, height) = digit.row_box, line.row_box
-    aside = abs(x + w / 2 - left - width / 2)
-    apart = max(top - y - h, y - top - height)
-    return (
-        line.row != digit.row
-        and aside <= ALIGNED * h
-        and w <= MAX_STROKE_WIDTH * h
-        and apart <= MAX_LINE_DISTANCE * h
-    )
-
-
 def reclassify_marks(
     marks: Sequence[Mark], members: Sequence[RowDigit], lines: Mapping[int, Line]
 ) -> tuple[Mark, ...]:
@@ -273,6 +236,9 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
             mark = replace(mark, kind=_tell_apart(mark, probabilities, x, line, own))
             if mark.kind == "ink" and mark.box in doubtful:
                 continue  # the digit itself says so
+        elif mark.kind in SEPARATORS and probabilities[POINT] < SURE_POINT:
+            if _is_between(x, strip, own):  # rather the end of a digit's broken stroke
+                mark = replace(mark, kind="ink")
         elif mark.kind == "dash" and not is_sign:
             mark = replace(mark, kind="ink")
         kept.append(mark)
@@ -321,6 +287,13 @@ def _tell_apart(
         return "sign"
     is_letter = is_no_digit and probabilities[POINT] < MAYBE_SIGN and _is_apart(mark, strip, own)
     return "letter" if is_letter and not _is_within(mark, strip, own) else "ink"
+
+
+def _is_between(x: float, strip: Strip, own: Sequence[RowDigit]) -> bool:
+    """Whether accepted digits have their middles close to a place of the strip on both sides."""
+    away = [strip.x_of(each.digit.box) - x for each in own if each.digit.accepted]
+    before = any(-strip.unit < each < 0 for each in away)
+    return before and any(0 < each < strip.unit for each in away)
 
 
 def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from digitkit.arrays import U8
 from digitkit.reading.lines import Line
 from digitkit.reading.parts import MIN_TICKS, is_one_per_box
+from digitkit.reading.results import Digit, Mark
 from digitkit.reading.shapes import MIN_DASH, POINT_CENTRE, Shape
 from digitkit.reading.strips import PlacedDigit, Strip
 
@@ -22,6 +24,16 @@ LEANING_SIDE = 0.12
 
 END = 3
 """Maximum distance of a box side's end from the horizontal line it meets, strip pixels."""
+
+ALIGNED = 0.12
+"""A stroke may continue a ruled line whose middle is at most this far aside, in its height."""
+
+MAX_STROKE_WIDTH = 0.3
+"""Greatest width of a stroke that may continue a ruled line, in its height."""
+
+MAX_LINE_DISTANCE = 2.0
+"""Maximum distance of a stroke above or below the ruled line that it continues, in the height of
+the stroke."""
 
 
 def split_lines(
@@ -104,4 +116,35 @@ def _is_frame(strip: Strip, shape: Shape, placed: Sequence[PlacedDigit]) -> bool
         and y < each.top + each.ink.shape[0] / 2 < y + height
         and each.member.digit.accepted
         for each in placed
+    )
+
+
+def drop_pieces_of_lines(
+    digits: Sequence[Digit], marks: Sequence[Mark]
+) -> tuple[tuple[Digit, ...], tuple[Mark, ...]]:
+    """The digits and marks; a 1 that continues a vertical line of another row is a line, too.
+
+    Args:
+        digits: of the image, with their rows.
+        marks: in their rows.
+    """
+    fused, found = list(digits), list(marks)
+    lines = [mark for mark in marks if mark.kind == "line"]
+    for i, digit in enumerate(digits):
+        is_stroke = digit.accepted and digit.digit == 1
+        if is_stroke and any(_continues(digit, line) for line in lines):
+            found.append(Mark("line", digit.box, digit.row, digit.level_box))
+            fused[i] = replace(digit, accepted=False)
+    return tuple(fused), tuple(found)
+
+
+def _continues(digit: Digit, line: Mark) -> bool:
+    (x, y, w, h), (left, top, width, height) = digit.row_box, line.row_box
+    aside = abs(x + w / 2 - left - width / 2)
+    apart = max(top - y - h, y - top - height)
+    return (
+        line.row != digit.row
+        and aside <= ALIGNED * h
+        and w <= MAX_STROKE_WIDTH * h
+        and apart <= MAX_LINE_DISTANCE * h
     )

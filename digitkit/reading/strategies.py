@@ -173,11 +173,8 @@ class PageStrategy:
     ) -> PageContent:
         """What one image shows, which is as it is or was made upright."""
         from digitkit.reading.few_digits import read_few_in_grey
-        from digitkit.reading.fusion import (
-            drop_pieces_of_lines,
-            fuse_predictions,
-            reclassify_marks,
-        )
+        from digitkit.reading.fusion import fuse_predictions, reclassify_marks
+        from digitkit.reading.line_parts import drop_pieces_of_lines
         from digitkit.reading.lines import read_lines
         from digitkit.reading.marks import find_marks, keep_within
         from digitkit.reading.missed_digits import find_missed_digits

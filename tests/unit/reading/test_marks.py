@@ -9,7 +9,8 @@ from support.rows import SIDE, shown_between_8_and_4, write, write_row
 from digitkit import Digit
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
-from digitkit.reading.fusion import _looks_like_sign, drop_pieces_of_lines
+from digitkit.reading.fusion import _looks_like_sign
+from digitkit.reading.line_parts import drop_pieces_of_lines
 from digitkit.reading.line_reader import NONE, POINT, SIGN
 from digitkit.reading.marks import _are_low, _are_marks
 from digitkit.reading.results import Mark
@@ -487,3 +488,18 @@ def test_the_dots_of_a_colon_may_be_smaller_than_a_point(side, kinds):
     dots = [Shape.from_ink(np.ones((side, side), np.uint8), 1.0, top, 40.0) for top in (-0.15, 0.3)]
     assert [kind for kind, _ in classify(dots)] == kinds
     assert classify(dots[1:]) == []
+
+
+@pytest.mark.parametrize(("shown", "text"), [(0.7, "28.25"), (0.5, "28?25")])
+def test_a_dot_that_is_unlikely_a_point_is_not_read_as_one(
+    reader, one_of_each, change_row, shown, text
+):
+    image = write_row("2825", one_of_each, lefts := (30, 70, 124, 164))
+    cv2.circle(image, (lefts[2], 99), 4, 47, -1, cv2.LINE_AA)
+
+    def show(probabilities: np.ndarray) -> None:
+        points = probabilities[POINT]
+        points *= shown / points.max()
+
+    change_row(show)
+    assert reader.read(image).text == text
