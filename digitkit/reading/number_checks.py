@@ -25,8 +25,8 @@ SPACE, SPACES, OTHERS = 0.35, 0.2, 2.0
 second on, in heights, if they are so many times as wide as all others: as wide as a space in a
 close hand."""
 
-HANGS = 0.12, 0.2
-"""A 9 may be the letter g of a unit if its top and its bottom are lower than those of the digits
+LIKE_G, HANGS = (8, 9), (0.12, 0.2)
+"""An 8 or a 9 may be the letter g of a unit if its top and its bottom are lower than those of the digits
 before it by at least these fractions of their height."""
 
 UNIT_GAP, BEFORE_UNIT = 1.5, 4
@@ -157,9 +157,9 @@ def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
 
 
 def _ends_in_unit(number: Number, row: Sequence[Digit]) -> bool:
-    """Whether a number's last digit is a 9 that hangs below the accepted ones before it."""
+    """Whether a number's last digit is like a g and hangs below the accepted ones before it."""
     last = number.digits[-1]
-    if last.digit != 9:
+    if last.digit not in LIKE_G:
         return False
     x, y, _, height = last.row_box
     before = [each.row_box for each in row if each is not last and each.row_box[0] < x]

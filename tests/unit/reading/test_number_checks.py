@@ -17,9 +17,9 @@ def digit(value: int, x: int, y: int = 50, row: int = 0) -> Digit:
 
 @pytest.mark.parametrize(
     ("value", "lower", "is_doubted"),
-    [(9, 18, True), (9, 8, False), (9, -18, False), (7, 18, False)],
+    [(9, 18, True), (8, 18, True), (9, 8, False), (9, -18, False), (7, 18, False)],
 )  # fmt: skip
-def test_a_last_9_that_hangs_may_be_the_unit_g(value, lower, is_doubted):
+def test_a_last_digit_that_hangs_may_be_the_unit_g(value, lower, is_doubted):
     number, *_ = find_numbers([digit(2, 0), digit(5, 40), digit(value, 80, 50 + lower)])
     assert number.text == f"25{value}"
     reason = "digit 3 hangs below the line: it may be a g"
