@@ -5,7 +5,8 @@ three columns of numbers, ruled or not. ``rows``: numbers with operators, decima
 leading minus signs. ``dates``: three numbers with slashes close to their digits. ``long``: numbers
 of 7 to 12 digits. ``text``: numbers with units, words and signs, as notes have them, in handwriting
 fonts that no network was trained on; ``marked``: two numbers with a sign between them, or one with
-a decimal separator, in these fonts; ``bold``: text with a broad pen. ``corrected``: one number of
+a decimal separator, in these fonts; ``bold``: text with a broad pen; ``lists``: words with a number
+or two. ``corrected``: one number of
 which a digit, or all, is struck out or written over, so that none is complete and right. Half of
 the images are drawn on plain paper, the others are photographed (`digitkit.training.scenes`).
 """
@@ -13,6 +14,7 @@ the images are drawn on plain paper, the others are photographed (`digitkit.trai
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 from number_hand import Hand, Sheet, Written
@@ -21,8 +23,9 @@ from digitkit.arrays import Box
 from digitkit.boxes import bounding_box
 from digitkit.datasets.digits import DigitData
 from digitkit.images.cv import cv2
-from digitkit.training.scenes.fonts import load_fonts
+from digitkit.training.scenes.fonts import Font, load_fonts
 from digitkit.training.scenes.page import Rng
+from digitkit.training.scenes.words import WORDS
 
 
 def make_strip(data: DigitData, rng: Rng) -> Sheet:
@@ -252,6 +255,61 @@ def make_marked(data: DigitData, rng: Rng) -> Sheet:
     return make_text(data, rng, templates=MARKED)
 
 
+LENGTHS = (0.3, 0.35, 0.25, 0.1)
+"""How often a number of a list has 1 to 4 digits."""
+
+
+def make_list(data: DigitData, rng: Rng, split: Literal["train", "test"] = "test") -> Sheet:
+    """Lines of words with a number or two before or behind them, as in lists and tables of names.
+
+    Args:
+        data: the digits of half of the lists; the other half have those of the words' font.
+        rng: source of randomness.
+        split: of the fonts.
+    """
+    fonts, rows = load_fonts(split), int(rng.integers(3, 11))
+    font, height = fonts[int(rng.integers(len(fonts)))], rng.uniform(24, 44)
+    hand = Hand(data, rng, round(height * 20), round(height * (1.8 * rows + 1.2)))
+    own_font = font if rng.random() < 0.5 else None
+    most, before, aligned = int(rng.integers(1, 3)), rng.random() < 0.4, rng.random() < 0.5
+    gap, space = rng.uniform(0.04, 0.2), rng.uniform(0.4, 1.2)
+    numbers = list[Written]()
+    for row in range(rows):
+        x, y = height * rng.uniform(0.4, 0.7), height * (0.5 + 1.8 * row)
+        words = " ".join(rng.choice(WORDS, int(rng.integers(1, 3))).tolist())
+        if not before:
+            x = _put_words(hand, font, words, x, y, height) + space * height
+            x = max(x, height * 10) if aligned else x
+        for column in range(most):
+            length = int(rng.choice(4, p=LENGTHS)) + 1
+            if own_font is None:
+                made = hand.number(length, x, y, height, gap)
+            else:
+                made = _put_number(hand, own_font, length, x, y, height)
+            numbers.append(Written(made.text, made.box, row, column))
+            x = made.box[0] + made.box[2] + max(space, 0.8) * height
+        if before:
+            _put_words(hand, font, words, x, y, height)
+    return Sheet(hand.finish(), tuple(numbers), tuple(hand.digits))
+
+
+def _put_words(hand: Hand, font: Font, words: str, x: float, y: float, height: float) -> float:
+    """Write words beside digits whose top is at y; where they end."""
+    ink, ((_, top, _, _), (left, *_), *_) = font.write(f"8 {words}", height)
+    box = hand.put(ink[:, left:], x, y - top)
+    return box[0] + box[2]
+
+
+def _put_number(hand: Hand, font: Font, length: int, x: float, y: float, height: float) -> Written:
+    """Write a number in a font."""
+    text = str(hand.rng.integers(10 ** (length - 1), 10**length))
+    ink, boxes = font.write(text, height)
+    left, top, _, _ = hand.put(ink, x, y)
+    boxes = [(left + bx, top + by, w, h) for bx, by, w, h in boxes]
+    hand.digits += zip(boxes, map(int, text), strict=True)
+    return Written(text, bounding_box(boxes), 0, 0)
+
+
 UNREADABLE = "?"
 """What is written where a digit is struck out or written over."""
 
@@ -288,7 +346,7 @@ FITTED = ("strips", "tables", "rows", "dates")
 KINDS: dict[str, Callable[[DigitData, Rng], Sheet]] = {
     "strips": make_strip, "tables": make_table, "rows": make_rows, "dates": make_dates,
     "long": make_long, "text": make_text, "marked": make_marked, "bold": make_bold,
-    CORRECTED: make_corrected,
+    "lists": make_list, CORRECTED: make_corrected,
 }  # fmt: skip
 
 

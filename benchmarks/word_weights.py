@@ -4,9 +4,10 @@
 
 Pages as the detector is trained on, such pages without a digit, lines of words and of capitals in
 the fonts of the training, a digit and a letter alone on its page, strips, tables, rows with
-operators and dates (``number_sets.py``), of digits that no shipped classifier was trained on, are
-read up to where words are told from numbers. Prints the weights; and how many digits are taken for
-letters, and how many of what is none for digits, by the weights of the other half of the images.
+operators, dates and lists (``number_sets.py``), of digits that no shipped classifier was trained
+on, are read up to where words are told from numbers. Prints the weights; and how many digits are
+taken for letters, and how many of what is none for digits, by the weights of the other half of the
+images.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from common import fit_options, load_digits, ran_on, table, tracked
-from number_sets import make_sheet
+from number_sets import make_list, make_sheet
 from number_weights import split_fit
 from scenes import make_capitals, make_words
 
@@ -37,7 +38,7 @@ from digitkit.training.scenes.writing import Writer
 
 SEED = 105
 SHARES = {"pages": 1.0, "empty": 1.0, "words": 1.5, "capitals": 0.75, "digit": 1.0, "letter": 1.0,
-          "rows": 0.2, "tables": 0.1, "strips": 0.2, "dates": 0.05}  # fmt: skip
+          "rows": 0.2, "tables": 0.1, "strips": 0.2, "dates": 0.05, "lists": 0.4}  # fmt: skip
 """Images of each kind, of ``--count``."""
 
 DECAY = 1e-4
@@ -55,7 +56,10 @@ def compose(data: DigitData, kind: str, number: int) -> tuple[U8, Sequence[Box]]
         return make(data, rng, split="train")[0], []
     if kind in ("digit", "letter"):
         return _write_alone(data, rng, digit=kind == "digit")
-    sheet = make_sheet(kind, data, SEED, number)
+    if kind == "lists":
+        sheet = make_list(data, rng, split="train")
+    else:
+        sheet = make_sheet(kind, data, SEED, number)
     return sheet.image, [box for box, _ in sheet.digits]
 
 

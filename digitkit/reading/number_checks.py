@@ -26,8 +26,8 @@ second on, in heights, if they are so many times as wide as all others: as wide 
 close hand."""
 
 LIKE_G, HANGS = (8, 9), (0.12, 0.2)
-"""An 8 or a 9 may be the letter g of a unit if its top and its bottom are lower than those of the digits
-before it by at least these fractions of their height."""
+"""These may be the letter g of a unit if their top and bottom are lower than those of the digits
+before them by at least these fractions of their height."""
 
 UNIT_GAP, BEFORE_UNIT = 1.5, 4
 """Maximum gap between a number and such a unit, in heights; and how many digits before the unit are

@@ -16,16 +16,20 @@ from typing import NamedTuple
 import numpy as np
 
 from digitkit.arrays import F64, Box
+from digitkit.boxes import bounding_box
 from digitkit.reading.context import predict_logistic
 from digitkit.reading.parts import measure_height
 from digitkit.reading.results import Digit, Mark
 
-WORD_WEIGHTS = (-1.89, -0.39, 1.14, 5.32, 0.85, -1.70, 0.19, -0.49, -1.15, 0.26, -1.01)
+WORD_WEIGHTS = (
+    -1.94, -0.69, 0.42, 3.57, -0.84, -1.00, 1.16, -0.40, -0.08, 0.24, 1.58, 1.28, -0.07,
+)  # fmt: skip
 """Of a constant and the features of `Word`: whether its digits are some."""
 
-LIKELY = 0.3
-"""With less than this probability the digits of a word are doubted. Less than a half, as there are
-fewer words among the numbers that users read than among those that the weights are fitted on."""
+LIKELY, LIKELY_AMONG_FEW, FEW = 0.4, 0.5, 3
+"""With less than the first probability the digits of a word are doubted. Less than a half, as there
+are fewer words among the numbers that users read than among those that the weights are fitted on;
+but with less than the second on a page with so few digits, which is rather one of words."""
 
 MAX_LETTER_GAP = 0.3
 """Ink at most so far apart is a word, in heights."""
@@ -39,6 +43,9 @@ MIN_LETTER_WIDTH = 0.3
 MAX_LETTER_WIDTH = 0.8
 """Width that most letters do not exceed, in heights of the digits; wider ink is several letters."""
 
+MAX_AWAY = 3.0
+"""Letters that are further away than this say no less of a word, in heights."""
+
 _MIN_DIGIT, _MIN_DOUBT = 0.02, 1e-4
 """Probabilities are not taken for less."""
 
@@ -49,14 +56,16 @@ class Word:
 
     Attributes:
         places: of the digits, among all of the image.
-        features: float64 ``[10]``, as `WORD_WEIGHTS` weigh them: how many letters are in its row,
-            a digit in doubt counted as what is missing from its confidence; the logarithm of how
-            many digits are accepted on the page; that of the mean probability by which the grey
-            classifier sees digits in the row, 0 where it was not asked; whether at least one letter
-            is in the word; the fraction of its digits that are zeros; whether it has only one; the
-            mean logarithm of the probability that they are none; the logarithm of one more than the
-            letters in other rows; how many high signs are in it; and the logarithm of its row's
-            height over that of the page's highest digit.
+        features: float64 ``[12]``, as `WORD_WEIGHTS` weigh them: the logarithm of one more than the
+            letters in its row, a digit in doubt counted as what is missing from its confidence; the
+            logarithm of how many digits are accepted on the page; that of the mean probability by
+            which the grey classifier sees digits in the row, 0 where it was not asked; whether at
+            least one letter is in the word; the fraction of its digits that are zeros; whether it
+            has only one; the mean logarithm of the probability that they are none; the logarithm of
+            one more than the letters in other rows; how many high signs are in it; the logarithm of
+            its row's height over that of the page's highest digit; the logarithm of how many digits
+            it has; and its distance from the nearest letter of its row, in heights, at most
+            `MAX_AWAY`.
     """
 
     places: list[int]
@@ -79,9 +88,11 @@ def rescore_words(
         min_confidence: threshold for a digit to be accepted, 0–1.
     """
     settled = list(digits)
+    is_few = sum(digit.accepted for digit in digits) <= FEW
+    least = LIKELY_AMONG_FEW if is_few else LIKELY
     for word in find_words(digits, marks, digit_probabilities):
         probability = float(predict_logistic(word.features[None, :], WORD_WEIGHTS)[0])
-        if probability < LIKELY:
+        if probability < least:
             for i in word.places:
                 settled[i] = _lower(digits[i], probability, min_confidence)
     return tuple(settled)
@@ -104,7 +115,7 @@ def find_words(
     for number, row in rows.items():
         own = asked[number]
         around = _Around(
-            in_row=row.letters,
+            in_row=math.log1p(row.letters),
             accepted=math.log(count),
             log_digit=math.log(max(float(np.mean(own)), _MIN_DIGIT)) if own else 0.0,
             elsewhere=math.log1p(letters - row.letters),
@@ -114,7 +125,8 @@ def find_words(
             places = [part.place for part in group if part.place is not None]
             if places:
                 known = [digits[i] for i in places]
-                words.append(Word(places, _describe(known, group, around)))
+                away = _distance_to_letters(row, group)
+                words.append(Word(places, _describe(known, group, around, away)))
     return words
 
 
@@ -197,7 +209,15 @@ def _group(row: _Row) -> Iterator[list[_Part]]:
         yield group
 
 
-def _describe(digits: Sequence[Digit], group: Sequence[_Part], around: _Around) -> F64:
+def _distance_to_letters(row: _Row, group: Sequence[_Part]) -> float:
+    """The gap between a word and the nearest letter beside it, in heights; at most `MAX_AWAY`."""
+    x, _, w, _ = bounding_box([part.box for part in group])
+    letters = (part.box for part in row.parts if part.letters >= 1 and part not in group)
+    gaps = (max(left - x - w, x - left - width) for left, _, width, _ in letters)
+    return min(min(gaps, default=math.inf) / row.height, MAX_AWAY)
+
+
+def _describe(digits: Sequence[Digit], group: Sequence[_Part], around: _Around, away: float) -> F64:
     """The features of a word, of its digits, all parts and what is around it."""
     doubt = np.log([max(1 - digit.is_digit, _MIN_DOUBT) for digit in digits])
     return np.array(
@@ -212,6 +232,8 @@ def _describe(digits: Sequence[Digit], group: Sequence[_Part], around: _Around) 
             around.elsewhere,
             float(sum(part.is_sign for part in group)),
             around.size,
+            math.log(len(digits)),
+            away,
         ]
     )
 

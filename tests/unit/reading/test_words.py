@@ -112,6 +112,15 @@ def test_digits_among_many_others_stay():
     assert len(accepted(page, [letter(24 * 8 + 2)])) == len(page)
 
 
+@pytest.mark.parametrize(("apart", "is_number"), [(24, True), (2, False)])
+def test_a_number_beside_the_words_of_a_list_is_one(apart, is_number):
+    """Eight lines of seven letters; far more letters than digits are on the page."""
+    marks = [letter(24 * i, row) for row in range(8) for i in range(7)]
+    start = 24 * 7 + apart
+    number = [seen(value, start + 24 * i, 3) for i, value in enumerate((5, 8, 2))]
+    assert accepted(number, marks) == ([5, 8, 2] if is_number else [])
+
+
 def test_a_doubtful_digit_is_not_accepted_by_it():
     assert accepted([seen(3, 0), seen(4, 24, confidence=0.4)], grey=0.99) == [3]
 
