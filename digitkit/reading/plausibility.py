@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from digitkit.arrays import U8, Box
-from digitkit.boxes import gap_beside
+from digitkit.boxes import clip_box, gap_beside
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.masks import connected_components
+from digitkit.images.masks import connected_components, open_mask
 from digitkit.reading.combining import DIGITS
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import INK_LEVEL
@@ -22,7 +22,7 @@ from digitkit.reading.few_digits import cut_around
 from digitkit.reading.fine import find_contrast
 from digitkit.reading.line_reader import is_spoiled
 from digitkit.reading.lines import Line
-from digitkit.reading.results import Digit
+from digitkit.reading.results import Digit, Mark
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.single import LoadGrey
 
@@ -37,24 +37,27 @@ MIN_NOT_DIGIT = 0.95
 """A 0 that is alone is rejected if the grey classifier sees no digit there with at least this
 probability, 0–1. Discs, such as punched holes, nearly always reach it, and digits do not."""
 
-ROUND = 0.92
-"""Minimum ratio of the sides of a circle; most zeros are higher than wide."""
+CIRCLE = 0.92
+"""Minimum ratio of a circle's shorter side to its longer one; most zeros are higher than wide."""
 
-DRAWN_SIDE, DRAWN_LEVELS, DRAWN = 400, 20, 0.5
+DRAWN_SIDE, DRAWN_LEVELS, DRAWN, LINE = 400, 20, 0.5, 12
 """There are other drawings on a page if the ink beside its circles, in an image of this side and
-with this many grey levels of local contrast, is at least this many times as much as theirs."""
+with this many grey levels of local contrast, is at least this many times as much as theirs; without
+straight lines of the last length, pixels."""
 
-MAY_BE_SLASHED, MIN_SLASHED, MAX_SPOILED = 0.5, (2, 0.5), 0.05
+MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
 
-MIN_CONTRAST, PALE = 0.3, 0.4
+MIN_PAGE_CONTRAST = 0.3
 """The contrast of a digit is at least this fraction of the usual one of its page; paler ones shine
-through from the other side of the paper. The confidence of these is lowered by a factor."""
+through from the other side of the paper."""
 
-SAMPLES, DARKEST = 16, 0.05
-"""A digit's contrast is that of its darkest and lightest pixels, without this fraction of either;
-of at least so many of its rows and columns."""
+SAMPLES = 32
+"""A digit's contrast is measured in at least so many of its rows and columns, if it has them."""
+
+DOUBT = 0.4
+"""Factor of the confidence of digits that are rather none, but may be some."""
 
 MIN_INNER_HEIGHT = 0.35
 """Minimum height of separate ink inside a 0, as a fraction of its height, at which it is a ring
@@ -86,25 +89,67 @@ def reject_implausible(
             i for i, is_disc in zip(zeros, discs.tolist(), strict=True)
             if is_disc or is_ring(members[i].detection.ink)
         }  # fmt: skip
-        if zeros == accepted and _are_drawings([digits[i].row_box for i in zeros], image):
-            none.update(zeros)
     return tuple(
         replace(digit, accepted=False, confidence=0.0, is_digit=0.0) if i in none else digit
         for i, digit in enumerate(digits)
     )
 
 
-def _are_drawings(boxes: Sequence[Box], image: GreyImage) -> bool:
-    """Whether the only digits of a page, zeros with these boxes, are circles among drawings."""
-    if any(min(w, h) < ROUND * max(w, h) for _, _, w, h in boxes):
-        return False
+def doubt_circles(
+    digits: Sequence[Digit], marks: Sequence[Mark], image: GreyImage
+) -> tuple[Digit, ...]:
+    """The digits; zeros that may be circles among drawings are not accepted.
+
+    They are round, without a mark in their row, and the only digits of a page that has other ink.
+
+    Args:
+        digits: of an image.
+        marks: of its rows.
+        image: that image.
+    """
+    accepted = [digit for digit in digits if digit.accepted]
+    with_marks = {mark.row for mark in marks}
+    are_circles = all(
+        digit.digit == 0
+        and digit.row not in with_marks
+        and min(digit.row_box[2:]) >= CIRCLE * max(digit.row_box[2:])
+        for digit in accepted
+    )
+    if not accepted or not are_circles or not _has_drawings(accepted, image):
+        return tuple(digits)
+    return tuple(_doubt(digit) if digit.accepted else digit for digit in digits)
+
+
+def _has_drawings(circles: Sequence[Digit], image: GreyImage) -> bool:
+    """Whether an image has other ink than that of circles, see `DRAWN`; straight lines are none."""
     halvings = image.halvings_to(DRAWN_SIDE)
     ink = find_contrast(image.halved(halvings), DRAWN_LEVELS)
-    total, circles = cv2.countNonZero(ink), 0
-    for box in boxes:
-        x, y, w, h = (side >> halvings for side in box)
-        circles += cv2.countNonZero(ink[max(y - 2, 0) : y + h + 3, max(x - 2, 0) : x + w + 3])
-    return total - circles >= DRAWN * circles
+    lines = cv2.max(open_mask(ink, 1, LINE), open_mask(ink, LINE, 1))
+    ink = np.asarray(cv2.subtract(ink, cv2.dilate(lines, np.ones((3, 3), np.uint8))), np.uint8)
+    own = 0
+    for circle in circles:
+        part = _cut(ink, circle.box, halvings)
+        own += cv2.countNonZero(part)
+        part[:] = 0
+    return own > 0 and cv2.countNonZero(ink) >= DRAWN * own
+
+
+def _cut(layer: U8, box: Box, halvings: int) -> U8:
+    """The part of a layer of a halved image that a box of the whole image shows, and its edges."""
+    x, y, w, h = (side >> halvings for side in box)
+    height, width = layer.shape
+    x, y, w, h = clip_box(x - 1, y - 1, w + 3, h + 3, width, height)
+    return layer[y : y + h, x : x + w]
+
+
+def _doubt(digit: Digit) -> Digit:
+    """The digit, not accepted and less likely."""
+    return replace(
+        digit,
+        accepted=False,
+        confidence=digit.confidence * DOUBT,
+        is_digit=digit.is_digit * DOUBT,
+    )
 
 
 def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Digit, ...]:
@@ -123,8 +168,7 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
             slashed.append(is_spoiled(probabilities, MAY_BE_SLASHED))
         elif digit.accepted:
             others.append(marked[-1].spoiled)
-    count, share = MIN_SLASHED
-    slashes_zeros = sum(slashed) >= max(count, share * len(slashed))
+    slashes_zeros = sum(slashed) >= max(MIN_SLASHED, MIN_SLASHED_SHARE * len(slashed))
     if not slashes_zeros or sum(others) > MAX_SPOILED * len(others):
         return tuple(marked)
     return tuple(replace(each, spoiled=each.spoiled and each.digit != 0) for each in marked)
@@ -133,6 +177,8 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
 def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
     """The digits; those that are far paler than most of their page are not accepted.
 
+    Their contrast is that of their darkest pixel, or lightest on dark paper: strokes may be thin.
+
     Args:
         digits: of an image.
         image: that image.
@@ -140,29 +186,24 @@ def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
     contrasts = {i: _contrast(each.box, image) for i, each in enumerate(digits) if each.accepted}
     if not contrasts:
         return tuple(digits)
-    least = MIN_CONTRAST * float(np.median(list(contrasts.values())))
+    least = MIN_PAGE_CONTRAST * float(np.median(list(contrasts.values())))
     return tuple(
-        replace(
-            digit,
-            accepted=False,
-            confidence=digit.confidence * PALE,
-            is_digit=digit.is_digit * PALE,
-        )
-        if contrasts.get(i, least) < least
-        else digit
+        _doubt(digit) if contrasts.get(i, least) < least else digit
         for i, digit in enumerate(digits)
     )
 
 
 def _contrast(box: Box, image: GreyImage) -> float:
-    """How much ink differs from paper, relative to both (after Michelson), 0–1."""
+    """How much the strongest ink in a box differs from paper, relative to both (Michelson), 0–1."""
     halvings = sharp_halvings(image, box[3])
-    x, y, w, h = (side >> halvings for side in box)
-    part = image.halved(halvings)[y : y + max(h, 1), x : x + max(w, 1)]
+    part = _cut(image.halved(halvings), box, halvings)
     part = part[:: max(1, part.shape[0] // SAMPLES), :: max(1, part.shape[1] // SAMPLES)]
-    levels = np.sort(part, axis=None).astype(np.float64)
-    low, high = (float(levels[round(q * (len(levels) - 1))]) for q in (DARKEST, 1 - DARKEST))
-    return (high - low) / max(high + low, 1.0)
+    if not part.size:
+        return 0.0
+    levels = np.sort(part, axis=None)
+    low, paper, high = (float(levels[i]) for i in (0, len(levels) // 2, -1))
+    dark, light = (paper - low) / max(paper + low, 1.0), (high - paper) / max(high + paper, 1.0)
+    return max(dark, light)
 
 
 def _is_stroke(digit: Digit) -> bool:

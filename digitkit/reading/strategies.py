@@ -180,6 +180,7 @@ class PageStrategy:
         from digitkit.reading.missed_digits import find_missed_digits
         from digitkit.reading.order import number_rows
         from digitkit.reading.plausibility import (
+            doubt_circles,
             doubt_pale,
             mark_spoiled,
             reject_implausible,
@@ -204,6 +205,7 @@ class PageStrategy:
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
         digits = doubt_pale(mark_spoiled(digits, lines), image)
         digits = reject_implausible(digits, members, image, load_grey)
+        digits = doubt_circles(digits, marks, image)
         if not any(fills(member.detection, image) for member in members):
             digit_probabilities = read_few_in_grey(digits, members, image, load_grey)
             digits = rescore_words(digits, marks, digit_probabilities, min_confidence)

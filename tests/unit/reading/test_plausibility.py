@@ -72,14 +72,43 @@ def test_a_digit_far_paler_than_others_shines_through_the_paper(
 
 
 @pytest.mark.parametrize(
-    ("axes", "drawn", "expected"),
-    [((22, 22), True, []), ((22, 22), False, ["0"]), ((17, 26), True, ["0"])],
+    ("axes", "level", "drawn", "expected"),
+    [
+        ((22, 22), 47, "triangle", []),
+        ((17, 26), 47, "triangle", ["0"]),
+        ((22, 22), 47, "", ["0"]),
+        ((22, 22), 215, "", ["0"]),  # without local contrast
+        ((22, 22), 47, "lines", ["0"]),
+        ((22, 22), 47, "sign", ["0"]),
+    ],
 )
-def test_a_circle_among_drawings_is_no_zero(reader, axes, drawn, expected):
+def test_a_circle_among_drawings_is_no_zero(reader, axes, level, drawn, expected):
     image = np.full((400, 500), 235, np.uint8)
-    cv2.ellipse(image, (330, 120), axes, 0, 0, 360, 47, 3, cv2.LINE_AA)
-    if drawn:
+    cv2.ellipse(image, (330, 120), axes, 0, 0, 360, level, 3, cv2.LINE_AA)
+    if drawn == "triangle":
         corners = np.array([(60, 330), (160, 330), (110, 240)])
         cv2.polylines(image, [corners], True, 47, 3, cv2.LINE_AA)
+    elif drawn == "lines":
+        image[200::60] = 47
+    elif drawn == "sign":
+        cv2.line(image, (262, 112), (290, 112), 47, 3, cv2.LINE_AA)
+        cv2.line(image, (262, 128), (290, 128), 47, 3, cv2.LINE_AA)
     numbers = reader.read(image).numbers
-    assert [number.text for number in numbers if number.complete] == expected
+    assert [number.text for number in numbers] == expected
+
+
+def test_a_circle_of_a_tilted_row_is_searched_where_it_is(reader):
+    image = np.full((400, 500), 235, np.uint8)
+    for x in range(80, 430, 80):
+        cv2.ellipse(image, (x, 300 - x // 3), (20, 20), 0, 0, 360, 47, 3, cv2.LINE_AA)
+    digits = reader.read(image).digits
+    assert [digit.digit for digit in digits if digit.accepted] == [0] * 5
+
+
+def test_thin_strokes_are_not_pale(reader):
+    image = np.full((200, 420), 235, np.uint8)
+    for x in (70, 130, 190):
+        for y in (85, 115):
+            cv2.circle(image, (x, y), 15, 60, 1, cv2.LINE_AA)
+    cv2.polylines(image, [np.array([(240, 70), (272, 70), (252, 130)])], False, 60, 1, cv2.LINE_AA)
+    assert reader.read(image).text == "8887"
