@@ -113,10 +113,16 @@ def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
 def split_mixed_numbers(groups: Sequence[Group]) -> list[Group]:
     """Divide each whole number from the numerator that stands beside it, as in ``3 5/7``.
 
+    What may be such a gap is not counted for what is usual on the page.
+
     Args:
         groups: of all rows of a page.
     """
-    spaces = [_find_space_at_slash(group) for group in groups]
+    followed = [*(after.before for after in groups[1:]), None][: len(groups)]
+    spaces = [
+        _find_space_at_slash(group) if group.after is before else None
+        for group, before in zip(groups, followed, strict=True)
+    ]
     within = Counter(gap for group in groups for gap in digit_gaps(group.parts))
     others = sorted((within - Counter(gap for gap, _ in filter(None, spaces))).elements())
     usual = others[(len(others) - 1) // 2] if others else 0.0
@@ -137,7 +143,7 @@ def _find_space_at_slash(group: Group) -> tuple[float, int] | None:
     parts, after = group.parts, group.after
     if after is None or after.kind != "sign" or not after.is_tall:
         return None
-    if len(parts) < 2 or any(part.kind != "digit" for part in parts):
+    if len(parts) < 2 or any(part.kind != "digit" or part.cell is not None for part in parts):
         return None
     *others, space = sorted((a.gap_to(b), i) for i, (a, b) in enumerate(pairwise(parts), 1))
     close = max(MIN_SLASH_GAP, parts[-1].gap_to(after), *(gap for gap, _ in others))

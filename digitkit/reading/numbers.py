@@ -50,10 +50,10 @@ CENTS_RAISED, SLIM = 0.15, 0.4
 and end at least this far above these, in heights of the lowest. Not if all others are narrower
 than the second number, in their heights: a 1 may be higher."""
 
-STEP, APART = 0.3, 0.3
-"""They may be the numerator of a fraction, as high as the whole number before it, if their middle
-is this far above that of the digit before them and the gap is this wide, in heights of the lowest
-digit before them."""
+STEP, APART, MAX_MIXED = 0.3, 0.3, 4
+"""The last digit or two may be the numerator of a fraction, whatever their height, if their middle
+is this far above that of the digit before them and the gap is this wide, in heights of the highest
+digit before them; not of a number with more digits than this, whose row may be bent."""
 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
@@ -80,7 +80,7 @@ def find_numbers(
         Those with an accepted digit, and those with a likely one in the row of an accepted one, in
         reading order; each accepted digit is in exactly one.
     """
-    candidates = find_candidates(digits, marks, gap=gap)
+    candidates = find_candidates(digits, marks, gap=gap, may_be_mixed=gap is None)
     heights = accepted_heights(digits)
     numbers = [number for number in candidates if is_reported(number, heights)]
     numbers = flag_numbers(numbers, digits, marks, may_be_several=gap is None)
@@ -124,11 +124,21 @@ def finish_numbers(numbers: Sequence[Number], *, gap: float | None) -> tuple[Num
 
 
 def find_candidates(
-    digits: Sequence[Digit], marks: Sequence[Mark] = (), *, gap: float | None = None
+    digits: Sequence[Digit],
+    marks: Sequence[Mark] = (),
+    *,
+    gap: float | None = None,
+    may_be_mixed: bool = False,
 ) -> list[Number]:
     """The numbers as `find_numbers` returns them, without columns, and groups of doubtful digits.
 
-    Each digit is in at most one. Arguments are those of `find_numbers`.
+    Each digit is in at most one.
+
+    Args:
+        digits: as for `find_numbers`.
+        marks: as for `find_numbers`.
+        gap: as for `find_numbers`.
+        may_be_mixed: whether a whole number may stand beside a fraction.
     """
     rows = group_by_row(digits)
     heights = {row: measure_height(members) for row, members in rows.items()}
@@ -141,7 +151,7 @@ def find_candidates(
         if limit is None:
             limit = choose_gap(digit_gaps(members), page_gaps, table=table)
         groups += group_parts(members, limit)
-    if gap is None:
+    if may_be_mixed:
         groups = split_mixed_numbers(groups)
     return [
         _to_number(group, heights[group.row])
@@ -224,8 +234,9 @@ def _find_raised(boxes: Sequence[Box]) -> int | None:
         lowest, raised = middle + RAISED * height, boxes[place:]
         if all(h < MAX_RAISED_HEIGHT * height and y + h < lowest for _, y, _, h in raised):
             return place
-        is_apart = boxes[place][0] - left - wide >= APART * height
-        if is_apart and all(middle - y - h / 2 >= STEP * height for _, y, _, h in raised):
+        highest = max(box[3] for box in boxes[:place])
+        is_apart = boxes[place][0] - left - wide >= APART * highest and len(boxes) <= MAX_MIXED
+        if is_apart and all(middle - y - h / 2 >= STEP * highest for _, y, _, h in raised):
             return place
     before, last = boxes[:-2], boxes[-2:]
     if all(w < SLIM * h for _, _, w, h in before):

@@ -120,6 +120,10 @@ def test_a_mixed_number_is_a_whole_number_and_a_fraction(whole, sign, others, ex
     digits = [sure(3, whole), sure(5, 58), sure(7, sign.box[0] + 24), *others]
     assert texts(digits, sign) == expected
     assert texts(digits, sign, gap=1.0)[0] == "35"
+    # Neither in front of a bracket, nor in boxes for one digit each.
+    assert texts([*digits[:2], *others], sign)[0] == "35"
+    sides = [mark("side", x, 40, 1, 80) for x in (-6, 48, 102)]
+    assert texts(digits, sign, *sides)[0] == "35"
 
 
 @pytest.mark.parametrize(
