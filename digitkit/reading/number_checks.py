@@ -78,7 +78,7 @@ def flag_numbers(
         if _ends_in_unit(number, rows.get(number.row, ())):
             reasons.append(f"digit {len(number.digits)} hangs below the line: it may be a g")
         if may_be_several:
-            reasons += [f"digit {place} may be a slash" for place in _find_slashes(number)]
+            reasons += [f"digit {place} may be a slash" for place in _find_slashes(number, marks)]
             reasons += [
                 f"the gap after digit {place} may be between two numbers"
                 for place in _find_spaces(number, marks)
@@ -95,12 +95,7 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
 
     There are two digits or more on each side of each; see `SPACE`.
     """
-    if len(number.digits) < 4 or number.signs:
-        return []
-    boxes = [digit.row_box for digit in number.digits]
-    left, right = min(x for x, *_ in boxes), max(x + w for x, _, w, _ in boxes)
-    sides = (mark for mark in marks if mark.kind == "side" and mark.row == number.row)
-    if any(left < mark.row_box[0] < right for mark in sides):
+    if len(number.digits) < 4 or number.signs or _is_in_boxes(number, marks):
         return []
     height = measure_height(number.digits)
     gaps = digit_gaps(place_parts(number.row, number.digits, (), height))
@@ -113,8 +108,18 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
     return []
 
 
-def _find_slashes(number: Number) -> list[int]:
+def _is_in_boxes(number: Number, marks: Sequence[Mark]) -> bool:
+    """Whether the digits of a number are in boxes for one digit each."""
+    boxes = [digit.row_box for digit in number.digits]
+    left, right = min(x for x, *_ in boxes), max(x + w for x, _, w, _ in boxes)
+    sides = (mark for mark in marks if mark.kind == "side" and mark.row == number.row)
+    return any(left < mark.row_box[0] < right for mark in sides)
+
+
+def _find_slashes(number: Number, marks: Sequence[Mark]) -> list[int]:
     """Which digits of a number may be slashes with space around them, as in ``6 / 9``, from 1."""
+    if number.signs or _is_in_boxes(number, marks):
+        return []
     boxes = [digit.row_box for digit in number.digits]
     height = measure_height(number.digits)
     gaps = [(b[0] - a[0] - a[2]) / height for a, b in pairwise(boxes)]

@@ -52,6 +52,11 @@ def test_a_1_with_space_around_it_may_be_a_slash(value, confidence, height, gap,
     assert number.reasons == ((f"digit {place} may be a slash",) if is_doubted else ())
     if is_doubted:
         assert all(each.complete for each in find_numbers(digits, gap=9.0))
+        x, y, w, h = digits[-2].box
+        sides = [Mark("side", (each, y - 20, 1, 100), 0) for each in (x - 14, x + w + 10, x + 64)]
+        assert all(each.complete for each in find_numbers(digits, sides))
+        comma = Mark("comma", (x - 12, y + h - 8, 6, 14), 0)
+        assert not any("slash" in doubt for doubt in find_numbers(digits, [comma])[0].reasons)
 
 
 @pytest.mark.parametrize(("gap", "is_doubted"), [(70, True), (130, False)])
