@@ -27,6 +27,7 @@ from digitkit.reading.results import Mark
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import HIGH_STROKE, Shape
 from digitkit.reading.strips import Strip
+from digitkit.reading.touching import MIN_COLON
 
 PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
 """The weights that fit best on synthetic images (``benchmarks/line_weights.py``) trust the line
@@ -73,7 +74,7 @@ WITHIN = 0.25
 MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
 
-SURE_POINT = 0.6
+LIKELY_POINT = 0.6
 """A point or a comma between two digits that is less likely one, by its row, is ink that cannot be
 read, 0–1."""
 
@@ -97,9 +98,9 @@ SURE_SIGN, MAX_LOW_SIGN_ASPECT = 0.95, 2.0
 """Low ink that is at least as likely a sign is one, and no piece of a digit that it touches, if it
 is not higher than this, in its width."""
 
-DOT, MIN_COLON = 0.3, 0.8
-"""Two dots, one above the other, are a colon, even if they touch digits: the maximum size of a dot,
-in heights of the digits, and the minimum probability of a sign or a point there."""
+DOT = 0.3
+"""Maximum size of a dot of a colon, in heights of the digits. Two dots, one above the other, are a
+colon, even if they touch digits, where the row shows a sign or a point with `MIN_COLON`."""
 
 MAX_LETTER_DIGIT = 0.01
 """Ink beside digits that the row shows as any of them with at most this probability is a letter."""
@@ -236,7 +237,7 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
             mark = replace(mark, kind=_tell_apart(mark, probabilities, x, line, own))
             if mark.kind == "ink" and mark.box in doubtful:
                 continue  # the digit itself says so
-        elif mark.kind in SEPARATORS and probabilities[POINT] < SURE_POINT:
+        elif mark.kind in SEPARATORS and probabilities[POINT] < LIKELY_POINT:
             if _is_between(x, strip, own):  # rather the end of a digit's broken stroke
                 mark = replace(mark, kind="ink")
         elif mark.kind == "dash" and not is_sign:

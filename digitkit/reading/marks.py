@@ -39,6 +39,7 @@ from digitkit.reading.shapes import (
     classify,
     is_above,
 )
+from digitkit.reading.strip_ink import FAINT
 from digitkit.reading.strips import BAND, STROKE, PlacedDigit, Strip
 from digitkit.reading.touching import find_colons, find_points
 
@@ -69,10 +70,6 @@ DASH_RATIO = 0.5
 MIN_CUT = 0.12, 0.006
 """Least height, in heights, and area, in squares of the height, of ink that the border of the image
 cuts; what it is cannot be told, unless it is a dash."""
-
-FAINT = 0.48
-"""Ink of the digits' pen is at least this fraction as strong as their strokes; what is weaker is
-the edge of a shadow."""
 
 SHARP, SHADOW = 0.6, 1.1
 """Ink whose edges are less steep than this fraction of those of its row's digits, and that is wider
@@ -157,20 +154,24 @@ def _find_in(line: Line, members: Sequence[RowDigit]) -> list[Mark]:
     for member in own:
         if not member.digit.accepted:
             marks += _reclassify(strip, member)
+    marks = _add_colons(line, marks)
+    return marks + find_points(line, taken, marks)
+
+
+def _add_colons(line: Line, marks: Sequence[Mark]) -> list[Mark]:
+    """The marks of a row, and the dots of colons in place of what they were taken for."""
     signs = [mark.box for mark in marks if mark.kind == "sign"]
     dots = [
         dot for dot in find_colons(line) if not any(intersection_area(dot.box, s) for s in signs)
     ]
-    marks = [mark for mark in marks if not _is_one_of(mark, dots)] + dots
-    return marks + find_points(line, taken, marks)
 
+    def is_one(mark: Mark) -> bool:
+        return mark.kind in ("point", "comma", "ink") and any(
+            intersection_area(mark.box, dot.box) and max(mark.box[2:]) <= 2 * max(dot.box[2:])
+            for dot in dots
+        )
 
-def _is_one_of(mark: Mark, dots: Sequence[Mark]) -> bool:
-    """Whether a mark, which is about as small, is at the place of a colon's dot."""
-    return mark.kind in ("point", "comma", "ink") and any(
-        intersection_area(mark.box, dot.box) and max(mark.box[2:]) <= 2 * max(dot.box[2:])
-        for dot in dots
-    )
+    return [mark for mark in marks if not is_one(mark)] + dots
 
 
 def _find_written(line: Line, shapes: Sequence[Shape]) -> list[Shape]:

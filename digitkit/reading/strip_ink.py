@@ -28,6 +28,11 @@ FAINT_LINE = 0.5
 """A horizontal ruled line is at least this fraction as strong as the faintest ink."""
 
 
+FAINT = 0.48
+"""Ink of the digits' pen is at least this fraction as strong as their strokes; what is weaker is
+the edge of a shadow."""
+
+
 class Ink(NamedTuple):
     """What is written in a strip; all ``[height, width]`` but `lines` and `stats`.
 

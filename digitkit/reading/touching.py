@@ -17,6 +17,7 @@ from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import SAME, Line
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.shapes import BELOW_LINE, COMMA_WIDTH, LONGER, Shape, are_pair
+from digitkit.reading.strip_ink import FAINT
 
 MIN_POINT = 0.5
 """Minimum probability at which the row shows a point where low ink touches a digit, 0–1."""
@@ -34,12 +35,9 @@ MAX_UPPER = 0.15
 ASIDE = 0.1
 """Maximum distance of a colon from where the row shows a sign, in heights."""
 
-POINT_TOP, MIN_POINT_WIDTH = 0.2, 0.06
+MIN_POINT_TOP, MIN_POINT_WIDTH = 0.2, 0.06
 """A point that touches a digit is all this far below the middle of the digits, and at least so
 wide, in heights."""
-
-MIN_STRENGTH = 0.48
-"""Minimum strength of a point, as a fraction of that of the digits' strokes."""
 
 
 def find_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
@@ -60,7 +58,7 @@ def find_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
     if not peaks:
         return []
     touching = np.unique(line.ink.labels[taken > 0])
-    top = round((POINT_TOP - strip.top / strip.digit_height) * strip.unit)
+    top = round((MIN_POINT_TOP - strip.top / strip.digit_height) * strip.unit)
     is_low = np.asarray(mask[top:].any(0) & ~mask[:top].any(0))
     found = []
     for start, end in find_runs(is_low).tolist():
@@ -71,7 +69,7 @@ def find_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
         place = slice(top + y, top + y + height), slice(start, end)
         shape = strip.shape_of(mask[place], start, top + y)
         touches = np.isin(line.ink.labels[place][shape.ink > 0], touching).any()
-        if touches and strip.strength(line.ink, shape) >= MIN_STRENGTH:
+        if touches and strip.strength(line.ink, shape) >= FAINT:
             # It may lean as a part of the digit's foot is in it, too.
             is_long = shape.height > shape.width + LONGER
             hangs = is_long or shape.top + shape.height > BELOW_LINE
@@ -89,8 +87,8 @@ def find_colons(line: Line) -> list[Mark]:
     nearest = sorted(range(-reach, reach + 1), key=abs)
     for peak in line.find_signs(MAYBE_COLON):
         sign, point = peak.probabilities[[SIGN, POINT]].tolist()
-        # A point may have the end of a stroke above it.
         is_sign = sign > point
+        # Beside a point, the stroke of a digit may look like the upper dot.
         asides = nearest if is_sign else [0] if sign >= POINT_OR_COLON else []
         dots = next(filter(None, (_find_dots(line, round(peak.x) + x) for x in asides)), ())
         kind: MarkKind = "sign" if is_sign and sign + point >= MIN_COLON else "ink"
