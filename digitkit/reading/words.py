@@ -16,14 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from digitkit.arrays import F64, Box
-from digitkit.boxes import bounding_box
 from digitkit.reading.context import predict_logistic
 from digitkit.reading.parts import measure_height
 from digitkit.reading.results import Digit, Mark
 
-WORD_WEIGHTS = (
-    -1.94, -0.69, 0.42, 3.57, -0.84, -1.00, 1.16, -0.40, -0.08, 0.24, 1.58, 1.28, -0.07,
-)  # fmt: skip
+WORD_WEIGHTS = (-2.25, -0.68, 0.30, 3.51, -0.93, -0.97, 1.15, -0.41, 1.33)
 """Of a constant and the features of `Word`: whether its digits are some."""
 
 LIKELY, LIKELY_AMONG_FEW, FEW = 0.4, 0.5, 3
@@ -43,9 +40,6 @@ MIN_LETTER_WIDTH = 0.3
 MAX_LETTER_WIDTH = 0.8
 """Width that most letters do not exceed, in heights of the digits; wider ink is several letters."""
 
-MAX_AWAY = 3.0
-"""Letters that are further away than this say no less of a word, in heights."""
-
 _MIN_DIGIT, _MIN_DOUBT = 0.02, 1e-4
 """Probabilities are not taken for less."""
 
@@ -56,16 +50,13 @@ class Word:
 
     Attributes:
         places: of the digits, among all of the image.
-        features: float64 ``[12]``, as `WORD_WEIGHTS` weigh them: the logarithm of one more than the
+        features: float64 ``[8]``, as `WORD_WEIGHTS` weigh them: the logarithm of one more than the
             letters in its row, a digit in doubt counted as what is missing from its confidence; the
             logarithm of how many digits are accepted on the page; that of the mean probability by
             which the grey classifier sees digits in the row, 0 where it was not asked; whether at
             least one letter is in the word; the fraction of its digits that are zeros; whether it
-            has only one; the mean logarithm of the probability that they are none; the logarithm of
-            one more than the letters in other rows; how many high signs are in it; the logarithm of
-            its row's height over that of the page's highest digit; the logarithm of how many digits
-            it has; and its distance from the nearest letter of its row, in heights, at most
-            `MAX_AWAY`.
+            has only one; the mean logarithm of the probability that they are none; and the
+            logarithm of how many digits it has.
     """
 
     places: list[int]
@@ -106,8 +97,6 @@ def find_words(
     if not count:
         return []
     rows = _find_rows(digits, marks)
-    letters = sum(row.letters for row in rows.values())
-    highest = max(digit.row_box[3] for digit in digits if digit.accepted)
     asked = {row: list[float]() for row in rows}
     for i, probability in digit_probabilities.items():
         asked[digits[i].row].append(probability)
@@ -118,15 +107,12 @@ def find_words(
             in_row=math.log1p(row.letters),
             accepted=math.log(count),
             log_digit=math.log(max(float(np.mean(own)), _MIN_DIGIT)) if own else 0.0,
-            elsewhere=math.log1p(letters - row.letters),
-            size=math.log(row.height / max(highest, 1)),
         )
         for group in _group(row):
             places = [part.place for part in group if part.place is not None]
             if places:
                 known = [digits[i] for i in places]
-                away = _distance_to_letters(row, group)
-                words.append(Word(places, _describe(known, group, around, away)))
+                words.append(Word(places, _describe(known, group, around)))
     return words
 
 
@@ -136,7 +122,6 @@ class _Part(NamedTuple):
     box: Box
     place: int | None
     letters: float
-    is_sign: bool = False
 
 
 class _Around(NamedTuple):
@@ -145,8 +130,6 @@ class _Around(NamedTuple):
     in_row: float
     accepted: float
     log_digit: float
-    elsewhere: float
-    size: float
 
 
 class _Row(NamedTuple):
@@ -192,7 +175,7 @@ def _find_parts(
         elif mark.kind in ("ink", "letter", "sign") and h >= MIN_LETTER_HEIGHT * height:
             is_letter = mark.kind != "sign" and w >= MIN_LETTER_WIDTH * height
             letters = float(max(1, int(w / (MAX_LETTER_WIDTH * height)))) if is_letter else 0.0
-            yield _Part(box, None, letters, mark.kind == "sign")
+            yield _Part(box, None, letters)
 
 
 def _group(row: _Row) -> Iterator[list[_Part]]:
@@ -209,15 +192,7 @@ def _group(row: _Row) -> Iterator[list[_Part]]:
         yield group
 
 
-def _distance_to_letters(row: _Row, group: Sequence[_Part]) -> float:
-    """The gap between a word and the nearest letter beside it, in heights; at most `MAX_AWAY`."""
-    x, _, w, _ = bounding_box([part.box for part in group])
-    letters = (part.box for part in row.parts if part.letters >= 1 and part not in group)
-    gaps = (max(left - x - w, x - left - width) for left, _, width, _ in letters)
-    return min(min(gaps, default=math.inf) / row.height, MAX_AWAY)
-
-
-def _describe(digits: Sequence[Digit], group: Sequence[_Part], around: _Around, away: float) -> F64:
+def _describe(digits: Sequence[Digit], group: Sequence[_Part], around: _Around) -> F64:
     """The features of a word, of its digits, all parts and what is around it."""
     doubt = np.log([max(1 - digit.is_digit, _MIN_DOUBT) for digit in digits])
     return np.array(
@@ -229,11 +204,7 @@ def _describe(digits: Sequence[Digit], group: Sequence[_Part], around: _Around, 
             sum(digit.digit == 0 for digit in digits) / len(digits),
             float(len(digits) == 1),
             doubt.mean(),
-            around.elsewhere,
-            float(sum(part.is_sign for part in group)),
-            around.size,
             math.log(len(digits)),
-            away,
         ]
     )
 
