@@ -49,8 +49,8 @@ MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
 
-MIN_PAGE_CONTRAST = 0.3
-"""The contrast of a digit is at least this fraction of the usual one of its page; paler ones shine
+MIN_ROW_CONTRAST = 0.3
+"""The contrast of a digit is at least this fraction of the highest one of its row; paler ones shine
 through from the other side of the paper."""
 
 SAMPLES = 32
@@ -175,7 +175,7 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
 
 
 def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
-    """The digits; those that are far paler than most of their page are not accepted.
+    """The digits; those that are far paler than others of their row are not accepted.
 
     Their contrast is that of their darkest pixel, or lightest on dark paper: strokes may be thin.
 
@@ -184,11 +184,13 @@ def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
         image: that image.
     """
     contrasts = {i: _contrast(each.box, image) for i, each in enumerate(digits) if each.accepted}
-    if not contrasts:
-        return tuple(digits)
-    least = MIN_PAGE_CONTRAST * float(np.median(list(contrasts.values())))
+    highest = dict[int, float]()
+    for i, contrast in contrasts.items():
+        highest[digits[i].row] = max(contrast, highest.get(digits[i].row, 0.0))
     return tuple(
-        _doubt(digit) if contrasts.get(i, least) < least else digit
+        _doubt(digit)
+        if i in contrasts and contrasts[i] < MIN_ROW_CONTRAST * highest[digit.row]
+        else digit
         for i, digit in enumerate(digits)
     )
 
