@@ -50,7 +50,7 @@ MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
 
 MIN_ROW_CONTRAST = 0.3
-"""The contrast of a digit is at least this fraction of the highest one of its row; paler ones shine
+"""The contrast of a digit is at least this fraction of the usual one of its row; paler ones shine
 through from the other side of the paper."""
 
 SAMPLES = 32
@@ -175,7 +175,7 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
 
 
 def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
-    """The digits; those that are far paler than others of their row are not accepted.
+    """The digits; those that are far paler than most of their row are not accepted.
 
     Their contrast is that of their darkest pixel, or lightest on dark paper: strokes may be thin.
 
@@ -184,12 +184,13 @@ def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
         image: that image.
     """
     contrasts = {i: _contrast(each.box, image) for i, each in enumerate(digits) if each.accepted}
-    highest = dict[int, float]()
+    rows = dict[int, list[float]]()
     for i, contrast in contrasts.items():
-        highest[digits[i].row] = max(contrast, highest.get(digits[i].row, 0.0))
+        rows.setdefault(digits[i].row, []).append(contrast)
+    usual = {row: float(np.median(own)) for row, own in rows.items()}
     return tuple(
         _doubt(digit)
-        if i in contrasts and contrasts[i] < MIN_ROW_CONTRAST * highest[digit.row]
+        if i in contrasts and contrasts[i] < MIN_ROW_CONTRAST * usual[digit.row]
         else digit
         for i, digit in enumerate(digits)
     )
