@@ -74,7 +74,7 @@ WITHIN = 0.25
 MAYBE_SIGN = 0.25
 """Ink that is less likely a sign or a point is none."""
 
-LIKELY_POINT = 0.6
+LIKELY_POINT = 0.55
 """A point or a comma between two digits that is less likely one, by its row, is ink that cannot be
 read, 0–1."""
 
