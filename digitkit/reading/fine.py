@@ -171,9 +171,7 @@ class Writing:
         small = self._image.halved(self._image.halvings_to(_SIDE))
         ink = find_contrast(small, _CLEAR)
         is_texture = np.asarray(_share_of_blocks(ink) >= _BUSY[1])
-        lines = cv2.max(open_mask(ink, 1, _LINE), open_mask(ink, _LINE, 1))
-        rest = cv2.subtract(ink, cv2.dilate(lines, np.ones((3, 3), np.uint8)))
-        return np.asarray(rest, np.uint8), is_texture
+        return without_lines(ink, _LINE), is_texture
 
     @property
     def _ratio(self) -> tuple[float, float]:
@@ -219,6 +217,12 @@ def find_contrast(grey: U8, least: int) -> U8:
     """
     detail = cv2.absdiff(grey, cv2.GaussianBlur(grey, (0, 0), 2.5))
     return np.asarray(cv2.threshold(detail, least, 1, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def without_lines(ink: U8, length: int) -> U8:
+    """Ink, 1 or 0, without horizontal and vertical runs of at least a length, pixels."""
+    lines = cv2.max(open_mask(ink, 1, length), open_mask(ink, length, 1))
+    return np.asarray(cv2.subtract(ink, cv2.dilate(lines, np.ones((3, 3), np.uint8))), np.uint8)
 
 
 def _place(candidate: Candidate, ratio: tuple[float, float], room: float) -> tuple[slice, slice]:

@@ -5,6 +5,8 @@ No digit has the shape of a disc, of a ring around digits, or of a stroke that w
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,17 +16,18 @@ from digitkit.arrays import U8, Box
 from digitkit.boxes import clip_box, gap_beside
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
-from digitkit.images.masks import connected_components, open_mask
+from digitkit.images.masks import connected_components
 from digitkit.reading.combining import DIGITS
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import INK_LEVEL
 from digitkit.reading.few_digits import cut_around
-from digitkit.reading.fine import find_contrast
+from digitkit.reading.fine import find_contrast, without_lines
 from digitkit.reading.line_reader import is_spoiled
 from digitkit.reading.lines import Line
-from digitkit.reading.results import Digit, Mark
+from digitkit.reading.results import Digit, Mark, group_by_row
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.single import LoadGrey
+from digitkit.reading.words import lower_confidence
 
 MIN_WIDTH = 0.2
 """Minimum width of any digit except 1, as a fraction of its height."""
@@ -117,15 +120,15 @@ def doubt_circles(
     )
     if not accepted or not are_circles or not _has_drawings(accepted, image):
         return tuple(digits)
-    return tuple(_doubt(digit) if digit.accepted else digit for digit in digits)
+    return tuple(
+        lower_confidence(digit, DOUBT, math.inf) if digit.accepted else digit for digit in digits
+    )
 
 
 def _has_drawings(circles: Sequence[Digit], image: GreyImage) -> bool:
     """Whether an image has other ink than that of circles, see `DRAWN`; straight lines are none."""
     halvings = image.halvings_to(DRAWN_SIDE)
-    ink = find_contrast(image.halved(halvings), DRAWN_LEVELS)
-    lines = cv2.max(open_mask(ink, 1, LINE), open_mask(ink, LINE, 1))
-    ink = np.asarray(cv2.subtract(ink, cv2.dilate(lines, np.ones((3, 3), np.uint8))), np.uint8)
+    ink = without_lines(find_contrast(image.halved(halvings), DRAWN_LEVELS), LINE)
     own = 0
     for circle in circles:
         part = _cut(ink, circle.box, halvings)
@@ -140,16 +143,6 @@ def _cut(layer: U8, box: Box, halvings: int) -> U8:
     height, width = layer.shape
     x, y, w, h = clip_box(x - 1, y - 1, w + 3, h + 3, width, height)
     return layer[y : y + h, x : x + w]
-
-
-def _doubt(digit: Digit) -> Digit:
-    """The digit, not accepted and less likely."""
-    return replace(
-        digit,
-        accepted=False,
-        confidence=digit.confidence * DOUBT,
-        is_digit=digit.is_digit * DOUBT,
-    )
 
 
 def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Digit, ...]:
@@ -183,16 +176,13 @@ def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
         digits: of an image.
         image: that image.
     """
-    contrasts = {i: _contrast(each.box, image) for i, each in enumerate(digits) if each.accepted}
-    rows = dict[int, list[float]]()
-    for i, contrast in contrasts.items():
-        rows.setdefault(digits[i].row, []).append(contrast)
-    usual = {row: float(np.median(own)) for row, own in rows.items()}
+    pale = set[Digit]()
+    for own in group_by_row(digit for digit in digits if digit.accepted).values():
+        contrasts = [_contrast(digit.box, image) for digit in own] if len(own) > 1 else []
+        least = MIN_ROW_CONTRAST * float(np.median(contrasts)) if contrasts else 0.0
+        pale.update(itertools.compress(own, (contrast < least for contrast in contrasts)))
     return tuple(
-        _doubt(digit)
-        if i in contrasts and contrasts[i] < MIN_ROW_CONTRAST * usual[digit.row]
-        else digit
-        for i, digit in enumerate(digits)
+        lower_confidence(digit, DOUBT, math.inf) if digit in pale else digit for digit in digits
     )
 
 

@@ -85,7 +85,7 @@ def rescore_words(
         probability = float(predict_logistic(word.features[None, :], WORD_WEIGHTS)[0])
         if probability < least:
             for i in word.places:
-                settled[i] = _lower(digits[i], probability, min_confidence)
+                settled[i] = lower_confidence(digits[i], probability, min_confidence)
     return tuple(settled)
 
 
@@ -209,8 +209,14 @@ def _describe(digits: Sequence[Digit], group: Sequence[_Part], around: _Around) 
     )
 
 
-def _lower(digit: Digit, factor: float, min_confidence: float) -> Digit:
-    """A digit whose confidence is lower by a factor."""
+def lower_confidence(digit: Digit, factor: float, min_confidence: float) -> Digit:
+    """A digit whose confidence is lower by a factor.
+
+    Args:
+        digit: the digit.
+        factor: of its confidence, and of the probability that it is one, 0–1.
+        min_confidence: threshold for it to stay accepted, 0–1; infinity for one that is not.
+    """
     confidence = digit.confidence * factor
     return replace(
         digit,
