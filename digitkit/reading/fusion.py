@@ -51,7 +51,7 @@ MIN_SIGN = 0.5
 """Ink that is at least as likely a sign is one."""
 
 SIGN_BETWEEN = 0.6
-"""Between two digits a sign is seen where signs and points are at least as likely together."""
+"""Signs and points that together are at least this likely are seen between two digits, 0–1."""
 
 MAX_DOUBTED = 0.9
 """Where the row shows a sign, a detection with less confidence is one, whatever the threshold for

@@ -169,7 +169,7 @@ class Shape:
 
     @property
     def is_round(self) -> bool:
-        """Whether it may be a dot of a colon, and is no piece of a stroke."""
+        """Whether it is as round and as small as the dots of colons are."""
         shorter, longer = sorted((self.width, self.height))
         return longer <= min(MAX_DOT, ROUND * shorter) and self.area >= MIN_PAIR_AREA
 
