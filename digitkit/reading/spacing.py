@@ -34,6 +34,11 @@ LEAP = 2.1
 """Where no gap of a row is between some size and this many times as much, the larger ones are
 between numbers."""
 
+ALIKE, MIN_CLOSE_GAP = 1.4, 0.35
+"""Gaps are alike where each is at most the first number times the next smaller one. Of gaps that
+are alike, all are between numbers or none is; then they may be as small as the second, in heights.
+"""
+
 COLUMN_GAP = 1.0
 """`MAX_GAP` in tables, and in a row of single digits on a page of numbers."""
 
@@ -61,11 +66,25 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
         usual = max(usual, _usual(_in_order(page)))
     limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
     if table or _are_single(row, page):
-        return min(limit, COLUMN_GAP)
+        return _with_alike(_in_order(row), min(limit, COLUMN_GAP))
     for place, (lower, upper) in enumerate(pairwise(ordered)):
         # A single smaller gap proves nothing where others are usual.
         if upper >= max(MIN_GAP, LEAP * (lower if place else usual)):
             limit = min(limit, upper)
+    return _with_alike(ordered, limit)
+
+
+def _with_alike(ordered: Sequence[float], limit: float) -> float:
+    """The limit; the least of the gaps below it that are like those above it, after a leap."""
+    least = next((gap for gap in ordered if gap >= limit), math.inf)
+    for lower, upper in reversed([*pairwise([0.0, *ordered])]):
+        if upper >= limit:
+            continue
+        if least > ALIKE * upper or upper < MIN_CLOSE_GAP:
+            break
+        if upper >= LEAP * lower:
+            return upper
+        least = upper
     return limit
 
 

@@ -296,6 +296,25 @@ def test_columns_of_single_digits_are_numbers():
     ]
 
 
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize(
+    ("row", "limit"),
+    [
+        ([0.15, 0.12, 0.58, 0.16, 0.15, 0.52, 0.15, 0.66], 0.52),  # groups of one number
+        ([0.15, 0.12, 0.6, 0.16, 0.15, 0.34, 0.15, 0.66], 0.6),  # too small for one between two
+        ([0.15, 0.12, 0.62, 0.16, 0.15, 0.42, 0.15, 0.66], 0.62),  # not like the others
+        ([0.3, 0.35, 0.42, 0.5, 0.58, 0.7, 0.84, 1.0], None),  # no leap
+    ],
+)
+def test_gaps_that_are_alike_separate_alike(row, limit, table):
+    page = [*row, 0.15, 0.12, 0.16]
+    found = choose_gap(row, page, table=table)
+    if limit is None:
+        assert found > 0.58
+    else:
+        assert [gap >= found for gap in row] == [gap >= limit for gap in row]
+
+
 @pytest.mark.parametrize(
     ("text", "gap", "within", "is_complete"),
     [
