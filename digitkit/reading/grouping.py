@@ -25,7 +25,8 @@ BY_POINT = 1.0
 
 SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 2.5
 """A point or comma joins no numbers if the gap behind it has the first width and is so many times
-as wide as that before it; from the second width on it is a full stop or the comma of a list."""
+as wide as that before it; from the second width on it is a full stop or the comma of a list, unless
+the number has another one, as dates do."""
 
 APART_FROM_LETTER = 0.25
 """The point of an abbreviation is nearer to its letter than to the number, and at least so far from
@@ -96,7 +97,8 @@ def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
     for i, part in enumerate(parts):
         joined = i in within or (i - 1 in within and part.kind == "digit")
         if group and not joined and not _continues(group, part, limit, before):
-            if _is_spaced(group, part) and group[-1].gap_to(part) >= STOPPED:
+            is_stop = _is_spaced(group, part) and group[-1].gap_to(part) >= STOPPED
+            if is_stop and not any(each.kind in SEPARATORS for each in group[:-1]):
                 group = group[:-1]
             yield Group(group, before, part, limit)
             before, group = group[-1], []

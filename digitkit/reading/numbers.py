@@ -194,7 +194,9 @@ def _to_number(group: Group, height: float) -> Number:
         else:
             text += "" if text.endswith("?") else "?"
             reasons.append(_describe_ink(parts, place))
-    raised = _find_raised([digit.row_box for digit in digits])
+    boxes = [digit.row_box for digit in digits]
+    ends = [*(count for count, _ in signs), len(boxes)]  # a dot may stand for a product
+    raised = next((at for end in ends if (at := _find_raised(boxes[:end])) is not None), None)
     if raised is not None:
         reasons.append(f"digit {raised + 1} is raised, as in an exponent, a fraction or cents")
     if {",", "."} <= {sign for _, sign in signs}:

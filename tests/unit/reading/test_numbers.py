@@ -93,6 +93,24 @@ def test_a_small_raised_digit_may_be_an_exponent(top, height, is_raised):
     assert all(each.complete for each in find_numbers([sure(9, 0), small, sure(4, 68)]))
 
 
+@pytest.mark.parametrize(("gap", "is_date"), [(4, True), (300, False)])
+def test_the_second_point_of_a_date_makes_the_number_before_it_incomplete(gap, is_date):
+    # 3.10. 22, whose gap behind the second point is that of a full stop
+    digits = [sure(3, 0), sure(1, 40), sure(0, 80), sure(2, 160), sure(2, 200)]
+    marks = POINT, mark("point", 80 + 30 + gap, 102, 6, 6)
+    numbers = find_numbers(digits, marks if is_date else marks[:1])
+    assert [number.complete for number in numbers] == [not is_date] * 2
+
+
+@pytest.mark.parametrize(("height", "is_complete"), [(60, True), (30, False)])
+def test_a_power_before_a_product_is_raised(height, is_complete):
+    exponent = replace(sure(6, 80), box=(80, 45, 20, height))
+    digits = [sure(1, 0), sure(0, 40), exponent, sure(3, 120)]
+    (number,) = find_numbers(digits, [mark("point", 108, 102, 6, 6)])
+    assert number.complete == is_complete
+    assert any("digit 3 is raised" in reason for reason in number.reasons) != is_complete
+
+
 @pytest.mark.parametrize(
     ("y", "gap", "is_raised"), [(14, 30, True), (40, 30, False), (14, 5, False), (86, 30, False)]
 )
