@@ -49,6 +49,10 @@ OVERLAP = 0.25
 SHARED = 0.7
 """A doubtful digit is a part of a new one if that has more than this fraction of its ink."""
 
+TAKEN = 0.85
+"""A digit that is found beside others is not accepted if accepted ones have more than this fraction
+of its ink."""
+
 MIN_CLEAR = 0.6
 """A digit that is found is only accepted if its row shows it with this probability."""
 
@@ -154,10 +158,19 @@ def _look_at(
         digit = each.to_digit(score=1.0, accepted=accepts, cut=is_cut)
         if any(_is_same(digit, other.digit) for other in (*accepted, *new)):
             continue
-        new.append(RowDigit(replace(digit, row=strip.row), each.detection))
+        member = RowDigit(replace(digit, row=strip.row), each.detection)
+        if not known and _taken_share(strip, member, taken) > TAKEN:  # as of a 5 that is half a 3
+            member = replace(member, digit=replace(member.digit, accepted=False))
+        new.append(member)
         if known:
             replaced.append(known)
     return new, [*replaced, *_find_parts(strip, own, new)]
+
+
+def _taken_share(strip: Strip, member: RowDigit, taken: U8) -> float:
+    """The fraction of a digit's ink in a strip that is taken, 0–1."""
+    ink = strip.cover(strip.place([member]))
+    return cv2.countNonZero(ink & taken) / max(1, cv2.countNonZero(ink))
 
 
 def _find_parts(
@@ -171,8 +184,7 @@ def _find_parts(
     for member in own:
         if member.digit.accepted:
             continue
-        ink = strip.cover(strip.place([member]))
-        if cv2.countNonZero(ink & found) > SHARED * cv2.countNonZero(ink):
+        if _taken_share(strip, member, found) > SHARED:
             yield member
 
 

@@ -9,6 +9,7 @@ from support.rows import write_row
 
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
+from digitkit.reading.line_reader import SPOILED
 
 
 @pytest.mark.parametrize("places", [{0}, {2}, {4}, {0, 1}, {3, 4}, {1, 3}])
@@ -94,6 +95,18 @@ def test_a_digit_of_which_only_a_part_was_detected_is_read_again(reader, one_of_
 
     detect_only(keep_lower_half)
     assert reader.read(image).text == "2862"
+
+
+@pytest.mark.parametrize("kind", [1, 5, 8])
+def test_a_part_of_a_digit_is_not_another_one(reader, one_of_each, change_row, kind):
+    def show_a_digit_at_the_left_of_the_6(probabilities: np.ndarray) -> None:
+        place = int(probabilities[6].argmax()) - 5
+        probabilities[:SPOILED, place - 1 : place + 2] *= 0.01
+        probabilities[kind, place - 1 : place + 2] += 0.99
+
+    change_row(show_a_digit_at_the_left_of_the_6)
+    (number,) = reader.read(write_row("267", one_of_each, lefts=(30, 84, 138))).numbers
+    assert (number.text, number.complete) == ("2?67", False)
 
 
 def test_two_parts_of_a_digit_that_were_detected_are_one(reader, one_of_each, detect_only):
