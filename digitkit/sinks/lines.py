@@ -35,19 +35,24 @@ CSV_COLUMNS = (
 def format_text(reading: Reading) -> str:
     """One line for people, such as ``seven.png: 7 (99.8%)``; rows are separated by slashes.
 
-    A digit in doubt is ``?`` in its number; why follows in brackets: ``19?4 502 / 77 (at least
-    98.2%) [19?4: digit 3 is doubtful (8 at 62%)]``.
+    The percentage is the lowest of the complete numbers, or of all if none is. A digit in doubt is
+    ``?`` in its number; why follows in brackets: ``19?4 502 / 77 (at least 98.2%) [19?4: digit 3 is
+    doubtful (8 at 62%)]``.
     """
     name = escape_controls(reading.name)
     if reading.frame is not None:
         name += f" #{reading.frame}"
     parts = []
     if reading.numbers:
-        lowest = min(number.confidence for number in reading.numbers)
-        least = "at least " if len(reading.numbers) > 1 and lowest < 0.9995 else ""
+        counted = [each for each in reading.numbers if each.complete] or reading.numbers
+        lowest = min(number.confidence for number in counted)
+        least = "at least " if len(counted) > 1 and lowest < 0.9995 else ""
         rows = reading.text.replace("\n", " / ")
         parts.append(f"{rows} ({least}{format_confidence(lowest)})")
-    parts += [f"[{n.text}: {', '.join(n.reasons)}]" for n in reading.numbers if n.reasons]
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for number in reading.numbers:
+        alike.setdefault(number.reasons, []).append(number.text)
+    parts += [f"[{', '.join(own)}: {', '.join(why)}]" for why, own in alike.items() if why]
     parts += [f"[{describe_dropped(number)}]" for number in reading.dropped]
     if rejected := describe_rejected(reading):
         parts.append(f"[{rejected}]")

@@ -18,6 +18,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.decode import decode_file
 from digitkit.reading.confidence import format_confidence
 from digitkit.reading.numbers import find_numbers
+from digitkit.reading.results import Number
 from digitkit.sinks.drawing import GREEN, draw
 from digitkit.sinks.explain import BLUE, draw_tiles, explain
 from digitkit.sinks.images import AnnotatedImageSink, ExplanationSink
@@ -51,6 +52,10 @@ def written(line_format, frame, reading) -> str:
     return stream.getvalue()
 
 
+def make_number(text: str, *, confidence: float, reasons: tuple[str, ...] = ()) -> Number:
+    return Number(text, text, not reasons, confidence, (0, 0, 9, 9), 0, 0, (), reasons)
+
+
 def with_digits(reading, *digits):
     return replace(reading, digits=digits, numbers=find_numbers(digits))
 
@@ -76,6 +81,23 @@ def test_text_is_one_line_per_image(frame, reading):
     assert format_text(with_digits(reading)) == "two\\ndigits.png: no digit found"
     assert format_text(replace(reading, frame=5)).startswith("two\\ndigits.png #5: 18")
     assert format_text(replace(reading, page=2)).startswith("two\\ndigits.png#2: 18")
+
+
+def test_text_gathers_numbers_with_the_same_reasons(reading):
+    sure = make_number("12", confidence=0.98)
+    alike = [
+        make_number(text, confidence=low, reasons=("it goes across a line between columns",))
+        for text, low in (("34", 0.4), ("56", 0.6))
+    ]
+    other = make_number("7?", confidence=0.2, reasons=("ink on its right cannot be read",))
+    text = format_text(replace(reading, digits=(), numbers=(alike[0], sure, other, alike[1])))
+    assert text.endswith(
+        " 34 12 7? 56 (98.0%) [34, 56: it goes across a line between columns]"
+        " [7?: ink on its right cannot be read]"
+    )
+    # Without a complete number, the percentage is the lowest of all.
+    text = format_text(replace(reading, digits=(), numbers=tuple(alike)))
+    assert " 34 56 (at least 40.0%) [34, 56: " in text
 
 
 def test_quiet_text_is_the_numbers_alone(reading):
