@@ -202,8 +202,10 @@ def _doubt(
 ) -> MarkKind:
     """The kind of a shape, which may not be what it looks like.
 
-    A point may belong to a dotted line, and a dash may be a hyphen.
+    A point may be a little high or belong to a dotted line, and a dash may be a hyphen.
     """
+    if kind == "ink" and _is_shown_as_point(line, shape):
+        kind = "point"
     if kind in ("point", "comma"):
         is_dotted = line.ink.lines.runs_dotted(shape.centre_x, shape.centre_y + HALF)
         return "ink" if is_dotted else kind

@@ -19,9 +19,10 @@ from digitkit.boxes import clip_box, overlap_fraction
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.detections import ClassifiedDetection, Classify, Detection
-from digitkit.reading.fusion import MAYBE_SIGN, combine_in_row
+from digitkit.reading.fusion import combine_in_row
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import Line, RowMatch, match_row
+from digitkit.reading.mark_kinds import MAYBE_SIGN
 from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond, is_written
 from digitkit.reading.missed_digits import OVERLAP, to_detection
 from digitkit.reading.rows import RowDigit

@@ -29,6 +29,9 @@ ROUND = 1.6
 POINT_CENTRE = 0.27
 """Points and commas are this far below the middle of the digits, in heights."""
 
+MIDDLE_DOT = 0.2
+"""A dot between two factors is at most this far from the middle of the digits, in heights."""
+
 LONGER = 0.1
 """Minimum difference between the height and the width of a comma, in heights, if it neither leans
 nor reaches below the line."""
@@ -288,6 +291,8 @@ def _kind(shape: Shape) -> MarkKind | None:
         hangs = shape.height > shape.width + LONGER or bottom > BELOW_LINE
         if not (hangs or shape.lean > LEANS):
             return "point"
+    if shape.is_round and abs(shape.centre_y) <= MIDDLE_DOT:
+        return "ink"  # the sign of a product, if its row says so
     is_low = shape.centre_y >= COMMA_MIDDLE and bottom >= COMMA_BOTTOM
     shortest, longest = COMMA_HEIGHTS
     if is_low and shape.width <= COMMA_WIDTH and shortest <= shape.height <= longest:

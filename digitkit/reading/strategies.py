@@ -173,9 +173,10 @@ class PageStrategy:
     ) -> PageContent:
         """What one image shows, which is as it is or was made upright."""
         from digitkit.reading.few_digits import read_few_in_grey
-        from digitkit.reading.fusion import fuse_predictions, reclassify_marks
+        from digitkit.reading.fusion import fuse_predictions
         from digitkit.reading.line_parts import drop_pieces_of_lines
         from digitkit.reading.lines import read_lines
+        from digitkit.reading.mark_kinds import reclassify_marks
         from digitkit.reading.marks import find_marks, keep_within
         from digitkit.reading.missed_digits import find_missed_digits
         from digitkit.reading.order import number_rows

@@ -9,9 +9,9 @@ from support.rows import SIDE, shown_between_8_and_4, write, write_row
 from digitkit import Digit
 from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
-from digitkit.reading.fusion import _looks_like_sign
 from digitkit.reading.line_parts import drop_pieces_of_lines
 from digitkit.reading.line_reader import NONE, POINT, SIGN
+from digitkit.reading.mark_kinds import _looks_like_sign
 from digitkit.reading.marks import _are_low, _are_marks
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape, classify

@@ -21,6 +21,19 @@ HIGH = {
 }
 
 
+@pytest.mark.parametrize(
+    ("shown", "radius", "text"), [(0.45, 3, "28 42"), (0.3, 3, "2842"), (0.3, 5, "28?42")]
+)
+def test_a_dot_in_the_middle_is_the_sign_of_a_product(
+    reader, one_of_each, change_row, shown, radius, text
+):
+    image = write("2842", one_of_each, step=66)
+    end, start = around(image[:, :160])[2], 160 + around(image[:, 160:])[0]
+    cv2.circle(image, ((end + start) // 2, 100), radius, 40, -1, cv2.LINE_AA)
+    change_row(shown_between_8_and_4({SIGN: shown, 3: 0.05, NONE: 0.95 - shown}))
+    assert reader.read(image).text == text
+
+
 @pytest.mark.parametrize("share", [0.02, 0.1])
 @pytest.mark.parametrize("pen", [3, 6])
 @pytest.mark.parametrize("shape", HIGH)

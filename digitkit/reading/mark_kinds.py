@@ -1,0 +1,287 @@
+"""What the marks of rows are: by their shape, and by what the line reader shows of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from digitkit.arrays import F32, Box
+from digitkit.boxes import gap_beside
+from digitkit.reading.fusion import MIN_SIGN
+from digitkit.reading.grouping import NEAR_INK, SEPARATORS
+from digitkit.reading.line_reader import NONE, POINT, SIGN
+from digitkit.reading.lines import CLEAR_SIGN, SAME, Line, Peak, match_row, own_peaks
+from digitkit.reading.results import Mark
+from digitkit.reading.rows import RowDigit
+from digitkit.reading.shapes import HIGH_STROKE, MIDDLE_DOT, Shape
+from digitkit.reading.strips import Strip
+from digitkit.reading.touching import MIN_COLON
+
+SIGN_BETWEEN = 0.6
+"""Signs and points that together are at least this likely are seen between two digits, 0–1."""
+
+EXPLAINED = 0.65
+"""Ink at most this far from the middle of an accepted digit, in heights, is a part of it if the row
+shows nothing else there, and half of it is above or below the digit, or it is lower than
+`MAX_PIECE_HEIGHT`."""
+
+WIDER = 1.5
+"""Ink wider than so many widths of a digit is not a part of it."""
+
+MAX_PIECE_HEIGHT = 0.45
+"""Ink beside a digit is not a part of it if it is higher than this, in heights of the digit."""
+
+WITHIN = 0.25
+"""A vertical line at most this far from the middle of an accepted digit is a part of it."""
+
+MAYBE_SIGN = 0.25
+"""Ink that is less likely a sign or a point is none."""
+
+LIKELY_POINT = 0.55
+"""A point or a comma between two digits that is less likely one, by its row, is ink that cannot be
+read, 0–1."""
+
+MIN_DIGIT_HEIGHT = 0.7
+"""Ink of at least this height, in heights of the digits, may be a digit that was not read."""
+
+MAYBE_DIGIT = 0.2
+"""Minimum probability of a digit at which tall ink is not taken for a sign, 0–1."""
+
+MAYBE_DIGIT_BESIDE_SIGN = 0.5
+"""`MAYBE_DIGIT` in a row that has another sign."""
+
+MAYBE_LEANING = 0.1
+"""`MAYBE_DIGIT` for a stroke that is not taller than the digits and is the only sign in its row: it
+may be a 1 in slanted handwriting."""
+
+MAYBE_HIGH = 0.05
+"""`MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
+
+SURE_SIGN, MAX_LOW_SIGN_ASPECT = 0.95, 2.0
+"""Low ink that is at least as likely a sign is one, and no piece of a digit that it touches, if it
+is not higher than this, in its width."""
+
+DOT = 0.3
+"""Maximum size of a dot of a colon, in heights of the digits. Two dots, one above the other, are a
+colon, even if they touch digits, where the row shows a sign or a point with `MIN_COLON`."""
+
+MIN_MIDDLE_DOT, MIDDLE_DOT_GAP, SPECK = 0.4, 0.2, 0.2
+"""Where the row shows a sign or a point with the first probability, a dot in the middle that is so
+far from digits is the sign of a product; else it is dirt, if it is at most so large, in heights."""
+
+PIXEL = 0.05
+"""Boxes are whole pixels: as much more than `MIDDLE_DOT`, in heights."""
+
+NO_DIGIT = 0.01
+"""Ink beside digits that the row shows as any of them with at most this probability is a letter."""
+
+MAX_SIGN_WIDTH = 1.0
+"""A sign as high as digits is at most this wide, in heights of the digits."""
+
+STROKE_SIZE = 0.4, 1.1
+"""What is narrower and less high than this, and as high as digits, is rather a 1 than a slash or a
+bracket, whose strokes are longer; in heights of the digits."""
+
+TOUCHING = 0.12
+"""Minimum gap between digits and a letter or a low sign, in heights of the digits; what is closer
+is rather a piece of a digit."""
+
+POINT_TOP = 0.25
+"""A point is so far below the digits' middles, in heights."""
+
+
+def reclassify_marks(
+    marks: Sequence[Mark], members: Sequence[RowDigit], lines: Mapping[int, Line]
+) -> tuple[Mark, ...]:
+    """The marks as their rows show them: ink may be a sign or part of a digit, and a sign a digit.
+
+    Where a row shows a digit or a sign that nothing is known of, ink is added.
+
+    Args:
+        marks: of the rows.
+        members: the image's digits.
+        lines: the rows.
+    """
+    fused = list[Mark]()
+    for row, line in lines.items():
+        fused += _reclassify_row([mark for mark in marks if mark.row == row], members, line)
+    return tuple(fused)
+
+
+def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Line) -> list[Mark]:
+    strip = line.strip
+    own, found, matches, apart = match_row(line, members)
+    peaks = np.array([peak.x for peak in found])
+    doubtful = [member.digit.box for member in own if not member.digit.accepted]
+    kept = list[Mark]()
+    for mark in marks:
+        probabilities = line.max_probabilities_near(mark.box)
+        if probabilities is None or mark.cut or mark.kind == "side":
+            kept.append(mark)
+            continue
+        x = strip.x_of(mark.box)
+        away = np.abs(peaks - x) / strip.unit
+        reach = WITHIN if mark.kind == "line" else EXPLAINED
+        is_sign = probabilities[SIGN] + probabilities[POINT] >= MAYBE_SIGN
+        if not is_sign and away.min(initial=np.inf) <= reach and not apart[away.argmin()]:
+            nearest = matches[int(away.argmin())]
+            if nearest is None or _belongs(mark, nearest.digit.row_box):
+                continue
+        if not (is_sign or mark.kind == "line") and any(
+            member.digit.accepted and _is_over(mark, member.digit.row_box) for member in own
+        ):
+            continue
+        if mark.kind == "ink" and _is_middle_dot(mark, strip):
+            shown = probabilities[SIGN] + probabilities[POINT]
+            if shown >= MIN_MIDDLE_DOT and _is_apart(mark, strip, own, MIDDLE_DOT_GAP):
+                mark = replace(mark, kind="sign")
+            elif max(mark.row_box[2:]) <= SPECK * strip.digit_height:
+                continue
+        elif mark.kind in ("ink", "sign"):
+            mark = replace(mark, kind=_tell_apart(mark, probabilities, x, line, own))
+            if mark.kind == "ink" and mark.box in doubtful:
+                continue  # the digit itself says so
+        elif mark.kind in SEPARATORS and probabilities[POINT] < LIKELY_POINT:
+            if _is_between(x, strip, own):  # rather the end of a digit's broken stroke
+                mark = replace(mark, kind="ink")
+        elif mark.kind == "dash" and not is_sign:
+            mark = replace(mark, kind="ink")
+        kept.append(mark)
+    inks = [mark.box for mark in kept if mark.kind == "ink"]
+    kept += _mark_unread(strip, itertools.compress(found, apart), inks)
+    # A point may be near the middle of a narrow digit; a sign there is that digit.
+    points = own_peaks(strip, line.points, members)
+    kept += _mark_unread(strip, points, [mark.box for mark in kept])
+    taken = [*(mark.box for mark in kept), *(member.digit.box for member in own)]
+    places = [strip.x_of(member.digit.box) for member in own if member.digit.accepted]
+    first, last = min(places, default=np.inf), max(places, default=-np.inf)
+    signs = [
+        sign
+        for sign in own_peaks(strip, line.find_signs(SIGN_BETWEEN), members)
+        if sign.probabilities[SIGN:NONE].sum() >= CLEAR_SIGN or first < sign.x < last
+    ]
+    return kept + _mark_unread(strip, signs, taken)
+
+
+def _tell_apart(
+    mark: Mark, probabilities: F32, x: float, line: Line, own: Sequence[RowDigit]
+) -> Literal["sign", "letter", "ink"]:
+    """Classify ink that is not a point, a comma, a dash or a line.
+
+    Args:
+        mark: the ink.
+        probabilities: what the row shows near it, float32 ``[14]``.
+        x: where its middle is, pixels of the strip.
+        line: the row.
+        own: its digits.
+    """
+    strip = line.strip
+    _, _, width, height = mark.row_box
+    is_no_digit = line.max_digit_probability(mark.box, width) <= NO_DIGIT
+    is_low = height < min(MIN_DIGIT_HEIGHT * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
+    if is_no_digit and probabilities[SIGN] >= SURE_SIGN and is_low:
+        return "sign"  # also if it touches a digit
+    if (
+        mark.kind == "sign"
+        and max(width, height) <= DOT * strip.digit_height
+        and probabilities[SIGN] + probabilities[POINT] >= MIN_COLON
+    ):
+        return "sign"  # in narrow writing the row shows the neighbouring digits here, too
+    may_be_sign = mark.kind == "sign" or probabilities[SIGN] >= MIN_SIGN
+    if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
+        return "sign"
+    is_letter = is_no_digit and probabilities[POINT] < MAYBE_SIGN and _is_apart(mark, strip, own)
+    return "letter" if is_letter and not _is_within(mark, strip, own) else "ink"
+
+
+def _is_between(x: float, strip: Strip, own: Sequence[RowDigit]) -> bool:
+    """Whether accepted digits have their middles close to a place of the strip on both sides."""
+    away = [strip.x_of(each.digit.box) - x for each in own if each.digit.accepted]
+    before = any(-strip.unit < each < 0 for each in away)
+    return before and any(0 < each < strip.unit for each in away)
+
+
+def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
+    """Whether ink stands like a digit of a number, between two others."""
+    x, _, width, height = mark.row_box
+    boxes = [member.digit.row_box for member in own if member.digit.accepted]
+    near = NEAR_INK * strip.digit_height
+    before = any(0 <= x - left - wide <= near for left, _, wide, _ in boxes)
+    after = any(0 <= left - x - width <= near for left, _, wide, _ in boxes)
+    return before and after and height >= MIN_DIGIT_HEIGHT * strip.digit_height
+
+
+def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
+    """Whether ink that the row shows as a sign has the size of one, and is apart from digits.
+
+    Pieces of a broken digit and digits that were missed are signs to the line reader at times.
+    """
+    width, height = (side / strip.digit_height for side in mark.row_box[2:])
+    if height >= MIN_DIGIT_HEIGHT:
+        narrow, low = STROKE_SIZE
+        return width <= MAX_SIGN_WIDTH and not (width < narrow and height < low)
+    return _is_apart(mark, strip, own)
+
+
+def _is_middle_dot(mark: Mark, strip: Strip) -> bool:
+    """Whether a mark may be the dot between two factors."""
+    _, down = strip.locate([mark.box])[0].tolist()
+    is_level = abs(down) <= MIDDLE_DOT + PIXEL
+    return max(mark.row_box[2:]) <= DOT * strip.digit_height and is_level
+
+
+def _is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = TOUCHING) -> bool:
+    """Whether ink is beside the digits of its row, and touches none; `least` in heights."""
+    gap = gap_beside(mark.row_box, (member.digit.row_box for member in own))
+    return gap >= least * strip.digit_height
+
+
+def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
+    """Whether the row shows a mark at x that looks like a sign as a digit, too."""
+    strip = line.strip
+    if mark.row_box[3] < MIN_DIGIT_HEIGHT * strip.digit_height:
+        return False
+    has_others = any(
+        abs(peak.x - x) > SAME * strip.unit and peak.kind == SIGN for peak in line.signs
+    )
+    height = mark.row_box[3] / strip.digit_height
+    if height >= HIGH_STROKE:
+        least = MAYBE_HIGH
+    elif has_others:
+        least = MAYBE_DIGIT_BESIDE_SIGN
+    else:
+        least = MAYBE_LEANING if height < STROKE_SIZE[1] else MAYBE_DIGIT
+    return line.digit_probability_at_sign(mark.box) >= least
+
+
+def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Box]) -> list[Mark]:
+    """Marks of ink that cannot be read, at peaks that are not near what is taken."""
+    places = strip.locate(taken)[:, 0].tolist() if taken else []
+    marks = []
+    for peak in peaks:
+        top = POINT_TOP if peak.kind == POINT else -0.5
+        shape = Shape(peak.x / strip.unit - SAME / 2, top, SAME, 0.5 - top, SAME, _ONE)
+        is_taken = any(abs(x - peak.x) <= SAME * strip.unit for x in places)
+        if strip.is_near(shape) and not is_taken:
+            marks.append(strip.to_mark("ink", shape))
+            places.append(peak.x)
+    return marks
+
+
+_ONE = np.ones((1, 1), np.uint8)
+
+
+def _belongs(mark: Mark, digit: Box) -> bool:
+    """Whether ink may be a part of a digit: it is above or below that, or not high."""
+    return _is_over(mark, digit) or mark.row_box[3] < MAX_PIECE_HEIGHT * digit[3]
+
+
+def _is_over(mark: Mark, digit: Box) -> bool:
+    """Whether most of a mark, which is not much wider, is above or below a digit."""
+    x, _, width, _ = mark.row_box
+    common = min(x + width, digit[0] + digit[2]) - max(x, digit[0])
+    return 2 * common >= width and width <= WIDER * digit[2]
