@@ -39,14 +39,14 @@ class _Deployed(nn.Module):
         self.net = prepare(net)
 
     def forward(self, line: Tensor) -> Tensor:
-        """Probabilities of the classes, and of a spoiled digit.
+        """Probabilities of the classes, of a spoiled digit, and of a letter.
 
         Returns:
-            float32 ``[N, 14, W / COLUMN_STRIDE]``.
+            float32 ``[N, 15, W / COLUMN_STRIDE]``.
         """
         logits = self.net(line)
-        classes, spoiled = logits[:, :SPOILED], logits[:, SPOILED:]
-        return torch.cat([torch.softmax(classes, dim=1), torch.sigmoid(spoiled)], 1)
+        classes, doubts = logits[:, :SPOILED], logits[:, SPOILED:]
+        return torch.cat([torch.softmax(classes, dim=1), torch.sigmoid(doubts)], 1)
 
 
 def _deploy(net: LineNet) -> _Deployed:

@@ -40,7 +40,7 @@ class FieldLine:
     """What the line reader sees in a field.
 
     Attributes:
-        probabilities: as `LineReader.read` returns them, float32 ``[14, C]``; C is 0 of an empty
+        probabilities: as `LineReader.read` returns them, float32 ``[15, C]``; C is 0 of an empty
             field.
         start: x of the first column's left side, pixels of the reference.
         scale: pixels of the line reader's input per pixel of the reference.
@@ -56,7 +56,7 @@ class FieldLine:
     digits: tuple[float, ...] = ()
 
     def look_up(self, place: Place) -> F32 | None:
-        """What the line reader sees in the middle of a box, float32 ``[14]``; None outside."""
+        """What the line reader sees in the middle of a box, float32 ``[15]``; None outside."""
         x, _, width, _ = place
         return look_up(self.probabilities, (x + width / 2 - self.start) * self.scale)
 
@@ -96,7 +96,7 @@ def sees_other(probabilities: F32 | None, digit: int, least: float) -> bool:
     """Whether the line reader sees another digit.
 
     Args:
-        probabilities: what the line reader sees at a digit, float32 ``[14]``; None outside.
+        probabilities: what the line reader sees at a digit, float32 ``[15]``; None outside.
         digit: what is read, 0–9.
         least: probability from which the line reader sees a digit, 0–1.
     """

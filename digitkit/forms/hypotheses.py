@@ -32,7 +32,7 @@ class SegmentReading(NamedTuple):
     Attributes:
         combined: prediction of the classifier and the line reader together.
         classifier: prediction of the classifier alone.
-        line_probabilities: of the line reader at its middle, float32 ``[14]``; None outside of
+        line_probabilities: of the line reader at its middle, float32 ``[15]``; None outside of
             what the line reader was given.
     """
 

@@ -15,7 +15,7 @@ INPUT = "line"
 `COLUMN_STRIDE`."""
 
 OUTPUT = "probabilities"
-"""float32 ``[1, 14, W / COLUMN_STRIDE]``; see `LineReader.read`."""
+"""float32 ``[1, 15, W / COLUMN_STRIDE]``; see `LineReader.read`."""
 
 HEIGHT, DIGIT_HEIGHT = 48, 28
 """Height of the line reader's input, and about that of the row's digits in its middle, pixels."""
@@ -29,6 +29,9 @@ bracket; of a decimal point or comma; of neither."""
 
 SPOILED = 13
 """The row of the output that says whether a digit is struck out or written over; no class."""
+
+LETTER = 14
+"""The row of the output that says whether what may be a digit is a letter; no class."""
 
 MAX_SPOILED = 0.9
 """Probability from which on a digit is taken for one that is struck out or written over, 0–1."""
@@ -51,9 +54,9 @@ class LineReader(Network):
             ink: uint8 ``[HEIGHT, W]``, bright on dark; W a multiple of `COLUMN_STRIDE`.
 
         Returns:
-            float32 ``[14, W / COLUMN_STRIDE]``: of each column, the probabilities that it is the
-            middle of each digit, of a sign, of a point or comma, and of none; and in the last row
-            that a digit there is struck out or written over.
+            float32 ``[15, W / COLUMN_STRIDE]``: of each column, the probabilities that it is the
+            middle of each digit, of a sign, of a point or comma, and of none; and in the last two
+            rows that a digit there is struck out or written over, and that it is a letter.
 
         Raises:
             ModelRunError: ONNX Runtime fails.
@@ -66,8 +69,8 @@ def is_spoiled(probabilities: F32 | None, least: float = MAX_SPOILED) -> bool:
     """Whether a digit is struck out or written over.
 
     Args:
-        probabilities: of all classes at the digit, float32 ``[14]``. False is returned for None,
-            and for ``[13]``, of a line reader without this class.
+        probabilities: what the row shows at the digit, float32 ``[15]``. False is returned for
+            None, and for ``[13]``, of a line reader without this output.
         least: least probability of a spoiled digit, 0–1.
     """
     return (
@@ -75,3 +78,15 @@ def is_spoiled(probabilities: F32 | None, least: float = MAX_SPOILED) -> bool:
         and len(probabilities) > SPOILED
         and bool(probabilities[SPOILED] >= least)
     )
+
+
+def letter_probability(probabilities: F32 | None) -> float:
+    """The probability of a letter, 0–1.
+
+    Args:
+        probabilities: what the row shows, float32 ``[15]``. 0 is returned for None, and for fewer,
+            of a line reader without this output.
+    """
+    if probabilities is None or len(probabilities) <= LETTER:
+        return 0.0
+    return float(probabilities[LETTER])

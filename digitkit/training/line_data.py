@@ -28,6 +28,7 @@ from digitkit.reading.line_reader import (
     COLUMN_STRIDE,
     DIGIT_HEIGHT,
     HEIGHT,
+    LETTER,
     NONE,
     POINT,
     SIGN,
@@ -41,6 +42,7 @@ from digitkit.system import atomic
 from digitkit.system.progress import Progress
 from digitkit.training.composing import StoredSamples, compose_all
 from digitkit.training.scenes import spoiling
+from digitkit.training.scenes.lines import LETTER as LETTER_SIGN
 from digitkit.training.scenes.lines import compose_lines
 from digitkit.training.scenes.scene import Scene, compose_scene
 
@@ -53,6 +55,10 @@ LINES = 0.72
 SPOILED_SHARES = 0.4, 0.12
 """In this fraction of the images of lines digits are struck out or written over, and how likely
 each is."""
+
+LETTER_SHARES = 0.4, 0.3
+"""In this fraction of the images of lines letters stand close to numbers, and how likely one stands
+before each; see `compose_lines`."""
 
 WEAK = 0.05
 """In some images rows are made of all detections with at least this confidence."""
@@ -78,7 +84,7 @@ OTHER_ROW = 0.75
 SIZES = (0.5, 1.8)
 """Sizes of a row's digits, in heights."""
 
-SIGN_LABELS = {".": POINT, ",": POINT, spoiling.SPOILED: SPOILED}
+SIGN_LABELS = {".": POINT, ",": POINT, spoiling.SPOILED: SPOILED, LETTER_SIGN: LETTER}
 """Labels of signs; of all others `SIGN`."""
 
 IGNORED = -1
@@ -95,7 +101,8 @@ class LineStrip:
         ink: uint8 ``[HEIGHT, W]``.
         digits: float32 ``[N, 5]``: of each digit or sign near it, the x coordinate of its middle,
             pixels; how far that is below the row's, in heights; width and height, pixels; and its
-            value: the digit, `SIGN`, `POINT`, `SPOILED`, or `IGNORED` if the border cuts it.
+            value: the digit, `SIGN`, `POINT`, `SPOILED`, `LETTER`, or `IGNORED` if the border cuts
+            it.
     """
 
     ink: U8
@@ -152,7 +159,9 @@ class _Scenes(Dataset[list[LineStrip]]):
         if rng.random() < LINES:
             pages, own = SPOILED_SHARES
             spoiled = own if rng.random() < pages else 0
-            scene = compose_lines(images, labels, rng, spoiled=spoiled)
+            pages, own = LETTER_SHARES
+            letters = own if rng.random() < pages else 0
+            scene = compose_lines(images, labels, rng, spoiled=spoiled, letters=letters)
         else:
             scene = compose_scene(images, labels, rng, sides=SIDES)
         grey = GreyImage.from_pixels(scene.image)
@@ -199,7 +208,7 @@ def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels, Labels
     Returns:
         The ink, uint8 ``[HEIGHT, WIDTH]``, and for each column what it is the middle of: a digit,
         `SIGN`, `POINT` or `NONE`; or `IGNORED`; int64 ``[WIDTH / COLUMN_STRIDE]``. And what
-        `label_spoiled` returns.
+        `label_doubts` returns.
     """
     across, down = np.exp(rng.normal(0, 0.1)), np.exp(rng.normal(0, 0.05))
     shift, slant = rng.normal(0, 1.5), rng.normal(0, 0.08)
@@ -221,7 +230,7 @@ def vary(strip: LineStrip, rng: np.random.Generator) -> tuple[U8, Labels, Labels
         ink = change(ink, np.ones((2, 2), np.uint8)).astype(np.float32)
     digits = strip.digits * np.array([across, 1, across, down, 1], np.float32)
     digits[:, 0] -= left
-    return np.clip(ink, 0, 255).astype(np.uint8), label_columns(digits), label_spoiled(digits)
+    return np.clip(ink, 0, 255).astype(np.uint8), label_columns(digits), label_doubts(digits)
 
 
 def label_columns(digits: F32) -> Labels:
@@ -230,7 +239,7 @@ def label_columns(digits: F32) -> Labels:
     labels = np.full(len(columns), NONE, np.int64)
     for x, y, width, height, value in digits.tolist():
         distance = np.abs(columns - x)
-        if abs(y) > OTHER_ROW:
+        if abs(y) > OTHER_ROW or value == LETTER:
             continue
         if value in (SIGN, POINT):
             if y > 0 if value == POINT else abs(y) <= SIGN_LEVEL:
@@ -247,21 +256,23 @@ def label_columns(digits: F32) -> Labels:
     return labels
 
 
-def label_spoiled(digits: F32) -> Labels:
-    """In which columns a digit is struck out or written over.
+def label_doubts(digits: F32) -> Labels:
+    """In which columns a digit is struck out or written over, and in which a letter stands.
 
     Args:
         digits: as those of `LineStrip`.
 
     Returns:
-        0, 1, or `IGNORED` where the row has no digit, int64 ``[WIDTH / COLUMN_STRIDE]``.
+        For either, 1, 0 where the row has a digit instead, or `IGNORED`;
+        int64 ``[2, WIDTH / COLUMN_STRIDE]``.
     """
     columns = np.arange(WIDTH // COLUMN_STRIDE) * COLUMN_STRIDE + COLUMN_STRIDE / 2
-    labels = np.full(len(columns), IGNORED, np.int64)
+    labels = np.full((2, len(columns)), IGNORED, np.int64)
     for x, y, _, _, value in digits.tolist():
-        if abs(y) <= LEVEL and (0 <= value < SIGN or value == SPOILED):
-            near = np.abs(columns - x) <= MIDDLE
-            labels[near] = np.maximum(labels[near], int(value == SPOILED))
+        near = np.abs(columns - x) <= MIDDLE
+        for own, kind in zip(labels, (SPOILED, LETTER), strict=True):
+            if abs(y) <= LEVEL and (0 <= value < SIGN or value == kind):
+                own[near] = np.maximum(own[near], int(value == kind))
     return labels
 
 

@@ -20,7 +20,7 @@ class LineNet(nn.Module):
         widths: tuple[int, int, int, int, int] = (16, 24, 40, 56, 64),
         columns: int = 96,
         dilations: tuple[int, ...] = (1, 2, 4, 8, 16),
-        spoiled: int = 32,
+        doubts: int = 32,
     ) -> None:
         """Build the net.
 
@@ -28,7 +28,7 @@ class LineNet(nn.Module):
             widths: channels of the layers at 1/2, 1/4, 1/4, 1/8 and 1/16 of the line's height.
             columns: channels of a column.
             dilations: of the layers along the line.
-            spoiled: channels of the layers that tell spoiled digits.
+            doubts: channels of the layers that tell spoiled digits, and of those that tell letters.
         """
         super().__init__()
         a, b, c, d, e = widths
@@ -46,13 +46,8 @@ class LineNet(nn.Module):
             for dilation in dilations
         )
         self.head = nn.Conv2d(columns, NONE + 1, 1)
-        self.spoiled = nn.Sequential(
-            nn.Conv2d(d * HEIGHT // 8 + columns, spoiled, (1, 3), padding=(0, 1)),
-            nn.ReLU(),
-            nn.Conv2d(spoiled, spoiled, (1, 5), padding=(0, 2)),
-            nn.ReLU(),
-            nn.Conv2d(spoiled, 1, 1),
-        )
+        seen = d * HEIGHT // 8 + columns
+        self.spoiled, self.letters = _tell(seen, doubts), _tell(seen, doubts)
 
     def forward(self, line: Tensor) -> Tensor:
         """Predict what every second column is the middle of.
@@ -61,13 +56,24 @@ class LineNet(nn.Module):
             line: ``[N, 1, 48, W]``, ink of 0 to 255; W even.
 
         Returns:
-            float32 ``[N, 14, W/2]``: logits of the digits, of a sign, of a point, and of none; and
-            of a digit that is struck out or written over.
+            float32 ``[N, 15, W/2]``: logits of the digits, of a sign, of a point, and of none; of a
+            digit that is struck out or written over; and of a letter.
         """
         strokes = self.body[:STROKES](line.float() / 255)
         x = self.body[STROKES:](strokes)
         for layer in self.along:
             x = x + layer(x)
-        # What is learnt of spoiled digits changes nothing else.
+        # What is learnt of spoiled digits and of letters changes nothing else.
         seen = torch.cat([strokes.detach().flatten(1, 2).unsqueeze(2), x.detach()], 1)
-        return torch.cat([self.head(x), self.spoiled(seen)], 1)[:, :, 0]
+        return torch.cat([self.head(x), self.spoiled(seen), self.letters(seen)], 1)[:, :, 0]
+
+
+def _tell(seen: int, channels: int) -> nn.Sequential:
+    """Layers that tell one kind of column, from what the others see of it."""
+    return nn.Sequential(
+        nn.Conv2d(seen, channels, (1, 3), padding=(0, 1)),
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, (1, 5), padding=(0, 2)),
+        nn.ReLU(),
+        nn.Conv2d(channels, 1, 1),
+    )

@@ -51,21 +51,22 @@ def line_loss(net: LineNet, batch: list[Tensor]) -> tuple[Tensor, dict[str, floa
 
     Args:
         net: the line reader.
-        batch: ink, uint8 ``[N, HEIGHT, W]``; labels, and whether a digit is spoiled, int64
-            ``[N, W / COLUMN_STRIDE]`` each.
+        batch: ink, uint8 ``[N, HEIGHT, W]``; labels, int64 ``[N, W / COLUMN_STRIDE]``; and
+            whether a digit is spoiled, and a letter, int64 ``[N, 2, W / COLUMN_STRIDE]``.
     """
-    ink, labels, is_spoiled = batch
+    ink, labels, doubts = batch
     ink = ink[:, None].float().contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
         logits = net(ink)
     logits = logits.float()
-    classes, spoiled = logits[:, :SPOILED], logits[:, SPOILED]
+    classes = logits[:, :SPOILED]
     loss = F.cross_entropy(classes, labels, ignore_index=IGNORED)
     counted = labels != IGNORED
     wrong = ((classes.argmax(1) != labels) & counted).sum() / counted.sum().clamp(min=1)
-    weights = (is_spoiled != IGNORED).float()
-    own = F.binary_cross_entropy_with_logits(spoiled, is_spoiled.float(), weights, reduction="sum")
-    loss = loss + own / weights.sum().clamp(min=1)
+    for told, are_so in zip(logits[:, SPOILED:].unbind(1), doubts.unbind(1), strict=True):
+        weights = (are_so != IGNORED).float()
+        own = F.binary_cross_entropy_with_logits(told, are_so.float(), weights, reduction="sum")
+        loss = loss + own / weights.sum().clamp(min=1)
     return loss, {"loss": loss.item(), "columns wrong": wrong.item()}
 
 
@@ -86,7 +87,7 @@ def _samples(config: LineConfig, step: int, prepare: Progress) -> LineSamples:
 
 LINES = StepTask(
     recipe="lines",
-    version=5,
+    version=6,
     noun="line reader",
     samples_noun=f"parts of rows of {WIDTH}×{HEIGHT} pixels",
     summary=f"reads rows as a whole; {LineConfig.steps:,} steps, 45 minutes",

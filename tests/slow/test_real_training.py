@@ -31,7 +31,7 @@ from digitkit.models.calibration import fit_min_confidence
 from digitkit.models.evaluation import score_predictions
 from digitkit.reading.detector import Detector
 from digitkit.reading.grey_classifier import GreyClassifier
-from digitkit.reading.line_reader import SPOILED, LineReader
+from digitkit.reading.line_reader import LETTER, SPOILED, LineReader
 from digitkit.training import negatives, steps
 
 
@@ -154,10 +154,10 @@ def test_a_trained_line_reader_can_be_used_and_trained_on(tmp_path, monkeypatch)
     trained = LineReader(out / "lines.onnx")
     assert "2 steps of 2 parts of rows of 192×48" in trained.metadata["digitkit.training"]
     found = trained.read(np.full((48, 74), 128, np.uint8))
-    assert found.shape == (SPOILED + 1, 37)
+    assert found.shape == (LETTER + 1, 37)
     assert np.allclose(found[:SPOILED].sum(0), 1, atol=1e-5)
-    assert (found[SPOILED] > 0).all()
-    assert (found[SPOILED] < 1).all()
+    assert (found[SPOILED:] > 0).all()
+    assert (found[SPOILED:] < 1).all()
     further = ["--out", tmp_path / "b", "--init", out, "--set", "seed=3", *options]
     assert run("train", "--recipe", "lines", *further).exit_code == 0
     training = LineReader(tmp_path / "b/lines.onnx").metadata["digitkit.training"]

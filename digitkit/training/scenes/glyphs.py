@@ -90,6 +90,17 @@ def crop_to_ink(ink: U8) -> U8:
     return ink[y : y + h, x : x + w]
 
 
+def shear(ink: U8, slant: float) -> U8:
+    """Slant ink, uint8 ``[h, w]``, by `slant` of its height to the right; cropped to it."""
+    if not slant or min(ink.shape) <= 3:
+        return ink
+    h, w = ink.shape
+    matrix = np.array([[1, -slant, max(slant * h, 0)], [0, 1, 0]], np.float64)
+    return crop_to_ink(
+        np.asarray(cv2.warpAffine(ink, matrix, (w + round(abs(slant) * h), h)), np.uint8)
+    )
+
+
 def wear_ink(ink: U8, rng: Rng, amount: float) -> U8:
     """Simulate a dry pen: grains and gaps, the more the larger `amount` (0–1)."""
     grain: Any = cv2.GaussianBlur(

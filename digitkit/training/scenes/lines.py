@@ -5,20 +5,22 @@
 
 from __future__ import annotations
 
+import string
+
 import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
 from digitkit.training.scenes.camera import photograph
 from digitkit.training.scenes.clutter import add_clutter, draw_ruling
-from digitkit.training.scenes.fonts import load_fonts
-from digitkit.training.scenes.glyphs import crop_to_ink
+from digitkit.training.scenes.fonts import DIGIT_HEIGHT, load_fonts
+from digitkit.training.scenes.glyphs import crop_to_ink, shear, wear_ink
 from digitkit.training.scenes.page import Page, Rng
 from digitkit.training.scenes.scene import Scene, to_scene
 from digitkit.training.scenes.shapes import add_shapes
 from digitkit.training.scenes.spoiling import SPOILED, strike_out, write_over
 from digitkit.training.scenes.turn import turn_page
-from digitkit.training.scenes.words import make_label
+from digitkit.training.scenes.words import LIKE_DIGITS, make_label
 from digitkit.training.scenes.writing import Writer
 
 SIDES = (120, 600)
@@ -51,14 +53,25 @@ _UNITS = "m g h l s t a b x k kg cm mm km EUR USD ml min st nd th °C € % kWh"
 _SYMBOLS = "No Nr A B C R T # x n"
 """What stands close behind a number, and before it."""
 
+LETTER = "letter"
+"""The kind of sign that a letter is on a page."""
+
+_UNLIKE_LETTERS = "€$£%#&§@"
+"""Characters that count as letters, too."""
+
 _WIDER = {"/": (0.3, 1.3)}
 """How much wider a sign may be than its strokes say."""
+
+_FONT_PEN = 3
+"""Usual width of the fonts' strokes, pixels at `DIGIT_HEIGHT`."""
 
 _STEEP = 0.7
 """A slash narrower than this, in heights, is drawn so much longer: else it would be a 1."""
 
 
-def compose_lines(digits: U8, labels: U8, rng: Rng, *, spoiled: float = 0) -> Scene:
+def compose_lines(
+    digits: U8, labels: U8, rng: Rng, *, spoiled: float = 0, letters: float = 0
+) -> Scene:
     """Compose an image of one or a few lines.
 
     Args:
@@ -68,11 +81,13 @@ def compose_lines(digits: U8, labels: U8, rng: Rng, *, spoiled: float = 0) -> Sc
         spoiled: probability that a digit is struck out or written over, 0–1; half as likely a whole
             number is. They are signs of the kind `SPOILED`; the ink of such a number stays in
             `Scene.ink`.
+        letters: probability that a letter stands close before a number, 0–1, and twice it that one
+            does behind it. All letters, those of words, too, are signs of the kind `LETTER`.
     """
     page = Page(rng, SIDES)
     if rng.random() < 0.5:
         draw_ruling(page)
-    writer = _LineWriter(page, digits, labels, spoiled)
+    writer = _LineWriter(page, digits, labels, spoiled, letters)
     y = writer.height * rng.uniform(0.1, 0.6)
     while y + 1.15 * writer.height < page.h:
         writer.write_line(y)
@@ -95,7 +110,9 @@ class _LineWriter:
         height: of its digits, pixels.
     """
 
-    def __init__(self, page: Page, digits: U8, labels: U8, spoiled: float = 0) -> None:
+    def __init__(
+        self, page: Page, digits: U8, labels: U8, spoiled: float = 0, letters: float = 0
+    ) -> None:
         rng = page.rng
         self._page, self._rng = page, rng
         self._writer = Writer(page, digits, labels)
@@ -117,7 +134,18 @@ class _LineWriter:
         self._signs = rng.choice([0.0, 0.6], p=[0.4, 0.6])
         self._dates = rng.choice([0.0, 0.25, 0.8], p=[0.6, 0.28, 0.12])
         self._units = rng.choice([0.0, 0.5], p=[0.7, 0.3])
-        self._spoiled = spoiled
+        self._spoiled, self._letters = spoiled, letters
+        if letters:
+            self._write_alike()
+
+    def _write_alike(self) -> None:
+        """Write letters and digits alike: by one font, or with a pen of one width."""
+        rng, writer = self._rng, self._writer
+        if rng.random() < 0.5:
+            writer.font = self._font
+        elif writer.font is None and rng.random() < 0.7:
+            pen = self._pen / self.height * DIGIT_HEIGHT
+            self._thicker = int(np.clip(round(pen - _FONT_PEN), 0, 6))
 
     def write_line(self, y: float) -> None:
         """Write a line with its top at `y`."""
@@ -145,6 +173,8 @@ class _LineWriter:
         rng = self._rng
         if self._signs and rng.random() < 0.15:
             x = self._sign(str(rng.choice(list("-($"))), x, y, (0.0, 0.2))
+        if self._letters and rng.random() < self._letters:
+            x = self._letter(x, y)
         point = int(rng.integers(1, 4)) if self._signs and rng.random() < 0.3 else 0
         gap, before = self._gap, len(self._page.boxes)
         for place in range(int(rng.integers(1, 8))):
@@ -166,7 +196,28 @@ class _LineWriter:
             self._gap = gap
         if self._spoiled and rng.random() < self._spoiled / 2:
             self._strike_out(before)
+        if self._letters and rng.random() < 2 * self._letters:
+            x = self._letter(x, y)
         return x
+
+    def _letter(self, x: float, y: float) -> float:
+        """A letter close to a number, mostly one that looks like a digit."""
+        rng, size, writer = self._rng, self.height, self._writer
+        kinds = LIKE_DIGITS, string.ascii_letters, _UNLIKE_LETTERS
+        letter = str(rng.choice(list(kinds[rng.choice(3, p=[0.5, 0.35, 0.15])])))
+        glyph, tall = self._font.glyphs.get(letter), size * rng.uniform(0.88, 1.12)
+        ink, _ = self._font.write(letter, tall, self._thicker)
+        if glyph is None or not ink.size:
+            return x
+        ink = shear(crop_to_ink(ink), writer.slant)
+        if writer.wear:
+            ink = wear_ink(ink, rng, writer.wear)
+        x += size * rng.uniform(-0.05, 0.45)
+        bottom = y + size + (glyph.top + glyph.ink.shape[0]) * tall / DIGIT_HEIGHT
+        top = bottom - ink.shape[0] + rng.normal(0, 0.04) * size
+        self._page.put(ink, round(x), round(top), writer.colour, writer.strength, other=True)
+        self._page.signs.append((ink, round(x), round(top), LETTER))
+        return float(x + ink.shape[1] + size * rng.uniform(0, 0.3))
 
     def _join(self, first: int) -> None:
         """Join the last digit to the one before it by a stroke, as hurried hands do."""
@@ -298,10 +349,18 @@ class _LineWriter:
             text = make_label(rng)
             text = text.upper() if rng.random() < (0.6 if self._spacing else 0.3) else text
         tall = size * rng.uniform(0.7, 1.1)
-        ink, _ = self._font.write(text, tall, self._thicker, self._spacing)
+        ink, boxes = self._font.write(text, tall, self._thicker, self._spacing)
         if ink.size == 0:
             return x + size
-        ink = crop_to_ink(ink)
+        left, above, *_ = cv2.boundingRect((ink > 40).astype(np.uint8))
+        whole, ink = ink, crop_to_ink(ink)
         top = round(y + size - ink.shape[0] * rng.uniform(0.8, 1.0))
+        for letter, (bx, by, w, h) in zip(
+            (each for each in text if each in self._font.glyphs), boxes, strict=True
+        ):
+            part = whole[max(by, 0) : by + h, max(bx, 0) : bx + w]
+            if (letter.isalpha() or letter in _UNLIKE_LETTERS) and part.size:
+                at = round(x) + max(bx, 0) - left, top + max(by, 0) - above
+                self._page.signs.append((part, *at, LETTER))
         self._page.put(ink, round(x), top, pen.colour, pen.strength, other=True)
         return float(x + ink.shape[1] + size * rng.uniform(0.0, 0.3))

@@ -8,10 +8,9 @@ import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.boxes import intersects
-from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
 from digitkit.training.scenes.fonts import DIGIT_HEIGHT, draw_digit, load_fonts
-from digitkit.training.scenes.glyphs import break_stroke, crop_to_ink, glyph, wear_ink
+from digitkit.training.scenes.glyphs import break_stroke, crop_to_ink, glyph, shear, wear_ink
 from digitkit.training.scenes.page import Page
 from digitkit.training.stroke_digits import draw_strokes
 
@@ -73,11 +72,7 @@ class Writer:
             which = self._choose(label)
             label = int(self.labels[which])
             ink = glyph(self.digits[which], height, pen, rng)
-        if self.slant and min(ink.shape) > 3:
-            h, w = ink.shape
-            matrix = np.array([[1, -self.slant, max(self.slant * h, 0)], [0, 1, 0]], np.float64)
-            slanted = cv2.warpAffine(ink, matrix, (w + round(abs(self.slant) * h), h))
-            ink = crop_to_ink(np.asarray(slanted, np.uint8))
+        ink = shear(ink, self.slant)
         if rng.random() < self.gaps:
             ink = break_stroke(ink, rng)
         if self.wear:

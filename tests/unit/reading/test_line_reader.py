@@ -18,6 +18,7 @@ from digitkit.reading.line_reader import (
     COLUMN_STRIDE,
     DIGIT_HEIGHT,
     HEIGHT,
+    LETTER,
     NONE,
     SIGN,
     SPOILED,
@@ -54,11 +55,11 @@ def write(digits: Sequence[np.ndarray], text: str, step: int = 30) -> np.ndarray
 def test_digits_and_signs_are_told_apart(line_reader, one_of_each):
     text = "25+86/47"
     found = line_reader.read(write(one_of_each, text))
-    assert found.shape == (SPOILED + 1, (30 * len(text) + 20) // COLUMN_STRIDE)
+    assert found.shape == (LETTER + 1, (30 * len(text) + 20) // COLUMN_STRIDE)
     assert found.dtype == np.float32
     assert np.allclose(found[:SPOILED].sum(0), 1, atol=1e-4)
-    assert (found[SPOILED] >= 0).all()
-    assert (found[SPOILED] <= 1).all()
+    assert (found[SPOILED:] >= 0).all()
+    assert (found[SPOILED:] <= 1).all()
     for place, char in enumerate(text):
         seen = look_up(found, 10 + place * 30 + 11)[:SPOILED]
         assert seen.argmax() == (SIGN if char in "+/" else int(char))

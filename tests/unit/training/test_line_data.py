@@ -9,7 +9,7 @@ from support.errors import error_of
 torch = pytest.importorskip("torch")
 
 from digitkit.errors import RecipeError
-from digitkit.reading.line_reader import COLUMN_STRIDE, HEIGHT, NONE, POINT, SIGN, SPOILED
+from digitkit.reading.line_reader import COLUMN_STRIDE, HEIGHT, LETTER, NONE, POINT, SIGN, SPOILED
 from digitkit.system.progress import no_progress
 from digitkit.training import line_data, line_training
 from digitkit.training.line_data import (
@@ -17,10 +17,11 @@ from digitkit.training.line_data import (
     WIDTH,
     LineSamples,
     label_columns,
-    label_spoiled,
+    label_doubts,
 )
 from digitkit.training.line_net import LineNet
 from digitkit.training.scenes import spoiling
+from digitkit.training.scenes.lines import LETTER as LETTER_SIGN
 from digitkit.training.scenes.lines import _LineWriter, compose_lines
 from digitkit.training.scenes.page import Page
 from digitkit.training.scenes.spoiling import strike_out, write_over
@@ -108,7 +109,7 @@ def test_digits_of_strips_are_where_their_ink_is(strips):
     for strip in strips:
         assert (strip.ink.dtype, strip.ink.shape[0]) == (np.uint8, HEIGHT)
         assert strip.ink.shape[1] % COLUMN_STRIDE == 0
-        assert set(strip.digits[:, 4]) <= {*range(10), SIGN, POINT, SPOILED, IGNORED}
+        assert set(strip.digits[:, 4]) <= {*range(10), SIGN, POINT, SPOILED, LETTER, IGNORED}
     inside = [
         strip.ink[8:40, max(0, round(x - 6)) : round(x + 7)].max() > 100
         for strip in strips
@@ -170,21 +171,40 @@ def test_spoiled_digits_are_told_from_others():
          [130, 1.0, 16, 28, SPOILED]],
         np.float32,
     )  # fmt: skip
-    labels = label_spoiled(digits)
+    labels, letters = label_doubts(digits)
     assert np.mean(columns_of(labels, 0)) == 40
     assert np.mean(columns_of(labels, 1)) == 70
     assert set(labels[80 // COLUMN_STRIDE :]) == {IGNORED}
+    assert np.mean(columns_of(letters, 0)) == 40
+    assert set(letters[60 // COLUMN_STRIDE :]) == {IGNORED}
 
 
-def test_what_is_learnt_of_spoiled_digits_changes_nothing_else():
+def test_which_columns_show_letters():
+    digits = np.array(
+        [[40, 0.0, 16, 28, 7],
+        [70, 0.0, 16, 28, LETTER],
+        [110, 1.0, 16, 28, LETTER]],
+        np.float32,
+    )  # fmt: skip
+    spoiled, letters = label_doubts(digits)
+    assert np.mean(columns_of(letters, 0)) == 40
+    assert np.mean(columns_of(letters, 1)) == 70
+    assert set(letters[90 // COLUMN_STRIDE :]) == {IGNORED}
+    assert not (spoiled == 1).any()
+    # As a class, a letter is what it was without these labels: nothing.
+    assert np.array_equal(label_columns(digits), label_columns(digits[:1]))
+
+
+@pytest.mark.parametrize(("output", "layers"), [(SPOILED, "spoiled."), (LETTER, "letters.")])
+def test_what_is_learnt_of_doubts_changes_nothing_else(output, layers):
     torch.manual_seed(0)
     net, ink = LineNet(), torch.randint(0, 256, (2, 1, HEIGHT, 50), dtype=torch.uint8)
-    net(ink)[:, SPOILED].sum().backward()
+    net(ink)[:, output].sum().backward()
     learning = {
         name for name, value in net.named_parameters()
         if value.grad is not None and value.grad.any()
     }  # fmt: skip
-    assert learning == {name for name, _ in net.named_parameters() if name.startswith("spoiled.")}
+    assert learning == {name for name, _ in net.named_parameters() if name.startswith(layers)}
 
 
 def test_samples_are_what_their_number_says(strips, tmp_path):
@@ -216,7 +236,7 @@ def test_too_few_images_are_an_error(monkeypatch, tmp_path):
 
 def test_the_net_gives_a_vector_for_each_second_column():
     found = LineNet()(torch.zeros(2, 1, HEIGHT, 50, dtype=torch.uint8))
-    assert found.shape == (2, SPOILED + 1, 50 // COLUMN_STRIDE)
+    assert found.shape == (2, LETTER + 1, 50 // COLUMN_STRIDE)
 
 
 def test_some_digits_are_struck_out_or_written_over(mnist_train):
@@ -232,6 +252,25 @@ def test_some_digits_are_struck_out_or_written_over(mnist_train):
     assert 0.1 * digits < len(spoiled) < 0.5 * digits
     for scene, (x, y, w, h) in spoiled:
         assert scene.other[max(y, 0) : y + h, max(x, 0) : x + w].any()
+
+
+def test_letters_stand_close_to_numbers(mnist_train):
+    images, labels = mnist_train.images, mnist_train.labels
+
+    def count(scenes):
+        return sum(kind == LETTER_SIGN for scene in scenes for _, kind in scene.signs)
+
+    def compose(seed, **letters):
+        return compose_lines(images, labels, np.random.default_rng(seed), **letters)
+
+    scenes = [compose(seed, letters=0.5) for seed in range(20)]
+    assert count(scenes) > 1.3 * count(compose(seed) for seed in range(20))
+    for scene in scenes:
+        height, width = scene.other.shape
+        for (x, y, w, h), kind in scene.signs:
+            is_inside = x >= 0 and y >= 0 and x + w <= width and y + h <= height
+            if kind == LETTER_SIGN and is_inside and min(w, h) > 2:
+                assert scene.other[y : y + h, x : x + w].any()
 
 
 @pytest.mark.parametrize("digit", range(10))
