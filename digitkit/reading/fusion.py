@@ -93,7 +93,7 @@ def combine_in_row(own: Prediction, probabilities: F32, *, has_signs: bool) -> P
 
     Args:
         own: the classifier's prediction.
-        probabilities: what the row shows there, float32 ``[14]``.
+        probabilities: what the row shows there, float32 ``[15]``.
         has_signs: whether the page has other signs or points, which only matters for a 1.
     """
     least_sign = MIN_PROBABILITY

@@ -13,7 +13,7 @@ from digitkit.arrays import F32, Box
 from digitkit.boxes import gap_beside
 from digitkit.reading.fusion import MIN_SIGN
 from digitkit.reading.grouping import NEAR_INK, SEPARATORS
-from digitkit.reading.line_reader import NONE, POINT, SIGN
+from digitkit.reading.line_reader import NONE, POINT, SIGN, letter_probability
 from digitkit.reading.lines import CLEAR_SIGN, SAME, Line, Peak, match_row, own_peaks
 from digitkit.reading.results import Mark
 from digitkit.reading.rows import RowDigit
@@ -78,6 +78,10 @@ PIXEL = 0.05
 
 NO_DIGIT = 0.01
 """Ink beside digits that the row shows as any of them with at most this probability is a letter."""
+
+MIN_LETTER, MAX_LETTER_DIGIT, MIN_LETTER_WIDTH = 0.95, 0.15, 0.3
+"""So is ink that the row shows as a letter with at least the first probability, as any digit with at
+most the second, and that is no bare stroke: it is at least so wide, in its height."""
 
 MAX_SIGN_WIDTH = 1.0
 """A sign as high as digits is at most this wide, in heights of the digits."""
@@ -174,14 +178,15 @@ def _tell_apart(
 
     Args:
         mark: the ink.
-        probabilities: what the row shows near it, float32 ``[14]``.
+        probabilities: what the row shows near it, float32 ``[15]``.
         x: where its middle is, pixels of the strip.
         line: the row.
         own: its digits.
     """
     strip = line.strip
     _, _, width, height = mark.row_box
-    is_no_digit = line.max_digit_probability(mark.box, width) <= NO_DIGIT
+    most_digit = line.max_digit_probability(mark.box, width)
+    is_no_digit = most_digit <= NO_DIGIT
     is_low = height < min(MIN_DIGIT_HEIGHT * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
     if is_no_digit and probabilities[SIGN] >= SURE_SIGN and is_low:
         return "sign"  # also if it touches a digit
@@ -194,7 +199,16 @@ def _tell_apart(
     may_be_sign = mark.kind == "sign" or probabilities[SIGN] >= MIN_SIGN
     if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
         return "sign"
-    is_letter = is_no_digit and probabilities[POINT] < MAYBE_SIGN and _is_apart(mark, strip, own)
+    is_shown = (
+        letter_probability(probabilities) >= MIN_LETTER
+        and most_digit <= MAX_LETTER_DIGIT
+        and width >= MIN_LETTER_WIDTH * height  # a bare stroke may be a 1
+    )
+    is_letter = (
+        (is_no_digit or is_shown)
+        and probabilities[POINT] < MAYBE_SIGN
+        and _is_apart(mark, strip, own)
+    )
     return "letter" if is_letter and not _is_within(mark, strip, own) else "ink"
 
 

@@ -22,7 +22,7 @@ from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import INK_LEVEL
 from digitkit.reading.few_digits import cut_around
 from digitkit.reading.fine import find_contrast, without_lines
-from digitkit.reading.line_reader import is_spoiled
+from digitkit.reading.line_reader import is_spoiled, letter_probability
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Digit, Mark, group_by_row
 from digitkit.reading.rows import RowDigit
@@ -51,6 +51,10 @@ straight lines of the last length, pixels."""
 MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
+
+MIN_LETTER, MIN_LONE_LETTER, LETTER_GAP = 0.8, 0.985, 0.6
+"""A digit that the row shows as a letter with the first probability is doubtful; with the second if
+it has a larger gap to others than the third, in its height: then there is little to compare it."""
 
 MIN_ROW_CONTRAST = 0.3
 """The contrast of a digit is at least this fraction of the usual one of its row; paler ones shine
@@ -165,6 +169,30 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
     if not slashes_zeros or sum(others) > MAX_SPOILED * len(others):
         return tuple(marked)
     return tuple(replace(each, spoiled=each.spoiled and each.digit != 0) for each in marked)
+
+
+def doubt_letters(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Digit, ...]:
+    """The digits; those that the line reader takes for letters are not accepted.
+
+    Args:
+        digits: of an image.
+        lines: its rows, by their numbers.
+    """
+    boxes = {
+        row: [digit.row_box for digit in own]
+        for row, own in group_by_row(digit for digit in digits if digit.accepted).items()
+    }
+
+    def is_letter(digit: Digit) -> bool:
+        line = lines.get(digit.row)
+        if not (digit.accepted and line):
+            return False
+        probability = letter_probability(line.probabilities_at(digit.box))
+        others = (box for box in boxes[digit.row] if box != digit.row_box)
+        is_alone = gap_beside(digit.row_box, others) > LETTER_GAP * digit.row_box[3]
+        return probability >= (MIN_LONE_LETTER if is_alone else MIN_LETTER)
+
+    return tuple(lower_confidence(d, DOUBT, math.inf) if is_letter(d) else d for d in digits)
 
 
 def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:

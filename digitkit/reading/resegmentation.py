@@ -62,7 +62,7 @@ class _Part:
 
 
 class _Proposal(NamedTuple):
-    """A digit and a part, cut out as one; and what the row shows there, float32 ``[14]``."""
+    """A digit and a part, cut out as one; and what the row shows there, float32 ``[15]``."""
 
     member: RowDigit
     part: _Part

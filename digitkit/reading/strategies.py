@@ -182,6 +182,7 @@ class PageStrategy:
         from digitkit.reading.order import number_rows
         from digitkit.reading.plausibility import (
             doubt_circles,
+            doubt_letters,
             doubt_pale,
             mark_spoiled,
             reject_implausible,
@@ -204,7 +205,8 @@ class PageStrategy:
         marks = reclassify_marks(find_marks(lines, members), members, lines)
         marks = tuple(keep_within((*marks, *find_strikethroughs(lines, members)), *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
-        digits = doubt_pale(mark_spoiled(digits, lines), image)
+        digits = doubt_letters(mark_spoiled(digits, lines), lines)
+        digits = doubt_pale(digits, image)
         digits = reject_implausible(digits, members, image, load_grey)
         digits = doubt_circles(digits, marks, image)
         if not any(fills(member.detection, image) for member in members):

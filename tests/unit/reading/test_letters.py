@@ -1,0 +1,92 @@
+"""Letters beside numbers, in fonts that nothing was trained on."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from support.rows import write_row
+
+from digitkit import Reader
+from digitkit.reading.line_reader import HEIGHT, LETTER, letter_probability
+from digitkit.training.scenes.fonts import load_fonts
+
+FONTS = {font.name: font for font in load_fonts("test")}
+
+
+def write(font: str, text: str) -> np.ndarray:
+    """A grey page with one line in a font."""
+    ink, _ = FONTS[font].write(text, 40, 2)
+    page = np.full((160, ink.shape[1] + 160), 235, np.uint8)
+    height, width = ink.shape
+    top = (160 - height) // 2
+    page[top : top + height, 80 : 80 + width] -= np.asarray(ink.astype(int) * 195 // 255, np.uint8)
+    return page
+
+
+@pytest.mark.parametrize(
+    ("font", "text"),
+    [
+        ("klee-one", "19b"),
+        ("kalam", "19b"),
+        ("fuzzy-bubbles", "19b"),
+        ("handlee", "24S"),
+        ("gaegu", "24S"),
+        ("edu-qld-beginner", "57o"),
+    ],
+)
+def test_a_letter_that_looks_like_a_digit_is_in_doubt(reader, font, text):
+    (number,) = reader.read(write(font, text)).numbers
+    assert number.text == f"{text[:2]}?"
+    assert not number.complete
+
+
+@pytest.mark.parametrize(
+    ("font", "text"),
+    [
+        ("cedarville-cursive", "25 kg"),
+        ("indie-flower", "25 kg"),
+        ("zeyada", "25 kg"),
+        ("reenie-beanie", "62 cm"),
+        ("waiting-for-the-sunrise", "62 cm"),
+    ],
+)
+def test_a_number_with_a_unit_is_complete(reader, font, text):
+    (number,) = reader.read(write(font, text)).numbers
+    assert (number.text, number.complete) == (text[:2], True)
+
+
+@pytest.mark.parametrize(("probability", "text"), [(0.75, "284"), (0.85, "28?")])
+def test_what_the_row_shows_as_a_letter_is_not_accepted(
+    reader, one_of_each, change_row, probability, text
+):
+    lefts = range(30, 400, 46)
+
+    def change(probabilities: np.ndarray) -> None:
+        place = int(probabilities[4].argmax())
+        probabilities[LETTER, place - 4 : place + 5] = probability
+
+    change_row(change)
+    (number,) = reader.read(write_row("284", one_of_each, lefts=lefts)).numbers
+    assert number.text == text
+
+
+@pytest.mark.parametrize(("away", "text"), [(46, "28?"), (110, "28 4")])
+def test_a_digit_that_is_alone_needs_to_be_surely_a_letter(
+    reader, one_of_each, change_row, away, text
+):
+    def change(probabilities: np.ndarray) -> None:
+        place = int(probabilities[4].argmax())
+        probabilities[LETTER, place - 4 : place + 5] = 0.9
+
+    change_row(change)
+    page = write_row("284", one_of_each, lefts=[30, 76, 76 + away])
+    assert reader.read(page).text == text
+
+
+def test_a_line_reader_without_that_output_sees_none(reader):
+    own = reader.line_reader
+    plain = SimpleNamespace(read=lambda ink: own.read(ink)[:LETTER])
+    assert letter_probability(plain.read(np.zeros((HEIGHT, 64), np.uint8))[:, 0]) == 0
+    assert letter_probability(None) == 0
+    page = write("klee-one", "19b")
+    assert Reader(line_reader=plain, mode="page").read(page).text == "196"
