@@ -33,6 +33,10 @@ UNIT_GAP, BEFORE_UNIT = 1.5, 4
 """Maximum gap between a number and such a unit, in heights; and how many digits before the unit are
 compared with it."""
 
+SLOPING_DIGITS, SLOPES, STRAIGHT = 3, 0.1, 0.1
+"""A row slopes if so many digits or more are on a line that falls or rises at least by the second
+value per pixel, and none is further from it than the third, in heights."""
+
 LEVEL, BESIDE = 0.2, (-0.3, 0.7)
 """Digits of two rows may belong to one number if they overlap vertically by at least the first
 value and the gap between them is within the second, in heights."""
@@ -173,9 +177,26 @@ def _ends_in_unit(number: Number, row: Sequence[Digit]) -> bool:
         return False
     boxes = np.array(before, np.float64)
     unit = float(np.median(boxes[:, 3]))
-    top, bottom = np.median(boxes[:, 1]), np.median(boxes[:, 1] + boxes[:, 3])
+    falls = _fall_of(boxes, x, unit)
+    top, bottom = np.median(boxes[:, 1]) + falls, np.median(boxes[:, 1] + boxes[:, 3]) + falls
     is_near = x - (boxes[:, 0] + boxes[:, 2]).max() <= UNIT_GAP * unit
     return bool(is_near and y - top >= HANGS[0] * unit and y + height - bottom >= HANGS[1] * unit)
+
+
+def _fall_of(boxes: F64, x: float, unit: float) -> float:
+    """How far a row that clearly slopes has fallen at x, from the middle of some of its digits.
+
+    Args:
+        boxes: of these digits, ``[N, 4]``.
+        x: of a place behind them, pixels.
+        unit: height of the digits, pixels.
+    """
+    if len(boxes) < SLOPING_DIGITS:
+        return 0.0
+    left, bottom = boxes[:, 0], boxes[:, 1] + boxes[:, 3]
+    slope, start = np.polyfit(left, bottom, 1)
+    is_straight = np.abs(bottom - start - slope * left).max() <= STRAIGHT * unit
+    return float(slope * (x - np.median(left))) if is_straight and abs(slope) >= SLOPES else 0.0
 
 
 def _find_torn(accepted: Sequence[Digit]) -> set[Digit]:

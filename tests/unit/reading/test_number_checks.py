@@ -26,6 +26,22 @@ def test_a_last_digit_that_hangs_may_be_the_unit_g(value, lower, is_doubted):
     assert number.reasons == ((reason,) if is_doubted else ())
 
 
+@pytest.mark.parametrize("slope", [-8, 8, 12])
+@pytest.mark.parametrize(("lower", "is_doubted"), [(0, False), (18, True)])
+def test_in_a_row_that_slopes_no_digit_hangs_for_that(slope, lower, is_doubted):
+    digits = [digit(value, 40 * i, 50 + slope * i) for i, value in enumerate((2, 5, 3))]
+    (number,) = find_numbers([*digits, digit(9, 120, 50 + 3 * slope + lower)])
+    reason = "digit 4 hangs below the line: it may be a g"
+    assert number.reasons == ((reason,) if is_doubted else ())
+
+
+@pytest.mark.parametrize(("middle", "is_doubted"), [(8, False), (-10, True)])
+def test_digits_that_are_not_on_a_line_do_not_slope(middle, is_doubted):
+    digits = [digit(2, 0), digit(5, 40, 50 + middle), digit(3, 80, 66), digit(9, 120, 80)]
+    (number,) = find_numbers(digits)
+    assert bool(number.reasons) == is_doubted
+
+
 @pytest.mark.parametrize(
     ("value", "confidence", "height", "gap", "text", "is_doubted"),
     [
