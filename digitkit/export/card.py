@@ -200,8 +200,8 @@ _NETWORKS: tuple[tuple[type[Network], str, str, str], ...] = (
         LineReader,
         "The line reader",
         "reads rows of digits as a whole: for every second column of a level row it predicts the "
-        "digit whose middle it is, or a sign, a decimal separator, or none; and "
-        "whether a digit there is struck out or written over (`digitkit.reading.line_reader`).",
+        "digit whose middle it is, or a sign, a decimal separator, or none; and whether a digit "
+        "there is struck out or written over, or is a letter (`digitkit.reading.line_reader`).",
         "The digits are those of the detector's scenes, but for the twelfth of MNIST's training "
         "digits that validates `digits`, which is left out.",
     ),
