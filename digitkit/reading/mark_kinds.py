@@ -69,19 +69,24 @@ DOT = 0.3
 """Maximum size of a dot of a colon, in heights of the digits. Two dots, one above the other, are a
 colon, even if they touch digits, where the row shows a sign or a point with `MIN_COLON`."""
 
-MIN_MIDDLE_DOT, MIDDLE_DOT_GAP, SPECK = 0.4, 0.2, 0.2
+MIN_MIDDLE_DOT, MIDDLE_DOT_GAP = 0.4, 0.2
 """Where the row shows a sign or a point with the first probability, a dot in the middle that is so
-far from digits is the sign of a product; else it is dirt, if it is at most so large, in heights."""
+far from digits, in heights, is the sign of a product; else it is what other ink is."""
+
+SPECK, SPECK_GAP = 0.2, 0.3
+"""A dot in the middle that is at most so large is dirt, unless it is a sign, or a letter that is so
+far from digits; in heights."""
 
 PIXEL = 0.05
 """Boxes are whole pixels: as much more than `MIDDLE_DOT`, in heights."""
 
 NO_DIGIT = 0.01
-"""Ink beside digits that the row shows as any of them with at most this probability is a letter."""
+"""Ink apart from digits, which the row shows as any of them with at most this probability, is a
+letter, unless it may be a point, or stands like a digit within a number."""
 
-MIN_LETTER, MAX_LETTER_DIGIT, MIN_LETTER_WIDTH = 0.95, 0.15, 0.3
-"""So is ink that the row shows as a letter with at least the first probability, as any digit with at
-most the second, and that is no bare stroke: it is at least so wide, in its height."""
+SHOWN_LETTER, LETTER_DIGIT, LETTER_ASPECT = 0.95, 0.15, 0.3
+"""So is ink that the row shows as a letter with at least the first probability, and as any digit
+with at most the second, if it is no bare stroke: it is at least so wide, in its height."""
 
 MAX_SIGN_WIDTH = 1.0
 """A sign as high as digits is at most this wide, in heights of the digits."""
@@ -139,16 +144,13 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
             member.digit.accepted and _is_over(mark, member.digit.row_box) for member in own
         ):
             continue
-        if mark.kind == "ink" and _is_middle_dot(mark, strip):
-            shown = probabilities[SIGN] + probabilities[POINT]
-            if shown >= MIN_MIDDLE_DOT and _is_apart(mark, strip, own, MIDDLE_DOT_GAP):
-                mark = replace(mark, kind="sign")
-            elif max(mark.row_box[2:]) <= SPECK * strip.digit_height:
-                continue
-        elif mark.kind in ("ink", "sign"):
+        if mark.kind in ("ink", "sign"):
+            is_dot = mark.kind == "ink" and _is_middle_dot(mark, strip)
             mark = replace(mark, kind=_tell_apart(mark, probabilities, x, line, own))
             if mark.kind == "ink" and mark.box in doubtful:
                 continue  # the digit itself says so
+            if is_dot and mark.kind != "sign" and _is_speck(mark, strip, own):
+                continue
         elif mark.kind in SEPARATORS and probabilities[POINT] < LIKELY_POINT:
             if _is_between(x, strip, own):  # rather the end of a digit's broken stroke
                 mark = replace(mark, kind="ink")
@@ -185,6 +187,10 @@ def _tell_apart(
     """
     strip = line.strip
     _, _, width, height = mark.row_box
+    shown = probabilities[SIGN] + probabilities[POINT]
+    is_product = shown >= MIN_MIDDLE_DOT and _is_apart(mark, strip, own, MIDDLE_DOT_GAP)
+    if is_product and mark.kind == "ink" and _is_middle_dot(mark, strip):
+        return "sign"
     most_digit = line.max_digit_probability(mark.box, width)
     is_no_digit = most_digit <= NO_DIGIT
     is_low = height < min(MIN_DIGIT_HEIGHT * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
@@ -193,16 +199,16 @@ def _tell_apart(
     if (
         mark.kind == "sign"
         and max(width, height) <= DOT * strip.digit_height
-        and probabilities[SIGN] + probabilities[POINT] >= MIN_COLON
+        and shown >= MIN_COLON
     ):
         return "sign"  # in narrow writing the row shows the neighbouring digits here, too
     may_be_sign = mark.kind == "sign" or probabilities[SIGN] >= MIN_SIGN
     if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
         return "sign"
     is_shown = (
-        letter_probability(probabilities) >= MIN_LETTER
-        and most_digit <= MAX_LETTER_DIGIT
-        and width >= MIN_LETTER_WIDTH * height  # a bare stroke may be a 1
+        letter_probability(probabilities) >= SHOWN_LETTER
+        and most_digit <= LETTER_DIGIT
+        and width >= LETTER_ASPECT * height
     )
     is_letter = (
         (is_no_digit or is_shown)
@@ -246,6 +252,12 @@ def _is_middle_dot(mark: Mark, strip: Strip) -> bool:
     _, down = strip.locate([mark.box])[0].tolist()
     is_level = abs(down) <= MIDDLE_DOT + PIXEL
     return max(mark.row_box[2:]) <= DOT * strip.digit_height and is_level
+
+
+def _is_speck(dot: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
+    """Whether a dot in the middle, which is no sign, is dirt."""
+    is_small = max(dot.row_box[2:]) <= SPECK * strip.digit_height
+    return is_small and not (dot.kind == "letter" and _is_apart(dot, strip, own, SPECK_GAP))
 
 
 def _is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = TOUCHING) -> bool:

@@ -291,14 +291,14 @@ def _kind(shape: Shape) -> MarkKind | None:
         hangs = shape.height > shape.width + LONGER or bottom > BELOW_LINE
         if not (hangs or shape.lean > LEANS):
             return "point"
-    if shape.is_round and abs(shape.centre_y) <= MIDDLE_DOT:
-        return "ink"  # the sign of a product, if its row says so
     is_low = shape.centre_y >= COMMA_MIDDLE and bottom >= COMMA_BOTTOM
     shortest, longest = COMMA_HEIGHTS
     if is_low and shape.width <= COMMA_WIDTH and shortest <= shape.height <= longest:
         return "comma"
     if shape.is_dash and abs(shape.centre_y) <= DASH_MIDDLE:
         return "dash"
+    if shape.is_round and abs(shape.centre_y) <= MIDDLE_DOT:
+        return "ink"  # the sign of a product, if its row says so
     if shape.height <= max(FLAT, FLAT_RATIO * shape.width):
         return None  # a piece of a ruled line
     if _is_cross(shape):
