@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -25,8 +25,11 @@ BY_POINT = 1.0
 
 SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 2.5
 """A point or comma joins no numbers if the gap behind it has the first width and is so many times
-as wide as that before it; from the second width on it is a full stop or the comma of a list, unless
-the number has another one, as dates do."""
+as wide as that before it; from the second width on it is a full stop or the comma of a list, or the
+second point of a date."""
+
+MAX_DAY, MAX_MONTH = 31, 12
+"""Greatest numbers before the first and the second point of a date."""
 
 APART_FROM_LETTER = 0.25
 """The point of an abbreviation is nearer to its letter than to the number, and at least so far from
@@ -98,7 +101,7 @@ def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
         joined = i in within or (i - 1 in within and part.kind == "digit")
         if group and not joined and not _continues(group, part, limit, before):
             is_stop = _is_spaced(group, part) and group[-1].gap_to(part) >= STOPPED
-            if is_stop and not any(each.kind in SEPARATORS for each in group[:-1]):
+            if is_stop and not _may_be_date(group):
                 group = group[:-1]
             yield Group(group, before, part, limit)
             before, group = group[-1], []
@@ -197,6 +200,21 @@ def _is_spaced(group: Sequence[Part], part: Part) -> bool:
         return False
     before, after = group[-2].gap_to(group[-1]), group[-1].gap_to(part)
     return after >= max(SPACED, LOPSIDED * before)
+
+
+def _may_be_date(group: Sequence[Part]) -> bool:
+    """Whether a number with a point after it may be the day and the month of a date."""
+    signs = [i for i, part in enumerate(group) if part.kind != "digit"]
+    if len(signs) != 2 or any(group[i].kind != "point" for i in signs):
+        return False
+    first, second = signs
+    day, month = _value(group[:first]), _value(group[first + 1 : second])
+    return second == len(group) - 1 and 0 < day <= MAX_DAY and 0 < month <= MAX_MONTH
+
+
+def _value(digits: Iterable[Part]) -> int:
+    """The number that some digits are; 0 for none."""
+    return int("".join(str(part.digit.digit) for part in digits if part.digit) or "0")
 
 
 def _begins(part: Part, before: Part | None, after: Part | None, limit: float) -> bool:

@@ -195,8 +195,8 @@ def _to_number(group: Group, height: float) -> Number:
             text += "" if text.endswith("?") else "?"
             reasons.append(_describe_ink(parts, place))
     boxes = [digit.row_box for digit in digits]
-    ends = [*(count for count, _ in signs), len(boxes)]  # a dot may stand for a product
-    raised = next((at for end in ends if (at := _find_raised(boxes[:end])) is not None), None)
+    exponents = (_find_exponent(boxes[:count]) for count, _ in signs)  # of factors
+    raised = next((at for at in (*exponents, _find_raised(boxes)) if at is not None), None)
     if raised is not None:
         reasons.append(f"digit {raised + 1} is raised, as in an exponent, a fraction or cents")
     if {",", "."} <= {sign for _, sign in signs}:
@@ -223,22 +223,31 @@ def _to_number(group: Group, height: float) -> Number:
     )
 
 
+def _find_exponent(boxes: Sequence[Box]) -> int | None:
+    """From which digit of a number on the last one or two are small and raised; None for none."""
+    for place in range(max(1, len(boxes) - 2), len(boxes)):
+        height = min(box[3] for box in boxes[:place])
+        lowest = boxes[place - 1][1] + boxes[place - 1][3] / 2 + RAISED * height
+        if all(h < MAX_RAISED_HEIGHT * height and y + h < lowest for _, y, _, h in boxes[place:]):
+            return place
+    return None
+
+
 def _find_raised(boxes: Sequence[Box]) -> int | None:
     """From which digit of a number on the last one or two are raised; None without such.
 
     Args:
         boxes: of the digits where their row is level.
     """
+    exponent = _find_exponent(boxes)
+    if exponent is not None:
+        return exponent
     for place in range(max(1, len(boxes) - 2), len(boxes)):
-        height = min(box[3] for box in boxes[:place])
         left, top, wide, tall = boxes[place - 1]
-        middle = top + tall / 2
-        lowest, raised = middle + RAISED * height, boxes[place:]
-        if all(h < MAX_RAISED_HEIGHT * height and y + h < lowest for _, y, _, h in raised):
-            return place
         highest = max(box[3] for box in boxes[:place])
         is_apart = boxes[place][0] - left - wide >= APART * highest and len(boxes) <= MAX_MIXED
-        if is_apart and all(middle - y - h / 2 >= STEP * highest for _, y, _, h in raised):
+        steps = (top + tall / 2 - y - h / 2 for _, y, _, h in boxes[place:])
+        if is_apart and all(step >= STEP * highest for step in steps):
             return place
     before, last = boxes[:-2], boxes[-2:]
     if all(w < SLIM * h for _, _, w, h in before):

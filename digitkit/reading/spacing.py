@@ -75,9 +75,9 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
 
 
 def _with_alike(ordered: Sequence[float], limit: float) -> float:
-    """The limit; the least of the gaps below it that are like those above it, after a leap."""
+    """The limit, or the least of the gaps below it that are like those above it, after a leap."""
     least = next((gap for gap in ordered if gap >= limit), math.inf)
-    for lower, upper in reversed([*pairwise([0.0, *ordered])]):
+    for lower, upper in reversed([*pairwise(ordered)]):
         if upper >= limit:
             continue
         if least > ALIKE * upper or upper < MIN_CLOSE_GAP:

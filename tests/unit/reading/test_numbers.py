@@ -93,13 +93,30 @@ def test_a_small_raised_digit_may_be_an_exponent(top, height, is_raised):
     assert all(each.complete for each in find_numbers([sure(9, 0), small, sure(4, 68)]))
 
 
-@pytest.mark.parametrize(("gap", "is_date"), [(4, True), (300, False)])
-def test_the_second_point_of_a_date_makes_the_number_before_it_incomplete(gap, is_date):
-    # 3.10. 22, whose gap behind the second point is that of a full stop
-    digits = [sure(3, 0), sure(1, 40), sure(0, 80), sure(2, 160), sure(2, 200)]
-    marks = POINT, mark("point", 80 + 30 + gap, 102, 6, 6)
-    numbers = find_numbers(digits, marks if is_date else marks[:1])
-    assert [number.complete for number in numbers] == [not is_date] * 2
+@pytest.mark.parametrize(
+    ("text", "kinds", "is_doubted"),
+    [
+        ("310 22", "..", True),  # 3.10. 22
+        ("11 24", "..", True),
+        ("350 40", "..", False),  # 3.50. 40: there is no such month
+        ("325 14", "..", False),
+        ("310 22", ",,", False),  # a list of decimals
+        ("310 22", ".,", False),
+    ],
+)
+def test_the_second_point_of_a_date_is_no_full_stop(text, kinds, is_doubted):
+    before, after = text.split()
+    digits, marks, x = list[Digit](), list[Mark](), 0
+    for place, value in enumerate(before):
+        digits.append(sure(int(value), x))
+        x += 40
+        if place in (0, len(before) - 1):
+            marks.append(mark("point" if kinds[len(marks)] == "." else "comma", x - 6, 102, 6, 6))
+            x += 8
+    digits += in_a_row(after, start=x + 26)
+    numbers = find_numbers(digits, marks)
+    assert [number.complete for number in numbers] == [not is_doubted] * 2
+    assert numbers[1].text.endswith(after)
 
 
 @pytest.mark.parametrize(("height", "is_complete"), [(60, True), (30, False)])
@@ -321,7 +338,7 @@ def test_columns_of_single_digits_are_numbers():
         ([0.15, 0.12, 0.58, 0.16, 0.15, 0.52, 0.15, 0.66], 0.52),  # groups of one number
         ([0.15, 0.12, 0.6, 0.16, 0.15, 0.34, 0.15, 0.66], 0.6),  # too small for one between two
         ([0.15, 0.12, 0.62, 0.16, 0.15, 0.42, 0.15, 0.66], 0.62),  # not like the others
-        ([0.3, 0.35, 0.42, 0.5, 0.58, 0.7, 0.84, 1.0], None),  # no leap
+        ([0.4, 0.45, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2], None),  # no leap
     ],
 )
 def test_gaps_that_are_alike_separate_alike(row, limit, table):
