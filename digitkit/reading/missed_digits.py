@@ -9,6 +9,7 @@ touches another one.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -23,11 +24,13 @@ from digitkit.reading.fusion import classify_in_line
 from digitkit.reading.line_reader import LineReader
 from digitkit.reading.lines import Line, match_row, read_line
 from digitkit.reading.marks import beyond
+from digitkit.reading.plausibility import DOUBT
 from digitkit.reading.results import Digit
 from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink
 from digitkit.reading.strips import BAND, Strip
+from digitkit.reading.words import lower_confidence
 
 HALF_WIDTH = 0.65
 """A digit reaches at most this far to either side of its middle, in heights."""
@@ -50,8 +53,8 @@ SHARED = 0.7
 """A doubtful digit is a part of a new one if that has more than this fraction of its ink."""
 
 TAKEN = 0.85
-"""A digit that is found beside others is not accepted if accepted ones have more than this fraction
-of its ink."""
+"""A digit where none was known is not accepted if accepted ones have more than this fraction of its
+ink."""
 
 MIN_CLEAR = 0.6
 """A digit that is found is only accepted if its row shows it with this probability."""
@@ -160,7 +163,7 @@ def _look_at(
             continue
         member = RowDigit(replace(digit, row=strip.row), each.detection)
         if not known and _taken_share(strip, member, taken) > TAKEN:  # as of a 5 that is half a 3
-            member = replace(member, digit=replace(member.digit, accepted=False))
+            member = replace(member, digit=lower_confidence(member.digit, DOUBT, math.inf))
         new.append(member)
         if known:
             replaced.append(known)

@@ -107,6 +107,7 @@ def test_a_part_of_a_digit_is_not_another_one(reader, one_of_each, change_row, k
     change_row(show_a_digit_at_the_left_of_the_6)
     (number,) = reader.read(write_row("267", one_of_each, lefts=(30, 84, 138))).numbers
     assert (number.text, number.complete) == ("2?67", False)
+    assert number.digits[1].confidence < 0.5
 
 
 def test_two_parts_of_a_digit_that_were_detected_are_one(reader, one_of_each, detect_only):
