@@ -36,17 +36,20 @@ def format_text(reading: Reading) -> str:
     """One line for people, such as ``seven.png: 7 (99.8%)``; rows are separated by slashes.
 
     The percentage is the lowest of the complete numbers, or of all if none is. A digit in doubt is
-    ``?`` in its number; why follows in brackets: ``19?4 502 / 77 (at least 98.2%) [19?4: digit 3 is
-    doubtful (8 at 62%)]``.
+    ``?`` in its number; why follows in brackets: ``19?4 502 / 77 (2 of 3 complete, at least 98.2%)
+    [19?4: digit 3 is doubtful (8 at 62%)]``.
     """
     name = escape_controls(reading.name)
     if reading.frame is not None:
         name += f" #{reading.frame}"
     parts = []
     if reading.numbers:
-        counted = [each for each in reading.numbers if each.complete] or reading.numbers
+        complete = [number for number in reading.numbers if number.complete]
+        counted = complete or reading.numbers
         lowest = min(number.confidence for number in counted)
         least = "at least " if len(counted) > 1 and lowest < 0.9995 else ""
+        if 0 < len(complete) < len(reading.numbers):
+            least = f"{len(complete)} of {len(reading.numbers)} complete, {least}"
         rows = reading.text.replace("\n", " / ")
         parts.append(f"{rows} ({least}{format_confidence(lowest)})")
     alike: dict[tuple[str, ...], list[str]] = {}

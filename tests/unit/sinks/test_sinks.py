@@ -92,7 +92,7 @@ def test_text_gathers_numbers_with_the_same_reasons(reading):
     other = make_number("7?", confidence=0.2, reasons=("ink on its right cannot be read",))
     text = format_text(replace(reading, digits=(), numbers=(alike[0], sure, other, alike[1])))
     assert text.endswith(
-        " 34 12 7? 56 (98.0%) [34, 56: it goes across a line between columns]"
+        " 34 12 7? 56 (1 of 4 complete, 98.0%) [34, 56: it goes across a line between columns]"
         " [7?: ink on its right cannot be read]"
     )
     # Without a complete number, the percentage is the lowest of all.
