@@ -39,7 +39,7 @@ MAX_SPOILED = 0.9
 SPOILED_DOUBT = "may be struck out or written over"
 
 LINE_VERSION = "2"
-"""Stored in the file as ``digitkit.lines``; increases when input or output change."""
+"""Stored in the file as ``digitkit.lines``; increases when older files cannot be used any more."""
 
 
 class LineReader(Network):

@@ -96,11 +96,11 @@ class Line:
     probabilities: F32
 
     def probabilities_at(self, box: Box) -> F32 | None:
-        """What the row shows at a box: the probabilities of all classes, ``[15]``; None outside."""
+        """What the row shows at a box: the probabilities of all outputs, ``[15]``; None outside."""
         return look_up(self.probabilities, self._place(box))
 
     def max_probabilities_near(self, box: Box) -> F32 | None:
-        """The highest probability of each class near a box, ``[15]``; None outside of the row."""
+        """The highest probability of each output near a box, ``[15]``; None outside of the row."""
         columns = _near(self.probabilities, self._place(box))
         return np.asarray(columns.max(1), np.float32) if columns.shape[1] else None
 
@@ -198,7 +198,7 @@ class Peak(NamedTuple):
 
     Attributes:
         x: of its middle, pixels of the strip.
-        probabilities: the probabilities of all classes there, float32 ``[15]``.
+        probabilities: the probabilities of all outputs there, float32 ``[15]``.
     """
 
     x: float
@@ -351,7 +351,7 @@ def look_up(probabilities: F32, x: float) -> F32 | None:
         x: in pixels of its input.
 
     Returns:
-        The probabilities of all classes, float32 ``[15]``, where it is most likely the middle of
+        The probabilities of all outputs, float32 ``[15]``, where it is most likely the middle of
         something; None outside of the row.
     """
     near = _near(probabilities, x)

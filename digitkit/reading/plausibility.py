@@ -52,9 +52,9 @@ MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
 
-MIN_LETTER, MIN_LONE_LETTER, LETTER_GAP = 0.8, 0.985, 0.6
+LETTER_BESIDE, LETTER_APART, LETTER_GAP = 0.8, 0.985, 0.6
 """A digit that the row shows as a letter with the first probability is doubtful; with the second if
-it has a larger gap to others than the third, in its height: then there is little to compare it."""
+its gap to others is larger than the third, in its height, as there is little to compare it with."""
 
 MIN_ROW_CONTRAST = 0.3
 """The contrast of a digit is at least this fraction of the usual one of its row; paler ones shine
@@ -190,7 +190,7 @@ def doubt_letters(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[D
         probability = letter_probability(line.probabilities_at(digit.box))
         others = (box for box in boxes[digit.row] if box != digit.row_box)
         is_alone = gap_beside(digit.row_box, others) > LETTER_GAP * digit.row_box[3]
-        return probability >= (MIN_LONE_LETTER if is_alone else MIN_LETTER)
+        return probability >= (LETTER_APART if is_alone else LETTER_BESIDE)
 
     return tuple(lower_confidence(d, DOUBT, math.inf) if is_letter(d) else d for d in digits)
 
