@@ -52,6 +52,10 @@ MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
 
+LETTER_SHARE, RARE_LETTER = 0.1, 0.95
+"""Letters are rare on a page with less than this fraction of them, of its digits; then a digit is
+doubtful if the row shows it as a letter with this probability."""
+
 LETTER_BESIDE, LETTER_APART, LETTER_GAP = 0.8, 0.985, 0.6
 """A digit that the row shows as a letter with the first probability is doubtful; with the second if
 its gap to others is larger than the third, in its height, as there is little to compare it with."""
@@ -171,28 +175,34 @@ def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Di
     return tuple(replace(each, spoiled=each.spoiled and each.digit != 0) for each in marked)
 
 
-def doubt_letters(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Digit, ...]:
+def doubt_letters(
+    digits: Sequence[Digit], marks: Sequence[Mark], lines: Mapping[int, Line]
+) -> tuple[Digit, ...]:
     """The digits; those that the line reader takes for letters are not accepted.
 
     Args:
         digits: of an image.
-        lines: its rows, by their numbers.
+        marks: of its rows.
+        lines: the rows, by their numbers.
     """
-    boxes = {
-        row: [digit.row_box for digit in own]
-        for row, own in group_by_row(digit for digit in digits if digit.accepted).items()
-    }
+    shown = dict[Digit, float]()
+    for digit in digits:
+        line = lines.get(digit.row)
+        if digit.accepted and line:
+            shown[digit] = letter_probability(line.probabilities_at(digit.box))
+    letters = sum(mark.kind == "letter" for mark in marks)
+    letters += sum(probability >= LETTER_BESIDE for probability in shown.values())
+    are_likely = letters >= LETTER_SHARE * len(shown)
+    rows = group_by_row(shown)
 
     def is_letter(digit: Digit) -> bool:
-        line = lines.get(digit.row)
-        if not (digit.accepted and line):
-            return False
-        probability = letter_probability(line.probabilities_at(digit.box))
-        others = (box for box in boxes[digit.row] if box != digit.row_box)
+        others = (each.row_box for each in rows[digit.row] if each is not digit)
         is_alone = gap_beside(digit.row_box, others) > LETTER_GAP * digit.row_box[3]
-        return probability >= (LETTER_APART if is_alone else LETTER_BESIDE)
+        least = LETTER_BESIDE if are_likely else RARE_LETTER
+        return shown[digit] >= (LETTER_APART if is_alone else least)
 
-    return tuple(lower_confidence(d, DOUBT, math.inf) if is_letter(d) else d for d in digits)
+    doubtful = set(filter(is_letter, shown))
+    return tuple(lower_confidence(d, DOUBT, math.inf) if d in doubtful else d for d in digits)
 
 
 def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:

@@ -70,6 +70,20 @@ def test_what_the_row_shows_as_a_letter_is_not_accepted(
     assert number.text == text
 
 
+@pytest.mark.parametrize(("probability", "is_doubtful"), [(0.9, False), (0.96, True)])
+def test_among_many_digits_letters_are_rare(
+    reader, one_of_each, change_row, probability, is_doubtful
+):
+    def change(probabilities: np.ndarray) -> None:
+        place = int(probabilities[4].argmax())
+        probabilities[LETTER] = 0
+        probabilities[LETTER, place - 4 : place + 5] = probability
+
+    change_row(change)
+    page = write_row("285285285284", one_of_each, lefts=range(30, 600, 46))
+    assert reader.read(page).text == ("28528528528?" if is_doubtful else "285285285284")
+
+
 @pytest.mark.parametrize(("away", "text"), [(46, "28?"), (110, "28 4")])
 def test_a_digit_that_is_alone_needs_to_be_surely_a_letter(
     reader, one_of_each, change_row, away, text
