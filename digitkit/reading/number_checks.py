@@ -191,9 +191,9 @@ def _fall_of(boxes: F64, x: float, unit: float) -> float:
         x: of a place behind them, pixels.
         unit: height of the digits, pixels.
     """
-    if len(boxes) < SLOPING_DIGITS:
-        return 0.0
     left, bottom = boxes[:, 0], boxes[:, 1] + boxes[:, 3]
+    if len(boxes) < SLOPING_DIGITS or np.ptp(left) < unit:  # else no line is defined
+        return 0.0
     slope, start = np.polyfit(left, bottom, 1)
     is_straight = np.abs(bottom - start - slope * left).max() <= STRAIGHT * unit
     return float(slope * (x - np.median(left))) if is_straight and abs(slope) >= SLOPES else 0.0
