@@ -85,8 +85,9 @@ NO_DIGIT = 0.01
 letter, unless it may be a point, or stands like a digit within a number."""
 
 SHOWN_LETTER, LETTER_DIGIT, LETTER_ASPECT = 0.95, 0.15, 0.3
-"""So is ink that the row shows as a letter with at least the first probability, and as any digit
-with at most the second, if it is no bare stroke: it is at least so wide, in its height."""
+"""Ink apart from digits is a letter, too, if the row shows it as one with at least the first
+probability and as any digit with at most the second, and if its width is at least the third
+fraction of its height: a narrower stroke may be a 1."""
 
 MAX_SIGN_WIDTH = 1.0
 """A sign as high as digits is at most this wide, in heights of the digits."""
@@ -188,8 +189,12 @@ def _tell_apart(
     strip = line.strip
     _, _, width, height = mark.row_box
     shown = probabilities[SIGN] + probabilities[POINT]
-    is_product = shown >= MIN_MIDDLE_DOT and _is_apart(mark, strip, own, MIDDLE_DOT_GAP)
-    if is_product and mark.kind == "ink" and _is_middle_dot(mark, strip):
+    if (
+        mark.kind == "ink"
+        and shown >= MIN_MIDDLE_DOT
+        and _is_middle_dot(mark, strip)
+        and _is_apart(mark, strip, own, MIDDLE_DOT_GAP)
+    ):
         return "sign"
     most_digit = line.max_digit_probability(mark.box, width)
     is_no_digit = most_digit <= NO_DIGIT
@@ -255,7 +260,7 @@ def _is_middle_dot(mark: Mark, strip: Strip) -> bool:
 
 
 def _is_speck(dot: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
-    """Whether a dot in the middle, which is no sign, is dirt."""
+    """Whether a middle dot that is not a sign is dirt."""
     is_small = max(dot.row_box[2:]) <= SPECK * strip.digit_height
     return is_small and not (dot.kind == "letter" and _is_apart(dot, strip, own, SPECK_GAP))
 
