@@ -56,7 +56,7 @@ _SYMBOLS = "No Nr A B C R T # x n"
 LETTER = "letter"
 """The kind of sign that a letter is on a page."""
 
-_UNLIKE_LETTERS = "€$£%#&§@"
+_LIKE_LETTERS = "€$£%#&§@"
 """Characters that count as letters, too."""
 
 _WIDER = {"/": (0.3, 1.3)}
@@ -203,7 +203,7 @@ class _LineWriter:
     def _letter(self, x: float, y: float) -> float:
         """A letter close to a number, mostly one that looks like a digit."""
         rng, size, writer = self._rng, self.height, self._writer
-        kinds = LIKE_DIGITS, string.ascii_letters, _UNLIKE_LETTERS
+        kinds = LIKE_DIGITS, string.ascii_letters, _LIKE_LETTERS
         letter = str(rng.choice(list(kinds[rng.choice(3, p=[0.5, 0.35, 0.15])])))
         glyph, tall = self._font.glyphs.get(letter), size * rng.uniform(0.88, 1.12)
         ink, _ = self._font.write(letter, tall, self._thicker)
@@ -359,7 +359,7 @@ class _LineWriter:
             (each for each in text if each in self._font.glyphs), boxes, strict=True
         ):
             part = whole[max(by, 0) : by + h, max(bx, 0) : bx + w]
-            if (letter.isalpha() or letter in _UNLIKE_LETTERS) and part.size:
+            if (letter.isalpha() or letter in _LIKE_LETTERS) and part.size:
                 at = round(x) + max(bx, 0) - left, top + max(by, 0) - above
                 self._page.signs.append((part, *at, LETTER))
         self._page.put(ink, round(x), top, pen.colour, pen.strength, other=True)
