@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from digitkit.arrays import U8
+from digitkit.arrays import F64, U8
 from digitkit.boxes import clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, reduced_side
@@ -60,6 +60,10 @@ MIN_INK_PROBABILITY = 0.4
 
 MAX_OVERLAP = 0.55
 """Of two candidates that share more than this fraction of the smaller box, one is suppressed."""
+
+BLOCK, BLOCK_SCORE, BLOCK_HEIGHT = 3, 0.5, 0.5
+"""A candidate is a block of writing and no digit if there are at least so many candidates with at
+least this rank score in its box that are less high than this fraction of it."""
 
 
 def detect_digits(image: U8 | GreyImage, detector: Detector) -> list[Detection]:
@@ -217,12 +221,28 @@ def _suppress_non_maxima(candidates: Sequence[Candidate]) -> list[Candidate]:
     order = sorted(candidates, key=lambda candidate: -candidate.rank_score)
     edges = np.array([candidate.edges for candidate in order]).reshape(-1, 4)
     areas = (edges[:, 2:] - edges[:, :2]).prod(1)
+    likely = edges[: sum(candidate.rank_score >= BLOCK_SCORE for candidate in order)]
     kept = list[int]()
     for i in range(len(order)):
         others = edges[kept]
         first = np.maximum(others[:, :2], edges[i, :2])
         last = np.minimum(others[:, 2:], edges[i, 2:])
         common = np.maximum(last - first, 0).prod(1)
-        if not (common > MAX_OVERLAP * np.minimum(areas[kept], areas[i])).any():
+        is_free = not (common > MAX_OVERLAP * np.minimum(areas[kept], areas[i])).any()
+        if is_free and not _is_block(edges[i], likely):
             kept.append(i)
     return [order[i] for i in kept]
+
+
+def _is_block(edges: F64, others: F64) -> bool:
+    """Whether a candidate is a block of writing, such as a sum of several rows.
+
+    Args:
+        edges: left, top, right and bottom of its box, float64 ``[4]``.
+        others: those of likely digits, ``[N, 4]``.
+    """
+    left, top, right, bottom = edges
+    middles = (others[:, :2] + others[:, 2:]) / 2
+    are_within = ((middles > (left, top)) & (middles < (right, bottom))).all(1)
+    are_low = others[:, 3] - others[:, 1] < BLOCK_HEIGHT * (bottom - top)
+    return int((are_within & are_low).sum()) >= BLOCK
