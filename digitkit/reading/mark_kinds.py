@@ -15,7 +15,7 @@ from digitkit.reading.fusion import MIN_SIGN
 from digitkit.reading.grouping import NEAR_INK, SEPARATORS
 from digitkit.reading.line_reader import NONE, POINT, SIGN, letter_probability
 from digitkit.reading.lines import CLEAR_SIGN, SAME, Line, Peak, match_row, own_peaks
-from digitkit.reading.results import Mark
+from digitkit.reading.results import Digit, Mark
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import HIGH_STROKE, MIDDLE_DOT, Shape
 from digitkit.reading.strips import Strip
@@ -89,6 +89,18 @@ SHOWN_LETTER, LETTER_DIGIT, LETTER_ASPECT = 0.95, 0.15, 0.3
 probability and as any digit with at most the second, and if its width is at least the third
 fraction of its height: a narrower stroke may be a 1."""
 
+CLEAR_LETTER, CLEAR_LETTER_WIDTH, HIGH = 0.99, 0.5, 1.25
+"""What the row shows as a letter with the first probability, with at least the second width and as
+high as digits, is no piece of one, nor is what has the third height; in heights of the digits."""
+
+LONG_SIGN = 1.2
+"""Low ink that is so wide and apart from digits is no piece of one, as an arrow is none; in heights
+of the digits."""
+
+LETTER_OVERLAP, MAYBE_LETTER = 0.1, 0.1
+"""Such a letter or sign may lean over a digit so far, in heights of the digits, if the row shows
+that as a letter with at most the second probability."""
+
 MAX_SIGN_WIDTH = 1.0
 """A sign as high as digits is at most this wide, in heights of the digits."""
 
@@ -158,12 +170,12 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
         elif mark.kind == "dash" and not is_sign:
             mark = replace(mark, kind="ink")
         kept.append(mark)
-    inks = [mark.box for mark in kept if mark.kind == "ink"]
+    inks = [mark for mark in kept if mark.kind == "ink"]
     kept += _mark_unread(strip, itertools.compress(found, apart), inks)
     # A point may be near the middle of a narrow digit; a sign there is that digit.
     points = own_peaks(strip, line.points, members)
-    kept += _mark_unread(strip, points, [mark.box for mark in kept])
-    taken = [*(mark.box for mark in kept), *(member.digit.box for member in own)]
+    kept += _mark_unread(strip, points, kept)
+    taken: list[Digit | Mark] = [*kept, *(member.digit for member in own)]
     places = [strip.x_of(member.digit.box) for member in own if member.digit.accepted]
     first, last = min(places, default=np.inf), max(places, default=-np.inf)
     signs = [
@@ -215,10 +227,14 @@ def _tell_apart(
         and most_digit <= LETTER_DIGIT
         and width >= LETTER_ASPECT * height
     )
+    is_clear = is_shown and letter_probability(probabilities) >= CLEAR_LETTER
+    may_touch = _is_no_piece(mark, line, own, is_clear=is_clear)
+    least = -LETTER_OVERLAP if may_touch else TOUCHING
+    is_long = is_low and width >= LONG_SIGN * strip.digit_height
     is_letter = (
-        (is_no_digit or is_shown)
+        (is_no_digit or is_shown or is_long)
         and probabilities[POINT] < MAYBE_SIGN
-        and _is_apart(mark, strip, own)
+        and _is_apart(mark, strip, own, least)
     )
     return "letter" if is_letter and not _is_within(mark, strip, own) else "ink"
 
@@ -271,6 +287,22 @@ def _is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = 
     return gap >= least * strip.digit_height
 
 
+def _is_no_piece(mark: Mark, line: Line, own: Sequence[RowDigit], *, is_clear: bool) -> bool:
+    """Whether ink is no piece of the accepted digit that is nearest, though it may touch that.
+
+    It is higher than a digit, or clearly a letter and as large as one; and the digit is clearly no
+    letter, as it would be in a word.
+    """
+    _, _, width, height = (side / line.strip.digit_height for side in mark.row_box)
+    is_letter = is_clear and width >= CLEAR_LETTER_WIDTH and height >= MIN_DIGIT_HEIGHT
+    middle = mark.row_box[0] + mark.row_box[2] / 2
+    digits = [each.digit for each in own if each.digit.accepted]
+    nearest = min(digits, key=lambda d: abs(d.row_box[0] + d.row_box[2] / 2 - middle), default=None)
+    if nearest is None or not (is_letter or height >= HIGH):
+        return False
+    return letter_probability(line.probabilities_at(nearest.box)) <= MAYBE_LETTER
+
+
 def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
     """Whether the row shows a mark at x that looks like a sign as a digit, too."""
     strip = line.strip
@@ -289,17 +321,24 @@ def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
     return line.digit_probability_at_sign(mark.box) >= least
 
 
-def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Box]) -> list[Mark]:
-    """Marks of ink that cannot be read, at peaks that are not near what is taken."""
-    places = strip.locate(taken)[:, 0].tolist() if taken else []
+def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Digit | Mark]) -> list[Mark]:
+    """Marks of ink that cannot be read, at peaks that are not near what is taken.
+
+    A sign may be wider than a digit, as an arrow is: all of it is near.
+    """
+    scale, reach = strip.unit / strip.digit_height, SAME * strip.unit
+    places = list[tuple[float, float]]()
+    for each in taken:
+        half = scale * each.row_box[2] / 2 if isinstance(each, Mark) else 0.0
+        places.append((strip.x_of(each.box), max(reach, half)))
     marks = []
     for peak in peaks:
         top = POINT_TOP if peak.kind == POINT else -0.5
         shape = Shape(peak.x / strip.unit - SAME / 2, top, SAME, 0.5 - top, SAME, _ONE)
-        is_taken = any(abs(x - peak.x) <= SAME * strip.unit for x in places)
+        is_taken = any(abs(x - peak.x) <= near for x, near in places)
         if strip.is_near(shape) and not is_taken:
             marks.append(strip.to_mark("ink", shape))
-            places.append(peak.x)
+            places.append((peak.x, reach))
     return marks
 
 

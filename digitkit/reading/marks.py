@@ -264,7 +264,7 @@ def _find_others(line: Line, placed: Sequence[PlacedDigit], taken: U8) -> list[S
         rest[apart[ink.labels]] = 0
         attached = strip.split(rest, least)
         shapes += [shape for shape in attached if shape.area >= MIN_ATTACHED or shape.is_dash]
-    return shapes
+    return [shape.without_roof for shape in shapes]
 
 
 def beyond(mask: U8, taken: U8, unit: float) -> U8:

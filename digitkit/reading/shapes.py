@@ -75,6 +75,10 @@ BESIDE = 0.45
 """Distance above and below the middle of the digits within which a high stroke is beside them, in
 heights."""
 
+ROOFED, ROOF, ROOF_REACH = 1.2, 0.3, 0.35
+"""A shape of at least the first height may have a roof: its right part is above the second fraction
+of its height, and at least so wide; in heights."""
+
 CROSSED_ONCE = 0.9
 """Minimum fraction of the pixel rows beside the digits that cross a tall stroke exactly once."""
 
@@ -199,6 +203,22 @@ class Shape:
         area = self.area * float(ink.sum() / self.ink.sum())
         width = (last - first) * pixel
         return replace(self, left=self.left + first * pixel, width=width, area=area, ink=ink)
+
+    @property
+    def without_roof(self) -> Shape:
+        """It without the level stroke at its top that goes on over digits on its right.
+
+        The signs of roots and of long divisions have such a stroke.
+        """
+        rows, columns = self.ink.shape
+        below = np.flatnonzero(self.ink[round(ROOF * rows) :].any(0))
+        last = int(below[-1]) + 1
+        pixel = self.width / columns
+        if self.height < ROOFED or (columns - last) * pixel < ROOF_REACH:
+            return self
+        ink = self.ink[:, :last]
+        area = self.area * cv2.countNonZero(ink) / cv2.countNonZero(self.ink)
+        return replace(self, width=last * pixel, area=area, ink=ink)
 
     @property
     def stroke_width(self) -> float:

@@ -55,6 +55,34 @@ def test_a_number_with_a_unit_is_complete(reader, font, text):
     assert (number.text, number.complete) == (text[:2], True)
 
 
+@pytest.mark.parametrize(
+    ("font", "text"),
+    [
+        ("klee-one", "€57"),
+        ("caveat", "£240"),
+        ("handlee", "£240"),
+        ("grape-nuts", "€57"),
+        ("kalam", "A36"),
+    ],
+)
+def test_a_letter_or_sign_that_touches_a_number_is_no_piece_of_it(reader, font, text):
+    (number,) = reader.read(write(font, text)).numbers
+    assert (number.text, number.complete) == (text[1:], True)
+
+
+@pytest.mark.parametrize(("probability", "complete"), [(0.05, True), (0.3, False)])
+def test_what_touches_a_digit_that_may_be_a_letter_is_a_part_of_that(
+    reader, change_row, probability, complete
+):
+    def change(probabilities: np.ndarray) -> None:
+        place = int(probabilities[5].argmax())
+        probabilities[LETTER, place - 4 : place + 5] = probability
+
+    change_row(change)
+    (number,) = reader.read(write("klee-one", "€57")).numbers
+    assert number.complete == complete
+
+
 @pytest.mark.parametrize(("probability", "text"), [(0.75, "284"), (0.85, "28?")])
 def test_what_the_row_shows_as_a_letter_is_not_accepted(
     reader, one_of_each, change_row, probability, text
