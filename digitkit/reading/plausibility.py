@@ -60,6 +60,11 @@ LETTER_BESIDE, LETTER_APART, LETTER_GAP = 0.8, 0.985, 0.6
 """A digit that the row shows as a letter with the first probability is doubtful; with the second if
 its gap to others is larger than the third, in its height, as there is little to compare it with."""
 
+LIKE_LETTER, MIN_ALIKE, ALIKE_SHARE, INNER_SHARE = 0.5, 2, 0.5, 0.25
+"""A hand writes a digit like a letter if its row shows so many, and this fraction, of a page's as
+one with the first probability, and at least the last fraction of these have a digit close on their
+right: letters rather stand behind numbers."""
+
 MIN_ROW_CONTRAST = 0.3
 """The contrast of a digit is at least this fraction of the usual one of its row; paler ones shine
 through from the other side of the paper."""
@@ -190,10 +195,13 @@ def doubt_letters(
         line = lines.get(digit.row)
         if digit.accepted and line:
             shown[digit] = letter_probability(line.probabilities_at(digit.box))
+    rows = group_by_row(shown)
+    has_letters = any(mark.kind == "letter" for mark in marks)
+    own_forms = _find_own_forms(shown, rows, has_letters=has_letters)
+    shown = {digit: value for digit, value in shown.items() if digit.digit not in own_forms}
     letters = sum(mark.kind == "letter" for mark in marks)
     letters += sum(probability >= LETTER_BESIDE for probability in shown.values())
-    are_likely = letters >= LETTER_SHARE * len(shown)
-    rows = group_by_row(shown)
+    are_likely = letters >= LETTER_SHARE * sum(map(len, rows.values()))
 
     def is_letter(digit: Digit) -> bool:
         others = (each.row_box for each in rows[digit.row] if each is not digit)
@@ -203,6 +211,36 @@ def doubt_letters(
 
     doubtful = set(filter(is_letter, shown))
     return tuple(lower_confidence(d, DOUBT, math.inf) if d in doubtful else d for d in digits)
+
+
+def _find_own_forms(
+    shown: Mapping[Digit, float], rows: Mapping[int, Sequence[Digit]], *, has_letters: bool
+) -> set[int]:
+    """The digits that a hand always writes like a letter, as a 2 like a Z, within numbers, too.
+
+    Args:
+        shown: the accepted digits of a page, and with which probability each is a letter.
+        rows: the same, by their rows.
+        has_letters: whether there are others on the page, which may stand before numbers, too.
+    """
+    forms = set[int]()
+    for value in {digit.digit for digit in shown}:
+        alike = [digit for digit in shown if digit.digit == value and shown[digit] >= LIKE_LETTER]
+        sides = [_has_neighbours(digit, rows[digit.row]) for digit in alike]
+        inner = sum(right and (left or not has_letters) for left, right in sides)
+        count = sum(digit.digit == value for digit in shown)
+        if len(alike) >= max(MIN_ALIKE, ALIKE_SHARE * count) and inner >= INNER_SHARE * len(alike):
+            forms.add(value)
+    return forms
+
+
+def _has_neighbours(digit: Digit, row: Sequence[Digit]) -> tuple[bool, bool]:
+    """Whether there is another digit close on the left, and on the right."""
+    x, _, width, height = digit.row_box
+    left = (x - each.row_box[0] - each.row_box[2] for each in row if each.row_box[0] < x)
+    right = (each.row_box[0] - x - width for each in row if each.row_box[0] > x)
+    near = LETTER_GAP * height
+    return min(left, default=math.inf) <= near, min(right, default=math.inf) <= near
 
 
 def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:
