@@ -22,7 +22,7 @@ from digitkit.reading.strip_ink import FAINT
 MIN_POINT = 0.5
 """Minimum probability at which the row shows a point where low ink touches a digit, 0–1."""
 
-MAYBE_COLON, MIN_COLON = 0.5, 0.8
+MAYBE_COLON, MIN_COLON = 0.1, 0.8
 """Minimum probabilities at which the row shows a sign or a point at two dots, 0–1: that they may be
 a colon, and that they are one."""
 

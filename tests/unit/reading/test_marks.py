@@ -15,6 +15,7 @@ from digitkit.reading.mark_kinds import _looks_like_sign
 from digitkit.reading.marks import _are_low, _are_marks
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape, classify
+from digitkit.reading.touching import find_colons
 
 
 def tell_marks(pieces: list[tuple[int, ...]]) -> list[bool]:
@@ -90,6 +91,25 @@ def test_a_colon_may_be_close_to_digits(reader, one_of_each, change_row, shown):
     change_row(shown_between_8_and_4({SIGN: shown, 3: 1 - shown}))
     texts = [number.text for number in reader.read(image).numbers if number.complete]
     assert (texts == ["28", "42"]) == (shown > 0.9)
+
+
+@pytest.mark.parametrize(("shown", "kinds"), [(0.05, []), (0.2, ["ink"] * 2), (0.9, ["sign"] * 2)])
+def test_two_dots_may_be_a_colon_where_the_row_shows_a_little_of_one(shown, kinds):
+    mask, probabilities = np.zeros((56, 60), np.uint8), np.zeros(15)
+    mask[24:28, 28:32] = mask[36:40, 28:32] = mask[18:40, 34:50] = 1
+    probabilities[SIGN] = shown
+    strip = SimpleNamespace(
+        unit=28,
+        shape_of=lambda ink, x, y: Shape.from_ink(ink, x / 28, y / 28 - 1, 28),
+        to_mark=lambda kind, shape: kind,
+    )
+    peaks = [SimpleNamespace(x=30.0, probabilities=probabilities)]
+    line = SimpleNamespace(
+        strip=strip,
+        ink=SimpleNamespace(mask=mask),
+        find_signs=lambda least: peaks if shown >= least else [],
+    )
+    assert find_colons(line) == kinds
 
 
 @pytest.mark.parametrize("share", [0.05, 0.15])
