@@ -17,6 +17,7 @@ from digitkit.reading.combining import MIN_PROBABILITY, Weights, combine
 from digitkit.reading.detections import ClassifiedDetection, Classify, Detection
 from digitkit.reading.line_reader import SIGN
 from digitkit.reading.lines import Line
+from digitkit.reading.results import Digit
 from digitkit.reading.rows import RowDigit
 
 PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
@@ -36,6 +37,10 @@ RARE_SLASH = 0.001
 
 MIN_DIGIT = 0.15
 """A detection that is less likely a digit is dropped."""
+
+MAX_SIZE = 1.8
+"""What a row shows of digits that are higher than this, in the height of its digits, does not count;
+of a 1 it does, as slashes and brackets are higher, too."""
 
 MIN_SIGN = 0.5
 """Ink that is at least as likely a sign is one."""
@@ -62,7 +67,7 @@ def fuse_predictions(
         digit = member.digit
         line = lines.get(digit.row)
         probabilities = line.probabilities_at(digit.box) if line else None
-        if line and probabilities is not None:
+        if line and probabilities is not None and not _is_too_high(digit, line):
             own = Prediction(digit.digit, digit.confidence, digit.is_digit, digit.probabilities)
             if rows[digit.row] > 1:
                 has_signs = digit.digit == 1 and signs > line.count_signs(digit.box)
@@ -86,6 +91,11 @@ def fuse_predictions(
                 continue
         fused.append(member)
     return fused
+
+
+def _is_too_high(digit: Digit, line: Line) -> bool:
+    """Whether a digit is far higher than those of its row, so that this does not show it."""
+    return digit.digit != 1 and digit.row_box[3] > MAX_SIZE * line.strip.digit_height
 
 
 def combine_in_row(own: Prediction, probabilities: F32, *, has_signs: bool) -> Prediction:

@@ -450,3 +450,16 @@ def test_small_digits_beside_a_large_one_are_found(reader, one_of_each, large):
     texts = [number.text for number in numbers if number.complete]
     assert texts.count("2840") == 4
     assert large is None or str(large) in texts
+
+
+@pytest.mark.parametrize("high", [2, 3, 7])
+def test_a_large_digit_in_a_row_of_small_ones_is_not_lost(reader, one_of_each, high):
+    """The row is read at a scale at which only the small ones are digits."""
+    page = np.full((300, 900), 245, np.uint8)
+    places = [(digit, 60 + 60 * i, 140, 26) for i, digit in enumerate((4, 6, 8, 9, 5, 2))]
+    for digit, x, y, height in (*places, (high, 560, 110, 80)):
+        ink = crop_to_ink(one_of_each[digit])
+        size = round(height * ink.shape[1] / ink.shape[0]), height
+        small = cv2.resize(ink, size, interpolation=cv2.INTER_AREA)
+        page[y : y + height, x : x + size[0]] -= np.asarray(0.9 * small, np.uint8)
+    assert [n.text for n in reader.read(page).numbers if n.complete] == ["468952", str(high)]
