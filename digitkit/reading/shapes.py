@@ -59,6 +59,9 @@ DASH_SLOPE = 30
 DASH_MIDDLE = 0.32
 """The middle of a dash is at most this far from that of the digits, in heights."""
 
+DASH_UNEVEN = 2.0
+"""One end of a dash is at most so many times as high as the other one; `FLAT` counts as a height."""
+
 DASH_FILLED = 0.7
 """A dash fills at least this fraction of a straight bar."""
 
@@ -251,7 +254,17 @@ class Shape:
         thickness, length = math.sqrt(12 * max(short, 0)), math.sqrt(12 * max(long, 0))
         is_level = abs(directions[0, 1]) <= math.sin(math.radians(DASH_SLOPE))
         is_filled = self.area >= DASH_FILLED * thickness * length
-        return bool(thickness <= min(DASH_THICK, DASH_SHORT * length) and is_level and is_filled)
+        is_thin = thickness <= min(DASH_THICK, DASH_SHORT * length)
+        return bool(is_thin and is_level and is_filled and self._is_even)
+
+    @property
+    def _is_even(self) -> bool:
+        """Whether it is about as high at one end as at the other, as no arrow is."""
+        third = max(1, self.ink.shape[1] // 3)
+        ends = self.ink[:, :third], self.ink[:, -third:]
+        low, high = sorted(int(np.count_nonzero(end.any(1))) for end in ends)
+        least = FLAT * self.ink.shape[0] / self.height
+        return bool(high <= DASH_UNEVEN * max(low, least))
 
     @property
     def _covariance(self) -> F64:

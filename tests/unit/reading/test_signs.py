@@ -15,10 +15,10 @@ def draw(image: np.ndarray, *points: tuple[int, int]) -> None:
     cv2.polylines(image, [np.array(points, np.int32)], False, 60, 3, cv2.LINE_AA)
 
 
-def shape_of(*points: tuple[int, int]) -> Shape:
+def shape_of(*points: tuple[int, int], thick: int = 4) -> Shape:
     """A stroke as a shape; pixels of a strip with digits of `UNIT` pixels."""
     ink = np.zeros((120, 240), np.uint8)
-    cv2.polylines(ink, [np.array(points, np.int32)], False, 1, 4)
+    cv2.polylines(ink, [np.array(points, np.int32)], False, 1, thick)
     x, y, width, height = cv2.boundingRect(ink)
     return Shape.from_ink(ink[y : y + height, x : x + width], x / UNIT, y / UNIT - 1.5, UNIT)
 
@@ -60,3 +60,17 @@ def test_an_arrow_is_one_sign(reader, one_of_each, end, head):
     draw(page, (146, 80), (end, 80))
     draw(page, (end - head, 80 - head), (end, 80), (end - head, 80 + head))
     assert [(n.text, n.complete) for n in reader.read(page).numbers] == [("28", True), ("40", True)]
+
+
+@pytest.mark.parametrize(
+    ("points", "is_dash"),
+    [
+        ([(10, 60), (36, 60)], True),
+        ([(10, 62), (36, 58)], True),
+        ([(10, 60), (40, 60), (32, 55), (40, 60), (32, 65)], False),
+        ([(40, 60), (10, 60), (18, 55), (10, 60), (18, 65)], False),
+    ],
+    ids=["dash", "sloping dash", "arrow", "arrow to the left"],
+)
+def test_an_arrow_is_no_dash(points, is_dash):
+    assert shape_of(*points, thick=5).is_dash == is_dash
