@@ -7,7 +7,9 @@ import pytest
 from support.rows import write_row
 
 from digitkit import Reader
+from digitkit.reading import mark_kinds
 from digitkit.reading.line_reader import HEIGHT, LETTER, letter_probability
+from digitkit.reading.results import Mark
 from digitkit.training.scenes.fonts import load_fonts
 
 FONTS = {font.name: font for font in load_fonts("test")}
@@ -110,6 +112,37 @@ def test_among_many_digits_letters_are_rare(
     change_row(change)
     page = write_row("285285285284", one_of_each, lefts=range(30, 600, 46))
     assert reader.read(page).text == ("28528528528?" if is_doubtful else "285285285284")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4284248", "4284248"),  # within a number, too
+        ("284 284", "28? 28?"),  # only behind others
+        ("4285679", "?285679"),  # only once
+    ],
+)
+def test_a_hand_may_write_its_digits_like_letters(reader, one_of_each, change_row, text, expected):
+    def change(probabilities: np.ndarray) -> None:
+        probabilities[LETTER] = np.where(probabilities[4] > 0.5, 0.97, 0)
+
+    change_row(change)
+    assert reader.read(write_row(text, one_of_each, lefts=range(30, 600, 46))).text == expected
+
+
+@pytest.mark.parametrize(("has_letters", "text"), [(False, "428 428"), (True, "?28 ?28")])
+def test_before_numbers_a_page_with_letters_may_have_others(
+    reader, one_of_each, change_row, monkeypatch, has_letters, text
+):
+    def change(probabilities: np.ndarray) -> None:
+        probabilities[LETTER] = np.where(probabilities[4] > 0.5, 0.97, 0)
+
+    change_row(change)
+    page = write_row("428 428", one_of_each, lefts=range(60, 600, 46))
+    if has_letters:
+        letter = Mark("letter", (4, 60, 20, 40), 0)
+        monkeypatch.setattr(mark_kinds, "reclassify_marks", lambda *_: (letter,))
+    assert reader.read(page).text == text
 
 
 @pytest.mark.parametrize(("away", "text"), [(46, "28?"), (110, "28 4")])
