@@ -23,7 +23,7 @@ BY_POINT = 1.0
 """Maximum distance of a point or comma from two numbers that it may join, in heights; see
 `NEAR_POINT` for those that it does join."""
 
-SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 2.5
+SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 1.4
 """A point or comma joins no numbers if the gap behind it has the first width and is so many times
 as wide as that before it; from the second width on it is a full stop or the comma of a list, or the
 second point of a date."""
@@ -195,7 +195,7 @@ def _continues(group: Sequence[Part], part: Part, limit: float, before: Part | N
 
 
 def _is_spaced(group: Sequence[Part], part: Part) -> bool:
-    """Whether a number ends with a separator that is far closer to it than to the next part."""
+    """Whether a number ends with a separator that is closer to it than to the next part."""
     if len(group) < 2 or group[-1].kind not in SEPARATORS:
         return False
     before, after = group[-2].gap_to(group[-1]), group[-1].gap_to(part)

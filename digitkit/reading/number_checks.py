@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -41,6 +42,11 @@ LEVEL, BESIDE = 0.2, (-0.3, 0.7)
 """Digits of two rows may belong to one number if they overlap vertically by at least the first
 value and the gap between them is within the second, in heights."""
 
+MAX_SPLIT, WIDER, EDGE = 0.4, 0.1, 2
+"""Two numbers with only a line between them may be one if the gap is at most the first value, and
+wider than the widest in one of them by at most the second, in heights; the line may be within a
+digit's box by the third, pixels."""
+
 COLUMN_ROWS = 6.0
 """Maximum distance of the rows in which a line between columns is looked for, in heights."""
 
@@ -74,6 +80,7 @@ def flag_numbers(
     accepted = [digit for digit in digits if digit.accepted]
     rows = group_by_row(accepted)
     torn = _find_torn(accepted) if len(rows) > 1 else set()
+    split = _find_split(numbers, marks) if may_be_several else set()
     flagged = []
     for number in numbers:
         reasons = []
@@ -81,6 +88,8 @@ def flag_numbers(
             reasons.append("a digit close beside it is in another row")
         if _ends_in_unit(number, rows.get(number.row, ())):
             reasons.append(f"digit {len(number.digits)} hangs below the line: it may be a g")
+        if split.intersection(number.digits):
+            reasons.append("only a line, which may be a crease, is between it and digits beside it")
         if may_be_several:
             reasons += [f"digit {place} may be a slash" for place in _find_slashes(number, marks)]
             reasons += [
@@ -197,6 +206,28 @@ def _fall_of(boxes: F64, x: float, unit: float) -> float:
     slope, start = np.polyfit(left, bottom, 1)
     is_straight = np.abs(bottom - start - slope * left).max() <= STRAIGHT * unit
     return float(slope * (x - np.median(left))) if is_straight and abs(slope) >= SLOPES else 0.0
+
+
+def _find_split(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Digit]:
+    """The digits on both sides of a line between two numbers that are as close as those of one."""
+    split = set[Digit]()
+    lines = group_by_row(mark for mark in marks if mark.kind == "line")
+    for a, b in pairwise(numbers):
+        if a.row != b.row or a.row not in lines:
+            continue
+        height = measure_height([*a.digits, *b.digits])
+        first, second = a.digits[-1], b.digits[0]
+        gaps, inner, inner_b = (
+            digit_gaps(place_parts(a.row, digits, (), height))
+            for digits in ((first, second), a.digits, b.digits)
+        )
+        widest = max([*inner, *inner_b], default=-math.inf)
+        end, start = first.row_box[0] + first.row_box[2], second.row_box[0]
+        middles = (mark.row_box[0] + mark.row_box[2] / 2 for mark in lines[a.row])
+        is_close = gaps[0] <= min(MAX_SPLIT, widest + WIDER)
+        if is_close and any(end - EDGE <= x <= start + EDGE for x in middles):
+            split |= {first, second}
+    return split
 
 
 def _find_torn(accepted: Sequence[Digit]) -> set[Digit]:

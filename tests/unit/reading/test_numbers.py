@@ -80,6 +80,22 @@ def test_a_comma_with_a_space_behind_it_is_that_of_a_list(gap, expected):
     assert [number.text for number in wide] == ["7,5"]
 
 
+@pytest.mark.parametrize(("before", "expected"), [(16, ["37,45"]), (10, ["37?", "?45"])])
+def test_a_comma_nearer_to_the_number_before_it_does_not_join(before, expected):
+    left = 36 + before + 20
+    digits = [sure(3, -40), sure(7, 0), sure(4, left), sure(5, left + 40)]
+    assert texts(digits, mark("comma", 30 + before, 100, 6, 18)) == expected
+
+
+@pytest.mark.parametrize(("gap", "is_split"), [(10, True), (15, True), (60, False)])
+def test_a_line_between_digits_as_close_as_those_of_one_number_may_be_a_crease(gap, is_split):
+    digits = [sure(digit, 40 * i) for i, digit in enumerate((2, 8))]
+    digits += [sure(digit, 70 + gap + 40 * i) for i, digit in enumerate((7, 9, 3))]
+    numbers = find_numbers(digits, [mark("line", 70 + gap // 2, 0, 1, 160)])
+    assert [number.text for number in numbers] == ["28", "793"]
+    assert [number.complete for number in numbers] == [not is_split] * 2
+
+
 @pytest.mark.parametrize(
     ("top", "height", "is_raised"), [(45, 30, True), (80, 30, False), (45, 50, False)]
 )

@@ -251,8 +251,8 @@ def test_tilted_rows_keep_their_order():
 def test_numbers_that_join_leave_none_behind():
     digits = [digit(value, x) for value, x in ((1, 0), (2, 40), (3, 80), (4, 120))]
     joined = reading(*digits)
-    line = replace(joined, marks=(Mark("line", (73, 0, 3, 200), 0),))
-    found = reports(2, [line] * 4 + [joined] * 6 + [reading()] * (MAX_MISSING + 6))
+    apart = replace(joined, marks=(Mark("sign", (73, 0, 3, 200), 0),))
+    found = reports(2, [apart] * 4 + [joined] * 6 + [reading()] * (MAX_MISSING + 6))
     assert [each[1:] for each in found] == [
         ("appeared", "12", None), ("appeared", "34", None), ("disappeared", "34", None),
         ("changed", "1234", "12"), ("disappeared", "1234", None),
