@@ -90,16 +90,17 @@ probability and as any digit with at most the second, and if its width is at lea
 fraction of its height: a narrower stroke may be a 1."""
 
 CLEAR_LETTER, CLEAR_LETTER_WIDTH, HIGH = 0.99, 0.5, 1.25
-"""What the row shows as a letter with the first probability, with at least the second width and as
-high as digits, is no piece of one, nor is what has the third height; in heights of the digits."""
+"""Such a letter is no piece of a digit if the row shows it with the first probability, and it is as
+high as digits and at least of the second width; or if it has the third height. In heights of the
+digits."""
 
 LONG_SIGN = 1.2
 """Low ink that is so wide and apart from digits is no piece of one, as an arrow is none; in heights
 of the digits."""
 
 LETTER_OVERLAP, MAYBE_LETTER = 0.1, 0.1
-"""Such a letter or sign may lean over a digit so far, in heights of the digits, if the row shows
-that as a letter with at most the second probability."""
+"""Such a letter may lean over the digit so far, in heights of the digits, if the row shows that as
+a letter with at most the second probability."""
 
 MAX_SIGN_WIDTH = 1.0
 """A sign as high as digits is at most this wide, in heights of the digits."""
@@ -227,8 +228,8 @@ def _tell_apart(
         and most_digit <= LETTER_DIGIT
         and width >= LETTER_ASPECT * height
     )
-    is_clear = is_shown and letter_probability(probabilities) >= CLEAR_LETTER
-    may_touch = _is_no_piece(mark, line, own, is_clear=is_clear)
+    is_clear = letter_probability(probabilities) >= CLEAR_LETTER
+    may_touch = is_shown and _is_no_piece(mark, line, own, is_clear=is_clear)
     least = -LETTER_OVERLAP if may_touch else TOUCHING
     is_long = is_low and width >= LONG_SIGN * strip.digit_height
     is_letter = (
@@ -288,10 +289,10 @@ def _is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = 
 
 
 def _is_no_piece(mark: Mark, line: Line, own: Sequence[RowDigit], *, is_clear: bool) -> bool:
-    """Whether ink is no piece of the accepted digit that is nearest, though it may touch that.
+    """Whether a letter is no piece of the accepted digit that is nearest, though it may touch that.
 
-    It is higher than a digit, or clearly a letter and as large as one; and the digit is clearly no
-    letter, as it would be in a word.
+    It is higher than a digit, or `is_clear` and as large as one; and the digit is clearly no letter,
+    as it would be in a word.
     """
     _, _, width, height = (side / line.strip.digit_height for side in mark.row_box)
     is_letter = is_clear and width >= CLEAR_LETTER_WIDTH and height >= MIN_DIGIT_HEIGHT

@@ -1,10 +1,15 @@
 """Signs around numbers that are larger than digits: roots, divisions and arrows."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from support.rows import write_row
 
 from digitkit.images.cv import cv2
+from digitkit.reading.line_reader import LETTER
+from digitkit.reading.mark_kinds import _tell_apart
+from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape
 
 UNIT = 40
@@ -74,3 +79,23 @@ def test_an_arrow_is_one_sign(reader, one_of_each, end, head):
 )
 def test_an_arrow_is_no_dash(points, is_dash):
     assert shape_of(*points, thick=5).is_dash == is_dash
+
+
+@pytest.mark.parametrize(
+    ("shown", "width", "kind"), [(0.35, 7, "ink"), (0.96, 20, "letter"), (0.9, 20, "ink")]
+)
+def test_what_is_higher_than_a_digit_and_touches_it_is_a_letter_if_the_row_says_so(
+    shown, width, kind
+):
+    probabilities = np.zeros(15, np.float32)
+    probabilities[LETTER] = shown
+    line = SimpleNamespace(
+        strip=SimpleNamespace(digit_height=40),
+        max_digit_probability=lambda box, width: 0.05,
+        probabilities_at=lambda box: np.zeros(15, np.float32),
+    )
+    digit = SimpleNamespace(row_box=(60, 0, 30, 40), box=(60, 0, 30, 40), accepted=True)
+    box = (91, -10, width, 56)
+    mark = Mark("ink", box, 0, box)
+    own = [SimpleNamespace(digit=digit)]
+    assert _tell_apart(mark, probabilities, 91, line, own) == kind
