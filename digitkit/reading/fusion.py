@@ -39,8 +39,8 @@ MIN_DIGIT = 0.15
 """A detection that is less likely a digit is dropped."""
 
 MAX_SIZE = 1.8
-"""What a row shows of digits that are higher than this, in the height of its digits, does not count;
-of a 1 it does, as slashes and brackets are higher, too."""
+"""A digit that is higher than this, in the height of its row's digits, is what the classifier says:
+the row was read at the wrong scale for it. Not a 1, as slashes and brackets are higher, too."""
 
 MIN_SIGN = 0.5
 """Ink that is at least as likely a sign is one."""
@@ -94,7 +94,7 @@ def fuse_predictions(
 
 
 def _is_too_high(digit: Digit, line: Line) -> bool:
-    """Whether a digit is far higher than those of its row, so that this does not show it."""
+    """Whether a digit is so high that its row was read at the wrong scale for it."""
     return digit.digit != 1 and digit.row_box[3] > MAX_SIZE * line.strip.digit_height
 
 

@@ -89,18 +89,18 @@ SHOWN_LETTER, LETTER_DIGIT, LETTER_ASPECT = 0.95, 0.15, 0.3
 probability and as any digit with at most the second, and if its width is at least the third
 fraction of its height: a narrower stroke may be a 1."""
 
-CLEAR_LETTER, CLEAR_LETTER_WIDTH, HIGH = 0.99, 0.5, 1.25
-"""Such a letter is no piece of a digit if the row shows it with the first probability, and it is as
-high as digits and at least of the second width; or if it has the third height. In heights of the
-digits."""
-
-LONG_SIGN = 1.2
-"""Low ink that is so wide and apart from digits is no piece of one, as an arrow is none; in heights
-of the digits."""
+CLEAR_LETTER, CLEAR_LETTER_WIDTH, HIGHER = 0.99, 0.5, 1.25
+"""A letter by `SHOWN_LETTER` may touch a digit and is no piece of it if the row shows it as one with
+the first probability, and it has at least the second width and `MIN_DIGIT_HEIGHT`; or if it has the
+third height. In heights of the digits."""
 
 LETTER_OVERLAP, MAYBE_LETTER = 0.1, 0.1
 """Such a letter may lean over the digit so far, in heights of the digits, if the row shows that as
 a letter with at most the second probability."""
+
+LONG_SIGN, SHOWN_LONG, LONG_DIGIT = 1.2, 0.5, 0.25
+"""Low ink that is so wide, in heights of the digits, is a letter or a sign, such as an arrow, if the
+row shows it as one with the second probability, and as any digit with at most the third."""
 
 MAX_SIGN_WIDTH = 1.0
 """A sign as high as digits is at most this wide, in heights of the digits."""
@@ -223,19 +223,21 @@ def _tell_apart(
     may_be_sign = mark.kind == "sign" or probabilities[SIGN] >= MIN_SIGN
     if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
         return "sign"
+    letter = letter_probability(probabilities)
     is_shown = (
-        letter_probability(probabilities) >= SHOWN_LETTER
-        and most_digit <= LETTER_DIGIT
-        and width >= LETTER_ASPECT * height
+        letter >= SHOWN_LETTER and most_digit <= LETTER_DIGIT and width >= LETTER_ASPECT * height
     )
-    is_clear = letter_probability(probabilities) >= CLEAR_LETTER
-    may_touch = is_shown and _is_no_piece(mark, line, own, is_clear=is_clear)
-    least = -LETTER_OVERLAP if may_touch else TOUCHING
-    is_long = is_low and width >= LONG_SIGN * strip.digit_height
+    may_touch = is_shown and _is_no_piece(mark, line, own, is_clear=letter >= CLEAR_LETTER)
+    is_long = (
+        is_low
+        and width >= LONG_SIGN * strip.digit_height
+        and most_digit <= LONG_DIGIT
+        and max(letter, probabilities[SIGN]) >= SHOWN_LONG
+    )
     is_letter = (
         (is_no_digit or is_shown or is_long)
         and probabilities[POINT] < MAYBE_SIGN
-        and _is_apart(mark, strip, own, least)
+        and _is_apart(mark, strip, own, -LETTER_OVERLAP if may_touch else TOUCHING)
     )
     return "letter" if is_letter and not _is_within(mark, strip, own) else "ink"
 
@@ -299,7 +301,7 @@ def _is_no_piece(mark: Mark, line: Line, own: Sequence[RowDigit], *, is_clear: b
     middle = mark.row_box[0] + mark.row_box[2] / 2
     digits = [each.digit for each in own if each.digit.accepted]
     nearest = min(digits, key=lambda d: abs(d.row_box[0] + d.row_box[2] / 2 - middle), default=None)
-    if nearest is None or not (is_letter or height >= HIGH):
+    if nearest is None or not (is_letter or height >= HIGHER):
         return False
     return letter_probability(line.probabilities_at(nearest.box)) <= MAYBE_LETTER
 
@@ -325,21 +327,25 @@ def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
 def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Digit | Mark]) -> list[Mark]:
     """Marks of ink that cannot be read, at peaks that are not near what is taken.
 
-    A sign may be wider than a digit, as an arrow is: all of it is near.
+    A mark may be wider than a digit, as an arrow is: all of it is near.
     """
-    scale, reach = strip.unit / strip.digit_height, SAME * strip.unit
-    places = list[tuple[float, float]]()
-    for each in taken:
-        half = scale * each.row_box[2] / 2 if isinstance(each, Mark) else 0.0
-        places.append((strip.x_of(each.box), max(reach, half)))
+    peaks, reach = list(peaks), SAME * strip.unit
+    if not peaks:
+        return []
+    places = strip.locate([each.box for each in taken])[:, 0].tolist() if taken else []
+    wide = [
+        max(reach, each.row_box[2] / strip.scale / 2) if isinstance(each, Mark) else reach
+        for each in taken
+    ]
     marks = []
     for peak in peaks:
         top = POINT_TOP if peak.kind == POINT else -0.5
         shape = Shape(peak.x / strip.unit - SAME / 2, top, SAME, 0.5 - top, SAME, _ONE)
-        is_taken = any(abs(x - peak.x) <= near for x, near in places)
+        is_taken = any(abs(x - peak.x) <= near for x, near in zip(places, wide, strict=True))
         if strip.is_near(shape) and not is_taken:
             marks.append(strip.to_mark("ink", shape))
-            places.append((peak.x, reach))
+            places.append(peak.x)
+            wide.append(reach)
     return marks
 
 

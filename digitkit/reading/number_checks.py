@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -42,10 +41,10 @@ LEVEL, BESIDE = 0.2, (-0.3, 0.7)
 """Digits of two rows may belong to one number if they overlap vertically by at least the first
 value and the gap between them is within the second, in heights."""
 
-MAX_SPLIT, WIDER, EDGE = 0.4, 0.1, 2
+MAX_SPLIT, WIDER = 0.4, 0.1
 """Two numbers with only a line between them may be one if the gap is at most the first value, and
-wider than the widest in one of them by at most the second, in heights; the line may be within a
-digit's box by the third, pixels."""
+wider than the widest between the digits of one of them by at most the second, in heights; two
+single digits have no such gaps, and are never doubted."""
 
 COLUMN_ROWS = 6.0
 """Maximum distance of the rows in which a line between columns is looked for, in heights."""
@@ -209,23 +208,31 @@ def _fall_of(boxes: F64, x: float, unit: float) -> float:
 
 
 def _find_split(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Digit]:
-    """The digits on both sides of a line between two numbers that are as close as those of one."""
+    """The digits beside a line between two numbers that are as close as those of one."""
     split = set[Digit]()
-    lines = group_by_row(mark for mark in marks if mark.kind == "line")
+    by_row = group_by_row(marks)
     for a, b in pairwise(numbers):
-        if a.row != b.row or a.row not in lines:
+        if a.row != b.row:
+            continue
+        ends = first, second = a.digits[-1], b.digits[0]
+        left, right = (digit.row_box[0] + digit.row_box[2] / 2 for digit in ends)
+        between = [
+            mark
+            for mark in by_row.get(a.row, ())
+            if left < mark.row_box[0] + mark.row_box[2] / 2 < right
+            and not any(is_crossed(digit.row_box, mark) for digit in ends)
+        ]
+        if {mark.kind for mark in between} != {"line"}:
             continue
         height = measure_height([*a.digits, *b.digits])
-        first, second = a.digits[-1], b.digits[0]
-        gaps, inner, inner_b = (
-            digit_gaps(place_parts(a.row, digits, (), height))
-            for digits in ((first, second), a.digits, b.digits)
-        )
-        widest = max([*inner, *inner_b], default=-math.inf)
-        end, start = first.row_box[0] + first.row_box[2], second.row_box[0]
-        middles = (mark.row_box[0] + mark.row_box[2] / 2 for mark in lines[a.row])
-        is_close = gaps[0] <= min(MAX_SPLIT, widest + WIDER)
-        if is_close and any(end - EDGE <= x <= start + EDGE for x in middles):
+        (gap,) = digit_gaps(place_parts(a.row, ends, (), height))
+        inner = [
+            gap
+            for number in (a, b)
+            if not number.signs
+            for gap in digit_gaps(place_parts(a.row, number.digits, (), height))
+        ]
+        if inner and gap <= min(MAX_SPLIT, max(inner) + WIDER):
             split |= {first, second}
     return split
 

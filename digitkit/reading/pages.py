@@ -22,6 +22,8 @@ from digitkit.reading.detections import Detection
 from digitkit.reading.detector import CENTRE_STRIDE, Detector
 from digitkit.reading.fine import (
     FINE_HEIGHT,
+    MIN_PART_SCORE,
+    MIN_PARTS,
     Writing,
     are_few,
     choose_tiles,
@@ -61,9 +63,9 @@ MIN_INK_PROBABILITY = 0.4
 MAX_OVERLAP = 0.55
 """Of two candidates that share more than this fraction of the smaller box, one is suppressed."""
 
-BLOCK, BLOCK_SCORE, BLOCK_HEIGHT = 3, 0.5, 0.5
-"""A candidate is a block of writing and no digit if there are at least so many candidates with at
-least this rank score in its box that are less high than this fraction of it."""
+MAX_PART_HEIGHT = 0.5
+"""A candidate is several rows of writing and no digit if there are at least `MIN_PARTS` others in its
+box, apart, with a rank score of `MIN_PART_SCORE` and less high than this fraction of it."""
 
 
 def detect_digits(image: U8 | GreyImage, detector: Detector) -> list[Detection]:
@@ -220,29 +222,39 @@ def _suppress_non_maxima(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Non-maximum suppression: of candidates that overlap, the one with the highest rank score."""
     order = sorted(candidates, key=lambda candidate: -candidate.rank_score)
     edges = np.array([candidate.edges for candidate in order]).reshape(-1, 4)
-    areas = (edges[:, 2:] - edges[:, :2]).prod(1)
-    likely = edges[: sum(candidate.rank_score >= BLOCK_SCORE for candidate in order)]
+    likely = edges[: sum(candidate.rank_score >= MIN_PART_SCORE for candidate in order)]
     kept = list[int]()
     for i in range(len(order)):
-        others = edges[kept]
-        first = np.maximum(others[:, :2], edges[i, :2])
-        last = np.minimum(others[:, 2:], edges[i, 2:])
-        common = np.maximum(last - first, 0).prod(1)
-        is_free = not (common > MAX_OVERLAP * np.minimum(areas[kept], areas[i])).any()
-        if is_free and not _is_block(edges[i], likely):
+        if not (_overlaps(edges[i], edges[kept]) or _is_writing(edges[i], likely)):
             kept.append(i)
     return [order[i] for i in kept]
 
 
-def _is_block(edges: F64, others: F64) -> bool:
-    """Whether a candidate is a block of writing, such as a sum of several rows.
+def _overlaps(edges: F64, others: F64) -> bool:
+    """Whether a box shares too much with some of others, see `MAX_OVERLAP`.
+
+    Args:
+        edges: left, top, right and bottom of the box, float64 ``[4]``.
+        others: those of the others, ``[N, 4]``.
+    """
+    first, last = np.maximum(others[:, :2], edges[:2]), np.minimum(others[:, 2:], edges[2:])
+    common = np.maximum(last - first, 0).prod(1)
+    areas, area = (others[:, 2:] - others[:, :2]).prod(1), (edges[2:] - edges[:2]).prod()
+    return bool((common > MAX_OVERLAP * np.minimum(areas, area)).any())
+
+
+def _is_writing(edges: F64, likely: F64) -> bool:
+    """Whether a candidate is several rows of writing; see `MAX_PART_HEIGHT`.
 
     Args:
         edges: left, top, right and bottom of its box, float64 ``[4]``.
-        others: those of likely digits, ``[N, 4]``.
+        likely: those of likely digits, the likeliest first, ``[N, 4]``.
     """
-    left, top, right, bottom = edges
-    middles = (others[:, :2] + others[:, 2:]) / 2
-    are_within = ((middles > (left, top)) & (middles < (right, bottom))).all(1)
-    are_low = others[:, 3] - others[:, 1] < BLOCK_HEIGHT * (bottom - top)
-    return int((are_within & are_low).sum()) >= BLOCK
+    middles = (likely[:, :2] + likely[:, 2:]) / 2
+    are_within = ((middles > edges[:2]) & (middles < edges[2:])).all(1)
+    are_low = likely[:, 3] - likely[:, 1] < MAX_PART_HEIGHT * (edges[3] - edges[1])
+    parts = likely[:0]
+    for part in likely[are_within & are_low]:
+        if not _overlaps(part, parts):
+            parts = np.vstack([parts, part])
+    return len(parts) >= MIN_PARTS

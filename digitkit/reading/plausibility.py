@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -60,10 +61,13 @@ LETTER_BESIDE, LETTER_APART, LETTER_GAP = 0.8, 0.985, 0.6
 """A digit that the row shows as a letter with the first probability is doubtful; with the second if
 its gap to others is larger than the third, in its height, as there is little to compare it with."""
 
-LIKE_LETTER, MIN_ALIKE, ALIKE_SHARE, INNER_SHARE = 0.5, 2, 0.5, 0.25
+LIKE_LETTER, MIN_ALIKE, ALIKE_SHARE = 0.5, 2, 0.5
 """A hand writes a digit like a letter if its row shows so many, and this fraction, of a page's as
-one with the first probability, and at least the last fraction of these have a digit close on their
-right: letters rather stand behind numbers."""
+one with the first probability, and some stand as no letters do; see `WITHIN_SHARE`."""
+
+WITHIN_SHARE = 0.25
+"""At least this fraction of the digits that look like letters has digits close on both sides; or,
+on a page without other letters, on the left only, and as many on the right only."""
 
 MIN_ROW_CONTRAST = 0.3
 """The contrast of a digit is at least this fraction of the usual one of its row; paler ones shine
@@ -195,13 +199,12 @@ def doubt_letters(
         line = lines.get(digit.row)
         if digit.accepted and line:
             shown[digit] = letter_probability(line.probabilities_at(digit.box))
-    rows = group_by_row(shown)
-    has_letters = any(mark.kind == "letter" for mark in marks)
-    own_forms = _find_own_forms(shown, rows, has_letters=has_letters)
-    shown = {digit: value for digit, value in shown.items() if digit.digit not in own_forms}
+    rows, count = group_by_row(shown), len(shown)
     letters = sum(mark.kind == "letter" for mark in marks)
+    own_forms = _find_own_forms(shown, rows, has_letters=letters > 0)
+    shown = {digit: value for digit, value in shown.items() if digit.digit not in own_forms}
     letters += sum(probability >= LETTER_BESIDE for probability in shown.values())
-    are_likely = letters >= LETTER_SHARE * sum(map(len, rows.values()))
+    are_likely = letters >= LETTER_SHARE * count
 
     def is_letter(digit: Digit) -> bool:
         others = (each.row_box for each in rows[digit.row] if each is not digit)
@@ -216,31 +219,35 @@ def doubt_letters(
 def _find_own_forms(
     shown: Mapping[Digit, float], rows: Mapping[int, Sequence[Digit]], *, has_letters: bool
 ) -> set[int]:
-    """The digits that a hand always writes like a letter, as a 2 like a Z, within numbers, too.
+    """The digits that a hand mostly writes like a letter, as a 2 like a Z.
+
+    Letters stand on one side of numbers, such digits on both sides of others, or between them.
 
     Args:
         shown: the accepted digits of a page, and with which probability each is a letter.
         rows: the same, by their rows.
-        has_letters: whether there are others on the page, which may stand before numbers, too.
+        has_letters: whether there are others on the page.
     """
     forms = set[int]()
     for value in {digit.digit for digit in shown}:
         alike = [digit for digit in shown if digit.digit == value and shown[digit] >= LIKE_LETTER]
-        sides = [_has_neighbours(digit, rows[digit.row]) for digit in alike]
-        inner = sum(right and (left or not has_letters) for left, right in sides)
+        sides = Counter(_has_neighbours(digit, rows[digit.row]) for digit in alike)
+        within = sides[True, True]
+        if not has_letters:
+            within = max(within, min(sides[True, False], sides[False, True]))
         count = sum(digit.digit == value for digit in shown)
-        if len(alike) >= max(MIN_ALIKE, ALIKE_SHARE * count) and inner >= INNER_SHARE * len(alike):
+        is_usual = len(alike) >= max(MIN_ALIKE, ALIKE_SHARE * count)
+        if is_usual and within >= WITHIN_SHARE * len(alike):
             forms.add(value)
     return forms
 
 
 def _has_neighbours(digit: Digit, row: Sequence[Digit]) -> tuple[bool, bool]:
     """Whether there is another digit close on the left, and on the right."""
-    x, _, width, height = digit.row_box
-    left = (x - each.row_box[0] - each.row_box[2] for each in row if each.row_box[0] < x)
-    right = (each.row_box[0] - x - width for each in row if each.row_box[0] > x)
-    near = LETTER_GAP * height
-    return min(left, default=math.inf) <= near, min(right, default=math.inf) <= near
+    box, near = digit.row_box, LETTER_GAP * digit.row_box[3]
+    left = (each.row_box for each in row if each.row_box[0] < box[0])
+    right = (each.row_box for each in row if each.row_box[0] > box[0])
+    return gap_beside(box, left) <= near, gap_beside(box, right) <= near
 
 
 def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:

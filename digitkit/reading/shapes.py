@@ -60,7 +60,7 @@ DASH_MIDDLE = 0.32
 """The middle of a dash is at most this far from that of the digits, in heights."""
 
 DASH_UNEVEN = 2.0
-"""One end of a dash is at most so many times as high as the other one; `FLAT` counts as a height."""
+"""One end of a dash is at most so many times as high as the other one, or as `FLAT`."""
 
 DASH_FILLED = 0.7
 """A dash fills at least this fraction of a straight bar."""
@@ -78,9 +78,10 @@ BESIDE = 0.45
 """Distance above and below the middle of the digits within which a high stroke is beside them, in
 heights."""
 
-ROOFED, ROOF, ROOF_REACH = 1.2, 0.3, 0.35
-"""A shape of at least the first height may have a roof: its right part is above the second fraction
-of its height, and at least so wide; in heights."""
+ROOFED, ROOF, ROOF_REACH, ROOF_THICK = 1.2, 0.3, 0.35, 0.25
+"""A shape of at least the first height may have a roof: its right part is in the second fraction of
+its height, from the top, at least as wide as the third value and on average at most as thick as the
+fourth; in heights."""
 
 CROSSED_ONCE = 0.9
 """Minimum fraction of the pixel rows beside the digits that cross a tall stroke exactly once."""
@@ -203,25 +204,29 @@ class Shape:
         across = np.flatnonzero(beside[is_crossed_once].any(0))
         first, last = int(across[0]), int(across[-1]) + 1
         ink, pixel = self.ink[:, first:last], self.width / columns
-        area = self.area * float(ink.sum() / self.ink.sum())
-        width = (last - first) * pixel
-        return replace(self, left=self.left + first * pixel, width=width, area=area, ink=ink)
+        left, width = self.left + first * pixel, (last - first) * pixel
+        return replace(self, left=left, width=width, area=self._area_of(ink), ink=ink)
 
     @property
     def without_roof(self) -> Shape:
-        """It without the level stroke at its top that goes on over digits on its right.
+        """The shape without the level stroke at its top that goes on over digits on its right.
 
         The signs of roots and of long divisions have such a stroke.
         """
+        if self.height < ROOFED:
+            return self
         rows, columns = self.ink.shape
         below = np.flatnonzero(self.ink[round(ROOF * rows) :].any(0))
-        last = int(below[-1]) + 1
-        pixel = self.width / columns
-        if self.height < ROOFED or (columns - last) * pixel < ROOF_REACH:
+        last, pixel = int(below[-1]) + 1 if len(below) else columns, self.width / columns
+        reach, roof = (columns - last) * pixel, self.ink[:, last:]
+        if reach < ROOF_REACH or self._area_of(roof) > ROOF_THICK * reach:
             return self
         ink = self.ink[:, :last]
-        area = self.area * cv2.countNonZero(ink) / cv2.countNonZero(self.ink)
-        return replace(self, width=last * pixel, area=area, ink=ink)
+        return replace(self, width=last * pixel, area=self._area_of(ink), ink=ink)
+
+    def _area_of(self, ink: U8) -> float:
+        """The area of a part of its ink, in squares of the height."""
+        return self.area * cv2.countNonZero(ink) / max(1, cv2.countNonZero(self.ink))
 
     @property
     def stroke_width(self) -> float:
@@ -237,7 +242,7 @@ class Shape:
         sides = cv2.max(open_mask(whole, height, 1), open_mask(whole, 1, width))
         sides = cv2.dilate(sides, np.ones((3, 3), np.uint8))
         rest = cv2.subtract(whole, sides)
-        return self.area * cv2.countNonZero(rest) / max(1, cv2.countNonZero(self.ink))
+        return self._area_of(np.asarray(rest, np.uint8))
 
     @property
     def lean(self) -> float:
@@ -259,7 +264,7 @@ class Shape:
 
     @property
     def _is_even(self) -> bool:
-        """Whether it is about as high at one end as at the other, as no arrow is."""
+        """Whether it is about as high at one end as at the other; most arrows are not."""
         third = max(1, self.ink.shape[1] // 3)
         ends = self.ink[:, :third], self.ink[:, -third:]
         low, high = sorted(int(np.count_nonzero(end.any(1))) for end in ends)

@@ -22,9 +22,9 @@ from digitkit.reading.strip_ink import FAINT
 MIN_POINT = 0.5
 """Minimum probability at which the row shows a point where low ink touches a digit, 0–1."""
 
-MAYBE_COLON, MIN_COLON = 0.1, 0.8
+FAINT_COLON, MAYBE_COLON, MIN_COLON = 0.1, 0.5, 0.8
 """Minimum probabilities at which the row shows a sign or a point at two dots, 0–1: that they may be
-a colon, and that they are one."""
+a colon where the row shows none clearly, that they may be one elsewhere, and that they are one."""
 
 POINT_OR_COLON = 0.05
 """Minimum probability of a sign at which two dots that are rather a point may be a colon, 0–1."""
@@ -85,7 +85,14 @@ def find_colons(line: Line) -> list[Mark]:
     found = list[Mark]()
     reach = max(1, round(ASIDE * line.strip.unit))
     nearest = sorted(range(-reach, reach + 1), key=abs)
-    for peak in line.find_signs(MAYBE_COLON):
+    peaks = line.find_signs(MAYBE_COLON)
+    clear = np.array([peak.x for peak in peaks])
+    peaks += [
+        peak
+        for peak in line.find_signs(FAINT_COLON)
+        if np.abs(clear - peak.x).min(initial=np.inf) > SAME * line.strip.unit
+    ]
+    for peak in peaks:
         sign, point = peak.probabilities[[SIGN, POINT]].tolist()
         is_sign = sign > point
         # Beside a point, the stroke of a digit may look like the upper dot.

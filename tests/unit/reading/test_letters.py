@@ -130,19 +130,26 @@ def test_a_hand_may_write_its_digits_like_letters(reader, one_of_each, change_ro
     assert reader.read(write_row(text, one_of_each, lefts=range(30, 600, 46))).text == expected
 
 
-@pytest.mark.parametrize(("has_letters", "text"), [(False, "428 428"), (True, "?28 ?28")])
-def test_before_numbers_a_page_with_letters_may_have_others(
-    reader, one_of_each, change_row, monkeypatch, has_letters, text
+@pytest.mark.parametrize(
+    ("text", "has_letters", "expected"),
+    [
+        ("428 824", False, "428 824"),
+        ("428 824", True, "?28 82?"),
+        ("428 428", False, "?28 ?28"),  # such as B28
+    ],
+)
+def test_letters_stand_on_one_side_of_numbers(
+    reader, one_of_each, change_row, monkeypatch, text, has_letters, expected
 ):
     def change(probabilities: np.ndarray) -> None:
         probabilities[LETTER] = np.where(probabilities[4] > 0.5, 0.97, 0)
 
     change_row(change)
-    page = write_row("428 428", one_of_each, lefts=range(60, 600, 46))
+    page = write_row(text, one_of_each, lefts=range(60, 600, 46))
     if has_letters:
         letter = Mark("letter", (4, 60, 20, 40), 0)
         monkeypatch.setattr(mark_kinds, "reclassify_marks", lambda *_: (letter,))
-    assert reader.read(page).text == text
+    assert reader.read(page).text == expected
 
 
 @pytest.mark.parametrize(("away", "text"), [(46, "28?"), (110, "28 4")])

@@ -87,13 +87,36 @@ def test_a_comma_nearer_to_the_number_before_it_does_not_join(before, expected):
     assert texts(digits, mark("comma", 30 + before, 100, 6, 18)) == expected
 
 
-@pytest.mark.parametrize(("gap", "is_split"), [(10, True), (15, True), (60, False)])
-def test_a_line_between_digits_as_close_as_those_of_one_number_may_be_a_crease(gap, is_split):
-    digits = [sure(digit, 40 * i) for i, digit in enumerate((2, 8))]
-    digits += [sure(digit, 70 + gap + 40 * i) for i, digit in enumerate((7, 9, 3))]
-    numbers = find_numbers(digits, [mark("line", 70 + gap // 2, 0, 1, 160)])
+@pytest.mark.parametrize(
+    ("inner", "gap", "at", "is_split"),
+    [
+        (10, 10, 5, True),
+        (10, 15, 8, True),
+        (10, 15, -2, True),  # at the edge of the 8
+        (10, 21, 10, False),  # wider than the others
+        (20, 28, 14, False),  # wider than those of any number
+        (20, 22, 11, True),
+        (10, 60, 30, False),
+    ],
+)
+def test_a_line_between_digits_as_close_as_those_of_one_number_may_be_a_crease(
+    inner, gap, at, is_split
+):
+    end = 60 + inner
+    digits = [*in_a_row("28", gap=inner), *in_a_row("793", start=end + gap, gap=inner)]
+    numbers = find_numbers(digits, [mark("line", end + at, 0, 1, 160)])
     assert [number.text for number in numbers] == ["28", "793"]
     assert [number.complete for number in numbers] == [not is_split] * 2
+
+
+def test_a_line_beside_a_sign_or_a_decimal_is_no_crease():
+    digits = [*in_a_row("28"), *in_a_row("793", start=90)]
+    marks = [mark("line", 76, 0, 1, 160), mark("sign", 80, 50, 6, 60)]
+    assert all(number.complete for number in find_numbers(digits, marks))
+    digits = [sure(3, 0), sure(5, 66), *in_a_row("28", start=118)]
+    marks = [mark("point", 45, 104, 6, 6), mark("line", 106, 0, 1, 160)]
+    numbers = find_numbers(digits, marks)
+    assert [(n.text, n.complete) for n in numbers] == [("3.5", True), ("28", True)]
 
 
 @pytest.mark.parametrize(

@@ -123,14 +123,16 @@ def test_a_column_of_short_rows_is_not_one_digit(rows, one_of_each, reader):
     assert reader.read(page).text == "\n".join(rows)
 
 
-@pytest.mark.parametrize(("low", "is_block"), [(3, True), (2, False)])
-def test_a_block_of_likely_digits_is_no_digit(low, is_block):
+@pytest.mark.parametrize(
+    ("low", "step", "is_writing"), [(3, 40, True), (2, 40, False), (4, 2, False)]
+)
+def test_several_rows_of_writing_are_no_digit(low, step, is_writing):
     block = Candidate((0, 0, 150, 200), 0.9, 0.9)
-    digits = [Candidate((20 + 40 * i, 20, 50 + 40 * i, 60), 0.6, 0.6) for i in range(low)]
+    digits = [Candidate((20 + step * i, 20, 50 + step * i, 60), 0.6, 0.6) for i in range(low)]
     unlikely = Candidate((110, 100, 140, 140), 0.4, 0.4)
     high = Candidate((20, 80, 100, 190), 0.6, 0.6)
     kept = pages._suppress_non_maxima([block, *digits, unlikely, high])
-    assert kept == ([*digits, high, unlikely] if is_block else [block])
+    assert kept == ([*digits, high, unlikely] if is_writing else [block])
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ def test_a_roof_is_no_part_of_what_stands_before_the_digits():
         [(10, 40), (60, 40), (30, 95)],  # a high 7
         [(10, 40), (150, 40), (150, 95)],  # the corner of a box
         [(10, 40), (150, 40)],
+        [(10, 40), (50, 40), (50, 54), (30, 54), (30, 40), (10, 40), (10, 110)],  # a raised 0
+        [(10, 20), (10, 110)],
         [(30, 30), (24, 60), (30, 95)],
     ],
 )
@@ -81,21 +83,29 @@ def test_an_arrow_is_no_dash(points, is_dash):
     assert shape_of(*points, thick=5).is_dash == is_dash
 
 
-@pytest.mark.parametrize(
-    ("shown", "width", "kind"), [(0.35, 7, "ink"), (0.96, 20, "letter"), (0.9, 20, "ink")]
-)
-def test_what_is_higher_than_a_digit_and_touches_it_is_a_letter_if_the_row_says_so(
-    shown, width, kind
-):
+def tell_apart(shown: float, digit: float, box: tuple[int, int, int, int]) -> str:
+    """What ink beside a digit of 30×40 pixels at 60, 0 is by what the row shows."""
     probabilities = np.zeros(15, np.float32)
     probabilities[LETTER] = shown
     line = SimpleNamespace(
         strip=SimpleNamespace(digit_height=40),
-        max_digit_probability=lambda box, width: 0.05,
+        max_digit_probability=lambda box, width: digit,
         probabilities_at=lambda box: np.zeros(15, np.float32),
     )
-    digit = SimpleNamespace(row_box=(60, 0, 30, 40), box=(60, 0, 30, 40), accepted=True)
-    box = (91, -10, width, 56)
+    one = SimpleNamespace(row_box=(60, 0, 30, 40), box=(60, 0, 30, 40), accepted=True)
     mark = Mark("ink", box, 0, box)
-    own = [SimpleNamespace(digit=digit)]
-    assert _tell_apart(mark, probabilities, 91, line, own) == kind
+    return _tell_apart(mark, probabilities, 91, line, [SimpleNamespace(digit=one)])
+
+
+@pytest.mark.parametrize(
+    ("shown", "width", "kind"), [(0.35, 7, "ink"), (0.96, 20, "letter"), (0.9, 20, "ink")]
+)
+def test_a_letter_that_touches_a_digit_is_higher_and_clearly_one(shown, width, kind):
+    assert tell_apart(shown, 0.05, (91, -10, width, 56)) == kind
+
+
+@pytest.mark.parametrize(
+    ("shown", "digit", "kind"), [(0.6, 0.1, "letter"), (0.6, 0.3, "ink"), (0.4, 0.1, "ink")]
+)
+def test_a_long_scribble_is_a_sign_if_it_is_shown_as_one_and_as_no_digit(shown, digit, kind):
+    assert tell_apart(shown, digit, (110, 10, 50, 25)) == kind
