@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from digitkit.arrays import F64, U8
-from digitkit.boxes import clip_box
+from digitkit.boxes import chunk_slices, clip_box
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage, reduced_side
 from digitkit.images.ink import extract_ink
@@ -224,23 +225,25 @@ def _suppress_non_maxima(candidates: Sequence[Candidate]) -> list[Candidate]:
     edges = np.array([candidate.edges for candidate in order]).reshape(-1, 4)
     likely = edges[: sum(candidate.rank_score >= MIN_PART_SCORE for candidate in order)]
     kept = list[int]()
-    for i in range(len(order)):
-        if not (_overlaps(edges[i], edges[kept]) or _is_writing(edges[i], likely)):
+    for i, overlaps in enumerate(_find_overlaps(edges)):
+        if not (overlaps[kept].any() or _is_writing(edges[i], likely)):
             kept.append(i)
     return [order[i] for i in kept]
 
 
-def _overlaps(edges: F64, others: F64) -> bool:
-    """Whether a box shares too much with some of others, see `MAX_OVERLAP`.
+def _find_overlaps(edges: F64) -> Iterator[npt.NDArray[np.bool_]]:
+    """For each box, which boxes it shares too much with, see `MAX_OVERLAP`; bool ``[N]``.
 
     Args:
-        edges: left, top, right and bottom of the box, float64 ``[4]``.
-        others: those of the others, ``[N, 4]``.
+        edges: left, top, right and bottom of each box, float64 ``[N, 4]``.
     """
-    first, last = np.maximum(others[:, :2], edges[:2]), np.minimum(others[:, 2:], edges[2:])
-    common = np.maximum(last - first, 0).prod(1)
-    areas, area = (others[:, 2:] - others[:, :2]).prod(1), (edges[2:] - edges[:2]).prod()
-    return bool((common > MAX_OVERLAP * np.minimum(areas, area)).any())
+    areas = (edges[:, 2:] - edges[:, :2]).prod(1)
+    left, top, right, bottom = edges.T
+    for some in chunk_slices(len(edges)):
+        across = np.minimum(right[some, None], right) - np.maximum(left[some, None], left)
+        down = np.minimum(bottom[some, None], bottom) - np.maximum(top[some, None], top)
+        common = np.maximum(across, 0) * np.maximum(down, 0)
+        yield from common > MAX_OVERLAP * np.minimum(areas[some, None], areas)
 
 
 def _is_writing(edges: F64, likely: F64) -> bool:
@@ -250,11 +253,14 @@ def _is_writing(edges: F64, likely: F64) -> bool:
         edges: left, top, right and bottom of its box, float64 ``[4]``.
         likely: those of likely digits, the likeliest first, ``[N, 4]``.
     """
-    middles = (likely[:, :2] + likely[:, 2:]) / 2
-    are_within = ((middles > edges[:2]) & (middles < edges[2:])).all(1)
-    are_low = likely[:, 3] - likely[:, 1] < MAX_PART_HEIGHT * (edges[3] - edges[1])
-    parts = likely[:0]
-    for part in likely[are_within & are_low]:
-        if not _overlaps(part, parts):
-            parts = np.vstack([parts, part])
-    return len(parts) >= MIN_PARTS
+    left, top, right, bottom = edges
+    is_low = likely[:, 3] - likely[:, 1] < MAX_PART_HEIGHT * (bottom - top)
+    if np.count_nonzero(is_low) < MIN_PARTS:
+        return False
+    x, y = (likely[:, 0] + likely[:, 2]) / 2, (likely[:, 1] + likely[:, 3]) / 2
+    are_within = is_low & (x > left) & (x < right) & (y > top) & (y < bottom)
+    apart = list[int]()
+    for i, overlaps in enumerate(_find_overlaps(likely[are_within])):
+        if not overlaps[apart].any():
+            apart.append(i)
+    return len(apart) >= MIN_PARTS
