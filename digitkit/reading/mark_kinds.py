@@ -333,7 +333,7 @@ def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Digit | Ma
     if not peaks:
         return []
     places = strip.locate([each.box for each in taken])[:, 0].tolist() if taken else []
-    wide = [
+    reaches = [
         max(reach, each.row_box[2] / strip.scale / 2) if isinstance(each, Mark) else reach
         for each in taken
     ]
@@ -341,11 +341,11 @@ def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Digit | Ma
     for peak in peaks:
         top = POINT_TOP if peak.kind == POINT else -0.5
         shape = Shape(peak.x / strip.unit - SAME / 2, top, SAME, 0.5 - top, SAME, _ONE)
-        is_taken = any(abs(x - peak.x) <= near for x, near in zip(places, wide, strict=True))
+        is_taken = any(abs(x - peak.x) <= near for x, near in zip(places, reaches, strict=True))
         if strip.is_near(shape) and not is_taken:
             marks.append(strip.to_mark("ink", shape))
             places.append(peak.x)
-            wide.append(reach)
+            reaches.append(reach)
     return marks
 
 
