@@ -90,17 +90,17 @@ probability and as any digit with at most the second, and if its width is at lea
 fraction of its height: a narrower stroke may be a 1."""
 
 CLEAR_LETTER, CLEAR_LETTER_WIDTH, HIGHER = 0.99, 0.5, 1.25
-"""A letter by `SHOWN_LETTER` may touch a digit and is no piece of it if the row shows it as one with
-the first probability, and it has at least the second width and `MIN_DIGIT_HEIGHT`; or if it has the
-third height. In heights of the digits."""
+"""A letter by `SHOWN_LETTER` may touch a digit and is no piece of it if the row shows it as one
+with the first probability, and it has at least the second width and `MIN_DIGIT_HEIGHT`; or if it
+has the third height. In heights of the digits."""
 
 LETTER_OVERLAP, MAYBE_LETTER = 0.1, 0.1
 """Such a letter may lean over the digit so far, in heights of the digits, if the row shows that as
 a letter with at most the second probability."""
 
 LONG_SIGN, SHOWN_LONG, LONG_DIGIT = 1.2, 0.5, 0.25
-"""Low ink that is so wide, in heights of the digits, is a letter or a sign, such as an arrow, if the
-row shows it as one with the second probability, and as any digit with at most the third."""
+"""Low ink that is so wide, in heights of the digits, is a letter or a sign, such as an arrow, if
+the row shows it as one with the second probability, and as any digit with at most the third."""
 
 MAX_SIGN_WIDTH = 1.0
 """A sign as high as digits is at most this wide, in heights of the digits."""
@@ -293,8 +293,8 @@ def _is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = 
 def _is_no_piece(mark: Mark, line: Line, own: Sequence[RowDigit], *, is_clear: bool) -> bool:
     """Whether a letter is no piece of the accepted digit that is nearest, though it may touch that.
 
-    It is higher than a digit, or `is_clear` and as large as one; and the digit is clearly no letter,
-    as it would be in a word.
+    It is higher than a digit, or `is_clear` and as large as one; and the digit is clearly no
+    letter, as it would be in a word.
     """
     _, _, width, height = (side / line.strip.digit_height for side in mark.row_box)
     is_letter = is_clear and width >= CLEAR_LETTER_WIDTH and height >= MIN_DIGIT_HEIGHT

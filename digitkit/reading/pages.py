@@ -65,8 +65,8 @@ MAX_OVERLAP = 0.55
 """Of two candidates that share more than this fraction of the smaller box, one is suppressed."""
 
 MAX_PART_HEIGHT = 0.5
-"""A candidate is several rows of writing and no digit if there are at least `MIN_PARTS` others in its
-box, apart, with a rank score of `MIN_PART_SCORE` and less high than this fraction of it."""
+"""A candidate is several rows of writing and no digit if there are at least `MIN_PARTS` others in
+its box, apart, with a rank score of `MIN_PART_SCORE` and less high than this fraction of it."""
 
 
 def detect_digits(image: U8 | GreyImage, detector: Detector) -> list[Detection]:
