@@ -203,9 +203,7 @@ class Shape:
             return None
         across = np.flatnonzero(beside[is_crossed_once].any(0))
         first, last = int(across[0]), int(across[-1]) + 1
-        ink, pixel = self.ink[:, first:last], self.width / columns
-        left, width = self.left + first * pixel, (last - first) * pixel
-        return replace(self, left=left, width=width, area=self._area_of(ink), ink=ink)
+        return self._cut(first, last)
 
     @property
     def without_roof(self) -> Shape:
@@ -217,12 +215,17 @@ class Shape:
             return self
         rows, columns = self.ink.shape
         below = np.flatnonzero(self.ink[round(ROOF * rows) :].any(0))
-        last, pixel = int(below[-1]) + 1 if len(below) else columns, self.width / columns
-        reach, roof = (columns - last) * pixel, self.ink[:, last:]
-        if reach < ROOF_REACH or self._area_of(roof) > ROOF_THICK * reach:
+        last = int(below[-1]) + 1 if len(below) else columns
+        if (columns - last) * self.width / columns < ROOF_REACH:
             return self
-        ink = self.ink[:, :last]
-        return replace(self, width=last * pixel, area=self._area_of(ink), ink=ink)
+        roof = self._cut(last, columns)
+        return self._cut(0, last) if roof.area <= ROOF_THICK * roof.width else self
+
+    def _cut(self, first: int, last: int) -> Shape:
+        """The part in the columns of its ink from `first` to `last`, exclusive."""
+        ink, pixel = self.ink[:, first:last], self.width / self.ink.shape[1]
+        left, width = self.left + first * pixel, (last - first) * pixel
+        return replace(self, left=left, width=width, area=self._area_of(ink), ink=ink)
 
     def _area_of(self, ink: U8) -> float:
         """The area of a part of its ink, in squares of the height."""
