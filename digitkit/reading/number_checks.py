@@ -110,7 +110,7 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
     if len(number.digits) < 4 or number.signs or _is_in_boxes(number, marks):
         return []
     height = measure_height(number.digits)
-    gaps = digit_gaps(place_parts(number.row, number.digits, (), height))
+    gaps = _gaps_of(number.digits, height)
     for lower, upper in pairwise(sorted(gaps)):
         spaces = [place for place, gap in enumerate(gaps, 1) if gap >= upper]
         are_wide = upper >= max(SPACE if len(spaces) == 1 else SPACES, OTHERS * lower)
@@ -118,6 +118,11 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
         if are_wide and min(end - start for start, end in pairwise(ends)) > 1:
             return spaces
     return []
+
+
+def _gaps_of(digits: Sequence[Digit], height: float) -> list[float]:
+    """The gaps between neighbouring digits of a row, in heights; `height` in pixels."""
+    return digit_gaps(place_parts(digits[0].row, digits, (), height))
 
 
 def _is_in_boxes(number: Number, marks: Sequence[Mark]) -> bool:
@@ -225,14 +230,9 @@ def _find_split(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Digit]:
         if {mark.kind for mark in between} != {"line"}:
             continue
         height = measure_height([*a.digits, *b.digits])
-        (gap,) = digit_gaps(place_parts(a.row, ends, (), height))
-        inner = [
-            gap
-            for number in (a, b)
-            if not number.signs
-            for gap in digit_gaps(place_parts(a.row, number.digits, (), height))
-        ]
-        if inner and gap <= min(MAX_SPLIT, max(inner) + WIDER):
+        plain = (number.digits for number in (a, b) if not number.signs)
+        inner = [gap for digits in plain for gap in _gaps_of(digits, height)]
+        if inner and max(_gaps_of(ends, height)) <= min(MAX_SPLIT, max(inner) + WIDER):
             split |= {first, second}
     return split
 
