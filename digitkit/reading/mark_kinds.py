@@ -90,13 +90,13 @@ probability and as any digit with at most the second, and if its width is at lea
 fraction of its height: a narrower stroke may be a 1."""
 
 CLEAR_LETTER, CLEAR_LETTER_WIDTH, HIGHER = 0.99, 0.5, 1.25
-"""A letter by `SHOWN_LETTER` may touch a digit and is no piece of it if the row shows it as one
-with the first probability, and it has at least the second width and `MIN_DIGIT_HEIGHT`; or if it
-has the third height. In heights of the digits."""
+"""A letter (see `SHOWN_LETTER`) that touches a digit is separate from it if its probability is at
+least the first value and its width and height are at least the second value and `MIN_DIGIT_HEIGHT`;
+or if its height is at least the third value. Sizes are in heights of the digits."""
 
 LETTER_OVERLAP, MAYBE_LETTER = 0.1, 0.1
-"""Such a letter may lean over the digit so far, in heights of the digits, if the row shows that as
-a letter with at most the second probability."""
+"""Such a letter may overlap the digit horizontally by at most the first value, in heights of the
+digits, and the probability that the digit is itself a letter is at most the second value."""
 
 LONG_SIGN, SHOWN_LONG, LONG_DIGIT = 1.2, 0.5, 0.25
 """Low ink that is so wide, in heights of the digits, is a letter or a sign, such as an arrow, if
@@ -227,7 +227,7 @@ def _tell_apart(
     is_shown = (
         letter >= SHOWN_LETTER and most_digit <= LETTER_DIGIT and width >= LETTER_ASPECT * height
     )
-    may_touch = is_shown and _is_no_piece(mark, line, own, is_clear=letter >= CLEAR_LETTER)
+    may_touch = is_shown and _is_separate(mark, line, own, is_clear=letter >= CLEAR_LETTER)
     is_long = (
         is_low
         and width >= LONG_SIGN * strip.digit_height
@@ -290,11 +290,11 @@ def _is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = 
     return gap >= least * strip.digit_height
 
 
-def _is_no_piece(mark: Mark, line: Line, own: Sequence[RowDigit], *, is_clear: bool) -> bool:
-    """Whether a letter is no piece of the accepted digit that is nearest, though it may touch that.
+def _is_separate(mark: Mark, line: Line, own: Sequence[RowDigit], *, is_clear: bool) -> bool:
+    """Whether a letter is separate from the nearest accepted digit, even if the two touch.
 
-    It is higher than a digit, or `is_clear` and as large as one; and the digit is clearly no
-    letter, as it would be in a word.
+    The letter is higher than a digit, or `is_clear` and as large as one; and the digit is unlikely
+    to be a letter itself, as it would be in a word.
     """
     _, _, width, height = (side / line.strip.digit_height for side in mark.row_box)
     is_letter = is_clear and width >= CLEAR_LETTER_WIDTH and height >= MIN_DIGIT_HEIGHT
