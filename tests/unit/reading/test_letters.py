@@ -1,5 +1,6 @@
 """Letters beside numbers, in fonts that nothing was trained on."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +24,25 @@ def write(font: str, text: str) -> np.ndarray:
     top = (160 - height) // 2
     page[top : top + height, 80 : 80 + width] -= np.asarray(ink.astype(int) * 195 // 255, np.uint8)
     return page
+
+
+def letter_at(digit: int, probability: float) -> Callable[[np.ndarray], None]:
+    """A change of a row: where it shows a digit most, it shows a letter with this probability."""
+
+    def change(probabilities: np.ndarray) -> None:
+        place = int(probabilities[digit].argmax())
+        probabilities[LETTER, place - 4 : place + 5] = probability
+
+    return change
+
+
+def like_letters(digit: int) -> Callable[[np.ndarray], None]:
+    """A change of a row: wherever it shows a digit, and nowhere else, it shows a letter, too."""
+
+    def change(probabilities: np.ndarray) -> None:
+        probabilities[LETTER] = np.where(probabilities[digit] > 0.5, 0.97, 0)
+
+    return change
 
 
 @pytest.mark.parametrize(
@@ -76,11 +96,7 @@ def test_a_letter_or_sign_that_touches_a_number_is_no_piece_of_it(reader, font, 
 def test_what_touches_a_digit_that_may_be_a_letter_is_a_part_of_that(
     reader, change_row, probability, complete
 ):
-    def change(probabilities: np.ndarray) -> None:
-        place = int(probabilities[5].argmax())
-        probabilities[LETTER, place - 4 : place + 5] = probability
-
-    change_row(change)
+    change_row(letter_at(5, probability))
     (number,) = reader.read(write("klee-one", "€57")).numbers
     assert number.complete == complete
 
@@ -91,11 +107,7 @@ def test_what_the_row_shows_as_a_letter_is_not_accepted(
 ):
     lefts = range(30, 400, 46)
 
-    def change(probabilities: np.ndarray) -> None:
-        place = int(probabilities[4].argmax())
-        probabilities[LETTER, place - 4 : place + 5] = probability
-
-    change_row(change)
+    change_row(letter_at(4, probability))
     (number,) = reader.read(write_row("284", one_of_each, lefts=lefts)).numbers
     assert number.text == text
 
@@ -123,10 +135,7 @@ def test_among_many_digits_letters_are_rare(
     ],
 )
 def test_a_hand_may_write_its_digits_like_letters(reader, one_of_each, change_row, text, expected):
-    def change(probabilities: np.ndarray) -> None:
-        probabilities[LETTER] = np.where(probabilities[4] > 0.5, 0.97, 0)
-
-    change_row(change)
+    change_row(like_letters(4))
     assert reader.read(write_row(text, one_of_each, lefts=range(30, 600, 46))).text == expected
 
 
@@ -141,10 +150,7 @@ def test_a_hand_may_write_its_digits_like_letters(reader, one_of_each, change_ro
 def test_letters_stand_on_one_side_of_numbers(
     reader, one_of_each, change_row, monkeypatch, text, has_letters, expected
 ):
-    def change(probabilities: np.ndarray) -> None:
-        probabilities[LETTER] = np.where(probabilities[4] > 0.5, 0.97, 0)
-
-    change_row(change)
+    change_row(like_letters(4))
     page = write_row(text, one_of_each, lefts=range(60, 600, 46))
     if has_letters:
         letter = Mark("letter", (4, 60, 20, 40), 0)
@@ -156,11 +162,7 @@ def test_letters_stand_on_one_side_of_numbers(
 def test_a_digit_that_is_alone_needs_to_be_surely_a_letter(
     reader, one_of_each, change_row, away, text
 ):
-    def change(probabilities: np.ndarray) -> None:
-        place = int(probabilities[4].argmax())
-        probabilities[LETTER, place - 4 : place + 5] = 0.9
-
-    change_row(change)
+    change_row(letter_at(4, 0.9))
     page = write_row("284", one_of_each, lefts=[30, 76, 76 + away])
     assert reader.read(page).text == text
 
