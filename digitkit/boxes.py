@@ -47,6 +47,11 @@ def gap_beside(box: Box, others: Iterable[Box]) -> float:
     return min(gaps, default=math.inf)
 
 
+def middle_x(box: Box) -> float:
+    """The x coordinate of the middle of a box, pixels."""
+    return box[0] + box[2] / 2
+
+
 def is_at(box: Box, other: Box) -> bool:
     """Whether two boxes are at about the same place, and of about the same size."""
     ratio = max(box[2:]) / max(*other[2:], 1)

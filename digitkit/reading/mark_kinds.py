@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from digitkit.arrays import F32, Box
-from digitkit.boxes import gap_beside
+from digitkit.boxes import gap_beside, middle_x
 from digitkit.reading.fusion import MIN_SIGN
 from digitkit.reading.grouping import NEAR_INK, SEPARATORS
 from digitkit.reading.line_reader import NONE, POINT, SIGN, letter_probability
@@ -298,9 +298,9 @@ def _is_separate(mark: Mark, line: Line, own: Sequence[RowDigit], *, is_clear: b
     """
     _, _, width, height = (side / line.strip.digit_height for side in mark.row_box)
     is_letter = is_clear and width >= CLEAR_LETTER_WIDTH and height >= MIN_DIGIT_HEIGHT
-    middle = mark.row_box[0] + mark.row_box[2] / 2
+    x = middle_x(mark.row_box)
     digits = [each.digit for each in own if each.digit.accepted]
-    nearest = min(digits, key=lambda d: abs(d.row_box[0] + d.row_box[2] / 2 - middle), default=None)
+    nearest = min(digits, key=lambda digit: abs(middle_x(digit.row_box) - x), default=None)
     if nearest is None or not (is_letter or height >= HIGHER):
         return False
     return letter_probability(line.probabilities_at(nearest.box)) <= MAYBE_LETTER

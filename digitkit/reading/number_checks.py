@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitkit.arrays import F64
-from digitkit.boxes import chunk_slices
+from digitkit.boxes import chunk_slices, middle_x
 from digitkit.reading.parts import (
     digit_gaps,
     is_crossed,
@@ -173,7 +173,7 @@ def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
     return any(
         len(rows_with_line(x, middle, lines, height, COLUMN_ROWS)) > 1
         and not rows_with_line(x, middle, ticks, height)
-        for x in {mark.row_box[0] + mark.row_box[2] / 2 for mark in lines}
+        for x in {middle_x(mark.row_box) for mark in lines}
         if centres.min() < x < centres.max()
     )
 
@@ -220,11 +220,11 @@ def _find_split(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Digit]:
         if a.row != b.row:
             continue
         ends = first, second = a.digits[-1], b.digits[0]
-        left, right = (digit.row_box[0] + digit.row_box[2] / 2 for digit in ends)
+        left, right = (middle_x(digit.row_box) for digit in ends)
         between = [
             mark
             for mark in by_row.get(a.row, ())
-            if left < mark.row_box[0] + mark.row_box[2] / 2 < right
+            if left < middle_x(mark.row_box) < right
             and not any(is_crossed(digit.row_box, mark) for digit in ends)
         ]
         if {mark.kind for mark in between} != {"line"}:

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from digitkit.arrays import Box
-from digitkit.boxes import intersection_area
+from digitkit.boxes import intersection_area, middle_x
 from digitkit.reading.results import Digit, Mark
 
 ASSUMED_WIDTH = 0.45
@@ -106,7 +106,7 @@ def place_parts(
         if mark.row == row
         and not (mark.kind == "line" and any(is_crossed(box, mark) for box in accepted))
     ]
-    sides = [_middle(mark.row_box) for mark in own if mark.kind == "side"]
+    sides = [middle_x(mark.row_box) for mark in own if mark.kind == "side"]
     own = [mark for mark in own if mark.kind != "side"]
     if _are_ticks(own, others, accepted, height):
         own = [mark for mark in own if mark.kind != "line"]
@@ -120,7 +120,7 @@ def place_parts(
             box[0] / height,
             (box[0] + box[2]) / height,
             is_tall=box[3] >= MIN_DIGIT_HEIGHT * height or (isinstance(item, Mark) and item.cut),
-            cell=_find_cell(_middle(box), boxes),
+            cell=_find_cell(middle_x(box), boxes),
         )
         for item in items
         for box in (item.row_box,)
@@ -144,12 +144,12 @@ def _are_ticks(
         height: of these, pixels.
     """
     verticals = [mark.row_box for mark in own if mark.kind == "line"]
-    lines = _merge(map(_middle, verticals), height)
+    lines = _merge(map(middle_x, verticals), height)
     if len(lines) < MIN_TICKS:
         return False
     rooms = [right - left for left, right in pairwise(lines)]
     narrowest = min(rooms)
-    places = [_middle(box) for box in digits]
+    places = [middle_x(box) for box in digits]
     y = float(np.median([box[1] + box[3] / 2 for box in verticals]))
     return (
         max(abs(room / narrowest - round(room / narrowest)) for room in rooms) <= UNEVEN
@@ -211,10 +211,6 @@ def _find_cell(x: float, edges: Sequence[float]) -> int | None:
     return bisect_right(edges, x) - 1 if edges and edges[0] <= x < edges[-1] else None
 
 
-def _middle(box: Box) -> float:
-    return box[0] + box[2] / 2
-
-
 def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
     """The marks without those above or below large ink or a high sign: they are pieces of it."""
     least = {"ink": LARGE * height, "letter": LARGE * height, "sign": MIN_DIGIT_HEIGHT * height}
@@ -230,7 +226,7 @@ def _without_pieces(marks: Sequence[Mark], height: float) -> list[Mark]:
 
 def is_crossed(digit: Box, line: Mark) -> bool:
     """Whether a vertical line runs through a digit: who writes across it does not end a number."""
-    inside = _middle(line.row_box) - digit[0]
+    inside = middle_x(line.row_box) - digit[0]
     return CROSSED * digit[3] < inside < digit[2] - CROSSED * digit[3]
 
 
