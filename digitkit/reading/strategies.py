@@ -188,6 +188,7 @@ class PageStrategy:
             reject_implausible,
         )
         from digitkit.reading.resegmentation import resegment_digits
+        from digitkit.reading.slashes import doubt_slashes
         from digitkit.reading.strikethroughs import find_strikethroughs
         from digitkit.reading.words import rescore_words
 
@@ -206,7 +207,7 @@ class PageStrategy:
         marks = tuple(keep_within((*marks, *find_strikethroughs(lines, members)), *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
         digits = doubt_letters(mark_spoiled(digits, lines), marks, lines)
-        digits = doubt_pale(digits, image)
+        digits = doubt_pale(doubt_slashes(digits, members, lines), image)
         digits = reject_implausible(digits, members, image, load_grey)
         digits = doubt_circles(digits, marks, image)
         if not any(fills(member.detection, image) for member in members):

@@ -1,0 +1,101 @@
+"""Slashes and ticks that were read as 1s: they lean more than the 1s of the same hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from digitkit.arrays import U8
+from digitkit.boxes import gap_beside
+from digitkit.reading.detections import INK_LEVEL
+from digitkit.reading.line_reader import SIGN
+from digitkit.reading.lines import Line
+from digitkit.reading.plausibility import DOUBT
+from digitkit.reading.results import Digit, group_by_row
+from digitkit.reading.rows import RowDigit
+from digitkit.reading.words import lower_confidence
+
+LEANS, LEANS_MORE = 15.0, 12.0
+"""A slash leans to the right by at least the first angle, degrees, and by the second more than most
+other 1s of the page."""
+
+MIN_OTHERS = 2
+"""Minimum number of 1s that are neither between digits nor alone in their row; with fewer, there is
+nothing to compare with."""
+
+MAYBE_SIGN = 0.1
+"""Minimum probability at which the row shows a sign at a slash, 0–1."""
+
+NEAR = 0.6
+"""A slash has digits on both sides that are at most so far, in its height."""
+
+TICK_LEANS, TICK_LEANS_MORE, TICK_GAP = 35.0, 15.0, 1.0
+"""A tick leans by at least the first angle, degrees, by the second more than most other 1s, and has
+no digit within the third distance, in its height."""
+
+
+def doubt_slashes(
+    digits: Sequence[Digit], members: Sequence[RowDigit], lines: Mapping[int, Line]
+) -> tuple[Digit, ...]:
+    """The digits; 1s that may be slashes between numbers, or ticks, are not accepted.
+
+    Args:
+        digits: of an image.
+        members: the same, before marks decided about them.
+        lines: the rows, by their numbers.
+    """
+    rows = group_by_row(digit for digit in digits if digit.accepted)
+    leans = dict[Digit, float]()
+    slashes, ticks = set[Digit](), set[Digit]()
+    for digit, member in zip(digits, members, strict=True):
+        if not digit.accepted or digit.digit != 1:
+            continue
+        leans[digit] = measure_lean(member.detection.ink)
+        left, right = _gaps_beside(digit, rows[digit.row])
+        if max(left, right) <= NEAR:
+            slashes.add(digit)
+        elif min(left, right) >= TICK_GAP:
+            ticks.add(digit)
+    others = [lean for digit, lean in leans.items() if digit not in slashes | ticks]
+    if len(others) < MIN_OTHERS:
+        return tuple(digits)
+    usual = float(np.median(others))
+    doubtful = {
+        digit
+        for digit in slashes
+        if leans[digit] >= max(LEANS, LEANS_MORE + usual)
+        and _maybe_sign(digit, lines.get(digit.row))
+    }
+    least = max(TICK_LEANS, TICK_LEANS_MORE + usual)
+    doubtful |= {digit for digit in ticks if leans[digit] >= least}
+    return tuple(lower_confidence(d, DOUBT, math.inf) if d in doubtful else d for d in digits)
+
+
+def measure_lean(ink: U8) -> float:
+    """The angle of the longest axis of ink to the vertical, degrees, positive to the right.
+
+    Args:
+        ink: bright on dark, uint8 ``[h, w]``.
+    """
+    rows, columns = np.nonzero(ink > INK_LEVEL)
+    if len(rows) < 2:
+        return 0.0
+    _, axes = np.linalg.eigh(np.cov(rows, columns, bias=True))
+    down, right = axes[:, 1]
+    return math.degrees(math.atan2(-right * math.copysign(1.0, down), abs(down)))
+
+
+def _gaps_beside(digit: Digit, row: Sequence[Digit]) -> tuple[float, float]:
+    """The gaps to the digits on the left and on the right in a row, in the digit's height."""
+    box = digit.row_box
+    left = gap_beside(box, (each.row_box for each in row if each.row_box[0] < box[0]))
+    right = gap_beside(box, (each.row_box for each in row if each.row_box[0] > box[0]))
+    return left / box[3], right / box[3]
+
+
+def _maybe_sign(digit: Digit, line: Line | None) -> bool:
+    """Whether the row shows a sign where a digit is."""
+    shown = line.max_probabilities_near(digit.box) if line else None
+    return shown is not None and bool(shown[SIGN] >= MAYBE_SIGN)

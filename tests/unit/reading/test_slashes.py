@@ -1,0 +1,86 @@
+"""Slashes and ticks that look like 1s."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from support.readings import make_digit
+
+from digitkit.images.cv import cv2
+from digitkit.reading.detections import Detection
+from digitkit.reading.line_reader import SIGN
+from digitkit.reading.rows import RowDigit
+from digitkit.reading.slashes import doubt_slashes, measure_lean
+
+HEIGHT = 60
+
+
+def stroke(degrees: float) -> np.ndarray:
+    """A straight stroke that leans to the right by an angle, bright on dark."""
+    ink = np.zeros((HEIGHT + 8, 120), np.uint8)
+    right = round(HEIGHT / 2 * np.tan(np.radians(degrees)))
+    cv2.line(ink, (60 - right, HEIGHT + 3), (60 + right, 4), 255, 4)
+    return ink
+
+
+def member(value: int, x: int, degrees: float = 0, row: int = 0) -> RowDigit:
+    digit = make_digit({value: 0.99999}, x, row=row)
+    digit = replace(digit, box=(x, 50 + 100 * row, 30, HEIGHT))
+    return RowDigit(digit, Detection(digit.box, stroke(degrees)))
+
+
+def accepted(members: list[RowDigit], sign: float = 0.2) -> list[bool]:
+    """Which digits of rows that show 1s as signs with a probability stay accepted."""
+    shown = np.zeros(15, np.float32)
+    shown[SIGN] = sign
+    line = SimpleNamespace(max_probabilities_near=lambda box: shown)
+    digits = [each.digit for each in members]
+    return [digit.accepted for digit in doubt_slashes(digits, members, {0: line, 1: line})]
+
+
+OTHERS = [member(1, 0, 2, row=1), member(4, 40, row=1), member(1, 80, 4, row=1)]
+
+
+@pytest.mark.parametrize("degrees", [-30, 0, 20, 45])
+def test_the_lean_of_a_stroke(degrees):
+    assert measure_lean(stroke(degrees)) == pytest.approx(degrees, abs=1.5)
+
+
+def test_what_has_no_ink_does_not_lean():
+    assert measure_lean(np.zeros((20, 20), np.uint8)) == 0
+
+
+@pytest.mark.parametrize(
+    ("degrees", "sign", "others", "is_one"),
+    [
+        (25, 0.2, OTHERS, False),
+        (25, 0.05, OTHERS, True),  # the row shows no sign
+        (8, 0.2, OTHERS, True),  # it does not lean
+        (25, 0.2, [member(1, 0, 20, row=1), member(1, 80, 22, row=1)], True),  # as all others do
+        (25, 0.2, OTHERS[:1], True),  # there is too little to compare with
+    ],
+)
+def test_a_1_that_leans_more_than_others_may_be_a_slash(degrees, sign, others, is_one):
+    members = [member(5, 0), member(1, 40, degrees), member(8, 80), *others]
+    assert accepted(members, sign) == [True, is_one, True] + [True] * len(others)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "x", "others", "is_one"),
+    [
+        (45, 300, OTHERS, False),
+        (30, 300, OTHERS, True),
+        (45, 80, OTHERS, True),  # it ends a number
+        (45, 300, [member(1, 0, 32, row=1), member(1, 80, 38, row=1)], True),
+        (45, 300, [], True),
+    ],
+)
+def test_a_1_alone_that_leans_far_more_than_others_is_a_tick(degrees, x, others, is_one):
+    members = [member(5, 0), member(8, 40), member(1, x, degrees), *others]
+    assert accepted(members, 0.0) == [True, True, is_one] + [True] * len(others)
+
+
+def test_without_1s_all_digits_stay():
+    assert accepted([member(5, 0), member(8, 40)]) == [True, True]
+    assert accepted([]) == []
