@@ -29,9 +29,9 @@ LIKE_G, HANGS = (8, 9), (0.12, 0.2)
 """These may be the letter g of a unit if their top and bottom are lower than those of the digits
 before them by at least these fractions of their height."""
 
-UNIT_GAP, BEFORE_UNIT = 1.5, 4
-"""Maximum gap between a number and such a unit, in heights; and how many digits before the unit are
-compared with it."""
+UNIT_GAPS, BEFORE_UNIT = (0.3, 1.5), 4
+"""Minimum and maximum gap between a number and such a unit, in heights; and how many digits before
+the unit are compared with it."""
 
 SLOPING_DIGITS, SLOPES, STRAIGHT = 3, 0.1, 0.1
 """A row slopes if so many digits or more are on a line that falls or rises at least by the second
@@ -192,7 +192,8 @@ def _ends_in_unit(number: Number, row: Sequence[Digit]) -> bool:
     unit = float(np.median(boxes[:, 3]))
     falls = _fall_of(boxes, x, unit)
     top, bottom = np.median(boxes[:, 1]) + falls, np.median(boxes[:, 1] + boxes[:, 3]) + falls
-    is_near = x - (boxes[:, 0] + boxes[:, 2]).max() <= UNIT_GAP * unit
+    gap = float(x - (boxes[:, 0] + boxes[:, 2]).max()) / unit
+    is_near = UNIT_GAPS[0] <= gap <= UNIT_GAPS[1]
     return bool(is_near and y - top >= HANGS[0] * unit and y + height - bottom >= HANGS[1] * unit)
 
 

@@ -16,11 +16,18 @@ def digit(value: int, x: int, y: int = 50, row: int = 0) -> Digit:
 
 
 @pytest.mark.parametrize(
-    ("value", "lower", "is_doubted"),
-    [(9, 18, True), (8, 18, True), (9, 8, False), (9, -18, False), (7, 18, False)],
-)  # fmt: skip
-def test_a_last_digit_that_hangs_may_be_the_unit_g(value, lower, is_doubted):
-    number, *_ = find_numbers([digit(2, 0), digit(5, 40), digit(value, 80, 50 + lower)])
+    ("value", "lower", "gap", "is_doubted"),
+    [
+        (9, 18, 20, True),
+        (8, 18, 20, True),
+        (9, 8, 20, False),
+        (9, -18, 10, False),
+        (7, 18, 20, False),
+        (9, 18, 10, False),  # a unit stands a little apart
+    ],
+)
+def test_a_last_digit_that_hangs_may_be_the_unit_g(value, lower, gap, is_doubted):
+    number, *_ = find_numbers([digit(2, 0), digit(5, 40), digit(value, 70 + gap, 50 + lower)])
     assert number.text == f"25{value}"
     reason = "digit 3 hangs below the line: it may be a g"
     assert number.reasons == ((reason,) if is_doubted else ())
@@ -30,14 +37,14 @@ def test_a_last_digit_that_hangs_may_be_the_unit_g(value, lower, is_doubted):
 @pytest.mark.parametrize(("lower", "is_doubted"), [(0, False), (18, True)])
 def test_in_a_row_that_slopes_no_digit_hangs_for_that(slope, lower, is_doubted):
     digits = [digit(value, 40 * i, 50 + slope * i) for i, value in enumerate((2, 5, 3))]
-    (number,) = find_numbers([*digits, digit(9, 120, 50 + 3 * slope + lower)])
+    (number,) = find_numbers([*digits, digit(9, 130, 50 + 3 * slope + lower)])
     reason = "digit 4 hangs below the line: it may be a g"
     assert number.reasons == ((reason,) if is_doubted else ())
 
 
 @pytest.mark.parametrize(("middle", "is_doubted"), [(8, False), (-10, True)])
 def test_digits_that_are_not_on_a_line_do_not_slope(middle, is_doubted):
-    digits = [digit(2, 0), digit(5, 40, 50 + middle), digit(3, 80, 66), digit(9, 120, 80)]
+    digits = [digit(2, 0), digit(5, 40, 50 + middle), digit(3, 80, 66), digit(9, 130, 80)]
     (number,) = find_numbers(digits)
     assert bool(number.reasons) == is_doubted
 
