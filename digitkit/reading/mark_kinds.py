@@ -89,10 +89,11 @@ SHOWN_LETTER, LETTER_DIGIT, LETTER_ASPECT = 0.95, 0.15, 0.3
 probability and as any digit with at most the second, and if its width is at least the third
 fraction of its height: a narrower stroke may be a 1."""
 
-CLEAR_LETTER, CLEAR_LETTER_WIDTH, HIGHER = 0.99, 0.5, 1.25
+CLEAR_LETTER, CLEAR_LETTER_SIDE, HIGHER = 0.99, 0.5, 1.25
 """A letter (see `SHOWN_LETTER`) that touches a digit is separate from it if its probability is at
-least the first value and its width and height are at least the second value and `MIN_DIGIT_HEIGHT`;
-or if its height is at least the third value. Sizes are in heights of the digits."""
+least the first value, its width at least the second one, and its height at least that, if the row
+shows no digit (`NO_DIGIT`), or `MIN_DIGIT_HEIGHT`; or if its height is at least the third value.
+Sizes are in heights of the digits."""
 
 LETTER_OVERLAP, MAYBE_LETTER = 0.1, 0.1
 """Such a letter may overlap the digit horizontally by at most the first value, in heights of the
@@ -221,13 +222,18 @@ def _tell_apart(
     ):
         return "sign"  # in narrow writing the row shows the neighbouring digits here, too
     may_be_sign = mark.kind == "sign" or probabilities[SIGN] >= MIN_SIGN
-    if may_be_sign and _looks_like_sign(mark, strip, own) and not _may_be_digit(line, mark, x):
+    is_clear = is_no_digit and probabilities[SIGN] >= SURE_SIGN
+    looks_like_sign = _looks_like_sign(mark, strip, own, is_clear=is_clear)
+    if may_be_sign and looks_like_sign and not _may_be_digit(line, mark, x):
         return "sign"
     letter = letter_probability(probabilities)
     is_shown = (
         letter >= SHOWN_LETTER and most_digit <= LETTER_DIGIT and width >= LETTER_ASPECT * height
     )
-    may_touch = is_shown and _is_separate(mark, line, own, is_clear=letter >= CLEAR_LETTER)
+    least_height = CLEAR_LETTER_SIDE if is_no_digit else MIN_DIGIT_HEIGHT
+    if letter < CLEAR_LETTER:
+        least_height = HIGHER
+    may_touch = is_shown and _is_separate(mark, line, own, least_height)
     is_long = (
         is_low
         and width >= LONG_SIGN * strip.digit_height
@@ -259,7 +265,9 @@ def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     return before and after and height >= MIN_DIGIT_HEIGHT * strip.digit_height
 
 
-def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
+def _looks_like_sign(
+    mark: Mark, strip: Strip, own: Sequence[RowDigit], *, is_clear: bool = False
+) -> bool:
     """Whether ink that the row shows as a sign has the size of one, and is apart from digits.
 
     Pieces of a broken digit and digits that were missed are signs to the line reader at times.
@@ -267,7 +275,8 @@ def _looks_like_sign(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     width, height = (side / strip.digit_height for side in mark.row_box[2:])
     if height >= MIN_DIGIT_HEIGHT:
         narrow, low = STROKE_SIZE
-        return width <= MAX_SIGN_WIDTH and not (width < narrow and height < low)
+        may_be_one = width < narrow and height < low and not is_clear
+        return width <= MAX_SIGN_WIDTH and not may_be_one
     return _is_apart(mark, strip, own)
 
 
@@ -290,14 +299,14 @@ def _is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = 
     return gap >= least * strip.digit_height
 
 
-def _is_separate(mark: Mark, line: Line, own: Sequence[RowDigit], *, is_clear: bool) -> bool:
+def _is_separate(mark: Mark, line: Line, own: Sequence[RowDigit], least_height: float) -> bool:
     """Whether a letter is separate from the nearest accepted digit, even if the two touch.
 
-    The letter is higher than a digit, or `is_clear` and as large as one; and the digit is unlikely
-    to be a letter itself, as it would be in a word.
+    The letter is higher than a digit, or wide and as high as `least_height`, in heights; and the
+    digit is unlikely to be a letter itself, as it would be in a word.
     """
     _, _, width, height = (side / line.strip.digit_height for side in mark.row_box)
-    is_letter = is_clear and width >= CLEAR_LETTER_WIDTH and height >= MIN_DIGIT_HEIGHT
+    is_letter = width >= CLEAR_LETTER_SIDE and height >= least_height
     x = middle_x(mark.row_box)
     digits = [each.digit for each in own if each.digit.accepted]
     nearest = min(digits, key=lambda digit: abs(middle_x(digit.row_box) - x), default=None)

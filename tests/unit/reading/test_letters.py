@@ -70,6 +70,8 @@ def test_a_letter_that_looks_like_a_digit_is_in_doubt(reader, font, text):
         ("zeyada", "25 kg"),
         ("reenie-beanie", "62 cm"),
         ("waiting-for-the-sunrise", "62 cm"),
+        ("cedarville-cursive", "57m"),
+        ("la-belle-aurore", "24m"),
     ],
 )
 def test_a_number_with_a_unit_is_complete(reader, font, text):

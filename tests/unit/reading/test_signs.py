@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support.rows import write_row
+from support.rows import shown_between_8_and_4, write_row
 
 from digitkit.images.cv import cv2
-from digitkit.reading.line_reader import LETTER
+from digitkit.reading.line_reader import LETTER, SIGN
 from digitkit.reading.mark_kinds import _tell_apart
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape
@@ -102,6 +102,22 @@ def tell_apart(shown: float, digit: float, box: tuple[int, int, int, int]) -> st
 )
 def test_a_letter_that_touches_a_digit_is_higher_and_clearly_one(shown, width, kind):
     assert tell_apart(shown, 0.05, (91, -10, width, 56)) == kind
+
+
+@pytest.mark.parametrize(
+    ("digit", "width", "height", "kind"),
+    [(0.005, 28, 24, "letter"), (0.05, 28, 24, "ink"), (0.005, 14, 24, "ink"), (0, 28, 16, "ink")],
+)
+def test_a_low_letter_may_touch_a_number(digit, width, height, kind):
+    assert tell_apart(0.995, digit, (91, 40 - height, width, height)) == kind
+
+
+@pytest.mark.parametrize(("shown", "complete"), [(1.0, [True, True]), (0.96, [False])])
+def test_a_slash_may_be_as_narrow_and_low_as_a_1(reader, one_of_each, change_row, shown, complete):
+    page = write_row("2845", one_of_each, lefts=[30, 76, 138, 184])
+    draw(page, (134, 100), (142, 62))
+    change_row(shown_between_8_and_4({SIGN: shown, 1: 1 - shown}))
+    assert [number.complete for number in reader.read(page).numbers] == complete
 
 
 @pytest.mark.parametrize(
