@@ -41,7 +41,7 @@ from digitkit.reading.shapes import (
 )
 from digitkit.reading.strip_ink import FAINT
 from digitkit.reading.strips import BAND, STROKE, PlacedDigit, Strip
-from digitkit.reading.touching import find_colons, find_points
+from digitkit.reading.touching import find_colons, find_pale_points, find_points
 
 SWALLOWED = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""
@@ -155,14 +155,17 @@ def _find_in(line: Line, members: Sequence[RowDigit]) -> list[Mark]:
         if not member.digit.accepted:
             marks += _reclassify(strip, member)
     marks = _add_colons(line, marks)
-    return marks + find_points(line, taken, marks)
+    marks += find_points(line, taken, marks)
+    return marks + find_pale_points(line, marks)
 
 
 def _add_colons(line: Line, marks: Sequence[Mark]) -> list[Mark]:
     """The marks of a row, and the dots of colons in place of what they were taken for."""
     signs = [mark.box for mark in marks if mark.kind == "sign"]
     dots = [
-        dot for dot in find_colons(line) if not any(intersection_area(dot.box, s) for s in signs)
+        dot
+        for dot in find_colons(line, marks)
+        if not any(intersection_area(dot.box, sign) for sign in signs)
     ]
 
     def is_one(mark: Mark) -> bool:

@@ -1,18 +1,19 @@
-"""Points, commas and colons that touch a digit, which took their ink with it.
+"""Points, commas and colons that touch a digit, which took their ink with it; and pale points.
 
-Their pixels alone do not tell them from a part of the digit. So they are looked for only where the
-line reader sees them.
+Their pixels alone do not tell them from a part of the digit, or from paper. So they are looked for
+only where the line reader sees them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from digitkit.arrays import U8
 from digitkit.images.cv import cv2
-from digitkit.images.masks import find_runs
+from digitkit.images.masks import connected_components, find_runs
 from digitkit.reading.line_reader import POINT, SIGN
 from digitkit.reading.lines import SAME, Line
 from digitkit.reading.results import Mark, MarkKind
@@ -25,6 +26,10 @@ MIN_POINT = 0.5
 FAINT_COLON, MAYBE_COLON, MIN_COLON = 0.1, 0.5, 0.8
 """Minimum probabilities at which the row shows a sign or a point at two dots, 0–1: that they may be
 a colon where the row shows none clearly, that they may be one elsewhere, and that they are one."""
+
+CLEAR_POINT, PALE_POINT = 0.9, 0.2
+"""A pale point is seen where the row shows one with at least the first probability, 0–1, if its ink
+is at least the second fraction as strong as that of the digits."""
 
 POINT_OR_COLON = 0.05
 """Minimum probability of a sign at which two dots that are rather a point may be a colon, 0–1."""
@@ -49,16 +54,11 @@ def find_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
         marks: what is known already in it.
     """
     strip, mask = line.strip, line.ink.mask
-    known = [strip.x_of(mark.box) for mark in marks if mark.kind not in ("line", "side")]
-    peaks = [
-        peak.x
-        for peak in line.find_points(MIN_POINT)
-        if all(abs(x - peak.x) > SAME * strip.unit for x in known)
-    ]
+    peaks = _find_unknown(line, MIN_POINT, marks)
     if not peaks:
         return []
     touching = np.unique(line.ink.labels[taken > 0])
-    top = round((MIN_POINT_TOP - strip.top / strip.digit_height) * strip.unit)
+    top = _top_of_points(line)
     is_low = np.asarray(mask[top:].any(0) & ~mask[:top].any(0))
     found = []
     for start, end in find_runs(is_low).tolist():
@@ -71,50 +71,143 @@ def find_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
         touches = np.isin(line.ink.labels[place][shape.ink > 0], touching).any()
         if touches and strip.strength(line.ink, shape) >= FAINT:
             # It may lean as a part of the digit's foot is in it, too.
-            is_long = shape.height > shape.width + LONGER
-            hangs = is_long or shape.top + shape.height > BELOW_LINE
-            found.append(strip.to_mark("comma" if hangs else "point", shape))
+            found.append(strip.to_mark(_point_or_comma(shape), shape))
     return found
 
 
-def find_colons(line: Line) -> list[Mark]:
+def find_pale_points(line: Line, marks: Sequence[Mark]) -> list[Mark]:
+    """The points that are too pale or too small to be in the mask of the row's ink.
+
+    Args:
+        line: the row.
+        marks: what is known already in it.
+    """
+    strip, top = line.strip, _top_of_points(line)
+    found = []
+    for x in _find_unknown(line, CLEAR_POINT, marks):
+        near = np.abs(np.arange(strip.shape[1]) - x) <= ASIDE * strip.unit
+        low = np.where(near, line.ink.strength[top:], 0)
+        strongest = int(low.max(initial=0))
+        if strongest < PALE_POINT * 255:
+            continue
+        row, column = divmod(int(low.argmax()), strip.shape[1])
+        mask = np.asarray(line.ink.strength > strongest / 2, np.uint8)
+        shape = _piece_at(line, mask, column, top + row)
+        is_point = shape.is_round and shape.centre_y >= MIN_POINT_TOP
+        pairs = (_find_dots(line, mask, column + aside) for aside in _asides(line))
+        if is_point and not any(dots and _are_separate(line, mask, dots) for dots in pairs):
+            found.append(strip.to_mark(_point_or_comma(shape), shape))
+    return found
+
+
+def _piece_at(line: Line, mask: U8, x: int, y: int) -> Shape:
+    """The piece of ink of a mask that a pixel of a strip is in, as far as a comma may reach."""
+    reach = round(COMMA_WIDTH * line.strip.unit)
+    left = max(0, x - reach)
+    labels, stats = connected_components(mask[:, left : x + reach + 1])
+    shape = line.strip.to_shape(labels, stats, int(labels[y, x - left]))
+    return replace(shape, left=shape.left + left / line.strip.unit)
+
+
+def _find_unknown(line: Line, least: float, marks: Sequence[Mark]) -> list[float]:
+    """Where the row shows points with a probability, and no mark is near; pixels of the strip."""
+    strip = line.strip
+    known = [strip.x_of(mark.box) for mark in marks if mark.kind not in ("line", "side")]
+    return [
+        peak.x
+        for peak in line.find_points(least)
+        if all(abs(x - peak.x) > SAME * strip.unit for x in known)
+    ]
+
+
+def _top_of_points(line: Line) -> int:
+    """The y coordinate in the strip below which all ink of a point that may touch a digit is."""
+    strip = line.strip
+    return round((MIN_POINT_TOP - strip.top / strip.digit_height) * strip.unit)
+
+
+def _point_or_comma(shape: Shape) -> MarkKind:
+    is_long = shape.height > shape.width + LONGER
+    return "comma" if is_long or shape.top + shape.height > BELOW_LINE else "point"
+
+
+def find_colons(line: Line, marks: Sequence[Mark] = ()) -> list[Mark]:
     """The dots of colons as signs, whether they touch digits or not; as ink if they may be others.
 
     Where the row shows a sign, a column has two dots and nothing else.
+
+    Args:
+        line: the row.
+        marks: what is known already in it; a dash is not the dot of a colon.
     """
-    found = list[Mark]()
-    reach = max(1, round(ASIDE * line.strip.unit))
-    nearest = sorted(range(-reach, reach + 1), key=abs)
+    strip, found = line.strip, list[Mark]()
+    dashes = [strip.x_of(mark.box) for mark in marks if mark.kind == "dash"]
     peaks = line.find_signs(MAYBE_COLON)
     clear = np.array([peak.x for peak in peaks])
     peaks += [
         peak
         for peak in line.find_signs(FAINT_COLON)
-        if np.abs(clear - peak.x).min(initial=np.inf) > SAME * line.strip.unit
+        if np.abs(clear - peak.x).min(initial=np.inf) > SAME * strip.unit
     ]
     for peak in peaks:
+        if any(abs(x - peak.x) <= SAME * strip.unit for x in dashes):
+            continue
         sign, point = peak.probabilities[[SIGN, POINT]].tolist()
-        is_sign = sign > point
+        is_sign, is_clear = sign > point, sign + point >= MIN_COLON
         # Beside a point, the stroke of a digit may look like the upper dot.
-        asides = nearest if is_sign else [0] if sign >= POINT_OR_COLON else []
-        dots = next(filter(None, (_find_dots(line, round(peak.x) + x) for x in asides)), ())
-        kind: MarkKind = "sign" if is_sign and sign + point >= MIN_COLON else "ink"
-        found += [line.strip.to_mark(kind, dot) for dot in dots]
+        asides = _asides(line) if is_sign else [0] if sign >= POINT_OR_COLON else []
+        columns = [round(peak.x) + aside for aside in asides]
+        dots = _find_dots_at(line, line.ink.mask, columns)
+        if is_clear and not dots:
+            dots = _find_dots_at(line, _pale_ink(line), columns)
+        is_colon = is_clear and (is_sign or _are_separate(line, _pale_ink(line), dots))
+        found += [strip.to_mark("sign" if is_colon else "ink", dot) for dot in dots]
     return found
 
 
-def _find_dots(line: Line, x: int) -> tuple[Shape, ...]:
-    """The two dots of a colon at an x coordinate of the strip; nothing if other ink is there."""
-    runs = find_runs(np.asarray(line.ink.mask[:, max(0, x - 1) : max(0, x + 2)].any(1))).tolist()
+def _find_dots_at(line: Line, mask: U8, columns: Sequence[int]) -> tuple[Shape, ...]:
+    """The two dots of a colon at the first of some x coordinates that has them."""
+    return next(filter(None, (_find_dots(line, mask, x) for x in columns)), ())
+
+
+def _asides(line: Line) -> list[int]:
+    """How far beside a place of the strip a dot is looked for, the nearest first; pixels."""
+    reach = max(1, round(ASIDE * line.strip.unit))
+    return sorted(range(-reach, reach + 1), key=abs)
+
+
+def _pale_ink(line: Line) -> U8:
+    """A mask of a row's ink that has pale dots, too, but also the soft edges of its strokes."""
+    return np.asarray(line.ink.strength >= PALE_POINT * 255, np.uint8)
+
+
+def _find_dots(line: Line, mask: U8, x: int) -> tuple[Shape, ...]:
+    """The two dots of a colon at an x coordinate of the strip; nothing if other ink is there.
+
+    Args:
+        line: the row.
+        mask: its ink, 0 or 1, uint8 ``[height, width]``.
+        x: the coordinate.
+    """
+    runs = find_runs(np.asarray(mask[:, max(0, x - 1) : max(0, x + 2)].any(1))).tolist()
     if len(runs) != 2:
         return ()
-    upper, lower = (_cut_dot(line, x, start, end) for start, end in runs)
+    upper, lower = (_cut_dot(line, mask, x, start, end) for start, end in runs)
     is_colon = upper.centre_y <= MAX_UPPER and are_pair(upper, lower)
     return (upper, lower) if is_colon else ()
 
 
-def _cut_dot(line: Line, x: int, start: int, end: int) -> Shape:
+def _are_separate(line: Line, mask: U8, dots: Sequence[Shape]) -> bool:
+    """Whether dots are pieces of a mask's ink of their own, and no parts of strokes."""
+    places = [line.strip.place_of(dot) for dot in dots]
+    return all(
+        _piece_at(line, mask, x + dot.ink.shape[1] // 2, y + dot.ink.shape[0] // 2).is_round
+        for dot, (x, y) in zip(dots, places, strict=True)
+    )
+
+
+def _cut_dot(line: Line, mask: U8, x: int, start: int, end: int) -> Shape:
     """What may be a dot at an x coordinate, between two rows of the strip, and as wide as high."""
     left = max(0, x - (end - start) // 2)
-    ink = line.ink.mask[start:end, left : left + end - start]
+    ink = mask[start:end, left : left + end - start]
     return line.strip.shape_of(np.ascontiguousarray(ink), left, start)
