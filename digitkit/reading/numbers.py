@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from digitkit.reading.number_confidence import (
 )
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
+from digitkit.reading.separators import unify_separators
 from digitkit.reading.spacing import choose_gap, has_columns, number_columns
 
 LIKELY = 0.5
@@ -54,6 +56,9 @@ STEP, APART, MAX_MIXED = 0.3, 0.3, 4
 """The last digit or two may be the numerator of a fraction, whatever their height, if their middle
 is this far above that of the digit before them and the gap is this wide, in heights of the highest
 digit before them; not of a number with more digits than this, whose row may be bent."""
+
+THOUSAND = 3
+"""Digits between commas, where a number has several."""
 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
@@ -83,6 +88,7 @@ def find_numbers(
     candidates = find_candidates(digits, marks, gap=gap, may_be_mixed=gap is None)
     heights = accepted_heights(digits)
     numbers = [number for number in candidates if is_reported(number, heights)]
+    numbers = unify_separators(numbers)
     numbers = flag_numbers(numbers, digits, marks, may_be_several=gap is None)
     return finish_numbers(numbers, gap=gap)
 
@@ -201,6 +207,8 @@ def _to_number(group: Group, height: float) -> Number:
         reasons.append(f"digit {raised + 1} is raised, as in an exponent, a fraction or cents")
     if {",", "."} <= {sign for _, sign in signs}:
         reasons.append("it has points and commas: thousands separators are not read")
+    if _is_list(signs, len(digits)):
+        reasons.append("it has several commas that do not separate thousands")
     is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
     if is_far:
         reasons.append("the dash on its left may be a minus")
@@ -221,6 +229,13 @@ def _to_number(group: Group, height: float) -> Number:
         unread=is_far
         + sum(not each.digit and not _is_legible(parts, i) for i, each in enumerate(parts)),
     )
+
+
+def _is_list(signs: Sequence[tuple[int, str]], count: int) -> bool:
+    """Whether the commas of a number of `count` digits are rather those of a list, or of a comb."""
+    commas = [place for place, sign in signs if sign == ","]
+    thousands = [end - start == THOUSAND for start, end in pairwise([*commas, count])]
+    return len(commas) > 1 and not all(thousands)
 
 
 def _find_exponent(boxes: Sequence[Box]) -> int | None:

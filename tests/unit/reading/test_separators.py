@@ -1,0 +1,112 @@
+"""Points, commas and colons: those that are pale, and which of them a page uses."""
+
+import numpy as np
+import pytest
+from support.readings import make_digit
+from support.rows import shown_between_8_and_4, write_row
+
+from digitkit.images.cv import cv2
+from digitkit.reading.line_reader import NONE, POINT, SIGN
+from digitkit.reading.numbers import find_numbers
+from digitkit.reading.results import Mark, MarkKind, Number
+
+KINDS: dict[str, MarkKind] = {".": "point", ",": "comma", "-": "dash"}
+
+
+def read(*texts: str) -> tuple[Number, ...]:
+    """The numbers of a page with each of these texts in a row of its own."""
+    digits, marks = [], []
+    for row, text in enumerate(texts):
+        x = 40
+        for char in text:
+            if char.isdecimal():
+                digits.append(make_digit({int(char): 0.99999}, x, row=row))
+                x += 40
+            else:
+                y = 78 if char == "-" else 104
+                marks.append(Mark(KINDS[char], (x - 8, y + 100 * row, 6, 6), row))
+    return find_numbers(digits, marks)
+
+
+@pytest.mark.parametrize(
+    ("texts", "last"),
+    [
+        (["3,50", "12,75", "8,20", "4.95"], "4,95"),
+        (["3.50", "12.75", "8.20", "4,95"], "4.95"),
+        (["-3,50", "12,75", "8,20", "-4.95"], "-4,95"),
+        (["3,50", "12,75", "4.95"], "4.95"),  # too few
+        (["3,50", "12,75", "8,20", "1.25", "4.95"], "4.95"),  # too many
+        (["3,50", "12,75", "8,20", "1.234"], "1.234"),  # thousands
+        (["3,50", "12,75", "8,20", "7.3.12"], "7.3.12"),
+        (["3,50", "12,75", "8,20", "495"], "495"),
+    ],
+)
+def test_a_page_has_one_decimal_separator(texts, last):
+    numbers = read(*texts)
+    assert [number.text for number in numbers] == [*texts[:-1], last]
+    assert [number.guess for number in numbers] == [number.text for number in numbers]
+    assert "".join(sign for _, sign in numbers[-1].signs) == "".join(
+        char for char in last if not char.isdecimal()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "is_complete"),
+    [("1,2,5", False), ("1,234,567", True), ("12,34,567", False), ("1,25", True), ("7.3.12", True)],
+)
+def test_several_commas_separate_thousands_or_a_list(text, is_complete):
+    (number,) = read(text)
+    assert (number.text, number.complete) == (text, is_complete)
+
+
+def put_dots(page: np.ndarray, x: int, *heights: int, grey: int = 140) -> None:
+    """Draw small pale dots into a grey page, blurred as a camera does."""
+    layer = np.zeros_like(page)
+    for y in heights:
+        cv2.circle(layer, (x, y), 2, 255, -1, cv2.LINE_AA)
+    layer = cv2.GaussianBlur(layer, (0, 0), 1.0)
+    page[:] = np.minimum(page, 235 - (235 - grey) * (layer / 255.0)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("shown", "grey", "text"),
+    [(0.95, 150, "28.45"), (0.95, 130, "28.45"), (0.7, 150, "28?45"), (0.95, 225, "28?45")],
+)
+def test_a_point_may_be_too_pale_for_the_mask(reader, one_of_each, change_row, shown, grey, text):
+    page = write_row("2845", one_of_each, (30, 76, 134, 180))
+    put_dots(page, 135, 98, grey=grey)
+    change_row(shown_between_8_and_4({POINT: shown, NONE: 1 - shown}))
+    assert reader.read(page).text == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts"), [(SIGN, ["28", "45"]), (POINT, ["28?45"])], ids=["sign", "point"]
+)
+def test_pale_dots_one_above_the_other_are_a_colon(reader, one_of_each, change_row, kind, texts):
+    page = write_row("2845", one_of_each, (30, 76, 134, 180))
+    put_dots(page, 135, 74, 96)
+    change_row(shown_between_8_and_4({kind: 0.95, NONE: 0.05}))
+    assert [number.text for number in reader.read(page).numbers] == texts
+
+
+def test_two_dots_apart_from_digits_are_a_colon_though_rather_a_point_is_shown(
+    reader, one_of_each, change_row
+):
+    page = write_row("2845", one_of_each, (30, 76, 134, 180))
+    put_dots(page, 135, 74, 96)
+    change_row(shown_between_8_and_4({SIGN: 0.3, POINT: 0.65}))
+    assert [number.text for number in reader.read(page).numbers] == ["28", "45"]
+
+
+def test_a_dash_is_not_the_upper_dot_of_a_colon(reader, one_of_each, change_row):
+    page = write_row(" 45", one_of_each, (30, 76, 122))
+    cv2.line(page, (58, 82), (72, 82), 40, 5, cv2.LINE_AA)
+    put_dots(page, 65, 100)
+
+    def change(probabilities: np.ndarray) -> None:
+        dash = probabilities[SIGN] > 0.3
+        probabilities[:, dash] = 0
+        probabilities[SIGN, dash] = 1
+
+    change_row(change)
+    assert reader.read(page).text == "-45"
