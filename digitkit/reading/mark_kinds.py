@@ -82,7 +82,7 @@ PIXEL = 0.05
 
 NO_DIGIT = 0.01
 """Ink apart from digits, which the row shows as any of them with at most this probability, is a
-letter, unless it may be a point, or stands like a digit within a number."""
+letter, unless it may be a point, or stands like a digit within a number and is not `HIGHER`."""
 
 SHOWN_LETTER, LETTER_DIGIT, LETTER_ASPECT = 0.95, 0.15, 0.3
 """Ink apart from digits is a letter, too, if the row shows it as one with at least the first
@@ -245,7 +245,8 @@ def _tell_apart(
         and probabilities[POINT] < MAYBE_SIGN
         and _is_apart(mark, strip, own, -LETTER_OVERLAP if may_touch else TOUCHING)
     )
-    return "letter" if is_letter and not _is_within(mark, strip, own) else "ink"
+    is_high = letter >= CLEAR_LETTER and is_no_digit and height >= HIGHER * strip.digit_height
+    return "letter" if is_letter and (is_high or not _is_within(mark, strip, own)) else "ink"
 
 
 def _is_between(x: float, strip: Strip, own: Sequence[RowDigit]) -> bool:

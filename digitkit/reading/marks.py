@@ -41,7 +41,13 @@ from digitkit.reading.shapes import (
 )
 from digitkit.reading.strip_ink import FAINT
 from digitkit.reading.strips import BAND, STROKE, PlacedDigit, Strip
-from digitkit.reading.touching import find_colons, find_pale_points, find_points
+from digitkit.reading.touching import (
+    FAINT_POINT,
+    SEEN,
+    find_colons,
+    find_pale_points,
+    find_points,
+)
 
 SWALLOWED = 0.7
 """A stroke next to a digit that is at least this high is a digit of its own, in heights."""
@@ -74,12 +80,6 @@ cuts; what it is cannot be told, unless it is a dash."""
 SHARP, SHADOW = 0.6, 1.1
 """Ink whose edges are less steep than this fraction of those of its row's digits, and that is wider
 than this, in heights, is a shadow or a reflection; what is narrower may be a smudged digit."""
-
-FAINT_POINT = 0.3
-"""Minimum strength of a point that the row shows, as a fraction of that of the digits' strokes."""
-
-SEEN = 0.9
-"""Minimum probability at which the row shows a point, 0–1."""
 
 TUCKED = 0.25
 """Minimum probability at which the row shows a point that is above or below a part of a digit, as

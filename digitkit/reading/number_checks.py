@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -57,6 +58,11 @@ SLASH_GAP, MIN_SLASH_GAP, SLASH_SPACE = 0.3, 0.1, 2.0
 """The gaps on both sides of such a slash are this wide on average, and each as wide as the second
 value, in heights, or wider; and on average so many times as wide as all others of the number."""
 
+USUAL_SEPARATORS, USUAL_SHARE, THOUSANDS = 3, 0.75, 3
+"""A page's usual decimal separator is in at least so many of its numbers, and in this fraction of
+those with as many digits behind one; what has the third number of digits behind may be thousands.
+"""
+
 ALIKE = 1.6
 """Maximum ratio between the heights of two digits of one number."""
 
@@ -80,6 +86,7 @@ def flag_numbers(
     rows = group_by_row(accepted)
     torn = _find_torn(accepted) if len(rows) > 1 else set()
     split = _find_split(numbers, marks) if may_be_several else set()
+    separators = Counter(map(_separator_of, numbers))
     flagged = []
     for number in numbers:
         reasons = []
@@ -89,6 +96,8 @@ def flag_numbers(
             reasons.append(f"digit {len(number.digits)} hangs below the line: it may be a g")
         if split.intersection(number.digits):
             reasons.append("only a line, which may be a crease, is between it and digits beside it")
+        if _is_rare(_separator_of(number), separators):
+            reasons.append("most numbers of the page have the other decimal separator")
         if may_be_several:
             reasons += [f"digit {place} may be a slash" for place in _find_slashes(number, marks)]
             reasons += [
@@ -100,6 +109,30 @@ def flag_numbers(
         complete = number.complete and not reasons
         flagged.append(replace(number, complete=complete, reasons=(*number.reasons, *reasons)))
     return flagged
+
+
+def _separator_of(number: Number) -> tuple[str, int]:
+    """The only separator of a number, and how many digits are behind it; empty without one."""
+    signs = [(place, sign) for place, sign in number.signs if sign != "-"]
+    if len(signs) != 1:
+        return "", 0
+    place, sign = signs[0]
+    return sign, len(number.digits) - place
+
+
+def _is_rare(separator: tuple[str, int], counts: Mapping[tuple[str, int], int]) -> bool:
+    """Whether most numbers of a page with as many decimals have the other separator.
+
+    One hand writes points or commas, and a short comma looks like a point.
+
+    Args:
+        separator: as `_separator_of` returns it.
+        counts: of a page, how many numbers have each.
+    """
+    sign, decimals = separator
+    others = counts.get(("," if sign == "." else ".", decimals), 0)
+    is_usual = others >= max(USUAL_SEPARATORS, USUAL_SHARE * (others + counts[separator]))
+    return bool(sign) and decimals != THOUSANDS and is_usual
 
 
 def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:

@@ -33,7 +33,6 @@ from digitkit.reading.number_confidence import (
 )
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
-from digitkit.reading.separators import unify_separators
 from digitkit.reading.spacing import choose_gap, has_columns, number_columns
 
 LIKELY = 0.5
@@ -58,7 +57,7 @@ is this far above that of the digit before them and the gap is this wide, in hei
 digit before them; not of a number with more digits than this, whose row may be bent."""
 
 THOUSAND = 3
-"""Digits between commas, where a number has several."""
+"""Digits between commas that separate thousands."""
 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
@@ -88,7 +87,6 @@ def find_numbers(
     candidates = find_candidates(digits, marks, gap=gap, may_be_mixed=gap is None)
     heights = accepted_heights(digits)
     numbers = [number for number in candidates if is_reported(number, heights)]
-    numbers = unify_separators(numbers)
     numbers = flag_numbers(numbers, digits, marks, may_be_several=gap is None)
     return finish_numbers(numbers, gap=gap)
 
@@ -232,10 +230,13 @@ def _to_number(group: Group, height: float) -> Number:
 
 
 def _is_list(signs: Sequence[tuple[int, str]], count: int) -> bool:
-    """Whether the commas of a number of `count` digits are rather those of a list, or of a comb."""
+    """Whether a number of `count` digits has several commas that do not separate thousands.
+
+    They are those of a list, or the ticks of a comb.
+    """
     commas = [place for place, sign in signs if sign == ","]
     thousands = [end - start == THOUSAND for start, end in pairwise([*commas, count])]
-    return len(commas) > 1 and not all(thousands)
+    return len(commas) > 1 and not (commas[0] <= THOUSAND and all(thousands))
 
 
 def _find_exponent(boxes: Sequence[Box]) -> int | None:

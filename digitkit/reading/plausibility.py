@@ -244,10 +244,19 @@ def _find_own_forms(
 
 def _has_neighbours(digit: Digit, row: Sequence[Digit]) -> tuple[bool, bool]:
     """Whether there is another digit close on the left, and on the right."""
-    box, near = digit.row_box, LETTER_GAP * digit.row_box[3]
+    left, right = gaps_beside(digit, row)
+    return left <= LETTER_GAP, right <= LETTER_GAP
+
+
+def gaps_beside(digit: Digit, row: Sequence[Digit]) -> tuple[float, float]:
+    """The gaps to the nearest digits of a row on the left and on the right, in the digit's height.
+
+    A gap is infinite where there is none.
+    """
+    box = digit.row_box
     left = (each.row_box for each in row if each.row_box[0] < box[0])
     right = (each.row_box for each in row if each.row_box[0] > box[0])
-    return gap_beside(box, left) <= near, gap_beside(box, right) <= near
+    return gap_beside(box, left) / box[3], gap_beside(box, right) / box[3]
 
 
 def doubt_pale(digits: Sequence[Digit], image: GreyImage) -> tuple[Digit, ...]:

@@ -8,18 +8,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from digitkit.arrays import U8
-from digitkit.boxes import gap_beside
 from digitkit.reading.detections import INK_LEVEL
 from digitkit.reading.line_reader import SIGN
 from digitkit.reading.lines import Line
-from digitkit.reading.plausibility import DOUBT
+from digitkit.reading.plausibility import DOUBT, gaps_beside
 from digitkit.reading.results import Digit, group_by_row
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.words import lower_confidence
 
-LEANS, LEANS_MORE = 15.0, 12.0
-"""A slash leans to the right by at least the first angle, degrees, and by the second more than most
-other 1s of the page."""
+LEANS, LEANS_MORE = 15.0, 8.0
+"""A slash leans to the right by at least the first angle, degrees, and by the second more than
+nearly all other 1s of the page."""
+
+NEARLY_ALL = 0.98
+"""Fraction of the other 1s that lean less than a slash."""
+
+MAX_LEAN = 60.0
+"""What leans more is no stroke, but a digit and a dash before it; degrees."""
 
 MIN_OTHERS = 2
 """Minimum number of 1s that are neither between digits nor alone in their row; with fewer, there is
@@ -53,19 +58,22 @@ def doubt_slashes(
         if not digit.accepted or digit.digit != 1:
             continue
         leans[digit] = measure_lean(member.detection.ink)
-        left, right = _gaps_beside(digit, rows[digit.row])
+        if leans[digit] > MAX_LEAN:
+            continue
+        left, right = gaps_beside(digit, rows[digit.row])
         if max(left, right) <= NEAR:
             slashes.add(digit)
         elif min(left, right) >= TICK_GAP:
             ticks.add(digit)
-    others = [lean for digit, lean in leans.items() if digit not in slashes | ticks]
+    own = slashes | ticks
+    others = [lean for digit, lean in leans.items() if digit not in own]
     if len(others) < MIN_OTHERS:
         return tuple(digits)
-    usual = float(np.median(others))
+    usual, most = (float(each) for each in np.quantile(others, [0.5, NEARLY_ALL]))
     doubtful = {
         digit
         for digit in slashes
-        if leans[digit] >= max(LEANS, LEANS_MORE + usual)
+        if leans[digit] >= max(LEANS, LEANS_MORE + most)
         and _maybe_sign(digit, lines.get(digit.row))
     }
     least = max(TICK_LEANS, TICK_LEANS_MORE + usual)
@@ -85,14 +93,6 @@ def measure_lean(ink: U8) -> float:
     _, axes = np.linalg.eigh(np.cov(rows, columns, bias=True))
     down, right = axes[:, 1]
     return math.degrees(math.atan2(-right * math.copysign(1.0, down), abs(down)))
-
-
-def _gaps_beside(digit: Digit, row: Sequence[Digit]) -> tuple[float, float]:
-    """The gaps to the digits on the left and on the right in a row, in the digit's height."""
-    box = digit.row_box
-    left = gap_beside(box, (each.row_box for each in row if each.row_box[0] < box[0]))
-    right = gap_beside(box, (each.row_box for each in row if each.row_box[0] > box[0]))
-    return left / box[3], right / box[3]
 
 
 def _maybe_sign(digit: Digit, line: Line | None) -> bool:

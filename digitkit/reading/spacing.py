@@ -27,6 +27,10 @@ MIN_GAP = 0.55
 MAX_GAP = 2.2
 """Digits that are further apart are never of one number."""
 
+CLEAR_GAP, GULF = 0.45, 1.75
+"""Two gaps or more of at least the first width are between numbers where at least `FEW` are
+smaller, and the next smaller one by the second factor."""
+
 FEW = 5
 """With fewer gaps, a row says little: the gaps of the page count for it, too."""
 
@@ -69,7 +73,8 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
         return _with_alike(_in_order(row), min(limit, COLUMN_GAP))
     for place, (lower, upper) in enumerate(pairwise(ordered)):
         # A single smaller gap proves nothing where others are usual.
-        if upper >= max(MIN_GAP, LEAP * (lower if place else usual)):
+        is_gulf = FEW <= place + 1 < len(gaps) - 1 and upper >= max(CLEAR_GAP, GULF * lower)
+        if is_gulf or upper >= max(MIN_GAP, LEAP * (lower if place else usual)):
             limit = min(limit, upper)
     return _with_alike(ordered, limit)
 

@@ -1,4 +1,4 @@
-"""Points, commas and colons that touch a digit, which took their ink with it; and pale points.
+"""Points, commas and colons that touch a digit, which took their ink with it, or that are pale.
 
 Their pixels alone do not tell them from a part of the digit, or from paper. So they are looked for
 only where the line reader sees them.
@@ -27,9 +27,12 @@ FAINT_COLON, MAYBE_COLON, MIN_COLON = 0.1, 0.5, 0.8
 """Minimum probabilities at which the row shows a sign or a point at two dots, 0–1: that they may be
 a colon where the row shows none clearly, that they may be one elsewhere, and that they are one."""
 
-CLEAR_POINT, PALE_POINT = 0.9, 0.2
-"""A pale point is seen where the row shows one with at least the first probability, 0–1, if its ink
-is at least the second fraction as strong as that of the digits."""
+SEEN = 0.9
+"""Minimum probability at which the row shows a point that is pale, or a little high, 0–1."""
+
+FAINT_POINT, PALE_COLON = 0.3, 0.2
+"""Minimum strength of a point, and of the dots of a colon, that the row shows, as a fraction of
+that of the digits' strokes."""
 
 POINT_OR_COLON = 0.05
 """Minimum probability of a sign at which two dots that are rather a point may be a colon, 0–1."""
@@ -84,11 +87,11 @@ def find_pale_points(line: Line, marks: Sequence[Mark]) -> list[Mark]:
     """
     strip, top = line.strip, _top_of_points(line)
     found = []
-    for x in _find_unknown(line, CLEAR_POINT, marks):
+    for x in _find_unknown(line, SEEN, marks):
         near = np.abs(np.arange(strip.shape[1]) - x) <= ASIDE * strip.unit
         low = np.where(near, line.ink.strength[top:], 0)
         strongest = int(low.max(initial=0))
-        if strongest < PALE_POINT * 255:
+        if strongest < FAINT_POINT * 255:
             continue
         row, column = divmod(int(low.argmax()), strip.shape[1])
         mask = np.asarray(line.ink.strength > strongest / 2, np.uint8)
@@ -134,11 +137,11 @@ def _point_or_comma(shape: Shape) -> MarkKind:
 def find_colons(line: Line, marks: Sequence[Mark] = ()) -> list[Mark]:
     """The dots of colons as signs, whether they touch digits or not; as ink if they may be others.
 
-    Where the row shows a sign, a column has two dots and nothing else.
+    Where the row shows a sign, a column has two dots and nothing else; pale ones where it is clear.
 
     Args:
         line: the row.
-        marks: what is known already in it; a dash is not the dot of a colon.
+        marks: what is known already in it; a dash is not the pale dot of a colon.
     """
     strip, found = line.strip, list[Mark]()
     dashes = [strip.x_of(mark.box) for mark in marks if mark.kind == "dash"]
@@ -150,17 +153,16 @@ def find_colons(line: Line, marks: Sequence[Mark] = ()) -> list[Mark]:
         if np.abs(clear - peak.x).min(initial=np.inf) > SAME * strip.unit
     ]
     for peak in peaks:
-        if any(abs(x - peak.x) <= SAME * strip.unit for x in dashes):
-            continue
         sign, point = peak.probabilities[[SIGN, POINT]].tolist()
         is_sign, is_clear = sign > point, sign + point >= MIN_COLON
         # Beside a point, the stroke of a digit may look like the upper dot.
         asides = _asides(line) if is_sign else [0] if sign >= POINT_OR_COLON else []
         columns = [round(peak.x) + aside for aside in asides]
         dots = _find_dots_at(line, line.ink.mask, columns)
-        if is_clear and not dots:
+        is_dash = any(abs(x - peak.x) <= SAME * strip.unit for x in dashes)
+        if columns and is_clear and not (dots or is_dash):
             dots = _find_dots_at(line, _pale_ink(line), columns)
-        is_colon = is_clear and (is_sign or _are_separate(line, _pale_ink(line), dots))
+        is_colon = is_clear and (is_sign or (dots and _are_separate(line, _pale_ink(line), dots)))
         found += [strip.to_mark("sign" if is_colon else "ink", dot) for dot in dots]
     return found
 
@@ -178,7 +180,7 @@ def _asides(line: Line) -> list[int]:
 
 def _pale_ink(line: Line) -> U8:
     """A mask of a row's ink that has pale dots, too, but also the soft edges of its strokes."""
-    return np.asarray(line.ink.strength >= PALE_POINT * 255, np.uint8)
+    return np.asarray(line.ink.strength >= PALE_COLON * 255, np.uint8)
 
 
 def _find_dots(line: Line, mask: U8, x: int) -> tuple[Shape, ...]:

@@ -390,6 +390,20 @@ def test_gaps_that_are_alike_separate_alike(row, limit, table):
 
 
 @pytest.mark.parametrize(
+    ("row", "are_clear"),
+    [
+        ([0.1, 0.2, 0.15, 0.2, 0.47, 0.12, 0.2, 0.5], True),
+        ([0.1, 0.2, 0.15, 0.2, 0.12, 0.47], False),  # one may be that of a broad digit
+        ([0.1, 0.2, 0.47, 0.2, 0.5], False),  # too few
+        ([0.1, 0.2, 0.15, 0.2, 0.4, 0.12, 0.42], False),  # too narrow
+        ([0.1, 0.26, 0.3, 0.2, 0.47, 0.12, 0.2, 0.5], False),  # not clear
+    ],
+)
+def test_clear_gaps_separate_though_they_are_narrow(row, are_clear):
+    assert (choose_gap(row, row, table=False) <= 0.5) == are_clear
+
+
+@pytest.mark.parametrize(
     ("text", "gap", "within", "is_complete"),
     [
         ("1234", 0.45, 0.1, False),

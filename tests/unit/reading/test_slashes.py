@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.readings import make_digit
+from support.rows import write_row
 
 from digitkit.images.cv import cv2
 from digitkit.reading.detections import Detection
@@ -58,7 +59,9 @@ def test_what_has_no_ink_does_not_lean():
         (25, 0.05, OTHERS, True),  # the row shows no sign
         (8, 0.2, OTHERS, True),  # it does not lean
         (25, 0.2, [member(1, 0, 20, row=1), member(1, 80, 22, row=1)], True),  # as all others do
-        (25, 0.2, OTHERS[:1], True),  # there is too little to compare with
+        (25, 0.2, OTHERS[1:], True),  # there is too little to compare with
+        (12, 0.2, OTHERS, True),
+        (75, 0.2, OTHERS, True),  # a digit and a dash
     ],
 )
 def test_a_1_that_leans_more_than_others_may_be_a_slash(degrees, sign, others, is_one):
@@ -66,10 +69,16 @@ def test_a_1_that_leans_more_than_others_may_be_a_slash(degrees, sign, others, i
     assert accepted(members, sign) == [True, is_one, True] + [True] * len(others)
 
 
+def test_a_slash_has_digits_close_on_both_sides():
+    members = [member(5, 0), member(1, 40, 25), member(8, 120), *OTHERS]
+    assert accepted(members) == [True] * len(members)
+
+
 @pytest.mark.parametrize(
     ("degrees", "x", "others", "is_one"),
     [
         (45, 300, OTHERS, False),
+        (75, 300, OTHERS, True),
         (30, 300, OTHERS, True),
         (45, 80, OTHERS, True),  # it ends a number
         (45, 300, [member(1, 0, 32, row=1), member(1, 80, 38, row=1)], True),
@@ -79,6 +88,31 @@ def test_a_1_that_leans_more_than_others_may_be_a_slash(degrees, sign, others, i
 def test_a_1_alone_that_leans_far_more_than_others_is_a_tick(degrees, x, others, is_one):
     members = [member(5, 0), member(8, 40), member(1, x, degrees), *others]
     assert accepted(members, 0.0) == [True, True, is_one] + [True] * len(others)
+
+
+@pytest.mark.parametrize("shown", [0.2, 0.02])
+def test_a_slash_of_a_page_is_in_doubt(reader, one_of_each, change_row, shown):
+    """It stands where the row shows a 1 and, with a probability, a sign."""
+    page = np.full((460, 300), 235, np.uint8)
+    for row, text in enumerate(("31", "41", "28 5")):
+        page[140 * row : 140 * row + 160, :] = np.minimum(
+            page[140 * row : 140 * row + 160, :],
+            np.pad(write_row(text, one_of_each, (30, 76, 108, 140)), ((0, 0), (0, 300)),
+                   constant_values=235)[:, :300],
+        )  # fmt: skip
+    cv2.line(page, (128, 384), (157, 336), 40, 5, cv2.LINE_AA)
+
+    def change(probabilities: np.ndarray) -> None:
+        after, before = (np.flatnonzero(probabilities[digit] > 0.5) for digit in (8, 5))
+        if len(after):
+            middle = (after.max() + before.min()) // 2
+            stroke = slice(middle - 2, middle + 3)
+            probabilities[:, stroke] = 0
+            probabilities[1, stroke], probabilities[SIGN, stroke] = 1 - shown, shown
+
+    change_row(change)
+    last = reader.read(page).numbers[-1]
+    assert (last.guess, last.complete) == ("2815", shown < 0.1)
 
 
 def test_without_1s_all_digits_stay():
