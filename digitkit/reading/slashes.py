@@ -57,9 +57,10 @@ def doubt_slashes(
     for digit, member in zip(digits, members, strict=True):
         if not digit.accepted or digit.digit != 1:
             continue
-        leans[digit] = measure_lean(member.detection.ink)
-        if leans[digit] > MAX_LEAN:
+        lean = measure_lean(member.detection.ink)
+        if lean > MAX_LEAN:
             continue
+        leans[digit] = lean
         left, right = gaps_beside(digit, rows[digit.row])
         if max(left, right) <= NEAR:
             slashes.add(digit)
