@@ -213,7 +213,8 @@ def _tell_apart(
     most_digit = line.max_digit_probability(mark.box, width)
     is_no_digit = most_digit <= NO_DIGIT
     is_low = height < min(MIN_DIGIT_HEIGHT * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
-    if is_no_digit and probabilities[SIGN] >= SURE_SIGN and is_low:
+    is_clear = is_no_digit and bool(probabilities[SIGN] >= SURE_SIGN)
+    if is_clear and is_low:
         return "sign"  # also if it touches a digit
     if (
         mark.kind == "sign"
@@ -222,7 +223,6 @@ def _tell_apart(
     ):
         return "sign"  # in narrow writing the row shows the neighbouring digits here, too
     may_be_sign = mark.kind == "sign" or probabilities[SIGN] >= MIN_SIGN
-    is_clear = is_no_digit and probabilities[SIGN] >= SURE_SIGN
     looks_like_sign = _looks_like_sign(mark, strip, own, is_clear=is_clear)
     if may_be_sign and looks_like_sign and not _may_be_digit(line, mark, x):
         return "sign"
@@ -230,10 +230,9 @@ def _tell_apart(
     is_shown = (
         letter >= SHOWN_LETTER and most_digit <= LETTER_DIGIT and width >= LETTER_ASPECT * height
     )
-    least_height = CLEAR_LETTER_SIDE if is_no_digit else MIN_DIGIT_HEIGHT
-    if letter < CLEAR_LETTER:
-        least_height = HIGHER
-    may_touch = is_shown and _is_separate(mark, line, own, least_height)
+    is_clear_letter = letter >= CLEAR_LETTER
+    lowest = CLEAR_LETTER_SIDE if is_no_digit else MIN_DIGIT_HEIGHT
+    may_touch = is_shown and _is_separate(mark, line, own, lowest if is_clear_letter else HIGHER)
     is_long = (
         is_low
         and width >= LONG_SIGN * strip.digit_height
@@ -245,7 +244,7 @@ def _tell_apart(
         and probabilities[POINT] < MAYBE_SIGN
         and _is_apart(mark, strip, own, -LETTER_OVERLAP if may_touch else TOUCHING)
     )
-    is_high = letter >= CLEAR_LETTER and is_no_digit and height >= HIGHER * strip.digit_height
+    is_high = is_clear_letter and is_no_digit and height >= HIGHER * strip.digit_height
     return "letter" if is_letter and (is_high or not _is_within(mark, strip, own)) else "ink"
 
 
