@@ -58,10 +58,12 @@ SLASH_GAP, MIN_SLASH_GAP, SLASH_SPACE = 0.3, 0.1, 2.0
 """The gaps on both sides of such a slash are this wide on average, and each as wide as the second
 value, in heights, or wider; and on average so many times as wide as all others of the number."""
 
-USUAL_SEPARATORS, USUAL_SHARE, THOUSANDS = 3, 0.75, 3
-"""A page's usual decimal separator is in at least so many of its numbers, and in this fraction of
-those with as many digits behind one; what has the third number of digits behind may be thousands.
-"""
+USUAL_SEPARATORS, USUAL_SHARE = 3, 0.75
+"""Minimum number of numbers with the usual decimal separator of a page, and minimum fraction that
+they are of all numbers with the same count of decimals."""
+
+THOUSANDS = 3
+"""Number of digits after a separator of thousands."""
 
 ALIKE = 1.6
 """Maximum ratio between the heights of two digits of one number."""
@@ -112,7 +114,7 @@ def flag_numbers(
 
 
 def _separator_of(number: Number) -> tuple[str, int]:
-    """The only separator of a number, and how many digits are behind it; empty without one."""
+    """The separator of a number that has exactly one, and the count of digits after it."""
     signs = [(place, sign) for place, sign in number.signs if sign != "-"]
     if len(signs) != 1:
         return "", 0
@@ -121,9 +123,9 @@ def _separator_of(number: Number) -> tuple[str, int]:
 
 
 def _is_rare(separator: tuple[str, int], counts: Mapping[tuple[str, int], int]) -> bool:
-    """Whether most numbers of a page with as many decimals have the other separator.
+    """Whether most numbers of the page with the same count of decimals have the other separator.
 
-    One hand writes points or commas, and a short comma looks like a point.
+    Most writers use either points or commas, and a short comma looks like a point.
 
     Args:
         separator: as `_separator_of` returns it.

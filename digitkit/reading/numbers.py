@@ -24,7 +24,7 @@ from digitkit.reading.grouping import (
     split_mixed_numbers,
 )
 from digitkit.reading.line_reader import SPOILED_DOUBT
-from digitkit.reading.number_checks import flag_numbers
+from digitkit.reading.number_checks import THOUSANDS, flag_numbers
 from digitkit.reading.number_confidence import (
     MIN_COMPLETE,
     describe_doubt,
@@ -55,9 +55,6 @@ STEP, APART, MAX_MIXED = 0.3, 0.3, 4
 """The last digit or two may be the numerator of a fraction, whatever their height, if their middle
 is this far above that of the digit before them and the gap is this wide, in heights of the highest
 digit before them; not of a number with more digits than this, whose row may be bent."""
-
-THOUSAND = 3
-"""Digits between commas that separate thousands."""
 
 MIN_LIMIT = 1e-3
 """Gaps are not measured in a smaller least gap than this, such as 0."""
@@ -232,11 +229,11 @@ def _to_number(group: Group, height: float) -> Number:
 def _is_list(signs: Sequence[tuple[int, str]], count: int) -> bool:
     """Whether a number of `count` digits has several commas that do not separate thousands.
 
-    They are those of a list, or the ticks of a comb.
+    They may be the commas of a list, or the ticks of a comb field.
     """
     commas = [place for place, sign in signs if sign == ","]
-    thousands = [end - start == THOUSAND for start, end in pairwise([*commas, count])]
-    return len(commas) > 1 and not (commas[0] <= THOUSAND and all(thousands))
+    thousands = [end - start == THOUSANDS for start, end in pairwise([*commas, count])]
+    return len(commas) > 1 and not (commas[0] <= THOUSANDS and all(thousands))
 
 
 def _find_exponent(boxes: Sequence[Box]) -> int | None:
