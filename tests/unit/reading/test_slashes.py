@@ -93,14 +93,9 @@ def test_a_1_alone_that_leans_far_more_than_others_is_a_tick(degrees, x, others,
 @pytest.mark.parametrize("shown", [0.2, 0.02])
 def test_a_slash_of_a_page_is_in_doubt(reader, one_of_each, change_row, shown):
     """It stands where the row shows a 1 and, with a probability, a sign."""
-    page = np.full((460, 300), 235, np.uint8)
-    for row, text in enumerate(("31", "41", "28 5")):
-        page[140 * row : 140 * row + 160, :] = np.minimum(
-            page[140 * row : 140 * row + 160, :],
-            np.pad(write_row(text, one_of_each, (30, 76, 108, 140)), ((0, 0), (0, 300)),
-                   constant_values=235)[:, :300],
-        )  # fmt: skip
-    cv2.line(page, (128, 384), (157, 336), 40, 5, cv2.LINE_AA)
+    rows = [write_row(text, one_of_each, (30, 76, 108, 140)) for text in ("31  ", "41  ", "28 5")]
+    page = np.vstack(rows)
+    cv2.line(page, (128, 424), (157, 376), 40, 5, cv2.LINE_AA)
 
     def change(probabilities: np.ndarray) -> None:
         after, before = (np.flatnonzero(probabilities[digit] > 0.5) for digit in (8, 5))
