@@ -1,4 +1,4 @@
-"""Slashes and ticks that were read as 1s: they lean more than the 1s of the same hand."""
+"""Slashes and ticks that were read as 1s: they lean more than the other 1s of the page."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from digitkit.reading.rows import RowDigit
 from digitkit.reading.words import lower_confidence
 
 LEANS, LEANS_MORE = 15.0, 8.0
-"""A slash leans to the right by at least the first angle, degrees, and by the second more than
-nearly all other 1s of the page."""
+"""Minimum lean of a slash to the right, and minimum difference between it and the `MOST` quantile
+of the leans of the other 1s of the page; both in degrees."""
 
-NEARLY_ALL = 0.98
-"""Fraction of the other 1s that lean less than a slash."""
+MOST = 0.98
+"""The quantile of the leans of the other 1s that a slash is compared with, 0–1."""
 
 MAX_LEAN = 60.0
-"""What leans more is no stroke, but a digit and a dash before it; degrees."""
+"""Maximum lean of a single stroke, degrees. A detection that leans more contains a dash as well."""
 
 MIN_OTHERS = 2
-"""Minimum number of 1s that are neither between digits nor alone in their row; with fewer, there is
-nothing to compare with."""
+"""Minimum number of other 1s, which are neither between digits nor alone in their row. With fewer,
+nothing is doubted."""
 
-MAYBE_SIGN = 0.1
-"""Minimum probability at which the row shows a sign at a slash, 0–1."""
+FAINT_SIGN = 0.1
+"""Minimum probability of a sign in the row at a slash, 0–1."""
 
 NEAR = 0.6
-"""A slash has digits on both sides that are at most so far, in its height."""
+"""Maximum gap between a slash and the digit on each side, in heights of the slash."""
 
 TICK_LEANS, TICK_LEANS_MORE, TICK_GAP = 35.0, 15.0, 1.0
-"""A tick leans by at least the first angle, degrees, by the second more than most other 1s, and has
-no digit within the third distance, in its height."""
+"""Minimum lean of a tick, and minimum difference between it and the median lean of the other 1s, in
+degrees; minimum gap between a tick and the nearest digits, in heights of the tick."""
 
 
 def doubt_slashes(
     digits: Sequence[Digit], members: Sequence[RowDigit], lines: Mapping[int, Line]
 ) -> tuple[Digit, ...]:
-    """The digits; 1s that may be slashes between numbers, or ticks, are not accepted.
+    """The digits, where a 1 that may be a slash between two numbers, or a tick, is not accepted.
 
     Args:
         digits: of an image.
@@ -66,11 +66,11 @@ def doubt_slashes(
             slashes.add(digit)
         elif min(left, right) >= TICK_GAP:
             ticks.add(digit)
-    own = slashes | ticks
-    others = [lean for digit, lean in leans.items() if digit not in own]
+    candidates = slashes | ticks
+    others = [lean for digit, lean in leans.items() if digit not in candidates]
     if len(others) < MIN_OTHERS:
         return tuple(digits)
-    usual, most = (float(each) for each in np.quantile(others, [0.5, NEARLY_ALL]))
+    usual, most = (float(each) for each in np.quantile(others, [0.5, MOST]))
     doubtful = {
         digit
         for digit in slashes
@@ -99,4 +99,4 @@ def measure_lean(ink: U8) -> float:
 def _maybe_sign(digit: Digit, line: Line | None) -> bool:
     """Whether the row shows a sign where a digit is."""
     shown = line.max_probabilities_near(digit.box) if line else None
-    return shown is not None and bool(shown[SIGN] >= MAYBE_SIGN)
+    return shown is not None and bool(shown[SIGN] >= FAINT_SIGN)

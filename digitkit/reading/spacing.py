@@ -28,8 +28,8 @@ MAX_GAP = 2.2
 """Digits that are further apart are never of one number."""
 
 CLEAR_GAP, GULF = 0.45, 1.75
-"""Two gaps or more of at least the first width are between numbers where at least `FEW` are
-smaller, and the next smaller one by the second factor."""
+"""Minimum width of narrow gaps between numbers, in heights, and minimum ratio between them and the
+next smaller gap. A row needs two such gaps and at least `FEW` smaller ones."""
 
 FEW = 5
 """With fewer gaps, a row says little: the gaps of the page count for it, too."""

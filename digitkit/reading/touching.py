@@ -79,11 +79,11 @@ def find_points(line: Line, taken: U8, marks: Sequence[Mark]) -> list[Mark]:
 
 
 def find_pale_points(line: Line, marks: Sequence[Mark]) -> list[Mark]:
-    """The points that are too pale or too small to be in the mask of the row's ink.
+    """The points that are too pale or too small for the mask of the row's ink.
 
     Args:
         line: the row.
-        marks: what is known already in it.
+        marks: those of the row that were found before.
     """
     strip, top = line.strip, _top_of_points(line)
     found = []
@@ -104,7 +104,7 @@ def find_pale_points(line: Line, marks: Sequence[Mark]) -> list[Mark]:
 
 
 def _piece_at(line: Line, mask: U8, x: int, y: int) -> Shape:
-    """The piece of ink of a mask that a pixel of a strip is in, as far as a comma may reach."""
+    """The connected piece of a mask at a pixel of the strip, up to `COMMA_WIDTH` to either side."""
     reach = round(COMMA_WIDTH * line.strip.unit)
     left = max(0, x - reach)
     labels, stats = connected_components(mask[:, left : x + reach + 1])
@@ -113,7 +113,7 @@ def _piece_at(line: Line, mask: U8, x: int, y: int) -> Shape:
 
 
 def _find_unknown(line: Line, least: float, marks: Sequence[Mark]) -> list[float]:
-    """Where the row shows points with a probability, and no mark is near; pixels of the strip."""
+    """The x coordinates in the strip of points of at least this probability without a mark near."""
     strip = line.strip
     known = [strip.x_of(mark.box) for mark in marks if mark.kind not in ("line", "side")]
     return [
@@ -124,12 +124,13 @@ def _find_unknown(line: Line, least: float, marks: Sequence[Mark]) -> list[float
 
 
 def _top_of_points(line: Line) -> int:
-    """The y coordinate in the strip below which all ink of a point that may touch a digit is."""
+    """The y coordinate in the strip that the ink of a point does not extend above."""
     strip = line.strip
     return round((MIN_POINT_TOP - strip.top / strip.digit_height) * strip.unit)
 
 
 def _point_or_comma(shape: Shape) -> MarkKind:
+    """A comma is longer than wide, or extends below the line."""
     is_long = shape.height > shape.width + LONGER
     return "comma" if is_long or shape.top + shape.height > BELOW_LINE else "point"
 
@@ -137,11 +138,12 @@ def _point_or_comma(shape: Shape) -> MarkKind:
 def find_colons(line: Line, marks: Sequence[Mark] = ()) -> list[Mark]:
     """The dots of colons as signs, whether they touch digits or not; as ink if they may be others.
 
-    Where the row shows a sign, a column has two dots and nothing else; pale ones where it is clear.
+    Where the row shows a sign, a column has two dots and nothing else. Pale dots only count where
+    the sign is clear.
 
     Args:
         line: the row.
-        marks: what is known already in it; a dash is not the pale dot of a colon.
+        marks: those of the row that were found before; pale dots are not searched for at a dash.
     """
     strip, found = line.strip, list[Mark]()
     dashes = [strip.x_of(mark.box) for mark in marks if mark.kind == "dash"]
@@ -173,13 +175,13 @@ def _find_dots_at(line: Line, mask: U8, columns: Sequence[int]) -> tuple[Shape, 
 
 
 def _asides(line: Line) -> list[int]:
-    """How far beside a place of the strip a dot is looked for, the nearest first; pixels."""
+    """The horizontal offsets at which a dot is searched for, nearest first, pixels of the strip."""
     reach = max(1, round(ASIDE * line.strip.unit))
     return sorted(range(-reach, reach + 1), key=abs)
 
 
 def _pale_ink(line: Line) -> U8:
-    """A mask of a row's ink that has pale dots, too, but also the soft edges of its strokes."""
+    """A mask of a row's ink with a lower threshold: pale dots, and the soft edges of strokes."""
     return np.asarray(line.ink.strength >= PALE_COLON * 255, np.uint8)
 
 
@@ -200,7 +202,7 @@ def _find_dots(line: Line, mask: U8, x: int) -> tuple[Shape, ...]:
 
 
 def _are_separate(line: Line, mask: U8, dots: Sequence[Shape]) -> bool:
-    """Whether dots are pieces of a mask's ink of their own, and no parts of strokes."""
+    """Whether each dot is a connected piece of its own in a mask, not a part of a stroke."""
     places = [line.strip.place_of(dot) for dot in dots]
     return all(
         _piece_at(line, mask, x + dot.ink.shape[1] // 2, y + dot.ink.shape[0] // 2).is_round
