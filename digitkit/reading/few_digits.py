@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.reading.combining import DIGITS
 from digitkit.reading.crops import sharp_halvings
+from digitkit.reading.detections import ClassifiedDetection
 from digitkit.reading.results import Digit
 from digitkit.reading.rows import RowDigit
-from digitkit.reading.single import LoadGrey
+from digitkit.reading.single import MANY, LoadGrey
 
 FEW = 5
 """Maximum number of accepted digits of a page on which digits are looked at in grey."""
@@ -24,8 +26,41 @@ FEW = 5
 SHORT = 3
 """Maximum number of accepted digits of a row in which digits are looked at in grey."""
 
+SURE, CONFIRMED = 0.997, 0.97
+"""Minimum probability of a digit by both classifiers at which it is surely one if it is alone, 0–1;
+and the score of the detector that it gets."""
+
 ROOM = 1.6
 """Side of the square around a digit that is looked at in grey, in the longer side of the digit."""
+
+
+def confirm_lone_digit(
+    classified: Sequence[ClassifiedDetection], image: GreyImage, load_grey: LoadGrey
+) -> Sequence[ClassifiedDetection]:
+    """The detections of a page; a lone digit that both classifiers are sure of is surely detected.
+
+    The detector doubts strokes, and the context what is alone.
+
+    Args:
+        classified: all detections of the page; one may be the whole image.
+        image: the page.
+        load_grey: returns the grey classifier.
+
+    Raises:
+        ModelError: the grey classifier cannot be loaded.
+        ModelRunError: ONNX Runtime fails.
+    """
+    parts = [each for each in classified if not each.detection.whole_image]
+    sure = [each for each in parts if each.prediction.confidence >= SURE]
+    if len(sure) != 1 or len(parts) >= MANY or sure[0].detection.score >= CONFIRMED:
+        return classified
+    (lone,) = sure
+    member = RowDigit(lone.to_digit(score=1.0, accepted=True), lone.detection)
+    probabilities = load_grey().classify([cut_around(image, member)])[0]
+    if probabilities[lone.prediction.digit] < SURE:
+        return classified
+    confirmed = replace(lone, detection=replace(lone.detection, score=CONFIRMED))
+    return [confirmed if each is lone else each for each in parts]
 
 
 def read_few_in_grey(

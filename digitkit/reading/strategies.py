@@ -172,7 +172,7 @@ class PageStrategy:
         classify: Classify,
     ) -> PageContent:
         """What one image shows, which is as it is or was made upright."""
-        from digitkit.reading.few_digits import read_few_in_grey
+        from digitkit.reading.few_digits import confirm_lone_digit, read_few_in_grey
         from digitkit.reading.fusion import fuse_predictions
         from digitkit.reading.line_parts import drop_pieces_of_lines
         from digitkit.reading.lines import read_lines
@@ -195,6 +195,7 @@ class PageStrategy:
         assert self._networks is not None  # without them, digits are only detected
         line_reader, load_grey = self._networks
         classified = resolve_whole_image(classified, image, load_grey, min_confidence)
+        classified = confirm_lone_digit(classified, image, load_grey)
         members, evidence = find_members(classified, min_confidence, max(image.shape))
         order = list(dict.fromkeys(member.digit.row for member in members))
         lines = read_lines(image, members, line_reader)
