@@ -34,6 +34,10 @@ MIN_PAGE, DIRT = 10, 0.05
 """With fewer detections, or only such as are lower than this fraction of its longer side, it is
 worth while to ask whether an image is one digit: they may be parts of it, or dirt around it."""
 
+MAX_NOTE, MAY_BE_DIGIT = 5, 0.6
+"""Maximum number of accepted digits of a note that is read again by itself; and the confidence from
+which on a digit beside it is not erased, 0–1."""
+
 
 class Strategy(Protocol):
     """How an image becomes digits.
@@ -143,8 +147,31 @@ class PageStrategy:
     ) -> PageContent:
         """Rescore by context, drop clutter, and put into reading order.
 
-        Writing that is slanted is read as it is, and upright.
+        A note with few digits, not all of them clear, is read again without what is around it.
         """
+        from digitkit.reading.sheets import erase_surroundings, find_sheet_around
+        from digitkit.reading.slant import is_clear
+
+        content = self._read(classified, min_confidence, image, classify)
+        accepted = [digit for digit in content.digits if digit.accepted]
+        if len(accepted) > MAX_NOTE or is_clear(content):
+            return content
+        likely = [digit for digit in content.digits if digit.confidence >= MAY_BE_DIGIT]
+        sheet = find_sheet_around(image, [*accepted, *likely])
+        if sheet is None:
+            return content
+        alone = erase_surroundings(image, sheet)
+        again = self._read(classify(self.detect(alone)), min_confidence, alone, classify)
+        return again if sum(digit.accepted for digit in again.digits) >= len(accepted) else content
+
+    def _read(
+        self,
+        classified: Sequence[ClassifiedDetection],
+        min_confidence: float,
+        image: GreyImage,
+        classify: Classify,
+    ) -> PageContent:
+        """What one image shows; writing that is slanted is read as it is, and upright."""
         from digitkit.reading.slant import (
             choose_rows,
             deslant,
