@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from digitkit.arrays import U8
+from digitkit.reading.cells import MIN_FRAME_SIZE
 from digitkit.reading.lines import Line
 from digitkit.reading.parts import MIN_TICKS, is_one_per_box
 from digitkit.reading.results import Digit, Mark
@@ -16,8 +19,8 @@ MAX_TAIL_HEIGHT, TAIL_REACH = 0.6, 0.2
 """The end of a digit's stroke below a ruled line is at most so high, and so far from the digit, in
 heights."""
 
-MIN_FRAME_SIZE, MAX_SIDE_WIDTH = 0.9, 0.25
-"""Least size of a box around digits, and greatest width of one of its sides, in heights."""
+MAX_SIDE_WIDTH = 0.25
+"""Maximum width of one of the sides of a box around digits, in heights."""
 
 LEANING_SIDE = 0.12
 """Maximum difference between the width of a vertical side of a box and its pen, in heights."""
@@ -62,9 +65,15 @@ def split_lines(
     vertical = [shape for shape in vertical if shape not in sides]
     others = [shape for shape in others if shape not in sides]
     middles = [each.left + each.ink.shape[1] / 2 for each in placed if each.member.digit.accepted]
-    edges = [side.centre_x * strip.unit for side in sides]
-    if len(sides) < MIN_TICKS or not is_one_per_box(edges, middles):
+    cells = [
+        strip.shape_of(np.ones((h, w), np.uint8), x, y)
+        for strokes in line.ink.cells
+        for x, y, w, h in strokes
+    ]
+    edges = [side.centre_x * strip.unit for side in (*cells, *sides)]
+    if len(edges) < MIN_TICKS or not is_one_per_box(edges, middles):
         vertical, sides = vertical + sides, []  # of the cells of a table, or a bar
+    sides += cells
     return vertical, sides, others
 
 

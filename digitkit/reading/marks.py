@@ -39,8 +39,8 @@ from digitkit.reading.shapes import (
     classify,
     is_above,
 )
-from digitkit.reading.strip_ink import FAINT
-from digitkit.reading.strips import BAND, STROKE, PlacedDigit, Strip
+from digitkit.reading.strip_ink import FAINT, STROKE
+from digitkit.reading.strips import BAND, PlacedDigit, Strip
 from digitkit.reading.touching import (
     FAINT_POINT,
     SEEN,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -125,6 +125,8 @@ def place_parts(
         for item in items
         for box in (item.row_box,)
     ]
+    filled = {part.cell for part in parts if part.digit}
+    parts = [_doubt_sign(part, filled) for part in parts]
     parts.sort(key=lambda part: 2 * part.item.row_box[0] + part.item.row_box[2])
     return [_doubt_stroke(part, parts) for part in parts]
 
@@ -250,6 +252,15 @@ def rows_with_line(
         and abs(top + h / 2 - y) <= near * height
         and abs(left + w / 2 - x) <= SAME_LINE * height
     }
+
+
+def _doubt_sign(part: Part, filled: Container[int | None]) -> Part:
+    """A high sign in a box for one digit that has none is rather one that cannot be read."""
+    if part.kind != "sign" or not part.is_tall or not isinstance(part.item, Mark):
+        return part
+    if part.cell is None or part.cell in filled:
+        return part
+    return replace(part, item=replace(part.item, kind="ink"))
 
 
 def _doubt_stroke(part: Part, parts: Sequence[Part]) -> Part:

@@ -27,7 +27,8 @@ from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond, is_written
 from digitkit.reading.missed_digits import OVERLAP, to_detection
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import Shape
-from digitkit.reading.strips import STROKE, PlacedDigit, Strip
+from digitkit.reading.strip_ink import STROKE
+from digitkit.reading.strips import PlacedDigit, Strip
 
 NEAR_PEAK = 0.55
 """An accepted digit at which the row shows no middle may be a part of another one if their middles

@@ -12,8 +12,8 @@ from digitkit.boxes import gap_beside
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Mark
 from digitkit.reading.rows import HALF, RowDigit
-from digitkit.reading.strip_ink import Ink
-from digitkit.reading.strips import STROKE, PlacedDigit, Strip
+from digitkit.reading.strip_ink import STROKE, Ink
+from digitkit.reading.strips import PlacedDigit, Strip
 
 LEVEL, AROUND = 0.25, 0.45
 """A strike is mostly not further above or below the middle of the digits than the first, in

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F32, I32, U8
+from digitkit.arrays import F32, I32, U8, Box
 from digitkit.images.cv import cv2
+from digitkit.reading.cells import erase_cells, find_cells
 from digitkit.reading.detections import quantile
 from digitkit.reading.ruled_lines import RuledLines, remove_lines
+
+STROKE = 64
+"""A pixel of a digit's crop that is brighter than this belongs to its strokes, 0–255."""
 
 MIN_STRENGTH = 0.4
 """Ink is at least this fraction as strong as that of most pixels of the digits."""
@@ -34,7 +39,7 @@ the edge of a shadow."""
 
 
 class Ink(NamedTuple):
-    """What is written in a strip; all ``[height, width]`` but `lines` and `stats`.
+    """What is written in a strip; all ``[height, width]`` but `lines`, `stats` and `cells`.
 
     Attributes:
         mask: ink without ruled lines, uint8, 0 or 1.
@@ -42,6 +47,7 @@ class Ink(NamedTuple):
         strength: of the ink, bright on dark: as strong as most of the digits' is 255; uint8.
         labels: the connected piece of `mask` that a pixel is in, from 1; int32.
         stats: of the pieces as OpenCV gives them, int32 ``[N, 5]``.
+        cells: of each row of cells, the strokes between and beside them, from the left.
     """
 
     mask: U8
@@ -49,6 +55,7 @@ class Ink(NamedTuple):
     strength: U8
     labels: I32
     stats: I32
+    cells: Sequence[Sequence[Box]] = ()
 
 
 def find_edges(ink: Ink) -> F32:
@@ -60,7 +67,13 @@ def find_edges(ink: Ink) -> F32:
     return np.asarray(cv2.magnitude(down, along) * edges, np.float32)
 
 
-def find_ink(pixels: U8, digits: U8, is_outside: npt.NDArray[np.bool_], unit: float) -> Ink | None:
+def find_ink(
+    pixels: U8,
+    digits: U8,
+    is_outside: npt.NDArray[np.bool_],
+    unit: float,
+    are_cells: Callable[[Sequence[Box]], bool],
+) -> Ink | None:
     """What is written in a strip; None where its digits do not stand out from the paper.
 
     Args:
@@ -68,6 +81,7 @@ def find_ink(pixels: U8, digits: U8, is_outside: npt.NDArray[np.bool_], unit: fl
         digits: the ink of its accepted digits, bright on dark, uint8 ``[height, width]``.
         is_outside: where it shows nothing of the image, ``[height, width]``.
         unit: height of the row's digits, pixels of the strip.
+        are_cells: says whether there are cells for one digit each between strokes, from the left.
     """
     found = _threshold(pixels, digits, unit)
     if found is None:
@@ -77,8 +91,14 @@ def find_ink(pixels: U8, digits: U8, is_outside: npt.NDArray[np.bool_], unit: fl
         repeated = cv2.dilate(mask, np.ones((5, 5), np.uint8)) * is_outside
         strength[repeated > 0] = 0
         mask[is_outside] = faint[is_outside] = 0
+    for ink in (faint, mask):
+        cells = [each for each in find_cells(ink, unit) if are_cells(each.sides)]
+        if cells:
+            break
+    for each in cells:
+        erase_cells(each, digits > STROKE, (mask, faint, strength), unit)
     lines, labels, stats = remove_lines(mask, faint, strength, unit)
-    return Ink(mask, lines, strength, labels, stats)
+    return Ink(mask, lines, strength, labels, stats, [each.sides for each in cells])
 
 
 def _threshold(pixels: U8, digits: U8, unit: float) -> tuple[U8, U8, U8] | None:

@@ -7,7 +7,7 @@ it is also known how ink and paper look: here a plain threshold shows all that i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,12 +18,13 @@ from digitkit.boxes import turn_points
 from digitkit.images.cv import cv2
 from digitkit.images.grey import GreyImage
 from digitkit.images.masks import connected_components, find_runs
+from digitkit.reading.cells import MIN_FRAME_SIZE, are_in_cells
 from digitkit.reading.crops import sharp_halvings
 from digitkit.reading.detections import INK_LEVEL, ink_box, quantile
 from digitkit.reading.results import Mark, MarkKind
 from digitkit.reading.rows import REACH, RowDigit, RowGeometry
 from digitkit.reading.shapes import Shape
-from digitkit.reading.strip_ink import Ink, find_ink
+from digitkit.reading.strip_ink import STROKE, Ink, find_ink
 
 MAX_INK_DISTANCE = 1.1
 """Maximum distance of ink from the first and last digit of a row to whose numbers it may belong, in
@@ -35,8 +36,9 @@ LOW_IMAGE = 1.2
 BAND = -0.6, 0.75
 """What is written in a row is between these, from the middle of its digits, in heights."""
 
-STROKE = 64
-"""A pixel of a digit's crop that is brighter than this belongs to its strokes, 0–255."""
+MIN_ENDING, CELL_END = 0.8, 0.35
+"""Minimum fraction of the strokes between cells that end beyond a strip, and for how long they are
+not seen there, in heights: the boxes of a grid are closer above each other."""
 
 BEYOND, MIN_END = 0.8, 0.15
 """A vertical line ends beyond a strip if at most this far outside it is not seen for at least the
@@ -87,6 +89,7 @@ class Strip(RowGeometry):
             members: the row's digits, at least one of them accepted.
         """
         super().__init__(members)
+        self._members = list(members)
         self._image = image
         self._placed: dict[RowDigit, PlacedDigit | None] = {}
 
@@ -98,7 +101,32 @@ class Strip(RowGeometry):
             return None
         pixels, is_outside = self._cut_out()
         pixels = np.asarray(cv2.GaussianBlur(pixels, (3, 3), 0), np.uint8)
-        return find_ink(pixels, self.draw(self.place(self.accepted)), is_outside, self.unit)
+        digits = self.draw(self.place(self.accepted))
+        return find_ink(pixels, digits, is_outside, self.unit, self._are_cells)
+
+    def _are_cells(self, strokes: Sequence[Box]) -> bool:
+        """Whether strokes at equal distances are between cells for one digit each.
+
+        There is at most one digit between two, and not at a stroke, as at the ticks of an axis; and
+        they go on neither above nor below, as the lines of a table do.
+
+        Args:
+            strokes: their boxes in the strip, from the left.
+        """
+        shapes = [self.shape_of(np.ones((h, w), np.uint8), x, y) for x, y, w, h in strokes]
+        placed = self.place(self.accepted)
+        middles = [each.left + each.ink.shape[1] / 2 for each in placed]
+        # A stroke may be a 1 that is still in doubt.
+        if not are_in_cells(strokes, middles, self.cover(self.place(self._members))):
+            return False
+        ends = partial(self.ends_beyond, least=CELL_END)
+        is_high = np.median([shape.height for shape in shapes]) >= MIN_FRAME_SIZE
+        ending = sum(
+            ((not is_high and y + h < self.shape[0] - 1) or ends(shape, below=True))
+            and (not is_high or ends(shape, below=False))
+            for (_, y, _, h), shape in zip(strokes, shapes, strict=True)
+        )
+        return ending >= MIN_ENDING * len(shapes)
 
     @property
     def digits(self) -> U8:
@@ -215,7 +243,7 @@ class Strip(RowGeometry):
             (top < 0 and ends_above) or (top + height > self._image.shape[0] and begins_below)
         )
 
-    def ends_beyond(self, shape: Shape, *, below: bool) -> bool:
+    def ends_beyond(self, shape: Shape, *, below: bool, least: float = MIN_END) -> bool:
         """Whether a vertical line that meets the upper or lower border ends soon beyond it.
 
         The lines of a table go on to the next row; the sides of a box of a form do not.
@@ -236,7 +264,7 @@ class Strip(RowGeometry):
         paper = [np.median(pixels[part][:, [0, -1]]) for part in (out < 0, out > 0)]
         contrast = np.abs(line - np.where(out < 0, *paper))
         is_faded = (out > 0) & (contrast < FADED * np.median(contrast[out < 0]))
-        return any((end - start) * step >= MIN_END for start, end in find_runs(is_faded).tolist())
+        return any((end - start) * step >= least for start, end in find_runs(is_faded).tolist())
 
     def strength(self, ink: Ink, shape: Shape) -> float:
         """How strong most of a shape's ink is: 1 as strong as most of the digits', 0 for paper."""
