@@ -41,8 +41,9 @@ MIN_NOT_DIGIT = 0.95
 """A 0 that is alone is rejected if the grey classifier sees no digit there with at least this
 probability, 0–1. Discs, such as punched holes, nearly always reach it, and digits do not."""
 
-CIRCLE = 0.92
-"""Minimum ratio of a circle's shorter side to its longer one; most zeros are higher than wide."""
+CIRCLE, OVAL = 0.92, 1.3
+"""Minimum width of circles and of lying ovals, in their height; most zeros are higher than wide,
+and 3% of MNIST's as wide as an oval."""
 
 DRAWN_SIDE, DRAWN_LEVELS, DRAWN, LINE = 400, 20, 0.5, 12
 """There are other drawings on a page if the ink beside its circles, in an image of this side and
@@ -53,13 +54,14 @@ MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
 
-LETTER_SHARE, RARE_LETTER = 0.1, 0.95
-"""Letters are rare on a page with less than this fraction of them, of its digits; then a digit is
-doubtful if the row shows it as a letter with this probability."""
+LETTER_SHARE, LIKELY_LETTER = 0.1, 0.8
+"""Letters are rare on a page with less than the first fraction of them, of its digits. Digits that
+the row shows as letters with the second probability are counted, too."""
 
-LETTER_BESIDE, LETTER_APART, LETTER_GAP = 0.8, 0.985, 0.6
-"""A digit that the row shows as a letter with the first probability is doubtful; with the second if
-its gap to others is larger than the third, in its height, as there is little to compare it with."""
+LETTER_BESIDE, LETTER_APART, LETTER_GAP = (0.95, 0.8), (0.985, 0.9), 0.6
+"""A digit is doubtful if the row shows it as a letter with the first probability of a pair where
+letters are rare, and with the second where they are not; of the second pair if its gap to others is
+larger than the last value, in its height, as there is little to compare it with."""
 
 LIKE_LETTER, MIN_ALIKE, ALIKE_SHARE = 0.5, 2, 0.5
 """A hand writes a digit like a letter if its row shows so many, and this fraction, of a page's as
@@ -118,9 +120,10 @@ def reject_implausible(
 def doubt_circles(
     digits: Sequence[Digit], marks: Sequence[Mark], image: GreyImage
 ) -> tuple[Digit, ...]:
-    """The digits; zeros that may be circles among drawings are not accepted.
+    """The digits; zeros that may be circles or ovals are not accepted.
 
-    They are round, without a mark in their row, and the only digits of a page that has other ink.
+    They are the only digits of their page. Circles are at least about as wide as high, without a
+    mark in their row, and there is other ink. Ovals are wider, and alone in their row.
 
     Args:
         digits: of an image.
@@ -128,18 +131,23 @@ def doubt_circles(
         image: that image.
     """
     accepted = [digit for digit in digits if digit.accepted]
-    with_marks = {mark.row for mark in marks}
-    are_circles = all(
-        digit.digit == 0
-        and digit.row not in with_marks
-        and min(digit.row_box[2:]) >= CIRCLE * max(digit.row_box[2:])
-        for digit in accepted
-    )
-    if not accepted or not are_circles or not _has_drawings(accepted, image):
+    if any(digit.digit for digit in accepted):
         return tuple(digits)
+    doubtful = {each for each in accepted if _is_wide(each, OVAL) and _is_alone(each, accepted)}
+    others = [digit for digit in accepted if digit not in doubtful]
+    with_marks = {mark.row for mark in marks}
+    are_circles = all(_is_wide(each, CIRCLE) and each.row not in with_marks for each in others)
+    if others and are_circles and _has_drawings(others, image):
+        doubtful.update(others)
     return tuple(
-        lower_confidence(digit, DOUBT, math.inf) if digit.accepted else digit for digit in digits
+        lower_confidence(digit, DOUBT, math.inf) if digit in doubtful else digit for digit in digits
     )
+
+
+def _is_wide(digit: Digit, ratio: float) -> bool:
+    """Whether the width of a digit is at least this multiple of its height."""
+    _, _, width, height = digit.row_box
+    return width >= ratio * height
 
 
 def _has_drawings(circles: Sequence[Digit], image: GreyImage) -> bool:
@@ -203,14 +211,15 @@ def doubt_letters(
     letters = sum(mark.kind == "letter" for mark in marks)
     own_forms = _find_own_forms(shown, rows, has_letters=letters > 0)
     shown = {digit: value for digit, value in shown.items() if digit.digit not in own_forms}
-    letters += sum(probability >= LETTER_BESIDE for probability in shown.values())
-    are_likely = letters >= LETTER_SHARE * count
+    letters += sum(probability >= LIKELY_LETTER for probability in shown.values())
 
     def is_letter(digit: Digit) -> bool:
-        others = (each.row_box for each in rows[digit.row] if each is not digit)
-        is_alone = gap_beside(digit.row_box, others) > LETTER_GAP * digit.row_box[3]
-        least = LETTER_BESIDE if are_likely else RARE_LETTER
-        return shown[digit] >= (LETTER_APART if is_alone else least)
+        row = (each.row_box for each in rows[digit.row] if each is not digit)
+        is_alone = gap_beside(digit.row_box, row) > LETTER_GAP * digit.row_box[3]
+        others = letters - (shown[digit] >= LIKELY_LETTER) if is_alone else letters
+        are_likely = others >= max(1, LETTER_SHARE * count)
+        rare, among_others = LETTER_APART if is_alone else LETTER_BESIDE
+        return shown[digit] >= (among_others if are_likely else rare)
 
     doubtful = set(filter(is_letter, shown))
     return tuple(lower_confidence(d, DOUBT, math.inf) if d in doubtful else d for d in digits)

@@ -160,11 +160,22 @@ def test_letters_stand_on_one_side_of_numbers(
     assert reader.read(page).text == expected
 
 
-@pytest.mark.parametrize(("away", "text"), [(46, "28?"), (110, "28 4")])
+@pytest.mark.parametrize(
+    ("away", "probability", "has_letters", "text"),
+    [
+        (46, 0.9, False, "28?"),
+        (110, 0.9, False, "28 4"),
+        (110, 0.95, True, "28"),  # on a page with others
+        (110, 0.85, True, "28 4"),
+    ],
+)
 def test_a_digit_that_is_alone_needs_to_be_surely_a_letter(
-    reader, one_of_each, change_row, away, text
+    reader, one_of_each, change_row, monkeypatch, away, probability, has_letters, text
 ):
-    change_row(letter_at(4, 0.9))
+    change_row(letter_at(4, probability))
+    if has_letters:
+        letter = Mark("letter", (4, 60, 20, 40), 0)
+        monkeypatch.setattr(mark_kinds, "reclassify_marks", lambda *_: (letter,))
     page = write_row("284", one_of_each, lefts=[30, 76, 76 + away])
     assert reader.read(page).text == text
 

@@ -80,6 +80,10 @@ def test_a_digit_far_paler_than_others_shines_through_the_paper(
         ((22, 22), 215, "", ["0"]),  # without local contrast
         ((22, 22), 47, "lines", ["0"]),
         ((22, 22), 47, "sign", ["0"]),
+        ((25, 22), 47, "triangle", []),  # an oval
+        ((25, 22), 47, "", ["0"]),
+        ((34, 20), 47, "", []),
+        ((34, 20), 47, "sign", []),
     ],
 )
 def test_a_circle_among_drawings_is_no_zero(reader, axes, level, drawn, expected):
@@ -95,6 +99,12 @@ def test_a_circle_among_drawings_is_no_zero(reader, axes, level, drawn, expected
         cv2.line(image, (262, 128), (290, 128), 47, 3, cv2.LINE_AA)
     numbers = reader.read(image).numbers
     assert [number.text for number in numbers] == expected
+
+
+def test_a_wide_zero_among_numbers_is_one(reader, one_of_each):
+    page = write_row("1234567", one_of_each)
+    cv2.ellipse(page, (80, 140), (22, 13), 0, 0, 360, 47, 3, cv2.LINE_AA)
+    assert [number.text for number in reader.read(page).numbers] == ["1234567", "0"]
 
 
 def test_a_circle_of_a_tilted_row_is_searched_where_it_is(reader):
