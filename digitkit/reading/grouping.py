@@ -66,6 +66,10 @@ and so many times as wide as that to the slash and the usual one between other d
 MIN_SLASH_GAP = 0.05
 """Smaller gaps to a slash count as this wide for `SPACE_FACTOR`, in heights."""
 
+FRAMED = 2.0
+"""A number is between two dashes if the gap to one of them is at most so many times as wide as that
+to the other one."""
+
 SEPARATORS = ("point", "comma")
 """Kinds of marks that may be decimal separators."""
 
@@ -79,12 +83,14 @@ class Group:
         before: what is on their left in their row; None for nothing.
         after: what is on their right.
         limit: least gap between two numbers of their row, in heights.
+        space: the place of the digit after what may be the gap before a fraction; 0 for none.
     """
 
     parts: list[Part]
     before: Part | None
     after: Part | None
     limit: float
+    space: int = 0
 
     @property
     def row(self) -> int:
@@ -103,6 +109,8 @@ def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
             is_stop = _is_spaced(group, part) and group[-1].gap_to(part) >= STOPPED
             if is_stop and not _may_be_date(group):
                 group = group[:-1]
+            if _is_framed(group, parts[i:]):
+                before, group = group[0], group[1:]
             yield Group(group, before, part, limit)
             before, group = group[-1], []
         after = parts[i + 1] if i + 1 < len(parts) else None
@@ -115,10 +123,19 @@ def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
         yield Group(group, before, None, limit)
 
 
+def _is_framed(group: Sequence[Part], rest: Sequence[Part]) -> bool:
+    """Whether a number is between two dashes, as that of a page, the last of which ends its row."""
+    if len(group) < 2 or len(rest) > 1 or not group[0].kind == rest[0].kind == "dash":
+        return False
+    gaps = group[0].gap_to(group[1]), group[-1].gap_to(rest[0])
+    return max(gaps) <= FRAMED * max(MIN_SLASH_GAP, min(gaps))
+
+
 def split_mixed_numbers(groups: Sequence[Group]) -> list[Group]:
     """Divide each whole number from the numerator that stands beside it, as in ``3 5/7``.
 
-    What may be such a gap is not counted for what is usual on the page.
+    What may be such a gap is not counted for what is usual on the page. One that is as wide as
+    others remains in its number, with `Group.space`.
 
     Args:
         groups: of all rows of a page.
@@ -133,13 +150,16 @@ def split_mixed_numbers(groups: Sequence[Group]) -> list[Group]:
     usual = others[(len(others) - 1) // 2] if others else 0.0
     divided = list[Group]()
     for group, space in zip(groups, spaces, strict=True):
-        if space and space[0] >= SPACE_FACTOR * usual:
-            _, place = space
+        if not space:
+            divided.append(group)
+            continue
+        gap, place = space
+        if gap >= SPACE_FACTOR * usual:
             before, after = group.parts[:place], group.parts[place:]
             divided.append(replace(group, parts=before, after=after[0]))
             divided.append(replace(group, parts=after, before=before[-1]))
         else:
-            divided.append(group)
+            divided.append(replace(group, space=place))
     return divided
 
 

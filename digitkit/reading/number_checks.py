@@ -26,6 +26,10 @@ SPACE, SPACES, OTHERS = 0.35, 0.2, 2.0
 second on, in heights, if they are so many times as wide as all others: as wide as a space in a
 close hand."""
 
+MAX_SINGLE = 1 / 3
+"""Maximum number of single digits between such spaces, in the number of spaces; with any, each is
+as wide as a single space."""
+
 LIKE_G, HANGS = (8, 9), (0.12, 0.2)
 """These may be the letter g of a unit if their top and bottom are lower than those of the digits
 before them by at least these fractions of their height."""
@@ -140,7 +144,7 @@ def _is_rare(separator: tuple[str, int], counts: Mapping[tuple[str, int], int]) 
 def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
     """After which digits of a number a gap may be between two; none where boxes set the gaps.
 
-    There are two digits or more on each side of each; see `SPACE`.
+    There are two digits or more between them, except for a few; see `SPACE` and `MAX_SINGLE`.
     """
     if len(number.digits) < 4 or number.signs or _is_in_boxes(number, marks):
         return []
@@ -148,9 +152,11 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
     gaps = _gaps_of(number.digits, height)
     for lower, upper in pairwise(sorted(gaps)):
         spaces = [place for place, gap in enumerate(gaps, 1) if gap >= upper]
-        are_wide = upper >= max(SPACE if len(spaces) == 1 else SPACES, OTHERS * lower)
         ends = [0, *spaces, len(gaps) + 1]
-        if are_wide and min(end - start for start, end in pairwise(ends)) > 1:
+        single = sum(end - start == 1 for start, end in pairwise(ends))
+        least = SPACES if len(spaces) > 1 and not single else SPACE
+        are_wide = upper >= max(least, OTHERS * lower)
+        if are_wide and single <= MAX_SINGLE * len(spaces):
             return spaces
     return []
 

@@ -42,7 +42,7 @@ LIKELY_HEIGHT = 0.6
 """Minimum height of a doubtful digit apart from all numbers that is reported, in heights of the
 accepted digits of its row."""
 
-MAX_RAISED_HEIGHT, RAISED = 0.72, 0.2
+MAX_RAISED_HEIGHT, RAISED = 0.85, 0.2
 """The last digit or two of a number may be an exponent or cents if they are less high than this, in
 heights of the lowest other, and end at most so far below the middle of the one before."""
 
@@ -204,6 +204,8 @@ def _to_number(group: Group, height: float) -> Number:
         reasons.append("it has points and commas: thousands separators are not read")
     if _is_list(signs, len(digits)):
         reasons.append("it has several commas that do not separate thousands")
+    if group.space:
+        reasons.append(f"a fraction may begin after digit {group.space}")
     is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
     if is_far:
         reasons.append("the dash on its left may be a minus")

@@ -70,13 +70,23 @@ def choose_gap(row: Sequence[float], page: Sequence[float], *, table: bool) -> f
         usual = max(usual, _usual(_in_order(page)))
     limit = min(max(MIN_GAP, GAP_FACTOR * usual + GAP_EXTRA), MAX_GAP)
     if table or _are_single(row, page):
-        return _with_alike(_in_order(row), min(limit, COLUMN_GAP))
+        own = _in_order(row)
+        clear = (upper for place, upper in enumerate(own) if _is_gulf(own, place))
+        return _with_alike(own, min(limit, COLUMN_GAP, *clear))
     for place, (lower, upper) in enumerate(pairwise(ordered)):
         # A single smaller gap proves nothing where others are usual.
-        is_gulf = FEW <= place + 1 < len(gaps) - 1 and upper >= max(CLEAR_GAP, GULF * lower)
-        if is_gulf or upper >= max(MIN_GAP, LEAP * (lower if place else usual)):
+        if _is_gulf(ordered, place + 1) or upper >= max(
+            MIN_GAP, LEAP * (lower if place else usual)
+        ):
             limit = min(limit, upper)
     return _with_alike(ordered, limit)
+
+
+def _is_gulf(ordered: Sequence[float], place: int) -> bool:
+    """Whether the gaps of a row from a place on are clearly wider than the others; see `GULF`."""
+    if not FEW <= place < len(ordered) - 1:
+        return False
+    return ordered[place] >= max(CLEAR_GAP, GULF * ordered[place - 1])
 
 
 def _with_alike(ordered: Sequence[float], limit: float) -> float:

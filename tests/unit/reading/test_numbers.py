@@ -158,9 +158,9 @@ def test_the_second_point_of_a_date_is_no_full_stop(text, kinds, is_doubted):
     assert numbers[1].text.endswith(after)
 
 
-@pytest.mark.parametrize(("height", "is_complete"), [(60, True), (30, False)])
+@pytest.mark.parametrize(("height", "is_complete"), [(60, True), (46, False), (30, False)])
 def test_a_power_before_a_product_is_raised(height, is_complete):
-    exponent = replace(sure(6, 80), box=(80, 45, 20, height))
+    exponent = replace(sure(6, 80), box=(80, 40, 20, height))
     digits = [sure(1, 0), sure(0, 40), exponent, sure(3, 120)]
     (number,) = find_numbers(digits, [mark("point", 108, 102, 6, 6)])
     assert number.complete == is_complete
@@ -176,7 +176,27 @@ def test_a_numerator_is_raised(y, gap, is_raised):
     assert (number.guess, number.reasons) == ("85", reasons)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "others", "text"),
+    [
+        (18, 18, (), "27"),  # as on a page
+        (18, 18, (sure(3, 150),), "-27"),  # it is subtracted from
+        (6, 24, (), "-27"),
+    ],
+)
+def test_a_number_between_two_dashes_is_not_negative(before, after, others, text):
+    dashes = [mark("dash", x, 78, 20, 5) for x in (-20 - before, 70 + after)]
+    number, *_ = find_numbers([sure(2, 0), sure(7, 40), *others], dashes)
+    assert (number.text, number.complete) == (text, True)
+
+
 SLASH = mark("sign", 90, 45, 20, 70)
+
+
+def test_a_space_before_a_fraction_that_is_as_wide_as_others_is_doubted():
+    digits = [sure(3, 0), sure(5, 58), sure(7, 114), *in_a_row("284", gap=26, row=1)]
+    number, *_ = find_numbers(digits, [SLASH])
+    assert (number.text, number.reasons) == ("35", ("a fraction may begin after digit 1",))
 
 
 @pytest.mark.parametrize(
@@ -401,6 +421,8 @@ def test_gaps_that_are_alike_separate_alike(row, limit, table):
 )
 def test_clear_gaps_separate_though_they_are_narrow(row, are_clear):
     assert (choose_gap(row, row, table=False) <= 0.5) == are_clear
+    # In a table, the gaps of other rows do not make them less clear.
+    assert (choose_gap(row, [*row, *(0.3, 0.35, 0.4, 0.45, 0.5)], table=True) <= 0.5) == are_clear
 
 
 @pytest.mark.parametrize(
@@ -424,6 +446,23 @@ def test_a_gap_that_stands_out_may_be_between_two_numbers(text, gap, within, is_
         assert number.reasons == (f"the gap after digit {half} may be between two numbers",)
     (number,) = find_numbers(digits, gap=1.0)
     assert number.complete  # as the caller says
+
+
+@pytest.mark.parametrize(
+    ("texts_of", "gap", "is_complete"),
+    [
+        (("1", "20", "39", "40"), 0.4, False),
+        (("1", "20", "39", "40"), 0.3, True),  # rather a loose hand
+        (("1", "20", "3"), 0.4, True),
+    ],
+)
+def test_some_numbers_between_wide_gaps_may_be_single_digits(texts_of, gap, is_complete):
+    digits, x = [], 0
+    for text in texts_of:
+        digits += in_a_row(text, x, gap=round(0.1 * HEIGHT))
+        x = digits[-1].box[0] + 30 + round(gap * HEIGHT)
+    (number,) = find_numbers(digits)
+    assert (number.guess, number.complete) == ("".join(texts_of), is_complete)
 
 
 @pytest.mark.parametrize(("gap", "within", "is_complete"), [(0.3, 0.1, False), (0.3, 0.2, True)])
