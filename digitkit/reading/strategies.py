@@ -32,7 +32,8 @@ MIN_CUT_SCORE = 0.45
 
 MIN_PAGE, DIRT = 10, 0.05
 """With fewer detections, or only such as are lower than this fraction of its longer side, it is
-worth while to ask whether an image is one digit: they may be parts of it, or dirt around it."""
+worth while to ask whether an image is one digit: they may be parts of it, or dirt around it; and
+with fewer, whether it is a note."""
 
 MAX_NOTE, MAY_BE_DIGIT = 5, 0.6
 """Maximum number of accepted digits of a note that is read again by itself; and the confidence from
@@ -154,7 +155,7 @@ class PageStrategy:
 
         content = self._read(classified, min_confidence, image, classify)
         accepted = [digit for digit in content.digits if digit.accepted]
-        if len(accepted) > MAX_NOTE or is_clear(content):
+        if len(accepted) > MAX_NOTE or len(classified) >= MIN_PAGE or is_clear(content):
             return content
         likely = [digit for digit in content.digits if digit.confidence >= MAY_BE_DIGIT]
         sheet = find_sheet_around(image, [*accepted, *likely])

@@ -113,10 +113,13 @@ def test_a_digit_in_doubt_beside_a_note_is_not_erased(one_of_each):
     assert sorted(digit.digit for digit in digits if digit.confidence > 0.6) == [3, 4]
 
 
-def test_a_page_is_not_read_again(reader, one_of_each, monkeypatch):
-    """Of one with more digits than a note has, nothing is lost."""
+@pytest.mark.parametrize("min_confidence", [0.9, 1.0])
+def test_a_page_is_not_read_again(one_of_each, monkeypatch, min_confidence):
+    """Neither one with more digits than a note has, nor one with other writing."""
     monkeypatch.setattr(
         "digitkit.reading.sheets.find_sheet", lambda image: pytest.fail("it looked for a sheet")
     )
-    row = write_row("520647", one_of_each)
-    assert reader.read(np.vstack([row, row])).text == "520647\n520647"
+    page = np.vstack([write_row("520647", one_of_each)] * 2)
+    digits = Reader(min_confidence=min_confidence).read(page).digits
+    assert len(digits) == 12
+    assert all(digit.accepted for digit in digits) == (min_confidence < 1)
