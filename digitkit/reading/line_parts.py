@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from digitkit.arrays import U8
 from digitkit.reading.cells import MIN_FRAME_SIZE
 from digitkit.reading.lines import Line
@@ -64,12 +62,8 @@ def split_lines(
     sides = [shape for shape in (*vertical, *others) if _is_side(line, shape)]
     vertical = [shape for shape in vertical if shape not in sides]
     others = [shape for shape in others if shape not in sides]
-    middles = [each.left + each.ink.shape[1] / 2 for each in placed if each.member.digit.accepted]
-    cells = [
-        strip.shape_of(np.ones((h, w), np.uint8), x, y)
-        for strokes in line.ink.cells
-        for x, y, w, h in strokes
-    ]
+    middles = [each.middle_x for each in placed if each.member.digit.accepted]
+    cells = [shape for strokes in line.ink.cells for shape in strip.to_shapes(strokes)]
     edges = [side.centre_x * strip.unit for side in (*cells, *sides)]
     if len(edges) < MIN_TICKS or not is_one_per_box(edges, middles):
         vertical, sides = vertical + sides, []  # of the cells of a table, or a bar

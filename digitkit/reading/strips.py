@@ -70,6 +70,11 @@ class PlacedDigit(NamedTuple):
     top: int
     ink: U8
 
+    @property
+    def middle_x(self) -> float:
+        """X coordinate of the middle of its crop in the strip, pixels."""
+        return float(self.left + self.ink.shape[1] / 2)
+
     def cut(self, layer: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.generic], U8]:
         """The part of a strip-sized layer at its place, and its ink there."""
         x, y = max(0, -self.left), max(0, -self.top)
@@ -113,12 +118,11 @@ class Strip(RowGeometry):
         Args:
             strokes: their boxes in the strip, from the left.
         """
-        shapes = [self.shape_of(np.ones((h, w), np.uint8), x, y) for x, y, w, h in strokes]
-        placed = self.place(self.accepted)
-        middles = [each.left + each.ink.shape[1] / 2 for each in placed]
+        middles = [each.middle_x for each in self.place(self.accepted)]
         # A stroke may be a 1 that is still in doubt.
         if not are_in_cells(strokes, middles, self.cover(self.place(self._members))):
             return False
+        shapes = self.to_shapes(strokes)
         ends = partial(self.ends_beyond, least=CELL_END)
         is_high = np.median([shape.height for shape in shapes]) >= MIN_FRAME_SIZE
         ending = sum(
@@ -187,6 +191,10 @@ class Strip(RowGeometry):
         """The shape of ink, uint8 ``[h, w]`` of 0 and 1, at a place of the strip."""
         top = y / self.unit + self.top / self.digit_height
         return Shape.from_ink(ink, x / self.unit, top, self.unit)
+
+    def to_shapes(self, boxes: Sequence[Box]) -> list[Shape]:
+        """The shapes of ink that fills boxes of the strip."""
+        return [self.shape_of(np.ones((h, w), np.uint8), x, y) for x, y, w, h in boxes]
 
     def shape_of_member(self, member: RowDigit) -> Shape:
         """The shape of a member's ink."""
