@@ -97,7 +97,7 @@ def find_cells(ink: U8, unit: float) -> list[Cells]:
             continue
         piece = labels[y : y + height, x : x + width] == i
         for start, end, bottom in _find_base_lines(piece, unit):
-            if (y + np.median(bottom)) < ink.shape[0] / 2 + MIN_BASE * unit:
+            if y + np.median(bottom) < ink.shape[0] / 2 + MIN_BASE * unit:
                 continue
             cells = _find_sides(piece[:, start:end], bottom, unit)
             if cells:
@@ -251,9 +251,8 @@ def _find_sides(
 ) -> Cells | None:
     """The strokes at equal distances on a base line; None without any."""
     rows = np.arange(len(piece))[:, None]
-    above = np.where(rows > bottom, True, piece)  # what is below counts as ink
     # The length of the run of ink upwards from the lower edge of each column.
-    is_gap = ~above & (rows <= bottom)
+    is_gap = ~piece & (rows <= bottom)
     last_gap = np.where(is_gap.any(0), len(piece) - 1 - is_gap[::-1].argmax(0), -1)
     lengths = bottom - last_gap
     thickness = int(np.median(lengths))

@@ -5,7 +5,7 @@ Its edges and what it lies on look like strokes beside its digits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ INSET, PAPER, SOFT = 7, 15, 12.0
 of the second; odd numbers of pixels of the reduced image."""
 
 
-def find_sheet_around(image: GreyImage, digits: Sequence[Digit]) -> F64 | None:
+def find_sheet_around(image: GreyImage, digits: Iterable[Digit]) -> F64 | None:
     """The corners of the sheet that all digits of a page are on; None where there is none.
 
     Args:

@@ -157,8 +157,8 @@ class PageStrategy:
         accepted = [digit for digit in content.digits if digit.accepted]
         if len(accepted) > MAX_NOTE or len(classified) >= MIN_PAGE or is_clear(content):
             return content
-        likely = [digit for digit in content.digits if digit.confidence >= MAY_BE_DIGIT]
-        sheet = find_sheet_around(image, [*accepted, *likely])
+        likely = (d for d in content.digits if d.accepted or d.confidence >= MAY_BE_DIGIT)
+        sheet = find_sheet_around(image, likely)
         if sheet is None:
             return content
         alone = erase_surroundings(image, sheet)
