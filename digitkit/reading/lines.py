@@ -99,9 +99,20 @@ class Line:
         """What the row shows at a box: the probabilities of all outputs, ``[15]``; None outside."""
         return look_up(self.probabilities, self._place(box))
 
-    def max_probabilities_near(self, box: Box) -> F32 | None:
-        """The highest probability of each output near a box, ``[15]``; None outside of the row."""
-        columns = _near(self.probabilities, self._place(box))
+    def max_probabilities_near(self, box: Box, width: float = 0.0) -> F32 | None:
+        """The highest probability of each output near a box, or along it.
+
+        Args:
+            box: in the image.
+            width: of what counts around its middle, at least, where the row is level, pixels of the
+                image.
+
+        Returns:
+            ``[15]``; None outside of the row.
+        """
+        scale = self.strip.unit / self.strip.digit_height / self._scale
+        around = max(AROUND, round(width / 2 * scale / COLUMN_STRIDE))
+        columns = _near(self.probabilities, self._place(box), around)
         return np.asarray(columns.max(1), np.float32) if columns.shape[1] else None
 
     def sharpness(self, shape: Shape) -> float:
@@ -133,18 +144,6 @@ class Line:
             return 0
         x = self.strip.x_of(box)
         return sum(abs(sign.x - x) <= SAME * self.strip.unit for sign in self.signs)
-
-    def max_digit_probability(self, box: Box, width: float) -> float:
-        """The highest probability of any digit near a box, or along it.
-
-        Args:
-            box: in the image.
-            width: of it where the row is level, pixels of the image.
-        """
-        scale = self.strip.unit / self.strip.digit_height * HEIGHT / self.strip.shape[0]
-        around = max(AROUND, round(width / 2 * scale / COLUMN_STRIDE))
-        columns = _near(self.probabilities, self._place(box), around)
-        return float(columns[:SIGN].max(initial=0))
 
     def digit_probability_at_sign(self, box: Box) -> float:
         """The probability of a digit where the row most likely shows a sign near a box."""

@@ -13,13 +13,12 @@ from digitkit.arrays import F32, Box
 from digitkit.boxes import gap_beside, middle_x
 from digitkit.reading.fusion import MIN_SIGN
 from digitkit.reading.grouping import NEAR_INK, SEPARATORS
-from digitkit.reading.line_reader import NONE, POINT, SIGN, letter_probability
+from digitkit.reading.line_reader import NONE, POINT, SIGN, is_spoiled, letter_probability
 from digitkit.reading.lines import CLEAR_SIGN, SAME, Line, Peak, match_row, own_peaks
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import HIGH_STROKE, MIDDLE_DOT, Shape
 from digitkit.reading.strips import Strip
-from digitkit.reading.touching import MIN_COLON
 
 SIGN_BETWEEN = 0.6
 """Signs and points that together are at least this likely are seen between two digits, 0–1."""
@@ -61,13 +60,17 @@ may be a 1 in slanted handwriting."""
 MAYBE_HIGH = 0.05
 """`MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
 
-SURE_SIGN, MAX_LOW_SIGN_ASPECT = 0.95, 2.0
-"""Low ink that is at least as likely a sign is one, and no piece of a digit that it touches, if it
-is not higher than this, in its width."""
+SURE_SIGN = 0.95
+"""A stroke that is at least this likely a sign, and no digit (`NO_DIGIT`), is no 1."""
+
+LOW_SIGN, LOW_SIGN_DIGIT, MAX_LOW_SIGN_ASPECT = 0.8, 0.02, 2.0
+"""Low ink that is a sign with at least the first probability, and a digit there with at most the
+second, is one, and no piece of a digit that it touches; it is at most so many times as high as
+wide."""
 
 DOT = 0.3
 """Maximum size of a dot of a colon, in heights of the digits. Two dots, one above the other, are a
-colon, even if they touch digits, where the row shows a sign or a point with `MIN_COLON`."""
+colon, whatever the row shows: in narrow writing that is the digits beside them."""
 
 MIN_MIDDLE_DOT, MIDDLE_DOT_GAP = 0.4, 0.2
 """Where the row shows a sign or a point with the first probability, a dot in the middle that is so
@@ -82,22 +85,23 @@ PIXEL = 0.05
 
 NO_DIGIT = 0.01
 """Ink apart from digits, which the row shows as any of them with at most this probability, is a
-letter, unless it may be a point, or stands like a digit within a number and is not `HIGHER`."""
+letter, unless it may be a point, or stands like a digit within a number."""
 
-SHOWN_LETTER, LETTER_DIGIT, LETTER_ASPECT = 0.95, 0.15, 0.3
-"""Ink apart from digits is a letter, too, if the row shows it as one with at least the first
-probability and as any digit with at most the second, and if its width is at least the third
-fraction of its height: a narrower stroke may be a 1."""
+SHOWN_LETTER, LETTER_DIGIT, LETTER_SIGN, LETTER_WIDTHS = 0.9, 0.2, 0.75, (0.3, 3.0)
+"""Ink is a letter, too, if the row shows it as one with at least the first probability, as any
+digit with at most the second, and as a sign with at most the third; if its width is within the
+last, in its height, as a narrower stroke may be a 1; and if the nearest digit is clearly not a
+letter."""
 
-CLEAR_LETTER, CLEAR_LETTER_SIDE, HIGHER = 0.99, 0.5, 1.25
-"""A letter (see `SHOWN_LETTER`) that touches a digit is separate from it if its probability is at
-least the first value, its width at least the second one, and its height at least that, if the row
-shows no digit (`NO_DIGIT`), or `MIN_DIGIT_HEIGHT`; or if its height is at least the third value.
-Sizes are in heights of the digits."""
+MAYBE_SPOILED = 0.5
+"""Ink between digits that is struck out or written over with this probability is not a letter."""
 
-LETTER_OVERLAP, MAYBE_LETTER = 0.1, 0.1
-"""Such a letter may overlap the digit horizontally by at most the first value, in heights of the
-digits, and the probability that the digit is itself a letter is at most the second value."""
+MAYBE_LETTER, NEAREST = 0.06, 2.0
+"""Maximum probability that the digit nearest to such a letter is a letter itself; if the two are
+apart, this may be the next digit. Both are at most so far from it, in heights, between middles."""
+
+LETTER_OVERLAP = 0.2
+"""They may overlap horizontally by so much, in heights of the digits."""
 
 LONG_SIGN, SHOWN_LONG, LONG_DIGIT = 1.2, 0.5, 0.25
 """Low ink that is so wide, in heights of the digits, is a letter or a sign, such as an arrow, if
@@ -200,52 +204,74 @@ def _tell_apart(
         line: the row.
         own: its digits.
     """
+    along = line.max_probabilities_near(mark.box, mark.row_box[2])
+    assert along is not None  # as the row shows something near it
+    if _is_sign(mark, probabilities, float(along[:SIGN].max()), x, line, own):
+        return "sign"
+    return "letter" if _is_letter(mark, along, line, own) else "ink"
+
+
+def _is_sign(
+    mark: Mark,
+    probabilities: F32,
+    most_digit: float,
+    x: float,
+    line: Line,
+    own: Sequence[RowDigit],
+) -> bool:
+    """Whether ink is a sign; arguments as for `_tell_apart`, and the most likely digit along it."""
     strip = line.strip
-    _, _, width, height = mark.row_box
-    shown = probabilities[SIGN] + probabilities[POINT]
+    sign, width, height = float(probabilities[SIGN]), *mark.row_box[2:]
+    if mark.kind == "sign" and max(width, height) <= DOT * strip.digit_height:
+        return True
     if (
         mark.kind == "ink"
-        and shown >= MIN_MIDDLE_DOT
+        and sign + probabilities[POINT] >= MIN_MIDDLE_DOT
         and _is_middle_dot(mark, strip)
         and _is_apart(mark, strip, own, MIDDLE_DOT_GAP)
     ):
-        return "sign"
-    most_digit = line.max_digit_probability(mark.box, width)
-    is_no_digit = most_digit <= NO_DIGIT
-    is_low = height < min(MIN_DIGIT_HEIGHT * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
-    is_clear = is_no_digit and bool(probabilities[SIGN] >= SURE_SIGN)
-    if is_clear and is_low:
-        return "sign"  # also if it touches a digit
-    if (
-        mark.kind == "sign"
-        and max(width, height) <= DOT * strip.digit_height
-        and shown >= MIN_COLON
-    ):
-        return "sign"  # in narrow writing the row shows the neighbouring digits here, too
-    may_be_sign = mark.kind == "sign" or probabilities[SIGN] >= MIN_SIGN
-    looks_like_sign = _looks_like_sign(mark, strip, own, is_clear=is_clear)
-    if may_be_sign and looks_like_sign and not _may_be_digit(line, mark, x):
-        return "sign"
-    letter = letter_probability(probabilities)
-    is_shown = (
-        letter >= SHOWN_LETTER and most_digit <= LETTER_DIGIT and width >= LETTER_ASPECT * height
+        return True
+    is_low = _is_low(mark, strip)
+    if is_low and sign >= LOW_SIGN and line.digit_probability_at_sign(mark.box) <= LOW_SIGN_DIGIT:
+        return True
+    is_clear = most_digit <= NO_DIGIT and sign >= SURE_SIGN
+    return (
+        (mark.kind == "sign" or sign >= MIN_SIGN)
+        and _looks_like_sign(mark, strip, own, is_clear=is_clear)
+        and not _may_be_digit(line, mark, x)
     )
-    is_clear_letter = letter >= CLEAR_LETTER
-    lowest = CLEAR_LETTER_SIDE if is_no_digit else MIN_DIGIT_HEIGHT
-    may_touch = is_shown and _is_separate(mark, line, own, lowest if is_clear_letter else HIGHER)
+
+
+def _is_letter(mark: Mark, along: F32, line: Line, own: Sequence[RowDigit]) -> bool:
+    """Whether ink that is no sign is a letter; `along` is what the row shows along it, ``[15]``."""
+    strip = line.strip
+    _, _, width, height = mark.row_box
+    letter, most_digit = letter_probability(along), float(along[:SIGN].max())
+    is_within = _is_within(mark, strip, own)
+    if along[POINT] >= MAYBE_SIGN or (is_within and is_spoiled(along, MAYBE_SPOILED)):
+        return False
+    is_apart = _is_apart(mark, strip, own)
+    if (
+        letter >= SHOWN_LETTER
+        and most_digit <= LETTER_DIGIT
+        and along[SIGN] <= LETTER_SIGN
+        and LETTER_WIDTHS[0] * height <= width <= LETTER_WIDTHS[1] * height
+        and min(_letters_near(mark, line, own)[: 1 + is_apart], default=1.0) <= MAYBE_LETTER
+    ):
+        return _is_apart(mark, strip, own, -LETTER_OVERLAP)
     is_long = (
-        is_low
+        _is_low(mark, strip)
         and width >= LONG_SIGN * strip.digit_height
         and most_digit <= LONG_DIGIT
-        and max(letter, probabilities[SIGN]) >= SHOWN_LONG
+        and max(letter, along[SIGN]) >= SHOWN_LONG
     )
-    is_letter = (
-        (is_no_digit or is_shown or is_long)
-        and probabilities[POINT] < MAYBE_SIGN
-        and _is_apart(mark, strip, own, -LETTER_OVERLAP if may_touch else TOUCHING)
-    )
-    is_high = is_clear_letter and is_no_digit and height >= HIGHER * strip.digit_height
-    return "letter" if is_letter and (is_high or not _is_within(mark, strip, own)) else "ink"
+    return (is_long or most_digit <= NO_DIGIT) and is_apart and not is_within
+
+
+def _is_low(mark: Mark, strip: Strip) -> bool:
+    """Whether ink is lower than digits, and no upright stroke."""
+    _, _, width, height = mark.row_box
+    return height < min(MIN_DIGIT_HEIGHT * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
 
 
 def _is_between(x: float, strip: Strip, own: Sequence[RowDigit]) -> bool:
@@ -299,20 +325,18 @@ def _is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = 
     return gap >= least * strip.digit_height
 
 
-def _is_separate(mark: Mark, line: Line, own: Sequence[RowDigit], least_height: float) -> bool:
-    """Whether a letter is separate from the nearest accepted digit, even if the two touch.
-
-    The letter is higher than a digit, or wide and as high as `least_height`, in heights; and the
-    digit is unlikely to be a letter itself, as it would be in a word.
-    """
-    _, _, width, height = (side / line.strip.digit_height for side in mark.row_box)
-    is_letter = width >= CLEAR_LETTER_SIDE and height >= least_height
-    x = middle_x(mark.row_box)
-    digits = [each.digit for each in own if each.digit.accepted]
-    nearest = min(digits, key=lambda digit: abs(middle_x(digit.row_box) - x), default=None)
-    if nearest is None or not (is_letter or height >= HIGHER):
-        return False
-    return letter_probability(line.probabilities_at(nearest.box)) <= MAYBE_LETTER
+def _letters_near(mark: Mark, line: Line, own: Sequence[RowDigit]) -> list[float]:
+    """The probabilities that the accepted digits near a mark are letters, from the nearest on."""
+    x, reach = middle_x(mark.row_box), NEAREST * line.strip.digit_height + mark.row_box[2] / 2
+    near = sorted(
+        (
+            abs(middle_x(each.digit.row_box) - x),
+            letter_probability(line.probabilities_at(each.digit.box)),
+        )
+        for each in own
+        if each.digit.accepted
+    )
+    return [letter for away, letter in near if away <= reach]
 
 
 def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:

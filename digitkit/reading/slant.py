@@ -210,25 +210,28 @@ class _Part:
         digits: in reading order.
         numbers: that are made of them.
         signs: between digits.
+        letters: in its rows.
     """
 
     digits: tuple[Digit, ...]
     numbers: tuple[Number, ...]
     signs: tuple[Mark, ...]
+    letters: tuple[Mark, ...]
 
     @classmethod
     def of(cls, content: PageContent, numbers: Sequence[Number], rows: Sequence[int]) -> _Part:
         """What some rows have."""
         digits = tuple(digit for digit in content.digits if digit.row in rows)
         starts = [digit.row_box[0] for digit in digits]
+        marks = [mark for mark in content.marks if mark.row in rows]
         signs = (
             mark
-            for mark in content.marks
-            if mark.row in rows
-            and mark.kind in ("sign", "dash")
-            and min(starts) < mark.row_box[0] < max(starts)
+            for mark in marks
+            if mark.kind in ("sign", "dash") and min(starts) < mark.row_box[0] < max(starts)
         )
-        return cls(digits, tuple(each for each in numbers if each.row in rows), tuple(signs))
+        letters = (mark for mark in marks if mark.kind == "letter")
+        own = (each for each in numbers if each.row in rows)
+        return cls(digits, tuple(own), tuple(signs), tuple(letters))
 
     def shows_more(self, other: _Part) -> bool:
         """Whether more of it is in complete numbers, and it agrees with the other in all else."""
@@ -237,7 +240,7 @@ class _Part:
             and len(self.numbers) <= len(other.numbers) + len(self.signs)
             and self._length + len(self.signs) >= other._length
             and all(map(self._agrees, other.digits))
-            and all(map(self._confirms, other.numbers))
+            and all(self._confirms(number, other.letters) for number in other.numbers)
         )
 
     @property
@@ -250,10 +253,15 @@ class _Part:
         """The number of digits and of other ink that is in numbers."""
         return sum(len(number.text) for number in self.numbers)
 
-    def _confirms(self, number: Number) -> bool:
-        """Whether a number of another reading is the same here, unless some of it is not read."""
+    def _confirms(self, number: Number, letters: Sequence[Mark]) -> bool:
+        """Whether a number of another reading is the same here, unless some of it is not read.
+
+        Or a piece of one here, which goes on where that reading has a letter.
+        """
         return "?" in number.text or any(
-            (each.text, each.complete) == (number.text, number.complete) for each in self.numbers
+            (each.text, each.complete) == (number.text, number.complete)
+            or (number.text in each.text and any(_nearest(d, letters) for d in each.digits))
+            for each in self.numbers
         )
 
     def _agrees(self, digit: Digit) -> bool:

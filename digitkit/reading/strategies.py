@@ -184,7 +184,9 @@ class PageStrategy:
         content = self._correct(classified, min_confidence, image, classify)
         has_digits = any(digit.accepted for digit in content.digits)
         slant = estimate_slant([each.detection for each in classified], has_digits=has_digits)
-        if not slant or is_clear(content):
+        # A digit that is slanted may look like a letter.
+        has_letters = any(mark.kind == "letter" for mark in content.marks)
+        if not slant or (is_clear(content) and not has_letters):
             return content
         sheared = deslant(image, slant)
         again = self._correct(classify(self.detect(sheared)), min_confidence, sheared, classify)

@@ -7,7 +7,7 @@ import pytest
 from support.rows import shown_between_8_and_4, write_row
 
 from digitkit.images.cv import cv2
-from digitkit.reading.line_reader import LETTER, SIGN
+from digitkit.reading.line_reader import LETTER, SIGN, SPOILED
 from digitkit.reading.mark_kinds import _tell_apart
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape
@@ -83,33 +83,81 @@ def test_an_arrow_is_no_dash(points, is_dash):
     assert shape_of(*points, thick=5).is_dash == is_dash
 
 
-def tell_apart(shown: float, digit: float, box: tuple[int, int, int, int]) -> str:
+def tell_apart(
+    shown: dict[int, float],
+    box: tuple[int, int, int, int],
+    *,
+    kind: str = "ink",
+    digit_is_letter: float = 0.0,
+) -> str:
     """What ink beside a digit of 30×40 pixels at 60, 0 is by what the row shows."""
     probabilities = np.zeros(15, np.float32)
-    probabilities[LETTER] = shown
+    for output, probability in shown.items():
+        probabilities[output] = probability
+    beside = np.zeros(15, np.float32)
+    beside[LETTER] = digit_is_letter
     line = SimpleNamespace(
-        strip=SimpleNamespace(digit_height=40),
-        max_digit_probability=lambda box, width: digit,
-        probabilities_at=lambda box: np.zeros(15, np.float32),
+        signs=[],
+        strip=SimpleNamespace(digit_height=40, locate=lambda boxes: np.array([[0.0, 1.0]])),
+        max_probabilities_near=lambda box, width: probabilities,
+        digit_probability_at_sign=lambda box: float(probabilities[:SIGN].sum()),
+        probabilities_at=lambda box: beside,
     )
     one = SimpleNamespace(row_box=(60, 0, 30, 40), box=(60, 0, 30, 40), accepted=True)
-    mark = Mark("ink", box, 0, box)
+    mark = Mark(kind, box, 0, box)
     return _tell_apart(mark, probabilities, 91, line, [SimpleNamespace(digit=one)])
 
 
 @pytest.mark.parametrize(
-    ("shown", "width", "kind"), [(0.35, 7, "ink"), (0.96, 20, "letter"), (0.9, 20, "ink")]
+    ("letter", "digit", "width", "kind"),
+    [
+        (0.92, 0.05, 20, "letter"),
+        (0.85, 0.05, 20, "ink"),
+        (0.99, 0.3, 20, "ink"),
+        (0.99, 0.05, 10, "ink"),  # as narrow as a 1
+        (0.99, 0.05, 150, "ink"),  # a spot
+    ],
 )
-def test_a_letter_that_touches_a_digit_is_higher_and_clearly_one(shown, width, kind):
-    assert tell_apart(shown, 0.05, (91, -10, width, 56)) == kind
+def test_a_letter_that_touches_a_digit_is_clearly_one(letter, digit, width, kind):
+    assert tell_apart({LETTER: letter, 3: digit}, (91, -6, width, 46)) == kind
+
+
+def test_what_may_be_a_leaning_1_is_no_letter():
+    assert tell_apart({LETTER: 0.99, SIGN: 0.8, 1: 0.15}, (91, 0, 20, 40)) == "ink"
+
+
+@pytest.mark.parametrize(("digit_is_letter", "kind"), [(0.01, "letter"), (0.2, "ink")])
+def test_beside_a_letter_that_looks_like_a_digit_it_is_ink(digit_is_letter, kind):
+    box = (91, 0, 20, 40)
+    assert tell_apart({LETTER: 0.99}, box, digit_is_letter=digit_is_letter) == kind
 
 
 @pytest.mark.parametrize(
-    ("digit", "width", "height", "kind"),
-    [(0.005, 28, 24, "letter"), (0.05, 28, 24, "ink"), (0.005, 14, 24, "ink"), (0, 28, 16, "ink")],
+    ("sign", "digit", "height", "kind"),
+    [
+        (0.85, 0.01, 20, "sign"),
+        (0.7, 0.01, 20, "ink"),
+        (0.85, 0.1, 20, "ink"),
+        (0.85, 0.15, 36, "ink"),
+    ],
 )
-def test_a_low_letter_may_touch_a_number(digit, width, height, kind):
-    assert tell_apart(0.995, digit, (91, 40 - height, width, height)) == kind
+def test_a_low_sign_may_touch_a_digit(sign, digit, height, kind):
+    assert tell_apart({SIGN: sign, 5: digit}, (91, 10, 18, height)) == kind
+
+
+def test_the_dots_of_a_colon_are_signs_whatever_the_row_shows():
+    box = (91, 10, 8, 8)
+    assert tell_apart({7: 0.9}, box, kind="sign") == "sign"
+    assert tell_apart({7: 0.9}, box) == "ink"
+
+
+@pytest.mark.parametrize(("spoiled", "expected"), [(0.1, ["28", "45"]), (0.8, ["28?45"])])
+def test_a_letter_between_digits_separates(reader, one_of_each, change_row, spoiled, expected):
+    page = write_row("2845", one_of_each, lefts=[30, 76, 146, 192])
+    draw(page, (132, 60), (132, 100))
+    draw(page, (132, 82), (142, 78), (146, 100))
+    change_row(shown_between_8_and_4({LETTER: 0.99, SPOILED: spoiled}))
+    assert [number.text for number in reader.read(page).numbers] == expected
 
 
 @pytest.mark.parametrize(("shown", "complete"), [(1.0, [True, True]), (0.96, [False])])
@@ -124,4 +172,4 @@ def test_a_slash_may_be_as_narrow_and_low_as_a_1(reader, one_of_each, change_row
     ("shown", "digit", "kind"), [(0.6, 0.1, "letter"), (0.6, 0.3, "ink"), (0.4, 0.1, "ink")]
 )
 def test_a_long_scribble_is_a_sign_if_it_is_shown_as_one_and_as_no_digit(shown, digit, kind):
-    assert tell_apart(shown, digit, (110, 10, 50, 25)) == kind
+    assert tell_apart({LETTER: shown, 3: digit}, (110, 10, 50, 25)) == kind
