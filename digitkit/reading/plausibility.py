@@ -54,6 +54,14 @@ MAY_BE_SLASHED, MIN_SLASHED, MIN_SLASHED_SHARE, MAX_SPOILED = 0.5, 2, 0.5, 0.05
 """A hand slashes its zeros if at least so many of a page's 0s, and this fraction of them, look
 struck out with the first probability, 0–1, and at most the last fraction of its other digits."""
 
+MIN_HOLE, OTHER_HOLE, HOLE_RIGHT, HOLE_DOWN, HOLES_HEIGHT = 0.008, 0.001, 0.02, 0.1, 48
+"""A slash through a zero leaves two holes of at least the first area, in squares of the zero's
+height, and no other of the second; the lower one is so far to the right of the upper one and below
+it, in heights. They are looked for in ink of at least the last height, pixels."""
+
+MAX_SLASHED_HEIGHT = 1.25
+"""Maximum height of such a zero, in heights of the digits: a longer slash strikes it out."""
+
 LETTER_SHARE, LIKELY_LETTER = 0.1, 0.8
 """Letters are rare on a page with less than the first fraction of them, of its digits. Digits that
 the row shows as letters with the second probability are counted, too."""
@@ -170,26 +178,56 @@ def _cut(layer: U8, box: Box, halvings: int) -> U8:
     return layer[y : y + h, x : x + w]
 
 
-def mark_spoiled(digits: Sequence[Digit], lines: Mapping[int, Line]) -> tuple[Digit, ...]:
+def mark_spoiled(
+    digits: Sequence[Digit], members: Sequence[RowDigit], lines: Mapping[int, Line]
+) -> tuple[Digit, ...]:
     """The digits, with `Digit.spoiled` where the line reader sees it; slashed zeros are not.
 
     Args:
         digits: of an image.
+        members: the same, before marks decided about them.
         lines: its rows, by their numbers.
     """
-    marked, slashed, others = list[Digit](), list[bool](), list[bool]()
-    for digit in digits:
+    marked, zeros, others = list[Digit](), list[bool](), list[bool]()
+    for digit, member in zip(digits, members, strict=True):
         line = lines.get(digit.row)
         probabilities = line.probabilities_at(digit.box) if line else None
-        marked.append(replace(digit, spoiled=is_spoiled(probabilities)))
+        spoiled = is_spoiled(probabilities)
         if digit.accepted and digit.digit == 0:
-            slashed.append(is_spoiled(probabilities, MAY_BE_SLASHED))
+            zeros.append(is_spoiled(probabilities, MAY_BE_SLASHED))
         elif digit.accepted:
-            others.append(marked[-1].spoiled)
-    slashes_zeros = sum(slashed) >= max(MIN_SLASHED, MIN_SLASHED_SHARE * len(slashed))
+            others.append(spoiled)
+        if spoiled and line and digit.digit == 0:
+            is_high = digit.row_box[3] > MAX_SLASHED_HEIGHT * line.strip.digit_height
+            spoiled = is_high or not _is_slashed(member.detection.ink)
+        marked.append(replace(digit, spoiled=spoiled))
+    slashes_zeros = sum(zeros) >= max(MIN_SLASHED, MIN_SLASHED_SHARE * len(zeros))
     if not slashes_zeros or sum(others) > MAX_SPOILED * len(others):
         return tuple(marked)
     return tuple(replace(each, spoiled=each.spoiled and each.digit != 0) for each in marked)
+
+
+def _is_slashed(ink: U8) -> bool:
+    """Whether a zero has one stroke through it, from its lower left to its upper right.
+
+    It leaves two holes, of which the upper one is further to the left.
+
+    Args:
+        ink: of the zero, bright on dark, uint8 ``[h, w]``.
+    """
+    scale = max(1, math.ceil(HOLES_HEIGHT / ink.shape[0]))
+    enlarged = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    height = enlarged.shape[0]
+    paper = np.pad(enlarged <= INK_LEVEL, 1, constant_values=True).astype(np.uint8)
+    count, _, stats, centres = cv2.connectedComponentsWithStats(paper, connectivity=4)
+    areas = stats[:, cv2.CC_STAT_AREA] / height**2
+    is_inside = stats[:, cv2.CC_STAT_LEFT] > 0
+    holes = [i for i in range(1, count) if areas[i] >= OTHER_HOLE and is_inside[i]]
+    if len(holes) != 2 or areas[holes].min() < MIN_HOLE:
+        return False
+    upper, lower = sorted(holes, key=lambda i: centres[i, 1])
+    right, down = (centres[lower] - centres[upper]) / height
+    return bool(right >= HOLE_RIGHT and down >= HOLE_DOWN)
 
 
 def doubt_letters(

@@ -237,7 +237,7 @@ class PageStrategy:
         marks = reclassify_marks(find_marks(lines, members), members, lines)
         marks = tuple(keep_within((*marks, *find_strikethroughs(lines, members)), *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
-        digits = doubt_letters(mark_spoiled(digits, lines), marks, lines)
+        digits = doubt_letters(mark_spoiled(digits, members, lines), marks, lines)
         digits = doubt_pale(doubt_slashes(digits, members, lines), image)
         digits = reject_implausible(digits, members, image, load_grey)
         digits = doubt_circles(digits, marks, image)

@@ -9,6 +9,7 @@ from support.rows import write_row
 from digitkit import Field, Reader
 from digitkit.images.cv import cv2
 from digitkit.reading.fitting import apply_field
+from digitkit.reading.plausibility import _is_slashed
 
 LEFTS = range(30, 400, 56)
 
@@ -37,7 +38,7 @@ def slash(image: np.ndarray, place: int, rise: int) -> np.ndarray:
     ("slashed", "struck", "is_complete"),
     [
         ((1, 3), (), True),
-        ((1,), (), False),  # the other zero is not slashed
+        ((1,), (), True),
         ((1, 3), (0,), False),  # another digit is struck out, too
     ],
 )
@@ -52,6 +53,44 @@ def test_slashed_zeros_are_not_struck_out(reader, one_of_each, slashed, struck, 
         slash(page, place, 1)
     (number,) = reader.read(page).numbers
     assert (len(number.guess), number.complete) == (4, is_complete)
+
+
+@pytest.mark.parametrize("length", [1.5, 1.8])
+def test_a_slash_far_beyond_a_zero_strikes_it_out(reader, one_of_each, length):
+    page = write_row("2 53", one_of_each, lefts=LEFTS)
+    x = LEFTS[1] + 28
+    cv2.ellipse(page, (x, 78), (12, 20), 0, 0, 360, 47, 4, cv2.LINE_AA)
+    right, up = round(9 * length), round(20 * length)
+    cv2.line(page, (x - right, 78 + up), (x + right, 78 - up), 47, 3, cv2.LINE_AA)
+    assert not any(number.complete for number in reader.read(page).numbers)
+
+
+def zero(height: int, *strokes: tuple[int, int, int, int]) -> np.ndarray:
+    """The ink of a 0 with strokes in percent of its height, bright on dark."""
+    ink = np.zeros((100, 70), np.uint8)
+    cv2.ellipse(ink, (35, 50), (29, 46), 0, 0, 360, 255, 7, cv2.LINE_AA)
+    for left, top, right, bottom in strokes:
+        cv2.line(ink, (left, top), (right, bottom), 255, 6, cv2.LINE_AA)
+    size = (round(0.7 * height), height)
+    return cv2.resize(ink, size, interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.parametrize("height", [20, 40, 100])
+@pytest.mark.parametrize(
+    ("strokes", "is_slashed"),
+    [
+        ([(12, 85, 58, 15)], True),
+        ([], False),
+        ([(12, 15, 58, 85)], False),
+        ([(0, 50, 69, 50)], False),
+        ([(12, 85, 58, 15), (12, 15, 58, 85)], False),
+        ([(12, 70, 58, 20), (12, 90, 58, 40)], False),
+        ([(12, 85, 58, 15), (30, 85, 58, 44)], False),
+    ],
+    ids=["slash", "none", "backslash", "bar", "cross", "two slashes", "a longer and a shorter one"],
+)
+def test_a_slashed_zero_has_two_holes(height, strokes, is_slashed):
+    assert _is_slashed(zero(height, *strokes)) == is_slashed
 
 
 @pytest.mark.parametrize("place", range(4))
