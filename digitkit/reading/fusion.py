@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from digitkit.arrays import F32
 from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import MIN_PROBABILITY, Weights, combine
@@ -19,6 +21,7 @@ from digitkit.reading.line_reader import SIGN
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Digit
 from digitkit.reading.rows import RowDigit
+from digitkit.reading.slashes import measure_lean
 
 PAGE_WEIGHTS = Weights(0.55, 1.0, 0.5)
 """The weights that fit best on synthetic images (``benchmarks/line_weights.py``) trust the line
@@ -49,6 +52,12 @@ MAX_DOUBTED = 0.9
 """Where the row shows a sign, a detection with less confidence is one, whatever the threshold for
 digits is."""
 
+MIN_ONES, CLEAR_ONE, MIN_LEAN, ALIKE, MAX_ONE_HEIGHT = 3, 0.9, 10.0, 3.0, 1.08
+"""Where at least so many 1s, which the row shows with the second probability, lean by the third
+value or more, what is a 1 to the classifier and a sign to the row is doubted and not dropped, if it
+leans like these, within the fourth value, and is at most so high, in heights of the digits. Leans
+are in degrees."""
+
 
 def fuse_predictions(
     members: Sequence[RowDigit], lines: Mapping[int, Line], min_confidence: float
@@ -63,6 +72,7 @@ def fuse_predictions(
     fused = []
     rows = Counter(member.digit.row for member in members)
     signs = sum(len(line.signs) for line in lines.values())
+    lean = _usual_lean(members, lines)
     for member in members:
         digit = member.digit
         line = lines.get(digit.row)
@@ -88,9 +98,37 @@ def fuse_predictions(
             )
             is_sign = probabilities[SIGN] >= MIN_SIGN and both.confidence < MAX_DOUBTED
             if (both.is_digit < MIN_DIGIT or is_sign) and not digit.cut:
-                continue
+                if not (is_sign and _leans_like_ones(member, line, lean)):
+                    continue
+                member = replace(member, digit=replace(member.digit, accepted=False))
         fused.append(member)
     return fused
+
+
+def _usual_lean(members: Sequence[RowDigit], lines: Mapping[int, Line]) -> float:
+    """The median lean of the 1s that their rows clearly show, degrees; 0 for few of them."""
+    leans = [
+        measure_lean(member.detection.ink)
+        for member in members
+        for line in (lines.get(member.digit.row),)
+        if member.digit.digit == 1 and line and _shows_one(line.probabilities_at(member.digit.box))
+    ]
+    return float(np.median(leans)) if len(leans) >= MIN_ONES else 0.0
+
+
+def _shows_one(probabilities: F32 | None) -> bool:
+    return probabilities is not None and bool(probabilities[1] >= CLEAR_ONE)
+
+
+def _leans_like_ones(member: RowDigit, line: Line, lean: float) -> bool:
+    """Whether a 1 leans like others do, with this `lean`, and is not higher than digits."""
+    digit = member.digit
+    return (
+        digit.digit == 1
+        and lean >= MIN_LEAN
+        and digit.row_box[3] <= MAX_ONE_HEIGHT * line.strip.digit_height
+        and abs(measure_lean(member.detection.ink) - lean) <= ALIKE
+    )
 
 
 def _is_too_high(digit: Digit, line: Line) -> bool:

@@ -10,6 +10,7 @@ from support.rows import write_row
 
 from digitkit.images.cv import cv2
 from digitkit.reading.detections import Detection
+from digitkit.reading.fusion import fuse_predictions
 from digitkit.reading.line_reader import SIGN
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.slashes import doubt_slashes, measure_lean
@@ -113,3 +114,43 @@ def test_a_slash_of_a_page_is_in_doubt(reader, one_of_each, change_row, shown):
 def test_without_1s_all_digits_stay():
     assert accepted([member(5, 0), member(8, 40)]) == [True, True]
     assert accepted([]) == []
+
+
+def fuse_among(ones: int, lean: float, degrees: float, height: int = HEIGHT) -> list[RowDigit]:
+    """What is left of a 1 that its row shows as a sign, beside others that lean by an angle.
+
+    Args:
+        ones: count of other 1s, which the row shows clearly.
+        lean: theirs, degrees.
+        degrees: the lean of the one in question.
+        height: its height, pixels.
+    """
+    members = [member(1, 100 * i, lean) for i in range(ones)] + [member(1, 900, degrees)]
+    last = members[-1]
+    box = (900, 50, 30, height)
+    members[-1] = replace(last, digit=replace(last.digit, box=box))
+    one, sign = np.zeros((2, 15), np.float32)
+    one[1], sign[SIGN] = 0.99, 0.99
+    line = SimpleNamespace(
+        strip=SimpleNamespace(digit_height=HEIGHT),
+        signs=[],
+        count_signs=lambda box: 0,
+        probabilities_at=lambda box: sign if box[0] == 900 else one,
+    )
+    return [each for each in fuse_predictions(members, {0: line}, 0.1) if each.digit.box == box]
+
+
+@pytest.mark.parametrize(
+    ("ones", "lean", "degrees", "height", "is_kept"),
+    [
+        (3, 20, 22, 60, True),
+        (2, 20, 22, 60, False),
+        (3, 20, 28, 60, False),  # it leans more, as a slash does
+        (3, 0, 2, 60, False),  # of upright ones nothing is known
+        (3, 20, 22, 70, False),  # it is higher
+    ],
+)
+def test_a_sign_that_leans_as_1s_do_is_a_doubtful_1(ones, lean, degrees, height, is_kept):
+    assert [each.digit.accepted for each in fuse_among(ones, lean, degrees, height)] == (
+        [False] * is_kept
+    )
