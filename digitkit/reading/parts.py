@@ -189,7 +189,8 @@ def _find_boxes(sides: Sequence[float], height: float) -> list[float]:
     """The x coordinates of the sides of boxes for one digit each, from the left; empty for none.
 
     What is a multiple of the usual width is several boxes, of which sides were not seen. A space
-    between two groups of boxes counts as an empty box.
+    between two groups of boxes counts as an empty box. If most are so, and more sides were not seen
+    than were, they are frames of whole numbers.
 
     Args:
         sides: x coordinates of those that were seen, rising.
@@ -201,11 +202,13 @@ def _find_boxes(sides: Sequence[float], height: float) -> list[float]:
     usual = widths[(len(widths) - 1) // 2]
     if usual > MAX_BOX * height:
         return []
-    edges = [sides[0]]
+    edges, divided = [sides[0]], 0
     for left, right in pairwise(sides):
         count = max(1, round((right - left) / usual))
         edges += [left + (right - left) * i / count for i in range(1, count + 1)]
-    return edges
+        divided += count > 1
+    are_frames = 2 * divided >= len(widths) and len(edges) > 2 * len(sides)
+    return [] if are_frames else edges
 
 
 def _find_cell(x: float, edges: Sequence[float]) -> int | None:

@@ -721,6 +721,19 @@ def test_groups_of_boxes_are_numbers_of_their_own(space):
     assert texts(digits, *sides) == ["12", "05", "2026"]
 
 
+def test_frames_of_whole_numbers_are_no_boxes_for_digits():
+    """The narrow spaces between them are not the width of a box."""
+    digits = [*in_a_row("32294"), *in_a_row("7180", start=420)]
+    sides = [mark("side", x, 40, 2, 90) for x in (-20, 345, 375, 640, 670)]
+    assert texts(digits, *sides) == ["32294", "7180"]
+
+
+def test_boxes_may_be_far_from_others():
+    digits = [sure(int(d), 75 * (i + 12 * (i > 2)) + 22) for i, d in enumerate("758421")]
+    sides = [mark("side", 75 * i, 40, 2, 90) for i in (0, 1, 2, 3, 15, 16, 17, 18)]
+    assert texts(digits, *sides) == ["758", "421"]
+
+
 def test_boxes_beside_a_number_leave_its_doubts():
     digits = [*in_a_row("4217"), *in_a_row("35", start=600)]
     digits[2:4] = [replace(each, box=(each.box[0] + 14, *each.box[1:])) for each in digits[2:4]]
