@@ -169,7 +169,7 @@ def draw_curve(title: str, sheets: Mapping[str, Read]) -> bytes:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    figure = figures.new_figure(6.4, 4)
+    figure = figures.new_figure(7.4, 4)
     figure.suptitle(title.replace("; ", "\n"), fontsize=9)
     axes = figure.subplots()
     for kind, own in sheets.items():
@@ -202,6 +202,8 @@ def draw_curve(title: str, sheets: Mapping[str, Read]) -> bytes:
         title=f"dots: {', '.join(f'{t:g}' for t in reversed(THRESHOLDS))}",
         fontsize=8,
         title_fontsize=8,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),  # beside the lines
     )
     return figures.encode_png(figure)
 
