@@ -93,8 +93,9 @@ digit with at most the second, and as a sign with at most the third; if its widt
 last, in its height, as a narrower stroke may be a 1; and if the nearest digit is clearly not a
 letter."""
 
-MAYBE_SPOILED = 0.5
-"""Ink between digits that is struck out or written over with this probability is not a letter."""
+MAYBE_SPOILED, SPOILED_DIGIT = 0.5, 0.05
+"""Ink that is struck out or written over is not a letter: between digits from the first probability
+on; elsewhere, as many letters look so, if the row shows a digit with more than the second."""
 
 MAYBE_LETTER, NEAREST = 0.06, 2.0
 """Maximum probability that the digit nearest to such a letter is a letter itself; if the two are
@@ -248,7 +249,10 @@ def _is_letter(mark: Mark, along: F32, line: Line, own: Sequence[RowDigit]) -> b
     _, _, width, height = mark.row_box
     letter, most_digit = letter_probability(along), float(along[:SIGN].max())
     is_within = _is_within(mark, strip, own)
-    if along[POINT] >= MAYBE_SIGN or (is_within and is_spoiled(along, MAYBE_SPOILED)):
+    may_be_spoiled = is_within and is_spoiled(along, MAYBE_SPOILED)
+    if most_digit > SPOILED_DIGIT:
+        may_be_spoiled |= is_spoiled(along)
+    if along[POINT] >= MAYBE_SIGN or may_be_spoiled:
         return False
     is_apart = _is_apart(mark, strip, own)
     if (

@@ -122,6 +122,13 @@ def test_a_letter_that_touches_a_digit_is_clearly_one(letter, digit, width, kind
     assert tell_apart({LETTER: letter, 3: digit}, (91, -6, width, 46)) == kind
 
 
+@pytest.mark.parametrize(
+    ("spoiled", "digit", "kind"), [(0.95, 0.1, "ink"), (0.95, 0.03, "letter"), (0.6, 0.1, "letter")]
+)
+def test_what_may_be_a_digit_that_is_struck_out_is_no_letter(spoiled, digit, kind):
+    assert tell_apart({LETTER: 0.99, SPOILED: spoiled, 3: digit}, (91, 0, 30, 40)) == kind
+
+
 def test_what_may_be_a_leaning_1_is_no_letter():
     assert tell_apart({LETTER: 0.99, SIGN: 0.8, 1: 0.15}, (91, 0, 20, 40)) == "ink"
 
