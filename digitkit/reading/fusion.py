@@ -53,10 +53,10 @@ MAX_DOUBTED = 0.9
 digits is."""
 
 MIN_ONES, CLEAR_ONE, MIN_LEAN, ALIKE, MAX_ONE_HEIGHT = 3, 0.9, 10.0, 3.0, 1.08
-"""Where at least so many 1s, which the row shows with the second probability, lean by the third
-value or more, what is a 1 to the classifier and a sign to the row is doubted and not dropped, if it
-leans like these, within the fourth value, and is at most so high, in heights of the digits. Leans
-are in degrees."""
+"""A 1 that its row shows as a sign is doubted, not dropped, if it leans like others of the page:
+minimum number of these, minimum probability with which their rows show them, and minimum median
+lean, degrees; maximum difference from it, degrees; maximum height of the 1, in heights of the
+digits."""
 
 
 def fuse_predictions(

@@ -61,12 +61,12 @@ MAYBE_HIGH = 0.05
 """`MAYBE_DIGIT` for a stroke that is higher than digits; the row shows little of such a 1."""
 
 SURE_SIGN = 0.95
-"""A stroke that is at least this likely a sign, and no digit (`NO_DIGIT`), is no 1."""
+"""Minimum probability of a sign of a stroke that is not a 1, if no digit is likely (`NO_DIGIT`)."""
 
 LOW_SIGN, LOW_SIGN_DIGIT, MAX_LOW_SIGN_ASPECT = 0.8, 0.02, 2.0
-"""Low ink that is a sign with at least the first probability, and a digit there with at most the
-second, is one, and no piece of a digit that it touches; it is at most so many times as high as
-wide."""
+"""Low ink is a sign, and not a piece of a digit that it touches, if the row shows a sign with at
+least the first probability and a digit there with at most the second. Its height is at most the
+third value, in its width."""
 
 DOT = 0.3
 """Maximum size of a dot of a colon, in heights of the digits. Two dots, one above the other, are a
@@ -102,7 +102,7 @@ MAYBE_LETTER, NEAREST = 0.06, 2.0
 apart, this may be the next digit. Both are at most so far from it, in heights, between middles."""
 
 LETTER_OVERLAP = 0.2
-"""They may overlap horizontally by so much, in heights of the digits."""
+"""Maximum horizontal overlap of such a letter and a digit, in heights of the digits."""
 
 LONG_SIGN, SHOWN_LONG, LONG_DIGIT = 1.2, 0.5, 0.25
 """Low ink that is so wide, in heights of the digits, is a letter or a sign, such as an arrow, if
@@ -220,7 +220,16 @@ def _is_sign(
     line: Line,
     own: Sequence[RowDigit],
 ) -> bool:
-    """Whether ink is a sign; arguments as for `_tell_apart`, and the most likely digit along it."""
+    """Whether ink is a sign.
+
+    Args:
+        mark: as for `_tell_apart`, and so are the others.
+        probabilities: what the row shows near it.
+        most_digit: the highest probability of any digit along it, 0–1.
+        x: where its middle is.
+        line: the row.
+        own: its digits.
+    """
     strip = line.strip
     sign, width, height = float(probabilities[SIGN]), *mark.row_box[2:]
     if mark.kind == "sign" and max(width, height) <= DOT * strip.digit_height:
@@ -244,14 +253,22 @@ def _is_sign(
 
 
 def _is_letter(mark: Mark, along: F32, line: Line, own: Sequence[RowDigit]) -> bool:
-    """Whether ink that is no sign is a letter; `along` is what the row shows along it, ``[15]``."""
+    """Whether ink that is not a sign is a letter.
+
+    Args:
+        mark: the ink.
+        along: the highest probability of each output of the row along it, float32 ``[15]``.
+        line: the row.
+        own: its digits.
+    """
     strip = line.strip
     _, _, width, height = mark.row_box
     letter, most_digit = letter_probability(along), float(along[:SIGN].max())
     is_within = _is_within(mark, strip, own)
-    may_be_spoiled = is_within and is_spoiled(along, MAYBE_SPOILED)
-    if most_digit > SPOILED_DIGIT:
-        may_be_spoiled |= is_spoiled(along)
+    if is_within:
+        may_be_spoiled = is_spoiled(along, MAYBE_SPOILED)
+    else:
+        may_be_spoiled = most_digit > SPOILED_DIGIT and is_spoiled(along)
     if along[POINT] >= MAYBE_SIGN or may_be_spoiled:
         return False
     is_apart = _is_apart(mark, strip, own)
@@ -273,7 +290,7 @@ def _is_letter(mark: Mark, along: F32, line: Line, own: Sequence[RowDigit]) -> b
 
 
 def _is_low(mark: Mark, strip: Strip) -> bool:
-    """Whether ink is lower than digits, and no upright stroke."""
+    """Whether ink is lower than digits and not an upright stroke."""
     _, _, width, height = mark.row_box
     return height < min(MIN_DIGIT_HEIGHT * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
 
