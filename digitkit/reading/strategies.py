@@ -202,6 +202,7 @@ class PageStrategy:
         classify: Classify,
     ) -> PageContent:
         """What one image shows, which is as it is or was made upright."""
+        from digitkit.reading.degrees import find_degrees, with_degrees
         from digitkit.reading.few_digits import confirm_lone_digit, read_few_in_grey
         from digitkit.reading.fusion import fuse_predictions
         from digitkit.reading.line_parts import drop_pieces_of_lines
@@ -233,8 +234,10 @@ class PageStrategy:
         members, lines = find_missed_digits(
             image, members, lines, line_reader, classify, min_confidence
         )
+        members, degrees = find_degrees(members, lines)
         members = resegment_digits(image, members, lines, classify, min_confidence)
         marks = reclassify_marks(find_marks(lines, members), members, lines)
+        marks = with_degrees(marks, degrees)
         marks = tuple(keep_within((*marks, *find_strikethroughs(lines, members)), *image.shape))
         digits, marks = drop_pieces_of_lines([member.digit for member in members], marks)
         digits = doubt_letters(mark_spoiled(digits, members, lines), marks, lines)
