@@ -28,6 +28,12 @@ SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 1.4
 as wide as that before it; from the second width on it is a full stop or the comma of a list, or the
 second point of a date."""
 
+AFTER_DATE = 0.7
+"""What is at least so far behind the second point of a date, in heights, is not its year."""
+
+PRICE_DASH = 0.3
+"""Maximum gap between the separator and the dash of a price without cents, in heights."""
+
 MAX_DAY, MAX_MONTH = 31, 12
 """Greatest numbers before the first and the second point of a date."""
 
@@ -106,8 +112,7 @@ def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
     for i, part in enumerate(parts):
         joined = i in within or (i - 1 in within and part.kind == "digit")
         if group and not joined and not _continues(group, part, limit, before):
-            is_stop = _is_spaced(group, part) and group[-1].gap_to(part) >= STOPPED
-            if is_stop and not _may_be_date(group):
+            if _is_stop(group, part) or _is_price(group, parts[i:]):
                 group = group[:-1]
             if _is_framed(group, parts[i:]):
                 before, group = group[0], group[1:]
@@ -220,6 +225,24 @@ def _is_spaced(group: Sequence[Part], part: Part) -> bool:
         return False
     before, after = group[-2].gap_to(group[-1]), group[-1].gap_to(part)
     return after >= max(SPACED, LOPSIDED * before)
+
+
+def _is_stop(group: Sequence[Part], part: Part) -> bool:
+    """Whether the separator at the end of a number joins nothing, as a full stop before a part."""
+    if not _is_spaced(group, part):
+        return False
+    if part.kind == "letter":
+        return True
+    gap = group[-1].gap_to(part)
+    return gap >= (AFTER_DATE if _may_be_date(group) else STOPPED)
+
+
+def _is_price(group: Sequence[Part], rest: Sequence[Part]) -> bool:
+    """Whether a number ends with a separator and a dash, as prices without cents do: ``5,-``."""
+    if len(group) < 2 or group[-1].kind not in SEPARATORS or rest[0].kind != "dash":
+        return False
+    is_close = group[-1].gap_to(rest[0]) <= PRICE_DASH
+    return is_close and (len(rest) == 1 or rest[0].gap_to(rest[1]) > NEAR_POINT)
 
 
 def _may_be_date(group: Sequence[Part]) -> bool:

@@ -133,3 +133,44 @@ def test_a_dash_is_not_the_upper_dot_of_a_colon(reader, one_of_each, change_row)
 
     change_row(change)
     assert reader.read(page).text == "-45"
+
+
+def in_row(*parts: tuple[str, float]) -> tuple[Number, ...]:
+    """The numbers of a row of digits, 30 pixels wide, and marks, each so far behind the last one.
+
+    Distances are in heights of the digits, of 60 pixels; ``M`` is a letter.
+    """
+    digits, marks, x = [], [], 0.0
+    for text, gap in parts:
+        x += 60 * gap
+        for char in text:
+            if char.isdecimal():
+                digits.append(make_digit({int(char): 0.99999}, round(x)))
+                x += 34
+            elif char == "M":
+                marks.append(Mark("letter", (round(x), 50, 40, 60), 0))
+                x += 40
+            else:
+                box = (round(x), 78, 24, 6) if char == "-" else (round(x), 102, 8, 8)
+                marks.append(Mark(KINDS[char], box, 0))
+                x += box[2] + 4
+    return find_numbers(digits, marks)
+
+
+@pytest.mark.parametrize(
+    ("parts", "texts", "are_complete"),
+    [
+        ([("24.12.", 0), ("18", 1.0)], ["24.12", "18"], True),
+        ([("24.12.", 0), ("M", 0.5)], ["24.12"], True),
+        ([("3.10.", 0), ("22", 0.5)], ["3.10?", "?22"], False),
+        ([("7.", 0), ("M", 0.35)], ["7"], True),
+        ([("42,-", 0)], ["42"], True),
+        ([("42.-", 0), ("17", 1.2)], ["42", "17"], True),
+        ([("42,", 0), ("-", 0.5)], ["42"], True),
+        ([("42,-7", 0)], ["42?", "7"], False),
+    ],
+)
+def test_separators_that_end_a_number(parts, texts, are_complete):
+    numbers = in_row(*parts)
+    assert [number.text for number in numbers] == texts
+    assert all(number.complete for number in numbers) == are_complete
