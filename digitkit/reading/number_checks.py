@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import F64
-from digitkit.boxes import chunk_slices, middle_x
+from digitkit.arrays import F64, Box
+from digitkit.boxes import bounding_box, chunk_slices, middle_x
 from digitkit.reading.parts import (
     digit_gaps,
     is_crossed,
@@ -50,6 +50,13 @@ MAX_SPLIT, WIDER = 0.4, 0.1
 """Two numbers with only a line between them may be one if the gap is at most the first value, and
 wider than the widest between the digits of one of them by at most the second, in heights; two
 single digits have no such gaps, and are never doubted."""
+
+MAX_CREASES = 2
+"""Maximum number of such lines in a row; with more, they are those of a table."""
+
+MIN_SPANNED, SPANNED_ROWS, SPANNED_GAP = 2, 5.0, 3.0
+"""A number may be several if at least so many gaps between the numbers of another row, at most the
+second value above or below it and at most the third wide, in heights, go on between its digits."""
 
 COLUMN_ROWS = 6.0
 """Maximum distance of the rows in which a line between columns is looked for, in heights."""
@@ -92,6 +99,7 @@ def flag_numbers(
     rows = group_by_row(accepted)
     torn = _find_torn(accepted) if len(rows) > 1 else set()
     split = _find_split(numbers, marks) if may_be_several else set()
+    spanning = _find_spanning(numbers) if may_be_several else set()
     separators = Counter(map(_separator_of, numbers))
     flagged = []
     for number in numbers:
@@ -110,6 +118,8 @@ def flag_numbers(
                 f"the gap after digit {place} may be between two numbers"
                 for place in _find_spaces(number, marks)
             ]
+            if number in spanning:
+                reasons.append("gaps between numbers of other rows go on between its digits")
             if _is_over_column_line(number, marks):
                 reasons.append("it goes across a line between columns")
         complete = number.complete and not reasons
@@ -159,6 +169,11 @@ def _find_spaces(number: Number, marks: Sequence[Mark]) -> list[int]:
         if are_wide and single <= MAX_SINGLE * len(spaces):
             return spaces
     return []
+
+
+def _level_box(number: Number) -> Box:
+    """The box of a number's digits where its row is level."""
+    return bounding_box([digit.row_box for digit in number.digits])
 
 
 def _gaps_of(digits: Sequence[Digit], height: float) -> list[float]:
@@ -269,7 +284,7 @@ def _find_split(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Digit]:
             if left < middle_x(mark.row_box) < right
             and not any(is_crossed(digit.row_box, mark) for digit in ends)
         ]
-        if {mark.kind for mark in between} != {"line"}:
+        if {mark.kind for mark in between} != {"line"} or _has_grid(by_row[a.row]):
             continue
         height = measure_height([*a.digits, *b.digits])
         plain = (number.digits for number in (a, b) if not number.signs)
@@ -277,6 +292,41 @@ def _find_split(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Digit]:
         if inner and max(_gaps_of(ends, height)) <= min(MAX_SPLIT, max(inner) + WIDER):
             split |= {first, second}
     return split
+
+
+def _has_grid(marks: Sequence[Mark]) -> bool:
+    """Whether a row has more vertical lines than a page has creases."""
+    return sum(mark.kind == "line" for mark in marks) > MAX_CREASES
+
+
+def _find_spanning(numbers: Sequence[Number]) -> set[Number]:
+    """The numbers between whose digits several gaps between numbers of another row go on."""
+    rows = group_by_row(numbers)
+    gaps = dict[int, list[tuple[int, int, int]]]()
+    for row, own in rows.items():
+        boxes = [_level_box(number) for number in own]
+        gaps[row] = [(a[1], a[0] + a[2], b[0]) for a, b in pairwise(boxes)]
+    found = set[Number]()
+    for number in numbers:
+        if len(number.digits) < 2 * MIN_SPANNED or number.signs:
+            continue
+        (x, y, width, _), unit = _level_box(number), measure_height(number.digits)
+        inner = [
+            (a.row_box[0] + a.row_box[2] + b.row_box[0]) / 2 for a, b in pairwise(number.digits)
+        ]
+        for row, others in gaps.items():
+            within = [
+                (left, right)
+                for top, left, right in others
+                if row != number.row
+                and abs(top - y) <= SPANNED_ROWS * unit
+                and x < left
+                and right < min(x + width, left + SPANNED_GAP * unit)
+            ]
+            are_inner = (any(left < gap < right for gap in inner) for left, right in within)
+            if len(within) >= MIN_SPANNED and all(are_inner):
+                found.add(number)
+    return found
 
 
 def _find_torn(accepted: Sequence[Digit]) -> set[Digit]:

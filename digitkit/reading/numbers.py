@@ -33,7 +33,7 @@ from digitkit.reading.number_confidence import (
 )
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
-from digitkit.reading.spacing import choose_gap, has_columns, number_columns
+from digitkit.reading.spacing import choose_gap, continue_columns, has_columns, number_columns
 
 LIKELY = 0.5
 """Minimum confidence of a doubtful digit apart from all numbers that is reported, 0–1."""
@@ -146,12 +146,15 @@ def find_candidates(
     parts = {row: place_parts(row, members, marks, heights[row]) for row, members in rows.items()}
     page_gaps = [gap for row in parts.values() for gap in digit_gaps(row)]
     table = has_columns([digit.row_box for digit in digits], [digit.row for digit in digits])
-    groups = list[Group]()
-    for members in parts.values():
-        limit = gap
-        if limit is None:
-            limit = choose_gap(digit_gaps(members), page_gaps, table=table)
-        groups += group_parts(members, limit)
+    limits = {
+        row: choose_gap(digit_gaps(members), page_gaps, table=table) if gap is None else gap
+        for row, members in parts.items()
+    }
+    if gap is None:
+        limits = continue_columns(parts, limits)
+    groups = [
+        group for row, members in parts.items() for group in group_parts(members, limits[row])
+    ]
     if may_be_mixed:
         groups = split_mixed_numbers(groups)
     return [

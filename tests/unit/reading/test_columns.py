@@ -1,0 +1,80 @@
+"""Gaps between columns, which go on in other rows."""
+
+from dataclasses import replace
+
+import pytest
+from support.readings import make_digit
+
+from digitkit.reading.numbers import find_numbers
+from digitkit.reading.results import Digit, Mark, Number
+
+HEIGHT, WIDTH, GAP = 60, 24, 5
+
+
+def write(rows: list[list[str]], pitch: int, first: int = 0) -> list[Digit]:
+    """Numbers in columns that begin at multiples of the pitch; empty ones leave room."""
+    digits = []
+    for row, numbers in enumerate(rows):
+        for column, text in enumerate(numbers):
+            for place, char in enumerate(text):
+                x = first + column * pitch + place * (WIDTH + GAP)
+                box = (x, 50 + 100 * row, WIDTH, HEIGHT)
+                digits.append(replace(make_digit({int(char): 0.99999}, row=row), box=box))
+    return digits
+
+
+def texts(numbers: tuple[Number, ...]) -> list[list[str]]:
+    rows = sorted({number.row for number in numbers})
+    return [[number.text for number in numbers if number.row == row] for row in rows]
+
+
+WEEKS = [
+    ["", "", "", "", "", "2", "3"],
+    ["4", "5", "6", "7", "8", "9"],
+    ["11", "12", "13", "14", "15", "16", "17"],
+    ["18", "19", "20", "21", "22", "23", "24"],
+]
+
+
+@pytest.mark.parametrize("pitch", [86, 92, 100])
+def test_single_digits_of_a_calendar_are_numbers_of_their_own(pitch):
+    numbers = find_numbers(write(WEEKS, pitch))
+    assert texts(numbers) == [[each for each in week if each] for week in WEEKS]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        [["11", "12"]],  # only one gap goes on in it
+        [["1", "", "", "", "", "9"]],
+        [["456789"]],
+    ],
+)
+def test_a_row_of_wide_gaps_is_one_number_without_columns(others):
+    first, *_ = texts(find_numbers(write([["4", "5", "6", "7", "8", "9"], *others], 86)))
+    assert first == ["456789"]
+
+
+def test_a_number_below_columns_that_go_on_in_it_is_doubted():
+    weeks = [["11", "12", "13", "14"], ["18", "19", "20", "21"]]
+    digits = write(weeks, 90)
+    for place, char in enumerate("25262728"):
+        x = 90 * (place // 2) + 33 * (place % 2)
+        box = (x, 250, 50 if place % 2 else 30, HEIGHT)
+        digits.append(replace(make_digit({int(char): 0.99999}, row=2), box=box))
+    *_, last = find_numbers(digits)
+    assert last.text == "25262728"
+    assert "gaps between numbers of other rows go on between its digits" in last.reasons
+
+
+def test_numbers_that_gaps_of_other_rows_meet_are_not_doubted():
+    digits = write([["11", "12", "13"], ["456789"], ["14", "15", "16"]], 90)
+    assert all(number.complete for number in find_numbers(digits))
+
+
+@pytest.mark.parametrize(("places", "is_complete"), [([57], False), ([-7, 57, 125], True)])
+def test_one_line_between_two_numbers_may_be_a_crease_and_a_grid_is_none(places, is_complete):
+    marks = [Mark("line", (place, 0, 2, 160), 0) for place in places]
+    first, second = find_numbers(write([["11", "12"]], 62), marks)
+    assert (first.complete, second.complete) == (is_complete, is_complete)
