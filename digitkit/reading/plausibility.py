@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +27,7 @@ from digitkit.reading.line_reader import is_spoiled, letter_probability
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Digit, Mark, group_by_row
 from digitkit.reading.rows import RowDigit
+from digitkit.reading.shapes import HIGH_STROKE
 from digitkit.reading.single import LoadGrey
 from digitkit.reading.words import lower_confidence
 
@@ -44,6 +45,10 @@ probability, 0–1. Discs, such as punched holes, nearly always reach it, and di
 CIRCLE, OVAL = 0.92, 1.3
 """Minimum width of circles and of lying ovals, in their height; most zeros are higher than wide,
 and 3% of MNIST's as wide as an oval."""
+
+CROSS, BESIDE_CIRCLE = 0.75, 0.6
+"""Minimum width and height of a cross or another circle, and maximum distance of writing from a
+circle, in its height."""
 
 DRAWN_SIDE, DRAWN_LEVELS, DRAWN, LINE = 400, 20, 0.5, 12
 """There are other drawings on a page if the ink beside its circles, in an image of this side and
@@ -130,8 +135,8 @@ def doubt_circles(
 ) -> tuple[Digit, ...]:
     """The digits; zeros that may be circles or ovals are not accepted.
 
-    They are the only digits of their page. Circles are at least about as wide as high, without a
-    mark in their row, and there is other ink. Ovals are wider, and alone in their row.
+    They are the only digits of their page. Circles are at least about as wide as high, without
+    other writing beside them, and there is other ink. Ovals are wider, and alone in their row.
 
     Args:
         digits: of an image.
@@ -143,9 +148,9 @@ def doubt_circles(
         return tuple(digits)
     doubtful = {each for each in accepted if _is_wide(each, OVAL) and _is_alone(each, accepted)}
     others = [digit for digit in accepted if digit not in doubtful]
-    with_marks = {mark.row for mark in marks}
-    are_circles = all(_is_wide(each, CIRCLE) and each.row not in with_marks for each in others)
-    if others and are_circles and _has_drawings(others, image):
+    are_circles = all(_is_wide(each, CIRCLE) for each in others)
+    has_writing = any(_is_written_beside(each, marks) for each in others)
+    if others and are_circles and not has_writing and _has_drawings(others, image):
         doubtful.update(others)
     return tuple(
         lower_confidence(digit, DOUBT, math.inf) if digit in doubtful else digit for digit in digits
@@ -156,6 +161,19 @@ def _is_wide(digit: Digit, ratio: float) -> bool:
     """Whether the width of a digit is at least this multiple of its height."""
     _, _, width, height = digit.row_box
     return width >= ratio * height
+
+
+def _is_written_beside(circle: Digit, marks: Iterable[Mark]) -> bool:
+    """Whether a mark beside a circle may be writing: none of a board's lines, and no cross."""
+    _, _, _, unit = circle.row_box
+    for mark in marks:
+        _, _, width, height = mark.row_box
+        is_cross = min(width, height) >= CROSS * unit
+        may_be_writing = mark.kind not in ("line", "side") and height <= HIGH_STROKE * unit
+        is_near = gap_beside(mark.row_box, [circle.row_box]) <= BESIDE_CIRCLE * unit
+        if mark.row == circle.row and may_be_writing and is_near and not is_cross:
+            return True
+    return False
 
 
 def _has_drawings(circles: Sequence[Digit], image: GreyImage) -> bool:

@@ -84,16 +84,26 @@ def test_a_digit_far_paler_than_others_shines_through_the_paper(
         ((25, 22), 47, "", ["0"]),
         ((34, 20), 47, "", []),
         ((34, 20), 47, "sign", []),
+        ((22, 22), 47, "board", []),  # of noughts and crosses
     ],
 )
 def test_a_circle_among_drawings_is_no_zero(reader, axes, level, drawn, expected):
     image = np.full((400, 500), 235, np.uint8)
-    cv2.ellipse(image, (330, 120), axes, 0, 0, 360, level, 3, cv2.LINE_AA)
+    cv2.ellipse(
+        image, (330, 130 if drawn == "board" else 120), axes, 0, 0, 360, level, 3, cv2.LINE_AA
+    )
     if drawn == "triangle":
         corners = np.array([(60, 330), (160, 330), (110, 240)])
         cv2.polylines(image, [corners], True, 47, 3, cv2.LINE_AA)
     elif drawn == "lines":
         image[200::60] = 47
+    elif drawn == "board":
+        for start in (210, 290):
+            cv2.line(image, (start, 10), (start, 260), 47, 3, cv2.LINE_AA)
+            cv2.line(image, (130, start - 120), (370, start - 120), 47, 3, cv2.LINE_AA)
+        for x, y in ((250, 50), (250, 210), (170, 130)):
+            cv2.line(image, (x - 22, y - 22), (x + 22, y + 22), 47, 3, cv2.LINE_AA)
+            cv2.line(image, (x - 22, y + 22), (x + 22, y - 22), 47, 3, cv2.LINE_AA)
     elif drawn == "sign":
         cv2.line(image, (262, 112), (290, 112), 47, 3, cv2.LINE_AA)
         cv2.line(image, (262, 128), (290, 128), 47, 3, cv2.LINE_AA)
