@@ -14,7 +14,7 @@ from digitkit.boxes import gap_beside, middle_x
 from digitkit.reading.fusion import MIN_SIGN
 from digitkit.reading.grouping import NEAR_INK, SEPARATORS
 from digitkit.reading.line_reader import NONE, POINT, SIGN, is_spoiled, letter_probability
-from digitkit.reading.lines import CLEAR_SIGN, SAME, Line, Peak, match_row, own_peaks
+from digitkit.reading.lines import CLEAR_POINT, CLEAR_SIGN, SAME, Line, Peak, match_row, own_peaks
 from digitkit.reading.results import Digit, Mark
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import HIGH_STROKE, MIDDLE_DOT, Shape
@@ -43,6 +43,10 @@ MAYBE_SIGN = 0.25
 LIKELY_POINT = 0.55
 """A point or a comma between two digits that is less likely one, by its row, is ink that cannot be
 read, 0–1."""
+
+USUAL_POINTS, USUAL_SHARE, MAYBE_USUAL_POINT = 3, 0.75, 0.12
+"""Where at least so many rows of a page, and this fraction of them, show a point clearly, another
+one may be where a row shows it with the last probability, 0–1."""
 
 MIN_DIGIT_HEIGHT = 0.7
 """Ink of at least this height, in heights of the digits, may be a digit that was not read."""
@@ -135,13 +139,23 @@ def reclassify_marks(
         members: the image's digits.
         lines: the rows.
     """
-    fused = list[Mark]()
+    fused, least = list[Mark](), _least_point(lines)
     for row, line in lines.items():
-        fused += _reclassify_row([mark for mark in marks if mark.row == row], members, line)
+        own = [mark for mark in marks if mark.row == row]
+        fused += _reclassify_row(own, members, line, least)
     return tuple(fused)
 
 
-def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Line) -> list[Mark]:
+def _least_point(lines: Mapping[int, Line]) -> float:
+    """The probability from which on a row shows a point that nothing is known of."""
+    shown = sum(bool(line.points) for line in lines.values())
+    is_usual = shown >= max(USUAL_POINTS, USUAL_SHARE * len(lines))
+    return MAYBE_USUAL_POINT if is_usual else CLEAR_POINT
+
+
+def _reclassify_row(
+    marks: Sequence[Mark], members: Sequence[RowDigit], line: Line, least_point: float
+) -> list[Mark]:
     strip = line.strip
     own, found, matches, apart = match_row(line, members)
     peaks = np.array([peak.x for peak in found])
@@ -180,7 +194,7 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
     inks = [mark for mark in kept if mark.kind == "ink"]
     kept += _mark_unread(strip, itertools.compress(found, apart), inks)
     # A point may be near the middle of a narrow digit; a sign there is that digit.
-    points = own_peaks(strip, line.points, members)
+    points = own_peaks(strip, line.find_points(least_point), members)
     kept += _mark_unread(strip, points, kept)
     taken: list[Digit | Mark] = [*kept, *(member.digit for member in own)]
     places = [strip.x_of(member.digit.box) for member in own if member.digit.accepted]
