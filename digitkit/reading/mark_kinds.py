@@ -194,7 +194,11 @@ def _reclassify_row(
     inks = [mark for mark in kept if mark.kind == "ink"]
     kept += _mark_unread(strip, itertools.compress(found, apart), inks)
     # A point may be near the middle of a narrow digit; a sign there is that digit.
-    points = own_peaks(strip, line.find_points(least_point), members)
+    points = [
+        peak
+        for peak in own_peaks(strip, line.find_points(least_point), members)
+        if peak.probabilities[POINT] >= CLEAR_POINT or _is_between(peak.x, strip, own)
+    ]
     kept += _mark_unread(strip, points, kept)
     taken: list[Digit | Mark] = [*kept, *(member.digit for member in own)]
     places = [strip.x_of(member.digit.box) for member in own if member.digit.accepted]

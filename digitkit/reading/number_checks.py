@@ -58,8 +58,9 @@ MIN_SPANNED, SPANNED_ROWS, SPANNED_GAP = 2, 5.0, 3.0
 """A number may be several if at least so many gaps between the numbers of another row, at most the
 second value above or below it and at most the third wide, in heights, go on between its digits."""
 
-COLUMN_ROWS = 6.0
-"""Maximum distance of the rows in which a line between columns is looked for, in heights."""
+SPANNED_WIDER = 0.03
+"""There, its gaps are as wide as `SPACE`, or wider than its others on average by so much, in
+heights."""
 
 MIN_SLASH_HEIGHT, MAX_SLASH_CONFIDENCE = 1.04, 0.995
 """A 1 between two digits may be a slash if it is at least so many times as high as both, and its
@@ -227,7 +228,7 @@ def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
     own = [mark for mark in lines if mark.row == number.row]
     ticks = [mark for mark in own if not any(is_crossed(d.row_box, mark) for d in number.digits)]
     return any(
-        len(rows_with_line(x, middle, lines, height, COLUMN_ROWS)) > 1
+        len(rows_with_line(x, middle, lines, height)) > 1
         and not rows_with_line(x, middle, ticks, height)
         for x in {middle_x(mark.row_box) for mark in lines}
         if centres.min() < x < centres.max()
@@ -301,32 +302,50 @@ def _has_grid(marks: Sequence[Mark]) -> bool:
 
 def _find_spanning(numbers: Sequence[Number]) -> set[Number]:
     """The numbers between whose digits several gaps between numbers of another row go on."""
-    rows = group_by_row(numbers)
-    gaps = dict[int, list[tuple[int, int, int]]]()
-    for row, own in rows.items():
-        boxes = [_level_box(number) for number in own]
-        gaps[row] = [(a[1], a[0] + a[2], b[0]) for a, b in pairwise(boxes)]
+    between = dict[int, list[tuple[Box, Box]]]()
+    for row, own in group_by_row(numbers).items():
+        between[row] = list(pairwise([_level_box(number) for number in own]))
     found = set[Number]()
     for number in numbers:
         if len(number.digits) < 2 * MIN_SPANNED or number.signs:
             continue
         (x, y, width, _), unit = _level_box(number), measure_height(number.digits)
-        inner = [
-            (a.row_box[0] + a.row_box[2] + b.row_box[0]) / 2 for a, b in pairwise(number.digits)
-        ]
-        for row, others in gaps.items():
-            within = [
-                (left, right)
-                for top, left, right in others
-                if row != number.row
-                and abs(top - y) <= SPANNED_ROWS * unit
-                and x < left
-                and right < min(x + width, left + SPANNED_GAP * unit)
+        others = (
+            [
+                (left + wide, right)
+                for (left, top, wide, _), (right, _, _, _) in gaps
+                if abs(top - y) <= SPANNED_ROWS * unit
+                and x < left + wide
+                and right < min(x + width, left + wide + SPANNED_GAP * unit)
             ]
-            are_inner = (any(left < gap < right for gap in inner) for left, right in within)
-            if len(within) >= MIN_SPANNED and all(are_inner):
-                found.add(number)
+            for row, gaps in between.items()
+            if row != number.row
+        )
+        if any(_is_divided(number, gaps, unit) for gaps in others):
+            found.add(number)
     return found
+
+
+def _is_divided(number: Number, gaps: Sequence[tuple[int, int]], unit: float) -> bool:
+    """Whether the gaps of another row meet wide gaps of a number; see `SPANNED_WIDER`.
+
+    Args:
+        number: of a row.
+        gaps: between numbers of another row, where each begins and ends, pixels.
+        unit: height of the number's digits, pixels.
+    """
+    inner = [(a.row_box[0] + a.row_box[2], b.row_box[0]) for a, b in pairwise(number.digits)]
+    met = [
+        [right - left for left, right in inner if start < (left + right) / 2 < end]
+        for start, end in gaps
+    ]
+    if len(met) < MIN_SPANNED or not all(met):
+        return False
+    spanned = [max(widths) for widths in met]
+    rest = sum(right - left for left, right in inner) - sum(spanned)
+    count = max(1, len(inner) - len(spanned))
+    mean = sum(spanned) / len(spanned)
+    return mean >= min(SPACE * unit, rest / count + SPANNED_WIDER * unit)
 
 
 def _find_torn(accepted: Sequence[Digit]) -> set[Digit]:

@@ -34,7 +34,7 @@ narrowest, or a multiple of it, up to this part of its width."""
 MAX_BOX = 2.5
 """Maximum width of a box for one digit, in heights."""
 
-SAME_LINE, NEAR_ROW = 0.25, 3.0
+SAME_LINE, NEAR_ROW = 0.25, 6.0
 """A table's line is that far aside in a row that is that far away, at most, in heights."""
 
 TOUCHING = 0.1
@@ -235,9 +235,7 @@ def is_crossed(digit: Box, line: Mark) -> bool:
     return CROSSED * digit[3] < inside < digit[2] - CROSSED * digit[3]
 
 
-def rows_with_line(
-    x: float, y: float, marks: Iterable[Mark], height: float, near: float = NEAR_ROW
-) -> set[int]:
+def rows_with_line(x: float, y: float, marks: Iterable[Mark], height: float) -> set[int]:
     """The rows nearby that have a vertical line at a place: all of a table's have.
 
     Args:
@@ -245,14 +243,13 @@ def rows_with_line(
         y: the middle of a row there, pixels.
         marks: in which the lines are searched.
         height: of digits, pixels.
-        near: maximum distance of a row, in heights.
     """
     return {
         mark.row
         for mark in marks
         for left, top, w, h in (mark.row_box,)
         if mark.kind == "line"
-        and abs(top + h / 2 - y) <= near * height
+        and abs(top + h / 2 - y) <= NEAR_ROW * height
         and abs(left + w / 2 - x) <= SAME_LINE * height
     }
 

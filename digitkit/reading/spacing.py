@@ -12,7 +12,7 @@ import numpy as np
 
 from digitkit.arrays import F64, Box
 from digitkit.boxes import bounding_box, middle_x
-from digitkit.reading.parts import Part
+from digitkit.reading.parts import Part, digit_gaps
 from digitkit.reading.results import Number
 
 GAP_FACTOR = 1.9
@@ -169,10 +169,14 @@ def _count_continued(gaps: Sequence[tuple[Part, Part]], other: Sequence[Part], l
         limit: the least gap between two of its numbers.
 
     Returns:
-        0 if one of the gaps is above or below a digit of the other row.
+        0 if one of the gaps is above or below a digit of the other row, or hardly wider than a gap
+        within one of its numbers.
     """
     middles = {middle_x(part.item.row_box) for gap in gaps for part in gap}
     digits = [part for part in other if part.digit]
+    inner = max((gap for gap in digit_gaps(other) if gap < limit), default=0.0)
+    if min(a.gap_to(b) for a, b in gaps) < GULF * inner:
+        return 0
     between = [_between(a, b) for a, b in pairwise(digits) if a.gap_to(b) >= limit]
     between = [
         (start, end) for start, end in between if sum(start < x < end for x in middles) <= MAX_EMPTY

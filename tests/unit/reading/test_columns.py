@@ -73,6 +73,28 @@ def test_numbers_that_gaps_of_other_rows_meet_are_not_doubted():
     assert all(number.complete for number in find_numbers(digits))
 
 
+def spread(text: str, gaps: list[int], row: int) -> list[Digit]:
+    """Digits with these gaps before them, pixels."""
+    digits, x = [], 0
+    for char, gap in zip(text, gaps, strict=True):
+        box = (x + gap, 50 + 100 * row, WIDTH, HEIGHT)
+        digits.append(replace(make_digit({int(char): 0.99999}, row=row), box=box))
+        x += gap + WIDTH
+    return digits
+
+
+def test_gaps_like_those_within_numbers_of_other_rows_do_not_separate():
+    squares = spread("8073", [0, 34, 34, 34], row=0)
+    others = spread("12345678", [0, 30, 92, 30, 90, 30, 92, 30], row=1)
+    assert texts(find_numbers([*squares, *others])) == [["8073"], ["12", "34", "56", "78"]]
+
+
+def test_a_number_whose_gaps_are_alike_is_not_doubted_for_those_of_other_rows():
+    digits = spread("59567", [20, 8, 8, 8, 8], row=0)
+    digits += spread("112233", [0, 4, 36, 4, 36, 4], row=1)
+    assert all(number.complete for number in find_numbers(digits))
+
+
 @pytest.mark.parametrize(("places", "is_complete"), [([57], False), ([-7, 57, 125], True)])
 def test_one_line_between_two_numbers_may_be_a_crease_and_a_grid_is_none(places, is_complete):
     marks = [Mark("line", (place, 0, 2, 160), 0) for place in places]
