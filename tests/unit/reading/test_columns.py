@@ -90,7 +90,7 @@ def test_gaps_like_those_within_numbers_of_other_rows_do_not_separate():
 
 
 def test_a_number_whose_gaps_are_alike_is_not_doubted_for_those_of_other_rows():
-    digits = spread("59567", [20, 8, 8, 8, 8], row=0)
+    digits = spread("595671", [20, 8, 8, 8, 8, 8], row=0)
     digits += spread("112233", [0, 4, 36, 4, 36, 4], row=1)
     assert all(number.complete for number in find_numbers(digits))
 
