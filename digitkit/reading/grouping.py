@@ -45,6 +45,10 @@ SURE_MINUS, NEAR_MINUS = 0.5, 0.6
 """Maximum gap between a minus and its number, in heights. From the first value on it is doubtful,
 since it may be the bullet of a list."""
 
+MIN_BULLETS, BULLETS_SHARE = 3, 0.75
+"""Such dashes are bullets if so many rows of a page begin with one, and at least this fraction of
+those with a number; if letters follow half of these numbers, and no other number has a minus."""
+
 BEFORE_MINUS = 0.9
 """Minimum gap between a leading minus and what is before it, in heights, unless that is a ruled
 line or an operator, or the minus is much closer to its number (`is_minus_by_gaps`)."""
@@ -166,6 +170,36 @@ def split_mixed_numbers(groups: Sequence[Group]) -> list[Group]:
         else:
             divided.append(replace(group, space=place))
     return divided
+
+
+def drop_bullets(groups: Sequence[Group]) -> list[Group]:
+    """The numbers of a page without the dashes before them that are bullets of a list.
+
+    They are so far from their number that they may be none of its sign, and most rows have one.
+
+    Args:
+        groups: of all rows of a page.
+    """
+    first = {group.row: group for group in reversed(groups)}
+    dashes = [group for group in groups if group.parts[0].kind == "dash" and len(group.parts) > 1]
+    listed = [group for group in first.values() if group in dashes and is_far_minus(group.parts)]
+    are_bullets = len(listed) >= max(MIN_BULLETS, BULLETS_SHARE * len(first))
+    with_words = sum(bool(group.after and group.after.kind == "letter") for group in listed)
+    if (
+        not are_bullets
+        or 2 * with_words < len(listed)
+        or any(not is_far_minus(group.parts) for group in dashes)
+    ):
+        return list(groups)
+    return [
+        replace(group, parts=group.parts[1:], before=group.parts[0]) if group in listed else group
+        for group in groups
+    ]
+
+
+def is_far_minus(parts: Sequence[Part]) -> bool:
+    """Whether the first of at least two parts is a dash that may not be the sign of the others."""
+    return parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
 
 
 def _find_space_at_slash(group: Group) -> tuple[float, int] | None:

@@ -87,6 +87,18 @@ far from digits; in heights."""
 PIXEL = 0.05
 """Boxes are whole pixels: as much more than `MIDDLE_DOT`, in heights."""
 
+LEADING, BEFORE_DIGIT, AFTER_DIGIT, AFTER_LETTER = (0.7, 1.4, 0.5), 0.25, 0.8, 0.3
+"""A sign may be the 1 that begins a number if its height is within the first two values, and its
+width at most the third; if it is at most the next from the digit behind it, and further than the
+last two from a digit and from other ink before it; in heights."""
+
+BRACKETED = 7.0
+"""It is a bracket if another such stroke is behind a digit, and at most this far from it, in
+heights."""
+
+LEADING_DIGIT = 0.02
+"""Minimum probability at which the row shows a digit there, 0–1."""
+
 NO_DIGIT = 0.01
 """Ink apart from digits, which the row shows as any of them with at most this probability, is a
 letter, unless it may be a point, or stands like a digit within a number."""
@@ -181,6 +193,8 @@ def _reclassify_row(
         if mark.kind in ("ink", "sign"):
             is_dot = mark.kind == "ink" and _is_middle_dot(mark, strip)
             mark = replace(mark, kind=_tell_apart(mark, probabilities, x, line, own))
+            if mark.kind == "sign" and _may_lead(mark, marks, line, own):
+                mark = replace(mark, kind="ink")
             if mark.kind == "ink" and mark.box in doubtful:
                 continue  # the digit itself says so
             if is_dot and mark.kind != "sign" and _is_speck(mark, strip, own):
@@ -394,6 +408,40 @@ def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
     else:
         least = MAYBE_LEANING if height < STROKE_SIZE[1] else MAYBE_DIGIT
     return line.digit_probability_at_sign(mark.box) >= least
+
+
+def _may_lead(mark: Mark, marks: Sequence[Mark], line: Line, own: Sequence[RowDigit]) -> bool:
+    """Whether a sign may be a 1 that begins a number: what it would separate or close is missing.
+
+    Args:
+        mark: the sign.
+        marks: of its row.
+        line: the row.
+        own: its digits.
+    """
+    unit = line.strip.digit_height
+
+    def is_stroke(box: Box) -> bool:
+        _, _, width, height = box
+        lowest, highest, widest = LEADING
+        return lowest * unit <= height <= highest * unit and width <= widest * unit
+
+    def gap(left: Box, right: Box) -> float:
+        return (right[0] - left[0] - left[2]) / unit
+
+    box = mark.row_box
+    digits = [each.digit.row_box for each in own if each.digit.accepted]
+    others = [each.row_box for each in marks if each is not mark and each.kind != "line"]
+    is_leading = (
+        is_stroke(box)
+        and any(abs(gap(box, each)) <= BEFORE_DIGIT for each in digits if each[0] > box[0])
+        and not any(gap(each, box) <= AFTER_DIGIT for each in digits if each[0] < box[0])
+        and not any(gap(each, box) <= AFTER_LETTER for each in others if each[0] < box[0])
+    )
+    if not is_leading or line.digit_probability_at_sign(mark.box) < LEADING_DIGIT:
+        return False
+    after = (each for each in others if is_stroke(each) and 0 < gap(box, each) <= BRACKETED)
+    return not any(abs(gap(digit, each)) <= AFTER_DIGIT for each in after for digit in digits)
 
 
 def _mark_unread(strip: Strip, peaks: Iterable[Peak], taken: Sequence[Digit | Mark]) -> list[Mark]:

@@ -38,6 +38,10 @@ UNIT_GAPS, BEFORE_UNIT = (0.3, 1.5), 4
 """Minimum and maximum gap between a number and such a unit, in heights; and how many digits before
 the unit are compared with it."""
 
+STACKED, STACKED_BEYOND = (0.5, 1.1), 0.15
+"""Height of the digits of a stacked fraction, and how far above or below the first digit of the
+number in front of it they may end or begin; in heights of that digit."""
+
 SLOPING_DIGITS, SLOPES, STRAIGHT = 3, 0.1, 0.1
 """A row slopes if so many digits or more are on a line that falls or rises at least by the second
 value per pixel, and none is further from it than the third, in heights."""
@@ -107,6 +111,8 @@ def flag_numbers(
         reasons = []
         if torn.intersection(number.digits):
             reasons.append("a digit close beside it is in another row")
+        if (place := _find_fraction(number, accepted)) is not None:
+            reasons.append(f"digit {place + 1} may be of a fraction")
         if _ends_in_unit(number, rows.get(number.row, ())):
             reasons.append(f"digit {len(number.digits)} hangs below the line: it may be a g")
         if split.intersection(number.digits):
@@ -233,6 +239,31 @@ def _is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
         for x in {middle_x(mark.row_box) for mark in lines}
         if centres.min() < x < centres.max()
     )
+
+
+def _find_fraction(number: Number, accepted: Sequence[Digit]) -> int | None:
+    """From which digit of a number on the last one or two are over or below others, as in `5 3/4`.
+
+    These begin or end beside the first digit of the number; digits of other rows do not.
+    """
+    first, *_ = boxes = [digit.row_box for digit in number.digits]
+    others = [digit.row_box for digit in accepted if digit not in number.digits]
+    stacked = [any(_is_stacked(box, other, first) for other in others) for box in boxes]
+    place = stacked.index(True) if any(stacked) else 0
+    return place if place >= max(1, len(boxes) - 2) else None
+
+
+def _is_stacked(box: Box, other: Box, first: Box) -> bool:
+    """Whether two boxes are one above the other, and the other one is beside the first digit."""
+    x, y, width, height = box
+    left, top, wide, tall = other
+    unit, end = first[3], first[1] + first[3]
+    common = min(x + width, left + wide) - max(x, left)
+    if 2 * common < min(width, wide) or not STACKED[0] * unit <= tall <= STACKED[1] * unit:
+        return False
+    is_below = top + tall / 2 > y + height and top <= end + STACKED_BEYOND * unit
+    is_above = top + tall / 2 < y and top + tall >= first[1] - STACKED_BEYOND * unit
+    return is_below or is_above
 
 
 def _ends_in_unit(number: Number, row: Sequence[Digit]) -> bool:

@@ -18,9 +18,10 @@ from digitkit.reading.confidence import format_confidence
 from digitkit.reading.grouping import (
     BY_POINT,
     SEPARATORS,
-    SURE_MINUS,
     Group,
+    drop_bullets,
     group_parts,
+    is_far_minus,
     split_mixed_numbers,
 )
 from digitkit.reading.line_reader import SPOILED_DOUBT
@@ -156,7 +157,7 @@ def find_candidates(
         group for row, members in parts.items() for group in group_parts(members, limits[row])
     ]
     if may_be_mixed:
-        groups = split_mixed_numbers(groups)
+        groups = split_mixed_numbers(drop_bullets(groups))
     return [
         _to_number(group, heights[group.row])
         for group in groups
@@ -209,7 +210,7 @@ def _to_number(group: Group, height: float) -> Number:
         reasons.append("it has several commas that do not separate thousands")
     if group.space:
         reasons.append(f"a fraction may begin after digit {group.space}")
-    is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
+    is_far = is_far_minus(parts)
     if is_far:
         reasons.append("the dash on its left may be a minus")
     confidence = number_confidence(_features(replace(group, parts=parts), height))

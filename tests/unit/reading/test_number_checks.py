@@ -144,3 +144,22 @@ def test_boxes_for_a_digit_each_are_no_columns(apart):
     ]
     for number in find_numbers(digits, lines):
         assert "it goes across a line between columns" not in number.reasons
+
+
+@pytest.mark.parametrize(
+    ("top", "others", "is_doubted"),
+    [
+        (62, [(70, 115)], True),  # the denominator under the last digit
+        (105, [(70, 52)], True),  # the numerator over it
+        (62, [(0, 145), (70, 115)], False),  # a row close below
+        (62, [(70, 155)], False),  # below the line
+        (62, [(0, 145)], False),
+    ],
+)
+def test_a_last_digit_over_or_under_another_may_be_of_a_fraction(top, others, is_doubted):
+    digits = [digit(5, 0, 80), replace(digit(3, 70), box=(70, top, 26, 44))]
+    for x, y in others:
+        digits.append(replace(digit(4, x, row=1), box=(x, y, 26, 44)))
+    number, *_ = find_numbers(digits)
+    assert number.text == "53"
+    assert ("digit 2 may be of a fraction" in number.reasons) == is_doubted

@@ -194,3 +194,28 @@ def test_separators_that_end_a_number(parts, texts, are_complete):
     numbers = in_row(*parts)
     assert [number.text for number in numbers] == texts
     assert all(number.complete for number in numbers) == are_complete
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_complete"),
+    [
+        ([0.8, 0.8, 0.8], True),
+        ([0.8, 0.8, 0.8, None], True),
+        ([0.8, 0.8], False),  # too few
+        ([0.8, 0.8, 0.8, None, None], False),
+        ([0.8, 0.8, 0.8, 0.1], False),  # a minus
+    ],
+)
+@pytest.mark.parametrize("has_words", [True, False])
+def test_dashes_before_most_numbers_of_a_list_are_bullets(rows, is_complete, has_words):
+    digits, marks = [], []
+    for row, gap in enumerate(rows):
+        digits.append(make_digit({7: 0.99999}, 100, row=row))
+        if gap is not None:
+            marks.append(Mark("dash", (round(76 - 60 * gap), 77 + 100 * row, 24, 6), row))
+        if has_words:
+            marks.append(Mark("letter", (170, 50 + 100 * row, 40, 60), row))
+    first = find_numbers(digits, marks)[0]
+    assert (first.text, first.complete) == (
+        ("7", True) if is_complete and has_words else ("-7", False)
+    )

@@ -8,6 +8,7 @@ from support.rows import shown_between_8_and_4, write_row
 
 from digitkit.images.cv import cv2
 from digitkit.reading.line_reader import LETTER, SIGN, SPOILED
+from digitkit.reading.mark_kinds import _may_lead as may_lead
 from digitkit.reading.mark_kinds import _tell_apart
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape
@@ -180,3 +181,25 @@ def test_a_slash_may_be_as_narrow_and_low_as_a_1(reader, one_of_each, change_row
 )
 def test_a_long_scribble_is_a_sign_if_it_is_shown_as_one_and_as_no_digit(shown, digit, kind):
     assert tell_apart({LETTER: shown, 3: digit}, (110, 10, 50, 25)) == kind
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "may_be_one"),
+    [
+        ([], [], True),
+        ([(0, 30)], [], False),  # a digit that a slash separates
+        ([], [(220, 8)], False),  # a bracket that closes
+        ([], [(420, 8)], True),
+    ],
+)
+def test_a_stroke_before_a_number_may_be_a_1(before, behind, may_be_one):
+    def member(x: int, width: int) -> SimpleNamespace:
+        return SimpleNamespace(digit=SimpleNamespace(row_box=(x, 50, width, UNIT), accepted=True))
+
+    line = SimpleNamespace(
+        strip=SimpleNamespace(digit_height=UNIT), digit_probability_at_sign=lambda box: 0.1
+    )
+    stroke = Mark("sign", (50, 50, 12, UNIT), 0)
+    own = [member(x, width) for x, width in [*before, (66, 30), (100, 30), (180, 30)]]
+    marks = [stroke, *(Mark("sign", (x, 50, width, UNIT), 0) for x, width in behind)]
+    assert may_lead(stroke, marks, line, own) == may_be_one
