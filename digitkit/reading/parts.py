@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 
 from digitkit.arrays import Box
-from digitkit.boxes import intersection_area, middle_x
-from digitkit.reading.results import Digit, Mark
+from digitkit.boxes import bounding_box, intersection_area, middle_x
+from digitkit.reading.results import Digit, Mark, Number
 
 ASSUMED_WIDTH = 0.45
 """A digit counts as at least this wide: a 1 stands in as much room as any."""
@@ -293,3 +293,13 @@ def digit_gaps(parts: Sequence[Part], *, boxed: bool = True) -> list[float]:
         for a, b in pairwise(parts)
         if a.kind == b.kind == "digit" and (boxed or not are_in_neighbouring_boxes(a, b))
     ]
+
+
+def gaps_within(digits: Sequence[Digit], height: float) -> list[float]:
+    """The gaps between neighbouring digits of a row, in heights; `height` in pixels."""
+    return digit_gaps(place_parts(digits[0].row, digits, (), height))
+
+
+def level_box(number: Number) -> Box:
+    """The box of a number where its row is level."""
+    return bounding_box([digit.row_box for digit in number.digits]) if number.digits else number.box

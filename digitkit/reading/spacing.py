@@ -12,7 +12,7 @@ import numpy as np
 
 from digitkit.arrays import F64, Box
 from digitkit.boxes import bounding_box, middle_x
-from digitkit.reading.parts import Part, digit_gaps
+from digitkit.reading.parts import Part, digit_gaps, level_box
 from digitkit.reading.results import Number
 
 GAP_FACTOR = 1.9
@@ -219,7 +219,7 @@ def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:
     Returns:
         The same with `Number.column`.
     """
-    boxes = np.array([_level_box(number) for number in numbers], np.float64).reshape(-1, 4)
+    boxes = np.array([level_box(number) for number in numbers], np.float64).reshape(-1, 4)
     rows = [number.row for number in numbers]
     columns = _find_any_columns(boxes, rows)
     if columns is None:  # of a page that is askew: its columns lean as far as its rows slope
@@ -231,11 +231,6 @@ def number_columns(numbers: Sequence[Number]) -> tuple[Number, ...]:
             columns[i] = places.get(row, 0)
             places[row] = columns[i] + 1
     return tuple(replace(number, column=columns[i]) for i, number in enumerate(numbers))
-
-
-def _level_box(number: Number) -> Box:
-    """The box of a number where its row is level."""
-    return bounding_box([digit.row_box for digit in number.digits]) if number.digits else number.box
 
 
 def _estimate_slope(boxes: F64, rows: Sequence[int]) -> float:

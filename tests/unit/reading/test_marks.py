@@ -11,10 +11,10 @@ from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
 from digitkit.reading.line_parts import drop_pieces_of_lines
 from digitkit.reading.line_reader import NONE, POINT, SIGN
-from digitkit.reading.mark_kinds import _looks_like_sign
 from digitkit.reading.marks import _are_low, _are_marks
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape, classify
+from digitkit.reading.sign_kinds import looks_like_sign
 from digitkit.reading.touching import find_colons
 
 
@@ -404,7 +404,7 @@ def test_what_has_not_the_size_of_a_sign_makes_numbers_incomplete(
 )
 def test_signs_by_their_size(width, height, is_sign):
     mark = Mark("ink", (100, 0, width, height), 0, (100, 0, width, height))
-    assert _looks_like_sign(mark, SimpleNamespace(digit_height=40), []) == is_sign
+    assert looks_like_sign(mark, SimpleNamespace(digit_height=40), []) == is_sign
 
 
 @pytest.mark.parametrize("middle", [1.0, 0.8])

@@ -8,10 +8,10 @@ from support.rows import shown_between_8_and_4, write_row
 
 from digitkit.images.cv import cv2
 from digitkit.reading.line_reader import LETTER, SIGN, SPOILED
-from digitkit.reading.mark_kinds import _may_lead as may_lead
 from digitkit.reading.mark_kinds import _tell_apart
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape
+from digitkit.reading.sign_kinds import may_lead
 
 UNIT = 40
 
