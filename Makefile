@@ -43,8 +43,9 @@ demo: $(BIN)/.ready
 		--annotate $(DEMO)/annotated --explain $(DEMO)/explained
 	@echo "annotated images: $(DEMO)/annotated; what the classifier saw: $(DEMO)/explained"
 
-# Up to four processes; each file's tests stay in one, with their fixtures.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Up to four processes; each file's tests stay in one, with their fixtures. Slow files are first
+# (tests/conftest.py), so that no process waits for another one at the end.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 
 test: $(BIN)/.ready

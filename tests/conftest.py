@@ -40,6 +40,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("digitkit")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files of slow tests first: processes that run side by side end together then."""
+    items.sort(key=lambda item: "slow" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def mnist_test() -> DigitData:
     return load_mnist("test")
