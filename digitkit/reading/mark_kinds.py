@@ -52,9 +52,9 @@ LIKELY_POINT = 0.55
 """A point or a comma between two digits that is less likely one, by its row, is ink that cannot be
 read, 0–1."""
 
-MAYBE_POINT = 0.15
-"""Between two accepted digits, a point of which no ink is known may be where the row shows it with
-at least this probability, 0–1: points that touch a digit are shown so."""
+USUAL_POINTS, USUAL_SHARE, MAYBE_USUAL_POINT = 3, 0.75, 0.12
+"""Where at least so many rows of a page, and this fraction of them, show a point clearly, another
+one may be where a row shows it with the last probability, 0–1."""
 
 
 SPECK, SPECK_GAP = 0.2, 0.3
@@ -100,13 +100,23 @@ def reclassify_marks(
         members: the image's digits.
         lines: the rows.
     """
-    fused = list[Mark]()
+    fused, least = list[Mark](), _least_point(lines)
     for row, line in lines.items():
-        fused += _reclassify_row([mark for mark in marks if mark.row == row], members, line)
+        own = [mark for mark in marks if mark.row == row]
+        fused += _reclassify_row(own, members, line, least)
     return tuple(fused)
 
 
-def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Line) -> list[Mark]:
+def _least_point(lines: Mapping[int, Line]) -> float:
+    """The probability from which on a row shows a point that nothing is known of."""
+    shown = sum(bool(line.points) for line in lines.values())
+    is_usual = shown >= max(USUAL_POINTS, USUAL_SHARE * len(lines))
+    return MAYBE_USUAL_POINT if is_usual else CLEAR_POINT
+
+
+def _reclassify_row(
+    marks: Sequence[Mark], members: Sequence[RowDigit], line: Line, least_point: float
+) -> list[Mark]:
     strip = line.strip
     own, found, matches, apart = match_row(line, members)
     peaks = np.array([peak.x for peak in found])
@@ -149,7 +159,7 @@ def _reclassify_row(marks: Sequence[Mark], members: Sequence[RowDigit], line: Li
     # A point may be near the middle of a narrow digit; a sign there is that digit.
     points = [
         peak
-        for peak in own_peaks(strip, line.find_points(MAYBE_POINT), members)
+        for peak in own_peaks(strip, line.find_points(least_point), members)
         if peak.probabilities[POINT] >= CLEAR_POINT or _is_between(peak.x, strip, own)
     ]
     kept += _mark_unread(strip, points, kept)

@@ -86,25 +86,24 @@ def test_a_point_may_be_too_pale_for_the_mask(reader, one_of_each, change_row, s
     assert reader.read(page).text == text
 
 
-@pytest.mark.parametrize(("shown", "text"), [(0.2, "28?45"), (0.1, "2845")])
-def test_a_point_without_ink_of_its_own_may_be_between_two_digits(
-    reader, one_of_each, change_row, shown, text
-):
-    page = write_row("2845", one_of_each, (30, 76, 134, 180))
-    change_row(shown_between_8_and_4({POINT: shown, NONE: 1 - shown}))
-    assert reader.read(page).text == text
+@pytest.mark.parametrize(("rows", "text"), [(3, "39?04"), (2, "3904")])
+def test_on_a_page_of_decimals_a_point_is_seen_sooner(reader, one_of_each, change_row, rows, text):
+    page = [write_row("39 04", one_of_each, (30, 76, 105, 134, 180))]
+    for number in ("28 45", "71 36", "50 62")[:rows]:
+        page.append(write_row(number, one_of_each, (30, 76, 105, 134, 180)))
+        cv2.circle(page[-1], (134, 102), 4, 47, -1, cv2.LINE_AA)
 
-
-def test_a_full_stop_that_is_hardly_shown_leaves_its_number_complete(
-    reader, one_of_each, change_row
-):
     def change(probabilities: np.ndarray) -> None:
-        behind = np.flatnonzero(probabilities[5] > 0.5).max() + 3
-        probabilities[:, behind : behind + 4] = 0
-        probabilities[[POINT, NONE], behind : behind + 4] = [[0.2], [0.8]]
+        is_9, is_0 = (np.flatnonzero(probabilities[digit] > 0.5) for digit in (9, 0))
+        if len(is_9) and len(is_0):
+            between = slice(is_9.max() + 3, is_0.min() - 2)
+            probabilities[:, between] = 0
+            probabilities[[POINT, NONE], between] = [[0.2], [0.8]]
 
     change_row(change)
-    assert reader.read(write_row("2845", one_of_each)).text == "2845"
+    first, *others = reader.read(np.vstack(page)).numbers
+    assert [number.text for number in others] == ["28.45", "71.36", "50.62"][:rows]
+    assert first.text == text
 
 
 def test_the_pale_foot_of_a_digit_is_no_point(reader, one_of_each, change_row):
