@@ -221,6 +221,7 @@ class PageStrategy:
         from digitkit.reading.resegmentation import resegment_digits
         from digitkit.reading.slashes import doubt_slashes
         from digitkit.reading.strikethroughs import find_strikethroughs
+        from digitkit.reading.units import separate_units
         from digitkit.reading.words import rescore_words
 
         assert self._networks is not None  # without them, digits are only detected
@@ -247,6 +248,7 @@ class PageStrategy:
         if not any(fills(member.detection, image) for member in members):
             digit_probabilities = read_few_in_grey(digits, members, image, load_grey)
             digits = rescore_words(digits, marks, digit_probabilities, min_confidence)
+        digits, marks = separate_units(digits, marks, lines)
         return PageContent(*number_rows(digits, marks, order), evidence)
 
 

@@ -63,6 +63,30 @@ def test_a_letter_that_looks_like_a_digit_is_in_doubt(reader, font, text):
 
 
 @pytest.mark.parametrize(
+    ("left", "shown", "text"),
+    [
+        (168, 0.97, "284"),
+        (160, 0.97, "284?"),  # as close as the digits are
+        (168, 0.6, "2849"),
+    ],
+)
+def test_a_letter_apart_behind_a_number_is_its_unit(
+    reader, one_of_each, change_row, left, shown, text
+):
+    change_row(letter_at(9, shown))
+    (number,) = reader.read(write_row("2849", one_of_each, (30, 76, 122, left))).numbers
+    assert (number.text, number.complete) == (text, "?" not in text)
+
+
+def test_a_letter_between_a_number_and_a_digit_close_behind_it_is_in_doubt(
+    reader, one_of_each, change_row
+):
+    change_row(letter_at(9, 0.97))
+    page = write_row("28493", one_of_each, (30, 76, 122, 200, 246))
+    assert not all(number.complete for number in reader.read(page).numbers)
+
+
+@pytest.mark.parametrize(
     ("font", "text"),
     [
         ("cedarville-cursive", "25 kg"),
