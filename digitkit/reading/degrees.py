@@ -18,13 +18,13 @@ from digitkit.reading.results import Mark
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import Shape
 
-SIZES, ROUND = (0.18, 0.6), 1.35
-"""Minimum and maximum height of a ring, in that of the digit before it; and maximum ratio of its
-sides."""
+MIN_SIZE, MAX_SIZE, MAX_LONE_SIZE, ROUND = 0.18, 0.6, 0.5, 1.35
+"""Minimum and maximum height of a ring, in the usual height of its row's other digits; the third
+value is the maximum where there is one other digit only. Maximum ratio of the sides of a ring."""
 
 TOP, BOTTOM = -0.4, 0.66
 """The upper end of a ring is at least, and its lower end at most, so far below the upper end of the
-digit before it, in heights of that."""
+digit before it, in heights of that digit."""
 
 FILLED = 0.68, 0.92
 """Minimum and maximum fraction of its box that a ring and its hole cover: an ellipse 0.79, a square
@@ -39,17 +39,17 @@ of a digit. The second fraction of its width, on each side, does not count."""
 
 GAPS = -0.3, 0.6
 """Minimum and maximum distance of a ring from the digit before it, which may lean, in heights of
-that."""
+that digit."""
 
 WITHIN = 0.1
 """Or the right ends of both are so close, where the digit's box has the ring in it."""
 
 APART, LEVEL = 1.0, 0.5
-"""Two rings whose gap, and whose middles' difference in height, are at most these, in heights of
-the higher one, are zeros, as those of raised cents."""
+"""A ring is a raised zero, as of cents, if the gap to other ink beside it is at most the
+first value, and the lower ends of the two are as high within the second, in heights of the ring."""
 
 SAME, HIGHER = 0.6, 1.5
-"""A digit is the ring if the first fraction of the smaller of their boxes is common, and if it is
+"""A member and a ring are one if they share this fraction of the smaller box, and if the member is
 at most so many times as high."""
 
 
@@ -73,18 +73,18 @@ def find_degrees(
 def with_degrees(marks: Iterable[Mark], degrees: Sequence[Mark]) -> tuple[Mark, ...]:
     """The marks with degree signs in place of what these were taken for."""
 
-    def is_one(mark: Mark) -> bool:
+    def is_replaced(mark: Mark) -> bool:
         x = middle_x(mark.row_box)
-        return any(
+        return mark.kind != "line" and any(
             mark.row == ring.row and abs(x - middle_x(ring.row_box)) <= ring.row_box[2] / 2
             for ring in degrees
         )
 
-    return (*(mark for mark in marks if mark.kind == "line" or not is_one(mark)), *degrees)
+    return (*(mark for mark in marks if not is_replaced(mark)), *degrees)
 
 
 def _is_same(member: RowDigit, ring: Mark) -> bool:
-    """Whether a member is what was found to be a degree sign."""
+    """Whether a member is what was found to be a ring."""
     digit = member.digit
     is_small = digit.row_box[3] <= HIGHER * ring.row_box[3]
     return is_small and digit.row == ring.row and overlap_fraction(digit.box, ring.box) >= SAME
@@ -93,43 +93,51 @@ def _is_same(member: RowDigit, ring: Mark) -> bool:
 def _find_in(line: Line, members: Sequence[RowDigit]) -> Iterator[Mark]:
     """The degree signs of a row."""
     strip, ink = line.strip, line.ink
-    digits = [
-        each.digit.row_box
-        for each in members
-        if each.digit.row == strip.row and each.digit.accepted
-    ]
-    highest = max((height for *_, height in digits), default=0) / strip.digit_height
     _, _, w, h, _ = (ink.stats / strip.unit).T
-    may_be = (h >= SIZES[0] / 2) & (h <= SIZES[1] * highest)
-    may_be &= np.maximum(w, h) <= ROUND * np.minimum(w, h)
+    may_be = np.maximum(w, h) <= ROUND * np.minimum(w, h)
+    may_be &= np.maximum(w, h) <= 1
     may_be[0] = False
     found = (strip.to_shape(ink.labels, ink.stats, i) for i in np.flatnonzero(may_be).tolist())
     shapes = [each for each in found if _is_ring(line, each) and _is_free_below(line, each)]
-    marks = [strip.to_mark("sign", each) for each in shapes]
+    if not shapes:
+        return
     # By their boxes: a raised ring makes the strip of its row slope.
-    rings = [each for each in marks if any(_is_behind(each.row_box, digit) for digit in digits)]
+    rings = [strip.to_mark("sign", each) for each in shapes]
+    own = [each for each in members if each.digit.row == strip.row and each.digit.accepted]
+    others = [each for each in own if not any(_is_same(each, ring) for ring in rings)]
+    digits = sorted((each.digit.row_box for each in others), key=middle_x)
+    if not digits:
+        return
+    height = float(np.median([box[3] for box in digits]))
+    most = (MAX_SIZE if len(digits) > 1 else MAX_LONE_SIZE) * height
+    pieces = [strip.to_shape(ink.labels, ink.stats, i) for i in range(1, len(ink.stats))]
+    beside = [strip.to_mark("ink", piece).row_box for piece in pieces]
     for ring in rings:
-        if not any(_are_zeros(ring.row_box, other.row_box) for other in rings if other != ring):
+        box = ring.row_box
+        before = [digit for digit in digits if middle_x(digit) < middle_x(box)]
+        is_small = MIN_SIZE * height <= box[3] <= most
+        if is_small and before and _is_behind(box, before[-1]) and not _is_zero(box, beside):
             yield ring
 
 
 def _is_behind(ring: Box, digit: Box) -> bool:
-    """Whether a ring is beside the upper part of a digit on its left, and small enough."""
+    """Whether a ring is beside the upper part of the digit before it."""
     x, y, w, h = ring
     left, top, width, height = digit
     gap = (x - left - width) / height
     is_near = GAPS[0] <= gap <= GAPS[1] or abs(x + w - left - width) <= WITHIN * height
-    is_high = TOP * height <= y - top and y + h <= top + BOTTOM * height
-    is_small = SIZES[0] * height <= h <= SIZES[1] * height
-    return is_small and is_high and is_near and middle_x(ring) > middle_x(digit)
+    return is_near and TOP * height <= y - top and y + h <= top + BOTTOM * height
 
 
-def _are_zeros(ring: Box, other: Box) -> bool:
-    """Whether two rings are beside each other and alike."""
-    height = max(ring[3], other[3])
-    apart = max(ring[0], other[0]) - min(ring[0] + ring[2], other[0] + other[2])
-    away = abs(ring[1] + ring[3] / 2 - other[1] - other[3] / 2)
-    return apart <= APART * height and away <= LEVEL * height
+def _is_zero(ring: Box, others: Iterable[Box]) -> bool:
+    """Whether a ring is beside something else that is raised."""
+    x, y, w, h = ring
+    return any(
+        abs(max(x, left) - min(x + w, left + width)) <= APART * h
+        and abs(y + h - top - height) <= LEVEL * h
+        for left, top, width, height in others
+        if 2 * height >= h and abs(middle_x(ring) - left - width / 2) > w / 2
+    )
 
 
 def _is_free_below(line: Line, ring: Shape) -> bool:

@@ -28,8 +28,9 @@ SPACED, STOPPED, LOPSIDED = 0.3, 0.45, 1.4
 as wide as that before it; from the second width on it is a full stop or the comma of a list, or the
 second point of a date."""
 
-AFTER_DATE = 0.7
-"""What is at least so far behind the second point of a date, in heights, is not its year."""
+AFTER_DATE, YEAR_DIGITS = 0.7, (2, 4)
+"""What is at least so far behind the second point of a date, in heights, is not its year, unless it
+has so many digits and no sign behind them, as a time has."""
 
 PRICE_DASH = 0.3
 """Maximum gap between the separator and the dash of a price without cents, in heights."""
@@ -44,10 +45,6 @@ that."""
 SURE_MINUS, NEAR_MINUS = 0.5, 0.6
 """Maximum gap between a minus and its number, in heights. From the first value on it is doubtful,
 since it may be the bullet of a list."""
-
-MIN_BULLETS, BULLETS_SHARE = 3, 0.75
-"""Such dashes are bullets if so many rows of a page begin with one, and at least this fraction of
-those with a number; if letters follow half of these numbers, and no other number has a minus."""
 
 BEFORE_MINUS = 0.9
 """Minimum gap between a leading minus and what is before it, in heights, unless that is a ruled
@@ -116,7 +113,7 @@ def group_parts(parts: Sequence[Part], limit: float) -> Iterator[Group]:
     for i, part in enumerate(parts):
         joined = i in within or (i - 1 in within and part.kind == "digit")
         if group and not joined and not _continues(group, part, limit, before):
-            if _is_stop(group, part) or _is_price(group, parts[i:]):
+            if _is_stop(group, parts[i:]) or _is_price(group, parts[i:]):
                 group = group[:-1]
             if _is_framed(group, parts[i:]):
                 before, group = group[0], group[1:]
@@ -170,36 +167,6 @@ def split_mixed_numbers(groups: Sequence[Group]) -> list[Group]:
         else:
             divided.append(replace(group, space=place))
     return divided
-
-
-def drop_bullets(groups: Sequence[Group]) -> list[Group]:
-    """The numbers of a page without the dashes before them that are bullets of a list.
-
-    They are so far from their number that they may be none of its sign, and most rows have one.
-
-    Args:
-        groups: of all rows of a page.
-    """
-    first = {group.row: group for group in reversed(groups)}
-    dashes = [group for group in groups if group.parts[0].kind == "dash" and len(group.parts) > 1]
-    listed = [group for group in first.values() if group in dashes and is_far_minus(group.parts)]
-    are_bullets = len(listed) >= max(MIN_BULLETS, BULLETS_SHARE * len(first))
-    with_words = sum(bool(group.after and group.after.kind == "letter") for group in listed)
-    if (
-        not are_bullets
-        or 2 * with_words < len(listed)
-        or any(not is_far_minus(group.parts) for group in dashes)
-    ):
-        return list(groups)
-    return [
-        replace(group, parts=group.parts[1:], before=group.parts[0]) if group in listed else group
-        for group in groups
-    ]
-
-
-def is_far_minus(parts: Sequence[Part]) -> bool:
-    """Whether the first of at least two parts is a dash that may not be the sign of the others."""
-    return parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
 
 
 def _find_space_at_slash(group: Group) -> tuple[float, int] | None:
@@ -261,14 +228,23 @@ def _is_spaced(group: Sequence[Part], part: Part) -> bool:
     return after >= max(SPACED, LOPSIDED * before)
 
 
-def _is_stop(group: Sequence[Part], part: Part) -> bool:
-    """Whether the separator at the end of a number joins nothing, as a full stop before a part."""
-    if not _is_spaced(group, part):
+def _is_stop(group: Sequence[Part], rest: Sequence[Part]) -> bool:
+    """Whether the separator at the end of a number joins nothing, as a full stop.
+
+    Args:
+        group: the number.
+        rest: what is behind it in its row, at least one part.
+    """
+    if not _is_spaced(group, rest[0]):
         return False
-    if part.kind == "letter":
+    if all(part.kind == "letter" for part in rest[:2]) and len(rest) > 1:
         return True
-    gap = group[-1].gap_to(part)
-    return gap >= (AFTER_DATE if _may_be_date(group) else STOPPED)
+    gap = group[-1].gap_to(rest[0])
+    if not _may_be_date(group):
+        return gap >= STOPPED
+    count = next((i for i, part in enumerate(rest) if part.kind != "digit"), len(rest))
+    is_time = count < len(rest) and rest[count].kind == "sign"
+    return gap >= AFTER_DATE and (is_time or count not in YEAR_DIGITS)
 
 
 def _is_price(group: Sequence[Part], rest: Sequence[Part]) -> bool:

@@ -56,11 +56,9 @@ USUAL_POINTS, USUAL_SHARE, MAYBE_USUAL_POINT = 3, 0.75, 0.12
 """Where at least so many rows of a page, and this fraction of them, show a point clearly, another
 one may be where a row shows it with the last probability, 0–1."""
 
-
 SPECK, SPECK_GAP = 0.2, 0.3
 """A dot in the middle that is at most so large is dirt, unless it is a sign, or a letter that is so
 far from digits; in heights."""
-
 
 SHOWN_LETTER, LETTER_DIGIT, LETTER_SIGN, LETTER_WIDTHS = 0.9, 0.2, 0.75, (0.3, 3.0)
 """Ink is a letter, too, if the row shows it as one with at least the first probability, as any
@@ -82,7 +80,6 @@ LETTER_OVERLAP = 0.2
 LONG_SIGN, SHOWN_LONG, LONG_DIGIT = 1.2, 0.5, 0.25
 """Low ink that is so wide, in heights of the digits, is a letter or a sign, such as an arrow, if
 the row shows it as one with the second probability, and as any digit with at most the third."""
-
 
 POINT_TOP = 0.25
 """A point is so far below the digits' middles, in heights."""

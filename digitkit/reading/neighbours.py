@@ -15,6 +15,7 @@ from digitkit.reading.parts import (
     is_crossed,
     level_box,
     measure_height,
+    merge_lines,
     rows_with_line,
 )
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
@@ -33,7 +34,7 @@ wider than the widest between the digits of one of them by at most the second, i
 single digits have no such gaps, and are never doubted."""
 
 MAX_CREASES = 2
-"""Maximum number of such lines in a row; with more, they are those of a table."""
+"""Maximum number of such lines in a row that other rows have, too; with more, they are a grid's."""
 
 MIN_SPANNED, SPANNED_ROWS, SPANNED_GAP = 2, 5.0, 3.0
 """A number may be several if at least so many gaps between the numbers of another row, at most the
@@ -42,6 +43,9 @@ second value above or below it and at most the third wide, in heights, go on bet
 SPANNED_WIDTH, SPANNED_WIDER = 0.35, 0.03
 """There, its gaps are on average as wide as the first value, or wider than its others by the
 second, in heights."""
+
+COLUMN_ROWS = 6.0
+"""Maximum distance of the rows in which a line between columns is looked for, in heights."""
 
 ALIKE = 1.6
 """Maximum ratio between the heights of two digits of one number."""
@@ -63,26 +67,44 @@ def is_over_column_line(number: Number, marks: Sequence[Mark]) -> bool:
     own = [mark for mark in lines if mark.row == number.row]
     ticks = [mark for mark in own if not any(is_crossed(d.row_box, mark) for d in number.digits)]
     return any(
-        len(rows_with_line(x, middle, lines, height)) > 1
+        len(rows_with_line(x, middle, lines, height, COLUMN_ROWS)) > 1
         and not rows_with_line(x, middle, ticks, height)
         for x in {middle_x(mark.row_box) for mark in lines}
         if centres.min() < x < centres.max()
     )
 
 
-def find_fraction(number: Number, accepted: Sequence[Digit]) -> int | None:
+def find_fractions(numbers: Sequence[Number], accepted: Sequence[Digit]) -> dict[Number, int]:
     """From which digit of a number on the last one or two are over or below others, as in `5 3/4`.
 
     These begin or end beside the first digit of the number; digits of other rows do not.
+
+    Args:
+        numbers: of an image.
+        accepted: its accepted digits.
+
+    Returns:
+        Places of digits, from 1, of the numbers that have such digits.
     """
-    first, *_ = boxes = [digit.row_box for digit in number.digits]
-    others = [digit.row_box for digit in accepted if digit not in number.digits]
-    stacked = [any(_is_stacked(box, other, first) for other in others) for box in boxes]
-    place = stacked.index(True) if any(stacked) else 0
-    return place if place >= max(1, len(boxes) - 2) else None
+    boxes: F64 = np.array([digit.row_box for digit in accepted], np.float64).reshape(-1, 4)
+    rows, found = np.array([digit.row for digit in accepted]), dict[Number, int]()
+    for number in numbers:
+        if len(number.digits) < 2:
+            continue
+        first, *_ = own = [digit.row_box for digit in number.digits]
+        x, y, width, height = level_box(number)
+        left, top, wide, tall = boxes.T
+        near = (left < x + width) & (left + wide > x) & (rows != number.row)
+        near &= (top < y + 2 * height) & (top + tall > y - height)
+        others = [tuple(box) for box in boxes[near].tolist()]
+        stacked = [any(_is_stacked(box, other, first) for other in others) for box in own]
+        place = next((i for i, is_stacked in enumerate(stacked) if is_stacked), 0)
+        if place >= max(1, len(own) - 2):
+            found[number] = place + 1
+    return found
 
 
-def _is_stacked(box: Box, other: Box, first: Box) -> bool:
+def _is_stacked(box: Box, other: tuple[float, ...], first: Box) -> bool:
     """Whether two boxes are one above the other, and the other one is beside the first digit."""
     x, y, width, height = box
     left, top, wide, tall = other
@@ -110,9 +132,9 @@ def find_split(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Digit]:
             if left < middle_x(mark.row_box) < right
             and not any(is_crossed(digit.row_box, mark) for digit in ends)
         ]
-        if {mark.kind for mark in between} != {"line"} or _has_grid(by_row[a.row]):
-            continue
         height = measure_height([*a.digits, *b.digits])
+        if {mark.kind for mark in between} != {"line"} or _has_grid(a.row, marks, height):
+            continue
         plain = (number.digits for number in (a, b) if not number.signs)
         inner = [gap for digits in plain for gap in gaps_within(digits, height)]
         if inner and max(gaps_within(ends, height)) <= min(MAX_SPLIT, max(inner) + WIDER):
@@ -120,9 +142,16 @@ def find_split(numbers: Sequence[Number], marks: Sequence[Mark]) -> set[Digit]:
     return split
 
 
-def _has_grid(marks: Sequence[Mark]) -> bool:
-    """Whether a row has more vertical lines than a page has creases."""
-    return sum(mark.kind == "line" for mark in marks) > MAX_CREASES
+def _has_grid(row: int, marks: Sequence[Mark], height: float) -> bool:
+    """Whether a row has more vertical lines that go on in other rows than a page has creases."""
+    own = [mark.row_box for mark in marks if mark.kind == "line" and mark.row == row]
+    others = [mark for mark in marks if mark.row != row]
+    if len(own) <= MAX_CREASES:
+        return False
+    middle = float(np.median([y + h / 2 for _, y, _, h in own]))
+    lines = merge_lines(map(middle_x, own), height)
+    going_on = (bool(rows_with_line(x, middle, others, height, COLUMN_ROWS)) for x in lines)
+    return sum(going_on) > MAX_CREASES
 
 
 def find_spanning(numbers: Sequence[Number]) -> set[Number]:

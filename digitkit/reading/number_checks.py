@@ -11,7 +11,7 @@ import numpy as np
 
 from digitkit.arrays import F64
 from digitkit.reading.neighbours import (
-    find_fraction,
+    find_fractions,
     find_spanning,
     find_split,
     find_torn,
@@ -37,11 +37,9 @@ UNIT_GAPS, BEFORE_UNIT = (0.3, 1.5), 4
 """Minimum and maximum gap between a number and such a unit, in heights; and how many digits before
 the unit are compared with it."""
 
-
 SLOPING_DIGITS, SLOPES, STRAIGHT = 3, 0.1, 0.1
 """A row slopes if so many digits or more are on a line that falls or rises at least by the second
 value per pixel, and none is further from it than the third, in heights."""
-
 
 MIN_SLASH_HEIGHT, MAX_SLASH_CONFIDENCE = 1.04, 0.995
 """A 1 between two digits may be a slash if it is at least so many times as high as both, and its
@@ -79,14 +77,15 @@ def flag_numbers(
     torn = find_torn(accepted) if len(rows) > 1 else set()
     split = find_split(numbers, marks) if may_be_several else set()
     spanning = find_spanning(numbers) if may_be_several else set()
+    fractions = find_fractions(numbers, accepted) if may_be_several else {}
     separators = Counter(map(_separator_of, numbers))
     flagged = []
     for number in numbers:
         reasons = []
         if torn.intersection(number.digits):
             reasons.append("a digit close beside it is in another row")
-        if (place := find_fraction(number, accepted)) is not None:
-            reasons.append(f"digit {place + 1} may be of a fraction")
+        if number in fractions:
+            reasons.append(f"digit {fractions[number]} may be of a fraction")
         if _ends_in_unit(number, rows.get(number.row, ())):
             reasons.append(f"digit {len(number.digits)} hangs below the line: it may be a g")
         if split.intersection(number.digits):

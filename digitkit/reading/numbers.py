@@ -14,14 +14,14 @@ import numpy as np
 
 from digitkit.arrays import F64, Box
 from digitkit.boxes import bounding_box
+from digitkit.reading.columns import continue_columns
 from digitkit.reading.confidence import format_confidence
 from digitkit.reading.grouping import (
     BY_POINT,
     SEPARATORS,
+    SURE_MINUS,
     Group,
-    drop_bullets,
     group_parts,
-    is_far_minus,
     split_mixed_numbers,
 )
 from digitkit.reading.line_reader import SPOILED_DOUBT
@@ -34,7 +34,7 @@ from digitkit.reading.number_confidence import (
 )
 from digitkit.reading.parts import Part, digit_gaps, measure_height, place_parts
 from digitkit.reading.results import Digit, Mark, Number, group_by_row
-from digitkit.reading.spacing import choose_gap, continue_columns, has_columns, number_columns
+from digitkit.reading.spacing import choose_gap, has_columns, number_columns
 
 LIKELY = 0.5
 """Minimum confidence of a doubtful digit apart from all numbers that is reported, 0–1."""
@@ -157,7 +157,7 @@ def find_candidates(
         group for row, members in parts.items() for group in group_parts(members, limits[row])
     ]
     if may_be_mixed:
-        groups = split_mixed_numbers(drop_bullets(groups))
+        groups = split_mixed_numbers(groups)
     return [
         _to_number(group, heights[group.row])
         for group in groups
@@ -204,13 +204,10 @@ def _to_number(group: Group, height: float) -> Number:
     raised = next((at for at in (*exponents, _find_raised(boxes)) if at is not None), None)
     if raised is not None:
         reasons.append(f"digit {raised + 1} is raised, as in an exponent, a fraction or cents")
-    if {",", "."} <= {sign for _, sign in signs}:
-        reasons.append("it has points and commas: thousands separators are not read")
-    if _is_list(signs, len(digits)):
-        reasons.append("it has several commas that do not separate thousands")
+    reasons += _doubt_separators(signs, len(digits))
     if group.space:
         reasons.append(f"a fraction may begin after digit {group.space}")
-    is_far = is_far_minus(parts)
+    is_far = parts[0].kind == "dash" and parts[0].gap_to(parts[1]) > SURE_MINUS
     if is_far:
         reasons.append("the dash on its left may be a minus")
     confidence = number_confidence(_features(replace(group, parts=parts), height))
@@ -232,14 +229,19 @@ def _to_number(group: Group, height: float) -> Number:
     )
 
 
-def _is_list(signs: Sequence[tuple[int, str]], count: int) -> bool:
-    """Whether a number of `count` digits has several commas that do not separate thousands.
+def _doubt_separators(signs: Sequence[tuple[int, str]], count: int) -> list[str]:
+    """Why the separators of a number of `count` digits are doubtful, if they are.
 
-    They may be the commas of a list, or the ticks of a comb field.
+    Commas that do not separate thousands may be those of a list, or the ticks of a comb field.
     """
+    reasons = []
+    if {",", "."} <= {sign for _, sign in signs}:
+        reasons.append("it has points and commas: thousands separators are not read")
     commas = [place for place, sign in signs if sign == ","]
     thousands = [end - start == THOUSANDS for start, end in pairwise([*commas, count])]
-    return len(commas) > 1 and not (commas[0] <= THOUSANDS and all(thousands))
+    if len(commas) > 1 and not (commas[0] <= THOUSANDS and all(thousands)):
+        reasons.append("it has several commas that do not separate thousands")
+    return reasons
 
 
 def _find_exponent(boxes: Sequence[Box]) -> int | None:

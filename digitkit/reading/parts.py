@@ -34,7 +34,7 @@ narrowest, or a multiple of it, up to this part of its width."""
 MAX_BOX = 2.5
 """Maximum width of a box for one digit, in heights."""
 
-SAME_LINE, NEAR_ROW = 0.25, 6.0
+SAME_LINE, NEAR_ROW = 0.25, 3.0
 """A table's line is that far aside in a row that is that far away, at most, in heights."""
 
 TOUCHING = 0.1
@@ -110,7 +110,7 @@ def place_parts(
     own = [mark for mark in own if mark.kind != "side"]
     if _are_ticks(own, others, accepted, height):
         own = [mark for mark in own if mark.kind != "line"]
-    boxes = _find_boxes(_merge(sides, height), height)
+    boxes = _find_boxes(merge_lines(sides, height), height)
     signs = [mark.row_box for mark in own if mark.kind in ("sign", "dash", "point", "comma")]
     taken = [d for d in digits if d.accepted or not any(_is_same(d.row_box, s) for s in signs)]
     items: list[Digit | Mark] = [*taken, *_without_pieces(own, height)]
@@ -146,7 +146,7 @@ def _are_ticks(
         height: of these, pixels.
     """
     verticals = [mark.row_box for mark in own if mark.kind == "line"]
-    lines = _merge(map(middle_x, verticals), height)
+    lines = merge_lines(map(middle_x, verticals), height)
     if len(lines) < MIN_TICKS:
         return False
     rooms = [right - left for left, right in pairwise(lines)]
@@ -179,7 +179,7 @@ def is_one_per_box(lines: Sequence[float], digits: Sequence[float]) -> bool:
     )
 
 
-def _merge(lines: Iterable[float], height: float) -> list[float]:
+def merge_lines(lines: Iterable[float], height: float) -> list[float]:
     """The x coordinates of vertical lines from the left, of those of one line only the first."""
     ordered = sorted(lines)
     return [x for i, x in enumerate(ordered) if not i or x - ordered[i - 1] > SAME_LINE * height]
@@ -235,7 +235,9 @@ def is_crossed(digit: Box, line: Mark) -> bool:
     return CROSSED * digit[3] < inside < digit[2] - CROSSED * digit[3]
 
 
-def rows_with_line(x: float, y: float, marks: Iterable[Mark], height: float) -> set[int]:
+def rows_with_line(
+    x: float, y: float, marks: Iterable[Mark], height: float, near: float = NEAR_ROW
+) -> set[int]:
     """The rows nearby that have a vertical line at a place: all of a table's have.
 
     Args:
@@ -243,13 +245,14 @@ def rows_with_line(x: float, y: float, marks: Iterable[Mark], height: float) -> 
         y: the middle of a row there, pixels.
         marks: in which the lines are searched.
         height: of digits, pixels.
+        near: maximum distance of a row, in heights.
     """
     return {
         mark.row
         for mark in marks
         for left, top, w, h in (mark.row_box,)
         if mark.kind == "line"
-        and abs(top + h / 2 - y) <= NEAR_ROW * height
+        and abs(top + h / 2 - y) <= near * height
         and abs(left + w / 2 - x) <= SAME_LINE * height
     }
 

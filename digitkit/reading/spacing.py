@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from digitkit.arrays import F64, Box
-from digitkit.boxes import bounding_box, middle_x
-from digitkit.reading.parts import Part, digit_gaps, level_box
+from digitkit.reading.parts import level_box
 from digitkit.reading.results import Number
 
 GAP_FACTOR = 1.9
@@ -46,14 +45,6 @@ are alike, all are between numbers or none is; then they may be as small as the 
 
 COLUMN_GAP = 1.0
 """`MAX_GAP` in tables, and in a row of single digits on a page of numbers."""
-
-CONTINUED, MIN_CONTINUED, NEAR_ROWS = 0.45, 2, 5.0
-"""All gaps of a row separate if each is at least as wide as the first value, and at least so many
-go on between the numbers of rows that are at most the third value above or below it; in heights."""
-
-MAX_EMPTY = 1
-"""A gap of another row goes on in this one if it is over or below at most so many digits: more
-empty cells of a column say too little."""
 
 LONE_GAP = 1.4
 """Minimum gap between two numbers on a page that has fewer than two gaps."""
@@ -119,81 +110,6 @@ def _are_single(row: Sequence[float], page: Sequence[float]) -> bool:
         return False
     most = others[3 * (len(others) - 1) // 4]
     return min(row) >= max(COLUMN_GAP, LEAP * most + GAP_EXTRA)
-
-
-def continue_columns(
-    rows: Mapping[int, Sequence[Part]], limits: Mapping[int, float]
-) -> dict[int, float]:
-    """The least gap between two numbers of each row, lower where gaps of other rows go on in it.
-
-    A row of single digits, as in a calendar, has gaps of one kind, and does not say itself what
-    they are between: the rows above and below do.
-
-    Args:
-        rows: the parts of each row, from the left.
-        limits: the least gap of each.
-    """
-    found, changed = dict(limits), True
-    while changed:
-        changed = False
-        for row, parts in rows.items():
-            gaps = [(a, b) for a, b in pairwise(parts) if a.kind == b.kind == "digit"]
-            widths = [a.gap_to(b) for a, b in gaps]
-            if not gaps or min(widths) < CONTINUED or max(widths) >= found[row]:
-                continue
-            counts = (
-                _count_continued(gaps, others, found[other])
-                for other, others in rows.items()
-                if other != row and _are_near(parts, others)
-            )
-            if sum(counts) >= MIN_CONTINUED:
-                found[row], changed = min(widths), True
-    return found
-
-
-def _are_near(row: Sequence[Part], other: Sequence[Part]) -> bool:
-    """Whether two rows are at most `NEAR_ROWS` apart; rows without digits are not."""
-    boxes = [[part.item.row_box for part in each if part.digit] for each in (row, other)]
-    if not all(boxes):
-        return False
-    (_, top, _, height), (_, other_top, _, _) = map(bounding_box, boxes)
-    return abs(top - other_top) <= NEAR_ROWS * height
-
-
-def _count_continued(gaps: Sequence[tuple[Part, Part]], other: Sequence[Part], limit: float) -> int:
-    """How many gaps between digits go on between the numbers of another row.
-
-    Args:
-        gaps: the digits on both sides of each.
-        other: the parts of the other row.
-        limit: the least gap between two of its numbers.
-
-    Returns:
-        0 if one of the gaps is above or below a digit of the other row, or hardly wider than a gap
-        within one of its numbers.
-    """
-    middles = {middle_x(part.item.row_box) for gap in gaps for part in gap}
-    digits = [part for part in other if part.digit]
-    inner = max((gap for gap in digit_gaps(other) if gap < limit), default=0.0)
-    if min(a.gap_to(b) for a, b in gaps) < GULF * inner:
-        return 0
-    between = [_between(a, b) for a, b in pairwise(digits) if a.gap_to(b) >= limit]
-    between = [
-        (start, end) for start, end in between if sum(start < x < end for x in middles) <= MAX_EMPTY
-    ]
-    count = 0
-    for left, right in (_between(a, b) for a, b in gaps):
-        if any(start < right and left < end for start, end in between):
-            count += 1
-        elif any(left < middle_x(part.item.row_box) < right for part in digits):
-            return 0
-    return count
-
-
-def _between(a: Part, b: Part) -> tuple[int, int]:
-    """Where the gap between two parts begins and ends, pixels."""
-    left, _, width, _ = a.item.row_box
-    return left + width, b.item.row_box[0]
 
 
 def _in_order(gaps: Iterable[float]) -> list[float]:

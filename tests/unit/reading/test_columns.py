@@ -95,8 +95,33 @@ def test_a_number_whose_gaps_are_alike_is_not_doubted_for_those_of_other_rows():
     assert all(number.complete for number in find_numbers(digits))
 
 
-@pytest.mark.parametrize(("places", "is_complete"), [([57], False), ([-7, 57, 125], True)])
-def test_one_line_between_two_numbers_may_be_a_crease_and_a_grid_is_none(places, is_complete):
+@pytest.mark.parametrize(
+    ("places", "goes_on", "is_complete"),
+    [([57], True, False), ([-7, 57, 125], True, True), ([-7, 57, 125], False, False)],
+)
+def test_one_line_between_two_numbers_may_be_a_crease_and_a_grid_is_none(
+    places, goes_on, is_complete
+):
     marks = [Mark("line", (place, 0, 2, 160), 0) for place in places]
-    first, second = find_numbers(write([["11", "12"]], 62), marks)
+    if goes_on:
+        marks += [Mark("line", (place, 100, 2, 160), 1) for place in places]
+    first, second, *_ = find_numbers(write([["11", "12"], ["3", "4"]], 62), marks)
     assert (first.complete, second.complete) == (is_complete, is_complete)
+
+
+@pytest.mark.parametrize("gap", [32, 36])
+def test_a_loose_number_under_two_columns_is_not_divided(gap):
+    digits = write([["12", "34"], ["12", "34"]], 123)
+    digits += spread("782", [34, gap, gap], row=2)
+    *_, last = find_numbers(digits)
+    assert last.text == "782"
+
+
+def test_combs_below_each_other_are_no_table():
+    digits, marks = [], []
+    for row, text in enumerate(["12345", "67890"]):
+        for place, char in enumerate(text):
+            box = (50 * place + 13, 50 + 240 * row, WIDTH, HEIGHT)
+            digits.append(replace(make_digit({int(char): 0.99999}, row=row), box=box))
+        marks += [Mark("line", (50 * i - 1, 40 + 240 * row, 2, 80), row) for i in range(6)]
+    assert texts(find_numbers(digits, marks)) == [["12345"], ["67890"]]

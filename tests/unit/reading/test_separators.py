@@ -10,7 +10,7 @@ from digitkit.reading.line_reader import NONE, POINT, SIGN
 from digitkit.reading.numbers import find_numbers
 from digitkit.reading.results import Mark, MarkKind, Number
 
-KINDS: dict[str, MarkKind] = {".": "point", ",": "comma", "-": "dash"}
+KINDS: dict[str, MarkKind] = {".": "point", ",": "comma", "-": "dash", "+": "sign"}
 
 
 def read(*texts: str) -> tuple[Number, ...]:
@@ -171,7 +171,7 @@ def in_row(*parts: tuple[str, float]) -> tuple[Number, ...]:
                 marks.append(Mark("letter", (round(x), 50, 40, 60), 0))
                 x += 40
             else:
-                box = (round(x), 78, 24, 6) if char == "-" else (round(x), 102, 8, 8)
+                box = (round(x), 78, 24, 6) if char in "-+" else (round(x), 102, 8, 8)
                 marks.append(Mark(KINDS[char], box, 0))
                 x += box[2] + 4
     return find_numbers(digits, marks)
@@ -180,10 +180,13 @@ def in_row(*parts: tuple[str, float]) -> tuple[Number, ...]:
 @pytest.mark.parametrize(
     ("parts", "texts", "are_complete"),
     [
-        ([("24.12.", 0), ("18", 1.0)], ["24.12", "18"], True),
-        ([("24.12.", 0), ("M", 0.5)], ["24.12"], True),
+        ([("24.12.", 0), ("186", 0.9)], ["24.12", "186"], True),
+        ([("24.12.", 0), ("2024", 0.9)], ["24.12?", "?2024"], False),  # its year
+        ([("24.12.", 0), ("18", 0.9), ("+", 0.1), ("30", 0.1)], ["24.12", "18", "30"], True),
+        ([("24.12.", 0), ("M", 0.5), ("M", 0.1)], ["24.12"], True),
         ([("3.10.", 0), ("22", 0.5)], ["3.10?", "?22"], False),
-        ([("7.", 0), ("M", 0.35)], ["7"], True),
+        ([("7.", 0), ("M", 0.35), ("M", 0.1)], ["7"], True),
+        ([("12,", 0), ("M", 0.35), ("5", 0.1)], ["12?", "5"], False),  # a misread digit
         ([("42,-", 0)], ["42"], True),
         ([("42.-", 0), ("17", 1.2)], ["42", "17"], True),
         ([("42,", 0), ("-", 0.5)], ["42"], True),
@@ -194,28 +197,3 @@ def test_separators_that_end_a_number(parts, texts, are_complete):
     numbers = in_row(*parts)
     assert [number.text for number in numbers] == texts
     assert all(number.complete for number in numbers) == are_complete
-
-
-@pytest.mark.parametrize(
-    ("rows", "is_complete"),
-    [
-        ([0.8, 0.8, 0.8], True),
-        ([0.8, 0.8, 0.8, None], True),
-        ([0.8, 0.8], False),  # too few
-        ([0.8, 0.8, 0.8, None, None], False),
-        ([0.8, 0.8, 0.8, 0.1], False),  # a minus
-    ],
-)
-@pytest.mark.parametrize("has_words", [True, False])
-def test_dashes_before_most_numbers_of_a_list_are_bullets(rows, is_complete, has_words):
-    digits, marks = [], []
-    for row, gap in enumerate(rows):
-        digits.append(make_digit({7: 0.99999}, 100, row=row))
-        if gap is not None:
-            marks.append(Mark("dash", (round(76 - 60 * gap), 77 + 100 * row, 24, 6), row))
-        if has_words:
-            marks.append(Mark("letter", (170, 50 + 100 * row, 40, 60), row))
-    first = find_numbers(digits, marks)[0]
-    assert (first.text, first.complete) == (
-        ("7", True) if is_complete and has_words else ("-7", False)
-    )
