@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 from digitkit.arrays import F32, Box
 from digitkit.boxes import gap_beside
@@ -49,16 +50,19 @@ far from digits, in heights, is the sign of a product; else it is what other ink
 PIXEL = 0.05
 """Boxes are whole pixels: as much more than `MIDDLE_DOT`, in heights."""
 
-LEADING, BEFORE_DIGIT, AFTER_DIGIT, AFTER_LETTER = (0.7, 1.4, 0.5), 0.25, 0.8, 0.3
+LEADING, BEFORE_DIGIT = (0.7, 1.4, 0.5), 0.25
 """A sign may be the 1 that begins a number if its height is within the first two values, and its
-width at most the third; if it is at most the next from the digit behind it, and further than the
-last two from a digit and from other ink before it; in heights."""
+width at most the third, and if it is at most the fourth from the digit behind it; in heights."""
 
-BRACKETED = 7.0
-"""It is a bracket if another such stroke is behind a digit, and at most this far from it, in
-heights."""
+AFTER_DIGIT, AFTER_LETTER, LOPSIDED = 0.35, 0.25, 2.5
+"""It is further than these from the digit and from other ink before it, in heights, and at least so
+many times as far as from the digit behind it: slashes are about as far from both."""
 
-LEADING_DIGIT = 0.02
+BRACKETED, CLOSING = 7.0, 0.8
+"""It is a bracket if another such stroke is at most the first value from it and the second from a
+digit, in heights."""
+
+LEADING_DIGIT = 0.01
 """Minimum probability at which the row shows a digit there, 0–1."""
 
 NO_DIGIT = 0.01
@@ -194,13 +198,20 @@ def may_lead(mark: Mark, marks: Sequence[Mark], line: Line, own: Sequence[RowDig
     box = mark.row_box
     digits = [each.digit.row_box for each in own if each.digit.accepted]
     others = [each.row_box for each in marks if each is not mark and each.kind != "line"]
+    after = [gap(box, each) for each in digits if each[0] > box[0]]
+    behind = min((abs(each) for each in after), default=math.inf)
+
+    def is_apart_from(boxes: Iterable[Box], least: float) -> bool:
+        least = max(least, LOPSIDED * behind)
+        return all(gap(each, box) > least for each in boxes if each[0] < box[0])
+
     is_leading = (
         is_stroke(box)
-        and any(abs(gap(box, each)) <= BEFORE_DIGIT for each in digits if each[0] > box[0])
-        and not any(gap(each, box) <= AFTER_DIGIT for each in digits if each[0] < box[0])
-        and not any(gap(each, box) <= AFTER_LETTER for each in others if each[0] < box[0])
+        and behind <= BEFORE_DIGIT
+        and is_apart_from(digits, AFTER_DIGIT)
+        and is_apart_from(others, AFTER_LETTER)
     )
     if not is_leading or line.digit_probability_at_sign(mark.box) < LEADING_DIGIT:
         return False
-    after = (each for each in others if is_stroke(each) and 0 < gap(box, each) <= BRACKETED)
-    return not any(abs(gap(digit, each)) <= AFTER_DIGIT for each in after for digit in digits)
+    closing = (each for each in others if is_stroke(each) and 0 < gap(box, each) <= BRACKETED)
+    return not any(abs(gap(digit, each)) <= CLOSING for each in closing for digit in digits)

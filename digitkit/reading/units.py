@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from digitkit.boxes import gap_beside
 from digitkit.reading.line_reader import letter_probability
@@ -15,6 +16,13 @@ MIN_LETTER = 0.85
 BEHIND, BEFORE_NEXT = (0.3, 2.0), 0.6
 """Minimum and maximum distance of a unit from the digit before it, and minimum distance of the
 digit behind it, in its height."""
+
+WIDER = 1.75
+"""The first is at least so many times as large as the smallest gap between digits of the row, if it
+has several."""
+
+MIN_LETTERS = 1
+"""Minimum number of other letters on a page with units, as there are none in a table of digits."""
 
 
 def separate_units(
@@ -32,6 +40,8 @@ def separate_units(
     Returns:
         The digits that are none of them; and the marks, with them.
     """
+    if sum(mark.kind == "letter" for mark in marks) < MIN_LETTERS:
+        return tuple(digits), tuple(marks)
     rows = group_by_row(digit for digit in digits if digit.accepted)
     units = [
         digit
@@ -49,6 +59,8 @@ def _is_behind(unit: Digit, row: Sequence[Digit]) -> bool:
     """Whether a doubtful digit is apart from an accepted one before it, and from any behind it."""
     x, _, _, height = unit.row_box
     boxes = [digit.row_box for digit in row]
-    before = gap_beside(unit.row_box, (box for box in boxes if box[0] < x)) / height
+    gap = gap_beside(unit.row_box, (box for box in boxes if box[0] < x)) / height
     after = gap_beside(unit.row_box, (box for box in boxes if box[0] > x)) / height
-    return BEHIND[0] <= before <= BEHIND[1] and after >= BEFORE_NEXT
+    ordered = sorted(boxes)
+    inner = min((b[0] - a[0] - a[2] for a, b in pairwise(ordered)), default=0) / height
+    return gap >= WIDER * inner and BEHIND[0] <= gap <= BEHIND[1] and after >= BEFORE_NEXT

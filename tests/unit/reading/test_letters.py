@@ -5,12 +5,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.readings import make_digit
 from support.rows import write_row
 
 from digitkit import Reader
 from digitkit.reading import mark_kinds
 from digitkit.reading.line_reader import HEIGHT, LETTER, letter_probability
+from digitkit.reading.numbers import find_numbers
 from digitkit.reading.results import Mark
+from digitkit.reading.units import separate_units
 from digitkit.training.scenes.fonts import load_fonts
 
 FONTS = {font.name: font for font in load_fonts("test")}
@@ -63,27 +66,26 @@ def test_a_letter_that_looks_like_a_digit_is_in_doubt(reader, font, text):
 
 
 @pytest.mark.parametrize(
-    ("left", "shown", "text"),
+    ("gap", "behind", "letter", "others", "text"),
     [
-        (168, 0.97, "284"),
-        (160, 0.97, "284?"),  # as close as the digits are
-        (168, 0.6, "2849"),
+        (25, 200, 0.9, 1, "28"),
+        (25, 200, 0.7, 1, "28?"),
+        (12, 200, 0.9, 1, "28?"),  # as close as digits are
+        (25, 20, 0.9, 1, "28?"),  # close before another digit
+        (25, 200, 0.9, 0, "28?"),  # the only letter
     ],
 )
-def test_a_letter_apart_behind_a_number_is_its_unit(
-    reader, one_of_each, change_row, left, shown, text
-):
-    change_row(letter_at(9, shown))
-    (number,) = reader.read(write_row("2849", one_of_each, (30, 76, 122, left))).numbers
-    assert (number.text, number.complete) == (text, "?" not in text)
-
-
-def test_a_letter_between_a_number_and_a_digit_close_behind_it_is_in_doubt(
-    reader, one_of_each, change_row
-):
-    change_row(letter_at(9, 0.97))
-    page = write_row("28493", one_of_each, (30, 76, 122, 200, 246))
-    assert not all(number.complete for number in reader.read(page).numbers)
+def test_a_letter_apart_behind_a_number_is_its_unit(gap, behind, letter, others, text):
+    x = 70 + gap
+    digits = [make_digit({2: 0.9999}, 0), make_digit({8: 0.9999}, 40), make_digit({9: 0.4}, x)]
+    digits.append(make_digit({5: 0.9999}, x + 30 + behind))
+    shown = np.zeros(15, np.float32)
+    shown[LETTER] = letter
+    line = SimpleNamespace(probabilities_at=lambda box: shown)
+    marks = [Mark("letter", (600 + 50 * i, 50, 40, 60), 0) for i in range(others)]
+    found = find_numbers(*separate_units(digits, marks, {0: line}))
+    assert found[0].text.startswith(text)
+    assert found[0].complete == ("?" not in text)
 
 
 @pytest.mark.parametrize(

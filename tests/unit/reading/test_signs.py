@@ -187,7 +187,8 @@ def test_a_long_scribble_is_a_sign_if_it_is_shown_as_one_and_as_no_digit(shown, 
     ("before", "behind", "may_be_one"),
     [
         ([], [], True),
-        ([(0, 30)], [], False),  # a digit that a slash separates
+        ([(6, 30)], [], False),  # a digit that a slash separates
+        ([(-4, 30)], [], True),  # one that is much further away
         ([], [(220, 8)], False),  # a bracket that closes
         ([], [(420, 8)], True),
     ],
