@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -66,7 +66,8 @@ class _Row:
         return (
             not has_separators
             and bool(self.gaps)
-            and (min(self.gaps) >= MIN_GAP and max(self.gaps) < self.limit)
+            and min(self.gaps) >= MIN_GAP
+            and max(self.gaps) < self.limit
         )
 
     @cached_property
@@ -112,9 +113,7 @@ def continue_columns(
                     divided.append(row)
                     break
         for row in divided:
-            known[row] = _Row(
-                known[row].parts, min(known[row].gaps), known[row].top, known[row].height
-            )
+            known[row] = replace(known[row], limit=min(known[row].gaps))
         waiting = [row for row in waiting if row not in divided] if divided else []
     return {row: known[row].limit if row in known else limits[row] for row in rows}
 
@@ -130,7 +129,7 @@ def _to_row(parts: Sequence[Part], limit: float) -> _Row | None:
 def _count_pairs(row: _Row, other: _Row) -> int:
     """How many pairs of neighbouring digits are above or below two numbers of another row.
 
-    None if a digit is above or below a gap, or two are above or below one number.
+    0 if a digit is above or below a gap, or if two are above or below the same number.
     """
     if min(row.gaps) < GULF * other.widest_inner:
         return 0
