@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from digitkit.arrays import U8, Box
 from digitkit.images.cv import cv2
+from digitkit.images.grey import GreyImage
 from digitkit.reading.results import Digit, Mark
 
 if TYPE_CHECKING:
@@ -96,8 +97,19 @@ class ClassifiedDetection:
         )
 
 
-Classify = Callable[[Sequence[Detection]], list[ClassifiedDetection]]
-"""Brings detections to normal form and classifies them, in one batch."""
+@dataclass(frozen=True, eq=False)
+class Page:
+    """An upright image that is read, and how what may be digits in it is judged.
+
+    Attributes:
+        image: of at least one pixel.
+        classify: brings detections to normal form and classifies them, in one batch.
+        min_confidence: threshold for a digit to be accepted, 0–1.
+    """
+
+    image: GreyImage
+    classify: Callable[[Sequence[Detection]], list[ClassifiedDetection]]
+    min_confidence: float
 
 
 class PageContent(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from digitkit.arrays import F32
 from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import MIN_PROBABILITY, Weights, combine
-from digitkit.reading.detections import ClassifiedDetection, Classify, Detection
+from digitkit.reading.detections import ClassifiedDetection, Detection, Page
 from digitkit.reading.line_reader import SIGN
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Digit
@@ -151,11 +151,11 @@ def combine_in_row(own: Prediction, probabilities: F32, *, has_signs: bool) -> P
 
 
 def classify_in_line(
-    detections: Sequence[Detection], line: Line, classify: Classify
+    detections: Sequence[Detection], line: Line, page: Page
 ) -> list[ClassifiedDetection]:
-    """Classify detections in a row, each also by what the row shows there."""
+    """Classify detections in a row of a page, each also by what the row shows there."""
     classified = []
-    for each in classify(detections):
+    for each in page.classify(detections):
         probabilities = line.probabilities_at(each.detection.box)
         if probabilities is not None:
             each = replace(

@@ -26,7 +26,7 @@ from digitkit.reading.line_reader import (
 from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink, find_edges
-from digitkit.reading.strips import BAND, Strip
+from digitkit.reading.strips import Strip
 
 AROUND = 3
 """The middle of a digit is found up to so many columns beside the middle of its box."""
@@ -47,10 +47,6 @@ RUN = 4
 APART = 0.25
 """Of two digits that are nearer than this, in heights, only the likelier one is there; 1s may be so
 near."""
-
-PART = 0.4
-"""A digit nearer than this to the middle of one that is alike, in heights, is a part of it; 1s may
-be so near."""
 
 SAME = 0.3
 """A digit and what the line reader sees are one if their middles are this near, in heights."""
@@ -263,85 +259,6 @@ def find_peaks(probabilities: F32, scale: float, unit: float) -> list[Peak]:
     return kept
 
 
-def own_peaks(strip: Strip, peaks: Sequence[Peak], members: Sequence[RowDigit]) -> list[Peak]:
-    """The peaks without those of accepted digits of other rows.
-
-    Args:
-        strip: the row's.
-        peaks: what was seen in it.
-        members: all digits of the image.
-    """
-    others = [each.digit for each in members if each.digit.row != strip.row and each.digit.accepted]
-    if not others:
-        return list(peaks)
-    places = strip.locate([digit.box for digit in others])
-    level = (places[:, 1] >= BAND[0]) & (places[:, 1] <= BAND[1])
-    middles = places[level, 0]
-    return [
-        peak for peak in peaks if np.abs(middles - peak.x).min(initial=np.inf) > SAME * strip.unit
-    ]
-
-
-def _match_peaks(
-    strip: Strip, members: Sequence[RowDigit], peaks: Sequence[Peak]
-) -> list[RowDigit | None]:
-    """The member at each peak, None without one.
-
-    Accepted ones come before others, those that the row shows as the same digit before others, and
-    near ones before others.
-    """
-    matches: list[RowDigit | None] = [None] * len(peaks)
-    if not members:
-        return matches
-    middles = strip.locate([member.digit.box for member in members])[:, 0].tolist()
-    pairs = sorted(
-        (not member.digit.accepted, member.digit.digit != peak.digit, away, i, k)
-        for k, (member, middle) in enumerate(zip(members, middles, strict=True))
-        for i, peak in enumerate(peaks)
-        if (away := abs(peak.x - middle)) <= SAME * strip.unit
-    )
-    used = set[int]()
-    for *_, i, k in pairs:
-        if matches[i] is None and k not in used:
-            matches[i] = members[k]
-            used.add(k)
-    return matches
-
-
-class RowMatch(NamedTuple):
-    """The digits of a row, and what the line reader sees in it.
-
-    Attributes:
-        members: the digits of the row.
-        peaks: where the line reader sees a digit, without the digits of other rows.
-        matches: the member at each peak; None where there is none.
-        apart: for each peak, whether it has no member and is not part of a wide digit.
-    """
-
-    members: list[RowDigit]
-    peaks: list[Peak]
-    matches: list[RowDigit | None]
-    apart: list[bool]
-
-
-def match_row(line: Line, members: Sequence[RowDigit]) -> RowMatch:
-    """Match the digits of a row with the peaks of the line reader.
-
-    Args:
-        line: the row.
-        members: all digits of the image.
-    """
-    strip = line.strip
-    own = [member for member in members if member.digit.row == strip.row]
-    peaks = own_peaks(strip, line.peaks, members)
-    matches = _match_peaks(strip, own, peaks)
-    apart = [
-        member is None and not _is_part(strip, peak, own)
-        for peak, member in zip(peaks, matches, strict=True)
-    ]
-    return RowMatch(own, peaks, matches, apart)
-
-
 def look_up(probabilities: F32, x: float) -> F32 | None:
     """What a row shows near an x coordinate.
 
@@ -391,12 +308,3 @@ def read_line(image: GreyImage, members: Sequence[RowDigit], reader: LineReader)
     strip = lay_strip(image, members)
     ink = strip.ink
     return None if ink is None else Line(strip, ink, reader.read(to_input(ink)))
-
-
-def _is_part(strip: Strip, peak: Peak, members: Sequence[RowDigit]) -> bool:
-    """Whether what the line reader sees is a part of a wide digit, of which it sees two."""
-    return any(
-        member.digit.digit == peak.digit != 1
-        and abs(strip.x_of(member.digit.box) - peak.x) < PART * strip.unit
-        for member in members
-    )

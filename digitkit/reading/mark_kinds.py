@@ -13,12 +13,13 @@ from digitkit.arrays import F32, Box
 from digitkit.boxes import middle_x
 from digitkit.reading.grouping import NEAR_INK, SEPARATORS
 from digitkit.reading.line_reader import NONE, POINT, SIGN, is_spoiled, letter_probability
-from digitkit.reading.lines import CLEAR_POINT, CLEAR_SIGN, SAME, Line, Peak, match_row, own_peaks
+from digitkit.reading.lines import CLEAR_POINT, CLEAR_SIGN, SAME, Line, Peak
 from digitkit.reading.results import Digit, Mark
+from digitkit.reading.row_match import match_row, own_peaks
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import Shape
 from digitkit.reading.sign_kinds import (
-    MIN_DIGIT_HEIGHT,
+    MIN_TALL,
     NO_DIGIT,
     is_apart,
     is_low,
@@ -241,7 +242,7 @@ def _is_within(mark: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:
     near = NEAR_INK * strip.digit_height
     before = any(0 <= x - left - wide <= near for left, _, wide, _ in boxes)
     after = any(0 <= left - x - width <= near for left, _, wide, _ in boxes)
-    return before and after and height >= MIN_DIGIT_HEIGHT * strip.digit_height
+    return before and after and height >= MIN_TALL * strip.digit_height
 
 
 def _is_speck(dot: Mark, strip: Strip, own: Sequence[RowDigit]) -> bool:

@@ -18,14 +18,14 @@ import numpy as np
 from digitkit.arrays import U8
 from digitkit.boxes import clip_box, overlap_fraction
 from digitkit.images.cv import cv2
-from digitkit.images.grey import GreyImage
-from digitkit.reading.detections import MIN_REPORTED, ClassifiedDetection, Classify, Detection
+from digitkit.reading.detections import MIN_REPORTED, ClassifiedDetection, Detection, Page
 from digitkit.reading.fusion import classify_in_line
 from digitkit.reading.line_reader import LineReader
-from digitkit.reading.lines import Line, match_row, read_line
+from digitkit.reading.lines import Line, read_line
 from digitkit.reading.marks import beyond
 from digitkit.reading.plausibility import DOUBT
 from digitkit.reading.results import Digit
+from digitkit.reading.row_match import match_row
 from digitkit.reading.rows import RowDigit, group_rows
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import Ink
@@ -64,22 +64,15 @@ ROUNDS = 3
 
 
 def find_missed_digits(
-    image: GreyImage,
-    members: Sequence[RowDigit],
-    lines: Mapping[int, Line],
-    reader: LineReader,
-    classify: Classify,
-    min_confidence: float,
+    page: Page, members: Sequence[RowDigit], lines: Mapping[int, Line], reader: LineReader
 ) -> tuple[list[RowDigit], dict[int, Line]]:
-    """Find the digits of an image's rows that were not detected as they are.
+    """Find the digits of a page's rows that were not detected as they are.
 
     Args:
-        image: that the digits were found in.
+        page: that the digits were found in.
         members: the digits that are reported, with their rows, in reading order.
         lines: the rows that were read, by their numbers.
         reader: reads rows that have grown.
-        classify: classifies detections.
-        min_confidence: threshold for a digit to be accepted, 0–1.
 
     Returns:
         The members in reading order with those that were found, without those that these replace;
@@ -91,12 +84,12 @@ def find_missed_digits(
         if row not in with_digits:
             continue
         for _ in range(ROUNDS):
-            new, replaced = _look_at(image, line, found, classify, min_confidence)
+            new, replaced = _look_at(page, line, found)
             found = _insert(found, new, replaced)
             if not any(line.strip.is_at_end(member) for member in new):
                 break
             # Also after the last round: what it shows beyond must not be lost.
-            again = read_line(image, group_rows(found)[row], reader)
+            again = read_line(page.image, group_rows(found)[row], reader)
             if again is None:
                 break
             line = again
@@ -119,11 +112,7 @@ def _insert(
 
 
 def _look_at(
-    image: GreyImage,
-    line: Line,
-    members: Sequence[RowDigit],
-    classify: Classify,
-    min_confidence: float,
+    page: Page, line: Line, members: Sequence[RowDigit]
 ) -> tuple[list[RowDigit], list[RowDigit]]:
     """The digits of a row that were found, and the doubtful ones that these replace."""
     strip = line.strip
@@ -145,7 +134,7 @@ def _look_at(
         (i, shape) for i in open_peaks for shape in _cut_out(line, taken, peaks[i].x, middles)
     ]
     detections = [to_detection(line, shape) for _, shape in attempts]
-    classified = classify_in_line(detections, line, classify)
+    classified = classify_in_line(detections, line, page)
     best = dict[int, ClassifiedDetection]()
     for (i, _), each in zip(attempts, classified, strict=True):
         if i not in best or each.prediction.confidence > best[i].prediction.confidence:
@@ -155,9 +144,9 @@ def _look_at(
         known, confidence = matches[i], each.prediction.confidence
         if confidence < MIN_REPORTED or (known and confidence <= known.digit.confidence):
             continue
-        each, is_cut = _within(image, each)
+        each, is_cut = _within(page.image.shape, each)
         is_clear = bool(peaks[i].probabilities[each.prediction.digit] >= MIN_CLEAR) and not is_cut
-        accepts = is_clear and confidence >= min_confidence
+        accepts = is_clear and confidence >= page.min_confidence
         digit = each.to_digit(score=1.0, accepted=accepts, cut=is_cut)
         if any(_is_same(digit, other.digit) for other in (*accepted, *new)):
             continue
@@ -191,9 +180,14 @@ def _find_parts(
             yield member
 
 
-def _within(image: GreyImage, found: ClassifiedDetection) -> tuple[ClassifiedDetection, bool]:
-    """What was found without what is beyond the image's border, which cuts it then."""
-    height, width = image.shape
+def _within(shape: tuple[int, int], found: ClassifiedDetection) -> tuple[ClassifiedDetection, bool]:
+    """What was found without what is beyond the image's border, which cuts it then.
+
+    Args:
+        shape: the image's height and width, pixels.
+        found: in that image, or partly.
+    """
+    height, width = shape
     x, y, w, h = found.detection.box
     if x >= 0 and y >= 0 and x + w <= width and y + h <= height:
         return found, False

@@ -22,7 +22,7 @@ from digitkit.images.cv import cv2, errors_of
 from digitkit.images.grey import GreyImage
 from digitkit.images.normal_form import normal_form
 from digitkit.models.classifier import Classifier, Prediction
-from digitkit.reading.detections import ClassifiedDetection, Detection
+from digitkit.reading.detections import ClassifiedDetection, Detection, Page
 from digitkit.reading.detector import Detector
 from digitkit.reading.grey_classifier import GreyClassifier
 from digitkit.reading.line_reader import LineReader
@@ -311,7 +311,7 @@ class Reader:
         frame = read.frame
         classified = list(map(ClassifiedDetection, found.detections, found.images, predictions))
         digits, marks, evidence = read.strategy.assemble(
-            classified, self.min_confidence, read.image, self._classify
+            classified, Page(read.image, self._classify, self.min_confidence)
         )
         if read.margin:
             height, width = (side - 2 * read.margin for side in read.image.shape)

@@ -17,14 +17,14 @@ import numpy as np
 from digitkit.arrays import F32, I32, U8
 from digitkit.boxes import clip_box, overlap_fraction
 from digitkit.images.cv import cv2
-from digitkit.images.grey import GreyImage
-from digitkit.reading.detections import ClassifiedDetection, Classify, Detection
+from digitkit.reading.detections import ClassifiedDetection, Detection, Page
 from digitkit.reading.fusion import combine_in_row
 from digitkit.reading.line_reader import POINT, SIGN
-from digitkit.reading.lines import Line, RowMatch, match_row
+from digitkit.reading.lines import Line
 from digitkit.reading.mark_kinds import MAYBE_SIGN
 from digitkit.reading.marks import MIN_ATTACHED, REMNANT, beyond, is_written
 from digitkit.reading.missed_digits import OVERLAP, to_detection
+from digitkit.reading.row_match import RowMatch, match_row
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import Shape
 from digitkit.reading.strip_ink import STROKE
@@ -72,22 +72,16 @@ class _Proposal(NamedTuple):
 
 
 def resegment_digits(
-    image: GreyImage,
-    members: Sequence[RowDigit],
-    lines: Mapping[int, Line],
-    classify: Classify,
-    min_confidence: float,
+    page: Page, members: Sequence[RowDigit], lines: Mapping[int, Line]
 ) -> list[RowDigit]:
-    """The members of an image, those that were cut out too small with all of their ink.
+    """The members of a page, those that were cut out too small with all of their ink.
 
     Args:
-        image: that the digits were found in.
+        page: that the digits were found in.
         members: the digits that are reported, with their rows.
         lines: the rows with an accepted digit, by their numbers.
-        classify: classifies detections.
-        min_confidence: threshold for a digit to be accepted, 0–1.
     """
-    height, width = image.shape
+    height, width = page.image.shape
     proposals = [
         proposal
         for line in lines.values()
@@ -96,10 +90,10 @@ def resegment_digits(
     ]
     if not proposals:
         return list(members)
-    classified = classify([proposal.detection for proposal in proposals])
+    classified = page.classify([proposal.detection for proposal in proposals])
     confirmed = list[tuple[_Proposal, RowDigit]]()
     for proposal, each in zip(proposals, classified, strict=True):
-        whole = _confirm(proposal, each, min_confidence)
+        whole = _confirm(proposal, each, page.min_confidence)
         if whole is not None:
             confirmed.append((proposal, whole))
     # Two boxes first, then what gains most.

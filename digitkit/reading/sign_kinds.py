@@ -15,7 +15,7 @@ from digitkit.reading.rows import RowDigit
 from digitkit.reading.shapes import HIGH_STROKE, MIDDLE_DOT
 from digitkit.reading.strips import Strip
 
-MIN_DIGIT_HEIGHT = 0.7
+MIN_TALL = 0.7
 """Ink of at least this height, in heights of the digits, may be a digit that was not read."""
 
 MAYBE_DIGIT = 0.2
@@ -54,7 +54,7 @@ LEADING, BEFORE_DIGIT = (0.7, 1.4, 0.5), 0.25
 """A sign may be the 1 that begins a number if its height is within the first two values, and its
 width at most the third, and if it is at most the fourth from the digit behind it; in heights."""
 
-AFTER_DIGIT, AFTER_LETTER, LOPSIDED = 0.35, 0.25, 2.5
+AFTER_DIGIT, AFTER_LETTER, MUCH_FURTHER = 0.35, 0.25, 2.5
 """It is further than these from the digit and from other ink before it, in heights, and at least so
 many times as far as from the digit behind it: slashes are about as far from both."""
 
@@ -132,7 +132,7 @@ def looks_like_sign(
     Pieces of a broken digit and digits that were missed are signs to the line reader at times.
     """
     width, height = (side / strip.digit_height for side in mark.row_box[2:])
-    if height >= MIN_DIGIT_HEIGHT:
+    if height >= MIN_TALL:
         narrow, low = STROKE_SIZE
         may_be_one = width < narrow and height < low and not is_clear
         return width <= MAX_SIGN_WIDTH and not may_be_one
@@ -155,13 +155,13 @@ def is_apart(mark: Mark, strip: Strip, own: Sequence[RowDigit], least: float = T
 def is_low(mark: Mark, strip: Strip) -> bool:
     """Whether ink is lower than digits and not an upright stroke."""
     _, _, width, height = mark.row_box
-    return height < min(MIN_DIGIT_HEIGHT * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
+    return height < min(MIN_TALL * strip.digit_height, MAX_LOW_SIGN_ASPECT * width)
 
 
 def _may_be_digit(line: Line, mark: Mark, x: float) -> bool:
     """Whether the row shows a mark at x that looks like a sign as a digit, too."""
     strip = line.strip
-    if mark.row_box[3] < MIN_DIGIT_HEIGHT * strip.digit_height:
+    if mark.row_box[3] < MIN_TALL * strip.digit_height:
         return False
     has_others = any(
         abs(peak.x - x) > SAME * strip.unit and peak.kind == SIGN for peak in line.signs
@@ -202,7 +202,7 @@ def may_lead(mark: Mark, marks: Sequence[Mark], line: Line, own: Sequence[RowDig
     behind = min((abs(each) for each in after), default=math.inf)
 
     def is_apart_from(boxes: Iterable[Box], least: float) -> bool:
-        least = max(least, LOPSIDED * behind)
+        least = max(least, MUCH_FURTHER * behind)
         return all(gap(each, box) > least for each in boxes if each[0] < box[0])
 
     is_leading = (

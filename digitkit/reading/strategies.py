@@ -13,8 +13,8 @@ from digitkit.images.normal_form import normal_form
 from digitkit.reading.detections import (
     MIN_REPORTED,
     ClassifiedDetection,
-    Classify,
     Detection,
+    Page,
     PageContent,
 )
 from digitkit.reading.page_orientation import orientation_score
@@ -52,20 +52,12 @@ class Strategy(Protocol):
     def detect(self, image: GreyImage) -> list[Detection]:
         """Find what may be digits in an upright image."""
 
-    def assemble(
-        self,
-        classified: Sequence[ClassifiedDetection],
-        min_confidence: float,
-        image: GreyImage,
-        classify: Classify,
-    ) -> PageContent:
+    def assemble(self, classified: Sequence[ClassifiedDetection], page: Page) -> PageContent:
         """Decide which of the classified detections are digits, and put them into order.
 
         Args:
             classified: all detections of one image.
-            min_confidence: threshold for a digit to be accepted, 0–1.
-            image: that they are in.
-            classify: classifies further detections.
+            page: that image.
         """
 
 
@@ -83,20 +75,14 @@ class SingleDigitStrategy:
         height, width = image.shape
         return [Detection((0, 0, width, height), extract_ink(image.reduced))]
 
-    def assemble(
-        self,
-        classified: Sequence[ClassifiedDetection],
-        min_confidence: float,
-        image: GreyImage,
-        classify: Classify,
-    ) -> PageContent:
+    def assemble(self, classified: Sequence[ClassifiedDetection], page: Page) -> PageContent:
         """The one digit, whatever its confidence."""
         digits = []
         for candidate in classified:
             settled = fuse_single_digit(
-                candidate.prediction, image, self._load_grey, min_confidence
+                candidate.prediction, page.image, self._load_grey, page.min_confidence
             )
-            accepted = settled.confidence >= min_confidence
+            accepted = settled.confidence >= page.min_confidence
             digit = replace(candidate, prediction=settled).to_digit(score=1.0, accepted=accepted)
             digits.append(digit)
         return PageContent(tuple(digits), (), 0.0)
@@ -139,13 +125,7 @@ class PageStrategy:
             detections.append(pages.whole_image_detection(image))
         return detections
 
-    def assemble(
-        self,
-        classified: Sequence[ClassifiedDetection],
-        min_confidence: float,
-        image: GreyImage,
-        classify: Classify,
-    ) -> PageContent:
+    def assemble(self, classified: Sequence[ClassifiedDetection], page: Page) -> PageContent:
         """Rescore by context, drop clutter, and put into reading order.
 
         A note with few digits, not all of them clear, is read again without what is around it.
@@ -153,25 +133,19 @@ class PageStrategy:
         from digitkit.reading.sheets import erase_surroundings, find_sheet_around
         from digitkit.reading.slant import is_clear
 
-        content = self._read(classified, min_confidence, image, classify)
+        content = self._read(classified, page)
         accepted = [digit for digit in content.digits if digit.accepted]
         if len(accepted) > MAX_NOTE or len(classified) >= MIN_PAGE or is_clear(content):
             return content
         likely = (d for d in content.digits if d.accepted or d.confidence >= MAY_BE_DIGIT)
-        sheet = find_sheet_around(image, likely)
+        sheet = find_sheet_around(page.image, likely)
         if sheet is None:
             return content
-        alone = erase_surroundings(image, sheet)
-        again = self._read(classify(self.detect(alone)), min_confidence, alone, classify)
+        alone = replace(page, image=erase_surroundings(page.image, sheet))
+        again = self._read(alone.classify(self.detect(alone.image)), alone)
         return again if sum(digit.accepted for digit in again.digits) >= len(accepted) else content
 
-    def _read(
-        self,
-        classified: Sequence[ClassifiedDetection],
-        min_confidence: float,
-        image: GreyImage,
-        classify: Classify,
-    ) -> PageContent:
+    def _read(self, classified: Sequence[ClassifiedDetection], page: Page) -> PageContent:
         """What one image shows; writing that is slanted is read as it is, and upright."""
         from digitkit.reading.slant import (
             choose_rows,
@@ -181,26 +155,20 @@ class PageStrategy:
             undo_deslant,
         )
 
-        content = self._correct(classified, min_confidence, image, classify)
+        content = self._correct(classified, page)
         has_digits = any(digit.accepted for digit in content.digits)
         slant = estimate_slant([each.detection for each in classified], has_digits=has_digits)
         # A digit that is slanted may look like a letter.
         has_letters = any(mark.kind == "letter" for mark in content.marks)
         if not slant or (is_clear(content) and not has_letters):
             return content
-        sheared = deslant(image, slant)
-        again = self._correct(classify(self.detect(sheared)), min_confidence, sheared, classify)
+        upright = replace(page, image=deslant(page.image, slant))
+        again = self._correct(upright.classify(self.detect(upright.image)), upright)
         if any(digit.level_box for digit in again.digits):
             return content
-        return choose_rows(content, undo_deslant(again, slant, image.shape))
+        return choose_rows(content, undo_deslant(again, slant, page.image.shape))
 
-    def _correct(
-        self,
-        classified: Sequence[ClassifiedDetection],
-        min_confidence: float,
-        image: GreyImage,
-        classify: Classify,
-    ) -> PageContent:
+    def _correct(self, classified: Sequence[ClassifiedDetection], page: Page) -> PageContent:
         """What one image shows, which is as it is or was made upright."""
         from digitkit.reading.degrees import find_degrees, with_degrees
         from digitkit.reading.few_digits import confirm_lone_digit, read_few_in_grey
@@ -226,17 +194,16 @@ class PageStrategy:
 
         assert self._networks is not None  # without them, digits are only detected
         line_reader, load_grey = self._networks
+        image, min_confidence = page.image, page.min_confidence
         classified = resolve_whole_image(classified, image, load_grey, min_confidence)
         classified = confirm_lone_digit(classified, image, load_grey)
         members, evidence = find_members(classified, min_confidence, max(image.shape))
         order = list(dict.fromkeys(member.digit.row for member in members))
         lines = read_lines(image, members, line_reader)
         members = fuse_predictions(members, lines, min_confidence)
-        members, lines = find_missed_digits(
-            image, members, lines, line_reader, classify, min_confidence
-        )
+        members, lines = find_missed_digits(page, members, lines, line_reader)
         members, degrees = find_degrees(members, lines)
-        members = resegment_digits(image, members, lines, classify, min_confidence)
+        members = resegment_digits(page, members, lines)
         marks = reclassify_marks(find_marks(lines, members), members, lines)
         marks = with_degrees(marks, degrees)
         marks = tuple(keep_within((*marks, *find_strikethroughs(lines, members)), *image.shape))

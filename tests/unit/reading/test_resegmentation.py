@@ -14,7 +14,8 @@ from digitkit.models.classifier import Prediction
 from digitkit.reading import resegmentation
 from digitkit.reading.detections import ClassifiedDetection, Detection
 from digitkit.reading.line_reader import HEIGHT, NONE
-from digitkit.reading.lines import Line, Peak, _match_peaks
+from digitkit.reading.lines import Line, Peak
+from digitkit.reading.row_match import _match_peaks
 from digitkit.reading.rows import RowDigit
 from digitkit.reading.strip_ink import Ink
 from digitkit.reading.strips import Strip
