@@ -23,6 +23,7 @@ import numpy as np
 
 from digitkit.errors import OutputError, OutputPathError, cannot_write, one_line
 from digitkit.images.encode import encode_jpeg
+from digitkit.images.formats import HEAD_BYTES, detect_format
 from digitkit.sinks.review import to_json
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class History:
     ) -> None:
         """Open or create the file, and start the thread that writes.
 
-        A file that is damaged is set aside, and a new one begun.
+        A history that is damaged is set aside, and a new one begun. A file of something else is
+        left alone.
 
         Args:
             path: the file.
@@ -124,7 +126,8 @@ class History:
             notice: called with a line where something is wrong that does not end the service.
 
         Raises:
-            OutputPathError: it cannot be written, or has a schema of a newer version.
+            OutputPathError: it cannot be written, is not a history, or has a schema of a newer
+                version.
         """
         self.path = path
         self._keep_days = keep_days
@@ -135,6 +138,8 @@ class History:
         self._reading = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if _is_foreign(path):
+                raise OSError("it is not a history of digitkit; name another file")
             if not _is_sound(path):
                 damaged = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
                 path.rename(damaged)
@@ -356,6 +361,24 @@ def _review_row(item: ReviewItem, now: float) -> tuple[str, float, float, str, b
 def _unpack(seen: bytes) -> tuple[U8, ...]:
     images = np.frombuffer(seen, np.uint8).reshape(-1, 28, 28)
     return tuple(images)
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether there is a file of something else: an image, or a database with other tables."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        if detect_format(file.read(HEAD_BYTES)) is not None:
+            return True
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            names = {name for (name,) in rows}
+    except sqlite3.OperationalError:
+        raise  # locked, or not readable
+    except sqlite3.DatabaseError:
+        return False  # damaged
+    return bool(names) and not {"readings", "review"} <= names
 
 
 def _is_sound(path: Path) -> bool:

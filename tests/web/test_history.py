@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from digitkit.errors import OutputError
+from digitkit.images.encode import encode_jpeg
 from digitkit.sinks.review import ReviewItem
 from digitkit.web.history import SCHEMA_VERSION, History
 
@@ -166,6 +167,21 @@ def test_what_cannot_be_a_history_is_refused(tmp_path):
         database.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     with pytest.raises(OutputError, match="newer"):
         open_history(path)
+
+
+@pytest.mark.parametrize("other", ["picture", "database"])
+def test_a_file_of_something_else_is_left_alone(other, tmp_path):
+    path = tmp_path / "other"
+    if other == "picture":
+        path.write_bytes(encode_jpeg(np.zeros((9, 9), np.uint8)))
+    else:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE recipes (name TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="not a history of digitkit"):
+        open_history(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_failed_write_is_said_once_and_ends_nothing(tmp_path):
