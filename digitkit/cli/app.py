@@ -186,8 +186,8 @@ def digitkit(
     measure nothing; 2 nothing could start (an option, a model, a recipe, a settings file, a data
     folder); 3 a gate failed (parity, accuracy, fine-tuning that forgets MNIST, bench --strict or
     --save on an invalid run, --recommend if nothing qualifies); 78 instead of 2, to systemd only,
-    for wrong settings or a wrong model; 130 a training, or infer with an --output that can be
-    continued, was stopped by Ctrl-C.
+    for wrong settings or a wrong model; 130 a training, or infer without a camera, was stopped by
+    Ctrl-C.
     """
 
 

@@ -32,7 +32,7 @@ from digitkit.cli.infer_options import (
     WatchOption,
     WorkersOption,
 )
-from digitkit.cli.infer_report import print_notice, print_summary, reading_bar
+from digitkit.cli.infer_report import print_notice, print_stopped, print_summary, reading_bar
 from digitkit.cli.options import (
     ChecksumOption,
     CorrectionsOption,
@@ -245,7 +245,11 @@ def command(
             read = partial(run_on_ray, job)
         else:
             read = partial(run_infer, job, sys.stdout)
-        summary = read(on_failure=bar.fail, notice=print_notice, progress=bar.report)
+        try:
+            summary = read(on_failure=bar.fail, notice=print_notice, progress=bar.report)
+        except KeyboardInterrupt:
+            print_stopped(job)
+            raise typer.Exit(INTERRUPTED) from None
     if not job.quiet:
         print_summary(summary, job)
     if summary.interrupted and job.watch is None:

@@ -60,8 +60,8 @@ ResumeOption = Annotated[
     typer.Option(
         "--resume",
         help="Continue an interrupted run: read only what --output (jsonl, csv, parquet; with "
-        "--form: jsonl, csv) does not contain yet, with the same model and options. Without an "
-        "output, a new run starts.",
+        "--form: jsonl, csv) does not contain yet, with the same model and options. If the "
+        "output does not exist yet, a new run starts.",
         rich_help_panel=MANY,
     ),
 ]

@@ -56,7 +56,8 @@ class ReadingBar:
         figures = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
         if self._failed:
             figures += f", {self._failed:,} failed"
-        self._bars.update(self._task, completed=done, total=total or None, figures=figures)
+        self._bars.tasks[0].total = total or None  # unknown once a file turns out to have pages
+        self._bars.update(self._task, completed=done, figures=figures)
 
     def stop(self) -> None:
         """Remove the bar."""
@@ -132,6 +133,16 @@ def print_summary(summary: Summary, job: InferConfig) -> None:
             print_notice("stopped; a run with a video cannot be continued")
         if job.report is not None:
             print_notice("no report was written: it is made by a run that is not stopped")
+
+
+def print_stopped(job: InferConfig) -> None:
+    """What Ctrl-C left of a run that cannot be continued."""
+    if job.output is not None:
+        print_notice(f"stopped: {job.output} was not written; .jsonl and .csv can be continued")
+    elif job.report is not None:
+        print_notice("stopped: no report was written")
+    else:
+        print_notice("stopped")
 
 
 def _is_continuable(job: InferConfig) -> bool:

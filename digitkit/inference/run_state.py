@@ -173,7 +173,8 @@ def open_run(
             raise ConfigError(
                 f"{output} is not of a run that can be continued: there is no {path.name}",
                 field="resume" if config.resume else "output",
-                hint="name another file, or delete it",
+                hint="such a run has --resume from the first time on, if it ends by itself; "
+                "name another file, or delete it",
             )
         file = stack.enter_context(create_run_file(path, header))
         try:
