@@ -91,7 +91,7 @@ def make_template(blank: Path, out: Path, *, overwrite: bool = False) -> NewForm
     page = reduce_to(page, READ_SIDE)
     paper, smooth = _find_paper(page)
     white = np.asarray(cv2.divide(page, smooth, scale=255 * WHITE), np.uint8)
-    fields = propose_fields(white)
+    fields = propose_fields(white, page)
     doubts = tuple(check_blank(white, fields))
     shaded = _keep_shades(page, paper, smooth)
     page = white if shaded is None else shaded

@@ -8,7 +8,7 @@ import numpy as np
 
 from digitkit.arrays import U8, Box
 from digitkit.forms.field_ink import MIN_DARKNESS, FieldInk
-from digitkit.forms.ink_pieces import find_residue
+from digitkit.forms.ink_pieces import find_residue, is_in_other_field
 from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 
@@ -31,6 +31,21 @@ EDGE = 0.5
 EDGE_HEIGHT = 0.3
 """Minimum height of a piece of ink that is the edge of an object, in heights of the field."""
 
+CORRECTED = "has a smaller digit above, which may correct it"
+"""Why a field is doubtful above one of whose digits a small one is written."""
+
+DIGIT, DIGIT_LOW, DIGIT_BELOW = 0.35, 0.45, 0.15
+"""Minimum height of a digit of the field, minimum distance of its lower end below the field's upper
+edge, and maximum distance of its middle below the lower edge; in heights of the field."""
+
+NOTE, NOTE_SIZES, NOTE_ASPECT = 0.2, (0.3, 0.8), 1.6
+"""Minimum longer side of a small digit above another, in heights of the field; minimum and maximum
+height, in the usual height of the field's digits; maximum width, in its own height."""
+
+NOTE_WITHIN, NOTE_OVER, NOTE_GAP = 0.4, 0.3, 0.5
+"""Minimum share of its width that is above the other, by how much it may reach into that, and its
+maximum distance; in heights of the other."""
+
 PALE_HEIGHTS = 0.3, 0.95
 """A piece of paler ink between these heights may be a digit, in heights of the field."""
 
@@ -38,7 +53,8 @@ PALE_HEIGHTS = 0.3, 0.95
 def find_obstruction(one: FieldInk, box: Box, threshold: float) -> str | None:
     """Why a field is doubtful, in words; None if nothing is wrong with it.
 
-    It is partly covered or crossed out, or paler ink than that of the form may be a digit.
+    It is partly covered or crossed out, a small digit is above one, or paler ink than that of the
+    form may be a digit.
 
     Args:
         one: the field's ink.
@@ -52,6 +68,8 @@ def find_obstruction(one: FieldInk, box: Box, threshold: float) -> str | None:
         return "is partly covered"
     if _is_crossed_out(ink):
         return CROSSED_OUT
+    if _is_corrected_above(one, box, threshold):
+        return CORRECTED
     return "has paler ink, which is not read" if _has_paler_ink(one, box, threshold) else None
 
 
@@ -93,6 +111,31 @@ def has_line(ink: U8, length: int) -> bool:
         if cv2.erode(ink, line, borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
             return True
     return False
+
+
+def _is_corrected_above(one: FieldInk, box: Box, threshold: float) -> bool:
+    """Whether ink that may be a smaller digit is above one of a field, and in no other field."""
+    left, top, right, bottom = one.to_pixels(box)
+    field_height = bottom - top
+    labels, stats = connected_components((one.ink >= threshold).astype(np.uint8))
+    x, y, w, h = stats[:, : cv2.CC_STAT_AREA].T.astype(np.float64)
+    is_own = ~find_residue(one, labels, stats, threshold)
+    is_own[0] = False  # the paper
+    is_own &= (x + w / 2 > left) & (x + w / 2 < right)
+    is_digit = is_own & (h >= DIGIT * field_height) & (y + h > top + DIGIT_LOW * field_height)
+    is_digit &= y + h / 2 < bottom + DIGIT_BELOW * field_height
+    if not is_digit.any():
+        return False
+    usual = float(np.median(h[is_digit]))
+    is_note = is_own & ~is_digit & (np.maximum(w, h) >= NOTE * field_height)
+    is_note &= (h >= NOTE_SIZES[0] * usual) & (h < NOTE_SIZES[1] * usual) & (w < NOTE_ASPECT * h)
+    is_note &= ~is_in_other_field(one, stats) & (y + h / 2 < np.median(y[is_digit]))
+    notes, digits = np.flatnonzero(is_note)[:, None], np.flatnonzero(is_digit)
+    common = np.minimum(x[notes] + w[notes], x[digits] + w[digits])
+    common = common - np.maximum(x[notes], x[digits])
+    gap = y[digits] - y[notes] - h[notes]
+    are_above = (common > NOTE_WITHIN * w[notes]) & (gap < NOTE_GAP * usual)
+    return bool((are_above & (gap >= -NOTE_OVER * h[digits])).any())
 
 
 def _has_paler_ink(one: FieldInk, box: Box, threshold: float) -> bool:

@@ -17,6 +17,9 @@ from digitkit.images.masks import connected_components
 DIRT = 0.06
 """Minimum of the longer side of a stroke, in heights of the field; a smaller one is dirt."""
 
+SPECKS = 0.1
+"""Strokes all of which are less high and wide than this are dirt, too, in heights of the field."""
+
 SMALL = 0.5
 """Minimum height of a stroke that can be a digit by itself, in heights of the field's digits."""
 
@@ -118,6 +121,8 @@ def find_strokes(ink: FieldInk, box: Box, threshold: float) -> Strokes:
     kept &= down < bottom + BELOW * (bottom - top)
     kept &= is_ink & (np.maximum(w, h) >= max(2.0, DIRT * (bottom - top)))
     astride = bool((is_astride(ink, box, stats, kept) & is_ink).any())
+    if np.maximum(w, h)[kept].max(initial=0) < SPECKS * (bottom - top):  # a point says nothing
+        kept &= False
     if not kept.any():
         return Strokes(labels, stats, np.flatnonzero(kept), is_over=astride)
     height = _usual_height(h[kept])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.forms import FIELDS, blank_form, put_digit, save, write_form
+from support.forms import FIELDS, WRITTEN, blank_form, fill_form, put_digit, save, write_form
 
 from digitkit import Form
 from digitkit.forms.field_ink import FieldInk
@@ -185,3 +185,17 @@ def test_writing_in_the_next_cell_of_a_table_is_not_of_the_number(tmp_path, one_
     assert one.text == "72"
     assert ("ink reaches over its edge" in one.reasons) != is_table
     assert (one.status == "ok") == is_table
+
+
+def test_specks_in_an_empty_field_are_nothing(form, one_of_each):
+    page = fill_form(one_of_each, WRITTEN | {"a": ""})
+    for x, y in ((90, 340), (160, 350)):
+        cv2.circle(page, (x, y), 1, 40, -1)
+    assert form.read(page)["a"].status == "empty"
+
+
+def test_a_point_beside_a_digit_is_not_left_out(form, one_of_each):
+    page = write(one_of_each, "73", (80, 140))
+    cv2.circle(page, (124, 352), 2, 40, -1)
+    one = form.read(page)["a"]
+    assert (one.text, one.status) != ("73", "ok")

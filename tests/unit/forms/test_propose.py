@@ -31,6 +31,59 @@ def test_a_line_to_write_on(kind, grey):
     assert (x, x + w, y + h) == pytest.approx((LEFT, RIGHT, LEVEL), abs=8)
 
 
+@pytest.mark.parametrize("rise", [0, 3])
+def test_a_dotted_line_in_a_photo(rise):
+    page = sheet()
+    for x in range(LEFT, RIGHT, 8):
+        y = LEVEL - rise * (x - LEFT) // (RIGHT - LEFT)
+        cv2.circle(page, (x, y), 1, 90, -1, cv2.LINE_AA)
+    (found,) = propose_fields(cv2.GaussianBlur(page, (0, 0), 0.8))
+    x, y, w, h = found.box
+    assert (x, x + w, y + h) == pytest.approx((LEFT, RIGHT, LEVEL), abs=9)
+
+
+@pytest.mark.parametrize("title", ["Delivery", "Delivery address and date"])
+def test_a_line_below_a_title_is_not_for_writing(title):
+    page = sheet()
+    draw_line(page, "line")
+    assert propose_fields(page)
+    cv2.putText(page, title, (LEFT, LEVEL - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0, 1, cv2.LINE_AA)
+    assert propose_fields(page) == ()
+
+
+def test_letters_above_a_line_of_print_are_no_ticks():
+    page = sheet()
+    draw_line(page, "line")
+    for x in range(300, 541, 30):
+        cv2.line(page, (x, 400), (x, 390), 0, 2)
+    (comb,) = propose_fields(page)
+    assert comb.cells
+    cv2.putText(page, "m" * 28, (LEFT, 408), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, cv2.LINE_AA)
+    assert propose_fields(page) == ()
+
+
+@pytest.mark.parametrize("tint", [150, 215, 240])
+def test_white_boxes_on_a_tint(tint):
+    page = sheet()
+    page[300:700, 100:700] = tint
+    for left in (150, 450):
+        page[400:440, left : left + 200] = 255
+    for left in range(150, 390, 30):
+        page[500:540, left : left + 22] = 255
+    one, two, comb = propose_fields(page, page)
+    assert one.box == pytest.approx((150, 400, 200, 40), abs=3)
+    assert two.box == pytest.approx((450, 400, 200, 40), abs=3)
+    assert comb.box == pytest.approx((150, 500, 232, 40), abs=3)
+    assert len(comb.cells) == 8
+
+
+def test_white_rows_between_shaded_ones_are_no_boxes():
+    page = sheet()
+    for top in range(300, 600, 80):
+        page[top : top + 40, 100:700] = 215
+    assert propose_fields(page, page) == propose_fields(page)
+
+
 @pytest.mark.parametrize("ticks", ["all", "inner"])
 @pytest.mark.parametrize("height", [6, 14])
 def test_an_open_comb(ticks, height):
