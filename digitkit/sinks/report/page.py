@@ -88,8 +88,8 @@ def _body(builder: ReportBuilder) -> Iterator[str]:
     yield (
         '<p class="note">What the model is not sure of, the most doubtful first. Corrections stay '
         "in this browser. Download them, then <code>digitkit corrections corrections.jsonl</code> "
-        "makes of them a folder to train on; of forms, the same command with "
-        "<code>--corrections corrections.jsonl</code> puts them into the table.</p>"
+        "makes a training folder of them; for forms, run the command that wrote this report again "
+        "with <code>--corrections corrections.jsonl</code>, which puts them into the table.</p>"
     )
     if hidden_items:
         yield (
