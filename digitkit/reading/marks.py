@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from digitkit.arrays import I32, U8
+from digitkit.arrays import F64, I32, U8
 from digitkit.boxes import clip_box, intersection_area
 from digitkit.images.cv import cv2
 from digitkit.reading.grouping import BEFORE_MINUS, is_minus_by_gaps
@@ -39,7 +39,7 @@ from digitkit.reading.shapes import (
     classify,
     is_above,
 )
-from digitkit.reading.strip_ink import FAINT, STROKE
+from digitkit.reading.strip_ink import FAINT, STROKE, Ink
 from digitkit.reading.strips import BAND, PlacedDigit, Strip
 from digitkit.reading.touching import (
     FAINT_POINT,
@@ -91,6 +91,9 @@ heights."""
 
 DASH_COVERED = 0.15
 """At most this part of a dash is above or below a digit that took it with it."""
+
+SLANTS = np.array([0, 0.15, 0.3, -0.15, -0.3])
+"""Slants at which pieces may be above each other, pixels to the right for one upwards."""
 
 DOT_COVERED = 0.7
 """At most this part of a colon's dot is above or below a digit, which is slanted."""
@@ -255,7 +258,7 @@ def _find_others(line: Line, placed: Sequence[PlacedDigit], taken: U8) -> list[S
     # How much of each is a digit's.
     shared = np.bincount(ink.labels[taken > 0], minlength=len(areas))
     low = _are_low(ink.stats, strip.unit)
-    apart = (shared < SHARED * areas) | _are_marks(ink.stats, low, strip.unit)
+    apart = (shared < SHARED * areas) | _are_marks(ink, low, strip.unit)
     for i in np.flatnonzero(low & ~apart).tolist():
         apart[i] = _shows_point(line, strip.to_shape(ink.labels, ink.stats, i), TUCKED)
     apart[_find_swallowed(line, placed)] = True
@@ -277,18 +280,18 @@ def beyond(mask: U8, taken: U8, unit: float) -> U8:
     return np.asarray(cv2.subtract(mask, near), np.uint8)
 
 
-def _are_marks(stats: I32, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArray[np.bool_]:
+def _are_marks(ink: Ink, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArray[np.bool_]:
     """Which pieces may be marks that a digit's detection took with it.
 
     Points and commas are small and low, and neither above nor below any larger piece, as those of a
     digit are; the dots of a colon are one above the other, and a dash is level and in the middle.
 
     Args:
-        stats: of the pieces, as OpenCV gives them, int32 ``[N, 5]``.
+        ink: of the row.
         low: as `_are_low` returns them.
         unit: height of the row's digits, pixels of the strip.
     """
-    x, y, w, h, area = (stats / unit).T
+    x, y, w, h, area = (ink.stats / unit).T
     area = area / unit
     middle = y + h / 2 - HALF
     small = (w <= COMMA_WIDTH) & (h <= MAX_HIGH_DOT) & (area < MAX_SMALL)
@@ -304,6 +307,9 @@ def _are_marks(stats: I32, low: npt.NDArray[np.bool_], unit: float) -> npt.NDArr
     common = np.minimum(ends[found, None], ends[big]) - np.maximum(x[found, None], x[big])
     covered = np.zeros(len(x))
     covered[found] = common.max(1, initial=0) / w[found]
+    for piece in found[low[found] & (covered[found] > 0)].tolist():
+        is_near = (x[big] - 1 < x[piece] + w[piece]) & (ends[big] + 1 > x[piece])
+        covered[piece] = _least_covered(ink, piece, big[is_near])
     is_round = np.maximum(w, h) <= ROUND * np.minimum(w, h)
     upper = np.flatnonzero(paired & is_round & (covered <= DOT_COVERED))
     lower = np.flatnonzero(paired & (is_round | low) & (covered <= DOT_COVERED))
@@ -342,10 +348,34 @@ def _find_swallowed(line: Line, placed: Sequence[PlacedDigit]) -> list[int]:
         taken = np.bincount(labels[own > STROKE], minlength=len(ink.stats))
         own_piece = near[taken[near].argmax()]
         main.add(int(own_piece))
-        common = np.minimum(left[near] + width[near], left[own_piece] + width[own_piece])
-        common = common - np.maximum(left[near], left[own_piece])
-        beside.update(near[(common < OVERLAPS * width[near]) & (near != own_piece)].tolist())
+        others = near[near != own_piece].tolist()
+        beside.update(n for n in others if _least_covered(ink, n, [own_piece]) < OVERLAPS)
     return sorted(beside - main)
+
+
+def _least_covered(ink: Ink, piece: int, others: Sequence[int] | npt.NDArray[np.intp]) -> float:
+    """The share of a piece's width that is above or below another one, where that is least.
+
+    Slanted strokes that are beside each other are above each other in level writing: all are
+    compared as they are, and upright by each of `SLANTS`.
+
+    Args:
+        ink: of the row.
+        piece: its label.
+        others: those of the others.
+    """
+
+    def find_span(label: int) -> F64:
+        x, y, w, h, _ = ink.stats[label].tolist()
+        rows, columns = np.nonzero(ink.labels[y : y + h, x : x + w] == label)
+        places = x + columns + SLANTS[:, None] * (y + rows)
+        return np.array([places.min(1), places.max(1) + 1])
+
+    left, right = find_span(piece)
+    covered = np.zeros_like(left)
+    for start, end in map(find_span, others):
+        covered = np.maximum(covered, np.minimum(right, end) - np.maximum(left, start))
+    return float((covered / (right - left)).min())
 
 
 def _reclassify(strip: Strip, member: RowDigit) -> list[Mark]:

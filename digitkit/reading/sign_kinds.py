@@ -198,6 +198,7 @@ def may_lead(mark: Mark, marks: Sequence[Mark], line: Line, own: Sequence[RowDig
     box = mark.row_box
     digits = [each.digit.row_box for each in own if each.digit.accepted]
     others = [each.row_box for each in marks if each is not mark and each.kind != "line"]
+    large = [each for each in others if max(each[2:]) > DOT * unit]  # no dots of a colon
     after = [gap(box, each) for each in digits if each[0] > box[0]]
     behind = min((abs(each) for each in after), default=math.inf)
 
@@ -209,7 +210,7 @@ def may_lead(mark: Mark, marks: Sequence[Mark], line: Line, own: Sequence[RowDig
         is_stroke(box)
         and behind <= BEFORE_DIGIT
         and is_apart_from(digits, AFTER_DIGIT)
-        and is_apart_from(others, AFTER_LETTER)
+        and is_apart_from(large, AFTER_LETTER)
     )
     if not is_leading or line.digit_probability_at_sign(mark.box) < LEADING_DIGIT:
         return False

@@ -11,7 +11,7 @@ from digitkit.images.cv import cv2
 from digitkit.images.orientation import rotate_freely
 from digitkit.reading.line_parts import drop_pieces_of_lines
 from digitkit.reading.line_reader import NONE, POINT, SIGN
-from digitkit.reading.marks import _are_low, _are_marks
+from digitkit.reading.marks import _are_low, _are_marks, _least_covered
 from digitkit.reading.results import Mark
 from digitkit.reading.shapes import Shape, classify
 from digitkit.reading.sign_kinds import looks_like_sign
@@ -21,7 +21,11 @@ from digitkit.reading.touching import find_colons
 def tell_marks(pieces: list[tuple[int, ...]]) -> list[bool]:
     """Which pieces of ink may be marks, in a strip with digits 28 pixels high."""
     stats = np.array(pieces, np.int32)
-    return list(_are_marks(stats, _are_low(stats, 28), 28))
+    labels = np.zeros((48, 400), np.int32)
+    for label, (x, y, w, h, _) in enumerate(pieces[1:], 1):
+        labels[y : y + h, x : x + w] = label
+    ink = SimpleNamespace(stats=stats, labels=labels)
+    return list(_are_marks(ink, _are_low(stats, 28), 28))
 
 
 def turn(image: np.ndarray, degrees: float) -> np.ndarray:
@@ -285,6 +289,34 @@ def test_a_short_comma_leans(ends, kind):
     cv2.line(ink, *ends, 1, 3)
     shape = Shape(1.0, 0.4, 0.2, 0.2, 0.02, ink)
     assert [found for found, _ in classify([shape])] == [kind]
+
+
+def draw_strokes(*strokes) -> SimpleNamespace:
+    """Straight strokes of a row as its ink, each from the first point to the second."""
+    labels = np.zeros((48, 120), np.int32)
+    boxes = [(0, 0, 120, 48, 0)]
+    for label, (start, end) in enumerate(strokes, 1):
+        own = cv2.line(np.zeros(labels.shape, np.uint8), start, end, 1, 3)
+        labels[own > 0] = label
+        boxes.append((*cv2.boundingRect(own), cv2.countNonZero(own)))
+    return SimpleNamespace(labels=labels, stats=np.array(boxes, np.int32))
+
+
+@pytest.mark.parametrize("lean", [0, 0.15, 0.3])
+def test_strokes_beside_each_other_are_so_at_any_slant(lean):
+    first, second = (((x + round(28 * lean), 10), (x, 38)) for x in (40, 48))
+    above = ((44 + round(28 * lean), 2), (38 + round(28 * lean), 5))
+    ink = draw_strokes(first, second, above)
+    assert _least_covered(ink, 2, [1]) == 0
+    assert _least_covered(ink, 3, [1]) > 0
+
+
+@pytest.mark.parametrize("lean", [0, 0.3])
+def test_a_comma_under_a_slanted_digit_is_its_own(lean):
+    stroke = ((50 + round(28 * lean), 10), (50, 38))
+    ink = draw_strokes(stroke, ((58, 36), (55, 44)))
+    found = _are_marks(ink, _are_low(ink.stats, 28), 28)
+    assert found.tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize(("left", "is_point"), [(38, True), (44, False)])

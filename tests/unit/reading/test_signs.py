@@ -204,3 +204,5 @@ def test_a_stroke_before_a_number_may_be_a_1(before, behind, may_be_one):
     own = [member(x, width) for x, width in [*before, (66, 30), (100, 30), (180, 30)]]
     marks = [stroke, *(Mark("sign", (x, 50, width, UNIT), 0) for x, width in behind)]
     assert may_lead(stroke, marks, line, own) == may_be_one
+    colon = [Mark("sign", (44, y, 4, 4), 0) for y in (60, 80)]
+    assert may_lead(stroke, [*marks, *colon], line, own) == may_be_one
