@@ -226,7 +226,8 @@ def get_recipe(name: str) -> Recipe:
     """
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(near)}?" if near else "digitkit train --list shows all"
+        names = f"choose from {', '.join(RECIPES)}; train --list also has those of other networks"
+        hint = f"did you mean {' or '.join(near)}?" if near else names
         raise RecipeError(f"recipe {name!r} does not exist", hint=hint)
     return RECIPES[name]
 

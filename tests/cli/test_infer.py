@@ -20,6 +20,7 @@ from support.cli import json_lines, one_error_line, run
 from support.documents import pages_of, without_tag, write_tiff, write_video
 from support.paths import ROOT
 
+from digitkit.cli.infer_report import ReadingBar
 from digitkit.errors import install_command
 from digitkit.images.cv import cv2
 from digitkit.reading.reader import Reader
@@ -422,3 +423,12 @@ def test_a_run_where_everything_fails_has_a_summary(tmp_path):
     result = run("infer", tmp_path, "--output", tmp_path / "out.csv")
     assert result.exit_code == 1
     assert "3 failed" in result.stderr
+
+
+def test_a_bar_has_no_total_once_a_file_has_more_images_than_one(monkeypatch, capsys):
+    bar = ReadingBar(visible=True)
+    for done, total in ((1, 2), (2, 2), (3, 0)):
+        bar.report("reading", done, total)
+        (task,) = bar._bars.tasks
+        assert (task.completed, task.total) == (done, total or None)
+    bar.stop()

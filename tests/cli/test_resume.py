@@ -96,6 +96,22 @@ def test_ctrl_c_keeps_what_was_read_and_resume_reads_the_rest(
     assert rows_of(output) == rows_of(whole)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--output", "out.txt"), "out.txt was not written"),
+        (("--report", "report.html"), "no report was written"),
+    ],
+)
+def test_ctrl_c_says_what_is_lost(scans, tmp_path, monkeypatch, options, words):
+    option, name = options
+    interrupt_after(monkeypatch, 4)
+    result = run("infer", scans, "--model", "digits-tiny", option, tmp_path / name)
+    assert result.exit_code == 130
+    assert words in result.stderr
+    assert not (tmp_path / name).exists()
+
+
 def test_a_stopped_run_has_no_report(scans, tmp_path, monkeypatch):
     output, report = tmp_path / "out.csv", tmp_path / "report.html"
     report.write_text("an older one")
