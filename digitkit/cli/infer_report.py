@@ -136,8 +136,11 @@ def print_summary(summary: Summary, job: InferConfig) -> None:
 
 
 def print_stopped(job: InferConfig) -> None:
-    """What Ctrl-C left of a run that cannot be continued."""
-    if job.output is not None:
+    """What Ctrl-C left of a run that ended without a summary."""
+    if _is_continuable(job):
+        where = job.output_address or job.output
+        print_notice(f"stopped; what was read before is in {where}: continue with --resume")
+    elif job.output is not None and not job.is_resumable():
         print_notice(f"stopped: {job.output} was not written; .jsonl and .csv can be continued")
     elif job.report is not None:
         print_notice("stopped: no report was written")

@@ -9,14 +9,15 @@ from digitkit.images.cv import cv2
 from digitkit.images.masks import connected_components
 
 PRINT = 0.006
-"""Print in such a box is thinner than this, as a fraction of the form's longer side."""
+"""Print in such a box is thinner than this, and the tint between two boxes wider, as a fraction of
+the form's longer side."""
 
 LIGHTER, AROUND = 10, 8
 """Minimum of grey levels by which a box is lighter than what is above and below it, and by which
 its middle is lighter than what is beside each of its sides."""
 
 BESIDE = 80
-"""Percentile of the levels along a side that is darker: a line may meet the box there."""
+"""Percentile of the levels along each side: a white line may meet the box there."""
 
 FILLED = 0.9
 """Minimum fraction of its bounding box that such a box covers."""
@@ -44,8 +45,8 @@ def find_light_areas(page: U8, max_height: int) -> list[Box]:
             continue
         across, down = slice(x, x + w), slice(y, y + h)
         sides = plain[top, across], plain[bottom, across], plain[down, left], plain[down, right]
-        darkest = max(float(np.percentile(side, BESIDE)) for side in sides)
+        lightest = max(float(np.percentile(side, BESIDE)) for side in sides)
         is_filled = h <= max_height and area >= FILLED * w * h
-        if is_filled and darkest <= float(np.median(plain[down, across])) - AROUND:
+        if is_filled and lightest <= float(np.median(plain[down, across])) - AROUND:
             found.append((x, y, w, h))
     return found

@@ -30,12 +30,9 @@ UPRIGHT_LEAN = 0.08
 LEAN_PER_SLANT = 0.85
 """How much more the ink of digits leans when these are slanted by 1."""
 
-MIN_SLANT, MIN_LEFT_SLANT, MAX_SLANT = 0.12, 0.2, 0.8
-"""Writing that is slanted less, to the right or to the left, is read as it is; more than the third
-is taken for this: pixels for one upwards."""
-
-CLEAR_SLANT = 0.2
-"""Of writing that is slanted less, no digit may become a sign, or a sign a digit."""
+MIN_SLANT, MAX_SLANT = 0.2, 0.8
+"""Writing that is slanted less is read as it is, and more is taken for this: pixels to the right
+for one upwards."""
 
 MIN_CLEAR_COUNT = 3
 """With fewer detections of a high score, the others show the slant, too."""
@@ -72,7 +69,7 @@ def estimate_slant(detections: Sequence[Detection], *, has_digits: bool) -> floa
         return 0.0
     slant = (float(np.mean(leans)) - UPRIGHT_LEAN) / LEAN_PER_SLANT
     doubt = 0.0 if has_digits else SURE_ERRORS * float(np.std(leans)) / math.sqrt(len(leans))
-    if abs(slant) < (MIN_SLANT if slant > 0 else MIN_LEFT_SLANT) + doubt:
+    if abs(slant) < MIN_SLANT + doubt:
         return 0.0
     return max(-MAX_SLANT, min(MAX_SLANT, slant))
 
@@ -143,19 +140,16 @@ def is_clear(content: PageContent) -> bool:
     return bool(numbers) and not any("?" in number.text for number in numbers)
 
 
-def choose_rows(as_is: PageContent, upright: PageContent, slant: float) -> PageContent:
+def choose_rows(as_is: PageContent, upright: PageContent) -> PageContent:
     """The rows of an image as they are, or where that shows more, as they are upright.
 
     A row is read upright if more of its digits are in complete numbers then, and if nothing
     contradicts that: each digit that was seen is the same, or a sign between others, and no number
     falls apart at a gap. Where no digit is accepted as it is, none of the others may be in doubt.
-    In writing that is hardly slanted, 1s and signs look alike one way or the other: there the row
-    must have as many digits.
 
     Args:
         as_is: read from the image as it is.
         upright: read from it when its writing was made upright, placed as in the image.
-        slant: of the writing, as `estimate_slant` returns it.
     """
     first, second = (find_numbers(each.digits, each.marks) for each in (as_is, upright))
     if not any(digit.accepted for digit in as_is.digits):
@@ -166,8 +160,7 @@ def choose_rows(as_is: PageContent, upright: PageContent, slant: float) -> PageC
     for old, new in _pair_rows(as_is.digits, upright.digits):
         before = _Part.of(as_is, first, old)
         after = _Part.of(upright, second, new)
-        is_clear = abs(slant) >= CLEAR_SLANT or after.keeps_count(before)
-        if after.shows_more(before) and is_clear:
+        if after.shows_more(before):
             places = dict(zip(new, old, strict=False))
             digits = [digit for digit in digits if digit.row not in old]
             marks = [mark for mark in marks if mark.row not in old]
@@ -248,12 +241,6 @@ class _Part:
             and self._length + len(self.signs) >= other._length
             and all(map(self._agrees, other.digits))
             and all(self._confirms(number, other.letters) for number in other.numbers)
-        )
-
-    def keeps_count(self, other: _Part) -> bool:
-        """Whether it has a digit where the other has one or ink in a number, and nowhere else."""
-        return self._length >= other._length and all(
-            _nearest(digit, other.digits) for digit in self.digits
         )
 
     @property

@@ -166,7 +166,7 @@ class PageStrategy:
         again = self._correct(upright.classify(self.detect(upright.image)), upright)
         if any(digit.level_box for digit in again.digits):
             return content
-        return choose_rows(content, undo_deslant(again, slant, page.image.shape), slant)
+        return choose_rows(content, undo_deslant(again, slant, page.image.shape))
 
     def _correct(self, classified: Sequence[ClassifiedDetection], page: Page) -> PageContent:
         """What one image shows, which is as it is or was made upright."""

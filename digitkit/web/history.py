@@ -116,8 +116,8 @@ class History:
     ) -> None:
         """Open or create the file, and start the thread that writes.
 
-        A history that is damaged is set aside, and a new one begun. A file of something else is
-        left alone.
+        A file that is damaged is set aside, and a new one begun. An image, a document or another
+        program's database is left alone.
 
         Args:
             path: the file.

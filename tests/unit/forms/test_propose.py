@@ -98,6 +98,15 @@ def test_an_open_comb(ticks, height):
     assert [w for _, w in found.cells] == pytest.approx([30] * 8, abs=4)
 
 
+def test_the_cells_of_an_open_comb_may_be_wide():
+    page = sheet()
+    draw_line(page, "line")
+    for x in range(300, 541, 60):
+        cv2.line(page, (x, 400), (x, 390), 0, 2)
+    (found,) = propose_fields(page)
+    assert [w for _, w in found.cells] == pytest.approx([60] * 4, abs=4)
+
+
 @pytest.mark.parametrize(("above", "height"), [(0, 56), (40, 39), (80, 56)])
 def test_an_open_comb_has_room_for_digits_of_its_width(above, height):
     page = sheet()

@@ -132,7 +132,7 @@ def texts(rows: PageContent) -> list[int]:
 
 def test_more_digits_that_agree_are_chosen(doubtful):
     upright = as_rows(one(1, 0), one(2, 40), one(3, 80))
-    assert choose_rows(doubtful, upright, 0.4) == upright
+    assert choose_rows(doubtful, upright) == upright
 
 
 @pytest.mark.parametrize(
@@ -140,52 +140,38 @@ def test_more_digits_that_agree_are_chosen(doubtful):
 )
 def test_what_contradicts_is_not_chosen(doubtful, values):
     upright = as_rows(*(one(value, 40 * i) for i, value in enumerate(values)))
-    assert choose_rows(doubtful, upright, 0.4) == doubtful
+    assert choose_rows(doubtful, upright) == doubtful
 
 
 def test_a_number_that_falls_apart_is_not_chosen():
     apart = replace(one(3, 96), accepted=False)
     as_is = as_rows(one(1, 0), one(2, 40), apart)
     upright = as_rows(one(1, 0), one(2, 40), one(3, 260))
-    assert choose_rows(as_is, upright, 0.4) == as_is
+    assert choose_rows(as_is, upright) == as_is
 
 
 def test_a_digit_between_others_may_be_a_sign(doubtful):
     sign = Mark("sign", doubtful.digits[1].box, 0)
     as_is = as_rows(one(1, 0), one(1, 40), replace(one(3, 80), accepted=False))
     upright = as_rows(one(1, 0), one(3, 80), marks=[sign])
-    assert choose_rows(as_is, upright, 0.4) == upright
-
-
-@pytest.mark.parametrize(("slant", "is_chosen"), [(0.15, False), (-0.15, False), (0.25, True)])
-def test_a_little_slant_makes_no_digit_of_ink_and_no_sign_of_a_digit(slant, is_chosen):
-    ink = Mark("ink", (40, 0, 10, 28), 0)
-    as_is = as_rows(one(1, 0), one(3, 80), marks=[ink])
-    for upright in (
-        as_rows(one(1, 0), one(1, 40), one(3, 80)),
-        as_rows(one(1, 0), one(3, 80), marks=[replace(ink, kind="sign")]),
-    ):
-        assert (choose_rows(as_is, upright, slant) == upright) == is_chosen
-    doubtful = as_rows(one(1, 0), replace(one(1, 40), accepted=False), one(3, 80))
-    upright = as_rows(one(1, 0), one(1, 40), one(3, 80))
-    assert choose_rows(doubtful, upright, slant) == upright
+    assert choose_rows(as_is, upright) == upright
 
 
 def test_only_the_row_that_gains_is_replaced(doubtful):
     below = one(7, 0, row=1)
     upright = as_rows(one(1, 0), one(2, 40), one(3, 80), one(4, 0, row=1))
-    chosen = choose_rows(as_rows(*doubtful.digits, below), upright, 0.4)
+    chosen = choose_rows(as_rows(*doubtful.digits, below), upright)
     assert texts(chosen) == [1, 2, 3, 7]
     assert [digit.row for digit in chosen.digits] == [0, 0, 0, 1]
 
 
 def test_a_lone_shape_is_not_a_digit_because_it_is_one_when_upright():
     nothing = as_rows()
-    assert choose_rows(nothing, as_rows(one(6, 0)), 0.4) == nothing
+    assert choose_rows(nothing, as_rows(one(6, 0))) == nothing
     both = as_rows(one(6, 0), one(4, 40))
-    assert choose_rows(nothing, both, 0.4) == both
+    assert choose_rows(nothing, both) == both
     in_doubt = as_rows(one(6, 0), replace(one(4, 40), accepted=False))
-    assert choose_rows(nothing, in_doubt, 0.4) == nothing
+    assert choose_rows(nothing, in_doubt) == nothing
 
 
 def test_what_was_sheared_is_put_back():
