@@ -122,7 +122,7 @@ def find_strokes(ink: FieldInk, box: Box, threshold: float) -> Strokes:
     kept &= is_ink & (np.maximum(w, h) >= max(2.0, DIRT * (bottom - top)))
     astride = bool((is_astride(ink, box, stats, kept) & is_ink).any())
     if np.maximum(w, h)[kept].max(initial=0) < SPECKS * (bottom - top):  # a point says nothing
-        kept &= False
+        kept[:] = False
     if not kept.any():
         return Strokes(labels, stats, np.flatnonzero(kept), is_over=astride)
     height = _usual_height(h[kept])

@@ -370,28 +370,29 @@ def _is_foreign(path: Path) -> bool:
     with path.open("rb") as file:
         if detect_format(file.read(HEAD_BYTES)) is not None:
             return True
-    try:
-        with closing(sqlite3.connect(path)) as database:
-            rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            names = {name for (name,) in rows}
-    except sqlite3.OperationalError:
-        raise  # locked, or not readable
-    except sqlite3.DatabaseError:
-        return False  # damaged
+    rows = _ask(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
+    names = {name for (name,) in rows or ()}
     return bool(names) and not {"readings", "review"} <= names
 
 
 def _is_sound(path: Path) -> bool:
     """Whether a file is a database that can be used; true where there is none."""
-    if not path.exists():
-        return True
+    return not path.exists() or _ask(path, "PRAGMA quick_check(1)") == [("ok",)]
+
+
+def _ask(path: Path, query: str) -> list[tuple[Any, ...]] | None:
+    """What a database answers; None where it is damaged.
+
+    Raises:
+        sqlite3.OperationalError: it is locked, or not readable.
+    """
     try:
         with closing(sqlite3.connect(path)) as database:
-            return bool(database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+            return database.execute(query).fetchall()
     except sqlite3.OperationalError:
-        raise  # locked, or not readable: not damaged
+        raise
     except sqlite3.DatabaseError:
-        return False
+        return None
 
 
 def _open(path: Path) -> sqlite3.Connection:

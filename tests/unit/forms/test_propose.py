@@ -20,6 +20,13 @@ def draw_line(page: np.ndarray, kind: str, grey: int = 0) -> None:
         cv2.line(page, (x, LEVEL), (x + 6 * (kind == "dashes"), LEVEL), grey, 2)
 
 
+def draw_comb(page: np.ndarray, pitch: int) -> None:
+    """A line with ticks of ten pixels, so far from each other."""
+    draw_line(page, "line")
+    for x in range(LEFT, RIGHT + 1, pitch):
+        cv2.line(page, (x, LEVEL), (x, LEVEL - 10), 0, 2)
+
+
 @pytest.mark.parametrize("kind", ["line", "dots", "dashes"])
 @pytest.mark.parametrize("grey", [0, 150])
 def test_a_line_to_write_on(kind, grey):
@@ -53,9 +60,7 @@ def test_a_line_below_a_title_is_not_for_writing(title):
 
 def test_letters_above_a_line_of_print_are_no_ticks():
     page = sheet()
-    draw_line(page, "line")
-    for x in range(300, 541, 30):
-        cv2.line(page, (x, 400), (x, 390), 0, 2)
+    draw_comb(page, 30)
     (comb,) = propose_fields(page)
     assert comb.cells
     cv2.putText(page, "m" * 28, (LEFT, 408), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, cv2.LINE_AA)
@@ -100,9 +105,7 @@ def test_an_open_comb(ticks, height):
 
 def test_the_cells_of_an_open_comb_may_be_wide():
     page = sheet()
-    draw_line(page, "line")
-    for x in range(300, 541, 60):
-        cv2.line(page, (x, 400), (x, 390), 0, 2)
+    draw_comb(page, 60)
     (found,) = propose_fields(page)
     assert [w for _, w in found.cells] == pytest.approx([60] * 4, abs=4)
 
@@ -110,9 +113,7 @@ def test_the_cells_of_an_open_comb_may_be_wide():
 @pytest.mark.parametrize(("above", "height"), [(0, 56), (40, 39), (80, 56)])
 def test_an_open_comb_has_room_for_digits_of_its_width(above, height):
     page = sheet()
-    draw_line(page, "line")
-    for x in range(300, 541, 40):
-        cv2.line(page, (x, 400), (x, 390), 0, 2)
+    draw_comb(page, 40)
     if above:
         cv2.putText(page, "Number", (310, 400 - above), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0, 1)
     (found,) = propose_fields(page)
