@@ -17,7 +17,7 @@ from digitkit.arrays import F32
 from digitkit.models.classifier import Prediction
 from digitkit.reading.combining import MIN_PROBABILITY, Weights, combine
 from digitkit.reading.detections import ClassifiedDetection, Detection, Page
-from digitkit.reading.line_reader import SIGN
+from digitkit.reading.line_reader import MIN_SIGN, SIGN
 from digitkit.reading.lines import Line
 from digitkit.reading.results import Digit
 from digitkit.reading.rows import RowDigit
@@ -44,9 +44,6 @@ MIN_DIGIT = 0.15
 MAX_SIZE = 1.8
 """A digit that is higher than this, in the height of its row's digits, is what the classifier says:
 the row was read at the wrong scale for it. Not a 1, as slashes and brackets are higher, too."""
-
-MIN_SIGN = 0.5
-"""Ink that is at least as likely a sign is one."""
 
 MAX_DOUBTED = 0.9
 """Where the row shows a sign, a detection with less confidence is one, whatever the threshold for

@@ -27,6 +27,9 @@ SIGN, POINT, NONE = 10, 11, 12
 """The classes of a column that is not the middle of a digit: of a sign such as a plus, a slash or a
 bracket; of a decimal point or comma; of neither."""
 
+MIN_SIGN = 0.5
+"""Ink that is at least as likely a sign is one."""
+
 SPOILED = 13
 """The row of the output that says whether a digit is struck out or written over; no class."""
 

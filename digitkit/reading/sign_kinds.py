@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from digitkit.arrays import F32, Box
 from digitkit.boxes import gap_beside
-from digitkit.reading.fusion import MIN_SIGN
-from digitkit.reading.line_reader import POINT, SIGN
+from digitkit.reading.line_reader import MIN_SIGN, POINT, SIGN
 from digitkit.reading.lines import SAME, Line
 from digitkit.reading.results import Mark
 from digitkit.reading.rows import RowDigit
